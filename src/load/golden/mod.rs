@@ -1,0 +1,1 @@
+//! Golden cases from CSV, JSONL, JSON and YAML.

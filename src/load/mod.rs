@@ -1,0 +1,4 @@
+//! Golden files and prompts.
+
+pub mod golden;
+pub mod prompt;

@@ -1,0 +1,1 @@
+//! Prompt versions in the dotprompt format.

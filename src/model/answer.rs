@@ -1,0 +1,82 @@
+//! What a target answered.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// One function call of the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolCall {
+    /// The function's name.
+    pub name: String,
+    /// Its arguments.
+    #[serde(default)]
+    pub args: Map<String, Value>,
+}
+
+/// Tokens, as the service counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Usage {
+    /// Input tokens, the cached ones included, and those of tool results.
+    pub prompt: u64,
+    /// Input tokens that were read from a cache.
+    pub cached: u64,
+    /// Output tokens without thinking.
+    pub output: u64,
+    /// Thinking tokens.
+    pub thinking: u64,
+    /// The service's total.
+    pub total: u64,
+}
+
+impl Usage {
+    /// Adds another answer's tokens.
+    pub fn add(&mut self, other: &Usage) {
+        self.prompt += other.prompt;
+        self.cached += other.cached;
+        self.output += other.output;
+        self.thinking += other.thinking;
+        self.total += other.total;
+    }
+}
+
+/// A parsed answer, whatever it says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The concatenated text parts without thoughts; empty if there are none.
+    pub text: String,
+    /// Function calls, in order.
+    pub tool_calls: Vec<ToolCall>,
+    /// Why the model stopped, in the service's words; `None` if it did not say.
+    pub finish_reason: Option<String>,
+    /// Why the service refused the prompt itself, in the service's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block_reason: Option<String>,
+    /// The model that served it.
+    pub model_version: Option<String>,
+    /// Tokens.
+    pub usage: Usage,
+    /// Milliseconds from sending the successful attempt to its last byte.
+    pub latency_ms: u64,
+}
+
+impl Answer {
+    /// Why this answer can't be a good one before any check has looked at it: blocked, cut off, or empty. A complete
+    /// answer ends with `STOP`, also when it calls functions.
+    pub fn unusable(&self) -> Option<String> {
+        if let Some(reason) = &self.block_reason {
+            return Some(format!("the prompt was blocked ({reason})"));
+        }
+        match self.finish_reason.as_deref() {
+            Some("STOP") => {}
+            Some("MAX_TOKENS") => return Some("the answer was cut off (MAX_TOKENS)".to_owned()),
+            Some(reason) => return Some(format!("the answer was stopped ({reason})")),
+            None => return Some("the answer has no finish reason, so it may be incomplete".to_owned()),
+        }
+        if self.text.is_empty() && self.tool_calls.is_empty() {
+            return Some("the answer is empty: no text and no tool call".to_owned());
+        }
+        None
+    }
+}

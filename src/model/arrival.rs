@@ -1,0 +1,28 @@
+//! An answer, or the failure to get one, as the run stage hands it to the store.
+
+use super::answer::Answer;
+use super::outcome::Failure;
+use super::request::{Job, Source};
+use std::future::Future;
+
+/// The end of one job.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// What was asked.
+    pub job: Job,
+    /// What came of it.
+    pub result: Result<Answer, Failure>,
+    /// Attempts made; 0 when nothing was sent.
+    pub attempts: u32,
+    /// Where the answer came from.
+    pub source: Source,
+}
+
+/// Keeps arrivals safe. When `keep` returns, the arrival survives a kill of the process.
+pub trait Keep: Send + Sync + 'static {
+    /// Stores one arrival.
+    ///
+    /// # Errors
+    /// A sentence why it could not be stored; the run stops.
+    fn keep(&self, arrival: Arrival) -> impl Future<Output = Result<(), String>> + Send;
+}

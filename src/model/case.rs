@@ -1,0 +1,74 @@
+//! A golden case.
+
+use super::check::CheckSpec;
+use super::diagnostic::Place;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::fmt;
+use std::sync::Arc;
+
+/// The identity of a case, unique over the dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct CaseId(Arc<str>);
+
+impl CaseId {
+    /// Takes an id as it was written.
+    pub fn new(id: impl Into<Arc<str>>) -> CaseId {
+        CaseId(id.into())
+    }
+
+    /// The id as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CaseId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Who spoke in an earlier turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TurnRole {
+    /// The person.
+    User,
+    /// The model.
+    Model,
+}
+
+/// One earlier turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Turn {
+    /// Who spoke.
+    pub role: TurnRole,
+    /// What was said.
+    pub text: String,
+}
+
+/// One golden example: inputs and expectations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Case {
+    /// Unique over the dataset.
+    pub id: CaseId,
+    /// The stem of the golden file it stands in; a test suite in junit.xml.
+    pub suite: Arc<str>,
+    /// Where it stands.
+    pub place: Place,
+    /// Free labels, for selection and slices.
+    pub tags: Vec<String>,
+    /// Must pass whatever the other cases say.
+    pub critical: bool,
+    /// Values for the prompt's template, in file order.
+    pub vars: Map<String, Value>,
+    /// Earlier turns, oldest first.
+    pub history: Vec<Turn>,
+    /// What the answer must satisfy; at least one of them decides.
+    pub checks: Vec<CheckSpec>,
+    /// Free text for people.
+    pub notes: Option<String>,
+}

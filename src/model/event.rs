@@ -1,0 +1,47 @@
+//! Progress of a run, for whoever shows it.
+
+use std::time::Duration;
+
+/// Something that happened in the run stage.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The number of planned answers is known.
+    Planned {
+        /// Answers in all.
+        answers: u64,
+    },
+    /// An answer was there already.
+    Reused,
+    /// An answer arrived and is stored.
+    Answered {
+        /// What it cost, if the price is known.
+        cost_usd: Option<f64>,
+    },
+    /// An attempt failed and will be repeated.
+    Retrying {
+        /// A stable code like `http_429`.
+        code: String,
+        /// How long it waits.
+        wait: Duration,
+    },
+    /// An answer could not be had.
+    Failed {
+        /// A stable code.
+        code: String,
+        /// What happened.
+        message: String,
+    },
+    /// The run stops early; what was asked is finished first.
+    Stopping {
+        /// Why, for people.
+        reason: String,
+    },
+    /// All answers are in.
+    Done,
+}
+
+/// Shows progress. Called from several threads, must not block.
+pub trait Progress: Send + Sync {
+    /// Takes note of an event.
+    fn on(&self, event: &Event);
+}

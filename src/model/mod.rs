@@ -1,0 +1,30 @@
+//! Plain data that the stages hand to each other. A leaf: no I/O, no async, no clap, and no import of another module of
+//! this crate.
+
+mod answer;
+mod arrival;
+mod case;
+mod check;
+mod comparison;
+mod diagnostic;
+mod event;
+mod outcome;
+mod request;
+mod row;
+mod run;
+mod verdict;
+
+pub use answer::{Answer, ToolCall, Usage};
+pub use arrival::{Arrival, Keep};
+pub use case::{Case, CaseId, Turn, TurnRole};
+pub use check::{ArgProblem, CheckRules, CheckSpec, Step};
+pub use comparison::{ArmRate, Comparison, Counts, CriticalCase, Latency, Paired, Tally};
+pub use diagnostic::{Place, Problem, Problems, nearest};
+pub use event::{Event, Progress};
+pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
+pub use request::{Arm, Content, Job, Part, Request, Role, Source, Tool, digest};
+pub use row::{ArmRow, CaseRow, Change, Judged};
+pub use run::{PromptInfo, RunInfo};
+pub use verdict::{
+    Decision, Difference, ModelRecord, Needed, Policy, PromptRecord, Reason, ReasonCode, Slice, Verdict, ZScores,
+};

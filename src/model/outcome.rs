@@ -1,0 +1,141 @@
+//! What the checks say about an answer.
+
+use serde::{Deserialize, Serialize};
+
+/// The judgement of one answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The answer was judged: it passes or fails.
+    Scored(Score),
+    /// No judgement was possible.
+    Errored(Failure),
+    /// The answer was planned, and on purpose not asked for.
+    Skipped(Skip),
+}
+
+impl Outcome {
+    /// `pass`, `fail`, `error` or `skipped`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Outcome::Scored(score) if score.pass => "pass",
+            Outcome::Scored(_) => "fail",
+            Outcome::Errored(_) => "error",
+            Outcome::Skipped(_) => "skipped",
+        }
+    }
+
+    /// The score, if there is one.
+    pub fn score(&self) -> Option<&Score> {
+        match self {
+            Outcome::Scored(score) => Some(score),
+            Outcome::Errored(_) | Outcome::Skipped(_) => None,
+        }
+    }
+}
+
+/// A judged answer or check. The value is in 0..=1 and never NaN.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Score {
+    value: f64,
+    /// Good enough.
+    pub pass: bool,
+    /// Why, in a short sentence; may quote the answer.
+    pub reason: String,
+}
+
+impl Score {
+    /// A score; the value is clamped to 0..=1, NaN becomes 0.
+    pub fn new(value: f64, pass: bool, reason: impl Into<String>) -> Score {
+        let value = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) };
+        Score {
+            value,
+            pass,
+            reason: reason.into(),
+        }
+    }
+
+    /// 1 for pass, 0 for fail.
+    pub fn binary(pass: bool, reason: impl Into<String>) -> Score {
+        Score::new(if pass { 1.0 } else { 0.0 }, pass, reason)
+    }
+
+    /// 0..=1.
+    pub fn value(&self) -> f64 {
+        self.value
+    }
+}
+
+/// What one check said.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CheckResult {
+    /// The matcher's name.
+    pub matcher: String,
+    /// The check's own name, if it has one.
+    pub name: Option<String>,
+    /// `None` when it could not judge.
+    pub pass: Option<bool>,
+    /// `None` when it could not judge.
+    pub score: Option<f64>,
+    /// Why.
+    pub reason: String,
+    /// Without a say in pass or fail.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub advisory: bool,
+}
+
+/// What kind of trouble kept an answer from being judged. Decides whether the candidate itself may be blamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// Connection, TLS, timeout, broken or unreadable body, 5xx.
+    Transport,
+    /// 429: rate or capacity.
+    RateLimit,
+    /// A quota that does not come back in minutes.
+    Quota,
+    /// The key was refused.
+    Auth,
+    /// The service refused this very request (another 4xx): the prompt's or the settings' fault.
+    Request,
+    /// A recorded answer, or a cached one under `--cache only`, is missing.
+    Missing,
+    /// A matcher could not judge.
+    Matcher,
+}
+
+/// Why an answer could not be judged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind.
+    pub kind: FailureKind,
+    /// A stable short code like `http_503` or `timeout`.
+    pub code: String,
+    /// What happened; may quote the service.
+    pub message: String,
+}
+
+/// Why a planned answer was not asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Skip {
+    /// Both arms send the same requests, and the case is not critical.
+    Identical,
+    /// `--max-cost` or `--max-requests` was reached.
+    Budget,
+    /// The run was interrupted.
+    Interrupted,
+    /// The run was stopped by a failure that every further request would share.
+    Stopped,
+}
+
+impl Skip {
+    /// A sentence for people.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Skip::Identical => "both prompts render the same request, so it was not asked",
+            Skip::Budget => "the budget was spent before it was asked",
+            Skip::Interrupted => "the run was interrupted before it was asked",
+            Skip::Stopped => "the run was stopped before it was asked",
+        }
+    }
+}

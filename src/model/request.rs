@@ -1,0 +1,139 @@
+//! What is asked: a rendered prompt, and the job that asks it.
+
+use super::case::CaseId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::sync::Arc;
+
+/// Which of the two versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arm {
+    /// Blue: the version serving now.
+    Baseline,
+    /// Green: the version that wants to go live.
+    Candidate,
+}
+
+impl Arm {
+    /// `baseline` or `candidate`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Arm::Baseline => "baseline",
+            Arm::Candidate => "candidate",
+        }
+    }
+}
+
+impl fmt::Display for Arm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who speaks in a rendered prompt. System text stands apart, in [`Request::system`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The person.
+    User,
+    /// The model.
+    Model,
+}
+
+/// A piece of a turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Text.
+    Text(String),
+    /// Media by reference; a `data:` URL carries its bytes.
+    Media {
+        /// Where it is.
+        url: String,
+        /// MIME type, if known.
+        content_type: Option<String>,
+    },
+}
+
+/// One turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Who speaks.
+    pub role: Role,
+    /// In order.
+    pub parts: Vec<Part>,
+}
+
+/// A function the model may call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// JSON Schema of its arguments.
+    pub parameters: Option<Value>,
+}
+
+/// A rendered prompt, independent of the service that will answer it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// The model asked for.
+    pub model: String,
+    /// System instruction, in order.
+    pub system: Vec<Part>,
+    /// Turns, oldest first; never empty, the last is the user's.
+    pub contents: Vec<Content>,
+    /// Generation settings as in the front matter's `config`, in the service's camelCase names.
+    pub config: Map<String, Value>,
+    /// `json` when the front matter's `output.format` asks for it.
+    pub json_output: bool,
+    /// JSON Schema of the answer.
+    pub output_schema: Option<Value>,
+    /// Functions the model may call.
+    pub tools: Vec<Tool>,
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// Asked in this run.
+    Live,
+    /// Found in the store.
+    Cache,
+    /// Read from a file of recorded answers.
+    Recorded,
+}
+
+/// One planned answer.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Position in plan order, from 0.
+    pub seq: u64,
+    /// The case asked about.
+    pub case: CaseId,
+    /// The version asked.
+    pub arm: Arm,
+    /// Which repeat, from 1.
+    pub repeat: u32,
+    /// What is asked; shared by the repeats.
+    pub request: Arc<Request>,
+    /// The body on the wire; shared by the repeats. Empty for recorded answers.
+    pub body: Arc<[u8]>,
+    /// Identity of the answer: no two planned answers share one.
+    pub key: [u8; 32],
+}
+
+/// SHA-256 of length-prefixed pieces, so that no two lists of pieces collide.
+pub fn digest<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for piece in pieces {
+        hash.update((piece.len() as u64).to_le_bytes());
+        hash.update(piece);
+    }
+    hash.finalize().into()
+}

@@ -1,0 +1,126 @@
+//! One case with all its judged answers: what reports and the comparison read.
+
+use super::answer::Answer;
+use super::case::Case;
+use super::outcome::{CheckResult, Outcome};
+use super::request::{Arm, Source};
+
+/// One judged answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// Which repeat, from 1.
+    pub repeat: u32,
+    /// The judgement.
+    pub outcome: Outcome,
+    /// The answer, if there is one.
+    pub answer: Option<Answer>,
+    /// What each check said, in the case's order; empty when none was asked.
+    pub checks: Vec<CheckResult>,
+    /// What it cost when it was asked; `None` when the model's price is unknown.
+    pub cost_usd: Option<f64>,
+    /// Attempts it took; 0 when nothing was sent.
+    pub attempts: u32,
+    /// Where it came from; `None` when there is no answer.
+    pub source: Option<Source>,
+}
+
+/// All repeats of one case in one arm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArmRow {
+    /// Repeats from 1, in order.
+    pub repeats: Vec<Judged>,
+}
+
+impl ArmRow {
+    /// The case's outcome in this arm: fail if any repeat fails, else error if any errs, else skipped if any is skipped,
+    /// else pass. Returns the first repeat that has that outcome.
+    pub fn deciding(&self) -> Option<&Judged> {
+        ["fail", "error", "skipped", "pass"]
+            .iter()
+            .find_map(|kind| self.repeats.iter().find(|judged| judged.outcome.as_str() == *kind))
+    }
+
+    /// `fail`, `error`, `skipped` or `pass`; `skipped` without repeats.
+    pub fn outcome(&self) -> &'static str {
+        self.deciding().map_or("skipped", |judged| judged.outcome.as_str())
+    }
+
+    /// Mean gate score over the scored repeats (1 for pass, 0 for fail), if all repeats are scored.
+    pub fn mean(&self) -> Option<f64> {
+        let mut passes = 0u32;
+        for judged in &self.repeats {
+            passes += u32::from(judged.outcome.score()?.pass);
+        }
+        (!self.repeats.is_empty()).then(|| f64::from(passes) / self.repeats.len() as f64)
+    }
+}
+
+/// How a case moved from baseline to candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The candidate passes more repeats.
+    Improved,
+    /// The candidate passes fewer repeats.
+    Regressed,
+    /// Every repeat passes in both arms.
+    BothPass,
+    /// Any other tie.
+    BothFail,
+    /// Not scored in both arms.
+    Unpaired,
+}
+
+/// One case with both arms, in plan order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CaseRow {
+    /// The case.
+    pub case: Case,
+    /// `None` when there is no baseline.
+    pub baseline: Option<ArmRow>,
+    /// The candidate's repeats.
+    pub candidate: ArmRow,
+}
+
+impl CaseRow {
+    /// The arm's repeats.
+    pub fn arm(&self, arm: Arm) -> Option<&ArmRow> {
+        match arm {
+            Arm::Baseline => self.baseline.as_ref(),
+            Arm::Candidate => Some(&self.candidate),
+        }
+    }
+
+    /// How the case moved.
+    pub fn change(&self) -> Change {
+        let Some(blue) = self.baseline.as_ref().and_then(ArmRow::mean) else {
+            return Change::Unpaired;
+        };
+        let Some(green) = self.candidate.mean() else {
+            return Change::Unpaired;
+        };
+        if green > blue {
+            Change::Improved
+        } else if green < blue {
+            Change::Regressed
+        } else if green == 1.0 {
+            Change::BothPass
+        } else {
+            Change::BothFail
+        }
+    }
+
+    /// The first repeat whose outcomes differ between the arms, else the first whose answers differ, else the first.
+    pub fn telling_repeat(&self) -> usize {
+        let Some(baseline) = &self.baseline else { return 0 };
+        let pairs = || baseline.repeats.iter().zip(&self.candidate.repeats);
+        pairs()
+            .position(|(b, g)| b.outcome.as_str() != g.outcome.as_str())
+            .or_else(|| {
+                pairs().position(|(b, g)| {
+                    b.answer.as_ref().map(|a| (&a.text, &a.tool_calls))
+                        != g.answer.as_ref().map(|a| (&a.text, &a.tool_calls))
+                })
+            })
+            .unwrap_or(0)
+    }
+}

@@ -1,0 +1,57 @@
+//! What is known of a run before its first answer.
+
+use super::request::Arm;
+use super::verdict::Policy;
+use serde::Serialize;
+
+/// A prompt version, as reports name it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PromptInfo {
+    /// The name as typed: `v2`, a path, or `git:REV:v2`.
+    pub name: String,
+    /// Digest of its source and its partials.
+    pub sha256: String,
+    /// The model asked for.
+    pub model: String,
+    /// Where it was read from, for links in reports.
+    pub path: String,
+}
+
+/// A run before its first answer; handed to every reporter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunInfo {
+    /// Green.
+    pub candidate: PromptInfo,
+    /// Blue; `None` without a baseline.
+    pub baseline: Option<PromptInfo>,
+    /// `gemini`, `sim`, `recorded`.
+    pub target: String,
+    /// The built-in simulator answers.
+    pub simulated: bool,
+    /// Digest over the golden files.
+    pub dataset_sha256: String,
+    /// Cases selected.
+    pub cases: u64,
+    /// Cases in the files.
+    pub total: u64,
+    /// Repeats per case and arm.
+    pub repeats: u32,
+    /// Gated, or `--no-gate`.
+    pub gated: bool,
+    /// The rules of the verdict.
+    pub policy: Policy,
+    /// Identity of what is tested.
+    pub key: String,
+    /// RFC 3339, seconds, UTC.
+    pub started_at: String,
+}
+
+impl RunInfo {
+    /// The arm's prompt.
+    pub fn prompt(&self, arm: Arm) -> Option<&PromptInfo> {
+        match arm {
+            Arm::Baseline => self.baseline.as_ref(),
+            Arm::Candidate => Some(&self.candidate),
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The verdict and its evidence, as verdict.json has it.
+
+use super::answer::Usage;
+use super::case::CaseId;
+use super::comparison::{ArmRate, Counts, Latency, Paired};
+use serde::Serialize;
+
+/// May it go live?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decision {
+    /// Yes.
+    Promote,
+    /// No.
+    Block,
+    /// Not enough is known.
+    Inconclusive,
+}
+
+impl Decision {
+    /// The word in verdict.json.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Decision::Promote => "promote",
+            Decision::Block => "block",
+            Decision::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+/// Why, as a stable code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasonCode {
+    /// Promote: worse by the margin or more is excluded.
+    NotWorse,
+    /// Promote: both arms send the same requests.
+    Identical,
+    /// Promote: the pass rate is above the required one.
+    PassRate,
+    /// Block: a must-pass case failed.
+    Critical,
+    /// Block: worse by more than the tolerance is demonstrated.
+    Regression,
+    /// Block: the pass rate is below the required one.
+    PassRateLow,
+    /// Block: the service refuses the candidate's requests.
+    CandidateErrors,
+    /// Inconclusive: a must-pass case has too few judged repeats.
+    CriticalUnscored,
+    /// Inconclusive: too many answers are missing.
+    Errors,
+    /// Inconclusive: neither promoting nor blocking is supported.
+    TooFew,
+    /// Inconclusive: the budget was spent.
+    Budget,
+    /// Inconclusive: the run was interrupted or stopped.
+    Stopped,
+    /// Inconclusive: one shard alone can't decide.
+    Shard,
+    /// Inconclusive: nothing was judged.
+    NothingScored,
+    /// Inconclusive: the store failed midway.
+    Store,
+    /// `--no-gate`: no decision was asked for.
+    NotGated,
+}
+
+impl ReasonCode {
+    /// The word in verdict.json.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ReasonCode::NotWorse => "not_worse",
+            ReasonCode::Identical => "identical",
+            ReasonCode::PassRate => "pass_rate",
+            ReasonCode::Critical => "critical",
+            ReasonCode::Regression => "regression",
+            ReasonCode::PassRateLow => "pass_rate_low",
+            ReasonCode::CandidateErrors => "candidate_errors",
+            ReasonCode::CriticalUnscored => "critical_unscored",
+            ReasonCode::Errors => "errors",
+            ReasonCode::TooFew => "too_few",
+            ReasonCode::Budget => "budget",
+            ReasonCode::Stopped => "stopped",
+            ReasonCode::Shard => "shard",
+            ReasonCode::NothingScored => "nothing_scored",
+            ReasonCode::Store => "store",
+            ReasonCode::NotGated => "not_gated",
+        }
+    }
+}
+
+/// One reason of a verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// Stable code.
+    pub code: ReasonCode,
+    /// One plain sentence.
+    pub message: String,
+    /// Cases it is about, some of them.
+    pub cases: Vec<CaseId>,
+}
+
+/// The rules a verdict follows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Policy {
+    /// Promoting requires that being worse by this much or more is excluded; share of cases, 0..=0.5.
+    pub margin: f64,
+    /// Blocking requires that being worse by more than this is demonstrated; 0..=margin.
+    pub tolerance: f64,
+    /// Chance of each wrong decision; 0..=0.2.
+    pub alpha: f64,
+    /// What the rates are about: `population`, cases like these.
+    pub estimand: &'static str,
+    /// Without a baseline: the pass rate that must be exceeded.
+    pub min_pass_rate: Option<f64>,
+    /// Share of missing answers per arm above which nothing is decided.
+    pub max_missing: f64,
+}
+
+/// A prompt in verdict.json.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PromptRecord {
+    /// As typed.
+    pub name: String,
+    /// Digest of source and partials.
+    pub sha256: String,
+    /// Model asked for, and the models that served.
+    pub model: ModelRecord,
+}
+
+/// Models of an arm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModelRecord {
+    /// Asked for.
+    pub requested: String,
+    /// Served, sorted.
+    pub served: Vec<String>,
+}
+
+/// Candidate minus baseline.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Difference {
+    /// Mean over cases scored in both arms.
+    pub estimate: f64,
+    /// Lower end; missing answers are worst for the candidate.
+    pub low: f64,
+    /// Upper end; missing answers are best for the candidate.
+    pub high: f64,
+    /// Two-sided confidence, 1 - 2 alpha.
+    pub confidence: f64,
+    /// How it was computed.
+    pub method: &'static str,
+}
+
+/// The two test statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ZScores {
+    /// Against "worse by the margin"; promotes at or above the critical value.
+    pub promote: f64,
+    /// Against "worse by the tolerance"; blocks at or below the negative critical value.
+    pub block: f64,
+}
+
+/// What would settle an inconclusive verdict, if the candidate is as good as it looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Needed {
+    /// Cases in all, with the present number of repeats.
+    pub cases: u64,
+    /// Repeats in all, with the present cases; `None` if only more cases help.
+    pub repeats: Option<u32>,
+}
+
+/// One tag's numbers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Slice {
+    /// The tag.
+    pub tag: String,
+    /// Cases scored in both arms.
+    pub n: u64,
+    /// Baseline pass rate.
+    pub baseline: Option<f64>,
+    /// Candidate pass rate.
+    pub candidate: Option<f64>,
+    /// Candidate minus baseline.
+    pub difference: Option<f64>,
+    /// `better`, `same`, `worse`; informative.
+    pub status: &'static str,
+}
+
+/// The verdict with all its evidence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// May it go live?
+    pub decision: Decision,
+    /// The process's exit code.
+    pub exit_code: u8,
+    /// Promote, gated, whole dataset, neither simulated nor replayed.
+    pub promotable: bool,
+    /// The first is the most important.
+    pub reasons: Vec<Reason>,
+    /// Answers were replayed (recorded, or from the cache only).
+    pub replayed: bool,
+    /// Digest of the policy.
+    pub policy_sha256: String,
+    /// Green.
+    pub candidate: PromptRecord,
+    /// Blue.
+    pub baseline: Option<PromptRecord>,
+    /// Candidate arm, per case.
+    pub counts: Counts,
+    /// Cases scored in both arms.
+    pub paired: Paired,
+    /// Baseline pass rate.
+    pub baseline_rate: Option<ArmRate>,
+    /// Candidate pass rate.
+    pub candidate_rate: Option<ArmRate>,
+    /// Candidate minus baseline.
+    pub difference: Option<Difference>,
+    /// The two test statistics.
+    pub z: Option<ZScores>,
+    /// What would settle it.
+    pub needed: Option<Needed>,
+    /// Tags.
+    pub slices: Vec<Slice>,
+    /// Tokens of all answers.
+    pub usage: Usage,
+    /// Cost of this run's own requests in US dollars; `None` when a price is unknown.
+    pub cost_usd: Option<f64>,
+    /// Requests sent, retries included.
+    pub requests: u64,
+    /// Answers from the cache: baseline, candidate.
+    pub cached: (u64, u64),
+    /// Attempts beyond the first.
+    pub retries: u64,
+    /// Baseline, candidate.
+    pub latency_ms: (Latency, Latency),
+    /// RFC 3339, seconds, UTC.
+    pub finished_at: String,
+}

@@ -1,0 +1,1 @@
+//! Jobs in plan order, shards, prices.

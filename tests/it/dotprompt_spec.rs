@@ -1,0 +1,1 @@
+//! dotprompt_spec
