@@ -1,1 +1,66 @@
-//! error
+//! What can go wrong before there is a verdict, and its exit code.
+
+use crate::exit;
+use crate::model::{Problem, Problems};
+use crate::store::StoreError;
+
+/// Why a command did not do its work.
+#[derive(Debug)]
+pub enum Error {
+    /// Something the user wrote or set up is not usable; nothing was sent.
+    Invalid(Problems),
+    /// No case is selected.
+    Nothing(Problem),
+    /// The store failed after something was sent.
+    StoreFailed(Problem),
+    /// A report could not be written.
+    Report(Problems),
+}
+
+impl Error {
+    /// The contracted exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Invalid(_) => exit::INVALID,
+            Error::Nothing(_) => exit::NOTHING,
+            Error::StoreFailed(_) => exit::INCONCLUSIVE,
+            Error::Report(_) => exit::REPORT,
+        }
+    }
+
+    /// The mistakes, in order.
+    pub fn problems(&self) -> Problems {
+        match self {
+            Error::Invalid(problems) | Error::Report(problems) => problems.clone(),
+            Error::Nothing(problem) | Error::StoreFailed(problem) => problem.clone().into(),
+        }
+    }
+}
+
+impl From<Problems> for Error {
+    fn from(problems: Problems) -> Error {
+        Error::Invalid(problems)
+    }
+}
+
+impl From<Problem> for Error {
+    fn from(problem: Problem) -> Error {
+        Error::Invalid(problem.into())
+    }
+}
+
+impl From<StoreError> for Error {
+    /// A store that is not usable before anything was sent.
+    fn from(error: StoreError) -> Error {
+        store_problem(&error).into()
+    }
+}
+
+/// A store's trouble as a problem.
+pub fn store_problem(error: &StoreError) -> Problem {
+    let problem = Problem::new(error.message());
+    match error.hint() {
+        Some(hint) => problem.hint(hint),
+        None => problem,
+    }
+}

@@ -1,3 +1,5 @@
-//! The `promptgate` binary.
+//! The `promptgate` binary: everything happens in the library.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    promptgate::cli::main()
+}

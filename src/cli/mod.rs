@@ -1,1 +1,81 @@
-//! The command line.
+//! The command line: exactly what was typed, handed on; and the one funnel of all errors to standard error and exit code.
+
+mod eval;
+mod options;
+mod prompt;
+mod signals;
+mod sim;
+
+use crate::error::Error;
+use crate::exit;
+use crate::report::text;
+use crate::settings::Environment;
+use clap::Parser;
+use options::{Cli, Command};
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Mutex;
+
+/// Where the last panic happened, for the message of [`main`]. A panicking matcher is no bug of promptgate and is not
+/// reported here, so nothing is printed when the panic happens.
+static PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        if let Ok(mut last) = PANIC.lock() {
+            *last = Some(panic.to_string());
+        }
+    }));
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(code) => ExitCode::from(code),
+        Err(_) => {
+            let what = PANIC.lock().ok().and_then(|mut last| last.take()).unwrap_or_default();
+            complain(&format!("this is a bug in promptgate, please report it: {what}"));
+            ExitCode::from(exit::BUG)
+        }
+    }
+}
+
+fn run() -> u8 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; a closed pipe is nobody's fault.
+            let _ = error.print();
+            return if error.use_stderr() { exit::INVALID } else { exit::OK };
+        }
+    };
+    let environment: Environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+        .collect();
+    let done = match cli.command {
+        Command::Eval(options) => eval::eval(*options, environment),
+        Command::Prompt(command) => prompt::prompt(command, environment),
+        Command::Sim(options) => sim::sim(&options),
+    };
+    done.unwrap_or_else(|error| {
+        report(&error);
+        error.exit_code()
+    })
+}
+
+/// Tells what is wrong.
+fn report(error: &Error) {
+    complain(&error.problems().to_string());
+}
+
+/// Writes to standard error, safe for terminals and CI logs.
+fn complain(message: &str) {
+    for (number, line) in text::log_safe(message).lines().enumerate() {
+        let prefix = if number == 0 || !line.starts_with(' ') { "error: " } else { "  " };
+        // Nothing is left to do when standard error is closed.
+        let _ = writeln!(std::io::stderr().lock(), "{prefix}{line}");
+    }
+}
+
+/// Writes a line to standard output; a closed pipe ends the output, not the command.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}

@@ -1,1 +1,102 @@
-//! Jobs in plan order, shards, prices.
+//! Which answers are needed, in which order, and what they will cost.
+//!
+//! - [`Plan`] numbers the planned answers: per case, repeat 1 baseline, repeat 1 candidate, repeat 2 baseline, and so on, so
+//!   that drift of the service hits both arms alike.
+//! - [`Selection`] and [`Shard`] say which cases take part.
+//! - [`price`] knows what tokens cost.
+
+pub mod price;
+mod selection;
+
+pub use selection::{Selection, Shard};
+
+use crate::model::{Arm, Request, digest};
+
+/// The shape of a run: cases × arms × repeats, numbered in plan order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Repeats per case and arm.
+    pub repeats: u32,
+    /// There is a baseline.
+    pub baseline: bool,
+}
+
+impl Plan {
+    /// The arms, in plan order.
+    pub fn arms(&self) -> &'static [Arm] {
+        if self.baseline { &[Arm::Baseline, Arm::Candidate] } else { &[Arm::Candidate] }
+    }
+
+    /// Planned answers of one case.
+    pub fn per_case(&self) -> u64 {
+        u64::from(self.repeats) * self.arms().len() as u64
+    }
+
+    /// Repeat (from 1) and arm of each answer of one case, in plan order.
+    pub fn answers(&self) -> impl Iterator<Item = (u32, Arm)> + use<> {
+        let arms = self.arms();
+        (1..=self.repeats).flat_map(move |repeat| arms.iter().map(move |arm| (repeat, *arm)))
+    }
+
+    /// Position of the first answer of a case, from 0.
+    pub fn first(&self, case_index: u64) -> u64 {
+        case_index * self.per_case()
+    }
+}
+
+/// Identity of an answer: everything that can change it. The arm counts only where both arms send the same body, because
+/// otherwise two planned answers would share a stored one.
+pub fn identity(target: &str, model: &str, body: &[u8], case: &str, repeat: u32, arm: Option<Arm>) -> [u8; 32] {
+    digest([
+        b"promptgate.answer/1".as_slice(),
+        target.as_bytes(),
+        model.as_bytes(),
+        body,
+        case.as_bytes(),
+        &repeat.to_le_bytes(),
+        arm.map_or("", Arm::as_str).as_bytes(),
+    ])
+}
+
+/// A local estimate of a request's input tokens: four characters a token, and 258 for a piece of media.
+pub fn estimated_tokens(request: &Request) -> u64 {
+    use crate::model::Part;
+    let parts = request.system.iter().chain(request.contents.iter().flat_map(|content| &content.parts));
+    parts
+        .map(|part| match part {
+            Part::Text(text) => (text.len() as u64).div_ceil(4),
+            Part::Media { .. } => 258,
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_a_case_alternate_between_the_arms() {
+        let plan = Plan { repeats: 2, baseline: true };
+        assert_eq!(
+            plan.answers().collect::<Vec<_>>(),
+            [(1, Arm::Baseline), (1, Arm::Candidate), (2, Arm::Baseline), (2, Arm::Candidate)]
+        );
+        assert_eq!(plan.first(3), 12);
+    }
+
+    #[test]
+    fn every_piece_of_the_identity_counts() {
+        let key = identity("t", "m", b"b", "c", 1, None);
+        for other in [
+            identity("u", "m", b"b", "c", 1, None),
+            identity("t", "n", b"b", "c", 1, None),
+            identity("t", "m", b"x", "c", 1, None),
+            identity("t", "m", b"b", "d", 1, None),
+            identity("t", "m", b"b", "c", 2, None),
+            identity("t", "m", b"b", "c", 1, Some(Arm::Baseline)),
+            identity("tm", "", b"b", "c", 1, None),
+        ] {
+            assert_ne!(key, other);
+        }
+    }
+}

@@ -1,1 +1,297 @@
-//! The store.
+//! One SQLite file, `.promptgate/store.sqlite`: every answer is written once, as it arrives. Cache, resume and reports are
+//! queries on it.
+//!
+//! - `mod.rs` opens the file, and answers queries on a connection of its own.
+//! - [`Writer`] owns the second connection on a thread of its own and commits arrivals in groups: whatever has queued up
+//!   while the last transaction ran goes into the next one.
+//!
+//! The journal is a write-ahead log with `synchronous = NORMAL`: a committed answer survives a kill of the process at any
+//! point. Two processes may use the file at once; each write waits up to [`BUSY`] for the other.
+
+mod open;
+mod writer;
+
+pub use open::{BUSY, StoreError};
+pub use writer::Writer;
+
+use crate::model::{Answer, Failure, Source};
+use rusqlite::{Connection, OptionalExtension, params};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The store of a project.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    folder: PathBuf,
+    path: PathBuf,
+}
+
+/// A run in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunId(i64);
+
+/// What is planned, for the run's row.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// Digest of the plan.
+    pub plan: [u8; 32],
+    /// Candidate's name.
+    pub candidate: String,
+    /// Baseline's name.
+    pub baseline: Option<String>,
+    /// Target's identity.
+    pub target: String,
+    /// Answers planned.
+    pub answers: u64,
+}
+
+/// How a run ended, for the run's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunEnded {
+    /// Every planned answer is there.
+    Complete,
+    /// Some answers are missing; `--resume` asks for them.
+    Incomplete,
+}
+
+/// A run that this process works on. No other process can resume it meanwhile.
+#[derive(Debug)]
+pub struct OpenRun {
+    /// The run.
+    pub id: RunId,
+    /// Answers that an earlier process had already.
+    pub resumed: u64,
+    lock: File,
+    lock_path: PathBuf,
+}
+
+impl Drop for OpenRun {
+    fn drop(&mut self) {
+        // A lock file that can't be removed only stays behind as an empty file.
+        let _ = self.lock.unlock();
+        let _ = std::fs::remove_file(&self.lock_path);
+    }
+}
+
+/// A reusable answer that was found by its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cached {
+    /// Row of the answer.
+    pub answer: i64,
+    /// Seconds since 1970.
+    pub created_at: i64,
+}
+
+/// What a planned answer came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredResult {
+    /// Position in plan order.
+    pub seq: u64,
+    /// The answer, or why there is none.
+    pub result: Result<Answer, Failure>,
+    /// Where it came from.
+    pub source: Source,
+    /// Attempts made by the run.
+    pub attempts: u32,
+}
+
+impl Store {
+    /// Opens the store in `folder`, creating both as needed.
+    ///
+    /// # Errors
+    /// The folder or file can't be written, the file is no store, is damaged, is of a newer version, or another process
+    /// holds it for longer than [`BUSY`].
+    pub fn open(folder: &Path) -> Result<Store, StoreError> {
+        let path = folder.join("store.sqlite");
+        let connection = open::open(folder, &path)?;
+        Ok(Store { connection, folder: folder.to_owned(), path })
+    }
+
+    /// Starts a run.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn begin(&self, planned: &Planned) -> Result<OpenRun, StoreError> {
+        let id = self
+            .connection
+            .query_row(
+                "INSERT INTO runs (plan, candidate, baseline, target, planned, started_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
+                params![
+                    planned.plan,
+                    planned.candidate,
+                    planned.baseline,
+                    planned.target,
+                    planned.answers as i64,
+                    now()
+                ],
+                |row| row.get(0),
+            )
+            .map_err(|error| self.failed("start a run", error))?;
+        self.lock(RunId(id), 0)?.ok_or_else(|| StoreError::new(&self.path, "a new run is locked already"))
+    }
+
+    /// Continues the newest unfinished run of the same plan that no other process works on.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn resume(&self, plan: &[u8; 32]) -> Result<Option<OpenRun>, StoreError> {
+        let run: Option<(i64, Option<String>)> = self
+            .connection
+            .query_row("SELECT id, ended FROM runs WHERE plan = ?1 ORDER BY id DESC LIMIT 1", [plan], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()
+            .map_err(|error| self.failed("look for a run to resume", error))?;
+        let Some((id, ended)) = run else { return Ok(None) };
+        if ended.as_deref() == Some("complete") {
+            return Ok(None);
+        }
+        let resumed: i64 = self
+            .connection
+            .query_row("SELECT count(*) FROM results WHERE run = ?1 AND answer IS NOT NULL", [id], |row| row.get(0))
+            .map_err(|error| self.failed("count the answers of a run", error))?;
+        self.lock(RunId(id), resumed as u64)
+    }
+
+    fn lock(&self, id: RunId, resumed: u64) -> Result<Option<OpenRun>, StoreError> {
+        let lock_path = self.folder.join(format!("run-{}.lock", id.0));
+        let lock =
+            File::create(&lock_path).map_err(|error| StoreError::new(&lock_path, format!("can't be created: {error}")))?;
+        Ok(lock.try_lock().is_ok().then_some(OpenRun { id, resumed, lock, lock_path }))
+    }
+
+    /// Notes how a run ended.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn end(&self, run: &OpenRun, ended: RunEnded) -> Result<(), StoreError> {
+        let word = match ended {
+            RunEnded::Complete => "complete",
+            RunEnded::Incomplete => "incomplete",
+        };
+        self.connection
+            .execute("UPDATE runs SET ended = ?2, ended_at = ?3 WHERE id = ?1", params![run.id.0, word, now()])
+            .map(|_| ())
+            .map_err(|error| self.failed("end a run", error))
+    }
+
+    /// The newest reusable answer with this identity.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn cached(&self, key: &[u8; 32]) -> Result<Option<Cached>, StoreError> {
+        self.connection
+            .prepare_cached(
+                "SELECT id, created_at FROM answers WHERE key = ?1 AND reusable ORDER BY id DESC LIMIT 1",
+            )
+            .and_then(|mut statement| {
+                statement
+                    .query_row([key], |row| Ok(Cached { answer: row.get(0)?, created_at: row.get(1)? }))
+                    .optional()
+            })
+            .map_err(|error| self.failed("look up an answer", error))
+    }
+
+    /// The run has an answer at this position.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn answered(&self, run: RunId, seq: u64) -> Result<bool, StoreError> {
+        self.connection
+            .prepare_cached("SELECT 1 FROM results WHERE run = ?1 AND seq = ?2 AND answer IS NOT NULL")
+            .and_then(|mut statement| statement.exists(params![run.0, seq as i64]))
+            .map_err(|error| self.failed("look up a result", error))
+    }
+
+    /// The results of a run at positions `from..to`, in order; positions without a result are left out. The caller bounds
+    /// the memory by the length of the range.
+    ///
+    /// # Errors
+    /// The store can't be read, or holds something this version can't read.
+    pub fn results(&self, run: RunId, from: u64, to: u64) -> Result<Vec<StoredResult>, StoreError> {
+        let failed = |error| self.failed("read results", error);
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT seq, results.source, results.attempts, failure, answers.answer
+                 FROM results LEFT JOIN answers ON answers.id = results.answer
+                 WHERE run = ?1 AND seq >= ?2 AND seq < ?3 ORDER BY seq",
+            )
+            .map_err(failed)?;
+        let mut rows = statement.query(params![run.0, from as i64, to as i64]).map_err(failed)?;
+        let mut results = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            results.push(self.result(row)?);
+        }
+        Ok(results)
+    }
+
+    fn result(&self, row: &rusqlite::Row<'_>) -> Result<StoredResult, StoreError> {
+        let failed = |error| self.failed("read a result", error);
+        let unreadable = |error: serde_json::Error| StoreError::new(&self.path, format!("holds an unreadable result: {error}"));
+        let seq: i64 = row.get(0).map_err(failed)?;
+        let source = row.get_ref(1).and_then(|value| Ok(value.as_str()?)).map_err(failed)?;
+        let attempts: u32 = row.get(2).map_err(failed)?;
+        let answer = row.get_ref(4).and_then(|value| Ok(value.as_str_or_null()?)).map_err(failed)?;
+        let result = match answer {
+            Some(answer) => Ok(serde_json::from_str(answer).map_err(unreadable)?),
+            None => {
+                let failure = row.get_ref(3).and_then(|value| Ok(value.as_str()?)).map_err(failed)?;
+                Err(serde_json::from_str(failure).map_err(unreadable)?)
+            }
+        };
+        Ok(StoredResult { seq: seq as u64, result, source: source_from(source), attempts })
+    }
+
+    /// Attempts made for a run so far, and of these the ones beyond the first of their answer.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn attempts(&self, run: RunId) -> Result<(u64, u64), StoreError> {
+        self.connection
+            .query_row(
+                "SELECT coalesce(sum(attempts), 0), coalesce(sum(max(attempts - 1, 0)), 0) FROM results
+                 WHERE run = ?1 AND source = 'live'",
+                [run.0],
+                |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)),
+            )
+            .map_err(|error| self.failed("count attempts", error))
+    }
+
+    /// A writer with its own connection and thread. `target` and `reusable` describe all answers of this run.
+    ///
+    /// # Errors
+    /// The store can't be opened a second time.
+    pub fn writer(&self, run: RunId, target: &str, reusable: bool) -> Result<Writer, StoreError> {
+        let connection = open::connect(&self.path)?;
+        Writer::start(connection, run, target.to_owned(), reusable)
+            .map_err(|error| StoreError::new(&self.path, format!("its writer can't start: {error}")))
+    }
+
+    fn failed(&self, doing: &str, error: rusqlite::Error) -> StoreError {
+        StoreError::sqlite(&self.path, doing, &error)
+    }
+}
+
+fn source_name(source: Source) -> &'static str {
+    match source {
+        Source::Live => "live",
+        Source::Cache => "cache",
+        Source::Recorded => "recorded",
+    }
+}
+
+fn source_from(name: &str) -> Source {
+    match name {
+        "cache" => Source::Cache,
+        "recorded" => Source::Recorded,
+        _ => Source::Live,
+    }
+}
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}

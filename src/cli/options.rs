@@ -1,0 +1,262 @@
+//! What can be typed. Values are taken as texts; `settings` gives them types, so that an option, a variable and a file entry
+//! have one set of rules and one set of messages.
+
+use crate::settings::Layer;
+use clap::{Args, Parser, Subcommand};
+
+/// Decides whether a new prompt for a Gemini agent may go live.
+#[derive(Debug, Parser)]
+#[command(name = "promptgate", version, after_help = exit_codes(), max_term_width = 110)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run candidate and baseline over the golden cases and decide
+    Eval(Box<Eval>),
+    /// Look at prompts
+    #[command(subcommand)]
+    Prompt(Prompt),
+    /// Serve the Gemini API on this machine, answered by a small simulator
+    Sim(Sim),
+}
+
+/// The exit codes, for the end of `--help`.
+fn exit_codes() -> String {
+    let rows: Vec<String> = crate::exit::TABLE.iter().map(|(code, meaning)| format!("  {code:>3}  {meaning}")).collect();
+    format!("Exit codes:\n{}", rows.join("\n"))
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = exit_codes())]
+pub(super) struct Eval {
+    /// Candidate (green): a name in prompts/, a path, or git:REV:NAME [default: `candidate` in promptgate.toml]
+    #[arg(long, value_name = "NAME|PATH|git:REV:NAME")]
+    prompt: Option<String>,
+    /// Baseline (blue): likewise, git:REV for the same name at a revision, or none [default: `baseline` in promptgate.toml]
+    #[arg(long, value_name = "NAME|PATH|git:REV[:NAME]|none")]
+    baseline: Option<String>,
+    /// Golden files and folders [default: golden]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    golden: Vec<String>,
+    /// Only these cases
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    case: Vec<String>,
+    /// Only cases with any of these tags
+    #[arg(long, value_name = "TAG", num_args = 1..)]
+    tag: Vec<String>,
+    /// Only the first N of the selected cases
+    #[arg(long, value_name = "N")]
+    limit: Option<String>,
+    /// Samples per case and arm [default: 3]
+    #[arg(long, value_name = "K")]
+    repeat: Option<String>,
+    /// What answers: gemini, sim or recorded [default: gemini; without any key, on a person's machine: sim]
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
+    /// Model, for both arms [default: the prompt's own, else gemini-3.8-flash]
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// Base URL of the service
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// Recorded answers, for --target recorded
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    answers: Vec<String>,
+    /// Requests at once [default: 16]
+    #[arg(long, value_name = "C")]
+    concurrency: Option<String>,
+    /// Requests a minute
+    #[arg(long, value_name = "N")]
+    rpm: Option<String>,
+    /// Time for one attempt, like 500ms, 60s or 2m [default: 60s]
+    #[arg(long, value_name = "D")]
+    timeout: Option<String>,
+    /// Attempts beyond the first, for failures of transport and capacity [default: 8]
+    #[arg(long, value_name = "N")]
+    retries: Option<String>,
+    /// Stop asking once this much is spent; inconclusive, --resume goes on
+    #[arg(long, value_name = "USD")]
+    max_cost: Option<String>,
+    /// Stop asking after this many requests; inconclusive, --resume goes on
+    #[arg(long, value_name = "N")]
+    max_requests: Option<String>,
+    /// Stored answers: use, refresh, off, or only (nothing is sent) [default: use]
+    #[arg(long, value_name = "MODE")]
+    cache: Option<String>,
+    /// Continue the newest unfinished run of the same plan
+    #[arg(long)]
+    resume: bool,
+    /// One part of the dataset, like 2/8; a part alone is never promoted
+    #[arg(long, value_name = "I/N")]
+    shard: Option<String>,
+    /// Output folder [default: reports]
+    #[arg(long, value_name = "DIR")]
+    out: Option<String>,
+    /// Say what would be sent, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Run and report without deciding
+    #[arg(long)]
+    no_gate: bool,
+    /// Settings file [default: promptgate.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<String>,
+    /// Print only the last line
+    #[arg(long)]
+    quiet: bool,
+    /// auto, always or never [default: auto]
+    #[arg(long, value_name = "WHEN")]
+    color: Option<String>,
+    /// Promote only if being worse by this share of cases or more is excluded [default: 0.05]
+    #[arg(long, value_name = "SHARE")]
+    margin: Option<String>,
+    /// Block if being worse by more than this share is demonstrated [default: 0.01]
+    #[arg(long, value_name = "SHARE")]
+    tolerance: Option<String>,
+    /// Chance of each wrong decision [default: 0.05]
+    #[arg(long, value_name = "SHARE")]
+    alpha: Option<String>,
+    /// With --baseline none: the pass rate that must be exceeded
+    #[arg(long, value_name = "SHARE")]
+    min_pass_rate: Option<String>,
+}
+
+impl Eval {
+    /// What was typed, as the first layer of settings.
+    pub(super) fn into_layer(self) -> (Layer, Option<String>) {
+        let Eval {
+            prompt,
+            baseline,
+            golden,
+            case,
+            tag,
+            limit,
+            repeat,
+            target,
+            model,
+            base_url,
+            answers,
+            concurrency,
+            rpm,
+            timeout,
+            retries,
+            max_cost,
+            max_requests,
+            cache,
+            resume,
+            shard,
+            out,
+            dry_run,
+            no_gate,
+            config,
+            quiet,
+            color,
+            margin,
+            tolerance,
+            alpha,
+            min_pass_rate,
+        } = self;
+        let one = |value: Option<String>| value.into_iter().collect();
+        let layer = Layer::default()
+            .option("prompt", one(prompt))
+            .option("baseline", one(baseline))
+            .option("golden", golden)
+            .option("case", case)
+            .option("tag", tag)
+            .option("limit", one(limit))
+            .option("repeat", one(repeat))
+            .option("target", one(target))
+            .option("model", one(model))
+            .option("base_url", one(base_url))
+            .option("answers", answers)
+            .option("concurrency", one(concurrency))
+            .option("rpm", one(rpm))
+            .option("timeout", one(timeout))
+            .option("retries", one(retries))
+            .option("max_cost", one(max_cost))
+            .option("max_requests", one(max_requests))
+            .option("cache", one(cache))
+            .flag("resume", resume)
+            .option("shard", one(shard))
+            .option("out", one(out))
+            .flag("dry_run", dry_run)
+            .flag("no_gate", no_gate)
+            .flag("quiet", quiet)
+            .option("color", one(color))
+            .option("margin", one(margin))
+            .option("tolerance", one(tolerance))
+            .option("alpha", one(alpha))
+            .option("min_pass_rate", one(min_pass_rate));
+        (layer, config)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Prompt {
+    /// List the prompts with their digests and models
+    List {
+        /// Settings file [default: promptgate.toml, if there is one]
+        #[arg(long, value_name = "FILE")]
+        config: Option<String>,
+    },
+    /// Show the exact request for a case
+    Render {
+        /// The prompt: a name, a path, or git:REV:NAME
+        name: String,
+        /// The case
+        #[arg(long, value_name = "ID")]
+        case: String,
+        /// Golden files and folders [default: golden]
+        #[arg(long, value_name = "PATH", num_args = 1..)]
+        golden: Vec<String>,
+        /// Model [default: the prompt's own, else gemini-3.8-flash]
+        #[arg(long, value_name = "MODEL")]
+        model: Option<String>,
+        /// Settings file [default: promptgate.toml, if there is one]
+        #[arg(long, value_name = "FILE")]
+        config: Option<String>,
+    },
+    /// Show what changed between two prompts
+    Diff {
+        /// The older one: a name, a path, or git:REV[:NAME]
+        old: String,
+        /// The newer one: a name, a path, or git:REV:NAME
+        new: String,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Sim {
+    /// Port on this machine; 0 picks a free one
+    #[arg(long, value_name = "N", default_value_t = 8080)]
+    pub(super) port: u16,
+    /// Wait this long before each answer, like 200ms
+    #[arg(long, value_name = "D", default_value = "0ms")]
+    pub(super) latency: String,
+    /// Faults and their shares, like 429:0.1,503:0.05,reset:0.01
+    #[arg(long, value_name = "FAULTS", default_value = "")]
+    pub(super) fault: String,
+    /// Share of answers that are degraded
+    #[arg(long, value_name = "P", default_value = "0")]
+    pub(super) noise: String,
+    /// Seed of noise and faults
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(super) seed: u64,
+    /// Refuse requests without a key
+    #[arg(long)]
+    pub(super) require_key: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

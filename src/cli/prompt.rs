@@ -1,0 +1,113 @@
+//! `promptgate prompt list | render | diff`.
+
+use super::options::Prompt as Command;
+use super::say;
+use crate::error::Error;
+use crate::load::golden;
+use crate::load::prompt::Prompt;
+use crate::model::{Case, Problem, Problems};
+use crate::pipeline::{library, open_prompt};
+use crate::report::{diff, text};
+use crate::run::gemini;
+use crate::score::Rules;
+use crate::settings::{Environment, Layer, Layers};
+use std::path::{Path, PathBuf};
+
+pub(super) fn prompt(command: Command, environment: Environment) -> Result<u8, Error> {
+    match command {
+        Command::List { config } => list(&layers(Layer::default(), config, environment)?)?,
+        Command::Render { name, case, golden, model, config } => {
+            let layer = Layer::default().option("golden", golden).option("model", model.into_iter().collect());
+            render(&layers(layer, config, environment)?, &name, &case)?;
+        }
+        Command::Diff { old, new } => diff(&layers(Layer::default(), None, environment)?, &old, &new)?,
+    }
+    Ok(crate::exit::OK)
+}
+
+fn layers(layer: Layer, config: Option<String>, environment: Environment) -> Result<Layers, Error> {
+    Ok(Layers::read(Path::new("."), layer, config.as_deref(), environment)?)
+}
+
+fn list(layers: &Layers) -> Result<(), Error> {
+    let library = library(layers.root());
+    let (candidate, baseline) = layers.versions();
+    let mut rows = Vec::new();
+    let mut problems = Problems::default();
+    for name in library.names()? {
+        match library.open(&name, None) {
+            Ok(prompt) => {
+                let role = match (candidate == Some(name.as_str()), baseline == Some(name.as_str())) {
+                    (true, true) => "candidate, baseline",
+                    (true, false) => "candidate",
+                    (false, true) => "baseline",
+                    (false, false) => "",
+                };
+                rows.push([name, prompt.sha256[..12].to_owned(), layers.model(prompt.model.as_deref()), role.to_owned()]);
+            }
+            Err(found) => problems.append(found),
+        }
+    }
+    let heads = ["NAME", "SHA256", "MODEL", "ROLE"];
+    let width = |column: usize| {
+        rows.iter().map(|row| row[column].chars().count()).chain([heads[column].len()]).max().unwrap_or_default()
+    };
+    let widths = [width(0), width(1), width(2)];
+    let line = |row: [&str; 4]| {
+        let [a, b, c] = widths;
+        format!("{:a$}  {:b$}  {:c$}  {}", row[0], row[1], row[2], row[3]).trim_end().to_owned()
+    };
+    say(&line(heads));
+    for row in &rows {
+        say(&text::log_safe(&line([&row[0], &row[1], &row[2], &row[3]])));
+    }
+    Ok(problems.or(())?)
+}
+
+fn render(layers: &Layers, name: &str, id: &str) -> Result<(), Error> {
+    let version = open_prompt(&library(layers.root()), name, None, &|prompt: &Prompt| layers.model(prompt.model.as_deref()))?;
+    let rules = Rules::new(layers.root());
+    let paths: Vec<PathBuf> = layers.golden().iter().map(|path| layers.root().join(path)).collect();
+    let mut found: Option<Case> = None;
+    let mut ids = Vec::new();
+    golden::survey(&paths, &rules, &mut |case, _| {
+        if case.id.as_str() == id {
+            found = Some(case.clone());
+        } else if ids.len() < 10_000 {
+            ids.push(case.id.clone());
+        }
+    })?;
+    let Some(case) = found else {
+        let problem = Problem::new(format!("no case has the id `{id}`"));
+        return Err(problem.did_you_mean(id, ids.iter().map(|id| id.as_str())).into());
+    };
+    let request = version.render(&case)?;
+    let body: serde_json::Value = serde_json::from_slice(&gemini::body(&request))
+        .map_err(|error| Problem::new(format!("the request is not JSON: {error}")))?;
+    say(&text::log_safe(&format!("POST {}", gemini::path(&request.model))));
+    say("");
+    for line in serde_json::to_string_pretty(&body).unwrap_or_default().lines() {
+        say(&text::log_safe(line));
+    }
+    Ok(())
+}
+
+fn diff(layers: &Layers, old: &str, new: &str) -> Result<(), Error> {
+    let library = library(layers.root());
+    let mut problems = Problems::default();
+    let mut open = |reference: &str, default_name: Option<&str>| {
+        library.open(reference, default_name).map_err(|found| problems.append(found)).ok()
+    };
+    let newer = open(new, None);
+    let older = open(old, Some(new));
+    let (Some(older), Some(newer)) = (older, newer) else { return Err(problems.into()) };
+    let text = diff::unified(&older.source, &newer.source, old, new);
+    if text.is_empty() {
+        say("no difference");
+    }
+    for line in text.lines() {
+        say(&text::log_safe(line));
+    }
+    Ok(())
+}
+

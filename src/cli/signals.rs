@@ -1,0 +1,63 @@
+//! Ctrl-C and SIGTERM: the first asks the run to end cleanly, the second ends the process at once.
+
+use crate::exit;
+use crate::pipeline::Interrupt;
+use std::io;
+
+/// Watches for signals on a thread of its own until the process ends.
+pub(super) fn watch() -> io::Result<Interrupt> {
+    let interrupt = Interrupt::default();
+    let watcher = interrupt.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut signals = {
+        let _context = runtime.enter();
+        Signals::new()?
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            while let Some(code) = signals.next().await {
+                if watcher.code().is_some() {
+                    #[expect(clippy::exit, reason = "the person asked twice; answers that arrived are committed already")]
+                    std::process::exit(i32::from(code));
+                }
+                watcher.raise(code);
+            }
+        });
+    })?;
+    Ok(interrupt)
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> Option<u8> {
+        tokio::select! {
+            received = self.interrupt.recv() => received.map(|()| exit::INTERRUPTED),
+            received = self.terminate.recv() => received.map(|()| exit::TERMINATED),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals)
+    }
+
+    async fn next(&mut self) -> Option<u8> {
+        tokio::signal::ctrl_c().await.ok().map(|()| exit::INTERRUPTED)
+    }
+}

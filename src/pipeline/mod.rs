@@ -1,0 +1,350 @@
+//! The arrow itself: load → plan → run → score → compare → gate → report.
+//!
+//! Three passes over the golden files, none of which holds more than a batch of them:
+//!
+//! 1. [`survey`] validates everything, renders every selected case, and digests what is tested. Nothing is sent before it
+//!    has found no mistake.
+//! 2. [`ask`] asks for every planned answer that the store does not have.
+//! 3. [`judge`] reads the answers back in plan order, scores them on all cores, compares, and feeds the reports.
+//!
+//! Then the gate decides, and the reports are put in place, verdict.json last.
+
+mod ask;
+mod judge;
+mod survey;
+mod target;
+mod verdict;
+
+pub use target::open_prompt;
+
+use crate::error::Error;
+use crate::exit;
+use crate::gate::{self, Facts};
+use crate::load::prompt::{Library, Prompt};
+use crate::model::{Case, Event, Policy, Problem, Progress, PromptInfo, Request, RunInfo, Verdict, digest};
+use crate::plan::{Plan, price};
+use crate::report::{Folder, ReportError, Reports};
+use crate::run::{Ended, RunEnd};
+use crate::score::Rules;
+use crate::settings::{Baseline, Cache, Settings, TargetKind};
+use crate::store::{OpenRun, Planned, RunEnded, Store};
+use ask::Asking;
+use judge::Judging;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use survey::{Scope, Survey, Versions};
+use target::OpenedTarget;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio_util::sync::CancellationToken;
+
+/// A person's or a machine's wish to stop, as the exit code that it leads to.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt {
+    token: CancellationToken,
+    raised: Arc<(Mutex<Option<u8>>, Condvar)>,
+}
+
+impl Interrupt {
+    /// Asks the run to end: nothing more is sent, what has arrived is kept and reported.
+    pub fn raise(&self, code: u8) {
+        let (raised, waiters) = &*self.raised;
+        *raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
+        waiters.notify_all();
+        self.token.cancel();
+    }
+
+    /// Waits for a signal and returns its exit code.
+    pub fn wait(&self) -> u8 {
+        let (raised, waiters) = &*self.raised;
+        let mut code = raised.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match *code {
+                Some(code) => return code,
+                None => code = waiters.wait(code).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    /// The exit code of the signal, if there was one.
+    pub fn code(&self) -> Option<u8> {
+        *self.raised.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A prompt with its resolved model.
+#[derive(Debug)]
+pub struct Version {
+    /// The prompt.
+    pub prompt: Prompt,
+    /// As reports name it.
+    pub info: PromptInfo,
+}
+
+impl Version {
+    /// The request for a case.
+    ///
+    /// # Errors
+    /// The template does not render with the case's vars.
+    pub fn render(&self, case: &Case) -> Result<Request, Problem> {
+        self.prompt.render(&self.info.model, &case.vars, &case.history).map_err(|problem| {
+            let at = format!("{} (case `{}` at {})", problem.message, case.id, case.place);
+            Problem { message: at, ..problem }
+        })
+    }
+}
+
+/// Everything that a finished `eval` has to say.
+#[derive(Debug)]
+pub struct Finished {
+    /// What was run.
+    pub run: RunInfo,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Reports that could not be written.
+    pub unwritten: Vec<ReportError>,
+    /// The exit code: a signal's, else the verdict's, else that of a missing report.
+    pub exit_code: u8,
+}
+
+/// What `--dry-run` has to say.
+#[derive(Debug)]
+pub struct Forecast {
+    /// What would be run.
+    pub run: RunInfo,
+    /// Answers planned, before any is found in the store.
+    pub answers: u64,
+    /// Estimated input tokens: baseline, candidate.
+    pub tokens: (u64, u64),
+    /// Estimated cost of the input in US dollars: baseline, candidate; `None` for a model without a known price.
+    pub cost_usd: (Option<f64>, Option<f64>),
+}
+
+/// A surveyed run, ready to start.
+pub struct Prepared<'a> {
+    settings: &'a Settings,
+    rules: Rules,
+    versions: Versions,
+    target: OpenedTarget,
+    survey: Survey,
+    plan: Plan,
+    run: RunInfo,
+    /// Words that stop nothing.
+    pub warnings: Vec<Problem>,
+}
+
+/// Opens the prompts, validates all golden files, and works out what has to be asked. Sends nothing.
+///
+/// # Errors
+/// All mistakes in prompts and golden files, or no case selected.
+pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
+    let versions = open_versions(settings)?;
+    let target = target::open(settings, &versions)?;
+    let rules = Rules::new(&settings.root);
+    let golden: Vec<_> = settings.golden.iter().map(|path| settings.root.join(path)).collect();
+    let scope = Scope {
+        golden: &golden,
+        selection: &settings.selection,
+        rules: &rules,
+        target: &target.identity,
+        recorded: settings.target == TargetKind::Recorded,
+    };
+    let survey = survey::survey(&scope, &versions)?;
+    let plan = Plan { repeats: settings.repeat, baseline: versions.baseline.is_some() };
+    let run = RunInfo {
+        candidate: versions.candidate.info.clone(),
+        baseline: versions.baseline.as_ref().map(|version| version.info.clone()),
+        target: settings.target.as_str().to_owned(),
+        simulated: settings.target == TargetKind::Sim,
+        dataset_sha256: survey.dataset.sha256.clone(),
+        cases: survey.selected,
+        total: survey.dataset.total,
+        repeats: settings.repeat,
+        gated: settings.gated,
+        policy: settings.policy.clone(),
+        key: hex(&survey.key),
+        started_at: now(),
+    };
+    let warnings = settings.warnings.iter().cloned().chain(survey.warnings.iter().cloned()).collect();
+    Ok(Prepared { settings, rules, versions, target, survey, plan, run, warnings })
+}
+
+impl Prepared<'_> {
+    /// What is about to be run.
+    pub fn run_info(&self) -> &RunInfo {
+        &self.run
+    }
+
+    /// What would be sent, and what it would cost.
+    pub fn forecast(&self) -> Forecast {
+        let repeats = u64::from(self.plan.repeats);
+        let (blue, green) = self.survey.tokens;
+        let tokens = if self.survey.identical { (0, green * repeats) } else { (blue * repeats, green * repeats) };
+        let today = OffsetDateTime::now_utc().date();
+        let cost = |version: Option<&Version>, prompt| {
+            let usage = crate::model::Usage { prompt, ..Default::default() };
+            version.and_then(|version| price::cost_usd(&version.info.model, &usage, today))
+        };
+        Forecast {
+            run: self.run.clone(),
+            answers: self.survey.answers(&self.plan),
+            tokens,
+            cost_usd: (cost(self.versions.baseline.as_ref(), tokens.0), cost(Some(&self.versions.candidate), tokens.1)),
+        }
+    }
+
+    /// Asks, judges, decides and reports. `say` takes sentences worth showing on the way.
+    ///
+    /// # Errors
+    /// The store is not usable, or the golden files changed meanwhile.
+    pub fn eval(
+        self,
+        folder: Folder,
+        progress: &Arc<dyn Progress>,
+        interrupt: &Interrupt,
+        say: &dyn Fn(&str),
+    ) -> Result<Finished, Error> {
+        let settings = self.settings;
+        let store = Store::open(&settings.root.join(".promptgate"))?;
+        let open_run = self.open_run(&store, say)?;
+        let mut reports = Reports::open(folder, self.target.mask.clone());
+        reports.begin(&self.run);
+        let end = ask::ask(
+            &Asking {
+                settings,
+                versions: &self.versions,
+                survey: &self.survey,
+                plan: self.plan,
+                rules: &self.rules,
+                target: &self.target,
+                store: &store,
+                run: &open_run,
+            },
+            progress,
+            interrupt,
+        )?;
+        if let Ended::Stopped(failure) = &end.ended {
+            progress.on(&Event::Stopping { reason: failure.message.clone() });
+        }
+        let judging = Judging {
+            settings,
+            survey: &self.survey,
+            plan: self.plan,
+            rules: &self.rules,
+            store: &store,
+            run: open_run.id,
+            ended: &end.ended,
+            today: OffsetDateTime::now_utc().date(),
+            models: (self.run.baseline.as_ref().map(|info| info.model.as_str()), &self.run.candidate.model),
+        };
+        let mut comparison = judge::judge(&judging, &mut reports)?;
+        comparison.identical = self.survey.identical;
+        comparison.requests = end.requests;
+        comparison.retries = end.retries;
+        let facts = facts(settings, &end, interrupt);
+        let decided = gate::decide(&settings.policy, &comparison, &facts);
+        let complete = end.ended == Ended::Complete && comparison.baseline.missing + comparison.candidate.missing == 0;
+        store.end(&open_run, if complete { RunEnded::Complete } else { RunEnded::Incomplete })?;
+        let verdict = verdict::assemble(settings, &self.run, &self.survey, comparison, decided, now());
+        let unwritten = reports.finish(&self.run, &verdict);
+        let exit_code = match (interrupt.code(), verdict.exit_code) {
+            (Some(signal), _) => signal,
+            (None, exit::OK) if !unwritten.is_empty() => exit::REPORT,
+            (None, code) => code,
+        };
+        Ok(Finished { run: self.run, verdict, unwritten, exit_code })
+    }
+
+    fn open_run(&self, store: &Store, say: &dyn Fn(&str)) -> Result<OpenRun, Error> {
+        let settings = self.settings;
+        let plan = digest([
+            b"promptgate.plan/1".as_slice(),
+            &self.survey.key,
+            &self.plan.repeats.to_le_bytes(),
+            &[u8::from(self.plan.baseline)],
+            &self.survey.selected.to_le_bytes(),
+        ]);
+        if settings.resume {
+            if let Some(run) = store.resume(&plan)? {
+                say(&format!("resuming an unfinished run: {} answers are there already", run.resumed));
+                return Ok(run);
+            }
+            say("nothing to resume: no unfinished run has this plan; starting anew");
+        }
+        Ok(store.begin(&Planned {
+            plan,
+            candidate: self.run.candidate.name.clone(),
+            baseline: self.run.baseline.as_ref().map(|info| info.name.clone()),
+            target: self.target.identity.clone(),
+            answers: self.survey.answers(&self.plan),
+        })?)
+    }
+}
+
+/// What the gate must know beside the numbers.
+fn facts(settings: &Settings, end: &RunEnd, interrupt: &Interrupt) -> Facts {
+    let completion = match &end.ended {
+        _ if interrupt.code().is_some() => gate::Completion::Interrupted,
+        Ended::Complete => gate::Completion::Complete,
+        Ended::Interrupted => gate::Completion::Interrupted,
+        Ended::Budget(what) => gate::Completion::Budget(what.clone()),
+        Ended::Stopped(failure) => gate::Completion::Stopped(failure.message.clone()),
+        Ended::StoreFailed(message) => gate::Completion::StoreFailed(message.clone()),
+    };
+    Facts {
+        gated: settings.gated,
+        completion,
+        lone_shard: settings.selection.shard.is_some_and(|shard| shard.is_partial()),
+    }
+}
+
+fn open_versions(settings: &Settings) -> Result<Versions, Error> {
+    let library = library(&settings.root);
+    let model = |prompt: &Prompt| settings.model(prompt.model.as_deref());
+    let mut problems = crate::model::Problems::default();
+    let mut open = |reference: &str, default_name: Option<&str>| match open_prompt(&library, reference, default_name, &model) {
+        Ok(version) => Some(version),
+        Err(found) => {
+            problems.append(found);
+            None
+        }
+    };
+    let candidate = open(&settings.prompt, None);
+    let baseline = match &settings.baseline {
+        Baseline::None => None,
+        Baseline::Prompt(name) => open(name, Some(settings.prompt.as_str())),
+    };
+    match candidate {
+        Some(candidate) => Ok(problems.or(Versions { candidate, baseline })?),
+        None => Err(problems.into()),
+    }
+}
+
+/// The prompts of a project.
+pub fn library(root: &Path) -> Library {
+    Library::new(root, &root.join("prompts"))
+}
+
+/// Replayed answers prove nothing about the service of today.
+fn replayed(settings: &Settings) -> bool {
+    settings.target == TargetKind::Recorded || settings.cache == Cache::Only
+}
+
+/// Promoting is for good only with the whole dataset.
+fn whole(settings: &Settings) -> bool {
+    settings.selection.is_everything()
+}
+
+fn policy_digest(policy: &Policy) -> String {
+    gate::policy_digest(policy)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// RFC 3339 in UTC, whole seconds.
+fn now() -> String {
+    let now = OffsetDateTime::now_utc();
+    now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).unwrap_or_default()
+}

@@ -1,0 +1,234 @@
+//! The first pass: prompts opened, golden files validated, every selected case rendered in both arms, and from that the
+//! identity of what is tested.
+
+use super::Version;
+use crate::error::Error;
+use crate::load::golden::{self, Dataset};
+use crate::model::{Arm, Case, CheckRules, Problem, Problems, Request};
+use crate::plan::{Plan, Selection, estimated_tokens};
+use crate::run::gemini;
+use sha2::{Digest, Sha256};
+use std::path::PathBuf;
+
+/// Both versions of the prompt.
+#[derive(Debug)]
+pub(super) struct Versions {
+    pub(super) candidate: Version,
+    pub(super) baseline: Option<Version>,
+}
+
+impl Versions {
+    pub(super) fn arm(&self, arm: Arm) -> Option<&Version> {
+        match arm {
+            Arm::Baseline => self.baseline.as_ref(),
+            Arm::Candidate => Some(&self.candidate),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Version> {
+        self.baseline.iter().chain([&self.candidate])
+    }
+}
+
+/// What the first pass found.
+#[derive(Debug)]
+pub(super) struct Survey {
+    /// The files, for the passes to come.
+    pub(super) dataset: Dataset,
+    /// Cases selected.
+    pub(super) selected: u64,
+    /// Selected cases that must pass.
+    pub(super) critical: u64,
+    /// Both arms render the same requests.
+    pub(super) identical: bool,
+    /// Identity of what is tested.
+    pub(super) key: [u8; 32],
+    /// Estimated input tokens of one repeat: baseline, candidate.
+    pub(super) tokens: (u64, u64),
+    /// Words that stop nothing.
+    pub(super) warnings: Vec<Problem>,
+}
+
+/// How the survey is to look.
+pub(super) struct Scope<'a> {
+    pub(super) golden: &'a [PathBuf],
+    pub(super) selection: &'a Selection,
+    pub(super) rules: &'a dyn CheckRules,
+    /// The target's identity.
+    pub(super) target: &'a str,
+    /// Recorded answers are looked up by name, so equal requests are no identity.
+    pub(super) recorded: bool,
+}
+
+/// Validates everything and digests what is selected.
+pub(super) fn survey(scope: &Scope<'_>, versions: &Versions) -> Result<Survey, Error> {
+    let mut walk = scope.selection.walk();
+    let mut seen = Seen::new(versions, scope);
+    let dataset = golden::survey(scope.golden, scope.rules, &mut |case, problems| {
+        let selected = walk.selects(case);
+        seen.case(case, selected, problems);
+    })?;
+    let mut problems = Problems::default();
+    problems.extend(walk.unknown());
+    if dataset.total > 0 {
+        problems.extend(seen.unsupplied());
+    }
+    if !problems.is_empty() {
+        return Err(problems.into());
+    }
+    if walk.selected() == 0 {
+        let problem = if dataset.total == 0 {
+            let paths: Vec<String> = scope.golden.iter().map(|path| path.display().to_string()).collect();
+            Problem::new(format!("no golden case in {}", paths.join(", ")))
+                .hint("write cases as CSV, JSONL, JSON or YAML; see the README")
+        } else {
+            Problem::new(format!("none of the {} golden cases is selected", dataset.total))
+                .hint("check --case, --tag, --limit and --shard")
+        };
+        return Err(Error::Nothing(problem));
+    }
+    Ok(seen.finish(dataset, walk.selected()))
+}
+
+/// What one walk over the dataset gathers.
+struct Seen<'a> {
+    versions: &'a Versions,
+    recorded: bool,
+    /// Per version (baseline first) and variable: some case supplies it; first case that does not.
+    supplied: Vec<Vec<Supply>>,
+    critical: u64,
+    identical: bool,
+    key: Sha256,
+    tokens: (u64, u64),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Supply {
+    somewhere: bool,
+    missing: u64,
+    first_missing: Option<String>,
+}
+
+impl<'a> Seen<'a> {
+    fn new(versions: &'a Versions, scope: &Scope<'_>) -> Seen<'a> {
+        let mut key = Sha256::new();
+        key.update(b"promptgate.key/1");
+        key.update(scope.target.as_bytes());
+        Seen {
+            versions,
+            recorded: scope.recorded,
+            supplied: versions.all().map(|version| vec![Supply::default(); version.prompt.variables().len()]).collect(),
+            critical: 0,
+            identical: versions.baseline.is_some() && !scope.recorded,
+            key,
+            tokens: (0, 0),
+        }
+    }
+
+    fn case(&mut self, case: &Case, selected: bool, problems: &mut Problems) {
+        for (version, supplied) in self.versions.all().zip(&mut self.supplied) {
+            for (variable, supply) in version.prompt.variables().iter().zip(supplied) {
+                if case.vars.contains_key(&variable.name) {
+                    supply.somewhere = true;
+                } else {
+                    supply.missing += 1;
+                    supply.first_missing.get_or_insert_with(|| case.place.to_string());
+                }
+            }
+            if let Err(message) = version.prompt.check_vars(&case.vars) {
+                problems.push(
+                    Problem::at(case.place.clone(), format!("the vars don't fit the prompt `{}`: {message}", version.info.name))
+                        .hint(format!("see input.schema in {}", version.info.path)),
+                );
+                return;
+            }
+        }
+        if selected && let Err(problem) = self.render(case) {
+            problems.push(problem);
+        }
+    }
+
+    fn render(&mut self, case: &Case) -> Result<(), Problem> {
+        let candidate = self.versions.candidate.render(case)?;
+        let baseline = self.versions.baseline.as_ref().map(|version| version.render(case)).transpose()?;
+        let mut add = |request: &Request| {
+            let body = gemini::body(request);
+            self.key.update((body.len() as u64).to_le_bytes());
+            self.key.update(&body);
+            self.key.update(request.model.as_bytes());
+            (estimated_tokens(request), body)
+        };
+        let (tokens, body) = add(&candidate);
+        self.tokens.1 += tokens;
+        if let Some(baseline) = baseline {
+            let (tokens, other) = add(&baseline);
+            self.tokens.0 += tokens;
+            self.identical &= body == other && baseline.model == candidate.model;
+        }
+        self.key.update(case.id.as_str().as_bytes());
+        self.critical += u64::from(case.critical);
+        Ok(())
+    }
+
+    /// Variables that no case supplies are mistakes.
+    fn unsupplied(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (version, supplied) in self.versions.all().zip(&self.supplied) {
+            for (variable, supply) in version.prompt.variables().iter().zip(supplied) {
+                if variable.required && !supply.somewhere {
+                    problems.push(
+                        Problem::at(variable.place.clone(), format!("no case supplies the variable `{}`", variable.name))
+                            .expected("every variable of the template in the `vars` of the golden cases, or in input.default")
+                            .hint("mistyped? optional variables are declared with `?` in input.schema, or used inside {{#if}}"),
+                    );
+                }
+            }
+        }
+        problems
+    }
+
+    /// Variables that some cases supply and others do not are worth a word.
+    fn patchy(&self) -> Vec<Problem> {
+        let mut warnings = Vec::new();
+        for (version, supplied) in self.versions.all().zip(&self.supplied) {
+            for (variable, supply) in version.prompt.variables().iter().zip(supplied) {
+                if variable.required && supply.missing > 0 {
+                    let first = supply.first_missing.as_deref().unwrap_or_default();
+                    warnings.push(Problem::at(
+                        variable.place.clone(),
+                        format!(
+                            "{} cases have no `{}`, which renders as nothing there (the first is {first})",
+                            supply.missing, variable.name
+                        ),
+                    ));
+                }
+            }
+        }
+        warnings
+    }
+
+    fn finish(self, dataset: Dataset, selected: u64) -> Survey {
+        let warnings = self.patchy();
+        let mut key = self.key;
+        key.update(dataset.sha256.as_bytes());
+        for version in self.versions.all().filter(|_| self.recorded) {
+            key.update(version.info.name.as_bytes());
+        }
+        Survey {
+            dataset,
+            selected,
+            critical: self.critical,
+            identical: self.identical,
+            key: key.finalize().into(),
+            tokens: self.tokens,
+            warnings,
+        }
+    }
+}
+
+impl Survey {
+    /// Answers that will be asked for or looked up.
+    pub(super) fn answers(&self, plan: &Plan) -> u64 {
+        if self.identical { self.critical * u64::from(plan.repeats) } else { self.selected * plan.per_case() }
+    }
+}

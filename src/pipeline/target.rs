@@ -1,0 +1,102 @@
+//! What answers, opened and with an identity.
+
+use super::Version;
+use super::survey::Versions;
+use crate::error::Error;
+use crate::load::prompt::{Library, Prompt};
+use crate::model::{Problem, Problems, PromptInfo};
+use crate::report::text::Mask;
+use crate::run::{AnyTarget, Gemini, Recorded};
+use crate::settings::{Settings, TargetKind};
+use crate::sim::{self, Simulator};
+use std::fmt;
+use std::sync::Arc;
+
+/// A target that is ready to answer.
+pub(super) struct OpenedTarget {
+    pub(super) target: Arc<AnyTarget>,
+    /// What answers, in the identity of each answer.
+    pub(super) identity: String,
+    /// Its answers may be used again.
+    pub(super) reusable: bool,
+    /// Secrets that must not be written.
+    pub(super) mask: Mask,
+    /// The built-in simulator lives as long as the target.
+    _simulator: Option<Simulator>,
+}
+
+impl fmt::Debug for OpenedTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenedTarget").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// Where Gemini is.
+const GEMINI: &str = "https://generativelanguage.googleapis.com";
+
+/// Opens the target of the settings; starts the built-in simulator if it is the target.
+pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTarget, Error> {
+    match settings.target {
+        TargetKind::Gemini => {
+            let url = settings.base_url.as_deref().unwrap_or(GEMINI);
+            let gemini = Gemini::new(url, settings.key.clone(), settings.concurrency, settings.timeout)?;
+            Ok(OpenedTarget {
+                target: Arc::new(AnyTarget::Gemini(gemini)),
+                identity: format!("gemini {}", url.trim_end_matches('/')),
+                reusable: true,
+                mask: settings.key.as_ref().map_or_else(Mask::default, |key| Mask::new([key.expose()])),
+                _simulator: None,
+            })
+        }
+        TargetKind::Sim => {
+            let (simulator, url, identity) = match &settings.base_url {
+                Some(url) => (None, url.clone(), format!("sim {}", url.trim_end_matches('/'))),
+                None => {
+                    let simulator = Simulator::start(0, sim::Settings::default())
+                        .map_err(|error| Problem::new(format!("the simulator can't start: {error}")))?;
+                    let url = simulator.url();
+                    (Some(simulator), url, format!("sim/{}", env!("CARGO_PKG_VERSION")))
+                }
+            };
+            let gemini = Gemini::simulator(&url, settings.concurrency, settings.timeout)?;
+            Ok(OpenedTarget {
+                target: Arc::new(AnyTarget::Gemini(gemini)),
+                identity,
+                reusable: true,
+                mask: Mask::default(),
+                _simulator: simulator,
+            })
+        }
+        TargetKind::Recorded => {
+            let baseline = versions.baseline.as_ref().map(|version| version.info.name.as_str());
+            let recorded = Recorded::open(&settings.answers, baseline, &versions.candidate.info.name)?;
+            Ok(OpenedTarget {
+                identity: format!("recorded {}", recorded.sha256()),
+                target: Arc::new(AnyTarget::Recorded(recorded)),
+                reusable: false,
+                mask: Mask::default(),
+                _simulator: None,
+            })
+        }
+    }
+}
+
+/// Opens a prompt and resolves its model.
+///
+/// # Errors
+/// All mistakes of the prompt.
+pub fn open_prompt(
+    library: &Library,
+    reference: &str,
+    default_name: Option<&str>,
+    model: &dyn Fn(&Prompt) -> String,
+) -> Result<Version, Problems> {
+    let prompt = library.open(reference, default_name)?;
+    let info = PromptInfo {
+        name: prompt.name.clone(),
+        sha256: prompt.sha256.clone(),
+        model: model(&prompt),
+        path: prompt.path.clone(),
+    };
+    Ok(Version { prompt, info })
+}

@@ -1,0 +1,68 @@
+//! Where the key comes from, and whether the simulator may stand in for a missing one.
+
+use super::layers::Environment;
+use crate::model::Problem;
+use std::io::Read;
+
+/// Keys by precedence.
+const KEY_VARIABLES: [&str; 2] = ["GOOGLE_API_KEY", "GEMINI_API_KEY"];
+
+/// Names a file that holds the key.
+const KEY_FILE: &str = "GEMINI_API_KEY_FILE";
+
+/// Any of these means an unattended machine, where a missing secret must never turn a check green.
+const UNATTENDED: [&str; 6] = ["CI", "TF_BUILD", "BUILD_ID", "JENKINS_URL", "KUBERNETES_SERVICE_HOST", "CLOUD_RUN_JOB"];
+
+/// A key file larger than this is not a key.
+const KEY_FILE_BYTES: u64 = 16 * 1024;
+
+/// What the environment says about a key.
+#[derive(Debug)]
+pub(super) enum KeyState {
+    /// No key variable is present at all.
+    Absent,
+    /// A variable is present, but holds no key.
+    Unusable(Problem),
+    /// A key.
+    Present(String),
+}
+
+/// The key, from `GOOGLE_API_KEY`, else `GEMINI_API_KEY`, else the file named by `GEMINI_API_KEY_FILE`.
+pub(super) fn find(environment: &Environment) -> KeyState {
+    for name in KEY_VARIABLES {
+        if let Some(key) = environment.get(name).map(|key| key.trim()).filter(|key| !key.is_empty()) {
+            return KeyState::Present(key.to_owned());
+        }
+    }
+    if let Some(path) = environment.get(KEY_FILE) {
+        return from_file(path);
+    }
+    match KEY_VARIABLES.iter().find(|name| environment.contains_key(**name)) {
+        Some(name) => KeyState::Unusable(
+            Problem::new(format!("{name} is set, but empty"))
+                .hint("an empty secret often means a fork's pull request or a misspelt secret name; set it, or unset the variable"),
+        ),
+        None => KeyState::Absent,
+    }
+}
+
+fn from_file(path: &str) -> KeyState {
+    let unusable = |what: String| {
+        KeyState::Unusable(Problem::new(format!("{KEY_FILE}: {what}")).hint("name a file that holds the key and nothing else"))
+    };
+    if path.trim().is_empty() {
+        return unusable("is set, but empty".to_owned());
+    }
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(KEY_FILE_BYTES).read_to_string(&mut text));
+    match read {
+        Err(error) => unusable(format!("the file {path} can't be read: {error}")),
+        Ok(_) if text.trim().is_empty() => unusable(format!("the file {path} is empty")),
+        Ok(_) => KeyState::Present(text.trim().to_owned()),
+    }
+}
+
+/// The variable that shows that no person sits here.
+pub(super) fn unattended(environment: &Environment) -> Option<&'static str> {
+    UNATTENDED.into_iter().find(|name| environment.contains_key(*name))
+}

@@ -1,0 +1,172 @@
+//! Where settings are written: options, `PROMPTGATE_…` variables and promptgate.toml, all as texts with their origin.
+
+use crate::model::{Place, Problem, Problems, nearest};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use toml::{Spanned, Value};
+
+/// Environment variables, injected so that tests need not change the process's own.
+pub type Environment = BTreeMap<String, String>;
+
+/// Every setting's name, as in promptgate.toml. The option is the same with `-`, the variable `PROMPTGATE_` and upper case.
+pub(super) const KEYS: &[&str] = &[
+    "prompt", "baseline", "golden", "case", "tag", "limit", "repeat", "target", "model", "base_url", "answers",
+    "concurrency", "rpm", "timeout", "retries", "max_cost", "max_requests", "cache", "resume", "shard", "out", "dry_run",
+    "no_gate", "quiet", "color", "margin", "tolerance", "alpha", "min_pass_rate",
+];
+
+/// Settings that must be said anew for each call: in a file they would make every later check meaningless.
+const ONE_CALL: &[&str] = &["dry_run", "no_gate", "resume"];
+
+/// Where a setting was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// `--name` on the command line.
+    Option(&'static str),
+    /// A variable.
+    Variable(String),
+    /// promptgate.toml.
+    File(Place),
+}
+
+impl Origin {
+    /// A problem with a setting from here.
+    pub fn problem(&self, message: impl fmt::Display) -> Problem {
+        match self {
+            Origin::Option(name) => Problem::new(format!("--{}: {message}", name.replace('_', "-"))),
+            Origin::Variable(name) => Problem::new(format!("{name}: {message}")),
+            Origin::File(place) => Problem::at(place.clone(), message.to_string()),
+        }
+    }
+}
+
+/// One setting as it was written; flags are `true` or `false`, lists have many values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The texts.
+    pub values: Vec<String>,
+    /// Where.
+    pub origin: Origin,
+}
+
+/// The settings of one place.
+#[derive(Clone, Debug, Default)]
+pub struct Layer(BTreeMap<&'static str, Written>);
+
+impl Layer {
+    /// Adds an option of the command line, unless it was not given.
+    #[must_use]
+    pub fn option(mut self, key: &'static str, values: Vec<String>) -> Layer {
+        if !values.is_empty() {
+            self.0.insert(key, Written { values, origin: Origin::Option(key) });
+        }
+        self
+    }
+
+    /// Adds a flag of the command line, unless it was not given.
+    #[must_use]
+    pub fn flag(self, key: &'static str, given: bool) -> Layer {
+        self.option(key, if given { vec!["true".to_owned()] } else { Vec::new() })
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Written> {
+        self.0.get(key)
+    }
+
+    /// Reads the `PROMPTGATE_…` variables; empty ones count as unset. Also returns warnings about unknown ones.
+    pub(super) fn from_environment(environment: &Environment) -> (Layer, Vec<Problem>) {
+        let mut layer = Layer::default();
+        let mut unknown = Vec::new();
+        for (name, value) in environment {
+            let Some(key) = name.strip_prefix("PROMPTGATE_") else { continue };
+            let Some(key) = known(&key.to_ascii_lowercase()) else {
+                let names: Vec<String> = KEYS.iter().map(|key| format!("PROMPTGATE_{}", key.to_uppercase())).collect();
+                let problem = Problem::new(format!("the variable {name} is not a setting, it is ignored"));
+                unknown.push(match nearest(name, names.iter().map(String::as_str)) {
+                    Some(near) => problem.hint(format!("did you mean {near}?")),
+                    None => problem,
+                });
+                continue;
+            };
+            if value.is_empty() {
+                continue;
+            }
+            let values = if is_list(key) {
+                value.split(',').map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
+            } else {
+                vec![value.clone()]
+            };
+            layer.0.insert(key, Written { values, origin: Origin::Variable(name.clone()) });
+        }
+        (layer, unknown)
+    }
+
+    /// Reads promptgate.toml. A missing file is an empty layer unless it was asked for by name.
+    pub(super) fn from_file(path: &Path, shown: &str, required: bool) -> Result<Layer, Problems> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => return Ok(Layer::default()),
+            Err(error) => return Err(Problem::at(Place::file(shown), format!("can't be read: {error}")).into()),
+        };
+        let table: BTreeMap<Spanned<String>, Spanned<Value>> = toml::from_str(&text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            Problem::at(Place::of_offset(shown, &text, at), error.message().trim_end_matches('.').to_owned())
+        })?;
+        let mut layer = Layer::default();
+        let mut problems = Problems::default();
+        for (name, value) in table {
+            let place = |span: std::ops::Range<usize>| Place::of_offset(shown, &text, span.start);
+            let written = if name.get_ref() == "candidate" { "prompt" } else { name.get_ref().as_str() };
+            let Some(key) = known(written) else {
+                problems.push(
+                    Problem::at(place(name.span()), format!("`{}` is not a setting", name.get_ref()))
+                        .did_you_mean(name.get_ref(), KEYS.iter().copied().chain(["candidate"])),
+                );
+                continue;
+            };
+            if ONE_CALL.contains(&key) {
+                problems.push(
+                    Problem::at(place(name.span()), format!("`{key}` can't stand in a file, it holds for one call only"))
+                        .hint(format!("give --{} on the command line", key.replace('_', "-"))),
+                );
+                continue;
+            }
+            let origin = Origin::File(place(value.span()));
+            match texts(value.get_ref(), is_list(key)) {
+                Ok(values) if values.is_empty() => problems.push(origin.problem(format!("`{key}` is an empty list"))),
+                Ok(values) => {
+                    if layer.0.insert(key, Written { values, origin }).is_some() {
+                        problems.push(Problem::at(place(name.span()), "`candidate` and `prompt` are the same setting"));
+                    }
+                }
+                Err(expected) => problems.push(origin.problem(format!("`{key}` has the wrong type")).expected(expected)),
+            }
+        }
+        problems.or(layer)
+    }
+}
+
+fn known(name: &str) -> Option<&'static str> {
+    KEYS.iter().copied().find(|key| *key == name)
+}
+
+fn is_list(key: &str) -> bool {
+    matches!(key, "golden" | "case" | "tag" | "answers")
+}
+
+fn texts(value: &Value, list: bool) -> Result<Vec<String>, &'static str> {
+    match value {
+        Value::String(text) => Ok(vec![text.clone()]),
+        Value::Integer(number) => Ok(vec![number.to_string()]),
+        Value::Float(number) => Ok(vec![number.to_string()]),
+        Value::Boolean(flag) => Ok(vec![flag.to_string()]),
+        Value::Array(values) if list => values
+            .iter()
+            .map(|value| value.as_str().map(str::to_owned).ok_or("a text or a list of texts"))
+            .collect(),
+        Value::Array(_) | Value::Table(_) | Value::Datetime(_) => {
+            Err(if list { "a text or a list of texts" } else { "one text, number, or true/false" })
+        }
+    }
+}

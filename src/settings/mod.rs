@@ -1,0 +1,440 @@
+//! Options, environment, promptgate.toml and defaults, merged into typed settings.
+//!
+//! [`layers`] reads each place as texts with their origin; this file gives every setting its type, bounds and default, so
+//! that a mistake has the same words wherever it was written; [`key`] finds the key.
+//!
+//! Precedence: option, environment, front matter of the prompt (model and generation settings), file, default.
+
+mod key;
+mod layers;
+
+pub use layers::{Environment, Layer, Origin, Written};
+
+use crate::gate;
+use crate::model::{Policy, Problem, Problems};
+use crate::plan::{Selection, Shard};
+use crate::run::ApiKey;
+use key::KeyState;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What `--baseline` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Baseline {
+    /// `none`: gate on an absolute pass rate.
+    None,
+    /// A prompt.
+    Prompt(String),
+}
+
+/// What answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetKind {
+    /// The Gemini API.
+    Gemini,
+    /// The built-in simulator, or one at a base URL.
+    Sim,
+    /// Files of recorded answers.
+    Recorded,
+}
+
+impl TargetKind {
+    /// The word in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TargetKind::Gemini => "gemini",
+            TargetKind::Sim => "sim",
+            TargetKind::Recorded => "recorded",
+        }
+    }
+}
+
+/// How stored answers are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// A stored answer is used; others are asked and stored.
+    Use,
+    /// Everything is asked and stored.
+    Refresh,
+    /// Stored answers are neither used nor added.
+    Off,
+    /// Nothing is asked; an answer that is not stored is an error outcome.
+    Only,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Everything `eval` needs, typed and within bounds.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Project root: holds prompts/, .promptgate/, and bounds all paths that come from data.
+    pub root: PathBuf,
+    /// Green, as typed.
+    pub prompt: String,
+    /// Blue, as typed.
+    pub baseline: Baseline,
+    /// Golden files and folders.
+    pub golden: Vec<PathBuf>,
+    /// Which cases take part.
+    pub selection: Selection,
+    /// Samples per case and arm; 1..=1000.
+    pub repeat: u32,
+    /// What answers.
+    pub target: TargetKind,
+    /// The simulator stands in because no key is set on a person's machine.
+    pub fallback: bool,
+    /// The model, where option or environment name one: wins over front matter.
+    pub model_override: Option<String>,
+    /// The model of promptgate.toml: loses against front matter.
+    pub model_default: Option<String>,
+    /// Base URL of the target.
+    pub base_url: Option<String>,
+    /// Recorded answers.
+    pub answers: Vec<PathBuf>,
+    /// The key of the Gemini target.
+    pub key: Option<ApiKey>,
+    /// Requests at once; 1..=1024.
+    pub concurrency: usize,
+    /// Requests a minute.
+    pub rpm: Option<u32>,
+    /// Per attempt.
+    pub timeout: Duration,
+    /// Attempts beyond the first; 0..=100.
+    pub retries: u32,
+    /// Dollars after which nothing more is asked.
+    pub max_cost: Option<f64>,
+    /// Requests, retries included, after which nothing more is asked.
+    pub max_requests: Option<u64>,
+    /// How stored answers are used.
+    pub cache: Cache,
+    /// Continue the newest unfinished run of the same plan.
+    pub resume: bool,
+    /// Output folder.
+    pub out: PathBuf,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Decide; false with `--no-gate`.
+    pub gated: bool,
+    /// Only the last line.
+    pub quiet: bool,
+    /// When to colour.
+    pub color: Color,
+    /// The rules of the verdict.
+    pub policy: Policy,
+    /// Things worth a word that stop nothing.
+    pub warnings: Vec<Problem>,
+}
+
+/// The model when nothing names one.
+pub const DEFAULT_MODEL: &str = "gemini-3.8-flash";
+
+impl Settings {
+    /// The model for a prompt with this front matter model.
+    pub fn model(&self, front_matter: Option<&str>) -> String {
+        self.model_override
+            .as_deref()
+            .or(front_matter)
+            .or(self.model_default.as_deref())
+            .unwrap_or(DEFAULT_MODEL)
+            .to_owned()
+    }
+}
+
+/// The layers of one call, by precedence, before they have types.
+#[derive(Debug)]
+pub struct Layers {
+    root: PathBuf,
+    layers: [Layer; 3],
+    environment: Environment,
+    warnings: Vec<Problem>,
+}
+
+impl Layers {
+    /// Reads environment and file below the options. `config` is the file named by `--config`.
+    ///
+    /// # Errors
+    /// All mistakes of the file.
+    pub fn read(root: &Path, options: Layer, config: Option<&str>, environment: Environment) -> Result<Layers, Problems> {
+        let (variables, warnings) = Layer::from_environment(&environment);
+        let shown = config.unwrap_or("promptgate.toml");
+        let file = Layer::from_file(&root.join(shown), shown, config.is_some())?;
+        Ok(Layers { root: root.to_owned(), layers: [options, variables, file], environment, warnings })
+    }
+
+    /// The output folder, which is cleared before anything else is looked at.
+    pub fn out(&self) -> PathBuf {
+        self.root.join(self.get("out").map_or("reports", |written| written.values[0].as_str()))
+    }
+
+    /// Green and blue as written, for commands that only look at prompts.
+    pub fn versions(&self) -> (Option<&str>, Option<&str>) {
+        let value = |key| self.get(key).map(|written| written.values[0].as_str());
+        (value("prompt"), value("baseline"))
+    }
+
+    /// The golden files and folders.
+    pub fn golden(&self) -> Vec<PathBuf> {
+        self.get("golden").map_or_else(|| vec![PathBuf::from("golden")], |golden| {
+            golden.values.iter().map(PathBuf::from).collect()
+        })
+    }
+
+    /// The project root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The model for a prompt with this front matter model: option, environment, front matter, file, default.
+    pub fn model(&self, front_matter: Option<&str>) -> String {
+        let (wins, loses) = self.models();
+        wins.or_else(|| front_matter.map(str::to_owned)).or(loses).unwrap_or_else(|| DEFAULT_MODEL.to_owned())
+    }
+
+    /// The model that wins over front matter, and the one that loses against it.
+    fn models(&self) -> (Option<String>, Option<String>) {
+        let [options, variables, file] = &self.layers;
+        let value = |layer: &Layer| layer.get("model").map(|written| written.values[0].clone());
+        (value(options).or_else(|| value(variables)), value(file))
+    }
+
+    fn get(&self, key: &str) -> Option<&Written> {
+        self.layers.iter().find_map(|layer| layer.get(key))
+    }
+
+    /// Gives every setting its type.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn settle(self) -> Result<Settings, Problems> {
+        let mut problems = Problems::default();
+        let mut read = Reader { layers: &self, problems: &mut problems };
+        let prompt = read.text("prompt");
+        let baseline = read.text("baseline");
+        let repeat = read.number("repeat", 1, 1000).unwrap_or(3) as u32;
+        let concurrency = read.number("concurrency", 1, 1024).unwrap_or(16) as usize;
+        let limit = read.number("limit", 1, u64::MAX);
+        let rpm = read.number("rpm", 1, 1_000_000).map(|rpm| rpm as u32);
+        let retries = read.number("retries", 0, 100).unwrap_or(8) as u32;
+        let max_requests = read.number("max_requests", 1, u64::MAX);
+        let max_cost = read.fraction("max_cost", |cost| cost > 0.0, "US dollars, more than 0");
+        let timeout = read.parsed("timeout", duration).unwrap_or(Duration::from_secs(60));
+        let shard = read.parsed("shard", |text| text.parse::<Shard>());
+        let cache = read.parsed("cache", |text| {
+            word(text, &[("use", Cache::Use), ("refresh", Cache::Refresh), ("off", Cache::Off), ("only", Cache::Only)])
+        });
+        let color = read.parsed("color", |text| {
+            word(text, &[("auto", Color::Auto), ("always", Color::Always), ("never", Color::Never)])
+        });
+        let target = read.parsed("target", |text| {
+            word(text, &[("gemini", TargetKind::Gemini), ("sim", TargetKind::Sim), ("recorded", TargetKind::Recorded)])
+        });
+        let resume = read.flag("resume");
+        let dry_run = read.flag("dry_run");
+        let gated = !read.flag("no_gate");
+        let quiet = read.flag("quiet");
+        let number = |text: &str| text.parse::<f64>().map_err(|_| format!("`{text}` is not a number"));
+        let policy = Policy {
+            margin: read.parsed("margin", number).unwrap_or(0.05),
+            tolerance: read.parsed("tolerance", number).unwrap_or(0.01),
+            alpha: read.parsed("alpha", number).unwrap_or(0.05),
+            min_pass_rate: read.parsed("min_pass_rate", number),
+            estimand: "population",
+            max_missing: 0.05,
+        };
+        problems.extend(gate::check(&policy));
+        let Some(prompt) = prompt else {
+            problems.push(
+                Problem::new("no prompt is named").hint("give --prompt NAME, or set `candidate` in promptgate.toml"),
+            );
+            return Err(problems);
+        };
+        let baseline = match baseline.as_deref() {
+            Some("none") => Baseline::None,
+            Some(name) => Baseline::Prompt(name.to_owned()),
+            None => {
+                problems.push(Problem::new("no baseline is named").hint(
+                    "give --baseline NAME, or set `baseline` in promptgate.toml; `none` gates on --min-pass-rate instead",
+                ));
+                return Err(problems);
+            }
+        };
+        if baseline == Baseline::None && gated && policy.min_pass_rate.is_none() {
+            problems.push(
+                Problem::new("without a baseline there is nothing to compare with")
+                    .expected("--min-pass-rate, the pass rate that must be exceeded")
+                    .hint("give --min-pass-rate 0.9, say, or --no-gate for no decision"),
+            );
+        }
+        let base_url = self.base_url();
+        let answers: Vec<PathBuf> = self.get("answers").map_or_else(Vec::new, |written| {
+            written.values.iter().map(|path| self.root.join(path)).collect()
+        });
+        let (target, fallback, key) = match self.answerer(target, base_url.as_deref(), &answers) {
+            Ok(answerer) => answerer,
+            Err(problem) => {
+                problems.push(problem);
+                return Err(problems);
+            }
+        };
+        let list = |key| self.get(key).map_or_else(Default::default, |written| written.values.iter().cloned().collect());
+        let (model_override, model_default) = self.models();
+        problems.or(Settings {
+            prompt,
+            baseline,
+            golden: self.golden(),
+            selection: Selection { cases: list("case"), tags: list("tag"), limit, shard },
+            repeat,
+            target,
+            fallback,
+            model_override,
+            model_default,
+            base_url,
+            answers,
+            key,
+            concurrency,
+            rpm,
+            timeout,
+            retries,
+            max_cost,
+            max_requests,
+            cache: cache.unwrap_or(Cache::Use),
+            resume,
+            out: self.out(),
+            dry_run,
+            gated,
+            quiet,
+            color: color.unwrap_or(Color::Auto),
+            policy,
+            warnings: self.warnings,
+            root: self.root,
+        })
+    }
+
+    /// Option, `PROMPTGATE_BASE_URL`, `GOOGLE_GEMINI_BASE_URL`, file.
+    fn base_url(&self) -> Option<String> {
+        let [options, variables, file] = &self.layers;
+        let value = |layer: &Layer| layer.get("base_url").map(|written| written.values[0].clone());
+        let google = self.environment.get("GOOGLE_GEMINI_BASE_URL").filter(|url| !url.trim().is_empty()).cloned();
+        value(options).or_else(|| value(variables)).or(google).or_else(|| value(file))
+    }
+
+    /// What answers, whether it is the simulator for want of a key, and the key.
+    fn answerer(
+        &self,
+        target: Option<TargetKind>,
+        base_url: Option<&str>,
+        answers: &[PathBuf],
+    ) -> Result<(TargetKind, bool, Option<ApiKey>), Problem> {
+        if !answers.is_empty() && target != Some(TargetKind::Recorded) {
+            return Err(Problem::new("recorded answers are given, but not asked for").hint("add --target recorded"));
+        }
+        match target {
+            Some(TargetKind::Sim) => return Ok((TargetKind::Sim, false, None)),
+            Some(TargetKind::Recorded) if answers.is_empty() => {
+                return Err(Problem::new("the target `recorded` has no answers").hint("give --answers FILE"));
+            }
+            Some(TargetKind::Recorded) => return Ok((TargetKind::Recorded, false, None)),
+            Some(TargetKind::Gemini) | None => {}
+        }
+        let hint = "set GEMINI_API_KEY (or GOOGLE_API_KEY, or GEMINI_API_KEY_FILE), or rehearse with --target sim";
+        match key::find(&self.environment) {
+            KeyState::Present(text) => {
+                let key = ApiKey::new(&text)?;
+                Ok((TargetKind::Gemini, false, Some(key)))
+            }
+            KeyState::Unusable(problem) => Err(problem),
+            KeyState::Absent if target.is_some() || base_url.is_some() => {
+                Err(Problem::new("no key is set for the target `gemini`").hint(hint))
+            }
+            KeyState::Absent => match key::unattended(&self.environment) {
+                Some(name) => Err(Problem::new(format!(
+                    "no key is set, and {name} shows an unattended machine, where the simulator never stands in for a missing secret"
+                ))
+                .hint(hint)),
+                None => Ok((TargetKind::Sim, true, None)),
+            },
+        }
+    }
+}
+
+/// Reads single settings and collects what is wrong with them.
+struct Reader<'a> {
+    layers: &'a Layers,
+    problems: &'a mut Problems,
+}
+
+impl Reader<'_> {
+    fn parsed<T, E: std::fmt::Display>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
+        let written = self.layers.get(key)?;
+        match parse(written.values[0].trim()) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.problems.push(written.origin.problem(message));
+                None
+            }
+        }
+    }
+
+    fn text(&mut self, key: &str) -> Option<String> {
+        self.parsed(key, |text| if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) })
+    }
+
+    fn flag(&mut self, key: &str) -> bool {
+        self.parsed(key, |text| word(text, &[("true", true), ("false", false), ("1", true), ("0", false)]))
+            .unwrap_or(false)
+    }
+
+    fn number(&mut self, key: &str, least: u64, most: u64) -> Option<u64> {
+        self.parsed(key, |text| match text.parse::<u64>() {
+            Ok(number) if (least..=most).contains(&number) => Ok(number),
+            _ if most == u64::MAX => Err(format!("`{text}` is not a whole number from {least} on")),
+            _ => Err(format!("`{text}` is not a whole number from {least} to {most}")),
+        })
+    }
+
+    fn fraction(&mut self, key: &str, valid: impl FnOnce(f64) -> bool, expected: &str) -> Option<f64> {
+        self.parsed(key, |text| match text.parse::<f64>() {
+            Ok(number) if number.is_finite() && valid(number) => Ok(number),
+            _ => Err(format!("`{text}` is not a number; expected {expected}")),
+        })
+    }
+}
+
+fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+    words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        format!("`{text}` is not known; expected {}", known.join(", "))
+    })
+}
+
+/// Reads `500ms`, `60s`, `2m` or a number of seconds; more than 0, up to an hour.
+///
+/// # Errors
+/// What was expected.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a duration; expected something like 500ms, 60s or 2m, up to 60m");
+    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit() && c != '.') {
+        Some(at) => text.split_at(at),
+        None => (text, "s"),
+    };
+    let factor = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        _ => return Err(wrong()),
+    };
+    let seconds = number.parse::<f64>().map_err(|_| wrong())? * factor;
+    if seconds > 0.0 && seconds <= 3600.0 { Ok(Duration::from_secs_f64(seconds)) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests;

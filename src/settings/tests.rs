@@ -1,0 +1,148 @@
+//! Precedence, bounds, and when the simulator may stand in.
+
+use super::*;
+
+fn environment(pairs: &[(&str, &str)]) -> Environment {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn options(pairs: &[(&'static str, &str)]) -> Layer {
+    pairs.iter().fold(Layer::default(), |layer, (key, value)| layer.option(key, vec![(*value).to_owned()]))
+}
+
+fn settle(given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str) -> Result<Settings, Problems> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("promptgate.toml"), file).unwrap();
+    Layers::read(folder.path(), options(given), None, environment(variables))?.settle()
+}
+
+const PAIR: [(&str, &str); 2] = [("prompt", "v2"), ("baseline", "v1")];
+
+fn message(result: Result<Settings, Problems>) -> String {
+    result.err().map_or_else(|| "no problem".to_owned(), |problems| problems.to_string())
+}
+
+#[test]
+fn option_wins_over_environment_over_file_over_default() {
+    let file = "candidate = \"f\"\nbaseline = \"b\"\nrepeat = 5\nconcurrency = 4\nmargin = 0.1";
+    let settings = settle(
+        &[("prompt", "o")],
+        &[("PROMPTGATE_REPEAT", "7"), ("PROMPTGATE_PROMPT", "e"), ("PROMPTGATE_TAG", "a, b"), ("PROMPTGATE_RETRIES", "")],
+        file,
+    )
+    .unwrap();
+    assert_eq!(settings.prompt, "o");
+    assert_eq!(settings.baseline, Baseline::Prompt("b".to_owned()));
+    assert_eq!(settings.repeat, 7);
+    assert_eq!(settings.concurrency, 4);
+    assert_eq!(settings.retries, 8);
+    assert_eq!(settings.policy.margin, 0.1);
+    assert_eq!(settings.selection.tags.len(), 2);
+}
+
+#[test]
+fn mistakes_are_listed_together_with_their_origin() {
+    insta::assert_snapshot!(
+        message(settle(
+            &[("prompt", "v2"), ("baseline", "v1"), ("timeout", "1 day")],
+            &[("PROMPTGATE_CACHE", "always")],
+            "repeat = 0\nconcurency = 3\n",
+        )), @"
+    promptgate.toml:2:1: `concurency` is not a setting
+      help: did you mean `concurrency`?
+    ");
+    insta::assert_snapshot!(
+        message(settle(
+            &[("prompt", "v2"), ("baseline", "v1"), ("timeout", "1 day")],
+            &[("PROMPTGATE_CACHE", "always")],
+            "repeat = 0\n",
+        )), @"
+    promptgate.toml:1:10: `0` is not a whole number from 1 to 1000
+    --timeout: `1 day` is not a duration; expected something like 500ms, 60s or 2m, up to 60m
+    PROMPTGATE_CACHE: `always` is not known; expected use, refresh, off, only
+    ");
+}
+
+#[test]
+fn what_holds_for_one_call_only_cannot_stand_in_the_file() {
+    for key in ["dry_run", "no_gate", "resume"] {
+        let text = message(settle(&PAIR, &[], &format!("{key} = true")));
+        assert!(text.contains("holds for one call only"), "{text}");
+    }
+}
+
+#[test]
+fn a_broken_file_names_line_and_column() {
+    let text = message(settle(&PAIR, &[], "margin = 0.05\nalpha == 1\n"));
+    assert!(text.starts_with("promptgate.toml:2:"), "{text}");
+}
+
+#[test]
+fn the_simulator_stands_in_only_on_a_persons_machine() {
+    let target = |variables: &[(&str, &str)], given: &[(&'static str, &str)]| {
+        let given: Vec<_> = PAIR.iter().chain(given).copied().collect();
+        settle(&given, variables, "").map(|settings| (settings.target, settings.fallback)).map_err(|p| p.to_string())
+    };
+    assert_eq!(target(&[], &[]), Ok((TargetKind::Sim, true)));
+    assert_eq!(target(&[], &[("target", "sim")]), Ok((TargetKind::Sim, false)));
+    assert_eq!(target(&[("GEMINI_API_KEY", "12345678")], &[]), Ok((TargetKind::Gemini, false)));
+    assert_eq!(
+        target(&[("GOOGLE_API_KEY", ""), ("GEMINI_API_KEY", "12345678"), ("CI", "true")], &[]),
+        Ok((TargetKind::Gemini, false))
+    );
+    for (variables, given) in [
+        (&[("CI", "true")][..], &[][..]),
+        (&[("CI", "")], &[]),
+        (&[("CLOUD_RUN_JOB", "x")], &[]),
+        (&[("GEMINI_API_KEY", "")], &[]),
+        (&[("GEMINI_API_KEY", "  ")], &[]),
+        (&[("GEMINI_API_KEY_FILE", "")], &[]),
+        (&[("GEMINI_API_KEY_FILE", "no-such-file")], &[]),
+        (&[("GEMINI_API_KEY", "short")], &[]),
+        (&[], &[("target", "gemini")]),
+        (&[], &[("base_url", "http://127.0.0.1:1")]),
+        (&[("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:1")], &[]),
+        (&[], &[("answers", "a.jsonl")]),
+        (&[], &[("target", "recorded")]),
+    ] {
+        assert!(target(variables, given).is_err(), "{variables:?} {given:?}");
+    }
+}
+
+#[test]
+fn a_key_file_is_read_and_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    std::fs::write(&path, "secret-key-1\n").unwrap();
+    let settings = settle(&PAIR, &[("GEMINI_API_KEY_FILE", path.to_str().unwrap())], "").unwrap();
+    assert_eq!(settings.target, TargetKind::Gemini);
+    assert!(!format!("{settings:?}").contains("secret"));
+}
+
+#[test]
+fn without_a_baseline_a_pass_rate_is_required() {
+    let none = [("prompt", "v2"), ("baseline", "none")];
+    assert!(message(settle(&none, &[], "")).contains("--min-pass-rate"));
+    assert!(settle(&[none[0], none[1], ("min_pass_rate", "0.9")], &[], "").is_ok());
+    assert!(settle(&[none[0], none[1], ("no_gate", "true")], &[], "").is_ok());
+    assert!(message(settle(&[("prompt", "v2")], &[], "")).contains("no baseline is named"));
+    assert!(message(settle(&[("baseline", "v2")], &[], "")).contains("no prompt is named"));
+}
+
+#[test]
+fn the_model_of_the_front_matter_loses_against_options_and_wins_over_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("promptgate.toml"), "model = \"file\"").unwrap();
+    let model = |given: &[(&'static str, &str)], front: Option<&str>| {
+        Layers::read(folder.path(), options(given), None, Environment::new()).unwrap().model(front)
+    };
+    assert_eq!(model(&[], None), "file");
+    assert_eq!(model(&[], Some("front")), "front");
+    assert_eq!(model(&[("model", "option")], Some("front")), "option");
+}
+
+#[test]
+fn unknown_variables_are_warned_about() {
+    let settings = settle(&PAIR, &[("PROMPTGATE_REPEATS", "3")], "").unwrap();
+    assert!(settings.warnings[0].to_string().contains("did you mean PROMPTGATE_REPEAT?"));
+}

@@ -1,0 +1,40 @@
+-- Version 1. Times are seconds since 1970.
+CREATE TABLE runs (
+  id         INTEGER PRIMARY KEY,
+  plan       BLOB NOT NULL,     -- digest of what is planned; equal plans can resume each other
+  candidate  TEXT NOT NULL,
+  baseline   TEXT,
+  target     TEXT NOT NULL,
+  planned    INTEGER NOT NULL,  -- answers
+  started_at INTEGER NOT NULL,
+  ended_at   INTEGER,
+  ended      TEXT               -- complete, or why not; NULL while it runs and after a kill
+);
+CREATE INDEX runs_by_plan ON runs (plan);
+
+CREATE TABLE answers (
+  id         INTEGER PRIMARY KEY,
+  key        BLOB NOT NULL,     -- identity: target, model, request, case, repeat, and the arm where both arms ask the same
+  request    BLOB NOT NULL,     -- SHA-256 of the body as it was sent
+  case_id    TEXT NOT NULL,
+  target     TEXT NOT NULL,
+  model      TEXT NOT NULL,     -- asked for
+  served     TEXT,              -- answered by
+  latency_ms INTEGER NOT NULL,
+  attempts   INTEGER NOT NULL,
+  answer     TEXT NOT NULL,     -- JSON: text, tool calls, finish reason, usage
+  reusable   INTEGER NOT NULL,  -- 0 for recorded answers
+  created_at INTEGER NOT NULL
+);
+CREATE INDEX answers_by_key ON answers (key) WHERE reusable;
+
+-- What each planned answer of a run came to: an answer, or a failure.
+CREATE TABLE results (
+  run      INTEGER NOT NULL,
+  seq      INTEGER NOT NULL,    -- position in plan order
+  answer   INTEGER,
+  source   TEXT NOT NULL,
+  attempts INTEGER NOT NULL,    -- made by this run
+  failure  TEXT,                -- JSON, when there is no answer
+  PRIMARY KEY (run, seq)
+) WITHOUT ROWID;

@@ -1,0 +1,167 @@
+//! The one thread that writes: takes arrivals from a bounded queue and commits them in groups.
+
+use super::{Cached, RunId, now, source_name};
+use crate::model::{Arrival, Keep, Source};
+use rusqlite::{Connection, TransactionBehavior, params};
+use sha2::{Digest, Sha256};
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+
+/// Arrivals that wait for the next commit; more make the run stage wait.
+const QUEUE: usize = 256;
+
+enum Order {
+    Arrived(Box<Arrival>),
+    Reused { seq: u64, cached: Cached },
+}
+
+/// Who waits for the commit; nobody for what can be looked up again.
+type Acknowledge = Option<oneshot::Sender<Result<(), String>>>;
+
+/// Writes the results of one run. Dropping it waits until everything is committed.
+#[derive(Debug)]
+pub struct Writer {
+    orders: Option<mpsc::Sender<(Order, Acknowledge)>>,
+    thread: Option<JoinHandle<Result<(), String>>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection, run: RunId, target: String, reusable: bool) -> std::io::Result<Writer> {
+        let (orders, queue) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || write(connection, run, &target, reusable, queue))?;
+        Ok(Writer { orders: Some(orders), thread: Some(thread) })
+    }
+
+    /// Notes that a planned answer is an earlier one, without waiting for the commit. Blocks while the queue is full.
+    ///
+    /// # Errors
+    /// The writer has stopped.
+    pub fn reuse(&self, seq: u64, cached: Cached) -> Result<(), String> {
+        self.note(Order::Reused { seq, cached })
+    }
+
+    /// Notes the end of a job that sent nothing, without waiting for the commit. Blocks while the queue is full.
+    ///
+    /// # Errors
+    /// The writer has stopped.
+    pub fn settle(&self, arrival: Arrival) -> Result<(), String> {
+        self.note(Order::Arrived(Box::new(arrival)))
+    }
+
+    fn note(&self, order: Order) -> Result<(), String> {
+        let orders = self.orders.as_ref().ok_or_else(stopped)?;
+        orders.blocking_send((order, None)).map_err(|_| stopped())
+    }
+
+    /// Waits until everything is committed.
+    ///
+    /// # Errors
+    /// The first commit that failed; everything after it is lost too.
+    pub fn finish(mut self) -> Result<(), String> {
+        self.orders = None;
+        self.thread.take().map_or(Ok(()), |thread| thread.join().unwrap_or_else(|_| Err(stopped())))
+    }
+}
+
+fn stopped() -> String {
+    "the store's writer has stopped".to_owned()
+}
+
+impl Keep for Writer {
+    async fn keep(&self, arrival: Arrival) -> Result<(), String> {
+        let (acknowledge, done) = oneshot::channel();
+        let orders = self.orders.as_ref().ok_or_else(stopped)?;
+        orders.send((Order::Arrived(Box::new(arrival)), Some(acknowledge))).await.map_err(|_| stopped())?;
+        done.await.map_err(|_| stopped())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // Whoever cares how it ended calls `finish`.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write(
+    mut connection: Connection,
+    run: RunId,
+    target: &str,
+    reusable: bool,
+    mut queue: mpsc::Receiver<(Order, Acknowledge)>,
+) -> Result<(), String> {
+    let mut failed = Ok(());
+    let mut group = Vec::with_capacity(QUEUE);
+    while queue.blocking_recv_many(&mut group, QUEUE) > 0 {
+        if failed.is_ok() {
+            failed = commit(&mut connection, run, target, reusable, &group).map_err(|error| error.to_string());
+        }
+        for (_, acknowledge) in group.drain(..) {
+            if let Some(acknowledge) = acknowledge {
+                // A receiver that is gone belongs to a cancelled task; the answer is kept all the same.
+                let _ = acknowledge.send(failed.clone());
+            }
+        }
+    }
+    failed
+}
+
+fn commit(
+    connection: &mut Connection,
+    run: RunId,
+    target: &str,
+    reusable: bool,
+    group: &[(Order, Acknowledge)],
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    {
+        let mut answer = transaction.prepare_cached(
+            "INSERT INTO answers (key, request, case_id, target, model, served, latency_ms, attempts, answer, reusable, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?;
+        let mut result = transaction.prepare_cached(
+            "INSERT OR REPLACE INTO results (run, seq, answer, source, attempts, failure) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        for (order, _) in group {
+            match order {
+                Order::Reused { seq, cached } => {
+                    result.execute(params![run.0, *seq as i64, cached.answer, source_name(Source::Cache), 0, None::<&str>])?;
+                }
+                Order::Arrived(arrival) => {
+                    let Arrival { job, result: outcome, attempts, source } = arrival.as_ref();
+                    let (row, failure) = match outcome {
+                        Ok(given) => {
+                            let request: [u8; 32] = Sha256::digest(&job.body).into();
+                            answer.execute(params![
+                                job.key,
+                                request,
+                                job.case.as_str(),
+                                target,
+                                job.request.model,
+                                given.model_version,
+                                given.latency_ms as i64,
+                                attempts,
+                                json(given)?,
+                                reusable,
+                                now(),
+                            ])?;
+                            (Some(transaction.last_insert_rowid()), None)
+                        }
+                        Err(failure) => (None, Some(json(failure)?)),
+                    };
+                    result.execute(params![run.0, job.seq as i64, row, source_name(*source), attempts, failure])?;
+                }
+            }
+        }
+    }
+    transaction.commit()
+}
+
+fn json(value: &impl serde::Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
