@@ -1,1 +1,269 @@
-//! cli
+//! The command line as a user meets it: every exit code, and what is said for every kind of bad input.
+
+use crate::support::project::Project;
+use std::fs;
+
+const EVAL: [&str; 5] = ["eval", "--prompt", "v2", "--baseline", "v1"];
+
+fn eval<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    EVAL.into_iter().chain(more.iter().copied()).collect()
+}
+
+/// Runs `eval` and insists on the exit code; returns what was said on standard error.
+#[track_caller]
+fn refused(project: &Project, arguments: &[&str], code: i32) -> String {
+    let ran = project.run(arguments);
+    assert_eq!(ran.code, code, "{}", ran.transcript());
+    assert!(!project.file("reports/verdict.json").exists(), "a verdict was left behind");
+    ran.stderr
+}
+
+#[test]
+fn a_better_prompt_is_promoted_and_the_way_back_is_blocked() {
+    let project = Project::with_cases(80);
+    let ran = project.run(&EVAL);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert!(ran.stdout.starts_with("SIMULATED"), "{}", ran.stdout);
+    assert!(ran.stdout.trim_end().ends_with("verdict=promote exit=0"), "{}", ran.stdout);
+    let verdict = project.verdict();
+    assert_eq!(verdict["simulated"], true);
+    assert_eq!(verdict["promotable"], false);
+    assert_eq!(verdict["paired"]["improved"], 80);
+    assert_eq!(verdict["requests"], 480);
+    let ran = project.run(&["eval", "--prompt", "v1", "--baseline", "v2"]);
+    assert_eq!(ran.code, 10, "{}", ran.transcript());
+    assert_eq!(project.verdict()["decision"], "block");
+}
+
+#[test]
+fn too_few_cases_are_inconclusive_and_say_what_would_settle_it() {
+    let project = Project::with_cases(3);
+    project.write("prompts/v1.prompt", project.read("prompts/v2.prompt") + "\n");
+    let ran = project.run(&EVAL);
+    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    let verdict = project.verdict();
+    assert_eq!(verdict["decision"], "inconclusive");
+    assert!(verdict["needed"]["cases"].as_u64().unwrap() > 3);
+}
+
+#[test]
+fn the_same_prompt_twice_asks_only_the_critical_cases() {
+    let project = Project::with_cases(5);
+    project.write(
+        "golden/critical.yaml",
+        "- id: must\n  critical: true\n  vars: {question: When does the shop open?}\n  expect: [{contains: nine}]\n",
+    );
+    let ran = project.run(&["eval", "--prompt", "v2", "--baseline", "v2"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let verdict = project.verdict();
+    assert_eq!(verdict["reasons"][0]["code"], "identical");
+    assert_eq!(verdict["requests"], 3);
+    let ran = project.run(&["eval", "--prompt", "v1", "--baseline", "v1"]);
+    assert_eq!(ran.code, 10, "a failing critical case blocks even an identical prompt: {}", ran.transcript());
+}
+
+#[test]
+fn a_case_that_must_pass_blocks() {
+    let project = Project::with_cases(80);
+    project.write(
+        "golden/z.csv",
+        "id,critical,question,expected,matcher\nsells,true,What does the shop sell?,hats,contains\n",
+    );
+    let ran = project.run(&EVAL);
+    assert_eq!(ran.code, 10, "{}", ran.transcript());
+    assert_eq!(project.verdict()["reasons"][0]["code"], "critical");
+}
+
+#[test]
+fn without_a_baseline_the_pass_rate_decides() {
+    let project = Project::with_cases(80);
+    let none = ["eval", "--prompt", "v2", "--baseline", "none", "--repeat", "1"];
+    let with = |more: &[&'static str]| project.run(&[&none[..], more].concat());
+    assert_eq!(with(&["--min-pass-rate", "0.9"]).code, 0);
+    assert_eq!(project.verdict()["baseline"], serde_json::Value::Null);
+    assert_eq!(with(&["--min-pass-rate", "0.9", "--prompt", "v1"]).code, 2, "an option given twice is a mistake");
+    assert_eq!(project.run(&["eval", "--prompt", "v1", "--baseline", "none", "--min-pass-rate", "0.9"]).code, 10);
+    let ran = with(&[]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("--min-pass-rate"), "{}", ran.stderr);
+    let ran = with(&["--no-gate"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert_eq!(project.verdict()["gated"], false);
+    assert_ne!(project.verdict()["decision"], "promote");
+}
+
+#[test]
+fn nothing_selected_is_its_own_code() {
+    let project = Project::with_cases(3);
+    assert!(refused(&project, &eval(&["--tag", "nobody"]), 4).contains("none of the 3 golden cases is selected"));
+    project.write("golden/cases.jsonl", "");
+    assert!(refused(&project, &EVAL, 4).contains("no golden case"));
+    fs::remove_file(project.file("golden/cases.jsonl")).unwrap();
+    assert!(refused(&project, &EVAL, 4).contains("no golden case"));
+    fs::remove_dir(project.file("golden")).unwrap();
+    assert!(refused(&project, &EVAL, 2).contains("golden"));
+}
+
+#[test]
+fn a_missing_key_is_never_green() {
+    let project = Project::with_cases(3);
+    for variables in [
+        &[("CI", "true")][..],
+        &[("GEMINI_API_KEY", "")],
+        &[("GOOGLE_API_KEY", ""), ("CI", "1")],
+        &[("GEMINI_API_KEY_FILE", "none")],
+        &[("GEMINI_API_KEY", "short")],
+        &[("PROMPTGATE_TARGET", "gemini")],
+        &[("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:9")],
+    ] {
+        let ran = project.run_with(&EVAL, variables);
+        assert_eq!(ran.code, 2, "{variables:?} {}", ran.transcript());
+        assert!(ran.stderr.contains("help:"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn every_bad_input_has_its_own_message() {
+    let project = Project::with_cases(2);
+    let said = |arguments: &[&str]| refused(&project, arguments, 2);
+    insta::assert_snapshot!("unknown_prompt", said(&["eval", "--prompt", "v7", "--baseline", "v1"]));
+    insta::assert_snapshot!("unknown_case", said(&eval(&["--case", "case-00001", "nope"])));
+    insta::assert_snapshot!("bad_values", said(&eval(&["--margin", "0.9", "--repeat", "0", "--shard", "3/2", "--timeout", "x"])));
+    insta::assert_snapshot!("recorded_without_answers", said(&eval(&["--target", "recorded"])));
+    project.write(
+        "golden/bad.yaml",
+        "- id: case-00000\n  vars: {question: a}\n  expect: [{contains: b}]\n\
+         - id: typo\n  vars: {question: a}\n  expect: [{contians: b}]\n\
+         - id: regex\n  vars: {question: a}\n  expect: [{regex: '('}]\n\
+         - id: schema\n  vars: {question: a}\n  expect: [{json_schema: {type: strin}}]\n\
+         - id: empty\n  vars: {question: a}\n  expect: [{contains: ''}]\n\
+         - id: none\n  vars: {question: a}\n",
+    );
+    project.write("golden/bad.csv", "id,question,expected\na,\"open,x\nb,c,d\n");
+    project.write("golden/latin.jsonl", b"{\"id\":\"l\",\"vars\":{\"question\":\"caf\xe9\"},\"expect\":[\"x\"]}\n");
+    insta::assert_snapshot!("bad_golden_files", said(&EVAL));
+    for file in ["golden/bad.yaml", "golden/bad.csv", "golden/latin.jsonl"] {
+        fs::remove_file(project.file(file)).unwrap();
+    }
+    project.write("prompts/v3.prompt", "---\nmodle: x\n---\n{{question}} {{anser}}");
+    insta::assert_snapshot!("bad_front_matter", said(&["eval", "--prompt", "v3", "--baseline", "v1"]));
+    project.write("prompts/v3.prompt", "{{question}} {{anser}}");
+    insta::assert_snapshot!("unsupplied_variable", said(&["eval", "--prompt", "v3", "--baseline", "v1"]));
+}
+
+#[test]
+fn a_store_that_is_not_usable_stops_before_anything_is_sent() {
+    let project = Project::with_cases(2);
+    project.write(".promptgate/store.sqlite", "this is no database, but it is long enough to look like a file of one".repeat(20));
+    assert!(refused(&project, &EVAL, 2).contains("store.sqlite"));
+    fs::remove_dir_all(project.file(".promptgate")).unwrap();
+    project.write(".promptgate", "a file where a folder should be");
+    assert!(refused(&project, &EVAL, 2).contains(".promptgate"));
+}
+
+#[test]
+fn an_output_folder_that_is_not_usable_stops_before_anything_is_sent() {
+    let project = Project::with_cases(2);
+    project.write("taken", "a file");
+    let ran = project.run(&eval(&["--out", "taken"]));
+    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    assert!(ran.stderr.contains("taken"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_stale_verdict_never_survives() {
+    let project = Project::with_cases(80);
+    assert_eq!(project.run(&EVAL).code, 0);
+    assert!(project.file("reports/verdict.json").exists());
+    refused(&project, &["eval", "--prompt", "v7", "--baseline", "v1"], 2);
+    assert!(!project.file("reports/junit.xml").exists());
+}
+
+#[test]
+fn a_dry_run_sends_nothing_and_leaves_no_verdict() {
+    let project = Project::with_cases(3);
+    let ran = project.run(&eval(&["--dry-run"]));
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert!(ran.stdout.contains("18 requests"), "{}", ran.stdout);
+    assert!(!project.file("reports/verdict.json").exists());
+    assert!(!project.file(".promptgate").exists());
+}
+
+#[test]
+fn the_cache_answers_the_second_time_and_only_never_asks() {
+    let project = Project::with_cases(80);
+    assert_eq!(project.run(&EVAL).code, 0);
+    let first = project.results();
+    let ran = project.run(&EVAL);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let verdict = project.verdict();
+    assert_eq!(verdict["requests"], 0);
+    assert_eq!(verdict["cached"]["candidate"], 240);
+    assert_eq!(verdict["replayed"], false);
+    for (before, after) in first.iter().zip(project.results()) {
+        assert_eq!(before["answer"], after["answer"]);
+        assert_eq!(after["source"], "cache");
+    }
+    assert_eq!(project.run(&eval(&["--cache", "only"])).code, 0);
+    assert_eq!(project.verdict()["replayed"], true);
+    fs::remove_dir_all(project.file(".promptgate")).unwrap();
+    let ran = project.run(&eval(&["--cache", "only"]));
+    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    assert_eq!(project.verdict()["counts"]["error"], 80);
+    assert_eq!(project.verdict()["requests"], 0);
+}
+
+#[test]
+fn a_spent_budget_and_a_lone_shard_are_inconclusive() {
+    let project = Project::with_cases(80);
+    let ran = project.run(&eval(&["--max-requests", "100"]));
+    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    let verdict = project.verdict();
+    assert!(verdict["requests"].as_u64().unwrap() <= 100);
+    assert!(verdict["reasons"].to_string().contains("budget"));
+    let ran = project.run(&eval(&["--resume"]));
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert!(ran.stderr.contains("resuming"), "{}", ran.stderr);
+    let ran = project.run(&eval(&["--shard", "1/2"]));
+    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    assert!(project.verdict()["reasons"].to_string().contains("shard"));
+}
+
+#[test]
+fn prompts_are_listed_rendered_and_compared() {
+    let project = Project::with_cases(1);
+    project.write("promptgate.toml", "candidate = \"v2\"\nbaseline = \"v1\"\n");
+    let ran = project.run(&["prompt", "list"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    insta::assert_snapshot!("prompt_list", ran.stdout);
+    let ran = project.run(&["prompt", "render", "v2", "--case", "case-00000"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    insta::assert_snapshot!("prompt_render", ran.stdout);
+    let ran = project.run(&["prompt", "diff", "v1", "v2"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    insta::assert_snapshot!("prompt_diff", ran.stdout);
+    assert_eq!(project.run(&["prompt", "render", "v2", "--case", "case-0000"]).code, 2);
+}
+
+#[test]
+fn usage_mistakes_exit_2_and_help_exits_0() {
+    let project = Project::empty();
+    for arguments in [&["eval", "--promt", "v2"][..], &["evil"], &[], &["eval", "extra"]] {
+        assert_eq!(project.run(arguments).code, 2, "{arguments:?}");
+    }
+    for arguments in [&["--help"][..], &["eval", "--help"], &["--version"]] {
+        let ran = project.run(arguments);
+        assert_eq!(ran.code, 0, "{arguments:?}");
+    }
+    insta::assert_snapshot!("help", project.run(&["--help"]).stdout);
+    insta::assert_snapshot!("help_eval", project.run(&["eval", "--help"]).stdout);
+}
+
+#[test]
+fn a_port_in_use_is_said_so() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let ran = Project::empty().run(&["sim", "--port", &port]);
+    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    assert!(ran.stderr.contains("--port"), "{}", ran.stderr);
+}

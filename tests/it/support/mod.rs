@@ -1,1 +1,3 @@
-//! support
+//! What several integration tests share.
+
+pub mod project;
