@@ -1,1 +1,6 @@
 //! The gate.
+
+pub mod fisher;
+pub mod normal;
+pub mod score_test;
+pub mod wilson;
