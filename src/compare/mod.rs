@@ -1,1 +1,387 @@
-//! Pairing and statistics.
+//! Blue and green side by side.
+//!
+//! [`Comparing`] is folded over the judged cases, one [`CaseRow`] at a time, and ends as a [`Comparison`]: the numbers a
+//! verdict is made of, and nothing else of the cases. Its memory grows with what is distinct (differences, tags, error
+//! codes, models), never with the number of cases.
+//!
+//! Every repeat stands for itself: 1 for a pass, 0 for a fail. A case's difference is the number of its passing repeats
+//! in the candidate minus that in the baseline; divided by the number of repeats it is the d of the statistics. An answer
+//! that could not be judged is never a pass by right. It is counted twice over, worst for the candidate and best for the
+//! candidate, so that the gate can ask whether its decision would stand either way.
+
+mod latency;
+mod tags;
+
+use crate::model::{
+    ArmRow, Case, CaseId, CaseRow, Comparison, CriticalCase, FailureKind, Judged, Outcome, Skip, Source, Tally,
+};
+use latency::Latencies;
+use std::collections::{BTreeMap, BTreeSet};
+use tags::Tags;
+
+/// Ids kept in each list, for messages.
+const IDS: usize = 20;
+/// Distinct error codes that are counted, and how many of them are told.
+const CODES: usize = 64;
+const CODES_TOLD: usize = 5;
+/// Names of served models kept per arm.
+const MODELS: usize = 20;
+/// Characters kept of a text that comes from outside.
+const TEXT: usize = 300;
+
+/// A comparison in the making.
+#[derive(Debug)]
+pub struct Comparing {
+    so_far: Comparison,
+    tags: Tags,
+    baseline: ArmSums,
+    candidate: ArmSums,
+    cost: Option<PicoDollars>,
+    /// By code: the first message, and how often.
+    errors: BTreeMap<String, (String, u64)>,
+}
+
+/// Money as an integer, so that the order of answers can't change a digit of the sum.
+#[derive(Clone, Copy, Debug, Default)]
+struct PicoDollars(i128);
+
+/// Sums over the answers of one arm that the comparison does not carry itself.
+#[derive(Debug, Default)]
+struct ArmSums {
+    /// Fully judged cases, and their passing repeats.
+    cases: u64,
+    passes: u64,
+    latencies: Latencies,
+    served: BTreeSet<String>,
+}
+
+/// The repeats of one case in one arm, counted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Repeats {
+    passed: u32,
+    scored: u32,
+    /// Left out because both arms send the same request.
+    identical: u32,
+    refused: u32,
+    over_budget: u32,
+    not_asked: u32,
+    /// Planned, not judged, and not `identical`.
+    missing: u32,
+}
+
+impl Comparing {
+    /// Starts with what the plan knows: repeats per case and arm, whether there is a baseline, and whether both arms
+    /// render the same requests (only then may [`Skip::Identical`] stand for "no difference").
+    pub fn new(repeats: u32, has_baseline: bool, identical: bool) -> Comparing {
+        Comparing {
+            so_far: Comparison {
+                repeats,
+                has_baseline,
+                identical: identical && has_baseline,
+                ..Comparison::default()
+            },
+            tags: Tags::default(),
+            baseline: ArmSums::default(),
+            candidate: ArmSums::default(),
+            cost: Some(PicoDollars::default()),
+            errors: BTreeMap::new(),
+        }
+    }
+
+    /// Adds one case. Rows come in plan order, which decides only which ids and messages the bounded lists keep.
+    ///
+    /// An arm with fewer repeats than planned misses the others; repeats beyond the plan do not enter the statistics.
+    pub fn add(&mut self, row: &CaseRow) {
+        let k = self.so_far.repeats;
+        self.count_outcome(&row.candidate);
+        let green = Repeats::count(Some(&row.candidate), k);
+        self.so_far.candidate.add(&green, k);
+        self.candidate.add_case(&green, k);
+        let blue = if self.so_far.has_baseline {
+            let blue = Repeats::count(row.baseline.as_ref(), k);
+            self.so_far.baseline.add(&blue, k);
+            self.baseline.add_case(&blue, k);
+            Some(blue)
+        } else {
+            None
+        };
+        match &blue {
+            Some(blue) => self.pair(&row.case, blue, &green),
+            None => self.count_alone(&row.case, &green),
+        }
+
+        let missing = green.missing + blue.map_or(0, |blue| blue.missing);
+        if missing > 0 {
+            keep(&mut self.so_far.missing, &row.case.id);
+        }
+        for counted in [Some(green), blue].into_iter().flatten() {
+            self.so_far.over_budget += u64::from(counted.over_budget);
+            self.so_far.not_asked += u64::from(counted.not_asked);
+        }
+        if row.case.critical {
+            self.must_pass(&row.case.id, &row.candidate);
+        }
+
+        let baseline = row.baseline.as_ref().filter(|_| self.so_far.has_baseline);
+        for judged in baseline.iter().flat_map(|arm| &arm.repeats) {
+            self.so_far.baseline.cached += u64::from(judged.source == Some(Source::Cache));
+            self.baseline.add_answer(judged);
+            self.add_answer(judged);
+        }
+        for judged in &row.candidate.repeats {
+            self.so_far.candidate.cached += u64::from(judged.source == Some(Source::Cache));
+            self.candidate.add_answer(judged);
+            self.add_answer(judged);
+        }
+    }
+
+    /// The comparison of all cases added.
+    pub fn finish(self) -> Comparison {
+        let Comparing {
+            mut so_far,
+            tags,
+            baseline,
+            candidate,
+            cost,
+            errors,
+        } = self;
+        so_far.baseline_rate = baseline.rate(so_far.repeats);
+        so_far.candidate_rate = candidate.rate(so_far.repeats);
+        so_far.latency_ms = (baseline.latencies.percentiles(), candidate.latencies.percentiles());
+        so_far.baseline_served = baseline.served.into_iter().collect();
+        so_far.candidate_served = candidate.served.into_iter().collect();
+        so_far.slices = tags.slices(so_far.repeats, so_far.has_baseline);
+        so_far.cost_usd = cost.map(|PicoDollars(pico)| pico as f64 / 1e12);
+        so_far.errors = errors
+            .into_iter()
+            .map(|(code, (message, count))| (code, message, count))
+            .collect();
+        // Stable: among equally frequent ones the code's name decides.
+        so_far.errors.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
+        so_far.errors.truncate(CODES_TOLD);
+        so_far
+    }
+
+    /// Counts the case by its outcome in the candidate.
+    fn count_outcome(&mut self, candidate: &ArmRow) {
+        let counts = &mut self.so_far.counts;
+        counts.cases += 1;
+        match candidate.outcome() {
+            "pass" => counts.pass += 1,
+            "fail" => counts.fail += 1,
+            "error" => counts.error += 1,
+            _ => counts.skipped += 1,
+        }
+    }
+
+    /// Enters a case into the paired statistics. A case of which a repeat was left out as identical has no difference
+    /// to test, and is no evidence either.
+    fn pair(&mut self, case: &Case, blue: &Repeats, green: &Repeats) {
+        if blue.identical > 0 || green.identical > 0 {
+            return;
+        }
+        let k = self.so_far.repeats;
+        let difference = |green: u32, blue: u32| i64::from(green) - i64::from(blue);
+        *self
+            .so_far
+            .worst
+            .entry(difference(green.passed, blue.passed + blue.missing))
+            .or_default() += 1;
+        *self
+            .so_far
+            .best
+            .entry(difference(green.passed + green.missing, blue.passed))
+            .or_default() += 1;
+        self.count_passes(green);
+        if k == 0 || blue.missing > 0 || green.missing > 0 {
+            return;
+        }
+
+        let observed = difference(green.passed, blue.passed);
+        *self.so_far.observed.entry(observed).or_default() += 1;
+        self.so_far.within.0 += blue.variation(k);
+        self.so_far.within.1 += green.variation(k);
+        self.tags.add(&case.tags, blue.passed, green.passed);
+        let paired = &mut self.so_far.paired;
+        paired.n += 1;
+        match observed {
+            ..0 => {
+                paired.regressed += 1;
+                keep(&mut self.so_far.regressed, &case.id);
+            }
+            0 if green.passed == k => paired.both_pass += 1,
+            0 => paired.both_fail += 1,
+            1.. => paired.improved += 1,
+        }
+    }
+
+    /// Enters a case when there is no baseline.
+    fn count_alone(&mut self, case: &Case, green: &Repeats) {
+        self.count_passes(green);
+        if self.so_far.repeats > 0 && green.missing == 0 && green.identical == 0 {
+            self.tags.add(&case.tags, 0, green.passed);
+        }
+    }
+
+    fn count_passes(&mut self, green: &Repeats) {
+        *self.so_far.candidate_passes_worst.entry(green.passed).or_default() += 1;
+        *self
+            .so_far
+            .candidate_passes_best
+            .entry(green.passed + green.missing)
+            .or_default() += 1;
+    }
+
+    /// Judges a must-pass case. Here every repeat counts, also one beyond the plan.
+    fn must_pass(&mut self, id: &CaseId, candidate: &ArmRow) {
+        let all = Repeats::count(Some(candidate), self.so_far.repeats.max(candidate.repeats.len() as u32));
+        let case = CriticalCase {
+            id: id.clone(),
+            planned: all.scored + all.missing + all.identical,
+            scored: all.scored,
+            failed: all.scored - all.passed,
+        };
+        self.so_far.critical += 1;
+        let of_its_kind = if case.failed > 0 {
+            self.so_far.critical_failed += 1;
+            self.so_far.critical_failed
+        } else if case.scored < case.planned || case.planned == 0 {
+            self.so_far.critical_unscored += 1;
+            self.so_far.critical_unscored
+        } else {
+            return;
+        };
+        if of_its_kind <= IDS as u64 {
+            self.so_far.critical_trouble.push(case);
+        }
+    }
+
+    /// Adds what an answer took and cost, and its error.
+    fn add_answer(&mut self, judged: &Judged) {
+        if let Some(answer) = &judged.answer {
+            self.so_far.usage.add(&answer.usage);
+        }
+        // Attempts of a cached or recorded answer were made by another run.
+        match judged.source {
+            Some(Source::Live) | None => {
+                self.so_far.requests += u64::from(judged.attempts);
+                self.so_far.retries += u64::from(judged.attempts.saturating_sub(1));
+            }
+            Some(Source::Cache | Source::Recorded) => {}
+        }
+        if judged.source == Some(Source::Live) && judged.answer.is_some() {
+            self.cost = match (self.cost, judged.cost_usd) {
+                (Some(PicoDollars(sum)), Some(usd)) => {
+                    Some(PicoDollars(sum.saturating_add((usd * 1e12).round() as i128)))
+                }
+                (Some(_), None) | (None, _) => None,
+            };
+        }
+        match &judged.outcome {
+            Outcome::Scored(_) | Outcome::Skipped(_) => {}
+            Outcome::Errored(failure) => {
+                let code = clip(&failure.code);
+                if let Some((_, count)) = self.errors.get_mut(&code) {
+                    *count += 1;
+                } else if self.errors.len() < CODES {
+                    self.errors.insert(code, (clip(&failure.message), 1));
+                }
+            }
+        }
+    }
+}
+
+impl ArmSums {
+    fn add_case(&mut self, repeats: &Repeats, k: u32) {
+        if k > 0 && repeats.scored == k {
+            self.cases += 1;
+            self.passes += u64::from(repeats.passed);
+        }
+    }
+
+    fn add_answer(&mut self, judged: &Judged) {
+        let Some(answer) = &judged.answer else { return };
+        match judged.source {
+            Some(Source::Live) => self.latencies.add(answer.latency_ms),
+            // A recording need not know how long the answer took; a cached answer's time says nothing about this run.
+            Some(Source::Recorded) if answer.latency_ms > 0 => self.latencies.add(answer.latency_ms),
+            Some(Source::Recorded | Source::Cache) | None => {}
+        }
+        if let Some(model) = &answer.model_version {
+            if !self.served.contains(model.as_str()) {
+                self.served.insert(clip(model));
+            }
+            // The first by name stay, so that the order of answers does not matter.
+            if self.served.len() > MODELS {
+                self.served.pop_last();
+            }
+        }
+    }
+
+    /// The sum over fully judged cases of the share of passing repeats, and their number.
+    fn rate(&self, repeats: u32) -> (f64, u64) {
+        (self.passes as f64 / f64::from(repeats.max(1)), self.cases)
+    }
+}
+
+impl Repeats {
+    /// Counts the first `k` repeats; those that are not there are missing.
+    fn count(arm: Option<&ArmRow>, k: u32) -> Repeats {
+        let mut counted = Repeats::default();
+        for judged in arm.iter().flat_map(|arm| arm.repeats.iter().take(k as usize)) {
+            match &judged.outcome {
+                Outcome::Scored(score) => {
+                    counted.scored += 1;
+                    counted.passed += u32::from(score.pass);
+                }
+                Outcome::Errored(failure) => counted.refused += u32::from(blames_request(failure.kind)),
+                Outcome::Skipped(Skip::Identical) => counted.identical += 1,
+                Outcome::Skipped(Skip::Budget) => counted.over_budget += 1,
+                Outcome::Skipped(Skip::Interrupted | Skip::Stopped) => counted.not_asked += 1,
+            }
+        }
+        counted.missing = k - counted.scored - counted.identical;
+        counted
+    }
+
+    /// passes x (k - passes): k (k - 1) times the sample variance of the k repeats.
+    fn variation(&self, k: u32) -> u64 {
+        u64::from(self.passed) * u64::from(k - self.passed)
+    }
+}
+
+impl Tally {
+    fn add(&mut self, repeats: &Repeats, k: u32) {
+        self.planned += u64::from(k - repeats.identical);
+        self.scored += u64::from(repeats.scored);
+        self.passed += u64::from(repeats.passed);
+        self.missing += u64::from(repeats.missing);
+        self.refused += u64::from(repeats.refused);
+    }
+}
+
+/// The service refused this very request, so the prompt or its settings may be at fault.
+fn blames_request(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::Request => true,
+        FailureKind::Transport
+        | FailureKind::RateLimit
+        | FailureKind::Quota
+        | FailureKind::Auth
+        | FailureKind::Missing
+        | FailureKind::Matcher => false,
+    }
+}
+
+fn keep(ids: &mut Vec<CaseId>, id: &CaseId) {
+    if ids.len() < IDS {
+        ids.push(id.clone());
+    }
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,203 @@
-//! The gate.
+//! The gate: policy and comparison in, verdict out. Pure, total, and it fails closed: what is not known to be good is
+//! not promoted.
+//!
+//! It collects reasons, each of which speaks for one decision, in the order in which a person would ask:
+//!
+//! 1. Is the run whole, and were enough answers judged? (`soundness`)
+//! 2. Do the must-pass cases pass? (`soundness`)
+//! 3. Is the candidate worse by more than the tolerance (block), or is being worse by the margin excluded (promote)?
+//!    (`effect`; without a baseline it asks for the pass rate instead)
+//!
+//! Then any reason to block blocks, else any reason to wait waits, else a reason to promote promotes. The statistics are
+//! in [`score_test`], [`wilson`] and [`fisher`], with their sources; `docs/gate.md` tells what the rules guarantee.
+//! Missing answers are counted as worst for the candidate where it would be promoted, and as best where it would be
+//! blocked, so that they can only move a verdict towards inconclusive.
+
+mod effect;
+mod evidence;
+pub mod fisher;
+#[cfg(test)]
+mod fixtures;
+pub mod needed;
+pub mod normal;
+mod policy;
+pub mod score_test;
+mod soundness;
+pub mod wilson;
+mod words;
+
+pub use policy::policy_digest;
+
+use crate::model::{ArmRate, Comparison, Decision, Difference, Needed, Policy, Reason, ReasonCode, ZScores};
+use evidence::Evidence;
+
+/// How the run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// Every planned answer has an outcome.
+    Complete,
+    /// It is one shard of several: the others' cases are not in it.
+    Shard,
+    /// The budget was spent.
+    Budget,
+    /// A person or the system interrupted it.
+    Interrupted,
+    /// A failure that every further request would share stopped it.
+    Stopped,
+    /// The store failed midway.
+    StoreFailed,
+}
+
+/// What the gate must know of the run besides its numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// A decision was asked for; false with `--no-gate`.
+    pub gated: bool,
+    /// Whether the whole run is here.
+    pub whole_run: Completion,
+}
+
+/// The decision and its evidence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decided {
+    /// May it go live?
+    pub decision: Decision,
+    /// Never empty; the most important first.
+    pub reasons: Vec<Reason>,
+    /// Candidate minus baseline; `None` without a case scored in both arms.
+    pub difference: Option<Difference>,
+    /// The two test statistics; `None` without a baseline or without cases. Always finite.
+    pub z: Option<ZScores>,
+    /// Pass rate of the baseline; `None` without a fully scored case.
+    pub baseline_rate: Option<ArmRate>,
+    /// Pass rate of the candidate; `None` without a fully scored case.
+    pub candidate_rate: Option<ArmRate>,
+    /// What would settle it; only when it is inconclusive for want of data.
+    pub needed: Option<Needed>,
+}
+
+/// Decides.
+///
+/// Never promotes without data, with a failed or unjudged must-pass case, with more answers missing than the policy
+/// allows, on an incomplete run, when not gated, or under a policy that [`Policy::check`] refuses.
+pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts) -> Decided {
+    if let Err(problems) = policy.check() {
+        let message = format!("the policy is not valid, so nothing was decided: {problems}");
+        return Decided::without_numbers(reason(ReasonCode::NotGated, message));
+    }
+    let evidence = Evidence::of(policy, comparison);
+    let mut needed = None;
+    let mut reasons: Vec<Reason> = soundness::completion(comparison, facts.whole_run).into_iter().collect();
+
+    if comparison.identical && comparison.has_baseline && comparison.counts.cases > 0 {
+        reasons.extend(soundness::must_pass(comparison));
+        reasons.push(soundness::identical(comparison));
+    } else {
+        reasons.extend(soundness::validity(policy, comparison));
+        let incomplete = !reasons.is_empty();
+        reasons.extend(soundness::must_pass(comparison));
+        let (reason, advice) = if comparison.has_baseline {
+            effect::paired(policy, comparison, &evidence)
+        } else {
+            effect::absolute(policy, comparison, &evidence)
+        };
+        // Where answers are missing already, more cases are not what would settle it.
+        if !(incomplete && speaks_for(reason.code) == Decision::Inconclusive) {
+            reasons.push(reason);
+            needed = advice;
+        }
+    }
+
+    let decision = combine(&reasons);
+    reasons.retain(|reason| match speaks_for(reason.code) {
+        Decision::Promote => decision == Decision::Promote,
+        Decision::Block => true,
+        // What is open doesn't matter once the candidate is blocked, but that the run is not whole does.
+        Decision::Inconclusive => decision != Decision::Block || reason.code != ReasonCode::TooFew,
+    });
+    reasons.sort_by_key(|reason| speaks_for(reason.code) != decision);
+    if decision != Decision::Inconclusive {
+        needed = None;
+    }
+    let decided = Decided {
+        decision,
+        reasons,
+        difference: evidence.difference,
+        z: evidence.z,
+        baseline_rate: evidence.baseline_rate,
+        candidate_rate: evidence.candidate_rate,
+        needed,
+    };
+    if facts.gated { decided } else { decided.not_gated() }
+}
+
+/// The decision that a reason speaks for.
+fn speaks_for(code: ReasonCode) -> Decision {
+    match code {
+        ReasonCode::NotWorse | ReasonCode::Identical | ReasonCode::PassRate => Decision::Promote,
+        ReasonCode::Critical | ReasonCode::Regression | ReasonCode::PassRateLow | ReasonCode::CandidateErrors => {
+            Decision::Block
+        }
+        ReasonCode::CriticalUnscored
+        | ReasonCode::Errors
+        | ReasonCode::TooFew
+        | ReasonCode::Budget
+        | ReasonCode::Stopped
+        | ReasonCode::Shard
+        | ReasonCode::NothingScored
+        | ReasonCode::Store
+        | ReasonCode::NotGated => Decision::Inconclusive,
+    }
+}
+
+/// Block before inconclusive before promote; nothing to say is inconclusive.
+fn combine(reasons: &[Reason]) -> Decision {
+    let any = |decision| reasons.iter().any(|reason| speaks_for(reason.code) == decision);
+    if any(Decision::Block) {
+        Decision::Block
+    } else if any(Decision::Inconclusive) || !any(Decision::Promote) {
+        Decision::Inconclusive
+    } else {
+        Decision::Promote
+    }
+}
+
+fn reason(code: ReasonCode, message: impl Into<String>) -> Reason {
+    Reason {
+        code,
+        message: message.into(),
+        cases: Vec::new(),
+    }
+}
+
+impl Decided {
+    fn without_numbers(reason: Reason) -> Decided {
+        Decided {
+            decision: Decision::Inconclusive,
+            reasons: vec![reason],
+            difference: None,
+            z: None,
+            baseline_rate: None,
+            candidate_rate: None,
+            needed: None,
+        }
+    }
+
+    /// Keeps the numbers, and says what the decision would have been.
+    fn not_gated(mut self) -> Decided {
+        let would = match self.reasons.first() {
+            Some(first) => format!(
+                "no decision was asked for (--no-gate); the gate would have said {}: {}",
+                self.decision.as_str(),
+                first.message
+            ),
+            None => "no decision was asked for (--no-gate)".to_owned(),
+        };
+        self.decision = Decision::Inconclusive;
+        self.reasons = vec![reason(ReasonCode::NotGated, would)];
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -31,13 +31,13 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Adds another answer's tokens.
+    /// Adds another answer's tokens. Saturates: the counts come from outside.
     pub fn add(&mut self, other: &Usage) {
-        self.prompt += other.prompt;
-        self.cached += other.cached;
-        self.output += other.output;
-        self.thinking += other.thinking;
-        self.total += other.total;
+        self.prompt = self.prompt.saturating_add(other.prompt);
+        self.cached = self.cached.saturating_add(other.cached);
+        self.output = self.output.saturating_add(other.output);
+        self.thinking = self.thinking.saturating_add(other.thinking);
+        self.total = self.total.saturating_add(other.total);
     }
 }
 

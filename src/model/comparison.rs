@@ -2,6 +2,7 @@
 
 use super::answer::Usage;
 use super::case::CaseId;
+use super::verdict::Slice;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -38,7 +39,7 @@ pub struct Paired {
 /// Answers of one arm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Answers planned.
+    /// Answers planned, without those left out because both arms send the same request.
     pub planned: u64,
     /// Answers judged.
     pub scored: u64,
@@ -118,8 +119,16 @@ pub struct Comparison {
     pub baseline_rate: (f64, u64),
     /// The same for the candidate.
     pub candidate_rate: (f64, u64),
-    /// The must-pass cases that did not simply pass: failed or not fully scored.
+    /// Variation of the answers within a case, baseline and candidate: sum over the cases scored in both arms of
+    /// passes x (repeats - passes). Integers; the variance estimate divides them.
+    pub within: (u64, u64),
+    /// Some must-pass cases that did not simply pass, in plan order: failed, or not fully scored. Never empty of a kind
+    /// whose count below is not 0.
     pub critical_trouble: Vec<CriticalCase>,
+    /// Must-pass cases with a failed repeat.
+    pub critical_failed: u64,
+    /// Must-pass cases without a failed repeat, but with one that was not judged.
+    pub critical_unscored: u64,
     /// All must-pass cases.
     pub critical: u64,
     /// Some ids of regressed cases, in plan order, for messages.
@@ -148,4 +157,6 @@ pub struct Comparison {
     pub not_asked: u64,
     /// Codes and messages of errors, most frequent first, a few.
     pub errors: Vec<(String, String, u64)>,
+    /// Numbers per tag, by name; the first few hundred tags.
+    pub slices: Vec<Slice>,
 }

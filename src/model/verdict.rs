@@ -176,7 +176,7 @@ pub struct Needed {
 pub struct Slice {
     /// The tag.
     pub tag: String,
-    /// Cases scored in both arms.
+    /// Cases scored in both arms; without a baseline, in the candidate.
     pub n: u64,
     /// Baseline pass rate.
     pub baseline: Option<f64>,
@@ -184,7 +184,7 @@ pub struct Slice {
     pub candidate: Option<f64>,
     /// Candidate minus baseline.
     pub difference: Option<f64>,
-    /// `better`, `same`, `worse`; informative.
+    /// `better`, `same`, `worse`, or `unknown` when there is no difference; informative.
     pub status: &'static str,
 }
 

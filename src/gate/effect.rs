@@ -1,0 +1,127 @@
+//! Is the candidate good enough? Against a baseline, or alone against a required pass rate.
+
+use super::evidence::Evidence;
+use super::score_test::{CORRECTION, Differences};
+use super::{needed, reason, wilson, words};
+use crate::model::{Comparison, Needed, Policy, Reason, ReasonCode};
+use std::collections::BTreeMap;
+
+/// The comparison of the two arms. Block if being worse by more than the tolerance is shown even with every missing
+/// answer in the candidate's favour; promote if being worse by the margin is excluded even with every one against it.
+pub(super) fn paired(policy: &Policy, comparison: &Comparison, evidence: &Evidence) -> (Reason, Option<Needed>) {
+    let critical = evidence.critical;
+    let blocks = |arm: &Differences| arm.z(-policy.tolerance, CORRECTION) <= -critical;
+    let promotes = |arm: &Differences| arm.z(-policy.margin, CORRECTION) >= critical;
+    let numbers = evidence.numbers(comparison);
+    let missing = comparison.candidate.missing + comparison.baseline.missing;
+
+    if blocks(&evidence.best) {
+        let despite = match missing {
+            0 => String::new(),
+            n => format!(
+                "; this holds even with {} counted for the candidate",
+                words::count(n, "missing answer")
+            ),
+        };
+        return (
+            Reason {
+                code: ReasonCode::Regression,
+                message: format!(
+                    "the candidate is worse than the baseline by more than {}: {numbers}; {} regressed, {} improved{despite}",
+                    words::points(policy.tolerance),
+                    words::count(comparison.paired.regressed, "case"),
+                    comparison.paired.improved
+                ),
+                cases: comparison.regressed.clone(),
+            },
+            None,
+        );
+    }
+    // A difference within the margin may at the same time be a proven loss beyond the tolerance. If only missing answers
+    // keep that proof from holding, they must not turn a block into a promotion.
+    if promotes(&evidence.worst) && !blocks(&evidence.worst) {
+        let message = format!(
+            "the candidate is not worse than the baseline by {} or more: {numbers}",
+            words::points(policy.margin)
+        );
+        return (reason(ReasonCode::NotWorse, message), None);
+    }
+    if missing > 0 && (promotes(&evidence.observed) || blocks(&evidence.observed)) {
+        return (hangs_on_missing(comparison, missing, &numbers), None);
+    }
+    let needed = needed::to_compare(policy, comparison);
+    let message = format!(
+        "not enough is known to decide: {}; {numbers}{}",
+        words::still_open(policy),
+        words::advice(needed.as_ref())
+    );
+    (reason(ReasonCode::TooFew, message), needed)
+}
+
+fn hangs_on_missing(comparison: &Comparison, missing: u64, numbers: &str) -> Reason {
+    Reason {
+        code: ReasonCode::Errors,
+        message: format!(
+            "{} could not be judged, and the decision hangs on them: {numbers}{}; ask for them again with --resume",
+            words::count(missing, "answer"),
+            words::most_frequent_error(comparison)
+        ),
+        cases: comparison.missing.clone(),
+    }
+}
+
+/// Without a baseline: the pass rate against the required one, by Wilson's one-sided bounds over cases.
+pub(super) fn absolute(policy: &Policy, comparison: &Comparison, evidence: &Evidence) -> (Reason, Option<Needed>) {
+    let Some(required) = policy.min_pass_rate else {
+        let message = "there is neither a baseline nor a required pass rate to decide by; give --baseline or \
+                       --min-pass-rate";
+        return (reason(ReasonCode::NotGated, message), None);
+    };
+    let (worst, n) = mean_rate(&comparison.candidate_passes_worst, comparison.repeats);
+    let (best, _) = mean_rate(&comparison.candidate_passes_best, comparison.repeats);
+    let low = wilson::interval(worst, n, evidence.critical).0;
+    let high = wilson::interval(best, n, evidence.critical).1;
+    let seen = match &evidence.candidate_rate {
+        Some(rate) => format!("{} seen, ", words::percent(rate.pass)),
+        None => String::new(),
+    };
+    let numbers = format!(
+        "{seen}{} to {} possible ({} interval), {}",
+        words::percent(low),
+        words::percent(high),
+        words::percent(1.0 - 2.0 * policy.alpha),
+        words::size(comparison)
+    );
+    let required_text = words::percent(required);
+    let missing = comparison.candidate.missing;
+    let decided_without_missing = evidence
+        .candidate_rate
+        .is_some_and(|judged| judged.low >= required || judged.high < required);
+    if n > 0 && high < required {
+        let message = format!("the candidate's pass rate is below the required {required_text}: {numbers}");
+        (reason(ReasonCode::PassRateLow, message), None)
+    } else if n > 0 && low >= required {
+        let message = format!("the candidate's pass rate is at least the required {required_text}: {numbers}");
+        (reason(ReasonCode::PassRate, message), None)
+    } else if missing > 0 && decided_without_missing {
+        (hangs_on_missing(comparison, missing, &numbers), None)
+    } else {
+        let rate = evidence.candidate_rate.map_or(worst, |rate| rate.pass);
+        let needed = needed::to_exceed(required, rate, n, policy.alpha);
+        let message = format!(
+            "not enough is known to decide whether the pass rate reaches the required {required_text}: {numbers}{}",
+            words::advice(needed.as_ref())
+        );
+        (reason(ReasonCode::TooFew, message), needed)
+    }
+}
+
+/// Mean over cases of the share of passing repeats, and the number of cases; 0 without cases.
+fn mean_rate(passes: &BTreeMap<u32, u64>, repeats: u32) -> (f64, u64) {
+    let cases: u64 = passes.values().sum();
+    let passed: f64 = passes
+        .iter()
+        .map(|(passes, cases)| f64::from((*passes).min(repeats)) * *cases as f64)
+        .sum();
+    (passed / (f64::from(repeats.max(1)) * cases.max(1) as f64), cases)
+}

@@ -1,0 +1,228 @@
+//! What would settle a verdict that is still open.
+//!
+//! The planning formula for a paired comparison is that of E. Miller, "Adding error bars to evals" (arXiv:2411.00640,
+//! 2024): with variance omega² between cases and sigma² within a case (both arms together), k repeats, and a distance to
+//! show with error alpha and power 1 - beta, `n = ((z_alpha + z_beta) / distance)² (omega² + sigma²/k)`.
+
+use super::normal::critical;
+use super::score_test::{CORRECTION, Differences};
+use crate::model::{Comparison, Needed, Policy};
+
+/// The advice holds with this chance if the truth is what the data show.
+const POWER: f64 = 0.8;
+/// Without data: one answer in ten differs between the arms, and a tenth of that is a lasting difference between cases.
+const BETWEEN: f64 = 0.01;
+const WITHIN: f64 = 0.09;
+/// Beyond this many repeats more cases are the better buy.
+const MAX_REPEATS: f64 = 100.0;
+/// Beyond this many cases the advice would be none.
+const MAX_CASES: f64 = 1e9;
+
+/// Where the variance of a case's difference comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Variation {
+    /// omega²: variance over cases of the true difference.
+    pub between: f64,
+    /// sigma²: mean variance of a single answer's score within a case, both arms added up.
+    pub within: f64,
+}
+
+impl Variation {
+    /// Estimates it from the cases scored in both arms. With a single repeat only the sum is known; then the part
+    /// between cases is taken to be small, as it is where most cases come out alike.
+    pub fn estimate(comparison: &Comparison) -> Variation {
+        let observed = Differences::new(&comparison.observed, comparison.repeats);
+        let k = f64::from(comparison.repeats);
+        let Some(variance) = observed.variance() else {
+            return Variation {
+                between: BETWEEN,
+                within: WITHIN,
+            };
+        };
+        if comparison.repeats < 2 {
+            let between = variance.min(BETWEEN);
+            return Variation {
+                between,
+                within: variance - between,
+            };
+        }
+        let (baseline, candidate) = comparison.within;
+        let within = (baseline as f64 + candidate as f64) / (k * (k - 1.0) * observed.n());
+        Variation {
+            between: (variance - within / k).max(0.0),
+            within,
+        }
+    }
+
+    /// Variance of one case's difference with `k` repeats.
+    pub fn of_case(&self, k: f64) -> f64 {
+        self.between + self.within / k
+    }
+}
+
+/// Cases needed to show a distance with the two-error sum `z` = z_alpha + z_beta; the planning formula above.
+pub fn cases_to_show(distance: f64, variance: f64, z: f64) -> f64 {
+    (z / distance).powi(2) * variance
+}
+
+/// The fewest cases with which a candidate that answers exactly like the baseline can be promoted; with a margin of 5
+/// points and 5% error these are 70. Solves `(n m - 1/2) / √(n m (1 - m)) >= z`.
+pub fn fewest_cases(margin: f64, alpha: f64) -> u64 {
+    fewest(margin, margin * (1.0 - margin), critical(alpha)) as u64
+}
+
+/// The smallest n with `(n distance - cc) / √(n variance) >= z`.
+fn fewest(distance: f64, variance: f64, z: f64) -> f64 {
+    let b = z * variance.sqrt();
+    let root = (b + (b * b + 4.0 * distance * CORRECTION).sqrt()) / (2.0 * distance);
+    let enough = |n: f64| n * distance - CORRECTION >= z * (n * variance).sqrt();
+    // The closed form may be off by a rounding at a whole number.
+    let n = (root * root).ceil();
+    if n > 1.0 && enough(n - 1.0) {
+        n - 1.0
+    } else if enough(n) {
+        n
+    } else {
+        n + 1.0
+    }
+}
+
+/// What would settle an open comparison of two arms. `None` when nothing affordable would: the difference seen lies too
+/// close to the point where promoting and blocking meet.
+///
+/// It is the advice for the nearer of the two decisions, if the true difference is the observed one; an advantage of the
+/// candidate is not counted on.
+pub fn to_compare(policy: &Policy, comparison: &Comparison) -> Option<Needed> {
+    let observed = Differences::new(&comparison.observed, comparison.repeats);
+    let planned = Differences::new(&comparison.worst, comparison.repeats).n();
+    let mean = observed.mean().unwrap_or(0.0);
+    let to_promote = policy.margin + mean.min(0.0);
+    let to_block = -policy.tolerance - mean;
+    let (distance, mu0, floor) = if to_promote >= to_block {
+        (
+            to_promote,
+            -policy.margin,
+            fewest_cases(policy.margin, policy.alpha) as f64,
+        )
+    } else {
+        (to_block, -policy.tolerance, 0.0)
+    };
+    if distance <= 0.0 {
+        return None;
+    }
+
+    let z_alpha = critical(policy.alpha);
+    let z = z_alpha + critical(1.0 - POWER);
+    let variation = Variation::estimate(comparison);
+    // The same picture with more cases must decide, too: where few cases differ, the variance of the test is larger
+    // than that of the data.
+    let same_picture = match observed.mean() {
+        Some(mean) => fewest((mean - mu0).abs(), observed.null_variance(mu0), z_alpha),
+        None => 0.0,
+    };
+    let cases = cases_to_show(distance, variation.of_case(f64::from(comparison.repeats.max(1))), z)
+        .ceil()
+        .max(same_picture)
+        .max(floor)
+        .max(planned + 1.0);
+    if cases.is_nan() || cases > MAX_CASES {
+        return None;
+    }
+
+    let room = planned * (distance / z).powi(2) - variation.between;
+    let repeats = (variation.within / room).ceil();
+    let helps = room > 0.0 && planned >= floor && repeats > f64::from(comparison.repeats) && repeats <= MAX_REPEATS;
+    Some(Needed {
+        cases: cases as u64,
+        repeats: helps.then_some(repeats as u32),
+    })
+}
+
+/// What would settle whether a single arm's rate exceeds `required`, if its true rate is `rate`, seen on `n` cases.
+/// `None` when they are equal, or too close. Only more cases count: a case is the unit.
+pub fn to_exceed(required: f64, rate: f64, n: u64, alpha: f64) -> Option<Needed> {
+    let (z_alpha, z_beta) = (critical(alpha), critical(1.0 - POWER));
+    let spread = z_alpha * (required * (1.0 - required)).sqrt() + z_beta * (rate * (1.0 - rate)).max(0.0).sqrt();
+    let planned = (spread / (rate - required)).powi(2).ceil();
+    // Where every case passes Wilson's lower bound is n / (n + z²); where none does the upper one is z² / (n + z²).
+    let odds = if rate > required {
+        required / (1.0 - required)
+    } else {
+        (1.0 - required) / required
+    };
+    let cases = planned.max((z_alpha * z_alpha * odds).ceil()).max(n as f64 + 1.0);
+    (cases <= MAX_CASES).then_some(Needed {
+        cases: cases as u64,
+        repeats: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{compared, policy};
+    use super::*;
+
+    #[test]
+    fn identical_output_needs_the_published_number_of_cases() {
+        for (margin, cases) in [(0.01, 361), (0.02, 180), (0.03, 119), (0.05, 70), (0.10, 34)] {
+            assert_eq!(fewest_cases(margin, 0.05), cases, "{margin}");
+        }
+    }
+
+    #[test]
+    fn the_planning_formula_gives_the_published_example() {
+        let z = critical(0.025) + critical(0.2);
+        assert!((cases_to_show(0.03, 1.0 / 9.0, z) - 968.997_498_067_788_6).abs() < 1e-9);
+    }
+
+    #[test]
+    fn variation_splits_into_within_and_between() {
+        // Three repeats; candidate passes 3, 2, 0, 2, 3, 1 times, the baseline always: differences 0, -1, -3, -1, 0, -2.
+        let mut comparison = compared(&[(0, 2), (-1, 2), (-2, 1), (-3, 1)], 3);
+        comparison.within = (0, 2 + 2 + 2);
+        let variation = Variation::estimate(&comparison);
+        assert!((variation.within - 1.0 / 6.0).abs() < 1e-15);
+        assert!((variation.between - 0.096_296_296_296_296_32).abs() < 1e-15);
+        assert!((variation.of_case(3.0) - 6.0 * 0.159_086_900_703_070_6_f64.powi(2)).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_single_repeat_and_no_data_use_priors() {
+        let close = |got: Variation, between: f64, within: f64| {
+            assert!(
+                (got.between - between).abs() < 1e-15 && (got.within - within).abs() < 1e-15,
+                "{got:?}"
+            );
+        };
+        close(Variation::estimate(&compared(&[], 3)), 0.01, 0.09);
+        close(Variation::estimate(&compared(&[(0, 1)], 3)), 0.01, 0.09);
+        close(Variation::estimate(&compared(&[(0, 50)], 1)), 0.0, 0.0);
+        // 5 losses and 5 wins of 100: variance 10/99.
+        close(
+            Variation::estimate(&compared(&[(-1, 5), (0, 90), (1, 5)], 1)),
+            0.01,
+            10.0 / 99.0 - 0.01,
+        );
+    }
+
+    #[test]
+    fn advice_for_a_single_rate_exceeds_the_present_and_meets_the_bound() {
+        let cases = |required, rate, n| to_exceed(required, rate, n, 0.05).map(|needed| needed.cases);
+        // All pass: Wilson's lower bound 25/(25 + z²) = .902 is the first over .9.
+        assert_eq!(cases(0.9, 1.0, 10), Some(25));
+        assert_eq!(cases(0.9, 0.95, 20), Some(184));
+        assert_eq!(cases(0.9, 0.95, 500), Some(501));
+        assert_eq!(cases(0.9, 0.0, 0), Some(1));
+        assert_eq!(cases(0.9, 0.9, 50), None);
+        assert_eq!(cases(0.9, 0.9 + 1e-9, 50), None);
+    }
+
+    #[test]
+    fn a_difference_where_promoting_and_blocking_meet_has_no_advice() {
+        let policy = Policy {
+            tolerance: 0.05,
+            ..policy()
+        };
+        assert_eq!(to_compare(&policy, &compared(&[(-1, 5), (0, 95)], 1)), None);
+    }
+}

@@ -1,0 +1,158 @@
+//! The rules a verdict follows: their limits, and their digest.
+
+use crate::model::{Policy, Problem, Problems};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+impl Policy {
+    /// Checks that the rules make sense: `0 < tolerance <= margin <= 0.5`, `0 < alpha <= 0.2`,
+    /// `0 < min_pass_rate < 1`, `0 <= max_missing <= 0.5`.
+    ///
+    /// # Errors
+    /// Every value out of its range.
+    pub fn check(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        // Negated comparisons, so that NaN is out of every range.
+        if !(self.margin > 0.0 && self.margin <= 0.5) {
+            problems.push(
+                Problem::new(format!("`margin` is {}", self.margin))
+                    .expected("more than 0, at most 0.5; 0.05 means 5 points of pass rate"),
+            );
+        }
+        if !(self.tolerance > 0.0 && self.tolerance <= self.margin) {
+            problems.push(
+                Problem::new(format!("`tolerance` is {}", self.tolerance))
+                    .expected(format!("more than 0, at most the margin ({})", self.margin))
+                    .hint("the tolerance is the loss that still goes unblocked; the margin is the loss that must be excluded"),
+            );
+        }
+        if !(self.alpha > 0.0 && self.alpha <= 0.2) {
+            problems.push(
+                Problem::new(format!("`alpha` is {}", self.alpha))
+                    .expected("more than 0, at most 0.2; 0.05 means one wrong decision in 20 at most"),
+            );
+        }
+        if let Some(rate) = self.min_pass_rate
+            && !(rate > 0.0 && rate < 1.0)
+        {
+            problems.push(
+                Problem::new(format!("`min_pass_rate` is {rate}")).expected("more than 0, less than 1; 0.9 means 90%"),
+            );
+        }
+        if !(0.0..=0.5).contains(&self.max_missing) {
+            problems.push(Problem::new(format!("`max_missing` is {}", self.max_missing)).expected("0 to 0.5"));
+        }
+        problems.or(())
+    }
+}
+
+/// SHA-256, in hex, of the policy as JSON without spaces and with sorted keys.
+pub fn policy_digest(policy: &Policy) -> String {
+    let fields: BTreeMap<String, Value> = match serde_json::to_value(policy) {
+        Ok(Value::Object(fields)) => fields.into_iter().collect(),
+        // A struct of numbers always becomes an object.
+        Ok(_) | Err(_) => BTreeMap::new(),
+    };
+    let canonical: Value = fields.into_iter().collect();
+    Sha256::digest(canonical.to_string())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::policy;
+    use super::*;
+
+    #[test]
+    fn ranges_are_checked_all_at_once() {
+        assert_eq!(policy().check(), Ok(()));
+        let edge = Policy {
+            margin: 0.5,
+            tolerance: 0.5,
+            alpha: 0.2,
+            ..policy()
+        };
+        assert_eq!(edge.check(), Ok(()));
+        let all_wrong = Policy {
+            margin: 0.51,
+            tolerance: 0.0,
+            alpha: 0.0,
+            min_pass_rate: Some(1.0),
+            max_missing: 0.6,
+            ..policy()
+        };
+        insta::assert_snapshot!(all_wrong.check().unwrap_err(), @r"
+        `margin` is 0.51
+          expected: more than 0, at most 0.5; 0.05 means 5 points of pass rate
+        `tolerance` is 0
+          expected: more than 0, at most the margin (0.51)
+          help: the tolerance is the loss that still goes unblocked; the margin is the loss that must be excluded
+        `alpha` is 0
+          expected: more than 0, at most 0.2; 0.05 means one wrong decision in 20 at most
+        `min_pass_rate` is 1
+          expected: more than 0, less than 1; 0.9 means 90%
+        `max_missing` is 0.6
+          expected: 0 to 0.5
+        ");
+        for broken in [
+            Policy {
+                margin: f64::NAN,
+                ..policy()
+            },
+            Policy {
+                tolerance: f64::NAN,
+                ..policy()
+            },
+            Policy {
+                tolerance: 0.06,
+                ..policy()
+            },
+            Policy {
+                tolerance: -0.01,
+                ..policy()
+            },
+            Policy {
+                alpha: 0.21,
+                ..policy()
+            },
+            Policy {
+                alpha: f64::NAN,
+                ..policy()
+            },
+            Policy {
+                min_pass_rate: Some(f64::NAN),
+                ..policy()
+            },
+            Policy {
+                min_pass_rate: Some(0.0),
+                ..policy()
+            },
+            Policy {
+                max_missing: f64::NAN,
+                ..policy()
+            },
+        ] {
+            assert!(broken.check().is_err(), "{broken:?}");
+        }
+    }
+
+    /// The same by hand: `printf %s '{"alpha":0.05,"estimand":"population","margin":0.05,"max_missing":0.05,
+    /// "min_pass_rate":null,"tolerance":0.01}' | sha256sum`, on one line.
+    #[test]
+    fn the_digest_is_that_of_the_sorted_json() {
+        assert_eq!(
+            policy_digest(&policy()),
+            "6a383eda14f747af8aed372cfda47eb03a78bb73a4536dbe5480a299aac526aa"
+        );
+        assert_ne!(
+            policy_digest(&policy()),
+            policy_digest(&Policy {
+                margin: 0.04,
+                ..policy()
+            })
+        );
+    }
+}

@@ -1,0 +1,144 @@
+//! Before any effect is looked at: is the run whole, were enough answers judged, do the must-pass cases pass?
+
+use super::{Completion, fisher, reason, words};
+use crate::model::{CaseId, Comparison, CriticalCase, Policy, Reason, ReasonCode, Tally};
+
+/// Error of the test that blames the candidate for refused requests.
+const BLAME_ALPHA: f64 = 0.01;
+
+/// A run that is not whole decides nothing but what is bad for certain.
+pub(super) fn completion(comparison: &Comparison, whole_run: Completion) -> Option<Reason> {
+    let asked_not = |n: u64| match n {
+        0 => String::new(),
+        n => format!(
+            " before {} {} asked",
+            words::count(n, "answer"),
+            if n == 1 { "was" } else { "were" }
+        ),
+    };
+    let budget = || {
+        let message = format!(
+            "the budget was spent{}; raise --max-cost or --max-requests, then run again with --resume",
+            asked_not(comparison.over_budget)
+        );
+        reason(ReasonCode::Budget, message)
+    };
+    let stopped = |what: &str| {
+        let message = format!(
+            "the run was {what}{}{}; finish it with --resume",
+            asked_not(comparison.not_asked),
+            words::most_frequent_error(comparison)
+        );
+        reason(ReasonCode::Stopped, message)
+    };
+    match whole_run {
+        Completion::Shard => Some(reason(
+            ReasonCode::Shard,
+            "this is one shard of the run, and only all shards together can be promoted; merge them",
+        )),
+        Completion::Budget => Some(budget()),
+        Completion::Interrupted => Some(stopped("interrupted")),
+        Completion::Stopped => Some(stopped("stopped")),
+        Completion::StoreFailed => Some(reason(
+            ReasonCode::Store,
+            "the store failed midway, so answers may be lost; check the disk, then run again with --resume",
+        )),
+        Completion::Complete if comparison.over_budget > 0 => Some(budget()),
+        Completion::Complete if comparison.not_asked > 0 => Some(stopped("stopped")),
+        Completion::Complete => None,
+    }
+}
+
+/// Were enough answers judged? Only requests that the service refused can be the candidate's fault; an outage, a quota or
+/// a bad key never is.
+pub(super) fn validity(policy: &Policy, comparison: &Comparison) -> Option<Reason> {
+    let (blue, green) = (&comparison.baseline, &comparison.candidate);
+    if green.scored == 0 || (comparison.has_baseline && blue.scored == 0) {
+        let whose = match (green.scored, blue.scored) {
+            (0, 0) => "no answer",
+            (0, _) => "no answer of the candidate",
+            (_, _) => "no answer of the baseline",
+        };
+        let whose = if comparison.has_baseline { whose } else { "no answer" };
+        return Some(Reason {
+            code: ReasonCode::NothingScored,
+            message: format!(
+                "{whose} could be judged, so nothing is known{}",
+                words::most_frequent_error(comparison)
+            ),
+            cases: comparison.missing.clone(),
+        });
+    }
+    let too_many = |tally: &Tally| tally.missing as f64 > policy.max_missing * tally.planned as f64;
+    if too_many(green) && fisher::one_sided(green.refused, green.planned, blue.refused, blue.planned) < BLAME_ALPHA {
+        return Some(Reason {
+            code: ReasonCode::CandidateErrors,
+            message: format!(
+                "the service refuses requests of the candidate: {} of {}, against {} of {} of the baseline{}",
+                green.refused,
+                words::count(green.planned, "answer"),
+                blue.refused,
+                blue.planned,
+                words::most_frequent_error(comparison)
+            ),
+            cases: comparison.missing.clone(),
+        });
+    }
+    (too_many(green) || too_many(blue)).then(|| {
+        let baseline = if comparison.has_baseline {
+            format!(" and {} of {} of the baseline", blue.missing, blue.planned)
+        } else {
+            String::new()
+        };
+        Reason {
+            code: ReasonCode::Errors,
+            message: format!(
+                "too many answers could not be judged: {} of {} of the candidate{baseline}, at most {} may be missing{}; \
+                 ask for them again with --resume",
+                green.missing,
+                green.planned,
+                words::percent(policy.max_missing),
+                words::most_frequent_error(comparison)
+            ),
+            cases: comparison.missing.clone(),
+        }
+    })
+}
+
+/// Must-pass cases are judged by themselves: the baseline's result excuses nothing.
+pub(super) fn must_pass(comparison: &Comparison) -> Vec<Reason> {
+    let (failed, unscored): (Vec<&CriticalCase>, Vec<&CriticalCase>) =
+        comparison.critical_trouble.iter().partition(|case| case.failed > 0);
+    let ids = |cases: &[&CriticalCase]| -> Vec<CaseId> { cases.iter().map(|case| case.id.clone()).collect() };
+    // Counted and listed are looked at both: a trouble that is in only one of them is trouble.
+    let all = |listed: &[&CriticalCase], counted: u64| counted.max(listed.len() as u64);
+    let mut reasons = Vec::new();
+    let n = all(&failed, comparison.critical_failed);
+    if n > 0 {
+        reasons.push(Reason {
+            code: ReasonCode::Critical,
+            message: words::critical_failed(&failed, n),
+            cases: ids(&failed),
+        });
+    }
+    let n = all(&unscored, comparison.critical_unscored);
+    if n > 0 {
+        reasons.push(Reason {
+            code: ReasonCode::CriticalUnscored,
+            message: words::critical_unscored(&unscored, n),
+            cases: ids(&unscored),
+        });
+    }
+    reasons
+}
+
+pub(super) fn identical(comparison: &Comparison) -> Reason {
+    let critical = match comparison.critical {
+        0 => String::new(),
+        n => format!("; must-pass cases asked: {n}"),
+    };
+    reason(
+        ReasonCode::Identical,
+        format!("both prompts send the same requests, so the candidate can't be worse than the baseline{critical}"),
+    )
+}

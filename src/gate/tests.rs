@@ -1,0 +1,1 @@
+//! The decision: tables, properties, and how often it errs.

@@ -1,0 +1,190 @@
+//! The sentences of a verdict: first what it means, then the numbers. They may quote ids and messages from outside, so a
+//! reporter makes them safe.
+
+use crate::model::{ArmRate, Comparison, CriticalCase, Difference, Needed, Policy};
+
+/// Must-pass cases named in a sentence.
+const NAMED: usize = 3;
+/// Characters of a quoted id or message.
+const QUOTED: usize = 100;
+
+/// `5 points`, `0.5 points`, `1 point`: a difference of pass rates.
+pub(super) fn points(share: f64) -> String {
+    let number = tenth(share * 100.0);
+    let unit = if number == "1" { "point" } else { "points" };
+    format!("{number} {unit}")
+}
+
+/// `84.2%`.
+pub(super) fn percent(share: f64) -> String {
+    format!("{}%", tenth(share * 100.0))
+}
+
+/// `1 case`, `20 cases`.
+pub(super) fn count(n: u64, noun: &str) -> String {
+    if n == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{n} {noun}s")
+    }
+}
+
+/// With one decimal where it is not 0, and never `-0`.
+fn tenth(number: f64) -> String {
+    let text = format!("{number:.1}");
+    let text = text.strip_suffix(".0").unwrap_or(&text);
+    if text == "-0" { "0".to_owned() } else { text.to_owned() }
+}
+
+fn signed(share: f64) -> String {
+    let text = tenth(share * 100.0);
+    if text.starts_with('-') || text == "0" {
+        text
+    } else {
+        format!("+{text}")
+    }
+}
+
+fn quoted(text: &str) -> String {
+    let mut quoted: String = text.chars().take(QUOTED).collect();
+    if quoted.len() < text.len() {
+        quoted.push('…');
+    }
+    quoted
+}
+
+/// What the run is made of: `200 cases x 3 repeats`.
+pub(super) fn size(comparison: &Comparison) -> String {
+    format!(
+        "{} x {}",
+        count(comparison.counts.cases, "case"),
+        count(u64::from(comparison.repeats), "repeat")
+    )
+}
+
+/// Rates, difference, interval and size, as far as they are known.
+pub(super) fn numbers(
+    comparison: &Comparison,
+    difference: Option<&Difference>,
+    baseline: Option<&ArmRate>,
+    candidate: Option<&ArmRate>,
+) -> String {
+    let mut parts = Vec::new();
+    if let (Some(baseline), Some(candidate)) = (baseline, candidate) {
+        parts.push(format!(
+            "candidate {}, baseline {}",
+            percent(candidate.pass),
+            percent(baseline.pass)
+        ));
+    }
+    if let Some(difference) = difference {
+        parts.push(format!(
+            "difference {} points ({} interval {} to {})",
+            signed(difference.estimate),
+            percent(difference.confidence),
+            signed(difference.low),
+            signed(difference.high)
+        ));
+    }
+    parts.push(size(comparison));
+    parts.join(", ")
+}
+
+/// Why an answer may be missing: the most frequent error.
+pub(super) fn most_frequent_error(comparison: &Comparison) -> String {
+    match comparison.errors.first() {
+        Some((code, message, times)) => format!(
+            "; most frequent error: {} ({}), {}",
+            quoted(code),
+            quoted(message),
+            count(*times, "time")
+        ),
+        None => String::new(),
+    }
+}
+
+/// `; about 450 cases, or 7 repeats of these cases, would settle it`.
+pub(super) fn advice(needed: Option<&Needed>) -> String {
+    match needed {
+        Some(Needed {
+            cases,
+            repeats: Some(repeats),
+        }) => format!("; about {cases} cases, or {repeats} repeats of the present ones, would settle it"),
+        Some(Needed { cases, repeats: None }) => {
+            format!("; about {cases} cases would settle it, more repeats would not")
+        }
+        None => "; no affordable number of cases would settle it at the present policy".to_owned(),
+    }
+}
+
+/// Must-pass cases that failed.
+pub(super) fn critical_failed(cases: &[&CriticalCase], all: u64) -> String {
+    let named = name(cases, all, |case| {
+        format!(
+            "{} ({} of {} failed)",
+            quoted(case.id.as_str()),
+            case.failed,
+            count(case.planned.into(), "repeat")
+        )
+    });
+    format!("{} failed: {named}", must_pass(all))
+}
+
+/// Must-pass cases that were not fully judged.
+pub(super) fn critical_unscored(cases: &[&CriticalCase], all: u64) -> String {
+    let named = name(cases, all, |case| {
+        format!(
+            "{} ({} of {} judged)",
+            quoted(case.id.as_str()),
+            case.scored,
+            count(case.planned.into(), "repeat")
+        )
+    });
+    format!(
+        "{} could not be fully judged: {named}; run again with --resume",
+        must_pass(all)
+    )
+}
+
+fn must_pass(n: u64) -> String {
+    count(n, "must-pass case")
+}
+
+fn name(cases: &[&CriticalCase], all: u64, one: impl Fn(&CriticalCase) -> String) -> String {
+    let mut named: Vec<String> = cases.iter().take(NAMED).map(|case| one(case)).collect();
+    let more = all.saturating_sub(named.len() as u64);
+    if more > 0 {
+        named.push(format!("and {more} more"));
+    }
+    named.join(", ")
+}
+
+/// The required loss bounds, for the open verdict.
+pub(super) fn still_open(policy: &Policy) -> String {
+    format!(
+        "being worse by {} is not excluded, being worse by more than {} is not shown",
+        points(policy.margin),
+        points(policy.tolerance)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(points(0.05), "5 points");
+        assert_eq!(points(0.01), "1 point");
+        assert_eq!(points(0.005), "0.5 points");
+        assert_eq!(percent(0.8425), "84.2%");
+        assert_eq!(signed(-0.0001), "0");
+        assert_eq!(signed(0.012), "+1.2");
+        assert_eq!(signed(-1.0), "-100");
+        assert_eq!(
+            (count(1, "case"), count(0, "case")),
+            ("1 case".to_owned(), "0 cases".to_owned())
+        );
+        assert_eq!(quoted(&"ä".repeat(200)).chars().count(), QUOTED + 1);
+    }
+}
