@@ -1,1 +1,384 @@
-//! Reports.
+//! Projections of a run: every file and line that people and machines read afterwards.
+//!
+//! ```text
+//!                    ┌─▶ junit.rs     junit.xml
+//! run ──┐            ├─▶ diff.rs      diff.md
+//! rows ─┼─▶ Reports ─┼─▶ summary.rs   summary.md
+//! verdict            ├─▶ jsonl.rs     results.jsonl
+//!        (mask.rs)   └─▶ verdict.rs   verdict.json, last
+//! rows ───▶ console.rs   the end of a run on the terminal
+//! events ─▶ progress.rs  the run while it goes on
+//! ```
+//!
+//! A [`Folder`] is claimed first: it is locked, and what an earlier run left there is removed, so that no stale verdict
+//! survives a run that ends badly. [`Reports`] then hands every row, in plan order and without secrets, to every format of
+//! [`FORMATS`]. Reports stream: each holds one case, or a bounded number of them; what has to wait for the end of the run
+//! waits in temporary files. A format that fails never stops the others.
+//!
+//! All text from outside goes through [`text`] on its way out. `why.rs` says why a case did not pass, `highlights.rs` picks
+//! the few cases that a short report names, `numbers.rs` writes numbers, `output.rs` writes files whole or not at all.
+//!
+//! A new report is one file and one line in [`FORMATS`].
+
+pub mod console;
+mod diff;
+mod excerpt;
+mod highlights;
+mod jsonl;
+mod junit;
+mod mask;
+mod numbers;
+mod output;
+pub mod progress;
+mod summary;
+pub mod text;
+mod verdict;
+mod why;
+
+pub use mask::Mask;
+
+use crate::model::{CaseRow, Counts, Problem, RunInfo, Verdict};
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The exit code of a run whose verdict is a promote, but whose reports are not complete.
+const REPORT_FAILED: u8 = 12;
+
+/// Locks the folder; stays there, because removing a lock file that another process waits for would split the lock.
+const LOCK: &str = ".promptgate.lock";
+const TEMP_PREFIX: &str = ".promptgate-";
+const TEMP_SUFFIX: &str = ".tmp";
+
+/// Why a report is missing.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The output folder can't be used; nothing was sent.
+    #[error("{0}")]
+    Folder(Problem),
+    /// One report could not be written.
+    #[error("can't write the report {}: {cause}", path.display())]
+    Write {
+        /// The report.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The verdict does not count the cases that the reports were given: a bug, and never a promote.
+    #[error(
+        "the reports saw {saw:?}, but the verdict counts {counted:?}; this is a bug in promptgate, and verdict.json is not \
+         promotable"
+    )]
+    Disagreement {
+        /// Candidate outcomes of the rows.
+        saw: Counts,
+        /// The verdict's.
+        counted: Counts,
+    },
+}
+
+/// Writes one report. Called from one thread: `begin`, then `case` for every case in plan order, then `finish`; after the
+/// first error it is not called again. Dropped without `finish`, it leaves nothing behind.
+pub trait Reporter: Send {
+    /// The run starts.
+    ///
+    /// # Errors
+    /// The report can't be written.
+    fn begin(&mut self, run: &RunInfo) -> Result<(), ReportError>;
+
+    /// The next case, all its repeats judged.
+    ///
+    /// # Errors
+    /// The report can't be written.
+    fn case(&mut self, row: &CaseRow) -> Result<(), ReportError>;
+
+    /// All cases were given. The file appears under its name.
+    ///
+    /// # Errors
+    /// The report can't be written.
+    fn finish(self: Box<Self>, run: &RunInfo, verdict: &Verdict) -> Result<(), ReportError>;
+}
+
+/// What reports are told when they open.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// At most so many cases are shown in full in diff.md.
+    pub diff_cases: usize,
+    /// At most so many bytes of cases are shown in diff.md.
+    pub diff_bytes: u64,
+}
+
+impl Default for Context {
+    fn default() -> Context {
+        Context {
+            diff_cases: 500,
+            diff_bytes: 8 * 1024 * 1024,
+        }
+    }
+}
+
+/// A kind of report.
+#[derive(Debug)]
+pub struct Format {
+    /// Its name, for people.
+    pub name: &'static str,
+    /// Its file in the output folder.
+    pub file: &'static str,
+    /// Starts it in a folder.
+    pub open: fn(&Path, &Context) -> Result<Box<dyn Reporter>, ReportError>,
+}
+
+/// Every report, in the order in which they are finished: verdict.json is the last, so that whoever sees it can rely on
+/// the others.
+pub const FORMATS: &[Format] = &[
+    Format {
+        name: "results",
+        file: jsonl::FILE,
+        open: jsonl::open,
+    },
+    Format {
+        name: "junit",
+        file: junit::FILE,
+        open: junit::open,
+    },
+    Format {
+        name: "diff",
+        file: diff::FILE,
+        open: diff::open,
+    },
+    Format {
+        name: "summary",
+        file: summary::FILE,
+        open: summary::open,
+    },
+    Format {
+        name: "verdict",
+        file: verdict::FILE,
+        open: verdict::open,
+    },
+];
+
+/// An output folder that belongs to this process, without any earlier output.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    /// Held until the reports are done; the system frees it with the process.
+    _lock: File,
+}
+
+impl Folder {
+    /// Creates the folder if need be, locks it, and removes the outputs of an earlier run. Other files stay.
+    ///
+    /// # Errors
+    /// The folder can't be used, or another process is writing into it.
+    pub fn claim(dir: &Path) -> Result<Folder, ReportError> {
+        let unusable = |what: &str, cause: io::Error| {
+            ReportError::Folder(
+                Problem::new(format!(
+                    "can't use the output folder {}: {what}: {cause}",
+                    dir.display()
+                ))
+                .hint("name a folder that can be written, with `--out DIR`"),
+            )
+        };
+        fs::create_dir_all(dir).map_err(|cause| unusable("can't create it", cause))?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(dir.join(LOCK))
+            .map_err(|cause| unusable("can't create a file in it", cause))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(ReportError::Folder(
+                    Problem::new(format!(
+                        "another promptgate is writing into the output folder {}",
+                        dir.display()
+                    ))
+                    .hint("wait until it ends, or name another folder with `--out DIR`"),
+                ));
+            }
+            Err(TryLockError::Error(cause)) => return Err(unusable("can't lock it", cause)),
+        }
+        remove_outputs(dir).map_err(|cause| unusable("can't remove an earlier output", cause))?;
+        Ok(Folder {
+            path: dir.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Removes the files that [`FORMATS`] names, verdict.json first, and what a killed run left of them.
+fn remove_outputs(dir: &Path) -> io::Result<()> {
+    for format in FORMATS.iter().rev() {
+        match fs::remove_file(dir.join(format.file)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", format.file))),
+        }
+    }
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(TEMP_PREFIX) && name.ends_with(TEMP_SUFFIX) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// All reports of a run. Dropped without [`Reports::finish`], it leaves no output.
+pub struct Reports {
+    /// One for each format; `None` once it failed.
+    reporters: Vec<Option<Box<dyn Reporter>>>,
+    errors: Vec<ReportError>,
+    mask: Mask,
+    seen: Counts,
+    _folder: Folder,
+}
+
+impl Reports {
+    /// Opens every format in the folder. What can't be opened is reported by [`Reports::finish`].
+    pub fn open(folder: Folder, mask: Mask) -> Reports {
+        let context = Context::default();
+        let mut errors = Vec::new();
+        let reporters = FORMATS
+            .iter()
+            .map(|format| {
+                (format.open)(folder.path(), &context)
+                    .map_err(|error| errors.push(error))
+                    .ok()
+            })
+            .collect();
+        Reports {
+            reporters,
+            errors,
+            mask,
+            seen: Counts::default(),
+            _folder: folder,
+        }
+    }
+
+    /// The run starts.
+    pub fn begin(&mut self, run: &RunInfo) {
+        let run = self.mask.run(run);
+        self.each(|reporter| reporter.begin(&run));
+    }
+
+    /// The next case, in plan order.
+    pub fn case(&mut self, row: &CaseRow) {
+        self.seen.cases += 1;
+        match row.candidate.outcome() {
+            "pass" => self.seen.pass += 1,
+            "fail" => self.seen.fail += 1,
+            "error" => self.seen.error += 1,
+            _ => self.seen.skipped += 1,
+        }
+        let mask = self.mask.clone();
+        let row = mask.row(row);
+        self.each(|reporter| reporter.case(&row));
+    }
+
+    /// Finishes every report, verdict.json last, and returns all failures since the start. Once one has failed, the exit
+    /// code in verdict.json is 12 where it would have been 0, as the process's is to be. A verdict that does not count the
+    /// cases it was given is not promotable.
+    pub fn finish(mut self, run: &RunInfo, verdict: &Verdict) -> Vec<ReportError> {
+        let run = self.mask.run(run);
+        let mut verdict = self.mask.verdict(verdict);
+        if self.seen != verdict.counts {
+            verdict.promotable = false;
+            self.errors.push(ReportError::Disagreement {
+                saw: self.seen,
+                counted: verdict.counts,
+            });
+        }
+        for reporter in self.reporters.into_iter().flatten() {
+            if !self.errors.is_empty() && verdict.exit_code == 0 {
+                verdict.exit_code = REPORT_FAILED;
+            }
+            if let Err(error) = reporter.finish(&run, &verdict) {
+                self.errors.push(error);
+            }
+        }
+        self.errors
+    }
+
+    /// Calls every reporter that still works; one that fails is dropped, and so is its unfinished file.
+    fn each(&mut self, mut call: impl FnMut(&mut dyn Reporter) -> Result<(), ReportError>) {
+        for slot in &mut self.reporters {
+            if let Some(reporter) = slot
+                && let Err(error) = call(reporter.as_mut())
+            {
+                self.errors.push(error);
+                *slot = None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_distinct_and_the_verdict_is_last() {
+        let mut files: Vec<_> = FORMATS.iter().map(|format| format.file).collect();
+        assert_eq!(files.last(), Some(&"verdict.json"));
+        files.sort_unstable();
+        files.dedup();
+        assert_eq!(files.len(), FORMATS.len());
+    }
+
+    #[test]
+    fn claiming_removes_earlier_outputs_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [
+            "verdict.json",
+            "junit.xml",
+            ".promptgate-x1.tmp",
+            "README.md",
+            "notes.tmp",
+        ] {
+            fs::write(dir.path().join(name), "old").unwrap();
+        }
+        let folder = Folder::claim(dir.path()).unwrap();
+        let mut left: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, [LOCK, "README.md", "notes.tmp"]);
+    }
+
+    #[test]
+    fn a_claimed_folder_is_refused_until_it_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/er");
+        let first = Folder::claim(&path).unwrap();
+        let second = Folder::claim(&path).unwrap_err().to_string();
+        assert!(
+            second.starts_with("another promptgate is writing into the output folder"),
+            "{second}"
+        );
+        assert!(second.contains("--out DIR"), "{second}");
+        drop(first);
+        Folder::claim(&path).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_a_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "").unwrap();
+        let error = Folder::claim(&path).unwrap_err();
+        assert!(matches!(error, ReportError::Folder(_)), "{error}");
+        assert!(error.to_string().contains("can't use the output folder"), "{error}");
+    }
+}

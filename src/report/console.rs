@@ -1,0 +1,276 @@
+//! The end of a run on the terminal: what broke, the numbers, why, and one last line for machines.
+//!
+//! ```text
+//! regressed: 1 of 40 compared cases
+//!   refund-after-41-days  golden/refunds.yaml:12:3
+//!     contains: the answer lacks "30 days"
+//! …
+//! verdict=block exit=10
+//! ```
+
+use super::highlights::{Headline, Highlights, Listed, Trouble};
+use super::mask::Mask;
+use super::numbers::{count, difference, latency, rate, usd};
+use super::summary::needed;
+use super::text::{log_line, truncate};
+use crate::model::{CaseRow, Counts, Decision, Paired, Reason, RunInfo, Verdict};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Reasons printed.
+const REASONS: usize = 10;
+/// Bytes of a reason.
+const MESSAGE: usize = 1_000;
+
+/// How the end of a run is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// With ANSI colours.
+    pub color: bool,
+    /// Only the last line.
+    pub quiet: bool,
+}
+
+/// Picks what to print while the rows stream by.
+#[derive(Debug)]
+pub struct Console {
+    style: Style,
+    mask: Mask,
+    highlights: Highlights,
+}
+
+impl Console {
+    /// Nothing seen yet.
+    pub fn new(style: Style, mask: Mask) -> Console {
+        Console {
+            style,
+            highlights: Highlights::new(mask.clone()),
+            mask,
+        }
+    }
+
+    /// Takes note of the next case, in plan order.
+    pub fn case(&mut self, row: &CaseRow) {
+        self.highlights.note(row);
+    }
+
+    /// Writes the end of the run. `exit` is the process's exit code; `reports` the folder that holds the rest.
+    ///
+    /// # Errors
+    /// `out` can't be written.
+    pub fn finish(
+        &self,
+        run: &RunInfo,
+        verdict: &Verdict,
+        exit: u8,
+        reports: &Path,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let run = self.mask.run(run);
+        let verdict = self.mask.verdict(verdict);
+        if !self.style.quiet {
+            self.banners(&run, &verdict, out)?;
+            self.lists(&run, &verdict, reports, out)?;
+            self.errors(out)?;
+            self.table(&run, &verdict, out)?;
+            self.reasons(&verdict, out)?;
+        }
+        writeln!(out, "verdict={} exit={exit}", verdict.decision.as_str())
+    }
+
+    fn banners(&self, run: &RunInfo, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
+        for (on, word, text) in [
+            (
+                run.simulated,
+                "SIMULATED",
+                "the built-in simulator answered, not the model; nothing here can be promoted",
+            ),
+            (
+                verdict.replayed,
+                "REPLAYED",
+                "the answers were recorded earlier; nothing here can be promoted",
+            ),
+            (
+                run.cases < run.total,
+                "PARTIAL",
+                "only a part of the dataset was run; nothing here can be promoted",
+            ),
+        ] {
+            if on {
+                writeln!(out, "{}: {text}", self.paint(YELLOW, word))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lists(&self, run: &RunInfo, verdict: &Verdict, reports: &Path, out: &mut dyn Write) -> io::Result<()> {
+        let Highlights {
+            regressed,
+            critical,
+            failing,
+            errors: _,
+            other_errors: _,
+            skipped: _,
+            ..
+        } = &self.highlights;
+        if run.baseline.is_some() {
+            let of = format!("of {} compared", verdict.paired.n);
+            self.list("regressed", &of, regressed, reports, out)?;
+        } else {
+            let of = format!("of {}", verdict.counts.cases);
+            self.list("failing", &of, failing, reports, out)?;
+        }
+        self.list("must-pass cases in trouble", "", critical, reports, out)
+    }
+
+    fn list(&self, title: &str, of: &str, listed: &Listed, reports: &Path, out: &mut dyn Write) -> io::Result<()> {
+        if listed.count() == 0 {
+            return Ok(());
+        }
+        let title = self.paint(RED, title);
+        writeln!(out, "{}", format!("{title}: {} {of}", listed.count()).trim_end())?;
+        for Headline {
+            id,
+            place,
+            label,
+            reason,
+        } in &listed.named
+        {
+            writeln!(out, "  {}  {}", self.paint(BOLD, &log_line(id)), log_line(place))?;
+            writeln!(out, "    {}: {}", log_line(label), log_line(reason))?;
+        }
+        if listed.more > 0 {
+            let path = reports.join(super::diff::FILE);
+            writeln!(
+                out,
+                "  … and {} more, see {}",
+                listed.more,
+                log_line(&path.to_string_lossy())
+            )?;
+        }
+        writeln!(out)
+    }
+
+    fn errors(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Highlights {
+            errors,
+            other_errors,
+            skipped,
+            ..
+        } = &self.highlights;
+        if errors.is_empty() && skipped.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "{}:", self.paint(YELLOW, "answers without a judgement"))?;
+        for ((arm, code), Trouble { count: n, message }) in errors {
+            writeln!(out, "  {arm}  {n} × {}: {}", log_line(code), log_line(message))?;
+        }
+        if *other_errors > 0 {
+            writeln!(out, "  {} of other kinds", count(*other_errors, "error", "errors"))?;
+        }
+        for (word, n) in skipped {
+            writeln!(out, "  {} not asked: {word}", count(*n, "answer", "answers"))?;
+        }
+        writeln!(out)
+    }
+
+    fn table(&self, run: &RunInfo, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
+        let Counts {
+            cases,
+            pass,
+            fail,
+            error,
+            skipped,
+        } = &verdict.counts;
+        let mut lines = vec![(
+            "candidate",
+            format!("{cases} cases: {pass} pass, {fail} fail, {error} error, {skipped} skipped"),
+        )];
+        if run.baseline.is_some() {
+            let Paired {
+                n,
+                both_pass,
+                regressed,
+                improved,
+                both_fail,
+            } = &verdict.paired;
+            lines.push((
+                "compared",
+                format!("{n} cases: {regressed} regressed, {improved} improved, {both_pass} both pass, {both_fail} both fail"),
+            ));
+            lines.push((
+                "baseline",
+                format!("pass rate {}", rate(verdict.baseline_rate.as_ref())),
+            ));
+        }
+        lines.push((
+            "candidate",
+            format!("pass rate {}", rate(verdict.candidate_rate.as_ref())),
+        ));
+        if let Some(found) = &verdict.difference {
+            lines.push(("difference", difference(found)));
+        }
+        lines.push(("latency", latencies(run, verdict)));
+        lines.push((
+            "spent",
+            format!(
+                "{}, {}, {} tokens, {}",
+                count(verdict.requests, "request", "requests"),
+                count(verdict.retries, "retry", "retries"),
+                verdict.usage.total,
+                usd(verdict.cost_usd)
+            ),
+        ));
+        for (name, text) in lines {
+            writeln!(out, "{name:<11} {text}")?;
+        }
+        writeln!(out)
+    }
+
+    fn reasons(&self, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
+        let color = match verdict.decision {
+            Decision::Promote => GREEN,
+            Decision::Block => RED,
+            Decision::Inconclusive => YELLOW,
+        };
+        writeln!(out, "{}", self.paint(color, verdict.decision.as_str()))?;
+        for Reason {
+            code,
+            message,
+            cases: _,
+        } in verdict.reasons.iter().take(REASONS)
+        {
+            writeln!(out, "  {}: {}", code.as_str(), log_line(&truncate(message, MESSAGE)))?;
+        }
+        if let Some(text) = needed(verdict.needed.as_ref(), &verdict.counts) {
+            writeln!(out, "  to settle it: {text}")?;
+        }
+        Ok(())
+    }
+
+    fn paint(&self, color: &str, text: &str) -> String {
+        if self.style.color {
+            format!("\x1b[{color}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+const BOLD: &str = "1";
+const RED: &str = "1;31";
+const GREEN: &str = "1;32";
+const YELLOW: &str = "1;33";
+
+fn latencies(run: &RunInfo, verdict: &Verdict) -> String {
+    let (blue, green) = &verdict.latency_ms;
+    if run.baseline.is_some() {
+        format!(
+            "p50 / p95 / p99: baseline {}, candidate {}",
+            latency(blue),
+            latency(green)
+        )
+    } else {
+        format!("p50 / p95 / p99: {}", latency(green))
+    }
+}

@@ -1,0 +1,181 @@
+//! The few cases and errors that a short report names, picked while the rows stream by. Bounded, whatever the run.
+
+use super::mask::Mask;
+use super::text::truncate;
+use super::why::{Why, skip_word, why};
+use crate::model::{Arm, CaseRow, Change, Failure, Judged, Outcome};
+use std::collections::BTreeMap;
+
+/// Cases named of each kind.
+const NAMED: usize = 20;
+/// Different errors told apart.
+const ERRORS: usize = 20;
+/// Bytes of a reason or message.
+const REASON: usize = 300;
+/// Bytes of an id, place or label.
+const NAME: usize = 200;
+
+/// One case in a line or two. The texts are as they came, but short: whoever writes them makes them safe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Headline {
+    /// The case's id.
+    pub(super) id: String,
+    /// Where it stands.
+    pub(super) place: String,
+    /// Which check broke.
+    pub(super) label: String,
+    /// Why.
+    pub(super) reason: String,
+}
+
+/// The first cases of a kind, and how many more there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// At most [`NAMED`], in plan order.
+    pub(super) named: Vec<Headline>,
+    /// Not named.
+    pub(super) more: u64,
+}
+
+impl Listed {
+    /// All of them.
+    pub(super) fn count(&self) -> u64 {
+        self.named.len() as u64 + self.more
+    }
+
+    fn add(&mut self, headline: impl FnOnce() -> Headline) {
+        if self.named.len() < NAMED {
+            self.named.push(headline());
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+/// One kind of error in one arm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    /// Answers it cost.
+    pub(super) count: u64,
+    /// The message of the first.
+    pub(super) message: String,
+}
+
+/// What stands out in a run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Highlights {
+    /// The candidate passes fewer repeats.
+    pub(super) regressed: Listed,
+    /// Must-pass cases of the candidate that fail or could not be judged.
+    pub(super) critical: Listed,
+    /// Any case of the candidate that fails.
+    pub(super) failing: Listed,
+    /// By arm and code.
+    pub(super) errors: BTreeMap<(Arm, String), Trouble>,
+    /// Errors of kinds beyond [`ERRORS`].
+    pub(super) other_errors: u64,
+    /// Answers not asked for, by reason.
+    pub(super) skipped: BTreeMap<&'static str, u64>,
+    mask: Mask,
+}
+
+impl Highlights {
+    /// Nothing yet; what is picked is masked before it is cut.
+    pub(super) fn new(mask: Mask) -> Highlights {
+        Highlights {
+            mask,
+            ..Highlights::default()
+        }
+    }
+
+    /// Takes note of the next case.
+    pub(super) fn note(&mut self, row: &CaseRow) {
+        let mask = &self.mask;
+        let outcome = row.candidate.outcome();
+        let headline = || headline(mask, row, shown_repeat(row));
+        if row.change() == Change::Regressed {
+            self.regressed.add(headline);
+        }
+        let deciding = || match row.candidate.deciding() {
+            Some(judged) => headline_of(mask, row, judged),
+            None => headline(),
+        };
+        if row.case.critical && matches!(outcome, "fail" | "error") {
+            self.critical.add(deciding);
+        }
+        if outcome == "fail" {
+            self.failing.add(deciding);
+        }
+        for arm in [Arm::Baseline, Arm::Candidate] {
+            for judged in row.arm(arm).map_or(&[][..], |arm| &arm.repeats) {
+                self.note_trouble(arm, &judged.outcome);
+            }
+        }
+    }
+
+    fn note_trouble(&mut self, arm: Arm, outcome: &Outcome) {
+        match outcome {
+            Outcome::Scored(_) => {}
+            Outcome::Skipped(skip) => *self.skipped.entry(skip_word(*skip)).or_default() += 1,
+            Outcome::Errored(Failure { kind: _, code, message }) => {
+                let key = (arm, short(&self.mask, code, NAME));
+                if let Some(trouble) = self.errors.get_mut(&key) {
+                    trouble.count += 1;
+                } else if self.errors.len() < ERRORS {
+                    let message = short(&self.mask, message, REASON);
+                    self.errors.insert(key, Trouble { count: 1, message });
+                } else {
+                    self.other_errors += 1;
+                }
+            }
+        }
+    }
+}
+
+/// The repeat (its index) that shows best how the case changed: the first whose outcomes differ in the direction in which
+/// the case moved, so that a regression is never explained by a repeat that improved.
+pub(super) fn shown_repeat(row: &CaseRow) -> usize {
+    let wanted = match row.change() {
+        Change::Regressed => ("pass", "fail"),
+        Change::Improved => ("fail", "pass"),
+        Change::BothPass | Change::BothFail | Change::Unpaired => return row.telling_repeat(),
+    };
+    let Some(baseline) = &row.baseline else { return 0 };
+    baseline
+        .repeats
+        .iter()
+        .zip(&row.candidate.repeats)
+        .position(|(blue, green)| (blue.outcome.as_str(), green.outcome.as_str()) == wanted)
+        .unwrap_or_else(|| row.telling_repeat())
+}
+
+fn headline(mask: &Mask, row: &CaseRow, repeat: usize) -> Headline {
+    match row.candidate.repeats.get(repeat) {
+        Some(judged) => headline_of(mask, row, judged),
+        None => Headline {
+            id: short(mask, row.case.id.as_str(), NAME),
+            place: short(mask, &row.case.place.to_string(), NAME),
+            label: "not asked".to_owned(),
+            reason: "no answer was planned".to_owned(),
+        },
+    }
+}
+
+fn headline_of(mask: &Mask, row: &CaseRow, judged: &Judged) -> Headline {
+    let reasons = why(judged);
+    let (label, reason) = match reasons.first() {
+        Some(Why { kind: _, label, reason }) => (*label, *reason),
+        None => ("pass", ""),
+    };
+    Headline {
+        id: short(mask, row.case.id.as_str(), NAME),
+        place: short(mask, &row.case.place.to_string(), NAME),
+        label: short(mask, label, NAME),
+        reason: short(mask, reason, REASON),
+    }
+}
+
+/// Masked before it is cut: half a secret would not be found.
+fn short(mask: &Mask, text: &str, max: usize) -> String {
+    truncate(&mask.text(text), max).into_owned()
+}

@@ -1,0 +1,162 @@
+//! results.jsonl: one row per (case, arm, repeat), in plan order; the lossless form of everything else.
+
+use super::output::Output;
+use super::text::json_safe;
+use super::why::skip_word;
+use super::{Context, ReportError, Reporter};
+use crate::model::{
+    Answer, Arm, CaseId, CaseRow, CheckResult, Failure, Judged, Outcome, RunInfo, Source, ToolCall, Usage, Verdict,
+};
+use serde::Serialize;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+pub(super) const FILE: &str = "results.jsonl";
+
+pub(super) fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, ReportError> {
+    Ok(Box::new(Results {
+        output: Output::create(folder, FILE)?,
+        baseline: String::new(),
+        candidate: String::new(),
+    }))
+}
+
+struct Results {
+    output: Output,
+    /// The baseline's name.
+    baseline: String,
+    /// The candidate's name.
+    candidate: String,
+}
+
+impl Reporter for Results {
+    fn begin(&mut self, run: &RunInfo) -> Result<(), ReportError> {
+        self.candidate.clone_from(&run.candidate.name);
+        self.baseline = run
+            .baseline
+            .as_ref()
+            .map(|prompt| prompt.name.clone())
+            .unwrap_or_default();
+        Ok(())
+    }
+
+    fn case(&mut self, row: &CaseRow) -> Result<(), ReportError> {
+        self.rows(row).map_err(|cause| self.output.error(cause))
+    }
+
+    fn finish(self: Box<Self>, _: &RunInfo, _: &Verdict) -> Result<(), ReportError> {
+        self.output.publish()
+    }
+}
+
+impl Results {
+    /// Plan order within a case: by repeat, baseline before candidate.
+    fn rows(&mut self, row: &CaseRow) -> io::Result<()> {
+        let repeats = |arm| row.arm(arm).map_or(&[][..], |arm| &arm.repeats);
+        let (blue, green) = (repeats(Arm::Baseline), repeats(Arm::Candidate));
+        for i in 0..blue.len().max(green.len()) {
+            for (arm, judged) in [(Arm::Baseline, blue.get(i)), (Arm::Candidate, green.get(i))] {
+                if let Some(judged) = judged {
+                    let prompt = match arm {
+                        Arm::Baseline => &self.baseline,
+                        Arm::Candidate => &self.candidate,
+                    };
+                    let json = serde_json::to_string(&result(&row.case.id, arm, prompt, judged))?;
+                    writeln!(self.output, "{}", json_safe(&json))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One row of the file.
+#[derive(Serialize)]
+struct Row<'a> {
+    case: &'a CaseId,
+    arm: Arm,
+    prompt: &'a str,
+    repeat: u32,
+    outcome: &'static str,
+    score: Option<f64>,
+    answer: Option<AnswerRecord<'a>>,
+    checks: &'a [CheckResult],
+    latency_ms: Option<u64>,
+    usage: Option<&'a Usage>,
+    cost_usd: Option<f64>,
+    attempts: u32,
+    source: Option<Source>,
+    error: Option<ErrorRecord<'a>>,
+    /// Why it was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skip: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct AnswerRecord<'a> {
+    text: &'a str,
+    tool_calls: &'a [ToolCall],
+    finish_reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    block_reason: Option<&'a str>,
+    model_version: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ErrorRecord<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a str, judged: &'a Judged) -> Row<'a> {
+    let Judged {
+        repeat,
+        outcome,
+        answer,
+        checks,
+        cost_usd,
+        attempts,
+        source,
+    } = judged;
+    let (score, shown, error, skip) = match outcome {
+        Outcome::Scored(score) => (Some(score.value()), answer.as_ref().map(record), None, None),
+        Outcome::Errored(Failure { kind: _, code, message }) => (None, None, Some(ErrorRecord { code, message }), None),
+        Outcome::Skipped(skip) => (None, None, None, Some(skip_word(*skip))),
+    };
+    Row {
+        case,
+        arm,
+        prompt,
+        repeat: *repeat,
+        outcome: outcome.as_str(),
+        score,
+        answer: shown,
+        checks,
+        latency_ms: answer.as_ref().map(|answer| answer.latency_ms),
+        usage: answer.as_ref().map(|answer| &answer.usage),
+        cost_usd: *cost_usd,
+        attempts: *attempts,
+        source: *source,
+        error,
+        skip,
+    }
+}
+
+fn record(answer: &Answer) -> AnswerRecord<'_> {
+    let Answer {
+        text,
+        tool_calls,
+        finish_reason,
+        block_reason,
+        model_version,
+        usage: _,
+        latency_ms: _,
+    } = answer;
+    AnswerRecord {
+        text,
+        tool_calls,
+        finish_reason: finish_reason.as_deref(),
+        block_reason: block_reason.as_deref(),
+        model_version: model_version.as_deref(),
+    }
+}

@@ -1,0 +1,351 @@
+//! junit.xml: one test suite per golden file, one test case per case of the candidate; valid by junit-10.xsd.
+//!
+//! junit-report builds and serialises the cases, a bounded number at a time. Three things it leaves to us: it writes texts
+//! as they are, so every text is made legal first; it writes no skipped totals and no totals on the root; and the totals
+//! of a suite stand before its cases, which are not known yet. So its cases are copied into a spool, one line each, and
+//! its heads are replaced by ours at the end of the run.
+
+use super::output::{Output, Spool};
+use super::text::{one_line, truncate, visible, xml_cdata, xml_safe};
+use super::why::{Why, answered, expected, outcomes, why};
+use super::{Context, ReportError, Reporter};
+use crate::model::{ArmRow, Case, CaseRow, Judged, RunInfo, Verdict};
+use junit_report::{Report, TestCase, TestResult, TestSuite};
+use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
+use quick_xml::{Reader, Writer};
+use std::io::{self, Read, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use time::format_description::well_known::Rfc3339;
+use time::{Duration, OffsetDateTime, UtcOffset};
+
+pub(super) const FILE: &str = "junit.xml";
+
+/// Cases held at a time.
+const CHUNK: usize = 1_000;
+/// Bytes of an attribute.
+const MESSAGE: usize = 500;
+/// Bytes of the text of one case; GitLab and Jenkins cut or refuse much more.
+const TEXT: usize = 8 * 1024;
+/// Bytes of the expectations and of the answer within that text.
+const PART: usize = 3 * 1024;
+/// Broken checks named in that text.
+const BROKEN: usize = 10;
+
+pub(super) fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, ReportError> {
+    let output = Output::create(folder, FILE)?;
+    let spool = Spool::create(folder).map_err(|cause| output.error(cause))?;
+    Ok(Box::new(Junit {
+        output,
+        spool,
+        suites: Vec::new(),
+        chunk: Vec::new(),
+    }))
+}
+
+struct Junit {
+    output: Output,
+    /// The serialised cases of all suites, in order.
+    spool: Spool,
+    /// The suites so far; the last one is still filling.
+    suites: Vec<Suite>,
+    /// Cases of the last suite that are not serialised yet.
+    chunk: Vec<TestCase>,
+}
+
+/// A suite's head, and how much of the spool is its body.
+struct Suite {
+    name: Arc<str>,
+    totals: Totals,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Totals {
+    tests: usize,
+    failures: usize,
+    errors: usize,
+    skipped: usize,
+    time: Duration,
+}
+
+impl Totals {
+    fn add(&mut self, other: Totals) {
+        let Totals {
+            tests,
+            failures,
+            errors,
+            skipped,
+            time,
+        } = other;
+        self.tests += tests;
+        self.failures += failures;
+        self.errors += errors;
+        self.skipped += skipped;
+        self.time = self.time.saturating_add(time);
+    }
+}
+
+impl Reporter for Junit {
+    fn begin(&mut self, _: &RunInfo) -> Result<(), ReportError> {
+        Ok(())
+    }
+
+    fn case(&mut self, row: &CaseRow) -> Result<(), ReportError> {
+        self.take(row).map_err(|cause| self.output.error(cause))
+    }
+
+    fn finish(mut self: Box<Self>, run: &RunInfo, _: &Verdict) -> Result<(), ReportError> {
+        self.serialise().map_err(|cause| self.output.error(cause))?;
+        let Junit {
+            mut output,
+            spool,
+            suites,
+            chunk: _,
+        } = *self;
+        write_document(&mut output, spool, &suites, run).map_err(|cause| output.error(cause))?;
+        output.publish()
+    }
+}
+
+impl Junit {
+    fn take(&mut self, row: &CaseRow) -> io::Result<()> {
+        let new_suite = self.suites.last().is_none_or(|suite| suite.name != row.case.suite);
+        if new_suite || self.chunk.len() == CHUNK {
+            self.serialise()?;
+        }
+        if new_suite {
+            self.suites.push(Suite {
+                name: row.case.suite.clone(),
+                totals: Totals::default(),
+                bytes: 0,
+            });
+        }
+        self.chunk.push(test_case(row));
+        Ok(())
+    }
+
+    /// Moves the held cases into the spool, as part of the last suite.
+    fn serialise(&mut self) -> io::Result<()> {
+        let Some(suite) = self.suites.last_mut() else {
+            return Ok(());
+        };
+        if self.chunk.is_empty() {
+            return Ok(());
+        }
+        let mut cases = TestSuite::new(&xml_safe(&suite.name));
+        cases.add_testcases(self.chunk.drain(..));
+        suite.totals.add(Totals {
+            tests: cases.tests(),
+            failures: cases.failures(),
+            errors: cases.errors(),
+            skipped: cases.skipped(),
+            time: cases.time(),
+        });
+        let before = self.spool.len();
+        let mut report = Report::new();
+        report.add_testsuite(cases);
+        let mut xml = Vec::new();
+        report.write_xml(&mut xml).map_err(io::Error::other)?;
+        copy_cases(&xml, &mut self.spool)?;
+        suite.bytes += self.spool.len() - before;
+        Ok(())
+    }
+}
+
+/// Copies the test cases of a serialised report, each on lines of its own, and leaves out what is around them.
+fn copy_cases(xml: &[u8], spool: &mut Spool) -> io::Result<()> {
+    let mut reader = Reader::from_reader(xml);
+    let mut writer = Writer::new(spool);
+    let mut inside = false;
+    loop {
+        let event = reader.read_event().map_err(io::Error::other)?;
+        let (opens, closes) = match &event {
+            Event::Start(tag) if tag.name().as_ref() == b"testcase" => (true, false),
+            Event::Empty(tag) if !inside && tag.name().as_ref() == b"testcase" => (true, true),
+            Event::End(tag) if tag.name().as_ref() == b"testcase" => (false, true),
+            Event::Eof => return Ok(()),
+            Event::Start(_)
+            | Event::Empty(_)
+            | Event::End(_)
+            | Event::Text(_)
+            | Event::CData(_)
+            | Event::Comment(_)
+            | Event::Decl(_)
+            | Event::PI(_)
+            | Event::DocType(_)
+            | Event::GeneralRef(_) => (false, false),
+        };
+        if opens {
+            inside = true;
+            writer.get_mut().write_all(b"    ")?;
+        }
+        if inside {
+            writer.write_event(event)?;
+        }
+        if closes {
+            inside = false;
+            writer.get_mut().write_all(b"\n")?;
+        }
+    }
+}
+
+/// The whole document: the root's totals, then each suite's head and its part of the spool.
+fn write_document(output: &mut Output, spool: Spool, suites: &[Suite], run: &RunInfo) -> io::Result<()> {
+    let mut bodies = spool.rewind()?;
+    let mut totals = Totals::default();
+    suites.iter().for_each(|suite| totals.add(suite.totals));
+    let timestamp = timestamp(&run.started_at);
+    let mut writer = Writer::new(output);
+    let line = || Event::Text(BytesText::from_escaped("\n"));
+
+    writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    writer.write_event(line())?;
+    // The schema has no skipped total here.
+    let mut root = BytesStart::new("testsuites");
+    root.push_attribute(("name", "promptgate"));
+    push_totals(&mut root, &totals);
+    writer.write_event(Event::Start(root))?;
+    writer.write_event(line())?;
+    for suite in suites {
+        let mut head = BytesStart::new("testsuite");
+        head.push_attribute(("name", xml_safe(&one_line(&suite.name)).as_ref()));
+        push_totals(&mut head, &suite.totals);
+        head.push_attribute(("skipped", suite.totals.skipped.to_string().as_str()));
+        if let Some(timestamp) = &timestamp {
+            head.push_attribute(("timestamp", timestamp.as_str()));
+        }
+        writer.get_mut().write_all(b"  ")?;
+        writer.write_event(Event::Start(head))?;
+        writer.write_event(line())?;
+        let copied = io::copy(&mut bodies.by_ref().take(suite.bytes), writer.get_mut())?;
+        if copied != suite.bytes {
+            return Err(io::Error::other("the temporary file lost a part of its content"));
+        }
+        writer.get_mut().write_all(b"  ")?;
+        writer.write_event(Event::End(BytesEnd::new("testsuite")))?;
+        writer.write_event(line())?;
+    }
+    writer.write_event(Event::End(BytesEnd::new("testsuites")))?;
+    writer.write_event(line())
+}
+
+fn push_totals(tag: &mut BytesStart<'_>, totals: &Totals) {
+    tag.push_attribute(("tests", totals.tests.to_string().as_str()));
+    tag.push_attribute(("failures", totals.failures.to_string().as_str()));
+    tag.push_attribute(("errors", totals.errors.to_string().as_str()));
+    // The schema takes at most three decimals, and no exponent.
+    tag.push_attribute(("time", format!("{:.3}", totals.time.as_seconds_f64()).as_str()));
+}
+
+/// UTC to the second without a zone, the only form that every reader of the format takes; `None` if it can't be read.
+fn timestamp(started_at: &str) -> Option<String> {
+    let started = OffsetDateTime::parse(started_at, &Rfc3339)
+        .ok()?
+        .to_offset(UtcOffset::UTC);
+    let (year, month, day) = started.to_calendar_date();
+    let (hour, minute, second) = started.to_hms();
+    Some(format!(
+        "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}",
+        u8::from(month)
+    ))
+}
+
+/// The candidate's side of a case.
+fn test_case(row: &CaseRow) -> TestCase {
+    let CaseRow {
+        case,
+        baseline: _,
+        candidate,
+    } = row;
+    let latency: u64 = candidate
+        .repeats
+        .iter()
+        .filter_map(|judged| judged.answer.as_ref())
+        .fold(0, |sum: u64, answer| sum.saturating_add(answer.latency_ms));
+    let mut test = TestCase::success(
+        &xml_safe(&one_line(case.id.as_str())),
+        Duration::milliseconds(i64::try_from(latency).unwrap_or(i64::MAX)),
+    );
+    test.set_classname(&xml_safe(&one_line(&case.suite)));
+    test.result = match candidate.deciding() {
+        // Nothing was planned for it.
+        None => TestResult::Skipped,
+        Some(judged) => result(case, candidate, judged),
+    };
+    test
+}
+
+/// What the deciding repeat makes of the test case. A skipped one keeps its reason in the attribute.
+fn result(case: &Case, candidate: &ArmRow, judged: &Judged) -> TestResult {
+    let reasons = why(judged);
+    let Some(Why { kind, label, reason }) = reasons.first() else {
+        return TestResult::Success;
+    };
+    let type_ = xml_safe(&one_line(kind)).into_owned();
+    let message = xml_safe(&truncate(&one_line(&format!("{label}: {reason}")), MESSAGE)).into_owned();
+    match judged.outcome.as_str() {
+        "fail" => TestResult::Failure {
+            cause: Some(details(&message, case, candidate, judged, &reasons)),
+            type_,
+            message,
+        },
+        "error" => TestResult::Error {
+            cause: Some(details(&message, case, candidate, judged, &reasons)),
+            type_,
+            message,
+        },
+        _ => TestResult::SkippedWithCause {
+            cause: None,
+            type_,
+            message,
+        },
+    }
+}
+
+/// The text of a failure or error. The message comes first, because some readers show only the text.
+fn details(message: &str, case: &Case, candidate: &ArmRow, judged: &Judged, reasons: &[Why<'_>]) -> String {
+    let mut text = format!("{message}\n\nat {}\n", one_line(&case.place.to_string()));
+    text.push_str(&format!(
+        "repeat {} of {} ({})\n",
+        judged.repeat,
+        candidate.repeats.len(),
+        outcomes(candidate)
+    ));
+    if reasons.len() > 1 {
+        text.push_str("\nbroken checks:\n");
+        for Why { kind: _, label, reason } in reasons.iter().take(BROKEN) {
+            let line = format!("{label}: {reason}");
+            text.push_str(&format!("- {}\n", truncate(&one_line(&line), MESSAGE)));
+        }
+        if reasons.len() > BROKEN {
+            text.push_str(&format!("… and {} more\n", reasons.len() - BROKEN));
+        }
+    }
+    text.push_str("\nexpected:\n");
+    text.push_str(&visible(&truncate(&expected(&case.checks), PART)));
+    if let Some(answer) = &judged.answer {
+        text.push_str("\nanswer:\n");
+        text.push_str(&visible(&truncate(&answered(answer), PART)));
+        text.push('\n');
+    }
+    xml_cdata(&truncate(&text, TEXT)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_stamps_have_seconds_and_no_zone() {
+        assert_eq!(
+            timestamp("2026-11-22T17:56:32Z").as_deref(),
+            Some("2026-11-22T17:56:32")
+        );
+        assert_eq!(
+            timestamp("2026-11-22T17:56:32.399656224+02:00").as_deref(),
+            Some("2026-11-22T15:56:32")
+        );
+        assert_eq!(timestamp("yesterday"), None);
+    }
+}

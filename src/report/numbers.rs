@@ -1,0 +1,110 @@
+//! Numbers as people read them. Never `NaN`: what is not a number is a dash.
+
+use crate::model::{ArmRate, Difference, Latency};
+
+/// What stands for a number that is not known.
+pub(super) const UNKNOWN: &str = "–";
+
+/// A share of 0..=1 as `92.5%`.
+pub(super) fn percent(share: f64) -> String {
+    if share.is_finite() {
+        format!("{:.1}%", positive_zero(share * 100.0, 1))
+    } else {
+        UNKNOWN.to_owned()
+    }
+}
+
+/// A difference of shares in percentage points, signed: `-4.2`.
+pub(super) fn points(share: f64) -> String {
+    if share.is_finite() {
+        format!("{:+.1}", positive_zero(share * 100.0, 1))
+    } else {
+        UNKNOWN.to_owned()
+    }
+}
+
+/// An arm's pass rate with its interval: `92.5% (88.1% to 95.4%)`.
+pub(super) fn rate(rate: Option<&ArmRate>) -> String {
+    rate.map_or_else(
+        || UNKNOWN.to_owned(),
+        |ArmRate { pass, low, high }| format!("{} ({} to {})", percent(*pass), percent(*low), percent(*high)),
+    )
+}
+
+/// Candidate minus baseline with its interval: `-4.2 points (-8.0 to -0.5, 90% confidence)`.
+pub(super) fn difference(difference: &Difference) -> String {
+    let Difference {
+        estimate,
+        low,
+        high,
+        confidence,
+        method: _,
+    } = difference;
+    format!(
+        "{} points ({} to {}, {} confidence)",
+        points(*estimate),
+        points(*low),
+        points(*high),
+        // 90%, not 90.0%.
+        percent(*confidence).replace(".0%", "%")
+    )
+}
+
+/// A test statistic: `-1.83`.
+pub(super) fn z(value: f64) -> String {
+    if value.is_finite() {
+        format!("{:.2}", positive_zero(value, 2))
+    } else {
+        UNKNOWN.to_owned()
+    }
+}
+
+/// US dollars: `$0.0123`, `$12.30`.
+pub(super) fn usd(cost: Option<f64>) -> String {
+    match cost {
+        Some(cost) if cost.is_finite() && cost.abs() >= 1.0 => format!("${cost:.2}"),
+        Some(cost) if cost.is_finite() => format!("${cost:.4}"),
+        Some(_) | None => "unknown".to_owned(),
+    }
+}
+
+/// Percentiles of one arm: `412 / 1730 / 2210 ms`.
+pub(super) fn latency(latency: &Latency) -> String {
+    let Latency { p50, p95, p99 } = latency;
+    format!("{p50} / {p95} / {p99} ms")
+}
+
+/// `1 case`, `2 cases`.
+pub(super) fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// Drops the sign of what rounds to zero.
+fn positive_zero(value: f64, digits: i32) -> f64 {
+    if value.abs() < 0.5 / 10f64.powi(digits) {
+        0.0
+    } else {
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_never_nan() {
+        assert_eq!(percent(0.925), "92.5%");
+        assert_eq!(percent(1.0), "100.0%");
+        assert_eq!(percent(f64::NAN), "–");
+        assert_eq!(points(-0.0421), "-4.2");
+        assert_eq!(points(-0.000_01), "+0.0");
+        assert_eq!(z(f64::INFINITY), "–");
+        assert_eq!(z(-0.001), "0.00");
+        assert_eq!(usd(Some(0.0123)), "$0.0123");
+        assert_eq!(usd(Some(12.3)), "$12.30");
+        assert_eq!(usd(None), "unknown");
+        assert_eq!(count(1, "case", "cases"), "1 case");
+        assert_eq!(count(0, "case", "cases"), "0 cases");
+    }
+}

@@ -1,0 +1,256 @@
+//! The run while it goes on: a bar on a terminal, a few plain lines elsewhere. Both go to standard error, and neither
+//! waits for anything.
+
+use super::mask::Mask;
+use super::numbers::usd;
+use super::text::{log_line, truncate};
+use crate::model::{Event, Progress};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Lines are printed at every tenth of the way.
+const STEPS: u64 = 10;
+/// Kinds of errors that get a line of their own while the run goes on.
+const FIRST_ERRORS: usize = 5;
+/// Bytes of a message.
+const MESSAGE: usize = 300;
+
+/// Progress for a person or a log: a bar if `interactive` and standard error is a terminal, else lines.
+pub fn to_stderr(mask: Mask, interactive: bool) -> Box<dyn Progress> {
+    if interactive && io::stderr().is_terminal() {
+        Box::new(Bar::new(ProgressDrawTarget::stderr(), mask))
+    } else {
+        Box::new(Lines::new(io::stderr(), mask))
+    }
+}
+
+/// Shows nothing, for `--quiet`.
+#[derive(Clone, Copy, Debug)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn on(&self, _: &Event) {}
+}
+
+/// What happened so far.
+#[derive(Debug, Default)]
+struct Tally {
+    planned: u64,
+    reused: u64,
+    answered: u64,
+    errors: u64,
+    retries: u64,
+    cost_usd: f64,
+    /// An answer's price is not known.
+    unpriced: bool,
+    /// Codes of errors that were told already.
+    told: Vec<String>,
+}
+
+impl Tally {
+    /// Takes note of an event. Returns a message worth a line of its own.
+    fn note(&mut self, event: &Event, mask: &Mask) -> Option<String> {
+        let safe = |text: &str| log_line(&truncate(&mask.text(text), MESSAGE));
+        match event {
+            Event::Planned { answers } => self.planned = *answers,
+            Event::Reused => self.reused += 1,
+            Event::Answered { cost_usd } => {
+                self.answered += 1;
+                match cost_usd {
+                    Some(cost) => self.cost_usd += cost,
+                    None => self.unpriced = true,
+                }
+            }
+            Event::Retrying { code: _, wait: _ } => self.retries += 1,
+            Event::Failed { code, message } => {
+                self.errors += 1;
+                if self.told.len() < FIRST_ERRORS && !self.told.contains(code) {
+                    self.told.push(code.clone());
+                    return Some(format!("error {}: {}", safe(code), safe(message)));
+                }
+            }
+            Event::Stopping { reason } => return Some(format!("stopping: {}", safe(reason))),
+            Event::Done => {}
+        }
+        None
+    }
+
+    fn arrived(&self) -> u64 {
+        self.reused + self.answered + self.errors
+    }
+
+    /// Cost, errors and retries.
+    fn figures(&self) -> String {
+        let cost = if self.unpriced { None } else { Some(self.cost_usd) };
+        format!("cost {}, {} errors, {} retries", usd(cost), self.errors, self.retries)
+    }
+}
+
+/// Nothing here panics while it holds the lock, so a poisoned one is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One line that is drawn over and over.
+#[derive(Debug)]
+pub struct Bar {
+    bar: ProgressBar,
+    tally: Mutex<Tally>,
+    mask: Mask,
+}
+
+impl Bar {
+    /// Draws to `target`.
+    pub fn new(target: ProgressDrawTarget, mask: Mask) -> Bar {
+        let bar = ProgressBar::with_draw_target(None, target);
+        let template = "{bar:24} {pos}/{len} answers, {per_sec}, {msg}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Bar {
+            bar,
+            tally: Mutex::default(),
+            mask,
+        }
+    }
+}
+
+impl Progress for Bar {
+    fn on(&self, event: &Event) {
+        let mut tally = lock(&self.tally);
+        let line = tally.note(event, &self.mask);
+        if let Event::Planned { answers } = event {
+            self.bar.set_length(*answers);
+        }
+        self.bar.set_position(tally.arrived());
+        self.bar.set_message(tally.figures());
+        if let Some(line) = line {
+            self.bar.println(line);
+        }
+        if *event == Event::Done {
+            self.bar.finish_and_clear();
+        }
+    }
+}
+
+/// Plain lines, about one for every tenth of the way.
+#[derive(Debug)]
+pub struct Lines<W> {
+    state: Mutex<(Tally, u64, W)>,
+    mask: Mask,
+}
+
+impl<W: Write + Send> Lines<W> {
+    /// Writes to `out`.
+    pub fn new(out: W, mask: Mask) -> Lines<W> {
+        Lines {
+            state: Mutex::new((Tally::default(), 0, out)),
+            mask,
+        }
+    }
+}
+
+impl<W: Write + Send> Progress for Lines<W> {
+    fn on(&self, event: &Event) {
+        let mut state = lock(&self.state);
+        let (tally, step, out) = &mut *state;
+        // A log that can't be written is no reason to stop the run.
+        if let Some(line) = tally.note(event, &self.mask) {
+            let _ = writeln!(out, "{line}");
+        }
+        let reached = (tally.arrived() * STEPS)
+            .checked_div(tally.planned)
+            .unwrap_or(0)
+            .min(STEPS);
+        if reached > *step {
+            *step = reached;
+            let _ = writeln!(
+                out,
+                "{} of {} answers, {}",
+                tally.arrived(),
+                tally.planned,
+                tally.figures()
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(events: impl IntoIterator<Item = Event>) -> String {
+        let lines = Lines::new(Vec::new(), Mask::new(["sk-secret-1"]));
+        for event in events {
+            lines.on(&event);
+        }
+        String::from_utf8(lock(&lines.state).2.clone()).unwrap()
+    }
+
+    #[test]
+    fn a_long_run_prints_a_line_for_every_tenth() {
+        let answered = std::iter::repeat_n(Event::Answered { cost_usd: Some(0.001) }, 1_000);
+        let text = lines(
+            std::iter::once(Event::Planned { answers: 1_000 })
+                .chain(answered)
+                .chain([Event::Done]),
+        );
+        assert_eq!(text.lines().count(), 10);
+        assert!(
+            text.starts_with("100 of 1000 answers, cost $0.1000, 0 errors, 0 retries\n"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with("1000 of 1000 answers, cost $1.00, 0 errors, 0 retries\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn errors_are_told_once_and_safely() {
+        let failed = || Event::Failed {
+            code: "http_401".into(),
+            message: "key sk-secret-1 \x1b[31m\n::error::x".into(),
+        };
+        let text = lines([
+            Event::Planned { answers: 100 },
+            Event::Reused,
+            Event::Retrying {
+                code: "http_429".into(),
+                wait: std::time::Duration::from_secs(1),
+            },
+            Event::Answered { cost_usd: None },
+            failed(),
+            failed(),
+            Event::Stopping {
+                reason: "the key was refused".into(),
+            },
+        ]);
+        insta::assert_snapshot!(text, @r"
+        error http_401: key *** ␛[31m ⏎ ::error::x
+        stopping: the key was refused
+        ");
+    }
+
+    #[test]
+    fn nothing_planned_divides_nothing() {
+        assert_eq!(lines([Event::Planned { answers: 0 }, Event::Done]), "");
+    }
+
+    #[test]
+    fn the_bar_follows_the_run() {
+        let bar = Bar::new(ProgressDrawTarget::hidden(), Mask::default());
+        bar.on(&Event::Planned { answers: 4 });
+        bar.on(&Event::Reused);
+        bar.on(&Event::Answered { cost_usd: Some(0.5) });
+        bar.on(&Event::Failed {
+            code: "timeout".into(),
+            message: "60s".into(),
+        });
+        assert_eq!((bar.bar.position(), bar.bar.length()), (3, Some(4)));
+        assert_eq!(bar.bar.message(), "cost $0.5000, 1 errors, 0 retries");
+        bar.on(&Event::Done);
+        assert!(bar.bar.is_finished());
+    }
+}

@@ -1,0 +1,346 @@
+//! summary.md: the run on one page, short enough for a step summary or a comment.
+
+use super::highlights::{Headline, Highlights, Listed, Trouble};
+use super::mask::Mask;
+use super::numbers::{UNKNOWN, count, difference, latency, percent, points, rate, usd, z};
+use super::output::Output;
+use super::text::{md_code, md_inline, truncate};
+use super::{Context, ReportError, Reporter};
+use crate::model::{CaseRow, Counts, Decision, Needed, Paired, Reason, RunInfo, Slice, Usage, Verdict};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+
+pub(super) const FILE: &str = "summary.md";
+
+/// Bytes of the whole file: a comment may have 65,536 characters, and others may want to add to it.
+const MOST: usize = 60_000;
+/// Bytes of a reason's message.
+const MESSAGE: usize = 1_000;
+/// Reasons, and tags, that are listed.
+const REASONS: usize = 10;
+const SLICES: usize = 50;
+/// Bytes of a name in a list.
+const NAME: usize = 120;
+
+pub(super) fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, ReportError> {
+    Ok(Box::new(Summary {
+        output: Output::create(folder, FILE)?,
+        // Rows come masked.
+        highlights: Highlights::new(Mask::default()),
+    }))
+}
+
+struct Summary {
+    output: Output,
+    highlights: Highlights,
+}
+
+impl Reporter for Summary {
+    fn begin(&mut self, _: &RunInfo) -> Result<(), ReportError> {
+        Ok(())
+    }
+
+    fn case(&mut self, row: &CaseRow) -> Result<(), ReportError> {
+        self.highlights.note(row);
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>, run: &RunInfo, verdict: &Verdict) -> Result<(), ReportError> {
+        let text = fit(page(run, verdict, &self.highlights));
+        self.output
+            .write_all(text.as_bytes())
+            .map_err(|cause| self.output.error(cause))?;
+        self.output.publish()
+    }
+}
+
+/// The last resort against a page that is too long: whole lines are cut from its end.
+fn fit(mut page: String) -> String {
+    const CUT: &str = "\n… cut here; the rest is in diff.md and results.jsonl.\n";
+    if page.len() > MOST {
+        let end = page.floor_char_boundary(MOST - CUT.len());
+        page.truncate(page[..end].rfind('\n').unwrap_or(end));
+        page.push_str(CUT);
+    }
+    page
+}
+
+fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
+    let mut page = verdict_line(verdict);
+    page.push_str(&banners(run, verdict));
+    page.push('\n');
+    page.push_str(&what_ran(run));
+    page.push_str(&more_reasons(verdict));
+    page.push_str(&numbers(run, verdict));
+    page.push_str(&settle(verdict));
+    page.push_str(&listed("Must-pass cases in trouble", &highlights.critical));
+    if run.baseline.is_some() {
+        page.push_str(&listed("Regressed", &highlights.regressed));
+    } else {
+        page.push_str(&listed("Failing", &highlights.failing));
+    }
+    page.push_str(&errors(highlights));
+    page.push_str(&slices(&verdict.slices));
+    page.push_str(&spent(verdict));
+    page
+}
+
+/// The verdict and its first reason, on one line.
+pub(super) fn verdict_line(verdict: &Verdict) -> String {
+    let word = match verdict.decision {
+        Decision::Promote => "✅ **promote**",
+        Decision::Block => "❌ **block**",
+        Decision::Inconclusive => "⚠️ **inconclusive**",
+    };
+    match verdict.reasons.first() {
+        Some(reason) => format!("{word}: {}\n", md_inline(&truncate(&reason.message, MESSAGE))),
+        None => format!("{word}\n"),
+    }
+}
+
+/// What keeps this run from being evidence for a deployment, loudly.
+pub(super) fn banners(run: &RunInfo, verdict: &Verdict) -> String {
+    let mut text = String::new();
+    for (on, banner) in [
+        (
+            run.simulated,
+            "**SIMULATED**: the built-in simulator answered, not the model. Nothing here can be promoted.",
+        ),
+        (
+            verdict.replayed,
+            "**REPLAYED**: answers were recorded earlier, not asked for now. Nothing here can be promoted.",
+        ),
+        (
+            !run.gated,
+            "**NOT GATED**: no decision was asked for. Nothing here can be promoted.",
+        ),
+        (
+            run.cases < run.total,
+            "**PARTIAL**: only a part of the dataset was run. Nothing here can be promoted.",
+        ),
+    ] {
+        if on {
+            let _ = write!(text, "\n> {banner}\n");
+        }
+    }
+    text
+}
+
+fn what_ran(run: &RunInfo) -> String {
+    let cases = if run.cases == run.total {
+        count(run.cases, "case", "cases")
+    } else {
+        format!("{} of {}", run.cases, count(run.total, "case", "cases"))
+    };
+    let against = run.baseline.as_ref().map_or_else(
+        || "without a baseline".to_owned(),
+        |prompt| format!("against {}", code(&prompt.name)),
+    );
+    format!(
+        "{} {against}, {cases} × {}, target {}, model {}.\n",
+        code(&run.candidate.name),
+        count(run.repeats.into(), "repeat", "repeats"),
+        code(&run.target),
+        code(&run.candidate.model)
+    )
+}
+
+fn more_reasons(verdict: &Verdict) -> String {
+    let mut text = String::new();
+    let rest = verdict.reasons.get(1..).unwrap_or_default();
+    for Reason {
+        code: _,
+        message,
+        cases: _,
+    } in rest.iter().take(REASONS)
+    {
+        let _ = writeln!(text, "- {}", md_inline(&truncate(message, MESSAGE)));
+    }
+    if text.is_empty() {
+        text
+    } else {
+        format!("\nAlso:\n\n{text}")
+    }
+}
+
+fn numbers(run: &RunInfo, verdict: &Verdict) -> String {
+    let Counts {
+        cases,
+        pass,
+        fail,
+        error,
+        skipped,
+    } = &verdict.counts;
+    let mut text = format!(
+        "\n| candidate cases | pass | fail | error | skipped |\n| ---: | ---: | ---: | ---: | ---: |\n\
+         | {cases} | {pass} | {fail} | {error} | {skipped} |\n"
+    );
+    if run.baseline.is_none() {
+        let _ = write!(
+            text,
+            "\n| | candidate |\n| --- | ---: |\n| pass rate | {} |\n| latency p50 / p95 / p99 | {} |\n",
+            rate(verdict.candidate_rate.as_ref()),
+            latency(&verdict.latency_ms.1)
+        );
+        return text;
+    }
+    let Paired {
+        n,
+        both_pass,
+        regressed,
+        improved,
+        both_fail,
+    } = &verdict.paired;
+    let _ = write!(
+        text,
+        "\n| compared cases | regressed | improved | both pass | both fail |\n| ---: | ---: | ---: | ---: | ---: |\n\
+         | {n} | {regressed} | {improved} | {both_pass} | {both_fail} |\n"
+    );
+    let _ = write!(
+        text,
+        "\n| | baseline | candidate |\n| --- | ---: | ---: |\n| pass rate | {} | {} |\n\
+         | latency p50 / p95 / p99 | {} | {} |\n| answers from the cache | {} | {} |\n",
+        rate(verdict.baseline_rate.as_ref()),
+        rate(verdict.candidate_rate.as_ref()),
+        latency(&verdict.latency_ms.0),
+        latency(&verdict.latency_ms.1),
+        verdict.cached.0,
+        verdict.cached.1
+    );
+    if let Some(found) = &verdict.difference {
+        let _ = write!(text, "\nDifference: **{}**", difference(found));
+        if let Some(scores) = &verdict.z {
+            let _ = write!(text, ", z promote {}, z block {}", z(scores.promote), z(scores.block));
+        }
+        text.push_str(".\n");
+    }
+    let _ = writeln!(
+        text,
+        "\nPromoting needs a difference above {} points, blocking one below {} points, each at alpha {}.",
+        points(-run.policy.margin),
+        points(-run.policy.tolerance),
+        run.policy.alpha
+    );
+    text
+}
+
+/// What an inconclusive verdict lacks.
+fn settle(verdict: &Verdict) -> String {
+    needed(verdict.needed.as_ref(), &verdict.counts)
+        .map_or_else(String::new, |text| format!("\n**To settle it:** {text}\n"))
+}
+
+/// What would settle the verdict, in a sentence.
+pub(super) fn needed(needed: Option<&Needed>, counts: &Counts) -> Option<String> {
+    let Needed { cases, repeats } = needed?;
+    let now = counts.cases;
+    let or = repeats.map_or_else(String::new, |repeats| {
+        format!(", or {repeats} repeats of the present cases (`--repeat {repeats}`)")
+    });
+    Some(format!(
+        "about {} in all (now {now}){or}, if the candidate is as good as it looks.",
+        count(*cases, "case", "cases")
+    ))
+}
+
+fn listed(title: &str, listed: &Listed) -> String {
+    if listed.count() == 0 {
+        return String::new();
+    }
+    let mut text = format!("\n### {title} ({})\n\n", listed.count());
+    for Headline {
+        id,
+        place,
+        label,
+        reason,
+    } in &listed.named
+    {
+        let _ = writeln!(
+            text,
+            "- {} ({}): **{}**: {}",
+            code(id),
+            code(place),
+            md_inline(&truncate(label, NAME)),
+            md_inline(reason)
+        );
+    }
+    if listed.more > 0 {
+        let _ = writeln!(text, "- … and {} more, see diff.md", listed.more);
+    }
+    text
+}
+
+fn errors(highlights: &Highlights) -> String {
+    let mut text = String::new();
+    for ((arm, code_), Trouble { count: n, message }) in &highlights.errors {
+        let _ = writeln!(text, "- {arm}: {} × {}: {}", n, code(code_), md_inline(message));
+    }
+    if highlights.other_errors > 0 {
+        let _ = writeln!(
+            text,
+            "- {} of other kinds",
+            count(highlights.other_errors, "error", "errors")
+        );
+    }
+    for (word, n) in &highlights.skipped {
+        let _ = writeln!(text, "- {} not asked: {word}", count(*n, "answer", "answers"));
+    }
+    if text.is_empty() {
+        text
+    } else {
+        format!("\n### Answers without a judgement\n\n{text}")
+    }
+}
+
+fn slices(slices: &[Slice]) -> String {
+    if slices.is_empty() {
+        return String::new();
+    }
+    let mut text = "\n### Tags\n\n| tag | cases | baseline | candidate | difference | |\n| --- | ---: | ---: | ---: | ---: | --- |\n"
+        .to_owned();
+    let share = |share: &Option<f64>| share.map_or_else(|| UNKNOWN.to_owned(), percent);
+    for Slice {
+        tag,
+        n,
+        baseline,
+        candidate,
+        difference,
+        status,
+    } in slices.iter().take(SLICES)
+    {
+        let _ = writeln!(
+            text,
+            "| {} | {n} | {} | {} | {} | {status} |",
+            md_inline(&truncate(tag, NAME)),
+            share(baseline),
+            share(candidate),
+            difference.map_or_else(|| UNKNOWN.to_owned(), points)
+        );
+    }
+    if slices.len() > SLICES {
+        let _ = writeln!(text, "\n… and {} more, in verdict.json.", slices.len() - SLICES);
+    }
+    text
+}
+
+fn spent(verdict: &Verdict) -> String {
+    let Usage {
+        prompt,
+        cached,
+        output,
+        thinking,
+        total,
+    } = &verdict.usage;
+    format!(
+        "\n{} ({}), cost {}, {total} tokens: {prompt} in (of them {cached} cached), {output} out, {thinking} thinking.\n",
+        count(verdict.requests, "request", "requests"),
+        count(verdict.retries, "retry", "retries"),
+        usd(verdict.cost_usd)
+    )
+}
+
+/// A name as a code span, of bounded length.
+fn code(name: &str) -> String {
+    md_code(&truncate(name, NAME))
+}

@@ -1,0 +1,198 @@
+//! verdict.json: the one file that deploy steps read. Its fields and their order are a contract.
+
+use super::output::Output;
+use super::text::json_safe;
+use super::{Context, ReportError, Reporter};
+use crate::model::{
+    ArmRate, CaseRow, Counts, Decision, Difference, Latency, Needed, Paired, Policy, PromptRecord, Reason, RunInfo,
+    Slice, Usage, Verdict, ZScores,
+};
+use serde::Serialize;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+pub(super) const FILE: &str = "verdict.json";
+
+/// Changes when a field changes its meaning or goes; new fields may come.
+const SCHEMA: &str = "promptgate.verdict/1";
+
+pub(super) fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, ReportError> {
+    Ok(Box::new(VerdictFile {
+        output: Output::create(folder, FILE)?,
+    }))
+}
+
+struct VerdictFile {
+    output: Output,
+}
+
+impl Reporter for VerdictFile {
+    fn begin(&mut self, _: &RunInfo) -> Result<(), ReportError> {
+        Ok(())
+    }
+
+    fn case(&mut self, _: &CaseRow) -> Result<(), ReportError> {
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>, run: &RunInfo, verdict: &Verdict) -> Result<(), ReportError> {
+        self.write(run, verdict).map_err(|cause| self.output.error(cause))?;
+        self.output.publish()
+    }
+}
+
+impl VerdictFile {
+    fn write(&mut self, run: &RunInfo, verdict: &Verdict) -> io::Result<()> {
+        // A float that is not a number becomes null.
+        let json = serde_json::to_string_pretty(&record(run, verdict))?;
+        writeln!(self.output, "{}", json_safe(&json))
+    }
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    schema: &'static str,
+    decision: Decision,
+    exit_code: u8,
+    promotable: bool,
+    reasons: &'a [Reason],
+    simulated: bool,
+    replayed: bool,
+    gated: bool,
+    key: &'a str,
+    policy: &'a Policy,
+    policy_sha256: &'a str,
+    candidate: &'a PromptRecord,
+    baseline: Option<&'a PromptRecord>,
+    dataset: Dataset<'a>,
+    target: &'a str,
+    counts: &'a Counts,
+    paired: &'a Paired,
+    rates: Arms<Option<&'a ArmRate>>,
+    difference: Option<&'a Difference>,
+    z: Option<&'a ZScores>,
+    needed: Option<&'a Needed>,
+    slices: &'a [Slice],
+    usage: &'a Usage,
+    cost_usd: Option<f64>,
+    requests: u64,
+    cached: Arms<u64>,
+    retries: u64,
+    latency_ms: Arms<&'a Latency>,
+    started_at: &'a str,
+    finished_at: &'a str,
+    tool: Tool,
+}
+
+#[derive(Serialize)]
+struct Dataset<'a> {
+    sha256: &'a str,
+    /// Run.
+    cases: u64,
+    /// In the files.
+    total: u64,
+}
+
+#[derive(Serialize)]
+struct Arms<T> {
+    baseline: T,
+    candidate: T,
+}
+
+#[derive(Serialize)]
+struct Tool {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// Takes both apart completely, so that a new field can't be forgotten here.
+fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
+    let RunInfo {
+        candidate: _,
+        baseline: _,
+        target,
+        simulated,
+        dataset_sha256,
+        cases,
+        total,
+        repeats: _,
+        gated,
+        policy,
+        key,
+        started_at,
+    } = run;
+    let Verdict {
+        decision,
+        exit_code,
+        promotable,
+        reasons,
+        replayed,
+        policy_sha256,
+        candidate,
+        baseline,
+        counts,
+        paired,
+        baseline_rate,
+        candidate_rate,
+        difference,
+        z,
+        needed,
+        slices,
+        usage,
+        cost_usd,
+        requests,
+        cached,
+        retries,
+        latency_ms,
+        finished_at,
+    } = verdict;
+    Record {
+        schema: SCHEMA,
+        decision: *decision,
+        exit_code: *exit_code,
+        promotable: *promotable,
+        reasons,
+        simulated: *simulated,
+        replayed: *replayed,
+        gated: *gated,
+        key,
+        policy,
+        policy_sha256,
+        candidate,
+        baseline: baseline.as_ref(),
+        dataset: Dataset {
+            sha256: dataset_sha256,
+            cases: *cases,
+            total: *total,
+        },
+        target,
+        counts,
+        paired,
+        rates: Arms {
+            baseline: baseline_rate.as_ref(),
+            candidate: candidate_rate.as_ref(),
+        },
+        difference: difference.as_ref(),
+        z: z.as_ref(),
+        needed: needed.as_ref(),
+        slices,
+        usage,
+        cost_usd: *cost_usd,
+        requests: *requests,
+        cached: Arms {
+            baseline: cached.0,
+            candidate: cached.1,
+        },
+        retries: *retries,
+        latency_ms: Arms {
+            baseline: &latency_ms.0,
+            candidate: &latency_ms.1,
+        },
+        started_at,
+        finished_at,
+        tool: Tool {
+            name: env!("CARGO_PKG_NAME"),
+            version: env!("CARGO_PKG_VERSION"),
+        },
+    }
+}
