@@ -1,0 +1,236 @@
+//! From a row to a case: known keys, right types, checks that decide. The same for every format; a format only says
+//! where things stand.
+
+use super::checks;
+use super::digest::Inlined;
+use super::history;
+use super::identity::{self, Origin};
+use super::row::Part;
+use super::source::shorten;
+use crate::model::{ArgProblem, CaseId, CheckRules, CheckSpec, Problem, Step, Turn};
+use serde_json::{Map, Value};
+
+/// The keys of a case.
+pub(super) const KEYS: [&str; 7] = ["id", "tags", "critical", "vars", "history", "expect", "notes"];
+
+/// What a row says, as far as it could be understood, and all that is wrong with it.
+#[derive(Default)]
+pub(super) struct Draft {
+    /// Missing only where it is itself a mistake, or would be made from something that is.
+    pub(super) id: Option<(CaseId, Origin)>,
+    pub(super) tags: Vec<String>,
+    pub(super) critical: bool,
+    pub(super) vars: Map<String, Value>,
+    pub(super) history: Vec<Turn>,
+    pub(super) checks: Vec<CheckSpec>,
+    pub(super) notes: Option<String>,
+    pub(super) mistakes: Vec<Mistake>,
+}
+
+/// One mistake in a row.
+pub(super) struct Mistake {
+    /// Steps from the row to the culprit.
+    pub(super) path: Vec<Step>,
+    /// Which half of the last step is the culprit.
+    pub(super) part: Part,
+    /// What is wrong, still without a place.
+    pub(super) problem: Problem,
+}
+
+impl Mistake {
+    /// A key that should not be there.
+    pub(super) fn key(path: &[Step], problem: Problem) -> Mistake {
+        Mistake {
+            path: path.to_vec(),
+            part: Part::Key,
+            problem,
+        }
+    }
+
+    /// A value that should be another.
+    pub(super) fn value(path: &[Step], problem: Problem) -> Mistake {
+        Mistake {
+            path: path.to_vec(),
+            part: Part::Value,
+            problem,
+        }
+    }
+
+    /// A mistake inside a check. It is shown at the key: that is right for a wrong key, and near enough for a wrong
+    /// value.
+    pub(super) fn inside(check: &[Step], mistake: ArgProblem) -> Mistake {
+        let mut path = check.to_vec();
+        path.extend(mistake.path);
+        Mistake {
+            path,
+            part: Part::Key,
+            problem: Problem {
+                place: None,
+                message: mistake.message,
+                expected: mistake.expected,
+                hint: mistake.hint,
+            },
+        }
+    }
+}
+
+/// Reads a row. `flawed` rows have mistakes that are already reported: what they lack is no mistake.
+pub(super) fn read(written: Value, flawed: bool, rules: &dyn CheckRules, inlined: &mut Inlined) -> Draft {
+    let mut draft = Draft::default();
+    let Value::Object(row) = written else {
+        let problem = Problem::new(format!("a case is {}", kind(&written)))
+            .expected("a map with the keys of a case, such as `id`, `vars` and `expect`");
+        draft.mistakes.push(Mistake::value(&[], problem));
+        return draft;
+    };
+    let mut has_id = false;
+    let mut inputs_are_known = !flawed;
+    let mut has_expect = flawed;
+    for (key, value) in row {
+        let found_before = draft.mistakes.len();
+        match key.as_str() {
+            "id" => {
+                has_id = true;
+                draft.id = read_id(value, &mut draft.mistakes).map(|id| (id, Origin::Written));
+            }
+            "tags" => draft.tags = read_tags(value, &mut draft.mistakes),
+            "critical" => draft.critical = read_critical(&value, &mut draft.mistakes),
+            "vars" => {
+                draft.vars = read_vars(value, &mut draft.mistakes);
+                inputs_are_known &= draft.mistakes.len() == found_before;
+            }
+            "history" => {
+                draft.history = history::read(value, &mut draft.mistakes);
+                inputs_are_known &= draft.mistakes.len() == found_before;
+            }
+            "expect" => {
+                has_expect = true;
+                draft.checks = checks::read(&value, flawed, rules, inlined, &mut draft.mistakes);
+            }
+            "notes" => draft.notes = read_notes(value, &mut draft.mistakes),
+            _ => draft.mistakes.push(unknown_key(&key, rules)),
+        }
+    }
+    if !has_id && inputs_are_known {
+        draft.id = Some((identity::derive(&draft.vars, &draft.history), Origin::Derived));
+    }
+    if !has_expect {
+        draft.mistakes.push(Mistake::value(&[], checks::none()));
+    }
+    draft
+}
+
+fn read_id(value: Value, mistakes: &mut Vec<Mistake>) -> Option<CaseId> {
+    let problem = match value {
+        Value::String(id) if !id.trim().is_empty() => return Some(CaseId::new(id)),
+        Value::Number(number) if number.is_i64() || number.is_u64() => return Some(CaseId::new(number.to_string())),
+        Value::String(_) => {
+            Problem::new("`id` is empty").hint("leave `id` out to have one made from `vars` and `history`")
+        }
+        Value::Number(_) => {
+            Problem::new("`id` is not a whole number of at most 64 bits").hint("write it in quotes to keep it as it is")
+        }
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            Problem::new(format!("`id` is {}", kind(&value)))
+        }
+    };
+    mistakes.push(Mistake::value(
+        &[Step::key("id")],
+        problem.expected("a text or a whole number"),
+    ));
+    None
+}
+
+fn read_tags(value: Value, mistakes: &mut Vec<Mistake>) -> Vec<String> {
+    const EXPECTED: &str = "a list of texts like [\"refunds\", \"policy\"]";
+    let written = match value {
+        Value::Array(written) => written,
+        Value::Null => return Vec::new(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            let problem = Problem::new(format!("`tags` is {}", kind(&value))).expected(EXPECTED);
+            mistakes.push(Mistake::value(&[Step::key("tags")], problem));
+            return Vec::new();
+        }
+    };
+    let mut tags = Vec::with_capacity(written.len());
+    for (index, tag) in written.into_iter().enumerate() {
+        let problem = match tag {
+            Value::String(tag) if !tag.trim().is_empty() => {
+                let tag = tag.trim();
+                if tags.iter().all(|known| known != tag) {
+                    tags.push(tag.to_owned());
+                }
+                continue;
+            }
+            Value::String(_) => Problem::new("a tag is empty"),
+            Value::Number(_) => Problem::new("a tag is a number").hint("write it in quotes"),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+                Problem::new(format!("a tag is {}", kind(&tag)))
+            }
+        };
+        let path = [Step::key("tags"), Step::Index(index)];
+        mistakes.push(Mistake::value(&path, problem.expected(EXPECTED)));
+    }
+    tags
+}
+
+fn read_critical(value: &Value, mistakes: &mut Vec<Mistake>) -> bool {
+    value.as_bool().unwrap_or_else(|| {
+        let problem = Problem::new(format!("`critical` is {}", kind(value))).expected("true or false");
+        mistakes.push(Mistake::value(&[Step::key("critical")], problem));
+        false
+    })
+}
+
+fn read_vars(value: Value, mistakes: &mut Vec<Mistake>) -> Map<String, Value> {
+    match value {
+        Value::Object(vars) => vars,
+        Value::Null => Map::new(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            let problem = Problem::new(format!("`vars` is {}", kind(&value)))
+                .expected("a map from the names of the template's variables to their values");
+            mistakes.push(Mistake::value(&[Step::key("vars")], problem));
+            Map::new()
+        }
+    }
+}
+
+fn read_notes(value: Value, mistakes: &mut Vec<Mistake>) -> Option<String> {
+    match value {
+        Value::String(notes) => Some(notes).filter(|notes| !notes.is_empty()),
+        Value::Null => None,
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            let problem = Problem::new(format!("`notes` is {}", kind(&value))).expected("a text");
+            mistakes.push(Mistake::value(&[Step::key("notes")], problem));
+            None
+        }
+    }
+}
+
+fn unknown_key(key: &str, rules: &dyn CheckRules) -> Mistake {
+    let problem =
+        Problem::new(format!("unknown key `{}`", shorten(key))).expected(format!("one of {}", KEYS.join(", ")));
+    let problem = if rules.takes_text(key).is_some() {
+        problem.hint(format!(
+            "a check stands in the list `expect`: `expect: [{{{key}: ..}}]`"
+        ))
+    } else {
+        match problem.clone().did_you_mean(key, KEYS) {
+            near if near.hint.is_some() => near,
+            _ => problem.hint("values for the prompt's template go into `vars`"),
+        }
+    };
+    Mistake::key(&[Step::key(key)], problem)
+}
+
+/// What a value is, in words.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+    }
+}
