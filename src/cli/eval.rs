@@ -1,67 +1,90 @@
 //! `promptgate eval`.
 
 use super::options::Eval;
-use super::{complain, say, signals};
+use super::{complain, say, signals, warn};
 use crate::error::Error;
 use crate::exit;
 use crate::model::{Problem, Progress};
-use crate::pipeline::{self, Finished, Forecast};
-use crate::report::{Folder, console, progress};
+use crate::pipeline::{self, Forecast};
+use crate::report::console::{Console, Style};
+use crate::report::progress::{self, Silent};
+use crate::report::{Folder, ReportError};
 use crate::settings::{Color, Environment, Layers, Settings};
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, stdout};
 use std::path::Path;
 use std::sync::Arc;
 
 pub(super) fn eval(options: Eval, environment: Environment) -> Result<u8, Error> {
     let no_color = environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let unattended = environment.contains_key("CI");
     let (layer, config) = options.into_layer();
-    let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment)?;
-    let folder = Folder::claim(&layers.out()).map_err(|error| Error::from(error.problem()))?;
+    let layers = Layers::read(Path::new(""), layer, config.as_deref(), environment)?;
+    let folder = Folder::claim(&layers.out()).map_err(unusable)?;
+    let out = folder.path().to_owned();
     let settings = layers.settle()?;
     let interrupt = signals::watch().map_err(|error| Problem::new(format!("signals can't be watched: {error}")))?;
     let prepared = pipeline::prepare(&settings)?;
-    if !settings.quiet {
-        for warning in &prepared.warnings {
-            warn(warning);
+    let mask = prepared.mask().clone();
+    let tell = |sentence: &str| {
+        if !settings.quiet {
+            warn(&mask.text(sentence));
         }
+    };
+    for warning in &prepared.warnings {
+        tell(&format!("warning: {warning}"));
     }
     if settings.dry_run {
-        dry_run(&prepared.forecast());
+        foresee(&prepared.forecast());
         return Ok(exit::OK);
     }
-    if settings.fallback {
+    if settings.fallback && !settings.quiet {
         say("SIMULATED: no key is set, so the built-in simulator answers; nothing here is about Gemini");
     }
-    let progress: Arc<dyn Progress> = progress::for_terminal(settings.quiet);
-    let finished = prepared.eval(folder, &progress, &interrupt, &|sentence| complain_softly(&settings, sentence))?;
-    show(&settings, &finished, no_color);
+    let progress: Arc<dyn Progress> =
+        if settings.quiet { Arc::new(Silent) } else { progress::to_stderr(mask.clone(), !unattended).into() };
+    let style = Style { color: colored(&settings, no_color), quiet: settings.quiet };
+    let mut console = Console::new(style, mask.clone());
+    let finished = prepared.eval(folder, &progress, &interrupt, &mut |row| console.case(row), &tell)?;
+    for error in &finished.unwritten {
+        complain(&mask.text(&error.to_string()));
+    }
+    // A closed standard output changes no verdict.
+    let _ = console.finish(&finished.run, &finished.verdict, finished.exit_code, &out, &mut stdout().lock());
     Ok(finished.exit_code)
 }
 
-fn complain_softly(settings: &Settings, sentence: &str) {
-    if !settings.quiet {
-        // Nothing is left to do when standard error is closed.
-        let _ = writeln!(std::io::stderr().lock(), "{}", crate::report::text::log_safe(sentence));
+fn unusable(error: ReportError) -> Error {
+    match error {
+        ReportError::Folder(problem) => problem.into(),
+        other @ (ReportError::Write { .. } | ReportError::Disagreement { .. }) => Problem::new(other.to_string()).into(),
     }
 }
 
-fn warn(problem: &Problem) {
-    let _ = writeln!(std::io::stderr().lock(), "warning: {}", crate::report::text::log_safe(&problem.to_string()));
-}
-
-fn show(settings: &Settings, finished: &Finished, no_color: bool) {
-    for error in &finished.unwritten {
-        complain(&error.problem().to_string());
-    }
-    let color = match settings.color {
+fn colored(settings: &Settings, no_color: bool) -> bool {
+    match settings.color {
         Color::Always => true,
         Color::Never => false,
-        Color::Auto => std::io::stdout().is_terminal() && !no_color,
-    };
-    let _ = color;
+        Color::Auto => stdout().is_terminal() && !no_color,
+    }
 }
 
-fn dry_run(forecast: &Forecast) {
-    let _ = forecast;
-    let _ = console::NAME;
+/// Says what would be sent.
+fn foresee(forecast: &Forecast) {
+    let Forecast { run, answers, tokens, cost_usd } = forecast;
+    say(&format!(
+        "{} of {} cases, {} repeats: {answers} requests to {}, less those whose answers are stored",
+        run.cases, run.total, run.repeats, run.target
+    ));
+    let cost = |cost: Option<f64>| cost.map_or("price unknown".to_owned(), |cost| format!("about ${cost:.4}"));
+    let arm = |arm: &str, name: &str, model: &str, tokens: u64, dollars: Option<f64>| {
+        say(&crate::report::text::log_line(&format!(
+            "{arm}: {name} on {model}: about {tokens} input tokens, {} for them; output comes on top",
+            cost(dollars)
+        )));
+    };
+    if let Some(baseline) = &run.baseline {
+        arm("baseline", &baseline.name, &baseline.model, tokens.0, cost_usd.0);
+    }
+    arm("candidate", &run.candidate.name, &run.candidate.model, tokens.1, cost_usd.1);
+    say(&format!("prices as of {}; nothing was sent", crate::plan::price::AS_OF));
 }

@@ -63,16 +63,24 @@ fn run() -> u8 {
 
 /// Tells what is wrong.
 fn report(error: &Error) {
-    complain(&error.problems().to_string());
+    let problems = error.problems();
+    for problem in problems.iter() {
+        complain(&problem.to_string());
+    }
+    if problems.more() > 0 {
+        warn(&format!("… and {} more errors", problems.more()));
+    }
+}
+
+/// Writes an error to standard error.
+fn complain(message: &str) {
+    warn(&format!("error: {message}"));
 }
 
 /// Writes to standard error, safe for terminals and CI logs.
-fn complain(message: &str) {
-    for (number, line) in text::log_safe(message).lines().enumerate() {
-        let prefix = if number == 0 || !line.starts_with(' ') { "error: " } else { "  " };
-        // Nothing is left to do when standard error is closed.
-        let _ = writeln!(std::io::stderr().lock(), "{prefix}{line}");
-    }
+fn warn(message: &str) {
+    // Nothing is left to do when standard error is closed.
+    let _ = writeln!(std::io::stderr().lock(), "{}", text::log_safe(message));
 }
 
 /// Writes a line to standard output; a closed pipe ends the output, not the command.

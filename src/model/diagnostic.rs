@@ -178,6 +178,11 @@ impl Problems {
         self.kept.len() as u64 + self.more
     }
 
+    /// How many were found beyond the kept ones.
+    pub fn more(&self) -> u64 {
+        self.more
+    }
+
     /// The kept ones, in the order they were found.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.kept.iter()

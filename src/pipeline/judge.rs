@@ -7,7 +7,6 @@ use crate::model::{
     ArmRow, Arm, Case, CaseRow, CheckRules, Comparison, Failure, FailureKind, Judged, Outcome, Skip, Source, Usage,
 };
 use crate::plan::{Plan, price};
-use crate::report::Reports;
 use crate::run::Ended;
 use crate::score::{self, Judgement, Unjudged};
 use crate::settings::Settings;
@@ -34,10 +33,10 @@ pub(super) struct Judging<'a> {
     pub(super) models: (Option<&'a str>, &'a str),
 }
 
-/// Judges every selected case.
-pub(super) fn judge(judging: &Judging<'_>, reports: &mut Reports) -> Result<Comparison, Error> {
+/// Judges every selected case and hands the rows on in plan order.
+pub(super) fn judge(judging: &Judging<'_>, watch: &mut dyn FnMut(&CaseRow)) -> Result<Comparison, Error> {
     let Judging { settings, survey, plan, rules, .. } = judging;
-    let mut comparing = Comparing::new(plan.repeats, plan.baseline);
+    let mut comparing = Comparing::new(plan.repeats, plan.baseline, survey.identical);
     let mut selection = settings.selection.walk();
     let mut batch: Vec<Case> = Vec::with_capacity(BATCH);
     let mut first = 0;
@@ -49,7 +48,7 @@ pub(super) fn judge(judging: &Judging<'_>, reports: &mut Reports) -> Result<Comp
         if batch.len() < BATCH {
             return ControlFlow::Continue(());
         }
-        match judging.batch(&mut batch, &mut first, &mut comparing, reports) {
+        match judging.batch(&mut batch, &mut first, &mut comparing, watch) {
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 failed = Some(error);
@@ -60,7 +59,7 @@ pub(super) fn judge(judging: &Judging<'_>, reports: &mut Reports) -> Result<Comp
     if let Some(error) = failed {
         return Err(error);
     }
-    judging.batch(&mut batch, &mut first, &mut comparing, reports)?;
+    judging.batch(&mut batch, &mut first, &mut comparing, watch)?;
     Ok(comparing.finish())
 }
 
@@ -71,7 +70,7 @@ impl Judging<'_> {
         cases: &mut Vec<Case>,
         first: &mut u64,
         comparing: &mut Comparing,
-        reports: &mut Reports,
+        watch: &mut dyn FnMut(&CaseRow),
     ) -> Result<(), Error> {
         let next = *first + cases.len() as u64;
         let (from, to) = (self.plan.first(*first), self.plan.first(next));
@@ -97,7 +96,7 @@ impl Judging<'_> {
         for (case, judgements) in cases.drain(..).zip(judgements) {
             let row = self.row(case, judgements, &mut results);
             comparing.add(&row);
-            reports.case(&row);
+            watch(&row);
         }
         *first = next;
         Ok(())

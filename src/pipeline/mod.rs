@@ -19,11 +19,11 @@ pub use target::open_prompt;
 
 use crate::error::Error;
 use crate::exit;
-use crate::gate::{self, Facts};
+use crate::gate::{self, Completion, Facts};
 use crate::load::prompt::{Library, Prompt};
-use crate::model::{Case, Event, Policy, Problem, Progress, PromptInfo, Request, RunInfo, Verdict, digest};
+use crate::model::{Case, CaseRow, Event, Policy, Problem, Progress, PromptInfo, Request, RunInfo, Verdict, digest};
 use crate::plan::{Plan, price};
-use crate::report::{Folder, ReportError, Reports};
+use crate::report::{Folder, Mask, ReportError, Reports};
 use crate::run::{Ended, RunEnd};
 use crate::score::Rules;
 use crate::settings::{Baseline, Cache, Settings, TargetKind};
@@ -175,6 +175,11 @@ impl Prepared<'_> {
         &self.run
     }
 
+    /// Secrets that must not be shown.
+    pub fn mask(&self) -> &Mask {
+        &self.target.mask
+    }
+
     /// What would be sent, and what it would cost.
     pub fn forecast(&self) -> Forecast {
         let repeats = u64::from(self.plan.repeats);
@@ -193,7 +198,8 @@ impl Prepared<'_> {
         }
     }
 
-    /// Asks, judges, decides and reports. `say` takes sentences worth showing on the way.
+    /// Asks, judges, decides and reports. `watch` sees every judged case in plan order; `say` takes sentences worth showing
+    /// on the way.
     ///
     /// # Errors
     /// The store is not usable, or the golden files changed meanwhile.
@@ -202,6 +208,7 @@ impl Prepared<'_> {
         folder: Folder,
         progress: &Arc<dyn Progress>,
         interrupt: &Interrupt,
+        watch: &mut dyn FnMut(&CaseRow),
         say: &dyn Fn(&str),
     ) -> Result<Finished, Error> {
         let settings = self.settings;
@@ -237,8 +244,10 @@ impl Prepared<'_> {
             today: OffsetDateTime::now_utc().date(),
             models: (self.run.baseline.as_ref().map(|info| info.model.as_str()), &self.run.candidate.model),
         };
-        let mut comparison = judge::judge(&judging, &mut reports)?;
-        comparison.identical = self.survey.identical;
+        let mut comparison = judge::judge(&judging, &mut |row| {
+            reports.case(row);
+            watch(row);
+        })?;
         comparison.requests = end.requests;
         comparison.retries = end.retries;
         let facts = facts(settings, &end, interrupt);
@@ -283,19 +292,16 @@ impl Prepared<'_> {
 
 /// What the gate must know beside the numbers.
 fn facts(settings: &Settings, end: &RunEnd, interrupt: &Interrupt) -> Facts {
-    let completion = match &end.ended {
-        _ if interrupt.code().is_some() => gate::Completion::Interrupted,
-        Ended::Complete => gate::Completion::Complete,
-        Ended::Interrupted => gate::Completion::Interrupted,
-        Ended::Budget(what) => gate::Completion::Budget(what.clone()),
-        Ended::Stopped(failure) => gate::Completion::Stopped(failure.message.clone()),
-        Ended::StoreFailed(message) => gate::Completion::StoreFailed(message.clone()),
+    let whole_run = match &end.ended {
+        _ if interrupt.code().is_some() => Completion::Interrupted,
+        Ended::Interrupted => Completion::Interrupted,
+        Ended::Budget(_) => Completion::Budget,
+        Ended::Stopped(_) => Completion::Stopped,
+        Ended::StoreFailed(_) => Completion::StoreFailed,
+        Ended::Complete if settings.selection.shard.is_some_and(|shard| shard.is_partial()) => Completion::Shard,
+        Ended::Complete => Completion::Complete,
     };
-    Facts {
-        gated: settings.gated,
-        completion,
-        lone_shard: settings.selection.shard.is_some_and(|shard| shard.is_partial()),
-    }
+    Facts { gated: settings.gated, whole_run }
 }
 
 fn open_versions(settings: &Settings) -> Result<Versions, Error> {

@@ -5,8 +5,8 @@ use super::survey::Versions;
 use crate::error::Error;
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{Problem, Problems, PromptInfo};
-use crate::report::text::Mask;
-use crate::run::{AnyTarget, Gemini, Recorded};
+use crate::report::Mask;
+use crate::run::{AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, Recorded, gemini};
 use crate::settings::{Settings, TargetKind};
 use crate::sim::{self, Simulator};
 use std::fmt;
@@ -31,17 +31,14 @@ impl fmt::Debug for OpenedTarget {
     }
 }
 
-/// Where Gemini is.
-const GEMINI: &str = "https://generativelanguage.googleapis.com";
-
 /// Opens the target of the settings; starts the built-in simulator if it is the target.
 pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTarget, Error> {
     match settings.target {
         TargetKind::Gemini => {
-            let url = settings.base_url.as_deref().unwrap_or(GEMINI);
-            let gemini = Gemini::new(url, settings.key.clone(), settings.concurrency, settings.timeout)?;
+            let url = settings.base_url.as_deref().unwrap_or(gemini::BASE_URL);
+            let target = client(settings, url, settings.key.clone(), false)?;
             Ok(OpenedTarget {
-                target: Arc::new(AnyTarget::Gemini(gemini)),
+                target: Arc::new(AnyTarget::Gemini(target)),
                 identity: format!("gemini {}", url.trim_end_matches('/')),
                 reusable: true,
                 mask: settings.key.as_ref().map_or_else(Mask::default, |key| Mask::new([key.expose()])),
@@ -58,9 +55,9 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                     (Some(simulator), url, format!("sim/{}", env!("CARGO_PKG_VERSION")))
                 }
             };
-            let gemini = Gemini::simulator(&url, settings.concurrency, settings.timeout)?;
+            let target = client(settings, &url, None, true)?;
             Ok(OpenedTarget {
-                target: Arc::new(AnyTarget::Gemini(gemini)),
+                target: Arc::new(AnyTarget::Gemini(target)),
                 identity,
                 reusable: true,
                 mask: Mask::default(),
@@ -79,6 +76,17 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
             })
         }
     }
+}
+
+fn client(settings: &Settings, url: &str, key: Option<ApiKey>, simulated: bool) -> Result<Gemini, Problem> {
+    Gemini::new(&GeminiSettings {
+        base_url: url.to_owned(),
+        version: gemini::VERSION.to_owned(),
+        key,
+        timeout: settings.timeout,
+        concurrency: settings.concurrency,
+        simulated,
+    })
 }
 
 /// Opens a prompt and resolves its model.

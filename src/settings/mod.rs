@@ -10,7 +10,6 @@ mod layers;
 
 pub use layers::{Environment, Layer, Origin, Written};
 
-use crate::gate;
 use crate::model::{Policy, Problem, Problems};
 use crate::plan::{Selection, Shard};
 use crate::run::ApiKey;
@@ -250,7 +249,9 @@ impl Layers {
             estimand: "population",
             max_missing: 0.05,
         };
-        problems.extend(gate::check(&policy));
+        if let Err(found) = policy.check() {
+            problems.append(found);
+        }
         let Some(prompt) = prompt else {
             problems.push(
                 Problem::new("no prompt is named").hint("give --prompt NAME, or set `candidate` in promptgate.toml"),

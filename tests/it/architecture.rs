@@ -13,12 +13,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["model"]),
     ("score", &["model"]),
     ("compare", &["model"]),
-    ("gate", &["model", "compare"]),
+    ("gate", &["model"]),
     ("report", &["model"]),
     ("sim", &["model"]),
     ("exit", &[]),
     ("error", &["model", "exit", "store"]),
-    ("settings", &["model", "plan", "gate", "run"]),
+    ("settings", &["model", "plan", "run"]),
     (
         "pipeline",
         &[
@@ -28,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "model", "load", "run", "score", "report", "sim", "settings", "error", "exit", "pipeline",
+            "model", "load", "plan", "run", "score", "report", "sim", "settings", "error", "exit", "pipeline",
         ],
     ),
     ("main", &["cli"]),
