@@ -1,1 +1,145 @@
-//! The run stage.
+//! The run stage: jobs in, answers out, and the only asynchronous code of the library.
+//!
+//! ```text
+//!              ┌─ worker ─┐   one job at a time: wait for the limiter, ask the target, repeat what may be repeated,
+//! jobs ─▶ mpsc ┼─ worker ─┼─▶ keep   … and only when the answer is safe, take the next job
+//!              └─ worker ─┘
+//! ```
+//!
+//! - `worker.rs`: the bounded loop. `concurrency` workers are the permits, so memory and what a crash can cost are
+//!   bounded by their number, not by the number of jobs.
+//! - `target.rs`: what answers. A target sends once; it neither retries nor waits.
+//! - `gemini/`: the Gemini API over HTTP. `recorded.rs`: answers from files.
+//! - `retry.rs`: how long to wait before another attempt. `limit.rs`: when any attempt may leave at all.
+//! - `budget.rs`: what a run may spend. `key.rs`: the type that holds an API key.
+
+mod budget;
+pub mod gemini;
+mod key;
+mod limit;
+mod recorded;
+mod retry;
+mod target;
+mod worker;
+
+pub use gemini::{Gemini, GeminiSettings};
+pub use key::ApiKey;
+pub use recorded::{ArmNames, Recorded};
+pub use retry::RetryPolicy;
+pub use target::{AnyTarget, Retry, Target, TargetError};
+
+use crate::model::{Failure, Job, Keep, Progress, Usage};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use worker::Shared;
+
+/// What a run may do to the service, and what it may cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Jobs in flight; 0 counts as 1.
+    pub concurrency: usize,
+    /// Requests a minute and model, evenly spaced; `None` or 0 for no rate.
+    pub rpm: Option<u32>,
+    /// The longest one attempt may take, from sending to the last byte.
+    pub timeout: Duration,
+    /// Attempts after the first.
+    pub retries: u32,
+    /// Requests in all, repeated attempts included.
+    pub max_requests: Option<u64>,
+    /// US dollars in all. Checked before each request against what is known by then, so a run can exceed it by what was
+    /// in flight. An answer whose price is not known ends the run: the limit could not be kept.
+    pub max_cost_usd: Option<f64>,
+    /// How long to wait before another attempt.
+    pub retry: RetryPolicy,
+    /// After so many failures in a row for reasons of transport or rate, each after all its attempts, the service counts
+    /// as down and the run stops: waiting out every further job could take days.
+    pub give_up_after: Option<u32>,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            concurrency: 16,
+            rpm: None,
+            timeout: Duration::from_secs(60),
+            retries: 8,
+            max_requests: None,
+            max_cost_usd: None,
+            retry: RetryPolicy::default(),
+            give_up_after: Some(32),
+        }
+    }
+}
+
+/// The price of an answer in US dollars, by model and tokens; `None` for an unknown model.
+pub type Price<'a> = dyn Fn(&str, &Usage) -> Option<f64> + Send + Sync + 'a;
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunEnd {
+    /// Why.
+    pub ended: Ended,
+    /// Requests sent, repeated attempts included.
+    pub requests: u64,
+    /// Repeated attempts.
+    pub retries: u64,
+    /// What the answers cost in US dollars; `None` when the price of one of them is not known.
+    pub cost_usd: Option<f64>,
+}
+
+/// Why a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ended {
+    /// Every job has its arrival.
+    Complete,
+    /// Cancelled; some jobs have no arrival.
+    Interrupted,
+    /// A limit was reached, in a sentence; some jobs have no arrival.
+    Budget(String),
+    /// A failure that every further request would share; some jobs may have no arrival.
+    Stopped(Failure),
+    /// An arrival could not be kept, in a sentence; some jobs have no arrival.
+    StoreFailed(String),
+}
+
+/// Runs until the jobs end, everything is cancelled, the budget is spent, or a failure occurs that every further request
+/// would share (refused key, spent quota, service down).
+///
+/// Each job ends in one arrival, handed to `keep`; no arrival means that the job was not asked, or was interrupted.
+/// `progress` gets everything but the frame around a run (`Planned`, `Reused`, `Done`), which only the caller knows.
+/// When `cancel` fires, nothing more is sent and what is in flight is abandoned; answers that have arrived are kept.
+///
+/// # Panics
+/// Passes on a panic of target, keep, price or progress.
+pub async fn run<T: Target, K: Keep>(
+    jobs: mpsc::Receiver<Job>,
+    target: Arc<T>,
+    limits: Limits,
+    price: Arc<Price<'static>>,
+    keep: Arc<K>,
+    progress: Arc<dyn Progress>,
+    cancel: CancellationToken,
+) -> RunEnd {
+    let concurrency = limits.concurrency.max(1);
+    let shared = Arc::new(Shared::new(jobs, target, limits, price, keep, progress, cancel));
+    let mut workers = JoinSet::new();
+    for _ in 0..concurrency {
+        let shared = Arc::clone(&shared);
+        workers.spawn(async move { shared.work().await });
+    }
+    while let Some(worker) = workers.join_next().await {
+        // Nobody aborts a worker, so an error is a panic: a bug, which must not look like an answer.
+        if let Err(error) = worker
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+    shared.end()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! What a run has sent and spent, and whether it may send more.
+
+use super::Limits;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Counts requests and dollars against their limits.
+#[derive(Debug)]
+pub(super) struct Budget {
+    max_requests: Option<u64>,
+    max_cost_usd: Option<f64>,
+    spent: Mutex<Spent>,
+}
+
+/// What is known so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spent {
+    /// Requests sent.
+    pub(super) requests: u64,
+    /// Of these, repeated attempts.
+    pub(super) retries: u64,
+    cost_usd: f64,
+    /// A model whose answers have no known price.
+    unpriced: Option<String>,
+}
+
+impl Spent {
+    /// What the answers cost; `None` when the price of one of them is not known.
+    pub(super) fn cost_usd(&self) -> Option<f64> {
+        self.unpriced.is_none().then_some(self.cost_usd)
+    }
+}
+
+impl Budget {
+    pub(super) fn new(limits: &Limits) -> Budget {
+        Budget {
+            max_requests: limits.max_requests,
+            max_cost_usd: limits.max_cost_usd,
+            spent: Mutex::default(),
+        }
+    }
+
+    /// Counts one request that is about to leave; `attempt` counts from 1.
+    ///
+    /// # Errors
+    /// The limit that forbids it, in a sentence.
+    pub(super) fn take(&self, attempt: u32) -> Result<(), String> {
+        let mut spent = self.spent();
+        if let Some(max) = self.max_requests
+            && spent.requests >= max
+        {
+            return Err(format!("the limit of {max} requests is reached"));
+        }
+        if let Some(max) = self.max_cost_usd {
+            if let Some(model) = &spent.unpriced {
+                return Err(format!(
+                    "the price of `{model}` is not known, so the limit of ${max} can't be kept"
+                ));
+            }
+            if spent.cost_usd >= max {
+                return Err(format!("${:.4} of at most ${max} are spent", spent.cost_usd));
+            }
+        }
+        spent.requests += 1;
+        spent.retries += u64::from(attempt > 1);
+        Ok(())
+    }
+
+    /// Adds what an answer of `model` cost.
+    pub(super) fn add(&self, model: &str, cost_usd: Option<f64>) {
+        let mut spent = self.spent();
+        match cost_usd.filter(|cost| cost.is_finite()) {
+            Some(cost) => spent.cost_usd += cost,
+            None => spent.unpriced = Some(model.to_owned()),
+        }
+    }
+
+    /// What is known so far.
+    pub(super) fn so_far(&self) -> Spent {
+        self.spent().clone()
+    }
+
+    fn spent(&self) -> MutexGuard<'_, Spent> {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,468 @@
+//! From a rendered prompt to the bytes of a `generateContent` request.
+//!
+//! The same request always gives the same bytes: fields stand in a fixed order and generation settings are sorted, so
+//! that two prompts differ on the wire only where they differ in meaning. What stands inside a setting or a schema keeps
+//! its order, because there it may carry meaning.
+
+use crate::model::{Content, Part, Request, Role, Tool, nearest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// The settings that go into `generationConfig` (message GenerationConfig of the v1beta API, and the newer fields of the
+/// official SDK).
+const GENERATION: [&str; 23] = [
+    "audioTranscriptionConfig",
+    "candidateCount",
+    "enableEnhancedCivicAnswers",
+    "frequencyPenalty",
+    "imageConfig",
+    "logprobs",
+    "maxOutputTokens",
+    "mediaResolution",
+    "presencePenalty",
+    "responseFormat",
+    "responseJsonSchema",
+    "responseLogprobs",
+    "responseMimeType",
+    "responseModalities",
+    "responseSchema",
+    "seed",
+    "speechConfig",
+    "stopSequences",
+    "temperature",
+    "thinkingConfig",
+    "topK",
+    "topP",
+    "translationConfig",
+];
+
+/// The settings that stand beside `generationConfig` in the request.
+const BESIDE: [&str; 7] = [
+    "safetySettings",
+    "tools",
+    "toolConfig",
+    "cachedContent",
+    "labels",
+    "serviceTier",
+    "store",
+];
+
+/// The first setting that the service does not know, with the nearest name that it does. The service refuses unknown
+/// names, so this is better said while loading than by every request.
+pub fn config_problem(config: &Map<String, Value>) -> Option<(&str, Option<&'static str>)> {
+    let known = || GENERATION.into_iter().chain(BESIDE);
+    let unknown = config.keys().find(|key| !known().any(|name| name == key.as_str()))?;
+    Some((unknown, nearest(unknown, known())))
+}
+
+/// What the service can't take in a rendered prompt, in a sentence; `None` when [`body`] can say everything.
+pub fn content_problem(request: &Request) -> Option<String> {
+    if request.system.iter().any(|part| matches!(part, Part::Media { .. })) {
+        return Some("the system instruction holds media; it takes text only".to_owned());
+    }
+    if request.contents.is_empty() {
+        return Some("the prompt has no message".to_owned());
+    }
+    for content in &request.contents {
+        if content.parts.is_empty() {
+            return Some("a message is empty".to_owned());
+        }
+        for part in &content.parts {
+            if let Part::Media { url, content_type } = part
+                && let Some(problem) = media_problem(url, content_type.as_deref())
+            {
+                return Some(problem);
+            }
+        }
+    }
+    None
+}
+
+/// The exact body on the wire. The model is not in it: it stands in the URL.
+pub fn body(request: &Request) -> Vec<u8> {
+    let beside = |name: &str| request.config.get(name).filter(|value| !value.is_null());
+    let body = Body {
+        contents: request.contents.iter().map(content).collect(),
+        system_instruction: (!request.system.is_empty()).then(|| Instruction {
+            parts: request.system.iter().map(part).collect(),
+        }),
+        generation_config: generation_config(request),
+        safety_settings: beside("safetySettings"),
+        tools: tools(&request.tools, beside("tools")),
+        tool_config: beside("toolConfig"),
+        cached_content: beside("cachedContent"),
+        labels: beside("labels"),
+        service_tier: beside("serviceTier"),
+        store: beside("store"),
+    };
+    // Strings, numbers and values that were parsed from JSON always serialize. Were it otherwise, the service would
+    // refuse the empty body.
+    serde_json::to_vec(&body).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    contents: Vec<WireContent<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system_instruction: Option<Instruction<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    generation_config: BTreeMap<&'a str, Cow<'a, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    safety_settings: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<WireTool<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_config: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cached_content: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<&'a Value>,
+}
+
+#[derive(Serialize)]
+struct WireContent<'a> {
+    role: &'static str,
+    parts: Vec<WirePart<'a>>,
+}
+
+#[derive(Serialize)]
+struct Instruction<'a> {
+    parts: Vec<WirePart<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum WirePart<'a> {
+    Text(&'a str),
+    #[serde(rename_all = "camelCase")]
+    InlineData {
+        mime_type: &'a str,
+        data: Cow<'a, str>,
+    },
+    #[serde(rename_all = "camelCase")]
+    FileData {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mime_type: Option<&'a str>,
+        file_uri: &'a str,
+    },
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum WireTool<'a> {
+    #[serde(rename_all = "camelCase")]
+    Functions { function_declarations: Vec<Function<'a>> },
+    /// Written in the prompt's settings, like `{googleSearch: {}}`.
+    AsWritten(&'a Value),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Function<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    description: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters_json_schema: Option<&'a Value>,
+}
+
+fn content(content: &Content) -> WireContent<'_> {
+    WireContent {
+        role: match content.role {
+            Role::User => "user",
+            Role::Model => "model",
+        },
+        parts: content.parts.iter().map(part).collect(),
+    }
+}
+
+fn part(part: &Part) -> WirePart<'_> {
+    match part {
+        Part::Text(text) => WirePart::Text(text),
+        Part::Media { url, content_type } => match Inline::read(url) {
+            Some(inline) => WirePart::InlineData {
+                mime_type: content_type
+                    .as_deref()
+                    .or(inline.mime)
+                    .unwrap_or("application/octet-stream"),
+                data: inline.data,
+            },
+            None => WirePart::FileData {
+                mime_type: content_type.as_deref(),
+                file_uri: url,
+            },
+        },
+    }
+}
+
+/// Settings, without those that stand beside it and without nulls; plus the form of output the prompt asks for, unless
+/// its settings already say it in the service's own words.
+fn generation_config(request: &Request) -> BTreeMap<&str, Cow<'_, Value>> {
+    let mut config: BTreeMap<&str, Cow<'_, Value>> = request
+        .config
+        .iter()
+        .filter(|(name, value)| !BESIDE.contains(&name.as_str()) && !value.is_null())
+        .map(|(name, value)| (name.as_str(), Cow::Borrowed(value)))
+        .collect();
+    let has_schema = config.contains_key("responseSchema") || config.contains_key("responseJsonSchema");
+    if let Some(schema) = &request.output_schema
+        && !has_schema
+    {
+        config.insert("responseJsonSchema", Cow::Borrowed(schema));
+    }
+    // A schema is refused without this type.
+    if request.json_output || request.output_schema.is_some() {
+        let json = || Cow::Owned(Value::String("application/json".to_owned()));
+        config.entry("responseMimeType").or_insert_with(json);
+    }
+    config
+}
+
+fn tools<'a>(functions: &'a [Tool], written: Option<&'a Value>) -> Vec<WireTool<'a>> {
+    let declarations: Vec<Function<'_>> = functions
+        .iter()
+        .map(|tool| Function {
+            name: &tool.name,
+            description: &tool.description,
+            parameters_json_schema: tool.parameters.as_ref(),
+        })
+        .collect();
+    let declared = (!declarations.is_empty()).then_some(WireTool::Functions {
+        function_declarations: declarations,
+    });
+    let written = written.and_then(Value::as_array).into_iter().flatten();
+    declared.into_iter().chain(written.map(WireTool::AsWritten)).collect()
+}
+
+/// A `data:` URL (RFC 2397), taken apart.
+struct Inline<'a> {
+    mime: Option<&'a str>,
+    /// In base64.
+    data: Cow<'a, str>,
+}
+
+impl Inline<'_> {
+    /// `None` for any other URL.
+    fn read(url: &str) -> Option<Inline<'_>> {
+        let scheme = url.get(..5)?;
+        if !scheme.eq_ignore_ascii_case("data:") {
+            return None;
+        }
+        let (head, data) = url[5..].split_once(',').unwrap_or((&url[5..], ""));
+        let base64 = head.len() >= 7 && head.is_char_boundary(head.len() - 7) && {
+            head[head.len() - 7..].eq_ignore_ascii_case(";base64")
+        };
+        let mime = head.split(';').next().filter(|mime| !mime.is_empty());
+        Some(Inline {
+            mime,
+            data: if base64 {
+                Cow::Borrowed(data)
+            } else {
+                Cow::Owned(BASE64.encode(percent_decoded(data)))
+            },
+        })
+    }
+}
+
+/// `%41` becomes `A`; anything else stays.
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = |offset: usize| bytes.get(at + offset).and_then(|byte| char::from(*byte).to_digit(16));
+        match (bytes[at], hex(1), hex(2)) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            (byte, _, _) => {
+                decoded.push(byte);
+                at += 1;
+            }
+        }
+    }
+    decoded
+}
+
+fn media_problem(url: &str, content_type: Option<&str>) -> Option<String> {
+    let Some(inline) = Inline::read(url) else {
+        return url.trim().is_empty().then(|| "a media part has no url".to_owned());
+    };
+    if content_type.or(inline.mime).is_none() {
+        return Some("a data: url names no mime type; write data:image/png;base64,.. or give a contentType".to_owned());
+    }
+    if BASE64.decode(inline.data.as_bytes()).is_err() {
+        return Some("a data: url holds no valid base64 (standard alphabet, padded, without line breaks)".to_owned());
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn request() -> Request {
+        Request {
+            model: "gemini-3.8-flash".to_owned(),
+            system: Vec::new(),
+            contents: vec![Content {
+                role: Role::User,
+                parts: vec![Part::Text("Hi \"there\"\n".to_owned())],
+            }],
+            config: Map::new(),
+            json_output: false,
+            output_schema: None,
+            tools: Vec::new(),
+        }
+    }
+
+    fn config(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    fn text(request: &Request) -> String {
+        String::from_utf8(body(request)).unwrap()
+    }
+
+    fn media(url: &str, content_type: Option<&str>) -> Part {
+        Part::Media {
+            url: url.to_owned(),
+            content_type: content_type.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_plain_prompt_is_a_plain_body() {
+        insta::assert_snapshot!(text(&request()), @r#"{"contents":[{"role":"user","parts":[{"text":"Hi \"there\"\n"}]}]}"#);
+    }
+
+    #[test]
+    fn everything_has_its_place() {
+        let mut request = request();
+        request.system = vec![Part::Text("Be brief.".to_owned())];
+        request.contents.insert(
+            0,
+            Content {
+                role: Role::Model,
+                parts: vec![
+                    media("data:image/png;base64,iVBORw==", None),
+                    media("https://example.org/a.pdf", Some("application/pdf")),
+                ],
+            },
+        );
+        request.config = config(json!({
+            "topK": 3, "temperature": 0.5, "seed": null, "labels": {"team": "x"},
+            "thinkingConfig": {"thinkingLevel": "LOW", "includeThoughts": true},
+            "safetySettings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}],
+            "toolConfig": {"functionCallingConfig": {"mode": "ANY"}},
+            "cachedContent": "cachedContents/1", "serviceTier": "flex", "tools": [{"googleSearch": {}}],
+        }));
+        request.json_output = true;
+        request.output_schema =
+            Some(json!({"type": "object", "properties": {"z": {"type": "string"}, "a": {"type": "integer"}}}));
+        request.tools = vec![
+            Tool {
+                name: "look_up".to_owned(),
+                description: "Finds an order".to_owned(),
+                parameters: Some(json!({"type": "object", "properties": {"id": {"type": "string"}}})),
+            },
+            Tool {
+                name: "ping".to_owned(),
+                description: String::new(),
+                parameters: None,
+            },
+        ];
+        let pretty: Value = serde_json::from_slice(&body(&request)).unwrap();
+        insta::assert_snapshot!(serde_json::to_string_pretty(&pretty).unwrap());
+    }
+
+    #[test]
+    fn the_order_of_settings_does_not_reach_the_wire() {
+        let mut one = request();
+        one.config = config(json!({"topP": 0.5, "temperature": 1}));
+        let mut two = request();
+        two.config = config(json!({"temperature": 1, "topP": 0.5}));
+        assert_eq!(text(&one), text(&two));
+        assert!(text(&one).ends_with(r#""generationConfig":{"temperature":1,"topP":0.5}}"#));
+    }
+
+    #[test]
+    fn settings_in_the_services_words_win_over_the_prompts_output() {
+        let mut request = request();
+        request.json_output = true;
+        request.output_schema = Some(json!({"type": "string"}));
+        request.config = config(json!({"responseMimeType": "text/x.enum", "responseSchema": {"type": "STRING"}}));
+        assert!(
+            text(&request).ends_with(
+                r#""generationConfig":{"responseMimeType":"text/x.enum","responseSchema":{"type":"STRING"}}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn media_is_inline_or_by_reference() {
+        let wire =
+            |url: &str, content_type: Option<&str>| serde_json::to_string(&part(&media(url, content_type))).unwrap();
+        assert_eq!(
+            wire("data:image/png;base64,AAAA", None),
+            r#"{"inlineData":{"mimeType":"image/png","data":"AAAA"}}"#
+        );
+        assert_eq!(
+            wire("DATA:text/plain;charset=utf-8;BASE64,AAAA", Some("text/csv")),
+            r#"{"inlineData":{"mimeType":"text/csv","data":"AAAA"}}"#
+        );
+        assert_eq!(
+            wire("data:text/plain,a%20b%", None),
+            r#"{"inlineData":{"mimeType":"text/plain","data":"YSBiJQ=="}}"#
+        );
+        assert_eq!(wire("files/abc", None), r#"{"fileData":{"fileUri":"files/abc"}}"#);
+        assert_eq!(wire("däta:", None), r#"{"fileData":{"fileUri":"däta:"}}"#);
+    }
+
+    #[test]
+    fn unknown_settings_are_named_with_their_neighbour() {
+        let problem = |value| config_problem(&config(value)).map(|(key, near)| (key.to_owned(), near));
+        assert_eq!(problem(json!({"temperature": 1, "labels": {}})), None);
+        assert_eq!(
+            problem(json!({"max_output_tokens": 5})),
+            Some(("max_output_tokens".to_owned(), Some("maxOutputTokens")))
+        );
+        assert_eq!(
+            problem(json!({"seed": 1, "apiKey": "x"})),
+            Some(("apiKey".to_owned(), None))
+        );
+    }
+
+    #[test]
+    fn what_the_service_cannot_take_is_said() {
+        assert_eq!(content_problem(&request()), None);
+        let with = |part: Part| {
+            let mut request = request();
+            request.contents[0].parts = vec![part];
+            content_problem(&request).unwrap_or_default()
+        };
+        assert_eq!(with(media("data:image/png;base64,iVBORw==", None)), "");
+        assert!(with(media("data:;base64,iVBORw==", None)).contains("mime type"));
+        assert!(with(media("data:image/png;base64,***", None)).contains("base64"));
+        assert!(with(media(" ", None)).contains("no url"));
+        let mut silent = request();
+        silent.contents[0].parts.clear();
+        assert!(content_problem(&silent).is_some_and(|said| said.contains("empty")));
+        silent.contents.clear();
+        assert!(content_problem(&silent).is_some());
+        let mut system = request();
+        system.system = vec![media("files/a", None)];
+        assert!(content_problem(&system).is_some_and(|said| said.contains("text only")));
+    }
+}

@@ -1,0 +1,294 @@
+//! From the bytes of a `generateContent` response to an answer.
+//!
+//! The service omits every field that has its default value, and grows new fields and new finish reasons, so every field
+//! is optional and unknown ones are skipped unread. An answer is what the response says, also when that is nothing:
+//! without a candidate there is no finish reason and no text, and whoever judges it finds it unusable.
+
+use super::super::target::{Retry, TargetError};
+use super::error;
+use crate::model::{Answer, FailureKind, ToolCall, Usage};
+use serde::de::{Deserializer, IgnoredAny, Unexpected, Visitor};
+use serde::{Deserialize, de};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// Reads a response with a status of success. The answer's latency is 0: only the sender knows it.
+///
+/// # Errors
+/// The body is an error after all (classified like one), or not a JSON object (`bad_body`, worth another attempt).
+pub fn decode(body: &[u8]) -> Result<Answer, TargetError> {
+    // A derived reader would also take an array for an object, field by field.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(error::in_success(body).unwrap_or_else(|| not_json(body, "not a json object")));
+    }
+    let response: Response =
+        serde_json::from_slice(body).map_err(|cause| not_json(body, &format!("not the expected json: {cause}")))?;
+    if response.error.is_some() {
+        return Err(error::in_success(body).unwrap_or_else(|| not_json(body, "an error of unknown form")));
+    }
+    Ok(response.into_answer())
+}
+
+/// An unreadable body. Its bytes are not quoted: a cut answer says nothing, and could say anything.
+fn not_json(body: &[u8], what: &str) -> TargetError {
+    let message = format!("the response ({} bytes) is {what}", body.len());
+    TargetError::new(FailureKind::Transport, "bad_body", message, Retry::Backoff)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Response {
+    candidates: Option<Vec<Candidate>>,
+    prompt_feedback: Option<PromptFeedback>,
+    usage_metadata: Option<UsageMetadata>,
+    model_version: Option<String>,
+    error: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Candidate {
+    content: Option<Content>,
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Content {
+    parts: Option<Vec<Part>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Part {
+    text: Option<String>,
+    thought: Option<bool>,
+    function_call: Option<FunctionCall>,
+}
+
+#[derive(Deserialize)]
+struct FunctionCall {
+    name: Option<String>,
+    args: Option<Map<String, Value>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PromptFeedback {
+    block_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UsageMetadata {
+    prompt_token_count: Option<Count>,
+    tool_use_prompt_token_count: Option<Count>,
+    cached_content_token_count: Option<Count>,
+    candidates_token_count: Option<Count>,
+    thoughts_token_count: Option<Count>,
+    total_token_count: Option<Count>,
+}
+
+impl Response {
+    fn into_answer(self) -> Answer {
+        // Several candidates: the first is the answer, as for the official SDK.
+        let candidate = self.candidates.and_then(|candidates| candidates.into_iter().next());
+        let (content, finish_reason) = candidate.map_or((None, None), |first| (first.content, first.finish_reason));
+        let mut answer = Answer {
+            finish_reason,
+            block_reason: self.prompt_feedback.and_then(|feedback| feedback.block_reason),
+            model_version: self.model_version,
+            usage: self.usage_metadata.map(UsageMetadata::into_usage).unwrap_or_default(),
+            ..Answer::default()
+        };
+        for part in content.and_then(|content| content.parts).into_iter().flatten() {
+            part.add_to(&mut answer);
+        }
+        answer
+    }
+}
+
+impl Part {
+    /// Text joins without a separator; thoughts are not text; the two kinds of part never share one.
+    fn add_to(self, answer: &mut Answer) {
+        match self.text {
+            Some(text) if self.thought != Some(true) => {
+                if answer.text.is_empty() {
+                    answer.text = text;
+                } else {
+                    answer.text.push_str(&text);
+                }
+            }
+            Some(_) | None => {}
+        }
+        if let Some(call) = self.function_call {
+            answer.tool_calls.push(ToolCall {
+                name: call.name.unwrap_or_default(),
+                args: call.args.unwrap_or_default(),
+            });
+        }
+    }
+}
+
+impl UsageMetadata {
+    fn into_usage(self) -> Usage {
+        let count = |count: Option<Count>| count.map_or(0, |Count(tokens)| tokens);
+        Usage {
+            prompt: count(self.prompt_token_count).saturating_add(count(self.tool_use_prompt_token_count)),
+            cached: count(self.cached_content_token_count),
+            output: count(self.candidates_token_count),
+            thinking: count(self.thoughts_token_count),
+            total: count(self.total_token_count),
+        }
+    }
+}
+
+/// A number of tokens: a number, or (as proto3 JSON writes 64-bit integers) a text.
+struct Count(u64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Count, D::Error> {
+        deserializer.deserialize_any(CountVisitor)
+    }
+}
+
+struct CountVisitor;
+
+impl Visitor<'_> for CountVisitor {
+    type Value = Count;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of tokens")
+    }
+
+    fn visit_u64<E: de::Error>(self, tokens: u64) -> Result<Count, E> {
+        Ok(Count(tokens))
+    }
+
+    fn visit_i64<E: de::Error>(self, tokens: i64) -> Result<Count, E> {
+        let wrong = || E::invalid_value(Unexpected::Signed(tokens), &self);
+        u64::try_from(tokens).map(Count).map_err(|_| wrong())
+    }
+
+    fn visit_f64<E: de::Error>(self, tokens: f64) -> Result<Count, E> {
+        // Gateways written in languages with one number type send 12.0.
+        if tokens >= 0.0 && tokens.fract() == 0.0 && tokens < u64::MAX as f64 {
+            return Ok(Count(tokens as u64));
+        }
+        Err(E::invalid_value(Unexpected::Float(tokens), &self))
+    }
+
+    fn visit_str<E: de::Error>(self, tokens: &str) -> Result<Count, E> {
+        let wrong = || E::invalid_value(Unexpected::Str("another text"), &self);
+        tokens.parse().map(Count).map_err(|_| wrong())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn answer(body: &Value) -> Answer {
+        decode(body.to_string().as_bytes()).unwrap()
+    }
+
+    fn refused(body: &str) -> (String, Retry) {
+        let error = decode(body.as_bytes()).unwrap_err();
+        (error.failure().code, error.retry())
+    }
+
+    #[test]
+    fn text_is_joined_without_thoughts_and_calls_are_kept() {
+        let answer = answer(&json!({
+            "candidates": [
+                {"index": 0, "finishReason": "STOP", "content": {"role": "model", "parts": [
+                    {"text": "hm", "thought": true},
+                    {"text": "a ", "thoughtSignature": "AA=="},
+                    {"thoughtSignature": "AA=="},
+                    {"functionCall": {"name": "f", "args": {"b": 1, "a": [2.0]}, "id": "1"}},
+                    {"functionCall": {"name": "g"}},
+                    {"text": "b", "thought": false, "somethingNew": {}},
+                    {"executableCode": {"language": "PYTHON", "code": "1"}},
+                ]}},
+                {"content": {"parts": [{"text": "second"}]}, "finishReason": "MAX_TOKENS"},
+            ],
+            "usageMetadata": {"promptTokenCount": 10, "toolUsePromptTokenCount": "900", "cachedContentTokenCount": 4.0,
+                "candidatesTokenCount": 5, "thoughtsTokenCount": 3, "totalTokenCount": "918", "serviceTier": "standard"},
+            "modelVersion": "gemini-3.8-flash-001",
+            "newThing": [],
+        }));
+        assert_eq!(answer.text, "a b");
+        assert_eq!(answer.finish_reason.as_deref(), Some("STOP"));
+        assert_eq!(answer.model_version.as_deref(), Some("gemini-3.8-flash-001"));
+        let calls: Vec<String> = answer
+            .tool_calls
+            .iter()
+            .map(|call| format!("{} {}", call.name, Value::Object(call.args.clone())))
+            .collect();
+        assert_eq!(calls, [r#"f {"b":1,"a":[2.0]}"#, "g {}"]);
+        let usage = Usage {
+            prompt: 910,
+            cached: 4,
+            output: 5,
+            thinking: 3,
+            total: 918,
+        };
+        assert_eq!(answer.usage, usage);
+    }
+
+    #[test]
+    fn a_parsed_success_is_an_answer_whatever_it_says() {
+        for body in [
+            json!({}),
+            json!({"candidates": []}),
+            json!({"candidates": null, "error": null}),
+            json!({"usageMetadata": {"totalTokenCount": 8}}),
+            json!({"candidates": [{}]}),
+            json!({"candidates": [{"content": null, "finishReason": null}]}),
+            json!({"candidates": [{"content": {"parts": [{"text": "no reason"}]}}]}),
+            json!({"candidates": [{"content": {}, "finishReason": "MALFORMED_FUNCTION_CALL"}]}),
+            json!({"candidates": [{"content": {"role": "model"}, "finishReason": "MAX_TOKENS"}]}),
+            json!({"candidates": [{"content": {"parts": []}, "finishReason": "STOP"}]}),
+            json!({"candidates": [{"finishReason": "A_REASON_FROM_THE_FUTURE"}]}),
+            json!({"promptFeedback": {"blockReason": "SAFETY"}}),
+        ] {
+            assert!(answer(&body).unusable().is_some(), "{body} can't be a good answer");
+        }
+        let blocked = answer(&json!({"promptFeedback": {"blockReason": "SAFETY"}}));
+        assert_eq!(
+            (blocked.block_reason.as_deref(), blocked.finish_reason),
+            (Some("SAFETY"), None)
+        );
+    }
+
+    #[test]
+    fn what_is_no_answer_is_asked_again() {
+        let again = ("bad_body".to_owned(), Retry::Backoff);
+        for body in [
+            "",
+            "null",
+            "[]",
+            r#""text""#,
+            "<html>proxy</html>",
+            r#"{"candidates":[{"content":{"parts":[{"te"#,
+            r#"{"candidates":{}}"#,
+            r#"{"candidates":[{"content":{"parts":[{"text":5}]}}]}"#,
+            r#"{"usageMetadata":{"totalTokenCount":-1}}"#,
+            r#"{"usageMetadata":{"totalTokenCount":"many"}}"#,
+            r#"{"usageMetadata":{"totalTokenCount":1.5}}"#,
+            "{} trailing",
+        ] {
+            assert_eq!(refused(body), again, "{body}");
+        }
+        let invalid_utf8 = decode(b"{\"modelVersion\":\"\xff\"}").unwrap_err();
+        assert_eq!(invalid_utf8.failure().code, "bad_body");
+    }
+
+    #[test]
+    fn an_error_in_a_success_is_an_error() {
+        let error = r#"{"error":{"code":503,"message":"overloaded","status":"UNAVAILABLE"}}"#;
+        assert_eq!(refused(error), ("http_503".to_owned(), Retry::Backoff));
+        assert_eq!(refused(&format!("[{error}]")), ("http_503".to_owned(), Retry::Backoff));
+        assert_eq!(refused(r#"{"error":true}"#), ("http_500".to_owned(), Retry::Backoff));
+    }
+}

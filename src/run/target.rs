@@ -1,0 +1,107 @@
+//! What answers: the trait, its error, and the targets there are.
+
+use super::gemini::Gemini;
+use super::recorded::Recorded;
+use crate::model::{Answer, Failure, FailureKind, Job, Source};
+use std::future::Future;
+use std::time::Duration;
+
+/// Answers one job, once. Neither retries nor waits nor limits its own time: the loop owns all three.
+pub trait Target: Send + Sync + 'static {
+    /// Gets the answer. Dropping the future abandons the request.
+    ///
+    /// # Errors
+    /// Why there is none, and whether asking again can help. The text holds neither key nor URL.
+    fn answer(&self, job: &Job) -> impl Future<Output = Result<Answer, TargetError>> + Send;
+
+    /// Where the answers come from. Only [`Source::Live`] ones are requests: paced, counted, priced and budgeted.
+    fn source(&self) -> Source;
+}
+
+/// What asking again can do about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Nothing: the same request would fail the same way.
+    Never,
+    /// It may work after a pause of our own choice.
+    Backoff,
+    /// It may work after this long, says the service.
+    After(Duration),
+    /// Nothing, for hours, and for all further requests too.
+    QuotaSpent,
+    /// Nothing, and for all further requests too: key, account or place are refused.
+    KeyRefused,
+}
+
+/// Why one attempt got no answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetError {
+    failure: Failure,
+    retry: Retry,
+}
+
+impl TargetError {
+    /// A failure and what asking again can do about it.
+    pub fn new(kind: FailureKind, code: impl Into<String>, message: impl Into<String>, retry: Retry) -> TargetError {
+        TargetError {
+            failure: Failure {
+                kind,
+                code: code.into(),
+                message: message.into(),
+            },
+            retry,
+        }
+    }
+
+    /// The attempt took longer than it may.
+    pub(super) fn timeout(limit: Duration) -> TargetError {
+        let message = format!("no complete answer within {} s", limit.as_secs_f64());
+        TargetError::new(FailureKind::Transport, "timeout", message, Retry::Backoff)
+    }
+
+    /// What asking again can do.
+    pub fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    /// What happened.
+    pub fn failure(&self) -> Failure {
+        self.failure.clone()
+    }
+
+    /// Rewrites the message.
+    pub(super) fn map_message(mut self, rewrite: impl FnOnce(String) -> String) -> TargetError {
+        self.failure.message = rewrite(self.failure.message);
+        self
+    }
+
+    /// The failure itself.
+    pub(super) fn into_failure(self) -> Failure {
+        self.failure
+    }
+}
+
+/// The targets there are. A new one is one folder and one arm here.
+#[derive(Debug)]
+pub enum AnyTarget {
+    /// The Gemini API; also the simulator, which speaks the same protocol under a base URL of its own.
+    Gemini(Gemini),
+    /// Answers from files.
+    Recorded(Recorded),
+}
+
+impl Target for AnyTarget {
+    async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
+        match self {
+            AnyTarget::Gemini(target) => target.answer(job).await,
+            AnyTarget::Recorded(target) => target.answer(job).await,
+        }
+    }
+
+    fn source(&self) -> Source {
+        match self {
+            AnyTarget::Gemini(target) => target.source(),
+            AnyTarget::Recorded(target) => target.source(),
+        }
+    }
+}

@@ -1,0 +1,649 @@
+//! The loop against a scripted target, in virtual time: delays are asserted to the millisecond and nothing sleeps.
+
+use super::*;
+use crate::model::{Answer, Arm, Arrival, CaseId, Event, FailureKind, Request, Source};
+use serde_json::Map;
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
+
+/// What one attempt does.
+#[derive(Clone)]
+enum Step {
+    /// Answers after so many milliseconds.
+    Answer(u64),
+    Fail(Retry),
+    /// Fails after so many milliseconds.
+    FailLate(u64, Retry),
+    /// Fails as transport does; for the outage breaker.
+    Down,
+    Panic,
+}
+
+/// Answers attempt `n` of a case with step `n` of its script; the last step repeats.
+struct Scripted {
+    scripts: HashMap<String, Vec<Step>>,
+    otherwise: Vec<Step>,
+    start: Instant,
+    asked: Mutex<Vec<(String, u128)>>,
+    in_flight: AtomicUsize,
+    most_in_flight: AtomicUsize,
+    source: Source,
+}
+
+impl Scripted {
+    fn new<const N: usize>(otherwise: Vec<Step>, scripts: [(&str, Vec<Step>); N]) -> Scripted {
+        Scripted {
+            scripts: scripts.map(|(case, script)| (case.to_owned(), script)).into(),
+            otherwise,
+            start: Instant::now(),
+            asked: Mutex::default(),
+            in_flight: AtomicUsize::new(0),
+            most_in_flight: AtomicUsize::new(0),
+            source: Source::Live,
+        }
+    }
+
+    fn asked(&self) -> Vec<(String, u128)> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+impl Target for Scripted {
+    async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
+        let case = job.case.to_string();
+        let step = {
+            let mut asked = self.asked.lock().unwrap();
+            let attempt = asked.iter().filter(|(asked, _)| *asked == case).count();
+            asked.push((case.clone(), self.start.elapsed().as_millis()));
+            let script = self.scripts.get(&case).unwrap_or(&self.otherwise);
+            script[attempt.min(script.len() - 1)].clone()
+        };
+        let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_in_flight.fetch_max(now, Ordering::SeqCst);
+        let failed = |kind, retry| Err(TargetError::new(kind, "scripted", "as scripted", retry));
+        let result = match step {
+            Step::Answer(millis) => {
+                sleep(Duration::from_millis(millis)).await;
+                Ok(Answer {
+                    text: case,
+                    ..Answer::default()
+                })
+            }
+            Step::Fail(retry) => failed(FailureKind::Request, retry),
+            Step::FailLate(millis, retry) => {
+                sleep(Duration::from_millis(millis)).await;
+                failed(FailureKind::Request, retry)
+            }
+            Step::Down => failed(FailureKind::Transport, Retry::Backoff),
+            Step::Panic => panic!("a bug in the target"),
+        };
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        result
+    }
+
+    fn source(&self) -> Source {
+        self.source
+    }
+}
+
+/// Keeps arrivals in memory; can be slow, or fail from the n-th on.
+#[derive(Default)]
+struct Memory {
+    arrivals: Mutex<Vec<Arrival>>,
+    slow: Option<Duration>,
+    full_at: Option<usize>,
+    first: Notify,
+}
+
+impl Keep for Memory {
+    async fn keep(&self, arrival: Arrival) -> Result<(), String> {
+        if let Some(slow) = self.slow {
+            sleep(slow).await;
+        }
+        let mut arrivals = self.arrivals.lock().unwrap();
+        if self.full_at.is_some_and(|full| arrivals.len() >= full) {
+            return Err("the disk is full".to_owned());
+        }
+        arrivals.push(arrival);
+        self.first.notify_one();
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Events(Mutex<Vec<Event>>);
+
+impl Progress for Events {
+    fn on(&self, event: &Event) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}
+
+/// A run, its parts, and how it ended.
+struct Ran {
+    end: RunEnd,
+    target: Arc<Scripted>,
+    keep: Arc<Memory>,
+    events: Arc<Events>,
+    millis: u128,
+}
+
+impl Ran {
+    /// (case, ok, attempts) in the order of cases.
+    fn arrivals(&self) -> Vec<(String, bool, u32)> {
+        let arrivals = self.keep.arrivals.lock().unwrap();
+        let mut seen: Vec<_> = arrivals
+            .iter()
+            .map(|arrival| (arrival.job.case.to_string(), arrival.result.is_ok(), arrival.attempts))
+            .collect();
+        seen.sort();
+        seen
+    }
+
+    fn failure(&self, case: &str) -> Failure {
+        let arrivals = self.keep.arrivals.lock().unwrap();
+        let of_case = arrivals
+            .iter()
+            .find(|arrival| arrival.job.case.as_str() == case)
+            .unwrap();
+        of_case.result.clone().unwrap_err()
+    }
+
+    /// The waits that were announced, in milliseconds.
+    fn waits(&self) -> Vec<u128> {
+        let events = self.events.0.lock().unwrap();
+        let wait = |event: &Event| match event {
+            Event::Retrying { wait, .. } => Some(wait.as_millis()),
+            Event::Planned { .. }
+            | Event::Reused
+            | Event::Answered { .. }
+            | Event::Failed { .. }
+            | Event::Stopping { .. }
+            | Event::Done => None,
+        };
+        events.iter().filter_map(wait).collect()
+    }
+}
+
+fn job(seq: u64) -> Job {
+    let request = Request {
+        model: "m".to_owned(),
+        system: Vec::new(),
+        contents: Vec::new(),
+        config: Map::new(),
+        json_output: false,
+        output_schema: None,
+        tools: Vec::new(),
+    };
+    Job {
+        seq,
+        case: CaseId::new(format!("c{seq}")),
+        arm: Arm::Candidate,
+        repeat: 1,
+        request: Arc::new(request),
+        body: Arc::from(&b"{}"[..]),
+        key: [seq as u8; 32],
+    }
+}
+
+/// Feeds `n` jobs, and stops feeding when nobody listens any more.
+fn jobs(n: u64) -> mpsc::Receiver<Job> {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        for seq in 0..n {
+            if sender.send(job(seq)).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn one_at_a_time() -> Limits {
+    Limits {
+        concurrency: 1,
+        ..Limits::default()
+    }
+}
+
+async fn ran(n: u64, target: Scripted, limits: Limits) -> Ran {
+    ran_with(n, target, limits, Memory::default(), CancellationToken::new()).await
+}
+
+async fn ran_with(n: u64, target: Scripted, limits: Limits, keep: Memory, cancel: CancellationToken) -> Ran {
+    let start = Instant::now();
+    let (target, keep, events) = (Arc::new(target), Arc::new(keep), Arc::new(Events::default()));
+    let price: Arc<Price<'static>> = Arc::new(|model: &str, _: &Usage| (model == "m").then_some(0.25));
+    let end = run(
+        jobs(n),
+        Arc::clone(&target),
+        limits,
+        price,
+        Arc::clone(&keep),
+        Arc::clone(&events) as Arc<dyn Progress>,
+        cancel,
+    );
+    Ran {
+        end: end.await,
+        target,
+        keep,
+        events,
+        millis: start.elapsed().as_millis(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_job_arrives_once_and_no_more_than_the_permits_are_in_flight() {
+    let limits = Limits {
+        concurrency: 4,
+        ..Limits::default()
+    };
+    let ran = ran(10, Scripted::new(vec![Step::Answer(100)], []), limits).await;
+    assert_eq!(ran.end.ended, Ended::Complete);
+    assert_eq!(
+        (ran.end.requests, ran.end.retries, ran.end.cost_usd),
+        (10, 0, Some(2.5))
+    );
+    assert_eq!(ran.arrivals().len(), 10);
+    assert!(ran.arrivals().iter().all(|(_, ok, attempts)| *ok && *attempts == 1));
+    assert_eq!(ran.target.most_in_flight.load(Ordering::SeqCst), 4);
+    assert_eq!(ran.millis, 300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_jobs_and_no_concurrency_still_end() {
+    let limits = Limits {
+        concurrency: 0,
+        ..Limits::default()
+    };
+    let ran = ran(0, Scripted::new(vec![Step::Answer(0)], []), limits).await;
+    assert_eq!((ran.end.ended, ran.end.cost_usd), (Ended::Complete, Some(0.0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_permit_is_free_only_when_the_answer_is_kept() {
+    let keep = Memory {
+        slow: Some(Duration::from_secs(1)),
+        ..Memory::default()
+    };
+    let target = Scripted::new(vec![Step::Answer(0)], []);
+    let ran = ran_with(3, target, one_at_a_time(), keep, CancellationToken::new()).await;
+    let asked: Vec<u128> = ran.target.asked().into_iter().map(|(_, at)| at).collect();
+    assert_eq!(asked, [0, 1000, 2000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_wait_as_the_policy_says() {
+    let target = Scripted::new(
+        vec![Step::Fail(Retry::Backoff), Step::Fail(Retry::Backoff), Step::Answer(0)],
+        [],
+    );
+    let ran = ran(1, target, one_at_a_time()).await;
+    let policy = RetryPolicy::default();
+    let waits = [policy.delay(&[0; 32], 1, None), policy.delay(&[0; 32], 2, None)];
+    assert_eq!(ran.waits(), waits.map(|wait| wait.as_millis()));
+    assert_eq!(ran.arrivals(), [("c0".to_owned(), true, 3)]);
+    assert_eq!((ran.end.requests, ran.end.retries), (3, 2));
+    // Timers have a resolution of a millisecond and never fire early.
+    let total = (waits[0] + waits[1]).as_millis();
+    assert!(
+        (total..=total + 2).contains(&ran.millis),
+        "{} after {total}",
+        ran.millis
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_told_delay_holds_everyone_and_a_success_does_not_erase_it() {
+    let limits = Limits {
+        concurrency: 2,
+        retry: RetryPolicy {
+            base: Duration::ZERO,
+            ..RetryPolicy::default()
+        },
+        ..Limits::default()
+    };
+    let slow_down = Step::FailLate(5, Retry::After(Duration::from_secs(44)));
+    // c1 is in flight when c0 is told to wait, and succeeds; c2 and c3 must wait nevertheless.
+    let target = Scripted::new(vec![Step::Answer(10)], [("c0", vec![slow_down, Step::Answer(10)])]);
+    let ran = ran(4, target, limits).await;
+    let mut asked = ran.target.asked();
+    asked.sort();
+    let at: Vec<u128> = asked.iter().map(|(_, at)| *at).collect();
+    assert_eq!(at, [0, 44_005, 0, 44_005, 44_015], "{asked:?}");
+    assert_eq!(ran.waits(), [44_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_spaces_attempts_of_all_workers() {
+    let limits = Limits {
+        concurrency: 8,
+        rpm: Some(60),
+        ..Limits::default()
+    };
+    let ran = ran(5, Scripted::new(vec![Step::Answer(5)], []), limits).await;
+    let at: Vec<u128> = ran.target.asked().into_iter().map(|(_, at)| at).collect();
+    assert_eq!(at, [0, 1000, 2000, 3000, 4000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_end_at_retries_plus_one() {
+    let limits = Limits {
+        retries: 2,
+        ..one_at_a_time()
+    };
+    let ran = ran(1, Scripted::new(vec![Step::Fail(Retry::Backoff)], []), limits).await;
+    assert_eq!(ran.arrivals(), [("c0".to_owned(), false, 3)]);
+    assert_eq!(ran.failure("c0").message, "as scripted (gave up after 3 attempts)");
+    assert_eq!(ran.end.ended, Ended::Complete);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_ends_at_its_total() {
+    let target = Scripted::new(vec![Step::Fail(Retry::After(Duration::from_secs(250)))], []);
+    let ran = ran(1, target, one_at_a_time()).await;
+    // Two waits of 250 s and a bit fit into 600 s, a third does not.
+    assert_eq!(ran.arrivals(), [("c0".to_owned(), false, 3)]);
+    assert!((500_000..504_000).contains(&ran.millis), "{}", ran.millis);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_target_times_out_each_attempt() {
+    let limits = Limits {
+        retries: 1,
+        timeout: Duration::from_millis(500),
+        ..one_at_a_time()
+    };
+    let ran = ran(1, Scripted::new(vec![Step::Answer(u64::MAX)], []), limits).await;
+    let failure = ran.failure("c0");
+    assert_eq!(
+        (failure.kind, failure.code.as_str()),
+        (FailureKind::Transport, "timeout")
+    );
+    assert_eq!(
+        failure.message,
+        "no complete answer within 0.5 s (gave up after 2 attempts)"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_help_is_not_repeated_and_does_not_stop_the_others() {
+    let target = Scripted::new(vec![Step::Answer(0)], [("c1", vec![Step::Fail(Retry::Never)])]);
+    let ran = ran(3, target, one_at_a_time()).await;
+    assert_eq!(ran.end.ended, Ended::Complete);
+    let seen: Vec<bool> = ran.arrivals().into_iter().map(|(_, ok, _)| ok).collect();
+    assert_eq!(seen, [true, false, true]);
+    assert_eq!(ran.end.requests, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_key_and_a_spent_quota_stop_the_run() {
+    for retry in [Retry::KeyRefused, Retry::QuotaSpent] {
+        let limits = Limits {
+            concurrency: 2,
+            ..Limits::default()
+        };
+        // c0 is in flight when c1 is refused: it finishes.
+        let target = Scripted::new(vec![Step::Fail(retry)], [("c0", vec![Step::Answer(1000)])]);
+        let ran = ran(100, target, limits).await;
+        assert!(
+            matches!(&ran.end.ended, Ended::Stopped(failure) if failure.code == "scripted"),
+            "{:?}",
+            ran.end
+        );
+        assert_eq!(
+            ran.arrivals(),
+            [("c0".to_owned(), true, 1), ("c1".to_owned(), false, 1)]
+        );
+        assert_eq!(ran.end.requests, 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_those_who_wait_with_what_they_know() {
+    let limits = Limits {
+        concurrency: 2,
+        ..Limits::default()
+    };
+    let wait = vec![Step::Fail(Retry::After(Duration::from_secs(200)))];
+    let target = Scripted::new(
+        vec![Step::Fail(Retry::KeyRefused)],
+        [("c0", wait), ("c1", vec![Step::Answer(50)])],
+    );
+    let ran = ran(9, target, limits).await;
+    // c2 waits for the limiter, so the refusal comes after 200 s; c0 was due then too, plus its jitter.
+    assert!((200_000..202_000).contains(&ran.millis), "{}", ran.millis);
+    assert!(matches!(ran.end.ended, Ended::Stopped(_)));
+    assert!(
+        ran.arrivals().contains(&("c0".to_owned(), false, 1)),
+        "{:?}",
+        ran.arrivals()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_budget_of_requests_counts_retries_and_is_never_exceeded() {
+    let limits = Limits {
+        concurrency: 3,
+        max_requests: Some(5),
+        ..Limits::default()
+    };
+    let ran = ran(
+        10,
+        Scripted::new(vec![Step::Fail(Retry::Backoff), Step::Answer(0)], []),
+        limits,
+    )
+    .await;
+    assert_eq!(
+        ran.end.ended,
+        Ended::Budget("the limit of 5 requests is reached".to_owned())
+    );
+    assert_eq!((ran.end.requests, ran.target.asked().len()), (5, 5));
+    // Whoever was asked and could not be asked again has failed; nobody else has an arrival.
+    let attempts: u32 = ran.arrivals().iter().map(|(_, _, attempts)| attempts).sum();
+    assert_eq!(attempts, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_that_is_just_enough_is_no_stop() {
+    let limits = Limits {
+        max_requests: Some(3),
+        max_cost_usd: Some(0.75),
+        ..one_at_a_time()
+    };
+    let ran = ran(3, Scripted::new(vec![Step::Answer(0)], []), limits).await;
+    assert_eq!((ran.end.ended, ran.end.cost_usd), (Ended::Complete, Some(0.75)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_budget_of_dollars_stops_before_the_next_request() {
+    let limits = Limits {
+        max_cost_usd: Some(0.6),
+        ..one_at_a_time()
+    };
+    let ran = ran(9, Scripted::new(vec![Step::Answer(0)], []), limits).await;
+    assert_eq!(
+        ran.end.ended,
+        Ended::Budget("$0.7500 of at most $0.6 are spent".to_owned())
+    );
+    assert_eq!(ran.arrivals().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_price_can_not_keep_a_budget() {
+    for (max_cost_usd, arrived) in [(None, 2), (Some(100.0), 1)] {
+        let limits = Limits {
+            max_cost_usd,
+            ..one_at_a_time()
+        };
+        let (keep, events) = (Arc::new(Memory::default()), Arc::new(Events::default()));
+        let target = Arc::new(Scripted::new(vec![Step::Answer(0)], []));
+        let price: Arc<Price<'static>> = Arc::new(|_: &str, _: &Usage| None);
+        let end = run(
+            jobs(2),
+            target,
+            limits,
+            price,
+            Arc::clone(&keep),
+            events,
+            CancellationToken::new(),
+        )
+        .await;
+        assert_eq!(end.cost_usd, None);
+        assert_eq!(keep.arrivals.lock().unwrap().len(), arrived);
+        assert_eq!(
+            matches!(end.ended, Ended::Budget(reason) if reason.contains("`m`")),
+            arrived == 1
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_run_ends_at_once_and_keeps_what_it_has() {
+    let cancel = CancellationToken::new();
+    let target = Scripted::new(vec![Step::Answer(3_600_000)], [("c0", vec![Step::Answer(10)])]);
+    let keep = Arc::new(Memory::default());
+    let limits = Limits {
+        concurrency: 3,
+        timeout: Duration::from_secs(7200),
+        ..Limits::default()
+    };
+    let start = Instant::now();
+    tokio::spawn({
+        let (keep, cancel) = (Arc::clone(&keep), cancel.clone());
+        async move {
+            keep.first.notified().await;
+            cancel.cancel();
+        }
+    });
+    let price: Arc<Price<'static>> = Arc::new(|_: &str, _: &Usage| Some(0.0));
+    let events = Arc::new(Events::default());
+    let end = run(
+        jobs(50),
+        Arc::new(target),
+        limits,
+        price,
+        Arc::clone(&keep),
+        events,
+        cancel,
+    )
+    .await;
+    assert_eq!(end.ended, Ended::Interrupted);
+    assert_eq!(keep.arrivals.lock().unwrap().len(), 1);
+    assert_eq!(start.elapsed().as_millis(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelling_ends_every_kind_of_wait() {
+    let hours = Duration::from_secs(300);
+    for (script, rpm) in [
+        (vec![Step::Fail(Retry::After(hours))], None),
+        (vec![Step::Fail(Retry::Backoff)], None),
+        (vec![Step::Answer(0)], Some(1)),
+    ] {
+        let cancel = CancellationToken::new();
+        tokio::spawn({
+            let cancel = cancel.clone();
+            async move {
+                sleep(Duration::from_millis(5)).await;
+                cancel.cancel();
+            }
+        });
+        let limits = Limits {
+            concurrency: 2,
+            rpm,
+            ..Limits::default()
+        };
+        let ran = ran_with(9, Scripted::new(script, []), limits, Memory::default(), cancel).await;
+        assert_eq!((ran.end.ended, ran.millis), (Ended::Interrupted, 5));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_ends_the_run() {
+    let keep = Memory {
+        full_at: Some(2),
+        ..Memory::default()
+    };
+    let limits = Limits {
+        concurrency: 2,
+        ..Limits::default()
+    };
+    let target = Scripted::new(vec![Step::Answer(10)], [("c1", vec![Step::Answer(3_600_000)])]);
+    let ran = ran_with(50, target, limits, keep, CancellationToken::new()).await;
+    assert_eq!(ran.end.ended, Ended::StoreFailed("the disk is full".to_owned()));
+    assert_eq!(ran.arrivals().len(), 2);
+    assert_eq!(ran.millis, 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_down_ends_the_run() {
+    let limits = Limits {
+        retries: 1,
+        give_up_after: Some(5),
+        ..one_at_a_time()
+    };
+    // An answer in between begins the count anew.
+    let target = Scripted::new(vec![Step::Down], [("c3", vec![Step::Answer(0)])]);
+    let ran = ran(1000, target, limits).await;
+    let Ended::Stopped(failure) = &ran.end.ended else {
+        panic!("{:?}", ran.end);
+    };
+    assert!(
+        failure
+            .message
+            .starts_with("5 requests in a row got no answer; the last: as scripted")
+    );
+    assert_eq!(ran.arrivals().len(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn recorded_answers_are_neither_paced_nor_counted() {
+    let mut target = Scripted::new(vec![Step::Answer(0)], [("c1", vec![Step::Fail(Retry::Never)])]);
+    target.source = Source::Recorded;
+    let limits = Limits {
+        rpm: Some(1),
+        max_requests: Some(0),
+        max_cost_usd: Some(0.0),
+        ..one_at_a_time()
+    };
+    let ran = ran(3, target, limits).await;
+    assert_eq!(ran.end.ended, Ended::Complete);
+    assert_eq!((ran.end.requests, ran.end.cost_usd, ran.millis), (0, Some(0.0), 0));
+    assert_eq!(ran.arrivals()[1], ("c1".to_owned(), false, 0));
+    assert!(
+        ran.keep
+            .arrivals
+            .lock()
+            .unwrap()
+            .iter()
+            .all(|arrival| arrival.source == Source::Recorded)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_tell_the_story_in_order() {
+    let target = Scripted::new(
+        vec![Step::Answer(0)],
+        [
+            ("c0", vec![Step::Fail(Retry::Backoff), Step::Answer(0)]),
+            ("c1", vec![Step::Fail(Retry::KeyRefused)]),
+        ],
+    );
+    let ran = ran(3, target, one_at_a_time()).await;
+    let events = ran.events.0.lock().unwrap();
+    assert!(matches!(&events[0], Event::Retrying { code, .. } if code == "scripted"));
+    assert_eq!(events[1], Event::Answered { cost_usd: Some(0.25) });
+    assert!(matches!(&events[2], Event::Stopping { reason } if reason == "as scripted"));
+    assert!(matches!(&events[3], Event::Failed { code, .. } if code == "scripted"));
+    assert_eq!(events.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "a bug in the target")]
+async fn a_panic_is_passed_on() {
+    ran(3, Scripted::new(vec![Step::Panic], []), one_at_a_time()).await;
+}

@@ -1,0 +1,328 @@
+//! The bounded loop: what each worker does, and what the workers share.
+
+use super::budget::Budget;
+use super::limit::{Limiter, Limiters};
+use super::target::{Retry, Target, TargetError};
+use super::{Ended, Limits, Price, RunEnd};
+use crate::model::{Answer, Arrival, Event, Failure, FailureKind, Job, Keep, Progress, Source};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// What the workers of one run share.
+pub(super) struct Shared<T, K> {
+    jobs: Mutex<mpsc::Receiver<Job>>,
+    target: Arc<T>,
+    source: Source,
+    limits: Limits,
+    limiters: Limiters,
+    budget: Budget,
+    price: Arc<Price<'static>>,
+    keep: Arc<K>,
+    progress: Arc<dyn Progress>,
+    /// Fired from outside: the whole run ends at once.
+    cancel: CancellationToken,
+    /// Fires with `cancel`, or when answers can't be kept: what is in flight is abandoned.
+    abort: CancellationToken,
+    /// Nothing more is sent; what is in flight finishes.
+    stop: CancellationToken,
+    /// Why `stop` fired.
+    ended: SyncMutex<Option<Ended>>,
+    /// A job was left without an arrival because of `cancel`.
+    interrupted: AtomicBool,
+    failures_in_a_row: AtomicU32,
+}
+
+/// The end of one job.
+enum Asked {
+    /// An answer, or the failure to get one.
+    Arrived(Result<Answer, Failure>),
+    /// It was not asked, or given up halfway; it has no arrival.
+    LeftOut,
+}
+
+/// What a wait ended with.
+enum Waited {
+    /// It is over.
+    Enough,
+    /// Nothing more is sent.
+    Stopped,
+    /// Everything is abandoned.
+    Aborted,
+}
+
+impl<T: Target, K: Keep> Shared<T, K> {
+    pub(super) fn new(
+        jobs: mpsc::Receiver<Job>,
+        target: Arc<T>,
+        limits: Limits,
+        price: Arc<Price<'static>>,
+        keep: Arc<K>,
+        progress: Arc<dyn Progress>,
+        cancel: CancellationToken,
+    ) -> Shared<T, K> {
+        Shared {
+            jobs: Mutex::new(jobs),
+            source: target.source(),
+            target,
+            limiters: Limiters::new(limits.rpm),
+            budget: Budget::new(&limits),
+            limits,
+            price,
+            keep,
+            progress,
+            abort: cancel.child_token(),
+            cancel,
+            stop: CancellationToken::new(),
+            ended: SyncMutex::new(None),
+            interrupted: AtomicBool::new(false),
+            failures_in_a_row: AtomicU32::new(0),
+        }
+    }
+
+    /// Takes job after job, each to its end: the next one is taken only when this one's arrival is safe.
+    pub(super) async fn work(&self) {
+        while let Some(job) = self.next().await {
+            let mut attempts = 0;
+            match self.ask(&job, &mut attempts).await {
+                Asked::Arrived(result) => self.settle(job, result, attempts).await,
+                Asked::LeftOut => return,
+            }
+        }
+    }
+
+    /// How the run ended; call it when all workers are done.
+    pub(super) fn end(&self) -> RunEnd {
+        let reason = self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let spent = self.budget.so_far();
+        RunEnd {
+            ended: if self.interrupted.load(Ordering::Relaxed) {
+                Ended::Interrupted
+            } else {
+                reason.unwrap_or(Ended::Complete)
+            },
+            requests: spent.requests,
+            retries: spent.retries,
+            cost_usd: spent.cost_usd(),
+        }
+    }
+
+    async fn next(&self) -> Option<Job> {
+        tokio::select! {
+            biased;
+            () = self.abort.cancelled() => {
+                self.leave_out();
+                None
+            }
+            () = self.stop.cancelled() => None,
+            job = async { self.jobs.lock().await.recv().await } => job,
+        }
+    }
+
+    /// Asks until there is an answer, or no reason to ask again.
+    async fn ask(&self, job: &Job, attempts: &mut u32) -> Asked {
+        if self.source != Source::Live {
+            return self.look_up(job).await;
+        }
+        let limiter = self.limiters.of(&job.request.model);
+        let mut waited = Duration::ZERO;
+        let mut failed: Option<Failure> = None;
+        loop {
+            match self.wait(limiter.pass()).await {
+                Waited::Enough => {}
+                Waited::Stopped => return given_up(failed),
+                Waited::Aborted => return self.leave_out(),
+            }
+            if let Err(reason) = self.budget.take(*attempts + 1) {
+                self.stop_with(Ended::Budget(reason));
+                return given_up(failed);
+            }
+            *attempts += 1;
+            let error = match self.attempt(job).await {
+                Some(Ok(answer)) => return Asked::Arrived(Ok(answer)),
+                Some(Err(error)) => error,
+                None => return self.leave_out(),
+            };
+            let Some(told) = self.may_repeat(&error, &limiter) else {
+                return Asked::Arrived(Err(error.into_failure()));
+            };
+            let delay = self.limits.retry.delay(&job.key, *attempts, told);
+            waited = waited.saturating_add(delay);
+            if *attempts > self.limits.retries || waited > self.limits.retry.max_total {
+                return Asked::Arrived(Err(exhausted(error, *attempts)));
+            }
+            let failure = error.into_failure();
+            self.progress.on(&Event::Retrying {
+                code: failure.code.clone(),
+                wait: delay,
+            });
+            failed = Some(failure);
+            match self.wait(sleep(delay)).await {
+                Waited::Enough => {}
+                Waited::Stopped => return given_up(failed),
+                Waited::Aborted => return self.leave_out(),
+            }
+        }
+    }
+
+    /// One attempt, in its time; `None` when it was abandoned.
+    async fn attempt(&self, job: &Job) -> Option<Result<Answer, TargetError>> {
+        tokio::select! {
+            // First the answer: one that has arrived is kept, also when the run is cancelled in the same moment.
+            biased;
+            answer = timeout(self.limits.timeout, self.target.answer(job)) => {
+                Some(answer.unwrap_or_else(|_| Err(TargetError::timeout(self.limits.timeout))))
+            }
+            () = self.abort.cancelled() => None,
+        }
+    }
+
+    /// An answer that is there or not: nothing is sent, so nothing is paced, counted or repeated.
+    async fn look_up(&self, job: &Job) -> Asked {
+        match self.attempt(job).await {
+            Some(result) => Asked::Arrived(result.map_err(TargetError::into_failure)),
+            None => self.leave_out(),
+        }
+    }
+
+    /// `Some` when another attempt can help, with the delay the service told; stops the run when nothing can.
+    fn may_repeat(&self, error: &TargetError, limiter: &Limiter) -> Option<Option<Duration>> {
+        match error.retry() {
+            Retry::Backoff => Some(None),
+            Retry::After(delay) => {
+                limiter.hold(delay);
+                Some(Some(delay))
+            }
+            Retry::Never => None,
+            Retry::QuotaSpent | Retry::KeyRefused => {
+                self.stop_with(Ended::Stopped(error.failure()));
+                None
+            }
+        }
+    }
+
+    /// Prices an arrival, keeps it, and tells of it.
+    async fn settle(&self, job: Job, result: Result<Answer, Failure>, attempts: u32) {
+        let event = match &result {
+            Ok(answer) => Event::Answered {
+                cost_usd: self.cost(&job, answer),
+            },
+            Err(failure) => Event::Failed {
+                code: failure.code.clone(),
+                message: failure.message.clone(),
+            },
+        };
+        self.watch_for_outage(result.as_ref().err());
+        let kept = self.keep.keep(Arrival {
+            job,
+            result,
+            attempts,
+            source: self.source,
+        });
+        match kept.await {
+            Ok(()) => self.progress.on(&event),
+            Err(reason) => {
+                self.stop_with(Ended::StoreFailed(reason));
+                self.abort.cancel();
+            }
+        }
+    }
+
+    /// What a live answer cost. The model that served it counts, since the service may route a retired one to another
+    /// at that one's price; the one asked for is the fallback for versions that the price list does not know.
+    fn cost(&self, job: &Job, answer: &Answer) -> Option<f64> {
+        if self.source != Source::Live {
+            return None;
+        }
+        let served = answer.model_version.as_deref();
+        let cost = served
+            .and_then(|model| (self.price)(model, &answer.usage))
+            .or_else(|| (self.price)(&job.request.model, &answer.usage));
+        self.budget.add(served.unwrap_or(&job.request.model), cost);
+        cost
+    }
+
+    /// Stops the run when one job after the other fails for reasons that lie with the service or the way to it.
+    fn watch_for_outage(&self, failure: Option<&Failure>) {
+        let Some(failure) = failure.filter(|failure| match failure.kind {
+            FailureKind::Transport | FailureKind::RateLimit => true,
+            FailureKind::Quota
+            | FailureKind::Auth
+            | FailureKind::Request
+            | FailureKind::Missing
+            | FailureKind::Matcher => false,
+        }) else {
+            self.failures_in_a_row.store(0, Ordering::Relaxed);
+            return;
+        };
+        let in_a_row = self.failures_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.limits.give_up_after.is_some_and(|limit| in_a_row >= limit) {
+            let message = format!(
+                "{in_a_row} requests in a row got no answer; the last: {}",
+                failure.message
+            );
+            self.stop_with(Ended::Stopped(Failure {
+                message,
+                ..failure.clone()
+            }));
+        }
+    }
+
+    /// Waits for something, or until nothing more may be sent.
+    async fn wait(&self, enough: impl Future<Output = ()>) -> Waited {
+        tokio::select! {
+            biased;
+            () = self.abort.cancelled() => Waited::Aborted,
+            () = self.stop.cancelled() => Waited::Stopped,
+            () = enough => Waited::Enough,
+        }
+    }
+
+    /// Sends nothing more. The first reason stays, but for one that says that answers were lost.
+    fn stop_with(&self, reason: Ended) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if ended.is_some() && !matches!(reason, Ended::StoreFailed(_)) {
+            return;
+        }
+        self.progress.on(&Event::Stopping {
+            reason: describe(&reason),
+        });
+        *ended = Some(reason);
+        self.stop.cancel();
+    }
+
+    /// A job ends without an arrival because everything is abandoned.
+    fn leave_out(&self) -> Asked {
+        if self.cancel.is_cancelled() {
+            self.interrupted.store(true, Ordering::Relaxed);
+        }
+        Asked::LeftOut
+    }
+}
+
+/// Nothing more is sent: a job that was asked before has failed, one that was not is left out.
+fn given_up(failed: Option<Failure>) -> Asked {
+    failed.map_or(Asked::LeftOut, |failure| Asked::Arrived(Err(failure)))
+}
+
+/// The failure of a job that was asked as often or as long as it may.
+fn exhausted(error: TargetError, attempts: u32) -> Failure {
+    let mut failure = error.into_failure();
+    if attempts > 1 {
+        failure.message = format!("{} (gave up after {attempts} attempts)", failure.message);
+    }
+    failure
+}
+
+fn describe(reason: &Ended) -> String {
+    match reason {
+        Ended::Complete => "all answers are in".to_owned(),
+        Ended::Interrupted => "interrupted".to_owned(),
+        Ended::Budget(reason) => reason.clone(),
+        Ended::Stopped(failure) => failure.message.clone(),
+        Ended::StoreFailed(reason) => format!("an answer could not be stored: {reason}"),
+    }
+}
