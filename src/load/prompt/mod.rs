@@ -1,1 +1,24 @@
 //! Prompt versions in the dotprompt format.
+
+pub mod frontmatter;
+pub mod marks;
+pub mod messages;
+pub mod picoschema;
+pub mod template;
+pub mod text;
+pub mod variables;
+
+mod bind;
+mod dialect;
+mod lint;
+mod syntax;
+mod yaml;
+
+/// Names in a row, at most twenty.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 20;
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    let more = names.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}

@@ -1,0 +1,301 @@
+//! dotprompt's dialect of Handlebars: which helpers there are, what they take, and how they render.
+//!
+//! `role`, `history`, `media` and `section` leave marks in the rendered text. A mark is fenced by a token that no value
+//! can contain, see [`super::marks`], so a value can't forge one.
+
+use super::marks;
+use handlebars::{
+    Context, Handlebars, Helper, HelperDef, HelperResult, JsonValue, Output, RenderContext, RenderError,
+    RenderErrorReason, Renderable, ScopedJson,
+};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// Prints a value; every plain `{{name}}` becomes a call of it. The name can't be written in a template.
+pub(super) const VALUE: &str = "\0value";
+/// Reads a context variable; every `{{@name.field}}` becomes a call of it. The name can't be written in a template.
+pub(super) const CONTEXT: &str = "\0context";
+
+/// How a helper is written.
+pub(super) struct Signature {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// Written `{{#name}}..{{/name}}`.
+    pub(super) block: bool,
+    /// How many positional arguments it takes.
+    pub(super) params: usize,
+    /// Named arguments.
+    pub(super) hash: &'static [&'static str],
+    /// The right way to write it.
+    pub(super) usage: &'static str,
+}
+
+/// All helpers of dotprompt.
+pub(super) const HELPERS: [Signature; 12] = [
+    inline("history", 0, &[], "{{history}}"),
+    inline("json", 1, &["indent"], "{{json value}} or {{json value indent=2}}"),
+    inline("lookup", 2, &[], "{{lookup map key}}"),
+    inline("media", 0, &["url", "contentType"], "{{media url=url contentType=type}}"),
+    inline("role", 1, &[], "{{role \"system\"}}"),
+    inline("section", 1, &[], "{{section \"name\"}}"),
+    block("each", 1, &[], "{{#each list}}..{{/each}}"),
+    block("if", 1, &["includeZero"], "{{#if value}}..{{/if}}"),
+    block("ifEquals", 2, &[], "{{#ifEquals a b}}..{{/ifEquals}}"),
+    block("unless", 1, &["includeZero"], "{{#unless value}}..{{/unless}}"),
+    block("unlessEquals", 2, &[], "{{#unlessEquals a b}}..{{/unlessEquals}}"),
+    block("with", 1, &[], "{{#with map}}..{{/with}}"),
+];
+
+const fn inline(
+    name: &'static str,
+    params: usize,
+    hash: &'static [&'static str],
+    usage: &'static str,
+) -> Signature {
+    Signature {
+        name,
+        block: false,
+        params,
+        hash,
+        usage,
+    }
+}
+
+const fn block(name: &'static str, params: usize, hash: &'static [&'static str], usage: &'static str) -> Signature {
+    Signature {
+        name,
+        block: true,
+        params,
+        hash,
+        usage,
+    }
+}
+
+/// The helper of that name.
+pub(super) fn helper(name: &str) -> Option<&'static Signature> {
+    HELPERS.iter().find(|helper| helper.name == name)
+}
+
+/// The helper leaves a mark.
+pub(super) fn leaves_mark(name: &str) -> bool {
+    matches!(name, "role" | "history" | "media" | "section")
+}
+
+/// A registry with the helpers that need nothing but their arguments.
+pub(super) fn registry() -> Handlebars<'static> {
+    let mut registry = Handlebars::new();
+    for foreign in ["raw", "log", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len"] {
+        registry.unregister_helper(foreign);
+    }
+    registry.register_escape_fn(handlebars::no_escape);
+    registry.register_helper(VALUE, Box::new(PrintValue));
+    registry.register_helper("json", Box::new(PrintJson));
+    registry.register_helper("ifEquals", Box::new(Equals { wanted: true }));
+    registry.register_helper("unlessEquals", Box::new(Equals { wanted: false }));
+    registry
+}
+
+/// Adds the helpers that leave marks between `token`s.
+pub(super) fn with_marks<'rc>(rc: &mut RenderContext<'_, 'rc>, token: &'rc str) {
+    rc.register_local_helper("role", Box::new(LeaveMark { token, mark: role }));
+    rc.register_local_helper("history", Box::new(LeaveMark { token, mark: history }));
+    rc.register_local_helper("media", Box::new(LeaveMark { token, mark: media }));
+    rc.register_local_helper("section", Box::new(LeaveMark { token, mark: section }));
+}
+
+/// Adds the helper that reads context variables.
+pub(super) fn with_context<'rc>(rc: &mut RenderContext<'_, 'rc>, variables: &'rc Map<String, Value>) {
+    rc.register_local_helper(CONTEXT, Box::new(ReadContext { variables }));
+}
+
+fn refuse(message: impl Into<String>) -> RenderError {
+    RenderErrorReason::Other(message.into()).into()
+}
+
+fn argument<'h>(helper: &'h Helper<'_>, index: usize) -> Result<&'h Value, RenderError> {
+    match helper.param(index) {
+        Some(param) => Ok(param.value()),
+        None => Err(refuse(format!("`{}` lacks an argument", helper.name()))),
+    }
+}
+
+/// Prints as JavaScript would, for that is what serves dotprompt files elsewhere; what JavaScript would print as
+/// `[object Object]` is refused.
+struct PrintValue;
+
+impl HelperDef for PrintValue {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        let value = argument(helper, 0)?;
+        let text = match value {
+            Value::Array(items) => {
+                let texts: Option<Vec<String>> = items.iter().map(scalar_text).collect();
+                texts.map(|texts| texts.join(","))
+            }
+            value => scalar_text(value),
+        };
+        let text = text.ok_or_else(|| {
+            let name = helper.param(0).and_then(|param| param.relative_path()).map_or("this", String::as_str);
+            let kind = if value.is_object() { "a map" } else { "a list of more than plain values" };
+            refuse(format!("`{name}` is {kind}, which has no text; write {{{{json {name}}}}}"))
+        })?;
+        Ok(ScopedJson::Derived(Value::String(text)))
+    }
+}
+
+fn scalar_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some(String::new()),
+        Value::Bool(bool) => Some(bool.to_string()),
+        Value::Number(number) => Some(number_text(number)),
+        Value::String(text) => Some(text.clone()),
+        Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// `3.0` is written `3`, as JavaScript does.
+fn number_text(number: &serde_json::Number) -> String {
+    match number.as_f64() {
+        Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 1e15 => format!("{float:.0}"),
+        _ => number.to_string(),
+    }
+}
+
+struct PrintJson;
+
+impl HelperDef for PrintJson {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        let value = argument(helper, 0)?;
+        let indent = match helper.hash_get("indent").map(|indent| indent.value()) {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::Number(width)) => " ".repeat(width.as_u64().unwrap_or(0).min(10) as usize),
+            Some(Value::String(text)) => text.chars().take(10).collect(),
+            Some(_) => return Err(refuse("`indent` of `json` is neither a number nor a text")),
+        };
+        let text = if indent.is_empty() {
+            serde_json::to_string(value)
+        } else {
+            indented(value, &indent)
+        };
+        text.map(|text| ScopedJson::Derived(Value::String(text)))
+            .map_err(|error| refuse(format!("`json` failed: {error}")))
+    }
+}
+
+fn indented(value: &Value, indent: &str) -> Result<String, serde_json::Error> {
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(indent.as_bytes());
+    let mut serializer = serde_json::Serializer::with_formatter(Vec::new(), formatter);
+    value.serialize(&mut serializer)?;
+    Ok(String::from_utf8_lossy(&serializer.into_inner()).into_owned())
+}
+
+struct Equals {
+    wanted: bool,
+}
+
+impl HelperDef for Equals {
+    fn call<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        registry: &'reg Handlebars<'reg>,
+        context: &'rc Context,
+        rc: &mut RenderContext<'reg, 'rc>,
+        out: &mut dyn Output,
+    ) -> HelperResult {
+        let equal = equal(argument(helper, 0)?, argument(helper, 1)?);
+        let branch = if equal == self.wanted {
+            helper.template()
+        } else {
+            helper.inverse()
+        };
+        branch.map_or(Ok(()), |branch| branch.render(registry, context, rc, out))
+    }
+}
+
+/// Strict equality; numbers compare by value, as they do in JavaScript.
+fn equal(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => left == right || left.as_f64() == right.as_f64(),
+        (left, right) => left == right,
+    }
+}
+
+struct ReadContext<'rc> {
+    variables: &'rc Map<String, Value>,
+}
+
+impl HelperDef for ReadContext<'_> {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        context: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        let mut steps = helper.params().iter().filter_map(|step| step.value().as_str());
+        let mut value = match steps.next() {
+            Some("root") => Some(context.data()),
+            Some(name) => self.variables.get(name),
+            None => None,
+        };
+        for step in steps {
+            value = value.and_then(|value| value.get(step));
+        }
+        Ok(ScopedJson::Derived(value.cloned().unwrap_or(JsonValue::Null)))
+    }
+}
+
+/// Leaves one mark; `mark` makes its content from the arguments.
+struct LeaveMark<'rc> {
+    token: &'rc str,
+    mark: fn(&Helper<'_>) -> Result<String, RenderError>,
+}
+
+impl HelperDef for LeaveMark<'_> {
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        _: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        let mark = (self.mark)(helper)?;
+        let token = self.token;
+        Ok(ScopedJson::Derived(Value::String(format!("{token}{mark}{token}"))))
+    }
+}
+
+fn role(helper: &Helper<'_>) -> Result<String, RenderError> {
+    let role = argument(helper, 0)?.as_str().and_then(marks::Speaker::parse);
+    role.map(marks::role)
+        .ok_or_else(|| refuse("`role` got something else than \"system\", \"user\" or \"model\""))
+}
+
+fn history(_: &Helper<'_>) -> Result<String, RenderError> {
+    Ok(marks::history())
+}
+
+fn media(helper: &Helper<'_>) -> Result<String, RenderError> {
+    let text = |name| {
+        let value = helper.hash_get(name).and_then(|value| value.value().as_str());
+        value.filter(|text| !text.is_empty())
+    };
+    let url = text("url").ok_or_else(|| refuse("`media` got no `url`"))?;
+    Ok(marks::media(url, text("contentType")))
+}
+
+fn section(helper: &Helper<'_>) -> Result<String, RenderError> {
+    let name = argument(helper, 0)?.as_str();
+    name.map(marks::section).ok_or_else(|| refuse("`section` got no name"))
+}

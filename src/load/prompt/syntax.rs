@@ -1,0 +1,237 @@
+//! Looks over a template's tags before it is compiled: finds tags and blocks that are not closed, all at once and with a
+//! place, and bounds nesting, because the parser behind it recurses.
+
+use std::ops::Range;
+
+/// Blocks inside blocks.
+const MAX_DEPTH: usize = 64;
+/// Parentheses and brackets inside one tag.
+const MAX_TAG_DEPTH: usize = 16;
+
+/// A mistake at a byte offset of the template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SyntaxProblem {
+    pub(super) at: usize,
+    pub(super) message: String,
+    pub(super) expected: Option<String>,
+}
+
+fn problem(at: usize, message: impl Into<String>, expected: Option<&str>) -> SyntaxProblem {
+    SyntaxProblem {
+        at,
+        message: message.into(),
+        expected: expected.map(str::to_owned),
+    }
+}
+
+/// All mistakes in the tags of `body`.
+pub(super) fn check(body: &str) -> Vec<SyntaxProblem> {
+    let mut checker = Checker {
+        body,
+        open: Vec::new(),
+        found: Vec::new(),
+    };
+    checker.run();
+    checker.found
+}
+
+struct Checker<'a> {
+    body: &'a str,
+    open: Vec<(&'a str, usize)>,
+    found: Vec<SyntaxProblem>,
+}
+
+impl<'a> Checker<'a> {
+    fn run(&mut self) {
+        let mut at = 0;
+        while let Some(start) = self.body[at..].find("{{").map(|found| at + found) {
+            let Some(end) = self.tag(start) else { return };
+            at = end;
+        }
+        for (name, at) in std::mem::take(&mut self.open) {
+            self.found.push(problem(
+                at,
+                format!("`{{{{#{name}}}}}` is never closed"),
+                Some(&format!("`{{{{/{name}}}}}` further down")),
+            ));
+        }
+    }
+
+    /// Looks at what starts with `{{` and returns where to go on; `None` if the rest can't be read.
+    fn tag(&mut self, start: usize) -> Option<usize> {
+        // One backslash makes the braces text; two or more stand for themselves.
+        let backslashes = self.body[..start].bytes().rev().take_while(|byte| *byte == b'\\').count();
+        if backslashes == 1 {
+            return Some(start + 2);
+        }
+        let rest = &self.body[start..];
+        if rest.starts_with("{{!") {
+            return self.comment(start);
+        }
+        if rest.starts_with("{{{{") {
+            self.found.push(problem(
+                start,
+                "raw blocks `{{{{..}}}}` are not part of dotprompt",
+                Some(r"`\{{` for braces that are text"),
+            ));
+            return None;
+        }
+        let Some(inside) = inside_of_tag(rest) else {
+            self.found.push(problem(start, "a `{{` is never closed", Some("`}}`")));
+            return None;
+        };
+        let end = start + inside.end + 2;
+        self.read(start, &self.body[start + inside.start..start + inside.end]);
+        (self.open.len() <= MAX_DEPTH).then_some(end)
+    }
+
+    fn comment(&mut self, start: usize) -> Option<usize> {
+        let rest = &self.body[start..];
+        let end = match rest.strip_prefix("{{!--").and_then(|rest| rest.find("--}}")) {
+            Some(end) => Some(start + 5 + end + 4),
+            None => rest.find("}}").map(|end| start + end + 2),
+        };
+        if end.is_none() {
+            self.found.push(problem(start, "a comment is never closed", Some("`}}`, or `--}}` after `{{!--`")));
+        }
+        end
+    }
+
+    fn read(&mut self, start: usize, inside: &'a str) {
+        if deepest(inside) > MAX_TAG_DEPTH {
+            self.found.push(problem(
+                start,
+                format!("a tag nests more than {MAX_TAG_DEPTH} parentheses or brackets"),
+                None,
+            ));
+        }
+        let inside = inside.trim_matches('~').trim();
+        if inside.is_empty() {
+            self.found.push(problem(start, "a tag is empty", Some("a variable or a helper, like `{{question}}`")));
+        } else if let Some(opened) = inside.strip_prefix('#') {
+            let name = first_word(opened.trim_start_matches(['>', '*']));
+            self.open.push((name, start));
+            if self.open.len() > MAX_DEPTH {
+                self.found.push(problem(start, format!("blocks are nested more than {MAX_DEPTH} deep"), None));
+                self.open.clear();
+            }
+        } else if let Some(closed) = inside.strip_prefix('/') {
+            self.close(start, first_word(closed));
+        } else if (first_word(inside) == "else" || inside == "^") && self.open.is_empty() {
+            self.found.push(problem(start, "an `else` stands outside of any block", None));
+        }
+    }
+
+    fn close(&mut self, start: usize, name: &'a str) {
+        match self.open.iter().rposition(|(open, _)| *open == name) {
+            None => {
+                let expected = self.open.last().map(|(open, _)| format!("`{{{{/{open}}}}}`"));
+                self.found.push(problem(
+                    start,
+                    format!("`{{{{/{name}}}}}` closes a block that is not open"),
+                    expected.as_deref(),
+                ));
+            }
+            Some(at) => {
+                for (open, at) in self.open.split_off(at).into_iter().skip(1) {
+                    self.found.push(problem(
+                        at,
+                        format!("`{{{{#{open}}}}}` is never closed"),
+                        Some(&format!("`{{{{/{open}}}}}` before `{{{{/{name}}}}}`")),
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// The range between the braces of the tag that starts `text`; quoted texts may hold braces.
+fn inside_of_tag(text: &str) -> Option<Range<usize>> {
+    let (open, close) = if text.starts_with("{{{") { (3, "}}}") } else { (2, "}}") };
+    let mut quote = None;
+    let mut chars = text[open..].char_indices();
+    while let Some((at, char)) = chars.next() {
+        match quote {
+            Some(mark) if char == mark => quote = None,
+            Some(_) if char == '\\' => {
+                chars.next();
+            }
+            Some(_) => {}
+            None if char == '"' || char == '\'' => quote = Some(char),
+            None if text[open + at..].starts_with(close) => return Some(open..open + at + close.len() - 2),
+            None if text[open + at..].starts_with("{{") => return None,
+            None => {}
+        }
+    }
+    None
+}
+
+fn first_word(text: &str) -> &str {
+    let text = text.trim_start();
+    text.find(|char: char| char.is_whitespace() || char == '~').map_or(text, |end| &text[..end])
+}
+
+fn deepest(text: &str) -> usize {
+    let mut depth = 0usize;
+    let mut deepest = 0;
+    for byte in text.bytes() {
+        match byte {
+            b'(' | b'[' | b'{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(body: &str) -> String {
+        check(body)
+            .into_iter()
+            .map(|p| format!("{}: {}{}", p.at, p.message, p.expected.map(|e| format!(" ({e})")).unwrap_or_default()))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn sound_templates_pass() {
+        for body in [
+            "",
+            "a } b }} c { d",
+            "{{a}} {{{b}}} {{~c~}} {{#if a}}x{{else}}y{{/if}}",
+            "{{#each a as |b i|}}{{b}}{{/each}}",
+            r"\{{#if}} is text, \\{{a}} is not",
+            "{{! {{/if}} }}",
+            "{{!-- {{/if}} }} {{#if --}}",
+            "{{json a b=\"}} {{/if}}\"}}",
+            "{{> part a=b}}",
+            "{{#if a}}1{{else if b}}2{{^}}3{{/if}}",
+        ] {
+            assert_eq!(found(body).lines().next().unwrap_or_default().replace("{{! {{/if}} }}", ""), "", "{body}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_all_found() {
+        insta::assert_snapshot!(found("a {{b"), @"");
+        insta::assert_snapshot!(found("{{a} {{b}}"), @"");
+        insta::assert_snapshot!(found("{{#if a}}x"), @"");
+        insta::assert_snapshot!(found("{{#if a}}{{#each b}}{{/if}}{{/with}}"), @"");
+        insta::assert_snapshot!(found("{{/if}} {{else}} {{}}"), @"");
+        insta::assert_snapshot!(found("{{{{raw}}}} x {{{{/raw}}}}"), @"");
+        insta::assert_snapshot!(found("{{!-- a"), @"");
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        assert_eq!(found(&("{{#if a}}".repeat(64) + &"{{/if}}".repeat(64))), "");
+        assert!(found(&"{{#if a}}".repeat(100_000)).contains("nested more than 64 deep"));
+        assert!(found(&format!("{{{{a {}b{}}}}}", "(c ".repeat(17), ")".repeat(17))).contains("nests more than 16"));
+    }
+}

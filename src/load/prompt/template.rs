@@ -1,0 +1,352 @@
+//! A compiled template: Handlebars with dotprompt's helpers, partials included. Compiled once, rendered for every case.
+
+use super::bind::bind;
+use super::dialect;
+use super::lint::{self, Lint};
+use super::marks::{Piece, TokenMaker, split};
+use super::messages::{Message, assemble};
+use super::syntax;
+use super::text::Text;
+use super::variables::{self, Use};
+use crate::model::{Place, Problem, Problems, nearest};
+use handlebars::{Context, Handlebars, Output, RenderContext, RenderError, RenderErrorReason, Renderable};
+use handlebars::{TemplateError, TemplateErrorReason};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+
+/// The main template's name in the registry; no partial can have it.
+const MAIN: &str = "\0main";
+/// Partials inside partials.
+const MAX_PARTIAL_DEPTH: usize = 32;
+/// Partials in all, counted each time they are included.
+const MAX_INCLUSIONS: u64 = 10_000;
+/// Bytes of rendered text.
+const MAX_RENDERED: usize = 64 << 20;
+
+/// Where partials come from.
+pub trait Partials {
+    /// The partial of that name, if there is one.
+    ///
+    /// # Errors
+    /// It is there, but can't be read.
+    fn load(&self, name: &str) -> Result<Option<Text>, Problem>;
+
+    /// The names there are, for messages.
+    fn names(&self) -> Vec<String>;
+}
+
+/// A compiled template with its partials.
+pub struct Template {
+    registry: Handlebars<'static>,
+    tokens: TokenMaker,
+    /// Any helper that leaves marks is used.
+    marks: bool,
+    main: Text,
+    partials: BTreeMap<String, Text>,
+    uses: Vec<Use>,
+    context: Vec<(String, Place)>,
+    calls: BTreeMap<&'static str, Place>,
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Template")
+            .field("file", &self.main.file)
+            .field("partials", &self.partials.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Template {
+    /// Compiles `main` and every partial it uses.
+    ///
+    /// # Errors
+    /// All mistakes in all of them: syntax, unknown helpers and partials, partials that include themselves.
+    pub fn compile(main: Text, partials: &dyn Partials) -> Result<Template, Problems> {
+        let mut loader = Loader {
+            partials,
+            problems: Problems::default(),
+            parsed: BTreeMap::new(),
+            missing: BTreeSet::new(),
+        };
+        loader.add(MAIN, main.clone());
+        let Loader {
+            mut problems, parsed, ..
+        } = loader;
+        if let Err(problem) = check_inclusions(&parsed) {
+            problems.push(problem);
+        }
+        problems.or(())?;
+        Ok(Template::assemble(main, parsed))
+    }
+
+    fn assemble(main: Text, parsed: BTreeMap<String, Parsed>) -> Template {
+        let uses = variables::uses(MAIN, &|name| {
+            parsed.get(name).map(|parsed| (&parsed.template, &parsed.text))
+        });
+        let tokens = TokenMaker::new(parsed.values().map(|parsed| parsed.text.body()));
+        let mut template = Template {
+            registry: dialect::registry(),
+            tokens,
+            marks: false,
+            main,
+            partials: BTreeMap::new(),
+            uses,
+            context: Vec::new(),
+            calls: BTreeMap::new(),
+        };
+        for (name, mut parsed) in parsed {
+            bind(&mut parsed.template);
+            parsed.template.name = Some(name.clone());
+            template.registry.register_template(&name, parsed.template);
+            template.context.extend(parsed.lint.context);
+            for (helper, place) in parsed.lint.calls {
+                template.marks |= dialect::leaves_mark(helper);
+                template.calls.entry(helper).or_insert(place);
+            }
+            if name != MAIN {
+                template.partials.insert(name, parsed.text);
+            }
+        }
+        template
+    }
+
+    /// Names and texts of the partials it uses, directly or not, in name order.
+    pub fn partials(&self) -> &BTreeMap<String, Text> {
+        &self.partials
+    }
+
+    /// Each reading of a variable of the case, in the order in which it renders.
+    pub(super) fn uses(&self) -> &[Use] {
+        &self.uses
+    }
+
+    /// Context variables (`@name`) it reads; loop variables and `@root` are none.
+    pub(super) fn context_variables(&self) -> impl Iterator<Item = &(String, Place)> {
+        self.context.iter().filter(|(name, _)| name != "@root")
+    }
+
+    /// Where a helper is first called, if it is.
+    pub(super) fn call_of(&self, helper: &str) -> Option<&Place> {
+        self.calls.get(helper)
+    }
+
+    /// Renders to messages. `data` are the case's variables, `context` what `@name` reads.
+    ///
+    /// # Errors
+    /// A value that can't be printed, a role that does not exist, more than 64 MiB of text.
+    pub fn render(
+        &self,
+        data: Map<String, Value>,
+        context: &Map<String, Value>,
+        history: Vec<Message>,
+    ) -> Result<Vec<Message>, Problem> {
+        let token = self.marks.then(|| self.tokens.token([&data, context]));
+        let rendered = self
+            .render_text(data, context, token.as_deref())
+            .map_err(|error| self.render_problem(&error))?;
+        let pieces = match &token {
+            Some(token) => split(&rendered, token)
+                .ok_or_else(|| Problem::at(Place::file(self.main.file.clone()), "a role, history, media or section helper was cut"))?,
+            None => vec![Piece::Text(&rendered)],
+        };
+        Ok(assemble(pieces, history))
+    }
+
+    fn render_text(
+        &self,
+        data: Map<String, Value>,
+        context: &Map<String, Value>,
+        token: Option<&str>,
+    ) -> Result<String, RenderError> {
+        let Some(template) = self.registry.get_template(MAIN) else {
+            return Err(RenderErrorReason::TemplateNotFound(MAIN.to_owned()).into());
+        };
+        let data = Context::from(Value::Object(data));
+        let mut rc = RenderContext::new(template.name.as_ref());
+        // Nothing is escaped; this spares a copy of each value.
+        rc.set_disable_escape(true);
+        if let Some(token) = token {
+            dialect::with_marks(&mut rc, token);
+        }
+        if !self.context.is_empty() {
+            dialect::with_context(&mut rc, context);
+        }
+        let mut out = Bounded {
+            text: String::with_capacity(self.main.body.len() * 2),
+        };
+        template.render(&self.registry, &data, &mut rc, &mut out)?;
+        Ok(out.text)
+    }
+
+    fn render_problem(&self, error: &RenderError) -> Problem {
+        let text = match error.template_name.as_deref() {
+            Some(name) => self.partials.get(name).unwrap_or(&self.main),
+            None => &self.main,
+        };
+        let place = match (error.line_no, error.column_no) {
+            (Some(line), Some(column)) => text.place(text.offset(line, column)),
+            _ => Place::file(text.file.clone()),
+        };
+        let message = match error.reason() {
+            RenderErrorReason::Other(message) => message.clone(),
+            RenderErrorReason::InvalidJsonIndex(index) => format!("a list has no field `{index}`"),
+            RenderErrorReason::IOError(error) => error.to_string(),
+            reason => reason.to_string(),
+        };
+        Problem::at(place, format!("the template can't be rendered: {message}"))
+    }
+}
+
+/// Text that may not grow without end.
+struct Bounded {
+    text: String,
+}
+
+impl Output for Bounded {
+    fn write(&mut self, piece: &str) -> io::Result<()> {
+        if self.text.len() + piece.len() > MAX_RENDERED {
+            return Err(io::Error::other(format!("more than {} MiB of text", MAX_RENDERED >> 20)));
+        }
+        self.text.push_str(piece);
+        Ok(())
+    }
+}
+
+/// One template of the set, as it was parsed.
+struct Parsed {
+    text: Text,
+    template: handlebars::Template,
+    lint: Lint,
+}
+
+struct Loader<'a> {
+    partials: &'a dyn Partials,
+    problems: Problems,
+    parsed: BTreeMap<String, Parsed>,
+    missing: BTreeSet<String>,
+}
+
+impl Loader<'_> {
+    fn add(&mut self, name: &str, text: Text) {
+        let mut queue = vec![(name.to_owned(), text)];
+        while let Some((name, text)) = queue.pop() {
+            let template = match parse(&text) {
+                Ok(template) => template,
+                Err(found) => {
+                    self.problems.append(found);
+                    // Known, so that it is not loaded and reported again.
+                    self.missing.insert(name);
+                    continue;
+                }
+            };
+            let mut lint = lint::lint(&template, &text);
+            self.problems.extend(std::mem::take(&mut lint.problems));
+            for (partial, place) in &lint.partials {
+                let known = self.parsed.contains_key(partial) || *partial == name || self.missing.contains(partial);
+                if known || queue.iter().any(|(queued, _)| queued == partial) {
+                    continue;
+                }
+                match self.partials.load(partial) {
+                    Ok(Some(text)) => queue.push((partial.clone(), text)),
+                    Ok(None) => {
+                        self.missing.insert(partial.clone());
+                        self.problems.push(self.unknown(partial, place));
+                    }
+                    Err(problem) => {
+                        self.missing.insert(partial.clone());
+                        self.problems.push(problem);
+                    }
+                }
+            }
+            self.parsed.insert(name, Parsed { text, template, lint });
+        }
+    }
+
+    fn unknown(&self, partial: &str, place: &Place) -> Problem {
+        let names = self.partials.names();
+        let problem = Problem::at(place.clone(), format!("there is no partial `{partial}`"))
+            .expected(format!("a file `_{partial}.prompt` beside the prompt"));
+        match nearest(partial, names.iter().map(String::as_str)) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None if names.is_empty() => problem,
+            None => problem.hint(format!("partials there: {}", super::listed(&names))),
+        }
+    }
+}
+
+fn parse(text: &Text) -> Result<handlebars::Template, Problems> {
+    let mut problems = Problems::default();
+    for found in syntax::check(text.body()) {
+        let problem = Problem::at(text.place(found.at), found.message);
+        problems.push(match found.expected {
+            Some(expected) => problem.expected(expected),
+            None => problem,
+        });
+    }
+    problems.or(())?;
+    handlebars::Template::compile(text.body()).map_err(|error| template_problem(text, &error).into())
+}
+
+fn template_problem(text: &Text, error: &TemplateError) -> Problem {
+    let place = match error.pos() {
+        Some((line, column)) => text.place(text.offset(line, column)),
+        None => Place::file(text.file.clone()),
+    };
+    let message = match error.reason() {
+        TemplateErrorReason::InvalidSyntax(_) => "this tag is not valid handlebars".to_owned(),
+        TemplateErrorReason::InvalidParam(param) => format!("`{param}` is not a valid argument"),
+        reason => reason.to_string(),
+    };
+    Problem::at(place, message).expected("a tag like `{{question}}`, `{{#if question}}` or `{{> partial}}`")
+}
+
+/// No partial includes itself, chains of partials are short, and partials that include partials twice, which include
+/// partials twice, don't add up to a bomb.
+fn check_inclusions(parsed: &BTreeMap<String, Parsed>) -> Result<(), Problem> {
+    let mut counts = BTreeMap::new();
+    let total = count_inclusions(MAIN, parsed, &mut Vec::new(), &mut counts)?;
+    if total > MAX_INCLUSIONS {
+        let file = parsed.get(MAIN).map(|main| main.text.file.clone()).unwrap_or_default();
+        return Err(Problem::at(
+            Place::file(file),
+            format!("partials are included more than {MAX_INCLUSIONS} times in all"),
+        ));
+    }
+    Ok(())
+}
+
+fn count_inclusions<'a>(
+    name: &'a str,
+    parsed: &'a BTreeMap<String, Parsed>,
+    path: &mut Vec<&'a str>,
+    counts: &mut BTreeMap<&'a str, u64>,
+) -> Result<u64, Problem> {
+    if let Some(count) = counts.get(name) {
+        return Ok(*count);
+    }
+    let Some(template) = parsed.get(name) else { return Ok(1) };
+    path.push(name);
+    let mut total = 1u64;
+    for (partial, place) in &template.lint.partials {
+        if let Some(start) = path.iter().position(|outer| outer == partial) {
+            let cycle: Vec<&str> = path[start..].iter().copied().chain([partial.as_str()]).collect();
+            return Err(Problem::at(
+                place.clone(),
+                format!("partial `{partial}` includes itself: {}", cycle.join(" → ")),
+            ));
+        }
+        if path.len() > MAX_PARTIAL_DEPTH {
+            return Err(Problem::at(
+                place.clone(),
+                format!("partials are included more than {MAX_PARTIAL_DEPTH} deep"),
+            ));
+        }
+        total = total.saturating_add(count_inclusions(partial, parsed, path, counts)?);
+    }
+    path.pop();
+    counts.insert(name, total);
+    Ok(total)
+}
