@@ -195,8 +195,10 @@ impl Field<'_> {
             "object" => Container::Object,
             "enum" => Container::Enum,
             other => {
-                return Err(ArgProblem::new(format!("unknown container `{other}` of field `{name}`"))
-                    .expected("array, object or enum"));
+                return Err(
+                    ArgProblem::new(format!("unknown container `{other}` of field `{name}`"))
+                        .expected("array, object or enum"),
+                );
             }
         };
         Ok(Field {
@@ -225,7 +227,10 @@ mod tests {
 
     fn refused(schema: Value) -> String {
         let problem = to_json_schema(&schema, &Map::new()).unwrap_err();
-        format!("{:?}: {problem} | {:?} | {:?}", problem.path, problem.expected, problem.hint)
+        format!(
+            "{:?}: {problem} | {:?} | {:?}",
+            problem.path, problem.expected, problem.hint
+        )
     }
 
     #[test]
@@ -242,7 +247,11 @@ mod tests {
 
     #[test]
     fn an_optional_field_may_be_null() {
-        let schema = to_json_schema(&json!({"a?(enum)": ["x"], "b?(array)": "string", "c?": "any"}), &Map::new()).unwrap();
+        let schema = to_json_schema(
+            &json!({"a?(enum)": ["x"], "b?(array)": "string", "c?": "any"}),
+            &Map::new(),
+        )
+        .unwrap();
         assert_eq!(
             schema["properties"],
             json!({"a": {"enum": ["x", null]}, "b": {"type": ["array", "null"], "items": {"type": "string"}}, "c": {}})

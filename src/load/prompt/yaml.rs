@@ -74,12 +74,6 @@ impl Tree {
         })
     }
 
-    /// The outermost keys with their places; `None` if the document is not a map.
-    pub(super) fn keys(&self) -> Option<Vec<(&str, Place)>> {
-        let Kind::Map(entries) = &self.root.kind else { return None };
-        Some(entries.iter().map(|(key, spot, _)| (key.as_str(), self.place(*spot))).collect())
-    }
-
     /// All of it as JSON.
     pub(super) fn to_json(&self) -> Value {
         self.root.to_json()
@@ -91,9 +85,10 @@ impl Tree {
         let mut spot = node.spot;
         for step in path {
             let next = match (step, &node.kind) {
-                (Step::Key(key), Kind::Map(entries)) => {
-                    entries.iter().find(|(name, ..)| name == key).map(|(_, spot, node)| (*spot, node))
-                }
+                (Step::Key(key), Kind::Map(entries)) => entries
+                    .iter()
+                    .find(|(name, ..)| name == key)
+                    .map(|(_, spot, node)| (*spot, node)),
                 (Step::Index(index), Kind::List(items)) => items.get(*index).map(|item| (item.spot, item)),
                 _ => None,
             };
@@ -110,7 +105,9 @@ impl Tree {
 }
 
 fn place(file: &Arc<str>, lines_before: u32, spot: Spot) -> Place {
-    let line = u32::try_from(spot.line).unwrap_or(u32::MAX).saturating_add(lines_before);
+    let line = u32::try_from(spot.line)
+        .unwrap_or(u32::MAX)
+        .saturating_add(lines_before);
     Place::at(Arc::clone(file), line, u32::try_from(spot.column).unwrap_or(0))
 }
 
@@ -136,7 +133,10 @@ fn yaml_problem(file: &Arc<str>, lines_before: u32, error: &serde_saphyr::Error)
         None => first,
     };
     let message: String = message.chars().take(300).collect();
-    Problem::at(place, format!("the front matter is not valid yaml: {}", message.trim_end_matches('.')))
+    Problem::at(
+        place,
+        format!("the front matter is not valid yaml: {}", message.trim_end_matches('.')),
+    )
 }
 
 impl Node {
