@@ -188,7 +188,13 @@ mod tests {
 
     #[test]
     fn broken_front_matter_is_refused() {
-        insta::assert_snapshot!(split("# c\n---\na: 1\nHello").unwrap_err(), @"");
-        insta::assert_snapshot!(split("---\n- a\n---\nHello").unwrap_err(), @"");
+        insta::assert_snapshot!(split("# c\n---\na: 1\nHello").unwrap_err(), @r"
+        p.prompt:2:1: the front matter is never closed
+          expected: a second line `---` between front matter and template
+        ");
+        insta::assert_snapshot!(split("---\n- a\n---\nHello").unwrap_err(), @r"
+        p.prompt:2:1: the front matter is not a map
+          expected: keys like `model: NAME`
+        ");
     }
 }

@@ -252,13 +252,20 @@ mod tests {
 
     #[test]
     fn mistakes_are_all_found() {
-        insta::assert_snapshot!(found("a {{b"), @"");
-        insta::assert_snapshot!(found("{{a} {{b}}"), @"");
-        insta::assert_snapshot!(found("{{#if a}}x"), @"");
-        insta::assert_snapshot!(found("{{#if a}}{{#each b}}{{/if}}{{/with}}"), @"");
-        insta::assert_snapshot!(found("{{/if}} {{else}} {{}}"), @"");
-        insta::assert_snapshot!(found("{{{{raw}}}} x {{{{/raw}}}}"), @"");
-        insta::assert_snapshot!(found("{{!-- a"), @"");
+        insta::assert_snapshot!(found("a {{b"), @"2: a `{{` is never closed (`}}`)");
+        insta::assert_snapshot!(found("{{a} {{b}}"), @"0: a `{{` is never closed (`}}`)");
+        insta::assert_snapshot!(found("{{#if a}}x"), @"0: `{{#if}}` is never closed (`{{/if}}` further down)");
+        insta::assert_snapshot!(found("{{#if a}}{{#each b}}{{/if}}{{/with}}"), @r"
+        9: `{{#each}}` is never closed (`{{/each}}` before `{{/if}}`)
+        27: `{{/with}}` closes a block that is not open
+        ");
+        insta::assert_snapshot!(found("{{/if}} {{else}} {{}}"), @r"
+        0: `{{/if}}` closes a block that is not open
+        8: an `else` stands outside of any block
+        17: a tag is empty (a variable or a helper, like `{{question}}`)
+        ");
+        insta::assert_snapshot!(found("{{{{raw}}}} x {{{{/raw}}}}"), @r#"0: raw blocks `{{{{..}}}}` are not part of dotprompt (`\{{` for braces that are text)"#);
+        insta::assert_snapshot!(found("{{!-- a"), @"0: a comment is never closed (`}}`, or `--}}` after `{{!--`)");
     }
 
     #[test]

@@ -126,7 +126,9 @@ fn yaml_problem(file: &Arc<str>, lines_before: u32, error: &serde_saphyr::Error)
         },
     );
     // The crate ends its sentences with the line inside the YAML, which is not the line in the file.
-    let text = error.without_snippet().to_string();
+    let text = error
+        .without_snippet()
+        .render_with_formatter(&serde_saphyr::UserMessageFormatter);
     let first = text.lines().next().unwrap_or_default();
     let message = match first.rfind(" at line ") {
         Some(at) => &first[..at],
@@ -277,9 +279,9 @@ mod tests {
 
     #[test]
     fn mistakes_have_the_place_in_the_file() {
-        insta::assert_snapshot!(parse("a: 1\na: 2\n").unwrap_err(), @"");
-        insta::assert_snapshot!(parse("a: [1\nb: 2\n").unwrap_err(), @"");
-        insta::assert_snapshot!(parse("a: .inf\n").unwrap_err(), @"");
+        insta::assert_snapshot!(parse("a: 1\na: 2\n").unwrap_err(), @"p.prompt:3:1: the front matter is not valid yaml: duplicate mapping key `a` is not allowed here");
+        insta::assert_snapshot!(parse("a: [1\nb: 2\n").unwrap_err(), @"p.prompt:3:2: the front matter is not valid yaml: illegal placement of ':' indicator");
+        insta::assert_snapshot!(parse("a: .inf\n").unwrap_err(), @"p.prompt:2:4: the front matter is not valid yaml: value `.inf` is not a finite number");
     }
 
     #[test]
