@@ -291,3 +291,314 @@ impl Partials for Beside<'_> {
         self.shelf.partial_names()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Project;
+    use super::*;
+
+    #[test]
+    fn names_paths_and_kinds() {
+        let project = Project::new(&[
+            ("prompts/v2.prompt", "two"),
+            ("prompts/v2.md", "two, as text"),
+            ("prompts/old.md", "old {{question}}"),
+            ("prompts/plain.txt", "---\nnot front matter\n---"),
+            ("prompts/README.md", "about"),
+            ("prompts/_part.prompt", "part"),
+            ("prompts/notes.json", "{}"),
+            ("elsewhere/x.prompt", "x {{> here}}"),
+            ("elsewhere/_here.prompt", "---\nmodel: m\n---\nhere"),
+        ]);
+        assert_eq!(project.library().names().unwrap(), ["old", "plain", "v2"]);
+        let opened = |reference: &str| {
+            let prompt = project.open(reference).unwrap();
+            (prompt.name.clone(), prompt.path.clone(), prompt.source.to_string())
+        };
+        let expect = |name: &str, path: &str, source: &str| (name.to_owned(), path.to_owned(), source.to_owned());
+        assert_eq!(opened("v2"), expect("v2", "prompts/v2.prompt", "two"));
+        assert_eq!(opened("old"), expect("old", "prompts/old.md", "old {{question}}"));
+        assert_eq!(
+            opened("prompts/v2.md"),
+            expect("prompts/v2.md", "prompts/v2.md", "two, as text")
+        );
+        assert_eq!(opened("plain").2, "---\nnot front matter\n---");
+        assert_eq!(opened("elsewhere/x.prompt").1, "elsewhere/x.prompt");
+        let absolute = project.path("prompts/v2.prompt").display().to_string();
+        assert_eq!(opened(&absolute).1, absolute);
+    }
+
+    #[test]
+    fn what_is_not_there_is_named_with_what_is() {
+        let project = Project::new(&[("prompts/v2.prompt", "two"), ("prompts/_part.prompt", "part")]);
+        insta::assert_snapshot!(project.refused("v3"), @r"
+        there is no prompt `v3` in `prompts`
+          expected: one of `v2`
+          help: did you mean `v2`?
+        ");
+        insta::assert_snapshot!(project.refused(""), @r"
+        the prompt's name is empty
+          expected: a name like `v2`
+        ");
+        insta::assert_snapshot!(project.refused("_part"), @"`_part` is a partial, not a prompt");
+        insta::assert_snapshot!(project.refused("v2.prompt"), @r"
+        there is no file `v2.prompt`
+          help: did you mean the prompt `v2`?
+        ");
+        insta::assert_snapshot!(project.refused("prompts/nothing.md"), @"there is no file `prompts/nothing.md`");
+        insta::assert_snapshot!(project.refused("prompts/v2"), @r"
+        `prompts/v2` is not a prompt file
+          expected: a path that ends in .prompt, .md or .txt
+        ");
+        insta::assert_snapshot!(project.refused("nowhere/v2.prompt"), @r"
+        there is no file `nowhere/v2.prompt`
+          help: did you mean the prompt `v2`?
+        ");
+        insta::assert_snapshot!(Project::new(&[]).refused("v1"), @r"
+        there is no prompt `v1` in `prompts`
+          expected: a file `NAME.prompt`; there is none yet
+        ");
+        let bare = Project {
+            root: tempfile::tempdir().unwrap(),
+        };
+        insta::assert_snapshot!(bare.refused("v1"), @r"
+        there is no folder `prompts`
+          expected: a folder with prompt files, `NAME.prompt`
+        ");
+    }
+
+    #[test]
+    fn files_that_are_no_text_are_refused() {
+        let project = Project::new(&[]);
+        project.write("prompts/latin.prompt", b"one\nna\xefve");
+        project.write("prompts/huge.prompt", vec![b'a'; (8 << 20) + 1]);
+        std::fs::create_dir(project.path("prompts/folder.prompt")).unwrap();
+        insta::assert_snapshot!(project.refused("latin"), @r"
+        prompts/latin.prompt:2:3: the file is not valid UTF-8
+          expected: text in UTF-8
+        ");
+        insta::assert_snapshot!(project.refused("huge"), @r"
+        prompts/huge.prompt: the file is larger than 8 MiB
+          expected: a prompt
+        ");
+        insta::assert_snapshot!(project.refused("folder"), @r"
+        prompts/folder.prompt: this is a folder
+          expected: a prompt file
+        ");
+        project.write("prompts/bom.prompt", b"\xef\xbb\xbf---\nmodel: m\n---\nHello");
+        assert_eq!(project.open("bom").unwrap().model.as_deref(), Some("m"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_out_of_the_project_are_refused() {
+        let outside = Project::new(&[
+            ("prompts/secret.prompt", "secret"),
+            ("prompts/_secret.prompt", "secret"),
+        ]);
+        let project = Project::new(&[("inside.prompt", "inside"), ("prompts/p.prompt", "{{> out}}")]);
+        let link = |from: std::path::PathBuf, to: &str| std::os::unix::fs::symlink(from, project.path(to)).unwrap();
+        link(outside.path("prompts/secret.prompt"), "prompts/out.prompt");
+        link(outside.path("prompts/_secret.prompt"), "prompts/_out.prompt");
+        link(project.path("inside.prompt"), "prompts/in.prompt");
+        link(project.path("nowhere"), "prompts/broken.prompt");
+        assert!(project.open("in").is_ok());
+        insta::assert_snapshot!(project.refused("out"), @r"
+        prompts/out.prompt: the file is a symbolic link out of the project
+          expected: a file inside the project's folder
+        ");
+        insta::assert_snapshot!(project.refused("p"), @r"
+        prompts/_out.prompt: the file is a symbolic link out of the project
+          expected: a file inside the project's folder
+        ");
+        insta::assert_snapshot!(project.refused("broken"), @"the file of prompt `broken` in `prompts` can't be found: a broken link?");
+    }
+
+    #[test]
+    fn front_matter_is_strict() {
+        let text = "---\nmodle: m\nteam.owner: x\nconfig: 7\ninput:\n  defaults: {a: 1}\n  schema: string\noutput:\n  format: xml\n\
+                    tools: [search, {description: d}, {name: f, parameter: 1}]\nmodel: 7\n---\nHello";
+        insta::assert_snapshot!(super::super::testing::refused(text), @r#"
+        prompts/p.prompt:2:1: unknown key `modle` in the front matter
+          expected: one of config, description, input, metadata, model, name, output, toolDefs, tools, variant, version, or a key in a namespace, `team.key`
+          help: did you mean `model`?
+        prompts/p.prompt:6:3: unknown key `defaults` in `input`
+          expected: one of default, schema
+          help: did you mean `default`?
+        prompts/p.prompt:11:1: `model` is not a name
+          expected: a text like `gemini-3.8-flash`
+        prompts/p.prompt:4:1: `config` is not a map
+          expected: keys and values, indented below it
+        prompts/p.prompt:7:3: `input.schema` describes one value, but a case has variables with names
+          expected: fields like `question: string`
+        prompts/p.prompt:9:3: unknown output format "xml"
+          expected: json or text
+        prompts/p.prompt:10:17: a tool has no name
+          expected: a map like `{name: search, description: .., inputSchema: {query: string}}`
+        prompts/p.prompt:10:45: unknown key `parameter` of a tool
+          expected: one of name, description, inputSchema, input, parameters, outputSchema
+          help: did you mean `parameters`?
+        prompts/p.prompt:10:9: tool `search` is only named, and there is no registry to look it up in
+          expected: a map like `{name: search, description: .., inputSchema: {query: string}}`
+        "#);
+        insta::assert_snapshot!(super::super::testing::refused("---\ninput:\n  schema:\n    a: strin\n    b(object):\n      c: x\n---\nHello"), @r"
+        prompts/p.prompt:4:5: unknown type `strin`
+          expected: string, number, integer, boolean, null or any; a list is written `field(array): type`
+          help: did you mean `string`?
+        ");
+        insta::assert_snapshot!(super::super::testing::refused("---\noutput:\n  schema:\n    type: object\n    properties: {a: {type: 7}}\n---\nHello"), @r"
+        prompts/p.prompt:3:3: not a valid json schema: value is not valid under any of the schemas listed in the 'anyOf' keyword (at /properties/a/type)
+          expected: JSON Schema, or fields like `name: string, what it means`
+        ");
+        insta::assert_snapshot!(super::super::testing::refused("---\noutput:\n  format: text\n  schema: string\n---\nHello"), @r"
+        prompts/p.prompt:3:3: `output.format` is text, but there is an `output.schema`
+          expected: format `json`, or no schema
+        ");
+        insta::assert_snapshot!(super::super::testing::refused("---\nmodel: a\nmodel: b\n---\nHello"), @"prompts/p.prompt:3:1: the front matter is not valid yaml: duplicate mapping key `model` is not allowed here");
+        insta::assert_snapshot!(super::super::testing::refused("---\nmodel: a\nHello"), @r"
+        prompts/p.prompt:1:1: the front matter is never closed
+          expected: a second line `---` between front matter and template
+        ");
+        insta::assert_snapshot!(super::super::testing::refused("---\ntoolDefs: [{name: f}]\ntools: [f, {name: f}]\n---\nHello"), @r"
+        prompts/p.prompt:3:12: tool `f` is defined twice
+          expected: one definition
+        ");
+    }
+
+    #[test]
+    fn what_a_case_cannot_give_is_refused() {
+        let project = Project::new(&[
+            (
+                "prompts/c.prompt",
+                "{{#each a}}{{@index}}{{/each}}\n{{@auth.email}} {{json @root}} {{#if @state.x}}{{/if}}",
+            ),
+            ("prompts/r.md", "{{role \"system\"}}x{{history}}"),
+        ]);
+        insta::assert_snapshot!(project.refused("c"), @r"
+        prompts/c.prompt:2:3: `@auth` is a context variable, and a golden case has none
+          expected: a variable of the case, like `{{question}}`
+        prompts/c.prompt:2:38: `@state` is a context variable, and a golden case has none
+          expected: a variable of the case, like `{{question}}`
+        ");
+        insta::assert_snapshot!(project.refused("r"), @r"
+        prompts/r.md:1:1: `role` in a prompt that is one user message
+          help: call the file NAME.prompt
+        prompts/r.md:1:19: `history` in a prompt that is one user message
+          help: call the file NAME.prompt
+        ");
+    }
+
+    fn repository() -> Project {
+        let project = Project::new(&[
+            ("prompts/v1.prompt", "one {{> part}}"),
+            ("prompts/_part.prompt", "part one"),
+        ]);
+        project.git(&["init", "-q"]);
+        project.git(&["add", "."]);
+        project.git(&["commit", "-qm", "one"]);
+        project.git(&["tag", "first"]);
+        project.write("prompts/v1.prompt", "two {{> part}}");
+        project.write("prompts/_part.prompt", "part two");
+        project.write("prompts/v2.md", "second");
+        project
+    }
+
+    #[test]
+    fn a_revision_is_read_as_it_was_with_its_partials() {
+        let project = repository();
+        let now = project.open("v1").unwrap();
+        let then = project.open("git:first:v1").unwrap();
+        assert_eq!((&*now.source, &*then.source), ("two {{> part}}", "one {{> part}}"));
+        assert_eq!(
+            (then.name.as_str(), then.path.as_str()),
+            ("git:first:v1", "git:first:prompts/v1.prompt")
+        );
+        let text = |prompt: &Prompt| {
+            prompt.render("m", &serde_json::Map::new(), &[]).unwrap().contents[0]
+                .parts
+                .clone()
+        };
+        assert_eq!(text(&then), [crate::model::Part::Text("one part one".to_owned())]);
+        assert_ne!(now.sha256, then.sha256);
+        assert_eq!(project.open("git:HEAD:prompts/v1.prompt").unwrap().sha256, then.sha256);
+        let library = project.library();
+        assert_eq!(library.open("git:HEAD", Some("v1")).unwrap().sha256, then.sha256);
+        assert_eq!(
+            library.open("git:HEAD", Some("prompts/v1.prompt")).unwrap().sha256,
+            then.sha256
+        );
+    }
+
+    #[test]
+    fn a_project_may_live_in_a_folder_of_its_repository() {
+        let outer = Project::new(&[("agent/prompts/v1.prompt", "inner"), ("prompts/v1.prompt", "outer")]);
+        outer.git(&["init", "-q"]);
+        outer.git(&["add", "."]);
+        outer.git(&["commit", "-qm", "one"]);
+        let library = Library::new(&outer.path("agent"), Path::new("prompts"));
+        assert_eq!(&*library.open("git:HEAD:v1", None).unwrap().source, "inner");
+        assert_eq!(
+            &*library.open("git:HEAD:../prompts/v1.prompt", None).unwrap().source,
+            "outer"
+        );
+    }
+
+    #[test]
+    fn revisions_that_do_not_exist_are_explained() {
+        let project = repository();
+        insta::assert_snapshot!(project.refused("git:HEAD:v2"), @r"
+        there is no prompt `v2` in `prompts` at revision `HEAD`
+          expected: one of `v1`
+          help: did you mean `v1`?
+        ");
+        insta::assert_snapshot!(project.refused("git:HEAD:prompts/v2.md"), @r"
+        there is no `prompts/v2.md` at revision `HEAD`
+          expected: one of `v1`
+        ");
+        insta::assert_snapshot!(project.refused("git:nope:v1"), @r"
+        unknown git revision `nope`
+          expected: a branch, tag or commit that `git rev-parse` knows
+        ");
+        insta::assert_snapshot!(project.refused("git:--output=x:v1"), @"`--output=x` is not a git revision: it starts with `-`");
+        insta::assert_snapshot!(project.refused("git::v1"), @r"
+        `git:` lacks a revision
+          expected: git:REV:NAME, like `git:origin/main:v2`
+        ");
+        insta::assert_snapshot!(project.refused("git:HEAD"), @r"
+        `git:HEAD` names no prompt
+          expected: git:REV:NAME
+        ");
+        insta::assert_snapshot!(project.refused("git:HEAD:/etc/x.md"), @r"
+        `/etc/x.md` at a revision is an absolute path
+          expected: a path below the project's root
+        ");
+        let no_repository = Project::new(&[("prompts/v1.prompt", "one")]);
+        insta::assert_snapshot!(no_repository.refused("git:HEAD:v1"), @r"
+        `ROOT` is not in a git repository
+          help: name a prompt file instead of a revision
+        ");
+    }
+
+    #[test]
+    fn a_shallow_clone_is_told_so() {
+        let origin = repository();
+        origin.git(&["add", "."]);
+        origin.git(&["commit", "-qm", "two"]);
+        origin.git(&["branch", "other"]);
+        let url = format!("file://{}", origin.root.path().display());
+        let shallow = Project::new(&[]);
+        shallow.git(&["clone", "-q", "--depth", "1", &url, "clone"]);
+        let library = Library::new(&shallow.path("clone"), Path::new("prompts"));
+        insta::assert_snapshot!(library.open("git:first:v1", None).unwrap_err(), @r"
+        unknown git revision `first`
+          help: this is a shallow clone, which lacks most revisions; fetch all of them (`git fetch --unshallow`, or `fetch-depth: 0` of actions/checkout)
+        ");
+        shallow.git(&["clone", "-q", &url, "full"]);
+        let library = Library::new(&shallow.path("full"), Path::new("prompts"));
+        insta::assert_snapshot!(library.open("git:other:v1", None).unwrap_err(), @r"
+        unknown git revision `other`
+          help: did you mean `origin/other`?
+        ");
+        assert!(library.open("git:origin/other:v1", None).is_ok());
+    }
+}

@@ -18,6 +18,8 @@ mod manifest;
 mod prompt;
 mod source;
 mod syntax;
+#[cfg(test)]
+mod testing;
 mod yaml;
 
 pub use library::Library;
