@@ -7,7 +7,7 @@ use super::history;
 use super::identity::{self, Origin};
 use super::row::Part;
 use super::source::shorten;
-use crate::model::{ArgProblem, CaseId, CheckRules, CheckSpec, Problem, Step, Turn};
+use crate::model::{ArgProblem, CaseId, CheckRules, CheckSpec, Problem, Step, Turn, nearest};
 use serde_json::{Map, Value};
 
 /// The keys of a case.
@@ -108,7 +108,12 @@ pub(super) fn read(written: Value, flawed: bool, rules: &dyn CheckRules, inlined
                 draft.checks = checks::read(&value, flawed, rules, inlined, &mut draft.mistakes);
             }
             "notes" => draft.notes = read_notes(value, &mut draft.mistakes),
-            _ => draft.mistakes.push(unknown_key(&key, rules)),
+            _ => {
+                // It may be the slip of a key that would be missed otherwise.
+                inputs_are_known = false;
+                has_expect |= rules.takes_text(&key).is_some() || nearest(&key, KEYS) == Some("expect");
+                draft.mistakes.push(unknown_key(&key, rules));
+            }
         }
     }
     if !has_id && inputs_are_known {
@@ -215,9 +220,9 @@ fn unknown_key(key: &str, rules: &dyn CheckRules) -> Mistake {
             "a check stands in the list `expect`: `expect: [{{{key}: ..}}]`"
         ))
     } else {
-        match problem.clone().did_you_mean(key, KEYS) {
-            near if near.hint.is_some() => near,
-            _ => problem.hint("values for the prompt's template go into `vars`"),
+        match nearest(key, KEYS) {
+            Some(known) => problem.hint(format!("did you mean `{known}`?")),
+            None => problem.hint("values for the prompt's template go into `vars`"),
         }
     };
     Mistake::key(&[Step::key(key)], problem)

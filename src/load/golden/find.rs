@@ -178,10 +178,12 @@ impl Search<'_> {
 
     fn unreadable(&mut self, path: &Path, error: &io::Error) {
         let place = Place::file(shown(path));
-        self.problems.push(match error.kind() {
-            io::ErrorKind::NotFound => Problem::at(place, "no such file or folder"),
-            _ => Problem::at(place, format!("can't be read: {error}")),
-        });
+        let message = if error.kind() == io::ErrorKind::NotFound {
+            "no such file or folder".to_owned()
+        } else {
+            format!("can't be read: {error}")
+        };
+        self.problems.push(Problem::at(place, message));
     }
 }
 

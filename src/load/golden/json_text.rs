@@ -69,7 +69,8 @@ impl Flaw {
         }
         Flaw {
             offset,
-            message,
+            // The parser's name for a literal such as `true`.
+            message: message.replace("expected ident", "expected a value"),
             at_end: error.classify() == Category::Eof,
         }
     }
@@ -106,7 +107,11 @@ impl JsonText<'_> {
                 .hint("close its last quote, bracket or brace");
             rows.problem(self.start, problem);
         } else {
-            let problem = Problem::new(format!("not JSON: {}", flaw.message)).expected("one JSON object for each case");
+            let mut problem =
+                Problem::new(format!("not JSON: {}", flaw.message)).expected("one JSON object for each case");
+            if flaw.message.starts_with("control character") {
+                problem = problem.hint("close the quote before it, or write a line break in a text as `\\n`");
+            }
             rows.problem(self.spot(flaw.offset), problem);
         }
     }

@@ -11,10 +11,15 @@ use super::source::{MAX_YAML, text};
 use crate::model::{Problem, Step};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-use serde_saphyr::{DuplicateKeyPolicy, Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::{DuplicateKeyPolicy, Error, Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, BufRead, Read};
+
+/// How deep lists and maps may be nested. A level takes some 40 KiB of stack in a debug build, and a thread may have no
+/// more than 2 MiB.
+const MAX_DEPTH: usize = 32;
 
 /// Hands over every case of `source`. An empty file has none.
 ///
@@ -39,13 +44,35 @@ pub(super) fn read(mut source: &mut dyn BufRead, rows: &mut dyn Rows) -> io::Res
         root.deserialize_any(Root { rows: &mut *rows })
     });
     if let Err(error) = read {
-        let error = error.without_snippet();
         let at = error.location().map_or(Spot::START, spot);
-        let message = UserMessageFormatter.format_message(error).into_owned();
-        let problem = Problem::new(format!("not readable as YAML: {message}"));
-        rows.problem(at, problem.hint("what follows in this file is not checked yet"));
+        rows.problem(at, describe(&error));
     }
     Ok(())
+}
+
+/// The parser's error in our words, where they are better than its own.
+fn describe(error: &Error) -> Problem {
+    let problem = if let Error::Budget { breach, .. } = error {
+        if let BudgetBreach::Depth { .. } = breach {
+            Problem::new(format!(
+                "nested too deeply for a YAML file: more than {MAX_DEPTH} lists and maps"
+            ))
+        } else {
+            Problem::new("too many values or aliases for a YAML file")
+                .expected("aliases that are not nested in aliases")
+        }
+    } else if let Error::MultipleDocuments { .. } = error {
+        Problem::new("a second YAML document").expected("one list of cases, in one document")
+    } else if let Error::UnknownAnchor { .. } = error {
+        Problem::new("an alias to an anchor that is not above it").hint("put a text that begins with `*` in quotes")
+    } else {
+        let message = UserMessageFormatter.format_message(error);
+        Problem::new(format!("not readable as YAML: {message}"))
+    };
+    match problem.hint {
+        Some(_) => problem,
+        None => problem.hint("what follows in this file is not checked yet"),
+    }
 }
 
 fn options() -> Options {
@@ -54,6 +81,7 @@ fn options() -> Options {
         budget: serde_saphyr::budget! {
             max_events: 40_000_000,
             max_nodes: 20_000_000,
+            max_depth: MAX_DEPTH,
         },
         // Noticed here instead, so that all of them are listed, with both places.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,

@@ -15,8 +15,14 @@ const LOOP_VARIABLES: [&str; 4] = ["first", "last", "index", "key"];
 
 /// The steps of a context variable, `["state", "count"]` for `@state.count`; `None` for a loop variable.
 pub(super) fn context_steps(path: &Path) -> Option<Vec<&str>> {
-    let Path::Local((level, name, raw)) = path else { return None };
-    let steps: Vec<&str> = raw.trim_start_matches('@').split(['.', '/']).filter(|step| !step.is_empty()).collect();
+    let Path::Local((level, name, raw)) = path else {
+        return None;
+    };
+    let steps: Vec<&str> = raw
+        .trim_start_matches('@')
+        .split(['.', '/'])
+        .filter(|step| !step.is_empty())
+        .collect();
     let loop_variable = LOOP_VARIABLES.contains(&name.as_str()) && (*level > 0 || steps.len() == 1);
     (!loop_variable).then_some(steps)
 }
@@ -50,7 +56,11 @@ pub(super) fn bind(template: &mut Template) {
             }
             TemplateElement::HelperBlock(block) => bind_helper(block),
             TemplateElement::PartialExpression(partial) => {
-                partial.params.iter_mut().chain(partial.hash.values_mut()).for_each(bind_parameter);
+                partial
+                    .params
+                    .iter_mut()
+                    .chain(partial.hash.values_mut())
+                    .for_each(bind_parameter);
             }
             // Refused before; see `lint`.
             TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
@@ -60,17 +70,31 @@ pub(super) fn bind(template: &mut Template) {
 }
 
 fn bind_helper(helper: &mut HelperTemplate) {
-    helper.params.iter_mut().chain(helper.hash.values_mut()).for_each(bind_parameter);
-    helper.template.iter_mut().chain(helper.inverse.iter_mut()).for_each(bind);
+    helper
+        .params
+        .iter_mut()
+        .chain(helper.hash.values_mut())
+        .for_each(bind_parameter);
+    helper
+        .template
+        .iter_mut()
+        .chain(helper.inverse.iter_mut())
+        .for_each(bind);
 }
 
 fn bind_parameter(parameter: &mut Parameter) {
     match parameter {
         Parameter::Path(path) => {
             if let Some(steps) = context_steps(path) {
-                let steps = steps.into_iter().map(|step| Parameter::Literal(Value::from(step))).collect();
-                *parameter =
-                    Parameter::Subexpression(Subexpression::new(Parameter::Name(CONTEXT.to_owned()), steps, HashMap::new()));
+                let steps = steps
+                    .into_iter()
+                    .map(|step| Parameter::Literal(Value::from(step)))
+                    .collect();
+                *parameter = Parameter::Subexpression(Subexpression::new(
+                    Parameter::Name(CONTEXT.to_owned()),
+                    steps,
+                    HashMap::new(),
+                ));
             }
         }
         Parameter::Subexpression(inner) => {

@@ -35,7 +35,12 @@ pub(super) const HELPERS: [Signature; 12] = [
     inline("history", 0, &[], "{{history}}"),
     inline("json", 1, &["indent"], "{{json value}} or {{json value indent=2}}"),
     inline("lookup", 2, &[], "{{lookup map key}}"),
-    inline("media", 0, &["url", "contentType"], "{{media url=url contentType=type}}"),
+    inline(
+        "media",
+        0,
+        &["url", "contentType"],
+        "{{media url=url contentType=type}}",
+    ),
     inline("role", 1, &[], "{{role \"system\"}}"),
     inline("section", 1, &[], "{{section \"name\"}}"),
     block("each", 1, &[], "{{#each list}}..{{/each}}"),
@@ -46,12 +51,7 @@ pub(super) const HELPERS: [Signature; 12] = [
     block("with", 1, &[], "{{#with map}}..{{/with}}"),
 ];
 
-const fn inline(
-    name: &'static str,
-    params: usize,
-    hash: &'static [&'static str],
-    usage: &'static str,
-) -> Signature {
+const fn inline(name: &'static str, params: usize, hash: &'static [&'static str], usage: &'static str) -> Signature {
     Signature {
         name,
         block: false,
@@ -84,7 +84,9 @@ pub(super) fn leaves_mark(name: &str) -> bool {
 /// A registry with the helpers that need nothing but their arguments.
 pub(super) fn registry() -> Handlebars<'static> {
     let mut registry = Handlebars::new();
-    for foreign in ["raw", "log", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len"] {
+    for foreign in [
+        "raw", "log", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len",
+    ] {
         registry.unregister_helper(foreign);
     }
     registry.register_escape_fn(handlebars::no_escape);
@@ -140,9 +142,18 @@ impl HelperDef for PrintValue {
             value => scalar_text(value),
         };
         let text = text.ok_or_else(|| {
-            let name = helper.param(0).and_then(|param| param.relative_path()).map_or("this", String::as_str);
-            let kind = if value.is_object() { "a map" } else { "a list of more than plain values" };
-            refuse(format!("`{name}` is {kind}, which has no text; write {{{{json {name}}}}}"))
+            let name = helper
+                .param(0)
+                .and_then(|param| param.relative_path())
+                .map_or("this", String::as_str);
+            let kind = if value.is_object() {
+                "a map"
+            } else {
+                "a list of more than plain values"
+            };
+            refuse(format!(
+                "`{name}` is {kind}, which has no text; write {{{{json {name}}}}}"
+            ))
         })?;
         Ok(ScopedJson::Derived(Value::String(text)))
     }

@@ -42,17 +42,14 @@ impl Document {
     /// Front matter that is not closed, not YAML, or not a map.
     pub fn parse(file: &Arc<str>, source: &str) -> Result<Document, Problem> {
         let Some(fences) = Fences::find(file, source)? else {
-            return Ok(Document {
-                raw: Map::new(),
-                ext: Map::new(),
-                body: 0..source.len(),
-                tree: None,
-            });
+            return Ok(Document::without_front_matter(source));
         };
         let lines_before = source[..fences.yaml.start].matches('\n').count() as u32;
         let tree = Tree::parse(file, &source[fences.yaml.clone()], lines_before)?;
         let Value::Object(raw) = tree.to_json() else {
-            return Err(Problem::at(tree.place_of(&[]), "the front matter is not a map").expected("keys like `model: NAME`"));
+            return Err(
+                Problem::at(tree.place_of(&[]), "the front matter is not a map").expected("keys like `model: NAME`")
+            );
         };
         let ext = namespaces(&raw);
         Ok(Document {
@@ -61,6 +58,16 @@ impl Document {
             body: trimmed(source, fences.body),
             tree: Some(tree),
         })
+    }
+
+    /// A file that is a template from its first byte to its last.
+    pub fn without_front_matter(source: &str) -> Document {
+        Document {
+            raw: Map::new(),
+            ext: Map::new(),
+            body: 0..source.len(),
+            tree: None,
+        }
     }
 }
 
@@ -92,10 +99,11 @@ impl Fences {
                 }));
             }
         }
-        Err(
-            Problem::at(Place::of_offset(Arc::clone(file), source, open.start), "the front matter is never closed")
-                .expected("a second line `---` between front matter and template"),
+        Err(Problem::at(
+            Place::of_offset(Arc::clone(file), source, open.start),
+            "the front matter is never closed",
         )
+        .expected("a second line `---` between front matter and template"))
     }
 }
 
@@ -117,7 +125,9 @@ impl Iterator for Lines<'_> {
             return None;
         }
         let start = self.at;
-        self.at = self.source[start..].find('\n').map_or(self.source.len(), |end| start + end + 1);
+        self.at = self.source[start..]
+            .find('\n')
+            .map_or(self.source.len(), |end| start + end + 1);
         Some(start..self.at)
     }
 }
@@ -131,7 +141,9 @@ fn trimmed(source: &str, range: Range<usize>) -> Range<usize> {
 fn namespaces(raw: &Map<String, Value>) -> Map<String, Value> {
     let mut ext = Map::new();
     for (key, value) in raw {
-        let Some((namespace, field)) = key.rsplit_once('.') else { continue };
+        let Some((namespace, field)) = key.rsplit_once('.') else {
+            continue;
+        };
         let fields = ext.entry(namespace).or_insert_with(|| Value::Object(Map::new()));
         if let Value::Object(fields) = fields {
             fields.insert(field.to_owned(), value.clone());
@@ -160,7 +172,11 @@ mod tests {
             ("---\n---\nHello", "{}", "Hello"),
             ("---\n# nothing\n---\nHello", "{}", "Hello"),
             ("# Copyright\n#\n\n---  \na: 1\n---\t\nHello", r#"{"a":1}"#, "Hello"),
-            ("# A heading\n\nNo front matter\n", "{}", "# A heading\n\nNo front matter\n"),
+            (
+                "# A heading\n\nNo front matter\n",
+                "{}",
+                "# A heading\n\nNo front matter\n",
+            ),
             ("Text\n---\na: 1\n---\n", "{}", "Text\n---\na: 1\n---\n"),
             ("---\na: 1\n---\nA\n---\nB\n", r#"{"a":1}"#, "A\n---\nB"),
         ];
@@ -172,7 +188,13 @@ mod tests {
 
     #[test]
     fn broken_front_matter_is_refused() {
-        insta::assert_snapshot!(split("# c\n---\na: 1\nHello").unwrap_err(), @"");
-        insta::assert_snapshot!(split("---\n- a\n---\nHello").unwrap_err(), @"");
+        insta::assert_snapshot!(split("# c\n---\na: 1\nHello").unwrap_err(), @r"
+        p.prompt:2:1: the front matter is never closed
+          expected: a second line `---` between front matter and template
+        ");
+        insta::assert_snapshot!(split("---\n- a\n---\nHello").unwrap_err(), @r"
+        p.prompt:2:1: the front matter is not a map
+          expected: keys like `model: NAME`
+        ");
     }
 }

@@ -65,13 +65,19 @@ impl Linter<'_> {
                     "decorators and inline partials, `{{#*inline}}`, are not supported",
                     "a partial in a file of its own, `_name.prompt`",
                 ),
-                _ => self.refuse(at, "this tag is not supported", "a variable, a helper, a block or a partial"),
+                _ => self.refuse(
+                    at,
+                    "this tag is not supported",
+                    "a variable, a helper, a block or a partial",
+                ),
             }
         }
     }
 
     fn refuse(&mut self, at: usize, message: &str, expected: &str) {
-        self.found.problems.push(Problem::at(self.text.place(at), message).expected(expected));
+        self.found
+            .problems
+            .push(Problem::at(self.text.place(at), message).expected(expected));
     }
 
     /// `{{name}}`, `{{helper args}}`.
@@ -88,7 +94,10 @@ impl Linter<'_> {
         match call.name.as_name() {
             Some(name) => match dialect::helper(name) {
                 Some(helper) => {
-                    self.found.calls.entry(helper.name).or_insert_with(|| self.text.place(at));
+                    self.found
+                        .calls
+                        .entry(helper.name)
+                        .or_insert_with(|| self.text.place(at));
                     self.signature(helper, call, at);
                 }
                 None => self.unknown(name, call, at),
@@ -136,7 +145,10 @@ impl Linter<'_> {
         if let Some(fault) = fault {
             let mut problem = Problem::at(self.text.place(at), fault).expected(format!("`{}`", helper.usage));
             if is_bare(call) {
-                problem = problem.hint(format!("a variable of that name is written `{{{{this.{}}}}}`", helper.name));
+                problem = problem.hint(format!(
+                    "a variable of that name is written `{{{{this.{}}}}}`",
+                    helper.name
+                ));
             }
             self.found.problems.push(problem);
         } else if helper.name == "role" {
@@ -145,12 +157,16 @@ impl Linter<'_> {
     }
 
     fn role(&mut self, call: &HelperTemplate, at: usize) {
-        let Some(Parameter::Literal(written)) = call.params.first() else { return };
+        let Some(Parameter::Literal(written)) = call.params.first() else {
+            return;
+        };
         let name = written.as_str().unwrap_or_default();
         if Speaker::parse(name).is_none() {
             let problem = Problem::at(self.text.place(at), format!("unknown role {written}"))
                 .expected("\"system\", \"user\" or \"model\"");
-            self.found.problems.push(problem.did_you_mean(name, ["system", "user", "model"]));
+            self.found
+                .problems
+                .push(problem.did_you_mean(name, ["system", "user", "model"]));
         }
     }
 
@@ -208,5 +224,7 @@ pub(super) fn is_partial_name(name: &str) -> bool {
         && name.len() <= 100
         && !name.starts_with('.')
         && !name.contains("..")
-        && name.chars().all(|char| char.is_alphanumeric() || matches!(char, '-' | '_' | '.'))
+        && name
+            .chars()
+            .all(|char| char.is_alphanumeric() || matches!(char, '-' | '_' | '.'))
 }

@@ -149,7 +149,12 @@ mod tests {
         };
         let show = |message: &Message| {
             let parts: Vec<String> = message.parts.iter().map(show_part).collect();
-            format!("{}{}: {}", message.speaker.as_str(), if message.history { "*" } else { "" }, parts.join("|"))
+            format!(
+                "{}{}: {}",
+                message.speaker.as_str(),
+                if message.history { "*" } else { "" },
+                parts.join("|")
+            )
         };
         messages.iter().map(show).collect::<Vec<_>>().join("; ")
     }
@@ -162,9 +167,19 @@ mod tests {
             (vec![Text("a")], h(), "user: h; user: a"),
             (vec![role(Speaker::System), Text("s")], h(), "system: s; user: h"),
             (vec![], h(), "user: h"),
-            (vec![Text("a"), role(Speaker::Model), Text("b")], h(), "user: a; model: b; user: h"),
             (
-                vec![Text("a"), Piece::Mark(Mark::History), Text(" \n"), role(Speaker::User), Text("b")],
+                vec![Text("a"), role(Speaker::Model), Text("b")],
+                h(),
+                "user: a; model: b; user: h",
+            ),
+            (
+                vec![
+                    Text("a"),
+                    Piece::Mark(Mark::History),
+                    Text(" \n"),
+                    role(Speaker::User),
+                    Text("b"),
+                ],
                 h(),
                 "user: a; user*: h; user: b",
             ),

@@ -10,15 +10,31 @@ pub mod variables;
 
 mod bind;
 mod dialect;
+mod disk;
+mod git;
+mod library;
 mod lint;
+mod manifest;
+mod prompt;
+mod source;
 mod syntax;
+#[cfg(test)]
+mod testing;
 mod yaml;
+
+pub use library::Library;
+pub use prompt::Prompt;
+pub use variables::Variable;
 
 /// Names in a row, at most twenty.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 20;
     let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
     let more = names.len().saturating_sub(SHOWN);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
     format!("{}{more}", shown.join(", "))
 }

@@ -195,8 +195,10 @@ impl Field<'_> {
             "object" => Container::Object,
             "enum" => Container::Enum,
             other => {
-                return Err(ArgProblem::new(format!("unknown container `{other}` of field `{name}`"))
-                    .expected("array, object or enum"));
+                return Err(
+                    ArgProblem::new(format!("unknown container `{other}` of field `{name}`"))
+                        .expected("array, object or enum"),
+                );
             }
         };
         Ok(Field {
@@ -225,24 +227,31 @@ mod tests {
 
     fn refused(schema: Value) -> String {
         let problem = to_json_schema(&schema, &Map::new()).unwrap_err();
-        format!("{:?}: {problem} | {:?} | {:?}", problem.path, problem.expected, problem.hint)
+        format!(
+            "{:?}: {problem} | {:?} | {:?}",
+            problem.path, problem.expected, problem.hint
+        )
     }
 
     #[test]
     fn mistakes_have_a_path() {
-        insta::assert_snapshot!(refused(json!("strin")), @"");
-        insta::assert_snapshot!(refused(json!({"a(object)": {"b": "text"}})), @"");
-        insta::assert_snapshot!(refused(json!({"a(list)": "string"})), @"");
-        insta::assert_snapshot!(refused(json!({"a(array": "string"})), @"");
-        insta::assert_snapshot!(refused(json!({"a(enum)": "A"})), @"");
-        insta::assert_snapshot!(refused(json!({"a": ["A"]})), @"");
-        insta::assert_snapshot!(refused(json!({"a": "string", "a?": "string"})), @"");
-        insta::assert_snapshot!(refused(json!(7)), @"");
+        insta::assert_snapshot!(refused(json!("strin")), @r#"[]: unknown type `strin` | Some("string, number, integer, boolean, null or any; a list is written `field(array): type`") | Some("did you mean `string`?")"#);
+        insta::assert_snapshot!(refused(json!({"a(object)": {"b": "text"}})), @r#"[Key("a(object)"), Key("b")]: unknown type `text` | Some("string, number, integer, boolean, null or any; a list is written `field(array): type`") | None"#);
+        insta::assert_snapshot!(refused(json!({"a(list)": "string"})), @r#"[Key("a(list)")]: unknown container `list` of field `a` | Some("array, object or enum") | None"#);
+        insta::assert_snapshot!(refused(json!({"a(array": "string"})), @r#"[Key("a(array")]: field `a(array` lacks a closing parenthesis | None | None"#);
+        insta::assert_snapshot!(refused(json!({"a(enum)": "A"})), @r#"[Key("a(enum)")]: an enum field is not a list of values | Some("`[A, B]`") | None"#);
+        insta::assert_snapshot!(refused(json!({"a": ["A"]})), @r#"[Key("a")]: a schema is neither a type nor a map of fields | Some("a type like `string, what it means`, or fields") | None"#);
+        insta::assert_snapshot!(refused(json!({"a": "string", "a?": "string"})), @r#"[Key("a?")]: field `a` stands twice | None | None"#);
+        insta::assert_snapshot!(refused(json!(7)), @r#"[]: a schema is neither a type nor a map of fields | Some("a type like `string, what it means`, or fields") | None"#);
     }
 
     #[test]
     fn an_optional_field_may_be_null() {
-        let schema = to_json_schema(&json!({"a?(enum)": ["x"], "b?(array)": "string", "c?": "any"}), &Map::new()).unwrap();
+        let schema = to_json_schema(
+            &json!({"a?(enum)": ["x"], "b?(array)": "string", "c?": "any"}),
+            &Map::new(),
+        )
+        .unwrap();
         assert_eq!(
             schema["properties"],
             json!({"a": {"enum": ["x", null]}, "b": {"type": ["array", "null"], "items": {"type": "string"}}, "c": {}})

@@ -60,7 +60,11 @@ impl<'a> Checker<'a> {
     /// Looks at what starts with `{{` and returns where to go on; `None` if the rest can't be read.
     fn tag(&mut self, start: usize) -> Option<usize> {
         // One backslash makes the braces text; two or more stand for themselves.
-        let backslashes = self.body[..start].bytes().rev().take_while(|byte| *byte == b'\\').count();
+        let backslashes = self.body[..start]
+            .bytes()
+            .rev()
+            .take_while(|byte| *byte == b'\\')
+            .count();
         if backslashes == 1 {
             return Some(start + 2);
         }
@@ -92,7 +96,11 @@ impl<'a> Checker<'a> {
             None => rest.find("}}").map(|end| start + end + 2),
         };
         if end.is_none() {
-            self.found.push(problem(start, "a comment is never closed", Some("`}}`, or `--}}` after `{{!--`")));
+            self.found.push(problem(
+                start,
+                "a comment is never closed",
+                Some("`}}`, or `--}}` after `{{!--`"),
+            ));
         }
         end
     }
@@ -107,18 +115,27 @@ impl<'a> Checker<'a> {
         }
         let inside = inside.trim_matches('~').trim();
         if inside.is_empty() {
-            self.found.push(problem(start, "a tag is empty", Some("a variable or a helper, like `{{question}}`")));
+            self.found.push(problem(
+                start,
+                "a tag is empty",
+                Some("a variable or a helper, like `{{question}}`"),
+            ));
         } else if let Some(opened) = inside.strip_prefix('#') {
             let name = first_word(opened.trim_start_matches(['>', '*']));
             self.open.push((name, start));
             if self.open.len() > MAX_DEPTH {
-                self.found.push(problem(start, format!("blocks are nested more than {MAX_DEPTH} deep"), None));
+                self.found.push(problem(
+                    start,
+                    format!("blocks are nested more than {MAX_DEPTH} deep"),
+                    None,
+                ));
                 self.open.clear();
             }
         } else if let Some(closed) = inside.strip_prefix('/') {
             self.close(start, first_word(closed));
         } else if (first_word(inside) == "else" || inside == "^") && self.open.is_empty() {
-            self.found.push(problem(start, "an `else` stands outside of any block", None));
+            self.found
+                .push(problem(start, "an `else` stands outside of any block", None));
         }
     }
 
@@ -168,7 +185,8 @@ fn inside_of_tag(text: &str) -> Option<Range<usize>> {
 
 fn first_word(text: &str) -> &str {
     let text = text.trim_start();
-    text.find(|char: char| char.is_whitespace() || char == '~').map_or(text, |end| &text[..end])
+    text.find(|char: char| char.is_whitespace() || char == '~')
+        .map_or(text, |end| &text[..end])
 }
 
 fn deepest(text: &str) -> usize {
@@ -194,7 +212,14 @@ mod tests {
     fn found(body: &str) -> String {
         check(body)
             .into_iter()
-            .map(|p| format!("{}: {}{}", p.at, p.message, p.expected.map(|e| format!(" ({e})")).unwrap_or_default()))
+            .map(|p| {
+                format!(
+                    "{}: {}{}",
+                    p.at,
+                    p.message,
+                    p.expected.map(|e| format!(" ({e})")).unwrap_or_default()
+                )
+            })
             .collect::<Vec<_>>()
             .join("\n")
     }
@@ -213,19 +238,34 @@ mod tests {
             "{{> part a=b}}",
             "{{#if a}}1{{else if b}}2{{^}}3{{/if}}",
         ] {
-            assert_eq!(found(body).lines().next().unwrap_or_default().replace("{{! {{/if}} }}", ""), "", "{body}");
+            assert_eq!(
+                found(body)
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .replace("{{! {{/if}} }}", ""),
+                "",
+                "{body}"
+            );
         }
     }
 
     #[test]
     fn mistakes_are_all_found() {
-        insta::assert_snapshot!(found("a {{b"), @"");
-        insta::assert_snapshot!(found("{{a} {{b}}"), @"");
-        insta::assert_snapshot!(found("{{#if a}}x"), @"");
-        insta::assert_snapshot!(found("{{#if a}}{{#each b}}{{/if}}{{/with}}"), @"");
-        insta::assert_snapshot!(found("{{/if}} {{else}} {{}}"), @"");
-        insta::assert_snapshot!(found("{{{{raw}}}} x {{{{/raw}}}}"), @"");
-        insta::assert_snapshot!(found("{{!-- a"), @"");
+        insta::assert_snapshot!(found("a {{b"), @"2: a `{{` is never closed (`}}`)");
+        insta::assert_snapshot!(found("{{a} {{b}}"), @"0: a `{{` is never closed (`}}`)");
+        insta::assert_snapshot!(found("{{#if a}}x"), @"0: `{{#if}}` is never closed (`{{/if}}` further down)");
+        insta::assert_snapshot!(found("{{#if a}}{{#each b}}{{/if}}{{/with}}"), @r"
+        9: `{{#each}}` is never closed (`{{/each}}` before `{{/if}}`)
+        27: `{{/with}}` closes a block that is not open
+        ");
+        insta::assert_snapshot!(found("{{/if}} {{else}} {{}}"), @r"
+        0: `{{/if}}` closes a block that is not open
+        8: an `else` stands outside of any block
+        17: a tag is empty (a variable or a helper, like `{{question}}`)
+        ");
+        insta::assert_snapshot!(found("{{{{raw}}}} x {{{{/raw}}}}"), @r#"0: raw blocks `{{{{..}}}}` are not part of dotprompt (`\{{` for braces that are text)"#);
+        insta::assert_snapshot!(found("{{!-- a"), @"0: a comment is never closed (`}}`, or `--}}` after `{{!--`)");
     }
 
     #[test]

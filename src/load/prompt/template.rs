@@ -113,6 +113,11 @@ impl Template {
         template
     }
 
+    /// The main template.
+    pub(super) fn main(&self) -> &Text {
+        &self.main
+    }
+
     /// Names and texts of the partials it uses, directly or not, in name order.
     pub fn partials(&self) -> &BTreeMap<String, Text> {
         &self.partials
@@ -148,8 +153,12 @@ impl Template {
             .render_text(data, context, token.as_deref())
             .map_err(|error| self.render_problem(&error))?;
         let pieces = match &token {
-            Some(token) => split(&rendered, token)
-                .ok_or_else(|| Problem::at(Place::file(self.main.file.clone()), "a role, history, media or section helper was cut"))?,
+            Some(token) => split(&rendered, token).ok_or_else(|| {
+                Problem::at(
+                    Place::file(self.main.file.clone()),
+                    "a role, history, media or section helper was cut",
+                )
+            })?,
             None => vec![Piece::Text(&rendered)],
         };
         Ok(assemble(pieces, history))
@@ -208,7 +217,10 @@ struct Bounded {
 impl Output for Bounded {
     fn write(&mut self, piece: &str) -> io::Result<()> {
         if self.text.len() + piece.len() > MAX_RENDERED {
-            return Err(io::Error::other(format!("more than {} MiB of text", MAX_RENDERED >> 20)));
+            return Err(io::Error::other(format!(
+                "more than {} MiB of text",
+                MAX_RENDERED >> 20
+            )));
         }
         self.text.push_str(piece);
         Ok(())

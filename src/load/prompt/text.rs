@@ -47,7 +47,11 @@ impl Text {
             }
         }
         let rest = &body[start..];
-        start + rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(at, _)| at)
+        start
+            + rest
+                .char_indices()
+                .nth(column.saturating_sub(1))
+                .map_or(rest.len(), |(at, _)| at)
     }
 
     /// Where `word` stands alone in the tags from byte `from` on, else `from` itself.
@@ -58,7 +62,10 @@ impl Text {
         while let Some(found) = body.get(at..).and_then(|rest| rest.find(word)).map(|found| at + found) {
             let end = found + word.len();
             let before = body[..found].chars().next_back().is_some_and(|char| is_name(char));
-            let after = body[end..].chars().next().is_some_and(|char| is_name(char) || char == '=');
+            let after = body[end..]
+                .chars()
+                .next()
+                .is_some_and(|char| is_name(char) || char == '=');
             if !before && !after {
                 return found;
             }

@@ -43,7 +43,9 @@ pub(super) struct Use {
 
 /// All readings, in the order in which they render, through partials. Partials must not include themselves.
 pub(super) fn uses<'a>(main: &str, find: &dyn Fn(&str) -> Option<(&'a Template, &'a Text)>) -> Vec<Use> {
-    let Some((template, text)) = find(main) else { return Vec::new() };
+    let Some((template, text)) = find(main) else {
+        return Vec::new();
+    };
     let mut walker = Walker {
         find,
         text,
@@ -217,7 +219,10 @@ impl<'a> Walker<'a, '_> {
     fn variable<'p>(&self, path: &'p Path) -> Option<&'p str> {
         let target = Target::of(path)?;
         let name = target.name?;
-        let given = self.scopes.iter().any(|scope| scope.names.iter().any(|given| given == name));
+        let given = self
+            .scopes
+            .iter()
+            .any(|scope| scope.names.iter().any(|given| given == name));
         (!given || target.from_root).then_some(())?;
         self.lands_in_root(&target).then_some(name)
     }
@@ -233,9 +238,17 @@ struct Target<'p> {
 impl Target<'_> {
     /// `None` for loop and context variables.
     fn of(path: &Path) -> Option<Target<'_>> {
-        let Path::Relative((steps, raw)) = path else { return None };
-        let from_root = raw.trim_start_matches("this.").trim_start_matches("./").starts_with("@root");
-        let climbs = steps.iter().take_while(|step| matches!(step, PathSeg::Ruled(_))).count();
+        let Path::Relative((steps, raw)) = path else {
+            return None;
+        };
+        let from_root = raw
+            .trim_start_matches("this.")
+            .trim_start_matches("./")
+            .starts_with("@root");
+        let climbs = steps
+            .iter()
+            .take_while(|step| matches!(step, PathSeg::Ruled(_)))
+            .count();
         let name = steps.iter().find_map(|step| match step {
             PathSeg::Named(name) => Some(name.as_str()),
             _ => None,

@@ -74,12 +74,6 @@ impl Tree {
         })
     }
 
-    /// The outermost keys with their places; `None` if the document is not a map.
-    pub(super) fn keys(&self) -> Option<Vec<(&str, Place)>> {
-        let Kind::Map(entries) = &self.root.kind else { return None };
-        Some(entries.iter().map(|(key, spot, _)| (key.as_str(), self.place(*spot))).collect())
-    }
-
     /// All of it as JSON.
     pub(super) fn to_json(&self) -> Value {
         self.root.to_json()
@@ -91,9 +85,10 @@ impl Tree {
         let mut spot = node.spot;
         for step in path {
             let next = match (step, &node.kind) {
-                (Step::Key(key), Kind::Map(entries)) => {
-                    entries.iter().find(|(name, ..)| name == key).map(|(_, spot, node)| (*spot, node))
-                }
+                (Step::Key(key), Kind::Map(entries)) => entries
+                    .iter()
+                    .find(|(name, ..)| name == key)
+                    .map(|(_, spot, node)| (*spot, node)),
                 (Step::Index(index), Kind::List(items)) => items.get(*index).map(|item| (item.spot, item)),
                 _ => None,
             };
@@ -110,7 +105,9 @@ impl Tree {
 }
 
 fn place(file: &Arc<str>, lines_before: u32, spot: Spot) -> Place {
-    let line = u32::try_from(spot.line).unwrap_or(u32::MAX).saturating_add(lines_before);
+    let line = u32::try_from(spot.line)
+        .unwrap_or(u32::MAX)
+        .saturating_add(lines_before);
     Place::at(Arc::clone(file), line, u32::try_from(spot.column).unwrap_or(0))
 }
 
@@ -129,14 +126,19 @@ fn yaml_problem(file: &Arc<str>, lines_before: u32, error: &serde_saphyr::Error)
         },
     );
     // The crate ends its sentences with the line inside the YAML, which is not the line in the file.
-    let text = error.without_snippet().to_string();
+    let text = error
+        .without_snippet()
+        .render_with_formatter(&serde_saphyr::UserMessageFormatter);
     let first = text.lines().next().unwrap_or_default();
     let message = match first.rfind(" at line ") {
         Some(at) => &first[..at],
         None => first,
     };
     let message: String = message.chars().take(300).collect();
-    Problem::at(place, format!("the front matter is not valid yaml: {}", message.trim_end_matches('.')))
+    Problem::at(
+        place,
+        format!("the front matter is not valid yaml: {}", message.trim_end_matches('.')),
+    )
 }
 
 impl Node {
@@ -277,9 +279,9 @@ mod tests {
 
     #[test]
     fn mistakes_have_the_place_in_the_file() {
-        insta::assert_snapshot!(parse("a: 1\na: 2\n").unwrap_err(), @"");
-        insta::assert_snapshot!(parse("a: [1\nb: 2\n").unwrap_err(), @"");
-        insta::assert_snapshot!(parse("a: .inf\n").unwrap_err(), @"");
+        insta::assert_snapshot!(parse("a: 1\na: 2\n").unwrap_err(), @"p.prompt:3:1: the front matter is not valid yaml: duplicate mapping key `a` is not allowed here");
+        insta::assert_snapshot!(parse("a: [1\nb: 2\n").unwrap_err(), @"p.prompt:3:2: the front matter is not valid yaml: illegal placement of ':' indicator");
+        insta::assert_snapshot!(parse("a: .inf\n").unwrap_err(), @"p.prompt:2:4: the front matter is not valid yaml: value `.inf` is not a finite number");
     }
 
     #[test]

@@ -1,0 +1,205 @@
+//! Prompt files at a git revision, read with the `git` program. A revision is resolved to a commit once; after that only
+//! object names that git gave are passed on.
+
+use super::source::{self, MAX_BYTES};
+use crate::model::{Place, Problem};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// A folder at a revision.
+#[derive(Debug)]
+pub(super) struct Revision {
+    root: std::path::PathBuf,
+    rev: String,
+    /// Relative to the project's root, with `/` at its end; empty for the root.
+    folder: String,
+    entries: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    object: String,
+    kind: EntryKind,
+    bytes: u64,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum EntryKind {
+    File,
+    Link,
+    Other,
+}
+
+impl Revision {
+    /// Lists `folder`, a path relative to `root`, at revision `rev`.
+    pub(super) fn open(root: &Path, rev: &str, folder: &str) -> Result<Revision, Problem> {
+        if rev.is_empty() {
+            return Err(Problem::new("`git:` lacks a revision").expected("git:REV:NAME, like `git:origin/main:v2`"));
+        }
+        if rev.starts_with('-') {
+            return Err(Problem::new(format!(
+                "`{rev}` is not a git revision: it starts with `-`"
+            )));
+        }
+        let commit = resolve(root, rev)?;
+        let folder = folder.trim_start_matches("./");
+        let folder = if folder.is_empty() || folder.ends_with('/') {
+            folder.to_owned()
+        } else {
+            format!("{folder}/")
+        };
+        let mut args = vec!["ls-tree", "-z", "-l", &commit];
+        if !folder.is_empty() {
+            args.extend(["--", &folder]);
+        }
+        let listing = succeed(root, &args)?;
+        Ok(Revision {
+            entries: entries(&String::from_utf8_lossy(&listing), &folder),
+            root: root.to_owned(),
+            rev: rev.to_owned(),
+            folder,
+        })
+    }
+
+    pub(super) fn shown(&self, file: &str) -> String {
+        format!("git:{}:{}{file}", self.rev, self.folder)
+    }
+
+    pub(super) fn shown_folder(&self) -> String {
+        let folder = if self.folder.is_empty() {
+            "."
+        } else {
+            self.folder.trim_end_matches('/')
+        };
+        format!("`{folder}` at revision `{}`", self.rev)
+    }
+
+    pub(super) fn files(&self) -> Vec<String> {
+        let files = self.entries.iter().filter(|(_, entry)| entry.kind == EntryKind::File);
+        files.map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(super) fn read(&self, file: &str) -> Result<Option<String>, Problem> {
+        let Some(entry) = self.entries.get(file) else {
+            return Ok(None);
+        };
+        let place = Place::file(self.shown(file));
+        match entry.kind {
+            EntryKind::File => {}
+            EntryKind::Link => {
+                return Err(Problem::at(
+                    place,
+                    "this is a symbolic link; at a revision links are not followed",
+                ));
+            }
+            EntryKind::Other => return Err(Problem::at(place, "this is a folder").expected("a prompt file")),
+        }
+        if entry.bytes > MAX_BYTES {
+            return Err(source::too_large(place.file));
+        }
+        let bytes = succeed(&self.root, &["cat-file", "blob", &entry.object])?;
+        source::decode(place.file, bytes).map(Some)
+    }
+}
+
+/// Reads `MODE TYPE OBJECT SIZE<TAB>PATH<NUL>` lines.
+fn entries(listing: &str, folder: &str) -> BTreeMap<String, Entry> {
+    let mut entries = BTreeMap::new();
+    for line in listing.split('\0') {
+        let Some((about, path)) = line.split_once('\t') else {
+            continue;
+        };
+        let Some(name) = path.strip_prefix(folder) else {
+            continue;
+        };
+        let mut words = about.split_ascii_whitespace();
+        let (Some(mode), Some(_), Some(object), Some(bytes)) = (words.next(), words.next(), words.next(), words.next())
+        else {
+            continue;
+        };
+        let kind = match mode {
+            "100644" | "100755" => EntryKind::File,
+            "120000" => EntryKind::Link,
+            _ => EntryKind::Other,
+        };
+        let entry = Entry {
+            object: object.to_owned(),
+            kind,
+            bytes: bytes.parse().unwrap_or(0),
+        };
+        entries.insert(name.to_owned(), entry);
+    }
+    entries
+}
+
+/// The commit that a revision names.
+fn resolve(root: &Path, rev: &str) -> Result<String, Problem> {
+    if let Some(commit) = commit_of(root, rev)? {
+        return Ok(commit);
+    }
+    let inside = git(root, &["rev-parse", "--is-inside-work-tree"])?;
+    if !inside.status.success() {
+        return Err(failure(root, &inside));
+    }
+    let problem = Problem::new(format!("unknown git revision `{rev}`"));
+    let shallow = succeed(root, &["rev-parse", "--is-shallow-repository"])?;
+    if shallow.starts_with(b"true") {
+        return Err(problem.hint(
+            "this is a shallow clone, which lacks most revisions; fetch all of them (`git fetch --unshallow`, or `fetch-depth: 0` of actions/checkout)",
+        ));
+    }
+    if commit_of(root, &format!("origin/{rev}"))?.is_some() {
+        return Err(problem.hint(format!("did you mean `origin/{rev}`?")));
+    }
+    Err(problem.expected("a branch, tag or commit that `git rev-parse` knows"))
+}
+
+fn commit_of(root: &Path, rev: &str) -> Result<Option<String>, Problem> {
+    let output = git(
+        root,
+        &["rev-parse", "--verify", "--quiet", &format!("{rev}^{{commit}}")],
+    )?;
+    let commit = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let is_object = commit.len() >= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Ok((output.status.success() && is_object).then_some(commit))
+}
+
+fn succeed(root: &Path, args: &[&str]) -> Result<Vec<u8>, Problem> {
+    let output = git(root, args)?;
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(failure(root, &output))
+    }
+}
+
+fn git(root: &Path, args: &[&str]) -> Result<Output, Problem> {
+    Command::new("git")
+        .args(args)
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .env("LC_ALL", "C")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .output()
+        .map_err(|error| {
+            Problem::new(format!("git can't be run: {error}"))
+                .hint("install git, or name a prompt file instead of a revision")
+        })
+}
+
+fn failure(root: &Path, output: &Output) -> Problem {
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("not a git repository") {
+        return Problem::new(format!("`{}` is not in a git repository", root.display()))
+            .hint("name a prompt file instead of a revision");
+    }
+    let line: String = said
+        .lines()
+        .next()
+        .unwrap_or("it gave no reason")
+        .chars()
+        .take(200)
+        .collect();
+    Problem::new(format!("git failed: {line}"))
+}

@@ -1,0 +1,103 @@
+//! Where prompt files come from, the working tree or a git revision, and how their bytes become text.
+
+use super::disk::Folder;
+use super::git::Revision;
+use crate::model::{Place, Problem};
+use std::sync::Arc;
+
+/// The largest prompt file, in bytes.
+pub(super) const MAX_BYTES: u64 = 8 << 20;
+
+/// The kinds of prompt files, in the order in which a name looks for them.
+pub(super) const EXTENSIONS: [&str; 3] = [".prompt", ".md", ".txt"];
+
+/// A folder of prompt files.
+#[derive(Debug)]
+pub(super) enum Shelf {
+    Disk(Folder),
+    Git(Revision),
+}
+
+impl Shelf {
+    /// A file, as the user would type it.
+    pub(super) fn shown(&self, file: &str) -> String {
+        match self {
+            Shelf::Disk(folder) => folder.shown(file),
+            Shelf::Git(revision) => revision.shown(file),
+        }
+    }
+
+    /// The folder, as messages name it.
+    pub(super) fn shown_folder(&self) -> String {
+        match self {
+            Shelf::Disk(folder) => format!("`{}`", folder.shown_folder()),
+            Shelf::Git(revision) => revision.shown_folder(),
+        }
+    }
+
+    /// The text of a file, `None` if there is none of that name.
+    pub(super) fn read(&self, file: &str) -> Result<Option<String>, Problem> {
+        match self {
+            Shelf::Disk(folder) => folder.read(file),
+            Shelf::Git(revision) => revision.read(file),
+        }
+    }
+
+    fn files(&self) -> Result<Vec<String>, Problem> {
+        match self {
+            Shelf::Disk(folder) => folder.files(),
+            Shelf::Git(revision) => Ok(revision.files()),
+        }
+    }
+
+    /// Names of prompts, sorted: files of a known kind, partials, hidden files and readmes aside.
+    pub(super) fn prompt_names(&self) -> Result<Vec<String>, Problem> {
+        let mut names: Vec<String> = self
+            .files()?
+            .iter()
+            .filter(|file| !file.starts_with(['_', '.']) && !file.to_lowercase().starts_with("readme"))
+            .filter_map(|file| {
+                EXTENSIONS
+                    .into_iter()
+                    .find_map(|extension| file.strip_suffix(extension))
+            })
+            .map(str::to_owned)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        Ok(names)
+    }
+
+    /// Names of partials, sorted; none if the folder can't be listed, for this is only for messages.
+    pub(super) fn partial_names(&self) -> Vec<String> {
+        let files = self.files().unwrap_or_default();
+        let partials = files
+            .iter()
+            .filter_map(|file| file.strip_prefix('_')?.strip_suffix(".prompt"));
+        partials.map(str::to_owned).collect()
+    }
+}
+
+/// Bytes of a file to text, without a byte order mark.
+pub(super) fn decode(file: Arc<str>, mut bytes: Vec<u8>) -> Result<String, Problem> {
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(too_large(file));
+    }
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        bytes.drain(..3);
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(&error.as_bytes()[..valid]);
+        Problem::at(Place::of_offset(file, &text, valid), "the file is not valid UTF-8").expected("text in UTF-8")
+    })
+}
+
+/// The file is larger than a prompt may be.
+pub(super) fn too_large(file: Arc<str>) -> Problem {
+    Problem::at(
+        Place::file(file),
+        format!("the file is larger than {} MiB", MAX_BYTES >> 20),
+    )
+    .expected("a prompt")
+}
