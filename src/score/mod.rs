@@ -1,1 +1,32 @@
-//! Matchers.
+//! Judges answers. Pure CPU: no clock, no network, no randomness.
+//!
+//! ```text
+//! CheckSpec ── rules.rs: verify, read files in ──▶ CheckSpec ── judge.rs: compile, check, weigh ──▶ Judgement
+//!                             │                                        │
+//!                             └────── matchers/: MATCHERS, the table ──┘
+//! ```
+//!
+//! A *matcher* is a kind (`contains`), a *check* is a matcher with its arguments on a case. [`MATCHERS`] lists every
+//! kind; a new one is a file in `matchers/` and a line in the table. [`Rules`] tells the loader what a good check is:
+//! what it lets through compiles, and names a criterion that an answer can miss. [`judge`] scores a batch on all cores.
+//!
+//! The other files serve the matchers: `arguments` reads what the user wrote, `folding` treats case and white space as
+//! asked, `quote` shortens bytes from outside for a sentence, `numerals` finds numbers, `cache` keeps expensive
+//! compilations, `project_file` reads a file that golden data names.
+
+mod arguments;
+mod cache;
+mod folding;
+mod judge;
+mod matcher;
+mod matchers;
+mod numerals;
+mod project_file;
+mod quote;
+mod rules;
+
+pub use judge::{Judgement, Unjudged, judge};
+pub use matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+pub use matchers::MATCHERS;
+pub use project_file::ProjectFiles;
+pub use rules::Rules;

@@ -1,0 +1,584 @@
+//! Judges answers: runs a case's checks over them and weighs what they say.
+//!
+//! An answer passes when every deciding check passes. A check decides unless it is advisory or has weight 0; the others
+//! are run and reported, but have no say, not even when they can't judge. The score is the weighted mean over the
+//! deciding checks that judged.
+//!
+//! A check that can't judge makes an error, with one exception: if another deciding check fails, the answer fails. All
+//! of them must hold, so whatever the unknown one would have said, this answer is wrong. That is as strict for the
+//! candidate (a sure fail is never softened to an error) and as honest for the baseline (it is no better for being
+//! harder to judge). A panic is a bug in a matcher, which puts everything into doubt, so it is always an error.
+
+use super::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use super::matchers::MATCHERS;
+use super::quote::bounded;
+use crate::model::{Answer, ArgProblem, Case, CheckResult, CheckSpec, Failure, FailureKind, Outcome, Score};
+use rayon::prelude::*;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A case with answers to it, in plan order; `None` where there is none to judge.
+#[derive(Clone, Debug)]
+pub struct Unjudged<'a> {
+    /// The case.
+    pub case: &'a Case,
+    /// Its answers.
+    pub answers: Vec<Option<&'a Answer>>,
+}
+
+/// What the checks of a case say about one answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// Pass, fail or error.
+    pub outcome: Outcome,
+    /// What each check said, in the order of the case. Empty if the answer failed before its checks.
+    pub checks: Vec<CheckResult>,
+}
+
+/// Checks that judge how an answer ended. A case with one of them takes blocked, cut off and empty answers to its checks.
+const JUDGE_THE_END: [&str; 2] = ["finish_reason", "refusal"];
+
+/// Judges a batch on all cores; the result has the shape of the batch. Compiles the checks of each case once.
+///
+/// A panicking matcher is an error outcome of that answer. Its message still reaches the panic hook: whether that prints
+/// anything is the caller's choice.
+pub fn judge(batch: &[Unjudged<'_>]) -> Vec<Vec<Option<Judgement>>> {
+    judge_with(MATCHERS, batch)
+}
+
+fn judge_with(matchers: &[MatcherDef], batch: &[Unjudged<'_>]) -> Vec<Vec<Option<Judgement>>> {
+    batch
+        .par_iter()
+        .map(|unjudged| judge_case(matchers, unjudged))
+        .collect()
+}
+
+fn judge_case(matchers: &[MatcherDef], unjudged: &Unjudged<'_>) -> Vec<Option<Judgement>> {
+    let case = unjudged.case;
+    let checks = compile(matchers, case);
+    let answers = unjudged.answers.iter();
+    let judge = |answer: &Answer| match &checks {
+        Ok(checks) => judge_answer(checks, Seen { case, answer }),
+        Err(failure) => Judgement {
+            outcome: Outcome::Errored(failure.clone()),
+            checks: Vec::new(),
+        },
+    };
+    answers.map(|answer| answer.map(judge)).collect()
+}
+
+/// The compiled checks of a case.
+struct Checks<'a> {
+    checks: Vec<(&'a CheckSpec, Box<dyn Matcher>)>,
+    judge_the_end: bool,
+}
+
+/// Loading has verified the checks, so this fails only if someone left that out; then nothing can pass.
+fn compile<'a>(matchers: &[MatcherDef], case: &'a Case) -> Result<Checks<'a>, Failure> {
+    let ctx = Compile::new(matchers);
+    let mut checks = Vec::with_capacity(case.checks.len());
+    for spec in &case.checks {
+        match ctx.check(spec) {
+            Ok(matcher) => checks.push((spec, matcher)),
+            Err(problems) => {
+                let what = problems.first().map_or_else(String::new, ArgProblem::to_string);
+                return Err(failure("check_invalid", format!("a check does not compile: {what}")));
+            }
+        }
+    }
+    if !case.checks.iter().any(CheckSpec::decides) {
+        return Err(failure("no_deciding_check", "the case has no check that decides"));
+    }
+    let judge_the_end = case
+        .checks
+        .iter()
+        .any(|spec| spec.decides() && judges_the_end(&ctx, spec));
+    Ok(Checks { checks, judge_the_end })
+}
+
+/// Whether a check, or one inside it, judges how an answer ended. Depth is bounded, because the check compiled.
+fn judges_the_end(ctx: &Compile<'_>, spec: &CheckSpec) -> bool {
+    JUDGE_THE_END.contains(&spec.matcher.as_str()) || ctx.inner(spec).iter().any(|inner| judges_the_end(ctx, inner))
+}
+
+fn judge_answer(checks: &Checks<'_>, seen: Seen<'_>) -> Judgement {
+    if !checks.judge_the_end
+        && let Some(reason) = seen.answer.unusable()
+    {
+        return Judgement {
+            outcome: Outcome::Scored(Score::binary(false, reason)),
+            checks: Vec::new(),
+        };
+    }
+    let mut results = Vec::with_capacity(checks.checks.len());
+    let mut tally = Tally::default();
+    for (spec, matcher) in &checks.checks {
+        let said = caught(matcher.as_ref(), &seen);
+        if spec.decides() {
+            tally.add(spec, &said);
+        }
+        results.push(result(spec, said));
+    }
+    Judgement {
+        outcome: tally.outcome(),
+        checks: results,
+    }
+}
+
+/// What a check said, or why it said nothing.
+type Said = Result<Score, Silent>;
+
+enum Silent {
+    CannotJudge(CannotJudge),
+    Panicked(String),
+}
+
+impl Silent {
+    fn reason(&self) -> &str {
+        match self {
+            Silent::CannotJudge(cannot) => &cannot.reason,
+            Silent::Panicked(message) => message,
+        }
+    }
+}
+
+fn caught(matcher: &dyn Matcher, seen: &Seen<'_>) -> Said {
+    // Matchers have no state of their own, so a panic leaves nothing half done behind.
+    match catch_unwind(AssertUnwindSafe(|| matcher.check(seen))) {
+        Ok(said) => said.map_err(Silent::CannotJudge),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("no message");
+            Err(Silent::Panicked(format!(
+                "the matcher panicked: {}",
+                bounded(text, 160)
+            )))
+        }
+    }
+}
+
+fn result(spec: &CheckSpec, said: Said) -> CheckResult {
+    let (pass, score, reason) = match said {
+        Ok(score) => (Some(score.pass), Some(score.value()), score.reason),
+        Err(silent) => (None, None, silent.reason().to_owned()),
+    };
+    CheckResult {
+        matcher: spec.matcher.clone(),
+        name: spec.name.clone(),
+        pass,
+        score,
+        reason,
+        advisory: spec.advisory,
+    }
+}
+
+/// What the deciding checks have said so far.
+#[derive(Default)]
+struct Tally {
+    scores: Vec<Weighted>,
+    failed: Vec<String>,
+    cannot: Option<String>,
+    panicked: Option<String>,
+}
+
+impl Tally {
+    fn add(&mut self, spec: &CheckSpec, said: &Said) {
+        let label = spec.name.as_deref().unwrap_or(&spec.matcher);
+        let because = |reason: &str| format!("{}: {reason}", bounded(label, 80));
+        match said {
+            Ok(score) => {
+                self.scores.push(Weighted {
+                    value: score.value(),
+                    weight: spec.weight,
+                });
+                if !score.pass {
+                    self.failed.push(because(&score.reason));
+                }
+            }
+            Err(silent) => {
+                let first = match silent {
+                    Silent::CannotJudge(_) => &mut self.cannot,
+                    Silent::Panicked(_) => &mut self.panicked,
+                };
+                first.get_or_insert_with(|| because(silent.reason()));
+            }
+        }
+    }
+
+    fn outcome(self) -> Outcome {
+        if let Some(message) = self.panicked {
+            return Outcome::Errored(failure("matcher_panicked", message));
+        }
+        let score = weighted_mean(&self.scores);
+        match (self.failed.as_slice(), self.cannot) {
+            ([], Some(message)) => Outcome::Errored(failure("cannot_judge", message)),
+            ([], None) => {
+                let reason = match self.scores.len() {
+                    1 => "the check passes".to_owned(),
+                    n => format!("all {n} checks pass"),
+                };
+                Outcome::Scored(Score::new(score, true, reason))
+            }
+            ([only], _) => Outcome::Scored(Score::new(score, false, only)),
+            ([first, more @ ..], _) => {
+                let reason = format!("{first}; and {} more", more.len());
+                Outcome::Scored(Score::new(score, false, reason))
+            }
+        }
+    }
+}
+
+fn failure(code: &str, message: impl Into<String>) -> Failure {
+    Failure {
+        kind: FailureKind::Matcher,
+        code: code.to_owned(),
+        message: message.into(),
+    }
+}
+
+/// A score and its share in a mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Weighted {
+    /// 0..=1.
+    pub(super) value: f64,
+    /// Finite, 0 or more.
+    pub(super) weight: f64,
+}
+
+/// The weighted mean, added up in the given order, so that it is the same everywhere. 0 without any weight.
+pub(super) fn weighted_mean(scores: &[Weighted]) -> f64 {
+    let total: f64 = scores.iter().map(|score| score.weight).sum();
+    if total == 0.0 {
+        return 0.0;
+    }
+    // Finite weights may have an infinite sum; then only their ratio to the largest counts.
+    let unit = if total.is_finite() {
+        1.0
+    } else {
+        scores.iter().map(|score| score.weight).fold(0.0, f64::max)
+    };
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for score in scores {
+        let weight = score.weight / unit;
+        sum += score.value * weight;
+        weights += weight;
+    }
+    sum / weights
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rules::testing::{AnswerText, answer_text, case};
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    /// The table, and two matchers that don't judge.
+    fn matchers() -> Vec<MatcherDef> {
+        #[derive(Debug)]
+        struct Unsure;
+        impl Matcher for Unsure {
+            fn check(&self, _: &Seen<'_>) -> Result<Score, CannotJudge> {
+                Err(CannotJudge::new("no idea"))
+            }
+        }
+        #[derive(Debug)]
+        struct Panics;
+        impl Matcher for Panics {
+            fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+                panic!("can't cope with {:?}", seen.answer.text)
+            }
+        }
+        let def = |name, compile| MatcherDef {
+            name,
+            summary: "",
+            arguments: "",
+            example: "",
+            takes_text: false,
+            combines: false,
+            inline: None,
+            compile,
+        };
+        let mut matchers = MATCHERS.to_vec();
+        matchers.push(def("unsure", |_, _| Ok(Box::new(Unsure))));
+        matchers.push(def("panics", |_, _| Ok(Box::new(Panics))));
+        matchers.push(def("finish_reason", |_, _| {
+            (MATCHERS[0].compile)(&json!("x"), &Compile::new(MATCHERS))
+        }));
+        matchers
+    }
+
+    fn judged(checks: Value, answer: &Answer) -> Judgement {
+        let case = case(&checks);
+        let batch = [Unjudged {
+            case: &case,
+            answers: vec![Some(answer)],
+        }];
+        judge_with(&matchers(), &batch).remove(0).remove(0).unwrap()
+    }
+
+    /// `pass 0.5`, `fail 0` or `error CODE`, and the reason.
+    fn outcome(checks: Value, text: &str) -> String {
+        match judged(checks, &answer_text(text).answer).outcome {
+            Outcome::Scored(score) => {
+                let word = if score.pass { "pass" } else { "fail" };
+                format!("{word} {}: {}", score.value(), score.reason)
+            }
+            Outcome::Errored(failure) => format!("error {}: {}", failure.code, failure.message),
+            Outcome::Skipped(_) => unreachable!(),
+        }
+    }
+
+    #[test]
+    fn every_deciding_check_must_pass_and_the_score_is_their_weighted_mean() {
+        let cases = [
+            json!([{"contains": "a"}]),
+            json!([{"contains": "a"}, {"contains": "b", "name": "has b"}]),
+            json!([{"contains": "a", "weight": 3}, {"contains": "x", "name": "has x"}, {"contains": "y"}]),
+            json!([{"contains": "a"}, {"contains": "x", "advisory": true}, {"contains": "x", "weight": 0}]),
+            json!([{"contains": "a", "weight": 1e308}, {"contains": "b", "weight": 1e308}]),
+        ];
+        let outcomes: Vec<String> = cases.into_iter().map(|checks| outcome(checks, "a b")).collect();
+        insta::assert_snapshot!(outcomes.join("\n"), @r#"
+        pass 1: the check passes
+        pass 1: all 2 checks pass
+        fail 0.6: has x: does not contain "x"; and 1 more
+        pass 1: the check passes
+        pass 1: all 2 checks pass
+        "#);
+    }
+
+    #[test]
+    fn a_check_that_cannot_judge_is_never_a_pass() {
+        let cases = [
+            json!([{"unsure": 1}]),
+            json!([{"contains": "a"}, {"unsure": 1, "name": "judge"}]),
+            json!([{"unsure": 1}, {"contains": "x"}]),
+            json!([{"contains": "a"}, {"unsure": 1, "advisory": true}]),
+            json!([{"not": {"unsure": 1}}]),
+            json!([{"not": {"not": {"unsure": 1}}}]),
+            json!([{"all": [{"contains": "a"}, {"unsure": 1}]}]),
+            json!([{"all": [{"contains": "x"}, {"unsure": 1}]}]),
+            json!([{"any": [{"contains": "a"}, {"unsure": 1}]}]),
+            json!([{"any": [{"contains": "x"}, {"unsure": 1}]}]),
+            json!([{"not": {"all": [{"contains": "a"}, {"unsure": 1}]}}]),
+            json!([{"not": {"any": [{"contains": "x"}, {"unsure": 1}]}}]),
+        ];
+        let outcomes: Vec<String> = cases.into_iter().map(|checks| outcome(checks, "a b")).collect();
+        insta::assert_snapshot!(outcomes.join("\n"), @r#"
+        error cannot_judge: unsure: no idea
+        error cannot_judge: judge: no idea
+        fail 0: contains: does not contain "x"
+        pass 1: the check passes
+        error cannot_judge: not: unsure: no idea
+        error cannot_judge: not: not: unsure: no idea
+        error cannot_judge: all: unsure: no idea
+        fail 0: all: contains: does not contain "x"
+        pass 1: the check passes
+        error cannot_judge: any: unsure: no idea
+        error cannot_judge: not: all: unsure: no idea
+        error cannot_judge: not: any: unsure: no idea
+        "#);
+    }
+
+    #[test]
+    fn a_panic_is_an_error_whatever_the_others_say() {
+        let cases = [
+            json!([{"panics": 1}]),
+            json!([{"contains": "x"}, {"not": {"panics": 1}}]),
+            json!([{"contains": "a"}, {"panics": 1, "advisory": true}]),
+        ];
+        let outcomes: Vec<String> = cases.into_iter().map(|checks| outcome(checks, "a b")).collect();
+        insta::assert_snapshot!(outcomes.join("\n"), @r#"
+        error matcher_panicked: panics: the matcher panicked: can't cope with "a b"
+        error matcher_panicked: not: the matcher panicked: can't cope with "a b"
+        pass 1: the check passes
+        "#);
+    }
+
+    #[test]
+    fn checks_are_reported_one_by_one() {
+        let checks = json!([{"contains": "a", "name": "n"}, {"unsure": 1, "advisory": true}, {"contains": "x"}]);
+        let judgement = judged(checks, &answer_text("a").answer);
+        insta::assert_json_snapshot!(judgement.checks, @r#"
+        [
+          {
+            "matcher": "contains",
+            "name": "n",
+            "pass": true,
+            "score": 1.0,
+            "reason": "contains \"a\""
+          },
+          {
+            "matcher": "unsure",
+            "name": null,
+            "pass": null,
+            "score": null,
+            "reason": "no idea",
+            "advisory": true
+          },
+          {
+            "matcher": "contains",
+            "name": null,
+            "pass": false,
+            "score": 0.0,
+            "reason": "does not contain \"x\""
+          }
+        ]
+        "#);
+    }
+
+    #[test]
+    fn an_unusable_answer_fails_before_its_checks() {
+        let blocked = Answer {
+            block_reason: Some("SAFETY".to_owned()),
+            ..Answer::default()
+        };
+        let cut_off = Answer {
+            finish_reason: Some("MAX_TOKENS".to_owned()),
+            ..answer_text("a").answer
+        };
+        for (answer, reason) in [
+            (blocked, "the prompt was blocked (SAFETY)"),
+            (cut_off.clone(), "the answer was cut off (MAX_TOKENS)"),
+            (answer_text("").answer, "the answer is empty: no text and no tool call"),
+        ] {
+            let judgement = judged(json!([{"not": {"contains": "x"}}]), &answer);
+            assert_eq!(judgement.outcome, Outcome::Scored(Score::binary(false, reason)));
+            assert_eq!(judgement.checks, []);
+        }
+        let passes = |checks| judged(checks, &cut_off).outcome.as_str() == "pass";
+        let a = json!({"contains": "a"});
+        assert!(passes(json!([a, {"not": {"finish_reason": "x"}}])));
+        assert!(passes(
+            json!([{"all": [a, {"any": [{"not": {"finish_reason": "x"}}]}]}])
+        ));
+        assert!(
+            !passes(json!([a, {"not": {"finish_reason": "x"}, "advisory": true}])),
+            "it has no say"
+        );
+    }
+
+    #[test]
+    fn a_case_that_was_never_verified_can_not_pass() {
+        let codes = [
+            json!([{"regex": "("}]),
+            json!([{"contians": "a"}]),
+            json!([]),
+            json!([{"contains": "a", "weight": 0}]),
+        ]
+        .map(|checks| outcome(checks, "a").split(':').next().unwrap().to_owned());
+        assert_eq!(
+            codes,
+            [
+                "error check_invalid",
+                "error check_invalid",
+                "error no_deciding_check",
+                "error no_deciding_check"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_result_has_the_shape_of_the_batch() {
+        let case = case(&json!([{"contains": "a"}]));
+        let (a, b) = (answer_text("a").answer, answer_text("b").answer);
+        let batch = [
+            Unjudged {
+                case: &case,
+                answers: vec![Some(&a), None, Some(&b)],
+            },
+            Unjudged {
+                case: &case,
+                answers: vec![],
+            },
+            Unjudged {
+                case: &case,
+                answers: vec![None],
+            },
+        ];
+        let words: Vec<Vec<Option<&str>>> = judge(&batch)
+            .iter()
+            .map(|answers| answers.iter().map(|j| j.as_ref().map(|j| j.outcome.as_str())).collect())
+            .collect();
+        assert_eq!(words, [vec![Some("pass"), None, Some("fail")], vec![], vec![None]]);
+    }
+
+    #[test]
+    fn means_are_weighted() {
+        let mean = |scores: &[(f64, f64)]| {
+            weighted_mean(
+                &scores
+                    .iter()
+                    .map(|&(value, weight)| Weighted { value, weight })
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(mean(&[(1.0, 3.0), (0.0, 1.0)]), 0.75);
+        assert_eq!(mean(&[(1.0, 0.1), (1.0, 0.2), (1.0, 0.3)]), 1.0);
+        assert_eq!(mean(&[(1.0, f64::MAX), (0.5, f64::MAX)]), 0.75);
+        assert_eq!(mean(&[]), 0.0);
+        assert_eq!(mean(&[(1.0, 0.0)]), 0.0);
+    }
+
+    /// Every example of the table as a check.
+    fn examples() -> Vec<Value> {
+        MATCHERS
+            .iter()
+            .map(|def| serde_json::from_str(def.example).unwrap())
+            .collect()
+    }
+
+    fn texts() -> impl Strategy<Value = String> {
+        let telling = [
+            "Yes.",
+            "30 days",
+            "refund",
+            "A: 18",
+            "Total: 1,250.5",
+            "{\"name\": \"Ann\"}",
+            "```json\n1\n```",
+        ];
+        prop_oneof![
+            "\\PC{0,60}",
+            proptest::collection::vec(proptest::sample::select(telling.to_vec()), 0..4)
+                .prop_map(|parts| parts.join("\n")),
+            any::<String>(),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn not_is_the_exact_negation_and_scores_stay_in_range(text in texts()) {
+            let AnswerText { case, answer } = answer_text(&text);
+            let ctx = Compile::new(MATCHERS);
+            for example in examples() {
+                let negated = json!({"not": example.clone()});
+                let [plain, negated] = [example, negated].map(|written| {
+                    let matcher = ctx.check(&CheckSpec::parse(&written).unwrap()).unwrap();
+                    matcher.check(&Seen { case: &case, answer: &answer })
+                });
+                match (plain, negated) {
+                    (Ok(plain), Ok(negated)) => {
+                        prop_assert_eq!(negated.pass, !plain.pass);
+                        prop_assert_eq!(negated.value(), 1.0 - plain.value());
+                        prop_assert!((0.0..=1.0).contains(&plain.value()));
+                        prop_assert!(!plain.reason.contains('\n') && plain.reason.chars().count() < 1000);
+                    }
+                    (Err(_), Err(_)) => {}
+                    (plain, negated) => prop_assert!(false, "{plain:?} but {negated:?}"),
+                }
+            }
+        }
+
+        #[test]
+        fn judging_never_panics(text in texts(), finish in proptest::option::of("STOP|MAX_TOKENS|\\PC{0,8}")) {
+            let case = case(&Value::Array(examples()));
+            let answer = Answer { text, finish_reason: finish, ..Answer::default() };
+            let judged = judge(&[Unjudged { case: &case, answers: vec![Some(&answer)] }]);
+            let outcome = &judged[0][0].as_ref().unwrap().outcome;
+            prop_assert!(matches!(outcome, Outcome::Scored(_)), "{outcome:?}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What a matcher is, how it is described, and how a check becomes one.
+
+use super::project_file::ProjectFiles;
+use crate::model::{Answer, ArgProblem, Case, CheckSpec, Score, Step, nearest};
+use serde_json::Value;
+use std::fmt::Debug;
+
+/// Judges one answer. Pure: no clock, no network, no randomness.
+pub trait Matcher: Debug + Send + Sync {
+    /// Scores what it sees.
+    ///
+    /// # Errors
+    /// When no judgement is possible. That is neither pass nor fail, also under `not`.
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge>;
+}
+
+/// What a matcher may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// The case the answer is for.
+    pub case: &'a Case,
+    /// The answer.
+    pub answer: &'a Answer,
+}
+
+/// No judgement is possible.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct CannotJudge {
+    /// Why, in a short sentence; may quote the answer.
+    pub reason: String,
+}
+
+impl CannotJudge {
+    /// With a reason.
+    pub fn new(reason: impl Into<String>) -> CannotJudge {
+        CannotJudge { reason: reason.into() }
+    }
+}
+
+/// One kind of matcher: its name, its documentation, and how its arguments compile.
+#[derive(Clone, Copy, Debug)]
+pub struct MatcherDef {
+    /// The key of a check.
+    pub name: &'static str,
+    /// One line: what passes.
+    pub summary: &'static str,
+    /// The forms its arguments may take.
+    pub arguments: &'static str,
+    /// A check as JSON; it compiles.
+    pub example: &'static str,
+    /// The short form is a text, so that a CSV cell is that text as it stands; otherwise a cell is read as JSON. `not`
+    /// reads its cell as JSON: a cell `{"contains": "x"}` must never become the text of an `equals`.
+    pub takes_text: bool,
+    /// Its arguments are checks themselves: one, or a list.
+    pub combines: bool,
+    /// Reads the files that its arguments name into them, so that judging needs none. For arguments that compile.
+    pub inline: Option<fn(&mut Value, &ProjectFiles) -> Result<(), Vec<ArgProblem>>>,
+    /// Turns arguments into a matcher. Paths of problems start at the arguments.
+    pub compile: fn(&Value, &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>>,
+}
+
+/// Where a compilation stands: which matchers there are, which files may be read, and how deep the check stands in others.
+#[derive(Clone, Copy, Debug)]
+pub struct Compile<'a> {
+    matchers: &'a [MatcherDef],
+    files: Option<&'a ProjectFiles>,
+    depth: usize,
+}
+
+impl<'a> Compile<'a> {
+    /// How many checks may stand inside each other. Bounds the stack against hostile golden data.
+    pub const MAX_DEPTH: usize = 32;
+
+    /// The outermost level, without files.
+    pub(super) fn new(matchers: &'a [MatcherDef]) -> Compile<'a> {
+        Compile {
+            matchers,
+            files: None,
+            depth: 1,
+        }
+    }
+
+    /// With the files of a project.
+    pub(super) fn with_files(self, files: &'a ProjectFiles) -> Compile<'a> {
+        Compile {
+            files: Some(files),
+            ..self
+        }
+    }
+
+    /// The files of the project; `None` while judging, when everything has been read.
+    pub(super) fn files(&self) -> Option<&'a ProjectFiles> {
+        self.files
+    }
+
+    /// One level deeper.
+    ///
+    /// # Errors
+    /// More than [`Compile::MAX_DEPTH`] levels.
+    pub(super) fn deeper(&self) -> Result<Compile<'a>, ArgProblem> {
+        if self.depth >= Self::MAX_DEPTH {
+            return Err(ArgProblem::new(format!(
+                "checks stand inside each other more than {} deep",
+                Self::MAX_DEPTH
+            ))
+            .expected("fewer levels of `not`, `all` and `any`"));
+        }
+        Ok(Compile {
+            depth: self.depth + 1,
+            ..*self
+        })
+    }
+
+    /// The kind of this name.
+    pub(super) fn find(&self, name: &str) -> Option<&'a MatcherDef> {
+        self.matchers.iter().find(|def| def.name == name)
+    }
+
+    /// All names, in the order of the table.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + use<'a> {
+        self.matchers.iter().map(|def| def.name)
+    }
+
+    /// Compiles a check.
+    ///
+    /// # Errors
+    /// Every mistake. Paths start at the check's own map; messages start with the matcher's name.
+    pub(super) fn check(&self, spec: &CheckSpec) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+        let Some(def) = self.find(&spec.matcher) else {
+            return Err(vec![self.unknown(&spec.matcher)]);
+        };
+        (def.compile)(&spec.args, self).map_err(|problems| located(problems, def.name))
+    }
+
+    /// The checks inside a check.
+    pub(super) fn inner(&self, spec: &CheckSpec) -> Vec<CheckSpec> {
+        if !self.find(&spec.matcher).is_some_and(|def| def.combines) {
+            return Vec::new();
+        }
+        let written = spec
+            .args
+            .as_array()
+            .map_or(std::slice::from_ref(&spec.args), Vec::as_slice);
+        written
+            .iter()
+            .filter_map(|written| CheckSpec::parse(written).ok())
+            .collect()
+    }
+
+    fn unknown(&self, name: &str) -> ArgProblem {
+        let problem = ArgProblem::new(format!("unknown matcher `{}`", super::quote::bounded(name, 40)))
+            .inside(Step::key(name))
+            .expected(format!("one of {}", self.names().collect::<Vec<_>>().join(", ")));
+        match nearest(name, self.names()) {
+            Some(known) => problem.hint(format!("did you mean `{known}`?")),
+            None => problem,
+        }
+    }
+}
+
+/// Leads problems of a matcher's arguments back to the check's own map.
+pub(super) fn located(problems: Vec<ArgProblem>, matcher: &str) -> Vec<ArgProblem> {
+    let locate = |mut problem: ArgProblem| {
+        problem.message = format!("{matcher}: {}", problem.message);
+        problem.inside(Step::key(matcher))
+    };
+    problems.into_iter().map(locate).collect()
+}

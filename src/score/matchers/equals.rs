@@ -1,0 +1,157 @@
+//! `equals`: the answer is this text.
+
+use crate::model::{ArgProblem, Score};
+use crate::score::arguments::{Fields, Read, needle, not_a, wrong};
+use crate::score::folding::Folding;
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::quote::quote;
+use serde_json::Value;
+
+pub(super) const EQUALS: MatcherDef = MatcherDef {
+    name: "equals",
+    summary: "the answer is exactly this text",
+    arguments: "\"text\", or {value, ignore_case: false, normalize: false}; exact means exact, a line break at the end \
+                included, unless `normalize` is true",
+    example: r#"{"equals": {"value": "Yes.", "normalize": true}}"#,
+    takes_text: true,
+    combines: false,
+    inline: None,
+    compile,
+};
+
+#[derive(Debug)]
+struct Equals {
+    value: String,
+    folding: Folding,
+}
+
+fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    let (value, folding) = one_text(args)?;
+    Ok(Box::new(Equals { value, folding }))
+}
+
+/// The arguments of every matcher that compares with one text: a text, or a map of `value` and the folding options. The
+/// text comes back folded.
+pub(super) fn one_text(args: &Value) -> Read<(String, Folding)> {
+    match args {
+        Value::Object(map) => {
+            let mut fields = Fields::new(map, &["value", Folding::KEYS[0], Folding::KEYS[1]]);
+            let value = fields.required("value", "the text to compare with", needle);
+            let folding = Folding::read(&mut fields);
+            let value = fields.finish(value)?;
+            Ok((folding.apply(value).into_owned(), folding))
+        }
+        Value::String(_) => Ok((needle(args)?.to_owned(), Folding::default())),
+        Value::Number(number) => wrong(not_a(EXPECTED, args).hint(format!("put it in quotes: \"{number}\""))),
+        Value::Bool(flag) => wrong(not_a(EXPECTED, args).hint(format!("put it in quotes: \"{flag}\""))),
+        Value::Null | Value::Array(_) => wrong(not_a(EXPECTED, args)),
+    }
+}
+
+const EXPECTED: &str = "a text, or a map {value, ignore_case, normalize}";
+
+impl Matcher for Equals {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let text = &seen.answer.text;
+        if self.folding.apply(text) == self.value {
+            return Ok(Score::binary(true, format!("is {}", quote(text))));
+        }
+        let mut reason = format!("is {}, not {}", quote(text), quote(&self.value));
+        if let Some(remedy) = remedy(&self.value, self.folding, text) {
+            reason = format!("{reason} ({remedy})");
+        }
+        Ok(Score::binary(false, reason))
+    }
+}
+
+/// What the texts differ in, if it is only what an unused option overlooks.
+fn remedy(value: &str, folding: Folding, text: &str) -> Option<&'static str> {
+    let equal_with = |ignore_case, normalize| {
+        let folding = Folding { ignore_case, normalize };
+        folding.apply(text) == folding.apply(value)
+    };
+    if !folding.normalize && equal_with(folding.ignore_case, true) {
+        return Some("they differ only in white space or Unicode form; `normalize: true` overlooks that");
+    }
+    if !folding.ignore_case && equal_with(true, folding.normalize) {
+        return Some("they differ only in upper and lower case; `ignore_case: true` overlooks that");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::score::rules::testing::{problems, verdicts};
+    use serde_json::json;
+
+    #[test]
+    fn compares_the_whole_text() {
+        verdicts(
+            json!("Yes"),
+            &[
+                ("Yes", true),
+                ("yes", false),
+                ("Yes\n", false),
+                ("Yes.", false),
+                ("", false),
+            ],
+        );
+        verdicts(
+            json!({"equals": {"value": " Caf\u{e9} ", "normalize": true}}),
+            &[("Cafe\u{301}\n", true), ("Caf\u{e9}", true), ("caf\u{e9}", false)],
+        );
+        verdicts(
+            json!({"equals": {"value": "Straße A", "ignore_case": true}}),
+            &[("STRAßE a", true), ("straße  a", false)],
+        );
+    }
+
+    #[test]
+    fn reasons_name_the_option_that_would_help() {
+        insta::assert_snapshot!(crate::score::rules::testing::reasons(json!("Yes"), &["Yes", "Yes\n", "YES", "No"]), @r#"
+        is "Yes"
+        is "Yes\n", not "Yes" (they differ only in white space or Unicode form; `normalize: true` overlooks that)
+        is "YES", not "Yes" (they differ only in upper and lower case; `ignore_case: true` overlooks that)
+        is "No", not "Yes"
+        "#);
+    }
+
+    #[test]
+    fn problems_say_what_to_do() {
+        insta::assert_snapshot!(problems(&[
+            json!({"equals": ""}),
+            json!({"equals": " \n"}),
+            json!({"equals": 18}),
+            json!({"equals": true}),
+            json!({"equals": null}),
+            json!({"equals": ["a"]}),
+            json!({"equals": {}}),
+            json!({"equals": {"value": "", "ignorecase": true, "normalize": "yes"}}),
+        ]), @r#"
+        /equals equals: the text is empty
+          expected: a text with at least one visible character
+        /equals equals: the text is only white space
+          expected: a text with at least one visible character
+          help: to look for white space, use `regex`
+        /equals equals: a number stands here
+          expected: a text, or a map {value, ignore_case, normalize}
+          help: put it in quotes: "18"
+        /equals equals: true or false stands here
+          expected: a text, or a map {value, ignore_case, normalize}
+          help: put it in quotes: "true"
+        /equals equals: nothing stands here
+          expected: a text, or a map {value, ignore_case, normalize}
+        /equals equals: a list stands here
+          expected: a text, or a map {value, ignore_case, normalize}
+        /equals equals: `value` is missing
+          expected: the text to compare with
+        /equals/ignorecase equals: unknown key `ignorecase`
+          expected: only the keys value, ignore_case, normalize
+          help: did you mean `ignore_case`?
+        /equals/value equals: the text is empty
+          expected: a text with at least one visible character
+        /equals/normalize equals: a text stands here
+          expected: true or false
+        "#);
+    }
+}

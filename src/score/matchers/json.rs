@@ -1,0 +1,218 @@
+//! `json`: the answer is valid JSON, bare or in a fenced block.
+
+use crate::model::{ArgProblem, Score};
+use crate::score::arguments::{Fields, Read, flag, not_a, wrong};
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::quote::quote;
+use serde_json::Value;
+
+pub(super) const JSON: MatcherDef = MatcherDef {
+    name: "json",
+    summary: "the answer is valid JSON",
+    arguments: "true, or {fenced: true}; white space around it is fine; fenced: also the one Markdown code block \
+                marked `json` (or the one unmarked block, if none is marked so), with any text around it",
+    example: r#"{"json": {"fenced": false}}"#,
+    takes_text: false,
+    combines: false,
+    inline: None,
+    compile,
+};
+
+#[derive(Debug)]
+struct Json {
+    fenced: bool,
+}
+
+fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    Ok(Box::new(Json { fenced: fenced(args)? }))
+}
+
+fn fenced(args: &Value) -> Read<bool> {
+    match args {
+        Value::Bool(true) => Ok(true),
+        Value::Bool(false) => wrong(
+            ArgProblem::new("`json: false` says nothing")
+                .expected("true, or a map {fenced}")
+                .hint("for an answer that must not be JSON, write `not: {json: true}`"),
+        ),
+        Value::Object(map) => {
+            let mut fields = Fields::new(map, &["fenced"]);
+            let fenced = fields.optional("fenced", flag).unwrap_or(true);
+            fields.finish(Some(fenced))
+        }
+        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            wrong(not_a("true, or a map {fenced}", args))
+        }
+    }
+}
+
+/// The JSON of an answer: its whole text, or, with `fenced`, its one code block marked `json`, or else its one unmarked
+/// block. With several candidates it is not clear which is meant, so none is taken.
+///
+/// # Errors
+/// A sentence that says why there is none.
+pub(super) fn find_json(text: &str, fenced: bool) -> Result<Value, String> {
+    let whole = match serde_json::from_str(text.trim()) {
+        Ok(value) => return Ok(value),
+        Err(error) => format!("is not valid JSON: {error}, in {}", quote(text)),
+    };
+    if !fenced {
+        return Err(whole);
+    }
+    let blocks = fenced_blocks(text);
+    let marked = |mark: &str| {
+        blocks
+            .iter()
+            .filter(|block| block.mark.eq_ignore_ascii_case(mark))
+            .collect::<Vec<_>>()
+    };
+    let (candidates, kind) = match marked("json") {
+        none if none.is_empty() => (marked(""), "unmarked blocks"),
+        some => (some, "blocks marked json"),
+    };
+    match candidates.as_slice() {
+        [] => Err(whole),
+        [block] => serde_json::from_str(&block.text)
+            .map_err(|error| format!("has no valid JSON in its block: {error}, in {}", quote(&block.text))),
+        several => Err(format!(
+            "has {} {kind}, so it is not clear which one is meant",
+            several.len()
+        )),
+    }
+}
+
+/// A fenced code block of Markdown.
+struct Block {
+    /// The first word after the opening fence.
+    mark: String,
+    text: String,
+}
+
+/// The closed code blocks of a text, as CommonMark has them, but indented as far as they like. One that never ends is
+/// none: the answer may be cut off.
+fn fenced_blocks(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(char, usize, Block)> = None;
+    for line in text.lines() {
+        let fence = fence(line);
+        match (&mut open, fence) {
+            (None, Some((c, length, mark))) => {
+                let mark = mark.split_whitespace().next().unwrap_or("").to_owned();
+                open = Some((
+                    c,
+                    length,
+                    Block {
+                        mark,
+                        text: String::new(),
+                    },
+                ));
+            }
+            (None, None) => {}
+            (Some((c, length, _)), Some((end, end_length, ""))) if end == *c && end_length >= *length => {
+                blocks.extend(open.take().map(|(_, _, block)| block));
+            }
+            (Some((_, _, block)), Some(_) | None) => {
+                block.text.push_str(line);
+                block.text.push('\n');
+            }
+        }
+    }
+    blocks
+}
+
+/// The character, length and rest of a line that starts with a fence.
+fn fence(line: &str) -> Option<(char, usize, &str)> {
+    let line = line.trim();
+    let c = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
+    let rest = line.trim_start_matches(c);
+    let length = line.len() - rest.len();
+    // Three backticks with more of them on the line are code within a sentence.
+    (length >= 3 && !(c == '`' && rest.contains('`'))).then_some((c, length, rest.trim()))
+}
+
+impl Matcher for Json {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        Ok(match find_json(&seen.answer.text, self.fenced) {
+            Ok(_) => Score::binary(true, "is valid JSON"),
+            Err(reason) => Score::binary(false, reason),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find_json;
+    use crate::score::rules::testing::{problems, reasons, verdicts};
+    use serde_json::json;
+
+    #[test]
+    fn takes_the_whole_text_or_one_block() {
+        let table = [
+            ("{\"a\": 1}", true, true),
+            (" [1]\n", true, true),
+            ("null", true, true),
+            ("", false, false),
+            ("{a: 1}", false, false),
+            ("{} {}", false, false),
+            ("```json\n{}\n```", true, false),
+            (
+                "Here you are:\n\n```JSON\r\n{\"a\": 1}\r\n```\r\nAnything else?",
+                true,
+                false,
+            ),
+            ("```\n{}\n```", true, false),
+            ("  ~~~json title=x\n{}\n  ~~~", true, false),
+            ("````json\n{\"a\": \"```\"}\n````", true, false),
+            ("```sh\nls\n```\n```json\n{}\n```", true, false),
+            ("```\nls\n```\n```json\n{}\n```", true, false),
+            ("```json\n{}\n```\n```json\n{}\n```", false, false),
+            ("```\n{}\n```\n```\n{}\n```", false, false),
+            ("```python\n{}\n```", false, false),
+            ("```json\n{}", false, false),
+            ("```json {} ```", false, false),
+            ("```json\n{,}\n```", false, false),
+        ];
+        for (text, fenced, bare) in table {
+            assert_eq!(find_json(text, true).is_ok(), fenced, "{text:?}");
+            assert_eq!(find_json(text, false).is_ok(), bare, "{text:?}");
+        }
+        verdicts(json!({"json": true}), &[("```json\n{}\n```", true), ("{", false)]);
+        verdicts(
+            json!({"json": {"fenced": false}}),
+            &[("```json\n{}\n```", false), ("{}", true)],
+        );
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_not_followed() {
+        assert!(find_json(&"[".repeat(1_000_000), true).is_err());
+    }
+
+    #[test]
+    fn reasons_and_problems() {
+        let texts = ["{}", "{a}", "```json\n[1,\n```", "```\n1\n```\n```\n2\n```"];
+        insta::assert_snapshot!(reasons(json!({"json": true}), &texts), @r#"
+        is valid JSON
+        is not valid JSON: key must be a string at line 1 column 2, in "{a}"
+        has no valid JSON in its block: EOF while parsing a value at line 2 column 0, in "[1,\n"
+        has 2 unmarked blocks, so it is not clear which one is meant
+        "#);
+        insta::assert_snapshot!(problems(&[
+            json!({"json": false}),
+            json!({"json": "true"}),
+            json!({"json": {"fence": true}}),
+            json!({"json": {"fenced": 1}}),
+        ]), @r#"
+        /json json: `json: false` says nothing
+          expected: true, or a map {fenced}
+          help: for an answer that must not be JSON, write `not: {json: true}`
+        /json json: a text stands here
+          expected: true, or a map {fenced}
+        /json/fence json: unknown key `fence`
+          expected: only the keys fenced
+          help: did you mean `fenced`?
+        /json/fenced json: a number stands here
+          expected: true or false
+        "#);
+    }
+}

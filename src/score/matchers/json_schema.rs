@@ -1,0 +1,411 @@
+//! `json_schema`: the answer is JSON that a schema accepts.
+
+use super::json::find_json;
+use crate::model::{ArgProblem, Score, Step};
+use crate::score::arguments::{inside, not_a, text, wrong};
+use crate::score::cache::Cache;
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::project_file::ProjectFiles;
+use crate::score::quote::{bounded, quote};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{PatternOptions, ValidationError, Validator};
+use serde_json::Value;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+pub(super) const JSON_SCHEMA: MatcherDef = MatcherDef {
+    name: "json_schema",
+    summary: "the answer is JSON, as for `json`, and the schema accepts it",
+    arguments: "the schema, or {file: path} with a path from the project root; draft 2020-12 unless `$schema` names \
+                another; `format` is checked; patterns are Rust regex syntax; references stay inside the schema",
+    example: r#"{"json_schema": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}}"#,
+    takes_text: false,
+    combines: false,
+    inline: Some(inline),
+    compile,
+};
+
+/// The largest compiled pattern of a schema, in bytes.
+const PATTERN_LIMIT: usize = 2 << 20;
+
+/// How many characters of a validator's message a reason shows.
+const SHOWN: usize = 160;
+
+/// How many violations are compared for the one that the reason names.
+const COMPARED: usize = 100;
+
+#[derive(Debug)]
+struct JsonSchema {
+    validator: Arc<Validator>,
+}
+
+/// The path of `{file: path}`. Every other map is a schema.
+fn file(args: &Value) -> Option<&Value> {
+    args.as_object().filter(|map| map.len() == 1)?.get("file")
+}
+
+fn inline(args: &mut Value, files: &ProjectFiles) -> Result<(), Vec<ArgProblem>> {
+    let Some(path) = file(args) else {
+        return Ok(());
+    };
+    let schema = read_schema(path, files).map_err(|problems| inside(problems, &Step::key("file")))?;
+    *args = schema;
+    Ok(())
+}
+
+/// Reads a schema and makes sure that it compiles, because a mistake in it has no place in the golden data.
+fn read_schema(path: &Value, files: &ProjectFiles) -> Result<Value, Vec<ArgProblem>> {
+    let name = text(path)?;
+    let content = files.text(name).map_err(|problem| vec![problem])?;
+    let refuse = |what: String| vec![ArgProblem::new(format!("{}: {what}", quote(name))).expected("a JSON schema")];
+    let schema: Value = serde_json::from_str(&content).map_err(|error| refuse(error.to_string()))?;
+    if let Err(problem) = validator(&schema) {
+        let place = pointer(&problem.path);
+        let mut refused = refuse(format!(
+            "{}{}",
+            problem.message,
+            if place.is_empty() {
+                place
+            } else {
+                format!(", at {place}")
+            }
+        ));
+        if let Some(first) = refused.first_mut() {
+            first.expected = problem.expected.or(first.expected.take());
+            first.hint = problem.hint;
+        }
+        return Err(refused);
+    }
+    Ok(schema)
+}
+
+fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    let mut schema = Cow::Borrowed(args);
+    if file(args).is_some() {
+        let Some(files) = ctx.files() else {
+            return wrong(ArgProblem::new("the schema file was not read while loading"));
+        };
+        inline(schema.to_mut(), files)?;
+    }
+    let validator = validator(&schema).map_err(|problem| vec![problem])?;
+    Ok(Box::new(JsonSchema { validator }))
+}
+
+/// The compiled schema. The same one stands on many cases, and compiling costs far more than a validation.
+fn validator(schema: &Value) -> Result<Arc<Validator>, ArgProblem> {
+    static COMPILED: Cache<Arc<Validator>> = Cache::new(256);
+    let Value::Object(map) = schema else {
+        return Err(match schema {
+            Value::Bool(_) => ArgProblem::new(format!("the schema `{schema}` says nothing about an answer"))
+                .expected("a schema with at least one keyword that an answer can violate")
+                .hint("for any valid JSON, write `json: true`"),
+            Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                not_a("a schema, or a map {file: path}", schema)
+            }
+        });
+    };
+    if !map.keys().any(|key| ASSERTING.contains(&key.as_str())) {
+        return Err(ArgProblem::new("the schema has no keyword that an answer can violate")
+            .expected("at least one of type, required, properties, enum, …")
+            .hint("for any valid JSON, write `json: true`"));
+    }
+    COMPILED.get_or_try(&schema.to_string(), || {
+        let options = jsonschema::options()
+            .offline()
+            .should_validate_formats(true)
+            .should_ignore_unknown_formats(false)
+            .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_LIMIT));
+        options
+            .build(schema)
+            .map(Arc::new)
+            .map_err(|error| problem(schema, &error))
+    })
+}
+
+/// The keywords, of any draft, that make a schema refuse something. One without any of them accepts all JSON; unknown
+/// keywords are ignored by the specification, so a misspelt one would check nothing.
+const ASSERTING: [&str; 44] = [
+    "$ref",
+    "$dynamicRef",
+    "$recursiveRef",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "not",
+    "if",
+    "type",
+    "enum",
+    "const",
+    "multipleOf",
+    "maximum",
+    "exclusiveMaximum",
+    "minimum",
+    "exclusiveMinimum",
+    "maxLength",
+    "minLength",
+    "pattern",
+    "format",
+    "contentEncoding",
+    "contentMediaType",
+    "items",
+    "prefixItems",
+    "additionalItems",
+    "contains",
+    "maxItems",
+    "minItems",
+    "uniqueItems",
+    "unevaluatedItems",
+    "maxContains",
+    "minContains",
+    "properties",
+    "patternProperties",
+    "additionalProperties",
+    "propertyNames",
+    "unevaluatedProperties",
+    "required",
+    "maxProperties",
+    "minProperties",
+    "dependencies",
+    "dependentRequired",
+    "dependentSchemas",
+    "extends",
+];
+
+/// A mistake in a schema, at the keyword that has it.
+fn problem(schema: &Value, error: &ValidationError<'_>) -> ArgProblem {
+    let mut problem = ArgProblem::new(format!("the schema is not valid: {}", message(error)));
+    problem.path = steps(schema, error.instance_path().as_str());
+    if matches!(error.kind(), ValidationErrorKind::Referencing(_)) {
+        return problem.hint("references can't leave the schema: put the definitions under `$defs`");
+    }
+    problem
+}
+
+/// The steps of a JSON pointer, as far as the value has them.
+fn steps(value: &Value, pointer: &str) -> Vec<Step> {
+    let mut at = Some(value);
+    let mut steps = Vec::new();
+    for token in pointer.split('/').skip(1) {
+        let key = token.replace("~1", "/").replace("~0", "~");
+        let step = match at {
+            Some(Value::Array(list)) => key.parse().ok().filter(|i| *i < list.len()).map(Step::Index),
+            Some(Value::Object(map)) => map.contains_key(&key).then(|| Step::key(&key)),
+            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => None,
+        };
+        let Some(step) = step else { break };
+        at = match &step {
+            Step::Key(key) => at.and_then(|value| value.get(key)),
+            Step::Index(i) => at.and_then(|value| value.get(i)),
+        };
+        steps.push(step);
+    }
+    steps
+}
+
+/// The JSON pointer of steps.
+fn pointer(steps: &[Step]) -> String {
+    let token = |step: &Step| match step {
+        Step::Key(key) => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+        Step::Index(i) => format!("/{i}"),
+    };
+    steps.iter().map(token).collect()
+}
+
+/// What the validator says, short. A long value is left out of it: it would hide the rest.
+fn message(error: &ValidationError<'_>) -> String {
+    let full = error.to_string();
+    if full.chars().count() <= SHOWN {
+        return bounded(&full, SHOWN);
+    }
+    bounded(&error.masked_with("the value").to_string(), SHOWN)
+}
+
+impl Matcher for JsonSchema {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let value = match find_json(&seen.answer.text, true) {
+            Ok(value) => value,
+            Err(reason) => return Ok(Score::binary(false, reason)),
+        };
+        let mut violations: Vec<(String, String)> = self
+            .validator
+            .iter_errors(&value)
+            .take(COMPARED)
+            .map(|error| (error.instance_path().as_str().to_owned(), message(&error)))
+            .collect();
+        // In an order of our own: the validator promises none.
+        violations.sort();
+        let Some((place, what)) = violations.first() else {
+            return Ok(Score::binary(true, "is JSON that the schema accepts"));
+        };
+        let place = if place.is_empty() {
+            String::new()
+        } else {
+            format!(" at {}", bounded(place, 80))
+        };
+        let more = match violations.len() {
+            1 => String::new(),
+            COMPARED => " (and many more)".to_owned(),
+            n => format!(" (and {} more)", n - 1),
+        };
+        Ok(Score::binary(
+            false,
+            format!("the schema refuses it{place}: {what}{more}"),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::score::rules::testing::{problems, problems_in, reasons, verdicts, verify_in};
+    use serde_json::json;
+
+    #[test]
+    fn wants_json_that_the_schema_accepts() {
+        let check = json!({"json_schema": {
+            "type": "object",
+            "required": ["name"],
+            "properties": {"name": {"type": "string"}, "age": {"type": "integer", "minimum": 0}},
+            "additionalProperties": false,
+        }});
+        verdicts(
+            check.clone(),
+            &[
+                (r#"{"name": "Ann", "age": 3}"#, true),
+                ("```json\n{\"name\": \"Ann\"}\n```", true),
+                (r#"{"name": 3}"#, false),
+                (r#"{"age": 3}"#, false),
+                (r#"{"name": "Ann", "x": 1}"#, false),
+                ("Ann", false),
+            ],
+        );
+        insta::assert_snapshot!(reasons(check, &[
+            r#"{"name": "Ann"}"#,
+            r#"{"name": 3}"#,
+            r#"{"age": -3, "x": 1}"#,
+            "[]",
+            "Ann",
+        ]), @r#"
+        is JSON that the schema accepts
+        the schema refuses it at /name: 3 is not of type "string"
+        the schema refuses it: "name" is a required property (and 2 more)
+        the schema refuses it: [] is not of type "object"
+        is not valid JSON: expected value at line 1 column 1, in "Ann"
+        "#);
+    }
+
+    #[test]
+    fn formats_are_checked() {
+        verdicts(
+            json!({"json_schema": {"type": "string", "format": "date"}}),
+            &[("\"2024-02-29\"", true), ("\"2023-02-29\"", false)],
+        );
+    }
+
+    #[test]
+    fn references_inside_the_schema_work_also_in_circles() {
+        verdicts(
+            json!({"json_schema": {
+                "$ref": "#/$defs/tree",
+                "$defs": {"tree": {"type": "object", "properties": {"left": {"$ref": "#/$defs/tree"}}}},
+            }}),
+            &[(r#"{"left": {"left": {}}}"#, true), (r#"{"left": {"left": 1}}"#, false)],
+        );
+    }
+
+    #[test]
+    fn long_values_do_not_hide_the_message() {
+        let text = format!("\"{}\"", "x".repeat(1000));
+        insta::assert_snapshot!(reasons(json!({"json_schema": {"type": "integer"}}), &[&text]), @r#"the schema refuses it: the value is not of type "integer""#);
+    }
+
+    #[test]
+    fn problems_lead_to_the_keyword() {
+        insta::assert_snapshot!(problems(&[
+            json!({"json_schema": "schema.json"}),
+            json!({"json_schema": true}),
+            json!({"json_schema": {}}),
+            json!({"json_schema": {"title": "x", "requried": ["a"]}}),
+            json!({"json_schema": {"type": "strin"}}),
+            json!({"json_schema": {"properties": {"a/b": {"anyOf": [{"type": "string"}, {"minimum": "0"}]}}}}),
+            json!({"json_schema": {"pattern": "("}}),
+            json!({"json_schema": {"pattern": "a(?!b)"}}),
+            json!({"json_schema": {"properties": {"a": {"pattern": "a(?!b)"}}}}),
+            json!({"json_schema": {"properties": {"a": {"format": "colour"}}}}),
+            json!({"json_schema": {"properties": {"a": {"$ref": "https://example.com/schema.json"}}}}),
+            json!({"json_schema": {"$ref": "file:///etc/passwd"}}),
+            json!({"json_schema": {"$ref": "#/$defs/none"}}),
+            json!({"json_schema": {"$schema": "https://example.com/draft", "type": "string"}}),
+        ]), @r#"
+        /json_schema json_schema: a text stands here
+          expected: a schema, or a map {file: path}
+        /json_schema json_schema: the schema `true` says nothing about an answer
+          expected: a schema with at least one keyword that an answer can violate
+          help: for any valid JSON, write `json: true`
+        /json_schema json_schema: the schema has no keyword that an answer can violate
+          expected: at least one of type, required, properties, enum, …
+          help: for any valid JSON, write `json: true`
+        /json_schema json_schema: the schema has no keyword that an answer can violate
+          expected: at least one of type, required, properties, enum, …
+          help: for any valid JSON, write `json: true`
+        /json_schema/type json_schema: the schema is not valid: "strin" is not valid under any of the schemas listed in the 'anyOf' keyword
+        /json_schema/properties/a/b/anyOf/1/minimum json_schema: the schema is not valid: "0" is not of type "number"
+        /json_schema/pattern json_schema: the schema is not valid: "(" is not a "regex"
+        /json_schema/pattern json_schema: the schema is not valid: "a(?!b)" is not a "regex"
+        /json_schema/properties/a/pattern json_schema: the schema is not valid: "a(?!b)" is not a "regex"
+        /json_schema/properties/a/format json_schema: the schema is not valid: Unknown format: 'colour'. Adjust configuration to ignore unrecognized formats
+        /json_schema json_schema: the schema is not valid: Resource 'https://example.com/schema.json' is not present in a registry and retrieving it failed: Retrieval is disabled, cannot fetch https://example.com/schema…
+          help: references can't leave the schema: put the definitions under `$defs`
+        /json_schema json_schema: the schema is not valid: Resource 'file:///etc/passwd' is not present in a registry and retrieving it failed: Retrieval is disabled, cannot fetch file:///etc/passwd
+          help: references can't leave the schema: put the definitions under `$defs`
+        /json_schema json_schema: the schema is not valid: Pointer '/$defs/none' does not exist
+          help: references can't leave the schema: put the definitions under `$defs`
+        /json_schema json_schema: the schema is not valid: Unknown meta-schema: 'https://example.com/draft'. Custom meta-schemas must be registered in the registry before use
+          help: references can't leave the schema: put the definitions under `$defs`
+        "#);
+    }
+
+    #[test]
+    fn a_file_is_read_into_the_check() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(root.path().join(name), text).unwrap();
+        write("good.json", r#"{"type": "string"}"#);
+        write("broken.json", "{\n  \"type\" \"string\"}");
+        write("wrong.json", r#"{"properties": {"a": {"type": "strin"}}}"#);
+        write("loop.json", r#"{"file": "good.json"}"#);
+        let verified = verify_in(root.path(), json!({"json_schema": {"file": "good.json"}})).unwrap();
+        assert_eq!(verified.args, json!({"type": "string"}));
+        let nested = json!({"all": [{"not": {"json_schema": {"file": "good.json"}}, "name": "n"}]});
+        let verified = verify_in(root.path(), nested).unwrap();
+        assert_eq!(
+            verified.args,
+            json!([{"not": {"json_schema": {"type": "string"}}, "name": "n"}])
+        );
+        insta::assert_snapshot!(problems_in(root.path(), &[
+            json!({"json_schema": {"file": "none.json"}}),
+            json!({"json_schema": {"file": "../good.json"}}),
+            json!({"json_schema": {"file": 3}}),
+            json!({"json_schema": {"file": "broken.json"}}),
+            json!({"json_schema": {"file": "wrong.json"}}),
+            json!({"json_schema": {"file": "loop.json"}}),
+            json!({"any": [{"contains": "x"}, {"json_schema": {"file": "wrong.json"}}]}),
+            json!({"json_schema": {"file": "good.json", "type": "string"}}),
+        ]), @r#"
+        /json_schema/file json_schema: can't read "none.json": there is no such file
+          expected: a file under the project root, named from there
+        /json_schema/file json_schema: can't read "../good.json": there is no such file
+          expected: a file under the project root, named from there
+        /json_schema/file json_schema: a number stands here
+          expected: a text
+          help: put it in quotes: "3"
+        /json_schema/file json_schema: "broken.json": expected `:` at line 2 column 10
+          expected: a JSON schema
+        /json_schema/file json_schema: "wrong.json": the schema is not valid: "strin" is not valid under any of the schemas listed in the 'anyOf' keyword, at /properties/a/type
+          expected: a JSON schema
+        /json_schema/file json_schema: "loop.json": the schema has no keyword that an answer can violate
+          expected: at least one of type, required, properties, enum, …
+          help: for any valid JSON, write `json: true`
+        /any/1/json_schema/file any: json_schema: "wrong.json": the schema is not valid: "strin" is not valid under any of the schemas listed in the 'anyOf' keyword, at /properties/a/type
+          expected: a JSON schema
+        "#);
+    }
+}

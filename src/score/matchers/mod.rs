@@ -1,0 +1,35 @@
+//! The matchers, one file each (close relatives share one), and their table.
+
+mod affix;
+mod combinators;
+mod contains;
+mod equals;
+mod json;
+mod json_schema;
+mod length;
+mod number;
+mod one_of;
+mod regex;
+mod similarity;
+
+use super::matcher::MatcherDef;
+
+/// Every matcher, in the order in which the documentation lists them.
+pub const MATCHERS: &[MatcherDef] = &[
+    equals::EQUALS,
+    contains::CONTAINS,
+    contains::CONTAINS_ANY,
+    contains::CONTAINS_ALL,
+    affix::STARTS_WITH,
+    affix::ENDS_WITH,
+    one_of::ONE_OF,
+    regex::REGEX,
+    number::NUMBER,
+    length::LENGTH,
+    json::JSON,
+    json_schema::JSON_SCHEMA,
+    similarity::SIMILARITY,
+    combinators::NOT,
+    combinators::ALL,
+    combinators::ANY,
+];

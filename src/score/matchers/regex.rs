@@ -1,0 +1,290 @@
+//! `regex`: a pattern matches somewhere in the answer.
+
+use crate::model::{ArgProblem, Score, Step};
+use crate::score::arguments::{Bounds, Fields, Read, not_a, text, wrong};
+use crate::score::cache::Cache;
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::quote::{bounded, counted, quote};
+use ::regex::{Regex, RegexBuilder};
+use serde_json::Value;
+use std::sync::LazyLock;
+
+pub(super) const REGEX: MatcherDef = MatcherDef {
+    name: "regex",
+    summary: "the pattern matches somewhere in the answer, or as often as `count` says",
+    arguments: "\"pattern\", or {pattern, count: {min, max}}; Rust regex syntax, unanchored, matches that do not \
+                overlap are counted, up to 10000",
+    example: r#"{"regex": "(?m)^A: *18\\s*$"}"#,
+    takes_text: true,
+    combines: false,
+    inline: None,
+    compile,
+};
+
+/// The largest compiled program, in bytes: far more than a pattern of a person needs, and little enough that hostile
+/// golden data can't fill the memory.
+const SIZE_LIMIT: usize = 2 << 20;
+
+/// The largest `count`. One search is linear in the answer, a search for all matches is not; this bounds it.
+const MAX_COUNT: u64 = 10_000;
+
+#[derive(Debug)]
+struct Pattern {
+    regex: Regex,
+    count: Option<Bounds>,
+}
+
+fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    let (regex, count) = match args {
+        Value::Object(map) => {
+            let mut fields = Fields::new(map, &["pattern", "count"]);
+            let count = fields.optional("count", bounds);
+            let regex = fields.required("pattern", "a regular expression", |value| pattern(value, count));
+            (fields.finish(regex)?, count)
+        }
+        Value::String(_) => (pattern(args, None)?, None),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+            return wrong(not_a(
+                "a pattern as a text, or a map {pattern, count: {min, max}}",
+                args,
+            ));
+        }
+    };
+    Ok(Box::new(Pattern { regex, count }))
+}
+
+fn bounds(value: &Value) -> Read<Bounds> {
+    let Some(map) = value.as_object() else {
+        return wrong(not_a("a map {min, max}", value));
+    };
+    let mut fields = Fields::new(map, &["min", "max"]);
+    let bounds = Bounds::read(&mut fields);
+    for (key, bound) in [("min", bounds.map(|b| b.min)), ("max", bounds.and_then(|b| b.max))] {
+        if bound.is_some_and(|bound| bound > MAX_COUNT) {
+            fields.refuse(
+                ArgProblem::new(format!("`{key}` is more than {MAX_COUNT}"))
+                    .inside(Step::key(key))
+                    .expected(format!("at most {MAX_COUNT}")),
+            );
+        }
+    }
+    fields.finish(bounds)
+}
+
+fn pattern(value: &Value, count: Option<Bounds>) -> Read<Regex> {
+    let pattern = text(value)?;
+    if pattern.is_empty() {
+        return wrong(ArgProblem::new("the pattern is empty").expected("a regular expression"));
+    }
+    let regex = compiled(pattern).or_else(|error| wrong(problem(pattern, &error)))?;
+    let once_is_enough = count.is_none_or(|count| count.min <= 1 && count.max.is_none());
+    if once_is_enough && matches_every_text(&regex) {
+        return wrong(
+            ArgProblem::new("the pattern matches every text, so no answer can fail")
+                .expected("a pattern that needs at least one character, or anchors")
+                .hint("write what must be there; what must be absent goes into `not: {regex: ..}`"),
+        );
+    }
+    Ok(regex)
+}
+
+/// The compiled pattern. The same one stands on many cases, and compiling costs far more than a search.
+fn compiled(pattern: &str) -> Result<Regex, ::regex::Error> {
+    static COMPILED: Cache<Regex> = Cache::new(256);
+    COMPILED.get_or_try(pattern, || RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build())
+}
+
+/// Whether the pattern can't miss. Such a pattern matches the empty text, and also a text with every character of the
+/// basic plane, one line break between non-empty lines among them. `^[^0-9]*$` matches the first but not the second, so
+/// it is a real criterion; `.*`, `x?` and `(?s)^.*$` are none.
+fn matches_every_text(regex: &Regex) -> bool {
+    static EVERY_CHARACTER: LazyLock<String> = LazyLock::new(|| ('\0'..='\u{ffff}').collect());
+    regex.is_match("") && regex.is_match(&EVERY_CHARACTER)
+}
+
+/// The essence of the regex crate's message, which shows the pattern over several lines.
+fn problem(pattern: &str, error: &::regex::Error) -> ArgProblem {
+    let ::regex::Error::Syntax(message) = error else {
+        return ArgProblem::new("the pattern is too large once compiled")
+            .expected(format!("at most {} MiB", SIZE_LIMIT >> 20))
+            .hint("repeat less, or use ASCII classes like [0-9] or (?-u:\\w) for \\d and \\w");
+    };
+    let what = message.lines().rev().find_map(|line| line.strip_prefix("error: "));
+    let what = what.unwrap_or("it can't be read");
+    let mut text = format!("the pattern {} is not valid: {what}", quote(pattern));
+    if let Some(column) = column(message) {
+        text = format!("{text} (at character {column})");
+    }
+    let problem = ArgProblem::new(text).expected("Rust regex syntax");
+    if what.contains("look-around") {
+        problem.hint("write two checks; what must be absent goes into `not: {regex: ..}`")
+    } else if what.contains("backreferences") {
+        problem.hint("write the repeated part twice, or list the alternatives")
+    } else {
+        problem
+    }
+}
+
+/// Where the culprit of a one-line pattern starts, from 1: the crate marks it with carets under the pattern, which it
+/// indents by four.
+fn column(message: &str) -> Option<usize> {
+    let carets = message
+        .lines()
+        .find(|line| line.contains('^') && line.trim_matches([' ', '^']).is_empty())?;
+    let at = carets.find('^')?;
+    let numbered = message.lines().any(|line| line.starts_with("1: "));
+    (!numbered && at >= 4).then(|| at - 3)
+}
+
+impl Matcher for Pattern {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let text = &seen.answer.text;
+        let shown = bounded(self.regex.as_str(), 80);
+        let Some(count) = self.count else {
+            return Ok(match self.regex.find(text) {
+                Some(found) => Score::binary(true, format!("matches /{shown}/ with {}", quote(found.as_str()))),
+                None => Score::binary(false, format!("does not match /{shown}/")),
+            });
+        };
+        // No further than the bounds can tell.
+        let enough = count.max.map_or(count.min, |max| max + 1);
+        let found = self.regex.find_iter(text).take(enough as usize).count() as u64;
+        let pass = count.hold(found);
+        let more = if found == enough { "at least " } else { "" };
+        let found = counted(found, "match", "matches");
+        let not = if pass { "" } else { "not " };
+        Ok(Score::binary(
+            pass,
+            format!("has {more}{found} of /{shown}/, {not}{}", count.describe()),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::score::rules::testing::{problems, reasons, verdicts};
+    use serde_json::json;
+
+    #[test]
+    fn matches_anywhere() {
+        verdicts(
+            json!({"regex": "(?i)refund"}),
+            &[("a Refund.", true), ("money", false), ("", false)],
+        );
+        verdicts(
+            json!({"regex": r"(?m)^A: *18\s*$"}),
+            &[
+                ("so\nA: 18", true),
+                ("A: 18 \n", true),
+                ("A: 180", false),
+                ("B A: 18", false),
+            ],
+        );
+    }
+
+    #[test]
+    fn counts_matches_that_do_not_overlap() {
+        let check = |count| json!({"regex": {"pattern": "aa", "count": count}});
+        verdicts(
+            check(json!({"min": 2})),
+            &[("aaa", false), ("aaaa", true), ("aaaaaaaa", true)],
+        );
+        verdicts(check(json!({"max": 1})), &[("", true), ("aa", true), ("aaaa", false)]);
+        verdicts(check(json!({"max": 0})), &[("a", true), ("aa", false)]);
+        verdicts(
+            check(json!({"min": 1, "max": 2})),
+            &[("", false), ("aa", true), ("aa aa aa", false)],
+        );
+    }
+
+    #[test]
+    fn reasons_show_the_match() {
+        insta::assert_snapshot!(reasons(json!({"regex": "[0-9]+"}), &["in 30 days", "soon"]), @r#"
+        matches /[0-9]+/ with "30"
+        does not match /[0-9]+/
+        "#);
+        let check = json!({"regex": {"pattern": "a", "count": {"min": 1, "max": 2}}});
+        insta::assert_snapshot!(reasons(check, &["", "aa", "aaaaa"]), @r"
+        has 0 matches of /a/, not 1 to 2
+        has 2 matches of /a/, 1 to 2
+        has at least 3 matches of /a/, not 1 to 2
+        ");
+    }
+
+    #[test]
+    fn patterns_that_say_nothing_are_refused_and_others_not() {
+        for vacuous in [".*", "x?", "(?s)^.*$", "(?m)^", "^", "$", "(a|)", r"\z", "(?s:.)*"] {
+            assert!(
+                problems(&[json!({"regex": vacuous})]).contains("matches every text"),
+                "{vacuous}"
+            );
+        }
+        for telling in ["^[^0-9]*$", r"\A(yes|no)?\z", "^.*$", "(?m)^$", r"\b", "."] {
+            assert_eq!(problems(&[json!({"regex": telling})]), "", "{telling}");
+        }
+        assert_eq!(
+            problems(&[json!({"regex": {"pattern": "(?m)^", "count": {"max": 3}}})]),
+            ""
+        );
+        assert!(problems(&[json!({"regex": {"pattern": "x*", "count": {"min": 1}}})]).contains("matches every text"));
+    }
+
+    #[test]
+    fn problems_say_what_to_do() {
+        insta::assert_snapshot!(problems(&[
+            json!({"regex": ""}),
+            json!({"regex": 18}),
+            json!({"regex": "ab(c"}),
+            json!({"regex": "(?x)\n a\n )"}),
+            json!({"regex": "a(?!b)"}),
+            json!({"regex": r"(a)\1"}),
+            json!({"regex": r"\w{1000}{100}"}),
+            json!({"regex": {"patern": "a"}}),
+            json!({"regex": {"pattern": "[", "count": 3}}),
+            json!({"regex": {"pattern": "a", "count": {}}}),
+            json!({"regex": {"pattern": "a", "count": {"min": 0}}}),
+            json!({"regex": {"pattern": "a", "count": {"min": 3, "max": 2}}}),
+            json!({"regex": {"pattern": "a", "count": {"min": -1, "max": 1.5}}}),
+            json!({"regex": {"pattern": "a", "count": {"max": 10001}}}),
+        ]), @r#"
+        /regex regex: the pattern is empty
+          expected: a regular expression
+        /regex regex: a number stands here
+          expected: a pattern as a text, or a map {pattern, count: {min, max}}
+        /regex regex: the pattern "ab(c" is not valid: unclosed group (at character 3)
+          expected: Rust regex syntax
+        /regex regex: the pattern "(?x)\n a\n )" is not valid: unopened group
+          expected: Rust regex syntax
+        /regex regex: the pattern "a(?!b)" is not valid: look-around, including look-ahead and look-behind, is not supported (at character 2)
+          expected: Rust regex syntax
+          help: write two checks; what must be absent goes into `not: {regex: ..}`
+        /regex regex: the pattern "(a)\1" is not valid: backreferences are not supported (at character 4)
+          expected: Rust regex syntax
+          help: write the repeated part twice, or list the alternatives
+        /regex regex: the pattern is too large once compiled
+          expected: at most 2 MiB
+          help: repeat less, or use ASCII classes like [0-9] or (?-u:\w) for \d and \w
+        /regex/patern regex: unknown key `patern`
+          expected: only the keys pattern, count
+          help: did you mean `pattern`?
+        /regex regex: `pattern` is missing
+          expected: a regular expression
+        /regex/count regex: a number stands here
+          expected: a map {min, max}
+        /regex/pattern regex: the pattern "[" is not valid: unclosed character class (at character 1)
+          expected: Rust regex syntax
+        /regex/count regex: neither `min` nor `max` is given
+          expected: `min`, `max` or both, like {max: 200}
+        /regex/count/min regex: `min: 0` holds for every answer
+          expected: a `min` of 1 or more, or a `max`
+        /regex/count/min regex: `min` 3 is more than `max` 2, so no answer can pass
+          expected: `min` at most `max`
+        /regex/count/min regex: -1 is not a count
+          expected: a whole number of 0 or more
+        /regex/count/max regex: 1.5 is not a count
+          expected: a whole number of 0 or more
+        /regex/count/max regex: `max` is more than 10000
+          expected: at most 10000
+        "#);
+    }
+}

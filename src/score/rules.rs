@@ -1,0 +1,319 @@
+//! What makes a check a good one, for the loader.
+
+use super::matcher::{Compile, located};
+use super::matchers::MATCHERS;
+use super::project_file::ProjectFiles;
+use crate::model::{ArgProblem, CheckRules, CheckSpec};
+use serde_json::Value;
+use std::path::Path;
+
+/// The rules of the matchers, for one project.
+///
+/// The path of a problem always starts with the matcher's key. For a plain string or a CSV cell that step has no
+/// counterpart in the file: the value itself is the place.
+#[derive(Debug)]
+pub struct Rules {
+    files: ProjectFiles,
+}
+
+impl Rules {
+    /// The rules; files that checks name are read from under `root`.
+    pub fn new(root: &Path) -> Rules {
+        Rules {
+            files: ProjectFiles::new(root),
+        }
+    }
+
+    /// Replaces every `{file: path}` of a check that compiles, and of the checks inside it, by what the file holds.
+    fn inline(&self, ctx: &Compile<'_>, matcher: &str, args: &mut Value) -> Result<(), Vec<ArgProblem>> {
+        let Some(def) = ctx.find(matcher) else {
+            return Ok(());
+        };
+        if let Some(inline) = def.inline {
+            inline(args, &self.files).map_err(|problems| located(problems, matcher))?;
+        }
+        if !def.combines {
+            return Ok(());
+        }
+        let inner = match args {
+            Value::Array(list) => list.as_mut_slice(),
+            Value::Object(_) => std::slice::from_mut(args),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => &mut [],
+        };
+        for written in inner {
+            if let Ok(spec) = CheckSpec::parse(written)
+                && let Some(args) = written.get_mut(&spec.matcher)
+            {
+                self.inline(ctx, &spec.matcher, args)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CheckRules for Rules {
+    fn verify(&self, mut check: CheckSpec) -> Result<CheckSpec, Vec<ArgProblem>> {
+        let ctx = Compile::new(MATCHERS).with_files(&self.files);
+        ctx.check(&check)?;
+        self.inline(&ctx, &check.matcher, &mut check.args)?;
+        Ok(check)
+    }
+
+    fn takes_text(&self, matcher: &str) -> Option<bool> {
+        Compile::new(MATCHERS).find(matcher).map(|def| def.takes_text)
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        Compile::new(MATCHERS).names().collect()
+    }
+}
+
+/// What the tests of the matchers share: from a check as a user writes it to verdicts and messages.
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+    use crate::model::{Answer, Case, CaseId, Place, Score, Step};
+    use crate::score::matcher::{Matcher, Seen};
+    use serde_json::Map;
+
+    /// A case with these checks, as a list.
+    pub(in crate::score) fn case(checks: &Value) -> Case {
+        let checks = checks.as_array().unwrap();
+        Case {
+            id: CaseId::new("case"),
+            suite: "suite".into(),
+            place: Place::file("golden.yaml"),
+            tags: Vec::new(),
+            critical: false,
+            vars: Map::new(),
+            history: Vec::new(),
+            checks: checks
+                .iter()
+                .map(|written| CheckSpec::parse(written).unwrap())
+                .collect(),
+            notes: None,
+        }
+    }
+
+    /// A complete answer, and a case for it.
+    pub(in crate::score) struct AnswerText {
+        pub(in crate::score) case: Case,
+        pub(in crate::score) answer: Answer,
+    }
+
+    impl AnswerText {
+        pub(in crate::score) fn seen(&self) -> Seen<'_> {
+            Seen {
+                case: &self.case,
+                answer: &self.answer,
+            }
+        }
+    }
+
+    pub(in crate::score) fn answer_text(text: &str) -> AnswerText {
+        AnswerText {
+            case: case(&Value::Array(Vec::new())),
+            answer: Answer {
+                text: text.to_owned(),
+                finish_reason: Some("STOP".to_owned()),
+                ..Answer::default()
+            },
+        }
+    }
+
+    pub(in crate::score) fn verify_in(root: &Path, written: Value) -> Result<CheckSpec, Vec<ArgProblem>> {
+        let spec = CheckSpec::parse(&written).map_err(|problem| vec![problem])?;
+        Rules::new(root).verify(spec)
+    }
+
+    /// The matcher of a check that must be a good one.
+    pub(in crate::score) fn compiled(written: Value) -> Box<dyn Matcher> {
+        let spec = verify_in(Path::new("/nowhere"), written).unwrap();
+        Compile::new(MATCHERS).check(&spec).unwrap()
+    }
+
+    fn score(matcher: &dyn Matcher, text: &str) -> Score {
+        matcher.check(&answer_text(text).seen()).unwrap()
+    }
+
+    /// Asserts pass or fail for each answer.
+    pub(in crate::score) fn verdicts(written: Value, table: &[(&str, bool)]) {
+        let matcher = compiled(written);
+        for (text, pass) in table {
+            let score = score(matcher.as_ref(), text);
+            assert_eq!(score.pass, *pass, "{text:?}: {}", score.reason);
+        }
+    }
+
+    /// Asserts pass or fail and the score for each answer.
+    pub(in crate::score) fn scores(written: Value, table: &[(&str, bool, f64)]) {
+        let matcher = compiled(written);
+        for (text, pass, value) in table {
+            let score = score(matcher.as_ref(), text);
+            assert_eq!(score.pass, *pass, "{text:?}: {}", score.reason);
+            assert!((score.value() - value).abs() < 1e-12, "{text:?}: {}", score.value());
+        }
+    }
+
+    /// The reasons for each answer, a line each.
+    pub(in crate::score) fn reasons(written: Value, texts: &[&str]) -> String {
+        let matcher = compiled(written);
+        texts
+            .iter()
+            .map(|text| score(matcher.as_ref(), text).reason)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    /// What is wrong with each check, a paragraph each; nothing for a good one.
+    pub(in crate::score) fn problems(checks: &[Value]) -> String {
+        problems_in(Path::new("/nowhere"), checks)
+    }
+
+    pub(in crate::score) fn problems_in(root: &Path, checks: &[Value]) -> String {
+        let mut text = String::new();
+        for problem in checks
+            .iter()
+            .flat_map(|written| verify_in(root, written.clone()).err().unwrap_or_default())
+        {
+            let step = |step: &Step| match step {
+                Step::Key(key) => format!("/{key}"),
+                Step::Index(i) => format!("/{i}"),
+            };
+            text += &format!("{} {problem}", problem.path.iter().map(step).collect::<String>());
+            text += &problem
+                .expected
+                .map(|expected| format!("\n  expected: {expected}"))
+                .unwrap_or_default();
+            text += &problem.hint.map(|hint| format!("\n  help: {hint}")).unwrap_or_default();
+            text.push('\n');
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{problems, verify_in};
+    use super::*;
+    use serde_json::json;
+    use std::collections::HashSet;
+
+    fn parsed(written: &Value) -> CheckSpec {
+        CheckSpec::parse(written).unwrap()
+    }
+
+    #[test]
+    fn every_matcher_of_the_table_is_described_and_its_example_is_a_good_check() {
+        let rules = Rules::new(Path::new("/nowhere"));
+        let mut names = HashSet::new();
+        for def in MATCHERS {
+            assert!(names.insert(def.name), "{} stands twice", def.name);
+            assert!(
+                def.name.chars().all(|c| c.is_ascii_lowercase() || c == '_'),
+                "{}",
+                def.name
+            );
+            assert!(!def.summary.is_empty() && !def.summary.contains('\n'), "{}", def.name);
+            assert!(
+                !def.arguments.is_empty() && !def.arguments.contains('\n'),
+                "{}",
+                def.name
+            );
+            let example = parsed(&serde_json::from_str(def.example).unwrap());
+            assert_eq!(example.matcher, def.name);
+            assert_eq!(rules.verify(example.clone()), Ok(example));
+        }
+        assert_eq!(rules.names().len(), MATCHERS.len());
+    }
+
+    #[test]
+    fn the_short_form_is_a_text_exactly_where_the_table_says_so() {
+        let rules = Rules::new(Path::new("/nowhere"));
+        for def in MATCHERS {
+            let compiles = rules.verify(CheckSpec::plain(def.name, json!("text"))).is_ok();
+            // A plain string is a check, `equals`; see `MatcherDef::takes_text` for why a cell is none.
+            let expected = def.takes_text || def.name == "not";
+            assert_eq!(compiles, expected, "{}", def.name);
+            assert_eq!(rules.takes_text(def.name), Some(def.takes_text));
+        }
+        assert_eq!(rules.takes_text("none"), None);
+    }
+
+    #[test]
+    fn a_good_check_comes_back_as_it_was() {
+        let written =
+            json!({"all": [{"contains": "a", "weight": 2}, "b", {"not": "c"}], "name": "n", "advisory": true});
+        assert_eq!(verify_in(Path::new("/nowhere"), written.clone()), Ok(parsed(&written)));
+    }
+
+    #[test]
+    fn unknown_matchers_are_told_with_the_nearest_one() {
+        insta::assert_snapshot!(problems(&[json!({"contians": "a"}), json!({"banana": "a"})]), @r#"
+        /contians unknown matcher `contians`
+          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, json, json_schema, similarity, not, all, any
+          help: did you mean `contains`?
+        /banana unknown matcher `banana`
+          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, json, json_schema, similarity, not, all, any
+        "#);
+    }
+
+    #[test]
+    fn problems_inside_combinators_lead_to_the_culprit() {
+        insta::assert_snapshot!(problems(&[
+            json!({"not": ""}),
+            json!({"not": 3}),
+            json!({"not": {"contains": {"vlaue": "a"}}}),
+            json!({"not": {"contians": "a"}}),
+            json!({"not": {"contains": "a", "advisory": true}}),
+            json!({"all": []}),
+            json!({"all": {"contains": "a"}}),
+            json!({"any": [{"contains": ""}, {"contains": "a", "weight": 0}, {"all": [{"regex": "("}]}, [], ""]}),
+            json!({"all": [{"contains": "a", "regex": "b"}]}),
+        ]), @r#"
+        /not not: equals: the text is empty
+          expected: a text with at least one visible character
+        /not not: a check is not a map
+          expected: a one-key map like `contains: "text"`, or a plain string for `equals`
+        /not/contains/vlaue not: contains: unknown key `vlaue`
+          expected: only the keys value, ignore_case, normalize
+          help: did you mean `value`?
+        /not/contains not: contains: `value` is missing
+          expected: the text to compare with
+        /not/contians not: unknown matcher `contians`
+          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, json, json_schema, similarity, not, all, any
+          help: did you mean `contains`?
+        /not/advisory not: a check inside another one can't be advisory
+          expected: `advisory` on the outer check, or a check of its own
+        /all all: the list is empty
+          expected: a list of at least one check
+        /all all: a map stands here
+          expected: a list of checks
+        /any/0/contains any: contains: the text is empty
+          expected: a text with at least one visible character
+        /any/1/weight any: a check inside another one can't have weight 0
+          expected: a weight of more than 0, or no such check
+        /any/2/all/0/regex any: all: regex: the pattern "(" is not valid: unclosed group (at character 1)
+          expected: Rust regex syntax
+        /any/3 any: a check is not a map
+          expected: a one-key map like `contains: "text"`, or a plain string for `equals`
+        /any/4 any: equals: the text is empty
+          expected: a text with at least one visible character
+        /all/0/regex all: a check names two matchers, `contains` and `regex`
+          expected: one matcher a check; write two checks, or `all: [..]`
+        "#);
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth: usize| (1..depth).fold(json!("a"), |inner, _| json!({"not": inner}));
+        assert_eq!(problems(&[nested(Compile::MAX_DEPTH)]), "");
+        let told = problems(&[nested(Compile::MAX_DEPTH + 1)]);
+        assert!(
+            told.contains("checks stand inside each other more than 32 deep"),
+            "{told}"
+        );
+        let told = problems(&[nested(127)]);
+        assert_eq!(told.lines().count(), 2, "told once, and not followed further: {told}");
+    }
+}
