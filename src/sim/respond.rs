@@ -1,0 +1,292 @@
+//! Success as the service sends it: candidates, usage, chunks of a stream, models. Zero values are left out, as proto3
+//! does.
+
+use super::answer::Reply;
+use super::noise::Key;
+use super::validate::{get, list};
+use serde_json::{Value, json};
+
+/// Characters of a streamed chunk.
+const CHUNK: usize = 48;
+
+/// A finished answer.
+#[derive(Clone, Debug)]
+pub(super) struct Answered {
+    reply: Reply,
+    finish: &'static str,
+    prompt_tokens: u64,
+    model: String,
+    id: String,
+}
+
+impl Answered {
+    /// Cuts the reply at the first stop sequence and at the token limit of the request.
+    pub(super) fn new(reply: Reply, body: &Value, model: &str, key: Key) -> Answered {
+        let mut finish = "STOP";
+        let reply = match (reply, get(body, "generationConfig")) {
+            (Reply::Text(text), Some(config)) => {
+                let mut text = text;
+                let stops = list(config, "stopSequences").iter().filter_map(Value::as_str);
+                if let Some(at) = stops
+                    .filter(|stop| !stop.is_empty())
+                    .filter_map(|stop| text.find(stop))
+                    .min()
+                {
+                    text.truncate(at);
+                }
+                let limit = get(config, "maxOutputTokens").and_then(|limit| match limit {
+                    Value::String(limit) => limit.parse().ok(),
+                    limit => limit.as_u64(),
+                });
+                if let Some(limit) = limit
+                    && tokens(&text) > limit
+                {
+                    let most = usize::try_from(limit).unwrap_or(usize::MAX).saturating_mul(4);
+                    text = text.chars().take(most).collect();
+                    finish = "MAX_TOKENS";
+                }
+                Reply::Text(text)
+            }
+            (reply, _) => reply,
+        };
+        Answered {
+            reply,
+            finish,
+            prompt_tokens: prompt_tokens(body),
+            model: model.to_owned(),
+            id: key.hex(),
+        }
+    }
+
+    /// The body of generateContent.
+    pub(super) fn body(&self) -> Value {
+        let (parts, output) = match &self.reply {
+            Reply::Text(text) => (text_parts(text), tokens(text)),
+            Reply::Call(call) => {
+                let part = json!({"functionCall": {"name": call.name, "args": call.args}});
+                let length = call.name.len() + Value::Object(call.args.clone()).to_string().len();
+                (vec![part], (length as u64).div_ceil(4))
+            }
+        };
+        self.event(parts, output, Some(self.finish))
+    }
+
+    /// The bodies of a stream's events; the last one has the finish reason. Usage is cumulative.
+    pub(super) fn events(&self) -> Vec<Value> {
+        let Reply::Text(text) = &self.reply else {
+            return vec![self.body()];
+        };
+        let characters: Vec<char> = text.chars().collect();
+        if characters.is_empty() {
+            return vec![self.body()];
+        }
+        let count = characters.len().div_ceil(CHUNK);
+        let mut said = 0;
+        characters
+            .chunks(CHUNK)
+            .enumerate()
+            .map(|(at, piece)| {
+                said += piece.len() as u64;
+                let piece: String = piece.iter().collect();
+                let finish = (at + 1 == count).then_some(self.finish);
+                self.event(text_parts(&piece), said.div_ceil(4), finish)
+            })
+            .collect()
+    }
+
+    fn event(&self, parts: Vec<Value>, output: u64, finish: Option<&str>) -> Value {
+        let mut candidate = if parts.is_empty() {
+            json!({"content": {"role": "model"}})
+        } else {
+            json!({"content": {"parts": parts, "role": "model"}})
+        };
+        if let Some(finish) = finish {
+            candidate["finishReason"] = json!(finish);
+        }
+        let mut usage = json!({"promptTokenCount": self.prompt_tokens});
+        if output > 0 {
+            usage["candidatesTokenCount"] = json!(output);
+        }
+        usage["totalTokenCount"] = json!(self.prompt_tokens + output);
+        usage["promptTokensDetails"] = text_details(self.prompt_tokens);
+        json!({
+            "candidates": [candidate],
+            "usageMetadata": usage,
+            "modelVersion": self.model,
+            "responseId": self.id,
+        })
+    }
+}
+
+fn text_parts(text: &str) -> Vec<Value> {
+    if text.is_empty() {
+        Vec::new()
+    } else {
+        vec![json!({"text": text})]
+    }
+}
+
+fn text_details(tokens: u64) -> Value {
+    json!([{"modality": "TEXT", "tokenCount": tokens}])
+}
+
+/// An estimate: four characters a token.
+fn tokens(text: &str) -> u64 {
+    (text.chars().count() as u64).div_ceil(4)
+}
+
+/// The tokens of a request: all texts of its system instruction, turns and tools.
+fn prompt_tokens(body: &Value) -> u64 {
+    fn characters(value: &Value) -> u64 {
+        match value {
+            Value::Null => 0,
+            Value::Bool(_) | Value::Number(_) => 4,
+            Value::String(text) => text.chars().count() as u64,
+            Value::Array(items) => items.iter().map(characters).sum(),
+            Value::Object(map) => map.values().map(characters).sum(),
+        }
+    }
+    let read = ["systemInstruction", "contents", "tools"];
+    let all: u64 = read.iter().filter_map(|name| get(body, name)).map(characters).sum();
+    all.div_ceil(4).max(1)
+}
+
+/// The body of countTokens.
+pub(super) fn counted(body: &Value) -> Value {
+    let count = prompt_tokens(get(body, "generateContentRequest").unwrap_or(body));
+    json!({"totalTokens": count, "promptTokensDetails": text_details(count)})
+}
+
+/// Models in the list; any other `gemini-…` name is served too.
+const MODELS: [(&str, &str); 4] = [
+    ("gemini-3.8-flash", "Gemini 3.8 Flash (simulated)"),
+    ("gemini-3.5-flash", "Gemini 3.5 Flash (simulated)"),
+    ("gemini-3.5-flash-lite", "Gemini 3.5 Flash-Lite (simulated)"),
+    ("gemini-2.5-flash", "Gemini 2.5 Flash (simulated)"),
+];
+
+/// The simulator has this model.
+pub(super) fn serves(model: &str) -> bool {
+    model.strip_prefix("gemini-").is_some_and(|rest| {
+        !rest.is_empty()
+            && rest
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+    })
+}
+
+/// The body of a model.
+pub(super) fn model(name: &str) -> Value {
+    let shown = MODELS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map_or(name, |(_, shown)| *shown);
+    json!({
+        "name": format!("models/{name}"),
+        "version": "001",
+        "displayName": shown,
+        "inputTokenLimit": 1_048_576,
+        "outputTokenLimit": 65_536,
+        "supportedGenerationMethods": ["generateContent", "countTokens"],
+    })
+}
+
+/// The body of the list of models.
+pub(super) fn models() -> Value {
+    json!({"models": MODELS.map(|(name, _)| model(name))})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(text: &str, config: Value) -> Answered {
+        let body = json!({"contents": [{"parts": [{"text": "12345678"}]}], "generationConfig": config});
+        Answered::new(
+            Reply::Text(text.to_owned()),
+            &body,
+            "gemini-3.8-flash",
+            Key::new(0, "", b"", b""),
+        )
+    }
+
+    #[test]
+    fn a_body_has_candidates_and_usage() {
+        insta::assert_json_snapshot!(answered("Hello there.", json!({})).body(), @r#"
+        {
+          "candidates": [
+            {
+              "content": {
+                "parts": [
+                  {
+                    "text": "Hello there."
+                  }
+                ],
+                "role": "model"
+              },
+              "finishReason": "STOP"
+            }
+          ],
+          "usageMetadata": {
+            "promptTokenCount": 2,
+            "candidatesTokenCount": 3,
+            "totalTokenCount": 5,
+            "promptTokensDetails": [
+              {
+                "modality": "TEXT",
+                "tokenCount": 2
+              }
+            ]
+          },
+          "modelVersion": "gemini-3.8-flash",
+          "responseId": "54348465f85ed6a1"
+        }
+        "#);
+    }
+
+    #[test]
+    fn limits_cut() {
+        let cut = answered("Hello there, how are you?", json!({"maxOutputTokens": 3})).body();
+        assert_eq!(cut["candidates"][0]["content"]["parts"][0]["text"], "Hello there,");
+        assert_eq!(cut["candidates"][0]["finishReason"], "MAX_TOKENS");
+        assert_eq!(cut["usageMetadata"]["candidatesTokenCount"], 3);
+        let stopped = answered("Hello there, how are you?", json!({"stop_sequences": ["how", ","]})).body();
+        assert_eq!(stopped["candidates"][0]["content"]["parts"][0]["text"], "Hello there");
+        assert_eq!(stopped["candidates"][0]["finishReason"], "STOP");
+        let nothing = answered("Hello", json!({"stopSequences": ["H"]})).body();
+        assert_eq!(nothing["candidates"][0]["content"], json!({"role": "model"}));
+        assert!(
+            nothing["usageMetadata"].get("candidatesTokenCount").is_none(),
+            "zero is left out"
+        );
+    }
+
+    #[test]
+    fn events_add_up_to_the_body() {
+        let text = "A sentence that is long enough for three chunks, äöü included, because chunks are cut by characters, not bytes.";
+        let whole = answered(text, json!({}));
+        let events = whole.events();
+        assert_eq!(events.len(), 3);
+        let joined: String = events
+            .iter()
+            .map(|e| e["candidates"][0]["content"]["parts"][0]["text"].as_str().unwrap())
+            .collect();
+        assert_eq!(joined, text);
+        assert_eq!(events[2]["usageMetadata"], whole.body()["usageMetadata"]);
+        assert!(events[0]["candidates"][0].get("finishReason").is_none());
+        assert_eq!(events[2]["candidates"][0]["finishReason"], "STOP");
+    }
+
+    #[test]
+    fn model_names_are_checked() {
+        for (name, served) in [
+            ("gemini-3.8-flash", true),
+            ("gemini-flash-latest", true),
+            ("gemini-", false),
+            ("gpt-4", false),
+            ("gemini-x/../y", false),
+        ] {
+            assert_eq!(serves(name), served, "{name}");
+        }
+    }
+}

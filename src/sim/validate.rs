@@ -1,0 +1,670 @@
+//! Refuses what the service refuses: unknown fields, wrong types, bad roles, and the rules that its documentation states.
+//!
+//! Messages follow the service's own where a recorded one is known, so that what a client makes of them is tested too.
+
+use super::fields::{COUNT_TOKENS, Field, GENERATE, Kind};
+use super::status::Status;
+use serde_json::{Map, Value};
+
+/// A method with a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Generate,
+    Stream,
+    CountTokens,
+}
+
+impl Method {
+    /// The method after the colon of the path.
+    pub(super) fn parse(name: &str) -> Option<Method> {
+        match name {
+            "generateContent" => Some(Method::Generate),
+            "streamGenerateContent" => Some(Method::Stream),
+            "countTokens" => Some(Method::CountTokens),
+            _ => None,
+        }
+    }
+}
+
+/// Violations listed in one answer; the rest is left out.
+const LISTED: usize = 20;
+/// Nesting of messages; schemas are recursive.
+const DEPTH: usize = 64;
+
+/// Checks a body.
+///
+/// # Errors
+/// The service's 400.
+pub(super) fn validate(method: Method, model: &str, body: &Value) -> Result<(), Status> {
+    let Value::Object(object) = body else {
+        return Err(Status::new(
+            400,
+            "Invalid JSON payload received. Expected an object at the top level.",
+        ));
+    };
+    let fields = match method {
+        Method::Generate | Method::Stream => GENERATE,
+        Method::CountTokens => COUNT_TOKENS,
+    };
+    let mut violations = Vec::new();
+    walk(object, fields, "", DEPTH, &mut violations);
+    if !violations.is_empty() {
+        return Err(Status::bad_fields(violations));
+    }
+    match method {
+        Method::Generate | Method::Stream => rules(body, model),
+        Method::CountTokens => count_rules(body),
+    }
+}
+
+/// The value of a field under either of its names; null counts as absent.
+pub(super) fn get<'a>(body: &'a Value, name: &str) -> Option<&'a Value> {
+    let object = body.as_object()?;
+    let found = object.get(name).or_else(|| {
+        object
+            .iter()
+            .find(|(key, _)| same_name(name, key))
+            .map(|(_, value)| value)
+    });
+    found.filter(|value| !value.is_null())
+}
+
+/// The elements of a repeated field; a lone element counts as a list of one.
+pub(super) fn list<'a>(body: &'a Value, name: &str) -> &'a [Value] {
+    match get(body, name) {
+        Some(Value::Array(items)) => items,
+        Some(lone) => std::slice::from_ref(lone),
+        None => &[],
+    }
+}
+
+/// `given` is `camel` or its snake_case form.
+fn same_name(camel: &str, given: &str) -> bool {
+    if camel == given {
+        return true;
+    }
+    let mut given = given.bytes();
+    for byte in camel.bytes() {
+        if byte.is_ascii_uppercase() && given.next() != Some(b'_') {
+            return false;
+        }
+        if given.next() != Some(byte.to_ascii_lowercase()) {
+            return false;
+        }
+    }
+    given.next().is_none()
+}
+
+fn snake(camel: &str) -> String {
+    let mut snake = String::with_capacity(camel.len() + 4);
+    for c in camel.chars() {
+        if c.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(c.to_ascii_lowercase());
+    }
+    snake
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+type Violations = Vec<(String, String)>;
+
+/// Checks an object's fields. Paths are built only for what is wrong or deeper.
+fn walk(object: &Map<String, Value>, fields: &'static [Field], path: &str, depth: usize, violations: &mut Violations) {
+    if depth == 0 {
+        violations.push((
+            path.to_owned(),
+            "Message too deep. Max recursion depth reached.".to_owned(),
+        ));
+        return;
+    }
+    let mut set: Option<&Field> = None;
+    for (key, value) in object {
+        if violations.len() >= LISTED {
+            return;
+        }
+        let Some(field) = fields.iter().find(|field| same_name(field.name, key)) else {
+            let at = if path.is_empty() {
+                String::new()
+            } else {
+                format!(" at '{path}'")
+            };
+            violations.push((
+                path.to_owned(),
+                format!("Invalid JSON payload received. Unknown name \"{key}\"{at}: Cannot find field."),
+            ));
+            continue;
+        };
+        if value.is_null() {
+            continue;
+        }
+        if field.data {
+            if set.is_some() {
+                violations.push((
+                    path.to_owned(),
+                    format!(
+                        "Invalid value at '{path}' (oneof), oneof field 'data' is already set. Cannot set '{}'",
+                        field.name
+                    ),
+                ));
+                continue;
+            }
+            set = Some(field);
+        }
+        match (field.repeated, value) {
+            (true, Value::Array(items)) => {
+                for (at, item) in items.iter().enumerate() {
+                    check(item, field, || format!("{}[{at}]", join(path, &snake(field.name))), depth, violations);
+                }
+            }
+            (false, Value::Array(_)) if !matches!(field.kind, Kind::Any) => violations.push((
+                path.to_owned(),
+                format!(
+                    "Invalid JSON payload received. Unknown name \"{key}\" at '{}': Proto field is not repeating, cannot \
+                     start list.",
+                    join(path, &snake(field.name))
+                ),
+            )),
+            _ => check(value, field, || join(path, &snake(field.name)), depth, violations),
+        }
+    }
+}
+
+fn check(value: &Value, field: &Field, path: impl Fn() -> String, depth: usize, violations: &mut Violations) {
+    let mut wrong = |kind: &str| {
+        let at = path();
+        let description = format!("Invalid value at '{at}' ({kind}), {value}");
+        violations.push((at, description));
+    };
+    match field.kind {
+        Kind::Text if !value.is_string() => wrong("TYPE_STRING"),
+        Kind::Bytes if !value.as_str().is_some_and(is_base64) => wrong("TYPE_BYTES"),
+        Kind::Bool if !value.is_boolean() => wrong("TYPE_BOOL"),
+        Kind::Int32 if !is_integer(value, f64::from(i32::MIN), f64::from(i32::MAX)) => wrong("TYPE_INT32"),
+        Kind::Int64 if !is_integer(value, -9.3e18, 9.3e18) => wrong("TYPE_INT64"),
+        Kind::Number if !is_number(value) => wrong("TYPE_FLOAT"),
+        Kind::Enum(kind, names) if !is_name(value, names) => wrong(&format!(
+            "type.googleapis.com/google.ai.generativelanguage.v1beta.{kind}"
+        )),
+        Kind::Object if !value.is_object() => wrong("TYPE_MESSAGE"),
+        Kind::Message(fields) => match value {
+            Value::Object(object) => walk(object, fields, &path(), depth - 1, violations),
+            _ => wrong("TYPE_MESSAGE"),
+        },
+        Kind::MapOf(fields) => match value {
+            Value::Object(object) => {
+                for (key, item) in object {
+                    match item {
+                        Value::Object(item) => {
+                            walk(item, fields, &format!("{}[{key}].value", path()), depth - 1, violations);
+                        }
+                        _ => {
+                            let at = format!("{}[{key}].value", path());
+                            let description = format!("Invalid value at '{at}' (TYPE_MESSAGE), {item}");
+                            violations.push((at, description));
+                        }
+                    }
+                }
+            }
+            _ => wrong("TYPE_MESSAGE"),
+        },
+        Kind::Text
+        | Kind::Bytes
+        | Kind::Bool
+        | Kind::Int32
+        | Kind::Int64
+        | Kind::Number
+        | Kind::Enum(..)
+        | Kind::Object
+        | Kind::Any => {}
+    }
+}
+
+/// Characters only: the service takes both alphabets, with or without padding.
+fn is_base64(text: &str) -> bool {
+    text.trim_end_matches('=')
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_'))
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn is_integer(value: &Value, low: f64, high: f64) -> bool {
+    number(value).is_some_and(|number| number.fract() == 0.0 && (low..=high).contains(&number))
+}
+
+fn is_number(value: &Value) -> bool {
+    number(value).is_some_and(f64::is_finite)
+}
+
+fn is_name(value: &Value, names: &[&str]) -> bool {
+    match value {
+        Value::String(text) => names.iter().any(|name| name.eq_ignore_ascii_case(text)),
+        Value::Number(number) => number.as_u64().is_some_and(|n| (n as usize) < names.len()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+fn refuse<T>(message: impl Into<String>) -> Result<T, Status> {
+    Err(Status::new(400, message))
+}
+
+/// What the service checks after parsing.
+fn rules(body: &Value, model: &str) -> Result<(), Status> {
+    contents_rules(body, "GenerateContentRequest")?;
+    let generation = Generation::of(model);
+    if list(body, "contents")
+        .last()
+        .and_then(|c| get(c, "role"))
+        .and_then(Value::as_str)
+        == Some("model")
+        && generation.is_some_and(Generation::refuses_prefill)
+    {
+        return refuse("Please ensure that the last turn of a request has the role user.");
+    }
+    if let Some(config) = get(body, "generationConfig") {
+        config_rules(config, model, generation)?;
+    }
+    for (at, tool) in list(body, "tools").iter().enumerate() {
+        for (index, function) in list(tool, "functionDeclarations").iter().enumerate() {
+            let place = format!("GenerateContentRequest.tools[{at}].function_declarations[{index}]");
+            if !get(function, "name")
+                .and_then(Value::as_str)
+                .is_some_and(is_function_name)
+            {
+                return refuse(format!(
+                    "* {place}.name: Invalid function name. Must start with a letter or an underscore. Must be \
+                     alphanumeric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:), or dashes (-), with a maximum \
+                     length of 128.\n"
+                ));
+            }
+            if get(function, "parameters").is_some() && get(function, "parametersJsonSchema").is_some() {
+                return refuse(format!(
+                    "* {place}: parameters and parameters_json_schema are mutually exclusive.\n"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn count_rules(body: &Value) -> Result<(), Status> {
+    match (get(body, "generateContentRequest"), get(body, "contents")) {
+        (Some(_), Some(_)) => refuse("contents and generate_content_request are mutually exclusive."),
+        (Some(inner), None) => {
+            if !get(inner, "model").is_some_and(Value::is_string) {
+                return refuse("* CountTokensRequest.generate_content_request.model: model is required.\n");
+            }
+            contents_rules(inner, "CountTokensRequest.generate_content_request")
+        }
+        (None, _) => contents_rules(body, "CountTokensRequest"),
+    }
+}
+
+fn contents_rules(body: &Value, message: &str) -> Result<(), Status> {
+    let contents = list(body, "contents");
+    if contents.is_empty() {
+        return refuse(format!("* {message}.contents: contents is not specified\n"));
+    }
+    for (at, content) in contents.iter().enumerate() {
+        match get(content, "role").and_then(Value::as_str) {
+            None | Some("" | "user" | "model") => {}
+            Some(_) => return refuse("Please use a valid role: user, model."),
+        }
+        let parts = list(content, "parts");
+        if parts.is_empty() {
+            return refuse(format!(
+                "* {message}.contents[{at}].parts: contents.parts must not be empty.\n"
+            ));
+        }
+        for (index, part) in parts.iter().enumerate() {
+            if !has_data(part) {
+                return refuse(format!(
+                    "* {message}.contents[{at}].parts[{index}].data: required oneof field 'data' must have one \
+                     initialized field\n"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A part with content, or with only the signature that a model's turn may end with.
+fn has_data(part: &Value) -> bool {
+    part.as_object().is_some_and(|part| {
+        part.iter().any(|(key, value)| {
+            let metadata = ["thought", "partMetadata", "videoMetadata", "mediaResolution"];
+            !value.is_null() && !metadata.iter().any(|name| same_name(name, key))
+        })
+    })
+}
+
+fn is_function_name(name: &str) -> bool {
+    name.len() <= 128
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-'))
+}
+
+fn config_rules(config: &Value, model: &str, generation: Option<Generation>) -> Result<(), Status> {
+    const PLACE: &str = "GenerateContentRequest.generation_config";
+    let in_range = |name: &str, low: f64, high: f64, said: &str| match get(config, name).and_then(number) {
+        Some(value) if !(low..=high).contains(&value) => {
+            let name = snake(name);
+            refuse(format!("* {PLACE}.{name}: {name} must be in the range {said}.\n"))
+        }
+        _ => Ok(()),
+    };
+    in_range("temperature", 0.0, 2.0, "[0.0, 2.0]")?;
+    in_range("topP", 0.0, 1.0, "[0.0, 1.0]")?;
+    in_range("logprobs", 0.0, 20.0, "[0, 20]")?;
+    if get(config, "maxOutputTokens").and_then(number).is_some_and(|n| n < 1.0) {
+        return refuse(format!(
+            "* {PLACE}.max_output_tokens: max_output_tokens must be positive.\n"
+        ));
+    }
+    if list(config, "stopSequences").len() > 5 {
+        return refuse(format!(
+            "* {PLACE}.stop_sequences: at most 5 stop sequences are allowed.\n"
+        ));
+    }
+    let schema = get(config, "responseSchema").is_some();
+    let json_schema = get(config, "responseJsonSchema").is_some();
+    if schema && json_schema {
+        return refuse(format!(
+            "* {PLACE}: response_schema and response_json_schema are mutually exclusive.\n"
+        ));
+    }
+    let mime = get(config, "responseMimeType").and_then(Value::as_str).unwrap_or("");
+    if !matches!(mime, "" | "text/plain" | "application/json" | "text/x.enum") {
+        return refuse(format!(
+            "* {PLACE}.response_mime_type: allowed mimetypes are `text/plain`, `application/json`, and `text/x.enum`.\n"
+        ));
+    }
+    if (schema || json_schema) && !matches!(mime, "application/json" | "text/x.enum") {
+        return refuse(format!(
+            "* {PLACE}.response_schema: only allowed for mime types `application/json` and `text/x.enum`.\n"
+        ));
+    }
+    if get(config, "logprobs").is_some() && get(config, "responseLogprobs") != Some(&Value::Bool(true)) {
+        return refuse("Logprobs is enabled but response_logprobs is not set.");
+    }
+    if generation.is_some_and(|g| g.major >= 3)
+        && get(config, "candidateCount").and_then(number).is_some_and(|n| n > 1.0)
+    {
+        return refuse("Multiple candidates is not enabled for this model");
+    }
+    match get(config, "thinkingConfig") {
+        Some(thinking) => thinking_rules(thinking, model, generation),
+        None => Ok(()),
+    }
+}
+
+fn thinking_rules(thinking: &Value, model: &str, generation: Option<Generation>) -> Result<(), Status> {
+    let budget = get(thinking, "thinkingBudget").and_then(number);
+    let level = get(thinking, "thinkingLevel");
+    if budget.is_some() && level.is_some() {
+        return refuse("You can only set only one of thinking budget and thinking level.");
+    }
+    if level.is_some() && generation.is_some_and(|g| g.major < 3) {
+        return refuse("Thinking level is not supported for this model.");
+    }
+    if budget.is_some() && generation.is_some_and(|g| g.major >= 4) {
+        return refuse("Thinking budget is not supported for this model.");
+    }
+    if budget == Some(0.0) && model.contains("pro") {
+        return refuse("Budget 0 is invalid. This model only works in thinking mode.");
+    }
+    Ok(())
+}
+
+/// A model's generation, read from its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Generation {
+    major: u32,
+    minor: u32,
+}
+
+impl Generation {
+    /// `gemini-MAJOR[.MINOR]-…`; `None` for an alias without a number.
+    fn of(model: &str) -> Option<Generation> {
+        let version = model.strip_prefix("gemini-")?.split('-').next()?;
+        let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
+        Some(Generation {
+            major: major.parse().ok()?,
+            minor: minor.parse().ok()?,
+        })
+    }
+
+    /// A last turn of the model is a 400 since 3.6.
+    fn refuses_prefill(self) -> bool {
+        (self.major, self.minor) >= (3, 6)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn with(key: &str, value: Value) -> Value {
+        let mut body = json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]});
+        body[key] = value;
+        body
+    }
+
+    #[test]
+    fn bad_requests_get_the_service_s_words() {
+        let table = [
+            (
+                with("generationConfig", json!({"includeThoughts": true})),
+                "Invalid JSON payload received. Unknown name \"includeThoughts\" at 'generation_config': Cannot find field.",
+            ),
+            (
+                with("generation_config", json!({"thinkingConfig": {"level": 1}})),
+                "Invalid JSON payload received. Unknown name \"level\" at 'generation_config.thinking_config': Cannot find field.",
+            ),
+            (
+                with("banana", json!(1)),
+                "Invalid JSON payload received. Unknown name \"banana\": Cannot find field.",
+            ),
+            (
+                with("contents", json!([{"role": "system", "parts": [{"text": "x"}]}])),
+                "Please use a valid role: user, model.",
+            ),
+            (
+                with("generationConfig", json!({"maxOutputTokens": "many"})),
+                "Invalid value at 'generation_config.max_output_tokens' (TYPE_INT32), \"many\"",
+            ),
+            (
+                with("contents", json!([{"parts": [{"text": 3}]}])),
+                "Invalid value at 'contents[0].parts[0].text' (TYPE_STRING), 3",
+            ),
+            (
+                with("contents", json!([])),
+                "* GenerateContentRequest.contents: contents is not specified\n",
+            ),
+            (
+                with("contents", json!([{"role": "user", "parts": []}])),
+                "* GenerateContentRequest.contents[0].parts: contents.parts must not be empty.\n",
+            ),
+            (
+                with("contents", json!([{"parts": [{"thought": true}]}])),
+                "* GenerateContentRequest.contents[0].parts[0].data: required oneof field 'data' must have one initialized field\n",
+            ),
+            (
+                with(
+                    "contents",
+                    json!([{"parts": [{"text": "a", "inlineData": {"mimeType": "image/png", "data": "AA=="}}]}]),
+                ),
+                "Invalid value at 'contents[0].parts[0]' (oneof), oneof field 'data' is already set. Cannot set 'inlineData'",
+            ),
+            (
+                with("generationConfig", json!({"responseSchema": {"type": "STRING"}})),
+                "* GenerateContentRequest.generation_config.response_schema: only allowed for mime types `application/json` and `text/x.enum`.\n",
+            ),
+            (
+                with("generationConfig", json!({"temperature": 2.5})),
+                "* GenerateContentRequest.generation_config.temperature: temperature must be in the range [0.0, 2.0].\n",
+            ),
+            (
+                with("generationConfig", json!({"candidateCount": 2})),
+                "Multiple candidates is not enabled for this model",
+            ),
+            (
+                with(
+                    "generationConfig",
+                    json!({"thinkingConfig": {"thinkingBudget": 5, "thinkingLevel": "LOW"}}),
+                ),
+                "You can only set only one of thinking budget and thinking level.",
+            ),
+            (
+                with(
+                    "safetySettings",
+                    json!([{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_ALL"}]),
+                ),
+                "Invalid value at 'safety_settings[0].threshold' (type.googleapis.com/google.ai.generativelanguage.v1beta.SafetySetting.HarmBlockThreshold), \"BLOCK_ALL\"",
+            ),
+            (
+                with("systemInstruction", json!([{"parts": [{"text": "x"}]}])),
+                "Invalid JSON payload received. Unknown name \"systemInstruction\" at 'system_instruction': Proto field is not repeating, cannot start list.",
+            ),
+            (
+                json!([]),
+                "Invalid JSON payload received. Expected an object at the top level.",
+            ),
+        ];
+        for (body, message) in table {
+            let status = validate(Method::Generate, "gemini-3.8-flash", &body).unwrap_err();
+            assert_eq!((status.http, status.message.as_str()), (400, message), "{body}");
+        }
+    }
+
+    #[test]
+    fn unknown_fields_are_listed_as_violations() {
+        let body = with("generationConfig", json!({"a": 1, "b": 2}));
+        let status = validate(Method::Generate, "gemini-3.8-flash", &body).unwrap_err();
+        let violations = status.details[0]["fieldViolations"].as_array().unwrap();
+        assert_eq!(violations.len(), 2);
+        assert_eq!(violations[0]["field"], "generation_config");
+        assert_eq!(status.details[0]["@type"], "type.googleapis.com/google.rpc.BadRequest");
+    }
+
+    #[test]
+    fn good_requests_pass() {
+        for body in [
+            with(
+                "generation_config",
+                json!({"max_output_tokens": "12", "stop_sequences": ["x"]}),
+            ),
+            with(
+                "generationConfig",
+                json!({"responseMimeType": "application/json", "responseSchema":
+                {"type": "object", "properties": {"a": {"type": "string"}}, "propertyOrdering": ["a"]}}),
+            ),
+            with(
+                "tools",
+                json!({"function_declarations": [{"name": "f", "description": "d"}]}),
+            ),
+            with(
+                "system_instruction",
+                json!({"role": "anything", "parts": {"text": "x"}}),
+            ),
+            with(
+                "toolConfig",
+                json!({"functionCallingConfig": {"mode": "any", "allowedFunctionNames": ["f"]}}),
+            ),
+            with(
+                "contents",
+                json!([{"parts": [{"text": "a"}]}, {"role": "model", "parts": [{"thoughtSignature": "a_-="}]},
+                {"role": "user", "parts": [{"text": "b"}]}]),
+            ),
+        ] {
+            assert_eq!(validate(Method::Generate, "gemini-3.8-flash", &body), Ok(()), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_trailing_model_turn_depends_on_the_generation() {
+        let body = with(
+            "contents",
+            json!([{"parts": [{"text": "a"}]}, {"role": "model", "parts": [{"text": "b"}]}]),
+        );
+        assert!(validate(Method::Generate, "gemini-3.8-flash", &body).is_err());
+        assert!(validate(Method::Generate, "gemini-2.5-flash", &body).is_ok());
+    }
+
+    #[test]
+    fn count_tokens_takes_one_of_two_forms() {
+        let contents = json!([{"parts": [{"text": "hi"}]}]);
+        let inner = json!({"model": "models/gemini-3.8-flash", "contents": contents});
+        for (body, good) in [
+            (json!({"contents": contents}), true),
+            (json!({"generateContentRequest": inner}), true),
+            (json!({"contents": contents, "generateContentRequest": inner}), false),
+            (json!({"generateContentRequest": {"contents": contents}}), false),
+            (json!({}), false),
+        ] {
+            assert_eq!(
+                validate(Method::CountTokens, "gemini-3.8-flash", &body).is_ok(),
+                good,
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn schemas_nested_without_end_are_refused() {
+        let mut schema = json!({"type": "STRING"});
+        for _ in 0..100 {
+            schema = json!({"type": "ARRAY", "items": schema});
+        }
+        let body = with(
+            "generationConfig",
+            json!({"responseMimeType": "application/json", "responseSchema": schema}),
+        );
+        let status = validate(Method::Generate, "gemini-3.8-flash", &body).unwrap_err();
+        assert!(status.message.contains("too deep"));
+    }
+
+    /// Every recorded request that the service took must be taken here too. Needs `PROMPTGATE_CONFORMANCE`, the folder
+    /// with `gemini-wire.jsonl`.
+    #[test]
+    fn recorded_requests_are_accepted() {
+        let Ok(folder) = std::env::var("PROMPTGATE_CONFORMANCE") else {
+            eprintln!("skipped: PROMPTGATE_CONFORMANCE names no folder with gemini-wire.jsonl");
+            return;
+        };
+        let file = std::path::Path::new(&folder).join("gemini-wire.jsonl");
+        let recorded = std::fs::read_to_string(file).unwrap();
+        let mut seen = 0;
+        for line in recorded.lines() {
+            let row: Value = serde_json::from_str(line).unwrap();
+            let Some(method) = row["method"].as_str().and_then(Method::parse) else {
+                continue;
+            };
+            if row["api"] != "gemini" {
+                continue;
+            }
+            let path = row["path"].as_str().unwrap();
+            let model = path.split("models/").nth(1).unwrap().split(':').next().unwrap();
+            assert_eq!(validate(method, model, &row["request"]), Ok(()), "{}", row["id"]);
+            seen += 1;
+        }
+        assert!(seen > 200, "only {seen} recorded requests were found");
+    }
+}
