@@ -10,15 +10,15 @@
 //! events ─▶ progress.rs  the run while it goes on
 //! ```
 //!
-//! A [`Folder`] is claimed first: it is locked, and what an earlier run left there is removed, so that no stale verdict
-//! survives a run that ends badly. [`Reports`] then hands every row, in plan order and without secrets, to every format of
-//! [`FORMATS`]. Reports stream: each holds one case, or a bounded number of them; what has to wait for the end of the run
+//! A `Folder` is claimed first: it is locked, and what an earlier run left there is removed, so that no stale verdict
+//! survives a run that ends badly. `Reports` then hands every row, in plan order and without secrets, to every format of
+//! `FORMATS`. Reports stream: each holds one case, or a bounded number of them; what has to wait for the end of the run
 //! waits in temporary files. A format that fails never stops the others.
 //!
-//! All text from outside goes through [`text`] on its way out. `why.rs` says why a case did not pass, `highlights.rs` picks
+//! All text from outside goes through `text` on its way out. `why.rs` says why a case did not pass, `highlights.rs` picks
 //! the few cases that a short report names, `numbers.rs` writes numbers, `output.rs` writes files whole or not at all.
 //!
-//! A new report is one file and one line in [`FORMATS`].
+//! A new report is one file and one line in `FORMATS`.
 
 pub mod console;
 mod diff;
