@@ -80,13 +80,13 @@ impl Section {
     }
 }
 
-/// The two repeats that a case is shown by.
+/// The two repeats that a case is shown by; without a baseline the one that decides its outcome.
 fn shown(row: &CaseRow) -> (Option<&Judged>, Option<&Judged>) {
+    let Some(baseline) = &row.baseline else {
+        return (None, row.candidate.deciding());
+    };
     let at = shown_repeat(row);
-    (
-        row.baseline.as_ref().and_then(|arm| arm.repeats.get(at)),
-        row.candidate.repeats.get(at),
-    )
+    (baseline.repeats.get(at), row.candidate.repeats.get(at))
 }
 
 fn said(judged: &Judged) -> Option<String> {
@@ -176,7 +176,7 @@ fn write_document(
 ) -> io::Result<()> {
     output.write_all(head(run, verdict).as_bytes())?;
     if bodies.iter().all(|body| body.cases == 0) {
-        output.write_all(b"\nNo case to show.\n")?;
+        output.write_all(b"No case to show.\n")?;
     }
     for body in bodies.into_iter().filter(|body| body.cases > 0) {
         let Body {
@@ -185,7 +185,7 @@ fn write_document(
             lengths,
             cases,
         } = body;
-        writeln!(output, "\n## {} ({cases})\n", section.title())?;
+        writeln!(output, "## {} ({cases})\n", section.title())?;
         let mut fitting = 0;
         let mut bytes = 0;
         for length in lengths.iter().take(cases_left) {
@@ -215,7 +215,7 @@ fn head(run: &RunInfo, verdict: &Verdict) -> String {
         Some(baseline) => format!("# {} → {}\n\n", md_code(&baseline.name), md_code(&run.candidate.name)),
         None => format!("# {}\n\n", md_code(&run.candidate.name)),
     };
-    head.push_str(&summary::verdict_line(verdict));
+    head.push_str(&summary::verdict_line(run, verdict));
     head.push_str(&summary::banners(run, verdict));
     head.push('\n');
     let prompts = [("baseline", run.baseline.as_ref()), ("candidate", Some(&run.candidate))];
@@ -236,6 +236,7 @@ fn head(run: &RunInfo, verdict: &Verdict) -> String {
             ));
         }
     }
+    head.push('\n');
     head
 }
 

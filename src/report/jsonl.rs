@@ -16,6 +16,7 @@ pub(super) const FILE: &str = "results.jsonl";
 pub(super) fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, ReportError> {
     Ok(Box::new(Results {
         output: Output::create(folder, FILE)?,
+        simulated: false,
         baseline: String::new(),
         candidate: String::new(),
     }))
@@ -23,6 +24,7 @@ pub(super) fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, Repo
 
 struct Results {
     output: Output,
+    simulated: bool,
     /// The baseline's name.
     baseline: String,
     /// The candidate's name.
@@ -31,6 +33,7 @@ struct Results {
 
 impl Reporter for Results {
     fn begin(&mut self, run: &RunInfo) -> Result<(), ReportError> {
+        self.simulated = run.simulated;
         self.candidate.clone_from(&run.candidate.name);
         self.baseline = run
             .baseline
@@ -61,7 +64,9 @@ impl Results {
                         Arm::Baseline => &self.baseline,
                         Arm::Candidate => &self.candidate,
                     };
-                    let json = serde_json::to_string(&result(&row.case.id, arm, prompt, judged))?;
+                    let mut result = result(&row.case.id, arm, prompt, judged);
+                    result.simulated = self.simulated;
+                    let json = serde_json::to_string(&result)?;
                     writeln!(self.output, "{}", json_safe(&json))?;
                 }
             }
@@ -90,6 +95,9 @@ struct Row<'a> {
     /// Why it was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     skip: Option<&'static str>,
+    /// The built-in simulator answered.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    simulated: bool,
 }
 
 #[derive(Serialize)]
@@ -139,6 +147,7 @@ fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a str, judged: &'a Judged) -
         source: *source,
         error,
         skip,
+        simulated: false,
     }
 }
 

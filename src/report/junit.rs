@@ -6,7 +6,7 @@
 //! its heads are replaced by ours at the end of the run.
 
 use super::output::{Output, Spool};
-use super::text::{one_line, truncate, visible, xml_cdata, xml_safe};
+use super::text::{log_line, log_safe, truncate, xml_cdata, xml_safe};
 use super::why::{Why, answered, expected, outcomes, why};
 use super::{Context, ReportError, Reporter};
 use crate::model::{ArmRow, Case, CaseRow, Judged, RunInfo, Verdict};
@@ -29,6 +29,8 @@ const MESSAGE: usize = 500;
 const TEXT: usize = 8 * 1024;
 /// Bytes of the expectations and of the answer within that text.
 const PART: usize = 3 * 1024;
+/// Milliseconds of one case. A recorded answer may claim any, and junit-report panics when a sum overflows.
+const LONGEST: u64 = u32::MAX as u64;
 /// Broken checks named in that text.
 const BROKEN: usize = 10;
 
@@ -95,7 +97,7 @@ impl Reporter for Junit {
         self.take(row).map_err(|cause| self.output.error(cause))
     }
 
-    fn finish(mut self: Box<Self>, run: &RunInfo, _: &Verdict) -> Result<(), ReportError> {
+    fn finish(mut self: Box<Self>, run: &RunInfo, verdict: &Verdict) -> Result<(), ReportError> {
         self.serialise().map_err(|cause| self.output.error(cause))?;
         let Junit {
             mut output,
@@ -103,7 +105,7 @@ impl Reporter for Junit {
             suites,
             chunk: _,
         } = *self;
-        write_document(&mut output, spool, &suites, run).map_err(|cause| output.error(cause))?;
+        write_document(&mut output, spool, &suites, run, verdict).map_err(|cause| output.error(cause))?;
         output.publish()
     }
 }
@@ -191,7 +193,13 @@ fn copy_cases(xml: &[u8], spool: &mut Spool) -> io::Result<()> {
 }
 
 /// The whole document: the root's totals, then each suite's head and its part of the spool.
-fn write_document(output: &mut Output, spool: Spool, suites: &[Suite], run: &RunInfo) -> io::Result<()> {
+fn write_document(
+    output: &mut Output,
+    spool: Spool,
+    suites: &[Suite],
+    run: &RunInfo,
+    verdict: &Verdict,
+) -> io::Result<()> {
     let mut bodies = spool.rewind()?;
     let mut totals = Totals::default();
     suites.iter().for_each(|suite| totals.add(suite.totals));
@@ -209,7 +217,7 @@ fn write_document(output: &mut Output, spool: Spool, suites: &[Suite], run: &Run
     writer.write_event(line())?;
     for suite in suites {
         let mut head = BytesStart::new("testsuite");
-        head.push_attribute(("name", xml_safe(&one_line(&suite.name)).as_ref()));
+        head.push_attribute(("name", attribute(&suite.name).as_str()));
         push_totals(&mut head, &suite.totals);
         head.push_attribute(("skipped", suite.totals.skipped.to_string().as_str()));
         if let Some(timestamp) = &timestamp {
@@ -218,6 +226,7 @@ fn write_document(output: &mut Output, spool: Spool, suites: &[Suite], run: &Run
         writer.get_mut().write_all(b"  ")?;
         writer.write_event(Event::Start(head))?;
         writer.write_event(line())?;
+        push_properties(&mut writer, run, verdict)?;
         let copied = io::copy(&mut bodies.by_ref().take(suite.bytes), writer.get_mut())?;
         if copied != suite.bytes {
             return Err(io::Error::other("the temporary file lost a part of its content"));
@@ -228,6 +237,29 @@ fn write_document(output: &mut Output, spool: Spool, suites: &[Suite], run: &Run
     }
     writer.write_event(Event::End(BytesEnd::new("testsuites")))?;
     writer.write_event(line())
+}
+
+/// What was tested, and whether it was the real thing.
+fn push_properties(writer: &mut Writer<&mut Output>, run: &RunInfo, verdict: &Verdict) -> io::Result<()> {
+    let baseline = run.baseline.as_ref().map_or("none", |prompt| &prompt.name);
+    let properties = [
+        ("candidate", run.candidate.name.as_str()),
+        ("baseline", baseline),
+        ("target", &run.target),
+        ("simulated", if run.simulated { "true" } else { "false" }),
+        ("replayed", if verdict.replayed { "true" } else { "false" }),
+        ("decision", verdict.decision.as_str()),
+    ];
+    writer.get_mut().write_all(b"    ")?;
+    writer.write_event(Event::Start(BytesStart::new("properties")))?;
+    for (name, value) in properties {
+        let mut property = BytesStart::new("property");
+        property.push_attribute(("name", name));
+        property.push_attribute(("value", attribute(value).as_str()));
+        writer.write_event(Event::Empty(property))?;
+    }
+    writer.write_event(Event::End(BytesEnd::new("properties")))?;
+    writer.write_event(Event::Text(BytesText::from_escaped("\n")))
 }
 
 fn push_totals(tag: &mut BytesStart<'_>, totals: &Totals) {
@@ -262,12 +294,13 @@ fn test_case(row: &CaseRow) -> TestCase {
         .repeats
         .iter()
         .filter_map(|judged| judged.answer.as_ref())
-        .fold(0, |sum: u64, answer| sum.saturating_add(answer.latency_ms));
+        .fold(0, |sum: u64, answer| sum.saturating_add(answer.latency_ms))
+        .min(LONGEST);
     let mut test = TestCase::success(
-        &xml_safe(&one_line(case.id.as_str())),
-        Duration::milliseconds(i64::try_from(latency).unwrap_or(i64::MAX)),
+        &attribute(case.id.as_str()),
+        Duration::milliseconds(i64::try_from(latency).unwrap_or_default()),
     );
-    test.set_classname(&xml_safe(&one_line(&case.suite)));
+    test.set_classname(&attribute(&case.suite));
     test.result = match candidate.deciding() {
         // Nothing was planned for it.
         None => TestResult::Skipped,
@@ -282,8 +315,8 @@ fn result(case: &Case, candidate: &ArmRow, judged: &Judged) -> TestResult {
     let Some(Why { kind, label, reason }) = reasons.first() else {
         return TestResult::Success;
     };
-    let type_ = xml_safe(&one_line(kind)).into_owned();
-    let message = xml_safe(&truncate(&one_line(&format!("{label}: {reason}")), MESSAGE)).into_owned();
+    let type_ = attribute(kind);
+    let message = truncate(&attribute(&format!("{label}: {reason}")), MESSAGE).into_owned();
     match judged.outcome.as_str() {
         "fail" => TestResult::Failure {
             cause: Some(details(&message, case, candidate, judged, &reasons)),
@@ -305,7 +338,7 @@ fn result(case: &Case, candidate: &ArmRow, judged: &Judged) -> TestResult {
 
 /// The text of a failure or error. The message comes first, because some readers show only the text.
 fn details(message: &str, case: &Case, candidate: &ArmRow, judged: &Judged, reasons: &[Why<'_>]) -> String {
-    let mut text = format!("{message}\n\nat {}\n", one_line(&case.place.to_string()));
+    let mut text = format!("{message}\n\nat {}\n", log_line(&case.place.to_string()));
     text.push_str(&format!(
         "repeat {} of {} ({})\n",
         judged.repeat,
@@ -316,20 +349,25 @@ fn details(message: &str, case: &Case, candidate: &ArmRow, judged: &Judged, reas
         text.push_str("\nbroken checks:\n");
         for Why { kind: _, label, reason } in reasons.iter().take(BROKEN) {
             let line = format!("{label}: {reason}");
-            text.push_str(&format!("- {}\n", truncate(&one_line(&line), MESSAGE)));
+            text.push_str(&format!("- {}\n", truncate(&log_line(&line), MESSAGE)));
         }
         if reasons.len() > BROKEN {
             text.push_str(&format!("… and {} more\n", reasons.len() - BROKEN));
         }
     }
     text.push_str("\nexpected:\n");
-    text.push_str(&visible(&truncate(&expected(&case.checks), PART)));
+    text.push_str(&log_safe(&truncate(&expected(&case.checks), PART)));
     if let Some(answer) = &judged.answer {
         text.push_str("\nanswer:\n");
-        text.push_str(&visible(&truncate(&answered(answer), PART)));
+        text.push_str(&log_safe(&truncate(&answered(answer), PART)));
         text.push('\n');
     }
     xml_cdata(&truncate(&text, TEXT)).into_owned()
+}
+
+/// Text for an attribute: one line, also safe in a log, where readers of the format print it.
+fn attribute(text: &str) -> String {
+    xml_safe(&log_line(text)).into_owned()
 }
 
 #[cfg(test)]

@@ -10,15 +10,15 @@
 //! events ─▶ progress.rs  the run while it goes on
 //! ```
 //!
-//! A [`Folder`] is claimed first: it is locked, and what an earlier run left there is removed, so that no stale verdict
-//! survives a run that ends badly. [`Reports`] then hands every row, in plan order and without secrets, to every format of
-//! [`FORMATS`]. Reports stream: each holds one case, or a bounded number of them; what has to wait for the end of the run
+//! A `Folder` is claimed first: it is locked, and what an earlier run left there is removed, so that no stale verdict
+//! survives a run that ends badly. `Reports` then hands every row, in plan order and without secrets, to every format of
+//! `FORMATS`. Reports stream: each holds one case, or a bounded number of them; what has to wait for the end of the run
 //! waits in temporary files. A format that fails never stops the others.
 //!
-//! All text from outside goes through [`text`] on its way out. `why.rs` says why a case did not pass, `highlights.rs` picks
+//! All text from outside goes through `text` on its way out. `why.rs` says why a case did not pass, `highlights.rs` picks
 //! the few cases that a short report names, `numbers.rs` writes numbers, `output.rs` writes files whole or not at all.
 //!
-//! A new report is one file and one line in [`FORMATS`].
+//! A new report is one file and one line in `FORMATS`.
 
 pub mod console;
 mod diff;
@@ -125,8 +125,11 @@ pub struct Format {
     /// Its file in the output folder.
     pub file: &'static str,
     /// Starts it in a folder.
-    pub open: fn(&Path, &Context) -> Result<Box<dyn Reporter>, ReportError>,
+    pub open: Open,
 }
+
+/// Starts a report in a folder.
+pub type Open = fn(&Path, &Context) -> Result<Box<dyn Reporter>, ReportError>;
 
 /// Every report, in the order in which they are finished: verdict.json is the last, so that whoever sees it can rely on
 /// the others.
@@ -269,7 +272,7 @@ impl Reports {
     /// The run starts.
     pub fn begin(&mut self, run: &RunInfo) {
         let run = self.mask.run(run);
-        self.each(|reporter| reporter.begin(&run));
+        each(&mut self.reporters, &mut self.errors, |reporter| reporter.begin(&run));
     }
 
     /// The next case, in plan order.
@@ -281,9 +284,8 @@ impl Reports {
             "error" => self.seen.error += 1,
             _ => self.seen.skipped += 1,
         }
-        let mask = self.mask.clone();
-        let row = mask.row(row);
-        self.each(|reporter| reporter.case(&row));
+        let row = self.mask.row(row);
+        each(&mut self.reporters, &mut self.errors, |reporter| reporter.case(&row));
     }
 
     /// Finishes every report, verdict.json last, and returns all failures since the start. Once one has failed, the exit
@@ -309,16 +311,20 @@ impl Reports {
         }
         self.errors
     }
+}
 
-    /// Calls every reporter that still works; one that fails is dropped, and so is its unfinished file.
-    fn each(&mut self, mut call: impl FnMut(&mut dyn Reporter) -> Result<(), ReportError>) {
-        for slot in &mut self.reporters {
-            if let Some(reporter) = slot
-                && let Err(error) = call(reporter.as_mut())
-            {
-                self.errors.push(error);
-                *slot = None;
-            }
+/// Calls every reporter that still works; one that fails is dropped, and so is its unfinished file.
+fn each(
+    reporters: &mut [Option<Box<dyn Reporter>>],
+    errors: &mut Vec<ReportError>,
+    mut call: impl FnMut(&mut dyn Reporter) -> Result<(), ReportError>,
+) {
+    for slot in reporters {
+        if let Some(reporter) = slot
+            && let Err(error) = call(reporter.as_mut())
+        {
+            errors.push(error);
+            *slot = None;
         }
     }
 }

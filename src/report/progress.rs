@@ -2,7 +2,7 @@
 //! waits for anything.
 
 use super::mask::Mask;
-use super::numbers::usd;
+use super::numbers::{count, usd};
 use super::text::{log_line, truncate};
 use crate::model::{Event, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -46,6 +46,8 @@ struct Tally {
     unpriced: bool,
     /// Codes of errors that were told already.
     told: Vec<String>,
+    /// It was told that the run stops.
+    stopping: bool,
 }
 
 impl Tally {
@@ -70,7 +72,11 @@ impl Tally {
                     return Some(format!("error {}: {}", safe(code), safe(message)));
                 }
             }
-            Event::Stopping { reason } => return Some(format!("stopping: {}", safe(reason))),
+            Event::Stopping { reason } => {
+                if !std::mem::replace(&mut self.stopping, true) {
+                    return Some(format!("stopping: {}", safe(reason)));
+                }
+            }
             Event::Done => {}
         }
         None
@@ -83,7 +89,12 @@ impl Tally {
     /// Cost, errors and retries.
     fn figures(&self) -> String {
         let cost = if self.unpriced { None } else { Some(self.cost_usd) };
-        format!("cost {}, {} errors, {} retries", usd(cost), self.errors, self.retries)
+        format!(
+            "cost {}, {}, {}",
+            usd(cost),
+            count(self.errors, "error", "errors"),
+            count(self.retries, "retry", "retries")
+        )
     }
 }
 
@@ -249,7 +260,7 @@ mod tests {
             message: "60s".into(),
         });
         assert_eq!((bar.bar.position(), bar.bar.length()), (3, Some(4)));
-        assert_eq!(bar.bar.message(), "cost $0.5000, 1 errors, 0 retries");
+        assert_eq!(bar.bar.message(), "cost $0.5000, 1 error, 0 retries");
         bar.on(&Event::Done);
         assert!(bar.bar.is_finished());
     }

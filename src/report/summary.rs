@@ -67,7 +67,7 @@ fn fit(mut page: String) -> String {
 }
 
 fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
-    let mut page = verdict_line(verdict);
+    let mut page = verdict_line(run, verdict);
     page.push_str(&banners(run, verdict));
     page.push('\n');
     page.push_str(&what_ran(run));
@@ -87,15 +87,20 @@ fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
 }
 
 /// The verdict and its first reason, on one line.
-pub(super) fn verdict_line(verdict: &Verdict) -> String {
+pub(super) fn verdict_line(run: &RunInfo, verdict: &Verdict) -> String {
     let word = match verdict.decision {
         Decision::Promote => "✅ **promote**",
         Decision::Block => "❌ **block**",
         Decision::Inconclusive => "⚠️ **inconclusive**",
     };
+    let how = match (run.simulated, verdict.replayed) {
+        (true, _) => " (SIMULATED)",
+        (false, true) => " (REPLAYED)",
+        (false, false) => "",
+    };
     match verdict.reasons.first() {
-        Some(reason) => format!("{word}: {}\n", md_inline(&truncate(&reason.message, MESSAGE))),
-        None => format!("{word}\n"),
+        Some(reason) => format!("{word}{how}: {}\n", md_inline(&truncate(&reason.message, MESSAGE))),
+        None => format!("{word}{how}\n"),
     }
 }
 
@@ -343,4 +348,17 @@ fn spent(verdict: &Verdict) -> String {
 /// A name as a code span, of bounded length.
 fn code(name: &str) -> String {
     md_code(&truncate(name, NAME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_is_too_long_is_cut_between_lines() {
+        let page = fit("- äöü €\n".repeat(10_000));
+        assert!(page.len() <= MOST && page.len() > MOST - 100);
+        assert!(page.ends_with("- äöü €\n… cut here; the rest is in diff.md and results.jsonl.\n"));
+        assert_eq!(fit("short\n".to_owned()), "short\n");
+    }
 }

@@ -65,10 +65,20 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Starts of lines that GitHub's runner takes for a command, after blanks.
+const COMMANDS: [&str; 1] = ["::"];
+/// The same, and what Buildkite takes for the start of a group.
+const COMMANDS_AND_GROUPS: [&str; 5] = ["::", "--- ", "+++ ", "~~~ ", "^^^ "];
+
 /// Text for a terminal or a CI log: [`visible`], and no line of it is a command to the machine that reads the log.
 /// GitHub and Azure act on `::command::` at the start of a line (after blanks) and on `##[command]` and `##vso[..]`
 /// anywhere in it, TeamCity on `##teamcity[..]`, Buildkite on `---`, `+++` and `~~~` at its start.
 pub fn log_safe(text: &str) -> String {
+    defuse(text, &COMMANDS_AND_GROUPS)
+}
+
+/// Puts `| ` before lines that begin with one of `starts`, and breaks commands that work anywhere in a line.
+fn defuse(text: &str, starts: &[&str]) -> String {
     let text = visible(text);
     let mut out = String::with_capacity(text.len() + 16);
     for (i, line) in text.split('\n').enumerate() {
@@ -76,13 +86,10 @@ pub fn log_safe(text: &str) -> String {
             out.push('\n');
         }
         let start = line.trim_start();
-        if ["::", "--- ", "+++ ", "~~~ ", "^^^ "]
-            .iter()
-            .any(|mark| start.starts_with(mark))
-        {
+        if starts.iter().any(|mark| start.starts_with(mark)) {
             out.push_str("| ");
         }
-        break_commands(line, " ", &mut out);
+        break_commands(line, &mut out);
     }
     out
 }
@@ -92,15 +99,15 @@ pub fn log_line(text: &str) -> String {
     log_safe(&one_line(text))
 }
 
-/// Copies text, but puts `between` into each `##` that a log reader would take for a command: `##[`, `##vso[`, …
-fn break_commands(text: &str, between: &str, out: &mut String) {
+/// Copies text, but puts a blank into each `##` that a log reader would take for a command: `##[`, `##vso[`, …
+fn break_commands(text: &str, out: &mut String) {
     let mut rest = text;
     while let Some(at) = rest.find("##") {
         let (before, marks) = rest.split_at(at + 1);
         out.push_str(before);
         let name = marks[1..].trim_start_matches(|c: char| c.is_ascii_alphabetic());
         if name.starts_with('[') {
-            out.push_str(between);
+            out.push(' ');
         }
         rest = marks;
     }
@@ -216,7 +223,8 @@ fn ends_with_ignore_case(text: &str, end: &str) -> bool {
 
 /// A Markdown code span of one line. Not for table cells: a `|` would end the cell.
 pub fn md_code(text: &str) -> String {
-    let line = one_line(text);
+    let mut line = String::new();
+    break_commands(&one_line(text), &mut line);
     let ticks = "`".repeat(longest_run(&line, '`') + 1);
     let pad = if line.is_empty() || line.starts_with(['`', ' ']) || line.ends_with(['`', ' ']) {
         " "
@@ -226,9 +234,10 @@ pub fn md_code(text: &str) -> String {
     format!("{ticks}{pad}{line}{pad}{ticks}")
 }
 
-/// A fenced block with its closing newline. The fence is longer than any run of backticks in the text.
+/// A fenced block with its closing newline. The fence is longer than any run of backticks in the text. Its lines are safe
+/// in a log too: people print reports there.
 pub fn md_fence(language: &'static str, text: &str) -> String {
-    let text = visible(text);
+    let text = defuse(text, &COMMANDS);
     let fence = "`".repeat((longest_run(&text, '`') + 1).max(3));
     let end = if text.is_empty() || text.ends_with('\n') {
         ""
@@ -330,7 +339,12 @@ mod tests {
         }
         assert_eq!(md_code("a`b"), "``a`b``");
         assert_eq!(md_code("`a"), "`` `a ``");
+        assert_eq!(md_code("##[x]"), "`# #[x]`");
         assert_eq!(md_fence("text", "a\n```\nb"), "````text\na\n```\nb\n````\n");
+        assert_eq!(
+            md_fence("diff", "--- a\n ::error::b"),
+            "```diff\n--- a\n|  ::error::b\n```\n"
+        );
     }
 
     #[test]
@@ -381,14 +395,15 @@ mod tests {
             let mut reader = quick_xml::Reader::from_str(&xml);
             let mut read = String::new();
             loop {
-                match reader.read_event().unwrap() {
-                    Event::Start(start) => {
-                        let found = start.attributes().next().unwrap().unwrap();
-                        prop_assert_eq!(found.normalized_value(quick_xml::XmlVersion::Explicit1_0).unwrap(), attribute.as_str());
-                    }
-                    Event::CData(data) => read.push_str(&data.decode().unwrap()),
-                    Event::End(_) => break,
-                    event => prop_assert!(false, "{event:?}"),
+                let event = reader.read_event().unwrap();
+                if let Event::Start(start) = &event {
+                    let found = start.attributes().next().unwrap().unwrap();
+                    prop_assert_eq!(found.normalized_value(quick_xml::XmlVersion::Explicit1_0).unwrap(), attribute.as_str());
+                } else if let Event::CData(data) = &event {
+                    read.push_str(&data.decode().unwrap());
+                } else {
+                    prop_assert!(matches!(event, Event::End(_)), "{event:?}");
+                    break;
                 }
             }
             let legal = |c| matches!(c, '\t' | '\n' | ' '..='\u{fffd}' | '\u{10000}'..);

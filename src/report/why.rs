@@ -4,6 +4,9 @@ use crate::model::{Answer, ArmRow, CheckResult, CheckSpec, Failure, Judged, Outc
 use serde_json::Value;
 use std::fmt::Write as _;
 
+/// What stands for an answer without text and tool calls.
+const EMPTY: &str = "(no text and no tool call)";
+
 /// What kept an answer from passing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Why<'a> {
@@ -104,8 +107,12 @@ pub(super) fn expected(checks: &[CheckSpec]) -> String {
     yaml
 }
 
-/// What the model answered, as one text: the text, then each tool call on a line of its own.
+/// What the model answered, as one text: the text, then each tool call on a line of its own; it says so if there is
+/// neither.
 pub(super) fn answered(answer: &Answer) -> String {
+    if answer.text.is_empty() && answer.tool_calls.is_empty() {
+        return EMPTY.to_owned();
+    }
     let mut text = answer.text.clone();
     for call in &answer.tool_calls {
         if !text.is_empty() && !text.ends_with('\n') {
@@ -206,6 +213,7 @@ mod tests {
             }],
             ..Answer::default()
         };
+        assert_eq!(answered(&Answer::default()), EMPTY);
         assert_eq!(answered(&answer), "Let me see.\ntool call: find({\"id\":7})");
     }
 }

@@ -1,0 +1,344 @@
+//! A run that holds every kind of outcome and every hostile text.
+
+use promptgate::model::{
+    Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Counts, Decision, Difference, Failure,
+    FailureKind, Judged, Latency, ModelRecord, Needed, Outcome, Paired, Place, Policy, PromptInfo, PromptRecord,
+    Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source, ToolCall, Usage, Verdict, ZScores,
+};
+use serde_json::json;
+
+pub(super) fn run() -> RunInfo {
+    let prompt = |name: &str, digit: &str| PromptInfo {
+        name: name.into(),
+        sha256: digit.repeat(64),
+        model: "gemini-3.8-flash".into(),
+        path: format!("prompts/{name}.prompt"),
+    };
+    RunInfo {
+        candidate: prompt("v2", "2"),
+        baseline: Some(prompt("v1", "1")),
+        target: "sim".into(),
+        simulated: true,
+        dataset_sha256: "d".repeat(64),
+        cases: 11,
+        total: 12,
+        repeats: 2,
+        gated: true,
+        policy: Policy {
+            margin: 0.05,
+            tolerance: 0.01,
+            alpha: 0.05,
+            estimand: "population",
+            min_pass_rate: None,
+            max_missing: 0.05,
+        },
+        key: "k".repeat(64),
+        started_at: "2026-11-22T17:56:32Z".into(),
+    }
+}
+
+pub(super) fn verdict() -> Verdict {
+    let record = |name: &str, digit: &str| PromptRecord {
+        name: name.into(),
+        sha256: digit.repeat(64),
+        model: ModelRecord {
+            requested: "gemini-3.8-flash".into(),
+            served: vec!["gemini-3.8-flash-001".into()],
+        },
+    };
+    Verdict {
+        decision: Decision::Block,
+        exit_code: 10,
+        promotable: false,
+        reasons: vec![
+            Reason {
+                code: ReasonCode::Critical,
+                message: "the must-pass case \"refund <b>@team</b>\" failed".into(),
+                cases: vec![CaseId::new("refund <b>@team</b>")],
+            },
+            Reason {
+                code: ReasonCode::Errors,
+                message: "2 of 22 answers are missing".into(),
+                cases: vec![],
+            },
+        ],
+        replayed: false,
+        policy_sha256: "f".repeat(64),
+        candidate: record("v2", "2"),
+        baseline: Some(record("v1", "1")),
+        counts: Counts {
+            cases: 11,
+            pass: 3,
+            fail: 4,
+            error: 2,
+            skipped: 2,
+        },
+        paired: Paired {
+            n: 7,
+            both_pass: 2,
+            regressed: 3,
+            improved: 1,
+            both_fail: 1,
+        },
+        baseline_rate: Some(ArmRate {
+            pass: 0.75,
+            low: 0.4,
+            high: 0.93,
+        }),
+        candidate_rate: Some(ArmRate {
+            pass: 0.5,
+            low: 0.2,
+            high: 0.8,
+        }),
+        difference: Some(Difference {
+            estimate: -0.25,
+            low: -0.5,
+            high: 0.01,
+            confidence: 0.9,
+            method: "score",
+        }),
+        z: Some(ZScores {
+            promote: -1.25,
+            block: f64::NAN,
+        }),
+        needed: Some(Needed {
+            cases: 240,
+            repeats: Some(6),
+        }),
+        slices: vec![Slice {
+            tag: "a|b".into(),
+            n: 4,
+            baseline: Some(1.0),
+            candidate: Some(0.5),
+            difference: Some(-0.5),
+            status: "worse",
+        }],
+        usage: Usage {
+            prompt: 1000,
+            cached: 100,
+            output: 200,
+            thinking: 50,
+            total: 1250,
+        },
+        cost_usd: Some(0.0123),
+        requests: 24,
+        cached: (3, 0),
+        retries: 4,
+        latency_ms: (
+            Latency {
+                p50: 400,
+                p95: 800,
+                p99: 900,
+            },
+            Latency {
+                p50: 410,
+                p95: 1200,
+                p99: 2100,
+            },
+        ),
+        finished_at: "2026-11-22T17:57:02Z".into(),
+    }
+}
+
+pub(super) fn answer(text: &str) -> Answer {
+    Answer {
+        text: text.into(),
+        finish_reason: Some("STOP".into()),
+        model_version: Some("gemini-3.8-flash-001".into()),
+        usage: Usage {
+            prompt: 40,
+            cached: 0,
+            output: 9,
+            thinking: 0,
+            total: 49,
+        },
+        latency_ms: 617,
+        ..Answer::default()
+    }
+}
+
+pub(super) fn judged(outcome: Outcome, answer: Option<Answer>, checks: Vec<CheckResult>) -> Judged {
+    Judged {
+        repeat: 0,
+        source: answer.as_ref().map(|_| Source::Live),
+        cost_usd: answer.as_ref().map(|_| 0.0005),
+        attempts: u32::from(answer.is_some()),
+        outcome,
+        answer,
+        checks,
+    }
+}
+
+pub(super) fn check(pass: bool, reason: &str) -> CheckResult {
+    CheckResult {
+        matcher: "contains".into(),
+        name: None,
+        pass: Some(pass),
+        score: Some(f64::from(pass)),
+        reason: reason.into(),
+        advisory: false,
+    }
+}
+
+pub(super) fn pass(text: &str) -> Judged {
+    let score = Score::binary(true, "all checks hold");
+    judged(Outcome::Scored(score), Some(answer(text)), vec![check(true, "found")])
+}
+
+pub(super) fn fail(text: &str, reason: &str) -> Judged {
+    let score = Score::binary(false, "1 of 1 checks broke");
+    judged(Outcome::Scored(score), Some(answer(text)), vec![check(false, reason)])
+}
+
+pub(super) fn unusable(reason: &str) -> Judged {
+    let score = Score::binary(false, reason);
+    judged(Outcome::Scored(score), Some(answer("")), vec![])
+}
+
+pub(super) fn error(kind: FailureKind, code: &str, message: &str) -> Judged {
+    let failure = Failure {
+        kind,
+        code: code.into(),
+        message: message.into(),
+    };
+    Judged {
+        attempts: 9,
+        ..judged(Outcome::Errored(failure), None, vec![])
+    }
+}
+
+pub(super) fn skipped(skip: Skip) -> Judged {
+    judged(Outcome::Skipped(skip), None, vec![])
+}
+
+pub(super) fn arm<const N: usize>(repeats: [Judged; N]) -> ArmRow {
+    let numbered = repeats
+        .into_iter()
+        .zip(1..)
+        .map(|(judged, repeat)| Judged { repeat, ..judged });
+    ArmRow {
+        repeats: numbered.collect(),
+    }
+}
+
+pub(super) fn row(id: &str, suite: &str, line: u32, baseline: ArmRow, candidate: ArmRow) -> CaseRow {
+    CaseRow {
+        case: Case {
+            id: CaseId::new(id),
+            suite: suite.into(),
+            place: Place::at(format!("golden/{suite}.yaml"), line, 3),
+            tags: vec!["refunds".into()],
+            critical: false,
+            vars: serde_json::Map::new(),
+            history: vec![],
+            checks: vec![CheckSpec::plain("contains", json!("30 days"))],
+            notes: None,
+        },
+        baseline: Some(baseline),
+        candidate,
+    }
+}
+
+/// Every outcome and every hostile text, in plan order.
+pub(super) fn rows() -> Vec<CaseRow> {
+    let hostile = "\u{1b}[31mred\u{7} ]]> <testcase/>\r\n::error file=x::y\n##[group]z\n@everyone \
+                   ![x](https://evil.example/p.png)\nשלום \u{202e}cba\n```\n# not a heading\n";
+    let long_line = "x".repeat(1024 * 1024);
+    let mut critical = row(
+        "refund <b>@team</b>",
+        "refunds",
+        2,
+        arm([pass("Within 30 days."), pass("Within 30 days.")]),
+        arm([
+            pass("Within 30 days."),
+            fail("Within 14 days of delivery.", "the answer lacks \"30 days\""),
+        ]),
+    );
+    critical.case.critical = true;
+    let mut calls = answer("");
+    calls.tool_calls = vec![ToolCall {
+        name: "find_order".into(),
+        args: serde_json::Map::from_iter([("id".to_owned(), json!(7))]),
+    }];
+    let with_calls = judged(
+        Outcome::Scored(Score::binary(true, "")),
+        Some(calls),
+        vec![check(true, "called")],
+    );
+    vec![
+        critical,
+        row(
+            "hostile",
+            "refunds",
+            9,
+            arm([pass("fine"), pass("fine")]),
+            arm([fail(hostile, hostile), fail(hostile, hostile)]),
+        ),
+        row(
+            "one-megabyte-line",
+            "refunds",
+            16,
+            arm([pass(&long_line), pass(&long_line)]),
+            arm([fail(&format!("{long_line}!"), "too long"), pass(&long_line)]),
+        ),
+        row(
+            "better\u{202e}",
+            "refunds",
+            23,
+            arm([fail("14 days", "lacks"), pass("30 days")]),
+            arm([pass("30 days"), pass("30 days")]),
+        ),
+        row(
+            "reworded",
+            "shipping",
+            2,
+            arm([pass("It takes two days."), pass("It takes two days.")]),
+            arm([pass("It takes two days."), pass("Delivery takes two days.")]),
+        ),
+        row(
+            "calls",
+            "shipping",
+            9,
+            arm([with_calls.clone(), with_calls.clone()]),
+            arm([with_calls.clone(), with_calls]),
+        ),
+        row(
+            "empty",
+            "shipping",
+            16,
+            arm([fail("no", "lacks"), fail("no", "lacks")]),
+            arm([unusable("the answer is empty"), unusable("the answer is empty")]),
+        ),
+        row(
+            "transport",
+            "shipping",
+            23,
+            arm([pass("yes"), pass("yes")]),
+            arm([
+                pass("yes"),
+                error(FailureKind::Transport, "http_503", "overloaded @x\n::error::y"),
+            ]),
+        ),
+        row(
+            "matcher",
+            "shipping",
+            30,
+            arm([error(FailureKind::RateLimit, "http_429", "slow down"), pass("yes")]),
+            arm([error(FailureKind::Matcher, "matcher", "no judgement"), pass("yes")]),
+        ),
+        row(
+            "identical",
+            "shipping",
+            37,
+            arm([skipped(Skip::Identical), skipped(Skip::Identical)]),
+            arm([skipped(Skip::Identical), skipped(Skip::Identical)]),
+        ),
+        row(
+            "over-budget",
+            "shipping",
+            44,
+            arm([skipped(Skip::Budget), skipped(Skip::Interrupted)]),
+            arm([skipped(Skip::Budget), skipped(Skip::Stopped)]),
+        ),
+    ]
+}
