@@ -1,1 +1,459 @@
+use super::*;
+use crate::model::{Answer, Counts, Failure, Latency, Paired, Place, Score, Usage};
+use proptest::prelude::*;
+use serde_json::Map;
 
+/// One letter a repeat: Pass, Fail, Transport error, Refused, Budget, stopped (X), Identical.
+fn arm(letters: &str) -> ArmRow {
+    let repeats = letters
+        .chars()
+        .zip(1..)
+        .map(|(letter, repeat)| judged(letter, repeat))
+        .collect();
+    ArmRow { repeats }
+}
+
+fn judged(letter: char, repeat: u32) -> Judged {
+    let failed = |kind, code: &str| {
+        Outcome::Errored(Failure {
+            kind,
+            code: code.to_owned(),
+            message: format!("{code} happened"),
+        })
+    };
+    let outcome = match letter {
+        'P' => Outcome::Scored(Score::binary(true, "")),
+        'F' => Outcome::Scored(Score::binary(false, "")),
+        'T' => failed(FailureKind::Transport, "http_503"),
+        'R' => failed(FailureKind::Request, "http_400"),
+        'B' => Outcome::Skipped(Skip::Budget),
+        'X' => Outcome::Skipped(Skip::Stopped),
+        'I' => Outcome::Skipped(Skip::Identical),
+        other => panic!("no outcome {other}"),
+    };
+    let answered = matches!(outcome, Outcome::Scored(_));
+    Judged {
+        repeat,
+        answer: answered.then(Answer::default),
+        checks: Vec::new(),
+        cost_usd: answered.then_some(0.001),
+        attempts: u32::from(!matches!(outcome, Outcome::Skipped(_))),
+        source: answered.then_some(Source::Live),
+        outcome,
+    }
+}
+
+fn case(id: &str) -> Case {
+    Case {
+        id: CaseId::new(id),
+        suite: "suite".into(),
+        place: Place {
+            file: "golden.yaml".into(),
+            line: 1,
+            column: 1,
+        },
+        tags: Vec::new(),
+        critical: false,
+        vars: Map::new(),
+        history: Vec::new(),
+        checks: Vec::new(),
+        notes: None,
+    }
+}
+
+fn row(id: &str, blue: &str, green: &str) -> CaseRow {
+    CaseRow {
+        case: case(id),
+        baseline: Some(arm(blue)),
+        candidate: arm(green),
+    }
+}
+
+fn compare(repeats: u32, rows: &[CaseRow]) -> Comparison {
+    let mut comparing = Comparing::new(repeats, true, false);
+    rows.iter().for_each(|row| comparing.add(row));
+    comparing.finish()
+}
+
+fn ids(ids: &[CaseId]) -> Vec<&str> {
+    ids.iter().map(CaseId::as_str).collect()
+}
+
+#[test]
+fn a_case_enters_every_histogram_as_its_answers_say() {
+    // blue, green, worst, best, observed
+    for (blue, green, worst, best, observed) in [
+        ("PPP", "PPP", 0, 0, Some(0)),
+        ("FFF", "PPP", 3, 3, Some(3)),
+        ("PPP", "FFF", -3, -3, Some(-3)),
+        ("PFP", "FPF", -1, -1, Some(-1)),
+        // An answer that is missing counts twice over.
+        ("PTF", "PPT", 0, 2, None),
+        ("PPP", "PPT", -1, 0, None),
+        ("TTT", "TTT", -3, 3, None),
+        ("RBX", "PPP", 0, 3, None),
+        ("PPP", "RBX", -3, 0, None),
+        // Fewer rows than planned are missing answers; further ones are none of the plan.
+        ("PP", "P", -2, 1, None),
+        ("", "", -3, 3, None),
+        ("FFFPPP", "PPPFFF", 3, 3, Some(3)),
+    ] {
+        let comparison = compare(3, &[row("a", blue, green)]);
+        let only = |d: i64| BTreeMap::from([(d, 1)]);
+        assert_eq!(comparison.worst, only(worst), "{blue} {green}");
+        assert_eq!(comparison.best, only(best), "{blue} {green}");
+        assert_eq!(
+            comparison.observed,
+            observed.map(only).unwrap_or_default(),
+            "{blue} {green}"
+        );
+    }
+}
+
+#[test]
+fn a_row_without_its_baseline_misses_all_of_it() {
+    let mut lost = row("a", "", "PPP");
+    lost.baseline = None;
+    let comparison = compare(3, &[lost]);
+    assert_eq!(comparison.worst, BTreeMap::from([(0, 1)]));
+    assert_eq!((comparison.baseline.missing, comparison.paired.n), (3, 0));
+}
+
+#[test]
+fn cases_and_answers_are_counted_per_arm() {
+    let comparison = compare(
+        2,
+        &[
+            row("both", "PP", "PP"),
+            row("worse", "PP", "PF"),
+            row("better", "PF", "PP"),
+            row("bad", "FF", "FF"),
+            row("even", "PF", "FP"),
+            row("error", "PP", "RT"),
+            row("fail-and-error", "TP", "FR"),
+            row("skipped", "PP", "BX"),
+        ],
+    );
+    let Comparison {
+        counts,
+        paired,
+        baseline,
+        candidate,
+        ..
+    } = &comparison;
+    assert_eq!(
+        *counts,
+        Counts {
+            cases: 8,
+            pass: 2,
+            fail: 4,
+            error: 1,
+            skipped: 1
+        }
+    );
+    assert_eq!(
+        *paired,
+        Paired {
+            n: 5,
+            both_pass: 1,
+            regressed: 1,
+            improved: 1,
+            both_fail: 2
+        }
+    );
+    let tally = |scored, passed, missing, refused| Tally {
+        planned: 16,
+        scored,
+        passed,
+        missing,
+        refused,
+        cached: 0,
+    };
+    assert_eq!(*baseline, tally(15, 11, 1, 0));
+    assert_eq!(*candidate, tally(11, 6, 5, 2));
+    assert_eq!((comparison.over_budget, comparison.not_asked), (1, 1));
+    assert_eq!(comparison.baseline_rate, (10.0 / 2.0, 7));
+    assert_eq!(comparison.candidate_rate, (6.0 / 2.0, 5));
+    // 1 x 1 for each case of the five with one pass of two: better, even; worse, even.
+    assert_eq!(comparison.within, (2, 2));
+    assert_eq!(ids(&comparison.regressed), ["worse"]);
+    assert_eq!(ids(&comparison.missing), ["error", "fail-and-error", "skipped"]);
+    assert_eq!(
+        comparison.candidate_passes_worst,
+        BTreeMap::from([(0, 4), (1, 2), (2, 2)])
+    );
+    assert_eq!(
+        comparison.candidate_passes_best,
+        BTreeMap::from([(0, 1), (1, 3), (2, 4)])
+    );
+}
+
+#[test]
+fn without_a_baseline_only_the_candidate_counts() {
+    let mut comparing = Comparing::new(2, false, true);
+    for green in ["PP", "PF", "PT"] {
+        let mut row = row("a", "FF", green);
+        row.case.tags = vec!["t".to_owned()];
+        comparing.add(&row);
+    }
+    let comparison = comparing.finish();
+    assert!(comparison.worst.is_empty() && comparison.best.is_empty() && comparison.observed.is_empty());
+    assert_eq!(
+        (comparison.baseline, comparison.paired),
+        (Tally::default(), Paired::default())
+    );
+    assert_eq!(comparison.candidate_passes_worst, BTreeMap::from([(1, 2), (2, 1)]));
+    assert_eq!(comparison.candidate_passes_best, BTreeMap::from([(1, 1), (2, 2)]));
+    assert_eq!(
+        (comparison.slices[0].n, comparison.slices[0].candidate),
+        (2, Some(0.75))
+    );
+    assert_eq!(comparison.requests, 6);
+    assert!(!comparison.identical, "there is nothing to be identical to");
+}
+
+#[test]
+fn identical_requests_are_neither_missing_nor_evidence() {
+    let mut comparing = Comparing::new(3, true, true);
+    comparing.add(&row("plain", "III", "III"));
+    let mut critical = row("critical", "PPP", "PPP");
+    critical.case.critical = true;
+    comparing.add(&critical);
+    let mut unasked = row("critical-unasked", "III", "III");
+    unasked.case.critical = true;
+    comparing.add(&unasked);
+    let comparison = comparing.finish();
+    assert!(comparison.identical);
+    assert_eq!((comparison.counts.skipped, comparison.counts.pass), (2, 1));
+    assert_eq!((comparison.candidate.planned, comparison.candidate.missing), (3, 0));
+    assert_eq!(comparison.worst, BTreeMap::from([(0, 1)]));
+    assert!(comparison.missing.is_empty());
+    // A must-pass case needs an answer all the same.
+    assert_eq!((comparison.critical, comparison.critical_unscored), (2, 1));
+}
+
+#[test]
+fn must_pass_cases_are_judged_by_the_candidate_alone() {
+    let critical = |id: &str, green: &str| {
+        let mut row = row(id, "FFF", green);
+        row.case.critical = true;
+        row
+    };
+    let mut rows = vec![
+        critical("fine", "PPP"),
+        critical("flaky", "PFP"),
+        critical("failed-and-missing", "FT"),
+        critical("short", "PP"),
+        critical("late", "PPPF"),
+        row("not-critical", "PPP", "FFF"),
+    ];
+    let comparison = compare(3, &rows);
+    let trouble: Vec<_> = comparison
+        .critical_trouble
+        .iter()
+        .map(|case| (case.id.as_str(), case.planned, case.scored, case.failed))
+        .collect();
+    assert_eq!(
+        trouble,
+        [
+            ("flaky", 3, 3, 1),
+            ("failed-and-missing", 3, 1, 1),
+            ("short", 3, 2, 0),
+            ("late", 4, 4, 1)
+        ]
+    );
+    assert_eq!(
+        (
+            comparison.critical,
+            comparison.critical_failed,
+            comparison.critical_unscored
+        ),
+        (5, 3, 1)
+    );
+
+    // The list is bounded per kind: however many are unjudged, a failed one is still named.
+    rows = (0..100).map(|i| critical(&format!("t{i}"), "TTT")).collect();
+    rows.push(critical("failed", "FFF"));
+    let comparison = compare(3, &rows);
+    assert_eq!(
+        (comparison.critical_trouble.len(), comparison.critical_unscored),
+        (IDS + 1, 100)
+    );
+    assert_eq!(comparison.critical_trouble.last().unwrap().id.as_str(), "failed");
+}
+
+#[test]
+fn lists_of_ids_are_bounded_and_in_plan_order() {
+    let rows: Vec<_> = (0..50)
+        .flat_map(|i| [row(&format!("r{i}"), "P", "F"), row(&format!("m{i}"), "P", "T")])
+        .collect();
+    let comparison = compare(1, &rows);
+    assert_eq!((comparison.regressed.len(), comparison.missing.len()), (IDS, IDS));
+    assert_eq!(
+        (comparison.regressed[19].as_str(), comparison.missing[0].as_str()),
+        ("r19", "m0")
+    );
+}
+
+#[test]
+fn errors_are_counted_by_code_and_bounded() {
+    let mut rows = vec![row("a", "TTT", "TRR"), row("b", "RPP", "PPP")];
+    assert_eq!(
+        compare(3, &rows).errors,
+        [
+            ("http_503".to_owned(), "http_503 happened".to_owned(), 4),
+            ("http_400".to_owned(), "http_400 happened".to_owned(), 3)
+        ]
+    );
+    for i in 0..1000 {
+        let mut strange = row("c", "PPP", "TPP");
+        strange.candidate.repeats[0].outcome = Outcome::Errored(Failure {
+            kind: FailureKind::Matcher,
+            code: format!("{i:03}{}", "x".repeat(10_000)),
+            message: "y".repeat(10_000),
+        });
+        rows.push(strange);
+    }
+    let errors = compare(3, &rows).errors;
+    assert_eq!((errors.len(), errors[0].2), (CODES_TOLD, 4));
+    assert!(
+        errors
+            .iter()
+            .all(|(code, message, _)| code.len() <= TEXT && message.len() <= TEXT)
+    );
+}
+
+#[test]
+fn effort_is_summed_over_what_this_run_asked_for() {
+    let mut row = row("a", "PPPT", "PPPP");
+    let set = |judged: &mut Judged, source, attempts, latency_ms, cost_usd, model: &str| {
+        judged.source = Some(source);
+        judged.attempts = attempts;
+        judged.cost_usd = cost_usd;
+        judged.answer = Some(Answer {
+            latency_ms,
+            model_version: Some(model.to_owned()),
+            usage: Usage {
+                prompt: 10,
+                cached: 1,
+                output: 2,
+                thinking: 3,
+                total: u64::MAX / 2,
+            },
+            ..Answer::default()
+        });
+    };
+    let blue = &mut row.baseline.as_mut().unwrap().repeats;
+    set(&mut blue[0], Source::Live, 1, 100, Some(0.1), "m-2");
+    set(&mut blue[1], Source::Live, 3, 300, Some(0.2), "m-1");
+    set(&mut blue[2], Source::Cache, 5, 9999, Some(5.0), "m-1");
+    blue[3].attempts = 9;
+    let green = &mut row.candidate.repeats;
+    set(&mut green[0], Source::Recorded, 0, 70, None, "m-3");
+    set(&mut green[1], Source::Recorded, 0, 0, None, "m-3");
+    let comparison = compare(4, &[row.clone()]);
+    assert_eq!((comparison.requests, comparison.retries), (1 + 3 + 9 + 2, 2 + 8));
+    assert_eq!(comparison.cost_usd, Some(0.302));
+    assert_eq!((comparison.baseline.cached, comparison.candidate.cached), (1, 0));
+    assert_eq!((comparison.usage.prompt, comparison.usage.total), (50, u64::MAX));
+    let p = |p50, rest| Latency {
+        p50,
+        p95: rest,
+        p99: rest,
+    };
+    assert_eq!(comparison.latency_ms, (p(100, 300), p(0, 70)));
+    assert_eq!(
+        (comparison.baseline_served, comparison.candidate_served),
+        (vec!["m-1".to_owned(), "m-2".to_owned()], vec!["m-3".to_owned()])
+    );
+
+    row.candidate.repeats[3].cost_usd = None;
+    assert_eq!(
+        compare(4, &[row]).cost_usd,
+        None,
+        "an unknown price makes the sum unknown"
+    );
+    assert_eq!(compare(4, &[]).cost_usd, Some(0.0));
+}
+
+#[test]
+fn no_repeats_and_no_rows_are_no_evidence() {
+    let nothing = compare(0, &[row("a", "PPP", "FFF")]);
+    assert!(nothing.observed.is_empty() && nothing.paired.n == 0);
+    assert_eq!((nothing.candidate.planned, nothing.candidate_rate.1), (0, 0));
+    assert_eq!(
+        compare(3, &[]),
+        Comparison {
+            repeats: 3,
+            has_baseline: true,
+            cost_usd: Some(0.0),
+            ..Comparison::default()
+        }
+    );
+}
+
+fn any_row() -> impl Strategy<Value = CaseRow> {
+    (
+        "[a-c]{1,2}",
+        "[PFTRBX]{0,3}",
+        "[PFTRBX]{0,3}",
+        any::<bool>(),
+        0.0f64..0.01,
+        0u64..5000,
+        "m[0-9]{2}",
+    )
+        .prop_map(|(tag, blue, green, critical, cost, latency, model)| {
+            let mut row = row(&format!("{tag}{blue}{green}"), &blue, &green);
+            row.case.critical = critical;
+            row.case.tags = vec![tag];
+            for judged in row
+                .candidate
+                .repeats
+                .iter_mut()
+                .filter(|judged| judged.answer.is_some())
+            {
+                judged.cost_usd = Some(cost);
+                judged.answer = Some(Answer {
+                    latency_ms: latency,
+                    model_version: Some(model.clone()),
+                    ..Answer::default()
+                });
+            }
+            row
+        })
+}
+
+proptest! {
+    #[test]
+    fn the_order_of_cases_changes_no_number(rows in prop::collection::vec(any_row(), 0..60), seed in any::<u64>()) {
+        let mut shuffled = rows.clone();
+        fastrand::Rng::with_seed(seed).shuffle(&mut shuffled);
+        // Which ids the bounded lists keep is a matter of order; how many is not.
+        let numbers = |rows: &[CaseRow]| {
+            let mut comparison = compare(3, rows);
+            let lengths = (comparison.regressed.len(), comparison.missing.len(), comparison.critical_trouble.len());
+            comparison.regressed.clear();
+            comparison.missing.clear();
+            comparison.critical_trouble.clear();
+            (comparison, lengths)
+        };
+        prop_assert_eq!(numbers(&rows), numbers(&shuffled));
+    }
+
+    #[test]
+    fn every_case_and_answer_is_counted_once(rows in prop::collection::vec(any_row(), 0..60)) {
+        let comparison = compare(3, &rows);
+        let n = rows.len() as u64;
+        let sum = |histogram: &BTreeMap<i64, u64>| histogram.values().sum::<u64>();
+        prop_assert_eq!((sum(&comparison.worst), sum(&comparison.best)), (n, n));
+        prop_assert_eq!(sum(&comparison.observed), comparison.paired.n);
+        let Counts { cases, pass, fail, error, skipped } = comparison.counts;
+        prop_assert_eq!((cases, pass + fail + error + skipped), (n, n));
+        let Paired { n: paired, both_pass, regressed, improved, both_fail } = comparison.paired;
+        prop_assert_eq!(both_pass + regressed + improved + both_fail, paired);
+        for tally in [comparison.baseline, comparison.candidate] {
+            prop_assert_eq!((tally.planned, tally.scored + tally.missing), (3 * n, 3 * n));
+            prop_assert!(tally.passed <= tally.scored && tally.refused <= tally.missing);
+        }
+    }
+}

@@ -103,15 +103,15 @@ pub(super) fn most_frequent_error(comparison: &Comparison) -> String {
     }
 }
 
-/// `; about 450 cases, or 7 repeats of these cases, would settle it`.
+/// How many cases or repeats would probably settle it (four chances in five, if the truth is what the data show).
 pub(super) fn advice(needed: Option<&Needed>) -> String {
     match needed {
         Some(Needed {
             cases,
             repeats: Some(repeats),
-        }) => format!("; about {cases} cases, or {repeats} repeats of the present ones, would settle it"),
+        }) => format!("; about {cases} cases, or {repeats} repeats of the present ones, would probably settle it"),
         Some(Needed { cases, repeats: None }) => {
-            format!("; about {cases} cases would settle it, more repeats would not")
+            format!("; about {cases} cases would probably settle it, more repeats would not")
         }
         None => "; no affordable number of cases would settle it at the present policy".to_owned(),
     }

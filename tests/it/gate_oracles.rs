@@ -1,1 +1,438 @@
-//! gate_oracles
+//! The gate's numbers against those of scipy, statsmodels, published tables and closed forms, and its properties from
+//! judged answers to the decision.
+//!
+//! The oracles are read from `gate-oracles.json` in the folder that `PROMPTGATE_CONFORMANCE` names; without it that test
+//! says so and ends.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that meets the unexpected fails"
+)]
+
+use promptgate::compare::Comparing;
+use promptgate::gate::needed::{Variation, cases_to_show, fewest_cases};
+use promptgate::gate::normal::critical;
+use promptgate::gate::score_test::{CORRECTION, Differences};
+use promptgate::gate::{Completion, Decided, Facts, decide, fisher, wilson};
+use promptgate::model::{
+    ArmRow, Case, CaseId, CaseRow, Comparison, Decision, Failure, FailureKind, Judged, Outcome, Place, Policy, Score,
+};
+use proptest::prelude::*;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+fn policy() -> Policy {
+    Policy {
+        margin: 0.05,
+        tolerance: 0.01,
+        alpha: 0.05,
+        estimand: "population",
+        min_pass_rate: None,
+        max_missing: 0.05,
+    }
+}
+
+const WHOLE: Facts = Facts {
+    gated: true,
+    whole_run: Completion::Complete,
+};
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("not a number: {value}"))
+}
+
+fn count(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("not a count: {value}"))
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    match value.as_array() {
+        Some(values) => values.iter().flat_map(numbers).collect(),
+        None => vec![number(value)],
+    }
+}
+
+fn pairs(losses: u64, wins: u64, n: u64) -> Differences {
+    Differences::new(&BTreeMap::from([(-1, losses), (0, n - losses - wins), (1, wins)]), 1)
+}
+
+/// Differences that are thirds, as a histogram.
+fn thirds(values: &Value) -> Differences {
+    let mut histogram = BTreeMap::new();
+    for d in numbers(values) {
+        *histogram.entry((d * 3.0).round() as i64).or_default() += 1;
+    }
+    Differences::new(&histogram, 3)
+}
+
+/// What the gate computes for an oracle's input, in the order of its expected numbers; `None` where the gate has no such
+/// statistic.
+fn ours(id: &str, input: &Value, expected: &Value) -> Option<(Vec<f64>, Vec<f64>)> {
+    let z = |d: &Differences, mu0: f64| vec![d.z(mu0, 0.0), d.z(mu0, CORRECTION)];
+    let interval = |d: &Differences, alpha: f64| {
+        let (low, high) = d.interval(critical(alpha), 0.0);
+        vec![low, high]
+    };
+    let got = match id {
+        "tango_cavo" | "tango_bentur" => {
+            let d = pairs(
+                count(&input["p21_count"]),
+                count(&input["p12_count"]),
+                count(&input["n"]),
+            );
+            interval(&d, 0.025)
+        }
+        "tango_propcis" | "tango_3_0" | "tango_zero_60" => {
+            let d = pairs(count(&input["losses"]), count(&input["wins"]), count(&input["n"]));
+            interval(&d, if id == "tango_zero_60" { 0.05 } else { 0.025 })
+        }
+        _ if id.starts_with("tango_z_") => {
+            let d = pairs(count(&input["losses"]), count(&input["wins"]), count(&input["n"]));
+            z(&d, number(&input["delta0"]))
+        }
+        "gscore_repeats" => {
+            let d = thirds(&input["d"]);
+            [z(&d, -0.05), z(&d, -0.01)].concat()
+        }
+        "gscore_ci" => {
+            let histogram = input["hist"]
+                .as_object()?
+                .iter()
+                .map(|(d, n)| (d.parse().unwrap(), count(n)))
+                .collect();
+            let decided = decide(&policy(), &of_histogram(histogram, 3), &WHOLE);
+            let (difference, z) = (decided.difference?, decided.z?);
+            assert_eq!(decided.decision.as_str(), expected["verdict"]);
+            return Some((
+                vec![difference.estimate, z.promote, z.block, difference.low, difference.high],
+                ["mean", "zP", "zB", "L", "U"]
+                    .iter()
+                    .map(|key| number(&expected[key]))
+                    .collect(),
+            ));
+        }
+        "verdict_vectors" => {
+            let (mut got, mut want) = (Vec::new(), Vec::new());
+            for row in expected.as_array()? {
+                let (losses, wins, n) = (count(&row["losses"]), count(&row["wins"]), count(&row["n"]));
+                let histogram = BTreeMap::from([(-1, losses), (0, n - losses - wins), (1, wins)]);
+                let decided = decide(&policy(), &of_histogram(histogram, 1), &WHOLE);
+                assert_eq!(decided.decision.as_str(), row["verdict"], "{row}");
+                let z = decided.z?;
+                got.extend([z.promote, z.block]);
+                want.extend([number(&row["zP"]), number(&row["zB"])]);
+            }
+            return Some((got, want));
+        }
+        _ if id.starts_with("exact_size_") => vec![exact_size(count(&input["n"]), number(&input["margin"]))],
+        _ if id.starts_with("prop_") => {
+            let n = count(&input["n"]);
+            let (low, high) = wilson::interval(count(&input["x"]) as f64 / n as f64, n, critical(0.025));
+            return Some((vec![low, high], numbers(&expected["wilson"])));
+        }
+        "fisher" => {
+            let cells: Vec<u64> = numbers(&input["table"]).iter().map(|cell| *cell as u64).collect();
+            vec![fisher::one_sided(
+                cells[0],
+                cells[0] + cells[1],
+                cells[2],
+                cells[2] + cells[3],
+            )]
+        }
+        "miller_power" => {
+            let z = critical(0.025) + critical(0.2);
+            vec![cases_to_show(number(&input["delta"]), number(&input["omega2"]), z)]
+        }
+        "miller_mde" | "miller_mde10" => {
+            // The detectable difference is the distance at which the planning formula asks for just these cases.
+            let variation = Variation {
+                between: number(&input["omega2"]),
+                within: number(&input["sigmaA2"]) + number(&input["sigmaB2"]),
+            };
+            let z = critical(0.025) + critical(0.2);
+            let at_one = cases_to_show(1.0, variation.of_case(number(&input["K"])), z);
+            vec![(at_one / number(&input["n"])).sqrt()]
+        }
+        "variance_decomp" => {
+            // The baseline passes always, so that differences vary as the candidate does.
+            let rows: Vec<CaseRow> = input["scores"]
+                .as_array()?
+                .iter()
+                .map(|scores| {
+                    let green: Vec<char> = numbers(scores)
+                        .iter()
+                        .map(|score| if *score == 1.0 { 'P' } else { 'F' })
+                        .collect();
+                    row("case", &['P', 'P', 'P'], &green)
+                })
+                .collect();
+            let comparison = compare(&rows, 3);
+            let variation = Variation::estimate(&comparison);
+            let standard_error = (variation.of_case(3.0) / rows.len() as f64).sqrt();
+            vec![variation.within, variation.between, standard_error]
+        }
+        "impute" => {
+            let letters = |arm: &str| -> Vec<char> {
+                let scores = input[arm].as_array().unwrap().iter();
+                scores
+                    .map(|score| {
+                        if score.is_null() {
+                            'T'
+                        } else if score == 1 {
+                            'P'
+                        } else {
+                            'F'
+                        }
+                    })
+                    .collect()
+            };
+            let comparison = compare(&[row("case", &letters("blue"), &letters("green"))], 3);
+            let only = |histogram: &BTreeMap<i64, u64>| *histogram.keys().next().unwrap() as f64 / 3.0;
+            return Some((
+                vec![only(&comparison.worst), only(&comparison.best)],
+                vec![number(&expected["d_promote"]), number(&expected["d_block"])],
+            ));
+        }
+        _ => return None,
+    };
+    Some((got, numbers(expected)))
+}
+
+/// The largest chance to promote a candidate that is worse by the margin, one repeat, over 13 rates of wins; all splits
+/// of n cases into losses, ties and wins.
+fn exact_size(n: u64, margin: f64) -> f64 {
+    let ln_factorial: Vec<f64> = std::iter::once(0.0)
+        .chain((1..=n).scan(0.0, |sum, i| {
+            Some({
+                *sum += (i as f64).ln();
+                *sum
+            })
+        }))
+        .collect();
+    let z = critical(0.05);
+    let mut promoting = Vec::new();
+    for losses in 0..=n {
+        for wins in 0..=n - losses {
+            if pairs(losses, wins, n).z(-margin, CORRECTION) >= z {
+                promoting.push((losses as usize, wins as usize));
+            }
+        }
+    }
+    let n = n as usize;
+    let chance = |win: f64| -> f64 {
+        let (loss, tie) = (win + margin, 1.0 - 2.0 * win - margin);
+        let term = |count: usize, p: f64| if count == 0 { 0.0 } else { count as f64 * p.ln() };
+        promoting
+            .iter()
+            .map(|&(losses, wins)| {
+                let ties = n - losses - wins;
+                let ways = ln_factorial[n] - ln_factorial[losses] - ln_factorial[wins] - ln_factorial[ties];
+                (ways + term(losses, loss) + term(wins, win) + term(ties, tie)).exp()
+            })
+            .sum()
+    };
+    [
+        0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4,
+    ]
+    .into_iter()
+    .map(chance)
+    .fold(0.0, f64::max)
+}
+
+#[test]
+fn every_statistic_equals_its_oracles() {
+    let Some(folder) = std::env::var_os("PROMPTGATE_CONFORMANCE") else {
+        println!("skipped: PROMPTGATE_CONFORMANCE is not set");
+        return;
+    };
+    let text = std::fs::read_to_string(Path::new(&folder).join("gate-oracles.json")).unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
+    let (mut checked, mut numbers_checked) = (BTreeSet::new(), 0);
+    for oracle in file["oracles"].as_array().unwrap() {
+        let id = oracle["id"].as_str().unwrap();
+        let Some((got, want)) = ours(id, &oracle["input"], &oracle["expected"]) else {
+            continue;
+        };
+        let tolerance = number(&oracle["tolerance"]);
+        assert_eq!(got.len(), want.len(), "{id}");
+        for (got, want) in got.iter().zip(&want) {
+            assert!(
+                (got - want).abs() <= tolerance,
+                "{id}: got {got}, want {want} within {tolerance}"
+            );
+            numbers_checked += 1;
+        }
+        checked.insert(id);
+    }
+    println!("{} oracles, {numbers_checked} numbers: {checked:?}", checked.len());
+    assert!(
+        checked.len() >= 31 && numbers_checked >= 99,
+        "{} {numbers_checked}",
+        checked.len()
+    );
+}
+
+#[test]
+fn identical_output_needs_the_tabled_number_of_cases() {
+    let cases: Vec<u64> = [0.01, 0.02, 0.03, 0.05, 0.10]
+        .map(|margin| fewest_cases(margin, 0.05))
+        .into();
+    assert_eq!(cases, [361, 180, 119, 70, 34]);
+}
+
+/// A complete comparison with the given differences, from answers: the better arm passes every repeat.
+fn of_histogram(histogram: BTreeMap<i64, u64>, repeats: u32) -> Comparison {
+    let mut comparing = Comparing::new(repeats, true, false);
+    for (d, cases) in histogram {
+        let passing = |failed: i64| -> Vec<char> {
+            (0..i64::from(repeats))
+                .map(|repeat| if repeat < failed { 'F' } else { 'P' })
+                .collect()
+        };
+        let row = row("case", &passing(d.max(0)), &passing((-d).max(0)));
+        (0..cases).for_each(|_| comparing.add(&row));
+    }
+    comparing.finish()
+}
+
+fn compare(rows: &[CaseRow], repeats: u32) -> Comparison {
+    let mut comparing = Comparing::new(repeats, true, false);
+    rows.iter().for_each(|row| comparing.add(row));
+    comparing.finish()
+}
+
+/// A row of one letter an answer: Pass, Fail, Transport error, Refused.
+fn row(id: &str, blue: &[char], green: &[char]) -> CaseRow {
+    CaseRow {
+        case: Case {
+            id: CaseId::new(id),
+            suite: "suite".into(),
+            place: Place {
+                file: "golden.yaml".into(),
+                line: 1,
+                column: 1,
+            },
+            tags: Vec::new(),
+            critical: false,
+            vars: Default::default(),
+            history: Vec::new(),
+            checks: Vec::new(),
+            notes: None,
+        },
+        baseline: Some(arm(blue)),
+        candidate: arm(green),
+    }
+}
+
+fn arm(letters: &[char]) -> ArmRow {
+    let errored = |kind| {
+        Outcome::Errored(Failure {
+            kind,
+            code: "code".to_owned(),
+            message: "message".to_owned(),
+        })
+    };
+    let judged = |(letter, repeat): (&char, u32)| Judged {
+        repeat,
+        outcome: match letter {
+            'P' => Outcome::Scored(Score::binary(true, "")),
+            'F' => Outcome::Scored(Score::binary(false, "")),
+            'R' => errored(FailureKind::Request),
+            _ => errored(FailureKind::Transport),
+        },
+        answer: None,
+        checks: Vec::new(),
+        cost_usd: None,
+        attempts: 1,
+        source: None,
+    };
+    ArmRow {
+        repeats: letters.iter().zip(1..).map(judged).collect(),
+    }
+}
+
+/// A run: per case the letters of both arms and how many cases are like it, and whether it must pass.
+#[derive(Clone, Debug)]
+struct Run {
+    repeats: u32,
+    cases: Vec<(Vec<char>, Vec<char>, u64, bool)>,
+}
+
+impl Run {
+    fn decided(&self) -> Decided {
+        let mut comparing = Comparing::new(self.repeats, true, false);
+        for (blue, green, cases, critical) in &self.cases {
+            let mut row = row("case", blue, green);
+            row.case.critical = *critical;
+            (0..*cases).for_each(|_| comparing.add(&row));
+        }
+        decide(&policy(), &comparing.finish(), &WHOLE)
+    }
+
+    /// Splits one case off the group and changes one of its answers; `None` if that answer is none of `from`.
+    fn with_answer(&self, group: usize, baseline: bool, repeat: usize, from: &[char], to: char) -> Option<Run> {
+        let mut run = self.clone();
+        let group = group % run.cases.len();
+        let (mut blue, mut green, cases, critical) = run.cases[group].clone();
+        let letters = if baseline { &mut blue } else { &mut green };
+        let repeat = repeat % letters.len();
+        if cases == 0 || !from.contains(&letters[repeat]) {
+            return None;
+        }
+        letters[repeat] = to;
+        run.cases[group].2 -= 1;
+        run.cases.push((blue, green, 1, critical));
+        Some(run)
+    }
+}
+
+/// Mostly alike and mostly good, with a few of everything: near enough to the borders that a single answer may matter.
+fn any_run() -> impl Strategy<Value = Run> {
+    (1u32..=3).prop_flat_map(|repeats| {
+        let letters = move || {
+            prop::collection::vec(
+                prop::sample::select(vec!['P', 'P', 'P', 'F', 'T', 'R']),
+                repeats as usize,
+            )
+        };
+        let group = (letters(), letters(), 0u64..6, prop::bool::weighted(0.05));
+        let all_pass = vec!['P'; repeats as usize];
+        (prop::collection::vec(group, 1..6), 0u64..300).prop_map(move |(mut cases, good)| {
+            cases.push((all_pass.clone(), all_pass.clone(), good, false));
+            Run { repeats, cases }
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// From block or inconclusive no failed answer leads to a promotion.
+    #[test]
+    fn a_worse_answer_never_promotes(run in any_run(), group: usize, repeat: usize) {
+        if let Some(worse) = run.with_answer(group, false, repeat, &['P'], 'F') {
+            prop_assert!(worse.decided().decision != Decision::Promote || run.decided().decision == Decision::Promote);
+        }
+    }
+
+    /// Nor does an error, in either arm, whatever the answer was.
+    #[test]
+    fn an_error_never_promotes(run in any_run(), group: usize, repeat: usize, baseline: bool, refused: bool) {
+        let error = if refused { 'R' } else { 'T' };
+        if let Some(worse) = run.with_answer(group, baseline, repeat, &['P', 'F'], error) {
+            prop_assert!(worse.decided().decision != Decision::Promote || run.decided().decision == Decision::Promote);
+        }
+    }
+
+    /// Imputing the worst never raises the statistic that promotes, above any answers that might have come.
+    #[test]
+    fn missing_answers_never_raise_the_promoting_statistic(run in any_run(), group: usize, repeat: usize, baseline: bool) {
+        if let Some(worse) = run.with_answer(group, baseline, repeat, &['P', 'F'], 'T')
+            && let (Some(before), Some(after)) = (run.decided().z, worse.decided().z)
+        {
+            prop_assert!(after.promote <= before.promote + 1e-9);
+            prop_assert!(after.block >= before.block - 1e-9);
+        }
+    }
+}
