@@ -294,7 +294,7 @@ impl Partials for Beside<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::Project;
+    use super::super::testing::{Project, refused};
     use super::*;
 
     #[test]
@@ -397,7 +397,7 @@ mod tests {
             ("prompts/_secret.prompt", "secret"),
         ]);
         let project = Project::new(&[("inside.prompt", "inside"), ("prompts/p.prompt", "{{> out}}")]);
-        let link = |from: std::path::PathBuf, to: &str| std::os::unix::fs::symlink(from, project.path(to)).unwrap();
+        let link = |from: PathBuf, to: &str| std::os::unix::fs::symlink(from, project.path(to)).unwrap();
         link(outside.path("prompts/secret.prompt"), "prompts/out.prompt");
         link(outside.path("prompts/_secret.prompt"), "prompts/_out.prompt");
         link(project.path("inside.prompt"), "prompts/in.prompt");
@@ -418,48 +418,48 @@ mod tests {
     fn front_matter_is_strict() {
         let text = "---\nmodle: m\nteam.owner: x\nconfig: 7\ninput:\n  defaults: {a: 1}\n  schema: string\noutput:\n  format: xml\n\
                     tools: [search, {description: d}, {name: f, parameter: 1}]\nmodel: 7\n---\nHello";
-        insta::assert_snapshot!(super::super::testing::refused(text), @r#"
+        insta::assert_snapshot!(refused(text), @r#"
         prompts/p.prompt:2:1: unknown key `modle` in the front matter
           expected: one of config, description, input, metadata, model, name, output, toolDefs, tools, variant, version, or a key in a namespace, `team.key`
           help: did you mean `model`?
+        prompts/p.prompt:4:1: `config` is not a map
+          expected: keys and values, indented below it
         prompts/p.prompt:6:3: unknown key `defaults` in `input`
           expected: one of default, schema
           help: did you mean `default`?
-        prompts/p.prompt:11:1: `model` is not a name
-          expected: a text like `gemini-3.8-flash`
-        prompts/p.prompt:4:1: `config` is not a map
-          expected: keys and values, indented below it
         prompts/p.prompt:7:3: `input.schema` describes one value, but a case has variables with names
           expected: fields like `question: string`
         prompts/p.prompt:9:3: unknown output format "xml"
           expected: json or text
+        prompts/p.prompt:10:9: tool `search` is only named, and there is no registry to look it up in
+          expected: a map like `{name: search, description: .., inputSchema: {query: string}}`
         prompts/p.prompt:10:17: a tool has no name
           expected: a map like `{name: search, description: .., inputSchema: {query: string}}`
         prompts/p.prompt:10:45: unknown key `parameter` of a tool
           expected: one of name, description, inputSchema, input, parameters, outputSchema
           help: did you mean `parameters`?
-        prompts/p.prompt:10:9: tool `search` is only named, and there is no registry to look it up in
-          expected: a map like `{name: search, description: .., inputSchema: {query: string}}`
+        prompts/p.prompt:11:1: `model` is not a name
+          expected: a text like `gemini-3.8-flash`
         "#);
-        insta::assert_snapshot!(super::super::testing::refused("---\ninput:\n  schema:\n    a: strin\n    b(object):\n      c: x\n---\nHello"), @r"
+        insta::assert_snapshot!(refused("---\ninput:\n  schema:\n    a: strin\n    b(object):\n      c: x\n---\nHello"), @r"
         prompts/p.prompt:4:5: unknown type `strin`
           expected: string, number, integer, boolean, null or any; a list is written `field(array): type`
           help: did you mean `string`?
         ");
-        insta::assert_snapshot!(super::super::testing::refused("---\noutput:\n  schema:\n    type: object\n    properties: {a: {type: 7}}\n---\nHello"), @r"
-        prompts/p.prompt:3:3: not a valid json schema: value is not valid under any of the schemas listed in the 'anyOf' keyword (at /properties/a/type)
+        insta::assert_snapshot!(refused("---\noutput:\n  schema:\n    type: object\n    properties: {a: {type: 7}}\n---\nHello"), @r"
+        prompts/p.prompt:5:22: not a valid json schema: value is not valid under any of the schemas listed in the 'anyOf' keyword
           expected: JSON Schema, or fields like `name: string, what it means`
         ");
-        insta::assert_snapshot!(super::super::testing::refused("---\noutput:\n  format: text\n  schema: string\n---\nHello"), @r"
+        insta::assert_snapshot!(refused("---\noutput:\n  format: text\n  schema: string\n---\nHello"), @r"
         prompts/p.prompt:3:3: `output.format` is text, but there is an `output.schema`
           expected: format `json`, or no schema
         ");
-        insta::assert_snapshot!(super::super::testing::refused("---\nmodel: a\nmodel: b\n---\nHello"), @"prompts/p.prompt:3:1: the front matter is not valid yaml: duplicate mapping key `model` is not allowed here");
-        insta::assert_snapshot!(super::super::testing::refused("---\nmodel: a\nHello"), @r"
+        insta::assert_snapshot!(refused("---\nmodel: a\nmodel: b\n---\nHello"), @"prompts/p.prompt:3:1: the front matter is not valid yaml: duplicate mapping key `model` is not allowed here");
+        insta::assert_snapshot!(refused("---\nmodel: a\nHello"), @r"
         prompts/p.prompt:1:1: the front matter is never closed
           expected: a second line `---` between front matter and template
         ");
-        insta::assert_snapshot!(super::super::testing::refused("---\ntoolDefs: [{name: f}]\ntools: [f, {name: f}]\n---\nHello"), @r"
+        insta::assert_snapshot!(refused("---\ntoolDefs: [{name: f}]\ntools: [f, {name: f}]\n---\nHello"), @r"
         prompts/p.prompt:3:12: tool `f` is defined twice
           expected: one definition
         ");

@@ -70,17 +70,24 @@ impl InputSchema {
     }
 }
 
-/// Reads front matter; every mistake goes to `problems`.
+/// Reads front matter; every mistake goes to `problems`, in the order of the file.
 pub(super) fn read(document: &Document, problems: &mut Problems) -> Manifest {
-    match &document.tree {
-        Some(tree) => Reader { tree, problems }.manifest(&document.raw),
-        None => Manifest::default(),
-    }
+    let Some(tree) = &document.tree else {
+        return Manifest::default();
+    };
+    let mut reader = Reader {
+        tree,
+        problems: Vec::new(),
+    };
+    let manifest = reader.manifest(&document.raw);
+    reader.problems.sort_by(|one, other| one.place.cmp(&other.place));
+    problems.extend(reader.problems);
+    manifest
 }
 
 struct Reader<'a> {
     tree: &'a Tree,
-    problems: &'a mut Problems,
+    problems: Vec<Problem>,
 }
 
 impl Reader<'_> {
@@ -201,14 +208,14 @@ impl Reader<'_> {
             Ok(validator) => Some((schema, validator)),
             Err(error) => {
                 let text: String = error.masked().to_string().chars().take(200).collect();
-                let at = error.instance_path().to_string();
-                let message = format!(
-                    "not a valid json schema: {text}{}",
-                    if at.is_empty() { at } else { format!(" (at {at})") }
-                );
+                let path: Vec<Step> = path
+                    .iter()
+                    .cloned()
+                    .chain(steps(error.instance_path().as_str()))
+                    .collect();
                 self.refuse(
-                    path,
-                    message,
+                    &path,
+                    format!("not a valid json schema: {text}"),
                     "JSON Schema, or fields like `name: string, what it means`",
                 );
                 None
@@ -378,3 +385,11 @@ impl Reader<'_> {
 }
 
 const TOOL: &str = "a map like `{name: search, description: .., inputSchema: {query: string}}`";
+
+/// The steps of a JSON pointer.
+fn steps(pointer: &str) -> impl Iterator<Item = Step> {
+    pointer.split('/').skip(1).map(|step| match step.parse() {
+        Ok(index) => Step::Index(index),
+        Err(_) => Step::key(step.replace("~1", "/").replace("~0", "~")),
+    })
+}

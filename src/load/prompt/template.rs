@@ -362,3 +362,127 @@ fn count_inclusions<'a>(
     counts.insert(name, total);
     Ok(total)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Project, refused};
+
+    #[test]
+    fn all_mistakes_of_a_template_are_told_at_once() {
+        insta::assert_snapshot!(refused("---\nmodel: m\n---\n\nHello {{nmae\n\n{{#if a}}"), @r"
+        prompts/p.prompt:5:7: a `{{` is never closed
+          expected: `}}`
+        ");
+        insta::assert_snapshot!(refused("{{#if a}}\n  {{#each b}}\n{{/if}}\n{{else}}"), @r"
+        prompts/p.prompt:2:3: `{{#each}}` is never closed
+          expected: `{{/each}}` before `{{/if}}`
+        prompts/p.prompt:4:1: an `else` stands outside of any block
+        ");
+        insta::assert_snapshot!(refused("{{jsn a}} {{#iff b}}{{/iff}} {{#items}}{{/items}} {{upper (lowr a)}}"), @r"
+        prompts/p.prompt:1:3: unknown helper `jsn`
+          expected: one of history, json, lookup, media, role, section, each, if, ifEquals, unless, unlessEquals, with
+          help: did you mean `json`?
+        prompts/p.prompt:1:14: unknown helper `iff`
+          expected: one of history, json, lookup, media, role, section, each, if, ifEquals, unless, unlessEquals, with
+          help: did you mean `if`?
+        prompts/p.prompt:1:33: unknown helper `items`
+          expected: one of history, json, lookup, media, role, section, each, if, ifEquals, unless, unlessEquals, with
+          help: write `{{#each items}}` or `{{#if items}}`
+        prompts/p.prompt:1:53: unknown helper `upper`
+          expected: one of history, json, lookup, media, role, section, each, if, ifEquals, unless, unlessEquals, with
+        prompts/p.prompt:1:60: unknown helper `lowr`
+          expected: one of history, json, lookup, media, role, section, each, if, ifEquals, unless, unlessEquals, with
+        ");
+        insta::assert_snapshot!(refused("{{role}} {{role \"assistent\"}} {{#if a b}}{{/if}} {{if a}} {{#json a}}{{/json}} {{json a indnt=2}} {{media type=a}} {{history 1}}"), @r#"
+        prompts/p.prompt:1:1: `role` takes 1 argument, not 0
+          expected: `{{role "system"}}`
+          help: a variable of that name is written `{{this.role}}`
+        prompts/p.prompt:1:10: unknown role "assistent"
+          expected: "system", "user" or "model"
+        prompts/p.prompt:1:31: `if` takes 1 argument, not 2
+          expected: `{{#if value}}..{{/if}}`
+        prompts/p.prompt:1:50: `if` is a block
+          expected: `{{#if value}}..{{/if}}`
+        prompts/p.prompt:1:59: `json` is not a block
+          expected: `{{json value}} or {{json value indent=2}}`
+        prompts/p.prompt:1:80: `json` has no argument `indnt`
+          expected: `{{json value}} or {{json value indent=2}}`
+        prompts/p.prompt:1:99: `media` has no argument `type`
+          expected: `{{media url=url contentType=type}}`
+        prompts/p.prompt:1:116: `history` takes 0 arguments, not 1
+          expected: `{{history}}`
+        "#);
+        insta::assert_snapshot!(refused("{{a b=}}"), @r"
+        prompts/p.prompt:1:7: this tag is not valid handlebars
+          expected: a tag like `{{question}}`, `{{#if question}}` or `{{> partial}}`
+        ");
+        insta::assert_snapshot!(refused("ok {{question text}}"), @r"
+        prompts/p.prompt:1:6: unknown helper `question`
+          expected: one of history, json, lookup, media, role, section, each, if, ifEquals, unless, unlessEquals, with
+        ");
+        insta::assert_snapshot!(refused("{{> (lookup . a)}} {{> a/b}} {{> ../x}} {{#> p}}{{/p}} {{#*inline \"x\"}}{{/inline}}"), @r"
+        prompts/p.prompt:1:13: this tag is not valid handlebars
+          expected: a tag like `{{question}}`, `{{#if question}}` or `{{> partial}}`
+        ");
+    }
+
+    #[test]
+    fn mistakes_in_partials_have_the_partials_place() {
+        let project = Project::new(&[
+            ("prompts/p.prompt", "{{> one}} {{> two}} {{> tow}} {{> one}}"),
+            (
+                "prompts/_one.prompt",
+                "---\nmodel: m\n---\nHello {{#if}}x{{/if}}\n{{> nothing}}",
+            ),
+            ("prompts/_two.prompt", "{{#if a}}"),
+        ]);
+        insta::assert_snapshot!(project.refused("p"), @r"
+        prompts/p.prompt:1:25: there is no partial `tow`
+          expected: a file `_tow.prompt` beside the prompt
+          help: did you mean `two`?
+        prompts/_two.prompt:1:1: `{{#if}}` is never closed
+          expected: `{{/if}}` further down
+        prompts/_one.prompt:4:7: `if` takes 1 argument, not 0
+          expected: `{{#if value}}..{{/if}}`
+        prompts/_one.prompt:5:5: there is no partial `nothing`
+          expected: a file `_nothing.prompt` beside the prompt
+          help: partials there: `one`, `two`
+        ");
+        insta::assert_snapshot!(refused("{{> a}}"), @r"
+        prompts/p.prompt:1:5: there is no partial `a`
+          expected: a file `_a.prompt` beside the prompt
+        ");
+    }
+
+    #[test]
+    fn partials_that_include_themselves_are_refused() {
+        let project = Project::new(&[
+            ("prompts/p.prompt", "{{> a}}"),
+            ("prompts/_a.prompt", "a\n{{> b}}"),
+            ("prompts/_b.prompt", "{{#if x}}{{> c}}{{/if}}"),
+            ("prompts/_c.prompt", "  {{> a}}"),
+            ("prompts/self.prompt", "{{> self}}"),
+            ("prompts/_self.prompt", "{{#if x}}{{else}}{{> self}}{{/if}}"),
+        ]);
+        insta::assert_snapshot!(project.refused("p"), @"prompts/_c.prompt:1:7: partial `a` includes itself: a → b → c → a");
+        insta::assert_snapshot!(project.refused("self"), @"prompts/_self.prompt:1:22: partial `self` includes itself: self → self");
+    }
+
+    #[test]
+    fn partials_do_not_add_up_to_a_bomb() {
+        let project = Project::new(&[("prompts/p.prompt", "{{> n0}}"), ("prompts/deep.prompt", "{{> d0}}")]);
+        for i in 0..31 {
+            project.write(
+                &format!("prompts/_n{i}.prompt"),
+                format!("{{{{> n{}}}}}{{{{> n{}}}}}", i + 1, i + 1),
+            );
+        }
+        project.write("prompts/_n31.prompt", "x");
+        for i in 0..50 {
+            project.write(&format!("prompts/_d{i}.prompt"), format!("{{{{> d{}}}}}", i + 1));
+        }
+        project.write("prompts/_d50.prompt", "x");
+        insta::assert_snapshot!(project.refused("p"), @"prompts/p.prompt: partials are included more than 10000 times in all");
+        insta::assert_snapshot!(project.refused("deep"), @"prompts/_d31.prompt:1:5: partials are included more than 32 deep");
+    }
+}

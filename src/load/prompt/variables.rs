@@ -269,3 +269,102 @@ fn block_names(block_param: Option<&BlockParam>) -> Vec<String> {
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Project, prompt};
+
+    fn show(prompt: &crate::load::prompt::Prompt) -> String {
+        let show = |variable: &super::Variable| {
+            let need = match (variable.required, variable.expected) {
+                (true, true) => "required",
+                (false, true) => "expected",
+                (false, false) => "optional",
+                (true, false) => "impossible",
+            };
+            format!("{} {need} {}", variable.name, variable.place)
+        };
+        prompt.variables().iter().map(show).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Names with `!` for required, `?` for optional.
+    fn names(text: &str) -> String {
+        let mark = |variable: &super::Variable| match (variable.required, variable.expected) {
+            (true, _) => "!",
+            (false, true) => "",
+            (false, false) => "?",
+        };
+        let prompt = prompt(text);
+        prompt
+            .variables()
+            .iter()
+            .map(|v| format!("{}{}", v.name, mark(v)))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn scopes_are_followed() {
+        let cases = [
+            (
+                "{{a}} {{b.c}} {{this.d}} {{./e}} {{{f}}} {{[g h].i}} {{@root.j}}",
+                "a! b! d! e! f! g h! j!",
+            ),
+            ("{{this}} {{json this}} {{json @root}}", ""),
+            (
+                "{{#each l}}{{a}} {{this}} {{this.b}} {{../c}} {{@index}} {{@root.d}}{{/each}}",
+                "l! c d",
+            ),
+            ("{{#each l}}{{#each m}}{{../a}} {{../../b}}{{/each}}{{/each}}", "l! b"),
+            (
+                "{{#each l as |x i|}}{{x.a}} {{i}} {{#each x.m}}{{x}} {{../../b}}{{/each}}{{/each}}",
+                "l! b",
+            ),
+            ("{{#each l}}x{{else}}{{a}}{{/each}}", "l? a"),
+            ("{{#with u}}{{name}} {{../a}}{{/with}}", "u! a"),
+            ("{{#with this}}{{a}}{{/with}}", "a"),
+            ("{{#if a}}{{a}}{{/if}}", "a?"),
+            ("{{#if a}}{{b}}{{else}}{{c}}{{/if}}", "a? b c"),
+            ("{{#if a}}{{a}}{{/if}} {{a}}", "a!"),
+            ("{{#unless a}}x{{else}}{{a}}{{/unless}}", "a?"),
+            ("{{#if a}}1{{else if b}}{{b}}{{else}}{{c}}{{/if}}", "a? b? c"),
+            ("{{#ifEquals a b}}{{b}}{{/ifEquals}}", "a? b?"),
+            (
+                "{{lookup m k}} {{json x indent=n}} {{media url=u contentType=t}}",
+                "m! k! x! n! t? u!",
+            ),
+            ("{{#if (lookup m k)}}{{m.x}}{{/if}}", "m? k?"),
+            ("{{history}} {{section \"s\"}} {{role \"user\"}}", ""),
+            ("{{! a }} \\{{b}}", ""),
+            (
+                "---\ninput: {default: {a: 1}, schema: {b?: string, c: string}}\n---\n{{a}} {{b}} {{c}} {{d}}",
+                "a? b? c! d!",
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(names(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn places_are_those_of_the_first_use() {
+        let project = Project::new(&[
+            (
+                "prompts/p.prompt",
+                "---\nmodel: m\n---\n\nHi {{#if vip}}\n  {{> greet name=user.name}}{{/if}}\n{{json data}} {{vip}} {{#each data}}{{> item}}{{/each}} {{> item}}{{> of user}}",
+            ),
+            ("prompts/_greet.prompt", "---\nx.y: 1\n---\nDear {{name}},\nü {{title}}"),
+            ("prompts/_item.prompt", "{{label}} {{@root.unit}}"),
+            ("prompts/_of.prompt", "{{field}} {{../top}}"),
+        ]);
+        insta::assert_snapshot!(show(&project.open("p").unwrap()), @r"
+        vip required prompts/p.prompt:5:10
+        user required prompts/p.prompt:6:18
+        title expected prompts/_greet.prompt:5:5
+        data required prompts/p.prompt:7:8
+        unit required prompts/_item.prompt:1:19
+        label required prompts/_item.prompt:1:3
+        top required prompts/_of.prompt:1:16
+        ");
+    }
+}
