@@ -6,20 +6,20 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A project folder.
-pub struct Project {
+pub(crate) struct Project {
     folder: TempDir,
 }
 
 /// What one call of the binary did.
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
     /// Exit code and both streams, for snapshots.
-    pub fn transcript(&self) -> String {
+    pub(crate) fn transcript(&self) -> String {
         format!("exit: {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
     }
 }
@@ -30,12 +30,12 @@ const V2: &str = "---\nmodel: gemini-3.8-flash\n---\n{{role \"system\"}}The shop
 
 impl Project {
     /// An empty folder.
-    pub fn empty() -> Project {
+    pub(crate) fn empty() -> Project {
         Project { folder: tempfile::tempdir().unwrap() }
     }
 
     /// Two prompts, `v1` and `v2`, and `cases` golden cases that `v2` answers.
-    pub fn with_cases(cases: usize) -> Project {
+    pub(crate) fn with_cases(cases: usize) -> Project {
         let project = Project::empty();
         project.write("prompts/v1.prompt", V1);
         project.write("prompts/v2.prompt", V2);
@@ -51,39 +51,39 @@ impl Project {
     }
 
     /// The folder.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// A file's path.
-    pub fn file(&self, path: &str) -> PathBuf {
+    pub(crate) fn file(&self, path: &str) -> PathBuf {
         self.folder.path().join(path)
     }
 
     /// Writes a file, creating its folders.
-    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.file(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
     /// A file's text.
-    pub fn read(&self, path: &str) -> String {
+    pub(crate) fn read(&self, path: &str) -> String {
         fs::read_to_string(self.file(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
     /// verdict.json.
-    pub fn verdict(&self) -> serde_json::Value {
+    pub(crate) fn verdict(&self) -> serde_json::Value {
         serde_json::from_str(&self.read("reports/verdict.json")).unwrap()
     }
 
     /// results.jsonl.
-    pub fn results(&self) -> Vec<serde_json::Value> {
+    pub(crate) fn results(&self) -> Vec<serde_json::Value> {
         self.read("reports/results.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// The binary in this folder, as on a person's machine without any key.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_promptgate"));
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
@@ -100,19 +100,19 @@ impl Project {
     }
 
     /// Runs the binary to its end.
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         self.run_with(arguments, &[])
     }
 
     /// Runs the binary to its end with variables set.
-    pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+    pub(crate) fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
         let mut command = self.command(arguments);
         command.envs(variables.iter().copied());
         self.ran(command.output().unwrap())
     }
 
     /// The folder's path is replaced by `[PROJECT]`.
-    pub fn ran(&self, output: Output) -> Ran {
+    pub(crate) fn ran(&self, output: Output) -> Ran {
         let folder = self.path().to_string_lossy().into_owned();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&folder, "[PROJECT]");
         Ran { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }

@@ -1,0 +1,177 @@
+//! Runs of the asynchronous stage: jobs in, everything that came out in one value.
+
+use promptgate::model::{
+    Answer, Arm, Arrival, CaseId, Content, Event, Failure, Job, Keep, Part, Progress, Request, Role, Usage, digest,
+};
+use promptgate::run::gemini::{self, VERSION};
+use promptgate::run::{self, AnyTarget, ApiKey, Gemini, GeminiSettings, Limits, Price, RetryPolicy, RunEnd};
+use serde_json::Map;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// The key of all test runs; it must appear in no text that comes out of one.
+pub(crate) const KEY: &str = "AQ.test-key-that-must-not-leak";
+
+/// A prompt of one user turn.
+pub(crate) fn request(text: &str) -> Request {
+    Request {
+        model: "gemini-3.8-flash".to_owned(),
+        system: Vec::new(),
+        contents: vec![Content {
+            role: Role::User,
+            parts: vec![Part::Text(text.to_owned())],
+        }],
+        config: Map::new(),
+        json_output: false,
+        output_schema: None,
+        tools: Vec::new(),
+    }
+}
+
+/// A job whose only turn is its case's id.
+pub(crate) fn job(seq: u64, case: &str) -> Job {
+    let request = request(case);
+    Job {
+        seq,
+        case: CaseId::new(case),
+        arm: Arm::Candidate,
+        repeat: 1,
+        body: gemini::body(&request).into(),
+        request: Arc::new(request),
+        key: digest([case.as_bytes()]),
+    }
+}
+
+/// The target that talks to a server at `url`.
+pub(crate) fn gemini(url: &str) -> AnyTarget {
+    AnyTarget::Gemini(Gemini::new(&settings(url)).expect("the settings are fine"))
+}
+
+pub(crate) fn settings(url: &str) -> GeminiSettings {
+    GeminiSettings {
+        base_url: url.to_owned(),
+        version: VERSION.to_owned(),
+        key: Some(ApiKey::new(KEY).expect("the key is fine")),
+        timeout: Duration::from_secs(30),
+        concurrency: 8,
+        simulated: false,
+    }
+}
+
+/// Limits without backoff: only what the service tells is waited for.
+pub(crate) fn limits() -> Limits {
+    Limits {
+        concurrency: 1,
+        timeout: Duration::from_secs(30),
+        retries: 3,
+        retry: RetryPolicy {
+            base: Duration::ZERO,
+            ..RetryPolicy::default()
+        },
+        ..Limits::default()
+    }
+}
+
+/// What came out of a run.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) end: RunEnd,
+    pub(crate) arrivals: Vec<Arrival>,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Ran {
+    pub(crate) fn arrival(&self, case: &str) -> &Arrival {
+        let arrival = self.arrivals.iter().find(|arrival| arrival.job.case.as_str() == case);
+        arrival.unwrap_or_else(|| panic!("no arrival for {case} in {self:?}"))
+    }
+
+    pub(crate) fn answer(&self, case: &str) -> &Answer {
+        match &self.arrival(case).result {
+            Ok(answer) => answer,
+            Err(failure) => panic!("{case} failed: {failure:?}"),
+        }
+    }
+
+    pub(crate) fn failure(&self, case: &str) -> &Failure {
+        match &self.arrival(case).result {
+            Ok(answer) => panic!("{case} was answered: {answer:?}"),
+            Err(failure) => failure,
+        }
+    }
+
+    /// Code and wait of every retry.
+    pub(crate) fn retries(&self) -> Vec<(&str, Duration)> {
+        let retrying = |event| match event {
+            &Event::Retrying { ref code, wait } => Some((code.as_str(), wait)),
+            Event::Planned { .. }
+            | Event::Reused
+            | Event::Answered { .. }
+            | Event::Failed { .. }
+            | Event::Stopping { .. }
+            | Event::Done => None,
+        };
+        self.events.iter().filter_map(retrying).collect()
+    }
+}
+
+#[derive(Default)]
+struct Memory(Mutex<Vec<Arrival>>);
+
+impl Keep for Memory {
+    async fn keep(&self, arrival: Arrival) -> Result<(), String> {
+        self.0.lock().map_err(|cause| cause.to_string())?.push(arrival);
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Events(Mutex<Vec<Event>>);
+
+impl Progress for Events {
+    fn on(&self, event: &Event) {
+        self.0.lock().expect("no one panicked").push(event.clone());
+    }
+}
+
+/// Asks one job per case.
+pub(crate) async fn run_cases(target: AnyTarget, limits: Limits, cases: &[&str]) -> Ran {
+    let jobs = cases
+        .iter()
+        .enumerate()
+        .map(|(seq, case)| job(seq as u64, case))
+        .collect();
+    run_jobs(target, limits, jobs, CancellationToken::new()).await
+}
+
+/// Runs jobs to the end. Afterwards, whatever came out holds no key.
+pub(crate) async fn run_jobs(target: AnyTarget, limits: Limits, jobs: Vec<Job>, cancel: CancellationToken) -> Ran {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        for job in jobs {
+            if sender.send(job).await.is_err() {
+                return;
+            }
+        }
+    });
+    let (keep, progress) = (Arc::new(Memory::default()), Arc::new(Events::default()));
+    let price: Arc<Price<'static>> =
+        Arc::new(|_: &str, usage: &Usage| Some((usage.prompt + 10 * usage.output) as f64 * 1e-6));
+    let end = run::run(
+        receiver,
+        Arc::new(target),
+        limits,
+        price,
+        Arc::clone(&keep),
+        Arc::clone(&progress) as Arc<dyn Progress>,
+        cancel,
+    )
+    .await;
+    let arrivals = std::mem::take(&mut *keep.0.lock().expect("no one panicked"));
+    let events = std::mem::take(&mut *progress.0.lock().expect("no one panicked"));
+    let ran = Ran { end, arrivals, events };
+    assert!(!format!("{ran:?}").contains(KEY), "the key leaked: {ran:?}");
+    ran
+}
