@@ -7,7 +7,7 @@ use crate::load::golden;
 use crate::load::prompt::Prompt;
 use crate::model::{Case, Problem, Problems};
 use crate::pipeline::{library, open_prompt};
-use crate::report::{diff, text};
+use crate::report::{source_diff, text};
 use crate::run::gemini;
 use crate::score::Rules;
 use crate::settings::{Environment, Layer, Layers};
@@ -84,7 +84,9 @@ fn render(layers: &Layers, name: &str, id: &str) -> Result<(), Error> {
     let request = version.render(&case)?;
     let body: serde_json::Value = serde_json::from_slice(&gemini::body(&request))
         .map_err(|error| Problem::new(format!("the request is not JSON: {error}")))?;
-    say(&text::log_safe(&format!("POST {}", gemini::path(&request.model))));
+    let base_url = layers.base_url();
+    let url = gemini::url(base_url.as_deref().unwrap_or(gemini::BASE_URL), &request.model)?;
+    say(&text::log_safe(&format!("POST {url}")));
     say("");
     for line in serde_json::to_string_pretty(&body).unwrap_or_default().lines() {
         say(&text::log_safe(line));
@@ -101,7 +103,7 @@ fn diff(layers: &Layers, old: &str, new: &str) -> Result<(), Error> {
     let newer = open(new, None);
     let older = open(old, Some(new));
     let (Some(older), Some(newer)) = (older, newer) else { return Err(problems.into()) };
-    let text = diff::unified(&older.source, &newer.source, old, new);
+    let text = source_diff(&older.source, &newer.source, old, new);
     if text.is_empty() {
         say("no difference");
     }

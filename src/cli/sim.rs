@@ -12,7 +12,7 @@ pub(super) fn sim(options: &Sim) -> Result<u8, Error> {
     let mut problem = |option: &str, message: String| problems.push(Problem::new(format!("--{option}: {message}")));
     let latency = if options.latency == "0ms" { Ok(Default::default()) } else { duration(&options.latency) };
     let latency = latency.map_err(|message| problem("latency", message)).unwrap_or_default();
-    let faults = options.fault.parse::<Faults>().map_err(|message| problem("fault", message)).unwrap_or_default();
+    let faults = options.fault.parse::<Faults>().map_err(|error| problem("fault", error.to_string())).unwrap_or_default();
     let noise = match options.noise.parse::<f64>() {
         Ok(noise) if (0.0..=1.0).contains(&noise) => noise,
         _ => {

@@ -47,7 +47,7 @@ pub(super) fn ask(asking: &Asking<'_>, progress: &Arc<dyn Progress>, interrupt: 
         retries: settings.retries,
         max_requests: settings.max_requests,
         max_cost_usd: settings.max_cost,
-        retry: run::RetryPolicy::default(),
+        ..Limits::default()
     };
     let today = OffsetDateTime::now_utc().date();
     let price: Arc<run::Price<'static>> = Arc::new(move |model, usage| price::cost_usd(model, usage, today));

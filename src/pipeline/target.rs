@@ -10,6 +10,7 @@ use crate::run::{AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, Recorded, 
 use crate::settings::{Settings, TargetKind};
 use crate::sim::{self, Simulator};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// A target that is ready to answer.
@@ -41,7 +42,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 target: Arc::new(AnyTarget::Gemini(target)),
                 identity: format!("gemini {}", url.trim_end_matches('/')),
                 reusable: true,
-                mask: settings.key.as_ref().map_or_else(Mask::default, |key| Mask::new([key.expose()])),
+                mask: settings.key.as_ref().map_or_else(Mask::default, |key| Mask::new([key.reveal()])),
                 _simulator: None,
             })
         }
@@ -65,8 +66,13 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
             })
         }
         TargetKind::Recorded => {
-            let baseline = versions.baseline.as_ref().map(|version| version.info.name.as_str());
-            let recorded = Recorded::open(&settings.answers, baseline, &versions.candidate.info.name)?;
+            let recorded = Recorded::open(
+                &settings.answers,
+                ArmNames {
+                    baseline: versions.baseline.as_ref().map(recorded_names).unwrap_or_default(),
+                    candidate: recorded_names(&versions.candidate),
+                },
+            )?;
             Ok(OpenedTarget {
                 identity: format!("recorded {}", recorded.sha256()),
                 target: Arc::new(AnyTarget::Recorded(recorded)),
@@ -76,6 +82,14 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
             })
         }
     }
+}
+
+/// What a recording may call a prompt: its name as typed, or the stem of its file.
+fn recorded_names(version: &Version) -> Vec<String> {
+    let stem = Path::new(&version.info.path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let mut names = vec![version.info.name.clone()];
+    names.extend(stem.filter(|stem| *stem != version.info.name));
+    names
 }
 
 fn client(settings: &Settings, url: &str, key: Option<ApiKey>, simulated: bool) -> Result<Gemini, Problem> {

@@ -54,6 +54,11 @@ impl ApiKey {
         }
     }
 
+    /// The key in the clear, for building a mask of it and nothing else.
+    pub fn reveal(&self) -> &str {
+        &self.text
+    }
+
     /// The header's value, marked so that no client prints or indexes it.
     pub(super) fn header(&self) -> HeaderValue {
         self.header.clone()

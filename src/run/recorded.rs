@@ -7,6 +7,7 @@
 use super::target::{Retry, Target, TargetError};
 use crate::model::{Answer, Arm, FailureKind, Job, Place, Problem, Problems, Source, ToolCall, Usage, digest};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -65,6 +66,7 @@ pub struct Recorded {
     names: ArmNames,
     files: Vec<Recording>,
     index: HashMap<RowKey, RowPlace>,
+    sha256: String,
 }
 
 #[derive(Debug)]
@@ -142,6 +144,7 @@ impl Recorded {
             names: names.unambiguous(),
             index: HashMap::new(),
             counted: HashMap::new(),
+            digest: Sha256::new(),
             problems: Problems::default(),
         };
         let mut recordings: Vec<Recording> = Vec::new();
@@ -164,10 +167,16 @@ impl Recorded {
             }
         }
         reader.problems.or(Recorded {
+            sha256: reader.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
             names: reader.names,
             files: recordings,
             index: reader.index,
         })
+    }
+
+    /// SHA-256 over the rows of all files, in order, as hexadecimal digits.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
     }
 
     /// How many answers of the two arms there are.
@@ -242,6 +251,7 @@ struct Reader {
     index: HashMap<RowKey, RowPlace>,
     /// Rows without `repeat` seen so far, by case and prompt.
     counted: HashMap<RowKey, u32>,
+    digest: Sha256,
     problems: Problems,
 }
 
@@ -282,6 +292,8 @@ impl Reader {
                     file: number,
                     line,
                 };
+                self.digest.update((row.len() as u64).to_le_bytes());
+                self.digest.update(row);
                 if let Err(problem) = self.row(row, name, place, earlier) {
                     self.problems.push(problem);
                 }

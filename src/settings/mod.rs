@@ -320,8 +320,8 @@ impl Layers {
         })
     }
 
-    /// Option, `PROMPTGATE_BASE_URL`, `GOOGLE_GEMINI_BASE_URL`, file.
-    fn base_url(&self) -> Option<String> {
+    /// The base URL, if one is set: option, `PROMPTGATE_BASE_URL`, `GOOGLE_GEMINI_BASE_URL`, file.
+    pub fn base_url(&self) -> Option<String> {
         let [options, variables, file] = &self.layers;
         let value = |layer: &Layer| layer.get("base_url").map(|written| written.values[0].clone());
         let google = self.environment.get("GOOGLE_GEMINI_BASE_URL").filter(|url| !url.trim().is_empty()).cloned();

@@ -74,6 +74,15 @@ impl Endpoint {
     }
 }
 
+/// The URL of a request, for people to look at.
+///
+/// # Errors
+/// The base URL or the model is wrong.
+pub fn url(base_url: &str, model: &str) -> Result<String, Problem> {
+    let url = Endpoint::new(base_url, VERSION)?.generate_content(model).map_err(Problem::new)?;
+    Ok(url.to_string())
+}
+
 /// Why a text can't name a model, in a sentence. A name becomes part of a URL, so it must not lead elsewhere.
 pub fn model_problem(model: &str) -> Option<String> {
     let name = ["models/", "tunedModels/", "dynamic/"]

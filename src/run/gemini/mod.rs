@@ -14,7 +14,7 @@ mod error;
 mod reply;
 
 pub use body::{body, config_problem, content_problem};
-pub use endpoint::{BASE_URL, VERSION, model_problem};
+pub use endpoint::{BASE_URL, VERSION, model_problem, url};
 pub use error::classify;
 pub use reply::decode;
 
