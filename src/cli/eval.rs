@@ -40,23 +40,37 @@ pub(super) fn eval(options: Eval, environment: Environment) -> Result<u8, Error>
     if settings.fallback && !settings.quiet {
         say("SIMULATED: no key is set, so the built-in simulator answers; nothing here is about Gemini");
     }
-    let progress: Arc<dyn Progress> =
-        if settings.quiet { Arc::new(Silent) } else { progress::to_stderr(mask.clone(), !unattended).into() };
-    let style = Style { color: colored(&settings, no_color), quiet: settings.quiet };
+    let progress: Arc<dyn Progress> = if settings.quiet {
+        Arc::new(Silent)
+    } else {
+        progress::to_stderr(mask.clone(), !unattended).into()
+    };
+    let style = Style {
+        color: colored(&settings, no_color),
+        quiet: settings.quiet,
+    };
     let mut console = Console::new(style, mask.clone());
     let finished = prepared.eval(folder, &progress, &interrupt, &mut |row| console.case(row), &tell)?;
     for error in &finished.unwritten {
         complain(&mask.text(&error.to_string()));
     }
     // A closed standard output changes no verdict.
-    let _ = console.finish(&finished.run, &finished.verdict, finished.exit_code, &out, &mut stdout().lock());
+    let _ = console.finish(
+        &finished.run,
+        &finished.verdict,
+        finished.exit_code,
+        &out,
+        &mut stdout().lock(),
+    );
     Ok(finished.exit_code)
 }
 
 fn unusable(error: ReportError) -> Error {
     match error {
         ReportError::Folder(problem) => problem.into(),
-        other @ (ReportError::Write { .. } | ReportError::Disagreement { .. }) => Problem::new(other.to_string()).into(),
+        other @ (ReportError::Write { .. } | ReportError::Disagreement { .. }) => {
+            Problem::new(other.to_string()).into()
+        }
     }
 }
 
@@ -70,7 +84,12 @@ fn colored(settings: &Settings, no_color: bool) -> bool {
 
 /// Says what would be sent.
 fn foresee(forecast: &Forecast) {
-    let Forecast { run, answers, tokens, cost_usd } = forecast;
+    let Forecast {
+        run,
+        answers,
+        tokens,
+        cost_usd,
+    } = forecast;
     say(&format!(
         "{} of {} cases, {} repeats: {answers} requests to {}, less those whose answers are stored",
         run.cases, run.total, run.repeats, run.target
@@ -85,6 +104,12 @@ fn foresee(forecast: &Forecast) {
     if let Some(baseline) = &run.baseline {
         arm("baseline", &baseline.name, &baseline.model, tokens.0, cost_usd.0);
     }
-    arm("candidate", &run.candidate.name, &run.candidate.model, tokens.1, cost_usd.1);
+    arm(
+        "candidate",
+        &run.candidate.name,
+        &run.candidate.model,
+        tokens.1,
+        cost_usd.1,
+    );
     say(&format!("prices as of {}; nothing was sent", crate::plan::price::AS_OF));
 }

@@ -25,7 +25,10 @@ pub(super) enum Command {
 
 /// The exit codes, for the end of `--help`.
 fn exit_codes() -> String {
-    let rows: Vec<String> = crate::exit::TABLE.iter().map(|(code, meaning)| format!("  {code:>3}  {meaning}")).collect();
+    let rows: Vec<String> = crate::exit::TABLE
+        .iter()
+        .map(|(code, meaning)| format!("  {code:>3}  {meaning}"))
+        .collect();
     format!("Exit codes:\n{}", rows.join("\n"))
 }
 

@@ -16,8 +16,16 @@ use std::path::{Path, PathBuf};
 pub(super) fn prompt(command: Command, environment: Environment) -> Result<u8, Error> {
     match command {
         Command::List { config } => list(&layers(Layer::default(), config, environment)?)?,
-        Command::Render { name, case, golden, model, config } => {
-            let layer = Layer::default().option("golden", golden).option("model", model.into_iter().collect());
+        Command::Render {
+            name,
+            case,
+            golden,
+            model,
+            config,
+        } => {
+            let layer = Layer::default()
+                .option("golden", golden)
+                .option("model", model.into_iter().collect());
             render(&layers(layer, config, environment)?, &name, &case)?;
         }
         Command::Diff { old, new } => diff(&layers(Layer::default(), None, environment)?, &old, &new)?,
@@ -43,19 +51,30 @@ fn list(layers: &Layers) -> Result<(), Error> {
                     (false, true) => "baseline",
                     (false, false) => "",
                 };
-                rows.push([name, prompt.sha256[..12].to_owned(), layers.model(prompt.model.as_deref()), role.to_owned()]);
+                rows.push([
+                    name,
+                    prompt.sha256[..12].to_owned(),
+                    layers.model(prompt.model.as_deref()),
+                    role.to_owned(),
+                ]);
             }
             Err(found) => problems.append(found),
         }
     }
     let heads = ["NAME", "SHA256", "MODEL", "ROLE"];
     let width = |column: usize| {
-        rows.iter().map(|row| row[column].chars().count()).chain([heads[column].len()]).max().unwrap_or_default()
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .chain([heads[column].len()])
+            .max()
+            .unwrap_or_default()
     };
     let widths = [width(0), width(1), width(2)];
     let line = |row: [&str; 4]| {
         let [a, b, c] = widths;
-        format!("{:a$}  {:b$}  {:c$}  {}", row[0], row[1], row[2], row[3]).trim_end().to_owned()
+        format!("{:a$}  {:b$}  {:c$}  {}", row[0], row[1], row[2], row[3])
+            .trim_end()
+            .to_owned()
     };
     say(&line(heads));
     for row in &rows {
@@ -65,7 +84,9 @@ fn list(layers: &Layers) -> Result<(), Error> {
 }
 
 fn render(layers: &Layers, name: &str, id: &str) -> Result<(), Error> {
-    let version = open_prompt(&library(layers.root()), name, None, &|prompt: &Prompt| layers.model(prompt.model.as_deref()))?;
+    let version = open_prompt(&library(layers.root()), name, None, &|prompt: &Prompt| {
+        layers.model(prompt.model.as_deref())
+    })?;
     let rules = Rules::new(layers.root());
     let paths: Vec<PathBuf> = layers.golden().iter().map(|path| layers.root().join(path)).collect();
     let mut found: Option<Case> = None;
@@ -98,11 +119,16 @@ fn diff(layers: &Layers, old: &str, new: &str) -> Result<(), Error> {
     let library = library(layers.root());
     let mut problems = Problems::default();
     let mut open = |reference: &str, default_name: Option<&str>| {
-        library.open(reference, default_name).map_err(|found| problems.append(found)).ok()
+        library
+            .open(reference, default_name)
+            .map_err(|found| problems.append(found))
+            .ok()
     };
     let newer = open(new, None);
     let older = open(old, Some(new));
-    let (Some(older), Some(newer)) = (older, newer) else { return Err(problems.into()) };
+    let (Some(older), Some(newer)) = (older, newer) else {
+        return Err(problems.into());
+    };
     let text = source_diff(&older.source, &newer.source, old, new);
     if text.is_empty() {
         say("no difference");
@@ -112,4 +138,3 @@ fn diff(layers: &Layers, old: &str, new: &str) -> Result<(), Error> {
     }
     Ok(())
 }
-

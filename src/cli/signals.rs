@@ -17,7 +17,10 @@ pub(super) fn watch() -> io::Result<Interrupt> {
         runtime.block_on(async {
             while let Some(code) = signals.next().await {
                 if watcher.code().is_some() {
-                    #[expect(clippy::exit, reason = "the person asked twice; answers that arrived are committed already")]
+                    #[expect(
+                        clippy::exit,
+                        reason = "the person asked twice; answers that arrived are committed already"
+                    )]
                     std::process::exit(i32::from(code));
                 }
                 watcher.raise(code);
@@ -37,7 +40,10 @@ struct Signals {
 impl Signals {
     fn new() -> io::Result<Signals> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     async fn next(&mut self) -> Option<u8> {

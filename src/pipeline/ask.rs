@@ -3,7 +3,9 @@
 use super::survey::{Survey, Versions};
 use super::{Interrupt, OpenedTarget};
 use crate::error::{Error, store_problem};
-use crate::model::{Arm, Arrival, Case, CheckRules, Event, Failure, FailureKind, Job, Problem, Progress, Request, Source};
+use crate::model::{
+    Arm, Arrival, Case, CheckRules, Event, Failure, FailureKind, Job, Problem, Progress, Request, Source,
+};
 use crate::plan::{Plan, identity, price};
 use crate::run::{self, Ended, Limits, RunEnd, gemini};
 use crate::settings::{Cache, Settings};
@@ -30,8 +32,18 @@ pub(super) struct Asking<'a> {
 
 /// Asks until everything is there, the budget is spent, the run is interrupted, or nothing more can succeed.
 pub(super) fn ask(asking: &Asking<'_>, progress: &Arc<dyn Progress>, interrupt: &Interrupt) -> Result<RunEnd, Error> {
-    let Asking { settings, survey, plan, target, store, run, .. } = asking;
-    progress.on(&Event::Planned { answers: survey.answers(plan) });
+    let Asking {
+        settings,
+        survey,
+        plan,
+        target,
+        store,
+        run,
+        ..
+    } = asking;
+    progress.on(&Event::Planned {
+        answers: survey.answers(plan),
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("run")
@@ -62,7 +74,13 @@ pub(super) fn ask(asking: &Asking<'_>, progress: &Arc<dyn Progress>, interrupt: 
         Arc::clone(progress),
         interrupt.token.clone(),
     ));
-    let planned = Planner { asking, writer: &writer, jobs: &jobs, progress: progress.as_ref() }.walk();
+    let planned = Planner {
+        asking,
+        writer: &writer,
+        jobs: &jobs,
+        progress: progress.as_ref(),
+    }
+    .walk();
     drop(jobs);
     let end = runtime.block_on(running);
     runtime.shutdown_background();
@@ -104,7 +122,12 @@ enum Halt {
 
 impl Planner<'_> {
     fn walk(&self) -> Result<(), Error> {
-        let Asking { settings, survey, rules, .. } = self.asking;
+        let Asking {
+            settings,
+            survey,
+            rules,
+            ..
+        } = self.asking;
         let mut selection = settings.selection.walk();
         let mut index = 0;
         let mut halt = None;
@@ -163,21 +186,46 @@ impl Planner<'_> {
     }
 
     fn render(&self, case: &Case, arm: Arm) -> Result<Option<Rendered>, Halt> {
-        let Some(version) = self.asking.versions.arm(arm) else { return Ok(None) };
+        let Some(version) = self.asking.versions.arm(arm) else {
+            return Ok(None);
+        };
         let request = version.render(case).map_err(Halt::Render)?;
         let body = gemini::body(&request).into();
-        Ok(Some(Rendered { request: Arc::new(request), body }))
+        Ok(Some(Rendered {
+            request: Arc::new(request),
+            body,
+        }))
     }
 
     fn job(&self, case: &Case, rendered: &Rendered, seq: u64, repeat: u32, arm: Arm, same: bool) -> Job {
         let Rendered { request, body } = rendered;
         let target = &self.asking.target.identity;
-        let key = identity(target, &request.model, body, case.id.as_str(), repeat, same.then_some(arm));
-        Job { seq, case: case.id.clone(), arm, repeat, request: Arc::clone(request), body: Arc::clone(body), key }
+        let key = identity(
+            target,
+            &request.model,
+            body,
+            case.id.as_str(),
+            repeat,
+            same.then_some(arm),
+        );
+        Job {
+            seq,
+            case: case.id.clone(),
+            arm,
+            repeat,
+            request: Arc::clone(request),
+            body: Arc::clone(body),
+            key,
+        }
     }
 
     fn cached(&self, job: &Job) -> Result<Option<Cached>, Halt> {
-        let Asking { settings, store, target, .. } = self.asking;
+        let Asking {
+            settings,
+            store,
+            target,
+            ..
+        } = self.asking;
         match settings.cache {
             Cache::Use | Cache::Only if target.reusable => store.cached(&job.key).map_err(Halt::Store),
             Cache::Use | Cache::Only | Cache::Refresh | Cache::Off => Ok(None),
@@ -186,7 +234,9 @@ impl Planner<'_> {
 
     /// Reuses or sends the answers of one repeat, both arms together.
     fn hand_out(&self, pair: &mut Vec<(Job, Option<Cached>)>) -> Result<(), Halt> {
-        let Asking { settings, store, run, .. } = self.asking;
+        let Asking {
+            settings, store, run, ..
+        } = self.asking;
         if settings.cache != Cache::Only && pair.len() == 2 {
             let now = OffsetDateTime::now_utc().unix_timestamp();
             let (blue, green) = coherent(pair[0].1, pair[1].1, now);
@@ -216,8 +266,16 @@ impl Planner<'_> {
             code: "not_cached".to_owned(),
             message: "no stored answer, and --cache only sends nothing".to_owned(),
         };
-        self.progress.on(&Event::Failed { code: failure.code.clone(), message: failure.message.clone() });
-        let arrival = Arrival { job, result: Err(failure), attempts: 0, source: Source::Cache };
+        self.progress.on(&Event::Failed {
+            code: failure.code.clone(),
+            message: failure.message.clone(),
+        });
+        let arrival = Arrival {
+            job,
+            result: Err(failure),
+            attempts: 0,
+            source: Source::Cache,
+        };
         self.writer.settle(arrival).map_err(|_| Halt::RunEnded)
     }
 }
@@ -246,7 +304,12 @@ mod tests {
 
     #[test]
     fn stored_answers_of_a_pair_lie_at_most_a_day_apart() {
-        let at = |created_at| Some(Cached { answer: created_at, created_at });
+        let at = |created_at| {
+            Some(Cached {
+                answer: created_at,
+                created_at,
+            })
+        };
         let now = 1_000_000;
         let old = now - DAY - 1;
         for (blue, green, expected) in [

@@ -4,7 +4,7 @@ use super::survey::Survey;
 use crate::compare::Comparing;
 use crate::error::{Error, store_problem};
 use crate::model::{
-    ArmRow, Arm, Case, CaseRow, CheckRules, Comparison, Failure, FailureKind, Judged, Outcome, Skip, Source, Usage,
+    Arm, ArmRow, Case, CaseRow, CheckRules, Comparison, Failure, FailureKind, Judged, Outcome, Skip, Source, Usage,
 };
 use crate::plan::{Plan, price};
 use crate::run::Ended;
@@ -35,7 +35,13 @@ pub(super) struct Judging<'a> {
 
 /// Judges every selected case and hands the rows on in plan order.
 pub(super) fn judge(judging: &Judging<'_>, watch: &mut dyn FnMut(&CaseRow)) -> Result<Comparison, Error> {
-    let Judging { settings, survey, plan, rules, .. } = judging;
+    let Judging {
+        settings,
+        survey,
+        plan,
+        rules,
+        ..
+    } = judging;
     let mut comparing = Comparing::new(plan.repeats, plan.baseline, survey.identical);
     let mut selection = settings.selection.walk();
     let mut batch: Vec<Case> = Vec::with_capacity(BATCH);
@@ -87,7 +93,10 @@ impl Judging<'_> {
                 .zip(results.chunks(per_case))
                 .map(|(case, results)| Unjudged {
                     case,
-                    answers: results.iter().map(|result| result.as_ref().and_then(|r| r.result.as_ref().ok())).collect(),
+                    answers: results
+                        .iter()
+                        .map(|result| result.as_ref().and_then(|r| r.result.as_ref().ok()))
+                        .collect(),
                 })
                 .collect();
             score::judge(&unjudged)
@@ -117,7 +126,11 @@ impl Judging<'_> {
                 Arm::Candidate => candidate.repeats.push(judged),
             }
         }
-        CaseRow { case, baseline: self.plan.baseline.then_some(baseline), candidate }
+        CaseRow {
+            case,
+            baseline: self.plan.baseline.then_some(baseline),
+            candidate,
+        }
     }
 
     fn judged(
@@ -128,9 +141,23 @@ impl Judging<'_> {
         judgement: Option<Judgement>,
         result: Option<StoredResult>,
     ) -> Judged {
-        let Some(StoredResult { result, source, attempts, .. }) = result else {
+        let Some(StoredResult {
+            result,
+            source,
+            attempts,
+            ..
+        }) = result
+        else {
             let outcome = self.not_there(case, arm);
-            return Judged { repeat, outcome, answer: None, checks: Vec::new(), cost_usd: None, attempts: 0, source: None };
+            return Judged {
+                repeat,
+                outcome,
+                answer: None,
+                checks: Vec::new(),
+                cost_usd: None,
+                attempts: 0,
+                source: None,
+            };
         };
         match result {
             Err(failure) => Judged {
@@ -148,7 +175,15 @@ impl Judging<'_> {
                     None => (Outcome::Errored(lost("the answer was not judged")), Vec::new()),
                 };
                 let cost_usd = self.cost(arm, answer.model_version.as_deref(), &answer.usage, source);
-                Judged { repeat, outcome, answer: Some(answer), checks, cost_usd, attempts, source: Some(source) }
+                Judged {
+                    repeat,
+                    outcome,
+                    answer: Some(answer),
+                    checks,
+                    cost_usd,
+                    attempts,
+                    source: Some(source),
+                }
             }
         }
     }
@@ -181,5 +216,9 @@ impl Judging<'_> {
 }
 
 fn lost(message: &str) -> Failure {
-    Failure { kind: FailureKind::Missing, code: "lost".to_owned(), message: message.to_owned() }
+    Failure {
+        kind: FailureKind::Missing,
+        code: "lost".to_owned(),
+        message: message.to_owned(),
+    }
 }

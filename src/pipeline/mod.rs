@@ -87,10 +87,12 @@ impl Version {
     /// # Errors
     /// The template does not render with the case's vars.
     pub fn render(&self, case: &Case) -> Result<Request, Problem> {
-        self.prompt.render(&self.info.model, &case.vars, &case.history).map_err(|problem| {
-            let at = format!("{} (case `{}` at {})", problem.message, case.id, case.place);
-            Problem { message: at, ..problem }
-        })
+        self.prompt
+            .render(&self.info.model, &case.vars, &case.history)
+            .map_err(|problem| {
+                let at = format!("{} (case `{}` at {})", problem.message, case.id, case.place);
+                Problem { message: at, ..problem }
+            })
     }
 }
 
@@ -150,7 +152,10 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         recorded: settings.target == TargetKind::Recorded,
     };
     let survey = survey::survey(&scope, &versions)?;
-    let plan = Plan { repeats: settings.repeat, baseline: versions.baseline.is_some() };
+    let plan = Plan {
+        repeats: settings.repeat,
+        baseline: versions.baseline.is_some(),
+    };
     let run = RunInfo {
         candidate: versions.candidate.info.clone(),
         baseline: versions.baseline.as_ref().map(|version| version.info.clone()),
@@ -165,8 +170,22 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         key: hex(&survey.key),
         started_at: now(),
     };
-    let warnings = settings.warnings.iter().cloned().chain(survey.warnings.iter().cloned()).collect();
-    Ok(Prepared { settings, rules, versions, target, survey, plan, run, warnings })
+    let warnings = settings
+        .warnings
+        .iter()
+        .cloned()
+        .chain(survey.warnings.iter().cloned())
+        .collect();
+    Ok(Prepared {
+        settings,
+        rules,
+        versions,
+        target,
+        survey,
+        plan,
+        run,
+        warnings,
+    })
 }
 
 impl Prepared<'_> {
@@ -184,17 +203,27 @@ impl Prepared<'_> {
     pub fn forecast(&self) -> Forecast {
         let repeats = u64::from(self.plan.repeats);
         let (blue, green) = self.survey.tokens;
-        let tokens = if self.survey.identical { (0, green * repeats) } else { (blue * repeats, green * repeats) };
+        let tokens = if self.survey.identical {
+            (0, green * repeats)
+        } else {
+            (blue * repeats, green * repeats)
+        };
         let today = OffsetDateTime::now_utc().date();
         let cost = |version: Option<&Version>, prompt| {
-            let usage = crate::model::Usage { prompt, ..Default::default() };
+            let usage = crate::model::Usage {
+                prompt,
+                ..Default::default()
+            };
             version.and_then(|version| price::cost_usd(&version.info.model, &usage, today))
         };
         Forecast {
             run: self.run.clone(),
             answers: self.survey.answers(&self.plan),
             tokens,
-            cost_usd: (cost(self.versions.baseline.as_ref(), tokens.0), cost(Some(&self.versions.candidate), tokens.1)),
+            cost_usd: (
+                cost(self.versions.baseline.as_ref(), tokens.0),
+                cost(Some(&self.versions.candidate), tokens.1),
+            ),
         }
     }
 
@@ -231,7 +260,9 @@ impl Prepared<'_> {
             interrupt,
         )?;
         if let Ended::Stopped(failure) = &end.ended {
-            progress.on(&Event::Stopping { reason: failure.message.clone() });
+            progress.on(&Event::Stopping {
+                reason: failure.message.clone(),
+            });
         }
         let judging = Judging {
             settings,
@@ -242,7 +273,10 @@ impl Prepared<'_> {
             run: open_run.id,
             ended: &end.ended,
             today: OffsetDateTime::now_utc().date(),
-            models: (self.run.baseline.as_ref().map(|info| info.model.as_str()), &self.run.candidate.model),
+            models: (
+                self.run.baseline.as_ref().map(|info| info.model.as_str()),
+                &self.run.candidate.model,
+            ),
         };
         let mut comparison = judge::judge(&judging, &mut |row| {
             reports.case(row);
@@ -253,7 +287,14 @@ impl Prepared<'_> {
         let facts = facts(settings, &end, interrupt);
         let decided = gate::decide(&settings.policy, &comparison, &facts);
         let complete = end.ended == Ended::Complete && comparison.baseline.missing + comparison.candidate.missing == 0;
-        store.end(&open_run, if complete { RunEnded::Complete } else { RunEnded::Incomplete })?;
+        store.end(
+            &open_run,
+            if complete {
+                RunEnded::Complete
+            } else {
+                RunEnded::Incomplete
+            },
+        )?;
         let verdict = verdict::assemble(settings, &self.run, &self.survey, comparison, decided, now());
         let unwritten = reports.finish(&self.run, &verdict);
         let exit_code = match (interrupt.code(), verdict.exit_code) {
@@ -261,7 +302,12 @@ impl Prepared<'_> {
             (None, exit::OK) if !unwritten.is_empty() => exit::REPORT,
             (None, code) => code,
         };
-        Ok(Finished { run: self.run, verdict, unwritten, exit_code })
+        Ok(Finished {
+            run: self.run,
+            verdict,
+            unwritten,
+            exit_code,
+        })
     }
 
     fn open_run(&self, store: &Store, say: &dyn Fn(&str)) -> Result<OpenRun, Error> {
@@ -275,7 +321,10 @@ impl Prepared<'_> {
         ]);
         if settings.resume {
             if let Some(run) = store.resume(&plan)? {
-                say(&format!("resuming an unfinished run: {} answers are there already", run.resumed));
+                say(&format!(
+                    "resuming an unfinished run: {} answers are there already",
+                    run.resumed
+                ));
                 return Ok(run);
             }
             say("nothing to resume: no unfinished run has this plan; starting anew");
@@ -301,20 +350,24 @@ fn facts(settings: &Settings, end: &RunEnd, interrupt: &Interrupt) -> Facts {
         Ended::Complete if settings.selection.shard.is_some_and(|shard| shard.is_partial()) => Completion::Shard,
         Ended::Complete => Completion::Complete,
     };
-    Facts { gated: settings.gated, whole_run }
+    Facts {
+        gated: settings.gated,
+        whole_run,
+    }
 }
 
 fn open_versions(settings: &Settings) -> Result<Versions, Error> {
     let library = library(&settings.root);
     let model = |prompt: &Prompt| settings.model(prompt.model.as_deref());
     let mut problems = crate::model::Problems::default();
-    let mut open = |reference: &str, default_name: Option<&str>| match open_prompt(&library, reference, default_name, &model) {
-        Ok(version) => Some(version),
-        Err(found) => {
-            problems.append(found);
-            None
-        }
-    };
+    let mut open =
+        |reference: &str, default_name: Option<&str>| match open_prompt(&library, reference, default_name, &model) {
+            Ok(version) => Some(version),
+            Err(found) => {
+                problems.append(found);
+                None
+            }
+        };
     let candidate = open(&settings.prompt, None);
     let baseline = match &settings.baseline {
         Baseline::None => None,
@@ -352,5 +405,8 @@ fn hex(bytes: &[u8]) -> String {
 /// RFC 3339 in UTC, whole seconds.
 fn now() -> String {
     let now = OffsetDateTime::now_utc();
-    now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).unwrap_or_default()
+    now.replace_nanosecond(0)
+        .unwrap_or(now)
+        .format(&Rfc3339)
+        .unwrap_or_default()
 }

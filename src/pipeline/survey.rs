@@ -117,7 +117,10 @@ impl<'a> Seen<'a> {
         Seen {
             versions,
             recorded: scope.recorded,
-            supplied: versions.all().map(|version| vec![Supply::default(); version.prompt.variables().len()]).collect(),
+            supplied: versions
+                .all()
+                .map(|version| vec![Supply::default(); version.prompt.variables().len()])
+                .collect(),
             critical: 0,
             identical: versions.baseline.is_some() && !scope.recorded,
             key,
@@ -137,8 +140,11 @@ impl<'a> Seen<'a> {
             }
             if let Err(message) = version.prompt.check_vars(&case.vars) {
                 problems.push(
-                    Problem::at(case.place.clone(), format!("the vars don't fit the prompt `{}`: {message}", version.info.name))
-                        .hint(format!("see input.schema in {}", version.info.path)),
+                    Problem::at(
+                        case.place.clone(),
+                        format!("the vars don't fit the prompt `{}`: {message}", version.info.name),
+                    )
+                    .hint(format!("see input.schema in {}", version.info.path)),
                 );
                 return;
             }
@@ -150,7 +156,12 @@ impl<'a> Seen<'a> {
 
     fn render(&mut self, case: &Case) -> Result<(), Problem> {
         let candidate = self.versions.candidate.render(case)?;
-        let baseline = self.versions.baseline.as_ref().map(|version| version.render(case)).transpose()?;
+        let baseline = self
+            .versions
+            .baseline
+            .as_ref()
+            .map(|version| version.render(case))
+            .transpose()?;
         let mut add = |request: &Request| {
             let body = gemini::body(request);
             self.key.update((body.len() as u64).to_le_bytes());
@@ -229,6 +240,10 @@ impl<'a> Seen<'a> {
 impl Survey {
     /// Answers that will be asked for or looked up.
     pub(super) fn answers(&self, plan: &Plan) -> u64 {
-        if self.identical { self.critical * u64::from(plan.repeats) } else { self.selected * plan.per_case() }
+        if self.identical {
+            self.critical * u64::from(plan.repeats)
+        } else {
+            self.selected * plan.per_case()
+        }
     }
 }

@@ -28,7 +28,9 @@ pub(super) struct OpenedTarget {
 
 impl fmt::Debug for OpenedTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OpenedTarget").field("identity", &self.identity).finish_non_exhaustive()
+        f.debug_struct("OpenedTarget")
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -42,7 +44,10 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 target: Arc::new(AnyTarget::Gemini(target)),
                 identity: format!("gemini {}", url.trim_end_matches('/')),
                 reusable: true,
-                mask: settings.key.as_ref().map_or_else(Mask::default, |key| Mask::new([key.reveal()])),
+                mask: settings
+                    .key
+                    .as_ref()
+                    .map_or_else(Mask::default, |key| Mask::new([key.reveal()])),
                 _simulator: None,
             })
         }
@@ -86,7 +91,9 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
 
 /// What a recording may call a prompt: its name as typed, or the stem of its file.
 fn recorded_names(version: &Version) -> Vec<String> {
-    let stem = Path::new(&version.info.path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let stem = Path::new(&version.info.path)
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned());
     let mut names = vec![version.info.name.clone()];
     names.extend(stem.filter(|stem| *stem != version.info.name));
     names

@@ -20,7 +20,10 @@ pub(super) fn assemble(
     let record = |info: &PromptInfo, served: Vec<String>| PromptRecord {
         name: info.name.clone(),
         sha256: info.sha256.clone(),
-        model: ModelRecord { requested: info.model.clone(), served },
+        model: ModelRecord {
+            requested: info.model.clone(),
+            served,
+        },
     };
     let promotable = decided.decision == Decision::Promote
         && settings.gated
@@ -36,7 +39,10 @@ pub(super) fn assemble(
         replayed,
         policy_sha256: super::policy_digest(&settings.policy),
         candidate: record(&run.candidate, comparison.candidate_served),
-        baseline: run.baseline.as_ref().map(|info| record(info, comparison.baseline_served)),
+        baseline: run
+            .baseline
+            .as_ref()
+            .map(|info| record(info, comparison.baseline_served)),
         counts: comparison.counts,
         paired: comparison.paired,
         baseline_rate: decided.baseline_rate,
@@ -66,5 +72,9 @@ fn exit_code(settings: &Settings, comparison: &Comparison, decision: Decision) -
     }
     let scored = comparison.baseline.scored + comparison.candidate.scored;
     let unasked = comparison.over_budget + comparison.not_asked;
-    if unasked > 0 || (scored == 0 && !comparison.identical) { exit::INCONCLUSIVE } else { exit::OK }
+    if unasked > 0 || (scored == 0 && !comparison.identical) {
+        exit::INCONCLUSIVE
+    } else {
+        exit::OK
+    }
 }

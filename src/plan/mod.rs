@@ -24,7 +24,11 @@ pub struct Plan {
 impl Plan {
     /// The arms, in plan order.
     pub fn arms(&self) -> &'static [Arm] {
-        if self.baseline { &[Arm::Baseline, Arm::Candidate] } else { &[Arm::Candidate] }
+        if self.baseline {
+            &[Arm::Baseline, Arm::Candidate]
+        } else {
+            &[Arm::Candidate]
+        }
     }
 
     /// Planned answers of one case.
@@ -61,7 +65,10 @@ pub fn identity(target: &str, model: &str, body: &[u8], case: &str, repeat: u32,
 /// A local estimate of a request's input tokens: four characters a token, and 258 for a piece of media.
 pub fn estimated_tokens(request: &Request) -> u64 {
     use crate::model::Part;
-    let parts = request.system.iter().chain(request.contents.iter().flat_map(|content| &content.parts));
+    let parts = request
+        .system
+        .iter()
+        .chain(request.contents.iter().flat_map(|content| &content.parts));
     parts
         .map(|part| match part {
             Part::Text(text) => (text.len() as u64).div_ceil(4),
@@ -76,10 +83,18 @@ mod tests {
 
     #[test]
     fn answers_of_a_case_alternate_between_the_arms() {
-        let plan = Plan { repeats: 2, baseline: true };
+        let plan = Plan {
+            repeats: 2,
+            baseline: true,
+        };
         assert_eq!(
             plan.answers().collect::<Vec<_>>(),
-            [(1, Arm::Baseline), (1, Arm::Candidate), (2, Arm::Baseline), (2, Arm::Candidate)]
+            [
+                (1, Arm::Baseline),
+                (1, Arm::Candidate),
+                (2, Arm::Baseline),
+                (2, Arm::Candidate)
+            ]
         );
         assert_eq!(plan.first(3), 12);
     }

@@ -26,11 +26,21 @@ struct Row {
 }
 
 const fn row(model: &'static str, from: (i32, u8, u8), input: f64, output: f64, cached: f64) -> Row {
-    Row { model, from, input, output, cached, long: None }
+    Row {
+        model,
+        from,
+        input,
+        output,
+        cached,
+        long: None,
+    }
 }
 
 const fn long(base: Row, input: f64, output: f64, cached: f64) -> Row {
-    Row { long: Some((input, output, cached)), ..base }
+    Row {
+        long: Some((input, output, cached)),
+        ..base
+    }
 }
 
 const EVER: (i32, u8, u8) = (2025, 1, 1);
@@ -50,7 +60,12 @@ const TABLE: &[Row] = &[
     row("gemini-3.5-flash", EVER, 1.50, 9.00, 0.15),
     row("gemini-3.5-flash-lite", EVER, 0.30, 2.50, 0.03),
     row("gemini-flash-lite-latest", EVER, 0.30, 2.50, 0.03),
-    long(row("gemini-3.1-pro-preview", EVER, 2.00, 12.00, 0.20), 4.00, 18.00, 0.40),
+    long(
+        row("gemini-3.1-pro-preview", EVER, 2.00, 12.00, 0.20),
+        4.00,
+        18.00,
+        0.40,
+    ),
     long(row("gemini-pro-latest", EVER, 2.00, 12.00, 0.20), 4.00, 18.00, 0.40),
     row("gemini-3.1-flash-lite", EVER, 0.25, 1.50, 0.025),
     row("gemini-3-flash-preview", EVER, 0.50, 3.00, 0.05),
@@ -66,7 +81,10 @@ const LONG: u64 = 200_000;
 /// known; a `models/` prefix is ignored.
 pub fn cost_usd(model: &str, usage: &Usage, day: Date) -> Option<f64> {
     let model = model.strip_prefix("models/").unwrap_or(model);
-    let row = TABLE.iter().filter(|row| row.model == model && from(row) <= Some(day)).next_back()?;
+    let row = TABLE
+        .iter()
+        .filter(|row| row.model == model && from(row) <= Some(day))
+        .next_back()?;
     let (input, output, cached) = match row.long {
         Some(long) if usage.prompt > LONG => long,
         _ => (row.input, row.output, row.cached),
@@ -93,13 +111,25 @@ mod tests {
 
     #[test]
     fn prices_follow_day_length_and_cache() {
-        let usage = |prompt, cached, output, thinking| Usage { prompt, cached, output, thinking, total: 0 };
+        let usage = |prompt, cached, output, thinking| Usage {
+            prompt,
+            cached,
+            output,
+            thinking,
+            total: 0,
+        };
         let million = usage(1_000_000, 0, 0, 0);
         let day = date!(2026 - 11 - 22);
         assert_eq!(cost_usd("gemini-3.8-flash", &million, day), Some(0.75));
-        assert_eq!(cost_usd("models/gemini-3.8-flash", &million, date!(2027 - 01 - 01)), Some(1.50));
+        assert_eq!(
+            cost_usd("models/gemini-3.8-flash", &million, date!(2027 - 01 - 01)),
+            Some(1.50)
+        );
         assert_eq!(cost_usd("gemini-2.5-pro", &million, day), Some(2.50));
-        assert_eq!(cost_usd("gemini-2.5-flash", &usage(1000, 1000, 1000, 1000), day), Some((30.0 + 5000.0) / 1e6));
+        assert_eq!(
+            cost_usd("gemini-2.5-flash", &usage(1000, 1000, 1000, 1000), day),
+            Some((30.0 + 5000.0) / 1e6)
+        );
         assert_eq!(cost_usd("gemini-unheard-of", &million, day), None);
     }
 }

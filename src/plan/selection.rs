@@ -55,13 +55,22 @@ pub struct Selection {
 impl Selection {
     /// Every case is selected.
     pub fn is_everything(&self) -> bool {
-        let Selection { cases, tags, limit, shard } = self;
+        let Selection {
+            cases,
+            tags,
+            limit,
+            shard,
+        } = self;
         cases.is_empty() && tags.is_empty() && limit.is_none() && shard.is_none_or(|shard| !shard.is_partial())
     }
 
     /// Walks the dataset in order.
     pub fn walk(&self) -> Walk<'_> {
-        Walk { selection: self, selected: 0, unseen: self.cases.clone() }
+        Walk {
+            selection: self,
+            selected: 0,
+            unseen: self.cases.clone(),
+        }
     }
 }
 
@@ -76,7 +85,12 @@ pub struct Walk<'a> {
 impl Walk<'_> {
     /// Takes note of the next case and says whether it is selected.
     pub fn selects(&mut self, case: &Case) -> bool {
-        let Selection { cases, tags, limit, shard } = self.selection;
+        let Selection {
+            cases,
+            tags,
+            limit,
+            shard,
+        } = self.selection;
         if !cases.is_empty() {
             self.unseen.remove(case.id.as_str());
         }
@@ -96,7 +110,8 @@ impl Walk<'_> {
     /// Ids asked for that no case has.
     pub fn unknown(&self) -> impl Iterator<Item = Problem> + '_ {
         self.unseen.iter().map(|id| {
-            Problem::new(format!("no case has the id `{id}`")).hint("ids are compared exactly; see the `id` of the golden rows")
+            Problem::new(format!("no case has the id `{id}`"))
+                .hint("ids are compared exactly; see the `id` of the golden rows")
         })
     }
 }
@@ -124,7 +139,15 @@ mod tests {
     fn shards_are_disjoint_and_cover() {
         for i in 0..500 {
             let case = case(&format!("case-{i}"), &[]);
-            let shards = (1..=7).filter(|index| Shard { index: *index, count: 7 }.contains(&case)).count();
+            let shards = (1..=7)
+                .filter(|index| {
+                    Shard {
+                        index: *index,
+                        count: 7,
+                    }
+                    .contains(&case)
+                })
+                .count();
             assert_eq!(shards, 1);
         }
     }
@@ -155,7 +178,10 @@ mod tests {
 
     #[test]
     fn unknown_ids_are_named() {
-        let selection = Selection { cases: ["x".to_owned()].into(), ..Selection::default() };
+        let selection = Selection {
+            cases: ["x".to_owned()].into(),
+            ..Selection::default()
+        };
         let mut walk = selection.walk();
         assert!(!walk.selects(&case("y", &[])));
         assert_eq!(walk.unknown().count(), 1);

@@ -167,7 +167,12 @@ impl Recorded {
             }
         }
         reader.problems.or(Recorded {
-            sha256: reader.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: reader
+                .digest
+                .finalize()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
             names: reader.names,
             files: recordings,
             index: reader.index,

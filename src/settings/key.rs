@@ -11,7 +11,14 @@ const KEY_VARIABLES: [&str; 2] = ["GOOGLE_API_KEY", "GEMINI_API_KEY"];
 const KEY_FILE: &str = "GEMINI_API_KEY_FILE";
 
 /// Any of these means an unattended machine, where a missing secret must never turn a check green.
-const UNATTENDED: [&str; 6] = ["CI", "TF_BUILD", "BUILD_ID", "JENKINS_URL", "KUBERNETES_SERVICE_HOST", "CLOUD_RUN_JOB"];
+const UNATTENDED: [&str; 6] = [
+    "CI",
+    "TF_BUILD",
+    "BUILD_ID",
+    "JENKINS_URL",
+    "KUBERNETES_SERVICE_HOST",
+    "CLOUD_RUN_JOB",
+];
 
 /// A key file larger than this is not a key.
 const KEY_FILE_BYTES: u64 = 16 * 1024;
@@ -30,7 +37,11 @@ pub(super) enum KeyState {
 /// The key, from `GOOGLE_API_KEY`, else `GEMINI_API_KEY`, else the file named by `GEMINI_API_KEY_FILE`.
 pub(super) fn find(environment: &Environment) -> KeyState {
     for name in KEY_VARIABLES {
-        if let Some(key) = environment.get(name).map(|key| key.trim()).filter(|key| !key.is_empty()) {
+        if let Some(key) = environment
+            .get(name)
+            .map(|key| key.trim())
+            .filter(|key| !key.is_empty())
+        {
             return KeyState::Present(key.to_owned());
         }
     }
@@ -48,7 +59,9 @@ pub(super) fn find(environment: &Environment) -> KeyState {
 
 fn from_file(path: &str) -> KeyState {
     let unusable = |what: String| {
-        KeyState::Unusable(Problem::new(format!("{KEY_FILE}: {what}")).hint("name a file that holds the key and nothing else"))
+        KeyState::Unusable(
+            Problem::new(format!("{KEY_FILE}: {what}")).hint("name a file that holds the key and nothing else"),
+        )
     };
     if path.trim().is_empty() {
         return unusable("is set, but empty".to_owned());

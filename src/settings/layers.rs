@@ -11,9 +11,35 @@ pub type Environment = BTreeMap<String, String>;
 
 /// Every setting's name, as in promptgate.toml. The option is the same with `-`, the variable `PROMPTGATE_` and upper case.
 pub(super) const KEYS: &[&str] = &[
-    "prompt", "baseline", "golden", "case", "tag", "limit", "repeat", "target", "model", "base_url", "answers",
-    "concurrency", "rpm", "timeout", "retries", "max_cost", "max_requests", "cache", "resume", "shard", "out", "dry_run",
-    "no_gate", "quiet", "color", "margin", "tolerance", "alpha", "min_pass_rate",
+    "prompt",
+    "baseline",
+    "golden",
+    "case",
+    "tag",
+    "limit",
+    "repeat",
+    "target",
+    "model",
+    "base_url",
+    "answers",
+    "concurrency",
+    "rpm",
+    "timeout",
+    "retries",
+    "max_cost",
+    "max_requests",
+    "cache",
+    "resume",
+    "shard",
+    "out",
+    "dry_run",
+    "no_gate",
+    "quiet",
+    "color",
+    "margin",
+    "tolerance",
+    "alpha",
+    "min_pass_rate",
 ];
 
 /// Settings that must be said anew for each call: in a file they would make every later check meaningless.
@@ -59,7 +85,13 @@ impl Layer {
     #[must_use]
     pub fn option(mut self, key: &'static str, values: Vec<String>) -> Layer {
         if !values.is_empty() {
-            self.0.insert(key, Written { values, origin: Origin::Option(key) });
+            self.0.insert(
+                key,
+                Written {
+                    values,
+                    origin: Origin::Option(key),
+                },
+            );
         }
         self
     }
@@ -79,9 +111,14 @@ impl Layer {
         let mut layer = Layer::default();
         let mut unknown = Vec::new();
         for (name, value) in environment {
-            let Some(key) = name.strip_prefix("PROMPTGATE_") else { continue };
+            let Some(key) = name.strip_prefix("PROMPTGATE_") else {
+                continue;
+            };
             let Some(key) = known(&key.to_ascii_lowercase()) else {
-                let names: Vec<String> = KEYS.iter().map(|key| format!("PROMPTGATE_{}", key.to_uppercase())).collect();
+                let names: Vec<String> = KEYS
+                    .iter()
+                    .map(|key| format!("PROMPTGATE_{}", key.to_uppercase()))
+                    .collect();
                 let problem = Problem::new(format!("the variable {name} is not a setting, it is ignored"));
                 unknown.push(match nearest(name, names.iter().map(String::as_str)) {
                     Some(near) => problem.hint(format!("did you mean {near}?")),
@@ -93,11 +130,21 @@ impl Layer {
                 continue;
             }
             let values = if is_list(key) {
-                value.split(',').map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()).collect()
+                value
+                    .split(',')
+                    .map(|value| value.trim().to_owned())
+                    .filter(|value| !value.is_empty())
+                    .collect()
             } else {
                 vec![value.clone()]
             };
-            layer.0.insert(key, Written { values, origin: Origin::Variable(name.clone()) });
+            layer.0.insert(
+                key,
+                Written {
+                    values,
+                    origin: Origin::Variable(name.clone()),
+                },
+            );
         }
         (layer, unknown)
     }
@@ -111,13 +158,20 @@ impl Layer {
         };
         let table: BTreeMap<Spanned<String>, Spanned<Value>> = toml::from_str(&text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
-            Problem::at(Place::of_offset(shown, &text, at), error.message().trim_end_matches('.').to_owned())
+            Problem::at(
+                Place::of_offset(shown, &text, at),
+                error.message().trim_end_matches('.').to_owned(),
+            )
         })?;
         let mut layer = Layer::default();
         let mut problems = Problems::default();
         for (name, value) in table {
             let place = |span: std::ops::Range<usize>| Place::of_offset(shown, &text, span.start);
-            let written = if name.get_ref() == "candidate" { "prompt" } else { name.get_ref().as_str() };
+            let written = if name.get_ref() == "candidate" {
+                "prompt"
+            } else {
+                name.get_ref().as_str()
+            };
             let Some(key) = known(written) else {
                 problems.push(
                     Problem::at(place(name.span()), format!("`{}` is not a setting", name.get_ref()))
@@ -127,8 +181,11 @@ impl Layer {
             };
             if ONE_CALL.contains(&key) {
                 problems.push(
-                    Problem::at(place(name.span()), format!("`{key}` can't stand in a file, it holds for one call only"))
-                        .hint(format!("give --{} on the command line", key.replace('_', "-"))),
+                    Problem::at(
+                        place(name.span()),
+                        format!("`{key}` can't stand in a file, it holds for one call only"),
+                    )
+                    .hint(format!("give --{} on the command line", key.replace('_', "-"))),
                 );
                 continue;
             }
@@ -137,10 +194,15 @@ impl Layer {
                 Ok(values) if values.is_empty() => problems.push(origin.problem(format!("`{key}` is an empty list"))),
                 Ok(values) => {
                     if layer.0.insert(key, Written { values, origin }).is_some() {
-                        problems.push(Problem::at(place(name.span()), "`candidate` and `prompt` are the same setting"));
+                        problems.push(Problem::at(
+                            place(name.span()),
+                            "`candidate` and `prompt` are the same setting",
+                        ));
                     }
                 }
-                Err(expected) => problems.push(origin.problem(format!("`{key}` has the wrong type")).expected(expected)),
+                Err(expected) => {
+                    problems.push(origin.problem(format!("`{key}` has the wrong type")).expected(expected))
+                }
             }
         }
         problems.or(layer)
@@ -165,8 +227,10 @@ fn texts(value: &Value, list: bool) -> Result<Vec<String>, &'static str> {
             .iter()
             .map(|value| value.as_str().map(str::to_owned).ok_or("a text or a list of texts"))
             .collect(),
-        Value::Array(_) | Value::Table(_) | Value::Datetime(_) => {
-            Err(if list { "a text or a list of texts" } else { "one text, number, or true/false" })
-        }
+        Value::Array(_) | Value::Table(_) | Value::Datetime(_) => Err(if list {
+            "a text or a list of texts"
+        } else {
+            "one text, number, or true/false"
+        }),
     }
 }

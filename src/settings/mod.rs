@@ -162,16 +162,27 @@ impl Layers {
     ///
     /// # Errors
     /// All mistakes of the file.
-    pub fn read(root: &Path, options: Layer, config: Option<&str>, environment: Environment) -> Result<Layers, Problems> {
+    pub fn read(
+        root: &Path,
+        options: Layer,
+        config: Option<&str>,
+        environment: Environment,
+    ) -> Result<Layers, Problems> {
         let (variables, warnings) = Layer::from_environment(&environment);
         let shown = config.unwrap_or("promptgate.toml");
         let file = Layer::from_file(&root.join(shown), shown, config.is_some())?;
-        Ok(Layers { root: root.to_owned(), layers: [options, variables, file], environment, warnings })
+        Ok(Layers {
+            root: root.to_owned(),
+            layers: [options, variables, file],
+            environment,
+            warnings,
+        })
     }
 
     /// The output folder, which is cleared before anything else is looked at.
     pub fn out(&self) -> PathBuf {
-        self.root.join(self.get("out").map_or("reports", |written| written.values[0].as_str()))
+        self.root
+            .join(self.get("out").map_or("reports", |written| written.values[0].as_str()))
     }
 
     /// Green and blue as written, for commands that only look at prompts.
@@ -182,9 +193,10 @@ impl Layers {
 
     /// The golden files and folders.
     pub fn golden(&self) -> Vec<PathBuf> {
-        self.get("golden").map_or_else(|| vec![PathBuf::from("golden")], |golden| {
-            golden.values.iter().map(PathBuf::from).collect()
-        })
+        self.get("golden").map_or_else(
+            || vec![PathBuf::from("golden")],
+            |golden| golden.values.iter().map(PathBuf::from).collect(),
+        )
     }
 
     /// The project root.
@@ -195,7 +207,9 @@ impl Layers {
     /// The model for a prompt with this front matter model: option, environment, front matter, file, default.
     pub fn model(&self, front_matter: Option<&str>) -> String {
         let (wins, loses) = self.models();
-        wins.or_else(|| front_matter.map(str::to_owned)).or(loses).unwrap_or_else(|| DEFAULT_MODEL.to_owned())
+        wins.or_else(|| front_matter.map(str::to_owned))
+            .or(loses)
+            .unwrap_or_else(|| DEFAULT_MODEL.to_owned())
     }
 
     /// The model that wins over front matter, and the one that loses against it.
@@ -215,7 +229,10 @@ impl Layers {
     /// All mistakes at once.
     pub fn settle(self) -> Result<Settings, Problems> {
         let mut problems = Problems::default();
-        let mut read = Reader { layers: &self, problems: &mut problems };
+        let mut read = Reader {
+            layers: &self,
+            problems: &mut problems,
+        };
         let prompt = read.text("prompt");
         let baseline = read.text("baseline");
         let repeat = read.number("repeat", 1, 1000).unwrap_or(3) as u32;
@@ -228,13 +245,35 @@ impl Layers {
         let timeout = read.parsed("timeout", duration).unwrap_or(Duration::from_secs(60));
         let shard = read.parsed("shard", |text| text.parse::<Shard>());
         let cache = read.parsed("cache", |text| {
-            word(text, &[("use", Cache::Use), ("refresh", Cache::Refresh), ("off", Cache::Off), ("only", Cache::Only)])
+            word(
+                text,
+                &[
+                    ("use", Cache::Use),
+                    ("refresh", Cache::Refresh),
+                    ("off", Cache::Off),
+                    ("only", Cache::Only),
+                ],
+            )
         });
         let color = read.parsed("color", |text| {
-            word(text, &[("auto", Color::Auto), ("always", Color::Always), ("never", Color::Never)])
+            word(
+                text,
+                &[
+                    ("auto", Color::Auto),
+                    ("always", Color::Always),
+                    ("never", Color::Never),
+                ],
+            )
         });
         let target = read.parsed("target", |text| {
-            word(text, &[("gemini", TargetKind::Gemini), ("sim", TargetKind::Sim), ("recorded", TargetKind::Recorded)])
+            word(
+                text,
+                &[
+                    ("gemini", TargetKind::Gemini),
+                    ("sim", TargetKind::Sim),
+                    ("recorded", TargetKind::Recorded),
+                ],
+            )
         });
         let resume = read.flag("resume");
         let dry_run = read.flag("dry_run");
@@ -286,13 +325,21 @@ impl Layers {
                 return Err(problems);
             }
         };
-        let list = |key| self.get(key).map_or_else(Default::default, |written| written.values.iter().cloned().collect());
+        let list = |key| {
+            self.get(key)
+                .map_or_else(Default::default, |written| written.values.iter().cloned().collect())
+        };
         let (model_override, model_default) = self.models();
         problems.or(Settings {
             prompt,
             baseline,
             golden: self.golden(),
-            selection: Selection { cases: list("case"), tags: list("tag"), limit, shard },
+            selection: Selection {
+                cases: list("case"),
+                tags: list("tag"),
+                limit,
+                shard,
+            },
             repeat,
             target,
             fallback,
@@ -324,8 +371,15 @@ impl Layers {
     pub fn base_url(&self) -> Option<String> {
         let [options, variables, file] = &self.layers;
         let value = |layer: &Layer| layer.get("base_url").map(|written| written.values[0].clone());
-        let google = self.environment.get("GOOGLE_GEMINI_BASE_URL").filter(|url| !url.trim().is_empty()).cloned();
-        value(options).or_else(|| value(variables)).or(google).or_else(|| value(file))
+        let google = self
+            .environment
+            .get("GOOGLE_GEMINI_BASE_URL")
+            .filter(|url| !url.trim().is_empty())
+            .cloned();
+        value(options)
+            .or_else(|| value(variables))
+            .or(google)
+            .or_else(|| value(file))
     }
 
     /// What answers, whether it is the simulator for want of a key, and the key.
@@ -386,12 +440,20 @@ impl Reader<'_> {
     }
 
     fn text(&mut self, key: &str) -> Option<String> {
-        self.parsed(key, |text| if text.is_empty() { Err("is empty") } else { Ok(text.to_owned()) })
+        self.parsed(key, |text| {
+            if text.is_empty() {
+                Err("is empty")
+            } else {
+                Ok(text.to_owned())
+            }
+        })
     }
 
     fn flag(&mut self, key: &str) -> bool {
-        self.parsed(key, |text| word(text, &[("true", true), ("false", false), ("1", true), ("0", false)]))
-            .unwrap_or(false)
+        self.parsed(key, |text| {
+            word(text, &[("true", true), ("false", false), ("1", true), ("0", false)])
+        })
+        .unwrap_or(false)
     }
 
     fn number(&mut self, key: &str, least: u64, most: u64) -> Option<u64> {
@@ -411,10 +473,14 @@ impl Reader<'_> {
 }
 
 fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
-    words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
-        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        format!("`{text}` is not known; expected {}", known.join(", "))
-    })
+    words
+        .iter()
+        .find(|(word, _)| *word == text)
+        .map(|(_, value)| *value)
+        .ok_or_else(|| {
+            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            format!("`{text}` is not known; expected {}", known.join(", "))
+        })
 }
 
 /// Reads `500ms`, `60s`, `2m` or a number of seconds; more than 0, up to an hour.
@@ -434,7 +500,11 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         _ => return Err(wrong()),
     };
     let seconds = number.parse::<f64>().map_err(|_| wrong())? * factor;
-    if seconds > 0.0 && seconds <= 3600.0 { Ok(Duration::from_secs_f64(seconds)) } else { Err(wrong()) }
+    if seconds > 0.0 && seconds <= 3600.0 {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err(wrong())
+    }
 }
 
 #[cfg(test)]

@@ -3,11 +3,16 @@
 use super::*;
 
 fn environment(pairs: &[(&str, &str)]) -> Environment {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 fn options(pairs: &[(&'static str, &str)]) -> Layer {
-    pairs.iter().fold(Layer::default(), |layer, (key, value)| layer.option(key, vec![(*value).to_owned()]))
+    pairs.iter().fold(Layer::default(), |layer, (key, value)| {
+        layer.option(key, vec![(*value).to_owned()])
+    })
 }
 
 fn settle(given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str) -> Result<Settings, Problems> {
@@ -19,7 +24,9 @@ fn settle(given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str
 const PAIR: [(&str, &str); 2] = [("prompt", "v2"), ("baseline", "v1")];
 
 fn message(result: Result<Settings, Problems>) -> String {
-    result.err().map_or_else(|| "no problem".to_owned(), |problems| problems.to_string())
+    result
+        .err()
+        .map_or_else(|| "no problem".to_owned(), |problems| problems.to_string())
 }
 
 #[test]
@@ -27,7 +34,12 @@ fn option_wins_over_environment_over_file_over_default() {
     let file = "candidate = \"f\"\nbaseline = \"b\"\nrepeat = 5\nconcurrency = 4\nmargin = 0.1";
     let settings = settle(
         &[("prompt", "o")],
-        &[("PROMPTGATE_REPEAT", "7"), ("PROMPTGATE_PROMPT", "e"), ("PROMPTGATE_TAG", "a, b"), ("PROMPTGATE_RETRIES", "")],
+        &[
+            ("PROMPTGATE_REPEAT", "7"),
+            ("PROMPTGATE_PROMPT", "e"),
+            ("PROMPTGATE_TAG", "a, b"),
+            ("PROMPTGATE_RETRIES", ""),
+        ],
         file,
     )
     .unwrap();
@@ -81,13 +93,21 @@ fn a_broken_file_names_line_and_column() {
 fn the_simulator_stands_in_only_on_a_persons_machine() {
     let target = |variables: &[(&str, &str)], given: &[(&'static str, &str)]| {
         let given: Vec<_> = PAIR.iter().chain(given).copied().collect();
-        settle(&given, variables, "").map(|settings| (settings.target, settings.fallback)).map_err(|p| p.to_string())
+        settle(&given, variables, "")
+            .map(|settings| (settings.target, settings.fallback))
+            .map_err(|p| p.to_string())
     };
     assert_eq!(target(&[], &[]), Ok((TargetKind::Sim, true)));
     assert_eq!(target(&[], &[("target", "sim")]), Ok((TargetKind::Sim, false)));
-    assert_eq!(target(&[("GEMINI_API_KEY", "12345678")], &[]), Ok((TargetKind::Gemini, false)));
     assert_eq!(
-        target(&[("GOOGLE_API_KEY", ""), ("GEMINI_API_KEY", "12345678"), ("CI", "true")], &[]),
+        target(&[("GEMINI_API_KEY", "12345678")], &[]),
+        Ok((TargetKind::Gemini, false))
+    );
+    assert_eq!(
+        target(
+            &[("GOOGLE_API_KEY", ""), ("GEMINI_API_KEY", "12345678"), ("CI", "true")],
+            &[]
+        ),
         Ok((TargetKind::Gemini, false))
     );
     for (variables, given) in [
@@ -134,7 +154,9 @@ fn the_model_of_the_front_matter_loses_against_options_and_wins_over_the_file() 
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("promptgate.toml"), "model = \"file\"").unwrap();
     let model = |given: &[(&'static str, &str)], front: Option<&str>| {
-        Layers::read(folder.path(), options(given), None, Environment::new()).unwrap().model(front)
+        Layers::read(folder.path(), options(given), None, Environment::new())
+            .unwrap()
+            .model(front)
     };
     assert_eq!(model(&[], None), "file");
     assert_eq!(model(&[], Some("front")), "front");
@@ -144,5 +166,9 @@ fn the_model_of_the_front_matter_loses_against_options_and_wins_over_the_file() 
 #[test]
 fn unknown_variables_are_warned_about() {
     let settings = settle(&PAIR, &[("PROMPTGATE_REPEATS", "3")], "").unwrap();
-    assert!(settings.warnings[0].to_string().contains("did you mean PROMPTGATE_REPEAT?"));
+    assert!(
+        settings.warnings[0]
+            .to_string()
+            .contains("did you mean PROMPTGATE_REPEAT?")
+    );
 }

@@ -106,7 +106,11 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Store, StoreError> {
         let path = folder.join("store.sqlite");
         let connection = open::open(folder, &path)?;
-        Ok(Store { connection, folder: folder.to_owned(), path })
+        Ok(Store {
+            connection,
+            folder: folder.to_owned(),
+            path,
+        })
     }
 
     /// Starts a run.
@@ -130,7 +134,8 @@ impl Store {
                 |row| row.get(0),
             )
             .map_err(|error| self.failed("start a run", error))?;
-        self.lock(RunId(id), 0)?.ok_or_else(|| StoreError::new(&self.path, "a new run is locked already"))
+        self.lock(RunId(id), 0)?
+            .ok_or_else(|| StoreError::new(&self.path, "a new run is locked already"))
     }
 
     /// Continues the newest unfinished run of the same plan that no other process works on.
@@ -140,9 +145,11 @@ impl Store {
     pub fn resume(&self, plan: &[u8; 32]) -> Result<Option<OpenRun>, StoreError> {
         let run: Option<(i64, Option<String>)> = self
             .connection
-            .query_row("SELECT id, ended FROM runs WHERE plan = ?1 ORDER BY id DESC LIMIT 1", [plan], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
+            .query_row(
+                "SELECT id, ended FROM runs WHERE plan = ?1 ORDER BY id DESC LIMIT 1",
+                [plan],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
             .optional()
             .map_err(|error| self.failed("look for a run to resume", error))?;
         let Some((id, ended)) = run else { return Ok(None) };
@@ -151,16 +158,25 @@ impl Store {
         }
         let resumed: i64 = self
             .connection
-            .query_row("SELECT count(*) FROM results WHERE run = ?1 AND answer IS NOT NULL", [id], |row| row.get(0))
+            .query_row(
+                "SELECT count(*) FROM results WHERE run = ?1 AND answer IS NOT NULL",
+                [id],
+                |row| row.get(0),
+            )
             .map_err(|error| self.failed("count the answers of a run", error))?;
         self.lock(RunId(id), resumed as u64)
     }
 
     fn lock(&self, id: RunId, resumed: u64) -> Result<Option<OpenRun>, StoreError> {
         let lock_path = self.folder.join(format!("run-{}.lock", id.0));
-        let lock =
-            File::create(&lock_path).map_err(|error| StoreError::new(&lock_path, format!("can't be created: {error}")))?;
-        Ok(lock.try_lock().is_ok().then_some(OpenRun { id, resumed, lock, lock_path }))
+        let lock = File::create(&lock_path)
+            .map_err(|error| StoreError::new(&lock_path, format!("can't be created: {error}")))?;
+        Ok(lock.try_lock().is_ok().then_some(OpenRun {
+            id,
+            resumed,
+            lock,
+            lock_path,
+        }))
     }
 
     /// Notes how a run ended.
@@ -173,7 +189,10 @@ impl Store {
             RunEnded::Incomplete => "incomplete",
         };
         self.connection
-            .execute("UPDATE runs SET ended = ?2, ended_at = ?3 WHERE id = ?1", params![run.id.0, word, now()])
+            .execute(
+                "UPDATE runs SET ended = ?2, ended_at = ?3 WHERE id = ?1",
+                params![run.id.0, word, now()],
+            )
             .map(|_| ())
             .map_err(|error| self.failed("end a run", error))
     }
@@ -184,12 +203,15 @@ impl Store {
     /// The store can't be read.
     pub fn cached(&self, key: &[u8; 32]) -> Result<Option<Cached>, StoreError> {
         self.connection
-            .prepare_cached(
-                "SELECT id, created_at FROM answers WHERE key = ?1 AND reusable ORDER BY id DESC LIMIT 1",
-            )
+            .prepare_cached("SELECT id, created_at FROM answers WHERE key = ?1 AND reusable ORDER BY id DESC LIMIT 1")
             .and_then(|mut statement| {
                 statement
-                    .query_row([key], |row| Ok(Cached { answer: row.get(0)?, created_at: row.get(1)? }))
+                    .query_row([key], |row| {
+                        Ok(Cached {
+                            answer: row.get(0)?,
+                            created_at: row.get(1)?,
+                        })
+                    })
                     .optional()
             })
             .map_err(|error| self.failed("look up an answer", error))
@@ -221,7 +243,9 @@ impl Store {
                  WHERE run = ?1 AND seq >= ?2 AND seq < ?3 ORDER BY seq",
             )
             .map_err(failed)?;
-        let mut rows = statement.query(params![run.0, from as i64, to as i64]).map_err(failed)?;
+        let mut rows = statement
+            .query(params![run.0, from as i64, to as i64])
+            .map_err(failed)?;
         let mut results = Vec::new();
         while let Some(row) = rows.next().map_err(failed)? {
             results.push(self.result(row)?);
@@ -231,11 +255,15 @@ impl Store {
 
     fn result(&self, row: &rusqlite::Row<'_>) -> Result<StoredResult, StoreError> {
         let failed = |error| self.failed("read a result", error);
-        let unreadable = |error: serde_json::Error| StoreError::new(&self.path, format!("holds an unreadable result: {error}"));
+        let unreadable =
+            |error: serde_json::Error| StoreError::new(&self.path, format!("holds an unreadable result: {error}"));
         let seq: i64 = row.get(0).map_err(failed)?;
         let source = row.get_ref(1).and_then(|value| Ok(value.as_str()?)).map_err(failed)?;
         let attempts: u32 = row.get(2).map_err(failed)?;
-        let answer = row.get_ref(4).and_then(|value| Ok(value.as_str_or_null()?)).map_err(failed)?;
+        let answer = row
+            .get_ref(4)
+            .and_then(|value| Ok(value.as_str_or_null()?))
+            .map_err(failed)?;
         let result = match answer {
             Some(answer) => Ok(serde_json::from_str(answer).map_err(unreadable)?),
             None => {
@@ -243,7 +271,12 @@ impl Store {
                 Err(serde_json::from_str(failure).map_err(unreadable)?)
             }
         };
-        Ok(StoredResult { seq: seq as u64, result, source: source_from(source), attempts })
+        Ok(StoredResult {
+            seq: seq as u64,
+            result,
+            source: source_from(source),
+            attempts,
+        })
     }
 
     /// Attempts made for a run so far, and of these the ones beyond the first of their answer.
@@ -293,5 +326,7 @@ fn source_from(name: &str) -> Source {
 }
 
 fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs() as i64)
 }

@@ -24,7 +24,11 @@ pub struct StoreError {
 
 impl StoreError {
     pub(super) fn new(path: &Path, message: impl Into<String>) -> StoreError {
-        StoreError { path: path.to_owned(), message: message.into(), hint: None }
+        StoreError {
+            path: path.to_owned(),
+            message: message.into(),
+            hint: None,
+        }
     }
 
     pub(super) fn sqlite(path: &Path, doing: &str, error: &rusqlite::Error) -> StoreError {
@@ -41,7 +45,11 @@ impl StoreError {
             }
             _ => None,
         };
-        StoreError { path: path.to_owned(), message: format!("can't {doing}: {error}"), hint }
+        StoreError {
+            path: path.to_owned(),
+            message: format!("can't {doing}: {error}"),
+            hint,
+        }
     }
 
     /// What happened.
@@ -75,8 +83,9 @@ pub(super) fn open(folder: &Path, path: &Path) -> Result<Connection, StoreError>
     let transaction = connection
         .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
         .map_err(|error| failed("open it", error))?;
-    let version: i32 =
-        transaction.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(|e| failed("read its version", e))?;
+    let version: i32 = transaction
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(|e| failed("read its version", e))?;
     let application: i32 = transaction
         .pragma_query_value(None, "application_id", |row| row.get(0))
         .map_err(|error| failed("read its mark", error))?;
@@ -88,7 +97,9 @@ pub(super) fn open(folder: &Path, path: &Path) -> Result<Connection, StoreError>
             if tables > 0 {
                 return Err(foreign(path));
             }
-            transaction.execute_batch(include_str!("schema.sql")).map_err(|error| failed("create its tables", error))?;
+            transaction
+                .execute_batch(include_str!("schema.sql"))
+                .map_err(|error| failed("create its tables", error))?;
             transaction
                 .pragma_update(None, "application_id", APPLICATION_ID)
                 .and_then(|()| transaction.pragma_update(None, "user_version", VERSION))
@@ -99,7 +110,9 @@ pub(super) fn open(folder: &Path, path: &Path) -> Result<Connection, StoreError>
             return Err(StoreError {
                 path: path.to_owned(),
                 message: format!("its schema has version {version}, this promptgate knows version {VERSION}"),
-                hint: Some("use the promptgate that wrote it, or move the file away; it holds only cached answers and old runs"),
+                hint: Some(
+                    "use the promptgate that wrote it, or move the file away; it holds only cached answers and old runs",
+                ),
             });
         }
         _ => return Err(foreign(path)),

@@ -31,7 +31,10 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || write(connection, run, &target, reusable, queue))?;
-        Ok(Writer { orders: Some(orders), thread: Some(thread) })
+        Ok(Writer {
+            orders: Some(orders),
+            thread: Some(thread),
+        })
     }
 
     /// Notes that a planned answer is an earlier one, without waiting for the commit. Blocks while the queue is full.
@@ -61,7 +64,9 @@ impl Writer {
     /// The first commit that failed; everything after it is lost too.
     pub fn finish(mut self) -> Result<(), String> {
         self.orders = None;
-        self.thread.take().map_or(Ok(()), |thread| thread.join().unwrap_or_else(|_| Err(stopped())))
+        self.thread
+            .take()
+            .map_or(Ok(()), |thread| thread.join().unwrap_or_else(|_| Err(stopped())))
     }
 }
 
@@ -73,7 +78,10 @@ impl Keep for Writer {
     async fn keep(&self, arrival: Arrival) -> Result<(), String> {
         let (acknowledge, done) = oneshot::channel();
         let orders = self.orders.as_ref().ok_or_else(stopped)?;
-        orders.send((Order::Arrived(Box::new(arrival)), Some(acknowledge))).await.map_err(|_| stopped())?;
+        orders
+            .send((Order::Arrived(Box::new(arrival)), Some(acknowledge)))
+            .await
+            .map_err(|_| stopped())?;
         done.await.map_err(|_| stopped())?
     }
 }
@@ -130,10 +138,22 @@ fn commit(
         for (order, _) in group {
             match order {
                 Order::Reused { seq, cached } => {
-                    result.execute(params![run.0, *seq as i64, cached.answer, source_name(Source::Cache), 0, None::<&str>])?;
+                    result.execute(params![
+                        run.0,
+                        *seq as i64,
+                        cached.answer,
+                        source_name(Source::Cache),
+                        0,
+                        None::<&str>
+                    ])?;
                 }
                 Order::Arrived(arrival) => {
-                    let Arrival { job, result: outcome, attempts, source } = arrival.as_ref();
+                    let Arrival {
+                        job,
+                        result: outcome,
+                        attempts,
+                        source,
+                    } = arrival.as_ref();
                     let (row, failure) = match outcome {
                         Ok(given) => {
                             let request: [u8; 32] = Sha256::digest(&job.body).into();
@@ -154,7 +174,14 @@ fn commit(
                         }
                         Err(failure) => (None, Some(json(failure)?)),
                     };
-                    result.execute(params![run.0, job.seq as i64, row, source_name(*source), attempts, failure])?;
+                    result.execute(params![
+                        run.0,
+                        job.seq as i64,
+                        row,
+                        source_name(*source),
+                        attempts,
+                        failure
+                    ])?;
                 }
             }
         }

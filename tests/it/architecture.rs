@@ -22,7 +22,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "pipeline",
         &[
-            "model", "load", "plan", "run", "store", "score", "compare", "gate", "report", "sim", "settings", "error", "exit",
+            "model", "load", "plan", "run", "store", "score", "compare", "gate", "report", "sim", "settings", "error",
+            "exit",
         ],
     ),
     (
@@ -80,7 +81,9 @@ fn crates_are_named_only_where_they_belong() {
     for (module, path, code) in sources() {
         for (krate, modules) in MAY_NAME {
             let named = code.contains(&format!("{krate}::")) && names(&code, krate);
-            let allowed = modules.iter().any(|may| module == *may || module.starts_with(&format!("{may}/")));
+            let allowed = modules
+                .iter()
+                .any(|may| module == *may || module.starts_with(&format!("{may}/")));
             if named && !allowed {
                 wrong.push(format!("{path} names {krate}"));
             }
@@ -91,7 +94,10 @@ fn crates_are_named_only_where_they_belong() {
 
 #[test]
 fn the_rule_sees_what_it_is_for() {
-    assert_eq!(imports("use crate::load::x;\nlet y = crate::gate::z();"), ["load", "gate"]);
+    assert_eq!(
+        imports("use crate::load::x;\nlet y = crate::gate::z();"),
+        ["load", "gate"]
+    );
     assert_eq!(imports("use crate::{model::A, error::B};"), ["model", "error"]);
     assert!(names("use reqwest::Client;", "reqwest"));
     assert!(!names("use my_reqwest::Client;", "reqwest"));
@@ -107,10 +113,18 @@ fn sources() -> Vec<(String, String, String)> {
     files
         .into_iter()
         .map(|path| {
-            let relative = path.strip_prefix(&root).unwrap().with_extension("").to_string_lossy().replace('\\', "/");
+            let relative = path
+                .strip_prefix(&root)
+                .unwrap()
+                .with_extension("")
+                .to_string_lossy()
+                .replace('\\', "/");
             let module = relative.strip_suffix("/mod").unwrap_or(&relative).to_owned();
             let text = fs::read_to_string(&path).unwrap();
-            let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+            let code: Vec<&str> = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect();
             (module, format!("src/{relative}.rs"), code.join("\n"))
         })
         .collect()
@@ -130,7 +144,10 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
 /// The top modules named after `crate::`, in braces too.
 fn imports(code: &str) -> Vec<String> {
     let word = |text: &str| -> String {
-        text.trim_start().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+        text.trim_start()
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+            .collect()
     };
     let mut found = Vec::new();
     for (at, _) in code.match_indices("crate::") {
@@ -160,6 +177,9 @@ fn imports(code: &str) -> Vec<String> {
 
 fn names(code: &str, krate: &str) -> bool {
     code.match_indices(&format!("{krate}::")).any(|(at, _)| {
-        !code[..at].chars().next_back().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+        !code[..at]
+            .chars()
+            .next_back()
+            .is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
     })
 }

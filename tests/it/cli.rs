@@ -14,7 +14,10 @@ fn eval<'a>(more: &[&'a str]) -> Vec<&'a str> {
 fn refused(project: &Project, arguments: &[&str], code: i32) -> String {
     let ran = project.run(arguments);
     assert_eq!(ran.code, code, "{}", ran.transcript());
-    assert!(!project.file("reports/verdict.json").exists(), "a verdict was left behind");
+    assert!(
+        !project.file("reports/verdict.json").exists(),
+        "a verdict was left behind"
+    );
     ran.stderr
 }
 
@@ -24,7 +27,11 @@ fn a_better_prompt_is_promoted_and_the_way_back_is_blocked() {
     let ran = project.run(&EVAL);
     assert_eq!(ran.code, 0, "{}", ran.transcript());
     assert!(ran.stdout.starts_with("SIMULATED"), "{}", ran.stdout);
-    assert!(ran.stdout.trim_end().ends_with("verdict=promote exit=0"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.trim_end().ends_with("verdict=promote exit=0"),
+        "{}",
+        ran.stdout
+    );
     let verdict = project.verdict();
     assert_eq!(verdict["simulated"], true);
     assert_eq!(verdict["promotable"], false);
@@ -59,7 +66,12 @@ fn the_same_prompt_twice_asks_only_the_critical_cases() {
     assert_eq!(verdict["reasons"][0]["code"], "identical");
     assert_eq!(verdict["requests"], 3);
     let ran = project.run(&["eval", "--prompt", "v1", "--baseline", "v1"]);
-    assert_eq!(ran.code, 10, "a failing critical case blocks even an identical prompt: {}", ran.transcript());
+    assert_eq!(
+        ran.code,
+        10,
+        "a failing critical case blocks even an identical prompt: {}",
+        ran.transcript()
+    );
 }
 
 #[test]
@@ -81,8 +93,17 @@ fn without_a_baseline_the_pass_rate_decides() {
     let with = |more: &[&'static str]| project.run(&[&none[..], more].concat());
     assert_eq!(with(&["--min-pass-rate", "0.9"]).code, 0);
     assert_eq!(project.verdict()["baseline"], serde_json::Value::Null);
-    assert_eq!(with(&["--min-pass-rate", "0.9", "--prompt", "v1"]).code, 2, "an option given twice is a mistake");
-    assert_eq!(project.run(&["eval", "--prompt", "v1", "--baseline", "none", "--min-pass-rate", "0.9"]).code, 10);
+    assert_eq!(
+        with(&["--min-pass-rate", "0.9", "--prompt", "v1"]).code,
+        2,
+        "an option given twice is a mistake"
+    );
+    assert_eq!(
+        project
+            .run(&["eval", "--prompt", "v1", "--baseline", "none", "--min-pass-rate", "0.9"])
+            .code,
+        10
+    );
     let ran = with(&[]);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("--min-pass-rate"), "{}", ran.stderr);
@@ -128,7 +149,19 @@ fn every_bad_input_has_its_own_message() {
     let said = |arguments: &[&str]| refused(&project, arguments, 2);
     insta::assert_snapshot!("unknown_prompt", said(&["eval", "--prompt", "v7", "--baseline", "v1"]));
     insta::assert_snapshot!("unknown_case", said(&eval(&["--case", "case-00001", "nope"])));
-    insta::assert_snapshot!("bad_values", said(&eval(&["--margin", "0.9", "--repeat", "0", "--shard", "3/2", "--timeout", "x"])));
+    insta::assert_snapshot!(
+        "bad_values",
+        said(&eval(&[
+            "--margin",
+            "0.9",
+            "--repeat",
+            "0",
+            "--shard",
+            "3/2",
+            "--timeout",
+            "x"
+        ]))
+    );
     insta::assert_snapshot!("recorded_without_answers", said(&eval(&["--target", "recorded"])));
     project.write(
         "golden/bad.yaml",
@@ -140,21 +173,33 @@ fn every_bad_input_has_its_own_message() {
          - id: none\n  vars: {question: a}\n",
     );
     project.write("golden/bad.csv", "id,question,expected\na,\"open,x\nb,c,d\n");
-    project.write("golden/latin.jsonl", b"{\"id\":\"l\",\"vars\":{\"question\":\"caf\xe9\"},\"expect\":[\"x\"]}\n");
+    project.write(
+        "golden/latin.jsonl",
+        b"{\"id\":\"l\",\"vars\":{\"question\":\"caf\xe9\"},\"expect\":[\"x\"]}\n",
+    );
     insta::assert_snapshot!("bad_golden_files", said(&EVAL));
     for file in ["golden/bad.yaml", "golden/bad.csv", "golden/latin.jsonl"] {
         fs::remove_file(project.file(file)).unwrap();
     }
     project.write("prompts/v3.prompt", "---\nmodle: x\n---\n{{question}} {{anser}}");
-    insta::assert_snapshot!("bad_front_matter", said(&["eval", "--prompt", "v3", "--baseline", "v1"]));
+    insta::assert_snapshot!(
+        "bad_front_matter",
+        said(&["eval", "--prompt", "v3", "--baseline", "v1"])
+    );
     project.write("prompts/v3.prompt", "{{question}} {{anser}}");
-    insta::assert_snapshot!("unsupplied_variable", said(&["eval", "--prompt", "v3", "--baseline", "v1"]));
+    insta::assert_snapshot!(
+        "unsupplied_variable",
+        said(&["eval", "--prompt", "v3", "--baseline", "v1"])
+    );
 }
 
 #[test]
 fn a_store_that_is_not_usable_stops_before_anything_is_sent() {
     let project = Project::with_cases(2);
-    project.write(".promptgate/store.sqlite", "this is no database, but it is long enough to look like a file of one".repeat(20));
+    project.write(
+        ".promptgate/store.sqlite",
+        "this is no database, but it is long enough to look like a file of one".repeat(20),
+    );
     assert!(refused(&project, &EVAL, 2).contains("store.sqlite"));
     fs::remove_dir_all(project.file(".promptgate")).unwrap();
     project.write(".promptgate", "a file where a folder should be");

@@ -79,7 +79,9 @@ impl Endpoint {
 /// # Errors
 /// The base URL or the model is wrong.
 pub fn url(base_url: &str, model: &str) -> Result<String, Problem> {
-    let url = Endpoint::new(base_url, VERSION)?.generate_content(model).map_err(Problem::new)?;
+    let url = Endpoint::new(base_url, VERSION)?
+        .generate_content(model)
+        .map_err(Problem::new)?;
     Ok(url.to_string())
 }
 

@@ -20,7 +20,10 @@ pub(crate) struct Ran {
 impl Ran {
     /// Exit code and both streams, for snapshots.
     pub(crate) fn transcript(&self) -> String {
-        format!("exit: {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
+        format!(
+            "exit: {}\n--- stdout\n{}--- stderr\n{}",
+            self.code, self.stdout, self.stderr
+        )
     }
 }
 
@@ -31,7 +34,9 @@ const V2: &str = "---\nmodel: gemini-3.8-flash\n---\n{{role \"system\"}}The shop
 impl Project {
     /// An empty folder.
     pub(crate) fn empty() -> Project {
-        Project { folder: tempfile::tempdir().unwrap() }
+        Project {
+            folder: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// Two prompts, `v1` and `v2`, and `cases` golden cases that `v2` answers.
@@ -79,7 +84,10 @@ impl Project {
 
     /// results.jsonl.
     pub(crate) fn results(&self) -> Vec<serde_json::Value> {
-        self.read("reports/results.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        self.read("reports/results.jsonl")
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// The binary in this folder, as on a person's machine without any key.
@@ -90,7 +98,13 @@ impl Project {
             let text = name.to_string_lossy();
             let own = text.starts_with("PROMPTGATE_") || text.starts_with("GEMINI_") || text.starts_with("GOOGLE_");
             let unattended = [
-                "CI", "TF_BUILD", "BUILD_ID", "JENKINS_URL", "KUBERNETES_SERVICE_HOST", "CLOUD_RUN_JOB", "NO_COLOR",
+                "CI",
+                "TF_BUILD",
+                "BUILD_ID",
+                "JENKINS_URL",
+                "KUBERNETES_SERVICE_HOST",
+                "CLOUD_RUN_JOB",
+                "NO_COLOR",
             ];
             if own || unattended.contains(&text.as_ref()) {
                 command.env_remove(&name);
@@ -115,6 +129,10 @@ impl Project {
     pub(crate) fn ran(&self, output: Output) -> Ran {
         let folder = self.path().to_string_lossy().into_owned();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&folder, "[PROJECT]");
-        Ran { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 }
