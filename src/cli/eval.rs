@@ -18,7 +18,7 @@ pub(super) fn eval(options: Eval, environment: Environment) -> Result<u8, Error>
     let no_color = environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
     let unattended = environment.contains_key("CI");
     let (layer, config) = options.into_layer();
-    let layers = Layers::read(Path::new(""), layer, config.as_deref(), environment)?;
+    let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment)?;
     let folder = Folder::claim(&layers.out()).map_err(unusable)?;
     let out = folder.path().to_owned();
     let settings = layers.settle()?;
@@ -37,8 +37,14 @@ pub(super) fn eval(options: Eval, environment: Environment) -> Result<u8, Error>
         foresee(&prepared.forecast());
         return Ok(exit::OK);
     }
-    if settings.fallback && !settings.quiet {
-        say("SIMULATED: no key is set, so the built-in simulator answers; nothing here is about Gemini");
+    if prepared.run_info().simulated {
+        // Also with --quiet: nobody should take this for a verdict about the model.
+        let line = if settings.fallback {
+            "SIMULATED: no key is set, so the built-in simulator answers, not the model; nothing here can be promoted"
+        } else {
+            "SIMULATED: the simulator answers, not the model; nothing here can be promoted"
+        };
+        if settings.quiet { warn(line) } else { say(line) }
     }
     let progress: Arc<dyn Progress> = if settings.quiet {
         Arc::new(Silent)

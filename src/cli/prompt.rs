@@ -11,7 +11,7 @@ use crate::report::{source_diff, text};
 use crate::run::gemini;
 use crate::score::Rules;
 use crate::settings::{Environment, Layer, Layers};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(super) fn prompt(command: Command, environment: Environment) -> Result<u8, Error> {
     match command {
@@ -88,10 +88,9 @@ fn render(layers: &Layers, name: &str, id: &str) -> Result<(), Error> {
         layers.model(prompt.model.as_deref())
     })?;
     let rules = Rules::new(layers.root());
-    let paths: Vec<PathBuf> = layers.golden().iter().map(|path| layers.root().join(path)).collect();
     let mut found: Option<Case> = None;
     let mut ids = Vec::new();
-    golden::survey(&paths, &rules, &mut |case, _| {
+    golden::survey(&layers.golden(), &rules, &mut |case, _| {
         if case.id.as_str() == id {
             found = Some(case.clone());
         } else if ids.len() < 10_000 {

@@ -143,9 +143,8 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
     let versions = open_versions(settings)?;
     let target = target::open(settings, &versions)?;
     let rules = Rules::new(&settings.root);
-    let golden: Vec<_> = settings.golden.iter().map(|path| settings.root.join(path)).collect();
     let scope = Scope {
-        golden: &golden,
+        golden: &settings.golden,
         selection: &settings.selection,
         rules: &rules,
         target: &target.identity,

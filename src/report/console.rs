@@ -81,11 +81,6 @@ impl Console {
     fn banners(&self, run: &RunInfo, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
         for (on, word, text) in [
             (
-                run.simulated,
-                "SIMULATED",
-                "the built-in simulator answered, not the model; nothing here can be promoted",
-            ),
-            (
                 verdict.replayed,
                 "REPLAYED",
                 "the answers were recorded earlier; nothing here can be promoted",

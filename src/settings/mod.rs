@@ -181,8 +181,12 @@ impl Layers {
 
     /// The output folder, which is cleared before anything else is looked at.
     pub fn out(&self) -> PathBuf {
-        self.root
-            .join(self.get("out").map_or("reports", |written| written.values[0].as_str()))
+        self.under_root(self.get("out").map_or("reports", |written| written.values[0].as_str()))
+    }
+
+    /// A path below the root, as the user would type it.
+    fn under_root(&self, path: &str) -> PathBuf {
+        if self.root == Path::new(".") { PathBuf::from(path) } else { self.root.join(path) }
     }
 
     /// Green and blue as written, for commands that only look at prompts.
@@ -194,8 +198,8 @@ impl Layers {
     /// The golden files and folders.
     pub fn golden(&self) -> Vec<PathBuf> {
         self.get("golden").map_or_else(
-            || vec![PathBuf::from("golden")],
-            |golden| golden.values.iter().map(PathBuf::from).collect(),
+            || vec![self.under_root("golden")],
+            |golden| golden.values.iter().map(|path| self.under_root(path)).collect(),
         )
     }
 
@@ -316,7 +320,7 @@ impl Layers {
         }
         let base_url = self.base_url();
         let answers: Vec<PathBuf> = self.get("answers").map_or_else(Vec::new, |written| {
-            written.values.iter().map(|path| self.root.join(path)).collect()
+            written.values.iter().map(|path| self.under_root(path)).collect()
         });
         let (target, fallback, key) = match self.answerer(target, base_url.as_deref(), &answers) {
             Ok(answerer) => answerer,
