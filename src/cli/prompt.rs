@@ -128,11 +128,13 @@ fn diff(layers: &Layers, old: &str, new: &str) -> Result<(), Error> {
     let (Some(older), Some(newer)) = (older, newer) else {
         return Err(problems.into());
     };
-    let text = source_diff(&older.source, &newer.source, old, new);
-    if text.is_empty() {
+    let hunks = source_diff(&older.source, &newer.source);
+    if hunks.is_empty() {
         say("no difference");
+    } else {
+        say(&text::log_safe(&format!("{old} -> {new}")));
     }
-    for line in text.lines() {
+    for line in hunks.lines() {
         say(&text::log_safe(line));
     }
     Ok(())

@@ -45,17 +45,20 @@ fn window(text: &str, start: usize) -> Cow<'_, str> {
 
 /// A unified diff of two answers by lines.
 pub(super) fn unified(old: &str, new: &str) -> String {
-    unified_named(old, new, "baseline", "candidate")
-}
-
-/// A unified diff of two texts by lines, under their names.
-pub(super) fn unified_named(old: &str, new: &str, old_name: &str, new_name: &str) -> String {
     let diff = TextDiff::from_lines(old, new);
     diff.unified_diff()
         .context_radius(CONTEXT)
-        .header(old_name, new_name)
+        .header("baseline", "candidate")
         // Answers seldom end with a newline; it is worth a line only where it is the change.
         .missing_newline_hint(old.ends_with('\n') != new.ends_with('\n'))
+        .to_string()
+}
+
+/// The hunks of a unified diff of two prompts' sources; empty if they are equal.
+pub fn source_diff(old: &str, new: &str) -> String {
+    TextDiff::from_lines(old, new)
+        .unified_diff()
+        .context_radius(CONTEXT)
         .to_string()
 }
 

@@ -35,12 +35,8 @@ pub mod text;
 mod verdict;
 mod why;
 
+pub use excerpt::source_diff;
 pub use mask::Mask;
-
-/// A unified diff of two prompts' sources, empty if they are equal.
-pub fn source_diff(old: &str, new: &str, old_name: &str, new_name: &str) -> String {
-    excerpt::unified_named(old, new, old_name, new_name)
-}
 
 use crate::model::{CaseRow, Counts, Problem, RunInfo, Verdict};
 use std::fs::{self, File, TryLockError};

@@ -186,7 +186,11 @@ impl Layers {
 
     /// A path below the root, as the user would type it.
     fn under_root(&self, path: &str) -> PathBuf {
-        if self.root == Path::new(".") { PathBuf::from(path) } else { self.root.join(path) }
+        if self.root == Path::new(".") {
+            PathBuf::from(path)
+        } else {
+            self.root.join(path)
+        }
     }
 
     /// Green and blue as written, for commands that only look at prompts.

@@ -37,7 +37,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Crates that only some modules may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("reqwest", &["run"]),
+    ("reqwest", &["run", "sim"]),
     ("axum", &["sim"]),
     ("tokio", &["run", "sim", "store", "pipeline", "cli"]),
     ("rayon", &["score", "compare", "report/diff"]),

@@ -45,7 +45,10 @@ fn a_better_prompt_is_promoted_and_the_way_back_is_blocked() {
 #[test]
 fn too_few_cases_are_inconclusive_and_say_what_would_settle_it() {
     let project = Project::with_cases(3);
-    project.write("prompts/v1.prompt", project.read("prompts/v2.prompt") + "\n");
+    let longer = project
+        .read("prompts/v2.prompt")
+        .replace("The shop sells", "Shoes come in boxes. The shop sells");
+    project.write("prompts/v1.prompt", longer);
     let ran = project.run(&EVAL);
     assert_eq!(ran.code, 11, "{}", ran.transcript());
     let verdict = project.verdict();
@@ -139,7 +142,11 @@ fn a_missing_key_is_never_green() {
     ] {
         let ran = project.run_with(&EVAL, variables);
         assert_eq!(ran.code, 2, "{variables:?} {}", ran.transcript());
-        assert!(ran.stderr.contains("help:"), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("help:") || ran.stderr.contains("expected:"),
+            "{}",
+            ran.stderr
+        );
     }
 }
 
