@@ -55,10 +55,16 @@ pub struct MatcherDef {
     /// Its arguments are checks themselves: one, or a list.
     pub combines: bool,
     /// Reads the files that its arguments name into them, so that judging needs none. For arguments that compile.
-    pub inline: Option<fn(&mut Value, &ProjectFiles) -> Result<(), Vec<ArgProblem>>>,
+    pub inline: Option<InlineFn>,
     /// Turns arguments into a matcher. Paths of problems start at the arguments.
-    pub compile: fn(&Value, &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>>,
+    pub compile: CompileFn,
 }
+
+/// See [`MatcherDef::compile`].
+pub type CompileFn = fn(&Value, &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>>;
+
+/// See [`MatcherDef::inline`].
+pub type InlineFn = fn(&mut Value, &ProjectFiles) -> Result<(), Vec<ArgProblem>>;
 
 /// Where a compilation stands: which matchers there are, which files may be read, and how deep the check stands in others.
 #[derive(Clone, Copy, Debug)]

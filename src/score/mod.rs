@@ -12,7 +12,8 @@
 //!
 //! The other files serve the matchers: `arguments` reads what the user wrote, `folding` treats case and white space as
 //! asked, `quote` shortens bytes from outside for a sentence, `numerals` finds numbers, `cache` keeps expensive
-//! compilations, `project_file` reads a file that golden data names.
+//! compilations, `project_file` reads a file that golden data names, `schema_keywords` finds keywords of a JSON schema
+//! that would check nothing.
 
 mod arguments;
 mod cache;
@@ -24,9 +25,10 @@ mod numerals;
 mod project_file;
 mod quote;
 mod rules;
+mod schema_keywords;
 
 pub use judge::{Judgement, Unjudged, judge};
-pub use matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Seen};
 pub use matchers::MATCHERS;
 pub use project_file::ProjectFiles;
 pub use rules::Rules;

@@ -4,7 +4,7 @@ use super::cache::Cache;
 use super::quote::quote;
 use crate::model::ArgProblem;
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -67,12 +67,14 @@ impl ProjectFiles {
 
 /// Without the operating system's number: the same words everywhere.
 fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        std::io::ErrorKind::InvalidInput => "this is not a file name".to_owned(),
-        other => other.to_string(),
+    let kind = error.kind();
+    if kind == ErrorKind::NotFound {
+        return "there is no such file".to_owned();
     }
+    if kind == ErrorKind::InvalidInput {
+        return "this is not a file name".to_owned();
+    }
+    kind.to_string()
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! `json_schema`: the answer is JSON that a schema accepts.
 
 use super::json::find_json;
-use crate::model::{ArgProblem, Score, Step};
-use crate::score::arguments::{inside, not_a, text, wrong};
+use super::regex::syntax_problem;
+use crate::model::{ArgProblem, Score, Step, nearest};
+use crate::score::arguments::{Read, inside, not_a, text, wrong};
 use crate::score::cache::Cache;
 use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
 use crate::score::project_file::ProjectFiles;
 use crate::score::quote::{bounded, quote};
+use crate::score::schema_keywords::keyword_problems;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde_json::Value;
@@ -17,7 +19,7 @@ pub(super) const JSON_SCHEMA: MatcherDef = MatcherDef {
     name: "json_schema",
     summary: "the answer is JSON, as for `json`, and the schema accepts it",
     arguments: "the schema, or {file: path} with a path from the project root; draft 2020-12 unless `$schema` names \
-                another; `format` is checked; patterns are Rust regex syntax; references stay inside the schema",
+                another; `format` is checked, unknown keywords and formats are refused; patterns are Rust regex syntax; references stay inside the schema",
     example: r#"{"json_schema": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}}"#,
     takes_text: false,
     combines: false,
@@ -53,30 +55,33 @@ fn inline(args: &mut Value, files: &ProjectFiles) -> Result<(), Vec<ArgProblem>>
     Ok(())
 }
 
-/// Reads a schema and makes sure that it compiles, because a mistake in it has no place in the golden data.
-fn read_schema(path: &Value, files: &ProjectFiles) -> Result<Value, Vec<ArgProblem>> {
+/// Reads a schema and makes sure that it compiles, because its mistakes have no place in the golden data.
+fn read_schema(path: &Value, files: &ProjectFiles) -> Read<Value> {
     let name = text(path)?;
     let content = files.text(name).map_err(|problem| vec![problem])?;
-    let refuse = |what: String| vec![ArgProblem::new(format!("{}: {what}", quote(name))).expected("a JSON schema")];
-    let schema: Value = serde_json::from_str(&content).map_err(|error| refuse(error.to_string()))?;
-    if let Err(problem) = validator(&schema) {
-        let place = pointer(&problem.path);
-        let mut refused = refuse(format!(
-            "{}{}",
-            problem.message,
-            if place.is_empty() {
-                place
-            } else {
-                format!(", at {place}")
-            }
-        ));
-        if let Some(first) = refused.first_mut() {
-            first.expected = problem.expected.or(first.expected.take());
-            first.hint = problem.hint;
+    let schema: Value = match serde_json::from_str(&content) {
+        Ok(schema) => schema,
+        Err(error) => {
+            return wrong(ArgProblem::new(format!("{}: {error}", quote(name))).expected("a JSON schema, as JSON"));
         }
-        return Err(refused);
+    };
+    match validator(&schema) {
+        Ok(_) => Ok(schema),
+        Err(problems) => Err(problems.into_iter().map(|problem| in_file(problem, name)).collect()),
     }
-    Ok(schema)
+}
+
+/// A problem inside a file becomes one of the file's name.
+fn in_file(problem: ArgProblem, name: &str) -> ArgProblem {
+    let place = match pointer(&problem.path) {
+        top if top.is_empty() => String::new(),
+        place => format!(", at {}", bounded(&place, 120)),
+    };
+    ArgProblem {
+        path: Vec::new(),
+        message: format!("{}: {}{place}", quote(name), problem.message),
+        ..problem
+    }
 }
 
 fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
@@ -87,27 +92,30 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
         };
         inline(schema.to_mut(), files)?;
     }
-    let validator = validator(&schema).map_err(|problem| vec![problem])?;
-    Ok(Box::new(JsonSchema { validator }))
+    Ok(Box::new(JsonSchema {
+        validator: validator(&schema)?,
+    }))
 }
 
 /// The compiled schema. The same one stands on many cases, and compiling costs far more than a validation.
-fn validator(schema: &Value) -> Result<Arc<Validator>, ArgProblem> {
+fn validator(schema: &Value) -> Read<Arc<Validator>> {
     static COMPILED: Cache<Arc<Validator>> = Cache::new(256);
-    let Value::Object(map) = schema else {
-        return Err(match schema {
-            Value::Bool(_) => ArgProblem::new(format!("the schema `{schema}` says nothing about an answer"))
-                .expected("a schema with at least one keyword that an answer can violate")
-                .hint("for any valid JSON, write `json: true`"),
-            Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-                not_a("a schema, or a map {file: path}", schema)
-            }
-        });
+    let map = match schema {
+        Value::Object(map) => map,
+        Value::Bool(_) => {
+            return wrong(
+                ArgProblem::new(format!("the schema `{schema}` says nothing about an answer"))
+                    .expected("a schema with at least one keyword that an answer can violate")
+                    .hint("for any valid JSON, write `json: true`"),
+            );
+        }
+        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            return wrong(not_a("a schema, or a map {file: path}", schema));
+        }
     };
-    if !map.keys().any(|key| ASSERTING.contains(&key.as_str())) {
-        return Err(ArgProblem::new("the schema has no keyword that an answer can violate")
-            .expected("at least one of type, required, properties, enum, …")
-            .hint("for any valid JSON, write `json: true`"));
+    let problems = keyword_problems(map);
+    if !problems.is_empty() {
+        return Err(problems);
     }
     COMPILED.get_or_try(&schema.to_string(), || {
         let options = jsonschema::options()
@@ -115,71 +123,54 @@ fn validator(schema: &Value) -> Result<Arc<Validator>, ArgProblem> {
             .should_validate_formats(true)
             .should_ignore_unknown_formats(false)
             .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_LIMIT));
-        options
-            .build(schema)
-            .map(Arc::new)
-            .map_err(|error| problem(schema, &error))
+        match options.build(schema) {
+            Ok(validator) => Ok(Arc::new(validator)),
+            Err(error) => wrong(problem(schema, &error)),
+        }
     })
 }
 
-/// The keywords, of any draft, that make a schema refuse something. One without any of them accepts all JSON; unknown
-/// keywords are ignored by the specification, so a misspelt one would check nothing.
-const ASSERTING: [&str; 44] = [
-    "$ref",
-    "$dynamicRef",
-    "$recursiveRef",
-    "allOf",
-    "anyOf",
-    "oneOf",
-    "not",
-    "if",
-    "type",
-    "enum",
-    "const",
-    "multipleOf",
-    "maximum",
-    "exclusiveMaximum",
-    "minimum",
-    "exclusiveMinimum",
-    "maxLength",
-    "minLength",
-    "pattern",
-    "format",
-    "contentEncoding",
-    "contentMediaType",
-    "items",
-    "prefixItems",
-    "additionalItems",
-    "contains",
-    "maxItems",
-    "minItems",
-    "uniqueItems",
-    "unevaluatedItems",
-    "maxContains",
-    "minContains",
-    "properties",
-    "patternProperties",
-    "additionalProperties",
-    "propertyNames",
-    "unevaluatedProperties",
-    "required",
-    "maxProperties",
-    "minProperties",
-    "dependencies",
-    "dependentRequired",
-    "dependentSchemas",
-    "extends",
-];
-
-/// A mistake in a schema, at the keyword that has it.
+/// A mistake in a schema, at the keyword that has it. The common ones in our own words.
 fn problem(schema: &Value, error: &ValidationError<'_>) -> ArgProblem {
-    let mut problem = ArgProblem::new(format!("the schema is not valid: {}", message(error)));
-    problem.path = steps(schema, error.instance_path().as_str());
-    if matches!(error.kind(), ValidationErrorKind::Referencing(_)) {
-        return problem.hint("references can't leave the schema: put the definitions under `$defs`");
-    }
-    problem
+    let path = steps(schema, error.instance_path().as_str());
+    let value = error.instance();
+    let keyword = path.iter().rev().find_map(|step| match step {
+        Step::Key(key) => Some(key.as_str()),
+        Step::Index(_) => None,
+    });
+    let problem = match (keyword, value.as_ref()) {
+        _ if matches!(error.kind(), ValidationErrorKind::Referencing(_)) => invalid(error)
+            .expected("references inside the schema, like \"#/$defs/name\", and a `$schema` of draft 4 to 2020-12"),
+        (Some("type"), Value::String(name)) => {
+            let problem = ArgProblem::new(format!("{} is not a type", quote(name)));
+            let problem = problem.expected(format!("one of {}", TYPES.join(", ")));
+            match nearest(name, TYPES) {
+                Some(known) => problem.hint(format!("did you mean `{known}`?")),
+                None => problem,
+            }
+        }
+        (Some("format"), Value::String(name)) => ArgProblem::new(format!(
+            "the format {} is not known, so it would check nothing",
+            quote(name)
+        ))
+        .expected("a format of JSON schema, like date, date-time, email, uri or uuid"),
+        (_, Value::String(pattern)) if matches!(error.kind(), ValidationErrorKind::Format { .. }) => {
+            match syntax_problem(pattern) {
+                Some(problem) => problem,
+                None => invalid(error),
+            }
+        }
+        (Some("type"), _) => invalid(error).expected(format!("one or a list of {}", TYPES.join(", "))),
+        (_, _) => invalid(error),
+    };
+    ArgProblem { path, ..problem }
 }
+
+fn invalid(error: &ValidationError<'_>) -> ArgProblem {
+    ArgProblem::new(format!("the schema is not valid: {}", message(error)))
+}
+
+const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
 
 /// The steps of a JSON pointer, as far as the value has them.
 fn steps(value: &Value, pointer: &str) -> Vec<Step> {
@@ -325,7 +316,12 @@ mod tests {
             json!({"json_schema": true}),
             json!({"json_schema": {}}),
             json!({"json_schema": {"title": "x", "requried": ["a"]}}),
-            json!({"json_schema": {"type": "strin"}}),
+            json!({"json_schema": {"type": "object", "requried": ["a"], "properties": {"min": {"min": 3, "x-ok": 1}}}}),
+            json!({"json_schema": {"allOf": [{"items": {"nullable": true, "$defs": {"nullable": true}}}]}}),
+            json!({"json_schema": {"prefixItems": [true], "additionalItems": false}}),
+            json!({"json_schema": {"type": ["strin", "null"]}}),
+            json!({"json_schema": {"type": "OBJECT"}}),
+            json!({"json_schema": {"patternProperties": {"a(?!b)": true}}}),
             json!({"json_schema": {"properties": {"a/b": {"anyOf": [{"type": "string"}, {"minimum": "0"}]}}}}),
             json!({"json_schema": {"pattern": "("}}),
             json!({"json_schema": {"pattern": "a(?!b)"}}),
@@ -335,7 +331,7 @@ mod tests {
             json!({"json_schema": {"$ref": "file:///etc/passwd"}}),
             json!({"json_schema": {"$ref": "#/$defs/none"}}),
             json!({"json_schema": {"$schema": "https://example.com/draft", "type": "string"}}),
-        ]), @r#"
+        ]), @r##"
         /json_schema json_schema: a text stands here
           expected: a schema, or a map {file: path}
         /json_schema json_schema: the schema `true` says nothing about an answer
@@ -344,24 +340,48 @@ mod tests {
         /json_schema json_schema: the schema has no keyword that an answer can violate
           expected: at least one of type, required, properties, enum, …
           help: for any valid JSON, write `json: true`
-        /json_schema json_schema: the schema has no keyword that an answer can violate
-          expected: at least one of type, required, properties, enum, …
-          help: for any valid JSON, write `json: true`
-        /json_schema/type json_schema: the schema is not valid: "strin" is not valid under any of the schemas listed in the 'anyOf' keyword
+        /json_schema/requried json_schema: the schema has an unknown keyword `requried`
+          expected: a keyword of JSON schema, or an annotation that starts with `x-`
+          help: did you mean `required`?
+        /json_schema/requried json_schema: the schema has an unknown keyword `requried`
+          expected: a keyword of JSON schema, or an annotation that starts with `x-`
+          help: did you mean `required`?
+        /json_schema/properties/min/min json_schema: the schema has an unknown keyword `min`
+          expected: a keyword of JSON schema, or an annotation that starts with `x-`
+        /json_schema/allOf/0/items/nullable json_schema: the schema has an unknown keyword `nullable`
+          expected: a keyword of JSON schema, or an annotation that starts with `x-`
+          help: write `type: ["string", "null"]`
+        /json_schema/additionalItems json_schema: the schema has an unknown keyword `additionalItems`
+          expected: a keyword of JSON schema, or an annotation that starts with `x-`
+          help: in draft 2020-12 write `items` beside `prefixItems`
+        /json_schema/type json_schema: the schema is not valid: ["strin","null"] is not valid under any of the schemas listed in the 'anyOf' keyword
+          expected: one or a list of array, boolean, integer, null, number, object, string
+        /json_schema/type json_schema: "OBJECT" is not a type
+          expected: one of array, boolean, integer, null, number, object, string
+          help: did you mean `object`?
+        /json_schema/patternProperties/a(?!b) json_schema: the pattern "a(?!b)" is not valid: look-around, including look-ahead and look-behind, is not supported (at character 2)
+          expected: Rust regex syntax
+          help: write two checks; what must be absent goes into `not: {regex: ..}`
         /json_schema/properties/a/b/anyOf/1/minimum json_schema: the schema is not valid: "0" is not of type "number"
-        /json_schema/pattern json_schema: the schema is not valid: "(" is not a "regex"
-        /json_schema/pattern json_schema: the schema is not valid: "a(?!b)" is not a "regex"
-        /json_schema/properties/a/pattern json_schema: the schema is not valid: "a(?!b)" is not a "regex"
-        /json_schema/properties/a/format json_schema: the schema is not valid: Unknown format: 'colour'. Adjust configuration to ignore unrecognized formats
+        /json_schema/pattern json_schema: the pattern "(" is not valid: unclosed group (at character 1)
+          expected: Rust regex syntax
+        /json_schema/pattern json_schema: the pattern "a(?!b)" is not valid: look-around, including look-ahead and look-behind, is not supported (at character 2)
+          expected: Rust regex syntax
+          help: write two checks; what must be absent goes into `not: {regex: ..}`
+        /json_schema/properties/a/pattern json_schema: the pattern "a(?!b)" is not valid: look-around, including look-ahead and look-behind, is not supported (at character 2)
+          expected: Rust regex syntax
+          help: write two checks; what must be absent goes into `not: {regex: ..}`
+        /json_schema/properties/a/format json_schema: the format "colour" is not known, so it would check nothing
+          expected: a format of JSON schema, like date, date-time, email, uri or uuid
         /json_schema json_schema: the schema is not valid: Resource 'https://example.com/schema.json' is not present in a registry and retrieving it failed: Retrieval is disabled, cannot fetch https://example.com/schema…
-          help: references can't leave the schema: put the definitions under `$defs`
+          expected: references inside the schema, like "#/$defs/name", and a `$schema` of draft 4 to 2020-12
         /json_schema json_schema: the schema is not valid: Resource 'file:///etc/passwd' is not present in a registry and retrieving it failed: Retrieval is disabled, cannot fetch file:///etc/passwd
-          help: references can't leave the schema: put the definitions under `$defs`
+          expected: references inside the schema, like "#/$defs/name", and a `$schema` of draft 4 to 2020-12
         /json_schema json_schema: the schema is not valid: Pointer '/$defs/none' does not exist
-          help: references can't leave the schema: put the definitions under `$defs`
+          expected: references inside the schema, like "#/$defs/name", and a `$schema` of draft 4 to 2020-12
         /json_schema json_schema: the schema is not valid: Unknown meta-schema: 'https://example.com/draft'. Custom meta-schemas must be registered in the registry before use
-          help: references can't leave the schema: put the definitions under `$defs`
-        "#);
+          expected: references inside the schema, like "#/$defs/name", and a `$schema` of draft 4 to 2020-12
+        "##);
     }
 
     #[test]
@@ -398,14 +418,17 @@ mod tests {
           expected: a text
           help: put it in quotes: "3"
         /json_schema/file json_schema: "broken.json": expected `:` at line 2 column 10
-          expected: a JSON schema
-        /json_schema/file json_schema: "wrong.json": the schema is not valid: "strin" is not valid under any of the schemas listed in the 'anyOf' keyword, at /properties/a/type
-          expected: a JSON schema
-        /json_schema/file json_schema: "loop.json": the schema has no keyword that an answer can violate
-          expected: at least one of type, required, properties, enum, …
-          help: for any valid JSON, write `json: true`
-        /any/1/json_schema/file any: json_schema: "wrong.json": the schema is not valid: "strin" is not valid under any of the schemas listed in the 'anyOf' keyword, at /properties/a/type
-          expected: a JSON schema
+          expected: a JSON schema, as JSON
+        /json_schema/file json_schema: "wrong.json": "strin" is not a type, at /properties/a/type
+          expected: one of array, boolean, integer, null, number, object, string
+          help: did you mean `string`?
+        /json_schema/file json_schema: "loop.json": the schema has an unknown keyword `file`, at /file
+          expected: a keyword of JSON schema, or an annotation that starts with `x-`
+        /any/1/json_schema/file any: json_schema: "wrong.json": "strin" is not a type, at /properties/a/type
+          expected: one of array, boolean, integer, null, number, object, string
+          help: did you mean `string`?
+        /json_schema/file json_schema: the schema has an unknown keyword `file`
+          expected: a keyword of JSON schema, or an annotation that starts with `x-`
         "#);
     }
 }

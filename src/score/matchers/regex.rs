@@ -94,6 +94,11 @@ fn compiled(pattern: &str) -> Result<Regex, ::regex::Error> {
     COMPILED.get_or_try(pattern, || RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build())
 }
 
+/// What is wrong with the syntax of a pattern; also for patterns inside other arguments.
+pub(super) fn syntax_problem(pattern: &str) -> Option<ArgProblem> {
+    compiled(pattern).err().map(|error| problem(pattern, &error))
+}
+
 /// Whether the pattern can't miss. Such a pattern matches the empty text, and also a text with every character of the
 /// basic plane, one line break between non-empty lines among them. `^[^0-9]*$` matches the first but not the second, so
 /// it is a real criterion; `.*`, `x?` and `(?s)^.*$` are none.
