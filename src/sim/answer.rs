@@ -94,7 +94,8 @@ pub(super) fn answer(body: &Value, system: Option<&Document>, degrade: Option<De
     let system = system.unwrap_or(&none);
 
     let mut query = Query::default();
-    query.add(terms(question), 1.0);
+    let topics = topics(question);
+    query.add(topics.iter().flat_map(|topic| terms(topic)), 1.0);
     if !turns.answered
         && let Some(call) = calls::choose(body, question, &query)
     {
@@ -116,9 +117,6 @@ pub(super) fn answer(body: &Value, system: Option<&Document>, degrade: Option<De
         .instructions
         .and_then(&turns.context.instructions)
         .and_then(&orders_of(question));
-    if system.instructions.system_only {
-        instructions = system.instructions.clone();
-    }
     match degrade {
         Some(Degrade::SecondBest) if ranked.len() > 1 => {
             ranked.remove(0);
@@ -139,6 +137,13 @@ pub(super) fn answer(body: &Value, system: Option<&Document>, degrade: Option<De
     Reply::Text(compose(&asked))
 }
 
+/// The sentences of a question that say what it is about: all but orders, unless it is nothing else.
+fn topics(question: &str) -> Vec<&str> {
+    let all = || question.lines().flat_map(sentences);
+    let topics: Vec<&str> = all().filter(|sentence| meaning(sentence) == Meaning::Fact).collect();
+    if topics.is_empty() { all().collect() } else { topics }
+}
+
 /// Orders in a question: whole sentences, and forms that are named in passing ("in one word, …").
 fn orders_of(question: &str) -> Instructions {
     let mut orders = Instructions::default();
@@ -148,8 +153,6 @@ fn orders_of(question: &str) -> Instructions {
             Meaning::Fact | Meaning::Refusal(_) | Meaning::Rule(_) => orders.obey_in_passing(sentence),
         }
     }
-    // Only the system decides what the answers of a whole product look like.
-    orders.system_only = false;
     orders
 }
 
@@ -158,10 +161,13 @@ fn compose(asked: &Asked<'_>) -> String {
     if let Some(Form::Json(keys)) = &instructions.form {
         return structured::by_keys(keys, asked);
     }
-    if let Some(refusal) = asked.refusal() {
+    if let Some(refusal) = asked.refusal()
+        && !matches!(instructions.form, Some(Form::Exactly(_)))
+    {
         return with_case(refusal.to_owned(), instructions);
     }
     let text = match &instructions.form {
+        Some(Form::Exactly(text)) => text.clone(),
         Some(Form::YesNo) => yes_or_no(asked).to_owned(),
         Some(Form::Number) => number(asked),
         Some(Form::OneWord) => one_word(asked),
@@ -230,13 +236,14 @@ fn number(asked: &Asked<'_>) -> String {
         .unwrap_or_else(|| asked.sentences())
 }
 
-/// The amount of a text whose unit is asked for; else its first.
+/// The amount of a text whose unit is asked for; else its first. An amount that the question states is not the answer.
 pub(super) fn nearest_amount(text: &str, query: &Query) -> Option<String> {
-    let amounts = amounts(text);
-    amounts
-        .iter()
+    let all = amounts(text);
+    let new = || all.iter().filter(|amount| !query.has(term(amount.text)));
+    new()
         .find(|amount| amount.unit.iter().flatten().any(|unit| query.has(*unit)))
-        .or(amounts.first())
+        .or_else(|| new().next())
+        .or(all.first())
         .map(|amount| amount.text.replace(',', ""))
 }
 

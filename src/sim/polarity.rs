@@ -149,9 +149,9 @@ fn nearest_clause<'a>(passage: &'a str, query: &Query) -> &'a str {
 }
 
 fn denies(clause: &str) -> bool {
-    const DENIALS: [&str; 17] = [
+    const DENIALS: [&str; 16] = [
         "not", "no", "never", "cannot", "can't", "won't", "don't", "doesn't", "isn't", "aren't", "nor", "nothing",
-        "unable", "neither", "none", "without", "excluded",
+        "unable", "neither", "none", "excluded",
     ];
     words(clause).any(|word| {
         let text = word.text.replace('’', "'");

@@ -255,12 +255,15 @@ impl Filling<'_, '_> {
 
     /// The best of the first passages that also speaks of the key and has a number; else the best with a number.
     fn nearest(&self, wanted: &[Term]) -> Option<&Ranked<'_>> {
+        let least = 0.6 * self.asked.ranked.first().map_or(0.0, |best| best.score);
         let numbered = || {
-            self.asked
+            let near = self
+                .asked
                 .ranked
                 .iter()
                 .take(3)
-                .filter(|ranked| ranked.passage.text.bytes().any(|b| b.is_ascii_digit()))
+                .filter(move |ranked| ranked.score >= least);
+            near.filter(|ranked| ranked.passage.text.bytes().any(|b| b.is_ascii_digit()))
         };
         numbered()
             .find(|ranked| wanted.iter().any(|term| ranked.passage.terms.contains(term)))
