@@ -21,8 +21,7 @@ pub(super) fn amounts(text: &str) -> Vec<Amount<'_>> {
         return Vec::new();
     }
     let mut found = Vec::new();
-    let mut rest = words(text).peekable();
-    while let Some(word) = rest.next() {
+    for word in words(text) {
         let Ok(value) = word.text.replace(',', "").parse::<f64>() else {
             continue;
         };

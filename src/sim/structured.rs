@@ -1,9 +1,9 @@
 //! JSON answers: by a response schema of the request, or by the keys that its text names. Values are found by ranking.
 
-use super::answer::{Asked, key_terms, nearest_amount};
+use super::answer::{Asked, nearest_amount};
 use super::rank::Ranked;
 use super::validate::{get, list};
-use super::words::{Term, term, terms};
+use super::words::{Term, key_terms, term, terms};
 use serde_json::{Map, Number, Value, json};
 
 /// Nesting of a schema that is followed; deeper parts are null.
