@@ -1,16 +1,15 @@
 //! Composes an answer: ranks what the request says against its question, and puts it into the form that was asked for.
 
 use super::calls;
-use super::instructions::{Form, Instructions, LetterCase, Meaning, meaning};
+use super::instructions::{Form, Instructions, LetterCase};
 use super::noise::Degrade;
 use super::polarity::{amounts, asks_number, asks_yes_or_no, is_yes};
 use super::rank::{Query, Ranked, rank};
-use super::reader::{Document, sentences};
+use super::reader::Document;
 use super::structured;
-use super::validate::{get, list};
+use super::turns::{Turns, orders_of, topics};
 use super::words::{term, terms, words};
 use serde_json::Value;
-use std::sync::Arc;
 
 /// Below this share of the question covered, a text doesn't say. Only a request that asks for refusals gets one.
 const SAYS: f32 = 0.3;
@@ -18,8 +17,6 @@ const SAYS: f32 = 0.3;
 const NEARLY: f32 = 0.8;
 /// The same, when the request allows several sentences in so many words.
 const ALLOWED: f32 = 0.55;
-/// Weight of the last earlier turn of the person, of older ones, and of the model's last turn.
-const EARLIER: [f32; 3] = [0.35, 0.15, 0.2];
 
 /// What the model says.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,7 +91,8 @@ pub(super) fn answer(body: &Value, system: Option<&Document>, degrade: Option<De
     let system = system.unwrap_or(&none);
 
     let mut query = Query::default();
-    query.add(terms(question), 1.0);
+    let topics = topics(question);
+    query.add(topics.iter().flat_map(|topic| terms(topic)), 1.0);
     if !turns.answered
         && let Some(call) = calls::choose(body, question, &query)
     {
@@ -116,9 +114,6 @@ pub(super) fn answer(body: &Value, system: Option<&Document>, degrade: Option<De
         .instructions
         .and_then(&turns.context.instructions)
         .and_then(&orders_of(question));
-    if system.instructions.system_only {
-        instructions = system.instructions.clone();
-    }
     match degrade {
         Some(Degrade::SecondBest) if ranked.len() > 1 => {
             ranked.remove(0);
@@ -139,29 +134,18 @@ pub(super) fn answer(body: &Value, system: Option<&Document>, degrade: Option<De
     Reply::Text(compose(&asked))
 }
 
-/// Orders in a question: whole sentences, and forms that are named in passing ("in one word, …").
-fn orders_of(question: &str) -> Instructions {
-    let mut orders = Instructions::default();
-    for sentence in question.lines().flat_map(sentences) {
-        match meaning(sentence) {
-            Meaning::Instruction => orders.obey(sentence),
-            Meaning::Fact | Meaning::Refusal(_) | Meaning::Rule(_) => orders.obey_in_passing(sentence),
-        }
-    }
-    // Only the system decides what the answers of a whole product look like.
-    orders.system_only = false;
-    orders
-}
-
 fn compose(asked: &Asked<'_>) -> String {
     let instructions = &asked.instructions;
     if let Some(Form::Json(keys)) = &instructions.form {
         return structured::by_keys(keys, asked);
     }
-    if let Some(refusal) = asked.refusal() {
+    if let Some(refusal) = asked.refusal()
+        && !matches!(instructions.form, Some(Form::Exactly(_)))
+    {
         return with_case(refusal.to_owned(), instructions);
     }
     let text = match &instructions.form {
+        Some(Form::Exactly(text)) => text.clone(),
         Some(Form::YesNo) => yes_or_no(asked).to_owned(),
         Some(Form::Number) => number(asked),
         Some(Form::OneWord) => one_word(asked),
@@ -230,13 +214,14 @@ fn number(asked: &Asked<'_>) -> String {
         .unwrap_or_else(|| asked.sentences())
 }
 
-/// The amount of a text whose unit is asked for; else its first.
+/// The amount of a text whose unit is asked for; else its first. An amount that the question states is not the answer.
 pub(super) fn nearest_amount(text: &str, query: &Query) -> Option<String> {
-    let amounts = amounts(text);
-    amounts
-        .iter()
+    let all = amounts(text);
+    let new = || all.iter().filter(|amount| !query.has(term(amount.text)));
+    new()
         .find(|amount| amount.unit.iter().flatten().any(|unit| query.has(*unit)))
-        .or(amounts.first())
+        .or_else(|| new().next())
+        .or(all.first())
         .map(|amount| amount.text.replace(',', ""))
 }
 
@@ -263,184 +248,10 @@ fn one_word(asked: &Asked<'_>) -> String {
         .map_or_else(|| yes_or_no(asked).to_owned(), |word| word.text.to_owned())
 }
 
-/// The turns of a request.
-struct Turns {
-    question: String,
-    /// What the question's turn, and functions, said besides.
-    context: Document,
-    /// Earlier turns with their weights.
-    earlier: Vec<(String, f32)>,
-    /// The last turn is a function's response.
-    answered: bool,
-}
-
-impl Turns {
-    fn read(body: &Value) -> Turns {
-        let contents = list(body, "contents");
-        let is_user = |content: &Value| get(content, "role").and_then(Value::as_str) != Some("model");
-        let asking = contents
-            .iter()
-            .rposition(|content| is_user(content) && !text_of(content).trim().is_empty());
-        let said = asking.map(|at| text_of(&contents[at])).unwrap_or_default();
-        let (question, mut rest) = split_question(&said);
-
-        let mut earlier = Vec::new();
-        let (mut people, mut models) = (0, 0);
-        for content in contents[..asking.unwrap_or(0)].iter().rev() {
-            let text = text_of(content);
-            if is_user(content) {
-                earlier.push((text, EARLIER[usize::from(people > 0)]));
-                people += 1;
-            } else if models == 0 {
-                earlier.push((text, EARLIER[2]));
-                models += 1;
-            }
-        }
-        for content in contents {
-            for part in list(content, "parts") {
-                if let Some(response) = get(part, "functionResponse").and_then(|call| get(call, "response")) {
-                    rest.push('\n');
-                    spell(response, "", &mut rest, 8);
-                }
-            }
-        }
-        let answered = contents.last().is_some_and(|content| {
-            list(content, "parts")
-                .iter()
-                .any(|part| get(part, "functionResponse").is_some())
-        });
-        Turns {
-            question,
-            context: if rest.trim().is_empty() {
-                Document::default()
-            } else {
-                Document::read(&rest)
-            },
-            earlier,
-            answered,
-        }
-    }
-}
-
-/// The text parts of a content, thoughts left out.
-pub(super) fn text_of(content: &Value) -> String {
-    let mut text = String::new();
-    for part in list(content, "parts") {
-        if get(part, "thought") != Some(&Value::Bool(true))
-            && let Some(said) = get(part, "text").and_then(Value::as_str)
-        {
-            if !text.is_empty() {
-                text.push('\n');
-            }
-            text.push_str(said);
-        }
-    }
-    text
-}
-
-/// The question of a turn, and the rest, which is something to answer from. A short turn is all question; a long one may
-/// mark its question with `Question:`, else its question sentences are the question.
-fn split_question(said: &str) -> (String, String) {
-    const SHORT: usize = 5;
-    let marked = said
-        .match_indices("uestion:")
-        .last()
-        .filter(|(at, _)| said[..*at].ends_with(['Q', 'q']));
-    if let Some((at, mark)) = marked {
-        return (said[at + mark.len()..].trim().to_owned(), said[..at - 1].to_owned());
-    }
-    let all: Vec<&str> = said.lines().flat_map(sentences).collect();
-    if all.len() < SHORT || !said.contains('?') {
-        return match (all.len() < SHORT, all.last()) {
-            (false, Some(last)) if said.lines().count() > 1 => ((*last).to_owned(), said.to_owned()),
-            _ => (said.to_owned(), String::new()),
-        };
-    }
-    let (mut question, mut rest) = (String::new(), String::new());
-    for sentence in all {
-        let asks = sentence.ends_with('?') || meaning(sentence) == Meaning::Instruction;
-        let side = if asks { &mut question } else { &mut rest };
-        side.push_str(sentence);
-        side.push('\n');
-    }
-    (question, rest)
-}
-
-/// Spells a function's response out as lines.
-fn spell(value: &Value, key: &str, out: &mut String, depth: usize) {
-    if depth == 0 {
-        return;
-    }
-    let mut line = |text: &str| {
-        out.push_str(&key.replace('_', " "));
-        out.push(' ');
-        out.push_str(text);
-        out.push('\n');
-    };
-    match value {
-        Value::Null => {}
-        Value::Bool(yes) => line(if *yes { "yes" } else { "no" }),
-        Value::Number(number) => line(&number.to_string()),
-        Value::String(text) => line(text),
-        Value::Array(items) => items.iter().for_each(|item| spell(item, key, out, depth - 1)),
-        Value::Object(map) => map.iter().for_each(|(key, item)| spell(item, key, out, depth - 1)),
-    }
-}
-
-/// The system texts read so far. Thousands of requests share one; reading it is the larger part of answering.
-#[derive(Debug, Default)]
-pub(super) struct Library {
-    read: std::sync::RwLock<Vec<(String, Arc<Document>)>>,
-}
-
-impl Library {
-    /// System texts kept; the oldest makes room.
-    const KEPT: usize = 16;
-    /// Longer texts are read each time.
-    const LONGEST: usize = 1 << 20;
-
-    /// The system instruction of a request, read.
-    pub(super) fn system(&self, body: &Value) -> Option<Arc<Document>> {
-        let text = text_of(get(body, "systemInstruction")?);
-        let known = |kept: &[(String, Arc<Document>)]| {
-            kept.iter()
-                .find(|(other, _)| *other == text)
-                .map(|(_, document)| Arc::clone(document))
-        };
-        if let Ok(kept) = self.read.read()
-            && let Some(document) = known(&kept)
-        {
-            return Some(document);
-        }
-        let document = Arc::new(Document::read(&text));
-        if text.len() <= Library::LONGEST
-            && let Ok(mut kept) = self.read.write()
-            && known(&kept).is_none()
-        {
-            if kept.len() >= Library::KEPT {
-                kept.remove(0);
-            }
-            kept.push((text, Arc::clone(&document)));
-        }
-        Some(document)
-    }
-}
-
-/// Terms of a key like `max_days` or `maxDays`.
-pub(super) fn key_terms(key: &str) -> Vec<super::words::Term> {
-    let mut spaced = String::with_capacity(key.len() + 4);
-    for c in key.chars() {
-        if c.is_uppercase() {
-            spaced.push(' ');
-        }
-        spaced.push(if matches!(c, '_' | '-' | '.') { ' ' } else { c });
-    }
-    words(&spaced).map(|word| term(word.text)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::library::Library;
     use serde_json::json;
 
     const ZOO: &str = "You are the guide of a zoo.\nAnswer in one sentence.\n# Opening hours\nThe zoo opens at 9 in summer.\nIn winter it opens at 10.\n\
@@ -558,7 +369,7 @@ mod tests {
     #[test]
     fn the_question_s_own_text_is_read_too() {
         let body = json!({"contents": [{"parts": [{"text":
-            "The museum has three floors. The cafe is on the roof. The shop is in the cellar.\nQuestion: Where is the cafe?"}]}]});
+            "The museum has three floors. The cafe is on the roof. The archive is in the cellar.\nQuestion: Where is the cafe?"}]}]});
         assert_eq!(ask_with(body), "The cafe is on the roof.");
     }
 

@@ -1,10 +1,9 @@
 //! Function calls: when a declared function is asked for, and which arguments the question holds for it.
 
-use super::answer::key_terms;
 use super::rank::Query;
 use super::structured::description_terms;
 use super::validate::{get, list};
-use super::words::{Term, term, words};
+use super::words::{Term, key_terms, term, words};
 use serde_json::{Map, Value, json};
 
 /// A function call of the model.

@@ -1,11 +1,12 @@
 //! The simulator: a small, honest question answerer behind the Gemini REST API, on loopback.
 //!
 //! ```text
-//! HTTP ─▶ connection ─▶ service ─▶ faults ─▶ validate (fields) ─▶ answer ─▶ respond ─▶ HTTP
-//!                          │                                        ├ reader, instructions, words: what the text says
-//!                        status                                     ├ rank, polarity: what fits the question
-//!                                                                   ├ structured, calls: JSON and functions
-//!                                                                   └ noise
+//! HTTP ─▶ connection ─▶ service ─▶ faults ─▶ validate ─▶ answer ─▶ respond ─▶ HTTP
+//!                          │                  ├ fields   ├ turns, library: what is asked, and of what
+//!                        status               └ rules    ├ reader, instructions, words: what the text says
+//!                                                        ├ rank, polarity: what fits the question
+//!                                                        ├ structured, calls: JSON and functions
+//!                                                        └ noise
 //! ```
 //!
 //! Its model is an extractive question answerer. It splits the system instruction (and a long question's own context)
@@ -23,15 +24,18 @@ mod connection;
 mod faults;
 mod fields;
 mod instructions;
+mod library;
 mod noise;
 mod polarity;
 mod rank;
 mod reader;
 mod respond;
+mod rules;
 mod server;
 mod service;
 mod status;
 mod structured;
+mod turns;
 mod validate;
 mod words;
 

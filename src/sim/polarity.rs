@@ -21,8 +21,7 @@ pub(super) fn amounts(text: &str) -> Vec<Amount<'_>> {
         return Vec::new();
     }
     let mut found = Vec::new();
-    let mut rest = words(text).peekable();
-    while let Some(word) = rest.next() {
+    for word in words(text) {
         let Ok(value) = word.text.replace(',', "").parse::<f64>() else {
             continue;
         };
@@ -149,9 +148,9 @@ fn nearest_clause<'a>(passage: &'a str, query: &Query) -> &'a str {
 }
 
 fn denies(clause: &str) -> bool {
-    const DENIALS: [&str; 17] = [
+    const DENIALS: [&str; 16] = [
         "not", "no", "never", "cannot", "can't", "won't", "don't", "doesn't", "isn't", "aren't", "nor", "nothing",
-        "unable", "neither", "none", "without", "excluded",
+        "unable", "neither", "none", "excluded",
     ];
     words(clause).any(|word| {
         let text = word.text.replace('’', "'");

@@ -2,6 +2,7 @@
 
 use super::instructions::{Instructions, Meaning, Rule, meaning};
 use super::words::{Term, terms, words};
+use std::borrow::Cow;
 
 /// Passages beyond this many are not read.
 const MOST_PASSAGES: usize = 5_000;
@@ -32,8 +33,8 @@ impl Document {
     pub(super) fn read(text: &str) -> Document {
         let mut document = Document::default();
         let mut heading = None;
-        for line in text.lines() {
-            let line = bare(line);
+        for line in unwrapped(text) {
+            let line = bare(&line);
             if line.is_empty() {
                 continue;
             }
@@ -58,7 +59,14 @@ impl Document {
             line = rest;
         }
         let mut before: Option<usize> = None;
-        for sentence in sentences(line) {
+        let mut asked: Vec<Term> = Vec::new();
+        let mut rest = sentences(line).peekable();
+        while let Some(sentence) = rest.next() {
+            // "Late? We wait." A question in a text is about what follows it.
+            if sentence.ends_with('?') && rest.peek().is_some() {
+                asked.extend(terms(sentence));
+                continue;
+            }
             if self.passages.len() >= MOST_PASSAGES {
                 return;
             }
@@ -75,9 +83,10 @@ impl Document {
                     });
                 }
                 Meaning::Fact => {
-                    let mut context: Vec<Term> = heading
-                        .map(|at| terms(&self.headings[at]).collect())
-                        .unwrap_or_default();
+                    let mut context = std::mem::take(&mut asked);
+                    if let Some(heading) = heading {
+                        context.extend(terms(&self.headings[heading]));
+                    }
                     if let Some(before) = before
                         && points_back(sentence)
                     {
@@ -101,6 +110,24 @@ impl Document {
     }
 }
 
+/// The lines of a text; a long line without an end goes on with the next one, if that is neither empty nor a list item or
+/// a heading.
+fn unwrapped(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    const LONG: usize = 60;
+    let mut lines = text.lines().map(str::trim).peekable();
+    std::iter::from_fn(move || {
+        let mut whole = Cow::Borrowed(lines.next()?);
+        while whole.len() >= LONG
+            && !whole.ends_with(['.', '!', '?', ':', '|', '"', '”'])
+            && let Some(next) = lines.next_if(|next| next.starts_with(char::is_alphanumeric) && bare(next) == *next)
+        {
+            whole.to_mut().push(' ');
+            whole.to_mut().push_str(next);
+        }
+        Some(whole)
+    })
+}
+
 /// A line without bullets, numbering and bold marks around it.
 fn bare(line: &str) -> &str {
     let line = line.trim();
@@ -121,7 +148,7 @@ fn bare(line: &str) -> &str {
     line.trim_matches(['|', ' '])
 }
 
-/// A heading: `# Title`, `**Title**`, or a short line that ends with a colon.
+/// A heading: `# Title`, `**Title**`, a short line that ends with a colon, or a short question alone on its line.
 fn heading_of(line: &str) -> Option<&str> {
     if line.starts_with('#') {
         return Some(line.trim_matches(['#', ' ', ':']));
@@ -129,7 +156,7 @@ fn heading_of(line: &str) -> Option<&str> {
     if let Some(title) = line.strip_prefix("**").and_then(|rest| rest.strip_suffix("**")) {
         return Some(title.trim_end_matches(':'));
     }
-    let title = line.strip_suffix(':')?;
+    let title = line.strip_suffix(':').or_else(|| line.ends_with('?').then_some(line))?;
     (words(title).count() <= 8 && !title.contains(". ") && matches!(meaning(title), Meaning::Fact)).then_some(title)
 }
 
@@ -138,8 +165,11 @@ fn label_of(line: &str) -> Option<(&str, &str)> {
     let (label, rest) = line.split_once(": ")?;
     let rest = rest.trim();
     let label = label.trim_matches('*');
-    ((1..=5).contains(&words(label).count()) && words(rest).count() >= 3 && !label.contains(['.', '?', '"', ',']))
-        .then_some((label, rest.trim_start_matches("** ")))
+    ((1..=5).contains(&words(label).count())
+        && words(rest).count() >= 3
+        && !rest.starts_with(char::is_lowercase)
+        && !label.contains(['.', '?', '"', ',']))
+    .then_some((label, rest.trim_start_matches("** ")))
 }
 
 /// The sentence leans on the one before it.
@@ -258,7 +288,7 @@ mod tests {
     #[test]
     fn structure_is_read() {
         let document = Document::read(
-            "You are a guide.\n\n# Opening hours\n- We open at nine. It is earlier in May.\n\n**Prices:**\n1. Adults: five euros a day\nAnswer in one sentence.",
+            "You are a guide.\n\n# Opening hours\n- We open at nine. It is earlier in May.\n\n**Prices:**\n1. Adults: Five euros a day\n2. Children: one euro a day. Late? We wait.\nAnswer in one sentence.",
         );
         let seen: Vec<_> = document
             .passages
@@ -270,7 +300,9 @@ mod tests {
             [
                 ("Opening hours", "We open at nine."),
                 ("Opening hours", "It is earlier in May."),
-                ("Adults", "five euros a day"),
+                ("Adults", "Five euros a day"),
+                ("Prices", "Children: one euro a day."),
+                ("Prices", "We wait."),
             ]
         );
         assert_eq!(document.instructions.max_sentences, Some(1));
@@ -278,6 +310,20 @@ mod tests {
             document.passages[1]
                 .context
                 .contains(&super::super::words::term("nine"))
+        );
+    }
+
+    #[test]
+    fn wrapped_lines_are_one() {
+        let text = "The zoo is open from nine in the morning until the last visitor\nhas left. It is closed\non Mondays.\n- one\n- two";
+        let lines: Vec<_> = unwrapped(text).collect();
+        assert_eq!(
+            lines,
+            [
+                "The zoo is open from nine in the morning until the last visitor has left. It is closed on Mondays.",
+                "- one",
+                "- two"
+            ]
         );
     }
 

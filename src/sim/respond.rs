@@ -3,7 +3,7 @@
 
 use super::answer::Reply;
 use super::noise::Key;
-use super::validate::{get, list};
+use super::validate::{get, list, number};
 use serde_json::{Value, json};
 
 /// Characters of a streamed chunk.
@@ -34,10 +34,9 @@ impl Answered {
                 {
                     text.truncate(at);
                 }
-                let limit = get(config, "maxOutputTokens").and_then(|limit| match limit {
-                    Value::String(limit) => limit.parse().ok(),
-                    limit => limit.as_u64(),
-                });
+                let limit = get(config, "maxOutputTokens")
+                    .and_then(number)
+                    .map(|limit| limit as u64);
                 if let Some(limit) = limit
                     && tokens(&text) > limit
                 {

@@ -1,9 +1,10 @@
 //! The REST API: from an HTTP request to a response.
 
 use super::Settings;
-use super::answer::{Library, answer};
+use super::answer::answer;
 use super::connection::Line;
 use super::faults::{Fault, Injector};
+use super::library::Library;
 use super::noise::{Key, degrade};
 use super::respond::{Answered, counted, model, models, serves};
 use super::status::{Status, injected, unknown_model, unregistered};

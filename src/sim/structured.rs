@@ -1,9 +1,9 @@
 //! JSON answers: by a response schema of the request, or by the keys that its text names. Values are found by ranking.
 
-use super::answer::{Asked, key_terms, nearest_amount};
+use super::answer::{Asked, nearest_amount};
 use super::rank::Ranked;
 use super::validate::{get, list};
-use super::words::{Term, term, terms};
+use super::words::{Term, key_terms, term, terms};
 use serde_json::{Map, Number, Value, json};
 
 /// Nesting of a schema that is followed; deeper parts are null.
@@ -255,12 +255,15 @@ impl Filling<'_, '_> {
 
     /// The best of the first passages that also speaks of the key and has a number; else the best with a number.
     fn nearest(&self, wanted: &[Term]) -> Option<&Ranked<'_>> {
+        let least = 0.6 * self.asked.ranked.first().map_or(0.0, |best| best.score);
         let numbered = || {
-            self.asked
+            let near = self
+                .asked
                 .ranked
                 .iter()
                 .take(3)
-                .filter(|ranked| ranked.passage.text.bytes().any(|b| b.is_ascii_digit()))
+                .filter(move |ranked| ranked.score >= least);
+            near.filter(|ranked| ranked.passage.text.bytes().any(|b| b.is_ascii_digit()))
         };
         numbered()
             .find(|ranked| wanted.iter().any(|term| ranked.passage.terms.contains(term)))

@@ -265,6 +265,18 @@ pub(super) fn term(word: &str) -> Term {
     term_of(word).0
 }
 
+/// Terms of a key like `max_days` or `maxDays`.
+pub(super) fn key_terms(key: &str) -> Vec<Term> {
+    let mut spaced = String::with_capacity(key.len() + 4);
+    for c in key.chars() {
+        if c.is_uppercase() {
+            spaced.push(' ');
+        }
+        spaced.push(if matches!(c, '_' | '-' | '.') { ' ' } else { c });
+    }
+    words(&spaced).map(|word| term(word.text)).collect()
+}
+
 fn word_length(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut end = 0;
@@ -402,13 +414,15 @@ mod tests {
     #[test]
     fn forms_of_a_word_meet() {
         for group in [
-            &["ship", "ships", "shipped", "shipping", "shipment"][..],
-            &["deliver", "delivered", "delivery", "deliveries"],
-            &["cancel", "cancelled", "cancels", "cancellation"],
+            &["plan", "plans", "planned", "planning"][..],
+            &["discover", "discovered", "discovery", "discoveries"],
+            &["equip", "equipped", "equipment"],
+            &["travel", "travelled", "travels", "travelling"],
+            &["adapt", "adaptation"],
             &["box", "boxes"],
             &["pay", "paid", "payment", "payable"],
-            &["exchange", "exchanged", "exchanging"],
-            &["shop's", "shops", "shop"],
+            &["arrange", "arranged", "arranging", "arrangement"],
+            &["zoo's", "zoos", "zoo"],
         ] {
             for word in group {
                 assert_eq!(term(word), term(group[0]), "{word}");
