@@ -181,7 +181,9 @@ impl Linter<'_> {
                 "a partial's name has characters that no partial's file can have",
                 "letters, digits, `-`, `_` and `.`, as in `{{> footer}}` for `_footer.prompt`",
             ),
-            _ => self.refuse(at, "a partial's name must be written out", "`{{> name}}`"),
+            Parameter::Path(_) | Parameter::Literal(_) | Parameter::Subexpression(_) | _ => {
+                self.refuse(at, "a partial's name must be written out", "`{{> name}}`");
+            }
         }
         if partial.params.len() > 1 {
             self.refuse(at, "a partial takes at most one argument", "`{{> name map key=value}}`");

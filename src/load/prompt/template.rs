@@ -2,6 +2,7 @@
 
 use super::bind::bind;
 use super::dialect;
+use super::dots::{name_dots, restore_dots};
 use super::lint::{self, Lint};
 use super::marks::{Piece, TokenMaker, split};
 use super::messages::{Message, assemble};
@@ -199,11 +200,12 @@ impl Template {
             (Some(line), Some(column)) => text.place(text.offset(line, column)),
             _ => Place::file(text.file.clone()),
         };
-        let message = match error.reason() {
-            RenderErrorReason::Other(message) => message.clone(),
-            RenderErrorReason::InvalidJsonIndex(index) => format!("a list has no field `{index}`"),
-            RenderErrorReason::IOError(error) => error.to_string(),
-            reason => reason.to_string(),
+        let message = if let RenderErrorReason::InvalidJsonIndex(index) = error.reason() {
+            format!("a list has no field `{index}`")
+        } else if let RenderErrorReason::IOError(error) = error.reason() {
+            error.to_string()
+        } else {
+            error.reason().to_string()
         };
         Problem::at(place, format!("the template can't be rendered: {message}"))
     }
@@ -290,16 +292,18 @@ impl Loader<'_> {
 }
 
 fn parse(text: &Text) -> Result<handlebars::Template, Problems> {
-    let mut problems = Problems::default();
-    for found in syntax::check(text.body()) {
-        let problem = Problem::at(text.place(found.at), found.message);
-        problems.push(match found.expected {
-            Some(expected) => problem.expected(expected),
-            None => problem,
-        });
-    }
-    problems.or(())?;
-    handlebars::Template::compile(text.body()).map_err(|error| template_problem(text, &error).into())
+    let tags = syntax::tags(text.body()).map_err(|found| {
+        let mut problems = Problems::default();
+        problems.extend(found.into_iter().map(|found| Problem {
+            expected: found.expected,
+            ..Problem::at(text.place(found.at), found.message)
+        }));
+        problems
+    })?;
+    let body = name_dots(text.body(), &tags);
+    let mut template = handlebars::Template::compile(&body).map_err(|error| template_problem(text, &error))?;
+    restore_dots(&mut template);
+    Ok(template)
 }
 
 fn template_problem(text: &Text, error: &TemplateError) -> Problem {
@@ -307,10 +311,10 @@ fn template_problem(text: &Text, error: &TemplateError) -> Problem {
         Some((line, column)) => text.place(text.offset(line, column)),
         None => Place::file(text.file.clone()),
     };
-    let message = match error.reason() {
-        TemplateErrorReason::InvalidSyntax(_) => "this tag is not valid handlebars".to_owned(),
-        TemplateErrorReason::InvalidParam(param) => format!("`{param}` is not a valid argument"),
-        reason => reason.to_string(),
+    let message = if matches!(error.reason(), TemplateErrorReason::InvalidSyntax(_)) {
+        "this tag is not valid handlebars".to_owned()
+    } else {
+        error.reason().to_string()
     };
     Problem::at(place, message).expected("a tag like `{{question}}`, `{{#if question}}` or `{{> partial}}`")
 }
@@ -421,8 +425,16 @@ mod tests {
           expected: one of history, json, lookup, media, role, section, each, if, ifEquals, unless, unlessEquals, with
         ");
         insta::assert_snapshot!(refused("{{> (lookup . a)}} {{> a/b}} {{> ../x}} {{#> p}}{{/p}} {{#*inline \"x\"}}{{/inline}}"), @r"
-        prompts/p.prompt:1:13: this tag is not valid handlebars
-          expected: a tag like `{{question}}`, `{{#if question}}` or `{{> partial}}`
+        prompts/p.prompt:1:1: a partial's name must be written out
+          expected: `{{> name}}`
+        prompts/p.prompt:1:20: a partial's name has characters that no partial's file can have
+          expected: letters, digits, `-`, `_` and `.`, as in `{{> footer}}` for `_footer.prompt`
+        prompts/p.prompt:1:30: a partial's name has characters that no partial's file can have
+          expected: letters, digits, `-`, `_` and `.`, as in `{{> footer}}` for `_footer.prompt`
+        prompts/p.prompt:1:41: a partial with a block, `{{#> name}}`, is not supported
+          expected: `{{> name}}`
+        prompts/p.prompt:1:56: decorators and inline partials, `{{#*inline}}`, are not supported
+          expected: a partial in a file of its own, `_name.prompt`
         ");
     }
 

@@ -412,6 +412,16 @@ mod tests {
             ),
             ("{{! a }}{{!-- {{b}} --}}x\\{{a}}", json!({"a": 1}), "x{{a}}"),
             ("a{{section \"code\"}}", json!({}), "a"),
+            (
+                "{{#each l}}{{.}}{{#each .}}[{{.}}{{#with ..}}{{json .}}{{/with}}]{{/each}}{{/each}}",
+                json!({"l": [[1]]}),
+                "1[1[1]]",
+            ),
+            (
+                "{{#each l}}{{lookup . \"k\"}}{{#with @root}}{{a}}{{/with}}{{/each}}",
+                json!({"l": [{"k": "v"}], "a": "A"}),
+                "vA",
+            ),
         ];
         for (template, values, expected) in cases {
             let request = render(template, values).unwrap();
