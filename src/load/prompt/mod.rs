@@ -13,6 +13,7 @@ mod dialect;
 mod disk;
 mod dots;
 mod git;
+mod inclusions;
 mod library;
 mod lint;
 mod manifest;

@@ -3,6 +3,7 @@
 use super::bind::bind;
 use super::dialect;
 use super::dots::{name_dots, restore_dots};
+use super::inclusions;
 use super::lint::{self, Lint};
 use super::marks::{Piece, TokenMaker, split};
 use super::messages::{Message, assemble};
@@ -19,10 +20,6 @@ use std::io;
 
 /// The main template's name in the registry; no partial can have it.
 const MAIN: &str = "\0main";
-/// Partials inside partials.
-const MAX_PARTIAL_DEPTH: usize = 32;
-/// Partials in all, counted each time they are included.
-const MAX_INCLUSIONS: u64 = 10_000;
 /// Bytes of rendered text.
 const MAX_RENDERED: usize = 64 << 20;
 
@@ -76,7 +73,8 @@ impl Template {
         let Loader {
             mut problems, parsed, ..
         } = loader;
-        if let Err(problem) = check_inclusions(&parsed) {
+        let lookup = |name: &str| parsed.get(name).map(|parsed| (&parsed.text, &parsed.lint));
+        if let Err(problem) = inclusions::check(MAIN, &lookup) {
             problems.push(problem);
         }
         problems.or(())?;
@@ -258,7 +256,10 @@ impl Loader<'_> {
             };
             let mut lint = lint::lint(&template, &text);
             self.problems.extend(std::mem::take(&mut lint.problems));
-            for (partial, place) in &lint.partials {
+            for lint::Inclusion {
+                name: partial, place, ..
+            } in &lint.partials
+            {
                 let known = self.parsed.contains_key(partial) || *partial == name || self.missing.contains(partial);
                 if known || queue.iter().any(|(queued, _)| queued == partial) {
                     continue;
@@ -317,54 +318,6 @@ fn template_problem(text: &Text, error: &TemplateError) -> Problem {
         error.reason().to_string()
     };
     Problem::at(place, message).expected("a tag like `{{question}}`, `{{#if question}}` or `{{> partial}}`")
-}
-
-/// No partial includes itself, chains of partials are short, and partials that include partials twice, which include
-/// partials twice, don't add up to a bomb.
-fn check_inclusions(parsed: &BTreeMap<String, Parsed>) -> Result<(), Problem> {
-    let mut counts = BTreeMap::new();
-    let total = count_inclusions(MAIN, parsed, &mut Vec::new(), &mut counts)?;
-    if total > MAX_INCLUSIONS {
-        let file = parsed.get(MAIN).map(|main| main.text.file.clone()).unwrap_or_default();
-        return Err(Problem::at(
-            Place::file(file),
-            format!("partials are included more than {MAX_INCLUSIONS} times in all"),
-        ));
-    }
-    Ok(())
-}
-
-fn count_inclusions<'a>(
-    name: &'a str,
-    parsed: &'a BTreeMap<String, Parsed>,
-    path: &mut Vec<&'a str>,
-    counts: &mut BTreeMap<&'a str, u64>,
-) -> Result<u64, Problem> {
-    if let Some(count) = counts.get(name) {
-        return Ok(*count);
-    }
-    let Some(template) = parsed.get(name) else { return Ok(1) };
-    path.push(name);
-    let mut total = 1u64;
-    for (partial, place) in &template.lint.partials {
-        if let Some(start) = path.iter().position(|outer| outer == partial) {
-            let cycle: Vec<&str> = path[start..].iter().copied().chain([partial.as_str()]).collect();
-            return Err(Problem::at(
-                place.clone(),
-                format!("partial `{partial}` includes itself: {}", cycle.join(" → ")),
-            ));
-        }
-        if path.len() > MAX_PARTIAL_DEPTH {
-            return Err(Problem::at(
-                place.clone(),
-                format!("partials are included more than {MAX_PARTIAL_DEPTH} deep"),
-            ));
-        }
-        total = total.saturating_add(count_inclusions(partial, parsed, path, counts)?);
-    }
-    path.pop();
-    counts.insert(name, total);
-    Ok(total)
 }
 
 #[cfg(test)]
@@ -464,37 +417,5 @@ mod tests {
         prompts/p.prompt:1:5: there is no partial `a`
           expected: a file `_a.prompt` beside the prompt
         ");
-    }
-
-    #[test]
-    fn partials_that_include_themselves_are_refused() {
-        let project = Project::new(&[
-            ("prompts/p.prompt", "{{> a}}"),
-            ("prompts/_a.prompt", "a\n{{> b}}"),
-            ("prompts/_b.prompt", "{{#if x}}{{> c}}{{/if}}"),
-            ("prompts/_c.prompt", "  {{> a}}"),
-            ("prompts/self.prompt", "{{> self}}"),
-            ("prompts/_self.prompt", "{{#if x}}{{else}}{{> self}}{{/if}}"),
-        ]);
-        insta::assert_snapshot!(project.refused("p"), @"prompts/_c.prompt:1:7: partial `a` includes itself: a → b → c → a");
-        insta::assert_snapshot!(project.refused("self"), @"prompts/_self.prompt:1:22: partial `self` includes itself: self → self");
-    }
-
-    #[test]
-    fn partials_do_not_add_up_to_a_bomb() {
-        let project = Project::new(&[("prompts/p.prompt", "{{> n0}}"), ("prompts/deep.prompt", "{{> d0}}")]);
-        for i in 0..31 {
-            project.write(
-                &format!("prompts/_n{i}.prompt"),
-                format!("{{{{> n{}}}}}{{{{> n{}}}}}", i + 1, i + 1),
-            );
-        }
-        project.write("prompts/_n31.prompt", "x");
-        for i in 0..50 {
-            project.write(&format!("prompts/_d{i}.prompt"), format!("{{{{> d{}}}}}", i + 1));
-        }
-        project.write("prompts/_d50.prompt", "x");
-        insta::assert_snapshot!(project.refused("p"), @"prompts/p.prompt: partials are included more than 10000 times in all");
-        insta::assert_snapshot!(project.refused("deep"), @"prompts/_d31.prompt:1:5: partials are included more than 32 deep");
     }
 }

@@ -456,6 +456,22 @@ mod tests {
     }
 
     #[test]
+    fn the_deepest_template_renders_on_a_small_stack() {
+        let lookups = format!("{}k{}", "(lookup m ".repeat(15), ")".repeat(15));
+        let text = format!(
+            "{}{{{{#if {lookups}}}}}x{{{{/if}}}}{}",
+            "{{#if a}}".repeat(63),
+            "{{/if}}".repeat(63)
+        );
+        let text = format!("{text}{{{{#each a}}}}{{{{json this}}}}{{{{/each}}}}");
+        let rendered = std::thread::Builder::new()
+            .stack_size(1 << 20)
+            .spawn(move || render(&text, json!({"a": [1], "m": {}})).map(|request| shown(&request)))
+            .unwrap();
+        assert_eq!(rendered.join().unwrap().unwrap(), "system: \nuser: 1");
+    }
+
+    #[test]
     fn cases_are_checked_against_the_input_schema() {
         let prompt = prompt(
             "---\ninput:\n  default: {lang: en}\n  schema:\n    question: string\n    lang(enum): [en, de]\n    limit?: integer\n---\n{{question}}",
