@@ -45,63 +45,85 @@ pub(super) fn called(expression: &HelperTemplate) -> Option<&str> {
 
 /// Rewrites `template` in place.
 pub(super) fn bind(template: &mut Template) {
+    visit_expressions(template, &mut |expression| {
+        if called(expression).is_none() {
+            let name = std::mem::replace(&mut expression.name, Parameter::Name(VALUE.to_owned()));
+            expression.params.push(name);
+        }
+    });
+    visit(template, &mut |parameter| {
+        let Parameter::Path(path) = &*parameter else { return };
+        if let Some(steps) = context_steps(path) {
+            let steps = steps
+                .into_iter()
+                .map(|step| Parameter::Literal(Value::from(step)))
+                .collect();
+            *parameter = Parameter::Subexpression(Subexpression::new(
+                Parameter::Name(CONTEXT.to_owned()),
+                steps,
+                HashMap::new(),
+            ));
+        }
+    });
+}
+
+/// Every `{{name}}` and `{{helper arguments}}`, also inside blocks.
+fn visit_expressions(template: &mut Template, change: &mut dyn FnMut(&mut HelperTemplate)) {
     for element in &mut template.elements {
         match element {
-            TemplateElement::Expression(expression) | TemplateElement::HtmlExpression(expression) => {
-                if called(expression).is_none() {
-                    let name = std::mem::replace(&mut expression.name, Parameter::Name(VALUE.to_owned()));
-                    expression.params.push(name);
+            TemplateElement::Expression(expression) | TemplateElement::HtmlExpression(expression) => change(expression),
+            TemplateElement::HelperBlock(block) => {
+                for branch in block.template.iter_mut().chain(&mut block.inverse) {
+                    visit_expressions(branch, change);
                 }
-                bind_helper(expression);
             }
-            TemplateElement::HelperBlock(block) => bind_helper(block),
-            TemplateElement::PartialExpression(partial) => {
-                partial
-                    .params
-                    .iter_mut()
-                    .chain(partial.hash.values_mut())
-                    .for_each(bind_parameter);
-            }
+            TemplateElement::RawString(_) | TemplateElement::Comment(_) | TemplateElement::PartialExpression(_) => {}
             // Refused before; see `lint`.
+            TemplateElement::PartialBlock(_)
+            | TemplateElement::DecoratorBlock(_)
+            | TemplateElement::DecoratorExpression(_)
+            | _ => {}
+        }
+    }
+}
+
+/// Every name and argument, also inside blocks and parentheses.
+pub(super) fn visit(template: &mut Template, change: &mut dyn FnMut(&mut Parameter)) {
+    for element in &mut template.elements {
+        match element {
+            TemplateElement::Expression(call)
+            | TemplateElement::HtmlExpression(call)
+            | TemplateElement::HelperBlock(call) => visit_call(call, change),
+            TemplateElement::PartialExpression(partial) => {
+                for parameter in partial.params.iter_mut().chain(partial.hash.values_mut()) {
+                    visit_parameter(parameter, change);
+                }
+            }
             TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
-            _ => {}
+            // Refused before; see `lint`.
+            TemplateElement::PartialBlock(_)
+            | TemplateElement::DecoratorBlock(_)
+            | TemplateElement::DecoratorExpression(_)
+            | _ => {}
         }
     }
 }
 
-fn bind_helper(helper: &mut HelperTemplate) {
-    helper
-        .params
-        .iter_mut()
-        .chain(helper.hash.values_mut())
-        .for_each(bind_parameter);
-    helper
-        .template
-        .iter_mut()
-        .chain(helper.inverse.iter_mut())
-        .for_each(bind);
+fn visit_call(call: &mut HelperTemplate, change: &mut dyn FnMut(&mut Parameter)) {
+    let arguments = call.params.iter_mut().chain(call.hash.values_mut());
+    for parameter in std::iter::once(&mut call.name).chain(arguments) {
+        visit_parameter(parameter, change);
+    }
+    for branch in call.template.iter_mut().chain(&mut call.inverse) {
+        visit(branch, change);
+    }
 }
 
-fn bind_parameter(parameter: &mut Parameter) {
-    match parameter {
-        Parameter::Path(path) => {
-            if let Some(steps) = context_steps(path) {
-                let steps = steps
-                    .into_iter()
-                    .map(|step| Parameter::Literal(Value::from(step)))
-                    .collect();
-                *parameter = Parameter::Subexpression(Subexpression::new(
-                    Parameter::Name(CONTEXT.to_owned()),
-                    steps,
-                    HashMap::new(),
-                ));
-            }
-        }
-        Parameter::Subexpression(inner) => {
-            if let TemplateElement::Expression(expression) = inner.element.as_mut() {
-                bind_helper(expression);
-            }
-        }
-        _ => {}
+fn visit_parameter(parameter: &mut Parameter, change: &mut dyn FnMut(&mut Parameter)) {
+    if let Parameter::Subexpression(inner) = parameter
+        && let TemplateElement::Expression(call) = inner.element.as_mut()
+    {
+        visit_call(call, change);
     }
+    change(parameter);
 }

@@ -134,12 +134,12 @@ impl HelperDef for PrintValue {
         _: &mut RenderContext<'reg, 'rc>,
     ) -> Result<ScopedJson<'rc>, RenderError> {
         let value = argument(helper, 0)?;
-        let text = match value {
-            Value::Array(items) => {
+        let text = match value.as_array() {
+            Some(items) => {
                 let texts: Option<Vec<String>> = items.iter().map(scalar_text).collect();
                 texts.map(|texts| texts.join(","))
             }
-            value => scalar_text(value),
+            None => scalar_text(value),
         };
         let text = text.ok_or_else(|| {
             let name = helper

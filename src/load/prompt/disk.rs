@@ -37,11 +37,7 @@ impl Folder {
     pub(super) fn files(&self) -> Result<Vec<String>, Problem> {
         let failed = |error: std::io::Error| {
             let shown = self.shown_folder();
-            let problem = match error.kind() {
-                ErrorKind::NotFound => Problem::new(format!("there is no folder `{shown}`")),
-                _ => Problem::new(format!("the folder `{shown}` can't be read: {error}")),
-            };
-            problem.expected("a folder with prompt files, `NAME.prompt`")
+            unreadable_folder(shown, &error).expected("a folder with prompt files, `NAME.prompt`")
         };
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&self.path).map_err(failed)? {
@@ -72,6 +68,15 @@ impl Folder {
             Ok(None) => Err(Problem::at(place(), "this is a folder").expected("a prompt file")),
             Err(error) => Err(failed(&error)),
         }
+    }
+}
+
+/// Why a folder can't be read.
+pub(super) fn unreadable_folder(shown: &str, error: &std::io::Error) -> Problem {
+    if error.kind() == ErrorKind::NotFound {
+        Problem::new(format!("there is no folder `{shown}`"))
+    } else {
+        Problem::new(format!("the folder `{shown}` can't be read: {error}"))
     }
 }
 

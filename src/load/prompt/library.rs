@@ -1,13 +1,13 @@
 //! From what the user typed, a name, a path or a revision, to a compiled prompt.
 
-use super::disk::Folder;
+use super::disk::{Folder, unreadable_folder};
 use super::frontmatter::Document;
 use super::git::Revision;
 use super::manifest;
-use super::prompt::Prompt;
 use super::source::{EXTENSIONS, Shelf};
 use super::template::{Partials, Template};
 use super::text::Text;
+use super::version::Prompt;
 use super::{lint, listed};
 use crate::model::{Problem, Problems, nearest};
 use std::path::{Component, Path, PathBuf};
@@ -83,10 +83,8 @@ impl Library {
         } else {
             path
         };
-        let confines = std::fs::canonicalize(confines).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Problem::new(format!("there is no folder `{}`", confines.display())),
-            _ => Problem::new(format!("the folder `{}` can't be read: {error}", confines.display())),
-        })?;
+        let confines = std::fs::canonicalize(confines)
+            .map_err(|error| unreadable_folder(&confines.display().to_string(), &error))?;
         Ok(Folder::new(path.to_owned(), confines, shown))
     }
 
@@ -486,119 +484,5 @@ mod tests {
         prompts/r.md:1:19: `history` in a prompt that is one user message
           help: call the file NAME.prompt
         ");
-    }
-
-    fn repository() -> Project {
-        let project = Project::new(&[
-            ("prompts/v1.prompt", "one {{> part}}"),
-            ("prompts/_part.prompt", "part one"),
-        ]);
-        project.git(&["init", "-q"]);
-        project.git(&["add", "."]);
-        project.git(&["commit", "-qm", "one"]);
-        project.git(&["tag", "first"]);
-        project.write("prompts/v1.prompt", "two {{> part}}");
-        project.write("prompts/_part.prompt", "part two");
-        project.write("prompts/v2.md", "second");
-        project
-    }
-
-    #[test]
-    fn a_revision_is_read_as_it_was_with_its_partials() {
-        let project = repository();
-        let now = project.open("v1").unwrap();
-        let then = project.open("git:first:v1").unwrap();
-        assert_eq!((&*now.source, &*then.source), ("two {{> part}}", "one {{> part}}"));
-        assert_eq!(
-            (then.name.as_str(), then.path.as_str()),
-            ("git:first:v1", "git:first:prompts/v1.prompt")
-        );
-        let text = |prompt: &Prompt| {
-            prompt.render("m", &serde_json::Map::new(), &[]).unwrap().contents[0]
-                .parts
-                .clone()
-        };
-        assert_eq!(text(&then), [crate::model::Part::Text("one part one".to_owned())]);
-        assert_ne!(now.sha256, then.sha256);
-        assert_eq!(project.open("git:HEAD:prompts/v1.prompt").unwrap().sha256, then.sha256);
-        let library = project.library();
-        assert_eq!(library.open("git:HEAD", Some("v1")).unwrap().sha256, then.sha256);
-        assert_eq!(
-            library.open("git:HEAD", Some("prompts/v1.prompt")).unwrap().sha256,
-            then.sha256
-        );
-    }
-
-    #[test]
-    fn a_project_may_live_in_a_folder_of_its_repository() {
-        let outer = Project::new(&[("agent/prompts/v1.prompt", "inner"), ("prompts/v1.prompt", "outer")]);
-        outer.git(&["init", "-q"]);
-        outer.git(&["add", "."]);
-        outer.git(&["commit", "-qm", "one"]);
-        let library = Library::new(&outer.path("agent"), Path::new("prompts"));
-        assert_eq!(&*library.open("git:HEAD:v1", None).unwrap().source, "inner");
-        assert_eq!(
-            &*library.open("git:HEAD:../prompts/v1.prompt", None).unwrap().source,
-            "outer"
-        );
-    }
-
-    #[test]
-    fn revisions_that_do_not_exist_are_explained() {
-        let project = repository();
-        insta::assert_snapshot!(project.refused("git:HEAD:v2"), @r"
-        there is no prompt `v2` in `prompts` at revision `HEAD`
-          expected: one of `v1`
-          help: did you mean `v1`?
-        ");
-        insta::assert_snapshot!(project.refused("git:HEAD:prompts/v2.md"), @r"
-        there is no `prompts/v2.md` at revision `HEAD`
-          expected: one of `v1`
-        ");
-        insta::assert_snapshot!(project.refused("git:nope:v1"), @r"
-        unknown git revision `nope`
-          expected: a branch, tag or commit that `git rev-parse` knows
-        ");
-        insta::assert_snapshot!(project.refused("git:--output=x:v1"), @"`--output=x` is not a git revision: it starts with `-`");
-        insta::assert_snapshot!(project.refused("git::v1"), @r"
-        `git:` lacks a revision
-          expected: git:REV:NAME, like `git:origin/main:v2`
-        ");
-        insta::assert_snapshot!(project.refused("git:HEAD"), @r"
-        `git:HEAD` names no prompt
-          expected: git:REV:NAME
-        ");
-        insta::assert_snapshot!(project.refused("git:HEAD:/etc/x.md"), @r"
-        `/etc/x.md` at a revision is an absolute path
-          expected: a path below the project's root
-        ");
-        let no_repository = Project::new(&[("prompts/v1.prompt", "one")]);
-        insta::assert_snapshot!(no_repository.refused("git:HEAD:v1"), @r"
-        `ROOT` is not in a git repository
-          help: name a prompt file instead of a revision
-        ");
-    }
-
-    #[test]
-    fn a_shallow_clone_is_told_so() {
-        let origin = repository();
-        origin.git(&["add", "."]);
-        origin.git(&["commit", "-qm", "two"]);
-        origin.git(&["branch", "other"]);
-        let url = format!("file://{}", origin.root.path().display());
-        let shallow = Project::new(&[]);
-        shallow.git(&["clone", "-q", "--depth", "1", &url, "clone"]);
-        let library = Library::new(&shallow.path("clone"), Path::new("prompts"));
-        insta::assert_snapshot!(library.open("git:first:v1", None).unwrap_err(), @r"
-        unknown git revision `first`
-          help: this is a shallow clone, which lacks most revisions; fetch all of them (`git fetch --unshallow`, or `fetch-depth: 0` of actions/checkout)
-        ");
-        shallow.git(&["clone", "-q", &url, "full"]);
-        let library = Library::new(&shallow.path("full"), Path::new("prompts"));
-        insta::assert_snapshot!(library.open("git:other:v1", None).unwrap_err(), @r"
-        unknown git revision `other`
-          help: did you mean `origin/other`?
-        ");
-        assert!(library.open("git:origin/other:v1", None).is_ok());
     }
 }

@@ -14,17 +14,28 @@ use std::collections::BTreeMap;
 pub(super) struct Lint {
     pub(super) problems: Vec<Problem>,
     /// Every inclusion, in order.
-    pub(super) partials: Vec<(String, Place)>,
+    pub(super) partials: Vec<Inclusion>,
+    /// Blocks inside blocks, at most.
+    pub(super) depth: usize,
     /// `@name`s that are not loop variables.
     pub(super) context: Vec<(String, Place)>,
     /// Where each helper is first called.
     pub(super) calls: BTreeMap<&'static str, Place>,
 }
 
+/// A `{{> name}}`.
+pub(super) struct Inclusion {
+    pub(super) name: String,
+    pub(super) place: Place,
+    /// Blocks around it.
+    pub(super) depth: usize,
+}
+
 /// Looks over one template.
 pub(super) fn lint(template: &Template, text: &Text) -> Lint {
     let mut linter = Linter {
         text,
+        depth: 0,
         found: Lint::default(),
     };
     linter.template(template, 0);
@@ -41,6 +52,7 @@ pub(super) fn offset_of(template: &Template, index: usize, text: &Text, outer: u
 
 struct Linter<'a> {
     text: &'a Text,
+    depth: usize,
     found: Lint,
 }
 
@@ -107,9 +119,12 @@ impl Linter<'_> {
         for parameter in call.params.iter().chain(call.hash.values()) {
             self.parameter(parameter, at);
         }
+        self.depth += 1;
+        self.found.depth = self.found.depth.max(self.depth);
         for branch in call.template.iter().chain(&call.inverse) {
             self.template(branch, at);
         }
+        self.depth -= 1;
     }
 
     fn unknown(&mut self, name: &str, call: &HelperTemplate, at: usize) {
@@ -174,14 +189,20 @@ impl Linter<'_> {
         match &partial.name {
             Parameter::Name(name) if is_partial_name(name) => {
                 let place = self.text.place(self.text.find_word(at, name));
-                self.found.partials.push((name.clone(), place));
+                self.found.partials.push(Inclusion {
+                    name: name.clone(),
+                    place,
+                    depth: self.depth,
+                });
             }
             Parameter::Name(_) => self.refuse(
                 at,
                 "a partial's name has characters that no partial's file can have",
                 "letters, digits, `-`, `_` and `.`, as in `{{> footer}}` for `_footer.prompt`",
             ),
-            _ => self.refuse(at, "a partial's name must be written out", "`{{> name}}`"),
+            Parameter::Path(_) | Parameter::Literal(_) | Parameter::Subexpression(_) | _ => {
+                self.refuse(at, "a partial's name must be written out", "`{{> name}}`");
+            }
         }
         if partial.params.len() > 1 {
             self.refuse(at, "a partial takes at most one argument", "`{{> name map key=value}}`");

@@ -179,7 +179,7 @@ impl Reader<'_> {
                     .find(|prefix| model.starts_with(prefix));
                 Some(model[prefix.map_or(0, str::len)..].to_owned())
             }
-            _ => {
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
                 self.refuse(
                     &[Step::key("model")],
                     "`model` is not a name",
@@ -298,7 +298,9 @@ impl Reader<'_> {
                             tools.push(tool);
                         }
                     }
-                    _ => self.refuse(&path, "a tool is neither a name nor a map", TOOL),
+                    Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+                        self.refuse(&path, "a tool is neither a name nor a map", TOOL);
+                    }
                 }
             }
         }

@@ -11,20 +11,22 @@ pub mod variables;
 mod bind;
 mod dialect;
 mod disk;
+mod dots;
 mod git;
+mod inclusions;
 mod library;
 mod lint;
 mod manifest;
-mod prompt;
 mod source;
 mod syntax;
 #[cfg(test)]
 mod testing;
+mod version;
 mod yaml;
 
 pub use library::Library;
-pub use prompt::Prompt;
 pub use variables::Variable;
+pub use version::Prompt;
 
 /// Names in a row, at most twenty.
 fn listed(names: &[String]) -> String {

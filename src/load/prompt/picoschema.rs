@@ -120,10 +120,12 @@ impl Pico<'_> {
                 }
                 self.schema(written)?
             }
-            Some(Container::Enum) => match written {
-                Value::Array(values) if !values.is_empty() => json!({"enum": values}),
-                _ => return Err(ArgProblem::new("an enum field is not a list of values").expected("`[A, B]`")),
-            },
+            Some(Container::Enum) => {
+                if written.as_array().is_none_or(Vec::is_empty) {
+                    return Err(ArgProblem::new("an enum field is not a list of values").expected("`[A, B]`"));
+                }
+                json!({"enum": written})
+            }
         };
         if let Value::Object(map) = &mut schema {
             if field.optional {

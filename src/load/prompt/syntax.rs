@@ -24,20 +24,30 @@ fn problem(at: usize, message: impl Into<String>, expected: Option<&str>) -> Syn
     }
 }
 
+/// What stands between the braces of each tag, comments aside.
+///
+/// # Errors
 /// All mistakes in the tags of `body`.
-pub(super) fn check(body: &str) -> Vec<SyntaxProblem> {
+pub(super) fn tags(body: &str) -> Result<Vec<Range<usize>>, Vec<SyntaxProblem>> {
     let mut checker = Checker {
         body,
         open: Vec::new(),
+        tags: Vec::new(),
         found: Vec::new(),
     };
     checker.run();
-    checker.found
+    if checker.found.is_empty() {
+        Ok(checker.tags)
+    } else {
+        Err(checker.found)
+    }
 }
 
 struct Checker<'a> {
     body: &'a str,
+    /// Blocks that are open, with the offsets of their tags.
     open: Vec<(&'a str, usize)>,
+    tags: Vec<Range<usize>>,
     found: Vec<SyntaxProblem>,
 }
 
@@ -84,8 +94,10 @@ impl<'a> Checker<'a> {
             self.found.push(problem(start, "a `{{` is never closed", Some("`}}`")));
             return None;
         };
-        let end = start + inside.end + 2;
-        self.read(start, &self.body[start + inside.start..start + inside.end]);
+        let inside = start + inside.start..start + inside.end;
+        let end = inside.end + 2;
+        self.read(start, &self.body[inside.clone()]);
+        self.tags.push(inside);
         (self.open.len() <= MAX_DEPTH).then_some(end)
     }
 
@@ -210,8 +222,10 @@ mod tests {
     use super::*;
 
     fn found(body: &str) -> String {
-        check(body)
+        tags(body)
+            .err()
             .into_iter()
+            .flatten()
             .map(|p| {
                 format!(
                     "{}: {}{}",

@@ -2,6 +2,8 @@
 
 use super::bind::bind;
 use super::dialect;
+use super::dots::{name_dots, restore_dots};
+use super::inclusions;
 use super::lint::{self, Lint};
 use super::marks::{Piece, TokenMaker, split};
 use super::messages::{Message, assemble};
@@ -18,10 +20,6 @@ use std::io;
 
 /// The main template's name in the registry; no partial can have it.
 const MAIN: &str = "\0main";
-/// Partials inside partials.
-const MAX_PARTIAL_DEPTH: usize = 32;
-/// Partials in all, counted each time they are included.
-const MAX_INCLUSIONS: u64 = 10_000;
 /// Bytes of rendered text.
 const MAX_RENDERED: usize = 64 << 20;
 
@@ -75,7 +73,8 @@ impl Template {
         let Loader {
             mut problems, parsed, ..
         } = loader;
-        if let Err(problem) = check_inclusions(&parsed) {
+        let lookup = |name: &str| parsed.get(name).map(|parsed| (&parsed.text, &parsed.lint));
+        if let Err(problem) = inclusions::check(MAIN, &lookup) {
             problems.push(problem);
         }
         problems.or(())?;
@@ -199,11 +198,12 @@ impl Template {
             (Some(line), Some(column)) => text.place(text.offset(line, column)),
             _ => Place::file(text.file.clone()),
         };
-        let message = match error.reason() {
-            RenderErrorReason::Other(message) => message.clone(),
-            RenderErrorReason::InvalidJsonIndex(index) => format!("a list has no field `{index}`"),
-            RenderErrorReason::IOError(error) => error.to_string(),
-            reason => reason.to_string(),
+        let message = if let RenderErrorReason::InvalidJsonIndex(index) = error.reason() {
+            format!("a list has no field `{index}`")
+        } else if let RenderErrorReason::IOError(error) = error.reason() {
+            error.to_string()
+        } else {
+            error.reason().to_string()
         };
         Problem::at(place, format!("the template can't be rendered: {message}"))
     }
@@ -256,7 +256,10 @@ impl Loader<'_> {
             };
             let mut lint = lint::lint(&template, &text);
             self.problems.extend(std::mem::take(&mut lint.problems));
-            for (partial, place) in &lint.partials {
+            for lint::Inclusion {
+                name: partial, place, ..
+            } in &lint.partials
+            {
                 let known = self.parsed.contains_key(partial) || *partial == name || self.missing.contains(partial);
                 if known || queue.iter().any(|(queued, _)| queued == partial) {
                     continue;
@@ -290,16 +293,18 @@ impl Loader<'_> {
 }
 
 fn parse(text: &Text) -> Result<handlebars::Template, Problems> {
-    let mut problems = Problems::default();
-    for found in syntax::check(text.body()) {
-        let problem = Problem::at(text.place(found.at), found.message);
-        problems.push(match found.expected {
-            Some(expected) => problem.expected(expected),
-            None => problem,
-        });
-    }
-    problems.or(())?;
-    handlebars::Template::compile(text.body()).map_err(|error| template_problem(text, &error).into())
+    let tags = syntax::tags(text.body()).map_err(|found| {
+        let mut problems = Problems::default();
+        problems.extend(found.into_iter().map(|found| Problem {
+            expected: found.expected,
+            ..Problem::at(text.place(found.at), found.message)
+        }));
+        problems
+    })?;
+    let body = name_dots(text.body(), &tags);
+    let mut template = handlebars::Template::compile(&body).map_err(|error| template_problem(text, &error))?;
+    restore_dots(&mut template);
+    Ok(template)
 }
 
 fn template_problem(text: &Text, error: &TemplateError) -> Problem {
@@ -307,60 +312,12 @@ fn template_problem(text: &Text, error: &TemplateError) -> Problem {
         Some((line, column)) => text.place(text.offset(line, column)),
         None => Place::file(text.file.clone()),
     };
-    let message = match error.reason() {
-        TemplateErrorReason::InvalidSyntax(_) => "this tag is not valid handlebars".to_owned(),
-        TemplateErrorReason::InvalidParam(param) => format!("`{param}` is not a valid argument"),
-        reason => reason.to_string(),
+    let message = if matches!(error.reason(), TemplateErrorReason::InvalidSyntax(_)) {
+        "this tag is not valid handlebars".to_owned()
+    } else {
+        error.reason().to_string()
     };
     Problem::at(place, message).expected("a tag like `{{question}}`, `{{#if question}}` or `{{> partial}}`")
-}
-
-/// No partial includes itself, chains of partials are short, and partials that include partials twice, which include
-/// partials twice, don't add up to a bomb.
-fn check_inclusions(parsed: &BTreeMap<String, Parsed>) -> Result<(), Problem> {
-    let mut counts = BTreeMap::new();
-    let total = count_inclusions(MAIN, parsed, &mut Vec::new(), &mut counts)?;
-    if total > MAX_INCLUSIONS {
-        let file = parsed.get(MAIN).map(|main| main.text.file.clone()).unwrap_or_default();
-        return Err(Problem::at(
-            Place::file(file),
-            format!("partials are included more than {MAX_INCLUSIONS} times in all"),
-        ));
-    }
-    Ok(())
-}
-
-fn count_inclusions<'a>(
-    name: &'a str,
-    parsed: &'a BTreeMap<String, Parsed>,
-    path: &mut Vec<&'a str>,
-    counts: &mut BTreeMap<&'a str, u64>,
-) -> Result<u64, Problem> {
-    if let Some(count) = counts.get(name) {
-        return Ok(*count);
-    }
-    let Some(template) = parsed.get(name) else { return Ok(1) };
-    path.push(name);
-    let mut total = 1u64;
-    for (partial, place) in &template.lint.partials {
-        if let Some(start) = path.iter().position(|outer| outer == partial) {
-            let cycle: Vec<&str> = path[start..].iter().copied().chain([partial.as_str()]).collect();
-            return Err(Problem::at(
-                place.clone(),
-                format!("partial `{partial}` includes itself: {}", cycle.join(" → ")),
-            ));
-        }
-        if path.len() > MAX_PARTIAL_DEPTH {
-            return Err(Problem::at(
-                place.clone(),
-                format!("partials are included more than {MAX_PARTIAL_DEPTH} deep"),
-            ));
-        }
-        total = total.saturating_add(count_inclusions(partial, parsed, path, counts)?);
-    }
-    path.pop();
-    counts.insert(name, total);
-    Ok(total)
 }
 
 #[cfg(test)]
@@ -421,8 +378,16 @@ mod tests {
           expected: one of history, json, lookup, media, role, section, each, if, ifEquals, unless, unlessEquals, with
         ");
         insta::assert_snapshot!(refused("{{> (lookup . a)}} {{> a/b}} {{> ../x}} {{#> p}}{{/p}} {{#*inline \"x\"}}{{/inline}}"), @r"
-        prompts/p.prompt:1:13: this tag is not valid handlebars
-          expected: a tag like `{{question}}`, `{{#if question}}` or `{{> partial}}`
+        prompts/p.prompt:1:1: a partial's name must be written out
+          expected: `{{> name}}`
+        prompts/p.prompt:1:20: a partial's name has characters that no partial's file can have
+          expected: letters, digits, `-`, `_` and `.`, as in `{{> footer}}` for `_footer.prompt`
+        prompts/p.prompt:1:30: a partial's name has characters that no partial's file can have
+          expected: letters, digits, `-`, `_` and `.`, as in `{{> footer}}` for `_footer.prompt`
+        prompts/p.prompt:1:41: a partial with a block, `{{#> name}}`, is not supported
+          expected: `{{> name}}`
+        prompts/p.prompt:1:56: decorators and inline partials, `{{#*inline}}`, are not supported
+          expected: a partial in a file of its own, `_name.prompt`
         ");
     }
 
@@ -452,37 +417,5 @@ mod tests {
         prompts/p.prompt:1:5: there is no partial `a`
           expected: a file `_a.prompt` beside the prompt
         ");
-    }
-
-    #[test]
-    fn partials_that_include_themselves_are_refused() {
-        let project = Project::new(&[
-            ("prompts/p.prompt", "{{> a}}"),
-            ("prompts/_a.prompt", "a\n{{> b}}"),
-            ("prompts/_b.prompt", "{{#if x}}{{> c}}{{/if}}"),
-            ("prompts/_c.prompt", "  {{> a}}"),
-            ("prompts/self.prompt", "{{> self}}"),
-            ("prompts/_self.prompt", "{{#if x}}{{else}}{{> self}}{{/if}}"),
-        ]);
-        insta::assert_snapshot!(project.refused("p"), @"prompts/_c.prompt:1:7: partial `a` includes itself: a → b → c → a");
-        insta::assert_snapshot!(project.refused("self"), @"prompts/_self.prompt:1:22: partial `self` includes itself: self → self");
-    }
-
-    #[test]
-    fn partials_do_not_add_up_to_a_bomb() {
-        let project = Project::new(&[("prompts/p.prompt", "{{> n0}}"), ("prompts/deep.prompt", "{{> d0}}")]);
-        for i in 0..31 {
-            project.write(
-                &format!("prompts/_n{i}.prompt"),
-                format!("{{{{> n{}}}}}{{{{> n{}}}}}", i + 1, i + 1),
-            );
-        }
-        project.write("prompts/_n31.prompt", "x");
-        for i in 0..50 {
-            project.write(&format!("prompts/_d{i}.prompt"), format!("{{{{> d{}}}}}", i + 1));
-        }
-        project.write("prompts/_d50.prompt", "x");
-        insta::assert_snapshot!(project.refused("p"), @"prompts/p.prompt: partials are included more than 10000 times in all");
-        insta::assert_snapshot!(project.refused("deep"), @"prompts/_d31.prompt:1:5: partials are included more than 32 deep");
     }
 }

@@ -61,7 +61,7 @@ impl Text {
         let mut at = from;
         while let Some(found) = body.get(at..).and_then(|rest| rest.find(word)).map(|found| at + found) {
             let end = found + word.len();
-            let before = body[..found].chars().next_back().is_some_and(|char| is_name(char));
+            let before = body[..found].chars().next_back().is_some_and(&is_name);
             let after = body[end..]
                 .chars()
                 .next()

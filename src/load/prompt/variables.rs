@@ -106,7 +106,12 @@ impl<'a> Walker<'a, '_> {
                     };
                     self.partial(partial.name.as_name().unwrap_or_default(), scope);
                 }
-                _ => {}
+                TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
+                // Refused before; see `lint`.
+                TemplateElement::PartialBlock(_)
+                | TemplateElement::DecoratorBlock(_)
+                | TemplateElement::DecoratorExpression(_)
+                | _ => {}
             }
         }
     }
@@ -180,7 +185,7 @@ impl<'a> Walker<'a, '_> {
                     }
                 }
             }
-            _ => {}
+            Parameter::Name(_) | Parameter::Literal(_) | _ => {}
         }
     }
 
@@ -251,7 +256,7 @@ impl Target<'_> {
             .count();
         let name = steps.iter().find_map(|step| match step {
             PathSeg::Named(name) => Some(name.as_str()),
-            _ => None,
+            PathSeg::Ruled(_) | _ => None,
         });
         Some(Target {
             from_root,
@@ -310,7 +315,8 @@ mod tests {
                 "{{a}} {{b.c}} {{this.d}} {{./e}} {{{f}}} {{[g h].i}} {{@root.j}}",
                 "a! b! d! e! f! g h! j!",
             ),
-            ("{{this}} {{json this}} {{json @root}}", ""),
+            ("{{this}} {{json this}} {{json @root}} {{.}}", ""),
+            ("{{#each l}}{{.}} {{#with ..}}{{a}}{{/with}}{{/each}}", "l! a"),
             (
                 "{{#each l}}{{a}} {{this}} {{this.b}} {{../c}} {{@index}} {{@root.d}}{{/each}}",
                 "l! c d",

@@ -412,6 +412,16 @@ mod tests {
             ),
             ("{{! a }}{{!-- {{b}} --}}x\\{{a}}", json!({"a": 1}), "x{{a}}"),
             ("a{{section \"code\"}}", json!({}), "a"),
+            (
+                "{{#each l}}{{.}}{{#each .}}[{{.}}{{#with ..}}{{json .}}{{/with}}]{{/each}}{{/each}}",
+                json!({"l": [[1]]}),
+                "1[1[1]]",
+            ),
+            (
+                "{{#each l}}{{lookup . \"k\"}}{{#with @root}}{{a}}{{/with}}{{/each}}",
+                json!({"l": [{"k": "v"}], "a": "A"}),
+                "vA",
+            ),
         ];
         for (template, values, expected) in cases {
             let request = render(template, values).unwrap();
@@ -443,6 +453,22 @@ mod tests {
         let text = "{{#each l}}{{#each @root.l}}{{#each @root.l}}{{#each @root.l}}{{@root.t}}{{/each}}{{/each}}{{/each}}{{/each}}";
         let values = json!({"l": vec![0; 50], "t": "t".repeat(100)});
         insta::assert_snapshot!(render(text, values).unwrap_err(), @"prompts/p.prompt:1:63: the template can't be rendered: more than 64 MiB of text");
+    }
+
+    #[test]
+    fn the_deepest_template_renders_on_a_small_stack() {
+        let lookups = format!("{}k{}", "(lookup m ".repeat(15), ")".repeat(15));
+        let text = format!(
+            "{}{{{{#if {lookups}}}}}x{{{{/if}}}}{}",
+            "{{#if a}}".repeat(63),
+            "{{/if}}".repeat(63)
+        );
+        let text = format!("{text}{{{{#each a}}}}{{{{json this}}}}{{{{/each}}}}");
+        let rendered = std::thread::Builder::new()
+            .stack_size(1 << 20)
+            .spawn(move || render(&text, json!({"a": [1], "m": {}})).map(|request| shown(&request)))
+            .unwrap();
+        assert_eq!(rendered.join().unwrap().unwrap(), "system: \nuser: 1");
     }
 
     #[test]
