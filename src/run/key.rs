@@ -59,6 +59,15 @@ impl ApiKey {
         &self.text
     }
 
+    /// The same for bytes that are mostly text, like a response; they are copied only if the key stands in them.
+    pub(super) fn mask_bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
+        let masked = {
+            let text = String::from_utf8_lossy(&bytes);
+            text.contains(&self.text).then(|| text.replace(&self.text, "***"))
+        };
+        masked.map_or(bytes, String::into_bytes)
+    }
+
     /// The header's value, marked so that no client prints or indexes it.
     pub(super) fn header(&self) -> HeaderValue {
         self.header.clone()
@@ -117,5 +126,10 @@ mod tests {
             "bad key ***, ***"
         );
         assert_eq!(key.mask("nothing here".to_owned()), "nothing here");
+        assert_eq!(
+            key.mask_bytes(b"\xff AQ.secret-key".to_vec()),
+            "\u{fffd} ***".as_bytes()
+        );
+        assert_eq!(key.mask_bytes(b"\xff nothing".to_vec()), b"\xff nothing");
     }
 }

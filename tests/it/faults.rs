@@ -374,6 +374,22 @@ async fn the_key_goes_into_its_header_and_nowhere_else() {
             assert_eq!(carriers, ["x-goog-api-key"]);
         }
     }
+    // Where a long message is cut, half a key must not be left over.
+    for before in [960, 975, 990] {
+        let message = format!("{}{KEY}", "x".repeat(before));
+        let (_fake, ran) = against(vec![Reply::error(400, "INVALID_ARGUMENT", &message)], limits()).await;
+        assert!(
+            !ran.failure("c0").message.contains(&KEY[..8]),
+            "{:?}",
+            ran.failure("c0")
+        );
+    }
+    let escaped = KEY.replace('-', "\\u002d");
+    let escaped = format!("{{\"error\":{{\"message\":\"you sent {escaped}\"}}}}");
+    let (_fake, ran) = against(vec![Reply::text(400, "application/json", escaped)], limits()).await;
+    assert!(ran.failure("c0").message.ends_with("you sent ***"));
+    let (_fake, ran) = against(vec![Reply::answer(&format!("your key is {KEY}"))], limits()).await;
+    assert_eq!(ran.answer("c0").text, "your key is ***");
     let page = format!("<html>{KEY}</html>");
     let (_fake, ran) = against(vec![Reply::text(502, "text/html", page)], limits()).await;
     assert!(ran.failure("c0").message.contains("<html>***</html>"));

@@ -1,1 +1,228 @@
-//! gemini_wire
+//! Responses of the live service, and responses built from its official messages, read as the official SDK reads them.
+//!
+//! The data is not part of this repository: PROMPTGATE_CONFORMANCE names its folder. Without it the tests say so and do
+//! nothing.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, also outside of its own function"
+)]
+
+use promptgate::model::{Answer, FailureKind, Usage};
+use promptgate::run::Retry;
+use promptgate::run::gemini::{classify, decode};
+use serde_json::{Map, Value};
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The folder, or a printed reason to do nothing.
+fn conformance() -> Option<PathBuf> {
+    let folder = std::env::var_os("PROMPTGATE_CONFORMANCE").filter(|folder| !folder.is_empty());
+    if folder.is_none() {
+        println!("skipped: PROMPTGATE_CONFORMANCE names no folder with recorded exchanges");
+    }
+    folder.map(PathBuf::from)
+}
+
+/// Equal as JSON, whether a number is written 3 or 3.0.
+fn same(one: &Value, two: &Value) -> bool {
+    match (one, two) {
+        (Value::Number(one), Value::Number(two)) => one.as_f64() == two.as_f64(),
+        (Value::Array(one), Value::Array(two)) => {
+            one.len() == two.len() && one.iter().zip(two).all(|(one, two)| same(one, two))
+        }
+        (Value::Object(one), Value::Object(two)) => {
+            one.len() == two.len()
+                && one
+                    .iter()
+                    .all(|(key, one)| two.get(key).is_some_and(|two| same(one, two)))
+        }
+        (one, two) => one == two,
+    }
+}
+
+/// What the SDK reads, against what we read. `finish` is the name of the SDK's field for the finish reason.
+fn compare(name: &str, answer: &Answer, sdk: &Value, finish: &str) {
+    assert_eq!(answer.text, sdk["text"].as_str().unwrap_or_default(), "text of {name}");
+    assert_eq!(
+        answer.finish_reason.as_deref(),
+        sdk[finish].as_str(),
+        "finish reason of {name}"
+    );
+    let calls = sdk["function_calls"].as_array().unwrap();
+    assert_eq!(answer.tool_calls.len(), calls.len(), "calls of {name}");
+    for (call, expected) in answer.tool_calls.iter().zip(calls) {
+        assert_eq!(call.name, expected["name"], "{name}");
+        let args = if expected["args"].is_null() {
+            Value::Object(Map::new())
+        } else {
+            expected["args"].clone()
+        };
+        assert!(
+            same(&Value::Object(call.args.clone()), &args),
+            "args of {name}: {:?} and {args}",
+            call.args
+        );
+    }
+    let count = |field: &str| sdk["usage"][field].as_u64().unwrap_or(0);
+    let usage = Usage {
+        prompt: count("prompt_token_count") + count("tool_use_prompt_token_count"),
+        cached: count("cached_content_token_count"),
+        output: count("candidates_token_count"),
+        thinking: count("thoughts_token_count"),
+        total: count("total_token_count"),
+    };
+    assert_eq!(answer.usage, usage, "usage of {name}");
+}
+
+#[test]
+fn recorded_exchanges_are_read_as_the_sdk_reads_them() {
+    let Some(folder) = conformance() else { return };
+    let (mut answers, mut calls, mut thoughts, mut errors) = (0, 0, 0, 0);
+    for line in fs::read_to_string(folder.join("gemini-wire.jsonl")).unwrap().lines() {
+        let exchange: Value = serde_json::from_str(line).unwrap();
+        if exchange["method"] != "generateContent" {
+            continue;
+        }
+        let name = exchange["id"].to_string();
+        let body = exchange["response"].to_string();
+        let status = exchange["status"].as_u64().unwrap() as u16;
+        if status != 200 {
+            // All that were recorded are refusals of one request.
+            let error = classify(status, None, body.as_bytes());
+            assert_eq!(
+                (error.failure().kind, error.retry()),
+                (FailureKind::Request, Retry::Never),
+                "{name}"
+            );
+            errors += 1;
+            continue;
+        }
+        let answer = decode(body.as_bytes()).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let expected = &exchange["expected"];
+        compare(&name, &answer, expected, "finish_reason");
+        assert_eq!(
+            answer.model_version.as_deref(),
+            expected["model_version"].as_str(),
+            "{name}"
+        );
+        answers += 1;
+        calls += answer.tool_calls.len();
+        thoughts += usize::from(answer.usage.thinking > 0);
+    }
+    assert!(
+        answers >= 271 && calls >= 100 && thoughts >= 50 && errors >= 3,
+        "{answers} {calls} {thoughts} {errors}"
+    );
+}
+
+#[test]
+fn built_responses_are_read_as_the_sdk_reads_them() {
+    let Some(folder) = conformance() else { return };
+    let (mut answers, mut blocked, mut unreadable) = (0, 0, 0);
+    for (name, entry) in index(&folder) {
+        if entry["kind"] != "unary" || entry["http_status"] != 200 || entry["sdk"].is_null() {
+            continue;
+        }
+        let sdk = &entry["sdk"];
+        let body = body_of(&folder, &entry);
+        // Two things the SDK lets through are no answer: a page of HTML it can't read either, and no bytes at all.
+        if sdk["error"].is_object() || body.is_empty() {
+            let error = decode(&body).unwrap_err();
+            assert_eq!(
+                (error.failure().code.as_str(), error.retry()),
+                ("bad_body", Retry::Backoff),
+                "{name}"
+            );
+            unreadable += 1;
+            continue;
+        }
+        let answer = decode(&body).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        compare(&name, &answer, sdk, "finish");
+        assert_eq!(answer.block_reason.as_deref(), sdk["block_reason"].as_str(), "{name}");
+        // Whatever did not end well can't be a good answer.
+        let well = sdk["finish"] == "STOP"
+            && (sdk["text"].as_str().is_some_and(|text| !text.is_empty()) || !answer.tool_calls.is_empty());
+        assert_eq!(answer.unusable().is_none(), well, "{name}");
+        answers += 1;
+        blocked += usize::from(answer.block_reason.is_some());
+    }
+    assert!(
+        answers >= 55 && blocked >= 5 && unreadable >= 3,
+        "{answers} {blocked} {unreadable}"
+    );
+}
+
+#[test]
+fn every_built_error_is_classified() {
+    let Some(folder) = conformance() else { return };
+    use FailureKind::{Auth, Quota, RateLimit, Request, Transport};
+    let after = |seconds| Retry::After(Duration::from_secs_f64(seconds));
+    let table = [
+        ("err_429_rpm", RateLimit, after(2.185908122)),
+        ("err_429_rpm_fraction", RateLimit, after(0.539477544)),
+        ("err_429_tpm", RateLimit, after(40.025771073)),
+        ("err_429_rpd", Quota, Retry::QuotaSpent),
+        ("err_429_rpm_and_rpd", Quota, Retry::QuotaSpent),
+        ("err_429_limit_zero", Quota, Retry::QuotaSpent),
+        ("err_429_bare", RateLimit, Retry::Backoff),
+        ("err_429_retry_after_header", RateLimit, after(3.0)),
+        ("err_gateway_code_string", RateLimit, Retry::Backoff),
+        ("err_499", Transport, Retry::Backoff),
+        ("err_500", Transport, Retry::Backoff),
+        ("err_502_html", Transport, Retry::Backoff),
+        ("err_503_overloaded", Transport, Retry::Backoff),
+        ("err_503_high_demand", Transport, Retry::Backoff),
+        ("err_504", Transport, Retry::Backoff),
+        ("err_array_wrapped", Transport, Retry::Backoff),
+        ("err_400_unknown_field", Request, Retry::Never),
+        ("err_400_tokens", Request, Retry::Never),
+        ("err_404_model", Request, Retry::Never),
+        ("err_400_api_key", Auth, Retry::KeyRefused),
+        ("err_400_location", Auth, Retry::KeyRefused),
+        ("err_400_free_tier", Auth, Retry::KeyRefused),
+        ("err_401", Auth, Retry::KeyRefused),
+        ("err_403", Auth, Retry::KeyRefused),
+        ("err_403_leaked", Auth, Retry::KeyRefused),
+    ];
+    let index = index(&folder);
+    for (name, entry) in index.iter().filter(|(name, _)| name.starts_with("err_")) {
+        let (_, kind, retry) = table
+            .iter()
+            .find(|(expected, ..)| expected == name)
+            .unwrap_or_else(|| panic!("{name} is new: classify it"));
+        let status = entry["http_status"].as_u64().unwrap() as u16;
+        let error = classify(
+            status,
+            entry["headers"]["Retry-After"].as_str(),
+            &body_of(&folder, entry),
+        );
+        assert_eq!(
+            (error.failure().kind, error.retry()),
+            (*kind, *retry),
+            "{name}: {error:?}"
+        );
+        let said: String = entry["sdk"]["error"]["message"]
+            .as_str()
+            .unwrap()
+            .chars()
+            .take(60)
+            .collect();
+        assert!(error.failure().message.contains(said.trim()), "{name}: {error:?}");
+    }
+    for (name, ..) in table {
+        assert!(index.iter().any(|(known, _)| known == name), "{name} is gone");
+    }
+}
+
+/// Name and description of every built response.
+fn index(folder: &std::path::Path) -> Vec<(String, Value)> {
+    let text = fs::read_to_string(folder.join("responses/index.json")).unwrap();
+    let index: Map<String, Value> = serde_json::from_str(&text).unwrap();
+    index.into_iter().collect()
+}
+
+fn body_of(folder: &std::path::Path, entry: &Value) -> Vec<u8> {
+    fs::read(folder.join("responses").join(entry["file"].as_str().unwrap())).unwrap()
+}

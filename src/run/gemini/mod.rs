@@ -24,7 +24,7 @@ use crate::model::{Answer, FailureKind, Job, Problem, Source, digest};
 use bytes::Bytes;
 use endpoint::Endpoint;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method, Response, StatusCode};
+use reqwest::{Client, Method, Response};
 use std::error::Error;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -102,11 +102,17 @@ impl Gemini {
         let mut response = self.client.execute(request).await.map_err(unsent)?;
         let status = response.status();
         if !status.is_success() {
-            return Err(refused(status, &mut response).await);
+            let body = self.masked(read_error(&mut response).await);
+            let retry_after = response.headers().get(RETRY_AFTER);
+            return Err(classify(
+                status.as_u16(),
+                retry_after.and_then(|value| value.to_str().ok()),
+                &body,
+            ));
         }
-        let bytes = read(&mut response).await?;
+        let body = read(&mut response).await?;
         let latency = started.elapsed();
-        let mut answer = decode(&bytes)?;
+        let mut answer = decode(&self.masked(body))?;
         answer.latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
         Ok(answer)
     }
@@ -124,18 +130,28 @@ impl Gemini {
         Ok(request)
     }
 
-    /// A service, or a proxy before it, may quote the request's header.
-    fn masked(&self, error: TargetError) -> TargetError {
+    /// A body without the key: a service, or a proxy before it, may quote the request's headers. Comes before anything
+    /// is cut, since half a key could not be found any more.
+    fn masked(&self, body: Vec<u8>) -> Vec<u8> {
         match &self.key {
-            Some(key) => error.map_message(|message| key.mask(message)),
-            None => error,
+            Some(key) => key.mask_bytes(body),
+            None => body,
+        }
+    }
+
+    /// A message without the key: it may have stood in the body in escaped form.
+    fn masked_message(&self, message: String) -> String {
+        match &self.key {
+            Some(key) => key.mask(message),
+            None => message,
         }
     }
 }
 
 impl Target for Gemini {
     async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
-        self.exchange(job).await.map_err(|error| self.masked(error))
+        let answer = self.exchange(job).await;
+        answer.map_err(|error| error.map_message(|message| self.masked_message(message)))
     }
 
     fn source(&self) -> Source {
@@ -208,8 +224,8 @@ async fn read(response: &mut Response) -> Result<Vec<u8>, TargetError> {
     Ok(body)
 }
 
-/// An error reply. A body that breaks off still explains as much as arrived.
-async fn refused(status: StatusCode, response: &mut Response) -> TargetError {
+/// Reads the body of an error. One that breaks off still explains as much as arrived.
+async fn read_error(response: &mut Response) -> Vec<u8> {
     let mut body = Vec::new();
     while body.len() < LARGEST_ERROR {
         match response.chunk().await {
@@ -217,11 +233,7 @@ async fn refused(status: StatusCode, response: &mut Response) -> TargetError {
             Ok(None) | Err(_) => break,
         }
     }
-    let retry_after = response
-        .headers()
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok());
-    classify(status.as_u16(), retry_after, &body)
+    body
 }
 
 /// No response came.
