@@ -7,7 +7,7 @@ use super::history;
 use super::identity::{self, Origin};
 use super::row::Part;
 use super::source::shorten;
-use crate::model::{ArgProblem, CaseId, CheckRules, CheckSpec, Problem, Step, Turn, nearest};
+use crate::model::{ArgProblem, CaseId, CheckRules, CheckSpec, Problem, Problems, Step, Turn, nearest};
 use serde_json::{Map, Value};
 
 /// The keys of a case.
@@ -24,7 +24,7 @@ pub(super) struct Draft {
     pub(super) history: Vec<Turn>,
     pub(super) checks: Vec<CheckSpec>,
     pub(super) notes: Option<String>,
-    pub(super) mistakes: Vec<Mistake>,
+    pub(super) mistakes: Mistakes,
 }
 
 /// One mistake in a row.
@@ -71,6 +71,34 @@ impl Mistake {
                 hint: mistake.hint,
             },
         }
+    }
+}
+
+/// The mistakes of a row: the first ones, so that a hostile row can't fill the memory with them.
+#[derive(Default)]
+pub(super) struct Mistakes(Vec<Mistake>);
+
+impl Mistakes {
+    /// Adds one, if there is room.
+    pub(super) fn push(&mut self, mistake: Mistake) {
+        if self.0.len() < Problems::KEPT {
+            self.0.push(mistake);
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// There is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, in the order in which they were found.
+    pub(super) fn take(&mut self) -> Vec<Mistake> {
+        std::mem::take(&mut self.0)
     }
 }
 
@@ -125,7 +153,7 @@ pub(super) fn read(written: Value, flawed: bool, rules: &dyn CheckRules, inlined
     draft
 }
 
-fn read_id(value: Value, mistakes: &mut Vec<Mistake>) -> Option<CaseId> {
+fn read_id(value: Value, mistakes: &mut Mistakes) -> Option<CaseId> {
     let problem = match value {
         Value::String(id) if !id.trim().is_empty() => return Some(CaseId::new(id)),
         Value::Number(number) if number.is_i64() || number.is_u64() => return Some(CaseId::new(number.to_string())),
@@ -146,7 +174,7 @@ fn read_id(value: Value, mistakes: &mut Vec<Mistake>) -> Option<CaseId> {
     None
 }
 
-fn read_tags(value: Value, mistakes: &mut Vec<Mistake>) -> Vec<String> {
+fn read_tags(value: Value, mistakes: &mut Mistakes) -> Vec<String> {
     const EXPECTED: &str = "a list of texts like [\"refunds\", \"policy\"]";
     let written = match value {
         Value::Array(written) => written,
@@ -179,7 +207,7 @@ fn read_tags(value: Value, mistakes: &mut Vec<Mistake>) -> Vec<String> {
     tags
 }
 
-fn read_critical(value: &Value, mistakes: &mut Vec<Mistake>) -> bool {
+fn read_critical(value: &Value, mistakes: &mut Mistakes) -> bool {
     value.as_bool().unwrap_or_else(|| {
         let problem = Problem::new(format!("`critical` is {}", kind(value))).expected("true or false");
         mistakes.push(Mistake::value(&[Step::key("critical")], problem));
@@ -187,7 +215,7 @@ fn read_critical(value: &Value, mistakes: &mut Vec<Mistake>) -> bool {
     })
 }
 
-fn read_vars(value: Value, mistakes: &mut Vec<Mistake>) -> Map<String, Value> {
+fn read_vars(value: Value, mistakes: &mut Mistakes) -> Map<String, Value> {
     match value {
         Value::Object(vars) => vars,
         Value::Null => Map::new(),
@@ -200,7 +228,7 @@ fn read_vars(value: Value, mistakes: &mut Vec<Mistake>) -> Map<String, Value> {
     }
 }
 
-fn read_notes(value: Value, mistakes: &mut Vec<Mistake>) -> Option<String> {
+fn read_notes(value: Value, mistakes: &mut Mistakes) -> Option<String> {
     match value {
         Value::String(notes) => Some(notes).filter(|notes| !notes.is_empty()),
         Value::Null => None,

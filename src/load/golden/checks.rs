@@ -1,6 +1,6 @@
 //! The list `expect` of a case.
 
-use super::case::{Mistake, kind};
+use super::case::{Mistake, Mistakes, kind};
 use super::digest::Inlined;
 use crate::model::{CheckRules, CheckSpec, Problem, Step};
 use serde_json::Value;
@@ -11,7 +11,7 @@ pub(super) fn read(
     flawed: bool,
     rules: &dyn CheckRules,
     inlined: &mut Inlined,
-    mistakes: &mut Vec<Mistake>,
+    mistakes: &mut Mistakes,
 ) -> Vec<CheckSpec> {
     let expect = [Step::key("expect")];
     let list = match written {
@@ -44,7 +44,9 @@ pub(super) fn read(
             }
             Err(found) => {
                 has_mistake = true;
-                mistakes.extend(found.into_iter().map(|mistake| Mistake::inside(&place, mistake)));
+                for mistake in found {
+                    mistakes.push(Mistake::inside(&place, mistake));
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The list `history` of a case.
 
-use super::case::{Mistake, kind};
+use super::case::{Mistake, Mistakes, kind};
 use super::source::shorten;
 use crate::model::{Problem, Step, Turn, TurnRole};
 use serde_json::Value;
@@ -9,7 +9,7 @@ const EXPECTED: &str = "a list of turns like {role: user, text: \"Hello\"}";
 const KEYS: [&str; 2] = ["role", "text"];
 
 /// Reads earlier turns.
-pub(super) fn read(written: Value, mistakes: &mut Vec<Mistake>) -> Vec<Turn> {
+pub(super) fn read(written: Value, mistakes: &mut Mistakes) -> Vec<Turn> {
     match written {
         Value::Array(turns) => turns
             .into_iter()
@@ -25,7 +25,7 @@ pub(super) fn read(written: Value, mistakes: &mut Vec<Mistake>) -> Vec<Turn> {
     }
 }
 
-fn read_turn(written: Value, index: usize, mistakes: &mut Vec<Mistake>) -> Option<Turn> {
+fn read_turn(written: Value, index: usize, mistakes: &mut Mistakes) -> Option<Turn> {
     let here = [Step::key("history"), Step::Index(index)];
     let inside = |key: &str| [here[0].clone(), here[1].clone(), Step::key(key)];
     let Value::Object(turn) = written else {

@@ -88,7 +88,9 @@ impl JsonText<'_> {
             Ok(parsed) => {
                 if parsed.has_duplicates {
                     for (key, first, second) in self.duplicates() {
-                        rows.problem(second, duplicate_key(&key, first));
+                        let spot = |offset| if rows.is_full() { self.start } else { self.spot(offset) };
+                        let problem = duplicate_key(&key, spot(first));
+                        rows.problem(spot(second), problem);
                     }
                 }
                 rows.row(Row {
@@ -120,8 +122,8 @@ impl JsonText<'_> {
         self.start.after(&self.text.as_bytes()[..offset])
     }
 
-    /// Every key that its map already has: the key, its first place, its second one.
-    fn duplicates(&self) -> Vec<(String, Spot, Spot)> {
+    /// Every key that its map already has: the key, its first offset, its second one.
+    fn duplicates(&self) -> Vec<(String, usize, usize)> {
         let mut found = Vec::new();
         let mut open = vec![self.text];
         while let Some(text) = open.pop() {
@@ -144,9 +146,6 @@ impl JsonText<'_> {
         }
         found.sort_by_key(|(_, _, second)| *second);
         found
-            .into_iter()
-            .map(|(key, first, second)| (key, self.spot(first), self.spot(second)))
-            .collect()
     }
 
     /// The offset of a slice of this text.

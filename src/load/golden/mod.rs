@@ -231,9 +231,12 @@ impl Rows for Checking<'_> {
     fn row(&mut self, row: Row<'_>) {
         let mut draft = case::read(row.written, row.flawed, self.rules, &mut self.inlined);
         let mut is_valid = !row.flawed && draft.mistakes.is_empty();
-        for mistake in draft.mistakes.drain(..) {
-            let Mistake { path, part, problem } = mistake;
-            self.problem(row.at.find(&path, part), problem);
+        for Mistake { path, part, problem } in draft.mistakes.take() {
+            let at = match self.is_full() {
+                true => row.at.start(),
+                false => row.at.find(&path, part),
+            };
+            self.problem(at, problem);
         }
         let Some((id, origin)) = draft.id.take() else { return };
         if let Err((at, problem)) = self.take_id(&id, origin, row.at) {
@@ -253,6 +256,10 @@ impl Rows for Checking<'_> {
             place: Some(place),
             ..problem
         });
+    }
+
+    fn is_full(&self) -> bool {
+        self.problems.count() >= Problems::KEPT as u64
     }
 }
 
@@ -313,6 +320,10 @@ impl Rows for Replaying<'_> {
 
     fn problem(&mut self, _: Spot, _: Problem) {
         self.is_broken = true;
+    }
+
+    fn is_full(&self) -> bool {
+        true
     }
 }
 

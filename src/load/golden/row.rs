@@ -75,6 +75,10 @@ pub(super) trait Rows {
 
     /// A mistake in the format itself; `problem` has no place yet.
     fn problem(&mut self, at: Spot, problem: Problem);
+
+    /// Further mistakes are only counted. Finding a place takes time in proportion to the row, so a hostile row of
+    /// mistakes would take its square: any place will do from here on.
+    fn is_full(&self) -> bool;
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The first record of a CSV file: what each column is.
 
-use super::super::row::Spot;
 use super::super::source::shorten;
 use crate::model::{CheckRules, Problem};
 use std::collections::HashMap;
@@ -36,17 +35,22 @@ const GUARDED: [&str; 3] = ["critical", "expected", "matcher"];
 /// The prefix of a column that holds the value of one matcher.
 const EXPECT: &str = "expect:";
 
-/// Reads the names of the columns. `spot` finds a cell; mistakes go to `report`.
-pub(super) fn read(
-    names: &[&str],
-    rules: &dyn CheckRules,
-    spot: impl Fn(usize) -> Spot,
-    mut report: impl FnMut(Spot, Problem),
-) -> Vec<Column> {
+/// More columns than any table of cases has.
+const MAX_COLUMNS: usize = 10_000;
+
+/// Reads the names of the columns. Mistakes go to `report`, with the number of their column from 0.
+pub(super) fn read(names: &[&str], rules: &dyn CheckRules, mut report: impl FnMut(usize, Problem)) -> Vec<Column> {
+    if names.len() > MAX_COLUMNS {
+        report(
+            MAX_COLUMNS,
+            Problem::new("too many columns").expected(format!("at most {MAX_COLUMNS}")),
+        );
+        return Vec::new();
+    }
     if let [only] = names
         && only.contains([';', '\t'])
     {
-        report(spot(0), other_separator());
+        report(0, other_separator());
         return vec![Column::Wrong];
     }
     let mut seen: HashMap<&str, usize> = HashMap::new();
@@ -61,7 +65,7 @@ pub(super) fn read(
         };
         seen.entry(name).or_insert(index);
         columns.push(column.unwrap_or_else(|problem| {
-            report(spot(index), problem);
+            report(index, problem);
             Column::Wrong
         }));
     }
@@ -70,7 +74,7 @@ pub(super) fn read(
     {
         let problem = Problem::new("a column `matcher` without a column `expected`")
             .expected("both, or a column `expect:MATCHER` for each matcher");
-        report(spot(index), problem);
+        report(index, problem);
         columns[index] = Column::Wrong;
     }
     columns

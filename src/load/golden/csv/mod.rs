@@ -114,10 +114,10 @@ struct Header {
 impl Header {
     fn read(cells: &StringRecord, text: &str, start: Spot, rules: &dyn CheckRules, rows: &mut dyn Rows) -> Header {
         let names: Vec<&str> = cells.iter().collect();
-        let spot = |index: usize| start.after(&text.as_bytes()[..cell_offset(text.as_bytes(), index)]);
         let mut is_wrong = false;
-        let columns = header::read(&names, rules, spot, |at, problem| {
+        let columns = header::read(&names, rules, |column, problem| {
             is_wrong = true;
+            let at = spot(text, start, column, rows);
             rows.problem(at, problem);
         });
         Header {
@@ -177,16 +177,27 @@ impl Record<'_> {
     fn report_length(&self, found: usize, rows: &mut dyn Rows) {
         let wanted = self.header.names.len();
         // The first cell that is too much, or the place where the missing ones should be.
-        let problem = Problem::new(format!("the row has {found} cells, the header has {wanted}"))
-            .expected("as many cells as the header has")
-            .hint("put a cell that holds a comma or a line break in quotes");
-        rows.problem(self.spot(wanted.min(found)), problem);
+        let problem = Problem::new(format!(
+            "the row's cells don't match the header's: {found} instead of {wanted}"
+        ))
+        .expected("as many cells as the header has")
+        .hint("put a cell that holds a comma or a line break in quotes");
+        let at = spot(self.text, self.start, wanted.min(found), rows);
+        rows.problem(at, problem);
     }
+}
 
-    fn spot(&self, column: usize) -> Spot {
-        let bytes = self.text.as_bytes();
-        self.start.after(&bytes[..cell_offset(bytes, column)])
+/// Where a cell of the record `text` begins; its end where it has fewer.
+fn spot(text: &str, start: Spot, column: usize, rows: &dyn Rows) -> Spot {
+    if rows.is_full() {
+        start
+    } else {
+        cell_spot(text, start, column)
     }
+}
+
+fn cell_spot(text: &str, start: Spot, column: usize) -> Spot {
+    start.after(&text.as_bytes()[..cell_offset(text.as_bytes(), column)])
 }
 
 /// A row in the making.
@@ -316,7 +327,8 @@ impl Filled<'_> {
 
     fn report(&mut self, column: usize, problem: Problem) {
         self.flawed = true;
-        self.rows.problem(self.record.spot(column), problem);
+        let at = spot(self.record.text, self.record.start, column, self.rows);
+        self.rows.problem(at, problem);
     }
 }
 
@@ -339,6 +351,7 @@ impl Locate for Places<'_> {
             [Step::Key(key), ..] => named(key),
             [] | [Step::Index(_), ..] => None,
         };
-        column.map_or(self.record.start, |column| self.record.spot(column))
+        let Record { text, start, .. } = self.record;
+        column.map_or(*start, |column| cell_spot(text, *start, column))
     }
 }

@@ -1,7 +1,8 @@
 //! The room from outside: what cases come out of which files, and every message.
 
 mod files;
-mod messages;
+mod formats;
+mod mistakes;
 mod properties;
 mod rows;
 mod stream;

@@ -33,6 +33,10 @@ impl Rows for Counting {
         assert!(at.line >= 1 && at.column >= 1);
         self.problems += 1;
     }
+
+    fn is_full(&self) -> bool {
+        false
+    }
 }
 
 const FORMATS: [Format; 4] = [Format::Csv, Format::Jsonl, Format::Json, Format::Yaml];
