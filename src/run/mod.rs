@@ -43,6 +43,8 @@ pub struct Limits {
     pub concurrency: usize,
     /// Requests a minute and model, evenly spaced; `None` or 0 for no rate.
     pub rpm: Option<u32>,
+    /// Input tokens a minute and model, estimated from the length of the text; `None` or 0 for no rate.
+    pub tpm: Option<u32>,
     /// The longest one attempt may take, from sending to the last byte.
     pub timeout: Duration,
     /// Attempts after the first.
@@ -64,6 +66,7 @@ impl Default for Limits {
         Limits {
             concurrency: 16,
             rpm: None,
+            tpm: None,
             timeout: Duration::from_secs(60),
             retries: 8,
             max_requests: None,

@@ -1,7 +1,7 @@
 //! The bounded loop: what each worker does, and what the workers share.
 
 use super::budget::Budget;
-use super::limit::{Limiter, Limiters};
+use super::limit::{Limiter, Limiters, Rate, estimated_tokens};
 use super::target::{Retry, Target, TargetError};
 use super::{Ended, Limits, Price, RunEnd};
 use crate::model::{Answer, Arrival, Event, Failure, FailureKind, Job, Keep, Progress, Source};
@@ -68,7 +68,7 @@ impl<T: Target, K: Keep> Shared<T, K> {
             jobs: Mutex::new(jobs),
             source: target.source(),
             target,
-            limiters: Limiters::new(limits.rpm),
+            limiters: Limiters::new(Rate::new(limits.rpm, limits.tpm)),
             budget: Budget::new(&limits),
             limits,
             price,
@@ -128,10 +128,11 @@ impl<T: Target, K: Keep> Shared<T, K> {
             return self.look_up(job).await;
         }
         let limiter = self.limiters.of(&job.request.model);
+        let tokens = estimated_tokens(&job.request);
         let mut waited = Duration::ZERO;
         let mut failed: Option<Failure> = None;
         loop {
-            match self.wait(limiter.pass()).await {
+            match self.wait(limiter.pass(tokens)).await {
                 Waited::Enough => {}
                 Waited::Stopped => return given_up(failed),
                 Waited::Aborted => return self.leave_out(),

@@ -33,7 +33,7 @@ impl<'a> Fields<'a> {
         let unknown = |key: &String| {
             let problem = ArgProblem::new(format!("unknown key `{}`", bounded(key, 40)))
                 .inside(Step::key(key))
-                .expected(format!("only the keys {}", known.join(", ")));
+                .expected(format!("one of the keys {}", known.join(", ")));
             match nearest(key, known.iter().copied()) {
                 Some(known) => problem.hint(format!("did you mean `{known}`?")),
                 None => problem,

@@ -6,9 +6,10 @@
 //!                             └────── matchers/: MATCHERS, the table ──┘
 //! ```
 //!
-//! A *matcher* is a kind (`contains`), a *check* is a matcher with its arguments on a case. [`MATCHERS`] lists every
-//! kind; a new one is a file in `matchers/` and a line in the table. [`Rules`] tells the loader what a good check is:
-//! what it lets through compiles, and names a criterion that an answer can miss. [`judge`] scores a batch on all cores.
+//! A *matcher* is a kind (`contains`), a *check* is a matcher with its arguments on a case. `MATCHERS` lists every kind;
+//! a new one is a file in `matchers/` and a line in the table. `Rules` tells the loader what a good check is: what it
+//! lets through compiles, and names a criterion that an answer can miss. `judge` scores a batch on all cores, and
+//! `tally` weighs what the checks of a case say.
 //!
 //! The other files serve the matchers: `arguments` reads what the user wrote, `folding` treats case and white space as
 //! asked, `quote` shortens bytes from outside for a sentence, `numerals` finds numbers, `cache` keeps expensive
@@ -26,6 +27,7 @@ mod project_file;
 mod quote;
 mod rules;
 mod schema_keywords;
+mod tally;
 
 pub use judge::{Judgement, Unjudged, judge};
 pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Seen};

@@ -276,7 +276,7 @@ mod tests {
         /not not: a check is not a map
           expected: a one-key map like `contains: "text"`, or a plain string for `equals`
         /not/contains/vlaue not: contains: unknown key `vlaue`
-          expected: only the keys value, ignore_case, normalize
+          expected: one of the keys value, ignore_case, normalize
           help: did you mean `value`?
         /not/contains not: contains: `value` is missing
           expected: the text to compare with

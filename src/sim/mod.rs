@@ -12,7 +12,7 @@
 //! Its model is an extractive question answerer. It splits the system instruction (and a long question's own context)
 //! into sentences, ranks them against the question, and answers with the best ones in the form that the text asks for.
 //! It knows no facts, no prompt and no case: what it says stands in the request, so a better prompt gets better answers
-//! and a worse one worse. The instructions it obeys are listed in [`instructions`]; where the text doesn't say and nobody
+//! and a worse one worse. The instructions it obeys are listed in `instructions.rs`; where the text doesn't say and nobody
 //! asked for a refusal, it answers anyway, and wrongly, as models do.
 //!
 //! Noise and faults are keyed by seed, request and the `x-promptgate-sample` header, never by time or order: a run repeats

@@ -15,6 +15,9 @@ pub(super) struct Amount<'a> {
     pub(super) unit: [Option<Term>; 2],
 }
 
+/// Numbers of a text beyond this many are not read.
+const MOST_AMOUNTS: usize = 64;
+
 /// The numbers of a text, in order.
 pub(super) fn amounts(text: &str) -> Vec<Amount<'_>> {
     if !text.bytes().any(|b| b.is_ascii_digit()) {
@@ -25,6 +28,9 @@ pub(super) fn amounts(text: &str) -> Vec<Amount<'_>> {
         let Ok(value) = word.text.replace(',', "").parse::<f64>() else {
             continue;
         };
+        if found.len() >= MOST_AMOUNTS {
+            break;
+        }
         let mut after = words(&text[word.start + word.text.len()..])
             .take(2)
             .map(|next| next.term);

@@ -186,6 +186,7 @@ impl Visitor<'_> for CountVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::strategy::Strategy;
     use serde_json::json;
 
     fn answer(body: &Value) -> Answer {
@@ -290,5 +291,25 @@ mod tests {
         assert_eq!(refused(error), ("http_503".to_owned(), Retry::Backoff));
         assert_eq!(refused(&format!("[{error}]")), ("http_503".to_owned(), Retry::Backoff));
         assert_eq!(refused(r#"{"error":true}"#), ("http_500".to_owned(), Retry::Backoff));
+    }
+
+    proptest::proptest! {
+        /// Whatever the bytes, there is an answer or an error that says little; never a panic.
+        #[test]
+        fn hostile_bytes_are_an_answer_or_a_short_error(
+            status in 100_u16..1000,
+            header in proptest::option::of(".{0,12}"),
+            body in proptest::prop_oneof![
+                proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+                r#"[\[{]{0,2}"(error|candidates|usageMetadata)":[\[{"0-9a-z:,}\]. -]{0,60}"#.prop_map(String::into_bytes),
+                r#"\{"error":\{"code":[0-9"]{1,6},"message":"(limit:|retry in) ?[0-9.]{0,30}(ms|s|m|h)?","status":"[A-Z_]{0,20}"\}\}"#.prop_map(String::into_bytes),
+            ],
+        ) {
+            if let Err(error) = decode(&body) {
+                proptest::prop_assert!(error.failure().message.chars().count() <= 1001);
+            }
+            let error = error::classify(status, header.as_deref(), &body);
+            proptest::prop_assert!(error.failure().message.chars().count() <= 1001);
+        }
     }
 }

@@ -134,9 +134,9 @@ mod tests {
         /starts_with starts_with: the text is empty
           expected: a text with at least one visible character
         /ends_with ends_with: a list stands here
-          expected: a text, or a map {value, ignore_case, normalize}
+          expected: a text
         /ends_with/normalise ends_with: unknown key `normalise`
-          expected: only the keys value, ignore_case, normalize
+          expected: one of the keys value, ignore_case, normalize
           help: did you mean `normalize`?
         /ends_with/value ends_with: the text is only white space
           expected: a text with at least one visible character

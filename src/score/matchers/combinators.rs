@@ -6,9 +6,9 @@
 
 use crate::model::{ArgProblem, CheckSpec, Score, Step};
 use crate::score::arguments::{Read, inside, not_a, wrong};
-use crate::score::judge::{Weighted, weighted_mean};
 use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
 use crate::score::quote::bounded;
+use crate::score::tally::{Weighted, weighted_mean};
 use serde_json::Value;
 
 pub(super) const NOT: MatcherDef = MatcherDef {

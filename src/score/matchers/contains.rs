@@ -219,7 +219,7 @@ mod tests {
         /contains contains: the text is empty
           expected: a text with at least one visible character
         /contains/text contains: unknown key `text`
-          expected: only the keys value, ignore_case, normalize
+          expected: one of the keys value, ignore_case, normalize
         /contains contains: `value` is missing
           expected: the text to compare with
         /contains_any contains_any: the list is empty
@@ -240,7 +240,7 @@ mod tests {
         /contains_all/ignore_case contains_all: a number stands here
           expected: true or false
         /contains_all/value contains_all: unknown key `value`
-          expected: only the keys values, ignore_case, normalize
+          expected: one of the keys values, ignore_case, normalize
           help: did you mean `values`?
         /contains_all contains_all: `values` is missing
           expected: a list of texts

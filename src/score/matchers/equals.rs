@@ -1,7 +1,7 @@
 //! `equals`: the answer is this text.
 
 use crate::model::{ArgProblem, Score};
-use crate::score::arguments::{Fields, Read, needle, not_a, wrong};
+use crate::score::arguments::{Fields, Read, needle};
 use crate::score::folding::Folding;
 use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
 use crate::score::quote::quote;
@@ -41,14 +41,11 @@ pub(super) fn one_text(args: &Value) -> Read<(String, Folding)> {
             let value = fields.finish(value)?;
             Ok((folding.apply(value).into_owned(), folding))
         }
-        Value::String(_) => Ok((needle(args)?.to_owned(), Folding::default())),
-        Value::Number(number) => wrong(not_a(EXPECTED, args).hint(format!("put it in quotes: \"{number}\""))),
-        Value::Bool(flag) => wrong(not_a(EXPECTED, args).hint(format!("put it in quotes: \"{flag}\""))),
-        Value::Null | Value::Array(_) => wrong(not_a(EXPECTED, args)),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+            Ok((needle(args)?.to_owned(), Folding::default()))
+        }
     }
 }
-
-const EXPECTED: &str = "a text, or a map {value, ignore_case, normalize}";
 
 impl Matcher for Equals {
     fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
@@ -134,19 +131,19 @@ mod tests {
           expected: a text with at least one visible character
           help: to look for white space, use `regex`
         /equals equals: a number stands here
-          expected: a text, or a map {value, ignore_case, normalize}
+          expected: a text
           help: put it in quotes: "18"
         /equals equals: true or false stands here
-          expected: a text, or a map {value, ignore_case, normalize}
+          expected: a text
           help: put it in quotes: "true"
         /equals equals: nothing stands here
-          expected: a text, or a map {value, ignore_case, normalize}
+          expected: a text
         /equals equals: a list stands here
-          expected: a text, or a map {value, ignore_case, normalize}
+          expected: a text
         /equals equals: `value` is missing
           expected: the text to compare with
         /equals/ignorecase equals: unknown key `ignorecase`
-          expected: only the keys value, ignore_case, normalize
+          expected: one of the keys value, ignore_case, normalize
           help: did you mean `ignore_case`?
         /equals/value equals: the text is empty
           expected: a text with at least one visible character

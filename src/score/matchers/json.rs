@@ -209,7 +209,7 @@ mod tests {
         /json json: a text stands here
           expected: true, or a map {fenced}
         /json/fence json: unknown key `fence`
-          expected: only the keys fenced
+          expected: one of the keys fenced
           help: did you mean `fenced`?
         /json/fenced json: a number stands here
           expected: true or false

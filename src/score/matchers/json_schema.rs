@@ -217,12 +217,16 @@ impl Matcher for JsonSchema {
             Ok(value) => value,
             Err(reason) => return Ok(Score::binary(false, reason)),
         };
-        let mut violations: Vec<(String, String)> = self
-            .validator
-            .iter_errors(&value)
-            .take(COMPARED)
-            .map(|error| (error.instance_path().as_str().to_owned(), message(&error)))
-            .collect();
+        let mut violations = Vec::new();
+        for error in self.validator.iter_errors(&value).take(COMPARED) {
+            if let ValidationErrorKind::RegexEngineFailure { .. } = error.kind() {
+                return Err(CannotJudge::new(format!(
+                    "a pattern could not be tried: {}",
+                    message(&error)
+                )));
+            }
+            violations.push((error.instance_path().as_str().to_owned(), message(&error)));
+        }
         // In an order of our own: the validator promises none.
         violations.sort();
         let Some((place, what)) = violations.first() else {

@@ -176,7 +176,7 @@ mod tests {
         /length/max length: a text stands here
           expected: a whole number of 0 or more
         /length/maximum length: unknown key `maximum`
-          expected: only the keys min, max, unit
+          expected: one of the keys min, max, unit
         /length length: neither `min` nor `max` is given
           expected: `min`, `max` or both, like {max: 200}
         "#);

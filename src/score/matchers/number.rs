@@ -257,7 +257,7 @@ mod tests {
         /number number: `value` is missing
           expected: a number
         /number/tolerence number: unknown key `tolerence`
-          expected: only the keys value, tolerance, relative, after, which
+          expected: one of the keys value, tolerance, relative, after, which
           help: did you mean `tolerance`?
         /number/value number: a text stands here
           expected: a number

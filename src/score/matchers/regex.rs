@@ -42,12 +42,8 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
             let regex = fields.required("pattern", "a regular expression", |value| pattern(value, count));
             (fields.finish(regex)?, count)
         }
-        Value::String(_) => (pattern(args, None)?, None),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
-            return wrong(not_a(
-                "a pattern as a text, or a map {pattern, count: {min, max}}",
-                args,
-            ));
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+            (pattern(args, None)?, None)
         }
     };
     Ok(Box::new(Pattern { regex, count }))
@@ -255,7 +251,8 @@ mod tests {
         /regex regex: the pattern is empty
           expected: a regular expression
         /regex regex: a number stands here
-          expected: a pattern as a text, or a map {pattern, count: {min, max}}
+          expected: a text
+          help: put it in quotes: "18"
         /regex regex: the pattern "ab(c" is not valid: unclosed group (at character 3)
           expected: Rust regex syntax
         /regex regex: the pattern "(?x)\n a\n )" is not valid: unopened group
@@ -270,7 +267,7 @@ mod tests {
           expected: at most 2 MiB
           help: repeat less, or use ASCII classes like [0-9] or (?-u:\w) for \d and \w
         /regex/patern regex: unknown key `patern`
-          expected: only the keys pattern, count
+          expected: one of the keys pattern, count
           help: did you mean `pattern`?
         /regex regex: `pattern` is missing
           expected: a regular expression
