@@ -1,1 +1,217 @@
-//! resume
+//! What survives: a kill at any point, an interruption, two runs at once.
+
+use crate::support::fake::{Fake, Reply};
+use crate::support::project::Project;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+
+const KEY: &str = "test-key-0123456789";
+const CONCURRENCY: usize = 8;
+
+/// A server that answers `tell` requests, then tells, and answers no more before it is set free: the run can't end before it
+/// is stopped.
+struct Held {
+    fake: Fake,
+    told: Receiver<()>,
+    free: Arc<AtomicBool>,
+}
+
+fn server(tell: usize) -> Held {
+    let (telling, told) = channel();
+    let telling = Mutex::new(telling);
+    let free = Arc::new(AtomicBool::new(false));
+    let freed = Arc::clone(&free);
+    let fake = Fake::start(move |request| {
+        if request.number == tell {
+            let _ = telling.lock().unwrap().send(());
+        }
+        let held = request.number >= tell && !freed.load(Ordering::SeqCst);
+        if held { Reply::stall() } else { Reply::answer("nine") }
+    });
+    Held { fake, told, free }
+}
+
+fn start(project: &Project, url: &str, more: &[&str]) -> Child {
+    let concurrency = CONCURRENCY.to_string();
+    let arguments = [&arguments(url, &concurrency), more].concat();
+    let mut command = project.command(&arguments);
+    command
+        .env("GEMINI_API_KEY", KEY)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+fn arguments<'a>(url: &'a str, concurrency: &'a str) -> Vec<&'a str> {
+    vec![
+        "eval",
+        "--prompt",
+        "v2",
+        "--baseline",
+        "none",
+        "--min-pass-rate",
+        "0.5",
+        "--repeat",
+        "1",
+        "--cache",
+        "off",
+        "--base-url",
+        url,
+        "--concurrency",
+        concurrency,
+    ]
+}
+
+fn run(project: &Project, url: &str, more: &[&str]) -> crate::support::project::Ran {
+    let concurrency = CONCURRENCY.to_string();
+    project.run_with(
+        &[&arguments(url, &concurrency), more].concat(),
+        &[("GEMINI_API_KEY", KEY)],
+    )
+}
+
+/// results.jsonl without what a clock put in.
+fn timeless(project: &Project) -> Vec<Value> {
+    let mut rows = project.results();
+    for row in &mut rows {
+        row["latency_ms"] = Value::Null;
+    }
+    rows
+}
+
+/// How often each question was asked.
+fn asked(fake: &Fake) -> HashMap<String, usize> {
+    let mut asked = HashMap::new();
+    for request in fake.requests() {
+        *asked.entry(request.asks()).or_default() += 1;
+    }
+    asked
+}
+
+#[test]
+fn a_killed_run_resumes_and_ends_like_an_undisturbed_one() {
+    const CASES: usize = 2_000;
+    let Held { fake, told, free } = server(CASES / 2);
+    let killed = Project::with_cases(CASES);
+    let mut child = start(&killed, &fake.url, &[]);
+    told.recv().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    free.store(true, Ordering::SeqCst);
+    assert!(!killed.file("reports/verdict.json").exists());
+    let ran = run(&killed, &fake.url, &["--resume"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert!(ran.stderr.contains("resuming"), "{}", ran.stderr);
+
+    let asked = asked(&fake);
+    assert_eq!(asked.len(), CASES);
+    let twice = asked.values().filter(|times| **times > 1).count();
+    assert!(
+        twice <= CONCURRENCY,
+        "{twice} requests were sent again, at most {CONCURRENCY} were in flight"
+    );
+    assert!(asked.values().all(|times| *times <= 2));
+
+    let undisturbed = Project::with_cases(CASES);
+    let plain = Fake::start(|_| Reply::answer("nine"));
+    assert_eq!(run(&undisturbed, &plain.url, &[]).code, 0);
+    assert_eq!(timeless(&killed), timeless(&undisturbed));
+}
+
+#[test]
+fn resuming_nothing_starts_anew_and_says_so() {
+    let fake = Fake::start(|_| Reply::answer("nine"));
+    let project = Project::with_cases(80);
+    let ran = run(&project, &fake.url, &["--resume"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert!(ran.stderr.contains("starting anew"), "{}", ran.stderr);
+    let ran = run(&project, &fake.url, &["--resume"]);
+    assert!(
+        ran.stderr.contains("starting anew"),
+        "a finished run is not resumed: {}",
+        ran.stderr
+    );
+    assert_eq!(fake.requests().len(), 160);
+}
+
+#[cfg(unix)]
+#[test]
+fn signals_keep_what_arrived_and_leave_partial_reports() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let Held { fake, told, free } = server(40);
+        let project = Project::with_cases(200);
+        let mut child = start(&project, &fake.url, &[]);
+        told.recv().unwrap();
+        let sent = std::process::Command::new("kill")
+            .args([format!("-{signal}"), child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        free.store(true, Ordering::SeqCst);
+        let verdict = project.verdict();
+        assert_eq!(verdict["decision"], "inconclusive");
+        assert_eq!(verdict["counts"]["cases"], 200);
+        let kept = verdict["counts"]["pass"].as_u64().unwrap();
+        assert!((30..200).contains(&kept), "{kept} answers were kept");
+        assert_eq!(verdict["counts"]["skipped"].as_u64().unwrap(), 200 - kept);
+        let ran = run(&project, &fake.url, &["--resume"]);
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        assert!(asked(&fake).values().filter(|times| **times > 1).count() <= CONCURRENCY);
+    }
+}
+
+#[test]
+fn two_runs_at_once_do_not_disturb_each_other() {
+    let fake = Arc::new(Fake::start(|_| Reply::answer("nine")));
+    let project = Project::with_cases(300);
+    let mut first = start(&project, &fake.url, &["--out", "one"]);
+    let second = run(&project, &fake.url, &["--out", "two"]);
+    assert!(first.wait().unwrap().success());
+    assert_eq!(second.code, 0, "{}", second.transcript());
+    let rows = |file: &str| project.read(file).lines().count();
+    assert_eq!((rows("one/results.jsonl"), rows("two/results.jsonl")), (300, 300));
+    assert_eq!(fake.requests().len(), 600);
+}
+
+#[test]
+fn a_store_of_another_version_is_refused_and_kept() {
+    let project = Project::with_cases(2);
+    let fake = Fake::start(|_| Reply::answer("nine"));
+    assert_eq!(run(&project, &fake.url, &["--no-gate"]).code, 0);
+    let path = project.file(".promptgate/store.sqlite");
+    let store = rusqlite::Connection::open(&path).unwrap();
+    store.pragma_update(None, "user_version", 99).unwrap();
+    drop(store);
+    let ran = run(&project, &fake.url, &["--no-gate"]);
+    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    assert!(ran.stderr.contains("version 99"), "{}", ran.stderr);
+    assert!(path.exists());
+}
+
+#[test]
+fn a_store_that_fails_midway_is_inconclusive() {
+    let project = Project::with_cases(400);
+    let path = project.file(".promptgate/store.sqlite");
+    let broken = path.clone();
+    let fake = Fake::start(move |request| {
+        if request.number == 100 {
+            // Another program takes the tables away while the run goes on.
+            let store = rusqlite::Connection::open(&broken).unwrap();
+            store.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+            store.execute_batch("ALTER TABLE answers RENAME TO gone").unwrap();
+        }
+        Reply::answer("nine")
+    });
+    let ran = run(&project, &fake.url, &[]);
+    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    assert!(
+        ran.stderr.contains("store") || ran.stdout.contains("store"),
+        "{}",
+        ran.transcript()
+    );
+}
