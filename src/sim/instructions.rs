@@ -306,14 +306,18 @@ impl Instructions {
         for limit in LIMITS {
             for (at, _) in lower.match_indices(limit) {
                 let mut after = words(&lower[at + limit.len()..]);
-                let Some(count) = after.next().and_then(|word| count(word.text)) else {
+                let Some(mut most) = after.next().and_then(|word| count(word.text)) else {
                     continue;
                 };
-                let unit =
-                    after.find(|word| !matches!(word.text, "short" | "or" | "fewer" | "plain" | "simple" | "two"));
+                // "one or two short sentences": the larger number counts, adjectives don't.
+                let unit = after.find(|word| {
+                    let second = count(word.text);
+                    most = most.max(second.unwrap_or(0));
+                    second.is_none() && !matches!(word.text, "short" | "or" | "to" | "fewer" | "plain" | "simple")
+                });
                 match unit.map(|word| word.text) {
-                    Some("sentence" | "sentences") => self.max_sentences = Some(count.max(1)),
-                    Some("words") => self.max_words = Some(count.max(1)),
+                    Some("sentence" | "sentences") => self.max_sentences = Some(most.max(1)),
+                    Some("words") => self.max_words = Some(most.max(1)),
                     _ => {}
                 }
             }
@@ -489,6 +493,7 @@ mod tests {
         assert!(obeyed("Start the answer to a yes or no question with Yes or No.").lead);
         assert_eq!(obeyed("Use at most two short sentences.").max_sentences, Some(2));
         assert_eq!(obeyed("Answer in 3 sentences or fewer.").max_sentences, Some(3));
+        assert_eq!(obeyed("Answer in one or two sentences.").max_sentences, Some(2));
         assert_eq!(obeyed("Keep it under 40 words.").max_words, Some(40));
         assert_eq!(obeyed("Write in upper case.").letter_case, Some(LetterCase::Upper));
         assert_eq!(

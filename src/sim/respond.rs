@@ -142,7 +142,11 @@ fn prompt_tokens(body: &Value) -> u64 {
             Value::Bool(_) | Value::Number(_) => 4,
             Value::String(text) => text.chars().count() as u64,
             Value::Array(items) => items.iter().map(characters).sum(),
-            Value::Object(map) => map.values().map(characters).sum(),
+            Value::Object(map) => map
+                .iter()
+                .filter(|(key, _)| *key != "role")
+                .map(|(_, v)| characters(v))
+                .sum(),
         }
     }
     let read = ["systemInstruction", "contents", "tools"];

@@ -201,7 +201,7 @@ mod tests {
                 .await
                 .unwrap();
             let counted: Value = serde_json::from_str(&text).unwrap();
-            assert_eq!((code, counted["totalTokens"].as_u64()), (200, Some(7)));
+            assert_eq!((code, counted["totalTokens"].as_u64()), (200, Some(6)));
 
             let (code, text) = post(
                 &client,
