@@ -113,7 +113,7 @@ pub enum Ended {
 ///
 /// Each job ends in one arrival, handed to `keep`; no arrival means that the job was not asked, or was interrupted.
 /// `progress` gets everything but the frame around a run (`Planned`, `Reused`, `Done`), which only the caller knows.
-/// When `cancel` fires, nothing more is sent and what is in flight is abandoned; answers that have arrived are kept.
+/// When `cancel` fires, nothing more is sent and what is in flight is abandoned; answers that have arrived are kept. Await it to its end: dropping the future drops answers on their way to `keep`, too.
 ///
 /// # Panics
 /// Passes on a panic of target, keep, price or progress.

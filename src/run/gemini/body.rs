@@ -239,8 +239,16 @@ fn tools<'a>(functions: &'a [Tool], written: Option<&'a Value>) -> Vec<WireTool<
     let declared = (!declarations.is_empty()).then_some(WireTool::Functions {
         function_declarations: declarations,
     });
-    let written = written.and_then(Value::as_array).into_iter().flatten();
-    declared.into_iter().chain(written.map(WireTool::AsWritten)).collect()
+    // One tool may be written without the list around it; anything else is for the service to refuse, not for us to drop.
+    let written = match written {
+        Some(Value::Array(tools)) => tools.as_slice(),
+        Some(tool) => std::slice::from_ref(tool),
+        None => &[],
+    };
+    declared
+        .into_iter()
+        .chain(written.iter().map(WireTool::AsWritten))
+        .collect()
 }
 
 /// A `data:` URL (RFC 2397), taken apart.
@@ -408,6 +416,19 @@ mod tests {
                 r#""generationConfig":{"responseMimeType":"text/x.enum","responseSchema":{"type":"STRING"}}}"#
             )
         );
+    }
+
+    #[test]
+    fn tools_in_the_settings_are_sent_as_they_are_written() {
+        for written in [json!([{"urlContext": {}}]), json!({"urlContext": {}})] {
+            let mut request = request();
+            request.config = config(json!({"tools": written}));
+            assert!(
+                text(&request).ends_with(r#""tools":[{"urlContext":{}}]}"#),
+                "{}",
+                text(&request)
+            );
+        }
     }
 
     #[test]

@@ -329,6 +329,7 @@ mod tests {
     fn details_decide_before_the_status() {
         use FailureKind::{Auth, Quota, RateLimit, Request, Transport};
         let day = json!({"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": "GenerateRequestsPerMinutePerProject"}, {"quotaId": "GenerateRequestsPerDayPerProject"}]});
+        let daily = json!({"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": "DailyRequests"}]});
         let minute = json!({"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": "GenerateRequestsPerMinutePerProject"}]});
         let wait = |delay: &str| json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay});
         let bad_key = json!({"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"});
@@ -434,6 +435,14 @@ mod tests {
                 Retry::QuotaSpent,
             ),
             (503, None, error(vec![&day]), Quota, "quota_per_day", Retry::QuotaSpent),
+            (
+                429,
+                None,
+                error(vec![&daily]),
+                Quota,
+                "quota_per_day",
+                Retry::QuotaSpent,
+            ),
             (
                 429,
                 None,
