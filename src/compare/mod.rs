@@ -1,6 +1,6 @@
 //! Blue and green side by side.
 //!
-//! [`Comparing`] is folded over the judged cases, one [`CaseRow`] at a time, and ends as a [`Comparison`]: the numbers a
+//! `Comparing` is folded over the judged cases, one `CaseRow` at a time, and ends as a `Comparison`: the numbers a
 //! verdict is made of, and nothing else of the cases. Its memory grows with what is distinct (differences, tags, error
 //! codes, models), never with the number of cases.
 //!

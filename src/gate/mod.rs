@@ -9,7 +9,7 @@
 //!    (`effect`; without a baseline it asks for the pass rate instead)
 //!
 //! Then any reason to block blocks, else any reason to wait waits, else a reason to promote promotes. The statistics are
-//! in [`score_test`], [`wilson`] and [`fisher`], with their sources; `docs/gate.md` tells what the rules guarantee.
+//! in `score_test`, `wilson` and `fisher`, with their sources; `docs/gate.md` tells what the rules guarantee.
 //! Missing answers are counted as worst for the candidate where it would be promoted, and as best where it would be
 //! blocked, so that they can only move a verdict towards inconclusive.
 
@@ -82,8 +82,7 @@ pub struct Decided {
 /// allows, on an incomplete run, when not gated, or under a policy that [`Policy::check`] refuses.
 pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts) -> Decided {
     if let Err(problems) = policy.check() {
-        let message = format!("the policy is not valid, so nothing was decided: {problems}");
-        return Decided::without_numbers(reason(ReasonCode::NotGated, message));
+        return Decided::without_numbers(reason(ReasonCode::NotGated, words::invalid_policy(&problems)));
     }
     let evidence = Evidence::of(policy, comparison);
     let mut needed = None;

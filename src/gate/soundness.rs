@@ -53,6 +53,23 @@ pub(super) fn completion(comparison: &Comparison, whole_run: Completion) -> Opti
 /// a bad key never is.
 pub(super) fn validity(policy: &Policy, comparison: &Comparison) -> Option<Reason> {
     let (blue, green) = (&comparison.baseline, &comparison.candidate);
+    let too_many = |tally: &Tally| tally.missing as f64 > policy.max_missing * tally.planned as f64;
+    // Only requests that reached the service can have been refused.
+    let reached = |tally: &Tally| tally.refused + tally.scored;
+    if too_many(green) && fisher::one_sided(green.refused, reached(green), blue.refused, reached(blue)) < BLAME_ALPHA {
+        return Some(Reason {
+            code: ReasonCode::CandidateErrors,
+            message: format!(
+                "the service refuses requests of the candidate: {} of {}, against {} of {} of the baseline{}",
+                green.refused,
+                words::count(reached(green), "request"),
+                blue.refused,
+                reached(blue),
+                words::most_frequent_error(comparison)
+            ),
+            cases: comparison.missing.clone(),
+        });
+    }
     if green.scored == 0 || (comparison.has_baseline && blue.scored == 0) {
         let whose = match (green.scored, blue.scored) {
             (0, 0) => "no answer",
@@ -64,21 +81,6 @@ pub(super) fn validity(policy: &Policy, comparison: &Comparison) -> Option<Reaso
             code: ReasonCode::NothingScored,
             message: format!(
                 "{whose} could be judged, so nothing is known{}",
-                words::most_frequent_error(comparison)
-            ),
-            cases: comparison.missing.clone(),
-        });
-    }
-    let too_many = |tally: &Tally| tally.missing as f64 > policy.max_missing * tally.planned as f64;
-    if too_many(green) && fisher::one_sided(green.refused, green.planned, blue.refused, blue.planned) < BLAME_ALPHA {
-        return Some(Reason {
-            code: ReasonCode::CandidateErrors,
-            message: format!(
-                "the service refuses requests of the candidate: {} of {}, against {} of {} of the baseline{}",
-                green.refused,
-                words::count(green.planned, "answer"),
-                blue.refused,
-                blue.planned,
                 words::most_frequent_error(comparison)
             ),
             cases: comparison.missing.clone(),
@@ -135,7 +137,7 @@ pub(super) fn must_pass(comparison: &Comparison) -> Vec<Reason> {
 pub(super) fn identical(comparison: &Comparison) -> Reason {
     let critical = match comparison.critical {
         0 => String::new(),
-        n => format!("; must-pass cases asked: {n}"),
+        n => format!("; must-pass cases that were asked and pass: {n}"),
     };
     reason(
         ReasonCode::Identical,

@@ -269,7 +269,7 @@ fn only_refused_requests_blame_the_candidate() {
     let of = |comparison: Comparison| codes(&decided(&comparison));
     // 30 of 400 against 0 of 400.
     let large = || pairs(5, 5, 400);
-    assert_eq!(of(missing(large(), 0, 30, 30)), ["candidate_errors", "errors"][..1]);
+    assert_eq!(of(missing(large(), 0, 30, 30)), ["candidate_errors"]);
     assert_eq!(of(missing(large(), 0, 30, 0)), ["errors"]);
     // Refused, but not more than allowed.
     assert_eq!(of(missing(pairs(5, 5, 4000), 0, 20, 20)), ["not_worse"]);
@@ -277,6 +277,21 @@ fn only_refused_requests_blame_the_candidate() {
     let mut both = missing(large(), 30, 30, 30);
     both.baseline.refused = 30;
     assert_eq!(of(both), ["errors"]);
+    // Refused altogether: nothing of the candidate was judged, and that is its own fault.
+    let refused = |mut comparison: Comparison| {
+        comparison.candidate.scored = 0;
+        comparison.candidate.missing = comparison.candidate.planned;
+        comparison.candidate.refused = comparison.candidate.planned;
+        comparison
+    };
+    assert_eq!(of(refused(large()))[0], "candidate_errors");
+    // But not when the baseline never reached the service, or met the same.
+    let mut unreached = refused(large());
+    unreached.baseline.scored = 0;
+    unreached.baseline.missing = unreached.baseline.planned;
+    assert_eq!(of(unreached.clone()), ["nothing_scored"]);
+    unreached.baseline.refused = unreached.baseline.planned;
+    assert_eq!(of(unreached), ["nothing_scored"]);
     // Few refused among many other failures: no proof.
     assert_eq!(of(missing(large(), 0, 30, 4)), ["errors"]);
 }

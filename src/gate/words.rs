@@ -1,7 +1,7 @@
 //! The sentences of a verdict: first what it means, then the numbers. They may quote ids and messages from outside, so a
 //! reporter makes them safe.
 
-use crate::model::{ArmRate, Comparison, CriticalCase, Difference, Needed, Policy};
+use crate::model::{ArmRate, Comparison, CriticalCase, Difference, Needed, Policy, Problems};
 
 /// Must-pass cases named in a sentence.
 const NAMED: usize = 3;
@@ -157,6 +157,21 @@ fn name(cases: &[&CriticalCase], all: u64, one: impl Fn(&CriticalCase) -> String
         named.push(format!("and {more} more"));
     }
     named.join(", ")
+}
+
+/// What is wrong with the policy, on one line.
+pub(super) fn invalid_policy(problems: &Problems) -> String {
+    let all: Vec<String> = problems
+        .iter()
+        .map(|problem| match &problem.expected {
+            Some(expected) => format!("{} (expected: {expected})", problem.message),
+            None => problem.message.clone(),
+        })
+        .collect();
+    format!(
+        "nothing was decided, because the policy is not valid: {}",
+        all.join(", ")
+    )
 }
 
 /// The required loss bounds, for the open verdict.

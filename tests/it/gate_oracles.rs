@@ -406,8 +406,6 @@ fn any_run() -> impl Strategy<Value = Run> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     /// From block or inconclusive no failed answer leads to a promotion.
     #[test]
     fn a_worse_answer_never_promotes(run in any_run(), group: usize, repeat: usize) {
