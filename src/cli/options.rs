@@ -74,6 +74,9 @@ pub(super) struct Eval {
     /// Requests a minute
     #[arg(long, value_name = "N")]
     rpm: Option<String>,
+    /// Input tokens a minute, estimated on this machine
+    #[arg(long, value_name = "N")]
+    tpm: Option<String>,
     /// Time for one attempt, like 500ms, 60s or 2m [default: 60s]
     #[arg(long, value_name = "D")]
     timeout: Option<String>,
@@ -144,6 +147,7 @@ impl Eval {
             answers,
             concurrency,
             rpm,
+            tpm,
             timeout,
             retries,
             max_cost,
@@ -177,6 +181,7 @@ impl Eval {
             .option("answers", answers)
             .option("concurrency", one(concurrency))
             .option("rpm", one(rpm))
+            .option("tpm", one(tpm))
             .option("timeout", one(timeout))
             .option("retries", one(retries))
             .option("max_cost", one(max_cost))

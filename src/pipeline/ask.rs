@@ -55,6 +55,7 @@ pub(super) fn ask(asking: &Asking<'_>, progress: &Arc<dyn Progress>, interrupt: 
     let limits = Limits {
         concurrency: settings.concurrency,
         rpm: settings.rpm,
+        tpm: settings.tpm,
         timeout: settings.timeout,
         retries: settings.retries,
         max_requests: settings.max_requests,

@@ -4,7 +4,7 @@
 use super::Version;
 use crate::error::Error;
 use crate::load::golden::{self, Dataset};
-use crate::model::{Arm, Case, CheckRules, Problem, Problems, Request};
+use crate::model::{Arm, Case, CheckRules, Place, Problem, Problems, Request};
 use crate::plan::{Plan, Selection, estimated_tokens};
 use crate::run::gemini;
 use sha2::{Digest, Sha256};
@@ -62,13 +62,21 @@ pub(super) struct Scope<'a> {
 
 /// Validates everything and digests what is selected.
 pub(super) fn survey(scope: &Scope<'_>, versions: &Versions) -> Result<Survey, Error> {
+    let mut problems = Problems::default();
+    problems.extend(versions.all().flat_map(unsendable));
     let mut walk = scope.selection.walk();
     let mut seen = Seen::new(versions, scope);
     let dataset = golden::survey(scope.golden, scope.rules, &mut |case, problems| {
         let selected = walk.selects(case);
         seen.case(case, selected, problems);
-    })?;
-    let mut problems = Problems::default();
+    });
+    let dataset = match dataset {
+        Ok(dataset) => dataset,
+        Err(found) => {
+            problems.append(found);
+            return Err(problems.into());
+        }
+    };
     problems.extend(walk.unknown());
     if dataset.total > 0 {
         problems.extend(seen.unsupplied());
@@ -88,6 +96,26 @@ pub(super) fn survey(scope: &Scope<'_>, versions: &Versions) -> Result<Survey, E
         return Err(Error::Nothing(problem));
     }
     Ok(seen.finish(dataset, walk.selected()))
+}
+
+/// Settings of a version that the service would refuse with every request.
+fn unsendable(version: &Version) -> Vec<Problem> {
+    let file = || Place::file(version.info.path.as_str());
+    let mut problems = Vec::new();
+    if let Some(problem) = gemini::model_problem(&version.info.model) {
+        problems.push(Problem::at(file(), problem));
+    }
+    if let Some((key, near)) = gemini::config_problem(&version.prompt.config) {
+        let problem = Problem::at(
+            file(),
+            format!("the service has no generation setting `{key}` (in `config`)"),
+        );
+        problems.push(match near {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None => problem,
+        });
+    }
+    problems
 }
 
 /// What one walk over the dataset gathers.
@@ -155,13 +183,18 @@ impl<'a> Seen<'a> {
     }
 
     fn render(&mut self, case: &Case) -> Result<(), Problem> {
-        let candidate = self.versions.candidate.render(case)?;
-        let baseline = self
-            .versions
-            .baseline
-            .as_ref()
-            .map(|version| version.render(case))
-            .transpose()?;
+        let render = |version: &Version| {
+            let request = version.render(case)?;
+            match gemini::content_problem(&request) {
+                Some(problem) => Err(Problem::at(
+                    case.place.clone(),
+                    format!("in `{}`: {problem}", version.info.name),
+                )),
+                None => Ok(request),
+            }
+        };
+        let candidate = render(&self.versions.candidate)?;
+        let baseline = self.versions.baseline.as_ref().map(render).transpose()?;
         let mut add = |request: &Request| {
             let body = gemini::body(request);
             self.key.update((body.len() as u64).to_le_bytes());
@@ -186,7 +219,7 @@ impl<'a> Seen<'a> {
         let mut problems = Vec::new();
         for (version, supplied) in self.versions.all().zip(&self.supplied) {
             for (variable, supply) in version.prompt.variables().iter().zip(supplied) {
-                if variable.required && !supply.somewhere {
+                if variable.expected && !supply.somewhere {
                     problems.push(
                         Problem::at(variable.place.clone(), format!("no case supplies the variable `{}`", variable.name))
                             .expected("every variable of the template in the `vars` of the golden cases, or in input.default")

@@ -24,6 +24,7 @@ pub(super) const KEYS: &[&str] = &[
     "answers",
     "concurrency",
     "rpm",
+    "tpm",
     "timeout",
     "retries",
     "max_cost",

@@ -105,6 +105,8 @@ pub struct Settings {
     pub concurrency: usize,
     /// Requests a minute.
     pub rpm: Option<u32>,
+    /// Input tokens a minute.
+    pub tpm: Option<u32>,
     /// Per attempt.
     pub timeout: Duration,
     /// Attempts beyond the first; 0..=100.
@@ -247,6 +249,7 @@ impl Layers {
         let concurrency = read.number("concurrency", 1, 1024).unwrap_or(16) as usize;
         let limit = read.number("limit", 1, u64::MAX);
         let rpm = read.number("rpm", 1, 1_000_000).map(|rpm| rpm as u32);
+        let tpm = read.number("tpm", 1, u64::from(u32::MAX)).map(|tpm| tpm as u32);
         let retries = read.number("retries", 0, 100).unwrap_or(8) as u32;
         let max_requests = read.number("max_requests", 1, u64::MAX);
         let max_cost = read.fraction("max_cost", |cost| cost > 0.0, "US dollars, more than 0");
@@ -358,6 +361,7 @@ impl Layers {
             key,
             concurrency,
             rpm,
+            tpm,
             timeout,
             retries,
             max_cost,
