@@ -1,10 +1,11 @@
 //! Properties: hostile bytes never panic, and what was visited is what streams.
 
-use super::{Golden, RULES};
+use super::{Golden, RULES, plain};
 use crate::load::golden::row::{Part, Row, Rows, Spot};
 use crate::load::golden::{Format, csv, json, jsonl, yaml};
 use crate::model::{Problem, Step};
 use proptest::prelude::*;
+use serde_json::{Value, json};
 use std::io::BufReader;
 use std::ops::ControlFlow;
 
@@ -131,17 +132,81 @@ proptest! {
         let read: Vec<String> = golden.cases().iter().map(|case| case.vars["q"].as_str().unwrap().to_owned()).collect();
         prop_assert_eq!(read, cells);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn what_was_visited_is_what_streams(bytes in near_files()) {
-        for name in ["a.csv", "a.jsonl", "a.json", "a.yaml"] {
-            let golden = Golden::of(&[]);
-            golden.write(name, &bytes);
-            if let (Ok(dataset), visited) = golden.survey() {
-                let mut streamed = Vec::new();
-                dataset.stream(&RULES, &mut |case| { streamed.push(case); ControlFlow::Continue(()) }).unwrap();
-                prop_assert_eq!(streamed, visited);
+    fn cases_are_equal_in_every_format_and_stream_as_they_were_visited(
+        texts in prop::collection::vec("[ -~äß€😀\n\r\t]{0,12}", 1..6),
+        with_ids in any::<bool>(),
+    ) {
+        let rows: Vec<Value> = texts.iter().enumerate().map(|(number, text)| {
+            let mut row = json!({
+                "vars": {"q": text, "n": number.to_string()}, "critical": number % 2 == 0,
+                "tags": ["t"], "expect": [{"contains": format!("x{text}")}, {"number": number}],
+            });
+            if with_ids {
+                row["id"] = json!(format!("{number}{text}"));
             }
+            row
+        }).collect();
+        let golden = ["a.csv", "a.jsonl", "a.json", "a.yaml"].map(|name| {
+            let golden = Golden::of(&[]);
+            golden.write(name, &written(name, &rows));
+            golden
+        });
+        let expected: Vec<Value> = golden[0].cases().iter().map(plain).collect();
+        prop_assert_eq!(expected.len(), texts.len());
+        for golden in golden {
+            let (dataset, visited) = golden.survey();
+            prop_assert_eq!(&visited.iter().map(plain).collect::<Vec<_>>(), &expected);
+            let mut streamed = Vec::new();
+            dataset.unwrap().stream(&RULES, &mut |case| { streamed.push(case); ControlFlow::Continue(()) }).unwrap();
+            prop_assert_eq!(streamed, visited);
         }
+    }
+}
+
+/// The same rows in one of the formats.
+fn written(name: &str, rows: &[Value]) -> Vec<u8> {
+    match name {
+        "a.csv" => {
+            let mut writer = ::csv::Writer::from_writer(Vec::new());
+            writer
+                .write_record(["expect:contains", "id", "tags", "n", "q", "critical", "expect:number"])
+                .unwrap();
+            for row in rows {
+                let cell = |path: &str| {
+                    row.pointer(path).map_or(String::new(), |value| {
+                        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+                    })
+                };
+                let paths = [
+                    "/expect/0/contains",
+                    "/id",
+                    "/tags/0",
+                    "/vars/n",
+                    "/vars/q",
+                    "/critical",
+                    "/expect/1/number",
+                ];
+                writer.write_record(paths.map(cell)).unwrap();
+            }
+            writer.into_inner().unwrap()
+        }
+        "a.jsonl" => rows
+            .iter()
+            .map(|row| format!("{row}\n"))
+            .collect::<String>()
+            .into_bytes(),
+        "a.json" => serde_json::to_vec_pretty(rows).unwrap(),
+        // Flow style: JSON is YAML.
+        _ => rows
+            .iter()
+            .map(|row| format!("- {row}\n"))
+            .collect::<String>()
+            .into_bytes(),
     }
 }

@@ -278,6 +278,15 @@ fn a_gigantic_value_is_data() {
 }
 
 #[test]
+fn deep_values_are_data_within_the_limits() {
+    let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+    let row = |depth| format!("{{\"vars\": {{\"q\": {}}}, \"expect\": [\"b\"]}}", nested(depth));
+    assert_eq!(cases("a.jsonl", &row(125)).len(), 1);
+    assert_eq!(cases("a.json", &format!("[{}]", row(125))).len(), 1);
+    assert_eq!(cases("a.yaml", &format!("- {}", row(29))).len(), 1);
+}
+
+#[test]
 fn csv_round_trips_what_the_csv_crate_writes() {
     let values = [
         "",
