@@ -174,8 +174,21 @@ fn succeed(root: &Path, args: &[&str]) -> Result<Vec<u8>, Problem> {
     }
 }
 
+/// Variables by which a hook's git tells programs about its own repository; the project's is found from its folder.
+pub(super) const OF_A_HOOK: [&str; 5] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_PREFIX",
+    "GIT_COMMON_DIR",
+];
+
 fn git(root: &Path, args: &[&str]) -> Result<Output, Problem> {
-    Command::new("git")
+    let mut command = Command::new("git");
+    for variable in OF_A_HOOK {
+        command.env_remove(variable);
+    }
+    command
         .args(args)
         .current_dir(root)
         .stdin(Stdio::null())

@@ -37,11 +37,21 @@ impl<'a> Target<'a> {
 }
 
 impl Library {
-    /// Neither folder needs to exist yet. A `folder` that is not absolute is below `root`.
+    /// `folder` is that of the prompts, with or without `root` before it. Neither needs to exist yet.
     pub fn new(root: &Path, folder: &Path) -> Library {
+        let root = if root.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            root
+        };
+        let folder = if folder.starts_with(root) {
+            folder.to_owned()
+        } else {
+            root.join(folder)
+        };
         Library {
             root: root.to_owned(),
-            folder: root.join(folder),
+            folder,
         }
     }
 
@@ -294,6 +304,21 @@ impl Partials for Beside<'_> {
 mod tests {
     use super::super::testing::{Project, refused};
     use super::*;
+
+    #[test]
+    fn the_folder_may_be_given_with_or_without_the_root() {
+        for (root, folder, expected) in [
+            ("", "prompts", "./prompts"),
+            (".", "./prompts", "./prompts"),
+            ("a", "a/prompts", "a/prompts"),
+            ("a", "prompts", "a/prompts"),
+            ("/a", "/a/prompts", "/a/prompts"),
+            ("/a", "/b", "/b"),
+        ] {
+            let library = Library::new(Path::new(root), Path::new(folder));
+            assert_eq!(library.folder, Path::new(expected), "{root} {folder}");
+        }
+    }
 
     #[test]
     fn names_paths_and_kinds() {

@@ -1,4 +1,18 @@
-//! Prompt versions in the dotprompt format.
+//! Prompt versions in the dotprompt format (google/dotprompt): YAML front matter and a Handlebars template.
+//!
+//! ```text
+//! NAME, PATH, git:REV:NAME ── library ──▶ source (disk, git) ──▶ frontmatter ─┬─▶ manifest: model, config, schemas, tools
+//!                                                                             └─▶ template ──▶ version::Prompt
+//! template:  syntax ▶ (parser) ▶ dots ▶ lint, inclusions, variables ▶ bind
+//! rendering: values ▶ text with marks ▶ messages ▶ Request
+//! ```
+//!
+//! Everything that can be wrong with a prompt is found when it is opened, with its place, all at once. After that, a case
+//! is rendered without any lookup by a name that comes from data: values are inserted as they are, never escaped, never
+//! rendered again, and can't pass for a role, media, the history or a section.
+//!
+//! The lower layers ([`frontmatter`], [`picoschema`], [`template`], [`messages`]) do what dotprompt's specification says,
+//! also where promptgate refuses it: unknown keys and context variables are mistakes in [`Library::open`] only.
 
 pub mod frontmatter;
 pub mod marks;

@@ -323,6 +323,41 @@ fn template_problem(text: &Text, error: &TemplateError) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Project, refused};
+    use super::*;
+    use proptest::prelude::*;
+
+    struct None;
+
+    impl Partials for None {
+        fn load(&self, _: &str) -> Result<Option<Text>, Problem> {
+            Ok(Option::None)
+        }
+
+        fn names(&self) -> Vec<String> {
+            Vec::new()
+        }
+    }
+
+    proptest! {
+        /// Whatever stands in a prompt file, reading it ends, and without a panic.
+        #[test]
+        fn any_tags_are_refused_or_rendered(
+            tags in prop::collection::vec(
+                prop::sample::select(&[
+                    "{{", "}}", "{{{", "}}}", "{{#", "{{/", "{{^", "{{else", "{{>", "{{!--", "--}}", "{{~", "~}}", "{{&",
+                    "if", "each", "a", "[]", "..", ".", "/", "@index", "@state.x", "role", "\"system\"", "'", "json",
+                    "lookup", "media", "url=", "as |x|", "(", ")", " ", "\n", "\\", "1", "é", "{{#if a}}", "{{/if}}",
+                    "{{#each a}}", "{{/each}}", "{{else}}", "{{a}}", "{{.}}", "{{history}}",
+                ][..]),
+                0..16,
+            )
+        ) {
+            let data = serde_json::json!({"a": [{"a": 1}, "x"]});
+            if let Ok(template) = Template::compile(Text::whole("p", tags.concat()), &None) {
+                let _ = template.render(data.as_object().unwrap().clone(), &Map::new(), Vec::new());
+            }
+        }
+    }
 
     #[test]
     fn all_mistakes_of_a_template_are_told_at_once() {

@@ -47,7 +47,11 @@ impl Project {
     }
 
     pub(super) fn git(&self, args: &[&str]) {
-        let output = Command::new("git")
+        let mut command = Command::new("git");
+        for variable in super::git::OF_A_HOOK {
+            command.env_remove(variable);
+        }
+        let output = command
             .args([
                 "-c",
                 "user.name=t",

@@ -56,6 +56,9 @@ impl Text {
 
     /// Where `word` stands alone in the tags from byte `from` on, else `from` itself.
     pub(super) fn find_word(&self, from: usize, word: &str) -> usize {
+        if word.is_empty() {
+            return from;
+        }
         let body = self.body();
         let is_name = |char: char| char.is_alphanumeric() || matches!(char, '_' | '-' | '$' | ':');
         let mut at = from;
@@ -94,6 +97,7 @@ mod tests {
         let foo = text.offset(2, 1);
         assert_eq!(text.place(text.find_word(foo, "yy")).to_string(), "p:5:9");
         assert_eq!(text.place(text.find_word(foo, "y")).to_string(), "p:5:1");
+        assert_eq!(text.find_word(foo, ""), foo);
         assert_eq!(text.offset(9, 9), text.body().len());
     }
 }

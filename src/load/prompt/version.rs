@@ -329,6 +329,15 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_value_is_inserted_as_it_is(value in "(\\PC|[\\x00-\\x1f]|\\{\\{|\\}\\}|<<<|>>>|role|history){0,20}") {
+            let prompt = prompt("{{role \"system\"}}S{{role \"user\"}}Q: {{question}}{{section \"s\"}}");
+            let request = prompt.render("m", &vars(json!({"question": value})), &[]).unwrap();
+            assert_eq!(request.contents[0].parts, [Part::Text(format!("Q: {value}"))]);
+        }
+    }
+
     #[test]
     fn a_value_can_neither_name_a_helper_nor_a_partial() {
         let values = json!({"name": "history", "map": {"name": "role"}, "history": "h", "role": "r"});
