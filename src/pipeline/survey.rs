@@ -8,7 +8,9 @@ use crate::model::{Arm, Case, CheckRules, Place, Problem, Problems, Request};
 use crate::plan::{Plan, Selection, estimated_tokens};
 use crate::run::gemini;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Both versions of the prompt.
 #[derive(Debug)]
@@ -128,6 +130,8 @@ struct Seen<'a> {
     identical: bool,
     key: Sha256,
     tokens: (u64, u64),
+    /// The files that cases came from, as shown.
+    files: BTreeSet<Arc<str>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -153,10 +157,14 @@ impl<'a> Seen<'a> {
             identical: versions.baseline.is_some() && !scope.recorded,
             key,
             tokens: (0, 0),
+            files: BTreeSet::new(),
         }
     }
 
     fn case(&mut self, case: &Case, selected: bool, problems: &mut Problems) {
+        if !self.files.contains(&case.place.file) {
+            self.files.insert(Arc::clone(&case.place.file));
+        }
         for (version, supplied) in self.versions.all().zip(&mut self.supplied) {
             for (variable, supply) in version.prompt.variables().iter().zip(supplied) {
                 if case.vars.contains_key(&variable.name) {
@@ -251,8 +259,15 @@ impl<'a> Seen<'a> {
         warnings
     }
 
+    /// A file without any case may be a truncated one.
+    fn empty_files<'d>(&'d self, dataset: &'d Dataset) -> impl Iterator<Item = Problem> + 'd {
+        let empty = dataset.files.iter().filter(|file| !self.files.contains(&file.shown));
+        empty.map(|file| Problem::at(Place::file(Arc::clone(&file.shown)), "this golden file has no case"))
+    }
+
     fn finish(self, dataset: Dataset, selected: u64) -> Survey {
-        let warnings = self.patchy();
+        let mut warnings = self.patchy();
+        warnings.extend(self.empty_files(&dataset));
         let mut key = self.key;
         key.update(dataset.sha256.as_bytes());
         for version in self.versions.all().filter(|_| self.recorded) {

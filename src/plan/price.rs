@@ -81,10 +81,7 @@ const LONG: u64 = 200_000;
 /// known; a `models/` prefix is ignored.
 pub fn cost_usd(model: &str, usage: &Usage, day: Date) -> Option<f64> {
     let model = model.strip_prefix("models/").unwrap_or(model);
-    let row = TABLE
-        .iter()
-        .filter(|row| row.model == model && from(row) <= Some(day))
-        .next_back()?;
+    let row = TABLE.iter().rfind(|row| row.model == model && from(row) <= Some(day))?;
     let (input, output, cached) = match row.long {
         Some(long) if usage.prompt > LONG => long,
         _ => (row.input, row.output, row.cached),

@@ -71,6 +71,9 @@ pub(super) fn usd(cost: Option<f64>) -> String {
 /// Percentiles of one arm: `412 / 1730 / 2210 ms`.
 pub(super) fn latency(latency: &Latency) -> String {
     let Latency { p50, p95, p99 } = latency;
+    if *latency == Latency::default() {
+        return "– (nothing was asked)".to_owned();
+    }
     format!("{p50} / {p95} / {p99} ms")
 }
 

@@ -1,1 +1,168 @@
-//! docs
+//! The README and the docs say what the program does.
+
+use crate::support::project::Project;
+use promptgate::{exit, score};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn readme() -> String {
+    fs::read_to_string(root().join("README.md")).unwrap()
+}
+
+/// The content of the first fenced block in a language after a heading.
+fn block(text: &str, heading: &str, language: &str) -> String {
+    let section = text
+        .split_once(&format!("\n{heading}\n"))
+        .unwrap_or_else(|| panic!("no heading {heading}"))
+        .1;
+    let opened = section
+        .split_once(&format!("\n```{language}\n"))
+        .unwrap_or_else(|| panic!("no {language} under {heading}"))
+        .1;
+    opened.split_once("\n```").unwrap().0.to_owned()
+}
+
+/// The demo of this repository in a folder of its own.
+fn demo() -> Project {
+    let project = Project::empty();
+    for folder in ["prompts", "golden"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            project.write(&format!("{folder}/{name}"), fs::read(&path).unwrap());
+        }
+    }
+    project.write("promptgate.toml", fs::read(root().join("promptgate.toml")).unwrap());
+    project
+}
+
+/// Lines without what a clock put in.
+fn timeless(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| !line.starts_with("latency")).collect()
+}
+
+#[test]
+fn the_readme_shows_what_the_main_command_prints() {
+    let project = demo();
+    let ran = project.run(&["eval", "--prompt", "v2"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let shown = block(&readme(), "## Quick start", "text");
+    assert_eq!(timeless(&shown), timeless(ran.stdout.trim_end()));
+}
+
+#[test]
+fn the_nicer_prompt_that_lost_sentences_is_blocked_for_reasons_in_the_diff() {
+    let project = demo();
+    let ran = project.run(&["eval", "--prompt", "v3"]);
+    assert_eq!(ran.code, 10, "{}", ran.transcript());
+    let verdict = project.verdict();
+    let codes: Vec<&str> = verdict["reasons"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|r| r["code"].as_str())
+        .collect();
+    assert_eq!(codes, ["critical", "regression"]);
+    assert!(project.read("reports/diff.md").contains("return-worn-boots"));
+}
+
+#[test]
+fn editing_a_prompt_changes_the_result() {
+    let project = demo();
+    let partial = project.read("prompts/_policies.prompt");
+    let dropped: Vec<&str> = partial.lines().filter(|line| !line.contains("worn outdoors")).collect();
+    assert_ne!(dropped.len(), partial.lines().count());
+    let v2 = project
+        .read("prompts/v2.prompt")
+        .replace("{{>policies}}", &dropped.join("\n"));
+    project.write("prompts/v4.prompt", v2);
+    let ran = project.run(&["eval", "--prompt", "v4"]);
+    assert_eq!(
+        ran.code,
+        10,
+        "the policy that a critical case asks for is gone: {}",
+        ran.transcript()
+    );
+}
+
+#[test]
+fn the_readme_lists_the_exit_codes() {
+    let rows: Vec<String> = exit::TABLE
+        .iter()
+        .map(|(code, meaning)| format!("| {code} | {meaning} |"))
+        .collect();
+    assert!(
+        readme().contains(&rows.join("\n")),
+        "the table of exit codes is not\n{}",
+        rows.join("\n")
+    );
+}
+
+#[test]
+fn the_readme_names_every_matcher() {
+    let readme = readme();
+    for matcher in score::MATCHERS {
+        assert!(
+            readme.contains(&format!("`{}`", matcher.name)),
+            "{} is missing",
+            matcher.name
+        );
+    }
+}
+
+#[test]
+fn the_readme_names_only_options_that_exist() {
+    let help = Project::empty().run(&["eval", "--help"]).stdout + &Project::empty().run(&["sim", "--help"]).stdout;
+    for word in readme().split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {
+        if word.len() > 2 && word.starts_with("--") && word[2..].starts_with(|c: char| c.is_ascii_lowercase()) {
+            assert!(help.contains(word) || word == "--help", "{word} is no option");
+        }
+    }
+}
+
+#[test]
+fn the_examples_of_prompt_and_cases_work() {
+    let readme = readme();
+    let project = Project::empty();
+    project.write("prompts/shop.prompt", block(&readme, "### A prompt", "handlebars"));
+    project.write("golden/cases.yaml", block(&readme, "### A case", "yaml"));
+    project.write("golden/cases.csv", block(&readme, "### A case", "csv"));
+    let ran = project.run(&[
+        "eval",
+        "--prompt",
+        "shop",
+        "--baseline",
+        "none",
+        "--no-gate",
+        "--repeat",
+        "1",
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let verdict = project.verdict();
+    assert_eq!(verdict["counts"]["cases"], 3);
+    assert_eq!(verdict["counts"]["error"], 0);
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for file in ["README.md", "docs/gate.md", "docs/architecture.md", "golden/README.md"] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        let folder = root().join(Path::new(file).parent().unwrap());
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap();
+            if !path.is_empty() && !link.starts_with("http") {
+                assert!(folder.join(path).exists(), "{file} links to {link}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_setting_of_this_repository_is_one() {
+    let ran = demo().run(&["eval", "--dry-run"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+}

@@ -3,8 +3,6 @@
 //! They are not part of this repository. `PROMPTGATE_CONFORMANCE` names the folder whose `dotprompt-spec/` has them;
 //! without it the test says so and does nothing.
 
-#![expect(clippy::unwrap_used, reason = "a specification that can't be read fails the test")]
-
 use promptgate::load::prompt::frontmatter::{Document, KNOWN_KEYS};
 use promptgate::load::prompt::marks::Speaker;
 use promptgate::load::prompt::messages::{Message, MessagePart};

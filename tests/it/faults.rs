@@ -1,10 +1,5 @@
 //! Faults on the wire, each through the whole run stage: what is asked again, what is kept, what ends the run, and that
 //! the key goes nowhere but into its header.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, also outside of its own function"
-)]
-
 use crate::support::fake::{Fake, Received, Reply};
 use crate::support::runs::{KEY, Ran, gemini, job, limits, run_cases, run_jobs, settings};
 use promptgate::model::{Failure, FailureKind, Source};

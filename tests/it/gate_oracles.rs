@@ -3,12 +3,6 @@
 //!
 //! The oracles are read from `gate-oracles.json` in the folder that `PROMPTGATE_CONFORMANCE` names; without it that test
 //! says so and ends.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that meets the unexpected fails"
-)]
-
 use promptgate::compare::Comparing;
 use promptgate::gate::needed::{Variation, cases_to_show, fewest_cases};
 use promptgate::gate::normal::critical;

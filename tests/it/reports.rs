@@ -1,8 +1,6 @@
 //! All reports of one run that holds every kind of outcome and hostile text: snapshots, agreement of their numbers,
 //! failures of single reports.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
-
 mod fixture;
 
 use fixture::{answer, arm, fail, pass, row, rows, run, verdict};
