@@ -17,23 +17,28 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-/// Where the last panic happened, for the message of [`main`]. A panicking matcher is no bug of promptgate and is not
+/// Where the last panic happened, for the message of [`guarded`]. A panicking matcher is no bug of promptgate and is not
 /// reported here, so nothing is printed when the panic happens.
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    ExitCode::from(guarded(run))
+}
+
+/// A panic is a bug, with an exit code of its own: it must not look like a verdict.
+fn guarded(run: impl FnOnce() -> u8) -> u8 {
     std::panic::set_hook(Box::new(|panic| {
         if let Ok(mut last) = PANIC.lock() {
             *last = Some(panic.to_string());
         }
     }));
     match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => code,
         Err(_) => {
             let what = PANIC.lock().ok().and_then(|mut last| last.take()).unwrap_or_default();
             complain(&format!("this is a bug in promptgate, please report it: {what}"));
-            ExitCode::from(exit::BUG)
+            exit::BUG
         }
     }
 }
@@ -86,4 +91,17 @@ fn warn(message: &str) {
 /// Writes a line to standard output; a closed pipe ends the output, not the command.
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_bug_and_never_a_verdict() {
+        let hook = std::panic::take_hook();
+        let code = guarded(|| panic!("on purpose"));
+        std::panic::set_hook(hook);
+        assert_eq!(code, exit::BUG);
+    }
 }

@@ -95,6 +95,9 @@ pub(super) struct Eval {
     /// Continue the newest unfinished run of the same plan
     #[arg(long)]
     resume: bool,
+    /// Only the cases that failed in the newest run of the same candidate, or in run RUN
+    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "newest")]
+    failed: Option<String>,
     /// One part of the dataset, like 2/8; a part alone is never promoted
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,
@@ -154,6 +157,7 @@ impl Eval {
             max_requests,
             cache,
             resume,
+            failed,
             shard,
             out,
             dry_run,
@@ -188,6 +192,7 @@ impl Eval {
             .option("max_requests", one(max_requests))
             .option("cache", one(cache))
             .flag("resume", resume)
+            .option("failed", one(failed))
             .option("shard", one(shard))
             .option("out", one(out))
             .flag("dry_run", dry_run)

@@ -6,7 +6,7 @@ use crate::error::{Error, store_problem};
 use crate::model::{
     Arm, Arrival, Case, CheckRules, Event, Failure, FailureKind, Job, Problem, Progress, Request, Source,
 };
-use crate::plan::{Plan, identity, price};
+use crate::plan::{Plan, Selection, identity, price};
 use crate::run::{self, Ended, Limits, RunEnd, gemini};
 use crate::settings::{Cache, Settings};
 use crate::store::{Cached, OpenRun, Store, StoreError, Writer};
@@ -21,6 +21,7 @@ const DAY: i64 = 86_400;
 /// What is asked, and how.
 pub(super) struct Asking<'a> {
     pub(super) settings: &'a Settings,
+    pub(super) selection: &'a Selection,
     pub(super) versions: &'a Versions,
     pub(super) survey: &'a Survey,
     pub(super) plan: Plan,
@@ -124,16 +125,16 @@ enum Halt {
 impl Planner<'_> {
     fn walk(&self) -> Result<(), Error> {
         let Asking {
-            settings,
+            selection,
             survey,
             rules,
             ..
         } = self.asking;
-        let mut selection = settings.selection.walk();
+        let mut walk = selection.walk();
         let mut index = 0;
         let mut halt = None;
         survey.dataset.stream(*rules, &mut |case| {
-            if !selection.selects(&case) {
+            if !walk.selects(&case) {
                 return ControlFlow::Continue(());
             }
             let outcome = self.case(&case, index);

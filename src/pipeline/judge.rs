@@ -6,20 +6,20 @@ use crate::error::{Error, store_problem};
 use crate::model::{
     Arm, ArmRow, Case, CaseRow, CheckRules, Comparison, Failure, FailureKind, Judged, Outcome, Skip, Source, Usage,
 };
-use crate::plan::{Plan, price};
+use crate::plan::{Plan, Selection, price};
 use crate::run::Ended;
 use crate::score::{self, Judgement, Unjudged};
-use crate::settings::Settings;
 use crate::store::{RunId, Store, StoredResult};
 use std::ops::ControlFlow;
 use time::Date;
 
-/// Cases judged at a time; bounds the memory of this pass.
-const BATCH: usize = 256;
+/// Cases judged at a time, and answers of all of them; bound the memory of this pass.
+const BATCH_CASES: u64 = 256;
+const BATCH_ANSWERS: u64 = 2_048;
 
 /// What is judged.
 pub(super) struct Judging<'a> {
-    pub(super) settings: &'a Settings,
+    pub(super) selection: &'a Selection,
     pub(super) survey: &'a Survey,
     pub(super) plan: Plan,
     pub(super) rules: &'a dyn CheckRules,
@@ -36,22 +36,23 @@ pub(super) struct Judging<'a> {
 /// Judges every selected case and hands the rows on in plan order.
 pub(super) fn judge(judging: &Judging<'_>, watch: &mut dyn FnMut(&CaseRow)) -> Result<Comparison, Error> {
     let Judging {
-        settings,
+        selection,
         survey,
         plan,
         rules,
         ..
     } = judging;
     let mut comparing = Comparing::new(plan.repeats, plan.baseline, survey.identical);
-    let mut selection = settings.selection.walk();
-    let mut batch: Vec<Case> = Vec::with_capacity(BATCH);
+    let mut walk = selection.walk();
+    let cases = (BATCH_ANSWERS / plan.per_case()).clamp(1, BATCH_CASES) as usize;
+    let mut batch: Vec<Case> = Vec::with_capacity(cases);
     let mut first = 0;
     let mut failed = None;
     survey.dataset.stream(*rules, &mut |case| {
-        if selection.selects(&case) {
+        if walk.selects(&case) {
             batch.push(case);
         }
-        if batch.len() < BATCH {
+        if batch.len() < cases {
             return ControlFlow::Continue(());
         }
         match judging.batch(&mut batch, &mut first, &mut comparing, watch) {
@@ -102,11 +103,18 @@ impl Judging<'_> {
             score::judge(&unjudged)
         };
         let mut results = results.into_iter();
+        let mut outcomes = Vec::with_capacity(cases.len());
         for (case, judgements) in cases.drain(..).zip(judgements) {
             let row = self.row(case, judgements, &mut results);
             comparing.add(&row);
             watch(&row);
+            let outcome = row.candidate.outcome();
+            outcomes.push((row.case.id, matches!(outcome, "fail" | "error").then_some(outcome)));
         }
+        let outcomes = outcomes.iter().map(|(id, outcome)| (id.as_str(), *outcome));
+        self.store
+            .note_not_passed(self.run, outcomes)
+            .map_err(|error| Error::StoreFailed(store_problem(&error)))?;
         *first = next;
         Ok(())
     }

@@ -22,11 +22,11 @@ use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{Case, CaseRow, Event, Policy, Problem, Progress, PromptInfo, Request, RunInfo, Verdict, digest};
-use crate::plan::{Plan, price};
+use crate::plan::{Plan, Selection, price};
 use crate::report::{Folder, Mask, ReportError, Reports};
 use crate::run::{Ended, RunEnd};
 use crate::score::Rules;
-use crate::settings::{Baseline, Cache, Settings, TargetKind};
+use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
 use crate::store::{OpenRun, Planned, RunEnded, Store};
 use ask::Asking;
 use judge::Judging;
@@ -125,6 +125,7 @@ pub struct Forecast {
 /// A surveyed run, ready to start.
 pub struct Prepared<'a> {
     settings: &'a Settings,
+    selection: Selection,
     rules: Rules,
     versions: Versions,
     target: OpenedTarget,
@@ -142,10 +143,11 @@ pub struct Prepared<'a> {
 pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
     let versions = open_versions(settings)?;
     let target = target::open(settings, &versions)?;
+    let selection = select(settings)?;
     let rules = Rules::new(&settings.root);
     let scope = Scope {
         golden: &settings.golden,
-        selection: &settings.selection,
+        selection: &selection,
         rules: &rules,
         target: &target.identity,
         recorded: settings.target == TargetKind::Recorded,
@@ -177,6 +179,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         .collect();
     Ok(Prepared {
         settings,
+        selection,
         rules,
         versions,
         target,
@@ -240,13 +243,14 @@ impl Prepared<'_> {
         say: &dyn Fn(&str),
     ) -> Result<Finished, Error> {
         let settings = self.settings;
-        let store = Store::open(&settings.root.join(".promptgate"))?;
+        let store = Store::open(&settings.root.join(STORE))?;
         let open_run = self.open_run(&store, say)?;
         let mut reports = Reports::open(folder, self.target.mask.clone());
         reports.begin(&self.run);
         let end = ask::ask(
             &Asking {
                 settings,
+                selection: &self.selection,
                 versions: &self.versions,
                 survey: &self.survey,
                 plan: self.plan,
@@ -264,7 +268,7 @@ impl Prepared<'_> {
             });
         }
         let judging = Judging {
-            settings,
+            selection: &self.selection,
             survey: &self.survey,
             plan: self.plan,
             rules: &self.rules,
@@ -283,7 +287,7 @@ impl Prepared<'_> {
         })?;
         comparison.requests = end.requests;
         comparison.retries = end.retries;
-        let facts = facts(settings, &end, interrupt);
+        let facts = facts(settings, &self.selection, &end, interrupt);
         let decided = gate::decide(&settings.policy, &comparison, &facts);
         let complete = end.ended == Ended::Complete && comparison.baseline.missing + comparison.candidate.missing == 0;
         store.end(
@@ -294,7 +298,15 @@ impl Prepared<'_> {
                 RunEnded::Incomplete
             },
         )?;
-        let verdict = verdict::assemble(settings, &self.run, &self.survey, comparison, decided, now());
+        let verdict = verdict::assemble(
+            settings,
+            &self.selection,
+            &self.run,
+            &self.survey,
+            comparison,
+            decided,
+            now(),
+        );
         let unwritten = reports.finish(&self.run, &verdict);
         let exit_code = match (interrupt.code(), verdict.exit_code) {
             (Some(signal), _) => signal,
@@ -339,14 +351,14 @@ impl Prepared<'_> {
 }
 
 /// What the gate must know beside the numbers.
-fn facts(settings: &Settings, end: &RunEnd, interrupt: &Interrupt) -> Facts {
+fn facts(settings: &Settings, selection: &Selection, end: &RunEnd, interrupt: &Interrupt) -> Facts {
     let whole_run = match &end.ended {
         _ if interrupt.code().is_some() => Completion::Interrupted,
         Ended::Interrupted => Completion::Interrupted,
         Ended::Budget(_) => Completion::Budget,
         Ended::Stopped(_) => Completion::Stopped,
         Ended::StoreFailed(_) => Completion::StoreFailed,
-        Ended::Complete if settings.selection.shard.is_some_and(|shard| shard.is_partial()) => Completion::Shard,
+        Ended::Complete if selection.shard.is_some_and(|shard| shard.is_partial()) => Completion::Shard,
         Ended::Complete => Completion::Complete,
     };
     Facts {
@@ -388,10 +400,35 @@ fn replayed(settings: &Settings) -> bool {
     settings.target == TargetKind::Recorded || settings.cache == Cache::Only
 }
 
-/// Promoting is for good only with the whole dataset.
-fn whole(settings: &Settings) -> bool {
-    settings.selection.is_everything()
+/// The selection of the settings, with the cases that failed in an earlier run looked up.
+fn select(settings: &Settings) -> Result<Selection, Error> {
+    let mut selection = settings.selection.clone();
+    let Some(earlier) = settings.failed else {
+        return Ok(selection);
+    };
+    let number = match earlier {
+        Earlier::Newest => None,
+        Earlier::Number(number) => Some(number),
+    };
+    let store = Store::open(&settings.root.join(STORE))?;
+    let Some((run, cases)) = store.not_passed(&settings.prompt, number)? else {
+        let what = match number {
+            Some(number) => format!("the store has no finished run {number}"),
+            None => format!("the store has no finished run of `{}`", settings.prompt),
+        };
+        return Err(Problem::new(what).hint("run without --failed first").into());
+    };
+    if cases.is_empty() {
+        return Err(Error::Nothing(Problem::new(format!(
+            "every case passed in run {run}, so there is nothing to run again"
+        ))));
+    }
+    selection.failed = Some(cases.into_iter().collect());
+    Ok(selection)
 }
+
+/// The folder of the store, below the project root.
+const STORE: &str = ".promptgate";
 
 fn policy_digest(policy: &Policy) -> String {
     gate::policy_digest(policy)

@@ -4,11 +4,13 @@ use super::survey::Survey;
 use crate::exit;
 use crate::gate::Decided;
 use crate::model::{Comparison, Decision, ModelRecord, PromptInfo, PromptRecord, RunInfo, Verdict};
+use crate::plan::Selection;
 use crate::settings::Settings;
 
 /// Puts the verdict together. The only place that maps a decision to an exit code.
 pub(super) fn assemble(
     settings: &Settings,
+    selection: &Selection,
     run: &RunInfo,
     survey: &Survey,
     comparison: Comparison,
@@ -27,7 +29,7 @@ pub(super) fn assemble(
     };
     let promotable = decided.decision == Decision::Promote
         && settings.gated
-        && super::whole(settings)
+        && selection.is_everything()
         && survey.selected == survey.dataset.total
         && !run.simulated
         && !replayed;

@@ -44,6 +44,8 @@ impl FromStr for Shard {
 pub struct Selection {
     /// Ids, all of which must exist.
     pub cases: BTreeSet<String>,
+    /// Only these ids, whether or not they still exist: the cases that failed in an earlier run.
+    pub failed: Option<BTreeSet<String>>,
     /// Any of these tags; empty = all cases.
     pub tags: BTreeSet<String>,
     /// The first so many of those selected otherwise.
@@ -57,11 +59,16 @@ impl Selection {
     pub fn is_everything(&self) -> bool {
         let Selection {
             cases,
+            failed,
             tags,
             limit,
             shard,
         } = self;
-        cases.is_empty() && tags.is_empty() && limit.is_none() && shard.is_none_or(|shard| !shard.is_partial())
+        cases.is_empty()
+            && failed.is_none()
+            && tags.is_empty()
+            && limit.is_none()
+            && shard.is_none_or(|shard| !shard.is_partial())
     }
 
     /// Walks the dataset in order.
@@ -87,6 +94,7 @@ impl Walk<'_> {
     pub fn selects(&mut self, case: &Case) -> bool {
         let Selection {
             cases,
+            failed,
             tags,
             limit,
             shard,
@@ -96,6 +104,7 @@ impl Walk<'_> {
         }
         let selected = (cases.is_empty() || cases.contains(case.id.as_str()))
             && (tags.is_empty() || case.tags.iter().any(|tag| tags.contains(tag)))
+            && failed.as_ref().is_none_or(|failed| failed.contains(case.id.as_str()))
             && shard.is_none_or(|shard| shard.contains(case))
             && limit.is_none_or(|limit| self.selected < limit);
         self.selected += u64::from(selected);

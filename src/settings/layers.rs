@@ -31,6 +31,7 @@ pub(super) const KEYS: &[&str] = &[
     "max_requests",
     "cache",
     "resume",
+    "failed",
     "shard",
     "out",
     "dry_run",
@@ -44,7 +45,7 @@ pub(super) const KEYS: &[&str] = &[
 ];
 
 /// Settings that must be said anew for each call: in a file they would make every later check meaningless.
-const ONE_CALL: &[&str] = &["dry_run", "no_gate", "resume"];
+const ONE_CALL: &[&str] = &["dry_run", "no_gate", "resume", "failed"];
 
 /// Where a setting was written.
 #[derive(Clone, Debug, PartialEq, Eq)]

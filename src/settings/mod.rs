@@ -61,6 +61,15 @@ pub enum Cache {
     Only,
 }
 
+/// An earlier run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// The newest of the same candidate.
+    Newest,
+    /// The one with this number.
+    Number(i64),
+}
+
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Color {
@@ -119,6 +128,8 @@ pub struct Settings {
     pub cache: Cache,
     /// Continue the newest unfinished run of the same plan.
     pub resume: bool,
+    /// Only the cases that failed in an earlier run.
+    pub failed: Option<Earlier>,
     /// Output folder.
     pub out: PathBuf,
     /// Only say what would be done.
@@ -287,6 +298,15 @@ impl Layers {
             )
         });
         let resume = read.flag("resume");
+        let failed = read.parsed("failed", |text| match text {
+            "newest" => Ok(Earlier::Newest),
+            number => match number.parse() {
+                Ok(number) if number > 0 => Ok(Earlier::Number(number)),
+                _ => Err(format!(
+                    "`{number}` is not the number of a run; expected a whole number, or nothing for the newest"
+                )),
+            },
+        });
         let dry_run = read.flag("dry_run");
         let gated = !read.flag("no_gate");
         let quiet = read.flag("quiet");
@@ -347,6 +367,7 @@ impl Layers {
             golden: self.golden(),
             selection: Selection {
                 cases: list("case"),
+                failed: None,
                 tags: list("tag"),
                 limit,
                 shard,
@@ -368,6 +389,7 @@ impl Layers {
             max_requests,
             cache: cache.unwrap_or(Cache::Use),
             resume,
+            failed,
             out: self.out(),
             dry_run,
             gated,

@@ -279,19 +279,72 @@ impl Store {
         })
     }
 
-    /// Attempts made for a run so far, and of these the ones beyond the first of their answer.
+    /// Notes which cases of the candidate a run judged and did not pass, each with `fail` or `error`; forgets what was noted
+    /// of them before.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn note_not_passed<'a>(
+        &self,
+        run: RunId,
+        judged: impl IntoIterator<Item = (&'a str, Option<&'static str>)>,
+    ) -> Result<(), StoreError> {
+        let failed = |error| self.failed("note outcomes", error);
+        let transaction = self.connection.unchecked_transaction().map_err(failed)?;
+        {
+            let mut note = transaction
+                .prepare_cached("INSERT OR REPLACE INTO not_passed (run, case_id, outcome) VALUES (?1, ?2, ?3)")
+                .map_err(failed)?;
+            let mut forget = transaction
+                .prepare_cached("DELETE FROM not_passed WHERE run = ?1 AND case_id = ?2")
+                .map_err(failed)?;
+            for (case, outcome) in judged {
+                match outcome {
+                    Some(outcome) => note.execute(params![run.0, case, outcome]),
+                    None => forget.execute(params![run.0, case]),
+                }
+                .map_err(failed)?;
+            }
+        }
+        transaction.commit().map_err(failed)
+    }
+
+    /// The cases that did not pass in a run: the one with this number, else the newest of this candidate that was judged.
+    /// `None` without such a run.
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn attempts(&self, run: RunId) -> Result<(u64, u64), StoreError> {
-        self.connection
-            .query_row(
-                "SELECT coalesce(sum(attempts), 0), coalesce(sum(max(attempts - 1, 0)), 0) FROM results
-                 WHERE run = ?1 AND source = 'live'",
-                [run.0],
-                |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)),
-            )
-            .map_err(|error| self.failed("count attempts", error))
+    pub fn not_passed(&self, candidate: &str, number: Option<i64>) -> Result<Option<(i64, Vec<String>)>, StoreError> {
+        let failed = |error| self.failed("look up the cases that failed", error);
+        let run: Option<i64> = match number {
+            Some(number) => self
+                .connection
+                .query_row(
+                    "SELECT id FROM runs WHERE id = ?1 AND ended IS NOT NULL",
+                    [number],
+                    |row| row.get(0),
+                )
+                .optional(),
+            None => self
+                .connection
+                .query_row(
+                    "SELECT id FROM runs WHERE candidate = ?1 AND ended IS NOT NULL ORDER BY id DESC LIMIT 1",
+                    [candidate],
+                    |row| row.get(0),
+                )
+                .optional(),
+        }
+        .map_err(failed)?;
+        let Some(run) = run else { return Ok(None) };
+        let mut statement = self
+            .connection
+            .prepare("SELECT case_id FROM not_passed WHERE run = ?1 ORDER BY case_id")
+            .map_err(failed)?;
+        let cases = statement
+            .query_map([run], |row| row.get(0))
+            .and_then(Iterator::collect)
+            .map_err(failed)?;
+        Ok(Some((run, cases)))
     }
 
     /// A writer with its own connection and thread. `target` and `reusable` describe all answers of this run.
@@ -330,3 +383,6 @@ fn now() -> i64 {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs() as i64)
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,3 +38,11 @@ CREATE TABLE results (
   failure  TEXT,                -- JSON, when there is no answer
   PRIMARY KEY (run, seq)
 ) WITHOUT ROWID;
+
+-- Cases of the candidate that a run judged and that did not pass.
+CREATE TABLE not_passed (
+  run     INTEGER NOT NULL,
+  case_id TEXT NOT NULL,
+  outcome TEXT NOT NULL,        -- fail or error
+  PRIMARY KEY (run, case_id)
+) WITHOUT ROWID;

@@ -1,7 +1,9 @@
 //! The command line as a user meets it: every exit code, and what is said for every kind of bad input.
 
-use crate::support::project::Project;
+use crate::support::fake::{Fake, Reply};
+use crate::support::project::{Project, Ran};
 use std::fs;
+use std::path::{Path, PathBuf};
 
 const EVAL: [&str; 5] = ["eval", "--prompt", "v2", "--baseline", "v1"];
 
@@ -318,4 +320,162 @@ fn a_port_in_use_is_said_so() {
     let ran = Project::empty().run(&["sim", "--port", &port]);
     assert_eq!(ran.code, 2, "{}", ran.transcript());
     assert!(ran.stderr.contains("--port"), "{}", ran.stderr);
+}
+
+/// Exit code and both streams, without what depends on a clock or on which answer came first.
+#[track_caller]
+fn said(name: &str, ran: &Ran) {
+    insta::with_settings!({filters => vec![
+        (r"(?m)^latency .*$", "latency [..]"),
+        (r"answers, cost \$[0-9.]+", "answers, cost [..]"),
+    ]}, {
+        insta::assert_snapshot!(name, ran.transcript());
+    });
+}
+
+#[test]
+fn every_exit_code_has_its_words() {
+    let project = Project::with_cases(80);
+    said("exit_0", &project.run(&EVAL));
+    said("exit_2", &project.run(&eval(&["--repeat", "none"])));
+    said("exit_4", &project.run(&eval(&["--tag", "nobody"])));
+    said("exit_10", &project.run(&["eval", "--prompt", "v1", "--baseline", "v2"]));
+    said("exit_11", &project.run(&eval(&["--limit", "2", "--cache", "only"])));
+    let quiet = project.run(&eval(&["--quiet"]));
+    assert_eq!(quiet.stdout, "verdict=promote exit=0\n");
+    assert!(quiet.stderr.starts_with("SIMULATED"), "{}", quiet.stderr);
+}
+
+#[test]
+fn a_report_that_cannot_be_written_turns_only_a_promote_into_12() {
+    let project = Project::with_cases(80);
+    let taken = project.file("reports/junit.xml/taken");
+    // Something else puts a folder where the report belongs while the run goes on.
+    let fake = Fake::start(move |_| {
+        fs::create_dir_all(&taken).unwrap();
+        Reply::answer("nine")
+    });
+    let key = [("GEMINI_API_KEY", "test-key-0123456789")];
+    let rate = [
+        "eval",
+        "--prompt",
+        "v2",
+        "--baseline",
+        "none",
+        "--repeat",
+        "1",
+        "--base-url",
+        &fake.url,
+    ];
+    let ran = project.run_with(&[&rate[..], &["--min-pass-rate", "0.5"]].concat(), &key);
+    assert_eq!(ran.code, 12, "{}", ran.transcript());
+    assert!(ran.stderr.contains("junit.xml"), "{}", ran.stderr);
+    assert!(
+        ran.stdout.trim_end().ends_with("verdict=promote exit=12"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(project.verdict()["exit_code"], 12);
+    assert!(
+        project.file("reports/summary.md").exists(),
+        "one broken report does not stop the others"
+    );
+}
+
+#[test]
+fn the_cases_that_failed_can_be_run_again_alone() {
+    let project = Project::with_cases(80);
+    let none = refused(&project, &eval(&["--failed"]), 2);
+    assert!(none.contains("no finished run of `v2`"), "{none}");
+    project.write(
+        "golden/z.csv",
+        "id,question,expected,matcher\nhats,What does the shop sell?,hats,contains\ncaps,What does the shop sell?,caps,contains\n",
+    );
+    assert_eq!(project.run(&EVAL).code, 0);
+    let ran = project.run(&eval(&["--failed"]));
+    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    let verdict = project.verdict();
+    assert_eq!(verdict["dataset"]["cases"], 2);
+    assert_eq!(verdict["promotable"], false);
+    assert!(refused(&project, &eval(&["--failed", "77"]), 2).contains("run 77"));
+    project.write(
+        "golden/z.csv",
+        "id,question,expected,matcher\nhats,What does the shop sell?,shoes,contains\n",
+    );
+    assert_eq!(project.run(&EVAL).code, 0);
+    assert!(refused(&project, &eval(&["--failed"]), 4).contains("every case passed"));
+}
+
+#[test]
+fn a_key_never_appears_in_any_output() {
+    let project = Project::with_cases(3);
+    let key = "secret-key-0123456789";
+    // A service, or a proxy before it, that repeats the key in an answer and in an error.
+    let fake = Fake::start(move |request| match request.number {
+        0 => Reply::answer(&format!("nine {key}")),
+        _ => Reply::error(400, "INVALID_ARGUMENT", &format!("bad request from {key}")),
+    });
+    let ran = project.run_with(
+        &["eval", "--prompt", "v2", "--baseline", "v1", "--base-url", &fake.url],
+        &[("GEMINI_API_KEY", key)],
+    );
+    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    assert!(
+        fake.requests()
+            .iter()
+            .all(|request| request.header("x-goog-api-key") == Some(key) && !request.path.contains(key))
+    );
+    assert!(!ran.transcript().contains(key));
+    for entry in walk(project.path()) {
+        let bytes = fs::read(&entry).unwrap();
+        let found = bytes.windows(key.len()).any(|window| window == key.as_bytes());
+        assert!(!found, "the key stands in {}", entry.display());
+    }
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(walk(&path))
+        } else {
+            files.push(path)
+        }
+    }
+    files
+}
+
+#[test]
+fn an_earlier_revision_can_be_the_baseline() {
+    let project = Project::with_cases(80);
+    let git = |arguments: &[&str]| {
+        let ran = std::process::Command::new("git")
+            .args([
+                "-c",
+                "user.name=a",
+                "-c",
+                "user.email=a@b.example",
+                "-c",
+                "init.defaultBranch=main",
+            ])
+            .args(arguments)
+            .current_dir(project.path())
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    };
+    let better = project.read("prompts/v2.prompt");
+    project.write("prompts/v2.prompt", project.read("prompts/v1.prompt"));
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-qm", "first"]);
+    project.write("prompts/v2.prompt", better);
+    let ran = project.run(&["eval", "--prompt", "v2", "--baseline", "git:HEAD"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert_eq!(project.verdict()["paired"]["improved"], 80);
+    let unknown = refused(&project, &["eval", "--prompt", "v2", "--baseline", "git:nowhere"], 2);
+    assert!(unknown.contains("nowhere"), "{unknown}");
+    let option = refused(&project, &["eval", "--prompt", "v2", "--baseline", "git:--output=x"], 2);
+    assert!(!project.file("x").exists(), "{option}");
 }

@@ -215,3 +215,18 @@ fn a_store_that_fails_midway_is_inconclusive() {
         ran.transcript()
     );
 }
+
+#[test]
+fn a_prefix_of_any_length_resumes_to_the_same_results() {
+    const CASES: usize = 120;
+    let fake = Fake::start(|request| Reply::answer(&format!("nine, {}", request.asks())));
+    let whole = Project::with_cases(CASES);
+    assert_eq!(run(&whole, &fake.url, &[]).code, 0);
+    for prefix in ["1", "7", "64", "119"] {
+        let project = Project::with_cases(CASES);
+        assert_eq!(run(&project, &fake.url, &["--max-requests", prefix]).code, 11);
+        let ran = run(&project, &fake.url, &["--resume"]);
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        assert_eq!(timeless(&project), timeless(&whole), "after {prefix} requests");
+    }
+}
