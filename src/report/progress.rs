@@ -5,7 +5,8 @@ use super::mask::Mask;
 use super::numbers::{count, usd};
 use super::text::{log_line, truncate};
 use crate::model::{Event, Progress};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -115,9 +116,15 @@ impl Bar {
     /// Draws to `target`.
     pub fn new(target: ProgressDrawTarget, mask: Mask) -> Bar {
         let bar = ProgressBar::with_draw_target(None, target);
-        let template = "{bar:24} {pos}/{len} answers, {per_sec}, {msg}, {eta} left";
+        // Narrow enough for 80 columns: a wrapped bar leaves its lines behind.
+        let template = "{bar:12} {pos}/{len}, {rate}, {msg}, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+            bar.set_style(
+                style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                    // A bar that can't be drawn is no reason to stop.
+                    let _ = write!(out, "{:.0}/s", state.per_sec());
+                }),
+            );
         }
         Bar {
             bar,
