@@ -65,6 +65,12 @@ pub(super) struct Eval {
     /// Base URL of the service
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
+    /// Version of the service's API [default: v1beta]
+    #[arg(long, value_name = "VERSION")]
+    api_version: Option<String>,
+    /// Stream the answers, which gives the time to the first token
+    #[arg(long)]
+    stream: bool,
     /// Recorded answers, for --target recorded
     #[arg(long, value_name = "FILE", num_args = 1..)]
     answers: Vec<String>,
@@ -131,6 +137,9 @@ pub(super) struct Eval {
     /// With --baseline none: the pass rate that must be exceeded
     #[arg(long, value_name = "SHARE")]
     min_pass_rate: Option<String>,
+    /// Inconclusive if another model served than the one asked for; without it, that is a warning
+    #[arg(long)]
+    strict_model: bool,
 }
 
 impl Eval {
@@ -147,6 +156,8 @@ impl Eval {
             target,
             model,
             base_url,
+            api_version,
+            stream,
             answers,
             concurrency,
             rpm,
@@ -169,6 +180,7 @@ impl Eval {
             tolerance,
             alpha,
             min_pass_rate,
+            strict_model,
         } = self;
         let one = |value: Option<String>| value.into_iter().collect();
         let layer = Layer::default()
@@ -182,6 +194,8 @@ impl Eval {
             .option("target", one(target))
             .option("model", one(model))
             .option("base_url", one(base_url))
+            .option("api_version", one(api_version))
+            .flag("stream", stream)
             .option("answers", answers)
             .option("concurrency", one(concurrency))
             .option("rpm", one(rpm))
@@ -202,7 +216,8 @@ impl Eval {
             .option("margin", one(margin))
             .option("tolerance", one(tolerance))
             .option("alpha", one(alpha))
-            .option("min_pass_rate", one(min_pass_rate));
+            .option("min_pass_rate", one(min_pass_rate))
+            .flag("strict_model", strict_model);
         (layer, config)
     }
 }

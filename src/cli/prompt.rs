@@ -105,7 +105,9 @@ fn render(layers: &Layers, name: &str, id: &str) -> Result<(), Error> {
     let body: serde_json::Value = serde_json::from_slice(&gemini::body(&request))
         .map_err(|error| Problem::new(format!("the request is not JSON: {error}")))?;
     let base_url = layers.base_url();
-    let url = gemini::url(base_url.as_deref().unwrap_or(gemini::BASE_URL), &request.model)?;
+    let base_url = base_url.as_deref().unwrap_or(gemini::BASE_URL);
+    let (version, delivery) = layers.call()?;
+    let url = gemini::url(base_url, &version, &request.model, delivery)?;
     say(&text::log_safe(&format!("POST {url}")));
     say("");
     for line in serde_json::to_string_pretty(&body).unwrap_or_default().lines() {

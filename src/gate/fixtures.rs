@@ -12,6 +12,7 @@ pub(super) fn policy() -> Policy {
         estimand: "population",
         min_pass_rate: None,
         max_missing: 0.05,
+        strict_model: false,
     }
 }
 

@@ -8,6 +8,9 @@
 //! 3. Is the candidate worse by more than the tolerance (block), or is being worse by the margin excluded (promote)?
 //!    (`effect`; without a baseline it asks for the pass rate instead)
 //!
+//! Answers of other models than the one asked for, or of different models in the two arms, decide nothing of that
+//! (`served`): with a strict policy nothing is decided at all, with mixed models only the must-pass cases are looked at.
+//!
 //! Then any reason to block blocks, else any reason to wait waits, else a reason to promote promotes. The statistics are
 //! in `score_test`, `wilson` and `fisher`, with their sources; `docs/gate.md` tells what the rules guarantee.
 //! Missing answers are counted as worst for the candidate where it would be promoted, and as best where it would be
@@ -22,13 +25,14 @@ pub mod needed;
 pub mod normal;
 mod policy;
 pub mod score_test;
+mod served;
 mod soundness;
 pub mod wilson;
 mod words;
 
 pub use policy::policy_digest;
 
-use crate::model::{ArmRate, Comparison, Decision, Difference, Needed, Policy, Reason, ReasonCode, ZScores};
+use crate::model::{ArmRate, Comparison, Decision, Difference, Needed, Policy, Reason, ReasonCode, Warning, ZScores};
 use evidence::Evidence;
 
 /// How the run ended.
@@ -50,11 +54,13 @@ pub enum Completion {
 
 /// What the gate must know of the run besides its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct Facts<'a> {
     /// A decision was asked for; false with `--no-gate`.
     pub gated: bool,
     /// Whether the whole run is here.
     pub whole_run: Completion,
+    /// The models asked for: baseline, candidate.
+    pub models: (Option<&'a str>, &'a str),
 }
 
 /// The decision and its evidence.
@@ -74,36 +80,45 @@ pub struct Decided {
     pub candidate_rate: Option<ArmRate>,
     /// What would settle it; only when it is inconclusive for want of data.
     pub needed: Option<Needed>,
+    /// What a reader has to know besides; decides nothing.
+    pub warnings: Vec<Warning>,
 }
 
 /// Decides.
 ///
 /// Never promotes without data, with a failed or unjudged must-pass case, with more answers missing than the policy
 /// allows, on an incomplete run, when not gated, or under a policy that [`Policy::check`] refuses.
-pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts) -> Decided {
+pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> Decided {
     if let Err(problems) = policy.check() {
         return Decided::without_numbers(reason(ReasonCode::NotGated, words::invalid_policy(&problems)));
     }
     let evidence = Evidence::of(policy, comparison);
     let mut needed = None;
     let mut reasons: Vec<Reason> = soundness::completion(comparison, facts.whole_run).into_iter().collect();
+    let served = served::look(policy, comparison, facts.models);
 
-    if comparison.identical && comparison.has_baseline && comparison.counts.cases > 0 {
+    if let Some(other) = served.other {
+        reasons.push(other);
+    } else if comparison.identical && comparison.has_baseline && comparison.counts.cases > 0 {
         reasons.extend(soundness::must_pass(comparison));
         reasons.push(soundness::identical(comparison));
     } else {
         reasons.extend(soundness::validity(policy, comparison));
         let incomplete = !reasons.is_empty();
         reasons.extend(soundness::must_pass(comparison));
-        let (reason, advice) = if comparison.has_baseline {
-            effect::paired(policy, comparison, &evidence)
+        if let Some(mixed) = served.mixed {
+            reasons.push(mixed);
         } else {
-            effect::absolute(policy, comparison, &evidence)
-        };
-        // Where answers are missing already, more cases are not what would settle it.
-        if !(incomplete && speaks_for(reason.code) == Decision::Inconclusive) {
-            reasons.push(reason);
-            needed = advice;
+            let (reason, advice) = if comparison.has_baseline {
+                effect::paired(policy, comparison, &evidence)
+            } else {
+                effect::absolute(policy, comparison, &evidence)
+            };
+            // Where answers are missing already, more cases are not what would settle it.
+            if !(incomplete && speaks_for(reason.code) == Decision::Inconclusive) {
+                reasons.push(reason);
+                needed = advice;
+            }
         }
     }
 
@@ -126,6 +141,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts) -> Decide
         baseline_rate: evidence.baseline_rate,
         candidate_rate: evidence.candidate_rate,
         needed,
+        warnings: served.warnings,
     };
     if facts.gated { decided } else { decided.not_gated() }
 }
@@ -144,6 +160,8 @@ fn speaks_for(code: ReasonCode) -> Decision {
         | ReasonCode::Stopped
         | ReasonCode::Shard
         | ReasonCode::NothingScored
+        | ReasonCode::ServedModel
+        | ReasonCode::MixedModels
         | ReasonCode::Store
         | ReasonCode::NotGated => Decision::Inconclusive,
     }
@@ -179,6 +197,7 @@ impl Decided {
             baseline_rate: None,
             candidate_rate: None,
             needed: None,
+            warnings: Vec::new(),
         }
     }
 

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-const WHOLE: Facts = Facts {
+const WHOLE: Facts<'static> = Facts {
+    models: (Some("m"), "m"),
     gated: true,
     whole_run: Completion::Complete,
 };
@@ -147,7 +148,7 @@ fn an_unfinished_run_waits_but_a_certain_block_stays() {
         (Completion::Stopped, "stopped"),
         (Completion::StoreFailed, "store"),
     ] {
-        let facts = Facts { gated: true, whole_run };
+        let facts = Facts { whole_run, ..WHOLE };
         let of = |comparison: &Comparison| decide(&policy(), comparison, &facts);
         assert_eq!(
             (of(&good()).decision, codes(&of(&good()))),
@@ -479,7 +480,7 @@ fn messages_say_what_it_means_and_then_the_numbers() {
     let mut nothing = pairs(0, 0, 20);
     nothing.candidate.scored = 0;
     nothing.errors = vec![("http_401".to_owned(), "the key was refused".to_owned(), 20)];
-    let at = |whole_run| Facts { gated: true, whole_run };
+    let at = |whole_run| Facts { whole_run, ..WHOLE };
     let mut noisy = compared(&[(-2, 8), (-1, 14), (0, 56), (1, 14), (2, 8)], 3);
     noisy.within = (60, 60);
     let mut over = good();

@@ -45,7 +45,8 @@ fn signed(share: f64) -> String {
     }
 }
 
-fn quoted(text: &str) -> String {
+/// A text from outside, shortened.
+pub(super) fn quoted(text: &str) -> String {
     let mut quoted: String = text.chars().take(QUOTED).collect();
     if quoted.len() < text.len() {
         quoted.push('…');

@@ -59,6 +59,9 @@ pub struct Answer {
     pub usage: Usage,
     /// Milliseconds from sending the successful attempt to its last byte.
     pub latency_ms: u64,
+    /// Milliseconds from sending the successful attempt to its first text or tool call, where the answer was streamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_token_ms: Option<u64>,
 }
 
 impl Answer {

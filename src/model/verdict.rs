@@ -60,6 +60,10 @@ pub enum ReasonCode {
     Shard,
     /// Inconclusive: nothing was judged.
     NothingScored,
+    /// Inconclusive: another model served than the one asked for, and the policy is strict.
+    ServedModel,
+    /// Inconclusive: the arms asked for the same model, and different ones served them.
+    MixedModels,
     /// Inconclusive: the store failed midway.
     Store,
     /// `--no-gate`: no decision was asked for.
@@ -84,6 +88,8 @@ impl ReasonCode {
             ReasonCode::Stopped => "stopped",
             ReasonCode::Shard => "shard",
             ReasonCode::NothingScored => "nothing_scored",
+            ReasonCode::ServedModel => "served_model",
+            ReasonCode::MixedModels => "mixed_models",
             ReasonCode::Store => "store",
             ReasonCode::NotGated => "not_gated",
         }
@@ -101,6 +107,25 @@ pub struct Reason {
     pub cases: Vec<CaseId>,
 }
 
+/// What a warning is about, as a stable code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WarningCode {
+    /// Another model served than the one asked for.
+    ServedModel,
+    /// Several models served one arm.
+    SeveralModels,
+}
+
+/// Something that a reader of a verdict has to know, and that decides nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Warning {
+    /// Stable code.
+    pub code: WarningCode,
+    /// One plain sentence.
+    pub message: String,
+}
+
 /// The rules a verdict follows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Policy {
@@ -116,6 +141,10 @@ pub struct Policy {
     pub min_pass_rate: Option<f64>,
     /// Share of missing answers per arm above which nothing is decided.
     pub max_missing: f64,
+    /// Another model than the one asked for makes the run inconclusive; otherwise it is a warning. Absent from the
+    /// serialized policy, and so from its digest, unless it is set.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub strict_model: bool,
 }
 
 /// A prompt in verdict.json.
@@ -199,6 +228,8 @@ pub struct Verdict {
     pub promotable: bool,
     /// The first is the most important.
     pub reasons: Vec<Reason>,
+    /// What a reader has to know besides.
+    pub warnings: Vec<Warning>,
     /// Answers were replayed (recorded, or from the cache only).
     pub replayed: bool,
     /// Digest of the policy.

@@ -276,10 +276,7 @@ impl Prepared<'_> {
             run: open_run.id,
             ended: &end.ended,
             today: OffsetDateTime::now_utc().date(),
-            models: (
-                self.run.baseline.as_ref().map(|info| info.model.as_str()),
-                &self.run.candidate.model,
-            ),
+            models: self.models(),
         };
         let mut comparison = judge::judge(&judging, &mut |row| {
             reports.case(row);
@@ -287,7 +284,7 @@ impl Prepared<'_> {
         })?;
         comparison.requests = end.requests;
         comparison.retries = end.retries;
-        let facts = facts(settings, &self.selection, &end, interrupt);
+        let facts = self.facts(&end, interrupt);
         let decided = gate::decide(&settings.policy, &comparison, &facts);
         let complete = end.ended == Ended::Complete && comparison.baseline.missing + comparison.candidate.missing == 0;
         store.end(
@@ -321,6 +318,30 @@ impl Prepared<'_> {
         })
     }
 
+    /// What the gate must know beside the numbers.
+    fn facts(&self, end: &RunEnd, interrupt: &Interrupt) -> Facts<'_> {
+        let whole_run = match &end.ended {
+            _ if interrupt.code().is_some() => Completion::Interrupted,
+            Ended::Interrupted => Completion::Interrupted,
+            Ended::Budget(_) => Completion::Budget,
+            Ended::Stopped(_) => Completion::Stopped,
+            Ended::StoreFailed(_) => Completion::StoreFailed,
+            Ended::Complete if self.selection.shard.is_some_and(|shard| shard.is_partial()) => Completion::Shard,
+            Ended::Complete => Completion::Complete,
+        };
+        Facts {
+            gated: self.settings.gated,
+            whole_run,
+            models: self.models(),
+        }
+    }
+
+    /// The models asked for: baseline, candidate.
+    fn models(&self) -> (Option<&str>, &str) {
+        let baseline = self.run.baseline.as_ref().map(|info| info.model.as_str());
+        (baseline, &self.run.candidate.model)
+    }
+
     fn open_run(&self, store: &Store, say: &dyn Fn(&str)) -> Result<OpenRun, Error> {
         let settings = self.settings;
         let plan = digest([
@@ -347,23 +368,6 @@ impl Prepared<'_> {
             target: self.target.identity.clone(),
             answers: self.survey.answers(&self.plan),
         })?)
-    }
-}
-
-/// What the gate must know beside the numbers.
-fn facts(settings: &Settings, selection: &Selection, end: &RunEnd, interrupt: &Interrupt) -> Facts {
-    let whole_run = match &end.ended {
-        _ if interrupt.code().is_some() => Completion::Interrupted,
-        Ended::Interrupted => Completion::Interrupted,
-        Ended::Budget(_) => Completion::Budget,
-        Ended::Stopped(_) => Completion::Stopped,
-        Ended::StoreFailed(_) => Completion::StoreFailed,
-        Ended::Complete if selection.shard.is_some_and(|shard| shard.is_partial()) => Completion::Shard,
-        Ended::Complete => Completion::Complete,
-    };
-    Facts {
-        gated: settings.gated,
-        whole_run,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{Problem, Problems, PromptInfo};
 use crate::report::Mask;
+use crate::run::gemini::Delivery;
 use crate::run::{AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, Recorded, gemini};
 use crate::settings::{Settings, TargetKind};
 use crate::sim::{self, Simulator};
@@ -42,7 +43,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
             let target = client(settings, url, settings.key.clone(), false)?;
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::Gemini(target)),
-                identity: format!("gemini {}", url.trim_end_matches('/')),
+                identity: format!("gemini {}{}", url.trim_end_matches('/'), way(settings)),
                 reusable: true,
                 mask: settings
                     .key
@@ -53,12 +54,20 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
         }
         TargetKind::Sim => {
             let (simulator, url, identity) = match &settings.base_url {
-                Some(url) => (None, url.clone(), format!("sim {}", url.trim_end_matches('/'))),
+                Some(url) => (
+                    None,
+                    url.clone(),
+                    format!("sim {}{}", url.trim_end_matches('/'), way(settings)),
+                ),
                 None => {
                     let simulator = Simulator::start(0, sim::Settings::default())
                         .map_err(|error| Problem::new(format!("the simulator can't start: {error}")))?;
                     let url = simulator.url();
-                    (Some(simulator), url, format!("sim/{}", env!("CARGO_PKG_VERSION")))
+                    (
+                        Some(simulator),
+                        url,
+                        format!("sim/{}{}", env!("CARGO_PKG_VERSION"), way(settings)),
+                    )
                 }
             };
             let target = client(settings, &url, None, true)?;
@@ -89,6 +98,19 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
     }
 }
 
+/// How the service is asked, in the identity of each answer: another version of the API may serve another model under
+/// the same name, and an answer that was not streamed has no time to its first token.
+fn way(settings: &Settings) -> String {
+    let mut way = String::new();
+    if settings.api_version != gemini::VERSION {
+        way = format!(" {}", settings.api_version);
+    }
+    if settings.delivery == Delivery::Stream {
+        way.push_str(" stream");
+    }
+    way
+}
+
 /// What a recording may call a prompt: its name as typed, or the stem of its file.
 fn recorded_names(version: &Version) -> Vec<String> {
     let stem = Path::new(&version.info.path)
@@ -102,7 +124,8 @@ fn recorded_names(version: &Version) -> Vec<String> {
 fn client(settings: &Settings, url: &str, key: Option<ApiKey>, simulated: bool) -> Result<Gemini, Problem> {
     Gemini::new(&GeminiSettings {
         base_url: url.to_owned(),
-        version: gemini::VERSION.to_owned(),
+        version: settings.api_version.clone(),
+        delivery: settings.delivery,
         key,
         timeout: settings.timeout,
         concurrency: settings.concurrency,

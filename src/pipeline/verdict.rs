@@ -38,6 +38,7 @@ pub(super) fn assemble(
         exit_code,
         promotable,
         reasons: decided.reasons,
+        warnings: decided.warnings,
         replayed,
         policy_sha256: super::policy_digest(&settings.policy),
         candidate: record(&run.candidate, comparison.candidate_served),

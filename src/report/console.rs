@@ -13,7 +13,7 @@ use super::mask::Mask;
 use super::numbers::{count, difference, latency, rate, usd};
 use super::summary::needed;
 use super::text::{log_line, truncate};
-use crate::model::{CaseRow, Counts, Decision, Paired, Reason, RunInfo, Verdict};
+use crate::model::{CaseRow, Counts, Decision, Paired, Reason, RunInfo, Verdict, Warning};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -94,6 +94,10 @@ impl Console {
             if on {
                 writeln!(out, "{}: {text}", self.paint(YELLOW, word))?;
             }
+        }
+        for Warning { code: _, message } in &verdict.warnings {
+            let message = log_line(truncate(message, MESSAGE).as_ref());
+            writeln!(out, "{}: {message}", self.paint(YELLOW, "WARNING"))?;
         }
         Ok(())
     }

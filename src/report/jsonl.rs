@@ -87,6 +87,9 @@ struct Row<'a> {
     answer: Option<AnswerRecord<'a>>,
     checks: &'a [CheckResult],
     latency_ms: Option<u64>,
+    /// Only of streamed answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_token_ms: Option<u64>,
     usage: Option<&'a Usage>,
     cost_usd: Option<f64>,
     attempts: u32,
@@ -141,6 +144,7 @@ fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a str, judged: &'a Judged) -
         answer: shown,
         checks,
         latency_ms: answer.as_ref().map(|answer| answer.latency_ms),
+        first_token_ms: answer.as_ref().and_then(|answer| answer.first_token_ms),
         usage: answer.as_ref().map(|answer| &answer.usage),
         cost_usd: *cost_usd,
         attempts: *attempts,
@@ -160,6 +164,7 @@ fn record(answer: &Answer) -> AnswerRecord<'_> {
         model_version,
         usage: _,
         latency_ms: _,
+        first_token_ms: _,
     } = answer;
     AnswerRecord {
         text,

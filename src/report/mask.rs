@@ -3,7 +3,7 @@
 
 use crate::model::{
     Answer, ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Failure, Judged, Outcome, Place, PromptInfo,
-    PromptRecord, Reason, RunInfo, Slice, ToolCall, Turn, Verdict,
+    PromptRecord, Reason, RunInfo, Slice, ToolCall, Turn, Verdict, Warning,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -123,6 +123,7 @@ impl Mask {
             exit_code: _,
             promotable: _,
             reasons,
+            warnings,
             replayed: _,
             policy_sha256: _,
             candidate,
@@ -151,6 +152,9 @@ impl Mask {
         {
             self.hide(message);
             cases.iter_mut().for_each(|id| self.id(id));
+        }
+        for Warning { code: _, message } in warnings {
+            self.hide(message);
         }
         for PromptRecord { name, sha256: _, model } in [Some(candidate), baseline.as_mut()].into_iter().flatten() {
             self.hide_all([name, &mut model.requested]);
@@ -224,6 +228,7 @@ impl Mask {
             model_version,
             usage: _,
             latency_ms: _,
+            first_token_ms: _,
         }) = answer
         {
             self.hide(text);

@@ -6,7 +6,7 @@ use super::numbers::{UNKNOWN, count, difference, latency, percent, points, rate,
 use super::output::Output;
 use super::text::{md_code, md_inline, truncate};
 use super::{Context, ReportError, Reporter};
-use crate::model::{CaseRow, Counts, Decision, Needed, Paired, Reason, RunInfo, Slice, Usage, Verdict};
+use crate::model::{CaseRow, Counts, Decision, Needed, Paired, Reason, RunInfo, Slice, Usage, Verdict, Warning};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -128,6 +128,9 @@ pub(super) fn banners(run: &RunInfo, verdict: &Verdict) -> String {
         if on {
             let _ = write!(text, "\n> {banner}\n");
         }
+    }
+    for Warning { code: _, message } in &verdict.warnings {
+        let _ = write!(text, "\n> **WARNING**: {}.\n", md_inline(&truncate(message, MESSAGE)));
     }
     text
 }

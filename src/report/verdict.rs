@@ -5,7 +5,7 @@ use super::text::json_safe;
 use super::{Context, ReportError, Reporter};
 use crate::model::{
     ArmRate, CaseRow, Counts, Decision, Difference, Latency, Needed, Paired, Policy, PromptRecord, Reason, RunInfo,
-    Slice, Usage, Verdict, ZScores,
+    Slice, Usage, Verdict, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -56,6 +56,8 @@ struct Record<'a> {
     exit_code: u8,
     promotable: bool,
     reasons: &'a [Reason],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [Warning],
     simulated: bool,
     replayed: bool,
     gated: bool,
@@ -126,6 +128,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         exit_code,
         promotable,
         reasons,
+        warnings,
         replayed,
         policy_sha256,
         candidate,
@@ -152,6 +155,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         exit_code: *exit_code,
         promotable: *promotable,
         reasons,
+        warnings,
         simulated: *simulated,
         replayed: *replayed,
         gated: *gated,

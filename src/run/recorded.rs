@@ -246,6 +246,7 @@ impl Row<'_> {
             model_version: None,
             usage: self.usage,
             latency_ms: self.latency_ms,
+            first_token_ms: None,
         }
     }
 }

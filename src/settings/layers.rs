@@ -21,6 +21,8 @@ pub(super) const KEYS: &[&str] = &[
     "target",
     "model",
     "base_url",
+    "api_version",
+    "stream",
     "answers",
     "concurrency",
     "rpm",
@@ -42,6 +44,7 @@ pub(super) const KEYS: &[&str] = &[
     "tolerance",
     "alpha",
     "min_pass_rate",
+    "strict_model",
 ];
 
 /// Settings that must be said anew for each call: in a file they would make every later check meaningless.

@@ -13,6 +13,7 @@ pub use layers::{Environment, Layer, Origin, Written};
 use crate::model::{Policy, Problem, Problems};
 use crate::plan::{Selection, Shard};
 use crate::run::ApiKey;
+use crate::run::gemini::{self, Delivery};
 use key::KeyState;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -106,6 +107,10 @@ pub struct Settings {
     pub model_default: Option<String>,
     /// Base URL of the target.
     pub base_url: Option<String>,
+    /// Version of the API: v1beta, v1, ...
+    pub api_version: String,
+    /// Whether answers are streamed.
+    pub delivery: Delivery,
     /// Recorded answers.
     pub answers: Vec<PathBuf>,
     /// The key of the Gemini target.
@@ -145,6 +150,9 @@ pub struct Settings {
     /// Things worth a word that stop nothing.
     pub warnings: Vec<Problem>,
 }
+
+/// The variable of the official SDKs.
+const GOOGLE_API_VERSION: &str = "GOOGLE_GENAI_API_VERSION";
 
 /// The model when nothing names one.
 pub const DEFAULT_MODEL: &str = "gemini-3.8-flash";
@@ -297,6 +305,9 @@ impl Layers {
                 ],
             )
         });
+        let api_version = read.api_version();
+        let delivery = read.delivery();
+        let strict_model = read.flag("strict_model");
         let resume = read.flag("resume");
         let failed = read.parsed("failed", |text| match text {
             "newest" => Ok(Earlier::Newest),
@@ -318,6 +329,7 @@ impl Layers {
             min_pass_rate: read.parsed("min_pass_rate", number),
             estimand: "population",
             max_missing: 0.05,
+            strict_model,
         };
         if let Err(found) = policy.check() {
             problems.append(found);
@@ -378,6 +390,8 @@ impl Layers {
             model_override,
             model_default,
             base_url,
+            api_version,
+            delivery,
             answers,
             key,
             concurrency,
@@ -414,6 +428,21 @@ impl Layers {
             .or_else(|| value(variables))
             .or(google)
             .or_else(|| value(file))
+    }
+
+    /// The version of the API and the way of delivery, for commands that only look at prompts.
+    ///
+    /// # Errors
+    /// Mistakes in either.
+    pub fn call(&self) -> Result<(String, Delivery), Problems> {
+        let mut problems = Problems::default();
+        let mut read = Reader {
+            layers: self,
+            problems: &mut problems,
+        };
+        let version = read.api_version();
+        let delivery = read.delivery();
+        problems.or((version, delivery))
     }
 
     /// What answers, whether it is the simulator for want of a key, and the key.
@@ -473,6 +502,43 @@ impl Reader<'_> {
         }
     }
 
+    /// The version of the API: option, `PROMPTGATE_API_VERSION`, `GOOGLE_GENAI_API_VERSION`, file, default.
+    fn api_version(&mut self) -> String {
+        let [options, variables, file] = &self.layers.layers;
+        let google = self
+            .layers
+            .environment
+            .get(GOOGLE_API_VERSION)
+            .filter(|version| !version.trim().is_empty())
+            .map(|version| Written {
+                values: vec![version.clone()],
+                origin: Origin::Variable(GOOGLE_API_VERSION.to_owned()),
+            });
+        let written = options
+            .get("api_version")
+            .or_else(|| variables.get("api_version"))
+            .or(google.as_ref())
+            .or_else(|| file.get("api_version"));
+        let Some(written) = written else {
+            return gemini::VERSION.to_owned();
+        };
+        match api_version(written.values[0].trim()) {
+            Ok(version) => version,
+            Err(message) => {
+                self.problems.push(written.origin.problem(message));
+                gemini::VERSION.to_owned()
+            }
+        }
+    }
+
+    fn delivery(&mut self) -> Delivery {
+        if self.flag("stream") {
+            Delivery::Stream
+        } else {
+            Delivery::Whole
+        }
+    }
+
     fn text(&mut self, key: &str) -> Option<String> {
         self.parsed(key, |text| {
             if text.is_empty() {
@@ -503,6 +569,21 @@ impl Reader<'_> {
             Ok(number) if number.is_finite() && valid(number) => Ok(number),
             _ => Err(format!("`{text}` is not a number; expected {expected}")),
         })
+    }
+}
+
+/// Reads `v1beta`, `v1` or another version; `beta` is v1beta, as the official SDK has it.
+fn api_version(text: &str) -> Result<String, String> {
+    if text == "beta" {
+        return Ok("v1beta".to_owned());
+    }
+    let number = text
+        .strip_prefix('v')
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    if number && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{text}` is no version of the api; expected v1beta or v1"))
     }
 }
 

@@ -24,10 +24,12 @@ fn policy() -> Policy {
         estimand: "population",
         min_pass_rate: None,
         max_missing: 0.05,
+        strict_model: false,
     }
 }
 
-const WHOLE: Facts = Facts {
+const WHOLE: Facts<'static> = Facts {
+    models: (Some("m"), "m"),
     gated: true,
     whole_run: Completion::Complete,
 };

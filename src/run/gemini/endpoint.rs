@@ -9,6 +9,26 @@ pub const BASE_URL: &str = "https://generativelanguage.googleapis.com";
 /// The version of the API that has every model and field.
 pub const VERSION: &str = "v1beta";
 
+/// How the service hands over an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// At once, when it is complete.
+    #[default]
+    Whole,
+    /// In pieces, as server-sent events.
+    Stream,
+}
+
+impl Delivery {
+    /// The method of the API, with the query that goes with it.
+    fn method(self) -> &'static str {
+        match self {
+            Delivery::Whole => "generateContent",
+            Delivery::Stream => "streamGenerateContent?alt=sse",
+        }
+    }
+}
+
 /// Joins base, version and model to a URL.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
@@ -54,12 +74,12 @@ impl Endpoint {
     ///
     /// # Errors
     /// What is wrong with the model's name, in a sentence.
-    pub(super) fn generate_content(&self, model: &str) -> Result<Url, String> {
+    pub(super) fn generate_content(&self, model: &str, delivery: Delivery) -> Result<Url, String> {
         if let Some(problem) = model_problem(model) {
             return Err(problem);
         }
         let collection = if model.contains('/') { "" } else { "models/" };
-        Url::parse(&format!("{}{collection}{model}:generateContent", self.prefix))
+        Url::parse(&format!("{}{collection}{model}:{}", self.prefix, delivery.method()))
             .map_err(|cause| format!("`{model}` makes no url: {cause}"))
     }
 
@@ -77,10 +97,10 @@ impl Endpoint {
 /// The URL of a request, for people to look at.
 ///
 /// # Errors
-/// The base URL or the model is wrong.
-pub fn url(base_url: &str, model: &str) -> Result<String, Problem> {
-    let url = Endpoint::new(base_url, VERSION)?
-        .generate_content(model)
+/// The base URL, the version or the model is wrong.
+pub fn url(base_url: &str, version: &str, model: &str, delivery: Delivery) -> Result<String, Problem> {
+    let url = Endpoint::new(base_url, version)?
+        .generate_content(model, delivery)
         .map_err(Problem::new)?;
     Ok(url.to_string())
 }
@@ -116,7 +136,7 @@ mod tests {
 
     fn url(base: &str, model: &str) -> String {
         let endpoint = Endpoint::new(base, VERSION).unwrap();
-        endpoint.generate_content(model).unwrap().to_string()
+        endpoint.generate_content(model, Delivery::Whole).unwrap().to_string()
     }
 
     #[test]
@@ -135,6 +155,14 @@ mod tests {
         assert_eq!(
             url(" http://[::1]:80// ", "m"),
             "http://[::1]/v1beta/models/m:generateContent"
+        );
+    }
+
+    #[test]
+    fn version_and_delivery_are_in_the_url() {
+        assert_eq!(
+            super::url("http://h/gemini", "v1", "m", Delivery::Stream).unwrap(),
+            "http://h/gemini/v1/models/m:streamGenerateContent?alt=sse"
         );
     }
 
@@ -179,7 +207,7 @@ mod tests {
             assert!(
                 Endpoint::new(BASE_URL, VERSION)
                     .unwrap()
-                    .generate_content(model)
+                    .generate_content(model, Delivery::Whole)
                     .is_err(),
                 "{model}"
             );

@@ -1,8 +1,8 @@
-//! The Gemini API over HTTP: one `generateContent` request per job.
+//! The Gemini API over HTTP: one `generateContent` or `streamGenerateContent` request per job.
 //!
 //! - `endpoint.rs`: base URL, version and model become a URL.
 //! - `body.rs`: a rendered prompt becomes the bytes of a request.
-//! - `reply.rs`: the bytes of a response become an answer.
+//! - `reply.rs`: the bytes of a response become an answer. `sse.rs`, `stream.rs`: those of a streamed one.
 //! - `error.rs`: an error reply becomes a kind of failure and what asking again can do about it.
 //! - this file: the client, and one exchange.
 //!
@@ -12,11 +12,14 @@ mod body;
 mod endpoint;
 mod error;
 mod reply;
+mod sse;
+mod stream;
 
 pub use body::{body, config_problem, content_problem};
-pub use endpoint::{BASE_URL, VERSION, model_problem, url};
+pub use endpoint::{BASE_URL, Delivery, VERSION, model_problem, url};
 pub use error::classify;
 pub use reply::decode;
+pub use stream::decode_stream;
 
 use super::key::ApiKey;
 use super::target::{Retry, Target, TargetError};
@@ -27,6 +30,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AF
 use reqwest::{Client, Method, Response};
 use std::error::Error;
 use std::time::Duration;
+use stream::Merging;
 use tokio::time::Instant;
 
 /// The header that carries the key; never the URL, which ends up in logs.
@@ -51,6 +55,8 @@ pub struct GeminiSettings {
     pub base_url: String,
     /// `v1beta` or `v1`; see [`VERSION`].
     pub version: String,
+    /// Whether answers are streamed; only then is the time to the first token known.
+    pub delivery: Delivery,
     /// Sent in a header. `None` sends none; the simulator's own server may not ask for one.
     pub key: Option<ApiKey>,
     /// What the service is told about the time it has; the loop enforces it. Keep it equal to `Limits::timeout`.
@@ -66,6 +72,7 @@ pub struct GeminiSettings {
 pub struct Gemini {
     client: Client,
     endpoint: Endpoint,
+    delivery: Delivery,
     /// Of every request.
     headers: HeaderMap,
     key: Option<ApiKey>,
@@ -90,6 +97,7 @@ impl Gemini {
         Ok(Gemini {
             client,
             endpoint,
+            delivery: settings.delivery,
             headers,
             key: settings.key.clone(),
             simulated: settings.simulated,
@@ -110,16 +118,48 @@ impl Gemini {
                 &body,
             ));
         }
-        let body = read(&mut response).await?;
-        let latency = started.elapsed();
-        let mut answer = decode(&self.masked(body))?;
-        answer.latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
-        Ok(answer)
+        match self.delivery {
+            Delivery::Whole => {
+                let body = read(&mut response).await?;
+                let latency = millis(started);
+                Ok(Answer {
+                    latency_ms: latency,
+                    ..decode(&self.masked(body))?
+                })
+            }
+            Delivery::Stream => self.merge(&mut response, started).await,
+        }
+    }
+
+    /// Reads a streamed response as it comes.
+    async fn merge(&self, response: &mut Response, started: Instant) -> Result<Answer, TargetError> {
+        let mut merging = Merging::new(self.key.as_ref());
+        let mut size = 0;
+        let mut first_token_ms = None;
+        while let Some(chunk) = response.chunk().await.map_err(cut_off)? {
+            size += chunk.len();
+            if size > LARGEST_BODY {
+                return Err(too_large());
+            }
+            merging.push(&chunk)?;
+            if first_token_ms.is_none() && merging.has_token() {
+                first_token_ms = Some(millis(started));
+            }
+        }
+        let latency_ms = millis(started);
+        Ok(Answer {
+            latency_ms,
+            first_token_ms,
+            ..merging.finish()?
+        })
     }
 
     fn request(&self, job: &Job) -> Result<reqwest::Request, TargetError> {
         let unaskable = |message| TargetError::new(FailureKind::Request, "bad_model", message, Retry::Never);
-        let url = self.endpoint.generate_content(&job.request.model).map_err(unaskable)?;
+        let url = self
+            .endpoint
+            .generate_content(&job.request.model, self.delivery)
+            .map_err(unaskable)?;
         let mut request = reqwest::Request::new(Method::POST, url);
         *request.headers_mut() = self.headers.clone();
         if self.simulated {
@@ -211,17 +251,20 @@ async fn read(response: &mut Response) -> Result<Vec<u8>, TargetError> {
     let mut body = Vec::with_capacity(announced.min(LARGEST_ERROR));
     while let Some(chunk) = response.chunk().await.map_err(cut_off)? {
         if body.len() + chunk.len() > LARGEST_BODY {
-            let message = format!("the response is larger than {} MiB", LARGEST_BODY >> 20);
-            return Err(TargetError::new(
-                FailureKind::Transport,
-                "too_large",
-                message,
-                Retry::Never,
-            ));
+            return Err(too_large());
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+fn too_large() -> TargetError {
+    let message = format!("the response is larger than {} MiB", LARGEST_BODY >> 20);
+    TargetError::new(FailureKind::Transport, "too_large", message, Retry::Never)
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Reads the body of an error. One that breaks off still explains as much as arrived.
@@ -317,6 +360,7 @@ mod tests {
         GeminiSettings {
             base_url: base_url.to_owned(),
             version: VERSION.to_owned(),
+            delivery: Delivery::Whole,
             key: Some(ApiKey::new("a-secret-key").unwrap()),
             timeout: Duration::from_millis(1500),
             concurrency: 4,

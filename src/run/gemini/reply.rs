@@ -1,4 +1,4 @@
-//! From the bytes of a `generateContent` response to an answer.
+//! From the bytes of a `generateContent` response, or of one piece of a streamed one, to an answer.
 //!
 //! The service omits every field that has its default value, and grows new fields and new finish reasons, so every field
 //! is optional and unknown ones are skipped unread. An answer is what the response says, also when that is nothing:
@@ -17,6 +17,16 @@ use std::fmt;
 /// # Errors
 /// The body is an error after all (classified like one), or not a JSON object (`bad_body`, worth another attempt).
 pub fn decode(body: &[u8]) -> Result<Answer, TargetError> {
+    let mut answer = Answer::default();
+    add(&mut answer, body)?;
+    Ok(answer)
+}
+
+/// Adds a response to the answer in progress: a whole one, or the next of a stream.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn add(answer: &mut Answer, body: &[u8]) -> Result<(), TargetError> {
     // A derived reader would also take an array for an object, field by field.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(error::in_success(body).unwrap_or_else(|| not_json(body, "not a json object")));
@@ -26,12 +36,17 @@ pub fn decode(body: &[u8]) -> Result<Answer, TargetError> {
     if response.error.is_some() {
         return Err(error::in_success(body).unwrap_or_else(|| not_json(body, "an error of unknown form")));
     }
-    Ok(response.into_answer())
+    response.add_to(answer);
+    Ok(())
 }
 
 /// An unreadable body. Its bytes are not quoted: a cut answer says nothing, and could say anything.
 fn not_json(body: &[u8], what: &str) -> TargetError {
-    let message = format!("the response ({} bytes) is {what}", body.len());
+    broken(&format!("the response ({} bytes) is {what}", body.len()))
+}
+
+/// A body that is no answer, for a reason in a sentence.
+pub(super) fn broken(message: &str) -> TargetError {
     TargetError::new(FailureKind::Transport, "bad_body", message, Retry::Backoff)
 }
 
@@ -89,21 +104,22 @@ struct UsageMetadata {
 }
 
 impl Response {
-    fn into_answer(self) -> Answer {
+    /// What an earlier response of a stream said stays, unless this one says it anew: counts are cumulative, and a
+    /// blocked prompt is told first.
+    fn add_to(self, answer: &mut Answer) {
         // Several candidates: the first is the answer, as for the official SDK.
         let candidate = self.candidates.and_then(|candidates| candidates.into_iter().next());
         let (content, finish_reason) = candidate.map_or((None, None), |first| (first.content, first.finish_reason));
-        let mut answer = Answer {
-            finish_reason,
-            block_reason: self.prompt_feedback.and_then(|feedback| feedback.block_reason),
-            model_version: self.model_version,
-            usage: self.usage_metadata.map(UsageMetadata::into_usage).unwrap_or_default(),
-            ..Answer::default()
-        };
-        for part in content.and_then(|content| content.parts).into_iter().flatten() {
-            part.add_to(&mut answer);
+        let block_reason = self.prompt_feedback.and_then(|feedback| feedback.block_reason);
+        answer.finish_reason = finish_reason.or(answer.finish_reason.take());
+        answer.block_reason = answer.block_reason.take().or(block_reason);
+        answer.model_version = self.model_version.or(answer.model_version.take());
+        if let Some(usage) = self.usage_metadata {
+            answer.usage = usage.into_usage();
         }
-        answer
+        for part in content.and_then(|content| content.parts).into_iter().flatten() {
+            part.add_to(answer);
+        }
     }
 }
 

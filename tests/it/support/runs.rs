@@ -3,7 +3,7 @@
 use promptgate::model::{
     Answer, Arm, Arrival, CaseId, Content, Event, Failure, Job, Keep, Part, Progress, Request, Role, Usage, digest,
 };
-use promptgate::run::gemini::{self, VERSION};
+use promptgate::run::gemini::{self, Delivery, VERSION};
 use promptgate::run::{self, AnyTarget, ApiKey, Gemini, GeminiSettings, Limits, Price, RetryPolicy, RunEnd};
 use serde_json::Map;
 use std::sync::{Arc, Mutex};
@@ -53,6 +53,7 @@ pub(crate) fn settings(url: &str) -> GeminiSettings {
     GeminiSettings {
         base_url: url.to_owned(),
         version: VERSION.to_owned(),
+        delivery: Delivery::Whole,
         key: Some(ApiKey::new(KEY).expect("the key is fine")),
         timeout: Duration::from_secs(30),
         concurrency: 8,

@@ -1,0 +1,212 @@
+//! Which models answered: the ones asked for, and the same ones for both arms?
+//!
+//! The service may answer for a model with another one: retired models are routed to their successors, and an alias
+//! moves to a newer model one day. A comparison holds only if both arms were answered by the same model, and a verdict
+//! about one model says little of another.
+//!
+//! Two names are the same model if they are equal without the collection in front (`models/`) or differ only by the
+//! number of a stable version at the end of one of them (`gemini-3.8-flash-001`, also written `@001`). A model asked for
+//! by an alias (`…-latest`) or by a name of one's own (`tunedModels/…`, `dynamic/…`) names no model of the service, so
+//! whatever serves it is right; what serves the two arms must still be the same. An answer that does not tell its model
+//! is no evidence of anything.
+
+use super::{reason, words};
+use crate::model::{Comparison, Policy, Reason, ReasonCode, Warning, WarningCode};
+
+/// Models of one arm that are named in a sentence.
+const NAMED: usize = 5;
+
+/// What the models that served mean for the verdict.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Served {
+    /// Speaks against any decision: the answers are not those of the model that was asked for.
+    pub(super) other: Option<Reason>,
+    /// Speaks against comparing the arms.
+    pub(super) mixed: Option<Reason>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Looks at the models asked for (baseline, candidate) and those that served.
+pub(super) fn look(policy: &Policy, comparison: &Comparison, models: (Option<&str>, &str)) -> Served {
+    let mut served = Served::default();
+    let (baseline, candidate) = models;
+    let arms = [
+        ("baseline", baseline, &comparison.baseline_served),
+        ("candidate", Some(candidate), &comparison.candidate_served),
+    ];
+    for (arm, requested, models) in arms {
+        let Some(requested) = requested else { continue };
+        let others: Vec<&String> = models.iter().filter(|model| !answers_for(requested, model)).collect();
+        if !others.is_empty() {
+            let message = format!(
+                "the {arm} asked for {}, and {} served",
+                words::quoted(requested),
+                listed(&others)
+            );
+            if policy.strict_model && served.other.is_none() {
+                let why = format!("{message}; answers of another model decide nothing with strict_model");
+                served.other = Some(reason(ReasonCode::ServedModel, why));
+            }
+            served.warnings.push(Warning {
+                code: WarningCode::ServedModel,
+                message,
+            });
+        } else if let Some(first) = models.first()
+            && models.iter().any(|model| !same(first, model))
+        {
+            served.warnings.push(Warning {
+                code: WarningCode::SeveralModels,
+                message: format!(
+                    "the {arm} was served by several models: {}",
+                    listed(&models.iter().collect::<Vec<_>>())
+                ),
+            });
+        }
+    }
+    if let Some(baseline) = baseline
+        && same(baseline, candidate)
+        && differ(&comparison.baseline_served, &comparison.candidate_served)
+    {
+        let message = format!(
+            "both arms asked for {}, but {} served the baseline and {} the candidate, so a difference may be the \
+             models'; run again with --cache refresh",
+            words::quoted(candidate),
+            listed(&comparison.baseline_served.iter().collect::<Vec<_>>()),
+            listed(&comparison.candidate_served.iter().collect::<Vec<_>>()),
+        );
+        served.mixed = Some(reason(ReasonCode::MixedModels, message));
+    }
+    served
+}
+
+/// Both arms tell their models, and one of them has a model that the other has not.
+fn differ(one: &[String], other: &[String]) -> bool {
+    let lacks = |models: &[String], among: &[String]| {
+        models
+            .iter()
+            .any(|model| !among.iter().any(|candidate| same(model, candidate)))
+    };
+    !one.is_empty() && !other.is_empty() && (lacks(one, other) || lacks(other, one))
+}
+
+/// A model that serves is what was asked for.
+fn answers_for(requested: &str, served: &str) -> bool {
+    let own = ["tunedModels/", "dynamic/"]
+        .iter()
+        .any(|collection| requested.starts_with(collection));
+    own || plain(requested).ends_with("-latest") || same(requested, served)
+}
+
+/// Two names of the same model.
+fn same(one: &str, other: &str) -> bool {
+    let (one, other) = (plain(one), plain(other));
+    one == other || versionless(one) == other || one == versionless(other)
+}
+
+/// A name without its collection.
+fn plain(model: &str) -> &str {
+    model.rsplit('/').next().unwrap_or(model)
+}
+
+/// A name without the three digits of a stable version.
+fn versionless(model: &str) -> &str {
+    let Some((name, version)) = model.rsplit_once(['-', '@']) else {
+        return model;
+    };
+    if version.len() == 3 && version.bytes().all(|byte| byte.is_ascii_digit()) {
+        name
+    } else {
+        model
+    }
+}
+
+fn listed(models: &[&String]) -> String {
+    let mut named: Vec<String> = models.iter().take(NAMED).map(|model| words::quoted(model)).collect();
+    if models.len() > NAMED {
+        named.push(format!("{} more", models.len() - NAMED));
+    }
+    named.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::policy;
+    use super::*;
+
+    fn served(strict: bool, models: (Option<&str>, &str), blue: &[&str], green: &[&str]) -> Served {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let comparison = Comparison {
+            baseline_served: names(blue),
+            candidate_served: names(green),
+            ..Comparison::default()
+        };
+        let policy = Policy {
+            strict_model: strict,
+            ..policy()
+        };
+        look(&policy, &comparison, models)
+    }
+
+    #[test]
+    fn names_of_the_same_model() {
+        for (requested, model, is) in [
+            ("gemini-3.8-flash", "gemini-3.8-flash", true),
+            ("models/gemini-3.8-flash", "gemini-3.8-flash", true),
+            ("gemini-3.8-flash", "models/gemini-3.8-flash-001", true),
+            (
+                "gemini-3.8-flash",
+                "publishers/google/models/gemini-3.8-flash@001",
+                true,
+            ),
+            ("gemini-3.8-flash-001", "gemini-3.8-flash", true),
+            ("gemini-3.8-flash-001", "gemini-3.8-flash-002", false),
+            ("gemini-3.8-flash", "gemini-3.8-flash-lite", false),
+            ("gemini-3.8-flash", "gemini-3.8-flash-0012", false),
+            ("gemini-2.5-flash", "gemini-2.5-flash-preview-05-20", false),
+            ("gemini-2.5-pro", "gemini-3.8-flash", false),
+            ("gemini-flash-latest", "gemini-3.8-flash", true),
+            ("tunedModels/mine", "gemini-3.8-flash", true),
+        ] {
+            assert_eq!(answers_for(requested, model), is, "{requested} {model}");
+        }
+    }
+
+    #[test]
+    fn another_model_is_a_warning_or_with_strict_model_a_reason() {
+        let m = "gemini-2.5-pro";
+        assert_eq!(
+            served(true, (Some(m), m), &[m], &["models/gemini-2.5-pro-001"]),
+            Served::default()
+        );
+        assert_eq!(served(true, (Some(m), m), &[], &[]), Served::default());
+        let found = served(false, (Some(m), m), &["new"], &["new"]);
+        assert_eq!((found.other.clone(), found.mixed.clone()), (None, None));
+        assert_eq!(found.warnings.len(), 2);
+        assert_eq!(
+            found.warnings[1].message,
+            "the candidate asked for gemini-2.5-pro, and new served"
+        );
+        let found = served(true, (None, m), &[], &["new"]);
+        assert_eq!(found.other.unwrap().code, ReasonCode::ServedModel);
+        assert_eq!(found.warnings.len(), 1);
+    }
+
+    #[test]
+    fn arms_that_asked_for_one_model_must_be_served_by_one() {
+        let a = "gemini-flash-latest";
+        assert!(served(false, (Some(a), a), &["x"], &["y"]).mixed.is_some());
+        assert!(served(false, (Some(a), a), &["x"], &["x", "y"]).mixed.is_some());
+        assert!(served(false, (Some(a), a), &["x-001"], &["x-002"]).mixed.is_some());
+        assert_eq!(served(false, (Some(a), a), &["x"], &["x-001"]), Served::default());
+        assert_eq!(served(false, (Some(a), a), &[], &["x"]), Served::default());
+        assert_eq!(served(false, (Some(a), "b"), &["x"], &["b"]), Served::default());
+        let both = served(false, (Some(a), a), &["x", "y"], &["x", "y"]);
+        assert_eq!(both.mixed, None);
+        assert!(
+            both.warnings
+                .iter()
+                .all(|warning| warning.code == WarningCode::SeveralModels)
+        );
+        assert_eq!(both.warnings.len(), 2);
+    }
+}
