@@ -151,6 +151,8 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         rules: &rules,
         target: &target.identity,
         recorded: settings.target == TargetKind::Recorded,
+        api_version: &settings.api_version,
+        today: OffsetDateTime::now_utc().date(),
     };
     let survey = survey::survey(&scope, &versions)?;
     let plan = Plan {

@@ -4,13 +4,14 @@
 use super::Version;
 use crate::error::Error;
 use crate::load::golden::{self, Dataset};
-use crate::model::{Arm, Case, CheckRules, Place, Problem, Problems, Request};
+use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Step};
 use crate::plan::{Plan, Selection, estimated_tokens};
 use crate::run::gemini;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use time::Date;
 
 /// Both versions of the prompt.
 #[derive(Debug)]
@@ -60,12 +61,21 @@ pub(super) struct Scope<'a> {
     pub(super) target: &'a str,
     /// Recorded answers are looked up by name, so equal requests are no identity.
     pub(super) recorded: bool,
+    /// The version of the service's API.
+    pub(super) api_version: &'a str,
+    /// Models retire.
+    pub(super) today: Date,
 }
 
 /// Validates everything and digests what is selected.
 pub(super) fn survey(scope: &Scope<'_>, versions: &Versions) -> Result<Survey, Error> {
     let mut problems = Problems::default();
-    problems.extend(versions.all().flat_map(unsendable));
+    let mut doubts = Vec::new();
+    for version in versions.all() {
+        let (refused, doubtful) = settings(version, scope);
+        problems.extend(refused);
+        doubts.extend(doubtful);
+    }
     let mut walk = scope.selection.walk();
     let mut seen = Seen::new(versions, scope);
     let dataset = golden::survey(scope.golden, scope.rules, &mut |case, problems| {
@@ -97,27 +107,38 @@ pub(super) fn survey(scope: &Scope<'_>, versions: &Versions) -> Result<Survey, E
         };
         return Err(Error::Nothing(problem));
     }
-    Ok(seen.finish(dataset, walk.selected()))
+    let mut survey = seen.finish(dataset, walk.selected());
+    doubts.append(&mut survey.warnings);
+    doubts.dedup();
+    survey.warnings = doubts;
+    Ok(survey)
 }
 
-/// Settings of a version that the service would refuse with every request.
-fn unsendable(version: &Version) -> Vec<Problem> {
-    let file = || Place::file(version.info.path.as_str());
-    let mut problems = Vec::new();
-    if let Some(problem) = gemini::model_problem(&version.info.model) {
-        problems.push(Problem::at(file(), problem));
+/// Settings of a version that the service would refuse with every request, and those that it would not heed.
+fn settings(version: &Version, scope: &Scope<'_>) -> (Vec<Problem>, Vec<Problem>) {
+    let Version { prompt, info } = version;
+    let place = |path: &[Step]| match path {
+        // The model may come from an option, and then stands nowhere.
+        [Step::Key(key)] if key == "model" && prompt.model.as_ref() != Some(&info.model) => {
+            Place::file(info.path.as_str())
+        }
+        path => prompt.place_of(path),
+    };
+    let problem = |found: ArgProblem| Problem {
+        place: Some(place(&found.path)),
+        message: found.message,
+        expected: found.expected,
+        hint: found.hint,
+    };
+    if let Some(message) = gemini::model_problem(&info.model) {
+        let found = ArgProblem::new(message).inside(Step::key("model"));
+        return (vec![problem(found)], Vec::new());
     }
-    if let Some((key, near)) = gemini::config_problem(&version.prompt.config) {
-        let problem = Problem::at(
-            file(),
-            format!("the service has no generation setting `{key}` (in `config`)"),
-        );
-        problems.push(match near {
-            Some(near) => problem.hint(format!("did you mean `{near}`?")),
-            None => problem,
-        });
-    }
-    problems
+    let found = gemini::review(&prompt.frame(&info.model), scope.api_version, scope.today);
+    (
+        found.refused.into_iter().map(problem).collect(),
+        found.doubtful.into_iter().map(problem).collect(),
+    )
 }
 
 /// What one walk over the dataset gathers.

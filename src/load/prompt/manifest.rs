@@ -24,6 +24,8 @@ pub(super) struct Manifest {
     pub(super) json_output: bool,
     pub(super) output_schema: Option<Value>,
     pub(super) tools: Vec<Tool>,
+    /// All of it, with places; `None` without any front matter.
+    pub(super) tree: Option<Tree>,
 }
 
 /// What the variables of a case must look like.
@@ -104,6 +106,7 @@ impl Reader<'_> {
             json_output: self.json_output(&output, output_schema.is_some()),
             output_schema,
             tools: self.tools(raw),
+            tree: Some(self.tree.clone()),
         }
     }
 

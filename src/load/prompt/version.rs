@@ -4,7 +4,7 @@ use super::manifest::Manifest;
 use super::messages::{Message, into_contents};
 use super::template::Template;
 use super::variables::{Demand, Variable};
-use crate::model::{Content, Place, Problem, Request, Role, Turn, digest};
+use crate::model::{Content, Place, Problem, Request, Role, Step, Turn, digest};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -55,14 +55,32 @@ impl Prompt {
         let (system, contents) = into_contents(messages);
         self.check_turns(&contents)?;
         Ok(Request {
-            model: model.to_owned(),
             system,
             contents,
+            ..self.frame(model)
+        })
+    }
+
+    /// What every request of this version has in common: all but its messages.
+    pub fn frame(&self, model: &str) -> Request {
+        Request {
+            model: model.to_owned(),
+            system: Vec::new(),
+            contents: Vec::new(),
             config: self.config.clone(),
             json_output: self.manifest.json_output,
             output_schema: self.manifest.output_schema.clone(),
             tools: self.manifest.tools.clone(),
-        })
+        }
+    }
+
+    /// Where something stands in the front matter, like `config`, `temperature`; as deep as the path exists, and the
+    /// whole file where not even its first key does.
+    pub fn place_of(&self, path: &[Step]) -> Place {
+        match (&self.manifest.tree, path.first()) {
+            (Some(tree), Some(Step::Key(key))) if tree.has_key(key) => tree.place_of(path),
+            _ => Place::file(self.path.as_str()),
+        }
     }
 
     /// The variables of a case that the template and its partials read, in the order in which they render.
@@ -248,6 +266,25 @@ mod tests {
           ]
         }
         "#);
+    }
+
+    #[test]
+    fn settings_have_a_place() {
+        let prompt = prompt("---\nmodel: m\nconfig:\n  topK: 3\n  thinkingConfig: {thinkingBudget: 1}\n---\nHi");
+        let place = |path: &[&str]| {
+            let path: Vec<Step> = path.iter().map(|key| Step::key(*key)).collect();
+            prompt.place_of(&path).to_string()
+        };
+        let file = prompt.path.clone();
+        assert_eq!(place(&["model"]), format!("{file}:2:1"));
+        assert_eq!(place(&["config", "topK"]), format!("{file}:4:3"));
+        assert_eq!(
+            place(&["config", "thinkingConfig", "thinkingBudget"]),
+            format!("{file}:5:20")
+        );
+        assert_eq!(place(&["config", "absent"]), format!("{file}:3:1"));
+        assert_eq!(place(&["output", "schema"]), file);
+        assert_eq!(place(&[]), file);
     }
 
     #[test]

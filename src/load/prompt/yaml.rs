@@ -99,6 +99,14 @@ impl Tree {
         self.place(spot)
     }
 
+    /// The front matter has this key at its top.
+    pub(super) fn has_key(&self, key: &str) -> bool {
+        match &self.root.kind {
+            Kind::Map(entries) => entries.iter().any(|(name, ..)| name == key),
+            Kind::Null | Kind::Bool(_) | Kind::Number(_) | Kind::Text(_) | Kind::List(_) => false,
+        }
+    }
+
     fn place(&self, spot: Spot) -> Place {
         place(&self.file, self.lines_before, spot)
     }

@@ -4,41 +4,13 @@
 //! that two prompts differ on the wire only where they differ in meaning. What stands inside a setting or a schema keeps
 //! its order, because there it may carry meaning.
 
-use crate::model::{Content, Part, Request, Role, Tool, nearest};
+use crate::model::{Content, Part, Request, Role, Tool};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-
-/// The settings that go into `generationConfig` (message GenerationConfig of the v1beta API, and the newer fields of the
-/// official SDK).
-const GENERATION: [&str; 23] = [
-    "audioTranscriptionConfig",
-    "candidateCount",
-    "enableEnhancedCivicAnswers",
-    "frequencyPenalty",
-    "imageConfig",
-    "logprobs",
-    "maxOutputTokens",
-    "mediaResolution",
-    "presencePenalty",
-    "responseFormat",
-    "responseJsonSchema",
-    "responseLogprobs",
-    "responseMimeType",
-    "responseModalities",
-    "responseSchema",
-    "seed",
-    "speechConfig",
-    "stopSequences",
-    "temperature",
-    "thinkingConfig",
-    "topK",
-    "topP",
-    "translationConfig",
-];
 
 /// The settings that stand beside `generationConfig` in the request.
 const BESIDE: [&str; 7] = [
@@ -51,18 +23,13 @@ const BESIDE: [&str; 7] = [
     "store",
 ];
 
-/// The first setting that the service does not know, with the nearest name that it does. The service refuses unknown
-/// names, so this is better said while loading than by every request.
-pub fn config_problem(config: &Map<String, Value>) -> Option<(&str, Option<&'static str>)> {
-    let known = || GENERATION.into_iter().chain(BESIDE);
-    let unknown = config.keys().find(|key| !known().any(|name| name == key.as_str()))?;
-    Some((unknown, nearest(unknown, known())))
-}
-
 /// What the service can't take in a rendered prompt, in a sentence; `None` when [`body`] can say everything.
 pub fn content_problem(request: &Request) -> Option<String> {
     if request.system.iter().any(|part| matches!(part, Part::Media { .. })) {
         return Some("the system instruction holds media; it takes text only".to_owned());
+    }
+    if !request.system.is_empty() && request.config.get("cachedContent").is_some_and(|name| !name.is_null()) {
+        return Some("a system instruction can't stand beside `cachedContent`, which holds its own".to_owned());
     }
     if request.contents.is_empty() {
         return Some("the prompt has no message".to_owned());
@@ -318,7 +285,7 @@ fn media_problem(url: &str, content_type: Option<&str>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     fn request() -> Request {
         Request {
@@ -452,20 +419,6 @@ mod tests {
     }
 
     #[test]
-    fn unknown_settings_are_named_with_their_neighbour() {
-        let problem = |value| config_problem(&config(value)).map(|(key, near)| (key.to_owned(), near));
-        assert_eq!(problem(json!({"temperature": 1, "labels": {}})), None);
-        assert_eq!(
-            problem(json!({"max_output_tokens": 5})),
-            Some(("max_output_tokens".to_owned(), Some("maxOutputTokens")))
-        );
-        assert_eq!(
-            problem(json!({"seed": 1, "apiKey": "x"})),
-            Some(("apiKey".to_owned(), None))
-        );
-    }
-
-    #[test]
     fn what_the_service_cannot_take_is_said() {
         assert_eq!(content_problem(&request()), None);
         let with = |part: Part| {
@@ -485,5 +438,9 @@ mod tests {
         let mut system = request();
         system.system = vec![media("files/a", None)];
         assert!(content_problem(&system).is_some_and(|said| said.contains("text only")));
+        system.system = vec![Part::Text("Be brief.".to_owned())];
+        assert_eq!(content_problem(&system), None);
+        system.config = config(json!({"cachedContent": "cachedContents/1"}));
+        assert!(content_problem(&system).is_some_and(|said| said.contains("cachedContent")));
     }
 }

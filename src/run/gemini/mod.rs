@@ -2,6 +2,8 @@
 //!
 //! - `endpoint.rs`: base URL, version and model become a URL.
 //! - `body.rs`: a rendered prompt becomes the bytes of a request.
+//! - `rules.rs`, `shape.rs`, `family.rs`: what the service would refuse or ignore in a prompt's settings: their
+//!   forms, and what each model takes. Known before anything is sent.
 //! - `reply.rs`: the bytes of a response become an answer. `sse.rs`, `stream.rs`: those of a streamed one.
 //! - `error.rs`: an error reply becomes a kind of failure and what asking again can do about it.
 //! - this file: the client, and one exchange.
@@ -11,14 +13,18 @@
 mod body;
 mod endpoint;
 mod error;
+mod family;
 mod reply;
+mod rules;
+mod shape;
 mod sse;
 mod stream;
 
-pub use body::{body, config_problem, content_problem};
+pub use body::{body, content_problem};
 pub use endpoint::{BASE_URL, Delivery, VERSION, model_problem, url};
 pub use error::classify;
 pub use reply::decode;
+pub use rules::{Findings, review};
 pub use stream::decode_stream;
 
 use super::key::ApiKey;

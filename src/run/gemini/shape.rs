@@ -1,0 +1,189 @@
+//! The forms of values in a prompt's settings: types, ranges, and the fields of maps.
+//!
+//! The service refuses a wrong type and an unknown name, with every request anew; here both are found once, with a path
+//! that leads to the culprit.
+
+use crate::model::{ArgProblem, Step, nearest};
+use serde_json::{Map, Value};
+
+/// What a value must look like.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    /// Whatever it is.
+    Any,
+    /// true or false.
+    Flag,
+    /// A text, not blank.
+    Text,
+    /// A number from the first to the second.
+    Number(f64, f64),
+    /// A whole number from the first to the second.
+    Whole(i64, i64),
+    /// One of these words, in any case.
+    Word(&'static [&'static str]),
+    /// A map with any keys.
+    Object,
+    /// A map from any keys to texts.
+    Texts,
+    /// A map with these fields.
+    Map(&'static [Field]),
+    /// A map from any keys to maps with these fields.
+    MapOf(&'static [Field]),
+    /// A list of at most so many.
+    List(&'static Form, usize),
+    /// A list, or one element without the list around it.
+    OneOrMany(&'static Form),
+}
+
+/// A field of a map: its name in the service's camelCase, and its form.
+pub(super) type Field = (&'static str, Form);
+
+/// Any number of elements.
+pub(super) const MANY: usize = usize::MAX;
+
+impl Form {
+    /// What would have been right.
+    fn expected(self) -> String {
+        match self {
+            Form::Any => "any value".to_owned(),
+            Form::Flag => "true or false".to_owned(),
+            Form::Text => "a text".to_owned(),
+            Form::Number(least, most) => format!("a number from {least} to {most}"),
+            Form::Whole(least, most) if least == most => least.to_string(),
+            Form::Whole(least, most) => format!("a whole number from {least} to {most}"),
+            Form::Word(words) => format!("one of {}", words.join(", ")),
+            Form::Object | Form::Map(_) | Form::MapOf(_) => "keys and values, indented below it".to_owned(),
+            Form::Texts => "keys with texts".to_owned(),
+            Form::List(form, MANY) => format!("a list, each {}", form.expected()),
+            Form::List(form, most) => format!("a list of at most {most}, each {}", form.expected()),
+            Form::OneOrMany(form) => format!("a list, each {}", form.expected()),
+        }
+    }
+}
+
+/// The largest number of the service's 32-bit fields.
+pub(super) const MOST: i64 = i32::MAX as i64;
+
+/// Checks a value and all that is in it. `path` leads to it; its last key is its name in the message. Null is absent.
+pub(super) fn check(value: &Value, form: Form, path: &[Step], problems: &mut Vec<ArgProblem>) {
+    let fits = match (form, value) {
+        (_, Value::Null) | (Form::Any, _) => true,
+        (Form::Flag, Value::Bool(_)) => true,
+        (Form::Text, Value::String(text)) => !text.trim().is_empty(),
+        (Form::Number(least, most), Value::Number(number)) => {
+            number.as_f64().is_some_and(|number| (least..=most).contains(&number))
+        }
+        (Form::Whole(least, most), Value::Number(number)) => {
+            whole(number).is_some_and(|number| (least..=most).contains(&number))
+        }
+        (Form::Word(words), Value::String(text)) => words.iter().any(|word| word.eq_ignore_ascii_case(text)),
+        (Form::Object, Value::Object(_)) => true,
+        (Form::Texts, Value::Object(map)) => {
+            for (key, value) in map {
+                check(value, Form::Text, &deeper(path, Step::key(key)), problems);
+            }
+            true
+        }
+        (Form::Map(fields), Value::Object(map)) => {
+            check_fields(map, fields, path, problems);
+            true
+        }
+        (Form::MapOf(fields), Value::Object(map)) => {
+            for (key, value) in map {
+                check(value, Form::Map(fields), &deeper(path, Step::key(key)), problems);
+            }
+            true
+        }
+        (Form::List(form, most), Value::Array(items)) => {
+            for (index, item) in items.iter().enumerate() {
+                check(item, *form, &deeper(path, Step::Index(index)), problems);
+            }
+            items.len() <= most
+        }
+        (Form::OneOrMany(form), Value::Array(_)) => {
+            check(value, Form::List(form, MANY), path, problems);
+            true
+        }
+        (Form::OneOrMany(form), lone) => {
+            check(lone, *form, path, problems);
+            true
+        }
+        (
+            Form::Flag
+            | Form::Text
+            | Form::Number(..)
+            | Form::Whole(..)
+            | Form::Word(_)
+            | Form::Object
+            | Form::Texts
+            | Form::Map(_)
+            | Form::MapOf(_)
+            | Form::List(..),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_),
+        ) => false,
+    };
+    if !fits {
+        let problem = ArgProblem::new(format!("`{}` {}", name(path), what(value))).expected(form.expected());
+        problems.push(ArgProblem {
+            path: path.to_vec(),
+            ..problem
+        });
+    }
+}
+
+fn check_fields(map: &Map<String, Value>, fields: &[Field], path: &[Step], problems: &mut Vec<ArgProblem>) {
+    for (key, value) in map {
+        let path = deeper(path, Step::key(key));
+        match fields.iter().find(|(name, _)| name == key) {
+            Some((_, form)) => check(value, *form, &path, problems),
+            None => {
+                let message = format!(
+                    "the service has no setting `{}` in `{}`",
+                    shown(key),
+                    name(&path[..path.len() - 1])
+                );
+                let mut problem = ArgProblem::new(message);
+                problem.hint =
+                    nearest(key, fields.iter().map(|(name, _)| *name)).map(|near| format!("did you mean `{near}`?"));
+                problems.push(ArgProblem { path, ..problem });
+            }
+        }
+    }
+}
+
+/// A number without a fraction, however it is written.
+fn whole(number: &serde_json::Number) -> Option<i64> {
+    let float = || {
+        number
+            .as_f64()
+            .filter(|float| float.fract() == 0.0 && float.abs() < 1e15)
+    };
+    number.as_i64().or_else(|| float().map(|float| float as i64))
+}
+
+pub(super) fn deeper(path: &[Step], step: Step) -> Vec<Step> {
+    path.iter().cloned().chain([step]).collect()
+}
+
+/// The last key on a path; an element of a list goes by the list's.
+fn name(path: &[Step]) -> String {
+    let key = path.iter().rev().find_map(|step| match step {
+        Step::Key(key) => Some(shown(key)),
+        Step::Index(_) => None,
+    });
+    key.unwrap_or_default()
+}
+
+fn shown(key: &str) -> String {
+    key.chars().take(60).collect()
+}
+
+fn what(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("is a list of {}", items.len()),
+        Value::Object(_) => "is a map".to_owned(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            format!("is {}", shown(&value.to_string()))
+        }
+    }
+}
