@@ -6,7 +6,7 @@
 
 use promptgate::model::{Answer, FailureKind, Usage};
 use promptgate::run::Retry;
-use promptgate::run::gemini::{classify, decode};
+use promptgate::run::gemini::{classify, decode, decode_stream};
 use serde_json::{Map, Value};
 use std::fs;
 use std::path::PathBuf;
@@ -61,6 +61,11 @@ fn compare(name: &str, answer: &Answer, sdk: &Value, finish: &str) {
             call.args
         );
     }
+    // Of recorded streams only the total is told.
+    if let Some(total) = sdk["total_token_count"].as_u64() {
+        assert_eq!(answer.usage.total, total, "total of {name}");
+        return;
+    }
     let count = |field: &str| sdk["usage"][field].as_u64().unwrap_or(0);
     let usage = Usage {
         prompt: count("prompt_token_count") + count("tool_use_prompt_token_count"),
@@ -75,14 +80,21 @@ fn compare(name: &str, answer: &Answer, sdk: &Value, finish: &str) {
 #[test]
 fn recorded_exchanges_are_read_as_the_sdk_reads_them() {
     let Some(folder) = conformance() else { return };
-    let (mut answers, mut calls, mut thoughts, mut errors) = (0, 0, 0, 0);
+    let (mut answers, mut streams, mut calls, mut thoughts, mut errors, mut others) = (0, 0, 0, 0, 0, 0);
     for line in fs::read_to_string(folder.join("gemini-wire.jsonl")).unwrap().lines() {
         let exchange: Value = serde_json::from_str(line).unwrap();
-        if exchange["method"] != "generateContent" {
+        // Vectors and counts of tokens: no answer is read from them, and none is expected.
+        if matches!(
+            exchange["method"].as_str(),
+            Some("countTokens" | "embedContent" | "batchEmbedContents")
+        ) {
+            assert!(exchange["expected"].is_null());
+            others += 1;
             continue;
         }
         let name = exchange["id"].to_string();
-        let body = exchange["response"].to_string();
+        let stream = exchange["sse"].as_str();
+        let body = stream.map_or_else(|| exchange["response"].to_string(), str::to_owned);
         let status = exchange["status"].as_u64().unwrap() as u16;
         if status != 200 {
             // All that were recorded are refusals of one request.
@@ -95,21 +107,29 @@ fn recorded_exchanges_are_read_as_the_sdk_reads_them() {
             errors += 1;
             continue;
         }
-        let answer = decode(body.as_bytes()).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let decoded = if stream.is_some() {
+            decode_stream(body.as_bytes())
+        } else {
+            decode(body.as_bytes())
+        };
+        let answer = decoded.unwrap_or_else(|error| panic!("{name}: {error:?}"));
         let expected = &exchange["expected"];
         compare(&name, &answer, expected, "finish_reason");
-        assert_eq!(
-            answer.model_version.as_deref(),
-            expected["model_version"].as_str(),
-            "{name}"
-        );
+        if stream.is_none() {
+            assert_eq!(
+                answer.model_version.as_deref(),
+                expected["model_version"].as_str(),
+                "{name}"
+            );
+        }
         answers += 1;
+        streams += usize::from(stream.is_some());
         calls += answer.tool_calls.len();
         thoughts += usize::from(answer.usage.thinking > 0);
     }
     assert!(
-        answers >= 271 && calls >= 100 && thoughts >= 50 && errors >= 3,
-        "{answers} {calls} {thoughts} {errors}"
+        answers >= 281 && streams >= 10 && calls >= 100 && thoughts >= 50 && errors >= 3 && others >= 9,
+        "{answers} {streams} {calls} {thoughts} {errors} {others}"
     );
 }
 
@@ -148,6 +168,69 @@ fn built_responses_are_read_as_the_sdk_reads_them() {
         answers >= 55 && blocked >= 5 && unreadable >= 3,
         "{answers} {blocked} {unreadable}"
     );
+}
+
+#[test]
+fn built_streams_are_read_as_the_sdk_reads_them() {
+    let Some(folder) = conformance() else { return };
+    use FailureKind::{RateLimit, Transport};
+    // What is no answer, and what is done about it. The SDK takes a stream that just stops for one.
+    let table = [
+        ("s_no_finish", Transport, "bad_body", Retry::Backoff),
+        ("s_cut_in_event", Transport, "bad_body", Retry::Backoff),
+        ("s_error_event", Transport, "http_503", Retry::Backoff),
+        ("s_error_raw_tail", Transport, "http_503", Retry::Backoff),
+        ("s_error_first", RateLimit, "http_429", Retry::Backoff),
+    ];
+    let (mut answers, mut refused) = (0, 0);
+    for (name, entry) in index(&folder) {
+        if entry["kind"] != "stream" {
+            continue;
+        }
+        let body = body_of(&folder, &entry);
+        let decoded = decode_stream(&body);
+        if let Some((_, kind, code, retry)) = table.iter().find(|(known, ..)| *known == name) {
+            let error = decoded.unwrap_err();
+            let failure = error.failure();
+            assert_eq!((failure.kind, failure.code.as_str()), (*kind, *code), "{name}");
+            match error.retry() {
+                Retry::After(_) => assert_eq!(*kind, RateLimit, "{name}"),
+                other => assert_eq!(other, *retry, "{name}"),
+            }
+            refused += 1;
+            continue;
+        }
+        let answer = decoded.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        if entry["sdk"].is_null() {
+            // The SDK never asks for a stream without events.
+            assert!(
+                !answer.text.is_empty() && answer.finish_reason.as_deref() == Some("STOP"),
+                "{name}"
+            );
+        } else {
+            assert!(
+                entry["sdk"]["error"].is_null(),
+                "{name} is new: what should be done about it?"
+            );
+            compare_stream(&name, &answer, &entry["sdk"]);
+        }
+        answers += 1;
+    }
+    assert!(answers >= 11 && refused == table.len(), "{answers} {refused}");
+}
+
+/// As [`compare`]; for streams, the data does not tell calls.
+fn compare_stream(name: &str, answer: &Answer, sdk: &Value) {
+    let calls = answer.tool_calls.clone();
+    let answer = Answer {
+        tool_calls: Vec::new(),
+        ..answer.clone()
+    };
+    let mut sdk = sdk.clone();
+    sdk["function_calls"] = Value::Array(Vec::new());
+    compare(name, &answer, &sdk, "finish");
+    assert_eq!(answer.block_reason.as_deref(), sdk["block_reason"].as_str(), "{name}");
+    assert_eq!(calls.is_empty(), name != "s_function_call", "{name}");
 }
 
 #[test]

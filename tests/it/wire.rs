@@ -1,0 +1,241 @@
+//! What goes over the wire and what comes back, seen from the command line: settings of a prompt, streamed answers,
+//! versions of the API, and the models that serve.
+
+use crate::support::fake::{Fake, Received, Reply};
+use crate::support::project::{Project, Ran};
+use serde_json::{Value, json};
+
+const KEY: [(&str, &str); 1] = [("GEMINI_API_KEY", "test-key-0123456789")];
+const EVAL: [&str; 5] = ["eval", "--prompt", "v2", "--baseline", "v1"];
+
+fn eval(project: &Project, url: &str, more: &[&str]) -> Ran {
+    let arguments = [&EVAL[..], &["--base-url", url], more].concat();
+    project.run_with(&arguments, &KEY)
+}
+
+/// An answer that another model gives to requests of the baseline (`v2` knows the opening hours).
+fn reply(request: &Received, baseline: &str, candidate: &str) -> Reply {
+    let is_candidate = String::from_utf8_lossy(&request.body).contains("opens at nine");
+    let (text, model) = if is_candidate {
+        ("It opens at nine.", candidate)
+    } else {
+        ("The text does not say.", baseline)
+    };
+    Reply::json(
+        200,
+        &json!({
+            "candidates": [{"content": {"parts": [{"text": text}]}, "finishReason": "STOP"}],
+            "modelVersion": model,
+        }),
+    )
+}
+
+fn codes(verdict: &Value, list: &str) -> Vec<String> {
+    let entries = verdict[list].as_array().cloned().unwrap_or_default();
+    let code = |entry: &Value| entry["code"].as_str().unwrap_or_default().to_owned();
+    entries.iter().map(code).collect()
+}
+
+#[test]
+fn settings_that_the_service_refuses_are_listed_with_their_place() {
+    let project = Project::with_cases(2);
+    project.write(
+        "prompts/v2.prompt",
+        "---\nmodel: gemini-2.5-flash-lite\nconfig:\n  temperature: 3\n  candidateCount: 2\n  thinkingConfig:\n    thinkingLevel: LOW\n  \
+         responseSchema: {type: STRING}\n  safetySettings:\n    - {category: HARM_CATEGORY_HARASSMENT, threshold: SOME}\ntools:\n  - name: 1st\n---\nHi {{question}}",
+    );
+    let ran = project.run(&EVAL);
+    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    insta::assert_snapshot!(ran.stderr);
+}
+
+#[test]
+fn settings_that_the_service_ignores_are_warnings_with_their_place() {
+    let project = Project::with_cases(2);
+    let v2 = project.read("prompts/v2.prompt");
+    project.write(
+        "prompts/v2.prompt",
+        v2.replacen("---\n{{", "config: {topK: 3}\n---\n{{", 1),
+    );
+    let ran = project.run(&[&EVAL[..], &["--dry-run"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert!(
+        ran.stderr
+            .contains("warning: prompts/v2.prompt:3:10: gemini-3.8-flash ignores `topK`"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn streamed_answers_are_judged_alike_and_have_a_first_token() {
+    let project = Project::with_cases(3);
+    let arguments = [&EVAL[..], &["--no-gate", "--repeat", "1", "--target", "sim"]].concat();
+    let outcomes = |project: &Project| -> Vec<Value> {
+        let rows = project.results();
+        rows.iter()
+            .map(|row| json!([row["case"], row["arm"], row["outcome"], row["answer"], row["usage"]]))
+            .collect()
+    };
+    assert_eq!(project.run(&arguments).code, 0);
+    let whole = outcomes(&project);
+    assert!(project.results().iter().all(|row| row["first_token_ms"].is_null()));
+    for again in [false, true] {
+        let ran = project.run(&[&arguments[..], &["--stream"]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        assert_eq!(outcomes(&project), whole);
+        for row in project.results() {
+            // An answer that was not streamed does not stand in for one that is to be; a streamed one does.
+            assert_eq!(row["source"], if again { "cache" } else { "live" });
+            assert!(row["first_token_ms"].as_u64().unwrap() <= row["latency_ms"].as_u64().unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_breaks_off_is_asked_again_and_an_error_in_it_is_an_error() {
+    let project = Project::with_cases(1);
+    let text = "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"It opens at nine.\"}]}}]}\r\n\r\n";
+    let fake = Fake::start(move |request| {
+        let tail = match request.number {
+            0 => "",
+            1 => {
+                "{\n  \"error\": {\n    \"code\": 503,\n    \"message\": \"overloaded\",\n    \"status\": \"UNAVAILABLE\"\n  }\n}"
+            }
+            _ => {
+                "data: {\"candidates\": [{\"finishReason\": \"STOP\"}], \"modelVersion\": \"gemini-3.8-flash\"}\r\n\r\n"
+            }
+        };
+        Reply::text(200, "text/event-stream", format!("{text}{tail}"))
+    });
+    let arguments = [
+        "eval",
+        "--prompt",
+        "v2",
+        "--baseline",
+        "none",
+        "--no-gate",
+        "--repeat",
+        "1",
+        "--stream",
+        "--base-url",
+        &fake.url,
+    ];
+    let ran = project.run_with(&arguments, &KEY);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let row = &project.results()[0];
+    assert_eq!((&row["outcome"], &row["attempts"]), (&json!("pass"), &json!(3)));
+    assert_eq!(row["answer"]["text"], "It opens at nine.");
+    let asked = fake.requests();
+    assert!(
+        asked.iter().all(|request| request
+            .path
+            .ends_with("/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse")),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn the_version_of_the_api_can_be_chosen() {
+    let project = Project::with_cases(1);
+    let fake = Fake::start(|_| Reply::answer("nine"));
+    let base = format!("{}/gateway", fake.url);
+    let google = ("GOOGLE_GENAI_API_VERSION", "v1");
+    for (more, variables, version) in [
+        (&[][..], &[][..], "v1beta"),
+        (&["--api-version", "v1"], &[], "v1"),
+        (&[], &[google], "v1"),
+        (&["--api-version", "beta"], &[google], "v1beta"),
+        (&[], &[google, ("PROMPTGATE_API_VERSION", "v2alpha")], "v2alpha"),
+    ] {
+        let arguments = [
+            &[
+                "eval",
+                "--prompt",
+                "v2",
+                "--baseline",
+                "none",
+                "--no-gate",
+                "--repeat",
+                "1",
+                "--base-url",
+                &base,
+            ],
+            more,
+        ]
+        .concat();
+        let before = fake.requests().len();
+        let ran = project.run_with(&arguments, &[&KEY[..], variables].concat());
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        if let Some(request) = fake.requests().get(before) {
+            let expected = format!("/gateway/{version}/models/gemini-3.8-flash:generateContent");
+            assert_eq!(request.path, expected);
+        } else {
+            // An answer of the same version is there already.
+            assert!(matches!(version, "v1" | "v1beta"), "{version} was not asked");
+        }
+        let rendered = project.run_with(&["prompt", "render", "v2", "--case", "case-00000"], variables);
+        assert!(
+            more.len() == 2 || rendered.stdout.contains(&format!("/{version}/models/")),
+            "{}",
+            rendered.stdout
+        );
+    }
+    assert_eq!(fake.requests().len(), 3);
+    let ran = project.run_with(&[&EVAL[..], &["--api-version", "../x"]].concat(), &KEY);
+    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    assert!(
+        ran.stderr.contains("--api-version: `../x` is no version"),
+        "{}",
+        ran.stderr
+    );
+    let ran = project.run_with(&EVAL, &[("GOOGLE_GENAI_API_VERSION", "latest")]);
+    assert!(
+        ran.stderr.contains("GOOGLE_GENAI_API_VERSION: `latest`"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn another_model_than_the_one_asked_for_is_told_everywhere() {
+    let project = Project::with_cases(40);
+    let fake = Fake::start(|request| reply(request, "gemini-9-new", "gemini-9-new"));
+    let ran = eval(&project, &fake.url, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let sentence = "the candidate asked for gemini-3.8-flash, and gemini-9-new served";
+    assert!(ran.stdout.contains(&format!("WARNING: {sentence}")), "{}", ran.stdout);
+    for file in ["summary.md", "diff.md"] {
+        let text = project.read(&format!("reports/{file}"));
+        assert!(text.contains(&format!("> **WARNING**: {sentence}.")), "{file}: {text}");
+    }
+    let verdict = project.verdict();
+    assert_eq!(codes(&verdict, "warnings"), ["served_model", "served_model"]);
+    assert_eq!(verdict["policy"]["strict_model"], Value::Null);
+
+    let strict = eval(&project, &fake.url, &["--strict-model"]);
+    assert_eq!(strict.code, 11, "{}", strict.transcript());
+    let verdict = project.verdict();
+    assert_eq!(codes(&verdict, "reasons"), ["served_model"]);
+    assert_eq!(verdict["policy"]["strict_model"], true);
+    project.write("promptgate.toml", "strict_model = true\n");
+    assert_eq!(eval(&project, &fake.url, &[]).code, 11);
+    project.write("promptgate.toml", "");
+    let arguments = [&EVAL[..], &["--base-url", &fake.url]].concat();
+    let by_variable = project.run_with(&arguments, &[&KEY[..], &[("PROMPTGATE_STRICT_MODEL", "1")]].concat());
+    assert_eq!(by_variable.code, 11, "{}", by_variable.transcript());
+}
+
+#[test]
+fn arms_that_different_models_served_are_not_compared() {
+    let project = Project::with_cases(40);
+    let fake = Fake::start(|request| reply(request, "gemini-3.8-flash-001", "gemini-3.8-flash-002"));
+    let ran = eval(&project, &fake.url, &[]);
+    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    assert_eq!(codes(&project.verdict(), "reasons"), ["mixed_models"]);
+    assert_eq!(codes(&project.verdict(), "warnings"), [""; 0]);
+    // The other way round, a regression that may be the model's is none either.
+    let arguments = ["eval", "--prompt", "v1", "--baseline", "v2", "--base-url", &fake.url];
+    let ran = project.run_with(&arguments, &KEY);
+    assert_eq!(ran.code, 11, "{}", ran.transcript());
+}
