@@ -455,9 +455,9 @@ mod tests {
         prompts/p.prompt:9:3: unknown output format "xml"
           expected: json or text
         prompts/p.prompt:10:9: tool `search` is only named, and there is no registry to look it up in
-          expected: a map like `{name: search, description: .., inputSchema: {query: string}}`
+          expected: a map like `{name: search, description: .., inputSchema: {query: string}}`; tools of the service itself, like googleSearch, stand in `config.tools`
         prompts/p.prompt:10:17: a tool has no name
-          expected: a map like `{name: search, description: .., inputSchema: {query: string}}`
+          expected: a map like `{name: search, description: .., inputSchema: {query: string}}`; tools of the service itself, like googleSearch, stand in `config.tools`
         prompts/p.prompt:10:45: unknown key `parameter` of a tool
           expected: one of name, description, inputSchema, input, parameters, outputSchema
           help: did you mean `parameters`?

@@ -389,7 +389,7 @@ impl Reader<'_> {
     }
 }
 
-const TOOL: &str = "a map like `{name: search, description: .., inputSchema: {query: string}}`";
+const TOOL: &str = "a map like `{name: search, description: .., inputSchema: {query: string}}`; tools of the service itself, like googleSearch, stand in `config.tools`";
 
 /// The steps of a JSON pointer.
 fn steps(pointer: &str) -> impl Iterator<Item = Step> {

@@ -13,7 +13,7 @@ pub(super) enum Form {
     Any,
     /// true or false.
     Flag,
-    /// A text, not blank.
+    /// A text.
     Text,
     /// A number from the first to the second.
     Number(f64, f64),
@@ -69,7 +69,7 @@ pub(super) fn check(value: &Value, form: Form, path: &[Step], problems: &mut Vec
     let fits = match (form, value) {
         (_, Value::Null) | (Form::Any, _) => true,
         (Form::Flag, Value::Bool(_)) => true,
-        (Form::Text, Value::String(text)) => !text.trim().is_empty(),
+        (Form::Text, Value::String(_)) => true,
         (Form::Number(least, most), Value::Number(number)) => {
             number.as_f64().is_some_and(|number| (least..=most).contains(&number))
         }

@@ -53,7 +53,7 @@ fn everything_at_once_is_taken() {
             "responseLogprobs": true, "responseMimeType": "application/json", "responseModalities": ["TEXT"],
             "responseSchema": {"type": "object", "properties": {"a": {"type": "ARRAY", "items": {"type": "STRING",
                 "enum": ["x"]}, "minItems": "1"}}, "required": ["a"], "propertyOrdering": ["a"]},
-            "seed": -5, "speechConfig": {}, "stopSequences": ["a", "b", "c", "d", "e"], "temperature": 2,
+            "seed": -5, "speechConfig": {}, "stopSequences": ["a", "b", "c", "d", "\n\n"], "temperature": 2,
             "thinkingConfig": {"includeThoughts": true, "thinkingBudget": -1}, "topK": 40.0, "topP": 1,
             "translationConfig": {}, "safetySettings": [
                 {"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"},
