@@ -636,3 +636,71 @@ proptest! {
         prop_assert_eq!(decided(&comparison).decision, Decision::Inconclusive);
     }
 }
+
+#[test]
+fn answers_of_other_models_decide_nothing_that_they_cannot() {
+    let served = |mut comparison: Comparison, blue: &str, green: &str| {
+        comparison.baseline_served = vec![blue.to_owned()];
+        comparison.candidate_served = vec![green.to_owned()];
+        comparison
+    };
+    let failing = |mut comparison: Comparison| {
+        comparison.critical = 1;
+        comparison.critical_failed = 1;
+        comparison.critical_trouble = vec![critical("c", 1, 1, 1)];
+        comparison
+    };
+    let lax = policy();
+    let strict = Policy {
+        strict_model: true,
+        ..policy()
+    };
+    // (policy, comparison) → decision and reasons
+    for (policy, comparison, decision, reasons) in [
+        (
+            &lax,
+            served(good(), "m", "m-001"),
+            Decision::Promote,
+            &["not_worse"][..],
+        ),
+        (&strict, served(good(), "m", "m-001"), Decision::Promote, &["not_worse"]),
+        (&lax, served(good(), "x", "x"), Decision::Promote, &["not_worse"]),
+        (&lax, served(bad(), "x", "x"), Decision::Block, &["regression"]),
+        (
+            &lax,
+            served(good(), "m", "x"),
+            Decision::Inconclusive,
+            &["mixed_models"],
+        ),
+        (&lax, served(bad(), "m", "x"), Decision::Inconclusive, &["mixed_models"]),
+        // A must-pass case is not compared with anything.
+        (
+            &lax,
+            served(failing(bad()), "m", "x"),
+            Decision::Block,
+            &["critical", "mixed_models"],
+        ),
+        (
+            &strict,
+            served(good(), "x", "x"),
+            Decision::Inconclusive,
+            &["served_model"],
+        ),
+        (
+            &strict,
+            served(failing(bad()), "m", "x"),
+            Decision::Inconclusive,
+            &["served_model"],
+        ),
+    ] {
+        let decided = decide(policy, &comparison, &WHOLE);
+        assert_eq!((decided.decision, &codes(&decided)[..]), (decision, reasons));
+        assert_eq!(decided.needed, None);
+    }
+    let other = Facts {
+        models: (Some("other"), "m"),
+        ..WHOLE
+    };
+    let decided = decide(&lax, &served(good(), "other", "m"), &other);
+    assert_eq!((decided.decision, decided.warnings), (Decision::Promote, Vec::new()));
+}

@@ -172,3 +172,33 @@ fn unknown_variables_are_warned_about() {
             .contains("did you mean PROMPTGATE_REPEAT?")
     );
 }
+
+#[test]
+fn version_delivery_and_strictness_come_from_every_place() {
+    let seen = |given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str| {
+        let given = [&PAIR[..], &[("target", "sim")], given].concat();
+        let settings = settle(&given, variables, file).unwrap();
+        let strict = settings.policy.strict_model;
+        (settings.api_version, settings.delivery == Delivery::Stream, strict)
+    };
+    let file = "api_version = \"v1\"\nstream = true\nstrict_model = true";
+    assert_eq!(seen(&[], &[], ""), ("v1beta".to_owned(), false, false));
+    assert_eq!(seen(&[], &[], file), ("v1".to_owned(), true, true));
+    let variables = [
+        ("PROMPTGATE_API_VERSION", "v1alpha"),
+        ("PROMPTGATE_STREAM", "false"),
+        ("PROMPTGATE_STRICT_MODEL", "0"),
+    ];
+    assert_eq!(seen(&[], &variables, file), ("v1alpha".to_owned(), false, false));
+    let given = [("api_version", "beta"), ("stream", "true"), ("strict_model", "true")];
+    assert_eq!(seen(&given, &variables, ""), ("v1beta".to_owned(), true, true));
+    let google = ("GOOGLE_GENAI_API_VERSION", "v2");
+    assert_eq!(seen(&[], &[google], file).0, "v2");
+    assert_eq!(seen(&[], &[google, variables[0]], file).0, "v1alpha");
+    assert_eq!(seen(&[], &[("GOOGLE_GENAI_API_VERSION", " ")], file).0, "v1");
+    for wrong in ["", "1", "v", "v1/x", "latest"] {
+        let given = [&PAIR[..], &[("api_version", wrong)]].concat();
+        let said = message(settle(&given, &[], ""));
+        assert!(said.contains("no version of the api"), "{wrong}: {said}");
+    }
+}
