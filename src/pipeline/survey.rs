@@ -73,8 +73,17 @@ pub(super) fn survey(scope: &Scope<'_>, versions: &Versions) -> Result<Survey, E
     let mut doubts = Vec::new();
     for version in versions.all() {
         let (refused, doubtful) = settings(version, scope);
-        problems.extend(refused);
-        doubts.extend(doubtful);
+        // A prompt that is compared with itself has its mistakes once.
+        for problem in refused {
+            if !problems.iter().any(|told| *told == problem) {
+                problems.push(problem);
+            }
+        }
+        for doubt in doubtful {
+            if !doubts.contains(&doubt) {
+                doubts.push(doubt);
+            }
+        }
     }
     let mut walk = scope.selection.walk();
     let mut seen = Seen::new(versions, scope);
@@ -109,7 +118,6 @@ pub(super) fn survey(scope: &Scope<'_>, versions: &Versions) -> Result<Survey, E
     }
     let mut survey = seen.finish(dataset, walk.selected());
     doubts.append(&mut survey.warnings);
-    doubts.dedup();
     survey.warnings = doubts;
     Ok(survey)
 }

@@ -47,6 +47,11 @@ fn settings_that_the_service_refuses_are_listed_with_their_place() {
     let ran = project.run(&EVAL);
     assert_eq!(ran.code, 2, "{}", ran.transcript());
     insta::assert_snapshot!(ran.stderr);
+    let twice = project.run(&["eval", "--prompt", "v2", "--baseline", "v2"]);
+    assert_eq!(
+        twice.stderr, ran.stderr,
+        "a prompt compared with itself has its mistakes once"
+    );
 }
 
 #[test]
