@@ -84,11 +84,17 @@ pub(super) fn ask(asking: &Asking<'_>, progress: &Arc<dyn Progress>, interrupt: 
     }
     .walk();
     drop(jobs);
-    let end = runtime.block_on(running);
-    runtime.shutdown_background();
-    let written = Arc::into_inner(writer).map_or(Ok(()), Writer::finish);
+    let mut end = match runtime.block_on(running) {
+        Ok(end) => end,
+        // Nobody aborts the run, so it panicked: a bug, which must not look like a verdict.
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => return Err(Error::StoreFailed(Problem::new(format!("the run was aborted: {error}")))),
+        },
+    };
+    let in_use = || Err("its writer is still in use".to_owned());
+    let written = Arc::into_inner(writer).map_or_else(in_use, Writer::finish);
     progress.on(&Event::Done);
-    let mut end = end.map_err(|error| Problem::new(format!("the run stage failed: {error}")))?;
     planned?;
     if let Err(message) = written
         && !matches!(end.ended, Ended::StoreFailed(_))
