@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::load::golden;
 use crate::load::prompt::Prompt;
 use crate::model::{Case, Problem, Problems};
-use crate::pipeline::{library, open_prompt};
+use crate::pipeline::{bare_name, library, open_prompt};
 use crate::report::{source_diff, text};
 use crate::run::gemini;
 use crate::score::Rules;
@@ -34,7 +34,7 @@ pub(super) fn prompt(command: Command, environment: Environment) -> Result<u8, E
 }
 
 fn layers(layer: Layer, config: Option<String>, environment: Environment) -> Result<Layers, Error> {
-    Ok(Layers::read(Path::new("."), layer, config.as_deref(), environment)?)
+    Ok(Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?)
 }
 
 fn list(layers: &Layers) -> Result<(), Error> {
@@ -54,7 +54,7 @@ fn list(layers: &Layers) -> Result<(), Error> {
                 rows.push([
                     name,
                     prompt.sha256[..12].to_owned(),
-                    layers.model(prompt.model.as_deref()),
+                    layers.models().resolve(prompt.model.as_deref()),
                     role.to_owned(),
                 ]);
             }
@@ -85,7 +85,7 @@ fn list(layers: &Layers) -> Result<(), Error> {
 
 fn render(layers: &Layers, name: &str, id: &str) -> Result<(), Error> {
     let version = open_prompt(&library(layers.root()), name, None, &|prompt: &Prompt| {
-        layers.model(prompt.model.as_deref())
+        layers.models().resolve(prompt.model.as_deref())
     })?;
     let rules = Rules::new(layers.root());
     let mut found: Option<Case> = None;
@@ -124,7 +124,7 @@ fn diff(layers: &Layers, old: &str, new: &str) -> Result<(), Error> {
             .ok()
     };
     let newer = open(new, None);
-    let older = open(old, Some(new));
+    let older = open(old, Some(bare_name(new)));
     let (Some(older), Some(newer)) = (older, newer) else {
         return Err(problems.into());
     };

@@ -43,6 +43,7 @@ pub(super) fn sim(options: &Sim) -> Result<u8, Error> {
         Problem::new(format!("port {} on this machine can't be used: {error}", options.port))
             .hint("another program may use it; give another --port, or 0 for a free one")
     })?;
+    interrupt.end_cleanly();
     say(&format!("listening on {}", simulator.url()));
     Ok(interrupt.wait())
 }

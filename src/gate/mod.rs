@@ -93,6 +93,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts) -> Decide
         reasons.push(soundness::identical(comparison));
     } else {
         reasons.extend(soundness::validity(policy, comparison));
+        reasons.extend(soundness::nothing_passed(comparison));
         let incomplete = !reasons.is_empty();
         reasons.extend(soundness::must_pass(comparison));
         let (reason, advice) = if comparison.has_baseline {
@@ -112,7 +113,9 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts) -> Decide
         Decision::Promote => decision == Decision::Promote,
         Decision::Block => true,
         // What is open doesn't matter once the candidate is blocked, but that the run is not whole does.
-        Decision::Inconclusive => decision != Decision::Block || reason.code != ReasonCode::TooFew,
+        Decision::Inconclusive => {
+            decision != Decision::Block || !matches!(reason.code, ReasonCode::TooFew | ReasonCode::NothingPassed)
+        }
     });
     reasons.sort_by_key(|reason| speaks_for(reason.code) != decision);
     if decision != Decision::Inconclusive {
@@ -144,6 +147,7 @@ fn speaks_for(code: ReasonCode) -> Decision {
         | ReasonCode::Stopped
         | ReasonCode::Shard
         | ReasonCode::NothingScored
+        | ReasonCode::NothingPassed
         | ReasonCode::Store
         | ReasonCode::NotGated => Decision::Inconclusive,
     }

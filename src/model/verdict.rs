@@ -60,6 +60,8 @@ pub enum ReasonCode {
     Shard,
     /// Inconclusive: nothing was judged.
     NothingScored,
+    /// Inconclusive: not one answer of the candidate passes, so two equal prompts may be equally broken.
+    NothingPassed,
     /// Inconclusive: the store failed midway.
     Store,
     /// `--no-gate`: no decision was asked for.
@@ -84,6 +86,7 @@ impl ReasonCode {
             ReasonCode::Stopped => "stopped",
             ReasonCode::Shard => "shard",
             ReasonCode::NothingScored => "nothing_scored",
+            ReasonCode::NothingPassed => "nothing_passed",
             ReasonCode::Store => "store",
             ReasonCode::NotGated => "not_gated",
         }

@@ -65,7 +65,7 @@ impl Results {
                         Arm::Candidate => &self.candidate,
                     };
                     let mut result = result(&row.case.id, arm, prompt, judged);
-                    result.simulated = self.simulated;
+                    result.simulated |= self.simulated;
                     let json = serde_json::to_string(&result)?;
                     writeln!(self.output, "{}", json_safe(&json))?;
                 }
@@ -147,7 +147,7 @@ fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a str, judged: &'a Judged) -
         source: *source,
         error,
         skip,
-        simulated: false,
+        simulated: answer.as_ref().is_some_and(|answer| answer.simulated),
     }
 }
 
@@ -160,6 +160,7 @@ fn record(answer: &Answer) -> AnswerRecord<'_> {
         model_version,
         usage: _,
         latency_ms: _,
+        simulated: _,
     } = answer;
     AnswerRecord {
         text,

@@ -224,6 +224,7 @@ impl Mask {
             model_version,
             usage: _,
             latency_ms: _,
+            simulated: _,
         }) = answer
         {
             self.hide(text);

@@ -100,10 +100,8 @@ pub struct Settings {
     pub target: TargetKind,
     /// The simulator stands in because no key is set on a person's machine.
     pub fallback: bool,
-    /// The model, where option or environment name one: wins over front matter.
-    pub model_override: Option<String>,
-    /// The model of promptgate.toml: loses against front matter.
-    pub model_default: Option<String>,
+    /// The models that are named.
+    pub models: ModelChoice,
     /// Base URL of the target.
     pub base_url: Option<String>,
     /// Recorded answers.
@@ -130,8 +128,6 @@ pub struct Settings {
     pub resume: bool,
     /// Only the cases that failed in an earlier run.
     pub failed: Option<Earlier>,
-    /// Output folder.
-    pub out: PathBuf,
     /// Only say what would be done.
     pub dry_run: bool,
     /// Decide; false with `--no-gate`.
@@ -149,15 +145,20 @@ pub struct Settings {
 /// The model when nothing names one.
 pub const DEFAULT_MODEL: &str = "gemini-3.8-flash";
 
-impl Settings {
+/// The models that settings name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelChoice {
+    /// Of option or environment: wins over front matter.
+    wins: Option<String>,
+    /// Of promptgate.toml: loses against front matter.
+    loses: Option<String>,
+}
+
+impl ModelChoice {
     /// The model for a prompt with this front matter model.
-    pub fn model(&self, front_matter: Option<&str>) -> String {
-        self.model_override
-            .as_deref()
-            .or(front_matter)
-            .or(self.model_default.as_deref())
-            .unwrap_or(DEFAULT_MODEL)
-            .to_owned()
+    pub fn resolve(&self, front_matter: Option<&str>) -> String {
+        let model = self.wins.as_deref().or(front_matter).or(self.loses.as_deref());
+        model.unwrap_or(DEFAULT_MODEL).to_owned()
     }
 }
 
@@ -167,29 +168,34 @@ pub struct Layers {
     root: PathBuf,
     layers: [Layer; 3],
     environment: Environment,
+    /// Mistakes of the file.
+    problems: Problems,
     warnings: Vec<Problem>,
 }
 
 impl Layers {
-    /// Reads environment and file below the options. `config` is the file named by `--config`.
-    ///
-    /// # Errors
-    /// All mistakes of the file.
-    pub fn read(
-        root: &Path,
-        options: Layer,
-        config: Option<&str>,
-        environment: Environment,
-    ) -> Result<Layers, Problems> {
+    /// Reads environment and file below the options. `config` is the file named by `--config`. Mistakes of the file are
+    /// kept for [`Layers::check`] and [`Layers::settle`], because the output folder has to be known all the same.
+    pub fn read(root: &Path, options: Layer, config: Option<&str>, environment: Environment) -> Layers {
         let (variables, warnings) = Layer::from_environment(&environment);
         let shown = config.unwrap_or("promptgate.toml");
-        let file = Layer::from_file(&root.join(shown), shown, config.is_some())?;
-        Ok(Layers {
+        let mut problems = Problems::default();
+        let file = Layer::from_file(&root.join(shown), shown, config.is_some(), &mut problems);
+        Layers {
             root: root.to_owned(),
             layers: [options, variables, file],
             environment,
+            problems,
             warnings,
-        })
+        }
+    }
+
+    /// For commands that need few settings: the file has no mistake.
+    ///
+    /// # Errors
+    /// All mistakes of the file.
+    pub fn check(self) -> Result<Layers, Problems> {
+        self.problems.clone().or(self)
     }
 
     /// The output folder, which is cleared before anything else is looked at.
@@ -225,19 +231,14 @@ impl Layers {
         &self.root
     }
 
-    /// The model for a prompt with this front matter model: option, environment, front matter, file, default.
-    pub fn model(&self, front_matter: Option<&str>) -> String {
-        let (wins, loses) = self.models();
-        wins.or_else(|| front_matter.map(str::to_owned))
-            .or(loses)
-            .unwrap_or_else(|| DEFAULT_MODEL.to_owned())
-    }
-
-    /// The model that wins over front matter, and the one that loses against it.
-    fn models(&self) -> (Option<String>, Option<String>) {
+    /// The models that are named.
+    pub fn models(&self) -> ModelChoice {
         let [options, variables, file] = &self.layers;
         let value = |layer: &Layer| layer.get("model").map(|written| written.values[0].clone());
-        (value(options).or_else(|| value(variables)), value(file))
+        ModelChoice {
+            wins: value(options).or_else(|| value(variables)),
+            loses: value(file),
+        }
     }
 
     fn get(&self, key: &str) -> Option<&Written> {
@@ -249,7 +250,7 @@ impl Layers {
     /// # Errors
     /// All mistakes at once.
     pub fn settle(self) -> Result<Settings, Problems> {
-        let mut problems = Problems::default();
+        let mut problems = self.problems.clone();
         let mut read = Reader {
             layers: &self,
             problems: &mut problems,
@@ -320,7 +321,20 @@ impl Layers {
             max_missing: 0.05,
         };
         if let Err(found) = policy.check() {
-            problems.append(found);
+            for problem in found.iter() {
+                let written = ["margin", "tolerance", "alpha", "min_pass_rate"]
+                    .into_iter()
+                    .find(|key| problem.message.starts_with(&format!("`{key}`")))
+                    .and_then(|key| self.get(key));
+                problems.push(match written {
+                    Some(written) => Problem {
+                        expected: problem.expected.clone(),
+                        hint: problem.hint.clone(),
+                        ..written.origin.problem(&problem.message)
+                    },
+                    None => problem.clone(),
+                });
+            }
         }
         let Some(prompt) = prompt else {
             problems.push(
@@ -338,6 +352,12 @@ impl Layers {
                 return Err(problems);
             }
         };
+        if baseline != Baseline::None && policy.min_pass_rate.is_some() {
+            problems.push(
+                Problem::new("--min-pass-rate plays no part beside a baseline, so it would promise what nobody checks")
+                    .hint("leave it out, or compare with nothing: --baseline none"),
+            );
+        }
         if baseline == Baseline::None && gated && policy.min_pass_rate.is_none() {
             problems.push(
                 Problem::new("without a baseline there is nothing to compare with")
@@ -345,7 +365,11 @@ impl Layers {
                     .hint("give --min-pass-rate 0.9, say, or --no-gate for no decision"),
             );
         }
-        let base_url = self.base_url();
+        // A simulator is never looked for where the service is said to be.
+        let base_url = match target {
+            Some(TargetKind::Sim) => self.own_base_url(),
+            Some(TargetKind::Gemini | TargetKind::Recorded) | None => self.base_url(),
+        };
         let answers: Vec<PathBuf> = self.get("answers").map_or_else(Vec::new, |written| {
             written.values.iter().map(|path| self.under_root(path)).collect()
         });
@@ -360,7 +384,7 @@ impl Layers {
             self.get(key)
                 .map_or_else(Default::default, |written| written.values.iter().cloned().collect())
         };
-        let (model_override, model_default) = self.models();
+        let models = self.models();
         problems.or(Settings {
             prompt,
             baseline,
@@ -375,8 +399,7 @@ impl Layers {
             repeat,
             target,
             fallback,
-            model_override,
-            model_default,
+            models,
             base_url,
             answers,
             key,
@@ -390,7 +413,6 @@ impl Layers {
             cache: cache.unwrap_or(Cache::Use),
             resume,
             failed,
-            out: self.out(),
             dry_run,
             gated,
             quiet,
@@ -403,17 +425,21 @@ impl Layers {
 
     /// The base URL, if one is set: option, `PROMPTGATE_BASE_URL`, `GOOGLE_GEMINI_BASE_URL`, file.
     pub fn base_url(&self) -> Option<String> {
-        let [options, variables, file] = &self.layers;
-        let value = |layer: &Layer| layer.get("base_url").map(|written| written.values[0].clone());
-        let google = self
-            .environment
-            .get("GOOGLE_GEMINI_BASE_URL")
-            .filter(|url| !url.trim().is_empty())
-            .cloned();
-        value(options)
-            .or_else(|| value(variables))
-            .or(google)
-            .or_else(|| value(file))
+        let google = self.environment.get("GOOGLE_GEMINI_BASE_URL");
+        let google = google.filter(|url| !url.trim().is_empty()).cloned();
+        let [options, variables, file] = self.base_urls();
+        options.or(variables).or(google).or(file)
+    }
+
+    /// The base URL that was set for promptgate itself.
+    fn own_base_url(&self) -> Option<String> {
+        self.base_urls().into_iter().flatten().next()
+    }
+
+    fn base_urls(&self) -> [Option<String>; 3] {
+        self.layers
+            .each_ref()
+            .map(|layer| layer.get("base_url").map(|written| written.values[0].clone()))
     }
 
     /// What answers, whether it is the simulator for want of a key, and the key.

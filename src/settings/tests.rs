@@ -18,7 +18,7 @@ fn options(pairs: &[(&'static str, &str)]) -> Layer {
 fn settle(given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str) -> Result<Settings, Problems> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("promptgate.toml"), file).unwrap();
-    Layers::read(folder.path(), options(given), None, environment(variables))?.settle()
+    Layers::read(folder.path(), options(given), None, environment(variables)).settle()
 }
 
 const PAIR: [(&str, &str); 2] = [("prompt", "v2"), ("baseline", "v1")];
@@ -62,6 +62,9 @@ fn mistakes_are_listed_together_with_their_origin() {
         )), @"
     promptgate.toml:2:1: `concurency` is not a setting
       help: did you mean `concurrency`?
+    promptgate.toml:1:10: `0` is not a whole number from 1 to 1000
+    --timeout: `1 day` is not a duration; expected something like 500ms, 60s or 2m, up to 60m
+    PROMPTGATE_CACHE: `always` is not known; expected use, refresh, off, only
     ");
     insta::assert_snapshot!(
         message(settle(
@@ -145,6 +148,8 @@ fn without_a_baseline_a_pass_rate_is_required() {
     assert!(message(settle(&none, &[], "")).contains("--min-pass-rate"));
     assert!(settle(&[none[0], none[1], ("min_pass_rate", "0.9")], &[], "").is_ok());
     assert!(settle(&[none[0], none[1], ("no_gate", "true")], &[], "").is_ok());
+    let beside = [("prompt", "v2"), ("baseline", "v1"), ("min_pass_rate", "0.9")];
+    assert!(message(settle(&beside, &[], "")).contains("plays no part beside a baseline"));
     assert!(message(settle(&[("prompt", "v2")], &[], "")).contains("no baseline is named"));
     assert!(message(settle(&[("baseline", "v2")], &[], "")).contains("no prompt is named"));
 }
@@ -155,8 +160,8 @@ fn the_model_of_the_front_matter_loses_against_options_and_wins_over_the_file() 
     std::fs::write(folder.path().join("promptgate.toml"), "model = \"file\"").unwrap();
     let model = |given: &[(&'static str, &str)], front: Option<&str>| {
         Layers::read(folder.path(), options(given), None, Environment::new())
-            .unwrap()
-            .model(front)
+            .models()
+            .resolve(front)
     };
     assert_eq!(model(&[], None), "file");
     assert_eq!(model(&[], Some("front")), "front");

@@ -11,7 +11,7 @@ use super::status::{Status, injected, unknown_model, unregistered};
 use super::validate::{Method, validate};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::Value;
 use std::io;
@@ -197,6 +197,9 @@ impl Call<'_> {
     }
 }
 
+/// Says in every response what answered, so that a run against it can never count as one against the service.
+const SIMULATOR: HeaderName = HeaderName::from_static("x-promptgate-simulator");
+
 fn failed(status: &Status) -> Response {
     let code = StatusCode::from_u16(status.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     sent(code, &status.body())
@@ -212,6 +215,7 @@ fn with_type(code: StatusCode, content_type: &'static str, body: Body) -> Respon
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(SIMULATOR, HeaderValue::from_static("1"));
     response
 }
 

@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("score", &["model"]),
     ("compare", &["model"]),
     ("gate", &["model"]),
-    ("report", &["model"]),
+    ("report", &["model", "exit"]),
     ("sim", &["model"]),
     ("exit", &[]),
     ("error", &["model", "exit", "store"]),

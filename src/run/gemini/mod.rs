@@ -35,6 +35,8 @@ const KEY_HEADER: HeaderName = HeaderName::from_static("x-goog-api-key");
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-server-timeout");
 /// Tells the simulator which sample this is, so that its noise repeats exactly at any concurrency.
 const SAMPLE_HEADER: HeaderName = HeaderName::from_static("x-promptgate-sample");
+/// The simulator says in every response what it is, so that nobody can take it for the service.
+const SIMULATOR_HEADER: HeaderName = HeaderName::from_static("x-promptgate-simulator");
 /// Bytes of a response, unpacked, that are read at most.
 const LARGEST_BODY: usize = 32 << 20;
 /// Bytes of an error reply that are read at most: what explains an error stands in front.
@@ -110,10 +112,12 @@ impl Gemini {
                 &body,
             ));
         }
+        let simulated = response.headers().contains_key(SIMULATOR_HEADER);
         let body = read(&mut response).await?;
         let latency = started.elapsed();
         let mut answer = decode(&self.masked(body))?;
         answer.latency_ms = u64::try_from(latency.as_millis()).unwrap_or(u64::MAX);
+        answer.simulated = simulated;
         Ok(answer)
     }
 
