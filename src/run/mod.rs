@@ -10,11 +10,14 @@
 //!   bounded by their number, not by the number of jobs.
 //! - `target.rs`: what answers. A target sends once; it neither retries nor waits.
 //! - `gemini/`: the Gemini API over HTTP. `recorded.rs`: answers from files.
+//! - `http.rs`: one exchange over HTTP, whoever answers. `base_url.rs`: where a service is.
 //! - `retry.rs`: how long to wait before another attempt. `limit.rs`: when any attempt may leave at all.
 //! - `budget.rs`: what a run may spend. `key.rs`: the type that holds an API key.
 
+mod base_url;
 mod budget;
 pub mod gemini;
+mod http;
 mod key;
 mod limit;
 mod recorded;
