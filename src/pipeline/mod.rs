@@ -150,6 +150,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         selection: &selection,
         rules: &rules,
         target: &target.identity,
+        protocol: settings.target.protocol(),
         recorded: settings.target == TargetKind::Recorded,
     };
     let survey = survey::survey(&scope, &versions)?;
@@ -233,7 +234,7 @@ impl Prepared<'_> {
     /// on the way.
     ///
     /// # Errors
-    /// The store is not usable, or the golden files changed meanwhile.
+    /// Nobody can sign in at the service, the store is not usable, or the golden files changed meanwhile.
     pub fn eval(
         self,
         folder: Folder,
@@ -243,6 +244,9 @@ impl Prepared<'_> {
         say: &dyn Fn(&str),
     ) -> Result<Finished, Error> {
         let settings = self.settings;
+        if settings.cache != Cache::Only {
+            self.target.sign_in()?;
+        }
         let store = Store::open(&settings.root.join(STORE))?;
         let open_run = self.open_run(&store, say)?;
         let mut reports = Reports::open(folder, self.target.mask.clone());

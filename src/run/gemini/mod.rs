@@ -13,9 +13,11 @@ mod endpoint;
 mod error;
 mod reply;
 
-pub use body::{body, config_problem, content_problem};
+pub(super) use body::knows_setting;
+pub use body::{body, config_problems, content_problem};
 pub use endpoint::{BASE_URL, VERSION, model_problem, url};
 pub use error::classify;
+pub(super) use error::{LONGEST_MESSAGE, LONGEST_WAIT, duration, excerpt, seconds, shorten};
 pub use reply::decode;
 
 use super::http::{Http, post, whole_seconds};
@@ -27,9 +29,9 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
 
 /// The header that carries the key; never the URL, which ends up in logs.
-const KEY_HEADER: HeaderName = HeaderName::from_static("x-goog-api-key");
+pub(super) const KEY_HEADER: HeaderName = HeaderName::from_static("x-goog-api-key");
 /// Tells the service's front end how many seconds it may work on a request, as the official SDKs do.
-const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-server-timeout");
+pub(super) const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-server-timeout");
 /// Tells the simulator which sample this is, so that its noise repeats exactly at any concurrency.
 const SAMPLE_HEADER: HeaderName = HeaderName::from_static("x-promptgate-sample");
 
