@@ -94,7 +94,7 @@ fn vertex_asks_with_one_token_for_all_requests() {
         assert_eq!(request.method, "POST");
         assert_eq!(
             request.path,
-            "/v1beta1/projects/my-project/locations/europe-west4/publishers/google/models/gemini-3.8-flash:generateContent"
+            "/v1/projects/my-project/locations/europe-west4/publishers/google/models/gemini-3.8-flash:generateContent"
         );
         assert_eq!(
             request.header("authorization"),
@@ -244,11 +244,7 @@ fn refused_credentials_send_nothing_and_say_why() {
     let credentials = authorized_user(&project, &tokens.url);
     let ran = eval(&project, &["--target", "vertex"], &vertex(&credentials, &service.url));
     assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(
-        ran.stderr.contains("http 400, invalid_grant") || ran.stderr.contains("invalid_grant"),
-        "{}",
-        ran.stderr
-    );
+    assert!(ran.stderr.contains("http 400, invalid_grant"), "{}", ran.stderr);
     assert!(
         ran.stderr.contains("gcloud auth application-default login"),
         "{}",
@@ -440,11 +436,7 @@ fn openai_errors_are_repeated_or_stop_the_run() {
         let ran = ask(&service);
         assert_eq!(ran.code, 11, "{}", ran.transcript());
         assert_eq!(service.requests().len(), 1);
-        assert!(
-            ran.stderr.contains(said) || ran.stdout.contains(said),
-            "{}",
-            ran.transcript()
-        );
+        assert!(ran.stderr.contains(said), "{}", ran.transcript());
     }
 }
 
@@ -458,7 +450,7 @@ fn prompt_render_shows_what_each_target_is_sent() {
     };
     let vertex = render(&["--target", "vertex", "--project", "p", "--location", "eu"]);
     assert!(vertex.starts_with(
-        "POST https://aiplatform.eu.rep.googleapis.com/v1beta1/projects/p/locations/eu/publishers/google/models/gemini-3.8-flash:generateContent\n"
+        "POST https://aiplatform.eu.rep.googleapis.com/v1/projects/p/locations/eu/publishers/google/models/gemini-3.8-flash:generateContent\n"
     ));
     assert!(vertex.contains("\"systemInstruction\""));
     let openai = render(&[

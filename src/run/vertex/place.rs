@@ -5,8 +5,9 @@ use super::super::gemini;
 use crate::model::Problem;
 use reqwest::Url;
 
-/// The version of the API that has every field and takes keys (the default of the official SDK).
-const VERSION: &str = "v1beta1";
+/// The version of the API that projects ask, and the one that takes keys.
+const VERSION: &str = "v1";
+const EXPRESS_VERSION: &str = "v1beta1";
 /// The host that belongs to no region.
 const GLOBAL: &str = "https://aiplatform.googleapis.com";
 
@@ -114,11 +115,11 @@ impl Endpoint {
             None => BaseUrl::new(&place.base_url(), GLOBAL)?,
         };
         let owner = match place {
-            Place::Express => String::new(),
-            Place::Project { project, location } => format!("projects/{project}/locations/{location}/"),
+            Place::Express => EXPRESS_VERSION.to_owned(),
+            Place::Project { project, location } => format!("{VERSION}/projects/{project}/locations/{location}"),
         };
         Ok(Endpoint {
-            prefix: format!("{}/{VERSION}/{owner}publishers/google/models/", base.as_str()),
+            prefix: format!("{}/{owner}/publishers/google/models/", base.as_str()),
             base,
         })
     }
@@ -165,7 +166,7 @@ mod tests {
 
     #[test]
     fn hosts_follow_from_the_location() {
-        let path = "/v1beta1/projects/p-1/locations";
+        let path = "/v1/projects/p-1/locations";
         for (location, host) in [
             ("global", "aiplatform.googleapis.com"),
             ("us", "aiplatform.us.rep.googleapis.com"),
@@ -183,7 +184,7 @@ mod tests {
         );
         assert_eq!(
             url(&place("us"), Some("http://h:4020/vertex/"), "models/m").unwrap(),
-            "http://h:4020/vertex/v1beta1/projects/p-1/locations/us/publishers/google/models/m:generateContent"
+            "http://h:4020/vertex/v1/projects/p-1/locations/us/publishers/google/models/m:generateContent"
         );
     }
 
