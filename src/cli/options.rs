@@ -56,15 +56,21 @@ pub(super) struct Eval {
     /// Samples per case and arm [default: 3]
     #[arg(long, value_name = "K")]
     repeat: Option<String>,
-    /// What answers: gemini, sim or recorded [default: gemini; without any key, on a person's machine: sim]
+    /// What answers: gemini, vertex, openai, sim or recorded [default: gemini; without any key, on a person's machine: sim]
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
     /// Model, for both arms [default: the prompt's own, else gemini-3.8-flash]
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// Base URL of the service
+    /// Base URL of the service; for --target openai with its version, like http://localhost:11434/v1
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
+    /// Project of Google Cloud, for --target vertex [default: GOOGLE_CLOUD_PROJECT; without one: express mode]
+    #[arg(long, value_name = "ID")]
+    project: Option<String>,
+    /// Location of --target vertex: global, us, eu or a region [default: GOOGLE_CLOUD_LOCATION, else global]
+    #[arg(long, value_name = "PLACE")]
+    location: Option<String>,
     /// Recorded answers, for --target recorded
     #[arg(long, value_name = "FILE", num_args = 1..)]
     answers: Vec<String>,
@@ -147,6 +153,8 @@ impl Eval {
             target,
             model,
             base_url,
+            project,
+            location,
             answers,
             concurrency,
             rpm,
@@ -182,6 +190,8 @@ impl Eval {
             .option("target", one(target))
             .option("model", one(model))
             .option("base_url", one(base_url))
+            .option("project", one(project))
+            .option("location", one(location))
             .option("answers", answers)
             .option("concurrency", one(concurrency))
             .option("rpm", one(rpm))
@@ -228,6 +238,18 @@ pub(super) enum Prompt {
         /// Model [default: the prompt's own, else gemini-3.8-flash]
         #[arg(long, value_name = "MODEL")]
         model: Option<String>,
+        /// What would answer, as for eval
+        #[arg(long, value_name = "TARGET")]
+        target: Option<String>,
+        /// Base URL of the service
+        #[arg(long, value_name = "URL")]
+        base_url: Option<String>,
+        /// Project of Google Cloud, for --target vertex
+        #[arg(long, value_name = "ID")]
+        project: Option<String>,
+        /// Location of --target vertex
+        #[arg(long, value_name = "PLACE")]
+        location: Option<String>,
         /// Settings file [default: promptgate.toml, if there is one]
         #[arg(long, value_name = "FILE")]
         config: Option<String>,

@@ -8,9 +8,10 @@ use crate::load::prompt::Prompt;
 use crate::model::{Case, Problem, Problems};
 use crate::pipeline::{bare_name, library, open_prompt};
 use crate::report::{source_diff, text};
-use crate::run::gemini;
+use crate::run::vertex::Place;
+use crate::run::{gemini, openai, vertex};
 use crate::score::Rules;
-use crate::settings::{Environment, Layer, Layers};
+use crate::settings::{Environment, Layer, Layers, TargetKind};
 use std::path::Path;
 
 pub(super) fn prompt(command: Command, environment: Environment) -> Result<u8, Error> {
@@ -21,11 +22,20 @@ pub(super) fn prompt(command: Command, environment: Environment) -> Result<u8, E
             case,
             golden,
             model,
+            target,
+            base_url,
+            project,
+            location,
             config,
         } => {
+            let one = |value: Option<String>| value.into_iter().collect();
             let layer = Layer::default()
                 .option("golden", golden)
-                .option("model", model.into_iter().collect());
+                .option("model", one(model))
+                .option("target", one(target))
+                .option("base_url", one(base_url))
+                .option("project", one(project))
+                .option("location", one(location));
             render(&layers(layer, config, environment)?, &name, &case)?;
         }
         Command::Diff { old, new } => diff(&layers(Layer::default(), None, environment)?, &old, &new)?,
@@ -102,16 +112,30 @@ fn render(layers: &Layers, name: &str, id: &str) -> Result<(), Error> {
         return Err(problem.did_you_mean(id, ids.iter().map(|id| id.as_str())).into());
     };
     let request = version.render(&case)?;
-    let body: serde_json::Value = serde_json::from_slice(&gemini::body(&request))
+    let target = layers.target()?;
+    let body: serde_json::Value = serde_json::from_slice(&target.protocol().body(&request))
         .map_err(|error| Problem::new(format!("the request is not JSON: {error}")))?;
-    let base_url = layers.base_url();
-    let url = gemini::url(base_url.as_deref().unwrap_or(gemini::BASE_URL), &request.model)?;
+    let url = url(layers, target, &request.model)?;
     say(&text::log_safe(&format!("POST {url}")));
     say("");
     for line in serde_json::to_string_pretty(&body).unwrap_or_default().lines() {
         say(&text::log_safe(line));
     }
     Ok(())
+}
+
+/// Where a request to a model would go.
+fn url(layers: &Layers, target: TargetKind, model: &str) -> Result<String, Error> {
+    let base_url = layers.base_url(target);
+    let base_url = base_url.as_deref();
+    let place = layers.place(Some(target))?;
+    Ok(match target {
+        TargetKind::Gemini | TargetKind::Sim | TargetKind::Recorded => {
+            gemini::url(base_url.unwrap_or(gemini::BASE_URL), model)?
+        }
+        TargetKind::Vertex => vertex::url(&place.unwrap_or(Place::Express), base_url, model)?,
+        TargetKind::OpenAi => openai::url(base_url.unwrap_or_default())?,
+    })
 }
 
 fn diff(layers: &Layers, old: &str, new: &str) -> Result<(), Error> {

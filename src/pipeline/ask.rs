@@ -7,7 +7,7 @@ use crate::model::{
     Arm, Arrival, Case, CheckRules, Event, Failure, FailureKind, Job, Problem, Progress, Request, Source,
 };
 use crate::plan::{Plan, Selection, identity, price};
-use crate::run::{self, Ended, Limits, RunEnd, gemini};
+use crate::run::{self, Ended, Limits, RunEnd};
 use crate::settings::{Cache, Settings};
 use crate::store::{Cached, OpenRun, Store, StoreError, Writer};
 use std::ops::ControlFlow;
@@ -210,7 +210,7 @@ impl Planner<'_> {
             return Ok(None);
         };
         let request = version.render(case).map_err(Halt::Render)?;
-        let body = gemini::body(&request).into();
+        let body = self.asking.settings.target.protocol().body(&request).into();
         Ok(Some(Rendered {
             request: Arc::new(request),
             body,

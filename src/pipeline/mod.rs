@@ -26,7 +26,7 @@ use crate::plan::{Plan, Selection, price};
 use crate::report::{Folder, Mask, ReportError, Reports};
 use crate::run::{Ended, RunEnd};
 use crate::score::Rules;
-use crate::settings::{Baseline, Earlier, Settings, TargetKind};
+use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
 use crate::store::{OpenRun, Planned, RunEnded, Store};
 use ask::Asking;
 use judge::Judging;
@@ -163,6 +163,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         selection: &selection,
         rules: &rules,
         target: &target.identity,
+        protocol: settings.target.protocol(),
         recorded: settings.target == TargetKind::Recorded,
     };
     let survey = survey::survey(&scope, &versions)?;
@@ -246,7 +247,7 @@ impl Prepared<'_> {
     /// on the way.
     ///
     /// # Errors
-    /// The store is not usable, or the golden files changed meanwhile.
+    /// Nobody can sign in at the service, the store is not usable, or the golden files changed meanwhile.
     pub fn eval(
         mut self,
         folder: Folder,
@@ -256,6 +257,9 @@ impl Prepared<'_> {
         say: &dyn Fn(&str),
     ) -> Result<Finished, Error> {
         let settings = self.settings;
+        if settings.cache != Cache::Only {
+            self.target.sign_in()?;
+        }
         let store = Store::open(&settings.root.join(STORE))?;
         let open_run = self.open_run(&store, say)?;
         interrupt.end_cleanly();

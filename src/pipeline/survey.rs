@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::load::golden::{self, Dataset};
 use crate::model::{Arm, Case, CheckRules, Place, Problem, Problems, Request};
 use crate::plan::{Plan, Selection, estimated_tokens};
-use crate::run::gemini;
+use crate::run::Protocol;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -58,6 +58,8 @@ pub(super) struct Scope<'a> {
     pub(super) rules: &'a dyn CheckRules,
     /// The target's identity.
     pub(super) target: &'a str,
+    /// How requests are written.
+    pub(super) protocol: Protocol,
     /// Recorded answers are looked up by name, so equal requests are no identity.
     pub(super) recorded: bool,
 }
@@ -65,7 +67,7 @@ pub(super) struct Scope<'a> {
 /// Validates everything and digests what is selected.
 pub(super) fn survey(scope: &Scope<'_>, versions: &Versions) -> Result<Survey, Error> {
     let mut problems = Problems::default();
-    problems.extend(versions.all().flat_map(unsendable));
+    problems.extend(versions.all().flat_map(|version| unsendable(version, scope.protocol)));
     let mut walk = scope.selection.walk();
     let mut seen = Seen::new(versions, scope);
     let dataset = golden::survey(scope.golden, scope.rules, &mut |case, problems| {
@@ -101,28 +103,20 @@ pub(super) fn survey(scope: &Scope<'_>, versions: &Versions) -> Result<Survey, E
 }
 
 /// Settings of a version that the service would refuse with every request.
-fn unsendable(version: &Version) -> Vec<Problem> {
-    let file = || Place::file(version.info.path.as_str());
-    let mut problems = Vec::new();
-    if let Some(problem) = gemini::model_problem(&version.info.model) {
-        problems.push(Problem::at(file(), problem));
-    }
-    if let Some((key, near)) = gemini::config_problem(&version.prompt.config) {
-        let problem = Problem::at(
-            file(),
-            format!("the service has no generation setting `{key}` (in `config`)"),
-        );
-        problems.push(match near {
-            Some(near) => problem.hint(format!("did you mean `{near}`?")),
-            None => problem,
-        });
-    }
-    problems
+fn unsendable(version: &Version, protocol: Protocol) -> Vec<Problem> {
+    let model = protocol.model_problem(&version.info.model).map(Problem::new);
+    let config = protocol.config_problems(&version.prompt.config);
+    let in_prompt = |problem: Problem| Problem {
+        place: Some(Place::file(version.info.path.as_str())),
+        ..problem
+    };
+    model.into_iter().chain(config).map(in_prompt).collect()
 }
 
 /// What one walk over the dataset gathers.
 struct Seen<'a> {
     versions: &'a Versions,
+    protocol: Protocol,
     recorded: bool,
     /// Per version (baseline first) and variable: some case supplies it; first case that does not.
     supplied: Vec<Vec<Supply>>,
@@ -148,6 +142,7 @@ impl<'a> Seen<'a> {
         key.update(scope.target.as_bytes());
         Seen {
             versions,
+            protocol: scope.protocol,
             recorded: scope.recorded,
             supplied: versions
                 .all()
@@ -191,9 +186,10 @@ impl<'a> Seen<'a> {
     }
 
     fn render(&mut self, case: &Case) -> Result<(), Problem> {
+        let protocol = self.protocol;
         let render = |version: &Version| {
             let request = version.render(case)?;
-            match gemini::content_problem(&request) {
+            match protocol.content_problem(&request) {
                 Some(problem) => Err(Problem::at(
                     case.place.clone(),
                     format!("in `{}`: {problem}", version.info.name),
@@ -204,7 +200,7 @@ impl<'a> Seen<'a> {
         let candidate = render(&self.versions.candidate)?;
         let baseline = self.versions.baseline.as_ref().map(render).transpose()?;
         let mut add = |request: &Request| {
-            let body = gemini::body(request);
+            let body = protocol.body(request);
             self.key.update((body.len() as u64).to_le_bytes());
             self.key.update(&body);
             self.key.update(request.model.as_bytes());

@@ -21,6 +21,8 @@ pub(super) const KEYS: &[&str] = &[
     "target",
     "model",
     "base_url",
+    "project",
+    "location",
     "answers",
     "concurrency",
     "rpm",

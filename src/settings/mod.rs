@@ -12,7 +12,8 @@ pub use layers::{Environment, Layer, Origin, Written};
 
 use crate::model::{Policy, Problem, Problems};
 use crate::plan::{Selection, Shard};
-use crate::run::ApiKey;
+use crate::run::vertex::Place;
+use crate::run::{ApiKey, Protocol, openai, vertex};
 use key::KeyState;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,6 +32,10 @@ pub enum Baseline {
 pub enum TargetKind {
     /// The Gemini API.
     Gemini,
+    /// Gemini models on Vertex AI.
+    Vertex,
+    /// A service that completes chats as OpenAI does.
+    OpenAi,
     /// The built-in simulator, or one at a base URL.
     Sim,
     /// Files of recorded answers.
@@ -42,9 +47,44 @@ impl TargetKind {
     pub fn as_str(self) -> &'static str {
         match self {
             TargetKind::Gemini => "gemini",
+            TargetKind::Vertex => "vertex",
+            TargetKind::OpenAi => "openai",
             TargetKind::Sim => "sim",
             TargetKind::Recorded => "recorded",
         }
+    }
+
+    /// How it is written to. Recorded answers were once asked of the Gemini API, as far as anyone can tell.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            TargetKind::Gemini | TargetKind::Sim | TargetKind::Recorded => Protocol::Gemini,
+            TargetKind::Vertex => Protocol::Vertex,
+            TargetKind::OpenAi => Protocol::OpenAi,
+        }
+    }
+
+    /// The variable in which the official SDKs look for a base URL. A simulator is never looked for where a service is
+    /// said to be.
+    fn base_url_variable(self) -> Option<&'static str> {
+        match self {
+            TargetKind::Gemini => Some("GOOGLE_GEMINI_BASE_URL"),
+            TargetKind::Vertex => Some("GOOGLE_VERTEX_BASE_URL"),
+            TargetKind::OpenAi => Some("OPENAI_BASE_URL"),
+            TargetKind::Sim | TargetKind::Recorded => None,
+        }
+    }
+
+    fn parse(text: &str) -> Result<TargetKind, String> {
+        word(
+            text,
+            &[
+                ("gemini", TargetKind::Gemini),
+                ("vertex", TargetKind::Vertex),
+                ("openai", TargetKind::OpenAi),
+                ("sim", TargetKind::Sim),
+                ("recorded", TargetKind::Recorded),
+            ],
+        )
     }
 }
 
@@ -106,8 +146,10 @@ pub struct Settings {
     pub base_url: Option<String>,
     /// Recorded answers.
     pub answers: Vec<PathBuf>,
-    /// The key of the Gemini target.
+    /// The key of the target, if it has one.
     pub key: Option<ApiKey>,
+    /// Whose resources answer, and where, for the target `vertex`.
+    pub place: Option<Place>,
     /// Requests at once; 1..=1024.
     pub concurrency: usize,
     /// Requests a minute.
@@ -142,9 +184,6 @@ pub struct Settings {
     pub warnings: Vec<Problem>,
 }
 
-/// The model when nothing names one.
-pub const DEFAULT_MODEL: &str = "gemini-3.8-flash";
-
 /// The models that settings name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelChoice {
@@ -152,13 +191,15 @@ pub struct ModelChoice {
     wins: Option<String>,
     /// Of promptgate.toml: loses against front matter.
     loses: Option<String>,
+    /// The target's own.
+    default: Option<&'static str>,
 }
 
 impl ModelChoice {
-    /// The model for a prompt with this front matter model.
+    /// The model for a prompt with this front matter model; empty when nothing names one and the target has no default.
     pub fn resolve(&self, front_matter: Option<&str>) -> String {
         let model = self.wins.as_deref().or(front_matter).or(self.loses.as_deref());
-        model.unwrap_or(DEFAULT_MODEL).to_owned()
+        model.or(self.default).unwrap_or_default().to_owned()
     }
 }
 
@@ -238,6 +279,7 @@ impl Layers {
         ModelChoice {
             wins: value(options).or_else(|| value(variables)),
             loses: value(file),
+            default: self.target().unwrap_or(TargetKind::Gemini).protocol().default_model(),
         }
     }
 
@@ -288,16 +330,7 @@ impl Layers {
                 ],
             )
         });
-        let target = read.parsed("target", |text| {
-            word(
-                text,
-                &[
-                    ("gemini", TargetKind::Gemini),
-                    ("sim", TargetKind::Sim),
-                    ("recorded", TargetKind::Recorded),
-                ],
-            )
-        });
+        let target = read.parsed("target", TargetKind::parse);
         let resume = read.flag("resume");
         let failed = read.parsed("failed", |text| match text {
             "newest" => Ok(Earlier::Newest),
@@ -365,15 +398,18 @@ impl Layers {
                     .hint("give --min-pass-rate 0.9, say, or --no-gate for no decision"),
             );
         }
-        // A simulator is never looked for where the service is said to be.
-        let base_url = match target {
-            Some(TargetKind::Sim) => self.own_base_url(),
-            Some(TargetKind::Gemini | TargetKind::Recorded) | None => self.base_url(),
+        let base_url = self.base_url(target.unwrap_or(TargetKind::Gemini));
+        let place = match self.place(target) {
+            Ok(place) => place,
+            Err(found) => {
+                problems.append(found);
+                return Err(problems);
+            }
         };
         let answers: Vec<PathBuf> = self.get("answers").map_or_else(Vec::new, |written| {
             written.values.iter().map(|path| self.under_root(path)).collect()
         });
-        let (target, fallback, key) = match self.answerer(target, base_url.as_deref(), &answers) {
+        let (target, fallback, key) = match self.answerer(target, base_url.as_deref(), place.as_ref(), &answers) {
             Ok(answerer) => answerer,
             Err(problem) => {
                 problems.push(problem);
@@ -403,6 +439,7 @@ impl Layers {
             base_url,
             answers,
             key,
+            place,
             concurrency,
             rpm,
             tpm,
@@ -423,23 +460,94 @@ impl Layers {
         })
     }
 
-    /// The base URL, if one is set: option, `PROMPTGATE_BASE_URL`, `GOOGLE_GEMINI_BASE_URL`, file.
-    pub fn base_url(&self) -> Option<String> {
-        let google = self.environment.get("GOOGLE_GEMINI_BASE_URL");
-        let google = google.filter(|url| !url.trim().is_empty()).cloned();
-        let [options, variables, file] = self.base_urls();
-        options.or(variables).or(google).or(file)
+    /// The base URL of a target, if one is set: option, `PROMPTGATE_BASE_URL`, the variable of the target's SDKs, file.
+    pub fn base_url(&self, target: TargetKind) -> Option<String> {
+        let written = match target.base_url_variable() {
+            Some(variable) => self.shared("base_url", variable)?,
+            None => self.get("base_url")?.clone(),
+        };
+        Some(written.values[0].clone())
     }
 
-    /// The base URL that was set for promptgate itself.
-    fn own_base_url(&self) -> Option<String> {
-        self.base_urls().into_iter().flatten().next()
+    /// What answers, for commands that only look at prompts; the Gemini API when nothing is said.
+    ///
+    /// # Errors
+    /// There is no such target.
+    pub fn target(&self) -> Result<TargetKind, Problem> {
+        match self.get("target") {
+            None => Ok(TargetKind::Gemini),
+            Some(written) => {
+                TargetKind::parse(written.values[0].trim()).map_err(|message| written.origin.problem(message))
+            }
+        }
     }
 
-    fn base_urls(&self) -> [Option<String>; 3] {
-        self.layers
-            .each_ref()
-            .map(|layer| layer.get("base_url").map(|written| written.values[0].clone()))
+    /// Project and location of the target `vertex`; express mode without a project. `None` for other targets.
+    ///
+    /// # Errors
+    /// They are none, or were given for another target.
+    pub fn place(&self, target: Option<TargetKind>) -> Result<Option<Place>, Problems> {
+        let mut problems = Problems::default();
+        let project = self.shared("project", "GOOGLE_CLOUD_PROJECT");
+        let location = self.shared("location", "GOOGLE_CLOUD_LOCATION");
+        if target != Some(TargetKind::Vertex) {
+            // Variables and the file may serve other targets, too; an option is meant for this call.
+            let given = [&project, &location].into_iter().flatten();
+            problems.extend(
+                given
+                    .filter(|written| matches!(written.origin, Origin::Option(_)))
+                    .map(|written| {
+                        written
+                            .origin
+                            .problem("only the target `vertex` has one")
+                            .hint("add --target vertex")
+                    }),
+            );
+            return problems.or(None);
+        }
+        let mut read = |written: &Option<Written>, parse: fn(&str) -> Result<String, String>| {
+            let written = written.as_ref()?;
+            parse(written.values[0].trim())
+                .map_err(|message| problems.push(written.origin.problem(message)))
+                .ok()
+        };
+        let id = read(&project, vertex::project);
+        let place = read(&location, vertex::location);
+        let place = match (id, place) {
+            (Some(project), place) => Place::Project {
+                project,
+                location: place.unwrap_or_else(|| "global".to_owned()),
+            },
+            (None, _) => Place::Express,
+        };
+        if let (None, Some(location)) = (&project, &location)
+            && location.values[0].trim() != "global"
+        {
+            problems.push(
+                location
+                    .origin
+                    .problem("without a project there is no choice of location")
+                    .hint("give --project, or set GOOGLE_CLOUD_PROJECT"),
+            );
+        }
+        problems.or(Some(place))
+    }
+
+    /// A setting that the services' own SDKs read from a variable, too: option, `PROMPTGATE_…`, that variable, file.
+    fn shared(&self, key: &str, variable: &str) -> Option<Written> {
+        let [options, variables, file] = &self.layers;
+        let foreign = || {
+            let value = self
+                .environment
+                .get(variable)
+                .filter(|value| !value.trim().is_empty())?;
+            Some(Written {
+                values: vec![value.clone()],
+                origin: Origin::Variable(variable.to_owned()),
+            })
+        };
+        let own = options.get(key).or_else(|| variables.get(key)).cloned();
+        own.or_else(foreign).or_else(|| file.get(key).cloned())
     }
 
     /// What answers, whether it is the simulator for want of a key, and the key.
@@ -447,6 +555,7 @@ impl Layers {
         &self,
         target: Option<TargetKind>,
         base_url: Option<&str>,
+        place: Option<&Place>,
         answers: &[PathBuf],
     ) -> Result<(TargetKind, bool, Option<ApiKey>), Problem> {
         if !answers.is_empty() && target != Some(TargetKind::Recorded) {
@@ -458,6 +567,8 @@ impl Layers {
                 return Err(Problem::new("the target `recorded` has no answers").hint("give --answers FILE"));
             }
             Some(TargetKind::Recorded) => return Ok((TargetKind::Recorded, false, None)),
+            Some(TargetKind::Vertex) => return Ok((TargetKind::Vertex, false, self.vertex_key(place)?)),
+            Some(TargetKind::OpenAi) => return Ok((TargetKind::OpenAi, false, self.openai_key(base_url)?)),
             Some(TargetKind::Gemini) | None => {}
         }
         let hint = "set GEMINI_API_KEY (or GOOGLE_API_KEY, or GEMINI_API_KEY_FILE), or rehearse with --target sim";
@@ -477,6 +588,35 @@ impl Layers {
                 .hint(hint)),
                 None => Ok((TargetKind::Sim, true, None)),
             },
+        }
+    }
+
+    /// The key of express mode; a project has none.
+    fn vertex_key(&self, place: Option<&Place>) -> Result<Option<ApiKey>, Problem> {
+        if let Some(Place::Project { .. }) = place {
+            return Ok(None);
+        }
+        match key::in_variable("GOOGLE_API_KEY", &self.environment) {
+            KeyState::Present(text) => Ok(Some(ApiKey::new(&text)?)),
+            KeyState::Unusable(problem) => Err(problem),
+            KeyState::Absent => Err(Problem::new("the target `vertex` has neither a project nor a key").hint(
+                "give --project (or set GOOGLE_CLOUD_PROJECT) to ask with the credentials of this machine, or set GOOGLE_API_KEY for express mode",
+            )),
+        }
+    }
+
+    /// The key of an OpenAI-compatible service. A local model asks for none; but an empty secret on the way to another
+    /// machine is a mistake.
+    fn openai_key(&self, base_url: Option<&str>) -> Result<Option<ApiKey>, Problem> {
+        let Some(base_url) = base_url else {
+            return Err(Problem::new("the target `openai` has no base url")
+                .hint("give --base-url, like http://localhost:11434/v1 for Ollama or https://api.openai.com/v1"));
+        };
+        let local = openai::is_local(base_url)?;
+        match key::in_variable("OPENAI_API_KEY", &self.environment) {
+            KeyState::Present(text) => Ok(Some(ApiKey::new(&text)?)),
+            KeyState::Unusable(problem) if !local => Err(problem),
+            KeyState::Unusable(_) | KeyState::Absent => Ok(None),
         }
     }
 }

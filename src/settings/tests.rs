@@ -133,6 +133,83 @@ fn the_simulator_stands_in_only_on_a_persons_machine() {
 }
 
 #[test]
+fn vertex_has_a_place_or_a_key() {
+    let place = |variables: &[(&str, &str)], given: &[(&'static str, &str)], file: &str| {
+        let given: Vec<_> = PAIR
+            .iter()
+            .chain(&[("target", "vertex")])
+            .chain(given)
+            .copied()
+            .collect();
+        settle(&given, variables, file)
+            .map(|settings| (settings.place, settings.key.is_some()))
+            .map_err(|problems| problems.to_string())
+    };
+    let of = |project: &str, location: &str| {
+        let (project, location) = (project.to_owned(), location.to_owned());
+        Ok((Some(Place::Project { project, location }), false))
+    };
+    let google = [("GOOGLE_CLOUD_PROJECT", "g"), ("GOOGLE_CLOUD_LOCATION", "us")];
+    assert_eq!(
+        place(&google, &[("project", "o"), ("location", "eu")], ""),
+        of("o", "eu")
+    );
+    assert_eq!(
+        place(&[google[0], ("PROMPTGATE_PROJECT", "e")], &[], ""),
+        of("e", "global")
+    );
+    assert_eq!(place(&google, &[], "project = \"f\"\nlocation = \"eu\""), of("g", "us"));
+    assert_eq!(place(&[], &[], "project = \"f\"\nlocation = \"eu\""), of("f", "eu"));
+    let key = ("GOOGLE_API_KEY", "12345678");
+    assert_eq!(place(&[key], &[], ""), Ok((Some(Place::Express), true)));
+    assert_eq!(place(&[key, google[0], ("CI", "true")], &[], ""), of("g", "global"));
+    for variables in [
+        &[][..],
+        &[("GEMINI_API_KEY", "12345678")],
+        &[("GOOGLE_API_KEY", "")],
+        &[google[1], key],
+    ] {
+        assert!(place(variables, &[], "").is_err(), "{variables:?}");
+    }
+}
+
+#[test]
+fn each_target_has_its_own_variable_for_the_base_url() {
+    let variables = [
+        ("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:1"),
+        ("GOOGLE_VERTEX_BASE_URL", "http://127.0.0.1:2"),
+        ("OPENAI_BASE_URL", "http://127.0.0.1:3"),
+        ("GOOGLE_API_KEY", "12345678"),
+    ];
+    for (target, port) in [("gemini", 1), ("vertex", 2), ("openai", 3), ("sim", 1)] {
+        let given = [PAIR[0], PAIR[1], ("target", target)];
+        let settings = settle(&given, &variables, "base_url = \"http://127.0.0.1:9\"").unwrap();
+        assert_eq!(settings.base_url, Some(format!("http://127.0.0.1:{port}")), "{target}");
+        let own = [given[0], given[1], given[2], ("base_url", "http://127.0.0.1:8")];
+        assert_eq!(
+            settle(&own, &variables, "").unwrap().base_url.as_deref(),
+            Some("http://127.0.0.1:8")
+        );
+    }
+}
+
+#[test]
+fn an_openai_service_has_no_default_model() {
+    let given = [
+        PAIR[0],
+        PAIR[1],
+        ("target", "openai"),
+        ("base_url", "http://127.0.0.1:1/v1"),
+    ];
+    assert_eq!(settle(&given, &[], "").unwrap().models.resolve(None), "");
+    assert_eq!(settle(&given, &[], "").unwrap().models.resolve(Some("front")), "front");
+    assert_eq!(
+        settle(&given, &[], "model = \"file\"").unwrap().models.resolve(None),
+        "file"
+    );
+}
+
+#[test]
 fn a_key_file_is_read_and_never_shown() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");

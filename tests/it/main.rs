@@ -17,3 +17,4 @@ mod gsm8k;
 mod reports;
 mod resume;
 mod support;
+mod targets;

@@ -4,13 +4,15 @@
 //! that two prompts differ on the wire only where they differ in meaning. What stands inside a setting or a schema keeps
 //! its order, because there it may carry meaning.
 
-use crate::model::{Content, Part, Request, Role, Tool, nearest};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use super::super::media::{Inline, media_problem};
+use crate::model::{Content, Part, Problem, Request, Role, Tool, nearest};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+/// A setting of Vertex AI alone that stands beside `generationConfig`.
+const MODEL_ARMOR: &str = "modelArmorConfig";
 
 /// The settings that go into `generationConfig` (message GenerationConfig of the v1beta API, and the newer fields of the
 /// official SDK).
@@ -51,12 +53,29 @@ const BESIDE: [&str; 7] = [
     "store",
 ];
 
-/// The first setting that the service does not know, with the nearest name that it does. The service refuses unknown
-/// names, so this is better said while loading than by every request.
-pub fn config_problem(config: &Map<String, Value>) -> Option<(&str, Option<&'static str>)> {
-    let known = || GENERATION.into_iter().chain(BESIDE);
-    let unknown = config.keys().find(|key| !known().any(|name| name == key.as_str()))?;
-    Some((unknown, nearest(unknown, known())))
+/// The settings that the service does not know, with the nearest names that it does. The service refuses unknown names,
+/// so this is better said while loading than by every request.
+pub fn config_problems(config: &Map<String, Value>) -> Vec<Problem> {
+    config
+        .keys()
+        .filter(|key| !knows_setting(key))
+        .map(|key| {
+            let problem = Problem::new(format!("the service has no generation setting `{key}` (in `config`)"));
+            match nearest(key, settings()) {
+                Some(near) => problem.hint(format!("did you mean `{near}`?")),
+                None => problem,
+            }
+        })
+        .collect()
+}
+
+/// The service has a generation setting of this name.
+pub(in crate::run) fn knows_setting(name: &str) -> bool {
+    settings().any(|known| known == name)
+}
+
+fn settings() -> impl Iterator<Item = &'static str> {
+    GENERATION.into_iter().chain(BESIDE)
 }
 
 /// What the service can't take in a rendered prompt, in a sentence; `None` when [`body`] can say everything.
@@ -98,6 +117,7 @@ pub fn body(request: &Request) -> Vec<u8> {
         labels: beside("labels"),
         service_tier: beside("serviceTier"),
         store: beside("store"),
+        model_armor_config: beside(MODEL_ARMOR),
     };
     // Strings, numbers and values that were parsed from JSON always serialize. Were it otherwise, the service would
     // refuse the empty body.
@@ -126,6 +146,8 @@ struct Body<'a> {
     service_tier: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_armor_config: Option<&'a Value>,
 }
 
 #[derive(Serialize)]
@@ -210,7 +232,7 @@ fn generation_config(request: &Request) -> BTreeMap<&str, Cow<'_, Value>> {
     let mut config: BTreeMap<&str, Cow<'_, Value>> = request
         .config
         .iter()
-        .filter(|(name, value)| !BESIDE.contains(&name.as_str()) && !value.is_null())
+        .filter(|(name, value)| !BESIDE.contains(&name.as_str()) && name.as_str() != MODEL_ARMOR && !value.is_null())
         .map(|(name, value)| (name.as_str(), Cow::Borrowed(value)))
         .collect();
     let has_schema = config.contains_key("responseSchema") || config.contains_key("responseJsonSchema");
@@ -249,70 +271,6 @@ fn tools<'a>(functions: &'a [Tool], written: Option<&'a Value>) -> Vec<WireTool<
         .into_iter()
         .chain(written.iter().map(WireTool::AsWritten))
         .collect()
-}
-
-/// A `data:` URL (RFC 2397), taken apart.
-struct Inline<'a> {
-    mime: Option<&'a str>,
-    /// In base64.
-    data: Cow<'a, str>,
-}
-
-impl Inline<'_> {
-    /// `None` for any other URL.
-    fn read(url: &str) -> Option<Inline<'_>> {
-        let scheme = url.get(..5)?;
-        if !scheme.eq_ignore_ascii_case("data:") {
-            return None;
-        }
-        let (head, data) = url[5..].split_once(',').unwrap_or((&url[5..], ""));
-        let base64 = head.len() >= 7 && head.is_char_boundary(head.len() - 7) && {
-            head[head.len() - 7..].eq_ignore_ascii_case(";base64")
-        };
-        let mime = head.split(';').next().filter(|mime| !mime.is_empty());
-        Some(Inline {
-            mime,
-            data: if base64 {
-                Cow::Borrowed(data)
-            } else {
-                Cow::Owned(BASE64.encode(percent_decoded(data)))
-            },
-        })
-    }
-}
-
-/// `%41` becomes `A`; anything else stays.
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = |offset: usize| bytes.get(at + offset).and_then(|byte| char::from(*byte).to_digit(16));
-        match (bytes[at], hex(1), hex(2)) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            (byte, _, _) => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
-    }
-    decoded
-}
-
-fn media_problem(url: &str, content_type: Option<&str>) -> Option<String> {
-    let Some(inline) = Inline::read(url) else {
-        return url.trim().is_empty().then(|| "a media part has no url".to_owned());
-    };
-    if content_type.or(inline.mime).is_none() {
-        return Some("a data: url names no mime type; write data:image/png;base64,.. or give a contentType".to_owned());
-    }
-    if BASE64.decode(inline.data.as_bytes()).is_err() {
-        return Some("a data: url holds no valid base64 (standard alphabet, padded, without line breaks)".to_owned());
-    }
-    None
 }
 
 #[cfg(test)]
@@ -453,16 +411,15 @@ mod tests {
 
     #[test]
     fn unknown_settings_are_named_with_their_neighbour() {
-        let problem = |value| config_problem(&config(value)).map(|(key, near)| (key.to_owned(), near));
-        assert_eq!(problem(json!({"temperature": 1, "labels": {}})), None);
-        assert_eq!(
-            problem(json!({"max_output_tokens": 5})),
-            Some(("max_output_tokens".to_owned(), Some("maxOutputTokens")))
-        );
-        assert_eq!(
-            problem(json!({"seed": 1, "apiKey": "x"})),
-            Some(("apiKey".to_owned(), None))
-        );
+        let problems = |value| -> Vec<String> {
+            let problems = config_problems(&config(value));
+            problems.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(problems(json!({"temperature": 1, "labels": {}})), [""; 0]);
+        let found = problems(json!({"max_output_tokens": 5, "seed": 1, "apiKey": "x"}));
+        assert_eq!(found.len(), 2);
+        assert!(found[0].contains("`max_output_tokens`") && found[0].contains("did you mean `maxOutputTokens`?"));
+        assert!(found[1].contains("`apiKey`") && !found[1].contains("did you mean"));
     }
 
     #[test]
