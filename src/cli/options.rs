@@ -3,6 +3,7 @@
 
 use crate::settings::Layer;
 use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
 
 /// Decides whether a new prompt for a Gemini agent may go live.
 #[derive(Debug, Parser)]
@@ -271,9 +272,12 @@ pub(super) struct Sim {
     /// Wait this long before each answer, like 200ms
     #[arg(long, value_name = "D", default_value = "0ms")]
     pub(super) latency: String,
-    /// Faults and their shares, like 429:0.1,503:0.05,reset:0.01
+    /// Faults and their shares, like 429:0.1,429:1s:0.05,429-day:0.01,reset:0.01
     #[arg(long, value_name = "FAULTS", default_value = "")]
     pub(super) fault: String,
+    /// Faults request by request, a JSON object a line, like {"match": "refund", "outcomes": ["429:1s", 503, "ok"]}
+    #[arg(long, value_name = "FILE")]
+    pub(super) script: Option<PathBuf>,
     /// Share of answers that are degraded
     #[arg(long, value_name = "P", default_value = "0")]
     pub(super) noise: String,
@@ -283,6 +287,12 @@ pub(super) struct Sim {
     /// Refuse requests without a key
     #[arg(long)]
     pub(super) require_key: bool,
+    /// Looks at a batch that find it unfinished
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(super) batch_polls: u32,
+    /// Log each request, a line of JSON each; counters are at /_promptgate/counters
+    #[arg(long, value_name = "FILE")]
+    pub(super) log: Option<PathBuf>,
 }
 
 #[cfg(test)]

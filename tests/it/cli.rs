@@ -438,6 +438,29 @@ fn a_port_in_use_is_said_so() {
     assert!(ran.stderr.contains("--port"), "{}", ran.stderr);
 }
 
+#[test]
+fn the_simulator_says_all_that_is_wrong_with_its_options() {
+    let project = Project::empty();
+    project.write(
+        "script.jsonl",
+        "{\"outcomes\": []}\n{\"outcomes\": [\"ok\"]}\n{\"outcomes\": [\"fire\"]}\n",
+    );
+    let ran = project.run(&["sim", "--port", "0", "--fault", "fire:1", "--script", "script.jsonl"]);
+    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    for part in [
+        "--fault: unknown fault `fire`",
+        "script.jsonl:1:1: `outcomes`",
+        "script.jsonl:3:1: unknown fault",
+    ] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    for (option, place) in [("--script", "nowhere.jsonl"), ("--log", "nowhere/log.jsonl")] {
+        let ran = project.run(&["sim", "--port", "0", option, place]);
+        assert_eq!(ran.code, 2, "{}", ran.transcript());
+        assert!(ran.stderr.contains(option), "{}", ran.stderr);
+    }
+}
+
 /// Exit code and both streams, without what depends on a clock or on which answer came first.
 #[track_caller]
 fn said(name: &str, ran: &Ran) {
