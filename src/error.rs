@@ -13,8 +13,6 @@ pub enum Error {
     Nothing(Problem),
     /// The store failed after something was sent.
     StoreFailed(Problem),
-    /// A report could not be written.
-    Report(Problems),
 }
 
 impl Error {
@@ -24,14 +22,13 @@ impl Error {
             Error::Invalid(_) => exit::INVALID,
             Error::Nothing(_) => exit::NOTHING,
             Error::StoreFailed(_) => exit::INCONCLUSIVE,
-            Error::Report(_) => exit::REPORT,
         }
     }
 
     /// The mistakes, in order.
     pub fn problems(&self) -> Problems {
         match self {
-            Error::Invalid(problems) | Error::Report(problems) => problems.clone(),
+            Error::Invalid(problems) => problems.clone(),
             Error::Nothing(problem) | Error::StoreFailed(problem) => problem.clone().into(),
         }
     }

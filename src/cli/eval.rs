@@ -1,28 +1,62 @@
 //! `promptgate eval`.
 
 use super::options::Eval;
-use super::{complain, say, signals, warn};
+use super::{complain, report, say, signals, warn};
 use crate::error::Error;
 use crate::exit;
 use crate::model::{Problem, Progress};
-use crate::pipeline::{self, Forecast};
+use crate::pipeline::{self, Forecast, Interrupt};
 use crate::report::console::{Console, Style};
 use crate::report::progress::{self, Silent};
 use crate::report::{Folder, ReportError};
-use crate::settings::{Color, Environment, Layers, Settings};
+use crate::settings::{Color, Environment, Layer, Layers, Settings};
 use std::io::{IsTerminal, stdout};
 use std::path::Path;
 use std::sync::Arc;
 
 pub(super) fn eval(options: Eval, environment: Environment) -> Result<u8, Error> {
+    let interrupt = signals::watch().map_err(|error| Problem::new(format!("signals can't be watched: {error}")))?;
+    let done = evaluate(options, environment, &interrupt);
+    // A signal wins over everything, also over what went wrong meanwhile.
+    match (interrupt.code(), done) {
+        (None, done) => done,
+        (Some(code), Ok(_)) => Ok(code),
+        (Some(code), Err(error)) => {
+            report(&error);
+            Ok(code)
+        }
+    }
+}
+
+/// Removes what an earlier run left in the output folder when this call can't even be understood: a deploy step reads the
+/// verdict, and it must not be an old one. Without a readable command line this is the folder after `--out`, else that of
+/// the environment, else the default.
+pub(super) fn clear_stale(arguments: &[String], environment: &Environment) {
+    let mut words = arguments.iter();
+    let mut out = None;
+    while let Some(word) = words.next() {
+        match word.strip_prefix("--out") {
+            Some("") => out = words.next().cloned(),
+            Some(value) => out = value.strip_prefix('=').map(str::to_owned).or(out),
+            None => {}
+        }
+    }
+    let layer = Layer::default().option("out", out.into_iter().collect());
+    let out = Layers::read(Path::new("."), layer, None, environment.clone()).out();
+    if out.is_dir() {
+        // Whoever holds the folder now clears it, too; what else is wrong is not what this call is about.
+        let _ = Folder::claim(&out);
+    }
+}
+
+fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> Result<u8, Error> {
     let no_color = environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
     let unattended = environment.contains_key("CI");
     let (layer, config) = options.into_layer();
-    let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment)?;
+    let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment);
     let folder = Folder::claim(&layers.out()).map_err(unusable)?;
     let out = folder.path().to_owned();
     let settings = layers.settle()?;
-    let interrupt = signals::watch().map_err(|error| Problem::new(format!("signals can't be watched: {error}")))?;
     let prepared = pipeline::prepare(&settings)?;
     let mask = prepared.mask().clone();
     let tell = |sentence: &str| {
@@ -56,7 +90,7 @@ pub(super) fn eval(options: Eval, environment: Environment) -> Result<u8, Error>
         quiet: settings.quiet,
     };
     let mut console = Console::new(style, mask.clone());
-    let finished = prepared.eval(folder, &progress, &interrupt, &mut |row| console.case(row), &tell)?;
+    let finished = prepared.eval(folder, &progress, interrupt, &mut |row| console.case(row), &tell)?;
     for error in &finished.unwritten {
         complain(&mask.text(&error.to_string()));
     }

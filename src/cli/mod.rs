@@ -44,17 +44,27 @@ fn guarded(run: impl FnOnce() -> u8) -> u8 {
 }
 
 fn run() -> u8 {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are no errors; a closed pipe is nobody's fault.
-            let _ = error.print();
-            return if error.use_stderr() { exit::INVALID } else { exit::OK };
-        }
-    };
     let environment: Environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
         .collect();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is nobody's fault.
+            let _ = error.print();
+            if !error.use_stderr() {
+                return exit::OK;
+            }
+            let arguments: Vec<String> = std::env::args_os()
+                .skip(1)
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect();
+            if arguments.first().is_some_and(|command| command == "eval") {
+                eval::clear_stale(&arguments, &environment);
+            }
+            return exit::INVALID;
+        }
+    };
     let done = match cli.command {
         Command::Eval(options) => eval::eval(*options, environment),
         Command::Prompt(command) => prompt::prompt(command, environment),

@@ -3,6 +3,7 @@
 
 use crate::settings::Layer;
 use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
 
 /// Decides whether a new prompt for a Gemini agent may go live.
 #[derive(Debug, Parser)]
@@ -56,13 +57,13 @@ pub(super) struct Eval {
     /// Samples per case and arm [default: 3]
     #[arg(long, value_name = "K")]
     repeat: Option<String>,
-    /// What answers: gemini, sim or recorded [default: gemini; without any key, on a person's machine: sim]
+    /// What answers: gemini, vertex, openai, sim or recorded [default: gemini; without any key, on a person's machine: sim]
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
     /// Model, for both arms [default: the prompt's own, else gemini-3.8-flash]
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// Base URL of the service
+    /// Base URL of the service; for --target openai with its version, like http://localhost:11434/v1
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
     /// Version of the service's API [default: v1beta]
@@ -71,6 +72,12 @@ pub(super) struct Eval {
     /// Stream the answers, which gives the time to the first token
     #[arg(long)]
     stream: bool,
+    /// Project of Google Cloud, for --target vertex [default: GOOGLE_CLOUD_PROJECT; without one: express mode]
+    #[arg(long, value_name = "ID")]
+    project: Option<String>,
+    /// Location of --target vertex: global, us, eu or a region [default: GOOGLE_CLOUD_LOCATION, else global]
+    #[arg(long, value_name = "PLACE")]
+    location: Option<String>,
     /// Recorded answers, for --target recorded
     #[arg(long, value_name = "FILE", num_args = 1..)]
     answers: Vec<String>,
@@ -158,6 +165,8 @@ impl Eval {
             base_url,
             api_version,
             stream,
+            project,
+            location,
             answers,
             concurrency,
             rpm,
@@ -196,6 +205,8 @@ impl Eval {
             .option("base_url", one(base_url))
             .option("api_version", one(api_version))
             .flag("stream", stream)
+            .option("project", one(project))
+            .option("location", one(location))
             .option("answers", answers)
             .option("concurrency", one(concurrency))
             .option("rpm", one(rpm))
@@ -243,6 +254,18 @@ pub(super) enum Prompt {
         /// Model [default: the prompt's own, else gemini-3.8-flash]
         #[arg(long, value_name = "MODEL")]
         model: Option<String>,
+        /// What would answer, as for eval
+        #[arg(long, value_name = "TARGET")]
+        target: Option<String>,
+        /// Base URL of the service
+        #[arg(long, value_name = "URL")]
+        base_url: Option<String>,
+        /// Project of Google Cloud, for --target vertex
+        #[arg(long, value_name = "ID")]
+        project: Option<String>,
+        /// Location of --target vertex
+        #[arg(long, value_name = "PLACE")]
+        location: Option<String>,
         /// Settings file [default: promptgate.toml, if there is one]
         #[arg(long, value_name = "FILE")]
         config: Option<String>,
@@ -264,9 +287,12 @@ pub(super) struct Sim {
     /// Wait this long before each answer, like 200ms
     #[arg(long, value_name = "D", default_value = "0ms")]
     pub(super) latency: String,
-    /// Faults and their shares, like 429:0.1,503:0.05,reset:0.01
+    /// Faults and their shares, like 429:0.1,429:1s:0.05,429-day:0.01,reset:0.01
     #[arg(long, value_name = "FAULTS", default_value = "")]
     pub(super) fault: String,
+    /// Faults request by request, a JSON object a line, like {"match": "refund", "outcomes": ["429:1s", 503, "ok"]}
+    #[arg(long, value_name = "FILE")]
+    pub(super) script: Option<PathBuf>,
     /// Share of answers that are degraded
     #[arg(long, value_name = "P", default_value = "0")]
     pub(super) noise: String,
@@ -276,6 +302,12 @@ pub(super) struct Sim {
     /// Refuse requests without a key
     #[arg(long)]
     pub(super) require_key: bool,
+    /// Looks at a batch that find it unfinished
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(super) batch_polls: u32,
+    /// Log each request, a line of JSON each; counters are at /_promptgate/counters
+    #[arg(long, value_name = "FILE")]
+    pub(super) log: Option<PathBuf>,
 }
 
 #[cfg(test)]

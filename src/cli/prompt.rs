@@ -6,11 +6,12 @@ use crate::error::Error;
 use crate::load::golden;
 use crate::load::prompt::Prompt;
 use crate::model::{Case, Problem, Problems};
-use crate::pipeline::{library, open_prompt};
+use crate::pipeline::{bare_name, library, open_prompt};
 use crate::report::{source_diff, text};
-use crate::run::gemini;
+use crate::run::vertex::Place;
+use crate::run::{gemini, openai, vertex};
 use crate::score::Rules;
-use crate::settings::{Environment, Layer, Layers};
+use crate::settings::{Environment, Layer, Layers, TargetKind};
 use std::path::Path;
 
 pub(super) fn prompt(command: Command, environment: Environment) -> Result<u8, Error> {
@@ -21,11 +22,20 @@ pub(super) fn prompt(command: Command, environment: Environment) -> Result<u8, E
             case,
             golden,
             model,
+            target,
+            base_url,
+            project,
+            location,
             config,
         } => {
+            let one = |value: Option<String>| value.into_iter().collect();
             let layer = Layer::default()
                 .option("golden", golden)
-                .option("model", model.into_iter().collect());
+                .option("model", one(model))
+                .option("target", one(target))
+                .option("base_url", one(base_url))
+                .option("project", one(project))
+                .option("location", one(location));
             render(&layers(layer, config, environment)?, &name, &case)?;
         }
         Command::Diff { old, new } => diff(&layers(Layer::default(), None, environment)?, &old, &new)?,
@@ -34,7 +44,7 @@ pub(super) fn prompt(command: Command, environment: Environment) -> Result<u8, E
 }
 
 fn layers(layer: Layer, config: Option<String>, environment: Environment) -> Result<Layers, Error> {
-    Ok(Layers::read(Path::new("."), layer, config.as_deref(), environment)?)
+    Ok(Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?)
 }
 
 fn list(layers: &Layers) -> Result<(), Error> {
@@ -54,7 +64,7 @@ fn list(layers: &Layers) -> Result<(), Error> {
                 rows.push([
                     name,
                     prompt.sha256[..12].to_owned(),
-                    layers.model(prompt.model.as_deref()),
+                    layers.models().resolve(prompt.model.as_deref()),
                     role.to_owned(),
                 ]);
             }
@@ -85,7 +95,7 @@ fn list(layers: &Layers) -> Result<(), Error> {
 
 fn render(layers: &Layers, name: &str, id: &str) -> Result<(), Error> {
     let version = open_prompt(&library(layers.root()), name, None, &|prompt: &Prompt| {
-        layers.model(prompt.model.as_deref())
+        layers.models().resolve(prompt.model.as_deref())
     })?;
     let rules = Rules::new(layers.root());
     let mut found: Option<Case> = None;
@@ -102,18 +112,31 @@ fn render(layers: &Layers, name: &str, id: &str) -> Result<(), Error> {
         return Err(problem.did_you_mean(id, ids.iter().map(|id| id.as_str())).into());
     };
     let request = version.render(&case)?;
-    let body: serde_json::Value = serde_json::from_slice(&gemini::body(&request))
+    let target = layers.target()?;
+    let body: serde_json::Value = serde_json::from_slice(&target.protocol().body(&request))
         .map_err(|error| Problem::new(format!("the request is not JSON: {error}")))?;
-    let base_url = layers.base_url();
-    let base_url = base_url.as_deref().unwrap_or(gemini::BASE_URL);
-    let (version, delivery) = layers.call()?;
-    let url = gemini::url(base_url, &version, &request.model, delivery)?;
+    let url = url(layers, target, &request.model)?;
     say(&text::log_safe(&format!("POST {url}")));
     say("");
     for line in serde_json::to_string_pretty(&body).unwrap_or_default().lines() {
         say(&text::log_safe(line));
     }
     Ok(())
+}
+
+/// Where a request to a model would go.
+fn url(layers: &Layers, target: TargetKind, model: &str) -> Result<String, Error> {
+    let base_url = layers.base_url(target);
+    let base_url = base_url.as_deref();
+    let place = layers.place(Some(target))?;
+    let (version, delivery) = layers.call(target)?;
+    Ok(match target {
+        TargetKind::Gemini | TargetKind::Sim | TargetKind::Recorded => {
+            gemini::url(base_url.unwrap_or(gemini::BASE_URL), &version, model, delivery)?
+        }
+        TargetKind::Vertex => vertex::url(&place.unwrap_or(Place::Express), base_url, model)?,
+        TargetKind::OpenAi => openai::url(base_url.unwrap_or_default())?,
+    })
 }
 
 fn diff(layers: &Layers, old: &str, new: &str) -> Result<(), Error> {
@@ -126,7 +149,7 @@ fn diff(layers: &Layers, old: &str, new: &str) -> Result<(), Error> {
             .ok()
     };
     let newer = open(new, None);
-    let older = open(old, Some(new));
+    let older = open(old, Some(bare_name(new)));
     let (Some(older), Some(newer)) = (older, newer) else {
         return Err(problems.into());
     };

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: the first asks the run to end cleanly, the second ends the process at once.
+//! Ctrl-C and SIGTERM: the first asks the run to end cleanly, the second ends the process at once; so does the first while
+//! nothing has been sent.
 
 use crate::exit;
 use crate::pipeline::Interrupt;
@@ -16,10 +17,10 @@ pub(super) fn watch() -> io::Result<Interrupt> {
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(async {
             while let Some(code) = signals.next().await {
-                if watcher.code().is_some() {
+                if watcher.code().is_some() || !watcher.ends_cleanly() {
                     #[expect(
                         clippy::exit,
-                        reason = "the person asked twice; answers that arrived are committed already"
+                        reason = "nothing is under way yet, or the person asked twice; answers that arrived are committed"
                     )]
                     std::process::exit(i32::from(code));
                 }

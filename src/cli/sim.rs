@@ -3,9 +3,10 @@
 use super::options::Sim;
 use super::{say, signals};
 use crate::error::Error;
-use crate::model::{Problem, Problems};
+use crate::model::{Place, Problem, Problems};
 use crate::settings::duration;
-use crate::sim::{Faults, Settings, Simulator};
+use crate::sim::{Faults, Script, Settings, Simulator};
+use std::path::Path;
 
 pub(super) fn sim(options: &Sim) -> Result<u8, Error> {
     let mut problems = Problems::default();
@@ -30,6 +31,13 @@ pub(super) fn sim(options: &Sim) -> Result<u8, Error> {
             0.0
         }
     };
+    let script = match &options.script {
+        Some(path) => script(path).unwrap_or_else(|found| {
+            problems.extend(found);
+            Script::default()
+        }),
+        None => Script::default(),
+    };
     problems.or(())?;
     let interrupt = signals::watch().map_err(|error| Problem::new(format!("signals can't be watched: {error}")))?;
     let settings = Settings {
@@ -38,11 +46,39 @@ pub(super) fn sim(options: &Sim) -> Result<u8, Error> {
         seed: options.seed,
         noise,
         require_key: options.require_key,
+        script,
+        batch_polls: options.batch_polls,
+        log: options.log.clone(),
     };
+    if let Some(log) = &options.log {
+        // Tried before the port is, so that the message names what is wrong.
+        std::fs::File::create(log)
+            .map_err(|error| Problem::new(format!("--log: {} can't be written: {error}", log.display())))?;
+    }
     let simulator = Simulator::start(options.port, settings).map_err(|error| {
         Problem::new(format!("port {} on this machine can't be used: {error}", options.port))
             .hint("another program may use it; give another --port, or 0 for a free one")
     })?;
+    interrupt.end_cleanly();
     say(&format!("listening on {}", simulator.url()));
     Ok(interrupt.wait())
+}
+
+/// Reads a script; all its mistakes are told at once.
+fn script(path: &Path) -> Result<Script, Vec<Problem>> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        vec![Problem::new(format!(
+            "--script: {} can't be read: {error}",
+            path.display()
+        ))]
+    })?;
+    Script::parse(&text).map_err(|errors| {
+        errors
+            .iter()
+            .map(|error| {
+                let line = u32::try_from(error.line).unwrap_or(u32::MAX);
+                Problem::at(Place::at(path.to_string_lossy(), line, 1), error.to_string())
+            })
+            .collect()
+    })
 }

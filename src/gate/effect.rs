@@ -62,7 +62,7 @@ fn hangs_on_missing(comparison: &Comparison, missing: u64, numbers: &str) -> Rea
     Reason {
         code: ReasonCode::Errors,
         message: format!(
-            "{} could not be judged, and the decision hangs on them: {numbers}{}; ask for them again with --resume",
+            "{} could not be judged, and the decision hangs on them: {numbers}{}; --resume asks again for those that are not there, a check that could not judge has to be mended",
             words::count(missing, "answer"),
             words::most_frequent_error(comparison)
         ),

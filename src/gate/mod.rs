@@ -104,6 +104,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         reasons.push(soundness::identical(comparison));
     } else {
         reasons.extend(soundness::validity(policy, comparison));
+        reasons.extend(soundness::nothing_passed(comparison));
         let incomplete = !reasons.is_empty();
         reasons.extend(soundness::must_pass(comparison));
         if let Some(mixed) = served.mixed {
@@ -127,7 +128,9 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         Decision::Promote => decision == Decision::Promote,
         Decision::Block => true,
         // What is open doesn't matter once the candidate is blocked, but that the run is not whole does.
-        Decision::Inconclusive => decision != Decision::Block || reason.code != ReasonCode::TooFew,
+        Decision::Inconclusive => {
+            decision != Decision::Block || !matches!(reason.code, ReasonCode::TooFew | ReasonCode::NothingPassed)
+        }
     });
     reasons.sort_by_key(|reason| speaks_for(reason.code) != decision);
     if decision != Decision::Inconclusive {
@@ -162,6 +165,7 @@ fn speaks_for(code: ReasonCode) -> Decision {
         | ReasonCode::NothingScored
         | ReasonCode::ServedModel
         | ReasonCode::MixedModels
+        | ReasonCode::NothingPassed
         | ReasonCode::Store
         | ReasonCode::NotGated => Decision::Inconclusive,
     }

@@ -20,10 +20,11 @@ impl Policy {
                     .expected("more than 0, at most 0.5; 0.05 means 5 points of pass rate"),
             );
         }
-        if !(self.tolerance > 0.0 && self.tolerance <= self.margin) {
+        let margin = if problems.is_empty() { self.margin } else { 0.5 };
+        if !(self.tolerance > 0.0 && self.tolerance <= margin) {
             problems.push(
                 Problem::new(format!("`tolerance` is {}", self.tolerance))
-                    .expected(format!("more than 0, at most the margin ({})", self.margin))
+                    .expected(format!("more than 0, at most the margin ({margin})"))
                     .hint("the tolerance is the loss that still goes unblocked; the margin is the loss that must be excluded"),
             );
         }
@@ -88,7 +89,7 @@ mod tests {
         `margin` is 0.51
           expected: more than 0, at most 0.5; 0.05 means 5 points of pass rate
         `tolerance` is 0
-          expected: more than 0, at most the margin (0.51)
+          expected: more than 0, at most the margin (0.5)
           help: the tolerance is the loss that still goes unblocked; the margin is the loss that must be excluded
         `alpha` is 0
           expected: more than 0, at most 0.2; 0.05 means one wrong decision in 20 at most

@@ -96,7 +96,7 @@ pub(super) fn validity(policy: &Policy, comparison: &Comparison) -> Option<Reaso
             code: ReasonCode::Errors,
             message: format!(
                 "too many answers could not be judged: {} of {} of the candidate{baseline}, at most {} may be missing{}; \
-                 ask for them again with --resume",
+                 --resume asks again for those that are not there, a check that could not judge has to be mended",
                 green.missing,
                 green.planned,
                 words::percent(policy.max_missing),
@@ -104,6 +104,22 @@ pub(super) fn validity(policy: &Policy, comparison: &Comparison) -> Option<Reaso
             ),
             cases: comparison.missing.clone(),
         }
+    })
+}
+
+/// Two prompts that both fail everywhere are equally good by the numbers. What they show is a service, a dataset or a
+/// check that is broken, and that is no evidence for promoting.
+pub(super) fn nothing_passed(comparison: &Comparison) -> Option<Reason> {
+    let green = &comparison.candidate;
+    (green.scored > 0 && green.passed == 0).then(|| {
+        reason(
+            ReasonCode::NothingPassed,
+            format!(
+                "none of the candidate's {} passes, so nothing speaks for it; look at the answers: the service, the golden \
+                 data or the checks may be broken",
+                words::count(green.scored, "answer")
+            ),
+        )
     })
 }
 

@@ -62,6 +62,9 @@ pub struct Answer {
     /// Milliseconds from sending the successful attempt to its first text or tool call, where the answer was streamed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_token_ms: Option<u64>,
+    /// The simulator answered, whatever the target is called.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub simulated: bool,
 }
 
 impl Answer {
@@ -73,11 +76,13 @@ impl Answer {
         }
         match self.finish_reason.as_deref() {
             Some("STOP") => {}
+            // Gemini ends calls with STOP; gateways and mocks of it have a word of their own.
+            Some("FUNCTION_CALL" | "TOOL_CALLS") if !self.tool_calls.is_empty() => {}
             Some("MAX_TOKENS") => return Some("the answer was cut off (MAX_TOKENS)".to_owned()),
             Some(reason) => return Some(format!("the answer was stopped ({reason})")),
             None => return Some("the answer has no finish reason, so it may be incomplete".to_owned()),
         }
-        if self.text.is_empty() && self.tool_calls.is_empty() {
+        if self.text.trim().is_empty() && self.tool_calls.is_empty() {
             return Some("the answer is empty: no text and no tool call".to_owned());
         }
         None

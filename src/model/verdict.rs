@@ -64,6 +64,8 @@ pub enum ReasonCode {
     ServedModel,
     /// Inconclusive: the arms asked for the same model, and different ones served them.
     MixedModels,
+    /// Inconclusive: not one answer of the candidate passes, so two equal prompts may be equally broken.
+    NothingPassed,
     /// Inconclusive: the store failed midway.
     Store,
     /// `--no-gate`: no decision was asked for.
@@ -90,6 +92,7 @@ impl ReasonCode {
             ReasonCode::NothingScored => "nothing_scored",
             ReasonCode::ServedModel => "served_model",
             ReasonCode::MixedModels => "mixed_models",
+            ReasonCode::NothingPassed => "nothing_passed",
             ReasonCode::Store => "store",
             ReasonCode::NotGated => "not_gated",
         }

@@ -2,12 +2,12 @@
 
 use super::survey::{Survey, Versions};
 use super::{Interrupt, OpenedTarget};
-use crate::error::{Error, store_problem};
+use crate::error::Error;
 use crate::model::{
     Arm, Arrival, Case, CheckRules, Event, Failure, FailureKind, Job, Problem, Progress, Request, Source,
 };
 use crate::plan::{Plan, Selection, identity, price};
-use crate::run::{self, Ended, Limits, RunEnd, gemini};
+use crate::run::{self, Ended, Limits, RunEnd};
 use crate::settings::{Cache, Settings};
 use crate::store::{Cached, OpenRun, Store, StoreError, Writer};
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 /// Two answers of a pair may lie this far apart, in seconds; more would charge the service's drift to the candidate.
-const DAY: i64 = 86_400;
+pub(super) const DAY: i64 = 86_400;
 
 /// What is asked, and how.
 pub(super) struct Asking<'a> {
@@ -84,13 +84,22 @@ pub(super) fn ask(asking: &Asking<'_>, progress: &Arc<dyn Progress>, interrupt: 
     }
     .walk();
     drop(jobs);
-    let end = runtime.block_on(running);
-    runtime.shutdown_background();
-    let written = Arc::into_inner(writer).map_or(Ok(()), Writer::finish);
+    let mut end = match runtime.block_on(running) {
+        Ok(end) => end,
+        // Nobody aborts the run, so it panicked: a bug, which must not look like a verdict.
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => {
+                return Err(Error::StoreFailed(Problem::new(format!(
+                    "the run was aborted: {error}"
+                ))));
+            }
+        },
+    };
+    let in_use = || Err("its writer is still in use".to_owned());
+    let written = Arc::into_inner(writer).map_or_else(in_use, Writer::finish);
     progress.on(&Event::Done);
-    let mut end = end.map_err(|error| Problem::new(format!("the run stage failed: {error}")))?;
-    planned?;
-    if let Err(message) = written
+    if let Some(message) = planned?.or(written.err())
         && !matches!(end.ended, Ended::StoreFailed(_))
     {
         end.ended = Ended::StoreFailed(message);
@@ -104,6 +113,14 @@ struct Planner<'a> {
     writer: &'a Writer,
     jobs: &'a mpsc::Sender<Job>,
     progress: &'a dyn Progress,
+}
+
+/// A planned answer that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Known {
+    answer: Cached,
+    /// The run itself has it, from before it was interrupted.
+    in_run: bool,
 }
 
 /// A case's request in one arm, shared by its repeats.
@@ -123,7 +140,8 @@ enum Halt {
 }
 
 impl Planner<'_> {
-    fn walk(&self) -> Result<(), Error> {
+    /// Returns why the store could not be read to the end.
+    fn walk(&self) -> Result<Option<String>, Error> {
         let Asking {
             selection,
             survey,
@@ -148,8 +166,8 @@ impl Planner<'_> {
             }
         })?;
         match halt {
-            None | Some(Halt::RunEnded) => Ok(()),
-            Some(Halt::Store(error)) => Err(Error::StoreFailed(store_problem(&error))),
+            None | Some(Halt::RunEnded) => Ok(None),
+            Some(Halt::Store(error)) => Ok(Some(error.to_string())),
             Some(Halt::Render(problem)) => Err(problem.into()),
         }
     }
@@ -167,7 +185,7 @@ impl Planner<'_> {
         };
         let first = plan.first(index);
         let arms = plan.arms().len();
-        let mut pair: Vec<(Job, Option<Cached>)> = Vec::with_capacity(arms);
+        let mut pair: Vec<(Job, Option<Known>)> = Vec::with_capacity(arms);
         for (offset, (repeat, arm)) in plan.answers().enumerate() {
             let rendered = match arm {
                 Arm::Baseline => &baseline,
@@ -177,8 +195,8 @@ impl Planner<'_> {
                 && !(survey.identical && arm == Arm::Baseline)
             {
                 let job = self.job(case, rendered, first + offset as u64, repeat, arm, same);
-                let cached = self.cached(&job)?;
-                pair.push((job, cached));
+                let known = self.known(&job)?;
+                pair.push((job, known));
             }
             if (offset + 1) % arms == 0 {
                 self.hand_out(&mut pair)?;
@@ -192,7 +210,7 @@ impl Planner<'_> {
             return Ok(None);
         };
         let request = version.render(case).map_err(Halt::Render)?;
-        let body = gemini::body(&request).into();
+        let body = self.asking.settings.target.protocol().body(&request).into();
         Ok(Some(Rendered {
             request: Arc::new(request),
             body,
@@ -221,41 +239,45 @@ impl Planner<'_> {
         }
     }
 
-    fn cached(&self, job: &Job) -> Result<Option<Cached>, Halt> {
+    /// The answer that the run, or the cache, has already.
+    fn known(&self, job: &Job) -> Result<Option<Known>, Halt> {
         let Asking {
             settings,
             store,
             target,
+            run,
             ..
         } = self.asking;
-        match settings.cache {
-            Cache::Use | Cache::Only if target.reusable => store.cached(&job.key).map_err(Halt::Store),
-            Cache::Use | Cache::Only | Cache::Refresh | Cache::Off => Ok(None),
+        if run.resumed > 0
+            && let Some(answer) = store.answered(run.id, job.seq).map_err(Halt::Store)?
+        {
+            return Ok(Some(Known { answer, in_run: true }));
         }
+        let cached = match settings.cache {
+            Cache::Use | Cache::Only if target.reusable => store.cached(&job.key).map_err(Halt::Store)?,
+            Cache::Use | Cache::Only | Cache::Refresh | Cache::Off => None,
+        };
+        Ok(cached.map(|answer| Known { answer, in_run: false }))
     }
 
     /// Reuses or sends the answers of one repeat, both arms together.
-    fn hand_out(&self, pair: &mut Vec<(Job, Option<Cached>)>) -> Result<(), Halt> {
-        let Asking {
-            settings, store, run, ..
-        } = self.asking;
-        if settings.cache != Cache::Only && pair.len() == 2 {
+    fn hand_out(&self, pair: &mut Vec<(Job, Option<Known>)>) -> Result<(), Halt> {
+        let only = self.asking.settings.cache == Cache::Only;
+        if !only && pair.len() == 2 {
             let now = OffsetDateTime::now_utc().unix_timestamp();
             let (blue, green) = coherent(pair[0].1, pair[1].1, now);
             pair[0].1 = blue;
             pair[1].1 = green;
         }
-        for (job, cached) in pair.drain(..) {
-            if run.resumed > 0 && store.answered(run.id, job.seq).map_err(Halt::Store)? {
-                self.progress.on(&Event::Reused);
-                continue;
-            }
-            match cached {
-                Some(cached) => {
-                    self.writer.reuse(job.seq, cached).map_err(|_| Halt::RunEnded)?;
+        for (job, known) in pair.drain(..) {
+            match known {
+                Some(known) => {
+                    if !known.in_run {
+                        self.writer.reuse(job.seq, known.answer).map_err(|_| Halt::RunEnded)?;
+                    }
                     self.progress.on(&Event::Reused);
                 }
-                None if settings.cache == Cache::Only => self.not_cached(job)?,
+                None if only => self.not_cached(job)?,
                 None => self.jobs.blocking_send(job).map_err(|_| Halt::RunEnded)?,
             }
         }
@@ -284,14 +306,14 @@ impl Planner<'_> {
 
 /// Which stored answers of a pair may stand side by side: none that is more than a day away from its partner, whose time is
 /// `now` if it has to be asked.
-fn coherent(blue: Option<Cached>, green: Option<Cached>, now: i64) -> (Option<Cached>, Option<Cached>) {
-    let fresh = |cached: Cached| (now - cached.created_at <= DAY).then_some(cached);
+fn coherent(blue: Option<Known>, green: Option<Known>, now: i64) -> (Option<Known>, Option<Known>) {
+    let fresh = |known: Known| (now - known.answer.created_at <= DAY).then_some(known);
     match (blue, green) {
-        (Some(b), Some(g)) if (b.created_at - g.created_at).abs() <= DAY => (blue, green),
+        (Some(b), Some(g)) if (b.answer.created_at - g.answer.created_at).abs() <= DAY => (blue, green),
         (blue, green) => {
             // One of them will be asked now, so the other has to be fresh; if both are stored, the older one goes.
             let (blue, green) = match (blue, green) {
-                (Some(b), Some(g)) if b.created_at < g.created_at => (None, Some(g)),
+                (Some(b), Some(g)) if b.answer.created_at < g.answer.created_at => (None, Some(g)),
                 (Some(b), Some(_)) => (Some(b), None),
                 other => other,
             };
@@ -307,10 +329,11 @@ mod tests {
     #[test]
     fn stored_answers_of_a_pair_lie_at_most_a_day_apart() {
         let at = |created_at| {
-            Some(Cached {
+            let answer = Cached {
                 answer: created_at,
                 created_at,
-            })
+            };
+            Some(Known { answer, in_run: false })
         };
         let now = 1_000_000;
         let old = now - DAY - 1;

@@ -1,8 +1,9 @@
 //! The third pass: stored answers are judged in batches, compared, and handed to the reports in plan order.
 
+use super::ask::DAY;
 use super::survey::Survey;
 use crate::compare::Comparing;
-use crate::error::{Error, store_problem};
+use crate::error::Error;
 use crate::model::{
     Arm, ArmRow, Case, CaseRow, CheckRules, Comparison, Failure, FailureKind, Judged, Outcome, Skip, Source, Usage,
 };
@@ -11,11 +12,24 @@ use crate::run::Ended;
 use crate::score::{self, Judgement, Unjudged};
 use crate::store::{RunId, Store, StoredResult};
 use std::ops::ControlFlow;
-use time::Date;
+use time::{Date, OffsetDateTime};
 
 /// Cases judged at a time, and answers of all of them; bound the memory of this pass.
 const BATCH_CASES: u64 = 256;
 const BATCH_ANSWERS: u64 = 2_048;
+
+/// A judged run.
+pub(super) struct JudgedRun {
+    pub(super) comparison: Comparison,
+    /// Stored answers that were asked for more than a day ago.
+    pub(super) stale: u64,
+    /// Planned answers that are not there: asking again may bring them.
+    pub(super) unanswered: u64,
+    /// Answers of a simulator, whatever the target is called.
+    pub(super) simulated: u64,
+    /// The store could not be read to the end, and why.
+    pub(super) store_failed: Option<String>,
+}
 
 /// What is judged.
 pub(super) struct Judging<'a> {
@@ -34,7 +48,7 @@ pub(super) struct Judging<'a> {
 }
 
 /// Judges every selected case and hands the rows on in plan order.
-pub(super) fn judge(judging: &Judging<'_>, watch: &mut dyn FnMut(&CaseRow)) -> Result<Comparison, Error> {
+pub(super) fn judge(judging: &Judging<'_>, watch: &mut dyn FnMut(&CaseRow)) -> Result<JudgedRun, Error> {
     let Judging {
         selection,
         survey,
@@ -42,50 +56,71 @@ pub(super) fn judge(judging: &Judging<'_>, watch: &mut dyn FnMut(&CaseRow)) -> R
         rules,
         ..
     } = judging;
-    let mut comparing = Comparing::new(plan.repeats, plan.baseline, survey.identical);
+    let mut tally = Tally {
+        comparing: Comparing::new(plan.repeats, plan.baseline, survey.identical),
+        stale: 0,
+        unanswered: 0,
+        simulated: 0,
+        store_failed: None,
+    };
     let mut walk = selection.walk();
     let cases = (BATCH_ANSWERS / plan.per_case()).clamp(1, BATCH_CASES) as usize;
     let mut batch: Vec<Case> = Vec::with_capacity(cases);
     let mut first = 0;
-    let mut failed = None;
     survey.dataset.stream(*rules, &mut |case| {
         if walk.selects(&case) {
             batch.push(case);
         }
-        if batch.len() < cases {
-            return ControlFlow::Continue(());
+        if batch.len() == cases {
+            judging.batch(&mut batch, &mut first, &mut tally, watch);
         }
-        match judging.batch(&mut batch, &mut first, &mut comparing, watch) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
-        }
+        ControlFlow::Continue(())
     })?;
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    judging.batch(&mut batch, &mut first, &mut comparing, watch)?;
-    Ok(comparing.finish())
+    judging.batch(&mut batch, &mut first, &mut tally, watch);
+    Ok(JudgedRun {
+        comparison: tally.comparing.finish(),
+        stale: tally.stale,
+        unanswered: tally.unanswered,
+        simulated: tally.simulated,
+        store_failed: tally.store_failed,
+    })
+}
+
+/// What one walk over the answers gathers.
+struct Tally {
+    comparing: Comparing,
+    stale: u64,
+    unanswered: u64,
+    simulated: u64,
+    store_failed: Option<String>,
 }
 
 impl Judging<'_> {
     /// Judges the cases gathered so far, the first of which has the index `first` among the selected ones.
-    fn batch(
-        &self,
-        cases: &mut Vec<Case>,
-        first: &mut u64,
-        comparing: &mut Comparing,
-        watch: &mut dyn FnMut(&CaseRow),
-    ) -> Result<(), Error> {
+    fn batch(&self, cases: &mut Vec<Case>, first: &mut u64, tally: &mut Tally, watch: &mut dyn FnMut(&CaseRow)) {
         let next = *first + cases.len() as u64;
         let (from, to) = (self.plan.first(*first), self.plan.first(next));
         let mut results: Vec<Option<StoredResult>> = vec![None; (to - from) as usize];
-        let stored = self.store.results(self.run, from, to);
-        for result in stored.map_err(|error| Error::StoreFailed(store_problem(&error)))? {
-            let at = (result.seq - from) as usize;
-            results[at] = Some(result);
+        let stored = match tally.store_failed {
+            Some(_) => Ok(Vec::new()),
+            None => self.store.results(self.run, from, to),
+        };
+        match stored {
+            Ok(stored) => {
+                for result in stored {
+                    let at = (result.seq - from) as usize;
+                    results[at] = Some(result);
+                }
+            }
+            // What can't be read is missing, and the verdict says so.
+            Err(error) => tally.store_failed = Some(error.to_string()),
+        }
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        for result in results.iter().flatten() {
+            let old = result.created_at.is_some_and(|created_at| now - created_at > DAY);
+            tally.stale += u64::from(old && result.source == Source::Cache);
+            tally.unanswered += u64::from(result.result.is_err());
+            tally.simulated += u64::from(result.result.as_ref().is_ok_and(|answer| answer.simulated));
         }
         let per_case = self.plan.per_case() as usize;
         let judgements = {
@@ -106,17 +141,18 @@ impl Judging<'_> {
         let mut outcomes = Vec::with_capacity(cases.len());
         for (case, judgements) in cases.drain(..).zip(judgements) {
             let row = self.row(case, judgements, &mut results);
-            comparing.add(&row);
+            tally.comparing.add(&row);
             watch(&row);
             let outcome = row.candidate.outcome();
             outcomes.push((row.case.id, matches!(outcome, "fail" | "error").then_some(outcome)));
         }
         let outcomes = outcomes.iter().map(|(id, outcome)| (id.as_str(), *outcome));
-        self.store
-            .note_not_passed(self.run, outcomes)
-            .map_err(|error| Error::StoreFailed(store_problem(&error)))?;
+        if tally.store_failed.is_none()
+            && let Err(error) = self.store.note_not_passed(self.run, outcomes)
+        {
+            tally.store_failed = Some(error.to_string());
+        }
         *first = next;
-        Ok(())
     }
 
     fn row(

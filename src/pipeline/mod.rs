@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::load::prompt::{Library, Prompt};
-use crate::model::{Case, CaseRow, Event, Policy, Problem, Progress, PromptInfo, Request, RunInfo, Verdict, digest};
+use crate::model::{Case, CaseRow, Event, Problem, Progress, PromptInfo, Request, RunInfo, Verdict, digest};
 use crate::plan::{Plan, Selection, price};
 use crate::report::{Folder, Mask, ReportError, Reports};
 use crate::run::{Ended, RunEnd};
@@ -31,6 +31,7 @@ use crate::store::{OpenRun, Planned, RunEnded, Store};
 use ask::Asking;
 use judge::Judging;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use survey::{Scope, Survey, Versions};
 use target::OpenedTarget;
@@ -42,6 +43,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     token: CancellationToken,
+    /// There is something to end cleanly.
+    clean: Arc<AtomicBool>,
     raised: Arc<(Mutex<Option<u8>>, Condvar)>,
 }
 
@@ -52,6 +55,16 @@ impl Interrupt {
         *raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
         waiters.notify_all();
         self.token.cancel();
+    }
+
+    /// From here on there is something to end cleanly; before, the process may end at once.
+    pub fn end_cleanly(&self) {
+        self.clean.store(true, Ordering::SeqCst);
+    }
+
+    /// There is something to end cleanly.
+    pub fn ends_cleanly(&self) -> bool {
+        self.clean.load(Ordering::SeqCst)
     }
 
     /// Waits for a signal and returns its exit code.
@@ -150,6 +163,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         selection: &selection,
         rules: &rules,
         target: &target.identity,
+        protocol: settings.target.protocol(),
         recorded: settings.target == TargetKind::Recorded,
         api_version: &settings.api_version,
         today: OffsetDateTime::now_utc().date(),
@@ -235,9 +249,9 @@ impl Prepared<'_> {
     /// on the way.
     ///
     /// # Errors
-    /// The store is not usable, or the golden files changed meanwhile.
+    /// Nobody can sign in at the service, the store is not usable, or the golden files changed meanwhile.
     pub fn eval(
-        self,
+        mut self,
         folder: Folder,
         progress: &Arc<dyn Progress>,
         interrupt: &Interrupt,
@@ -245,8 +259,12 @@ impl Prepared<'_> {
         say: &dyn Fn(&str),
     ) -> Result<Finished, Error> {
         let settings = self.settings;
+        if settings.cache != Cache::Only {
+            self.target.sign_in()?;
+        }
         let store = Store::open(&settings.root.join(STORE))?;
         let open_run = self.open_run(&store, say)?;
+        interrupt.end_cleanly();
         let mut reports = Reports::open(folder, self.target.mask.clone());
         reports.begin(&self.run);
         let end = ask::ask(
@@ -280,37 +298,41 @@ impl Prepared<'_> {
             today: OffsetDateTime::now_utc().date(),
             models: self.models(),
         };
-        let mut comparison = judge::judge(&judging, &mut |row| {
+        let judged = judge::judge(&judging, &mut |row| {
             reports.case(row);
             watch(row);
         })?;
-        comparison.requests = end.requests;
-        comparison.retries = end.retries;
-        let facts = self.facts(&end, interrupt);
-        let decided = gate::decide(&settings.policy, &comparison, &facts);
-        let complete = end.ended == Ended::Complete && comparison.baseline.missing + comparison.candidate.missing == 0;
-        store.end(
-            &open_run,
-            if complete {
-                RunEnded::Complete
-            } else {
-                RunEnded::Incomplete
-            },
-        )?;
-        let verdict = verdict::assemble(
-            settings,
-            &self.selection,
-            &self.run,
-            &self.survey,
-            comparison,
-            decided,
-            now(),
-        );
+        if judged.stale > 0 {
+            say(&format!(
+                "warning: {} answers were stored more than a day ago, so the verdict counts as replayed; --cache refresh \
+                 asks anew",
+                judged.stale
+            ));
+        }
+        // A simulator under another target's name is still a simulator.
+        self.run.simulated |= judged.simulated > 0;
+        let mut facts = self.facts(&end, interrupt);
+        if let Some(message) = &judged.store_failed {
+            say(&format!("error: {message}"));
+            if facts.whole_run != Completion::Interrupted {
+                facts.whole_run = Completion::StoreFailed;
+            }
+        }
+        let decided = gate::decide(&settings.policy, &judged.comparison, &facts);
+        let ended = if end.ended == Ended::Complete && judged.unanswered == 0 {
+            RunEnded::Complete
+        } else {
+            RunEnded::Incomplete
+        };
+        let verdict = verdict::assemble(&self, judged, decided, interrupt.code());
         let unwritten = reports.finish(&self.run, &verdict);
-        let exit_code = match (interrupt.code(), verdict.exit_code) {
-            (Some(signal), _) => signal,
-            (None, exit::OK) if !unwritten.is_empty() => exit::REPORT,
-            (None, code) => code,
+        if let Err(error) = store.end(&open_run, ended) {
+            // Only --resume and --failed would miss it; the verdict stands.
+            say(&format!("warning: {error}"));
+        }
+        let exit_code = match verdict.exit_code {
+            exit::OK if !unwritten.is_empty() => exit::REPORT,
+            code => code,
         };
         Ok(Finished {
             run: self.run,
@@ -350,7 +372,7 @@ impl Prepared<'_> {
             b"promptgate.plan/1".as_slice(),
             &self.survey.key,
             &self.plan.repeats.to_le_bytes(),
-            &[u8::from(self.plan.baseline)],
+            &[u8::from(self.plan.baseline), settings.cache as u8],
             &self.survey.selected.to_le_bytes(),
         ]);
         if settings.resume {
@@ -375,7 +397,7 @@ impl Prepared<'_> {
 
 fn open_versions(settings: &Settings) -> Result<Versions, Error> {
     let library = library(&settings.root);
-    let model = |prompt: &Prompt| settings.model(prompt.model.as_deref());
+    let model = |prompt: &Prompt| settings.models.resolve(prompt.model.as_deref());
     let mut problems = crate::model::Problems::default();
     let mut open =
         |reference: &str, default_name: Option<&str>| match open_prompt(&library, reference, default_name, &model) {
@@ -388,7 +410,7 @@ fn open_versions(settings: &Settings) -> Result<Versions, Error> {
     let candidate = open(&settings.prompt, None);
     let baseline = match &settings.baseline {
         Baseline::None => None,
-        Baseline::Prompt(name) => open(name, Some(settings.prompt.as_str())),
+        Baseline::Prompt(name) => open(name, Some(bare_name(&settings.prompt))),
     };
     match candidate {
         Some(candidate) => Ok(problems.or(Versions { candidate, baseline })?),
@@ -396,14 +418,17 @@ fn open_versions(settings: &Settings) -> Result<Versions, Error> {
     }
 }
 
+/// The name in a reference: `v2` of `git:REV:v2`.
+pub fn bare_name(reference: &str) -> &str {
+    match reference.strip_prefix("git:") {
+        Some(rest) => rest.split_once(':').map_or(rest, |(_, name)| name),
+        None => reference,
+    }
+}
+
 /// The prompts of a project.
 pub fn library(root: &Path) -> Library {
     Library::new(root, &root.join("prompts"))
-}
-
-/// Replayed answers prove nothing about the service of today.
-fn replayed(settings: &Settings) -> bool {
-    settings.target == TargetKind::Recorded || settings.cache == Cache::Only
 }
 
 /// The selection of the settings, with the cases that failed in an earlier run looked up.
@@ -425,9 +450,8 @@ fn select(settings: &Settings) -> Result<Selection, Error> {
         return Err(Problem::new(what).hint("run without --failed first").into());
     };
     if cases.is_empty() {
-        return Err(Error::Nothing(Problem::new(format!(
-            "every case passed in run {run}, so there is nothing to run again"
-        ))));
+        let message = format!("every case passed in run {run}, so there is nothing to run again");
+        return Err(Error::Nothing(Problem::new(message)));
     }
     selection.failed = Some(cases.into_iter().collect());
     Ok(selection)
@@ -435,10 +459,6 @@ fn select(settings: &Settings) -> Result<Selection, Error> {
 
 /// The folder of the store, below the project root.
 const STORE: &str = ".promptgate";
-
-fn policy_digest(policy: &Policy) -> String {
-    gate::policy_digest(policy)
-}
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::load::golden::{self, Dataset};
 use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Step};
 use crate::plan::{Plan, Selection, estimated_tokens};
-use crate::run::gemini;
+use crate::run::Protocol;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -59,6 +59,8 @@ pub(super) struct Scope<'a> {
     pub(super) rules: &'a dyn CheckRules,
     /// The target's identity.
     pub(super) target: &'a str,
+    /// How requests are written.
+    pub(super) protocol: Protocol,
     /// Recorded answers are looked up by name, so equal requests are no identity.
     pub(super) recorded: bool,
     /// The version of the service's API.
@@ -138,11 +140,13 @@ fn settings(version: &Version, scope: &Scope<'_>) -> (Vec<Problem>, Vec<Problem>
         expected: found.expected,
         hint: found.hint,
     };
-    if let Some(message) = gemini::model_problem(&info.model) {
+    if let Some(message) = scope.protocol.model_problem(&info.model) {
         let found = ArgProblem::new(message).inside(Step::key("model"));
         return (vec![problem(found)], Vec::new());
     }
-    let found = gemini::review(&prompt.frame(&info.model), scope.api_version, scope.today);
+    let found = scope
+        .protocol
+        .review(&prompt.frame(&info.model), scope.api_version, scope.today);
     (
         found.refused.into_iter().map(problem).collect(),
         found.doubtful.into_iter().map(problem).collect(),
@@ -152,6 +156,7 @@ fn settings(version: &Version, scope: &Scope<'_>) -> (Vec<Problem>, Vec<Problem>
 /// What one walk over the dataset gathers.
 struct Seen<'a> {
     versions: &'a Versions,
+    protocol: Protocol,
     recorded: bool,
     /// Per version (baseline first) and variable: some case supplies it; first case that does not.
     supplied: Vec<Vec<Supply>>,
@@ -177,6 +182,7 @@ impl<'a> Seen<'a> {
         key.update(scope.target.as_bytes());
         Seen {
             versions,
+            protocol: scope.protocol,
             recorded: scope.recorded,
             supplied: versions
                 .all()
@@ -220,9 +226,10 @@ impl<'a> Seen<'a> {
     }
 
     fn render(&mut self, case: &Case) -> Result<(), Problem> {
+        let protocol = self.protocol;
         let render = |version: &Version| {
             let request = version.render(case)?;
-            match gemini::content_problem(&request) {
+            match protocol.content_problem(&request) {
                 Some(problem) => Err(Problem::at(
                     case.place.clone(),
                     format!("in `{}`: {problem}", version.info.name),
@@ -233,7 +240,7 @@ impl<'a> Seen<'a> {
         let candidate = render(&self.versions.candidate)?;
         let baseline = self.versions.baseline.as_ref().map(render).transpose()?;
         let mut add = |request: &Request| {
-            let body = gemini::body(request);
+            let body = protocol.body(request);
             self.key.update((body.len() as u64).to_le_bytes());
             self.key.update(&body);
             self.key.update(request.model.as_bytes());

@@ -7,7 +7,11 @@ use crate::load::prompt::{Library, Prompt};
 use crate::model::{Problem, Problems, PromptInfo};
 use crate::report::Mask;
 use crate::run::gemini::Delivery;
-use crate::run::{AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, Recorded, gemini};
+use crate::run::vertex::Place;
+use crate::run::{
+    AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Recorded, Vertex, VertexSettings,
+    gemini,
+};
 use crate::settings::{Settings, TargetKind};
 use crate::sim::{self, Simulator};
 use std::fmt;
@@ -35,6 +39,20 @@ impl fmt::Debug for OpenedTarget {
     }
 }
 
+impl OpenedTarget {
+    /// Makes sure that the first request can leave.
+    ///
+    /// # Errors
+    /// Nobody can sign in at the service.
+    pub(super) fn sign_in(&self) -> Result<(), Problem> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Problem::new(format!("the runtime can't start: {error}")))?;
+        runtime.block_on(self.target.sign_in())
+    }
+}
+
 /// Opens the target of the settings; starts the built-in simulator if it is the target.
 pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTarget, Error> {
     match settings.target {
@@ -45,10 +63,42 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 target: Arc::new(AnyTarget::Gemini(target)),
                 identity: format!("gemini {}{}", url.trim_end_matches('/'), way(settings)),
                 reusable: true,
-                mask: settings
-                    .key
-                    .as_ref()
-                    .map_or_else(Mask::default, |key| Mask::new([key.reveal()])),
+                mask: mask(settings),
+                _simulator: None,
+            })
+        }
+        TargetKind::Vertex => {
+            let place = settings.place.clone().unwrap_or(Place::Express);
+            let url = settings.base_url.clone().unwrap_or_else(|| place.base_url());
+            let identity = format!("vertex {} {}", url.trim_end_matches('/'), place.identity());
+            let target = Vertex::new(&VertexSettings {
+                base_url: Some(url),
+                place,
+                key: settings.key.clone(),
+                timeout: settings.timeout,
+                concurrency: settings.concurrency,
+            })?;
+            Ok(OpenedTarget {
+                target: Arc::new(AnyTarget::Vertex(target)),
+                identity,
+                reusable: true,
+                mask: mask(settings),
+                _simulator: None,
+            })
+        }
+        TargetKind::OpenAi => {
+            let base_url = settings.base_url.clone().unwrap_or_default();
+            let identity = format!("openai {}", base_url.trim_end_matches('/'));
+            let target = OpenAi::new(&OpenAiSettings {
+                base_url,
+                key: settings.key.clone(),
+                concurrency: settings.concurrency,
+            })?;
+            Ok(OpenedTarget {
+                target: Arc::new(AnyTarget::OpenAi(target)),
+                identity,
+                reusable: true,
+                mask: mask(settings),
                 _simulator: None,
             })
         }
@@ -109,6 +159,14 @@ fn way(settings: &Settings) -> String {
         way.push_str(" stream");
     }
     way
+}
+
+/// Hides the key. An access token changes during the run, so it is masked where answers come in.
+fn mask(settings: &Settings) -> Mask {
+    settings
+        .key
+        .as_ref()
+        .map_or_else(Mask::default, |key| Mask::new([key.reveal()]))
 }
 
 /// What a recording may call a prompt: its name as typed, or the stem of its file.

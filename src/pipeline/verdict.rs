@@ -1,24 +1,25 @@
 //! The verdict, put together from the decision and its evidence.
 
-use super::survey::Survey;
+use super::Prepared;
+use super::judge::JudgedRun;
 use crate::exit;
-use crate::gate::Decided;
-use crate::model::{Comparison, Decision, ModelRecord, PromptInfo, PromptRecord, RunInfo, Verdict};
-use crate::plan::Selection;
-use crate::settings::Settings;
+use crate::gate::{self, Decided};
+use crate::model::{Comparison, Decision, ModelRecord, PromptInfo, PromptRecord, Verdict};
+use crate::settings::{Cache, TargetKind};
 
-/// Puts the verdict together. The only place that maps a decision to an exit code.
-pub(super) fn assemble(
-    settings: &Settings,
-    selection: &Selection,
-    run: &RunInfo,
-    survey: &Survey,
-    comparison: Comparison,
-    decided: Decided,
-    finished_at: String,
-) -> Verdict {
-    let replayed = super::replayed(settings);
-    let exit_code = exit_code(settings, &comparison, decided.decision);
+/// Puts the verdict together. The only place that maps a decision to an exit code; a signal's wins over everything.
+pub(super) fn assemble(prepared: &Prepared<'_>, judged: JudgedRun, decided: Decided, signal: Option<u8>) -> Verdict {
+    let Prepared {
+        settings,
+        selection,
+        survey,
+        run,
+        ..
+    } = prepared;
+    let JudgedRun { comparison, stale, .. } = judged;
+    // Such answers prove nothing about the service of today.
+    let replayed = settings.target == TargetKind::Recorded || settings.cache == Cache::Only || stale > 0;
+    let exit_code = signal.unwrap_or_else(|| exit_code(settings.gated, &comparison, decided.decision));
     let record = |info: &PromptInfo, served: Vec<String>| PromptRecord {
         name: info.name.clone(),
         sha256: info.sha256.clone(),
@@ -28,6 +29,7 @@ pub(super) fn assemble(
         },
     };
     let promotable = decided.decision == Decision::Promote
+        && exit_code == exit::OK
         && settings.gated
         && selection.is_everything()
         && survey.selected == survey.dataset.total
@@ -40,7 +42,7 @@ pub(super) fn assemble(
         reasons: decided.reasons,
         warnings: decided.warnings,
         replayed,
-        policy_sha256: super::policy_digest(&settings.policy),
+        policy_sha256: gate::policy_digest(&settings.policy),
         candidate: record(&run.candidate, comparison.candidate_served),
         baseline: run
             .baseline
@@ -60,22 +62,23 @@ pub(super) fn assemble(
         cached: (comparison.baseline.cached, comparison.candidate.cached),
         retries: comparison.retries,
         latency_ms: comparison.latency_ms,
-        finished_at,
+        finished_at: super::now(),
     }
 }
 
-/// Only a computed promote is 0. Without a gate, 0 says that every planned answer has an outcome.
-fn exit_code(settings: &Settings, comparison: &Comparison, decision: Decision) -> u8 {
-    if settings.gated {
+/// Only a computed promote is 0. Without a gate, 0 says that every planned answer has an outcome, and not all are errors.
+fn exit_code(gated: bool, comparison: &Comparison, decision: Decision) -> u8 {
+    if gated {
         return match decision {
             Decision::Promote => exit::OK,
             Decision::Block => exit::BLOCK,
             Decision::Inconclusive => exit::INCONCLUSIVE,
         };
     }
+    let planned = comparison.baseline.planned + comparison.candidate.planned;
     let scored = comparison.baseline.scored + comparison.candidate.scored;
     let unasked = comparison.over_budget + comparison.not_asked;
-    if unasked > 0 || (scored == 0 && !comparison.identical) {
+    if unasked > 0 || (planned > 0 && scored == 0) {
         exit::INCONCLUSIVE
     } else {
         exit::OK

@@ -87,7 +87,9 @@ pub fn cost_usd(model: &str, usage: &Usage, day: Date) -> Option<f64> {
         _ => (row.input, row.output, row.cached),
     };
     let fresh = usage.prompt.saturating_sub(usage.cached);
-    let dollars = fresh as f64 * input + usage.cached as f64 * cached + (usage.output + usage.thinking) as f64 * output;
+    let dollars = fresh as f64 * input
+        + usage.cached as f64 * cached
+        + usage.output.saturating_add(usage.thinking) as f64 * output;
     Some(dollars / 1e6)
 }
 

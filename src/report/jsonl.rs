@@ -65,7 +65,7 @@ impl Results {
                         Arm::Candidate => &self.candidate,
                     };
                     let mut result = result(&row.case.id, arm, prompt, judged);
-                    result.simulated = self.simulated;
+                    result.simulated |= self.simulated;
                     let json = serde_json::to_string(&result)?;
                     writeln!(self.output, "{}", json_safe(&json))?;
                 }
@@ -151,7 +151,7 @@ fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a str, judged: &'a Judged) -
         source: *source,
         error,
         skip,
-        simulated: false,
+        simulated: answer.as_ref().is_some_and(|answer| answer.simulated),
     }
 }
 
@@ -165,6 +165,7 @@ fn record(answer: &Answer) -> AnswerRecord<'_> {
         usage: _,
         latency_ms: _,
         first_token_ms: _,
+        simulated: _,
     } = answer;
     AnswerRecord {
         text,

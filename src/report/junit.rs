@@ -57,7 +57,10 @@ struct Junit {
 
 /// A suite's head, and how much of the spool is its body.
 struct Suite {
+    /// The golden file's stem.
     name: Arc<str>,
+    /// The file itself: two files may share a stem.
+    file: Arc<str>,
     totals: Totals,
     bytes: u64,
 }
@@ -112,13 +115,14 @@ impl Reporter for Junit {
 
 impl Junit {
     fn take(&mut self, row: &CaseRow) -> io::Result<()> {
-        let new_suite = self.suites.last().is_none_or(|suite| suite.name != row.case.suite);
+        let new_suite = self.suites.last().is_none_or(|suite| suite.file != row.case.place.file);
         if new_suite || self.chunk.len() == CHUNK {
             self.serialise()?;
         }
         if new_suite {
             self.suites.push(Suite {
                 name: row.case.suite.clone(),
+                file: row.case.place.file.clone(),
                 totals: Totals::default(),
                 bytes: 0,
             });
@@ -217,7 +221,7 @@ fn write_document(
     writer.write_event(line())?;
     for suite in suites {
         let mut head = BytesStart::new("testsuite");
-        head.push_attribute(("name", attribute(&suite.name).as_str()));
+        head.push_attribute(("name", name(&suite.name).as_str()));
         push_totals(&mut head, &suite.totals);
         head.push_attribute(("skipped", suite.totals.skipped.to_string().as_str()));
         if let Some(timestamp) = &timestamp {
@@ -297,10 +301,10 @@ fn test_case(row: &CaseRow) -> TestCase {
         .fold(0, |sum: u64, answer| sum.saturating_add(answer.latency_ms))
         .min(LONGEST);
     let mut test = TestCase::success(
-        &attribute(case.id.as_str()),
+        &name(case.id.as_str()),
         Duration::milliseconds(i64::try_from(latency).unwrap_or_default()),
     );
-    test.set_classname(&attribute(&case.suite));
+    test.set_classname(&name(&case.suite));
     test.result = match candidate.deciding() {
         // Nothing was planned for it.
         None => TestResult::Skipped,
@@ -363,6 +367,11 @@ fn details(message: &str, case: &Case, candidate: &ArmRow, judged: &Judged, reas
         text.push('\n');
     }
     xml_cdata(&truncate(&text, TEXT)).into_owned()
+}
+
+/// A name as it was written, as far as XML can carry it; line breaks, which readers make spaces, are spaces.
+fn name(text: &str) -> String {
+    xml_safe(text).replace(['\n', '\t'], " ")
 }
 
 /// Text for an attribute: one line, also safe in a log, where readers of the format print it.

@@ -229,6 +229,7 @@ impl Mask {
             usage: _,
             latency_ms: _,
             first_token_ms: _,
+            simulated: _,
         }) = answer
         {
             self.hide(text);

@@ -38,13 +38,11 @@ mod why;
 pub use excerpt::source_diff;
 pub use mask::Mask;
 
+use crate::exit;
 use crate::model::{CaseRow, Counts, Problem, RunInfo, Verdict};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-
-/// The exit code of a run whose verdict is a promote, but whose reports are not complete.
-const REPORT_FAILED: u8 = 12;
 
 /// Locks the folder; stays there, because removing a lock file that another process waits for would split the lock.
 const LOCK: &str = ".promptgate.lock";
@@ -176,6 +174,11 @@ impl Folder {
     /// # Errors
     /// The folder can't be used, or another process is writing into it.
     pub fn claim(dir: &Path) -> Result<Folder, ReportError> {
+        if dir.as_os_str().is_empty() {
+            return Err(ReportError::Folder(
+                Problem::new("the output folder has no name").hint("give `--out DIR`, or nothing for the default"),
+            ));
+        }
         let unusable = |what: &str, cause: io::Error| {
             ReportError::Folder(
                 Problem::new(format!(
@@ -186,6 +189,15 @@ impl Folder {
             )
         };
         fs::create_dir_all(dir).map_err(|cause| unusable("can't create it", cause))?;
+        if let Some(file) = foreign_output(dir) {
+            return Err(ReportError::Folder(
+                Problem::new(format!(
+                    "the output folder {} holds a {file} that promptgate did not write, and would replace",
+                    dir.display()
+                ))
+                .hint("name another folder with `--out DIR`, or move the file away"),
+            ));
+        }
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -215,6 +227,19 @@ impl Folder {
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+/// A file under the name of a report in a folder that promptgate never wrote into: one without its lock, and without a
+/// verdict of its own.
+fn foreign_output(dir: &Path) -> Option<&'static str> {
+    let ours = dir.join(LOCK).exists()
+        || fs::read_to_string(dir.join(verdict::FILE)).is_ok_and(|text| text.contains(verdict::SCHEMA));
+    let mut files = FORMATS.iter().map(|format| format.file);
+    if ours {
+        None
+    } else {
+        files.find(|file| dir.join(file).exists())
     }
 }
 
@@ -304,7 +329,9 @@ impl Reports {
         }
         for reporter in self.reporters.into_iter().flatten() {
             if !self.errors.is_empty() && verdict.exit_code == 0 {
-                verdict.exit_code = REPORT_FAILED;
+                verdict.exit_code = exit::REPORT;
+                // The check is red, so no deploy step may go on.
+                verdict.promotable = false;
             }
             if let Err(error) = reporter.finish(&run, &verdict) {
                 self.errors.push(error);
@@ -355,6 +382,14 @@ mod tests {
         ] {
             fs::write(dir.path().join(name), "old").unwrap();
         }
+        let problem = Folder::claim(dir.path()).unwrap_err().to_string();
+        assert!(problem.contains("junit.xml that promptgate did not write"), "{problem}");
+        assert!(dir.path().join("junit.xml").exists(), "files of others stay");
+        fs::write(
+            dir.path().join("verdict.json"),
+            "{\"schema\": \"promptgate.verdict/1\"}",
+        )
+        .unwrap();
         let folder = Folder::claim(dir.path()).unwrap();
         let mut left: Vec<_> = fs::read_dir(folder.path())
             .unwrap()

@@ -14,7 +14,7 @@ use std::path::Path;
 pub(super) const FILE: &str = "verdict.json";
 
 /// Changes when a field changes its meaning or goes; new fields may come.
-const SCHEMA: &str = "promptgate.verdict/1";
+pub(super) const SCHEMA: &str = "promptgate.verdict/1";
 
 pub(super) fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, ReportError> {
     Ok(Box::new(VerdictFile {

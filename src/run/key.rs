@@ -4,7 +4,7 @@ use crate::model::Problem;
 use reqwest::header::HeaderValue;
 use std::fmt;
 
-/// An API key. It can be sent and masked, but not printed: `Debug` and `Display` write `***`.
+/// An API key or an access token. It can be sent and masked, but not printed: `Debug` and `Display` write `***`.
 ///
 /// Nothing is assumed about a key's prefix or length, because the service changes both; only what can't work is refused.
 #[derive(Clone)]
@@ -71,6 +71,13 @@ impl ApiKey {
     /// The header's value, marked so that no client prints or indexes it.
     pub(super) fn header(&self) -> HeaderValue {
         self.header.clone()
+    }
+
+    /// The value of an `Authorization` header, marked likewise.
+    pub(super) fn bearer(&self) -> Result<HeaderValue, Problem> {
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", self.text)).map_err(|_| unsendable())?;
+        bearer.set_sensitive(true);
+        Ok(bearer)
     }
 }
 

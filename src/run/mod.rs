@@ -9,24 +9,36 @@
 //! - `worker.rs`: the bounded loop. `concurrency` workers are the permits, so memory and what a crash can cost are
 //!   bounded by their number, not by the number of jobs.
 //! - `target.rs`: what answers. A target sends once; it neither retries nor waits.
-//! - `gemini/`: the Gemini API over HTTP. `recorded.rs`: answers from files.
+//! - `gemini/`: the Gemini API over HTTP. `vertex/`: the same models on Vertex AI. `openai/`: chat completions.
+//!   `recorded.rs`: answers from files.
+//! - `protocol.rs`: what a target must know of a prompt before anything is sent. `media.rs`: media inside a prompt.
+//! - `http.rs`: one exchange over HTTP, whoever answers. `base_url.rs`: where a service is.
 //! - `retry.rs`: how long to wait before another attempt. `limit.rs`: when any attempt may leave at all.
 //! - `budget.rs`: what a run may spend. `key.rs`: the type that holds an API key.
 
+mod base_url;
 mod budget;
 pub mod gemini;
+mod http;
 mod key;
 mod limit;
+mod media;
+pub mod openai;
+mod protocol;
 mod recorded;
 mod retry;
 mod target;
+pub mod vertex;
 mod worker;
 
 pub use gemini::{Gemini, GeminiSettings};
 pub use key::ApiKey;
+pub use openai::{OpenAi, OpenAiSettings};
+pub use protocol::{Findings, Protocol};
 pub use recorded::{ArmNames, Recorded};
 pub use retry::RetryPolicy;
 pub use target::{AnyTarget, Retry, Target, TargetError};
+pub use vertex::{Vertex, VertexSettings};
 
 use crate::model::{Failure, Job, Keep, Progress, Usage};
 use std::sync::Arc;

@@ -247,6 +247,7 @@ impl Row<'_> {
             usage: self.usage,
             latency_ms: self.latency_ms,
             first_token_ms: None,
+            simulated: false,
         }
     }
 }
@@ -263,6 +264,10 @@ struct Reader {
 
 impl Reader {
     fn read(&mut self, path: &Path, name: &Arc<str>, number: u16, earlier: &[Recording]) -> std::io::Result<File> {
+        // Anything else, a pipe say, could block for ever, and could not be read a second time.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(std::io::Error::other("it is not a regular file"));
+        }
         let file = File::open(path)?;
         let mut lines = BufReader::with_capacity(1 << 16, file);
         let mut bytes = Vec::new();

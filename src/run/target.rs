@@ -1,8 +1,10 @@
 //! What answers: the trait, its error, and the targets there are.
 
 use super::gemini::Gemini;
+use super::openai::OpenAi;
 use super::recorded::Recorded;
-use crate::model::{Answer, Failure, FailureKind, Job, Source};
+use super::vertex::Vertex;
+use crate::model::{Answer, Failure, FailureKind, Job, Problem, Source};
 use std::future::Future;
 use std::time::Duration;
 
@@ -86,14 +88,33 @@ impl TargetError {
 pub enum AnyTarget {
     /// The Gemini API; also the simulator, which speaks the same protocol under a base URL of its own.
     Gemini(Gemini),
+    /// Gemini models on Vertex AI.
+    Vertex(Vertex),
+    /// A service that completes chats as OpenAI does.
+    OpenAi(OpenAi),
     /// Answers from files.
     Recorded(Recorded),
+}
+
+impl AnyTarget {
+    /// Makes sure that the first request can leave: who has to sign in first does it now.
+    ///
+    /// # Errors
+    /// Nobody can.
+    pub async fn sign_in(&self) -> Result<(), Problem> {
+        match self {
+            AnyTarget::Vertex(target) => target.sign_in().await,
+            AnyTarget::Gemini(_) | AnyTarget::OpenAi(_) | AnyTarget::Recorded(_) => Ok(()),
+        }
+    }
 }
 
 impl Target for AnyTarget {
     async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
         match self {
             AnyTarget::Gemini(target) => target.answer(job).await,
+            AnyTarget::Vertex(target) => target.answer(job).await,
+            AnyTarget::OpenAi(target) => target.answer(job).await,
             AnyTarget::Recorded(target) => target.answer(job).await,
         }
     }
@@ -101,6 +122,8 @@ impl Target for AnyTarget {
     fn source(&self) -> Source {
         match self {
             AnyTarget::Gemini(target) => target.source(),
+            AnyTarget::Vertex(target) => target.source(),
+            AnyTarget::OpenAi(target) => target.source(),
             AnyTarget::Recorded(target) => target.source(),
         }
     }

@@ -7,12 +7,17 @@ use super::arguments::inside;
 use super::quote::bounded;
 use crate::model::{ArgProblem, Step, nearest};
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 
 /// How deep a schema may be nested, counted in JSON values.
 const MAX_DEPTH: usize = 128;
 
 /// How many references a schema may have: each may add a level to the validator's stack.
 const MAX_REFERENCES: usize = 500;
+
+/// How many JSON values a schema may have with every reference replaced by what it names: definitions that name each other
+/// twice double with every level, and a failing answer would be held against each of them.
+const MAX_EXPANDED: u64 = 100_000;
 
 /// Where a keyword's value holds schemas.
 #[derive(Clone, Copy)]
@@ -117,6 +122,13 @@ pub(super) fn keyword_problems(schema: &Map<String, Value>) -> Vec<ArgProblem> {
                 .expected(format!("at most {MAX_REFERENCES}")),
         );
     }
+    if walk.references > 0 && Expansion::of(schema) > MAX_EXPANDED {
+        problems.push(
+            ArgProblem::new("the schema's references multiply beyond measure").expected(format!(
+                "at most {MAX_EXPANDED} values when every `$ref` is replaced by what it names"
+            )),
+        );
+    }
     if problems.is_empty() && !schema.keys().any(asserts) {
         problems.push(
             ArgProblem::new("the schema has no keyword that an answer can violate")
@@ -125,6 +137,56 @@ pub(super) fn keyword_problems(schema: &Map<String, Value>) -> Vec<ArgProblem> {
         );
     }
     problems
+}
+
+/// Counts a schema with its references replaced; each definition is counted once and remembered.
+struct Expansion<'a> {
+    root: &'a Value,
+    /// By address; `None` while it is being counted.
+    sizes: HashMap<*const Value, Option<u64>>,
+}
+
+impl Expansion<'_> {
+    fn of(schema: &Map<String, Value>) -> u64 {
+        let root = Value::Object(schema.clone());
+        let mut expansion = Expansion {
+            root: &root,
+            sizes: HashMap::new(),
+        };
+        expansion.size(&root, 0)
+    }
+
+    fn size(&mut self, value: &Value, depth: usize) -> u64 {
+        // A reference back to what is being counted ends there, as it does in the validator once the answer is used up.
+        match self.sizes.get(&std::ptr::from_ref(value)) {
+            Some(known) => return known.unwrap_or(1),
+            None if depth > MAX_DEPTH * 8 => return u64::MAX,
+            None => self.sizes.insert(std::ptr::from_ref(value), None),
+        };
+        let mut size = 1u64;
+        match value {
+            Value::Object(map) => {
+                for (key, inner) in map {
+                    size = size.saturating_add(self.size(inner, depth + 1));
+                    if key == "$ref"
+                        && let Some(target) = inner
+                            .as_str()
+                            .and_then(|path| self.root.pointer(path.strip_prefix('#')?))
+                    {
+                        size = size.saturating_add(self.size(target, depth + 1));
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for item in items {
+                    size = size.saturating_add(self.size(item, depth + 1));
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+        self.sizes.insert(std::ptr::from_ref(value), Some(size));
+        size
+    }
 }
 
 fn find(keyword: &str) -> Option<&'static (&'static str, Holds, bool)> {
@@ -210,6 +272,24 @@ mod tests {
     fn problems(schema: &Value) -> Vec<String> {
         let problems = keyword_problems(schema.as_object().unwrap());
         problems.into_iter().map(|problem| problem.message).collect()
+    }
+
+    #[test]
+    fn references_that_multiply_are_refused_and_those_that_recur_are_not() {
+        let mut defs = Map::new();
+        for level in 0..30 {
+            let next = serde_json::json!({"$ref": format!("#/$defs/d{}", level + 1)});
+            defs.insert(format!("d{level}"), serde_json::json!({"anyOf": [next, next]}));
+        }
+        defs.insert("d30".to_owned(), serde_json::json!({"type": "string"}));
+        let doubling = serde_json::json!({"$ref": "#/$defs/d0", "$defs": defs});
+        let problems = keyword_problems(doubling.as_object().unwrap());
+        assert!(problems[0].message.contains("multiply"), "{problems:?}");
+        let tree = serde_json::json!({
+            "type": "object",
+            "properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}},
+        });
+        assert_eq!(keyword_problems(tree.as_object().unwrap()), []);
     }
 
     #[test]

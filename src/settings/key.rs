@@ -34,6 +34,15 @@ pub(super) enum KeyState {
     Present(String),
 }
 
+/// A key that stands in one variable only.
+pub(super) fn in_variable(name: &str, environment: &Environment) -> KeyState {
+    match environment.get(name).map(|key| key.trim()) {
+        None => KeyState::Absent,
+        Some("") => KeyState::Unusable(empty(name)),
+        Some(key) => KeyState::Present(key.to_owned()),
+    }
+}
+
 /// The key, from `GOOGLE_API_KEY`, else `GEMINI_API_KEY`, else the file named by `GEMINI_API_KEY_FILE`.
 pub(super) fn find(environment: &Environment) -> KeyState {
     for name in KEY_VARIABLES {
@@ -49,12 +58,15 @@ pub(super) fn find(environment: &Environment) -> KeyState {
         return from_file(path);
     }
     match KEY_VARIABLES.iter().find(|name| environment.contains_key(**name)) {
-        Some(name) => KeyState::Unusable(
-            Problem::new(format!("{name} is set, but empty"))
-                .hint("an empty secret often means a fork's pull request or a misspelt secret name; set it, or unset the variable"),
-        ),
+        Some(name) => KeyState::Unusable(empty(name)),
         None => KeyState::Absent,
     }
+}
+
+fn empty(name: &str) -> Problem {
+    Problem::new(format!("{name} is set, but empty")).hint(
+        "an empty secret often means a fork's pull request or a misspelt secret name; set it, or unset the variable",
+    )
 }
 
 fn from_file(path: &str) -> KeyState {

@@ -23,6 +23,8 @@ pub(super) const KEYS: &[&str] = &[
     "base_url",
     "api_version",
     "stream",
+    "project",
+    "location",
     "answers",
     "concurrency",
     "rpm",
@@ -47,7 +49,7 @@ pub(super) const KEYS: &[&str] = &[
     "strict_model",
 ];
 
-/// Settings that must be said anew for each call: in a file they would make every later check meaningless.
+/// Settings that a file can't hold: there they would make every later check meaningless.
 const ONE_CALL: &[&str] = &["dry_run", "no_gate", "resume", "failed"];
 
 /// Where a setting was written.
@@ -154,22 +156,27 @@ impl Layer {
         (layer, unknown)
     }
 
-    /// Reads promptgate.toml. A missing file is an empty layer unless it was asked for by name.
-    pub(super) fn from_file(path: &Path, shown: &str, required: bool) -> Result<Layer, Problems> {
+    /// Reads promptgate.toml, as far as it can be read. A missing file is an empty layer unless it was asked for by name.
+    pub(super) fn from_file(path: &Path, shown: &str, required: bool, problems: &mut Problems) -> Layer {
+        let mut layer = Layer::default();
+        let mut found = Vec::new();
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => return Ok(Layer::default()),
-            Err(error) => return Err(Problem::at(Place::file(shown), format!("can't be read: {error}")).into()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => return layer,
+            Err(error) => {
+                problems.push(Problem::at(Place::file(shown), format!("can't be read: {error}")));
+                return layer;
+            }
         };
-        let table: BTreeMap<Spanned<String>, Spanned<Value>> = toml::from_str(&text).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            Problem::at(
-                Place::of_offset(shown, &text, at),
-                error.message().trim_end_matches('.').to_owned(),
-            )
-        })?;
-        let mut layer = Layer::default();
-        let mut problems = Problems::default();
+        let table: BTreeMap<Spanned<String>, Spanned<Value>> = match toml::from_str(&text) {
+            Ok(table) => table,
+            Err(error) => {
+                let at = error.span().map_or(0, |span| span.start);
+                let place = Place::of_offset(shown, &text, at);
+                problems.push(Problem::at(place, error.message().trim_end_matches('.').to_owned()));
+                return layer;
+            }
+        };
         for (name, value) in table {
             let place = |span: std::ops::Range<usize>| Place::of_offset(shown, &text, span.start);
             let written = if name.get_ref() == "candidate" {
@@ -178,14 +185,14 @@ impl Layer {
                 name.get_ref().as_str()
             };
             let Some(key) = known(written) else {
-                problems.push(
+                found.push(
                     Problem::at(place(name.span()), format!("`{}` is not a setting", name.get_ref()))
                         .did_you_mean(name.get_ref(), KEYS.iter().copied().chain(["candidate"])),
                 );
                 continue;
             };
             if ONE_CALL.contains(&key) {
-                problems.push(
+                found.push(
                     Problem::at(
                         place(name.span()),
                         format!("`{key}` can't stand in a file, it holds for one call only"),
@@ -196,21 +203,21 @@ impl Layer {
             }
             let origin = Origin::File(place(value.span()));
             match texts(value.get_ref(), is_list(key)) {
-                Ok(values) if values.is_empty() => problems.push(origin.problem(format!("`{key}` is an empty list"))),
+                Ok(values) if values.is_empty() => found.push(origin.problem(format!("`{key}` is an empty list"))),
                 Ok(values) => {
                     if layer.0.insert(key, Written { values, origin }).is_some() {
-                        problems.push(Problem::at(
+                        found.push(Problem::at(
                             place(name.span()),
                             "`candidate` and `prompt` are the same setting",
                         ));
                     }
                 }
-                Err(expected) => {
-                    problems.push(origin.problem(format!("`{key}` has the wrong type")).expected(expected))
-                }
+                Err(expected) => found.push(origin.problem(format!("`{key}` has the wrong type")).expected(expected)),
             }
         }
-        problems.or(layer)
+        found.sort_by(|a, b| a.place.cmp(&b.place));
+        problems.extend(found);
+        layer
     }
 }
 

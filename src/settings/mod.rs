@@ -12,8 +12,9 @@ pub use layers::{Environment, Layer, Origin, Written};
 
 use crate::model::{Policy, Problem, Problems};
 use crate::plan::{Selection, Shard};
-use crate::run::ApiKey;
 use crate::run::gemini::{self, Delivery};
+use crate::run::vertex::Place;
+use crate::run::{ApiKey, Protocol, openai, vertex};
 use key::KeyState;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -32,6 +33,10 @@ pub enum Baseline {
 pub enum TargetKind {
     /// The Gemini API.
     Gemini,
+    /// Gemini models on Vertex AI.
+    Vertex,
+    /// A service that completes chats as OpenAI does.
+    OpenAi,
     /// The built-in simulator, or one at a base URL.
     Sim,
     /// Files of recorded answers.
@@ -43,9 +48,44 @@ impl TargetKind {
     pub fn as_str(self) -> &'static str {
         match self {
             TargetKind::Gemini => "gemini",
+            TargetKind::Vertex => "vertex",
+            TargetKind::OpenAi => "openai",
             TargetKind::Sim => "sim",
             TargetKind::Recorded => "recorded",
         }
+    }
+
+    /// How it is written to. Recorded answers were once asked of the Gemini API, as far as anyone can tell.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            TargetKind::Gemini | TargetKind::Sim | TargetKind::Recorded => Protocol::Gemini,
+            TargetKind::Vertex => Protocol::Vertex,
+            TargetKind::OpenAi => Protocol::OpenAi,
+        }
+    }
+
+    /// The variable in which the official SDKs look for a base URL. A simulator is never looked for where a service is
+    /// said to be.
+    fn base_url_variable(self) -> Option<&'static str> {
+        match self {
+            TargetKind::Gemini => Some("GOOGLE_GEMINI_BASE_URL"),
+            TargetKind::Vertex => Some("GOOGLE_VERTEX_BASE_URL"),
+            TargetKind::OpenAi => Some("OPENAI_BASE_URL"),
+            TargetKind::Sim | TargetKind::Recorded => None,
+        }
+    }
+
+    fn parse(text: &str) -> Result<TargetKind, String> {
+        word(
+            text,
+            &[
+                ("gemini", TargetKind::Gemini),
+                ("vertex", TargetKind::Vertex),
+                ("openai", TargetKind::OpenAi),
+                ("sim", TargetKind::Sim),
+                ("recorded", TargetKind::Recorded),
+            ],
+        )
     }
 }
 
@@ -101,10 +141,8 @@ pub struct Settings {
     pub target: TargetKind,
     /// The simulator stands in because no key is set on a person's machine.
     pub fallback: bool,
-    /// The model, where option or environment name one: wins over front matter.
-    pub model_override: Option<String>,
-    /// The model of promptgate.toml: loses against front matter.
-    pub model_default: Option<String>,
+    /// The models that are named.
+    pub models: ModelChoice,
     /// Base URL of the target.
     pub base_url: Option<String>,
     /// Version of the API: v1beta, v1, ...
@@ -113,8 +151,10 @@ pub struct Settings {
     pub delivery: Delivery,
     /// Recorded answers.
     pub answers: Vec<PathBuf>,
-    /// The key of the Gemini target.
+    /// The key of the target, if it has one.
     pub key: Option<ApiKey>,
+    /// Whose resources answer, and where, for the target `vertex`.
+    pub place: Option<Place>,
     /// Requests at once; 1..=1024.
     pub concurrency: usize,
     /// Requests a minute.
@@ -135,8 +175,6 @@ pub struct Settings {
     pub resume: bool,
     /// Only the cases that failed in an earlier run.
     pub failed: Option<Earlier>,
-    /// Output folder.
-    pub out: PathBuf,
     /// Only say what would be done.
     pub dry_run: bool,
     /// Decide; false with `--no-gate`.
@@ -154,18 +192,22 @@ pub struct Settings {
 /// The variable of the official SDKs.
 const GOOGLE_API_VERSION: &str = "GOOGLE_GENAI_API_VERSION";
 
-/// The model when nothing names one.
-pub const DEFAULT_MODEL: &str = "gemini-3.8-flash";
+/// The models that settings name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelChoice {
+    /// Of option or environment: wins over front matter.
+    wins: Option<String>,
+    /// Of promptgate.toml: loses against front matter.
+    loses: Option<String>,
+    /// The target's own.
+    default: Option<&'static str>,
+}
 
-impl Settings {
-    /// The model for a prompt with this front matter model.
-    pub fn model(&self, front_matter: Option<&str>) -> String {
-        self.model_override
-            .as_deref()
-            .or(front_matter)
-            .or(self.model_default.as_deref())
-            .unwrap_or(DEFAULT_MODEL)
-            .to_owned()
+impl ModelChoice {
+    /// The model for a prompt with this front matter model; empty when nothing names one and the target has no default.
+    pub fn resolve(&self, front_matter: Option<&str>) -> String {
+        let model = self.wins.as_deref().or(front_matter).or(self.loses.as_deref());
+        model.or(self.default).unwrap_or_default().to_owned()
     }
 }
 
@@ -175,29 +217,34 @@ pub struct Layers {
     root: PathBuf,
     layers: [Layer; 3],
     environment: Environment,
+    /// Mistakes of the file.
+    problems: Problems,
     warnings: Vec<Problem>,
 }
 
 impl Layers {
-    /// Reads environment and file below the options. `config` is the file named by `--config`.
-    ///
-    /// # Errors
-    /// All mistakes of the file.
-    pub fn read(
-        root: &Path,
-        options: Layer,
-        config: Option<&str>,
-        environment: Environment,
-    ) -> Result<Layers, Problems> {
+    /// Reads environment and file below the options. `config` is the file named by `--config`. Mistakes of the file are
+    /// kept for [`Layers::check`] and [`Layers::settle`], because the output folder has to be known all the same.
+    pub fn read(root: &Path, options: Layer, config: Option<&str>, environment: Environment) -> Layers {
         let (variables, warnings) = Layer::from_environment(&environment);
         let shown = config.unwrap_or("promptgate.toml");
-        let file = Layer::from_file(&root.join(shown), shown, config.is_some())?;
-        Ok(Layers {
+        let mut problems = Problems::default();
+        let file = Layer::from_file(&root.join(shown), shown, config.is_some(), &mut problems);
+        Layers {
             root: root.to_owned(),
             layers: [options, variables, file],
             environment,
+            problems,
             warnings,
-        })
+        }
+    }
+
+    /// For commands that need few settings: the file has no mistake.
+    ///
+    /// # Errors
+    /// All mistakes of the file.
+    pub fn check(self) -> Result<Layers, Problems> {
+        self.problems.clone().or(self)
     }
 
     /// The output folder, which is cleared before anything else is looked at.
@@ -233,19 +280,15 @@ impl Layers {
         &self.root
     }
 
-    /// The model for a prompt with this front matter model: option, environment, front matter, file, default.
-    pub fn model(&self, front_matter: Option<&str>) -> String {
-        let (wins, loses) = self.models();
-        wins.or_else(|| front_matter.map(str::to_owned))
-            .or(loses)
-            .unwrap_or_else(|| DEFAULT_MODEL.to_owned())
-    }
-
-    /// The model that wins over front matter, and the one that loses against it.
-    fn models(&self) -> (Option<String>, Option<String>) {
+    /// The models that are named.
+    pub fn models(&self) -> ModelChoice {
         let [options, variables, file] = &self.layers;
         let value = |layer: &Layer| layer.get("model").map(|written| written.values[0].clone());
-        (value(options).or_else(|| value(variables)), value(file))
+        ModelChoice {
+            wins: value(options).or_else(|| value(variables)),
+            loses: value(file),
+            default: self.target().unwrap_or(TargetKind::Gemini).protocol().default_model(),
+        }
     }
 
     fn get(&self, key: &str) -> Option<&Written> {
@@ -257,7 +300,7 @@ impl Layers {
     /// # Errors
     /// All mistakes at once.
     pub fn settle(self) -> Result<Settings, Problems> {
-        let mut problems = Problems::default();
+        let mut problems = self.problems.clone();
         let mut read = Reader {
             layers: &self,
             problems: &mut problems,
@@ -295,18 +338,8 @@ impl Layers {
                 ],
             )
         });
-        let target = read.parsed("target", |text| {
-            word(
-                text,
-                &[
-                    ("gemini", TargetKind::Gemini),
-                    ("sim", TargetKind::Sim),
-                    ("recorded", TargetKind::Recorded),
-                ],
-            )
-        });
-        let api_version = read.api_version();
-        let delivery = read.delivery();
+        let target = read.parsed("target", TargetKind::parse);
+        let (api_version, delivery) = read.call(target.unwrap_or(TargetKind::Gemini));
         let strict_model = read.flag("strict_model");
         let resume = read.flag("resume");
         let failed = read.parsed("failed", |text| match text {
@@ -332,7 +365,20 @@ impl Layers {
             strict_model,
         };
         if let Err(found) = policy.check() {
-            problems.append(found);
+            for problem in found.iter() {
+                let written = ["margin", "tolerance", "alpha", "min_pass_rate"]
+                    .into_iter()
+                    .find(|key| problem.message.starts_with(&format!("`{key}`")))
+                    .and_then(|key| self.get(key));
+                problems.push(match written {
+                    Some(written) => Problem {
+                        expected: problem.expected.clone(),
+                        hint: problem.hint.clone(),
+                        ..written.origin.problem(&problem.message)
+                    },
+                    None => problem.clone(),
+                });
+            }
         }
         let Some(prompt) = prompt else {
             problems.push(
@@ -350,6 +396,12 @@ impl Layers {
                 return Err(problems);
             }
         };
+        if baseline != Baseline::None && policy.min_pass_rate.is_some() {
+            problems.push(
+                Problem::new("--min-pass-rate plays no part beside a baseline, so it would promise what nobody checks")
+                    .hint("leave it out, or compare with nothing: --baseline none"),
+            );
+        }
         if baseline == Baseline::None && gated && policy.min_pass_rate.is_none() {
             problems.push(
                 Problem::new("without a baseline there is nothing to compare with")
@@ -357,11 +409,18 @@ impl Layers {
                     .hint("give --min-pass-rate 0.9, say, or --no-gate for no decision"),
             );
         }
-        let base_url = self.base_url();
+        let base_url = self.base_url(target.unwrap_or(TargetKind::Gemini));
+        let place = match self.place(target) {
+            Ok(place) => place,
+            Err(found) => {
+                problems.append(found);
+                return Err(problems);
+            }
+        };
         let answers: Vec<PathBuf> = self.get("answers").map_or_else(Vec::new, |written| {
             written.values.iter().map(|path| self.under_root(path)).collect()
         });
-        let (target, fallback, key) = match self.answerer(target, base_url.as_deref(), &answers) {
+        let (target, fallback, key) = match self.answerer(target, base_url.as_deref(), place.as_ref(), &answers) {
             Ok(answerer) => answerer,
             Err(problem) => {
                 problems.push(problem);
@@ -372,7 +431,7 @@ impl Layers {
             self.get(key)
                 .map_or_else(Default::default, |written| written.values.iter().cloned().collect())
         };
-        let (model_override, model_default) = self.models();
+        let models = self.models();
         problems.or(Settings {
             prompt,
             baseline,
@@ -387,13 +446,13 @@ impl Layers {
             repeat,
             target,
             fallback,
-            model_override,
-            model_default,
+            models,
             base_url,
             api_version,
             delivery,
             answers,
             key,
+            place,
             concurrency,
             rpm,
             tpm,
@@ -404,7 +463,6 @@ impl Layers {
             cache: cache.unwrap_or(Cache::Use),
             resume,
             failed,
-            out: self.out(),
             dry_run,
             gated,
             quiet,
@@ -415,34 +473,108 @@ impl Layers {
         })
     }
 
-    /// The base URL, if one is set: option, `PROMPTGATE_BASE_URL`, `GOOGLE_GEMINI_BASE_URL`, file.
-    pub fn base_url(&self) -> Option<String> {
+    /// The base URL of a target, if one is set: option, `PROMPTGATE_BASE_URL`, the variable of the target's SDKs, file.
+    pub fn base_url(&self, target: TargetKind) -> Option<String> {
+        let written = match target.base_url_variable() {
+            Some(variable) => self.shared("base_url", variable)?,
+            None => self.get("base_url")?.clone(),
+        };
+        Some(written.values[0].clone())
+    }
+
+    /// What answers, for commands that only look at prompts; the Gemini API when nothing is said.
+    ///
+    /// # Errors
+    /// There is no such target.
+    pub fn target(&self) -> Result<TargetKind, Problem> {
+        match self.get("target") {
+            None => Ok(TargetKind::Gemini),
+            Some(written) => {
+                TargetKind::parse(written.values[0].trim()).map_err(|message| written.origin.problem(message))
+            }
+        }
+    }
+
+    /// Project and location of the target `vertex`; express mode without a project. `None` for other targets.
+    ///
+    /// # Errors
+    /// They are none, or were given for another target.
+    pub fn place(&self, target: Option<TargetKind>) -> Result<Option<Place>, Problems> {
+        let mut problems = Problems::default();
+        let project = self.shared("project", "GOOGLE_CLOUD_PROJECT");
+        let location = self.shared("location", "GOOGLE_CLOUD_LOCATION");
+        if target != Some(TargetKind::Vertex) {
+            // Variables and the file may serve other targets, too; an option is meant for this call.
+            let given = [&project, &location].into_iter().flatten();
+            problems.extend(
+                given
+                    .filter(|written| matches!(written.origin, Origin::Option(_)))
+                    .map(|written| {
+                        written
+                            .origin
+                            .problem("only the target `vertex` has one")
+                            .hint("add --target vertex")
+                    }),
+            );
+            return problems.or(None);
+        }
+        let mut read = |written: &Option<Written>, parse: fn(&str) -> Result<String, String>| {
+            let written = written.as_ref()?;
+            parse(written.values[0].trim())
+                .map_err(|message| problems.push(written.origin.problem(message)))
+                .ok()
+        };
+        let id = read(&project, vertex::project);
+        let place = read(&location, vertex::location);
+        let place = match (id, place) {
+            (Some(project), place) => Place::Project {
+                project,
+                location: place.unwrap_or_else(|| "global".to_owned()),
+            },
+            (None, _) => Place::Express,
+        };
+        if let (None, Some(location)) = (&project, &location)
+            && location.values[0].trim() != "global"
+        {
+            problems.push(
+                location
+                    .origin
+                    .problem("without a project there is no choice of location")
+                    .hint("give --project, or set GOOGLE_CLOUD_PROJECT"),
+            );
+        }
+        problems.or(Some(place))
+    }
+
+    /// A setting that the services' own SDKs read from a variable, too: option, `PROMPTGATE_…`, that variable, file.
+    fn shared(&self, key: &str, variable: &str) -> Option<Written> {
         let [options, variables, file] = &self.layers;
-        let value = |layer: &Layer| layer.get("base_url").map(|written| written.values[0].clone());
-        let google = self
-            .environment
-            .get("GOOGLE_GEMINI_BASE_URL")
-            .filter(|url| !url.trim().is_empty())
-            .cloned();
-        value(options)
-            .or_else(|| value(variables))
-            .or(google)
-            .or_else(|| value(file))
+        let foreign = || {
+            let value = self
+                .environment
+                .get(variable)
+                .filter(|value| !value.trim().is_empty())?;
+            Some(Written {
+                values: vec![value.clone()],
+                origin: Origin::Variable(variable.to_owned()),
+            })
+        };
+        let own = options.get(key).or_else(|| variables.get(key)).cloned();
+        own.or_else(foreign).or_else(|| file.get(key).cloned())
     }
 
     /// The version of the API and the way of delivery, for commands that only look at prompts.
     ///
     /// # Errors
-    /// Mistakes in either.
-    pub fn call(&self) -> Result<(String, Delivery), Problems> {
+    /// Mistakes in either, or one of them was given for a target without it.
+    pub fn call(&self, target: TargetKind) -> Result<(String, Delivery), Problems> {
         let mut problems = Problems::default();
         let mut read = Reader {
             layers: self,
             problems: &mut problems,
         };
-        let version = read.api_version();
-        let delivery = read.delivery();
-        problems.or((version, delivery))
+        let call = read.call(target);
+        problems.or(call)
     }
 
     /// What answers, whether it is the simulator for want of a key, and the key.
@@ -450,6 +582,7 @@ impl Layers {
         &self,
         target: Option<TargetKind>,
         base_url: Option<&str>,
+        place: Option<&Place>,
         answers: &[PathBuf],
     ) -> Result<(TargetKind, bool, Option<ApiKey>), Problem> {
         if !answers.is_empty() && target != Some(TargetKind::Recorded) {
@@ -461,6 +594,8 @@ impl Layers {
                 return Err(Problem::new("the target `recorded` has no answers").hint("give --answers FILE"));
             }
             Some(TargetKind::Recorded) => return Ok((TargetKind::Recorded, false, None)),
+            Some(TargetKind::Vertex) => return Ok((TargetKind::Vertex, false, self.vertex_key(place)?)),
+            Some(TargetKind::OpenAi) => return Ok((TargetKind::OpenAi, false, self.openai_key(base_url)?)),
             Some(TargetKind::Gemini) | None => {}
         }
         let hint = "set GEMINI_API_KEY (or GOOGLE_API_KEY, or GEMINI_API_KEY_FILE), or rehearse with --target sim";
@@ -482,6 +617,35 @@ impl Layers {
             },
         }
     }
+
+    /// The key of express mode; a project has none.
+    fn vertex_key(&self, place: Option<&Place>) -> Result<Option<ApiKey>, Problem> {
+        if let Some(Place::Project { .. }) = place {
+            return Ok(None);
+        }
+        match key::in_variable("GOOGLE_API_KEY", &self.environment) {
+            KeyState::Present(text) => Ok(Some(ApiKey::new(&text)?)),
+            KeyState::Unusable(problem) => Err(problem),
+            KeyState::Absent => Err(Problem::new("the target `vertex` has neither a project nor a key").hint(
+                "give --project (or set GOOGLE_CLOUD_PROJECT) to ask with the credentials of this machine, or set GOOGLE_API_KEY for express mode",
+            )),
+        }
+    }
+
+    /// The key of an OpenAI-compatible service. A local model asks for none; but an empty secret on the way to another
+    /// machine is a mistake.
+    fn openai_key(&self, base_url: Option<&str>) -> Result<Option<ApiKey>, Problem> {
+        let Some(base_url) = base_url else {
+            return Err(Problem::new("the target `openai` has no base url")
+                .hint("give --base-url, like http://localhost:11434/v1 for Ollama or https://api.openai.com/v1"));
+        };
+        let local = openai::is_local(base_url)?;
+        match key::in_variable("OPENAI_API_KEY", &self.environment) {
+            KeyState::Present(text) => Ok(Some(ApiKey::new(&text)?)),
+            KeyState::Unusable(problem) if !local => Err(problem),
+            KeyState::Unusable(_) | KeyState::Absent => Ok(None),
+        }
+    }
 }
 
 /// Reads single settings and collects what is wrong with them.
@@ -500,6 +664,35 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    /// The version of the API and the way of delivery. Variables and the file may serve other targets, too; an option is
+    /// meant for this call.
+    fn call(&mut self, target: TargetKind) -> (String, Delivery) {
+        let gemini = matches!(target, TargetKind::Gemini | TargetKind::Sim);
+        let versioned = gemini || target == TargetKind::Recorded;
+        for (key, has, message) in [
+            ("stream", gemini, "only the targets `gemini` and `sim` stream"),
+            (
+                "api_version",
+                versioned,
+                "only the targets `gemini` and `sim` have a choice of version",
+            ),
+        ] {
+            if let Some(written) = self.layers.get(key)
+                && !has
+                && matches!(written.origin, Origin::Option(_))
+            {
+                let problem = written.origin.problem(message);
+                self.problems.push(problem.hint("leave it out for this target"));
+            }
+        }
+        let version = self.api_version();
+        let delivery = self.delivery();
+        (
+            if versioned { version } else { gemini::VERSION.to_owned() },
+            if gemini { delivery } else { Delivery::Whole },
+        )
     }
 
     /// The version of the API: option, `PROMPTGATE_API_VERSION`, `GOOGLE_GENAI_API_VERSION`, file, default.

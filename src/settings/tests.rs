@@ -18,7 +18,7 @@ fn options(pairs: &[(&'static str, &str)]) -> Layer {
 fn settle(given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str) -> Result<Settings, Problems> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("promptgate.toml"), file).unwrap();
-    Layers::read(folder.path(), options(given), None, environment(variables))?.settle()
+    Layers::read(folder.path(), options(given), None, environment(variables)).settle()
 }
 
 const PAIR: [(&str, &str); 2] = [("prompt", "v2"), ("baseline", "v1")];
@@ -62,6 +62,9 @@ fn mistakes_are_listed_together_with_their_origin() {
         )), @"
     promptgate.toml:2:1: `concurency` is not a setting
       help: did you mean `concurrency`?
+    promptgate.toml:1:10: `0` is not a whole number from 1 to 1000
+    --timeout: `1 day` is not a duration; expected something like 500ms, 60s or 2m, up to 60m
+    PROMPTGATE_CACHE: `always` is not known; expected use, refresh, off, only
     ");
     insta::assert_snapshot!(
         message(settle(
@@ -130,6 +133,83 @@ fn the_simulator_stands_in_only_on_a_persons_machine() {
 }
 
 #[test]
+fn vertex_has_a_place_or_a_key() {
+    let place = |variables: &[(&str, &str)], given: &[(&'static str, &str)], file: &str| {
+        let given: Vec<_> = PAIR
+            .iter()
+            .chain(&[("target", "vertex")])
+            .chain(given)
+            .copied()
+            .collect();
+        settle(&given, variables, file)
+            .map(|settings| (settings.place, settings.key.is_some()))
+            .map_err(|problems| problems.to_string())
+    };
+    let of = |project: &str, location: &str| {
+        let (project, location) = (project.to_owned(), location.to_owned());
+        Ok((Some(Place::Project { project, location }), false))
+    };
+    let google = [("GOOGLE_CLOUD_PROJECT", "g"), ("GOOGLE_CLOUD_LOCATION", "us")];
+    assert_eq!(
+        place(&google, &[("project", "o"), ("location", "eu")], ""),
+        of("o", "eu")
+    );
+    assert_eq!(
+        place(&[google[0], ("PROMPTGATE_PROJECT", "e")], &[], ""),
+        of("e", "global")
+    );
+    assert_eq!(place(&google, &[], "project = \"f\"\nlocation = \"eu\""), of("g", "us"));
+    assert_eq!(place(&[], &[], "project = \"f\"\nlocation = \"eu\""), of("f", "eu"));
+    let key = ("GOOGLE_API_KEY", "12345678");
+    assert_eq!(place(&[key], &[], ""), Ok((Some(Place::Express), true)));
+    assert_eq!(place(&[key, google[0], ("CI", "true")], &[], ""), of("g", "global"));
+    for variables in [
+        &[][..],
+        &[("GEMINI_API_KEY", "12345678")],
+        &[("GOOGLE_API_KEY", "")],
+        &[google[1], key],
+    ] {
+        assert!(place(variables, &[], "").is_err(), "{variables:?}");
+    }
+}
+
+#[test]
+fn each_target_has_its_own_variable_for_the_base_url() {
+    let variables = [
+        ("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:1"),
+        ("GOOGLE_VERTEX_BASE_URL", "http://127.0.0.1:2"),
+        ("OPENAI_BASE_URL", "http://127.0.0.1:3"),
+        ("GOOGLE_API_KEY", "12345678"),
+    ];
+    for (target, port) in [("gemini", 1), ("vertex", 2), ("openai", 3)] {
+        let given = [PAIR[0], PAIR[1], ("target", target)];
+        let settings = settle(&given, &variables, "base_url = \"http://127.0.0.1:9\"").unwrap();
+        assert_eq!(settings.base_url, Some(format!("http://127.0.0.1:{port}")), "{target}");
+        let own = [given[0], given[1], given[2], ("base_url", "http://127.0.0.1:8")];
+        assert_eq!(
+            settle(&own, &variables, "").unwrap().base_url.as_deref(),
+            Some("http://127.0.0.1:8")
+        );
+    }
+}
+
+#[test]
+fn an_openai_service_has_no_default_model() {
+    let given = [
+        PAIR[0],
+        PAIR[1],
+        ("target", "openai"),
+        ("base_url", "http://127.0.0.1:1/v1"),
+    ];
+    assert_eq!(settle(&given, &[], "").unwrap().models.resolve(None), "");
+    assert_eq!(settle(&given, &[], "").unwrap().models.resolve(Some("front")), "front");
+    assert_eq!(
+        settle(&given, &[], "model = \"file\"").unwrap().models.resolve(None),
+        "file"
+    );
+}
+
+#[test]
 fn a_key_file_is_read_and_never_shown() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
@@ -145,6 +225,8 @@ fn without_a_baseline_a_pass_rate_is_required() {
     assert!(message(settle(&none, &[], "")).contains("--min-pass-rate"));
     assert!(settle(&[none[0], none[1], ("min_pass_rate", "0.9")], &[], "").is_ok());
     assert!(settle(&[none[0], none[1], ("no_gate", "true")], &[], "").is_ok());
+    let beside = [("prompt", "v2"), ("baseline", "v1"), ("min_pass_rate", "0.9")];
+    assert!(message(settle(&beside, &[], "")).contains("plays no part beside a baseline"));
     assert!(message(settle(&[("prompt", "v2")], &[], "")).contains("no baseline is named"));
     assert!(message(settle(&[("baseline", "v2")], &[], "")).contains("no prompt is named"));
 }
@@ -155,8 +237,8 @@ fn the_model_of_the_front_matter_loses_against_options_and_wins_over_the_file() 
     std::fs::write(folder.path().join("promptgate.toml"), "model = \"file\"").unwrap();
     let model = |given: &[(&'static str, &str)], front: Option<&str>| {
         Layers::read(folder.path(), options(given), None, Environment::new())
-            .unwrap()
-            .model(front)
+            .models()
+            .resolve(front)
     };
     assert_eq!(model(&[], None), "file");
     assert_eq!(model(&[], Some("front")), "front");
@@ -200,5 +282,39 @@ fn version_delivery_and_strictness_come_from_every_place() {
         let given = [&PAIR[..], &[("api_version", wrong)]].concat();
         let said = message(settle(&given, &[], ""));
         assert!(said.contains("no version of the api"), "{wrong}: {said}");
+    }
+}
+
+#[test]
+fn only_the_gemini_api_streams_and_has_versions() {
+    let key = [
+        ("GOOGLE_API_KEY", "12345678"),
+        ("PROMPTGATE_ANSWERS", "a.jsonl"),
+        ("PROMPTGATE_BASE_URL", "http://127.0.0.1:9"),
+    ];
+    for (target, streams, versioned) in [
+        ("gemini", true, true),
+        ("sim", true, true),
+        ("vertex", false, false),
+        ("openai", false, false),
+        ("recorded", false, true),
+    ] {
+        let given = |more: &[(&'static str, &'static str)]| {
+            let given = [&PAIR[..], &[("target", target)], more].concat();
+            let answers = usize::from(target == "recorded");
+            settle(
+                &given,
+                &[&key[..1], &key[1..1 + answers], &key[2..]].concat(),
+                "stream = true\napi_version = \"v1\"",
+            )
+        };
+        let settings = given(&[]).unwrap();
+        assert_eq!(settings.delivery == Delivery::Stream, streams, "{target}");
+        assert_eq!(settings.api_version == "v1", versioned, "{target}");
+        for (option, value, fits) in [("stream", "true", streams), ("api_version", "v1", versioned)] {
+            let said = message(given(&[(option, value)]));
+            let refused = said.contains("only the targets `gemini` and `sim`") && said.contains("leave it out");
+            assert_eq!(refused, !fits, "{target} {option}: {said}");
+        }
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct Field {
     pub(super) data: bool,
 }
 
-const fn one(name: &'static str, kind: Kind) -> Field {
+pub(super) const fn one(name: &'static str, kind: Kind) -> Field {
     Field {
         name,
         kind,
@@ -49,7 +49,7 @@ const fn one(name: &'static str, kind: Kind) -> Field {
     }
 }
 
-const fn many(name: &'static str, kind: Kind) -> Field {
+pub(super) const fn many(name: &'static str, kind: Kind) -> Field {
     Field {
         name,
         kind,
@@ -93,7 +93,7 @@ pub(super) const COUNT_TOKENS: &[Field] = &[
     one("generateContentRequest", Kind::Message(GENERATE)),
 ];
 
-const CONTENT: &[Field] = &[many("parts", Kind::Message(PART)), one("role", Kind::Text)];
+pub(super) const CONTENT: &[Field] = &[many("parts", Kind::Message(PART)), one("role", Kind::Text)];
 
 const PART: &[Field] = &[
     data("text", Kind::Text),
@@ -188,7 +188,7 @@ const VIDEO_METADATA: &[Field] = &[
     one("fps", Kind::Number),
 ];
 
-const TOOL: &[Field] = &[
+pub(super) const TOOL: &[Field] = &[
     many("functionDeclarations", Kind::Message(FUNCTION_DECLARATION)),
     one("googleSearchRetrieval", Kind::Object),
     one("googleSearch", Kind::Object),
@@ -260,7 +260,7 @@ static SCHEMA: [Field; 25] = [
     one("ref", Kind::Text),
 ];
 
-const TOOL_CONFIG: &[Field] = &[
+pub(super) const TOOL_CONFIG: &[Field] = &[
     one("functionCallingConfig", Kind::Message(CALLING_CONFIG)),
     one("retrievalConfig", Kind::Object),
     one("includeServerSideToolInvocations", Kind::Bool),

@@ -1,12 +1,12 @@
 //! The simulator: a small, honest question answerer behind the Gemini REST API, on loopback.
 //!
 //! ```text
-//! HTTP ─▶ connection ─▶ service ─▶ faults ─▶ validate ─▶ answer ─▶ respond ─▶ HTTP
-//!                          │                  ├ fields   ├ turns, library: what is asked, and of what
-//!                        status               └ rules    ├ reader, instructions, words: what the text says
-//!                                                        ├ rank, polarity: what fits the question
-//!                                                        ├ structured, calls: JSON and functions
-//!                                                        └ noise
+//! HTTP ─▶ connection ─▶ service ─▶ faults, script ─▶ call ─▶ validate ─▶ answer ─▶ respond ─▶ wire ─▶ HTTP
+//!                        │ path                       │      ├ fields    ├ turns, library: what is asked, and of what
+//!                        │ ledger: log, counters      │      └ rules     ├ reader, instructions, words: what the text says
+//!                        │                          embed                ├ rank, polarity: what fits the question
+//!                        │                                               ├ structured, calls: JSON and functions
+//!                        └ resources: files, batches, caches             └ noise
 //! ```
 //!
 //! Its model is an extractive question answerer. It splits the system instruction (and a long question's own context)
@@ -16,32 +16,49 @@
 //! asked for a refusal, it answers anyway, and wrongly, as models do.
 //!
 //! Noise and faults are keyed by seed, request and the `x-promptgate-sample` header, never by time or order: a run repeats
-//! exactly at any concurrency.
+//! exactly at any concurrency. A script (`script.rs`) can also count requests in their order, when it says so. Files, batches
+//! and cached contents live in memory, within fixed bounds; a batch takes a number of polls, not a time.
 
 mod answer;
+mod batches;
+mod caches;
+mod call;
 mod calls;
+mod clock;
 mod connection;
+mod embed;
 mod faults;
 mod fields;
+mod files;
 mod instructions;
+mod job;
+mod ledger;
 mod library;
 mod noise;
+mod pages;
+mod path;
 mod polarity;
 mod rank;
 mod reader;
+mod resource_fields;
+mod resources;
 mod respond;
 mod rules;
+mod script;
 mod server;
 mod service;
 mod status;
 mod structured;
 mod turns;
 mod validate;
+mod wire;
 mod words;
 
-pub use faults::{Fault, Faults, FaultsError};
+pub use faults::{Fault, Faults, FaultsError, Quota};
+pub use script::{Script, ScriptError};
 pub use server::Simulator;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How the simulator behaves.
@@ -49,12 +66,21 @@ use std::time::Duration;
 pub struct Settings {
     /// Waiting time before each answer.
     pub latency: Duration,
-    /// Failures on demand.
+    /// Failures on demand, by chance.
     pub faults: Faults,
+    /// Failures on demand, request by request; goes before those by chance.
+    pub script: Script,
     /// Seed of noise and faults.
     pub seed: u64,
     /// Chance that an answer is degraded, 0..=1.
     pub noise: f64,
     /// Refuse requests without a key, as the service does. Any key is good.
     pub require_key: bool,
+    /// Polls that find a batch unfinished.
+    pub batch_polls: u32,
+    /// Where each request is logged, a line of JSON each; an older file is overwritten.
+    pub log: Option<PathBuf>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,9 @@
 
 use super::answer::Reply;
 use super::noise::Key;
-use super::validate::{get, list, number};
+use super::pages::page;
+use super::status::Status;
+use super::validate::{Method, get, list, number};
 use serde_json::{Value, json};
 
 /// Characters of a streamed chunk.
@@ -15,6 +17,7 @@ pub(super) struct Answered {
     reply: Reply,
     finish: &'static str,
     prompt_tokens: u64,
+    cached_tokens: u64,
     model: String,
     id: String,
 }
@@ -52,8 +55,17 @@ impl Answered {
             reply,
             finish,
             prompt_tokens: prompt_tokens(body),
+            cached_tokens: 0,
             model: model.to_owned(),
             id: key.hex(),
+        }
+    }
+
+    /// The same, with this many of the prompt's tokens from a cached content.
+    pub(super) fn cached(self, tokens: u64) -> Answered {
+        Answered {
+            cached_tokens: tokens,
+            ..self
         }
     }
 
@@ -107,7 +119,13 @@ impl Answered {
             usage["candidatesTokenCount"] = json!(output);
         }
         usage["totalTokenCount"] = json!(self.prompt_tokens + output);
+        if self.cached_tokens > 0 {
+            usage["cachedContentTokenCount"] = json!(self.cached_tokens);
+        }
         usage["promptTokensDetails"] = text_details(self.prompt_tokens);
+        if self.cached_tokens > 0 {
+            usage["cacheTokensDetails"] = text_details(self.cached_tokens);
+        }
         json!({
             "candidates": [candidate],
             "usageMetadata": usage,
@@ -135,7 +153,7 @@ fn tokens(text: &str) -> u64 {
 }
 
 /// The tokens of a request: all texts of its system instruction, turns and tools.
-fn prompt_tokens(body: &Value) -> u64 {
+pub(super) fn prompt_tokens(body: &Value) -> u64 {
     fn characters(value: &Value) -> u64 {
         match value {
             Value::Null => 0,
@@ -154,18 +172,26 @@ fn prompt_tokens(body: &Value) -> u64 {
     all.div_ceil(4).max(1)
 }
 
-/// The body of countTokens.
-pub(super) fn counted(body: &Value) -> Value {
-    let count = prompt_tokens(get(body, "generateContentRequest").unwrap_or(body));
-    json!({"totalTokens": count, "promptTokensDetails": text_details(count)})
+/// The body of countTokens; `cached` of the tokens are from a cached content.
+pub(super) fn counted(count: u64, cached: u64) -> Value {
+    let mut body = json!({"totalTokens": count});
+    if cached > 0 {
+        body["cachedContentTokenCount"] = json!(cached);
+    }
+    body["promptTokensDetails"] = text_details(count);
+    if cached > 0 {
+        body["cacheTokensDetails"] = text_details(cached);
+    }
+    body
 }
 
 /// Models in the list; any other `gemini-…` name is served too.
-const MODELS: [(&str, &str); 4] = [
+const MODELS: [(&str, &str); 5] = [
     ("gemini-3.8-flash", "Gemini 3.8 Flash (simulated)"),
     ("gemini-3.5-flash", "Gemini 3.5 Flash (simulated)"),
     ("gemini-3.5-flash-lite", "Gemini 3.5 Flash-Lite (simulated)"),
     ("gemini-2.5-flash", "Gemini 2.5 Flash (simulated)"),
+    ("gemini-embedding-001", "Gemini Embedding 001 (simulated)"),
 ];
 
 /// The simulator has this model.
@@ -178,25 +204,50 @@ pub(super) fn serves(model: &str) -> bool {
     })
 }
 
+/// A model embeds texts, or it answers; none does both.
+fn embeds(model: &str) -> bool {
+    model.contains("embedding")
+}
+
+/// The model can be called with this method.
+pub(super) fn supports(model: &str, method: Method) -> bool {
+    match method {
+        Method::Generate | Method::Stream | Method::BatchGenerate => !embeds(model),
+        Method::Embed | Method::BatchEmbed => embeds(model),
+        Method::CountTokens => true,
+    }
+}
+
 /// The body of a model.
 pub(super) fn model(name: &str) -> Value {
     let shown = MODELS
         .iter()
         .find(|(known, _)| *known == name)
         .map_or(name, |(_, shown)| *shown);
+    let (input, output, methods) = if embeds(name) {
+        (2_048, 1, json!(["embedContent", "countTokens"]))
+    } else {
+        let methods = json!([
+            "generateContent",
+            "countTokens",
+            "createCachedContent",
+            "batchGenerateContent"
+        ]);
+        (1_048_576, 65_536, methods)
+    };
     json!({
         "name": format!("models/{name}"),
         "version": "001",
         "displayName": shown,
-        "inputTokenLimit": 1_048_576,
-        "outputTokenLimit": 65_536,
-        "supportedGenerationMethods": ["generateContent", "countTokens"],
+        "inputTokenLimit": input,
+        "outputTokenLimit": output,
+        "supportedGenerationMethods": methods,
     })
 }
 
-/// The body of the list of models.
-pub(super) fn models() -> Value {
-    json!({"models": MODELS.map(|(name, _)| model(name))})
+/// The body of a page of the list of models.
+pub(super) fn models(query: &str) -> Result<Value, Status> {
+    page(&MODELS, query, "models", |(name, _)| model(name))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the service refuses after parsing: roles, empty turns, and the limits that its documentation states.
 
+use super::embed::DIMENSIONS;
 use super::status::Status;
 use super::validate::{get, list, number, same_name, snake};
 use serde_json::Value;
@@ -58,6 +59,44 @@ pub(super) fn count_rules(body: &Value) -> Result<(), Status> {
         }
         (None, _) => contents_rules(body, "CountTokensRequest"),
     }
+}
+
+/// What the service checks of one embedding: a text, in this model, in as many numbers as there are.
+pub(super) fn embed_rules(body: &Value, model: &str, message: &str) -> Result<(), Status> {
+    let named = get(body, "model").and_then(Value::as_str);
+    if named.is_some_and(|named| named.strip_prefix("models/").unwrap_or(named) != model) {
+        return refuse(format!("* {message}.model: the model must match models/{model}.\n"));
+    }
+    let parts = get(body, "content").map_or(&[][..], |content| list(content, "parts"));
+    if parts.is_empty() {
+        return refuse(format!("* {message}.content: contents is not specified\n"));
+    }
+    match get(body, "outputDimensionality").and_then(number) {
+        Some(wanted) if !(1.0..=DIMENSIONS as f64).contains(&wanted) => refuse(format!(
+            "* {message}.output_dimensionality: output_dimensionality must be in the range [1, {DIMENSIONS}].\n"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// At most 100 embeddings, each as above.
+pub(super) fn batch_embed_rules(body: &Value, model: &str) -> Result<(), Status> {
+    let requests = list(body, "requests");
+    if requests.is_empty() {
+        return refuse("* BatchEmbedContentsRequest.requests: requests is not specified\n");
+    }
+    if requests.len() > 100 {
+        return refuse("* BatchEmbedContentsRequest.requests: at most 100 requests can be in one batch\n");
+    }
+    for (at, request) in requests.iter().enumerate() {
+        if get(request, "model").is_none() {
+            return refuse(format!(
+                "* BatchEmbedContentsRequest.requests[{at}].model: model is required\n"
+            ));
+        }
+        embed_rules(request, model, &format!("BatchEmbedContentsRequest.requests[{at}]"))?;
+    }
+    Ok(())
 }
 
 fn contents_rules(body: &Value, message: &str) -> Result<(), Status> {

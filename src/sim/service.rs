@@ -1,22 +1,31 @@
-//! The REST API: from an HTTP request to a response.
+//! The REST API: from an HTTP request to a response, with the faults in between.
 
 use super::Settings;
-use super::answer::answer;
+use super::batches::Batches;
+use super::caches::Caches;
+use super::call::{Call, Finish};
 use super::connection::Line;
 use super::faults::{Fault, Injector};
+use super::files::Files;
+use super::ledger::{Entry, Ledger};
 use super::library::Library;
-use super::noise::{Key, degrade};
-use super::respond::{Answered, counted, model, models, serves};
-use super::status::{Status, injected, unknown_model, unregistered};
+use super::noise::Key;
+use super::path::{Place, Resource, parameter, place};
+use super::resources::json_of;
+use super::respond::{model, models, serves, supports};
+use super::script::{Player, Scene};
+use super::status::{Status, high_demand, injected, unknown_model, unregistered};
 use super::validate::{Method, validate};
+use super::wire::{Ending, bad_gateway, failed, failed_in_array, hanging, replied, sent, truncated};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request};
 use axum::response::Response;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use time::OffsetDateTime;
 
 /// The service's limit for a request body.
 const LARGEST: usize = 20 << 20;
@@ -27,52 +36,55 @@ const KEY: &str = "x-goog-api-key";
 /// What all requests share.
 #[derive(Debug)]
 pub(super) struct Service {
-    settings: Settings,
+    pub(super) settings: Settings,
     injector: Injector,
-    library: Library,
+    player: Player,
+    pub(super) library: Library,
+    pub(super) files: Files,
+    pub(super) batches: Batches,
+    pub(super) caches: Caches,
+    pub(super) ledger: Ledger,
     requests: AtomicU64,
 }
 
 impl Service {
-    pub(super) fn new(settings: Settings) -> Service {
-        Service {
+    pub(super) fn new(settings: Settings) -> io::Result<Service> {
+        Ok(Service {
             injector: Injector::new(settings.faults.clone()),
-            settings,
+            player: Player::new(settings.script.clone()),
             library: Library::default(),
+            files: Files::new(settings.seed),
+            batches: Batches::new(settings.seed, settings.batch_polls),
+            caches: Caches::new(settings.seed),
+            ledger: Ledger::new(settings.log.as_deref())?,
+            settings,
             requests: AtomicU64::new(0),
-        }
+        })
     }
 
-    /// Requests received so far, failed ones included.
+    /// Requests received so far, failed ones included; looks at the counters are none.
     pub(super) fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
+
+    /// What goes wrong with a request: what the script says, else what the dice say.
+    pub(super) fn fault(&self, scene: Scene<'_>) -> Option<Fault> {
+        match self.player.next(scene) {
+            Some(scripted) => scripted,
+            None if scene.is_call => self.injector.next(scene.key),
+            None => None,
+        }
+    }
 }
 
-/// A resource of the API.
-#[derive(Debug, PartialEq)]
-enum Resource<'a> {
-    Models,
-    Model(&'a str),
-    Call { model: &'a str, method: &'a str },
-}
-
-/// Finds version and resource in a path; anything may stand before the version, as behind a gateway.
-fn resource(path: &str) -> Option<(&str, Resource<'_>)> {
-    let (at, version) = ["v1beta", "v1"]
-        .iter()
-        .filter_map(|version| Some((path.find(&format!("/{version}/models"))?, *version)))
-        .min()?;
-    let rest = &path[at + version.len() + "//models".len()..];
-    let resource = match rest.strip_prefix('/') {
-        None if rest.is_empty() => Resource::Models,
-        None => return None,
-        Some(name) => match name.rsplit_once(':') {
-            Some((model, method)) => Resource::Call { model, method },
-            None => Resource::Model(name),
-        },
-    };
-    Some((version, resource))
+/// A request that was received whole, but for the bytes of an upload.
+struct Asked<'a> {
+    head: &'a request::Parts,
+    place: Place<'a>,
+    bytes: Bytes,
+    /// The bytes of an upload, as they come.
+    upload: Option<Body>,
+    key: Key,
 }
 
 /// Serves one request.
@@ -81,50 +93,101 @@ pub(super) async fn serve(
     ConnectInfo(line): ConnectInfo<Line>,
     request: Request,
 ) -> Response {
-    service.requests.fetch_add(1, Ordering::Relaxed);
     let (head, body) = request.into_parts();
-    let path = head.uri.path();
-    let query = head.uri.query().unwrap_or("");
-    let not_found = || {
-        failed(&Status::new(
-            404,
-            format!("The requested URL {path} was not found on this server."),
-        ))
-    };
-    let Some((version, resource)) = resource(path) else {
-        return not_found();
-    };
-    if service.settings.require_key && !has_key(&head.headers, query) {
-        return failed(&unregistered());
+    let place = place(head.uri.path());
+    if place.is_some_and(|place| place.resource == Resource::Counters) && head.method == "GET" {
+        let each = parameter(query(&head), "each") == Some("true");
+        return sent(StatusCode::OK, &service.ledger.counters(each));
     }
-    match (head.method.as_str(), resource) {
-        ("GET", Resource::Models) => sent(StatusCode::OK, &models()),
-        ("GET", Resource::Model(name)) if serves(name) => sent(StatusCode::OK, &model(name)),
-        ("GET", Resource::Model(name)) => failed(&unknown_model(name, version, "getModel")),
-        ("POST", Resource::Call { model, method: name }) => {
-            let Some(method) = Method::parse(name) else {
-                return not_found();
-            };
-            if !serves(model) {
-                return failed(&unknown_model(model, version, name));
-            }
-            let Ok(bytes) = to_bytes(body, LARGEST).await else {
-                return failed(&Status::new(
-                    400,
-                    format!("Request payload size exceeds the limit: {LARGEST} bytes."),
-                ));
-            };
-            let sample = head.headers.get(SAMPLE).map_or(&b""[..], HeaderValue::as_bytes);
-            let call = Call {
-                method,
-                model,
-                sse: query.split('&').any(|pair| pair == "alt=sse"),
-                key: Key::new(service.settings.seed, path, &bytes, sample),
-            };
-            call.respond(&service, &line, &bytes).await
+    service.requests.fetch_add(1, Ordering::Relaxed);
+    let mut log = Entry {
+        key: Key::new(0, head.uri.path(), b"", b""),
+        verb: head.method.as_str(),
+        path: head.uri.path(),
+        sample: head.headers.get(SAMPLE).map_or(&b""[..], HeaderValue::as_bytes),
+        method: "unknown",
+        is_call: false,
+        status: None,
+        fault: None,
+    };
+    let response = match receive(&service, &head, place, body).await {
+        Ok(asked) => {
+            log.key = asked.key;
+            log.method = asked.name();
+            log.is_call = asked.is_call();
+            respond(&service, &line, asked, &mut log).await
         }
-        _ => not_found(),
+        Err(response) => response,
+    };
+    // Nothing is sent on a line that was cut.
+    if log.fault != Some(Fault::Reset) {
+        log.status = Some(response.status().as_u16());
     }
+    service.ledger.record(log);
+    response
+}
+
+fn query(head: &request::Parts) -> &str {
+    head.uri.query().unwrap_or("")
+}
+
+fn not_found(head: &request::Parts) -> Response {
+    failed(&Status::new(
+        404,
+        format!("The requested URL {} was not found on this server.", head.uri.path()),
+    ))
+}
+
+/// Reads a request, or refuses to: no such path, no key, no such method or model, too large.
+async fn receive<'a>(
+    service: &Service,
+    head: &'a request::Parts,
+    place: Option<Place<'a>>,
+    body: Body,
+) -> Result<Asked<'a>, Response> {
+    let place = place.ok_or_else(|| not_found(head))?;
+    // The address of an upload is secret, and so its own key.
+    let uploads = place.resource == Resource::Upload && parameter(query(head), "uploadId").is_some();
+    if service.settings.require_key && !uploads && !has_key(&head.headers, query(head)) {
+        return Err(failed(&unregistered()));
+    }
+    if let Resource::Call { model, method: name } = place.resource {
+        let method = Method::parse(name).filter(|_| head.method == "POST");
+        let method = method.ok_or_else(|| not_found(head))?;
+        if !serves(model) || !supports(model, method) {
+            return Err(failed(&unknown_model(model, place.version, name)));
+        }
+    }
+    let (bytes, upload) = if uploads {
+        (Bytes::new(), Some(body))
+    } else {
+        let bytes = to_bytes(body, LARGEST).await.map_err(|_| {
+            failed(&Status::new(
+                400,
+                format!("Request payload size exceeds the limit: {LARGEST} bytes."),
+            ))
+        })?;
+        (bytes, None)
+    };
+    let sample = head.headers.get(SAMPLE).map_or(&b""[..], HeaderValue::as_bytes);
+    let path = head.uri.path();
+    let key = if head.method == "POST" {
+        Key::new(service.settings.seed, path, &bytes, sample)
+    } else {
+        Key::new(
+            service.settings.seed,
+            &format!("{} {path}", head.method),
+            &bytes,
+            sample,
+        )
+    };
+    Ok(Asked {
+        head,
+        place,
+        bytes,
+        upload,
+        key,
+    })
 }
 
 /// A key in the header or, as the service still allows, in the query. It is looked at, never kept or shown.
@@ -132,153 +195,186 @@ fn has_key(headers: &HeaderMap, query: &str) -> bool {
     let in_header = headers
         .get(KEY)
         .is_some_and(|key| !key.as_bytes().trim_ascii().is_empty());
-    in_header
-        || query
-            .split('&')
-            .any(|pair| pair.strip_prefix("key=").is_some_and(|key| !key.is_empty()))
+    in_header || parameter(query, "key").is_some_and(|key| !key.is_empty())
 }
 
-struct Call<'a> {
-    method: Method,
-    model: &'a str,
-    sse: bool,
-    key: Key,
-}
-
-impl Call<'_> {
-    async fn respond(&self, service: &Service, line: &Line, bytes: &[u8]) -> Response {
-        if !service.settings.latency.is_zero() {
-            tokio::time::sleep(service.settings.latency).await;
+/// Responds after the latency, through the faults.
+async fn respond(service: &Service, line: &Line, asked: Asked<'_>, log: &mut Entry<'_>) -> Response {
+    if !service.settings.latency.is_zero() {
+        tokio::time::sleep(service.settings.latency).await;
+    }
+    let fault = asked.fault(service);
+    log.fault = fault;
+    if let Some(status) = fault.and_then(|fault| injected(fault, asked.model())) {
+        return asked.refused(&status);
+    }
+    match fault {
+        Some(Fault::Reset) => {
+            line.cut();
+            // Never arrives: the connection is gone.
+            sent(StatusCode::OK, &Value::Null)
         }
-        match service.injector.next(self.key) {
-            None => self.answered(service, bytes),
-            Some(Fault::Status(code)) => self.refused(&injected(code, self.model)),
-            Some(Fault::Reset) => {
-                line.cut();
-                // Never arrives: the connection is gone.
-                sent(StatusCode::OK, &Value::Null)
-            }
-            Some(Fault::Stall) => std::future::pending().await,
-            Some(Fault::Truncate) => truncated(self.answered(service, bytes)).await,
-            Some(Fault::Html502) => bad_gateway(),
+        Some(Fault::Stall) => {
+            // The request ends with its client, so it is recorded now.
+            service.ledger.record(*log);
+            std::future::pending().await
+        }
+        Some(Fault::Html502) => bad_gateway(),
+        Some(Fault::Slow(delay)) => {
+            tokio::time::sleep(delay).await;
+            asked.handle(service, Finish::Said, Ending::Whole).await
+        }
+        Some(Fault::Truncate) => truncated(asked.handle(service, Finish::Said, Ending::Whole).await).await,
+        Some(Fault::Hang) => hanging(asked.handle(service, Finish::Said, Ending::Whole).await).await,
+        Some(Fault::NoFinish) => asked.handle(service, Finish::Unsaid, Ending::Whole).await,
+        Some(Fault::ErrorEvent) if asked.streams() => asked.handle(service, Finish::Said, Ending::ErrorEvent).await,
+        Some(Fault::ErrorTail) if asked.streams() => asked.handle(service, Finish::Said, Ending::ErrorTail).await,
+        Some(Fault::ErrorEvent | Fault::ErrorTail) => asked.refused(&high_demand()),
+        // The others are statuses, sent above.
+        None | Some(Fault::Status(_) | Fault::Quota(..) | Fault::Exhausted | Fault::BadKey | Fault::HighDemand) => {
+            asked.handle(service, Finish::Said, Ending::Whole).await
+        }
+    }
+}
+
+impl Asked<'_> {
+    /// The method that is called, if one is.
+    fn method(&self) -> Option<Method> {
+        self.place.call().and_then(|(_, method)| Method::parse(method))
+    }
+
+    /// The model that is called, or nothing.
+    fn model(&self) -> &str {
+        self.place.call().map_or("", |(model, _)| model)
+    }
+
+    fn streams(&self) -> bool {
+        self.method() == Some(Method::Stream)
+    }
+
+    fn sse(&self) -> bool {
+        parameter(query(self.head), "alt") == Some("sse")
+    }
+
+    /// A call for answers, counts or embeddings.
+    fn is_call(&self) -> bool {
+        self.method().is_some_and(|method| method != Method::BatchGenerate)
+    }
+
+    /// What is asked, for the counters.
+    fn name(&self) -> &'static str {
+        match (self.head.method.as_str(), self.place.resource) {
+            (_, Resource::Call { method, .. }) => Method::parse(method).map_or("unknown", Method::name),
+            ("GET", Resource::Models) => "models.list",
+            ("GET", Resource::Model(_)) => "models.get",
+            ("POST", Resource::Upload) => "files.upload",
+            ("GET", Resource::Files) => "files.list",
+            ("GET", Resource::File(_)) => "files.get",
+            ("DELETE", Resource::File(_)) => "files.delete",
+            ("GET", Resource::Download(_)) => "files.download",
+            ("GET", Resource::Batches) => "batches.list",
+            ("GET", Resource::Batch(_)) => "batches.get",
+            ("DELETE", Resource::Batch(_)) => "batches.delete",
+            ("POST", Resource::CancelBatch(_)) => "batches.cancel",
+            ("POST", Resource::Caches) => "cachedContents.create",
+            ("GET", Resource::Caches) => "cachedContents.list",
+            ("GET", Resource::Cache(_)) => "cachedContents.get",
+            ("PATCH", Resource::Cache(_)) => "cachedContents.patch",
+            ("DELETE", Resource::Cache(_)) => "cachedContents.delete",
+            _ => "unknown",
         }
     }
 
-    fn answered(&self, service: &Service, bytes: &[u8]) -> Response {
-        let body: Value = match serde_json::from_slice(bytes) {
-            Ok(body) => body,
-            Err(error) => {
-                return self.refused(&Status::new(400, format!("Invalid JSON payload received. {error}")));
-            }
+    fn fault(&self, service: &Service) -> Option<Fault> {
+        // A body is read for its text only where a script may ask for it.
+        let body = if service.player.is_idle() {
+            None
+        } else {
+            json_of(&self.bytes).ok()
         };
-        if let Err(status) = validate(self.method, self.model, &body) {
-            return self.refused(&status);
-        }
-        if self.method == Method::CountTokens {
-            return sent(StatusCode::OK, &counted(&body));
-        }
-        let system = service.library.system(&body);
-        let reply = answer(&body, system.as_deref(), degrade(self.key, service.settings.noise));
-        let answered = Answered::new(reply, &body, self.model, self.key);
-        match (self.method, self.sse) {
-            (Method::Stream, true) => events(&answered),
-            (Method::Stream, false) => sent(StatusCode::OK, &Value::Array(answered.events())),
-            (Method::Generate | Method::CountTokens, _) => sent(StatusCode::OK, &answered.body()),
-        }
+        service.fault(Scene {
+            key: self.key,
+            path: self.head.uri.path(),
+            is_call: self.is_call(),
+            body: body.as_ref(),
+        })
     }
 
     /// An error; a stream without server-sent events wraps it in an array.
     fn refused(&self, status: &Status) -> Response {
-        let code = StatusCode::from_u16(status.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        match (self.method, self.sse) {
-            (Method::Stream, false) => sent(code, &Value::Array(vec![status.body()])),
-            (Method::Stream, true) | (Method::Generate | Method::CountTokens, _) => sent(code, &status.body()),
+        if self.streams() && !self.sse() {
+            failed_in_array(status)
+        } else {
+            failed(status)
         }
     }
-}
 
-fn failed(status: &Status) -> Response {
-    let code = StatusCode::from_u16(status.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    sent(code, &status.body())
-}
-
-fn sent(code: StatusCode, body: &Value) -> Response {
-    with_type(code, "application/json; charset=UTF-8", Body::from(body.to_string()))
-}
-
-fn with_type(code: StatusCode, content_type: &'static str, body: Body) -> Response {
-    let mut response = Response::new(body);
-    *response.status_mut() = code;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
-}
-
-/// Server-sent events: `data:` lines, ended by CRLF CRLF, without a closing sentinel.
-fn events(answered: &Answered) -> Response {
-    let chunks = answered
-        .events()
-        .into_iter()
-        .map(|event| Ok::<_, io::Error>(Bytes::from(format!("data: {event}\r\n\r\n"))));
-    let body = Body::from_stream(futures_util::stream::iter(chunks));
-    with_type(StatusCode::OK, "text/event-stream", body)
-}
-
-fn bad_gateway() -> Response {
-    with_type(
-        StatusCode::BAD_GATEWAY,
-        "text/html; charset=UTF-8",
-        Body::from("<html><title>Error 502 (Server Error)!!1</title></html>"),
-    )
-}
-
-/// The first half of a response's body, then the end of the connection.
-async fn truncated(whole: Response) -> Response {
-    let (mut head, body) = whole.into_parts();
-    let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let half = bytes.slice(..bytes.len() / 2);
-    if head.headers.get(header::CONTENT_TYPE) != Some(&HeaderValue::from_static("text/event-stream")) {
-        head.headers
-            .insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
-    }
-    let body = futures_util::stream::unfold(Some(half), |left| async move {
-        match left {
-            Some(half) if !half.is_empty() => Some((Ok(half), Some(Bytes::new()))),
-            // Lets the first half reach the client before the connection ends.
-            Some(_) => {
-                tokio::task::yield_now().await;
-                Some((Err(io::Error::from(io::ErrorKind::ConnectionAborted)), None))
+    /// Does what is asked.
+    async fn handle(self, service: &Service, finish: Finish, ending: Ending) -> Response {
+        let now = OffsetDateTime::now_utc();
+        let Place {
+            prefix,
+            version,
+            resource,
+        } = self.place;
+        let host = self.head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let root = format!("http://{}{prefix}", host.unwrap_or("127.0.0.1"));
+        let base = format!("{root}/{version}");
+        let query = query(self.head);
+        let none = |done: Result<(), Status>| replied(done.map(|()| json!({})));
+        match (self.head.method.as_str(), resource) {
+            ("POST", Resource::Call { .. }) => self.call(service, finish, ending),
+            ("GET", Resource::Models) => replied(models(query)),
+            ("GET", Resource::Model(name)) if serves(name) => sent(StatusCode::OK, &model(name)),
+            ("GET", Resource::Model(name)) => failed(&unknown_model(name, version, "getModel")),
+            ("POST", Resource::Upload) => {
+                if let (Some(body), Some(id)) = (self.upload, parameter(query, "uploadId")) {
+                    return service.continue_upload(id, &self.head.headers, body, &base).await;
+                }
+                let url = format!("{root}/upload/{version}/files");
+                service
+                    .begin_upload(&self.head.headers, &self.bytes, &url)
+                    .unwrap_or_else(|status| failed(&status))
             }
-            None => None,
+            ("GET", Resource::Files) => replied(service.files.list(query, &base)),
+            ("GET", Resource::File(name)) => replied(service.files.get(name, &base)),
+            ("DELETE", Resource::File(name)) => none(service.files.delete(name)),
+            ("GET", Resource::Download(name)) => service.download(name).unwrap_or_else(|status| failed(&status)),
+            ("GET", Resource::Batches) => replied(service.batches.list(query)),
+            ("GET", Resource::Batch(name)) => replied(service.poll_batch(name)),
+            ("DELETE", Resource::Batch(name)) => none(service.batches.delete(name)),
+            ("POST", Resource::CancelBatch(name)) => none(service.batches.cancel(name, now)),
+            ("POST", Resource::Caches) => replied(service.create_cache(&self.bytes, version)),
+            ("GET", Resource::Caches) => replied(service.caches.list(query, now)),
+            ("GET", Resource::Cache(name)) => replied(service.caches.get(name, now)),
+            ("PATCH", Resource::Cache(name)) => replied(service.patch_cache(name, &self.bytes)),
+            ("DELETE", Resource::Cache(name)) => none(service.caches.delete(name, now)),
+            _ => not_found(self.head),
         }
-    });
-    Response::from_parts(head, Body::from_stream(body))
-}
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_understood() {
-        let call = |model, method| Resource::Call { model, method };
-        for (path, expected) in [
-            ("/v1beta/models", Some(("v1beta", Resource::Models))),
-            ("/v1/models/gemini-x", Some(("v1", Resource::Model("gemini-x")))),
-            (
-                "/v1beta/models/m:generateContent",
-                Some(("v1beta", call("m", "generateContent"))),
-            ),
-            (
-                "/gateway/gemini/v1/models/m:countTokens",
-                Some(("v1", call("m", "countTokens"))),
-            ),
-            ("/v2/models/m", None),
-            ("/v1beta/modelsx", None),
-            ("/", None),
-        ] {
-            assert_eq!(resource(path), expected, "{path}");
-        }
+    fn call(&self, service: &Service, finish: Finish, ending: Ending) -> Response {
+        let Some(method) = self.method() else {
+            return not_found(self.head);
+        };
+        let answered = json_of(&self.bytes).and_then(|body| match method {
+            Method::BatchGenerate => {
+                validate(method, self.model(), &body)?;
+                let operation = service.create_batch(&body, self.model(), self.bytes.len())?;
+                Ok(sent(StatusCode::OK, &operation))
+            }
+            Method::Generate | Method::Stream | Method::CountTokens | Method::Embed | Method::BatchEmbed => {
+                let call = Call {
+                    method,
+                    model: self.model(),
+                    sse: self.sse(),
+                    key: self.key,
+                    finish,
+                    ending,
+                };
+                call.answer(service, &body)
+            }
+        });
+        answered.unwrap_or_else(|status| self.refused(&status))
     }
 }

@@ -1,6 +1,9 @@
 //! Errors as the service sends them: google.rpc.Status in an `error` envelope.
 
+use super::clock::seconds;
+use super::faults::{Fault, Quota};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// An error answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +53,15 @@ impl Status {
         status
     }
 
+    /// The same as a bare google.rpc.Status, with its gRPC code: how operations and items of a batch carry errors.
+    pub(super) fn rpc(&self) -> Value {
+        let mut error = json!({"code": rpc_code(self.http), "message": self.message});
+        if !self.details.is_empty() {
+            error["details"] = Value::Array(self.details.clone());
+        }
+        error
+    }
+
     /// The body on the wire.
     pub(super) fn body(&self) -> Value {
         let mut error = json!({"code": self.http, "message": self.message, "status": self.status});
@@ -68,10 +80,27 @@ fn canonical(http: u16) -> &'static str {
         403 => "PERMISSION_DENIED",
         404 => "NOT_FOUND",
         429 => "RESOURCE_EXHAUSTED",
+        409 => "ALREADY_EXISTS",
         499 => "CANCELLED",
         503 => "UNAVAILABLE",
         504 => "DEADLINE_EXCEEDED",
         _ => "INTERNAL",
+    }
+}
+
+/// The number of google.rpc.Code for an HTTP status.
+fn rpc_code(http: u16) -> u8 {
+    match http {
+        400 => 3,
+        401 => 16,
+        403 => 7,
+        404 => 5,
+        409 => 6,
+        429 => 8,
+        499 => 1,
+        503 => 14,
+        504 => 4,
+        _ => 13,
     }
 }
 
@@ -95,66 +124,120 @@ pub(super) fn unknown_model(model: &str, version: &str, method: &str) -> Status 
     )
 }
 
-/// The requests-per-minute quota is spent; the client is told when to come back.
-pub(super) fn quota(model: &str) -> Status {
-    const METRIC: &str = "generativelanguage.googleapis.com/generate_content_free_tier_requests";
-    const DELAY: &str = "0.2s";
+/// A quota is spent; the client is told when to come back.
+fn quota(model: &str, quota: Quota, delay: Duration) -> Status {
+    const REQUESTS: &str = "generativelanguage.googleapis.com/generate_content_free_tier_requests";
+    const TOKENS: &str = "generativelanguage.googleapis.com/generate_content_free_tier_input_token_count";
+    let (metric, id, limit) = match quota {
+        Quota::Minute => (REQUESTS, "GenerateRequestsPerMinutePerProjectPerModel-FreeTier", "10"),
+        Quota::Tokens => (TOKENS, "GenerateContentInputTokensPerModelPerMinute-FreeTier", "250000"),
+        Quota::Day => (REQUESTS, "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "250"),
+        Quota::Zero => (REQUESTS, "", "0"),
+    };
+    let delay = seconds(delay);
     let mut status = Status::new(
         429,
         format!(
             "You exceeded your current quota, please check your plan and billing details. For more information on this \
-             error, head to: https://ai.google.dev/gemini-api/docs/rate-limits.\n* Quota exceeded for metric: {METRIC}, \
-             limit: 10, model: {model}\nPlease retry in {DELAY}."
+             error, head to: https://ai.google.dev/gemini-api/docs/rate-limits.\n* Quota exceeded for metric: {metric}, \
+             limit: {limit}, model: {model}\nPlease retry in {delay}."
         ),
     );
-    status.details = vec![
-        json!({
+    // A quota of zero comes without its failure's details.
+    if !id.is_empty() {
+        status.details.push(json!({
             "@type": "type.googleapis.com/google.rpc.QuotaFailure",
             "violations": [{
-                "quotaMetric": METRIC,
-                "quotaId": "GenerateRequestsPerMinutePerProjectPerModel-FreeTier",
+                "quotaMetric": metric,
+                "quotaId": id,
                 "quotaDimensions": {"location": "global", "model": model},
-                "quotaValue": "10",
+                "quotaValue": limit,
             }],
+        }));
+    }
+    status.details.push(json!({
+        "@type": "type.googleapis.com/google.rpc.Help",
+        "links": [{
+            "description": "Learn more about Gemini API quotas",
+            "url": "https://ai.google.dev/gemini-api/docs/rate-limits",
+        }],
+    }));
+    status
+        .details
+        .push(json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}));
+    status
+}
+
+/// The key is not valid.
+fn bad_key() -> Status {
+    let mut status = Status::new(400, "API key not valid. Please pass a valid API key.");
+    status.details = vec![
+        json!({
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": "API_KEY_INVALID",
+            "domain": "googleapis.com",
+            "metadata": {"service": "generativelanguage.googleapis.com"},
         }),
         json!({
-            "@type": "type.googleapis.com/google.rpc.Help",
-            "links": [{
-                "description": "Learn more about Gemini API quotas",
-                "url": "https://ai.google.dev/gemini-api/docs/rate-limits",
-            }],
+            "@type": "type.googleapis.com/google.rpc.LocalizedMessage",
+            "locale": "en-US",
+            "message": "API key not valid. Please pass a valid API key.",
         }),
-        json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": DELAY}),
     ];
     status
 }
 
-/// An injected failure with this HTTP status, worded as the service words it.
-pub(super) fn injected(http: u16, model: &str) -> Status {
-    match http {
-        400 => Status::new(400, "Request contains an invalid argument."),
-        401 => Status::new(
+/// The service is overloaded, in the words of a storm.
+pub(super) fn high_demand() -> Status {
+    Status::new(
+        503,
+        "This model is currently experiencing high demand. Spikes in demand are usually temporary. Please try again later.",
+    )
+}
+
+/// The error that a fault answers with, worded as the service words it; `None` when the fault is no error answer.
+pub(super) fn injected(fault: Fault, model: &str) -> Option<Status> {
+    let status = match fault {
+        Fault::Status(400) => Status::new(400, "Request contains an invalid argument."),
+        Fault::Status(401) => Status::new(
             401,
             "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid \
              authentication credential.",
         ),
-        403 => Status::new(403, "The caller does not have permission"),
-        404 => Status::new(404, "Requested entity was not found."),
-        429 => quota(model),
-        499 => Status::new(499, "The operation was cancelled."),
-        503 => Status::new(503, "The model is overloaded. Please try again later."),
-        504 => Status::new(504, "The request timed out. Please try again."),
-        other => Status::new(other, "An internal error has occurred. Please retry."),
-    }
+        Fault::Status(403) => Status::new(403, "The caller does not have permission"),
+        Fault::Status(404) => Status::new(404, "Requested entity was not found."),
+        Fault::Status(499) => Status::new(499, "The operation was cancelled."),
+        Fault::Status(503) => Status::new(503, "The model is overloaded. Please try again later."),
+        Fault::Status(504) => Status::new(504, "The request timed out. Please try again."),
+        Fault::Status(other) => Status::new(other, "An internal error has occurred. Please retry."),
+        Fault::Quota(kind, delay) => quota(model, kind, delay),
+        Fault::Exhausted => Status::new(429, "Resource has been exhausted (e.g. check quota)."),
+        Fault::BadKey => bad_key(),
+        Fault::HighDemand => high_demand(),
+        Fault::Reset
+        | Fault::Stall
+        | Fault::Hang
+        | Fault::Truncate
+        | Fault::Html502
+        | Fault::NoFinish
+        | Fault::ErrorEvent
+        | Fault::ErrorTail
+        | Fault::Slow(_) => return None,
+    };
+    Some(status)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn body(fault: &str) -> Value {
+        injected(fault.parse().unwrap(), "gemini-3.8-flash").unwrap().body()
+    }
+
     #[test]
     fn quota_says_when_to_retry_in_both_places() {
-        let body = quota("gemini-3.8-flash").body();
+        let body = body("429");
         assert_eq!(body["error"]["status"], "RESOURCE_EXHAUSTED");
         assert!(
             body["error"]["message"]
@@ -174,17 +257,37 @@ mod tests {
     }
 
     #[test]
+    fn quotas_are_told_apart() {
+        let day = body("429-day:60s").to_string();
+        assert!(
+            day.contains("PerDay") && day.contains("\"retryDelay\":\"60s\""),
+            "{day}"
+        );
+        let tokens = body("429-tokens").to_string();
+        assert!(tokens.contains("InputTokensPerModelPerMinute"), "{tokens}");
+        let zero = body("429-zero").to_string();
+        assert!(
+            zero.contains("limit: 0, model") && !zero.contains("QuotaFailure"),
+            "{zero}"
+        );
+        assert!(body("429-bare")["error"].get("details").is_none());
+        assert!(body("400-key").to_string().contains("API_KEY_INVALID"));
+    }
+
+    #[test]
     fn injected_statuses_carry_their_canonical_names() {
-        for (http, name) in [
-            (400, "INVALID_ARGUMENT"),
-            (429, "RESOURCE_EXHAUSTED"),
-            (500, "INTERNAL"),
-            (503, "UNAVAILABLE"),
-            (504, "DEADLINE_EXCEEDED"),
+        for (fault, http, name, code) in [
+            ("400", 400, "INVALID_ARGUMENT", 3),
+            ("429", 429, "RESOURCE_EXHAUSTED", 8),
+            ("500", 500, "INTERNAL", 13),
+            ("503-demand", 503, "UNAVAILABLE", 14),
+            ("504", 504, "DEADLINE_EXCEEDED", 4),
         ] {
-            let body = injected(http, "gemini-x").body();
-            assert_eq!(body["error"]["code"], http);
-            assert_eq!(body["error"]["status"], name);
+            let status = injected(fault.parse().unwrap(), "gemini-x").unwrap();
+            assert_eq!(status.body()["error"]["code"], http);
+            assert_eq!(status.body()["error"]["status"], name);
+            assert_eq!(status.rpc()["code"], code);
         }
+        assert_eq!(injected(Fault::Reset, "gemini-x"), None);
     }
 }

@@ -3,7 +3,8 @@
 //! Messages follow the service's own where a recorded one is known, so that what a client makes of them is tested too.
 
 use super::fields::{COUNT_TOKENS, Field, GENERATE, Kind};
-use super::rules::{count_rules, generate_rules};
+use super::resource_fields::{BATCH_EMBED, BATCH_GENERATE, EMBED};
+use super::rules::{batch_embed_rules, count_rules, embed_rules, generate_rules};
 use super::status::Status;
 use serde_json::{Map, Value};
 
@@ -13,15 +14,33 @@ pub(super) enum Method {
     Generate,
     Stream,
     CountTokens,
+    Embed,
+    BatchEmbed,
+    BatchGenerate,
 }
 
 impl Method {
+    /// The name after the colon of the path.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Method::Generate => "generateContent",
+            Method::Stream => "streamGenerateContent",
+            Method::CountTokens => "countTokens",
+            Method::Embed => "embedContent",
+            Method::BatchEmbed => "batchEmbedContents",
+            Method::BatchGenerate => "batchGenerateContent",
+        }
+    }
+
     /// The method after the colon of the path.
     pub(super) fn parse(name: &str) -> Option<Method> {
         match name {
             "generateContent" => Some(Method::Generate),
             "streamGenerateContent" => Some(Method::Stream),
             "countTokens" => Some(Method::CountTokens),
+            "embedContent" => Some(Method::Embed),
+            "batchEmbedContents" => Some(Method::BatchEmbed),
+            "batchGenerateContent" => Some(Method::BatchGenerate),
             _ => None,
         }
     }
@@ -37,24 +56,43 @@ const DEPTH: usize = 64;
 /// # Errors
 /// The service's 400.
 pub(super) fn validate(method: Method, model: &str, body: &Value) -> Result<(), Status> {
+    parsed(
+        body,
+        match method {
+            Method::Generate | Method::Stream => GENERATE,
+            Method::CountTokens => COUNT_TOKENS,
+            Method::Embed => EMBED,
+            Method::BatchEmbed => BATCH_EMBED,
+            Method::BatchGenerate => BATCH_GENERATE,
+        },
+    )?;
+    match method {
+        Method::Generate | Method::Stream => generate_rules(body, model),
+        Method::CountTokens => count_rules(body),
+        Method::Embed => embed_rules(body, model, "EmbedContentRequest"),
+        Method::BatchEmbed => batch_embed_rules(body, model),
+        // A batch's requests are judged one by one, when they are answered.
+        Method::BatchGenerate => Ok(()),
+    }
+}
+
+/// Checks fields and types of a body.
+///
+/// # Errors
+/// The service's 400.
+pub(super) fn parsed(body: &Value, fields: &'static [Field]) -> Result<(), Status> {
     let Value::Object(object) = body else {
         return Err(Status::new(
             400,
             "Invalid JSON payload received. Expected an object at the top level.",
         ));
     };
-    let fields = match method {
-        Method::Generate | Method::Stream => GENERATE,
-        Method::CountTokens => COUNT_TOKENS,
-    };
     let mut violations = Vec::new();
     walk(object, fields, "", DEPTH, &mut violations);
-    if !violations.is_empty() {
-        return Err(Status::bad_fields(violations));
-    }
-    match method {
-        Method::Generate | Method::Stream => generate_rules(body, model),
-        Method::CountTokens => count_rules(body),
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(Status::bad_fields(violations))
     }
 }
 

@@ -70,8 +70,9 @@ pub struct OpenRun {
 impl Drop for OpenRun {
     fn drop(&mut self) {
         // A lock file that can't be removed only stays behind as an empty file.
-        let _ = self.lock.unlock();
+        // It goes while it is still locked: whoever opens the name afterwards gets a file, and a lock, of its own.
         let _ = std::fs::remove_file(&self.lock_path);
+        let _ = self.lock.unlock();
     }
 }
 
@@ -95,6 +96,8 @@ pub struct StoredResult {
     pub source: Source,
     /// Attempts made by the run.
     pub attempts: u32,
+    /// When the answer was asked for, in seconds since 1970; `None` without one.
+    pub created_at: Option<i64>,
 }
 
 impl Store {
@@ -138,7 +141,7 @@ impl Store {
             .ok_or_else(|| StoreError::new(&self.path, "a new run is locked already"))
     }
 
-    /// Continues the newest unfinished run of the same plan that no other process works on.
+    /// Continues the newest run of the same plan, if it is unfinished and no other process works on it.
     ///
     /// # Errors
     /// The store can't be read.
@@ -217,14 +220,26 @@ impl Store {
             .map_err(|error| self.failed("look up an answer", error))
     }
 
-    /// The run has an answer at this position.
+    /// The answer that the run has at this position already.
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn answered(&self, run: RunId, seq: u64) -> Result<bool, StoreError> {
+    pub fn answered(&self, run: RunId, seq: u64) -> Result<Option<Cached>, StoreError> {
         self.connection
-            .prepare_cached("SELECT 1 FROM results WHERE run = ?1 AND seq = ?2 AND answer IS NOT NULL")
-            .and_then(|mut statement| statement.exists(params![run.0, seq as i64]))
+            .prepare_cached(
+                "SELECT answers.id, answers.created_at FROM results JOIN answers ON answers.id = results.answer
+                 WHERE run = ?1 AND seq = ?2",
+            )
+            .and_then(|mut statement| {
+                statement
+                    .query_row(params![run.0, seq as i64], |row| {
+                        Ok(Cached {
+                            answer: row.get(0)?,
+                            created_at: row.get(1)?,
+                        })
+                    })
+                    .optional()
+            })
             .map_err(|error| self.failed("look up a result", error))
     }
 
@@ -238,7 +253,7 @@ impl Store {
         let mut statement = self
             .connection
             .prepare_cached(
-                "SELECT seq, results.source, results.attempts, failure, answers.answer
+                "SELECT seq, results.source, results.attempts, failure, answers.answer, answers.created_at
                  FROM results LEFT JOIN answers ON answers.id = results.answer
                  WHERE run = ?1 AND seq >= ?2 AND seq < ?3 ORDER BY seq",
             )
@@ -271,11 +286,14 @@ impl Store {
                 Err(serde_json::from_str(failure).map_err(unreadable)?)
             }
         };
+        let source = source_from(source)
+            .ok_or_else(|| StoreError::new(&self.path, format!("holds an answer of the unknown source `{source}`")))?;
         Ok(StoredResult {
             seq: seq as u64,
             result,
-            source: source_from(source),
+            source,
             attempts,
+            created_at: row.get(5).map_err(failed)?,
         })
     }
 
@@ -370,12 +388,10 @@ fn source_name(source: Source) -> &'static str {
     }
 }
 
-fn source_from(name: &str) -> Source {
-    match name {
-        "cache" => Source::Cache,
-        "recorded" => Source::Recorded,
-        _ => Source::Live,
-    }
+fn source_from(name: &str) -> Option<Source> {
+    [Source::Live, Source::Cache, Source::Recorded]
+        .into_iter()
+        .find(|source| source_name(*source) == name)
 }
 
 fn now() -> i64 {

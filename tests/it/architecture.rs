@@ -14,7 +14,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("score", &["model"]),
     ("compare", &["model"]),
     ("gate", &["model"]),
-    ("report", &["model"]),
+    ("report", &["model", "exit"]),
     ("sim", &["model"]),
     ("exit", &[]),
     ("error", &["model", "exit", "store"]),
@@ -39,6 +39,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("reqwest", &["run", "sim"]),
     ("axum", &["sim"]),
+    ("google_cloud_auth", &["run/vertex"]),
     ("tokio", &["run", "sim", "store", "pipeline", "cli"]),
     ("rayon", &["score", "compare", "report/diff"]),
     ("junit_report", &["report/junit"]),

@@ -231,6 +231,128 @@ fn a_stale_verdict_never_survives() {
     assert!(project.file("reports/verdict.json").exists());
     refused(&project, &["eval", "--prompt", "v7", "--baseline", "v1"], 2);
     assert!(!project.file("reports/junit.xml").exists());
+    for arguments in [&["eval", "--promt", "v2"][..], &["eval", "--out", "reports", "extra"]] {
+        assert_eq!(project.run(&EVAL).code, 0);
+        refused(&project, arguments, 2);
+    }
+    assert_eq!(project.run(&EVAL).code, 0);
+    project.write("promptgate.toml", "candiate = \"v2\"\n");
+    refused(&project, &EVAL, 2);
+    project.write("promptgate.toml", "out = \"elsewhere\"\n");
+    assert_eq!(project.run(&EVAL).code, 0);
+    project.write("promptgate.toml", "out = \"elsewhere\"\nmargn = 1\n");
+    refused(&project, &EVAL, 2);
+    assert!(!project.file("elsewhere/verdict.json").exists());
+}
+
+#[test]
+fn files_of_others_are_never_removed() {
+    let project = Project::with_cases(2);
+    project.write("docs/summary.md", "mine");
+    let said = refused(&project, &eval(&["--out", "docs"]), 2);
+    assert!(said.contains("summary.md that promptgate did not write"), "{said}");
+    assert_eq!(project.read("docs/summary.md"), "mine");
+    project.write("summary.md", "mine");
+    refused(&project, &eval(&["--out", ""]), 2);
+    assert_eq!(project.read("summary.md"), "mine");
+}
+
+const KEY: [(&str, &str); 1] = [("GEMINI_API_KEY", "test-key-0123456789")];
+
+#[test]
+fn a_service_that_answers_nothing_useful_is_no_evidence() {
+    let project = Project::with_cases(80);
+    for body in [
+        "{}",
+        "{\"candidates\": []}",
+        "{\"candidates\": [{\"finishReason\": \"MAX_TOKENS\"}]}",
+    ] {
+        let fake = Fake::start(move |_| Reply::text(200, "application/json", body));
+        let ran = project.run_with(
+            &eval(&["--base-url", &fake.url, "--repeat", "1", "--cache", "off"]),
+            &KEY,
+        );
+        assert_eq!(ran.code, 11, "{body}: {}", ran.transcript());
+        assert_eq!(project.verdict()["reasons"][0]["code"], "nothing_passed");
+        assert_eq!(project.verdict()["promotable"], false);
+    }
+}
+
+#[test]
+fn a_simulator_under_another_name_is_still_a_simulator() {
+    let project = Project::with_cases(80);
+    let simulator = promptgate::sim::Simulator::start(0, promptgate::sim::Settings::default()).unwrap();
+    let url = simulator.url();
+    // Asked, from the cache, and asked for streams.
+    for more in [
+        &["--base-url", &url][..],
+        &["--base-url", &url],
+        &["--base-url", &url, "--stream"],
+    ] {
+        let ran = project.run_with(&eval(more), &KEY);
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        let verdict = project.verdict();
+        assert_eq!(
+            (&verdict["simulated"], &verdict["promotable"]),
+            (&true.into(), &false.into())
+        );
+        assert!(project.read("reports/summary.md").contains("SIMULATED"));
+    }
+}
+
+#[test]
+fn a_promote_over_everything_from_the_service_is_promotable() {
+    let project = Project::with_cases(80);
+    let fake = Fake::start(|_| Reply::answer("nine"));
+    let ran = project.run_with(&eval(&["--base-url", &fake.url]), &KEY);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert_eq!(project.verdict()["promotable"], true);
+    let ran = project.run_with(&eval(&["--base-url", &fake.url, "--limit", "75"]), &KEY);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert_eq!(project.verdict()["promotable"], false);
+}
+
+#[test]
+fn absurd_counts_of_tokens_are_only_absurd() {
+    let project = Project::with_cases(80);
+    let fake = Fake::start(|_| {
+        let body = "{\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"nine\"}]}, \"finishReason\": \"STOP\"}],
+            \"usageMetadata\": {\"candidatesTokenCount\": 18446744073709551615, \"thoughtsTokenCount\": 18446744073709551615}}";
+        Reply::text(200, "application/json", body)
+    });
+    let ran = project.run_with(&eval(&["--base-url", &fake.url]), &KEY);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+}
+
+#[test]
+fn old_answers_are_no_evidence_about_today() {
+    let project = Project::with_cases(80);
+    let fake = Fake::start(|_| Reply::answer("nine"));
+    let arguments = eval(&["--base-url", &fake.url]);
+    let age = |arm: &str| {
+        let store = rusqlite::Connection::open(project.file(".promptgate/store.sqlite")).unwrap();
+        let older = "UPDATE answers SET created_at = created_at - 400 * 86400 WHERE id IN
+                     (SELECT answer FROM results WHERE seq % 2 IN (SELECT value FROM json_each(?1)))";
+        store.execute(older, [arm]).unwrap();
+    };
+    assert_eq!(project.run_with(&arguments, &KEY).code, 0);
+    assert_eq!(fake.requests().len(), 480);
+    // Old baselines beside a live candidate would charge the service's drift to the candidate: they are asked again.
+    age("[0]");
+    assert_eq!(project.run_with(&arguments, &KEY).code, 0);
+    assert_eq!(fake.requests().len(), 480 + 240);
+    assert_eq!(project.verdict()["promotable"], true);
+    // Pairs that are old as a whole may be looked at, but promote nothing.
+    age("[0, 1]");
+    let ran = project.run_with(&arguments, &KEY);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert_eq!(fake.requests().len(), 480 + 240);
+    let verdict = project.verdict();
+    assert_eq!(
+        (&verdict["replayed"], &verdict["promotable"]),
+        (&true.into(), &false.into())
+    );
+    assert!(ran.stderr.contains("--cache refresh"), "{}", ran.stderr);
 }
 
 #[test]
@@ -320,6 +442,29 @@ fn a_port_in_use_is_said_so() {
     let ran = Project::empty().run(&["sim", "--port", &port]);
     assert_eq!(ran.code, 2, "{}", ran.transcript());
     assert!(ran.stderr.contains("--port"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_simulator_says_all_that_is_wrong_with_its_options() {
+    let project = Project::empty();
+    project.write(
+        "script.jsonl",
+        "{\"outcomes\": []}\n{\"outcomes\": [\"ok\"]}\n{\"outcomes\": [\"fire\"]}\n",
+    );
+    let ran = project.run(&["sim", "--port", "0", "--fault", "fire:1", "--script", "script.jsonl"]);
+    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    for part in [
+        "--fault: unknown fault `fire`",
+        "script.jsonl:1:1: `outcomes`",
+        "script.jsonl:3:1: unknown fault",
+    ] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    for (option, place) in [("--script", "nowhere.jsonl"), ("--log", "nowhere/log.jsonl")] {
+        let ran = project.run(&["sim", "--port", "0", option, place]);
+        assert_eq!(ran.code, 2, "{}", ran.transcript());
+        assert!(ran.stderr.contains(option), "{}", ran.stderr);
+    }
 }
 
 /// Exit code and both streams, without what depends on a clock or on which answer came first.
@@ -474,6 +619,13 @@ fn an_earlier_revision_can_be_the_baseline() {
     let ran = project.run(&["eval", "--prompt", "v2", "--baseline", "git:HEAD"]);
     assert_eq!(ran.code, 0, "{}", ran.transcript());
     assert_eq!(project.verdict()["paired"]["improved"], 80);
+    let ran = project.run(&["eval", "--prompt", "git:HEAD:v2", "--baseline", "git:HEAD"]);
+    assert_eq!(
+        project.verdict()["reasons"][0]["code"],
+        "identical",
+        "{}",
+        ran.transcript()
+    );
     let unknown = refused(&project, &["eval", "--prompt", "v2", "--baseline", "git:nowhere"], 2);
     assert!(unknown.contains("nowhere"), "{unknown}");
     let option = refused(&project, &["eval", "--prompt", "v2", "--baseline", "git:--output=x"], 2);

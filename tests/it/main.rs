@@ -17,4 +17,5 @@ mod gsm8k;
 mod reports;
 mod resume;
 mod support;
+mod targets;
 mod wire;

@@ -81,7 +81,7 @@ fn read_list(cutter: &mut Cutter<'_>, rows: &mut dyn Rows) -> io::Result<bool> {
 fn read_case(cutter: &mut Cutter<'_>, rows: &mut dyn Rows) -> io::Result<bool> {
     let start = cutter.at;
     if !cutter.cut()? {
-        let problem = Problem::new("the case that begins here is longer than 32 MiB");
+        let problem = Problem::new("the case that begins here is longer than 8 MiB");
         rows.problem(start, problem.hint("look for a quote or bracket that is never closed"));
         return Ok(true);
     }

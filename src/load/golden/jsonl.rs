@@ -48,7 +48,7 @@ pub(super) fn read(mut source: &mut dyn BufRead, rows: &mut dyn Rows) -> io::Res
 }
 
 fn too_long() -> Problem {
-    Problem::new("the line is longer than 32 MiB").expected("one JSON object a line")
+    Problem::new("the line is longer than 8 MiB").expected("one JSON object a line")
 }
 
 fn spread_over_lines() -> Problem {

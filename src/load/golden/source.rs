@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 /// The longest row: bytes of a JSONL line, a CSV record or a case of a JSON list.
-pub(super) const MAX_ROW: usize = 32 * 1024 * 1024;
+pub(super) const MAX_ROW: usize = 8 * 1024 * 1024;
 
 /// The largest YAML file, in bytes. A YAML file is held in memory, because its parser needs it whole.
 pub(super) const MAX_YAML: usize = 64 * 1024 * 1024;

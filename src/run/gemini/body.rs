@@ -4,13 +4,15 @@
 //! that two prompts differ on the wire only where they differ in meaning. What stands inside a setting or a schema keeps
 //! its order, because there it may carry meaning.
 
+use super::super::media::{Inline, media_problem};
 use crate::model::{Content, Part, Request, Role, Tool};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+
+/// A setting of Vertex AI alone that stands beside `generationConfig`.
+const MODEL_ARMOR: &str = "modelArmorConfig";
 
 /// The settings that stand beside `generationConfig` in the request.
 const BESIDE: [&str; 7] = [
@@ -65,6 +67,7 @@ pub fn body(request: &Request) -> Vec<u8> {
         labels: beside("labels"),
         service_tier: beside("serviceTier"),
         store: beside("store"),
+        model_armor_config: beside(MODEL_ARMOR),
     };
     // Strings, numbers and values that were parsed from JSON always serialize. Were it otherwise, the service would
     // refuse the empty body.
@@ -93,6 +96,8 @@ struct Body<'a> {
     service_tier: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_armor_config: Option<&'a Value>,
 }
 
 #[derive(Serialize)]
@@ -177,7 +182,7 @@ fn generation_config(request: &Request) -> BTreeMap<&str, Cow<'_, Value>> {
     let mut config: BTreeMap<&str, Cow<'_, Value>> = request
         .config
         .iter()
-        .filter(|(name, value)| !BESIDE.contains(&name.as_str()) && !value.is_null())
+        .filter(|(name, value)| !BESIDE.contains(&name.as_str()) && name.as_str() != MODEL_ARMOR && !value.is_null())
         .map(|(name, value)| (name.as_str(), Cow::Borrowed(value)))
         .collect();
     let has_schema = config.contains_key("responseSchema") || config.contains_key("responseJsonSchema");
@@ -216,70 +221,6 @@ fn tools<'a>(functions: &'a [Tool], written: Option<&'a Value>) -> Vec<WireTool<
         .into_iter()
         .chain(written.iter().map(WireTool::AsWritten))
         .collect()
-}
-
-/// A `data:` URL (RFC 2397), taken apart.
-struct Inline<'a> {
-    mime: Option<&'a str>,
-    /// In base64.
-    data: Cow<'a, str>,
-}
-
-impl Inline<'_> {
-    /// `None` for any other URL.
-    fn read(url: &str) -> Option<Inline<'_>> {
-        let scheme = url.get(..5)?;
-        if !scheme.eq_ignore_ascii_case("data:") {
-            return None;
-        }
-        let (head, data) = url[5..].split_once(',').unwrap_or((&url[5..], ""));
-        let base64 = head.len() >= 7 && head.is_char_boundary(head.len() - 7) && {
-            head[head.len() - 7..].eq_ignore_ascii_case(";base64")
-        };
-        let mime = head.split(';').next().filter(|mime| !mime.is_empty());
-        Some(Inline {
-            mime,
-            data: if base64 {
-                Cow::Borrowed(data)
-            } else {
-                Cow::Owned(BASE64.encode(percent_decoded(data)))
-            },
-        })
-    }
-}
-
-/// `%41` becomes `A`; anything else stays.
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = |offset: usize| bytes.get(at + offset).and_then(|byte| char::from(*byte).to_digit(16));
-        match (bytes[at], hex(1), hex(2)) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            (byte, _, _) => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
-    }
-    decoded
-}
-
-fn media_problem(url: &str, content_type: Option<&str>) -> Option<String> {
-    let Some(inline) = Inline::read(url) else {
-        return url.trim().is_empty().then(|| "a media part has no url".to_owned());
-    };
-    if content_type.or(inline.mime).is_none() {
-        return Some("a data: url names no mime type; write data:image/png;base64,.. or give a contentType".to_owned());
-    }
-    if BASE64.decode(inline.data.as_bytes()).is_err() {
-        return Some("a data: url holds no valid base64 (standard alphabet, padded, without line breaks)".to_owned());
-    }
-    None
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //!   forms, and what each model takes. Known before anything is sent.
 //! - `reply.rs`: the bytes of a response become an answer. `sse.rs`, `stream.rs`: those of a streamed one.
 //! - `error.rs`: an error reply becomes a kind of failure and what asking again can do about it.
-//! - this file: the client, and one exchange.
+//! - this file: one exchange.
 //!
 //! The simulator speaks the same protocol; it is this target with a base URL of its own and the sample header.
 
@@ -23,36 +23,27 @@ mod stream;
 pub use body::{body, content_problem};
 pub use endpoint::{BASE_URL, Delivery, VERSION, model_problem, url};
 pub use error::classify;
+pub(super) use error::{LONGEST_MESSAGE, LONGEST_WAIT, duration, excerpt, seconds, shorten};
 pub use reply::decode;
-pub use rules::{Findings, review};
+pub use rules::review;
+pub(super) use rules::{at, knows_setting};
 pub use stream::decode_stream;
 
+use super::http::{Http, Incoming, post, whole_seconds};
 use super::key::ApiKey;
 use super::target::{Retry, Target, TargetError};
 use crate::model::{Answer, FailureKind, Job, Problem, Source, digest};
-use bytes::Bytes;
 use endpoint::Endpoint;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Method, Response};
-use std::error::Error;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
 use stream::Merging;
-use tokio::time::Instant;
 
 /// The header that carries the key; never the URL, which ends up in logs.
-const KEY_HEADER: HeaderName = HeaderName::from_static("x-goog-api-key");
+pub(super) const KEY_HEADER: HeaderName = HeaderName::from_static("x-goog-api-key");
 /// Tells the service's front end how many seconds it may work on a request, as the official SDKs do.
-const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-server-timeout");
+pub(super) const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-server-timeout");
 /// Tells the simulator which sample this is, so that its noise repeats exactly at any concurrency.
 const SAMPLE_HEADER: HeaderName = HeaderName::from_static("x-promptgate-sample");
-/// Bytes of a response, unpacked, that are read at most.
-const LARGEST_BODY: usize = 32 << 20;
-/// Bytes of an error reply that are read at most: what explains an error stands in front.
-const LARGEST_ERROR: usize = 1 << 20;
-/// A host that does not even take a connection this long is not going to answer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A silent HTTP/2 connection is pinged, so that a dead one does not cost every request on it its whole timeout.
-const PING_EVERY: Duration = Duration::from_secs(15);
 
 /// What a [`Gemini`] target needs to know.
 #[derive(Clone, Debug)]
@@ -76,7 +67,7 @@ pub struct GeminiSettings {
 /// The Gemini API, or the simulator.
 #[derive(Debug)]
 pub struct Gemini {
-    client: Client,
+    http: Http,
     endpoint: Endpoint,
     delivery: Delivery,
     /// Of every request.
@@ -92,16 +83,15 @@ impl Gemini {
     /// Base URL or version are wrong, or no client can be made (no certificates on this machine).
     pub fn new(settings: &GeminiSettings) -> Result<Gemini, Problem> {
         let endpoint = Endpoint::new(&settings.base_url, &settings.version)?;
-        let client = client(&endpoint, settings.concurrency).map_err(|cause| client_problem(&cause))?;
+        let http = Http::new(endpoint.base(), settings.concurrency)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let seconds = settings.timeout.as_secs() + u64::from(settings.timeout.subsec_nanos() > 0);
-        headers.insert(TIMEOUT_HEADER, HeaderValue::from(seconds.max(1)));
+        headers.insert(TIMEOUT_HEADER, whole_seconds(settings.timeout));
         if let Some(key) = &settings.key {
             headers.insert(KEY_HEADER, key.header());
         }
         Ok(Gemini {
-            client,
+            http,
             endpoint,
             delivery: settings.delivery,
             headers,
@@ -111,51 +101,35 @@ impl Gemini {
     }
 
     async fn exchange(&self, job: &Job) -> Result<Answer, TargetError> {
-        let request = self.request(job)?;
-        let started = Instant::now();
-        let mut response = self.client.execute(request).await.map_err(unsent)?;
-        let status = response.status();
-        if !status.is_success() {
-            let body = self.masked(read_error(&mut response).await);
-            let retry_after = response.headers().get(RETRY_AFTER);
-            return Err(classify(
-                status.as_u16(),
-                retry_after.and_then(|value| value.to_str().ok()),
-                &body,
-            ));
+        let incoming = self.http.open(self.request(job)?).await?;
+        if self.delivery == Delivery::Stream && incoming.is_success() {
+            return self.merge(incoming).await;
         }
-        match self.delivery {
-            Delivery::Whole => {
-                let body = read(&mut response).await?;
-                let latency = millis(started);
-                Ok(Answer {
-                    latency_ms: latency,
-                    ..decode(&self.masked(body))?
-                })
-            }
-            Delivery::Stream => self.merge(&mut response, started).await,
+        let reply = incoming.whole(self.key.as_ref()).await?;
+        if !reply.is_success() {
+            return Err(classify(reply.status, reply.retry_after(), &reply.body));
         }
+        let mut answer = decode(&reply.body)?;
+        answer.latency_ms = reply.latency_ms;
+        answer.simulated = reply.is_simulated();
+        Ok(answer)
     }
 
     /// Reads a streamed response as it comes.
-    async fn merge(&self, response: &mut Response, started: Instant) -> Result<Answer, TargetError> {
+    async fn merge(&self, mut incoming: Incoming) -> Result<Answer, TargetError> {
         let mut merging = Merging::new(self.key.as_ref());
-        let mut size = 0;
         let mut first_token_ms = None;
-        while let Some(chunk) = response.chunk().await.map_err(cut_off)? {
-            size += chunk.len();
-            if size > LARGEST_BODY {
-                return Err(too_large());
-            }
-            merging.push(&chunk)?;
+        while let Some(piece) = incoming.piece().await? {
+            merging.push(&piece)?;
             if first_token_ms.is_none() && merging.has_token() {
-                first_token_ms = Some(millis(started));
+                first_token_ms = Some(incoming.elapsed_ms());
             }
         }
-        let latency_ms = millis(started);
+        let latency_ms = incoming.elapsed_ms();
         Ok(Answer {
             latency_ms,
             first_token_ms,
+            simulated: incoming.is_simulated(),
             ..merging.finish()?
         })
     }
@@ -166,23 +140,11 @@ impl Gemini {
             .endpoint
             .generate_content(&job.request.model, self.delivery)
             .map_err(unaskable)?;
-        let mut request = reqwest::Request::new(Method::POST, url);
-        *request.headers_mut() = self.headers.clone();
+        let mut request = post(url, self.headers.clone(), &job.body);
         if self.simulated {
             request.headers_mut().insert(SAMPLE_HEADER, sample(job));
         }
-        // The job's own bytes, not a copy: repeats and attempts share them.
-        *request.body_mut() = Some(Bytes::from_owner(job.body.clone()).into());
         Ok(request)
-    }
-
-    /// A body without the key: a service, or a proxy before it, may quote the request's headers. Comes before anything
-    /// is cut, since half a key could not be found any more.
-    fn masked(&self, body: Vec<u8>) -> Vec<u8> {
-        match &self.key {
-            Some(key) => key.mask_bytes(body),
-            None => body,
-        }
     }
 
     /// A message without the key: it may have stood in the body in escaped form.
@@ -205,37 +167,6 @@ impl Target for Gemini {
     }
 }
 
-/// A client that repeats nothing and follows nothing by itself: attempts are counted, and the key goes to one host.
-fn client(endpoint: &Endpoint, concurrency: usize) -> Result<Client, reqwest::Error> {
-    let mut builder = Client::builder()
-        .user_agent(concat!("promptgate/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .gzip(true)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(concurrency.max(1))
-        .http2_adaptive_window(true)
-        .http2_keep_alive_interval(PING_EVERY)
-        .http2_keep_alive_timeout(PING_EVERY);
-    if !endpoint.is_https() {
-        // Without this, a machine without certificates could not even talk to a local server.
-        builder = builder.tls_certs_only([]);
-    }
-    if endpoint.is_loopback() {
-        builder = builder.no_proxy();
-    }
-    builder.build()
-}
-
-fn client_problem(cause: &reqwest::Error) -> Problem {
-    let problem = Problem::new(format!("no http client can be made: {}", chain(cause)));
-    if problem.message.contains("CA certificates") {
-        return problem.hint("install the package ca-certificates, or set SSL_CERT_FILE to a bundle of certificates");
-    }
-    problem
-}
-
 /// Which sample this is: the same for every attempt and every run, another for each case, arm and repeat.
 fn sample(job: &Job) -> HeaderValue {
     let pieces = [
@@ -246,92 +177,6 @@ fn sample(job: &Job) -> HeaderValue {
     let hex: String = digest(pieces)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
     // Hex digits always make a header; without one the simulator falls back to the request alone.
     HeaderValue::from_str(&hex).unwrap_or(HeaderValue::from_static(""))
-}
-
-/// Reads a whole body, within bounds.
-async fn read(response: &mut Response) -> Result<Vec<u8>, TargetError> {
-    let announced = response
-        .content_length()
-        .and_then(|length| usize::try_from(length).ok())
-        .unwrap_or(0);
-    let mut body = Vec::with_capacity(announced.min(LARGEST_ERROR));
-    while let Some(chunk) = response.chunk().await.map_err(cut_off)? {
-        if body.len() + chunk.len() > LARGEST_BODY {
-            return Err(too_large());
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-fn too_large() -> TargetError {
-    let message = format!("the response is larger than {} MiB", LARGEST_BODY >> 20);
-    TargetError::new(FailureKind::Transport, "too_large", message, Retry::Never)
-}
-
-fn millis(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Reads the body of an error. One that breaks off still explains as much as arrived.
-async fn read_error(response: &mut Response) -> Vec<u8> {
-    let mut body = Vec::new();
-    while body.len() < LARGEST_ERROR {
-        match response.chunk().await {
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) | Err(_) => break,
-        }
-    }
-    body
-}
-
-/// No response came.
-fn unsent(cause: reqwest::Error) -> TargetError {
-    let code = if cause.is_builder() {
-        return transport("bad_request", cause, Retry::Never);
-    } else if cause.is_connect() {
-        "connect"
-    } else if cause.is_timeout() {
-        "timeout"
-    } else {
-        "reset"
-    };
-    transport(code, cause, Retry::Backoff)
-}
-
-/// A response began and did not end.
-fn cut_off(cause: reqwest::Error) -> TargetError {
-    let code = if is_reset(&cause) { "reset" } else { "bad_body" };
-    transport(code, cause, Retry::Backoff)
-}
-
-fn transport(code: &str, cause: reqwest::Error, retry: Retry) -> TargetError {
-    TargetError::new(FailureKind::Transport, code, chain(&cause.without_url()), retry)
-}
-
-/// The other side closed or reset the connection, as the operating system tells it.
-fn is_reset(error: &reqwest::Error) -> bool {
-    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
-    causes(error)
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|cause| matches!(cause.kind(), ConnectionReset | ConnectionAborted | BrokenPipe))
-}
-
-/// What happened, from the outermost error to its root, without repeating what an outer one has said already.
-fn chain(error: &reqwest::Error) -> String {
-    let mut told = error.to_string();
-    for cause in causes(error).skip(1) {
-        let cause = cause.to_string();
-        if !told.contains(&cause) {
-            told = format!("{told}: {cause}");
-        }
-    }
-    told
-}
-
-fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    let outermost: &'a (dyn Error + 'static) = error;
-    std::iter::successors(Some(outermost), |error| (*error).source())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! GenerateContentRequest and GenerationConfig; rules across settings are those that the documentation names, and
 //! `family.rs` knows the models. What the service grows tomorrow stands inside the settings that are not looked into.
 
+use super::super::protocol::Findings;
 use super::family::Family;
 use super::shape::{Field, Form, MANY, MOST, check, deeper};
 use crate::model::{ArgProblem, Request, Step};
@@ -15,15 +16,6 @@ use time::Date;
 const STOP_SEQUENCES: usize = 5;
 /// Bytes of a function's name.
 const LONGEST_NAME: usize = 128;
-
-/// What was found; paths lead from the top of the front matter to the culprit.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings {
-    /// The service would refuse every request.
-    pub refused: Vec<ArgProblem>,
-    /// The service would take it and not do as it says.
-    pub doubtful: Vec<ArgProblem>,
-}
 
 /// Reviews what a prompt asks of the service beside its turns, for a version of the API and a day.
 pub fn review(request: &Request, version: &str, today: Date) -> Findings {
@@ -278,8 +270,13 @@ fn is_function_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.:-".contains(c))
 }
 
+/// The service has a generation setting of this name.
+pub(in crate::run) fn knows_setting(name: &str) -> bool {
+    CONFIG.iter().any(|(known, _)| *known == name)
+}
+
 /// The path of a setting.
-pub(super) fn at(keys: &[&str]) -> Vec<Step> {
+pub(in crate::run) fn at(keys: &[&str]) -> Vec<Step> {
     ["config"].iter().chain(keys).map(|key| Step::key(*key)).collect()
 }
 

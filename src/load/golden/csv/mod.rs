@@ -274,16 +274,21 @@ impl Filled<'_> {
         let matcher = named
             .and_then(|column| self.cells.get(column))
             .map(str::trim)
-            .filter(|matcher| !matcher.is_empty())
-            .unwrap_or("equals");
+            .filter(|matcher| !matcher.is_empty());
+        let is_named = matcher.is_some();
+        let matcher = matcher.unwrap_or("equals");
         match self.rules.takes_text(matcher) {
             None => self.report(named.unwrap_or(index), header::unknown_matcher(matcher, self.rules)),
             Some(is_text) if !cell.is_empty() => self.read_check(index, matcher, is_text, cell),
             // Nothing is expected.
-            Some(true) => {}
-            Some(false) => {
+            Some(_) if !is_named => {}
+            Some(is_text) => {
                 let problem = Problem::new(format!("the matcher `{matcher}` is named, but `expected` is empty"));
-                self.report(index, problem.expected(format!("the arguments of `{matcher}` as JSON")));
+                let wanted = if is_text { "a text" } else { "its arguments as JSON" };
+                self.report(
+                    index,
+                    problem.expected(format!("{wanted}, or nothing in `matcher` either")),
+                );
             }
         }
     }

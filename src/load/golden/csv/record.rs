@@ -103,7 +103,7 @@ impl<'a> Records<'a> {
             return Some((spot(quoting.opened), problem));
         }
         if quoting.too_long {
-            return Some((start, Problem::new("the row that begins here is longer than 32 MiB")));
+            return Some((start, Problem::new("the row that begins here is longer than 8 MiB")));
         }
         None
     }

@@ -378,7 +378,7 @@ closed,,
       expected: one of equals, contains, regex, contains_any, number, json, json_schema, not
       help: did you mean `contains`?
     golden/a.csv:4:8: the matcher `number` is named, but `expected` is empty
-      expected: the arguments of `number` as JSON
+      expected: its arguments as JSON, or nothing in `matcher` either
     golden/a.csv:5:8: the cell of `number` is not JSON: expected value at character 1
       expected: JSON, like 18, true or ["a", "b"]
       help: in CSV a quote inside a quoted cell is written twice: `""`
@@ -490,15 +490,15 @@ fn rows_and_files_that_are_too_long() {
     let mut text = BufReader::new(b"- ".chain(long()).chain(long()));
     yaml::read(&mut text, rows).unwrap();
     insta::assert_snapshot!(listing.0.join("\n"), @r#"
-    2:1: the row that begins here is longer than 32 MiB
+    2:1: the row that begins here is longer than 8 MiB
     3:1: a row
     4:3: the quote that opens here is never closed
       expected: a closing `"` at the end of the cell
       help: write a quote inside a quoted cell twice: `""`
-    1:1: the line is longer than 32 MiB
+    1:1: the line is longer than 8 MiB
       expected: one JSON object a line
     2:1: a row
-    1:2: the case that begins here is longer than 32 MiB
+    1:2: the case that begins here is longer than 8 MiB
       help: look for a quote or bracket that is never closed
     2:1: a row
     1:1: the file is larger than 64 MiB, which YAML files may not be

@@ -1,0 +1,157 @@
+//! OpenAI-compatible chat completions: the protocol that local servers (Ollama, llama.cpp, vLLM) and gateways (LiteLLM)
+//! speak too, as a free rehearsal of a prompt, or as a second opinion.
+//!
+//! - `body.rs`: a rendered prompt becomes the bytes of a request, or a sentence why it can't.
+//! - `reply.rs`: the bytes of a response become an answer.
+//! - `error.rs`: an error reply becomes a kind of failure and what asking again can do about it.
+//! - this file: one exchange.
+
+mod body;
+mod error;
+mod reply;
+
+pub use body::{body, config_problems, content_problem, model_problem};
+pub use error::classify;
+pub use reply::decode;
+
+use super::base_url::BaseUrl;
+use super::http::{Http, post};
+use super::key::ApiKey;
+use super::target::{Retry, Target, TargetError};
+use crate::model::{Answer, FailureKind, Job, Problem, Source};
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+
+/// A base URL that works, for messages.
+const EXAMPLE: &str = "http://localhost:11434/v1";
+
+/// What an [`OpenAi`] target needs to know.
+#[derive(Clone, Debug)]
+pub struct OpenAiSettings {
+    /// Where the service is, up to and with its version: `https://api.openai.com/v1`.
+    pub base_url: String,
+    /// Sent in a header. `None` sends none: a local model needs none.
+    pub key: Option<ApiKey>,
+    /// Requests in flight, for the connection pool.
+    pub concurrency: usize,
+}
+
+/// A service that completes chats.
+#[derive(Debug)]
+pub struct OpenAi {
+    http: Http,
+    url: Url,
+    /// Of every request.
+    headers: HeaderMap,
+    key: Option<ApiKey>,
+}
+
+impl OpenAi {
+    /// A client; sends nothing yet.
+    ///
+    /// # Errors
+    /// The base URL is wrong, or no client can be made (no certificates on this machine).
+    pub fn new(settings: &OpenAiSettings) -> Result<OpenAi, Problem> {
+        let base = BaseUrl::new(&settings.base_url, EXAMPLE)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(key) = &settings.key {
+            headers.insert(AUTHORIZATION, key.bearer()?);
+        }
+        Ok(OpenAi {
+            http: Http::new(&base, settings.concurrency)?,
+            url: completions(&base)?,
+            headers,
+            key: settings.key.clone(),
+        })
+    }
+
+    async fn exchange(&self, job: &Job) -> Result<Answer, TargetError> {
+        if let Some(problem) = model_problem(&job.request.model) {
+            return Err(TargetError::new(
+                FailureKind::Request,
+                "bad_model",
+                problem,
+                Retry::Never,
+            ));
+        }
+        let request = post(self.url.clone(), self.headers.clone(), &job.body);
+        let reply = self.http.send(request, self.key.as_ref()).await?;
+        if !reply.is_success() {
+            return Err(classify(reply.status, error::told_delay(&reply.headers), &reply.body));
+        }
+        let mut answer = decode(&reply.body)?;
+        answer.latency_ms = reply.latency_ms;
+        answer.simulated = reply.is_simulated();
+        Ok(answer)
+    }
+}
+
+impl Target for OpenAi {
+    async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
+        let answer = self.exchange(job).await;
+        // The key may have stood in the body in escaped form.
+        answer.map_err(|error| match &self.key {
+            Some(key) => error.map_message(|message| key.mask(message)),
+            None => error,
+        })
+    }
+
+    fn source(&self) -> Source {
+        Source::Live
+    }
+}
+
+/// The URL of a request, for people to look at.
+///
+/// # Errors
+/// The base URL is wrong.
+pub fn url(base_url: &str) -> Result<String, Problem> {
+    Ok(completions(&BaseUrl::new(base_url, EXAMPLE)?)?.to_string())
+}
+
+/// The base URL names this very machine, so that nobody asks for a key.
+///
+/// # Errors
+/// The base URL is wrong.
+pub fn is_local(base_url: &str) -> Result<bool, Problem> {
+    Ok(BaseUrl::new(base_url, EXAMPLE)?.is_loopback())
+}
+
+fn completions(base: &BaseUrl) -> Result<Url, Problem> {
+    Url::parse(&format!("{}/chat/completions", base.as_str()))
+        .map_err(|cause| Problem::new(format!("the base url makes no url of a request: {cause}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_is_the_base_and_the_fixed_path() {
+        assert_eq!(
+            url("https://api.openai.com/v1").unwrap(),
+            "https://api.openai.com/v1/chat/completions"
+        );
+        assert_eq!(
+            url("http://localhost:11434/v1/").unwrap(),
+            "http://localhost:11434/v1/chat/completions"
+        );
+        assert!(url("localhost:11434").unwrap_err().to_string().contains("scheme"));
+        assert_eq!(is_local("http://127.0.0.1:8080/v1"), Ok(true));
+        assert_eq!(is_local("https://api.openai.com/v1"), Ok(false));
+    }
+
+    #[test]
+    fn the_key_stands_in_a_header_only_and_is_not_shown() {
+        let target = OpenAi::new(&OpenAiSettings {
+            base_url: "http://127.0.0.1:9/v1".to_owned(),
+            key: Some(ApiKey::new("a-secret-key").unwrap()),
+            concurrency: 4,
+        })
+        .unwrap();
+        assert_eq!(target.headers[AUTHORIZATION], "Bearer a-secret-key");
+        assert!(target.headers[AUTHORIZATION].is_sensitive());
+        assert!(!format!("{target:?}").contains("a-secret-key"));
+    }
+}

@@ -1,0 +1,282 @@
+//! Gemini models on Vertex AI: the same requests and answers as the Gemini API, under another host and path, with another
+//! way to show who asks.
+//!
+//! - `place.rs`: project, location and model become a URL.
+//! - `credentials.rs`: Application Default Credentials become access tokens.
+//! - this file: the settings it knows, and one exchange. Bodies, replies and errors are those of `gemini/`; what differs
+//!   in them (finish reasons, citations, traffic types) is read there as anything unknown is: kept or skipped.
+
+mod credentials;
+mod place;
+
+pub use place::{Place, location, model_problem, project, url};
+
+use super::gemini::{self, TIMEOUT_HEADER};
+use super::http::{Http, post, whole_seconds};
+use super::key::ApiKey;
+use super::protocol::Findings;
+use super::target::{Retry, Target, TargetError};
+use crate::model::{Answer, ArgProblem, FailureKind, Job, Problem, Request, Source, Step};
+use credentials::{SignIn, SignedIn};
+use place::{Endpoint, bare};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use std::time::Duration;
+use time::Date;
+use tokio::sync::OnceCell;
+
+/// Settings that only the Gemini API knows.
+const GEMINI_ONLY: [&str; 2] = ["serviceTier", "store"];
+/// Settings that only Vertex AI knows.
+const VERTEX_ONLY: [&str; 3] = ["audioTimestamp", "modelArmorConfig", "routingConfig"];
+/// Settings that have more fields and words on Vertex AI, so what stands inside them is not judged.
+const RICHER: [&str; 3] = ["responseSchema", "safetySettings", "tools"];
+
+/// What a [`Vertex`] target needs to know.
+#[derive(Clone, Debug)]
+pub struct VertexSettings {
+    /// Instead of the place's own host.
+    pub base_url: Option<String>,
+    /// Whose resources answer, and where.
+    pub place: Place,
+    /// The key of express mode; a project is asked with the credentials of this machine instead.
+    pub key: Option<ApiKey>,
+    /// What the service is told about the time it has; the loop enforces it. Keep it equal to `Limits::timeout`.
+    pub timeout: Duration,
+    /// Requests in flight, for the connection pool.
+    pub concurrency: usize,
+}
+
+/// Gemini models on Vertex AI.
+#[derive(Debug)]
+pub struct Vertex {
+    http: Http,
+    endpoint: Endpoint,
+    /// Of every request.
+    headers: HeaderMap,
+    asker: Asker,
+}
+
+/// Who asks.
+#[derive(Debug)]
+enum Asker {
+    /// Whoever holds the key.
+    Key(ApiKey),
+    /// Whoever this machine's credentials name; found when somebody first has to sign in.
+    Credentials(OnceCell<SignIn>),
+}
+
+impl Vertex {
+    /// A client; sends nothing yet, and signs nobody in.
+    ///
+    /// # Errors
+    /// The base URL is wrong, express mode has no key, or no client can be made.
+    pub fn new(settings: &VertexSettings) -> Result<Vertex, Problem> {
+        let endpoint = Endpoint::new(&settings.place, settings.base_url.as_deref())?;
+        let http = Http::new(endpoint.base(), settings.concurrency)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(TIMEOUT_HEADER, whole_seconds(settings.timeout));
+        let asker = match (&settings.place, &settings.key) {
+            (Place::Express, Some(key)) => Asker::Key(key.clone()),
+            (Place::Express, None) => {
+                return Err(Problem::new("express mode of Vertex AI needs an api key").hint("set GOOGLE_API_KEY"));
+            }
+            (Place::Project { .. }, _) => Asker::Credentials(OnceCell::new()),
+        };
+        Ok(Vertex {
+            http,
+            endpoint,
+            headers,
+            asker,
+        })
+    }
+
+    /// Makes sure that somebody is signed in before the first request.
+    ///
+    /// # Errors
+    /// The credentials are refused, or there are none. A token endpoint that fails for now is no error: each request will
+    /// try again.
+    pub(super) async fn sign_in(&self) -> Result<(), Problem> {
+        if let Asker::Credentials(sign_in) = &self.asker {
+            sign_in.get_or_try_init(async || SignIn::find()).await?;
+        }
+        let Err(error) = self.signed_in().await else {
+            return Ok(());
+        };
+        match error.retry() {
+            Retry::Backoff | Retry::After(_) if credentials::are_configured() => Ok(()),
+            Retry::Backoff | Retry::After(_) => {
+                Err(Problem::new("there are no credentials of Google Cloud on this machine")
+                    .hint(credentials::WHAT_TO_DO))
+            }
+            Retry::Never | Retry::QuotaSpent | Retry::KeyRefused => Err(Problem::new(error.failure().message)),
+        }
+    }
+
+    async fn signed_in(&self) -> Result<SignedIn, TargetError> {
+        match &self.asker {
+            Asker::Key(key) => {
+                let mut headers = HeaderMap::new();
+                headers.insert(gemini::KEY_HEADER, key.header());
+                Ok(SignedIn {
+                    headers,
+                    token: key.clone(),
+                })
+            }
+            Asker::Credentials(sign_in) => {
+                let found = sign_in.get_or_try_init(async || SignIn::find()).await;
+                found.map_err(credentials::missing)?.headers().await
+            }
+        }
+    }
+
+    async fn exchange(&self, job: &Job, signed_in: &SignedIn) -> Result<Answer, TargetError> {
+        let unaskable = |message| TargetError::new(FailureKind::Request, "bad_model", message, Retry::Never);
+        let url = self.endpoint.generate_content(&job.request.model).map_err(unaskable)?;
+        let mut headers = self.headers.clone();
+        headers.extend(signed_in.headers.clone());
+        let reply = self
+            .http
+            .send(post(url, headers, &job.body), Some(&signed_in.token))
+            .await?;
+        if !reply.is_success() {
+            return Err(gemini::classify(reply.status, reply.retry_after(), &reply.body));
+        }
+        let mut answer = gemini::decode(&reply.body)?;
+        answer.latency_ms = reply.latency_ms;
+        answer.simulated = reply.is_simulated();
+        Ok(answer)
+    }
+
+    /// An error without the token, and with what to do where who asks is refused.
+    fn explained(&self, error: TargetError, token: &ApiKey) -> TargetError {
+        let refused = error.retry() == Retry::KeyRefused;
+        error.map_message(|message| {
+            let message = token.mask(message);
+            match &self.asker {
+                _ if !refused => message,
+                Asker::Key(_) => format!("{message}; check GOOGLE_API_KEY and that it is one of Vertex AI"),
+                Asker::Credentials(_) => format!(
+                    "{message}; check --project and --location, and that the account of the credentials has the role Vertex AI User (roles/aiplatform.user) there"
+                ),
+            }
+        })
+    }
+}
+
+impl Target for Vertex {
+    async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
+        let signed_in = self.signed_in().await?;
+        let answer = self.exchange(job, &signed_in).await;
+        answer.map_err(|error| self.explained(error, &signed_in.token))
+    }
+
+    fn source(&self) -> Source {
+        Source::Live
+    }
+}
+
+/// Reviews what a prompt asks of the service beside its turns, for a day: by the rules of the Gemini API and its models,
+/// except where the two services differ.
+pub fn review(request: &Request, today: Date) -> Findings {
+    let mut request = request.clone();
+    request.model = bare(&request.model).to_owned();
+    let mut unknown = Vec::new();
+    for key in GEMINI_ONLY {
+        if request.config.remove(key).is_some() {
+            let problem = ArgProblem::new(format!("Vertex AI has no generation setting `{key}` (in `config`)"));
+            unknown.push(ArgProblem {
+                path: gemini::at(&[key]),
+                ..problem.hint("leave it out for this target")
+            });
+        }
+    }
+    request.config.retain(|key, _| !VERTEX_ONLY.contains(&key.as_str()));
+    let Findings { refused, doubtful } = gemini::review(&request, gemini::VERSION, today);
+    unknown.extend(refused.into_iter().filter(|problem| !is_richer(&problem.path)));
+    Findings {
+        refused: unknown,
+        doubtful,
+    }
+}
+
+/// The path leads into a setting that has more in it than the Gemini API knows.
+fn is_richer(path: &[Step]) -> bool {
+    matches!(path, [_, Step::Key(setting), _, ..] if RICHER.contains(&setting.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use time::macros::date;
+
+    #[test]
+    fn settings_differ_a_little_from_those_of_the_gemini_api() {
+        let found = |config: Value| {
+            let request = Request {
+                model: "publishers/google/models/gemini-3.8-flash".to_owned(),
+                system: Vec::new(),
+                contents: Vec::new(),
+                config: config.as_object().unwrap().clone(),
+                json_output: false,
+                output_schema: None,
+                tools: Vec::new(),
+            };
+            review(&request, date!(2026 - 11 - 22))
+        };
+        let problems = |config: Value| -> Vec<String> {
+            let refused = found(config).refused;
+            refused.into_iter().map(|problem| problem.message).collect()
+        };
+        let fine = json!({"temperature": 1, "labels": {}, "routingConfig": {}, "modelArmorConfig": {}, "audioTimestamp": true});
+        assert_eq!(problems(fine), [""; 0]);
+        let wrong = problems(json!({"store": true, "serviceTier": "flex", "temprature": 1}));
+        assert_eq!(wrong.len(), 3);
+        assert!(wrong[2].contains("temprature"));
+        // The rules of values and models are the same, but some settings have more in them.
+        let richer = json!({
+            "safetySettings": [{"category": "HARM_CATEGORY_JAILBREAK", "threshold": "OFF", "method": "SEVERITY"}],
+            "tools": [{"enterpriseWebSearch": {}}],
+        });
+        assert_eq!(problems(richer), [""; 0]);
+        let wrong = json!({"topP": 2, "tools": 1, "thinkingConfig": {"thinkingLevel": "MINIMAL"}});
+        assert_eq!(problems(wrong).len(), 3);
+        assert_eq!(found(json!({"temperature": 0.2})).doubtful.len(), 1);
+    }
+
+    #[test]
+    fn replies_of_vertex_ai_are_read() {
+        let reply = json!({
+            "createTime": "2026-11-22T17:56:32.399656Z",
+            "candidates": [{
+                "content": {"role": "model", "parts": [{"text": "thirty days"}]},
+                "finishReason": "MODEL_ARMOR", "avgLogprobs": -0.1,
+                "citationMetadata": {"citations": [{"startIndex": 1, "endIndex": 5, "uri": "u", "publicationDate": {"year": 2020}}]},
+            }],
+            "usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 2, "totalTokenCount": 9, "trafficType": "ON_DEMAND"},
+            "modelVersion": "gemini-3.8-flash",
+        });
+        let answer = gemini::decode(reply.to_string().as_bytes()).unwrap();
+        assert_eq!(answer.text, "thirty days");
+        assert_eq!(answer.finish_reason.as_deref(), Some("MODEL_ARMOR"));
+        assert!(answer.unusable().is_some());
+        let blocked =
+            json!({"promptFeedback": {"blockReason": "JAILBREAK", "blockReasonMessage": "no", "safetyRatings": []}});
+        let answer = gemini::decode(blocked.to_string().as_bytes()).unwrap();
+        assert_eq!(answer.block_reason.as_deref(), Some("JAILBREAK"));
+    }
+
+    #[test]
+    fn a_key_travels_in_a_header_and_is_not_shown() {
+        let target = Vertex::new(&VertexSettings {
+            base_url: Some("http://127.0.0.1:9".to_owned()),
+            place: Place::Express,
+            key: Some(ApiKey::new("a-secret-key").unwrap()),
+            timeout: Duration::from_secs(1),
+            concurrency: 1,
+        })
+        .unwrap();
+        assert!(!format!("{target:?}").contains("a-secret-key"));
+    }
+}

@@ -1,0 +1,466 @@
+//! The targets beside the Gemini API: Vertex AI and OpenAI-compatible services, through the real binary, against servers
+//! of this machine.
+
+use crate::support::fake::{Fake, Received, Reply};
+use crate::support::project::{Project, Ran};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use std::fs;
+
+/// An RSA key that was made for these tests and belongs to nobody.
+const KEY_OF_NOBODY: &str = include_str!("support/throwaway-test-key.pem");
+
+const TOKEN: &str = "ya29.test-token-that-must-not-leak";
+const REFRESH_TOKEN: &str = "1//test-refresh-token-that-must-not-leak";
+const CLIENT_SECRET: &str = "test-client-secret-that-must-not-leak";
+const KEY: &str = "test-key-that-must-not-leak";
+
+/// What every run here has in common.
+const ONE_ARM: [&str; 7] = ["eval", "--prompt", "v2", "--baseline", "none", "--no-gate", "--repeat"];
+
+/// Runs the two cases once in one arm.
+fn eval(project: &Project, more: &[&str], variables: &[(&str, &str)]) -> Ran {
+    let arguments = [&ONE_ARM[..], &["1"], more].concat();
+    let home = project.path().to_string_lossy().into_owned();
+    let alone = [("HOME", home.as_str()), ("NO_PROXY", "127.0.0.1")];
+    let variables: Vec<_> = alone.iter().chain(variables).copied().collect();
+    let ran = project.run_with(&arguments, &variables);
+    nothing_leaked(project, &ran);
+    ran
+}
+
+/// No secret stands in any output or file but the one with the credentials.
+fn nothing_leaked(project: &Project, ran: &Ran) {
+    let mut texts = vec![ran.transcript().into_bytes()];
+    let mut folders = vec![project.path().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("credentials.json") {
+                texts.push(fs::read(&path).unwrap());
+            }
+        }
+    }
+    for text in texts {
+        let text = String::from_utf8_lossy(&text);
+        for secret in [TOKEN, REFRESH_TOKEN, CLIENT_SECRET, KEY, "BEGIN PRIVATE KEY"] {
+            assert!(!text.contains(secret), "{secret} leaked in {text}");
+        }
+    }
+}
+
+/// A user's credentials whose tokens come from a server of this machine.
+fn authorized_user(project: &Project, token_url: &str) -> String {
+    let credentials = json!({
+        "type": "authorized_user", "client_id": "id", "client_secret": CLIENT_SECRET,
+        "refresh_token": REFRESH_TOKEN, "token_uri": format!("{token_url}/token"), "quota_project_id": "payer",
+    });
+    project.write("credentials.json", credentials.to_string());
+    project.file("credentials.json").to_string_lossy().into_owned()
+}
+
+fn token_endpoint() -> Fake {
+    Fake::start(|_| {
+        Reply::json(
+            200,
+            &json!({"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"}),
+        )
+    })
+}
+
+fn vertex<'a>(credentials: &'a str, url: &'a str) -> [(&'a str, &'a str); 3] {
+    [
+        ("GOOGLE_APPLICATION_CREDENTIALS", credentials),
+        ("GOOGLE_CLOUD_PROJECT", "my-project"),
+        ("GOOGLE_VERTEX_BASE_URL", url),
+    ]
+}
+
+#[test]
+fn vertex_asks_with_one_token_for_all_requests() {
+    let (tokens, service) = (token_endpoint(), Fake::start(|_| Reply::answer("at nine")));
+    let project = Project::with_cases(4);
+    let credentials = authorized_user(&project, &tokens.url);
+    let more = ["--target", "vertex", "--location", "europe-west4"];
+    let ran = eval(&project, &more, &vertex(&credentials, &service.url));
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert_eq!(tokens.requests().len(), 1);
+    let requests = service.requests();
+    assert_eq!(requests.len(), 4);
+    for request in &requests {
+        assert_eq!(request.method, "POST");
+        assert_eq!(
+            request.path,
+            "/v1/projects/my-project/locations/europe-west4/publishers/google/models/gemini-3.8-flash:generateContent"
+        );
+        assert_eq!(
+            request.header("authorization"),
+            Some(format!("Bearer {TOKEN}").as_str())
+        );
+        assert_eq!(request.header("x-goog-user-project"), Some("payer"));
+        assert_eq!(request.header("x-goog-api-key"), None);
+        assert!(request.asks().starts_with("When does the shop open"));
+    }
+    let verdict = project.verdict();
+    assert_eq!(verdict["target"], "vertex");
+    assert_eq!(verdict["counts"]["pass"], 4);
+    assert_eq!(verdict["simulated"], false);
+    // Another project pays for the same answers; another place may give others.
+    let again = [&more[..], &["--project", "other-project"]].concat();
+    assert_eq!(eval(&project, &again, &vertex(&credentials, &service.url)).code, 0);
+    assert_eq!(service.requests().len(), 4);
+    let elsewhere = ["--target", "vertex", "--location", "us"];
+    assert_eq!(eval(&project, &elsewhere, &vertex(&credentials, &service.url)).code, 0);
+    assert_eq!(service.requests().len(), 8);
+}
+
+#[test]
+fn a_service_account_signs_its_own_tokens() {
+    let service = Fake::start(|_| Reply::answer("at nine"));
+    let project = Project::with_cases(1);
+    let account = json!({
+        "type": "service_account", "project_id": "p", "private_key_id": "k1", "private_key": KEY_OF_NOBODY,
+        "client_email": "gate@p.iam.gserviceaccount.com", "client_id": "1", "token_uri": "http://127.0.0.1:9/token",
+    });
+    project.write("credentials.json", account.to_string());
+    let credentials = project.file("credentials.json").to_string_lossy().into_owned();
+    let ran = eval(&project, &["--target", "vertex"], &vertex(&credentials, &service.url));
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let requests = service.requests();
+    let token = requests[0]
+        .header("authorization")
+        .unwrap()
+        .strip_prefix("Bearer ")
+        .unwrap();
+    let pieces: Vec<&str> = token.split('.').collect();
+    assert_eq!(pieces.len(), 3);
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(pieces[1]).unwrap()).unwrap();
+    assert_eq!(claims["iss"], "gate@p.iam.gserviceaccount.com");
+    assert!(claims["scope"].as_str().unwrap().contains("cloud-platform"));
+    assert!(requests[0].path.contains("/locations/global/"));
+}
+
+#[test]
+fn a_token_that_a_reply_repeats_is_masked() {
+    let tokens = token_endpoint();
+    let service = Fake::start(|request: &Received| {
+        let said = format!("your header was {}", request.header("authorization").unwrap());
+        match request.number {
+            0 => Reply::answer(&said),
+            _ => Reply::error(400, "INVALID_ARGUMENT", &said),
+        }
+    });
+    let project = Project::with_cases(2);
+    let credentials = authorized_user(&project, &tokens.url);
+    let more = ["--target", "vertex", "--concurrency", "1"];
+    eval(&project, &more, &vertex(&credentials, &service.url));
+    let results = project.results();
+    assert_eq!(results[0]["answer"]["text"], "your header was Bearer ***");
+    let message = results[1]["error"]["message"].as_str().unwrap();
+    assert!(message.contains("your header was Bearer ***"), "{message}");
+}
+
+#[test]
+fn express_mode_asks_with_a_key_and_without_a_project() {
+    let service = Fake::start(|_| Reply::answer("at nine"));
+    let project = Project::with_cases(1);
+    let more = ["--target", "vertex", "--base-url", &service.url];
+    let ran = eval(&project, &more, &[("GOOGLE_API_KEY", KEY)]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let requests = service.requests();
+    assert_eq!(
+        requests[0].path,
+        "/v1beta1/publishers/google/models/gemini-3.8-flash:generateContent"
+    );
+    assert_eq!(requests[0].header("x-goog-api-key"), Some(KEY));
+    assert_eq!(requests[0].header("authorization"), None);
+}
+
+#[test]
+fn vertex_without_project_or_credentials_sends_nothing() {
+    let service = Fake::start(|_| Reply::answer("at nine"));
+    let project = Project::with_cases(1);
+    project.write("no-credentials.json", "{\"type\": \"service_account\"}");
+    let file = project.file("no-credentials.json").to_string_lossy().into_owned();
+    let missing = project.file("missing.json").to_string_lossy().into_owned();
+    let url = ("GOOGLE_VERTEX_BASE_URL", service.url.as_str());
+    let own = ("GOOGLE_CLOUD_PROJECT", "p");
+    for (more, variables, said) in [
+        (&[][..], vec![], "neither a project nor a key"),
+        (&[], vec![("GOOGLE_API_KEY", "")], "set, but empty"),
+        (
+            &["--location", "eu"],
+            vec![("GOOGLE_API_KEY", KEY)],
+            "without a project there is no choice",
+        ),
+        (&["--project", "a/b"], vec![], "--project: `a/b` is no id of a project"),
+        (&["--location", "EU"], vec![own], "--location: `EU` is no location"),
+        (
+            &[],
+            vec![own, ("GOOGLE_APPLICATION_CREDENTIALS", &missing)],
+            "can't be read",
+        ),
+        (&[], vec![own, ("GOOGLE_APPLICATION_CREDENTIALS", "")], "can't be read"),
+        (
+            &[],
+            vec![own, ("GOOGLE_APPLICATION_CREDENTIALS", &file)],
+            "lacks a field",
+        ),
+    ] {
+        let variables: Vec<_> = variables.into_iter().chain([url]).collect();
+        let ran = eval(&project, &[&["--target", "vertex"], more].concat(), &variables);
+        assert_eq!(ran.code, 2, "{}", ran.transcript());
+        assert!(ran.stderr.contains(said), "{said}: {}", ran.transcript());
+    }
+    assert_eq!(service.requests().len(), 0);
+    assert!(!project.file("reports/verdict.json").exists());
+}
+
+#[test]
+fn a_project_belongs_to_the_target_that_has_one() {
+    let ran = eval(&Project::with_cases(1), &["--target", "sim", "--project", "p"], &[]);
+    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    assert!(
+        ran.stderr.contains("only the target `vertex` has one"),
+        "{}",
+        ran.stderr
+    );
+    let variable = [("GOOGLE_CLOUD_PROJECT", "p")];
+    assert_eq!(eval(&Project::with_cases(1), &["--target", "sim"], &variable).code, 0);
+}
+
+#[test]
+fn refused_credentials_send_nothing_and_say_why() {
+    let service = Fake::start(|_| Reply::answer("at nine"));
+    // The other side repeats what it was sent.
+    let tokens = Fake::start(|request: &Received| {
+        let sent = String::from_utf8_lossy(&request.body).into_owned();
+        Reply::json(400, &json!({"error": "invalid_grant", "error_description": sent}))
+    });
+    let project = Project::with_cases(1);
+    let credentials = authorized_user(&project, &tokens.url);
+    let ran = eval(&project, &["--target", "vertex"], &vertex(&credentials, &service.url));
+    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    assert!(ran.stderr.contains("http 400, invalid_grant"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("gcloud auth application-default login"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(service.requests().len(), 0);
+    // Nothing is sent on a dry run, not even for a token.
+    let before = tokens.requests().len();
+    let ran = eval(
+        &project,
+        &["--target", "vertex", "--dry-run"],
+        &vertex(&credentials, &service.url),
+    );
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert_eq!(tokens.requests().len(), before);
+}
+
+#[test]
+fn an_account_without_the_role_stops_the_run() {
+    let tokens = token_endpoint();
+    let service = Fake::start(|_| {
+        Reply::error(
+            403,
+            "PERMISSION_DENIED",
+            "Permission 'aiplatform.endpoints.predict' denied",
+        )
+    });
+    let project = Project::with_cases(8);
+    let credentials = authorized_user(&project, &tokens.url);
+    let more = ["--target", "vertex", "--concurrency", "1"];
+    let ran = eval(&project, &more, &vertex(&credentials, &service.url));
+    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    assert_eq!(service.requests().len(), 1);
+    let message = project.results()[0]["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("roles/aiplatform.user"), "{message}");
+}
+
+#[test]
+fn settings_that_vertex_does_not_know_are_named_before_anything_is_sent() {
+    let project = Project::with_cases(1);
+    project.write(
+        "prompts/v2.prompt",
+        "---\nconfig: {serviceTier: flex, temperature: 1}\n---\n{{question}}\n",
+    );
+    let ran = eval(&project, &["--target", "vertex", "--project", "p"], &[]);
+    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    assert!(
+        ran.stderr
+            .contains("prompts/v2.prompt:2:10: Vertex AI has no generation setting `serviceTier`"),
+        "{}",
+        ran.stderr
+    );
+}
+
+/// A chat completion with this text.
+fn completion(text: &str) -> Reply {
+    Reply::json(
+        200,
+        &json!({
+            "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "local-model-q4",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 10, "completion_tokens": 7, "total_tokens": 17,
+                "prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 2}},
+        }),
+    )
+}
+
+#[test]
+fn an_openai_service_answers_the_same_prompts() {
+    let service = Fake::start(|_| completion("at nine"));
+    let project = Project::with_cases(3);
+    let url = format!("{}/v1", service.url);
+    let more = ["--target", "openai", "--base-url", &url, "--model", "local-model"];
+    let ran = eval(&project, &more, &[("OPENAI_API_KEY", KEY)]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let requests = service.requests();
+    assert_eq!(requests.len(), 3);
+    for request in &requests {
+        assert_eq!(request.path, "/v1/chat/completions");
+        assert_eq!(request.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
+        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(body["model"], "local-model");
+        assert_eq!(body["messages"][0]["role"], "system");
+        assert_eq!(body["messages"][1]["role"], "user");
+    }
+    let verdict = project.verdict();
+    assert_eq!(verdict["target"], "openai");
+    assert_eq!(verdict["counts"]["pass"], 3);
+    assert_eq!(verdict["candidate"]["model"]["served"], json!(["local-model-q4"]));
+    assert_eq!(verdict["cost_usd"], Value::Null);
+    let row = &project.results()[0];
+    assert_eq!(row["answer"]["finish_reason"], "STOP");
+    assert_eq!(
+        row["usage"],
+        json!({"prompt": 10, "cached": 4, "output": 5, "thinking": 2, "total": 17})
+    );
+    // The same again is in the store; another model is not.
+    assert_eq!(eval(&project, &more, &[]).code, 0);
+    assert_eq!(service.requests().len(), 3);
+    assert_eq!(service.requests()[0].header("x-promptgate-sample"), None);
+}
+
+#[test]
+fn a_local_model_needs_no_key() {
+    let service = Fake::start(|_| completion("at nine"));
+    let project = Project::with_cases(1);
+    let more = ["--target", "openai", "--base-url", &service.url, "--model", "m"];
+    for variables in [&[][..], &[("OPENAI_API_KEY", "")], &[("CI", "true")]] {
+        let ran = eval(&project, &[&more[..], &["--cache", "off"]].concat(), variables);
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+    }
+    assert!(
+        service
+            .requests()
+            .iter()
+            .all(|request| request.header("authorization").is_none())
+    );
+}
+
+#[test]
+fn openai_settings_that_cannot_work_send_nothing() {
+    let project = Project::with_cases(1);
+    project.write(
+        "prompts/v2.prompt",
+        "---\nconfig: {topK: 3, temperature: 1}\n---\n{{question}}\n",
+    );
+    project.write("prompts/v1.prompt", "{{question}}\n");
+    let remote = ["--base-url", "https://llm.example/v1"];
+    let model = ["--model", "m"];
+    for (more, variables, said) in [
+        (&[][..], &[][..], "no base url"),
+        (
+            &[&remote[..], &model].concat(),
+            &[("OPENAI_API_KEY", "")],
+            "OPENAI_API_KEY is set, but empty",
+        ),
+        (
+            &[&remote[..], &model].concat(),
+            &[("OPENAI_API_KEY", "short")],
+            "fewer than 8",
+        ),
+        (&["--base-url", "ftp://h"], &[], "scheme `ftp`"),
+        (
+            &[&remote[..], &model].concat(),
+            &[],
+            "prompts/v2.prompt:2:10: an OpenAI-compatible service has no counterpart of this `topK`",
+        ),
+        (&remote, &[], "no model is named for the target `openai`"),
+    ] {
+        let ran = eval(&project, &[&["--target", "openai"], more].concat(), variables);
+        assert_eq!(ran.code, 2, "{}", ran.transcript());
+        assert!(ran.stderr.contains(said), "{said}: {}", ran.transcript());
+    }
+}
+
+#[test]
+fn openai_errors_are_repeated_or_stop_the_run() {
+    let project = Project::with_cases(3);
+    let error = |code: &str| json!({"error": {"message": "m", "type": "t", "code": code}});
+    let ask = |service: &Fake| {
+        let more = [
+            "--target",
+            "openai",
+            "--base-url",
+            &service.url,
+            "--model",
+            "m",
+            "--concurrency",
+            "1",
+        ];
+        eval(
+            &project,
+            &[&more[..], &["--cache", "off"]].concat(),
+            &[("OPENAI_API_KEY", KEY)],
+        )
+    };
+    let moody = Fake::start(move |request: &Received| match request.number {
+        0 => Reply::json(429, &error("rate_limit_exceeded")).header("retry-after-ms", "1"),
+        _ => completion("at nine"),
+    });
+    let ran = ask(&moody);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert_eq!(moody.requests().len(), 4);
+    for (status, code, said) in [
+        (429, "insufficient_quota", "plan and billing"),
+        (401, "invalid_api_key", "check OPENAI_API_KEY"),
+    ] {
+        let service = Fake::start(move |_| Reply::json(status, &error(code)));
+        let ran = ask(&service);
+        assert_eq!(ran.code, 11, "{}", ran.transcript());
+        assert_eq!(service.requests().len(), 1);
+        assert!(ran.stderr.contains(said), "{}", ran.transcript());
+    }
+}
+
+#[test]
+fn prompt_render_shows_what_each_target_is_sent() {
+    let project = Project::with_cases(1);
+    let render = |more: &[&str]| {
+        let ran = project.run(&[&["prompt", "render", "v2", "--case", "case-00000"], more].concat());
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        ran.stdout
+    };
+    let vertex = render(&["--target", "vertex", "--project", "p", "--location", "eu"]);
+    assert!(vertex.starts_with(
+        "POST https://aiplatform.eu.rep.googleapis.com/v1/projects/p/locations/eu/publishers/google/models/gemini-3.8-flash:generateContent\n"
+    ));
+    assert!(vertex.contains("\"systemInstruction\""));
+    let openai = render(&[
+        "--target",
+        "openai",
+        "--base-url",
+        "http://localhost:11434/v1",
+        "--model",
+        "m",
+    ]);
+    assert!(openai.starts_with("POST http://localhost:11434/v1/chat/completions\n"));
+    assert!(openai.contains("\"messages\""));
+}
