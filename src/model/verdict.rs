@@ -199,7 +199,7 @@ pub struct Verdict {
     pub promotable: bool,
     /// The first is the most important.
     pub reasons: Vec<Reason>,
-    /// Answers were replayed (recorded, or from the cache only).
+    /// Answers were replayed (recorded, imported, or from the cache only).
     pub replayed: bool,
     /// Digest of the policy.
     pub policy_sha256: String,
@@ -227,10 +227,16 @@ pub struct Verdict {
     pub usage: Usage,
     /// Cost of this run's own requests in US dollars; `None` when a price is unknown.
     pub cost_usd: Option<f64>,
+    /// What all answers cost when they were asked for, those from the store included; `None` when a price is unknown.
+    pub answers_cost_usd: Option<f64>,
+    /// Where the prices come from, for people.
+    pub prices: String,
     /// Requests sent, retries included.
     pub requests: u64,
     /// Answers from the cache: baseline, candidate.
     pub cached: (u64, u64),
+    /// Of these, answers that were imported into the store.
+    pub imported: u64,
     /// Attempts beyond the first.
     pub retries: u64,
     /// Baseline, candidate.

@@ -4,14 +4,15 @@ use super::survey::Survey;
 use crate::compare::Comparing;
 use crate::error::{Error, store_problem};
 use crate::model::{
-    Arm, ArmRow, Case, CaseRow, CheckRules, Comparison, Failure, FailureKind, Judged, Outcome, Skip, Source, Usage,
+    Answer, Arm, ArmRow, Case, CaseRow, CheckRules, Comparison, Failure, FailureKind, Judged, Outcome, Skip, Source,
 };
-use crate::plan::{Plan, Selection, price};
+use crate::plan::price::{Prices, Tier};
+use crate::plan::{Plan, Selection};
 use crate::run::Ended;
 use crate::score::{self, Judgement, Unjudged};
 use crate::store::{RunId, Store, StoredResult};
 use std::ops::ControlFlow;
-use time::Date;
+use time::OffsetDateTime;
 
 /// Cases judged at a time, and answers of all of them; bound the memory of this pass.
 const BATCH_CASES: u64 = 256;
@@ -27,10 +28,10 @@ pub(super) struct Judging<'a> {
     pub(super) run: RunId,
     /// How the run ended: the reason why an answer was not asked for.
     pub(super) ended: &'a Ended,
-    /// Prices of this day hold.
-    pub(super) today: Date,
-    /// Models asked for: baseline, candidate.
-    pub(super) models: (Option<&'a str>, &'a str),
+    /// What tokens cost.
+    pub(super) prices: &'a Prices,
+    /// Models asked for and how they serve: baseline, candidate.
+    pub(super) models: (Option<(&'a str, Tier)>, (&'a str, Tier)),
 }
 
 /// Judges every selected case and hands the rows on in plan order.
@@ -47,6 +48,7 @@ pub(super) fn judge(judging: &Judging<'_>, watch: &mut dyn FnMut(&CaseRow)) -> R
     let cases = (BATCH_ANSWERS / plan.per_case()).clamp(1, BATCH_CASES) as usize;
     let mut batch: Vec<Case> = Vec::with_capacity(cases);
     let mut first = 0;
+    let mut imported = 0;
     let mut failed = None;
     survey.dataset.stream(*rules, &mut |case| {
         if walk.selects(&case) {
@@ -56,7 +58,10 @@ pub(super) fn judge(judging: &Judging<'_>, watch: &mut dyn FnMut(&CaseRow)) -> R
             return ControlFlow::Continue(());
         }
         match judging.batch(&mut batch, &mut first, &mut comparing, watch) {
-            Ok(()) => ControlFlow::Continue(()),
+            Ok(of_these) => {
+                imported += of_these;
+                ControlFlow::Continue(())
+            }
             Err(error) => {
                 failed = Some(error);
                 ControlFlow::Break(())
@@ -66,24 +71,29 @@ pub(super) fn judge(judging: &Judging<'_>, watch: &mut dyn FnMut(&CaseRow)) -> R
     if let Some(error) = failed {
         return Err(error);
     }
-    judging.batch(&mut batch, &mut first, &mut comparing, watch)?;
-    Ok(comparing.finish())
+    imported += judging.batch(&mut batch, &mut first, &mut comparing, watch)?;
+    let mut comparison = comparing.finish();
+    comparison.imported = imported;
+    Ok(comparison)
 }
 
 impl Judging<'_> {
     /// Judges the cases gathered so far, the first of which has the index `first` among the selected ones.
+    /// Returns how many of their answers were imported.
     fn batch(
         &self,
         cases: &mut Vec<Case>,
         first: &mut u64,
         comparing: &mut Comparing,
         watch: &mut dyn FnMut(&CaseRow),
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let next = *first + cases.len() as u64;
         let (from, to) = (self.plan.first(*first), self.plan.first(next));
         let mut results: Vec<Option<StoredResult>> = vec![None; (to - from) as usize];
         let stored = self.store.results(self.run, from, to);
+        let mut imported = 0;
         for result in stored.map_err(|error| Error::StoreFailed(store_problem(&error)))? {
+            imported += u64::from(result.imported);
             let at = (result.seq - from) as usize;
             results[at] = Some(result);
         }
@@ -116,7 +126,7 @@ impl Judging<'_> {
             .note_not_passed(self.run, outcomes)
             .map_err(|error| Error::StoreFailed(store_problem(&error)))?;
         *first = next;
-        Ok(())
+        Ok(imported)
     }
 
     fn row(
@@ -153,6 +163,7 @@ impl Judging<'_> {
             result,
             source,
             attempts,
+            asked_at,
             ..
         }) = result
         else {
@@ -182,7 +193,9 @@ impl Judging<'_> {
                     Some(Judgement { outcome, checks }) => (outcome, checks),
                     None => (Outcome::Errored(lost("the answer was not judged")), Vec::new()),
                 };
-                let cost_usd = self.cost(arm, answer.model_version.as_deref(), &answer.usage, source);
+                let cost_usd = asked_at
+                    .filter(|_| source != Source::Recorded)
+                    .and_then(|asked_at| self.cost(arm, &answer, asked_at));
                 Judged {
                     repeat,
                     outcome,
@@ -209,17 +222,15 @@ impl Judging<'_> {
         }
     }
 
-    fn cost(&self, arm: Arm, served: Option<&str>, usage: &Usage, source: Source) -> Option<f64> {
-        if source == Source::Recorded {
-            return None;
-        }
-        let requested = match arm {
+    /// What an answer cost on the day on which it was asked for, in seconds since 1970.
+    fn cost(&self, arm: Arm, answer: &Answer, asked_at: i64) -> Option<f64> {
+        let (requested, tier) = match arm {
             Arm::Baseline => self.models.0?,
             Arm::Candidate => self.models.1,
         };
-        served
-            .and_then(|served| price::cost_usd(served, usage, self.today))
-            .or_else(|| price::cost_usd(requested, usage, self.today))
+        let day = OffsetDateTime::from_unix_timestamp(asked_at).ok()?.date();
+        let served = answer.model_version.as_deref();
+        self.prices.served_cost_usd(served, requested, &answer.usage, tier, day)
     }
 }
 

@@ -4,17 +4,22 @@
 //!
 //! 1. [`survey`] validates everything, renders every selected case, and digests what is tested. Nothing is sent before it
 //!    has found no mistake.
-//! 2. [`ask`] asks for every planned answer that the store does not have.
+//! 2. [`ask`] asks for every planned answer that the store does not have; [`planned`] walks over them, [`forecast`] only counts.
 //! 3. [`judge`] reads the answers back in plan order, scores them on all cores, compares, and feeds the reports.
 //!
 //! Then the gate decides, and the reports are put in place, verdict.json last.
 
 mod ask;
+mod forecast;
 mod judge;
+mod planned;
+mod record;
 mod survey;
 mod target;
 mod verdict;
 
+pub use forecast::{ArmForecast, Estimate, Forecast};
+pub use record::{Exported, Imported, export, import};
 pub use target::open_prompt;
 
 use crate::error::Error;
@@ -22,14 +27,16 @@ use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{Case, CaseRow, Event, Policy, Problem, Progress, PromptInfo, Request, RunInfo, Verdict, digest};
-use crate::plan::{Plan, Selection, price};
+use crate::plan::price::Tier;
+use crate::plan::{Plan, Selection};
 use crate::report::{Folder, Mask, ReportError, Reports};
 use crate::run::{Ended, RunEnd};
 use crate::score::Rules;
 use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
 use crate::store::{OpenRun, Planned, RunEnded, Store};
-use ask::Asking;
 use judge::Judging;
+use planned::Walking;
+use serde_json::Value;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use survey::{Scope, Survey, Versions};
@@ -82,6 +89,12 @@ pub struct Version {
 }
 
 impl Version {
+    /// How its requests are served.
+    pub(crate) fn tier(&self) -> Tier {
+        let tier = self.prompt.config.get("serviceTier").and_then(Value::as_str);
+        tier.map_or(Tier::Standard, Tier::of)
+    }
+
     /// The request for a case.
     ///
     /// # Errors
@@ -107,19 +120,6 @@ pub struct Finished {
     pub unwritten: Vec<ReportError>,
     /// The exit code: a signal's, else the verdict's, else that of a missing report.
     pub exit_code: u8,
-}
-
-/// What `--dry-run` has to say.
-#[derive(Debug)]
-pub struct Forecast {
-    /// What would be run.
-    pub run: RunInfo,
-    /// Answers planned, before any is found in the store.
-    pub answers: u64,
-    /// Estimated input tokens: baseline, candidate.
-    pub tokens: (u64, u64),
-    /// Estimated cost of the input in US dollars: baseline, candidate; `None` for a model without a known price.
-    pub cost_usd: (Option<f64>, Option<f64>),
 }
 
 /// A surveyed run, ready to start.
@@ -201,31 +201,30 @@ impl Prepared<'_> {
         &self.target.mask
     }
 
-    /// What would be sent, and what it would cost.
-    pub fn forecast(&self) -> Forecast {
-        let repeats = u64::from(self.plan.repeats);
-        let (blue, green) = self.survey.tokens;
-        let tokens = if self.survey.identical {
-            (0, green * repeats)
-        } else {
-            (blue * repeats, green * repeats)
+    /// What would be sent, and what it would cost. Neither sends nor writes anything.
+    ///
+    /// # Errors
+    /// There is a store, but it can't be read, or the golden files changed meanwhile.
+    pub fn forecast(&self) -> Result<Forecast, Error> {
+        let store = Store::open_existing(&self.settings.root.join(STORE))?;
+        let resumed = match &store {
+            Some(store) if self.settings.resume => store.resume(&self.plan_digest())?,
+            Some(_) | None => None,
         };
-        let today = OffsetDateTime::now_utc().date();
-        let cost = |version: Option<&Version>, prompt| {
-            let usage = crate::model::Usage {
-                prompt,
-                ..Default::default()
-            };
-            version.and_then(|version| price::cost_usd(&version.info.model, &usage, today))
-        };
-        Forecast {
-            run: self.run.clone(),
-            answers: self.survey.answers(&self.plan),
-            tokens,
-            cost_usd: (
-                cost(self.versions.baseline.as_ref(), tokens.0),
-                cost(Some(&self.versions.candidate), tokens.1),
-            ),
+        forecast::forecast(&self.walking(store.as_ref(), resumed.as_ref()), &self.run)
+    }
+
+    fn walking<'w>(&'w self, store: Option<&'w Store>, run: Option<&'w OpenRun>) -> Walking<'w> {
+        Walking {
+            settings: self.settings,
+            selection: &self.selection,
+            versions: &self.versions,
+            survey: &self.survey,
+            plan: self.plan,
+            rules: &self.rules,
+            target: &self.target,
+            store,
+            run,
         }
     }
 
@@ -248,17 +247,9 @@ impl Prepared<'_> {
         let mut reports = Reports::open(folder, self.target.mask.clone());
         reports.begin(&self.run);
         let end = ask::ask(
-            &Asking {
-                settings,
-                selection: &self.selection,
-                versions: &self.versions,
-                survey: &self.survey,
-                plan: self.plan,
-                rules: &self.rules,
-                target: &self.target,
-                store: &store,
-                run: &open_run,
-            },
+            &self.walking(Some(&store), Some(&open_run)),
+            &store,
+            &open_run,
             progress,
             interrupt,
         )?;
@@ -275,10 +266,10 @@ impl Prepared<'_> {
             store: &store,
             run: open_run.id,
             ended: &end.ended,
-            today: OffsetDateTime::now_utc().date(),
+            prices: &settings.prices,
             models: (
-                self.run.baseline.as_ref().map(|info| info.model.as_str()),
-                &self.run.candidate.model,
+                self.versions.baseline.as_ref().map(priced_as),
+                priced_as(&self.versions.candidate),
             ),
         };
         let mut comparison = judge::judge(&judging, &mut |row| {
@@ -321,15 +312,20 @@ impl Prepared<'_> {
         })
     }
 
-    fn open_run(&self, store: &Store, say: &dyn Fn(&str)) -> Result<OpenRun, Error> {
-        let settings = self.settings;
-        let plan = digest([
+    /// Runs with equal digests can resume each other.
+    fn plan_digest(&self) -> [u8; 32] {
+        digest([
             b"promptgate.plan/1".as_slice(),
             &self.survey.key,
             &self.plan.repeats.to_le_bytes(),
             &[u8::from(self.plan.baseline)],
             &self.survey.selected.to_le_bytes(),
-        ]);
+        ])
+    }
+
+    fn open_run(&self, store: &Store, say: &dyn Fn(&str)) -> Result<OpenRun, Error> {
+        let settings = self.settings;
+        let plan = self.plan_digest();
         if settings.resume {
             if let Some(run) = store.resume(&plan)? {
                 say(&format!(
@@ -348,6 +344,11 @@ impl Prepared<'_> {
             answers: self.survey.answers(&self.plan),
         })?)
     }
+}
+
+/// What decides the price of a version's answers.
+fn priced_as(version: &Version) -> (&str, Tier) {
+    (&version.info.model, version.tier())
 }
 
 /// What the gate must know beside the numbers.

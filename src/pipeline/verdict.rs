@@ -17,7 +17,7 @@ pub(super) fn assemble(
     decided: Decided,
     finished_at: String,
 ) -> Verdict {
-    let replayed = super::replayed(settings);
+    let replayed = super::replayed(settings) || comparison.imported > 0;
     let exit_code = exit_code(settings, &comparison, decided.decision);
     let record = |info: &PromptInfo, served: Vec<String>| PromptRecord {
         name: info.name.clone(),
@@ -55,8 +55,11 @@ pub(super) fn assemble(
         slices: comparison.slices,
         usage: comparison.usage,
         cost_usd: comparison.cost_usd,
+        answers_cost_usd: comparison.answers_cost_usd,
+        prices: settings.prices.describe(),
         requests: comparison.requests,
         cached: (comparison.baseline.cached, comparison.candidate.cached),
+        imported: comparison.imported,
         retries: comparison.retries,
         latency_ms: comparison.latency_ms,
         finished_at,

@@ -121,8 +121,11 @@ pub(super) fn verdict() -> Verdict {
             total: 1250,
         },
         cost_usd: Some(0.0123),
+        answers_cost_usd: Some(0.0145),
+        prices: "prices as of 2026-11-22".into(),
         requests: 24,
         cached: (3, 0),
+        imported: 0,
         retries: 4,
         latency_ms: (
             Latency {
