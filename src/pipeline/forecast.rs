@@ -2,8 +2,8 @@
 
 use super::Version;
 use super::planned::{Found, Walking};
-use crate::error::{Error, store_problem};
-use crate::model::{Arm, Request, RunInfo, Usage};
+use crate::error::Error;
+use crate::model::{Arm, PriceList, Request, RunInfo, Usage};
 use crate::plan::estimated_tokens;
 use crate::plan::price::{Prices, Tier};
 use crate::settings::{Cache, TargetKind};
@@ -24,7 +24,7 @@ pub struct Forecast {
     /// Nothing is sent: recorded answers, or `--cache only`.
     pub offline: bool,
     /// Where the prices come from.
-    pub prices: String,
+    pub prices: PriceList,
 }
 
 /// One arm's part.
@@ -94,7 +94,7 @@ pub(super) fn forecast(walking: &Walking<'_>, run: &RunInfo) -> Result<Forecast,
         baseline: baseline.map(|arm| arm.so_far),
         candidate: candidate.so_far,
         offline: settings.target == TargetKind::Recorded || settings.cache == Cache::Only,
-        prices: settings.prices.describe(),
+        prices: settings.prices.list(),
     })
 }
 
@@ -112,9 +112,7 @@ struct Counting<'a> {
 impl<'a> Counting<'a> {
     fn new(walking: &Walking<'a>, version: &Version) -> Result<Counting<'a>, Error> {
         let earlier = match walking.store {
-            Some(store) => store
-                .mean_output(&version.info.name, &version.info.model, &walking.target.identity)
-                .map_err(|error| Error::StoreFailed(store_problem(&error)))?,
+            Some(store) => store.mean_output(&version.info.name, &version.info.model, &walking.target.identity)?,
             None => None,
         };
         Ok(Counting {

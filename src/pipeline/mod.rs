@@ -26,7 +26,9 @@ use crate::error::Error;
 use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::load::prompt::{Library, Prompt};
-use crate::model::{Case, CaseRow, Event, Policy, Problem, Progress, PromptInfo, Request, RunInfo, Verdict, digest};
+use crate::model::{
+    Case, CaseRow, Event, Policy, Problem, Problems, Progress, PromptInfo, Request, RunInfo, Usage, Verdict, digest,
+};
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
 use crate::report::{Folder, Mask, ReportError, Reports};
@@ -142,6 +144,7 @@ pub struct Prepared<'a> {
 /// All mistakes in prompts and golden files, or no case selected.
 pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
     let versions = open_versions(settings)?;
+    affordable(settings, &versions)?;
     let target = target::open(settings, &versions)?;
     let selection = select(settings)?;
     let rules = Rules::new(&settings.root);
@@ -346,6 +349,29 @@ impl Prepared<'_> {
     }
 }
 
+/// A limit in dollars can only be kept where prices are known.
+fn affordable(settings: &Settings, versions: &Versions) -> Result<(), Problems> {
+    let asks = settings.target != TargetKind::Recorded && settings.cache != Cache::Only;
+    let mut problems = Problems::default();
+    if asks && settings.max_cost.is_some() {
+        let today = OffsetDateTime::now_utc().date();
+        for (number, version) in versions.all().enumerate() {
+            let model = &version.info.model;
+            let told = versions.all().take(number).any(|earlier| earlier.info.model == *model);
+            let price = settings
+                .prices
+                .cost_usd(model, &Usage::default(), version.tier(), today);
+            if price.is_none() && !told {
+                let message = format!("the price of `{model}` is not known, so --max-cost can't be kept");
+                problems.push(Problem::new(message).hint(format!(
+                    "set input and output under [prices.\"{model}\"] in promptgate.toml"
+                )));
+            }
+        }
+    }
+    problems.or(())
+}
+
 /// What decides the price of a version's answers.
 fn priced_as(version: &Version) -> (&str, Tier) {
     (&version.info.model, version.tier())
@@ -371,7 +397,7 @@ fn facts(settings: &Settings, selection: &Selection, end: &RunEnd, interrupt: &I
 fn open_versions(settings: &Settings) -> Result<Versions, Error> {
     let library = library(&settings.root);
     let model = |prompt: &Prompt| settings.model(prompt.model.as_deref());
-    let mut problems = crate::model::Problems::default();
+    let mut problems = Problems::default();
     let mut open =
         |reference: &str, default_name: Option<&str>| match open_prompt(&library, reference, default_name, &model) {
             Ok(version) => Some(version),

@@ -1,7 +1,7 @@
 //! Answers out of the store and into another one: `record export` and `record import`.
 
 use super::STORE;
-use crate::error::{Error, store_problem};
+use crate::error::Error;
 use crate::model::{Place, Problem, Problems};
 use crate::report::{Mask, text};
 use crate::store::{Added, Record, RunLine, Store, StoreError};
@@ -107,8 +107,7 @@ fn chosen(store: &Store, number: Option<i64>, candidate: Option<&str>) -> Result
             None => Err(none(store, format!("the store has no run {number}"))?.into()),
         };
     }
-    let mut runs = store.runs(candidate, u32::MAX)?.into_iter();
-    match (runs.find(|run| run.finished), candidate) {
+    match (store.newest_finished(candidate)?, candidate) {
         (Some(run), _) => Ok(run),
         (None, Some(name)) => Err(none(store, format!("the store has no finished run of `{name}`"))?.into()),
         (None, None) => Err(none(store, "the store has no finished run".to_owned())?.into()),
@@ -117,7 +116,7 @@ fn chosen(store: &Store, number: Option<i64>, candidate: Option<&str>) -> Result
 
 /// A problem that lists the runs there are.
 fn none(store: &Store, message: String) -> Result<Problem, Error> {
-    let runs: Vec<String> = store.runs(None, RUNS_LISTED)?.iter().map(describe).collect();
+    let runs: Vec<String> = store.runs(RUNS_LISTED)?.iter().map(describe).collect();
     Ok(Problem::new(message).hint(if runs.is_empty() {
         "run `promptgate eval` first".to_owned()
     } else {
@@ -236,11 +235,17 @@ impl Reading {
             match Record::from_json(row) {
                 Ok(record) => {
                     if self.first(&record, place()) {
-                        add(&record).map_err(|error| Error::StoreFailed(store_problem(&error)))?;
+                        add(&record)?;
                     }
                 }
                 Err(mistakes) => self.problems.extend(mistakes.into_iter().map(|mistake| {
-                    Problem::at(place(), mistake).expected(format!("an exported answer: {}", Record::FIELDS))
+                    let told = mistake.contains("expected");
+                    let problem = Problem::at(place(), mistake);
+                    if told {
+                        problem
+                    } else {
+                        problem.hint(format!("a row has {}", Record::FIELDS))
+                    }
                 })),
             }
         }
@@ -253,7 +258,7 @@ impl Reading {
             &record.created_at.to_le_bytes()[..],
             record.case.as_bytes(),
             record.model.as_bytes(),
-            format!("{:?}", record.answer).as_bytes(),
+            &serde_json::to_vec(&record.answer).unwrap_or_default(),
         ]);
         match self.seen.entry(record.key) {
             Entry::Vacant(free) => {

@@ -33,7 +33,7 @@ impl Versions {
         self.all().map(Version::tier).fold(Tier::Flex, Tier::dearer)
     }
 
-    fn all(&self) -> impl Iterator<Item = &Version> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Version> {
         self.baseline.iter().chain([&self.candidate])
     }
 }

@@ -56,7 +56,7 @@ pub(super) fn assemble(
         usage: comparison.usage,
         cost_usd: comparison.cost_usd,
         answers_cost_usd: comparison.answers_cost_usd,
-        prices: settings.prices.describe(),
+        prices: settings.prices.list(),
         requests: comparison.requests,
         cached: (comparison.baseline.cached, comparison.candidate.cached),
         imported: comparison.imported,

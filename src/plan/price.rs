@@ -3,7 +3,7 @@
 //! List prices of the Gemini API's paid tier as published by Google and as of [`AS_OF`]; introductory prices end on the
 //! dates given. A model that is not listed has no price: its cost is reported as unknown, never as zero.
 
-use crate::model::Usage;
+use crate::model::{PriceList, Usage};
 use std::collections::BTreeMap;
 use time::{Date, Month};
 
@@ -89,17 +89,11 @@ impl Prices {
         Prices { own }
     }
 
-    /// How many models have prices of the user's own.
-    pub fn own_models(&self) -> usize {
-        self.own.len()
-    }
-
-    /// Where the prices come from, for people: the day on which the table was checked, and what overrides it.
-    pub fn describe(&self) -> String {
-        match self.own_models() {
-            0 => format!("prices as of {AS_OF}"),
-            1 => format!("prices as of {AS_OF}, 1 model as set in promptgate.toml"),
-            models => format!("prices as of {AS_OF}, {models} models as set in promptgate.toml"),
+    /// Where the prices come from, for reports.
+    pub fn list(&self) -> PriceList {
+        PriceList {
+            as_of: AS_OF,
+            own: self.own.len(),
         }
     }
 
@@ -338,7 +332,7 @@ mod tests {
         assert_eq!(served(Some("mine-001")), Some(1.0));
         assert_eq!(served(None), Some(1.0));
         assert_eq!(
-            prices.describe(),
+            prices.list().to_string(),
             "prices as of 2026-11-22, 2 models as set in promptgate.toml"
         );
     }

@@ -4,8 +4,8 @@ use super::output::Output;
 use super::text::json_safe;
 use super::{Context, ReportError, Reporter};
 use crate::model::{
-    ArmRate, CaseRow, Counts, Decision, Difference, Latency, Needed, Paired, Policy, PromptRecord, Reason, RunInfo,
-    Slice, Usage, Verdict, ZScores,
+    ArmRate, CaseRow, Counts, Decision, Difference, Latency, Needed, Paired, Policy, PriceList, PromptRecord, Reason,
+    RunInfo, Slice, Usage, Verdict, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -76,7 +76,7 @@ struct Record<'a> {
     usage: &'a Usage,
     cost_usd: Option<f64>,
     answers_cost_usd: Option<f64>,
-    prices: &'a str,
+    prices: &'a PriceList,
     requests: u64,
     cached: Arms<u64>,
     imported: u64,

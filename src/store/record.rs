@@ -277,12 +277,21 @@ pub struct Importing<'a> {
 }
 
 impl Store {
-    /// The newest runs, at most `most`; of one candidate if it is named.
+    /// The newest runs, at most `most`.
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn runs(&self, candidate: Option<&str>, most: u32) -> Result<Vec<RunLine>, StoreError> {
-        self.run_lines("(?1 IS NULL OR candidate = ?1)", params![candidate, most])
+    pub fn runs(&self, most: u32) -> Result<Vec<RunLine>, StoreError> {
+        self.run_lines("?1", params![true, most])
+    }
+
+    /// The newest finished run; of one candidate if it is named.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn newest_finished(&self, candidate: Option<&str>) -> Result<Option<RunLine>, StoreError> {
+        let which = "ended IS NOT NULL AND (?1 IS NULL OR candidate = ?1)";
+        Ok(self.run_lines(which, params![candidate, 1])?.pop())
     }
 
     /// The run with this number.

@@ -213,6 +213,39 @@ fn spent_tokens_and_dollars_stop_the_run_and_it_can_be_resumed() {
 }
 
 #[test]
+fn a_limit_in_dollars_needs_a_price() {
+    let fake = server();
+    let project = Project::with_cases(1);
+    let ran = eval(&project, &fake.url, &["--max-cost", "1", "--model", "my-model"]);
+    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    insta::assert_snapshot!(ran.stderr, @r#"
+    error: the price of `my-model` is not known, so --max-cost can't be kept
+      help: set input and output under [prices."my-model"] in promptgate.toml
+    "#);
+    assert_eq!(fake.requests().len(), 0);
+}
+
+#[test]
+fn each_arm_is_priced_by_its_own_service_tier() {
+    let fake = server();
+    let project = Project::with_cases(1);
+    let v2 = project.read("prompts/v2.prompt");
+    project.write(
+        "prompts/v2.prompt",
+        v2.replace("---\n{{role", "config: {serviceTier: flex}\n---\n{{role"),
+    );
+    let ran = eval(&project, &fake.url, &["--no-gate", "--repeat", "1"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let costs: Vec<f64> = project
+        .results()
+        .iter()
+        .filter_map(|row| row["cost_usd"].as_f64())
+        .collect();
+    // 10 x $0.75 + 5 x $3.75 a million, and half of it.
+    assert_eq!(costs, [0.000_026_25, 0.000_013_125]);
+}
+
+#[test]
 fn what_can_change_an_answer_is_part_of_its_identity() {
     let fake = server();
     let project = Project::with_cases(1);

@@ -143,6 +143,22 @@ fn an_export_is_sorted_reviewable_and_always_the_same() {
 }
 
 #[test]
+fn a_key_that_got_into_the_store_does_not_get_out() {
+    let (home, _) = evaluated();
+    let store = rusqlite::Connection::open(home.file(".promptgate/store.sqlite")).unwrap();
+    let changed = store
+        .execute("UPDATE answers SET answer = replace(answer, 'number', ?1)", [KEY])
+        .unwrap();
+    assert_eq!(changed, 480);
+    let exported = export(&home);
+    assert!(!exported.contains(KEY));
+    assert!(
+        exported.contains("When does the shop open, *** 0? ***"),
+        "{exported:.500}"
+    );
+}
+
+#[test]
 fn own_answers_stay_and_importing_twice_changes_nothing() {
     let (home, url) = evaluated();
     export(&home);
@@ -189,15 +205,13 @@ fn mistakes_are_told_with_file_and_line_and_nothing_is_imported() {
     assert_eq!(ran.code, 2);
     insta::assert_snapshot!(ran.stderr, @r#"
     error: answers.jsonl:2: unknown field `note`, expected one of `case`, `arm`, `prompt`, `repeat`, `target`, `model`, `key`, `request`, `attempts`, `created_at`, `answer`
-      expected: an exported answer: case, arm, prompt, repeat, target, model, key, request, attempts, created_at and answer
     error: answers.jsonl:4: invalid type: string "one", expected u32
-      expected: an exported answer: case, arm, prompt, repeat, target, model, key, request, attempts, created_at and answer
     error: answers.jsonl:5: the row is not a json object
-      expected: an exported answer: case, arm, prompt, repeat, target, model, key, request, attempts, created_at and answer
+      help: a row has case, arm, prompt, repeat, target, model, key, request, attempts, created_at and answer
     error: answers.jsonl:7: a second answer with the same `key`, for case `case-00000`
       help: the first one stands in answers.jsonl:6
     error: answers.jsonl:8: EOF while parsing a string
-      expected: an exported answer: case, arm, prompt, repeat, target, model, key, request, attempts, created_at and answer
+      help: a row has case, arm, prompt, repeat, target, model, key, request, attempts, created_at and answer
     error: empty.jsonl: there is no answer in this file
       help: write one with `promptgate record export --to FILE`
     error: missing.jsonl: can't be read: No such file or directory (os error 2)
