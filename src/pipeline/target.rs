@@ -60,7 +60,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
             let target = client(settings, url, settings.key.clone(), false)?;
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::Gemini(target)),
-                identity: format!("gemini {}", url.trim_end_matches('/')),
+                identity: service("gemini", url, gemini::VERSION),
                 reusable: true,
                 mask: mask(settings),
                 _simulator: None,
@@ -103,7 +103,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
         }
         TargetKind::Sim => {
             let (simulator, url, identity) = match &settings.base_url {
-                Some(url) => (None, url.clone(), format!("sim {}", url.trim_end_matches('/'))),
+                Some(url) => (None, url.clone(), service("sim", url, gemini::VERSION)),
                 None => {
                     let simulator = Simulator::start(0, sim::Settings::default())
                         .map_err(|error| Problem::new(format!("the simulator can't start: {error}")))?;
@@ -147,6 +147,17 @@ fn mask(settings: &Settings) -> Mask {
         .map_or_else(Mask::default, |key| Mask::new([key.reveal()]))
 }
 
+/// The identity of a service: kind, base URL, and the API version, which is left out where it is the usual one. Nothing
+/// of the machine is in it, so that answers can be replayed on another.
+fn service(kind: &str, url: &str, version: &str) -> String {
+    let url = url.trim_end_matches('/');
+    if version == gemini::VERSION {
+        format!("{kind} {url}")
+    } else {
+        format!("{kind} {url} {version}")
+    }
+}
+
 /// What a recording may call a prompt: its name as typed, or the stem of its file.
 fn recorded_names(version: &Version) -> Vec<String> {
     let stem = Path::new(&version.info.path)
@@ -186,4 +197,23 @@ pub fn open_prompt(
         path: prompt.path.clone(),
     };
     Ok(Version { prompt, info })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_api_version_or_server_is_another_service() {
+        let usual = service("gemini", "https://a.example/", gemini::VERSION);
+        assert_eq!(usual, "gemini https://a.example");
+        assert_eq!(service("gemini", "https://a.example", gemini::VERSION), usual);
+        for other in [
+            service("gemini", "https://a.example", "v1"),
+            service("gemini", "https://b.example", gemini::VERSION),
+            service("sim", "https://a.example", gemini::VERSION),
+        ] {
+            assert_ne!(other, usual);
+        }
+    }
 }

@@ -65,6 +65,13 @@ impl Mask {
         text
     }
 
+    /// A JSON value without the secrets, in its texts and keys.
+    pub fn json(&self, value: &mut Value) {
+        if !self.is_empty() {
+            self.value(value);
+        }
+    }
+
     /// The run without the secrets.
     pub fn run(&self, run: &RunInfo) -> RunInfo {
         let mut run = run.clone();
@@ -137,8 +144,11 @@ impl Mask {
             slices,
             usage: _,
             cost_usd: _,
+            answers_cost_usd: _,
+            prices: _,
             requests: _,
             cached: _,
+            imported: _,
             retries: _,
             latency_ms: _,
             finished_at: _,

@@ -63,6 +63,8 @@ pub struct Limits {
     pub retries: u32,
     /// Requests in all, repeated attempts included.
     pub max_requests: Option<u64>,
+    /// Tokens of answers in all, input and output. Checked like the cost.
+    pub max_tokens: Option<u64>,
     /// US dollars in all. Checked before each request against what is known by then, so a run can exceed it by what was
     /// in flight. An answer whose price is not known ends the run: the limit could not be kept.
     pub max_cost_usd: Option<f64>,
@@ -82,6 +84,7 @@ impl Default for Limits {
             timeout: Duration::from_secs(60),
             retries: 8,
             max_requests: None,
+            max_tokens: None,
             max_cost_usd: None,
             retry: RetryPolicy::default(),
             give_up_after: Some(32),

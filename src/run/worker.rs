@@ -242,7 +242,8 @@ impl<T: Target, K: Keep> Shared<T, K> {
         let cost = served
             .and_then(|model| (self.price)(model, &answer.usage))
             .or_else(|| (self.price)(&job.request.model, &answer.usage));
-        self.budget.add(served.unwrap_or(&job.request.model), cost);
+        self.budget
+            .add(served.unwrap_or(&job.request.model), &answer.usage, cost);
         cost
     }
 

@@ -1,16 +1,18 @@
 //! Options, environment, promptgate.toml and defaults, merged into typed settings.
 //!
 //! [`layers`] reads each place as texts with their origin; this file gives every setting its type, bounds and default, so
-//! that a mistake has the same words wherever it was written; [`key`] finds the key.
+//! that a mistake has the same words wherever it was written; [`key`] finds the key; [`prices`] reads the user's own prices.
 //!
 //! Precedence: option, environment, front matter of the prompt (model and generation settings), file, default.
 
 mod key;
 mod layers;
+mod prices;
 
 pub use layers::{Environment, Layer, Origin, Written};
 
 use crate::model::{Policy, Problem, Problems};
+use crate::plan::price::Prices;
 use crate::plan::{Selection, Shard};
 use crate::run::vertex::Place;
 use crate::run::{ApiKey, Protocol, openai, vertex};
@@ -164,6 +166,10 @@ pub struct Settings {
     pub max_cost: Option<f64>,
     /// Requests, retries included, after which nothing more is asked.
     pub max_requests: Option<u64>,
+    /// Tokens of answers, input and output, after which nothing more is asked.
+    pub max_tokens: Option<u64>,
+    /// What tokens cost.
+    pub prices: Prices,
     /// How stored answers are used.
     pub cache: Cache,
     /// Continue the newest unfinished run of the same plan.
@@ -267,6 +273,14 @@ impl Layers {
         )
     }
 
+    /// The key of the environment, if there is a usable one: what must not be written by commands that need no key.
+    pub fn key(&self) -> Option<ApiKey> {
+        match key::find(&self.environment) {
+            KeyState::Present(text) => ApiKey::new(&text).ok(),
+            KeyState::Unusable(_) | KeyState::Absent => None,
+        }
+    }
+
     /// The project root.
     pub fn root(&self) -> &Path {
         &self.root
@@ -306,6 +320,7 @@ impl Layers {
         let tpm = read.number("tpm", 1, u64::from(u32::MAX)).map(|tpm| tpm as u32);
         let retries = read.number("retries", 0, 100).unwrap_or(8) as u32;
         let max_requests = read.number("max_requests", 1, u64::MAX);
+        let max_tokens = read.number("max_tokens", 1, u64::MAX);
         let max_cost = read.fraction("max_cost", |cost| cost > 0.0, "US dollars, more than 0");
         let timeout = read.parsed("timeout", duration).unwrap_or(Duration::from_secs(60));
         let shard = read.parsed("shard", |text| text.parse::<Shard>());
@@ -409,13 +424,15 @@ impl Layers {
         let answers: Vec<PathBuf> = self.get("answers").map_or_else(Vec::new, |written| {
             written.values.iter().map(|path| self.under_root(path)).collect()
         });
-        let (target, fallback, key) = match self.answerer(target, base_url.as_deref(), place.as_ref(), &answers) {
-            Ok(answerer) => answerer,
-            Err(problem) => {
-                problems.push(problem);
-                return Err(problems);
-            }
-        };
+        let offline = cache == Some(Cache::Only);
+        let (target, fallback, key) =
+            match self.answerer(target, base_url.as_deref(), place.as_ref(), &answers, offline) {
+                Ok(answerer) => answerer,
+                Err(problem) => {
+                    problems.push(problem);
+                    return Err(problems);
+                }
+            };
         let list = |key| {
             self.get(key)
                 .map_or_else(Default::default, |written| written.values.iter().cloned().collect())
@@ -447,6 +464,8 @@ impl Layers {
             retries,
             max_cost,
             max_requests,
+            max_tokens,
+            prices: Prices::with_own(self.layers[2].prices().clone()),
             cache: cache.unwrap_or(Cache::Use),
             resume,
             failed,
@@ -550,13 +569,15 @@ impl Layers {
         own.or_else(foreign).or_else(|| file.get(key).cloned())
     }
 
-    /// What answers, whether it is the simulator for want of a key, and the key.
+    /// What answers, whether it is the simulator for want of a key, and the key. `offline` sends nothing, so it needs none:
+    /// a fork's pull request has no secrets, and its verdict counts as replayed.
     fn answerer(
         &self,
         target: Option<TargetKind>,
         base_url: Option<&str>,
         place: Option<&Place>,
         answers: &[PathBuf],
+        offline: bool,
     ) -> Result<(TargetKind, bool, Option<ApiKey>), Problem> {
         if !answers.is_empty() && target != Some(TargetKind::Recorded) {
             return Err(Problem::new("recorded answers are given, but not asked for").hint("add --target recorded"));
@@ -576,6 +597,13 @@ impl Layers {
             KeyState::Present(text) => {
                 let key = ApiKey::new(&text)?;
                 Ok((TargetKind::Gemini, false, Some(key)))
+            }
+            KeyState::Unusable(_) if offline => Ok((TargetKind::Gemini, false, None)),
+            KeyState::Absent
+                if offline
+                    && (target.is_some() || base_url.is_some() || key::unattended(&self.environment).is_some()) =>
+            {
+                Ok((TargetKind::Gemini, false, None))
             }
             KeyState::Unusable(problem) => Err(problem),
             KeyState::Absent if target.is_some() || base_url.is_some() => {

@@ -181,7 +181,7 @@ fn each_target_has_its_own_variable_for_the_base_url() {
         ("OPENAI_BASE_URL", "http://127.0.0.1:3"),
         ("GOOGLE_API_KEY", "12345678"),
     ];
-    for (target, port) in [("gemini", 1), ("vertex", 2), ("openai", 3), ("sim", 1)] {
+    for (target, port) in [("gemini", 1), ("vertex", 2), ("openai", 3)] {
         let given = [PAIR[0], PAIR[1], ("target", target)];
         let settings = settle(&given, &variables, "base_url = \"http://127.0.0.1:9\"").unwrap();
         assert_eq!(settings.base_url, Some(format!("http://127.0.0.1:{port}")), "{target}");
@@ -207,6 +207,53 @@ fn an_openai_service_has_no_default_model() {
         settle(&given, &[], "model = \"file\"").unwrap().models.resolve(None),
         "file"
     );
+}
+
+#[test]
+fn what_sends_nothing_needs_no_key_and_never_becomes_the_simulator_in_a_check() {
+    let only = |variables: &[(&str, &str)], given: &[(&'static str, &str)]| {
+        let given: Vec<_> = PAIR.iter().chain(&[("cache", "only")]).chain(given).copied().collect();
+        settle(&given, variables, "")
+            .map(|settings| (settings.target, settings.key.is_some()))
+            .map_err(|problems| problems.to_string())
+    };
+    for (variables, given) in [
+        (&[("CI", "true")][..], &[][..]),
+        (&[("CI", "true"), ("GEMINI_API_KEY", "")], &[]),
+        (&[("GEMINI_API_KEY", "")], &[]),
+        (&[("GEMINI_API_KEY_FILE", "no-such-file")], &[]),
+        (&[], &[("target", "gemini")]),
+        (&[], &[("base_url", "http://127.0.0.1:1")]),
+    ] {
+        assert_eq!(
+            only(variables, given),
+            Ok((TargetKind::Gemini, false)),
+            "{variables:?} {given:?}"
+        );
+    }
+    assert_eq!(
+        only(&[("GEMINI_API_KEY", "12345678")], &[]),
+        Ok((TargetKind::Gemini, true))
+    );
+    assert_eq!(only(&[], &[]), Ok((TargetKind::Sim, false)));
+    assert!(
+        only(&[("GEMINI_API_KEY", "short")], &[]).is_err(),
+        "it could not be masked"
+    );
+}
+
+#[test]
+fn prices_are_settings_of_the_file_alone() {
+    let settings = settle(&PAIR, &[], "[prices.m]\ninput = 1\noutput = 2\n").unwrap();
+    assert_eq!(settings.prices.list().own, 1);
+    assert!(message(settle(&PAIR, &[], "[price.m]\ninput = 1\noutput = 2\n")).contains("did you mean `prices`?"));
+    let both = message(settle(&PAIR, &[], "repeats = 3\n[prices.m]\ninput = 1\n"));
+    assert!(
+        both.contains("`repeats` is not a setting") && both.contains("`output` is missing"),
+        "{both}"
+    );
+    let settings = settle(&PAIR, &[("PROMPTGATE_MAX_TOKENS", "7")], "max_tokens = 9").unwrap();
+    assert_eq!(settings.max_tokens, Some(7));
 }
 
 #[test]
