@@ -59,6 +59,7 @@ pub(super) fn ask(asking: &Asking<'_>, progress: &Arc<dyn Progress>, interrupt: 
         tpm: settings.tpm,
         timeout: settings.timeout,
         retries: settings.retries,
+        retry: settings.retry,
         max_requests: settings.max_requests,
         max_cost_usd: settings.max_cost,
         ..Limits::default()

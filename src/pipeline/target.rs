@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{Problem, Problems, PromptInfo};
 use crate::report::Mask;
-use crate::run::{AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, Recorded, gemini};
+use crate::run::{AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, Recorded, Renewal, gemini};
 use crate::settings::{Settings, TargetKind};
 use crate::sim::{self, Simulator};
 use std::fmt;
@@ -39,15 +39,23 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
     match settings.target {
         TargetKind::Gemini => {
             let url = settings.base_url.as_deref().unwrap_or(gemini::BASE_URL);
-            let target = client(settings, url, settings.key.clone(), false)?;
+            let mask = settings
+                .key
+                .as_ref()
+                .map_or_else(Mask::default, |key| Mask::new([key.reveal()]));
+            let renewal = settings.key_file.clone().map(|file| Renewal {
+                file,
+                hear: {
+                    let mask = mask.clone();
+                    Arc::new(move |key| mask.add(key.reveal()))
+                },
+            });
+            let target = client(settings, url, settings.key.clone(), renewal, false)?;
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::Gemini(target)),
                 identity: format!("gemini {}", url.trim_end_matches('/')),
                 reusable: true,
-                mask: settings
-                    .key
-                    .as_ref()
-                    .map_or_else(Mask::default, |key| Mask::new([key.reveal()])),
+                mask,
                 _simulator: None,
             })
         }
@@ -61,7 +69,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                     (Some(simulator), url, format!("sim/{}", env!("CARGO_PKG_VERSION")))
                 }
             };
-            let target = client(settings, &url, None, true)?;
+            let target = client(settings, &url, None, None, true)?;
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::Gemini(target)),
                 identity,
@@ -99,11 +107,18 @@ fn recorded_names(version: &Version) -> Vec<String> {
     names
 }
 
-fn client(settings: &Settings, url: &str, key: Option<ApiKey>, simulated: bool) -> Result<Gemini, Problem> {
+fn client(
+    settings: &Settings,
+    url: &str,
+    key: Option<ApiKey>,
+    renewal: Option<Renewal>,
+    simulated: bool,
+) -> Result<Gemini, Problem> {
     Gemini::new(&GeminiSettings {
         base_url: url.to_owned(),
         version: gemini::VERSION.to_owned(),
         key,
+        renewal,
         timeout: settings.timeout,
         concurrency: settings.concurrency,
         simulated,

@@ -160,6 +160,8 @@ impl Ran {
             Event::Planned { .. }
             | Event::Reused
             | Event::Answered { .. }
+            | Event::Held { .. }
+            | Event::Paced { .. }
             | Event::Failed { .. }
             | Event::Stopping { .. }
             | Event::Done => None,

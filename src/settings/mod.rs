@@ -12,7 +12,7 @@ pub use layers::{Environment, Layer, Origin, Written};
 
 use crate::model::{Policy, Problem, Problems};
 use crate::plan::{Selection, Shard};
-use crate::run::ApiKey;
+use crate::run::{ApiKey, RetryPolicy};
 use key::KeyState;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -110,6 +110,8 @@ pub struct Settings {
     pub answers: Vec<PathBuf>,
     /// The key of the Gemini target.
     pub key: Option<ApiKey>,
+    /// The file that the key came from: read once more when the key is refused.
+    pub key_file: Option<PathBuf>,
     /// Requests at once; 1..=1024.
     pub concurrency: usize,
     /// Requests a minute.
@@ -120,6 +122,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// Attempts beyond the first; 0..=100.
     pub retries: u32,
+    /// How long to wait between attempts.
+    pub retry: RetryPolicy,
     /// Dollars after which nothing more is asked.
     pub max_cost: Option<f64>,
     /// Requests, retries included, after which nothing more is asked.
@@ -262,6 +266,7 @@ impl Layers {
         let rpm = read.number("rpm", 1, 1_000_000).map(|rpm| rpm as u32);
         let tpm = read.number("tpm", 1, u64::from(u32::MAX)).map(|tpm| tpm as u32);
         let retries = read.number("retries", 0, 100).unwrap_or(8) as u32;
+        let retry = read.retry();
         let max_requests = read.number("max_requests", 1, u64::MAX);
         let max_cost = read.fraction("max_cost", |cost| cost > 0.0, "US dollars, more than 0");
         let timeout = read.parsed("timeout", duration).unwrap_or(Duration::from_secs(60));
@@ -349,7 +354,7 @@ impl Layers {
         let answers: Vec<PathBuf> = self.get("answers").map_or_else(Vec::new, |written| {
             written.values.iter().map(|path| self.under_root(path)).collect()
         });
-        let (target, fallback, key) = match self.answerer(target, base_url.as_deref(), &answers) {
+        let (target, fallback, key, key_file) = match self.answerer(target, base_url.as_deref(), &answers) {
             Ok(answerer) => answerer,
             Err(problem) => {
                 problems.push(problem);
@@ -380,11 +385,13 @@ impl Layers {
             base_url,
             answers,
             key,
+            key_file,
             concurrency,
             rpm,
             tpm,
             timeout,
             retries,
+            retry,
             max_cost,
             max_requests,
             cache: cache.unwrap_or(Cache::Use),
@@ -416,29 +423,29 @@ impl Layers {
             .or_else(|| value(file))
     }
 
-    /// What answers, whether it is the simulator for want of a key, and the key.
+    /// What answers, whether it is the simulator for want of a key, the key, and the file it came from.
     fn answerer(
         &self,
         target: Option<TargetKind>,
         base_url: Option<&str>,
         answers: &[PathBuf],
-    ) -> Result<(TargetKind, bool, Option<ApiKey>), Problem> {
+    ) -> Result<(TargetKind, bool, Option<ApiKey>, Option<PathBuf>), Problem> {
         if !answers.is_empty() && target != Some(TargetKind::Recorded) {
             return Err(Problem::new("recorded answers are given, but not asked for").hint("add --target recorded"));
         }
         match target {
-            Some(TargetKind::Sim) => return Ok((TargetKind::Sim, false, None)),
+            Some(TargetKind::Sim) => return Ok((TargetKind::Sim, false, None, None)),
             Some(TargetKind::Recorded) if answers.is_empty() => {
                 return Err(Problem::new("the target `recorded` has no answers").hint("give --answers FILE"));
             }
-            Some(TargetKind::Recorded) => return Ok((TargetKind::Recorded, false, None)),
+            Some(TargetKind::Recorded) => return Ok((TargetKind::Recorded, false, None, None)),
             Some(TargetKind::Gemini) | None => {}
         }
         let hint = "set GEMINI_API_KEY (or GOOGLE_API_KEY, or GEMINI_API_KEY_FILE), or rehearse with --target sim";
         match key::find(&self.environment) {
-            KeyState::Present(text) => {
+            KeyState::Present(text, file) => {
                 let key = ApiKey::new(&text)?;
-                Ok((TargetKind::Gemini, false, Some(key)))
+                Ok((TargetKind::Gemini, false, Some(key), file))
             }
             KeyState::Unusable(problem) => Err(problem),
             KeyState::Absent if target.is_some() || base_url.is_some() => {
@@ -449,7 +456,7 @@ impl Layers {
                     "no key is set, and {name} shows an unattended machine, where the simulator never stands in for a missing secret"
                 ))
                 .hint(hint)),
-                None => Ok((TargetKind::Sim, true, None)),
+                None => Ok((TargetKind::Sim, true, None, None)),
             },
         }
     }
@@ -496,6 +503,28 @@ impl Reader<'_> {
             _ if most == u64::MAX => Err(format!("`{text}` is not a whole number from {least} on")),
             _ => Err(format!("`{text}` is not a whole number from {least} to {most}")),
         })
+    }
+
+    /// The waits between attempts; the longest one can't be shorter than the first.
+    fn retry(&mut self) -> RetryPolicy {
+        let default = RetryPolicy::default();
+        let base = self.parsed("retry_base", duration);
+        let max = self.parsed("retry_max", duration);
+        if let (Some(base), Some(max)) = (base, max)
+            && max < base
+        {
+            let written = self.layers.get("retry_max").map(|written| &written.origin);
+            let message = "is shorter than retry_base, the longest first wait";
+            self.problems
+                .push(written.map_or_else(|| Problem::new(message), |origin| origin.problem(message)));
+        }
+        let base = base.unwrap_or(default.base);
+        RetryPolicy {
+            base,
+            max: max.unwrap_or(default.max.max(base)),
+            max_total: self.parsed("retry_total", duration).unwrap_or(default.max_total),
+            ..default
+        }
     }
 
     fn fraction(&mut self, key: &str, valid: impl FnOnce(f64) -> bool, expected: &str) -> Option<f64> {
