@@ -44,5 +44,11 @@ pub(super) fn sim(options: &Sim) -> Result<u8, Error> {
             .hint("another program may use it; give another --port, or 0 for a free one")
     })?;
     say(&format!("listening on {}", simulator.url()));
-    Ok(interrupt.wait())
+    let code = interrupt.wait();
+    say(&format!(
+        "{} requests; delays asked for cover {:.2} s",
+        simulator.requests(),
+        simulator.announced().as_secs_f64()
+    ));
+    Ok(code)
 }

@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 /// One way to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +41,17 @@ impl fmt::Display for Fault {
 /// Which failures, how often. The default is none.
 ///
 /// Written as `429:0.1,503:0.05,reset:0.01`: an HTTP status (400, 401, 403, 404, 429, 499, 500, 503, 504), `reset`,
-/// `stall`, `truncate` or `html502`, each with its chance in 0..=1; the chances sum to at most 1.
+/// `stall`, `truncate` or `html502`, each with its chance in 0..=1; the chances sum to at most 1. `429@1s:0.1` says how long
+/// its `RetryInfo` asks to wait, in seconds; 0.2 s unless said.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Faults(Vec<(Fault, f64)>);
+pub struct Faults {
+    chances: Vec<(Fault, f64)>,
+    /// What a 429 asks to wait.
+    delay: Option<Duration>,
+}
+
+/// What a 429 asks to wait, unless said otherwise.
+const DELAY: Duration = Duration::from_millis(200);
 
 /// Why a list of faults can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,13 +63,22 @@ impl FromStr for Faults {
 
     fn from_str(written: &str) -> Result<Faults, FaultsError> {
         let mut faults: Vec<(Fault, f64)> = Vec::new();
+        let mut delay = None;
         for piece in written.split(',').map(str::trim).filter(|piece| !piece.is_empty()) {
             let Some((name, chance)) = piece.split_once(':') else {
                 return Err(FaultsError(format!(
                     "`{piece}` has no chance; expected `NAME:CHANCE` like `429:0.1`"
                 )));
             };
+            let (name, told) = match name.split_once('@') {
+                Some((name, told)) => (name, Some(parse_delay(told.trim())?)),
+                None => (name, None),
+            };
             let fault = parse_fault(name.trim())?;
+            if told.is_some() && fault != Fault::Status(429) {
+                return Err(FaultsError(format!("`{fault}` asks for no delay; only 429 does")));
+            }
+            delay = delay.or(told);
             let chance = match chance.trim().parse::<f64>() {
                 Ok(chance) if (0.0..=1.0).contains(&chance) => chance,
                 _ => {
@@ -83,8 +101,19 @@ impl FromStr for Faults {
                 "the chances sum to {sum:.3}; at most 1 is possible"
             )));
         }
-        Ok(Faults(faults))
+        Ok(Faults { chances: faults, delay })
     }
+}
+
+fn parse_delay(text: &str) -> Result<Duration, FaultsError> {
+    text.strip_suffix('s')
+        .and_then(|seconds| seconds.parse::<f64>().ok())
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| {
+            FaultsError(format!(
+                "the delay `{text}` is not a number of seconds like `1s` or `0.5s`"
+            ))
+        })
 }
 
 fn parse_fault(name: &str) -> Result<Fault, FaultsError> {
@@ -105,9 +134,13 @@ fn parse_fault(name: &str) -> Result<Fault, FaultsError> {
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (fault, chance)) in self.0.iter().enumerate() {
+        for (at, (fault, chance)) in self.chances.iter().enumerate() {
             let comma = if at > 0 { "," } else { "" };
-            write!(f, "{comma}{fault}:{chance}")?;
+            write!(f, "{comma}{fault}")?;
+            if let (Fault::Status(429), Some(delay)) = (fault, self.delay) {
+                write!(f, "@{}s", delay.as_secs_f64())?;
+            }
+            write!(f, ":{chance}")?;
         }
         Ok(())
     }
@@ -119,7 +152,7 @@ const FAULT: u64 = 3 << 40;
 impl Faults {
     fn draw(&self, key: Key, attempt: u32) -> Option<Fault> {
         let mut left = key.draw(FAULT + u64::from(attempt));
-        for (fault, chance) in &self.0 {
+        for (fault, chance) in &self.chances {
             if left < *chance {
                 return Some(*fault);
             }
@@ -134,6 +167,23 @@ impl Faults {
 pub(super) struct Injector {
     faults: Faults,
     failed: Mutex<Failed>,
+    announced: Mutex<Announced>,
+}
+
+/// The union of the times in which clients were asked to wait.
+#[derive(Debug, Default)]
+struct Announced {
+    until: Option<Instant>,
+    total: Duration,
+}
+
+impl Announced {
+    fn add(&mut self, now: Instant, delay: Duration) {
+        let until = now + delay;
+        let from = self.until.map_or(now, |until| until.max(now));
+        self.total += until.saturating_duration_since(from);
+        self.until = self.until.max(Some(until));
+    }
 }
 
 #[derive(Debug, Default)]
@@ -151,12 +201,30 @@ impl Injector {
         Injector {
             faults,
             failed: Mutex::default(),
+            announced: Mutex::default(),
         }
+    }
+
+    /// What a 429 asks to wait. Counts as announced from now on.
+    pub(super) fn announce(&self) -> Duration {
+        let delay = self.faults.delay.unwrap_or(DELAY);
+        if let Ok(mut announced) = self.announced.lock() {
+            announced.add(Instant::now(), delay);
+        }
+        delay
+    }
+
+    /// How long clients were asked to wait, all together; times that overlap count once.
+    pub(super) fn announced(&self) -> Duration {
+        self.announced
+            .lock()
+            .map(|announced| announced.total)
+            .unwrap_or_default()
     }
 
     /// The fault of the next attempt of this request. After a success the attempts count from the start again.
     pub(super) fn next(&self, key: Key) -> Option<Fault> {
-        if self.faults.0.is_empty() {
+        if self.faults.chances.is_empty() {
             return None;
         }
         let Ok(mut failed) = self.failed.lock() else {
@@ -198,6 +266,20 @@ mod tests {
             "429:0.1,503:0.05,reset:0,stall:0.2,truncate:0.1,html502:0.1"
         );
         assert_eq!("".parse::<Faults>().unwrap(), Faults::default());
+        let delayed: Faults = "503:0.1,429@1.5s:0.2".parse().unwrap();
+        assert_eq!(delayed.to_string(), "503:0.1,429@1.5s:0.2");
+        assert_eq!(Injector::new(delayed).announce(), Duration::from_millis(1500));
+    }
+
+    #[test]
+    fn announced_times_that_overlap_count_once() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut announced = Announced::default();
+        for (millis, delay) in [(0, 1000), (400, 1000), (500, 100), (2000, 1000)] {
+            announced.add(at(millis), Duration::from_millis(delay));
+        }
+        assert_eq!(announced.total, Duration::from_millis(2400));
     }
 
     #[test]
@@ -212,6 +294,11 @@ mod tests {
                 "unknown fault `fire`; expected reset, stall, truncate, html502 or one of the statuses 400, 401, 403, 404, 429, 499, 500, 503, 504",
             ),
             ("429:0.1,429:0.2", "`429` is given twice; write it once with the sum"),
+            ("503@1s:0.1", "`503` asks for no delay; only 429 does"),
+            (
+                "429@-1s:0.1",
+                "the delay `-1s` is not a number of seconds like `1s` or `0.5s`",
+            ),
             ("429:0.7,503:0.4", "the chances sum to 1.100; at most 1 is possible"),
         ] {
             assert_eq!(written.parse::<Faults>().unwrap_err().to_string(), message);

@@ -9,6 +9,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -71,6 +72,11 @@ impl Simulator {
     /// Requests received so far, failed ones included.
     pub fn requests(&self) -> u64 {
         self.service.requests()
+    }
+
+    /// How long its 429s asked clients to wait; times that overlap count once.
+    pub fn announced(&self) -> Duration {
+        self.service.announced()
     }
 
     /// Serves until the process is told to stop (interrupt or termination signal), then stops.

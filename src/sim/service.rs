@@ -17,6 +17,7 @@ use serde_json::Value;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// The service's limit for a request body.
 const LARGEST: usize = 20 << 20;
@@ -41,6 +42,11 @@ impl Service {
             library: Library::default(),
             requests: AtomicU64::new(0),
         }
+    }
+
+    /// How long clients were asked to wait, all together.
+    pub(super) fn announced(&self) -> Duration {
+        self.injector.announced()
     }
 
     /// Requests received so far, failed ones included.
@@ -152,7 +158,14 @@ impl Call<'_> {
         }
         match service.injector.next(self.key) {
             None => self.answered(service, bytes),
-            Some(Fault::Status(code)) => self.refused(&injected(code, self.model)),
+            Some(Fault::Status(code)) => {
+                let delay = if code == 429 {
+                    service.injector.announce()
+                } else {
+                    Duration::ZERO
+                };
+                self.refused(&injected(code, self.model, delay))
+            }
             Some(Fault::Reset) => {
                 line.cut();
                 // Never arrives: the connection is gone.

@@ -1,6 +1,7 @@
 //! Errors as the service sends them: google.rpc.Status in an `error` envelope.
 
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// An error answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,15 +97,15 @@ pub(super) fn unknown_model(model: &str, version: &str, method: &str) -> Status 
 }
 
 /// The requests-per-minute quota is spent; the client is told when to come back.
-pub(super) fn quota(model: &str) -> Status {
+pub(super) fn quota(model: &str, delay: Duration) -> Status {
     const METRIC: &str = "generativelanguage.googleapis.com/generate_content_free_tier_requests";
-    const DELAY: &str = "0.2s";
+    let delay = format!("{}s", delay.as_secs_f64());
     let mut status = Status::new(
         429,
         format!(
             "You exceeded your current quota, please check your plan and billing details. For more information on this \
              error, head to: https://ai.google.dev/gemini-api/docs/rate-limits.\n* Quota exceeded for metric: {METRIC}, \
-             limit: 10, model: {model}\nPlease retry in {DELAY}."
+             limit: 10, model: {model}\nPlease retry in {delay}."
         ),
     );
     status.details = vec![
@@ -124,13 +125,13 @@ pub(super) fn quota(model: &str) -> Status {
                 "url": "https://ai.google.dev/gemini-api/docs/rate-limits",
             }],
         }),
-        json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": DELAY}),
+        json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}),
     ];
     status
 }
 
-/// An injected failure with this HTTP status, worded as the service words it.
-pub(super) fn injected(http: u16, model: &str) -> Status {
+/// An injected failure with this HTTP status, worded as the service words it; a 429 asks to wait for `delay`.
+pub(super) fn injected(http: u16, model: &str, delay: Duration) -> Status {
     match http {
         400 => Status::new(400, "Request contains an invalid argument."),
         401 => Status::new(
@@ -140,7 +141,7 @@ pub(super) fn injected(http: u16, model: &str) -> Status {
         ),
         403 => Status::new(403, "The caller does not have permission"),
         404 => Status::new(404, "Requested entity was not found."),
-        429 => quota(model),
+        429 => quota(model, delay),
         499 => Status::new(499, "The operation was cancelled."),
         503 => Status::new(503, "The model is overloaded. Please try again later."),
         504 => Status::new(504, "The request timed out. Please try again."),
@@ -154,7 +155,7 @@ mod tests {
 
     #[test]
     fn quota_says_when_to_retry_in_both_places() {
-        let body = quota("gemini-3.8-flash").body();
+        let body = quota("gemini-3.8-flash", Duration::from_millis(200)).body();
         assert_eq!(body["error"]["status"], "RESOURCE_EXHAUSTED");
         assert!(
             body["error"]["message"]
@@ -182,7 +183,7 @@ mod tests {
             (503, "UNAVAILABLE"),
             (504, "DEADLINE_EXCEEDED"),
         ] {
-            let body = injected(http, "gemini-x").body();
+            let body = injected(http, "gemini-x", Duration::ZERO).body();
             assert_eq!(body["error"]["code"], http);
             assert_eq!(body["error"]["status"], name);
         }
