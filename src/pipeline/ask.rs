@@ -44,6 +44,7 @@ pub(super) fn ask(
         tpm: settings.tpm,
         timeout: settings.timeout,
         retries: settings.retries,
+        retry: settings.retry,
         max_requests: settings.max_requests,
         max_tokens: settings.max_tokens,
         max_cost_usd: settings.max_cost,

@@ -8,8 +8,8 @@ use crate::model::{Problem, Problems, PromptInfo};
 use crate::report::Mask;
 use crate::run::vertex::Place;
 use crate::run::{
-    AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Recorded, Vertex, VertexSettings,
-    gemini,
+    AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Recorded, Renewal, Vertex,
+    VertexSettings, gemini,
 };
 use crate::settings::{Settings, TargetKind};
 use crate::sim::{self, Simulator};
@@ -57,12 +57,20 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
     match settings.target {
         TargetKind::Gemini => {
             let url = settings.base_url.as_deref().unwrap_or(gemini::BASE_URL);
-            let target = client(settings, url, settings.key.clone(), false)?;
+            let mask = mask(settings);
+            let renewal = settings.key_file.clone().map(|file| Renewal {
+                file,
+                hear: {
+                    let mask = mask.clone();
+                    Arc::new(move |key| mask.add(key.reveal()))
+                },
+            });
+            let target = client(settings, url, settings.key.clone(), renewal, false)?;
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::Gemini(target)),
                 identity: service("gemini", url, gemini::VERSION),
                 reusable: true,
-                mask: mask(settings),
+                mask,
                 _simulator: None,
             })
         }
@@ -111,7 +119,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                     (Some(simulator), url, format!("sim/{}", env!("CARGO_PKG_VERSION")))
                 }
             };
-            let target = client(settings, &url, None, true)?;
+            let target = client(settings, &url, None, None, true)?;
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::Gemini(target)),
                 identity,
@@ -168,11 +176,18 @@ fn recorded_names(version: &Version) -> Vec<String> {
     names
 }
 
-fn client(settings: &Settings, url: &str, key: Option<ApiKey>, simulated: bool) -> Result<Gemini, Problem> {
+fn client(
+    settings: &Settings,
+    url: &str,
+    key: Option<ApiKey>,
+    renewal: Option<Renewal>,
+    simulated: bool,
+) -> Result<Gemini, Problem> {
     Gemini::new(&GeminiSettings {
         base_url: url.to_owned(),
         version: gemini::VERSION.to_owned(),
         key,
+        renewal,
         timeout: settings.timeout,
         concurrency: settings.concurrency,
         simulated,

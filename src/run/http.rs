@@ -30,6 +30,18 @@ pub(super) struct Http {
     client: Client,
 }
 
+/// What must not stand in a reply.
+pub(super) trait Secret: Sync {
+    /// The bytes without it.
+    fn mask_bytes(&self, bytes: Vec<u8>) -> Vec<u8>;
+}
+
+impl Secret for ApiKey {
+    fn mask_bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
+        ApiKey::mask_bytes(self, bytes)
+    }
+}
+
 /// A response, read to its end. Its body holds no secret.
 #[derive(Debug)]
 pub(super) struct Reply {
@@ -57,7 +69,7 @@ impl Http {
     ///
     /// # Errors
     /// No response came, or one with a status of success broke off. Any whole response is a reply.
-    pub(super) async fn send(&self, request: Request, secret: Option<&ApiKey>) -> Result<Reply, TargetError> {
+    pub(super) async fn send(&self, request: Request, secret: Option<&dyn Secret>) -> Result<Reply, TargetError> {
         let started = Instant::now();
         let mut response = self.client.execute(request).await.map_err(unsent)?;
         let status = response.status();

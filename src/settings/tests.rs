@@ -243,6 +243,32 @@ fn what_sends_nothing_needs_no_key_and_never_becomes_the_simulator_in_a_check() 
 }
 
 #[test]
+fn waits_between_attempts_are_settings() {
+    let retry = |variables: &[(&str, &str)], file: &str| settle(&PAIR, variables, file).map(|settings| settings.retry);
+    assert_eq!(retry(&[], "").unwrap(), RetryPolicy::default());
+    let policy = retry(
+        &[("PROMPTGATE_RETRY_TOTAL", "5m")],
+        "retry_base = \"250ms\"\nretry_max = 30\nretry_total = \"20m\"\n",
+    )
+    .unwrap();
+    assert_eq!(
+        (policy.base, policy.max, policy.max_total),
+        (
+            Duration::from_millis(250),
+            Duration::from_secs(30),
+            Duration::from_secs(300)
+        )
+    );
+    // A long first wait alone lifts the longest.
+    assert_eq!(retry(&[], "retry_base = \"2m\"").unwrap().max, Duration::from_secs(120));
+    let text = message(settle(&PAIR, &[], "retry_base = 20\nretry_max = 10\n"));
+    assert!(
+        text.starts_with("promptgate.toml:2:13: is shorter than retry_base"),
+        "{text}"
+    );
+}
+
+#[test]
 fn prices_are_settings_of_the_file_alone() {
     let settings = settle(&PAIR, &[], "[prices.m]\ninput = 1\noutput = 2\n").unwrap();
     assert_eq!(settings.prices.list().own, 1);
@@ -263,7 +289,17 @@ fn a_key_file_is_read_and_never_shown() {
     std::fs::write(&path, "secret-key-1\n").unwrap();
     let settings = settle(&PAIR, &[("GEMINI_API_KEY_FILE", path.to_str().unwrap())], "").unwrap();
     assert_eq!(settings.target, TargetKind::Gemini);
+    assert_eq!(settings.key_file, Some(path.clone()));
     assert!(!format!("{settings:?}").contains("secret"));
+    let variables = [
+        ("GEMINI_API_KEY", "another-key"),
+        ("GEMINI_API_KEY_FILE", path.to_str().unwrap()),
+    ];
+    assert_eq!(
+        settle(&PAIR, &variables, "").unwrap().key_file,
+        None,
+        "the variable wins"
+    );
 }
 
 #[test]

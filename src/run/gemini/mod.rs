@@ -20,8 +20,9 @@ pub use error::classify;
 pub(super) use error::{LONGEST_MESSAGE, LONGEST_WAIT, duration, excerpt, seconds, shorten};
 pub use reply::decode;
 
-use super::http::{Http, post, whole_seconds};
+use super::http::{Http, Secret, post, whole_seconds};
 use super::key::ApiKey;
+use super::keys::{Generation, Keys, Refused, Renewal};
 use super::target::{Retry, Target, TargetError};
 use crate::model::{Answer, FailureKind, Job, Problem, Source, digest};
 use endpoint::Endpoint;
@@ -44,6 +45,8 @@ pub struct GeminiSettings {
     pub version: String,
     /// Sent in a header. `None` sends none; the simulator's own server may not ask for one.
     pub key: Option<ApiKey>,
+    /// Where another key may come from when this one is refused.
+    pub renewal: Option<Renewal>,
     /// What the service is told about the time it has; the loop enforces it. Keep it equal to `Limits::timeout`.
     pub timeout: Duration,
     /// Requests in flight, for the connection pool.
@@ -59,7 +62,7 @@ pub struct Gemini {
     endpoint: Endpoint,
     /// Of every request.
     headers: HeaderMap,
-    key: Option<ApiKey>,
+    keys: Option<Keys>,
     simulated: bool,
 }
 
@@ -74,20 +77,18 @@ impl Gemini {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(TIMEOUT_HEADER, whole_seconds(settings.timeout));
-        if let Some(key) = &settings.key {
-            headers.insert(KEY_HEADER, key.header());
-        }
         Ok(Gemini {
             http,
             endpoint,
             headers,
-            key: settings.key.clone(),
+            keys: settings.key.clone().map(|key| Keys::new(key, settings.renewal.clone())),
             simulated: settings.simulated,
         })
     }
 
-    async fn exchange(&self, job: &Job) -> Result<Answer, TargetError> {
-        let reply = self.http.send(self.request(job)?, self.key.as_ref()).await?;
+    async fn exchange(&self, request: reqwest::Request) -> Result<Answer, TargetError> {
+        let secret = self.keys.as_ref().map(|keys| keys as &dyn Secret);
+        let reply = self.http.send(request, secret).await?;
         if !reply.is_success() {
             return Err(classify(reply.status, reply.retry_after(), &reply.body));
         }
@@ -97,20 +98,40 @@ impl Gemini {
         Ok(answer)
     }
 
-    fn request(&self, job: &Job) -> Result<reqwest::Request, TargetError> {
+    /// The request, and which key it carries.
+    fn request(&self, job: &Job) -> Result<(reqwest::Request, Option<Generation>), TargetError> {
         let unaskable = |message| TargetError::new(FailureKind::Request, "bad_model", message, Retry::Never);
         let url = self.endpoint.generate_content(&job.request.model).map_err(unaskable)?;
         let mut request = post(url, self.headers.clone(), &job.body);
+        let key = self.keys.as_ref().map(Keys::current);
+        if let Some((Some(header), _)) = &key {
+            request.headers_mut().insert(KEY_HEADER, header.clone());
+        }
         if self.simulated {
             request.headers_mut().insert(SAMPLE_HEADER, sample(job));
         }
-        Ok(request)
+        Ok((request, key.map(|(_, generation)| generation)))
+    }
+
+    /// What a failure leads to when it was the key that was refused: another key, or a sentence on what to do.
+    fn with_key_in_mind(&self, error: TargetError, generation: Option<Generation>) -> TargetError {
+        let (Some(keys), Some(generation), Retry::KeyRefused) = (&self.keys, generation, error.retry()) else {
+            return error;
+        };
+        // Another key does not help against a place or an account that is not served.
+        if error.failure().code == "failed_precondition" {
+            return error;
+        }
+        match keys.refused(generation) {
+            Refused::Changed => error.with_retry(Retry::KeyChanged),
+            Refused::Final(advice) => error.map_message(|message| format!("{message} ({advice})")),
+        }
     }
 
     /// A message without the key: it may have stood in the body in escaped form.
     fn masked_message(&self, message: String) -> String {
-        match &self.key {
-            Some(key) => key.mask(message),
+        match &self.keys {
+            Some(keys) => keys.mask(message),
             None => message,
         }
     }
@@ -118,8 +139,12 @@ impl Gemini {
 
 impl Target for Gemini {
     async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
-        let answer = self.exchange(job).await;
-        answer.map_err(|error| error.map_message(|message| self.masked_message(message)))
+        let (request, generation) = self.request(job)?;
+        let answer = self.exchange(request).await;
+        answer.map_err(|error| {
+            self.with_key_in_mind(error, generation)
+                .map_message(|message| self.masked_message(message))
+        })
     }
 
     fn source(&self) -> Source {
@@ -172,6 +197,7 @@ mod tests {
             base_url: base_url.to_owned(),
             version: VERSION.to_owned(),
             key: Some(ApiKey::new("a-secret-key").unwrap()),
+            renewal: None,
             timeout: Duration::from_millis(1500),
             concurrency: 4,
             simulated: false,
@@ -181,7 +207,7 @@ mod tests {
     #[test]
     fn a_request_has_the_key_in_a_header_only_and_the_time_it_has() {
         let target = Gemini::new(&settings("http://127.0.0.1:9")).unwrap();
-        let request = target.request(&job("c", Arm::Candidate, 1)).unwrap();
+        let request = target.request(&job("c", Arm::Candidate, 1)).unwrap().0;
         assert_eq!(
             request.url().as_str(),
             "http://127.0.0.1:9/v1beta/models/m:generateContent"
@@ -201,14 +227,14 @@ mod tests {
             ..settings("http://127.0.0.1:9")
         })
         .unwrap();
-        let sample = |job: &Job| target.request(job).unwrap().headers()[SAMPLE_HEADER].clone();
+        let sample = |job: &Job| target.request(job).unwrap().0.headers()[SAMPLE_HEADER].clone();
         let first = sample(&job("c", Arm::Candidate, 1));
         assert_eq!(first.len(), 32);
         assert_eq!(first, sample(&job("c", Arm::Candidate, 1)));
         assert_ne!(first, sample(&job("c", Arm::Candidate, 2)));
         assert_ne!(first, sample(&job("c", Arm::Baseline, 1)));
         assert_ne!(first, sample(&job("d", Arm::Candidate, 1)));
-        let request = target.request(&job("c", Arm::Candidate, 1)).unwrap();
+        let request = target.request(&job("c", Arm::Candidate, 1)).unwrap().0;
         assert!(!request.headers().contains_key(KEY_HEADER));
     }
 }

@@ -54,6 +54,7 @@ pub(crate) fn settings(url: &str) -> GeminiSettings {
         base_url: url.to_owned(),
         version: VERSION.to_owned(),
         key: Some(ApiKey::new(KEY).expect("the key is fine")),
+        renewal: None,
         timeout: Duration::from_secs(30),
         concurrency: 8,
         simulated: false,
@@ -109,6 +110,8 @@ impl Ran {
             Event::Planned { .. }
             | Event::Reused
             | Event::Answered { .. }
+            | Event::Held { .. }
+            | Event::Paced { .. }
             | Event::Failed { .. }
             | Event::Stopping { .. }
             | Event::Done => None,
