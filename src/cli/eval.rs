@@ -4,8 +4,8 @@ use super::options::Eval;
 use super::{complain, report, say, signals, warn};
 use crate::error::Error;
 use crate::exit;
-use crate::model::{Problem, Progress};
-use crate::pipeline::{self, Forecast, Interrupt};
+use crate::model::{Problem, Progress, PromptInfo};
+use crate::pipeline::{self, ArmForecast, Estimate, Forecast, Interrupt};
 use crate::report::console::{Console, Style};
 use crate::report::progress::{self, Silent};
 use crate::report::{Folder, ReportError};
@@ -68,7 +68,7 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
         tell(&format!("warning: {warning}"));
     }
     if settings.dry_run {
-        foresee(&prepared.forecast());
+        foresee(&prepared.forecast()?);
         return Ok(exit::OK);
     }
     if prepared.run_info().simulated {
@@ -126,30 +126,76 @@ fn colored(settings: &Settings, no_color: bool) -> bool {
 fn foresee(forecast: &Forecast) {
     let Forecast {
         run,
-        answers,
-        tokens,
-        cost_usd,
+        baseline,
+        candidate,
+        offline,
+        prices,
     } = forecast;
+    let sum = |of: fn(&ArmForecast) -> u64| of(candidate) + baseline.as_ref().map_or(0, of);
+    let (planned, stored) = (sum(|arm| arm.planned), sum(|arm| arm.stored));
     say(&format!(
-        "{} of {} cases, {} repeats: {answers} requests to {}, less those whose answers are stored",
-        run.cases, run.total, run.repeats, run.target
+        "{} of {} cases, {} repeats: {planned} answers planned, {stored} of them stored",
+        run.cases, run.total, run.repeats
     ));
-    let cost = |cost: Option<f64>| cost.map_or("price unknown".to_owned(), |cost| format!("about ${cost:.4}"));
-    let arm = |arm: &str, name: &str, model: &str, tokens: u64, dollars: Option<f64>| {
-        say(&crate::report::text::log_line(&format!(
-            "{arm}: {name} on {model}: about {tokens} input tokens, {} for them; output comes on top",
-            cost(dollars)
-        )));
-    };
-    if let Some(baseline) = &run.baseline {
-        arm("baseline", &baseline.name, &baseline.model, tokens.0, cost_usd.0);
+    if *offline {
+        say(&format!("target {}: nothing would be sent", run.target));
+        return;
     }
-    arm(
-        "candidate",
-        &run.candidate.name,
-        &run.candidate.model,
-        tokens.1,
-        cost_usd.1,
-    );
-    say(&format!("prices as of {}; nothing was sent", crate::plan::price::AS_OF));
+    if let (Some(info), Some(arm)) = (&run.baseline, baseline) {
+        foresee_arm("baseline", info, arm);
+    }
+    foresee_arm("candidate", &run.candidate, candidate);
+    let cost = match baseline {
+        Some(baseline) => baseline
+            .cost_usd
+            .zip(candidate.cost_usd)
+            .map(|(blue, green)| blue + green),
+        None => candidate.cost_usd,
+    };
+    let bounded = sum(|arm| u64::from(arm.bounded())) > 0;
+    say(&format!(
+        "in all: {} to {}, {}",
+        requests(planned - stored),
+        run.target,
+        dollars(cost, bounded)
+    ));
+    say(&format!("{prices}; nothing was sent"));
+}
+
+fn foresee_arm(name: &str, info: &PromptInfo, arm: &ArmForecast) {
+    let output = match arm.output {
+        Estimate::Earlier { answers } => format!(
+            "about {} output tokens (the mean of {answers} earlier answers)",
+            arm.output_tokens
+        ),
+        Estimate::MaxOutputTokens => format!(
+            "at most {} output tokens (maxOutputTokens; no earlier answer to go by)",
+            arm.output_tokens
+        ),
+        Estimate::ModelLimit => format!(
+            "at most {} output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens)",
+            arm.output_tokens
+        ),
+    };
+    say(&crate::report::text::log_line(&format!(
+        "{name}: {} on {}: {}, about {} input tokens, {output}, {}",
+        info.name,
+        info.model,
+        requests(arm.requests()),
+        arm.input_tokens,
+        dollars(arm.cost_usd, arm.bounded())
+    )));
+}
+
+fn requests(n: u64) -> String {
+    format!("{n} {}", if n == 1 { "request" } else { "requests" })
+}
+
+/// A sum of money, and what kind of estimate it is.
+fn dollars(cost: Option<f64>, at_most: bool) -> String {
+    match cost {
+        Some(cost) if at_most => format!("at most about ${cost:.4}"),
+        Some(cost) => format!("about ${cost:.4}"),
+        None => "price unknown (set it in promptgate.toml, under [prices])".to_owned(),
+    }
 }

@@ -3,6 +3,7 @@
 mod eval;
 mod options;
 mod prompt;
+mod record;
 mod signals;
 mod sim;
 
@@ -68,6 +69,7 @@ fn run() -> u8 {
     let done = match cli.command {
         Command::Eval(options) => eval::eval(*options, environment),
         Command::Prompt(command) => prompt::prompt(command, environment),
+        Command::Record(command) => record::record(command, environment),
         Command::Sim(options) => sim::sim(&options),
     };
     done.unwrap_or_else(|error| {

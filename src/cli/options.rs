@@ -20,6 +20,9 @@ pub(super) enum Command {
     /// Look at prompts
     #[command(subcommand)]
     Prompt(Prompt),
+    /// Write stored answers to a file, and read them back in another place
+    #[command(subcommand)]
+    Record(Record),
     /// Serve the Gemini API on this machine, answered by a small simulator
     Sim(Sim),
 }
@@ -102,6 +105,9 @@ pub(super) struct Eval {
     /// Stop asking after this many requests; inconclusive, --resume goes on
     #[arg(long, value_name = "N")]
     max_requests: Option<String>,
+    /// Stop asking once the answers used this many tokens; inconclusive, --resume goes on
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<String>,
     /// Stored answers: use, refresh, off, or only (nothing is sent) [default: use]
     #[arg(long, value_name = "MODE")]
     cache: Option<String>,
@@ -175,6 +181,7 @@ impl Eval {
             retries,
             max_cost,
             max_requests,
+            max_tokens,
             cache,
             resume,
             failed,
@@ -215,6 +222,7 @@ impl Eval {
             .option("retries", one(retries))
             .option("max_cost", one(max_cost))
             .option("max_requests", one(max_requests))
+            .option("max_tokens", one(max_tokens))
             .option("cache", one(cache))
             .flag("resume", resume)
             .option("failed", one(failed))
@@ -276,6 +284,30 @@ pub(super) enum Prompt {
         old: String,
         /// The newer one: a name, a path, or git:REV:NAME
         new: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Record {
+    /// Write the answers of a run as JSONL, one line each, sorted, without keys
+    Export {
+        /// Number of the run [default: the newest finished one of the candidate]
+        run: Option<String>,
+        /// File to write; an existing one is replaced
+        #[arg(long, value_name = "FILE")]
+        to: String,
+        /// Candidate whose newest run is meant [default: `candidate` in promptgate.toml]
+        #[arg(long, value_name = "NAME")]
+        prompt: Option<String>,
+        /// Settings file [default: promptgate.toml, if there is one]
+        #[arg(long, value_name = "FILE")]
+        config: Option<String>,
+    },
+    /// Read exported answers into the store; a verdict that uses them is `replayed` and can't be promoted
+    Import {
+        /// Files that `record export` wrote
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<String>,
     },
 }
 

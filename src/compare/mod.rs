@@ -36,7 +36,10 @@ pub struct Comparing {
     tags: Tags,
     baseline: ArmSums,
     candidate: ArmSums,
+    /// Of what this run asked for.
     cost: Option<PicoDollars>,
+    /// Of all answers.
+    answers_cost: Option<PicoDollars>,
     /// By code: the first message, and how often.
     errors: BTreeMap<String, (String, u64)>,
 }
@@ -84,6 +87,7 @@ impl Comparing {
             baseline: ArmSums::default(),
             candidate: ArmSums::default(),
             cost: Some(PicoDollars::default()),
+            answers_cost: Some(PicoDollars::default()),
             errors: BTreeMap::new(),
         }
     }
@@ -143,6 +147,7 @@ impl Comparing {
             baseline,
             candidate,
             cost,
+            answers_cost,
             errors,
         } = self;
         so_far.baseline_rate = baseline.rate(so_far.repeats);
@@ -151,7 +156,8 @@ impl Comparing {
         so_far.baseline_served = baseline.served.into_iter().collect();
         so_far.candidate_served = candidate.served.into_iter().collect();
         so_far.slices = tags.slices(so_far.repeats, so_far.has_baseline);
-        so_far.cost_usd = cost.map(|PicoDollars(pico)| pico as f64 / 1e12);
+        so_far.cost_usd = cost.map(PicoDollars::usd);
+        so_far.answers_cost_usd = answers_cost.map(PicoDollars::usd);
         so_far.errors = errors
             .into_iter()
             .map(|(code, (message, count))| (code, message, count))
@@ -269,13 +275,11 @@ impl Comparing {
             }
             Some(Source::Cache | Source::Recorded) => {}
         }
-        if judged.source == Some(Source::Live) && judged.answer.is_some() {
-            self.cost = match (self.cost, judged.cost_usd) {
-                (Some(PicoDollars(sum)), Some(usd)) => {
-                    Some(PicoDollars(sum.saturating_add((usd * 1e12).round() as i128)))
-                }
-                (Some(_), None) | (None, _) => None,
-            };
+        if judged.answer.is_some() {
+            if judged.source == Some(Source::Live) {
+                self.cost = PicoDollars::plus(self.cost, judged.cost_usd);
+            }
+            self.answers_cost = PicoDollars::plus(self.answers_cost, judged.cost_usd);
         }
         match &judged.outcome {
             Outcome::Scored(_) | Outcome::Skipped(_) => {}
@@ -291,6 +295,18 @@ impl Comparing {
     }
 }
 
+impl PicoDollars {
+    /// A sum with an unknown part is unknown.
+    fn plus(sum: Option<PicoDollars>, usd: Option<f64>) -> Option<PicoDollars> {
+        let (PicoDollars(sum), usd) = (sum?, usd?);
+        Some(PicoDollars(sum.saturating_add((usd * 1e12).round() as i128)))
+    }
+
+    fn usd(self) -> f64 {
+        self.0 as f64 / 1e12
+    }
+}
+
 impl ArmSums {
     fn add_case(&mut self, repeats: &Repeats, k: u32) {
         if k > 0 && repeats.scored == k {
@@ -302,10 +318,11 @@ impl ArmSums {
     fn add_answer(&mut self, judged: &Judged) {
         let Some(answer) = &judged.answer else { return };
         match judged.source {
-            Some(Source::Live) => self.latencies.add(answer.latency_ms),
-            // A recording need not know how long the answer took; a cached answer's time says nothing about this run.
+            // A stored answer took as long as it took when it was asked for; reports say how many those are.
+            Some(Source::Live | Source::Cache) => self.latencies.add(answer.latency_ms),
+            // A recording need not know how long the answer took.
             Some(Source::Recorded) if answer.latency_ms > 0 => self.latencies.add(answer.latency_ms),
-            Some(Source::Recorded | Source::Cache) | None => {}
+            Some(Source::Recorded) | None => {}
         }
         if let Some(model) = &answer.model_version {
             if !self.served.contains(model.as_str()) {

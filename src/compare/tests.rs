@@ -361,13 +361,22 @@ fn effort_is_summed_over_what_this_run_asked_for() {
         p95: rest,
         p99: rest,
     };
-    assert_eq!(comparison.latency_ms, (p(100, 300), p(0, 70)));
+    assert_eq!(comparison.latency_ms, (p(300, 9992), p(0, 70)));
+    assert_eq!(comparison.answers_cost_usd, None, "a recording has no price");
     assert_eq!(
         (comparison.baseline_served, comparison.candidate_served),
         (vec!["m-1".to_owned(), "m-2".to_owned()], vec!["m-3".to_owned()])
     );
 
-    row.candidate.repeats[3].cost_usd = None;
+    row.candidate.repeats.truncate(0);
+    assert_eq!(
+        compare(4, &[row.clone()]).answers_cost_usd,
+        Some(5.3),
+        "what was asked earlier counts too"
+    );
+    row.baseline.as_mut().unwrap().repeats[2].cost_usd = None;
+    assert_eq!(compare(4, &[row.clone()]).answers_cost_usd, None);
+    row.baseline.as_mut().unwrap().repeats[1].cost_usd = None;
     assert_eq!(
         compare(4, &[row]).cost_usd,
         None,
@@ -387,6 +396,7 @@ fn no_repeats_and_no_rows_are_no_evidence() {
             repeats: 3,
             has_baseline: true,
             cost_usd: Some(0.0),
+            answers_cost_usd: Some(0.0),
             ..Comparison::default()
         }
     );

@@ -18,7 +18,7 @@ pub(super) fn completion(comparison: &Comparison, whole_run: Completion) -> Opti
     };
     let budget = || {
         let message = format!(
-            "the budget was spent{}; raise --max-cost or --max-requests, then run again with --resume",
+            "the budget was spent{}; raise --max-cost, --max-requests or --max-tokens, then run again with --resume",
             asked_not(comparison.over_budget)
         );
         reason(ReasonCode::Budget, message)

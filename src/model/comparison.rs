@@ -77,7 +77,7 @@ pub struct CriticalCase {
     pub failed: u32,
 }
 
-/// Milliseconds of answers asked for, one arm; 0 without any.
+/// Milliseconds that the successful attempts of one arm took, those of stored answers included; 0 without any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Latency {
     /// Median.
@@ -139,11 +139,16 @@ pub struct Comparison {
     pub usage: Usage,
     /// Cost of the answers that this run asked for, in US dollars; `None` when a price is unknown.
     pub cost_usd: Option<f64>,
+    /// What all answers cost when they were asked for, in US dollars, those from the store included; `None` when a price is
+    /// unknown, as for recorded answers.
+    pub answers_cost_usd: Option<f64>,
+    /// Answers from the store that were imported into it.
+    pub imported: u64,
     /// Requests sent by this run, retries included.
     pub requests: u64,
     /// Attempts beyond the first.
     pub retries: u64,
-    /// Answers that were asked for, baseline and candidate.
+    /// Answers by the time they took when they were asked for, those from the store included; baseline and candidate.
     pub latency_ms: (Latency, Latency),
     /// Models that served the baseline, sorted.
     pub baseline_served: Vec<String>,

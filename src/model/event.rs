@@ -24,6 +24,20 @@ pub enum Event {
         /// How long it waits.
         wait: Duration,
     },
+    /// The service asked for a pause, and nothing is sent meanwhile.
+    Held {
+        /// How long.
+        wait: Duration,
+    },
+    /// What was learnt about the service's limits has changed; nothing, where the user's own limits hold.
+    Paced {
+        /// Requests at once, if fewer than the user allows.
+        at_once: Option<usize>,
+        /// Requests a minute.
+        rpm: Option<u64>,
+        /// Input tokens a minute.
+        tpm: Option<u64>,
+    },
     /// An answer could not be had.
     Failed {
         /// A stable code.

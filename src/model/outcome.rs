@@ -120,7 +120,7 @@ pub struct Failure {
 pub enum Skip {
     /// Both arms send the same requests, and the case is not critical.
     Identical,
-    /// `--max-cost` or `--max-requests` was reached.
+    /// `--max-cost`, `--max-requests` or `--max-tokens` was reached.
     Budget,
     /// The run was interrupted.
     Interrupted,

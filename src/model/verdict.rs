@@ -4,6 +4,7 @@ use super::answer::Usage;
 use super::case::CaseId;
 use super::comparison::{ArmRate, Counts, Latency, Paired};
 use serde::Serialize;
+use std::fmt;
 
 /// May it go live?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -220,6 +221,26 @@ pub struct Slice {
     pub status: &'static str,
 }
 
+/// Where prices come from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PriceList {
+    /// The day on which the built-in table was checked, like `2026-11-22`.
+    pub as_of: &'static str,
+    /// Models that have prices of the user's own.
+    pub own: usize,
+}
+
+impl fmt::Display for PriceList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "prices as of {}", self.as_of)?;
+        match self.own {
+            0 => Ok(()),
+            1 => f.write_str(", 1 model as set in promptgate.toml"),
+            models => write!(f, ", {models} models as set in promptgate.toml"),
+        }
+    }
+}
+
 /// The verdict with all its evidence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
@@ -233,7 +254,7 @@ pub struct Verdict {
     pub reasons: Vec<Reason>,
     /// What a reader has to know besides.
     pub warnings: Vec<Warning>,
-    /// Answers were replayed (recorded, or from the cache only).
+    /// Answers were replayed (recorded, imported, or from the cache only).
     pub replayed: bool,
     /// Digest of the policy.
     pub policy_sha256: String,
@@ -261,10 +282,16 @@ pub struct Verdict {
     pub usage: Usage,
     /// Cost of this run's own requests in US dollars; `None` when a price is unknown.
     pub cost_usd: Option<f64>,
+    /// What all answers cost when they were asked for, those from the store included; `None` when a price is unknown.
+    pub answers_cost_usd: Option<f64>,
+    /// Where the prices come from.
+    pub prices: PriceList,
     /// Requests sent, retries included.
     pub requests: u64,
     /// Answers from the cache: baseline, candidate.
     pub cached: (u64, u64),
+    /// Of these, answers that were imported into the store.
+    pub imported: u64,
     /// Attempts beyond the first.
     pub retries: u64,
     /// Baseline, candidate.

@@ -1,47 +1,32 @@
 //! The second pass: every planned answer that is not there yet is asked for, and kept as it comes.
 
-use super::survey::{Survey, Versions};
-use super::{Interrupt, OpenedTarget};
+use super::Interrupt;
+use super::planned::{Found, Halt, Walking};
 use crate::error::Error;
-use crate::model::{
-    Arm, Arrival, Case, CheckRules, Event, Failure, FailureKind, Job, Problem, Progress, Request, Source,
-};
-use crate::plan::{Plan, Selection, identity, price};
+use crate::model::{Arrival, Event, Failure, FailureKind, Job, Problem, Progress, Source};
 use crate::run::{self, Ended, Limits, RunEnd};
-use crate::settings::{Cache, Settings};
-use crate::store::{Cached, OpenRun, Store, StoreError, Writer};
-use std::ops::ControlFlow;
+use crate::settings::Cache;
+use crate::store::{OpenRun, Store, Writer};
 use std::sync::Arc;
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
-/// Two answers of a pair may lie this far apart, in seconds; more would charge the service's drift to the candidate.
-pub(super) const DAY: i64 = 86_400;
-
-/// What is asked, and how.
-pub(super) struct Asking<'a> {
-    pub(super) settings: &'a Settings,
-    pub(super) selection: &'a Selection,
-    pub(super) versions: &'a Versions,
-    pub(super) survey: &'a Survey,
-    pub(super) plan: Plan,
-    pub(super) rules: &'a dyn CheckRules,
-    pub(super) target: &'a OpenedTarget,
-    pub(super) store: &'a Store,
-    pub(super) run: &'a OpenRun,
-}
-
 /// Asks until everything is there, the budget is spent, the run is interrupted, or nothing more can succeed.
-pub(super) fn ask(asking: &Asking<'_>, progress: &Arc<dyn Progress>, interrupt: &Interrupt) -> Result<RunEnd, Error> {
-    let Asking {
+pub(super) fn ask(
+    walking: &Walking<'_>,
+    store: &Store,
+    run: &OpenRun,
+    progress: &Arc<dyn Progress>,
+    interrupt: &Interrupt,
+) -> Result<RunEnd, Error> {
+    let Walking {
         settings,
+        versions,
         survey,
         plan,
         target,
-        store,
-        run,
         ..
-    } = asking;
+    } = walking;
     progress.on(&Event::Planned {
         answers: survey.answers(plan),
     });
@@ -59,12 +44,15 @@ pub(super) fn ask(asking: &Asking<'_>, progress: &Arc<dyn Progress>, interrupt: 
         tpm: settings.tpm,
         timeout: settings.timeout,
         retries: settings.retries,
+        retry: settings.retry,
         max_requests: settings.max_requests,
+        max_tokens: settings.max_tokens,
         max_cost_usd: settings.max_cost,
         ..Limits::default()
     };
     let today = OffsetDateTime::now_utc().date();
-    let price: Arc<run::Price<'static>> = Arc::new(move |model, usage| price::cost_usd(model, usage, today));
+    let (prices, tier) = (settings.prices.clone(), versions.dearest_tier());
+    let price: Arc<run::Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
     // Two answers a worker: one in flight, one ready.
     let (jobs, queue) = mpsc::channel(2 * settings.concurrency);
     let running = runtime.spawn(run::run(
@@ -76,13 +64,13 @@ pub(super) fn ask(asking: &Asking<'_>, progress: &Arc<dyn Progress>, interrupt: 
         Arc::clone(progress),
         interrupt.token.clone(),
     ));
-    let planned = Planner {
-        asking,
+    let handing = HandingOut {
+        cache: settings.cache,
         writer: &writer,
         jobs: &jobs,
         progress: progress.as_ref(),
-    }
-    .walk();
+    };
+    let planned = walking.walk(&mut |job, found| handing.out(job, found));
     drop(jobs);
     let mut end = match runtime.block_on(running) {
         Ok(end) => end,
@@ -107,181 +95,30 @@ pub(super) fn ask(asking: &Asking<'_>, progress: &Arc<dyn Progress>, interrupt: 
     Ok(end)
 }
 
-/// Walks the selected cases and hands out what is still needed.
-struct Planner<'a> {
-    asking: &'a Asking<'a>,
+/// Hands out what is still needed.
+struct HandingOut<'a> {
+    cache: Cache,
     writer: &'a Writer,
     jobs: &'a mpsc::Sender<Job>,
     progress: &'a dyn Progress,
 }
 
-/// A planned answer that is there already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Known {
-    answer: Cached,
-    /// The run itself has it, from before it was interrupted.
-    in_run: bool,
-}
-
-/// A case's request in one arm, shared by its repeats.
-struct Rendered {
-    request: Arc<Request>,
-    body: Arc<[u8]>,
-}
-
-/// Why the walk ends before its end.
-enum Halt {
-    /// The run stage takes no more jobs; it knows why.
-    RunEnded,
-    /// The store can't be read.
-    Store(StoreError),
-    /// A case that rendered in the first pass does not render now.
-    Render(Problem),
-}
-
-impl Planner<'_> {
-    /// Returns why the store could not be read to the end.
-    fn walk(&self) -> Result<Option<String>, Error> {
-        let Asking {
-            selection,
-            survey,
-            rules,
-            ..
-        } = self.asking;
-        let mut walk = selection.walk();
-        let mut index = 0;
-        let mut halt = None;
-        survey.dataset.stream(*rules, &mut |case| {
-            if !walk.selects(&case) {
-                return ControlFlow::Continue(());
+impl HandingOut<'_> {
+    /// Reuses or sends a planned answer.
+    fn out(&self, job: Job, found: Found) -> Result<(), Halt> {
+        match found {
+            Found::InRun => {
+                self.progress.on(&Event::Reused);
+                Ok(())
             }
-            let outcome = self.case(&case, index);
-            index += 1;
-            match outcome {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(why) => {
-                    halt = Some(why);
-                    ControlFlow::Break(())
-                }
+            Found::Stored(cached) => {
+                self.writer.reuse(&job, cached).map_err(|_| Halt::RunEnded)?;
+                self.progress.on(&Event::Reused);
+                Ok(())
             }
-        })?;
-        match halt {
-            None | Some(Halt::RunEnded) => Ok(None),
-            Some(Halt::Store(error)) => Ok(Some(error.to_string())),
-            Some(Halt::Render(problem)) => Err(problem.into()),
+            Found::Nothing if self.cache == Cache::Only => self.not_cached(job),
+            Found::Nothing => self.jobs.blocking_send(job).map_err(|_| Halt::RunEnded),
         }
-    }
-
-    fn case(&self, case: &Case, index: u64) -> Result<(), Halt> {
-        let Asking { survey, plan, .. } = self.asking;
-        if survey.identical && !case.critical {
-            return Ok(());
-        }
-        let baseline = self.render(case, Arm::Baseline)?;
-        let candidate = self.render(case, Arm::Candidate)?;
-        let same = match (&baseline, &candidate) {
-            (Some(blue), Some(green)) => blue.body == green.body && blue.request.model == green.request.model,
-            _ => false,
-        };
-        let first = plan.first(index);
-        let arms = plan.arms().len();
-        let mut pair: Vec<(Job, Option<Known>)> = Vec::with_capacity(arms);
-        for (offset, (repeat, arm)) in plan.answers().enumerate() {
-            let rendered = match arm {
-                Arm::Baseline => &baseline,
-                Arm::Candidate => &candidate,
-            };
-            if let Some(rendered) = rendered
-                && !(survey.identical && arm == Arm::Baseline)
-            {
-                let job = self.job(case, rendered, first + offset as u64, repeat, arm, same);
-                let known = self.known(&job)?;
-                pair.push((job, known));
-            }
-            if (offset + 1) % arms == 0 {
-                self.hand_out(&mut pair)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn render(&self, case: &Case, arm: Arm) -> Result<Option<Rendered>, Halt> {
-        let Some(version) = self.asking.versions.arm(arm) else {
-            return Ok(None);
-        };
-        let request = version.render(case).map_err(Halt::Render)?;
-        let body = self.asking.settings.target.protocol().body(&request).into();
-        Ok(Some(Rendered {
-            request: Arc::new(request),
-            body,
-        }))
-    }
-
-    fn job(&self, case: &Case, rendered: &Rendered, seq: u64, repeat: u32, arm: Arm, same: bool) -> Job {
-        let Rendered { request, body } = rendered;
-        let target = &self.asking.target.identity;
-        let key = identity(
-            target,
-            &request.model,
-            body,
-            case.id.as_str(),
-            repeat,
-            same.then_some(arm),
-        );
-        Job {
-            seq,
-            case: case.id.clone(),
-            arm,
-            repeat,
-            request: Arc::clone(request),
-            body: Arc::clone(body),
-            key,
-        }
-    }
-
-    /// The answer that the run, or the cache, has already.
-    fn known(&self, job: &Job) -> Result<Option<Known>, Halt> {
-        let Asking {
-            settings,
-            store,
-            target,
-            run,
-            ..
-        } = self.asking;
-        if run.resumed > 0
-            && let Some(answer) = store.answered(run.id, job.seq).map_err(Halt::Store)?
-        {
-            return Ok(Some(Known { answer, in_run: true }));
-        }
-        let cached = match settings.cache {
-            Cache::Use | Cache::Only if target.reusable => store.cached(&job.key).map_err(Halt::Store)?,
-            Cache::Use | Cache::Only | Cache::Refresh | Cache::Off => None,
-        };
-        Ok(cached.map(|answer| Known { answer, in_run: false }))
-    }
-
-    /// Reuses or sends the answers of one repeat, both arms together.
-    fn hand_out(&self, pair: &mut Vec<(Job, Option<Known>)>) -> Result<(), Halt> {
-        let only = self.asking.settings.cache == Cache::Only;
-        if !only && pair.len() == 2 {
-            let now = OffsetDateTime::now_utc().unix_timestamp();
-            let (blue, green) = coherent(pair[0].1, pair[1].1, now);
-            pair[0].1 = blue;
-            pair[1].1 = green;
-        }
-        for (job, known) in pair.drain(..) {
-            match known {
-                Some(known) => {
-                    if !known.in_run {
-                        self.writer.reuse(job.seq, known.answer).map_err(|_| Halt::RunEnded)?;
-                    }
-                    self.progress.on(&Event::Reused);
-                }
-                None if only => self.not_cached(job)?,
-                None => self.jobs.blocking_send(job).map_err(|_| Halt::RunEnded)?,
-            }
-        }
-        Ok(())
     }
 
     fn not_cached(&self, job: Job) -> Result<(), Halt> {
@@ -301,53 +138,5 @@ impl Planner<'_> {
             source: Source::Cache,
         };
         self.writer.settle(arrival).map_err(|_| Halt::RunEnded)
-    }
-}
-
-/// Which stored answers of a pair may stand side by side: none that is more than a day away from its partner, whose time is
-/// `now` if it has to be asked.
-fn coherent(blue: Option<Known>, green: Option<Known>, now: i64) -> (Option<Known>, Option<Known>) {
-    let fresh = |known: Known| (now - known.answer.created_at <= DAY).then_some(known);
-    match (blue, green) {
-        (Some(b), Some(g)) if (b.answer.created_at - g.answer.created_at).abs() <= DAY => (blue, green),
-        (blue, green) => {
-            // One of them will be asked now, so the other has to be fresh; if both are stored, the older one goes.
-            let (blue, green) = match (blue, green) {
-                (Some(b), Some(g)) if b.answer.created_at < g.answer.created_at => (None, Some(g)),
-                (Some(b), Some(_)) => (Some(b), None),
-                other => other,
-            };
-            (blue.and_then(fresh), green.and_then(fresh))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stored_answers_of_a_pair_lie_at_most_a_day_apart() {
-        let at = |created_at| {
-            let answer = Cached {
-                answer: created_at,
-                created_at,
-            };
-            Some(Known { answer, in_run: false })
-        };
-        let now = 1_000_000;
-        let old = now - DAY - 1;
-        for (blue, green, expected) in [
-            (None, None, (None, None)),
-            (at(now - 5), None, (at(now - 5), None)),
-            (at(old), None, (None, None)),
-            (None, at(old), (None, None)),
-            (at(old), at(old + 10), (at(old), at(old + 10))),
-            (at(old), at(now), (None, at(now))),
-            (at(now), at(old), (at(now), None)),
-            (at(old - 2 * DAY), at(old), (None, None)),
-        ] {
-            assert_eq!(coherent(blue, green, now), expected, "{blue:?} {green:?}");
-        }
     }
 }

@@ -1,18 +1,19 @@
 //! The third pass: stored answers are judged in batches, compared, and handed to the reports in plan order.
 
-use super::ask::DAY;
+use super::planned::DAY;
 use super::survey::Survey;
 use crate::compare::Comparing;
 use crate::error::Error;
 use crate::model::{
-    Arm, ArmRow, Case, CaseRow, CheckRules, Comparison, Failure, FailureKind, Judged, Outcome, Skip, Source, Usage,
+    Answer, Arm, ArmRow, Case, CaseRow, CheckRules, Comparison, Failure, FailureKind, Judged, Outcome, Skip, Source,
 };
-use crate::plan::{Plan, Selection, price};
+use crate::plan::price::{Prices, Tier};
+use crate::plan::{Plan, Selection};
 use crate::run::Ended;
 use crate::score::{self, Judgement, Unjudged};
 use crate::store::{RunId, Store, StoredResult};
 use std::ops::ControlFlow;
-use time::{Date, OffsetDateTime};
+use time::OffsetDateTime;
 
 /// Cases judged at a time, and answers of all of them; bound the memory of this pass.
 const BATCH_CASES: u64 = 256;
@@ -41,10 +42,10 @@ pub(super) struct Judging<'a> {
     pub(super) run: RunId,
     /// How the run ended: the reason why an answer was not asked for.
     pub(super) ended: &'a Ended,
-    /// Prices of this day hold.
-    pub(super) today: Date,
-    /// Models asked for: baseline, candidate.
-    pub(super) models: (Option<&'a str>, &'a str),
+    /// What tokens cost.
+    pub(super) prices: &'a Prices,
+    /// Models asked for and how they serve: baseline, candidate.
+    pub(super) models: (Option<(&'a str, Tier)>, (&'a str, Tier)),
 }
 
 /// Judges every selected case and hands the rows on in plan order.
@@ -61,6 +62,7 @@ pub(super) fn judge(judging: &Judging<'_>, watch: &mut dyn FnMut(&CaseRow)) -> R
         stale: 0,
         unanswered: 0,
         simulated: 0,
+        imported: 0,
         store_failed: None,
     };
     let mut walk = selection.walk();
@@ -77,8 +79,10 @@ pub(super) fn judge(judging: &Judging<'_>, watch: &mut dyn FnMut(&CaseRow)) -> R
         ControlFlow::Continue(())
     })?;
     judging.batch(&mut batch, &mut first, &mut tally, watch);
+    let mut comparison = tally.comparing.finish();
+    comparison.imported = tally.imported;
     Ok(JudgedRun {
-        comparison: tally.comparing.finish(),
+        comparison,
         stale: tally.stale,
         unanswered: tally.unanswered,
         simulated: tally.simulated,
@@ -92,6 +96,7 @@ struct Tally {
     stale: u64,
     unanswered: u64,
     simulated: u64,
+    imported: u64,
     store_failed: Option<String>,
 }
 
@@ -117,9 +122,10 @@ impl Judging<'_> {
         }
         let now = OffsetDateTime::now_utc().unix_timestamp();
         for result in results.iter().flatten() {
-            let old = result.created_at.is_some_and(|created_at| now - created_at > DAY);
+            let old = result.asked_at.is_some_and(|asked_at| now - asked_at > DAY);
             tally.stale += u64::from(old && result.source == Source::Cache);
             tally.unanswered += u64::from(result.result.is_err());
+            tally.imported += u64::from(result.imported);
             tally.simulated += u64::from(result.result.as_ref().is_ok_and(|answer| answer.simulated));
         }
         let per_case = self.plan.per_case() as usize;
@@ -189,6 +195,7 @@ impl Judging<'_> {
             result,
             source,
             attempts,
+            asked_at,
             ..
         }) = result
         else {
@@ -218,7 +225,9 @@ impl Judging<'_> {
                     Some(Judgement { outcome, checks }) => (outcome, checks),
                     None => (Outcome::Errored(lost("the answer was not judged")), Vec::new()),
                 };
-                let cost_usd = self.cost(arm, answer.model_version.as_deref(), &answer.usage, source);
+                let cost_usd = asked_at
+                    .filter(|_| source != Source::Recorded)
+                    .and_then(|asked_at| self.cost(arm, &answer, asked_at));
                 Judged {
                     repeat,
                     outcome,
@@ -245,17 +254,15 @@ impl Judging<'_> {
         }
     }
 
-    fn cost(&self, arm: Arm, served: Option<&str>, usage: &Usage, source: Source) -> Option<f64> {
-        if source == Source::Recorded {
-            return None;
-        }
-        let requested = match arm {
+    /// What an answer cost on the day on which it was asked for, in seconds since 1970.
+    fn cost(&self, arm: Arm, answer: &Answer, asked_at: i64) -> Option<f64> {
+        let (requested, tier) = match arm {
             Arm::Baseline => self.models.0?,
             Arm::Candidate => self.models.1,
         };
-        served
-            .and_then(|served| price::cost_usd(served, usage, self.today))
-            .or_else(|| price::cost_usd(requested, usage, self.today))
+        let day = OffsetDateTime::from_unix_timestamp(asked_at).ok()?.date();
+        let served = answer.model_version.as_deref();
+        self.prices.served_cost_usd(served, requested, &answer.usage, tier, day)
     }
 }
 

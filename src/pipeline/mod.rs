@@ -4,32 +4,41 @@
 //!
 //! 1. [`survey`] validates everything, renders every selected case, and digests what is tested. Nothing is sent before it
 //!    has found no mistake.
-//! 2. [`ask`] asks for every planned answer that the store does not have.
+//! 2. [`ask`] asks for every planned answer that the store does not have; [`planned`] walks over them, [`forecast`] only counts.
 //! 3. [`judge`] reads the answers back in plan order, scores them on all cores, compares, and feeds the reports.
 //!
 //! Then the gate decides, and the reports are put in place, verdict.json last.
 
 mod ask;
+mod forecast;
 mod judge;
+mod planned;
+mod record;
 mod survey;
 mod target;
 mod verdict;
 
+pub use forecast::{ArmForecast, Estimate, Forecast};
+pub use record::{Exported, Imported, export, import};
 pub use target::open_prompt;
 
 use crate::error::Error;
 use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::load::prompt::{Library, Prompt};
-use crate::model::{Case, CaseRow, Event, Problem, Progress, PromptInfo, Request, RunInfo, Verdict, digest};
-use crate::plan::{Plan, Selection, price};
+use crate::model::{
+    Case, CaseRow, Event, Problem, Problems, Progress, PromptInfo, Request, RunInfo, Usage, Verdict, digest,
+};
+use crate::plan::price::Tier;
+use crate::plan::{Plan, Selection};
 use crate::report::{Folder, Mask, ReportError, Reports};
 use crate::run::{Ended, RunEnd};
 use crate::score::Rules;
 use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
 use crate::store::{OpenRun, Planned, RunEnded, Store};
-use ask::Asking;
 use judge::Judging;
+use planned::Walking;
+use serde_json::Value;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -95,6 +104,12 @@ pub struct Version {
 }
 
 impl Version {
+    /// How its requests are served.
+    pub(crate) fn tier(&self) -> Tier {
+        let tier = self.prompt.config.get("serviceTier").and_then(Value::as_str);
+        tier.map_or(Tier::Standard, Tier::of)
+    }
+
     /// The request for a case.
     ///
     /// # Errors
@@ -122,19 +137,6 @@ pub struct Finished {
     pub exit_code: u8,
 }
 
-/// What `--dry-run` has to say.
-#[derive(Debug)]
-pub struct Forecast {
-    /// What would be run.
-    pub run: RunInfo,
-    /// Answers planned, before any is found in the store.
-    pub answers: u64,
-    /// Estimated input tokens: baseline, candidate.
-    pub tokens: (u64, u64),
-    /// Estimated cost of the input in US dollars: baseline, candidate; `None` for a model without a known price.
-    pub cost_usd: (Option<f64>, Option<f64>),
-}
-
 /// A surveyed run, ready to start.
 pub struct Prepared<'a> {
     settings: &'a Settings,
@@ -155,6 +157,7 @@ pub struct Prepared<'a> {
 /// All mistakes in prompts and golden files, or no case selected.
 pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
     let versions = open_versions(settings)?;
+    affordable(settings, &versions)?;
     let target = target::open(settings, &versions)?;
     let selection = select(settings)?;
     let rules = Rules::new(&settings.root);
@@ -217,31 +220,30 @@ impl Prepared<'_> {
         &self.target.mask
     }
 
-    /// What would be sent, and what it would cost.
-    pub fn forecast(&self) -> Forecast {
-        let repeats = u64::from(self.plan.repeats);
-        let (blue, green) = self.survey.tokens;
-        let tokens = if self.survey.identical {
-            (0, green * repeats)
-        } else {
-            (blue * repeats, green * repeats)
+    /// What would be sent, and what it would cost. Neither sends nor writes anything.
+    ///
+    /// # Errors
+    /// There is a store, but it can't be read, or the golden files changed meanwhile.
+    pub fn forecast(&self) -> Result<Forecast, Error> {
+        let store = Store::open_existing(&self.settings.root.join(STORE))?;
+        let resumed = match &store {
+            Some(store) if self.settings.resume => store.resume(&self.plan_digest())?,
+            Some(_) | None => None,
         };
-        let today = OffsetDateTime::now_utc().date();
-        let cost = |version: Option<&Version>, prompt| {
-            let usage = crate::model::Usage {
-                prompt,
-                ..Default::default()
-            };
-            version.and_then(|version| price::cost_usd(&version.info.model, &usage, today))
-        };
-        Forecast {
-            run: self.run.clone(),
-            answers: self.survey.answers(&self.plan),
-            tokens,
-            cost_usd: (
-                cost(self.versions.baseline.as_ref(), tokens.0),
-                cost(Some(&self.versions.candidate), tokens.1),
-            ),
+        forecast::forecast(&self.walking(store.as_ref(), resumed.as_ref()), &self.run)
+    }
+
+    fn walking<'w>(&'w self, store: Option<&'w Store>, run: Option<&'w OpenRun>) -> Walking<'w> {
+        Walking {
+            settings: self.settings,
+            selection: &self.selection,
+            versions: &self.versions,
+            survey: &self.survey,
+            plan: self.plan,
+            rules: &self.rules,
+            target: &self.target,
+            store,
+            run,
         }
     }
 
@@ -268,17 +270,9 @@ impl Prepared<'_> {
         let mut reports = Reports::open(folder, self.target.mask.clone());
         reports.begin(&self.run);
         let end = ask::ask(
-            &Asking {
-                settings,
-                selection: &self.selection,
-                versions: &self.versions,
-                survey: &self.survey,
-                plan: self.plan,
-                rules: &self.rules,
-                target: &self.target,
-                store: &store,
-                run: &open_run,
-            },
+            &self.walking(Some(&store), Some(&open_run)),
+            &store,
+            &open_run,
             progress,
             interrupt,
         )?;
@@ -295,8 +289,11 @@ impl Prepared<'_> {
             store: &store,
             run: open_run.id,
             ended: &end.ended,
-            today: OffsetDateTime::now_utc().date(),
-            models: self.models(),
+            prices: &settings.prices,
+            models: (
+                self.versions.baseline.as_ref().map(priced_as),
+                priced_as(&self.versions.candidate),
+            ),
         };
         let judged = judge::judge(&judging, &mut |row| {
             reports.case(row);
@@ -366,15 +363,20 @@ impl Prepared<'_> {
         (baseline, &self.run.candidate.model)
     }
 
-    fn open_run(&self, store: &Store, say: &dyn Fn(&str)) -> Result<OpenRun, Error> {
-        let settings = self.settings;
-        let plan = digest([
+    /// Runs with equal digests can resume each other.
+    fn plan_digest(&self) -> [u8; 32] {
+        digest([
             b"promptgate.plan/1".as_slice(),
             &self.survey.key,
             &self.plan.repeats.to_le_bytes(),
-            &[u8::from(self.plan.baseline), settings.cache as u8],
+            &[u8::from(self.plan.baseline), self.settings.cache as u8],
             &self.survey.selected.to_le_bytes(),
-        ]);
+        ])
+    }
+
+    fn open_run(&self, store: &Store, say: &dyn Fn(&str)) -> Result<OpenRun, Error> {
+        let settings = self.settings;
+        let plan = self.plan_digest();
         if settings.resume {
             if let Some(run) = store.resume(&plan)? {
                 say(&format!(
@@ -395,10 +397,38 @@ impl Prepared<'_> {
     }
 }
 
+/// A limit in dollars can only be kept where prices are known.
+fn affordable(settings: &Settings, versions: &Versions) -> Result<(), Problems> {
+    let asks = settings.target != TargetKind::Recorded && settings.cache != Cache::Only;
+    let mut problems = Problems::default();
+    if asks && settings.max_cost.is_some() {
+        let today = OffsetDateTime::now_utc().date();
+        for (number, version) in versions.all().enumerate() {
+            let model = &version.info.model;
+            let told = versions.all().take(number).any(|earlier| earlier.info.model == *model);
+            let price = settings
+                .prices
+                .cost_usd(model, &Usage::default(), version.tier(), today);
+            if price.is_none() && !told {
+                let message = format!("the price of `{model}` is not known, so --max-cost can't be kept");
+                problems.push(Problem::new(message).hint(format!(
+                    "set input and output under [prices.\"{model}\"] in promptgate.toml"
+                )));
+            }
+        }
+    }
+    problems.or(())
+}
+
+/// What decides the price of a version's answers.
+fn priced_as(version: &Version) -> (&str, Tier) {
+    (&version.info.model, version.tier())
+}
+
 fn open_versions(settings: &Settings) -> Result<Versions, Error> {
     let library = library(&settings.root);
     let model = |prompt: &Prompt| settings.models.resolve(prompt.model.as_deref());
-    let mut problems = crate::model::Problems::default();
+    let mut problems = Problems::default();
     let mut open =
         |reference: &str, default_name: Option<&str>| match open_prompt(&library, reference, default_name, &model) {
             Ok(version) => Some(version),

@@ -5,7 +5,8 @@ use super::Version;
 use crate::error::Error;
 use crate::load::golden::{self, Dataset};
 use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Step};
-use crate::plan::{Plan, Selection, estimated_tokens};
+use crate::plan::price::Tier;
+use crate::plan::{Plan, Selection};
 use crate::run::Protocol;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -28,7 +29,12 @@ impl Versions {
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = &Version> {
+    /// Of the tiers that the arms ask for, the one that costs more: a limit must hold for both.
+    pub(super) fn dearest_tier(&self) -> Tier {
+        self.all().map(Version::tier).fold(Tier::Flex, Tier::dearer)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Version> {
         self.baseline.iter().chain([&self.candidate])
     }
 }
@@ -46,8 +52,6 @@ pub(super) struct Survey {
     pub(super) identical: bool,
     /// Identity of what is tested.
     pub(super) key: [u8; 32],
-    /// Estimated input tokens of one repeat: baseline, candidate.
-    pub(super) tokens: (u64, u64),
     /// Words that stop nothing.
     pub(super) warnings: Vec<Problem>,
 }
@@ -163,7 +167,6 @@ struct Seen<'a> {
     critical: u64,
     identical: bool,
     key: Sha256,
-    tokens: (u64, u64),
     /// The files that cases came from, as shown.
     files: BTreeSet<Arc<str>>,
 }
@@ -191,7 +194,6 @@ impl<'a> Seen<'a> {
             critical: 0,
             identical: versions.baseline.is_some() && !scope.recorded,
             key,
-            tokens: (0, 0),
             files: BTreeSet::new(),
         }
     }
@@ -244,13 +246,11 @@ impl<'a> Seen<'a> {
             self.key.update((body.len() as u64).to_le_bytes());
             self.key.update(&body);
             self.key.update(request.model.as_bytes());
-            (estimated_tokens(request), body)
+            body
         };
-        let (tokens, body) = add(&candidate);
-        self.tokens.1 += tokens;
+        let body = add(&candidate);
         if let Some(baseline) = baseline {
-            let (tokens, other) = add(&baseline);
-            self.tokens.0 += tokens;
+            let other = add(&baseline);
             self.identical &= body == other && baseline.model == candidate.model;
         }
         self.key.update(case.id.as_str().as_bytes());
@@ -315,7 +315,6 @@ impl<'a> Seen<'a> {
             critical: self.critical,
             identical: self.identical,
             key: key.finalize().into(),
-            tokens: self.tokens,
             warnings,
         }
     }

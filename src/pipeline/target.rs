@@ -9,8 +9,8 @@ use crate::report::Mask;
 use crate::run::gemini::Delivery;
 use crate::run::vertex::Place;
 use crate::run::{
-    AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Recorded, Vertex, VertexSettings,
-    gemini,
+    AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Recorded, Renewal, Vertex,
+    VertexSettings, gemini,
 };
 use crate::settings::{Settings, TargetKind};
 use crate::sim::{self, Simulator};
@@ -58,12 +58,20 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
     match settings.target {
         TargetKind::Gemini => {
             let url = settings.base_url.as_deref().unwrap_or(gemini::BASE_URL);
-            let target = client(settings, url, settings.key.clone(), false)?;
+            let mask = mask(settings);
+            let renewal = settings.key_file.clone().map(|file| Renewal {
+                file,
+                hear: {
+                    let mask = mask.clone();
+                    Arc::new(move |key| mask.add(key.reveal()))
+                },
+            });
+            let target = client(settings, url, settings.key.clone(), renewal, false)?;
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::Gemini(target)),
-                identity: format!("gemini {}{}", url.trim_end_matches('/'), way(settings)),
+                identity: service("gemini", url, &settings.api_version) + streamed(settings),
                 reusable: true,
-                mask: mask(settings),
+                mask,
                 _simulator: None,
             })
         }
@@ -107,7 +115,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 Some(url) => (
                     None,
                     url.clone(),
-                    format!("sim {}{}", url.trim_end_matches('/'), way(settings)),
+                    service("sim", url, &settings.api_version) + streamed(settings),
                 ),
                 None => {
                     let simulator = Simulator::start(0, sim::Settings::default())
@@ -120,7 +128,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                     )
                 }
             };
-            let target = client(settings, &url, None, true)?;
+            let target = client(settings, &url, None, None, true)?;
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::Gemini(target)),
                 identity,
@@ -148,17 +156,21 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
     }
 }
 
-/// How the service is asked, in the identity of each answer: another version of the API may serve another model under
-/// the same name, and an answer that was not streamed has no time to its first token.
+/// The version of the API that the built-in simulator is asked in, where it is not the usual one, and the delivery.
 fn way(settings: &Settings) -> String {
     let mut way = String::new();
     if settings.api_version != gemini::VERSION {
         way = format!(" {}", settings.api_version);
     }
-    if settings.delivery == Delivery::Stream {
-        way.push_str(" stream");
+    way + streamed(settings)
+}
+
+/// The delivery, in the identity of each answer: one that was not streamed has no time to its first token.
+fn streamed(settings: &Settings) -> &'static str {
+    match settings.delivery {
+        Delivery::Whole => "",
+        Delivery::Stream => " stream",
     }
-    way
 }
 
 /// Hides the key. An access token changes during the run, so it is masked where answers come in.
@@ -167,6 +179,17 @@ fn mask(settings: &Settings) -> Mask {
         .key
         .as_ref()
         .map_or_else(Mask::default, |key| Mask::new([key.reveal()]))
+}
+
+/// The identity of a service: kind, base URL, and the API version, which is left out where it is the usual one. Nothing
+/// of the machine is in it, so that answers can be replayed on another.
+fn service(kind: &str, url: &str, version: &str) -> String {
+    let url = url.trim_end_matches('/');
+    if version == gemini::VERSION {
+        format!("{kind} {url}")
+    } else {
+        format!("{kind} {url} {version}")
+    }
 }
 
 /// What a recording may call a prompt: its name as typed, or the stem of its file.
@@ -179,12 +202,19 @@ fn recorded_names(version: &Version) -> Vec<String> {
     names
 }
 
-fn client(settings: &Settings, url: &str, key: Option<ApiKey>, simulated: bool) -> Result<Gemini, Problem> {
+fn client(
+    settings: &Settings,
+    url: &str,
+    key: Option<ApiKey>,
+    renewal: Option<Renewal>,
+    simulated: bool,
+) -> Result<Gemini, Problem> {
     Gemini::new(&GeminiSettings {
         base_url: url.to_owned(),
         version: settings.api_version.clone(),
         delivery: settings.delivery,
         key,
+        renewal,
         timeout: settings.timeout,
         concurrency: settings.concurrency,
         simulated,
@@ -209,4 +239,23 @@ pub fn open_prompt(
         path: prompt.path.clone(),
     };
     Ok(Version { prompt, info })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_api_version_or_server_is_another_service() {
+        let usual = service("gemini", "https://a.example/", gemini::VERSION);
+        assert_eq!(usual, "gemini https://a.example");
+        assert_eq!(service("gemini", "https://a.example", gemini::VERSION), usual);
+        for other in [
+            service("gemini", "https://a.example", "v1"),
+            service("gemini", "https://b.example", gemini::VERSION),
+            service("sim", "https://a.example", gemini::VERSION),
+        ] {
+            assert_ne!(other, usual);
+        }
+    }
 }

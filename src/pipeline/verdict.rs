@@ -18,7 +18,10 @@ pub(super) fn assemble(prepared: &Prepared<'_>, judged: JudgedRun, decided: Deci
     } = prepared;
     let JudgedRun { comparison, stale, .. } = judged;
     // Such answers prove nothing about the service of today.
-    let replayed = settings.target == TargetKind::Recorded || settings.cache == Cache::Only || stale > 0;
+    let replayed = settings.target == TargetKind::Recorded
+        || settings.cache == Cache::Only
+        || stale > 0
+        || comparison.imported > 0;
     let exit_code = signal.unwrap_or_else(|| exit_code(settings.gated, &comparison, decided.decision));
     let record = |info: &PromptInfo, served: Vec<String>| PromptRecord {
         name: info.name.clone(),
@@ -58,8 +61,11 @@ pub(super) fn assemble(prepared: &Prepared<'_>, judged: JudgedRun, decided: Deci
         slices: comparison.slices,
         usage: comparison.usage,
         cost_usd: comparison.cost_usd,
+        answers_cost_usd: comparison.answers_cost_usd,
+        prices: settings.prices.list(),
         requests: comparison.requests,
         cached: (comparison.baseline.cached, comparison.candidate.cached),
+        imported: comparison.imported,
         retries: comparison.retries,
         latency_ms: comparison.latency_ms,
         finished_at: super::now(),

@@ -3,11 +3,153 @@
 //! List prices of the Gemini API's paid tier as published by Google and as of [`AS_OF`]; introductory prices end on the
 //! dates given. A model that is not listed has no price: its cost is reported as unknown, never as zero.
 
-use crate::model::Usage;
+use crate::model::{PriceList, Usage};
+use std::collections::BTreeMap;
 use time::{Date, Month};
 
 /// The day on which the table was checked.
 pub const AS_OF: &str = "2026-11-22";
+
+/// Dollars per million tokens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    /// Input tokens that are not cached.
+    pub input: f64,
+    /// Output tokens, thinking included.
+    pub output: f64,
+    /// Input tokens read from a cache.
+    pub cached: f64,
+}
+
+/// What a model costs from one day on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Entry {
+    /// The first day; `None` = it holds for every day.
+    pub from: Option<Date>,
+    /// The standard rates.
+    pub rates: Rates,
+    /// The rates for a prompt of more than [`LONG`] tokens, where they differ.
+    pub long: Option<Rates>,
+}
+
+/// How a request is served, which decides the share of the list price that it costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tier {
+    /// The list price.
+    #[default]
+    Standard,
+    /// Half the list price, answered within a day.
+    Batch,
+    /// Half the list price, shed first under load.
+    Flex,
+    /// 1.8 times the list price, shed last.
+    Priority,
+}
+
+impl Tier {
+    /// The tier of a request with this `serviceTier`; what is not known counts as standard, as the service does.
+    pub fn of(service_tier: &str) -> Tier {
+        match service_tier
+            .trim_start_matches("SERVICE_TIER_")
+            .to_ascii_lowercase()
+            .as_str()
+        {
+            "flex" => Tier::Flex,
+            "priority" => Tier::Priority,
+            "batch" => Tier::Batch,
+            _ => Tier::Standard,
+        }
+    }
+
+    /// Share of the list price.
+    pub fn factor(self) -> f64 {
+        match self {
+            Tier::Standard => 1.0,
+            Tier::Batch | Tier::Flex => 0.5,
+            Tier::Priority => 1.8,
+        }
+    }
+
+    /// The one that costs more.
+    #[must_use]
+    pub fn dearer(self, other: Tier) -> Tier {
+        if other.factor() > self.factor() { other } else { self }
+    }
+}
+
+/// The table, with a user's own prices before it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prices {
+    own: BTreeMap<String, Vec<Entry>>,
+}
+
+impl Prices {
+    /// Prices that win over the table. An entry holds from its day on, so the table still knows the days before it.
+    pub fn with_own(own: BTreeMap<String, Vec<Entry>>) -> Prices {
+        Prices { own }
+    }
+
+    /// Where the prices come from, for reports.
+    pub fn list(&self) -> PriceList {
+        PriceList {
+            as_of: AS_OF,
+            own: self.own.len(),
+        }
+    }
+
+    /// What an answer costs when it is asked for on a day, or `None` for a model without a known price. A `models/`
+    /// prefix is ignored.
+    ///
+    /// input = (prompt - cached) x input rate + cached x cached rate; output = (output + thinking) x output rate; the
+    /// long rates are chosen by the length of the prompt.
+    pub fn cost_usd(&self, model: &str, usage: &Usage, tier: Tier, day: Date) -> Option<f64> {
+        let Entry { from: _, rates, long } = self.entry(model, day)?;
+        let Rates { input, output, cached } = match long {
+            Some(long) if usage.prompt > LONG => long,
+            Some(_) | None => rates,
+        };
+        let fresh = usage.prompt.saturating_sub(usage.cached);
+        let answered = usage.output.saturating_add(usage.thinking);
+        let dollars = fresh as f64 * input + usage.cached as f64 * cached + answered as f64 * output;
+        Some(dollars * tier.factor() / 1e6)
+    }
+
+    /// The same for an answer whose served model may be known: that one counts, since the service may route a retired
+    /// model to another at that one's price; the one asked for is the fallback for versions that the table does not know.
+    pub fn served_cost_usd(
+        &self,
+        served: Option<&str>,
+        requested: &str,
+        usage: &Usage,
+        tier: Tier,
+        day: Date,
+    ) -> Option<f64> {
+        served
+            .and_then(|served| self.cost_usd(served, usage, tier, day))
+            .or_else(|| self.cost_usd(requested, usage, tier, day))
+    }
+
+    fn entry(&self, model: &str, day: Date) -> Option<Entry> {
+        let model = bare(model);
+        let own = self.own.iter().find(|(name, _)| bare(name) == model);
+        own.and_then(|(_, entries)| {
+            let valid = entries.iter().filter(|entry| entry.from.is_none_or(|from| from <= day));
+            valid.max_by_key(|entry| entry.from).copied()
+        })
+        .or_else(|| {
+            let row = TABLE.iter().rfind(|row| row.model == model && from(row) <= Some(day))?;
+            Some(Entry {
+                from: from(row),
+                rates: row.rates,
+                long: row.long,
+            })
+        })
+    }
+}
+
+fn bare(model: &str) -> &str {
+    model.strip_prefix("models/").unwrap_or(model)
+}
 
 /// Prices of one model from one day on.
 #[derive(Clone, Copy, Debug)]
@@ -15,30 +157,22 @@ struct Row {
     model: &'static str,
     /// Year, month, day from which the row holds.
     from: (i32, u8, u8),
-    /// Input tokens that are not cached.
-    input: f64,
-    /// Output tokens, thinking included.
-    output: f64,
-    /// Input tokens read from a cache.
-    cached: f64,
-    /// The three prices for a prompt of more than 200,000 tokens, where they differ.
-    long: Option<(f64, f64, f64)>,
+    rates: Rates,
+    long: Option<Rates>,
 }
 
 const fn row(model: &'static str, from: (i32, u8, u8), input: f64, output: f64, cached: f64) -> Row {
     Row {
         model,
         from,
-        input,
-        output,
-        cached,
+        rates: Rates { input, output, cached },
         long: None,
     }
 }
 
 const fn long(base: Row, input: f64, output: f64, cached: f64) -> Row {
     Row {
-        long: Some((input, output, cached)),
+        long: Some(Rates { input, output, cached }),
         ..base
     }
 }
@@ -74,24 +208,8 @@ const TABLE: &[Row] = &[
     row("gemini-2.5-flash-lite", EVER, 0.10, 0.40, 0.01),
 ];
 
-/// The prompt length above which the long prices hold, in tokens.
-const LONG: u64 = 200_000;
-
-/// What an answer costs on a day, or `None` for a model without a known price. `model` is the served one where it is
-/// known; a `models/` prefix is ignored.
-pub fn cost_usd(model: &str, usage: &Usage, day: Date) -> Option<f64> {
-    let model = model.strip_prefix("models/").unwrap_or(model);
-    let row = TABLE.iter().rfind(|row| row.model == model && from(row) <= Some(day))?;
-    let (input, output, cached) = match row.long {
-        Some(long) if usage.prompt > LONG => long,
-        _ => (row.input, row.output, row.cached),
-    };
-    let fresh = usage.prompt.saturating_sub(usage.cached);
-    let dollars = fresh as f64 * input
-        + usage.cached as f64 * cached
-        + usage.output.saturating_add(usage.thinking) as f64 * output;
-    Some(dollars / 1e6)
-}
+/// The prompt length above which the long rates hold, in tokens.
+pub const LONG: u64 = 200_000;
 
 fn from(row: &Row) -> Option<Date> {
     let (year, month, day) = row.from;
@@ -108,27 +226,114 @@ mod tests {
         assert!(TABLE.iter().all(|row| from(row).is_some()));
     }
 
-    #[test]
-    fn prices_follow_day_length_and_cache() {
-        let usage = |prompt, cached, output, thinking| Usage {
+    fn usage(prompt: u64, cached: u64, output: u64, thinking: u64) -> Usage {
+        Usage {
             prompt,
             cached,
             output,
             thinking,
             total: 0,
-        };
+        }
+    }
+
+    const NOW: Date = date!(2026 - 11 - 22);
+
+    fn standard(model: &str, usage: &Usage, day: Date) -> Option<f64> {
+        Prices::default().cost_usd(model, usage, Tier::Standard, day)
+    }
+
+    #[test]
+    fn prices_follow_day_length_and_cache() {
         let million = usage(1_000_000, 0, 0, 0);
-        let day = date!(2026 - 11 - 22);
-        assert_eq!(cost_usd("gemini-3.8-flash", &million, day), Some(0.75));
-        assert_eq!(
-            cost_usd("models/gemini-3.8-flash", &million, date!(2027 - 01 - 01)),
-            Some(1.50)
+        for (model, usage, day, dollars) in [
+            ("gemini-3.8-flash", million, NOW, Some(0.75)),
+            ("gemini-3.8-flash", million, date!(2026 - 12 - 31), Some(0.75)),
+            ("models/gemini-3.8-flash", million, date!(2027 - 01 - 01), Some(1.50)),
+            ("gemini-4-argon", million, date!(2026 - 11 - 30), Some(2.0)),
+            ("gemini-4-argon", million, date!(2026 - 12 - 01), Some(4.0)),
+            ("gemini-2.5-pro", million, NOW, Some(2.50)),
+            ("gemini-2.5-pro", usage(200_000, 0, 0, 0), NOW, Some(0.25)),
+            (
+                "gemini-2.5-pro",
+                usage(200_001, 200_001, 0, 0),
+                NOW,
+                Some(200_001.0 * 0.25 / 1e6),
+            ),
+            (
+                "gemini-3.1-pro-preview",
+                usage(300_000, 0, 1_000_000, 0),
+                NOW,
+                Some(1.2 + 18.0),
+            ),
+            (
+                "gemini-2.5-flash",
+                usage(1000, 1000, 1000, 1000),
+                NOW,
+                Some((30.0 + 5000.0) / 1e6),
+            ),
+            ("gemini-unheard-of", million, NOW, None),
+            ("gemini-3.8-flash", million, date!(2024 - 01 - 01), None),
+        ] {
+            let found = standard(model, &usage, day);
+            let same = match (found, dollars) {
+                (Some(found), Some(dollars)) => (found - dollars).abs() < 1e-9,
+                (found, dollars) => found == dollars,
+            };
+            assert!(same, "{model} {usage:?} {day}: {found:?}, not {dollars:?}");
+        }
+    }
+
+    #[test]
+    fn tiers_cost_their_share() {
+        let million = usage(1_000_000, 0, 0, 0);
+        let cost = |tier| Prices::default().cost_usd("gemini-3.5-flash", &million, tier, NOW);
+        assert_eq!(cost(Tier::of("")), Some(1.5));
+        assert_eq!(cost(Tier::of("standard")), Some(1.5));
+        assert_eq!(cost(Tier::of("flex")), Some(0.75));
+        assert_eq!(cost(Tier::of("SERVICE_TIER_FLEX")), Some(0.75));
+        assert_eq!(cost(Tier::Batch), Some(0.75));
+        assert_eq!(cost(Tier::of("PRIORITY")), Some(2.7));
+        assert_eq!(Tier::Flex.dearer(Tier::Priority), Tier::Priority);
+        assert_eq!(Tier::Standard.dearer(Tier::Flex), Tier::Standard);
+    }
+
+    #[test]
+    fn own_prices_win_from_their_day_on() {
+        let entry = |from, input| Entry {
+            from,
+            rates: Rates {
+                input,
+                output: 0.0,
+                cached: input,
+            },
+            long: None,
+        };
+        let prices = Prices::with_own(
+            [
+                (
+                    "gemini-3.8-flash".to_owned(),
+                    vec![entry(Some(date!(2026 - 06 - 01)), 9.0)],
+                ),
+                (
+                    "mine".to_owned(),
+                    vec![entry(Some(date!(2027 - 01 - 01)), 2.0), entry(None, 1.0)],
+                ),
+            ]
+            .into(),
         );
-        assert_eq!(cost_usd("gemini-2.5-pro", &million, day), Some(2.50));
+        let million = usage(1_000_000, 0, 0, 0);
+        let cost = |model, day| prices.cost_usd(model, &million, Tier::Standard, day);
+        assert_eq!(cost("gemini-3.8-flash", date!(2026 - 05 - 31)), Some(0.75));
+        assert_eq!(cost("models/gemini-3.8-flash", date!(2026 - 06 - 01)), Some(9.0));
+        assert_eq!(cost("mine", NOW), Some(1.0));
+        assert_eq!(cost("mine", date!(2027 - 01 - 01)), Some(2.0));
+        let served = |served| prices.served_cost_usd(served, "mine", &million, Tier::Standard, NOW);
+        assert_eq!(served(Some("gemini-2.5-flash")), Some(0.30));
+        assert_eq!(served(Some("mine-001")), Some(1.0));
+        assert_eq!(served(None), Some(1.0));
         assert_eq!(
-            cost_usd("gemini-2.5-flash", &usage(1000, 1000, 1000, 1000), day),
-            Some((30.0 + 5000.0) / 1e6)
+            prices.list().to_string(),
+            "prices as of 2026-11-22, 2 models as set in promptgate.toml"
         );
-        assert_eq!(cost_usd("gemini-unheard-of", &million, day), None);
     }
 }

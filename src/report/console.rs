@@ -10,7 +10,7 @@
 
 use super::highlights::{Headline, Highlights, Listed, Trouble};
 use super::mask::Mask;
-use super::numbers::{count, difference, latency, rate, usd};
+use super::numbers::{cost, count, difference, latency, rate};
 use super::summary::needed;
 use super::text::{log_line, truncate};
 use crate::model::{CaseRow, Counts, Decision, Paired, Reason, RunInfo, Verdict, Warning};
@@ -217,7 +217,7 @@ impl Console {
                 count(verdict.requests, "request", "requests"),
                 count(verdict.retries, "retry", "retries"),
                 verdict.usage.total,
-                usd(verdict.cost_usd)
+                cost(verdict)
             ),
         ));
         for (name, text) in lines {
@@ -266,10 +266,10 @@ fn latencies(run: &RunInfo, verdict: &Verdict) -> String {
     if run.baseline.is_some() {
         format!(
             "p50 / p95 / p99: baseline {}, candidate {}",
-            latency(blue),
-            latency(green)
+            latency(blue, verdict.cached.0),
+            latency(green, verdict.cached.1)
         )
     } else {
-        format!("p50 / p95 / p99: {}", latency(green))
+        format!("p50 / p95 / p99: {}", latency(green, verdict.cached.1))
     }
 }

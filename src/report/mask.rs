@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// What stands in a secret's place.
 const STARS: &str = "***";
@@ -21,48 +21,68 @@ const SHORTEST_FORM: usize = 6;
 
 /// Secrets that must not appear in any output, in the forms in which text may carry them: as they are, in a JSON string,
 /// percent-encoded, and in base64 at each of the three offsets.
+///
+/// Clones share their secrets: one that appears while a run goes on, like a key that replaces a refused one, is hidden by
+/// all of them from then on.
 #[derive(Clone, Default)]
 pub struct Mask {
     /// Longest first, so that a form that contains another one goes as a whole.
-    forms: Vec<String>,
+    forms: Arc<RwLock<Vec<String>>>,
 }
 
 impl fmt::Debug for Mask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Mask({} forms)", self.forms.len())
+        write!(f, "Mask({} forms)", self.forms().len())
     }
 }
 
 impl Mask {
     /// Hides these secrets; empty ones are ignored.
     pub fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Mask {
-        let mut forms = Vec::new();
+        let mask = Mask::default();
         for secret in secrets {
-            let secret = secret.as_ref();
-            if !secret.is_empty() {
-                forms.push(secret.to_owned());
-                forms.extend(encoded(secret).into_iter().filter(|form| form.len() >= SHORTEST_FORM));
-            }
+            mask.add(secret.as_ref());
         }
+        mask
+    }
+
+    /// Hides another secret, here and in all clones.
+    pub fn add(&self, secret: &str) {
+        if secret.is_empty() {
+            return;
+        }
+        let mut forms = self.forms.write().unwrap_or_else(PoisonError::into_inner);
+        forms.push(secret.to_owned());
+        forms.extend(encoded(secret).into_iter().filter(|form| form.len() >= SHORTEST_FORM));
         forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         forms.dedup();
-        Mask { forms }
     }
 
     /// There is nothing to hide.
     pub fn is_empty(&self) -> bool {
-        self.forms.is_empty()
+        self.forms().is_empty()
     }
 
     /// The text without the secrets.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
-        for form in &self.forms {
+        for form in self.forms().iter() {
             if text.contains(form.as_str()) {
                 text = Cow::Owned(text.replace(form.as_str(), STARS));
             }
         }
         text
+    }
+
+    /// A JSON value without the secrets, in its texts and keys.
+    pub fn json(&self, value: &mut Value) {
+        if !self.is_empty() {
+            self.value(value);
+        }
+    }
+
+    fn forms(&self) -> RwLockReadGuard<'_, Vec<String>> {
+        self.forms.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The run without the secrets.
@@ -138,8 +158,11 @@ impl Mask {
             slices,
             usage: _,
             cost_usd: _,
+            answers_cost_usd: _,
+            prices: _,
             requests: _,
             cached: _,
+            imported: _,
             retries: _,
             latency_ms: _,
             finished_at: _,
@@ -346,6 +369,18 @@ mod tests {
                 assert!(mask.text(&text).contains(STARS), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn a_secret_that_appears_later_is_hidden_by_every_clone() {
+        let mask = Mask::default();
+        let clone = mask.clone();
+        mask.add("");
+        assert!(clone.is_empty());
+        mask.add(KEY);
+        assert_eq!(clone.text(&format!("key={KEY};")), "key=***;");
+        clone.add("the-second-key");
+        assert_eq!(mask.text(&format!("{KEY} the-second-key")), "*** ***");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Numbers as people read them. Never `NaN`: what is not a number is a dash.
 
-use crate::model::{ArmRate, Difference, Latency};
+use crate::model::{ArmRate, Difference, Latency, Verdict};
 
 /// What stands for a number that is not known.
 pub(super) const UNKNOWN: &str = "–";
@@ -68,13 +68,29 @@ pub(super) fn usd(cost: Option<f64>) -> String {
     }
 }
 
-/// Percentiles of one arm: `412 / 1730 / 2210 ms`.
-pub(super) fn latency(latency: &Latency) -> String {
+/// Percentiles of one arm: `412 / 1730 / 2210 ms`; with how many of its answers come from the store and took this long
+/// when they were asked for.
+pub(super) fn latency(latency: &Latency, stored: u64) -> String {
     let Latency { p50, p95, p99 } = latency;
-    if *latency == Latency::default() {
+    if *latency == Latency::default() && stored == 0 {
         return "– (nothing was asked)".to_owned();
     }
-    format!("{p50} / {p95} / {p99} ms")
+    match stored {
+        0 => format!("{p50} / {p95} / {p99} ms"),
+        stored => format!("{p50} / {p95} / {p99} ms ({stored} from the store)"),
+    }
+}
+
+/// What this run spent, and what its answers cost when they were asked for where that is something else.
+pub(super) fn cost(verdict: &Verdict) -> String {
+    let spent = usd(verdict.cost_usd);
+    if verdict.cached == (0, 0) {
+        return spent;
+    }
+    format!(
+        "{spent} (all answers, when they were asked for: {})",
+        usd(verdict.answers_cost_usd)
+    )
 }
 
 /// `1 case`, `2 cases`.

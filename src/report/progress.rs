@@ -9,11 +9,16 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Lines are printed at every tenth of the way.
 const STEPS: u64 = 10;
 /// Kinds of errors that get a line of their own while the run goes on.
 const FIRST_ERRORS: usize = 5;
+/// Pauses of all requests that get a line of their own.
+const FIRST_PAUSES: usize = 3;
+/// A shorter pause is not worth a line.
+const LONG_PAUSE: Duration = Duration::from_secs(5);
 /// Bytes of a message.
 const MESSAGE: usize = 300;
 
@@ -47,6 +52,10 @@ struct Tally {
     unpriced: bool,
     /// Codes of errors that were told already.
     told: Vec<String>,
+    /// Long pauses that were told.
+    pauses: usize,
+    /// What was learnt about limits, in words; empty for nothing.
+    pace: String,
     /// It was told that the run stops.
     stopping: bool,
 }
@@ -66,6 +75,28 @@ impl Tally {
                 }
             }
             Event::Retrying { code: _, wait: _ } => self.retries += 1,
+            Event::Held { wait } => {
+                if *wait >= LONG_PAUSE && self.pauses < FIRST_PAUSES {
+                    self.pauses += 1;
+                    let last = if self.pauses == FIRST_PAUSES {
+                        "; further pauses are not told"
+                    } else {
+                        ""
+                    };
+                    return Some(format!(
+                        "the service asks for a pause: nothing is sent for {} s{last}",
+                        wait.as_secs_f64().ceil()
+                    ));
+                }
+            }
+            Event::Paced { at_once, rpm, tpm } => {
+                let learnt = [
+                    at_once.map(|most| format!("{most} at once")),
+                    rpm.map(|most| format!("{most} requests/min")),
+                    tpm.map(|most| format!("{most} tokens/min")),
+                ];
+                self.pace = learnt.into_iter().flatten().collect::<Vec<_>>().join(", ");
+            }
             Event::Failed { code, message } => {
                 self.errors += 1;
                 if self.told.len() < FIRST_ERRORS && !self.told.contains(code) {
@@ -87,11 +118,16 @@ impl Tally {
         self.reused + self.answered + self.errors
     }
 
-    /// Cost, errors and retries.
+    /// Cost, errors, retries, and the pace if the service forced one.
     fn figures(&self) -> String {
         let cost = if self.unpriced { None } else { Some(self.cost_usd) };
+        let pace = if self.pace.is_empty() {
+            String::new()
+        } else {
+            format!(", {}", self.pace)
+        };
         format!(
-            "cost {}, {}, {}",
+            "cost {}, {}, {}{pace}",
             usd(cost),
             count(self.errors, "error", "errors"),
             count(self.retries, "retry", "retries")
@@ -236,7 +272,7 @@ mod tests {
             Event::Reused,
             Event::Retrying {
                 code: "http_429".into(),
-                wait: std::time::Duration::from_secs(1),
+                wait: Duration::from_secs(1),
             },
             Event::Answered { cost_usd: None },
             failed(),
@@ -248,6 +284,33 @@ mod tests {
         insta::assert_snapshot!(text, @r"
         error http_401: key *** ␛[31m ⏎ ::error::x
         stopping: the key was refused
+        ");
+    }
+
+    #[test]
+    fn long_pauses_and_the_learnt_pace_are_shown() {
+        let held = |seconds| Event::Held {
+            wait: Duration::from_secs_f64(seconds),
+        };
+        let paced = |at_once, rpm, tpm| Event::Paced { at_once, rpm, tpm };
+        let text = lines([
+            Event::Planned { answers: 2 },
+            held(1.0),
+            held(44.1),
+            held(9.0),
+            held(9.0),
+            held(9.0),
+            paced(Some(8), Some(58), Some(90_000)),
+            Event::Answered { cost_usd: Some(0.5) },
+            paced(None, None, None),
+            Event::Answered { cost_usd: Some(0.5) },
+        ]);
+        insta::assert_snapshot!(text, @r"
+        the service asks for a pause: nothing is sent for 45 s
+        the service asks for a pause: nothing is sent for 9 s
+        the service asks for a pause: nothing is sent for 9 s; further pauses are not told
+        1 of 2 answers, cost $0.5000, 0 errors, 0 retries, 8 at once, 58 requests/min, 90000 tokens/min
+        2 of 2 answers, cost $1.00, 0 errors, 0 retries
         ");
     }
 

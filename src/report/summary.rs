@@ -2,7 +2,7 @@
 
 use super::highlights::{Headline, Highlights, Listed, Trouble};
 use super::mask::Mask;
-use super::numbers::{UNKNOWN, count, difference, latency, percent, points, rate, usd, z};
+use super::numbers::{UNKNOWN, cost, count, difference, latency, percent, points, rate, z};
 use super::output::Output;
 use super::text::{md_code, md_inline, truncate};
 use super::{Context, ReportError, Reporter};
@@ -189,7 +189,7 @@ fn numbers(run: &RunInfo, verdict: &Verdict) -> String {
             text,
             "\n| | candidate |\n| --- | ---: |\n| pass rate | {} |\n| latency p50 / p95 / p99 | {} |\n",
             rate(verdict.candidate_rate.as_ref()),
-            latency(&verdict.latency_ms.1)
+            latency(&verdict.latency_ms.1, verdict.cached.1)
         );
         return text;
     }
@@ -211,8 +211,8 @@ fn numbers(run: &RunInfo, verdict: &Verdict) -> String {
          | latency p50 / p95 / p99 | {} | {} |\n| answers from the cache | {} | {} |\n",
         rate(verdict.baseline_rate.as_ref()),
         rate(verdict.candidate_rate.as_ref()),
-        latency(&verdict.latency_ms.0),
-        latency(&verdict.latency_ms.1),
+        latency(&verdict.latency_ms.0, verdict.cached.0),
+        latency(&verdict.latency_ms.1, verdict.cached.1),
         verdict.cached.0,
         verdict.cached.1
     );
@@ -341,10 +341,11 @@ fn spent(verdict: &Verdict) -> String {
         total,
     } = &verdict.usage;
     format!(
-        "\n{} ({}), cost {}, {total} tokens: {prompt} in (of them {cached} cached), {output} out, {thinking} thinking.\n",
+        "\n{} ({}), cost {}, {total} tokens: {prompt} in (of them {cached} cached), {output} out, {thinking} thinking; {}.\n",
         count(verdict.requests, "request", "requests"),
         count(verdict.retries, "retry", "retries"),
-        usd(verdict.cost_usd)
+        cost(verdict),
+        verdict.prices
     )
 }
 

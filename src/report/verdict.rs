@@ -4,8 +4,8 @@ use super::output::Output;
 use super::text::json_safe;
 use super::{Context, ReportError, Reporter};
 use crate::model::{
-    ArmRate, CaseRow, Counts, Decision, Difference, Latency, Needed, Paired, Policy, PromptRecord, Reason, RunInfo,
-    Slice, Usage, Verdict, Warning, ZScores,
+    ArmRate, CaseRow, Counts, Decision, Difference, Latency, Needed, Paired, Policy, PriceList, PromptRecord, Reason,
+    RunInfo, Slice, Usage, Verdict, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -77,8 +77,11 @@ struct Record<'a> {
     slices: &'a [Slice],
     usage: &'a Usage,
     cost_usd: Option<f64>,
+    answers_cost_usd: Option<f64>,
+    prices: &'a PriceList,
     requests: u64,
     cached: Arms<u64>,
+    imported: u64,
     retries: u64,
     latency_ms: Arms<&'a Latency>,
     started_at: &'a str,
@@ -143,8 +146,11 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         slices,
         usage,
         cost_usd,
+        answers_cost_usd,
+        prices,
         requests,
         cached,
+        imported,
         retries,
         latency_ms,
         finished_at,
@@ -182,11 +188,14 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         slices,
         usage,
         cost_usd: *cost_usd,
+        answers_cost_usd: *answers_cost_usd,
+        prices,
         requests: *requests,
         cached: Arms {
             baseline: cached.0,
             candidate: cached.1,
         },
+        imported: *imported,
         retries: *retries,
         latency_ms: Arms {
             baseline: &latency_ms.0,

@@ -1,12 +1,14 @@
 //! What a run has sent and spent, and whether it may send more.
 
 use super::Limits;
+use crate::model::Usage;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Counts requests and dollars against their limits.
+/// Counts requests, tokens and dollars against their limits.
 #[derive(Debug)]
 pub(super) struct Budget {
     max_requests: Option<u64>,
+    max_tokens: Option<u64>,
     max_cost_usd: Option<f64>,
     spent: Mutex<Spent>,
 }
@@ -18,6 +20,8 @@ pub(super) struct Spent {
     pub(super) requests: u64,
     /// Of these, repeated attempts.
     pub(super) retries: u64,
+    /// Tokens of the answers, input and output.
+    tokens: u64,
     cost_usd: f64,
     /// A model whose answers have no known price.
     unpriced: Option<String>,
@@ -34,6 +38,7 @@ impl Budget {
     pub(super) fn new(limits: &Limits) -> Budget {
         Budget {
             max_requests: limits.max_requests,
+            max_tokens: limits.max_tokens,
             max_cost_usd: limits.max_cost_usd,
             spent: Mutex::default(),
         }
@@ -50,6 +55,11 @@ impl Budget {
         {
             return Err(format!("the limit of {max} requests is reached"));
         }
+        if let Some(max) = self.max_tokens
+            && spent.tokens >= max
+        {
+            return Err(format!("{} of at most {max} tokens are used", spent.tokens));
+        }
         if let Some(max) = self.max_cost_usd {
             if let Some(model) = &spent.unpriced {
                 return Err(format!(
@@ -65,9 +75,12 @@ impl Budget {
         Ok(())
     }
 
-    /// Adds what an answer of `model` cost.
-    pub(super) fn add(&self, model: &str, cost_usd: Option<f64>) {
+    /// Adds what an answer of `model` used and cost.
+    pub(super) fn add(&self, model: &str, usage: &Usage, cost_usd: Option<f64>) {
         let mut spent = self.spent();
+        // A service that sends no total has still used what it lists.
+        let listed = usage.prompt.saturating_add(usage.output).saturating_add(usage.thinking);
+        spent.tokens = spent.tokens.saturating_add(usage.total.max(listed));
         match cost_usd.filter(|cost| cost.is_finite()) {
             Some(cost) => spent.cost_usd += cost,
             None => spent.unpriced = Some(model.to_owned()),

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Request, Response, Url};
 use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -28,6 +29,25 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(super) struct Http {
     client: Client,
+}
+
+/// What must not stand in a reply.
+pub(super) trait Secret: fmt::Debug + Sync {
+    /// The bytes without it.
+    fn mask_bytes(&self, bytes: Vec<u8>) -> Vec<u8>;
+
+    /// The text without it.
+    fn mask(&self, text: String) -> String;
+}
+
+impl Secret for ApiKey {
+    fn mask_bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
+        ApiKey::mask_bytes(self, bytes)
+    }
+
+    fn mask(&self, text: String) -> String {
+        ApiKey::mask(self, text)
+    }
 }
 
 /// A response, read to its end. Its body holds no secret.
@@ -56,7 +76,7 @@ impl Http {
     ///
     /// # Errors
     /// No response came, or one with a status of success broke off. Any whole response is a reply.
-    pub(super) async fn send(&self, request: Request, secret: Option<&ApiKey>) -> Result<Reply, TargetError> {
+    pub(super) async fn send(&self, request: Request, secret: Option<&dyn Secret>) -> Result<Reply, TargetError> {
         self.open(request).await?.whole(secret).await
     }
 
@@ -124,7 +144,7 @@ impl Incoming {
     ///
     /// # Errors
     /// One with a status of success broke off, or is too large.
-    pub(super) async fn whole(mut self, secret: Option<&ApiKey>) -> Result<Reply, TargetError> {
+    pub(super) async fn whole(mut self, secret: Option<&dyn Secret>) -> Result<Reply, TargetError> {
         let body = if self.is_success() {
             self.read().await?
         } else {

@@ -13,19 +13,24 @@
 //!   `recorded.rs`: answers from files.
 //! - `protocol.rs`: what a target must know of a prompt before anything is sent. `media.rs`: media inside a prompt.
 //! - `http.rs`: one exchange over HTTP, whoever answers. `base_url.rs`: where a service is.
-//! - `retry.rs`: how long to wait before another attempt. `limit.rs`: when any attempt may leave at all.
-//! - `budget.rs`: what a run may spend. `key.rs`: the type that holds an API key.
+//! - `retry.rs`: how long to wait before another attempt. `limit.rs`: when any attempt may leave at all. `pace.rs`: what it
+//!   learns about limits that nobody gave. `reset.rs`: when a quota per day comes back.
+//! - `budget.rs`: what a run may spend. `key.rs`: the type that holds an API key. `keys.rs`: the key of a run, which may be
+//!   replaced once.
 
 mod base_url;
 mod budget;
 pub mod gemini;
 mod http;
 mod key;
+mod keys;
 mod limit;
 mod media;
 pub mod openai;
+mod pace;
 mod protocol;
 mod recorded;
+mod reset;
 mod retry;
 mod target;
 pub mod vertex;
@@ -33,11 +38,12 @@ mod worker;
 
 pub use gemini::{Gemini, GeminiSettings};
 pub use key::ApiKey;
+pub use keys::{Renewal, read_key_file};
 pub use openai::{OpenAi, OpenAiSettings};
 pub use protocol::{Findings, Protocol};
 pub use recorded::{ArmNames, Recorded};
 pub use retry::RetryPolicy;
-pub use target::{AnyTarget, Retry, Target, TargetError};
+pub use target::{AnyTarget, Reach, Retry, Target, TargetError};
 pub use vertex::{Vertex, VertexSettings};
 
 use crate::model::{Failure, Job, Keep, Progress, Usage};
@@ -51,11 +57,12 @@ use worker::Shared;
 /// What a run may do to the service, and what it may cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
-    /// Jobs in flight; 0 counts as 1.
+    /// Jobs in flight; 0 counts as 1. Lowered for a time by refusals for a quota per minute.
     pub concurrency: usize,
-    /// Requests a minute and model, evenly spaced; `None` or 0 for no rate.
+    /// Requests a minute and model, evenly spaced; `None` or 0 to learn it from refusals.
     pub rpm: Option<u32>,
-    /// Input tokens a minute and model, estimated from the length of the text; `None` or 0 for no rate.
+    /// Input tokens a minute and model, estimated from the length of the text and settled by what the
+    /// service counted; `None` or 0 to learn it from refusals.
     pub tpm: Option<u32>,
     /// The longest one attempt may take, from sending to the last byte.
     pub timeout: Duration,
@@ -63,6 +70,8 @@ pub struct Limits {
     pub retries: u32,
     /// Requests in all, repeated attempts included.
     pub max_requests: Option<u64>,
+    /// Tokens of answers in all, input and output. Checked like the cost.
+    pub max_tokens: Option<u64>,
     /// US dollars in all. Checked before each request against what is known by then, so a run can exceed it by what was
     /// in flight. An answer whose price is not known ends the run: the limit could not be kept.
     pub max_cost_usd: Option<f64>,
@@ -82,6 +91,7 @@ impl Default for Limits {
             timeout: Duration::from_secs(60),
             retries: 8,
             max_requests: None,
+            max_tokens: None,
             max_cost_usd: None,
             retry: RetryPolicy::default(),
             give_up_after: Some(32),

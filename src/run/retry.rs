@@ -31,10 +31,12 @@ impl RetryPolicy {
     /// How long to wait after the failure of attempt `attempt` (from 1) of the job with this key.
     ///
     /// Full jitter: uniform in 0..=`base` × `factor`^(`attempt` − 1), capped at `max`; drawn from the key and the
-    /// attempt, so that a run repeats exactly. A delay `told` by the service comes first and the jitter on top of it: all
-    /// jobs are told the same, and must not come back in the same instant.
+    /// attempt, so that a run repeats exactly. A delay `told` by the service comes first and a jitter up to `base` on top of
+    /// it: all jobs are told the same, and must not come back in the same instant. It does not grow with the attempts, for
+    /// the service has said when it may work.
     pub fn delay(&self, key: &[u8; 32], attempt: u32, told: Option<Duration>) -> Duration {
-        let exponent = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
+        let grown = if told.is_some() { 0 } else { attempt.saturating_sub(1) };
+        let exponent = i32::try_from(grown).unwrap_or(i32::MAX);
         // Infinity (a large attempt) is fine: `min` brings it back to the cap.
         let ceiling = (self.base.as_secs_f64() * self.factor.max(1.0).powi(exponent)).min(self.max.as_secs_f64());
         let jitter = Duration::from_secs_f64(ceiling * fastrand::Rng::with_seed(seed(key, attempt)).f64());
@@ -83,8 +85,8 @@ mod tests {
     #[test]
     fn a_told_delay_is_a_minimum() {
         let policy = RetryPolicy::default();
-        for n in 0..=255 {
-            let delay = policy.delay(&key(n), 1, Some(Duration::from_secs(44)));
+        for (n, attempt) in (0..=255).zip((1..=9).cycle()) {
+            let delay = policy.delay(&key(n), attempt, Some(Duration::from_secs(44)));
             assert!((44.0..=45.0).contains(&delay.as_secs_f64()), "{delay:?}");
         }
     }

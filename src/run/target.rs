@@ -33,6 +33,21 @@ pub enum Retry {
     QuotaSpent,
     /// Nothing, and for all further requests too: key, account or place are refused.
     KeyRefused,
+    /// At once: the key was refused, but there is another one now.
+    KeyChanged,
+}
+
+/// Whom the delay of [`Retry::After`] concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// This request alone. `google.rpc.RetryInfo` by itself says no more than that.
+    Request,
+    /// All requests of the same limiter.
+    Everyone,
+    /// All of them, because a quota of requests per minute is spent: there were too many.
+    Requests,
+    /// Likewise, of input tokens per minute.
+    Tokens,
 }
 
 /// Why one attempt got no answer.
@@ -40,10 +55,12 @@ pub enum Retry {
 pub struct TargetError {
     failure: Failure,
     retry: Retry,
+    reach: Reach,
 }
 
 impl TargetError {
-    /// A failure and what asking again can do about it.
+    /// A failure and what asking again can do about it. A delay concerns everyone, unless [`TargetError::reaching`] says
+    /// otherwise: waiting in vain is better than storming a service that asked for a pause.
     pub fn new(kind: FailureKind, code: impl Into<String>, message: impl Into<String>, retry: Retry) -> TargetError {
         TargetError {
             failure: Failure {
@@ -52,7 +69,21 @@ impl TargetError {
                 message: message.into(),
             },
             retry,
+            reach: Reach::Everyone,
         }
+    }
+
+    /// Says whom the delay concerns.
+    #[must_use]
+    pub fn reaching(mut self, reach: Reach) -> TargetError {
+        self.reach = reach;
+        self
+    }
+
+    /// The same failure with another consequence.
+    pub(super) fn with_retry(mut self, retry: Retry) -> TargetError {
+        self.retry = retry;
+        self
     }
 
     /// The attempt took longer than it may.
@@ -64,6 +95,11 @@ impl TargetError {
     /// What asking again can do.
     pub fn retry(&self) -> Retry {
         self.retry
+    }
+
+    /// Whom the delay concerns.
+    pub fn reach(&self) -> Reach {
+        self.reach
     }
 
     /// What happened.

@@ -17,6 +17,8 @@ enum Step {
     Fail(Retry),
     /// Fails after so many milliseconds.
     FailLate(u64, Retry),
+    /// Is told after 5 ms to wait so many seconds, and whom that concerns.
+    Told(u64, Reach),
     /// Fails as transport does; for the outage breaker.
     Down,
     Panic,
@@ -76,6 +78,11 @@ impl Target for Scripted {
             Step::FailLate(millis, retry) => {
                 sleep(Duration::from_millis(millis)).await;
                 failed(FailureKind::Request, retry)
+            }
+            Step::Told(seconds, reach) => {
+                sleep(Duration::from_millis(5)).await;
+                let after = Retry::After(Duration::from_secs(seconds));
+                failed(FailureKind::RateLimit, after).map_err(|error: TargetError| error.reaching(reach))
             }
             Step::Down => failed(FailureKind::Transport, Retry::Backoff),
             Step::Panic => panic!("a bug in the target"),
@@ -160,6 +167,8 @@ impl Ran {
             Event::Planned { .. }
             | Event::Reused
             | Event::Answered { .. }
+            | Event::Held { .. }
+            | Event::Paced { .. }
             | Event::Failed { .. }
             | Event::Stopping { .. }
             | Event::Done => None,
@@ -315,6 +324,111 @@ async fn a_told_delay_holds_everyone_and_a_success_does_not_erase_it() {
     let at: Vec<u128> = asked.iter().map(|(_, at)| *at).collect();
     assert_eq!(at, [0, 44_005, 0, 44_005, 44_015], "{asked:?}");
     assert_eq!(ran.waits(), [44_000]);
+}
+
+/// The decisions of the loop: what fails, what becomes of its job and of the run, after how many requests and how long.
+#[tokio::test(start_paused = true)]
+async fn every_consequence_leads_to_its_decision() {
+    let after = |seconds| Retry::After(Duration::from_secs(seconds));
+    for (retry, ok, requests, complete, millis) in [
+        (Retry::Never, false, 1, true, 0),
+        (Retry::Backoff, true, 2, true, 0),
+        (after(7), true, 2, true, 7000),
+        (after(601), false, 1, true, 0),
+        (Retry::KeyChanged, true, 2, true, 0),
+        (Retry::KeyRefused, false, 1, false, 0),
+        (Retry::QuotaSpent, false, 1, false, 0),
+    ] {
+        let limits = Limits {
+            retry: RetryPolicy {
+                base: Duration::ZERO,
+                ..RetryPolicy::default()
+            },
+            ..one_at_a_time()
+        };
+        let script = vec![Step::Fail(retry), Step::Answer(0)];
+        let ran = ran(1, Scripted::new(script, []), limits).await;
+        assert_eq!(ran.arrivals(), [("c0".to_owned(), ok, requests)], "{retry:?}");
+        assert_eq!(ran.end.ended == Ended::Complete, complete, "{retry:?}");
+        assert_eq!(ran.millis, millis, "{retry:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_key_costs_no_repetition() {
+    let limits = Limits {
+        retries: 0,
+        ..one_at_a_time()
+    };
+    let script = vec![Step::Fail(Retry::KeyChanged), Step::Answer(0)];
+    let ran = ran(1, Scripted::new(script, []), limits).await;
+    assert_eq!(ran.arrivals(), [("c0".to_owned(), true, 2)]);
+    assert_eq!(ran.waits(), [0_u128; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_delay_holds_those_whom_it_concerns() {
+    for (reach, at, held) in [
+        (Reach::Request, [0, 0, 10, 9000], 0),
+        (Reach::Everyone, [0, 0, 9000, 9000], 1),
+        (Reach::Requests, [0, 0, 9000, 9000], 1),
+        (Reach::Tokens, [0, 0, 9000, 9000], 1),
+    ] {
+        let limits = Limits {
+            concurrency: 2,
+            retry: RetryPolicy {
+                base: Duration::ZERO,
+                ..RetryPolicy::default()
+            },
+            ..Limits::default()
+        };
+        let told = vec![Step::Told(9, reach), Step::Answer(10)];
+        let ran = ran(3, Scripted::new(vec![Step::Answer(10)], [("c0", told)]), limits).await;
+        let mut asked: Vec<u128> = ran.target.asked().into_iter().map(|(_, at)| at).collect();
+        asked.sort_unstable();
+        assert!(
+            asked.iter().zip(at).all(|(asked, at)| (at..at + 20).contains(asked)),
+            "{reach:?}: {asked:?}"
+        );
+        let events = ran.events.0.lock().unwrap();
+        let holds = events
+            .iter()
+            .filter(|event| matches!(event, Event::Held { .. }))
+            .count();
+        assert_eq!(holds, held, "{reach:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lowered_pace_is_told_and_recovers() {
+    let limits = Limits {
+        concurrency: 8,
+        ..Limits::default()
+    };
+    let told = || vec![Step::Told(2, Reach::Requests), Step::Answer(10)];
+    let target = Scripted::new(
+        vec![Step::Answer(10)],
+        [("c0", told()), ("c1", told()), ("c2", told()), ("c3", told())],
+    );
+    let ran = ran(200, target, limits).await;
+    assert_eq!(ran.arrivals().len(), 200);
+    let events = ran.events.0.lock().unwrap();
+    let paces: Vec<Option<usize>> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Paced { at_once, .. } => Some(*at_once),
+            Event::Planned { .. }
+            | Event::Reused
+            | Event::Answered { .. }
+            | Event::Retrying { .. }
+            | Event::Held { .. }
+            | Event::Failed { .. }
+            | Event::Stopping { .. }
+            | Event::Done => None,
+        })
+        .collect();
+    // Four of eight were refused: a quarter less, then one by one up to all again.
+    assert_eq!(paces, [Some(6), Some(7), None]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,13 +1,15 @@
 //! The bounded loop: what each worker does, and what the workers share.
 
 use super::budget::Budget;
-use super::limit::{Limiter, Limiters, Rate, estimated_tokens};
+use super::limit::{Learnt, Limiter, Limiters, Pass, Rate, estimated_tokens};
+use super::reset;
 use super::target::{Retry, Target, TargetError};
 use super::{Ended, Limits, Price, RunEnd};
 use crate::model::{Answer, Arrival, Event, Failure, FailureKind, Job, Keep, Progress, Source};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
+use time::OffsetDateTime;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -44,10 +46,23 @@ enum Asked {
     LeftOut,
 }
 
+/// What a failed attempt leads to.
+enum Next {
+    /// Another attempt after a pause, with the delay the service told.
+    Again(TargetError, Option<Duration>),
+    /// Another attempt now: what failed was not the request.
+    AtOnce(Failure),
+    /// No further attempt.
+    GiveUp(Failure),
+}
+
+/// The code of a spent quota per day, which has a known end.
+const QUOTA_PER_DAY: &str = "quota_per_day";
+
 /// What a wait ended with.
-enum Waited {
+enum Waited<T> {
     /// It is over.
-    Enough,
+    Enough(T),
     /// Nothing more is sent.
     Stopped,
     /// Everything is abandoned.
@@ -68,7 +83,7 @@ impl<T: Target, K: Keep> Shared<T, K> {
             jobs: Mutex::new(jobs),
             source: target.source(),
             target,
-            limiters: Limiters::new(Rate::new(limits.rpm, limits.tpm)),
+            limiters: Limiters::new(Rate::new(limits.rpm, limits.tpm), limits.concurrency),
             budget: Budget::new(&limits),
             limits,
             price,
@@ -132,23 +147,35 @@ impl<T: Target, K: Keep> Shared<T, K> {
         let mut waited = Duration::ZERO;
         let mut failed: Option<Failure> = None;
         loop {
-            match self.wait(limiter.pass(tokens)).await {
-                Waited::Enough => {}
+            let pass = match self.wait(limiter.pass(tokens)).await {
+                Waited::Enough(pass) => pass,
                 Waited::Stopped => return given_up(failed),
                 Waited::Aborted => return self.leave_out(),
-            }
+            };
             if let Err(reason) = self.budget.take(*attempts + 1) {
                 self.stop_with(Ended::Budget(reason));
                 return given_up(failed);
             }
             *attempts += 1;
             let error = match self.attempt(job).await {
-                Some(Ok(answer)) => return Asked::Arrived(Ok(answer)),
+                Some(Ok(answer)) => {
+                    pass.answered(answer.usage.prompt);
+                    self.tell_pace(&limiter);
+                    return Asked::Arrived(Ok(answer));
+                }
                 Some(Err(error)) => error,
                 None => return self.leave_out(),
             };
-            let Some(told) = self.may_repeat(&error, &limiter) else {
-                return Asked::Arrived(Err(error.into_failure()));
+            let next = self.next_step(error, &pass);
+            drop(pass);
+            self.tell_pace(&limiter);
+            let (error, told) = match next {
+                Next::Again(error, told) => (error, told),
+                Next::AtOnce(failure) => {
+                    failed = Some(failure);
+                    continue;
+                }
+                Next::GiveUp(failure) => return Asked::Arrived(Err(failure)),
             };
             let delay = self.limits.retry.delay(&job.key, *attempts, told);
             waited = waited.saturating_add(delay);
@@ -162,7 +189,7 @@ impl<T: Target, K: Keep> Shared<T, K> {
             });
             failed = Some(failure);
             match self.wait(sleep(delay)).await {
-                Waited::Enough => {}
+                Waited::Enough(()) => {}
                 Waited::Stopped => return given_up(failed),
                 Waited::Aborted => return self.leave_out(),
             }
@@ -189,19 +216,35 @@ impl<T: Target, K: Keep> Shared<T, K> {
         }
     }
 
-    /// `Some` when another attempt can help, with the delay the service told; stops the run when nothing can.
-    fn may_repeat(&self, error: &TargetError, limiter: &Limiter) -> Option<Option<Duration>> {
+    /// What a failure leads to; the whole table of decisions, but for the caps on attempts and waiting. Stops the run when no
+    /// further request can succeed.
+    fn next_step(&self, error: TargetError, pass: &Pass<'_>) -> Next {
         match error.retry() {
-            Retry::Backoff => Some(None),
+            Retry::Never => Next::GiveUp(error.into_failure()),
+            Retry::Backoff => Next::Again(error, None),
             Retry::After(delay) => {
-                limiter.hold(delay);
-                Some(Some(delay))
+                if let Some(wait) = pass.told_to_wait(delay, error.reach()) {
+                    self.progress.on(&Event::Held { wait });
+                }
+                Next::Again(error, Some(delay))
             }
-            Retry::Never => None,
+            Retry::KeyChanged => Next::AtOnce(error.into_failure()),
             Retry::QuotaSpent | Retry::KeyRefused => {
-                self.stop_with(Ended::Stopped(error.failure()));
-                None
+                let mut failure = error.into_failure();
+                if failure.code == QUOTA_PER_DAY {
+                    let notice = reset::notice(OffsetDateTime::now_utc());
+                    failure.message = format!("{notice}; {}", failure.message);
+                }
+                self.stop_with(Ended::Stopped(failure.clone()));
+                Next::GiveUp(failure)
             }
+        }
+    }
+
+    /// Tells what the limiter has learnt, when that has changed.
+    fn tell_pace(&self, limiter: &Limiter) {
+        if let Some(Learnt { at_once, rpm, tpm }) = limiter.news() {
+            self.progress.on(&Event::Paced { at_once, rpm, tpm });
         }
     }
 
@@ -242,7 +285,8 @@ impl<T: Target, K: Keep> Shared<T, K> {
         let cost = served
             .and_then(|model| (self.price)(model, &answer.usage))
             .or_else(|| (self.price)(&job.request.model, &answer.usage));
-        self.budget.add(served.unwrap_or(&job.request.model), cost);
+        self.budget
+            .add(served.unwrap_or(&job.request.model), &answer.usage, cost);
         cost
     }
 
@@ -273,12 +317,12 @@ impl<T: Target, K: Keep> Shared<T, K> {
     }
 
     /// Waits for something, or until nothing more may be sent.
-    async fn wait(&self, enough: impl Future<Output = ()>) -> Waited {
+    async fn wait<W>(&self, enough: impl Future<Output = W>) -> Waited<W> {
         tokio::select! {
             biased;
             () = self.abort.cancelled() => Waited::Aborted,
             () = self.stop.cancelled() => Waited::Stopped,
-            () = enough => Waited::Enough,
+            enough = enough => Waited::Enough(enough),
         }
     }
 

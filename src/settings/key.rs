@@ -2,7 +2,8 @@
 
 use super::layers::Environment;
 use crate::model::Problem;
-use std::io::Read;
+use crate::run::read_key_file;
+use std::path::{Path, PathBuf};
 
 /// Keys by precedence.
 const KEY_VARIABLES: [&str; 2] = ["GOOGLE_API_KEY", "GEMINI_API_KEY"];
@@ -20,9 +21,6 @@ const UNATTENDED: [&str; 6] = [
     "CLOUD_RUN_JOB",
 ];
 
-/// A key file larger than this is not a key.
-const KEY_FILE_BYTES: u64 = 16 * 1024;
-
 /// What the environment says about a key.
 #[derive(Debug)]
 pub(super) enum KeyState {
@@ -30,8 +28,8 @@ pub(super) enum KeyState {
     Absent,
     /// A variable is present, but holds no key.
     Unusable(Problem),
-    /// A key.
-    Present(String),
+    /// A key, and the file it came from, if it came from one.
+    Present(String, Option<PathBuf>),
 }
 
 /// A key that stands in one variable only.
@@ -39,7 +37,7 @@ pub(super) fn in_variable(name: &str, environment: &Environment) -> KeyState {
     match environment.get(name).map(|key| key.trim()) {
         None => KeyState::Absent,
         Some("") => KeyState::Unusable(empty(name)),
-        Some(key) => KeyState::Present(key.to_owned()),
+        Some(key) => KeyState::Present(key.to_owned(), None),
     }
 }
 
@@ -51,7 +49,7 @@ pub(super) fn find(environment: &Environment) -> KeyState {
             .map(|key| key.trim())
             .filter(|key| !key.is_empty())
         {
-            return KeyState::Present(key.to_owned());
+            return KeyState::Present(key.to_owned(), None);
         }
     }
     if let Some(path) = environment.get(KEY_FILE) {
@@ -78,12 +76,10 @@ fn from_file(path: &str) -> KeyState {
     if path.trim().is_empty() {
         return unusable("is set, but empty".to_owned());
     }
-    let mut text = String::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(KEY_FILE_BYTES).read_to_string(&mut text));
-    match read {
-        Err(error) => unusable(format!("the file {path} can't be read: {error}")),
-        Ok(_) if text.trim().is_empty() => unusable(format!("the file {path} is empty")),
-        Ok(_) => KeyState::Present(text.trim().to_owned()),
+    let path = Path::new(path);
+    match read_key_file(path) {
+        Ok(text) => KeyState::Present(text, Some(path.to_owned())),
+        Err(what) => unusable(what),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where settings are written: options, `PROMPTGATE_…` variables and promptgate.toml, all as texts with their origin.
 
+use super::prices;
 use crate::model::{Place, Problem, Problems, nearest};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,8 +32,12 @@ pub(super) const KEYS: &[&str] = &[
     "tpm",
     "timeout",
     "retries",
+    "retry_base",
+    "retry_max",
+    "retry_total",
     "max_cost",
     "max_requests",
+    "max_tokens",
     "cache",
     "resume",
     "failed",
@@ -83,9 +88,9 @@ pub struct Written {
     pub origin: Origin,
 }
 
-/// The settings of one place.
+/// The settings of one place, and the prices that only a file can have.
 #[derive(Clone, Debug, Default)]
-pub struct Layer(BTreeMap<&'static str, Written>);
+pub struct Layer(BTreeMap<&'static str, Written>, prices::Own);
 
 impl Layer {
     /// Adds an option of the command line, unless it was not given.
@@ -111,6 +116,10 @@ impl Layer {
 
     pub(super) fn get(&self, key: &str) -> Option<&Written> {
         self.0.get(key)
+    }
+
+    pub(super) fn prices(&self) -> &prices::Own {
+        &self.1
     }
 
     /// Reads the `PROMPTGATE_…` variables; empty ones count as unset. Also returns warnings about unknown ones.
@@ -178,6 +187,13 @@ impl Layer {
             }
         };
         for (name, value) in table {
+            if name.get_ref() == prices::TABLE {
+                match prices::read(&text, shown) {
+                    Ok(own) => layer.1 = own,
+                    Err(found) => problems.append(found),
+                }
+                continue;
+            }
             let place = |span: std::ops::Range<usize>| Place::of_offset(shown, &text, span.start);
             let written = if name.get_ref() == "candidate" {
                 "prompt"
@@ -187,7 +203,7 @@ impl Layer {
             let Some(key) = known(written) else {
                 found.push(
                     Problem::at(place(name.span()), format!("`{}` is not a setting", name.get_ref()))
-                        .did_you_mean(name.get_ref(), KEYS.iter().copied().chain(["candidate"])),
+                        .did_you_mean(name.get_ref(), KEYS.iter().copied().chain(["candidate", prices::TABLE])),
                 );
                 continue;
             };

@@ -1,20 +1,22 @@
 //! Options, environment, promptgate.toml and defaults, merged into typed settings.
 //!
 //! [`layers`] reads each place as texts with their origin; this file gives every setting its type, bounds and default, so
-//! that a mistake has the same words wherever it was written; [`key`] finds the key.
+//! that a mistake has the same words wherever it was written; [`key`] finds the key; [`prices`] reads the user's own prices.
 //!
 //! Precedence: option, environment, front matter of the prompt (model and generation settings), file, default.
 
 mod key;
 mod layers;
+mod prices;
 
 pub use layers::{Environment, Layer, Origin, Written};
 
 use crate::model::{Policy, Problem, Problems};
+use crate::plan::price::Prices;
 use crate::plan::{Selection, Shard};
 use crate::run::gemini::{self, Delivery};
 use crate::run::vertex::Place;
-use crate::run::{ApiKey, Protocol, openai, vertex};
+use crate::run::{ApiKey, Protocol, RetryPolicy, openai, vertex};
 use key::KeyState;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -155,6 +157,8 @@ pub struct Settings {
     pub key: Option<ApiKey>,
     /// Whose resources answer, and where, for the target `vertex`.
     pub place: Option<Place>,
+    /// The file that the key came from: read once more when the key is refused.
+    pub key_file: Option<PathBuf>,
     /// Requests at once; 1..=1024.
     pub concurrency: usize,
     /// Requests a minute.
@@ -165,10 +169,16 @@ pub struct Settings {
     pub timeout: Duration,
     /// Attempts beyond the first; 0..=100.
     pub retries: u32,
+    /// How long to wait between attempts.
+    pub retry: RetryPolicy,
     /// Dollars after which nothing more is asked.
     pub max_cost: Option<f64>,
     /// Requests, retries included, after which nothing more is asked.
     pub max_requests: Option<u64>,
+    /// Tokens of answers, input and output, after which nothing more is asked.
+    pub max_tokens: Option<u64>,
+    /// What tokens cost.
+    pub prices: Prices,
     /// How stored answers are used.
     pub cache: Cache,
     /// Continue the newest unfinished run of the same plan.
@@ -275,6 +285,14 @@ impl Layers {
         )
     }
 
+    /// The key of the environment, if there is a usable one: what must not be written by commands that need no key.
+    pub fn key(&self) -> Option<ApiKey> {
+        match key::find(&self.environment) {
+            KeyState::Present(text, _) => ApiKey::new(&text).ok(),
+            KeyState::Unusable(_) | KeyState::Absent => None,
+        }
+    }
+
     /// The project root.
     pub fn root(&self) -> &Path {
         &self.root
@@ -313,7 +331,9 @@ impl Layers {
         let rpm = read.number("rpm", 1, 1_000_000).map(|rpm| rpm as u32);
         let tpm = read.number("tpm", 1, u64::from(u32::MAX)).map(|tpm| tpm as u32);
         let retries = read.number("retries", 0, 100).unwrap_or(8) as u32;
+        let retry = read.retry();
         let max_requests = read.number("max_requests", 1, u64::MAX);
+        let max_tokens = read.number("max_tokens", 1, u64::MAX);
         let max_cost = read.fraction("max_cost", |cost| cost > 0.0, "US dollars, more than 0");
         let timeout = read.parsed("timeout", duration).unwrap_or(Duration::from_secs(60));
         let shard = read.parsed("shard", |text| text.parse::<Shard>());
@@ -420,7 +440,8 @@ impl Layers {
         let answers: Vec<PathBuf> = self.get("answers").map_or_else(Vec::new, |written| {
             written.values.iter().map(|path| self.under_root(path)).collect()
         });
-        let (target, fallback, key) = match self.answerer(target, base_url.as_deref(), place.as_ref(), &answers) {
+        let offline = cache == Some(Cache::Only);
+        let answerer = match self.answerer(target, base_url.as_deref(), place.as_ref(), &answers, offline) {
             Ok(answerer) => answerer,
             Err(problem) => {
                 problems.push(problem);
@@ -432,6 +453,12 @@ impl Layers {
                 .map_or_else(Default::default, |written| written.values.iter().cloned().collect())
         };
         let models = self.models();
+        let Answerer {
+            target,
+            fallback,
+            key,
+            key_file,
+        } = answerer;
         problems.or(Settings {
             prompt,
             baseline,
@@ -453,13 +480,17 @@ impl Layers {
             answers,
             key,
             place,
+            key_file,
             concurrency,
             rpm,
             tpm,
             timeout,
             retries,
+            retry,
             max_cost,
             max_requests,
+            max_tokens,
+            prices: Prices::with_own(self.layers[2].prices().clone()),
             cache: cache.unwrap_or(Cache::Use),
             resume,
             failed,
@@ -577,32 +608,54 @@ impl Layers {
         problems.or(call)
     }
 
-    /// What answers, whether it is the simulator for want of a key, and the key.
+    /// What answers, and with which key. `offline` sends nothing, so it needs none:
+    /// a fork's pull request has no secrets, and its verdict counts as replayed.
     fn answerer(
         &self,
         target: Option<TargetKind>,
         base_url: Option<&str>,
         place: Option<&Place>,
         answers: &[PathBuf],
-    ) -> Result<(TargetKind, bool, Option<ApiKey>), Problem> {
+        offline: bool,
+    ) -> Result<Answerer, Problem> {
         if !answers.is_empty() && target != Some(TargetKind::Recorded) {
             return Err(Problem::new("recorded answers are given, but not asked for").hint("add --target recorded"));
         }
         match target {
-            Some(TargetKind::Sim) => return Ok((TargetKind::Sim, false, None)),
+            Some(TargetKind::Sim) => return Ok(Answerer::keyless(TargetKind::Sim)),
             Some(TargetKind::Recorded) if answers.is_empty() => {
                 return Err(Problem::new("the target `recorded` has no answers").hint("give --answers FILE"));
             }
-            Some(TargetKind::Recorded) => return Ok((TargetKind::Recorded, false, None)),
-            Some(TargetKind::Vertex) => return Ok((TargetKind::Vertex, false, self.vertex_key(place)?)),
-            Some(TargetKind::OpenAi) => return Ok((TargetKind::OpenAi, false, self.openai_key(base_url)?)),
+            Some(TargetKind::Recorded) => return Ok(Answerer::keyless(TargetKind::Recorded)),
+            Some(TargetKind::Vertex) => {
+                let key = self.vertex_key(place)?;
+                return Ok(Answerer {
+                    key,
+                    ..Answerer::keyless(TargetKind::Vertex)
+                });
+            }
+            Some(TargetKind::OpenAi) => {
+                let key = self.openai_key(base_url)?;
+                return Ok(Answerer {
+                    key,
+                    ..Answerer::keyless(TargetKind::OpenAi)
+                });
+            }
             Some(TargetKind::Gemini) | None => {}
         }
         let hint = "set GEMINI_API_KEY (or GOOGLE_API_KEY, or GEMINI_API_KEY_FILE), or rehearse with --target sim";
         match key::find(&self.environment) {
-            KeyState::Present(text) => {
-                let key = ApiKey::new(&text)?;
-                Ok((TargetKind::Gemini, false, Some(key)))
+            KeyState::Present(text, key_file) => Ok(Answerer {
+                key: Some(ApiKey::new(&text)?),
+                key_file,
+                ..Answerer::keyless(TargetKind::Gemini)
+            }),
+            KeyState::Unusable(_) if offline => Ok(Answerer::keyless(TargetKind::Gemini)),
+            KeyState::Absent
+                if offline
+                    && (target.is_some() || base_url.is_some() || key::unattended(&self.environment).is_some()) =>
+            {
+                Ok(Answerer::keyless(TargetKind::Gemini))
             }
             KeyState::Unusable(problem) => Err(problem),
             KeyState::Absent if target.is_some() || base_url.is_some() => {
@@ -613,7 +666,10 @@ impl Layers {
                     "no key is set, and {name} shows an unattended machine, where the simulator never stands in for a missing secret"
                 ))
                 .hint(hint)),
-                None => Ok((TargetKind::Sim, true, None)),
+                None => Ok(Answerer {
+                    fallback: true,
+                    ..Answerer::keyless(TargetKind::Sim)
+                }),
             },
         }
     }
@@ -624,7 +680,7 @@ impl Layers {
             return Ok(None);
         }
         match key::in_variable("GOOGLE_API_KEY", &self.environment) {
-            KeyState::Present(text) => Ok(Some(ApiKey::new(&text)?)),
+            KeyState::Present(text, _) => Ok(Some(ApiKey::new(&text)?)),
             KeyState::Unusable(problem) => Err(problem),
             KeyState::Absent => Err(Problem::new("the target `vertex` has neither a project nor a key").hint(
                 "give --project (or set GOOGLE_CLOUD_PROJECT) to ask with the credentials of this machine, or set GOOGLE_API_KEY for express mode",
@@ -641,9 +697,30 @@ impl Layers {
         };
         let local = openai::is_local(base_url)?;
         match key::in_variable("OPENAI_API_KEY", &self.environment) {
-            KeyState::Present(text) => Ok(Some(ApiKey::new(&text)?)),
+            KeyState::Present(text, _) => Ok(Some(ApiKey::new(&text)?)),
             KeyState::Unusable(problem) if !local => Err(problem),
             KeyState::Unusable(_) | KeyState::Absent => Ok(None),
+        }
+    }
+}
+
+/// What answers, and with which key.
+struct Answerer {
+    target: TargetKind,
+    /// It is the simulator for want of a key.
+    fallback: bool,
+    key: Option<ApiKey>,
+    /// The file that the key came from.
+    key_file: Option<PathBuf>,
+}
+
+impl Answerer {
+    fn keyless(target: TargetKind) -> Answerer {
+        Answerer {
+            target,
+            fallback: false,
+            key: None,
+            key_file: None,
         }
     }
 }
@@ -755,6 +832,28 @@ impl Reader<'_> {
             _ if most == u64::MAX => Err(format!("`{text}` is not a whole number from {least} on")),
             _ => Err(format!("`{text}` is not a whole number from {least} to {most}")),
         })
+    }
+
+    /// The waits between attempts; the longest one can't be shorter than the first.
+    fn retry(&mut self) -> RetryPolicy {
+        let default = RetryPolicy::default();
+        let base = self.parsed("retry_base", duration);
+        let max = self.parsed("retry_max", duration);
+        if let (Some(base), Some(max)) = (base, max)
+            && max < base
+        {
+            let written = self.layers.get("retry_max").map(|written| &written.origin);
+            let message = "is shorter than retry_base, the longest first wait";
+            self.problems
+                .push(written.map_or_else(|| Problem::new(message), |origin| origin.problem(message)));
+        }
+        let base = base.unwrap_or(default.base);
+        RetryPolicy {
+            base,
+            max: max.unwrap_or(default.max.max(base)),
+            max_total: self.parsed("retry_total", duration).unwrap_or(default.max_total),
+            ..default
+        }
     }
 
     fn fraction(&mut self, key: &str, valid: impl FnOnce(f64) -> bool, expected: &str) -> Option<f64> {

@@ -210,13 +210,96 @@ fn an_openai_service_has_no_default_model() {
 }
 
 #[test]
+fn what_sends_nothing_needs_no_key_and_never_becomes_the_simulator_in_a_check() {
+    let only = |variables: &[(&str, &str)], given: &[(&'static str, &str)]| {
+        let given: Vec<_> = PAIR.iter().chain(&[("cache", "only")]).chain(given).copied().collect();
+        settle(&given, variables, "")
+            .map(|settings| (settings.target, settings.key.is_some()))
+            .map_err(|problems| problems.to_string())
+    };
+    for (variables, given) in [
+        (&[("CI", "true")][..], &[][..]),
+        (&[("CI", "true"), ("GEMINI_API_KEY", "")], &[]),
+        (&[("GEMINI_API_KEY", "")], &[]),
+        (&[("GEMINI_API_KEY_FILE", "no-such-file")], &[]),
+        (&[], &[("target", "gemini")]),
+        (&[], &[("base_url", "http://127.0.0.1:1")]),
+    ] {
+        assert_eq!(
+            only(variables, given),
+            Ok((TargetKind::Gemini, false)),
+            "{variables:?} {given:?}"
+        );
+    }
+    assert_eq!(
+        only(&[("GEMINI_API_KEY", "12345678")], &[]),
+        Ok((TargetKind::Gemini, true))
+    );
+    assert_eq!(only(&[], &[]), Ok((TargetKind::Sim, false)));
+    assert!(
+        only(&[("GEMINI_API_KEY", "short")], &[]).is_err(),
+        "it could not be masked"
+    );
+}
+
+#[test]
+fn waits_between_attempts_are_settings() {
+    let retry = |variables: &[(&str, &str)], file: &str| settle(&PAIR, variables, file).map(|settings| settings.retry);
+    assert_eq!(retry(&[], "").unwrap(), RetryPolicy::default());
+    let policy = retry(
+        &[("PROMPTGATE_RETRY_TOTAL", "5m")],
+        "retry_base = \"250ms\"\nretry_max = 30\nretry_total = \"20m\"\n",
+    )
+    .unwrap();
+    assert_eq!(
+        (policy.base, policy.max, policy.max_total),
+        (
+            Duration::from_millis(250),
+            Duration::from_secs(30),
+            Duration::from_secs(300)
+        )
+    );
+    // A long first wait alone lifts the longest.
+    assert_eq!(retry(&[], "retry_base = \"2m\"").unwrap().max, Duration::from_secs(120));
+    let text = message(settle(&PAIR, &[], "retry_base = 20\nretry_max = 10\n"));
+    assert!(
+        text.starts_with("promptgate.toml:2:13: is shorter than retry_base"),
+        "{text}"
+    );
+}
+
+#[test]
+fn prices_are_settings_of_the_file_alone() {
+    let settings = settle(&PAIR, &[], "[prices.m]\ninput = 1\noutput = 2\n").unwrap();
+    assert_eq!(settings.prices.list().own, 1);
+    assert!(message(settle(&PAIR, &[], "[price.m]\ninput = 1\noutput = 2\n")).contains("did you mean `prices`?"));
+    let both = message(settle(&PAIR, &[], "repeats = 3\n[prices.m]\ninput = 1\n"));
+    assert!(
+        both.contains("`repeats` is not a setting") && both.contains("`output` is missing"),
+        "{both}"
+    );
+    let settings = settle(&PAIR, &[("PROMPTGATE_MAX_TOKENS", "7")], "max_tokens = 9").unwrap();
+    assert_eq!(settings.max_tokens, Some(7));
+}
+
+#[test]
 fn a_key_file_is_read_and_never_shown() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
     std::fs::write(&path, "secret-key-1\n").unwrap();
     let settings = settle(&PAIR, &[("GEMINI_API_KEY_FILE", path.to_str().unwrap())], "").unwrap();
     assert_eq!(settings.target, TargetKind::Gemini);
+    assert_eq!(settings.key_file, Some(path.clone()));
     assert!(!format!("{settings:?}").contains("secret"));
+    let variables = [
+        ("GEMINI_API_KEY", "another-key"),
+        ("GEMINI_API_KEY_FILE", path.to_str().unwrap()),
+    ];
+    assert_eq!(
+        settle(&PAIR, &variables, "").unwrap().key_file,
+        None,
+        "the variable wins"
+    );
 }
 
 #[test]

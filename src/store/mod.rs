@@ -4,17 +4,20 @@
 //! - `mod.rs` opens the file, and answers queries on a connection of its own.
 //! - [`Writer`] owns the second connection on a thread of its own and commits arrivals in groups: whatever has queued up
 //!   while the last transaction ran goes into the next one.
+//! - `record.rs` reads and writes answers as they travel between stores.
 //!
 //! The journal is a write-ahead log with `synchronous = NORMAL`: a committed answer survives a kill of the process at any
 //! point. Two processes may use the file at once; each write waits up to [`BUSY`] for the other.
 
 mod open;
+mod record;
 mod writer;
 
 pub use open::{BUSY, StoreError};
+pub use record::{Added, Importing, Record, RunLine};
 pub use writer::Writer;
 
-use crate::model::{Answer, Failure, Source};
+use crate::model::{Answer, Failure, Job, Source};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -94,10 +97,12 @@ pub struct StoredResult {
     pub result: Result<Answer, Failure>,
     /// Where it came from.
     pub source: Source,
-    /// Attempts made by the run.
+    /// Attempts it took, by this run or the one that asked for it.
     pub attempts: u32,
-    /// When the answer was asked for, in seconds since 1970; `None` without one.
-    pub created_at: Option<i64>,
+    /// When the answer was asked for, in seconds since 1970; `None` for a failure.
+    pub asked_at: Option<i64>,
+    /// The answer comes from another store.
+    pub imported: bool,
 }
 
 impl Store {
@@ -114,6 +119,18 @@ impl Store {
             folder: folder.to_owned(),
             path,
         })
+    }
+
+    /// Opens the store in `folder` if there is one; creates nothing.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_existing(folder: &Path) -> Result<Option<Store>, StoreError> {
+        if folder.join("store.sqlite").exists() {
+            Store::open(folder).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Starts a run.
@@ -200,16 +217,20 @@ impl Store {
             .map_err(|error| self.failed("end a run", error))
     }
 
-    /// The newest reusable answer with this identity.
+    /// The newest reusable answer with the identity of a job; one of this store's own before an imported one. An imported
+    /// row must also say openly what it answers: case and model of the job.
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn cached(&self, key: &[u8; 32]) -> Result<Option<Cached>, StoreError> {
+    pub fn cached(&self, job: &Job) -> Result<Option<Cached>, StoreError> {
         self.connection
-            .prepare_cached("SELECT id, created_at FROM answers WHERE key = ?1 AND reusable ORDER BY id DESC LIMIT 1")
+            .prepare_cached(
+                "SELECT id, created_at FROM answers WHERE key = ?1 AND reusable AND case_id = ?2 AND model = ?3
+                 ORDER BY imported, id DESC LIMIT 1",
+            )
             .and_then(|mut statement| {
                 statement
-                    .query_row([key], |row| {
+                    .query_row(params![job.key, job.case.as_str(), job.request.model], |row| {
                         Ok(Cached {
                             answer: row.get(0)?,
                             created_at: row.get(1)?,
@@ -253,7 +274,8 @@ impl Store {
         let mut statement = self
             .connection
             .prepare_cached(
-                "SELECT seq, results.source, results.attempts, failure, answers.answer, answers.created_at
+                "SELECT seq, results.source, CASE results.source WHEN 'cache' THEN answers.attempts ELSE results.attempts END,
+                        failure, answers.answer, answers.created_at, answers.imported
                  FROM results LEFT JOIN answers ON answers.id = results.answer
                  WHERE run = ?1 AND seq >= ?2 AND seq < ?3 ORDER BY seq",
             )
@@ -274,7 +296,9 @@ impl Store {
             |error: serde_json::Error| StoreError::new(&self.path, format!("holds an unreadable result: {error}"));
         let seq: i64 = row.get(0).map_err(failed)?;
         let source = row.get_ref(1).and_then(|value| Ok(value.as_str()?)).map_err(failed)?;
-        let attempts: u32 = row.get(2).map_err(failed)?;
+        let attempts: Option<u32> = row.get(2).map_err(failed)?;
+        let asked_at: Option<i64> = row.get(5).map_err(failed)?;
+        let imported: Option<bool> = row.get(6).map_err(failed)?;
         let answer = row
             .get_ref(4)
             .and_then(|value| Ok(value.as_str_or_null()?))
@@ -292,9 +316,37 @@ impl Store {
             seq: seq as u64,
             result,
             source,
-            attempts,
-            created_at: row.get(5).map_err(failed)?,
+            // A failure that was found in no cache has made none.
+            attempts: attempts.unwrap_or(0),
+            asked_at,
+            imported: imported.unwrap_or(false),
         })
+    }
+
+    /// The mean number of output tokens, thinking included, of the newest answers that a target's model gave to a prompt of
+    /// this name, and how many those are; `None` without any.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn mean_output(&self, prompt: &str, model: &str, target: &str) -> Result<Option<(f64, u64)>, StoreError> {
+        let (mean, answers): (Option<f64>, i64) = self
+            .connection
+            .query_row(
+                "SELECT avg(tokens), count(tokens) FROM (
+                   SELECT DISTINCT answers.id, json_extract(answers.answer, '$.usage.output')
+                                             + json_extract(answers.answer, '$.usage.thinking') AS tokens
+                   FROM (SELECT id, candidate, baseline FROM runs
+                         WHERE (candidate = ?1 OR baseline = ?1) AND target = ?3 ORDER BY id DESC LIMIT 20) AS newest
+                   JOIN results ON results.run = newest.id
+                   JOIN answers ON answers.id = results.answer
+                   WHERE answers.model = ?2 AND answers.target = ?3
+                     AND CASE results.arm WHEN 'baseline' THEN newest.baseline ELSE newest.candidate END = ?1
+                   ORDER BY answers.id DESC LIMIT 5000)",
+                params![prompt, model, target],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .map_err(|error| self.failed("look up earlier answers", error))?;
+        Ok(mean.map(|mean| (mean, answers.unsigned_abs())))
     }
 
     /// Notes which cases of the candidate a run judged and did not pass, each with `fail` or `error`; forgets what was noted

@@ -12,7 +12,7 @@ pub const BUSY: Duration = Duration::from_secs(10);
 const APPLICATION_ID: i32 = 0x7067_7465;
 
 /// The schema this version reads and writes.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// The store is not usable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +106,12 @@ pub(super) fn open(folder: &Path, path: &Path) -> Result<Connection, StoreError>
                 .map_err(|error| failed("mark it", error))?;
         }
         (APPLICATION_ID, VERSION) => {}
+        (APPLICATION_ID, 1) => {
+            transaction
+                .execute_batch(include_str!("upgrade-2.sql"))
+                .and_then(|()| transaction.pragma_update(None, "user_version", VERSION))
+                .map_err(|error| failed("bring it up to date", error))?;
+        }
         (APPLICATION_ID, _) => {
             return Err(StoreError {
                 path: path.to_owned(),

@@ -1,4 +1,4 @@
--- Version 1. Times are seconds since 1970.
+-- Version 2; upgrade-2.sql brings a store of version 1 here. Times are seconds since 1970.
 CREATE TABLE runs (
   id         INTEGER PRIMARY KEY,
   plan       BLOB NOT NULL,     -- digest of what is planned; equal plans can resume each other
@@ -24,7 +24,8 @@ CREATE TABLE answers (
   attempts   INTEGER NOT NULL,
   answer     TEXT NOT NULL,     -- JSON: text, tool calls, finish reason, usage
   reusable   INTEGER NOT NULL,  -- 0 for recorded answers
-  created_at INTEGER NOT NULL
+  created_at INTEGER NOT NULL,
+  imported   INTEGER NOT NULL DEFAULT 0  -- 1 for answers of another store
 );
 CREATE INDEX answers_by_key ON answers (key) WHERE reusable;
 
@@ -36,6 +37,8 @@ CREATE TABLE results (
   source   TEXT NOT NULL,
   attempts INTEGER NOT NULL,    -- made by this run
   failure  TEXT,                -- JSON, when there is no answer
+  arm      TEXT,                -- baseline or candidate
+  repeat   INTEGER,             -- from 1; NULL for a run of version 1
   PRIMARY KEY (run, seq)
 ) WITHOUT ROWID;
 

@@ -109,11 +109,12 @@ fn the_newest_reusable_answer_is_found_by_its_key() {
     once(true, 1, "new");
     once(false, 1, "recorded");
     once(false, 2, "recorded");
-    let cached = store.cached(&[1; 32]).unwrap().unwrap();
-    assert_eq!(store.cached(&[2; 32]).unwrap(), None);
+    let job = arrival(0, 1, Ok("")).job;
+    let cached = store.cached(&job).unwrap().unwrap();
+    assert_eq!(store.cached(&arrival(0, 2, Ok("")).job).unwrap(), None);
     let other = store.begin(&planned()).unwrap();
     let writer = store.writer(other.id, "t", true).unwrap();
-    writer.reuse(5, cached).unwrap();
+    writer.reuse(&Job { seq: 5, ..job }, cached).unwrap();
     writer.finish().unwrap();
     assert_eq!(texts(&store, other.id), [(5, "new".into())]);
     assert_eq!(store.results(other.id, 5, 6).unwrap()[0].source, Source::Cache);
@@ -158,4 +159,214 @@ fn databases_of_others_are_refused_and_left_alone() {
         .unwrap()
         .execute_batch("SELECT x FROM theirs")
         .unwrap();
+}
+
+/// The schema as version 1 created it.
+const VERSION_1: &str = "
+CREATE TABLE runs (id INTEGER PRIMARY KEY, plan BLOB NOT NULL, candidate TEXT NOT NULL, baseline TEXT, target TEXT NOT NULL,
+  planned INTEGER NOT NULL, started_at INTEGER NOT NULL, ended_at INTEGER, ended TEXT);
+CREATE INDEX runs_by_plan ON runs (plan);
+CREATE TABLE answers (id INTEGER PRIMARY KEY, key BLOB NOT NULL, request BLOB NOT NULL, case_id TEXT NOT NULL,
+  target TEXT NOT NULL, model TEXT NOT NULL, served TEXT, latency_ms INTEGER NOT NULL, attempts INTEGER NOT NULL,
+  answer TEXT NOT NULL, reusable INTEGER NOT NULL, created_at INTEGER NOT NULL);
+CREATE INDEX answers_by_key ON answers (key) WHERE reusable;
+CREATE TABLE results (run INTEGER NOT NULL, seq INTEGER NOT NULL, answer INTEGER, source TEXT NOT NULL,
+  attempts INTEGER NOT NULL, failure TEXT, PRIMARY KEY (run, seq)) WITHOUT ROWID;
+CREATE TABLE not_passed (run INTEGER NOT NULL, case_id TEXT NOT NULL, outcome TEXT NOT NULL, PRIMARY KEY (run, case_id))
+  WITHOUT ROWID;
+PRAGMA application_id = 0x70677465;
+PRAGMA user_version = 1;";
+
+/// Tables, columns with their types, and indexes.
+fn shape(folder: &Path) -> Vec<String> {
+    let store = Connection::open(folder.join("store.sqlite")).unwrap();
+    let mut statement = store
+        .prepare(
+            "SELECT m.type || ' ' || m.name || coalesce(' ' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk, '')
+             FROM sqlite_schema m LEFT JOIN pragma_table_info(m.name) c ORDER BY 1",
+        )
+        .unwrap();
+    let rows = statement.query_map([], |row| row.get(0)).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+#[test]
+fn a_store_of_version_1_is_brought_up_to_date_and_keeps_everything() {
+    let old = tempfile::tempdir().unwrap();
+    let connection = Connection::open(old.path().join("store.sqlite")).unwrap();
+    connection.execute_batch(VERSION_1).unwrap();
+    let answer = serde_json::to_string(&Answer {
+        text: "old".to_owned(),
+        ..Answer::default()
+    })
+    .unwrap();
+    connection
+        .execute(
+            "INSERT INTO answers VALUES (1, ?1, ?1, 'case-0', 't', 'm', NULL, 7, 3, ?2, 1, 1700000000)",
+            params![[1u8; 32], answer],
+        )
+        .unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO runs VALUES (1, x'09', 'v2', 'v1', 't', 3, 1700000000, 1700000001, 'complete'),
+                                     (2, x'09', 'v2', NULL, 't', 3, 1700000000, NULL, NULL);
+             INSERT INTO results VALUES (1, 0, 1, 'live', 3, NULL), (1, 1, 1, 'cache', 0, NULL), (2, 0, 1, 'live', 3, NULL);",
+        )
+        .unwrap();
+    drop(connection);
+    let store = Store::open(old.path()).unwrap();
+    let new = tempfile::tempdir().unwrap();
+    drop(Store::open(new.path()).unwrap());
+    assert_eq!(shape(old.path()), shape(new.path()));
+    assert!(shape(old.path()).len() > 30);
+
+    assert!(store.cached(&arrival(0, 1, Ok("")).job).unwrap().is_some());
+    let results = store.results(RunId(1), 0, 10).unwrap();
+    assert_eq!(results.len(), 2);
+    assert_eq!((results[1].source, results[1].attempts), (Source::Cache, 3));
+    assert_eq!(results[0].asked_at, Some(1_700_000_000));
+    assert!(!results[0].imported);
+    let arms: Vec<String> = store
+        .connection
+        .prepare("SELECT arm FROM results ORDER BY run, seq")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(arms, ["baseline", "candidate", "candidate"]);
+    let error = store
+        .records::<StoreError>(RunId(1), &mut |_| Ok(()))
+        .unwrap_err()
+        .message();
+    assert!(error.contains("run it again"), "{error}");
+    drop(store);
+    Store::open(old.path()).unwrap();
+}
+
+fn record(key: u8, text: &str) -> Record {
+    Record {
+        key: [key; 32],
+        case: "case-0".to_owned(),
+        arm: Arm::Candidate,
+        prompt: "v2".to_owned(),
+        repeat: 1,
+        target: "t".to_owned(),
+        model: "m".to_owned(),
+        request: [3; 32],
+        attempts: 2,
+        created_at: 1_790_000_000,
+        answer: Answer {
+            text: text.to_owned(),
+            latency_ms: 9,
+            ..Answer::default()
+        },
+    }
+}
+
+fn import(store: &Store, record: &Record) -> Added {
+    let importing = store.importing().unwrap();
+    let added = importing.add(record).unwrap();
+    importing.commit().unwrap();
+    added
+}
+
+/// The text that a job of `case-0` would reuse, and whether it was imported.
+fn reused(store: &Store, key: u8) -> Option<(String, bool)> {
+    let job = arrival(0, key, Ok("")).job;
+    let cached = store.cached(&job).unwrap()?;
+    let run = store.begin(&planned()).unwrap();
+    let writer = store.writer(run.id, "t", true).unwrap();
+    writer.reuse(&job, cached).unwrap();
+    writer.finish().unwrap();
+    let row = store.results(run.id, 0, 1).unwrap().pop()?;
+    Some((row.result.unwrap().text, row.imported))
+}
+
+#[test]
+fn imported_answers_are_marked_and_never_hide_own_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    assert_eq!(import(&store, &record(1, "theirs")), Added::New);
+    assert_eq!(import(&store, &record(1, "theirs")), Added::Known);
+    assert_eq!(reused(&store, 1), Some(("theirs".to_owned(), true)));
+    assert_eq!(import(&store, &record(1, "newer")), Added::New);
+    assert_eq!(reused(&store, 1), Some(("newer".to_owned(), true)));
+
+    let run = store.begin(&planned()).unwrap();
+    let writer = store.writer(run.id, "t", true).unwrap();
+    block_on(writer.keep(arrival(0, 1, Ok("own")))).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(reused(&store, 1), Some(("own".to_owned(), false)));
+    assert_eq!(import(&store, &record(1, "newest")), Added::Own);
+    assert_eq!(reused(&store, 1), Some(("own".to_owned(), false)));
+
+    // What a row says openly must be what it is used for.
+    let lie = Record {
+        case: "another".to_owned(),
+        ..record(2, "lie")
+    };
+    assert_eq!(import(&store, &lie), Added::New);
+    assert_eq!(reused(&store, 2), None);
+
+    let importing = store.importing().unwrap();
+    assert_eq!(importing.add(&record(3, "dropped")).unwrap(), Added::New);
+    drop(importing);
+    assert_eq!(reused(&store, 3), None);
+}
+
+#[test]
+fn a_record_survives_its_row() {
+    let record = record(0xab, "a \u{2028} \"text\"");
+    let json = record.to_json().unwrap();
+    assert_eq!(Record::from_json(json.to_string().as_bytes()), Ok(record));
+    assert_eq!(json["created_at"], "2026-09-21T14:13:20Z");
+}
+
+#[test]
+fn rows_are_read_strictly() {
+    let good = record(1, "x").to_json().unwrap();
+    for (field, value, message) in [
+        ("case", "".into(), "`case` is empty"),
+        ("model", "m".repeat(5000).into(), "`model` is empty or longer"),
+        ("arm", "green".into(), "unknown variant `green`"),
+        ("repeat", 0.into(), "`repeat` is not a number from 1"),
+        ("repeat", "1".into(), "invalid type: string"),
+        ("attempts", 1001.into(), "`attempts` is not a number from 1"),
+        ("key", "AB".into(), "`key` is not a digest"),
+        ("request", "G".repeat(64).into(), "`request` is not a digest"),
+        ("created_at", "yesterday".into(), "`created_at` is not a time"),
+        (
+            "created_at",
+            "2099-01-01T00:00:00Z".into(),
+            "`created_at` is not a time",
+        ),
+        ("target", "recorded abc".into(), "never enter a store"),
+        ("answer", "text".into(), "`answer` is not an object"),
+        ("answer", serde_json::json!({"text": 3}), "`answer`: invalid type"),
+        ("extra", 1.into(), "unknown field `extra`"),
+    ] {
+        let mut row = good.clone();
+        row[field] = value;
+        let mistakes = Record::from_json(row.to_string().as_bytes()).unwrap_err();
+        assert!(mistakes[0].contains(message), "{field}: {mistakes:?}");
+    }
+    let mut row = good.clone();
+    row["answer"]["surprise"] = 1.into();
+    assert_eq!(
+        Record::from_json(row.to_string().as_bytes()),
+        Err(vec!["`answer`: unknown field `surprise`".to_owned()])
+    );
+    let mut row = good.clone();
+    row["repeat"] = 0.into();
+    row["key"] = "x".into();
+    assert_eq!(Record::from_json(row.to_string().as_bytes()).unwrap_err().len(), 2);
+    for field in good.as_object().unwrap().keys() {
+        let mut row = good.as_object().unwrap().clone();
+        row.remove(field);
+        let text = serde_json::to_string(&row).unwrap();
+        assert!(Record::from_json(text.as_bytes()).is_err(), "{field} may be missing");
+    }
+    assert!(Record::from_json(b"[1]").is_err());
+    assert!(Record::from_json(b"{").is_err());
 }

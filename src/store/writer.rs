@@ -1,7 +1,7 @@
 //! The one thread that writes: takes arrivals from a bounded queue and commits them in groups.
 
 use super::{Cached, RunId, now, source_name};
-use crate::model::{Arrival, Keep, Source};
+use crate::model::{Arm, Arrival, Job, Keep, Source};
 use rusqlite::{Connection, TransactionBehavior, params};
 use sha2::{Digest, Sha256};
 use std::thread::JoinHandle;
@@ -12,7 +12,12 @@ const QUEUE: usize = 256;
 
 enum Order {
     Arrived(Box<Arrival>),
-    Reused { seq: u64, cached: Cached },
+    Reused {
+        seq: u64,
+        arm: Arm,
+        repeat: u32,
+        cached: Cached,
+    },
 }
 
 /// Who waits for the commit; nobody for what can be looked up again.
@@ -41,8 +46,13 @@ impl Writer {
     ///
     /// # Errors
     /// The writer has stopped.
-    pub fn reuse(&self, seq: u64, cached: Cached) -> Result<(), String> {
-        self.note(Order::Reused { seq, cached })
+    pub fn reuse(&self, job: &Job, cached: Cached) -> Result<(), String> {
+        self.note(Order::Reused {
+            seq: job.seq,
+            arm: job.arm,
+            repeat: job.repeat,
+            cached,
+        })
     }
 
     /// Notes the end of a job that sent nothing, without waiting for the commit. Blocks while the queue is full.
@@ -133,18 +143,26 @@ fn commit(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?;
         let mut result = transaction.prepare_cached(
-            "INSERT OR REPLACE INTO results (run, seq, answer, source, attempts, failure) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT OR REPLACE INTO results (run, seq, answer, source, attempts, failure, arm, repeat)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?;
         for (order, _) in group {
             match order {
-                Order::Reused { seq, cached } => {
+                Order::Reused {
+                    seq,
+                    arm,
+                    repeat,
+                    cached,
+                } => {
                     result.execute(params![
                         run.0,
                         *seq as i64,
                         cached.answer,
                         source_name(Source::Cache),
                         0,
-                        None::<&str>
+                        None::<&str>,
+                        arm.as_str(),
+                        repeat
                     ])?;
                 }
                 Order::Arrived(arrival) => {
@@ -180,7 +198,9 @@ fn commit(
                         row,
                         source_name(*source),
                         attempts,
-                        failure
+                        failure,
+                        job.arm.as_str(),
+                        job.repeat
                     ])?;
                 }
             }

@@ -116,7 +116,13 @@ fn the_readme_names_every_matcher() {
 
 #[test]
 fn the_readme_names_only_options_that_exist() {
-    let help = Project::empty().run(&["eval", "--help"]).stdout + &Project::empty().run(&["sim", "--help"]).stdout;
+    let help = |command: &[&str]| Project::empty().run(command).stdout;
+    let help = [
+        help(&["eval", "--help"]),
+        help(&["sim", "--help"]),
+        help(&["record", "export", "--help"]),
+    ]
+    .concat();
     for word in readme().split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {
         if word.len() > 2 && word.starts_with("--") && word[2..].starts_with(|c: char| c.is_ascii_lowercase()) {
             assert!(help.contains(word) || word == "--help", "{word} is no option");

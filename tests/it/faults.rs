@@ -3,9 +3,10 @@
 use crate::support::fake::{Fake, Received, Reply};
 use crate::support::runs::{KEY, Ran, gemini, job, limits, run_cases, run_jobs, settings};
 use promptgate::model::{Failure, FailureKind, Source};
-use promptgate::run::{AnyTarget, Ended, Gemini, GeminiSettings, Limits};
+use promptgate::run::{AnyTarget, Ended, Gemini, GeminiSettings, Limits, Renewal};
 use serde_json::{Value, json};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -274,6 +275,8 @@ async fn a_failure_that_all_requests_share_ends_the_run() {
         assert_eq!((*told, with.as_str()), (kind, code));
         assert_eq!(ran.answer("c0").text, "fine");
         assert_eq!(ran.failure("c1").code, code);
+        let says_when = ran.failure("c1").message.contains("midnight Pacific");
+        assert_eq!(says_when, code == "quota_per_day", "{:?}", ran.failure("c1"));
         assert_eq!(ran.arrivals.len(), 2);
         assert_eq!(fake.requests().len(), 2, "nothing is sent after {code}");
     }
@@ -337,6 +340,62 @@ async fn the_request_is_what_the_service_expects() {
         (10, 5, 15)
     );
     assert_eq!(ran.end.cost_usd, Some(60.0 * 1e-6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_key_is_read_once_for_all_workers_and_the_run_goes_on() {
+    const NEW: &str = "a-new-key-0123456789";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    for (content, goes_on) in [(NEW, true), (KEY, false)] {
+        std::fs::write(&file, format!("{content}\n")).unwrap();
+        // Quotes the key, as a service or a proxy may; 8 workers are refused at the same time.
+        let fake = Fake::start(|received: &Received| match received.header("x-goog-api-key") {
+            Some(NEW) => Reply::answer(&format!("fine with {NEW} after {KEY}")),
+            _ => Reply::error(
+                400,
+                "INVALID_ARGUMENT",
+                "API key not valid. Please pass a valid API key.",
+            ),
+        });
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let target = Gemini::new(&GeminiSettings {
+            renewal: Some(Renewal {
+                file: file.clone(),
+                hear: {
+                    let heard = Arc::clone(&heard);
+                    Arc::new(move |key| heard.lock().unwrap().push(key.reveal().to_owned()))
+                },
+            }),
+            ..settings(&fake.url)
+        })
+        .unwrap();
+        let cases: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
+        let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
+        let limits = Limits {
+            concurrency: 8,
+            retries: 0,
+            ..limits()
+        };
+        let ran = run_cases(AnyTarget::Gemini(target), limits, &cases).await;
+        if goes_on {
+            assert_eq!(ran.end.ended, Ended::Complete);
+            assert_eq!(ran.arrivals.len(), 40);
+            assert_eq!(ran.answer("c39").text, "fine with *** after ***");
+            assert_eq!(*heard.lock().unwrap(), [NEW]);
+            assert!(fake.requests().len() <= 48, "each worker is refused once at most");
+        } else {
+            let Ended::Stopped(failure) = &ran.end.ended else {
+                panic!("{:?}", ran.end);
+            };
+            assert!(
+                failure.message.contains("the same key") && failure.message.contains("--resume"),
+                "{failure:?}"
+            );
+            assert!(heard.lock().unwrap().is_empty());
+            assert!(fake.requests().len() <= 8, "it ends fast");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,8 @@ mod faults;
 mod gate_oracles;
 mod gemini_wire;
 mod gsm8k;
+mod money;
+mod record;
 mod reports;
 mod resume;
 mod support;

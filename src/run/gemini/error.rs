@@ -3,7 +3,7 @@
 //! Replies also come from gateways and front ends: a code may be a string, the status absent, the body an HTML page, an
 //! array around the error, or nothing at all. So everything here is optional, and a reply is never refused for its form.
 
-use super::super::target::{Retry, TargetError};
+use super::super::target::{Reach, Retry, TargetError};
 use crate::model::FailureKind;
 use serde_json::Value;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub fn classify(status: u16, retry_after: Option<&str>, body: &[u8]) -> TargetEr
     let reply = Reply::read(status, body);
     let told = reply.told_delay(retry_after);
     let (kind, code, retry) = reply.meaning(told);
-    TargetError::new(kind, code, reply.sentence(), retry)
+    TargetError::new(kind, code, reply.sentence(), retry).reaching(reply.reach(retry_after.is_some()))
 }
 
 /// The error in the body of a reply that claims success, if there is one.
@@ -93,6 +93,25 @@ impl Reply {
             408 | 425 | 499 | 500 | 502 | 503 | 504 => (FailureKind::Transport, code, again),
             500..=599 => (FailureKind::Transport, code, Retry::Never),
             _ => (FailureKind::Request, code, Retry::Never),
+        }
+    }
+
+    /// Whom a told delay concerns. A quota per minute is shared by all requests, and so is what a `Retry-After` header says
+    /// about the whole service (RFC 9110); `RetryInfo` by itself is about the failed request.
+    fn reach(&self, has_header: bool) -> Reach {
+        if self.http == 429 {
+            let mut per_minute = self.quota_ids().filter(|id| id.contains("PerMinute")).peekable();
+            if per_minute.peek().is_some() {
+                let tokens_only = per_minute.all(|id| id.contains("Token"));
+                return if tokens_only { Reach::Tokens } else { Reach::Requests };
+            }
+        }
+        let message = self.message.as_deref().unwrap_or_default().to_ascii_lowercase();
+        let of_quota = self.http == 429 && (message.contains("quota") || self.quota_ids().next().is_some());
+        if has_header || of_quota {
+            Reach::Everyone
+        } else {
+            Reach::Request
         }
     }
 
@@ -466,6 +485,40 @@ mod tests {
             assert_eq!(
                 (failure.kind, failure.code.as_str(), error.retry()),
                 (kind, code, retry),
+                "{status} {header:?} {body}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_delay_concerns_those_who_share_the_quota() {
+        let violation =
+            |id: &str| json!({"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": id}]});
+        let wait = json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1s"});
+        let body =
+            |message: &str, details: &[&Value]| json!({"error": {"message": message, "details": details}}).to_string();
+        let requests = violation("GenerateRequestsPerMinutePerProjectPerModel-FreeTier");
+        let tokens = violation("GenerateContentPaidTierInputTokensPerModelPerMinute");
+        let other = violation("BatchEnqueuedTokens");
+        for (status, header, body, reach) in [
+            (429, None, body("m", &[&requests, &wait]), Reach::Requests),
+            (429, None, body("m", &[&tokens, &wait]), Reach::Tokens),
+            (429, None, body("m", &[&tokens, &requests]), Reach::Requests),
+            (429, None, body("m", &[&other, &wait]), Reach::Everyone),
+            (
+                429,
+                None,
+                body("Quota exceeded. Please retry in 2s.", &[]),
+                Reach::Everyone,
+            ),
+            (429, Some("2"), body("m", &[]), Reach::Everyone),
+            (429, None, body("Resource exhausted.", &[&wait]), Reach::Request),
+            (503, None, body("overloaded", &[&wait]), Reach::Request),
+            (503, Some("2"), String::new(), Reach::Everyone),
+        ] {
+            assert_eq!(
+                classify(status, header, body.as_bytes()).reach(),
+                reach,
                 "{status} {header:?} {body}"
             );
         }

@@ -29,8 +29,9 @@ pub use rules::review;
 pub(super) use rules::{at, knows_setting};
 pub use stream::decode_stream;
 
-use super::http::{Http, Incoming, post, whole_seconds};
+use super::http::{Http, Incoming, Secret, post, whole_seconds};
 use super::key::ApiKey;
+use super::keys::{Generation, Keys, Refused, Renewal};
 use super::target::{Retry, Target, TargetError};
 use crate::model::{Answer, FailureKind, Job, Problem, Source, digest};
 use endpoint::Endpoint;
@@ -56,6 +57,8 @@ pub struct GeminiSettings {
     pub delivery: Delivery,
     /// Sent in a header. `None` sends none; the simulator's own server may not ask for one.
     pub key: Option<ApiKey>,
+    /// Where another key may come from when this one is refused.
+    pub renewal: Option<Renewal>,
     /// What the service is told about the time it has; the loop enforces it. Keep it equal to `Limits::timeout`.
     pub timeout: Duration,
     /// Requests in flight, for the connection pool.
@@ -72,7 +75,7 @@ pub struct Gemini {
     delivery: Delivery,
     /// Of every request.
     headers: HeaderMap,
-    key: Option<ApiKey>,
+    keys: Option<Keys>,
     simulated: bool,
 }
 
@@ -87,25 +90,23 @@ impl Gemini {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(TIMEOUT_HEADER, whole_seconds(settings.timeout));
-        if let Some(key) = &settings.key {
-            headers.insert(KEY_HEADER, key.header());
-        }
         Ok(Gemini {
             http,
             endpoint,
             delivery: settings.delivery,
             headers,
-            key: settings.key.clone(),
+            keys: settings.key.clone().map(|key| Keys::new(key, settings.renewal.clone())),
             simulated: settings.simulated,
         })
     }
 
-    async fn exchange(&self, job: &Job) -> Result<Answer, TargetError> {
-        let incoming = self.http.open(self.request(job)?).await?;
+    async fn exchange(&self, request: reqwest::Request) -> Result<Answer, TargetError> {
+        let secret = self.keys.as_ref().map(|keys| keys as &dyn Secret);
+        let incoming = self.http.open(request).await?;
         if self.delivery == Delivery::Stream && incoming.is_success() {
-            return self.merge(incoming).await;
+            return merge(incoming, secret).await;
         }
-        let reply = incoming.whole(self.key.as_ref()).await?;
+        let reply = incoming.whole(secret).await?;
         if !reply.is_success() {
             return Err(classify(reply.status, reply.retry_after(), &reply.body));
         }
@@ -115,42 +116,43 @@ impl Gemini {
         Ok(answer)
     }
 
-    /// Reads a streamed response as it comes.
-    async fn merge(&self, mut incoming: Incoming) -> Result<Answer, TargetError> {
-        let mut merging = Merging::new(self.key.as_ref());
-        let mut first_token_ms = None;
-        while let Some(piece) = incoming.piece().await? {
-            merging.push(&piece)?;
-            if first_token_ms.is_none() && merging.has_token() {
-                first_token_ms = Some(incoming.elapsed_ms());
-            }
-        }
-        let latency_ms = incoming.elapsed_ms();
-        Ok(Answer {
-            latency_ms,
-            first_token_ms,
-            simulated: incoming.is_simulated(),
-            ..merging.finish()?
-        })
-    }
-
-    fn request(&self, job: &Job) -> Result<reqwest::Request, TargetError> {
+    /// The request, and which key it carries.
+    fn request(&self, job: &Job) -> Result<(reqwest::Request, Option<Generation>), TargetError> {
         let unaskable = |message| TargetError::new(FailureKind::Request, "bad_model", message, Retry::Never);
         let url = self
             .endpoint
             .generate_content(&job.request.model, self.delivery)
             .map_err(unaskable)?;
         let mut request = post(url, self.headers.clone(), &job.body);
+        let key = self.keys.as_ref().map(Keys::current);
+        if let Some((Some(header), _)) = &key {
+            request.headers_mut().insert(KEY_HEADER, header.clone());
+        }
         if self.simulated {
             request.headers_mut().insert(SAMPLE_HEADER, sample(job));
         }
-        Ok(request)
+        Ok((request, key.map(|(_, generation)| generation)))
+    }
+
+    /// What a failure leads to when it was the key that was refused: another key, or a sentence on what to do.
+    fn with_key_in_mind(&self, error: TargetError, generation: Option<Generation>) -> TargetError {
+        let (Some(keys), Some(generation), Retry::KeyRefused) = (&self.keys, generation, error.retry()) else {
+            return error;
+        };
+        // Another key does not help against a place or an account that is not served.
+        if error.failure().code == "failed_precondition" {
+            return error;
+        }
+        match keys.refused(generation) {
+            Refused::Changed => error.with_retry(Retry::KeyChanged),
+            Refused::Final(advice) => error.map_message(|message| format!("{message} ({advice})")),
+        }
     }
 
     /// A message without the key: it may have stood in the body in escaped form.
     fn masked_message(&self, message: String) -> String {
-        match &self.key {
-            Some(key) => key.mask(message),
+        match &self.keys {
+            Some(keys) => keys.mask(message),
             None => message,
         }
     }
@@ -158,13 +160,36 @@ impl Gemini {
 
 impl Target for Gemini {
     async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
-        let answer = self.exchange(job).await;
-        answer.map_err(|error| error.map_message(|message| self.masked_message(message)))
+        let (request, generation) = self.request(job)?;
+        let answer = self.exchange(request).await;
+        answer.map_err(|error| {
+            self.with_key_in_mind(error, generation)
+                .map_message(|message| self.masked_message(message))
+        })
     }
 
     fn source(&self) -> Source {
         Source::Live
     }
+}
+
+/// Reads a streamed response as it comes.
+async fn merge(mut incoming: Incoming, secret: Option<&dyn Secret>) -> Result<Answer, TargetError> {
+    let mut merging = Merging::new(secret);
+    let mut first_token_ms = None;
+    while let Some(piece) = incoming.piece().await? {
+        merging.push(&piece)?;
+        if first_token_ms.is_none() && merging.has_token() {
+            first_token_ms = Some(incoming.elapsed_ms());
+        }
+    }
+    let latency_ms = incoming.elapsed_ms();
+    Ok(Answer {
+        latency_ms,
+        first_token_ms,
+        simulated: incoming.is_simulated(),
+        ..merging.finish()?
+    })
 }
 
 /// Which sample this is: the same for every attempt and every run, another for each case, arm and repeat.
@@ -213,6 +238,7 @@ mod tests {
             version: VERSION.to_owned(),
             delivery: Delivery::Whole,
             key: Some(ApiKey::new("a-secret-key").unwrap()),
+            renewal: None,
             timeout: Duration::from_millis(1500),
             concurrency: 4,
             simulated: false,
@@ -222,7 +248,7 @@ mod tests {
     #[test]
     fn a_request_has_the_key_in_a_header_only_and_the_time_it_has() {
         let target = Gemini::new(&settings("http://127.0.0.1:9")).unwrap();
-        let request = target.request(&job("c", Arm::Candidate, 1)).unwrap();
+        let request = target.request(&job("c", Arm::Candidate, 1)).unwrap().0;
         assert_eq!(
             request.url().as_str(),
             "http://127.0.0.1:9/v1beta/models/m:generateContent"
@@ -242,14 +268,14 @@ mod tests {
             ..settings("http://127.0.0.1:9")
         })
         .unwrap();
-        let sample = |job: &Job| target.request(job).unwrap().headers()[SAMPLE_HEADER].clone();
+        let sample = |job: &Job| target.request(job).unwrap().0.headers()[SAMPLE_HEADER].clone();
         let first = sample(&job("c", Arm::Candidate, 1));
         assert_eq!(first.len(), 32);
         assert_eq!(first, sample(&job("c", Arm::Candidate, 1)));
         assert_ne!(first, sample(&job("c", Arm::Candidate, 2)));
         assert_ne!(first, sample(&job("c", Arm::Baseline, 1)));
         assert_ne!(first, sample(&job("d", Arm::Candidate, 1)));
-        let request = target.request(&job("c", Arm::Candidate, 1)).unwrap();
+        let request = target.request(&job("c", Arm::Candidate, 1)).unwrap().0;
         assert!(!request.headers().contains_key(KEY_HEADER));
     }
 }

@@ -5,7 +5,7 @@
 //! and so does a broken one: only a finish reason, or a blocked prompt, shows that an answer is whole. Without
 //! `alt=sse`, or behind a gateway, the whole body is one JSON array, or a single response.
 
-use super::super::key::ApiKey;
+use super::super::http::Secret;
 use super::super::target::TargetError;
 use super::sse::Decoder;
 use super::{error, reply};
@@ -33,7 +33,7 @@ pub fn decode_stream(body: &[u8]) -> Result<Answer, TargetError> {
 #[derive(Debug)]
 pub(super) struct Merging<'a> {
     /// Hidden wherever it is quoted.
-    key: Option<&'a ApiKey>,
+    secret: Option<&'a dyn Secret>,
     form: Form,
     answer: Answer,
 }
@@ -51,9 +51,9 @@ enum Form {
 
 impl<'a> Merging<'a> {
     /// Nothing has come yet.
-    pub(super) fn new(key: Option<&'a ApiKey>) -> Merging<'a> {
+    pub(super) fn new(secret: Option<&'a dyn Secret>) -> Merging<'a> {
         Merging {
-            key,
+            secret,
             form: Form::Unknown(Vec::new()),
             answer: Answer::default(),
         }
@@ -110,9 +110,9 @@ impl<'a> Merging<'a> {
                 "the stream ended before the answer did: it has no finish reason",
             ));
         }
-        if let Some(key) = self.key {
+        if let Some(secret) = self.secret {
             // A key that came in pieces, one an event.
-            self.answer.text = key.mask(std::mem::take(&mut self.answer.text));
+            self.answer.text = secret.mask(std::mem::take(&mut self.answer.text));
         }
         Ok(self.answer)
     }
@@ -151,8 +151,8 @@ impl<'a> Merging<'a> {
     }
 
     fn masked(&self, bytes: Vec<u8>) -> Vec<u8> {
-        match self.key {
-            Some(key) => key.mask_bytes(bytes),
+        match self.secret {
+            Some(secret) => secret.mask_bytes(bytes),
             None => bytes,
         }
     }
@@ -176,7 +176,7 @@ fn form_of(head: &[u8]) -> Option<(Form, Vec<u8>)> {
 mod tests {
     use super::*;
     use crate::model::Usage;
-    use crate::run::Retry;
+    use crate::run::{ApiKey, Retry};
     use serde_json::{Value, json};
 
     fn event(response: &Value) -> String {

@@ -15,7 +15,7 @@ pub use error::classify;
 pub use reply::decode;
 
 use super::base_url::BaseUrl;
-use super::http::{Http, post};
+use super::http::{Http, Secret, post};
 use super::key::ApiKey;
 use super::target::{Retry, Target, TargetError};
 use crate::model::{Answer, FailureKind, Job, Problem, Source};
@@ -76,7 +76,10 @@ impl OpenAi {
             ));
         }
         let request = post(self.url.clone(), self.headers.clone(), &job.body);
-        let reply = self.http.send(request, self.key.as_ref()).await?;
+        let reply = self
+            .http
+            .send(request, self.key.as_ref().map(|key| key as &dyn Secret))
+            .await?;
         if !reply.is_success() {
             return Err(classify(reply.status, error::told_delay(&reply.headers), &reply.body));
         }

@@ -12,7 +12,7 @@ mod place;
 pub use place::{Place, location, model_problem, project, url};
 
 use super::gemini::{self, TIMEOUT_HEADER};
-use super::http::{Http, post, whole_seconds};
+use super::http::{Http, Secret, post, whole_seconds};
 use super::key::ApiKey;
 use super::protocol::Findings;
 use super::target::{Retry, Target, TargetError};
@@ -109,7 +109,9 @@ impl Vertex {
                 Err(Problem::new("there are no credentials of Google Cloud on this machine")
                     .hint(credentials::WHAT_TO_DO))
             }
-            Retry::Never | Retry::QuotaSpent | Retry::KeyRefused => Err(Problem::new(error.failure().message)),
+            Retry::Never | Retry::QuotaSpent | Retry::KeyRefused | Retry::KeyChanged => {
+                Err(Problem::new(error.failure().message))
+            }
         }
     }
 
@@ -137,7 +139,7 @@ impl Vertex {
         headers.extend(signed_in.headers.clone());
         let reply = self
             .http
-            .send(post(url, headers, &job.body), Some(&signed_in.token))
+            .send(post(url, headers, &job.body), Some(&signed_in.token as &dyn Secret))
             .await?;
         if !reply.is_success() {
             return Err(gemini::classify(reply.status, reply.retry_after(), &reply.body));

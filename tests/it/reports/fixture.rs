@@ -2,8 +2,8 @@
 
 use promptgate::model::{
     Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Counts, Decision, Difference, Failure,
-    FailureKind, Judged, Latency, ModelRecord, Needed, Outcome, Paired, Place, Policy, PromptInfo, PromptRecord,
-    Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source, ToolCall, Usage, Verdict, ZScores,
+    FailureKind, Judged, Latency, ModelRecord, Needed, Outcome, Paired, Place, Policy, PriceList, PromptInfo,
+    PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source, ToolCall, Usage, Verdict, ZScores,
 };
 use serde_json::json;
 
@@ -123,8 +123,14 @@ pub(super) fn verdict() -> Verdict {
             total: 1250,
         },
         cost_usd: Some(0.0123),
+        answers_cost_usd: Some(0.0145),
+        prices: PriceList {
+            as_of: "2026-11-22",
+            own: 0,
+        },
         requests: 24,
         cached: (3, 0),
+        imported: 0,
         retries: 4,
         latency_ms: (
             Latency {

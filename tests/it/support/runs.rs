@@ -55,6 +55,7 @@ pub(crate) fn settings(url: &str) -> GeminiSettings {
         version: VERSION.to_owned(),
         delivery: Delivery::Whole,
         key: Some(ApiKey::new(KEY).expect("the key is fine")),
+        renewal: None,
         timeout: Duration::from_secs(30),
         concurrency: 8,
         simulated: false,
@@ -110,6 +111,8 @@ impl Ran {
             Event::Planned { .. }
             | Event::Reused
             | Event::Answered { .. }
+            | Event::Held { .. }
+            | Event::Paced { .. }
             | Event::Failed { .. }
             | Event::Stopping { .. }
             | Event::Done => None,

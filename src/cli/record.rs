@@ -1,0 +1,49 @@
+//! `promptgate record export | import`.
+
+use super::options::Record as Command;
+use super::say;
+use crate::error::Error;
+use crate::model::Problem;
+use crate::pipeline::{self, Exported, Imported};
+use crate::report::{Mask, text};
+use crate::settings::{Environment, Layer, Layers};
+use std::path::{Path, PathBuf};
+
+pub(super) fn record(command: Command, environment: Environment) -> Result<u8, Error> {
+    match command {
+        Command::Export {
+            run,
+            to,
+            prompt,
+            config,
+        } => {
+            let number = run.as_deref().map(number).transpose()?;
+            let layer = Layer::default().option("prompt", prompt.into_iter().collect());
+            let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
+            let mask = layers.key().map_or_else(Mask::default, |key| Mask::new([key.reveal()]));
+            let (candidate, _) = layers.versions();
+            let Exported { run, answers } = pipeline::export(layers.root(), &mask, number, candidate, Path::new(&to))?;
+            say(&text::log_line(&format!(
+                "run {run}: {answers} answers written to {to}"
+            )));
+        }
+        Command::Import { files } => {
+            let files: Vec<PathBuf> = files.into_iter().map(PathBuf::from).collect();
+            let Imported { new, known, own } = pipeline::import(Path::new("."), &files)?;
+            say(&format!(
+                "{new} answers imported, {known} were imported before, {own} stay as this store has its own"
+            ));
+            if new + known > 0 {
+                say("a verdict that uses imported answers is marked `replayed` and can't be promoted");
+            }
+        }
+    }
+    Ok(crate::exit::OK)
+}
+
+fn number(text: &str) -> Result<i64, Problem> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
+        Problem::new(format!("`{text}` is not the number of a run"))
+            .expected("a whole number, or nothing for the newest finished run of the candidate")
+    })
+}

@@ -1,0 +1,176 @@
+//! What `--dry-run` says: the requests that would be sent, and what they would use and cost.
+
+use super::Version;
+use super::planned::{Found, Walking};
+use crate::error::Error;
+use crate::model::{Arm, PriceList, Problem, Request, RunInfo, Usage};
+use crate::plan::estimated_tokens;
+use crate::plan::price::{Prices, Tier};
+use crate::settings::{Cache, TargetKind};
+use time::OffsetDateTime;
+
+/// The most that the models of the table put out, thinking included; the bound where a prompt sets no `maxOutputTokens`.
+const LONGEST_OUTPUT: u64 = 65_536;
+
+/// What would be sent, and what it would cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forecast {
+    /// What would be run.
+    pub run: RunInfo,
+    /// Blue; `None` without a baseline.
+    pub baseline: Option<ArmForecast>,
+    /// Green.
+    pub candidate: ArmForecast,
+    /// Nothing is sent: recorded answers, or `--cache only`.
+    pub offline: bool,
+    /// Where the prices come from.
+    pub prices: PriceList,
+}
+
+/// One arm's part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArmForecast {
+    /// Answers planned.
+    pub planned: u64,
+    /// Of these, answers that the store has.
+    pub stored: u64,
+    /// Input tokens of the rest, estimated on this machine.
+    pub input_tokens: u64,
+    /// Output tokens of the rest, thinking included.
+    pub output_tokens: u64,
+    /// How the output tokens were estimated.
+    pub output: Estimate,
+    /// US dollars for the rest at today's prices; `None` for a model without a known price.
+    pub cost_usd: Option<f64>,
+}
+
+impl ArmForecast {
+    /// Requests that would be sent, if none has to be repeated.
+    pub fn requests(&self) -> u64 {
+        self.planned - self.stored
+    }
+
+    /// The output is an upper bound and no estimate, and there is something to send.
+    pub fn bounded(&self) -> bool {
+        match self.output {
+            Estimate::Earlier { .. } => false,
+            Estimate::MaxOutputTokens | Estimate::ModelLimit => self.requests() > 0,
+        }
+    }
+}
+
+/// Where the number of output tokens comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Estimate {
+    /// The mean of stored answers of earlier runs of the same prompt name, model and target.
+    Earlier {
+        /// How many answers.
+        answers: u64,
+    },
+    /// No such answers: an upper bound, the prompt's `maxOutputTokens`.
+    MaxOutputTokens,
+    /// No such answers and no `maxOutputTokens`: an upper bound, what the models put out at most.
+    ModelLimit,
+}
+
+/// Works it out. Sends nothing and writes nothing.
+pub(super) fn forecast(walking: &Walking<'_>, run: &RunInfo) -> Result<Forecast, Error> {
+    let settings = walking.settings;
+    let counting = |version: Option<&Version>| version.map(|version| Counting::new(walking, version)).transpose();
+    let mut baseline = counting(walking.versions.baseline.as_ref())?;
+    let mut candidate = Counting::new(walking, &walking.versions.candidate)?;
+    let unread = walking.walk(&mut |job, found| {
+        let arm = match job.arm {
+            Arm::Baseline => baseline.as_mut(),
+            Arm::Candidate => Some(&mut candidate),
+        };
+        if let Some(arm) = arm {
+            arm.add(&job.request, found);
+        }
+        Ok(())
+    })?;
+    if let Some(message) = unread {
+        return Err(Problem::new(message).into());
+    }
+    Ok(Forecast {
+        run: run.clone(),
+        baseline: baseline.map(|arm| arm.so_far),
+        candidate: candidate.so_far,
+        offline: settings.target == TargetKind::Recorded || settings.cache == Cache::Only,
+        prices: settings.prices.list(),
+    })
+}
+
+/// One arm, while its answers are counted.
+struct Counting<'a> {
+    so_far: ArmForecast,
+    prices: &'a Prices,
+    tier: Tier,
+    /// Output tokens of an earlier answer, in the mean.
+    mean: Option<f64>,
+    /// Sum of the outputs, kept with its fraction.
+    output: f64,
+}
+
+impl<'a> Counting<'a> {
+    fn new(walking: &Walking<'a>, version: &Version) -> Result<Counting<'a>, Error> {
+        let earlier = match walking.store {
+            Some(store) => store.mean_output(&version.info.name, &version.info.model, &walking.target.identity)?,
+            None => None,
+        };
+        Ok(Counting {
+            so_far: ArmForecast {
+                planned: 0,
+                stored: 0,
+                input_tokens: 0,
+                output_tokens: 0,
+                output: match earlier {
+                    Some((_, answers)) => Estimate::Earlier { answers },
+                    None => Estimate::MaxOutputTokens,
+                },
+                cost_usd: Some(0.0),
+            },
+            prices: &walking.settings.prices,
+            tier: version.tier(),
+            mean: earlier.map(|(mean, _)| mean),
+            output: 0.0,
+        })
+    }
+
+    fn add(&mut self, request: &Request, found: Found) {
+        self.so_far.planned += 1;
+        match found {
+            Found::InRun | Found::Stored(_) => {
+                self.so_far.stored += 1;
+                return;
+            }
+            Found::Nothing => {}
+        }
+        let prompt = estimated_tokens(request);
+        let output = match (
+            self.mean,
+            request
+                .config
+                .get("maxOutputTokens")
+                .and_then(serde_json::Value::as_u64),
+        ) {
+            (Some(mean), _) => mean,
+            (None, Some(most)) => most as f64,
+            (None, None) => {
+                self.so_far.output = Estimate::ModelLimit;
+                LONGEST_OUTPUT as f64
+            }
+        };
+        self.output += output;
+        self.so_far.input_tokens += prompt;
+        self.so_far.output_tokens = self.output.round() as u64;
+        let usage = Usage {
+            prompt,
+            output: output.round() as u64,
+            ..Usage::default()
+        };
+        let today = OffsetDateTime::now_utc().date();
+        let cost = self.prices.cost_usd(&request.model, &usage, self.tier, today);
+        self.so_far.cost_usd = self.so_far.cost_usd.zip(cost).map(|(sum, cost)| sum + cost);
+    }
+}

@@ -1,0 +1,478 @@
+//! Stored answers as they travel from one store to another: one JSON object a line, for people to review and for a check
+//! without a key to replay.
+//!
+//! A row shows openly what it answers (case, arm, prompt, repeat, target, model) beside the identity that decides where it
+//! is used. What comes in is data from anyone: each row is read strictly and within bounds, and marked as imported for good.
+
+use super::{RunId, Store, StoreError, now};
+use crate::model::{Answer, Arm};
+use rusqlite::{OptionalExtension, Transaction, params};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt::Write as _;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Bytes of a name in a row.
+const LONGEST_NAME: usize = 4_096;
+/// Repeats, and attempts, that a row may tell of.
+const MOST_REPEATS: u32 = 1_000;
+/// A clock may be wrong by this much, in seconds.
+const CLOCK: i64 = 86_400;
+/// 2020-01-01: no answer of this tool is older.
+const EARLIEST: i64 = 1_577_836_800;
+
+/// A stored answer on its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Identity of the answer.
+    pub key: [u8; 32],
+    /// The case it answers.
+    pub case: String,
+    /// The arm it was in.
+    pub arm: Arm,
+    /// The prompt's name in that run.
+    pub prompt: String,
+    /// Which repeat, from 1.
+    pub repeat: u32,
+    /// The target's identity.
+    pub target: String,
+    /// Model asked for.
+    pub model: String,
+    /// SHA-256 of the body as it was sent.
+    pub request: [u8; 32],
+    /// Attempts it took.
+    pub attempts: u32,
+    /// When it was asked for, in seconds since 1970.
+    pub created_at: i64,
+    /// The answer.
+    pub answer: Answer,
+}
+
+/// The row as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    case: String,
+    arm: Arm,
+    prompt: String,
+    repeat: u32,
+    target: String,
+    model: String,
+    key: String,
+    request: String,
+    attempts: u32,
+    created_at: String,
+    answer: Value,
+}
+
+impl Record {
+    /// The fields of a row, for messages.
+    pub const FIELDS: &'static str =
+        "case, arm, prompt, repeat, target, model, key, request, attempts, created_at and answer";
+
+    /// The row, as a JSON object with its keys in a fixed order.
+    ///
+    /// # Errors
+    /// A sentence why it can't be written; a bug.
+    pub fn to_json(&self) -> Result<Value, String> {
+        let Record {
+            key,
+            case,
+            arm,
+            prompt,
+            repeat,
+            target,
+            model,
+            request,
+            attempts,
+            created_at,
+            answer,
+        } = self;
+        let created_at = OffsetDateTime::from_unix_timestamp(*created_at)
+            .map_err(|error| error.to_string())?
+            .format(&Rfc3339)
+            .map_err(|error| error.to_string())?;
+        let row = Row {
+            case: case.clone(),
+            arm: *arm,
+            prompt: prompt.clone(),
+            repeat: *repeat,
+            target: target.clone(),
+            model: model.clone(),
+            key: hex(key),
+            request: hex(request),
+            attempts: *attempts,
+            created_at,
+            answer: serde_json::to_value(answer).map_err(|error| error.to_string())?,
+        };
+        serde_json::to_value(row).map_err(|error| error.to_string())
+    }
+
+    /// Reads a row strictly.
+    ///
+    /// # Errors
+    /// Every mistake of the row, in a sentence each.
+    pub fn from_json(bytes: &[u8]) -> Result<Record, Vec<String>> {
+        // A derived reader would also take an array for an object, field by field.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(vec!["the row is not a json object".to_owned()]);
+        }
+        let row: Row = serde_json::from_slice(bytes).map_err(|error| vec![plain(&error)])?;
+        let mut mistakes = Vec::new();
+        for (field, text) in [
+            ("case", &row.case),
+            ("prompt", &row.prompt),
+            ("target", &row.target),
+            ("model", &row.model),
+        ] {
+            if text.is_empty() || text.len() > LONGEST_NAME {
+                mistakes.push(format!("`{field}` is empty or longer than {LONGEST_NAME} bytes"));
+            }
+        }
+        for (field, number) in [("repeat", row.repeat), ("attempts", row.attempts)] {
+            if !(1..=MOST_REPEATS).contains(&number) {
+                mistakes.push(format!("`{field}` is not a number from 1 to {MOST_REPEATS}"));
+            }
+        }
+        if row.target.starts_with("recorded") {
+            mistakes.push("answers of the target `recorded` never enter a store".to_owned());
+        }
+        let mut digest = |field: &str, text: &str| {
+            unhex(text).unwrap_or_else(|| {
+                mistakes.push(format!("`{field}` is not a digest of 64 lower-case hexadecimal digits"));
+                [0; 32]
+            })
+        };
+        let (key, request) = (digest("key", &row.key), digest("request", &row.request));
+        let created_at = OffsetDateTime::parse(&row.created_at, &Rfc3339).map_or(0, OffsetDateTime::unix_timestamp);
+        if !(EARLIEST..=now().saturating_add(CLOCK)).contains(&created_at) {
+            mistakes.push("`created_at` is not a time between 2020 and now, like 2026-11-22T10:00:00Z".to_owned());
+        }
+        let answer = answer(row.answer).unwrap_or_else(|mistake| {
+            mistakes.push(mistake);
+            Answer::default()
+        });
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        Ok(Record {
+            key,
+            case: row.case,
+            arm: row.arm,
+            prompt: row.prompt,
+            repeat: row.repeat,
+            target: row.target,
+            model: row.model,
+            request,
+            attempts: row.attempts,
+            created_at,
+            answer,
+        })
+    }
+}
+
+/// Reads an answer without ignoring anything: what is written again must hold all that was read.
+fn answer(written: Value) -> Result<Answer, String> {
+    if !written.is_object() {
+        return Err("`answer` is not an object".to_owned());
+    }
+    let answer: Answer =
+        serde_json::from_value(written.clone()).map_err(|error| format!("`answer`: {}", plain(&error)))?;
+    let read = serde_json::to_value(&answer).map_err(|error| error.to_string())?;
+    match lost(&written, &read) {
+        Some(field) => Err(format!("`answer`: unknown field `{field}`")),
+        None => Ok(answer),
+    }
+}
+
+/// A key of the first value that the second one does not have.
+fn lost(written: &Value, read: &Value) -> Option<String> {
+    match (written, read) {
+        (Value::Object(written), Value::Object(read)) => {
+            written.iter().find_map(|(key, value)| match (value, read.get(key)) {
+                (_, Some(read)) => lost(value, read),
+                (Value::Null, None) => None,
+                (_, None) => Some(key.clone()),
+            })
+        }
+        (Value::Array(written), Value::Array(read)) => {
+            written.iter().zip(read).find_map(|(written, read)| lost(written, read))
+        }
+        _ => None,
+    }
+}
+
+/// serde_json's message without its place, which would count from the start of a row.
+fn plain(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    message
+        .rsplit_once(" at line ")
+        .map_or(message.as_str(), |(what, _)| what)
+        .to_owned()
+}
+
+fn hex(bytes: &[u8; 32]) -> String {
+    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a String can't fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    let digits = text.as_bytes();
+    if digits.len() != 64 || !digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// A run, as a list of runs names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunLine {
+    /// Its number.
+    pub number: i64,
+    /// Candidate's name.
+    pub candidate: String,
+    /// Baseline's name.
+    pub baseline: Option<String>,
+    /// Target's identity.
+    pub target: String,
+    /// Answers it has.
+    pub answers: u64,
+    /// When it began, in seconds since 1970.
+    pub started_at: i64,
+    /// It has an end, complete or not.
+    pub finished: bool,
+}
+
+impl RunLine {
+    /// The run, for reading its results.
+    pub fn id(&self) -> RunId {
+        RunId(self.number)
+    }
+}
+
+/// What became of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Added {
+    /// It is in the store now.
+    New,
+    /// The very same one was imported before.
+    Known,
+    /// The store has an answer of its own, which stays in use.
+    Own,
+}
+
+/// An import that is going on; dropped without [`Importing::commit`], it leaves nothing behind.
+#[derive(Debug)]
+pub struct Importing<'a> {
+    store: &'a Store,
+    transaction: Transaction<'a>,
+}
+
+impl Store {
+    /// The newest runs, at most `most`.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn runs(&self, most: u32) -> Result<Vec<RunLine>, StoreError> {
+        self.run_lines("?1", params![true, most])
+    }
+
+    /// The newest finished run; of one candidate if it is named.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn newest_finished(&self, candidate: Option<&str>) -> Result<Option<RunLine>, StoreError> {
+        let which = "ended IS NOT NULL AND (?1 IS NULL OR candidate = ?1)";
+        Ok(self.run_lines(which, params![candidate, 1])?.pop())
+    }
+
+    /// The run with this number.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn run(&self, number: i64) -> Result<Option<RunLine>, StoreError> {
+        Ok(self.run_lines("id = ?1", params![number, 1])?.pop())
+    }
+
+    fn run_lines(&self, which: &str, parameters: impl rusqlite::Params) -> Result<Vec<RunLine>, StoreError> {
+        let failed = |error| self.failed("list runs", error);
+        let mut statement = self
+            .connection
+            .prepare(&format!(
+                "SELECT id, candidate, baseline, target, started_at, ended IS NOT NULL,
+                        (SELECT count(*) FROM results WHERE run = runs.id AND answer IS NOT NULL)
+                 FROM runs WHERE {which} ORDER BY id DESC LIMIT ?2"
+            ))
+            .map_err(failed)?;
+        let lines = statement.query_map(parameters, |row| {
+            Ok(RunLine {
+                number: row.get(0)?,
+                candidate: row.get(1)?,
+                baseline: row.get(2)?,
+                target: row.get(3)?,
+                started_at: row.get(4)?,
+                finished: row.get(5)?,
+                answers: row.get::<_, i64>(6)?.unsigned_abs(),
+            })
+        });
+        lines.and_then(Iterator::collect).map_err(failed)
+    }
+
+    /// Hands out the answers of a run by case, arm and repeat; an order that depends on nothing else.
+    ///
+    /// # Errors
+    /// The store can't be read, or holds something this version can't read; the error of `each`.
+    pub fn records<E: From<StoreError>>(
+        &self,
+        run: RunId,
+        each: &mut dyn FnMut(Record) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = |error| self.failed("read answers", error);
+        let mut statement = self
+            .connection
+            .prepare(
+                "SELECT answers.key, case_id, arm, CASE arm WHEN 'baseline' THEN runs.baseline ELSE runs.candidate END,
+                        repeat, answers.target, model, request, answers.attempts, created_at, answers.answer
+                 FROM results JOIN answers ON answers.id = results.answer JOIN runs ON runs.id = results.run
+                 WHERE results.run = ?1 ORDER BY case_id, arm, repeat, answers.key",
+            )
+            .map_err(failed)?;
+        let mut rows = statement.query([run.0]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            each(self.record(row)?)?;
+        }
+        Ok(())
+    }
+
+    fn record(&self, row: &rusqlite::Row<'_>) -> Result<Record, StoreError> {
+        let failed = |error| self.failed("read an answer", error);
+        let arm: String = row.get(2).map_err(failed)?;
+        let repeat: Option<u32> = row.get(4).map_err(failed)?;
+        let Some(repeat) = repeat else {
+            let message = "the run was made by an older promptgate, which did not note the repeats; run it again, answers \
+                           that are stored are not asked for again";
+            return Err(StoreError::new(&self.path, message));
+        };
+        let answer: String = row.get(10).map_err(failed)?;
+        Ok(Record {
+            key: row.get(0).map_err(failed)?,
+            case: row.get(1).map_err(failed)?,
+            arm: if arm == "baseline" {
+                Arm::Baseline
+            } else {
+                Arm::Candidate
+            },
+            prompt: row.get(3).map_err(failed)?,
+            repeat,
+            target: row.get(5).map_err(failed)?,
+            model: row.get(6).map_err(failed)?,
+            request: row.get(7).map_err(failed)?,
+            attempts: row.get(8).map_err(failed)?,
+            created_at: row.get(9).map_err(failed)?,
+            answer: serde_json::from_str(&answer)
+                .map_err(|error| StoreError::new(&self.path, format!("holds an unreadable answer: {error}")))?,
+        })
+    }
+
+    /// Starts an import.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn importing(&self) -> Result<Importing<'_>, StoreError> {
+        let transaction = self
+            .connection
+            .unchecked_transaction()
+            .map_err(|error| self.failed("import answers", error))?;
+        Ok(Importing {
+            store: self,
+            transaction,
+        })
+    }
+}
+
+impl Importing<'_> {
+    /// Adds an answer, unless it is there. An answer of the store's own is neither replaced nor hidden.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn add(&self, record: &Record) -> Result<Added, StoreError> {
+        let failed = |error| self.store.failed("import an answer", error);
+        let answer = serde_json::to_string(&record.answer)
+            .map_err(|error| StoreError::new(&self.store.path, format!("can't hold an answer: {error}")))?;
+        let own = self
+            .transaction
+            .prepare_cached("SELECT 1 FROM answers WHERE key = ?1 AND reusable AND NOT imported")
+            .and_then(|mut statement| statement.exists([record.key]))
+            .map_err(failed)?;
+        if own {
+            return Ok(Added::Own);
+        }
+        let newest: Option<(String, i64, String, String)> = self
+            .transaction
+            .prepare_cached(
+                "SELECT answer, created_at, case_id, model FROM answers WHERE key = ?1 AND reusable AND imported
+                 ORDER BY id DESC LIMIT 1",
+            )
+            .and_then(|mut statement| {
+                statement
+                    .query_row([record.key], |row| {
+                        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                    })
+                    .optional()
+            })
+            .map_err(failed)?;
+        let this = (
+            answer.as_str(),
+            record.created_at,
+            record.case.as_str(),
+            record.model.as_str(),
+        );
+        if newest
+            .as_ref()
+            .is_some_and(|(answer, at, case, model)| (answer.as_str(), *at, case.as_str(), model.as_str()) == this)
+        {
+            return Ok(Added::Known);
+        }
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO answers (key, request, case_id, target, model, served, latency_ms, attempts, answer, reusable,
+                                      created_at, imported)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, 1)",
+            )
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    record.key,
+                    record.request,
+                    record.case,
+                    record.target,
+                    record.model,
+                    record.answer.model_version,
+                    i64::try_from(record.answer.latency_ms).unwrap_or(i64::MAX),
+                    record.attempts,
+                    answer,
+                    record.created_at
+                ])
+            })
+            .map_err(failed)?;
+        Ok(Added::New)
+    }
+
+    /// Keeps what was added.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn commit(self) -> Result<(), StoreError> {
+        let Importing { store, transaction } = self;
+        transaction
+            .commit()
+            .map_err(|error| store.failed("import answers", error))
+    }
+}

@@ -1,0 +1,280 @@
+//! What a run costs: foretold, limited, and counted for what the store already has.
+
+use crate::support::fake::{Fake, Reply};
+use crate::support::project::{Project, Ran};
+
+const KEY: &str = "test-key-0123456789";
+
+fn eval(project: &Project, url: &str, more: &[&str]) -> Ran {
+    let arguments = ["eval", "--prompt", "v2", "--baseline", "v1", "--base-url", url];
+    project.run_with(&[&arguments, more].concat(), &[("GEMINI_API_KEY", KEY)])
+}
+
+/// Every answer has 10 input and 5 output tokens.
+fn server() -> Fake {
+    Fake::start(|_| Reply::answer("nine"))
+}
+
+fn store(project: &Project) -> rusqlite::Connection {
+    rusqlite::Connection::open(project.file(".promptgate/store.sqlite")).unwrap()
+}
+
+/// What is said, without what depends on the day the table was checked.
+fn said(ran: &Ran) -> String {
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    ran.stdout.clone()
+}
+
+#[test]
+fn a_dry_run_tells_requests_tokens_and_cost_of_each_arm() {
+    let fake = server();
+    let project = Project::with_cases(4);
+    let v2 = project.read("prompts/v2.prompt");
+    project.write(
+        "prompts/v2.prompt",
+        v2.replace("---\n{{role", "config: {maxOutputTokens: 100}\n---\n{{role"),
+    );
+    insta::assert_snapshot!(said(&eval(&project, &fake.url, &["--dry-run"])), @"
+    4 of 4 cases, 3 repeats: 24 answers planned, 0 of them stored
+    baseline: v1 on gemini-3.8-flash: 12 requests, about 312 input tokens, at most 786432 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), at most about $2.9494
+    candidate: v2 on gemini-3.8-flash: 12 requests, about 432 input tokens, at most 1200 output tokens (maxOutputTokens; no earlier answer to go by), at most about $0.0048
+    in all: 24 requests to gemini, at most about $2.9542
+    prices as of 2026-11-22; nothing was sent
+    ");
+    assert!(!project.file(".promptgate").exists());
+    assert_eq!(fake.requests().len(), 0);
+
+    let ran = eval(&project, &fake.url, &["--limit", "1", "--no-gate"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert_eq!(fake.requests().len(), 6);
+    insta::assert_snapshot!(said(&eval(&project, &fake.url, &["--dry-run"])), @"
+    4 of 4 cases, 3 repeats: 24 answers planned, 6 of them stored
+    baseline: v1 on gemini-3.8-flash: 9 requests, about 234 input tokens, about 45 output tokens (the mean of 3 earlier answers), about $0.0003
+    candidate: v2 on gemini-3.8-flash: 9 requests, about 324 input tokens, about 45 output tokens (the mean of 3 earlier answers), about $0.0004
+    in all: 18 requests to gemini, about $0.0008
+    prices as of 2026-11-22; nothing was sent
+    ");
+    insta::assert_snapshot!(said(&eval(&project, &fake.url, &["--dry-run", "--limit", "1"])), @"
+    1 of 4 cases, 3 repeats: 6 answers planned, 6 of them stored
+    baseline: v1 on gemini-3.8-flash: 0 requests, about 0 input tokens, about 0 output tokens (the mean of 3 earlier answers), about $0.0000
+    candidate: v2 on gemini-3.8-flash: 0 requests, about 0 input tokens, about 0 output tokens (the mean of 3 earlier answers), about $0.0000
+    in all: 0 requests to gemini, about $0.0000
+    prices as of 2026-11-22; nothing was sent
+    ");
+    insta::assert_snapshot!(said(&eval(&project, &fake.url, &["--dry-run", "--cache", "only"])), @"
+    4 of 4 cases, 3 repeats: 24 answers planned, 6 of them stored
+    target gemini: nothing would be sent
+    ");
+    insta::assert_snapshot!(said(&eval(&project, &fake.url, &["--dry-run", "--model", "my-model", "--cache", "refresh"])), @"
+    4 of 4 cases, 3 repeats: 24 answers planned, 0 of them stored
+    baseline: v1 on my-model: 12 requests, about 312 input tokens, at most 786432 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), price unknown (set it in promptgate.toml, under [prices])
+    candidate: v2 on my-model: 12 requests, about 432 input tokens, at most 1200 output tokens (maxOutputTokens; no earlier answer to go by), price unknown (set it in promptgate.toml, under [prices])
+    in all: 24 requests to gemini, price unknown (set it in promptgate.toml, under [prices])
+    prices as of 2026-11-22; nothing was sent
+    ");
+    assert_eq!(fake.requests().len(), 6);
+}
+
+#[test]
+fn prices_of_ones_own_are_used_and_named() {
+    let fake = server();
+    let project = Project::with_cases(2);
+    project.write(
+        "promptgate.toml",
+        "[prices.\"fake-001\"]\ninput = 1000\noutput = 2000\n[prices.my-model]\ninput = 1\noutput = 1\n",
+    );
+    let ran = eval(&project, &fake.url, &["--no-gate", "--model", "my-model"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    // 12 answers of 10 x $1000 + 5 x $2000 a million.
+    assert_eq!(project.verdict()["cost_usd"], 0.24);
+    let summary = project.read("reports/summary.md");
+    assert!(summary.contains("2 models as set in promptgate.toml"), "{summary}");
+    project.write("promptgate.toml", "[prices.x]\ninput = \"free\"\n");
+    let ran = eval(&project, &fake.url, &["--no-gate"]);
+    assert_eq!(ran.code, 2);
+    insta::assert_snapshot!(ran.stderr, @"
+    error: promptgate.toml:1:9: the prices of `x`: `input` is not a price
+      expected: US dollars per million tokens, from 0 to 100000
+    error: promptgate.toml:1:9: the prices of `x`: `output` is missing
+      expected: US dollars per million tokens
+    ");
+}
+
+#[test]
+fn an_answer_costs_what_it_cost_on_the_day_it_was_asked_for() {
+    let fake = server();
+    let project = Project::with_cases(2);
+    project.write(
+        "promptgate.toml",
+        "[[prices.\"fake-001\"]]\ninput = 100\noutput = 0\n[[prices.\"fake-001\"]]\nfrom = 2024-06-01\ninput = 1000\noutput = 0\n",
+    );
+    assert_eq!(eval(&project, &fake.url, &["--no-gate"]).code, 0);
+    assert_eq!(project.verdict()["cost_usd"], 0.12);
+    assert_eq!(project.verdict()["answers_cost_usd"], 0.12);
+    assert_eq!(project.results()[0]["cost_usd"], 0.01);
+    // 2024-01-15
+    store(&project)
+        .execute("UPDATE answers SET created_at = 1705312800", [])
+        .unwrap();
+    let ran = eval(&project, &fake.url, &["--no-gate"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let verdict = project.verdict();
+    assert_eq!(verdict["cost_usd"], 0.0);
+    assert_eq!(verdict["answers_cost_usd"], 0.012);
+    let row = &project.results()[0];
+    assert_eq!(row["cost_usd"], 0.001);
+    assert_eq!((&row["source"], &row["attempts"]), (&"cache".into(), &1.into()));
+    assert!(row["latency_ms"].is_u64());
+    assert_eq!(ran.stdout.matches("(6 from the store)").count(), 2, "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("when they were asked for: $0.0120"),
+        "{}",
+        ran.stdout
+    );
+    let summary = project.read("reports/summary.md");
+    assert_eq!(summary.matches("(6 from the store)").count(), 2, "{summary}");
+}
+
+#[test]
+fn answers_of_a_pair_that_lie_more_than_a_day_apart_are_asked_again() {
+    let fake = server();
+    let project = Project::with_cases(5);
+    assert_eq!(eval(&project, &fake.url, &["--no-gate"]).code, 0);
+    assert_eq!(fake.requests().len(), 30);
+    let age = |days: f64, arm: &str| {
+        let changed = store(&project)
+            .execute(
+                "UPDATE answers SET created_at = created_at - ?1 WHERE id IN (SELECT answer FROM results WHERE arm = ?2)",
+                rusqlite::params![(days * 86_400.0) as i64, arm],
+            )
+            .unwrap();
+        assert_eq!(changed, 15);
+    };
+    // A pair that aged together stays.
+    age(10.0, "baseline");
+    age(9.5, "candidate");
+    assert_eq!(eval(&project, &fake.url, &["--no-gate"]).code, 0);
+    assert_eq!(fake.requests().len(), 30);
+    // Now the baseline is too old for the candidate, and the candidate too old to stand beside a new baseline.
+    age(1.0, "baseline");
+    assert_eq!(eval(&project, &fake.url, &["--no-gate"]).code, 0);
+    assert_eq!(fake.requests().len(), 60);
+    assert_eq!(
+        project.verdict()["cached"],
+        serde_json::json!({"baseline": 0, "candidate": 0})
+    );
+}
+
+#[test]
+fn a_fresh_candidate_is_kept_beside_a_baseline_that_is_asked_again() {
+    let fake = server();
+    let project = Project::with_cases(5);
+    assert_eq!(eval(&project, &fake.url, &["--no-gate"]).code, 0);
+    store(&project)
+        .execute(
+            "UPDATE answers SET created_at = created_at - 100000 WHERE id IN (SELECT answer FROM results WHERE arm = 'baseline')",
+            [],
+        )
+        .unwrap();
+    assert_eq!(eval(&project, &fake.url, &["--no-gate"]).code, 0);
+    assert_eq!(fake.requests().len(), 45);
+    assert_eq!(
+        project.verdict()["cached"],
+        serde_json::json!({"baseline": 0, "candidate": 15})
+    );
+}
+
+#[test]
+fn spent_tokens_and_dollars_stop_the_run_and_it_can_be_resumed() {
+    for (limit, variable, file) in [
+        (&["--max-tokens", "300"][..], None, ""),
+        (&[], Some(("PROMPTGATE_MAX_TOKENS", "300")), ""),
+        (&[], None, "max_tokens = 300\n"),
+        // 20 answers of 10 x $0.75 + 5 x $3.75 a million.
+        (&["--max-cost", "0.000525"], None, ""),
+    ] {
+        let fake = server();
+        let project = Project::with_cases(40);
+        project.write(
+            "promptgate.toml",
+            format!("concurrency = 1\n{file}[prices.fake-001]\ninput = 0.75\noutput = 3.75\n"),
+        );
+        let arguments = ["eval", "--prompt", "v2", "--baseline", "v1", "--base-url", &fake.url];
+        let variables: Vec<_> = [("GEMINI_API_KEY", KEY)].into_iter().chain(variable).collect();
+        let ran = project.run_with(&[&arguments, limit].concat(), &variables);
+        assert_eq!(ran.code, 11, "{}", ran.transcript());
+        assert_eq!(fake.requests().len(), 20, "{limit:?} {variable:?} {file}");
+        assert!(project.verdict()["reasons"].to_string().contains("--max-tokens"));
+        project.write("promptgate.toml", "");
+        let ran = eval(&project, &fake.url, &["--resume", "--no-gate"]);
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        assert_eq!(fake.requests().len(), 240);
+    }
+}
+
+#[test]
+fn a_limit_in_dollars_needs_a_price() {
+    let fake = server();
+    let project = Project::with_cases(1);
+    let ran = eval(&project, &fake.url, &["--max-cost", "1", "--model", "my-model"]);
+    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    insta::assert_snapshot!(ran.stderr, @r#"
+    error: the price of `my-model` is not known, so --max-cost can't be kept
+      help: set input and output under [prices."my-model"] in promptgate.toml
+    "#);
+    assert_eq!(fake.requests().len(), 0);
+}
+
+#[test]
+fn each_arm_is_priced_by_its_own_service_tier() {
+    let fake = server();
+    let project = Project::with_cases(1);
+    let v2 = project.read("prompts/v2.prompt");
+    project.write(
+        "prompts/v2.prompt",
+        v2.replace("---\n{{role", "config: {serviceTier: flex}\n---\n{{role"),
+    );
+    let ran = eval(&project, &fake.url, &["--no-gate", "--repeat", "1"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let costs: Vec<f64> = project
+        .results()
+        .iter()
+        .filter_map(|row| row["cost_usd"].as_f64())
+        .collect();
+    // 10 x $0.75 + 5 x $3.75 a million, and half of it.
+    assert_eq!(costs, [0.000_026_25, 0.000_013_125]);
+}
+
+#[test]
+fn what_can_change_an_answer_is_part_of_its_identity() {
+    let fake = server();
+    let project = Project::with_cases(1);
+    let asked = |more: &[&str]| {
+        let before = fake.requests().len();
+        let ran = eval(&project, &fake.url, &[&["--no-gate", "--limit", "1"], more].concat());
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        fake.requests().len() - before
+    };
+    assert_eq!(asked(&["--repeat", "2"]), 4);
+    assert_eq!(asked(&["--repeat", "2"]), 0);
+    assert_eq!(asked(&["--repeat", "3"]), 2);
+    assert_eq!(asked(&[]), 0);
+    assert_eq!(asked(&["--model", "gemini-3.5-flash"]), 6);
+    let v2 = project.read("prompts/v2.prompt");
+    for changed in [
+        v2.replace("---\n{{role", "config: {seed: 1}\n---\n{{role"),
+        v2.replace("sells shoes", "sells boots"),
+    ] {
+        project.write("prompts/v2.prompt", changed);
+        assert_eq!(asked(&[]), 3);
+    }
+    project.write("prompts/v2.prompt", v2);
+    assert_eq!(asked(&[]), 0);
+    let golden = project.read("golden/cases.jsonl");
+    project.write("golden/cases.jsonl", golden.replace("case-00000", "case-x"));
+    assert_eq!(asked(&[]), 6);
+    let other = server();
+    let ran = eval(&project, &other.url, &["--no-gate"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert_eq!(other.requests().len(), 6, "another server is another target");
+}
