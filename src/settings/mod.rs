@@ -1,25 +1,32 @@
 //! Options, environment, promptgate.toml and defaults, merged into typed settings.
 //!
-//! [`layers`] reads each place as texts with their origin; this file gives every setting its type, bounds and default, so
-//! that a mistake has the same words wherever it was written; [`key`] finds the key; [`prices`] reads the user's own prices.
+//! `layers.rs` reads each place as texts with their origin; `read.rs` gives single settings their type and bounds, so that a
+//! mistake has the same words wherever it was written; `target.rs` finds what answers, and `key.rs` its key; `prices.rs`
+//! reads the table of own prices; this file puts it all together.
 //!
 //! Precedence: option, environment, front matter of the prompt (model and generation settings), file, default.
 
 mod key;
 mod layers;
 mod prices;
+mod read;
+mod target;
 
 pub use layers::{Environment, Layer, Origin, Written};
+pub use read::duration;
+pub use target::TargetKind;
 
 use crate::model::{Policy, Problem, Problems};
 use crate::plan::price::Prices;
 use crate::plan::{Selection, Shard};
-use crate::run::gemini::{self, Delivery};
+use crate::run::gemini::Delivery;
 use crate::run::vertex::Place;
-use crate::run::{ApiKey, Protocol, RetryPolicy, openai, vertex};
+use crate::run::{ApiKey, RetryPolicy};
 use key::KeyState;
+use read::{Reader, word};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use target::Answerer;
 
 /// What `--baseline` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,67 +35,6 @@ pub enum Baseline {
     None,
     /// A prompt.
     Prompt(String),
-}
-
-/// What answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetKind {
-    /// The Gemini API.
-    Gemini,
-    /// Gemini models on Vertex AI.
-    Vertex,
-    /// A service that completes chats as OpenAI does.
-    OpenAi,
-    /// The built-in simulator, or one at a base URL.
-    Sim,
-    /// Files of recorded answers.
-    Recorded,
-}
-
-impl TargetKind {
-    /// The word in reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            TargetKind::Gemini => "gemini",
-            TargetKind::Vertex => "vertex",
-            TargetKind::OpenAi => "openai",
-            TargetKind::Sim => "sim",
-            TargetKind::Recorded => "recorded",
-        }
-    }
-
-    /// How it is written to. Recorded answers were once asked of the Gemini API, as far as anyone can tell.
-    pub fn protocol(self) -> Protocol {
-        match self {
-            TargetKind::Gemini | TargetKind::Sim | TargetKind::Recorded => Protocol::Gemini,
-            TargetKind::Vertex => Protocol::Vertex,
-            TargetKind::OpenAi => Protocol::OpenAi,
-        }
-    }
-
-    /// The variable in which the official SDKs look for a base URL. A simulator is never looked for where a service is
-    /// said to be.
-    fn base_url_variable(self) -> Option<&'static str> {
-        match self {
-            TargetKind::Gemini => Some("GOOGLE_GEMINI_BASE_URL"),
-            TargetKind::Vertex => Some("GOOGLE_VERTEX_BASE_URL"),
-            TargetKind::OpenAi => Some("OPENAI_BASE_URL"),
-            TargetKind::Sim | TargetKind::Recorded => None,
-        }
-    }
-
-    fn parse(text: &str) -> Result<TargetKind, String> {
-        word(
-            text,
-            &[
-                ("gemini", TargetKind::Gemini),
-                ("vertex", TargetKind::Vertex),
-                ("openai", TargetKind::OpenAi),
-                ("sim", TargetKind::Sim),
-                ("recorded", TargetKind::Recorded),
-            ],
-        )
-    }
 }
 
 /// How stored answers are used.
@@ -198,9 +144,6 @@ pub struct Settings {
     /// Things worth a word that stop nothing.
     pub warnings: Vec<Problem>,
 }
-
-/// The variable of the official SDKs.
-const GOOGLE_API_VERSION: &str = "GOOGLE_GENAI_API_VERSION";
 
 /// The models that settings name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -504,96 +447,6 @@ impl Layers {
         })
     }
 
-    /// The base URL of a target, if one is set: option, `PROMPTGATE_BASE_URL`, the variable of the target's SDKs, file.
-    pub fn base_url(&self, target: TargetKind) -> Option<String> {
-        let written = match target.base_url_variable() {
-            Some(variable) => self.shared("base_url", variable)?,
-            None => self.get("base_url")?.clone(),
-        };
-        Some(written.values[0].clone())
-    }
-
-    /// What answers, for commands that only look at prompts; the Gemini API when nothing is said.
-    ///
-    /// # Errors
-    /// There is no such target.
-    pub fn target(&self) -> Result<TargetKind, Problem> {
-        match self.get("target") {
-            None => Ok(TargetKind::Gemini),
-            Some(written) => {
-                TargetKind::parse(written.values[0].trim()).map_err(|message| written.origin.problem(message))
-            }
-        }
-    }
-
-    /// Project and location of the target `vertex`; express mode without a project. `None` for other targets.
-    ///
-    /// # Errors
-    /// They are none, or were given for another target.
-    pub fn place(&self, target: Option<TargetKind>) -> Result<Option<Place>, Problems> {
-        let mut problems = Problems::default();
-        let project = self.shared("project", "GOOGLE_CLOUD_PROJECT");
-        let location = self.shared("location", "GOOGLE_CLOUD_LOCATION");
-        if target != Some(TargetKind::Vertex) {
-            // Variables and the file may serve other targets, too; an option is meant for this call.
-            let given = [&project, &location].into_iter().flatten();
-            problems.extend(
-                given
-                    .filter(|written| matches!(written.origin, Origin::Option(_)))
-                    .map(|written| {
-                        written
-                            .origin
-                            .problem("only the target `vertex` has one")
-                            .hint("add --target vertex")
-                    }),
-            );
-            return problems.or(None);
-        }
-        let mut read = |written: &Option<Written>, parse: fn(&str) -> Result<String, String>| {
-            let written = written.as_ref()?;
-            parse(written.values[0].trim())
-                .map_err(|message| problems.push(written.origin.problem(message)))
-                .ok()
-        };
-        let id = read(&project, vertex::project);
-        let place = read(&location, vertex::location);
-        let place = match (id, place) {
-            (Some(project), place) => Place::Project {
-                project,
-                location: place.unwrap_or_else(|| "global".to_owned()),
-            },
-            (None, _) => Place::Express,
-        };
-        if let (None, Some(location)) = (&project, &location)
-            && location.values[0].trim() != "global"
-        {
-            problems.push(
-                location
-                    .origin
-                    .problem("without a project there is no choice of location")
-                    .hint("give --project, or set GOOGLE_CLOUD_PROJECT"),
-            );
-        }
-        problems.or(Some(place))
-    }
-
-    /// A setting that the services' own SDKs read from a variable, too: option, `PROMPTGATE_…`, that variable, file.
-    fn shared(&self, key: &str, variable: &str) -> Option<Written> {
-        let [options, variables, file] = &self.layers;
-        let foreign = || {
-            let value = self
-                .environment
-                .get(variable)
-                .filter(|value| !value.trim().is_empty())?;
-            Some(Written {
-                values: vec![value.clone()],
-                origin: Origin::Variable(variable.to_owned()),
-            })
-        };
-        let own = options.get(key).or_else(|| variables.get(key)).cloned();
-        own.or_else(foreign).or_else(|| file.get(key).cloned())
-    }
-
     /// The version of the API and the way of delivery, for commands that only look at prompts.
     ///
     /// # Errors
@@ -606,311 +459,6 @@ impl Layers {
         };
         let call = read.call(target);
         problems.or(call)
-    }
-
-    /// What answers, and with which key. `offline` sends nothing, so it needs none:
-    /// a fork's pull request has no secrets, and its verdict counts as replayed.
-    fn answerer(
-        &self,
-        target: Option<TargetKind>,
-        base_url: Option<&str>,
-        place: Option<&Place>,
-        answers: &[PathBuf],
-        offline: bool,
-    ) -> Result<Answerer, Problem> {
-        if !answers.is_empty() && target != Some(TargetKind::Recorded) {
-            return Err(Problem::new("recorded answers are given, but not asked for").hint("add --target recorded"));
-        }
-        match target {
-            Some(TargetKind::Sim) => return Ok(Answerer::keyless(TargetKind::Sim)),
-            Some(TargetKind::Recorded) if answers.is_empty() => {
-                return Err(Problem::new("the target `recorded` has no answers").hint("give --answers FILE"));
-            }
-            Some(TargetKind::Recorded) => return Ok(Answerer::keyless(TargetKind::Recorded)),
-            Some(TargetKind::Vertex) => {
-                let key = self.vertex_key(place)?;
-                return Ok(Answerer {
-                    key,
-                    ..Answerer::keyless(TargetKind::Vertex)
-                });
-            }
-            Some(TargetKind::OpenAi) => {
-                let key = self.openai_key(base_url)?;
-                return Ok(Answerer {
-                    key,
-                    ..Answerer::keyless(TargetKind::OpenAi)
-                });
-            }
-            Some(TargetKind::Gemini) | None => {}
-        }
-        let hint = "set GEMINI_API_KEY (or GOOGLE_API_KEY, or GEMINI_API_KEY_FILE), or rehearse with --target sim";
-        match key::find(&self.environment) {
-            KeyState::Present(text, key_file) => Ok(Answerer {
-                key: Some(ApiKey::new(&text)?),
-                key_file,
-                ..Answerer::keyless(TargetKind::Gemini)
-            }),
-            KeyState::Unusable(_) if offline => Ok(Answerer::keyless(TargetKind::Gemini)),
-            KeyState::Absent
-                if offline
-                    && (target.is_some() || base_url.is_some() || key::unattended(&self.environment).is_some()) =>
-            {
-                Ok(Answerer::keyless(TargetKind::Gemini))
-            }
-            KeyState::Unusable(problem) => Err(problem),
-            KeyState::Absent if target.is_some() || base_url.is_some() => {
-                Err(Problem::new("no key is set for the target `gemini`").hint(hint))
-            }
-            KeyState::Absent => match key::unattended(&self.environment) {
-                Some(name) => Err(Problem::new(format!(
-                    "no key is set, and {name} shows an unattended machine, where the simulator never stands in for a missing secret"
-                ))
-                .hint(hint)),
-                None => Ok(Answerer {
-                    fallback: true,
-                    ..Answerer::keyless(TargetKind::Sim)
-                }),
-            },
-        }
-    }
-
-    /// The key of express mode; a project has none.
-    fn vertex_key(&self, place: Option<&Place>) -> Result<Option<ApiKey>, Problem> {
-        if let Some(Place::Project { .. }) = place {
-            return Ok(None);
-        }
-        match key::in_variable("GOOGLE_API_KEY", &self.environment) {
-            KeyState::Present(text, _) => Ok(Some(ApiKey::new(&text)?)),
-            KeyState::Unusable(problem) => Err(problem),
-            KeyState::Absent => Err(Problem::new("the target `vertex` has neither a project nor a key").hint(
-                "give --project (or set GOOGLE_CLOUD_PROJECT) to ask with the credentials of this machine, or set GOOGLE_API_KEY for express mode",
-            )),
-        }
-    }
-
-    /// The key of an OpenAI-compatible service. A local model asks for none; but an empty secret on the way to another
-    /// machine is a mistake.
-    fn openai_key(&self, base_url: Option<&str>) -> Result<Option<ApiKey>, Problem> {
-        let Some(base_url) = base_url else {
-            return Err(Problem::new("the target `openai` has no base url")
-                .hint("give --base-url, like http://localhost:11434/v1 for Ollama or https://api.openai.com/v1"));
-        };
-        let local = openai::is_local(base_url)?;
-        match key::in_variable("OPENAI_API_KEY", &self.environment) {
-            KeyState::Present(text, _) => Ok(Some(ApiKey::new(&text)?)),
-            KeyState::Unusable(problem) if !local => Err(problem),
-            KeyState::Unusable(_) | KeyState::Absent => Ok(None),
-        }
-    }
-}
-
-/// What answers, and with which key.
-struct Answerer {
-    target: TargetKind,
-    /// It is the simulator for want of a key.
-    fallback: bool,
-    key: Option<ApiKey>,
-    /// The file that the key came from.
-    key_file: Option<PathBuf>,
-}
-
-impl Answerer {
-    fn keyless(target: TargetKind) -> Answerer {
-        Answerer {
-            target,
-            fallback: false,
-            key: None,
-            key_file: None,
-        }
-    }
-}
-
-/// Reads single settings and collects what is wrong with them.
-struct Reader<'a> {
-    layers: &'a Layers,
-    problems: &'a mut Problems,
-}
-
-impl Reader<'_> {
-    fn parsed<T, E: std::fmt::Display>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, E>) -> Option<T> {
-        let written = self.layers.get(key)?;
-        match parse(written.values[0].trim()) {
-            Ok(value) => Some(value),
-            Err(message) => {
-                self.problems.push(written.origin.problem(message));
-                None
-            }
-        }
-    }
-
-    /// The version of the API and the way of delivery. Variables and the file may serve other targets, too; an option is
-    /// meant for this call.
-    fn call(&mut self, target: TargetKind) -> (String, Delivery) {
-        let gemini = matches!(target, TargetKind::Gemini | TargetKind::Sim);
-        let versioned = gemini || target == TargetKind::Recorded;
-        for (key, has, message) in [
-            ("stream", gemini, "only the targets `gemini` and `sim` stream"),
-            (
-                "api_version",
-                versioned,
-                "only the targets `gemini` and `sim` have a choice of version",
-            ),
-        ] {
-            if let Some(written) = self.layers.get(key)
-                && !has
-                && matches!(written.origin, Origin::Option(_))
-            {
-                let problem = written.origin.problem(message);
-                self.problems.push(problem.hint("leave it out for this target"));
-            }
-        }
-        let version = self.api_version();
-        let delivery = self.delivery();
-        (
-            if versioned { version } else { gemini::VERSION.to_owned() },
-            if gemini { delivery } else { Delivery::Whole },
-        )
-    }
-
-    /// The version of the API: option, `PROMPTGATE_API_VERSION`, `GOOGLE_GENAI_API_VERSION`, file, default.
-    fn api_version(&mut self) -> String {
-        let [options, variables, file] = &self.layers.layers;
-        let google = self
-            .layers
-            .environment
-            .get(GOOGLE_API_VERSION)
-            .filter(|version| !version.trim().is_empty())
-            .map(|version| Written {
-                values: vec![version.clone()],
-                origin: Origin::Variable(GOOGLE_API_VERSION.to_owned()),
-            });
-        let written = options
-            .get("api_version")
-            .or_else(|| variables.get("api_version"))
-            .or(google.as_ref())
-            .or_else(|| file.get("api_version"));
-        let Some(written) = written else {
-            return gemini::VERSION.to_owned();
-        };
-        match api_version(written.values[0].trim()) {
-            Ok(version) => version,
-            Err(message) => {
-                self.problems.push(written.origin.problem(message));
-                gemini::VERSION.to_owned()
-            }
-        }
-    }
-
-    fn delivery(&mut self) -> Delivery {
-        if self.flag("stream") {
-            Delivery::Stream
-        } else {
-            Delivery::Whole
-        }
-    }
-
-    fn text(&mut self, key: &str) -> Option<String> {
-        self.parsed(key, |text| {
-            if text.is_empty() {
-                Err("is empty")
-            } else {
-                Ok(text.to_owned())
-            }
-        })
-    }
-
-    fn flag(&mut self, key: &str) -> bool {
-        self.parsed(key, |text| {
-            word(text, &[("true", true), ("false", false), ("1", true), ("0", false)])
-        })
-        .unwrap_or(false)
-    }
-
-    fn number(&mut self, key: &str, least: u64, most: u64) -> Option<u64> {
-        self.parsed(key, |text| match text.parse::<u64>() {
-            Ok(number) if (least..=most).contains(&number) => Ok(number),
-            _ if most == u64::MAX => Err(format!("`{text}` is not a whole number from {least} on")),
-            _ => Err(format!("`{text}` is not a whole number from {least} to {most}")),
-        })
-    }
-
-    /// The waits between attempts; the longest one can't be shorter than the first.
-    fn retry(&mut self) -> RetryPolicy {
-        let default = RetryPolicy::default();
-        let base = self.parsed("retry_base", duration);
-        let max = self.parsed("retry_max", duration);
-        if let (Some(base), Some(max)) = (base, max)
-            && max < base
-        {
-            let written = self.layers.get("retry_max").map(|written| &written.origin);
-            let message = "is shorter than retry_base, the longest first wait";
-            self.problems
-                .push(written.map_or_else(|| Problem::new(message), |origin| origin.problem(message)));
-        }
-        let base = base.unwrap_or(default.base);
-        RetryPolicy {
-            base,
-            max: max.unwrap_or(default.max.max(base)),
-            max_total: self.parsed("retry_total", duration).unwrap_or(default.max_total),
-            ..default
-        }
-    }
-
-    fn fraction(&mut self, key: &str, valid: impl FnOnce(f64) -> bool, expected: &str) -> Option<f64> {
-        self.parsed(key, |text| match text.parse::<f64>() {
-            Ok(number) if number.is_finite() && valid(number) => Ok(number),
-            _ => Err(format!("`{text}` is not a number; expected {expected}")),
-        })
-    }
-}
-
-/// Reads `v1beta`, `v1` or another version; `beta` is v1beta, as the official SDK has it.
-fn api_version(text: &str) -> Result<String, String> {
-    if text == "beta" {
-        return Ok("v1beta".to_owned());
-    }
-    let number = text
-        .strip_prefix('v')
-        .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-    if number && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("`{text}` is no version of the api; expected v1beta or v1"))
-    }
-}
-
-fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
-    words
-        .iter()
-        .find(|(word, _)| *word == text)
-        .map(|(_, value)| *value)
-        .ok_or_else(|| {
-            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            format!("`{text}` is not known; expected {}", known.join(", "))
-        })
-}
-
-/// Reads `500ms`, `60s`, `2m` or a number of seconds; more than 0, up to an hour.
-///
-/// # Errors
-/// What was expected.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a duration; expected something like 500ms, 60s or 2m, up to 60m");
-    let (number, unit) = match text.find(|c: char| !c.is_ascii_digit() && c != '.') {
-        Some(at) => text.split_at(at),
-        None => (text, "s"),
-    };
-    let factor = match unit {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        _ => return Err(wrong()),
-    };
-    let seconds = number.parse::<f64>().map_err(|_| wrong())? * factor;
-    if seconds > 0.0 && seconds <= 3600.0 {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err(wrong())
     }
 }
 
