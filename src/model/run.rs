@@ -1,6 +1,5 @@
 //! What is known of a run before its first answer.
 
-use super::request::Arm;
 use super::verdict::Policy;
 use serde::Serialize;
 
@@ -44,14 +43,4 @@ pub struct RunInfo {
     pub key: String,
     /// RFC 3339, seconds, UTC.
     pub started_at: String,
-}
-
-impl RunInfo {
-    /// The arm's prompt.
-    pub fn prompt(&self, arm: Arm) -> Option<&PromptInfo> {
-        match arm {
-            Arm::Baseline => self.baseline.as_ref(),
-            Arm::Candidate => Some(&self.candidate),
-        }
-    }
 }

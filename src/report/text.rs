@@ -257,16 +257,6 @@ fn longest_run(text: &str, mark: char) -> usize {
     longest
 }
 
-/// A CSV cell that no spreadsheet takes for a formula; quoting is left to the CSV writer. Plain numbers stay.
-pub fn csv_cell(text: &str) -> Cow<'_, str> {
-    let start = text.trim_start_matches(['"', '\'', ' ']);
-    if start.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && text.parse::<f64>().is_err() {
-        Cow::Owned(format!("'{text}"))
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
 /// At most `max` bytes of the text, cut between characters, with a mark that says how much is missing.
 pub fn truncate(text: &str, max: usize) -> Cow<'_, str> {
     if text.len() <= max {
@@ -345,15 +335,6 @@ mod tests {
             md_fence("diff", "--- a\n ::error::b"),
             "```diff\n--- a\n|  ::error::b\n```\n"
         );
-    }
-
-    #[test]
-    fn spreadsheets_get_no_formulas() {
-        assert_eq!(csv_cell("=1+1"), "'=1+1");
-        assert_eq!(csv_cell("\"=1+1"), "'\"=1+1");
-        assert_eq!(csv_cell("@x"), "'@x");
-        assert_eq!(csv_cell("-5.5"), "-5.5");
-        assert_eq!(csv_cell("a=b"), "a=b");
     }
 
     #[test]

@@ -72,34 +72,6 @@ impl Simulator {
     pub fn requests(&self) -> u64 {
         self.service.requests()
     }
-
-    /// Serves until the process is told to stop (interrupt or termination signal), then stops.
-    pub fn wait(self) {
-        match Builder::new_current_thread().enable_io().build() {
-            Ok(runtime) => runtime.block_on(told_to_stop()),
-            // Without a way to hear signals, their default action ends the process.
-            Err(_) => loop {
-                std::thread::park();
-            },
-        }
-    }
-}
-
-async fn told_to_stop() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
 
 fn runtime_for(listener: std::net::TcpListener) -> io::Result<(Runtime, TcpListener)> {
