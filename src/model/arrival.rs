@@ -2,14 +2,14 @@
 
 use super::answer::Answer;
 use super::outcome::Failure;
-use super::request::{Job, Source};
+use super::request::{Asked, Source};
 use std::future::Future;
 
 /// The end of one job.
 #[derive(Clone, Debug)]
 pub struct Arrival {
     /// What was asked.
-    pub job: Job,
+    pub asked: Asked,
     /// What came of it.
     pub result: Result<Answer, Failure>,
     /// Attempts made; 0 when nothing was sent.

@@ -22,7 +22,7 @@ pub use comparison::{ArmRate, Comparison, Counts, CriticalCase, Latency, Paired,
 pub use diagnostic::{Place, Problem, Problems, nearest};
 pub use event::{Event, Progress};
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
-pub use request::{Arm, Content, Job, Part, Request, Role, Source, Tool, digest};
+pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, digest};
 pub use row::{ArmRow, CaseRow, Change, Judged};
 pub use run::{PromptInfo, RunInfo};
 pub use verdict::{

@@ -128,6 +128,39 @@ pub struct Job {
     pub key: [u8; 32],
 }
 
+/// What is kept of a job beside its answer: everything but the request itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Position in plan order, from 0.
+    pub seq: u64,
+    /// The case asked about.
+    pub case: CaseId,
+    /// The version asked.
+    pub arm: Arm,
+    /// Which repeat, from 1.
+    pub repeat: u32,
+    /// The model asked for.
+    pub model: String,
+    /// SHA-256 of the body on the wire.
+    pub body_sha256: [u8; 32],
+    /// Identity of the answer.
+    pub key: [u8; 32],
+}
+
+impl From<&Job> for Asked {
+    fn from(job: &Job) -> Asked {
+        Asked {
+            seq: job.seq,
+            case: job.case.clone(),
+            arm: job.arm,
+            repeat: job.repeat,
+            model: job.request.model.clone(),
+            body_sha256: Sha256::digest(&job.body).into(),
+            key: job.key,
+        }
+    }
+}
+
 /// SHA-256 of length-prefixed pieces, so that no two lists of pieces collide.
 pub fn digest<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     let mut hash = Sha256::new();

@@ -3,7 +3,7 @@
 use super::Interrupt;
 use super::planned::{Found, Halt, Walking};
 use crate::error::Error;
-use crate::model::{Arrival, Event, Failure, FailureKind, Job, Problem, Progress, Source};
+use crate::model::{Arrival, Asked, Event, Failure, FailureKind, Job, Problem, Progress, Source};
 use crate::run::{self, Ended, Limits, RunEnd};
 use crate::settings::Cache;
 use crate::store::{OpenRun, Store, Writer};
@@ -132,7 +132,7 @@ impl HandingOut<'_> {
             message: failure.message.clone(),
         });
         let arrival = Arrival {
-            job,
+            asked: Asked::from(&job),
             result: Err(failure),
             attempts: 0,
             source: Source::Cache,

@@ -144,7 +144,7 @@ impl Ran {
         let arrivals = self.keep.arrivals.lock().unwrap();
         let mut seen: Vec<_> = arrivals
             .iter()
-            .map(|arrival| (arrival.job.case.to_string(), arrival.result.is_ok(), arrival.attempts))
+            .map(|arrival| (arrival.asked.case.to_string(), arrival.result.is_ok(), arrival.attempts))
             .collect();
         seen.sort();
         seen
@@ -154,7 +154,7 @@ impl Ran {
         let arrivals = self.keep.arrivals.lock().unwrap();
         let of_case = arrivals
             .iter()
-            .find(|arrival| arrival.job.case.as_str() == case)
+            .find(|arrival| arrival.asked.case.as_str() == case)
             .unwrap();
         of_case.result.clone().unwrap_err()
     }

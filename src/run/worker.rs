@@ -5,7 +5,7 @@ use super::limit::{Learnt, Limiter, Limiters, Pass, Rate, estimated_tokens};
 use super::reset;
 use super::target::{Retry, Target, TargetError};
 use super::{Ended, Limits, Price, RunEnd};
-use crate::model::{Answer, Arrival, Event, Failure, FailureKind, Job, Keep, Progress, Source};
+use crate::model::{Answer, Arrival, Asked, Event, Failure, FailureKind, Job, Keep, Progress, Source};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub(super) struct Shared<T, K> {
 }
 
 /// The end of one job.
-enum Asked {
+enum Ending {
     /// An answer, or the failure to get one.
     Arrived(Result<Answer, Failure>),
     /// It was not asked, or given up halfway; it has no arrival.
@@ -103,8 +103,8 @@ impl<T: Target, K: Keep> Shared<T, K> {
         while let Some(job) = self.next().await {
             let mut attempts = 0;
             match self.ask(&job, &mut attempts).await {
-                Asked::Arrived(result) => self.settle(job, result, attempts).await,
-                Asked::LeftOut => return,
+                Ending::Arrived(result) => self.settle(job, result, attempts).await,
+                Ending::LeftOut => return,
             }
         }
     }
@@ -138,7 +138,7 @@ impl<T: Target, K: Keep> Shared<T, K> {
     }
 
     /// Asks until there is an answer, or no reason to ask again.
-    async fn ask(&self, job: &Job, attempts: &mut u32) -> Asked {
+    async fn ask(&self, job: &Job, attempts: &mut u32) -> Ending {
         if self.source != Source::Live {
             return self.look_up(job).await;
         }
@@ -161,7 +161,7 @@ impl<T: Target, K: Keep> Shared<T, K> {
                 Some(Ok(answer)) => {
                     pass.answered(answer.usage.prompt);
                     self.tell_pace(&limiter);
-                    return Asked::Arrived(Ok(answer));
+                    return Ending::Arrived(Ok(answer));
                 }
                 Some(Err(error)) => error,
                 None => return self.leave_out(),
@@ -175,12 +175,12 @@ impl<T: Target, K: Keep> Shared<T, K> {
                     failed = Some(failure);
                     continue;
                 }
-                Next::GiveUp(failure) => return Asked::Arrived(Err(failure)),
+                Next::GiveUp(failure) => return Ending::Arrived(Err(failure)),
             };
             let delay = self.limits.retry.delay(&job.key, *attempts, told);
             waited = waited.saturating_add(delay);
             if *attempts > self.limits.retries || waited > self.limits.retry.max_total {
-                return Asked::Arrived(Err(exhausted(error, *attempts)));
+                return Ending::Arrived(Err(exhausted(error, *attempts)));
             }
             let failure = error.into_failure();
             self.progress.on(&Event::Retrying {
@@ -209,9 +209,9 @@ impl<T: Target, K: Keep> Shared<T, K> {
     }
 
     /// An answer that is there or not: nothing is sent, so nothing is paced, counted or repeated.
-    async fn look_up(&self, job: &Job) -> Asked {
+    async fn look_up(&self, job: &Job) -> Ending {
         match self.attempt(job).await {
-            Some(result) => Asked::Arrived(result.map_err(TargetError::into_failure)),
+            Some(result) => Ending::Arrived(result.map_err(TargetError::into_failure)),
             None => self.leave_out(),
         }
     }
@@ -261,7 +261,7 @@ impl<T: Target, K: Keep> Shared<T, K> {
         };
         self.watch_for_outage(result.as_ref().err());
         let kept = self.keep.keep(Arrival {
-            job,
+            asked: Asked::from(&job),
             result,
             attempts,
             source: self.source,
@@ -340,17 +340,17 @@ impl<T: Target, K: Keep> Shared<T, K> {
     }
 
     /// A job ends without an arrival because everything is abandoned.
-    fn leave_out(&self) -> Asked {
+    fn leave_out(&self) -> Ending {
         if self.cancel.is_cancelled() {
             self.interrupted.store(true, Ordering::Relaxed);
         }
-        Asked::LeftOut
+        Ending::LeftOut
     }
 }
 
 /// Nothing more is sent: a job that was asked before has failed, one that was not is left out.
-fn given_up(failed: Option<Failure>) -> Asked {
-    failed.map_or(Asked::LeftOut, |failure| Asked::Arrived(Err(failure)))
+fn given_up(failed: Option<Failure>) -> Ending {
+    failed.map_or(Ending::LeftOut, |failure| Ending::Arrived(Err(failure)))
 }
 
 /// The failure of a job that was asked as often or as long as it may.

@@ -1,7 +1,7 @@
 //! What the store promises: one row per answer, the newest reusable one by key, results in order, nothing of others touched.
 
 use super::*;
-use crate::model::{Arm, Arrival, CaseId, FailureKind, Job, Keep, Request};
+use crate::model::{Arm, Arrival, Asked, CaseId, FailureKind, Job, Keep, Request};
 use std::sync::Arc;
 
 fn request() -> Request {
@@ -16,6 +16,18 @@ fn request() -> Request {
     }
 }
 
+fn job(seq: u64, key: u8) -> Job {
+    Job {
+        seq,
+        case: CaseId::new(format!("case-{seq}")),
+        arm: Arm::Candidate,
+        repeat: 1,
+        request: Arc::new(request()),
+        body: Arc::from(&b"body"[..]),
+        key: [key; 32],
+    }
+}
+
 fn arrival(seq: u64, key: u8, result: Result<&str, &str>) -> Arrival {
     let failure = |code: &str| Failure {
         kind: FailureKind::Transport,
@@ -23,15 +35,7 @@ fn arrival(seq: u64, key: u8, result: Result<&str, &str>) -> Arrival {
         message: "m".to_owned(),
     };
     Arrival {
-        job: Job {
-            seq,
-            case: CaseId::new(format!("case-{seq}")),
-            arm: Arm::Candidate,
-            repeat: 1,
-            request: Arc::new(request()),
-            body: Arc::from(&b"body"[..]),
-            key: [key; 32],
-        },
+        asked: Asked::from(&job(seq, key)),
         result: result
             .map(|text| Answer {
                 text: text.to_owned(),
@@ -109,12 +113,12 @@ fn the_newest_reusable_answer_is_found_by_its_key() {
     once(true, 1, "new");
     once(false, 1, "recorded");
     once(false, 2, "recorded");
-    let job = arrival(0, 1, Ok("")).job;
-    let cached = store.cached(&job).unwrap().unwrap();
-    assert_eq!(store.cached(&arrival(0, 2, Ok("")).job).unwrap(), None);
+    let first = job(0, 1);
+    let cached = store.cached(&first).unwrap().unwrap();
+    assert_eq!(store.cached(&job(0, 2)).unwrap(), None);
     let other = store.begin(&planned()).unwrap();
     let writer = store.writer(other.id, "t", true).unwrap();
-    writer.reuse(&Job { seq: 5, ..job }, cached).unwrap();
+    writer.reuse(&Job { seq: 5, ..first }, cached).unwrap();
     writer.finish().unwrap();
     assert_eq!(texts(&store, other.id), [(5, "new".into())]);
     assert_eq!(store.results(other.id, 5, 6).unwrap()[0].source, Source::Cache);
@@ -220,7 +224,7 @@ fn a_store_of_version_1_is_brought_up_to_date_and_keeps_everything() {
     assert_eq!(shape(old.path()), shape(new.path()));
     assert!(shape(old.path()).len() > 30);
 
-    assert!(store.cached(&arrival(0, 1, Ok("")).job).unwrap().is_some());
+    assert!(store.cached(&job(0, 1)).unwrap().is_some());
     let results = store.results(RunId(1), 0, 10).unwrap();
     assert_eq!(results.len(), 2);
     assert_eq!((results[1].source, results[1].attempts), (Source::Cache, 3));
@@ -273,11 +277,11 @@ fn import(store: &Store, record: &Record) -> Added {
 
 /// The text that a job of `case-0` would reuse, and whether it was imported.
 fn reused(store: &Store, key: u8) -> Option<(String, bool)> {
-    let job = arrival(0, key, Ok("")).job;
-    let cached = store.cached(&job).unwrap()?;
+    let first = job(0, key);
+    let cached = store.cached(&first).unwrap()?;
     let run = store.begin(&planned()).unwrap();
     let writer = store.writer(run.id, "t", true).unwrap();
-    writer.reuse(&job, cached).unwrap();
+    writer.reuse(&first, cached).unwrap();
     writer.finish().unwrap();
     let row = store.results(run.id, 0, 1).unwrap().pop()?;
     Some((row.result.unwrap().text, row.imported))

@@ -3,7 +3,6 @@
 use super::{Cached, RunId, now, source_name};
 use crate::model::{Arm, Arrival, Job, Keep, Source};
 use rusqlite::{Connection, TransactionBehavior, params};
-use sha2::{Digest, Sha256};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -167,20 +166,19 @@ fn commit(
                 }
                 Order::Arrived(arrival) => {
                     let Arrival {
-                        job,
+                        asked,
                         result: outcome,
                         attempts,
                         source,
                     } = arrival.as_ref();
                     let (row, failure) = match outcome {
                         Ok(given) => {
-                            let request: [u8; 32] = Sha256::digest(&job.body).into();
                             answer.execute(params![
-                                job.key,
-                                request,
-                                job.case.as_str(),
+                                asked.key,
+                                asked.body_sha256,
+                                asked.case.as_str(),
                                 target,
-                                job.request.model,
+                                asked.model,
                                 given.model_version,
                                 given.latency_ms as i64,
                                 attempts,
@@ -194,13 +192,13 @@ fn commit(
                     };
                     result.execute(params![
                         run.0,
-                        job.seq as i64,
+                        asked.seq as i64,
                         row,
                         source_name(*source),
                         attempts,
                         failure,
-                        job.arm.as_str(),
-                        job.repeat
+                        asked.arm.as_str(),
+                        asked.repeat
                     ])?;
                 }
             }
