@@ -75,6 +75,15 @@ pub(super) struct Eval {
     /// Stream the answers, which gives the time to the first token
     #[arg(long)]
     stream: bool,
+    /// Ask through the batch API: half the price, answered within a day; --resume goes on after a kill
+    #[arg(long)]
+    batch: bool,
+    /// First pause before looking at batch jobs; later ones grow to six times it [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    batch_poll: Option<String>,
+    /// How long to wait for batch jobs; after it they go on, and --resume collects their answers [default: 24h]
+    #[arg(long, value_name = "TIME")]
+    batch_wait: Option<String>,
     /// Project of Google Cloud, for --target vertex [default: GOOGLE_CLOUD_PROJECT; without one: express mode]
     #[arg(long, value_name = "ID")]
     project: Option<String>,
@@ -171,6 +180,9 @@ impl Eval {
             base_url,
             api_version,
             stream,
+            batch,
+            batch_poll,
+            batch_wait,
             project,
             location,
             answers,
@@ -212,6 +224,9 @@ impl Eval {
             .option("base_url", one(base_url))
             .option("api_version", one(api_version))
             .flag("stream", stream)
+            .flag("batch", batch)
+            .option("batch_poll", one(batch_poll))
+            .option("batch_wait", one(batch_wait))
             .option("project", one(project))
             .option("location", one(location))
             .option("answers", answers)

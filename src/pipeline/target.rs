@@ -69,7 +69,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
             let target = client(settings, url, settings.key.clone(), renewal, false)?;
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::Gemini(target)),
-                identity: service("gemini", url, &settings.api_version) + streamed(settings),
+                identity: service("gemini", url, &settings.api_version) + delivered(settings),
                 reusable: true,
                 mask,
                 _simulator: None,
@@ -115,7 +115,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 Some(url) => (
                     None,
                     url.clone(),
-                    service("sim", url, &settings.api_version) + streamed(settings),
+                    service("sim", url, &settings.api_version) + delivered(settings),
                 ),
                 None => {
                     let simulator = Simulator::start(0, sim::Settings::default())
@@ -162,12 +162,14 @@ fn way(settings: &Settings) -> String {
     if settings.api_version != gemini::VERSION {
         way = format!(" {}", settings.api_version);
     }
-    way + streamed(settings)
+    way + delivered(settings)
 }
 
-/// The delivery, in the identity of each answer: one that was not streamed has no time to its first token.
-fn streamed(settings: &Settings) -> &'static str {
+/// The delivery, in the identity of each answer: one that was not streamed has no time to its first token, one of a batch
+/// job has no latency and another price.
+fn delivered(settings: &Settings) -> &'static str {
     match settings.delivery {
+        Delivery::Whole if settings.batch.is_some() => " batch",
         Delivery::Whole => "",
         Delivery::Stream => " stream",
     }
