@@ -20,6 +20,9 @@ pub(super) enum Command {
     /// Look at prompts
     #[command(subcommand)]
     Prompt(Prompt),
+    /// Look at the jobs that `eval --batch` left at a service, or cancel them
+    #[command(subcommand)]
+    Batch(Batch),
     /// Write stored answers to a file, and read them back in another place
     #[command(subcommand)]
     Record(Record),
@@ -299,6 +302,27 @@ pub(super) enum Prompt {
         old: String,
         /// The newer one: a name, a path, or git:REV:NAME
         new: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Batch {
+    /// List the batch jobs that wait at a service, of all runs of this project
+    List,
+    /// Cancel batch jobs; --resume asks anew for what they held
+    Cancel {
+        /// The jobs, as `batch list` names them [default: all that wait at the service]
+        #[arg(value_name = "JOB")]
+        names: Vec<String>,
+        /// Where they wait: gemini or sim [default: gemini]
+        #[arg(long, value_name = "TARGET")]
+        target: Option<String>,
+        /// Base URL of the service
+        #[arg(long, value_name = "URL")]
+        base_url: Option<String>,
+        /// Settings file [default: promptgate.toml, if there is one]
+        #[arg(long, value_name = "FILE")]
+        config: Option<String>,
     },
 }
 

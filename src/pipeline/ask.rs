@@ -4,8 +4,8 @@ use super::Interrupt;
 use super::forecast::Expected;
 use super::planned::{Found, Halt, Walking};
 use crate::error::Error;
-use crate::model::{Arm, Arrival, Asked, Event, Failure, FailureKind, Job, Problem, Progress, Source, Usage};
-use crate::run::{self, Batched, Ended, Limits, RunEnd};
+use crate::model::{Arm, Arrival, Asked, Event, Failure, FailureKind, Job, Problem, Progress, Source};
+use crate::run::{self, Batched, Ended, Expect, Limits, RunEnd};
 use crate::settings::{BatchSettings, Cache};
 use crate::store::{OpenRun, Store, Writer};
 use std::sync::Arc;
@@ -114,7 +114,7 @@ pub(super) fn ask(
 }
 
 /// What each answer is expected to use.
-fn expected(walking: &Walking<'_>) -> Result<Arc<dyn Fn(&Job) -> Usage + Send + Sync>, Error> {
+fn expected(walking: &Walking<'_>) -> Result<Arc<Expect>, Error> {
     let of = |version| Expected::of(walking, version);
     let baseline = walking.versions.baseline.as_ref().map(of).transpose()?;
     let candidate = of(&walking.versions.candidate)?;

@@ -10,6 +10,7 @@
 //! Then the gate decides, and the reports are put in place, verdict.json last.
 
 mod ask;
+mod batches;
 mod forecast;
 mod judge;
 mod planned;
@@ -18,6 +19,7 @@ mod survey;
 mod target;
 mod verdict;
 
+pub use batches::{Cancelled, cancel, waiting};
 pub use forecast::{ArmForecast, Estimate, Forecast};
 pub use record::{Exported, Imported, export, import};
 pub use target::open_prompt;
@@ -524,6 +526,14 @@ fn select(settings: &Settings) -> Result<Selection, Error> {
 
 /// The folder of the store, below the project root.
 const STORE: &str = ".promptgate";
+
+/// For a few calls, one after the other.
+fn runtime() -> Result<tokio::runtime::Runtime, Problem> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new(format!("the runtime can't start: {error}")))
+}
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -38,7 +38,7 @@ mod target;
 pub mod vertex;
 mod worker;
 
-pub use batch::Batched;
+pub use batch::{Batched, Expect};
 pub use gemini::{Gemini, GeminiSettings};
 pub use key::ApiKey;
 pub use keys::{Renewal, read_key_file};

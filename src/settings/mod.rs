@@ -14,7 +14,7 @@ mod target;
 
 pub use layers::{Environment, Layer, Origin, Written};
 pub use read::duration;
-pub use target::TargetKind;
+pub use target::{BatchService, TargetKind};
 
 use crate::model::{Policy, Problem, Problems};
 use crate::plan::price::Prices;

@@ -32,6 +32,11 @@ pub struct WaitingBatch {
 }
 
 impl WaitingBatch {
+    /// It has this name, or this label while its name is not known.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name.as_deref().unwrap_or(&self.label) == name
+    }
+
     /// It belongs to this run.
     pub fn is_of(&self, run: RunId) -> bool {
         self.run == run.0

@@ -10,13 +10,15 @@ use super::super::http::{Incoming, Reply, Secret};
 use super::super::target::{Retry, TargetError};
 use super::reply::broken;
 use super::{Gemini, classify, decode};
-use crate::model::{Answer, FailureKind};
+use crate::model::{Answer, Failure, FailureKind};
 use bytes::Bytes;
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, Request, Url};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Bytes of one piece of an upload. The service wants pieces of a multiple of 256 KiB.
 pub(in crate::run) const PIECE: usize = 8 << 20;
@@ -433,11 +435,32 @@ impl Gemini {
         })
     }
 
-    /// Cancels a job. One that has ended stays as it is.
+    /// Cancels a job, one whose name was lost by its label. One that has ended stays as it is; one that the service does not
+    /// know needs no cancelling.
     ///
     /// # Errors
-    /// As any call.
-    pub(in crate::run) async fn cancel_batch(&self, name: &str) -> Result<(), TargetError> {
+    /// The service did not take it, or not in time.
+    pub async fn cancel(&self, name: Option<&str>, label: &str, limit: Duration) -> Result<(), Failure> {
+        let cancelling = async {
+            let name = match name {
+                Some(name) => Some(name.to_owned()),
+                None => self.find_batch(label).await?,
+            };
+            match name {
+                Some(name) => self.cancel_batch(&name).await,
+                None => Ok(()),
+            }
+        };
+        let done = timeout(limit, cancelling)
+            .await
+            .unwrap_or_else(|_| Err(TargetError::timeout(limit)));
+        match done.map_err(TargetError::into_failure) {
+            Err(failure) if failure.code != "http_404" => Err(failure),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    async fn cancel_batch(&self, name: &str) -> Result<(), TargetError> {
         let url = self
             .endpoint
             .resource(&format!("{name}:cancel"))
