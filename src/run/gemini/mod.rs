@@ -29,11 +29,12 @@ pub use rules::review;
 pub(super) use rules::{at, knows_setting};
 pub use stream::decode_stream;
 
-use super::http::{Http, Incoming, Secret, post, whole_seconds};
+use super::http::{Http, Incoming, post, whole_seconds, without};
 use super::key::ApiKey;
 use super::keys::{Generation, Keys, Refused, Renewal};
 use super::target::{Retry, Target, TargetError};
 use crate::model::{Answer, FailureKind, Job, Problem, Source, digest};
+use crate::secret::Secret;
 use endpoint::Endpoint;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
@@ -101,7 +102,7 @@ impl Gemini {
     }
 
     async fn exchange(&self, request: reqwest::Request) -> Result<Answer, TargetError> {
-        let secret = self.keys.as_ref().map(|keys| keys as &dyn Secret);
+        let secret = self.secret();
         let incoming = self.http.open(request).await?;
         if self.delivery == Delivery::Stream && incoming.is_success() {
             return merge(incoming, secret).await;
@@ -149,12 +150,8 @@ impl Gemini {
         }
     }
 
-    /// A message without the key: it may have stood in the body in escaped form.
-    fn masked_message(&self, message: String) -> String {
-        match &self.keys {
-            Some(keys) => keys.mask(message),
-            None => message,
-        }
+    fn secret(&self) -> Option<&dyn Secret> {
+        self.keys.as_ref().map(|keys| keys as &dyn Secret)
     }
 }
 
@@ -162,10 +159,8 @@ impl Target for Gemini {
     async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
         let (request, generation) = self.request(job)?;
         let answer = self.exchange(request).await;
-        answer.map_err(|error| {
-            self.with_key_in_mind(error, generation)
-                .map_message(|message| self.masked_message(message))
-        })
+        let answer = answer.map_err(|error| self.with_key_in_mind(error, generation));
+        without(self.secret(), answer)
     }
 
     fn source(&self) -> Source {
