@@ -150,7 +150,7 @@ impl Keys {
 }
 
 /// What to do about a refused key.
-const ADVICE: &str = "check that the key is valid, not restricted or blocked, and that its project may use the model \
+const ADVICE: &str = "check that the key is valid and not restricted, and that its project may use the model \
                       (aistudio.google.com/apikey); then run again with --resume";
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod money;
 mod record;
 mod reports;
 mod resume;
+mod secrets;
 mod support;
 mod targets;
 mod wire;

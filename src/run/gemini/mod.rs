@@ -146,7 +146,8 @@ impl Gemini {
         }
         match keys.refused(generation) {
             Refused::Changed => error.with_retry(Retry::KeyChanged),
-            Refused::Final(advice) => error.map_message(|message| format!("{message} ({advice})")),
+            // What to do comes first, so that no long reply of the service pushes it out of a line that is cut.
+            Refused::Final(advice) => error.map_message(|message| format!("{advice} (the service said: {message})")),
         }
     }
 
