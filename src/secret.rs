@@ -108,7 +108,7 @@ pub fn covered<'a, 's>(secrets: impl Iterator<Item = &'s dyn Secret>, bytes: &'a
 /// One secret, ready to be found: as it is (in upper and lower case), in hex, and in base64 of both alphabets at each of
 /// the three offsets at which a longer text may hold it. In each of these forms every character may be escaped in its own
 /// way: behind backslashes, as `\u0041` or `\x41`, percent-encoded (`%41`, `%2541`), or as an HTML entity. A text that
-/// ends within the secret shows at most its first [`SHORTEST_REST`] - 1 characters.
+/// ends, or was shortened with an ellipsis, within the secret shows at most its first [`SHORTEST_REST`] - 1 characters.
 ///
 /// Looking takes time in proportion to the text: see `cover`.
 #[derive(Clone)]
@@ -188,7 +188,7 @@ impl Form {
         for (matched, want) in self.bytes.iter().enumerate() {
             match self.step(bytes, next, *want) {
                 Some(after) => next = after,
-                None if matched >= self.rest && is_cut_off(&bytes[next..]) => return Some(bytes.len()),
+                None if matched >= self.rest => return cut_off(&bytes[next..]).map(|length| next + length),
                 None => return None,
             }
         }
@@ -212,15 +212,23 @@ impl Form {
     }
 }
 
-/// Nothing is left, or the beginning of an escape.
-fn is_cut_off(rest: &[u8]) -> bool {
+/// What a text that was shortened ends with.
+const ELLIPSIS: &[u8] = "…".as_bytes();
+
+/// Where a text ends that ends, or was shortened, here or in the middle of an escape.
+fn cut_off(rest: &[u8]) -> Option<usize> {
     const LONGEST_ESCAPE: usize = 8;
-    match rest.first() {
-        None => true,
-        Some(b'\\') => rest.len() - backslashes(rest) < LONGEST_ESCAPE,
-        Some(b'%' | b'&') => rest.len() < LONGEST_ESCAPE,
-        Some(_) => false,
-    }
+    let begun = match rest.first() {
+        Some(b'\\') => backslashes(rest),
+        Some(b'%' | b'&') => 1,
+        Some(_) | None => 0,
+    };
+    let digits = rest[begun..].iter().take(if begun > 0 { LONGEST_ESCAPE } else { 0 });
+    let end = begun
+        + digits
+            .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'#')
+            .count();
+    (end == rest.len() || rest[end..].starts_with(ELLIPSIS)).then_some(end)
 }
 
 /// How many backslashes a text begins with.
@@ -441,6 +449,8 @@ mod tests {
         for length in SHORTEST_REST..KEY.len() {
             assert_eq!(masked(&format!("key={}", &KEY[..length])), "key=***");
         }
+        assert_eq!(masked("\"key=AIza_\"Sy+…\""), "\"key=***…\"");
+        assert_eq!(masked("\"key=AIza_\"Sy\\u00…\""), "\"key=***…\"");
         assert_eq!(masked("key=AIza_\"S"), "key=AIza_\"S");
         assert_eq!(masked("key=AIza_\"Sy+ is another"), "key=AIza_\"Sy+ is another");
         assert_eq!(masked("AIza_%22Sy%2BD%2"), STARS);

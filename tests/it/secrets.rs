@@ -815,6 +815,31 @@ fn a_key_file_keeps_its_key_in_a_run() {
     assert_eq!(fake.requests()[0].header("x-goog-api-key"), Some(KEY));
 }
 
+/// A key that stands in the golden files is a mistake of its own; the reports don't spread it, and neither does one that
+/// comes up in the middle of the run.
+#[test]
+fn reports_hide_keys_of_the_golden_files() {
+    let traces = Traces::of(&[KEY, NEW_KEY]);
+    let project = Project::with_cases(1);
+    let loud = [loud(KEY), loud(NEW_KEY)].concat();
+    let case = json!({
+        "id": format!("case {KEY} {NEW_KEY}"), "vars": {"question": "When, number 0?", "more": loud.clone()},
+        "tags": [KEY, NEW_KEY], "notes": loud.clone(),
+        "expect": [{"contains": KEY}, {"contains": format!("{NEW_KEY} is not there")}, {"equals": loud}],
+    });
+    project.write("golden/cases.jsonl", case.to_string());
+    for voice in VOICES {
+        project.write("key", KEY);
+        let file = project.file("key");
+        let fake = rotating(0, true, move || fs::write(&file, NEW_KEY).unwrap());
+        let ran = eval_with_file(&project, &fake.url, &[&["--cache", "refresh"][..], voice].concat());
+        assert_eq!(asked(&fake, NEW_KEY).len(), 1, "{}", ran.transcript());
+        // The store has the id and the suite of the case as they are; it stays on this machine.
+        let own = ["key", "cases.jsonl", "store.sqlite", "store.sqlite-wal"];
+        traces.assert_none("golden", &project, &ran, &own);
+    }
+}
+
 /// What a secret's reply looks like to the targets beside the Gemini API.
 #[test]
 fn the_other_targets_keep_their_secrets() {
