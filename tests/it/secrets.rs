@@ -8,7 +8,9 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -633,7 +635,7 @@ fn the_traces_find_a_key_in_every_form() {
     for form in [spellings(KEY), base64s(KEY)].concat() {
         assert!(traces.find(format!("xx{form}xx").as_bytes()).is_some(), "{form}");
     }
-    assert!(traces.find(KEY[..TOO_MANY].as_bytes()).is_some());
+    assert!(traces.find(&KEY.as_bytes()[..TOO_MANY]).is_some());
     assert_eq!(
         traces.find(b"an innocent text with *** in it, AIzaSy and &lt;b&gt; \\u003c"),
         None
@@ -781,6 +783,22 @@ fn no_command_shows_the_key() {
     traces.assert_none("render", &project, &ran, &["v3.prompt"]);
     let ran = project.run_with(&["prompt", "list"], &planted());
     traces.assert_none("list", &project, &ran, &["v3.prompt"]);
+}
+
+#[test]
+fn the_log_of_the_simulator_does_not_hold_the_key() {
+    let traces = Traces::of(&[KEY]);
+    let project = Project::with_cases(2);
+    let mut command = project.command(&["sim", "--port", "0", "--require-key", "--log", "log.jsonl"]);
+    let mut sim = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(sim.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let url = line.trim().rsplit(' ').next().unwrap().to_owned();
+    let ran = project.run_with(&[&PLAIN[..], &["--base-url", &url]].concat(), &planted());
+    sim.kill().unwrap();
+    sim.wait().unwrap();
+    assert_eq!(project.read("log.jsonl").lines().count(), 2, "{}", ran.transcript());
+    traces.assert_none("sim", &project, &ran, &[]);
 }
 
 /// A file that can't be used is named, and never quoted.
