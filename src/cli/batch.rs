@@ -5,7 +5,7 @@ use super::{complain, say};
 use crate::error::Error;
 use crate::exit;
 use crate::pipeline;
-use crate::report::{Mask, text};
+use crate::report::text;
 use crate::settings::{Environment, Layer, Layers};
 use std::path::Path;
 
@@ -36,10 +36,6 @@ pub(super) fn batch(command: Command, environment: Environment) -> Result<u8, Er
                 .option("base_url", base_url.into_iter().collect());
             let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
             let service = layers.batch_service()?;
-            let mask = service
-                .key
-                .as_ref()
-                .map_or_else(Mask::default, |key| Mask::new([key.reveal()]));
             let cancelled = pipeline::cancel(layers.root(), &service, &names)?;
             if cancelled.is_empty() {
                 say("no batch job waits there");
@@ -51,7 +47,7 @@ pub(super) fn batch(command: Command, environment: Environment) -> Result<u8, Er
                     None => say(&text::log_line(&format!("{name} cancelled"))),
                     Some(failure) => {
                         failed = true;
-                        complain(&mask.text(&format!("{name} is not cancelled: {}", failure.message)));
+                        complain(&format!("{name} is not cancelled: {}", failure.message));
                     }
                 }
             }

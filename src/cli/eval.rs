@@ -1,7 +1,7 @@
 //! `promptgate eval`.
 
 use super::options::Eval;
-use super::{complain, report, say, signals, warn};
+use super::{complain, hide, report, say, signals, warn};
 use crate::error::Error;
 use crate::exit;
 use crate::model::{Problem, Progress, PromptInfo};
@@ -59,9 +59,10 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
     let settings = layers.settle()?;
     let prepared = pipeline::prepare(&settings)?;
     let mask = prepared.mask().clone();
+    hide(&mask);
     let tell = |sentence: &str| {
         if !settings.quiet {
-            warn(&mask.text(sentence));
+            warn(sentence);
         }
     };
     for warning in &prepared.warnings {
@@ -92,7 +93,7 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
     let mut console = Console::new(style, mask.clone());
     let finished = prepared.eval(folder, &progress, interrupt, &mut |row| console.case(row), &tell)?;
     for error in &finished.unwritten {
-        complain(&mask.text(&error.to_string()));
+        complain(&error.to_string());
     }
     // A closed standard output changes no verdict.
     let _ = console.finish(

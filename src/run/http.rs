@@ -4,14 +4,13 @@
 //! A target makes the request and reads the reply; client, bounds, masking and the errors of the way stand here.
 
 use super::base_url::BaseUrl;
-use super::key::ApiKey;
 use super::target::{Retry, TargetError};
-use crate::model::{FailureKind, Problem};
+use crate::model::{Answer, FailureKind, Problem};
+use crate::secret::Secret;
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Request, Response, Url};
 use std::error::Error;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -31,25 +30,6 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(super) struct Http {
     client: Client,
-}
-
-/// What must not stand in a reply.
-pub(super) trait Secret: fmt::Debug + Sync {
-    /// The bytes without it.
-    fn mask_bytes(&self, bytes: Vec<u8>) -> Vec<u8>;
-
-    /// The text without it.
-    fn mask(&self, text: String) -> String;
-}
-
-impl Secret for ApiKey {
-    fn mask_bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
-        ApiKey::mask_bytes(self, bytes)
-    }
-
-    fn mask(&self, text: String) -> String {
-        ApiKey::mask(self, text)
-    }
 }
 
 /// A response, read to its end. Its body holds no secret.
@@ -219,6 +199,21 @@ impl Reply {
     /// The header `Retry-After`, as it is written.
     pub(super) fn retry_after(&self) -> Option<&str> {
         self.header(RETRY_AFTER.as_str())
+    }
+}
+
+/// What came of a request, without the secret. Bodies are masked before they are read; here goes what only reading them
+/// puts together: the pieces of a stream, the parts of an answer.
+pub(super) fn without(secret: Option<&dyn Secret>, got: Result<Answer, TargetError>) -> Result<Answer, TargetError> {
+    let Some(secret) = secret else {
+        return got;
+    };
+    match got {
+        Ok(mut answer) => {
+            secret.answer(&mut answer);
+            Ok(answer)
+        }
+        Err(error) => Err(error.without(secret)),
     }
 }
 

@@ -5,6 +5,7 @@ use super::openai::OpenAi;
 use super::recorded::Recorded;
 use super::vertex::Vertex;
 use crate::model::{Answer, Failure, FailureKind, Job, Problem, Source};
+use crate::secret::Secret;
 use std::future::Future;
 use std::time::Duration;
 
@@ -110,6 +111,14 @@ impl TargetError {
     /// Rewrites the message.
     pub(super) fn map_message(mut self, rewrite: impl FnOnce(String) -> String) -> TargetError {
         self.failure.message = rewrite(self.failure.message);
+        self
+    }
+
+    /// The same without a secret.
+    pub(super) fn without(mut self, secret: &dyn Secret) -> TargetError {
+        let Failure { kind: _, code, message } = &mut self.failure;
+        secret.hide(code);
+        secret.hide(message);
         self
     }
 

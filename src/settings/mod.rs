@@ -12,6 +12,7 @@ mod prices;
 mod read;
 mod target;
 
+pub use key::secrets;
 pub use layers::{Environment, Layer, Origin, Written};
 pub use read::duration;
 pub use target::{BatchService, TargetKind};
@@ -22,8 +23,8 @@ use crate::plan::{Selection, Shard};
 use crate::run::gemini::Delivery;
 use crate::run::vertex::Place;
 use crate::run::{ApiKey, RetryPolicy};
-use key::KeyState;
 use read::{Reader, word};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use target::Answerer;
@@ -176,7 +177,6 @@ impl ModelChoice {
 }
 
 /// The layers of one call, by precedence, before they have types.
-#[derive(Debug)]
 pub struct Layers {
     root: PathBuf,
     layers: [Layer; 3],
@@ -184,6 +184,15 @@ pub struct Layers {
     /// Mistakes of the file.
     problems: Problems,
     warnings: Vec<Problem>,
+}
+
+impl fmt::Debug for Layers {
+    /// Without the environment: keys stand in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layers")
+            .field("root", &self.root)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Layers {
@@ -237,14 +246,6 @@ impl Layers {
             || vec![self.under_root("golden")],
             |golden| golden.values.iter().map(|path| self.under_root(path)).collect(),
         )
-    }
-
-    /// The key of the environment, if there is a usable one: what must not be written by commands that need no key.
-    pub fn key(&self) -> Option<ApiKey> {
-        match key::find(&self.environment) {
-            KeyState::Present(text, _) => ApiKey::new(&text).ok(),
-            KeyState::Unusable(_) | KeyState::Absent => None,
-        }
     }
 
     /// The project root.

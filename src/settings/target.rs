@@ -250,7 +250,7 @@ impl Layers {
                 .hint("give --base-url, like http://localhost:11434/v1 for Ollama or https://api.openai.com/v1"));
         };
         let local = openai::is_local(base_url)?;
-        match key::in_variable("OPENAI_API_KEY", &self.environment) {
+        match key::in_variable(key::OPENAI_KEY, &self.environment) {
             KeyState::Present(text, _) => Ok(Some(ApiKey::new(&text)?)),
             KeyState::Unusable(problem) if !local => Err(problem),
             KeyState::Unusable(_) | KeyState::Absent => Ok(None),

@@ -303,6 +303,18 @@ fn a_key_file_is_read_and_never_shown() {
 }
 
 #[test]
+fn settings_can_be_looked_at_without_showing_a_key() {
+    for name in ["GEMINI_API_KEY", "GOOGLE_API_KEY", "OPENAI_API_KEY"] {
+        let environment = environment(&[(name, "a-secret-key")]);
+        let layers = Layers::read(Path::new("."), options(&PAIR), None, environment.clone());
+        let written = format!("{layers:?}");
+        let shown = format!("{written} {:?} {:?}", layers.settle(), secrets(&environment));
+        assert!(!shown.contains("a-secret-key"), "{shown}");
+        assert_eq!(secrets(&environment).len(), 1);
+    }
+}
+
+#[test]
 fn without_a_baseline_a_pass_rate_is_required() {
     let none = [("prompt", "v2"), ("baseline", "none")];
     assert!(message(settle(&none, &[], "")).contains("--min-pass-rate"));

@@ -19,6 +19,7 @@ mod money;
 mod record;
 mod reports;
 mod resume;
+mod secrets;
 mod support;
 mod targets;
 mod wire;

@@ -109,7 +109,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
         if !self.holds(batch, &key) {
             return Ok(());
         }
-        match item.result {
+        match self.gemini.without_key(item.result) {
             Ok(answer) => self.settle(&key, Ok(answer)).await,
             Err(error) => self.fail(&key, &error).await,
         }

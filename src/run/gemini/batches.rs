@@ -6,11 +6,12 @@
 //! of a file in another file, and a job that succeeded may hold requests that failed.
 
 use super::super::batch::{Lines, Spool};
-use super::super::http::{Incoming, Reply, Secret};
+use super::super::http::{Incoming, Reply};
 use super::super::target::{Retry, TargetError};
 use super::reply::broken;
 use super::{Gemini, classify, decode};
 use crate::model::{Answer, Failure, FailureKind};
+use crate::secret::Secret;
 use bytes::Bytes;
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, Request, Url};

@@ -32,11 +32,12 @@ pub use rules::review;
 pub(super) use rules::{at, knows_setting};
 pub use stream::decode_stream;
 
-use super::http::{Http, Incoming, Secret, post, whole_seconds};
+use super::http::{Http, Incoming, post, whole_seconds, without};
 use super::key::ApiKey;
 use super::keys::{Generation, Keys, Refused, Renewal};
 use super::target::{Retry, Target, TargetError};
 use crate::model::{Answer, FailureKind, Job, Problem, Source, digest};
+use crate::secret::Secret;
 use endpoint::Endpoint;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
@@ -149,8 +150,16 @@ impl Gemini {
 
     /// A failure as it may be told: without the key, and with what another key can do about it.
     fn told(&self, error: TargetError, generation: Option<Generation>) -> TargetError {
-        self.with_key_in_mind(error, generation)
-            .map_message(|message| self.masked_message(message))
+        let error = self.with_key_in_mind(error, generation);
+        match self.secret() {
+            Some(secret) => error.without(secret),
+            None => error,
+        }
+    }
+
+    /// What came of a request, without the key.
+    pub(super) fn without_key(&self, got: Result<Answer, TargetError>) -> Result<Answer, TargetError> {
+        without(self.secret(), got)
     }
 
     /// What a failure leads to when it was the key that was refused: another key, or a sentence on what to do.
@@ -164,15 +173,8 @@ impl Gemini {
         }
         match keys.refused(generation) {
             Refused::Changed => error.with_retry(Retry::KeyChanged),
-            Refused::Final(advice) => error.map_message(|message| format!("{message} ({advice})")),
-        }
-    }
-
-    /// A message without the key: it may have stood in the body in escaped form.
-    fn masked_message(&self, message: String) -> String {
-        match &self.keys {
-            Some(keys) => keys.mask(message),
-            None => message,
+            // What to do comes first, so that no long reply of the service pushes it out of a line that is cut.
+            Refused::Final(advice) => error.map_message(|message| format!("{advice} (the service said: {message})")),
         }
     }
 }
@@ -181,7 +183,8 @@ impl Target for Gemini {
     async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
         let (request, generation) = self.request(job)?;
         let answer = self.exchange(request).await;
-        answer.map_err(|error| self.told(error, generation))
+        let answer = answer.map_err(|error| self.with_key_in_mind(error, generation));
+        self.without_key(answer)
     }
 
     fn source(&self) -> Source {

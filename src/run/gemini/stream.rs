@@ -5,11 +5,11 @@
 //! and so does a broken one: only a finish reason, or a blocked prompt, shows that an answer is whole. Without
 //! `alt=sse`, or behind a gateway, the whole body is one JSON array, or a single response.
 
-use super::super::http::Secret;
 use super::super::target::TargetError;
 use super::sse::Decoder;
 use super::{error, reply};
 use crate::model::Answer;
+use crate::secret::Secret;
 use serde_json::value::RawValue;
 
 /// An optional mark before the first byte of a text (U+FEFF in UTF-8).
@@ -110,10 +110,6 @@ impl<'a> Merging<'a> {
                 "the stream ended before the answer did: it has no finish reason",
             ));
         }
-        if let Some(secret) = self.secret {
-            // A key that came in pieces, one an event.
-            self.answer.text = secret.mask(std::mem::take(&mut self.answer.text));
-        }
         Ok(self.answer)
     }
 
@@ -176,6 +172,7 @@ fn form_of(head: &[u8]) -> Option<(Form, Vec<u8>)> {
 mod tests {
     use super::*;
     use crate::model::Usage;
+    use crate::run::http::without;
     use crate::run::{ApiKey, Retry};
     use serde_json::{Value, json};
 
@@ -310,7 +307,7 @@ mod tests {
             merging.push(event(&text(part)).as_bytes()).unwrap();
         }
         merging.push(event(&stop()).as_bytes()).unwrap();
-        let answer = merging.finish().unwrap();
+        let answer = without(Some(&key), merging.finish()).unwrap();
         assert!(!answer.text.contains("a-secret-key"), "{}", answer.text);
         assert!(answer.text.starts_with("it is "));
     }

@@ -12,11 +12,12 @@ mod place;
 pub use place::{Place, location, model_problem, project, url};
 
 use super::gemini::{self, TIMEOUT_HEADER};
-use super::http::{Http, Secret, post, whole_seconds};
+use super::http::{Http, post, whole_seconds, without};
 use super::key::ApiKey;
 use super::protocol::Findings;
 use super::target::{Retry, Target, TargetError};
 use crate::model::{Answer, ArgProblem, FailureKind, Job, Problem, Request, Source, Step};
+use crate::secret::Secret;
 use credentials::{SignIn, SignedIn};
 use place::{Endpoint, bare};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -150,11 +151,10 @@ impl Vertex {
         Ok(answer)
     }
 
-    /// An error without the token, and with what to do where who asks is refused.
-    fn explained(&self, error: TargetError, token: &ApiKey) -> TargetError {
+    /// An error with what to do where who asks is refused.
+    fn explained(&self, error: TargetError) -> TargetError {
         let refused = error.retry() == Retry::KeyRefused;
         error.map_message(|message| {
-            let message = token.mask(message);
             match &self.asker {
                 _ if !refused => message,
                 Asker::Key(_) => format!("{message}; check GOOGLE_API_KEY and that it is one of Vertex AI"),
@@ -170,7 +170,8 @@ impl Target for Vertex {
     async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
         let signed_in = self.signed_in().await?;
         let answer = self.exchange(job, &signed_in).await;
-        answer.map_err(|error| self.explained(error, &signed_in.token))
+        let answer = without(Some(&signed_in.token as &dyn Secret), answer);
+        answer.map_err(|error| self.explained(error))
     }
 
     fn source(&self) -> Source {
