@@ -75,6 +75,9 @@ pub(super) struct Eval {
     /// Stream the answers, which gives the time to the first token
     #[arg(long)]
     stream: bool,
+    /// Have the service keep the system instruction and tools that all requests of an arm share
+    #[arg(long)]
+    cache_prefix: bool,
     /// Project of Google Cloud, for --target vertex [default: GOOGLE_CLOUD_PROJECT; without one: express mode]
     #[arg(long, value_name = "ID")]
     project: Option<String>,
@@ -171,6 +174,7 @@ impl Eval {
             base_url,
             api_version,
             stream,
+            cache_prefix,
             project,
             location,
             answers,
@@ -212,6 +216,7 @@ impl Eval {
             .option("base_url", one(base_url))
             .option("api_version", one(api_version))
             .flag("stream", stream)
+            .flag("cache_prefix", cache_prefix)
             .option("project", one(project))
             .option("location", one(location))
             .option("answers", answers)

@@ -26,6 +26,6 @@ pub use request::{Arm, Content, Job, Part, Request, Role, Source, Tool, digest};
 pub use row::{ArmRow, CaseRow, Change, Judged};
 pub use run::{PromptInfo, RunInfo};
 pub use verdict::{
-    Decision, Difference, ModelRecord, Needed, Policy, PriceList, PromptRecord, Reason, ReasonCode, Slice, Verdict,
-    Warning, WarningCode, ZScores,
+    Decision, Difference, ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason, ReasonCode,
+    Slice, Verdict, Warning, WarningCode, ZScores,
 };

@@ -170,6 +170,7 @@ impl Ran {
             | Event::Held { .. }
             | Event::Paced { .. }
             | Event::Failed { .. }
+            | Event::Note { .. }
             | Event::Stopping { .. }
             | Event::Done => None,
         };
@@ -423,6 +424,7 @@ async fn a_lowered_pace_is_told_and_recovers() {
             | Event::Retrying { .. }
             | Event::Held { .. }
             | Event::Failed { .. }
+            | Event::Note { .. }
             | Event::Stopping { .. }
             | Event::Done => None,
         })

@@ -24,6 +24,7 @@ pub(super) const KEYS: &[&str] = &[
     "base_url",
     "api_version",
     "stream",
+    "cache_prefix",
     "project",
     "location",
     "answers",

@@ -97,6 +97,8 @@ pub struct Settings {
     pub api_version: String,
     /// Whether answers are streamed.
     pub delivery: Delivery,
+    /// What all requests of an arm begin with is kept by the service.
+    pub cache_prefix: bool,
     /// Recorded answers.
     pub answers: Vec<PathBuf>,
     /// The key of the target, if it has one.
@@ -303,6 +305,7 @@ impl Layers {
         });
         let target = read.parsed("target", TargetKind::parse);
         let (api_version, delivery) = read.call(target.unwrap_or(TargetKind::Gemini));
+        let cache_prefix = read.flag("cache_prefix");
         let strict_model = read.flag("strict_model");
         let resume = read.flag("resume");
         let failed = read.parsed("failed", |text| match text {
@@ -420,6 +423,7 @@ impl Layers {
             base_url,
             api_version,
             delivery,
+            cache_prefix: cache_prefix && matches!(target, TargetKind::Gemini | TargetKind::Sim),
             answers,
             key,
             place,

@@ -40,6 +40,11 @@ impl Reader<'_> {
         for (key, has, message) in [
             ("stream", gemini, "only the targets `gemini` and `sim` stream"),
             (
+                "cache_prefix",
+                gemini,
+                "only the targets `gemini` and `sim` cache prefixes",
+            ),
+            (
                 "api_version",
                 versioned,
                 "only the targets `gemini` and `sim` have a choice of version",

@@ -388,13 +388,18 @@ fn only_the_gemini_api_streams_and_has_versions() {
             settle(
                 &given,
                 &[&key[..1], &key[1..1 + answers], &key[2..]].concat(),
-                "stream = true\napi_version = \"v1\"",
+                "stream = true\napi_version = \"v1\"\ncache_prefix = true",
             )
         };
         let settings = given(&[]).unwrap();
         assert_eq!(settings.delivery == Delivery::Stream, streams, "{target}");
+        assert_eq!(settings.cache_prefix, streams, "{target}");
         assert_eq!(settings.api_version == "v1", versioned, "{target}");
-        for (option, value, fits) in [("stream", "true", streams), ("api_version", "v1", versioned)] {
+        for (option, value, fits) in [
+            ("stream", "true", streams),
+            ("cache_prefix", "true", streams),
+            ("api_version", "v1", versioned),
+        ] {
             let said = message(given(&[(option, value)]));
             let refused = said.contains("only the targets `gemini` and `sim`") && said.contains("leave it out");
             assert_eq!(refused, !fits, "{target} {option}: {said}");
