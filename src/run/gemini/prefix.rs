@@ -754,6 +754,10 @@ mod tests {
     }
 
     fn prefixes(told: &Arc<Mutex<Vec<String>>>) -> Prefixes {
+        keeping(prefix("gemini-3.8-flash", 1), told)
+    }
+
+    fn keeping(prefix: Prefix, told: &Arc<Mutex<Vec<String>>>) -> Prefixes {
         let settings = GeminiSettings {
             base_url: "http://127.0.0.1:9".to_owned(),
             version: VERSION.to_owned(),
@@ -766,7 +770,7 @@ mod tests {
         };
         let told = Arc::clone(told);
         let caching = Caching {
-            prefixes: vec![prefix("gemini-3.8-flash", 1)],
+            prefixes: vec![prefix],
             timeout: Duration::from_secs(1),
             renew_after: LIFE,
             price: Arc::new(|_, tokens, hours| Some(tokens as f64 * hours)),
@@ -807,6 +811,26 @@ mod tests {
         let shared = state.settled(slot, 0, &prefixes.keeper).unwrap();
         assert_eq!(shared.unwrap_err().failure().code, "http_503");
         assert!(state.settled(slot, 1, &prefixes.keeper).is_none(), "it is tried again");
+    }
+
+    #[tokio::test]
+    async fn only_the_prefix_that_was_named_is_given_up() {
+        let request = request("Hi", json!({}));
+        let prefixes = keeping(Prefix::of(&request).unwrap(), &Arc::default());
+        let (old, new) = (kept(&prefixes, LIFE), kept(&prefixes, LIFE));
+        new.has_answered();
+        prefixes.slots[0].state.lock().await.phase = Phase::Ready(Arc::clone(&new));
+        // A request that named the old one comes back late.
+        let late = said(403, "CachedContent not found (or permission denied)");
+        let error = prefixes.after(&request, &old, late.clone()).await;
+        assert_eq!(error.retry(), Retry::PrefixGone);
+        let ready = prefixes.of(&request).await.unwrap().unwrap();
+        assert!(Arc::ptr_eq(&ready, &new));
+        let other = said(403, "The caller does not have permission");
+        assert_eq!(prefixes.after(&request, &new, other.clone()).await, other);
+        assert!(prefixes.of(&request).await.unwrap().is_some());
+        prefixes.after(&request, &new, late).await;
+        assert!(matches!(prefixes.slots[0].state.lock().await.phase, Phase::Empty));
     }
 
     #[tokio::test(start_paused = true)]
