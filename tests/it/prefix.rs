@@ -523,8 +523,15 @@ fn what_cannot_be_deleted_is_named_with_its_end() {
         (request.method == "DELETE").then(|| Reply::error(503, "UNAVAILABLE", "try later"))
     });
     let project = project(2);
+    project.write(
+        "promptgate.toml",
+        "[prices.\"gemini-3.8-flash\"]\ninput = 0\noutput = 0\nstorage = 60\n",
+    );
     let ran = one_arm(&project, &service.fake.url, &[]);
     assert_eq!(ran.code, 0, "{}", ran.transcript());
+    // It is paid for until then: 5,000 tokens for ten minutes at $60 a million tokens and hour.
+    let cost = project.verdict()["prefix_caches"]["cost_usd"].as_f64().unwrap();
+    assert!((cost - 0.05).abs() < 1e-9, "{cost}");
     assert_eq!(service.deletions().len(), 3);
     assert!(
         ran.stderr.contains("cachedContents/c1 could not be deleted (http 503"),

@@ -282,7 +282,9 @@ impl Prefixes {
                 state.lose(slot, kept, &self.keeper);
             }
         }
-        error.with_retry(Retry::PrefixGone)
+        // Neither the key nor the request was refused, whatever the status says.
+        let message = error.failure().message;
+        TargetError::new(FailureKind::Transport, "prefix_gone", message, Retry::PrefixGone)
     }
 
     /// What was used so far.
@@ -319,6 +321,7 @@ impl Prefixes {
         for kept in left {
             let deleted = timeout_at(deadline, self.keeper.delete(&kept)).await;
             if let Err(reason) = deleted.unwrap_or_else(|_| Err("there was no reply in time".to_owned())) {
+                kept.stays();
                 self.keeper.tell(format!(
                     "warning: the cached prefix {} could not be deleted ({reason}); it expires by itself at {}",
                     kept.name,
@@ -433,7 +436,7 @@ impl Kept {
         self.answered.store(true, Ordering::SeqCst);
     }
 
-    /// Hours from its creation to its end, or to now.
+    /// Hours from its creation to its end, or to now; never beyond its expiry.
     fn hours(&self, now: Instant) -> f64 {
         let span = self.span();
         let end = span.over.unwrap_or(now).min(span.until);
@@ -450,6 +453,12 @@ impl Kept {
 
     fn end(&self) {
         self.span().over.get_or_insert_with(Instant::now);
+    }
+
+    /// It is kept, and paid for, until it expires.
+    fn stays(&self) {
+        let mut span = self.span();
+        span.over = Some(span.until);
     }
 
     /// When it expires, in minutes of UTC.
@@ -824,6 +833,7 @@ mod tests {
         let late = said(403, "CachedContent not found (or permission denied)");
         let error = prefixes.after(&request, &old, late.clone()).await;
         assert_eq!(error.retry(), Retry::PrefixGone);
+        assert_eq!(error.failure().kind, FailureKind::Transport);
         let ready = prefixes.of(&request).await.unwrap().unwrap();
         assert!(Arc::ptr_eq(&ready, &new));
         let other = said(403, "The caller does not have permission");
