@@ -5,7 +5,7 @@ use super::{complain, hide, report, say, signals, warn};
 use crate::error::Error;
 use crate::exit;
 use crate::model::{Problem, Progress, PromptInfo};
-use crate::pipeline::{self, ArmForecast, Estimate, Forecast, Interrupt};
+use crate::pipeline::{self, ArmForecast, Estimate, Forecast, Interrupt, PrefixForecast};
 use crate::report::console::{Console, Style};
 use crate::report::progress::{self, Silent};
 use crate::report::{Folder, ReportError};
@@ -130,6 +130,7 @@ fn foresee(forecast: &Forecast) {
         baseline,
         candidate,
         offline,
+        prefixes,
         prices,
     } = forecast;
     let sum = |of: fn(&ArmForecast) -> u64| of(candidate) + baseline.as_ref().map_or(0, of);
@@ -160,6 +161,9 @@ fn foresee(forecast: &Forecast) {
         run.target,
         dollars(cost, bounded)
     ));
+    for prefix in prefixes.iter().filter(|_| planned > stored) {
+        foresee_prefix(prefix);
+    }
     say(&format!("{prices}; nothing was sent"));
 }
 
@@ -185,6 +189,16 @@ fn foresee_arm(name: &str, info: &PromptInfo, arm: &ArmForecast) {
         requests(arm.requests()),
         arm.input_tokens,
         dollars(arm.cost_usd, arm.bounded())
+    )));
+}
+
+fn foresee_prefix(prefix: &PrefixForecast) {
+    say(&crate::report::text::log_line(&format!(
+        "cached prefix on {}: about {} tokens, {} to make it and {} for each hour; what it saves is not taken off above",
+        prefix.model,
+        prefix.tokens,
+        dollars(prefix.making_usd, false),
+        dollars(prefix.hour_usd, false)
     )));
 }
 

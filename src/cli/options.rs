@@ -87,6 +87,9 @@ pub(super) struct Eval {
     /// How long to wait for batch jobs; after it they go on, and --resume collects their answers [default: 24h]
     #[arg(long, value_name = "TIME")]
     batch_wait: Option<String>,
+    /// Have the service keep the system instruction and tools that all requests of an arm share
+    #[arg(long)]
+    cache_prefix: bool,
     /// Project of Google Cloud, for --target vertex [default: GOOGLE_CLOUD_PROJECT; without one: express mode]
     #[arg(long, value_name = "ID")]
     project: Option<String>,
@@ -186,6 +189,7 @@ impl Eval {
             batch,
             batch_poll,
             batch_wait,
+            cache_prefix,
             project,
             location,
             answers,
@@ -230,6 +234,7 @@ impl Eval {
             .flag("batch", batch)
             .option("batch_poll", one(batch_poll))
             .option("batch_wait", one(batch_wait))
+            .flag("cache_prefix", cache_prefix)
             .option("project", one(project))
             .option("location", one(location))
             .option("answers", answers)

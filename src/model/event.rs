@@ -54,6 +54,11 @@ pub enum Event {
         /// What happened.
         message: String,
     },
+    /// Something worth a line that stops nothing.
+    Note {
+        /// One plain sentence.
+        message: String,
+    },
     /// The run stops early; what was asked is finished first.
     Stopping {
         /// Why, for people.

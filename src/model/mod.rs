@@ -28,6 +28,6 @@ pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, d
 pub use row::{ArmRow, CaseRow, Change, Judged};
 pub use run::{PromptInfo, RunInfo};
 pub use verdict::{
-    Decision, Difference, ModelRecord, Needed, Policy, PriceList, PromptRecord, Reason, ReasonCode, Slice, Verdict,
-    Warning, WarningCode, ZScores,
+    Decision, Difference, ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason, ReasonCode,
+    Slice, Verdict, Warning, WarningCode, ZScores,
 };

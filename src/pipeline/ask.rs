@@ -3,9 +3,10 @@
 use super::Interrupt;
 use super::forecast::Expected;
 use super::planned::{Found, Halt, Walking};
+use super::prefix;
 use crate::error::Error;
 use crate::model::{Arm, Arrival, Asked, Event, Failure, FailureKind, Job, Problem, Progress, Source};
-use crate::run::{self, Batched, Ended, Expect, Limits, RunEnd};
+use crate::run::{self, Batched, Ended, Expect, Limits, RunEnd, Target as _};
 use crate::settings::{BatchSettings, Cache};
 use crate::store::{OpenRun, Store, Writer};
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub(super) fn ask(
     let today = OffsetDateTime::now_utc().date();
     let (prices, tier) = (settings.prices.clone(), versions.dearest_tier(settings));
     let price: Arc<run::Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
+    prefix::announce(target, settings, progress);
     // Two answers a worker: one in flight, one ready.
     let (jobs, queue) = mpsc::channel(2 * settings.concurrency);
     let running = match settings.batch {
@@ -102,6 +104,8 @@ pub(super) fn ask(
             }
         },
     };
+    runtime.block_on(target.target.close());
+    end.prefix_caches = target.target.beside();
     let in_use = || Err("its writer is still in use".to_owned());
     let written = Arc::into_inner(writer).map_or_else(in_use, Writer::finish);
     progress.on(&Event::Done);

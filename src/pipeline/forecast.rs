@@ -2,10 +2,12 @@
 
 use super::Version;
 use super::planned::{Found, Walking};
+use super::prefix::making_usd;
 use crate::error::Error;
 use crate::model::{Arm, PriceList, Problem, Request, RunInfo, Usage};
 use crate::plan::estimated_tokens;
 use crate::plan::price::{Prices, Tier};
+use crate::run::gemini::Prefix;
 use crate::settings::{Cache, TargetKind};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -24,8 +26,36 @@ pub struct Forecast {
     pub candidate: ArmForecast,
     /// Nothing is sent: recorded answers, or `--cache only`.
     pub offline: bool,
+    /// Prefixes that the service would be asked to keep.
+    pub prefixes: Vec<PrefixForecast>,
     /// Where the prices come from.
     pub prices: PriceList,
+}
+
+/// A prefix that the service would be asked to keep, for all its requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PrefixForecast {
+    /// The model it would be kept for.
+    pub model: String,
+    /// Its tokens, estimated on this machine.
+    pub tokens: u64,
+    /// US dollars for making it, once; `None` for an unknown price.
+    pub making_usd: Option<f64>,
+    /// US dollars for each hour that it is kept; `None` for an unknown price.
+    pub hour_usd: Option<f64>,
+}
+
+impl PrefixForecast {
+    fn new(prefix: &Prefix, prices: &Prices) -> PrefixForecast {
+        let (model, tokens) = (prefix.model(), prefix.estimated_tokens());
+        let today = OffsetDateTime::now_utc().date();
+        PrefixForecast {
+            model: model.to_owned(),
+            tokens,
+            making_usd: making_usd(prices, model, tokens, today),
+            hour_usd: prices.storage_usd(model, tokens, 1.0, today),
+        }
+    }
 }
 
 /// One arm's part.
@@ -98,6 +128,12 @@ pub(super) fn forecast(walking: &Walking<'_>, run: &RunInfo) -> Result<Forecast,
         baseline: baseline.map(|arm| arm.so_far),
         candidate: candidate.so_far,
         offline: settings.target == TargetKind::Recorded || settings.cache == Cache::Only,
+        prefixes: walking
+            .target
+            .prefixes
+            .iter()
+            .map(|prefix| PrefixForecast::new(prefix, &settings.prices))
+            .collect(),
         prices: settings.prices.list(),
     })
 }

@@ -14,13 +14,14 @@ mod batches;
 mod forecast;
 mod judge;
 mod planned;
+mod prefix;
 mod record;
 mod survey;
 mod target;
 mod verdict;
 
 pub use batches::{Cancelled, cancel, waiting};
-pub use forecast::{ArmForecast, Estimate, Forecast};
+pub use forecast::{ArmForecast, Estimate, Forecast, PrefixForecast};
 pub use record::{Exported, Imported, export, import};
 pub use target::open_prompt;
 
@@ -163,7 +164,7 @@ pub struct Prepared<'a> {
 pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
     let versions = open_versions(settings)?;
     affordable(settings, &versions)?;
-    let target = target::open(settings, &versions)?;
+    let mut target = target::open(settings, &versions)?;
     let selection = select(settings)?;
     let rules = Rules::new(&settings.root);
     let scope = Scope {
@@ -173,6 +174,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         target: &target.identity,
         protocol: settings.target.protocol(),
         recorded: settings.target == TargetKind::Recorded,
+        common: settings.cache_prefix,
         api_version: &settings.api_version,
         today: OffsetDateTime::now_utc().date(),
     };
@@ -181,6 +183,8 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         repeats: settings.repeat,
         baseline: versions.baseline.is_some(),
     };
+    let (prefixes, notes) = prefix::worth_keeping(settings, &versions, &survey, &plan)?;
+    target.prefixes = prefixes;
     let run = RunInfo {
         candidate: versions.candidate.info.clone(),
         baseline: versions.baseline.as_ref().map(|version| version.info.clone()),
@@ -200,6 +204,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         .iter()
         .cloned()
         .chain(survey.warnings.iter().cloned())
+        .chain(notes)
         .collect();
     Ok(Prepared {
         settings,
@@ -332,7 +337,7 @@ impl Prepared<'_> {
         } else {
             RunEnded::Incomplete
         };
-        let verdict = verdict::assemble(&self, judged, decided, interrupt.code());
+        let verdict = verdict::assemble(&self, judged, decided, end.prefix_caches, interrupt.code());
         let unwritten = reports.finish(&self.run, &verdict);
         if let Err(error) = store.end(&open_run, ended) {
             // Only --resume and --failed would miss it; the verdict stands.

@@ -2,6 +2,7 @@
 //! identity of what is tested.
 
 use super::Version;
+use super::prefix::Common;
 use crate::error::Error;
 use crate::load::golden::{self, Dataset};
 use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Step};
@@ -54,6 +55,8 @@ pub(super) struct Survey {
     pub(super) identical: bool,
     /// Identity of what is tested.
     pub(super) key: [u8; 32],
+    /// What the requests of each version begin with, baseline first; empty unless it was looked for.
+    pub(super) common: Vec<Common>,
     /// Words that stop nothing.
     pub(super) warnings: Vec<Problem>,
 }
@@ -69,6 +72,8 @@ pub(super) struct Scope<'a> {
     pub(super) protocol: Protocol,
     /// Recorded answers are looked up by name, so equal requests are no identity.
     pub(super) recorded: bool,
+    /// Look for what all requests of a version begin with.
+    pub(super) common: bool,
     /// The version of the service's API.
     pub(super) api_version: &'a str,
     /// Models retire.
@@ -169,6 +174,8 @@ struct Seen<'a> {
     critical: u64,
     identical: bool,
     key: Sha256,
+    /// Per version, baseline first.
+    common: Vec<Common>,
     /// The files that cases came from, as shown.
     files: BTreeSet<Arc<str>>,
 }
@@ -196,6 +203,11 @@ impl<'a> Seen<'a> {
             critical: 0,
             identical: versions.baseline.is_some() && !scope.recorded,
             key,
+            common: versions
+                .all()
+                .filter(|_| scope.common)
+                .map(|_| Common::default())
+                .collect(),
             files: BTreeSet::new(),
         }
     }
@@ -243,6 +255,9 @@ impl<'a> Seen<'a> {
         };
         let candidate = render(&self.versions.candidate)?;
         let baseline = self.versions.baseline.as_ref().map(render).transpose()?;
+        for (request, common) in baseline.iter().chain([&candidate]).zip(&mut self.common) {
+            common.note(request);
+        }
         let mut add = |request: &Request| {
             let body = protocol.body(request);
             self.key.update((body.len() as u64).to_le_bytes());
@@ -317,6 +332,7 @@ impl<'a> Seen<'a> {
             critical: self.critical,
             identical: self.identical,
             key: key.finalize().into(),
+            common: self.common,
             warnings,
         }
     }

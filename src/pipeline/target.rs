@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{Problem, Problems, PromptInfo};
 use crate::report::Mask;
-use crate::run::gemini::Delivery;
+use crate::run::gemini::{Delivery, Prefix};
 use crate::run::vertex::Place;
 use crate::run::{
     AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Recorded, Renewal, Vertex,
@@ -25,6 +25,8 @@ pub(super) struct OpenedTarget {
     pub(super) identity: String,
     /// Its answers may be used again.
     pub(super) reusable: bool,
+    /// What it is to have the service keep; known after the first pass.
+    pub(super) prefixes: Vec<Prefix>,
     /// Secrets that must not be written.
     pub(super) mask: Mask,
     /// The built-in simulator lives as long as the target.
@@ -67,6 +69,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 target: Arc::new(AnyTarget::Gemini(target)),
                 identity: service("gemini", url, &settings.api_version) + delivered(settings),
                 reusable: true,
+                prefixes: Vec::new(),
                 mask,
                 _simulator: None,
             })
@@ -86,6 +89,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 target: Arc::new(AnyTarget::Vertex(target)),
                 identity,
                 reusable: true,
+                prefixes: Vec::new(),
                 mask: mask(settings),
                 _simulator: None,
             })
@@ -102,6 +106,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 target: Arc::new(AnyTarget::OpenAi(target)),
                 identity,
                 reusable: true,
+                prefixes: Vec::new(),
                 mask: mask(settings),
                 _simulator: None,
             })
@@ -129,6 +134,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 target: Arc::new(AnyTarget::Gemini(target)),
                 identity,
                 reusable: true,
+                prefixes: Vec::new(),
                 mask: Mask::default(),
                 _simulator: simulator,
             })
@@ -145,6 +151,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 identity: format!("recorded {}", recorded.sha256()),
                 target: Arc::new(AnyTarget::Recorded(recorded)),
                 reusable: false,
+                prefixes: Vec::new(),
                 mask: Mask::default(),
                 _simulator: None,
             })

@@ -145,6 +145,7 @@ impl Mask {
             slices,
             usage: _,
             cost_usd: _,
+            prefix_caches: _,
             answers_cost_usd: _,
             prices: _,
             requests: _,

@@ -1,6 +1,6 @@
 //! Numbers as people read them. Never `NaN`: what is not a number is a dash.
 
-use crate::model::{ArmRate, Difference, Latency, Verdict};
+use crate::model::{ArmRate, Difference, Latency, PrefixCaches, Verdict};
 
 /// What stands for a number that is not known.
 pub(super) const UNKNOWN: &str = "–";
@@ -83,7 +83,19 @@ pub(super) fn latency(latency: &Latency, stored: u64) -> String {
 
 /// What this run spent, and what its answers cost when they were asked for where that is something else.
 pub(super) fn cost(verdict: &Verdict) -> String {
-    let spent = usd(verdict.cost_usd);
+    let mut spent = usd(verdict.cost_usd);
+    let PrefixCaches {
+        created,
+        tokens,
+        cost_usd,
+    } = verdict.prefix_caches;
+    if created > 0 {
+        spent = format!(
+            "{spent}, {} of it for {} of {tokens} tokens",
+            usd(cost_usd),
+            count(created, "cached prefix", "cached prefixes")
+        );
+    }
     if verdict.cached == (0, 0) {
         return spent;
     }

@@ -111,6 +111,7 @@ impl Tally {
                     return Some(format!("error {}: {}", safe(code), safe(message)));
                 }
             }
+            Event::Note { message } => return Some(safe(message)),
             Event::Stopping { reason } => {
                 if !std::mem::replace(&mut self.stopping, true) {
                     return Some(format!("stopping: {}", safe(reason)));

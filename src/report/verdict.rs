@@ -4,8 +4,8 @@ use super::output::Output;
 use super::text::json_safe;
 use super::{Context, ReportError, Reporter};
 use crate::model::{
-    ArmRate, CaseRow, Counts, Decision, Difference, Latency, Needed, Paired, Policy, PriceList, PromptRecord, Reason,
-    RunInfo, Slice, Usage, Verdict, Warning, ZScores,
+    ArmRate, CaseRow, Counts, Decision, Difference, Latency, Needed, Paired, Policy, PrefixCaches, PriceList,
+    PromptRecord, Reason, RunInfo, Slice, Usage, Verdict, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -77,6 +77,9 @@ struct Record<'a> {
     slices: &'a [Slice],
     usage: &'a Usage,
     cost_usd: Option<f64>,
+    /// Absent where nothing was cached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefix_caches: Option<&'a PrefixCaches>,
     answers_cost_usd: Option<f64>,
     prices: &'a PriceList,
     requests: u64,
@@ -146,6 +149,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         slices,
         usage,
         cost_usd,
+        prefix_caches,
         answers_cost_usd,
         prices,
         requests,
@@ -188,6 +192,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         slices,
         usage,
         cost_usd: *cost_usd,
+        prefix_caches: (prefix_caches.created > 0).then_some(prefix_caches),
         answers_cost_usd: *answers_cost_usd,
         prices,
         requests: *requests,

@@ -1,7 +1,7 @@
 //! What a run has sent and spent, and whether it may send more.
 
 use super::Limits;
-use crate::model::Usage;
+use crate::model::{PrefixCaches, Usage};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Counts requests, tokens and dollars against their limits.
@@ -46,21 +46,23 @@ impl Budget {
         }
     }
 
-    /// Counts one request that is about to leave; `attempt` counts from 1.
+    /// Counts one request that is about to leave; `attempt` counts from 1. What was used `beside` the answers counts, too,
+    /// but for requests: those are asked for answers.
     ///
     /// # Errors
     /// The limit that forbids it, in a sentence.
-    pub(super) fn take(&self, attempt: u32) -> Result<(), String> {
+    pub(super) fn take(&self, attempt: u32, beside: &PrefixCaches) -> Result<(), String> {
         let mut spent = self.spent();
         if let Some(max) = self.max_requests
             && spent.requests >= max
         {
             return Err(format!("the limit of {max} requests is reached"));
         }
+        let tokens = spent.tokens.saturating_add(beside.tokens);
         if let Some(max) = self.max_tokens
-            && spent.tokens >= max
+            && tokens >= max
         {
-            return Err(format!("{} of at most {max} tokens are used", spent.tokens));
+            return Err(format!("{tokens} of at most {max} tokens are used"));
         }
         if let Some(max) = self.max_cost_usd {
             if let Some(model) = &spent.unpriced {
@@ -68,8 +70,14 @@ impl Budget {
                     "the price of `{model}` is not known, so the limit of ${max} can't be kept"
                 ));
             }
-            if spent.cost_usd >= max {
-                return Err(format!("${:.4} of at most ${max} are spent", spent.cost_usd));
+            let Some(cached) = beside.cost_usd else {
+                return Err(format!(
+                    "the price of a cached prefix is not known, so the limit of ${max} can't be kept"
+                ));
+            };
+            let cost = spent.cost_usd + cached;
+            if cost >= max {
+                return Err(format!("${cost:.4} of at most ${max} are spent"));
             }
         }
         spent.requests += 1;
@@ -109,7 +117,7 @@ impl Budget {
                 }
             }
         }
-        self.take(attempt)?;
+        self.take(attempt, &PrefixCaches::default())?;
         let mut spent = self.spent();
         spent.reserved.0 = spent.reserved.0.saturating_add(tokens);
         spent.reserved.1 += cost_usd.unwrap_or(0.0);

@@ -10,7 +10,7 @@
 //!   bounded by their number, not by the number of jobs.
 //! - `batch/`: the other strategy: the same jobs through the service's batch API.
 //! - `target.rs`: what answers. A target sends once; it neither retries nor waits.
-//! - `gemini/`: the Gemini API over HTTP. `vertex/`: the same models on Vertex AI. `openai/`: chat completions.
+//! - `gemini/`: the Gemini API over HTTP, with prefixes that it keeps. `vertex/`: the same models on Vertex AI. `openai/`: chat completions.
 //!   `recorded.rs`: answers from files.
 //! - `protocol.rs`: what a target must know of a prompt before anything is sent. `media.rs`: media inside a prompt.
 //! - `http.rs`: one exchange over HTTP, whoever answers. `base_url.rs`: where a service is.
@@ -49,7 +49,7 @@ pub use retry::RetryPolicy;
 pub use target::{AnyTarget, Reach, Retry, Target, TargetError};
 pub use vertex::{Vertex, VertexSettings};
 
-use crate::model::{Failure, Job, Keep, Progress, Usage};
+use crate::model::{Failure, Job, Keep, PrefixCaches, Progress, Usage};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -116,6 +116,8 @@ pub struct RunEnd {
     pub retries: u64,
     /// What the answers cost in US dollars; `None` when the price of one of them is not known.
     pub cost_usd: Option<f64>,
+    /// What was used beside them.
+    pub prefix_caches: PrefixCaches,
 }
 
 /// Why a run ended.

@@ -171,6 +171,7 @@ impl Ran {
             | Event::Held { .. }
             | Event::Paced { .. }
             | Event::Failed { .. }
+            | Event::Note { .. }
             | Event::Stopping { .. }
             | Event::Done => None,
         };
@@ -425,6 +426,7 @@ async fn a_lowered_pace_is_told_and_recovers() {
             | Event::Batched { .. }
             | Event::Held { .. }
             | Event::Failed { .. }
+            | Event::Note { .. }
             | Event::Stopping { .. }
             | Event::Done => None,
         })

@@ -122,6 +122,7 @@ impl<T: Target, K: Keep> Shared<T, K> {
             requests: spent.requests,
             retries: spent.retries,
             cost_usd: spent.cost_usd(),
+            prefix_caches: self.target.beside(),
         }
     }
 
@@ -152,7 +153,7 @@ impl<T: Target, K: Keep> Shared<T, K> {
                 Waited::Stopped => return given_up(failed),
                 Waited::Aborted => return self.leave_out(),
             };
-            if let Err(reason) = self.budget.take(*attempts + 1) {
+            if let Err(reason) = self.budget.take(*attempts + 1, &self.target.beside()) {
                 self.stop_with(Ended::Budget(reason));
                 return given_up(failed);
             }
@@ -228,7 +229,7 @@ impl<T: Target, K: Keep> Shared<T, K> {
                 }
                 Next::Again(error, Some(delay))
             }
-            Retry::KeyChanged => Next::AtOnce(error.into_failure()),
+            Retry::KeyChanged | Retry::PrefixGone => Next::AtOnce(error.into_failure()),
             Retry::QuotaSpent | Retry::KeyRefused => {
                 let mut failure = error.into_failure();
                 if failure.code == QUOTA_PER_DAY {

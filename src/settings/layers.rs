@@ -27,6 +27,7 @@ pub(super) const KEYS: &[&str] = &[
     "batch",
     "batch_poll",
     "batch_wait",
+    "cache_prefix",
     "project",
     "location",
     "answers",

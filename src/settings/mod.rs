@@ -109,6 +109,8 @@ pub struct Settings {
     pub delivery: Delivery,
     /// The answers come through batch jobs.
     pub batch: Option<BatchSettings>,
+    /// What all requests of an arm begin with is kept by the service.
+    pub cache_prefix: bool,
     /// Recorded answers.
     pub answers: Vec<PathBuf>,
     /// The key of the target, if it has one.
@@ -316,6 +318,7 @@ impl Layers {
         let target = read.parsed("target", TargetKind::parse);
         let (api_version, delivery) = read.call(target.unwrap_or(TargetKind::Gemini));
         let batch = read.batch(target.unwrap_or(TargetKind::Gemini), delivery);
+        let cache_prefix = read.flag("cache_prefix");
         let strict_model = read.flag("strict_model");
         let resume = read.flag("resume");
         let failed = read.parsed("failed", |text| match text {
@@ -434,6 +437,7 @@ impl Layers {
             api_version,
             delivery,
             batch,
+            cache_prefix: cache_prefix && matches!(target, TargetKind::Gemini | TargetKind::Sim),
             answers,
             key,
             place,

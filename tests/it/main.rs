@@ -16,6 +16,7 @@ mod gate_oracles;
 mod gemini_wire;
 mod gsm8k;
 mod money;
+mod prefix;
 mod record;
 mod reports;
 mod resume;

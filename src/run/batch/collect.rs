@@ -71,7 +71,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     fn look_again_later(&self, error: TargetError, failures: &mut u32) -> Result<(), Ended> {
         let again = match error.retry() {
             Retry::KeyChanged | Retry::Backoff | Retry::After(_) => true,
-            Retry::Never | Retry::QuotaSpent | Retry::KeyRefused => false,
+            Retry::Never | Retry::PrefixGone | Retry::QuotaSpent | Retry::KeyRefused => false,
         };
         *failures += 1;
         let failure = error.into_failure();
@@ -126,7 +126,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     async fn fail(&mut self, key: &Key, error: &TargetError) -> Result<(), Ended> {
         let again = match error.retry() {
             Retry::Backoff | Retry::After(_) | Retry::KeyChanged => true,
-            Retry::Never => false,
+            Retry::Never | Retry::PrefixGone => false,
             Retry::QuotaSpent | Retry::KeyRefused => {
                 let failure = error.failure();
                 self.settle(key, Err(failure.clone())).await?;

@@ -27,7 +27,7 @@ use super::budget::Budget;
 use super::gemini::Gemini;
 use super::target::{AnyTarget, Retry, TargetError};
 use super::{Ended, Limits, Price, RunEnd, describe};
-use crate::model::{Asked, BatchLedger, Event, Failure, FailureKind, Job, Keep, Progress, Usage};
+use crate::model::{Asked, BatchLedger, Event, Failure, FailureKind, Job, Keep, PrefixCaches, Progress, Usage};
 use spool::Line;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -141,6 +141,7 @@ fn end(budget: &Budget, ended: Ended) -> RunEnd {
         requests: spent.requests,
         retries: spent.retries,
         cost_usd: spent.cost_usd(),
+        prefix_caches: PrefixCaches::default(),
     }
 }
 
@@ -286,7 +287,7 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
                 Retry::KeyChanged => continue,
                 Retry::Backoff => None,
                 Retry::After(delay) => Some(delay),
-                Retry::Never | Retry::QuotaSpent | Retry::KeyRefused => {
+                Retry::Never | Retry::PrefixGone | Retry::QuotaSpent | Retry::KeyRefused => {
                     return Err(Ended::Stopped(error.failure()));
                 }
             };

@@ -149,7 +149,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
                     self.give_up(id, file.as_deref()).await?;
                     return Err(Ended::Stopped(failure));
                 }
-                Retry::Never => {
+                Retry::Never | Retry::PrefixGone => {
                     self.give_up(id, file.as_deref()).await?;
                     for key in chunk.keys {
                         self.settle(&key, Err(failure.clone())).await?;

@@ -349,11 +349,12 @@ impl Gemini {
 
     async fn create(&self, model: &str, body: Vec<u8>) -> Result<String, TargetError> {
         let url = self
+            .connection
             .endpoint
             .batch_generate_content(model)
             .map_err(|message| TargetError::new(FailureKind::Request, "bad_model", message, Retry::Never))?;
         let mut request = Request::new(Method::POST, url);
-        *request.headers_mut() = self.headers.clone();
+        *request.headers_mut() = self.connection.headers.clone();
         *request.body_mut() = Some(body.into());
         let reply = self.call(request).await?;
         let operation = Operation::read(&reply.body)?;
@@ -375,7 +376,11 @@ impl Gemini {
         }
         let mut token: Option<String> = None;
         for _ in 0..PAGES {
-            let mut url = self.endpoint.resource("batches").map_err(|message| broken(&message))?;
+            let mut url = self
+                .connection
+                .endpoint
+                .resource("batches")
+                .map_err(|message| broken(&message))?;
             url.query_pairs_mut().append_pair("pageSize", &PAGE.to_string());
             if let Some(token) = &token {
                 url.query_pairs_mut().append_pair("pageToken", token);
@@ -403,7 +408,11 @@ impl Gemini {
     /// # Errors
     /// As any call.
     pub(in crate::run) async fn look(&self, name: &str) -> Result<Looked, TargetError> {
-        let url = self.endpoint.resource(name).map_err(|message| broken(&message))?;
+        let url = self
+            .connection
+            .endpoint
+            .resource(name)
+            .map_err(|message| broken(&message))?;
         let reply = self.call(Request::new(Method::GET, url)).await?;
         Ok(Operation::read(&reply.body)?.looked(reply.is_simulated()))
     }
@@ -417,15 +426,19 @@ impl Gemini {
             return Err(broken("the file of the results has no name that could be asked for"));
         }
         let url = self
+            .connection
             .endpoint
             .resource(&format!("{file}:download?alt=media"))
             .map_err(|message| broken(&message))?;
-        let (request, generation) = self.with_key(Request::new(Method::GET, url));
-        let incoming = self.http.open(request).await?;
-        let secret = self.secret();
+        let mut request = Request::new(Method::GET, url);
+        let generation = self.connection.sign(&mut request);
+        let incoming = self.connection.http.open(request).await?;
+        let secret = self.connection.secret();
         if !incoming.is_success() {
             let reply = incoming.whole(secret).await?;
-            return Err(self.told(classify(reply.status, reply.retry_after(), &reply.body), generation));
+            return Err(self
+                .connection
+                .judge(classify(reply.status, reply.retry_after(), &reply.body), generation));
         }
         Ok(Download {
             simulated: incoming.is_simulated(),
@@ -463,11 +476,12 @@ impl Gemini {
 
     async fn cancel_batch(&self, name: &str) -> Result<(), TargetError> {
         let url = self
+            .connection
             .endpoint
             .resource(&format!("{name}:cancel"))
             .map_err(|message| broken(&message))?;
         let mut request = Request::new(Method::POST, url);
-        *request.headers_mut() = self.headers.clone();
+        *request.headers_mut() = self.connection.headers.clone();
         *request.body_mut() = Some("{}".into());
         self.call(request).await.map(|_| ())
     }
@@ -480,7 +494,11 @@ impl Gemini {
         if !is_resource(file, "files/") {
             return Err(broken("the file has no name that could be deleted"));
         }
-        let url = self.endpoint.resource(file).map_err(|message| broken(&message))?;
+        let url = self
+            .connection
+            .endpoint
+            .resource(file)
+            .map_err(|message| broken(&message))?;
         self.call(Request::new(Method::DELETE, url)).await.map(|_| ())
     }
 
@@ -491,10 +509,10 @@ impl Gemini {
     pub(in crate::run) async fn begin_upload(&self, label: &str, length: u64) -> Result<Url, TargetError> {
         let mut request = Request::new(
             Method::POST,
-            self.endpoint.upload().map_err(|message| broken(&message))?,
+            self.connection.endpoint.upload().map_err(|message| broken(&message))?,
         );
         let headers = request.headers_mut();
-        *headers = self.headers.clone();
+        *headers = self.connection.headers.clone();
         headers.insert(UPLOAD_PROTOCOL, HeaderValue::from_static("resumable"));
         headers.insert(UPLOAD_COMMAND, HeaderValue::from_static("start"));
         headers.insert(UPLOAD_LENGTH, HeaderValue::from(length));
@@ -505,7 +523,7 @@ impl Gemini {
         let url = reply.header(UPLOAD_URL).and_then(|url| Url::parse(url).ok());
         let url = url.ok_or_else(|| broken("the service does not say where to upload"))?;
         // The requests must not travel in the clear where the call itself did not.
-        if url.scheme() != "https" && self.endpoint.base().is_https() {
+        if url.scheme() != "https" && self.connection.endpoint.base().is_https() {
             return Err(broken("the service says to upload without encryption"));
         }
         Ok(url)
@@ -537,7 +555,7 @@ impl Gemini {
         headers.insert(UPLOAD_OFFSET, HeaderValue::from(offset));
         *request.body_mut() = Some(Bytes::from(piece).into());
         // No key: the address is secret itself, and may be another host's.
-        let reply = self.http.send(request, self.secret()).await?;
+        let reply = self.connection.http.send(request, self.connection.secret()).await?;
         if !reply.is_success() {
             return Err(classify(reply.status, reply.retry_after(), &reply.body));
         }
@@ -552,10 +570,10 @@ impl Gemini {
     }
 
     /// A call with the key; its reply has a status of success.
-    async fn call(&self, request: Request) -> Result<Reply, TargetError> {
-        let (request, generation) = self.with_key(request);
-        let reply = match self.http.open(request).await {
-            Ok(incoming) => incoming.of_many().whole(self.secret()).await,
+    async fn call(&self, mut request: Request) -> Result<Reply, TargetError> {
+        let generation = self.connection.sign(&mut request);
+        let reply = match self.connection.http.open(request).await {
+            Ok(incoming) => incoming.of_many().whole(self.connection.secret()).await,
             Err(error) => Err(error),
         };
         let reply = reply.and_then(|reply| {
@@ -564,7 +582,7 @@ impl Gemini {
             }
             Err(classify(reply.status, reply.retry_after(), &reply.body))
         });
-        reply.map_err(|error| self.told(error, generation))
+        reply.map_err(|error| self.connection.judge(error, generation))
     }
 }
 

@@ -78,8 +78,7 @@ impl Endpoint {
         if let Some(problem) = model_problem(model) {
             return Err(problem);
         }
-        let collection = if model.contains('/') { "" } else { "models/" };
-        Url::parse(&format!("{}{collection}{model}:{method}", self.prefix))
+        Url::parse(&format!("{}{}:{method}", self.prefix, resource(model)))
             .map_err(|cause| format!("`{model}` makes no url: {cause}"))
     }
 
@@ -100,6 +99,22 @@ impl Endpoint {
         let version = self.prefix.trim_start_matches(base).trim_matches('/');
         Url::parse(&format!("{base}/upload/{version}/files")).map_err(|cause| format!("uploads have no url: {cause}"))
     }
+
+    /// The URL of all cached contents, or of one by its name, `cachedContents/…`, which must hold nothing that leads
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// They make no URL, in a sentence.
+    pub(super) fn cached_contents(&self, name: Option<&str>) -> Result<Url, String> {
+        let path = name.unwrap_or("cachedContents");
+        Url::parse(&format!("{}{path}", self.prefix)).map_err(|cause| format!("`{path}` makes no url: {cause}"))
+    }
+}
+
+/// A model as a resource: `models/m` for a bare `m`.
+pub(super) fn resource(model: &str) -> String {
+    let collection = if model.contains('/') { "" } else { "models/" };
+    format!("{collection}{model}")
 }
 
 /// The URL of a request, for people to look at.

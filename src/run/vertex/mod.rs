@@ -110,7 +110,7 @@ impl Vertex {
                 Err(Problem::new("there are no credentials of Google Cloud on this machine")
                     .hint(credentials::WHAT_TO_DO))
             }
-            Retry::Never | Retry::QuotaSpent | Retry::KeyRefused | Retry::KeyChanged => {
+            Retry::Never | Retry::QuotaSpent | Retry::KeyRefused | Retry::KeyChanged | Retry::PrefixGone => {
                 Err(Problem::new(error.failure().message))
             }
         }

@@ -2,8 +2,9 @@
 
 use promptgate::model::{
     Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Counts, Decision, Difference, Failure,
-    FailureKind, Judged, Latency, ModelRecord, Needed, Outcome, Paired, Place, Policy, PriceList, PromptInfo,
-    PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source, ToolCall, Usage, Verdict, ZScores,
+    FailureKind, Judged, Latency, ModelRecord, Needed, Outcome, Paired, Place, Policy, PrefixCaches, PriceList,
+    PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source, ToolCall, Usage, Verdict,
+    ZScores,
 };
 use serde_json::json;
 
@@ -123,6 +124,7 @@ pub(super) fn verdict() -> Verdict {
             total: 1250,
         },
         cost_usd: Some(0.0123),
+        prefix_caches: PrefixCaches::default(),
         answers_cost_usd: Some(0.0145),
         prices: PriceList {
             as_of: "2026-11-22",

@@ -115,6 +115,7 @@ impl Ran {
             | Event::Held { .. }
             | Event::Paced { .. }
             | Event::Failed { .. }
+            | Event::Note { .. }
             | Event::Stopping { .. }
             | Event::Done => None,
         };
