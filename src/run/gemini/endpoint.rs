@@ -20,11 +20,19 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// The method of the API, with the query that goes with it.
+    /// The method of the API.
     fn method(self) -> &'static str {
         match self {
             Delivery::Whole => "generateContent",
-            Delivery::Stream => "streamGenerateContent?alt=sse",
+            Delivery::Stream => "streamGenerateContent",
+        }
+    }
+
+    /// The query that goes with it.
+    fn query(self) -> Option<&'static str> {
+        match self {
+            Delivery::Whole => None,
+            Delivery::Stream => Some("alt=sse"),
         }
     }
 }
@@ -33,8 +41,8 @@ impl Delivery {
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     base: BaseUrl,
-    /// Base and version, ending in a slash.
-    prefix: String,
+    /// Base and version, ending in a slash. Read once: only the path is new in each request.
+    prefix: Url,
 }
 
 impl Endpoint {
@@ -47,10 +55,10 @@ impl Endpoint {
         if version.is_empty() || !version.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(Problem::new(format!("`{version}` is no version of the api")).expected("v1beta or v1"));
         }
-        Ok(Endpoint {
-            prefix: format!("{}/{version}/", base.as_str()),
-            base,
-        })
+        let prefix = format!("{}/{version}/", base.as_str());
+        let prefix =
+            Url::parse(&prefix).map_err(|cause| Problem::new(format!("the base url can't be read: {cause}")))?;
+        Ok(Endpoint { base, prefix })
     }
 
     /// The base alone.
@@ -67,8 +75,10 @@ impl Endpoint {
             return Err(problem);
         }
         let collection = if model.contains('/') { "" } else { "models/" };
-        Url::parse(&format!("{}{collection}{model}:{}", self.prefix, delivery.method()))
-            .map_err(|cause| format!("`{model}` makes no url: {cause}"))
+        let mut url = self.prefix.clone();
+        url.set_path(&format!("{}{collection}{model}:{}", url.path(), delivery.method()));
+        url.set_query(delivery.query());
+        Ok(url)
     }
 }
 
