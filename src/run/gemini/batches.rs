@@ -376,11 +376,7 @@ impl Gemini {
         }
         let mut token: Option<String> = None;
         for _ in 0..PAGES {
-            let mut url = self
-                .connection
-                .endpoint
-                .resource("batches")
-                .map_err(|message| broken(&message))?;
+            let mut url = self.connection.endpoint.resource("batches");
             url.query_pairs_mut().append_pair("pageSize", &PAGE.to_string());
             if let Some(token) = &token {
                 url.query_pairs_mut().append_pair("pageToken", token);
@@ -408,11 +404,7 @@ impl Gemini {
     /// # Errors
     /// As any call.
     pub(in crate::run) async fn look(&self, name: &str) -> Result<Looked, TargetError> {
-        let url = self
-            .connection
-            .endpoint
-            .resource(name)
-            .map_err(|message| broken(&message))?;
+        let url = self.connection.endpoint.resource(name);
         let reply = self.call(Request::new(Method::GET, url)).await?;
         Ok(Operation::read(&reply.body)?.looked(reply.is_simulated()))
     }
@@ -425,11 +417,8 @@ impl Gemini {
         if !is_resource(file, "files/") {
             return Err(broken("the file of the results has no name that could be asked for"));
         }
-        let url = self
-            .connection
-            .endpoint
-            .resource(&format!("{file}:download?alt=media"))
-            .map_err(|message| broken(&message))?;
+        let mut url = self.connection.endpoint.resource(&format!("{file}:download"));
+        url.set_query(Some("alt=media"));
         let mut request = Request::new(Method::GET, url);
         let generation = self.connection.sign(&mut request);
         let incoming = self.connection.http.open(request).await?;
@@ -475,11 +464,7 @@ impl Gemini {
     }
 
     async fn cancel_batch(&self, name: &str) -> Result<(), TargetError> {
-        let url = self
-            .connection
-            .endpoint
-            .resource(&format!("{name}:cancel"))
-            .map_err(|message| broken(&message))?;
+        let url = self.connection.endpoint.resource(&format!("{name}:cancel"));
         let mut request = Request::new(Method::POST, url);
         *request.headers_mut() = self.connection.headers.clone();
         *request.body_mut() = Some("{}".into());
@@ -494,11 +479,7 @@ impl Gemini {
         if !is_resource(file, "files/") {
             return Err(broken("the file has no name that could be deleted"));
         }
-        let url = self
-            .connection
-            .endpoint
-            .resource(file)
-            .map_err(|message| broken(&message))?;
+        let url = self.connection.endpoint.resource(file);
         self.call(Request::new(Method::DELETE, url)).await.map(|_| ())
     }
 
@@ -507,10 +488,7 @@ impl Gemini {
     /// # Errors
     /// As any call.
     pub(in crate::run) async fn begin_upload(&self, label: &str, length: u64) -> Result<Url, TargetError> {
-        let mut request = Request::new(
-            Method::POST,
-            self.connection.endpoint.upload().map_err(|message| broken(&message))?,
-        );
+        let mut request = Request::new(Method::POST, self.connection.endpoint.upload());
         let headers = request.headers_mut();
         *headers = self.connection.headers.clone();
         headers.insert(UPLOAD_PROTOCOL, HeaderValue::from_static("resumable"));

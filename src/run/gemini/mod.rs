@@ -280,9 +280,11 @@ fn sample(job: &Job) -> HeaderValue {
         job.arm.as_str().as_bytes(),
         &job.repeat.to_le_bytes(),
     ];
-    let hex: String = digest(pieces)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest(pieces)[..16]);
+    let hex = format!("{:032x}", u128::from_be_bytes(half));
     // Hex digits always make a header; without one the simulator falls back to the request alone.
-    HeaderValue::from_str(&hex).unwrap_or(HeaderValue::from_static(""))
+    HeaderValue::try_from(hex).unwrap_or(HeaderValue::from_static(""))
 }
 
 #[cfg(test)]

@@ -575,10 +575,7 @@ impl Keeper {
 
     async fn exchange(&self, method: Method, name: Option<&str>, body: &Arc<[u8]>) -> Result<Vec<u8>, TargetError> {
         let connection = &self.connection;
-        let url = connection
-            .endpoint
-            .cached_contents(name)
-            .map_err(|message| TargetError::new(FailureKind::Request, "bad_name", message, Retry::Never))?;
+        let url = connection.endpoint.resource(name.unwrap_or("cachedContents"));
         let mut request = post(url, connection.headers.clone(), body);
         *request.method_mut() = method;
         let generation = connection.sign(&mut request);
