@@ -12,6 +12,7 @@ mod outcome;
 mod request;
 mod row;
 mod run;
+mod served;
 mod verdict;
 
 pub use answer::{Answer, ToolCall, Usage};
@@ -25,6 +26,7 @@ pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
 pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, digest};
 pub use row::{ArmRow, CaseRow, Change, Judged};
 pub use run::{PromptInfo, RunInfo};
+pub use served::{answers_for, same_model};
 pub use verdict::{
     Decision, Difference, ModelRecord, Needed, Policy, PriceList, PromptRecord, Reason, ReasonCode, Slice, Verdict,
     Warning, WarningCode, ZScores,

@@ -5,7 +5,8 @@ use super::text::json_safe;
 use super::why::skip_word;
 use super::{Context, ReportError, Reporter};
 use crate::model::{
-    Answer, Arm, CaseId, CaseRow, CheckResult, Failure, Judged, Outcome, RunInfo, Source, ToolCall, Usage, Verdict,
+    Answer, Arm, CaseId, CaseRow, CheckResult, Failure, Judged, Outcome, PromptInfo, RunInfo, Source, ToolCall, Usage,
+    Verdict, answers_for,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -17,29 +18,40 @@ pub(super) fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, Repo
     Ok(Box::new(Results {
         output: Output::create(folder, FILE)?,
         simulated: false,
-        baseline: String::new(),
-        candidate: String::new(),
+        baseline: Prompt::default(),
+        candidate: Prompt::default(),
     }))
 }
 
 struct Results {
     output: Output,
     simulated: bool,
-    /// The baseline's name.
-    baseline: String,
-    /// The candidate's name.
-    candidate: String,
+    baseline: Prompt,
+    candidate: Prompt,
+}
+
+/// What each row tells of its prompt.
+#[derive(Default)]
+struct Prompt {
+    name: String,
+    /// The model that it asks for.
+    model: String,
+}
+
+impl Prompt {
+    fn of(prompt: &PromptInfo) -> Prompt {
+        Prompt {
+            name: prompt.name.clone(),
+            model: prompt.model.clone(),
+        }
+    }
 }
 
 impl Reporter for Results {
     fn begin(&mut self, run: &RunInfo) -> Result<(), ReportError> {
         self.simulated = run.simulated;
-        self.candidate.clone_from(&run.candidate.name);
-        self.baseline = run
-            .baseline
-            .as_ref()
-            .map(|prompt| prompt.name.clone())
-            .unwrap_or_default();
+        self.candidate = Prompt::of(&run.candidate);
+        self.baseline = run.baseline.as_ref().map(Prompt::of).unwrap_or_default();
         Ok(())
     }
 
@@ -98,6 +110,9 @@ struct Row<'a> {
     /// Why it was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     skip: Option<&'static str>,
+    /// Another model than the one asked for answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
     /// The built-in simulator answered.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     simulated: bool,
@@ -119,7 +134,7 @@ struct ErrorRecord<'a> {
     message: &'a str,
 }
 
-fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a str, judged: &'a Judged) -> Row<'a> {
+fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a Prompt, judged: &'a Judged) -> Row<'a> {
     let Judged {
         repeat,
         outcome,
@@ -137,7 +152,7 @@ fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a str, judged: &'a Judged) -
     Row {
         case,
         arm,
-        prompt,
+        prompt: &prompt.name,
         repeat: *repeat,
         outcome: outcome.as_str(),
         score,
@@ -151,8 +166,15 @@ fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a str, judged: &'a Judged) -
         source: *source,
         error,
         skip,
+        warning: answer.as_ref().and_then(|answer| other_model(&prompt.model, answer)),
         simulated: answer.as_ref().is_some_and(|answer| answer.simulated),
     }
+}
+
+/// A sentence where the model that served is not the one that was asked for.
+fn other_model(requested: &str, answer: &Answer) -> Option<String> {
+    let served = answer.model_version.as_deref()?;
+    (!answers_for(requested, served)).then(|| format!("asked for {requested}, and {served} served"))
 }
 
 fn record(answer: &Answer) -> AnswerRecord<'_> {

@@ -214,6 +214,22 @@ fn another_model_than_the_one_asked_for_is_told_everywhere() {
         let text = project.read(&format!("reports/{file}"));
         assert!(text.contains(&format!("> **WARNING**: {sentence}.")), "{file}: {text}");
     }
+    let junit = project.read("reports/junit.xml");
+    for number in [1, 2] {
+        let head = format!("<property name=\"warning {number}\" value=\"");
+        assert_eq!(
+            junit.matches(&head).count(),
+            junit.matches("<testsuite ").count(),
+            "{junit}"
+        );
+    }
+    assert!(
+        junit.contains(&format!("<property name=\"warning 2\" value=\"{sentence}\"/>")),
+        "{junit}"
+    );
+    for row in project.results() {
+        assert_eq!(row["warning"], "asked for gemini-3.8-flash, and gemini-9-new served");
+    }
     let verdict = project.verdict();
     assert_eq!(codes(&verdict, "warnings"), ["served_model", "served_model"]);
     assert_eq!(verdict["policy"]["strict_model"], Value::Null);
@@ -239,6 +255,8 @@ fn arms_that_different_models_served_are_not_compared() {
     assert_eq!(ran.code, 11, "{}", ran.transcript());
     assert_eq!(codes(&project.verdict(), "reasons"), ["mixed_models"]);
     assert_eq!(codes(&project.verdict(), "warnings"), [""; 0]);
+    assert!(!project.read("reports/junit.xml").contains("\"warning 1\""));
+    assert!(project.results().iter().all(|row| row.get("warning").is_none()));
     // The other way round, a regression that may be the model's is none either.
     let arguments = ["eval", "--prompt", "v1", "--baseline", "v2", "--base-url", &fake.url];
     let ran = project.run_with(&arguments, &KEY);

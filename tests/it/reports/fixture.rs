@@ -3,7 +3,8 @@
 use promptgate::model::{
     Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Counts, Decision, Difference, Failure,
     FailureKind, Judged, Latency, ModelRecord, Needed, Outcome, Paired, Place, Policy, PriceList, PromptInfo,
-    PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source, ToolCall, Usage, Verdict, ZScores,
+    PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source, ToolCall, Usage, Verdict, Warning,
+    WarningCode, ZScores,
 };
 use serde_json::json;
 
@@ -63,7 +64,10 @@ pub(super) fn verdict() -> Verdict {
                 cases: vec![],
             },
         ],
-        warnings: Vec::new(),
+        warnings: vec![Warning {
+            code: WarningCode::ServedModel,
+            message: "the candidate asked for gemini-3.8-flash, and \"<new>\u{1b}\n@team\" served".into(),
+        }],
         replayed: false,
         policy_sha256: "f".repeat(64),
         candidate: record("v2", "2"),
