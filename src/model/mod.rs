@@ -6,6 +6,7 @@ mod arrival;
 mod case;
 mod check;
 mod comparison;
+mod details;
 mod diagnostic;
 mod event;
 mod outcome;
@@ -20,6 +21,9 @@ pub use arrival::{Arrival, Keep};
 pub use case::{Case, CaseId, Turn, TurnRole};
 pub use check::{ArgProblem, CheckRules, CheckSpec, Step};
 pub use comparison::{ArmRate, Comparison, Counts, CriticalCase, Latency, Paired, Tally};
+pub use details::{
+    ChosenToken, Citation, CodeRun, Details, FoundSource, ModelStatus, RetrievedUrl, SafetyRating, Support, TopToken,
+};
 pub use diagnostic::{Place, Problem, Problems, nearest};
 pub use event::{Event, Progress};
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};

@@ -5,8 +5,8 @@ use super::text::json_safe;
 use super::why::skip_word;
 use super::{Context, ReportError, Reporter};
 use crate::model::{
-    Answer, Arm, CaseId, CaseRow, CheckResult, Failure, Judged, Outcome, PromptInfo, RunInfo, Source, ToolCall, Usage,
-    Verdict, answers_for,
+    Answer, Arm, CaseId, CaseRow, CheckResult, Details, Failure, Judged, Outcome, PromptInfo, RunInfo, Source,
+    ToolCall, Usage, Verdict, answers_for,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -126,6 +126,9 @@ struct AnswerRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     block_reason: Option<&'a str>,
     model_version: Option<&'a str>,
+    /// Further fields, those that are there.
+    #[serde(flatten)]
+    details: Option<&'a Details>,
 }
 
 #[derive(Serialize)]
@@ -187,6 +190,7 @@ fn record(answer: &Answer) -> AnswerRecord<'_> {
         usage: _,
         latency_ms: _,
         first_token_ms: _,
+        details,
         simulated: _,
     } = answer;
     AnswerRecord {
@@ -195,5 +199,6 @@ fn record(answer: &Answer) -> AnswerRecord<'_> {
         finish_reason: finish_reason.as_deref(),
         block_reason: block_reason.as_deref(),
         model_version: model_version.as_deref(),
+        details: details.as_deref(),
     }
 }

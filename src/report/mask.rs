@@ -252,9 +252,13 @@ impl Mask {
             usage: _,
             latency_ms: _,
             first_token_ms: _,
+            details,
             simulated: _,
         }) = answer
         {
+            if let Some(details) = details {
+                details.for_each_text(&mut |text| self.hide(text));
+            }
             self.hide(text);
             for ToolCall { name, args } in tool_calls {
                 self.hide(name);

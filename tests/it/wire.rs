@@ -262,3 +262,42 @@ fn arms_that_different_models_served_are_not_compared() {
     let ran = project.run_with(&arguments, &KEY);
     assert_eq!(ran.code, 11, "{}", ran.transcript());
 }
+
+#[test]
+fn what_is_told_beside_the_words_stands_in_the_results_also_from_the_cache() {
+    let project = Project::with_cases(1);
+    let fake = Fake::start(|_| {
+        let candidate = json!({
+            "content": {"parts": [{"text": "It opens at nine."}, {"executableCode": {"language": "PYTHON", "code": "1"}}]},
+            "finishReason": "STOP",
+            "finishMessage": "The key is test-key-0123456789.",
+            "avgLogprobs": -0.5,
+            "citationMetadata": {"citationSources": [{"endIndex": 4, "uri": "https://example.org/"}]},
+            "groundingMetadata": {"webSearchQueries": ["opening hours"], "groundingChunks": [{"web": {"uri": "https://example.com/"}}]},
+        });
+        Reply::json(
+            200,
+            &json!({"candidates": [candidate], "modelVersion": "gemini-3.8-flash"}),
+        )
+    });
+    for source in ["live", "cache"] {
+        let ran = eval(&project, &fake.url, &["--no-gate", "--repeat", "1"]);
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        for row in project.results() {
+            assert_eq!(row["source"], source);
+            let answer = json!({
+                "text": "It opens at nine.",
+                "tool_calls": [],
+                "finish_reason": "STOP",
+                "model_version": "gemini-3.8-flash",
+                "finish_message": "The key is ***.",
+                "avg_logprob": -0.5,
+                "citations": [{"start": 0, "end": 4, "uri": "https://example.org/"}],
+                "queries": ["opening hours"],
+                "sources": [{"uri": "https://example.com/"}],
+                "code": [{"language": "PYTHON", "code": "1"}],
+            });
+            assert_eq!(row["answer"], answer);
+        }
+    }
+}

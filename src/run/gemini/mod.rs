@@ -4,13 +4,14 @@
 //! - `body.rs`: a rendered prompt becomes the bytes of a request.
 //! - `rules.rs`, `shape.rs`, `family.rs`: what the service would refuse or ignore in a prompt's settings: their
 //!   forms, and what each model takes. Known before anything is sent.
-//! - `reply.rs`: the bytes of a response become an answer. `sse.rs`, `stream.rs`: those of a streamed one.
+//! - `reply.rs`: the bytes of a response become an answer, `details.rs`: with what is told beside its words. `sse.rs`, `stream.rs`: those of a streamed one.
 //! - `error.rs`: an error reply becomes a kind of failure and what asking again can do about it.
 //! - this file: one exchange.
 //!
 //! The simulator speaks the same protocol; it is this target with a base URL of its own and the sample header.
 
 mod body;
+mod details;
 mod endpoint;
 mod error;
 mod family;
