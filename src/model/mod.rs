@@ -20,7 +20,7 @@ pub use answer::{Answer, ToolCall, Usage};
 pub use arrival::{Arrival, Keep};
 pub use case::{Case, CaseId, Turn, TurnRole};
 pub use check::{ArgProblem, CheckRules, CheckSpec, Step};
-pub use comparison::{ArmRate, Comparison, Counts, CriticalCase, Latency, Paired, Tally};
+pub use comparison::{ArmRate, Comparison, Counts, CriticalCase, Latency, Paired, Tally, Waited};
 pub use details::{
     ChosenToken, Citation, CodeRun, Details, FoundSource, ModelStatus, RetrievedUrl, SafetyRating, Support, TopToken,
 };

@@ -67,6 +67,7 @@ pub(super) fn assemble(prepared: &Prepared<'_>, judged: JudgedRun, decided: Deci
         cached: (comparison.baseline.cached, comparison.candidate.cached),
         imported: comparison.imported,
         retries: comparison.retries,
+        waited_ms: comparison.waited_ms,
         latency_ms: comparison.latency_ms,
         finished_at: super::now(),
     }

@@ -99,6 +99,8 @@ struct Row<'a> {
     answer: Option<AnswerRecord<'a>>,
     checks: &'a [CheckResult],
     latency_ms: Option<u64>,
+    /// Before the last attempt, and no part of the latency.
+    waited_ms: Option<u64>,
     /// Only of streamed answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     first_token_ms: Option<u64>,
@@ -145,6 +147,7 @@ fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a Prompt, judged: &'a Judged
         checks,
         cost_usd,
         attempts,
+        waited_ms,
         source,
     } = judged;
     let (score, shown, error, skip) = match outcome {
@@ -162,6 +165,7 @@ fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a Prompt, judged: &'a Judged
         answer: shown,
         checks,
         latency_ms: answer.as_ref().map(|answer| answer.latency_ms),
+        waited_ms: *waited_ms,
         first_token_ms: answer.as_ref().and_then(|answer| answer.first_token_ms),
         usage: answer.as_ref().map(|answer| &answer.usage),
         cost_usd: *cost_usd,

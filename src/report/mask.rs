@@ -164,6 +164,7 @@ impl Mask {
             cached: _,
             imported: _,
             retries: _,
+            waited_ms: _,
             latency_ms: _,
             finished_at: _,
         } = &mut verdict;
@@ -236,6 +237,7 @@ impl Mask {
             checks,
             cost_usd: _,
             attempts: _,
+            waited_ms: _,
             source: _,
         } = judged;
         match outcome {

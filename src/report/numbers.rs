@@ -93,6 +93,19 @@ pub(super) fn cost(verdict: &Verdict) -> String {
     )
 }
 
+/// Milliseconds of waiting that are the machine's own, and not worth telling.
+const UNNOTICED: u64 = 1_000;
+
+/// Attempts beyond the first, and the waiting: `3 retries, waited 12.4 s in all`; the waiting where there is some to tell.
+pub(super) fn retries(verdict: &Verdict) -> String {
+    let retries = count(verdict.retries, "retry", "retries");
+    let total = verdict.waited_ms.total;
+    if verdict.retries == 0 && total < UNNOTICED {
+        return retries;
+    }
+    format!("{retries}, waited {:.1} s in all", total as f64 / 1_000.0)
+}
+
 /// `1 case`, `2 cases`.
 pub(super) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })

@@ -5,7 +5,7 @@ use super::text::json_safe;
 use super::{Context, ReportError, Reporter};
 use crate::model::{
     ArmRate, CaseRow, Counts, Decision, Difference, Latency, Needed, Paired, Policy, PriceList, PromptRecord, Reason,
-    RunInfo, Slice, Usage, Verdict, Warning, ZScores,
+    RunInfo, Slice, Usage, Verdict, Waited, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -83,6 +83,7 @@ struct Record<'a> {
     cached: Arms<u64>,
     imported: u64,
     retries: u64,
+    waited_ms: &'a Waited,
     latency_ms: Arms<&'a Latency>,
     started_at: &'a str,
     finished_at: &'a str,
@@ -152,6 +153,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         cached,
         imported,
         retries,
+        waited_ms,
         latency_ms,
         finished_at,
     } = verdict;
@@ -197,6 +199,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         },
         imported: *imported,
         retries: *retries,
+        waited_ms,
         latency_ms: Arms {
             baseline: &latency_ms.0,
             candidate: &latency_ms.1,

@@ -130,6 +130,27 @@ fn a_stream_that_breaks_off_is_asked_again_and_an_error_in_it_is_an_error() {
     assert_eq!(ran.code, 0, "{}", ran.transcript());
     let row = &project.results()[0];
     assert_eq!((&row["outcome"], &row["attempts"]), (&json!("pass"), &json!(3)));
+    // What was waited for the third attempt stands apart from its latency; the store keeps both.
+    let waited = row["waited_ms"].as_u64().unwrap();
+    let verdict = project.verdict();
+    assert_eq!(
+        verdict["waited_ms"],
+        json!({"p50": verdict["waited_ms"]["p50"], "p95": verdict["waited_ms"]["p95"], "max": waited, "total": waited})
+    );
+    assert!(ran.stdout.contains("2 retries, waited "), "{}", ran.stdout);
+    assert!(project.read("reports/summary.md").contains("(2 retries, waited "));
+    let (asked_for, sent) = (row.clone(), fake.requests().len());
+    assert_eq!(project.run_with(&arguments, &KEY).code, 0);
+    let stored = &project.results()[0];
+    assert_eq!(fake.requests().len(), sent);
+    for field in ["attempts", "waited_ms", "latency_ms"] {
+        assert_eq!(stored[field], asked_for[field], "{field}");
+    }
+    assert_eq!(stored["source"], "cache");
+    assert_eq!(
+        project.verdict()["waited_ms"],
+        json!({"p50": 0, "p95": 0, "max": 0, "total": 0})
+    );
     assert_eq!(row["answer"]["text"], "It opens at nine.");
     let asked = fake.requests();
     assert!(

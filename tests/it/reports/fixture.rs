@@ -3,7 +3,7 @@
 use promptgate::model::{
     Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Counts, Decision, Difference, Failure,
     FailureKind, Judged, Latency, ModelRecord, Needed, Outcome, Paired, Place, Policy, PriceList, PromptInfo,
-    PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source, ToolCall, Usage, Verdict, Warning,
+    PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source, ToolCall, Usage, Verdict, Waited, Warning,
     WarningCode, ZScores,
 };
 use serde_json::json;
@@ -136,6 +136,12 @@ pub(super) fn verdict() -> Verdict {
         cached: (3, 0),
         imported: 0,
         retries: 4,
+        waited_ms: Waited {
+            p50: 12,
+            p95: 3000,
+            max: 12_000,
+            total: 24_096,
+        },
         latency_ms: (
             Latency {
                 p50: 400,
@@ -175,6 +181,7 @@ pub(super) fn judged(outcome: Outcome, answer: Option<Answer>, checks: Vec<Check
         source: answer.as_ref().map(|_| Source::Live),
         cost_usd: answer.as_ref().map(|_| 0.0005),
         attempts: u32::from(answer.is_some()),
+        waited_ms: answer.as_ref().map(|_| 12),
         outcome,
         answer,
         checks,
@@ -215,6 +222,7 @@ pub(super) fn error(kind: FailureKind, code: &str, message: &str) -> Judged {
     };
     Judged {
         attempts: 9,
+        waited_ms: Some(12_000),
         ..judged(Outcome::Errored(failure), None, vec![])
     }
 }
