@@ -1,5 +1,6 @@
 //! The command line: exactly what was typed, handed on; and the one funnel of all errors to standard error and exit code.
 
+mod batch;
 mod eval;
 mod options;
 mod prompt;
@@ -69,6 +70,7 @@ fn run() -> u8 {
     let done = match cli.command {
         Command::Eval(options) => eval::eval(*options, environment),
         Command::Prompt(command) => prompt::prompt(command, environment),
+        Command::Batch(command) => batch::batch(command, environment),
         Command::Record(command) => record::record(command, environment),
         Command::Sim(options) => sim::sim(&options),
     };

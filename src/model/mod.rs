@@ -3,6 +3,7 @@
 
 mod answer;
 mod arrival;
+mod batch;
 mod case;
 mod check;
 mod comparison;
@@ -18,6 +19,7 @@ mod verdict;
 
 pub use answer::{Answer, ToolCall, Usage};
 pub use arrival::{Arrival, Keep};
+pub use batch::{BatchLedger, OpenBatch};
 pub use case::{Case, CaseId, Turn, TurnRole};
 pub use check::{ArgProblem, CheckRules, CheckSpec, Step};
 pub use comparison::{ArmRate, Comparison, Counts, CriticalCase, Latency, Paired, Tally, Waited};

@@ -7,6 +7,7 @@ use crate::model::{Arm, PriceList, Problem, Request, RunInfo, Usage};
 use crate::plan::estimated_tokens;
 use crate::plan::price::{Prices, Tier};
 use crate::settings::{Cache, TargetKind};
+use serde_json::Value;
 use time::OffsetDateTime;
 
 /// The most that the models of the table put out, thinking included; the bound where a prompt sets no `maxOutputTokens`.
@@ -101,38 +102,72 @@ pub(super) fn forecast(walking: &Walking<'_>, run: &RunInfo) -> Result<Forecast,
     })
 }
 
+/// What an answer of one arm is expected to use: the mean of earlier answers, or an upper bound.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expected {
+    /// Output tokens of an earlier answer in the mean, and how many there were.
+    earlier: Option<(f64, u64)>,
+}
+
+impl Expected {
+    pub(super) fn of(walking: &Walking<'_>, version: &Version) -> Result<Expected, Error> {
+        let earlier = match walking.store {
+            Some(store) => store.mean_output(&version.info.name, &version.info.model, &walking.target.identity)?,
+            None => None,
+        };
+        Ok(Expected { earlier })
+    }
+
+    /// Input tokens, output tokens with their fraction, and where the latter come from.
+    fn tokens(self, request: &Request) -> (u64, f64, Estimate) {
+        let most = request.config.get("maxOutputTokens").and_then(Value::as_u64);
+        let (output, estimate) = match (self.earlier, most) {
+            (Some((mean, answers)), _) => (mean, Estimate::Earlier { answers }),
+            (None, Some(most)) => (most as f64, Estimate::MaxOutputTokens),
+            (None, None) => (LONGEST_OUTPUT as f64, Estimate::ModelLimit),
+        };
+        (estimated_tokens(request), output, estimate)
+    }
+
+    /// The same as an answer would count it.
+    pub(super) fn usage(self, request: &Request) -> Usage {
+        let (prompt, output, _) = self.tokens(request);
+        Usage {
+            prompt,
+            output: output.round() as u64,
+            ..Usage::default()
+        }
+    }
+}
+
 /// One arm, while its answers are counted.
 struct Counting<'a> {
     so_far: ArmForecast,
     prices: &'a Prices,
     tier: Tier,
-    /// Output tokens of an earlier answer, in the mean.
-    mean: Option<f64>,
+    expected: Expected,
     /// Sum of the outputs, kept with its fraction.
     output: f64,
 }
 
 impl<'a> Counting<'a> {
     fn new(walking: &Walking<'a>, version: &Version) -> Result<Counting<'a>, Error> {
-        let earlier = match walking.store {
-            Some(store) => store.mean_output(&version.info.name, &version.info.model, &walking.target.identity)?,
-            None => None,
-        };
+        let expected = Expected::of(walking, version)?;
         Ok(Counting {
             so_far: ArmForecast {
                 planned: 0,
                 stored: 0,
                 input_tokens: 0,
                 output_tokens: 0,
-                output: match earlier {
+                output: match expected.earlier {
                     Some((_, answers)) => Estimate::Earlier { answers },
                     None => Estimate::MaxOutputTokens,
                 },
                 cost_usd: Some(0.0),
             },
             prices: &walking.settings.prices,
-            tier: version.tier(),
-            mean: earlier.map(|(mean, _)| mean),
+            tier: version.tier(walking.settings),
+            expected,
             output: 0.0,
         })
     }
@@ -146,29 +181,14 @@ impl<'a> Counting<'a> {
             }
             Found::Nothing => {}
         }
-        let prompt = estimated_tokens(request);
-        let output = match (
-            self.mean,
-            request
-                .config
-                .get("maxOutputTokens")
-                .and_then(serde_json::Value::as_u64),
-        ) {
-            (Some(mean), _) => mean,
-            (None, Some(most)) => most as f64,
-            (None, None) => {
-                self.so_far.output = Estimate::ModelLimit;
-                LONGEST_OUTPUT as f64
-            }
-        };
+        let (prompt, output, estimate) = self.expected.tokens(request);
+        if estimate == Estimate::ModelLimit {
+            self.so_far.output = estimate;
+        }
         self.output += output;
         self.so_far.input_tokens += prompt;
         self.so_far.output_tokens = self.output.round() as u64;
-        let usage = Usage {
-            prompt,
-            output: output.round() as u64,
-            ..Usage::default()
-        };
+        let usage = self.expected.usage(request);
         let today = OffsetDateTime::now_utc().date();
         let cost = self.prices.cost_usd(&request.model, &usage, self.tier, today);
         self.so_far.cost_usd = self.so_far.cost_usd.zip(cost).map(|(sum, cost)| sum + cost);

@@ -8,6 +8,7 @@ use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, 
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
 use crate::run::Protocol;
+use crate::settings::Settings;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -30,8 +31,9 @@ impl Versions {
     }
 
     /// Of the tiers that the arms ask for, the one that costs more: a limit must hold for both.
-    pub(super) fn dearest_tier(&self) -> Tier {
-        self.all().map(Version::tier).fold(Tier::Flex, Tier::dearer)
+    pub(super) fn dearest_tier(&self, settings: &Settings) -> Tier {
+        let tiers = self.all().map(|version| version.tier(settings));
+        tiers.reduce(Tier::dearer).unwrap_or_default()
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Version> {

@@ -1,6 +1,6 @@
 //! Numbers as people read them. Never `NaN`: what is not a number is a dash.
 
-use crate::model::{ArmRate, Difference, Latency, Verdict};
+use crate::model::{ArmRate, Difference, Latency, Verdict, Waited};
 
 /// What stands for a number that is not known.
 pub(super) const UNKNOWN: &str = "–";
@@ -93,14 +93,14 @@ pub(super) fn cost(verdict: &Verdict) -> String {
     )
 }
 
-/// Milliseconds of waiting that are the machine's own, and not worth telling.
+/// Milliseconds of one answer's waiting that are the machine's own, and not worth telling.
 const UNNOTICED: u64 = 1_000;
 
 /// Attempts beyond the first, and the waiting: `3 retries, waited 12.4 s in all`; the waiting where there is some to tell.
 pub(super) fn retries(verdict: &Verdict) -> String {
     let retries = count(verdict.retries, "retry", "retries");
-    let total = verdict.waited_ms.total;
-    if verdict.retries == 0 && total < UNNOTICED {
+    let Waited { max, total, .. } = verdict.waited_ms;
+    if verdict.retries == 0 && max < UNNOTICED {
         return retries;
     }
     format!("{retries}, waited {:.1} s in all", total as f64 / 1_000.0)

@@ -23,6 +23,8 @@ pub(super) struct Spent {
     /// Tokens of the answers, input and output.
     tokens: u64,
     cost_usd: f64,
+    /// Tokens and dollars that what is submitted may still use.
+    reserved: (u64, f64),
     /// A model whose answers have no known price.
     unpriced: Option<String>,
 }
@@ -75,12 +77,57 @@ impl Budget {
         Ok(())
     }
 
+    /// Counts one request that is submitted long before its answer comes, with what that may use and cost at most;
+    /// `attempt` counts from 1. Nothing is counted if there is no room for it.
+    ///
+    /// # Errors
+    /// The limit that forbids it, in a sentence.
+    pub(super) fn reserve(&self, attempt: u32, expected: &Usage, cost_usd: Option<f64>) -> Result<(), String> {
+        let tokens = listed(expected);
+        {
+            let spent = self.spent();
+            let (reserved_tokens, reserved_usd) = spent.reserved;
+            if let Some(max) = self.max_tokens
+                && spent.tokens.saturating_add(reserved_tokens).saturating_add(tokens) > max
+            {
+                return Err(format!(
+                    "{} of at most {max} tokens are used, {reserved_tokens} more may be by what is submitted, and the next \
+                     answer may use {tokens}",
+                    spent.tokens
+                ));
+            }
+            if let Some(max) = self.max_cost_usd {
+                let Some(cost) = cost_usd else {
+                    return Err(format!("a price is not known, so the limit of ${max} can't be kept"));
+                };
+                if spent.cost_usd + reserved_usd + cost > max {
+                    return Err(format!(
+                        "${:.4} of at most ${max} are spent, ${reserved_usd:.4} more may be by what is submitted, and the \
+                         next answer may cost ${cost:.4}",
+                        spent.cost_usd
+                    ));
+                }
+            }
+        }
+        self.take(attempt)?;
+        let mut spent = self.spent();
+        spent.reserved.0 = spent.reserved.0.saturating_add(tokens);
+        spent.reserved.1 += cost_usd.unwrap_or(0.0);
+        Ok(())
+    }
+
+    /// Gives back what was reserved for a request that has its answer, or will get none.
+    pub(super) fn release(&self, expected: &Usage, cost_usd: f64) {
+        let mut spent = self.spent();
+        spent.reserved.0 = spent.reserved.0.saturating_sub(listed(expected));
+        spent.reserved.1 = (spent.reserved.1 - cost_usd).max(0.0);
+    }
+
     /// Adds what an answer of `model` used and cost.
     pub(super) fn add(&self, model: &str, usage: &Usage, cost_usd: Option<f64>) {
         let mut spent = self.spent();
         // A service that sends no total has still used what it lists.
-        let listed = usage.prompt.saturating_add(usage.output).saturating_add(usage.thinking);
-        spent.tokens = spent.tokens.saturating_add(usage.total.max(listed));
+        spent.tokens = spent.tokens.saturating_add(usage.total.max(listed(usage)));
         match cost_usd.filter(|cost| cost.is_finite()) {
             Some(cost) => spent.cost_usd += cost,
             None => spent.unpriced = Some(model.to_owned()),
@@ -95,4 +142,8 @@ impl Budget {
     fn spent(&self) -> MutexGuard<'_, Spent> {
         self.spent.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn listed(usage: &Usage) -> u64 {
+    usage.prompt.saturating_add(usage.output).saturating_add(usage.thinking)
 }

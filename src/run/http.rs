@@ -18,6 +18,8 @@ use tokio::time::Instant;
 
 /// Bytes of a response, unpacked, that are read at most.
 const LARGEST_BODY: usize = 32 << 20;
+/// The same, for many answers at once.
+const MANY_ANSWERS: usize = 512 << 20;
 /// Bytes of an error reply that are read at most: what explains an error stands in front.
 const LARGEST_ERROR: usize = 1 << 20;
 /// A host that does not even take a connection this long is not going to answer.
@@ -91,6 +93,7 @@ impl Http {
             response,
             started,
             size: 0,
+            most: LARGEST_BODY,
         })
     }
 }
@@ -102,6 +105,8 @@ pub(super) struct Incoming {
     started: Instant,
     /// Bytes of the body so far.
     size: usize,
+    /// Bytes of the body that are read at most.
+    most: usize,
 }
 
 impl Incoming {
@@ -120,6 +125,22 @@ impl Incoming {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// The same, allowed to be as large as what many answers need together.
+    pub(super) fn of_many(self) -> Incoming {
+        Incoming {
+            most: MANY_ANSWERS,
+            ..self
+        }
+    }
+
+    /// The next piece of a body that is read line by line and so may be of any size; not masked, `None` at its end.
+    ///
+    /// # Errors
+    /// The body broke off.
+    pub(super) async fn piece_of_many(&mut self) -> Result<Option<Bytes>, TargetError> {
+        self.response.chunk().await.map_err(cut_off)
+    }
+
     /// The next piece of the body, as it comes and not masked; `None` at its end.
     ///
     /// # Errors
@@ -127,8 +148,8 @@ impl Incoming {
     pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, TargetError> {
         let piece = self.response.chunk().await.map_err(cut_off)?;
         self.size += piece.as_ref().map_or(0, Bytes::len);
-        if self.size > LARGEST_BODY {
-            let message = format!("the response is larger than {} MiB", LARGEST_BODY >> 20);
+        if self.size > self.most {
+            let message = format!("the response is larger than {} MiB", self.most >> 20);
             return Err(TargetError::new(
                 FailureKind::Transport,
                 "too_large",

@@ -8,6 +8,7 @@
 //!
 //! - `worker.rs`: the bounded loop. `concurrency` workers are the permits, so memory and what a crash can cost are
 //!   bounded by their number, not by the number of jobs.
+//! - `batch/`: the other strategy: the same jobs through the service's batch API.
 //! - `target.rs`: what answers. A target sends once; it neither retries nor waits.
 //! - `gemini/`: the Gemini API over HTTP. `vertex/`: the same models on Vertex AI. `openai/`: chat completions.
 //!   `recorded.rs`: answers from files.
@@ -19,6 +20,7 @@
 //!   replaced once.
 
 mod base_url;
+mod batch;
 mod budget;
 pub mod gemini;
 mod http;
@@ -36,6 +38,7 @@ mod target;
 pub mod vertex;
 mod worker;
 
+pub use batch::{Batched, Expect};
 pub use gemini::{Gemini, GeminiSettings};
 pub use key::ApiKey;
 pub use keys::{Renewal, read_key_file};
@@ -164,6 +167,17 @@ pub async fn run<T: Target, K: Keep>(
         }
     }
     shared.end()
+}
+
+/// Why a run ended, for people.
+fn describe(reason: &Ended) -> String {
+    match reason {
+        Ended::Complete => "all answers are in".to_owned(),
+        Ended::Interrupted => "interrupted".to_owned(),
+        Ended::Budget(reason) => reason.clone(),
+        Ended::Stopped(failure) => failure.message.clone(),
+        Ended::StoreFailed(reason) => format!("an answer could not be stored: {reason}"),
+    }
 }
 
 #[cfg(test)]

@@ -173,6 +173,7 @@ impl Ran {
             Event::Planned { .. }
             | Event::Reused
             | Event::Answered { .. }
+            | Event::Batched { .. }
             | Event::Held { .. }
             | Event::Paced { .. }
             | Event::Failed { .. }
@@ -451,6 +452,7 @@ async fn a_lowered_pace_is_told_and_recovers() {
             | Event::Reused
             | Event::Answered { .. }
             | Event::Retrying { .. }
+            | Event::Batched { .. }
             | Event::Held { .. }
             | Event::Failed { .. }
             | Event::Stopping { .. }

@@ -4,7 +4,7 @@ use super::budget::Budget;
 use super::limit::{Learnt, Limiter, Limiters, Pass, Rate, estimated_tokens};
 use super::reset;
 use super::target::{Retry, Target, TargetError};
-use super::{Ended, Limits, Price, RunEnd};
+use super::{Ended, Limits, Price, RunEnd, describe};
 use crate::model::{Answer, Arrival, Asked, Event, Failure, FailureKind, Job, Keep, Progress, Source};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
@@ -373,14 +373,4 @@ fn exhausted(error: TargetError, attempts: u32) -> Failure {
         failure.message = format!("{} (gave up after {attempts} attempts)", failure.message);
     }
     failure
-}
-
-fn describe(reason: &Ended) -> String {
-    match reason {
-        Ended::Complete => "all answers are in".to_owned(),
-        Ended::Interrupted => "interrupted".to_owned(),
-        Ended::Budget(reason) => reason.clone(),
-        Ended::Stopped(failure) => failure.message.clone(),
-        Ended::StoreFailed(reason) => format!("an answer could not be stored: {reason}"),
-    }
 }

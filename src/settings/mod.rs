@@ -14,7 +14,7 @@ mod target;
 
 pub use layers::{Environment, Layer, Origin, Written};
 pub use read::duration;
-pub use target::TargetKind;
+pub use target::{BatchService, TargetKind};
 
 use crate::model::{Policy, Problem, Problems};
 use crate::plan::price::Prices;
@@ -48,6 +48,15 @@ pub enum Cache {
     Off,
     /// Nothing is asked; an answer that is not stored is an error outcome.
     Only,
+}
+
+/// How batch jobs are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchSettings {
+    /// The first pause before a look at the jobs; later ones grow up to six times it.
+    pub first_look: Duration,
+    /// How long they are waited for; after that they go on at the service, and `--resume` collects their answers.
+    pub wait: Duration,
 }
 
 /// An earlier run.
@@ -97,6 +106,8 @@ pub struct Settings {
     pub api_version: String,
     /// Whether answers are streamed.
     pub delivery: Delivery,
+    /// The answers come through batch jobs.
+    pub batch: Option<BatchSettings>,
     /// Recorded answers.
     pub answers: Vec<PathBuf>,
     /// The key of the target, if it has one.
@@ -303,6 +314,7 @@ impl Layers {
         });
         let target = read.parsed("target", TargetKind::parse);
         let (api_version, delivery) = read.call(target.unwrap_or(TargetKind::Gemini));
+        let batch = read.batch(target.unwrap_or(TargetKind::Gemini), delivery);
         let strict_model = read.flag("strict_model");
         let resume = read.flag("resume");
         let failed = read.parsed("failed", |text| match text {
@@ -420,6 +432,7 @@ impl Layers {
             base_url,
             api_version,
             delivery,
+            batch,
             answers,
             key,
             place,

@@ -391,10 +391,16 @@ fn only_the_gemini_api_streams_and_has_versions() {
                 "stream = true\napi_version = \"v1\"",
             )
         };
+        let settings = given(&[("stream", "false"), ("batch", "true")][..usize::from(streams) * 2]).unwrap();
+        assert_eq!(settings.batch.is_some(), streams, "{target}");
         let settings = given(&[]).unwrap();
         assert_eq!(settings.delivery == Delivery::Stream, streams, "{target}");
         assert_eq!(settings.api_version == "v1", versioned, "{target}");
-        for (option, value, fits) in [("stream", "true", streams), ("api_version", "v1", versioned)] {
+        for (option, value, fits) in [
+            ("stream", "true", streams),
+            ("batch", "true", streams),
+            ("api_version", "v1", versioned),
+        ] {
             let said = message(given(&[(option, value)]));
             let refused = said.contains("only the targets `gemini` and `sim`") && said.contains("leave it out");
             assert_eq!(refused, !fits, "{target} {option}: {said}");

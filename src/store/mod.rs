@@ -4,15 +4,18 @@
 //! - `mod.rs` opens the file, and answers queries on a connection of its own.
 //! - [`Writer`] owns the second connection on a thread of its own and commits arrivals in groups: whatever has queued up
 //!   while the last transaction ran goes into the next one.
+//! - `batches.rs` notes the batch jobs that wait at the service.
 //! - `record.rs` reads and writes answers as they travel between stores.
 //!
 //! The journal is a write-ahead log with `synchronous = NORMAL`: a committed answer survives a kill of the process at any
 //! point. Two processes may use the file at once; each write waits up to [`BUSY`] for the other.
 
+mod batches;
 mod open;
 mod record;
 mod writer;
 
+pub use batches::{Batches, WaitingBatch};
 pub use open::{BUSY, StoreError};
 pub use record::{Added, Importing, Record, RunLine};
 pub use writer::Writer;

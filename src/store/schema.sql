@@ -1,4 +1,4 @@
--- Version 3; upgrade-2.sql brings a store of version 1 to version 2, and upgrade-3.sql that one here. Times are seconds since 1970.
+-- Version 3; upgrade-2.sql and upgrade-3.sql bring older stores here. Times are seconds since 1970.
 CREATE TABLE runs (
   id         INTEGER PRIMARY KEY,
   plan       BLOB NOT NULL,     -- digest of what is planned; equal plans can resume each other
@@ -50,4 +50,22 @@ CREATE TABLE not_passed (
   case_id TEXT NOT NULL,
   outcome TEXT NOT NULL,        -- fail or error
   PRIMARY KEY (run, case_id)
+) WITHOUT ROWID;
+
+-- Batch jobs that wait at the service, from before they are created until their answers are kept.
+CREATE TABLE batches (
+  id         INTEGER PRIMARY KEY,
+  run        INTEGER NOT NULL,
+  label      TEXT NOT NULL,     -- unique; what the job is looked for by when its name was lost
+  name       TEXT,              -- the service's name; NULL until it has answered
+  file       TEXT,              -- the uploaded requests, if they were
+  created_at INTEGER NOT NULL
+);
+CREATE INDEX batches_by_run ON batches (run);
+
+CREATE TABLE batch_items (
+  batch INTEGER NOT NULL,
+  seq   INTEGER NOT NULL,
+  key   BLOB NOT NULL,
+  PRIMARY KEY (batch, seq)
 ) WITHOUT ROWID;

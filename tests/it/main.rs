@@ -7,6 +7,7 @@
 )]
 
 mod architecture;
+mod batch;
 mod cli;
 mod docs;
 mod dotprompt_spec;

@@ -63,12 +63,42 @@ impl Endpoint {
     /// # Errors
     /// What is wrong with the model's name, in a sentence.
     pub(super) fn generate_content(&self, model: &str, delivery: Delivery) -> Result<Url, String> {
+        self.method(model, delivery.method())
+    }
+
+    /// The URL that creates a batch job for a model.
+    ///
+    /// # Errors
+    /// What is wrong with the model's name, in a sentence.
+    pub(super) fn batch_generate_content(&self, model: &str) -> Result<Url, String> {
+        self.method(model, "batchGenerateContent")
+    }
+
+    fn method(&self, model: &str, method: &str) -> Result<Url, String> {
         if let Some(problem) = model_problem(model) {
             return Err(problem);
         }
         let collection = if model.contains('/') { "" } else { "models/" };
-        Url::parse(&format!("{}{collection}{model}:{}", self.prefix, delivery.method()))
+        Url::parse(&format!("{}{collection}{model}:{method}", self.prefix))
             .map_err(|cause| format!("`{model}` makes no url: {cause}"))
+    }
+
+    /// The URL of a resource, like `batches/x`. The caller knows that the name can't lead elsewhere.
+    ///
+    /// # Errors
+    /// It makes no URL, in a sentence.
+    pub(super) fn resource(&self, path: &str) -> Result<Url, String> {
+        Url::parse(&format!("{}{path}", self.prefix)).map_err(|cause| format!("`{path}` makes no url: {cause}"))
+    }
+
+    /// The URL where an upload begins.
+    ///
+    /// # Errors
+    /// It makes no URL, in a sentence.
+    pub(super) fn upload(&self) -> Result<Url, String> {
+        let base = self.base.as_str();
+        let version = self.prefix.trim_start_matches(base).trim_matches('/');
+        Url::parse(&format!("{base}/upload/{version}/files")).map_err(|cause| format!("uploads have no url: {cause}"))
     }
 }
 

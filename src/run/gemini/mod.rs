@@ -4,12 +4,15 @@
 //! - `body.rs`: a rendered prompt becomes the bytes of a request.
 //! - `rules.rs`, `shape.rs`, `family.rs`: what the service would refuse or ignore in a prompt's settings: their
 //!   forms, and what each model takes. Known before anything is sent.
-//! - `reply.rs`: the bytes of a response become an answer, `details.rs`: with what is told beside its words. `sse.rs`, `stream.rs`: those of a streamed one.
+//! - `reply.rs`: the bytes of a response become an answer; `details.rs`: what is told beside its words. `sse.rs`,
+//!   `stream.rs`: the pieces of a streamed one.
+//! - `batches.rs`: batch jobs, their files and their results.
 //! - `error.rs`: an error reply becomes a kind of failure and what asking again can do about it.
 //! - this file: one exchange.
 //!
 //! The simulator speaks the same protocol; it is this target with a base URL of its own and the sample header.
 
+mod batches;
 mod body;
 mod details;
 mod endpoint;
@@ -21,6 +24,7 @@ mod shape;
 mod sse;
 mod stream;
 
+pub(super) use batches::{Item, Looked, PIECE};
 pub use body::{body, content_problem};
 pub use endpoint::{BASE_URL, Delivery, VERSION, model_problem, url};
 pub use error::classify;
@@ -102,7 +106,7 @@ impl Gemini {
     }
 
     async fn exchange(&self, request: reqwest::Request) -> Result<Answer, TargetError> {
-        let secret = self.keys.as_ref().map(|keys| keys as &dyn Secret);
+        let secret = self.secret();
         let incoming = self.http.open(request).await?;
         if self.delivery == Delivery::Stream && incoming.is_success() {
             return merge(incoming, secret).await;
@@ -125,14 +129,30 @@ impl Gemini {
             .generate_content(&job.request.model, self.delivery)
             .map_err(unaskable)?;
         let mut request = post(url, self.headers.clone(), &job.body);
+        if self.simulated {
+            request.headers_mut().insert(SAMPLE_HEADER, sample(job));
+        }
+        Ok(self.with_key(request))
+    }
+
+    /// The request with the key, and which key it is.
+    fn with_key(&self, mut request: reqwest::Request) -> (reqwest::Request, Option<Generation>) {
         let key = self.keys.as_ref().map(Keys::current);
         if let Some((Some(header), _)) = &key {
             request.headers_mut().insert(KEY_HEADER, header.clone());
         }
-        if self.simulated {
-            request.headers_mut().insert(SAMPLE_HEADER, sample(job));
-        }
-        Ok((request, key.map(|(_, generation)| generation)))
+        (request, key.map(|(_, generation)| generation))
+    }
+
+    /// What must not stand in a reply.
+    fn secret(&self) -> Option<&dyn Secret> {
+        self.keys.as_ref().map(|keys| keys as &dyn Secret)
+    }
+
+    /// A failure as it may be told: without the key, and with what another key can do about it.
+    fn told(&self, error: TargetError, generation: Option<Generation>) -> TargetError {
+        self.with_key_in_mind(error, generation)
+            .map_message(|message| self.masked_message(message))
     }
 
     /// What a failure leads to when it was the key that was refused: another key, or a sentence on what to do.
@@ -163,10 +183,7 @@ impl Target for Gemini {
     async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
         let (request, generation) = self.request(job)?;
         let answer = self.exchange(request).await;
-        answer.map_err(|error| {
-            self.with_key_in_mind(error, generation)
-                .map_message(|message| self.masked_message(message))
-        })
+        answer.map_err(|error| self.told(error, generation))
     }
 
     fn source(&self) -> Source {

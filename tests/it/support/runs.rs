@@ -111,6 +111,7 @@ impl Ran {
             Event::Planned { .. }
             | Event::Reused
             | Event::Answered { .. }
+            | Event::Batched { .. }
             | Event::Held { .. }
             | Event::Paced { .. }
             | Event::Failed { .. }
