@@ -84,9 +84,13 @@ pub trait Secret: fmt::Debug + Sync {
             usage: _,
             latency_ms: _,
             first_token_ms: _,
+            details,
             simulated: _,
         } = answer;
         self.hide(text);
+        if let Some(details) = details {
+            details.for_each_text(&mut |text| self.hide(text));
+        }
         for ToolCall { name, args } in tool_calls {
             self.hide(name);
             self.map(args);

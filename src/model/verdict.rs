@@ -2,7 +2,7 @@
 
 use super::answer::Usage;
 use super::case::CaseId;
-use super::comparison::{ArmRate, Counts, Latency, Paired};
+use super::comparison::{ArmRate, Counts, Latency, Paired, Waited};
 use serde::Serialize;
 use std::fmt;
 
@@ -318,6 +318,8 @@ pub struct Verdict {
     pub imported: u64,
     /// Attempts beyond the first.
     pub retries: u64,
+    /// How long what this run asked for waited.
+    pub waited_ms: Waited,
     /// Baseline, candidate.
     pub latency_ms: (Latency, Latency),
     /// RFC 3339, seconds, UTC.

@@ -171,6 +171,7 @@ impl HandingOut<'_> {
             asked: Asked::from(&job),
             result: Err(failure),
             attempts: 0,
+            waited_ms: None,
             source: Source::Cache,
         };
         self.writer.settle(arrival).map_err(|_| Halt::RunEnded)

@@ -195,6 +195,7 @@ impl Judging<'_> {
             result,
             source,
             attempts,
+            waited_ms,
             asked_at,
             ..
         }) = result
@@ -207,6 +208,7 @@ impl Judging<'_> {
                 checks: Vec::new(),
                 cost_usd: None,
                 attempts: 0,
+                waited_ms: None,
                 source: None,
             };
         };
@@ -218,6 +220,7 @@ impl Judging<'_> {
                 checks: Vec::new(),
                 cost_usd: None,
                 attempts,
+                waited_ms,
                 source: None,
             },
             Ok(answer) => {
@@ -235,6 +238,7 @@ impl Judging<'_> {
                     checks,
                     cost_usd,
                     attempts,
+                    waited_ms,
                     source: Some(source),
                 }
             }

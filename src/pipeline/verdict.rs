@@ -77,6 +77,7 @@ pub(super) fn assemble(
         cached: (comparison.baseline.cached, comparison.candidate.cached),
         imported: comparison.imported,
         retries: comparison.retries,
+        waited_ms: comparison.waited_ms,
         latency_ms: comparison.latency_ms,
         finished_at: super::now(),
     }

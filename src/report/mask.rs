@@ -152,6 +152,7 @@ impl Mask {
             cached: _,
             imported: _,
             retries: _,
+            waited_ms: _,
             latency_ms: _,
             finished_at: _,
         } = &mut verdict;
@@ -224,6 +225,7 @@ impl Mask {
             checks,
             cost_usd: _,
             attempts: _,
+            waited_ms: _,
             source: _,
         } = judged;
         match outcome {

@@ -5,7 +5,7 @@ use super::text::json_safe;
 use super::{Context, ReportError, Reporter};
 use crate::model::{
     ArmRate, CaseRow, Counts, Decision, Difference, Latency, Needed, Paired, Policy, PrefixCaches, PriceList,
-    PromptRecord, Reason, RunInfo, Slice, Usage, Verdict, Warning, ZScores,
+    PromptRecord, Reason, RunInfo, Slice, Usage, Verdict, Waited, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -86,6 +86,7 @@ struct Record<'a> {
     cached: Arms<u64>,
     imported: u64,
     retries: u64,
+    waited_ms: &'a Waited,
     latency_ms: Arms<&'a Latency>,
     started_at: &'a str,
     finished_at: &'a str,
@@ -156,6 +157,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         cached,
         imported,
         retries,
+        waited_ms,
         latency_ms,
         finished_at,
     } = verdict;
@@ -202,6 +204,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         },
         imported: *imported,
         retries: *retries,
+        waited_ms,
         latency_ms: Arms {
             baseline: &latency_ms.0,
             candidate: &latency_ms.1,

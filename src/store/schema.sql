@@ -25,7 +25,8 @@ CREATE TABLE answers (
   answer     TEXT NOT NULL,     -- JSON: text, tool calls, finish reason, usage
   reusable   INTEGER NOT NULL,  -- 0 for recorded answers
   created_at INTEGER NOT NULL,
-  imported   INTEGER NOT NULL DEFAULT 0  -- 1 for answers of another store
+  imported   INTEGER NOT NULL DEFAULT 0, -- 1 for answers of another store
+  waited_ms  INTEGER            -- before the successful attempt; NULL when it is not known
 );
 CREATE INDEX answers_by_key ON answers (key) WHERE reusable;
 
@@ -39,6 +40,7 @@ CREATE TABLE results (
   failure  TEXT,                -- JSON, when there is no answer
   arm      TEXT,                -- baseline or candidate
   repeat   INTEGER,             -- from 1; NULL for a run of version 1
+  waited_ms INTEGER,            -- before the last attempt; NULL when nothing was sent or it is not known
   PRIMARY KEY (run, seq)
 ) WITHOUT ROWID;
 

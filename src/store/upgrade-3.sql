@@ -1,4 +1,7 @@
--- From version 2 to version 3.
+-- From version 2 to version 3. How long the answers of version 2 waited is not known.
+ALTER TABLE answers ADD COLUMN waited_ms INTEGER;
+ALTER TABLE results ADD COLUMN waited_ms INTEGER;
+
 -- Batch jobs that wait at the service, from before they are created until their answers are kept.
 CREATE TABLE batches (
   id         INTEGER PRIMARY KEY,

@@ -190,6 +190,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
             asked: waiting.asked,
             result,
             attempts: waiting.attempts,
+            waited_ms: None,
             source: self.gemini.source(),
         };
         let keep = Arc::clone(&self.set.keep);

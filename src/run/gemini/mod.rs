@@ -4,7 +4,8 @@
 //! - `body.rs`: a rendered prompt becomes the bytes of a request.
 //! - `rules.rs`, `shape.rs`, `family.rs`: what the service would refuse or ignore in a prompt's settings: their
 //!   forms, and what each model takes. Known before anything is sent.
-//! - `reply.rs`: the bytes of a response become an answer. `sse.rs`, `stream.rs`: those of a streamed one.
+//! - `reply.rs`: the bytes of a response become an answer; `details.rs`: what is told beside its words. `sse.rs`,
+//!   `stream.rs`: the pieces of a streamed one.
 //! - `batches.rs`: batch jobs, their files and their results.
 //! - `error.rs`: an error reply becomes a kind of failure and what asking again can do about it.
 //! - `prefix.rs`: what requests have in common is kept by the service, and only named.
@@ -14,6 +15,7 @@
 
 mod batches;
 mod body;
+mod details;
 mod endpoint;
 mod error;
 mod family;
