@@ -161,7 +161,7 @@ fn result(spec: &CheckSpec, said: Said) -> CheckResult {
 mod tests {
     use super::super::rules::testing::{AnswerText, answer_text, case};
     use super::*;
-    use crate::score::matcher::CannotJudge;
+    use crate::score::matcher::{CannotJudge, Sample};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -186,6 +186,10 @@ mod tests {
             summary: "",
             arguments: "",
             example: "",
+            passes: Sample::Text(""),
+            fails: Sample::Text(""),
+            refused: "",
+            cost: "",
             takes_text: false,
             combines: false,
             inline: None,

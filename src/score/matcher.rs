@@ -49,6 +49,14 @@ pub struct MatcherDef {
     pub arguments: &'static str,
     /// A check as JSON; it compiles.
     pub example: &'static str,
+    /// An answer that passes the example.
+    pub passes: Sample,
+    /// An answer that fails the example.
+    pub fails: Sample,
+    /// A check as JSON that is refused while loading: a mistake that people make.
+    pub refused: &'static str,
+    /// How the time of one judgement grows, and what bounds it.
+    pub cost: &'static str,
     /// The short form is a text, so that a CSV cell is that text as it stands; otherwise a cell is read as JSON. `not`
     /// reads its cell as JSON: a cell `{"contains": "x"}` must never become the text of an `equals`.
     pub takes_text: bool,
@@ -58,6 +66,15 @@ pub struct MatcherDef {
     pub inline: Option<InlineFn>,
     /// Turns arguments into a matcher. Paths of problems start at the arguments.
     pub compile: CompileFn,
+}
+
+/// An answer that shows what a check says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sample {
+    /// A complete answer of this text.
+    Text(&'static str),
+    /// Fields of an [`Answer`] as JSON, where a text is not enough; the others are those of a complete answer.
+    Answer(&'static str),
 }
 
 /// See [`MatcherDef::compile`].

@@ -30,7 +30,7 @@ mod schema_keywords;
 mod tally;
 
 pub use judge::{Judgement, Unjudged, judge};
-pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Seen};
+pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Sample, Seen};
 pub use matchers::MATCHERS;
 pub use project_file::ProjectFiles;
 pub use rules::Rules;

@@ -73,7 +73,7 @@ impl CheckRules for Rules {
 pub(super) mod testing {
     use super::*;
     use crate::model::{Answer, Case, CaseId, Place, Score, Step};
-    use crate::score::matcher::{Matcher, Seen};
+    use crate::score::matcher::{Matcher, Sample, Seen};
     use serde_json::Map;
 
     /// A case with these checks, as a list.
@@ -130,6 +130,21 @@ pub(super) mod testing {
     pub(in crate::score) fn compiled(written: Value) -> Box<dyn Matcher> {
         let spec = verify_in(Path::new("/nowhere"), written).unwrap();
         Compile::new(MATCHERS).check(&spec).unwrap()
+    }
+
+    /// The answer of a sample.
+    pub(in crate::score) fn sample(sample: Sample) -> AnswerText {
+        let fields = match sample {
+            Sample::Text(text) => return answer_text(text),
+            Sample::Answer(fields) => serde_json::from_str::<Map<String, Value>>(fields).unwrap(),
+        };
+        let AnswerText { case, answer } = answer_text("");
+        let mut whole = serde_json::to_value(answer).unwrap();
+        whole.as_object_mut().unwrap().extend(fields);
+        let answer: Answer = serde_json::from_value(whole.clone()).unwrap();
+        let read = serde_json::to_value(&answer).unwrap();
+        assert_eq!(read, whole, "a sample names only fields of an answer");
+        AnswerText { case, answer }
     }
 
     fn score(matcher: &dyn Matcher, text: &str) -> Score {

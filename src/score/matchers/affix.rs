@@ -3,7 +3,7 @@
 use super::equals::one_text;
 use crate::model::Score;
 use crate::score::folding::Folding;
-use crate::score::matcher::{CannotJudge, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::quote;
 
 pub(super) const STARTS_WITH: MatcherDef = MatcherDef {
@@ -11,6 +11,10 @@ pub(super) const STARTS_WITH: MatcherDef = MatcherDef {
     summary: "the answer begins with this text",
     arguments: "\"text\", or {value, ignore_case: false, normalize: false}",
     example: r#"{"starts_with": {"value": "dear", "ignore_case": true}}"#,
+    passes: Sample::Text("Dear Ann,"),
+    fails: Sample::Text("Hello Ann,"),
+    refused: r#"{"starts_with": " "}"#,
+    cost: "linear in the answer",
     takes_text: true,
     combines: false,
     inline: None,
@@ -29,6 +33,10 @@ pub(super) const ENDS_WITH: MatcherDef = MatcherDef {
     summary: "the answer ends with this text; white space at the end counts, unless `normalize` is true",
     arguments: "\"text\", or {value, ignore_case: false, normalize: false}",
     example: r#"{"ends_with": {"value": "regards.", "normalize": true}}"#,
+    passes: Sample::Text("With kind regards.\n"),
+    fails: Sample::Text("With kind regards, Ann"),
+    refused: r#"{"ends_with": ["regards."]}"#,
+    cost: "linear in the answer",
     takes_text: true,
     combines: false,
     inline: None,

@@ -6,7 +6,7 @@
 
 use crate::model::{ArgProblem, CheckSpec, Score, Step};
 use crate::score::arguments::{Read, inside, not_a, wrong};
-use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::bounded;
 use crate::score::tally::{Weighted, weighted_mean};
 use serde_json::Value;
@@ -16,6 +16,10 @@ pub(super) const NOT: MatcherDef = MatcherDef {
     summary: "the check does not hold: fail becomes pass, and the score 1 minus its score",
     arguments: "one check",
     example: r#"{"not": {"contains": "as an AI"}}"#,
+    passes: Sample::Text("I can help you."),
+    fails: Sample::Text("I can't help you, as an AI."),
+    refused: r#"{"not": 3}"#,
+    cost: "that of the check inside; at most 32 checks deep",
     takes_text: false,
     combines: true,
     inline: None,
@@ -32,6 +36,10 @@ pub(super) const ALL: MatcherDef = MatcherDef {
     summary: "every check holds; the score is the weighted mean of their scores",
     arguments: "a list of checks; each may carry name and weight",
     example: r#"{"all": [{"contains": "Paris"}, {"length": {"max": 200}, "weight": 0.5}]}"#,
+    passes: Sample::Text("It is Paris."),
+    fails: Sample::Text("It is Rome."),
+    refused: r#"{"all": []}"#,
+    cost: "the sum of the checks inside; at most 32 checks deep",
     takes_text: false,
     combines: true,
     inline: None,
@@ -43,6 +51,10 @@ pub(super) const ANY: MatcherDef = MatcherDef {
     summary: "at least one check holds; the score is the highest of their scores",
     arguments: "a list of checks; each may carry a name",
     example: r#"{"any": [{"contains": "Paris"}, {"regex": "(?i)city of light"}]}"#,
+    passes: Sample::Text("The City of Light."),
+    fails: Sample::Text("Rome."),
+    refused: r#"{"any": {"contains": "Paris"}}"#,
+    cost: "the sum of the checks inside; at most 32 checks deep",
     takes_text: false,
     combines: true,
     inline: None,

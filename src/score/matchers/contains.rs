@@ -4,7 +4,7 @@ use super::equals::one_text;
 use crate::model::Score;
 use crate::score::arguments::{Fields, Read, needles, not_a, wrong};
 use crate::score::folding::Folding;
-use crate::score::matcher::{CannotJudge, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::quote;
 use serde_json::Value;
 
@@ -13,6 +13,10 @@ pub(super) const CONTAINS: MatcherDef = MatcherDef {
     summary: "the answer holds this text somewhere",
     arguments: "\"text\", or {value, ignore_case: false, normalize: false}",
     example: r#"{"contains": "30 days"}"#,
+    passes: Sample::Text("Within 30 days."),
+    fails: Sample::Text("Within a month."),
+    refused: r#"{"contains": {"value": "30 days", "case": "ignore"}}"#,
+    cost: "linear in the answer",
     takes_text: true,
     combines: false,
     inline: None,
@@ -27,6 +31,10 @@ pub(super) const CONTAINS_ANY: MatcherDef = MatcherDef {
     summary: "the answer holds at least one of these texts",
     arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false}",
     example: r#"{"contains_any": ["refund", "money back"]}"#,
+    passes: Sample::Text("We give a refund."),
+    fails: Sample::Text("We give a voucher."),
+    refused: r#"{"contains_any": []}"#,
+    cost: "the answer's length times the number of texts",
     takes_text: false,
     combines: false,
     inline: None,
@@ -41,6 +49,10 @@ pub(super) const CONTAINS_ALL: MatcherDef = MatcherDef {
     summary: "the answer holds every one of these texts; the score is the share that it holds",
     arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false}",
     example: r#"{"contains_all": {"values": ["name", "address"], "ignore_case": true}}"#,
+    passes: Sample::Text("Name and address, please."),
+    fails: Sample::Text("Your name, please."),
+    refused: r#"{"contains_all": ["name", ""]}"#,
+    cost: "the answer's length times the number of texts",
     takes_text: false,
     combines: false,
     inline: None,

@@ -3,7 +3,7 @@
 use crate::model::{ArgProblem, Score};
 use crate::score::arguments::{Fields, Read, needle};
 use crate::score::folding::Folding;
-use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::quote;
 use serde_json::Value;
 
@@ -13,6 +13,10 @@ pub(super) const EQUALS: MatcherDef = MatcherDef {
     arguments: "\"text\", or {value, ignore_case: false, normalize: false}; exact means exact, a line break at the end \
                 included, unless `normalize` is true",
     example: r#"{"equals": {"value": "Yes.", "normalize": true}}"#,
+    passes: Sample::Text(" Yes.\n"),
+    fails: Sample::Text("Yes, of course."),
+    refused: r#"{"equals": ""}"#,
+    cost: "linear in the answer",
     takes_text: true,
     combines: false,
     inline: None,

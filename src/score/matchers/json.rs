@@ -2,7 +2,7 @@
 
 use crate::model::{ArgProblem, Score};
 use crate::score::arguments::{Fields, Read, flag, not_a, wrong};
-use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::quote;
 use serde_json::Value;
 
@@ -12,6 +12,10 @@ pub(super) const JSON: MatcherDef = MatcherDef {
     arguments: "true, or {fenced: true}; white space around it is fine; fenced: also the one Markdown code block \
                 marked `json` (or the one unmarked block, if none is marked so), with any text around it",
     example: r#"{"json": {"fenced": false}}"#,
+    passes: Sample::Text("{\"ok\": true}"),
+    fails: Sample::Text("It is ok."),
+    refused: r#"{"json": false}"#,
+    cost: "linear in the answer",
     takes_text: false,
     combines: false,
     inline: None,

@@ -5,7 +5,7 @@ use super::regex::syntax_problem;
 use crate::model::{ArgProblem, Score, Step, nearest};
 use crate::score::arguments::{Read, inside, not_a, text, wrong};
 use crate::score::cache::Cache;
-use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::project_file::ProjectFiles;
 use crate::score::quote::{bounded, quote};
 use crate::score::schema_keywords::keyword_problems;
@@ -21,6 +21,10 @@ pub(super) const JSON_SCHEMA: MatcherDef = MatcherDef {
     arguments: "the schema, or {file: path} with a path from the project root; draft 2020-12 unless `$schema` names \
                 another; `format` is checked, unknown keywords and formats are refused; patterns are Rust regex syntax; references stay inside the schema",
     example: r#"{"json_schema": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}}"#,
+    passes: Sample::Text("{\"name\": \"Ann\"}"),
+    fails: Sample::Text("{\"name\": 3}"),
+    refused: r#"{"json_schema": {"requierd": ["name"]}}"#,
+    cost: "grows with the answer times the schema; a schema compiles once, its patterns to at most 2 MiB each",
     takes_text: false,
     combines: false,
     inline: Some(inline),

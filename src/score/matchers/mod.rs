@@ -11,6 +11,8 @@ mod number;
 mod one_of;
 mod regex;
 mod similarity;
+#[cfg(test)]
+mod tests;
 
 use super::matcher::MatcherDef;
 

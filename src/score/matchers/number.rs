@@ -2,7 +2,7 @@
 
 use crate::model::{ArgProblem, Score, Step};
 use crate::score::arguments::{Fields, Read, choice, needle, not_a, number, wrong};
-use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::numerals::numerals;
 use crate::score::quote::{bounded, quote};
 use serde_json::Value;
@@ -15,6 +15,10 @@ pub(super) const NUMBER: MatcherDef = MatcherDef {
                 text stands; which: first or last, by default the last number of the answer, or the first one behind \
                 `after`; numbers are compared as 64-bit floats",
     example: r#"{"number": {"value": 1250.5, "tolerance": 0.01, "after": "Total:"}}"#,
+    passes: Sample::Text("Two items. Total: $1,250.50"),
+    fails: Sample::Text("Total: 1,250"),
+    refused: r#"{"number": {"value": "1250.5"}}"#,
+    cost: "linear in the answer",
     takes_text: false,
     combines: false,
     inline: None,

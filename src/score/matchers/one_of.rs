@@ -3,7 +3,7 @@
 use super::contains::{list, many_texts};
 use crate::model::Score;
 use crate::score::folding::Folding;
-use crate::score::matcher::{CannotJudge, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::quote;
 
 pub(super) const ONE_OF: MatcherDef = MatcherDef {
@@ -11,6 +11,10 @@ pub(super) const ONE_OF: MatcherDef = MatcherDef {
     summary: "the answer is exactly one of these texts",
     arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false}",
     example: r#"{"one_of": {"values": ["positive", "negative"], "ignore_case": true, "normalize": true}}"#,
+    passes: Sample::Text("Positive\n"),
+    fails: Sample::Text("rather positive"),
+    refused: r#"{"one_of": "positive"}"#,
+    cost: "linear in the answer and in the texts",
     takes_text: false,
     combines: false,
     inline: None,

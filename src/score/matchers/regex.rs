@@ -3,7 +3,7 @@
 use crate::model::{ArgProblem, Score, Step};
 use crate::score::arguments::{Bounds, Fields, Read, not_a, text, wrong};
 use crate::score::cache::Cache;
-use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::{bounded, counted, quote};
 use ::regex::{Regex, RegexBuilder};
 use serde_json::Value;
@@ -15,6 +15,10 @@ pub(super) const REGEX: MatcherDef = MatcherDef {
     arguments: "\"pattern\", or {pattern, count: {min, max}}; Rust regex syntax, unanchored, matches that do not \
                 overlap are counted, up to 10000",
     example: r#"{"regex": "(?m)^A: *18\\s*$"}"#,
+    passes: Sample::Text("16 + 2 is 18, so\nA: 18"),
+    fails: Sample::Text("A: 180"),
+    refused: r#"{"regex": ".*"}"#,
+    cost: "linear in the answer for each match that is looked for; programs of at most 2 MiB, counts of at most 10000",
     takes_text: true,
     combines: false,
     inline: None,

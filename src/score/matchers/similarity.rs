@@ -2,7 +2,7 @@
 
 use crate::model::{ArgProblem, Score};
 use crate::score::arguments::{Fields, Read, choice, needle, not_a, number, wrong};
-use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::quote;
 use serde_json::Value;
 
@@ -12,6 +12,10 @@ pub(super) const SIMILARITY: MatcherDef = MatcherDef {
     arguments: "{to, min, metric: levenshtein}; levenshtein is 1 - edits / length of the longer text, jaro_winkler \
                 favours a common start; over characters (Unicode scalar values), at most 10000 on each side",
     example: r#"{"similarity": {"to": "The capital of France is Paris.", "min": 0.8}}"#,
+    passes: Sample::Text("The capital of France is Paris!"),
+    fails: Sample::Text("I do not know."),
+    refused: r#"{"similarity": {"to": "Paris"}}"#,
+    cost: "the product of both lengths, at most 10000 characters each; a longer answer fails, or can't be judged",
     takes_text: false,
     combines: false,
     inline: None,
