@@ -72,7 +72,7 @@ struct Any(Vec<Nested>);
 
 /// A check inside a check.
 #[derive(Debug)]
-struct Nested {
+pub(in crate::score) struct Nested {
     label: String,
     weight: f64,
     matcher: Box<dyn Matcher>,
@@ -97,7 +97,8 @@ fn list(args: &Value, ctx: &Compile<'_>) -> Read<Vec<Nested>> {
     if problems.is_empty() { Ok(checks) } else { Err(problems) }
 }
 
-fn nested(written: &Value, ctx: &Compile<'_>) -> Read<Nested> {
+/// Compiles a check inside a check; `ctx` is one level deeper than the outer one's.
+pub(in crate::score) fn nested(written: &Value, ctx: &Compile<'_>) -> Read<Nested> {
     let spec = CheckSpec::parse(written).map_err(|problem| vec![problem])?;
     if spec.advisory {
         return wrong(
@@ -130,7 +131,7 @@ fn nested(written: &Value, ctx: &Compile<'_>) -> Read<Nested> {
 
 impl Nested {
     /// With reasons that begin with its name.
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+    pub(in crate::score) fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
         // Cut, because reasons of reasons add up.
         let named = |reason: &str| format!("{}: {}", self.label, bounded(reason, 300));
         match self.matcher.check(seen) {

@@ -27,7 +27,7 @@ pub(super) const JSON_SCHEMA: MatcherDef = MatcherDef {
     cost: "grows with the answer times the schema; a schema compiles once, its patterns to at most 2 MiB each",
     takes_text: false,
     combines: false,
-    inline: Some(inline),
+    inline: Some(inline_schema),
     compile,
 };
 
@@ -40,8 +40,9 @@ const SHOWN: usize = 160;
 /// How many violations are compared for the one that the reason names.
 const COMPARED: usize = 100;
 
+/// A compiled schema.
 #[derive(Debug)]
-struct JsonSchema {
+pub(super) struct JsonSchema {
     validator: Arc<Validator>,
 }
 
@@ -50,7 +51,8 @@ fn file(args: &Value) -> Option<&Value> {
     args.as_object().filter(|map| map.len() == 1)?.get("file")
 }
 
-fn inline(args: &mut Value, files: &ProjectFiles) -> Result<(), Vec<ArgProblem>> {
+/// Reads a schema `{file: path}` into its place.
+pub(super) fn inline_schema(args: &mut Value, files: &ProjectFiles) -> Result<(), Vec<ArgProblem>> {
     let Some(path) = file(args) else {
         return Ok(());
     };
@@ -89,16 +91,21 @@ fn in_file(problem: ArgProblem, name: &str) -> ArgProblem {
 }
 
 fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    Ok(Box::new(schema(args, ctx)?))
+}
+
+/// The schema of arguments.
+pub(super) fn schema(args: &Value, ctx: &Compile<'_>) -> Read<JsonSchema> {
     let mut schema = Cow::Borrowed(args);
     if file(args).is_some() {
         let Some(files) = ctx.files() else {
             return wrong(ArgProblem::new("the schema file was not read while loading"));
         };
-        inline(schema.to_mut(), files)?;
+        inline_schema(schema.to_mut(), files)?;
     }
-    Ok(Box::new(JsonSchema {
+    Ok(JsonSchema {
         validator: validator(&schema)?,
-    }))
+    })
 }
 
 /// The compiled schema. The same one stands on many cases, and compiling costs far more than a validation.
@@ -217,12 +224,18 @@ fn message(error: &ValidationError<'_>) -> String {
 
 impl Matcher for JsonSchema {
     fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let value = match find_json(&seen.answer.text, true) {
-            Ok(value) => value,
-            Err(reason) => return Ok(Score::binary(false, reason)),
-        };
+        match find_json(&seen.answer.text, true) {
+            Ok(value) => self.judge(&value, "JSON"),
+            Err(reason) => Ok(Score::binary(false, reason)),
+        }
+    }
+}
+
+impl JsonSchema {
+    /// Judges a value that was written in this language.
+    pub(super) fn judge(&self, value: &Value, language: &str) -> Result<Score, CannotJudge> {
         let mut violations = Vec::new();
-        for error in self.validator.iter_errors(&value).take(COMPARED) {
+        for error in self.validator.iter_errors(value).take(COMPARED) {
             if let ValidationErrorKind::RegexEngineFailure { .. } = error.kind() {
                 return Err(CannotJudge::new(format!(
                     "a pattern could not be tried: {}",
@@ -234,7 +247,7 @@ impl Matcher for JsonSchema {
         // In an order of our own: the validator promises none.
         violations.sort();
         let Some((place, what)) = violations.first() else {
-            return Ok(Score::binary(true, "is JSON that the schema accepts"));
+            return Ok(Score::binary(true, format!("is {language} that the schema accepts")));
         };
         let place = if place.is_empty() {
             String::new()

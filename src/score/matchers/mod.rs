@@ -1,20 +1,34 @@
 //! The matchers, one file each (close relatives share one), and their table.
 
 mod affix;
-mod combinators;
+mod code_block;
+pub(super) mod combinators;
 mod contains;
+mod csv;
 mod equals;
+mod finish_reason;
 mod json;
+mod json_equals;
+mod json_path;
 mod json_schema;
 mod length;
+mod markdown;
+mod no_pii;
+mod no_secrets;
 mod number;
 mod one_of;
+mod prompt_leak;
+mod refusal;
 mod regex;
 mod similarity;
 #[cfg(test)]
 mod tests;
+mod tool_calls;
+mod xml;
+mod yaml;
 
 use super::matcher::MatcherDef;
+use serde_json::Value;
 
 /// Every matcher, in the order in which the documentation lists them.
 pub const MATCHERS: &[MatcherDef] = &[
@@ -30,8 +44,32 @@ pub const MATCHERS: &[MatcherDef] = &[
     length::LENGTH,
     json::JSON,
     json_schema::JSON_SCHEMA,
+    json_path::JSON_PATH,
+    json_equals::JSON_EQUALS,
+    yaml::YAML,
+    xml::XML,
+    csv::CSV,
+    markdown::MARKDOWN,
+    code_block::CODE_BLOCK,
     similarity::SIMILARITY,
+    finish_reason::FINISH_REASON,
+    refusal::REFUSAL,
+    tool_calls::TOOL_CALLS,
+    no_secrets::NO_SECRETS,
+    no_pii::NO_PII,
+    prompt_leak::PROMPT_LEAK,
     combinators::NOT,
     combinators::ALL,
     combinators::ANY,
 ];
+
+/// Where the checks stand in the arguments of a matcher that combines: `not`, `all` and `any` have nothing else, the
+/// others have one under `check`.
+pub(super) fn inner_checks<'a>(matcher: &str, args: &'a mut Value) -> Vec<&'a mut Value> {
+    match (matcher, args) {
+        ("tool_calls", args) => tool_calls::argument_checks(args),
+        ("not" | "all" | "any", Value::Array(list)) => list.iter_mut().collect(),
+        ("not" | "all" | "any", check) => vec![check],
+        (_, args) => args.get_mut("check").into_iter().collect(),
+    }
+}
