@@ -4,7 +4,7 @@ mod affix;
 mod code_block;
 pub(super) mod combinators;
 mod contains;
-mod csv;
+mod csv_shape;
 mod equals;
 mod finish_reason;
 mod json;
@@ -48,7 +48,7 @@ pub const MATCHERS: &[MatcherDef] = &[
     json_equals::JSON_EQUALS,
     yaml::YAML,
     xml::XML,
-    csv::CSV,
+    csv_shape::CSV,
     markdown::MARKDOWN,
     code_block::CODE_BLOCK,
     similarity::SIMILARITY,
