@@ -22,8 +22,9 @@ pub(super) const JSON_PATH: MatcherDef = MatcherDef {
     passes: Sample::Text("```json\n{\"items\": [{\"name\": \"boot\"}, {\"name\": \"sandal\"}]}\n```"),
     fails: Sample::Text("{\"items\": [{\"name\": \"\"}]}"),
     refused: r#"{"json_path": {"path": "$.items[*].name"}}"#,
-    cost: "linear in the answer, and with the time of the check for each of at most 1000 values; each filter `?` and each \
-           further `..` multiplies with the number of values in the answer; when that is more than 10^9 it can't judge",
+    cost: "linear in the answer, and with the time of the check for each of at most 1000 values; each filter `?`, each \
+           regex in one and each further `..` multiplies with the number of values in the answer, and several selectors \
+           in one pair of brackets with their number; when that is more than 10^9 it can't judge",
     takes_text: false,
     combines: true,
     inline: None,
@@ -60,6 +61,8 @@ pub(super) struct PathText {
     path: Path,
     /// How often the work multiplies with the number of values.
     factors: u32,
+    /// How often a value may be selected over, by several selectors in one pair of brackets.
+    multiplicity: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,24 +255,31 @@ impl PathText {
                 return wrong(problem.expected("JSONPath as in RFC 9535, like $.items[*].name or $['a key']"));
             }
         };
-        // Every query within a filter runs for each value that the filter sees.
-        let filters = written.matches('?').count();
-        let descents = written.matches("..").count();
+        // Every query within a filter runs for each value that the filter sees, and so does a regex, which may be as
+        // costly as many values.
+        let count = |what: &str| written.matches(what).count();
+        let factors = count("?") + count("match") + count("search") + count("..").saturating_sub(1);
+        let selectors = written
+            .split('[')
+            .skip(1)
+            .map(|part| 1 + part.matches(',').count() as u64);
         Ok(PathText {
             written: written.to_owned(),
             path,
-            factors: u32::try_from(filters + descents.saturating_sub(1)).unwrap_or(u32::MAX),
+            factors: u32::try_from(factors).unwrap_or(u32::MAX),
+            multiplicity: selectors.fold(1, u64::saturating_mul),
         })
     }
 
     /// # Errors
     /// The evaluation could take too long.
     fn affordable(&self, value: &Value) -> Result<(), CannotJudge> {
-        if self.factors == 0 {
+        if self.factors == 0 && self.multiplicity == 1 {
             return Ok(());
         }
         let values = size(value);
-        match values.checked_pow(self.factors.saturating_add(1)) {
+        let steps = values.checked_pow(self.factors.saturating_add(1));
+        match steps.and_then(|steps| steps.checked_mul(self.multiplicity)) {
             Some(steps) if steps <= MAX_STEPS => Ok(()),
             Some(_) | None => Err(CannotJudge::new(format!(
                 "the answer has {values} values, too many for the path {self}"
@@ -437,6 +447,10 @@ mod tests {
         };
         assert_eq!(said("$[*]", json!(1)), Ok(false));
         insta::assert_snapshot!(said("$[*]", json!({"min": 1})).unwrap_err(), @"$[*] selects 40000 values, and at most 1000 are checked");
+        // Selected over and over, twice as often at each level.
+        let deep = format!("{}1{}", "[".repeat(40), "]".repeat(40));
+        let doubling = compiled(json!({"json_path": {"path": format!("${}", "[*,*]".repeat(40)), "count": 1}}));
+        assert!(doubling.check(&answer_text(&deep).seen()).is_err());
         insta::assert_snapshot!(said("$[?@..x]", json!({"min": 1})).unwrap_err(), @"the answer has 40001 values, too many for the path $[?@..x]");
     }
 

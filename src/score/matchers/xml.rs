@@ -24,8 +24,8 @@ pub(super) const XML: MatcherDef = MatcherDef {
     passes: Sample::Text("```xml\n<order><item id=\"7\">Boots</item></order>\n```"),
     fails: Sample::Text("<order><item id=\"7\">Boots</order>"),
     refused: r#"{"xml": {"count": 1}}"#,
-    cost: "linear in the answer, and the check for each of at most 1000 elements; it can't judge more than 1 MiB or 10000 \
-           attributes in all",
+    cost: "linear in the answer, and the check for each of at most 1000 elements; it can't judge more than 1 MiB, 10000 \
+           attributes, 1000 namespaces or 200000 nodes",
     takes_text: false,
     combines: true,
     inline: None,
@@ -41,8 +41,9 @@ const MAX_EQUALS: usize = 10_000;
 /// How many elements and texts are parsed.
 const MAX_NODES: u32 = 200_000;
 
-/// How deep elements may be nested: the parser calls itself.
-const MAX_DEPTH: usize = 200;
+/// How many declarations of namespaces may stand in the text: the parser keeps for each element that has one those of
+/// all elements around it.
+const MAX_NAMESPACES: usize = 1_000;
 
 /// How many elements a check judges.
 const MAX_CHECKED: usize = 1_000;
@@ -158,24 +159,6 @@ fn find(text: &str, fenced: bool) -> Result<String, String> {
     Ok(block.unwrap_or_else(|| text.to_owned()).trim().to_owned())
 }
 
-/// How deep the elements are nested, at most: every `<` that opens less every one that closes. Wrong for text that is not
-/// well-formed, but never less than what a parser that stops at the first mistake goes down.
-fn depth(text: &str) -> usize {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    for tag in text.split('<').skip(1) {
-        if tag.starts_with('/') {
-            depth = depth.saturating_sub(1);
-        } else if !tag.starts_with(['!', '?']) {
-            depth += 1;
-            deepest = deepest.max(depth);
-            if tag.split('>').next().is_some_and(|tag| tag.ends_with('/')) {
-                depth -= 1;
-            }
-        }
-    }
-    deepest
-}
-
 impl Path {
     /// The texts of what it selects, with their places.
     fn select(&self, document: &Document<'_>) -> Vec<String> {
@@ -213,14 +196,10 @@ impl Matcher for Xml {
             Ok(text) => text,
             Err(reason) => return Ok(Score::binary(false, reason)),
         };
-        if text.len() > MAX_BYTES || text.matches('=').count() > MAX_EQUALS {
+        let many = |what: &str, most: usize| text.matches(what).count() > most;
+        if text.len() > MAX_BYTES || many("=", MAX_EQUALS) || many("xmlns", MAX_NAMESPACES) {
             return Err(CannotJudge::new(format!(
-                "the XML has more than {MAX_BYTES} bytes or {MAX_EQUALS} attributes"
-            )));
-        }
-        if depth(&text) > MAX_DEPTH {
-            return Err(CannotJudge::new(format!(
-                "elements stand inside each other more than {MAX_DEPTH} deep"
+                "the XML has more than {MAX_BYTES} bytes, {MAX_EQUALS} attributes or {MAX_NAMESPACES} namespaces"
             )));
         }
         let options = ParsingOptions {
@@ -352,12 +331,14 @@ mod tests {
     fn hostile_text_is_bounded() {
         let said = |text: &str| compiled(json!({"xml": true})).check(&answer_text(text).seen());
         assert!(said(&"<a>".repeat(300_000)).is_err());
-        assert!(said(&"<a>".repeat(100_000)).is_err());
+        let nested = |open: &str, levels| format!("{}{}", open.repeat(levels), "</a>".repeat(levels));
+        assert!(said(&nested("<a>", 100_000)).is_ok_and(|score| score.pass));
+        assert!(said(&nested("<a>", 200_001)).is_err());
+        assert!(said(&nested("<a xmlns='urn:a'>", 1_000)).is_ok_and(|score| score.pass));
+        assert!(said(&nested("<a xmlns='urn:a'>", 1_001)).is_err());
         let attributes: String = (0..9_999).map(|i| format!(" a{i}=\"\"")).collect();
         assert!(said(&format!("<a{attributes}/>")).is_ok_and(|score| score.pass));
         assert!(said(&format!("<a{}/>", attributes.repeat(2))).is_err());
-        let deep = format!("{}{}", "<a>".repeat(200), "</a>".repeat(200));
-        assert!(said(&deep).is_ok_and(|score| score.pass));
     }
 
     #[test]

@@ -223,7 +223,7 @@ mod tests {
         the schema refuses it: {"a":1} is not of type "array"
         is no map or list in YAML, in "Hello"
         is not valid YAML: unclosed bracket '[' at line 1, column 4, in "a: ["
-        is not valid YAML: duplicate mapping key: a, set DuplicateKeyPolicy in Options if acceptable at line 2, column 1, in its block "a: 1\na: 1\n"
+        is not valid YAML: duplicate mapping key `a` is not allowed here at line 2, column 1, in its block "a: 1\na: 1\n"
         "#);
         insta::assert_snapshot!(problems(&[
             json!({"yaml": false}),
