@@ -46,6 +46,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The key is given.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
     /// The value of a key that may be absent.
     pub(super) fn optional<T>(&mut self, key: &str, read: impl FnOnce(&'a Value) -> Read<T>) -> Option<T> {
         match read(self.map.get(key)?) {

@@ -60,7 +60,7 @@ pub struct MatcherDef {
     /// The short form is a text, so that a CSV cell is that text as it stands; otherwise a cell is read as JSON. `not`
     /// reads its cell as JSON: a cell `{"contains": "x"}` must never become the text of an `equals`.
     pub takes_text: bool,
-    /// Its arguments are checks themselves: one, or a list.
+    /// Its arguments hold checks: they are one, or a list, or a map with one or a list under [`Compile::CHECKS_UNDER`].
     pub combines: bool,
     /// Reads the files that its arguments name into them, so that judging needs none. For arguments that compile.
     pub inline: Option<InlineFn>,
@@ -94,6 +94,9 @@ pub struct Compile<'a> {
 impl<'a> Compile<'a> {
     /// How many checks may stand inside each other. Bounds the stack against hostile golden data.
     pub const MAX_DEPTH: usize = 32;
+
+    /// The keys under which the map of a combining matcher's arguments holds checks. No matcher has such a name.
+    pub(super) const CHECKS_UNDER: [&'static str; 2] = ["of", "is"];
 
     /// The outermost level, without files.
     pub(super) fn new(matchers: &'a [MatcherDef]) -> Compile<'a> {
@@ -161,10 +164,9 @@ impl<'a> Compile<'a> {
         if !self.find(&spec.matcher).is_some_and(|def| def.combines) {
             return Vec::new();
         }
-        let written = spec
-            .args
-            .as_array()
-            .map_or(std::slice::from_ref(&spec.args), Vec::as_slice);
+        let under = |key| spec.args.as_object()?.get(key);
+        let args = Self::CHECKS_UNDER.into_iter().find_map(under).unwrap_or(&spec.args);
+        let written = args.as_array().map_or(std::slice::from_ref(args), Vec::as_slice);
         written
             .iter()
             .filter_map(|written| CheckSpec::parse(written).ok())

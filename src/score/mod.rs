@@ -12,14 +12,16 @@
 //! `tally` weighs what the checks of a case say.
 //!
 //! The other files serve the matchers: `arguments` reads what the user wrote, `folding` treats case and white space as
-//! asked, `quote` shortens bytes from outside for a sentence, `numerals` finds numbers, `cache` keeps expensive
-//! compilations, `project_file` reads a file that golden data names, `schema_keywords` finds keywords of a JSON schema
-//! that would check nothing.
+//! asked, `quote` shortens bytes from outside for a sentence, `numerals` finds numbers, `likeness` holds what all measures
+//! of nearness to a text share, `sequences` finds what two of them have in common, `cache` keeps expensive compilations,
+//! `project_file` reads a file that golden data names, `schema_keywords` finds keywords of a JSON schema that would check
+//! nothing.
 
 mod arguments;
 mod cache;
 mod folding;
 mod judge;
+mod likeness;
 mod matcher;
 mod matchers;
 mod numerals;
@@ -27,6 +29,7 @@ mod project_file;
 mod quote;
 mod rules;
 mod schema_keywords;
+mod sequences;
 mod tally;
 
 pub use judge::{Judgement, Unjudged, judge};

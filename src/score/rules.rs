@@ -35,6 +35,11 @@ impl Rules {
         if !def.combines {
             return Ok(());
         }
+        let under = Compile::CHECKS_UNDER.into_iter();
+        let args = match under.into_iter().find(|key| args.get(key).is_some()) {
+            Some(key) => &mut args[key],
+            None => args,
+        };
         let inner = match args {
             Value::Array(list) => list.as_mut_slice(),
             Value::Object(_) => std::slice::from_mut(args),
@@ -246,7 +251,8 @@ mod tests {
     fn the_short_form_is_a_text_exactly_where_the_table_says_so() {
         let rules = Rules::new(Path::new("/nowhere"));
         for def in MATCHERS {
-            let compiles = rules.verify(CheckSpec::plain(def.name, json!("text"))).is_ok();
+            let text = if def.name == "script" { "Latin" } else { "text" };
+            let compiles = rules.verify(CheckSpec::plain(def.name, json!(text))).is_ok();
             // A plain string is a check, `equals`; see `MatcherDef::takes_text` for why a cell is none.
             let expected = def.takes_text || def.name == "not";
             assert_eq!(compiles, expected, "{}", def.name);
@@ -264,13 +270,13 @@ mod tests {
 
     #[test]
     fn unknown_matchers_are_told_with_the_nearest_one() {
-        insta::assert_snapshot!(problems(&[json!({"contians": "a"}), json!({"banana": "a"})]), @r#"
+        insta::assert_snapshot!(problems(&[json!({"contians": "a"}), json!({"banana": "a"})]), @"
         /contians unknown matcher `contians`
-          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, json, json_schema, similarity, not, all, any
+          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, similarity, rouge, bleu, chrf, not, all, any, at_least
           help: did you mean `contains`?
         /banana unknown matcher `banana`
-          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, json, json_schema, similarity, not, all, any
-        "#);
+          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, similarity, rouge, bleu, chrf, not, all, any, at_least
+        ");
     }
 
     #[test]
@@ -291,12 +297,12 @@ mod tests {
         /not not: a check is not a map
           expected: a one-key map like `contains: "text"`, or a plain string for `equals`
         /not/contains/vlaue not: contains: unknown key `vlaue`
-          expected: one of the keys value, ignore_case, normalize
+          expected: one of the keys value, ignore_case, normalize, white_space, unicode
           help: did you mean `value`?
         /not/contains not: contains: `value` is missing
           expected: the text to compare with
         /not/contians not: unknown matcher `contians`
-          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, json, json_schema, similarity, not, all, any
+          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, similarity, rouge, bleu, chrf, not, all, any, at_least
           help: did you mean `contains`?
         /not/advisory not: a check inside another one can't be advisory
           expected: `advisory` on the outer check, or a check of its own

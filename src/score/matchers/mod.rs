@@ -1,6 +1,8 @@
 //! The matchers, one file each (close relatives share one), and their table.
 
 mod affix;
+mod bleu;
+mod chrf;
 mod combinators;
 mod contains;
 mod equals;
@@ -10,6 +12,8 @@ mod length;
 mod number;
 mod one_of;
 mod regex;
+mod rouge;
+mod script;
 mod similarity;
 #[cfg(test)]
 mod tests;
@@ -28,10 +32,15 @@ pub const MATCHERS: &[MatcherDef] = &[
     regex::REGEX,
     number::NUMBER,
     length::LENGTH,
+    script::SCRIPT,
     json::JSON,
     json_schema::JSON_SCHEMA,
     similarity::SIMILARITY,
+    rouge::ROUGE,
+    bleu::BLEU,
+    chrf::CHRF,
     combinators::NOT,
     combinators::ALL,
     combinators::ANY,
+    combinators::AT_LEAST,
 ];

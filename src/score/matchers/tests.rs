@@ -2,7 +2,7 @@
 
 use super::MATCHERS;
 use crate::model::{CheckSpec, Score, Step};
-use crate::score::matcher::{CannotJudge, Matcher, MatcherDef};
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef};
 use crate::score::rules::testing::{answer_text, compiled, sample, verify_in};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -97,14 +97,22 @@ fn mistyped(check: &Value, at: usize, letter: char) -> Vec<Value> {
             Value::Object(map)
         };
         let combines = MATCHERS.iter().any(|def| def.name == key && def.combines);
+        let inside = Compile::CHECKS_UNDER;
         match args {
-            Value::Object(args) if combines && !args.contains_key("of") => {
+            Value::Object(args) if combines && !inside.iter().any(|key| args.contains_key(*key)) => {
                 let check = Value::Object(args.clone());
                 typos.extend(mistyped(&check, at, letter).into_iter().map(|typo| with(key, typo)));
             }
             Value::Object(args) => {
                 for typo in 0..args.len() {
                     typos.push(with(key, Value::Object(with_typo(args, typo, at, letter))));
+                }
+                if combines && let Some(check) = args.get("is") {
+                    for typo in mistyped(check, at, letter) {
+                        let mut args = args.clone();
+                        args.insert("is".to_owned(), typo);
+                        typos.push(with(key, Value::Object(args)));
+                    }
                 }
             }
             Value::Array(checks) if combines => {
@@ -162,7 +170,8 @@ proptest! {
             let Some(args) = check.get_mut(def.name).and_then(Value::as_object_mut) else {
                 continue;
             };
-            if !def.combines && args.insert(format!("{key}_"), json!(1)).is_none() {
+            let bare = def.combines && !Compile::CHECKS_UNDER.iter().any(|key| args.contains_key(*key));
+            if !bare && args.insert(format!("{key}_"), json!(1)).is_none() {
                 prop_assert!(!loads(&check), "{check}");
             }
         }
