@@ -138,6 +138,59 @@ pub(super) fn is_python_space(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::score::rules::testing::{answer_text, compiled, verify_in};
+    use serde_json::json;
+    use std::path::Path;
+
+    /// The check that measures by a metric of `tests/oracles/text_metrics.json`.
+    fn check(metric: &str, references: &Value) -> Value {
+        match metric {
+            "bleu" | "chrf" => json!({metric: {"to_any": references, "min": 0.5}}),
+            rouge if rouge.starts_with("rouge") => {
+                json!({"rouge": {"to_any": references, "min": 0.5, "metric": rouge}})
+            }
+            similarity => json!({"similarity": {"to_any": references, "min": 0.5, "metric": similarity}}),
+        }
+    }
+
+    #[test]
+    fn the_text_metrics_agree_with_the_python_packages() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracles/text_metrics.json");
+        let file = std::fs::read_to_string(path).unwrap();
+        let mut lines = file.lines();
+        let head: Value = serde_json::from_str(lines.next().unwrap()).unwrap();
+        let metrics: Vec<&str> = head["metrics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        assert_eq!(metrics.len(), 8);
+        let (mut pairs, mut refused) = (0, 0);
+        for line in lines {
+            let (answer, references, scores): (String, Value, Vec<f64>) = serde_json::from_str(line).unwrap();
+            assert_eq!(scores.len(), metrics.len());
+            pairs += 1;
+            for (metric, expected) in metrics.iter().zip(scores) {
+                let check = check(metric, &references);
+                if verify_in(Path::new("/nowhere"), check.clone()).is_err() {
+                    // A reference is refused only because nothing scores with it.
+                    assert_eq!(expected, 0.0, "{line}: {metric} is refused");
+                    refused += 1;
+                    continue;
+                }
+                let score = compiled(check).check(&answer_text(&answer).seen()).unwrap();
+                assert!(
+                    (score.value() - expected).abs() < 1e-6,
+                    "{line}: {metric} is {}",
+                    score.value()
+                );
+                assert_eq!(score.pass, score.value() >= 0.5);
+            }
+        }
+        assert_eq!(pairs, 1000);
+        assert!(refused < 500, "{refused} of 8000 were refused, too many to compare");
+    }
 
     #[test]
     fn only_what_is_too_long_is_not_measured() {
