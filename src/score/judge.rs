@@ -349,6 +349,13 @@ mod tests {
         assert!(passes(
             json!([{"all": [a, {"any": [{"not": {"finish_reason": "x"}}]}]}])
         ));
+        assert!(passes(
+            json!([{"at_least": {"n": 2, "of": [a, {"not": {"finish_reason": "x"}}]}}])
+        ));
+        assert!(
+            !passes(json!([{"regex": {"pattern": "(a)", "capture": 1, "is": {"not": {"finish_reason": "x"}}}}])),
+            "a part of the answer did not end"
+        );
         assert!(
             !passes(json!([a, {"not": {"finish_reason": "x"}, "advisory": true}])),
             "it has no say"

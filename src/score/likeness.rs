@@ -139,6 +139,7 @@ pub(super) fn is_python_space(c: char) -> bool {
 mod tests {
     use super::*;
     use crate::score::rules::testing::{answer_text, compiled, verify_in};
+    use proptest::prelude::*;
     use serde_json::json;
     use std::path::Path;
 
@@ -190,6 +191,22 @@ mod tests {
         }
         assert_eq!(pairs, 1000);
         assert!(refused < 500, "{refused} of 8000 were refused, too many to compare");
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_is_as_near_to_itself_as_can_be(text in "\\PC{1,60}|[a-z ,.]{1,80}|(?s:.{1,30})") {
+            for metric in ["rouge1", "rouge2", "rougeL", "bleu", "chrf", "levenshtein", "jaro_winkler", "token_set"] {
+                let mut exact = check(metric, &json!([text, "other"]));
+                for args in exact.as_object_mut().unwrap().values_mut() {
+                    args["min"] = json!(1);
+                }
+                if verify_in(Path::new("/nowhere"), exact.clone()).is_ok() {
+                    let score = compiled(exact).check(&answer_text(&text).seen()).unwrap();
+                    prop_assert!(score.pass, "{metric}: {}", score.reason);
+                }
+            }
+        }
     }
 
     #[test]

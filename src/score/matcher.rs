@@ -60,7 +60,8 @@ pub struct MatcherDef {
     /// The short form is a text, so that a CSV cell is that text as it stands; otherwise a cell is read as JSON. `not`
     /// reads its cell as JSON: a cell `{"contains": "x"}` must never become the text of an `equals`.
     pub takes_text: bool,
-    /// Its arguments hold checks: they are one, or a list, or a map with one or a list under [`Compile::CHECKS_UNDER`].
+    /// Its arguments may hold checks: they are one, or a list of them, or a map with a list under [`Compile::OF`] or one
+    /// under [`Compile::IS`].
     pub combines: bool,
     /// Reads the files that its arguments name into them, so that judging needs none. For arguments that compile.
     pub inline: Option<InlineFn>,
@@ -95,8 +96,11 @@ impl<'a> Compile<'a> {
     /// How many checks may stand inside each other. Bounds the stack against hostile golden data.
     pub const MAX_DEPTH: usize = 32;
 
-    /// The keys under which the map of a combining matcher's arguments holds checks. No matcher has such a name.
-    pub(super) const CHECKS_UNDER: [&'static str; 2] = ["of", "is"];
+    /// The key of checks of the answer, in the map of a combining matcher. No matcher has this name.
+    pub(super) const OF: &'static str = "of";
+
+    /// The key of a check of a part of the answer, in the map of a combining matcher. No matcher has this name.
+    pub(super) const IS: &'static str = "is";
 
     /// The outermost level, without files.
     pub(super) fn new(matchers: &'a [MatcherDef]) -> Compile<'a> {
@@ -159,13 +163,13 @@ impl<'a> Compile<'a> {
         (def.compile)(&spec.args, self).map_err(|problems| located(problems, def.name))
     }
 
-    /// The checks inside a check.
+    /// The checks of the same answer inside a check. A check of a part of the answer is none of them: it can't tell how
+    /// the answer ended.
     pub(super) fn inner(&self, spec: &CheckSpec) -> Vec<CheckSpec> {
-        if !self.find(&spec.matcher).is_some_and(|def| def.combines) {
+        if !self.find(&spec.matcher).is_some_and(|def| def.combines) || spec.args.get(Self::IS).is_some() {
             return Vec::new();
         }
-        let under = |key| spec.args.as_object()?.get(key);
-        let args = Self::CHECKS_UNDER.into_iter().find_map(under).unwrap_or(&spec.args);
+        let args = spec.args.get(Self::OF).unwrap_or(&spec.args);
         let written = args.as_array().map_or(std::slice::from_ref(args), Vec::as_slice);
         written
             .iter()

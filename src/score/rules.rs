@@ -35,8 +35,10 @@ impl Rules {
         if !def.combines {
             return Ok(());
         }
-        let under = Compile::CHECKS_UNDER.into_iter();
-        let args = match under.into_iter().find(|key| args.get(key).is_some()) {
+        let args = match [Compile::OF, Compile::IS]
+            .into_iter()
+            .find(|key| args.get(key).is_some())
+        {
             Some(key) => &mut args[key],
             None => args,
         };

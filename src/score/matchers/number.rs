@@ -48,10 +48,10 @@ enum Wanted {
         tolerance: f64,
         relative: f64,
     },
-    /// At least one of them is given.
+    /// An end that is not given is infinite.
     Within {
-        min: Option<f64>,
-        max: Option<f64>,
+        min: f64,
+        max: f64,
     },
 }
 
@@ -134,7 +134,10 @@ fn within(fields: &mut Fields<'_>) -> Option<Wanted> {
                 .expected("`min` at most `max`"),
         );
     }
-    Some(Wanted::Within { min, max })
+    Some(Wanted::Within {
+        min: min.unwrap_or(f64::NEG_INFINITY),
+        max: max.unwrap_or(f64::INFINITY),
+    })
 }
 
 fn not_negative(value: &Value) -> Read<f64> {
@@ -173,9 +176,7 @@ impl Wanted {
                 found == value || (found.is_finite() && (found - value).abs() <= allowed + rounding)
             }
             // A number too large to be told is in no range.
-            Wanted::Within { min, max } => {
-                found.is_finite() && min.is_none_or(|min| found >= min) && max.is_none_or(|max| found <= max)
-            }
+            Wanted::Within { min, max } => found.is_finite() && (min..=max).contains(&found),
         }
     }
 
@@ -197,12 +198,9 @@ impl Wanted {
                 }
                 text
             }
-            Wanted::Within { min, max } => match (min, max) {
-                (Some(min), Some(max)) => format!("from {min} to {max}"),
-                (Some(min), None) => format!("at least {min}"),
-                (None, Some(max)) => format!("at most {max}"),
-                (None, None) => "anything".to_owned(),
-            },
+            Wanted::Within { min, max } if min.is_infinite() => format!("at most {max}"),
+            Wanted::Within { min, max } if max.is_infinite() => format!("at least {min}"),
+            Wanted::Within { min, max } => format!("from {min} to {max}"),
         }
     }
 }

@@ -97,7 +97,7 @@ fn mistyped(check: &Value, at: usize, letter: char) -> Vec<Value> {
             Value::Object(map)
         };
         let combines = MATCHERS.iter().any(|def| def.name == key && def.combines);
-        let inside = Compile::CHECKS_UNDER;
+        let inside = [Compile::OF, Compile::IS];
         match args {
             Value::Object(args) if combines && !inside.iter().any(|key| args.contains_key(*key)) => {
                 let check = Value::Object(args.clone());
@@ -107,11 +107,23 @@ fn mistyped(check: &Value, at: usize, letter: char) -> Vec<Value> {
                 for typo in 0..args.len() {
                     typos.push(with(key, Value::Object(with_typo(args, typo, at, letter))));
                 }
-                if combines && let Some(check) = args.get("is") {
-                    for typo in mistyped(check, at, letter) {
-                        let mut args = args.clone();
-                        args.insert("is".to_owned(), typo);
-                        typos.push(with(key, Value::Object(args)));
+                let mut put = |under: &str, typo: Value| {
+                    let mut args = args.clone();
+                    args.insert(under.to_owned(), typo);
+                    typos.push(with(key, Value::Object(args)));
+                };
+                if combines && let Some(check) = args.get(Compile::IS) {
+                    mistyped(check, at, letter)
+                        .into_iter()
+                        .for_each(|typo| put(Compile::IS, typo));
+                }
+                if combines && let Some(Value::Array(checks)) = args.get(Compile::OF) {
+                    for (i, check) in checks.iter().enumerate() {
+                        for typo in mistyped(check, at, letter) {
+                            let mut checks = checks.clone();
+                            checks[i] = typo;
+                            put(Compile::OF, Value::Array(checks));
+                        }
                     }
                 }
             }
@@ -170,7 +182,7 @@ proptest! {
             let Some(args) = check.get_mut(def.name).and_then(Value::as_object_mut) else {
                 continue;
             };
-            let bare = def.combines && !Compile::CHECKS_UNDER.iter().any(|key| args.contains_key(*key));
+            let bare = def.combines && ![Compile::OF, Compile::IS].iter().any(|key| args.contains_key(*key));
             if !bare && args.insert(format!("{key}_"), json!(1)).is_none() {
                 prop_assert!(!loads(&check), "{check}");
             }
