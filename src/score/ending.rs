@@ -11,7 +11,7 @@ use crate::model::Score;
 pub(super) const JUDGE_THE_END: [&str; 2] = ["finish_reason", "refusal"];
 
 /// Checks made of checks on the same answer: what they say of an unusable one is for the inner checks to say.
-const OF_CHECKS: [&str; 3] = ["not", "all", "any"];
+const OF_CHECKS: [&str; 4] = ["not", "all", "any", "at_least"];
 
 /// The matcher of this name, kept from passing on an unusable answer by accident.
 pub(super) fn guarded(name: &str, matcher: Box<dyn Matcher>) -> Box<dyn Matcher> {

@@ -390,6 +390,8 @@ mod tests {
             (json!([{"any": [a, cut]}]), &cut_off, true),
             (json!([{"all": [{"any": [cut]}]}]), &cut_off, true),
             (json!([{"not": {"not": cut}}]), &cut_off, true),
+            (json!([{"at_least": {"n": 1, "of": [a, cut]}}]), &cut_off, true),
+            (json!([{"at_least": {"n": 2, "of": [a, cut]}}]), &cut_off, false),
             (json!([cut, a]), &cut_off, false),
             (json!([cut, {"not": {"contains": "x"}}]), &cut_off, false),
             (json!([{"all": [cut, a]}]), &cut_off, false),

@@ -180,7 +180,7 @@ impl<'a> Compile<'a> {
         }
     }
 
-    /// The checks inside a check.
+    /// The checks inside a check, also those of a part of the answer.
     pub(super) fn inner(&self, spec: &CheckSpec) -> Vec<CheckSpec> {
         if !self.find(&spec.matcher).is_some_and(|def| def.combines) {
             return Vec::new();

@@ -1,9 +1,10 @@
-//! A check on a part of an answer: a value of its JSON, a code block, an argument of a call.
+//! A check on a part of an answer: a value of its JSON, a code block, what a pattern captured,
+//! an argument of a call.
 
-use super::arguments::Read;
+use super::arguments::{Read, wrong};
 use super::matcher::{CannotJudge, Compile, Seen};
 use super::matchers::combinators::{Nested, nested};
-use crate::model::{Answer, Score};
+use crate::model::{Answer, ArgProblem, Score, Step};
 use serde_json::Value;
 
 /// Checks that look at the whole answer, of which a part says nothing.
@@ -14,10 +15,18 @@ pub(super) const WHOLE_ANSWER: [&str; 3] = ["finish_reason", "refusal", "tool_ca
 pub(super) struct PartCheck(Nested);
 
 impl PartCheck {
-    /// Compiles the check that stands in the argument `check`.
+    /// Compiles the check as it is written.
     pub(super) fn read(written: &Value, ctx: &Compile<'_>) -> Read<PartCheck> {
         let ctx = ctx.deeper().map_err(|problem| vec![problem])?.on_a_part();
-        Ok(PartCheck(nested(written, &ctx)?))
+        let check = nested(written, &ctx)?;
+        if check.weight() != 1.0 {
+            return wrong(
+                ArgProblem::new("a check of a part can't have a weight")
+                    .inside(Step::key("weight"))
+                    .expected("`weight` on the outer check"),
+            );
+        }
+        Ok(PartCheck(check))
     }
 
     /// Judges a part as if it were the whole, complete answer.

@@ -247,8 +247,12 @@ mod tests {
     fn the_short_form_is_a_text_exactly_where_the_table_says_so() {
         let rules = Rules::new(Path::new("/nowhere"));
         for def in MATCHERS {
-            // One text is as good as another, but a finish reason must be one.
-            let text = if def.name == "finish_reason" { "STOP" } else { "text" };
+            // One text is as good as another, but a finish reason must be one, and a script too.
+            let text = match def.name {
+                "finish_reason" => "STOP",
+                "script" => "Latin",
+                _ => "text",
+            };
             let compiles = rules.verify(CheckSpec::plain(def.name, json!(text))).is_ok();
             // A plain string is a check, `equals`; see `MatcherDef::takes_text` for why a cell is none.
             let expected = def.takes_text || def.name == "not";
@@ -269,10 +273,10 @@ mod tests {
     fn unknown_matchers_are_told_with_the_nearest_one() {
         insta::assert_snapshot!(problems(&[json!({"contians": "a"}), json!({"banana": "a"})]), @"
         /contians unknown matcher `contians`
-          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, similarity, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, not, all, any
+          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, similarity, rouge, bleu, chrf, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, not, all, any, at_least
           help: did you mean `contains`?
         /banana unknown matcher `banana`
-          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, similarity, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, not, all, any
+          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, similarity, rouge, bleu, chrf, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, not, all, any, at_least
         ");
     }
 
@@ -294,12 +298,12 @@ mod tests {
         /not not: a check is not a map
           expected: a one-key map like `contains: "text"`, or a plain string for `equals`
         /not/contains/vlaue not: contains: unknown key `vlaue`
-          expected: one of the keys value, ignore_case, normalize
+          expected: one of the keys value, ignore_case, normalize, white_space, unicode
           help: did you mean `value`?
         /not/contains not: contains: `value` is missing
           expected: the text to compare with
         /not/contians not: unknown matcher `contians`
-          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, similarity, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, not, all, any
+          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, similarity, rouge, bleu, chrf, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, not, all, any, at_least
           help: did you mean `contains`?
         /not/advisory not: a check inside another one can't be advisory
           expected: `advisory` on the outer check, or a check of its own

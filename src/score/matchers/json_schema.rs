@@ -421,6 +421,18 @@ mod tests {
             verified.args,
             json!([{"not": {"json_schema": {"type": "string"}}, "name": "n"}])
         );
+        let schema = json!({"json_schema": {"file": "good.json"}});
+        let captured = json!({"pattern": "a(.)", "capture": 1, "is": schema});
+        let verified = verify_in(
+            root.path(),
+            json!({"at_least": {"n": 1, "of": [{"regex": captured}, schema]}}),
+        )
+        .unwrap();
+        let schema = json!({"json_schema": {"type": "string"}});
+        assert_eq!(
+            verified.args,
+            json!({"n": 1, "of": [{"regex": {"pattern": "a(.)", "capture": 1, "is": schema}}, schema]})
+        );
         insta::assert_snapshot!(problems_in(root.path(), &[
             json!({"json_schema": {"file": "none.json"}}),
             json!({"json_schema": {"file": "../good.json"}}),

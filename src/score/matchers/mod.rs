@@ -1,6 +1,8 @@
 //! The matchers, one file each (close relatives share one), and their table.
 
 mod affix;
+mod bleu;
+mod chrf;
 mod code_block;
 pub(super) mod combinators;
 mod contains;
@@ -20,6 +22,8 @@ mod one_of;
 mod prompt_leak;
 mod refusal;
 mod regex;
+mod rouge;
+mod script;
 mod similarity;
 #[cfg(test)]
 mod tests;
@@ -42,6 +46,7 @@ pub const MATCHERS: &[MatcherDef] = &[
     regex::REGEX,
     number::NUMBER,
     length::LENGTH,
+    script::SCRIPT,
     json::JSON,
     json_schema::JSON_SCHEMA,
     json_path::JSON_PATH,
@@ -52,6 +57,9 @@ pub const MATCHERS: &[MatcherDef] = &[
     markdown::MARKDOWN,
     code_block::CODE_BLOCK,
     similarity::SIMILARITY,
+    rouge::ROUGE,
+    bleu::BLEU,
+    chrf::CHRF,
     finish_reason::FINISH_REASON,
     refusal::REFUSAL,
     tool_calls::TOOL_CALLS,
@@ -61,15 +69,22 @@ pub const MATCHERS: &[MatcherDef] = &[
     combinators::NOT,
     combinators::ALL,
     combinators::ANY,
+    combinators::AT_LEAST,
 ];
 
-/// Where the checks stand in the arguments of a matcher that combines: `not`, `all` and `any` have nothing else, the
-/// others have one under `check`.
+/// Where the checks stand in the arguments of a matcher that combines: `not`, `all` and `any` have nothing else,
+/// `at_least` has a list under `of`; the others judge parts of the answer, `regex` by one under `is`, `tool_calls` by
+/// those of its arguments, the rest by one under `check`.
 pub(super) fn inner_checks<'a>(matcher: &str, args: &'a mut Value) -> Vec<&'a mut Value> {
-    match (matcher, args) {
-        ("tool_calls", args) => tool_calls::argument_checks(args),
-        ("not" | "all" | "any", Value::Array(list)) => list.iter_mut().collect(),
-        ("not" | "all" | "any", check) => vec![check],
-        (_, args) => args.get_mut("check").into_iter().collect(),
+    let args = match matcher {
+        "tool_calls" => return tool_calls::argument_checks(args),
+        "not" | "all" | "any" => Some(args),
+        "at_least" => args.get_mut("of"),
+        "regex" => args.get_mut("is"),
+        _ => args.get_mut("check"),
+    };
+    match args {
+        Some(Value::Array(list)) => list.iter_mut().collect(),
+        args => args.into_iter().collect(),
     }
 }

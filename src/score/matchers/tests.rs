@@ -83,6 +83,9 @@ fn an_answer_too_long_to_judge_is_so_under_not_as_well() {
     }
 }
 
+/// The keys under which a combining matcher has its checks; without them its map is a check itself.
+const INSIDE: [&str; 4] = ["of", "is", "check", "calls"];
+
 /// The check with one more letter in a key of its arguments, for each of its keys: those of the matcher itself, and those
 /// of the checks in it.
 fn mistyped(check: &Value, at: usize, letter: char) -> Vec<Value> {
@@ -98,13 +101,32 @@ fn mistyped(check: &Value, at: usize, letter: char) -> Vec<Value> {
         };
         let combines = MATCHERS.iter().any(|def| def.name == key && def.combines);
         match args {
-            Value::Object(args) if combines && !args.contains_key("of") => {
+            Value::Object(args) if combines && !INSIDE.iter().any(|key| args.contains_key(*key)) => {
                 let check = Value::Object(args.clone());
                 typos.extend(mistyped(&check, at, letter).into_iter().map(|typo| with(key, typo)));
             }
             Value::Object(args) => {
                 for typo in 0..args.len() {
                     typos.push(with(key, Value::Object(with_typo(args, typo, at, letter))));
+                }
+                let mut put = |under: &str, typo: Value| {
+                    let mut args = args.clone();
+                    args.insert(under.to_owned(), typo);
+                    typos.push(with(key, Value::Object(args)));
+                };
+                for key in ["is", "check"] {
+                    if combines && let Some(check) = args.get(key) {
+                        mistyped(check, at, letter).into_iter().for_each(|typo| put(key, typo));
+                    }
+                }
+                if combines && let Some(Value::Array(checks)) = args.get("of") {
+                    for (i, check) in checks.iter().enumerate() {
+                        for typo in mistyped(check, at, letter) {
+                            let mut checks = checks.clone();
+                            checks[i] = typo;
+                            put("of", Value::Array(checks));
+                        }
+                    }
                 }
             }
             Value::Array(checks) if combines => {
@@ -162,7 +184,8 @@ proptest! {
             let Some(args) = check.get_mut(def.name).and_then(Value::as_object_mut) else {
                 continue;
             };
-            if !def.combines && args.insert(format!("{key}_"), json!(1)).is_none() {
+            let bare = def.combines && !INSIDE.iter().any(|key| args.contains_key(*key));
+            if !bare && args.insert(format!("{key}_"), json!(1)).is_none() {
                 prop_assert!(!loads(&check), "{check}");
             }
         }
