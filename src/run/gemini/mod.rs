@@ -31,7 +31,8 @@ pub use error::classify;
 pub(super) use error::{LONGEST_MESSAGE, LONGEST_WAIT, duration, excerpt, seconds, shorten};
 pub use reply::decode;
 pub use rules::review;
-pub(super) use rules::{at, knows_setting};
+pub(super) use rules::{at, knows_setting, review_by};
+pub(super) use shape::{Field, Form, MANY, MOST};
 pub use stream::decode_stream;
 
 use super::http::{Http, Incoming, Secret, post, whole_seconds};
