@@ -87,6 +87,10 @@ impl Answer {
             // Gemini ends calls with STOP; gateways and mocks of it have a word of their own.
             Some("FUNCTION_CALL" | "TOOL_CALLS") if !self.tool_calls.is_empty() => {}
             Some("MAX_TOKENS") => return Some("the answer was cut off (MAX_TOKENS)".to_owned()),
+            Some("CONTINUATION") => {
+                let part = "the answer is only a part: the service would continue it, which costs another request";
+                return Some(format!("{part} (CONTINUATION)"));
+            }
             Some(reason) => {
                 let message = self
                     .details

@@ -134,7 +134,7 @@ fn quota(model: &str, quota: Quota, delay: Duration) -> Status {
         Quota::Day => (REQUESTS, "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "250"),
         Quota::Zero => (REQUESTS, "", "0"),
         Quota::Unnamed => {
-            let mut status = exhausted();
+            let mut status = Status::new(429, "Resource exhausted. Please try again later.");
             status.details.push(retry_info(delay));
             return status;
         }

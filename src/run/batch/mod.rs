@@ -178,6 +178,7 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
     async fn all(&mut self, jobs: mpsc::Receiver<Job>) -> Result<(), Ended> {
         let resumed = self.adopt().await?;
         self.take_in(jobs, resumed).await?;
+        self.close_settled().await?;
         let look_at_once = !self.open.is_empty();
         let deadline = Instant::now() + self.set.wait;
         let mut pause = if look_at_once {
@@ -235,6 +236,20 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
             });
         }
         Ok(adopted)
+    }
+
+    /// Forgets the jobs that were taken over and hold nothing that is still waited for: the process died between keeping
+    /// their last answer and noting that.
+    async fn close_settled(&mut self) -> Result<(), Ended> {
+        let (waited_for, settled) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(|batch| !batch.keys.is_empty());
+        self.open = waited_for;
+        let settled: Vec<Open> = settled;
+        for batch in settled {
+            self.give_up(batch.id, batch.file.as_deref()).await?;
+        }
+        Ok(())
     }
 
     /// Puts every job aside: those that a job at the service holds already wait for it, the others are to be submitted.

@@ -241,8 +241,8 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
         }
     }
 
-    /// Forgets a job that was never created.
-    async fn give_up(&self, id: i64, file: Option<&str>) -> Result<(), Ended> {
+    /// Forgets a job of which nothing is to be had any more.
+    pub(super) async fn give_up(&self, id: i64, file: Option<&str>) -> Result<(), Ended> {
         self.discard(file).await;
         self.set.ledger.close(id).map_err(Ended::StoreFailed)
     }

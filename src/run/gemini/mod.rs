@@ -34,7 +34,8 @@ pub(super) use error::{LONGEST_MESSAGE, LONGEST_WAIT, duration, excerpt, seconds
 pub use prefix::{Caching, KeepingPrice, Prefix, RENEW_AFTER};
 pub use reply::decode;
 pub use rules::review;
-pub(super) use rules::{at, knows_setting};
+pub(super) use rules::{at, knows_setting, review_by};
+pub(super) use shape::{Field, Form, MANY, MOST};
 pub use stream::decode_stream;
 
 use super::http::{Http, Incoming, post, whole_seconds, without};

@@ -160,17 +160,28 @@ impl Response<'_> {
             details::add(&mut details, told);
         }
         details::add_status(&mut details, self.model_status);
-        answer.finish_reason = finish_reason.or(answer.finish_reason.take());
-        answer.block_reason = answer.block_reason.take().or(block_reason);
+        answer.finish_reason = specified(finish_reason).or(answer.finish_reason.take());
+        answer.block_reason = answer.block_reason.take().or(specified(block_reason));
         answer.model_version = self.model_version.or(answer.model_version.take());
         if let Some(usage) = self.usage_metadata {
-            answer.usage = usage.into_usage();
+            usage.add_to(answer);
         }
         for part in content.and_then(|content| content.parts).into_iter().flatten() {
             part.add_to(answer, &mut details);
         }
         answer.details = (!details.is_empty()).then(|| Box::new(details));
     }
+}
+
+/// A word that says something. The service omits the values that mean "none"; gateways that go through its messages may
+/// write them, also on every piece of a stream.
+fn specified(word: Option<String>) -> Option<String> {
+    word.filter(|word| {
+        !matches!(
+            word.as_str(),
+            "" | "FINISH_REASON_UNSPECIFIED" | "BLOCK_REASON_UNSPECIFIED" | "BLOCKED_REASON_UNSPECIFIED"
+        )
+    })
 }
 
 impl Part<'_> {
@@ -198,15 +209,19 @@ impl Part<'_> {
 }
 
 impl UsageMetadata {
-    fn into_usage(self) -> Usage {
-        let count = |count: Option<Count>| count.map_or(0, |Count(tokens)| tokens);
-        Usage {
-            prompt: count(self.prompt_token_count).saturating_add(count(self.tool_use_prompt_token_count)),
-            cached: count(self.cached_content_token_count),
-            output: count(self.candidates_token_count),
-            thinking: count(self.thoughts_token_count),
-            total: count(self.total_token_count),
-        }
+    /// The counts of a stream only grow, and zeros are omitted: what a piece does not say is what was said before.
+    fn add_to(self, answer: &mut Answer) {
+        let said = |count: Option<Count>| count.map(|Count(tokens)| tokens);
+        let tools = said(self.tool_use_prompt_token_count);
+        let prompt = said(self.prompt_token_count).map(|prompt| prompt.saturating_add(tools.unwrap_or(0)));
+        let before = answer.usage;
+        answer.usage = Usage {
+            prompt: prompt.or(tools).map_or(before.prompt, |now| now.max(before.prompt)),
+            cached: said(self.cached_content_token_count).unwrap_or(before.cached),
+            output: said(self.candidates_token_count).unwrap_or(before.output),
+            thinking: said(self.thoughts_token_count).unwrap_or(before.thinking),
+            total: said(self.total_token_count).unwrap_or(before.total),
+        };
     }
 }
 
@@ -320,6 +335,12 @@ mod tests {
             json!({"candidates": [{"content": {"parts": []}, "finishReason": "STOP"}]}),
             json!({"candidates": [{"finishReason": "A_REASON_FROM_THE_FUTURE"}]}),
             json!({"promptFeedback": {"blockReason": "SAFETY"}}),
+            json!({"promptFeedback": {"blockReason": "A_REASON_FROM_THE_FUTURE"}}),
+            json!({"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "FINISH_REASON_UNSPECIFIED"}]}),
+            json!({"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": ""}]}),
+            json!({"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "MISSING_THOUGHT_SIGNATURE"}]}),
+            json!({"candidates": [{"content": {"parts": [{"thoughtSignature": "AA=="}]}, "finishReason": "STOP"}]}),
+            json!({"candidates": [{"content": {"parts": [{"text": "hm", "thought": true}]}, "finishReason": "STOP"}]}),
         ] {
             assert!(answer(&body).unusable().is_some(), "{body} can't be a good answer");
         }
@@ -327,6 +348,26 @@ mod tests {
         assert_eq!(
             (blocked.block_reason.as_deref(), blocked.finish_reason),
             (Some("SAFETY"), None)
+        );
+    }
+
+    #[test]
+    fn words_for_nothing_say_nothing() {
+        let answer = answer(&json!({
+            "candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "STOP"}],
+            "promptFeedback": {"blockReason": "BLOCK_REASON_UNSPECIFIED", "safetyRatings": []},
+        }));
+        assert_eq!((answer.block_reason.as_deref(), answer.unusable()), (None, None));
+    }
+
+    #[test]
+    fn an_answer_that_is_to_be_continued_is_no_good_one() {
+        let part = json!({"content": {"parts": [{"text": "part one "}]}, "finishReason": "CONTINUATION", "continuationToken": "dG9r"});
+        assert_eq!(
+            answer(&json!({"candidates": [part]})).unusable().as_deref(),
+            Some(
+                "the answer is only a part: the service would continue it, which costs another request (CONTINUATION)"
+            )
         );
     }
 

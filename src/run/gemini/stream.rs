@@ -233,6 +233,51 @@ mod tests {
     }
 
     #[test]
+    fn pieces_that_say_nothing_change_nothing() {
+        let counts = json!({"promptTokenCount": 7, "toolUsePromptTokenCount": 2, "cachedContentTokenCount": 3,
+            "candidatesTokenCount": 4, "thoughtsTokenCount": 5, "totalTokenCount": 18});
+        let nothing = json!({"content": null, "finishReason": null});
+        let body: String = [
+            json!({"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": null}], "modelVersion": "m"}),
+            json!({"candidates": [{"content": {"role": "model"}, "finishReason": "STOP"}], "usageMetadata": counts}),
+            // Of gateways.
+            json!({"candidates": [nothing], "usageMetadata": {}, "promptFeedback": {"safetyRatings": []}}),
+            json!({"candidates": [], "usageMetadata": null, "modelVersion": null}),
+            json!({"candidates": [{"finishReason": "FINISH_REASON_UNSPECIFIED"}], "usageMetadata": {"promptTokenCount": 7}}),
+            json!({}),
+        ]
+        .iter()
+        .map(event)
+        .collect();
+        let answer = decode_stream(format!(": keep-alive\r\n\r\n{body}: keep-alive\r\n\r\n").as_bytes()).unwrap();
+        assert_eq!(
+            (answer.text.as_str(), answer.finish_reason.as_deref()),
+            ("a", Some("STOP"))
+        );
+        assert_eq!((answer.model_version.as_deref(), answer.unusable()), (Some("m"), None));
+        let usage = Usage {
+            prompt: 9,
+            cached: 3,
+            output: 4,
+            thinking: 5,
+            total: 18,
+        };
+        assert_eq!(answer.usage, usage);
+        // A blocked prompt is told first, and nothing later takes it back.
+        let blocked = [
+            json!({"promptFeedback": {"blockReason": "SAFETY"}}),
+            json!({"usageMetadata": {"promptTokenCount": 7, "totalTokenCount": 7}}),
+            json!({"promptFeedback": {}}),
+        ];
+        let body: String = blocked.iter().map(event).collect();
+        let answer = decode_stream(body.as_bytes()).unwrap();
+        assert_eq!(
+            (answer.block_reason.as_deref(), answer.usage.total),
+            (Some("SAFETY"), 7)
+        );
+    }
+
+    #[test]
     fn a_body_in_one_piece_is_read_too() {
         let (a, b) = (text("a"), stop());
         for body in [
@@ -263,6 +308,9 @@ mod tests {
             "<html>a proxy</html>".to_owned(),
             "data: [DONE]\n\n".to_owned(),
             event(&text("a")),
+            event(
+                &json!({"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "FINISH_REASON_UNSPECIFIED"}]}),
+            ),
             "[]".to_owned(),
             json!([text("a")]).to_string(),
             json!([text("a"), stop()]).to_string().replace("]}}]}", ""),
