@@ -15,15 +15,16 @@ use std::collections::HashMap;
 pub(super) const BLEU: MatcherDef = MatcherDef {
     name: "bleu",
     summary: "the answer shares enough runs of words with a reference; the score is sentence BLEU, 0 to 1",
-    arguments: "{to, min}, or {to_any: [\"a\", \"b\"], min}, which share their runs, as BLEU has it; case counts; equal to \
-                `sentence_bleu` of the Python package sacrebleu (tokenizer 13a, exponential smoothing, effective order), \
-                divided by 100; words are split at white space and ASCII punctuation, so texts without spaces are one word",
+    arguments: "{to, min}, or {to_any: [\"a\", \"b\"], min} with up to 100 references, which share their runs, as \
+                BLEU has it; case counts; equal to `sentence_bleu` of the Python package sacrebleu (tokenizer 13a, \
+                exponential smoothing, effective order), divided by 100; words are split at white space and ASCII \
+                punctuation, so texts without spaces are one word",
     example: r#"{"bleu": {"to_any": ["The cat sat on the mat.", "A cat was on the mat."], "min": 0.5}}"#,
     passes: Sample::Text("The cat was on the mat."),
     fails: Sample::Text("Dogs bark."),
     refused: r#"{"bleu": {"to_any": [], "min": 0.5}}"#,
-    cost: "linear in the answer and in all references together, at most 100000 characters each; a longer answer can't be \
-           judged",
+    cost: "linear in both, at most 100000 characters in the answer, and in all references together; a longer answer \
+           can't be judged",
     takes_text: false,
     combines: false,
     inline: None,

@@ -15,14 +15,15 @@ use serde_json::Value;
 pub(super) const CHRF: MatcherDef = MatcherDef {
     name: "chrf",
     summary: "the answer shares enough runs of characters with a reference; the score is chrF2, 0 to 1",
-    arguments: "{to, min}, or {to_any: [\"a\", \"b\"], min}, of which the nearest counts; runs of 1 to 6 characters (Unicode \
-                scalar values) without white space, case counts; equal to chrF2 of the Python package sacrebleu, divided by \
-                100",
+    arguments: "{to, min}, or {to_any: [\"a\", \"b\"], min} with up to 100 references, of which the nearest counts; \
+                runs of 1 to 6 characters (Unicode scalar values) without white space, case counts; equal to chrF2 of \
+                the Python package sacrebleu, divided by 100",
     example: r#"{"chrf": {"to": "Die Katze sitzt auf der Matte.", "min": 0.6}}"#,
     passes: Sample::Text("Eine Katze sitzt auf der Matte."),
     fails: Sample::Text("Der Hund schläft."),
     refused: r#"{"chrf": {"to": "Die Katze", "min": 60}}"#,
-    cost: "linear in both texts, at most 100000 characters each; a longer answer can't be judged",
+    cost: "linear in the references, and in the answer for each of them, at most 100000 characters in the answer, and \
+           in all references together; a longer answer can't be judged",
     takes_text: false,
     combines: false,
     inline: None,

@@ -14,16 +14,16 @@ use serde_json::Value;
 pub(super) const ROUGE: MatcherDef = MatcherDef {
     name: "rouge",
     summary: "the answer shares enough words with a reference; the score is the F1 of ROUGE, 0 to 1",
-    arguments: "{to, min, metric: rougeL}, or {to_any: [\"a\", \"b\"], ..}, of which the nearest counts; metric is rouge1 \
-                (words), rouge2 (pairs of words) or rougeL (longest common subsequence of words); words are runs of a-z \
-                and 0-9 in lower case, so texts in other scripts have none; equal to the Python package rouge-score, \
-                `use_stemmer=False`",
+    arguments: "{to, min, metric: rougeL}, or {to_any: [\"a\", \"b\"], ..} with up to 100 references, of which the \
+                nearest counts; metric is rouge1 (words), rouge2 (pairs of words) or rougeL (longest common \
+                subsequence of words); words are runs of a-z and 0-9 in lower case, so texts in other scripts have \
+                none; equal to the Python package rouge-score, `use_stemmer=False`",
     example: r#"{"rouge": {"to": "The cat sat on the mat.", "min": 0.6, "metric": "rougeL"}}"#,
     passes: Sample::Text("A cat sat on a mat."),
     fails: Sample::Text("On the mat, a dog lay."),
     refused: r#"{"rouge": {"to": "Кошка сидит.", "min": 0.6}}"#,
-    cost: "rouge1 and rouge2: linear in both texts, at most 100000 characters each; rougeL: the product of their words, at \
-           most 10000 characters each; a longer answer can't be judged",
+    cost: "at most 100000 characters in the answer, and in all references together for rouge1 and rouge2, linear in \
+           both; at most 10000 for rougeL, the product of their words; a longer answer can't be judged",
     takes_text: false,
     combines: false,
     inline: None,
