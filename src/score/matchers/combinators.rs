@@ -64,7 +64,8 @@ pub(super) const ANY: MatcherDef = MatcherDef {
 pub(super) const AT_LEAST: MatcherDef = MatcherDef {
     name: "at_least",
     summary: "at least n of the checks hold; the score is the mean of their n highest scores",
-    arguments: "{n, of}: n from 1 to the number of checks, of a list of checks, each of which may carry a name, but no weight",
+    arguments: "{n, of}: n from 1 to the number of checks, of a list of checks, each of which may carry a name, but \
+                no weight",
     example: r#"{"at_least": {"n": 2, "of": [{"contains": "refund"}, {"contains": "30 days"}, {"regex": "(?i)receipt"}]}}"#,
     passes: Sample::Text("A refund needs the receipt."),
     fails: Sample::Text("A refund is fine."),

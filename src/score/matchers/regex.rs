@@ -12,11 +12,12 @@ use std::sync::{Arc, LazyLock};
 
 pub(super) const REGEX: MatcherDef = MatcherDef {
     name: "regex",
-    summary: "the pattern matches somewhere in the answer, or as often as `count` says, or what it captures passes a check",
-    arguments: "\"pattern\", or {pattern, count: {min, max}}, or {pattern, capture, is}; Rust regex syntax, unanchored; \
-                matches that do not overlap are counted, up to 10000; capture is the number or name of a group, and is the \
-                check (a plain text is `equals`) that what it captured in the first match must pass; an answer without a \
-                match fails, and so does a match without the group",
+    summary: "the pattern matches somewhere in the answer, or as often as `count` says, or what it captures passes a \
+              check",
+    arguments: "\"pattern\", or {pattern, count: {min, max}}, or {pattern, capture, is}; Rust regex syntax, \
+                unanchored; matches that do not overlap are counted, up to 10000; capture is the number or name of a \
+                group, and is the check (a plain text is `equals`) that what it captured in the first match must \
+                pass; an answer without a match fails, and so does a match without the group",
     example: r#"{"regex": {"pattern": "(?m)^A: *(\\d+)\\s*$", "capture": 1, "is": {"number": 18}}}"#,
     passes: Sample::Text("16 + 2 is 18, so\nA: 18"),
     fails: Sample::Text("A: 180"),

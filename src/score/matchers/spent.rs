@@ -107,18 +107,21 @@ impl Matcher for Latency {
     }
 }
 
+/// One count of a usage.
+type Count = fn(&Usage) -> u64;
+
 /// A kind of tokens, and how many there may be.
 #[derive(Debug)]
 struct Counted {
     name: &'static str,
-    of: fn(&Usage) -> u64,
+    of: Count,
     /// No answer has none of them.
     always: bool,
     bounds: Bounds,
 }
 
 /// The kinds by name; and whether every answer has some.
-const KINDS: [(&str, fn(&Usage) -> u64, bool); 4] = [
+const KINDS: [(&str, Count, bool); 4] = [
     ("prompt", |usage| usage.prompt, true),
     ("output", |usage| usage.output, true),
     ("thinking", |usage| usage.thinking, false),
