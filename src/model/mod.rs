@@ -11,6 +11,7 @@ mod details;
 mod diagnostic;
 mod event;
 mod outcome;
+mod question;
 mod request;
 mod row;
 mod run;
@@ -29,11 +30,12 @@ pub use details::{
 pub use diagnostic::{Place, Problem, Problems, nearest};
 pub use event::{Event, Progress};
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
+pub use question::{Question, Replies, Verdict as JudgeVerdict};
 pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, digest};
 pub use row::{ArmRow, CaseRow, Change, Judged};
 pub use run::{PromptInfo, RunInfo};
 pub use served::{answers_for, same_model};
 pub use verdict::{
-    Decision, Difference, ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason, ReasonCode,
-    Slice, Verdict, Warning, WarningCode, ZScores,
+    Decision, Difference, JudgesAsked, ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason,
+    ReasonCode, Slice, Verdict, Warning, WarningCode, ZScores,
 };

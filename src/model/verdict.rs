@@ -306,6 +306,8 @@ pub struct Verdict {
     pub cost_usd: Option<f64>,
     /// Cached prefixes, part of the cost.
     pub prefix_caches: PrefixCaches,
+    /// What asking judges took; part of `requests` and `cost_usd`.
+    pub judges: JudgesAsked,
     /// What all answers cost when they were asked for, those from the store included; `None` when a price is unknown.
     pub answers_cost_usd: Option<f64>,
     /// Where the prices come from.
@@ -324,4 +326,15 @@ pub struct Verdict {
     pub latency_ms: (Latency, Latency),
     /// RFC 3339, seconds, UTC.
     pub finished_at: String,
+}
+
+/// What asking judges took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct JudgesAsked {
+    /// Requests sent.
+    pub requests: u64,
+    /// Replies that were stored already.
+    pub stored: u64,
+    /// US dollars; `None` when a price is not known.
+    pub cost_usd: Option<f64>,
 }

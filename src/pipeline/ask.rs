@@ -7,7 +7,7 @@ use super::prefix;
 use crate::error::Error;
 use crate::model::{Arm, Arrival, Asked, Event, Failure, FailureKind, Job, Problem, Progress, Source};
 use crate::run::{self, Batched, Ended, Expect, Limits, RunEnd, Target as _};
-use crate::settings::{BatchSettings, Cache};
+use crate::settings::{BatchSettings, Cache, Settings};
 use crate::store::{OpenRun, Store, Writer};
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -40,18 +40,7 @@ pub(super) fn ask(
         .map_err(|error| Problem::new(format!("the runtime can't start: {error}")))?;
     let reusable = target.reusable && settings.cache != Cache::Off;
     let writer = Arc::new(store.writer(run.id, &target.identity, reusable)?);
-    let limits = Limits {
-        concurrency: settings.concurrency,
-        rpm: settings.rpm,
-        tpm: settings.tpm,
-        timeout: settings.timeout,
-        retries: settings.retries,
-        retry: settings.retry,
-        max_requests: settings.max_requests,
-        max_tokens: settings.max_tokens,
-        max_cost_usd: settings.max_cost,
-        ..Limits::default()
-    };
+    let limits = limits(settings);
     let today = OffsetDateTime::now_utc().date();
     let (prices, tier) = (settings.prices.clone(), versions.dearest_tier(settings));
     let price: Arc<run::Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
@@ -115,6 +104,22 @@ pub(super) fn ask(
         end.ended = Ended::StoreFailed(message);
     }
     Ok(end)
+}
+
+/// What the settings allow a run.
+pub(super) fn limits(settings: &Settings) -> Limits {
+    Limits {
+        concurrency: settings.concurrency,
+        rpm: settings.rpm,
+        tpm: settings.tpm,
+        timeout: settings.timeout,
+        retries: settings.retries,
+        retry: settings.retry,
+        max_requests: settings.max_requests,
+        max_tokens: settings.max_tokens,
+        max_cost_usd: settings.max_cost,
+        ..Limits::default()
+    }
 }
 
 /// What each answer is expected to use.

@@ -1,5 +1,6 @@
 //! The third pass: stored answers are judged in batches, compared, and handed to the reports in plan order.
 
+use super::judges::{Asker, Consulted};
 use super::planned::DAY;
 use super::survey::{Survey, Versions};
 use crate::compare::Comparing;
@@ -31,6 +32,8 @@ pub(super) struct JudgedRun {
     pub(super) simulated: u64,
     /// The store could not be read to the end, and why.
     pub(super) store_failed: Option<String>,
+    /// What asking judges came to.
+    pub(super) judges: Consulted,
 }
 
 /// What is judged.
@@ -52,7 +55,11 @@ pub(super) struct Judging<'a> {
 }
 
 /// Judges every selected case and hands the rows on in plan order.
-pub(super) fn judge(judging: &Judging<'_>, watch: &mut dyn FnMut(&CaseRow)) -> Result<JudgedRun, Error> {
+pub(super) fn judge(
+    judging: &Judging<'_>,
+    asker: Asker<'_>,
+    watch: &mut dyn FnMut(&CaseRow),
+) -> Result<JudgedRun, Error> {
     let Judging {
         selection,
         survey,
@@ -67,6 +74,7 @@ pub(super) fn judge(judging: &Judging<'_>, watch: &mut dyn FnMut(&CaseRow)) -> R
         simulated: 0,
         imported: 0,
         store_failed: None,
+        asker,
     };
     let mut walk = selection.walk();
     let cases = (BATCH_ANSWERS / plan.per_case()).clamp(1, BATCH_CASES) as usize;
@@ -90,6 +98,7 @@ pub(super) fn judge(judging: &Judging<'_>, watch: &mut dyn FnMut(&CaseRow)) -> R
         unanswered: tally.unanswered,
         simulated: tally.simulated,
         store_failed: tally.store_failed,
+        judges: tally.asker.so_far,
     })
 }
 
@@ -129,7 +138,8 @@ impl Systems {
 }
 
 /// What one walk over the answers gathers.
-struct Tally {
+struct Tally<'a> {
+    asker: Asker<'a>,
     comparing: Comparing,
     stale: u64,
     unanswered: u64,
@@ -140,7 +150,7 @@ struct Tally {
 
 impl Judging<'_> {
     /// Judges the cases gathered so far, the first of which has the index `first` among the selected ones.
-    fn batch(&self, cases: &mut Vec<Case>, first: &mut u64, tally: &mut Tally, watch: &mut dyn FnMut(&CaseRow)) {
+    fn batch(&self, cases: &mut Vec<Case>, first: &mut u64, tally: &mut Tally<'_>, watch: &mut dyn FnMut(&CaseRow)) {
         let next = *first + cases.len() as u64;
         let (from, to) = (self.plan.first(*first), self.plan.first(next));
         let mut results: Vec<Option<StoredResult>> = vec![None; (to - from) as usize];
@@ -182,7 +192,14 @@ impl Judging<'_> {
                     systems: self.plan.answers().map(|(_, arm)| systems.arm(arm)).collect(),
                 })
                 .collect();
-            score::judge(&unjudged)
+            match tally.asker.judge(&unjudged) {
+                Ok(judgements) => judgements,
+                Err(error) => {
+                    // Without the store no judge can be heard; what needs none is still judged.
+                    tally.store_failed.get_or_insert(error.problems().to_string());
+                    score::judge(&unjudged, &score::Asking::default())
+                }
+            }
         };
         let mut results = results.into_iter();
         let mut outcomes = Vec::with_capacity(cases.len());

@@ -13,6 +13,7 @@ mod ask;
 mod batches;
 mod forecast;
 mod judge;
+mod judges;
 mod planned;
 mod prefix;
 mod record;
@@ -40,6 +41,7 @@ use crate::score::Rules;
 use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
 use crate::store::{OpenRun, Planned, RunEnded, Store, WaitingBatch};
 use judge::Judging;
+use judges::{Asker, Consulted, Judges};
 use planned::Walking;
 use serde_json::Value;
 use std::path::Path;
@@ -112,6 +114,11 @@ impl Version {
         if settings.batch.is_some() {
             return Tier::Batch;
         }
+        self.standard_tier()
+    }
+
+    /// How its requests are served where no batch job plays a part.
+    pub(crate) fn standard_tier(&self) -> Tier {
         let tier = self.prompt.config.get("serviceTier").and_then(Value::as_str);
         tier.map_or(Tier::Standard, Tier::of)
     }
@@ -150,6 +157,7 @@ pub struct Prepared<'a> {
     rules: Rules,
     versions: Versions,
     target: OpenedTarget,
+    judges: Judges,
     survey: Survey,
     plan: Plan,
     run: RunInfo,
@@ -178,7 +186,14 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         api_version: &settings.api_version,
         today: OffsetDateTime::now_utc().date(),
     };
-    let survey = survey::survey(&scope, &versions)?;
+    let mut survey = survey::survey(&scope, &versions)?;
+    let judges = Judges::open(&survey.judges, settings, &library(&settings.root), &target)?;
+    if !judges.is_empty() {
+        survey.key = digest([survey.key.as_slice(), &judges.digest()]);
+        for key in Judges::keys(settings) {
+            target.mask.add(key.reveal());
+        }
+    }
     let plan = Plan {
         repeats: settings.repeat,
         baseline: versions.baseline.is_some(),
@@ -212,6 +227,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         rules,
         versions,
         target,
+        judges,
         survey,
         plan,
         run,
@@ -279,7 +295,7 @@ impl Prepared<'_> {
         interrupt.end_cleanly();
         let mut reports = Reports::open(folder, self.target.mask.clone());
         reports.begin(&self.run);
-        let end = ask::ask(
+        let mut end = ask::ask(
             &self.walking(Some(&store), Some(&open_run)),
             &store,
             &open_run,
@@ -294,6 +310,7 @@ impl Prepared<'_> {
                 reason: failure.message.clone(),
             });
         }
+        let ended = end.ended.clone();
         let judging = Judging {
             selection: &self.selection,
             survey: &self.survey,
@@ -302,7 +319,7 @@ impl Prepared<'_> {
             rules: &self.rules,
             store: &store,
             run: open_run.id,
-            ended: &end.ended,
+            ended: &ended,
             prices: &settings.prices,
             models: (
                 self.versions
@@ -312,7 +329,21 @@ impl Prepared<'_> {
                 priced_as(&self.versions.candidate, settings),
             ),
         };
-        let judged = judge::judge(&judging, &mut |row| {
+        let asker = Asker {
+            judges: &self.judges,
+            settings,
+            store: &store,
+            limits: ask::limits(settings),
+            answers_took: (end.requests, end.cost_usd.unwrap_or(0.0)),
+            interrupt,
+            so_far: Consulted {
+                // A run that has ended early is not judged to its end for money: --resume asks the judges, too.
+                ended: (end.ended != Ended::Complete).then(|| end.ended.clone()),
+                cost_usd: Some(0.0),
+                ..Consulted::default()
+            },
+        };
+        let judged = judge::judge(&judging, asker, &mut |row| {
             reports.case(row);
             watch(row);
         })?;
@@ -323,8 +354,16 @@ impl Prepared<'_> {
                 judged.stale
             ));
         }
-        // A simulator under another target's name is still a simulator.
-        self.run.simulated |= judged.simulated > 0;
+        // A simulator under another target's name is still a simulator, and so is one that judges.
+        self.run.simulated |= judged.simulated > 0 || judged.judges.simulated;
+        if let Some(ended) = &judged.judges.ended
+            && end.ended == Ended::Complete
+        {
+            if let Ended::Stopped(failure) = ended {
+                say(&format!("error: the judge can't be asked: {}", failure.message));
+            }
+            end.ended = ended.clone();
+        }
         let mut facts = self.facts(&end, interrupt);
         if let Some(message) = &judged.store_failed {
             say(&format!("error: {message}"));

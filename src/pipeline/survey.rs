@@ -9,6 +9,7 @@ use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, 
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
 use crate::run::Protocol;
+use crate::score;
 use crate::settings::Settings;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -57,6 +58,8 @@ pub(super) struct Survey {
     pub(super) key: [u8; 32],
     /// What the requests of each version begin with, baseline first; empty unless it was looked for.
     pub(super) common: Vec<Common>,
+    /// The judges that checks of selected cases name.
+    pub(super) judges: BTreeSet<String>,
     /// Words that stop nothing.
     pub(super) warnings: Vec<Problem>,
 }
@@ -178,6 +181,7 @@ struct Seen<'a> {
     common: Vec<Common>,
     /// The files that cases came from, as shown.
     files: BTreeSet<Arc<str>>,
+    judges: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -209,6 +213,7 @@ impl<'a> Seen<'a> {
                 .map(|_| Common::default())
                 .collect(),
             files: BTreeSet::new(),
+            judges: BTreeSet::new(),
         }
     }
 
@@ -235,6 +240,9 @@ impl<'a> Seen<'a> {
                 );
                 return;
             }
+        }
+        if selected {
+            self.judges.extend(score::judges_of(case));
         }
         if selected && let Err(problem) = self.render(case) {
             problems.push(problem);
@@ -329,6 +337,7 @@ impl<'a> Seen<'a> {
         Survey {
             dataset,
             selected,
+            judges: self.judges,
             critical: self.critical,
             identical: self.identical,
             key: key.finalize().into(),

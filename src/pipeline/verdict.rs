@@ -4,7 +4,7 @@ use super::Prepared;
 use super::judge::JudgedRun;
 use crate::exit;
 use crate::gate::{self, Decided};
-use crate::model::{Comparison, Decision, ModelRecord, PrefixCaches, PromptInfo, PromptRecord, Verdict};
+use crate::model::{Comparison, Decision, JudgesAsked, ModelRecord, PrefixCaches, PromptInfo, PromptRecord, Verdict};
 use crate::settings::{Cache, TargetKind};
 
 /// Puts the verdict together. The only place that maps a decision to an exit code; a signal's wins over everything.
@@ -22,7 +22,12 @@ pub(super) fn assemble(
         run,
         ..
     } = prepared;
-    let JudgedRun { comparison, stale, .. } = judged;
+    let JudgedRun {
+        comparison,
+        stale,
+        judges,
+        ..
+    } = judged;
     // Such answers prove nothing about the service of today.
     let replayed = settings.target == TargetKind::Recorded
         || settings.cache == Cache::Only
@@ -69,14 +74,20 @@ pub(super) fn assemble(
         cost_usd: comparison
             .cost_usd
             .zip(prefix_caches.cost_usd)
-            .map(|(answers, caches)| answers + caches),
+            .zip(judges.cost_usd)
+            .map(|((answers, caches), judges)| answers + caches + judges),
+        judges: JudgesAsked {
+            requests: judges.requests,
+            stored: judges.stored,
+            cost_usd: judges.cost_usd,
+        },
         prefix_caches,
         answers_cost_usd: comparison.answers_cost_usd,
         prices: settings.prices.list(),
-        requests: comparison.requests,
+        requests: comparison.requests + judges.requests,
         cached: (comparison.baseline.cached, comparison.candidate.cached),
         imported: comparison.imported,
-        retries: comparison.retries,
+        retries: comparison.retries + judges.retries,
         waited_ms: comparison.waited_ms,
         latency_ms: comparison.latency_ms,
         finished_at: super::now(),

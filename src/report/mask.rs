@@ -146,6 +146,7 @@ impl Mask {
             usage: _,
             cost_usd: _,
             prefix_caches: _,
+            judges: _,
             answers_cost_usd: _,
             prices: _,
             requests: _,

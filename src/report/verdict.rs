@@ -4,8 +4,8 @@ use super::output::Output;
 use super::text::json_safe;
 use super::{Context, ReportError, Reporter};
 use crate::model::{
-    ArmRate, CaseRow, Counts, Decision, Difference, Latency, Needed, Paired, Policy, PrefixCaches, PriceList,
-    PromptRecord, Reason, RunInfo, Slice, Usage, Verdict, Waited, Warning, ZScores,
+    ArmRate, CaseRow, Counts, Decision, Difference, JudgesAsked, Latency, Needed, Paired, Policy, PrefixCaches,
+    PriceList, PromptRecord, Reason, RunInfo, Slice, Usage, Verdict, Waited, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -80,6 +80,9 @@ struct Record<'a> {
     /// Absent where nothing was cached.
     #[serde(skip_serializing_if = "Option::is_none")]
     prefix_caches: Option<&'a PrefixCaches>,
+    /// Absent where no judge was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    judges: Option<&'a JudgesAsked>,
     answers_cost_usd: Option<f64>,
     prices: &'a PriceList,
     requests: u64,
@@ -151,6 +154,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         usage,
         cost_usd,
         prefix_caches,
+        judges,
         answers_cost_usd,
         prices,
         requests,
@@ -195,6 +199,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         usage,
         cost_usd: *cost_usd,
         prefix_caches: (prefix_caches.created > 0).then_some(prefix_caches),
+        judges: (judges.requests + judges.stored > 0).then_some(judges),
         answers_cost_usd: *answers_cost_usd,
         prices,
         requests: *requests,

@@ -14,8 +14,9 @@ use super::matcher::{Compile, Matcher, MatcherDef, Seen};
 use super::matchers::MATCHERS;
 use super::quote::bounded;
 use super::tally::{Said, Silent, Tally, failure};
-use crate::model::{Answer, ArgProblem, Case, CheckResult, CheckSpec, Failure, Outcome, Score};
+use crate::model::{Answer, ArgProblem, Case, CheckResult, CheckSpec, Failure, Outcome, Replies, Score};
 use rayon::prelude::*;
+use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A case with answers to it, in plan order; `None` where there is none to judge.
@@ -36,6 +37,21 @@ pub fn needs_system(case: &Case) -> bool {
     case.checks.iter().any(|spec| is_or_holds(&ctx, spec, &["prompt_leak"]))
 }
 
+/// The judges that the checks of a case, and those inside them, name.
+pub fn judges_of(case: &Case) -> Vec<String> {
+    let ctx = Compile::new(MATCHERS);
+    let mut found = Vec::new();
+    let mut open: Vec<CheckSpec> = case.checks.clone();
+    while let Some(spec) = open.pop() {
+        if spec.matcher == "judge" {
+            let by = spec.args.get("by").and_then(Value::as_str);
+            found.push(by.unwrap_or("default").to_owned());
+        }
+        open.extend(ctx.inner(&spec));
+    }
+    found
+}
+
 /// What the checks of a case say about one answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
@@ -47,20 +63,21 @@ pub struct Judgement {
 
 /// Judges a batch on all cores; the result has the shape of the batch. Compiles the checks of each case once.
 ///
+/// `replies` has what judges replied; a check whose question has no reply can't judge, see `replies.rs`.
 /// A panicking matcher is an error outcome of that answer. Its message still reaches the panic hook: whether that prints
 /// anything is the caller's choice.
-pub fn judge(batch: &[Unjudged<'_>]) -> Vec<Vec<Option<Judgement>>> {
-    judge_with(MATCHERS, batch)
+pub fn judge(batch: &[Unjudged<'_>], replies: &dyn Replies) -> Vec<Vec<Option<Judgement>>> {
+    judge_with(MATCHERS, batch, replies)
 }
 
-fn judge_with(matchers: &[MatcherDef], batch: &[Unjudged<'_>]) -> Vec<Vec<Option<Judgement>>> {
+fn judge_with(matchers: &[MatcherDef], batch: &[Unjudged<'_>], replies: &dyn Replies) -> Vec<Vec<Option<Judgement>>> {
     batch
         .par_iter()
-        .map(|unjudged| judge_case(matchers, unjudged))
+        .map(|unjudged| judge_case(matchers, unjudged, replies))
         .collect()
 }
 
-fn judge_case(matchers: &[MatcherDef], unjudged: &Unjudged<'_>) -> Vec<Option<Judgement>> {
+fn judge_case(matchers: &[MatcherDef], unjudged: &Unjudged<'_>, replies: &dyn Replies) -> Vec<Option<Judgement>> {
     let case = unjudged.case;
     let checks = compile(matchers, case);
     let systems = unjudged.systems.iter().copied().chain(std::iter::repeat(None));
@@ -73,6 +90,7 @@ fn judge_case(matchers: &[MatcherDef], unjudged: &Unjudged<'_>) -> Vec<Option<Ju
                 answer,
                 system,
                 unusable: None,
+                replies,
             },
         ),
         Err(failure) => Judgement {
@@ -186,7 +204,7 @@ fn result(spec: &CheckSpec, said: Said) -> CheckResult {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rules::testing::{AnswerText, answer_text, case};
+    use super::super::rules::testing::{AnswerText, Canned, answer_text, case};
     use super::*;
     use crate::score::matcher::{CannotJudge, Sample};
     use proptest::prelude::*;
@@ -235,7 +253,10 @@ mod tests {
             answers: vec![Some(answer)],
             systems: Vec::new(),
         }];
-        judge_with(&matchers(), &batch).remove(0).remove(0).unwrap()
+        judge_with(&matchers(), &batch, &Canned::default())
+            .remove(0)
+            .remove(0)
+            .unwrap()
     }
 
     /// `pass 0.5`, `fail 0` or `error CODE`, and the reason.
@@ -473,7 +494,7 @@ mod tests {
                 systems: Vec::new(),
             },
         ];
-        let words: Vec<Vec<Option<&str>>> = judge(&batch)
+        let words: Vec<Vec<Option<&str>>> = judge(&batch, &Canned::default())
             .iter()
             .map(|answers| answers.iter().map(|j| j.as_ref().map(|j| j.outcome.as_str())).collect())
             .collect();
@@ -509,13 +530,13 @@ mod tests {
     proptest! {
         #[test]
         fn not_is_the_exact_negation_and_scores_stay_in_range(text in texts()) {
-            let AnswerText { case, answer } = answer_text(&text);
+            let AnswerText { case, answer, replies } = answer_text(&text);
             let ctx = Compile::new(MATCHERS);
             for example in examples() {
                 let negated = json!({"not": example.clone()});
                 let [plain, negated] = [example, negated].map(|written| {
                     let matcher = ctx.check(&CheckSpec::parse(&written).unwrap()).unwrap();
-                    matcher.check(&Seen { case: &case, answer: &answer, system: None, unusable: None })
+                    matcher.check(&Seen { case: &case, answer: &answer, system: None, unusable: None, replies: &replies })
                 });
                 match (plain, negated) {
                     (Ok(plain), Ok(negated)) => {
@@ -534,7 +555,7 @@ mod tests {
         fn judging_never_panics(text in texts(), finish in proptest::option::of("STOP|MAX_TOKENS|\\PC{0,8}")) {
             let case = case(&Value::Array(examples()));
             let answer = Answer { text, finish_reason: finish, ..Answer::default() };
-            let judged = judge(&[Unjudged { case: &case, answers: vec![Some(&answer)], systems: Vec::new() }]);
+            let judged = judge(&[Unjudged { case: &case, answers: vec![Some(&answer)], systems: Vec::new() }], &Canned::default());
             let outcome = &judged[0][0].as_ref().unwrap().outcome;
             prop_assert!(matches!(outcome, Outcome::Scored(_)), "{outcome:?}");
         }

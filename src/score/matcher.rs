@@ -4,7 +4,7 @@ use super::ending::guarded;
 use super::matchers::inner_checks;
 use super::part::WHOLE_ANSWER;
 use super::project_file::ProjectFiles;
-use crate::model::{Answer, ArgProblem, Case, CheckSpec, Score, Step, nearest};
+use crate::model::{Answer, ArgProblem, Case, CheckSpec, Replies, Score, Step, nearest};
 use serde_json::Value;
 use std::fmt::Debug;
 
@@ -28,6 +28,8 @@ pub struct Seen<'a> {
     pub system: Option<&'a str>,
     /// Why the answer is not usable, if it is not and the case wants to see it all the same; see `ending.rs`.
     pub unusable: Option<&'a str>,
+    /// What judges reply.
+    pub replies: &'a dyn Replies,
 }
 
 /// No judgement is possible.
@@ -82,6 +84,13 @@ pub enum Sample {
     Text(&'static str),
     /// Fields of an [`Answer`] as JSON, where a text is not enough; the others are those of a complete answer.
     Answer(&'static str),
+    /// A complete answer of this text, and what a judge replies to every question.
+    Judged {
+        /// The answer's text.
+        text: &'static str,
+        /// The judge's words.
+        reply: &'static str,
+    },
 }
 
 /// See [`MatcherDef::compile`].

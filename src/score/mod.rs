@@ -16,7 +16,7 @@
 //! of nearness to a text share, `sequences` finds what two of them have in common, `cache` keeps expensive compilations,
 //! `project_file` reads a file that golden data names, `schema_keywords` finds keywords of a JSON schema that would check
 //! nothing, `fenced` finds code blocks, `json_compare` says what equal JSON is, `part` runs a check on a part of an answer,
-//! `ending` keeps checks from passing on answers that are not usable.
+//! `ending` keeps checks from passing on answers that are not usable, `replies` writes down what judges have to be asked.
 
 mod arguments;
 mod cache;
@@ -32,13 +32,15 @@ mod numerals;
 mod part;
 mod project_file;
 mod quote;
+mod replies;
 mod rules;
 mod schema_keywords;
 mod sequences;
 mod tally;
 
-pub use judge::{Judgement, Unjudged, judge, needs_system};
+pub use judge::{Judgement, Unjudged, judge, judges_of, needs_system};
 pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Sample, Seen};
 pub use matchers::MATCHERS;
 pub use project_file::ProjectFiles;
+pub use replies::Asking;
 pub use rules::Rules;

@@ -67,7 +67,7 @@ impl CheckRules for Rules {
 #[cfg(test)]
 pub(super) mod testing {
     use super::*;
-    use crate::model::{Answer, Case, CaseId, Place, Score, Step};
+    use crate::model::{Answer, Case, CaseId, Failure, FailureKind, Place, Question, Replies, Score, Step};
     use crate::score::matcher::{Matcher, Sample, Seen};
     use serde_json::Map;
 
@@ -98,6 +98,22 @@ pub(super) mod testing {
     pub(in crate::score) struct AnswerText {
         pub(in crate::score) case: Case,
         pub(in crate::score) answer: Answer,
+        /// What a judge replies to every question, if there is one.
+        pub(in crate::score) replies: Canned,
+    }
+
+    /// The same reply to every question.
+    #[derive(Clone, Debug, Default)]
+    pub(in crate::score) struct Canned(pub(in crate::score) Option<String>);
+
+    impl Replies for Canned {
+        fn reply(&self, _: &Question) -> Result<String, Failure> {
+            self.0.clone().ok_or_else(|| Failure {
+                kind: FailureKind::Missing,
+                code: "no_judge".to_owned(),
+                message: "there is no judge".to_owned(),
+            })
+        }
     }
 
     impl AnswerText {
@@ -107,6 +123,7 @@ pub(super) mod testing {
                 answer: &self.answer,
                 system: Some(SYSTEM),
                 unusable: None,
+                replies: &self.replies,
             }
         }
     }
@@ -119,6 +136,7 @@ pub(super) mod testing {
                 finish_reason: Some("STOP".to_owned()),
                 ..Answer::default()
             },
+            replies: Canned::default(),
         }
     }
 
@@ -137,15 +155,21 @@ pub(super) mod testing {
     pub(in crate::score) fn sample(sample: Sample) -> AnswerText {
         let fields = match sample {
             Sample::Text(text) => return answer_text(text),
+            Sample::Judged { text, reply } => {
+                return AnswerText {
+                    replies: Canned(Some(reply.to_owned())),
+                    ..answer_text(text)
+                };
+            }
             Sample::Answer(fields) => serde_json::from_str::<Map<String, Value>>(fields).unwrap(),
         };
-        let AnswerText { case, answer } = answer_text("");
+        let AnswerText { case, answer, replies } = answer_text("");
         let mut whole = serde_json::to_value(answer).unwrap();
         whole.as_object_mut().unwrap().extend(fields);
         let answer: Answer = serde_json::from_value(whole.clone()).unwrap();
         let read = serde_json::to_value(&answer).unwrap();
         assert_eq!(read, whole, "a sample names only fields of an answer");
-        AnswerText { case, answer }
+        AnswerText { case, answer, replies }
     }
 
     fn score(matcher: &dyn Matcher, text: &str) -> Score {
@@ -204,7 +228,9 @@ pub(super) mod testing {
             text += &problem.hint.map(|hint| format!("\n  help: {hint}")).unwrap_or_default();
             text.push('\n');
         }
-        text
+        // A list that grows with every matcher.
+        let names: Vec<&str> = MATCHERS.iter().map(|def| def.name).collect();
+        text.replace(&names.join(", "), "[every matcher]")
     }
 }
 
@@ -273,10 +299,10 @@ mod tests {
     fn unknown_matchers_are_told_with_the_nearest_one() {
         insta::assert_snapshot!(problems(&[json!({"contians": "a"}), json!({"banana": "a"})]), @"
         /contians unknown matcher `contians`
-          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, similarity, rouge, bleu, chrf, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, latency, tokens, not, all, any, at_least
+          expected: one of [every matcher]
           help: did you mean `contains`?
         /banana unknown matcher `banana`
-          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, similarity, rouge, bleu, chrf, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, latency, tokens, not, all, any, at_least
+          expected: one of [every matcher]
         ");
     }
 
@@ -303,7 +329,7 @@ mod tests {
         /not/contains not: contains: `value` is missing
           expected: the text to compare with
         /not/contians not: unknown matcher `contians`
-          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, similarity, rouge, bleu, chrf, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, latency, tokens, not, all, any, at_least
+          expected: one of [every matcher]
           help: did you mean `contains`?
         /not/advisory not: a check inside another one can't be advisory
           expected: `advisory` on the outer check, or a check of its own

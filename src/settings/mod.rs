@@ -6,12 +6,14 @@
 //!
 //! Precedence: option, environment, front matter of the prompt (model and generation settings), file, default.
 
+mod judges;
 mod key;
 mod layers;
 mod prices;
 mod read;
 mod target;
 
+pub use judges::JudgeSettings;
 pub use key::secrets;
 pub use layers::{Environment, Layer, Origin, Written};
 pub use read::duration;
@@ -23,7 +25,9 @@ use crate::plan::{Selection, Shard};
 use crate::run::gemini::Delivery;
 use crate::run::vertex::Place;
 use crate::run::{ApiKey, RetryPolicy};
+use key::KeyState;
 use read::{Reader, word};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -139,6 +143,8 @@ pub struct Settings {
     pub max_tokens: Option<u64>,
     /// What tokens cost.
     pub prices: Prices,
+    /// The models that read answers against a rubric, by name.
+    pub judges: BTreeMap<String, JudgeSettings>,
     /// How stored answers are used.
     pub cache: Cache,
     /// Continue the newest unfinished run of the same plan.
@@ -452,6 +458,7 @@ impl Layers {
             max_requests,
             max_tokens,
             prices: Prices::with_own(self.layers[2].prices().clone()),
+            judges: self.judges(),
             cache: cache.unwrap_or(Cache::Use),
             resume,
             failed,
@@ -463,6 +470,23 @@ impl Layers {
             warnings: self.warnings,
             root: self.root,
         })
+    }
+
+    /// The judges of the file, with their keys.
+    fn judges(&self) -> BTreeMap<String, JudgeSettings> {
+        let mut judges = self.layers[2].judges().clone();
+        for judge in judges.values_mut() {
+            let state = match judge.target {
+                Some(TargetKind::Gemini) => key::find(&self.environment),
+                Some(TargetKind::OpenAi) => key::in_variable("OPENAI_API_KEY", &self.environment),
+                Some(TargetKind::Sim | TargetKind::Vertex | TargetKind::Recorded) | None => KeyState::Absent,
+            };
+            judge.key = match state {
+                KeyState::Present(text, _) => ApiKey::new(&text).ok(),
+                KeyState::Absent | KeyState::Unusable(_) => None,
+            };
+        }
+        judges
     }
 
     /// The version of the API and the way of delivery, for commands that only look at prompts.

@@ -432,8 +432,36 @@ impl Store {
     /// The store can't be opened a second time.
     pub fn writer(&self, run: RunId, target: &str, reusable: bool) -> Result<Writer, StoreError> {
         let connection = open::connect(&self.path)?;
-        Writer::start(connection, run, target.to_owned(), reusable)
+        Writer::start(connection, Some(run), target.to_owned(), reusable)
             .map_err(|error| StoreError::new(&self.path, format!("its writer can't start: {error}")))
+    }
+
+    /// A writer of replies that belong to no planned answer, like those of judges: they are kept for whoever asks the same.
+    ///
+    /// # Errors
+    /// The store can't be opened a second time.
+    pub fn replies(&self, target: &str, reusable: bool) -> Result<Writer, StoreError> {
+        let connection = open::connect(&self.path)?;
+        Writer::start(connection, None, target.to_owned(), reusable)
+            .map_err(|error| StoreError::new(&self.path, format!("its writer can't start: {error}")))
+    }
+
+    /// The newest reusable answer to a job itself, see [`Store::cached`].
+    ///
+    /// # Errors
+    /// The store can't be read, or holds something this version can't read.
+    pub fn reusable(&self, job: &Job) -> Result<Option<Answer>, StoreError> {
+        let Some(cached) = self.cached(job)? else {
+            return Ok(None);
+        };
+        let text: String = self
+            .connection
+            .prepare_cached("SELECT answer FROM answers WHERE id = ?1")
+            .and_then(|mut statement| statement.query_row([cached.answer], |row| row.get(0)))
+            .map_err(|error| self.failed("read an answer", error))?;
+        serde_json::from_str(&text)
+            .map(Some)
+            .map_err(|error| StoreError::new(&self.path, format!("holds an unreadable answer: {error}")))
     }
 
     fn failed(&self, doing: &str, error: rusqlite::Error) -> StoreError {

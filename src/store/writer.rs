@@ -22,7 +22,7 @@ enum Order {
 /// Who waits for the commit; nobody for what can be looked up again.
 type Acknowledge = Option<oneshot::Sender<Result<(), String>>>;
 
-/// Writes the results of one run. Dropping it waits until everything is committed.
+/// Writes the results of one run, or replies that belong to none. Dropping it waits until everything is committed.
 #[derive(Debug)]
 pub struct Writer {
     orders: Option<mpsc::Sender<(Order, Acknowledge)>>,
@@ -30,7 +30,12 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, run: RunId, target: String, reusable: bool) -> std::io::Result<Writer> {
+    pub(super) fn start(
+        connection: Connection,
+        run: Option<RunId>,
+        target: String,
+        reusable: bool,
+    ) -> std::io::Result<Writer> {
         let (orders, queue) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
@@ -107,7 +112,7 @@ impl Drop for Writer {
 
 fn write(
     mut connection: Connection,
-    run: RunId,
+    run: Option<RunId>,
     target: &str,
     reusable: bool,
     mut queue: mpsc::Receiver<(Order, Acknowledge)>,
@@ -130,7 +135,7 @@ fn write(
 
 fn commit(
     connection: &mut Connection,
-    run: RunId,
+    run: Option<RunId>,
     target: &str,
     reusable: bool,
     group: &[(Order, Acknowledge)],
@@ -154,6 +159,7 @@ fn commit(
                     repeat,
                     cached,
                 } => {
+                    let Some(run) = run else { continue };
                     result.execute(params![
                         run.0,
                         *seq as i64,
@@ -195,6 +201,7 @@ fn commit(
                         }
                         Err(failure) => (None, Some(json(failure)?)),
                     };
+                    let Some(run) = run else { continue };
                     result.execute(params![
                         run.0,
                         asked.seq as i64,

@@ -156,6 +156,13 @@ fn sample(sample: score::Sample) -> String {
     match sample {
         score::Sample::Text(text) => code(&serde_json::to_string(text).unwrap()),
         score::Sample::Answer(fields) => code(fields),
+        score::Sample::Judged { text, reply } => {
+            format!(
+                "{}, and the judge says {}",
+                code(&serde_json::to_string(text).unwrap()),
+                code(reply)
+            )
+        }
     }
 }
 

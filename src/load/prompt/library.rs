@@ -72,6 +72,14 @@ impl Library {
         compile(reference, &shelf, &file, source)
     }
 
+    /// Compiles a prompt that promptgate itself brings along.
+    ///
+    /// # Errors
+    /// All mistakes in it.
+    pub fn builtin(name: &str, source: &str) -> Result<Prompt, Problems> {
+        compile(name, &Shelf::Builtin, &format!("{name}.prompt"), source.to_owned())
+    }
+
     /// Names of all prompts in the folder, sorted. Partials (`_name.prompt`) are none.
     ///
     /// # Errors

@@ -16,6 +16,8 @@ pub(super) const EXTENSIONS: [&str; 3] = [".prompt", ".md", ".txt"];
 pub(super) enum Shelf {
     Disk(Folder),
     Git(Revision),
+    /// What promptgate itself brings along; nothing beside the one prompt.
+    Builtin,
 }
 
 impl Shelf {
@@ -24,6 +26,7 @@ impl Shelf {
         match self {
             Shelf::Disk(folder) => folder.shown(file),
             Shelf::Git(revision) => revision.shown(file),
+            Shelf::Builtin => file.to_owned(),
         }
     }
 
@@ -32,6 +35,7 @@ impl Shelf {
         match self {
             Shelf::Disk(folder) => format!("`{}`", folder.shown_folder()),
             Shelf::Git(revision) => revision.shown_folder(),
+            Shelf::Builtin => "the built-in prompts".to_owned(),
         }
     }
 
@@ -40,6 +44,7 @@ impl Shelf {
         match self {
             Shelf::Disk(folder) => folder.read(file),
             Shelf::Git(revision) => revision.read(file),
+            Shelf::Builtin => Ok(None),
         }
     }
 
@@ -47,6 +52,7 @@ impl Shelf {
         match self {
             Shelf::Disk(folder) => folder.files(),
             Shelf::Git(revision) => Ok(revision.files()),
+            Shelf::Builtin => Ok(Vec::new()),
         }
     }
 

@@ -13,6 +13,7 @@ mod json;
 mod json_equals;
 mod json_path;
 mod json_schema;
+mod judge;
 mod length;
 mod markdown;
 mod no_pii;
@@ -69,6 +70,7 @@ pub const MATCHERS: &[MatcherDef] = &[
     prompt_leak::PROMPT_LEAK,
     spent::LATENCY,
     spent::TOKENS,
+    judge::JUDGE,
     combinators::NOT,
     combinators::ALL,
     combinators::ANY,

@@ -359,7 +359,7 @@ mod tests {
         /regex regex: `capture` is missing
           expected: the number or name of a group
         /regex/is/contians regex: unknown matcher `contians`
-          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, similarity, rouge, bleu, chrf, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, latency, tokens, not, all, any, at_least
+          expected: one of [every matcher]
           help: did you mean `contains`?
         /regex/is/weight regex: a check of a part can't have a weight
           expected: `weight` on the outer check

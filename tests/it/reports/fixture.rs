@@ -2,9 +2,9 @@
 
 use promptgate::model::{
     Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Counts, Decision, Difference, Failure,
-    FailureKind, Judged, Latency, ModelRecord, Needed, Outcome, Paired, Place, Policy, PrefixCaches, PriceList,
-    PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source, ToolCall, Usage, Verdict,
-    Waited, Warning, WarningCode, ZScores,
+    FailureKind, Judged, JudgesAsked, Latency, ModelRecord, Needed, Outcome, Paired, Place, Policy, PrefixCaches,
+    PriceList, PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source, ToolCall, Usage,
+    Verdict, Waited, Warning, WarningCode, ZScores,
 };
 use serde_json::json;
 
@@ -128,6 +128,7 @@ pub(super) fn verdict() -> Verdict {
         },
         cost_usd: Some(0.0123),
         prefix_caches: PrefixCaches::default(),
+        judges: JudgesAsked::default(),
         answers_cost_usd: Some(0.0145),
         prices: PriceList {
             as_of: "2026-11-22",
