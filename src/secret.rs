@@ -85,6 +85,7 @@ pub trait Secret: fmt::Debug + Sync {
             latency_ms: _,
             first_token_ms: _,
             details,
+            batched: _,
             simulated: _,
         } = answer;
         self.hide(text);

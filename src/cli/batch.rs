@@ -4,7 +4,7 @@ use super::options::Batch as Command;
 use super::{complain, say};
 use crate::error::Error;
 use crate::exit;
-use crate::pipeline;
+use crate::pipeline::{self, Came, Cancelled};
 use crate::report::text;
 use crate::settings::{Environment, Layer, Layers};
 use std::path::Path;
@@ -41,11 +41,14 @@ pub(super) fn batch(command: Command, environment: Environment) -> Result<u8, Er
                 say("no batch job waits there");
             }
             let mut failed = false;
-            for pipeline::Cancelled { job, failed: why } in cancelled {
+            for Cancelled { job, came } in cancelled {
                 let name = job.name.as_deref().unwrap_or(&job.label);
-                match why {
-                    None => say(&text::log_line(&format!("{name} cancelled"))),
-                    Some(failure) => {
+                match came {
+                    Came::Cancelled => say(&text::log_line(&format!("{name} cancelled"))),
+                    Came::Finished => say(&text::log_line(&format!(
+                        "{name} had finished already; its answers are paid for, and --resume collects them"
+                    ))),
+                    Came::Failed(failure) => {
                         failed = true;
                         complain(&format!("{name} is not cancelled: {}", failure.message));
                     }

@@ -335,6 +335,7 @@ impl ArmSums {
         let Some(answer) = &judged.answer else { return };
         match judged.source {
             // A stored answer took as long as it took when it was asked for; reports say how many those are.
+            Some(Source::Live | Source::Cache) if answer.batched => {}
             Some(Source::Live | Source::Cache) => self.latencies.add(answer.latency_ms),
             // A recording need not know how long the answer took.
             Some(Source::Recorded) if answer.latency_ms > 0 => self.latencies.add(answer.latency_ms),

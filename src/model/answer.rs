@@ -66,6 +66,9 @@ pub struct Answer {
     /// What the service tells beside the words; `None` when it tells nothing more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Box<Details>>,
+    /// It came through a batch job, and so has no latency.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub batched: bool,
     /// The simulator answered, whatever the target is called.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub simulated: bool,

@@ -11,7 +11,7 @@ pub struct OpenBatch {
     pub name: Option<String>,
     /// The file that was uploaded for it, if one was.
     pub file: Option<String>,
-    /// The planned answers in it: position in plan order, and identity.
+    /// The planned answers in it, in the order of its requests: position in plan order, and identity.
     pub items: Vec<(u64, [u8; 32])>,
 }
 

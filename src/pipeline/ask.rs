@@ -10,6 +10,7 @@ use crate::run::{self, Batched, Ended, Expect, Limits, RunEnd, Target as _};
 use crate::settings::{BatchSettings, Cache, Settings};
 use crate::store::{OpenRun, Store, Writer};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
@@ -47,6 +48,7 @@ pub(super) fn ask(
     prefix::announce(target, settings, progress);
     // Two answers a worker: one in flight, one ready.
     let (jobs, queue) = mpsc::channel(2 * settings.concurrency);
+    let handed_out = Arc::new(AtomicBool::new(false));
     let running = match settings.batch {
         Some(BatchSettings { first_look, wait }) => {
             let batched = Batched {
@@ -58,6 +60,7 @@ pub(super) fn ask(
                 expected: expected(walking)?,
                 keep: Arc::clone(&writer),
                 ledger: store.batches(run.id)?,
+                handed_out: Arc::clone(&handed_out),
                 progress: Arc::clone(progress),
                 cancel: interrupt.token.clone(),
             };
@@ -80,6 +83,7 @@ pub(super) fn ask(
         progress: progress.as_ref(),
     };
     let planned = walking.walk(&mut |job, found| handing.out(job, found));
+    handed_out.store(matches!(planned, Ok(None)), Ordering::SeqCst);
     drop(jobs);
     let mut end = match runtime.block_on(running) {
         Ok(end) => end,
@@ -132,7 +136,7 @@ fn expected(walking: &Walking<'_>) -> Result<Arc<Expect>, Error> {
             Arm::Baseline => baseline.unwrap_or(candidate),
             Arm::Candidate => candidate,
         };
-        expected.usage(&job.request)
+        expected.at_most(&job.request)
     }))
 }
 

@@ -15,8 +15,19 @@ use std::path::Path;
 pub struct Cancelled {
     /// The job.
     pub job: WaitingBatch,
-    /// Why not, if not.
-    pub failed: Option<Failure>,
+    /// What came of it.
+    pub came: Came,
+}
+
+/// What came of cancelling a job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Came {
+    /// It is cancelled.
+    Cancelled,
+    /// It had finished already: its answers are paid for, and `--resume` collects them.
+    Finished,
+    /// The service did not take it.
+    Failed(Failure),
 }
 
 /// The batch jobs that wait, of all runs in the store; none if there is no store.
@@ -65,13 +76,17 @@ pub fn cancel(root: &Path, at: &BatchService, names: &[String]) -> Result<Vec<Ca
     let runtime = runtime()?;
     let mut cancelled = Vec::new();
     for job in jobs {
-        let failed = runtime
-            .block_on(client.cancel(job.name.as_deref(), &job.label, at.timeout))
-            .err();
-        if failed.is_none() {
+        let asked = client.cancel(job.name.as_deref(), &job.label, job.file.as_deref(), at.timeout);
+        let came = match runtime.block_on(asked) {
+            Ok(true) => Came::Cancelled,
+            Ok(false) => Came::Finished,
+            Err(failure) => Came::Failed(failure),
+        };
+        // A process that waits for it will see that it was cancelled, and forget it itself.
+        if came == Came::Cancelled && !store.is_in_use(&job)? {
             store.forget_batch(job.id)?;
         }
-        cancelled.push(Cancelled { job, failed });
+        cancelled.push(Cancelled { job, came });
     }
     Ok(cancelled)
 }

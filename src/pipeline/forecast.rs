@@ -15,6 +15,9 @@ use time::OffsetDateTime;
 /// The most that the models of the table put out, thinking included; the bound where a prompt sets no `maxOutputTokens`.
 const LONGEST_OUTPUT: u64 = 65_536;
 
+/// Earlier answers whose mean says something of the next ones.
+const ENOUGH_ANSWERS: u64 = 20;
+
 /// What would be sent, and what it would cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forecast {
@@ -163,6 +166,25 @@ impl Expected {
             (None, None) => (LONGEST_OUTPUT as f64, Estimate::ModelLimit),
         };
         (estimated_tokens(request), output, estimate)
+    }
+
+    /// What an answer may use, for a limit that has to hold: what it must not exceed, or, once enough answers are known,
+    /// twice their mean.
+    pub(super) fn at_most(self, request: &Request) -> Usage {
+        let bound = request
+            .config
+            .get("maxOutputTokens")
+            .and_then(Value::as_u64)
+            .unwrap_or(LONGEST_OUTPUT);
+        let output = match self.earlier {
+            Some((mean, answers)) if answers >= ENOUGH_ANSWERS => bound.min((2.0 * mean).ceil() as u64),
+            Some(_) | None => bound,
+        };
+        Usage {
+            prompt: estimated_tokens(request),
+            output,
+            ..Usage::default()
+        }
     }
 
     /// The same as an answer would count it.

@@ -21,7 +21,7 @@ mod survey;
 mod target;
 mod verdict;
 
-pub use batches::{Cancelled, cancel, waiting};
+pub use batches::{Came, Cancelled, cancel, waiting};
 pub use forecast::{ArmForecast, Estimate, Forecast, PrefixForecast};
 pub use record::{Exported, Imported, export, import};
 pub use target::open_prompt;
@@ -39,7 +39,7 @@ use crate::report::{Folder, Mask, ReportError, Reports};
 use crate::run::{Ended, RunEnd};
 use crate::score::Rules;
 use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
-use crate::store::{OpenRun, Planned, RunEnded, Store, WaitingBatch};
+use crate::store::{InUse, OpenRun, Planned, RunEnded, Store, WaitingBatch};
 use judge::Judging;
 use judges::{Asker, Consulted, Judges};
 use planned::Walking;
@@ -303,7 +303,7 @@ impl Prepared<'_> {
             interrupt,
         )?;
         if settings.batch.is_some() {
-            self.tell_of_jobs(&store, &open_run, say)?;
+            self.tell_of_jobs(&store, &open_run, say);
         }
         if let Ended::Stopped(failure) = &end.ended {
             progress.on(&Event::Stopping {
@@ -396,24 +396,21 @@ impl Prepared<'_> {
     }
 
     /// Tells of batch jobs that go on at the service.
-    fn tell_of_jobs(&self, store: &Store, run: &OpenRun, say: &dyn Fn(&str)) -> Result<(), Error> {
-        let waiting = store.waiting_batches()?;
+    fn tell_of_jobs(&self, store: &Store, run: &OpenRun, say: &dyn Fn(&str)) {
+        let waiting = match store.waiting_batches() {
+            Ok(waiting) => waiting,
+            Err(error) => return say(&format!("warning: {error}")),
+        };
         let of_run: Vec<&WaitingBatch> = waiting.iter().filter(|batch| batch.is_of(run.id)).collect();
-        let names: Vec<&str> = of_run
-            .iter()
-            .filter_map(|batch| batch.name.as_deref())
-            .take(3)
-            .collect();
+        let names: Vec<&str> = of_run.iter().filter_map(|batch| batch.name.as_deref()).collect();
         if !of_run.is_empty() {
             say(&format!(
-                "{} batch jobs go on at the service ({}{}): --resume collects their answers, `promptgate batch cancel` ends \
-                 them",
-                of_run.len(),
-                names.join(", "),
-                if of_run.len() > names.len() { ", …" } else { "" }
+                "{} may go on at the service ({}{}): --resume collects the answers, `promptgate batch cancel` ends it all",
+                jobs(of_run.len()),
+                names.iter().take(3).copied().collect::<Vec<_>>().join(", "),
+                if of_run.len() > 3 { ", …" } else { "" }
             ));
         }
-        Ok(())
     }
 
     /// What the gate must know beside the numbers.
@@ -452,10 +449,33 @@ impl Prepared<'_> {
     }
 
     fn open_run(&self, store: &Store, say: &dyn Fn(&str)) -> Result<OpenRun, Error> {
-        let settings = self.settings;
         let plan = self.plan_digest();
-        if settings.resume {
-            if let Some(run) = store.resume(&plan)? {
+        if self.settings.batch.is_none() {
+            return self.resume_or_begin(store, &plan, say);
+        }
+        let in_use = |InUse { run }| {
+            Problem::new(format!("another process works on run {run}, which has this plan"))
+                .expected("one run at a time, so that no request of a batch job is paid for twice")
+                .hint("wait until it ends, or interrupt it; --resume goes on where it was")
+        };
+        if let Some(run) = store.batches_in_use(&plan)? {
+            return Err(in_use(run).into());
+        }
+        let run = self.resume_or_begin(store, &plan, say)?;
+        match store.take_over_batches(&run, &plan)? {
+            Ok(0) => {}
+            Ok(taken) => say(&format!(
+                "{} of an earlier run with this plan wait at the service; nothing in them is asked again",
+                jobs(taken)
+            )),
+            Err(run) => return Err(in_use(run).into()),
+        }
+        Ok(run)
+    }
+
+    fn resume_or_begin(&self, store: &Store, plan: &[u8; 32], say: &dyn Fn(&str)) -> Result<OpenRun, Error> {
+        if self.settings.resume {
+            if let Some(run) = store.resume(plan)? {
                 say(&format!(
                     "resuming an unfinished run: {} answers are there already",
                     run.resumed
@@ -463,19 +483,22 @@ impl Prepared<'_> {
                 return Ok(run);
             }
             say("nothing to resume: no unfinished run has this plan; starting anew");
-        } else if settings.batch.is_some() && store.has_waiting_batches(&plan)? {
-            say(
-                "warning: batch jobs of an unfinished run with this plan wait at the service; --resume collects their \
-                 answers, without it they are paid for and not used",
-            );
         }
         Ok(store.begin(&Planned {
-            plan,
+            plan: *plan,
             candidate: self.run.candidate.name.clone(),
             baseline: self.run.baseline.as_ref().map(|info| info.name.clone()),
             target: self.target.identity.clone(),
             answers: self.survey.answers(&self.plan),
         })?)
+    }
+}
+
+/// `1 batch job`, `2 batch jobs`.
+fn jobs(count: usize) -> String {
+    match count {
+        1 => "1 batch job".to_owned(),
+        count => format!("{count} batch jobs"),
     }
 }
 

@@ -164,7 +164,10 @@ fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a Prompt, judged: &'a Judged
         score,
         answer: shown,
         checks,
-        latency_ms: answer.as_ref().map(|answer| answer.latency_ms),
+        latency_ms: answer
+            .as_ref()
+            .filter(|answer| !answer.batched)
+            .map(|answer| answer.latency_ms),
         waited_ms: *waited_ms,
         first_token_ms: answer.as_ref().and_then(|answer| answer.first_token_ms),
         usage: answer.as_ref().map(|answer| &answer.usage),
@@ -195,6 +198,7 @@ fn record(answer: &Answer) -> AnswerRecord<'_> {
         latency_ms: _,
         first_token_ms: _,
         details,
+        batched: _,
         simulated: _,
     } = answer;
     AnswerRecord {

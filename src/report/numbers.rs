@@ -72,8 +72,9 @@ pub(super) fn usd(cost: Option<f64>) -> String {
 /// when they were asked for.
 pub(super) fn latency(latency: &Latency, stored: u64) -> String {
     let Latency { p50, p95, p99 } = latency;
-    if *latency == Latency::default() && stored == 0 {
-        return "– (nothing was asked)".to_owned();
+    // Nothing was asked, or through batch jobs, whose answers have no latency.
+    if *latency == Latency::default() {
+        return UNKNOWN.to_owned();
     }
     match stored {
         0 => format!("{p50} / {p95} / {p99} ms"),

@@ -118,10 +118,20 @@ impl Budget {
             }
         }
         self.take(attempt, &PrefixCaches::default())?;
-        let mut spent = self.spent();
-        spent.reserved.0 = spent.reserved.0.saturating_add(tokens);
-        spent.reserved.1 += cost_usd.unwrap_or(0.0);
+        self.hold(expected, cost_usd);
         Ok(())
+    }
+
+    /// No request more may be sent, whatever comes back.
+    pub(super) fn is_out_of_requests(&self) -> bool {
+        self.max_requests.is_some_and(|max| self.spent().requests >= max)
+    }
+
+    /// Reserves for a request that was submitted earlier, whatever the limits.
+    pub(super) fn hold(&self, expected: &Usage, cost_usd: Option<f64>) {
+        let mut spent = self.spent();
+        spent.reserved.0 = spent.reserved.0.saturating_add(listed(expected));
+        spent.reserved.1 += cost_usd.unwrap_or(0.0);
     }
 
     /// Gives back what was reserved for a request that has its answer, or will get none.

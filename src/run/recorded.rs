@@ -248,6 +248,7 @@ impl Row<'_> {
             latency_ms: self.latency_ms,
             first_token_ms: None,
             details: None,
+            batched: false,
             simulated: false,
         }
     }

@@ -1,8 +1,8 @@
 //! Which batch jobs wait at the service. A job is noted before it is created and forgotten when all its answers are kept.
 
-use super::{RunId, Store, StoreError, now, open};
+use super::{OpenRun, RunId, Store, StoreError, now, open};
 use crate::model::{BatchLedger, OpenBatch};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The batch jobs of one run. It has a connection of its own: the run stage asks from its own threads.
@@ -21,6 +21,8 @@ pub struct WaitingBatch {
     pub label: String,
     /// The service's name of it.
     pub name: Option<String>,
+    /// The file that was uploaded for it, if one was.
+    pub file: Option<String>,
     /// Answers in it.
     pub answers: u64,
     /// What answers: the target's identity.
@@ -29,6 +31,13 @@ pub struct WaitingBatch {
     pub created_at: i64,
     /// The store's number of it.
     pub id: i64,
+}
+
+/// Another process works on a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InUse {
+    /// Number of the run.
+    pub run: i64,
 }
 
 impl WaitingBatch {
@@ -64,7 +73,7 @@ impl Store {
         let mut statement = self
             .connection
             .prepare(
-                "SELECT batches.id, run, label, name, target, created_at,
+                "SELECT batches.id, run, label, name, target, created_at, file,
                         (SELECT count(*) FROM batch_items WHERE batch = batches.id)
                  FROM batches JOIN runs ON runs.id = run ORDER BY batches.id",
             )
@@ -77,26 +86,69 @@ impl Store {
                 name: row.get(3)?,
                 target: row.get(4)?,
                 created_at: row.get(5)?,
-                answers: row.get::<_, i64>(6)?.unsigned_abs(),
+                file: row.get(6)?,
+                answers: row.get::<_, i64>(7)?.unsigned_abs(),
             })
         });
         rows.and_then(Iterator::collect).map_err(failed)
     }
 
-    /// Whether an unfinished run of this plan, which no process works on, has batch jobs waiting.
+    /// Gives the batch jobs of earlier runs of the same plan to this run, so that nothing in them is asked again. Returns how
+    /// many there are.
+    ///
+    /// # Errors
+    /// Another process works on one of these runs, or the store can't be written.
+    pub fn take_over_batches(&self, run: &OpenRun, plan: &[u8; 32]) -> Result<Result<usize, InUse>, StoreError> {
+        let failed = |error| self.failed("take over batch jobs", error);
+        let owners: Vec<i64> = {
+            let mut statement = self
+                .connection
+                .prepare("SELECT DISTINCT run FROM batches JOIN runs ON runs.id = run WHERE plan = ?1 AND run <> ?2")
+                .map_err(failed)?;
+            let rows = statement.query_map(params![plan, run.id.0], |row| row.get(0));
+            rows.and_then(Iterator::collect).map_err(failed)?
+        };
+        let mut taken = 0;
+        for owner in owners {
+            let Some(_lock) = self.lock(RunId(owner), 0)? else {
+                return Ok(Err(InUse { run: owner }));
+            };
+            taken += self
+                .connection
+                .execute("UPDATE batches SET run = ?2 WHERE run = ?1", [owner, run.id.0])
+                .map_err(failed)?;
+        }
+        Ok(Ok(taken))
+    }
+
+    /// The run of this plan that another process works on and that may have batch jobs, if there is one.
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn has_waiting_batches(&self, plan: &[u8; 32]) -> Result<bool, StoreError> {
-        self.connection
-            .query_row(
-                "SELECT 1 FROM batches JOIN runs ON runs.id = run WHERE plan = ?1 LIMIT 1",
-                [plan],
-                |_| Ok(()),
-            )
-            .optional()
-            .map(|found| found.is_some())
-            .map_err(|error| self.failed("look for batch jobs", error))
+    pub fn batches_in_use(&self, plan: &[u8; 32]) -> Result<Option<InUse>, StoreError> {
+        let failed = |error| self.failed("look for runs in progress", error);
+        let runs: Vec<i64> = {
+            let mut statement = self
+                .connection
+                .prepare("SELECT id FROM runs WHERE plan = ?1 AND ended IS NULL ORDER BY id DESC LIMIT 20")
+                .map_err(failed)?;
+            let rows = statement.query_map([plan], |row| row.get(0));
+            rows.and_then(Iterator::collect).map_err(failed)?
+        };
+        for run in runs {
+            if self.lock(RunId(run), 0)?.is_none() {
+                return Ok(Some(InUse { run }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether another process works on the run of a batch job.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn is_in_use(&self, batch: &WaitingBatch) -> Result<bool, StoreError> {
+        Ok(self.lock(RunId(batch.run), 0)?.is_none())
     }
 
     /// Forgets a batch job.
@@ -104,14 +156,20 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn forget_batch(&self, id: i64) -> Result<(), StoreError> {
-        forget(&self.connection, id).map_err(|error| self.failed("forget a batch job", error))
+        forget(&self.connection, id, None).map_err(|error| self.failed("forget a batch job", error))
     }
 }
 
-fn forget(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+/// Of this run, if one is named.
+fn forget(connection: &Connection, id: i64, run: Option<RunId>) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
-    transaction.execute("DELETE FROM batch_items WHERE batch = ?1", [id])?;
-    transaction.execute("DELETE FROM batches WHERE id = ?1", [id])?;
+    let gone = transaction.execute(
+        "DELETE FROM batches WHERE id = ?1 AND (?2 IS NULL OR run = ?2)",
+        params![id, run.map(|run| run.0)],
+    )?;
+    if gone > 0 {
+        transaction.execute("DELETE FROM batch_items WHERE batch = ?1", [id])?;
+    }
     transaction.commit()
 }
 
@@ -163,9 +221,9 @@ impl Batches {
     }
 
     fn set(&self, sql: &str, id: i64, value: &str) -> Result<(), String> {
-        let changed = self.connection().execute(sql, params![id, value]);
-        match changed {
-            Ok(_) => Ok(()),
+        match self.connection().execute(sql, params![id, value, self.run.0]) {
+            Ok(1) => Ok(()),
+            Ok(_) => Err("a batch job can't be noted: somebody else has forgotten it".to_owned()),
             Err(error) => Err(format!("a batch job can't be noted: {error}")),
         }
     }
@@ -183,14 +241,15 @@ impl BatchLedger for Batches {
     }
 
     fn uploaded(&self, id: i64, file: &str) -> Result<(), String> {
-        self.set("UPDATE batches SET file = ?2 WHERE id = ?1", id, file)
+        self.set("UPDATE batches SET file = ?2 WHERE id = ?1 AND run = ?3", id, file)
     }
 
     fn created(&self, id: i64, name: &str) -> Result<(), String> {
-        self.set("UPDATE batches SET name = ?2 WHERE id = ?1", id, name)
+        self.set("UPDATE batches SET name = ?2 WHERE id = ?1 AND run = ?3", id, name)
     }
 
     fn close(&self, id: i64) -> Result<(), String> {
-        forget(&self.connection(), id).map_err(|error| format!("a batch job can't be forgotten: {error}"))
+        forget(&self.connection(), id, Some(self.run))
+            .map_err(|error| format!("a batch job can't be forgotten: {error}"))
     }
 }

@@ -15,7 +15,7 @@ mod open;
 mod record;
 mod writer;
 
-pub use batches::{Batches, WaitingBatch};
+pub use batches::{Batches, InUse, WaitingBatch};
 pub use open::{BUSY, StoreError};
 pub use record::{Added, Importing, Record, RunLine};
 pub use writer::Writer;

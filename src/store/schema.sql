@@ -54,7 +54,7 @@ CREATE TABLE not_passed (
 
 -- Batch jobs that wait at the service, from before they are created until their answers are kept.
 CREATE TABLE batches (
-  id         INTEGER PRIMARY KEY,
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
   run        INTEGER NOT NULL,
   label      TEXT NOT NULL,     -- unique; what the job is looked for by when its name was lost
   name       TEXT,              -- the service's name; NULL until it has answered

@@ -4,7 +4,7 @@ ALTER TABLE results ADD COLUMN waited_ms INTEGER;
 
 -- Batch jobs that wait at the service, from before they are created until their answers are kept.
 CREATE TABLE batches (
-  id         INTEGER PRIMARY KEY,
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
   run        INTEGER NOT NULL,
   label      TEXT NOT NULL,     -- unique; what the job is looked for by when its name was lost
   name       TEXT,              -- the service's name; NULL until it has answered

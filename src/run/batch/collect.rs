@@ -4,59 +4,39 @@
 use super::{Key, Open, Running};
 use crate::model::{Answer, Arrival, BatchLedger, Event, Failure, FailureKind, Keep};
 use crate::run::Ended;
-use crate::run::gemini::{Item, Looked};
+use crate::run::gemini::{Item, Looked, Output, Results};
 use crate::run::target::{Retry, Target, TargetError};
 use std::sync::Arc;
 
+/// Looks in a row that find no job before it counts as gone.
+const LOOKS_FOR_GONE: u32 = 3;
 /// Arrivals on their way to the store.
 const KEEPING: usize = 256;
 
 impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     /// Looks at every job, and collects what has ended. Returns whether one has.
-    pub(super) async fn look_at_all(&mut self, failures: &mut u32) -> Result<bool, Ended> {
+    pub(super) async fn look_at_all(&mut self) -> Result<bool, Ended> {
         let mut ended = false;
         for mut batch in std::mem::take(&mut self.open) {
-            let looked = self.in_time(self.gemini.look(&batch.name)).await;
-            let collected = match looked {
+            let looked = match self.in_time(self.gemini.look(&batch.name)).await {
                 Ok(Looked::Waiting { done }) => {
                     batch.done = done;
                     Ok(false)
                 }
-                Ok(Looked::Inline(results)) => {
-                    for item in results {
-                        self.collect(&batch, item).await?;
-                    }
-                    Ok(true)
-                }
-                Ok(Looked::File(file)) => self.collect_file(&batch, &file).await?.map(|()| true),
-                Ok(Looked::Ended(error)) => {
-                    self.fail_rest(&batch, &error).await?;
-                    Ok(true)
-                }
-                // The service has forgotten it, so no answer of it can come any more.
-                Err(error) if error.failure().code == "http_404" => {
-                    self.fail_rest(&batch, &gone()).await?;
-                    Ok(true)
-                }
+                Ok(Looked::Ended { output, why }) => self.collect_all(&batch, output, why).await?.map(|()| true),
                 Err(error) => Err(error),
             };
-            match collected {
+            match looked {
                 Ok(true) => {
-                    *failures = 0;
                     ended = true;
-                    self.fail_rest(&batch, &missing()).await?;
                     self.keep_all(0).await?;
-                    self.discard(batch.file.as_deref()).await;
-                    self.set.ledger.close(batch.id).map_err(Ended::StoreFailed)?;
+                    self.give_up(batch.id, batch.file.as_deref()).await?;
                 }
                 Ok(false) => {
-                    *failures = 0;
+                    (batch.failed_looks, batch.not_found) = (0, 0);
                     self.open.push(batch);
                 }
-                Err(error) => {
-                    self.open.push(batch);
-                    self.look_again_later(error, failures)?;
-                }
+                Err(error) => ended |= self.look_again(batch, error).await?,
             }
         }
         self.set.progress.on(&Event::Batched {
@@ -67,21 +47,91 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
         Ok(ended)
     }
 
-    /// A look that failed: the next one may work, unless it can't.
-    fn look_again_later(&self, error: TargetError, failures: &mut u32) -> Result<(), Ended> {
-        let again = match error.retry() {
-            Retry::KeyChanged | Retry::Backoff | Retry::After(_) => true,
-            Retry::Never | Retry::PrefixGone | Retry::QuotaSpent | Retry::KeyRefused => false,
+    /// A look that failed: the next one may work, for the job is paid for. Only a refused key, and a service that fails
+    /// again and again, end the run. Returns whether the job is gone.
+    async fn look_again(&mut self, mut batch: Open, error: TargetError) -> Result<bool, Ended> {
+        let failure = error.failure();
+        batch.failed_looks += 1;
+        batch.not_found = if failure.code == "http_404" {
+            batch.not_found + 1
+        } else {
+            0
         };
-        *failures += 1;
-        let failure = error.into_failure();
-        if !again || self.set.limits.give_up_after.is_some_and(|limit| *failures >= limit) {
+        if batch.not_found >= LOOKS_FOR_GONE {
+            return self.gone(batch).await;
+        }
+        let limit = self.set.limits.give_up_after.unwrap_or(u32::MAX);
+        if error.retry() == Retry::KeyRefused || batch.failed_looks >= limit {
             return Err(Ended::Stopped(failure));
         }
         self.set.progress.on(&Event::Retrying {
             code: failure.code,
             wait: self.set.first_look,
         });
+        self.open.push(batch);
+        Ok(false)
+    }
+
+    /// The service does not know a job: it may list it under its label all the same; else no answer of it can come any more.
+    async fn gone(&mut self, mut batch: Open) -> Result<bool, Ended> {
+        if let Some(name) = self.insist(|gemini| gemini.find_batch(&batch.label)).await?
+            && name != batch.name
+        {
+            self.set.ledger.created(batch.id, &name).map_err(Ended::StoreFailed)?;
+            batch.name = name;
+            batch.not_found = 0;
+            self.open.push(batch);
+            return Ok(false);
+        }
+        self.fail_rest(&batch, &gone()).await?;
+        self.keep_all(0).await?;
+        self.give_up(batch.id, batch.file.as_deref()).await?;
+        Ok(true)
+    }
+
+    /// Collects what a job that has ended holds; the rest fails. The inner error is one of reading it: what has come is
+    /// kept, and the next look reads the rest.
+    async fn collect_all(
+        &mut self,
+        batch: &Open,
+        output: Output,
+        why: Option<TargetError>,
+    ) -> Result<Result<(), TargetError>, Ended> {
+        let read = match output {
+            Output::Nothing => Ok(()),
+            Output::Inline(results) => {
+                self.collect_inline(batch, results).await?;
+                Ok(())
+            }
+            Output::File(file) => self.collect_file(batch, &file).await?,
+        };
+        match read {
+            Ok(()) => {}
+            // Nothing of it can be read, now or later: the file is gone, or holds what is no answer.
+            Err(error) if error.failure().code == "http_404" || error.retry() == Retry::Never => {
+                let failure = error.failure();
+                let message = format!("the results can't be read: {}", failure.message);
+                let error = TargetError::new(failure.kind, failure.code, message, Retry::Never);
+                self.fail_rest(batch, &error).await?;
+            }
+            Err(error) => return Ok(Err(error)),
+        }
+        self.fail_rest(batch, &why.unwrap_or_else(missing)).await?;
+        Ok(Ok(()))
+    }
+
+    /// Results that travel in the operation. They come in the order of the requests, so that none is lost where a service
+    /// does not send the keys back.
+    async fn collect_inline(&mut self, batch: &Open, results: Results) -> Result<(), Ended> {
+        let whole = results.how_many() == batch.requests.len();
+        let items: Vec<Item> = results.collect();
+        let in_order = whole && items.iter().all(|item| item.key.is_none());
+        for (at, item) in items.into_iter().enumerate() {
+            match batch.requests.get(at).filter(|_| in_order) {
+                Some(key) => self.take(batch, key, item).await?,
+                None => self.collect(batch, item).await?,
+            }
+        }
         Ok(())
     }
 
@@ -101,18 +151,40 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
         }
     }
 
-    /// One result. What is not waited for is skipped: a job that was taken over may hold answers that arrived before.
+    /// One result. One that belongs to no request can't be used, but is paid for.
     async fn collect(&mut self, batch: &Open, item: Item) -> Result<(), Ended> {
-        let Some(key) = item.key.as_deref().and_then(unhex) else {
-            return Ok(());
-        };
-        if !self.holds(batch, &key) {
+        match item.key.as_deref().and_then(unhex) {
+            Some(key) => self.take(batch, &key, item).await,
+            None => {
+                if let Ok(answer) = &item.result {
+                    self.pay(None, answer);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// What is not waited for is skipped: a job that was taken over may hold answers that arrived before.
+    async fn take(&mut self, batch: &Open, key: &Key, item: Item) -> Result<(), Ended> {
+        if !self.holds(batch, key) {
             return Ok(());
         }
         match self.gemini.without_key(item.result) {
-            Ok(answer) => self.settle(&key, Ok(answer)).await,
-            Err(error) => self.fail(&key, &error).await,
+            Ok(answer) => self.settle(key, Ok(answer)).await,
+            Err(error) => self.fail(key, &error).await,
         }
+    }
+
+    /// Counts an answer, and tells what it cost.
+    fn pay(&self, asked_for: Option<&str>, answer: &Answer) -> Option<f64> {
+        let served = answer.model_version.as_deref();
+        let cost = [served, asked_for]
+            .into_iter()
+            .flatten()
+            .find_map(|model| (self.set.price)(model, &answer.usage));
+        self.budget
+            .add(served.or(asked_for).unwrap_or_default(), &answer.usage, cost);
+        cost
     }
 
     /// A planned answer is waited for in this job.
@@ -137,7 +209,12 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
         let Some(waiting) = self.waiting.get_mut(key) else {
             return Ok(());
         };
-        if again && waiting.attempts <= self.set.limits.retries {
+        // What a job has lost without a word it may lose again, and be paid for again.
+        let most = match error.failure().code.as_str() {
+            "batch_missing" | "batch_gone" => self.set.limits.retries.min(1),
+            _ => self.set.limits.retries,
+        };
+        if again && waiting.attempts <= most {
             if let Some(cost) = waiting.reserved.take() {
                 self.budget.release(&waiting.expected, cost);
             }
@@ -172,15 +249,9 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
             self.budget.release(&waiting.expected, cost);
         }
         let event = match &result {
-            Ok(answer) => {
-                let served = answer.model_version.as_deref();
-                let model = &waiting.asked.model;
-                let cost = served
-                    .and_then(|served| (self.set.price)(served, &answer.usage))
-                    .or_else(|| (self.set.price)(model, &answer.usage));
-                self.budget.add(served.unwrap_or(model), &answer.usage, cost);
-                Event::Answered { cost_usd: cost }
-            }
+            Ok(answer) => Event::Answered {
+                cost_usd: self.pay(Some(&waiting.asked.model), answer),
+            },
             Err(failure) => Event::Failed {
                 code: failure.code.clone(),
                 message: failure.message.clone(),

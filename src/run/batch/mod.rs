@@ -31,6 +31,7 @@ use crate::model::{Asked, BatchLedger, Event, Failure, FailureKind, Job, Keep, P
 use spool::Line;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -39,6 +40,9 @@ use tokio_util::sync::CancellationToken;
 
 /// The pause between two looks grows by half each time, up to so many first pauses.
 const LONGEST_PAUSE: u32 = 6;
+
+/// How often a job whose name was lost is looked for.
+const LOOKS_FOR_LOST: u32 = 3;
 
 /// An identity of an answer.
 type Key = [u8; 32];
@@ -65,6 +69,8 @@ pub struct Batched<K, L> {
     pub keep: Arc<K>,
     /// Where waiting jobs are noted.
     pub ledger: L,
+    /// Set once the whole plan was handed out, before the jobs end.
+    pub handed_out: Arc<AtomicBool>,
     /// Who hears of it.
     pub progress: Arc<dyn Progress>,
     /// Fires when the run is to end at once. Jobs at the service go on.
@@ -87,11 +93,19 @@ struct Waiting {
 /// A job at the service.
 struct Open {
     id: i64,
+    label: String,
     name: String,
     file: Option<String>,
+    /// All its requests, in their order.
+    requests: Vec<Key>,
+    /// Those that this run waits for.
     keys: Vec<Key>,
     /// Requests answered, as of the last look.
     done: u64,
+    /// Looks in a row that failed.
+    failed_looks: u32,
+    /// Looks in a row that found nothing.
+    not_found: u32,
 }
 
 impl<K: Keep, L: BatchLedger> Batched<K, L> {
@@ -114,9 +128,11 @@ impl<K: Keep, L: BatchLedger> Batched<K, L> {
                     spool,
                     waiting: HashMap::new(),
                     fresh: BTreeMap::new(),
+                    parked: BTreeMap::new(),
                     open: Vec::new(),
                     keeping: JoinSet::new(),
                     spent: None,
+                    largest: submit::LARGEST_FILE,
                 };
                 let ended = run.all(jobs).await.err();
                 // Whatever ended it, answers that have arrived are kept.
@@ -163,11 +179,15 @@ struct Running<'a, K, L> {
     waiting: HashMap<Key, Waiting>,
     /// What is to be submitted, by model.
     fresh: BTreeMap<String, Vec<Key>>,
+    /// The part of it that the budget has no room for, while the rest is submitted.
+    parked: BTreeMap<String, Vec<Key>>,
     open: Vec<Open>,
     /// Arrivals on their way to the store; each yields what is told of it.
     keeping: JoinSet<Result<Event, String>>,
     /// A limit was reached: nothing more is submitted, what is out is waited for.
     spent: Option<Ended>,
+    /// Bytes of a job at most; less once the service has refused a larger one.
+    largest: u64,
 }
 
 impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
@@ -179,15 +199,14 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
         let resumed = self.adopt().await?;
         self.take_in(jobs, resumed).await?;
         self.close_settled().await?;
-        let look_at_once = !self.open.is_empty();
         let deadline = Instant::now() + self.set.wait;
-        let mut pause = if look_at_once {
-            Duration::ZERO
-        } else {
+        // What was taken over may have ended long ago.
+        let mut pause = if self.open.is_empty() {
             self.set.first_look
+        } else {
+            Duration::ZERO
         };
-        let mut failures = 0;
-        // The service has enough jobs; cleared when one of them ends.
+        // The service, or the budget, has no room for more; until a job ends.
         let mut held = false;
         loop {
             if !held {
@@ -196,13 +215,14 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
             if self.open.is_empty() && !held {
                 break;
             }
-            if Instant::now() + pause > deadline {
-                return Err(Ended::Budget(self.out_of_time()));
-            }
-            self.pause(pause).await?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            self.pause(pause.min(left)).await?;
             pause = (pause.max(self.set.first_look).mul_f64(1.5)).min(self.set.first_look * LONGEST_PAUSE);
-            let ended = self.look_at_all(&mut failures).await?;
+            let ended = self.look_at_all().await?;
             held &= !ended && !self.open.is_empty();
+            if left.is_zero() && !self.open.is_empty() {
+                return Err(Ended::Stopped(self.out_of_time()));
+            }
         }
         self.keep_all(0).await
     }
@@ -213,29 +233,41 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
         for batch in self.set.ledger.open().map_err(Ended::StoreFailed)? {
             let name = match batch.name {
                 Some(name) => Some(name),
-                None => {
-                    let found = self.insist(|gemini| gemini.find_batch(&batch.label)).await?;
-                    if let Some(name) = &found {
-                        self.set.ledger.created(batch.id, name).map_err(Ended::StoreFailed)?;
-                    }
-                    found
-                }
+                None => self.find_lost(batch.id, &batch.label).await?,
             };
             let Some(name) = name else {
-                self.discard(batch.file.as_deref()).await;
-                self.set.ledger.close(batch.id).map_err(Ended::StoreFailed)?;
+                self.give_up(batch.id, batch.file.as_deref()).await?;
                 continue;
             };
             adopted.extend(batch.items.iter().map(|(_, key)| (*key, self.open.len())));
             self.open.push(Open {
                 id: batch.id,
+                label: batch.label,
                 name,
                 file: batch.file,
+                requests: batch.items.into_iter().map(|(_, key)| key).collect(),
                 keys: Vec::new(),
                 done: 0,
+                failed_looks: 0,
+                not_found: 0,
             });
         }
         Ok(adopted)
+    }
+
+    /// Looks for a job that may exist without our knowing its name. The service may list it late, so it is looked for
+    /// several times before it counts as never created.
+    async fn find_lost(&self, id: i64, label: &str) -> Result<Option<String>, Ended> {
+        for look in 1..=LOOKS_FOR_LOST {
+            if let Some(name) = self.insist(|gemini| gemini.find_batch(label)).await? {
+                self.set.ledger.created(id, &name).map_err(Ended::StoreFailed)?;
+                return Ok(Some(name));
+            }
+            if look < LOOKS_FOR_LOST {
+                self.pause(self.set.first_look).await?;
+            }
+        }
+        Ok(None)
     }
 
     /// Forgets the jobs that were taken over and hold nothing that is still waited for: the process died between keeping
@@ -260,7 +292,13 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
                 () = self.set.cancel.cancelled() => return Err(Ended::Interrupted),
                 job = jobs.recv() => job,
             };
-            let Some(job) = job else { return Ok(()) };
+            let Some(job) = job else {
+                // Without the whole plan nothing is known of what is missing in it.
+                return match self.set.handed_out.load(Ordering::SeqCst) {
+                    true => Ok(()),
+                    false => Err(Ended::Stopped(unasked("the plan broke off".to_owned()))),
+                };
+            };
             let line = self
                 .spool
                 .push(&job.body)
@@ -274,12 +312,19 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
                 let fresh = self.fresh.entry(job.request.model.clone()).or_default();
                 fresh.push(job.key);
             }
+            let expected = (self.set.expected)(&job);
+            // What waits at the service will be paid for.
+            let reserved = held_by.map(|_| {
+                let cost = (self.set.price)(&job.request.model, &expected);
+                self.budget.hold(&expected, cost);
+                cost.unwrap_or(0.0)
+            });
             let waiting = Waiting {
                 attempts: u32::from(held_by.is_some()),
                 job: held_by,
                 line,
-                expected: (self.set.expected)(&job),
-                reserved: None,
+                expected,
+                reserved,
                 asked: Asked::from(&job),
             };
             self.waiting.insert(job.key, waiting);
@@ -313,12 +358,17 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
         }
     }
 
-    /// A call in its time.
+    /// A call in its time, or until the run is cancelled; the next pause then ends it.
     async fn in_time<T>(&self, call: impl Future<Output = Result<T, TargetError>>) -> Result<T, TargetError> {
         let limit = self.set.limits.timeout;
-        timeout(limit, call)
-            .await
-            .unwrap_or_else(|_| Err(TargetError::timeout(limit)))
+        tokio::select! {
+            biased;
+            done = timeout(limit, call) => done.unwrap_or_else(|_| Err(TargetError::timeout(limit))),
+            () = self.set.cancel.cancelled() => {
+                let message = "the run was interrupted";
+                Err(TargetError::new(FailureKind::Transport, "interrupted", message, Retry::Backoff))
+            }
+        }
     }
 
     /// Waits, unless the run is cancelled. The jobs at the service go on.
@@ -330,14 +380,19 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
         }
     }
 
-    fn out_of_time(&self) -> String {
-        let jobs = self.open.len();
-        let noun = if jobs == 1 { "job is" } else { "jobs are" };
-        format!(
-            "{jobs} batch {noun} not finished after {} s of waiting; they go on at the service, and --resume collects their \
-             answers",
-            self.set.wait.as_secs()
-        )
+    fn out_of_time(&self) -> Failure {
+        let jobs = match self.open.len() {
+            1 => "1 batch job is".to_owned(),
+            jobs => format!("{jobs} batch jobs are"),
+        };
+        Failure {
+            kind: FailureKind::Transport,
+            code: "batch_wait".to_owned(),
+            message: format!(
+                "{jobs} not finished after {} s of waiting (--batch-wait); --resume collects the answers",
+                self.set.wait.as_secs()
+            ),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ const LARGEST_INLINE: u64 = 19_000_000;
 /// Requests of such a job: its results come back in one piece, too, and twice in it.
 const MOST_INLINE: usize = 1_000;
 /// Bytes of a job whose requests are uploaded; the service takes 2 GB.
-const LARGEST_FILE: u64 = 1 << 30;
+pub(super) const LARGEST_FILE: u64 = 1 << 30;
 /// Jobs that wait at once; the service takes 100 of a project.
 const MOST_JOBS: usize = 50;
 
@@ -33,26 +33,97 @@ enum Created {
 }
 
 impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
-    /// Submits what is to be submitted. Returns whether the service has enough for now.
+    /// Submits what is to be submitted and what the budget has room for. Returns whether more has to wait until a job ends.
     pub(super) async fn submit(&mut self) -> Result<bool, Ended> {
-        for (model, keys) in std::mem::take(&mut self.fresh) {
+        let more = self.reserve();
+        while let Some((model, keys)) = self.fresh.pop_first() {
+            let (keys, later): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(|key| self.is_reserved(key));
             let mut chunks = self.chunks(&model, keys).into_iter();
+            let mut back = later;
             while let Some(chunk) = chunks.next() {
-                let later = if self.open.len() < MOST_JOBS {
+                if self.open.len() < MOST_JOBS {
                     match self.create(chunk).await? {
                         Created::Yes => continue,
-                        Created::Later(chunk) => chunk,
+                        Created::Later(chunk) => back.extend(chunk.keys),
                     }
                 } else {
-                    chunk
-                };
-                let rest = chunks.flat_map(|chunk| chunk.keys);
-                let keys = later.keys.into_iter().chain(rest).collect();
-                self.fresh.insert(model, keys);
+                    back.extend(chunk.keys);
+                }
+                back.extend(chunks.flat_map(|chunk| chunk.keys));
+                self.set_aside(model, back);
                 return Ok(true);
             }
+            if !back.is_empty() {
+                // What the budget has no room for comes when answers have given back what was reserved for them.
+                self.parked.entry(model).or_default().extend(back);
+            }
         }
-        Ok(false)
+        self.fresh = std::mem::take(&mut self.parked);
+        Ok(more)
+    }
+
+    /// Keeps what could not be submitted for the next time.
+    fn set_aside(&mut self, model: String, keys: Vec<Key>) {
+        self.fresh.entry(model).or_default().extend(keys);
+        for (model, keys) in std::mem::take(&mut self.parked) {
+            self.fresh.entry(model).or_default().extend(keys);
+        }
+    }
+
+    fn is_reserved(&self, key: &Key) -> bool {
+        self.waiting.get(key).is_some_and(|waiting| waiting.reserved.is_some())
+    }
+
+    /// Reserves in plan order what the budget has room for, so that no arm gets all of it. Returns whether something has to
+    /// wait for room. Where nothing is out that could make room, what is left is given up.
+    fn reserve(&mut self) -> bool {
+        let mut fresh: Vec<(u64, Key)> = Vec::new();
+        for keys in self.fresh.values_mut() {
+            keys.sort_unstable_by_key(|key| self.waiting.get(key).map_or(0, |waiting| waiting.asked.seq));
+            fresh.extend(
+                keys.iter()
+                    .filter_map(|key| Some((self.waiting.get(key)?.asked.seq, *key))),
+            );
+        }
+        fresh.sort_unstable();
+        let mut refused = self.spent.is_some().then(String::new);
+        let mut something = !self.open.is_empty();
+        for (_, key) in &fresh {
+            let Some(waiting) = self.waiting.get_mut(key) else {
+                continue;
+            };
+            if waiting.reserved.is_some() {
+                something = true;
+                continue;
+            }
+            if refused.is_some() {
+                continue;
+            }
+            let cost = (self.set.price)(&waiting.asked.model, &waiting.expected);
+            match self.budget.reserve(waiting.attempts + 1, &waiting.expected, cost) {
+                Ok(()) => {
+                    waiting.reserved = Some(cost.unwrap_or(0.0));
+                    waiting.attempts += 1;
+                    something = true;
+                }
+                Err(reason) => refused = Some(reason),
+            }
+        }
+        let Some(reason) = refused else { return false };
+        if something && self.spent.is_none() && !self.budget.is_out_of_requests() {
+            return true;
+        }
+        self.spent.get_or_insert(Ended::Budget(reason));
+        for (_, key) in fresh {
+            if !self.is_reserved(&key) {
+                self.waiting.remove(&key);
+            }
+        }
+        let waiting = &self.waiting;
+        self.fresh
+            .values_mut()
+            .for_each(|keys| keys.retain(|key| waiting.contains_key(key)));
+        false
     }
 
     /// Splits requests into jobs of a size that the service takes.
@@ -60,8 +131,8 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
         let mut chunks = Vec::new();
         let mut size = 0;
         for key in keys {
-            let own = self.waiting.get(&key).map_or(0, |waiting| waiting.line.size());
-            if chunks.is_empty() || size + own > LARGEST_FILE {
+            let own = self.size(&key);
+            if chunks.is_empty() || size + own > self.largest {
                 size = 0;
                 chunks.push(Chunk {
                     model: model.to_owned(),
@@ -76,98 +147,71 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
         chunks
     }
 
-    /// Takes as many requests as the budget has room for.
-    fn affordable(&mut self, chunk: &mut Chunk) {
-        let mut affordable = 0;
-        for key in &chunk.keys {
-            let Some(waiting) = self.waiting.get_mut(key) else {
-                continue;
-            };
-            if waiting.reserved.is_none() {
-                let cost = (self.set.price)(&waiting.asked.model, &waiting.expected);
-                if let Err(reason) = self.budget.reserve(waiting.attempts + 1, &waiting.expected, cost) {
-                    self.spent = Some(Ended::Budget(reason));
-                    break;
-                }
-                waiting.reserved = Some(cost.unwrap_or(0.0));
-                waiting.attempts += 1;
-            }
-            affordable += 1;
-        }
-        for key in chunk.keys.drain(affordable..) {
-            self.waiting.remove(&key);
-        }
+    fn size(&self, key: &Key) -> u64 {
+        self.waiting.get(key).map_or(0, |waiting| waiting.line.size())
     }
 
     /// Creates a job, and insists on it as long as that may help.
-    async fn create(&mut self, mut chunk: Chunk) -> Result<Created, Ended> {
-        if self.spent.is_some() {
-            for key in &chunk.keys {
-                self.waiting.remove(key);
-            }
-            return Ok(Created::Yes);
-        }
-        self.affordable(&mut chunk);
-        if chunk.keys.is_empty() {
-            return Ok(Created::Yes);
-        }
+    async fn create(&mut self, chunk: Chunk) -> Result<Created, Ended> {
         let items: Vec<(u64, Key)> = chunk
             .keys
             .iter()
             .filter_map(|key| Some((self.waiting.get(key)?.asked.seq, *key)))
             .collect();
+        let Some((_, first)) = items.first().copied() else {
+            return Ok(Created::Yes);
+        };
         let label = label(&items);
         let id = self.set.ledger.announce(&label, &items).map_err(Ended::StoreFailed)?;
         let mut file = None;
         let mut attempt = 0;
         let mut waited = Duration::ZERO;
+        // An attempt got no reply, so the job may exist.
+        let mut in_doubt = false;
         loop {
+            if in_doubt && let Some(name) = self.insist(|gemini| gemini.find_batch(&label)).await? {
+                return self.created(id, label, name, file, chunk);
+            }
             attempt += 1;
             let error = match self.try_to_create(&chunk, &label, id, &mut file).await? {
-                Ok(name) => {
-                    self.set.ledger.created(id, &name).map_err(Ended::StoreFailed)?;
-                    for key in &chunk.keys {
-                        if let Some(waiting) = self.waiting.get_mut(key) {
-                            waiting.job = Some(id);
-                        }
-                    }
-                    self.open.push(Open {
-                        id,
-                        name,
-                        file,
-                        keys: chunk.keys,
-                        done: 0,
-                    });
-                    return Ok(Created::Yes);
-                }
+                Ok(name) => return self.created(id, label, name, file, chunk),
                 Err(error) => error,
             };
             let failure = error.failure();
+            in_doubt |= failure.kind == FailureKind::Transport;
             let told = match error.retry() {
                 Retry::KeyChanged => continue,
-                Retry::QuotaSpent | Retry::KeyRefused => {
-                    self.give_up(id, file.as_deref()).await?;
-                    return Err(Ended::Stopped(failure));
-                }
-                Retry::Never | Retry::PrefixGone => {
-                    self.give_up(id, file.as_deref()).await?;
-                    for key in chunk.keys {
-                        self.settle(&key, Err(failure.clone())).await?;
-                    }
-                    return Ok(Created::Yes);
-                }
                 Retry::Backoff => None,
                 Retry::After(delay) => Some(delay),
+                Retry::Never | Retry::PrefixGone | Retry::QuotaSpent | Retry::KeyRefused => {
+                    if in_doubt && let Some(name) = self.find_lost(id, &label).await? {
+                        return self.created(id, label, name, file, chunk);
+                    }
+                    self.give_up(id, file.as_deref()).await?;
+                    return self.refused(chunk, &error).await;
+                }
             };
-            if failure.kind == FailureKind::RateLimit && !self.open.is_empty() {
+            let full = failure.kind == FailureKind::RateLimit && !in_doubt;
+            if full && !self.open.is_empty() {
                 self.give_up(id, file.as_deref()).await?;
                 return Ok(Created::Later(chunk));
             }
-            let delay = self.set.limits.retry.delay(&items[0].1, attempt, told);
+            let delay = self.set.limits.retry.delay(&first, attempt, told);
             waited += delay;
             if attempt > self.set.limits.retries || waited > self.set.limits.retry.max_total {
+                if full && chunk.keys.len() > 1 {
+                    // Perhaps it is too large for what the service takes of this project.
+                    self.largest = chunk.keys.iter().map(|key| self.size(key)).sum::<u64>() / 2;
+                    self.give_up(id, file.as_deref()).await?;
+                    return Ok(Created::Later(chunk));
+                }
                 // What is announced stays so: the job may exist, and --resume looks for it.
-                return Err(Ended::Stopped(failure));
+                if self.open.is_empty() {
+                    return Err(Ended::Stopped(failure));
+                }
+                self.spent.get_or_insert(Ended::Stopped(failure));
+                self.forget(&chunk);
+                return Ok(Created::Yes);
             }
             self.set.progress.on(&Event::Retrying {
                 code: failure.code,
@@ -177,7 +221,65 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
         }
     }
 
-    /// One attempt. A failure on the way may mean that the job exists without our knowing its name, so it is looked for.
+    /// A job exists.
+    fn created(
+        &mut self,
+        id: i64,
+        label: String,
+        name: String,
+        file: Option<String>,
+        chunk: Chunk,
+    ) -> Result<Created, Ended> {
+        self.set.ledger.created(id, &name).map_err(Ended::StoreFailed)?;
+        for key in &chunk.keys {
+            if let Some(waiting) = self.waiting.get_mut(key) {
+                waiting.job = Some(id);
+            }
+        }
+        self.open.push(Open {
+            id,
+            label,
+            name,
+            file,
+            requests: chunk.keys.clone(),
+            keys: chunk.keys,
+            done: 0,
+            failed_looks: 0,
+            not_found: 0,
+        });
+        Ok(Created::Yes)
+    }
+
+    /// The service takes no such job, or no job at all.
+    async fn refused(&mut self, chunk: Chunk, error: &TargetError) -> Result<Created, Ended> {
+        let failure = error.failure();
+        match error.retry() {
+            Retry::KeyRefused => return Err(Ended::Stopped(failure)),
+            Retry::QuotaSpent => {
+                self.spent.get_or_insert(Ended::Stopped(failure));
+                self.forget(&chunk);
+            }
+            Retry::Never | Retry::PrefixGone | Retry::Backoff | Retry::After(_) | Retry::KeyChanged => {
+                for key in &chunk.keys {
+                    self.settle(key, Err(failure.clone())).await?;
+                }
+            }
+        }
+        Ok(Created::Yes)
+    }
+
+    /// These requests get no arrival.
+    fn forget(&mut self, chunk: &Chunk) {
+        for key in &chunk.keys {
+            if let Some(waiting) = self.waiting.remove(key)
+                && let Some(cost) = waiting.reserved
+            {
+                self.budget.release(&waiting.expected, cost);
+            }
+        }
+    }
+
+    /// One attempt.
     async fn try_to_create(
         &self,
         chunk: &Chunk,
@@ -208,15 +310,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
             self.in_time(self.gemini.create_from_file(&chunk.model, label, file))
                 .await
         };
-        match created {
-            Err(error) if error.failure().kind == FailureKind::Transport => {
-                Ok(match self.in_time(self.gemini.find_batch(label)).await {
-                    Ok(Some(name)) => Ok(name),
-                    Ok(None) | Err(_) => Err(error),
-                })
-            }
-            created => Ok(created),
-        }
+        Ok(created)
     }
 
     /// Uploads requests as JSON lines. Returns the file's name.

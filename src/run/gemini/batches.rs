@@ -45,12 +45,24 @@ pub(in crate::run) enum Looked {
         /// Answered so far, well or badly.
         done: u64,
     },
-    /// Its results stand in these bytes.
+    /// It has ended. What it holds no result for failed for the reason that is given, if one is.
+    Ended {
+        /// Its results.
+        output: Output,
+        /// Why it did not end well.
+        why: Option<TargetError>,
+    },
+}
+
+/// Where the results of a job stand.
+#[derive(Debug)]
+pub(in crate::run) enum Output {
+    /// There are none.
+    Nothing,
+    /// In these bytes.
     Inline(Results),
-    /// Its results stand in this file.
+    /// In this file.
     File(String),
-    /// It ended without results: why.
-    Ended(TargetError),
 }
 
 /// The result of one request of a job.
@@ -67,6 +79,13 @@ pub(in crate::run) struct Item {
 pub(in crate::run) struct Results {
     items: std::vec::IntoIter<Box<RawValue>>,
     simulated: bool,
+}
+
+impl Results {
+    /// How many there are.
+    pub(in crate::run) fn how_many(&self) -> usize {
+        self.items.len()
+    }
 }
 
 impl Iterator for Results {
@@ -86,6 +105,8 @@ pub(in crate::run) struct Download<'a> {
     buffer: Vec<u8>,
     /// Bytes of `buffer` that were handed out.
     taken: usize,
+    /// Bytes of `buffer` that hold no end of a line after those.
+    scanned: usize,
     simulated: bool,
 }
 
@@ -96,10 +117,11 @@ impl Download<'_> {
     /// The download broke off, or a line is longer than any answer.
     pub(in crate::run) async fn next(&mut self) -> Result<Option<Item>, TargetError> {
         loop {
-            if let Some(length) = self.buffer[self.taken..].iter().position(|&byte| byte == b'\n') {
-                let line = &self.buffer[self.taken..self.taken + length];
-                let item = self.read(line);
-                self.taken += length + 1;
+            let from = self.scanned.max(self.taken);
+            if let Some(length) = self.buffer[from..].iter().position(|&byte| byte == b'\n') {
+                let end = from + length;
+                let item = self.read(&self.buffer[self.taken..end]);
+                self.taken = end + 1;
                 if let Some(item) = item {
                     return Ok(Some(item));
                 }
@@ -107,6 +129,7 @@ impl Download<'_> {
             }
             self.buffer.drain(..self.taken);
             self.taken = 0;
+            self.scanned = self.buffer.len();
             if self.buffer.len() > LONGEST_LINE {
                 return Err(broken("a line of the results is too long").with_retry(Retry::Never));
             }
@@ -140,7 +163,7 @@ struct Operation {
     metadata: Option<Metadata>,
     #[serde(default)]
     done: bool,
-    response: Option<Output>,
+    response: Option<Written>,
     error: Option<Value>,
 }
 
@@ -150,7 +173,7 @@ struct Metadata {
     display_name: Option<String>,
     state: Option<String>,
     batch_stats: Option<Stats>,
-    output: Option<Output>,
+    output: Option<Written>,
 }
 
 #[derive(Deserialize)]
@@ -162,7 +185,7 @@ struct Stats {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Output {
+struct Written {
     inlined_responses: Option<Inlined>,
     responses_file: Option<String>,
 }
@@ -196,7 +219,11 @@ fn item(line: &[u8], simulated: bool) -> Item {
     let key = row.key.or_else(|| Some(row.metadata?.get("key")?.as_str()?.to_owned()));
     let result = match (row.response, row.error.or(row.status)) {
         (_, Some(error)) => Err(failure(&error)),
-        (Some(response), None) => decode(response.get().as_bytes()).map(|answer| Answer { simulated, ..answer }),
+        (Some(response), None) => decode(response.get().as_bytes()).map(|answer| Answer {
+            simulated,
+            batched: true,
+            ..answer
+        }),
         (None, None) => Err(broken("a result has neither a response nor an error")),
     };
     Item { key, result }
@@ -249,20 +276,16 @@ impl Operation {
         let ended = |code: &str, what: &str| {
             let told = self.error.as_ref().map(failure).map(|error| error.failure().message);
             let message = told.map_or_else(|| what.to_owned(), |told| format!("{what}: {told}"));
-            Looked::Ended(TargetError::new(FailureKind::Transport, code, message, Retry::Never))
+            Some(TargetError::new(FailureKind::Transport, code, message, Retry::Never))
         };
-        match word {
-            "CANCELLED" => return ended("batch_cancelled", "the batch job was cancelled"),
-            "EXPIRED" => return ended("batch_expired", "the batch job was not finished in time and expired"),
-            "FAILED" => return ended("batch_failed", "the batch job failed"),
-            _ => {}
-        }
-        if self.error.is_some() {
-            return ended("batch_failed", "the batch job failed");
-        }
-        match (word, self.done) {
-            ("SUCCEEDED" | "PARTIALLY_SUCCEEDED", _) | ("", true) => {}
-            ("UNSPECIFIED" | "PENDING" | "QUEUED" | "RUNNING" | "", false) => {
+        let why = match (word, self.done) {
+            ("CANCELLED", _) => ended("batch_cancelled", "the batch job was cancelled"),
+            ("EXPIRED", _) => ended("batch_expired", "the batch job was not finished in time and expired"),
+            ("FAILED", _) => ended("batch_failed", "the batch job failed"),
+            _ if self.error.is_some() => ended("batch_failed", "the batch job failed"),
+            ("SUCCEEDED" | "PARTIALLY_SUCCEEDED", _) | ("", true) => None,
+            // Also in a state that nobody has heard of: it may yet end well, and is paid for.
+            (_, false) => {
                 let count = |value: &Option<Value>| value.as_ref().and_then(whole).unwrap_or(0);
                 let stats = metadata.and_then(|metadata| metadata.batch_stats);
                 let done = stats.map_or(0, |stats| {
@@ -270,30 +293,43 @@ impl Operation {
                 });
                 return Looked::Waiting { done };
             }
-            _ => {
+            (_, true) => {
                 let what = format!(
-                    "the batch job is in a state that is not known: {}",
+                    "the batch job ended in a state that is not known: {}",
                     super::shorten(state.to_owned(), 60)
                 );
-                return ended("batch_failed", &what);
+                ended("batch_failed", &what)
             }
-        }
-        let output = self
+        };
+        let written = self
             .response
             .into_iter()
             .chain(metadata.and_then(|metadata| metadata.output));
-        for output in output {
-            if let Some(file) = output.responses_file {
-                return Looked::File(file);
-            }
-            if let Some(inlined) = output.inlined_responses {
-                return Looked::Inline(Results {
-                    items: inlined.inlined_responses.into_iter(),
-                    simulated,
-                });
-            }
+        let output = written.into_iter().find_map(|written| match written {
+            Written {
+                responses_file: Some(file),
+                ..
+            } => Some(Output::File(file)),
+            Written {
+                inlined_responses: Some(inlined),
+                ..
+            } => Some(Output::Inline(Results {
+                items: inlined.inlined_responses.into_iter(),
+                simulated,
+            })),
+            Written { .. } => None,
+        });
+        match (output, why) {
+            (Some(output), why) => Looked::Ended { output, why },
+            (None, Some(why)) => Looked::Ended {
+                output: Output::Nothing,
+                why: Some(why),
+            },
+            (None, None) => Looked::Ended {
+                output: Output::Nothing,
+                why: ended("batch_failed", "the batch job succeeded, but holds no results"),
+            },
         }
-        ended("batch_failed", "the batch job succeeded, but holds no results")
     }
 }
 
@@ -381,22 +417,26 @@ impl Gemini {
             if let Some(token) = &token {
                 url.query_pairs_mut().append_pair("pageToken", token);
             }
-            let reply = self.call(Request::new(Method::GET, url)).await?;
+            let reply = self.call(self.get(url)).await?;
             let page: Page = serde_json::from_slice(&reply.body)
                 .map_err(|cause| broken(&format!("the list of batch jobs is not the expected json: {cause}")))?;
             let found = page.operations.into_iter().find(|operation| {
                 let metadata = operation.metadata.as_ref();
                 metadata.and_then(|metadata| metadata.display_name.as_deref()) == Some(label)
             });
-            if let Some(name) = found.and_then(|operation| operation.name) {
-                return Ok(Some(name).filter(|name| is_resource(name, "batches/")));
+            if let Some(operation) = found {
+                let name = operation.name.filter(|name| is_resource(name, "batches/"));
+                return name
+                    .map(Some)
+                    .ok_or_else(|| broken("a batch job has no name that could be asked for").with_retry(Retry::Never));
             }
             token = page.next_page_token.filter(|token| !token.is_empty());
             if token.is_none() {
-                break;
+                return Ok(None);
             }
         }
-        Ok(None)
+        let message = format!("the batch job `{label}` is not among the newest {} ones", PAGE * PAGES);
+        Err(broken(&message).with_retry(Retry::Never))
     }
 
     /// Looks at a job.
@@ -405,7 +445,7 @@ impl Gemini {
     /// As any call.
     pub(in crate::run) async fn look(&self, name: &str) -> Result<Looked, TargetError> {
         let url = self.connection.endpoint.resource(name);
-        let reply = self.call(Request::new(Method::GET, url)).await?;
+        let reply = self.call(self.get(url)).await?;
         Ok(Operation::read(&reply.body)?.looked(reply.is_simulated()))
     }
 
@@ -419,7 +459,7 @@ impl Gemini {
         }
         let mut url = self.connection.endpoint.resource(&format!("{file}:download"));
         url.set_query(Some("alt=media"));
-        let mut request = Request::new(Method::GET, url);
+        let mut request = self.get(url);
         let generation = self.connection.sign(&mut request);
         let incoming = self.connection.http.open(request).await?;
         let secret = self.connection.secret();
@@ -435,32 +475,45 @@ impl Gemini {
             secret,
             buffer: Vec::new(),
             taken: 0,
+            scanned: 0,
         })
     }
 
-    /// Cancels a job, one whose name was lost by its label. One that has ended stays as it is; one that the service does not
-    /// know needs no cancelling.
+    /// Cancels a job, one whose name was lost by its label, and deletes its file. One that has ended well stays as it is:
+    /// its answers are paid for. Returns whether there is nothing of it any more.
     ///
     /// # Errors
     /// The service did not take it, or not in time.
-    pub async fn cancel(&self, name: Option<&str>, label: &str, limit: Duration) -> Result<(), Failure> {
+    pub async fn cancel(
+        &self,
+        name: Option<&str>,
+        label: &str,
+        file: Option<&str>,
+        limit: Duration,
+    ) -> Result<bool, Failure> {
         let cancelling = async {
             let name = match name {
                 Some(name) => Some(name.to_owned()),
                 None => self.find_batch(label).await?,
             };
-            match name {
-                Some(name) => self.cancel_batch(&name).await,
-                None => Ok(()),
+            let Some(name) = name else { return Ok(true) };
+            match self.look(&name).await {
+                Ok(Looked::Ended { why: None, .. }) => return Ok(false),
+                Ok(Looked::Ended { why: Some(_), .. }) => {}
+                Ok(Looked::Waiting { .. }) => self.cancel_batch(&name).await?,
+                Err(error) if error.failure().code == "http_404" => {}
+                Err(error) => return Err(error),
             }
+            if let Some(file) = file {
+                // One that can't be deleted is deleted by the service after two days.
+                let _ = self.delete_file(file).await;
+            }
+            Ok(true)
         };
         let done = timeout(limit, cancelling)
             .await
             .unwrap_or_else(|_| Err(TargetError::timeout(limit)));
-        match done.map_err(TargetError::into_failure) {
-            Err(failure) if failure.code != "http_404" => Err(failure),
-            Ok(()) | Err(_) => Ok(()),
-        }
+        done.map_err(TargetError::into_failure)
     }
 
     async fn cancel_batch(&self, name: &str) -> Result<(), TargetError> {
@@ -535,7 +588,10 @@ impl Gemini {
         // No key: the address is secret itself, and may be another host's.
         let reply = self.connection.http.send(request, self.connection.secret()).await?;
         if !reply.is_success() {
-            return Err(classify(reply.status, reply.retry_after(), &reply.body));
+            let error = classify(reply.status, reply.retry_after(), &reply.body);
+            // The address has expired: the upload begins anew.
+            let gone = matches!(reply.status, 404 | 410);
+            return Err(if gone { error.with_retry(Retry::Backoff) } else { error });
         }
         if !last {
             return Ok(None);
@@ -545,6 +601,13 @@ impl Gemini {
         let name = Some(uploaded.file.name).filter(|name| is_resource(name, "files/"));
         name.map(Some)
             .ok_or_else(|| broken("the uploaded file has no name that could be used"))
+    }
+
+    /// A GET with the headers of every call: the service's front end works as long as they say.
+    fn get(&self, url: Url) -> Request {
+        let mut request = Request::new(Method::GET, url);
+        *request.headers_mut() = self.connection.headers.clone();
+        request
     }
 
     /// A call with the key; its reply has a status of success.

@@ -26,7 +26,7 @@ mod shape;
 mod sse;
 mod stream;
 
-pub(super) use batches::{Item, Looked, PIECE};
+pub(super) use batches::{Item, Looked, Output, PIECE, Results};
 pub use body::{body, content_problem};
 pub use endpoint::{BASE_URL, Delivery, VERSION, model_problem, url};
 pub use error::classify;
