@@ -67,6 +67,7 @@ fn judging(c: &mut Criterion) {
                 .map(|(case, answer)| Unjudged {
                     case,
                     answers: vec![Some(answer)],
+                    systems: Vec::new(),
                 })
                 .collect()
         };

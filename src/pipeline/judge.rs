@@ -1,11 +1,12 @@
 //! The third pass: stored answers are judged in batches, compared, and handed to the reports in plan order.
 
 use super::planned::DAY;
-use super::survey::Survey;
+use super::survey::{Survey, Versions};
 use crate::compare::Comparing;
 use crate::error::Error;
 use crate::model::{
-    Answer, Arm, ArmRow, Case, CaseRow, CheckRules, Comparison, Failure, FailureKind, Judged, Outcome, Skip, Source,
+    Answer, Arm, ArmRow, Case, CaseRow, CheckRules, Comparison, Failure, FailureKind, Judged, Outcome, Part, Skip,
+    Source,
 };
 use crate::plan::price::{Prices, Tier};
 use crate::plan::{Plan, Selection};
@@ -36,6 +37,8 @@ pub(super) struct JudgedRun {
 pub(super) struct Judging<'a> {
     pub(super) selection: &'a Selection,
     pub(super) survey: &'a Survey,
+    /// Rendered again for the checks that look at the system instruction.
+    pub(super) versions: &'a Versions,
     pub(super) plan: Plan,
     pub(super) rules: &'a dyn CheckRules,
     pub(super) store: &'a Store,
@@ -90,6 +93,41 @@ pub(super) fn judge(judging: &Judging<'_>, watch: &mut dyn FnMut(&CaseRow)) -> R
     })
 }
 
+/// The system instructions of a case's requests, where its checks look at them.
+#[derive(Default)]
+struct Systems {
+    baseline: Option<String>,
+    candidate: Option<String>,
+}
+
+impl Systems {
+    fn of(case: &Case, versions: &Versions) -> Systems {
+        if !score::needs_system(case) {
+            return Systems::default();
+        }
+        let system = |arm| {
+            // The survey has rendered it before; if it fails now, the instruction is unknown, which no check passes.
+            let request = versions.arm(arm)?.render(case).ok()?;
+            let texts = request.system.into_iter().filter_map(|part| match part {
+                Part::Text(text) => Some(text),
+                Part::Media { .. } => None,
+            });
+            Some(texts.collect::<Vec<_>>().join("\n"))
+        };
+        Systems {
+            baseline: system(Arm::Baseline),
+            candidate: system(Arm::Candidate),
+        }
+    }
+
+    fn arm(&self, arm: Arm) -> Option<&str> {
+        match arm {
+            Arm::Baseline => self.baseline.as_deref(),
+            Arm::Candidate => self.candidate.as_deref(),
+        }
+    }
+}
+
 /// What one walk over the answers gathers.
 struct Tally {
     comparing: Comparing,
@@ -130,15 +168,18 @@ impl Judging<'_> {
         }
         let per_case = self.plan.per_case() as usize;
         let judgements = {
+            let systems: Vec<Systems> = cases.iter().map(|case| Systems::of(case, self.versions)).collect();
             let unjudged: Vec<Unjudged<'_>> = cases
                 .iter()
                 .zip(results.chunks(per_case))
-                .map(|(case, results)| Unjudged {
+                .zip(&systems)
+                .map(|((case, results), systems)| Unjudged {
                     case,
                     answers: results
                         .iter()
                         .map(|result| result.as_ref().and_then(|r| r.result.as_ref().ok()))
                         .collect(),
+                    systems: self.plan.answers().map(|(_, arm)| systems.arm(arm)).collect(),
                 })
                 .collect();
             score::judge(&unjudged)

@@ -292,6 +292,7 @@ impl Prepared<'_> {
         let judging = Judging {
             selection: &self.selection,
             survey: &self.survey,
+            versions: &self.versions,
             plan: self.plan,
             rules: &self.rules,
             store: &store,

@@ -46,6 +46,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The key is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
     /// The value of a key that may be absent.
     pub(super) fn optional<T>(&mut self, key: &str, read: impl FnOnce(&'a Value) -> Read<T>) -> Option<T> {
         match read(self.map.get(key)?) {
@@ -195,6 +200,27 @@ pub(super) fn not_a(expected: &str, value: &Value) -> ArgProblem {
         Value::Object(_) => "a map stands here",
     };
     ArgProblem::new(kind).expected(expected)
+}
+
+/// Bounds of a count, as a map {min, max} or as the exact number.
+pub(super) fn bounds(value: &Value) -> Read<Bounds> {
+    match value {
+        Value::Object(map) => {
+            let mut fields = Fields::new(map, &["min", "max"]);
+            let bounds = Bounds::read(&mut fields);
+            fields.finish(bounds)
+        }
+        Value::Number(_) => {
+            let exact = count(value)?;
+            Ok(Bounds {
+                min: exact,
+                max: Some(exact),
+            })
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) => {
+            wrong(not_a("a count like 3, or a map {min, max}", value))
+        }
+    }
 }
 
 /// Bounds of a count. At least one of them excludes something.

@@ -1,8 +1,9 @@
-//! The options `ignore_case` and `normalize` of text matchers.
+//! The options of text matchers: `ignore_case`, `white_space`, `unicode`, and `normalize`, which is two of them at once.
 
-use super::arguments::{Fields, flag};
+use super::arguments::{Fields, choice, flag};
+use crate::model::{ArgProblem, Step};
 use std::borrow::Cow;
-use unicode_normalization::{UnicodeNormalization, is_nfc};
+use unicode_normalization::{UnicodeNormalization, is_nfc, is_nfkc};
 
 /// What a text comparison overlooks. Applied to the expected text and to the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,27 +11,92 @@ pub(super) struct Folding {
     /// Compares lowercase letters: each character by its own Unicode lowercase mapping, without regard to its
     /// neighbours or to a language.
     pub(super) ignore_case: bool,
-    /// Compares Unicode form NFC, with each run of white space as one space and none at the ends.
-    pub(super) normalize: bool,
+    /// How white space is compared.
+    pub(super) white_space: WhiteSpace,
+    /// In which Unicode form texts are compared.
+    pub(super) form: Form,
+}
+
+/// What happens to white space, as Unicode has it, before a comparison.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum WhiteSpace {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// None at the ends.
+    Trim,
+    /// None at the ends, and each run of it is one space.
+    Collapse,
+    /// None at all.
+    Remove,
+}
+
+/// A Unicode normalization form (UAX #15).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As the texts are.
+    #[default]
+    AsIs,
+    /// Composed: é is one character.
+    Nfc,
+    /// Composed, and compatibility characters replaced: ﬁ is fi, ² is 2, Ａ is A.
+    Nfkc,
 }
 
 impl Folding {
-    /// The keys it reads.
-    pub(super) const KEYS: [&'static str; 2] = ["ignore_case", "normalize"];
+    /// `normalize`: both what differs without being seen.
+    pub(super) const NORMALIZED: Folding = Folding {
+        ignore_case: false,
+        white_space: WhiteSpace::Collapse,
+        form: Form::Nfc,
+    };
 
-    /// Reads its two options.
+    /// Reads its options.
     pub(super) fn read(fields: &mut Fields<'_>) -> Folding {
+        let white_spaces = [
+            ("keep", WhiteSpace::Keep),
+            ("trim", WhiteSpace::Trim),
+            ("collapse", WhiteSpace::Collapse),
+            ("remove", WhiteSpace::Remove),
+        ];
+        let forms = [("as_is", Form::AsIs), ("nfc", Form::Nfc), ("nfkc", Form::Nfkc)];
+        let ignore_case = fields.optional("ignore_case", flag).unwrap_or(false);
+        let normalize = fields.optional("normalize", flag).unwrap_or(false);
+        let white_space = fields.optional("white_space", |value| choice(value, &white_spaces));
+        let form = fields.optional("unicode", |value| choice(value, &forms));
+        if normalize && (fields.has("white_space") || fields.has("unicode")) {
+            fields.refuse(
+                ArgProblem::new("`normalize: true` already says what happens to white space and Unicode form")
+                    .inside(Step::key("normalize"))
+                    .expected("`normalize` alone, or `white_space` and `unicode` without it")
+                    .hint("`normalize: true` is the same as `white_space: collapse` and `unicode: nfc`"),
+            );
+        }
+        let base = if normalize {
+            Self::NORMALIZED
+        } else {
+            Folding::default()
+        };
         Folding {
-            ignore_case: fields.optional("ignore_case", flag).unwrap_or(false),
-            normalize: fields.optional("normalize", flag).unwrap_or(false),
+            ignore_case,
+            white_space: white_space.unwrap_or(base.white_space),
+            form: form.unwrap_or(base.form),
         }
     }
 
     /// The text as it is compared.
     pub(super) fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
-        if self.normalize {
-            text = Cow::Owned(normalized(&text));
+        match self.form {
+            Form::Nfc if !is_nfc(&text) => text = Cow::Owned(text.nfc().collect()),
+            Form::Nfkc if !is_nfkc(&text) => text = Cow::Owned(text.nfkc().collect()),
+            Form::AsIs | Form::Nfc | Form::Nfkc => {}
+        }
+        match self.white_space {
+            WhiteSpace::Keep => {}
+            WhiteSpace::Trim => text = Cow::Owned(text.trim().to_owned()),
+            WhiteSpace::Collapse => text = Cow::Owned(joined(&text, " ")),
+            WhiteSpace::Remove => text = Cow::Owned(joined(&text, "")),
         }
         if self.ignore_case {
             text = Cow::Owned(text.chars().flat_map(char::to_lowercase).collect());
@@ -39,20 +105,16 @@ impl Folding {
     }
 }
 
-fn normalized(text: &str) -> String {
-    let composed: Cow<'_, str> = if is_nfc(text) {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(text.nfc().collect())
-    };
-    let mut spaced = String::with_capacity(composed.len());
-    for word in composed.split_whitespace() {
-        if !spaced.is_empty() {
-            spaced.push(' ');
+/// The words of a text with this between them.
+fn joined(text: &str, between: &str) -> String {
+    let mut joined = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !joined.is_empty() {
+            joined.push_str(between);
         }
-        spaced.push_str(word);
+        joined.push_str(word);
     }
-    spaced
+    joined
 }
 
 #[cfg(test)]
@@ -61,11 +123,43 @@ mod tests {
 
     #[test]
     fn folds_only_what_was_asked() {
-        let fold = |ignore_case, normalize, text: &str| Folding { ignore_case, normalize }.apply(text).into_owned();
+        let fold = |ignore_case, normalize, text: &str| {
+            let base = if normalize {
+                Folding::NORMALIZED
+            } else {
+                Folding::default()
+            };
+            Folding { ignore_case, ..base }.apply(text).into_owned()
+        };
         assert_eq!(fold(false, false, " Ä\n"), " Ä\n");
         assert_eq!(fold(true, false, " ÄB\n"), " äb\n");
         assert_eq!(fold(false, true, "\u{a0} A\u{308} \n\t b "), "Ä b");
         assert_eq!(fold(true, true, " A\u{308}  B"), "ä b");
         assert_eq!(fold(true, false, "ΟΔΟΣ"), "οδοσ", "a final sigma is not special");
+    }
+
+    #[test]
+    fn white_space_and_unicode_form_can_be_asked_for_alone() {
+        let white_space = |white_space, text: &str| {
+            let folding = Folding {
+                white_space,
+                ..Folding::default()
+            };
+            folding.apply(text).into_owned()
+        };
+        assert_eq!(white_space(WhiteSpace::Keep, " a  b\n"), " a  b\n");
+        assert_eq!(white_space(WhiteSpace::Trim, " a  b\n"), "a  b");
+        assert_eq!(white_space(WhiteSpace::Collapse, " a \u{a0} A\u{308}\n"), "a A\u{308}");
+        assert_eq!(white_space(WhiteSpace::Remove, " a  b\n"), "ab");
+        let form = |form, text: &str| {
+            let folding = Folding {
+                form,
+                ..Folding::default()
+            };
+            folding.apply(text).into_owned()
+        };
+        assert_eq!(form(Form::AsIs, "ﬁ A\u{308} "), "ﬁ A\u{308} ");
+        assert_eq!(form(Form::Nfc, "ﬁ A\u{308} "), "ﬁ Ä ");
+        assert_eq!(form(Form::Nfkc, "ﬁ² A\u{308} Ａ"), "fi2 Ä A");
     }
 }

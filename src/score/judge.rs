@@ -9,6 +9,7 @@
 //! candidate (a sure fail is never softened to an error) and as honest for the baseline (it is no better for being
 //! harder to judge). A panic is a bug in a matcher, which puts everything into doubt, so it is always an error.
 
+use super::ending::JUDGE_THE_END;
 use super::matcher::{Compile, Matcher, MatcherDef, Seen};
 use super::matchers::MATCHERS;
 use super::quote::bounded;
@@ -24,6 +25,15 @@ pub struct Unjudged<'a> {
     pub case: &'a Case,
     /// Its answers.
     pub answers: Vec<Option<&'a Answer>>,
+    /// The system instruction of each answer, in the same order, where it is known. May be empty, for a case whose checks
+    /// don't [need it](needs_system).
+    pub systems: Vec<Option<&'a str>>,
+}
+
+/// Whether a check of the case, or one inside it, looks at the system instruction that an answer was asked with.
+pub fn needs_system(case: &Case) -> bool {
+    let ctx = Compile::new(MATCHERS);
+    case.checks.iter().any(|spec| is_or_holds(&ctx, spec, &["prompt_leak"]))
 }
 
 /// What the checks of a case say about one answer.
@@ -34,9 +44,6 @@ pub struct Judgement {
     /// What each check said, in the order of the case. Empty if the answer failed before its checks.
     pub checks: Vec<CheckResult>,
 }
-
-/// Checks that judge how an answer ended. A case with one of them takes blocked, cut off and empty answers to its checks.
-const JUDGE_THE_END: [&str; 2] = ["finish_reason", "refusal"];
 
 /// Judges a batch on all cores; the result has the shape of the batch. Compiles the checks of each case once.
 ///
@@ -56,15 +63,26 @@ fn judge_with(matchers: &[MatcherDef], batch: &[Unjudged<'_>]) -> Vec<Vec<Option
 fn judge_case(matchers: &[MatcherDef], unjudged: &Unjudged<'_>) -> Vec<Option<Judgement>> {
     let case = unjudged.case;
     let checks = compile(matchers, case);
-    let answers = unjudged.answers.iter();
-    let judge = |answer: &Answer| match &checks {
-        Ok(checks) => judge_answer(checks, Seen { case, answer }),
+    let systems = unjudged.systems.iter().copied().chain(std::iter::repeat(None));
+    let answers = unjudged.answers.iter().zip(systems);
+    let judge = |answer: &Answer, system: Option<&str>| match &checks {
+        Ok(checks) => judge_answer(
+            checks,
+            Seen {
+                case,
+                answer,
+                system,
+                unusable: None,
+            },
+        ),
         Err(failure) => Judgement {
             outcome: Outcome::Errored(failure.clone()),
             checks: Vec::new(),
         },
     };
-    answers.map(|answer| answer.map(judge)).collect()
+    answers
+        .map(|(answer, system)| answer.map(|answer| judge(answer, system)))
+        .collect()
 }
 
 /// The compiled checks of a case.
@@ -92,28 +110,37 @@ fn compile<'a>(matchers: &[MatcherDef], case: &'a Case) -> Result<Checks<'a>, Fa
     let judge_the_end = case
         .checks
         .iter()
-        .any(|spec| spec.decides() && judges_the_end(&ctx, spec));
+        .any(|spec| spec.decides() && is_or_holds(&ctx, spec, &JUDGE_THE_END));
     Ok(Checks { checks, judge_the_end })
 }
 
-/// Whether a check, or one inside it, judges how an answer ended. Depth is bounded, because the check compiled.
-fn judges_the_end(ctx: &Compile<'_>, spec: &CheckSpec) -> bool {
-    JUDGE_THE_END.contains(&spec.matcher.as_str()) || ctx.inner(spec).iter().any(|inner| judges_the_end(ctx, inner))
+/// Whether a check, or one inside it, is of one of these kinds. Depth is bounded: loading has verified the checks.
+fn is_or_holds(ctx: &Compile<'_>, spec: &CheckSpec, kinds: &[&str]) -> bool {
+    kinds.contains(&spec.matcher.as_str()) || ctx.inner(spec).iter().any(|inner| is_or_holds(ctx, inner, kinds))
 }
 
 fn judge_answer(checks: &Checks<'_>, seen: Seen<'_>) -> Judgement {
+    let unusable = seen.answer.unusable();
     if !checks.judge_the_end
-        && let Some(reason) = seen.answer.unusable()
+        && let Some(reason) = unusable
     {
         return Judgement {
             outcome: Outcome::Scored(Score::binary(false, reason)),
             checks: Vec::new(),
         };
     }
+    let seen = Seen {
+        unusable: unusable.as_deref(),
+        ..seen
+    };
     let mut results = Vec::with_capacity(checks.checks.len());
     let mut tally = Tally::default();
     for (spec, matcher) in &checks.checks {
-        let said = caught(matcher.as_ref(), &seen);
+        let said = match (caught(matcher.as_ref(), &seen), seen.unusable) {
+            // No check names this end as the one it expects, so the answer is as wrong as without any check of its end.
+            (Err(Silent::CannotJudge(_)), Some(reason)) => Ok(Score::binary(false, reason)),
+            (said, _) => said,
+        };
         if spec.decides() {
             tally.add(spec, &said);
         }
@@ -161,7 +188,7 @@ fn result(spec: &CheckSpec, said: Said) -> CheckResult {
 mod tests {
     use super::super::rules::testing::{AnswerText, answer_text, case};
     use super::*;
-    use crate::score::matcher::CannotJudge;
+    use crate::score::matcher::{CannotJudge, Sample};
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -186,6 +213,10 @@ mod tests {
             summary: "",
             arguments: "",
             example: "",
+            passes: Sample::Text(""),
+            fails: Sample::Text(""),
+            refused: "",
+            cost: "",
             takes_text: false,
             combines: false,
             inline: None,
@@ -194,9 +225,6 @@ mod tests {
         let mut matchers = MATCHERS.to_vec();
         matchers.push(def("unsure", |_, _| Ok(Box::new(Unsure))));
         matchers.push(def("panics", |_, _| Ok(Box::new(Panics))));
-        matchers.push(def("finish_reason", |_, _| {
-            (MATCHERS[0].compile)(&json!("x"), &Compile::new(MATCHERS))
-        }));
         matchers
     }
 
@@ -205,6 +233,7 @@ mod tests {
         let batch = [Unjudged {
             case: &case,
             answers: vec![Some(answer)],
+            systems: Vec::new(),
         }];
         judge_with(&matchers(), &batch).remove(0).remove(0).unwrap()
     }
@@ -339,16 +368,68 @@ mod tests {
             assert_eq!(judgement.outcome, Outcome::Scored(Score::binary(false, reason)));
             assert_eq!(judgement.checks, []);
         }
-        let passes = |checks| judged(checks, &cut_off).outcome.as_str() == "pass";
+    }
+
+    #[test]
+    fn only_a_check_that_names_the_end_passes_on_an_unusable_answer() {
+        let ended = |reason: &str, text: &str| Answer {
+            finish_reason: Some(reason.to_owned()),
+            ..answer_text(text).answer
+        };
+        let cut_off = ended("MAX_TOKENS", "a");
+        let blocked = Answer {
+            block_reason: Some("SAFETY".to_owned()),
+            ..Answer::default()
+        };
+        let empty = ended("STOP", "");
         let a = json!({"contains": "a"});
-        assert!(passes(json!([a, {"not": {"finish_reason": "x"}}])));
-        assert!(passes(
-            json!([{"all": [a, {"any": [{"not": {"finish_reason": "x"}}]}]}])
-        ));
-        assert!(
-            !passes(json!([a, {"not": {"finish_reason": "x"}, "advisory": true}])),
-            "it has no say"
-        );
+        let cut = json!({"finish_reason": "MAX_TOKENS"});
+        let table = [
+            (json!([cut]), &cut_off, true),
+            (json!([{"finish_reason": ["STOP", "MAX_TOKENS"]}]), &cut_off, true),
+            (json!([{"any": [a, cut]}]), &cut_off, true),
+            (json!([{"all": [{"any": [cut]}]}]), &cut_off, true),
+            (json!([{"not": {"not": cut}}]), &cut_off, true),
+            (json!([{"at_least": {"n": 1, "of": [a, cut]}}]), &cut_off, true),
+            (json!([{"at_least": {"n": 2, "of": [a, cut]}}]), &cut_off, false),
+            (json!([cut, a]), &cut_off, false),
+            (json!([cut, {"not": {"contains": "x"}}]), &cut_off, false),
+            (json!([{"all": [cut, a]}]), &cut_off, false),
+            (json!([a, {"not": {"finish_reason": "SAFETY"}}]), &cut_off, false),
+            (json!([{"not": {"finish_reason": "SAFETY"}}]), &cut_off, false),
+            (
+                json!([{"not": {"not": a}}, {"not": {"finish_reason": "SAFETY"}}]),
+                &cut_off,
+                false,
+            ),
+            (
+                json!([a, {"finish_reason": "MAX_TOKENS", "advisory": true}]),
+                &cut_off,
+                false,
+            ),
+            (json!([{"refusal": true}]), &cut_off, false),
+            (json!([{"refusal": false}]), &cut_off, false),
+            (json!([{"not": {"refusal": true}}]), &cut_off, false),
+            (json!([{"refusal": true}]), &blocked, true),
+            (json!([{"refusal": true}, {"length": {"max": 10}}]), &blocked, false),
+            (
+                json!([{"any": [{"refusal": true}, {"contains": "no advice"}]}]),
+                &blocked,
+                true,
+            ),
+            (json!([{"refusal": false}]), &blocked, false),
+            (json!([{"finish_reason": "STOP"}]), &blocked, false),
+            (json!([{"finish_reason": "STOP"}]), &empty, false),
+            (json!([{"refusal": true}]), &empty, false),
+        ];
+        for (checks, answer, pass) in table {
+            let outcome = judged(checks.clone(), answer).outcome;
+            assert_eq!(
+                outcome.as_str(),
+                if pass { "pass" } else { "fail" },
+                "{checks}: {outcome:?}"
+            );
+        }
     }
 
     #[test]
@@ -379,14 +460,17 @@ mod tests {
             Unjudged {
                 case: &case,
                 answers: vec![Some(&a), None, Some(&b)],
+                systems: Vec::new(),
             },
             Unjudged {
                 case: &case,
                 answers: vec![],
+                systems: Vec::new(),
             },
             Unjudged {
                 case: &case,
                 answers: vec![None],
+                systems: Vec::new(),
             },
         ];
         let words: Vec<Vec<Option<&str>>> = judge(&batch)
@@ -431,7 +515,7 @@ mod tests {
                 let negated = json!({"not": example.clone()});
                 let [plain, negated] = [example, negated].map(|written| {
                     let matcher = ctx.check(&CheckSpec::parse(&written).unwrap()).unwrap();
-                    matcher.check(&Seen { case: &case, answer: &answer })
+                    matcher.check(&Seen { case: &case, answer: &answer, system: None, unusable: None })
                 });
                 match (plain, negated) {
                     (Ok(plain), Ok(negated)) => {
@@ -450,7 +534,7 @@ mod tests {
         fn judging_never_panics(text in texts(), finish in proptest::option::of("STOP|MAX_TOKENS|\\PC{0,8}")) {
             let case = case(&Value::Array(examples()));
             let answer = Answer { text, finish_reason: finish, ..Answer::default() };
-            let judged = judge(&[Unjudged { case: &case, answers: vec![Some(&answer)] }]);
+            let judged = judge(&[Unjudged { case: &case, answers: vec![Some(&answer)], systems: Vec::new() }]);
             let outcome = &judged[0][0].as_ref().unwrap().outcome;
             prop_assert!(matches!(outcome, Outcome::Scored(_)), "{outcome:?}");
         }

@@ -1,5 +1,8 @@
 //! What a matcher is, how it is described, and how a check becomes one.
 
+use super::ending::guarded;
+use super::matchers::inner_checks;
+use super::part::WHOLE_ANSWER;
 use super::project_file::ProjectFiles;
 use crate::model::{Answer, ArgProblem, Case, CheckSpec, Score, Step, nearest};
 use serde_json::Value;
@@ -21,6 +24,10 @@ pub struct Seen<'a> {
     pub case: &'a Case,
     /// The answer.
     pub answer: &'a Answer,
+    /// The system instruction that the answer was asked with; `None` where it is not known.
+    pub system: Option<&'a str>,
+    /// Why the answer is not usable, if it is not and the case wants to see it all the same; see `ending.rs`.
+    pub unusable: Option<&'a str>,
 }
 
 /// No judgement is possible.
@@ -49,15 +56,32 @@ pub struct MatcherDef {
     pub arguments: &'static str,
     /// A check as JSON; it compiles.
     pub example: &'static str,
+    /// An answer that passes the example.
+    pub passes: Sample,
+    /// An answer that fails the example.
+    pub fails: Sample,
+    /// A check as JSON that is refused while loading: a mistake that people make.
+    pub refused: &'static str,
+    /// How the time of one judgement grows, and what bounds it.
+    pub cost: &'static str,
     /// The short form is a text, so that a CSV cell is that text as it stands; otherwise a cell is read as JSON. `not`
     /// reads its cell as JSON: a cell `{"contains": "x"}` must never become the text of an `equals`.
     pub takes_text: bool,
-    /// Its arguments are checks themselves: one, or a list.
+    /// Its arguments are checks, or hold some; `matchers::inner_checks` knows where.
     pub combines: bool,
     /// Reads the files that its arguments name into them, so that judging needs none. For arguments that compile.
     pub inline: Option<InlineFn>,
     /// Turns arguments into a matcher. Paths of problems start at the arguments.
     pub compile: CompileFn,
+}
+
+/// An answer that shows what a check says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sample {
+    /// A complete answer of this text.
+    Text(&'static str),
+    /// Fields of an [`Answer`] as JSON, where a text is not enough; the others are those of a complete answer.
+    Answer(&'static str),
 }
 
 /// See [`MatcherDef::compile`].
@@ -72,6 +96,8 @@ pub struct Compile<'a> {
     matchers: &'a [MatcherDef],
     files: Option<&'a ProjectFiles>,
     depth: usize,
+    /// The check judges a part of an answer.
+    part: bool,
 }
 
 impl<'a> Compile<'a> {
@@ -84,6 +110,7 @@ impl<'a> Compile<'a> {
             matchers,
             files: None,
             depth: 1,
+            part: false,
         }
     }
 
@@ -118,6 +145,11 @@ impl<'a> Compile<'a> {
         })
     }
 
+    /// Inside a check on a part of an answer.
+    pub(super) fn on_a_part(self) -> Compile<'a> {
+        Compile { part: true, ..self }
+    }
+
     /// The kind of this name.
     pub(super) fn find(&self, name: &str) -> Option<&'a MatcherDef> {
         self.matchers.iter().find(|def| def.name == name)
@@ -136,20 +168,26 @@ impl<'a> Compile<'a> {
         let Some(def) = self.find(&spec.matcher) else {
             return Err(vec![self.unknown(&spec.matcher)]);
         };
-        (def.compile)(&spec.args, self).map_err(|problems| located(problems, def.name))
+        if self.part && WHOLE_ANSWER.contains(&def.name) {
+            let problem = ArgProblem::new(format!("`{}` judges a whole answer, not a part of it", def.name))
+                .inside(Step::key(def.name))
+                .expected("a check of a text, or this one as a check of its own");
+            return Err(vec![problem]);
+        }
+        match (def.compile)(&spec.args, self) {
+            Ok(matcher) => Ok(guarded(def.name, matcher)),
+            Err(problems) => Err(located(problems, def.name)),
+        }
     }
 
-    /// The checks inside a check.
+    /// The checks inside a check, also those of a part of the answer.
     pub(super) fn inner(&self, spec: &CheckSpec) -> Vec<CheckSpec> {
         if !self.find(&spec.matcher).is_some_and(|def| def.combines) {
             return Vec::new();
         }
-        let written = spec
-            .args
-            .as_array()
-            .map_or(std::slice::from_ref(&spec.args), Vec::as_slice);
-        written
-            .iter()
+        let mut args = spec.args.clone();
+        inner_checks(&spec.matcher, &mut args)
+            .into_iter()
             .filter_map(|written| CheckSpec::parse(written).ok())
             .collect()
     }

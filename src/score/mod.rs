@@ -12,25 +12,33 @@
 //! `tally` weighs what the checks of a case say.
 //!
 //! The other files serve the matchers: `arguments` reads what the user wrote, `folding` treats case and white space as
-//! asked, `quote` shortens bytes from outside for a sentence, `numerals` finds numbers, `cache` keeps expensive
-//! compilations, `project_file` reads a file that golden data names, `schema_keywords` finds keywords of a JSON schema
-//! that would check nothing.
+//! asked, `quote` shortens bytes from outside for a sentence, `numerals` finds numbers, `likeness` holds what all measures
+//! of nearness to a text share, `sequences` finds what two of them have in common, `cache` keeps expensive compilations,
+//! `project_file` reads a file that golden data names, `schema_keywords` finds keywords of a JSON schema that would check
+//! nothing, `fenced` finds code blocks, `json_compare` says what equal JSON is, `part` runs a check on a part of an answer,
+//! `ending` keeps checks from passing on answers that are not usable.
 
 mod arguments;
 mod cache;
+mod ending;
+mod fenced;
 mod folding;
+mod json_compare;
 mod judge;
+mod likeness;
 mod matcher;
 mod matchers;
 mod numerals;
+mod part;
 mod project_file;
 mod quote;
 mod rules;
 mod schema_keywords;
+mod sequences;
 mod tally;
 
-pub use judge::{Judgement, Unjudged, judge};
-pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Seen};
+pub use judge::{Judgement, Unjudged, judge, needs_system};
+pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Sample, Seen};
 pub use matchers::MATCHERS;
 pub use project_file::ProjectFiles;
 pub use rules::Rules;

@@ -1,6 +1,7 @@
 //! The README and the docs say what the program does.
 
 use crate::support::project::Project;
+use promptgate::model::{CheckRules, CheckSpec};
 use promptgate::{exit, score};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -114,6 +115,63 @@ fn the_readme_names_every_matcher() {
     }
 }
 
+/// `docs/matchers.md`, from the table.
+fn page_of_the_matchers() -> String {
+    let rules = score::Rules::new(&root());
+    let mut page = "# Matchers\n\nWritten from the table in `src/score/matchers/` by a test; edit it there. A check is a one-key \
+                    map, `matcher: arguments`,\nand may carry `name`, `weight` and `advisory: true`. A check that no answer could \
+                    miss, or that has a mistake, is refused\nwhile loading. Samples of answers are written as JSON texts.\n"
+        .to_owned();
+    for def in score::MATCHERS {
+        let written = serde_json::from_str(def.refused).unwrap();
+        let problems = match CheckSpec::parse(&written) {
+            Ok(check) => rules.verify(check).expect_err(def.name),
+            Err(problem) => vec![problem],
+        };
+        page += &format!(
+            "\n## `{}`\n\nPasses when {}.\n\n- arguments: {}\n- example: {}\n- passes: {}\n- fails: {}\n- refused: {}: {}\n- time: {}\n",
+            def.name,
+            def.summary,
+            def.arguments,
+            code(def.example),
+            sample(def.passes),
+            sample(def.fails),
+            code(def.refused),
+            problems[0],
+            def.cost,
+        );
+    }
+    page
+}
+
+/// Code within a sentence of Markdown, whatever backticks it holds.
+fn code(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest + 1);
+    let space = if longest > 0 { " " } else { "" };
+    format!("{fence}{space}{text}{space}{fence}")
+}
+
+fn sample(sample: score::Sample) -> String {
+    match sample {
+        score::Sample::Text(text) => code(&serde_json::to_string(text).unwrap()),
+        score::Sample::Answer(fields) => code(fields),
+    }
+}
+
+#[test]
+fn the_page_of_the_matchers_is_what_the_table_says() {
+    let path = root().join("docs/matchers.md");
+    let page = page_of_the_matchers();
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        fs::write(&path, &page).unwrap();
+    }
+    assert!(
+        fs::read_to_string(&path).unwrap_or_default() == page,
+        "docs/matchers.md is stale; write it with INSTA_UPDATE=always cargo test --test it the_page_of_the_matchers"
+    );
+}
+
 #[test]
 fn the_readme_names_only_options_that_exist() {
     let help = |command: &[&str]| Project::empty().run(command).stdout;
@@ -155,7 +213,13 @@ fn the_examples_of_prompt_and_cases_work() {
 
 #[test]
 fn links_lead_somewhere() {
-    for file in ["README.md", "docs/gate.md", "docs/architecture.md", "golden/README.md"] {
+    for file in [
+        "README.md",
+        "docs/gate.md",
+        "docs/architecture.md",
+        "docs/matchers.md",
+        "golden/README.md",
+    ] {
         let text = fs::read_to_string(root().join(file)).unwrap();
         let folder = root().join(Path::new(file).parent().unwrap());
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

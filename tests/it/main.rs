@@ -8,6 +8,7 @@
 
 mod architecture;
 mod batch;
+mod checks;
 mod cli;
 mod docs;
 mod dotprompt_spec;

@@ -3,14 +3,18 @@
 use super::equals::one_text;
 use crate::model::Score;
 use crate::score::folding::Folding;
-use crate::score::matcher::{CannotJudge, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::quote;
 
 pub(super) const STARTS_WITH: MatcherDef = MatcherDef {
     name: "starts_with",
     summary: "the answer begins with this text",
-    arguments: "\"text\", or {value, ignore_case: false, normalize: false}",
+    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for `equals`",
     example: r#"{"starts_with": {"value": "dear", "ignore_case": true}}"#,
+    passes: Sample::Text("Dear Ann,"),
+    fails: Sample::Text("Hello Ann,"),
+    refused: r#"{"starts_with": " "}"#,
+    cost: "linear in the answer",
     takes_text: true,
     combines: false,
     inline: None,
@@ -27,8 +31,12 @@ pub(super) const STARTS_WITH: MatcherDef = MatcherDef {
 pub(super) const ENDS_WITH: MatcherDef = MatcherDef {
     name: "ends_with",
     summary: "the answer ends with this text; white space at the end counts, unless `normalize` is true",
-    arguments: "\"text\", or {value, ignore_case: false, normalize: false}",
+    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for `equals`",
     example: r#"{"ends_with": {"value": "regards.", "normalize": true}}"#,
+    passes: Sample::Text("With kind regards.\n"),
+    fails: Sample::Text("With kind regards, Ann"),
+    refused: r#"{"ends_with": ["regards."]}"#,
+    cost: "linear in the answer",
     takes_text: true,
     combines: false,
     inline: None,
@@ -130,17 +138,17 @@ mod tests {
             json!({"starts_with": ""}),
             json!({"ends_with": ["a"]}),
             json!({"ends_with": {"value": " ", "normalise": true}}),
-        ]), @r#"
+        ]), @"
         /starts_with starts_with: the text is empty
           expected: a text with at least one visible character
         /ends_with ends_with: a list stands here
           expected: a text
         /ends_with/normalise ends_with: unknown key `normalise`
-          expected: one of the keys value, ignore_case, normalize
+          expected: one of the keys value, ignore_case, normalize, white_space, unicode
           help: did you mean `normalize`?
         /ends_with/value ends_with: the text is only white space
           expected: a text with at least one visible character
           help: to look for white space, use `regex`
-        "#);
+        ");
     }
 }

@@ -4,15 +4,19 @@ use super::equals::one_text;
 use crate::model::Score;
 use crate::score::arguments::{Fields, Read, needles, not_a, wrong};
 use crate::score::folding::Folding;
-use crate::score::matcher::{CannotJudge, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::quote;
 use serde_json::Value;
 
 pub(super) const CONTAINS: MatcherDef = MatcherDef {
     name: "contains",
     summary: "the answer holds this text somewhere",
-    arguments: "\"text\", or {value, ignore_case: false, normalize: false}",
+    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for `equals`",
     example: r#"{"contains": "30 days"}"#,
+    passes: Sample::Text("Within 30 days."),
+    fails: Sample::Text("Within a month."),
+    refused: r#"{"contains": {"value": "30 days", "case": "ignore"}}"#,
+    cost: "linear in the answer",
     takes_text: true,
     combines: false,
     inline: None,
@@ -25,8 +29,12 @@ pub(super) const CONTAINS: MatcherDef = MatcherDef {
 pub(super) const CONTAINS_ANY: MatcherDef = MatcherDef {
     name: "contains_any",
     summary: "the answer holds at least one of these texts",
-    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false}",
+    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for `equals`",
     example: r#"{"contains_any": ["refund", "money back"]}"#,
+    passes: Sample::Text("We give a refund."),
+    fails: Sample::Text("We give a voucher."),
+    refused: r#"{"contains_any": []}"#,
+    cost: "the answer's length times the number of texts",
     takes_text: false,
     combines: false,
     inline: None,
@@ -39,8 +47,12 @@ pub(super) const CONTAINS_ANY: MatcherDef = MatcherDef {
 pub(super) const CONTAINS_ALL: MatcherDef = MatcherDef {
     name: "contains_all",
     summary: "the answer holds every one of these texts; the score is the share that it holds",
-    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false}",
+    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for `equals`",
     example: r#"{"contains_all": {"values": ["name", "address"], "ignore_case": true}}"#,
+    passes: Sample::Text("Name and address, please."),
+    fails: Sample::Text("Your name, please."),
+    refused: r#"{"contains_all": ["name", ""]}"#,
+    cost: "the answer's length times the number of texts",
     takes_text: false,
     combines: false,
     inline: None,
@@ -73,7 +85,7 @@ struct ContainsAll {
 pub(super) fn many_texts(args: &Value) -> Read<(Vec<String>, Folding)> {
     match args {
         Value::Object(map) => {
-            let mut fields = Fields::new(map, &["values", Folding::KEYS[0], Folding::KEYS[1]]);
+            let mut fields = Fields::new(map, &["values", "ignore_case", "normalize", "white_space", "unicode"]);
             let values = fields.required("values", "a list of texts", needles);
             let folding = Folding::read(&mut fields);
             let values = fields.finish(values)?;
@@ -219,7 +231,7 @@ mod tests {
         /contains contains: the text is empty
           expected: a text with at least one visible character
         /contains/text contains: unknown key `text`
-          expected: one of the keys value, ignore_case, normalize
+          expected: one of the keys value, ignore_case, normalize, white_space, unicode
         /contains contains: `value` is missing
           expected: the text to compare with
         /contains_any contains_any: the list is empty
@@ -240,7 +252,7 @@ mod tests {
         /contains_all/ignore_case contains_all: a number stands here
           expected: true or false
         /contains_all/value contains_all: unknown key `value`
-          expected: one of the keys values, ignore_case, normalize
+          expected: one of the keys values, ignore_case, normalize, white_space, unicode
           help: did you mean `values`?
         /contains_all contains_all: `values` is missing
           expected: a list of texts

@@ -2,17 +2,23 @@
 
 use crate::model::{ArgProblem, Score};
 use crate::score::arguments::{Fields, Read, needle};
-use crate::score::folding::Folding;
-use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::folding::{Folding, Form, WhiteSpace};
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::quote;
 use serde_json::Value;
 
 pub(super) const EQUALS: MatcherDef = MatcherDef {
     name: "equals",
     summary: "the answer is exactly this text",
-    arguments: "\"text\", or {value, ignore_case: false, normalize: false}; exact means exact, a line break at the end \
-                included, unless `normalize` is true",
+    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}; exact means \
+                exact, a line break at the end included; white_space is keep, trim (at the ends), collapse (each run is one \
+                space, none at the ends) or remove; unicode is as_is, nfc, or nfkc (ﬁ is fi, ² is 2); normalize is collapse \
+                and nfc at once",
     example: r#"{"equals": {"value": "Yes.", "normalize": true}}"#,
+    passes: Sample::Text(" Yes.\n"),
+    fails: Sample::Text("Yes, of course."),
+    refused: r#"{"equals": ""}"#,
+    cost: "linear in the answer",
     takes_text: true,
     combines: false,
     inline: None,
@@ -35,7 +41,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
 pub(super) fn one_text(args: &Value) -> Read<(String, Folding)> {
     match args {
         Value::Object(map) => {
-            let mut fields = Fields::new(map, &["value", Folding::KEYS[0], Folding::KEYS[1]]);
+            let mut fields = Fields::new(map, &["value", "ignore_case", "normalize", "white_space", "unicode"]);
             let value = fields.required("value", "the text to compare with", needle);
             let folding = Folding::read(&mut fields);
             let value = fields.finish(value)?;
@@ -63,14 +69,19 @@ impl Matcher for Equals {
 
 /// What the texts differ in, if it is only what an unused option overlooks.
 fn remedy(value: &str, folding: Folding, text: &str) -> Option<&'static str> {
-    let equal_with = |ignore_case, normalize| {
-        let folding = Folding { ignore_case, normalize };
-        folding.apply(text) == folding.apply(value)
+    let equal_with = |folding: Folding| folding.apply(text) == folding.apply(value);
+    let unseen = Folding {
+        ignore_case: folding.ignore_case,
+        ..Folding::NORMALIZED
     };
-    if !folding.normalize && equal_with(folding.ignore_case, true) {
+    if folding.white_space == WhiteSpace::Keep && folding.form == Form::AsIs && equal_with(unseen) {
         return Some("they differ only in white space or Unicode form; `normalize: true` overlooks that");
     }
-    if !folding.ignore_case && equal_with(true, folding.normalize) {
+    let caseless = Folding {
+        ignore_case: true,
+        ..folding
+    };
+    if !folding.ignore_case && equal_with(caseless) {
         return Some("they differ only in upper and lower case; `ignore_case: true` overlooks that");
     }
     None
@@ -101,6 +112,36 @@ mod tests {
             json!({"equals": {"value": "Straße A", "ignore_case": true}}),
             &[("STRAßE a", true), ("straße  a", false)],
         );
+    }
+
+    #[test]
+    fn white_space_and_unicode_form_are_options() {
+        verdicts(
+            json!({"equals": {"value": "fi 2", "unicode": "nfkc", "white_space": "trim"}}),
+            &[("ﬁ ²\n", true), ("fi  2", false), ("FI 2", false)],
+        );
+        verdicts(
+            json!({"equals": {"value": "a b", "white_space": "remove"}}),
+            &[("ab", true), (" a\tb ", true), ("a-b", false)],
+        );
+        insta::assert_snapshot!(problems(&[
+            json!({"equals": {"value": "a", "white_space": "colapse", "unicode": "nfd"}}),
+            json!({"equals": {"value": "a", "white_space": true}}),
+            json!({"equals": {"value": "a", "normalize": true, "unicode": "nfkc"}}),
+            json!({"equals": {"value": "a", "normalize": false, "unicode": "nfkc"}}),
+        ]), @"
+        /equals/white_space equals: `colapse` is not known here
+          expected: one of keep, trim, collapse, remove
+          help: did you mean `collapse`?
+        /equals/unicode equals: `nfd` is not known here
+          expected: one of as_is, nfc, nfkc
+          help: did you mean `nfc`?
+        /equals/white_space equals: true or false stands here
+          expected: one of keep, trim, collapse, remove
+        /equals/normalize equals: `normalize: true` already says what happens to white space and Unicode form
+          expected: `normalize` alone, or `white_space` and `unicode` without it
+          help: `normalize: true` is the same as `white_space: collapse` and `unicode: nfc`
+        ");
     }
 
     #[test]
@@ -143,7 +184,7 @@ mod tests {
         /equals equals: `value` is missing
           expected: the text to compare with
         /equals/ignorecase equals: unknown key `ignorecase`
-          expected: one of the keys value, ignore_case, normalize
+          expected: one of the keys value, ignore_case, normalize, white_space, unicode
           help: did you mean `ignore_case`?
         /equals/value equals: the text is empty
           expected: a text with at least one visible character

@@ -2,7 +2,8 @@
 
 use crate::model::{ArgProblem, Score};
 use crate::score::arguments::{Fields, Read, flag, not_a, wrong};
-use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::fenced::one_marked;
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::quote;
 use serde_json::Value;
 
@@ -12,6 +13,10 @@ pub(super) const JSON: MatcherDef = MatcherDef {
     arguments: "true, or {fenced: true}; white space around it is fine; fenced: also the one Markdown code block \
                 marked `json` (or the one unmarked block, if none is marked so), with any text around it",
     example: r#"{"json": {"fenced": false}}"#,
+    passes: Sample::Text("{\"ok\": true}"),
+    fails: Sample::Text("It is ok."),
+    refused: r#"{"json": false}"#,
+    cost: "linear in the answer",
     takes_text: false,
     combines: false,
     inline: None,
@@ -59,75 +64,11 @@ pub(super) fn find_json(text: &str, fenced: bool) -> Result<Value, String> {
     if !fenced {
         return Err(whole);
     }
-    let blocks = fenced_blocks(text);
-    let marked = |mark: &str| {
-        blocks
-            .iter()
-            .filter(|block| block.mark.eq_ignore_ascii_case(mark))
-            .collect::<Vec<_>>()
+    let Some(block) = one_marked(text, &["json"])? else {
+        return Err(whole);
     };
-    let (candidates, kind) = match marked("json") {
-        none if none.is_empty() => (marked(""), "unmarked blocks"),
-        some => (some, "blocks marked json"),
-    };
-    match candidates.as_slice() {
-        [] => Err(whole),
-        [block] => serde_json::from_str(&block.text)
-            .map_err(|error| format!("has no valid JSON in its block: {error}, in {}", quote(&block.text))),
-        several => Err(format!(
-            "has {} {kind}, so it is not clear which one is meant",
-            several.len()
-        )),
-    }
-}
-
-/// A fenced code block of Markdown.
-struct Block {
-    /// The first word after the opening fence.
-    mark: String,
-    text: String,
-}
-
-/// The closed code blocks of a text, as CommonMark has them, but indented as far as they like. One that never ends is
-/// none: the answer may be cut off.
-fn fenced_blocks(text: &str) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    let mut open: Option<(char, usize, Block)> = None;
-    for line in text.lines() {
-        let fence = fence(line);
-        match (&mut open, fence) {
-            (None, Some((c, length, mark))) => {
-                let mark = mark.split_whitespace().next().unwrap_or("").to_owned();
-                open = Some((
-                    c,
-                    length,
-                    Block {
-                        mark,
-                        text: String::new(),
-                    },
-                ));
-            }
-            (None, None) => {}
-            (Some((c, length, _)), Some((end, end_length, ""))) if end == *c && end_length >= *length => {
-                blocks.extend(open.take().map(|(_, _, block)| block));
-            }
-            (Some((_, _, block)), Some(_) | None) => {
-                block.text.push_str(line);
-                block.text.push('\n');
-            }
-        }
-    }
-    blocks
-}
-
-/// The character, length and rest of a line that starts with a fence.
-fn fence(line: &str) -> Option<(char, usize, &str)> {
-    let line = line.trim();
-    let c = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
-    let rest = line.trim_start_matches(c);
-    let length = line.len() - rest.len();
-    // Three backticks with more of them on the line are code within a sentence.
-    (length >= 3 && !(c == '`' && rest.contains('`'))).then_some((c, length, rest.trim()))
+    serde_json::from_str(&block)
+        .map_err(|error| format!("has no valid JSON in its block: {error}, in {}", quote(&block)))
 }
 
 impl Matcher for Json {

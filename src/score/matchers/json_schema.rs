@@ -5,7 +5,7 @@ use super::regex::syntax_problem;
 use crate::model::{ArgProblem, Score, Step, nearest};
 use crate::score::arguments::{Read, inside, not_a, text, wrong};
 use crate::score::cache::Cache;
-use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::project_file::ProjectFiles;
 use crate::score::quote::{bounded, quote};
 use crate::score::schema_keywords::keyword_problems;
@@ -21,9 +21,13 @@ pub(super) const JSON_SCHEMA: MatcherDef = MatcherDef {
     arguments: "the schema, or {file: path} with a path from the project root; draft 2020-12 unless `$schema` names \
                 another; `format` is checked, unknown keywords and formats are refused; patterns are Rust regex syntax; references stay inside the schema",
     example: r#"{"json_schema": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}}"#,
+    passes: Sample::Text("{\"name\": \"Ann\"}"),
+    fails: Sample::Text("{\"name\": 3}"),
+    refused: r#"{"json_schema": {"requierd": ["name"]}}"#,
+    cost: "grows with the answer times the schema; a schema compiles once, its patterns to at most 2 MiB each",
     takes_text: false,
     combines: false,
-    inline: Some(inline),
+    inline: Some(inline_schema),
     compile,
 };
 
@@ -36,8 +40,9 @@ const SHOWN: usize = 160;
 /// How many violations are compared for the one that the reason names.
 const COMPARED: usize = 100;
 
+/// A compiled schema.
 #[derive(Debug)]
-struct JsonSchema {
+pub(super) struct JsonSchema {
     validator: Arc<Validator>,
 }
 
@@ -46,7 +51,8 @@ fn file(args: &Value) -> Option<&Value> {
     args.as_object().filter(|map| map.len() == 1)?.get("file")
 }
 
-fn inline(args: &mut Value, files: &ProjectFiles) -> Result<(), Vec<ArgProblem>> {
+/// Reads a schema `{file: path}` into its place.
+pub(super) fn inline_schema(args: &mut Value, files: &ProjectFiles) -> Result<(), Vec<ArgProblem>> {
     let Some(path) = file(args) else {
         return Ok(());
     };
@@ -85,16 +91,21 @@ fn in_file(problem: ArgProblem, name: &str) -> ArgProblem {
 }
 
 fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    Ok(Box::new(schema(args, ctx)?))
+}
+
+/// The schema of arguments.
+pub(super) fn schema(args: &Value, ctx: &Compile<'_>) -> Read<JsonSchema> {
     let mut schema = Cow::Borrowed(args);
     if file(args).is_some() {
         let Some(files) = ctx.files() else {
             return wrong(ArgProblem::new("the schema file was not read while loading"));
         };
-        inline(schema.to_mut(), files)?;
+        inline_schema(schema.to_mut(), files)?;
     }
-    Ok(Box::new(JsonSchema {
+    Ok(JsonSchema {
         validator: validator(&schema)?,
-    }))
+    })
 }
 
 /// The compiled schema. The same one stands on many cases, and compiling costs far more than a validation.
@@ -213,12 +224,18 @@ fn message(error: &ValidationError<'_>) -> String {
 
 impl Matcher for JsonSchema {
     fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let value = match find_json(&seen.answer.text, true) {
-            Ok(value) => value,
-            Err(reason) => return Ok(Score::binary(false, reason)),
-        };
+        match find_json(&seen.answer.text, true) {
+            Ok(value) => self.judge(&value, "JSON"),
+            Err(reason) => Ok(Score::binary(false, reason)),
+        }
+    }
+}
+
+impl JsonSchema {
+    /// Judges a value that was written in this language.
+    pub(super) fn judge(&self, value: &Value, language: &str) -> Result<Score, CannotJudge> {
         let mut violations = Vec::new();
-        for error in self.validator.iter_errors(&value).take(COMPARED) {
+        for error in self.validator.iter_errors(value).take(COMPARED) {
             if let ValidationErrorKind::RegexEngineFailure { .. } = error.kind() {
                 return Err(CannotJudge::new(format!(
                     "a pattern could not be tried: {}",
@@ -230,7 +247,7 @@ impl Matcher for JsonSchema {
         // In an order of our own: the validator promises none.
         violations.sort();
         let Some((place, what)) = violations.first() else {
-            return Ok(Score::binary(true, "is JSON that the schema accepts"));
+            return Ok(Score::binary(true, format!("is {language} that the schema accepts")));
         };
         let place = if place.is_empty() {
             String::new()
@@ -403,6 +420,18 @@ mod tests {
         assert_eq!(
             verified.args,
             json!([{"not": {"json_schema": {"type": "string"}}, "name": "n"}])
+        );
+        let schema = json!({"json_schema": {"file": "good.json"}});
+        let captured = json!({"pattern": "a(.)", "capture": 1, "is": schema});
+        let verified = verify_in(
+            root.path(),
+            json!({"at_least": {"n": 1, "of": [{"regex": captured}, schema]}}),
+        )
+        .unwrap();
+        let schema = json!({"json_schema": {"type": "string"}});
+        assert_eq!(
+            verified.args,
+            json!({"n": 1, "of": [{"regex": {"pattern": "a(.)", "capture": 1, "is": schema}}, schema]})
         );
         insta::assert_snapshot!(problems_in(root.path(), &[
             json!({"json_schema": {"file": "none.json"}}),

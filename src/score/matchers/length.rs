@@ -2,7 +2,7 @@
 
 use crate::model::{ArgProblem, Score};
 use crate::score::arguments::{Bounds, Fields, choice, not_a, wrong};
-use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::counted;
 use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
@@ -14,6 +14,10 @@ pub(super) const LENGTH: MatcherDef = MatcherDef {
                 sentences (as Unicode segments text, UAX #29; those without a letter or digit do not count), or lines \
                 (empty ones included, a line break at the very end starts none)",
     example: r#"{"length": {"max": 3, "unit": "sentences"}}"#,
+    passes: Sample::Text("One. Two. Three."),
+    fails: Sample::Text("One. Two. Three. Four."),
+    refused: r#"{"length": {"min": 0}}"#,
+    cost: "linear in the answer",
     takes_text: false,
     combines: false,
     inline: None,

@@ -1,18 +1,38 @@
 //! The matchers, one file each (close relatives share one), and their table.
 
 mod affix;
-mod combinators;
+mod bleu;
+mod chrf;
+mod code_block;
+pub(super) mod combinators;
 mod contains;
+mod csv_shape;
 mod equals;
+mod finish_reason;
 mod json;
+mod json_equals;
+mod json_path;
 mod json_schema;
 mod length;
+mod markdown;
+mod no_pii;
+mod no_secrets;
 mod number;
 mod one_of;
+mod prompt_leak;
+mod refusal;
 mod regex;
+mod rouge;
+mod script;
 mod similarity;
+#[cfg(test)]
+mod tests;
+mod tool_calls;
+mod xml;
+mod yaml;
 
 use super::matcher::MatcherDef;
+use serde_json::Value;
 
 /// Every matcher, in the order in which the documentation lists them.
 pub const MATCHERS: &[MatcherDef] = &[
@@ -26,10 +46,45 @@ pub const MATCHERS: &[MatcherDef] = &[
     regex::REGEX,
     number::NUMBER,
     length::LENGTH,
+    script::SCRIPT,
     json::JSON,
     json_schema::JSON_SCHEMA,
+    json_path::JSON_PATH,
+    json_equals::JSON_EQUALS,
+    yaml::YAML,
+    xml::XML,
+    csv_shape::CSV,
+    markdown::MARKDOWN,
+    code_block::CODE_BLOCK,
     similarity::SIMILARITY,
+    rouge::ROUGE,
+    bleu::BLEU,
+    chrf::CHRF,
+    finish_reason::FINISH_REASON,
+    refusal::REFUSAL,
+    tool_calls::TOOL_CALLS,
+    no_secrets::NO_SECRETS,
+    no_pii::NO_PII,
+    prompt_leak::PROMPT_LEAK,
     combinators::NOT,
     combinators::ALL,
     combinators::ANY,
+    combinators::AT_LEAST,
 ];
+
+/// Where the checks stand in the arguments of a matcher that combines: `not`, `all` and `any` have nothing else,
+/// `at_least` has a list under `of`; the others judge parts of the answer, `regex` by one under `is`, `tool_calls` by
+/// those of its arguments, the rest by one under `check`.
+pub(super) fn inner_checks<'a>(matcher: &str, args: &'a mut Value) -> Vec<&'a mut Value> {
+    let args = match matcher {
+        "tool_calls" => return tool_calls::argument_checks(args),
+        "not" | "all" | "any" => Some(args),
+        "at_least" => args.get_mut("of"),
+        "regex" => args.get_mut("is"),
+        _ => args.get_mut("check"),
+    };
+    match args {
+        Some(Value::Array(list)) => list.iter_mut().collect(),
+        args => args.into_iter().collect(),
+    }
+}

@@ -2,19 +2,25 @@
 
 use crate::model::{ArgProblem, Score, Step};
 use crate::score::arguments::{Fields, Read, choice, needle, not_a, number, wrong};
-use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::numerals::numerals;
 use crate::score::quote::{bounded, quote};
 use serde_json::Value;
 
 pub(super) const NUMBER: MatcherDef = MatcherDef {
     name: "number",
-    summary: "the number in the answer is this one, to a tolerance",
-    arguments: "18, or {value, tolerance: 0, relative: 0, after, which}; tolerance is absolute, relative a share of the \
-                value (0.05 is 5 %), with both either is enough; after: only the text behind the last place where this \
-                text stands; which: first or last, by default the last number of the answer, or the first one behind \
-                `after`; numbers are compared as 64-bit floats",
+    summary: "the number in the answer is this one, to a tolerance, or lies in a range",
+    arguments: "18, or {value, tolerance: 0, relative: 0, after, which}, or {min, max, after, which}; tolerance is absolute, \
+                relative a share of the value (0.05 is 5 %), with both either is enough; min and max are inclusive, one of \
+                them is enough; after: only the text behind the last place where this text stands; which: first or last, by \
+                default the last number of the answer, or the first one behind `after`; numbers may have a sign, groups of \
+                three (1,234), decimals after a point and an exponent; a currency sign or a unit does not matter, so 18% is \
+                18; decimal commas are not read; compared as 64-bit floats",
     example: r#"{"number": {"value": 1250.5, "tolerance": 0.01, "after": "Total:"}}"#,
+    passes: Sample::Text("Two items. Total: $1,250.50"),
+    fails: Sample::Text("Total: 1,250"),
+    refused: r#"{"number": {"value": "1250.5"}}"#,
+    cost: "linear in the answer",
     takes_text: false,
     combines: false,
     inline: None,
@@ -29,56 +35,109 @@ enum Which {
 
 #[derive(Debug)]
 struct Number {
-    value: f64,
-    tolerance: f64,
-    relative: f64,
+    wanted: Wanted,
     after: Option<String>,
     which: Which,
+}
+
+/// What the number must be.
+#[derive(Debug)]
+enum Wanted {
+    Near {
+        value: f64,
+        tolerance: f64,
+        relative: f64,
+    },
+    /// An end that is not given is infinite.
+    Within {
+        min: f64,
+        max: f64,
+    },
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let matcher = match args {
         Value::Object(map) => {
-            let mut fields = Fields::new(map, &["value", "tolerance", "relative", "after", "which"]);
-            let value = fields.required("value", "a number", number);
-            let tolerance = fields.optional("tolerance", not_negative).unwrap_or(0.0);
-            let relative = fields.optional("relative", share).unwrap_or(0.0);
+            let known = ["value", "tolerance", "relative", "min", "max", "after", "which"];
+            let mut fields = Fields::new(map, &known);
+            let wanted = if fields.has("min") || fields.has("max") {
+                within(&mut fields)
+            } else {
+                near(&mut fields)
+            };
             let after = fields.optional("after", needle).map(str::to_owned);
             let which = fields.optional("which", |which| {
                 choice(which, &[("first", Which::First), ("last", Which::Last)])
             });
-            if value == Some(0.0) && relative > 0.0 {
-                fields.refuse(
-                    ArgProblem::new("a share of 0 is 0, so `relative` has no effect")
-                        .inside(Step::key("relative"))
-                        .expected("`tolerance` instead"),
-                );
-            }
             let which = which.unwrap_or(if after.is_some() { Which::First } else { Which::Last });
-            let value = fields.finish(value)?;
             Number {
-                value,
-                tolerance,
-                relative,
+                wanted: fields.finish(wanted)?,
                 after,
                 which,
             }
         }
         Value::Number(_) | Value::String(_) => Number {
-            value: number(args)?,
-            tolerance: 0.0,
-            relative: 0.0,
+            wanted: Wanted::Near {
+                value: number(args)?,
+                tolerance: 0.0,
+                relative: 0.0,
+            },
             after: None,
             which: Which::Last,
         },
         Value::Null | Value::Bool(_) | Value::Array(_) => {
             return wrong(not_a(
-                "a number, or a map {value, tolerance, relative, after, which}",
+                "a number, or a map {value, tolerance, relative, min, max, after, which}",
                 args,
             ));
         }
     };
     Ok(Box::new(matcher))
+}
+
+fn near(fields: &mut Fields<'_>) -> Option<Wanted> {
+    let value = fields.required("value", "a number, or a range of `min` and `max`", number);
+    let tolerance = fields.optional("tolerance", not_negative).unwrap_or(0.0);
+    let relative = fields.optional("relative", share).unwrap_or(0.0);
+    if value == Some(0.0) && relative > 0.0 {
+        fields.refuse(
+            ArgProblem::new("a share of 0 is 0, so `relative` has no effect")
+                .inside(Step::key("relative"))
+                .expected("`tolerance` instead"),
+        );
+    }
+    value.map(|value| Wanted::Near {
+        value,
+        tolerance,
+        relative,
+    })
+}
+
+fn within(fields: &mut Fields<'_>) -> Option<Wanted> {
+    let min = fields.optional("min", number);
+    let max = fields.optional("max", number);
+    for key in ["value", "tolerance", "relative"] {
+        if fields.has(key) {
+            fields.refuse(
+                ArgProblem::new(format!("`{key}` does not go with a range"))
+                    .inside(Step::key(key))
+                    .expected("`value` with a tolerance, or `min` and `max`"),
+            );
+        }
+    }
+    if let (Some(min), Some(max)) = (min, max)
+        && min > max
+    {
+        fields.refuse(
+            ArgProblem::new(format!("`min` {min} is more than `max` {max}, so no answer can pass"))
+                .inside(Step::key("min"))
+                .expected("`min` at most `max`"),
+        );
+    }
+    Some(Wanted::Within {
+        min: min.unwrap_or(f64::NEG_INFINITY),
+        max: max.unwrap_or(f64::INFINITY),
+    })
 }
 
 fn not_negative(value: &Value) -> Read<f64> {
@@ -99,28 +158,50 @@ fn share(value: &Value) -> Read<f64> {
     Ok(share)
 }
 
-impl Number {
+impl Wanted {
     fn accepts(&self, found: f64) -> bool {
-        let allowed = self.tolerance.max(self.relative * self.value.abs());
-        // What a decimal tolerance leaves of rounding: 18.1 is 18 to 0.1, although its difference is a little more.
-        let rounding = if allowed > 0.0 {
-            4.0 * f64::EPSILON * self.value.abs().max(found.abs())
-        } else {
-            0.0
-        };
-        found == self.value || (found.is_finite() && (found - self.value).abs() <= allowed + rounding)
+        match *self {
+            Wanted::Near {
+                value,
+                tolerance,
+                relative,
+            } => {
+                let allowed = tolerance.max(relative * value.abs());
+                // What a decimal tolerance leaves of rounding: 18.1 is 18 to 0.1, although its difference is a little more.
+                let rounding = if allowed > 0.0 {
+                    4.0 * f64::EPSILON * value.abs().max(found.abs())
+                } else {
+                    0.0
+                };
+                found == value || (found.is_finite() && (found - value).abs() <= allowed + rounding)
+            }
+            // A number too large to be told is in no range.
+            Wanted::Within { min, max } => found.is_finite() && (min..=max).contains(&found),
+        }
     }
 
-    fn expected(&self) -> String {
-        let mut text = self.value.to_string();
-        if self.tolerance > 0.0 {
-            text = format!("{text} ± {}", self.tolerance);
+    /// What the number is or is not.
+    fn describe(&self) -> String {
+        match *self {
+            Wanted::Near {
+                value,
+                tolerance,
+                relative,
+            } => {
+                let mut text = value.to_string();
+                if tolerance > 0.0 {
+                    text = format!("{text} ± {tolerance}");
+                }
+                if relative > 0.0 {
+                    let or = if tolerance > 0.0 { " or" } else { "" };
+                    text = format!("{text}{or} ± {relative} of it");
+                }
+                text
+            }
+            Wanted::Within { min, max } if min.is_infinite() => format!("at most {max}"),
+            Wanted::Within { min, max } if max.is_infinite() => format!("at least {min}"),
+            Wanted::Within { min, max } => format!("from {min} to {max}"),
         }
-        if self.relative > 0.0 {
-            let or = if self.tolerance > 0.0 { " or" } else { "" };
-            text = format!("{text}{or} ± {} of it", self.relative);
-        }
-        text
     }
 }
 
@@ -143,13 +224,16 @@ impl Matcher for Number {
         let Some(found) = found else {
             return Ok(Score::binary(false, format!("has no number{place}")));
         };
-        let pass = self.accepts(found.value);
+        let pass = self.wanted.accepts(found.value);
         let minus = if found.value.is_sign_negative() { "-" } else { "" };
         let shown = bounded(found.text, 40);
         let is = if pass { "is" } else { "is not" };
         Ok(Score::binary(
             pass,
-            format!("the {which} number{place}, {minus}{shown}, {is} {}", self.expected()),
+            format!(
+                "the {which} number{place}, {minus}{shown}, {is} {}",
+                self.wanted.describe()
+            ),
         ))
     }
 }
@@ -220,11 +304,38 @@ mod tests {
     }
 
     #[test]
+    fn a_range_is_inclusive() {
+        verdicts(
+            json!({"number": {"min": 1000, "max": 2000.5}}),
+            &[
+                ("$1,000", true),
+                ("€2,000.50", true),
+                ("999.99", false),
+                ("2,000.51", false),
+                ("none", false),
+            ],
+        );
+        verdicts(
+            json!({"number": {"min": 0.1, "after": "rate:"}}),
+            &[("rate: 10%", true), ("rate: -5%", false), ("1e999 rate: 1e999", false)],
+        );
+        verdicts(
+            json!({"number": {"max": -1}}),
+            &[("-1", true), ("0", false), ("-1e999", false)],
+        );
+    }
+
+    #[test]
     fn reasons_name_the_number() {
         insta::assert_snapshot!(reasons(json!({"number": 18}), &["18", "so -1,200", "none"]), @"
         the last number, 18, is 18
         the last number, -1,200, is not 18
         has no number
+        ");
+        let range = json!({"number": {"min": 1, "max": 2}});
+        insta::assert_snapshot!(reasons(range, &["1.5", "3"]), @"
+        the last number, 1.5, is from 1 to 2
+        the last number, 3, is not from 1 to 2
         ");
         let check = json!({"number": {"value": 2, "tolerance": 0.5, "relative": 0.1, "after": "A:"}});
         insta::assert_snapshot!(reasons(check, &["A: 3", "A: x", "3"]), @r#"
@@ -246,18 +357,20 @@ mod tests {
             json!({"number": {"value": 18, "relative": 5}}),
             json!({"number": {"value": 0, "relative": 0.1}}),
             json!({"number": {"value": 18, "after": "", "which": "frist"}}),
-        ]), @r#"
+            json!({"number": {"min": 2, "max": 1}}),
+            json!({"number": {"min": "1", "value": 1, "tolerance": 1}}),
+        ]), @"
         /number number: a text stands here
           expected: a number
           help: leave the quotes away: 18
         /number number: a text stands here
           expected: a number
         /number number: nothing stands here
-          expected: a number, or a map {value, tolerance, relative, after, which}
+          expected: a number, or a map {value, tolerance, relative, min, max, after, which}
         /number number: `value` is missing
-          expected: a number
+          expected: a number, or a range of `min` and `max`
         /number/tolerence number: unknown key `tolerence`
-          expected: one of the keys value, tolerance, relative, after, which
+          expected: one of the keys value, tolerance, relative, min, max, after, which
           help: did you mean `tolerance`?
         /number/value number: a text stands here
           expected: a number
@@ -273,6 +386,15 @@ mod tests {
         /number/which number: `frist` is not known here
           expected: one of first, last
           help: did you mean `first`?
-        "#);
+        /number/min number: `min` 2 is more than `max` 1, so no answer can pass
+          expected: `min` at most `max`
+        /number/min number: a text stands here
+          expected: a number
+          help: leave the quotes away: 1
+        /number/value number: `value` does not go with a range
+          expected: `value` with a tolerance, or `min` and `max`
+        /number/tolerance number: `tolerance` does not go with a range
+          expected: `value` with a tolerance, or `min` and `max`
+        ");
     }
 }

@@ -3,14 +3,18 @@
 use super::contains::{list, many_texts};
 use crate::model::Score;
 use crate::score::folding::Folding;
-use crate::score::matcher::{CannotJudge, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::quote;
 
 pub(super) const ONE_OF: MatcherDef = MatcherDef {
     name: "one_of",
     summary: "the answer is exactly one of these texts",
-    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false}",
+    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for `equals`",
     example: r#"{"one_of": {"values": ["positive", "negative"], "ignore_case": true, "normalize": true}}"#,
+    passes: Sample::Text("Positive\n"),
+    fails: Sample::Text("rather positive"),
+    refused: r#"{"one_of": "positive"}"#,
+    cost: "linear in the answer and in the texts",
     takes_text: false,
     combines: false,
     inline: None,

@@ -1,9 +1,10 @@
 //! `regex`: a pattern matches somewhere in the answer.
 
 use crate::model::{ArgProblem, Score, Step};
-use crate::score::arguments::{Bounds, Fields, Read, not_a, text, wrong};
+use crate::score::arguments::{Bounds, Fields, Read, count, not_a, text, wrong};
 use crate::score::cache::Cache;
-use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Seen};
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::score::part::PartCheck;
 use crate::score::quote::{bounded, counted, quote};
 use ::regex::{Regex, RegexBuilder};
 use serde_json::Value;
@@ -11,12 +12,18 @@ use std::sync::LazyLock;
 
 pub(super) const REGEX: MatcherDef = MatcherDef {
     name: "regex",
-    summary: "the pattern matches somewhere in the answer, or as often as `count` says",
-    arguments: "\"pattern\", or {pattern, count: {min, max}}; Rust regex syntax, unanchored, matches that do not \
-                overlap are counted, up to 10000",
-    example: r#"{"regex": "(?m)^A: *18\\s*$"}"#,
+    summary: "the pattern matches somewhere in the answer, or as often as `count` says, or what it captures passes a check",
+    arguments: "\"pattern\", or {pattern, count: {min, max}}, or {pattern, capture, is}; Rust regex syntax, unanchored; \
+                matches that do not overlap are counted, up to 10000; capture is the number or name of a group, and is the \
+                check (a plain text is `equals`) that what it captured in the first match must pass; an answer without a \
+                match fails, and so does a match without the group",
+    example: r#"{"regex": {"pattern": "(?m)^A: *(\\d+)\\s*$", "capture": 1, "is": {"number": 18}}}"#,
+    passes: Sample::Text("16 + 2 is 18, so\nA: 18"),
+    fails: Sample::Text("A: 180"),
+    refused: r#"{"regex": ".*"}"#,
+    cost: "linear in the answer for each match that is looked for; programs of at most 2 MiB, counts of at most 10000",
     takes_text: true,
-    combines: false,
+    combines: true,
     inline: None,
     compile,
 };
@@ -31,22 +38,94 @@ const MAX_COUNT: u64 = 10_000;
 #[derive(Debug)]
 struct Pattern {
     regex: Regex,
-    count: Option<Bounds>,
+    wanted: Wanted,
 }
 
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let (regex, count) = match args {
-        Value::Object(map) => {
-            let mut fields = Fields::new(map, &["pattern", "count"]);
-            let count = fields.optional("count", bounds);
-            let regex = fields.required("pattern", "a regular expression", |value| pattern(value, count));
-            (fields.finish(regex)?, count)
-        }
-        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
-            (pattern(args, None)?, None)
+/// What must be so about the matches.
+#[derive(Debug)]
+enum Wanted {
+    One,
+    Count(Bounds),
+    /// What the group captured passes the check.
+    Captured {
+        group: usize,
+        shown: String,
+        check: PartCheck,
+    },
+}
+
+fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    let Value::Object(map) = args else {
+        return Ok(Box::new(Pattern {
+            regex: pattern(args, None, false)?,
+            wanted: Wanted::One,
+        }));
+    };
+    let mut fields = Fields::new(map, &["pattern", "count", "capture", "is"]);
+    let count = fields.optional("count", bounds);
+    let captures = fields.has("capture") || fields.has("is");
+    let regex = fields.required("pattern", "a regular expression", |value| {
+        pattern(value, count, captures)
+    });
+    let wanted = match count {
+        _ if captures => captured(&mut fields, regex.as_ref(), ctx),
+        Some(count) => Some(Wanted::Count(count)),
+        None => Some(Wanted::One),
+    };
+    let (regex, wanted) = fields.finish(regex.zip(wanted))?;
+    Ok(Box::new(Pattern { regex, wanted }))
+}
+
+/// Reads `capture` and `is`.
+fn captured(fields: &mut Fields<'_>, regex: Option<&Regex>, ctx: &Compile<'_>) -> Option<Wanted> {
+    if fields.has("count") {
+        fields.refuse(
+            ArgProblem::new("`count` does not go with `capture`")
+                .inside(Step::key("count"))
+                .expected("`count`, or `capture` and `is`"),
+        );
+    }
+    let group = fields.required("capture", "the number or name of a group", |value| group(value, regex));
+    let check = fields.required("is", "the check that what was captured must pass", |value| {
+        PartCheck::read(value, ctx)
+    });
+    let ((group, shown), check) = group.zip(check)?;
+    Some(Wanted::Captured { group, shown, check })
+}
+
+/// The number of a group, and how a reason calls it. Without a pattern there is nothing to look it up in.
+fn group(value: &Value, regex: Option<&Regex>) -> Read<(usize, String)> {
+    let named = |name: &str| regex?.capture_names().position(|group| group == Some(name));
+    let groups = regex.map_or(usize::MAX, Regex::captures_len);
+    let found = match value {
+        Value::String(name) => named(name),
+        Value::Number(_) => usize::try_from(count(value)?)
+            .ok()
+            .filter(|number| (1..groups).contains(number)),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            return wrong(not_a("the number or name of a group", value));
         }
     };
-    Ok(Box::new(Pattern { regex, count }))
+    let shown = value
+        .as_str()
+        .map_or_else(|| value.to_string(), |name| bounded(name, 40));
+    match (found, regex) {
+        (Some(group), _) => Ok((group, shown)),
+        // The mistake is in the pattern, and told there.
+        (None, None) => Ok((0, shown)),
+        (None, Some(regex)) => {
+            let names: Vec<&str> = regex.capture_names().flatten().collect();
+            let mut expected = match groups - 1 {
+                0 => "a pattern with a group, like A: ([0-9]+)".to_owned(),
+                1 => "group 1".to_owned(),
+                last => format!("a group from 1 to {last}"),
+            };
+            if !names.is_empty() {
+                expected += &format!(", or one of the names {}", bounded(&names.join(", "), 200));
+            }
+            wrong(ArgProblem::new(format!("the pattern has no group {shown}")).expected(expected))
+        }
+    }
 }
 
 fn bounds(value: &Value) -> Read<Bounds> {
@@ -67,14 +146,15 @@ fn bounds(value: &Value) -> Read<Bounds> {
     fields.finish(bounds)
 }
 
-fn pattern(value: &Value, count: Option<Bounds>) -> Read<Regex> {
+/// Reads the pattern. One that matches every text is no criterion, unless what it captures is judged.
+fn pattern(value: &Value, count: Option<Bounds>, captures: bool) -> Read<Regex> {
     let pattern = text(value)?;
     if pattern.is_empty() {
         return wrong(ArgProblem::new("the pattern is empty").expected("a regular expression"));
     }
     let regex = compiled(pattern).or_else(|error| wrong(problem(pattern, &error)))?;
     let once_is_enough = count.is_none_or(|count| count.min <= 1 && count.max.is_none());
-    if once_is_enough && matches_every_text(&regex) {
+    if once_is_enough && !captures && matches_every_text(&regex) {
         return wrong(
             ArgProblem::new("the pattern matches every text, so no answer can fail")
                 .expected("a pattern that needs at least one character, or anchors")
@@ -141,11 +221,28 @@ impl Matcher for Pattern {
     fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
         let text = &seen.answer.text;
         let shown = bounded(self.regex.as_str(), 80);
-        let Some(count) = self.count else {
-            return Ok(match self.regex.find(text) {
-                Some(found) => Score::binary(true, format!("matches /{shown}/ with {}", quote(found.as_str()))),
-                None => Score::binary(false, format!("does not match /{shown}/")),
-            });
+        let count = match &self.wanted {
+            Wanted::One => {
+                return Ok(match self.regex.find(text) {
+                    Some(found) => Score::binary(true, format!("matches /{shown}/ with {}", quote(found.as_str()))),
+                    None => Score::binary(false, format!("does not match /{shown}/")),
+                });
+            }
+            Wanted::Captured {
+                group,
+                shown: name,
+                check,
+            } => {
+                let Some(found) = self.regex.captures(text) else {
+                    return Ok(Score::binary(false, format!("does not match /{shown}/")));
+                };
+                let Some(captured) = found.get(*group) else {
+                    let reason = format!("matches /{shown}/, but without its group {name}");
+                    return Ok(Score::binary(false, reason));
+                };
+                return check.check(seen, captured.as_str().to_owned());
+            }
+            Wanted::Count(count) => count,
         };
         // No further than the bounds can tell.
         let enough = count.max.map_or(count.min, |max| max + 1);
@@ -195,6 +292,79 @@ mod tests {
         verdicts(
             check(json!({"min": 1, "max": 2})),
             &[("", false), ("aa", true), ("aa aa aa", false)],
+        );
+    }
+
+    #[test]
+    fn what_a_group_captured_is_judged_by_a_check() {
+        verdicts(
+            json!({"regex": {"pattern": "city: ([a-z]+)", "capture": 1, "is": "paris"}}),
+            &[
+                ("city: paris", true),
+                ("city: rome, city: paris", false),
+                ("paris", false),
+                ("", false),
+            ],
+        );
+        verdicts(
+            json!({"regex": {"pattern": "A: (?<n>[0-9]+)?", "capture": "n", "is": {"not": {"number": 3}}}}),
+            &[("A: 4", true), ("A: 3", false), ("A: none", false), ("4", false)],
+        );
+        let nested = json!({"regex": {"pattern": "<a>(.*)</a>", "capture": 1, "is": {"regex": {"pattern": "x(.)", "capture": 1, "is": "y"}}}});
+        insta::assert_snapshot!(reasons(nested, &["<a>xy</a>", "<a>xz</a>", "<a>", "xy"]), @r#"
+        regex: equals: is "y"
+        regex: equals: is "z", not "y"
+        does not match /<a>(.*)</a>/
+        does not match /<a>(.*)</a>/
+        "#);
+        insta::assert_snapshot!(reasons(json!({"regex": {"pattern": "a(b)?", "capture": 1, "is": "b"}}), &["a"]), @"matches /a(b)?/, but without its group 1");
+    }
+
+    #[test]
+    fn groups_that_are_not_there_are_refused() {
+        let captured =
+            |pattern, capture: serde_json::Value| json!({"regex": {"pattern": pattern, "capture": capture, "is": "x"}});
+        insta::assert_snapshot!(problems(&[
+            captured("a", json!(1)),
+            captured("(a)", json!(0)),
+            captured("(a)(?<b>c)", json!("a")),
+            captured("(a)(?<b>c)", json!(3)),
+            captured("(a", json!(3)),
+            captured("(a)", json!([1])),
+            json!({"regex": {"pattern": "(a)", "capture": 1}}),
+            json!({"regex": {"pattern": "(a)", "is": "a"}}),
+            json!({"regex": {"pattern": "(a)", "capture": 1, "is": {"contians": "a"}}}),
+            json!({"regex": {"pattern": "(a)", "capture": 1, "is": {"contains": "a", "weight": 2}}}),
+            json!({"regex": {"pattern": "(a)", "capture": 1, "is": "a", "count": {"min": 2}}}),
+        ]), @r#"
+        /regex/capture regex: the pattern has no group 1
+          expected: a pattern with a group, like A: ([0-9]+)
+        /regex/capture regex: the pattern has no group 0
+          expected: group 1
+        /regex/capture regex: the pattern has no group a
+          expected: a group from 1 to 2, or one of the names b
+        /regex/capture regex: the pattern has no group 3
+          expected: a group from 1 to 2, or one of the names b
+        /regex/pattern regex: the pattern "(a" is not valid: unclosed group (at character 1)
+          expected: Rust regex syntax
+        /regex/capture regex: a list stands here
+          expected: the number or name of a group
+        /regex regex: `is` is missing
+          expected: the check that what was captured must pass
+        /regex regex: `capture` is missing
+          expected: the number or name of a group
+        /regex/is/contians regex: unknown matcher `contians`
+          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, similarity, rouge, bleu, chrf, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, not, all, any, at_least
+          help: did you mean `contains`?
+        /regex/is/weight regex: a check of a part can't have a weight
+          expected: `weight` on the outer check
+        /regex/count regex: `count` does not go with `capture`
+          expected: `count`, or `capture` and `is`
+        "#);
+        assert_eq!(
+            problems(&[captured("(.*)", json!(1))]),
+            "",
+            "the criterion is the check"
         );
     }
 
@@ -267,7 +437,7 @@ mod tests {
           expected: at most 2 MiB
           help: repeat less, or use ASCII classes like [0-9] or (?-u:\w) for \d and \w
         /regex/patern regex: unknown key `patern`
-          expected: one of the keys pattern, count
+          expected: one of the keys pattern, count, capture, is
           help: did you mean `pattern`?
         /regex regex: `pattern` is missing
           expected: a regular expression

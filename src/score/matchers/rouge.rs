@@ -1,0 +1,248 @@
+//! `rouge`: the answer shares words with a reference, as the Python package rouge-score counts them.
+//!
+//! Its tokens are the runs of `a`-`z` and `0`-`9` of the text in lower case, without stemming. F1 is the harmonic mean of
+//! precision and recall. Of several references the nearest counts (`score_multi`).
+
+use crate::model::{ArgProblem, Score};
+use crate::score::arguments::{Fields, choice, not_a, wrong};
+use crate::score::likeness::{self, MAX_CHARS_PRODUCT, MAX_CHARS_SUM};
+use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::score::quote::counted;
+use crate::score::sequences::{common_runs, common_subsequence};
+use serde_json::Value;
+
+pub(super) const ROUGE: MatcherDef = MatcherDef {
+    name: "rouge",
+    summary: "the answer shares enough words with a reference; the score is the F1 of ROUGE, 0 to 1",
+    arguments: "{to, min, metric: rougeL}, or {to_any: [\"a\", \"b\"], ..}, of which the nearest counts; metric is rouge1 \
+                (words), rouge2 (pairs of words) or rougeL (longest common subsequence of words); words are runs of a-z \
+                and 0-9 in lower case, so texts in other scripts have none; equal to the Python package rouge-score, \
+                `use_stemmer=False`",
+    example: r#"{"rouge": {"to": "The cat sat on the mat.", "min": 0.6, "metric": "rougeL"}}"#,
+    passes: Sample::Text("A cat sat on a mat."),
+    fails: Sample::Text("On the mat, a dog lay."),
+    refused: r#"{"rouge": {"to": "Кошка сидит.", "min": 0.6}}"#,
+    cost: "rouge1 and rouge2: linear in both texts, at most 100000 characters each; rougeL: the product of their words, at \
+           most 10000 characters each; a longer answer can't be judged",
+    takes_text: false,
+    combines: false,
+    inline: None,
+    compile,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Metric {
+    /// Runs of this many words.
+    Runs(usize),
+    Subsequence,
+}
+
+const METRICS: [(&str, Metric); 3] = [
+    ("rouge1", Metric::Runs(1)),
+    ("rouge2", Metric::Runs(2)),
+    ("rougeL", Metric::Subsequence),
+];
+
+#[derive(Debug)]
+struct Rouge {
+    references: Vec<Vec<String>>,
+    shown: String,
+    min: f64,
+    metric: Metric,
+}
+
+fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    let Some(map) = args.as_object() else {
+        return wrong(not_a("a map {to, min, metric}", args));
+    };
+    let mut fields = Fields::new(map, &["to", "to_any", "min", "metric"]);
+    let metric = fields
+        .optional("metric", |value| choice(value, &METRICS))
+        .unwrap_or(Metric::Subsequence);
+    let references = likeness::references(&mut fields, metric.max_chars(), |text| {
+        let words = words(text);
+        if words.len() < metric.least_words() {
+            return Err(ArgProblem::new(format!(
+                "the text has {} of the letters a-z and digits, so every answer scores 0",
+                counted(words.len() as u64, "word", "words")
+            ))
+            .expected(format!(
+                "at least {}",
+                counted(metric.least_words() as u64, "word", "words")
+            ))
+            .hint("for other scripts, use `chrf`"));
+        }
+        Ok((words, text.to_owned()))
+    });
+    let min = likeness::threshold(&mut fields, "ROUGE score");
+    let (references, min) = fields.finish(references.zip(min))?;
+    let (references, texts): (_, Vec<String>) = references.into_iter().unzip();
+    Ok(Box::new(Rouge {
+        references,
+        shown: likeness::shown(&texts),
+        min,
+        metric,
+    }))
+}
+
+/// The tokens of `rouge_score.tokenize`.
+fn words(text: &str) -> Vec<String> {
+    text.to_lowercase()
+        .split(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit()))
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+impl Metric {
+    fn name(self) -> &'static str {
+        METRICS
+            .iter()
+            .find(|(_, metric)| *metric == self)
+            .map_or("rouge", |(name, _)| name)
+    }
+
+    fn max_chars(self) -> usize {
+        match self {
+            Metric::Runs(_) => MAX_CHARS_SUM,
+            Metric::Subsequence => MAX_CHARS_PRODUCT,
+        }
+    }
+
+    fn least_words(self) -> usize {
+        match self {
+            Metric::Runs(length) => length,
+            Metric::Subsequence => 1,
+        }
+    }
+
+    /// F1 of precision c / a and recall c / b is 2 c / (a + b), where a and b count what the texts have, and c what they
+    /// share.
+    fn f1(self, answer: &[String], reference: &[String]) -> f64 {
+        let (shared, all) = match self {
+            Metric::Subsequence => (common_subsequence(answer, reference), answer.len() + reference.len()),
+            Metric::Runs(length) => {
+                let runs = |words: &[String]| (words.len() + 1).saturating_sub(length);
+                (common_runs(answer, reference, length), runs(answer) + runs(reference))
+            }
+        };
+        if shared == 0 {
+            0.0
+        } else {
+            2.0 * shared as f64 / all as f64
+        }
+    }
+}
+
+impl Matcher for Rouge {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let text = likeness::measurable(&seen.answer.text, self.metric.max_chars(), self.metric.name())?;
+        let answer = words(text);
+        let f1 = self
+            .references
+            .iter()
+            .map(|reference| self.metric.f1(&answer, reference));
+        let highest = f1.fold(0.0, f64::max);
+        Ok(likeness::verdict(self.metric.name(), &self.shown, highest, self.min))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::score::rules::testing::{answer_text, compiled, problems, reasons, scores};
+    use serde_json::{Value, json};
+
+    fn rouge(to: &str, min: f64, metric: &str) -> Value {
+        json!({"rouge": {"to": to, "min": min, "metric": metric}})
+    }
+
+    #[test]
+    fn counts_words_pairs_and_the_common_subsequence() {
+        let to = "The quick brown fox";
+        scores(
+            rouge(to, 0.5, "rouge1"),
+            &[
+                ("the QUICK, fox!", true, 6.0 / 7.0),
+                ("fox brown quick the", true, 1.0),
+                ("the the the the", false, 0.25),
+                ("", false, 0.0),
+                ("быстрая лиса", false, 0.0),
+            ],
+        );
+        scores(
+            rouge(to, 0.5, "rouge2"),
+            &[
+                ("the quick fox", false, 0.4),
+                ("the quick brown fox", true, 1.0),
+                ("fox", false, 0.0),
+            ],
+        );
+        scores(
+            rouge(to, 0.5, "rougeL"),
+            &[("fox brown quick the", false, 0.25), ("a quick red fox", true, 0.5)],
+        );
+    }
+
+    #[test]
+    fn the_nearest_reference_counts_and_the_threshold_is_inclusive() {
+        scores(
+            json!({"rouge": {"to_any": ["good bye", "see you soon"], "min": 0.8}}),
+            &[("see you", true, 0.8), ("good day", false, 0.5)],
+        );
+    }
+
+    #[test]
+    fn long_answers_are_not_measured() {
+        let judged = |metric, length| compiled(rouge("a", 0.1, metric)).check(&answer_text(&"b".repeat(length)).seen());
+        assert!(judged("rougeL", 10_000).is_ok());
+        assert!(judged("rougeL", 10_001).is_err());
+        assert!(judged("rouge1", 100_001).is_err());
+    }
+
+    #[test]
+    fn reasons_and_problems() {
+        insta::assert_snapshot!(reasons(rouge("a b", 0.6, "rouge1"), &["a b", "a c"]), @r#"
+        its rouge1 to "a b" is 1.0000, at least 0.6
+        its rouge1 to "a b" is 0.5000, less than 0.6
+        "#);
+        insta::assert_snapshot!(problems(&[
+            json!({"rouge": "a"}),
+            json!({"rouge": {}}),
+            json!({"rouge": {"to": "a", "to_any": ["b"], "min": 0.5}}),
+            json!({"rouge": {"to_any": [], "min": 45}}),
+            json!({"rouge": {"to_any": ["a", "", "!?"], "min": 0}}),
+            json!({"rouge": {"to": "one", "min": 0.5, "metric": "rouge2"}}),
+            json!({"rouge": {"to": "one", "min": 0.5, "metric": "rouge3"}}),
+            json!({"rouge": {"to": "a".repeat(10_001), "min": 0.5}}),
+        ]), @"
+        /rouge rouge: a text stands here
+          expected: a map {to, min, metric}
+        /rouge rouge: `to` is missing
+          expected: the text to compare with, or several in `to_any`
+        /rouge rouge: `min` is missing
+          expected: the least ROUGE score that passes, like 0.8
+        /rouge rouge: `to` and `to_any` exclude each other
+          expected: one text in `to`, or several in `to_any`
+        /rouge/to_any rouge: the list has 0 texts
+          expected: 1 to 100 texts
+        /rouge/min rouge: 45 is not a ROUGE score that can decide
+          expected: more than 0 and at most 1, like 0.8
+          help: scores are 0 to 1 here: 45 of 100 is 0.45
+        /rouge/to_any/1 rouge: the text is empty
+          expected: a text with at least one visible character
+        /rouge/to_any/2 rouge: the text has 0 words of the letters a-z and digits, so every answer scores 0
+          expected: at least 1 word
+          help: for other scripts, use `chrf`
+        /rouge/min rouge: 0 is not a ROUGE score that can decide
+          expected: more than 0 and at most 1, like 0.8
+        /rouge/to rouge: the text has 1 word of the letters a-z and digits, so every answer scores 0
+          expected: at least 2 words
+          help: for other scripts, use `chrf`
+        /rouge/metric rouge: `rouge3` is not known here
+          expected: one of rouge1, rouge2, rougeL
+          help: did you mean `rouge1`?
+        /rouge/to rouge: the text has 10001 characters
+          expected: at most 10000 characters
+        ");
+    }
+}
