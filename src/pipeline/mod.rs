@@ -12,6 +12,7 @@
 mod ask;
 mod batches;
 mod forecast;
+mod golden;
 mod judge;
 mod planned;
 mod record;
@@ -21,6 +22,7 @@ mod verdict;
 
 pub use batches::{Cancelled, cancel, waiting};
 pub use forecast::{ArmForecast, Estimate, Forecast};
+pub use golden::{Waiting, Written, import_golden};
 pub use record::{Exported, Imported, export, import};
 pub use target::open_prompt;
 
