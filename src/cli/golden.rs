@@ -42,8 +42,9 @@ pub(super) fn golden(command: Command) -> Result<u8, Error> {
         0 => String::new(),
         count => format!(", {count} left out"),
     };
+    let word = if cases == 1 { "case" } else { "cases" };
     say(&text::log_line(&format!(
-        "{cases} cases written to {}{left_out}; without equivalent: {lost}",
+        "{cases} {word} written to {}{left_out}; without equivalent: {lost}",
         to.display()
     )));
     Ok(crate::exit::OK)
@@ -67,7 +68,10 @@ fn list(written: &Written, allow_partial: bool) {
 
 fn options(import: &Import) -> Result<Options, Problem> {
     let tool = import.from.as_deref().map(|name| choice("--from", name, &Tool::ALL));
-    let check = import.check.as_deref().map(|name| choice("--check", name, &Comparison::ALL));
+    let check = import
+        .check
+        .as_deref()
+        .map(|name| choice("--check", name, &Comparison::ALL));
     Ok(Options {
         tool: tool.transpose()?,
         map: import.map.iter().map(|pair| mapped(pair)).collect::<Result<_, _>>()?,

@@ -75,11 +75,12 @@ impl Waiting {
             true => file.persist(&to),
             false => file.persist_noclobber(&to),
         };
-        match kept.map_err(|error| error.error.kind()) {
-            Ok(_) => Ok(()),
-            Err(kind) if kind == ErrorKind::AlreadyExists => Err(taken(&to)),
-            Err(kind) => Err(Problem::at(shown(&to), format!("can't be written: {kind}"))),
-        }
+        let Err(error) = kept else { return Ok(()) };
+        Err(if error.error.kind() == ErrorKind::AlreadyExists {
+            taken(&to)
+        } else {
+            Problem::at(shown(&to), format!("can't be written: {}", error.error.kind()))
+        })
     }
 }
 

@@ -16,6 +16,7 @@ mod faults;
 mod gate_oracles;
 mod gemini_wire;
 mod gsm8k;
+mod import;
 mod money;
 mod record;
 mod reports;

@@ -55,8 +55,9 @@ pub(super) fn read(mut source: &mut dyn BufRead, rows: &mut dyn Rows) -> io::Res
 /// # Errors
 /// The first mistake.
 pub(super) fn document(text: &str) -> Result<(Value, Box<dyn Locate>), (Spot, Problem)> {
-    let read =
-        serde_saphyr::with_deserializer_from_str_with_options(text, options(), |root| Spanned::<Node>::deserialize(root));
+    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options(), |root| {
+        Spanned::<Node>::deserialize(root)
+    });
     let root = read.map_err(|error| (error.location().map_or(Spot::START, spot), describe(&error)))?;
     let start = spot(root.referenced);
     let Node { value, places } = root.value;

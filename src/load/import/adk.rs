@@ -30,8 +30,16 @@ pub(super) fn import(import: &mut Import<'_>, root: &Node) -> Result<(), Problem
         for (key, node) in root.entries() {
             match key.as_str() {
                 "eval_cases" | "evalCases" => {}
-                "eval_set_id" | "evalSetId" | "name" | "description" | "creation_timestamp" | "creationTimestamp" => {}
-                _ => lose(import, &node, format!("an evalset has no `{key}`, and the kit ignores it")),
+                "eval_set_id" | "evalSetId" | "creation_timestamp" | "creationTimestamp" => {}
+                "name" | "description" => {
+                    let message = format!("the {key} of an evalset is left out");
+                    import.general.push(Finding::at(&node, Kind::Note, message));
+                }
+                _ => lose(
+                    import,
+                    &node,
+                    format!("an evalset has no `{key}`, and the kit ignores it"),
+                ),
             }
         }
         return sessions(import, cases.items().iter().map(Session::of_case).collect());
@@ -52,7 +60,11 @@ pub(super) fn import(import: &mut Import<'_>, root: &Node) -> Result<(), Problem
 }
 
 fn unknown(root: &Node) -> Problem {
-    let place = Place { line: 0, column: 0, ..root.place() };
+    let place = Place {
+        line: 0,
+        column: 0,
+        ..root.place()
+    };
     Problem::at(place, "not an evalset")
         .expected("a map with `eval_cases`, or a list of `{name, data}` or of `{query, ..}`")
 }
@@ -67,6 +79,7 @@ fn sessions(import: &mut Import<'_>, sessions: Vec<Session>) -> Result<(), Probl
         return Err(Problem::new("an evalset says itself how answers are compared").hint("leave out --check"));
     }
     let criteria = Criteria::read(import)?;
+    remark(import, &sessions);
     for session in sessions {
         let turns = session.turns.len();
         let mut history: Vec<(TurnRole, String)> = Vec::new();
@@ -74,7 +87,10 @@ fn sessions(import: &mut Import<'_>, sessions: Vec<Session>) -> Result<(), Probl
         if turns == 0 {
             let mut draft = Draft::new(&session.node, session.name.clone());
             draft.findings.clone_from(&session.findings);
-            draft.lose_input(&session.node, "a conversation without turns");
+            draft.unusable = true;
+            if session.findings.is_empty() {
+                draft.lose(&session.node, "a conversation without turns");
+            }
             import.add(draft)?;
         }
         for (number, turn) in (1..).zip(&session.turns) {
@@ -91,7 +107,10 @@ fn sessions(import: &mut Import<'_>, sessions: Vec<Session>) -> Result<(), Probl
             draft.vars.clone_from(&session.state);
             draft.history.clone_from(&history);
             if broken {
-                draft.lose_input(&turn.node, "a turn before it has no final response, so its history is not known");
+                draft.lose_input(
+                    &turn.node,
+                    "a turn before it has no final response, so its history is not known",
+                );
             }
             let var = import.options.var().to_owned();
             match &turn.user {
@@ -116,17 +135,41 @@ fn sessions(import: &mut Import<'_>, sessions: Vec<Session>) -> Result<(), Probl
     Ok(())
 }
 
+/// What is to be told once about all turns.
+fn remark(import: &mut Import<'_>, sessions: &[Session]) {
+    let mut turns = sessions.iter().flat_map(|session| &session.turns);
+    let both = turns
+        .clone()
+        .find(|turn| !turn.calls.is_empty() && turn.reference.is_some());
+    if let Some(turn) = both {
+        let message = "a case is one request, and no tool is run: the expected calls and the final response are looked for \
+                       in the same answer, for this turn and all others";
+        import.general.push(Finding::at(&turn.node, Kind::Note, message));
+    }
+    if let Some(recorded) = turns.find_map(|turn| turn.recorded.as_ref()) {
+        let message = "ids and times of the recording are left out, for this turn and all others";
+        import.general.push(Finding::at(recorded, Kind::Note, message));
+    }
+}
+
 /// The dataset of agents-cli: a prompt or a conversation, and a reference without a threshold.
 fn dataset(import: &mut Import<'_>, root: &Node, cases: &Node) -> Result<(), Problem> {
     let Some(comparison) = import.options.check else {
-        let place = Place { line: 0, column: 0, ..root.place() };
-        return Err(
-            Problem::at(place, "the dataset does not say how an answer is compared with its reference")
-                .expected("--check equals, contains, starts_with or ends_with"),
-        );
+        let place = Place {
+            line: 0,
+            column: 0,
+            ..root.place()
+        };
+        return Err(Problem::at(
+            place,
+            "the dataset does not say how an answer is compared with its reference",
+        )
+        .expected("--check equals, contains, starts_with or ends_with"));
     };
     for (number, case) in (1..).zip(cases.items()) {
-        let name = case.text("eval_case_id").map_or_else(|| format!("case-{number}"), str::to_owned);
+        let name = case
+            .text("eval_case_id")
+            .map_or_else(|| format!("case-{number}"), str::to_owned);
         let mut draft = Draft::new(&case, name);
         let var = import.options.var().to_owned();
         for (key, node) in case.entries() {

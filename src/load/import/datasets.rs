@@ -40,7 +40,7 @@ pub(super) fn inspect(import: &mut Import<'_>, rows: &[Node]) -> Result<(), Prob
         let id = row.get("id").and_then(|id| match id.value() {
             Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
-            _ => None,
+            Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
         });
         let mut draft = Draft::new(row, id.unwrap_or_else(|| number.to_string()));
         match row.get("input") {
@@ -82,7 +82,13 @@ fn expect(import: &Import<'_>, draft: &mut Draft, row: &Node, key: &str) {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
     };
     let Some(texts) = texts.filter(|texts| !texts.is_empty()) else {
-        return draft.lose(&node, format!("what is expected is {}, not a text or a list of texts", kind(node.value())));
+        return draft.lose(
+            &node,
+            format!(
+                "what is expected is {}, not a text or a list of texts",
+                kind(node.value())
+            ),
+        );
     };
     let Some(comparison) = import.options.check else { return };
     match import.verified(comparison.check(&texts, import.options.ignore_case)) {
@@ -100,7 +106,10 @@ fn choices(draft: &mut Draft, node: &Node) {
     };
     match choices {
         Some(choices) if !draft.vars.contains_key("choices") => {
-            draft.note(node, "the choices are the var `choices`: the template says how they are listed");
+            draft.note(
+                node,
+                "the choices are the var `choices`: the template says how they are listed",
+            );
             draft.vars.insert("choices".to_owned(), choices.into());
         }
         _ => draft.lose_input(node, "choices that are no list of texts"),

@@ -93,8 +93,10 @@ pub(super) fn read(files: &mut Files, options: &Options) -> Result<Found, Proble
         "json" => Written::One(Node::root(Document::json(&text.shown, &text.text)?)),
         "yaml" | "yml" => Written::One(Node::root(Document::yaml(&text.shown, &text.text)?)),
         _ => {
-            return Err(Problem::at(Place::file(text.shown), "not a kind of file that can be imported")
-                .expected("a name that ends in .yaml, .yml, .json, .jsonl or .csv"));
+            return Err(
+                Problem::at(Place::file(text.shown), "not a kind of file that can be imported")
+                    .expected("a name that ends in .yaml, .yml, .json, .jsonl or .csv"),
+            );
         }
     };
     let place = Place::file(text.shown);

@@ -106,10 +106,15 @@ impl Draft {
         if !self.unusable && self.checks.iter().any(decides) {
             return Entry::Case(Box::new(self));
         }
-        let why = match (self.unusable, self.findings.iter().any(|finding| finding.kind == Kind::Lost)) {
+        let why = match (
+            self.unusable,
+            self.findings.iter().any(|finding| finding.kind == Kind::Lost),
+        ) {
             (true, _) => "the case is left out, because its input is not known",
             (false, true) => "the case is left out, because none of its checks that decide has an equivalent",
-            (false, false) => "the case is left out, because it has no check that decides: it passes whatever the answer",
+            (false, false) => {
+                "the case is left out, because it has no check that decides: it passes whatever the answer"
+            }
         };
         let node = self.node.clone();
         self.lose(&node, why);

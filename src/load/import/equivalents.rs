@@ -81,25 +81,35 @@ pub(super) const TABLE: &[Equivalent] = &[
     same("icontains", "`contains` with `ignore_case`", |args| {
         Ok(json!({"contains": {"value": text(args)?, "ignore_case": true}}))
     }),
-    same("contains-any", "`contains_any`", |args| Ok(json!({"contains_any": list(args)?}))),
-    same("contains-all", "`contains_all`", |args| Ok(json!({"contains_all": list(args)?}))),
+    same("contains-any", "`contains_any`", |args| {
+        Ok(json!({"contains_any": list(args)?}))
+    }),
+    same("contains-all", "`contains_all`", |args| {
+        Ok(json!({"contains_all": list(args)?}))
+    }),
     same("icontains-any", "`contains_any` with `ignore_case`", |args| {
         Ok(json!({"contains_any": {"values": list(args)?, "ignore_case": true}}))
     }),
     same("icontains-all", "`contains_all` with `ignore_case`", |args| {
         Ok(json!({"contains_all": {"values": list(args)?, "ignore_case": true}}))
     }),
-    same("starts-with", "`starts_with`", |args| Ok(json!({"starts_with": text(args)?}))),
+    same("starts-with", "`starts_with`", |args| {
+        Ok(json!({"starts_with": text(args)?}))
+    }),
     same("regex", "`regex`, the pattern rewritten to Rust's syntax", |args| {
         Ok(json!({"regex": js_regex::translate(&text(args)?)?}))
     }),
-    same("is-json", "`json: {fenced: false}`, with a schema `json_schema` too", |args| {
-        let whole = json!({"json": {"fenced": false}});
-        Ok(match schema(args)? {
-            Some(schema) => json!({"all": [whole, {"json_schema": schema}]}),
-            None => whole,
-        })
-    }),
+    same(
+        "is-json",
+        "`json: {fenced: false}`, with a schema `json_schema` too",
+        |args| {
+            let whole = json!({"json": {"fenced": false}});
+            Ok(match schema(args)? {
+                Some(schema) => json!({"all": [whole, {"json_schema": schema}]}),
+                None => whole,
+            })
+        },
+    ),
     Equivalent {
         assertion: "contains-json",
         check: "`json_schema: {type: object}`, with a schema that too",
@@ -171,7 +181,9 @@ pub(super) const TABLE: &[Equivalent] = &[
                     let each = texts.iter().map(|to| json!({"semantic": {"to": to, "min": min}}));
                     Ok(json!({"any": each.collect::<Vec<_>>()}))
                 }
-                _ => Ok(json!({"semantic": {"to": text(args)?, "min": min}})),
+                Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) | None => {
+                    Ok(json!({"semantic": {"to": text(args)?, "min": min}}))
+                }
             }
         },
     },
@@ -255,9 +267,18 @@ pub(super) const TABLE: &[Equivalent] = &[
     none("perplexity", "answers carry no log probabilities"),
     none("perplexity-score", "answers carry no log probabilities"),
     none("guardrails", "answers carry no guardrail verdict"),
-    none("is-valid-function-call", "golden data knows no declarations of functions"),
-    none("is-valid-openai-function-call", "golden data knows no declarations of functions"),
-    none("is-valid-openai-tools-call", "golden data knows no declarations of functions"),
+    none(
+        "is-valid-function-call",
+        "golden data knows no declarations of functions",
+    ),
+    none(
+        "is-valid-openai-function-call",
+        "golden data knows no declarations of functions",
+    ),
+    none(
+        "is-valid-openai-tools-call",
+        "golden data knows no declarations of functions",
+    ),
     none("skill-used", TRACE),
     none("trajectory:tool-used", TRACE),
     none("trajectory:tool-sequence", TRACE),
@@ -303,7 +324,9 @@ impl Equivalent {
             return Err(self.differs.to_owned());
         }
         if is_not && self.not == Not::Lost {
-            return Err("its equivalent is not exactly the same, so `not` of it could pass where this fails".to_owned());
+            return Err(
+                "its equivalent is not exactly the same, so `not` of it could pass where this fails".to_owned(),
+            );
         }
         if args.config.is_some() {
             return Err("`config` changes its meaning".to_owned());
@@ -321,7 +344,9 @@ impl Equivalent {
 fn text(args: &Args) -> Result<String, String> {
     match &args.value {
         Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::Number(number)) => number_text(number).ok_or_else(|| "its value is a number with an exponent".to_owned()),
+        Some(Value::Number(number)) => {
+            number_text(number).ok_or_else(|| "its value is a number with an exponent".to_owned())
+        }
         Some(Value::Bool(flag)) => Ok(flag.to_string()),
         Some(value) => Err(format!("its value is {}", kind(value))),
         None => Err("it has no value".to_owned()),
@@ -371,7 +396,11 @@ fn cut(text: &str) -> Result<Vec<String>, String> {
                 (in_quotes, was_quoted) = (true, true);
             }
             ',' if !in_quotes => {
-                items.push(if was_quoted { std::mem::take(&mut item) } else { std::mem::take(&mut item).trim().to_owned() });
+                items.push(if was_quoted {
+                    std::mem::take(&mut item)
+                } else {
+                    std::mem::take(&mut item).trim().to_owned()
+                });
                 was_quoted = false;
             }
             c if was_quoted && !in_quotes && c.is_whitespace() => {}
@@ -390,16 +419,22 @@ fn schema(args: &Args) -> Result<Option<Value>, String> {
     let mut schema = match &args.value {
         None => return Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
-        Some(Value::String(text)) => crate::load::golden::document::Document::yaml(&"value".into(), text)
-            .map_err(|_| "its schema is not readable".to_owned())?
-            .value,
+        Some(Value::String(text)) => {
+            crate::load::golden::document::Document::yaml(&"value".into(), text)
+                .map_err(|_| "its schema is not readable".to_owned())?
+                .value
+        }
         Some(value) => value.clone(),
     };
     let Some(map) = schema.as_object_mut() else {
         return Err(format!("its schema is {}", kind(&schema)));
     };
     if !map.contains_key("$schema") {
-        map.shift_insert(0, "$schema".to_owned(), "http://json-schema.org/draft-07/schema#".into());
+        map.shift_insert(
+            0,
+            "$schema".to_owned(),
+            "http://json-schema.org/draft-07/schema#".into(),
+        );
     }
     Ok(Some(schema))
 }
@@ -433,12 +468,18 @@ fn xml(args: &Args, fenced: bool) -> Made {
 fn word_count(args: &Args) -> Made {
     let (min, max) = match &args.value {
         Some(Value::Object(map)) if map.keys().all(|key| key == "min" || key == "max") && !map.is_empty() => {
-            let bound = |key: &str| map.get(key).map(|value| value.as_u64().ok_or("a bound is not a whole number"));
+            let bound = |key: &str| {
+                map.get(key)
+                    .map(|value| value.as_u64().ok_or("a bound is not a whole number"))
+            };
             (bound("min").transpose()?, bound("max").transpose()?)
         }
         Some(Value::Object(_)) => return Err("its value has keys that are not known".to_owned()),
-        _ => {
-            let count = text(args)?.trim().parse().map_err(|_| "its value is not a whole number")?;
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) | None => {
+            let count = text(args)?
+                .trim()
+                .parse()
+                .map_err(|_| "its value is not a whole number")?;
             (Some(count), Some(count))
         }
     };
@@ -481,9 +522,9 @@ fn tool_call_f1(args: &Args) -> Made {
 
 /// `{to, min}`, or `{to_any, min}` for a list.
 fn reference(args: &Args, min: f64) -> Made {
-    Ok(match &args.value {
-        Some(Value::Array(_)) => json!({"to_any": list(args)?, "min": min}),
-        _ => json!({"to": text(args)?, "min": min}),
+    Ok(match args.value.as_ref().is_some_and(Value::is_array) {
+        true => json!({"to_any": list(args)?, "min": min}),
+        false => json!({"to": text(args)?, "min": min}),
     })
 }
 
@@ -501,4 +542,118 @@ fn limit(args: &Args) -> Result<f64, String> {
     args.threshold
         .filter(|limit| *limit > 0.0)
         .ok_or_else(|| "it has no threshold above 0".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(value: Value, threshold: Option<f64>) -> Args {
+        Args {
+            value: Some(value).filter(|value| !value.is_null()),
+            threshold,
+            config: None,
+        }
+    }
+
+    #[test]
+    fn the_documentation_holds_the_table() {
+        let rows = TABLE.iter().map(|row| {
+            let Equivalent {
+                assertion,
+                check,
+                differs,
+                not,
+                ..
+            } = row;
+            match (check.is_empty(), not) {
+                (true, _) => format!("| `{assertion}` | no equivalent: {differs} | |\n"),
+                (false, Not::Same) => format!("| `{assertion}` | {check} | {differs} |\n"),
+                (false, Not::Lost) => format!("| `{assertion}` | {check}; `not-` has no equivalent | {differs} |\n"),
+            }
+        });
+        let table = format!(
+            "| assertion | here | difference |\n| --- | --- | --- |\n{}",
+            rows.collect::<String>()
+        );
+        let page = include_str!("../../../docs/import.md");
+        assert!(page.contains(&table), "docs/import.md has not this table:\n{table}");
+    }
+
+    #[test]
+    fn types_stand_once() {
+        for (index, row) in TABLE.iter().enumerate() {
+            assert!(
+                TABLE[..index].iter().all(|other| other.assertion != row.assertion),
+                "{}",
+                row.assertion
+            );
+        }
+    }
+
+    #[test]
+    fn every_row_with_an_equivalent_makes_it() {
+        let table = [
+            ("equals", json!("a"), None),
+            ("equals", json!(1.50), None),
+            ("equals", json!(true), None),
+            ("equals", json!({"a": [1]}), None),
+            ("not-equals", json!("a"), None),
+            ("contains", json!(42), None),
+            ("contains-any", json!("a, \"b, \\\"c\\\"\", d\"\"e"), None),
+            ("contains-any", json!("a, \"b"), None),
+            ("icontains-all", json!(["a", 1]), None),
+            ("regex", json!("\\d+"), None),
+            ("not-is-json", json!("type: object"), None),
+            ("is-json", Value::Null, None),
+            ("contains-json", Value::Null, None),
+            ("not-contains-json", Value::Null, None),
+            ("is-xml", json!({"requiredElements": ["a.b", "a.c"]}), None),
+            ("contains-xml", Value::Null, None),
+            ("word-count", json!(3), None),
+            ("word-count", json!({"min": 2}), None),
+            ("levenshtein", json!("kitten"), None),
+            ("levenshtein", json!("kitten"), Some(0.75)),
+            ("rouge-n", json!("a b"), None),
+            ("bleu", json!(["a b", "b c"]), Some(0.9)),
+            ("similar", json!(["a", "b"]), None),
+            ("llm-rubric", json!("kind"), None),
+            ("llm-rubric", json!("kind"), Some(0.5)),
+            ("latency", Value::Null, Some(900.0)),
+            ("latency", Value::Null, None),
+            ("finish-reason", json!("length"), None),
+            ("finish-reason", json!("content_filter"), None),
+            ("not-is-refusal", Value::Null, None),
+            ("tool-call-f1", json!("find, refund, find"), None),
+            ("javascript", json!("true"), None),
+        ];
+        let made: Vec<String> = table
+            .into_iter()
+            .map(|(written, value, threshold)| {
+                let kind = written.strip_prefix("not-").unwrap_or(written);
+                let made = find(kind).unwrap().check(&args(value, threshold), kind != written);
+                match made {
+                    Ok(check) => format!("{written}: {check}"),
+                    Err(why) => format!("{written}: ! {why}"),
+                }
+            })
+            .collect();
+        insta::assert_snapshot!("equivalents", made.join("\n"));
+    }
+
+    #[test]
+    fn an_answer_of_that_similarity_has_at_most_that_distance() {
+        // Whatever the answer: more edits than allowed never reach the similarity.
+        for length in 1..40_u32 {
+            for distance in 1..12_u32 {
+                let check = levenshtein(&args(json!("x".repeat(length as usize)), Some(f64::from(distance)))).unwrap();
+                let min = check["similarity"]["min"].as_f64().unwrap();
+                for edits in distance + 1..60 {
+                    // The longest answer that is `edits` away makes the edits weigh least.
+                    let similarity = 1.0 - f64::from(edits) / f64::from(length + edits);
+                    assert!(similarity < min, "{length} {distance} {edits}");
+                }
+            }
+        }
+    }
 }

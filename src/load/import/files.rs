@@ -51,7 +51,11 @@ impl Files {
 
     /// The name of the source, without its folder.
     pub(super) fn name(&self) -> String {
-        self.source.file_name().unwrap_or_default().to_string_lossy().into_owned()
+        self.source
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
     }
 
     fn place(&self, path: &Path) -> Place {
@@ -75,7 +79,10 @@ impl Files {
     pub(super) fn read(&mut self, name: &str) -> Result<Text, String> {
         let name = name.strip_prefix("file://").unwrap_or(name);
         let path = self.folder.join(name);
-        let real = |path: &Path| path.canonicalize().map_err(|error| format!("can't be read: {}", error.kind()));
+        let real = |path: &Path| {
+            path.canonicalize()
+                .map_err(|error| format!("can't be read: {}", error.kind()))
+        };
         let (root, target) = (real(&self.folder)?, real(&path)?);
         if !target.starts_with(root) {
             return Err("lies outside the folder of the source".to_owned());

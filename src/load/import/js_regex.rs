@@ -23,7 +23,9 @@ pub(super) fn translate(pattern: &str) -> Result<String, String> {
                     ('0', _) if !chars.peek().is_some_and(char::is_ascii_digit) => rust.push_str(r"\x00"),
                     ('1'..='9' | 'k', _) => return Err("the pattern has a back reference".to_owned()),
                     ('c' | 'B' | 'p' | 'P' | '0', _) => {
-                        return Err(format!("the pattern has `\\{escaped}`, which means something else here"));
+                        return Err(format!(
+                            "the pattern has `\\{escaped}`, which means something else here"
+                        ));
                     }
                     ('n' | 'r' | 't' | 'f' | 'v' | 's' | 'S' | 'x' | 'u', _) => rust.extend(['\\', escaped]),
                     // Any other character stands for itself.
@@ -50,7 +52,9 @@ pub(super) fn translate(pattern: &str) -> Result<String, String> {
                 rust.push(']');
             }
             '&' | '~' if in_class => rust.extend(['\\', c]),
-            '-' if in_class && chars.peek() == Some(&'-') => rust.push_str(r"\-"),
+            '-' if in_class && chars.peek() == Some(&'-') => {
+                return Err("the pattern has `--` in a class, which means something else here".to_owned());
+            }
             '(' if !in_class => {
                 let mut ahead = chars.clone();
                 if ahead.next() == Some('?') && !matches!(ahead.next(), Some(':' | '=' | '!' | '<')) {
@@ -72,11 +76,54 @@ mod tests {
     #[test]
     fn patterns_keep_their_meaning() {
         let table: Vec<String> = [
-            r"^\d{3}-\w+$", r"[\d.]+", r"[^\D]", r"a.c", r"[a[b&&c]", r"\bword\b", r"\/path\/", r"[\b]", r"(?<year>\d{4})", r"\1", r"[^]", r"\cA", r"\e", "a\\", r"(?=x)", r"(?i)x", r"\(?x\)?", r"\<b\>",
+            r"^\d{3}-\w+$",
+            r"[\d.]+",
+            r"[^\D]",
+            r"a.c",
+            r"[a[b&&c]",
+            r"\bword\b",
+            r"\/path\/",
+            r"[\b]",
+            r"(?<year>\d{4})",
+            r"\1",
+            r"[^]",
+            r"\cA",
+            r"\e",
+            "a\\",
+            r"(?=x)",
+            r"(?i)x",
+            r"\(?x\)?",
+            r"\<b\>",
+            r"[+--]",
         ]
         .iter()
-        .map(|pattern| format!("{pattern}  =>  {}", translate(pattern).unwrap_or_else(|why| format!("! {why}"))))
+        .map(|pattern| {
+            format!(
+                "{pattern}  =>  {}",
+                translate(pattern).unwrap_or_else(|why| format!("! {why}"))
+            )
+        })
         .collect();
-        insta::assert_snapshot!(table.join("\n"), @"");
+        insta::assert_snapshot!(table.join("\n"), @r"
+        ^\d{3}-\w+$  =>  ^[0-9]{3}-[0-9A-Za-z_]+$
+        [\d.]+  =>  [[0-9].]+
+        [^\D]  =>  [^[^0-9]]
+        a.c  =>  a[^\n\r\u{2028}\u{2029}]c
+        [a[b&&c]  =>  [a\[b\&\&c]
+        \bword\b  =>  (?-u:\b)word(?-u:\b)
+        \/path\/  =>  \/path\/
+        [\b]  =>  [\x08]
+        (?<year>\d{4})  =>  (?<year>[0-9]{4})
+        \1  =>  ! the pattern has a back reference
+        [^]  =>  ! the pattern has an empty class
+        \cA  =>  ! the pattern has `\c`, which means something else here
+        \e  =>  e
+        a\  =>  ! the pattern ends with a backslash
+        (?=x)  =>  (?=x)
+        (?i)x  =>  ! the pattern has a group that JavaScript reads otherwise
+        \(?x\)?  =>  \(?x\)?
+        \<b\>  =>  <b>
+        [+--]  =>  ! the pattern has `--` in a class, which means something else here
+        ");
     }
 }

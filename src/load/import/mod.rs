@@ -15,7 +15,6 @@
 //! than its source, never laxer. No code of the source is run, no file outside its folder is read, nothing is sent.
 
 mod adk;
-mod csv;
 mod datasets;
 mod detect;
 mod draft;
@@ -24,6 +23,7 @@ mod files;
 mod js_regex;
 mod node;
 mod promptfoo;
+mod table;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -48,7 +48,7 @@ const MAX_WRITTEN: usize = 64 << 20;
 pub struct Options {
     /// Whose data it is; found from the data otherwise.
     pub tool: Option<Tool>,
-    /// For plain CSV: which column is what, see [`csv`](self).
+    /// For plain CSV: which column is what.
     pub map: Vec<(String, String)>,
     /// How answers are compared with the target of a dataset that does not say it.
     pub check: Option<Comparison>,
@@ -145,7 +145,10 @@ pub struct Imported {
 impl Imported {
     /// How much has no equivalent.
     pub fn lost(&self) -> usize {
-        self.findings.iter().filter(|finding| finding.kind == Kind::Lost).count()
+        self.findings
+            .iter()
+            .filter(|finding| finding.kind == Kind::Lost)
+            .count()
     }
 }
 
@@ -172,7 +175,7 @@ pub fn import(source: &Path, options: &Options, rules: &dyn CheckRules) -> Resul
         detect::Found::Adk(root) => adk::import(&mut import, &root)?,
         detect::Found::OpenAi(rows) => datasets::openai(&mut import, &rows)?,
         detect::Found::Inspect(rows) => datasets::inspect(&mut import, &rows)?,
-        detect::Found::Csv(columns, rows) => csv::import(&mut import, &columns, &rows)?,
+        detect::Found::Csv(columns, rows) => table::import(&mut import, &columns, &rows)?,
     }
     draft::name(&mut import.entries);
     let text = yaml_text::file(tool, import.files.name(), &import.general, &import.entries);
@@ -261,9 +264,9 @@ impl Import<'_> {
         let spec = CheckSpec::parse(&check).map_err(|problem| problem.message)?;
         match self.rules.verify(spec) {
             Ok(_) => Ok(check),
-            Err(problems) => Err(problems
-                .first()
-                .map_or_else(String::new, |problem| problem.message.clone())),
+            Err(problems) => Err(problems.first().map_or_else(String::new, |problem| {
+                format!("the check it would be is refused: {}", problem.message)
+            })),
         }
     }
 

@@ -17,9 +17,7 @@ pub(super) fn render(text: &str, vars: &Map<String, Value>) -> Result<String, St
     let mut rendered = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
-        let (name, behind) = after
-            .split_once("}}")
-            .ok_or("it is a template with `{{` and no `}}`")?;
+        let (name, behind) = after.split_once("}}").ok_or("it is a template with `{{` and no `}}`")?;
         rendered.push_str(before);
         rendered.push_str(&look_up(name.trim(), vars)?);
         if rendered.len() > MAX_TEXT {
@@ -54,7 +52,8 @@ pub(super) fn render_all(value: &Value, vars: &Map<String, Value>) -> Result<Val
 
 fn look_up(name: &str, vars: &Map<String, Value>) -> Result<String, String> {
     let is_name = |part: &str| {
-        part.starts_with(|c: char| c.is_alphabetic() || c == '_') && part.chars().all(|c| c.is_alphanumeric() || c == '_')
+        part.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_alphanumeric() || c == '_')
     };
     if !name.split('.').all(is_name) {
         return Err("it is a template with an expression, which is not run".to_owned());
@@ -88,12 +87,36 @@ mod tests {
         let vars = json!({"a": "x", "n": 1.5, "m": {"k": true}, "l": [1], "t": "{{a}}"});
         let render = |text: &str| render(text, vars.as_object().unwrap()).map_err(|why| format!("! {why}"));
         let all: Vec<String> = [
-            "no", "{{a}}{{ a }}b", "{{n}} {{m.k}}", "{{l}}", "{{t}}", "{{z}}", "{{ a | upper }}", "{{a", "{% if a %}", "{{-a}}", "{{}}", "{{env.HOME}}",
+            "no",
+            "{{a}}{{ a }}b",
+            "{{n}} {{m.k}}",
+            "{{l}}",
+            "{{t}}",
+            "{{z}}",
+            "{{ a | upper }}",
+            "{{a",
+            "{% if a %}",
+            "{{-a}}",
+            "{{}}",
+            "{{env.HOME}}",
         ]
         .iter()
         .map(|text| render(text).unwrap_or_else(|why| why))
         .collect();
-        insta::assert_snapshot!(all.join("\n"), @"");
+        insta::assert_snapshot!(all.join("\n"), @r"
+        no
+        xxb
+        1.5 true
+        ! its template uses `l`, which is no text or number
+        ! its template uses `t`, which is a template itself
+        ! its template uses `z`, which is no var of the test
+        ! it is a template with an expression, which is not run
+        ! it is a template with `{{` and no `}}`
+        ! it is a template with Nunjucks tags, which are not run
+        ! it is a template with an expression, which is not run
+        ! it is a template with an expression, which is not run
+        ! its template uses `env.HOME`, which is no var of the test
+        ");
         let long = json!({"a": "x".repeat(1 << 19)});
         assert!(super::render("{{a}}{{a}}{{a}}", long.as_object().unwrap()).is_err());
     }

@@ -16,7 +16,10 @@ pub(super) fn read(draft: &mut Draft, input: &Node, var: &str) {
     }
     let messages = input.items();
     if messages.is_empty() {
-        return draft.lose_input(input, format!("the input is {}, not a text or a list of messages", kind(input.value())));
+        return draft.lose_input(
+            input,
+            format!("the input is {}, not a text or a list of messages", kind(input.value())),
+        );
     }
     for (index, message) in messages.iter().enumerate() {
         let is_last = index + 1 == messages.len();
@@ -35,7 +38,10 @@ pub(super) fn read(draft: &mut Draft, input: &Node, var: &str) {
             ("user", false) => draft.history.push((TurnRole::User, text)),
             ("assistant" | "model", false) => draft.history.push((TurnRole::Model, text)),
             ("system" | "developer", false) if index == 0 => {
-                draft.note(message, format!("the system message is the var `{SYSTEM}`: the template says where it stands"));
+                draft.note(
+                    message,
+                    format!("the system message is the var `{SYSTEM}`: the template says where it stands"),
+                );
                 draft.vars.insert(SYSTEM.to_owned(), text.into());
             }
             (_, true) => return draft.lose_input(message, format!("the last message is by `{role}`, not by `user`")),
@@ -53,7 +59,12 @@ fn content(message: &Node) -> Option<String> {
     let parts = content.items();
     let texts: Option<Vec<&str>> = parts
         .iter()
-        .map(|part| part.text("text").filter(|_| part.text("type").is_none_or(|kind| kind == "text" || kind == "input_text")))
+        .map(|part| {
+            part.text("text").filter(|_| {
+                part.text("type")
+                    .is_none_or(|kind| kind == "text" || kind == "input_text")
+            })
+        })
         .collect();
     // The texts borrow from the parts, which end here.
     texts.filter(|texts| !texts.is_empty()).map(|texts| texts.join("\n"))

@@ -83,8 +83,8 @@ fn block(value: &Value, indent: usize, text: &mut String) {
 
 /// A value behind the colon of its key.
 fn under(value: &Value, indent: usize, text: &mut String) {
-    let is_block = value.as_object().is_some_and(|map| !map.is_empty())
-        || value.as_array().is_some_and(|list| !list.is_empty());
+    let is_block =
+        value.as_object().is_some_and(|map| !map.is_empty()) || value.as_array().is_some_and(|list| !list.is_empty());
     if is_block {
         text.push('\n');
         text.extend(std::iter::repeat_n(' ', indent + 2));
@@ -104,9 +104,7 @@ fn scalar(value: &Value) -> String {
 }
 
 fn key_text(key: &str) -> String {
-    let is_word = key
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    let is_word = key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
     match is_word && is_plain(key) {
         true => key.to_owned(),
         false => double_quoted(key),
@@ -120,7 +118,8 @@ fn is_plain(text: &str) -> bool {
     ];
     let begins = text.starts_with(|c: char| c.is_ascii_alphabetic());
     let ends = text.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '!' | '?' | ')'));
-    let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '-' | '.' | '/' | '!' | '?' | '(' | ')' | '\'');
+    let inside =
+        |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '-' | '.' | '/' | '!' | '?' | '(' | ')' | '\'');
     begins && ends && text.chars().all(inside) && !WORDS.contains(&text.to_ascii_lowercase().as_str())
 }
 
@@ -155,7 +154,12 @@ mod tests {
     use serde_json::json;
 
     fn any_value() -> impl Strategy<Value = Value> {
-        let text = prop_oneof!["\\PC{0,12}", any::<String>(), "[ \\-:#?!&*|>%@`'\"{}\\[\\],a0.~\n\t]{0,8}", "(?i)(true|null|no|0x1|1e3|-|~|<<|=)"];
+        let text = prop_oneof![
+            "\\PC{0,12}",
+            any::<String>(),
+            "[ \\-:#?!&*|>%@`'\"{}\\[\\],a0.~\n\t]{0,8}",
+            "(?i)(true|null|no|0x1|1e3|-|~|<<|=)"
+        ];
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),

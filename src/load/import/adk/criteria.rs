@@ -65,7 +65,9 @@ impl Criteria {
             }
         }
         let Some(list) = root.get("criteria") else {
-            return Err(Problem::at(root.place(), "there are no `criteria`").expected("a map of metrics and thresholds"));
+            return Err(
+                Problem::at(root.place(), "there are no `criteria`").expected("a map of metrics and thresholds")
+            );
         };
         for (metric, node) in list.entries() {
             criteria.metric(import, &metric, &node);
@@ -79,7 +81,11 @@ impl Criteria {
             .as_f64()
             .or_else(|| node.get("threshold").and_then(|threshold| threshold.value().as_f64()));
         let Some(threshold) = threshold else {
-            return lose(import, node, format!("{metric}: {}", wrong(node, "a threshold, or a map with one")));
+            return lose(
+                import,
+                node,
+                format!("{metric}: {}", wrong(node, "a threshold, or a map with one")),
+            );
         };
         let known: &[&str] = match metric {
             "tool_trajectory_avg_score" => &["threshold", "match_type", "matchType", "ignore_args", "ignoreArgs"],
@@ -92,7 +98,11 @@ impl Criteria {
             }
         }
         if threshold <= 0.0 {
-            return lose(import, node, format!("with the threshold {threshold} every answer passes"));
+            return lose(
+                import,
+                node,
+                format!("with the threshold {threshold} every answer passes"),
+            );
         }
         if threshold > 1.0 {
             return lose(import, node, format!("no answer reaches the threshold {threshold}"));
@@ -129,7 +139,10 @@ impl Criteria {
         }
         match (self.response, &turn.reference) {
             (None, None) => {}
-            (None, Some(_)) => draft.note(&turn.node, "no criterion compares the final response, so it is history only"),
+            (None, Some(_)) => draft.note(
+                &turn.node,
+                "no criterion compares the final response, so it is history only",
+            ),
             (Some(_), None) => draft.lose(&turn.node, "response_match_score: the turn has no final response"),
             (Some(_), Some(Err(why))) => draft.lose(&turn.node, format!("response_match_score: {why}")),
             (Some(min), Some(Ok(text))) => {
@@ -167,13 +180,17 @@ impl Trajectory {
             return draft.lose(&turn.node, format!("tool_trajectory_avg_score: {why}"));
         }
         let Some(check) = calls_check(turn, self.mode, self.ignore_args) else {
-            return draft.note(&turn.node, "tool_trajectory_avg_score: without expected calls it holds for every answer");
+            return draft.note(
+                &turn.node,
+                "tool_trajectory_avg_score: without expected calls it holds for every answer",
+            );
         };
         match import.verified(check) {
             Ok(check) => {
                 draft.checks.push(check);
                 if turns > 1 && self.threshold < 1.0 {
-                    let note = "tool_trajectory_avg_score is `tool_calls` here, for each turn and not on average: stricter";
+                    let note =
+                        "tool_trajectory_avg_score is `tool_calls` here, for each turn and not on average: stricter";
                     draft.note(&turn.node, note);
                 }
             }
@@ -185,9 +202,9 @@ impl Trajectory {
 /// The match type by any of its names, in any case of letters.
 fn mode(written: Option<&Value>) -> Option<&'static str> {
     let Some(written) = written else { return Some("exact") };
-    let name = match written {
-        Value::Number(number) => number.to_string(),
-        other => other.as_str()?.to_uppercase().replace(['-', ' '], "_"),
+    let name = match written.as_str() {
+        Some(name) => name.to_uppercase().replace(['-', ' '], "_"),
+        None => written.to_string(),
     };
     match name.as_str() {
         "EXACT" | "0" => Some("exact"),
@@ -220,7 +237,9 @@ fn rubrics(import: &Import<'_>, draft: &mut Draft, nodes: &[&Node], threshold: f
         }
     }
     let count = checks.len();
-    let needed = (1..=count).find(|n| *n as f64 / count as f64 >= threshold).unwrap_or(count);
+    let needed = (1..=count)
+        .find(|n| *n as f64 / count as f64 >= threshold)
+        .unwrap_or(count);
     if needed == count {
         draft.checks.extend(checks);
     } else if let Ok(check) = import.verified(json!({"at_least": {"n": needed, "of": checks}})) {

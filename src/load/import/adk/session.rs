@@ -27,6 +27,8 @@ pub(super) struct Turn {
     /// Why they are not known.
     pub(super) calls_lost: Option<String>,
     pub(super) rubrics: Vec<Node>,
+    /// What was measured when the turn was recorded, not what is expected.
+    pub(super) recorded: Option<Node>,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -46,8 +48,16 @@ impl Session {
     /// A case of an evalset with `eval_cases`.
     pub(super) fn of_case(node: &Node) -> Session {
         let name = node.either("eval_id", "evalId");
-        let name = name.as_ref().and_then(|name| name.value().as_str()).unwrap_or("case");
-        let mut session = Session::new(node, name.to_owned());
+        let name = name.map_or_else(String::new, |name| match name.value().as_str() {
+            Some(name) => name.to_owned(),
+            None => name.value().to_string(),
+        });
+        let name = if name.trim().is_empty() {
+            "case".to_owned()
+        } else {
+            name
+        };
+        let mut session = Session::new(node, name);
         for (key, node) in node.entries() {
             match key.as_str() {
                 "eval_id" | "evalId" | "creation_timestamp" | "creationTimestamp" => {}
@@ -90,6 +100,9 @@ impl Session {
 
     /// The session before the first turn: its state becomes vars.
     fn input(&mut self, node: &Node) {
+        if !node.value().is_object() {
+            self.lose(node, wrong(node, "a map"));
+        }
         for (key, node) in node.entries() {
             match key.as_str() {
                 "state" => match node.value().as_object() {
@@ -120,6 +133,7 @@ impl Turn {
             calls: Vec::new(),
             calls_lost: None,
             rubrics: Vec::new(),
+            recorded: None,
             findings: Vec::new(),
         }
     }
@@ -129,9 +143,10 @@ impl Turn {
         let mut turn = Turn::new(node);
         for (key, node) in node.entries() {
             match key.as_str() {
-                // What was measured when the turn was recorded, not what is expected.
                 "invocation_id" | "invocationId" | "creation_timestamp" | "creationTimestamp" | "duration"
-                | "model_duration" | "modelDuration" | "tool_duration" | "toolDuration" => {}
+                | "model_duration" | "modelDuration" | "tool_duration" | "toolDuration" => {
+                    turn.recorded.get_or_insert(node);
+                }
                 "user_content" | "userContent" => turn.user = content(&node),
                 "final_response" | "finalResponse" => turn.reference = Some(content(&node)),
                 "intermediate_data" | "intermediateData" => turn.intermediate(&node),
@@ -144,8 +159,14 @@ impl Turn {
     }
 
     fn intermediate(&mut self, node: &Node) {
+        if !node.value().is_object() {
+            self.calls_lost = Some(wrong(node, "a map"));
+        }
         for (key, node) in node.entries() {
             match key.as_str() {
+                "tool_uses" | "toolUses" | "invocation_events" | "invocationEvents" if !node.value().is_array() => {
+                    self.calls_lost = Some(wrong(&node, "a list"));
+                }
                 "tool_uses" | "toolUses" => node.items().iter().for_each(|call| self.call(call, "name", "args")),
                 "invocation_events" | "invocationEvents" => {
                     for event in node.items() {
@@ -162,7 +183,10 @@ impl Turn {
                         self.note(&node, "no criterion compares it, so it is left out");
                     }
                 }
-                _ => self.lose(&node, format!("intermediate data have no `{key}`, and the kit refuses it")),
+                _ => self.lose(
+                    &node,
+                    format!("intermediate data have no `{key}`, and the kit refuses it"),
+                ),
             }
         }
     }
@@ -171,10 +195,16 @@ impl Turn {
     fn of_query(node: &Node) -> Turn {
         let mut turn = Turn::new(node);
         for (key, node) in node.entries() {
-            let text = || node.value().as_str().map(str::to_owned).ok_or_else(|| wrong(&node, "a text"));
+            let text = || {
+                node.value()
+                    .as_str()
+                    .map(str::to_owned)
+                    .ok_or_else(|| wrong(&node, "a text"))
+            };
             match key.as_str() {
                 "query" => turn.user = text(),
                 "reference" => turn.reference = Some(text()),
+                "expected_tool_use" if !node.value().is_array() => turn.calls_lost = Some(wrong(&node, "a list")),
                 "expected_tool_use" => {
                     node.items()
                         .iter()
@@ -204,7 +234,12 @@ impl Turn {
         };
         match (node.text(name), args) {
             (Some(name), Some(args)) => self.calls.push((name.to_owned(), args)),
-            _ => self.calls_lost = Some(format!("{}: a tool call without a name, or with arguments that are no map", node.path())),
+            _ => {
+                self.calls_lost = Some(format!(
+                    "{}: a tool call without a name, or with arguments that are no map",
+                    node.path()
+                ))
+            }
         }
     }
 
@@ -225,9 +260,10 @@ pub(super) fn content(node: &Node) -> Result<String, String> {
     let parts = node.get("parts").map(|parts| parts.items()).unwrap_or_default();
     let mut texts = Vec::with_capacity(parts.len());
     for part in &parts {
+        let is_text = |(key, _): &(String, Node)| ["text", "thought"].contains(&key.as_str());
         match part.text("text") {
-            Some(text) => texts.push(text.to_owned()),
-            None => return Err(format!("{}: a part that is no text", part.path())),
+            Some(text) if part.entries().iter().all(is_text) => texts.push(text.to_owned()),
+            Some(_) | None => return Err(format!("{}: a part that is no text", part.path())),
         }
     }
     match texts.is_empty() {

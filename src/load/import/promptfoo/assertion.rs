@@ -119,7 +119,12 @@ impl Assertion {
                     Some(weight) => assertion.weight = weight,
                     None => assertion.lost = Some("its weight is no number of 0 or more".to_owned()),
                 },
-                "metric" => assertion.metric = node.value().as_str().map(str::to_owned),
+                "metric" => match node.value().as_str() {
+                    Some(metric) => assertion.metric = Some(metric.to_owned()),
+                    None => assertion
+                        .notes
+                        .push((node, "its metric is no text, and is left out".to_owned())),
+                },
                 "config" => assertion.config = Some(node.value().clone()),
                 "assert" if written == "assert-set" => {
                     let members = node.items();
@@ -134,9 +139,13 @@ impl Assertion {
                     assertion.lost = Some("it looks at a transformed answer, and code is not run".to_owned());
                 }
                 "provider" | "rubricPrompt" => {
-                    assertion.notes.push((node, format!("`{key}` says how to grade, and is left out")));
+                    assertion
+                        .notes
+                        .push((node, format!("`{key}` says how to grade, and is left out")));
                 }
-                _ => assertion.notes.push((node, format!("an assertion has no `{key}`, and promptfoo ignores it"))),
+                _ => assertion
+                    .notes
+                    .push((node, format!("an assertion has no `{key}`, and promptfoo ignores it"))),
             }
         }
         assertion
@@ -181,10 +190,13 @@ impl Assertion {
         }
         let mut assertion = with("equals", cell);
         let is_word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '-');
-        if cell.split_once(':').is_some_and(|(before, _)| is_word(before.split('(').next().unwrap_or_default()))
+        if cell
+            .split_once(':')
+            .is_some_and(|(before, _)| is_word(before.split('(').next().unwrap_or_default()))
             && !cell.starts_with("file://")
         {
-            let note = "no assertion begins like this, so promptfoo compares with the whole text, and so does the import";
+            let note =
+                "no assertion begins like this, so promptfoo compares with the whole text, and so does the import";
             assertion.notes.push((node.clone(), note.to_owned()));
         }
         assertion
@@ -208,7 +220,10 @@ impl Assertion {
         };
         let check = import.verified(row.check(&args, self.is_not)?)?;
         if !row.differs.is_empty() {
-            draft.note(&self.node, format!("`{}` is {} here: {}", self.name(), row.check, row.differs));
+            draft.note(
+                &self.node,
+                format!("`{}` is {} here: {}", self.name(), row.check, row.differs),
+            );
         }
         Ok((check, row.is_binary))
     }
@@ -224,14 +239,22 @@ impl Assertion {
             None => value.clone(),
             Some(name) => match extension(name).as_str() {
                 "txt" => {
-                    let text = import.files.read(name).map_err(|why| format!("{} {why}", quoted(name)))?;
+                    let text = import
+                        .files
+                        .read(name)
+                        .map_err(|why| format!("{} {why}", quoted(name)))?;
                     text.text.trim().into()
                 }
                 "json" | "yaml" | "yml" => document(import, name)
                     .map_err(|why| format!("{} {why}", quoted(name)))?
                     .value()
                     .clone(),
-                _ => return Err(format!("code is not run, and {} is no .txt, .json or .yaml", quoted(name))),
+                _ => {
+                    return Err(format!(
+                        "code is not run, and {} is no .txt, .json or .yaml",
+                        quoted(name)
+                    ));
+                }
             },
         };
         if read.as_str().is_some_and(|text| text.starts_with("package:")) {
@@ -257,7 +280,9 @@ fn typed(cell: &str) -> Option<(&str, Option<f64>, Option<&str>)> {
             let (number, rest) = inside.split_once(')')?;
             let is_number = !number.is_empty()
                 && number.split('.').count() <= 2
-                && number.split('.').all(|digits| !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit()));
+                && number
+                    .split('.')
+                    .all(|digits| !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit()));
             if !is_number {
                 return None;
             }
@@ -335,7 +360,10 @@ fn set(import: &mut Import<'_>, draft: &mut Draft, set: &Assertion, members: &[A
         draft.note(node, note.clone());
     }
     if let Some(inner) = members.iter().find(|member| member.members.is_some()) {
-        draft.lose(&inner.node, "an `assert-set` in another one, which promptfoo refuses too");
+        draft.lose(
+            &inner.node,
+            "an `assert-set` in another one, which promptfoo refuses too",
+        );
         outer.lost += 1;
         return;
     }
@@ -410,7 +438,9 @@ pub(super) fn group(pieces: Vec<Piece>, lost: usize, threshold: f64) -> Result<V
         ));
     }
     let count = pieces.len();
-    let needed = (1..=count).find(|n| *n as f64 / count as f64 >= threshold).unwrap_or(count);
+    let needed = (1..=count)
+        .find(|n| *n as f64 / count as f64 >= threshold)
+        .unwrap_or(count);
     let checks: Vec<Value> = pieces
         .into_iter()
         .map(|piece| Piece { weight: 1.0, ..piece }.into_check())
@@ -426,7 +456,9 @@ impl Piece {
     pub(super) fn into_check(self) -> Value {
         let mut check: Map<String, Value> = match self.check {
             Value::Object(map) => map,
-            other => Map::from_iter([("equals".to_owned(), other)]),
+            text @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+                Map::from_iter([("equals".to_owned(), text)])
+            }
         };
         if self.weight != 1.0 {
             let whole = self.weight as u64;

@@ -93,12 +93,19 @@ fn configuration(import: &mut Import<'_>, root: &Node, mut suite: Suite) -> Resu
         let message = format!("not golden data, left out: {}", left.join(", "));
         import.general.push(Finding::at(root, Kind::Note, message));
     }
-    for provider in ["providers", "targets"].iter().filter_map(|key| root.get(key)).flat_map(|list| list.items()) {
-        let transform = provider
-            .get("transform")
-            .or_else(|| provider.get("config").and_then(|config| config.either("transform", "transformResponse")));
+    let providers = ["providers", "targets"].iter().filter_map(|key| root.get(key));
+    for provider in providers.flat_map(|list| [vec![list.clone()], list.items()].concat()) {
+        let transform = provider.get("transform").or_else(|| {
+            provider
+                .get("config")
+                .and_then(|config| config.either("transform", "transformResponse"))
+        });
         if let Some(transform) = transform {
-            lose(import, &transform, "its assertions look at transformed answers, and here answers are judged as they are");
+            lose(
+                import,
+                &transform,
+                "its assertions look at transformed answers, and here answers are judged as they are",
+            );
         }
     }
     suite.defaults = defaults(import, root);
@@ -108,15 +115,28 @@ fn configuration(import: &mut Import<'_>, root: &Node, mut suite: Suite) -> Resu
             test::import(import, &mut suite, &found, None)?;
         }
     }
-    let scenarios = root.get("scenarios").map(|node| node.items()).unwrap_or_default();
-    for scenario in scenarios {
-        let (Some(config), Some(node)) = (scenario.get("config"), scenario.get("tests")) else {
+    let scenarios = root.get("scenarios");
+    if let Some(node) = scenarios.as_ref().filter(|node| !node.value().is_array()) {
+        lose(
+            import,
+            node,
+            format!("the scenarios are {}, not a list", kind(node.value())),
+        );
+    }
+    for scenario in scenarios.map(|node| node.items()).unwrap_or_default() {
+        let config = scenario.get("config").filter(|config| config.value().is_array());
+        let (Some(config), Some(node)) = (config, scenario.get("tests")) else {
             lose(import, &scenario, "a scenario without a list `config` and `tests`");
             continue;
         };
         for (key, node) in scenario.entries() {
-            if !["config", "tests", "description"].contains(&key.as_str()) {
-                lose(import, &node, format!("golden files have no `{key}`"));
+            match key.as_str() {
+                "config" | "tests" => {}
+                "description" => {
+                    let message = "the description of a scenario is left out";
+                    import.general.push(Finding::at(&node, Kind::Note, message));
+                }
+                _ => lose(import, &node, format!("golden files have no `{key}`")),
             }
         }
         let found = tests(import, &node);
@@ -148,15 +168,19 @@ fn defaults(import: &mut Import<'_>, root: &Node) -> Option<Node> {
 /// The tests of a list, of a file, or of a list with files in it.
 fn tests(import: &mut Import<'_>, node: &Node) -> Vec<Found> {
     if let Some(name) = node.value().as_str() {
-        return named(import, node, &name.to_owned());
+        return named(import, node, name);
     }
     if !node.value().is_array() {
-        lose(import, node, format!("the tests are {}, and generators are not run", kind(node.value())));
+        lose(
+            import,
+            node,
+            format!("the tests are {}, and generators are not run", kind(node.value())),
+        );
     }
     let mut found = Vec::new();
     for item in node.items() {
         match item.value().as_str() {
-            Some(name) => found.extend(named(import, &item, &name.to_owned())),
+            Some(name) => found.extend(named(import, &item, name)),
             None if item.get("path").is_some() => lose(import, &item, "generators of tests are not run"),
             None => found.push(Found::Map(item)),
         }
@@ -179,7 +203,9 @@ fn named(import: &mut Import<'_>, node: &Node, name: &str) -> Vec<Found> {
             true => node.items().into_iter().map(Found::Map).collect(),
             false => vec![Found::Map(node)],
         }),
-        _ => Err("only .csv, .json, .jsonl, .yaml and .yml files are read, no patterns, no code and no services".to_owned()),
+        _ => Err(
+            "only .csv, .json, .jsonl, .yaml and .yml files are read, no patterns, no code and no services".to_owned(),
+        ),
     };
     match read {
         Ok(found) => found,

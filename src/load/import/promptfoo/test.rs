@@ -12,6 +12,9 @@ use serde_json::{Map, Value};
 /// How many cases a test may stand for, because of lists in its vars.
 const MAX_CASES: usize = 10_000;
 
+/// How many bytes the vars of these cases may have.
+const MAX_BYTES: usize = 64 << 20;
+
 /// A test, merged with what counts for every test.
 struct Test {
     node: Node,
@@ -52,7 +55,11 @@ pub(super) fn import(
         draft.unusable = test.unusable;
         draft.tags.clone_from(&test.tags);
         match vars {
-            Ok(vars) => test.make(import, &mut draft, vars),
+            Ok(vars) => {
+                // A description may be a template too; where it is more than that, it stays as it is written.
+                draft.name = template::render(&name, &vars).unwrap_or(draft.name);
+                test.make(import, &mut draft, vars);
+            }
             Err((node, why)) => draft.lose_input(&node, why),
         }
         import.add(draft)?;
@@ -97,11 +104,23 @@ impl Test {
         }
         for (key, node) in node.entries() {
             match key.as_str() {
-                "description" => self.description = node.value().as_str().map(str::to_owned),
+                "description" => match node.value().as_str() {
+                    Some(text) => self.description = Some(text.to_owned()),
+                    None => self.lose(&node, format!("a description that is {}", kind(node.value()))),
+                },
                 "vars" => self.vars(import, &node),
-                "assert" if asserts => self
-                    .assertions
-                    .extend(node.items().iter().map(|node| Assertion::read(suite.root.as_ref(), node))),
+                "assert" if !node.value().is_array() => {
+                    let why = format!("the assertions are {}, not a list", kind(node.value()));
+                    self.no_checks(&why, &node);
+                }
+                "metadata" | "options" if !node.value().is_object() => {
+                    self.lose(&node, format!("`{key}` is {}, not a map", kind(node.value())));
+                }
+                "assert" if asserts => self.assertions.extend(
+                    node.items()
+                        .iter()
+                        .map(|node| Assertion::read(suite.root.as_ref(), node)),
+                ),
                 "assert" => {}
                 "threshold" => self.set_threshold(&node),
                 "metadata" => node.entries().iter().for_each(|(key, node)| self.tag(key, node)),
@@ -111,7 +130,10 @@ impl Test {
                 }
                 "providerOutput" => self.lose(&node, "recorded answers belong in a file for --target recorded"),
                 "provider" | "providers" | "prompts" => {
-                    self.lose(&node, format!("a case is asked of every prompt and target, so it has no `{key}`"));
+                    self.lose(
+                        &node,
+                        format!("a case is asked of every prompt and target, so it has no `{key}`"),
+                    );
                 }
                 _ => self.lose(&node, format!("a case has no `{key}`")),
             }
@@ -120,7 +142,7 @@ impl Test {
 
     fn vars(&mut self, import: &mut Import<'_>, node: &Node) {
         let map = match node.value().as_str() {
-            Some(name) => match document(import, &name.to_owned()) {
+            Some(name) => match document(import, name) {
                 Ok(map) => map,
                 Err(why) => {
                     self.unusable = true;
@@ -218,7 +240,10 @@ impl Test {
             .and_then(|rest| rest.strip_suffix(":threshold"))
             .and_then(|n| if n.is_empty() { Some(1) } else { n.parse::<usize>().ok() })
             .and_then(|n| n.checked_sub(1));
-        match (number.filter(|number| number.is_finite()), index.and_then(|index| expected.get_mut(index))) {
+        match (
+            number.filter(|number| number.is_finite()),
+            index.and_then(|index| expected.get_mut(index)),
+        ) {
             (Some(number), Some(assertion)) => assertion.threshold = Some(number),
             _ => self.lose(node, "it configures no assertion of this row"),
         }
@@ -238,7 +263,13 @@ impl Test {
     /// `key`, or `key[]` for a list with commas, where `\,` is one inside an element.
     fn cell_tag(&mut self, key: &str, cell: &str, node: &Node) {
         let (key, elements) = match key.strip_suffix("[]") {
-            Some(key) => (key, cell.replace("\\,", "\u{0}").split(',').map(|item| item.replace('\u{0}', ",")).collect()),
+            Some(key) => (
+                key,
+                cell.replace("\\,", "\u{0}")
+                    .split(',')
+                    .map(|item| item.replace('\u{0}', ","))
+                    .collect(),
+            ),
             None => (key, vec![cell.to_owned()]),
         };
         if key.is_empty() {
@@ -249,10 +280,8 @@ impl Test {
     }
 
     fn set_threshold(&mut self, node: &Node) {
-        let number = match node.value() {
-            Value::String(cell) => cell.trim().parse().ok(),
-            other => other.as_f64(),
-        };
+        let cell = node.value().as_str().map(str::trim);
+        let number = cell.map_or_else(|| node.value().as_f64(), |cell| cell.parse().ok());
         match number.filter(|number: &f64| number.is_finite()) {
             Some(number) => self.threshold = Some((number, node.clone())),
             None => self.no_checks("its threshold is no number", node),
@@ -276,11 +305,11 @@ impl Test {
     /// fastest.
     fn combinations(&self, import: &mut Import<'_>) -> Vec<Result<Map<String, Value>, (Node, String)>> {
         let mut combinations: Vec<Map<String, Value>> = vec![Map::new()];
+        let mut bytes = 0;
         for (name, node) in &self.vars {
-            let values: Vec<Value> = match node.value() {
-                Value::Array(list) if self.expands && list.first().is_some_and(Value::is_string) => list.clone(),
-                one => vec![one.clone()],
-            };
+            let list = node.value().as_array().filter(|_| self.expands);
+            let list = list.filter(|list| list.first().is_some_and(Value::is_string));
+            let values = list.cloned().unwrap_or_else(|| vec![node.value().clone()]);
             let mut read = Vec::with_capacity(values.len());
             for value in values {
                 match inlined(import, value) {
@@ -288,7 +317,20 @@ impl Test {
                     Err(why) => return vec![Err((node.clone(), why))],
                 }
             }
-            if combinations.len().saturating_mul(read.len()) > MAX_CASES {
+            // Each combination has all vars, and must not fill the memory.
+            bytes += read
+                .iter()
+                .map(|value| value.to_string().len())
+                .max()
+                .unwrap_or_default();
+            let count = combinations.len().saturating_mul(read.len());
+            if count.saturating_mul(bytes) > MAX_BYTES {
+                return vec![Err((
+                    node.clone(),
+                    "the lists of its vars make more than 64 MiB".to_owned(),
+                ))];
+            }
+            if count > MAX_CASES {
                 return vec![Err((
                     node.clone(),
                     format!("the lists of its vars stand for more than {MAX_CASES} cases"),
@@ -326,7 +368,9 @@ impl Test {
         let pieces = assertion::all(import, draft, &self.assertions);
         let (deciding, counted): (Vec<_>, Vec<_>) = pieces.made.into_iter().partition(|piece| piece.weight > 0.0);
         match &self.threshold {
-            None => draft.checks.extend(deciding.into_iter().map(assertion::Piece::into_check)),
+            None => draft
+                .checks
+                .extend(deciding.into_iter().map(assertion::Piece::into_check)),
             Some((threshold, node)) => match assertion::group(deciding, pieces.lost, *threshold) {
                 Ok(checks) => {
                     for check in checks {
@@ -339,7 +383,9 @@ impl Test {
                 Err(why) => draft.lose(node, why),
             },
         }
-        draft.checks.extend(counted.into_iter().map(assertion::Piece::into_check));
+        draft
+            .checks
+            .extend(counted.into_iter().map(assertion::Piece::into_check));
     }
 }
 
@@ -360,6 +406,9 @@ fn inlined(import: &mut Import<'_>, value: Value) -> Result<Value, String> {
             Ok(text) => Ok(text.text.trim().into()),
             Err(why) => Err(format!("{} {why}", quoted(name))),
         },
-        _ => Err(format!("of the files that vars name only .txt and .md are read, not {}", quoted(name))),
+        _ => Err(format!(
+            "of the files that vars name only .txt and .md are read, not {}",
+            quoted(name)
+        )),
     }
 }
