@@ -25,6 +25,7 @@ mod regex;
 mod rouge;
 mod script;
 mod similarity;
+mod spent;
 #[cfg(test)]
 mod tests;
 mod tool_calls;
@@ -66,6 +67,8 @@ pub const MATCHERS: &[MatcherDef] = &[
     no_secrets::NO_SECRETS,
     no_pii::NO_PII,
     prompt_leak::PROMPT_LEAK,
+    spent::LATENCY,
+    spent::TOKENS,
     combinators::NOT,
     combinators::ALL,
     combinators::ANY,
