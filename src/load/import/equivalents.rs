@@ -189,13 +189,18 @@ pub(super) const TABLE: &[Equivalent] = &[
     },
     Equivalent {
         assertion: "llm-rubric",
-        check: "`judge`",
+        check: "`judge`; with a threshold also its mean score",
         differs: "another judge and another prompt for it",
         is_binary: false,
         not: Not::Same,
         make: |args| match args.threshold {
-            Some(_) => Err("it asks for a score of the judge".to_owned()),
             None => Ok(json!({"judge": {"rubric": text(args)?}})),
+            Some(_) => {
+                let (rubric, min) = (text(args)?, share(args, None)?);
+                Ok(
+                    json!({"all": [{"judge": {"rubric": rubric}}, {"judge": {"rubric": rubric, "aggregate": "mean", "min": min}}]}),
+                )
+            }
         },
     },
     Equivalent {
@@ -209,10 +214,13 @@ pub(super) const TABLE: &[Equivalent] = &[
     Equivalent {
         assertion: "latency",
         check: "`latency`",
-        differs: "the time of the one attempt that succeeded, without waiting and retries",
+        differs: "the time of the one attempt that succeeded, without waiting and retries; an unknown time can't be judged",
         is_binary: true,
         not: Not::Same,
-        make: |args| Ok(json!({"latency": {"max_ms": limit(args)?}})),
+        make: |args| match limit(args)?.floor() {
+            milliseconds if (1.0..1e15).contains(&milliseconds) => Ok(json!({"latency": {"max": milliseconds as u64}})),
+            _ => Err("its threshold is no time of 1 millisecond or more".to_owned()),
+        },
     },
     Equivalent {
         assertion: "cost",

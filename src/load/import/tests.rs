@@ -5,9 +5,9 @@ use crate::model::ArgProblem;
 use proptest::prelude::*;
 
 /// Rules that know a few matchers and accept all arguments.
-struct Lenient;
+struct Lenient(&'static [&'static str]);
 
-const MATCHERS: [&str; 6] = ["equals", "contains", "any", "all", "not", "tool_calls"];
+const MATCHERS: &[&str] = &["equals", "contains", "any", "all", "not", "tool_calls"];
 
 impl CheckRules for Lenient {
     fn verify(&self, check: CheckSpec) -> Result<CheckSpec, Vec<ArgProblem>> {
@@ -15,12 +15,58 @@ impl CheckRules for Lenient {
     }
 
     fn takes_text(&self, matcher: &str) -> Option<bool> {
-        MATCHERS.contains(&matcher).then_some(true)
+        self.0.contains(&matcher).then_some(true)
     }
 
     fn names(&self) -> Vec<&'static str> {
-        MATCHERS.to_vec()
+        self.0.to_vec()
     }
+}
+
+/// Imports a source, with a file beside it.
+fn imported(name: &str, content: &Value, beside: &Value, matchers: &'static [&'static str]) -> Imported {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join(name);
+    std::fs::write(&source, content.to_string()).unwrap();
+    std::fs::write(folder.path().join("test_config.json"), beside.to_string()).unwrap();
+    import(&source, &Options::default(), &Lenient(matchers)).unwrap()
+}
+
+#[test]
+fn a_matcher_is_an_equivalent_from_the_day_it_is_there() {
+    let part = |text: &str| json!({"parts": [{"text": text}]});
+    let evalset = json!({"eval_cases": [{
+        "eval_id": "hours",
+        "rubrics": [{"rubric_id": "kind", "rubric_content": {"text_property": "The answer is kind."}}],
+        "conversation": [{"user_content": part("When?"), "final_response": part("At nine.")}],
+    }]});
+    let criteria = json!({"criteria": {
+        "final_response_match_v2": {"threshold": 0.5, "judge_model_options": {"num_samples": 3}},
+        "rubric_based_final_response_quality_v1": 1.0,
+    }});
+    let tests = json!({"tests": [{"vars": {"a": "b"}, "assert": [
+        {"type": "llm-rubric", "value": "is about {{a}}"},
+        {"type": "not-llm-rubric", "value": "is rude", "threshold": 0.7},
+        {"type": "latency", "threshold": 1500.5},
+    ]}]});
+    for (name, content) in [("a.evalset.json", &evalset), ("a.json", &tests)] {
+        let without = imported(name, content, &criteria, MATCHERS);
+        assert_eq!(without.cases, 0, "{}", without.text);
+        assert!(
+            without
+                .text
+                .contains("it would be `judge`, and there is no such matcher"),
+            "{}",
+            without.text
+        );
+    }
+    let with = ["a.evalset.json", "a.json"].map(|name| {
+        let content = if name == "a.json" { &tests } else { &evalset };
+        let with = imported(name, content, &criteria, &["judge", "latency", "not", "all"]);
+        assert_eq!((with.cases, with.lost()), (1, 0), "{}", with.text);
+        with.text
+    });
+    insta::assert_snapshot!("with_a_judge", with.join("\n"));
 }
 
 /// Documents of the words that importers look for, in any order and with any kinds of values.
@@ -74,7 +120,7 @@ proptest! {
             ..Options::default()
         };
         // An error is a refusal of the source, never one of what was written.
-        match import(&source, &options, &Lenient) {
+        match import(&source, &options, &Lenient(MATCHERS)) {
             Ok(imported) => prop_assert!(imported.lost() > 0 || imported.left_out == 0),
             Err(problem) => {
                 prop_assert!(!problem.message.contains("can't be read:"), "{}", problem);

@@ -17,6 +17,8 @@ pub(super) struct Criteria {
     trajectory: Option<Trajectory>,
     /// Least ROUGE-1 F of the final response.
     response: Option<f64>,
+    /// How many votes a judge has on whether the final response says the same.
+    votes: Option<u64>,
     /// Least share of rubrics of the final response.
     rubrics: Option<f64>,
 }
@@ -36,6 +38,7 @@ impl Criteria {
         let mut criteria = Criteria {
             trajectory: None,
             response: None,
+            votes: None,
             rubrics: None,
         };
         if !import.files.has(CONFIG) {
@@ -89,6 +92,7 @@ impl Criteria {
         };
         let known: &[&str] = match metric {
             "tool_trajectory_avg_score" => &["threshold", "match_type", "matchType", "ignore_args", "ignoreArgs"],
+            "final_response_match_v2" => &["threshold", "judge_model_options", "judgeModelOptions"],
             "response_match_score" | "rubric_based_final_response_quality_v1" => &["threshold"],
             _ => return lose(import, node, format!("no matcher measures `{metric}`")),
         };
@@ -123,6 +127,15 @@ impl Criteria {
                 }
             }
             "response_match_score" => self.response = Some(threshold),
+            "final_response_match_v2" => {
+                let options = node.either("judge_model_options", "judgeModelOptions");
+                let samples = options.and_then(|options| options.either("num_samples", "numSamples"));
+                let samples = samples.and_then(|samples| samples.value().as_u64()).unwrap_or(5);
+                // A judge here has an odd number of votes.
+                self.votes = Some(samples | 1);
+                let note = "final_response_match_v2 is `judge` here: another judge and another prompt for it";
+                import.general.push(Finding::at(node, Kind::Note, note));
+            }
             _ => {
                 self.rubrics = Some(threshold);
                 if let Some(rubrics) = node.get("rubrics") {
@@ -137,8 +150,23 @@ impl Criteria {
         if let Some(trajectory) = &self.trajectory {
             trajectory.check(import, draft, turn, turns);
         }
+        if let Some(votes) = self.votes {
+            let why = match &turn.reference {
+                Some(Ok(text)) => {
+                    let rubric = "The answer says the same as the reference, though perhaps in other words.";
+                    let check = json!({"judge": {"rubric": rubric, "reference": text, "votes": votes}});
+                    import.verified(check).map(|check| draft.checks.push(check)).err()
+                }
+                Some(Err(why)) => Some(why.clone()),
+                None => Some("the turn has no final response".to_owned()),
+            };
+            if let Some(why) = why {
+                draft.lose(&turn.node, format!("final_response_match_v2: {why}"));
+            }
+        }
         match (self.response, &turn.reference) {
             (None, None) => {}
+            (None, Some(_)) if self.votes.is_some() => {}
             (None, Some(_)) => draft.note(
                 &turn.node,
                 "no criterion compares the final response, so it is history only",
@@ -146,7 +174,7 @@ impl Criteria {
             (Some(_), None) => draft.lose(&turn.node, "response_match_score: the turn has no final response"),
             (Some(_), Some(Err(why))) => draft.lose(&turn.node, format!("response_match_score: {why}")),
             (Some(min), Some(Ok(text))) => {
-                let stems = "ROUGE-1 without stemming: stricter";
+                let stems = "without stemming, which is stricter, and only the letters a-z count";
                 let note = match turns {
                     1 => format!("response_match_score is `rouge` here: {stems}"),
                     _ => format!("response_match_score is `rouge` here, for each turn and not on average: {stems}"),

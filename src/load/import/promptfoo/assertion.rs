@@ -222,7 +222,7 @@ impl Assertion {
         if !row.differs.is_empty() {
             draft.note(
                 &self.node,
-                format!("`{}` is {} here: {}", self.name(), row.check, row.differs),
+                format!("`{}` has an equivalent that differs: {}", self.name(), row.differs),
             );
         }
         Ok((check, row.is_binary))
