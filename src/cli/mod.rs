@@ -2,6 +2,7 @@
 
 mod batch;
 mod eval;
+mod golden;
 mod options;
 mod prompt;
 mod record;
@@ -76,6 +77,7 @@ fn run() -> u8 {
     let done = match cli.command {
         Command::Eval(options) => eval::eval(*options, environment),
         Command::Prompt(command) => prompt::prompt(command, environment),
+        Command::Golden(command) => golden::golden(command),
         Command::Batch(command) => batch::batch(command, environment),
         Command::Record(command) => record::record(command, environment),
         Command::Sim(options) => sim::sim(&options),

@@ -20,6 +20,9 @@ pub(super) enum Command {
     /// Look at prompts
     #[command(subcommand)]
     Prompt(Prompt),
+    /// Bring golden data of other tools here
+    #[command(subcommand)]
+    Golden(Golden),
     /// Look at the jobs that `eval --batch` left at a service, or cancel them
     #[command(subcommand)]
     Batch(Batch),
@@ -353,6 +356,43 @@ pub(super) enum Record {
         #[arg(value_name = "FILE", required = true)]
         files: Vec<String>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Golden {
+    /// Translate golden data of promptfoo, ADK, OpenAI evals, Inspect or a CSV table into a golden file
+    Import(Import),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Import {
+    /// A promptfoo configuration or file of tests, an evalset, a dataset, a table
+    #[arg(value_name = "FILE")]
+    pub(super) source: PathBuf,
+    /// Golden file to write, like golden/imported.yaml
+    #[arg(long, value_name = "FILE")]
+    pub(super) to: PathBuf,
+    /// Whose data it is: promptfoo, adk, openai, inspect or csv [default: found from the data]
+    #[arg(long, value_name = "TOOL")]
+    pub(super) from: Option<String>,
+    /// For plain CSV: what a column is: id, tags, critical, notes, expect:MATCHER, the name of a var, or - to leave it out
+    #[arg(long, value_name = "COLUMN=FIELD", num_args = 1..)]
+    pub(super) map: Vec<String>,
+    /// How answers are compared, where the data do not say it: equals, contains, starts_with or ends_with
+    #[arg(long, value_name = "MATCHER")]
+    pub(super) check: Option<String>,
+    /// With --check: overlook case
+    #[arg(long)]
+    pub(super) ignore_case: bool,
+    /// The template's variable for the user's message, where the data have messages and no variables [default: input]
+    #[arg(long, value_name = "NAME")]
+    pub(super) var: Option<String>,
+    /// Write what has an equivalent, also if something has none; all of it is listed either way
+    #[arg(long)]
+    pub(super) allow_partial: bool,
+    /// Replace an existing file
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 #[derive(Args, Debug)]

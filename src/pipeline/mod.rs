@@ -12,6 +12,7 @@
 mod ask;
 mod batches;
 mod forecast;
+mod golden;
 mod judge;
 mod judges;
 mod planned;
@@ -23,6 +24,7 @@ mod verdict;
 
 pub use batches::{Came, Cancelled, cancel, waiting};
 pub use forecast::{ArmForecast, Estimate, Forecast, PrefixForecast};
+pub use golden::{Waiting, Written, import_golden};
 pub use record::{Exported, Imported, export, import};
 pub use target::open_prompt;
 

@@ -90,13 +90,13 @@ pub fn export(
 
 /// A temporary file is for its owner only; this one is to be shared.
 #[cfg(unix)]
-fn readable(file: &File) -> std::io::Result<()> {
+pub(super) fn readable(file: &File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(std::fs::Permissions::from_mode(0o644))
 }
 
 #[cfg(not(unix))]
-fn readable(_: &File) -> std::io::Result<()> {
+pub(super) fn readable(_: &File) -> std::io::Result<()> {
     Ok(())
 }
 

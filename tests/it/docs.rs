@@ -186,6 +186,7 @@ fn the_readme_names_only_options_that_exist() {
         help(&["eval", "--help"]),
         help(&["sim", "--help"]),
         help(&["record", "export", "--help"]),
+        help(&["golden", "import", "--help"]),
     ]
     .concat();
     for word in readme().split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {

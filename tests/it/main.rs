@@ -17,6 +17,7 @@ mod gate_oracles;
 mod gemini_wire;
 mod gsm8k;
 mod judge;
+mod import;
 mod money;
 mod prefix;
 mod record;

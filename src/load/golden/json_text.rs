@@ -118,12 +118,12 @@ impl JsonText<'_> {
         }
     }
 
-    fn spot(&self, offset: usize) -> Spot {
+    pub(super) fn spot(&self, offset: usize) -> Spot {
         self.start.after(&self.text.as_bytes()[..offset])
     }
 
     /// Every key that its map already has: the key, its first offset, its second one.
-    fn duplicates(&self) -> Vec<(String, usize, usize)> {
+    pub(super) fn duplicates(&self) -> Vec<(String, usize, usize)> {
         let mut found = Vec::new();
         let mut open = vec![self.text];
         while let Some(text) = open.pop() {

@@ -17,6 +17,7 @@ mod case;
 mod checks;
 mod csv;
 mod digest;
+pub(in crate::load) mod document;
 mod find;
 mod history;
 mod identity;

@@ -1,0 +1,276 @@
+//! What an evalset is measured by: `test_config.json` beside it, or the kit's defaults. The kit compares a mean over the
+//! turns of a case with a threshold; here each turn is a case, which for several turns is stricter.
+
+use super::super::draft::{Draft, Finding, Kind};
+use super::super::node::Node;
+use super::super::{Import, kind};
+use super::session::Turn;
+use super::{calls_check, lose, wrong};
+use crate::load::golden::document::Document;
+use crate::model::Problem;
+use serde_json::{Value, json};
+
+const CONFIG: &str = "test_config.json";
+
+/// The criteria that have an equivalent.
+pub(super) struct Criteria {
+    trajectory: Option<Trajectory>,
+    /// Least ROUGE-1 F of the final response.
+    response: Option<f64>,
+    /// How many votes a judge has on whether the final response says the same.
+    votes: Option<u64>,
+    /// Least share of rubrics of the final response.
+    rubrics: Option<f64>,
+}
+
+struct Trajectory {
+    mode: &'static str,
+    ignore_args: bool,
+    threshold: f64,
+}
+
+impl Criteria {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// `test_config.json` is there, but can't be read.
+    pub(super) fn read(import: &mut Import<'_>) -> Result<Criteria, Problem> {
+        let mut criteria = Criteria {
+            trajectory: None,
+            response: None,
+            votes: None,
+            rubrics: None,
+        };
+        if !import.files.has(CONFIG) {
+            criteria.trajectory = Some(Trajectory {
+                mode: "exact",
+                ignore_args: false,
+                threshold: 1.0,
+            });
+            criteria.response = Some(0.8);
+            return Ok(criteria);
+        }
+        let text = import
+            .files
+            .read(CONFIG)
+            .map_err(|why| Problem::new(format!("{CONFIG} beside the evalset {why}")))?;
+        let root = Node::root(Document::json(&text.shown, &text.text)?);
+        for (key, node) in root.entries() {
+            match key.as_str() {
+                "criteria" => {}
+                "user_simulator_config" | "live_model_config" => import.general.push(Finding::at(
+                    &node,
+                    Kind::Note,
+                    format!("`{key}` says how to run, and is left out"),
+                )),
+                "custom_metrics" => lose(import, &node, "code is not run"),
+                _ => lose(import, &node, format!("no criterion is `{key}`")),
+            }
+        }
+        let Some(list) = root.get("criteria") else {
+            return Err(
+                Problem::at(root.place(), "there are no `criteria`").expected("a map of metrics and thresholds")
+            );
+        };
+        for (metric, node) in list.entries() {
+            criteria.metric(import, &metric, &node);
+        }
+        Ok(criteria)
+    }
+
+    fn metric(&mut self, import: &mut Import<'_>, metric: &str, node: &Node) {
+        let threshold = node
+            .value()
+            .as_f64()
+            .or_else(|| node.get("threshold").and_then(|threshold| threshold.value().as_f64()));
+        let Some(threshold) = threshold else {
+            return lose(
+                import,
+                node,
+                format!("{metric}: {}", wrong(node, "a threshold, or a map with one")),
+            );
+        };
+        let known: &[&str] = match metric {
+            "tool_trajectory_avg_score" => &["threshold", "match_type", "matchType", "ignore_args", "ignoreArgs"],
+            "final_response_match_v2" => &["threshold", "judge_model_options", "judgeModelOptions"],
+            "response_match_score" | "rubric_based_final_response_quality_v1" => &["threshold"],
+            _ => return lose(import, node, format!("no matcher measures `{metric}`")),
+        };
+        for (key, node) in node.entries() {
+            if !known.contains(&key.as_str()) {
+                lose(import, &node, format!("`{metric}` has no `{key}` here"));
+            }
+        }
+        if threshold <= 0.0 {
+            return lose(
+                import,
+                node,
+                format!("with the threshold {threshold} every answer passes"),
+            );
+        }
+        if threshold > 1.0 {
+            return lose(import, node, format!("no answer reaches the threshold {threshold}"));
+        }
+        match metric {
+            "tool_trajectory_avg_score" => {
+                let ignore_args = node.either("ignore_args", "ignoreArgs");
+                let match_type = node.either("match_type", "matchType");
+                match mode(match_type.as_ref().map(Node::value)) {
+                    Some(mode) => {
+                        self.trajectory = Some(Trajectory {
+                            mode,
+                            ignore_args: ignore_args.is_some_and(|flag| flag.value() == &Value::Bool(true)),
+                            threshold,
+                        });
+                    }
+                    None => lose(import, node, "the match type is not known"),
+                }
+            }
+            "response_match_score" => self.response = Some(threshold),
+            "final_response_match_v2" => {
+                let options = node.either("judge_model_options", "judgeModelOptions");
+                let samples = options.and_then(|options| options.either("num_samples", "numSamples"));
+                let samples = samples.and_then(|samples| samples.value().as_u64()).unwrap_or(5);
+                // A judge here has an odd number of votes.
+                self.votes = Some(samples | 1);
+                let note = "final_response_match_v2 is `judge` here: another judge and another prompt for it";
+                import.general.push(Finding::at(node, Kind::Note, note));
+            }
+            _ => {
+                self.rubrics = Some(threshold);
+                if let Some(rubrics) = node.get("rubrics") {
+                    lose(import, &rubrics, "rubrics stand in the evalset here");
+                }
+            }
+        }
+    }
+
+    /// The checks of a turn, one of `turns`.
+    pub(super) fn checks(&self, import: &Import<'_>, draft: &mut Draft, turn: &Turn, rubrics: &[Node], turns: usize) {
+        if let Some(trajectory) = &self.trajectory {
+            trajectory.check(import, draft, turn, turns);
+        }
+        if let Some(votes) = self.votes {
+            let why = match &turn.reference {
+                Some(Ok(text)) => {
+                    let rubric = "The answer says the same as the reference, though perhaps in other words.";
+                    let check = json!({"judge": {"rubric": rubric, "reference": text, "votes": votes}});
+                    import.verified(check).map(|check| draft.checks.push(check)).err()
+                }
+                Some(Err(why)) => Some(why.clone()),
+                None => Some("the turn has no final response".to_owned()),
+            };
+            if let Some(why) = why {
+                draft.lose(&turn.node, format!("final_response_match_v2: {why}"));
+            }
+        }
+        match (self.response, &turn.reference) {
+            (None, None) => {}
+            (None, Some(_)) if self.votes.is_some() => {}
+            (None, Some(_)) => draft.note(
+                &turn.node,
+                "no criterion compares the final response, so it is history only",
+            ),
+            (Some(_), None) => draft.lose(&turn.node, "response_match_score: the turn has no final response"),
+            (Some(_), Some(Err(why))) => draft.lose(&turn.node, format!("response_match_score: {why}")),
+            (Some(min), Some(Ok(text))) => {
+                let stems = "without stemming, which is stricter, and only the letters a-z count";
+                let note = match turns {
+                    1 => format!("response_match_score is `rouge` here: {stems}"),
+                    _ => format!("response_match_score is `rouge` here, for each turn and not on average: {stems}"),
+                };
+                let check = match text.chars().any(|c| c.is_alphanumeric() && !c.is_ascii()) {
+                    true => Err("`rouge` knows only the letters a-z, and the final response has others".to_owned()),
+                    false => import.verified(json!({"rouge": {"to": text, "min": min, "metric": "rouge1"}})),
+                };
+                match check {
+                    Ok(check) => {
+                        draft.checks.push(check);
+                        draft.note(&turn.node, note);
+                    }
+                    Err(why) => draft.lose(&turn.node, format!("response_match_score: {why}")),
+                }
+            }
+        }
+        let rubrics: Vec<&Node> = rubrics.iter().chain(&turn.rubrics).collect();
+        match self.rubrics {
+            Some(threshold) => self::rubrics(import, draft, &rubrics, threshold),
+            None => rubrics
+                .iter()
+                .for_each(|node| draft.note(node, "no criterion uses this rubric, so it is left out")),
+        }
+    }
+}
+
+impl Trajectory {
+    fn check(&self, import: &Import<'_>, draft: &mut Draft, turn: &Turn, turns: usize) {
+        if let Some(why) = &turn.calls_lost {
+            return draft.lose(&turn.node, format!("tool_trajectory_avg_score: {why}"));
+        }
+        let Some(check) = calls_check(turn, self.mode, self.ignore_args) else {
+            return draft.note(
+                &turn.node,
+                "tool_trajectory_avg_score: without expected calls it holds for every answer",
+            );
+        };
+        match import.verified(check) {
+            Ok(check) => {
+                draft.checks.push(check);
+                if turns > 1 && self.threshold < 1.0 {
+                    let note =
+                        "tool_trajectory_avg_score is `tool_calls` here, for each turn and not on average: stricter";
+                    draft.note(&turn.node, note);
+                }
+            }
+            Err(why) => draft.lose(&turn.node, format!("tool_trajectory_avg_score: {why}")),
+        }
+    }
+}
+
+/// The match type by any of its names, in any case of letters.
+fn mode(written: Option<&Value>) -> Option<&'static str> {
+    let Some(written) = written else { return Some("exact") };
+    let name = match written.as_str() {
+        Some(name) => name.to_uppercase().replace(['-', ' '], "_"),
+        None => written.to_string(),
+    };
+    match name.as_str() {
+        "EXACT" | "0" => Some("exact"),
+        "IN_ORDER" | "1" => Some("in_order"),
+        "ANY_ORDER" | "2" => Some("any_order"),
+        _ => None,
+    }
+}
+
+/// Each rubric is a question to a judge; as many must hold as the threshold asks for.
+fn rubrics(import: &Import<'_>, draft: &mut Draft, nodes: &[&Node], threshold: f64) {
+    let mut checks = Vec::new();
+    for node in nodes {
+        match node.text("type") {
+            None | Some("FINAL_RESPONSE_QUALITY") => {}
+            Some(_) => {
+                draft.note(node, "no criterion uses a rubric of this type, so it is left out");
+                continue;
+            }
+        }
+        let content = node.either("rubric_content", "rubricContent");
+        let property = content.and_then(|content| content.either("text_property", "textProperty"));
+        let made = match property.as_ref().and_then(|property| property.value().as_str()) {
+            Some(text) => import.verified(json!({"judge": {"rubric": text}})),
+            None => Err(format!("its text is {}", kind(node.value()))),
+        };
+        match made {
+            Ok(check) => checks.push(check),
+            Err(why) => return draft.lose(node, format!("rubric_based_final_response_quality_v1: {why}")),
+        }
+    }
+    let count = checks.len();
+    let needed = (1..=count)
+        .find(|n| *n as f64 / count as f64 >= threshold)
+        .unwrap_or(count);
+    if needed == count {
+        draft.checks.extend(checks);
+    } else if let Ok(check) = import.verified(json!({"at_least": {"n": needed, "of": checks}})) {
+        draft.checks.push(check);
+    }
+}

@@ -1,0 +1,667 @@
+//! promptfoo's assertions and what they are here: one table, which the documentation is held to.
+//!
+//! Whether a matcher exists is asked of the matchers themselves when a check is verified, so a row whose matcher is not
+//! there yet is "no equivalent", and works from the day the matcher is there.
+
+use super::{js_regex, kind, number_text, single};
+use serde_json::{Map, Value, json};
+
+/// What is known of an assertion, its templates rendered and its files read.
+pub(super) struct Args {
+    /// Its value.
+    pub(super) value: Option<Value>,
+    /// Its threshold.
+    pub(super) threshold: Option<f64>,
+    /// Other keys that change its meaning, like `provider`; no row knows any.
+    pub(super) config: Option<Value>,
+}
+
+/// Why there is no equivalent, for a sentence.
+pub(super) type Made = Result<Value, String>;
+
+/// What `not-` does to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Not {
+    /// The check inside `not` means the same.
+    Same,
+    /// It has no equivalent: the check is stricter than the assertion, so `not` of it would be laxer, or the assertion
+    /// does not heed `not-`.
+    Lost,
+}
+
+/// One kind of assertion.
+pub(super) struct Equivalent {
+    /// Its type, without `not-`.
+    pub(super) assertion: &'static str,
+    /// What it is here, for people.
+    pub(super) check: &'static str,
+    /// How its meaning differs; empty if it does not.
+    pub(super) differs: &'static str,
+    /// Its score is 1 or 0, so that it can be counted.
+    pub(super) is_binary: bool,
+    /// What `not-` does.
+    pub(super) not: Not,
+    /// Makes the check.
+    pub(super) make: fn(&Args) -> Made,
+}
+
+/// A row without an equivalent.
+const fn none(assertion: &'static str, why: &'static str) -> Equivalent {
+    Equivalent {
+        assertion,
+        check: "",
+        differs: why,
+        is_binary: false,
+        not: Not::Lost,
+        make: |_| Err(String::new()),
+    }
+}
+
+/// A row that means the same.
+const fn same(assertion: &'static str, check: &'static str, make: fn(&Args) -> Made) -> Equivalent {
+    Equivalent {
+        assertion,
+        check,
+        differs: "",
+        is_binary: true,
+        not: Not::Same,
+        make,
+    }
+}
+
+const CODE: &str = "code is not run";
+const OTHER_MODEL: &str = "it asks a model in a way of its own";
+const TRACE: &str = "it looks at traces";
+const WITHIN_RUN: &str = "it compares the answers of one run with each other";
+
+/// All of them.
+pub(super) const TABLE: &[Equivalent] = &[
+    same("equals", "`equals`; for a map or list `json_equals`", equals),
+    same("contains", "`contains`", |args| Ok(json!({"contains": text(args)?}))),
+    same("icontains", "`contains` with `ignore_case`", |args| {
+        Ok(json!({"contains": {"value": text(args)?, "ignore_case": true}}))
+    }),
+    same("contains-any", "`contains_any`", |args| {
+        Ok(json!({"contains_any": list(args)?}))
+    }),
+    same("contains-all", "`contains_all`", |args| {
+        Ok(json!({"contains_all": list(args)?}))
+    }),
+    same("icontains-any", "`contains_any` with `ignore_case`", |args| {
+        Ok(json!({"contains_any": {"values": list(args)?, "ignore_case": true}}))
+    }),
+    same("icontains-all", "`contains_all` with `ignore_case`", |args| {
+        Ok(json!({"contains_all": {"values": list(args)?, "ignore_case": true}}))
+    }),
+    same("starts-with", "`starts_with`", |args| {
+        Ok(json!({"starts_with": text(args)?}))
+    }),
+    same("regex", "`regex`, the pattern rewritten to Rust's syntax", |args| {
+        Ok(json!({"regex": js_regex::translate(&text(args)?)?}))
+    }),
+    same(
+        "is-json",
+        "`json: {fenced: false}`, with a schema `json_schema` too",
+        |args| {
+            let whole = json!({"json": {"fenced": false}});
+            Ok(match schema(args)? {
+                Some(schema) => json!({"all": [whole, {"json_schema": schema}]}),
+                None => whole,
+            })
+        },
+    ),
+    Equivalent {
+        assertion: "contains-json",
+        check: "`json_schema: {type: object}`, with a schema that too",
+        differs: "stricter: the JSON is the whole answer or its one code block, not anywhere in it",
+        is_binary: true,
+        not: Not::Lost,
+        make: |args| {
+            let object = json!({"json_schema": {"type": "object"}});
+            Ok(match schema(args)? {
+                Some(schema) => json!({"all": [object, {"json_schema": schema}]}),
+                None => object,
+            })
+        },
+    },
+    Equivalent {
+        assertion: "is-xml",
+        check: "`xml: {fenced: false}`, with required elements a `path` each",
+        differs: "stricter: a document type declaration is refused",
+        is_binary: true,
+        not: Not::Lost,
+        make: |args| xml(args, false),
+    },
+    Equivalent {
+        assertion: "contains-xml",
+        check: "`xml`, with required elements a `path` each",
+        differs: "stricter: the XML is the whole answer or its one code block, and a document type declaration is refused",
+        is_binary: true,
+        not: Not::Lost,
+        make: |args| xml(args, true),
+    },
+    same("word-count", "`regex` that counts runs without white space", word_count),
+    Equivalent {
+        assertion: "levenshtein",
+        check: "`similarity`, with the `min` that as many added letters reach",
+        differs: "stricter: the distance is measured against the longer text, so replaced and missing letters weigh more",
+        is_binary: true,
+        not: Not::Lost,
+        make: levenshtein,
+    },
+    Equivalent {
+        assertion: "rouge-n",
+        check: "`rouge` with `metric: rouge1`",
+        differs: "words are cut otherwise (only a-z and 0-9 are letters), so scores near the threshold may differ",
+        is_binary: false,
+        not: Not::Same,
+        make: |args| Ok(json!({"rouge": {"to": text(args)?, "min": share(args, Some(0.75))?, "metric": "rouge1"}})),
+    },
+    Equivalent {
+        assertion: "bleu",
+        check: "`bleu`",
+        differs: "another BLEU (sacrebleu's: smoothed, case counts, punctuation is cut off), so scores differ",
+        is_binary: false,
+        not: Not::Same,
+        make: |args| {
+            let min = share(args, Some(0.5))?;
+            Ok(json!({"bleu": reference(args, min)?}))
+        },
+    },
+    Equivalent {
+        assertion: "similar",
+        check: "`semantic`",
+        differs: "another embedding model, so scores differ",
+        is_binary: false,
+        not: Not::Same,
+        make: |args| {
+            let min = share(args, Some(0.75))?;
+            match &args.value {
+                Some(Value::Array(texts)) => {
+                    let each = texts.iter().map(|to| json!({"semantic": {"to": to, "min": min}}));
+                    Ok(json!({"any": each.collect::<Vec<_>>()}))
+                }
+                Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) | None => {
+                    Ok(json!({"semantic": {"to": text(args)?, "min": min}}))
+                }
+            }
+        },
+    },
+    Equivalent {
+        assertion: "llm-rubric",
+        check: "`judge`; with a threshold also its mean score",
+        differs: "another judge and another prompt for it",
+        is_binary: false,
+        not: Not::Same,
+        make: |args| match args.threshold {
+            None => Ok(json!({"judge": {"rubric": text(args)?}})),
+            Some(_) => {
+                let (rubric, min) = (text(args)?, share(args, None)?);
+                Ok(
+                    json!({"all": [{"judge": {"rubric": rubric}}, {"judge": {"rubric": rubric, "aggregate": "mean", "min": min}}]}),
+                )
+            }
+        },
+    },
+    Equivalent {
+        assertion: "model-graded-closedqa",
+        check: "`judge`",
+        differs: "another judge and another prompt for it",
+        is_binary: false,
+        not: Not::Lost,
+        make: |args| Ok(json!({"judge": {"rubric": text(args)?}})),
+    },
+    Equivalent {
+        assertion: "latency",
+        check: "`latency`",
+        differs: "the time of the one attempt that succeeded, without waiting and retries; an unknown time can't be judged",
+        is_binary: true,
+        not: Not::Same,
+        make: |args| match limit(args)?.floor() {
+            milliseconds if (1.0..1e15).contains(&milliseconds) => Ok(json!({"latency": {"max": milliseconds as u64}})),
+            _ => Err("its threshold is no time of 1 millisecond or more".to_owned()),
+        },
+    },
+    Equivalent {
+        assertion: "cost",
+        check: "`cost`",
+        differs: "by the prices of promptgate",
+        is_binary: true,
+        not: Not::Same,
+        make: |args| Ok(json!({"cost": {"max_usd": limit(args)?}})),
+    },
+    Equivalent {
+        assertion: "finish-reason",
+        check: "`finish_reason`, stop as STOP and length as MAX_TOKENS",
+        differs: "in Gemini's words; promptfoo itself fails this assertion for every Gemini answer",
+        is_binary: true,
+        not: Not::Lost,
+        make: |args| {
+            let text = text(args)?.to_lowercase();
+            let reason = match text.as_str() {
+                "stop" => "STOP",
+                "length" => "MAX_TOKENS",
+                _ => return Err("Gemini has no one reason of this name".to_owned()),
+            };
+            Ok(json!({"finish_reason": reason}))
+        },
+    },
+    Equivalent {
+        assertion: "is-refusal",
+        check: "`refusal: true`; not- is `refusal: false`",
+        differs: "another list of phrases; a blocked answer is a refusal too",
+        is_binary: true,
+        not: Not::Same,
+        make: |_| Ok(json!({"refusal": true})),
+    },
+    Equivalent {
+        assertion: "tool-call-f1",
+        check: "`tool_calls` with `mode: any_order` and `min_f1`",
+        differs: "stricter: a function that is called twice counts twice",
+        is_binary: false,
+        not: Not::Lost,
+        make: tool_call_f1,
+    },
+    none("javascript", CODE),
+    none("python", CODE),
+    none("ruby", CODE),
+    none("webhook", "nothing is sent to a service"),
+    none("contains-html", "no matcher knows HTML"),
+    none("is-html", "no matcher knows HTML"),
+    none("contains-sql", "no matcher knows SQL"),
+    none("is-sql", "no matcher knows SQL"),
+    none("gleu", "no matcher measures GLEU"),
+    none("meteor", "no matcher measures METEOR"),
+    none("perplexity", "answers carry no log probabilities"),
+    none("perplexity-score", "answers carry no log probabilities"),
+    none("guardrails", "answers carry no guardrail verdict"),
+    none(
+        "is-valid-function-call",
+        "golden data knows no declarations of functions",
+    ),
+    none(
+        "is-valid-openai-function-call",
+        "golden data knows no declarations of functions",
+    ),
+    none(
+        "is-valid-openai-tools-call",
+        "golden data knows no declarations of functions",
+    ),
+    none("skill-used", TRACE),
+    none("trajectory:tool-used", TRACE),
+    none("trajectory:tool-sequence", TRACE),
+    none("trajectory:tool-args-match", TRACE),
+    none("trajectory:step-count", TRACE),
+    none("trajectory:goal-success", TRACE),
+    none("trace-span-count", TRACE),
+    none("trace-span-duration", TRACE),
+    none("trace-error-spans", TRACE),
+    none("factuality", OTHER_MODEL),
+    none("model-graded-factuality", OTHER_MODEL),
+    none("g-eval", OTHER_MODEL),
+    none("answer-relevance", OTHER_MODEL),
+    none("context-faithfulness", OTHER_MODEL),
+    none("context-recall", OTHER_MODEL),
+    none("context-relevance", OTHER_MODEL),
+    none("conversation-relevance", OTHER_MODEL),
+    none("similar:cosine", "`similar` is the one that has an equivalent"),
+    none("similar:dot", "no matcher measures dot products"),
+    none("similar:euclidean", "no matcher measures distances of embeddings"),
+    none("classifier", "it asks a service"),
+    none("moderation", "it asks a service"),
+    none("pi", "it asks a service"),
+    none("search-rubric", OTHER_MODEL),
+    none("agent-rubric", OTHER_MODEL),
+    none("human", "no person is asked"),
+    none("select-best", WITHIN_RUN),
+    none("max-score", WITHIN_RUN),
+];
+
+/// The row of a type without `not-`.
+pub(super) fn find(assertion: &str) -> Option<&'static Equivalent> {
+    TABLE.iter().find(|row| row.assertion == assertion)
+}
+
+impl Equivalent {
+    /// The check, turned around if the type begins with `not-`.
+    ///
+    /// # Errors
+    /// Why there is none, for a sentence.
+    pub(super) fn check(&self, args: &Args, is_not: bool) -> Made {
+        if self.check.is_empty() {
+            return Err(self.differs.to_owned());
+        }
+        if is_not && self.not == Not::Lost {
+            return Err(
+                "its equivalent is not exactly the same, so `not` of it could pass where this fails".to_owned(),
+            );
+        }
+        if args.config.is_some() {
+            return Err("`config` changes its meaning".to_owned());
+        }
+        let check = (self.make)(args)?;
+        Ok(match is_not {
+            true if self.assertion == "is-refusal" => json!({"refusal": false}),
+            true => single("not", check),
+            false => check,
+        })
+    }
+}
+
+/// The value as a text: numbers and true and false as JavaScript writes them.
+fn text(args: &Args) -> Result<String, String> {
+    match &args.value {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::Number(number)) => {
+            number_text(number).ok_or_else(|| "its value is a number with an exponent".to_owned())
+        }
+        Some(Value::Bool(flag)) => Ok(flag.to_string()),
+        Some(value) => Err(format!("its value is {}", kind(value))),
+        None => Err("it has no value".to_owned()),
+    }
+}
+
+fn equals(args: &Args) -> Made {
+    Ok(match &args.value {
+        Some(value @ (Value::Object(_) | Value::Array(_))) => json!({"json_equals": {"value": value, "fenced": false}}),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => {
+            json!({"equals": text(args)?})
+        }
+    })
+}
+
+/// The value as a list of texts; a text is cut at commas outside quotes.
+fn list(args: &Args) -> Result<Vec<String>, String> {
+    match &args.value {
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| {
+                text(&Args {
+                    value: Some(item.clone()),
+                    threshold: None,
+                    config: None,
+                })
+            })
+            .collect(),
+        Some(Value::String(text)) => cut(text),
+        Some(value) => Err(format!("its value is {}", kind(value))),
+        None => Err("it has no value".to_owned()),
+    }
+}
+
+/// Cuts a text at commas; inside double quotes a comma stands for itself, and so does `\"` or `""` for a quote.
+fn cut(text: &str) -> Result<Vec<String>, String> {
+    let mut items = Vec::new();
+    let (mut item, mut in_quotes, mut was_quoted) = (String::new(), false, false);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if in_quotes && chars.peek() == Some(&'"') => item.extend(chars.next()),
+            '"' if in_quotes && chars.peek() == Some(&'"') => item.extend(chars.next()),
+            '"' if in_quotes => in_quotes = false,
+            '"' if item.trim().is_empty() && !was_quoted => {
+                item.clear();
+                (in_quotes, was_quoted) = (true, true);
+            }
+            ',' if !in_quotes => {
+                items.push(if was_quoted {
+                    std::mem::take(&mut item)
+                } else {
+                    std::mem::take(&mut item).trim().to_owned()
+                });
+                was_quoted = false;
+            }
+            c if was_quoted && !in_quotes && c.is_whitespace() => {}
+            c => item.push(c),
+        }
+    }
+    if in_quotes {
+        return Err("a quote in its value is never closed".to_owned());
+    }
+    items.push(if was_quoted { item } else { item.trim().to_owned() });
+    Ok(items)
+}
+
+/// The schema of an assertion about JSON: a map, or a text that holds one. Without `$schema` it is draft 7, as ajv reads it.
+fn schema(args: &Args) -> Result<Option<Value>, String> {
+    let mut schema = match &args.value {
+        None => return Ok(None),
+        Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
+        Some(Value::String(text)) => {
+            crate::load::golden::document::Document::yaml(&"value".into(), text)
+                .map_err(|_| "its schema is not readable".to_owned())?
+                .value
+        }
+        Some(value) => value.clone(),
+    };
+    let Some(map) = schema.as_object_mut() else {
+        return Err(format!("its schema is {}", kind(&schema)));
+    };
+    if !map.contains_key("$schema") {
+        map.shift_insert(
+            0,
+            "$schema".to_owned(),
+            "http://json-schema.org/draft-07/schema#".into(),
+        );
+    }
+    Ok(Some(schema))
+}
+
+fn xml(args: &Args, fenced: bool) -> Made {
+    let required = match &args.value {
+        None => Vec::new(),
+        Some(Value::Object(map)) if map.len() == 1 && map.contains_key("requiredElements") => list(&Args {
+            value: map.get("requiredElements").cloned(),
+            threshold: None,
+            config: None,
+        })?,
+        Some(Value::Object(_)) => return Err("its value has keys that no matcher knows".to_owned()),
+        Some(_) => list(args)?,
+    };
+    let one = |path: Option<&String>| {
+        let mut args = Map::new();
+        if let Some(path) = path {
+            args.insert("path".to_owned(), path.replace('.', "/").into());
+        }
+        args.insert("fenced".to_owned(), fenced.into());
+        json!({ "xml": args })
+    };
+    Ok(match required.as_slice() {
+        [] => one(None),
+        [only] => one(Some(only)),
+        many => json!({"all": many.iter().map(|path| one(Some(path))).collect::<Vec<_>>()}),
+    })
+}
+
+fn word_count(args: &Args) -> Made {
+    let (min, max) = match &args.value {
+        Some(Value::Object(map)) if map.keys().all(|key| key == "min" || key == "max") && !map.is_empty() => {
+            let bound = |key: &str| {
+                map.get(key)
+                    .map(|value| value.as_u64().ok_or("a bound is not a whole number"))
+            };
+            (bound("min").transpose()?, bound("max").transpose()?)
+        }
+        Some(Value::Object(_)) => return Err("its value has keys that are not known".to_owned()),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) | None => {
+            let count = text(args)?
+                .trim()
+                .parse()
+                .map_err(|_| "its value is not a whole number")?;
+            (Some(count), Some(count))
+        }
+    };
+    let mut count = Map::new();
+    if let Some(min) = min {
+        count.insert("min".to_owned(), min.into());
+    }
+    if let Some(max) = max {
+        count.insert("max".to_owned(), max.into());
+    }
+    Ok(json!({"regex": {"pattern": r"\S+", "count": count}}))
+}
+
+/// An answer of `distance` edits has at least the similarity `length / (length + distance)` only if the edits are
+/// additions; every other one with that similarity has fewer edits.
+fn levenshtein(args: &Args) -> Made {
+    let (to, distance) = (text(args)?, args.threshold.unwrap_or(5.0).floor());
+    if distance < 0.0 {
+        return Err("no answer has a distance below 0".to_owned());
+    }
+    if distance == 0.0 {
+        return Ok(json!({"equals": to}));
+    }
+    let length = to.chars().count() as f64;
+    // Rounded up, so that the rounding allows no further edit.
+    let min = ((length / (length + distance)) * 1e6).ceil() / 1e6;
+    Ok(json!({"similarity": {"to": to, "min": min}}))
+}
+
+fn tool_call_f1(args: &Args) -> Made {
+    let mut names = Vec::new();
+    for name in list(args)? {
+        if !name.trim().is_empty() && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let calls: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
+    Ok(json!({"tool_calls": {"mode": "any_order", "calls": calls, "min_f1": share(args, Some(1.0))?}}))
+}
+
+/// `{to, min}`, or `{to_any, min}` for a list.
+fn reference(args: &Args, min: f64) -> Made {
+    Ok(match args.value.as_ref().is_some_and(Value::is_array) {
+        true => json!({"to_any": list(args)?, "min": min}),
+        false => json!({"to": text(args)?, "min": min}),
+    })
+}
+
+/// The threshold as a share above 0.
+fn share(args: &Args, default: Option<f64>) -> Result<f64, String> {
+    match args.threshold.or(default) {
+        Some(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        Some(_) => Err("its threshold is not more than 0 and at most 1, so it can't decide".to_owned()),
+        None => Err("it has no threshold".to_owned()),
+    }
+}
+
+/// A threshold that must be there.
+fn limit(args: &Args) -> Result<f64, String> {
+    args.threshold
+        .filter(|limit| *limit > 0.0)
+        .ok_or_else(|| "it has no threshold above 0".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(value: Value, threshold: Option<f64>) -> Args {
+        Args {
+            value: Some(value).filter(|value| !value.is_null()),
+            threshold,
+            config: None,
+        }
+    }
+
+    #[test]
+    fn the_documentation_holds_the_table() {
+        let rows = TABLE.iter().map(|row| {
+            let Equivalent {
+                assertion,
+                check,
+                differs,
+                not,
+                ..
+            } = row;
+            match (check.is_empty(), not) {
+                (true, _) => format!("| `{assertion}` | no equivalent: {differs} | |\n"),
+                (false, Not::Same) => format!("| `{assertion}` | {check} | {differs} |\n"),
+                (false, Not::Lost) => format!("| `{assertion}` | {check}; `not-` has no equivalent | {differs} |\n"),
+            }
+        });
+        let table = format!(
+            "| assertion | here | difference |\n| --- | --- | --- |\n{}",
+            rows.collect::<String>()
+        );
+        let page = include_str!("../../../docs/import.md");
+        assert!(page.contains(&table), "docs/import.md has not this table:\n{table}");
+    }
+
+    #[test]
+    fn types_stand_once() {
+        for (index, row) in TABLE.iter().enumerate() {
+            assert!(
+                TABLE[..index].iter().all(|other| other.assertion != row.assertion),
+                "{}",
+                row.assertion
+            );
+        }
+    }
+
+    #[test]
+    fn every_row_with_an_equivalent_makes_it() {
+        let table = [
+            ("equals", json!("a"), None),
+            ("equals", json!(1.50), None),
+            ("equals", json!(true), None),
+            ("equals", json!({"a": [1]}), None),
+            ("not-equals", json!("a"), None),
+            ("contains", json!(42), None),
+            ("contains-any", json!("a, \"b, \\\"c\\\"\", d\"\"e"), None),
+            ("contains-any", json!("a, \"b"), None),
+            ("icontains-all", json!(["a", 1]), None),
+            ("regex", json!("\\d+"), None),
+            ("not-is-json", json!("type: object"), None),
+            ("is-json", Value::Null, None),
+            ("contains-json", Value::Null, None),
+            ("not-contains-json", Value::Null, None),
+            ("is-xml", json!({"requiredElements": ["a.b", "a.c"]}), None),
+            ("contains-xml", Value::Null, None),
+            ("word-count", json!(3), None),
+            ("word-count", json!({"min": 2}), None),
+            ("levenshtein", json!("kitten"), None),
+            ("levenshtein", json!("kitten"), Some(0.75)),
+            ("rouge-n", json!("a b"), None),
+            ("bleu", json!(["a b", "b c"]), Some(0.9)),
+            ("similar", json!(["a", "b"]), None),
+            ("llm-rubric", json!("kind"), None),
+            ("llm-rubric", json!("kind"), Some(0.5)),
+            ("latency", Value::Null, Some(900.0)),
+            ("latency", Value::Null, None),
+            ("finish-reason", json!("length"), None),
+            ("finish-reason", json!("content_filter"), None),
+            ("not-is-refusal", Value::Null, None),
+            ("tool-call-f1", json!("find, refund, find"), None),
+            ("javascript", json!("true"), None),
+        ];
+        let made: Vec<String> = table
+            .into_iter()
+            .map(|(written, value, threshold)| {
+                let kind = written.strip_prefix("not-").unwrap_or(written);
+                let made = find(kind).unwrap().check(&args(value, threshold), kind != written);
+                match made {
+                    Ok(check) => format!("{written}: {check}"),
+                    Err(why) => format!("{written}: ! {why}"),
+                }
+            })
+            .collect();
+        insta::assert_snapshot!("equivalents", made.join("\n"));
+    }
+
+    #[test]
+    fn an_answer_of_that_similarity_has_at_most_that_distance() {
+        // Whatever the answer: more edits than allowed never reach the similarity.
+        for length in 1..40_u32 {
+            for distance in 1..12_u32 {
+                let check = levenshtein(&args(json!("x".repeat(length as usize)), Some(f64::from(distance)))).unwrap();
+                let min = check["similarity"]["min"].as_f64().unwrap();
+                for edits in distance + 1..60 {
+                    // The longest answer that is `edits` away makes the edits weigh least.
+                    let similarity = 1.0 - f64::from(edits) / f64::from(length + edits);
+                    assert!(similarity < min, "{length} {distance} {edits}");
+                }
+            }
+        }
+    }
+}

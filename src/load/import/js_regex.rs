@@ -1,0 +1,129 @@
+//! JavaScript patterns in Rust's syntax, with the same meaning. Both read most patterns alike; what they read differently
+//! is rewritten, and what only JavaScript has (look-around, back references) is left for the matcher's rules to refuse.
+
+/// The pattern in Rust's syntax.
+///
+/// # Errors
+/// Why there is none, for a sentence.
+pub(super) fn translate(pattern: &str) -> Result<String, String> {
+    let mut rust = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars().peekable();
+    let mut in_class = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                let escaped = chars.next().ok_or("the pattern ends with a backslash")?;
+                match (escaped, in_class) {
+                    ('d', _) => rust.push_str("[0-9]"),
+                    ('D', _) => rust.push_str("[^0-9]"),
+                    ('w', _) => rust.push_str("[0-9A-Za-z_]"),
+                    ('W', _) => rust.push_str("[^0-9A-Za-z_]"),
+                    ('b', false) => rust.push_str(r"(?-u:\b)"),
+                    ('b', true) => rust.push_str(r"\x08"),
+                    ('0', _) if !chars.peek().is_some_and(char::is_ascii_digit) => rust.push_str(r"\x00"),
+                    ('1'..='9' | 'k', _) => return Err("the pattern has a back reference".to_owned()),
+                    ('c' | 'B' | 'p' | 'P' | '0', _) => {
+                        return Err(format!(
+                            "the pattern has `\\{escaped}`, which means something else here"
+                        ));
+                    }
+                    ('n' | 'r' | 't' | 'f' | 'v' | 's' | 'S' | 'x' | 'u', _) => rust.extend(['\\', escaped]),
+                    // Any other character stands for itself.
+                    (itself, _) if itself.is_alphanumeric() || !itself.is_ascii() || matches!(itself, '<' | '>') => {
+                        rust.push(itself);
+                    }
+                    (sign, _) => rust.extend(['\\', sign]),
+                }
+            }
+            '[' if in_class => rust.push_str(r"\["),
+            '[' => {
+                in_class = true;
+                rust.push('[');
+                if chars.peek() == Some(&'^') {
+                    chars.next();
+                    rust.push('^');
+                }
+                if chars.peek() == Some(&']') {
+                    return Err("the pattern has an empty class".to_owned());
+                }
+            }
+            ']' if in_class => {
+                in_class = false;
+                rust.push(']');
+            }
+            '&' | '~' if in_class => rust.extend(['\\', c]),
+            '-' if in_class && chars.peek() == Some(&'-') => {
+                return Err("the pattern has `--` in a class, which means something else here".to_owned());
+            }
+            '(' if !in_class => {
+                let mut ahead = chars.clone();
+                if ahead.next() == Some('?') && !matches!(ahead.next(), Some(':' | '=' | '!' | '<')) {
+                    return Err("the pattern has a group that JavaScript reads otherwise".to_owned());
+                }
+                rust.push('(');
+            }
+            '.' if !in_class => rust.push_str(r"[^\n\r\u{2028}\u{2029}]"),
+            _ => rust.push(c),
+        }
+    }
+    Ok(rust)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_keep_their_meaning() {
+        let table: Vec<String> = [
+            r"^\d{3}-\w+$",
+            r"[\d.]+",
+            r"[^\D]",
+            r"a.c",
+            r"[a[b&&c]",
+            r"\bword\b",
+            r"\/path\/",
+            r"[\b]",
+            r"(?<year>\d{4})",
+            r"\1",
+            r"[^]",
+            r"\cA",
+            r"\e",
+            "a\\",
+            r"(?=x)",
+            r"(?i)x",
+            r"\(?x\)?",
+            r"\<b\>",
+            r"[+--]",
+        ]
+        .iter()
+        .map(|pattern| {
+            format!(
+                "{pattern}  =>  {}",
+                translate(pattern).unwrap_or_else(|why| format!("! {why}"))
+            )
+        })
+        .collect();
+        insta::assert_snapshot!(table.join("\n"), @r"
+        ^\d{3}-\w+$  =>  ^[0-9]{3}-[0-9A-Za-z_]+$
+        [\d.]+  =>  [[0-9].]+
+        [^\D]  =>  [^[^0-9]]
+        a.c  =>  a[^\n\r\u{2028}\u{2029}]c
+        [a[b&&c]  =>  [a\[b\&\&c]
+        \bword\b  =>  (?-u:\b)word(?-u:\b)
+        \/path\/  =>  \/path\/
+        [\b]  =>  [\x08]
+        (?<year>\d{4})  =>  (?<year>[0-9]{4})
+        \1  =>  ! the pattern has a back reference
+        [^]  =>  ! the pattern has an empty class
+        \cA  =>  ! the pattern has `\c`, which means something else here
+        \e  =>  e
+        a\  =>  ! the pattern ends with a backslash
+        (?=x)  =>  (?=x)
+        (?i)x  =>  ! the pattern has a group that JavaScript reads otherwise
+        \(?x\)?  =>  \(?x\)?
+        \<b\>  =>  <b>
+        [+--]  =>  ! the pattern has `--` in a class, which means something else here
+        ");
+    }
+}
