@@ -15,7 +15,8 @@
 //! asked, `quote` shortens bytes from outside for a sentence, `numerals` finds numbers, `cache` keeps expensive
 //! compilations, `project_file` reads a file that golden data names, `schema_keywords` finds keywords of a JSON schema
 //! that would check nothing, `fenced` finds code blocks, `json_compare` says what equal JSON is, `part` runs a check on a
-//! part of an answer, `ending` keeps checks from passing on answers that are not usable.
+//! part of an answer, `ending` keeps checks from passing on answers that are not usable, `probe` asks matchers about texts
+//! that are no answers.
 
 mod arguments;
 mod cache;
@@ -28,6 +29,7 @@ mod matcher;
 mod matchers;
 mod numerals;
 mod part;
+mod probe;
 mod project_file;
 mod quote;
 mod rules;
@@ -37,5 +39,6 @@ mod tally;
 pub use judge::{Judgement, Unjudged, judge, needs_system};
 pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Sample, Seen};
 pub use matchers::MATCHERS;
+pub use probe::{passes_text, personal_data, secrets};
 pub use project_file::ProjectFiles;
 pub use rules::Rules;

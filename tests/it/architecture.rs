@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("load", &["model"]),
+    ("lint", &["model"]),
     ("plan", &["model"]),
     ("run", &["model"]),
     ("store", &["model"]),
@@ -22,8 +23,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "pipeline",
         &[
-            "model", "load", "plan", "run", "store", "score", "compare", "gate", "report", "sim", "settings", "error",
-            "exit",
+            "model", "load", "lint", "plan", "run", "store", "score", "compare", "gate", "report", "sim", "settings",
+            "error", "exit",
         ],
     ),
     (
