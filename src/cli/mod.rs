@@ -1,6 +1,7 @@
 //! The command line: exactly what was typed, handed on; and the one funnel of all errors to standard error and exit code.
 
 mod eval;
+mod golden;
 mod options;
 mod prompt;
 mod record;
@@ -68,6 +69,7 @@ fn run() -> u8 {
     };
     let done = match cli.command {
         Command::Eval(options) => eval::eval(*options, environment),
+        Command::Golden(command) => golden::golden(command, environment),
         Command::Prompt(command) => prompt::prompt(command, environment),
         Command::Record(command) => record::record(command, environment),
         Command::Sim(options) => sim::sim(&options),

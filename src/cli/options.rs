@@ -17,6 +17,9 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Run candidate and baseline over the golden cases and decide
     Eval(Box<Eval>),
+    /// Look at golden data
+    #[command(subcommand)]
+    Golden(Golden),
     /// Look at prompts
     #[command(subcommand)]
     Prompt(Prompt),
@@ -239,6 +242,46 @@ impl Eval {
             .flag("strict_model", strict_model);
         (layer, config)
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Golden {
+    /// Find duplicates, contradictions, secrets, leaked answers and weakened checks; exit code 2 for errors
+    Lint {
+        /// Golden files and folders [default: golden]
+        #[arg(value_name = "PATH")]
+        paths: Vec<String>,
+        /// Prompts to search for answers: names, paths, or git:REV:NAME [default: all in prompts/]
+        #[arg(long, value_name = "NAME", num_args = 1..)]
+        prompt: Vec<String>,
+        /// Tell what the golden files at this git revision asked for and these do not, like origin/main
+        #[arg(long, value_name = "REV")]
+        against: Option<String>,
+        /// Exit code 2 for warnings and notes, too
+        #[arg(long)]
+        strict: bool,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+        /// Settings file [default: promptgate.toml, if there is one]
+        #[arg(long, value_name = "FILE")]
+        config: Option<String>,
+    },
+    /// Count cases by file, tag and matcher, and say how many a tag needs to be decided
+    Stats {
+        /// Golden files and folders [default: golden]
+        #[arg(value_name = "PATH")]
+        paths: Vec<String>,
+        /// Only cases with any of these tags
+        #[arg(long, value_name = "TAG", num_args = 1..)]
+        tag: Vec<String>,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+        /// Settings file [default: promptgate.toml, if there is one]
+        #[arg(long, value_name = "FILE")]
+        config: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -5,6 +5,7 @@ use crate::model::{Case, CheckSpec};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// Counts of a dataset, case by case. Keeps 8 bytes a case, for the quantiles.
 #[derive(Debug, Default)]
@@ -152,6 +153,79 @@ impl Figures {
             matchers: self.matchers.into_iter().map(|(name, counts)| (name, matcher(counts))).collect(),
         }
     }
+}
+
+impl fmt::Display for Told {
+    /// For people: a table for each kind of count. Names are from outside, so a writer must make them safe.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} cases, {} critical, {} without a tag",
+            self.cases, self.critical, self.untagged
+        )?;
+        let spread = |name: &str, spread: &Option<Spread>| {
+            let Spread { min, median, p95, max } = (*spread)?;
+            Some([name.to_owned(), min.to_string(), median.to_string(), p95.to_string(), max.to_string()])
+        };
+        let rows = [
+            spread("characters of input", &self.input_chars),
+            spread("checks", &self.checks),
+        ];
+        table(f, ["A CASE", "MIN", "MEDIAN", "P95", "MAX"], rows.into_iter().flatten())?;
+        let files = self.files.iter();
+        table(f, ["FILE", "CASES"], files.map(|(file, cases)| [file.clone(), cases.to_string()]))?;
+        let matchers = self.matchers.iter();
+        table(
+            f,
+            ["MATCHER", "CHECKS", "CASES"],
+            matchers.map(|(name, its)| [name.clone(), its.checks.to_string(), its.cases.to_string()]),
+        )?;
+        let tags = self.tags.iter().map(|its| {
+            let missing = match its.missing {
+                0 => "enough".to_owned(),
+                missing => format!("{missing} more"),
+            };
+            [its.tag.clone(), its.cases.to_string(), its.critical.to_string(), missing]
+        });
+        table(f, ["TAG", "CASES", "CRITICAL", "NEEDS"], tags)?;
+        let Needs {
+            alike,
+            typical,
+            repeats,
+        } = self.needs;
+        write!(
+            f,
+            "\nneeds: with the default policy and {repeats} repeats a comparison is decided with about {typical} cases if one \
+             answer in ten\ndiffers between candidate and baseline; with {alike} if they pass the same cases"
+        )
+    }
+}
+
+/// A table with a head, after an empty line; nothing without rows. The first column is text, the others are numbers.
+fn table<const N: usize>(
+    f: &mut fmt::Formatter<'_>,
+    head: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> fmt::Result {
+    let rows: Vec<[String; N]> = rows.collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([head[column].len()]).max().unwrap_or_default()
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    writeln!(f)?;
+    let mut line = |row: [&str; N]| {
+        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| match column {
+            0 => format!("{cell:width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        writeln!(f, "{}", cells.collect::<Vec<_>>().join("  "))
+    };
+    line(head)?;
+    rows.iter().try_for_each(|row| line(std::array::from_fn(|column| row[column].as_str())))
 }
 
 /// Characters of a value: of a text its own, of anything else those of its JSON.

@@ -1,4 +1,5 @@
 //! Golden files and prompts.
 
+mod git;
 pub mod golden;
 pub mod prompt;

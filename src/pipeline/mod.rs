@@ -8,9 +8,12 @@
 //! 3. [`judge`] reads the answers back in plan order, scores them on all cores, compares, and feeds the reports.
 //!
 //! Then the gate decides, and the reports are put in place, verdict.json last.
+//!
+//! [`golden`] is a way of its own: what can be said about golden data without any answer.
 
 mod ask;
 mod forecast;
+mod golden;
 mod judge;
 mod planned;
 mod record;
@@ -19,6 +22,7 @@ mod target;
 mod verdict;
 
 pub use forecast::{ArmForecast, Estimate, Forecast};
+pub use golden::{LintRequest, lint, stats};
 pub use record::{Exported, Imported, export, import};
 pub use target::open_prompt;
 

@@ -30,7 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "model", "load", "plan", "run", "score", "report", "sim", "settings", "error", "exit", "pipeline",
+            "model", "lint", "load", "plan", "run", "score", "report", "sim", "settings", "error", "exit", "pipeline",
         ],
     ),
     ("main", &["cli"]),

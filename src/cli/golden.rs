@@ -1,0 +1,94 @@
+//! `promptgate golden lint | stats`.
+
+use super::options::Golden as Command;
+use super::say;
+use crate::error::Error;
+use crate::exit;
+use crate::lint::Linted;
+use crate::pipeline::{self, LintRequest};
+use crate::report::text;
+use crate::settings::{Environment, Layer, Layers};
+use serde_json::{Value, json};
+use std::path::Path;
+
+pub(super) fn golden(command: Command, environment: Environment) -> Result<u8, Error> {
+    let layers = |paths: Vec<String>, config: Option<String>| {
+        let layer = Layer::default().option("golden", paths);
+        Layers::read(Path::new("."), layer, config.as_deref(), environment).check()
+    };
+    match command {
+        Command::Lint {
+            paths,
+            prompt,
+            against,
+            strict,
+            json,
+            config,
+        } => lint(&layers(paths, config)?, &prompt, against.as_deref(), strict, json),
+        Command::Stats {
+            paths,
+            tag,
+            json,
+            config,
+        } => stats(&layers(paths, config)?, &tag, json),
+    }
+}
+
+fn lint(layers: &Layers, prompts: &[String], against: Option<&str>, strict: bool, json: bool) -> Result<u8, Error> {
+    let linted = pipeline::lint(&LintRequest {
+        root: layers.root(),
+        golden: &layers.golden(),
+        prompts,
+        against,
+    })?;
+    let Linted {
+        findings,
+        errors,
+        warnings,
+        notes,
+        cases,
+    } = &linted;
+    let all = errors + warnings + notes;
+    if json {
+        say_json(&json!({
+            "schema": "promptgate.lint/1",
+            "cases": cases,
+            "errors": errors,
+            "warnings": warnings,
+            "notes": notes,
+            "findings": findings,
+        }));
+    } else {
+        for finding in findings {
+            say(&text::log_safe(&finding.to_string()));
+        }
+        let hidden = all - findings.len() as u64;
+        if hidden > 0 {
+            say(&format!("… and {hidden} more findings"));
+        }
+        say(&format!(
+            "{cases} cases: {errors} errors, {warnings} warnings, {notes} notes"
+        ));
+    }
+    let fails = *errors > 0 || (strict && all > 0);
+    Ok(if fails { exit::INVALID } else { exit::OK })
+}
+
+fn stats(layers: &Layers, tags: &[String], json: bool) -> Result<u8, Error> {
+    let told = pipeline::stats(layers.root(), &layers.golden(), tags)?;
+    if json {
+        let mut document = json!({"schema": "promptgate.stats/1"});
+        if let (Value::Object(document), Ok(Value::Object(told))) = (&mut document, serde_json::to_value(&told)) {
+            document.extend(told);
+        }
+        say_json(&document);
+    } else {
+        say(&text::log_safe(&told.to_string()));
+    }
+    Ok(exit::OK)
+}
+
+fn say_json(document: &Value) {
+    let pretty = serde_json::to_string_pretty(document).unwrap_or_default();
+    say(&text::json_safe(&pretty));
+}
