@@ -5,6 +5,7 @@ mod golden;
 mod options;
 mod prompt;
 mod record;
+mod schema;
 mod signals;
 mod sim;
 
@@ -72,6 +73,7 @@ fn run() -> u8 {
         Command::Golden(command) => golden::golden(command, environment),
         Command::Prompt(command) => prompt::prompt(command, environment),
         Command::Record(command) => record::record(command, environment),
+        Command::Schema { of } => Ok(schema::schema(of)),
         Command::Sim(options) => sim::sim(&options),
     };
     done.unwrap_or_else(|error| {

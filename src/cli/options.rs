@@ -26,6 +26,12 @@ pub(super) enum Command {
     /// Write stored answers to a file, and read them back in another place
     #[command(subcommand)]
     Record(Record),
+    /// Print a JSON Schema, for editors and other checks
+    Schema {
+        /// What it describes
+        #[arg(value_enum)]
+        of: SchemaOf,
+    },
     /// Serve the Gemini API on this machine, answered by a small simulator
     Sim(Sim),
 }
@@ -242,6 +248,17 @@ impl Eval {
             .flag("strict_model", strict_model);
         (layer, config)
     }
+}
+
+/// What a schema describes.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum SchemaOf {
+    /// Golden files: YAML, JSON, and each line of JSONL
+    Golden,
+    /// promptgate.toml
+    PromptgateToml,
+    /// Front matter of prompts
+    Prompt,
 }
 
 #[derive(Debug, Subcommand)]

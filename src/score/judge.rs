@@ -212,6 +212,7 @@ mod tests {
             name,
             summary: "",
             arguments: "",
+            schema: "true",
             example: "",
             passes: Sample::Text(""),
             fails: Sample::Text(""),

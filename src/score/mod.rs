@@ -16,7 +16,7 @@
 //! compilations, `project_file` reads a file that golden data names, `schema_keywords` finds keywords of a JSON schema
 //! that would check nothing, `fenced` finds code blocks, `json_compare` says what equal JSON is, `part` runs a check on a
 //! part of an answer, `ending` keeps checks from passing on answers that are not usable, `probe` asks matchers about texts
-//! that are no answers.
+//! that are no answers, `schema` describes checks for editors.
 
 mod arguments;
 mod cache;
@@ -33,6 +33,7 @@ mod probe;
 mod project_file;
 mod quote;
 mod rules;
+mod schema;
 mod schema_keywords;
 mod tally;
 
@@ -42,3 +43,4 @@ pub use matchers::MATCHERS;
 pub use probe::{passes_text, personal_data, secrets};
 pub use project_file::ProjectFiles;
 pub use rules::Rules;
+pub use schema::schema;

@@ -10,10 +10,12 @@ mod key;
 mod layers;
 mod prices;
 mod read;
+mod schema;
 mod target;
 
 pub use layers::{Environment, Layer, Origin, Written};
 pub use read::duration;
+pub use schema::schema;
 pub use target::TargetKind;
 
 use crate::model::{Policy, Problem, Problems};

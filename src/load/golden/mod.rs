@@ -25,6 +25,7 @@ mod json_text;
 mod jsonl;
 mod older;
 mod row;
+mod schema;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use older::Older;
+pub use schema::schema;
 
 /// How a golden file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

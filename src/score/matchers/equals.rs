@@ -12,6 +12,7 @@ pub(super) const EQUALS: MatcherDef = MatcherDef {
     summary: "the answer is exactly this text",
     arguments: "\"text\", or {value, ignore_case: false, normalize: false}; exact means exact, a line break at the end \
                 included, unless `normalize` is true",
+    schema: r##"{"$ref": "#/$defs/one_text"}"##,
     example: r#"{"equals": {"value": "Yes.", "normalize": true}}"#,
     passes: Sample::Text(" Yes.\n"),
     fails: Sample::Text("Yes, of course."),

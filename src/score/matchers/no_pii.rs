@@ -24,6 +24,9 @@ pub(super) const NO_PII: MatcherDef = MatcherDef {
                 addresses); all of them without `kinds`; allow: what may stand there, each in full; letter case and, \
                 in numbers, spaces, dashes, dots and brackets say nothing in it, and \"@example.com\" allows every address of that \
                 domain",
+    schema: r##"{"anyOf": [{"const": true}, {"type": "object", "properties": {"kinds": {"type": "array", "minItems":
+        1, "items": {"enum": ["email", "phone", "credit_card", "iban", "ip"]}}, "allow": {"$ref":
+        "#/$defs/texts"}}, "additionalProperties": false}]}"##,
     example: r#"{"no_pii": {"kinds": ["email", "credit_card"], "allow": ["help@shoes.example"]}}"#,
     passes: Sample::Text("Write to help@shoes.example about order 4111 1111 1111 1112."),
     fails: Sample::Text("Ann paid with 4111 1111 1111 1111."),

@@ -22,6 +22,12 @@ pub(super) const NO_SECRETS: MatcherDef = MatcherDef {
                 anthropic_key, hugging_face_token, npm_token, pypi_token, sendgrid_key, twilio_key, shopify_token, \
                 digitalocean_token, databricks_token, jwt, private_key (all of them without `kinds`); allow: keys that \
                 may stand there, each in full",
+    schema: r##"{"anyOf": [{"const": true}, {"type": "object", "properties": {"kinds": {"type": "array", "minItems":
+        1, "items": {"enum": ["google_api_key", "google_oauth_token", "google_oauth_secret",
+        "aws_access_key", "github_token", "gitlab_token", "slack_token", "slack_webhook", "stripe_key",
+        "openai_key", "anthropic_key", "hugging_face_token", "npm_token", "pypi_token", "sendgrid_key",
+        "twilio_key", "shopify_token", "digitalocean_token", "databricks_token", "jwt", "private_key"]}},
+        "allow": {"$ref": "#/$defs/texts"}}, "additionalProperties": false}]}"##,
     example: r#"{"no_secrets": {"kinds": ["google_api_key", "github_token", "private_key"]}}"#,
     passes: Sample::Text("Keep your key in the variable GEMINI_API_KEY."),
     // Put together by the compiler, so that no scanner stops at this file.

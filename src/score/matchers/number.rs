@@ -14,6 +14,10 @@ pub(super) const NUMBER: MatcherDef = MatcherDef {
                 value (0.05 is 5 %), with both either is enough; after: only the text behind the last place where this \
                 text stands; which: first or last, by default the last number of the answer, or the first one behind \
                 `after`; numbers are compared as 64-bit floats",
+    schema: r##"{"anyOf": [{"type": "number"}, {"type": "object", "properties": {"value": {"type": "number"},
+        "tolerance": {"type": "number", "minimum": 0}, "relative": {"type": "number", "minimum": 0,
+        "exclusiveMaximum": 1}, "after": {"$ref": "#/$defs/text"}, "which": {"enum": ["first", "last"]}},
+        "required": ["value"], "additionalProperties": false}]}"##,
     example: r#"{"number": {"value": 1250.5, "tolerance": 0.01, "after": "Total:"}}"#,
     passes: Sample::Text("Two items. Total: $1,250.50"),
     fails: Sample::Text("Total: 1,250"),

@@ -14,6 +14,9 @@ pub(super) const REGEX: MatcherDef = MatcherDef {
     summary: "the pattern matches somewhere in the answer, or as often as `count` says",
     arguments: "\"pattern\", or {pattern, count: {min, max}}; Rust regex syntax, unanchored, matches that do not \
                 overlap are counted, up to 10000",
+    schema: r##"{"anyOf": [{"type": "string", "minLength": 1}, {"type": "object", "properties": {"pattern":
+        {"type": "string", "minLength": 1}, "count": {"$ref": "#/$defs/bounds"}}, "required": ["pattern"],
+        "additionalProperties": false}]}"##,
     example: r#"{"regex": "(?m)^A: *18\\s*$"}"#,
     passes: Sample::Text("16 + 2 is 18, so\nA: 18"),
     fails: Sample::Text("A: 180"),

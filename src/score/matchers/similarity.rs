@@ -11,6 +11,9 @@ pub(super) const SIMILARITY: MatcherDef = MatcherDef {
     summary: "the answer is this text but for small edits; the score is the similarity, 0 to 1",
     arguments: "{to, min, metric: levenshtein}; levenshtein is 1 - edits / length of the longer text, jaro_winkler \
                 favours a common start; over characters (Unicode scalar values), at most 10000 on each side",
+    schema: r##"{"type": "object", "properties": {"to": {"$ref": "#/$defs/text"}, "min": {"type": "number",
+        "exclusiveMinimum": 0, "maximum": 1}, "metric": {"enum": ["levenshtein", "jaro_winkler"]}},
+        "required": ["to", "min"], "additionalProperties": false}"##,
     example: r#"{"similarity": {"to": "The capital of France is Paris.", "min": 0.8}}"#,
     passes: Sample::Text("The capital of France is Paris!"),
     fails: Sample::Text("I do not know."),
