@@ -66,8 +66,13 @@ fn lint(layers: &Layers, prompts: &[String], against: Option<&str>, strict: bool
         if hidden > 0 {
             say(&format!("… and {hidden} more findings"));
         }
+        let counted = |n: u64, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
         say(&format!(
-            "{cases} cases: {errors} errors, {warnings} warnings, {notes} notes"
+            "{}: {}, {}, {}",
+            counted(*cases, "case"),
+            counted(*errors, "error"),
+            counted(*warnings, "warning"),
+            counted(*notes, "note")
         ));
     }
     let fails = *errors > 0 || (strict && all > 0);

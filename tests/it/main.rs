@@ -14,6 +14,7 @@ mod dotprompt_spec;
 mod faults;
 mod gate_oracles;
 mod gemini_wire;
+mod golden;
 mod gsm8k;
 mod money;
 mod record;
