@@ -8,7 +8,11 @@ use std::collections::BTreeSet;
 
 /// Looks at the claims of a case in pairs, and at its checks of kind `any`.
 pub(super) fn look(case: &Case, claims: &[Claim], matchers: &dyn Matchers, findings: &mut Findings) {
-    let name = |claim: &Claim| case.checks.get(claim.from).map_or_else(String::new, |check| named(claim.from, check));
+    let name = |claim: &Claim| {
+        case.checks
+            .get(claim.from)
+            .map_or_else(String::new, |check| named(claim.from, check, matchers))
+    };
     if let Some((a, b)) = first_contradiction(claims, claims, matchers) {
         let message = match a.from == b.from {
             true => format!("no answer can pass: {} contradicts itself", name(a)),
@@ -25,8 +29,8 @@ pub(super) fn look(case: &Case, claims: &[Claim], matchers: &dyn Matchers, findi
         };
         let message = format!(
             "{} says nothing: it holds wherever {} does",
-            named(number, check),
-            named(by, of)
+            named(number, check, matchers),
+            named(by, of, matchers)
         );
         let help = "leave it out, or make it stricter";
         findings.push(Finding::at(&case.place, Level::Note, "redundant-check", message, help));
@@ -61,9 +65,10 @@ fn superfluous(claims: &[Claim], matchers: &dyn Matchers) -> Vec<(usize, usize)>
     };
     let mut found = Vec::new();
     for number in numbers.iter().copied() {
-        let by = numbers.iter().copied().find(|other| {
-            *other != number && follows(number, *other) && (*other < number || !follows(*other, number))
-        });
+        let by = numbers
+            .iter()
+            .copied()
+            .find(|other| *other != number && follows(number, *other) && (*other < number || !follows(*other, number)));
         found.extend(by.map(|by| (number, by)));
     }
     found
@@ -79,7 +84,7 @@ fn look_at_any(case: &Case, number: usize, check: &CheckSpec, matchers: &dyn Mat
             Err(_) => None,
         }
     };
-    let name = named(number, check);
+    let name = named(number, check, matchers);
     for (i, one) in alternatives.iter().enumerate() {
         for (j, other) in alternatives.iter().enumerate().skip(i + 1) {
             if let (Some(a), Some(b)) = (single(one), single(other))
@@ -109,7 +114,13 @@ fn look_at_any(case: &Case, number: usize, check: &CheckSpec, matchers: &dyn Mat
                 j + 1
             );
             let help = "leave it out, or make the wider one stricter";
-            findings.push(Finding::at(&case.place, Level::Note, "unreachable-alternative", message, help));
+            findings.push(Finding::at(
+                &case.place,
+                Level::Note,
+                "unreachable-alternative",
+                message,
+                help,
+            ));
         }
     }
 }

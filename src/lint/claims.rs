@@ -58,7 +58,8 @@ fn flatten(check: &CheckSpec, holds: bool, from: usize, claims: &mut Vec<Claim>)
             }
         }
         ("contains_all", true) | ("contains_any", false) => {
-            let (texts, folding) = Texts::of(check).map_or((Vec::new(), Folding::default()), |it| (it.texts, it.folding));
+            let (texts, folding) =
+                Texts::of(check).map_or((Vec::new(), Folding::default()), |it| (it.texts, it.folding));
             for text in texts {
                 claims.push(Claim {
                     check: CheckSpec::plain("contains", folding.arguments(&text)),
@@ -219,7 +220,12 @@ impl Relations<'_> {
         if let Some(pinned) = Texts::pinned_by(a) {
             let folding = pinned.folding;
             let covered = folding == Folding::default() || Texts::of(b).is_some_and(|b| b.folding.covers(folding));
-            if covered && pinned.texts.iter().all(|text| self.matchers.passes(b, text) == Some(true)) {
+            if covered
+                && pinned
+                    .texts
+                    .iter()
+                    .all(|text| self.matchers.passes(b, text) == Some(true))
+            {
                 return true;
             }
         }

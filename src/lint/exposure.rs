@@ -50,7 +50,10 @@ impl Exposure {
                 .map(|(at, word)| (hash(START, word.as_bytes()), at))
                 .collect();
             for (at, run) in words.windows(INPUT_WORDS).enumerate() {
-                let places = exposure.runs.entry(run_hash(run.iter().map(|(word, _)| *word))).or_default();
+                let places = exposure
+                    .runs
+                    .entry(run_hash(run.iter().map(|(word, _)| *word)))
+                    .or_default();
                 if places.len() < PLACES {
                     places.push((number as u32, at as u32));
                 }
@@ -77,8 +80,10 @@ impl Exposure {
                     && told.insert(claim.from)
                     && let Some(check) = case.checks.get(claim.from)
                 {
-                    let name = named(claim.from, check);
-                    let message = format!("the prompt gives the answer away: what {name} expects, {count} words, stands at {place}");
+                    let name = named(claim.from, check, matchers);
+                    let message = format!(
+                        "the prompt gives the answer away: what {name} expects, {count} words, stands at {place}"
+                    );
                     let help = "keep answers of golden cases out of prompts, or the case measures copying";
                     findings.push(Finding::at(&case.place, Level::Warning, "leaked-answer", message, help));
                 }
@@ -86,8 +91,9 @@ impl Exposure {
         }
         for (name, value) in &case.vars {
             if let Some((count, place)) = value.as_str().and_then(|text| self.find(text, INPUT_WORDS)) {
-                let message =
-                    format!("the case is an example in the prompt: its variable `{name}`, {count} words, stands at {place}");
+                let message = format!(
+                    "the case is an example in the prompt: its variable `{name}`, {count} words, stands at {place}"
+                );
                 let help = "take another example into the prompt, or leave the case out: the model has seen it";
                 findings.push(Finding::at(&case.place, Level::Warning, "leaked-input", message, help));
             }
@@ -129,7 +135,9 @@ fn texts(case: &Case) -> Vec<(String, &str)> {
         texts.push((format!("turn {} of the history", number + 1), turn.text.as_str()));
     }
     for (number, check) in case.checks.iter().enumerate() {
-        strings(&check.args, &mut |text| texts.push((format!("check {}", number + 1), text)));
+        strings(&check.args, &mut |text| {
+            texts.push((format!("check {}", number + 1), text))
+        });
     }
     if let Some(notes) = &case.notes {
         texts.push(("`notes`".to_owned(), notes));
@@ -174,7 +182,12 @@ fn private(case: &Case, place: &str, text: &str, matchers: &dyn Matchers, findin
 fn allowed(case: &Case, matcher: &str, found: &str) -> bool {
     let checks = case.checks.iter().filter(|check| check.matcher == matcher);
     let mut texts = checks.filter_map(|check: &CheckSpec| check.args.get("allow")?.as_array());
-    texts.any(|texts| texts.iter().filter_map(Value::as_str).any(|text| is_allowed(text, found)))
+    texts.any(|texts| {
+        texts
+            .iter()
+            .filter_map(Value::as_str)
+            .any(|text| is_allowed(text, found))
+    })
 }
 
 fn is_allowed(allowed: &str, found: &str) -> bool {
@@ -197,9 +210,17 @@ fn reserved(kind: &str, found: &str) -> bool {
         "email" => {
             let domain = found.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
             let is = |reserved: &str| domain == reserved || domain.ends_with(&format!(".{reserved}"));
-            ["example", "test", "invalid", "localhost", "example.com", "example.net", "example.org"]
-                .into_iter()
-                .any(is)
+            [
+                "example",
+                "test",
+                "invalid",
+                "localhost",
+                "example.com",
+                "example.net",
+                "example.org",
+            ]
+            .into_iter()
+            .any(is)
         }
         "phone" => {
             let digits: String = found.chars().filter(char::is_ascii_digit).collect();
@@ -240,9 +261,15 @@ mod tests {
         };
         let exposure = Exposure::new(&[
             prompt("You may return unused items"),
-            prompt("Q: Can I\nreturn worn boots, or not?\nA: You may return unused items within thirty days of delivery."),
+            prompt(
+                "Q: Can I\nreturn worn boots, or not?\nA: You may return unused items within thirty days of delivery.",
+            ),
         ]);
-        let find = |text: &str, fewest| exposure.find(text, fewest).map(|(words, place)| format!("{words} {place}"));
+        let find = |text: &str, fewest| {
+            exposure
+                .find(text, fewest)
+                .map(|(words, place)| format!("{words} {place}"))
+        };
         assert_eq!(find("can i return worn boots or NOT", 5).as_deref(), Some("7 p:1:4"));
         assert_eq!(
             find("you may return unused items within thirty days of delivery", 8).as_deref(),

@@ -150,7 +150,11 @@ impl Figures {
                     missing: needs.typical.saturating_sub(cases),
                 })
                 .collect(),
-            matchers: self.matchers.into_iter().map(|(name, counts)| (name, matcher(counts))).collect(),
+            matchers: self
+                .matchers
+                .into_iter()
+                .map(|(name, counts)| (name, matcher(counts)))
+                .collect(),
         }
     }
 }
@@ -165,7 +169,13 @@ impl fmt::Display for Told {
         )?;
         let spread = |name: &str, spread: &Option<Spread>| {
             let Spread { min, median, p95, max } = (*spread)?;
-            Some([name.to_owned(), min.to_string(), median.to_string(), p95.to_string(), max.to_string()])
+            Some([
+                name.to_owned(),
+                min.to_string(),
+                median.to_string(),
+                p95.to_string(),
+                max.to_string(),
+            ])
         };
         let rows = [
             spread("characters of input", &self.input_chars),
@@ -173,7 +183,11 @@ impl fmt::Display for Told {
         ];
         table(f, ["A CASE", "MIN", "MEDIAN", "P95", "MAX"], rows.into_iter().flatten())?;
         let files = self.files.iter();
-        table(f, ["FILE", "CASES"], files.map(|(file, cases)| [file.clone(), cases.to_string()]))?;
+        table(
+            f,
+            ["FILE", "CASES"],
+            files.map(|(file, cases)| [file.clone(), cases.to_string()]),
+        )?;
         let matchers = self.matchers.iter();
         table(
             f,
@@ -185,7 +199,12 @@ impl fmt::Display for Told {
                 0 => "enough".to_owned(),
                 missing => format!("{missing} more"),
             };
-            [its.tag.clone(), its.cases.to_string(), its.critical.to_string(), missing]
+            [
+                its.tag.clone(),
+                its.cases.to_string(),
+                its.critical.to_string(),
+                missing,
+            ]
         });
         table(f, ["TAG", "CASES", "CRITICAL", "NEEDS"], tags)?;
         let Needs {
@@ -218,14 +237,19 @@ fn table<const N: usize>(
     let widths: [usize; N] = std::array::from_fn(width);
     writeln!(f)?;
     let mut line = |row: [&str; N]| {
-        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| match column {
-            0 => format!("{cell:width$}"),
-            _ => format!("{cell:>width$}"),
-        });
+        let cells = row
+            .iter()
+            .zip(widths)
+            .enumerate()
+            .map(|(column, (cell, width))| match column {
+                0 => format!("{cell:width$}"),
+                _ => format!("{cell:>width$}"),
+            });
         writeln!(f, "{}", cells.collect::<Vec<_>>().join("  "))
     };
     line(head)?;
-    rows.iter().try_for_each(|row| line(std::array::from_fn(|column| row[column].as_str())))
+    rows.iter()
+        .try_for_each(|row| line(std::array::from_fn(|column| row[column].as_str())))
 }
 
 /// Characters of a value: of a text its own, of anything else those of its JSON.

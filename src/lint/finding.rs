@@ -145,9 +145,8 @@ impl Findings {
 
     /// The kept ones by place, those without one first, and by code and words.
     pub(super) fn sorted(mut self) -> Vec<Finding> {
-        self.kept.sort_by(|a, b| {
-            (&a.place, a.level, a.code, &a.message).cmp(&(&b.place, b.level, b.code, &b.message))
-        });
+        self.kept
+            .sort_by(|a, b| (&a.place, a.level, a.code, &a.message).cmp(&(&b.place, b.level, b.code, &b.message)));
         self.kept
     }
 }
@@ -159,9 +158,7 @@ mod tests {
     #[test]
     fn notes_never_hide_an_error_and_all_are_counted() {
         let mut findings = Findings::default();
-        let finding = |level, line| {
-            Finding::at(&Place::at("f", line, 1), level, "code", "what".to_owned(), "do")
-        };
+        let finding = |level, line| Finding::at(&Place::at("f", line, 1), level, "code", "what".to_owned(), "do");
         for line in 0..5000 {
             findings.push(finding(Level::Note, line));
         }
@@ -172,6 +169,10 @@ mod tests {
         assert_eq!(findings.counts(), [301, 0, 5000]);
         let sorted = findings.sorted();
         assert_eq!(sorted.len(), 1000 + 1 + Problems::KEPT);
-        assert!(sorted.iter().any(|finding| finding.to_string().starts_with("f:9000:1: error[code]")));
+        assert!(
+            sorted
+                .iter()
+                .any(|finding| finding.to_string().starts_with("f:9000:1: error[code]"))
+        );
     }
 }

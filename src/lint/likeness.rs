@@ -104,7 +104,13 @@ impl Likeness {
                     case.id, first.id, first.place
                 );
                 let help = "put the checks of both into one case, so that the question does not count twice";
-                findings.push(Finding::at(&case.place, Level::Warning, "duplicate-case", message, help));
+                findings.push(Finding::at(
+                    &case.place,
+                    Level::Warning,
+                    "duplicate-case",
+                    message,
+                    help,
+                ));
             }
         }
         let mut near: BTreeMap<u32, (u32, usize)> = BTreeMap::new();
@@ -124,7 +130,10 @@ impl Likeness {
                 }
             }
         }
-        self.near = near.into_iter().map(|(number, (earlier, _))| (number, earlier)).collect();
+        self.near = near
+            .into_iter()
+            .map(|(number, (earlier, _))| (number, earlier))
+            .collect();
         let left_out = self.near.len().saturating_sub(MAX_PAIRS) + self.same.len().saturating_sub(MAX_PAIRS);
         self.near.truncate(MAX_PAIRS);
         self.same.truncate(MAX_PAIRS);
@@ -150,9 +159,12 @@ impl Likeness {
     /// How many of the hashes agree.
     fn alike(&self, one: u32, other: u32) -> usize {
         match (self.cases.get(one as usize), self.cases.get(other as usize)) {
-            (Some(one), Some(other)) if one.is_first && other.is_first => {
-                one.hashes.iter().zip(other.hashes.iter()).filter(|(a, b)| a == b).count()
-            }
+            (Some(one), Some(other)) if one.is_first && other.is_first => one
+                .hashes
+                .iter()
+                .zip(other.hashes.iter())
+                .filter(|(a, b)| a == b)
+                .count(),
             (_, _) => 0,
         }
     }
@@ -195,7 +207,8 @@ impl Likeness {
                     earlier.place,
                     (similarity * 100.0).floor()
                 );
-                let help = "make them differ, or keep one of them: cases that move together count for less than they seem to";
+                let help =
+                    "make them differ, or keep one of them: cases that move together count for less than they seem to";
                 findings.push(Finding::at(&case.place, Level::Note, "near-duplicate", message, help));
             }
         }
@@ -217,10 +230,18 @@ fn contradictory(
     let pair = ours.iter().find_map(|a| {
         let (one, other) = first_contradiction(std::slice::from_ref(a), &theirs, matchers)?;
         // They may have been swapped to stand in order.
-        Some(if std::ptr::eq(one, a) { (one, other) } else { (other, one) })
+        Some(if std::ptr::eq(one, a) {
+            (one, other)
+        } else {
+            (other, one)
+        })
     });
     if let Some((a, b)) = pair {
-        let name = |checks: &[CheckSpec], number: usize| checks.get(number).map_or_else(String::new, |it| named(number, it));
+        let name = |checks: &[CheckSpec], number: usize| {
+            checks
+                .get(number)
+                .map_or_else(String::new, |it| named(number, it, matchers))
+        };
         let message = format!(
             "no prompt can pass both: {} of case `{}` and {} of case `{}` at {} exclude each other, and both ask the same",
             name(&kept.checks, a.from),
@@ -230,7 +251,13 @@ fn contradictory(
             first.place
         );
         let help = "decide which one is right";
-        findings.push(Finding::at(&case.place, Level::Error, "contradictory-duplicates", message, help));
+        findings.push(Finding::at(
+            &case.place,
+            Level::Error,
+            "contradictory-duplicates",
+            message,
+            help,
+        ));
     }
 }
 
@@ -260,7 +287,10 @@ fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let entries: BTreeMap<&String, &Value> = map.iter().collect();
-            entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect()
+            entries
+                .into_iter()
+                .map(|(key, value)| (key.clone(), sorted(value)))
+                .collect()
         }
         Value::Array(list) => list.iter().map(sorted).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),

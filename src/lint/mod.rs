@@ -147,14 +147,24 @@ impl<'a> Linter<'a> {
     }
 }
 
-/// A check in a few words: `check 2 (contains "30 days")`.
-fn named(number: usize, check: &CheckSpec) -> String {
-    format!("check {} ({})", number + 1, shown(check))
+/// A check in a few words: `check 2 (contains: "30 days")`.
+fn named(number: usize, check: &CheckSpec, matchers: &dyn Matchers) -> String {
+    format!("check {} ({})", number + 1, shown(check, matchers))
 }
 
-/// A check without its number.
-fn shown(check: &CheckSpec) -> String {
-    let args = check.args.to_string();
+/// A check without its number. Secrets and personal data in it are not told: findings are read by many.
+fn shown(check: &CheckSpec, matchers: &dyn Matchers) -> String {
+    let mut args = check.args.to_string();
+    for find in [Matchers::secrets, Matchers::personal_data] {
+        let mut found = find(matchers, &args);
+        found.sort_by_key(|(_, at)| at.start);
+        for (kind, at) in found.into_iter().rev() {
+            // What overlaps one that is replaced already is no longer there.
+            if args.get(at.clone()).is_some() {
+                args.replace_range(at, &format!("[{kind}]"));
+            }
+        }
+    }
     let short: String = args.chars().take(60).collect();
     let more = if short.len() < args.len() { "…" } else { "" };
     format!("`{}: {short}{more}`", check.matcher)

@@ -80,7 +80,7 @@ impl Weakening {
 
     fn compare(&self, older: &Asked, newer: &Asked, matchers: &dyn Matchers, findings: &mut Findings) {
         let mut tell = |level, code, message: String| {
-            let message = format!("case `{}`: {message} since {}", newer.id, self.revision);
+            let message = format!("case `{}`: since {}, {message}", newer.id, self.revision);
             let help = match level {
                 Level::Note => "make sure that it asks for no less",
                 Level::Error | Level::Warning => "say why in the change, or take it back",
@@ -88,7 +88,11 @@ impl Weakening {
             findings.push(Finding::at(&newer.place, level, code, message, help));
         };
         if older.critical && !newer.critical {
-            tell(Level::Warning, "critical-removed", "it is no longer critical".to_owned());
+            tell(
+                Level::Warning,
+                "critical-removed",
+                "it is no longer critical".to_owned(),
+            );
         }
         let same = |a: &CheckSpec, b: &CheckSpec| a.matcher == b.matcher && a.args == b.args;
         // Checks of the new case that no check of the old one is.
@@ -99,7 +103,7 @@ impl Weakening {
             .collect();
         for old in older.checks.iter().filter(|check| check.decides()) {
             let twins = || newer.checks.iter().filter(|check| same(check, old));
-            let name = shown(old);
+            let name = shown(old, matchers);
             if let Some(twin) = twins().find(|twin| twin.decides()) {
                 if twin.weight < old.weight {
                     let message = format!("the weight of {name} fell from {} to {}", old.weight, twin.weight);
@@ -121,15 +125,22 @@ impl Weakening {
             let alike = || changed.iter().position(|check| check.matcher == old.matcher);
             match (weaker, alike()) {
                 (Some(at), _) => {
-                    let message = format!("{name} became {}, which asks for less", shown(changed.remove(at)));
+                    let message = format!(
+                        "{name} became {}, which asks for less",
+                        shown(changed.remove(at), matchers)
+                    );
                     tell(Level::Warning, "check-weakened", message);
                 }
                 (None, Some(at)) => {
                     let check = changed.remove(at);
                     match check.decides() {
-                        true => tell(Level::Note, "check-changed", format!("{name} became {}", shown(check))),
+                        true => tell(
+                            Level::Note,
+                            "check-changed",
+                            format!("{name} became {}", shown(check, matchers)),
+                        ),
                         false => {
-                            let message = format!("{name} became {}, which does not decide", shown(check));
+                            let message = format!("{name} became {}, which does not decide", shown(check, matchers));
                             tell(Level::Warning, "check-disarmed", message);
                         }
                     }

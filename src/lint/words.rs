@@ -25,9 +25,9 @@ pub(super) fn plain(text: &str) -> String {
 /// FNV-1a over bytes, started anew or going on from an earlier hash. For tables of this process only: what it finds is
 /// compared in full, or is an estimate.
 pub(super) fn hash(start: u64, bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.iter().fold(start, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// Where [`hash`] starts.

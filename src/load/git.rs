@@ -73,8 +73,7 @@ fn git(root: &Path, args: &[&str]) -> Result<Output, Problem> {
         .env("GIT_TERMINAL_PROMPT", "0")
         .output()
         .map_err(|error| {
-            Problem::new(format!("git can't be run: {error}"))
-                .hint("install git, or name files instead of a revision")
+            Problem::new(format!("git can't be run: {error}")).hint("install git, or name files instead of a revision")
         })
 }
 

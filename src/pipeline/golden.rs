@@ -102,7 +102,10 @@ fn prompt_texts(request: &LintRequest<'_>, unread: &mut Problems) -> Result<Vec<
             Err(problems) => missing.append(problems),
         }
     }
-    Ok(missing.or(texts.into_iter().map(|(file, text)| PromptText { file, text }).collect())?)
+    Ok(missing.or(texts
+        .into_iter()
+        .map(|(file, text)| PromptText { file, text })
+        .collect())?)
 }
 
 fn take_texts(prompt: &Prompt, texts: &mut BTreeMap<Arc<str>, Arc<str>>) {

@@ -7,7 +7,10 @@ use serde_json::{Map, Value, json};
 /// of those that don't load it refuses what a schema can express.
 pub fn schema() -> Map<String, Value> {
     let mut properties = Map::from_iter([
-        ("name".to_owned(), json!({"type": "string", "pattern": "\\S", "description": "what people call it in reports"})),
+        (
+            "name".to_owned(),
+            json!({"type": "string", "pattern": "\\S", "description": "what people call it in reports"}),
+        ),
         (
             "weight".to_owned(),
             json!({"type": "number", "minimum": 0, "description": "share in the case's score; 1 without it"}),
@@ -111,12 +114,21 @@ mod tests {
     fn examples_are_valid_and_refused_checks_are_not() {
         let validator = validator();
         for def in MATCHERS {
-            assert!(serde_json::from_str::<Value>(def.schema).is_ok(), "{}: not JSON", def.name);
+            assert!(
+                serde_json::from_str::<Value>(def.schema).is_ok(),
+                "{}: not JSON",
+                def.name
+            );
             let example: Value = serde_json::from_str(def.example).unwrap();
             let mistakes: Vec<String> = validator.iter_errors(&example).map(|it| it.to_string()).collect();
             assert!(mistakes.is_empty(), "{}: {}", def.name, mistakes.join("\n"));
             let refused: Value = serde_json::from_str(def.refused).unwrap();
-            assert_eq!(validator.is_valid(&refused), BEYOND.contains(&def.name), "{}", def.refused);
+            assert_eq!(
+                validator.is_valid(&refused),
+                BEYOND.contains(&def.name),
+                "{}",
+                def.refused
+            );
         }
     }
 

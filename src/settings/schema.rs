@@ -50,9 +50,8 @@ fn of_key(key: &str) -> Option<Value> {
         schema
     };
     let time = |what: &str| json!({"description": what, "type": "string", "pattern": "^ *[0-9]"});
-    let share = |what: &str, most: f64| {
-        json!({"description": what, "type": "number", "exclusiveMinimum": 0, "maximum": most})
-    };
+    let share =
+        |what: &str, most: f64| json!({"description": what, "type": "number", "exclusiveMinimum": 0, "maximum": most});
     Some(match key {
         "prompt" => text("the candidate (green): a name in prompts/, a path, or git:REV:NAME"),
         "baseline" => text("the baseline (blue): likewise, git:REV for the same name at a revision, or none"),
@@ -71,21 +70,32 @@ fn of_key(key: &str) -> Option<Value> {
         "answers" => text("recorded answers, for the target recorded"),
         "concurrency" => count("requests at once", 1, Some(1024)),
         "rpm" => count("requests a minute", 1, Some(1_000_000)),
-        "tpm" => count("input tokens a minute, estimated on this machine", 1, Some(u64::from(u32::MAX))),
+        "tpm" => count(
+            "input tokens a minute, estimated on this machine",
+            1,
+            Some(u64::from(u32::MAX)),
+        ),
         "timeout" => time("time for one attempt, like 500ms, 60s or 2m"),
         "retries" => count("attempts beyond the first", 0, Some(100)),
         "retry_base" => time("the first wait between attempts"),
         "retry_max" => time("the longest wait between attempts"),
         "retry_total" => time("all waits of one answer together"),
-        "max_cost" => json!({"description": "US dollars after which nothing more is asked", "type": "number", "exclusiveMinimum": 0}),
+        "max_cost" => {
+            json!({"description": "US dollars after which nothing more is asked", "type": "number", "exclusiveMinimum": 0})
+        }
         "max_requests" => count("requests after which nothing more is asked", 1, None),
         "max_tokens" => count("tokens of answers after which nothing more is asked", 1, None),
         "cache" => words("how stored answers are used", &["use", "refresh", "off", "only"]),
-        "shard" => json!({"description": "one part of the dataset, like 2/8", "type": "string", "pattern": "^[0-9]+/[0-9]+$"}),
+        "shard" => {
+            json!({"description": "one part of the dataset, like 2/8", "type": "string", "pattern": "^[0-9]+/[0-9]+$"})
+        }
         "out" => text("output folder"),
         "quiet" => flag("print only the last line"),
         "color" => words("when to colour", &["auto", "always", "never"]),
-        "margin" => share("promote only if being worse by this share of cases or more is excluded", 0.5),
+        "margin" => share(
+            "promote only if being worse by this share of cases or more is excluded",
+            0.5,
+        ),
         "tolerance" => share("block if being worse by more than this share is demonstrated", 0.5),
         "alpha" => share("chance of each wrong decision", 0.2),
         "min_pass_rate" => {
@@ -129,7 +139,10 @@ mod tests {
     #[test]
     fn every_setting_is_described() {
         for key in KEYS.iter().filter(|key| !ONE_CALL.contains(key)) {
-            assert!(of_key(key).is_some_and(|schema| schema["description"].is_string()), "{key}");
+            assert!(
+                of_key(key).is_some_and(|schema| schema["description"].is_string()),
+                "{key}"
+            );
         }
         assert!(jsonschema::meta::is_valid(&schema()));
     }
@@ -144,7 +157,10 @@ mod tests {
             ("candidate = \"v2\"\nbaseline = \"none\"\nmin_pass_rate = 0.9", true),
             ("golden = \"golden\"\ntag = [\"a\", \"b\"]\nrepeat = 5", true),
             ("timeout = \"90s\"\nstream = true\nmargin = 0.03", true),
-            ("[prices.m]\ninput = 1\noutput = 2.5\nlong = {input = 2, output = 5}", true),
+            (
+                "[prices.m]\ninput = 1\noutput = 2.5\nlong = {input = 2, output = 5}",
+                true,
+            ),
             ("[[prices.m]]\ninput = 1\noutput = 2", true),
             ("dry_run = true", false),
             ("repeats = 3", false),
@@ -154,7 +170,11 @@ mod tests {
             ("[prices.m]\ninput = 1\noutput = 2\nbatch = 1", false),
         ] {
             let written: toml::Value = toml::from_str(text).unwrap();
-            assert_eq!(validator.is_valid(&serde_json::to_value(&written).unwrap()), valid, "{text}");
+            assert_eq!(
+                validator.is_valid(&serde_json::to_value(&written).unwrap()),
+                valid,
+                "{text}"
+            );
             std::fs::write(&path, text).unwrap();
             let mut problems = Problems::default();
             Layer::from_file(&path, "promptgate.toml", true, &mut problems);

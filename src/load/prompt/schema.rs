@@ -5,10 +5,7 @@ use serde_json::{Map, Value, json};
 
 /// The schema (draft 2020-12) of the YAML between the `---` lines of a prompt.
 pub fn schema() -> Value {
-    let properties: Map<String, Value> = KNOWN_KEYS
-        .iter()
-        .map(|key| ((*key).to_owned(), of_key(key)))
-        .collect();
+    let properties: Map<String, Value> = KNOWN_KEYS.iter().map(|key| ((*key).to_owned(), of_key(key))).collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "front matter of a prompt for promptgate",
@@ -107,9 +104,18 @@ mod tests {
         for (front, valid) in [
             (json!({}), true),
             (json!({"model": "gemini-3.8-flash", "config": {"temperature": 0}}), true),
-            (json!({"input": {"default": {"a": 1}, "schema": {"question": "string"}}}), true),
-            (json!({"output": {"format": "json", "schema": {"answer": "string"}}}), true),
-            (json!({"tools": [{"name": "f", "inputSchema": {"id": "integer"}}]}), true),
+            (
+                json!({"input": {"default": {"a": 1}, "schema": {"question": "string"}}}),
+                true,
+            ),
+            (
+                json!({"output": {"format": "json", "schema": {"answer": "string"}}}),
+                true,
+            ),
+            (
+                json!({"tools": [{"name": "f", "inputSchema": {"id": "integer"}}]}),
+                true,
+            ),
             (json!({"team.owner": "support"}), true),
             (json!({"modle": "gemini-3.8-flash"}), false),
             (json!({"output": {"format": "xml"}}), false),
