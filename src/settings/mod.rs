@@ -13,10 +13,11 @@ mod read;
 mod schema;
 mod target;
 
+pub use key::secrets;
 pub use layers::{Environment, Layer, Origin, Written};
 pub use read::duration;
 pub use schema::schema;
-pub use target::TargetKind;
+pub use target::{BatchService, TargetKind};
 
 use crate::model::{Policy, Problem, Problems};
 use crate::plan::price::Prices;
@@ -24,8 +25,8 @@ use crate::plan::{Selection, Shard};
 use crate::run::gemini::Delivery;
 use crate::run::vertex::Place;
 use crate::run::{ApiKey, RetryPolicy};
-use key::KeyState;
 use read::{Reader, word};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use target::Answerer;
@@ -53,6 +54,15 @@ pub enum Cache {
     Off,
     /// Nothing is asked; an answer that is not stored is an error outcome.
     Only,
+}
+
+/// How batch jobs are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchSettings {
+    /// The first pause before a look at the jobs; later ones grow up to six times it.
+    pub first_look: Duration,
+    /// How long they are waited for; after that they go on at the service, and `--resume` collects their answers.
+    pub wait: Duration,
 }
 
 /// An earlier run.
@@ -102,6 +112,10 @@ pub struct Settings {
     pub api_version: String,
     /// Whether answers are streamed.
     pub delivery: Delivery,
+    /// The answers come through batch jobs.
+    pub batch: Option<BatchSettings>,
+    /// What all requests of an arm begin with is kept by the service.
+    pub cache_prefix: bool,
     /// Recorded answers.
     pub answers: Vec<PathBuf>,
     /// The key of the target, if it has one.
@@ -170,7 +184,6 @@ impl ModelChoice {
 }
 
 /// The layers of one call, by precedence, before they have types.
-#[derive(Debug)]
 pub struct Layers {
     root: PathBuf,
     layers: [Layer; 3],
@@ -178,6 +191,15 @@ pub struct Layers {
     /// Mistakes of the file.
     problems: Problems,
     warnings: Vec<Problem>,
+}
+
+impl fmt::Debug for Layers {
+    /// Without the environment: keys stand in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layers")
+            .field("root", &self.root)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Layers {
@@ -231,14 +253,6 @@ impl Layers {
             || vec![self.under_root("golden")],
             |golden| golden.values.iter().map(|path| self.under_root(path)).collect(),
         )
-    }
-
-    /// The key of the environment, if there is a usable one: what must not be written by commands that need no key.
-    pub fn key(&self) -> Option<ApiKey> {
-        match key::find(&self.environment) {
-            KeyState::Present(text, _) => ApiKey::new(&text).ok(),
-            KeyState::Unusable(_) | KeyState::Absent => None,
-        }
     }
 
     /// The project root.
@@ -308,6 +322,8 @@ impl Layers {
         });
         let target = read.parsed("target", TargetKind::parse);
         let (api_version, delivery) = read.call(target.unwrap_or(TargetKind::Gemini));
+        let batch = read.batch(target.unwrap_or(TargetKind::Gemini), delivery);
+        let cache_prefix = read.flag("cache_prefix");
         let strict_model = read.flag("strict_model");
         let resume = read.flag("resume");
         let failed = read.parsed("failed", |text| match text {
@@ -425,6 +441,8 @@ impl Layers {
             base_url,
             api_version,
             delivery,
+            batch,
+            cache_prefix: cache_prefix && matches!(target, TargetKind::Gemini | TargetKind::Sim),
             answers,
             key,
             place,
