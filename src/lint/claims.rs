@@ -184,7 +184,7 @@ impl Relations<'_> {
                 };
                 let shortest = found.texts.iter().map(|text| text.chars().count()).min();
                 found.folding == Folding::default()
-                    && length.what == Value::from("chars")
+                    && length.what == "chars"
                     && shortest.is_some_and(|shortest| shortest as f64 > length.max)
             }
             ("length", "length") => pair(a, b, Range::of_length, |a, b| a.disjoint(b)),

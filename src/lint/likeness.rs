@@ -323,7 +323,7 @@ impl Texts {
             while !text.is_char_boundary(end) {
                 end -= 1;
             }
-            frame = hash(frame, text[end..].as_bytes());
+            frame = hash(frame, &text.as_bytes()[end..]);
             text.truncate(end);
             texts.push(text);
         }
@@ -390,3 +390,127 @@ const FACTORS: [u64; HASHES] = {
     }
     factors
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    struct Silent;
+
+    impl Matchers for Silent {
+        fn passes(&self, _: &CheckSpec, _: &str) -> Option<bool> {
+            None
+        }
+
+        fn secrets(&self, _: &str) -> Vec<(&'static str, std::ops::Range<usize>)> {
+            Vec::new()
+        }
+
+        fn personal_data(&self, _: &str) -> Vec<(&'static str, std::ops::Range<usize>)> {
+            Vec::new()
+        }
+    }
+
+    fn case(number: usize, vars: &Value) -> Case {
+        Case {
+            id: CaseId::new(number.to_string()),
+            suite: "suite".into(),
+            place: Place::at("f", number as u32 + 1, 1),
+            tags: Vec::new(),
+            critical: false,
+            vars: vars.as_object().unwrap().clone(),
+            history: Vec::new(),
+            checks: Vec::new(),
+            notes: None,
+        }
+    }
+
+    /// Pairs of near duplicates: the later one, and the one it is like.
+    fn near(vars: &[Value]) -> Vec<String> {
+        let mut likeness = Likeness::default();
+        let mut findings = Findings::default();
+        let cases = || vars.iter().enumerate().map(|(number, vars)| case(number, vars));
+        cases().for_each(|case| likeness.first(&case));
+        if likeness.choose(&mut findings) {
+            cases().for_each(|case| likeness.again(case));
+        }
+        likeness.finish(&Silent, &mut findings);
+        let near = findings.sorted().into_iter().filter(|it| it.code == "near-duplicate");
+        let words = |message: String| {
+            message
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .take(2)
+                .collect::<Vec<_>>()
+                .join("-")
+        };
+        near.map(|finding| words(finding.message)).collect()
+    }
+
+    /// Words that look alike in no way.
+    fn text(seed: u64, words: u64) -> String {
+        let word = |i: u64| format!("{:x}", mix(seed * 10_000 + i) >> 20).replace(|c: char| c.is_ascii_digit(), "z");
+        (0..words).map(word).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn every_pair_that_is_alike_enough_is_found_among_many_others() {
+        let mut vars: Vec<Value> = (0..300).map(|i| json!({"q": text(i, 40)})).collect();
+        let expected: Vec<String> = (0..100)
+            .map(|i| {
+                // One word of forty is another one.
+                let changed = text(i, 40).replacen(&text(i, 1), "another", 1);
+                vars.push(json!({"q": changed}));
+                format!("{}-{i}", 300 + i)
+            })
+            .collect();
+        assert_eq!(near(&vars), expected);
+    }
+
+    #[test]
+    fn a_long_text_that_all_cases_share_makes_none_alike() {
+        let shared = text(1, 500);
+        let same_context: Vec<Value> = (0..50)
+            .map(|i| json!({"context": shared, "q": text(2 + i, 8)}))
+            .collect();
+        assert!(near(&same_context).is_empty());
+        let same_question: Vec<Value> = (0..3).map(|_| json!({"q": text(1, 8), "n": 1})).collect();
+        assert!(near(&same_question).is_empty(), "those are duplicates, not near ones");
+    }
+
+    #[test]
+    fn what_is_not_text_and_what_lies_behind_the_bound_must_be_the_same() {
+        let long = text(1, 2000);
+        assert!(long.len() > 2 * MAX_TEXT);
+        let pair = |one: Value, other: Value| near(&[one, other]).len();
+        assert_eq!(pair(json!({"q": long}), json!({"q": format!("{long}!")})), 1);
+        assert_eq!(pair(json!({"q": long}), json!({"q": format!("{long} more")})), 0);
+        assert_eq!(pair(json!({"q": "a b c", "n": 1}), json!({"q": "A, b, c", "n": 2})), 0);
+        assert_eq!(pair(json!({"q": "a b c", "n": 1}), json!({"q": "A, b, c", "n": 1})), 1);
+        assert_eq!(pair(json!({"q": "a b c"}), json!({"p": "A, b, c"})), 0);
+        assert_eq!(pair(json!({"q": "in 30 days"}), json!({"q": "In 30 days?"})), 1);
+        assert_eq!(
+            pair(json!({"q": format!("{long} 30")}), json!({"q": format!("{long} 31")})),
+            0
+        );
+    }
+
+    #[test]
+    fn many_cases_that_are_alike_cost_a_bounded_number_of_comparisons() {
+        let question = text(1, 40);
+        let vars: Vec<Value> = (0..2100)
+            .map(|i| json!({"q": format!("{question}{}", "!".repeat(i))}))
+            .collect();
+        let mut likeness = Likeness::default();
+        let mut findings = Findings::default();
+        vars.iter()
+            .enumerate()
+            .for_each(|(number, vars)| likeness.first(&case(number, vars)));
+        assert!(likeness.choose(&mut findings));
+        assert_eq!(likeness.near.len(), MAX_PAIRS);
+        let told: Vec<&str> = findings.sorted().iter().map(|it| it.code).collect();
+        assert_eq!(told, ["incomplete"]);
+    }
+}
