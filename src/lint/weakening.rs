@@ -16,6 +16,8 @@ pub(super) struct Weakening {
     older: BTreeMap<CaseId, Asked>,
     /// New ids, by input.
     added: HashMap<[u8; 16], Asked>,
+    /// Cases that were too many to be kept.
+    beyond: u64,
 }
 
 /// What a case asks for.
@@ -45,12 +47,15 @@ impl Weakening {
             revision: revision.to_owned(),
             older: BTreeMap::new(),
             added: HashMap::new(),
+            beyond: 0,
         }
     }
 
     pub(super) fn older(&mut self, case: &Case) {
         if self.older.len() < MAX_CASES {
             self.older.insert(case.id.clone(), Asked::by(case));
+        } else {
+            self.beyond += 1;
         }
     }
 
@@ -60,11 +65,23 @@ impl Weakening {
             None if self.added.len() < MAX_CASES => {
                 self.added.insert(input(case), Asked::by(case));
             }
-            None => {}
+            None => self.beyond += 1,
         }
     }
 
     pub(super) fn finish(mut self, matchers: &dyn Matchers, findings: &mut Findings) {
+        if self.beyond > 0 {
+            findings.push(Finding {
+                place: None,
+                level: Level::Warning,
+                code: "incomplete",
+                message: format!(
+                    "{} cases beyond {MAX_CASES} were not compared with {}",
+                    self.beyond, self.revision
+                ),
+                help: Some("lint fewer files at a time".to_owned()),
+            });
+        }
         for older in std::mem::take(&mut self.older).into_values() {
             match self.added.get(&older.input) {
                 Some(renamed) => self.compare(&older, renamed, matchers, findings),

@@ -179,6 +179,8 @@ fn the_readme_names_only_options_that_exist() {
         help(&["eval", "--help"]),
         help(&["sim", "--help"]),
         help(&["record", "export", "--help"]),
+        help(&["golden", "lint", "--help"]),
+        help(&["golden", "stats", "--help"]),
     ]
     .concat();
     for word in readme().split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {

@@ -307,7 +307,7 @@ fn secrets_personal_data_and_leaked_answers_are_found_and_not_repeated() {
     let ran = project.run(&["golden", "lint", "--prompt", "v2", "--json"]);
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(told["schema"], "promptgate.lint/1");
-    assert_eq!((&told["errors"], &told["warnings"]), (&json!(1), &json!(1)), "{told}");
+    assert_eq!((&told["errors"], &told["warnings"]), (&json!(2), &json!(1)), "{told}");
     assert_eq!(told["findings"][0]["code"], "secret");
     assert_eq!(told["findings"][0]["line"], 1);
     let ran = project.run(&["golden", "lint", "--prompt", "v9"]);
