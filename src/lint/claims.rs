@@ -57,9 +57,8 @@ fn flatten(check: &CheckSpec, holds: bool, from: usize, claims: &mut Vec<Claim>)
                 flatten(&inner, holds, from, claims);
             }
         }
-        ("contains_all", true) | ("contains_any", false) => {
-            let (texts, folding) =
-                Texts::of(check).map_or((Vec::new(), Folding::default()), |it| (it.texts, it.folding));
+        ("contains_all", true) | ("contains_any", false) if Texts::of(check).is_some() => {
+            let (texts, folding) = Texts::of(check).map_or_else(Default::default, |it| (it.texts, it.folding));
             for text in texts {
                 claims.push(Claim {
                     check: CheckSpec::plain("contains", folding.arguments(&text)),
@@ -325,6 +324,12 @@ impl Folding {
     }
 }
 
+/// The arguments are not a map, or a map of these keys alone: an option that is not known here may change what they mean.
+fn has_only(args: &Value, known: &[&str]) -> bool {
+    args.as_object()
+        .is_none_or(|map| map.keys().all(|key| known.contains(&key.as_str())))
+}
+
 /// The texts that a check compares with.
 struct Texts {
     texts: Vec<String>,
@@ -338,6 +343,9 @@ impl Texts {
             "contains_any" | "contains_all" | "one_of" => "values",
             _ => return None,
         };
+        if !has_only(&check.args, &[key, "ignore_case", "normalize"]) {
+            return None;
+        }
         let written = check.args.get(key).unwrap_or(&check.args);
         let texts: Vec<String> = match written {
             Value::String(text) => vec![text.clone()],
@@ -396,6 +404,9 @@ struct Range {
 impl Range {
     fn of_length(check: &CheckSpec) -> Option<Range> {
         let map = check.args.as_object()?;
+        if !has_only(&check.args, &["min", "max", "unit"]) {
+            return None;
+        }
         Some(Range {
             min: map.get("min").map_or(Some(0.0), Value::as_f64)?,
             max: map.get("max").map_or(Some(f64::INFINITY), Value::as_f64)?,
@@ -404,6 +415,9 @@ impl Range {
     }
 
     fn of_number(check: &CheckSpec) -> Option<Range> {
+        if !has_only(&check.args, &["value", "tolerance", "relative", "after", "which"]) {
+            return None;
+        }
         let get = |key: &str| check.args.get(key);
         let value = get("value").unwrap_or(&check.args).as_f64()?;
         let share = |key: &str| get(key).and_then(Value::as_f64).unwrap_or(0.0);
