@@ -1,7 +1,9 @@
 //! `golden lint`, `golden stats` and `schema`, from golden files to findings.
 
 use crate::support::project::Project;
+use promptgate::model::CheckSpec;
 use promptgate::pipeline::{self, LintRequest};
+use promptgate::score;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -200,6 +202,113 @@ fn checks_that_say_nothing_are_found() {
             OK,
         ),
     ]);
+}
+
+/// No text passes both of two checks that are said to exclude each other, and none passes the one and misses the other where
+/// that is said to say nothing.
+#[test]
+fn what_is_said_of_two_checks_holds_for_every_text() {
+    let texts = [
+        "a",
+        "A",
+        "b",
+        "ab",
+        "AB",
+        "a b",
+        "a  b",
+        " a b ",
+        "ba",
+        "abc",
+        "a\nb",
+        "1",
+        "2",
+        "1.0",
+        "a 1",
+        "1 a 2",
+        "2 1",
+        "[1]",
+        "{}",
+        "{\"a\":1}",
+        "{\"a\":2}",
+        "```json\n{\"a\":1}\n```",
+        "true",
+        "aaaaaaaaaaaa",
+        "No",
+        "Not",
+        "no",
+    ];
+    let fold = |matcher: &str, text: &str, ignore_case: bool, normalize: bool| json!({matcher: {"value": text, "ignore_case": ignore_case, "normalize": normalize}});
+    let mut checks = vec![
+        json!({"contains_any": ["ab", "1"]}),
+        json!({"contains_all": ["a", "1"]}),
+        json!({"one_of": ["a", "ab"]}),
+        json!({"one_of": {"values": ["A", "No"], "ignore_case": true}}),
+        json!({"length": {"min": 2}}),
+        json!({"length": {"max": 3}}),
+        json!({"length": {"max": 1}}),
+        json!({"length": {"max": 1, "unit": "words"}}),
+        json!({"number": 1}),
+        json!({"number": {"value": 2, "tolerance": 1}}),
+        json!({"number": {"value": 2, "which": "first"}}),
+        json!({"regex": "^[a-z ]+$"}),
+        json!({"regex": {"pattern": "a", "count": {"min": 2}}}),
+        json!({"regex": {"pattern": "a", "count": {"min": 3, "max": 20}}}),
+        json!({"json": true}),
+        json!({"json": {"fenced": false}}),
+        json!({"json_schema": {"required": ["a"]}}),
+        json!({"json_equals": {"value": {"a": 1}}}),
+        json!({"json_equals": {"value": {"a": 2}, "tolerance": 1}}),
+        json!({"json_path": {"path": "$.a", "equals": 1}}),
+        json!({"similarity": {"to": "ab", "min": 0.5}}),
+        json!({"similarity": {"to": "ab", "min": 0.9}}),
+        json!({"any": ["a", {"contains": "1"}]}),
+        json!({"all": [{"contains": "a"}, {"not": {"contains": "b"}}]}),
+    ];
+    for matcher in ["equals", "contains", "starts_with", "ends_with"] {
+        checks.extend([
+            fold(matcher, "a", false, false),
+            fold(matcher, "A", true, false),
+            fold(matcher, "a b", false, true),
+            fold(matcher, "NO", true, true),
+        ]);
+    }
+    checks.extend(checks.clone().into_iter().map(|check| json!({"not": check})));
+    let passes = |check: &Value, text: &str| score::passes_text(&CheckSpec::parse(check).unwrap(), text) == Some(true);
+    let passing: Vec<Vec<bool>> = checks
+        .iter()
+        .map(|check| texts.iter().map(|text| passes(check, text)).collect())
+        .collect();
+    let pairs: Vec<(usize, usize)> = (0..checks.len()).flat_map(|a| (0..a).map(move |b| (a, b))).collect();
+    let project = Project::empty();
+    let expect = |(a, b): &(usize, usize)| json!([checks[*a], checks[*b]]);
+    let cases = with_checks(&pairs.iter().map(expect).collect::<Vec<_>>());
+    project.write(
+        "golden/cases.jsonl",
+        cases.iter().map(|case| format!("{case}\n")).collect::<String>(),
+    );
+    let said = project.run(&["golden", "lint", "--json"]).stdout;
+    let mut told = 0;
+    for finding in serde_json::from_str::<Value>(&said).unwrap()["findings"]
+        .as_array()
+        .unwrap()
+    {
+        let (a, b) = pairs[finding["line"].as_u64().unwrap() as usize - 1];
+        let message = finding["message"].as_str().unwrap();
+        let (one, other) = (&passing[a], &passing[b]);
+        let wrong = |holds: fn(bool, bool) -> bool| {
+            let at = one.iter().zip(other).position(|(one, other)| !holds(*one, *other));
+            at.map(|at| format!("{:?}: {} {} {message}", texts[at], checks[a], checks[b]))
+        };
+        let wrong = match finding["code"].as_str().unwrap() {
+            "contradiction" => wrong(|one, other| !(one && other)),
+            "redundant-check" if message.starts_with("check 1 ") => wrong(|one, other| one || !other),
+            "redundant-check" => wrong(|one, other| other || !one),
+            _ => continue,
+        };
+        assert_eq!(wrong, None);
+        told += 1;
+    }
+    assert!(told > 300, "only {told} pairs were told");
 }
 
 #[test]
