@@ -16,6 +16,8 @@ pub mod model;
 pub mod compare;
 /// Policy and comparison in, verdict out. Pure; fails closed.
 pub mod gate;
+/// What can be said about golden data without any answer: findings and figures.
+pub mod lint;
 /// Golden files and prompts, read, checked and typed.
 pub mod load;
 /// Which answers are needed: jobs, shards, prices.

@@ -1,100 +1,100 @@
-//! `promptgate golden import`.
+//! `promptgate golden lint | stats`.
 
-use super::options::{Golden as Command, Import};
-use super::{say, warn};
+use super::options::Golden as Command;
+use super::{golden_import, say};
 use crate::error::Error;
-use crate::load::import::{Comparison, Kind, Options, Tool};
-use crate::model::Problem;
-use crate::pipeline::{self, Written};
+use crate::exit;
+use crate::lint::Linted;
+use crate::pipeline::{self, LintRequest};
 use crate::report::text;
+use crate::settings::{Environment, Layer, Layers};
+use serde_json::{Value, json};
 use std::path::Path;
 
-/// How many findings are listed; all of them stand in the file.
-const LISTED: usize = 1000;
-
-pub(super) fn golden(command: Command) -> Result<u8, Error> {
-    let Command::Import(import) = command;
-    let options = options(&import)?;
-    let Import {
-        source,
-        to,
-        allow_partial,
-        force,
-        ..
-    } = import;
-    let written = pipeline::import_golden(Path::new("."), &source, &to, &options, force)?;
-    list(&written, allow_partial);
-    let Written { imported, file } = written;
-    let (cases, lost) = (imported.cases, imported.lost());
-    if lost > 0 && !allow_partial {
-        let problem = Problem::new(format!(
-            "nothing is written, because of what has no equivalent (listed: {lost})"
-        ));
-        return Err(problem
-            .hint("--allow-partial writes the rest, with a comment for each of them")
-            .into());
-    }
-    if cases == 0 {
-        return Err(Problem::new("nothing is written, because there is no case").into());
-    }
-    file.keep()?;
-    let left_out = match imported.left_out {
-        0 => String::new(),
-        count => format!(", {count} left out"),
+pub(super) fn golden(command: Command, environment: Environment) -> Result<u8, Error> {
+    let layers = |paths: Vec<String>, config: Option<String>| {
+        let layer = Layer::default().option("golden", paths);
+        Layers::read(Path::new("."), layer, config.as_deref(), environment).check()
     };
-    let word = if cases == 1 { "case" } else { "cases" };
-    say(&text::log_line(&format!(
-        "{cases} {word} written to {}{left_out}; without equivalent: {lost}",
-        to.display()
-    )));
-    Ok(crate::exit::OK)
-}
-
-/// Tells what has no equivalent, and what does not mean quite the same.
-fn list(written: &Written, allow_partial: bool) {
-    let findings = &written.imported.findings;
-    for finding in findings.iter().take(LISTED) {
-        let word = match (finding.kind, allow_partial) {
-            (Kind::Note, _) => "note",
-            (Kind::Lost, true) => "warning",
-            (Kind::Lost, false) => "error",
-        };
-        warn(&format!("{word}: {}: {}", finding.place, finding.text()));
-    }
-    if findings.len() > LISTED {
-        warn(&format!("… and {} more", findings.len() - LISTED));
+    match command {
+        Command::Import(import) => golden_import::import(import),
+        Command::Lint {
+            paths,
+            prompt,
+            against,
+            strict,
+            json,
+            config,
+        } => lint(&layers(paths, config)?, &prompt, against.as_deref(), strict, json),
+        Command::Stats {
+            paths,
+            tag,
+            json,
+            config,
+        } => stats(&layers(paths, config)?, &tag, json),
     }
 }
 
-fn options(import: &Import) -> Result<Options, Problem> {
-    let tool = import.from.as_deref().map(|name| choice("--from", name, &Tool::ALL));
-    let check = import
-        .check
-        .as_deref()
-        .map(|name| choice("--check", name, &Comparison::ALL));
-    Ok(Options {
-        tool: tool.transpose()?,
-        map: import.map.iter().map(|pair| mapped(pair)).collect::<Result<_, _>>()?,
-        check: check.transpose()?,
-        ignore_case: import.ignore_case,
-        var: import.var.clone(),
-    })
+fn lint(layers: &Layers, prompts: &[String], against: Option<&str>, strict: bool, json: bool) -> Result<u8, Error> {
+    let linted = pipeline::lint(&LintRequest {
+        root: layers.root(),
+        golden: &layers.golden(),
+        prompts,
+        against,
+    })?;
+    let Linted {
+        findings,
+        errors,
+        warnings,
+        notes,
+        cases,
+    } = &linted;
+    let all = errors + warnings + notes;
+    if json {
+        say_json(&json!({
+            "schema": "promptgate.lint/1",
+            "cases": cases,
+            "errors": errors,
+            "warnings": warnings,
+            "notes": notes,
+            "findings": findings,
+        }));
+    } else {
+        for finding in findings {
+            say(&text::log_safe(&finding.to_string()));
+        }
+        let hidden = all - findings.len() as u64;
+        if hidden > 0 {
+            say(&format!("… and {hidden} more findings"));
+        }
+        let counted = |n: u64, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
+        say(&format!(
+            "{}: {}, {}, {}",
+            counted(*cases, "case"),
+            counted(*errors, "error"),
+            counted(*warnings, "warning"),
+            counted(*notes, "note")
+        ));
+    }
+    let fails = *errors > 0 || (strict && all > 0);
+    Ok(if fails { exit::INVALID } else { exit::OK })
 }
 
-fn choice<T: Copy>(option: &str, name: &str, choices: &[(&'static str, T)]) -> Result<T, Problem> {
-    let names = || choices.iter().map(|(name, _)| *name);
-    match choices.iter().find(|(known, _)| *known == name) {
-        Some((_, choice)) => Ok(*choice),
-        None => Err(Problem::new(format!("{option}: `{name}` is not known"))
-            .expected(format!("one of {}", names().collect::<Vec<_>>().join(", ")))
-            .did_you_mean(name, names())),
+fn stats(layers: &Layers, tags: &[String], json: bool) -> Result<u8, Error> {
+    let told = pipeline::stats(layers.root(), &layers.golden(), tags)?;
+    if json {
+        let mut document = json!({"schema": "promptgate.stats/1"});
+        if let (Value::Object(document), Ok(Value::Object(told))) = (&mut document, serde_json::to_value(&told)) {
+            document.extend(told);
+        }
+        say_json(&document);
+    } else {
+        say(&text::log_safe(&told.to_string()));
     }
+    Ok(exit::OK)
 }
 
-/// The last `=` parts them: a column may be called anything.
-fn mapped(pair: &str) -> Result<(String, String), Problem> {
-    match pair.rsplit_once('=') {
-        Some((column, field)) if !column.is_empty() => Ok((column.trim().to_owned(), field.trim().to_owned())),
-        _ => Err(Problem::new(format!("--map: `{pair}` is not COLUMN=FIELD")).expected("like Answer=expect:contains")),
-    }
+fn say_json(document: &Value) {
+    let pretty = serde_json::to_string_pretty(document).unwrap_or_default();
+    say(&text::json_safe(&pretty));
 }

@@ -3,9 +3,11 @@
 mod batch;
 mod eval;
 mod golden;
+mod golden_import;
 mod options;
 mod prompt;
 mod record;
+mod schema;
 mod signals;
 mod sim;
 
@@ -76,10 +78,11 @@ fn run() -> u8 {
     };
     let done = match cli.command {
         Command::Eval(options) => eval::eval(*options, environment),
+        Command::Golden(command) => golden::golden(command, environment),
         Command::Prompt(command) => prompt::prompt(command, environment),
-        Command::Golden(command) => golden::golden(command),
         Command::Batch(command) => batch::batch(command, environment),
         Command::Record(command) => record::record(command, environment),
+        Command::Schema { of } => Ok(schema::schema(of)),
         Command::Sim(options) => sim::sim(&options),
     };
     done.unwrap_or_else(|error| {

@@ -17,18 +17,24 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Run candidate and baseline over the golden cases and decide
     Eval(Box<Eval>),
+    /// Look at golden data, or bring that of other tools here
+    #[command(subcommand)]
+    Golden(Golden),
     /// Look at prompts
     #[command(subcommand)]
     Prompt(Prompt),
-    /// Bring golden data of other tools here
-    #[command(subcommand)]
-    Golden(Golden),
     /// Look at the jobs that `eval --batch` left at a service, or cancel them
     #[command(subcommand)]
     Batch(Batch),
     /// Write stored answers to a file, and read them back in another place
     #[command(subcommand)]
     Record(Record),
+    /// Print a JSON Schema, for editors and other checks
+    Schema {
+        /// What it describes
+        #[arg(value_enum)]
+        of: SchemaOf,
+    },
     /// Serve the Gemini API on this machine, answered by a small simulator
     Sim(Sim),
 }
@@ -267,6 +273,59 @@ impl Eval {
     }
 }
 
+/// What a schema describes.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum SchemaOf {
+    /// Golden files: YAML, JSON, and each line of JSONL
+    Golden,
+    /// promptgate.toml
+    PromptgateToml,
+    /// Front matter of prompts
+    Prompt,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Golden {
+    /// Translate golden data of promptfoo, ADK, OpenAI evals, Inspect or a CSV table into a golden file
+    Import(Import),
+    /// Find duplicates, contradictions, secrets, leaked answers and weakened checks; exit code 2 for errors
+    Lint {
+        /// Golden files and folders [default: golden]
+        #[arg(value_name = "PATH")]
+        paths: Vec<String>,
+        /// Prompts to search for answers: names, paths, or git:REV:NAME [default: all in prompts/]
+        #[arg(long, value_name = "NAME", num_args = 1..)]
+        prompt: Vec<String>,
+        /// Tell what the golden files at this git revision asked for and these do not, like origin/main
+        #[arg(long, value_name = "REV")]
+        against: Option<String>,
+        /// Exit code 2 for warnings and notes, too
+        #[arg(long)]
+        strict: bool,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+        /// Settings file [default: promptgate.toml, if there is one]
+        #[arg(long, value_name = "FILE")]
+        config: Option<String>,
+    },
+    /// Count cases by file, tag and matcher, and say how many a tag needs to be decided
+    Stats {
+        /// Golden files and folders [default: golden]
+        #[arg(value_name = "PATH")]
+        paths: Vec<String>,
+        /// Only cases with any of these tags
+        #[arg(long, value_name = "TAG", num_args = 1..)]
+        tag: Vec<String>,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+        /// Settings file [default: promptgate.toml, if there is one]
+        #[arg(long, value_name = "FILE")]
+        config: Option<String>,
+    },
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Prompt {
     /// List the prompts with their digests and models
@@ -356,12 +415,6 @@ pub(super) enum Record {
         #[arg(value_name = "FILE", required = true)]
         files: Vec<String>,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Golden {
-    /// Translate golden data of promptfoo, ADK, OpenAI evals, Inspect or a CSV table into a golden file
-    Import(Import),
 }
 
 #[derive(Args, Debug)]

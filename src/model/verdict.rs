@@ -151,6 +151,21 @@ pub struct Policy {
     pub strict_model: bool,
 }
 
+impl Default for Policy {
+    /// What holds without any setting.
+    fn default() -> Policy {
+        Policy {
+            margin: 0.05,
+            tolerance: 0.01,
+            alpha: 0.05,
+            estimand: "population",
+            min_pass_rate: None,
+            max_missing: 0.05,
+            strict_model: false,
+        }
+    }
+}
+
 /// A prompt in verdict.json.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PromptRecord {

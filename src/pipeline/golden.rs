@@ -1,93 +1,184 @@
-//! Golden data of other tools: translated, checked by the loader of golden files, and put in place.
+//! What can be said about golden data without any answer: `golden lint` and `golden stats`.
 
+use super::library;
 use crate::error::Error;
-use crate::load::golden;
-use crate::load::import::{self, Options};
-use crate::model::{Place, Problem};
-use crate::score::Rules;
-use std::io::{ErrorKind, Write};
+use crate::gate::needed;
+use crate::lint::{Figures, Linted, Linter, Matchers, Needs, PromptText, Told};
+use crate::load::golden::{self, Dataset, Older};
+use crate::load::prompt::Prompt;
+use crate::model::{Case, CheckSpec, Comparison, Policy, Problem, Problems};
+use crate::score::{self, Rules};
+use std::collections::BTreeMap;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
-use tempfile::{Builder, NamedTempFile};
+use std::sync::Arc;
 
-/// An import whose file is not in place yet.
-#[derive(Debug)]
-pub struct Written {
-    /// What was imported.
-    pub imported: import::Imported,
-    /// The file.
-    pub file: Waiting,
+/// What to lint.
+#[derive(Clone, Debug)]
+pub struct LintRequest<'a> {
+    /// The project's root.
+    pub root: &'a Path,
+    /// Golden files and folders.
+    pub golden: &'a [PathBuf],
+    /// Prompts to search for answers; empty: all in prompts/.
+    pub prompts: &'a [String],
+    /// The git revision whose golden files must not have asked for more.
+    pub against: Option<&'a str>,
 }
 
-/// A golden file that was written and checked, but is not in place. Dropped, it is gone.
-#[derive(Debug)]
-pub struct Waiting {
-    file: NamedTempFile,
-    to: PathBuf,
-    force: bool,
+/// What `score` knows of matchers, for `lint`.
+struct Known;
+
+impl Matchers for Known {
+    fn passes(&self, check: &CheckSpec, text: &str) -> Option<bool> {
+        score::passes_text(check, text)
+    }
+
+    fn secrets(&self, text: &str) -> Vec<(&'static str, Range<usize>)> {
+        score::secrets(text)
+    }
+
+    fn personal_data(&self, text: &str) -> Vec<(&'static str, Range<usize>)> {
+        score::personal_data(text)
+    }
 }
 
-/// Translates `source` to the golden file `to`. Nothing is in place before [`Waiting::keep`].
+/// Lints golden data. What does not load is a finding like any other.
 ///
 /// # Errors
-/// The source can't be read or understood; `to` is taken, or is no name of a YAML golden file; the loader would refuse
-/// what was made.
-pub fn import_golden(root: &Path, source: &Path, to: &Path, options: &Options, force: bool) -> Result<Written, Error> {
-    let extension = to
-        .extension()
-        .map(|extension| extension.to_string_lossy().to_lowercase());
-    if !matches!(extension.as_deref(), Some("yaml" | "yml")) {
-        let problem = Problem::at(shown(to), "not the name of a YAML file");
-        return Err(problem.expected("a name that ends in .yaml or .yml").into());
+/// Nothing to lint, no such prompt or revision, or a file that changed meanwhile.
+pub fn lint(request: &LintRequest<'_>) -> Result<Linted, Error> {
+    let rules = Rules::new(request.root);
+    let mut unread = Problems::default();
+    let prompts = prompt_texts(request, &mut unread)?;
+    let mut linter = Linter::new(&Known, &prompts);
+    linter.problems("prompt", &unread);
+    if let Some(rev) = request.against {
+        take_older(request, rev, &rules, &mut linter)?;
     }
-    if !force && to.symlink_metadata().is_ok() {
-        return Err(taken(to).into());
+    let surveyed = golden::survey(request.golden, &rules, &mut |case, _| linter.case(case));
+    match surveyed {
+        Ok(dataset) if dataset.total == 0 => {
+            return Err(Error::Nothing(Problem::new("the golden files have no case")));
+        }
+        Ok(dataset) => {
+            if linter.wants_again() {
+                again(&dataset, &rules, &mut linter)?;
+            }
+        }
+        Err(problems) => {
+            linter.problems("load", &problems);
+            linter.incomplete(
+                None,
+                "what is asked twice was only partly compared, because not all cases load".to_owned(),
+                "correct the errors of code `load`, and lint again",
+            );
+            linter.wants_again();
+        }
     }
-    let rules = Rules::new(root);
-    let imported = import::import(source, options, &rules)?;
-    let failed = |error: std::io::Error| Problem::at(shown(to), format!("can't be written: {}", error.kind()));
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-    // The name is hidden, so that no one takes it for a golden file.
-    let mut file = Builder::new()
-        .prefix(".import-")
-        .suffix(".yaml")
-        .tempfile_in(folder.unwrap_or(Path::new(".")))
-        .map_err(failed)?;
-    file.write_all(imported.text.as_bytes()).map_err(failed)?;
-    file.flush().map_err(failed)?;
-    golden::survey(&[file.path().to_owned()], &rules, &mut |_, _| {})?;
-    super::record::readable(file.as_file()).map_err(failed)?;
-    let file = Waiting {
-        file,
-        to: to.to_owned(),
-        force,
+    Ok(linter.finish())
+}
+
+fn again(dataset: &Dataset, rules: &Rules, linter: &mut Linter<'_>) -> Result<(), Problem> {
+    dataset.stream(rules, &mut |case| {
+        linter.again(case);
+        ControlFlow::Continue(())
+    })
+}
+
+/// The texts of the prompts and of their partials, each file once. Without names a project needs no prompts.
+fn prompt_texts(request: &LintRequest<'_>, unread: &mut Problems) -> Result<Vec<PromptText>, Error> {
+    let library = library(request.root);
+    let names = match request.prompts {
+        [] if request.root.join("prompts").is_dir() => library.names()?,
+        names => names.to_vec(),
     };
-    Ok(Written { imported, file })
+    let mut texts = BTreeMap::new();
+    let mut missing = Problems::default();
+    for name in names {
+        match library.open(&name, None) {
+            Ok(prompt) => take_texts(&prompt, &mut texts),
+            Err(problems) if request.prompts.is_empty() => unread.append(problems),
+            Err(problems) => missing.append(problems),
+        }
+    }
+    Ok(missing.or(texts
+        .into_iter()
+        .map(|(file, text)| PromptText { file, text })
+        .collect())?)
 }
 
-impl Waiting {
-    /// Puts the file in place: whole, or not at all.
-    ///
-    /// # Errors
-    /// The place was taken meanwhile, or can't be written.
-    pub fn keep(self) -> Result<(), Problem> {
-        let Waiting { file, to, force } = self;
-        let kept = match force {
-            true => file.persist(&to),
-            false => file.persist_noclobber(&to),
-        };
-        let Err(error) = kept else { return Ok(()) };
-        Err(if error.error.kind() == ErrorKind::AlreadyExists {
-            taken(&to)
-        } else {
-            Problem::at(shown(&to), format!("can't be written: {}", error.error.kind()))
-        })
+fn take_texts(prompt: &Prompt, texts: &mut BTreeMap<Arc<str>, Arc<str>>) {
+    for (file, text) in prompt.files() {
+        texts.insert(Arc::clone(file), Arc::clone(text));
     }
 }
 
-fn taken(to: &Path) -> Problem {
-    Problem::at(shown(to), "there is such a file already").hint("--force replaces it")
+/// Hands the cases of a revision to the linter. Those that don't load can't be compared, which is an error: a check that
+/// is not made must not look like one that found nothing.
+fn take_older(request: &LintRequest<'_>, rev: &str, rules: &Rules, linter: &mut Linter<'_>) -> Result<(), Error> {
+    let older = Older::open(request.root, rev, request.golden)?;
+    if older.paths().is_empty() {
+        linter.incomplete(
+            None,
+            format!("there are no golden files at {rev}, so there is nothing to compare with"),
+            "name another revision, or leave --against out",
+        );
+        return Ok(());
+    }
+    let surveyed = golden::survey(older.paths(), rules, &mut |case, _| {
+        let case = Case {
+            place: older.shown(&case.place),
+            ..case.clone()
+        };
+        linter.older(rev, &case);
+    });
+    if let Err(problems) = surveyed {
+        let mut shown = Problems::default();
+        shown.extend(problems.iter().cloned().map(|problem| Problem {
+            place: problem.place.as_ref().map(|place| older.shown(place)),
+            ..problem
+        }));
+        linter.problems("against", &shown);
+    }
+    Ok(())
 }
 
-fn shown(path: &Path) -> Place {
-    Place::file(path.display().to_string())
+/// Counts golden data; with tags, only cases that have any of them.
+///
+/// # Errors
+/// The golden files have mistakes, or no case is left.
+pub fn stats(root: &Path, golden: &[PathBuf], tags: &[String]) -> Result<Told, Error> {
+    let mut figures = Figures::default();
+    let mut counted = 0u64;
+    golden::survey(golden, &Rules::new(root), &mut |case, _| {
+        if tags.is_empty() || case.tags.iter().any(|tag| tags.contains(tag)) {
+            figures.case(case);
+            counted += 1;
+        }
+    })?;
+    if counted == 0 {
+        let message = match tags {
+            [] => "the golden files have no case".to_owned(),
+            tags => format!("no case has any of the tags {}", tags.join(", ")),
+        };
+        return Err(Error::Nothing(Problem::new(message)));
+    }
+    Ok(figures.told(needs()))
+}
+
+/// What the default policy needs with the default repeats, before anything is known.
+fn needs() -> Needs {
+    let policy = Policy::default();
+    let unknown = Comparison {
+        repeats: crate::settings::REPEATS,
+        has_baseline: true,
+        ..Comparison::default()
+    };
+    let alike = needed::fewest_cases(policy.margin, policy.alpha);
+    Needs {
+        alike,
+        typical: needed::to_compare(&policy, &unknown).map_or(alike, |needed| needed.cases),
+        repeats: unknown.repeats,
+    }
 }

@@ -8,11 +8,14 @@
 //! 3. [`judge`] reads the answers back in plan order, scores them on all cores, compares, and feeds the reports.
 //!
 //! Then the gate decides, and the reports are put in place, verdict.json last.
+//!
+//! [`golden`] is a way of its own: what can be said about golden data without any answer.
 
 mod ask;
 mod batches;
 mod forecast;
 mod golden;
+mod import;
 mod judge;
 mod judges;
 mod planned;
@@ -24,7 +27,8 @@ mod verdict;
 
 pub use batches::{Came, Cancelled, cancel, waiting};
 pub use forecast::{ArmForecast, Estimate, Forecast, PrefixForecast};
-pub use golden::{Waiting, Written, import_golden};
+pub use golden::{LintRequest, lint, stats};
+pub use import::{Waiting, Written, import_golden};
 pub use record::{Exported, Imported, export, import};
 pub use target::open_prompt;
 

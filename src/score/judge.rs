@@ -133,7 +133,7 @@ fn compile<'a>(matchers: &[MatcherDef], case: &'a Case) -> Result<Checks<'a>, Fa
 }
 
 /// Whether a check, or one inside it, is of one of these kinds. Depth is bounded: loading has verified the checks.
-fn is_or_holds(ctx: &Compile<'_>, spec: &CheckSpec, kinds: &[&str]) -> bool {
+pub(super) fn is_or_holds(ctx: &Compile<'_>, spec: &CheckSpec, kinds: &[&str]) -> bool {
     kinds.contains(&spec.matcher.as_str()) || ctx.inner(spec).iter().any(|inner| is_or_holds(ctx, inner, kinds))
 }
 
@@ -230,6 +230,7 @@ mod tests {
             name,
             summary: "",
             arguments: "",
+            schema: "true",
             example: "",
             passes: Sample::Text(""),
             fails: Sample::Text(""),

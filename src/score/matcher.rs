@@ -56,6 +56,10 @@ pub struct MatcherDef {
     pub summary: &'static str,
     /// The forms its arguments may take.
     pub arguments: &'static str,
+    /// JSON Schema (draft 2020-12) of its arguments, for editors: it refuses no check that compiles, and most that don't.
+    /// It may refer to what `#/$defs` of [`super::schema`] holds: `text`, `texts`, `one_text`, `many_texts`, `bounds`,
+    /// `check`, `checks`.
+    pub schema: &'static str,
     /// A check as JSON; it compiles.
     pub example: &'static str,
     /// An answer that passes the example.

@@ -16,7 +16,8 @@
 //! of nearness to a text share, `sequences` finds what two of them have in common, `cache` keeps expensive compilations,
 //! `project_file` reads a file that golden data names, `schema_keywords` finds keywords of a JSON schema that would check
 //! nothing, `fenced` finds code blocks, `json_compare` says what equal JSON is, `part` runs a check on a part of an answer,
-//! `ending` keeps checks from passing on answers that are not usable, `replies` writes down what judges have to be asked.
+//! `ending` keeps checks from passing on answers that are not usable, `replies` writes down what judges have to be asked, `probe`
+//! asks matchers about texts that are no answers, `schema` describes checks for editors.
 
 mod arguments;
 mod cache;
@@ -30,10 +31,12 @@ mod matcher;
 mod matchers;
 mod numerals;
 mod part;
+mod probe;
 mod project_file;
 mod quote;
 mod replies;
 mod rules;
+mod schema;
 mod schema_keywords;
 mod sequences;
 mod tally;
@@ -41,6 +44,8 @@ mod tally;
 pub use judge::{Judgement, Unjudged, judge, judges_of, needs_system};
 pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Sample, Seen};
 pub use matchers::MATCHERS;
+pub use probe::{passes_text, personal_data, secrets};
 pub use project_file::ProjectFiles;
 pub use replies::Asking;
 pub use rules::Rules;
+pub use schema::schema;

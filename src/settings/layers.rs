@@ -59,7 +59,7 @@ pub(super) const KEYS: &[&str] = &[
 ];
 
 /// Settings that a file can't hold: there they would make every later check meaningless.
-const ONE_CALL: &[&str] = &["dry_run", "no_gate", "resume", "failed"];
+pub(super) const ONE_CALL: &[&str] = &["dry_run", "no_gate", "resume", "failed"];
 
 /// Where a setting was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -258,7 +258,7 @@ fn known(name: &str) -> Option<&'static str> {
     KEYS.iter().copied().find(|key| *key == name)
 }
 
-fn is_list(key: &str) -> bool {
+pub(super) fn is_list(key: &str) -> bool {
     matches!(key, "golden" | "case" | "tag" | "answers")
 }
 

@@ -11,12 +11,14 @@ mod key;
 mod layers;
 mod prices;
 mod read;
+mod schema;
 mod target;
 
 pub use judges::JudgeSettings;
 pub use key::secrets;
 pub use layers::{Environment, Layer, Origin, Written};
 pub use read::duration;
+pub use schema::schema;
 pub use target::{BatchService, TargetKind};
 
 use crate::model::{Policy, Problem, Problems};
@@ -32,6 +34,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use target::Answerer;
+
+/// Samples per case and arm without a setting.
+pub const REPEATS: u32 = 3;
 
 /// What `--baseline` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -288,7 +293,7 @@ impl Layers {
         };
         let prompt = read.text("prompt");
         let baseline = read.text("baseline");
-        let repeat = read.number("repeat", 1, 1000).unwrap_or(3) as u32;
+        let repeat = read.number("repeat", 1, 1000).map_or(REPEATS, |repeat| repeat as u32);
         let concurrency = read.number("concurrency", 1, 1024).unwrap_or(16) as usize;
         let limit = read.number("limit", 1, u64::MAX);
         let rpm = read.number("rpm", 1, 1_000_000).map(|rpm| rpm as u32);
@@ -340,14 +345,14 @@ impl Layers {
         let gated = !read.flag("no_gate");
         let quiet = read.flag("quiet");
         let number = |text: &str| text.parse::<f64>().map_err(|_| format!("`{text}` is not a number"));
+        let default = Policy::default();
         let policy = Policy {
-            margin: read.parsed("margin", number).unwrap_or(0.05),
-            tolerance: read.parsed("tolerance", number).unwrap_or(0.01),
-            alpha: read.parsed("alpha", number).unwrap_or(0.05),
+            margin: read.parsed("margin", number).unwrap_or(default.margin),
+            tolerance: read.parsed("tolerance", number).unwrap_or(default.tolerance),
+            alpha: read.parsed("alpha", number).unwrap_or(default.alpha),
             min_pass_rate: read.parsed("min_pass_rate", number),
-            estimand: "population",
-            max_missing: 0.05,
             strict_model,
+            ..default
         };
         if let Err(found) = policy.check() {
             for problem in found.iter() {

@@ -9,6 +9,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("secret", &["model"]),
     ("load", &["model"]),
+    ("lint", &["model"]),
     ("plan", &["model"]),
     ("run", &["model", "secret"]),
     ("store", &["model"]),
@@ -23,14 +24,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "pipeline",
         &[
-            "model", "load", "plan", "run", "store", "score", "compare", "gate", "report", "sim", "settings", "error",
-            "exit",
+            "model", "load", "lint", "plan", "run", "store", "score", "compare", "gate", "report", "sim", "settings",
+            "error", "exit",
         ],
     ),
     (
         "cli",
         &[
-            "model", "load", "plan", "run", "score", "report", "sim", "settings", "error", "exit", "pipeline",
+            "model", "lint", "load", "plan", "run", "score", "report", "sim", "settings", "error", "exit", "pipeline",
         ],
     ),
     ("main", &["cli"]),

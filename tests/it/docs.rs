@@ -187,6 +187,8 @@ fn the_readme_names_only_options_that_exist() {
         help(&["sim", "--help"]),
         help(&["record", "export", "--help"]),
         help(&["golden", "import", "--help"]),
+        help(&["golden", "lint", "--help"]),
+        help(&["golden", "stats", "--help"]),
     ]
     .concat();
     for word in readme().split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {

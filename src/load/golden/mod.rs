@@ -11,7 +11,7 @@
 //!
 //! The files are read twice. [`survey`] validates and digests them and lists every mistake; [`Dataset::stream`] hands out
 //! the cases and refuses bytes that changed in between. Neither holds more than one case, besides the table of ids (and
-//! the text of a YAML file).
+//! the text of a YAML file). [`Older`] has the files of a git revision.
 
 mod case;
 mod checks;
@@ -24,7 +24,9 @@ mod identity;
 mod json;
 mod json_text;
 mod jsonl;
+mod older;
 mod row;
+mod schema;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -41,6 +43,9 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use older::Older;
+pub use schema::schema;
 
 /// How a golden file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,10 @@
-//! Prompt files at a git revision, read with the `git` program. A revision is resolved to a commit once; after that only
-//! object names that git gave are passed on.
+//! Prompt files at a git revision. After the revision is resolved only object names that git gave are passed on.
 
 use super::source::{self, MAX_BYTES};
+use crate::load::git::{resolve, succeed};
 use crate::model::{Place, Problem};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 /// A folder at a revision.
 #[derive(Debug)]
@@ -36,11 +35,6 @@ impl Revision {
     pub(super) fn open(root: &Path, rev: &str, folder: &str) -> Result<Revision, Problem> {
         if rev.is_empty() {
             return Err(Problem::new("`git:` lacks a revision").expected("git:REV:NAME, like `git:origin/main:v2`"));
-        }
-        if rev.starts_with('-') {
-            return Err(Problem::new(format!(
-                "`{rev}` is not a git revision: it starts with `-`"
-            )));
         }
         let commit = resolve(root, rev)?;
         let folder = folder.trim_start_matches("./");
@@ -131,90 +125,6 @@ fn entries(listing: &str, folder: &str) -> BTreeMap<String, Entry> {
         entries.insert(name.to_owned(), entry);
     }
     entries
-}
-
-/// The commit that a revision names.
-fn resolve(root: &Path, rev: &str) -> Result<String, Problem> {
-    if let Some(commit) = commit_of(root, rev)? {
-        return Ok(commit);
-    }
-    let inside = git(root, &["rev-parse", "--is-inside-work-tree"])?;
-    if !inside.status.success() {
-        return Err(failure(root, &inside));
-    }
-    let problem = Problem::new(format!("unknown git revision `{rev}`"));
-    let shallow = succeed(root, &["rev-parse", "--is-shallow-repository"])?;
-    if shallow.starts_with(b"true") {
-        return Err(problem.hint(
-            "this is a shallow clone, which lacks most revisions; fetch all of them (`git fetch --unshallow`, or `fetch-depth: 0` of actions/checkout)",
-        ));
-    }
-    if commit_of(root, &format!("origin/{rev}"))?.is_some() {
-        return Err(problem.hint(format!("did you mean `origin/{rev}`?")));
-    }
-    Err(problem.expected("a branch, tag or commit that `git rev-parse` knows"))
-}
-
-fn commit_of(root: &Path, rev: &str) -> Result<Option<String>, Problem> {
-    let output = git(
-        root,
-        &["rev-parse", "--verify", "--quiet", &format!("{rev}^{{commit}}")],
-    )?;
-    let commit = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let is_object = commit.len() >= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
-    Ok((output.status.success() && is_object).then_some(commit))
-}
-
-fn succeed(root: &Path, args: &[&str]) -> Result<Vec<u8>, Problem> {
-    let output = git(root, args)?;
-    if output.status.success() {
-        Ok(output.stdout)
-    } else {
-        Err(failure(root, &output))
-    }
-}
-
-/// Variables by which a hook's git tells programs about its own repository; the project's is found from its folder.
-pub(super) const OF_A_HOOK: [&str; 5] = [
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_PREFIX",
-    "GIT_COMMON_DIR",
-];
-
-fn git(root: &Path, args: &[&str]) -> Result<Output, Problem> {
-    let mut command = Command::new("git");
-    for variable in OF_A_HOOK {
-        command.env_remove(variable);
-    }
-    command
-        .args(args)
-        .current_dir(root)
-        .stdin(Stdio::null())
-        .env("LC_ALL", "C")
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .output()
-        .map_err(|error| {
-            Problem::new(format!("git can't be run: {error}"))
-                .hint("install git, or name a prompt file instead of a revision")
-        })
-}
-
-fn failure(root: &Path, output: &Output) -> Problem {
-    let said = String::from_utf8_lossy(&output.stderr);
-    if said.contains("not a git repository") {
-        return Problem::new(format!("`{}` is not in a git repository", root.display()))
-            .hint("name a prompt file instead of a revision");
-    }
-    let line: String = said
-        .lines()
-        .next()
-        .unwrap_or("it gave no reason")
-        .chars()
-        .take(200)
-        .collect();
-    Problem::new(format!("git failed: {line}"))
 }
 
 #[cfg(test)]
@@ -310,7 +220,7 @@ mod tests {
         let no_repository = Project::new(&[("prompts/v1.prompt", "one")]);
         insta::assert_snapshot!(no_repository.refused("git:HEAD:v1"), @r"
         `ROOT` is not in a git repository
-          help: name a prompt file instead of a revision
+          help: name files instead of a revision
         ");
     }
 

@@ -31,6 +31,7 @@ mod inclusions;
 mod library;
 mod lint;
 mod manifest;
+mod schema;
 mod source;
 mod syntax;
 #[cfg(test)]
@@ -39,6 +40,7 @@ mod version;
 mod yaml;
 
 pub use library::Library;
+pub use schema::schema;
 pub use variables::Variable;
 pub use version::Prompt;
 

@@ -48,7 +48,7 @@ impl Project {
 
     pub(super) fn git(&self, args: &[&str]) {
         let mut command = Command::new("git");
-        for variable in super::git::OF_A_HOOK {
+        for variable in crate::load::git::OF_A_HOOK {
             command.env_remove(variable);
         }
         let output = command

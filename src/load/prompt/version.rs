@@ -61,6 +61,15 @@ impl Prompt {
         })
     }
 
+    /// The files of this version, itself and the partials it uses, with their texts.
+    pub fn files(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
+        let partials = self.template.partials().values();
+        [self.template.main()]
+            .into_iter()
+            .chain(partials)
+            .map(|text| (&text.file, &text.source))
+    }
+
     /// What every request of this version has in common: all but its messages.
     pub fn frame(&self, model: &str) -> Request {
         Request {

@@ -11,6 +11,7 @@ pub(super) const STARTS_WITH: MatcherDef = MatcherDef {
     summary: "the answer begins with this text",
     arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for \
                 `equals`",
+    schema: r##"{"$ref": "#/$defs/one_text"}"##,
     example: r#"{"starts_with": {"value": "dear", "ignore_case": true}}"#,
     passes: Sample::Text("Dear Ann,"),
     fails: Sample::Text("Hello Ann,"),
@@ -34,6 +35,7 @@ pub(super) const ENDS_WITH: MatcherDef = MatcherDef {
     summary: "the answer ends with this text; white space at the end counts, unless `normalize` is true",
     arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for \
                 `equals`",
+    schema: r##"{"$ref": "#/$defs/one_text"}"##,
     example: r#"{"ends_with": {"value": "regards.", "normalize": true}}"#,
     passes: Sample::Text("With kind regards.\n"),
     fails: Sample::Text("With kind regards, Ann"),

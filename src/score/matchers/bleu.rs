@@ -19,6 +19,9 @@ pub(super) const BLEU: MatcherDef = MatcherDef {
                 BLEU has it; case counts; equal to `sentence_bleu` of the Python package sacrebleu (tokenizer 13a, \
                 exponential smoothing, effective order), divided by 100; words are split at white space and ASCII \
                 punctuation, so texts without spaces are one word",
+    schema: r##"{"type": "object", "properties": {"to": {"$ref": "#/$defs/text"}, "to_any": {"$ref": "#/$defs/texts"},
+        "min": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}},
+        "oneOf": [{"required": ["to", "min"]}, {"required": ["to_any", "min"]}], "additionalProperties": false}"##,
     example: r#"{"bleu": {"to_any": ["The cat sat on the mat.", "A cat was on the mat."], "min": 0.5}}"#,
     passes: Sample::Text("The cat was on the mat."),
     fails: Sample::Text("Dogs bark."),

@@ -18,6 +18,9 @@ pub(super) const CHRF: MatcherDef = MatcherDef {
     arguments: "{to, min}, or {to_any: [\"a\", \"b\"], min} with up to 100 references, of which the nearest counts; \
                 runs of 1 to 6 characters (Unicode scalar values) without white space, case counts; equal to chrF2 of \
                 the Python package sacrebleu, divided by 100",
+    schema: r##"{"type": "object", "properties": {"to": {"$ref": "#/$defs/text"}, "to_any": {"$ref": "#/$defs/texts"},
+        "min": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}},
+        "oneOf": [{"required": ["to", "min"]}, {"required": ["to_any", "min"]}], "additionalProperties": false}"##,
     example: r#"{"chrf": {"to": "Die Katze sitzt auf der Matte.", "min": 0.6}}"#,
     passes: Sample::Text("Eine Katze sitzt auf der Matte."),
     fails: Sample::Text("Der Hund schläft."),

@@ -15,6 +15,9 @@ pub(super) const CODE_BLOCK: MatcherDef = MatcherDef {
     arguments: "\"language\", or {language, count: 1 or {min, max}, check: any check}; the language is the word after the \
                 opening fence, without regard to letter case; without it every block counts; without `count` at least \
                 one must be there; a block that is never closed is none; check: on each block's lines without the fences",
+    schema: r##"{"anyOf": [{"$ref": "#/$defs/text"}, {"type": "object", "properties": {"language": {"$ref":
+        "#/$defs/text"}, "count": {"$ref": "#/$defs/bounds"}, "check": {"$ref": "#/$defs/check"}},
+        "additionalProperties": false, "minProperties": 1}]}"##,
     example: r#"{"code_block": {"language": "python", "count": 1, "check": {"contains": "def main"}}}"#,
     passes: Sample::Text("Run this:\n```python\ndef main():\n    pass\n```"),
     fails: Sample::Text("Run this:\n```\ndef main():\n    pass\n```"),

@@ -13,6 +13,7 @@ pub(super) const CONTAINS: MatcherDef = MatcherDef {
     summary: "the answer holds this text somewhere",
     arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for \
                 `equals`",
+    schema: r##"{"$ref": "#/$defs/one_text"}"##,
     example: r#"{"contains": "30 days"}"#,
     passes: Sample::Text("Within 30 days."),
     fails: Sample::Text("Within a month."),
@@ -32,6 +33,7 @@ pub(super) const CONTAINS_ANY: MatcherDef = MatcherDef {
     summary: "the answer holds at least one of these texts",
     arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, \
                 as for `equals`",
+    schema: r##"{"$ref": "#/$defs/many_texts"}"##,
     example: r#"{"contains_any": ["refund", "money back"]}"#,
     passes: Sample::Text("We give a refund."),
     fails: Sample::Text("We give a voucher."),
@@ -51,6 +53,7 @@ pub(super) const CONTAINS_ALL: MatcherDef = MatcherDef {
     summary: "the answer holds every one of these texts; the score is the share that it holds",
     arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, \
                 as for `equals`",
+    schema: r##"{"$ref": "#/$defs/many_texts"}"##,
     example: r#"{"contains_all": {"values": ["name", "address"], "ignore_case": true}}"#,
     passes: Sample::Text("Name and address, please."),
     fails: Sample::Text("Your name, please."),

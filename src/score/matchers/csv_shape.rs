@@ -14,6 +14,10 @@ pub(super) const CSV: MatcherDef = MatcherDef {
                 more; header: the names in the first row, in order; rows counts without the header; the delimiter is one \
                 ASCII character, like \";\" or a tab; empty lines are passed over; fenced: from the one Markdown code \
                 block marked `csv` or `tsv` (or the one unmarked block), if there is one",
+    schema: r##"{"type": "object", "properties": {"columns": {"type": "integer", "minimum": 2}, "header": {"type":
+        "array", "items": {"type": "string"}, "minItems": 1}, "rows": {"$ref": "#/$defs/bounds"},
+        "delimiter": {"type": "string", "minLength": 1, "maxLength": 1}, "fenced": {"type": "boolean"}},
+        "additionalProperties": false, "oneOf": [{"required": ["columns"]}, {"required": ["header"]}]}"##,
     example: r#"{"csv": {"header": ["name", "price"], "rows": {"min": 1}, "delimiter": ";"}}"#,
     passes: Sample::Text("name;price\n\"Boots; black\";70\n"),
     fails: Sample::Text("name;price\nBoots; black;70\n"),

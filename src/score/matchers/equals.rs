@@ -14,6 +14,7 @@ pub(super) const EQUALS: MatcherDef = MatcherDef {
                 means exact, a line break at the end included; white_space is keep, trim (at the ends), collapse \
                 (each run is one space, none at the ends) or remove; unicode is as_is, nfc, or nfkc (ﬁ is fi, ² is \
                 2); normalize is collapse and nfc at once",
+    schema: r##"{"$ref": "#/$defs/one_text"}"##,
     example: r#"{"equals": {"value": "Yes.", "normalize": true}}"#,
     passes: Sample::Text(" Yes.\n"),
     fails: Sample::Text("Yes, of course."),

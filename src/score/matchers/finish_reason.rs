@@ -12,6 +12,16 @@ pub(super) const FINISH_REASON: MatcherDef = MatcherDef {
     arguments: "\"STOP\", or a list like [\"STOP\", \"MAX_TOKENS\"], in Gemini's words; a case with this check may pass \
                 with a blocked or cut-off answer, but only by a check that names its end: every other check fails on \
                 such an answer, also under `not`; an empty answer never passes",
+    schema: r##"{"anyOf": [{"enum": ["STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "OTHER", "BLOCKLIST",
+        "PROHIBITED_CONTENT", "SPII", "MALFORMED_FUNCTION_CALL", "IMAGE_SAFETY", "UNEXPECTED_TOOL_CALL",
+        "TOO_MANY_TOOL_CALLS", "IMAGE_PROHIBITED_CONTENT", "IMAGE_OTHER", "NO_IMAGE", "IMAGE_RECITATION",
+        "MISSING_THOUGHT_SIGNATURE", "MALFORMED_RESPONSE", "ESCALATION", "PUP_LIMITED_DISABLED",
+        "CONTINUATION", "MODEL_ARMOR", "FUNCTION_CALL", "TOOL_CALLS"]}, {"type": "array", "items": {"enum":
+        ["STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "OTHER", "BLOCKLIST",
+        "PROHIBITED_CONTENT", "SPII", "MALFORMED_FUNCTION_CALL", "IMAGE_SAFETY", "UNEXPECTED_TOOL_CALL",
+        "TOO_MANY_TOOL_CALLS", "IMAGE_PROHIBITED_CONTENT", "IMAGE_OTHER", "NO_IMAGE", "IMAGE_RECITATION",
+        "MISSING_THOUGHT_SIGNATURE", "MALFORMED_RESPONSE", "ESCALATION", "PUP_LIMITED_DISABLED",
+        "CONTINUATION", "MODEL_ARMOR", "FUNCTION_CALL", "TOOL_CALLS"]}, "minItems": 1}]}"##,
     example: r#"{"finish_reason": ["STOP", "MAX_TOKENS"]}"#,
     passes: Sample::Answer(r#"{"text": "It goes on and", "finish_reason": "MAX_TOKENS"}"#),
     fails: Sample::Answer(r#"{"text": "", "finish_reason": "SAFETY"}"#),

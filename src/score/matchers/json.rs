@@ -12,6 +12,8 @@ pub(super) const JSON: MatcherDef = MatcherDef {
     summary: "the answer is valid JSON",
     arguments: "true, or {fenced: true}; white space around it is fine; fenced: also the one Markdown code block \
                 marked `json` (or the one unmarked block, if none is marked so), with any text around it",
+    schema: r##"{"anyOf": [{"const": true}, {"type": "object", "properties": {"fenced": {"type": "boolean"}},
+        "additionalProperties": false}]}"##,
     example: r#"{"json": {"fenced": false}}"#,
     passes: Sample::Text("{\"ok\": true}"),
     fails: Sample::Text("It is ok."),

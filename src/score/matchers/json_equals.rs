@@ -16,6 +16,12 @@ pub(super) const JSON_EQUALS: MatcherDef = MatcherDef {
                 maps may have further keys, and unordered lists further elements; ignore: what these JSONPaths select is \
                 left out on both sides; unordered: all lists, or those that the paths select in the value, are compared \
                 as multisets (duplicates count); tolerance: how far apart numbers may be",
+    schema: r##"{"type": "object", "properties": {"value": true, "subset": {"type": "boolean"}, "ignore": {"type":
+        "array", "items": {"type": "string"}, "minItems": 1}, "unordered": {"anyOf": [{"type": "boolean"},
+        {"type": "array", "items": {"type": "string"}, "minItems": 1}]}, "tolerance": {"type": "number",
+        "minimum": 0}, "fenced": {"type": "boolean"}}, "required": ["value"], "additionalProperties": false,
+        "not": {"required": ["subset"], "properties": {"subset": {"const": true}, "value": {"enum": [{},
+        []]}}}}"##,
     example: r#"{"json_equals": {"value": {"id": 7, "tags": ["new", "sale"]}, "unordered": ["$.tags"], "ignore": ["$.time"]}}"#,
     passes: Sample::Text("{\"time\": \"12:05\", \"tags\": [\"sale\", \"new\"], \"id\": 7.0}"),
     fails: Sample::Text("{\"id\": 7, \"tags\": [\"sale\", \"sale\"]}"),

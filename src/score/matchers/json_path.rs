@@ -18,6 +18,11 @@ pub(super) const JSON_PATH: MatcherDef = MatcherDef {
                 default), any or first of the selected values; fenced: true as for `json`; the path is JSONPath (RFC \
                 9535); a check judges texts as they are and other values as JSON; when nothing is selected it fails, \
                 unless `count` allows 0",
+    schema: r##"{"type": "object", "properties": {"path": {"type": "string"}, "which": {"enum": ["all", "any",
+        "first"]}, "check": {"$ref": "#/$defs/check"}, "equals": true, "count": {"$ref": "#/$defs/bounds"},
+        "fenced": {"type": "boolean"}}, "required": ["path"], "additionalProperties": false, "anyOf":
+        [{"required": ["check"]}, {"required": ["equals"]}, {"required": ["count"]}], "not": {"required":
+        ["check", "equals"]}}"##,
     example: r#"{"json_path": {"path": "$.items[*].name", "check": {"length": {"min": 3}}, "count": {"min": 1, "max": 5}}}"#,
     passes: Sample::Text("```json\n{\"items\": [{\"name\": \"boot\"}, {\"name\": \"sandal\"}]}\n```"),
     fails: Sample::Text("{\"items\": [{\"name\": \"\"}]}"),

@@ -20,6 +20,7 @@ pub(super) const JSON_SCHEMA: MatcherDef = MatcherDef {
     summary: "the answer is JSON, as for `json`, and the schema accepts it",
     arguments: "the schema, or {file: path} with a path from the project root; draft 2020-12 unless `$schema` names \
                 another; `format` is checked, unknown keywords and formats are refused; patterns are Rust regex syntax; references stay inside the schema",
+    schema: r#"{"type": "object", "minProperties": 1}"#,
     example: r#"{"json_schema": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}}"#,
     passes: Sample::Text("{\"name\": \"Ann\"}"),
     fails: Sample::Text("{\"name\": 3}"),

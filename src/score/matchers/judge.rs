@@ -21,6 +21,11 @@ pub(super) const JUDGE: MatcherDef = MatcherDef {
                 the answer passes unless the other one wins (a tie, or another winner in each order, counts half; the \
                 mean over the votes must be at least `min`, default 0.5); a judge that fails or says anything else than \
                 it was asked is an error, never pass or fail",
+    schema: r##"{"anyOf": [{"$ref": "#/$defs/text"}, {"type": "object", "properties": {"rubric": {"$ref": "#/$defs/text"},
+        "by": {"$ref": "#/$defs/text"}, "reference": {"$ref": "#/$defs/text"}, "against": {"$ref": "#/$defs/text"},
+        "votes": {"type": "integer", "minimum": 1, "maximum": 15}, "aggregate": {"enum": ["majority", "mean"]},
+        "min": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}}, "required": ["rubric"],
+        "additionalProperties": false}]}"##,
     example: r#"{"judge": "The answer names the refund period and does not promise a refund."}"#,
     passes: Sample::Judged {
         text: "You have 30 days; the shop decides then.",

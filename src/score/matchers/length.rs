@@ -13,6 +13,10 @@ pub(super) const LENGTH: MatcherDef = MatcherDef {
     arguments: "{min, max, unit: chars}; unit is chars (Unicode scalar values, white space included), words or \
                 sentences (as Unicode segments text, UAX #29; those without a letter or digit do not count), or lines \
                 (empty ones included, a line break at the very end starts none)",
+    schema: r##"{"type": "object", "properties": {"min": {"type": "integer", "minimum": 0}, "max": {"type":
+        "integer", "minimum": 0}, "unit": {"enum": ["chars", "words", "sentences", "lines"]}},
+        "additionalProperties": false, "anyOf": [{"required": ["max"]}, {"required": ["min"], "properties":
+        {"min": {"minimum": 1}}}]}"##,
     example: r#"{"length": {"max": 3, "unit": "sentences"}}"#,
     passes: Sample::Text("One. Two. Three."),
     fails: Sample::Text("One. Two. Three. Four."),

@@ -16,6 +16,14 @@ pub(super) const MARKDOWN: MatcherDef = MatcherDef {
                 image, quote, bold, rule; heading_levels: there are headings, and all of them have one of these levels; \
                 list_items: of all lists, nested ones included; table: there is one with so many columns and so many \
                 rows, its header not counted; CommonMark with the tables of GitHub",
+    schema: r##"{"type": "object", "properties": {"has": {"type": "array", "items": {"enum": ["heading", "list",
+        "table", "code", "inline_code", "link", "image", "quote", "bold", "rule"]}, "minItems": 1}, "none":
+        {"type": "array", "items": {"enum": ["heading", "list", "table", "code", "inline_code", "link",
+        "image", "quote", "bold", "rule"]}, "minItems": 1}, "heading_levels": {"type": "array", "items":
+        {"type": "integer", "minimum": 1, "maximum": 6}, "minItems": 1}, "list_items": {"$ref":
+        "#/$defs/bounds"}, "table": {"type": "object", "properties": {"columns": {"$ref": "#/$defs/bounds"},
+        "rows": {"$ref": "#/$defs/bounds"}}, "additionalProperties": false}}, "additionalProperties": false,
+        "minProperties": 1}"##,
     example: r#"{"markdown": {"has": ["list"], "none": ["table", "heading"], "list_items": {"max": 3}}}"#,
     passes: Sample::Text("You need:\n\n- boots\n- socks"),
     fails: Sample::Text("# You need\n\n- boots"),

@@ -11,6 +11,7 @@ use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, S
 use crate::score::quote::counted;
 use regex::{Regex, RegexSet};
 use serde_json::Value;
+use std::ops::Range;
 use std::sync::Arc;
 
 pub(super) const NO_SECRETS: MatcherDef = MatcherDef {
@@ -21,6 +22,12 @@ pub(super) const NO_SECRETS: MatcherDef = MatcherDef {
                 anthropic_key, hugging_face_token, npm_token, pypi_token, sendgrid_key, twilio_key, shopify_token, \
                 digitalocean_token, databricks_token, jwt, private_key (all of them without `kinds`); allow: keys that \
                 may stand there, each in full",
+    schema: r##"{"anyOf": [{"const": true}, {"type": "object", "properties": {"kinds": {"type": "array", "minItems":
+        1, "items": {"enum": ["google_api_key", "google_oauth_token", "google_oauth_secret",
+        "aws_access_key", "github_token", "gitlab_token", "slack_token", "slack_webhook", "stripe_key",
+        "openai_key", "anthropic_key", "hugging_face_token", "npm_token", "pypi_token", "sendgrid_key",
+        "twilio_key", "shopify_token", "digitalocean_token", "databricks_token", "jwt", "private_key"]}},
+        "allow": {"$ref": "#/$defs/texts"}}, "additionalProperties": false}]}"##,
     example: r#"{"no_secrets": {"kinds": ["google_api_key", "github_token", "private_key"]}}"#,
     passes: Sample::Text("Keep your key in the variable GEMINI_API_KEY."),
     // Put together by the compiler, so that no scanner stops at this file.
@@ -95,7 +102,7 @@ const KINDS: [(&str, &str); 21] = [
 ];
 
 /// How many findings are counted.
-const MAX_FOUND: usize = 100;
+pub(super) const MAX_FOUND: usize = 100;
 
 #[derive(Debug)]
 struct NoSecrets {
@@ -185,44 +192,59 @@ fn shapes(kinds: &[&str]) -> Read<Arc<(RegexSet, Vec<Regex>)>> {
     })
 }
 
-impl Matcher for NoSecrets {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+impl NoSecrets {
+    /// Kinds and places of the first keys that are not allowed, by kind.
+    fn find(&self, text: &str) -> Vec<(&'static str, Range<usize>)> {
         let (set, each) = self.shapes.as_ref();
-        let text = &seen.answer.text;
-        let mut first = None;
-        let mut found = 0;
+        let mut found = Vec::new();
         for i in &set.matches(text) {
             let (Some(shape), Some(kind)) = (each.get(i), self.kinds.get(i)) else {
                 continue;
             };
-            for secret in shape.find_iter(text) {
-                if self.allow.iter().any(|allowed| allowed == secret.as_str()) {
-                    continue;
-                }
-                found += 1;
-                let place = text.get(..secret.start()).map_or(0, |before| before.chars().count());
-                first.get_or_insert((*kind, place));
-                if found == MAX_FOUND {
-                    break;
-                }
-            }
-            if found == MAX_FOUND {
-                break;
-            }
+            let keys = shape.find_iter(text);
+            let forbidden = keys.filter(|key| !self.allow.iter().any(|allowed| allowed == key.as_str()));
+            let room = MAX_FOUND - found.len();
+            found.extend(forbidden.take(room).map(|key| (*kind, key.range())));
         }
+        found
+    }
+}
+
+/// The keys of all kinds in any text, at most [`MAX_FOUND`].
+pub(in crate::score) fn find_all(text: &str) -> Vec<(&'static str, Range<usize>)> {
+    let kinds: Vec<&'static str> = KINDS.iter().map(|(kind, _)| *kind).collect();
+    let all = |shapes| NoSecrets {
+        shapes,
+        kinds: kinds.clone(),
+        allow: Vec::new(),
+    };
+    // The table compiles, as a test holds.
+    shapes(&kinds).map_or_else(|_| Vec::new(), |shapes| all(shapes).find(text))
+}
+
+impl Matcher for NoSecrets {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let text = &seen.answer.text;
+        let found = self.find(text);
         // The secret itself is not told: reports are read by many.
-        Ok(match first {
+        Ok(match found.first() {
             None => Score::binary(true, "holds no key of a known shape"),
-            Some((kind, place)) => {
-                let more = match found {
-                    1 => String::new(),
-                    MAX_FOUND => " (and many more)".to_owned(),
-                    n => format!(" (and {} more)", n - 1),
-                };
-                let before = counted(place as u64, "character", "characters");
+            Some((kind, at)) => {
+                let more = more(found.len());
+                let before = text.get(..at.start).map_or(0, |before| before.chars().count());
+                let before = counted(before as u64, "character", "characters");
                 Score::binary(false, format!("holds what looks like a {kind}, after {before}{more}"))
             }
         })
+    }
+}
+
+/// How many findings there are beside the first one, of at most [`MAX_FOUND`].
+pub(super) fn more(found: usize) -> String {
+    match found {
+        0 | 1 => String::new(),
+        MAX_FOUND => " (and many more)".to_owned(),
+        n => format!(" (and {} more)", n - 1),
     }
 }
 

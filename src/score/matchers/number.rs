@@ -16,6 +16,12 @@ pub(super) const NUMBER: MatcherDef = MatcherDef {
                 which: first or last, by default the last number of the answer, or the first one behind `after`; \
                 numbers may have a sign, groups of three (1,234), decimals after a point and an exponent; a currency \
                 sign or a unit does not matter, so 18% is 18; decimal commas are not read; compared as 64-bit floats",
+    schema: r##"{"anyOf": [{"type": "number"}, {"type": "object", "properties": {"value": {"type": "number"},
+        "tolerance": {"type": "number", "minimum": 0}, "relative": {"type": "number", "minimum": 0,
+        "exclusiveMaximum": 1}, "min": {"type": "number"}, "max": {"type": "number"},
+        "after": {"$ref": "#/$defs/text"}, "which": {"enum": ["first", "last"]}},
+        "anyOf": [{"required": ["value"]}, {"required": ["min"]}, {"required": ["max"]}],
+        "additionalProperties": false}]}"##,
     example: r#"{"number": {"value": 1250.5, "tolerance": 0.01, "after": "Total:"}}"#,
     passes: Sample::Text("Two items. Total: $1,250.50"),
     fails: Sample::Text("Total: 1,250"),

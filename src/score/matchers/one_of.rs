@@ -11,6 +11,7 @@ pub(super) const ONE_OF: MatcherDef = MatcherDef {
     summary: "the answer is exactly one of these texts",
     arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, \
                 as for `equals`",
+    schema: r##"{"$ref": "#/$defs/many_texts"}"##,
     example: r#"{"one_of": {"values": ["positive", "negative"], "ignore_case": true, "normalize": true}}"#,
     passes: Sample::Text("Positive\n"),
     fails: Sample::Text("rather positive"),

@@ -31,6 +31,8 @@ pub(super) const REFUSAL: MatcherDef = MatcherDef {
                 them and the kind of apostrophe say nothing; a case with this check may pass with a blocked answer, but \
                 only by this check or `finish_reason`: every other check fails on such an answer, also under `not`, so \
                 write `any` around them; an empty or cut-off answer passes neither true nor false",
+    schema: r##"{"anyOf": [{"type": "boolean"}, {"type": "object", "properties": {"value": {"type": "boolean"},
+        "phrases": {"$ref": "#/$defs/texts"}}, "required": ["value"], "additionalProperties": false}]}"##,
     example: r#"{"refusal": {"value": true, "phrases": ["That is a question for your doctor"]}}"#,
     passes: Sample::Text("I’m sorry, but I can’t help with that."),
     fails: Sample::Text("Take two of them, and I can't help you any further."),

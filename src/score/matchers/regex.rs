@@ -18,6 +18,10 @@ pub(super) const REGEX: MatcherDef = MatcherDef {
                 unanchored; matches that do not overlap are counted, up to 10000; capture is the number or name of a \
                 group, and is the check (a plain text is `equals`) that what it captured in the first match must \
                 pass; an answer without a match fails, and so does a match without the group",
+    schema: r##"{"anyOf": [{"type": "string", "minLength": 1}, {"type": "object", "properties": {"pattern":
+        {"type": "string", "minLength": 1}, "count": {"$ref": "#/$defs/bounds"}, "capture": {"anyOf": [{"type": "integer",
+        "minimum": 1}, {"type": "string", "minLength": 1}]}, "is": {"$ref": "#/$defs/check"}}, "required": ["pattern"],
+        "additionalProperties": false}]}"##,
     example: r#"{"regex": {"pattern": "(?m)^A: *(\\d+)\\s*$", "capture": 1, "is": {"number": 18}}}"#,
     passes: Sample::Text("16 + 2 is 18, so\nA: 18"),
     fails: Sample::Text("A: 180"),

@@ -18,6 +18,9 @@ pub(super) const ROUGE: MatcherDef = MatcherDef {
                 nearest counts; metric is rouge1 (words), rouge2 (pairs of words) or rougeL (longest common \
                 subsequence of words); words are runs of a-z and 0-9 in lower case, so texts in other scripts have \
                 none; equal to the Python package rouge-score, `use_stemmer=False`",
+    schema: r##"{"type": "object", "properties": {"to": {"$ref": "#/$defs/text"}, "to_any": {"$ref": "#/$defs/texts"},
+        "min": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}, "metric": {"enum": ["rouge1", "rouge2", "rougeL"]}},
+        "oneOf": [{"required": ["to", "min"]}, {"required": ["to_any", "min"]}], "additionalProperties": false}"##,
     example: r#"{"rouge": {"to": "The cat sat on the mat.", "min": 0.6, "metric": "rougeL"}}"#,
     passes: Sample::Text("A cat sat on a mat."),
     fails: Sample::Text("On the mat, a dog lay."),

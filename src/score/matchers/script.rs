@@ -14,6 +14,9 @@ pub(super) const SCRIPT: MatcherDef = MatcherDef {
                 the least share of letters; scripts have their Unicode names (UAX #24), like Latin, Cyrillic, Greek, \
                 Arabic, Hebrew, Devanagari, Thai, Han, Hangul; letters are alphabetic characters, those that several \
                 scripts share count for each, those that all share for none; an answer without letters fails",
+    schema: r##"{"anyOf": [{"$ref": "#/$defs/text"}, {"type": "object", "properties": {"script": {"$ref": "#/$defs/text"},
+        "scripts": {"$ref": "#/$defs/texts"}, "min": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}},
+        "oneOf": [{"required": ["script"]}, {"required": ["scripts"]}], "additionalProperties": false}]}"##,
     example: r#"{"script": {"script": "Cyrillic", "min": 0.9}}"#,
     passes: Sample::Text("Столица Франции — Париж."),
     fails: Sample::Text("The capital of France is Париж."),

@@ -22,6 +22,10 @@ pub(super) const SIMILARITY: MatcherDef = MatcherDef {
                 if one text has all words of the other; over characters (Unicode scalar values); equal to \
                 `Levenshtein.normalized_similarity`, `JaroWinkler.similarity` and `token_set_ratio` / 100 of the \
                 Python package rapidfuzz",
+    schema: r##"{"type": "object", "properties": {"to": {"$ref": "#/$defs/text"}, "to_any": {"$ref": "#/$defs/texts"},
+        "min": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        "metric": {"enum": ["levenshtein", "jaro_winkler", "token_set"]}},
+        "oneOf": [{"required": ["to", "min"]}, {"required": ["to_any", "min"]}], "additionalProperties": false}"##,
     example: r#"{"similarity": {"to": "The capital of France is Paris.", "min": 0.8}}"#,
     passes: Sample::Text("The capital of France is Paris!"),
     fails: Sample::Text("I do not know."),

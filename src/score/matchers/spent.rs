@@ -15,6 +15,9 @@ pub(super) const LATENCY: MatcherDef = MatcherDef {
                 successful attempt to its last byte, and to its first text or call; an unknown or zero time can't be \
                 judged, nor the first token of an answer that was not streamed; stored answers keep the time they took \
                 when they were asked for",
+    schema: r##"{"anyOf": [{"type": "integer", "minimum": 1}, {"type": "object", "properties": {"max": {"type": "integer",
+        "minimum": 1}, "first_token": {"type": "integer", "minimum": 1}}, "minProperties": 1,
+        "additionalProperties": false}]}"##,
     example: r#"{"latency": {"max": 2000, "first_token": 500}}"#,
     passes: Sample::Answer(r#"{"text": "Yes.", "latency_ms": 2000, "first_token_ms": 120}"#),
     fails: Sample::Answer(r#"{"text": "Yes.", "latency_ms": 2001, "first_token_ms": 120}"#),
@@ -31,6 +34,11 @@ pub(super) const TOKENS: MatcherDef = MatcherDef {
     summary: "the answer took so many tokens, as the service counts them",
     arguments: "{prompt, output, thinking, total}, at least one of them, each a count or {min, max}; without counts from the \
                 service, or with a count of 0 for prompt, output or total, it can't judge",
+    schema: r##"{"type": "object", "properties": {"prompt": {"anyOf": [{"type": "integer", "minimum": 0}, {"$ref": "#/$defs/bounds"}]},
+        "output": {"anyOf": [{"type": "integer", "minimum": 0}, {"$ref": "#/$defs/bounds"}]},
+        "thinking": {"anyOf": [{"type": "integer", "minimum": 0}, {"$ref": "#/$defs/bounds"}]},
+        "total": {"anyOf": [{"type": "integer", "minimum": 0}, {"$ref": "#/$defs/bounds"}]}}, "minProperties": 1,
+        "additionalProperties": false}"##,
     example: r#"{"tokens": {"output": {"max": 200}, "total": {"max": 1000}}}"#,
     passes: Sample::Answer(
         r#"{"text": "Yes.", "usage": {"prompt": 90, "cached": 0, "output": 10, "thinking": 0, "total": 100}}"#,

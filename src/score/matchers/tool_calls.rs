@@ -24,6 +24,13 @@ pub(super) const TOOL_CALLS: MatcherDef = MatcherDef {
                 `calls`); without `args` a call's arguments are not looked at; values are equal as for `json_equals`; \
                 other arguments are refused unless extra_args is allow; with min_f1 it passes from this F1 on, whatever \
                 is missing or further: exact and in_order then count the calls in order, any_order in any order",
+    schema: r##"{"type": "object", "properties": {"mode": {"enum": ["exact", "in_order", "any_order", "subset",
+        "none"]}, "calls": {"type": "array", "minItems": 1, "maxItems": 64, "items": {"type": "object",
+        "properties": {"name": {"$ref": "#/$defs/text"}, "args": {"type": "object"}, "extra_args": {"enum":
+        ["refuse", "allow"]}}, "required": ["name"], "additionalProperties": false, "dependentRequired":
+        {"extra_args": ["args"]}}}, "min_f1": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}},
+        "additionalProperties": false, "if": {"required": ["mode"], "properties": {"mode": {"const":
+        "none"}}}, "then": {"maxProperties": 1}, "else": {"required": ["calls"]}}"##,
     example: r#"{"tool_calls": {"mode": "in_order", "calls": [{"name": "find_order", "args": {"id": 7}}, {"name": "refund", "args": {"reason": {"check": {"length": {"min": 3}}}}, "extra_args": "allow"}]}}"#,
     passes: Sample::Answer(
         r#"{"tool_calls": [{"name": "find_order", "args": {"id": 7.0}}, {"name": "refund", "args": {"reason": "too small", "id": 7}}]}"#,

@@ -20,6 +20,10 @@ pub(super) const XML: MatcherDef = MatcherDef {
                 check: on the text of each selected element or attribute, white space around it left out; a document \
                 type declaration is refused, and with it entities; fenced: also the one Markdown code block marked \
                 `xml` (or the one unmarked block)",
+    schema: r##"{"anyOf": [{"const": true}, {"type": "object", "properties": {"root": {"$ref": "#/$defs/text"},
+        "path": {"$ref": "#/$defs/text"}, "count": {"$ref": "#/$defs/bounds"}, "check": {"$ref":
+        "#/$defs/check"}, "fenced": {"type": "boolean"}}, "additionalProperties": false,
+        "dependentRequired": {"count": ["path"], "check": ["path"]}}]}"##,
     example: r#"{"xml": {"root": "order", "path": "order/item/@id", "count": {"min": 1}, "check": {"regex": "^[0-9]+$"}}}"#,
     passes: Sample::Text("```xml\n<order><item id=\"7\">Boots</item></order>\n```"),
     fails: Sample::Text("<order><item id=\"7\">Boots</order>"),

@@ -18,6 +18,13 @@ pub(super) const YAML: MatcherDef = MatcherDef {
                 true}; a text or number alone is no YAML here, because every sentence would be; values are those of the \
                 core schema (`no` and `012` are texts); one document, no duplicate keys; fenced: also the one Markdown \
                 code block marked `yaml` or `yml` (or the one unmarked block)",
+    schema: r##"{"anyOf": [{"const": true}, {"type": "object", "properties": {"path": {"type": "string"}, "which":
+        {"enum": ["all", "any", "first"]}, "check": {"$ref": "#/$defs/check"}, "equals": true, "count":
+        {"$ref": "#/$defs/bounds"}, "schema": {"type": "object"}, "fenced": {"type": "boolean"}},
+        "additionalProperties": false, "dependentSchemas": {"path": {"anyOf": [{"required": ["check"]},
+        {"required": ["equals"]}, {"required": ["count"]}], "not": {"required": ["check", "equals"]}}},
+        "dependentRequired": {"which": ["path"], "check": ["path"], "equals": ["path"], "count":
+        ["path"]}}]}"##,
     example: r#"{"yaml": {"path": "$.services.*.image", "check": {"starts_with": "registry.example/"}}}"#,
     passes: Sample::Text("```yaml\nservices:\n  web:\n    image: registry.example/web:2\n```"),
     fails: Sample::Text("services:\n  web: [registry.example/web"),

@@ -1,0 +1,99 @@
+//! `promptgate golden import`.
+
+use super::options::Import;
+use super::{say, warn};
+use crate::error::Error;
+use crate::load::import::{Comparison, Kind, Options, Tool};
+use crate::model::Problem;
+use crate::pipeline::{self, Written};
+use crate::report::text;
+use std::path::Path;
+
+/// How many findings are listed; all of them stand in the file.
+const LISTED: usize = 1000;
+
+pub(super) fn import(import: Import) -> Result<u8, Error> {
+    let options = options(&import)?;
+    let Import {
+        source,
+        to,
+        allow_partial,
+        force,
+        ..
+    } = import;
+    let written = pipeline::import_golden(Path::new("."), &source, &to, &options, force)?;
+    list(&written, allow_partial);
+    let Written { imported, file } = written;
+    let (cases, lost) = (imported.cases, imported.lost());
+    if lost > 0 && !allow_partial {
+        let problem = Problem::new(format!(
+            "nothing is written, because of what has no equivalent (listed: {lost})"
+        ));
+        return Err(problem
+            .hint("--allow-partial writes the rest, with a comment for each of them")
+            .into());
+    }
+    if cases == 0 {
+        return Err(Problem::new("nothing is written, because there is no case").into());
+    }
+    file.keep()?;
+    let left_out = match imported.left_out {
+        0 => String::new(),
+        count => format!(", {count} left out"),
+    };
+    let word = if cases == 1 { "case" } else { "cases" };
+    say(&text::log_line(&format!(
+        "{cases} {word} written to {}{left_out}; without equivalent: {lost}",
+        to.display()
+    )));
+    Ok(crate::exit::OK)
+}
+
+/// Tells what has no equivalent, and what does not mean quite the same.
+fn list(written: &Written, allow_partial: bool) {
+    let findings = &written.imported.findings;
+    for finding in findings.iter().take(LISTED) {
+        let word = match (finding.kind, allow_partial) {
+            (Kind::Note, _) => "note",
+            (Kind::Lost, true) => "warning",
+            (Kind::Lost, false) => "error",
+        };
+        warn(&format!("{word}: {}: {}", finding.place, finding.text()));
+    }
+    if findings.len() > LISTED {
+        warn(&format!("… and {} more", findings.len() - LISTED));
+    }
+}
+
+fn options(import: &Import) -> Result<Options, Problem> {
+    let tool = import.from.as_deref().map(|name| choice("--from", name, &Tool::ALL));
+    let check = import
+        .check
+        .as_deref()
+        .map(|name| choice("--check", name, &Comparison::ALL));
+    Ok(Options {
+        tool: tool.transpose()?,
+        map: import.map.iter().map(|pair| mapped(pair)).collect::<Result<_, _>>()?,
+        check: check.transpose()?,
+        ignore_case: import.ignore_case,
+        var: import.var.clone(),
+    })
+}
+
+fn choice<T: Copy>(option: &str, name: &str, choices: &[(&'static str, T)]) -> Result<T, Problem> {
+    let names = || choices.iter().map(|(name, _)| *name);
+    match choices.iter().find(|(known, _)| *known == name) {
+        Some((_, choice)) => Ok(*choice),
+        None => Err(Problem::new(format!("{option}: `{name}` is not known"))
+            .expected(format!("one of {}", names().collect::<Vec<_>>().join(", ")))
+            .did_you_mean(name, names())),
+    }
+}
+
+/// The last `=` parts them: a column may be called anything.
+fn mapped(pair: &str) -> Result<(String, String), Problem> {
+    match pair.rsplit_once('=') {
+        Some((column, field)) if !column.is_empty() => Ok((column.trim().to_owned(), field.trim().to_owned())),
+        _ => Err(Problem::new(format!("--map: `{pair}` is not COLUMN=FIELD")).expected("like Answer=expect:contains")),
+    }
+}

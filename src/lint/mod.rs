@@ -1,0 +1,171 @@
+//! What can be said about golden data without any answer: findings, and figures.
+//!
+//! ```text
+//! cases ── each ──▶ checks: what contradicts, what says nothing     (claims: what checks say about each other)
+//!             ├───▶ exposure: secrets, personal data, what the prompts give away
+//!             ├───▶ likeness: what is asked twice ── again ──▶ the exact comparison of the few that look alike
+//!             ├───▶ weakening: what an older state of the data asked for
+//!             └───▶ figures: how many of what
+//! ```
+//!
+//! A stage of its own, not a part of `load`: it judges data that load well, and nothing that runs needs it. It sees one
+//! case at a time and keeps about 700 bytes of each (see `likeness`), at most [`MAX_CASES`] of them. What it must know of
+//! matchers goes through [`Matchers`], which `pipeline` fills from `score`.
+
+mod checks;
+mod claims;
+mod exposure;
+mod figures;
+mod finding;
+mod likeness;
+mod weakening;
+mod words;
+
+pub use exposure::PromptText;
+pub use figures::{Figures, MatcherFigures, Needs, Spread, TagFigures, Told};
+pub use finding::{Finding, Level};
+
+use crate::model::{Case, CheckSpec, Place, Problems};
+use exposure::Exposure;
+use finding::Findings;
+use likeness::Likeness;
+use std::ops::Range;
+use weakening::Weakening;
+
+/// How many cases are compared with each other; of further ones only what stands in them is looked at.
+pub const MAX_CASES: usize = 200_000;
+
+/// What is to be known of matchers.
+pub trait Matchers: Sync {
+    /// Whether a complete answer of exactly this text passes the check; `None` where the text alone does not tell.
+    fn passes(&self, check: &CheckSpec, text: &str) -> Option<bool>;
+
+    /// Keys in a text: their kinds and places.
+    fn secrets(&self, text: &str) -> Vec<(&'static str, Range<usize>)>;
+
+    /// Personal data in a text: their kinds and places.
+    fn personal_data(&self, text: &str) -> Vec<(&'static str, Range<usize>)>;
+}
+
+/// The linter: fed with cases, in their order, then asked for its findings.
+pub struct Linter<'a> {
+    matchers: &'a dyn Matchers,
+    exposure: Exposure,
+    likeness: Likeness,
+    weakening: Option<Weakening>,
+    findings: Findings,
+    cases: u64,
+}
+
+/// All findings, in order, and how many there were.
+#[derive(Debug)]
+pub struct Linted {
+    /// By place; at most 1,000 of each level.
+    pub findings: Vec<Finding>,
+    /// How many errors there are, kept or not.
+    pub errors: u64,
+    /// How many warnings.
+    pub warnings: u64,
+    /// How many notes.
+    pub notes: u64,
+    /// How many cases were looked at.
+    pub cases: u64,
+}
+
+impl<'a> Linter<'a> {
+    /// A linter that knows these prompts.
+    pub fn new(matchers: &'a dyn Matchers, prompts: &[PromptText]) -> Linter<'a> {
+        Linter {
+            matchers,
+            exposure: Exposure::new(prompts),
+            likeness: Likeness::default(),
+            weakening: None,
+            findings: Findings::default(),
+            cases: 0,
+        }
+    }
+
+    /// Adds a case of the older state `revision` that the new one is compared with. All of them come before the new ones.
+    pub fn older(&mut self, revision: &str, case: &Case) {
+        self.weakening
+            .get_or_insert_with(|| Weakening::new(revision))
+            .older(case);
+    }
+
+    /// Looks at a case.
+    pub fn case(&mut self, case: &Case) {
+        self.cases += 1;
+        let claims = claims::claims(&case.checks);
+        checks::look(case, &claims, self.matchers, &mut self.findings);
+        self.exposure.look(case, &claims, self.matchers, &mut self.findings);
+        self.likeness.first(case);
+        if let Some(weakening) = &mut self.weakening {
+            weakening.newer(case, self.matchers, &mut self.findings);
+        }
+    }
+
+    /// Mistakes that kept something from being read are findings like any other.
+    pub fn problems(&mut self, code: &'static str, problems: &Problems) {
+        self.findings.problems(code, problems);
+    }
+
+    /// Something was left out.
+    pub fn incomplete(&mut self, place: Option<Place>, message: String, help: &str) {
+        self.findings.push(Finding {
+            place,
+            level: Level::Warning,
+            code: "incomplete",
+            message,
+            help: Some(help.to_owned()),
+        });
+    }
+
+    /// Whether any cases look alike, so that all of them have to come a [second time](Linter::again).
+    pub fn wants_again(&mut self) -> bool {
+        self.likeness.choose(&mut self.findings)
+    }
+
+    /// Looks at a case a second time, all of them in the same order as before.
+    pub fn again(&mut self, case: Case) {
+        self.likeness.again(case);
+    }
+
+    /// The end.
+    pub fn finish(mut self) -> Linted {
+        self.likeness.finish(self.matchers, &mut self.findings);
+        if let Some(weakening) = self.weakening {
+            weakening.finish(self.matchers, &mut self.findings);
+        }
+        let [errors, warnings, notes] = self.findings.counts();
+        Linted {
+            findings: self.findings.sorted(),
+            errors,
+            warnings,
+            notes,
+            cases: self.cases,
+        }
+    }
+}
+
+/// A check in a few words: `check 2 (contains: "30 days")`.
+fn named(number: usize, check: &CheckSpec, matchers: &dyn Matchers) -> String {
+    format!("check {} ({})", number + 1, shown(check, matchers))
+}
+
+/// A check without its number. Secrets and personal data in it are not told: findings are read by many.
+fn shown(check: &CheckSpec, matchers: &dyn Matchers) -> String {
+    let mut args = check.args.to_string();
+    for find in [Matchers::secrets, Matchers::personal_data] {
+        let mut found = find(matchers, &args);
+        found.sort_by_key(|(_, at)| at.start);
+        for (kind, at) in found.into_iter().rev() {
+            // What overlaps one that is replaced already is no longer there.
+            if args.get(at.clone()).is_some() {
+                args.replace_range(at, &format!("[{kind}]"));
+            }
+        }
+    }
+    let short: String = args.chars().take(60).collect();
+    let more = if short.len() < args.len() { "…" } else { "" };
+    format!("`{}: {short}{more}`", check.matcher)
+}

@@ -1,0 +1,93 @@
+//! Golden data of other tools: translated, checked by the loader of golden files, and put in place.
+
+use crate::error::Error;
+use crate::load::golden;
+use crate::load::import::{self, Options};
+use crate::model::{Place, Problem};
+use crate::score::Rules;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use tempfile::{Builder, NamedTempFile};
+
+/// An import whose file is not in place yet.
+#[derive(Debug)]
+pub struct Written {
+    /// What was imported.
+    pub imported: import::Imported,
+    /// The file.
+    pub file: Waiting,
+}
+
+/// A golden file that was written and checked, but is not in place. Dropped, it is gone.
+#[derive(Debug)]
+pub struct Waiting {
+    file: NamedTempFile,
+    to: PathBuf,
+    force: bool,
+}
+
+/// Translates `source` to the golden file `to`. Nothing is in place before [`Waiting::keep`].
+///
+/// # Errors
+/// The source can't be read or understood; `to` is taken, or is no name of a YAML golden file; the loader would refuse
+/// what was made.
+pub fn import_golden(root: &Path, source: &Path, to: &Path, options: &Options, force: bool) -> Result<Written, Error> {
+    let extension = to
+        .extension()
+        .map(|extension| extension.to_string_lossy().to_lowercase());
+    if !matches!(extension.as_deref(), Some("yaml" | "yml")) {
+        let problem = Problem::at(shown(to), "not the name of a YAML file");
+        return Err(problem.expected("a name that ends in .yaml or .yml").into());
+    }
+    if !force && to.symlink_metadata().is_ok() {
+        return Err(taken(to).into());
+    }
+    let rules = Rules::new(root);
+    let imported = import::import(source, options, &rules)?;
+    let failed = |error: std::io::Error| Problem::at(shown(to), format!("can't be written: {}", error.kind()));
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    // The name is hidden, so that no one takes it for a golden file.
+    let mut file = Builder::new()
+        .prefix(".import-")
+        .suffix(".yaml")
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
+        .map_err(failed)?;
+    file.write_all(imported.text.as_bytes()).map_err(failed)?;
+    file.flush().map_err(failed)?;
+    golden::survey(&[file.path().to_owned()], &rules, &mut |_, _| {})?;
+    super::record::readable(file.as_file()).map_err(failed)?;
+    let file = Waiting {
+        file,
+        to: to.to_owned(),
+        force,
+    };
+    Ok(Written { imported, file })
+}
+
+impl Waiting {
+    /// Puts the file in place: whole, or not at all.
+    ///
+    /// # Errors
+    /// The place was taken meanwhile, or can't be written.
+    pub fn keep(self) -> Result<(), Problem> {
+        let Waiting { file, to, force } = self;
+        let kept = match force {
+            true => file.persist(&to),
+            false => file.persist_noclobber(&to),
+        };
+        let Err(error) = kept else { return Ok(()) };
+        Err(if error.error.kind() == ErrorKind::AlreadyExists {
+            taken(&to)
+        } else {
+            Problem::at(shown(&to), format!("can't be written: {}", error.error.kind()))
+        })
+    }
+}
+
+fn taken(to: &Path) -> Problem {
+    Problem::at(shown(to), "there is such a file already").hint("--force replaces it")
+}
+
+fn shown(path: &Path) -> Place {
+    Place::file(path.display().to_string())
+}
