@@ -12,7 +12,9 @@ mod outcome;
 mod request;
 mod row;
 mod run;
+mod snapshot;
 mod verdict;
+mod visible;
 
 pub use answer::{Answer, ToolCall, Usage};
 pub use arrival::{Arrival, Keep};
@@ -25,7 +27,9 @@ pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
 pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, digest};
 pub use row::{ArmRow, CaseRow, Change, Judged};
 pub use run::{PromptInfo, RunInfo};
+pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
 pub use verdict::{
     Decision, Difference, ModelRecord, Needed, Policy, PriceList, PromptRecord, Reason, ReasonCode, Slice, Verdict,
     Warning, WarningCode, ZScores,
 };
+pub use visible::{is_hidden, show, visible};

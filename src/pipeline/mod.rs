@@ -9,6 +9,7 @@
 //!
 //! Then the gate decides, and the reports are put in place, verdict.json last.
 
+mod approvals;
 mod ask;
 mod forecast;
 mod judge;
@@ -18,6 +19,7 @@ mod survey;
 mod target;
 mod verdict;
 
+pub use approvals::{snapshot_of, unreferenced};
 pub use forecast::{ArmForecast, Estimate, Forecast};
 pub use record::{Exported, Imported, export, import};
 pub use target::open_prompt;
@@ -36,6 +38,7 @@ use crate::run::{Ended, RunEnd};
 use crate::score::Rules;
 use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
 use crate::store::{OpenRun, Planned, RunEnded, Store};
+use approvals::Approvals;
 use judge::Judging;
 use planned::Walking;
 use serde_json::Value;
@@ -296,10 +299,13 @@ impl Prepared<'_> {
                 priced_as(&self.versions.candidate),
             ),
         };
+        let mut approvals = Approvals::new(settings, &self.run, &self.target.mask);
         let judged = judge::judge(&judging, &mut |row| {
             reports.case(row);
+            approvals.case(row);
             watch(row);
         })?;
+        approvals.tell(say);
         if judged.stale > 0 {
             say(&format!(
                 "warning: {} answers were stored more than a day ago, so the verdict counts as replayed; --cache refresh \

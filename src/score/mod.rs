@@ -18,6 +18,7 @@
 //! nothing, `fenced` finds code blocks, `json_compare` says what equal JSON is, `part` runs a check on a part of an answer,
 //! `ending` keeps checks from passing on answers that are not usable.
 
+mod approved;
 mod arguments;
 mod cache;
 mod ending;
@@ -32,6 +33,7 @@ mod numerals;
 mod part;
 mod project_file;
 mod quote;
+mod redaction;
 mod rules;
 mod schema_keywords;
 mod sequences;
@@ -40,5 +42,6 @@ mod tally;
 pub use judge::{Judgement, Unjudged, judge, needs_system};
 pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Sample, Seen};
 pub use matchers::MATCHERS;
+pub use matchers::snapshot::{Approval, approval};
 pub use project_file::ProjectFiles;
 pub use rules::Rules;

@@ -24,10 +24,13 @@ mod json;
 mod json_text;
 mod jsonl;
 mod row;
+mod snapshots;
 mod source;
 #[cfg(test)]
 mod tests;
 mod yaml;
+
+pub use snapshots::unreferenced_snapshots;
 
 use crate::model::{Case, CaseId, CheckRules, Place, Problem, Problems};
 use case::{Draft, Mistake};

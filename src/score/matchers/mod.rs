@@ -21,10 +21,11 @@ mod number;
 mod one_of;
 mod prompt_leak;
 mod refusal;
-mod regex;
+pub(super) mod regex;
 mod rouge;
 mod script;
 mod similarity;
+pub(super) mod snapshot;
 #[cfg(test)]
 mod tests;
 mod tool_calls;
@@ -56,6 +57,7 @@ pub const MATCHERS: &[MatcherDef] = &[
     csv_shape::CSV,
     markdown::MARKDOWN,
     code_block::CODE_BLOCK,
+    snapshot::SNAPSHOT,
     similarity::SIMILARITY,
     rouge::ROUGE,
     bleu::BLEU,

@@ -152,7 +152,7 @@ fn pattern(value: &Value, count: Option<Bounds>, captures: bool) -> Read<Regex> 
     if pattern.is_empty() {
         return wrong(ArgProblem::new("the pattern is empty").expected("a regular expression"));
     }
-    let regex = compiled(pattern).or_else(|error| wrong(problem(pattern, &error)))?;
+    let regex = compiled_pattern(pattern)?;
     let once_is_enough = count.is_none_or(|count| count.min <= 1 && count.max.is_none());
     if once_is_enough && !captures && matches_every_text(&regex) {
         return wrong(
@@ -168,6 +168,11 @@ fn pattern(value: &Value, count: Option<Bounds>, captures: bool) -> Read<Regex> 
 fn compiled(pattern: &str) -> Result<Regex, ::regex::Error> {
     static COMPILED: Cache<Regex> = Cache::new(256);
     COMPILED.get_or_try(pattern, || RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build())
+}
+
+/// The compiled pattern, or what is wrong with it.
+pub(in crate::score) fn compiled_pattern(pattern: &str) -> Read<Regex> {
+    compiled(pattern).or_else(|error| wrong(problem(pattern, &error)))
 }
 
 /// What is wrong with the syntax of a pattern; also for patterns inside other arguments.
@@ -354,7 +359,7 @@ mod tests {
         /regex regex: `capture` is missing
           expected: the number or name of a group
         /regex/is/contians regex: unknown matcher `contians`
-          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, similarity, rouge, bleu, chrf, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, not, all, any, at_least
+          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, snapshot, similarity, rouge, bleu, chrf, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, not, all, any, at_least
           help: did you mean `contains`?
         /regex/is/weight regex: a check of a part can't have a weight
           expected: `weight` on the outer check
