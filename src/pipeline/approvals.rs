@@ -2,7 +2,7 @@
 //! proposed, and a proposal that has become pointless is withdrawn. Nothing here approves anything.
 
 use crate::load::golden::{Dataset, unreferenced_snapshots};
-use crate::model::{Case, CaseRow, CheckRules, Judged, Problem, RunInfo, SNAPSHOTS, snapshot_file};
+use crate::model::{CaseRow, CheckRules, Judged, Problem, RunInfo, SNAPSHOTS, snapshot_file};
 use crate::report::{self, Mask, Proposal};
 use crate::score;
 use crate::settings::Settings;
@@ -125,15 +125,12 @@ impl<'a> Approvals<'a> {
 pub fn unreferenced(root: &Path, dataset: &Dataset, rules: &dyn CheckRules) -> Result<Vec<PathBuf>, Problem> {
     let mut referenced = BTreeSet::new();
     dataset.stream(rules, &mut |case| {
-        referenced.extend(snapshot_of(&case));
+        if score::approval(&case.checks).is_some() {
+            referenced.insert(snapshot_file(&case.id));
+        }
         ControlFlow::Continue(())
     })?;
     let names = unreferenced_snapshots(root, &referenced)
         .map_err(|error| Problem::new(format!("{SNAPSHOTS} can't be read: {error}")))?;
     Ok(names.into_iter().map(|name| Path::new(SNAPSHOTS).join(name)).collect())
-}
-
-/// The name of the approved answer that a case asks for.
-pub fn snapshot_of(case: &Case) -> Option<String> {
-    score::approval(&case.checks).map(|_| snapshot_file(&case.id))
 }

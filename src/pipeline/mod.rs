@@ -19,7 +19,7 @@ mod survey;
 mod target;
 mod verdict;
 
-pub use approvals::{snapshot_of, unreferenced};
+pub use approvals::unreferenced;
 pub use forecast::{ArmForecast, Estimate, Forecast};
 pub use record::{Exported, Imported, export, import};
 pub use target::open_prompt;
