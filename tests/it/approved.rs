@@ -3,8 +3,12 @@
 
 use crate::support::fake::{Fake, Received, Reply};
 use crate::support::project::{Project, Ran};
+use promptgate::load::golden;
+use promptgate::pipeline;
+use promptgate::score::Rules;
 use serde_json::{Value, json};
 use std::fs;
+use std::path::Path;
 
 /// A case with an approved answer: its id, and the arguments of the check.
 fn case(id: &str, args: Value) -> Value {
@@ -266,6 +270,32 @@ fn an_answer_that_is_none_is_not_proposed() {
         outcome(&project, "only-numbers"),
         "fail: the redactions leave nothing of the answer to compare"
     );
+}
+
+#[test]
+fn approved_answers_that_no_case_asks_for_are_found() {
+    let project = project(&[
+        case("opening", json!(true)),
+        case("CLOSING", json!(true)),
+        json!({"id": "other", "vars": {"question": "?"}, "expect": ["x"]}),
+    ]);
+    record(
+        &project,
+        &[("opening", "a", "b"), ("CLOSING", "a", "b"), ("other", "a", "b")],
+    );
+    eval(&project, &[], &[]);
+    for name in files(&project) {
+        accept(&project, name.strip_suffix(".snap.new").unwrap());
+    }
+    for name in ["other.snap", "renamed.snap", "gone.snap.new"] {
+        project.write(&format!("golden/snapshots/{name}"), "---\na: b\n---\nx\n");
+    }
+    project.write("golden/snapshots/README.md", "");
+    let rules = Rules::new(project.path());
+    let dataset = golden::survey(&[project.file("golden")], &rules, &mut |_, _| {}).unwrap();
+    let found = pipeline::unreferenced(project.path(), &dataset, &rules).unwrap();
+    let expected = ["gone.snap.new", "other.snap", "renamed.snap"].map(|name| Path::new("golden/snapshots").join(name));
+    assert_eq!(found, expected);
 }
 
 #[test]
