@@ -236,6 +236,7 @@ impl Judging<'_> {
             result,
             source,
             attempts,
+            waited_ms,
             asked_at,
             ..
         }) = result
@@ -248,6 +249,7 @@ impl Judging<'_> {
                 checks: Vec::new(),
                 cost_usd: None,
                 attempts: 0,
+                waited_ms: None,
                 source: None,
             };
         };
@@ -259,6 +261,7 @@ impl Judging<'_> {
                 checks: Vec::new(),
                 cost_usd: None,
                 attempts,
+                waited_ms,
                 source: None,
             },
             Ok(answer) => {
@@ -276,6 +279,7 @@ impl Judging<'_> {
                     checks,
                     cost_usd,
                     attempts,
+                    waited_ms,
                     source: Some(source),
                 }
             }

@@ -10,6 +10,7 @@ use crate::model::{ArgProblem, Step, nearest};
 use ::regex::Regex;
 use serde_json::Value;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The kinds that have a name, in order of precedence: name, what stands in their place, pattern.
 const KINDS: [(&str, &str, &str); 4] = [
@@ -57,7 +58,7 @@ pub(super) struct Redactions {
 
 #[derive(Debug)]
 struct Redaction {
-    regex: Regex,
+    regex: Arc<Regex>,
     with: String,
 }
 

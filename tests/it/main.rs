@@ -8,6 +8,7 @@
 
 mod approved;
 mod architecture;
+mod batch;
 mod checks;
 mod cli;
 mod docs;
@@ -17,9 +18,11 @@ mod gate_oracles;
 mod gemini_wire;
 mod gsm8k;
 mod money;
+mod prefix;
 mod record;
 mod reports;
 mod resume;
+mod secrets;
 mod support;
 mod targets;
 mod wire;

@@ -8,7 +8,7 @@ use crate::score::part::PartCheck;
 use crate::score::quote::{bounded, counted, quote};
 use ::regex::{Regex, RegexBuilder};
 use serde_json::Value;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 pub(super) const REGEX: MatcherDef = MatcherDef {
     name: "regex",
@@ -37,7 +37,7 @@ const MAX_COUNT: u64 = 10_000;
 
 #[derive(Debug)]
 struct Pattern {
-    regex: Regex,
+    regex: Arc<Regex>,
     wanted: Wanted,
 }
 
@@ -68,7 +68,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
         pattern(value, count, captures)
     });
     let wanted = match count {
-        _ if captures => captured(&mut fields, regex.as_ref(), ctx),
+        _ if captures => captured(&mut fields, regex.as_deref(), ctx),
         Some(count) => Some(Wanted::Count(count)),
         None => Some(Wanted::One),
     };
@@ -147,7 +147,7 @@ fn bounds(value: &Value) -> Read<Bounds> {
 }
 
 /// Reads the pattern. One that matches every text is no criterion, unless what it captures is judged.
-fn pattern(value: &Value, count: Option<Bounds>, captures: bool) -> Read<Regex> {
+fn pattern(value: &Value, count: Option<Bounds>, captures: bool) -> Read<Arc<Regex>> {
     let pattern = text(value)?;
     if pattern.is_empty() {
         return wrong(ArgProblem::new("the pattern is empty").expected("a regular expression"));
@@ -164,14 +164,18 @@ fn pattern(value: &Value, count: Option<Bounds>, captures: bool) -> Read<Regex> 
     Ok(regex)
 }
 
-/// The compiled pattern. The same one stands on many cases, and compiling costs far more than a search.
-fn compiled(pattern: &str) -> Result<Regex, ::regex::Error> {
-    static COMPILED: Cache<Regex> = Cache::new(256);
-    COMPILED.get_or_try(pattern, || RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build())
+/// The compiled pattern. The same one stands on many cases, and compiling costs far more than a search. It is shared, not
+/// cloned: every clone of a regex allocates working memory of its own for its first search.
+fn compiled(pattern: &str) -> Result<Arc<Regex>, ::regex::Error> {
+    static COMPILED: Cache<Arc<Regex>> = Cache::new(256);
+    COMPILED.get_or_try(pattern, || {
+        let regex = RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build()?;
+        Ok(Arc::new(regex))
+    })
 }
 
 /// The compiled pattern, or what is wrong with it.
-pub(in crate::score) fn compiled_pattern(pattern: &str) -> Read<Regex> {
+pub(in crate::score) fn compiled_pattern(pattern: &str) -> Read<Arc<Regex>> {
     compiled(pattern).or_else(|error| wrong(problem(pattern, &error)))
 }
 
