@@ -195,6 +195,16 @@ mod tests {
 
     proptest! {
         #[test]
+        fn no_measure_panics(answer in "(?s:.{0,40})|\\PC{0,60}", reference in "(?s:.{1,30})|\\PC{1,60}") {
+            for metric in ["rouge1", "rouge2", "rougeL", "bleu", "chrf", "levenshtein", "jaro_winkler", "token_set"] {
+                let check = check(metric, &json!([reference]));
+                if verify_in(Path::new("/nowhere"), check.clone()).is_ok() {
+                    prop_assert!(compiled(check).check(&answer_text(&answer).seen()).is_ok(), "{metric}");
+                }
+            }
+        }
+
+        #[test]
         fn a_text_is_as_near_to_itself_as_can_be(text in "\\PC{1,60}|[a-z ,.]{1,80}|(?s:.{1,30})") {
             for metric in ["rouge1", "rouge2", "rougeL", "bleu", "chrf", "levenshtein", "jaro_winkler", "token_set"] {
                 let mut exact = check(metric, &json!([text, "other"]));

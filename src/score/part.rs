@@ -8,7 +8,7 @@ use crate::model::{Answer, ArgProblem, Score, Step};
 use serde_json::Value;
 
 /// Checks that look at the whole answer, of which a part says nothing.
-pub(super) const WHOLE_ANSWER: [&str; 3] = ["finish_reason", "refusal", "tool_calls"];
+pub(super) const WHOLE_ANSWER: [&str; 5] = ["finish_reason", "refusal", "tool_calls", "latency", "tokens"];
 
 /// A check on parts.
 #[derive(Debug)]

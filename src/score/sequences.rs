@@ -3,24 +3,26 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// How many runs of `length` items both have; a run counts as often as it stands in both. Linear in both, times `length`.
-/// `length` is 1 or more.
-pub(super) fn common_runs<T: Eq + Hash>(a: &[T], b: &[T], length: usize) -> usize {
-    let mut left: HashMap<&[T], usize> = HashMap::new();
-    for run in a.windows(length) {
-        *left.entry(run).or_default() += 1;
+/// How often each run of a length stands in a sequence.
+pub(super) type Runs<'a, T> = HashMap<&'a [T], usize>;
+
+/// Counts the runs of `length` items, which is 1 or more. Linear in the items, times `length`.
+pub(super) fn runs<T: Eq + Hash>(items: &[T], length: usize) -> Runs<'_, T> {
+    let mut runs = HashMap::new();
+    for run in items.windows(length) {
+        *runs.entry(run).or_default() += 1;
     }
-    let mut common = 0;
-    for run in b.windows(length) {
-        if let Some(left) = left.get_mut(run).filter(|left| **left > 0) {
-            *left -= 1;
-            common += 1;
-        }
-    }
-    common
+    runs
 }
 
-/// The length of the longest common subsequence, in time of the product of both lengths divided by 64. Bit-parallel:
+/// How many runs both have; a run counts as often as it stands in both. Linear in the runs of `b`.
+pub(super) fn common_runs<T: Eq + Hash>(a: &Runs<'_, T>, b: &Runs<'_, T>) -> usize {
+    let common = |(run, count): (&&[T], &usize)| a.get(*run).map_or(0, |other| *other.min(count));
+    b.iter().map(common).sum()
+}
+
+/// The length of the longest common subsequence, in time of the product of both lengths divided by 64, and in as many bits of
+/// memory as `a` has items, for each different one. Bit-parallel:
 /// H. Hyyrö, "Bit-parallel LCS-length computation revisited" (2004).
 pub(super) fn common_subsequence<T: Eq + Hash>(a: &[T], b: &[T]) -> usize {
     let words = a.len().div_ceil(64);
@@ -77,9 +79,10 @@ mod tests {
 
     #[test]
     fn a_run_counts_as_often_as_it_stands_in_both() {
-        assert_eq!(common_runs(b"aaab", b"aac", 1), 2);
-        assert_eq!(common_runs(b"aaab", b"aab", 2), 2);
-        assert_eq!(common_runs(b"a", b"aab", 2), 0);
-        assert_eq!(common_runs(b"", b"", 1), 0);
+        let common = |a: &[u8], b: &[u8], length| common_runs(&runs(a, length), &runs(b, length));
+        assert_eq!(common(b"aaab", b"aac", 1), 2);
+        assert_eq!(common(b"aaab", b"aab", 2), 2);
+        assert_eq!(common(b"a", b"aab", 2), 0);
+        assert_eq!(common(b"", b"", 1), 0);
     }
 }

@@ -9,7 +9,8 @@ use crate::score::quote::quote;
 pub(super) const STARTS_WITH: MatcherDef = MatcherDef {
     name: "starts_with",
     summary: "the answer begins with this text",
-    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for `equals`",
+    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for \
+                `equals`",
     example: r#"{"starts_with": {"value": "dear", "ignore_case": true}}"#,
     passes: Sample::Text("Dear Ann,"),
     fails: Sample::Text("Hello Ann,"),
@@ -31,7 +32,8 @@ pub(super) const STARTS_WITH: MatcherDef = MatcherDef {
 pub(super) const ENDS_WITH: MatcherDef = MatcherDef {
     name: "ends_with",
     summary: "the answer ends with this text; white space at the end counts, unless `normalize` is true",
-    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for `equals`",
+    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for \
+                `equals`",
     example: r#"{"ends_with": {"value": "regards.", "normalize": true}}"#,
     passes: Sample::Text("With kind regards.\n"),
     fails: Sample::Text("With kind regards, Ann"),

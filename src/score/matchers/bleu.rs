@@ -9,21 +9,22 @@ use crate::model::{ArgProblem, Score};
 use crate::score::arguments::{Fields, not_a, wrong};
 use crate::score::likeness::{self, MAX_CHARS_SUM, is_python_space};
 use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::score::sequences::{Runs, common_runs, runs};
 use serde_json::Value;
-use std::collections::HashMap;
 
 pub(super) const BLEU: MatcherDef = MatcherDef {
     name: "bleu",
     summary: "the answer shares enough runs of words with a reference; the score is sentence BLEU, 0 to 1",
-    arguments: "{to, min}, or {to_any: [\"a\", \"b\"], min}, which share their runs, as BLEU has it; case counts; equal to \
-                `sentence_bleu` of the Python package sacrebleu (tokenizer 13a, exponential smoothing, effective order), \
-                divided by 100; words are split at white space and ASCII punctuation, so texts without spaces are one word",
+    arguments: "{to, min}, or {to_any: [\"a\", \"b\"], min} with up to 100 references, which share their runs, as \
+                BLEU has it; case counts; equal to `sentence_bleu` of the Python package sacrebleu (tokenizer 13a, \
+                exponential smoothing, effective order), divided by 100; words are split at white space and ASCII \
+                punctuation, so texts without spaces are one word",
     example: r#"{"bleu": {"to_any": ["The cat sat on the mat.", "A cat was on the mat."], "min": 0.5}}"#,
     passes: Sample::Text("The cat was on the mat."),
     fails: Sample::Text("Dogs bark."),
     refused: r#"{"bleu": {"to_any": [], "min": 0.5}}"#,
-    cost: "linear in the answer and in all references together, at most 100000 characters each; a longer answer can't be \
-           judged",
+    cost: "linear in both, at most 100000 characters in the answer, and in all references together; a longer answer \
+           can't be judged",
     takes_text: false,
     combines: false,
     inline: None,
@@ -138,15 +139,6 @@ fn pairs(
     out
 }
 
-/// How often each run of a length stands in a text.
-fn runs(tokens: &[String], length: usize) -> HashMap<&[String], usize> {
-    let mut runs = HashMap::new();
-    for run in tokens.windows(length) {
-        *runs.entry(run).or_default() += 1;
-    }
-    runs
-}
-
 fn bleu(answer: &[String], references: &[Vec<String>]) -> f64 {
     let lengths: Vec<usize> = (1..=ORDER.min(answer.len())).collect();
     let shared: Vec<usize> = lengths
@@ -173,15 +165,14 @@ fn bleu(answer: &[String], references: &[Vec<String>]) -> f64 {
 
 /// How many runs of the answer stand in the references; a run counts as often as in the one that has it most often.
 fn shared(answer: &[String], references: &[Vec<String>], length: usize) -> usize {
-    let mut most: HashMap<&[String], usize> = HashMap::new();
+    let mut most: Runs<'_, String> = Runs::new();
     for reference in references {
         for (run, count) in runs(reference, length) {
             let most = most.entry(run).or_default();
             *most = count.max(*most);
         }
     }
-    let shared = |(run, count): (&[String], usize)| count.min(most.get(run).copied().unwrap_or(0));
-    runs(answer, length).into_iter().map(shared).sum()
+    common_runs(&most, &runs(answer, length))
 }
 
 /// The penalty of an answer shorter than the reference that is nearest in length, the shorter one if two are.

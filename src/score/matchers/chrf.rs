@@ -9,20 +9,21 @@ use crate::model::{ArgProblem, Score};
 use crate::score::arguments::{Fields, not_a, wrong};
 use crate::score::likeness::{self, MAX_CHARS_SUM, is_python_space};
 use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
-use crate::score::sequences::common_runs;
+use crate::score::sequences::{Runs, common_runs, runs};
 use serde_json::Value;
 
 pub(super) const CHRF: MatcherDef = MatcherDef {
     name: "chrf",
     summary: "the answer shares enough runs of characters with a reference; the score is chrF2, 0 to 1",
-    arguments: "{to, min}, or {to_any: [\"a\", \"b\"], min}, of which the nearest counts; runs of 1 to 6 characters (Unicode \
-                scalar values) without white space, case counts; equal to chrF2 of the Python package sacrebleu, divided by \
-                100",
+    arguments: "{to, min}, or {to_any: [\"a\", \"b\"], min} with up to 100 references, of which the nearest counts; \
+                runs of 1 to 6 characters (Unicode scalar values) without white space, case counts; equal to chrF2 of \
+                the Python package sacrebleu, divided by 100",
     example: r#"{"chrf": {"to": "Die Katze sitzt auf der Matte.", "min": 0.6}}"#,
     passes: Sample::Text("Eine Katze sitzt auf der Matte."),
     fails: Sample::Text("Der Hund schläft."),
     refused: r#"{"chrf": {"to": "Die Katze", "min": 60}}"#,
-    cost: "linear in both texts, at most 100000 characters each; a longer answer can't be judged",
+    cost: "linear in both, at most 100000 characters in the answer, and in all references together; a longer answer can't \
+           be judged",
     takes_text: false,
     combines: false,
     inline: None,
@@ -65,32 +66,32 @@ fn characters(text: &str) -> Vec<char> {
     text.chars().filter(|c| !is_python_space(*c)).collect()
 }
 
-fn chrf(answer: &[char], reference: &[char]) -> f64 {
-    let mut precision = 0.0;
-    let mut recall = 0.0;
-    let orders = ORDER.min(answer.len()).min(reference.len());
-    if orders == 0 {
-        return 0.0;
-    }
-    for length in 1..=orders {
-        let shared = common_runs(answer, reference, length) as f64;
-        precision += shared / (answer.len() + 1 - length) as f64;
-        recall += shared / (reference.len() + 1 - length) as f64;
-    }
-    precision /= orders as f64;
-    recall /= orders as f64;
-    if precision + recall == 0.0 {
-        return 0.0;
-    }
-    let factor = BETA * BETA;
-    (1.0 + factor) * precision * recall / (factor * precision + recall)
+/// The score of each reference. The answer is counted once.
+fn chrf(answer: &[char], references: &[Vec<char>]) -> impl Iterator<Item = f64> {
+    let runs_of_answer: Vec<Runs<'_, char>> = (1..=ORDER).map(|length| runs(answer, length)).collect();
+    references.iter().map(move |reference| {
+        let orders = ORDER.min(answer.len()).min(reference.len());
+        let mut precision = 0.0;
+        let mut recall = 0.0;
+        for (length, runs_of_answer) in (1..=orders).zip(&runs_of_answer) {
+            let common = common_runs(runs_of_answer, &runs(reference, length)) as f64;
+            precision += common / (answer.len() + 1 - length) as f64;
+            recall += common / (reference.len() + 1 - length) as f64;
+        }
+        if precision + recall == 0.0 {
+            return 0.0;
+        }
+        precision /= orders as f64;
+        recall /= orders as f64;
+        let factor = BETA * BETA;
+        (1.0 + factor) * precision * recall / (factor * precision + recall)
+    })
 }
 
 impl Matcher for Chrf {
     fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
         let answer = characters(likeness::measurable(&seen.answer.text, MAX_CHARS_SUM, "chrF")?);
-        let scores = self.references.iter().map(|reference| chrf(&answer, reference));
-        let highest = scores.fold(0.0, f64::max);
+        let highest = chrf(&answer, &self.references).fold(0.0, f64::max);
         Ok(likeness::verdict("chrF", &self.shown, highest, self.min))
     }
 }

@@ -64,7 +64,8 @@ pub(super) const ANY: MatcherDef = MatcherDef {
 pub(super) const AT_LEAST: MatcherDef = MatcherDef {
     name: "at_least",
     summary: "at least n of the checks hold; the score is the mean of their n highest scores",
-    arguments: "{n, of}: n from 1 to the number of checks, of a list of checks, each of which may carry a name, but no weight",
+    arguments: "{n, of}: n from 1 to the number of checks, of a list of checks, each of which may carry a name, but \
+                no weight",
     example: r#"{"at_least": {"n": 2, "of": [{"contains": "refund"}, {"contains": "30 days"}, {"regex": "(?i)receipt"}]}}"#,
     passes: Sample::Text("A refund needs the receipt."),
     fails: Sample::Text("A refund is fine."),
@@ -406,7 +407,7 @@ mod tests {
         /at_least/of at_least: the list is empty
           expected: a list of at least one check
         /at_least/of/2/contians at_least: unknown matcher `contians`
-          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, snapshot, similarity, rouge, bleu, chrf, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, not, all, any, at_least
+          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, snapshot, similarity, rouge, bleu, chrf, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, latency, tokens, not, all, any, at_least
           help: did you mean `contains`?
         /at_least/of/1/weight at_least: a check inside `at_least` can't have a weight: it holds or not
         /at_least/off at_least: unknown key `off`

@@ -11,7 +11,8 @@ use serde_json::Value;
 pub(super) const CONTAINS: MatcherDef = MatcherDef {
     name: "contains",
     summary: "the answer holds this text somewhere",
-    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for `equals`",
+    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for \
+                `equals`",
     example: r#"{"contains": "30 days"}"#,
     passes: Sample::Text("Within 30 days."),
     fails: Sample::Text("Within a month."),
@@ -29,7 +30,8 @@ pub(super) const CONTAINS: MatcherDef = MatcherDef {
 pub(super) const CONTAINS_ANY: MatcherDef = MatcherDef {
     name: "contains_any",
     summary: "the answer holds at least one of these texts",
-    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for `equals`",
+    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, \
+                as for `equals`",
     example: r#"{"contains_any": ["refund", "money back"]}"#,
     passes: Sample::Text("We give a refund."),
     fails: Sample::Text("We give a voucher."),
@@ -47,7 +49,8 @@ pub(super) const CONTAINS_ANY: MatcherDef = MatcherDef {
 pub(super) const CONTAINS_ALL: MatcherDef = MatcherDef {
     name: "contains_all",
     summary: "the answer holds every one of these texts; the score is the share that it holds",
-    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for `equals`",
+    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, \
+                as for `equals`",
     example: r#"{"contains_all": {"values": ["name", "address"], "ignore_case": true}}"#,
     passes: Sample::Text("Name and address, please."),
     fails: Sample::Text("Your name, please."),

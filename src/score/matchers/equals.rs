@@ -10,10 +10,10 @@ use serde_json::Value;
 pub(super) const EQUALS: MatcherDef = MatcherDef {
     name: "equals",
     summary: "the answer is exactly this text",
-    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}; exact means \
-                exact, a line break at the end included; white_space is keep, trim (at the ends), collapse (each run is one \
-                space, none at the ends) or remove; unicode is as_is, nfc, or nfkc (ﬁ is fi, ² is 2); normalize is collapse \
-                and nfc at once",
+    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}; exact \
+                means exact, a line break at the end included; white_space is keep, trim (at the ends), collapse \
+                (each run is one space, none at the ends) or remove; unicode is as_is, nfc, or nfkc (ﬁ is fi, ² is \
+                2); normalize is collapse and nfc at once",
     example: r#"{"equals": {"value": "Yes.", "normalize": true}}"#,
     passes: Sample::Text(" Yes.\n"),
     fails: Sample::Text("Yes, of course."),

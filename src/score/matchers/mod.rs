@@ -26,6 +26,7 @@ mod rouge;
 mod script;
 mod similarity;
 pub(super) mod snapshot;
+mod spent;
 #[cfg(test)]
 mod tests;
 mod tool_calls;
@@ -68,6 +69,8 @@ pub const MATCHERS: &[MatcherDef] = &[
     no_secrets::NO_SECRETS,
     no_pii::NO_PII,
     prompt_leak::PROMPT_LEAK,
+    spent::LATENCY,
+    spent::TOKENS,
     combinators::NOT,
     combinators::ALL,
     combinators::ANY,

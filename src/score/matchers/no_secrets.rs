@@ -78,7 +78,7 @@ const KINDS: [(&str, &str); 21] = [
     // docs.sendgrid.com/ui/account-and-settings/api-keys; gitleaks `sendgrid-api-token`.
     ("sendgrid_key", r"\bSG\.[0-9A-Za-z_-]{22}\.[0-9A-Za-z_-]{43}"),
     // twilio.com/docs/glossary/what-is-a-sid: SK and 32 hexadecimal digits; gitleaks `twilio-api-key`.
-    ("twilio_key", r"\bSK[0-9a-f]{32}\b"),
+    ("twilio_key", r"\bSK[0-9a-fA-F]{32}\b"),
     // shopify.dev/changelog/app-secret-key-length-has-increased; gitleaks `shopify-access-token` and its siblings.
     ("shopify_token", r"\bshp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}"),
     // docs.digitalocean.com/reference/api/create-personal-access-token; gitleaks `digitalocean-pat`.

@@ -10,12 +10,12 @@ use serde_json::Value;
 pub(super) const NUMBER: MatcherDef = MatcherDef {
     name: "number",
     summary: "the number in the answer is this one, to a tolerance, or lies in a range",
-    arguments: "18, or {value, tolerance: 0, relative: 0, after, which}, or {min, max, after, which}; tolerance is absolute, \
-                relative a share of the value (0.05 is 5 %), with both either is enough; min and max are inclusive, one of \
-                them is enough; after: only the text behind the last place where this text stands; which: first or last, by \
-                default the last number of the answer, or the first one behind `after`; numbers may have a sign, groups of \
-                three (1,234), decimals after a point and an exponent; a currency sign or a unit does not matter, so 18% is \
-                18; decimal commas are not read; compared as 64-bit floats",
+    arguments: "18, or {value, tolerance: 0, relative: 0, after, which}, or {min, max, after, which}; tolerance is \
+                absolute, relative a share of the value (0.05 is 5 %), with both either is enough; min and max are \
+                inclusive, one of them is enough; after: only the text behind the last place where this text stands; \
+                which: first or last, by default the last number of the answer, or the first one behind `after`; \
+                numbers may have a sign, groups of three (1,234), decimals after a point and an exponent; a currency \
+                sign or a unit does not matter, so 18% is 18; decimal commas are not read; compared as 64-bit floats",
     example: r#"{"number": {"value": 1250.5, "tolerance": 0.01, "after": "Total:"}}"#,
     passes: Sample::Text("Two items. Total: $1,250.50"),
     fails: Sample::Text("Total: 1,250"),

@@ -9,7 +9,8 @@ use crate::score::quote::quote;
 pub(super) const ONE_OF: MatcherDef = MatcherDef {
     name: "one_of",
     summary: "the answer is exactly one of these texts",
-    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for `equals`",
+    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, \
+                as for `equals`",
     example: r#"{"one_of": {"values": ["positive", "negative"], "ignore_case": true, "normalize": true}}"#,
     passes: Sample::Text("Positive\n"),
     fails: Sample::Text("rather positive"),

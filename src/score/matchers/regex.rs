@@ -12,11 +12,12 @@ use std::sync::{Arc, LazyLock};
 
 pub(super) const REGEX: MatcherDef = MatcherDef {
     name: "regex",
-    summary: "the pattern matches somewhere in the answer, or as often as `count` says, or what it captures passes a check",
-    arguments: "\"pattern\", or {pattern, count: {min, max}}, or {pattern, capture, is}; Rust regex syntax, unanchored; \
-                matches that do not overlap are counted, up to 10000; capture is the number or name of a group, and is the \
-                check (a plain text is `equals`) that what it captured in the first match must pass; an answer without a \
-                match fails, and so does a match without the group",
+    summary: "the pattern matches somewhere in the answer, or as often as `count` says, or what it captures passes a \
+              check",
+    arguments: "\"pattern\", or {pattern, count: {min, max}}, or {pattern, capture, is}; Rust regex syntax, \
+                unanchored; matches that do not overlap are counted, up to 10000; capture is the number or name of a \
+                group, and is the check (a plain text is `equals`) that what it captured in the first match must \
+                pass; an answer without a match fails, and so does a match without the group",
     example: r#"{"regex": {"pattern": "(?m)^A: *(\\d+)\\s*$", "capture": 1, "is": {"number": 18}}}"#,
     passes: Sample::Text("16 + 2 is 18, so\nA: 18"),
     fails: Sample::Text("A: 180"),
@@ -363,7 +364,7 @@ mod tests {
         /regex regex: `capture` is missing
           expected: the number or name of a group
         /regex/is/contians regex: unknown matcher `contians`
-          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, snapshot, similarity, rouge, bleu, chrf, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, not, all, any, at_least
+          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, script, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, snapshot, similarity, rouge, bleu, chrf, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, latency, tokens, not, all, any, at_least
           help: did you mean `contains`?
         /regex/is/weight regex: a check of a part can't have a weight
           expected: `weight` on the outer check

@@ -8,22 +8,22 @@ use crate::score::arguments::{Fields, choice, not_a, wrong};
 use crate::score::likeness::{self, MAX_CHARS_PRODUCT, MAX_CHARS_SUM};
 use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::counted;
-use crate::score::sequences::{common_runs, common_subsequence};
+use crate::score::sequences::{common_runs, common_subsequence, runs};
 use serde_json::Value;
 
 pub(super) const ROUGE: MatcherDef = MatcherDef {
     name: "rouge",
     summary: "the answer shares enough words with a reference; the score is the F1 of ROUGE, 0 to 1",
-    arguments: "{to, min, metric: rougeL}, or {to_any: [\"a\", \"b\"], ..}, of which the nearest counts; metric is rouge1 \
-                (words), rouge2 (pairs of words) or rougeL (longest common subsequence of words); words are runs of a-z \
-                and 0-9 in lower case, so texts in other scripts have none; equal to the Python package rouge-score, \
-                `use_stemmer=False`",
+    arguments: "{to, min, metric: rougeL}, or {to_any: [\"a\", \"b\"], ..} with up to 100 references, of which the \
+                nearest counts; metric is rouge1 (words), rouge2 (pairs of words) or rougeL (longest common \
+                subsequence of words); words are runs of a-z and 0-9 in lower case, so texts in other scripts have \
+                none; equal to the Python package rouge-score, `use_stemmer=False`",
     example: r#"{"rouge": {"to": "The cat sat on the mat.", "min": 0.6, "metric": "rougeL"}}"#,
     passes: Sample::Text("A cat sat on a mat."),
     fails: Sample::Text("On the mat, a dog lay."),
     refused: r#"{"rouge": {"to": "Кошка сидит.", "min": 0.6}}"#,
-    cost: "rouge1 and rouge2: linear in both texts, at most 100000 characters each; rougeL: the product of their words, at \
-           most 10000 characters each; a longer answer can't be judged",
+    cost: "at most 100000 characters in the answer, and in all references together for rouge1 and rouge2, linear in \
+           both; at most 10000 for rougeL, the product of their words; a longer answer can't be judged",
     takes_text: false,
     combines: false,
     inline: None,
@@ -116,20 +116,33 @@ impl Metric {
         }
     }
 
-    /// F1 of precision c / a and recall c / b is 2 c / (a + b), where a and b count what the texts have, and c what they
-    /// share.
-    fn f1(self, answer: &[String], reference: &[String]) -> f64 {
-        let (shared, all) = match self {
-            Metric::Subsequence => (common_subsequence(answer, reference), answer.len() + reference.len()),
-            Metric::Runs(length) => {
-                let runs = |words: &[String]| (words.len() + 1).saturating_sub(length);
-                (common_runs(answer, reference, length), runs(answer) + runs(reference))
+    /// The highest F1. Of precision c / a and recall c / b it is 2 c / (a + b), where a and b count what the texts have, and
+    /// c what they have in common.
+    fn highest_f1(self, answer: &[String], references: &[Vec<String>]) -> f64 {
+        let f1 = |common: usize, all: usize| {
+            if common == 0 {
+                0.0
+            } else {
+                2.0 * common as f64 / all as f64
             }
         };
-        if shared == 0 {
-            0.0
-        } else {
-            2.0 * shared as f64 / all as f64
+        match self {
+            Metric::Subsequence => {
+                let common = |reference: &Vec<String>| common_subsequence(reference, answer);
+                let scores = references
+                    .iter()
+                    .map(|reference| f1(common(reference), answer.len() + reference.len()));
+                scores.fold(0.0, f64::max)
+            }
+            Metric::Runs(length) => {
+                let runs_of_answer = runs(answer, length);
+                let common = |reference: &[String]| common_runs(&runs_of_answer, &runs(reference, length));
+                let count = |words: &[String]| (words.len() + 1).saturating_sub(length);
+                let scores = references
+                    .iter()
+                    .map(|reference| f1(common(reference), count(answer) + count(reference)));
+                scores.fold(0.0, f64::max)
+            }
         }
     }
 }
@@ -138,11 +151,7 @@ impl Matcher for Rouge {
     fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
         let text = likeness::measurable(&seen.answer.text, self.metric.max_chars(), self.metric.name())?;
         let answer = words(text);
-        let f1 = self
-            .references
-            .iter()
-            .map(|reference| self.metric.f1(&answer, reference));
-        let highest = f1.fold(0.0, f64::max);
+        let highest = self.metric.highest_f1(&answer, &self.references);
         Ok(likeness::verdict(self.metric.name(), &self.shown, highest, self.min))
     }
 }

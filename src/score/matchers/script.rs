@@ -10,15 +10,15 @@ use unicode_script::{Script, UnicodeScript};
 pub(super) const SCRIPT: MatcherDef = MatcherDef {
     name: "script",
     summary: "the letters of the answer are of this script; the score is the share that is",
-    arguments: "\"Latin\", or {script, min: 1}, or {scripts: [\"Han\", \"Hiragana\", \"Katakana\"], min: 1}; min is the least \
-                share of letters; scripts have their Unicode names (UAX #24), like Latin, Cyrillic, Greek, Arabic, Hebrew, \
-                Devanagari, Thai, Han, Hangul; letters are alphabetic characters, those that several scripts share count \
-                for each, those that all share for none; an answer without letters fails",
+    arguments: "\"Latin\", or {script, min: 1}, or {scripts: [\"Han\", \"Hiragana\", \"Katakana\"], min: 1}; min is \
+                the least share of letters; scripts have their Unicode names (UAX #24), like Latin, Cyrillic, Greek, \
+                Arabic, Hebrew, Devanagari, Thai, Han, Hangul; letters are alphabetic characters, those that several \
+                scripts share count for each, those that all share for none; an answer without letters fails",
     example: r#"{"script": {"script": "Cyrillic", "min": 0.9}}"#,
     passes: Sample::Text("Столица Франции — Париж."),
     fails: Sample::Text("The capital of France is Париж."),
     refused: r#"{"script": "Russian"}"#,
-    cost: "the answer's length times the number of scripts",
+    cost: "the answer's length times the number of scripts, each named once",
     takes_text: true,
     combines: false,
     inline: None,

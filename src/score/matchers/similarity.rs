@@ -16,16 +16,18 @@ use std::collections::BTreeSet;
 pub(super) const SIMILARITY: MatcherDef = MatcherDef {
     name: "similarity",
     summary: "the answer is this text but for small edits; the score is the similarity, 0 to 1",
-    arguments: "{to, min, metric: levenshtein}, or {to_any: [\"a\", \"b\"], ..}, of which the nearest counts; levenshtein is \
-                1 - edits / length of the longer text, jaro_winkler favours a common start, token_set compares the words \
-                that only one text has with those that both have, and is 1 if one text has all words of the other; over \
-                characters (Unicode scalar values); equal to `Levenshtein.normalized_similarity`, \
-                `JaroWinkler.similarity` and `token_set_ratio` / 100 of the Python package rapidfuzz",
+    arguments: "{to, min, metric: levenshtein}, or {to_any: [\"a\", \"b\"], ..} with up to 100 references, of which \
+                the nearest counts; levenshtein is 1 - edits / length of the longer text, jaro_winkler favours a \
+                common start, token_set compares the words that only one text has with those that both have, and is 1 \
+                if one text has all words of the other; over characters (Unicode scalar values); equal to \
+                `Levenshtein.normalized_similarity`, `JaroWinkler.similarity` and `token_set_ratio` / 100 of the \
+                Python package rapidfuzz",
     example: r#"{"similarity": {"to": "The capital of France is Paris.", "min": 0.8}}"#,
     passes: Sample::Text("The capital of France is Paris!"),
     fails: Sample::Text("I do not know."),
     refused: r#"{"similarity": {"to": "Paris"}}"#,
-    cost: "the product of both lengths, at most 10000 characters each; a longer answer fails, or can't be judged",
+    cost: "the product of both lengths, at most 10000 characters in the answer, and in all references together; a \
+           longer answer fails, or can't be judged",
     takes_text: false,
     combines: false,
     inline: None,
