@@ -12,12 +12,12 @@
 //! `tally` weighs what the checks of a case say.
 //!
 //! The other files serve the matchers: `arguments` reads what the user wrote, `folding` treats case and white space as
-//! asked, `quote` shortens bytes from outside for a sentence, `numerals` finds numbers, `likeness` holds what all measures
-//! of nearness to a text share, `sequences` finds what two of them have in common, `cache` keeps expensive compilations,
-//! `project_file` reads a file that golden data names, `approved` the approved answer of a case, `redaction` replaces what may
-//! differ from it, `schema_keywords` finds keywords of a JSON schema that would check
-//! nothing, `fenced` finds code blocks, `json_compare` says what equal JSON is, `part` runs a check on a part of an answer,
-//! `ending` keeps checks from passing on answers that are not usable.
+//! asked, `quote` shortens bytes from outside for a sentence, `numerals` finds numbers, `likeness` holds what all
+//! measures of nearness to a text share, `sequences` finds what two of them have in common, `cache` keeps expensive
+//! compilations, `project_file` reads a file that golden data names, `approved` the approved answer of a case,
+//! `redaction` replaces what may differ from it, `schema_keywords` finds keywords of a JSON schema that would check
+//! nothing, `fenced` finds code blocks, `json_compare` says what equal JSON is, `part` runs a check on a part of an
+//! answer, `ending` keeps checks from passing on answers that are not usable.
 
 mod approved;
 mod arguments;
