@@ -144,6 +144,9 @@ pub(super) struct Eval {
     /// One part of the dataset, like 2/8; a part alone is never promoted
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,
+    /// Propose answers that differ from the approved ones, in golden/snapshots/: write or no [default: write; in CI: no]
+    #[arg(long, value_name = "MODE")]
+    snapshots: Option<String>,
     /// Output folder [default: reports]
     #[arg(long, value_name = "DIR")]
     out: Option<String>,
@@ -214,6 +217,7 @@ impl Eval {
             resume,
             failed,
             shard,
+            snapshots,
             out,
             dry_run,
             no_gate,
@@ -259,6 +263,7 @@ impl Eval {
             .flag("resume", resume)
             .option("failed", one(failed))
             .option("shard", one(shard))
+            .option("snapshots", one(snapshots))
             .option("out", one(out))
             .flag("dry_run", dry_run)
             .flag("no_gate", no_gate)

@@ -30,6 +30,7 @@ use exposure::Exposure;
 use finding::Findings;
 use likeness::Likeness;
 use std::ops::Range;
+use std::path::Path;
 use weakening::Weakening;
 
 /// How many cases are compared with each other; of further ones only what stands in them is looked at.
@@ -117,6 +118,17 @@ impl<'a> Linter<'a> {
             code: "incomplete",
             message,
             help: Some(help.to_owned()),
+        });
+    }
+
+    /// An approved answer, or a proposal, that no case asks for.
+    pub fn unreferenced(&mut self, path: &Path) {
+        self.findings.push(Finding {
+            place: Some(Place::file(path.display().to_string())),
+            level: Level::Warning,
+            code: "unreferenced-snapshot",
+            message: "no case asks for this approved answer".to_owned(),
+            help: Some("delete it, or give its case a `snapshot` check".to_owned()),
         });
     }
 

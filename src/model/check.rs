@@ -1,5 +1,6 @@
 //! A check: a matcher with its arguments on a case, as written in the golden data.
 
+use super::case::CaseId;
 use serde_json::Value;
 use std::fmt;
 
@@ -176,6 +177,12 @@ pub trait CheckRules: Sync {
     /// # Errors
     /// Every mistake, paths starting at the check's own map (for a plain string or a CSV cell: at the value).
     fn verify(&self, check: CheckSpec) -> Result<CheckSpec, Vec<ArgProblem>>;
+
+    /// Adds to a verified check what depends on the case it stands on, such as the approved answer.
+    ///
+    /// # Errors
+    /// As for [`CheckRules::verify`].
+    fn complete(&self, check: CheckSpec, case: &CaseId) -> Result<CheckSpec, Vec<ArgProblem>>;
 
     /// The matcher's short form is a text, so a CSV cell is that text; otherwise a cell is read as JSON. `None` for an
     /// unknown matcher.

@@ -16,7 +16,9 @@ mod request;
 mod row;
 mod run;
 mod served;
+mod snapshot;
 mod verdict;
+mod visible;
 
 pub use answer::{Answer, ToolCall, Usage};
 pub use arrival::{Arrival, Keep};
@@ -35,7 +37,9 @@ pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, d
 pub use row::{ArmRow, CaseRow, Change, Judged};
 pub use run::{PromptInfo, RunInfo};
 pub use served::{answers_for, same_model};
+pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
 pub use verdict::{
     Decision, Difference, JudgesAsked, ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason,
     ReasonCode, Slice, Verdict, Warning, WarningCode, ZScores,
 };
+pub use visible::{is_hidden, show, visible};

@@ -1,5 +1,6 @@
 //! What can be said about golden data without any answer: `golden lint` and `golden stats`.
 
+use super::approvals::unreferenced;
 use super::library;
 use crate::error::Error;
 use crate::gate::needed;
@@ -64,6 +65,12 @@ pub fn lint(request: &LintRequest<'_>) -> Result<Linted, Error> {
         Ok(dataset) => {
             if linter.wants_again() {
                 again(&dataset, &rules, &mut linter)?;
+            }
+            // Where only some files were named, the others' answers would look forgotten.
+            if request.golden == [Path::new("golden")] || request.golden == [request.root.join("golden")] {
+                for path in unreferenced(request.root, &dataset, &rules)? {
+                    linter.unreferenced(&path);
+                }
             }
         }
         Err(problems) => {

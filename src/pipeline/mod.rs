@@ -11,6 +11,7 @@
 //!
 //! [`golden`] is a way of its own: what can be said about golden data without any answer.
 
+mod approvals;
 mod ask;
 mod batches;
 mod forecast;
@@ -25,6 +26,7 @@ mod survey;
 mod target;
 mod verdict;
 
+pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
 pub use forecast::{ArmForecast, Estimate, Forecast, PrefixForecast};
 pub use golden::{LintRequest, lint, stats};
@@ -46,6 +48,7 @@ use crate::run::{Ended, RunEnd};
 use crate::score::Rules;
 use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
 use crate::store::{InUse, OpenRun, Planned, RunEnded, Store, WaitingBatch};
+use approvals::Approvals;
 use judge::Judging;
 use judges::{Asker, Consulted, Judges};
 use planned::Walking;
@@ -349,10 +352,13 @@ impl Prepared<'_> {
                 ..Consulted::default()
             },
         };
+        let mut approvals = Approvals::new(settings, &self.run, &self.target.mask);
         let judged = judge::judge(&judging, asker, &mut |row| {
             reports.case(row);
+            approvals.case(row);
             watch(row);
         })?;
+        approvals.tell(say);
         if judged.stale > 0 {
             say(&format!(
                 "warning: {} answers were stored more than a day ago, so the verdict counts as replayed; --cache refresh \

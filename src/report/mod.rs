@@ -8,6 +8,7 @@
 //!        (mask.rs)   └─▶ verdict.rs   verdict.json, last
 //! rows ───▶ console.rs   the end of a run on the terminal
 //! events ─▶ progress.rs  the run while it goes on
+//! rows ───▶ pending.rs   proposals for approved answers, in golden/snapshots/
 //! ```
 //!
 //! A `Folder` is claimed first: it is locked, and what an earlier run left there is removed, so that no stale verdict
@@ -29,6 +30,7 @@ mod junit;
 mod mask;
 mod numbers;
 mod output;
+mod pending;
 pub mod progress;
 mod summary;
 pub mod text;
@@ -37,6 +39,7 @@ mod why;
 
 pub use excerpt::source_diff;
 pub use mask::Mask;
+pub use pending::{Proposal, propose, withdraw};
 
 use crate::exit;
 use crate::model::{CaseRow, Counts, Problem, RunInfo, Verdict};

@@ -2,58 +2,14 @@
 //! CSV. Every function takes any text. Nothing is deleted silently: what can't be shown is replaced by something that
 //! can be seen, because an answer that differs only in a control character must not look equal.
 
+pub use crate::model::visible;
+
+use crate::model::{is_hidden as hidden, show};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// What an invisible entity in Markdown keeps apart: renderers look for mentions and links in the text around it.
 const MD_BREAK: &str = "&#8203;";
-
-/// Characters that act on the screen, or hide, instead of showing: control characters but for newline and tab, line and
-/// paragraph separators, direction marks and overrides, zero-width and tag characters. The zero-width joiners stay: emoji
-/// and several scripts are written with them.
-fn hidden(c: char) -> bool {
-    match c {
-        '\n' | '\t' => false,
-        '\u{061c}'
-        | '\u{180e}'
-        | '\u{200b}'
-        | '\u{200e}'
-        | '\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{fffe}'
-        | '\u{ffff}'
-        | '\u{e0000}'..='\u{e007f}' => true,
-        other => other.is_control(),
-    }
-}
-
-/// Writes a character that is [`hidden`] so that it can be seen: `␛` for ESC, `\u{202e}` for an override.
-fn show(c: char, into: &mut String) {
-    match c {
-        '\0'..='\x1f' => into.push(char::from_u32(0x2400 + c as u32).unwrap_or('\u{fffd}')),
-        '\x7f' => into.push('\u{2421}'),
-        other => into.extend(other.escape_unicode()),
-    }
-}
-
-/// Makes every character visible that would act or hide; newlines and tabs stay. A carriage return becomes `␍`.
-pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(hidden) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if hidden(c) {
-            show(c, &mut out);
-        } else {
-            out.push(c);
-        }
-    }
-    Cow::Owned(out)
-}
 
 /// One line of [`visible`] text: newlines become ` ⏎ `, tabs a space.
 pub fn one_line(text: &str) -> Cow<'_, str> {

@@ -8,6 +8,10 @@ use crate::model::{Answer, ArgProblem, Case, CheckSpec, Replies, Score, Step, ne
 use serde_json::Value;
 use std::fmt::Debug;
 
+/// Checks that stand in a case's `expect` and nowhere deeper. `not: snapshot` would pass while nothing is approved, and
+/// there is one approved answer a case.
+pub(super) const STANDS_ALONE: [&str; 1] = ["snapshot"];
+
 /// Judges one answer. Pure: no clock, no network, no randomness.
 pub trait Matcher: Debug + Send + Sync {
     /// Scores what it sees.
@@ -185,6 +189,12 @@ impl<'a> Compile<'a> {
             let problem = ArgProblem::new(format!("`{}` judges a whole answer, not a part of it", def.name))
                 .inside(Step::key(def.name))
                 .expected("a check of a text, or this one as a check of its own");
+            return Err(vec![problem]);
+        }
+        if self.depth > 1 && STANDS_ALONE.contains(&def.name) {
+            let problem = ArgProblem::new(format!("`{}` stands inside another check", def.name))
+                .inside(Step::key(def.name))
+                .expected("a check of its own in `expect`");
             return Err(vec![problem]);
         }
         match (def.compile)(&spec.args, self) {

@@ -14,11 +14,13 @@
 //! The other files serve the matchers: `arguments` reads what the user wrote, `folding` treats case and white space as
 //! asked, `quote` shortens bytes from outside for a sentence, `numerals` finds numbers, `likeness` holds what all measures
 //! of nearness to a text share, `sequences` finds what two of them have in common, `cache` keeps expensive compilations,
-//! `project_file` reads a file that golden data names, `schema_keywords` finds keywords of a JSON schema that would check
+//! `project_file` reads a file that golden data names, `approved` the approved answer of a case, `redaction` replaces what
+//! may differ from it, `schema_keywords` finds keywords of a JSON schema that would check
 //! nothing, `fenced` finds code blocks, `json_compare` says what equal JSON is, `part` runs a check on a part of an answer,
 //! `ending` keeps checks from passing on answers that are not usable, `replies` writes down what judges have to be asked, `probe`
 //! asks matchers about texts that are no answers, `schema` describes checks for editors.
 
+mod approved;
 mod arguments;
 mod cache;
 mod ending;
@@ -34,6 +36,7 @@ mod part;
 mod probe;
 mod project_file;
 mod quote;
+mod redaction;
 mod replies;
 mod rules;
 mod schema;
@@ -44,6 +47,7 @@ mod tally;
 pub use judge::{Judgement, Unjudged, judge, judges_of, needs_system};
 pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Sample, Seen};
 pub use matchers::MATCHERS;
+pub use matchers::snapshot::{Approval, approval};
 pub use probe::{passes_text, personal_data, secrets};
 pub use project_file::ProjectFiles;
 pub use replies::Asking;

@@ -35,6 +35,17 @@ impl ProjectFiles {
         self.read.get_or_try(name, || self.read(name))
     }
 
+    /// The same, or `None` if there is no such file.
+    ///
+    /// # Errors
+    /// It is there, and can't be read.
+    pub(super) fn text_if_there(&self, name: &str) -> Result<Option<Arc<str>>, ArgProblem> {
+        match fs::symlink_metadata(self.root.join(name)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Ok(_) | Err(_) => self.text(name).map(Some),
+        }
+    }
+
     fn read(&self, name: &str) -> Result<Arc<str>, ArgProblem> {
         let shown = quote(name);
         let unreadable = |error: std::io::Error| {
@@ -49,7 +60,7 @@ impl ProjectFiles {
         }
         // Asked before opening: a named pipe would block.
         if !fs::metadata(&path).map_err(unreadable)?.is_file() {
-            return Err(ArgProblem::new(format!("{shown} is not a plain file")).expected("a JSON file"));
+            return Err(ArgProblem::new(format!("{shown} is not a plain file")).expected("a plain file"));
         }
         let mut bytes = Vec::new();
         File::open(&path)

@@ -1,9 +1,10 @@
 //! What makes a check a good one, for the loader.
 
 use super::matcher::{Compile, located};
+use super::matchers::snapshot::{self, SNAPSHOT};
 use super::matchers::{MATCHERS, inner_checks};
 use super::project_file::ProjectFiles;
-use crate::model::{ArgProblem, CheckRules, CheckSpec};
+use crate::model::{ArgProblem, CaseId, CheckRules, CheckSpec};
 use serde_json::Value;
 use std::path::Path;
 
@@ -51,6 +52,14 @@ impl CheckRules for Rules {
         let ctx = Compile::new(MATCHERS).with_files(&self.files);
         ctx.check(&check)?;
         self.inline(&ctx, &check.matcher, &mut check.args)?;
+        Ok(check)
+    }
+
+    fn complete(&self, mut check: CheckSpec, case: &CaseId) -> Result<CheckSpec, Vec<ArgProblem>> {
+        if check.matcher == SNAPSHOT.name {
+            snapshot::read_approved(&mut check.args, &self.files, case)
+                .map_err(|problems| located(problems, SNAPSHOT.name))?;
+        }
         Ok(check)
     }
 
@@ -147,7 +156,17 @@ pub(super) mod testing {
 
     /// The matcher of a check that must be a good one.
     pub(in crate::score) fn compiled(written: Value) -> Box<dyn Matcher> {
-        let spec = verify_in(Path::new("/nowhere"), written).unwrap();
+        approved(written, Some(snapshot::EXAMPLE_APPROVED))
+    }
+
+    /// The same, with what is approved if it is a snapshot.
+    pub(in crate::score) fn approved(written: Value, approved: Option<&str>) -> Box<dyn Matcher> {
+        let mut spec = verify_in(Path::new("/nowhere"), written).unwrap();
+        if spec.matcher == SNAPSHOT.name {
+            let mut args = spec.args.as_object().cloned().unwrap_or_default();
+            args.insert("approved".to_owned(), approved.into());
+            spec.args = args.into();
+        }
         Compile::new(MATCHERS).check(&spec).unwrap()
     }
 

@@ -56,6 +56,7 @@ pub(super) const KEYS: &[&str] = &[
     "alpha",
     "min_pass_rate",
     "strict_model",
+    "snapshots",
 ];
 
 /// Settings that a file can't hold: there they would make every later check meaningless.

@@ -156,6 +156,8 @@ pub struct Settings {
     pub resume: bool,
     /// Only the cases that failed in an earlier run.
     pub failed: Option<Earlier>,
+    /// Answers that differ from the approved ones are proposed in golden/snapshots/.
+    pub snapshots: bool,
     /// Only say what would be done.
     pub dry_run: bool,
     /// Decide; false with `--no-gate`.
@@ -341,6 +343,7 @@ impl Layers {
                 )),
             },
         });
+        let snapshots = read.parsed("snapshots", |text| word(text, &[("write", true), ("no", false)]));
         let dry_run = read.flag("dry_run");
         let gated = !read.flag("no_gate");
         let quiet = read.flag("quiet");
@@ -467,6 +470,8 @@ impl Layers {
             cache: cache.unwrap_or(Cache::Use),
             resume,
             failed,
+            // On an unattended machine nobody would look at them.
+            snapshots: snapshots.unwrap_or_else(|| key::unattended(&self.environment).is_none()),
             dry_run,
             gated,
             quiet,

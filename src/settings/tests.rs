@@ -87,6 +87,41 @@ fn what_holds_for_one_call_only_cannot_stand_in_the_file() {
 }
 
 #[test]
+fn answers_are_proposed_where_a_person_may_look_at_them() {
+    let writes = |given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str| {
+        let given: Vec<_> = PAIR.iter().chain(&[("target", "sim")]).chain(given).copied().collect();
+        settle(&given, variables, file)
+            .map(|settings| settings.snapshots)
+            .map_err(|found| found.to_string())
+    };
+    assert_eq!(writes(&[], &[], ""), Ok(true));
+    assert_eq!(writes(&[], &[], "snapshots = \"no\""), Ok(false));
+    assert_eq!(
+        writes(&[], &[("PROMPTGATE_SNAPSHOTS", "write")], "snapshots = \"no\""),
+        Ok(true)
+    );
+    for name in [
+        "CI",
+        "TF_BUILD",
+        "BUILD_ID",
+        "JENKINS_URL",
+        "KUBERNETES_SERVICE_HOST",
+        "CLOUD_RUN_JOB",
+    ] {
+        assert_eq!(writes(&[], &[(name, "")], ""), Ok(false), "{name}");
+        assert_eq!(
+            writes(&[("snapshots", "write")], &[(name, "1")], ""),
+            Ok(true),
+            "{name}"
+        );
+    }
+    assert_eq!(
+        writes(&[("snapshots", "yes")], &[], ""),
+        Err("--snapshots: `yes` is not known; expected write, no".to_owned())
+    );
+}
+
+#[test]
 fn a_broken_file_names_line_and_column() {
     let text = message(settle(&PAIR, &[], "margin = 0.05\nalpha == 1\n"));
     assert!(text.starts_with("promptgate.toml:2:"), "{text}");

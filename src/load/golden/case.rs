@@ -150,6 +150,11 @@ pub(super) fn read(written: Value, flawed: bool, rules: &dyn CheckRules, inlined
     if !has_expect {
         draft.mistakes.push(Mistake::value(&[], checks::none()));
     }
+    if let Some((id, _)) = &draft.id
+        && draft.mistakes.is_empty()
+    {
+        checks::complete(&mut draft.checks, id, rules, inlined, &mut draft.mistakes);
+    }
     draft
 }
 

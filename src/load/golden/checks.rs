@@ -2,7 +2,7 @@
 
 use super::case::{Mistake, Mistakes, kind};
 use super::digest::Inlined;
-use crate::model::{CheckRules, CheckSpec, Problem, Step};
+use crate::model::{CaseId, CheckRules, CheckSpec, Problem, Step};
 use serde_json::Value;
 
 /// Reads and verifies the checks of a case. With `flawed`, some may already be reported, and too few are no mistake.
@@ -55,6 +55,33 @@ pub(super) fn read(
         mistakes.push(Mistake::key(&expect, problem));
     }
     checks
+}
+
+/// Adds to verified checks what depends on the case, which can be told only once the whole row is read: its id may stand
+/// behind them, or be made from the rest.
+pub(super) fn complete(
+    checks: &mut [CheckSpec],
+    case: &CaseId,
+    rules: &dyn CheckRules,
+    inlined: &mut Inlined,
+    mistakes: &mut Mistakes,
+) {
+    for (index, check) in checks.iter_mut().enumerate() {
+        match rules.complete(check.clone(), case) {
+            Ok(completed) => {
+                if completed.args != check.args {
+                    inlined.take(&completed.args);
+                }
+                *check = completed;
+            }
+            Err(found) => {
+                let place = [Step::key("expect"), Step::Index(index)];
+                for mistake in found {
+                    mistakes.push(Mistake::inside(&place, mistake));
+                }
+            }
+        }
+    }
 }
 
 /// The arguments of a check as they were written.

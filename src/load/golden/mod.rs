@@ -27,10 +27,13 @@ mod jsonl;
 mod older;
 mod row;
 mod schema;
+mod snapshots;
 mod source;
 #[cfg(test)]
 mod tests;
 mod yaml;
+
+pub use snapshots::unreferenced_snapshots;
 
 use crate::model::{Case, CaseId, CheckRules, Place, Problem, Problems};
 use case::{Draft, Mistake};

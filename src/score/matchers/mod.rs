@@ -22,10 +22,11 @@ mod number;
 mod one_of;
 mod prompt_leak;
 mod refusal;
-mod regex;
+pub(super) mod regex;
 mod rouge;
 mod script;
 mod similarity;
+pub(super) mod snapshot;
 mod spent;
 #[cfg(test)]
 mod tests;
@@ -58,6 +59,7 @@ pub const MATCHERS: &[MatcherDef] = &[
     csv_shape::CSV,
     markdown::MARKDOWN,
     code_block::CODE_BLOCK,
+    snapshot::SNAPSHOT,
     similarity::SIMILARITY,
     rouge::ROUGE,
     bleu::BLEU,

@@ -157,7 +157,7 @@ fn pattern(value: &Value, count: Option<Bounds>, captures: bool) -> Read<Arc<Reg
     if pattern.is_empty() {
         return wrong(ArgProblem::new("the pattern is empty").expected("a regular expression"));
     }
-    let regex = compiled(pattern).or_else(|error| wrong(problem(pattern, &error)))?;
+    let regex = compiled_pattern(pattern)?;
     let once_is_enough = count.is_none_or(|count| count.min <= 1 && count.max.is_none());
     if once_is_enough && !captures && matches_every_text(&regex) {
         return wrong(
@@ -177,6 +177,11 @@ fn compiled(pattern: &str) -> Result<Arc<Regex>, ::regex::Error> {
         let regex = RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build()?;
         Ok(Arc::new(regex))
     })
+}
+
+/// The compiled pattern, or what is wrong with it.
+pub(in crate::score) fn compiled_pattern(pattern: &str) -> Read<Arc<Regex>> {
+    compiled(pattern).or_else(|error| wrong(problem(pattern, &error)))
 }
 
 /// What is wrong with the syntax of a pattern; also for patterns inside other arguments.

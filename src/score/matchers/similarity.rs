@@ -87,15 +87,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
 impl Metric {
     fn measure(self, a: &Vec<char>, b: &Vec<char>) -> f64 {
         match self {
-            Metric::Levenshtein => {
-                let longest = a.len().max(b.len());
-                if longest == 0 {
-                    return 1.0;
-                }
-                let distance = strsim::generic_levenshtein(a, b);
-                // One division of whole numbers: 1 - 0.9 would not be the 0.1 that a user writes.
-                (longest - distance) as f64 / longest as f64
-            }
+            Metric::Levenshtein => levenshtein(a, b),
             Metric::JaroWinkler => strsim::generic_jaro_winkler(a, b),
             Metric::TokenSet => token_set(a, b),
         }
@@ -113,6 +105,17 @@ impl Metric {
             Metric::TokenSet => 1.0,
         }
     }
+}
+
+/// 1 - edits / length of the longer text.
+pub(super) fn levenshtein(a: &Vec<char>, b: &Vec<char>) -> f64 {
+    let longest = a.len().max(b.len());
+    if longest == 0 {
+        return 1.0;
+    }
+    let distance = strsim::generic_levenshtein(a, b);
+    // One division of whole numbers: 1 - 0.9 would not be the 0.1 that a user writes.
+    (longest - distance) as f64 / longest as f64
 }
 
 /// The different words of a text, in the order of their code points.

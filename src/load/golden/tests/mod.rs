@@ -8,7 +8,7 @@ mod rows;
 mod stream;
 
 use super::{Dataset, survey};
-use crate::model::{ArgProblem, Case, CheckRules, CheckSpec, Problems, Step};
+use crate::model::{ArgProblem, Case, CaseId, CheckRules, CheckSpec, Problems, Step};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,9 +17,14 @@ use std::path::{Path, PathBuf};
 struct FakeRules {
     /// What `json_schema: {file: ..}` finds.
     schema: Value,
+    /// What is approved for every `json: true`.
+    approved: Option<&'static str>,
 }
 
-const RULES: FakeRules = FakeRules { schema: Value::Null };
+const RULES: FakeRules = FakeRules {
+    schema: Value::Null,
+    approved: None,
+};
 
 const TEXT: [&str; 3] = ["equals", "contains", "regex"];
 const OTHER: [&str; 5] = ["contains_any", "number", "json", "json_schema", "not"];
@@ -64,6 +69,13 @@ impl CheckRules for FakeRules {
                 .for_each(|problem| *problem = problem.clone().inside(Step::key(&*name)));
             Err(found)
         }
+    }
+
+    fn complete(&self, mut check: CheckSpec, case: &CaseId) -> Result<CheckSpec, Vec<ArgProblem>> {
+        if check.matcher == "json" && self.approved.is_some() {
+            check.args = json!({"case": case, "approved": self.approved});
+        }
+        Ok(check)
     }
 
     fn takes_text(&self, matcher: &str) -> Option<bool> {

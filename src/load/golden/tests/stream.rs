@@ -122,6 +122,7 @@ fn what_checks_take_in_is_part_of_the_dataset() {
     let digest = |kind: &str| {
         let rules = FakeRules {
             schema: json!({"type": kind}),
+            approved: None,
         };
         survey(&[golden.path("")], &rules, &mut |_, _| {}).unwrap()
     };
@@ -133,6 +134,7 @@ fn what_checks_take_in_is_part_of_the_dataset() {
     let replay = |kind: &str| {
         let rules = FakeRules {
             schema: json!({"type": kind}),
+            approved: None,
         };
         let mut seen = Vec::new();
         let result = dataset.stream(&rules, &mut |case| {
@@ -143,4 +145,32 @@ fn what_checks_take_in_is_part_of_the_dataset() {
     };
     assert_eq!(replay("object"), (true, vec![json!({"type": "object"})]));
     assert!(!replay("array").0);
+}
+
+#[test]
+fn what_depends_on_the_case_is_part_of_the_dataset() {
+    // The id stands behind the check, or is made from the vars.
+    let golden = Golden::of(&[(
+        "a.yaml",
+        "- expect: [{json: true}]\n  id: a\n- {vars: {x: 1}, expect: [{json: true}]}\n- {id: b, expect: [x]}\n",
+    )]);
+    let rules = |approved| FakeRules {
+        schema: json!(null),
+        approved: Some(approved),
+    };
+    let mut seen = Vec::new();
+    let one = survey(&[golden.path("")], &rules("one"), &mut |case, _| {
+        seen.push(case.checks[0].args.to_string());
+    })
+    .unwrap();
+    insta::assert_snapshot!(seen.join("\n"), @r#"
+    {"case":"a","approved":"one"}
+    {"case":"9c9d19c711cfccd9","approved":"one"}
+    "x"
+    "#);
+    let two = survey(&[golden.path("")], &rules("two"), &mut |_, _| {}).unwrap();
+    assert_eq!(one.files, two.files);
+    assert_ne!(one.sha256, two.sha256);
+    assert!(one.stream(&rules("one"), &mut |_| ControlFlow::Continue(())).is_ok());
+    assert!(one.stream(&rules("two"), &mut |_| ControlFlow::Continue(())).is_err());
 }
