@@ -1,4 +1,5 @@
-//! Judges answers. Pure CPU: no clock, no network, no randomness.
+//! Judges answers. Pure CPU: no clock, no network, no randomness, but for commands of the user's own, which have a room
+//! of their own, `command/`.
 //!
 //! ```text
 //! CheckSpec ── rules.rs: verify, read files in ──▶ CheckSpec ── judge.rs: compile, check, weigh ──▶ Judgement
@@ -19,6 +20,7 @@
 
 mod arguments;
 mod cache;
+mod command;
 mod ending;
 mod fenced;
 mod folding;
@@ -34,6 +36,7 @@ mod rules;
 mod schema_keywords;
 mod tally;
 
+pub use command::Commands;
 pub use judge::{Judgement, Unjudged, judge, needs_system};
 pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Sample, Seen};
 pub use matchers::MATCHERS;

@@ -7,7 +7,16 @@ use crate::model::{Answer, Score};
 use serde_json::Value;
 
 /// Checks that look at the whole answer, of which a part says nothing.
-pub(super) const WHOLE_ANSWER: [&str; 3] = ["finish_reason", "refusal", "tool_calls"];
+pub(super) const WHOLE_ANSWER: [&str; 8] = [
+    "finish_reason",
+    "refusal",
+    "tool_calls",
+    "latency",
+    "tokens",
+    "cost",
+    "cel",
+    "command",
+];
 
 /// A check on parts.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! Where settings are written: options, `PROMPTGATE_…` variables and promptgate.toml, all as texts with their origin.
 
-use super::prices;
-use crate::model::{Place, Problem, Problems, nearest};
+use super::{commands, prices};
+use crate::model::{Command, Place, Problem, Problems, nearest};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -88,9 +88,9 @@ pub struct Written {
     pub origin: Origin,
 }
 
-/// The settings of one place, and the prices that only a file can have.
+/// The settings of one place, and the prices and commands that only a file can have.
 #[derive(Clone, Debug, Default)]
-pub struct Layer(BTreeMap<&'static str, Written>, prices::Own);
+pub struct Layer(BTreeMap<&'static str, Written>, prices::Own, commands::Own);
 
 impl Layer {
     /// Adds an option of the command line, unless it was not given.
@@ -120,6 +120,10 @@ impl Layer {
 
     pub(super) fn prices(&self) -> &prices::Own {
         &self.1
+    }
+
+    pub(super) fn commands(&self) -> &[Command] {
+        &self.2
     }
 
     /// Reads the `PROMPTGATE_…` variables; empty ones count as unset. Also returns warnings about unknown ones.
@@ -194,6 +198,13 @@ impl Layer {
                 }
                 continue;
             }
+            if name.get_ref() == commands::TABLE {
+                match commands::read(&text, shown) {
+                    Ok(own) => layer.2 = own,
+                    Err(found) => problems.append(found),
+                }
+                continue;
+            }
             let place = |span: std::ops::Range<usize>| Place::of_offset(shown, &text, span.start);
             let written = if name.get_ref() == "candidate" {
                 "prompt"
@@ -202,8 +213,12 @@ impl Layer {
             };
             let Some(key) = known(written) else {
                 found.push(
-                    Problem::at(place(name.span()), format!("`{}` is not a setting", name.get_ref()))
-                        .did_you_mean(name.get_ref(), KEYS.iter().copied().chain(["candidate", prices::TABLE])),
+                    Problem::at(place(name.span()), format!("`{}` is not a setting", name.get_ref())).did_you_mean(
+                        name.get_ref(),
+                        KEYS.iter()
+                            .copied()
+                            .chain(["candidate", prices::TABLE, commands::TABLE]),
+                    ),
                 );
                 continue;
             };

@@ -2,10 +2,11 @@
 //!
 //! `layers.rs` reads each place as texts with their origin; `read.rs` gives single settings their type and bounds, so that a
 //! mistake has the same words wherever it was written; `target.rs` finds what answers, and `key.rs` its key; `prices.rs`
-//! reads the table of own prices; this file puts it all together.
+//! reads the table of own prices, `commands.rs` that of own commands; this file puts it all together.
 //!
 //! Precedence: option, environment, front matter of the prompt (model and generation settings), file, default.
 
+mod commands;
 mod key;
 mod layers;
 mod prices;
@@ -16,7 +17,7 @@ pub use layers::{Environment, Layer, Origin, Written};
 pub use read::duration;
 pub use target::TargetKind;
 
-use crate::model::{Policy, Problem, Problems};
+use crate::model::{Command, Policy, Problem, Problems};
 use crate::plan::price::Prices;
 use crate::plan::{Selection, Shard};
 use crate::run::gemini::Delivery;
@@ -125,6 +126,8 @@ pub struct Settings {
     pub max_tokens: Option<u64>,
     /// What tokens cost.
     pub prices: Prices,
+    /// Commands that checks may name.
+    pub commands: Vec<Command>,
     /// How stored answers are used.
     pub cache: Cache,
     /// Continue the newest unfinished run of the same plan.
@@ -226,6 +229,11 @@ impl Layers {
             || vec![self.under_root("golden")],
             |golden| golden.values.iter().map(|path| self.under_root(path)).collect(),
         )
+    }
+
+    /// The commands that checks may name.
+    pub fn commands(&self) -> &[Command] {
+        self.layers[2].commands()
     }
 
     /// The key of the environment, if there is a usable one: what must not be written by commands that need no key.
@@ -434,6 +442,7 @@ impl Layers {
             max_requests,
             max_tokens,
             prices: Prices::with_own(self.layers[2].prices().clone()),
+            commands: self.commands().to_vec(),
             cache: cache.unwrap_or(Cache::Use),
             resume,
             failed,

@@ -516,7 +516,7 @@ mod tests {
         /json_path/count json_path: a text stands here
           expected: a count like 3, or a map {min, max}
         /json_path/check/contians json_path: unknown matcher `contians`
-          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, similarity, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, not, all, any
+          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, similarity, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, latency, tokens, cost, cel, command, not, all, any
           help: did you mean `contains`?
         /json_path/check json_path: equals: the text is empty
           expected: a text with at least one visible character

@@ -1,8 +1,11 @@
 //! The matchers, one file each (close relatives share one), and their table.
 
 mod affix;
+mod cel;
+mod cel_bounds;
 mod code_block;
 pub(super) mod combinators;
+mod command;
 mod contains;
 mod csv_shape;
 mod equals;
@@ -21,6 +24,7 @@ mod prompt_leak;
 mod refusal;
 mod regex;
 mod similarity;
+mod spent;
 #[cfg(test)]
 mod tests;
 mod tool_calls;
@@ -58,6 +62,11 @@ pub const MATCHERS: &[MatcherDef] = &[
     no_secrets::NO_SECRETS,
     no_pii::NO_PII,
     prompt_leak::PROMPT_LEAK,
+    spent::LATENCY,
+    spent::TOKENS,
+    spent::COST,
+    cel::CEL,
+    command::COMMAND,
     combinators::NOT,
     combinators::ALL,
     combinators::ANY,

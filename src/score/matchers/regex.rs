@@ -94,6 +94,11 @@ fn compiled(pattern: &str) -> Result<Regex, ::regex::Error> {
     COMPILED.get_or_try(pattern, || RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build())
 }
 
+/// A regular expression for a search by other matchers.
+pub(super) fn linear_regex(pattern: &str) -> Result<Regex, ArgProblem> {
+    compiled(pattern).map_err(|error| problem(pattern, &error))
+}
+
 /// What is wrong with the syntax of a pattern; also for patterns inside other arguments.
 pub(super) fn syntax_problem(pattern: &str) -> Option<ArgProblem> {
     compiled(pattern).err().map(|error| problem(pattern, &error))

@@ -566,7 +566,7 @@ mod tests {
         /tool_calls/calls/0/args tool_calls: with `extra_args: allow`, no `args` say nothing
           expected: an argument, or neither of both keys
         /tool_calls/calls/0/args/a/check/contians tool_calls: unknown matcher `contians`
-          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, similarity, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, not, all, any
+          expected: one of equals, contains, contains_any, contains_all, starts_with, ends_with, one_of, regex, number, length, json, json_schema, json_path, json_equals, yaml, xml, csv, markdown, code_block, similarity, finish_reason, refusal, tool_calls, no_secrets, no_pii, prompt_leak, latency, tokens, cost, cel, command, not, all, any
           help: did you mean `contains`?
         /tool_calls/calls/0/args/a/check/tool_calls tool_calls: `tool_calls` judges a whole answer, not a part of it
           expected: a check of a text, or this one as a check of its own
