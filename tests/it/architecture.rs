@@ -51,7 +51,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("serde_json_path", &["score/matchers/json_path"]),
     ("pulldown_cmark", &["score/matchers/markdown"]),
     ("roxmltree", &["score/matchers/xml"]),
-    ("cel", &["score/matchers/cel", "score/matchers/cel_bounds"]),
+    (
+        "cel",
+        &["score/matchers/expression", "score/matchers/expression_bounds"],
+    ),
     ("rustix", &["score/command/process"]),
     ("toml", &["settings"]),
     ("statrs", &["compare", "gate"]),

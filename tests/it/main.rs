@@ -16,6 +16,7 @@ mod gate_oracles;
 mod gemini_wire;
 mod gsm8k;
 mod money;
+mod own_checks;
 mod record;
 mod reports;
 mod resume;

@@ -1,14 +1,14 @@
 //! The matchers, one file each (close relatives share one), and their table.
 
 mod affix;
-mod cel;
-mod cel_bounds;
 mod code_block;
 pub(super) mod combinators;
 mod command;
 mod contains;
 mod csv_shape;
 mod equals;
+mod expression;
+mod expression_bounds;
 mod finish_reason;
 mod json;
 mod json_equals;
@@ -65,7 +65,7 @@ pub const MATCHERS: &[MatcherDef] = &[
     spent::LATENCY,
     spent::TOKENS,
     spent::COST,
-    cel::CEL,
+    expression::CEL,
     command::COMMAND,
     combinators::NOT,
     combinators::ALL,

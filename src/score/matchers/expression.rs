@@ -1,6 +1,6 @@
-//! `cel`: an expression in the Common Expression Language is true of the answer. What bounds it stands in `cel_bounds`.
+//! `cel`: an expression in the Common Expression Language is true of the answer. What bounds it stands in `expression_bounds`.
 
-use super::cel_bounds::{MOST_STEPS, Size, depth, steps};
+use super::expression_bounds::{MOST_STEPS, Size, depth, steps};
 use super::json::find_json;
 use super::regex::linear_regex;
 use crate::model::{ArgProblem, Score, nearest};
@@ -9,10 +9,10 @@ use crate::score::cache::Cache;
 use crate::score::command::{AnswerView, CaseView};
 use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::{bounded, quote};
-use ::cel::common::ast::{EntryExpr, Expr, IdedExpr, SourceInfo};
-use ::cel::common::types::{self, CelBool, CelString};
-use ::cel::common::value::CowVal;
-use ::cel::{Context, Env, ExecutionError};
+use cel::common::ast::{EntryExpr, Expr, IdedExpr, SourceInfo};
+use cel::common::types::{self, CelBool, CelString};
+use cel::common::value::CowVal;
+use cel::{Context, Env, ExecutionError};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -249,7 +249,7 @@ fn list_what_is_looped_over(expression: &mut IdedExpr) {
         let range = std::mem::take(&mut looping.iter_range);
         looping.iter_range = IdedExpr {
             id: range.id,
-            expr: Expr::Call(::cel::common::ast::CallExpr {
+            expr: Expr::Call(cel::common::ast::CallExpr {
                 func_name: LISTED.to_owned(),
                 target: None,
                 args: vec![range],
@@ -375,31 +375,31 @@ impl Names<'_> {
 }
 
 /// A JSON value as CEL has it, and its size. Whole numbers are ints as far as they fit.
-fn value(json: &Value, size: &mut Size) -> ::cel::Value {
+fn value(json: &Value, size: &mut Size) -> cel::Value {
     size.items += 1.0;
     match json {
-        Value::Null => ::cel::Value::Null,
-        Value::Bool(flag) => ::cel::Value::Bool(*flag),
+        Value::Null => cel::Value::Null,
+        Value::Bool(flag) => cel::Value::Bool(*flag),
         Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(int), _) => ::cel::Value::Int(int),
-            (None, Some(uint)) => ::cel::Value::UInt(uint),
-            (None, None) => ::cel::Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+            (Some(int), _) => cel::Value::Int(int),
+            (None, Some(uint)) => cel::Value::UInt(uint),
+            (None, None) => cel::Value::Float(number.as_f64().unwrap_or(f64::NAN)),
         },
         Value::String(text) => {
             size.bytes += text.len() as f64;
-            ::cel::Value::from(text.as_str())
+            cel::Value::from(text.as_str())
         }
         Value::Array(list) => {
-            let values: Vec<::cel::Value> = list.iter().map(|item| value(item, size)).collect();
-            ::cel::Value::from(values)
+            let values: Vec<cel::Value> = list.iter().map(|item| value(item, size)).collect();
+            cel::Value::from(values)
         }
         Value::Object(map) => {
-            let mut values: HashMap<String, ::cel::Value> = HashMap::with_capacity(map.len());
+            let mut values: HashMap<String, cel::Value> = HashMap::with_capacity(map.len());
             for (key, item) in map {
                 size.bytes += key.len() as f64;
                 values.insert(key.clone(), value(item, size));
             }
-            ::cel::Value::from(values)
+            cel::Value::from(values)
         }
     }
 }
@@ -432,7 +432,7 @@ impl Matcher for Cel {
                 MOST_STEPS / 1e6
             )));
         }
-        match ::cel::Value::resolve(&self.expression.root, &context) {
+        match cel::Value::resolve(&self.expression.root, &context) {
             Ok(found) => self.score(&found),
             Err(error) => Err(CannotJudge::new(format!(
                 "the expression has no value: {}",
@@ -451,8 +451,8 @@ fn told(error: &ExecutionError) -> String {
 }
 
 impl Cel {
-    fn score(&self, found: &::cel::Value) -> Result<Score, CannotJudge> {
-        use ::cel::Value::{Bool, Float, Int, UInt};
+    fn score(&self, found: &cel::Value) -> Result<Score, CannotJudge> {
+        use cel::Value::{Bool, Float, Int, UInt};
         let number = if let Int(number) = found {
             Some(*number as f64)
         } else if let UInt(number) = found {
@@ -490,8 +490,8 @@ impl Cel {
     }
 }
 
-fn kind(value: &::cel::Value) -> String {
-    if let ::cel::Value::String(text) = value {
+fn kind(value: &cel::Value) -> String {
+    if let cel::Value::String(text) = value {
         format!("the text {}", quote(text))
     } else {
         format!("a {}", value.type_of())

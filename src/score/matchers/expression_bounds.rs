@@ -5,7 +5,7 @@
 //! many steps it may take with inputs as large as these: how large the value of each part may be, and how long each loop.
 //! A step is some tens of nanoseconds: looking at a part of the expression, or at a byte or a value of an input.
 
-use ::cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue};
+use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue};
 
 /// The most steps that are taken for one answer.
 pub(super) const MOST_STEPS: f64 = 20e6;
