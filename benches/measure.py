@@ -41,22 +41,24 @@ def project(folder, cases):
     return folder
 
 
-def run(arguments, folder):
-    """Exit code, wall seconds, CPU seconds, peak memory in MiB."""
+def run(arguments, folder, started=lambda pid: None):
+    """Exit code, wall seconds, CPU seconds, peak memory in MiB. `started` is told the process once it runs."""
     with open(os.devnull, "w") as nothing:
-        started = time.perf_counter()
+        start = time.perf_counter()
         child = subprocess.Popen([BINARY, *arguments], cwd=folder, stdout=nothing, stderr=nothing)
+        started(child.pid)
         _, status, usage = os.wait4(child.pid, 0)
-        wall = time.perf_counter() - started
+        wall = time.perf_counter() - start
         child.returncode = os.waitstatus_to_exitcode(status)
     return child.returncode, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
-def evaluate(folder, url, concurrency=50):
+def evaluate(folder, url, concurrency=50, **options):
     return run(
         ["eval", "--prompt", "p", "--baseline", "none", "--min-pass-rate", "0.5", "--repeat", "1", "--target", "sim",
          "--base-url", url, "--concurrency", str(concurrency), "--cache", "off", "--quiet"],
         folder,
+        **options,
     )
 
 

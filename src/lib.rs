@@ -40,5 +40,7 @@ pub mod error;
 pub mod exit;
 /// The arrow itself: all stages, wired.
 pub mod pipeline;
+/// Secrets, found in all the forms in which others repeat them.
+pub mod secret;
 /// Options, environment, front matter, file and defaults, merged.
 pub mod settings;

@@ -1,11 +1,11 @@
 //! `promptgate eval`.
 
 use super::options::Eval;
-use super::{complain, report, say, signals, warn};
+use super::{complain, hide, report, say, signals, warn};
 use crate::error::Error;
 use crate::exit;
 use crate::model::{Problem, Progress, PromptInfo};
-use crate::pipeline::{self, ArmForecast, Estimate, Forecast, Interrupt};
+use crate::pipeline::{self, ArmForecast, Estimate, Forecast, Interrupt, PrefixForecast};
 use crate::report::console::{Console, Style};
 use crate::report::progress::{self, Silent};
 use crate::report::{Folder, ReportError};
@@ -59,9 +59,10 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
     let settings = layers.settle()?;
     let prepared = pipeline::prepare(&settings)?;
     let mask = prepared.mask().clone();
+    hide(&mask);
     let tell = |sentence: &str| {
         if !settings.quiet {
-            warn(&mask.text(sentence));
+            warn(sentence);
         }
     };
     for warning in &prepared.warnings {
@@ -92,7 +93,7 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
     let mut console = Console::new(style, mask.clone());
     let finished = prepared.eval(folder, &progress, interrupt, &mut |row| console.case(row), &tell)?;
     for error in &finished.unwritten {
-        complain(&mask.text(&error.to_string()));
+        complain(&error.to_string());
     }
     // A closed standard output changes no verdict.
     let _ = console.finish(
@@ -129,6 +130,7 @@ fn foresee(forecast: &Forecast) {
         baseline,
         candidate,
         offline,
+        prefixes,
         prices,
     } = forecast;
     let sum = |of: fn(&ArmForecast) -> u64| of(candidate) + baseline.as_ref().map_or(0, of);
@@ -159,6 +161,9 @@ fn foresee(forecast: &Forecast) {
         run.target,
         dollars(cost, bounded)
     ));
+    for prefix in prefixes.iter().filter(|_| planned > stored) {
+        foresee_prefix(prefix);
+    }
     say(&format!("{prices}; nothing was sent"));
 }
 
@@ -184,6 +189,16 @@ fn foresee_arm(name: &str, info: &PromptInfo, arm: &ArmForecast) {
         requests(arm.requests()),
         arm.input_tokens,
         dollars(arm.cost_usd, arm.bounded())
+    )));
+}
+
+fn foresee_prefix(prefix: &PrefixForecast) {
+    say(&crate::report::text::log_line(&format!(
+        "cached prefix on {}: about {} tokens, {} to make it and {} for each hour; what it saves is not taken off above",
+        prefix.model,
+        prefix.tokens,
+        dollars(prefix.making_usd, false),
+        dollars(prefix.hour_usd, false)
     )));
 }
 

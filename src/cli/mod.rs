@@ -1,5 +1,6 @@
 //! The command line: exactly what was typed, handed on; and the one funnel of all errors to standard error and exit code.
 
+mod batch;
 mod eval;
 mod options;
 mod prompt;
@@ -9,26 +10,31 @@ mod sim;
 
 use crate::error::Error;
 use crate::exit;
-use crate::report::text;
-use crate::settings::Environment;
+use crate::report::{Mask, text};
+use crate::run::ApiKey;
+use crate::settings::{self, Environment};
 use clap::Parser;
 use options::{Cli, Command};
+use std::borrow::Cow;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 /// Where the last panic happened, for the message of [`guarded`]. A panicking matcher is no bug of promptgate and is not
 /// reported here, so nothing is printed when the panic happens.
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
+/// What this process must not say: the keys of its environment, and those that come up while it runs.
+static HIDDEN: Mutex<Vec<Mask>> = Mutex::new(Vec::new());
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    ExitCode::from(guarded(run))
+    ExitCode::from(guarded(run, &mut std::io::stderr()))
 }
 
 /// A panic is a bug, with an exit code of its own: it must not look like a verdict.
-fn guarded(run: impl FnOnce() -> u8) -> u8 {
+fn guarded(run: impl FnOnce() -> u8, errors: &mut dyn Write) -> u8 {
     std::panic::set_hook(Box::new(|panic| {
         if let Ok(mut last) = PANIC.lock() {
             *last = Some(panic.to_string());
@@ -38,7 +44,8 @@ fn guarded(run: impl FnOnce() -> u8) -> u8 {
         Ok(code) => code,
         Err(_) => {
             let what = PANIC.lock().ok().and_then(|mut last| last.take()).unwrap_or_default();
-            complain(&format!("this is a bug in promptgate, please report it: {what}"));
+            let message = format!("error: this is a bug in promptgate, please report it: {what}");
+            tell(errors, &message);
             exit::BUG
         }
     }
@@ -48,11 +55,11 @@ fn run() -> u8 {
     let environment: Environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
         .collect();
+    hide(&Mask::new(settings::secrets(&environment).iter().map(ApiKey::reveal)));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed pipe is nobody's fault.
-            let _ = error.print();
+            refuse(&error);
             if !error.use_stderr() {
                 return exit::OK;
             }
@@ -69,6 +76,7 @@ fn run() -> u8 {
     let done = match cli.command {
         Command::Eval(options) => eval::eval(*options, environment),
         Command::Prompt(command) => prompt::prompt(command, environment),
+        Command::Batch(command) => batch::batch(command, environment),
         Command::Record(command) => record::record(command, environment),
         Command::Sim(options) => sim::sim(&options),
     };
@@ -76,6 +84,33 @@ fn run() -> u8 {
         report(&error);
         error.exit_code()
     })
+}
+
+/// Tells what is wrong with the command line, or what was asked of it: help and version.
+fn refuse(error: &clap::Error) {
+    let text = error.render().to_string();
+    // It quotes what was typed. A closed pipe is nobody's fault.
+    let _ = match masked(&text) {
+        Cow::Owned(text) => writeln!(std::io::stderr().lock(), "{}", text.trim_end()),
+        Cow::Borrowed(_) => error.print(),
+    };
+}
+
+/// From now on nothing says what this mask hides, or will hide.
+fn hide(mask: &Mask) {
+    let mut hidden = HIDDEN.lock().unwrap_or_else(PoisonError::into_inner);
+    hidden.push(mask.clone());
+}
+
+/// The text without what is hidden.
+fn masked(text: &str) -> Cow<'_, str> {
+    let hidden = HIDDEN.lock().unwrap_or_else(PoisonError::into_inner);
+    hidden
+        .iter()
+        .fold(Cow::Borrowed(text), |text, mask| match mask.text(&text) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(masked) => Cow::Owned(masked),
+        })
 }
 
 /// Tells what is wrong.
@@ -94,15 +129,21 @@ fn complain(message: &str) {
     warn(&format!("error: {message}"));
 }
 
-/// Writes to standard error, safe for terminals and CI logs.
+/// Writes to standard error.
 fn warn(message: &str) {
-    // Nothing is left to do when standard error is closed.
-    let _ = writeln!(std::io::stderr().lock(), "{}", text::log_safe(message));
+    tell(&mut std::io::stderr().lock(), message);
 }
 
-/// Writes a line to standard output; a closed pipe ends the output, not the command.
+/// Writes a message, without secrets and safe for terminals and CI logs. Nothing else writes to standard error but the
+/// progress, which has the same mask, and what clap says of the command line.
+fn tell(errors: &mut dyn Write, message: &str) {
+    // Nothing is left to do when standard error is closed.
+    let _ = writeln!(errors, "{}", text::log_safe(&masked(message)));
+}
+
+/// Writes a line to standard output, without secrets; a closed pipe ends the output, not the command.
 fn say(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    let _ = writeln!(std::io::stdout().lock(), "{}", masked(line));
 }
 
 #[cfg(test)]
@@ -112,8 +153,25 @@ mod tests {
     #[test]
     fn a_panic_is_a_bug_and_never_a_verdict() {
         let hook = std::panic::take_hook();
-        let code = guarded(|| panic!("on purpose"));
+        hide(&Mask::new(["a-key-in-a-panic"]));
+        let mut said = Vec::new();
+        let code = guarded(|| panic!("on purpose, with a-key-in-a-panic"), &mut said);
         std::panic::set_hook(hook);
         assert_eq!(code, exit::BUG);
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains("on purpose, with ***"), "{said}");
+    }
+
+    #[test]
+    fn what_is_said_is_masked_also_what_comes_up_later() {
+        let mask = Mask::default();
+        hide(&mask);
+        assert_eq!(masked("said in a panic: a-late-key"), "said in a panic: a-late-key");
+        mask.add("a-late-key");
+        hide(&Mask::new(["an-early-key"]));
+        assert_eq!(
+            masked("said in a panic: a-late-key, an-early-key"),
+            "said in a panic: ***, ***"
+        );
     }
 }

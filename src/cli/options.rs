@@ -20,6 +20,9 @@ pub(super) enum Command {
     /// Look at prompts
     #[command(subcommand)]
     Prompt(Prompt),
+    /// Look at the jobs that `eval --batch` left at a service, or cancel them
+    #[command(subcommand)]
+    Batch(Batch),
     /// Write stored answers to a file, and read them back in another place
     #[command(subcommand)]
     Record(Record),
@@ -75,6 +78,18 @@ pub(super) struct Eval {
     /// Stream the answers, which gives the time to the first token
     #[arg(long)]
     stream: bool,
+    /// Ask through the batch API: half the price, answered within a day; --resume goes on after a kill
+    #[arg(long)]
+    batch: bool,
+    /// First pause before looking at batch jobs; later ones grow to six times it [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    batch_poll: Option<String>,
+    /// How long to wait for batch jobs; after it they go on, and --resume collects their answers [default: 24h]
+    #[arg(long, value_name = "TIME")]
+    batch_wait: Option<String>,
+    /// Have the service keep the system instruction and tools that all requests of an arm share
+    #[arg(long)]
+    cache_prefix: bool,
     /// Project of Google Cloud, for --target vertex [default: GOOGLE_CLOUD_PROJECT; without one: express mode]
     #[arg(long, value_name = "ID")]
     project: Option<String>,
@@ -171,6 +186,10 @@ impl Eval {
             base_url,
             api_version,
             stream,
+            batch,
+            batch_poll,
+            batch_wait,
+            cache_prefix,
             project,
             location,
             answers,
@@ -212,6 +231,10 @@ impl Eval {
             .option("base_url", one(base_url))
             .option("api_version", one(api_version))
             .flag("stream", stream)
+            .flag("batch", batch)
+            .option("batch_poll", one(batch_poll))
+            .option("batch_wait", one(batch_wait))
+            .flag("cache_prefix", cache_prefix)
             .option("project", one(project))
             .option("location", one(location))
             .option("answers", answers)
@@ -284,6 +307,27 @@ pub(super) enum Prompt {
         old: String,
         /// The newer one: a name, a path, or git:REV:NAME
         new: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Batch {
+    /// List the batch jobs that wait at a service, of all runs of this project
+    List,
+    /// Cancel batch jobs; --resume asks anew for what they held
+    Cancel {
+        /// The jobs, as `batch list` names them [default: all that wait at the service]
+        #[arg(value_name = "JOB")]
+        names: Vec<String>,
+        /// Where they wait: gemini or sim [default: gemini]
+        #[arg(long, value_name = "TARGET")]
+        target: Option<String>,
+        /// Base URL of the service
+        #[arg(long, value_name = "URL")]
+        base_url: Option<String>,
+        /// Settings file [default: promptgate.toml, if there is one]
+        #[arg(long, value_name = "FILE")]
+        config: Option<String>,
     },
 }
 

@@ -6,7 +6,8 @@ use crate::error::Error;
 use crate::model::Problem;
 use crate::pipeline::{self, Exported, Imported};
 use crate::report::{Mask, text};
-use crate::settings::{Environment, Layer, Layers};
+use crate::run::ApiKey;
+use crate::settings::{self, Environment, Layer, Layers};
 use std::path::{Path, PathBuf};
 
 pub(super) fn record(command: Command, environment: Environment) -> Result<u8, Error> {
@@ -18,9 +19,10 @@ pub(super) fn record(command: Command, environment: Environment) -> Result<u8, E
             config,
         } => {
             let number = run.as_deref().map(number).transpose()?;
+            let secrets = settings::secrets(&environment);
             let layer = Layer::default().option("prompt", prompt.into_iter().collect());
             let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
-            let mask = layers.key().map_or_else(Mask::default, |key| Mask::new([key.reveal()]));
+            let mask = Mask::new(secrets.iter().map(ApiKey::reveal));
             let (candidate, _) = layers.versions();
             let Exported { run, answers } = pipeline::export(layers.root(), &mask, number, candidate, Path::new(&to))?;
             say(&text::log_line(&format!(

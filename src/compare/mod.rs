@@ -13,7 +13,8 @@ mod latency;
 mod tags;
 
 use crate::model::{
-    ArmRow, Case, CaseId, CaseRow, Comparison, CriticalCase, FailureKind, Judged, Outcome, Skip, Source, Tally,
+    ArmRow, Case, CaseId, CaseRow, Comparison, CriticalCase, FailureKind, Judged, Latency, Outcome, Skip, Source,
+    Tally, Waited,
 };
 use latency::Latencies;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,7 @@ pub struct Comparing {
     cost: Option<PicoDollars>,
     /// Of all answers.
     answers_cost: Option<PicoDollars>,
+    waits: Latencies,
     /// By code: the first message, and how often.
     errors: BTreeMap<String, (String, u64)>,
 }
@@ -88,6 +90,7 @@ impl Comparing {
             candidate: ArmSums::default(),
             cost: Some(PicoDollars::default()),
             answers_cost: Some(PicoDollars::default()),
+            waits: Latencies::default(),
             errors: BTreeMap::new(),
         }
     }
@@ -148,11 +151,18 @@ impl Comparing {
             candidate,
             cost,
             answers_cost,
+            waits,
             errors,
         } = self;
         so_far.baseline_rate = baseline.rate(so_far.repeats);
         so_far.candidate_rate = candidate.rate(so_far.repeats);
         so_far.latency_ms = (baseline.latencies.percentiles(), candidate.latencies.percentiles());
+        let Latency { p50, p95, p99: _ } = waits.percentiles();
+        so_far.waited_ms = Waited {
+            p50,
+            p95,
+            ..so_far.waited_ms
+        };
         so_far.baseline_served = baseline.served.into_iter().collect();
         so_far.candidate_served = candidate.served.into_iter().collect();
         so_far.slices = tags.slices(so_far.repeats, so_far.has_baseline);
@@ -267,11 +277,17 @@ impl Comparing {
         if let Some(answer) = &judged.answer {
             self.so_far.usage.add(&answer.usage);
         }
-        // Attempts of a cached or recorded answer were made by another run.
+        // Attempts of a cached or recorded answer were made by another run, and so was the waiting.
         match judged.source {
             Some(Source::Live) | None => {
                 self.so_far.requests += u64::from(judged.attempts);
                 self.so_far.retries += u64::from(judged.attempts.saturating_sub(1));
+                if let Some(waited_ms) = judged.waited_ms {
+                    self.waits.add(waited_ms);
+                    let Waited { max, total, .. } = &mut self.so_far.waited_ms;
+                    *max = waited_ms.max(*max);
+                    *total = total.saturating_add(waited_ms);
+                }
             }
             Some(Source::Cache | Source::Recorded) => {}
         }

@@ -38,6 +38,7 @@ fn judged(letter: char, repeat: u32) -> Judged {
         checks: Vec::new(),
         cost_usd: answered.then_some(0.001),
         attempts: u32::from(!matches!(outcome, Outcome::Skipped(_))),
+        waited_ms: None,
         source: answered.then_some(Source::Live),
         outcome,
     }
@@ -348,11 +349,17 @@ fn effort_is_summed_over_what_this_run_asked_for() {
     set(&mut blue[1], Source::Live, 3, 300, Some(0.2), "m-1");
     set(&mut blue[2], Source::Cache, 5, 9999, Some(5.0), "m-1");
     blue[3].attempts = 9;
+    for (judged, waited_ms) in blue.iter_mut().zip([Some(10), Some(3_000), Some(77_777), Some(20_000)]) {
+        judged.waited_ms = waited_ms;
+    }
     let green = &mut row.candidate.repeats;
     set(&mut green[0], Source::Recorded, 0, 70, None, "m-3");
     set(&mut green[1], Source::Recorded, 0, 0, None, "m-3");
     let comparison = compare(4, &[row.clone()]);
     assert_eq!((comparison.requests, comparison.retries), (1 + 3 + 9 + 2, 2 + 8));
+    // Of what this run asked for, what failed included; not of what was stored.
+    assert_eq!((comparison.waited_ms.max, comparison.waited_ms.total), (20_000, 23_010));
+    assert_eq!(comparison.waited_ms.p50, 3_000);
     assert_eq!(comparison.cost_usd, Some(0.302));
     assert_eq!((comparison.baseline.cached, comparison.candidate.cached), (1, 0));
     assert_eq!((comparison.usage.prompt, comparison.usage.total), (50, u64::MAX));

@@ -1,5 +1,6 @@
 //! What a target answered.
 
+use super::Details;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -62,6 +63,9 @@ pub struct Answer {
     /// Milliseconds from sending the successful attempt to its first text or tool call, where the answer was streamed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_token_ms: Option<u64>,
+    /// What the service tells beside the words; `None` when it tells nothing more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Box<Details>>,
     /// The simulator answered, whatever the target is called.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub simulated: bool,
@@ -72,19 +76,44 @@ impl Answer {
     /// answer ends with `STOP`, also when it calls functions.
     pub fn unusable(&self) -> Option<String> {
         if let Some(reason) = &self.block_reason {
-            return Some(format!("the prompt was blocked ({reason})"));
+            let message = self
+                .details
+                .as_ref()
+                .and_then(|details| details.block_message.as_deref());
+            return Some(format!("the prompt was blocked ({})", explained(reason, message)));
         }
         match self.finish_reason.as_deref() {
             Some("STOP") => {}
             // Gemini ends calls with STOP; gateways and mocks of it have a word of their own.
             Some("FUNCTION_CALL" | "TOOL_CALLS") if !self.tool_calls.is_empty() => {}
             Some("MAX_TOKENS") => return Some("the answer was cut off (MAX_TOKENS)".to_owned()),
-            Some(reason) => return Some(format!("the answer was stopped ({reason})")),
+            Some("CONTINUATION") => {
+                let part = "the answer is only a part: the service would continue it, which costs another request";
+                return Some(format!("{part} (CONTINUATION)"));
+            }
+            Some(reason) => {
+                let message = self
+                    .details
+                    .as_ref()
+                    .and_then(|details| details.finish_message.as_deref());
+                return Some(format!("the answer was stopped ({})", explained(reason, message)));
+            }
             None => return Some("the answer has no finish reason, so it may be incomplete".to_owned()),
         }
         if self.text.trim().is_empty() && self.tool_calls.is_empty() {
             return Some("the answer is empty: no text and no tool call".to_owned());
         }
         None
+    }
+}
+
+/// Characters of the service's own sentence that a reason quotes.
+const QUOTED: usize = 200;
+
+/// The service's word, and the beginning of its sentence if there is one.
+fn explained(word: &str, sentence: Option<&str>) -> String {
+    match sentence {
+        Some(sentence) => format!("{word}: {}", sentence.chars().take(QUOTED).collect::<String>()),
+        None => word.to_owned(),
     }
 }

@@ -14,6 +14,10 @@ pub struct Arrival {
     pub result: Result<Answer, Failure>,
     /// Attempts made; 0 when nothing was sent.
     pub attempts: u32,
+    /// Milliseconds from taking up the job to sending its last attempt: its turn, the earlier attempts and the pauses after
+    /// them. No part of the answer's latency. `None` when nothing was sent, and in a
+    /// batch, which does not tell when it turned to which request.
+    pub waited_ms: Option<u64>,
     /// Where the answer came from.
     pub source: Source,
 }

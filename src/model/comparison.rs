@@ -88,6 +88,21 @@ pub struct Latency {
     pub p99: u64,
 }
 
+/// Milliseconds that the answers a run asked for waited before their successful attempts, or for those that failed, their
+/// last ones: for their turn, and for earlier attempts and the pauses after them. They wait side by side, so the total may
+/// be longer than the run. 0 without any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Waited {
+    /// Median.
+    pub p50: u64,
+    /// 95th percentile.
+    pub p95: u64,
+    /// The longest.
+    pub max: u64,
+    /// All together.
+    pub total: u64,
+}
+
 /// Blue and green over the whole run. Sums of repeats are kept as integers, so that the order of cases and the number of
 /// threads can't change a digit.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -148,6 +163,8 @@ pub struct Comparison {
     pub requests: u64,
     /// Attempts beyond the first.
     pub retries: u64,
+    /// How long what this run asked for waited.
+    pub waited_ms: Waited,
     /// Answers by the time they took when they were asked for, those from the store included; baseline and candidate.
     pub latency_ms: (Latency, Latency),
     /// Models that served the baseline, sorted.

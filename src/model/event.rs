@@ -29,6 +29,15 @@ pub enum Event {
         /// How long.
         wait: Duration,
     },
+    /// A look at the batch jobs that wait at the service.
+    Batched {
+        /// Jobs that are not finished.
+        jobs: usize,
+        /// Requests in them that are answered, as far as the service tells.
+        answered: u64,
+        /// Requests in them.
+        requests: u64,
+    },
     /// What was learnt about the service's limits has changed; nothing, where the user's own limits hold.
     Paced {
         /// Requests at once, if fewer than the user allows.
@@ -43,6 +52,11 @@ pub enum Event {
         /// A stable code.
         code: String,
         /// What happened.
+        message: String,
+    },
+    /// Something worth a line that stops nothing.
+    Note {
+        /// One plain sentence.
         message: String,
     },
     /// The run stops early; what was asked is finished first.

@@ -3,31 +3,39 @@
 
 mod answer;
 mod arrival;
+mod batch;
 mod case;
 mod check;
 mod command;
 mod comparison;
+mod details;
 mod diagnostic;
 mod event;
 mod outcome;
 mod request;
 mod row;
 mod run;
+mod served;
 mod verdict;
 
 pub use answer::{Answer, ToolCall, Usage};
 pub use arrival::{Arrival, Keep};
+pub use batch::{BatchLedger, OpenBatch};
 pub use case::{Case, CaseId, Turn, TurnRole};
 pub use check::{ArgProblem, CheckRules, CheckSpec, Step};
 pub use command::Command;
-pub use comparison::{ArmRate, Comparison, Counts, CriticalCase, Latency, Paired, Tally};
+pub use comparison::{ArmRate, Comparison, Counts, CriticalCase, Latency, Paired, Tally, Waited};
+pub use details::{
+    ChosenToken, Citation, CodeRun, Details, FoundSource, ModelStatus, RetrievedUrl, SafetyRating, Support, TopToken,
+};
 pub use diagnostic::{Place, Problem, Problems, nearest};
 pub use event::{Event, Progress};
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
 pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, digest};
 pub use row::{ArmRow, CaseRow, Change, Judged};
 pub use run::{PromptInfo, RunInfo};
+pub use served::{answers_for, same_model};
 pub use verdict::{
-    Decision, Difference, ModelRecord, Needed, Policy, PriceList, PromptRecord, Reason, ReasonCode, Slice, Verdict,
-    Warning, WarningCode, ZScores,
+    Decision, Difference, ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason, ReasonCode,
+    Slice, Verdict, Warning, WarningCode, ZScores,
 };

@@ -20,6 +20,8 @@ pub struct Judged {
     pub cost_usd: Option<f64>,
     /// Attempts it took; 0 when nothing was sent.
     pub attempts: u32,
+    /// Milliseconds waited before the last attempt, in the run that made it; `None` when nothing was sent or it is not known.
+    pub waited_ms: Option<u64>,
     /// Where it came from; `None` when there is no answer.
     pub source: Option<Source>,
 }

@@ -2,7 +2,7 @@
 
 use super::answer::Usage;
 use super::case::CaseId;
-use super::comparison::{ArmRate, Counts, Latency, Paired};
+use super::comparison::{ArmRate, Counts, Latency, Paired, Waited};
 use serde::Serialize;
 use std::fmt;
 
@@ -241,6 +241,28 @@ impl fmt::Display for PriceList {
     }
 }
 
+/// Prefixes of requests that a run had the service keep, and what they used beside the answers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PrefixCaches {
+    /// Caches that were made.
+    pub created: u64,
+    /// Their input tokens, each cache counted once.
+    pub tokens: u64,
+    /// US dollars for making and keeping them; `None` when a price is unknown.
+    pub cost_usd: Option<f64>,
+}
+
+impl Default for PrefixCaches {
+    /// None, for nothing.
+    fn default() -> PrefixCaches {
+        PrefixCaches {
+            created: 0,
+            tokens: 0,
+            cost_usd: Some(0.0),
+        }
+    }
+}
+
 /// The verdict with all its evidence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
@@ -280,8 +302,10 @@ pub struct Verdict {
     pub slices: Vec<Slice>,
     /// Tokens of all answers.
     pub usage: Usage,
-    /// Cost of this run's own requests in US dollars; `None` when a price is unknown.
+    /// Cost of this run's own requests in US dollars, cached prefixes included; `None` when a price is unknown.
     pub cost_usd: Option<f64>,
+    /// Cached prefixes, part of the cost.
+    pub prefix_caches: PrefixCaches,
     /// What all answers cost when they were asked for, those from the store included; `None` when a price is unknown.
     pub answers_cost_usd: Option<f64>,
     /// Where the prices come from.
@@ -294,6 +318,8 @@ pub struct Verdict {
     pub imported: u64,
     /// Attempts beyond the first.
     pub retries: u64,
+    /// How long what this run asked for waited.
+    pub waited_ms: Waited,
     /// Baseline, candidate.
     pub latency_ms: (Latency, Latency),
     /// RFC 3339, seconds, UTC.

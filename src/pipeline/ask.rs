@@ -1,11 +1,13 @@
 //! The second pass: every planned answer that is not there yet is asked for, and kept as it comes.
 
 use super::Interrupt;
+use super::forecast::Expected;
 use super::planned::{Found, Halt, Walking};
+use super::prefix;
 use crate::error::Error;
-use crate::model::{Arrival, Asked, Event, Failure, FailureKind, Job, Problem, Progress, Source};
-use crate::run::{self, Ended, Limits, RunEnd};
-use crate::settings::Cache;
+use crate::model::{Arm, Arrival, Asked, Event, Failure, FailureKind, Job, Problem, Progress, Source};
+use crate::run::{self, Batched, Ended, Expect, Limits, RunEnd, Target as _};
+use crate::settings::{BatchSettings, Cache};
 use crate::store::{OpenRun, Store, Writer};
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -51,19 +53,37 @@ pub(super) fn ask(
         ..Limits::default()
     };
     let today = OffsetDateTime::now_utc().date();
-    let (prices, tier) = (settings.prices.clone(), versions.dearest_tier());
+    let (prices, tier) = (settings.prices.clone(), versions.dearest_tier(settings));
     let price: Arc<run::Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
+    prefix::announce(target, settings, progress);
     // Two answers a worker: one in flight, one ready.
     let (jobs, queue) = mpsc::channel(2 * settings.concurrency);
-    let running = runtime.spawn(run::run(
-        queue,
-        Arc::clone(&target.target),
-        limits,
-        price,
-        Arc::clone(&writer),
-        Arc::clone(progress),
-        interrupt.token.clone(),
-    ));
+    let running = match settings.batch {
+        Some(BatchSettings { first_look, wait }) => {
+            let batched = Batched {
+                target: Arc::clone(&target.target),
+                limits,
+                first_look,
+                wait,
+                price,
+                expected: expected(walking)?,
+                keep: Arc::clone(&writer),
+                ledger: store.batches(run.id)?,
+                progress: Arc::clone(progress),
+                cancel: interrupt.token.clone(),
+            };
+            runtime.spawn(batched.run(queue))
+        }
+        None => runtime.spawn(run::run(
+            queue,
+            Arc::clone(&target.target),
+            limits,
+            price,
+            Arc::clone(&writer),
+            Arc::clone(progress),
+            interrupt.token.clone(),
+        )),
+    };
     let handing = HandingOut {
         cache: settings.cache,
         writer: &writer,
@@ -84,6 +104,8 @@ pub(super) fn ask(
             }
         },
     };
+    runtime.block_on(target.target.close());
+    end.prefix_caches = target.target.beside();
     let in_use = || Err("its writer is still in use".to_owned());
     let written = Arc::into_inner(writer).map_or_else(in_use, Writer::finish);
     progress.on(&Event::Done);
@@ -93,6 +115,20 @@ pub(super) fn ask(
         end.ended = Ended::StoreFailed(message);
     }
     Ok(end)
+}
+
+/// What each answer is expected to use.
+fn expected(walking: &Walking<'_>) -> Result<Arc<Expect>, Error> {
+    let of = |version| Expected::of(walking, version);
+    let baseline = walking.versions.baseline.as_ref().map(of).transpose()?;
+    let candidate = of(&walking.versions.candidate)?;
+    Ok(Arc::new(move |job| {
+        let expected = match job.arm {
+            Arm::Baseline => baseline.unwrap_or(candidate),
+            Arm::Candidate => candidate,
+        };
+        expected.usage(&job.request)
+    }))
 }
 
 /// Hands out what is still needed.
@@ -135,6 +171,7 @@ impl HandingOut<'_> {
             asked: Asked::from(&job),
             result: Err(failure),
             attempts: 0,
+            waited_ms: None,
             source: Source::Cache,
         };
         self.writer.settle(arrival).map_err(|_| Halt::RunEnded)

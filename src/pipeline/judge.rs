@@ -244,6 +244,7 @@ impl Judging<'_> {
             result,
             source,
             attempts,
+            waited_ms,
             asked_at,
             ..
         }) = result
@@ -256,6 +257,7 @@ impl Judging<'_> {
                 checks: Vec::new(),
                 cost_usd: None,
                 attempts: 0,
+                waited_ms: None,
                 source: None,
             };
         };
@@ -267,6 +269,7 @@ impl Judging<'_> {
                 checks: Vec::new(),
                 cost_usd: None,
                 attempts,
+                waited_ms,
                 source: None,
             },
             Ok(answer) => {
@@ -284,6 +287,7 @@ impl Judging<'_> {
                     checks,
                     cost_usd,
                     attempts,
+                    waited_ms,
                     source: Some(source),
                 }
             }

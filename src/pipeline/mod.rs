@@ -10,15 +10,18 @@
 //! Then the gate decides, and the reports are put in place, verdict.json last.
 
 mod ask;
+mod batches;
 mod forecast;
 mod judge;
 mod planned;
+mod prefix;
 mod record;
 mod survey;
 mod target;
 mod verdict;
 
-pub use forecast::{ArmForecast, Estimate, Forecast};
+pub use batches::{Cancelled, cancel, waiting};
+pub use forecast::{ArmForecast, Estimate, Forecast, PrefixForecast};
 pub use record::{Exported, Imported, export, import};
 pub use target::open_prompt;
 
@@ -35,7 +38,7 @@ use crate::report::{Folder, Mask, ReportError, Reports};
 use crate::run::{Ended, RunEnd};
 use crate::score::{Commands, Rules};
 use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
-use crate::store::{OpenRun, Planned, RunEnded, Store};
+use crate::store::{OpenRun, Planned, RunEnded, Store, WaitingBatch};
 use judge::Judging;
 use planned::Walking;
 use serde_json::Value;
@@ -105,7 +108,10 @@ pub struct Version {
 
 impl Version {
     /// How its requests are served.
-    pub(crate) fn tier(&self) -> Tier {
+    pub(crate) fn tier(&self, settings: &Settings) -> Tier {
+        if settings.batch.is_some() {
+            return Tier::Batch;
+        }
         let tier = self.prompt.config.get("serviceTier").and_then(Value::as_str);
         tier.map_or(Tier::Standard, Tier::of)
     }
@@ -159,7 +165,7 @@ pub struct Prepared<'a> {
 pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
     let versions = open_versions(settings)?;
     affordable(settings, &versions)?;
-    let target = target::open(settings, &versions)?;
+    let mut target = target::open(settings, &versions)?;
     let selection = select(settings)?;
     let commands = Commands::new(&settings.root, &settings.commands);
     let rules = Rules::new(&settings.root).with_commands(commands.clone());
@@ -170,6 +176,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         target: &target.identity,
         protocol: settings.target.protocol(),
         recorded: settings.target == TargetKind::Recorded,
+        common: settings.cache_prefix,
         api_version: &settings.api_version,
         today: OffsetDateTime::now_utc().date(),
     };
@@ -178,6 +185,8 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         repeats: settings.repeat,
         baseline: versions.baseline.is_some(),
     };
+    let (prefixes, notes) = prefix::worth_keeping(settings, &versions, &survey, &plan)?;
+    target.prefixes = prefixes;
     let run = RunInfo {
         candidate: versions.candidate.info.clone(),
         baseline: versions.baseline.as_ref().map(|version| version.info.clone()),
@@ -197,6 +206,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         .iter()
         .cloned()
         .chain(survey.warnings.iter().cloned())
+        .chain(notes)
         .collect();
     Ok(Prepared {
         settings,
@@ -279,6 +289,9 @@ impl Prepared<'_> {
             progress,
             interrupt,
         )?;
+        if settings.batch.is_some() {
+            self.tell_of_jobs(&store, &open_run, say)?;
+        }
         if let Ended::Stopped(failure) = &end.ended {
             progress.on(&Event::Stopping {
                 reason: failure.message.clone(),
@@ -298,8 +311,11 @@ impl Prepared<'_> {
             ended: &end.ended,
             prices: &settings.prices,
             models: (
-                self.versions.baseline.as_ref().map(priced_as),
-                priced_as(&self.versions.candidate),
+                self.versions
+                    .baseline
+                    .as_ref()
+                    .map(|version| priced_as(version, settings)),
+                priced_as(&self.versions.candidate, settings),
             ),
         };
         let judged = judge::judge(&judging, &mut |row| {
@@ -328,7 +344,7 @@ impl Prepared<'_> {
         } else {
             RunEnded::Incomplete
         };
-        let verdict = verdict::assemble(&self, judged, decided, interrupt.code());
+        let verdict = verdict::assemble(&self, judged, decided, end.prefix_caches, interrupt.code());
         let unwritten = reports.finish(&self.run, &verdict);
         if let Err(error) = store.end(&open_run, ended) {
             // Only --resume and --failed would miss it; the verdict stands.
@@ -344,6 +360,27 @@ impl Prepared<'_> {
             unwritten,
             exit_code,
         })
+    }
+
+    /// Tells of batch jobs that go on at the service.
+    fn tell_of_jobs(&self, store: &Store, run: &OpenRun, say: &dyn Fn(&str)) -> Result<(), Error> {
+        let waiting = store.waiting_batches()?;
+        let of_run: Vec<&WaitingBatch> = waiting.iter().filter(|batch| batch.is_of(run.id)).collect();
+        let names: Vec<&str> = of_run
+            .iter()
+            .filter_map(|batch| batch.name.as_deref())
+            .take(3)
+            .collect();
+        if !of_run.is_empty() {
+            say(&format!(
+                "{} batch jobs go on at the service ({}{}): --resume collects their answers, `promptgate batch cancel` ends \
+                 them",
+                of_run.len(),
+                names.join(", "),
+                if of_run.len() > names.len() { ", …" } else { "" }
+            ));
+        }
+        Ok(())
     }
 
     /// What the gate must know beside the numbers.
@@ -393,6 +430,11 @@ impl Prepared<'_> {
                 return Ok(run);
             }
             say("nothing to resume: no unfinished run has this plan; starting anew");
+        } else if settings.batch.is_some() && store.has_waiting_batches(&plan)? {
+            say(
+                "warning: batch jobs of an unfinished run with this plan wait at the service; --resume collects their \
+                 answers, without it they are paid for and not used",
+            );
         }
         Ok(store.begin(&Planned {
             plan,
@@ -415,7 +457,7 @@ fn affordable(settings: &Settings, versions: &Versions) -> Result<(), Problems> 
             let told = versions.all().take(number).any(|earlier| earlier.info.model == *model);
             let price = settings
                 .prices
-                .cost_usd(model, &Usage::default(), version.tier(), today);
+                .cost_usd(model, &Usage::default(), version.tier(settings), today);
             if price.is_none() && !told {
                 let message = format!("the price of `{model}` is not known, so --max-cost can't be kept");
                 problems.push(Problem::new(message).hint(format!(
@@ -428,8 +470,8 @@ fn affordable(settings: &Settings, versions: &Versions) -> Result<(), Problems> 
 }
 
 /// What decides the price of a version's answers.
-fn priced_as(version: &Version) -> (&str, Tier) {
-    (&version.info.model, version.tier())
+fn priced_as<'a>(version: &'a Version, settings: &Settings) -> (&'a str, Tier) {
+    (&version.info.model, version.tier(settings))
 }
 
 fn open_versions(settings: &Settings) -> Result<Versions, Error> {
@@ -496,6 +538,14 @@ fn select(settings: &Settings) -> Result<Selection, Error> {
 
 /// The folder of the store, below the project root.
 const STORE: &str = ".promptgate";
+
+/// For a few calls, one after the other.
+fn runtime() -> Result<tokio::runtime::Runtime, Problem> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::new(format!("the runtime can't start: {error}")))
+}
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -2,12 +2,14 @@
 //! identity of what is tested.
 
 use super::Version;
+use super::prefix::Common;
 use crate::error::Error;
 use crate::load::golden::{self, Dataset};
 use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Step};
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
 use crate::run::Protocol;
+use crate::settings::Settings;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -30,8 +32,9 @@ impl Versions {
     }
 
     /// Of the tiers that the arms ask for, the one that costs more: a limit must hold for both.
-    pub(super) fn dearest_tier(&self) -> Tier {
-        self.all().map(Version::tier).fold(Tier::Flex, Tier::dearer)
+    pub(super) fn dearest_tier(&self, settings: &Settings) -> Tier {
+        let tiers = self.all().map(|version| version.tier(settings));
+        tiers.reduce(Tier::dearer).unwrap_or_default()
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Version> {
@@ -52,6 +55,8 @@ pub(super) struct Survey {
     pub(super) identical: bool,
     /// Identity of what is tested.
     pub(super) key: [u8; 32],
+    /// What the requests of each version begin with, baseline first; empty unless it was looked for.
+    pub(super) common: Vec<Common>,
     /// Words that stop nothing.
     pub(super) warnings: Vec<Problem>,
 }
@@ -67,6 +72,8 @@ pub(super) struct Scope<'a> {
     pub(super) protocol: Protocol,
     /// Recorded answers are looked up by name, so equal requests are no identity.
     pub(super) recorded: bool,
+    /// Look for what all requests of a version begin with.
+    pub(super) common: bool,
     /// The version of the service's API.
     pub(super) api_version: &'a str,
     /// Models retire.
@@ -167,6 +174,8 @@ struct Seen<'a> {
     critical: u64,
     identical: bool,
     key: Sha256,
+    /// Per version, baseline first.
+    common: Vec<Common>,
     /// The files that cases came from, as shown.
     files: BTreeSet<Arc<str>>,
 }
@@ -194,6 +203,11 @@ impl<'a> Seen<'a> {
             critical: 0,
             identical: versions.baseline.is_some() && !scope.recorded,
             key,
+            common: versions
+                .all()
+                .filter(|_| scope.common)
+                .map(|_| Common::default())
+                .collect(),
             files: BTreeSet::new(),
         }
     }
@@ -241,6 +255,9 @@ impl<'a> Seen<'a> {
         };
         let candidate = render(&self.versions.candidate)?;
         let baseline = self.versions.baseline.as_ref().map(render).transpose()?;
+        for (request, common) in baseline.iter().chain([&candidate]).zip(&mut self.common) {
+            common.note(request);
+        }
         let mut add = |request: &Request| {
             let body = protocol.body(request);
             self.key.update((body.len() as u64).to_le_bytes());
@@ -315,6 +332,7 @@ impl<'a> Seen<'a> {
             critical: self.critical,
             identical: self.identical,
             key: key.finalize().into(),
+            common: self.common,
             warnings,
         }
     }

@@ -1,12 +1,12 @@
 //! What answers, opened and with an identity.
 
-use super::Version;
 use super::survey::Versions;
+use super::{Version, runtime};
 use crate::error::Error;
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{Problem, Problems, PromptInfo};
 use crate::report::Mask;
-use crate::run::gemini::Delivery;
+use crate::run::gemini::{Delivery, Prefix};
 use crate::run::vertex::Place;
 use crate::run::{
     AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Recorded, Renewal, Vertex,
@@ -25,6 +25,8 @@ pub(super) struct OpenedTarget {
     pub(super) identity: String,
     /// Its answers may be used again.
     pub(super) reusable: bool,
+    /// What it is to have the service keep; known after the first pass.
+    pub(super) prefixes: Vec<Prefix>,
     /// Secrets that must not be written.
     pub(super) mask: Mask,
     /// The built-in simulator lives as long as the target.
@@ -45,11 +47,7 @@ impl OpenedTarget {
     /// # Errors
     /// Nobody can sign in at the service.
     pub(super) fn sign_in(&self) -> Result<(), Problem> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Problem::new(format!("the runtime can't start: {error}")))?;
-        runtime.block_on(self.target.sign_in())
+        runtime()?.block_on(self.target.sign_in())
     }
 }
 
@@ -69,8 +67,9 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
             let target = client(settings, url, settings.key.clone(), renewal, false)?;
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::Gemini(target)),
-                identity: service("gemini", url, &settings.api_version) + streamed(settings),
+                identity: service("gemini", url, &settings.api_version) + delivered(settings),
                 reusable: true,
+                prefixes: Vec::new(),
                 mask,
                 _simulator: None,
             })
@@ -90,6 +89,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 target: Arc::new(AnyTarget::Vertex(target)),
                 identity,
                 reusable: true,
+                prefixes: Vec::new(),
                 mask: mask(settings),
                 _simulator: None,
             })
@@ -106,6 +106,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 target: Arc::new(AnyTarget::OpenAi(target)),
                 identity,
                 reusable: true,
+                prefixes: Vec::new(),
                 mask: mask(settings),
                 _simulator: None,
             })
@@ -115,7 +116,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 Some(url) => (
                     None,
                     url.clone(),
-                    service("sim", url, &settings.api_version) + streamed(settings),
+                    service("sim", url, &settings.api_version) + delivered(settings),
                 ),
                 None => {
                     let simulator = Simulator::start(0, sim::Settings::default())
@@ -133,6 +134,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 target: Arc::new(AnyTarget::Gemini(target)),
                 identity,
                 reusable: true,
+                prefixes: Vec::new(),
                 mask: Mask::default(),
                 _simulator: simulator,
             })
@@ -149,6 +151,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 identity: format!("recorded {}", recorded.sha256()),
                 target: Arc::new(AnyTarget::Recorded(recorded)),
                 reusable: false,
+                prefixes: Vec::new(),
                 mask: Mask::default(),
                 _simulator: None,
             })
@@ -162,12 +165,17 @@ fn way(settings: &Settings) -> String {
     if settings.api_version != gemini::VERSION {
         way = format!(" {}", settings.api_version);
     }
-    way + streamed(settings)
+    way + delivered(settings)
 }
 
-/// The delivery, in the identity of each answer: one that was not streamed has no time to its first token.
-fn streamed(settings: &Settings) -> &'static str {
+/// The identity of answers that come through batch jobs ends so.
+pub(super) const BATCHED: &str = " batch";
+
+/// The delivery, in the identity of each answer: one that was not streamed has no time to its first token, one of a batch
+/// job has no latency and another price.
+fn delivered(settings: &Settings) -> &'static str {
     match settings.delivery {
+        Delivery::Whole if settings.batch.is_some() => BATCHED,
         Delivery::Whole => "",
         Delivery::Stream => " stream",
     }
@@ -183,7 +191,7 @@ fn mask(settings: &Settings) -> Mask {
 
 /// The identity of a service: kind, base URL, and the API version, which is left out where it is the usual one. Nothing
 /// of the machine is in it, so that answers can be replayed on another.
-fn service(kind: &str, url: &str, version: &str) -> String {
+pub(super) fn service(kind: &str, url: &str, version: &str) -> String {
     let url = url.trim_end_matches('/');
     if version == gemini::VERSION {
         format!("{kind} {url}")

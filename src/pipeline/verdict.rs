@@ -4,11 +4,17 @@ use super::Prepared;
 use super::judge::JudgedRun;
 use crate::exit;
 use crate::gate::{self, Decided};
-use crate::model::{Comparison, Decision, ModelRecord, PromptInfo, PromptRecord, Verdict};
+use crate::model::{Comparison, Decision, ModelRecord, PrefixCaches, PromptInfo, PromptRecord, Verdict};
 use crate::settings::{Cache, TargetKind};
 
 /// Puts the verdict together. The only place that maps a decision to an exit code; a signal's wins over everything.
-pub(super) fn assemble(prepared: &Prepared<'_>, judged: JudgedRun, decided: Decided, signal: Option<u8>) -> Verdict {
+pub(super) fn assemble(
+    prepared: &Prepared<'_>,
+    judged: JudgedRun,
+    decided: Decided,
+    prefix_caches: PrefixCaches,
+    signal: Option<u8>,
+) -> Verdict {
     let Prepared {
         settings,
         selection,
@@ -60,13 +66,18 @@ pub(super) fn assemble(prepared: &Prepared<'_>, judged: JudgedRun, decided: Deci
         needed: decided.needed,
         slices: comparison.slices,
         usage: comparison.usage,
-        cost_usd: comparison.cost_usd,
+        cost_usd: comparison
+            .cost_usd
+            .zip(prefix_caches.cost_usd)
+            .map(|(answers, caches)| answers + caches),
+        prefix_caches,
         answers_cost_usd: comparison.answers_cost_usd,
         prices: settings.prices.list(),
         requests: comparison.requests,
         cached: (comparison.baseline.cached, comparison.candidate.cached),
         imported: comparison.imported,
         retries: comparison.retries,
+        waited_ms: comparison.waited_ms,
         latency_ms: comparison.latency_ms,
         finished_at: super::now(),
     }

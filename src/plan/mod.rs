@@ -49,7 +49,8 @@ impl Plan {
 }
 
 /// Identity of an answer: everything that can change it. The arm counts only where both arms send the same body, because
-/// otherwise two planned answers would share a stored one.
+/// otherwise two planned answers would share a stored one. `body` is the whole request, whether or not the service kept a
+/// part of it.
 pub fn identity(target: &str, model: &str, body: &[u8], case: &str, repeat: u32, arm: Option<Arm>) -> [u8; 32] {
     digest([
         b"promptgate.answer/1".as_slice(),

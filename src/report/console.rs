@@ -10,7 +10,7 @@
 
 use super::highlights::{Headline, Highlights, Listed, Trouble};
 use super::mask::Mask;
-use super::numbers::{cost, count, difference, latency, rate};
+use super::numbers::{cost, count, difference, latency, rate, retries};
 use super::summary::needed;
 use super::text::{log_line, truncate};
 use crate::model::{CaseRow, Counts, Decision, Paired, Reason, RunInfo, Verdict, Warning};
@@ -215,7 +215,7 @@ impl Console {
             format!(
                 "{}, {}, {} tokens, {}",
                 count(verdict.requests, "request", "requests"),
-                count(verdict.retries, "retry", "retries"),
+                retries(verdict),
                 verdict.usage.total,
                 cost(verdict)
             ),

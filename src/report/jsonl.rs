@@ -5,7 +5,8 @@ use super::text::json_safe;
 use super::why::skip_word;
 use super::{Context, ReportError, Reporter};
 use crate::model::{
-    Answer, Arm, CaseId, CaseRow, CheckResult, Failure, Judged, Outcome, RunInfo, Source, ToolCall, Usage, Verdict,
+    Answer, Arm, CaseId, CaseRow, CheckResult, Details, Failure, Judged, Outcome, PromptInfo, RunInfo, Source,
+    ToolCall, Usage, Verdict, answers_for,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -17,29 +18,40 @@ pub(super) fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, Repo
     Ok(Box::new(Results {
         output: Output::create(folder, FILE)?,
         simulated: false,
-        baseline: String::new(),
-        candidate: String::new(),
+        baseline: Prompt::default(),
+        candidate: Prompt::default(),
     }))
 }
 
 struct Results {
     output: Output,
     simulated: bool,
-    /// The baseline's name.
-    baseline: String,
-    /// The candidate's name.
-    candidate: String,
+    baseline: Prompt,
+    candidate: Prompt,
+}
+
+/// What each row tells of its prompt.
+#[derive(Default)]
+struct Prompt {
+    name: String,
+    /// The model that it asks for.
+    model: String,
+}
+
+impl Prompt {
+    fn of(prompt: &PromptInfo) -> Prompt {
+        Prompt {
+            name: prompt.name.clone(),
+            model: prompt.model.clone(),
+        }
+    }
 }
 
 impl Reporter for Results {
     fn begin(&mut self, run: &RunInfo) -> Result<(), ReportError> {
         self.simulated = run.simulated;
-        self.candidate.clone_from(&run.candidate.name);
-        self.baseline = run
-            .baseline
-            .as_ref()
-            .map(|prompt| prompt.name.clone())
-            .unwrap_or_default();
+        self.candidate = Prompt::of(&run.candidate);
+        self.baseline = run.baseline.as_ref().map(Prompt::of).unwrap_or_default();
         Ok(())
     }
 
@@ -87,6 +99,8 @@ struct Row<'a> {
     answer: Option<AnswerRecord<'a>>,
     checks: &'a [CheckResult],
     latency_ms: Option<u64>,
+    /// Before the last attempt, and no part of the latency.
+    waited_ms: Option<u64>,
     /// Only of streamed answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     first_token_ms: Option<u64>,
@@ -98,6 +112,9 @@ struct Row<'a> {
     /// Why it was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     skip: Option<&'static str>,
+    /// Another model than the one asked for answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
     /// The built-in simulator answered.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     simulated: bool,
@@ -111,6 +128,9 @@ struct AnswerRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     block_reason: Option<&'a str>,
     model_version: Option<&'a str>,
+    /// Further fields, those that are there.
+    #[serde(flatten)]
+    details: Option<&'a Details>,
 }
 
 #[derive(Serialize)]
@@ -119,7 +139,7 @@ struct ErrorRecord<'a> {
     message: &'a str,
 }
 
-fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a str, judged: &'a Judged) -> Row<'a> {
+fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a Prompt, judged: &'a Judged) -> Row<'a> {
     let Judged {
         repeat,
         outcome,
@@ -127,6 +147,7 @@ fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a str, judged: &'a Judged) -
         checks,
         cost_usd,
         attempts,
+        waited_ms,
         source,
     } = judged;
     let (score, shown, error, skip) = match outcome {
@@ -137,13 +158,14 @@ fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a str, judged: &'a Judged) -
     Row {
         case,
         arm,
-        prompt,
+        prompt: &prompt.name,
         repeat: *repeat,
         outcome: outcome.as_str(),
         score,
         answer: shown,
         checks,
         latency_ms: answer.as_ref().map(|answer| answer.latency_ms),
+        waited_ms: *waited_ms,
         first_token_ms: answer.as_ref().and_then(|answer| answer.first_token_ms),
         usage: answer.as_ref().map(|answer| &answer.usage),
         cost_usd: *cost_usd,
@@ -151,8 +173,15 @@ fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a str, judged: &'a Judged) -
         source: *source,
         error,
         skip,
+        warning: answer.as_ref().and_then(|answer| other_model(&prompt.model, answer)),
         simulated: answer.as_ref().is_some_and(|answer| answer.simulated),
     }
+}
+
+/// A sentence where the model that served is not the one that was asked for.
+fn other_model(requested: &str, answer: &Answer) -> Option<String> {
+    let served = answer.model_version.as_deref()?;
+    (!answers_for(requested, served)).then(|| format!("asked for {requested}, and {served} served"))
 }
 
 fn record(answer: &Answer) -> AnswerRecord<'_> {
@@ -165,6 +194,7 @@ fn record(answer: &Answer) -> AnswerRecord<'_> {
         usage: _,
         latency_ms: _,
         first_token_ms: _,
+        details,
         simulated: _,
     } = answer;
     AnswerRecord {
@@ -173,5 +203,6 @@ fn record(answer: &Answer) -> AnswerRecord<'_> {
         finish_reason: finish_reason.as_deref(),
         block_reason: block_reason.as_deref(),
         model_version: model_version.as_deref(),
+        details: details.as_deref(),
     }
 }

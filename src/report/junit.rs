@@ -9,7 +9,7 @@ use super::output::{Output, Spool};
 use super::text::{log_line, log_safe, truncate, xml_cdata, xml_safe};
 use super::why::{Why, answered, expected, outcomes, why};
 use super::{Context, ReportError, Reporter};
-use crate::model::{ArmRow, Case, CaseRow, Judged, RunInfo, Verdict};
+use crate::model::{ArmRow, Case, CaseRow, Judged, RunInfo, Verdict, Warning};
 use junit_report::{Report, TestCase, TestResult, TestSuite};
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use quick_xml::{Reader, Writer};
@@ -243,7 +243,7 @@ fn write_document(
     writer.write_event(line())
 }
 
-/// What was tested, and whether it was the real thing.
+/// What was tested, whether it was the real thing, and what speaks against it.
 fn push_properties(writer: &mut Writer<&mut Output>, run: &RunInfo, verdict: &Verdict) -> io::Result<()> {
     let baseline = run.baseline.as_ref().map_or("none", |prompt| &prompt.name);
     let properties = [
@@ -257,13 +257,25 @@ fn push_properties(writer: &mut Writer<&mut Output>, run: &RunInfo, verdict: &Ve
     writer.get_mut().write_all(b"    ")?;
     writer.write_event(Event::Start(BytesStart::new("properties")))?;
     for (name, value) in properties {
-        let mut property = BytesStart::new("property");
-        property.push_attribute(("name", name));
-        property.push_attribute(("value", attribute(value).as_str()));
-        writer.write_event(Event::Empty(property))?;
+        push_property(writer, name, &attribute(value))?;
+    }
+    // Numbered, because readers keep one property of a name.
+    for (number, Warning { code: _, message }) in (1..).zip(&verdict.warnings) {
+        push_property(
+            writer,
+            &format!("warning {number}"),
+            &truncate(&attribute(message), MESSAGE),
+        )?;
     }
     writer.write_event(Event::End(BytesEnd::new("properties")))?;
     writer.write_event(Event::Text(BytesText::from_escaped("\n")))
+}
+
+fn push_property(writer: &mut Writer<&mut Output>, name: &str, value: &str) -> io::Result<()> {
+    let mut property = BytesStart::new("property");
+    property.push_attribute(("name", name));
+    property.push_attribute(("value", value));
+    writer.write_event(Event::Empty(property))
 }
 
 fn push_totals(tag: &mut BytesStart<'_>, totals: &Totals) {

@@ -2,37 +2,33 @@
 //! them, so none can forget to hide them, and no escape or cut can save half of one.
 
 use crate::model::{
-    Answer, ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Failure, Judged, Outcome, Place, PromptInfo,
-    PromptRecord, Reason, RunInfo, Slice, ToolCall, Turn, Verdict, Warning,
+    ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Failure, Judged, Outcome, Place, PromptInfo, PromptRecord,
+    Reason, RunInfo, Slice, Turn, Verdict, Warning,
 };
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use serde_json::{Map, Value};
+use crate::secret::{Cover, Secret, covered};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
-use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-/// What stands in a secret's place.
-const STARS: &str = "***";
-
-/// Encoded forms shorter than this are left alone: they would hit innocent text.
-const SHORTEST_FORM: usize = 6;
-
-/// Secrets that must not appear in any output, in the forms in which text may carry them: as they are, in a JSON string,
-/// percent-encoded, and in base64 at each of the three offsets.
+/// Secrets that must not appear in any output, in any of the forms that [`Cover`] knows.
 ///
 /// Clones share their secrets: one that appears while a run goes on, like a key that replaces a refused one, is hidden by
 /// all of them from then on.
 #[derive(Clone, Default)]
 pub struct Mask {
-    /// Longest first, so that a form that contains another one goes as a whole.
-    forms: Arc<RwLock<Vec<String>>>,
+    covers: Arc<RwLock<Vec<Cover>>>,
 }
 
 impl fmt::Debug for Mask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Mask({} forms)", self.forms().len())
+        write!(f, "Mask({} secrets)", self.covers().len())
+    }
+}
+
+impl Secret for Mask {
+    fn cover<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        covered(self.covers().iter().map(|cover| cover as &dyn Secret), bytes)
     }
 }
 
@@ -51,27 +47,18 @@ impl Mask {
         if secret.is_empty() {
             return;
         }
-        let mut forms = self.forms.write().unwrap_or_else(PoisonError::into_inner);
-        forms.push(secret.to_owned());
-        forms.extend(encoded(secret).into_iter().filter(|form| form.len() >= SHORTEST_FORM));
-        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
-        forms.dedup();
+        let mut covers = self.covers.write().unwrap_or_else(PoisonError::into_inner);
+        covers.push(Cover::new(secret));
     }
 
     /// There is nothing to hide.
     pub fn is_empty(&self) -> bool {
-        self.forms().is_empty()
+        self.covers().is_empty()
     }
 
     /// The text without the secrets.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut text = Cow::Borrowed(text);
-        for form in self.forms().iter() {
-            if text.contains(form.as_str()) {
-                text = Cow::Owned(text.replace(form.as_str(), STARS));
-            }
-        }
-        text
+        Secret::text(self, text)
     }
 
     /// A JSON value without the secrets, in its texts and keys.
@@ -81,8 +68,8 @@ impl Mask {
         }
     }
 
-    fn forms(&self) -> RwLockReadGuard<'_, Vec<String>> {
-        self.forms.read().unwrap_or_else(PoisonError::into_inner)
+    fn covers(&self) -> RwLockReadGuard<'_, Vec<Cover>> {
+        self.covers.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The run without the secrets.
@@ -158,12 +145,14 @@ impl Mask {
             slices,
             usage: _,
             cost_usd: _,
+            prefix_caches: _,
             answers_cost_usd: _,
             prices: _,
             requests: _,
             cached: _,
             imported: _,
             retries: _,
+            waited_ms: _,
             latency_ms: _,
             finished_at: _,
         } = &mut verdict;
@@ -236,6 +225,7 @@ impl Mask {
             checks,
             cost_usd: _,
             attempts: _,
+            waited_ms: _,
             source: _,
         } = judged;
         match outcome {
@@ -243,24 +233,8 @@ impl Mask {
             Outcome::Errored(Failure { kind: _, code, message }) => self.hide_all([code, message]),
             Outcome::Skipped(_) => {}
         }
-        if let Some(Answer {
-            text,
-            tool_calls,
-            finish_reason,
-            block_reason,
-            model_version,
-            usage: _,
-            latency_ms: _,
-            first_token_ms: _,
-            simulated: _,
-        }) = answer
-        {
-            self.hide(text);
-            for ToolCall { name, args } in tool_calls {
-                self.hide(name);
-                self.map(args);
-            }
-            self.hide_all([finish_reason, block_reason, model_version].into_iter().flatten());
+        if let Some(answer) = answer {
+            self.answer(answer);
         }
         for CheckResult {
             matcher,
@@ -273,12 +247,6 @@ impl Mask {
         {
             self.hide_all([matcher, reason]);
             self.hide_all(name);
-        }
-    }
-
-    fn hide(&self, text: &mut String) {
-        if let Cow::Owned(hidden) = self.text(text) {
-            *text = hidden;
         }
     }
 
@@ -297,79 +265,13 @@ impl Mask {
             *id = CaseId::new(hidden);
         }
     }
-
-    fn map(&self, map: &mut Map<String, Value>) {
-        if map.keys().any(|key| matches!(self.text(key), Cow::Owned(_))) {
-            *map = std::mem::take(map)
-                .into_iter()
-                .map(|(key, value)| (self.text(&key).into_owned(), value))
-                .collect();
-        }
-        map.values_mut().for_each(|value| self.value(value));
-    }
-
-    fn value(&self, value: &mut Value) {
-        match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-            Value::String(text) => self.hide(text),
-            Value::Array(values) => values.iter_mut().for_each(|value| self.value(value)),
-            Value::Object(map) => self.map(map),
-        }
-    }
-}
-
-/// The forms of a secret in other text.
-fn encoded(secret: &str) -> Vec<String> {
-    let mut forms = Vec::new();
-    if let Ok(json) = serde_json::to_string(secret) {
-        forms.push(json[1..json.len() - 1].to_owned());
-    }
-    let mut upper = String::new();
-    let mut lower = String::new();
-    for byte in secret.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            upper.push(char::from(byte));
-            lower.push(char::from(byte));
-        } else {
-            let _ = write!(upper, "%{byte:02X}");
-            let _ = write!(lower, "%{byte:02x}");
-        }
-    }
-    forms.extend([upper, lower]);
-    for offset in 0..3 {
-        let mut bytes = vec![0; offset];
-        bytes.extend_from_slice(secret.as_bytes());
-        // The first and last characters also carry bits of the bytes beside the secret.
-        let start = (offset * 8).div_ceil(6);
-        let end = bytes.len() * 8 / 6;
-        for text in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
-            forms.extend(text.get(start..end).map(str::to_owned));
-        }
-    }
-    forms
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
     const KEY: &str = "AIza_\"Sy+D/9~x?y>z";
-
-    #[test]
-    fn every_form_of_a_secret_is_hidden() {
-        let mask = Mask::new([KEY]);
-        assert_eq!(mask.text(&format!("key={KEY};")), "key=***;");
-        assert_eq!(mask.text(r#"{"k":"AIza_\"Sy+D/9~x?y>z"}"#), r#"{"k":"***"}"#);
-        assert_eq!(mask.text("?k=AIza_%22Sy%2BD%2F9~x%3Fy%3Ez&"), "?k=***&");
-        assert_eq!(mask.text("?k=AIza_%22Sy%2bD%2f9~x%3fy%3ez&"), "?k=***&");
-        for before in ["", "a", "ab", "abc"] {
-            for engine in [&STANDARD, &URL_SAFE] {
-                let text = engine.encode(format!("{before}{KEY} and more"));
-                assert!(mask.text(&text).contains(STARS), "{text}");
-            }
-        }
-    }
 
     #[test]
     fn a_secret_that_appears_later_is_hidden_by_every_clone() {

@@ -1,6 +1,6 @@
 //! Numbers as people read them. Never `NaN`: what is not a number is a dash.
 
-use crate::model::{ArmRate, Difference, Latency, Verdict};
+use crate::model::{ArmRate, Difference, Latency, PrefixCaches, Verdict, Waited};
 
 /// What stands for a number that is not known.
 pub(super) const UNKNOWN: &str = "–";
@@ -83,7 +83,19 @@ pub(super) fn latency(latency: &Latency, stored: u64) -> String {
 
 /// What this run spent, and what its answers cost when they were asked for where that is something else.
 pub(super) fn cost(verdict: &Verdict) -> String {
-    let spent = usd(verdict.cost_usd);
+    let mut spent = usd(verdict.cost_usd);
+    let PrefixCaches {
+        created,
+        tokens,
+        cost_usd,
+    } = verdict.prefix_caches;
+    if created > 0 {
+        spent = format!(
+            "{spent}, {} of it for {} of {tokens} tokens",
+            usd(cost_usd),
+            count(created, "cached prefix", "cached prefixes")
+        );
+    }
     if verdict.cached == (0, 0) {
         return spent;
     }
@@ -91,6 +103,19 @@ pub(super) fn cost(verdict: &Verdict) -> String {
         "{spent} (all answers, when they were asked for: {})",
         usd(verdict.answers_cost_usd)
     )
+}
+
+/// Milliseconds of one answer's waiting that are the machine's own, and not worth telling.
+const UNNOTICED: u64 = 1_000;
+
+/// Attempts beyond the first, and the waiting: `3 retries, waited 12.4 s in all`; the waiting where there is some to tell.
+pub(super) fn retries(verdict: &Verdict) -> String {
+    let retries = count(verdict.retries, "retry", "retries");
+    let Waited { max, total, .. } = verdict.waited_ms;
+    if verdict.retries == 0 && max < UNNOTICED {
+        return retries;
+    }
+    format!("{retries}, waited {:.1} s in all", total as f64 / 1_000.0)
 }
 
 /// `1 case`, `2 cases`.

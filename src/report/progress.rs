@@ -58,6 +58,8 @@ struct Tally {
     pace: String,
     /// It was told that the run stops.
     stopping: bool,
+    /// The last look at batch jobs: jobs, requests answered, requests.
+    batches: (usize, u64, u64),
 }
 
 impl Tally {
@@ -97,6 +99,11 @@ impl Tally {
                 ];
                 self.pace = learnt.into_iter().flatten().collect::<Vec<_>>().join(", ");
             }
+            Event::Batched {
+                jobs,
+                answered,
+                requests,
+            } => return self.batches(*jobs, *answered, *requests),
             Event::Failed { code, message } => {
                 self.errors += 1;
                 if self.told.len() < FIRST_ERRORS && !self.told.contains(code) {
@@ -104,6 +111,7 @@ impl Tally {
                     return Some(format!("error {}: {}", safe(code), safe(message)));
                 }
             }
+            Event::Note { message } => return Some(safe(message)),
             Event::Stopping { reason } => {
                 if !std::mem::replace(&mut self.stopping, true) {
                     return Some(format!("stopping: {}", safe(reason)));
@@ -112,6 +120,18 @@ impl Tally {
             Event::Done => {}
         }
         None
+    }
+
+    /// A line when the jobs have got on, not for every look.
+    fn batches(&mut self, jobs: usize, answered: u64, requests: u64) -> Option<String> {
+        let now = (jobs, answered, requests);
+        if jobs == 0 || std::mem::replace(&mut self.batches, now) == now {
+            return None;
+        }
+        let noun = if jobs == 1 { "batch job" } else { "batch jobs" };
+        Some(format!(
+            "waiting for {jobs} {noun}: {answered} of {requests} requests answered"
+        ))
     }
 
     fn arrived(&self) -> u64 {

@@ -2,7 +2,7 @@
 
 use super::highlights::{Headline, Highlights, Listed, Trouble};
 use super::mask::Mask;
-use super::numbers::{UNKNOWN, cost, count, difference, latency, percent, points, rate, z};
+use super::numbers::{UNKNOWN, cost, count, difference, latency, percent, points, rate, retries, z};
 use super::output::Output;
 use super::text::{md_code, md_inline, truncate};
 use super::{Context, ReportError, Reporter};
@@ -343,7 +343,7 @@ fn spent(verdict: &Verdict) -> String {
     format!(
         "\n{} ({}), cost {}, {total} tokens: {prompt} in (of them {cached} cached), {output} out, {thinking} thinking; {}.\n",
         count(verdict.requests, "request", "requests"),
-        count(verdict.retries, "retry", "retries"),
+        retries(verdict),
         cost(verdict),
         verdict.prices
     )

@@ -4,8 +4,8 @@ use super::output::Output;
 use super::text::json_safe;
 use super::{Context, ReportError, Reporter};
 use crate::model::{
-    ArmRate, CaseRow, Counts, Decision, Difference, Latency, Needed, Paired, Policy, PriceList, PromptRecord, Reason,
-    RunInfo, Slice, Usage, Verdict, Warning, ZScores,
+    ArmRate, CaseRow, Counts, Decision, Difference, Latency, Needed, Paired, Policy, PrefixCaches, PriceList,
+    PromptRecord, Reason, RunInfo, Slice, Usage, Verdict, Waited, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -77,12 +77,16 @@ struct Record<'a> {
     slices: &'a [Slice],
     usage: &'a Usage,
     cost_usd: Option<f64>,
+    /// Absent where nothing was cached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefix_caches: Option<&'a PrefixCaches>,
     answers_cost_usd: Option<f64>,
     prices: &'a PriceList,
     requests: u64,
     cached: Arms<u64>,
     imported: u64,
     retries: u64,
+    waited_ms: &'a Waited,
     latency_ms: Arms<&'a Latency>,
     started_at: &'a str,
     finished_at: &'a str,
@@ -146,12 +150,14 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         slices,
         usage,
         cost_usd,
+        prefix_caches,
         answers_cost_usd,
         prices,
         requests,
         cached,
         imported,
         retries,
+        waited_ms,
         latency_ms,
         finished_at,
     } = verdict;
@@ -188,6 +194,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         slices,
         usage,
         cost_usd: *cost_usd,
+        prefix_caches: (prefix_caches.created > 0).then_some(prefix_caches),
         answers_cost_usd: *answers_cost_usd,
         prices,
         requests: *requests,
@@ -197,6 +204,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         },
         imported: *imported,
         retries: *retries,
+        waited_ms,
         latency_ms: Arms {
             baseline: &latency_ms.0,
             candidate: &latency_ms.1,

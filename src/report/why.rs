@@ -137,6 +137,7 @@ mod tests {
             checks,
             cost_usd: None,
             attempts: 1,
+            waited_ms: None,
             source: None,
         }
     }

@@ -4,20 +4,21 @@
 //! A target makes the request and reads the reply; client, bounds, masking and the errors of the way stand here.
 
 use super::base_url::BaseUrl;
-use super::key::ApiKey;
 use super::target::{Retry, TargetError};
-use crate::model::{FailureKind, Problem};
+use crate::model::{Answer, FailureKind, Problem};
+use crate::secret::Secret;
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Request, Response, Url};
 use std::error::Error;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Bytes of a response, unpacked, that are read at most.
 const LARGEST_BODY: usize = 32 << 20;
+/// The same, for many answers at once.
+const MANY_ANSWERS: usize = 512 << 20;
 /// Bytes of an error reply that are read at most: what explains an error stands in front.
 const LARGEST_ERROR: usize = 1 << 20;
 /// A host that does not even take a connection this long is not going to answer.
@@ -29,25 +30,6 @@ const PING_EVERY: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(super) struct Http {
     client: Client,
-}
-
-/// What must not stand in a reply.
-pub(super) trait Secret: fmt::Debug + Sync {
-    /// The bytes without it.
-    fn mask_bytes(&self, bytes: Vec<u8>) -> Vec<u8>;
-
-    /// The text without it.
-    fn mask(&self, text: String) -> String;
-}
-
-impl Secret for ApiKey {
-    fn mask_bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
-        ApiKey::mask_bytes(self, bytes)
-    }
-
-    fn mask(&self, text: String) -> String {
-        ApiKey::mask(self, text)
-    }
 }
 
 /// A response, read to its end. Its body holds no secret.
@@ -91,6 +73,7 @@ impl Http {
             response,
             started,
             size: 0,
+            most: LARGEST_BODY,
         })
     }
 }
@@ -102,6 +85,8 @@ pub(super) struct Incoming {
     started: Instant,
     /// Bytes of the body so far.
     size: usize,
+    /// Bytes of the body that are read at most.
+    most: usize,
 }
 
 impl Incoming {
@@ -120,6 +105,22 @@ impl Incoming {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// The same, allowed to be as large as what many answers need together.
+    pub(super) fn of_many(self) -> Incoming {
+        Incoming {
+            most: MANY_ANSWERS,
+            ..self
+        }
+    }
+
+    /// The next piece of a body that is read line by line and so may be of any size; not masked, `None` at its end.
+    ///
+    /// # Errors
+    /// The body broke off.
+    pub(super) async fn piece_of_many(&mut self) -> Result<Option<Bytes>, TargetError> {
+        self.response.chunk().await.map_err(cut_off)
+    }
+
     /// The next piece of the body, as it comes and not masked; `None` at its end.
     ///
     /// # Errors
@@ -127,8 +128,8 @@ impl Incoming {
     pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, TargetError> {
         let piece = self.response.chunk().await.map_err(cut_off)?;
         self.size += piece.as_ref().map_or(0, Bytes::len);
-        if self.size > LARGEST_BODY {
-            let message = format!("the response is larger than {} MiB", LARGEST_BODY >> 20);
+        if self.size > self.most {
+            let message = format!("the response is larger than {} MiB", self.most >> 20);
             return Err(TargetError::new(
                 FailureKind::Transport,
                 "too_large",
@@ -198,6 +199,21 @@ impl Reply {
     /// The header `Retry-After`, as it is written.
     pub(super) fn retry_after(&self) -> Option<&str> {
         self.header(RETRY_AFTER.as_str())
+    }
+}
+
+/// What came of a request, without the secret. Bodies are masked before they are read; here goes what only reading them
+/// puts together: the pieces of a stream, the parts of an answer.
+pub(super) fn without(secret: Option<&dyn Secret>, got: Result<Answer, TargetError>) -> Result<Answer, TargetError> {
+    let Some(secret) = secret else {
+        return got;
+    };
+    match got {
+        Ok(mut answer) => {
+            secret.answer(&mut answer);
+            Ok(answer)
+        }
+        Err(error) => Err(error.without(secret)),
     }
 }
 

@@ -1,7 +1,9 @@
 //! The key of a service, in the one type that may hold it.
 
 use crate::model::Problem;
+use crate::secret::{Cover, Secret};
 use reqwest::header::HeaderValue;
+use std::borrow::Cow;
 use std::fmt;
 
 /// An API key or an access token. It can be sent and masked, but not printed: `Debug` and `Display` write `***`.
@@ -11,6 +13,7 @@ use std::fmt;
 pub struct ApiKey {
     text: String,
     header: HeaderValue,
+    cover: Cover,
 }
 
 impl ApiKey {
@@ -42,30 +45,13 @@ impl ApiKey {
         Ok(ApiKey {
             text: text.to_owned(),
             header,
+            cover: Cover::new(text),
         })
-    }
-
-    /// `text` with every occurrence of the key replaced by `***`.
-    pub fn mask(&self, text: String) -> String {
-        if text.contains(&self.text) {
-            text.replace(&self.text, "***")
-        } else {
-            text
-        }
     }
 
     /// The key in the clear, for building a mask of it and nothing else.
     pub fn reveal(&self) -> &str {
         &self.text
-    }
-
-    /// The same for bytes that are mostly text, like a response; they are copied only if the key stands in them.
-    pub(super) fn mask_bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
-        let masked = {
-            let text = String::from_utf8_lossy(&bytes);
-            text.contains(&self.text).then(|| text.replace(&self.text, "***"))
-        };
-        masked.map_or(bytes, String::into_bytes)
     }
 
     /// The header's value, marked so that no client prints or indexes it.
@@ -85,6 +71,12 @@ fn unsendable() -> Problem {
     Problem::new("the api key holds a character that can't stand in an http header")
         .expected("visible ascii characters only, on one line")
         .hint("look for a line break, a space, a quote or a second key in the variable or file")
+}
+
+impl Secret for ApiKey {
+    fn cover<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        self.cover.cover(bytes)
+    }
 }
 
 impl fmt::Debug for ApiKey {
@@ -128,15 +120,9 @@ mod tests {
         let key = ApiKey::new("  AQ.secret-key\r\n").unwrap();
         assert_eq!(format!("{key} {key:?} {:?}", key.header()), "*** *** Sensitive");
         assert_eq!(key.header().as_bytes(), b"AQ.secret-key");
-        assert_eq!(
-            key.mask("bad key AQ.secret-key, AQ.secret-key".to_owned()),
-            "bad key ***, ***"
-        );
-        assert_eq!(key.mask("nothing here".to_owned()), "nothing here");
-        assert_eq!(
-            key.mask_bytes(b"\xff AQ.secret-key".to_vec()),
-            "\u{fffd} ***".as_bytes()
-        );
+        assert_eq!(key.text("bad key AQ.secret-key, AQ.secret-key"), "bad key ***, ***");
+        assert_eq!(key.text("nothing here"), "nothing here");
+        assert_eq!(key.mask_bytes(b"\xff AQ.secret-key".to_vec()), b"\xff ***");
         assert_eq!(key.mask_bytes(b"\xff nothing".to_vec()), b"\xff nothing");
     }
 }

@@ -1,9 +1,10 @@
 //! The key of a run, which may be replaced once: a key file can be rotated while a run goes on.
 
-use super::http::Secret;
 use super::key::ApiKey;
 use crate::model::Problem;
+use crate::secret::{Secret, covered};
 use reqwest::header::HeaderValue;
+use std::borrow::Cow;
 use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -72,12 +73,10 @@ pub(super) enum Refused {
 }
 
 impl Secret for Keys {
-    fn mask_bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
-        Keys::mask_bytes(self, bytes)
-    }
-
-    fn mask(&self, text: String) -> String {
-        Keys::mask(self, text)
+    fn cover<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        // Not under the lock: a large reply takes its time, and others wait for their key.
+        let keys = self.used().keys.clone();
+        covered(keys.iter().map(|key| key as &dyn Secret), bytes)
     }
 }
 
@@ -144,16 +143,6 @@ impl Keys {
         self.renewal.as_ref().map(file).unwrap_or_default()
     }
 
-    /// Text without any of the keys.
-    pub(super) fn mask(&self, text: String) -> String {
-        self.used().keys.iter().fold(text, |text, key| key.mask(text))
-    }
-
-    /// Bytes without any of the keys.
-    pub(super) fn mask_bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
-        self.used().keys.iter().fold(bytes, |bytes, key| key.mask_bytes(bytes))
-    }
-
     /// Nothing panics while it holds the lock but a caller's `hear`, after which nothing has changed.
     fn used(&self) -> MutexGuard<'_, Used> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
@@ -161,7 +150,7 @@ impl Keys {
 }
 
 /// What to do about a refused key.
-const ADVICE: &str = "check that the key is valid, not restricted or blocked, and that its project may use the model \
+const ADVICE: &str = "check that the key is valid and not restricted, and that its project may use the model \
                       (aistudio.google.com/apikey); then run again with --resume";
 
 #[cfg(test)]
@@ -200,7 +189,7 @@ mod tests {
         assert_eq!(header.unwrap(), NEW);
         assert_eq!(*heard.lock().unwrap(), [NEW]);
         assert!(matches!(keys.refused(second), Refused::Final(why) if why.contains("refused too")));
-        assert_eq!(keys.mask(format!("{OLD} {NEW}")), "*** ***");
+        assert_eq!(keys.text(&format!("{OLD} {NEW}")), "*** ***");
         assert_eq!(keys.mask_bytes(format!("{OLD} {NEW}").into_bytes()), b"*** ***");
         assert!(!format!("{keys:?}").contains("the-"), "{keys:?}");
     }

@@ -8,8 +8,9 @@
 //!
 //! - `worker.rs`: the bounded loop. `concurrency` workers are the permits, so memory and what a crash can cost are
 //!   bounded by their number, not by the number of jobs.
+//! - `batch/`: the other strategy: the same jobs through the service's batch API.
 //! - `target.rs`: what answers. A target sends once; it neither retries nor waits.
-//! - `gemini/`: the Gemini API over HTTP. `vertex/`: the same models on Vertex AI. `openai/`: chat completions.
+//! - `gemini/`: the Gemini API over HTTP, with prefixes that it keeps. `vertex/`: the same models on Vertex AI. `openai/`: chat completions.
 //!   `recorded.rs`: answers from files.
 //! - `protocol.rs`: what a target must know of a prompt before anything is sent. `media.rs`: media inside a prompt.
 //! - `http.rs`: one exchange over HTTP, whoever answers. `base_url.rs`: where a service is.
@@ -19,6 +20,7 @@
 //!   replaced once.
 
 mod base_url;
+mod batch;
 mod budget;
 pub mod gemini;
 mod http;
@@ -36,6 +38,7 @@ mod target;
 pub mod vertex;
 mod worker;
 
+pub use batch::{Batched, Expect};
 pub use gemini::{Gemini, GeminiSettings};
 pub use key::ApiKey;
 pub use keys::{Renewal, read_key_file};
@@ -46,7 +49,7 @@ pub use retry::RetryPolicy;
 pub use target::{AnyTarget, Reach, Retry, Target, TargetError};
 pub use vertex::{Vertex, VertexSettings};
 
-use crate::model::{Failure, Job, Keep, Progress, Usage};
+use crate::model::{Failure, Job, Keep, PrefixCaches, Progress, Usage};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -113,6 +116,8 @@ pub struct RunEnd {
     pub retries: u64,
     /// What the answers cost in US dollars; `None` when the price of one of them is not known.
     pub cost_usd: Option<f64>,
+    /// What was used beside them.
+    pub prefix_caches: PrefixCaches,
 }
 
 /// Why a run ended.
@@ -164,6 +169,17 @@ pub async fn run<T: Target, K: Keep>(
         }
     }
     shared.end()
+}
+
+/// Why a run ended, for people.
+fn describe(reason: &Ended) -> String {
+    match reason {
+        Ended::Complete => "all answers are in".to_owned(),
+        Ended::Interrupted => "interrupted".to_owned(),
+        Ended::Budget(reason) => reason.clone(),
+        Ended::Stopped(failure) => failure.message.clone(),
+        Ended::StoreFailed(reason) => format!("an answer could not be stored: {reason}"),
+    }
 }
 
 #[cfg(test)]

@@ -247,6 +247,7 @@ impl Row<'_> {
             usage: self.usage,
             latency_ms: self.latency_ms,
             first_token_ms: None,
+            details: None,
             simulated: false,
         }
     }

@@ -150,6 +150,12 @@ impl Ran {
         seen
     }
 
+    /// Milliseconds waited, in the order of arrival.
+    fn waited(&self) -> Vec<Option<u64>> {
+        let arrivals = self.keep.arrivals.lock().unwrap();
+        arrivals.iter().map(|arrival| arrival.waited_ms).collect()
+    }
+
     fn failure(&self, case: &str) -> Failure {
         let arrivals = self.keep.arrivals.lock().unwrap();
         let of_case = arrivals
@@ -167,9 +173,11 @@ impl Ran {
             Event::Planned { .. }
             | Event::Reused
             | Event::Answered { .. }
+            | Event::Batched { .. }
             | Event::Held { .. }
             | Event::Paced { .. }
             | Event::Failed { .. }
+            | Event::Note { .. }
             | Event::Stopping { .. }
             | Event::Done => None,
         };
@@ -303,6 +311,30 @@ async fn retries_wait_as_the_policy_says() {
         "{} after {total}",
         ran.millis
     );
+    // The answer came at once, so all of it was waiting.
+    assert_eq!(ran.waited(), [Some(ran.millis as u64)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_is_no_part_of_the_last_attempt() {
+    let late = vec![Step::FailLate(700, Retry::KeyChanged), Step::Answer(5_000)];
+    let late = ran(1, Scripted::new(late, []), one_at_a_time()).await;
+    assert_eq!(late.waited(), [Some(700)]);
+    let never = Scripted::new(vec![Step::FailLate(700, Retry::Never)], []);
+    let failed = ran(1, never, one_at_a_time()).await;
+    assert_eq!(failed.waited(), [Some(0)]);
+    // One attempt a minute: the second job waits for its turn.
+    let limits = Limits {
+        rpm: Some(1),
+        ..one_at_a_time()
+    };
+    let paced = ran(2, Scripted::new(vec![Step::Answer(10)], []), limits).await;
+    let waited = paced.waited();
+    assert_eq!(waited[0], Some(0));
+    assert!(
+        waited[1].is_some_and(|waited| (59_900..=60_000).contains(&waited)),
+        "{waited:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -421,8 +453,10 @@ async fn a_lowered_pace_is_told_and_recovers() {
             | Event::Reused
             | Event::Answered { .. }
             | Event::Retrying { .. }
+            | Event::Batched { .. }
             | Event::Held { .. }
             | Event::Failed { .. }
+            | Event::Note { .. }
             | Event::Stopping { .. }
             | Event::Done => None,
         })
@@ -734,7 +768,7 @@ async fn recorded_answers_are_neither_paced_nor_counted() {
             .lock()
             .unwrap()
             .iter()
-            .all(|arrival| arrival.source == Source::Recorded)
+            .all(|arrival| arrival.source == Source::Recorded && arrival.waited_ms.is_none())
     );
 }
 

@@ -4,14 +4,14 @@ use super::budget::Budget;
 use super::limit::{Learnt, Limiter, Limiters, Pass, Rate, estimated_tokens};
 use super::reset;
 use super::target::{Retry, Target, TargetError};
-use super::{Ended, Limits, Price, RunEnd};
+use super::{Ended, Limits, Price, RunEnd, describe};
 use crate::model::{Answer, Arrival, Asked, Event, Failure, FailureKind, Job, Keep, Progress, Source};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::{Mutex, mpsc};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// What the workers of one run share.
@@ -36,6 +36,15 @@ pub(super) struct Shared<T, K> {
     /// A job was left without an arrival because of `cancel`.
     interrupted: AtomicBool,
     failures_in_a_row: AtomicU32,
+}
+
+/// What was done for one job.
+#[derive(Clone, Copy, Debug, Default)]
+struct Effort {
+    /// Attempts sent.
+    attempts: u32,
+    /// From taking the job to sending the last of them; `None` before the first.
+    waited: Option<Duration>,
 }
 
 /// The end of one job.
@@ -101,9 +110,9 @@ impl<T: Target, K: Keep> Shared<T, K> {
     /// Takes job after job, each to its end: the next one is taken only when this one's arrival is safe.
     pub(super) async fn work(&self) {
         while let Some(job) = self.next().await {
-            let mut attempts = 0;
-            match self.ask(&job, &mut attempts).await {
-                Ending::Arrived(result) => self.settle(job, result, attempts).await,
+            let mut effort = Effort::default();
+            match self.ask(&job, &mut effort).await {
+                Ending::Arrived(result) => self.settle(job, result, effort).await,
                 Ending::LeftOut => return,
             }
         }
@@ -122,6 +131,7 @@ impl<T: Target, K: Keep> Shared<T, K> {
             requests: spent.requests,
             retries: spent.retries,
             cost_usd: spent.cost_usd(),
+            prefix_caches: self.target.beside(),
         }
     }
 
@@ -138,7 +148,8 @@ impl<T: Target, K: Keep> Shared<T, K> {
     }
 
     /// Asks until there is an answer, or no reason to ask again.
-    async fn ask(&self, job: &Job, attempts: &mut u32) -> Ending {
+    async fn ask(&self, job: &Job, effort: &mut Effort) -> Ending {
+        let taken = Instant::now();
         if self.source != Source::Live {
             return self.look_up(job).await;
         }
@@ -152,11 +163,12 @@ impl<T: Target, K: Keep> Shared<T, K> {
                 Waited::Stopped => return given_up(failed),
                 Waited::Aborted => return self.leave_out(),
             };
-            if let Err(reason) = self.budget.take(*attempts + 1) {
+            if let Err(reason) = self.budget.take(effort.attempts + 1, &self.target.beside()) {
                 self.stop_with(Ended::Budget(reason));
                 return given_up(failed);
             }
-            *attempts += 1;
+            effort.attempts += 1;
+            effort.waited = Some(taken.elapsed());
             let error = match self.attempt(job).await {
                 Some(Ok(answer)) => {
                     pass.answered(answer.usage.prompt);
@@ -177,10 +189,10 @@ impl<T: Target, K: Keep> Shared<T, K> {
                 }
                 Next::GiveUp(failure) => return Ending::Arrived(Err(failure)),
             };
-            let delay = self.limits.retry.delay(&job.key, *attempts, told);
+            let delay = self.limits.retry.delay(&job.key, effort.attempts, told);
             waited = waited.saturating_add(delay);
-            if *attempts > self.limits.retries || waited > self.limits.retry.max_total {
-                return Ending::Arrived(Err(exhausted(error, *attempts)));
+            if effort.attempts > self.limits.retries || waited > self.limits.retry.max_total {
+                return Ending::Arrived(Err(exhausted(error, effort.attempts)));
             }
             let failure = error.into_failure();
             self.progress.on(&Event::Retrying {
@@ -228,7 +240,7 @@ impl<T: Target, K: Keep> Shared<T, K> {
                 }
                 Next::Again(error, Some(delay))
             }
-            Retry::KeyChanged => Next::AtOnce(error.into_failure()),
+            Retry::KeyChanged | Retry::PrefixGone => Next::AtOnce(error.into_failure()),
             Retry::QuotaSpent | Retry::KeyRefused => {
                 let mut failure = error.into_failure();
                 if failure.code == QUOTA_PER_DAY {
@@ -249,7 +261,8 @@ impl<T: Target, K: Keep> Shared<T, K> {
     }
 
     /// Prices an arrival, keeps it, and tells of it.
-    async fn settle(&self, job: Job, result: Result<Answer, Failure>, attempts: u32) {
+    async fn settle(&self, job: Job, result: Result<Answer, Failure>, effort: Effort) {
+        let Effort { attempts, waited } = effort;
         let event = match &result {
             Ok(answer) => Event::Answered {
                 cost_usd: self.cost(&job, answer),
@@ -264,6 +277,7 @@ impl<T: Target, K: Keep> Shared<T, K> {
             asked: Asked::from(&job),
             result,
             attempts,
+            waited_ms: waited.map(|waited| waited.as_millis().try_into().unwrap_or(u64::MAX)),
             source: self.source,
         });
         match kept.await {
@@ -360,14 +374,4 @@ fn exhausted(error: TargetError, attempts: u32) -> Failure {
         failure.message = format!("{} (gave up after {attempts} attempts)", failure.message);
     }
     failure
-}
-
-fn describe(reason: &Ended) -> String {
-    match reason {
-        Ended::Complete => "all answers are in".to_owned(),
-        Ended::Interrupted => "interrupted".to_owned(),
-        Ended::Budget(reason) => reason.clone(),
-        Ended::Stopped(failure) => failure.message.clone(),
-        Ended::StoreFailed(reason) => format!("an answer could not be stored: {reason}"),
-    }
 }

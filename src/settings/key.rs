@@ -2,7 +2,7 @@
 
 use super::layers::Environment;
 use crate::model::Problem;
-use crate::run::read_key_file;
+use crate::run::{ApiKey, read_key_file};
 use std::path::{Path, PathBuf};
 
 /// Keys by precedence.
@@ -21,8 +21,10 @@ const UNATTENDED: [&str; 6] = [
     "CLOUD_RUN_JOB",
 ];
 
+/// The key of an OpenAI-compatible service.
+pub(super) const OPENAI_KEY: &str = "OPENAI_API_KEY";
+
 /// What the environment says about a key.
-#[derive(Debug)]
 pub(super) enum KeyState {
     /// No key variable is present at all.
     Absent,
@@ -81,6 +83,20 @@ fn from_file(path: &str) -> KeyState {
         Ok(text) => KeyState::Present(text, Some(path.to_owned())),
         Err(what) => unusable(what),
     }
+}
+
+/// Every key of the environment, whether this call needs it or not, also those in the key file: what must not be written.
+/// Those too short to be a key are left out: they would hit innocent text.
+pub fn secrets(environment: &Environment) -> Vec<ApiKey> {
+    let named = KEY_VARIABLES.into_iter().chain([OPENAI_KEY]);
+    let named = named.filter_map(|name| environment.get(name).cloned());
+    let in_file = environment
+        .get(KEY_FILE)
+        .and_then(|path| read_key_file(Path::new(path)).ok());
+    named
+        .chain(in_file)
+        .filter_map(|text| ApiKey::new(&text).ok())
+        .collect()
 }
 
 /// The variable that shows that no person sits here.

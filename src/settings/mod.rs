@@ -13,9 +13,10 @@ mod prices;
 mod read;
 mod target;
 
+pub use key::secrets;
 pub use layers::{Environment, Layer, Origin, Written};
 pub use read::duration;
-pub use target::TargetKind;
+pub use target::{BatchService, TargetKind};
 
 use crate::model::{Command, Policy, Problem, Problems};
 use crate::plan::price::Prices;
@@ -23,8 +24,8 @@ use crate::plan::{Selection, Shard};
 use crate::run::gemini::Delivery;
 use crate::run::vertex::Place;
 use crate::run::{ApiKey, RetryPolicy};
-use key::KeyState;
 use read::{Reader, word};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use target::Answerer;
@@ -49,6 +50,15 @@ pub enum Cache {
     Off,
     /// Nothing is asked; an answer that is not stored is an error outcome.
     Only,
+}
+
+/// How batch jobs are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchSettings {
+    /// The first pause before a look at the jobs; later ones grow up to six times it.
+    pub first_look: Duration,
+    /// How long they are waited for; after that they go on at the service, and `--resume` collects their answers.
+    pub wait: Duration,
 }
 
 /// An earlier run.
@@ -98,6 +108,10 @@ pub struct Settings {
     pub api_version: String,
     /// Whether answers are streamed.
     pub delivery: Delivery,
+    /// The answers come through batch jobs.
+    pub batch: Option<BatchSettings>,
+    /// What all requests of an arm begin with is kept by the service.
+    pub cache_prefix: bool,
     /// Recorded answers.
     pub answers: Vec<PathBuf>,
     /// The key of the target, if it has one.
@@ -168,7 +182,6 @@ impl ModelChoice {
 }
 
 /// The layers of one call, by precedence, before they have types.
-#[derive(Debug)]
 pub struct Layers {
     root: PathBuf,
     layers: [Layer; 3],
@@ -176,6 +189,15 @@ pub struct Layers {
     /// Mistakes of the file.
     problems: Problems,
     warnings: Vec<Problem>,
+}
+
+impl fmt::Debug for Layers {
+    /// Without the environment: keys stand in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layers")
+            .field("root", &self.root)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Layers {
@@ -234,14 +256,6 @@ impl Layers {
     /// The commands that checks may name.
     pub fn commands(&self) -> &[Command] {
         self.layers[2].commands()
-    }
-
-    /// The key of the environment, if there is a usable one: what must not be written by commands that need no key.
-    pub fn key(&self) -> Option<ApiKey> {
-        match key::find(&self.environment) {
-            KeyState::Present(text, _) => ApiKey::new(&text).ok(),
-            KeyState::Unusable(_) | KeyState::Absent => None,
-        }
     }
 
     /// The project root.
@@ -311,6 +325,8 @@ impl Layers {
         });
         let target = read.parsed("target", TargetKind::parse);
         let (api_version, delivery) = read.call(target.unwrap_or(TargetKind::Gemini));
+        let batch = read.batch(target.unwrap_or(TargetKind::Gemini), delivery);
+        let cache_prefix = read.flag("cache_prefix");
         let strict_model = read.flag("strict_model");
         let resume = read.flag("resume");
         let failed = read.parsed("failed", |text| match text {
@@ -428,6 +444,8 @@ impl Layers {
             base_url,
             api_version,
             delivery,
+            batch,
+            cache_prefix: cache_prefix && matches!(target, TargetKind::Gemini | TargetKind::Sim),
             answers,
             key,
             place,

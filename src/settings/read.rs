@@ -1,7 +1,7 @@
 //! Gives single settings their type and bounds, in one set of words wherever they were written.
 
 use super::layers::{Origin, Written};
-use super::{Layers, TargetKind};
+use super::{BatchSettings, Layers, TargetKind};
 use crate::model::{Problem, Problems};
 use crate::run::RetryPolicy;
 use crate::run::gemini::{self, Delivery};
@@ -39,6 +39,12 @@ impl Reader<'_> {
         let versioned = gemini || target == TargetKind::Recorded;
         for (key, has, message) in [
             ("stream", gemini, "only the targets `gemini` and `sim` stream"),
+            ("batch", gemini, "only the targets `gemini` and `sim` take batches"),
+            (
+                "cache_prefix",
+                gemini,
+                "only the targets `gemini` and `sim` cache prefixes",
+            ),
             (
                 "api_version",
                 versioned,
@@ -96,6 +102,29 @@ impl Reader<'_> {
         } else {
             Delivery::Whole
         }
+    }
+
+    /// How batch jobs are waited for, if the answers are to come through them.
+    pub(super) fn batch(&mut self, target: TargetKind, delivery: Delivery) -> Option<BatchSettings> {
+        let asked = self.flag("batch");
+        let first_look = self.parsed("batch_poll", duration).unwrap_or(Duration::from_secs(10));
+        let wait = self
+            .parsed("batch_wait", long_duration)
+            .unwrap_or(Duration::from_secs(86_400));
+        if !asked || !matches!(target, TargetKind::Gemini | TargetKind::Sim) {
+            return None;
+        }
+        if delivery == Delivery::Stream {
+            let problem = Problem::new("answers of batch jobs can't be streamed");
+            self.problems
+                .push(problem.hint("leave out one of --batch and --stream"));
+        }
+        if self.flag("cache_prefix") {
+            let problem = Problem::new("requests of batch jobs can't name a prefix that the service keeps for a run");
+            self.problems
+                .push(problem.hint("leave out one of --batch and --cache-prefix"));
+        }
+        Some(BatchSettings { first_look, wait })
     }
 
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
@@ -184,7 +213,17 @@ pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String
 /// # Errors
 /// What was expected.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a duration; expected something like 500ms, 60s or 2m, up to 60m");
+    let expected = "something like 500ms, 60s or 2m, up to 60m";
+    within(text, Duration::from_secs(3_600)).ok_or_else(|| format!("`{text}` is not a duration; expected {expected}"))
+}
+
+/// The same up to two days, after which the service has given up a batch job.
+fn long_duration(text: &str) -> Result<Duration, String> {
+    let expected = "something like 90s, 30m or 24h, up to 48h";
+    within(text, Duration::from_secs(172_800)).ok_or_else(|| format!("`{text}` is not a duration; expected {expected}"))
+}
+
+fn within(text: &str, most: Duration) -> Option<Duration> {
     let (number, unit) = match text.find(|c: char| !c.is_ascii_digit() && c != '.') {
         Some(at) => text.split_at(at),
         None => (text, "s"),
@@ -193,12 +232,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "ms" => 0.001,
         "s" => 1.0,
         "m" => 60.0,
-        _ => return Err(wrong()),
+        "h" => 3_600.0,
+        _ => return None,
     };
-    let seconds = number.parse::<f64>().map_err(|_| wrong())? * factor;
-    if seconds > 0.0 && seconds <= 3600.0 {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err(wrong())
-    }
+    let seconds = number.parse::<f64>().ok()? * factor;
+    (seconds > 0.0 && seconds <= most.as_secs_f64()).then(|| Duration::from_secs_f64(seconds))
 }

@@ -3,11 +3,12 @@
 use super::Layers;
 use super::key::{self, KeyState};
 use super::layers::{Origin, Written};
-use super::read::word;
+use super::read::{Reader, duration, word};
 use crate::model::{Problem, Problems};
 use crate::run::vertex::Place;
 use crate::run::{ApiKey, Protocol, openai, vertex};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,11 +250,66 @@ impl Layers {
                 .hint("give --base-url, like http://localhost:11434/v1 for Ollama or https://api.openai.com/v1"));
         };
         let local = openai::is_local(base_url)?;
-        match key::in_variable("OPENAI_API_KEY", &self.environment) {
+        match key::in_variable(key::OPENAI_KEY, &self.environment) {
             KeyState::Present(text, _) => Ok(Some(ApiKey::new(&text)?)),
             KeyState::Unusable(problem) if !local => Err(problem),
             KeyState::Unusable(_) | KeyState::Absent => Ok(None),
         }
+    }
+}
+
+/// A service that holds batch jobs, for commands that need nothing else of it.
+#[derive(Clone, Debug)]
+pub struct BatchService {
+    /// The Gemini API, or a simulator.
+    pub target: TargetKind,
+    /// Where it is, if that was said.
+    pub base_url: Option<String>,
+    /// Version of the API.
+    pub api_version: String,
+    /// The key, if it has one.
+    pub key: Option<ApiKey>,
+    /// For each call.
+    pub timeout: Duration,
+}
+
+impl Layers {
+    /// The service whose batch jobs are meant.
+    ///
+    /// # Errors
+    /// All mistakes in these settings, or a service without batch jobs.
+    pub fn batch_service(&self) -> Result<BatchService, Problems> {
+        let mut problems = Problems::default();
+        let mut read = Reader {
+            layers: self,
+            problems: &mut problems,
+        };
+        let target = read.parsed("target", TargetKind::parse);
+        let api_version = read.api_version();
+        let timeout = read.parsed("timeout", duration).unwrap_or(Duration::from_secs(60));
+        let base_url = self.base_url(target.unwrap_or(TargetKind::Gemini));
+        let service = BatchService {
+            target: target.unwrap_or(TargetKind::Gemini),
+            base_url,
+            api_version,
+            key: None,
+            timeout,
+        };
+        match service.target {
+            TargetKind::Gemini => match self.answerer(Some(TargetKind::Gemini), None, None, &[], false) {
+                Ok(Answerer { key, .. }) => return problems.or(BatchService { key, ..service }),
+                Err(problem) => problems.push(problem),
+            },
+            TargetKind::Sim if service.base_url.is_none() => problems.push(
+                Problem::new("the built-in simulator ends with its run, and its batch jobs with it")
+                    .hint("give --base-url for a simulator that was started with `promptgate sim`"),
+            ),
+            TargetKind::Sim => {}
+            TargetKind::Vertex | TargetKind::OpenAi | TargetKind::Recorded => {
+                problems.push(Problem::new("only the targets `gemini` and `sim` take batches"));
+            }
+        }
+        problems.or(service)
     }
 }
 

@@ -303,6 +303,18 @@ fn a_key_file_is_read_and_never_shown() {
 }
 
 #[test]
+fn settings_can_be_looked_at_without_showing_a_key() {
+    for name in ["GEMINI_API_KEY", "GOOGLE_API_KEY", "OPENAI_API_KEY"] {
+        let environment = environment(&[(name, "a-secret-key")]);
+        let layers = Layers::read(Path::new("."), options(&PAIR), None, environment.clone());
+        let written = format!("{layers:?}");
+        let shown = format!("{written} {:?} {:?}", layers.settle(), secrets(&environment));
+        assert!(!shown.contains("a-secret-key"), "{shown}");
+        assert_eq!(secrets(&environment).len(), 1);
+    }
+}
+
+#[test]
 fn without_a_baseline_a_pass_rate_is_required() {
     let none = [("prompt", "v2"), ("baseline", "none")];
     assert!(message(settle(&none, &[], "")).contains("--min-pass-rate"));
@@ -388,13 +400,22 @@ fn only_the_gemini_api_streams_and_has_versions() {
             settle(
                 &given,
                 &[&key[..1], &key[1..1 + answers], &key[2..]].concat(),
-                "stream = true\napi_version = \"v1\"",
+                "stream = true\napi_version = \"v1\"\ncache_prefix = true",
             )
         };
+        let batched = [("stream", "false"), ("cache_prefix", "false"), ("batch", "true")];
+        let settings = given(&batched[..usize::from(streams) * 3]).unwrap();
+        assert_eq!(settings.batch.is_some(), streams, "{target}");
         let settings = given(&[]).unwrap();
         assert_eq!(settings.delivery == Delivery::Stream, streams, "{target}");
+        assert_eq!(settings.cache_prefix, streams, "{target}");
         assert_eq!(settings.api_version == "v1", versioned, "{target}");
-        for (option, value, fits) in [("stream", "true", streams), ("api_version", "v1", versioned)] {
+        for (option, value, fits) in [
+            ("stream", "true", streams),
+            ("batch", "true", streams),
+            ("cache_prefix", "true", streams),
+            ("api_version", "v1", versioned),
+        ] {
             let said = message(given(&[(option, value)]));
             let refused = said.contains("only the targets `gemini` and `sim`") && said.contains("leave it out");
             assert_eq!(refused, !fits, "{target} {option}: {said}");

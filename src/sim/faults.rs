@@ -53,17 +53,20 @@ pub enum Quota {
     Day,
     /// There is none: `limit: 0`.
     Zero,
+    /// It is not said which: the waiting time is all there is.
+    Unnamed,
 }
 
 /// Statuses that can be asked for.
 const STATUSES: [u16; 8] = [400, 401, 403, 404, 499, 500, 503, 504];
 
 /// Faults with a quota: name, and the waiting time that is told unless one is given.
-const QUOTAS: [(&str, Quota, Duration); 4] = [
+const QUOTAS: [(&str, Quota, Duration); 5] = [
     ("429", Quota::Minute, Duration::from_millis(200)),
     ("429-tokens", Quota::Tokens, Duration::from_millis(200)),
     ("429-day", Quota::Day, Duration::from_secs(31)),
     ("429-zero", Quota::Zero, Duration::from_secs(10)),
+    ("429-retry", Quota::Unnamed, Duration::from_millis(200)),
 ];
 
 /// Faults that are only a name.
@@ -345,8 +348,8 @@ mod tests {
             (
                 "fire:0.1",
                 "unknown fault `fire`; expected slow:TIME, 429-bare, 400-key, 503-demand, reset, stall, hang, truncate, \
-                 html502, no-finish, error-event, error-tail, 429, 429-tokens, 429-day, 429-zero or one of the statuses \
-                 400, 401, 403, 404, 499, 500, 503, 504",
+                 html502, no-finish, error-event, error-tail, 429, 429-tokens, 429-day, 429-zero, 429-retry or one of \
+                 the statuses 400, 401, 403, 404, 499, 500, 503, 504",
             ),
             ("slow:0.1", "`slow` needs a time; expected something like `slow:2s`"),
             (
@@ -359,7 +362,7 @@ mod tests {
             ),
             (
                 "reset:1s:0.1",
-                "`reset` takes no time; only slow and the quotas 429, 429-tokens, 429-day, 429-zero do",
+                "`reset` takes no time; only slow and the quotas 429, 429-tokens, 429-day, 429-zero, 429-retry do",
             ),
             ("429:0.1,429:0.2", "`429` is given twice; write it once with the sum"),
             ("429:0.7,503:0.4", "the chances sum to 1.100; at most 1 is possible"),

@@ -369,7 +369,7 @@ mod tests {
         insta::assert_snapshot!(errors.join("\n"), @r#"
         1: `outcomes` needs 1 to 10000 outcomes
         3: not a rule: unknown field `outcome`, expected one of `match`, `path`, `count`, `after`, `outcomes`, `then`; expected something like {"match": "refund", "outcomes": ["429:1s", "ok"]}
-        4: unknown fault `fire`; expected slow:TIME, 429-bare, 400-key, 503-demand, reset, stall, hang, truncate, html502, no-finish, error-event, error-tail, 429, 429-tokens, 429-day, 429-zero or one of the statuses 400, 401, 403, 404, 499, 500, 503, 504
+        4: unknown fault `fire`; expected slow:TIME, 429-bare, 400-key, 503-demand, reset, stall, hang, truncate, html502, no-finish, error-event, error-tail, 429, 429-tokens, 429-day, 429-zero, 429-retry or one of the statuses 400, 401, 403, 404, 499, 500, 503, 504
         5: the outcome {} is neither a name nor a status; expected "ok" or a fault
         6: not a rule: expected value; expected something like {"match": "refund", "outcomes": ["429:1s", "ok"]}
         7: `match` is empty; leave it out to match all

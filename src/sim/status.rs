@@ -133,14 +133,19 @@ fn quota(model: &str, quota: Quota, delay: Duration) -> Status {
         Quota::Tokens => (TOKENS, "GenerateContentInputTokensPerModelPerMinute-FreeTier", "250000"),
         Quota::Day => (REQUESTS, "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "250"),
         Quota::Zero => (REQUESTS, "", "0"),
+        Quota::Unnamed => {
+            let mut status = Status::new(429, "Resource exhausted. Please try again later.");
+            status.details.push(retry_info(delay));
+            return status;
+        }
     };
-    let delay = seconds(delay);
     let mut status = Status::new(
         429,
         format!(
             "You exceeded your current quota, please check your plan and billing details. For more information on this \
              error, head to: https://ai.google.dev/gemini-api/docs/rate-limits.\n* Quota exceeded for metric: {metric}, \
-             limit: {limit}, model: {model}\nPlease retry in {delay}."
+             limit: {limit}, model: {model}\nPlease retry in {}.",
+            seconds(delay)
         ),
     );
     // A quota of zero comes without its failure's details.
@@ -162,10 +167,18 @@ fn quota(model: &str, quota: Quota, delay: Duration) -> Status {
             "url": "https://ai.google.dev/gemini-api/docs/rate-limits",
         }],
     }));
+    status.details.push(retry_info(delay));
     status
-        .details
-        .push(json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}));
-    status
+}
+
+/// How long the client is asked to wait.
+fn retry_info(delay: Duration) -> Value {
+    json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": seconds(delay)})
+}
+
+/// Something is spent, and it is not said what.
+fn exhausted() -> Status {
+    Status::new(429, "Resource has been exhausted (e.g. check quota).")
 }
 
 /// The key is not valid.
@@ -211,7 +224,7 @@ pub(super) fn injected(fault: Fault, model: &str) -> Option<Status> {
         Fault::Status(504) => Status::new(504, "The request timed out. Please try again."),
         Fault::Status(other) => Status::new(other, "An internal error has occurred. Please retry."),
         Fault::Quota(kind, delay) => quota(model, kind, delay),
-        Fault::Exhausted => Status::new(429, "Resource has been exhausted (e.g. check quota)."),
+        Fault::Exhausted => exhausted(),
         Fault::BadKey => bad_key(),
         Fault::HighDemand => high_demand(),
         Fault::Reset
@@ -269,6 +282,11 @@ mod tests {
         assert!(
             zero.contains("limit: 0, model") && !zero.contains("QuotaFailure"),
             "{zero}"
+        );
+        let retry = body("429-retry:1s").to_string();
+        assert!(
+            retry.contains("\"retryDelay\":\"1s\"") && !retry.contains("QuotaFailure") && !retry.contains("retry in"),
+            "{retry}"
         );
         assert!(body("429-bare")["error"].get("details").is_none());
         assert!(body("400-key").to_string().contains("API_KEY_INVALID"));

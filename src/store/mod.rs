@@ -4,15 +4,18 @@
 //! - `mod.rs` opens the file, and answers queries on a connection of its own.
 //! - [`Writer`] owns the second connection on a thread of its own and commits arrivals in groups: whatever has queued up
 //!   while the last transaction ran goes into the next one.
+//! - `batches.rs` notes the batch jobs that wait at the service.
 //! - `record.rs` reads and writes answers as they travel between stores.
 //!
 //! The journal is a write-ahead log with `synchronous = NORMAL`: a committed answer survives a kill of the process at any
 //! point. Two processes may use the file at once; each write waits up to [`BUSY`] for the other.
 
+mod batches;
 mod open;
 mod record;
 mod writer;
 
+pub use batches::{Batches, WaitingBatch};
 pub use open::{BUSY, StoreError};
 pub use record::{Added, Importing, Record, RunLine};
 pub use writer::Writer;
@@ -99,6 +102,9 @@ pub struct StoredResult {
     pub source: Source,
     /// Attempts it took, by this run or the one that asked for it.
     pub attempts: u32,
+    /// Milliseconds waited before the last of them, by this run or the one that asked for it; `None` when nothing was sent or
+    /// it is not known.
+    pub waited_ms: Option<u64>,
     /// When the answer was asked for, in seconds since 1970; `None` for a failure.
     pub asked_at: Option<i64>,
     /// The answer comes from another store.
@@ -275,7 +281,8 @@ impl Store {
             .connection
             .prepare_cached(
                 "SELECT seq, results.source, CASE results.source WHEN 'cache' THEN answers.attempts ELSE results.attempts END,
-                        failure, answers.answer, answers.created_at, answers.imported
+                        failure, answers.answer, answers.created_at, answers.imported,
+                        CASE results.source WHEN 'cache' THEN answers.waited_ms ELSE results.waited_ms END
                  FROM results LEFT JOIN answers ON answers.id = results.answer
                  WHERE run = ?1 AND seq >= ?2 AND seq < ?3 ORDER BY seq",
             )
@@ -299,6 +306,7 @@ impl Store {
         let attempts: Option<u32> = row.get(2).map_err(failed)?;
         let asked_at: Option<i64> = row.get(5).map_err(failed)?;
         let imported: Option<bool> = row.get(6).map_err(failed)?;
+        let waited_ms: Option<i64> = row.get(7).map_err(failed)?;
         let answer = row
             .get_ref(4)
             .and_then(|value| Ok(value.as_str_or_null()?))
@@ -318,6 +326,7 @@ impl Store {
             source,
             // A failure that was found in no cache has made none.
             attempts: attempts.unwrap_or(0),
+            waited_ms: waited_ms.and_then(|waited_ms| u64::try_from(waited_ms).ok()),
             asked_at,
             imported: imported.unwrap_or(false),
         })

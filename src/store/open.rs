@@ -12,7 +12,10 @@ pub const BUSY: Duration = Duration::from_secs(10);
 const APPLICATION_ID: i32 = 0x7067_7465;
 
 /// The schema this version reads and writes.
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
+
+/// What brings a store to each version from the one before.
+const UPGRADES: &[(i32, &str)] = &[(2, include_str!("upgrade-2.sql")), (3, include_str!("upgrade-3.sql"))];
 
 /// The store is not usable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,10 +109,16 @@ pub(super) fn open(folder: &Path, path: &Path) -> Result<Connection, StoreError>
                 .map_err(|error| failed("mark it", error))?;
         }
         (APPLICATION_ID, VERSION) => {}
-        (APPLICATION_ID, 1) => {
+        (APPLICATION_ID, known @ 1..VERSION) => {
+            for (to, steps) in UPGRADES {
+                if known < *to {
+                    transaction
+                        .execute_batch(steps)
+                        .map_err(|error| failed("bring it up to date", error))?;
+                }
+            }
             transaction
-                .execute_batch(include_str!("upgrade-2.sql"))
-                .and_then(|()| transaction.pragma_update(None, "user_version", VERSION))
+                .pragma_update(None, "user_version", VERSION)
                 .map_err(|error| failed("bring it up to date", error))?;
         }
         (APPLICATION_ID, _) => {

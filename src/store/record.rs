@@ -43,6 +43,8 @@ pub struct Record {
     pub request: [u8; 32],
     /// Attempts it took.
     pub attempts: u32,
+    /// Milliseconds waited before the successful one; `None` when it is not known.
+    pub waited_ms: Option<u64>,
     /// When it was asked for, in seconds since 1970.
     pub created_at: i64,
     /// The answer.
@@ -62,6 +64,8 @@ struct Row {
     key: String,
     request: String,
     attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    waited_ms: Option<u64>,
     created_at: String,
     answer: Value,
 }
@@ -69,7 +73,7 @@ struct Row {
 impl Record {
     /// The fields of a row, for messages.
     pub const FIELDS: &'static str =
-        "case, arm, prompt, repeat, target, model, key, request, attempts, created_at and answer";
+        "case, arm, prompt, repeat, target, model, key, request, attempts, waited_ms, created_at and answer";
 
     /// The row, as a JSON object with its keys in a fixed order.
     ///
@@ -86,6 +90,7 @@ impl Record {
             model,
             request,
             attempts,
+            waited_ms,
             created_at,
             answer,
         } = self;
@@ -103,6 +108,7 @@ impl Record {
             key: hex(key),
             request: hex(request),
             attempts: *attempts,
+            waited_ms: *waited_ms,
             created_at,
             answer: serde_json::to_value(answer).map_err(|error| error.to_string())?,
         };
@@ -166,6 +172,7 @@ impl Record {
             model: row.model,
             request,
             attempts: row.attempts,
+            waited_ms: row.waited_ms,
             created_at,
             answer,
         })
@@ -340,7 +347,8 @@ impl Store {
             .connection
             .prepare(
                 "SELECT answers.key, case_id, arm, CASE arm WHEN 'baseline' THEN runs.baseline ELSE runs.candidate END,
-                        repeat, answers.target, model, request, answers.attempts, created_at, answers.answer
+                        repeat, answers.target, model, request, answers.attempts, created_at, answers.answer,
+                        answers.waited_ms
                  FROM results JOIN answers ON answers.id = results.answer JOIN runs ON runs.id = results.run
                  WHERE results.run = ?1 ORDER BY case_id, arm, repeat, answers.key",
             )
@@ -362,6 +370,7 @@ impl Store {
             return Err(StoreError::new(&self.path, message));
         };
         let answer: String = row.get(10).map_err(failed)?;
+        let waited_ms: Option<i64> = row.get(11).map_err(failed)?;
         Ok(Record {
             key: row.get(0).map_err(failed)?,
             case: row.get(1).map_err(failed)?,
@@ -376,6 +385,7 @@ impl Store {
             model: row.get(6).map_err(failed)?,
             request: row.get(7).map_err(failed)?,
             attempts: row.get(8).map_err(failed)?,
+            waited_ms: waited_ms.and_then(|waited_ms| u64::try_from(waited_ms).ok()),
             created_at: row.get(9).map_err(failed)?,
             answer: serde_json::from_str(&answer)
                 .map_err(|error| StoreError::new(&self.path, format!("holds an unreadable answer: {error}")))?,
@@ -444,8 +454,8 @@ impl Importing<'_> {
         self.transaction
             .prepare_cached(
                 "INSERT INTO answers (key, request, case_id, target, model, served, latency_ms, attempts, answer, reusable,
-                                      created_at, imported)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, 1)",
+                                      created_at, imported, waited_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, 1, ?11)",
             )
             .and_then(|mut statement| {
                 statement.execute(params![
@@ -458,7 +468,8 @@ impl Importing<'_> {
                     i64::try_from(record.answer.latency_ms).unwrap_or(i64::MAX),
                     record.attempts,
                     answer,
-                    record.created_at
+                    record.created_at,
+                    record.waited_ms.map(|waited_ms| i64::try_from(waited_ms).unwrap_or(i64::MAX))
                 ])
             })
             .map_err(failed)?;

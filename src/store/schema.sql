@@ -1,4 +1,4 @@
--- Version 2; upgrade-2.sql brings a store of version 1 here. Times are seconds since 1970.
+-- Version 3; upgrade-2.sql and upgrade-3.sql bring older stores here. Times are seconds since 1970.
 CREATE TABLE runs (
   id         INTEGER PRIMARY KEY,
   plan       BLOB NOT NULL,     -- digest of what is planned; equal plans can resume each other
@@ -25,7 +25,8 @@ CREATE TABLE answers (
   answer     TEXT NOT NULL,     -- JSON: text, tool calls, finish reason, usage
   reusable   INTEGER NOT NULL,  -- 0 for recorded answers
   created_at INTEGER NOT NULL,
-  imported   INTEGER NOT NULL DEFAULT 0  -- 1 for answers of another store
+  imported   INTEGER NOT NULL DEFAULT 0, -- 1 for answers of another store
+  waited_ms  INTEGER            -- before the successful attempt; NULL when it is not known
 );
 CREATE INDEX answers_by_key ON answers (key) WHERE reusable;
 
@@ -39,6 +40,7 @@ CREATE TABLE results (
   failure  TEXT,                -- JSON, when there is no answer
   arm      TEXT,                -- baseline or candidate
   repeat   INTEGER,             -- from 1; NULL for a run of version 1
+  waited_ms INTEGER,            -- before the last attempt; NULL when nothing was sent or it is not known
   PRIMARY KEY (run, seq)
 ) WITHOUT ROWID;
 
@@ -48,4 +50,22 @@ CREATE TABLE not_passed (
   case_id TEXT NOT NULL,
   outcome TEXT NOT NULL,        -- fail or error
   PRIMARY KEY (run, case_id)
+) WITHOUT ROWID;
+
+-- Batch jobs that wait at the service, from before they are created until their answers are kept.
+CREATE TABLE batches (
+  id         INTEGER PRIMARY KEY,
+  run        INTEGER NOT NULL,
+  label      TEXT NOT NULL,     -- unique; what the job is looked for by when its name was lost
+  name       TEXT,              -- the service's name; NULL until it has answered
+  file       TEXT,              -- the uploaded requests, if they were
+  created_at INTEGER NOT NULL
+);
+CREATE INDEX batches_by_run ON batches (run);
+
+CREATE TABLE batch_items (
+  batch INTEGER NOT NULL,
+  seq   INTEGER NOT NULL,
+  key   BLOB NOT NULL,
+  PRIMARY KEY (batch, seq)
 ) WITHOUT ROWID;

@@ -44,6 +44,7 @@ fn arrival(seq: u64, key: u8, result: Result<&str, &str>) -> Arrival {
             })
             .map_err(failure),
         attempts: 2,
+        waited_ms: Some(40),
         source: Source::Live,
     }
 }
@@ -95,7 +96,7 @@ fn kept_answers_are_read_back_in_plan_order() {
         [(0, "zero".into()), (1, "http_503".into()), (2, "two".into())]
     );
     let row = &store.results(run.id, 2, 3).unwrap()[0];
-    assert_eq!((row.attempts, row.source), (2, Source::Live));
+    assert_eq!((row.attempts, row.waited_ms, row.source), (2, Some(40), Source::Live));
     assert_eq!(row.result.as_ref().unwrap().latency_ms, 7);
 }
 
@@ -227,7 +228,10 @@ fn a_store_of_version_1_is_brought_up_to_date_and_keeps_everything() {
     assert!(store.cached(&job(0, 1)).unwrap().is_some());
     let results = store.results(RunId(1), 0, 10).unwrap();
     assert_eq!(results.len(), 2);
-    assert_eq!((results[1].source, results[1].attempts), (Source::Cache, 3));
+    assert_eq!(
+        (results[1].source, results[1].attempts, results[1].waited_ms),
+        (Source::Cache, 3, None)
+    );
     assert_eq!(results[0].asked_at, Some(1_700_000_000));
     assert!(!results[0].imported);
     let arms: Vec<String> = store
@@ -248,6 +252,32 @@ fn a_store_of_version_1_is_brought_up_to_date_and_keeps_everything() {
     Store::open(old.path()).unwrap();
 }
 
+#[test]
+fn a_store_of_version_2_is_brought_up_to_date() {
+    let old = tempfile::tempdir().unwrap();
+    let connection = Connection::open(old.path().join("store.sqlite")).unwrap();
+    connection.execute_batch(VERSION_1).unwrap();
+    connection.execute_batch(include_str!("upgrade-2.sql")).unwrap();
+    connection.pragma_update(None, "user_version", 2).unwrap();
+    drop(connection);
+    let store = Store::open(old.path()).unwrap();
+    let new = tempfile::tempdir().unwrap();
+    drop(Store::open(new.path()).unwrap());
+    assert_eq!(shape(old.path()), shape(new.path()));
+    let run = store.begin(&planned()).unwrap();
+    let writer = store.writer(run.id, "t", true).unwrap();
+    block_on(writer.keep(arrival(0, 0, Ok("zero")))).unwrap();
+    writer.finish().unwrap();
+    // Another run takes it over, with what it took and how long it waited.
+    let again = store.begin(&planned()).unwrap();
+    let writer = store.writer(again.id, "t", true).unwrap();
+    let cached = store.cached(&job(0, 0)).unwrap().unwrap();
+    writer.reuse(&job(0, 0), cached).unwrap();
+    writer.finish().unwrap();
+    let row = &store.results(again.id, 0, 1).unwrap()[0];
+    assert_eq!((row.source, row.attempts, row.waited_ms), (Source::Cache, 2, Some(40)));
+}
+
 fn record(key: u8, text: &str) -> Record {
     Record {
         key: [key; 32],
@@ -259,6 +289,7 @@ fn record(key: u8, text: &str) -> Record {
         model: "m".to_owned(),
         request: [3; 32],
         attempts: 2,
+        waited_ms: Some(40),
         created_at: 1_790_000_000,
         answer: Answer {
             text: text.to_owned(),
@@ -365,7 +396,8 @@ fn rows_are_read_strictly() {
     row["repeat"] = 0.into();
     row["key"] = "x".into();
     assert_eq!(Record::from_json(row.to_string().as_bytes()).unwrap_err().len(), 2);
-    for field in good.as_object().unwrap().keys() {
+    // The one field that older answers do not have.
+    for field in good.as_object().unwrap().keys().filter(|field| *field != "waited_ms") {
         let mut row = good.as_object().unwrap().clone();
         row.remove(field);
         let text = serde_json::to_string(&row).unwrap();

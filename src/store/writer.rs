@@ -138,12 +138,13 @@ fn commit(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
         let mut answer = transaction.prepare_cached(
-            "INSERT INTO answers (key, request, case_id, target, model, served, latency_ms, attempts, answer, reusable, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO answers (key, request, case_id, target, model, served, latency_ms, attempts, answer, reusable,
+                                  created_at, waited_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?;
         let mut result = transaction.prepare_cached(
-            "INSERT OR REPLACE INTO results (run, seq, answer, source, attempts, failure, arm, repeat)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT OR REPLACE INTO results (run, seq, answer, source, attempts, failure, arm, repeat, waited_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?;
         for (order, _) in group {
             match order {
@@ -161,7 +162,8 @@ fn commit(
                         0,
                         None::<&str>,
                         arm.as_str(),
-                        repeat
+                        repeat,
+                        None::<i64>
                     ])?;
                 }
                 Order::Arrived(arrival) => {
@@ -169,8 +171,10 @@ fn commit(
                         asked,
                         result: outcome,
                         attempts,
+                        waited_ms,
                         source,
                     } = arrival.as_ref();
+                    let waited_ms = waited_ms.map(|waited_ms| i64::try_from(waited_ms).unwrap_or(i64::MAX));
                     let (row, failure) = match outcome {
                         Ok(given) => {
                             answer.execute(params![
@@ -185,6 +189,7 @@ fn commit(
                                 json(given)?,
                                 reusable,
                                 now(),
+                                waited_ms,
                             ])?;
                             (Some(transaction.last_insert_rowid()), None)
                         }
@@ -198,7 +203,8 @@ fn commit(
                         attempts,
                         failure,
                         asked.arm.as_str(),
-                        asked.repeat
+                        asked.repeat,
+                        waited_ms
                     ])?;
                 }
             }

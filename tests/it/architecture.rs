@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 /// Modules in the order of the data's way; each may import only what stands in its list.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
+    ("secret", &["model"]),
     ("load", &["model"]),
     ("plan", &["model"]),
-    ("run", &["model"]),
+    ("run", &["model", "secret"]),
     ("store", &["model"]),
     ("score", &["model"]),
     ("compare", &["model"]),
     ("gate", &["model"]),
-    ("report", &["model", "exit"]),
+    ("report", &["model", "exit", "secret"]),
     ("sim", &["model"]),
     ("exit", &[]),
     ("error", &["model", "exit", "store"]),

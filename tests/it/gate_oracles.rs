@@ -341,6 +341,7 @@ fn arm(letters: &[char]) -> ArmRow {
         checks: Vec::new(),
         cost_usd: None,
         attempts: 1,
+        waited_ms: None,
         source: None,
     };
     ArmRow {

@@ -4,7 +4,7 @@
 //! nothing.
 #![expect(clippy::print_stdout, reason = "what was not run, and how much was, is told")]
 
-use promptgate::model::{Answer, FailureKind, Request, Usage};
+use promptgate::model::{Answer, CodeRun, FailureKind, Request, Usage};
 use promptgate::run::Retry;
 use promptgate::run::gemini::{classify, decode, decode_stream, review};
 use serde_json::{Map, Value};
@@ -77,10 +77,84 @@ fn compare(name: &str, answer: &Answer, sdk: &Value, finish: &str) {
     assert_eq!(answer.usage, usage, "usage of {name}");
 }
 
+/// How many things were told beside the words; all of them must have been kept.
+fn details_told(name: &str, answer: &Answer, body: &str, streamed: bool) -> usize {
+    let responses: Vec<Value> = if streamed {
+        let events = body.lines().filter_map(|line| line.strip_prefix("data:"));
+        events.map(|event| serde_json::from_str(event).unwrap()).collect()
+    } else {
+        vec![serde_json::from_str(body).unwrap()]
+    };
+    let count = |path: &str| -> usize {
+        let found = responses.iter().filter_map(|response| response.pointer(path));
+        found.map(|found| found.as_array().map_or(1, Vec::len)).sum()
+    };
+    let parts = |kind: &str| -> usize {
+        let parts = responses
+            .iter()
+            .filter_map(|response| response.pointer("/candidates/0/content/parts"));
+        parts
+            .flat_map(|parts| parts.as_array().unwrap())
+            .filter(|part| part.get(kind).is_some())
+            .count()
+    };
+    let details = answer.details.as_deref().cloned().unwrap_or_default();
+    let candidate = "/candidates/0";
+    assert_eq!(details.dropped, 0, "{name}");
+    assert_eq!(
+        usize::from(details.finish_message.is_some()),
+        count(&format!("{candidate}/finishMessage")),
+        "{name}"
+    );
+    assert_eq!(
+        usize::from(details.block_message.is_some()),
+        count("/promptFeedback/blockReasonMessage"),
+        "{name}"
+    );
+    assert_eq!(
+        details.avg_logprob.is_some(),
+        count(&format!("{candidate}/avgLogprobs")) > 0,
+        "{name}"
+    );
+    assert_eq!(
+        details.logprobs.len(),
+        count(&format!("{candidate}/logprobsResult/chosenCandidates")),
+        "{name}"
+    );
+    assert_eq!(
+        details.sources.len(),
+        count(&format!("{candidate}/groundingMetadata/groundingChunks")),
+        "{name}"
+    );
+    assert_eq!(
+        details.supports.len(),
+        count(&format!("{candidate}/groundingMetadata/groundingSupports")),
+        "{name}"
+    );
+    assert_eq!(
+        details.queries.len(),
+        count(&format!("{candidate}/groundingMetadata/webSearchQueries")),
+        "{name}"
+    );
+    assert_eq!(
+        details.urls.len(),
+        count(&format!("{candidate}/urlContextMetadata/urlMetadata")),
+        "{name}"
+    );
+    let code = |told: fn(&CodeRun) -> bool| details.code.iter().filter(|run| told(run)).count();
+    assert_eq!(code(|run| run.code.is_some()), parts("executableCode"), "{name}");
+    assert_eq!(
+        code(|run| run.outcome.is_some()),
+        parts("codeExecutionResult"),
+        "{name}"
+    );
+    usize::from(answer.details.is_some())
+}
+
 #[test]
 fn recorded_exchanges_are_read_as_the_sdk_reads_them() {
     let Some(folder) = conformance() else { return };
-    let (mut answers, mut streams, mut calls, mut thoughts, mut errors, mut others) = (0, 0, 0, 0, 0, 0);
+    let (mut answers, mut streams, mut calls, mut thoughts, mut errors, mut others, mut told) = (0, 0, 0, 0, 0, 0, 0);
     for line in fs::read_to_string(folder.join("gemini-wire.jsonl")).unwrap().lines() {
         let exchange: Value = serde_json::from_str(line).unwrap();
         // Vectors and counts of tokens: no answer is read from them, and none is expected.
@@ -122,11 +196,13 @@ fn recorded_exchanges_are_read_as_the_sdk_reads_them() {
                 "{name}"
             );
         }
+        told += details_told(&name, &answer, &body, stream.is_some());
         answers += 1;
         streams += usize::from(stream.is_some());
         calls += answer.tool_calls.len();
         thoughts += usize::from(answer.usage.thinking > 0);
     }
+    assert!(told >= 130, "{told}");
     assert!(
         answers >= 281 && streams >= 10 && calls >= 100 && thoughts >= 50 && errors >= 3 && others >= 9,
         "{answers} {streams} {calls} {thoughts} {errors} {others}"

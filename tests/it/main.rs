@@ -7,6 +7,7 @@
 )]
 
 mod architecture;
+mod batch;
 mod checks;
 mod cli;
 mod docs;
@@ -17,9 +18,11 @@ mod gemini_wire;
 mod gsm8k;
 mod money;
 mod own_checks;
+mod prefix;
 mod record;
 mod reports;
 mod resume;
+mod secrets;
 mod support;
 mod targets;
 mod wire;

@@ -136,9 +136,9 @@ fn an_export_is_sorted_reviewable_and_always_the_same() {
         (r"127\.0\.0\.1:\d+", "127.0.0.1:[PORT]"),
         (r#""(key|request)":"[0-9a-f]{64}""#, r#""$1":"[DIGEST]""#),
         (r#""created_at":"[^"]+""#, r#""created_at":"[TIME]""#),
-        (r#""latency_ms":\d+"#, r#""latency_ms":[MS]"#),
+        (r#""(latency|waited)_ms":\d+"#, r#""${1}_ms":[MS]"#),
     ]}, {
-        insta::assert_snapshot!(line, @r#"{"case":"case-00000","arm":"baseline","prompt":"v1","repeat":1,"target":"gemini http://127.0.0.1:[PORT]","model":"gemini-3.8-flash","key":"[DIGEST]","request":"[DIGEST]","attempts":1,"created_at":"[TIME]","answer":{"text":"ten, When does the shop open, number 0? *** \u202e","tool_calls":[],"finish_reason":"STOP","model_version":"fake-001","usage":{"prompt":10,"cached":0,"output":5,"thinking":0,"total":15},"latency_ms":[MS]}}"#);
+        insta::assert_snapshot!(line, @r#"{"case":"case-00000","arm":"baseline","prompt":"v1","repeat":1,"target":"gemini http://127.0.0.1:[PORT]","model":"gemini-3.8-flash","key":"[DIGEST]","request":"[DIGEST]","attempts":1,"waited_ms":[MS],"created_at":"[TIME]","answer":{"text":"ten, When does the shop open, number 0? *** \u202e","tool_calls":[],"finish_reason":"STOP","model_version":"fake-001","usage":{"prompt":10,"cached":0,"output":5,"thinking":0,"total":15},"latency_ms":[MS]}}"#);
     });
 }
 
@@ -204,14 +204,14 @@ fn mistakes_are_told_with_file_and_line_and_nothing_is_imported() {
     let ran = fork.run(&["record", "import", "answers.jsonl", "empty.jsonl", "missing.jsonl"]);
     assert_eq!(ran.code, 2);
     insta::assert_snapshot!(ran.stderr, @r#"
-    error: answers.jsonl:2: unknown field `note`, expected one of `case`, `arm`, `prompt`, `repeat`, `target`, `model`, `key`, `request`, `attempts`, `created_at`, `answer`
+    error: answers.jsonl:2: unknown field `note`, expected one of `case`, `arm`, `prompt`, `repeat`, `target`, `model`, `key`, `request`, `attempts`, `waited_ms`, `created_at`, `answer`
     error: answers.jsonl:4: invalid type: string "one", expected u32
     error: answers.jsonl:5: the row is not a json object
-      help: a row has case, arm, prompt, repeat, target, model, key, request, attempts, created_at and answer
+      help: a row has case, arm, prompt, repeat, target, model, key, request, attempts, waited_ms, created_at and answer
     error: answers.jsonl:7: a second answer with the same `key`, for case `case-00000`
       help: the first one stands in answers.jsonl:6
     error: answers.jsonl:8: EOF while parsing a string
-      help: a row has case, arm, prompt, repeat, target, model, key, request, attempts, created_at and answer
+      help: a row has case, arm, prompt, repeat, target, model, key, request, attempts, waited_ms, created_at and answer
     error: empty.jsonl: there is no answer in this file
       help: write one with `promptgate record export --to FILE`
     error: missing.jsonl: can't be read: No such file or directory (os error 2)

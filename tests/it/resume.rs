@@ -79,6 +79,7 @@ fn timeless(project: &Project) -> Vec<Value> {
     let mut rows = project.results();
     for row in &mut rows {
         row["latency_ms"] = Value::Null;
+        row["waited_ms"] = Value::Null;
     }
     rows
 }

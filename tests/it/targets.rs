@@ -263,6 +263,45 @@ fn refused_credentials_send_nothing_and_say_why() {
 }
 
 #[test]
+fn settings_that_vertex_refuses_are_listed_with_their_place() {
+    let service = Fake::start(|_| Reply::answer("at nine"));
+    let tokens = token_endpoint();
+    let project = Project::with_cases(1);
+    let credentials = authorized_user(&project, &tokens.url);
+    let prompt = |threshold: &str, more: &str| {
+        format!(
+            "---\nconfig:\n  safetySettings:\n    - {{category: HARM_CATEGORY_JAILBREAK, threshold: {threshold}, method: SEVERITY}}\n  \
+             responseMimeType: application/json\n  responseSchema:\n    defs: {{a: {{type: STRING{more}}}}}\n    ref: '#/defs/a'\n---\nHi {{{{question}}}}"
+        )
+    };
+    let asked = |prompt: String, target: &[&str]| {
+        project.write("prompts/v2.prompt", &prompt);
+        eval(
+            &project,
+            &[&["--dry-run"], target].concat(),
+            &vertex(&credentials, &service.url),
+        )
+    };
+    let target = ["--target", "vertex"];
+    let fine = asked(prompt("BLOCK_NONE", ""), &target);
+    assert_eq!(fine.code, 0, "{}", fine.transcript());
+    let wrong = asked(prompt("SOME", ", minItems: few"), &target);
+    assert_eq!(wrong.code, 2, "{}", wrong.transcript());
+    for line in [
+        "error: prompts/v2.prompt:4:43: `threshold` is \"SOME\"",
+        "error: prompts/v2.prompt:7:30: `minItems` is \"few\"",
+    ] {
+        assert!(wrong.stderr.contains(line), "{}", wrong.stderr);
+    }
+    // The Gemini API knows neither the category, nor the method, nor references.
+    let other = asked(prompt("BLOCK_NONE", ""), &["--target", "sim"]);
+    assert_eq!(other.code, 2, "{}", other.transcript());
+    for word in ["HARM_CATEGORY_JAILBREAK", "`method`", "`defs`", "`ref`"] {
+        assert!(other.stderr.contains(word), "{word}: {}", other.stderr);
+    }
+}
+
+#[test]
 fn an_account_without_the_role_stops_the_run() {
     let tokens = token_endpoint();
     let service = Fake::start(|_| {

@@ -130,6 +130,27 @@ fn a_stream_that_breaks_off_is_asked_again_and_an_error_in_it_is_an_error() {
     assert_eq!(ran.code, 0, "{}", ran.transcript());
     let row = &project.results()[0];
     assert_eq!((&row["outcome"], &row["attempts"]), (&json!("pass"), &json!(3)));
+    // What was waited for the third attempt stands apart from its latency; the store keeps both.
+    let waited = row["waited_ms"].as_u64().unwrap();
+    let verdict = project.verdict();
+    assert_eq!(
+        verdict["waited_ms"],
+        json!({"p50": verdict["waited_ms"]["p50"], "p95": verdict["waited_ms"]["p95"], "max": waited, "total": waited})
+    );
+    assert!(ran.stdout.contains("2 retries, waited "), "{}", ran.stdout);
+    assert!(project.read("reports/summary.md").contains("(2 retries, waited "));
+    let (asked_for, sent) = (row.clone(), fake.requests().len());
+    assert_eq!(project.run_with(&arguments, &KEY).code, 0);
+    let stored = &project.results()[0];
+    assert_eq!(fake.requests().len(), sent);
+    for field in ["attempts", "waited_ms", "latency_ms"] {
+        assert_eq!(stored[field], asked_for[field], "{field}");
+    }
+    assert_eq!(stored["source"], "cache");
+    assert_eq!(
+        project.verdict()["waited_ms"],
+        json!({"p50": 0, "p95": 0, "max": 0, "total": 0})
+    );
     assert_eq!(row["answer"]["text"], "It opens at nine.");
     let asked = fake.requests();
     assert!(
@@ -214,6 +235,22 @@ fn another_model_than_the_one_asked_for_is_told_everywhere() {
         let text = project.read(&format!("reports/{file}"));
         assert!(text.contains(&format!("> **WARNING**: {sentence}.")), "{file}: {text}");
     }
+    let junit = project.read("reports/junit.xml");
+    for number in [1, 2] {
+        let head = format!("<property name=\"warning {number}\" value=\"");
+        assert_eq!(
+            junit.matches(&head).count(),
+            junit.matches("<testsuite ").count(),
+            "{junit}"
+        );
+    }
+    assert!(
+        junit.contains(&format!("<property name=\"warning 2\" value=\"{sentence}\"/>")),
+        "{junit}"
+    );
+    for row in project.results() {
+        assert_eq!(row["warning"], "asked for gemini-3.8-flash, and gemini-9-new served");
+    }
     let verdict = project.verdict();
     assert_eq!(codes(&verdict, "warnings"), ["served_model", "served_model"]);
     assert_eq!(verdict["policy"]["strict_model"], Value::Null);
@@ -239,8 +276,49 @@ fn arms_that_different_models_served_are_not_compared() {
     assert_eq!(ran.code, 11, "{}", ran.transcript());
     assert_eq!(codes(&project.verdict(), "reasons"), ["mixed_models"]);
     assert_eq!(codes(&project.verdict(), "warnings"), [""; 0]);
+    assert!(!project.read("reports/junit.xml").contains("\"warning 1\""));
+    assert!(project.results().iter().all(|row| row.get("warning").is_none()));
     // The other way round, a regression that may be the model's is none either.
     let arguments = ["eval", "--prompt", "v1", "--baseline", "v2", "--base-url", &fake.url];
     let ran = project.run_with(&arguments, &KEY);
     assert_eq!(ran.code, 11, "{}", ran.transcript());
+}
+
+#[test]
+fn what_is_told_beside_the_words_stands_in_the_results_also_from_the_cache() {
+    let project = Project::with_cases(1);
+    let fake = Fake::start(|_| {
+        let candidate = json!({
+            "content": {"parts": [{"text": "It opens at nine."}, {"executableCode": {"language": "PYTHON", "code": "1"}}]},
+            "finishReason": "STOP",
+            "finishMessage": "The key is test-key-0123456789.",
+            "avgLogprobs": -0.5,
+            "citationMetadata": {"citationSources": [{"endIndex": 4, "uri": "https://example.org/"}]},
+            "groundingMetadata": {"webSearchQueries": ["opening hours"], "groundingChunks": [{"web": {"uri": "https://example.com/"}}]},
+        });
+        Reply::json(
+            200,
+            &json!({"candidates": [candidate], "modelVersion": "gemini-3.8-flash"}),
+        )
+    });
+    for source in ["live", "cache"] {
+        let ran = eval(&project, &fake.url, &["--no-gate", "--repeat", "1"]);
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        for row in project.results() {
+            assert_eq!(row["source"], source);
+            let answer = json!({
+                "text": "It opens at nine.",
+                "tool_calls": [],
+                "finish_reason": "STOP",
+                "model_version": "gemini-3.8-flash",
+                "finish_message": "The key is ***.",
+                "avg_logprob": -0.5,
+                "citations": [{"start": 0, "end": 4, "uri": "https://example.org/"}],
+                "queries": ["opening hours"],
+                "sources": [{"uri": "https://example.com/"}],
+                "code": [{"language": "PYTHON", "code": "1"}],
+            });
+            assert_eq!(row["answer"], answer);
+        }
+    }
 }

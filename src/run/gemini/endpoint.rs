@@ -20,11 +20,19 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// The method of the API, with the query that goes with it.
+    /// The method of the API.
     fn method(self) -> &'static str {
         match self {
             Delivery::Whole => "generateContent",
-            Delivery::Stream => "streamGenerateContent?alt=sse",
+            Delivery::Stream => "streamGenerateContent",
+        }
+    }
+
+    /// The query that goes with it.
+    fn query(self) -> Option<&'static str> {
+        match self {
+            Delivery::Whole => None,
+            Delivery::Stream => Some("alt=sse"),
         }
     }
 }
@@ -33,8 +41,9 @@ impl Delivery {
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     base: BaseUrl,
-    /// Base and version, ending in a slash.
-    prefix: String,
+    /// Base and version, ending in a slash. Read once: only the path is new in each request.
+    prefix: Url,
+    version: String,
 }
 
 impl Endpoint {
@@ -47,9 +56,13 @@ impl Endpoint {
         if version.is_empty() || !version.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(Problem::new(format!("`{version}` is no version of the api")).expected("v1beta or v1"));
         }
+        let prefix = format!("{}/{version}/", base.as_str());
+        let prefix =
+            Url::parse(&prefix).map_err(|cause| Problem::new(format!("the base url can't be read: {cause}")))?;
         Ok(Endpoint {
-            prefix: format!("{}/{version}/", base.as_str()),
             base,
+            prefix,
+            version: version.to_owned(),
         })
     }
 
@@ -63,13 +76,48 @@ impl Endpoint {
     /// # Errors
     /// What is wrong with the model's name, in a sentence.
     pub(super) fn generate_content(&self, model: &str, delivery: Delivery) -> Result<Url, String> {
-        if let Some(problem) = model_problem(model) {
-            return Err(problem);
-        }
-        let collection = if model.contains('/') { "" } else { "models/" };
-        Url::parse(&format!("{}{collection}{model}:{}", self.prefix, delivery.method()))
-            .map_err(|cause| format!("`{model}` makes no url: {cause}"))
+        let mut url = self.method(model, delivery.method())?;
+        url.set_query(delivery.query());
+        Ok(url)
     }
+
+    /// The URL that creates a batch job for a model.
+    ///
+    /// # Errors
+    /// What is wrong with the model's name, in a sentence.
+    pub(super) fn batch_generate_content(&self, model: &str) -> Result<Url, String> {
+        self.method(model, "batchGenerateContent")
+    }
+
+    fn method(&self, model: &str, method: &str) -> Result<Url, String> {
+        match model_problem(model) {
+            Some(problem) => Err(problem),
+            None => Ok(self.resource(&format!("{}:{method}", resource(model)))),
+        }
+    }
+
+    /// The URL of a resource, like `batches/x` or `cachedContents/x`, or of all of them. The caller knows that the name
+    /// can't lead elsewhere.
+    pub(super) fn resource(&self, path: &str) -> Url {
+        let mut url = self.prefix.clone();
+        url.set_path(&format!("{}{path}", url.path()));
+        url
+    }
+
+    /// The URL where an upload begins.
+    pub(super) fn upload(&self) -> Url {
+        let mut url = self.prefix.clone();
+        let path = url.path().trim_end_matches('/');
+        let base = path.strip_suffix(self.version.as_str()).unwrap_or(path);
+        url.set_path(&format!("{base}upload/{}/files", self.version));
+        url
+    }
+}
+
+/// A model as a resource: `models/m` for a bare `m`.
+pub(super) fn resource(model: &str) -> String {
+    let collection = if model.contains('/') { "" } else { "models/" };
+    format!("{collection}{model}")
 }
 
 /// The URL of a request, for people to look at.

@@ -4,38 +4,50 @@
 //! - `body.rs`: a rendered prompt becomes the bytes of a request.
 //! - `rules.rs`, `shape.rs`, `family.rs`: what the service would refuse or ignore in a prompt's settings: their
 //!   forms, and what each model takes. Known before anything is sent.
-//! - `reply.rs`: the bytes of a response become an answer. `sse.rs`, `stream.rs`: those of a streamed one.
+//! - `reply.rs`: the bytes of a response become an answer; `details.rs`: what is told beside its words. `sse.rs`,
+//!   `stream.rs`: the pieces of a streamed one.
+//! - `batches.rs`: batch jobs, their files and their results.
 //! - `error.rs`: an error reply becomes a kind of failure and what asking again can do about it.
+//! - `prefix.rs`: what requests have in common is kept by the service, and only named.
 //! - this file: one exchange.
 //!
 //! The simulator speaks the same protocol; it is this target with a base URL of its own and the sample header.
 
+mod batches;
 mod body;
+mod details;
 mod endpoint;
 mod error;
 mod family;
+mod prefix;
 mod reply;
 mod rules;
 mod shape;
 mod sse;
 mod stream;
 
+pub(super) use batches::{Item, Looked, PIECE};
 pub use body::{body, content_problem};
 pub use endpoint::{BASE_URL, Delivery, VERSION, model_problem, url};
 pub use error::classify;
 pub(super) use error::{LONGEST_MESSAGE, LONGEST_WAIT, duration, excerpt, seconds, shorten};
+pub use prefix::{Caching, KeepingPrice, Prefix, RENEW_AFTER};
 pub use reply::decode;
 pub use rules::review;
-pub(super) use rules::{at, knows_setting};
+pub(super) use rules::{at, knows_setting, review_by};
+pub(super) use shape::{Field, Form, MANY, MOST};
 pub use stream::decode_stream;
 
-use super::http::{Http, Incoming, Secret, post, whole_seconds};
+use super::http::{Http, Incoming, post, whole_seconds, without};
 use super::key::ApiKey;
 use super::keys::{Generation, Keys, Refused, Renewal};
 use super::target::{Retry, Target, TargetError};
-use crate::model::{Answer, FailureKind, Job, Problem, Source, digest};
+use crate::model::{Answer, FailureKind, Job, PrefixCaches, Problem, Source, digest};
+use crate::secret::Secret;
 use endpoint::Endpoint;
+use prefix::Prefixes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use stream::Merging;
 
@@ -70,13 +82,21 @@ pub struct GeminiSettings {
 /// The Gemini API, or the simulator.
 #[derive(Debug)]
 pub struct Gemini {
+    connection: Arc<Connection>,
+    delivery: Delivery,
+    simulated: bool,
+    /// What requests have in common, if the service is to keep it.
+    prefixes: OnceLock<Prefixes>,
+}
+
+/// What every request goes through.
+#[derive(Debug)]
+struct Connection {
     http: Http,
     endpoint: Endpoint,
-    delivery: Delivery,
     /// Of every request.
     headers: HeaderMap,
     keys: Option<Keys>,
-    simulated: bool,
 }
 
 impl Gemini {
@@ -91,18 +111,63 @@ impl Gemini {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(TIMEOUT_HEADER, whole_seconds(settings.timeout));
         Ok(Gemini {
-            http,
-            endpoint,
+            connection: Arc::new(Connection {
+                http,
+                endpoint,
+                headers,
+                keys: settings.key.clone().map(|key| Keys::new(key, settings.renewal.clone())),
+            }),
             delivery: settings.delivery,
-            headers,
-            keys: settings.key.clone().map(|key| Keys::new(key, settings.renewal.clone())),
             simulated: settings.simulated,
+            prefixes: OnceLock::new(),
         })
     }
 
+    /// Has the service keep these prefixes from here on. The first call counts.
+    pub fn cache_prefixes(&self, caching: Caching) {
+        self.prefixes
+            .get_or_init(|| Prefixes::new(Arc::clone(&self.connection), caching));
+    }
+
+    /// Deletes what the service keeps.
+    pub async fn close(&self) {
+        if let Some(prefixes) = self.prefixes.get() {
+            prefixes.close().await;
+        }
+    }
+
+    /// Asks, naming a prefix where the service keeps the request's.
+    async fn ask(&self, job: &Job) -> Result<Answer, TargetError> {
+        let Some(prefixes) = self.prefixes.get() else {
+            return self.send(job, &job.body).await;
+        };
+        let Some(kept) = prefixes.of(&job.request).await? else {
+            return self.send(job, &job.body).await;
+        };
+        let short: Arc<[u8]> = body::body_after_prefix(&job.request, &kept.name()).into();
+        match self.send(job, &short).await {
+            Ok(answer) => {
+                kept.has_answered();
+                Ok(answer)
+            }
+            Err(error) => Err(prefixes.after(&job.request, &kept, error).await),
+        }
+    }
+
+    async fn send(&self, job: &Job, body: &Arc<[u8]>) -> Result<Answer, TargetError> {
+        let (request, generation) = self.request(job, body)?;
+        let answer = self.exchange(request).await;
+        self.without_key(answer.map_err(|error| self.connection.judge(error, generation)))
+    }
+
+    /// What came of a request, without the key.
+    pub(super) fn without_key(&self, got: Result<Answer, TargetError>) -> Result<Answer, TargetError> {
+        without(self.connection.secret(), got)
+    }
+
     async fn exchange(&self, request: reqwest::Request) -> Result<Answer, TargetError> {
-        let secret = self.keys.as_ref().map(|keys| keys as &dyn Secret);
-        let incoming = self.http.open(request).await?;
+        let secret = self.connection.secret();
+        let incoming = self.connection.http.open(request).await?;
         if self.delivery == Delivery::Stream && incoming.is_success() {
             return merge(incoming, secret).await;
         }
@@ -117,21 +182,44 @@ impl Gemini {
     }
 
     /// The request, and which key it carries.
-    fn request(&self, job: &Job) -> Result<(reqwest::Request, Option<Generation>), TargetError> {
+    fn request(&self, job: &Job, body: &Arc<[u8]>) -> Result<(reqwest::Request, Option<Generation>), TargetError> {
         let unaskable = |message| TargetError::new(FailureKind::Request, "bad_model", message, Retry::Never);
-        let url = self
+        let connection = &self.connection;
+        let url = connection
             .endpoint
             .generate_content(&job.request.model, self.delivery)
             .map_err(unaskable)?;
-        let mut request = post(url, self.headers.clone(), &job.body);
-        let key = self.keys.as_ref().map(Keys::current);
-        if let Some((Some(header), _)) = &key {
-            request.headers_mut().insert(KEY_HEADER, header.clone());
-        }
+        let mut request = post(url, connection.headers.clone(), body);
+        let generation = connection.sign(&mut request);
         if self.simulated {
             request.headers_mut().insert(SAMPLE_HEADER, sample(job));
         }
-        Ok((request, key.map(|(_, generation)| generation)))
+        Ok((request, generation))
+    }
+}
+
+impl Connection {
+    /// Puts the key that counts now into a request, and tells which one it is.
+    fn sign(&self, request: &mut reqwest::Request) -> Option<Generation> {
+        let (header, generation) = self.keys.as_ref().map(Keys::current)?;
+        if let Some(header) = header {
+            request.headers_mut().insert(KEY_HEADER, header);
+        }
+        Some(generation)
+    }
+
+    /// What must not stand in a reply.
+    fn secret(&self) -> Option<&dyn Secret> {
+        self.keys.as_ref().map(|keys| keys as &dyn Secret)
+    }
+
+    /// A failure with its consequence for the key, and without the key.
+    fn judge(&self, error: TargetError, generation: Option<Generation>) -> TargetError {
+        let error = self.with_key_in_mind(error, generation);
+        match self.secret() {
+            Some(secret) => error.without(secret),
+            None => error,
+        }
     }
 
     /// What a failure leads to when it was the key that was refused: another key, or a sentence on what to do.
@@ -139,37 +227,33 @@ impl Gemini {
         let (Some(keys), Some(generation), Retry::KeyRefused) = (&self.keys, generation, error.retry()) else {
             return error;
         };
+        // Nor is the key at fault where cached content is not found.
+        if prefix::is_gone(&error) {
+            return error;
+        }
         // Another key does not help against a place or an account that is not served.
         if error.failure().code == "failed_precondition" {
             return error;
         }
         match keys.refused(generation) {
             Refused::Changed => error.with_retry(Retry::KeyChanged),
-            Refused::Final(advice) => error.map_message(|message| format!("{message} ({advice})")),
-        }
-    }
-
-    /// A message without the key: it may have stood in the body in escaped form.
-    fn masked_message(&self, message: String) -> String {
-        match &self.keys {
-            Some(keys) => keys.mask(message),
-            None => message,
+            // What to do comes first, so that no long reply of the service pushes it out of a line that is cut.
+            Refused::Final(advice) => error.map_message(|message| format!("{advice} (the service said: {message})")),
         }
     }
 }
 
 impl Target for Gemini {
     async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
-        let (request, generation) = self.request(job)?;
-        let answer = self.exchange(request).await;
-        answer.map_err(|error| {
-            self.with_key_in_mind(error, generation)
-                .map_message(|message| self.masked_message(message))
-        })
+        self.ask(job).await
     }
 
     fn source(&self) -> Source {
         Source::Live
+    }
+
+    fn beside(&self) -> PrefixCaches {
+        self.prefixes.get().map(Prefixes::used).unwrap_or_default()
     }
 }
 
@@ -199,9 +283,11 @@ fn sample(job: &Job) -> HeaderValue {
         job.arm.as_str().as_bytes(),
         &job.repeat.to_le_bytes(),
     ];
-    let hex: String = digest(pieces)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest(pieces)[..16]);
+    let hex = format!("{:032x}", u128::from_be_bytes(half));
     // Hex digits always make a header; without one the simulator falls back to the request alone.
-    HeaderValue::from_str(&hex).unwrap_or(HeaderValue::from_static(""))
+    HeaderValue::try_from(hex).unwrap_or(HeaderValue::from_static(""))
 }
 
 #[cfg(test)]
@@ -245,10 +331,14 @@ mod tests {
         }
     }
 
+    fn of_job(target: &Gemini, job: &Job) -> Result<(reqwest::Request, Option<Generation>), TargetError> {
+        target.request(job, &job.body)
+    }
+
     #[test]
     fn a_request_has_the_key_in_a_header_only_and_the_time_it_has() {
         let target = Gemini::new(&settings("http://127.0.0.1:9")).unwrap();
-        let request = target.request(&job("c", Arm::Candidate, 1)).unwrap().0;
+        let request = of_job(&target, &job("c", Arm::Candidate, 1)).unwrap().0;
         assert_eq!(
             request.url().as_str(),
             "http://127.0.0.1:9/v1beta/models/m:generateContent"
@@ -268,14 +358,14 @@ mod tests {
             ..settings("http://127.0.0.1:9")
         })
         .unwrap();
-        let sample = |job: &Job| target.request(job).unwrap().0.headers()[SAMPLE_HEADER].clone();
+        let sample = |job: &Job| of_job(&target, job).unwrap().0.headers()[SAMPLE_HEADER].clone();
         let first = sample(&job("c", Arm::Candidate, 1));
         assert_eq!(first.len(), 32);
         assert_eq!(first, sample(&job("c", Arm::Candidate, 1)));
         assert_ne!(first, sample(&job("c", Arm::Candidate, 2)));
         assert_ne!(first, sample(&job("c", Arm::Baseline, 1)));
         assert_ne!(first, sample(&job("d", Arm::Candidate, 1)));
-        let request = target.request(&job("c", Arm::Candidate, 1)).unwrap().0;
+        let request = of_job(&target, &job("c", Arm::Candidate, 1)).unwrap().0;
         assert!(!request.headers().contains_key(KEY_HEADER));
     }
 }

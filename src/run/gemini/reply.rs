@@ -5,10 +5,12 @@
 //! without a candidate there is no finish reason and no text, and whoever judges it finds it unusable.
 
 use super::super::target::{Retry, TargetError};
+use super::details::{self, Told};
 use super::error;
-use crate::model::{Answer, FailureKind, ToolCall, Usage};
+use crate::model::{Answer, Details, FailureKind, ToolCall, Usage};
 use serde::de::{Deserializer, IgnoredAny, Unexpected, Visitor};
 use serde::{Deserialize, de};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -31,7 +33,7 @@ pub(super) fn add(answer: &mut Answer, body: &[u8]) -> Result<(), TargetError> {
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(error::in_success(body).unwrap_or_else(|| not_json(body, "not a json object")));
     }
-    let response: Response =
+    let response: Response<'_> =
         serde_json::from_slice(body).map_err(|cause| not_json(body, &format!("not the expected json: {cause}")))?;
     if response.error.is_some() {
         return Err(error::in_success(body).unwrap_or_else(|| not_json(body, "an error of unknown form")));
@@ -52,32 +54,56 @@ pub(super) fn broken(message: &str) -> TargetError {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Response {
-    candidates: Option<Vec<Candidate>>,
-    prompt_feedback: Option<PromptFeedback>,
+struct Response<'a> {
+    #[serde(borrow)]
+    candidates: Option<Vec<Candidate<'a>>>,
+    #[serde(borrow)]
+    prompt_feedback: Option<PromptFeedback<'a>>,
     usage_metadata: Option<UsageMetadata>,
     model_version: Option<String>,
+    #[serde(borrow)]
+    model_status: Option<&'a RawValue>,
     error: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Candidate {
-    content: Option<Content>,
+struct Candidate<'a> {
+    #[serde(borrow)]
+    content: Option<Content<'a>>,
     finish_reason: Option<String>,
+    #[serde(borrow)]
+    finish_message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    safety_ratings: Option<&'a RawValue>,
+    #[serde(borrow)]
+    avg_logprobs: Option<&'a RawValue>,
+    #[serde(borrow)]
+    logprobs_result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    citation_metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    grounding_metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    url_context_metadata: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct Content {
-    parts: Option<Vec<Part>>,
+struct Content<'a> {
+    #[serde(borrow)]
+    parts: Option<Vec<Part<'a>>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Part {
+struct Part<'a> {
     text: Option<String>,
     thought: Option<bool>,
     function_call: Option<FunctionCall>,
+    #[serde(borrow)]
+    executable_code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    code_execution_result: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -88,8 +114,12 @@ struct FunctionCall {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct PromptFeedback {
+struct PromptFeedback<'a> {
     block_reason: Option<String>,
+    #[serde(borrow)]
+    block_reason_message: Option<&'a RawValue>,
+    #[serde(borrow)]
+    safety_ratings: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -103,29 +133,60 @@ struct UsageMetadata {
     total_token_count: Option<Count>,
 }
 
-impl Response {
+impl Response<'_> {
     /// What an earlier response of a stream said stays, unless this one says it anew: counts are cumulative, and a
     /// blocked prompt is told first.
     fn add_to(self, answer: &mut Answer) {
         // Several candidates: the first is the answer, as for the official SDK.
         let candidate = self.candidates.and_then(|candidates| candidates.into_iter().next());
-        let (content, finish_reason) = candidate.map_or((None, None), |first| (first.content, first.finish_reason));
-        let block_reason = self.prompt_feedback.and_then(|feedback| feedback.block_reason);
-        answer.finish_reason = finish_reason.or(answer.finish_reason.take());
-        answer.block_reason = answer.block_reason.take().or(block_reason);
+        let mut details = answer.details.take().map_or_else(Details::default, |details| *details);
+        let (mut content, mut finish_reason, mut block_reason) = (None, None, None);
+        if let Some(feedback) = self.prompt_feedback {
+            block_reason = feedback.block_reason;
+            details::add_feedback(&mut details, feedback.block_reason_message, feedback.safety_ratings);
+        }
+        if let Some(first) = candidate {
+            content = first.content;
+            finish_reason = first.finish_reason;
+            let told = Told {
+                finish_message: first.finish_message,
+                safety_ratings: first.safety_ratings,
+                avg_logprobs: first.avg_logprobs,
+                logprobs_result: first.logprobs_result,
+                citation_metadata: first.citation_metadata,
+                grounding_metadata: first.grounding_metadata,
+                url_context_metadata: first.url_context_metadata,
+            };
+            details::add(&mut details, told);
+        }
+        details::add_status(&mut details, self.model_status);
+        answer.finish_reason = specified(finish_reason).or(answer.finish_reason.take());
+        answer.block_reason = answer.block_reason.take().or(specified(block_reason));
         answer.model_version = self.model_version.or(answer.model_version.take());
         if let Some(usage) = self.usage_metadata {
-            answer.usage = usage.into_usage();
+            usage.add_to(answer);
         }
         for part in content.and_then(|content| content.parts).into_iter().flatten() {
-            part.add_to(answer);
+            part.add_to(answer, &mut details);
         }
+        answer.details = (!details.is_empty()).then(|| Box::new(details));
     }
 }
 
-impl Part {
-    /// Text joins without a separator; thoughts are not text; the two kinds of part never share one.
-    fn add_to(self, answer: &mut Answer) {
+/// A word that says something. The service omits the values that mean "none"; gateways that go through its messages may
+/// write them, also on every piece of a stream.
+fn specified(word: Option<String>) -> Option<String> {
+    word.filter(|word| {
+        !matches!(
+            word.as_str(),
+            "" | "FINISH_REASON_UNSPECIFIED" | "BLOCK_REASON_UNSPECIFIED" | "BLOCKED_REASON_UNSPECIFIED"
+        )
+    })
+}
+
+impl Part<'_> {
+    /// Text joins without a separator; thoughts are not text, nor is code that the model ran; a part is of one kind.
+    fn add_to(self, answer: &mut Answer, details: &mut Details) {
         match self.text {
             Some(text) if self.thought != Some(true) => {
                 if answer.text.is_empty() {
@@ -136,6 +197,8 @@ impl Part {
             }
             Some(_) | None => {}
         }
+        details::add_code(details, self.executable_code);
+        details::add_code_result(details, self.code_execution_result);
         if let Some(call) = self.function_call {
             answer.tool_calls.push(ToolCall {
                 name: call.name.unwrap_or_default(),
@@ -146,15 +209,19 @@ impl Part {
 }
 
 impl UsageMetadata {
-    fn into_usage(self) -> Usage {
-        let count = |count: Option<Count>| count.map_or(0, |Count(tokens)| tokens);
-        Usage {
-            prompt: count(self.prompt_token_count).saturating_add(count(self.tool_use_prompt_token_count)),
-            cached: count(self.cached_content_token_count),
-            output: count(self.candidates_token_count),
-            thinking: count(self.thoughts_token_count),
-            total: count(self.total_token_count),
-        }
+    /// The counts of a stream only grow, and zeros are omitted: what a piece does not say is what was said before.
+    fn add_to(self, answer: &mut Answer) {
+        let said = |count: Option<Count>| count.map(|Count(tokens)| tokens);
+        let tools = said(self.tool_use_prompt_token_count);
+        let prompt = said(self.prompt_token_count).map(|prompt| prompt.saturating_add(tools.unwrap_or(0)));
+        let before = answer.usage;
+        answer.usage = Usage {
+            prompt: prompt.or(tools).map_or(before.prompt, |now| now.max(before.prompt)),
+            cached: said(self.cached_content_token_count).unwrap_or(before.cached),
+            output: said(self.candidates_token_count).unwrap_or(before.output),
+            thinking: said(self.thoughts_token_count).unwrap_or(before.thinking),
+            total: said(self.total_token_count).unwrap_or(before.total),
+        };
     }
 }
 
@@ -268,6 +335,12 @@ mod tests {
             json!({"candidates": [{"content": {"parts": []}, "finishReason": "STOP"}]}),
             json!({"candidates": [{"finishReason": "A_REASON_FROM_THE_FUTURE"}]}),
             json!({"promptFeedback": {"blockReason": "SAFETY"}}),
+            json!({"promptFeedback": {"blockReason": "A_REASON_FROM_THE_FUTURE"}}),
+            json!({"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "FINISH_REASON_UNSPECIFIED"}]}),
+            json!({"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": ""}]}),
+            json!({"candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "MISSING_THOUGHT_SIGNATURE"}]}),
+            json!({"candidates": [{"content": {"parts": [{"thoughtSignature": "AA=="}]}, "finishReason": "STOP"}]}),
+            json!({"candidates": [{"content": {"parts": [{"text": "hm", "thought": true}]}, "finishReason": "STOP"}]}),
         ] {
             assert!(answer(&body).unusable().is_some(), "{body} can't be a good answer");
         }
@@ -275,6 +348,26 @@ mod tests {
         assert_eq!(
             (blocked.block_reason.as_deref(), blocked.finish_reason),
             (Some("SAFETY"), None)
+        );
+    }
+
+    #[test]
+    fn words_for_nothing_say_nothing() {
+        let answer = answer(&json!({
+            "candidates": [{"content": {"parts": [{"text": "x"}]}, "finishReason": "STOP"}],
+            "promptFeedback": {"blockReason": "BLOCK_REASON_UNSPECIFIED", "safetyRatings": []},
+        }));
+        assert_eq!((answer.block_reason.as_deref(), answer.unusable()), (None, None));
+    }
+
+    #[test]
+    fn an_answer_that_is_to_be_continued_is_no_good_one() {
+        let part = json!({"content": {"parts": [{"text": "part one "}]}, "finishReason": "CONTINUATION", "continuationToken": "dG9r"});
+        assert_eq!(
+            answer(&json!({"candidates": [part]})).unusable().as_deref(),
+            Some(
+                "the answer is only a part: the service would continue it, which costs another request (CONTINUATION)"
+            )
         );
     }
 

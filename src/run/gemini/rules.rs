@@ -19,12 +19,17 @@ const LONGEST_NAME: usize = 128;
 
 /// Reviews what a prompt asks of the service beside its turns, for a version of the API and a day.
 pub fn review(request: &Request, version: &str, today: Date) -> Findings {
+    review_by(CONFIG, request, version, today)
+}
+
+/// The same for a service with settings of other forms.
+pub(in crate::run) fn review_by(settings: &'static [Field], request: &Request, version: &str, today: Date) -> Findings {
     let mut review = Review {
         request,
         findings: Findings::default(),
     };
     let config = Value::Object(request.config.clone());
-    check(&config, Form::Map(CONFIG), &at(&[]), &mut review.findings.refused);
+    check(&config, Form::Map(settings), &at(&[]), &mut review.findings.refused);
     review.schemas();
     review.logprobs();
     review.safety();
@@ -410,22 +415,22 @@ static SCHEMA: [Field; 22] = [
         Form::Word(&["STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"]),
     ),
     ("format", Form::Text),
-    ("title", Form::Any),
-    ("description", Form::Any),
+    ("title", Form::Text),
+    ("description", Form::Text),
     ("nullable", Form::Flag),
-    ("enum", Form::List(&Form::Any, MANY)),
+    ("enum", Form::List(&Form::Text, MANY)),
     ("items", Form::Map(&SCHEMA)),
-    ("minItems", Form::Any),
-    ("maxItems", Form::Any),
+    ("minItems", Form::Count),
+    ("maxItems", Form::Count),
     ("properties", Form::MapOf(&SCHEMA)),
     ("required", Form::List(&Form::Text, MANY)),
-    ("minProperties", Form::Any),
-    ("maxProperties", Form::Any),
-    ("minimum", Form::Any),
-    ("maximum", Form::Any),
-    ("minLength", Form::Any),
-    ("maxLength", Form::Any),
-    ("pattern", Form::Any),
+    ("minProperties", Form::Count),
+    ("maxProperties", Form::Count),
+    ("minimum", Form::Number(f64::MIN, f64::MAX)),
+    ("maximum", Form::Number(f64::MIN, f64::MAX)),
+    ("minLength", Form::Count),
+    ("maxLength", Form::Count),
+    ("pattern", Form::Text),
     ("example", Form::Any),
     ("anyOf", Form::List(&Form::Map(&SCHEMA), MANY)),
     ("propertyOrdering", Form::List(&Form::Text, MANY)),

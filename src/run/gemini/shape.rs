@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 /// What a value must look like.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Form {
+pub(in crate::run) enum Form {
     /// Whatever it is.
     Any,
     /// true or false.
@@ -19,6 +19,8 @@ pub(super) enum Form {
     Number(f64, f64),
     /// A whole number from the first to the second.
     Whole(i64, i64),
+    /// A whole number from 0, also as a text, as the service writes those of 64 bits.
+    Count,
     /// One of these words, in any case.
     Word(&'static [&'static str]),
     /// A map with any keys.
@@ -36,10 +38,10 @@ pub(super) enum Form {
 }
 
 /// A field of a map: its name in the service's camelCase, and its form.
-pub(super) type Field = (&'static str, Form);
+pub(in crate::run) type Field = (&'static str, Form);
 
 /// Any number of elements.
-pub(super) const MANY: usize = usize::MAX;
+pub(in crate::run) const MANY: usize = usize::MAX;
 
 impl Form {
     /// What would have been right.
@@ -48,9 +50,11 @@ impl Form {
             Form::Any => "any value".to_owned(),
             Form::Flag => "true or false".to_owned(),
             Form::Text => "a text".to_owned(),
+            Form::Number(f64::MIN, f64::MAX) => "a number".to_owned(),
             Form::Number(least, most) => format!("a number from {least} to {most}"),
             Form::Whole(least, most) if least == most => least.to_string(),
             Form::Whole(least, most) => format!("a whole number from {least} to {most}"),
+            Form::Count => "a whole number from 0".to_owned(),
             Form::Word(words) => format!("one of {}", words.join(", ")),
             Form::Object | Form::Map(_) | Form::MapOf(_) => "keys and values, indented below it".to_owned(),
             Form::Texts => "keys with texts".to_owned(),
@@ -62,7 +66,7 @@ impl Form {
 }
 
 /// The largest number of the service's 32-bit fields.
-pub(super) const MOST: i64 = i32::MAX as i64;
+pub(in crate::run) const MOST: i64 = i32::MAX as i64;
 
 /// Checks a value and all that is in it. `path` leads to it; its last key is its name in the message. Null is absent.
 pub(super) fn check(value: &Value, form: Form, path: &[Step], problems: &mut Vec<ArgProblem>) {
@@ -76,6 +80,8 @@ pub(super) fn check(value: &Value, form: Form, path: &[Step], problems: &mut Vec
         (Form::Whole(least, most), Value::Number(number)) => {
             whole(number).is_some_and(|number| (least..=most).contains(&number))
         }
+        (Form::Count, Value::Number(number)) => whole(number).is_some_and(|number| number >= 0),
+        (Form::Count, Value::String(digits)) => digits.parse::<u64>().is_ok(),
         (Form::Word(words), Value::String(text)) => words.iter().any(|word| word.eq_ignore_ascii_case(text)),
         (Form::Object, Value::Object(_)) => true,
         (Form::Texts, Value::Object(map)) => {
@@ -113,6 +119,7 @@ pub(super) fn check(value: &Value, form: Form, path: &[Step], problems: &mut Vec
             | Form::Text
             | Form::Number(..)
             | Form::Whole(..)
+            | Form::Count
             | Form::Word(_)
             | Form::Object
             | Form::Texts

@@ -5,11 +5,11 @@
 //! and so does a broken one: only a finish reason, or a blocked prompt, shows that an answer is whole. Without
 //! `alt=sse`, or behind a gateway, the whole body is one JSON array, or a single response.
 
-use super::super::http::Secret;
 use super::super::target::TargetError;
 use super::sse::Decoder;
 use super::{error, reply};
 use crate::model::Answer;
+use crate::secret::Secret;
 use serde_json::value::RawValue;
 
 /// An optional mark before the first byte of a text (U+FEFF in UTF-8).
@@ -110,10 +110,6 @@ impl<'a> Merging<'a> {
                 "the stream ended before the answer did: it has no finish reason",
             ));
         }
-        if let Some(secret) = self.secret {
-            // A key that came in pieces, one an event.
-            self.answer.text = secret.mask(std::mem::take(&mut self.answer.text));
-        }
         Ok(self.answer)
     }
 
@@ -176,6 +172,7 @@ fn form_of(head: &[u8]) -> Option<(Form, Vec<u8>)> {
 mod tests {
     use super::*;
     use crate::model::Usage;
+    use crate::run::http::without;
     use crate::run::{ApiKey, Retry};
     use serde_json::{Value, json};
 
@@ -236,6 +233,51 @@ mod tests {
     }
 
     #[test]
+    fn pieces_that_say_nothing_change_nothing() {
+        let counts = json!({"promptTokenCount": 7, "toolUsePromptTokenCount": 2, "cachedContentTokenCount": 3,
+            "candidatesTokenCount": 4, "thoughtsTokenCount": 5, "totalTokenCount": 18});
+        let nothing = json!({"content": null, "finishReason": null});
+        let body: String = [
+            json!({"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": null}], "modelVersion": "m"}),
+            json!({"candidates": [{"content": {"role": "model"}, "finishReason": "STOP"}], "usageMetadata": counts}),
+            // Of gateways.
+            json!({"candidates": [nothing], "usageMetadata": {}, "promptFeedback": {"safetyRatings": []}}),
+            json!({"candidates": [], "usageMetadata": null, "modelVersion": null}),
+            json!({"candidates": [{"finishReason": "FINISH_REASON_UNSPECIFIED"}], "usageMetadata": {"promptTokenCount": 7}}),
+            json!({}),
+        ]
+        .iter()
+        .map(event)
+        .collect();
+        let answer = decode_stream(format!(": keep-alive\r\n\r\n{body}: keep-alive\r\n\r\n").as_bytes()).unwrap();
+        assert_eq!(
+            (answer.text.as_str(), answer.finish_reason.as_deref()),
+            ("a", Some("STOP"))
+        );
+        assert_eq!((answer.model_version.as_deref(), answer.unusable()), (Some("m"), None));
+        let usage = Usage {
+            prompt: 9,
+            cached: 3,
+            output: 4,
+            thinking: 5,
+            total: 18,
+        };
+        assert_eq!(answer.usage, usage);
+        // A blocked prompt is told first, and nothing later takes it back.
+        let blocked = [
+            json!({"promptFeedback": {"blockReason": "SAFETY"}}),
+            json!({"usageMetadata": {"promptTokenCount": 7, "totalTokenCount": 7}}),
+            json!({"promptFeedback": {}}),
+        ];
+        let body: String = blocked.iter().map(event).collect();
+        let answer = decode_stream(body.as_bytes()).unwrap();
+        assert_eq!(
+            (answer.block_reason.as_deref(), answer.usage.total),
+            (Some("SAFETY"), 7)
+        );
+    }
+
+    #[test]
     fn a_body_in_one_piece_is_read_too() {
         let (a, b) = (text("a"), stop());
         for body in [
@@ -266,6 +308,9 @@ mod tests {
             "<html>a proxy</html>".to_owned(),
             "data: [DONE]\n\n".to_owned(),
             event(&text("a")),
+            event(
+                &json!({"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "FINISH_REASON_UNSPECIFIED"}]}),
+            ),
             "[]".to_owned(),
             json!([text("a")]).to_string(),
             json!([text("a"), stop()]).to_string().replace("]}}]}", ""),
@@ -310,7 +355,7 @@ mod tests {
             merging.push(event(&text(part)).as_bytes()).unwrap();
         }
         merging.push(event(&stop()).as_bytes()).unwrap();
-        let answer = merging.finish().unwrap();
+        let answer = without(Some(&key), merging.finish()).unwrap();
         assert!(!answer.text.contains("a-secret-key"), "{}", answer.text);
         assert!(answer.text.starts_with("it is "));
     }

@@ -15,10 +15,11 @@ pub use error::classify;
 pub use reply::decode;
 
 use super::base_url::BaseUrl;
-use super::http::{Http, Secret, post};
+use super::http::{Http, post, without};
 use super::key::ApiKey;
 use super::target::{Retry, Target, TargetError};
 use crate::model::{Answer, FailureKind, Job, Problem, Source};
+use crate::secret::Secret;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 
@@ -76,10 +77,7 @@ impl OpenAi {
             ));
         }
         let request = post(self.url.clone(), self.headers.clone(), &job.body);
-        let reply = self
-            .http
-            .send(request, self.key.as_ref().map(|key| key as &dyn Secret))
-            .await?;
+        let reply = self.http.send(request, self.secret()).await?;
         if !reply.is_success() {
             return Err(classify(reply.status, error::told_delay(&reply.headers), &reply.body));
         }
@@ -90,14 +88,15 @@ impl OpenAi {
     }
 }
 
+impl OpenAi {
+    fn secret(&self) -> Option<&dyn Secret> {
+        self.key.as_ref().map(|key| key as &dyn Secret)
+    }
+}
+
 impl Target for OpenAi {
     async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
-        let answer = self.exchange(job).await;
-        // The key may have stood in the body in escaped form.
-        answer.map_err(|error| match &self.key {
-            Some(key) => error.map_message(|message| key.mask(message)),
-            None => error,
-        })
+        without(self.secret(), self.exchange(job).await)
     }
 
     fn source(&self) -> Source {

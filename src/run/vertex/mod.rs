@@ -3,20 +3,23 @@
 //!
 //! - `place.rs`: project, location and model become a URL.
 //! - `credentials.rs`: Application Default Credentials become access tokens.
-//! - this file: the settings it knows, and one exchange. Bodies, replies and errors are those of `gemini/`; what differs
+//! - `settings.rs`: the settings it knows.
+//! - this file: one exchange. Bodies, replies and errors are those of `gemini/`; what differs
 //!   in them (finish reasons, citations, traffic types) is read there as anything unknown is: kept or skipped.
 
 mod credentials;
 mod place;
+mod settings;
 
 pub use place::{Place, location, model_problem, project, url};
 
 use super::gemini::{self, TIMEOUT_HEADER};
-use super::http::{Http, Secret, post, whole_seconds};
+use super::http::{Http, post, whole_seconds, without};
 use super::key::ApiKey;
 use super::protocol::Findings;
 use super::target::{Retry, Target, TargetError};
-use crate::model::{Answer, ArgProblem, FailureKind, Job, Problem, Request, Source, Step};
+use crate::model::{Answer, ArgProblem, FailureKind, Job, Problem, Request, Source};
+use crate::secret::Secret;
 use credentials::{SignIn, SignedIn};
 use place::{Endpoint, bare};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -25,12 +28,7 @@ use time::Date;
 use tokio::sync::OnceCell;
 
 /// Settings that only the Gemini API knows.
-const GEMINI_ONLY: [&str; 2] = ["serviceTier", "store"];
-/// Settings that only Vertex AI knows.
-const VERTEX_ONLY: [&str; 3] = ["audioTimestamp", "modelArmorConfig", "routingConfig"];
-/// Settings that have more fields and words on Vertex AI, so what stands inside them is not judged.
-const RICHER: [&str; 3] = ["responseSchema", "safetySettings", "tools"];
-
+const GEMINI_ONLY: [&str; 3] = ["enableEnhancedCivicAnswers", "serviceTier", "store"];
 /// What a [`Vertex`] target needs to know.
 #[derive(Clone, Debug)]
 pub struct VertexSettings {
@@ -109,7 +107,7 @@ impl Vertex {
                 Err(Problem::new("there are no credentials of Google Cloud on this machine")
                     .hint(credentials::WHAT_TO_DO))
             }
-            Retry::Never | Retry::QuotaSpent | Retry::KeyRefused | Retry::KeyChanged => {
+            Retry::Never | Retry::QuotaSpent | Retry::KeyRefused | Retry::KeyChanged | Retry::PrefixGone => {
                 Err(Problem::new(error.failure().message))
             }
         }
@@ -150,11 +148,10 @@ impl Vertex {
         Ok(answer)
     }
 
-    /// An error without the token, and with what to do where who asks is refused.
-    fn explained(&self, error: TargetError, token: &ApiKey) -> TargetError {
+    /// An error with what to do where who asks is refused.
+    fn explained(&self, error: TargetError) -> TargetError {
         let refused = error.retry() == Retry::KeyRefused;
         error.map_message(|message| {
-            let message = token.mask(message);
             match &self.asker {
                 _ if !refused => message,
                 Asker::Key(_) => format!("{message}; check GOOGLE_API_KEY and that it is one of Vertex AI"),
@@ -170,7 +167,8 @@ impl Target for Vertex {
     async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
         let signed_in = self.signed_in().await?;
         let answer = self.exchange(job, &signed_in).await;
-        answer.map_err(|error| self.explained(error, &signed_in.token))
+        let answer = without(Some(&signed_in.token as &dyn Secret), answer);
+        answer.map_err(|error| self.explained(error))
     }
 
     fn source(&self) -> Source {
@@ -178,8 +176,8 @@ impl Target for Vertex {
     }
 }
 
-/// Reviews what a prompt asks of the service beside its turns, for a day: by the rules of the Gemini API and its models,
-/// except where the two services differ.
+/// Reviews what a prompt asks of the service beside its turns, for a day: by the forms of its own settings, and the
+/// rules across settings and of models that it shares with the Gemini API.
 pub fn review(request: &Request, today: Date) -> Findings {
     let mut request = request.clone();
     request.model = bare(&request.model).to_owned();
@@ -193,18 +191,12 @@ pub fn review(request: &Request, today: Date) -> Findings {
             });
         }
     }
-    request.config.retain(|key, _| !VERTEX_ONLY.contains(&key.as_str()));
-    let Findings { refused, doubtful } = gemini::review(&request, gemini::VERSION, today);
-    unknown.extend(refused.into_iter().filter(|problem| !is_richer(&problem.path)));
+    let Findings { refused, doubtful } = gemini::review_by(settings::CONFIG, &request, gemini::VERSION, today);
+    unknown.extend(refused);
     Findings {
         refused: unknown,
         doubtful,
     }
-}
-
-/// The path leads into a setting that has more in it than the Gemini API knows.
-fn is_richer(path: &[Step]) -> bool {
-    matches!(path, [_, Step::Key(setting), _, ..] if RICHER.contains(&setting.as_str()))
 }
 
 #[cfg(test)]
@@ -236,14 +228,73 @@ mod tests {
         let wrong = problems(json!({"store": true, "serviceTier": "flex", "temprature": 1}));
         assert_eq!(wrong.len(), 3);
         assert!(wrong[2].contains("temprature"));
-        // The rules of values and models are the same, but some settings have more in them.
+        // What the Gemini API does not have.
         let richer = json!({
-            "safetySettings": [{"category": "HARM_CATEGORY_JAILBREAK", "threshold": "OFF", "method": "SEVERITY"}],
-            "tools": [{"enterpriseWebSearch": {}}],
+            "safetySettings": [
+                {"category": "HARM_CATEGORY_JAILBREAK", "threshold": "OFF", "method": "SEVERITY"},
+                {"category": "HARM_CATEGORY_IMAGE_HATE", "threshold": "BLOCK_NONE"},
+            ],
+            "tools": [{"enterpriseWebSearch": {}}, {"retrieval": {"vertexAiSearch": {}}},
+                {"functionDeclarations": [{"name": "f", "parameters": {"type": "OBJECT", "properties": {"a": {"ref": "#/defs/a"}}}}]}],
+            "toolConfig": {"functionCallingConfig": {"mode": "AUTO", "streamFunctionCallArguments": true}},
+            "responseMimeType": "application/json",
+            "responseSchema": {"type": "OBJECT", "properties": {"a": {"ref": "#/defs/a"}}, "additionalProperties": false,
+                "defs": {"a": {"type": "STRING", "maxLength": "5", "enum": ["x"]}}},
+            "modelArmorConfig": {"promptTemplateName": "p"}, "routingConfig": {"autoMode": {}}, "topK": 1.5,
+            "responseModalities": ["VIDEO"], "enableAffectiveDialog": true,
         });
         assert_eq!(problems(richer), [""; 0]);
         let wrong = json!({"topP": 2, "tools": 1, "thinkingConfig": {"thinkingLevel": "MINIMAL"}});
         assert_eq!(problems(wrong).len(), 3);
+        for (wrong, message) in [
+            (
+                json!({"safetySettings": [{"category": "HARM_CATEGORY_NOISE", "threshold": "OFF"}]}),
+                "`category` is \"HARM_CATEGORY_NOISE\"",
+            ),
+            (
+                json!({"safetySettings": [{"category": "HARM_CATEGORY_JAILBREAK", "threshold": "OFF", "method": "BOTH"}]}),
+                "`method` is \"BOTH\"",
+            ),
+            (
+                json!({"safetySettings": [{"category": "HARM_CATEGORY_JAILBREAK"}]}),
+                "a safety setting has no threshold",
+            ),
+            (
+                json!({"responseMimeType": "application/json", "responseSchema": {"tpye": "STRING"}}),
+                "no setting `tpye` in `responseSchema`",
+            ),
+            (
+                json!({"responseMimeType": "application/json", "responseSchema": {"defs": {"a": {"minItems": -1}}}}),
+                "`minItems` is -1",
+            ),
+            (
+                json!({"tools": [{"fileSearch": {}}]}),
+                "no setting `fileSearch` in `tools`",
+            ),
+            (
+                json!({"toolConfig": {"includeServerSideToolInvocations": true}}),
+                "no setting `includeServerSideToolInvocations`",
+            ),
+            (
+                json!({"thinkingConfig": {"thinkingLevel": "XHIGH"}}),
+                "`thinkingLevel` is \"XHIGH\"",
+            ),
+            (
+                json!({"modelArmorConfig": {"template": "p"}}),
+                "no setting `template` in `modelArmorConfig`",
+            ),
+            (
+                json!({"enableEnhancedCivicAnswers": true}),
+                "Vertex AI has no generation setting `enableEnhancedCivicAnswers`",
+            ),
+            (json!({"audioTimestamp": "yes"}), "`audioTimestamp` is \"yes\""),
+        ] {
+            let said = problems(wrong);
+            assert!(
+                said.first().is_some_and(|said| said.contains(message)),
+                "{message}: {said:?}"
+            );
+        }
         assert_eq!(found(json!({"temperature": 0.2})).doubtful.len(), 1);
     }
 

@@ -7,7 +7,7 @@ use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, S
 use crate::score::quote::{bounded, counted, quote};
 use ::regex::{Regex, RegexBuilder};
 use serde_json::Value;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 pub(super) const REGEX: MatcherDef = MatcherDef {
     name: "regex",
@@ -34,7 +34,7 @@ const MAX_COUNT: u64 = 10_000;
 
 #[derive(Debug)]
 struct Pattern {
-    regex: Regex,
+    regex: Arc<Regex>,
     count: Option<Bounds>,
 }
 
@@ -71,7 +71,7 @@ fn bounds(value: &Value) -> Read<Bounds> {
     fields.finish(bounds)
 }
 
-fn pattern(value: &Value, count: Option<Bounds>) -> Read<Regex> {
+fn pattern(value: &Value, count: Option<Bounds>) -> Read<Arc<Regex>> {
     let pattern = text(value)?;
     if pattern.is_empty() {
         return wrong(ArgProblem::new("the pattern is empty").expected("a regular expression"));
@@ -88,14 +88,18 @@ fn pattern(value: &Value, count: Option<Bounds>) -> Read<Regex> {
     Ok(regex)
 }
 
-/// The compiled pattern. The same one stands on many cases, and compiling costs far more than a search.
-fn compiled(pattern: &str) -> Result<Regex, ::regex::Error> {
-    static COMPILED: Cache<Regex> = Cache::new(256);
-    COMPILED.get_or_try(pattern, || RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build())
+/// The compiled pattern. The same one stands on many cases, and compiling costs far more than a search. It is shared, not
+/// cloned: every clone of a regex allocates working memory of its own for its first search.
+fn compiled(pattern: &str) -> Result<Arc<Regex>, ::regex::Error> {
+    static COMPILED: Cache<Arc<Regex>> = Cache::new(256);
+    COMPILED.get_or_try(pattern, || {
+        let regex = RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build()?;
+        Ok(Arc::new(regex))
+    })
 }
 
 /// A regular expression for a search by other matchers.
-pub(super) fn linear_regex(pattern: &str) -> Result<Regex, ArgProblem> {
+pub(super) fn linear_regex(pattern: &str) -> Result<Arc<Regex>, ArgProblem> {
     compiled(pattern).map_err(|error| problem(pattern, &error))
 }
 

@@ -2,8 +2,9 @@
 
 use promptgate::model::{
     Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Counts, Decision, Difference, Failure,
-    FailureKind, Judged, Latency, ModelRecord, Needed, Outcome, Paired, Place, Policy, PriceList, PromptInfo,
-    PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source, ToolCall, Usage, Verdict, ZScores,
+    FailureKind, Judged, Latency, ModelRecord, Needed, Outcome, Paired, Place, Policy, PrefixCaches, PriceList,
+    PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source, ToolCall, Usage, Verdict,
+    Waited, Warning, WarningCode, ZScores,
 };
 use serde_json::json;
 
@@ -63,7 +64,10 @@ pub(super) fn verdict() -> Verdict {
                 cases: vec![],
             },
         ],
-        warnings: Vec::new(),
+        warnings: vec![Warning {
+            code: WarningCode::ServedModel,
+            message: "the candidate asked for gemini-3.8-flash, and \"<new>\u{1b}\n@team\" served".into(),
+        }],
         replayed: false,
         policy_sha256: "f".repeat(64),
         candidate: record("v2", "2"),
@@ -123,6 +127,7 @@ pub(super) fn verdict() -> Verdict {
             total: 1250,
         },
         cost_usd: Some(0.0123),
+        prefix_caches: PrefixCaches::default(),
         answers_cost_usd: Some(0.0145),
         prices: PriceList {
             as_of: "2026-11-22",
@@ -132,6 +137,12 @@ pub(super) fn verdict() -> Verdict {
         cached: (3, 0),
         imported: 0,
         retries: 4,
+        waited_ms: Waited {
+            p50: 12,
+            p95: 3000,
+            max: 12_000,
+            total: 24_096,
+        },
         latency_ms: (
             Latency {
                 p50: 400,
@@ -171,6 +182,7 @@ pub(super) fn judged(outcome: Outcome, answer: Option<Answer>, checks: Vec<Check
         source: answer.as_ref().map(|_| Source::Live),
         cost_usd: answer.as_ref().map(|_| 0.0005),
         attempts: u32::from(answer.is_some()),
+        waited_ms: answer.as_ref().map(|_| 12),
         outcome,
         answer,
         checks,
@@ -211,6 +223,7 @@ pub(super) fn error(kind: FailureKind, code: &str, message: &str) -> Judged {
     };
     Judged {
         attempts: 9,
+        waited_ms: Some(12_000),
         ..judged(Outcome::Errored(failure), None, vec![])
     }
 }

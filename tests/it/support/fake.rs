@@ -128,6 +128,11 @@ impl Reply {
         Reply::how(How::Stall(half_an_answer()))
     }
 
+    /// Writes these bytes, then holds the connection until the client goes.
+    pub(crate) fn stall_after(bytes: impl Into<Vec<u8>>) -> Reply {
+        Reply::how(How::Stall(bytes.into()))
+    }
+
     /// Begins a proper answer, then closes the connection.
     pub(crate) fn truncated() -> Reply {
         Reply::raw(half_an_answer())

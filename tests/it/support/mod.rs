@@ -1,4 +1,5 @@
 //! What several integration tests share.
+pub(crate) mod batches;
 pub(crate) mod fake;
 pub(crate) mod project;
 pub(crate) mod runs;

@@ -111,9 +111,11 @@ impl Ran {
             Event::Planned { .. }
             | Event::Reused
             | Event::Answered { .. }
+            | Event::Batched { .. }
             | Event::Held { .. }
             | Event::Paced { .. }
             | Event::Failed { .. }
+            | Event::Note { .. }
             | Event::Stopping { .. }
             | Event::Done => None,
         };

@@ -86,6 +86,38 @@ fn types_ranges_and_names_are_checked() {
 }
 
 #[test]
+fn values_in_schemas_are_checked() {
+    let schema = |field: &str, value: Value| {
+        let mut fields = Map::new();
+        fields.insert(field.to_owned(), value);
+        refused(
+            json!({"responseMimeType": "application/json", "responseSchema": {"type": "OBJECT", "properties": {"a": fields}}}),
+        )
+    };
+    for (field, right, wrong) in [
+        ("enum", json!(["1", "2"]), json!([1, 2])),
+        ("minItems", json!("12"), json!("twelve")),
+        ("maxItems", json!(3.0), json!(-1)),
+        ("maxLength", json!(3), json!(1.5)),
+        ("minimum", json!(-0.5), json!("0")),
+        ("title", json!("A"), json!(5)),
+        ("pattern", json!("[a-z]"), json!(["a"])),
+        ("nullable", json!(true), json!("yes")),
+        ("required", json!(["a"]), json!("a")),
+        ("items", json!({"type": "string"}), json!({"type": "date"})),
+        ("anyOf", json!([{"type": "NULL"}]), json!({"type": "NULL"})),
+    ] {
+        assert_eq!(schema(field, right), [""; 0], "{field}");
+        let said = schema(field, wrong.clone());
+        assert!(
+            said.first()
+                .is_some_and(|said| said.starts_with(&format!("config.responseSchema.properties.a.{field}"))),
+            "{field}: {wrong}: {said:?}"
+        );
+    }
+}
+
+#[test]
 fn schemas_are_one_and_in_json() {
     let schema = json!({"type": "STRING"});
     let lines = [

@@ -1,0 +1,57 @@
+//! `promptgate batch list | cancel`.
+
+use super::options::Batch as Command;
+use super::{complain, say};
+use crate::error::Error;
+use crate::exit;
+use crate::pipeline;
+use crate::report::text;
+use crate::settings::{Environment, Layer, Layers};
+use std::path::Path;
+
+pub(super) fn batch(command: Command, environment: Environment) -> Result<u8, Error> {
+    match command {
+        Command::List => {
+            let jobs = pipeline::waiting(Path::new("."))?;
+            if jobs.is_empty() {
+                say("no batch job waits");
+            }
+            for job in jobs {
+                let name = job.name.as_deref().unwrap_or(&job.label);
+                say(&text::log_line(&format!(
+                    "{name}  run {}, {} answers, {}",
+                    job.run, job.answers, job.target
+                )));
+            }
+            Ok(exit::OK)
+        }
+        Command::Cancel {
+            names,
+            target,
+            base_url,
+            config,
+        } => {
+            let layer = Layer::default()
+                .option("target", target.into_iter().collect())
+                .option("base_url", base_url.into_iter().collect());
+            let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
+            let service = layers.batch_service()?;
+            let cancelled = pipeline::cancel(layers.root(), &service, &names)?;
+            if cancelled.is_empty() {
+                say("no batch job waits there");
+            }
+            let mut failed = false;
+            for pipeline::Cancelled { job, failed: why } in cancelled {
+                let name = job.name.as_deref().unwrap_or(&job.label);
+                match why {
+                    None => say(&text::log_line(&format!("{name} cancelled"))),
+                    Some(failure) => {
+                        failed = true;
+                        complain(&format!("{name} is not cancelled: {}", failure.message));
+                    }
+                }
+            }
+            Ok(if failed { exit::INCONCLUSIVE } else { exit::OK })
+        }
+    }
+}

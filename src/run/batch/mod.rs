@@ -1,0 +1,346 @@
+//! The second strategy of the run stage: the same jobs through the service's batch API, at half the price and answered
+//! within a day.
+//!
+//! ```text
+//! jobs ─▶ spool ─▶ submit ─▶ look … look ─▶ collect ─▶ keep
+//!                    ▲                         │
+//!                    └──── what may be repeated┘
+//! ```
+//!
+//! - `spool.rs`: the requests on disk, until their jobs have ended.
+//! - `submit.rs`: requests become jobs. `collect.rs`: results become arrivals.
+//! - this file: what happens when. Calls are made one after the other, by one task.
+//!
+//! A job is noted in the ledger with everything in it *before* it is created, under a label of its own; then its name is.
+//! So a process that dies at any point leaves either nothing at the service, or a job that the next one finds: by its name,
+//! or, when that was lost, by its label. No request is sent twice while its job may still answer.
+//!
+//! Memory: about 250 bytes for each answer that is waited for, and one inline job or one piece of an upload at a time.
+
+mod collect;
+mod spool;
+mod submit;
+
+pub(super) use spool::{Lines, Spool};
+
+use super::budget::Budget;
+use super::gemini::Gemini;
+use super::target::{AnyTarget, Retry, TargetError};
+use super::{Ended, Limits, Price, RunEnd, describe};
+use crate::model::{Asked, BatchLedger, Event, Failure, FailureKind, Job, Keep, PrefixCaches, Progress, Usage};
+use spool::Line;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// The pause between two looks grows by half each time, up to so many first pauses.
+const LONGEST_PAUSE: u32 = 6;
+
+/// An identity of an answer.
+type Key = [u8; 32];
+
+/// What the answer of a job is expected to use at most.
+pub type Expect = dyn Fn(&Job) -> Usage + Send + Sync;
+
+/// What a run by batches needs beside its jobs.
+pub struct Batched<K, L> {
+    /// What answers. Only the Gemini API takes batches.
+    pub target: Arc<AnyTarget>,
+    /// What the run may do and cost.
+    pub limits: Limits,
+    /// The first pause before a look at the jobs.
+    pub first_look: Duration,
+    /// How long jobs are waited for.
+    pub wait: Duration,
+    /// What an answer costs.
+    pub price: Arc<Price<'static>>,
+    /// What an answer is expected to use at most: reserved when its request is submitted, since everything is in flight at
+    /// once.
+    pub expected: Arc<Expect>,
+    /// Where arrivals are kept.
+    pub keep: Arc<K>,
+    /// Where waiting jobs are noted.
+    pub ledger: L,
+    /// Who hears of it.
+    pub progress: Arc<dyn Progress>,
+    /// Fires when the run is to end at once. Jobs at the service go on.
+    pub cancel: CancellationToken,
+}
+
+/// A planned answer that has not arrived.
+struct Waiting {
+    asked: Asked,
+    /// Times its request was submitted, so far.
+    attempts: u32,
+    /// The job that holds it; `None` while it is to be submitted.
+    job: Option<i64>,
+    line: Line,
+    expected: Usage,
+    /// Dollars reserved for it.
+    reserved: Option<f64>,
+}
+
+/// A job at the service.
+struct Open {
+    id: i64,
+    name: String,
+    file: Option<String>,
+    keys: Vec<Key>,
+    /// Requests answered, as of the last look.
+    done: u64,
+}
+
+impl<K: Keep, L: BatchLedger> Batched<K, L> {
+    /// Runs until every job has its arrival, everything is cancelled, the budget or the time is spent, or a failure occurs
+    /// that every further call would share. Arrivals are handed to `keep`; a job that was not submitted, or whose batch job
+    /// still waits, has none.
+    pub async fn run(self, jobs: mpsc::Receiver<Job>) -> RunEnd {
+        let budget = Budget::new(&self.limits);
+        let AnyTarget::Gemini(gemini) = self.target.as_ref() else {
+            // Settings do not let it come to this.
+            let message = "this target takes no batches".to_owned();
+            return end(&budget, Ended::Stopped(unasked(message)));
+        };
+        let ended = match Spool::new() {
+            Ok(spool) => {
+                let mut run = Running {
+                    set: &self,
+                    gemini,
+                    budget: &budget,
+                    spool,
+                    waiting: HashMap::new(),
+                    fresh: BTreeMap::new(),
+                    open: Vec::new(),
+                    keeping: JoinSet::new(),
+                    spent: None,
+                };
+                let ended = run.all(jobs).await.err();
+                // Whatever ended it, answers that have arrived are kept.
+                let kept = run.keep_all(0).await.err();
+                ended.or(kept).or(run.spent).unwrap_or(Ended::Complete)
+            }
+            Err(cause) => Ended::Stopped(unasked(format!("no temporary file can be made: {cause}"))),
+        };
+        if ended != Ended::Complete && ended != Ended::Interrupted {
+            self.progress.on(&Event::Stopping {
+                reason: describe(&ended),
+            });
+        }
+        end(&budget, ended)
+    }
+}
+
+fn end(budget: &Budget, ended: Ended) -> RunEnd {
+    let spent = budget.so_far();
+    RunEnd {
+        ended,
+        requests: spent.requests,
+        retries: spent.retries,
+        cost_usd: spent.cost_usd(),
+        prefix_caches: PrefixCaches::default(),
+    }
+}
+
+/// Nothing could be asked.
+fn unasked(message: String) -> Failure {
+    Failure {
+        kind: FailureKind::Transport,
+        code: "batch".to_owned(),
+        message,
+    }
+}
+
+/// The state of one run.
+struct Running<'a, K, L> {
+    set: &'a Batched<K, L>,
+    gemini: &'a Gemini,
+    budget: &'a Budget,
+    spool: Spool,
+    waiting: HashMap<Key, Waiting>,
+    /// What is to be submitted, by model.
+    fresh: BTreeMap<String, Vec<Key>>,
+    open: Vec<Open>,
+    /// Arrivals on their way to the store; each yields what is told of it.
+    keeping: JoinSet<Result<Event, String>>,
+    /// A limit was reached: nothing more is submitted, what is out is waited for.
+    spent: Option<Ended>,
+}
+
+impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
+    /// From the first job to the last arrival.
+    ///
+    /// # Errors
+    /// Why it ends early.
+    async fn all(&mut self, jobs: mpsc::Receiver<Job>) -> Result<(), Ended> {
+        let resumed = self.adopt().await?;
+        self.take_in(jobs, resumed).await?;
+        self.close_settled().await?;
+        let look_at_once = !self.open.is_empty();
+        let deadline = Instant::now() + self.set.wait;
+        let mut pause = if look_at_once {
+            Duration::ZERO
+        } else {
+            self.set.first_look
+        };
+        let mut failures = 0;
+        // The service has enough jobs; cleared when one of them ends.
+        let mut held = false;
+        loop {
+            if !held {
+                held = self.submit().await?;
+            }
+            if self.open.is_empty() && !held {
+                break;
+            }
+            if Instant::now() + pause > deadline {
+                return Err(Ended::Budget(self.out_of_time()));
+            }
+            self.pause(pause).await?;
+            pause = (pause.max(self.set.first_look).mul_f64(1.5)).min(self.set.first_look * LONGEST_PAUSE);
+            let ended = self.look_at_all(&mut failures).await?;
+            held &= !ended && !self.open.is_empty();
+        }
+        self.keep_all(0).await
+    }
+
+    /// Takes over the jobs of a process that died. One that was noted but never created is forgotten.
+    async fn adopt(&mut self) -> Result<HashMap<Key, usize>, Ended> {
+        let mut adopted = HashMap::new();
+        for batch in self.set.ledger.open().map_err(Ended::StoreFailed)? {
+            let name = match batch.name {
+                Some(name) => Some(name),
+                None => {
+                    let found = self.insist(|gemini| gemini.find_batch(&batch.label)).await?;
+                    if let Some(name) = &found {
+                        self.set.ledger.created(batch.id, name).map_err(Ended::StoreFailed)?;
+                    }
+                    found
+                }
+            };
+            let Some(name) = name else {
+                self.discard(batch.file.as_deref()).await;
+                self.set.ledger.close(batch.id).map_err(Ended::StoreFailed)?;
+                continue;
+            };
+            adopted.extend(batch.items.iter().map(|(_, key)| (*key, self.open.len())));
+            self.open.push(Open {
+                id: batch.id,
+                name,
+                file: batch.file,
+                keys: Vec::new(),
+                done: 0,
+            });
+        }
+        Ok(adopted)
+    }
+
+    /// Forgets the jobs that were taken over and hold nothing that is still waited for: the process died between keeping
+    /// their last answer and noting that.
+    async fn close_settled(&mut self) -> Result<(), Ended> {
+        let (waited_for, settled) = std::mem::take(&mut self.open)
+            .into_iter()
+            .partition(|batch| !batch.keys.is_empty());
+        self.open = waited_for;
+        let settled: Vec<Open> = settled;
+        for batch in settled {
+            self.give_up(batch.id, batch.file.as_deref()).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts every job aside: those that a job at the service holds already wait for it, the others are to be submitted.
+    async fn take_in(&mut self, mut jobs: mpsc::Receiver<Job>, adopted: HashMap<Key, usize>) -> Result<(), Ended> {
+        loop {
+            let job = tokio::select! {
+                biased;
+                () = self.set.cancel.cancelled() => return Err(Ended::Interrupted),
+                job = jobs.recv() => job,
+            };
+            let Some(job) = job else { return Ok(()) };
+            let line = self
+                .spool
+                .push(&job.body)
+                .map_err(|cause| Ended::Stopped(unasked(format!("a request can't be put aside: {cause}"))))?;
+            let holder = adopted.get(&job.key).and_then(|&at| self.open.get_mut(at));
+            let held_by = holder.map(|open| {
+                open.keys.push(job.key);
+                open.id
+            });
+            if held_by.is_none() {
+                let fresh = self.fresh.entry(job.request.model.clone()).or_default();
+                fresh.push(job.key);
+            }
+            let waiting = Waiting {
+                attempts: u32::from(held_by.is_some()),
+                job: held_by,
+                line,
+                expected: (self.set.expected)(&job),
+                reserved: None,
+                asked: Asked::from(&job),
+            };
+            self.waiting.insert(job.key, waiting);
+        }
+    }
+
+    /// A call that is repeated as often as a request may be.
+    async fn insist<T, F: Future<Output = Result<T, TargetError>>>(
+        &self,
+        call: impl Fn(&'a Gemini) -> F,
+    ) -> Result<T, Ended> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let error = match self.in_time(call(self.gemini)).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            let told = match error.retry() {
+                Retry::KeyChanged => continue,
+                Retry::Backoff => None,
+                Retry::After(delay) => Some(delay),
+                Retry::Never | Retry::PrefixGone | Retry::QuotaSpent | Retry::KeyRefused => {
+                    return Err(Ended::Stopped(error.failure()));
+                }
+            };
+            if attempt > self.set.limits.retries {
+                return Err(Ended::Stopped(error.failure()));
+            }
+            self.pause(self.set.limits.retry.delay(&[0; 32], attempt, told)).await?;
+        }
+    }
+
+    /// A call in its time.
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, TargetError>>) -> Result<T, TargetError> {
+        let limit = self.set.limits.timeout;
+        timeout(limit, call)
+            .await
+            .unwrap_or_else(|_| Err(TargetError::timeout(limit)))
+    }
+
+    /// Waits, unless the run is cancelled. The jobs at the service go on.
+    async fn pause(&self, pause: Duration) -> Result<(), Ended> {
+        tokio::select! {
+            biased;
+            () = self.set.cancel.cancelled() => Err(Ended::Interrupted),
+            () = sleep(pause) => Ok(()),
+        }
+    }
+
+    fn out_of_time(&self) -> String {
+        let jobs = self.open.len();
+        let noun = if jobs == 1 { "job is" } else { "jobs are" };
+        format!(
+            "{jobs} batch {noun} not finished after {} s of waiting; they go on at the service, and --resume collects their \
+             answers",
+            self.set.wait.as_secs()
+        )
+    }
+}
+
+fn hex(key: &Key) -> String {
+    key.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,196 @@
+//! Which batch jobs wait at the service. A job is noted before it is created and forgotten when all its answers are kept.
+
+use super::{RunId, Store, StoreError, now, open};
+use crate::model::{BatchLedger, OpenBatch};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The batch jobs of one run. It has a connection of its own: the run stage asks from its own threads.
+#[derive(Debug)]
+pub struct Batches {
+    connection: Mutex<Connection>,
+    run: RunId,
+}
+
+/// A batch job that has not ended, and its run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingBatch {
+    /// Number of the run.
+    pub run: i64,
+    /// What it is called before it has a name.
+    pub label: String,
+    /// The service's name of it.
+    pub name: Option<String>,
+    /// Answers in it.
+    pub answers: u64,
+    /// What answers: the target's identity.
+    pub target: String,
+    /// Seconds since 1970.
+    pub created_at: i64,
+    /// The store's number of it.
+    pub id: i64,
+}
+
+impl WaitingBatch {
+    /// It has this name, or this label while its name is not known.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name.as_deref().unwrap_or(&self.label) == name
+    }
+
+    /// It belongs to this run.
+    pub fn is_of(&self, run: RunId) -> bool {
+        self.run == run.0
+    }
+}
+
+impl Store {
+    /// The batch jobs of a run.
+    ///
+    /// # Errors
+    /// The store can't be opened a second time.
+    pub fn batches(&self, run: RunId) -> Result<Batches, StoreError> {
+        Ok(Batches {
+            connection: Mutex::new(open::connect(&self.path)?),
+            run,
+        })
+    }
+
+    /// All batch jobs that have not ended, of all runs, oldest first.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn waiting_batches(&self) -> Result<Vec<WaitingBatch>, StoreError> {
+        let failed = |error| self.failed("list batch jobs", error);
+        let mut statement = self
+            .connection
+            .prepare(
+                "SELECT batches.id, run, label, name, target, created_at,
+                        (SELECT count(*) FROM batch_items WHERE batch = batches.id)
+                 FROM batches JOIN runs ON runs.id = run ORDER BY batches.id",
+            )
+            .map_err(failed)?;
+        let rows = statement.query_map([], |row| {
+            Ok(WaitingBatch {
+                id: row.get(0)?,
+                run: row.get(1)?,
+                label: row.get(2)?,
+                name: row.get(3)?,
+                target: row.get(4)?,
+                created_at: row.get(5)?,
+                answers: row.get::<_, i64>(6)?.unsigned_abs(),
+            })
+        });
+        rows.and_then(Iterator::collect).map_err(failed)
+    }
+
+    /// Whether an unfinished run of this plan, which no process works on, has batch jobs waiting.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn has_waiting_batches(&self, plan: &[u8; 32]) -> Result<bool, StoreError> {
+        self.connection
+            .query_row(
+                "SELECT 1 FROM batches JOIN runs ON runs.id = run WHERE plan = ?1 LIMIT 1",
+                [plan],
+                |_| Ok(()),
+            )
+            .optional()
+            .map(|found| found.is_some())
+            .map_err(|error| self.failed("look for batch jobs", error))
+    }
+
+    /// Forgets a batch job.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn forget_batch(&self, id: i64) -> Result<(), StoreError> {
+        forget(&self.connection, id).map_err(|error| self.failed("forget a batch job", error))
+    }
+}
+
+fn forget(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute("DELETE FROM batch_items WHERE batch = ?1", [id])?;
+    transaction.execute("DELETE FROM batches WHERE id = ?1", [id])?;
+    transaction.commit()
+}
+
+impl Batches {
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> rusqlite::Result<Vec<OpenBatch>> {
+        let connection = self.connection();
+        let mut statement =
+            connection.prepare("SELECT id, label, name, file FROM batches WHERE run = ?1 ORDER BY id")?;
+        let batches = statement.query_map([self.run.0], |row| {
+            Ok(OpenBatch {
+                id: row.get(0)?,
+                label: row.get(1)?,
+                name: row.get(2)?,
+                file: row.get(3)?,
+                items: Vec::new(),
+            })
+        })?;
+        let mut batches = batches.collect::<rusqlite::Result<Vec<OpenBatch>>>()?;
+        let mut statement = connection.prepare("SELECT seq, key FROM batch_items WHERE batch = ?1 ORDER BY seq")?;
+        for batch in &mut batches {
+            let items = statement.query_map([batch.id], |row| {
+                Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?))
+            })?;
+            batch.items = items.collect::<rusqlite::Result<_>>()?;
+        }
+        Ok(batches)
+    }
+
+    fn insert(&self, label: &str, items: &[(u64, [u8; 32])]) -> rusqlite::Result<i64> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let id = transaction.query_row(
+            "INSERT INTO batches (run, label, created_at) VALUES (?1, ?2, ?3) RETURNING id",
+            params![self.run.0, label, now()],
+            |row| row.get(0),
+        )?;
+        {
+            let mut item = transaction.prepare("INSERT INTO batch_items (batch, seq, key) VALUES (?1, ?2, ?3)")?;
+            for (seq, key) in items {
+                item.execute(params![id, *seq as i64, key])?;
+            }
+        }
+        transaction.commit()?;
+        Ok(id)
+    }
+
+    fn set(&self, sql: &str, id: i64, value: &str) -> Result<(), String> {
+        let changed = self.connection().execute(sql, params![id, value]);
+        match changed {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("a batch job can't be noted: {error}")),
+        }
+    }
+}
+
+impl BatchLedger for Batches {
+    fn open(&self) -> Result<Vec<OpenBatch>, String> {
+        self.read()
+            .map_err(|error| format!("the batch jobs of the run can't be read: {error}"))
+    }
+
+    fn announce(&self, label: &str, items: &[(u64, [u8; 32])]) -> Result<i64, String> {
+        self.insert(label, items)
+            .map_err(|error| format!("a batch job can't be noted: {error}"))
+    }
+
+    fn uploaded(&self, id: i64, file: &str) -> Result<(), String> {
+        self.set("UPDATE batches SET file = ?2 WHERE id = ?1", id, file)
+    }
+
+    fn created(&self, id: i64, name: &str) -> Result<(), String> {
+        self.set("UPDATE batches SET name = ?2 WHERE id = ?1", id, name)
+    }
+
+    fn close(&self, id: i64) -> Result<(), String> {
+        forget(&self.connection(), id).map_err(|error| format!("a batch job can't be forgotten: {error}"))
+    }
+}

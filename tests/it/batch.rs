@@ -1,0 +1,547 @@
+//! `eval --batch`: the same plan through the batch API, and what becomes of its jobs when something goes wrong.
+
+use crate::support::batches::{BatchApi, Twist, answered, batch_api, failed};
+use crate::support::fake::Reply;
+use crate::support::project::{Project, Ran};
+use promptgate::sim::{self, Simulator};
+use serde_json::Value;
+use std::process::{Child, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const KEY: &str = "test-key-0123456789";
+
+fn arguments<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let usual = [
+        "eval",
+        "--prompt",
+        "v2",
+        "--baseline",
+        "none",
+        "--min-pass-rate",
+        "0.5",
+        "--repeat",
+        "1",
+        "--base-url",
+        url,
+        "--batch",
+        "--batch-poll",
+        "1ms",
+    ];
+    [&usual, more].concat()
+}
+
+fn run(project: &Project, api: &BatchApi, more: &[&str]) -> Ran {
+    project.run_with(&arguments(&api.fake.url, more), &[("GEMINI_API_KEY", KEY)])
+}
+
+fn start(project: &Project, api: &BatchApi) -> Child {
+    let mut command = project.command(&arguments(&api.fake.url, &[]));
+    command
+        .env("GEMINI_API_KEY", KEY)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+/// A service that answers with what was asked, so that a wrong pairing shows.
+fn echoing(done_at: usize) -> BatchApi {
+    batch_api(
+        done_at,
+        |_, _, asks| answered(&format!("nine: {asks}")),
+        |_, _| Twist::None,
+    )
+}
+
+/// Each answer stands at the case that it was given to.
+fn assert_paired(project: &Project) {
+    for row in project.results() {
+        let number: usize = row["case"]
+            .as_str()
+            .unwrap()
+            .trim_start_matches("case-")
+            .parse()
+            .unwrap();
+        let text = row["answer"]["text"].as_str().unwrap();
+        assert!(text.contains(&format!("number {number}?")), "{row}");
+    }
+}
+
+#[test]
+fn one_job_holds_the_whole_plan_at_half_the_price() {
+    let api = echoing(3);
+    let project = Project::with_cases(80);
+    let ran = run(&project, &api, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert!(
+        ran.stderr.contains("waiting for 1 batch job: 0 of 80 requests"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(api.jobs().len(), 1);
+    assert_eq!(api.jobs()[0].items.len(), 80);
+    assert_eq!(api.count("POST", ":generateContent"), 0);
+    assert_paired(&project);
+    let verdict = project.verdict();
+    assert_eq!(verdict["promotable"], true);
+    assert_eq!(verdict["requests"], 80);
+
+    let live = Project::with_cases(80);
+    let plain = crate::support::fake::Fake::start(|request| {
+        let answer = answered(&format!("nine: {}", request.asks()));
+        Reply::json(200, &answer["response"])
+    });
+    let url = plain.url.clone();
+    let arguments: Vec<&str> = arguments(&url, &[])
+        .into_iter()
+        .filter(|word| !["--batch", "--batch-poll", "1ms"].contains(word))
+        .collect();
+    assert_eq!(live.run_with(&arguments, &[("GEMINI_API_KEY", KEY)]).code, 0);
+    let full = live.verdict()["cost_usd"].as_f64().unwrap();
+    let half = verdict["cost_usd"].as_f64().unwrap();
+    assert!((half * 2.0 - full).abs() < 1e-9, "{half} {full}");
+
+    // What a batch job answered is used again, and by batch runs only.
+    let again = run(&project, &api, &[]);
+    assert_eq!(again.code, 0, "{}", again.transcript());
+    assert_eq!(api.jobs().len(), 1);
+    assert_eq!(project.verdict()["cached"]["candidate"], 80);
+}
+
+#[test]
+fn many_requests_are_uploaded_and_their_results_downloaded() {
+    let api = echoing(1);
+    let project = Project::with_cases(1_200);
+    let ran = run(&project, &api, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let jobs = api.jobs();
+    assert_eq!((jobs.len(), jobs[0].items.len()), (1, 1_200));
+    assert!(jobs[0].file.is_some());
+    assert_paired(&project);
+    assert_eq!(
+        api.count("DELETE", "/files/up0"),
+        1,
+        "the uploaded file is not left behind"
+    );
+}
+
+#[test]
+fn failed_requests_get_another_job_where_that_can_help() {
+    let api = batch_api(
+        1,
+        |job, at, asks| match (at % 10, job.number()) {
+            (1, 0) => failed(14, "unavailable"),
+            (2, 0) => failed(8, "resource exhausted"),
+            (3, 0) => Value::Null,
+            _ => answered(&format!("nine: {asks}")),
+        },
+        |_, _| Twist::None,
+    );
+    let project = Project::with_cases(80);
+    let ran = run(&project, &api, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let jobs = api.jobs();
+    assert_eq!(jobs.iter().map(|job| job.items.len()).collect::<Vec<_>>(), [80, 24]);
+    assert_paired(&project);
+    let rows = project.results();
+    assert_eq!(rows.iter().filter(|row| row["attempts"] == 2).count(), 24);
+    let verdict = project.verdict();
+    assert_eq!((&verdict["requests"], &verdict["retries"]), (&104.into(), &24.into()));
+}
+
+#[test]
+fn a_request_that_is_refused_is_an_error_outcome_and_never_a_pass() {
+    let api = batch_api(
+        1,
+        |_, _, asks| {
+            if asks.contains("1?") {
+                failed(3, "invalid argument")
+            } else if asks.contains("2?") {
+                failed(13, "internal")
+            } else {
+                answered("nine")
+            }
+        },
+        |_, _| Twist::None,
+    );
+    let project = Project::with_cases(40);
+    let ran = run(&project, &api, &["--retries", "2"]);
+    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    assert_eq!(api.jobs().len(), 3, "once and two repetitions");
+    let rows = project.results();
+    let code = |code: &str| rows.iter().filter(|row| row["error"]["code"] == code).count();
+    assert_eq!((code("http_400"), code("http_500")), (4, 4));
+    assert!(
+        rows.iter()
+            .all(|row| row["error"].is_null() == (row["outcome"] == "pass"))
+    );
+}
+
+#[test]
+fn a_run_that_is_killed_while_it_waits_resumes_without_a_second_job() {
+    let done = Mutex::new(false);
+    let done: &'static Mutex<bool> = Box::leak(Box::new(done));
+    let api = batch_api(
+        1,
+        |_, _, asks| answered(&format!("nine: {asks}")),
+        |request, _| {
+            let looks = request.method == "GET" && request.path.contains("/batches/");
+            if looks && !*done.lock().unwrap() {
+                Twist::Say(Reply::json(
+                    200,
+                    &serde_json::json!({"metadata": {"state": "BATCH_STATE_RUNNING"}}),
+                ))
+            } else {
+                Twist::None
+            }
+        },
+    );
+    let project = Project::with_cases(80);
+    let mut child = start(&project, &api);
+    api.was_looked_at();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!project.file("reports/verdict.json").exists());
+
+    let list = project.run(&["batch", "list"]);
+    assert!(
+        list.stdout.contains("batches/job0  run 1, 80 answers"),
+        "{}",
+        list.transcript()
+    );
+
+    *done.lock().unwrap() = true;
+    let ran = run(&project, &api, &["--resume"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert_eq!(api.jobs().len(), 1);
+    assert_paired(&project);
+    assert_eq!(project.run(&["batch", "list"]).stdout, "no batch job waits\n");
+}
+
+/// The process dies after the service has created the job, and before it heard of it.
+#[test]
+fn a_job_whose_name_was_lost_is_found_by_its_label() {
+    for created in [true, false] {
+        let (telling, told) = std::sync::mpsc::channel();
+        let telling = Mutex::new(telling);
+        let first = AtomicBool::new(true);
+        let api = batch_api(
+            1,
+            |_, _, asks| answered(&format!("nine: {asks}")),
+            move |request, _| {
+                let creates = request.path.ends_with(":batchGenerateContent");
+                if creates && first.swap(false, Ordering::SeqCst) {
+                    let _ = telling.lock().unwrap().send(());
+                    return if created {
+                        Twist::Say(Reply::stall())
+                    } else {
+                        Twist::Reply(Reply::stall())
+                    };
+                }
+                Twist::None
+            },
+        );
+        let project = Project::with_cases(80);
+        let mut child = start(&project, &api);
+        told.recv().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let ran = run(&project, &api, &["--resume"]);
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        assert_eq!(api.jobs().len(), 1, "created: {created}");
+        assert_eq!(api.count("GET", "/v1beta/batches?"), 1);
+        assert_paired(&project);
+    }
+}
+
+/// The connection breaks after the service has created the job.
+#[test]
+fn a_job_whose_creation_got_no_reply_is_not_created_twice() {
+    let first = AtomicBool::new(true);
+    let api = batch_api(
+        1,
+        |_, _, _| answered("nine"),
+        move |request, _| {
+            let creates = request.path.ends_with(":batchGenerateContent");
+            match creates && first.swap(false, Ordering::SeqCst) {
+                true => Twist::Say(Reply::reset()),
+                false => Twist::None,
+            }
+        },
+    );
+    let project = Project::with_cases(80);
+    let ran = run(&project, &api, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert_eq!(api.jobs().len(), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_leaves_its_jobs_and_says_so_and_they_can_be_cancelled() {
+    let api = echoing(0);
+    let project = Project::with_cases(80);
+    let mut command = project.command(&arguments(&api.fake.url, &[]));
+    let child = command
+        .env("GEMINI_API_KEY", KEY)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    api.was_looked_at();
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(kill.success());
+    let ran = project.ran(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 130, "{}", ran.transcript());
+    assert!(
+        ran.stderr.contains("1 batch jobs go on at the service (batches/job0)"),
+        "{}",
+        ran.stderr
+    );
+
+    let warned = run(&project, &api, &["--batch-wait", "1ms"]);
+    assert!(
+        warned.stderr.contains("--resume collects their answers"),
+        "{}",
+        warned.stderr
+    );
+
+    let elsewhere = project.run_with(
+        &["batch", "cancel", "--base-url", "http://127.0.0.1:9"],
+        &[("GEMINI_API_KEY", KEY)],
+    );
+    assert_eq!(
+        (elsewhere.code, elsewhere.stdout.as_str()),
+        (0, "no batch job waits there\n")
+    );
+    let url = api.fake.url.clone();
+    let cancel = |more: &[&str]| {
+        let arguments = [&["batch", "cancel", "--base-url", &url], more].concat();
+        project.run_with(&arguments, &[("GEMINI_API_KEY", KEY)])
+    };
+    assert_eq!(cancel(&["batches/other"]).code, 2);
+    let cancelled = cancel(&["batches/job0"]);
+    assert_eq!(
+        cancelled.stdout,
+        "batches/job0 cancelled\n",
+        "{}",
+        cancelled.transcript()
+    );
+    assert!(api.jobs()[0].cancelled);
+    assert!(
+        project.run(&["batch", "cancel"]).code == 2,
+        "without a key there is nobody to ask"
+    );
+}
+
+#[test]
+fn what_ends_without_results_is_inconclusive() {
+    for (state, code) in [
+        ("BATCH_STATE_FAILED", "batch_failed"),
+        ("BATCH_STATE_EXPIRED", "batch_expired"),
+        ("JOB_STATE_CANCELLED", "batch_cancelled"),
+        ("BATCH_STATE_NEW_AND_UNKNOWN", "batch_failed"),
+        ("BATCH_STATE_SUCCEEDED", "batch_failed"),
+    ] {
+        let api = batch_api(
+            1,
+            |_, _, _| answered("nine"),
+            move |request, _| {
+                let looks = request.method == "GET" && request.path.contains("/batches/");
+                let body = serde_json::json!({"metadata": {"state": state}, "done": true});
+                if looks {
+                    Twist::Reply(Reply::json(200, &body))
+                } else {
+                    Twist::None
+                }
+            },
+        );
+        let project = Project::with_cases(40);
+        let ran = run(&project, &api, &[]);
+        assert_eq!(ran.code, 11, "{state}: {}", ran.transcript());
+        assert!(
+            project.results().iter().all(|row| row["error"]["code"] == code),
+            "{state}"
+        );
+        assert_eq!(api.jobs().len(), 1);
+    }
+}
+
+#[test]
+fn looks_that_fail_are_repeated_and_a_refused_key_stops() {
+    let failures = Mutex::new(3);
+    let api = batch_api(
+        1,
+        |_, _, _| answered("nine"),
+        move |request, _| {
+            let looks = request.method == "GET" && request.path.contains("/batches/");
+            let mut failures = failures.lock().unwrap();
+            if looks && *failures > 0 {
+                *failures -= 1;
+                return Twist::Reply(Reply::error(503, "UNAVAILABLE", "overloaded"));
+            }
+            Twist::None
+        },
+    );
+    let project = Project::with_cases(80);
+    let ran = run(&project, &api, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+
+    let api = batch_api(
+        1,
+        |_, _, _| answered("nine"),
+        |request, _| match request.method.as_str() {
+            "GET" => Twist::Reply(Reply::error(403, "PERMISSION_DENIED", "no")),
+            _ => Twist::None,
+        },
+    );
+    let project = Project::with_cases(80);
+    let ran = run(&project, &api, &[]);
+    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    assert_eq!(api.count("GET", "/batches/"), 1);
+    assert!(ran.stderr.contains("go on at the service"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_job_that_the_service_has_forgotten_is_asked_for_anew() {
+    let api = batch_api(
+        1,
+        |_, _, _| answered("nine"),
+        |request, jobs| match request.path.contains("/batches/job0") && jobs.len() == 1 {
+            true => Twist::Reply(Reply::error(404, "NOT_FOUND", "Requested entity was not found.")),
+            false => Twist::None,
+        },
+    );
+    let project = Project::with_cases(80);
+    let ran = run(&project, &api, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert_eq!(api.jobs().len(), 2);
+}
+
+#[test]
+fn limits_hold_before_anything_is_submitted() {
+    for (limits, submitted) in [
+        (&["--max-requests", "30"][..], 30),
+        (&["--max-cost", "0.0000001"], 0),
+        (&["--max-tokens", "5"], 0),
+    ] {
+        let api = echoing(1);
+        let project = Project::with_cases(80);
+        let ran = run(&project, &api, limits);
+        assert_eq!(ran.code, 11, "{limits:?}: {}", ran.transcript());
+        let items: usize = api.jobs().iter().map(|job| job.items.len()).sum();
+        assert_eq!(items, submitted, "{limits:?}");
+        let rows = project.results();
+        assert_eq!(rows.iter().filter(|row| row["outcome"] == "pass").count(), submitted);
+        // The rest is asked for by the next run; what was answered is there.
+        if submitted > 0 {
+            let ran = run(&project, &api, &["--resume"]);
+            assert_eq!(ran.code, 0, "{}", ran.transcript());
+            assert_eq!(api.jobs()[1].items.len(), 80 - submitted);
+        }
+    }
+}
+
+#[test]
+fn after_the_time_to_wait_the_run_ends_and_its_jobs_go_on() {
+    let api = echoing(0);
+    let project = Project::with_cases(80);
+    let ran = run(&project, &api, &["--batch-wait", "20ms"]);
+    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    assert!(ran.stderr.contains("not finished after"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("go on at the service (batches/job0)"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(api.jobs().len(), 1);
+}
+
+#[test]
+fn a_full_service_gets_the_rest_later() {
+    let models = "---\nmodel: googleai/gemini-3.8-pro\n---\n";
+    let api = batch_api(
+        2,
+        |_, _, _| answered("nine"),
+        |request, jobs| {
+            let full = jobs.len() == 1 && jobs[0].looks < 2;
+            if full && request.path.ends_with(":batchGenerateContent") {
+                return Twist::Reply(Reply::error(429, "RESOURCE_EXHAUSTED", "too many enqueued tokens"));
+            }
+            Twist::None
+        },
+    );
+    let project = Project::with_cases(40);
+    let v1 = project.read("prompts/v1.prompt");
+    let body = v1.rsplit("---").next().unwrap();
+    project.write("prompts/v1.prompt", format!("{models}{body}"));
+    let url = api.fake.url.clone();
+    let ran = project.run_with(
+        &[
+            "eval",
+            "--prompt",
+            "v2",
+            "--baseline",
+            "v1",
+            "--repeat",
+            "1",
+            "--base-url",
+            &url,
+            "--batch",
+            "--batch-poll",
+            "1ms",
+        ],
+        &[("GEMINI_API_KEY", KEY)],
+    );
+    assert_eq!(api.jobs().len(), 2, "{}", ran.transcript());
+    assert!(
+        project.results().iter().all(|row| row["outcome"] == "pass"),
+        "{}",
+        ran.transcript()
+    );
+}
+
+#[test]
+fn what_takes_no_batches_is_refused() {
+    let project = Project::with_cases(1);
+    let eval = |more: &[&str]| {
+        let arguments = [&["eval", "--prompt", "v2", "--baseline", "v1", "--batch"], more].concat();
+        project.run_with(&arguments, &[("GOOGLE_API_KEY", KEY)])
+    };
+    for (more, said) in [
+        (&["--stream"][..], "can't be streamed"),
+        (&["--cache-prefix"], "leave out one of --batch and --cache-prefix"),
+        (&["--target", "vertex"], "take batches"),
+        (
+            &["--target", "openai", "--base-url", "http://127.0.0.1:9/v1"],
+            "take batches",
+        ),
+        (&["--batch-poll", "2h"], "is not a duration"),
+        (&["--batch-wait", "49h"], "is not a duration"),
+    ] {
+        let ran = eval(more);
+        assert_eq!(ran.code, 2, "{more:?}");
+        assert!(ran.stderr.contains(said), "{more:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn the_simulator_serves_batches_with_failing_items() {
+    let simulator = Simulator::start(
+        0,
+        sim::Settings {
+            faults: "503:0.2".parse().unwrap(),
+            ..sim::Settings::default()
+        },
+    )
+    .unwrap();
+    let project = Project::with_cases(60);
+    let url = simulator.url();
+    let ran = project.run(&arguments(&url, &["--target", "sim"]));
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let verdict = project.verdict();
+    assert_eq!(verdict["simulated"], true);
+    assert!(verdict["retries"].as_u64().unwrap() > 0);
+}
