@@ -2,7 +2,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use promptgate::model::{Answer, Case, CaseId, CheckRules, CheckSpec, Place};
-use promptgate::score::{Asking, Rules, Unjudged, judge};
+use promptgate::score::{Asking, Commands, Rules, Unjudged, judge};
 use serde_json::{Map, Value, json};
 use std::hint::black_box;
 use std::path::Path;
@@ -68,13 +68,14 @@ fn judging(c: &mut Criterion) {
                     case,
                     answers: vec![Some(answer)],
                     systems: Vec::new(),
+                    costs: Vec::new(),
                 })
                 .collect()
         };
         group.bench_function(name, |b| {
             b.iter_batched(
                 batch,
-                |batch| judge(black_box(&batch), &Asking::default()),
+                |batch| judge(black_box(&batch), &Commands::default(), &Asking::default()),
                 BatchSize::LargeInput,
             );
         });

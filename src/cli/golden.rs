@@ -41,6 +41,7 @@ fn lint(layers: &Layers, prompts: &[String], against: Option<&str>, strict: bool
         golden: &layers.golden(),
         prompts,
         against,
+        commands: layers.commands(),
     })?;
     let Linted {
         findings,
@@ -81,7 +82,7 @@ fn lint(layers: &Layers, prompts: &[String], against: Option<&str>, strict: bool
 }
 
 fn stats(layers: &Layers, tags: &[String], json: bool) -> Result<u8, Error> {
-    let told = pipeline::stats(layers.root(), &layers.golden(), tags)?;
+    let told = pipeline::stats(layers.root(), &layers.golden(), tags, layers.commands())?;
     if json {
         let mut document = json!({"schema": "promptgate.stats/1"});
         if let (Value::Object(document), Ok(Value::Object(told))) = (&mut document, serde_json::to_value(&told)) {

@@ -10,7 +10,7 @@ use crate::pipeline::{bare_name, library, open_prompt};
 use crate::report::{source_diff, text};
 use crate::run::vertex::Place;
 use crate::run::{gemini, openai, vertex};
-use crate::score::Rules;
+use crate::score::{Commands, Rules};
 use crate::settings::{Environment, Layer, Layers, TargetKind};
 use std::path::Path;
 
@@ -97,7 +97,8 @@ fn render(layers: &Layers, name: &str, id: &str) -> Result<(), Error> {
     let version = open_prompt(&library(layers.root()), name, None, &|prompt: &Prompt| {
         layers.models().resolve(prompt.model.as_deref())
     })?;
-    let rules = Rules::new(layers.root());
+    let commands = Commands::new(layers.root(), layers.commands());
+    let rules = Rules::new(layers.root()).with_commands(commands);
     let mut found: Option<Case> = None;
     let mut ids = Vec::new();
     golden::survey(&layers.golden(), &rules, &mut |case, _| {

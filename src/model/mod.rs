@@ -6,6 +6,7 @@ mod arrival;
 mod batch;
 mod case;
 mod check;
+mod command;
 mod comparison;
 mod details;
 mod diagnostic;
@@ -25,6 +26,7 @@ pub use arrival::{Arrival, Keep};
 pub use batch::{BatchLedger, OpenBatch};
 pub use case::{Case, CaseId, Turn, TurnRole};
 pub use check::{ArgProblem, CheckRules, CheckSpec, Step};
+pub use command::Command;
 pub use comparison::{ArmRate, Comparison, Counts, CriticalCase, Latency, Paired, Tally, Waited};
 pub use details::{
     ChosenToken, Citation, CodeRun, Details, FoundSource, ModelStatus, RetrievedUrl, SafetyRating, Support, TopToken,

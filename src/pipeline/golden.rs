@@ -7,8 +7,8 @@ use crate::gate::needed;
 use crate::lint::{Figures, Linted, Linter, Matchers, Needs, PromptText, Told};
 use crate::load::golden::{self, Dataset, Older};
 use crate::load::prompt::Prompt;
-use crate::model::{Case, CheckSpec, Comparison, Policy, Problem, Problems};
-use crate::score::{self, Rules};
+use crate::model::{Case, CheckSpec, Command, Comparison, Policy, Problem, Problems};
+use crate::score::{self, Commands, Rules};
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
@@ -25,6 +25,8 @@ pub struct LintRequest<'a> {
     pub prompts: &'a [String],
     /// The git revision whose golden files must not have asked for more.
     pub against: Option<&'a str>,
+    /// Commands that checks may name. None is run.
+    pub commands: &'a [Command],
 }
 
 /// What `score` knows of matchers, for `lint`.
@@ -44,12 +46,16 @@ impl Matchers for Known {
     }
 }
 
+fn rules(root: &Path, commands: &[Command]) -> Rules {
+    Rules::new(root).with_commands(Commands::new(root, commands))
+}
+
 /// Lints golden data. What does not load is a finding like any other.
 ///
 /// # Errors
 /// Nothing to lint, no such prompt or revision, or a file that changed meanwhile.
 pub fn lint(request: &LintRequest<'_>) -> Result<Linted, Error> {
-    let rules = Rules::new(request.root);
+    let rules = rules(request.root, request.commands);
     let mut unread = Problems::default();
     let prompts = prompt_texts(request, &mut unread)?;
     let mut linter = Linter::new(&Known, &prompts);
@@ -155,10 +161,10 @@ fn take_older(request: &LintRequest<'_>, rev: &str, rules: &Rules, linter: &mut 
 ///
 /// # Errors
 /// The golden files have mistakes, or no case is left.
-pub fn stats(root: &Path, golden: &[PathBuf], tags: &[String]) -> Result<Told, Error> {
+pub fn stats(root: &Path, golden: &[PathBuf], tags: &[String], commands: &[Command]) -> Result<Told, Error> {
     let mut figures = Figures::default();
     let mut counted = 0u64;
-    golden::survey(golden, &Rules::new(root), &mut |case, _| {
+    golden::survey(golden, &rules(root, commands), &mut |case, _| {
         if tags.is_empty() || case.tags.iter().any(|tag| tags.contains(tag)) {
             figures.case(case);
             counted += 1;

@@ -12,7 +12,7 @@ use crate::model::{
 use crate::plan::price::{Prices, Tier};
 use crate::plan::{Plan, Selection};
 use crate::run::Ended;
-use crate::score::{self, Judgement, Unjudged};
+use crate::score::{self, Commands, Judgement, Unjudged};
 use crate::store::{RunId, Store, StoredResult};
 use std::ops::ControlFlow;
 use time::OffsetDateTime;
@@ -44,6 +44,8 @@ pub(super) struct Judging<'a> {
     pub(super) versions: &'a Versions,
     pub(super) plan: Plan,
     pub(super) rules: &'a dyn CheckRules,
+    /// Those that the rules know.
+    pub(super) commands: &'a Commands,
     pub(super) store: &'a Store,
     pub(super) run: RunId,
     /// How the run ended: the reason why an answer was not asked for.
@@ -190,14 +192,20 @@ impl Judging<'_> {
                         .map(|result| result.as_ref().and_then(|r| r.result.as_ref().ok()))
                         .collect(),
                     systems: self.plan.answers().map(|(_, arm)| systems.arm(arm)).collect(),
+                    costs: self
+                        .plan
+                        .answers()
+                        .zip(results)
+                        .map(|((_, arm), result)| self.cost_when_asked(arm, result.as_ref()?))
+                        .collect(),
                 })
                 .collect();
-            match tally.asker.judge(&unjudged) {
+            match tally.asker.judge(&unjudged, self.commands) {
                 Ok(judgements) => judgements,
                 Err(error) => {
                     // Without the store no judge can be heard; what needs none is still judged.
                     tally.store_failed.get_or_insert(error.problems().to_string());
-                    score::judge(&unjudged, &score::Asking::default())
+                    score::judge(&unjudged, self.commands, &score::Asking::default())
                 }
             }
         };
@@ -314,6 +322,11 @@ impl Judging<'_> {
             Ended::Budget(_) => Outcome::Skipped(Skip::Budget),
             Ended::Stopped(_) | Ended::StoreFailed(_) => Outcome::Skipped(Skip::Stopped),
         }
+    }
+
+    /// What a check of the cost goes by: also what a recorded answer, of which this run pays nothing, would cost.
+    fn cost_when_asked(&self, arm: Arm, stored: &StoredResult) -> Option<f64> {
+        self.cost(arm, stored.result.as_ref().ok()?, stored.asked_at?)
     }
 
     /// What an answer cost on the day on which it was asked for, in seconds since 1970.

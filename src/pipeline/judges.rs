@@ -14,7 +14,7 @@ use crate::run::gemini::{self, Delivery};
 use crate::run::{
     self, AnyTarget, ApiKey, Ended, Gemini, GeminiSettings, Limits, OpenAi, OpenAiSettings, Price, Protocol,
 };
-use crate::score::{self, Asking, Judgement, Unjudged};
+use crate::score::{self, Asking, Commands, Judgement, Unjudged};
 use crate::settings::{Cache, JudgeSettings, Settings, TargetKind};
 use crate::store::{Store, Writer};
 use serde_json::{Value, json};
@@ -477,16 +477,20 @@ impl Asker<'_> {
     ///
     /// # Errors
     /// The store can't be used.
-    pub(super) fn judge(&mut self, batch: &[Unjudged<'_>]) -> Result<Vec<Vec<Option<Judgement>>>, Error> {
+    pub(super) fn judge(
+        &mut self,
+        batch: &[Unjudged<'_>],
+        commands: &Commands,
+    ) -> Result<Vec<Vec<Option<Judgement>>>, Error> {
         let mut asking = Asking::default();
-        let mut judgements = score::judge(batch, &asking);
+        let mut judgements = score::judge(batch, commands, &asking);
         for _ in 0..ROUNDS {
             let wanted = asking.take_wanted();
             if wanted.is_empty() {
                 break;
             }
             self.ask(wanted, &mut asking)?;
-            judgements = score::judge(batch, &asking);
+            judgements = score::judge(batch, commands, &asking);
         }
         Ok(judgements)
     }

@@ -45,7 +45,7 @@ use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
 use crate::report::{Folder, Mask, ReportError, Reports};
 use crate::run::{Ended, RunEnd};
-use crate::score::Rules;
+use crate::score::{Commands, Rules};
 use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
 use crate::store::{InUse, OpenRun, Planned, RunEnded, Store, WaitingBatch};
 use approvals::Approvals;
@@ -164,6 +164,7 @@ pub struct Prepared<'a> {
     settings: &'a Settings,
     selection: Selection,
     rules: Rules,
+    commands: Commands,
     versions: Versions,
     target: OpenedTarget,
     judges: Judges,
@@ -183,7 +184,8 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
     affordable(settings, &versions)?;
     let mut target = target::open(settings, &versions)?;
     let selection = select(settings)?;
-    let rules = Rules::new(&settings.root);
+    let commands = Commands::new(&settings.root, &settings.commands);
+    let rules = Rules::new(&settings.root).with_commands(commands.clone());
     let scope = Scope {
         golden: &settings.golden,
         selection: &selection,
@@ -234,6 +236,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         settings,
         selection,
         rules,
+        commands,
         versions,
         target,
         judges,
@@ -320,12 +323,15 @@ impl Prepared<'_> {
             });
         }
         let ended = end.ended.clone();
+        let watched = interrupt.clone();
+        self.commands.end_when(move || watched.code().is_some());
         let judging = Judging {
             selection: &self.selection,
             survey: &self.survey,
             versions: &self.versions,
             plan: self.plan,
             rules: &self.rules,
+            commands: &self.commands,
             store: &store,
             run: open_run.id,
             ended: &ended,

@@ -9,8 +9,9 @@
 //! candidate (a sure fail is never softened to an error) and as honest for the baseline (it is no better for being
 //! harder to judge). A panic is a bug in a matcher, which puts everything into doubt, so it is always an error.
 
+use super::command::Commands;
 use super::ending::JUDGE_THE_END;
-use super::matcher::{Compile, Matcher, MatcherDef, Seen};
+use super::matcher::{Compile, Matcher, Seen};
 use super::matchers::MATCHERS;
 use super::quote::bounded;
 use super::tally::{Said, Silent, Tally, failure};
@@ -29,6 +30,8 @@ pub struct Unjudged<'a> {
     /// The system instruction of each answer, in the same order, where it is known. May be empty, for a case whose checks
     /// don't [need it](needs_system).
     pub systems: Vec<Option<&'a str>>,
+    /// What each answer cost, in US dollars, in the same order. May be empty, if no cost is known.
+    pub costs: Vec<Option<f64>>,
 }
 
 /// Whether a check of the case, or one inside it, looks at the system instruction that an answer was asked with.
@@ -61,34 +64,37 @@ pub struct Judgement {
     pub checks: Vec<CheckResult>,
 }
 
-/// Judges a batch on all cores; the result has the shape of the batch. Compiles the checks of each case once.
+/// Judges a batch on all cores; the result has the shape of the batch. Compiles the checks of each case once. `commands` are
+/// those that the checks were verified with.
 ///
 /// `replies` has what judges replied; a check whose question has no reply can't judge, see `replies.rs`.
 /// A panicking matcher is an error outcome of that answer. Its message still reaches the panic hook: whether that prints
 /// anything is the caller's choice.
-pub fn judge(batch: &[Unjudged<'_>], replies: &dyn Replies) -> Vec<Vec<Option<Judgement>>> {
-    judge_with(MATCHERS, batch, replies)
+pub fn judge(batch: &[Unjudged<'_>], commands: &Commands, replies: &dyn Replies) -> Vec<Vec<Option<Judgement>>> {
+    judge_with(&Compile::new(MATCHERS).with_commands(commands), batch, replies)
 }
 
-fn judge_with(matchers: &[MatcherDef], batch: &[Unjudged<'_>], replies: &dyn Replies) -> Vec<Vec<Option<Judgement>>> {
+fn judge_with(ctx: &Compile<'_>, batch: &[Unjudged<'_>], replies: &dyn Replies) -> Vec<Vec<Option<Judgement>>> {
     batch
         .par_iter()
-        .map(|unjudged| judge_case(matchers, unjudged, replies))
+        .map(|unjudged| judge_case(ctx, unjudged, replies))
         .collect()
 }
 
-fn judge_case(matchers: &[MatcherDef], unjudged: &Unjudged<'_>, replies: &dyn Replies) -> Vec<Option<Judgement>> {
+fn judge_case(ctx: &Compile<'_>, unjudged: &Unjudged<'_>, replies: &dyn Replies) -> Vec<Option<Judgement>> {
     let case = unjudged.case;
-    let checks = compile(matchers, case);
+    let checks = compile(ctx, case);
     let systems = unjudged.systems.iter().copied().chain(std::iter::repeat(None));
-    let answers = unjudged.answers.iter().zip(systems);
-    let judge = |answer: &Answer, system: Option<&str>| match &checks {
+    let costs = unjudged.costs.iter().copied().chain(std::iter::repeat(None));
+    let answers = unjudged.answers.iter().zip(systems.zip(costs));
+    let judge = |answer: &Answer, system: Option<&str>, cost_usd: Option<f64>| match &checks {
         Ok(checks) => judge_answer(
             checks,
             Seen {
                 case,
                 answer,
                 system,
+                cost_usd,
                 unusable: None,
                 replies,
             },
@@ -99,7 +105,7 @@ fn judge_case(matchers: &[MatcherDef], unjudged: &Unjudged<'_>, replies: &dyn Re
         },
     };
     answers
-        .map(|(answer, system)| answer.map(|answer| judge(answer, system)))
+        .map(|(answer, (system, cost_usd))| answer.map(|answer| judge(answer, system, cost_usd)))
         .collect()
 }
 
@@ -110,8 +116,7 @@ struct Checks<'a> {
 }
 
 /// Loading has verified the checks, so this fails only if someone left that out; then nothing can pass.
-fn compile<'a>(matchers: &[MatcherDef], case: &'a Case) -> Result<Checks<'a>, Failure> {
-    let ctx = Compile::new(matchers);
+fn compile<'a>(ctx: &Compile<'_>, case: &'a Case) -> Result<Checks<'a>, Failure> {
     let mut checks = Vec::with_capacity(case.checks.len());
     for spec in &case.checks {
         match ctx.check(spec) {
@@ -128,7 +133,7 @@ fn compile<'a>(matchers: &[MatcherDef], case: &'a Case) -> Result<Checks<'a>, Fa
     let judge_the_end = case
         .checks
         .iter()
-        .any(|spec| spec.decides() && is_or_holds(&ctx, spec, &JUDGE_THE_END));
+        .any(|spec| spec.decides() && is_or_holds(ctx, spec, &JUDGE_THE_END));
     Ok(Checks { checks, judge_the_end })
 }
 
@@ -204,11 +209,12 @@ fn result(spec: &CheckSpec, said: Said) -> CheckResult {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rules::testing::{AnswerText, Canned, answer_text, case};
+    use super::super::rules::testing::{AnswerText, Canned, answer_text, case, commands, verify_in};
     use super::*;
-    use crate::score::matcher::{CannotJudge, STANDS_ALONE, Sample};
+    use crate::score::matcher::{CannotJudge, MatcherDef, STANDS_ALONE, Sample};
     use proptest::prelude::*;
     use serde_json::{Value, json};
+    use std::path::Path;
 
     /// The table, and two matchers that don't judge.
     fn matchers() -> Vec<MatcherDef> {
@@ -253,8 +259,9 @@ mod tests {
             case: &case,
             answers: vec![Some(answer)],
             systems: Vec::new(),
+            costs: Vec::new(),
         }];
-        judge_with(&matchers(), &batch, &Canned::default())
+        judge_with(&Compile::new(&matchers()), &batch, &Canned::default())
             .remove(0)
             .remove(0)
             .unwrap()
@@ -483,31 +490,37 @@ mod tests {
                 case: &case,
                 answers: vec![Some(&a), None, Some(&b)],
                 systems: Vec::new(),
+                costs: Vec::new(),
             },
             Unjudged {
                 case: &case,
                 answers: vec![],
                 systems: Vec::new(),
+                costs: Vec::new(),
             },
             Unjudged {
                 case: &case,
                 answers: vec![None],
                 systems: Vec::new(),
+                costs: Vec::new(),
             },
         ];
-        let words: Vec<Vec<Option<&str>>> = judge(&batch, &Canned::default())
+        let words: Vec<Vec<Option<&str>>> = judge(&batch, &Commands::default(), &Canned::default())
             .iter()
             .map(|answers| answers.iter().map(|j| j.as_ref().map(|j| j.outcome.as_str())).collect())
             .collect();
         assert_eq!(words, [vec![Some("pass"), None, Some("fail")], vec![], vec![None]]);
     }
 
-    /// Every example of the table as a check.
+    /// Every example of the table as a check, as loading leaves it.
     fn examples() -> Vec<Value> {
         MATCHERS
             .iter()
             .filter(|def| !STANDS_ALONE.contains(&def.name))
-            .map(|def| serde_json::from_str(def.example).unwrap())
+            .map(|def| {
+                let verified = verify_in(Path::new("/nowhere"), serde_json::from_str(def.example).unwrap()).unwrap();
+                json!({def.name: verified.args})
+            })
             .collect()
     }
 
@@ -533,12 +546,13 @@ mod tests {
         #[test]
         fn not_is_the_exact_negation_and_scores_stay_in_range(text in texts()) {
             let AnswerText { case, answer, replies } = answer_text(&text);
-            let ctx = Compile::new(MATCHERS);
+            let commands = commands();
+            let ctx = Compile::new(MATCHERS).with_commands(&commands);
             for example in examples() {
                 let negated = json!({"not": example.clone()});
                 let [plain, negated] = [example, negated].map(|written| {
                     let matcher = ctx.check(&CheckSpec::parse(&written).unwrap()).unwrap();
-                    matcher.check(&Seen { case: &case, answer: &answer, system: None, unusable: None, replies: &replies })
+                    matcher.check(&Seen { case: &case, answer: &answer, system: None, cost_usd: Some(0.001), unusable: None, replies: &replies })
                 });
                 match (plain, negated) {
                     (Ok(plain), Ok(negated)) => {
@@ -557,7 +571,7 @@ mod tests {
         fn judging_never_panics(text in texts(), finish in proptest::option::of("STOP|MAX_TOKENS|\\PC{0,8}")) {
             let case = case(&Value::Array(examples()));
             let answer = Answer { text, finish_reason: finish, ..Answer::default() };
-            let judged = judge(&[Unjudged { case: &case, answers: vec![Some(&answer)], systems: Vec::new() }], &Canned::default());
+            let judged = judge(&[Unjudged { case: &case, answers: vec![Some(&answer)], systems: Vec::new(), costs: Vec::new() }], &commands(), &Canned::default());
             let outcome = &judged[0][0].as_ref().unwrap().outcome;
             prop_assert!(matches!(outcome, Outcome::Scored(_)), "{outcome:?}");
         }

@@ -1,5 +1,6 @@
 //! What a matcher is, how it is described, and how a check becomes one.
 
+use super::command::Commands;
 use super::ending::guarded;
 use super::matchers::inner_checks;
 use super::part::WHOLE_ANSWER;
@@ -12,7 +13,7 @@ use std::fmt::Debug;
 /// there is one approved answer a case.
 pub(super) const STANDS_ALONE: [&str; 1] = ["snapshot"];
 
-/// Judges one answer. Pure: no clock, no network, no randomness.
+/// Judges one answer. Pure: no clock, no network, no randomness. The matcher `command` is not, by design: see `command/`.
 pub trait Matcher: Debug + Send + Sync {
     /// Scores what it sees.
     ///
@@ -30,6 +31,8 @@ pub struct Seen<'a> {
     pub answer: &'a Answer,
     /// The system instruction that the answer was asked with; `None` where it is not known.
     pub system: Option<&'a str>,
+    /// US dollars that the answer cost when it was asked for; `None` where it is not known.
+    pub cost_usd: Option<f64>,
     /// Why the answer is not usable, if it is not and the case wants to see it all the same; see `ending.rs`.
     pub unusable: Option<&'a str>,
     /// What judges reply.
@@ -79,7 +82,8 @@ pub struct MatcherDef {
     pub takes_text: bool,
     /// Its arguments are checks, or hold some; `matchers::inner_checks` knows where.
     pub combines: bool,
-    /// Reads the files that its arguments name into them, so that judging needs none. For arguments that compile.
+    /// Reads what its arguments name into them, files or what identifies a command, so that judging needs no file and the
+    /// digest of the dataset covers it. For arguments that compile.
     pub inline: Option<InlineFn>,
     /// Turns arguments into a matcher. Paths of problems start at the arguments.
     pub compile: CompileFn,
@@ -105,13 +109,14 @@ pub enum Sample {
 pub type CompileFn = fn(&Value, &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>>;
 
 /// See [`MatcherDef::inline`].
-pub type InlineFn = fn(&mut Value, &ProjectFiles) -> Result<(), Vec<ArgProblem>>;
+pub type InlineFn = fn(&mut Value, &ProjectFiles, &Commands) -> Result<(), Vec<ArgProblem>>;
 
 /// Where a compilation stands: which matchers there are, which files may be read, and how deep the check stands in others.
 #[derive(Clone, Copy, Debug)]
 pub struct Compile<'a> {
     matchers: &'a [MatcherDef],
     files: Option<&'a ProjectFiles>,
+    commands: Option<&'a Commands>,
     depth: usize,
     /// The check judges a part of an answer.
     part: bool,
@@ -126,6 +131,7 @@ impl<'a> Compile<'a> {
         Compile {
             matchers,
             files: None,
+            commands: None,
             depth: 1,
             part: false,
         }
@@ -137,6 +143,19 @@ impl<'a> Compile<'a> {
             files: Some(files),
             ..self
         }
+    }
+
+    /// With the commands of a project.
+    pub(super) fn with_commands(self, commands: &'a Commands) -> Compile<'a> {
+        Compile {
+            commands: Some(commands),
+            ..self
+        }
+    }
+
+    /// The commands of the project; `None` where nothing is judged.
+    pub(super) fn commands(&self) -> Option<&'a Commands> {
+        self.commands
     }
 
     /// The files of the project; `None` while judging, when everything has been read.

@@ -1,4 +1,5 @@
-//! Judges answers. Pure CPU: no clock, no network, no randomness.
+//! Judges answers. Pure CPU: no clock, no network, no randomness, but for commands of the user's own, which have a room
+//! of their own, `command/`.
 //!
 //! ```text
 //! CheckSpec ── rules.rs: verify, read files in ──▶ CheckSpec ── judge.rs: compile, check, weigh ──▶ Judgement
@@ -23,6 +24,7 @@
 mod approved;
 mod arguments;
 mod cache;
+mod command;
 mod ending;
 mod fenced;
 mod folding;
@@ -44,6 +46,7 @@ mod schema_keywords;
 mod sequences;
 mod tally;
 
+pub use command::Commands;
 pub use judge::{Judgement, Unjudged, judge, judges_of, needs_system};
 pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Sample, Seen};
 pub use matchers::MATCHERS;

@@ -8,7 +8,16 @@ use crate::model::{Answer, ArgProblem, Score, Step};
 use serde_json::Value;
 
 /// Checks that look at the whole answer, of which a part says nothing.
-pub(super) const WHOLE_ANSWER: [&str; 5] = ["finish_reason", "refusal", "tool_calls", "latency", "tokens"];
+pub(super) const WHOLE_ANSWER: [&str; 8] = [
+    "finish_reason",
+    "refusal",
+    "tool_calls",
+    "latency",
+    "tokens",
+    "cost",
+    "cel",
+    "command",
+];
 
 /// A check on parts.
 #[derive(Debug)]

@@ -36,6 +36,7 @@ pub fn passes_text(check: &CheckSpec, text: &str) -> Option<bool> {
         case: &case,
         answer: &answer,
         system: None,
+        cost_usd: None,
         unusable: None,
         replies: &Asking::default(),
     };

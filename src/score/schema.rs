@@ -100,7 +100,16 @@ mod tests {
     use std::path::Path;
 
     /// Refused while loading for reasons that a schema can't express: what a pattern or a schema means.
-    const BEYOND: [&str; 6] = ["regex", "json_schema", "script", "rouge", "at_least", "judge"];
+    const BEYOND: [&str; 8] = [
+        "regex",
+        "json_schema",
+        "script",
+        "rouge",
+        "at_least",
+        "judge",
+        "cel",
+        "command",
+    ];
 
     fn validator() -> Validator {
         let schema = json!({

@@ -1,7 +1,7 @@
 //! Where settings are written: options, `PROMPTGATE_…` variables and promptgate.toml, all as texts with their origin.
 
-use super::{judges, prices};
-use crate::model::{Place, Problem, Problems, nearest};
+use super::{commands, judges, prices};
+use crate::model::{Command, Place, Problem, Problems, nearest};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -95,7 +95,12 @@ pub struct Written {
 
 /// The settings of one place, and the tables that only a file can have.
 #[derive(Clone, Debug, Default)]
-pub struct Layer(BTreeMap<&'static str, Written>, prices::Own, judges::Judges);
+pub struct Layer(
+    BTreeMap<&'static str, Written>,
+    prices::Own,
+    judges::Judges,
+    commands::Own,
+);
 
 impl Layer {
     /// Adds an option of the command line, unless it was not given.
@@ -129,6 +134,10 @@ impl Layer {
 
     pub(super) fn judges(&self) -> &judges::Judges {
         &self.2
+    }
+
+    pub(super) fn commands(&self) -> &[Command] {
+        &self.3
     }
 
     /// Reads the `PROMPTGATE_…` variables; empty ones count as unset. Also returns warnings about unknown ones.
@@ -210,6 +219,13 @@ impl Layer {
                 }
                 continue;
             }
+            if name.get_ref() == commands::TABLE {
+                match commands::read(&text, shown) {
+                    Ok(own) => layer.3 = own,
+                    Err(found) => problems.append(found),
+                }
+                continue;
+            }
             let place = |span: std::ops::Range<usize>| Place::of_offset(shown, &text, span.start);
             let written = if name.get_ref() == "candidate" {
                 "prompt"
@@ -220,7 +236,9 @@ impl Layer {
                 found.push(
                     Problem::at(place(name.span()), format!("`{}` is not a setting", name.get_ref())).did_you_mean(
                         name.get_ref(),
-                        KEYS.iter().copied().chain(["candidate", prices::TABLE, judges::TABLE]),
+                        KEYS.iter()
+                            .copied()
+                            .chain(["candidate", prices::TABLE, judges::TABLE, commands::TABLE]),
                     ),
                 );
                 continue;

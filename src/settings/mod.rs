@@ -2,10 +2,11 @@
 //!
 //! `layers.rs` reads each place as texts with their origin; `read.rs` gives single settings their type and bounds, so that a
 //! mistake has the same words wherever it was written; `target.rs` finds what answers, and `key.rs` its key; `prices.rs`
-//! reads the table of own prices; this file puts it all together.
+//! reads the table of own prices, `commands.rs` that of own commands; this file puts it all together.
 //!
 //! Precedence: option, environment, front matter of the prompt (model and generation settings), file, default.
 
+mod commands;
 mod judges;
 mod key;
 mod layers;
@@ -21,7 +22,7 @@ pub use read::duration;
 pub use schema::schema;
 pub use target::{BatchService, TargetKind};
 
-use crate::model::{Policy, Problem, Problems};
+use crate::model::{Command, Policy, Problem, Problems};
 use crate::plan::price::Prices;
 use crate::plan::{Selection, Shard};
 use crate::run::gemini::Delivery;
@@ -150,6 +151,8 @@ pub struct Settings {
     pub prices: Prices,
     /// The models that read answers against a rubric, by name.
     pub judges: BTreeMap<String, JudgeSettings>,
+    /// Commands that checks may name.
+    pub commands: Vec<Command>,
     /// How stored answers are used.
     pub cache: Cache,
     /// Continue the newest unfinished run of the same plan.
@@ -261,6 +264,11 @@ impl Layers {
             || vec![self.under_root("golden")],
             |golden| golden.values.iter().map(|path| self.under_root(path)).collect(),
         )
+    }
+
+    /// The commands that checks may name.
+    pub fn commands(&self) -> &[Command] {
+        self.layers[2].commands()
     }
 
     /// The project root.
@@ -467,6 +475,7 @@ impl Layers {
             max_tokens,
             prices: Prices::with_own(self.layers[2].prices().clone()),
             judges: self.judges(),
+            commands: self.commands().to_vec(),
             cache: cache.unwrap_or(Cache::Use),
             resume,
             failed,

@@ -1,7 +1,7 @@
 //! JSON Schema of promptgate.toml, from the list of settings.
 
 use super::layers::{KEYS, ONE_CALL, is_list};
-use super::{judges, prices};
+use super::{commands, judges, prices};
 use serde_json::{Map, Value, json};
 
 /// The schema (draft 2020-12) of promptgate.toml. It knows the plain way to write a value: a number as a number, not as
@@ -17,6 +17,7 @@ pub fn schema() -> Value {
     properties.insert("candidate".to_owned(), candidate);
     properties.insert(prices::TABLE.to_owned(), own_prices());
     properties.insert(judges::TABLE.to_owned(), own_judges());
+    properties.insert(commands::TABLE.to_owned(), own_commands());
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "settings of promptgate",
@@ -72,6 +73,10 @@ fn of_key(key: &str) -> Option<Value> {
         "cache_prefix" => flag("have the service keep what all requests of an arm begin with"),
         "project" => text("project of Google Cloud, for the target vertex"),
         "location" => text("location of the target vertex: global, us, eu or a region"),
+        "snapshots" => words(
+            "whether answers that differ from the approved ones are proposed for review",
+            &["write", "no"],
+        ),
         "answers" => text("recorded answers, for the target recorded"),
         "concurrency" => count("requests at once", 1, Some(1024)),
         "rpm" => count("requests a minute", 1, Some(1_000_000)),
@@ -125,6 +130,24 @@ fn own_judges() -> Value {
                 "base_url": text,
                 "prompt": text,
             },
+            "additionalProperties": false,
+        },
+    })
+}
+
+/// Commands by name, see `commands`.
+fn own_commands() -> Value {
+    json!({
+        "description": "commands of your own that judge answers",
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "properties": {
+                "argv": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+                "timeout": {"type": "string", "pattern": "^ *[0-9]"},
+                "env": {"type": "object", "additionalProperties": {"type": "string"}},
+            },
+            "required": ["argv"],
             "additionalProperties": false,
         },
     })
@@ -195,6 +218,11 @@ mod tests {
                 true,
             ),
             ("[judges.default]\nvotes = 3", false),
+            (
+                "[commands.sums]\nargv = [\"python3\", \"sums.py\"]\ntimeout = \"10s\"",
+                true,
+            ),
+            ("[commands.sums]\ntimeout = \"10s\"", false),
             ("[prices.m]\ninput = 1", false),
             ("[prices.m]\ninput = 1\noutput = 2\nbatch = 1", false),
         ] {

@@ -53,6 +53,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("serde_json_path", &["score/matchers/json_path"]),
     ("pulldown_cmark", &["score/matchers/markdown"]),
     ("roxmltree", &["score/matchers/xml"]),
+    (
+        "cel",
+        &["score/matchers/expression", "score/matchers/expression_bounds"],
+    ),
+    ("rustix", &["score/command/process"]),
     ("toml", &["settings"]),
     ("statrs", &["compare", "gate"]),
     ("similar", &["report"]),

@@ -228,6 +228,7 @@ fn links_lead_somewhere() {
         "docs/gate.md",
         "docs/architecture.md",
         "docs/matchers.md",
+        "docs/own-checks.md",
         "golden/README.md",
     ] {
         let text = fs::read_to_string(root().join(file)).unwrap();

@@ -21,6 +21,7 @@ mod gsm8k;
 mod import;
 mod judge;
 mod money;
+mod own_checks;
 mod prefix;
 mod record;
 mod reports;

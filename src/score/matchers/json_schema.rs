@@ -28,7 +28,7 @@ pub(super) const JSON_SCHEMA: MatcherDef = MatcherDef {
     cost: "grows with the answer times the schema; a schema compiles once, its patterns to at most 2 MiB each",
     takes_text: false,
     combines: false,
-    inline: Some(inline_schema),
+    inline: Some(|args, files, _| inline_schema(args, files)),
     compile,
 };
 

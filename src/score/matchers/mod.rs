@@ -5,9 +5,13 @@ mod bleu;
 mod chrf;
 mod code_block;
 pub(super) mod combinators;
+mod command;
 mod contains;
+mod cost;
 mod csv_shape;
 mod equals;
+mod expression;
+mod expression_bounds;
 mod finish_reason;
 mod json;
 mod json_equals;
@@ -73,6 +77,9 @@ pub const MATCHERS: &[MatcherDef] = &[
     spent::LATENCY,
     spent::TOKENS,
     judge::JUDGE,
+    cost::COST,
+    expression::CEL,
+    command::COMMAND,
     combinators::NOT,
     combinators::ALL,
     combinators::ANY,

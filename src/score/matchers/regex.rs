@@ -184,6 +184,11 @@ pub(in crate::score) fn compiled_pattern(pattern: &str) -> Read<Arc<Regex>> {
     compiled(pattern).or_else(|error| wrong(problem(pattern, &error)))
 }
 
+/// A regular expression for a search by other matchers.
+pub(super) fn linear_regex(pattern: &str) -> Result<Arc<Regex>, ArgProblem> {
+    compiled(pattern).map_err(|error| problem(pattern, &error))
+}
+
 /// What is wrong with the syntax of a pattern; also for patterns inside other arguments.
 pub(super) fn syntax_problem(pattern: &str) -> Option<ArgProblem> {
     compiled(pattern).err().map(|error| problem(pattern, &error))

@@ -4,6 +4,7 @@ use super::json_path::{KEYS, Selected};
 use super::json_schema::{JsonSchema, inline_schema, schema};
 use crate::model::{ArgProblem, Score, Step};
 use crate::score::arguments::{Fields, flag, inside, not_a, wrong};
+use crate::score::command::Commands;
 use crate::score::fenced::one_marked;
 use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::project_file::ProjectFiles;
@@ -48,7 +49,7 @@ struct Yaml {
     selected: Option<Selected>,
 }
 
-fn inline(args: &mut Value, files: &ProjectFiles) -> Result<(), Vec<ArgProblem>> {
+fn inline(args: &mut Value, files: &ProjectFiles, _: &Commands) -> Result<(), Vec<ArgProblem>> {
     match args.get_mut("schema") {
         Some(schema) => inline_schema(schema, files).map_err(|problems| inside(problems, &Step::key("schema"))),
         None => Ok(()),
