@@ -19,6 +19,7 @@ fn codes(cases: &[Value]) -> BTreeMap<usize, Vec<String>> {
         golden: &[project.file("golden")],
         prompts: &[],
         against: None,
+        commands: &[],
     });
     let mut codes: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     for finding in linted.unwrap().findings {
@@ -639,6 +640,7 @@ fn the_demo_has_no_finding() {
         golden: &[root().join("golden")],
         prompts: &[],
         against: None,
+        commands: &[],
     })
     .unwrap();
     let findings: Vec<String> = linted.findings.iter().map(ToString::to_string).collect();

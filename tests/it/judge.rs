@@ -125,6 +125,7 @@ fn the_judge_is_told_what_is_data_and_nothing_of_arms() {
     let asked = asked(request);
     let mark = asked
         .split("<answer-")
+        .skip(1)
         .find_map(|rest| rest.split_once(">\n").map(|(mark, _)| mark))
         .unwrap();
     assert_eq!(mark.len(), 16, "{asked}");

@@ -335,11 +335,11 @@ fn what_an_answer_took_is_judged_where_it_is_known() {
         "golden/cases.jsonl",
         case("latency", json!({"latency": 100}))
             + &case("slow", json!({"latency": 10}))
-            + &case("tokens", json!({"tokens": 30}))
+            + &case("tokens", json!({"tokens": {"total": {"max": 30}}}))
             + &case("cost", json!({"cost": 0.0000001}))
             + &case(
                 "unknown",
-                json!({"all": [{"latency": 100}, {"tokens": 30}, {"cost": 1}]}),
+                json!({"all": [{"latency": 100}, {"tokens": {"total": {"max": 30}}}, {"cost": 1}]}),
             ),
     );
     project.write(
@@ -372,10 +372,10 @@ fn what_an_answer_took_is_judged_where_it_is_known() {
     ]);
     assert_eq!(ran.code, 0, "{}", ran.transcript());
     insta::assert_snapshot!(outcomes(&project).join("\n"), @"
-    pass: 50 ms, not more than 100
-    fail: 50 ms, more than 10
-    pass: 30 tokens, not more than 30
-    fail: 0.00005 US dollars, more than 0.0000001
-    error: latency: the latency of the answer is not known
+    pass: came in time
+    fail: the answer took 50 ms, more than 10
+    pass: took as many tokens as it may
+    fail: cost $0.00005, more than $0.0000001
+    error: latency: how long the answer took is not known
     ");
 }
