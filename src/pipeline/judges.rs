@@ -239,10 +239,9 @@ fn own_target(judge: &JudgeSettings, settings: &Settings) -> Result<(Arc<AnyTarg
             Ok((Arc::new(AnyTarget::OpenAi(target)), identity, Protocol::OpenAi))
         }
         TargetKind::Gemini | TargetKind::Sim => {
-            let key = match kind {
-                TargetKind::Gemini => judge.key.clone().or_else(|| settings.key.clone()),
-                _ => None,
-            };
+            // The run's key only if it is one for the same service.
+            let runs = settings.key.clone().filter(|_| settings.target == TargetKind::Gemini);
+            let key = judge.key.clone().or(runs).filter(|_| kind == TargetKind::Gemini);
             if kind == TargetKind::Gemini && key.is_none() && settings.cache != Cache::Only {
                 return Err(Problem::new("there is no key for it").hint("set GEMINI_API_KEY"));
             }

@@ -144,7 +144,8 @@ fn the_judge_is_told_what_is_data_and_nothing_of_arms() {
 
 #[test]
 fn a_judge_that_fails_is_an_error_and_never_a_pass_or_a_fail() {
-    let replies: [(&str, fn() -> Reply); 6] = [
+    type Answers = fn() -> Reply;
+    let replies: [(&str, Answers); 6] = [
         ("prose", || Reply::answer("It passes.")),
         ("one field too many", || {
             Reply::answer("{\"pass\": true, \"confidence\": 1}")
@@ -170,7 +171,7 @@ fn a_judge_that_fails_is_an_error_and_never_a_pass_or_a_fail() {
 fn votes_are_counted_and_pairs_are_read_in_both_orders() {
     let calls = AtomicUsize::new(0);
     let judge = Fake::start(move |_| {
-        let pass = calls.fetch_add(1, Ordering::SeqCst) % 3 != 0;
+        let pass = !calls.fetch_add(1, Ordering::SeqCst).is_multiple_of(3);
         Reply::answer(&format!("{{\"reason\": \"\", \"pass\": {pass}}}"))
     });
     let project_of = |judge: &Fake, check: &str| project(judge, 80, "answer", check);

@@ -137,7 +137,7 @@ fn rule(
             );
             None
         }
-        (None, _, None) if votes % 2 == 0 => {
+        (None, _, None) if votes.is_multiple_of(2) => {
             fields.refuse(
                 ArgProblem::new(format!("{votes} votes can be a tie"))
                     .inside(Step::key("votes"))
@@ -294,7 +294,9 @@ fn input(seen: &Seen<'_>) -> String {
     });
     let vars = seen.case.vars.iter().map(|(name, value)| match value {
         Value::String(text) => format!("{name}: {text}"),
-        value => format!("{name}: {value}"),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            format!("{name}: {value}")
+        }
     });
     turns.chain(vars).collect::<Vec<_>>().join("\n")
 }
