@@ -33,6 +33,8 @@ pub const RENEW_AFTER: Duration = Duration::from_secs(300);
 const RENEW_AGAIN: Duration = Duration::from_secs(30);
 /// A prefix that is gone is made anew; after so many times something else is wrong.
 const MOST_LOSSES: u32 = 8;
+/// A creation that fails for reasons that may pass is tried so often in a run: each may leave something behind.
+const MOST_FAILURES: u64 = 3;
 /// Whoever ends a run waits no longer than this for tidying up.
 const CLOSING: Duration = Duration::from_secs(10);
 /// Attempts to delete.
@@ -158,15 +160,13 @@ struct Slot {
     prefix: Prefix,
     /// Held while it is being made: whoever needs it waits here.
     state: tokio::sync::Mutex<State>,
-    /// Attempts to make it that failed. Whoever was waiting during one shares its failure.
+    /// Attempts to make it that failed. Whoever was waiting during one goes without it, too.
     failures: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct State {
     phase: Phase,
-    /// The last failed attempt.
-    failed: Option<TargetError>,
     losses: u32,
 }
 
@@ -178,7 +178,7 @@ enum Phase {
     Ready(Arc<Kept>),
     /// Requests go without.
     Without,
-    /// The service would refuse every attempt.
+    /// The key, or a quota, is no good: every request would be refused.
     Refused(TargetError),
 }
 
@@ -366,7 +366,7 @@ impl State {
             }
             Phase::Without => Some(Ok(None)),
             Phase::Refused(error) => Some(Err(error.clone())),
-            Phase::Empty if slot.failures.load(Ordering::SeqCst) > seen => self.failed.clone().map(Err),
+            Phase::Empty if slot.failures.load(Ordering::SeqCst) > seen => Some(Ok(None)),
             Phase::Empty => None,
         }
     }
@@ -404,24 +404,35 @@ async fn make(slot: Arc<Slot>, keeper: Arc<Keeper>, seen: u64) -> Needed {
             state.phase = Phase::Ready(Arc::clone(&kept));
             Ok(Some(kept))
         }
-        Err(error) if is_not_kept(&error) => {
-            keeper.tell(format!(
-                "the run goes on without a cached prefix for {}, the service refuses it: {}",
-                slot.prefix.model,
-                error.failure().message
-            ));
-            state.phase = Phase::Without;
-            Ok(None)
-        }
-        Err(error) => {
+        Err(error) if is_everyones(&error) => {
             let error = error.map_message(|message| format!("the prefix could not be cached: {message}"));
-            if error.retry() == Retry::Never {
+            if error.retry() != Retry::KeyChanged {
                 state.phase = Phase::Refused(error.clone());
             }
-            state.failed = Some(error.clone());
-            slot.failures.fetch_add(1, Ordering::SeqCst);
             Err(error)
         }
+        Err(error) => {
+            // What keeps a prefix from being kept keeps no request from being answered.
+            let failures = slot.failures.fetch_add(1, Ordering::SeqCst) + 1;
+            if is_not_kept(&error) || error.retry() == Retry::Never || failures >= MOST_FAILURES {
+                keeper.tell(format!(
+                    "the run goes on without a cached prefix for {}, the service refuses it: {}",
+                    slot.prefix.model,
+                    error.failure().message
+                ));
+                state.phase = Phase::Without;
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// A failure that every request would share, whatever it asks for.
+fn is_everyones(error: &TargetError) -> bool {
+    match error.retry() {
+        Retry::KeyRefused | Retry::KeyChanged => true,
+        Retry::QuotaSpent => !is_not_kept(error),
+        Retry::Never | Retry::Backoff | Retry::After(_) | Retry::PrefixGone => false,
     }
 }
 
@@ -805,17 +816,13 @@ mod tests {
     }
 
     #[test]
-    fn who_waited_during_a_failed_attempt_shares_its_failure() {
+    fn who_waited_during_a_failed_attempt_goes_without_it() {
         let prefixes = prefixes(&Arc::default());
         let slot = &prefixes.slots[0];
-        let mut state = State {
-            failed: Some(said(503, "busy")),
-            ..State::default()
-        };
+        let mut state = State::default();
         assert!(state.settled(slot, 0, &prefixes.keeper).is_none(), "nobody has tried");
         slot.failures.store(1, Ordering::SeqCst);
-        let shared = state.settled(slot, 0, &prefixes.keeper).unwrap();
-        assert_eq!(shared.unwrap_err().failure().code, "http_503");
+        assert!(state.settled(slot, 0, &prefixes.keeper).unwrap().unwrap().is_none());
         assert!(state.settled(slot, 1, &prefixes.keeper).is_none(), "it is tried again");
     }
 
