@@ -17,6 +17,7 @@ mod batches;
 mod forecast;
 mod golden;
 mod import;
+mod interrupt;
 mod judge;
 mod judges;
 mod planned;
@@ -31,6 +32,7 @@ pub use batches::{Came, Cancelled, cancel, waiting};
 pub use forecast::{ArmForecast, Estimate, Forecast, PrefixForecast};
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Waiting, Written, import_golden};
+pub use interrupt::Interrupt;
 pub use record::{Exported, Imported, export, import};
 pub use target::open_prompt;
 
@@ -54,59 +56,11 @@ use judges::{Asker, Consulted, Judges};
 use planned::Walking;
 use serde_json::Value;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use survey::{Scope, Survey, Versions};
 use target::OpenedTarget;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio_util::sync::CancellationToken;
-
-/// A person's or a machine's wish to stop, as the exit code that it leads to.
-#[derive(Clone, Debug, Default)]
-pub struct Interrupt {
-    token: CancellationToken,
-    /// There is something to end cleanly.
-    clean: Arc<AtomicBool>,
-    raised: Arc<(Mutex<Option<u8>>, Condvar)>,
-}
-
-impl Interrupt {
-    /// Asks the run to end: nothing more is sent, what has arrived is kept and reported.
-    pub fn raise(&self, code: u8) {
-        let (raised, waiters) = &*self.raised;
-        *raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
-        waiters.notify_all();
-        self.token.cancel();
-    }
-
-    /// From here on there is something to end cleanly; before, the process may end at once.
-    pub fn end_cleanly(&self) {
-        self.clean.store(true, Ordering::SeqCst);
-    }
-
-    /// There is something to end cleanly.
-    pub fn ends_cleanly(&self) -> bool {
-        self.clean.load(Ordering::SeqCst)
-    }
-
-    /// Waits for a signal and returns its exit code.
-    pub fn wait(&self) -> u8 {
-        let (raised, waiters) = &*self.raised;
-        let mut code = raised.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            match *code {
-                Some(code) => return code,
-                None => code = waiters.wait(code).unwrap_or_else(PoisonError::into_inner),
-            }
-        }
-    }
-
-    /// The exit code of the signal, if there was one.
-    pub fn code(&self) -> Option<u8> {
-        *self.raised.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A prompt with its resolved model.
 #[derive(Debug)]
