@@ -386,7 +386,8 @@ impl Asker<'_> {
     fn note(&mut self, question: &Question, reply: Result<Answer, Failure>, asking: &mut Asking) {
         let reply = reply.and_then(|answer| {
             self.so_far.simulated |= answer.simulated;
-            match answer.unusable() {
+            let calls = (!answer.tool_calls.is_empty()).then(|| "it calls functions instead of judging".to_owned());
+            match answer.unusable().or(calls) {
                 None => Ok(answer.text),
                 Some(reason) => Err(Failure {
                     kind: FailureKind::Matcher,

@@ -12,8 +12,9 @@ const KEY_VARIABLES: [&str; 2] = ["GOOGLE_API_KEY", "GEMINI_API_KEY"];
 const KEY_FILE: &str = "GEMINI_API_KEY_FILE";
 
 /// Any of these means an unattended machine, where a missing secret must never turn a check green.
-const UNATTENDED: [&str; 6] = [
+const UNATTENDED: [&str; 7] = [
     "CI",
+    "GITHUB_ACTIONS",
     "TF_BUILD",
     "BUILD_ID",
     "JENKINS_URL",

@@ -102,6 +102,7 @@ fn answers_are_proposed_where_a_person_may_look_at_them() {
     );
     for name in [
         "CI",
+        "GITHUB_ACTIONS",
         "TF_BUILD",
         "BUILD_ID",
         "JENKINS_URL",

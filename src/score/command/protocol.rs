@@ -117,6 +117,10 @@ pub(super) enum Said {
 
 /// Reads a line.
 pub(super) fn reply(line: &[u8]) -> Result<Reply, serde_json::Error> {
+    // A derived reader would also take an array for an object, field by field.
+    if line.trim_ascii_start().starts_with(b"[") {
+        return Err(serde::de::Error::invalid_type(serde::de::Unexpected::Seq, &"an object"));
+    }
     serde_json::from_slice(line)
 }
 
@@ -164,6 +168,8 @@ mod tests {
     fn a_reply_is_a_judgement_an_error_or_neither() {
         let table = [
             (r#"{"id":"1","pass":true}"#, "pass true 1: the command says pass"),
+            (r#"["1",true,null,null,null]"#, "no reply"),
+            (r#" ["1",true,null,null,null]"#, "no reply"),
             (
                 r#"{"id":"1","pass":false,"reason":""}"#,
                 "pass false 0: the command says fail",

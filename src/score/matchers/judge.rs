@@ -353,6 +353,10 @@ fn json<'a, T: Deserialize<'a>>(reply: &'a str) -> Result<T, String> {
     if reply.len() > LONGEST_REPLY {
         return Err(format!("it is longer than {} KiB", LONGEST_REPLY >> 10));
     }
+    // A derived reader would also take an array for an object, field by field.
+    if reply.trim_start().starts_with('[') {
+        return Err("not the json that was asked for: a list, not an object".to_owned());
+    }
     serde_json::from_str(reply).map_err(|cause| format!("not the json that was asked for: {cause}"))
 }
 
@@ -367,7 +371,11 @@ fn read_score(reply: &str) -> Result<Vote, String> {
     if !(0.0..=1.0).contains(&score) {
         return Err(format!("the score {score} is not from 0 to 1"));
     }
-    Ok(Vote { value: score, reason })
+    // Without the sign of a negative zero.
+    Ok(Vote {
+        value: score.abs(),
+        reason,
+    })
 }
 
 fn read_preference(reply: &str, answer_first: bool) -> Result<Vote, String> {
@@ -470,6 +478,20 @@ mod tests {
         ];
         let said: Vec<String> = table.into_iter().map(|(check, reply)| said(check, reply)).collect();
         insta::assert_snapshot!(said.join("\n"));
+    }
+
+    #[test]
+    fn a_list_is_no_object_whatever_stands_in_it() {
+        for (check, reply) in [
+            (json!("ok"), r#"["fine", true]"#),
+            (
+                json!({"rubric": "ok", "aggregate": "mean", "min": 0.5}),
+                r#" ["fine", 1]"#,
+            ),
+            (json!({"rubric": "ok", "against": "No."}), r#"["fine", "first"]"#),
+        ] {
+            assert!(said(check, reply).starts_with("error: the judge's reply is none"));
+        }
     }
 
     #[test]

@@ -99,6 +99,7 @@ impl Project {
             let own = text.starts_with("PROMPTGATE_") || text.starts_with("GEMINI_") || text.starts_with("GOOGLE_");
             let unattended = [
                 "CI",
+                "GITHUB_ACTIONS",
                 "TF_BUILD",
                 "BUILD_ID",
                 "JENKINS_URL",
