@@ -13,8 +13,8 @@ mod latency;
 mod tags;
 
 use crate::model::{
-    ArmRow, Case, CaseId, CaseRow, Comparison, CriticalCase, FailureKind, Judged, Latency, Outcome, Skip, Source,
-    Tally, Waited,
+    ArmRow, Attempts, Case, CaseId, CaseRow, Comparison, FailureKind, Judged, Latency, Outcome, Skip, Source, Tally,
+    Waited,
 };
 use latency::Latencies;
 use std::collections::{BTreeMap, BTreeSet};
@@ -248,28 +248,12 @@ impl Comparing {
             .or_default() += 1;
     }
 
-    /// Judges a must-pass case. Here every repeat counts, also one beyond the plan.
+    /// Notes how a must-pass case fared. Here every repeat counts, also one beyond the plan.
     fn must_pass(&mut self, id: &CaseId, candidate: &ArmRow) {
-        let all = Repeats::count(Some(candidate), self.so_far.repeats.max(candidate.repeats.len() as u32));
-        let case = CriticalCase {
-            id: id.clone(),
-            planned: all.scored + all.missing + all.identical,
-            scored: all.scored,
-            failed: all.scored - all.passed,
-        };
-        self.so_far.critical += 1;
-        let of_its_kind = if case.failed > 0 {
-            self.so_far.critical_failed += 1;
-            self.so_far.critical_failed
-        } else if case.scored < case.planned || case.planned == 0 {
-            self.so_far.critical_unscored += 1;
-            self.so_far.critical_unscored
-        } else {
-            return;
-        };
-        if of_its_kind <= IDS as u64 {
-            self.so_far.critical_trouble.push(case);
-        }
+        let attempts = Attempts::of(candidate, self.so_far.repeats);
+        let alike = self.so_far.must_pass.entry(attempts).or_default();
+        alike.cases += 1;
+        keep(&mut alike.ids, id);
     }
 
     /// Adds what an answer took and cost, and its error.

@@ -230,7 +230,10 @@ fn identical_requests_are_neither_missing_nor_evidence() {
     assert_eq!(comparison.worst, BTreeMap::from([(0, 1)]));
     assert!(comparison.missing.is_empty());
     // A must-pass case needs an answer all the same.
-    assert_eq!((comparison.critical, comparison.critical_unscored), (2, 1));
+    assert_eq!(
+        must_pass(&comparison),
+        [("critical-unasked", 3, 0, 0), ("critical", 3, 3, 0)]
+    );
 }
 
 #[test]
@@ -249,38 +252,40 @@ fn must_pass_cases_are_judged_by_the_candidate_alone() {
         row("not-critical", "PPP", "FFF"),
     ];
     let comparison = compare(3, &rows);
-    let trouble: Vec<_> = comparison
-        .critical_trouble
-        .iter()
-        .map(|case| (case.id.as_str(), case.planned, case.scored, case.failed))
-        .collect();
     assert_eq!(
-        trouble,
+        must_pass(&comparison),
         [
-            ("flaky", 3, 3, 1),
             ("failed-and-missing", 3, 1, 1),
             ("short", 3, 2, 0),
+            ("fine", 3, 3, 0),
+            ("flaky", 3, 3, 1),
             ("late", 4, 4, 1)
         ]
-    );
-    assert_eq!(
-        (
-            comparison.critical,
-            comparison.critical_failed,
-            comparison.critical_unscored
-        ),
-        (5, 3, 1)
     );
 
     // The list is bounded per kind: however many are unjudged, a failed one is still named.
     rows = (0..100).map(|i| critical(&format!("t{i}"), "TTT")).collect();
     rows.push(critical("failed", "FFF"));
     let comparison = compare(3, &rows);
-    assert_eq!(
-        (comparison.critical_trouble.len(), comparison.critical_unscored),
-        (IDS + 1, 100)
-    );
-    assert_eq!(comparison.critical_trouble.last().unwrap().id.as_str(), "failed");
+    let alike: Vec<_> = comparison
+        .must_pass
+        .values()
+        .map(|alike| (alike.cases, alike.ids.len()))
+        .collect();
+    assert_eq!(alike, [(100, IDS), (1, 1)]);
+}
+
+/// The must-pass cases: planned, judged, failed.
+fn must_pass(comparison: &Comparison) -> Vec<(&str, u32, u32, u32)> {
+    let groups = comparison.must_pass.iter();
+    groups
+        .flat_map(|(attempts, alike)| {
+            alike
+                .ids
+                .iter()
+                .map(|id| (id.as_str(), attempts.planned, attempts.scored, attempts.failed))
+        })
+        .collect()
 }
 
 #[test]
@@ -448,10 +453,10 @@ proptest! {
         // Which ids the bounded lists keep is a matter of order; how many is not.
         let numbers = |rows: &[CaseRow]| {
             let mut comparison = compare(3, rows);
-            let lengths = (comparison.regressed.len(), comparison.missing.len(), comparison.critical_trouble.len());
+            let lengths = (comparison.regressed.len(), comparison.missing.len());
             comparison.regressed.clear();
             comparison.missing.clear();
-            comparison.critical_trouble.clear();
+            comparison.must_pass.values_mut().for_each(|alike| alike.ids.clear());
             (comparison, lengths)
         };
         prop_assert_eq!(numbers(&rows), numbers(&shuffled));

@@ -4,7 +4,7 @@
 //! It collects reasons, each of which speaks for one decision, in the order in which a person would ask:
 //!
 //! 1. Is the run whole, and were enough answers judged? (`soundness`)
-//! 2. Do the must-pass cases pass? (`soundness`)
+//! 2. Do the must-pass cases pass? (`must_pass`)
 //! 3. Is the candidate worse by more than the tolerance (block), or is being worse by the margin excluded (promote)?
 //!    (`effect`; without a baseline it asks for the pass rate instead)
 //!
@@ -21,6 +21,7 @@ mod evidence;
 pub mod fisher;
 #[cfg(test)]
 mod fixtures;
+pub mod must_pass;
 pub mod needed;
 pub mod normal;
 mod policy;
@@ -34,6 +35,9 @@ pub use policy::policy_digest;
 
 use crate::model::{ArmRate, Comparison, Decision, Difference, Needed, Policy, Reason, ReasonCode, Warning, ZScores};
 use evidence::Evidence;
+
+/// Ids that a reason names at most.
+const IDS: usize = 20;
 
 /// How the run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,8 @@ pub struct Facts<'a> {
     pub gated: bool,
     /// Whether the whole run is here.
     pub whole_run: Completion,
+    /// A must-pass case that failed was asked again; false where nobody can ask, as with recorded answers.
+    pub confirms: bool,
     /// The models asked for: baseline, candidate.
     pub models: (Option<&'a str>, &'a str),
 }
@@ -100,13 +106,13 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
     if let Some(other) = served.other {
         reasons.push(other);
     } else if comparison.identical && comparison.has_baseline && comparison.counts.cases > 0 {
-        reasons.extend(soundness::must_pass(comparison));
+        reasons.extend(must_pass::reasons(comparison, facts.confirms));
         reasons.push(soundness::identical(comparison));
     } else {
         reasons.extend(soundness::validity(policy, comparison));
         reasons.extend(soundness::nothing_passed(comparison));
         let incomplete = !reasons.is_empty();
-        reasons.extend(soundness::must_pass(comparison));
+        reasons.extend(must_pass::reasons(comparison, facts.confirms));
         if let Some(mixed) = served.mixed {
             reasons.push(mixed);
         } else {
@@ -144,7 +150,11 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         baseline_rate: evidence.baseline_rate,
         candidate_rate: evidence.candidate_rate,
         needed,
-        warnings: served.warnings,
+        warnings: served
+            .warnings
+            .into_iter()
+            .chain(must_pass::flaky(comparison, facts.confirms))
+            .collect(),
     };
     if facts.gated { decided } else { decided.not_gated() }
 }

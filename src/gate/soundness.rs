@@ -1,7 +1,7 @@
-//! Before any effect is looked at: is the run whole, were enough answers judged, do the must-pass cases pass?
+//! Before any effect is looked at: is the run whole, and were enough answers judged?
 
 use super::{Completion, fisher, reason, words};
-use crate::model::{CaseId, Comparison, CriticalCase, Policy, Reason, ReasonCode, Tally};
+use crate::model::{Comparison, Policy, Reason, ReasonCode, Tally};
 
 /// Error of the test that blames the candidate for refused requests.
 const BLAME_ALPHA: f64 = 0.01;
@@ -123,35 +123,8 @@ pub(super) fn nothing_passed(comparison: &Comparison) -> Option<Reason> {
     })
 }
 
-/// Must-pass cases are judged by themselves: the baseline's result excuses nothing.
-pub(super) fn must_pass(comparison: &Comparison) -> Vec<Reason> {
-    let (failed, unscored): (Vec<&CriticalCase>, Vec<&CriticalCase>) =
-        comparison.critical_trouble.iter().partition(|case| case.failed > 0);
-    let ids = |cases: &[&CriticalCase]| -> Vec<CaseId> { cases.iter().map(|case| case.id.clone()).collect() };
-    // Counted and listed are looked at both: a trouble that is in only one of them is trouble.
-    let all = |listed: &[&CriticalCase], counted: u64| counted.max(listed.len() as u64);
-    let mut reasons = Vec::new();
-    let n = all(&failed, comparison.critical_failed);
-    if n > 0 {
-        reasons.push(Reason {
-            code: ReasonCode::Critical,
-            message: words::critical_failed(&failed, n),
-            cases: ids(&failed),
-        });
-    }
-    let n = all(&unscored, comparison.critical_unscored);
-    if n > 0 {
-        reasons.push(Reason {
-            code: ReasonCode::CriticalUnscored,
-            message: words::critical_unscored(&unscored, n),
-            cases: ids(&unscored),
-        });
-    }
-    reasons
-}
-
 pub(super) fn identical(comparison: &Comparison) -> Reason {
-    let critical = match comparison.critical {
+    let critical = match comparison.must_pass.values().map(|alike| alike.cases).sum::<u64>() {
         0 => String::new(),
         n => format!("; must-pass cases that were asked and pass: {n}"),
     };

@@ -1,7 +1,8 @@
 //! The sentences of a verdict: first what it means, then the numbers. They may quote ids and messages from outside, so a
 //! reporter makes them safe.
 
-use crate::model::{ArmRate, Comparison, CriticalCase, Difference, Needed, Policy, Problems};
+use super::must_pass::Group;
+use crate::model::{ArmRate, Attempts, Comparison, Difference, Needed, Policy, Problems};
 
 /// Must-pass cases named in a sentence.
 const NAMED: usize = 3;
@@ -119,40 +120,64 @@ pub(super) fn advice(needed: Option<&Needed>) -> String {
 }
 
 /// Must-pass cases that failed.
-pub(super) fn critical_failed(cases: &[&CriticalCase], all: u64) -> String {
-    let named = name(cases, all, |case| {
+pub(super) fn critical_failed(groups: &[Group<'_>]) -> String {
+    let named = name(groups, |attempts| {
         format!(
-            "{} ({} of {} failed)",
-            quoted(case.id.as_str()),
-            case.failed,
-            count(case.planned.into(), "repeat")
+            "{} of {} failed",
+            attempts.failed,
+            count(attempts.scored.into(), "answer")
         )
     });
-    format!("{} failed: {named}", must_pass(all))
+    format!("{} failed: {named}", must_pass(groups))
 }
 
-/// Must-pass cases that were not fully judged.
-pub(super) fn critical_unscored(cases: &[&CriticalCase], all: u64) -> String {
-    let named = name(cases, all, |case| {
+/// Must-pass cases of which too few answers were judged.
+pub(super) fn critical_unscored(groups: &[Group<'_>]) -> String {
+    let named = name(groups, |attempts| {
         format!(
-            "{} ({} of {} judged)",
-            quoted(case.id.as_str()),
-            case.scored,
-            count(case.planned.into(), "repeat")
+            "{} of {} judged, {} failed",
+            attempts.scored,
+            count(attempts.planned.into(), "answer"),
+            attempts.failed
         )
     });
     format!(
         "{} could not be fully judged: {named}; run again with --resume",
-        must_pass(all)
+        must_pass(groups)
     )
 }
 
-fn must_pass(n: u64) -> String {
-    count(n, "must-pass case")
+/// Must-pass cases that pass, but not always.
+pub(super) fn critical_flaky(groups: &[Group<'_>]) -> String {
+    let named = name(groups, |attempts| {
+        format!(
+            "{} of {} failed",
+            attempts.failed,
+            count(attempts.scored.into(), "answer")
+        )
+    });
+    format!(
+        "{} sometimes: {named}",
+        match must_pass(groups) {
+            one if one == "1 must-pass case" => format!("{one} fails"),
+            several => format!("{several} fail"),
+        }
+    )
 }
 
-fn name(cases: &[&CriticalCase], all: u64, one: impl Fn(&CriticalCase) -> String) -> String {
-    let mut named: Vec<String> = cases.iter().take(NAMED).map(|case| one(case)).collect();
+fn must_pass(groups: &[Group<'_>]) -> String {
+    count(groups.iter().map(|(_, alike)| alike.cases).sum(), "must-pass case")
+}
+
+fn name(groups: &[Group<'_>], one: impl Fn(&Attempts) -> String) -> String {
+    let ids = groups
+        .iter()
+        .flat_map(|(attempts, alike)| alike.ids.iter().map(move |id| (*attempts, id)));
+    let mut named: Vec<String> = ids
+        .take(NAMED)
+        .map(|(attempts, id)| format!("{} ({})", quoted(id.as_str()), one(attempts)))
+        .collect();
+    let all: u64 = groups.iter().map(|(_, alike)| alike.cases).sum();
     let more = all.saturating_sub(named.len() as u64);
     if more > 0 {
         named.push(format!("and {more} more"));

@@ -2,6 +2,7 @@
 
 use super::answer::Usage;
 use super::case::CaseId;
+use super::row::ArmRow;
 use super::verdict::Slice;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -64,17 +65,36 @@ pub struct ArmRate {
     pub high: f64,
 }
 
-/// A must-pass case, in the candidate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CriticalCase {
-    /// Which.
-    pub id: CaseId,
-    /// Repeats planned.
+/// How a must-pass case fared in the candidate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attempts {
+    /// Answers planned, those that were to confirm a failure included.
     pub planned: u32,
-    /// Repeats judged.
+    /// Answers judged.
     pub scored: u32,
-    /// Judged repeats that fail.
+    /// Judged answers that fail.
     pub failed: u32,
+}
+
+impl Attempts {
+    /// Of a case's answers in an arm, of which so many were planned.
+    pub fn of(arm: &ArmRow, planned: u32) -> Attempts {
+        let scores = || arm.repeats.iter().filter_map(|judged| judged.outcome.score());
+        Attempts {
+            planned: planned.max(arm.repeats.len() as u32),
+            scored: scores().count() as u32,
+            failed: scores().filter(|score| !score.pass).count() as u32,
+        }
+    }
+}
+
+/// Must-pass cases that fared alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Alike {
+    /// How many.
+    pub cases: u64,
+    /// Some of them, in plan order.
+    pub ids: Vec<CaseId>,
 }
 
 /// Milliseconds that the successful attempts of one arm took, those of stored answers included; 0 without any.
@@ -137,15 +157,8 @@ pub struct Comparison {
     /// Variation of the answers within a case, baseline and candidate: sum over the cases scored in both arms of
     /// passes x (repeats - passes). Integers; the variance estimate divides them.
     pub within: (u64, u64),
-    /// Some must-pass cases that did not simply pass, in plan order: failed, or not fully scored. Never empty of a kind
-    /// whose count below is not 0.
-    pub critical_trouble: Vec<CriticalCase>,
-    /// Must-pass cases with a failed repeat.
-    pub critical_failed: u64,
-    /// Must-pass cases without a failed repeat, but with one that was not judged.
-    pub critical_unscored: u64,
-    /// All must-pass cases.
-    pub critical: u64,
+    /// The must-pass cases, by how they fared.
+    pub must_pass: BTreeMap<Attempts, Alike>,
     /// Some ids of regressed cases, in plan order, for messages.
     pub regressed: Vec<CaseId>,
     /// Some ids of cases with missing answers, in plan order, for messages.

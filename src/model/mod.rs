@@ -27,7 +27,7 @@ pub use batch::{BatchLedger, OpenBatch};
 pub use case::{Case, CaseId, Turn, TurnRole};
 pub use check::{ArgProblem, CheckRules, CheckSpec, Step};
 pub use command::Command;
-pub use comparison::{ArmRate, Comparison, Counts, CriticalCase, Latency, Paired, Tally, Waited};
+pub use comparison::{Alike, ArmRate, Attempts, Comparison, Counts, Latency, Paired, Tally, Waited};
 pub use details::{
     ChosenToken, Citation, CodeRun, Details, FoundSource, ModelStatus, RetrievedUrl, SafetyRating, Support, TopToken,
 };

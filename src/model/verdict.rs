@@ -119,6 +119,8 @@ pub enum WarningCode {
     ServedModel,
     /// Several models served one arm.
     SeveralModels,
+    /// A must-pass case passes, but not always.
+    FlakyCritical,
 }
 
 /// Something that a reader of a verdict has to know, and that decides nothing.

@@ -2,10 +2,12 @@
 
 use super::Interrupt;
 use super::forecast::Expected;
+use super::judges::Consulted;
 use super::planned::{Found, Halt, Walking};
 use super::prefix;
+use super::target::OpenedTarget;
 use crate::error::Error;
-use crate::model::{Arm, Arrival, Asked, Event, Failure, FailureKind, Job, Problem, Progress, Source};
+use crate::model::{Arm, Arrival, Asked, Event, Failure, FailureKind, Job, PrefixCaches, Problem, Progress, Source};
 use crate::run::{self, Batched, Ended, Expect, Limits, RunEnd, Target as _};
 use crate::settings::{BatchSettings, Cache, Settings};
 use crate::store::{OpenRun, Store, Writer};
@@ -14,25 +16,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
-/// Asks until everything is there, the budget is spent, the run is interrupted, or nothing more can succeed.
+/// Asks until everything is there, the budget is spent, the run is interrupted, or nothing more can succeed. What was
+/// `spent` by earlier rounds counts against the limits.
 pub(super) fn ask(
     walking: &Walking<'_>,
     store: &Store,
     run: &OpenRun,
+    spent: &Spent,
     progress: &Arc<dyn Progress>,
     interrupt: &Interrupt,
 ) -> Result<RunEnd, Error> {
     let Walking {
         settings,
         versions,
-        survey,
-        plan,
         target,
         ..
     } = walking;
-    progress.on(&Event::Planned {
-        answers: survey.answers(plan),
-    });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("run")
@@ -41,7 +40,7 @@ pub(super) fn ask(
         .map_err(|error| Problem::new(format!("the runtime can't start: {error}")))?;
     let reusable = target.reusable && settings.cache != Cache::Off;
     let writer = Arc::new(store.writer(run.id, &target.identity, reusable)?);
-    let limits = limits(settings);
+    let limits = spent.left(limits(settings));
     let today = OffsetDateTime::now_utc().date();
     let (prices, tier) = (settings.prices.clone(), versions.dearest_tier(settings));
     let price: Arc<run::Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
@@ -97,17 +96,52 @@ pub(super) fn ask(
             }
         },
     };
-    runtime.block_on(target.target.close());
-    end.prefix_caches = target.target.beside();
     let in_use = || Err("its writer is still in use".to_owned());
     let written = Arc::into_inner(writer).map_or_else(in_use, Writer::finish);
-    progress.on(&Event::Done);
     if let Some(message) = planned?.or(written.err())
         && !matches!(end.ended, Ended::StoreFailed(_))
     {
         end.ended = Ended::StoreFailed(message);
     }
     Ok(end)
+}
+
+/// Leaves nothing behind at the service; says what was used there beside the answers.
+pub(super) fn close(target: &OpenedTarget) -> Result<PrefixCaches, Error> {
+    super::runtime()?.block_on(target.target.close());
+    Ok(target.target.beside())
+}
+
+/// What earlier rounds of a run have used of its limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Spent {
+    pub(super) requests: u64,
+    pub(super) cost_usd: f64,
+}
+
+impl Spent {
+    /// Adds what a round took.
+    pub(super) fn add(&mut self, end: &RunEnd) {
+        self.requests += end.requests;
+        self.cost_usd += end.cost_usd.unwrap_or(0.0);
+    }
+
+    /// Together with what judges took.
+    pub(super) fn and(&self, judges: &Consulted) -> Spent {
+        Spent {
+            requests: self.requests + judges.requests,
+            cost_usd: self.cost_usd + judges.cost_usd.unwrap_or(0.0),
+        }
+    }
+
+    /// What is left of the limits.
+    pub(super) fn left(&self, limits: Limits) -> Limits {
+        Limits {
+            max_requests: limits.max_requests.map(|max| max.saturating_sub(self.requests)),
+            max_cost_usd: limits.max_cost_usd.map(|max| (max - self.cost_usd).max(0.0)),
+            ..limits
+        }
+    }
 }
 
 /// What the settings allow a run.

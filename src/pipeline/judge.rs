@@ -1,20 +1,22 @@
 //! The third pass: stored answers are judged in batches, compared, and handed to the reports in plan order.
 
+use super::confirm::Confirming;
 use super::judges::{Asker, Consulted};
 use super::planned::DAY;
 use super::survey::{Survey, Versions};
 use crate::compare::Comparing;
 use crate::error::Error;
 use crate::model::{
-    Answer, Arm, ArmRow, Case, CaseRow, CheckRules, Comparison, Failure, FailureKind, Judged, Outcome, Part, Skip,
-    Source,
+    Answer, Arm, ArmRow, Case, CaseId, CaseRow, CheckRules, Comparison, Failure, FailureKind, Judged, Outcome, Part,
+    Skip, Source,
 };
 use crate::plan::price::{Prices, Tier};
 use crate::plan::{Plan, Selection};
 use crate::run::Ended;
 use crate::score::{self, Commands, Judgement, Unjudged};
 use crate::store::{RunId, Store, StoredResult};
-use std::ops::ControlFlow;
+use std::collections::HashMap;
+use std::ops::{ControlFlow, Range};
 use time::OffsetDateTime;
 
 /// Cases judged at a time, and answers of all of them; bound the memory of this pass.
@@ -44,6 +46,8 @@ pub(super) struct Judging<'a> {
     pub(super) versions: &'a Versions,
     pub(super) plan: Plan,
     pub(super) rules: &'a dyn CheckRules,
+    /// Which must-pass cases have answers beyond the plan.
+    pub(super) confirming: &'a Confirming,
     /// Those that the rules know.
     pub(super) commands: &'a Commands,
     pub(super) store: &'a Store,
@@ -56,53 +60,38 @@ pub(super) struct Judging<'a> {
     pub(super) models: (Option<(&'a str, Tier)>, (&'a str, Tier)),
 }
 
-/// Judges every selected case and hands the rows on in plan order.
+/// Judges every selected case and hands the rows on in plan order. The store learns which cases did not pass.
 pub(super) fn judge(
     judging: &Judging<'_>,
     asker: Asker<'_>,
     watch: &mut dyn FnMut(&CaseRow),
 ) -> Result<JudgedRun, Error> {
-    let Judging {
-        selection,
-        survey,
-        plan,
-        rules,
-        ..
-    } = judging;
-    let mut tally = Tally {
-        comparing: Comparing::new(plan.repeats, plan.baseline, survey.identical),
-        stale: 0,
-        unanswered: 0,
-        simulated: 0,
-        imported: 0,
-        store_failed: None,
-        asker,
-    };
-    let mut walk = selection.walk();
-    let cases = (BATCH_ANSWERS / plan.per_case()).clamp(1, BATCH_CASES) as usize;
-    let mut batch: Vec<Case> = Vec::with_capacity(cases);
-    let mut first = 0;
-    survey.dataset.stream(*rules, &mut |case| {
-        if walk.selects(&case) {
-            batch.push(case);
-        }
-        if batch.len() == cases {
-            judging.batch(&mut batch, &mut first, &mut tally, watch);
-        }
-        ControlFlow::Continue(())
+    let mut tally = Tally::new(judging, asker);
+    judging.walk(&mut tally, &|_| true, &mut |_, row, outcomes| {
+        let outcome = row.candidate.outcome();
+        outcomes.push((
+            row.case.id.clone(),
+            matches!(outcome, "fail" | "error").then_some(outcome),
+        ));
+        watch(row);
     })?;
-    judging.batch(&mut batch, &mut first, &mut tally, watch);
-    let mut comparison = tally.comparing.finish();
-    comparison.imported = tally.imported;
-    Ok(JudgedRun {
-        comparison,
-        stale: tally.stale,
-        unanswered: tally.unanswered,
-        simulated: tally.simulated,
-        store_failed: tally.store_failed,
-        judges: tally.asker.so_far,
-    })
+    Ok(tally.finish())
 }
+
+/// Judges the selected cases that are `wanted`, and hands on their rows with their indexes among the selected ones.
+pub(super) fn judge_some(
+    judging: &Judging<'_>,
+    asker: Asker<'_>,
+    wanted: &dyn Fn(&Case) -> bool,
+    watch: &mut dyn FnMut(u64, &CaseRow),
+) -> Result<JudgedRun, Error> {
+    let mut tally = Tally::new(judging, asker);
+    judging.walk(&mut tally, wanted, &mut |index, row, _| watch(index, row))?;
+    Ok(tally.finish())
+}
+
+/// What is done with each judged case: its index among the selected ones, its row, and where outcomes for the store go.
+type Watch<'w> = dyn FnMut(u64, &CaseRow, &mut Vec<(CaseId, Option<&'static str>)>) + 'w;
 
 /// The system instructions of a case's requests, where its checks look at them.
 #[derive(Default)]
@@ -150,53 +139,95 @@ struct Tally<'a> {
     store_failed: Option<String>,
 }
 
+impl<'a> Tally<'a> {
+    fn new(judging: &Judging<'_>, asker: Asker<'a>) -> Tally<'a> {
+        let Judging { plan, survey, .. } = judging;
+        Tally {
+            comparing: Comparing::new(plan.repeats, plan.baseline, survey.identical),
+            stale: 0,
+            unanswered: 0,
+            simulated: 0,
+            imported: 0,
+            store_failed: None,
+            asker,
+        }
+    }
+
+    fn finish(self) -> JudgedRun {
+        let mut comparison = self.comparing.finish();
+        comparison.imported = self.imported;
+        JudgedRun {
+            comparison,
+            stale: self.stale,
+            unanswered: self.unanswered,
+            simulated: self.simulated,
+            store_failed: self.store_failed,
+            judges: self.asker.so_far,
+        }
+    }
+
+    /// Takes note of where an answer comes from.
+    fn note(&mut self, result: &StoredResult, now: i64) {
+        let old = result.asked_at.is_some_and(|asked_at| now - asked_at > DAY);
+        self.stale += u64::from(old && result.source == Source::Cache);
+        self.unanswered += u64::from(result.result.is_err());
+        self.imported += u64::from(result.imported);
+        self.simulated += u64::from(result.result.as_ref().is_ok_and(|answer| answer.simulated));
+    }
+}
+
+/// A planned answer: its repeat, its arm, and what the store has of it.
+type Slot = (u32, Arm, Option<StoredResult>);
+
 impl Judging<'_> {
-    /// Judges the cases gathered so far, the first of which has the index `first` among the selected ones.
-    fn batch(&self, cases: &mut Vec<Case>, first: &mut u64, tally: &mut Tally<'_>, watch: &mut dyn FnMut(&CaseRow)) {
-        let next = *first + cases.len() as u64;
-        let (from, to) = (self.plan.first(*first), self.plan.first(next));
-        let mut results: Vec<Option<StoredResult>> = vec![None; (to - from) as usize];
-        let stored = match tally.store_failed {
-            Some(_) => Ok(Vec::new()),
-            None => self.store.results(self.run, from, to),
-        };
-        match stored {
-            Ok(stored) => {
-                for result in stored {
-                    let at = (result.seq - from) as usize;
-                    results[at] = Some(result);
+    /// Judges the wanted cases in batches.
+    fn walk(&self, tally: &mut Tally<'_>, wanted: &dyn Fn(&Case) -> bool, watch: &mut Watch<'_>) -> Result<(), Error> {
+        let Judging {
+            selection,
+            survey,
+            plan,
+            rules,
+            ..
+        } = self;
+        let mut walk = selection.walk();
+        let cases = (BATCH_ANSWERS / plan.per_case()).clamp(1, BATCH_CASES) as usize;
+        let mut batch: Vec<(u64, Case)> = Vec::with_capacity(cases);
+        let mut next = 0;
+        survey.dataset.stream(*rules, &mut |case| {
+            if walk.selects(&case) {
+                if wanted(&case) {
+                    batch.push((next, case));
                 }
+                next += 1;
             }
-            // What can't be read is missing, and the verdict says so.
-            Err(error) => tally.store_failed = Some(error.to_string()),
-        }
-        let now = OffsetDateTime::now_utc().unix_timestamp();
-        for result in results.iter().flatten() {
-            let old = result.asked_at.is_some_and(|asked_at| now - asked_at > DAY);
-            tally.stale += u64::from(old && result.source == Source::Cache);
-            tally.unanswered += u64::from(result.result.is_err());
-            tally.imported += u64::from(result.imported);
-            tally.simulated += u64::from(result.result.as_ref().is_ok_and(|answer| answer.simulated));
-        }
-        let per_case = self.plan.per_case() as usize;
+            if batch.len() == cases {
+                self.batch(&mut batch, tally, watch);
+            }
+            ControlFlow::Continue(())
+        })?;
+        self.batch(&mut batch, tally, watch);
+        Ok(())
+    }
+
+    /// Judges the cases gathered so far.
+    fn batch(&self, cases: &mut Vec<(u64, Case)>, tally: &mut Tally<'_>, watch: &mut Watch<'_>) {
+        let slots = self.slots(cases, tally);
         let judgements = {
-            let systems: Vec<Systems> = cases.iter().map(|case| Systems::of(case, self.versions)).collect();
+            let systems: Vec<Systems> = cases.iter().map(|(_, case)| Systems::of(case, self.versions)).collect();
             let unjudged: Vec<Unjudged<'_>> = cases
                 .iter()
-                .zip(results.chunks(per_case))
+                .zip(&slots)
                 .zip(&systems)
-                .map(|((case, results), systems)| Unjudged {
+                .map(|(((_, case), slots), systems)| Unjudged {
                     case,
-                    answers: results
+                    answers: slots
                         .iter()
-                        .map(|result| result.as_ref().and_then(|r| r.result.as_ref().ok()))
+                        .map(|(_, _, result)| result.as_ref().and_then(|r| r.result.as_ref().ok()))
                         .collect(),
-                    systems: self.plan.answers().map(|(_, arm)| systems.arm(arm)).collect(),
-                    costs: self
-                        .plan
-                        .answers()
-                        .zip(results)
-                        .map(|((_, arm), result)| self.cost_when_asked(arm, result.as_ref()?))
+                    systems: slots.iter().map(|(_, arm, _)| systems.arm(*arm)).collect(),
+                    costs: slots
+                        .iter()
+                        .map(|(_, arm, result)| self.cost_when_asked(*arm, result.as_ref()?))
                         .collect(),
                 })
                 .collect();
@@ -209,14 +240,11 @@ impl Judging<'_> {
                 }
             }
         };
-        let mut results = results.into_iter();
-        let mut outcomes = Vec::with_capacity(cases.len());
-        for (case, judgements) in cases.drain(..).zip(judgements) {
-            let row = self.row(case, judgements, &mut results);
+        let mut outcomes = Vec::new();
+        for (((index, case), slots), judgements) in cases.drain(..).zip(slots).zip(judgements) {
+            let row = self.row(case, slots, judgements);
             tally.comparing.add(&row);
-            watch(&row);
-            let outcome = row.candidate.outcome();
-            outcomes.push((row.case.id, matches!(outcome, "fail" | "error").then_some(outcome)));
+            watch(index, &row, &mut outcomes);
         }
         let outcomes = outcomes.iter().map(|(id, outcome)| (id.as_str(), *outcome));
         if tally.store_failed.is_none()
@@ -224,18 +252,53 @@ impl Judging<'_> {
         {
             tally.store_failed = Some(error.to_string());
         }
-        *first = next;
     }
 
-    fn row(
-        &self,
-        case: Case,
-        judgements: Vec<Option<Judgement>>,
-        results: &mut impl Iterator<Item = Option<StoredResult>>,
-    ) -> CaseRow {
+    /// The planned answers of each case, and those beyond the plan that it was asked for.
+    fn slots(&self, cases: &[(u64, Case)], tally: &mut Tally<'_>) -> Vec<Vec<Slot>> {
+        let Judging { plan, survey, .. } = self;
+        let mut slots: Vec<Vec<Slot>> = Vec::with_capacity(cases.len());
+        let mut at: HashMap<u64, (usize, usize)> = HashMap::new();
+        let mut spans: Vec<Range<u64>> = Vec::new();
+        for (case, (index, written)) in cases.iter().enumerate() {
+            let (from, to) = (plan.first(*index), plan.first(index + 1));
+            let further = plan.repeats + 1..=self.confirming.answers(plan, written, *index);
+            let beyond = further.map(|repeat| (plan.beyond(survey.selected, *index, repeat), (repeat, Arm::Candidate)));
+            let own: Vec<(u64, (u32, Arm))> = (from..to).zip(plan.answers()).chain(beyond).collect();
+            for (position, (seq, _)) in own.iter().enumerate() {
+                at.insert(*seq, (case, position));
+                match spans.last_mut() {
+                    Some(span) if span.end == *seq => span.end += 1,
+                    Some(_) | None => spans.push(*seq..seq + 1),
+                }
+            }
+            slots.push(own.into_iter().map(|(_, (repeat, arm))| (repeat, arm, None)).collect());
+        }
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        for span in spans {
+            if tally.store_failed.is_some() {
+                break;
+            }
+            match self.store.results(self.run, span.start, span.end) {
+                Ok(stored) => {
+                    for result in stored {
+                        tally.note(&result, now);
+                        if let Some((case, position)) = at.get(&result.seq) {
+                            slots[*case][*position].2 = Some(result);
+                        }
+                    }
+                }
+                // What can't be read is missing, and the verdict says so.
+                Err(error) => tally.store_failed = Some(error.to_string()),
+            }
+        }
+        slots
+    }
+
+    fn row(&self, case: Case, slots: Vec<Slot>, judgements: Vec<Option<Judgement>>) -> CaseRow {
         let mut baseline = ArmRow { repeats: Vec::new() };
         let mut candidate = ArmRow { repeats: Vec::new() };
-        for (((repeat, arm), judgement), result) in self.plan.answers().zip(judgements).zip(results) {
+        for ((repeat, arm, result), judgement) in slots.into_iter().zip(judgements) {
             let judged = self.judged(&case, repeat, arm, judgement, result);
             match arm {
                 Arm::Baseline => baseline.repeats.push(judged),

@@ -1,6 +1,7 @@
 //! Models that judge: the second plan, over answers that are stored. Whatever checks want to ask of a judge is asked
 //! through the run stage, under its limits and the run's budget, and every reply is stored, so that nothing is asked twice.
 
+use super::ask::Spent;
 use super::target::{BATCHED, OpenedTarget, service};
 use super::{Interrupt, Version, open_prompt};
 use crate::error::Error;
@@ -287,8 +288,8 @@ pub(super) struct Asker<'a> {
     pub(super) store: &'a Store,
     /// Of the whole run, answers included.
     pub(super) limits: Limits,
-    /// What the answers took of it: requests, and dollars.
-    pub(super) answers_took: (u64, f64),
+    /// What the answers took of it.
+    pub(super) answers_took: Spent,
     pub(super) interrupt: &'a Interrupt,
     /// What asking came to so far.
     pub(super) so_far: Consulted,
@@ -464,13 +465,7 @@ impl Asker<'_> {
 
     /// What is left of the run's limits.
     fn limits(&self) -> Limits {
-        let requests = self.answers_took.0 + self.so_far.requests;
-        let cost = self.answers_took.1 + self.so_far.cost_usd.unwrap_or(0.0);
-        Limits {
-            max_requests: self.limits.max_requests.map(|max| max.saturating_sub(requests)),
-            max_cost_usd: self.limits.max_cost_usd.map(|max| (max - cost).max(0.0)),
-            ..self.limits.clone()
-        }
+        self.answers_took.and(&self.so_far).left(self.limits.clone())
     }
 
     /// Judges a batch; whatever its checks want to ask of judges is asked in between.

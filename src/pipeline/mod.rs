@@ -14,6 +14,7 @@
 mod approvals;
 mod ask;
 mod batches;
+mod confirm;
 mod forecast;
 mod golden;
 mod import;
@@ -51,9 +52,11 @@ use crate::score::{Commands, Rules};
 use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
 use crate::store::{InUse, OpenRun, Planned, RunEnded, Store, WaitingBatch};
 use approvals::Approvals;
+use ask::Spent;
+use confirm::Confirming;
 use judge::Judging;
 use judges::{Asker, Consulted, Judges};
-use planned::Walking;
+use planned::{Round, Walking};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
@@ -222,11 +225,21 @@ impl Prepared<'_> {
             Some(store) if self.settings.resume => store.resume(&self.plan_digest())?,
             Some(_) | None => None,
         };
-        forecast::forecast(&self.walking(store.as_ref(), resumed.as_ref()), &self.run)
+        let confirming = Confirming::new(self.settings);
+        let walking = self.walking(store.as_ref(), resumed.as_ref(), &confirming, Round::Planned);
+        forecast::forecast(&walking, &self.run)
     }
 
-    fn walking<'w>(&'w self, store: Option<&'w Store>, run: Option<&'w OpenRun>) -> Walking<'w> {
+    fn walking<'w>(
+        &'w self,
+        store: Option<&'w Store>,
+        run: Option<&'w OpenRun>,
+        confirming: &'w Confirming,
+        round: Round,
+    ) -> Walking<'w> {
         Walking {
+            confirming,
+            round,
             settings: self.settings,
             selection: &self.selection,
             versions: &self.versions,
@@ -261,13 +274,39 @@ impl Prepared<'_> {
         interrupt.end_cleanly();
         let mut reports = Reports::open(folder, self.target.mask.clone());
         reports.begin(&self.run);
-        let mut end = ask::ask(
-            &self.walking(Some(&store), Some(&open_run)),
-            &store,
-            &open_run,
-            progress,
-            interrupt,
-        )?;
+        let mut confirming = Confirming::new(settings);
+        let planned = self.survey.answers(&self.plan, confirming.least());
+        progress.on(&Event::Planned { answers: planned });
+        let mut spent = Spent::default();
+        let walking = self.walking(Some(&store), Some(&open_run), &confirming, Round::Planned);
+        let mut end = ask::ask(&walking, &store, &open_run, &spent, progress, interrupt)?;
+        spent.add(&end);
+        let watched = interrupt.clone();
+        self.commands.end_when(move || watched.code().is_some());
+        let mut consulted = Consulted {
+            cost_usd: Some(0.0),
+            ..Consulted::default()
+        };
+        if confirming.possible && self.survey.critical > 0 && end.ended == Ended::Complete {
+            let judging = self.judging(&store, &open_run, &end.ended, &confirming);
+            let asker = self.asker(&store, spent, interrupt, consulted);
+            let (failed, heard) = confirm::failed(&judging, asker)?;
+            consulted = heard;
+            if !failed.is_empty() && consulted.ended.is_none() {
+                confirming.note(failed);
+                say(&confirming.announcement());
+                progress.on(&Event::Planned {
+                    answers: planned + confirming.further(&self.plan),
+                });
+                let walking = self.walking(Some(&store), Some(&open_run), &confirming, Round::Confirming);
+                let used = spent.and(&consulted);
+                let again = ask::ask(&walking, &store, &open_run, &used, progress, interrupt)?;
+                spent.add(&again);
+                end = end.and(again);
+            }
+        }
+        end.prefix_caches = ask::close(&self.target)?;
+        progress.on(&Event::Done);
         if settings.batch.is_some() {
             self.tell_of_jobs(&store, &open_run, say);
         }
@@ -277,41 +316,12 @@ impl Prepared<'_> {
             });
         }
         let ended = end.ended.clone();
-        let watched = interrupt.clone();
-        self.commands.end_when(move || watched.code().is_some());
-        let judging = Judging {
-            selection: &self.selection,
-            survey: &self.survey,
-            versions: &self.versions,
-            plan: self.plan,
-            rules: &self.rules,
-            commands: &self.commands,
-            store: &store,
-            run: open_run.id,
-            ended: &ended,
-            prices: &settings.prices,
-            models: (
-                self.versions
-                    .baseline
-                    .as_ref()
-                    .map(|version| priced_as(version, settings)),
-                priced_as(&self.versions.candidate, settings),
-            ),
-        };
-        let asker = Asker {
-            judges: &self.judges,
-            settings,
-            store: &store,
-            limits: ask::limits(settings),
-            answers_took: (end.requests, end.cost_usd.unwrap_or(0.0)),
-            interrupt,
-            so_far: Consulted {
-                // A run that has ended early is not judged to its end for money: --resume asks the judges, too.
-                ended: (end.ended != Ended::Complete).then(|| end.ended.clone()),
-                cost_usd: Some(0.0),
-                ..Consulted::default()
-            },
-        };
+        let judging = self.judging(&store, &open_run, &ended, &confirming);
+        // A run that has ended early is not judged to its end for money: --resume asks the judges, too.
+        if end.ended != Ended::Complete {
+            consulted.ended.get_or_insert(end.ended.clone());
+        }
+        let asker = self.asker(&store, spent, interrupt, consulted);
         let mut approvals = Approvals::new(settings, &self.run, &self.target.mask);
         let judged = judge::judge(&judging, asker, &mut |row| {
             reports.case(row);
@@ -367,6 +377,47 @@ impl Prepared<'_> {
         })
     }
 
+    /// What is judged.
+    fn judging<'j>(
+        &'j self,
+        store: &'j Store,
+        run: &OpenRun,
+        ended: &'j Ended,
+        confirming: &'j Confirming,
+    ) -> Judging<'j> {
+        let Prepared { settings, versions, .. } = self;
+        Judging {
+            selection: &self.selection,
+            survey: &self.survey,
+            versions,
+            plan: self.plan,
+            rules: &self.rules,
+            confirming,
+            commands: &self.commands,
+            store,
+            run: run.id,
+            ended,
+            prices: &settings.prices,
+            models: (
+                versions.baseline.as_ref().map(|version| priced_as(version, settings)),
+                priced_as(&versions.candidate, settings),
+            ),
+        }
+    }
+
+    /// Who asks the judges, after the answers took what was `spent`.
+    fn asker<'j>(&'j self, store: &'j Store, spent: Spent, interrupt: &'j Interrupt, so_far: Consulted) -> Asker<'j> {
+        Asker {
+            judges: &self.judges,
+            settings: self.settings,
+            store,
+            limits: ask::limits(self.settings),
+            answers_took: spent,
+            interrupt,
+            so_far,
+        }
+    }
+
     /// Tells of batch jobs that go on at the service.
     fn tell_of_jobs(&self, store: &Store, run: &OpenRun, say: &dyn Fn(&str)) {
         let waiting = match store.waiting_batches() {
@@ -399,6 +450,7 @@ impl Prepared<'_> {
         Facts {
             gated: self.settings.gated,
             whole_run,
+            confirms: self.settings.target != TargetKind::Recorded,
             models: self.models(),
         }
     }
@@ -461,7 +513,7 @@ impl Prepared<'_> {
             candidate: self.run.candidate.name.clone(),
             baseline: self.run.baseline.as_ref().map(|info| info.name.clone()),
             target: self.target.identity.clone(),
-            answers: self.survey.answers(&self.plan),
+            answers: self.survey.answers(&self.plan, Confirming::new(self.settings).least()),
         })?)
     }
 }

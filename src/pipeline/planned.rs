@@ -2,6 +2,7 @@
 //! counts by.
 
 use super::OpenedTarget;
+use super::confirm::Confirming;
 use super::survey::{Survey, Versions};
 use crate::error::Error;
 use crate::model::{Arm, Case, CheckRules, Job, Problem, Request};
@@ -28,6 +29,19 @@ pub(super) struct Walking<'a> {
     pub(super) store: Option<&'a Store>,
     /// `None` when no run was begun.
     pub(super) run: Option<&'a OpenRun>,
+    /// Which answers to must-pass cases there are beyond the plan.
+    pub(super) confirming: &'a Confirming,
+    /// What the walk is over.
+    pub(super) round: Round,
+}
+
+/// Which answers a walk is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Round {
+    /// All that are known to be needed.
+    Planned,
+    /// Further answers to must-pass cases that failed.
+    Confirming,
 }
 
 /// What the store knows of a planned answer.
@@ -47,6 +61,15 @@ struct Known {
     answer: Cached,
     /// The run itself has it, from before it was interrupted.
     in_run: bool,
+}
+
+impl Known {
+    fn found(self) -> Found {
+        match self {
+            Known { in_run: true, .. } => Found::InRun,
+            Known { answer, .. } => Found::Stored(answer),
+        }
+    }
 }
 
 /// A case's request in one arm, shared by its repeats.
@@ -107,7 +130,7 @@ impl Walking<'_> {
 
     fn case(&self, case: &Case, index: u64, take: &mut Take<'_>) -> Result<(), Halt> {
         let Walking { survey, plan, .. } = self;
-        if survey.identical && !case.critical {
+        if (survey.identical && !case.critical) || (self.round == Round::Confirming && !self.confirming.again(index)) {
             return Ok(());
         }
         let baseline = self.render(case, Arm::Baseline)?;
@@ -116,13 +139,37 @@ impl Walking<'_> {
             (Some(blue), Some(green)) => blue.body == green.body && blue.request.model == green.request.model,
             _ => false,
         };
+        if self.round == Round::Planned {
+            self.planned(case, index, &baseline, &candidate, same, take)?;
+        }
+        let Some(rendered) = &candidate else { return Ok(()) };
+        for repeat in plan.repeats + 1..=self.confirming.answers(plan, case, index) {
+            let seq = plan.beyond(survey.selected, index, repeat);
+            let job = self.job(case, rendered, seq, repeat, Arm::Candidate, same);
+            let known = self.known(&job)?;
+            take(job, known.map_or(Found::Nothing, Known::found))?;
+        }
+        Ok(())
+    }
+
+    /// The answers of the plan.
+    fn planned(
+        &self,
+        case: &Case,
+        index: u64,
+        baseline: &Option<Rendered>,
+        candidate: &Option<Rendered>,
+        same: bool,
+        take: &mut Take<'_>,
+    ) -> Result<(), Halt> {
+        let Walking { survey, plan, .. } = self;
         let first = plan.first(index);
         let arms = plan.arms().len();
         let mut pair: Vec<(Job, Option<Known>)> = Vec::with_capacity(arms);
         for (offset, (repeat, arm)) in plan.answers().enumerate() {
             let rendered = match arm {
-                Arm::Baseline => &baseline,
-                Arm::Candidate => &candidate,
+                Arm::Baseline => baseline,
+                Arm::Candidate => candidate,
             };
             if let Some(rendered) = rendered
                 && !(survey.identical && arm == Arm::Baseline)
@@ -197,12 +244,7 @@ impl Walking<'_> {
             pair[1].1 = green;
         }
         for (job, known) in pair.drain(..) {
-            let found = match known {
-                Some(Known { in_run: true, .. }) => Found::InRun,
-                Some(Known { answer, .. }) => Found::Stored(answer),
-                None => Found::Nothing,
-            };
-            take(job, found)?;
+            take(job, known.map_or(Found::Nothing, Known::found))?;
         }
         Ok(())
     }

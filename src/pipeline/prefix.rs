@@ -1,6 +1,7 @@
 //! Which prefixes a run has the service keep (`--cache-prefix`): found in the first pass, announced before the first
 //! request, priced as they are used.
 
+use super::confirm::Confirming;
 use super::survey::{Survey, Versions};
 use super::target::OpenedTarget;
 use crate::model::{Event, Problem, Problems, Progress, Request, Usage};
@@ -55,7 +56,7 @@ pub(super) fn worth_keeping(
     if !settings.cache_prefix || settings.cache == Cache::Only {
         return Ok((prefixes, notes));
     }
-    let answers = survey.answers(plan);
+    let answers = survey.answers(plan, Confirming::new(settings).least());
     for (version, common) in versions.all().zip(&survey.common) {
         let name = &version.info.name;
         let reason = match common {

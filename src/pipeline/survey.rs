@@ -348,12 +348,14 @@ impl<'a> Seen<'a> {
 }
 
 impl Survey {
-    /// Answers that will be asked for or looked up.
-    pub(super) fn answers(&self, plan: &Plan) -> u64 {
-        if self.identical {
-            self.critical * u64::from(plan.repeats)
-        } else {
-            self.selected * plan.per_case()
-        }
+    /// Answers that will be asked for or looked up, `least` for a must-pass case of the candidate.
+    pub(super) fn answers(&self, plan: &Plan, least: u32) -> u64 {
+        let further = self.critical * u64::from(least.saturating_sub(plan.repeats));
+        further
+            + if self.identical {
+                self.critical * u64::from(plan.repeats)
+            } else {
+                self.selected * plan.per_case()
+            }
     }
 }

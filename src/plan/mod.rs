@@ -12,6 +12,9 @@ pub use selection::{Selection, Shard};
 
 use crate::model::{Arm, Request, digest};
 
+/// A must-pass case may be asked so many times more than planned.
+pub const BEYOND: u32 = 10;
+
 /// The shape of a run: cases × arms × repeats, numbered in plan order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -45,6 +48,17 @@ impl Plan {
     /// Position of the first answer of a case, from 0.
     pub fn first(&self, case_index: u64) -> u64 {
         case_index * self.per_case()
+    }
+
+    /// Position of the first answer beyond the plan of a case, in a run of so many `cases`. They stand behind all planned
+    /// ones, [`BEYOND`] places a case, in the order of their repeats.
+    pub fn first_beyond(&self, cases: u64, case_index: u64) -> u64 {
+        self.first(cases) + case_index * u64::from(BEYOND)
+    }
+
+    /// Position of a repeat of the candidate beyond the planned ones, of which there are at most [`BEYOND`].
+    pub fn beyond(&self, cases: u64, case_index: u64, repeat: u32) -> u64 {
+        self.first_beyond(cases, case_index) + u64::from(repeat.saturating_sub(self.repeats + 1))
     }
 }
 
@@ -98,6 +112,8 @@ mod tests {
             ]
         );
         assert_eq!(plan.first(3), 12);
+        assert_eq!((plan.first_beyond(3, 0), plan.beyond(3, 0, 3)), (12, 12));
+        assert_eq!((plan.first_beyond(3, 1), plan.beyond(3, 1, 12)), (22, 31));
     }
 
     #[test]

@@ -120,6 +120,19 @@ pub struct RunEnd {
     pub prefix_caches: PrefixCaches,
 }
 
+impl RunEnd {
+    /// Both rounds of a run; what was used beside the answers is that of the later one.
+    pub fn and(self, later: RunEnd) -> RunEnd {
+        RunEnd {
+            ended: later.ended,
+            requests: self.requests + later.requests,
+            retries: self.retries + later.retries,
+            cost_usd: self.cost_usd.zip(later.cost_usd).map(|(sum, more)| sum + more),
+            prefix_caches: later.prefix_caches,
+        }
+    }
+}
+
 /// Why a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ended {

@@ -32,6 +32,7 @@ const WHOLE: Facts<'static> = Facts {
     models: (Some("m"), "m"),
     gated: true,
     whole_run: Completion::Complete,
+    confirms: false,
 };
 
 fn number(value: &Value) -> f64 {

@@ -11,6 +11,7 @@ mod architecture;
 mod batch;
 mod checks;
 mod cli;
+mod confirm;
 mod docs;
 mod dotprompt_spec;
 mod faults;
