@@ -1,8 +1,9 @@
 //! Is the candidate good enough? Against a baseline, or alone against a required pass rate.
 
 use super::evidence::Evidence;
-use super::score_test::{CORRECTION, Differences};
-use super::{needed, reason, wilson, words};
+use super::statistics::score_test::{CORRECTION, Differences};
+use super::statistics::wilson;
+use super::{needed, reason, words};
 use crate::model::{Comparison, Needed, Policy, Reason, ReasonCode};
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! The numbers that reasons are taken from, computed once.
 
-use super::normal;
-use super::score_test::{CORRECTION, Differences};
-use super::{wilson, words};
+use super::statistics::score_test::{CORRECTION, Differences};
+use super::statistics::{normal, wilson};
+use super::words;
 use crate::model::{ArmRate, Comparison, Difference, Policy, ZScores};
 use std::collections::BTreeMap;
 

@@ -5,9 +5,10 @@
 //! says so and ends.
 use promptgate::compare::Comparing;
 use promptgate::gate::needed::{Variation, cases_to_show, fewest_cases};
-use promptgate::gate::normal::critical;
-use promptgate::gate::score_test::{CORRECTION, Differences};
-use promptgate::gate::{Completion, Decided, Facts, decide, fisher, wilson};
+use promptgate::gate::statistics::normal::critical;
+use promptgate::gate::statistics::score_test::{CORRECTION, Differences};
+use promptgate::gate::statistics::{fisher, wilson};
+use promptgate::gate::{Completion, Decided, Facts, decide};
 use promptgate::model::{
     ArmRow, Case, CaseId, CaseRow, Comparison, Decision, Failure, FailureKind, Judged, Outcome, Place, Policy, Score,
 };
