@@ -1,8 +1,9 @@
 //! Is the candidate good enough? Against a baseline, or alone against a required pass rate.
 
 use super::evidence::Evidence;
-use super::score_test::{CORRECTION, Differences};
-use super::{needed, reason, wilson, words};
+use super::statistics::score_test::{CORRECTION, Differences};
+use super::statistics::proportions;
+use super::{needed, reason, words};
 use crate::model::{Comparison, Needed, Policy, Reason, ReasonCode};
 use std::collections::BTreeMap;
 
@@ -79,8 +80,8 @@ pub(super) fn absolute(policy: &Policy, comparison: &Comparison, evidence: &Evid
     };
     let (worst, n) = mean_rate(&comparison.candidate_passes_worst, comparison.repeats);
     let (best, _) = mean_rate(&comparison.candidate_passes_best, comparison.repeats);
-    let low = wilson::interval(worst, n, evidence.critical).0;
-    let high = wilson::interval(best, n, evidence.critical).1;
+    let low = proportions::wilson(worst, n, evidence.critical).0;
+    let high = proportions::wilson(best, n, evidence.critical).1;
     let seen = match &evidence.candidate_rate {
         Some(rate) => format!("{} seen, ", words::percent(rate.pass)),
         None => String::new(),

@@ -12,23 +12,20 @@
 //! (`served`): with a strict policy nothing is decided at all, with mixed models only the must-pass cases are looked at.
 //!
 //! Then any reason to block blocks, else any reason to wait waits, else a reason to promote promotes. The statistics are
-//! in `score_test`, `wilson` and `fisher`, with their sources; `docs/gate.md` tells what the rules guarantee.
+//! in `statistics`, with their sources; `docs/gate.md` tells what the rules guarantee.
 //! Missing answers are counted as worst for the candidate where it would be promoted, and as best where it would be
 //! blocked, so that they can only move a verdict towards inconclusive.
 
 mod effect;
 mod evidence;
-pub mod fisher;
 #[cfg(test)]
 mod fixtures;
 pub mod must_pass;
 pub mod needed;
-pub mod normal;
 mod policy;
-pub mod score_test;
 mod served;
 mod soundness;
-pub mod wilson;
+pub mod statistics;
 mod words;
 
 pub use policy::policy_digest;

@@ -4,8 +4,8 @@
 //! 2024): with variance omega² between cases and sigma² within a case (both arms together), k repeats, and a distance to
 //! show with error alpha and power 1 - beta, `n = ((z_alpha + z_beta) / distance)² (omega² + sigma²/k)`.
 
-use super::normal::critical;
-use super::score_test::{CORRECTION, Differences};
+use super::statistics::normal::critical;
+use super::statistics::score_test::{CORRECTION, Differences};
 use crate::model::{Comparison, Needed, Policy};
 
 /// The advice holds with this chance if the truth is what the data show.

@@ -1,6 +1,7 @@
 //! Before any effect is looked at: is the run whole, and were enough answers judged?
 
-use super::{Completion, fisher, reason, words};
+use super::statistics::fisher;
+use super::{Completion, reason, words};
 use crate::model::{Comparison, Policy, Reason, ReasonCode, Tally};
 
 /// Error of the test that blames the candidate for refused requests.

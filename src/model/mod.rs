@@ -18,6 +18,7 @@ mod row;
 mod run;
 mod served;
 mod snapshot;
+mod units;
 mod verdict;
 mod visible;
 
@@ -40,6 +41,7 @@ pub use row::{ArmRow, CaseRow, Change, Judged};
 pub use run::{PromptInfo, RunInfo};
 pub use served::{answers_for, same_model};
 pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
+pub use units::{Clusters, SCORE_TICKS, Unit, Units, score_ticks};
 pub use verdict::{
     Decision, Difference, JudgesAsked, ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason,
     ReasonCode, Slice, Verdict, Warning, WarningCode, ZScores,

@@ -5,9 +5,10 @@
 //! says so and ends.
 use promptgate::compare::Comparing;
 use promptgate::gate::needed::{Variation, cases_to_show, fewest_cases};
-use promptgate::gate::normal::critical;
-use promptgate::gate::score_test::{CORRECTION, Differences};
-use promptgate::gate::{Completion, Decided, Facts, decide, fisher, wilson};
+use promptgate::gate::statistics::normal::critical;
+use promptgate::gate::statistics::score_test::{CORRECTION, Differences};
+use promptgate::gate::statistics::{fisher, proportions};
+use promptgate::gate::{Completion, Decided, Facts, decide};
 use promptgate::model::{
     ArmRow, Case, CaseId, CaseRow, Comparison, Decision, Failure, FailureKind, Judged, Outcome, Place, Policy, Score,
 };
@@ -125,7 +126,7 @@ fn ours(id: &str, input: &Value, expected: &Value) -> Option<(Vec<f64>, Vec<f64>
         _ if id.starts_with("exact_size_") => vec![exact_size(count(&input["n"]), number(&input["margin"]))],
         _ if id.starts_with("prop_") => {
             let n = count(&input["n"]);
-            let (low, high) = wilson::interval(count(&input["x"]) as f64 / n as f64, n, critical(0.025));
+            let (low, high) = proportions::wilson(count(&input["x"]) as f64 / n as f64, n, critical(0.025));
             return Some((vec![low, high], numbers(&expected["wilson"])));
         }
         "fisher" => {

@@ -17,72 +17,176 @@
 //!
 //! `cc` = 1/2 keeps the chance of a wrong promotion under its nominal 5% also for small n, where it would reach 5.9%
 //! without it.
+//!
+//! # Units that are no single cases
+//!
+//! What is independent is the unit: a case, or a cluster of cases. A unit has a size `s` (the weights of its cases, without
+//! weights their number) and the sum `y` of its weighted differences, and the mean difference is the ratio `Σ y / Σ s`. The
+//! test is the same with
+//!
+//! ```text
+//! X = (y - s mu0) / s̄        far = (mu0 + 1) s_max / s̄        s̄ = mean size, s_max = largest size
+//! ```
+//!
+//! which is the form above where all sizes are equal. For clusters it is the score form of the usual robust variance of
+//! clustered matched pairs (N. A. Obuchowski, Statistics in Medicine 17 (1998), 1495-1507). Single weighted cases use it too,
+//! not `X = s d / s̄ - mu0`: with that form cases that all differ by the same amount would still vary by their weights, and a
+//! cluster of one case would not be that case. The correction stays half a unit of mean size. Few clusters have a t
+//! distribution, not a normal one: [`Differences::critical`].
 
+use super::{normal, student};
+use crate::model::{Unit, Units};
 use std::collections::BTreeMap;
 
-/// The continuity correction of the gate, on the scale of a sum of differences.
+/// The continuity correction of the gate, on the scale of a sum of differences of units of mean size.
 pub const CORRECTION: f64 = 0.5;
+
+/// Fewer clusters than this are compared with Student's t.
+const FEW_CLUSTERS: f64 = 40.0;
 
 /// The bisections end when doubles do; this only bounds them.
 const STEPS: usize = 200;
 
-/// Differences of cases, as a histogram: how many cases have which difference.
+/// More kinds of units of one size than this are put together in cells. That bounds the time of a decision: a million
+/// different scores cost no more than this many.
+const KINDS: usize = 8_192;
+/// Cells over the differences -1..=1.
+const CELLS: f64 = 4_096.0;
+
+/// What a unit is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitKind {
+    /// A case.
+    Case,
+    /// A cluster of cases.
+    Cluster,
+}
+
+/// Differences of units, as a histogram.
+///
+/// Sums are exact. Units of one size that have more than some thousand different means are put together in cells 1/2048
+/// wide; a cell keeps the mean of its units and their variance, so that Z moves by less than 1e-6 of itself in data that
+/// vary by more than a few cells, and the ends -1 and 1 are never mixed with anything.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Differences {
-    /// (difference x repeats, cases), without empty bins.
-    bins: Vec<(i64, f64)>,
-    repeats: f64,
+    cells: Vec<Cell>,
+    kind: UnitKind,
+    /// Number of units.
     n: f64,
+    /// Sum of differences, in whole scores of a unit of mean size.
     sum: f64,
+    /// Largest size over mean size.
+    largest: f64,
+}
+
+/// Alike units, in whole scores of a unit of mean size.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Cell {
+    units: f64,
+    size: f64,
+    /// Mean sum of differences.
+    sum: f64,
+    /// `sum + size` and `size - sum`: how far it is from all lost and from all won; without cancellation.
+    from_lost: f64,
+    from_won: f64,
+    /// Variance of the sums put together here; 0 for a single kind.
+    spread: f64,
 }
 
 impl Differences {
     /// Takes cases by passes(candidate) - passes(baseline), which lies in `-repeats..=repeats`; what lies outside is
     /// moved to the nearer end. Without repeats there are no cases.
     pub fn new(histogram: &BTreeMap<i64, u64>, repeats: u32) -> Differences {
-        let k = i64::from(repeats);
-        let bins: Vec<(i64, f64)> = histogram
-            .iter()
-            .filter(|(_, cases)| **cases > 0 && k > 0)
-            .map(|(difference, cases)| ((*difference).clamp(-k, k), *cases as f64))
-            .collect();
-        Differences {
-            repeats: f64::from(repeats),
-            n: bins.iter().map(|(_, cases)| cases).sum(),
-            sum: bins
+        let mut units = Units::default();
+        for (difference, cases) in histogram {
+            units.add(Unit::case(1, *difference), *cases);
+        }
+        Differences::of_units(&units, u64::from(repeats), UnitKind::Case)
+    }
+
+    /// Takes units whose sums have `parts` parts of a whole score. A sum beyond `size x parts` is moved to that end.
+    /// Without parts there are no units.
+    pub fn of_units(units: &Units, parts: u64, kind: UnitKind) -> Differences {
+        let parts = i128::from(parts);
+        let kinds = || {
+            units
                 .iter()
-                .map(|(difference, cases)| *difference as f64 * cases)
-                .sum::<f64>()
-                / f64::from(repeats.max(1)),
-            bins,
+                .filter(|_| parts > 0)
+                .map(|(unit, count)| (unit.size, clamped(unit, parts), count))
+        };
+        let count: u128 = kinds().map(|(_, _, count)| u128::from(count)).sum();
+        let size: u128 = kinds().map(|(size, _, count)| u128::from(size) * u128::from(count)).sum();
+        let sum: i128 = kinds()
+            .map(|(_, sum, count)| sum.saturating_mul(i128::from(count)))
+            .fold(0, i128::saturating_add);
+        let n = count as f64;
+        let mean_size = size as f64 / n.max(1.0);
+        let whole = parts as f64 * mean_size;
+        let largest = kinds().map(|(size, _, _)| size).max().unwrap_or(0);
+
+        let mut cells = Vec::new();
+        let mut kinds = kinds().peekable();
+        let mut of_size = Vec::new();
+        // They come by size, then by sum.
+        while let Some(next) = kinds.next() {
+            of_size.push(next);
+            if kinds.peek().is_none_or(|(size, _, _)| *size != next.0) {
+                let scale = Scale { parts, whole, mean_size };
+                scale.cells(&of_size, &mut cells);
+                of_size.clear();
+            }
+        }
+        Differences {
+            cells,
+            kind,
+            n,
+            sum: if n > 0.0 { sum as f64 / whole } else { 0.0 },
+            largest: if n > 0.0 { largest as f64 / mean_size } else { 0.0 },
         }
     }
 
-    /// Number of cases.
+    /// Number of units.
     pub fn n(&self) -> f64 {
         self.n
     }
 
-    /// Mean difference, in -1..=1; `None` without cases.
+    /// Mean difference, in -1..=1; `None` without units.
     pub fn mean(&self) -> Option<f64> {
         (self.n > 0.0).then(|| self.sum / self.n)
     }
 
-    /// Sample variance (divisor n - 1) of a case's difference; `None` below two cases.
+    /// Sample variance (divisor n - 1) of a unit's difference, for units of different size of what it adds to the mean,
+    /// `(y - s mean) / s̄`; `None` below two units.
     pub fn variance(&self) -> Option<f64> {
         let mean = self.mean()?;
         let squares: f64 = self
-            .bins
+            .cells
             .iter()
-            .map(|(d, cases)| cases * (*d as f64 / self.repeats - mean).powi(2))
+            .map(|cell| cell.units * ((cell.sum - cell.size * mean).powi(2) + cell.spread))
             .sum();
         (self.n > 1.0).then(|| squares / (self.n - 1.0))
+    }
+
+    /// Standard error of the mean, `√(variance / n)`; for clusters that is the cluster-robust one with the factor C/(C-1)
+    /// for few clusters (E. Miller, arXiv:2411.00640, equation 4, which has no factor). `None` below two units.
+    pub fn standard_error(&self) -> Option<f64> {
+        Some((self.variance()? / self.n).sqrt())
+    }
+
+    /// The critical value that |Z| has to reach for error `alpha`: that of the normal distribution, or for fewer than 40
+    /// clusters that of Student's t with one degree of freedom fewer than there are clusters. A single cluster decides
+    /// nothing: infinity.
+    pub fn critical(&self, alpha: f64) -> f64 {
+        match self.kind {
+            UnitKind::Cluster if self.n < FEW_CLUSTERS => student::critical(alpha, self.n - 1.0),
+            UnitKind::Cluster | UnitKind::Case => normal::critical(alpha),
+        }
     }
 
     /// Z(mu0): how far the data stand above (positive) or below (negative) a true mean of `mu0`, in standard errors, with
     /// continuity correction `cc` (see [`CORRECTION`]). Falls as `mu0` grows.
     ///
-    /// Never NaN. 0 without cases and for a `mu0` that is no number in -1..=1. Infinite only at `mu0` = ±1, which data
+    /// Never NaN. 0 without units and for a `mu0` that is no number in -1..=1. Infinite only at `mu0` = ±1, which data
     /// not all at that end exclude outright.
     pub fn z(&self, mu0: f64, cc: f64) -> f64 {
         if self.n == 0.0 || !(-1.0..=1.0).contains(&mu0) {
@@ -96,31 +200,33 @@ impl Differences {
         (distance / (self.n * self.null_variance(mu0)).sqrt()).copysign(total)
     }
 
-    /// V: the variance of one case's difference under the best fitting distribution with mean `mu0`, for `mu0` in
-    /// -1..=1. 0 without cases, and at an end.
+    /// V: the variance of one unit's difference under the best fitting distribution with mean `mu0`, for `mu0` in
+    /// -1..=1. 0 without units, and at an end.
     pub fn null_variance(&self, mu0: f64) -> f64 {
         let above = self.sum >= self.n * mu0;
-        let far = if above { 1.0 + mu0 } else { 1.0 - mu0 };
+        // From here on seen from the far end, the one opposite to the data.
+        let reach = if above { 1.0 + mu0 } else { 1.0 - mu0 };
+        let far = reach * self.largest;
         if self.n == 0.0 || far <= 0.0 {
             return 0.0;
         }
-        // Per bin: cases, and the distance `gap` from the far end, so that X = gap - far exactly where it matters. With
+        // Per cell: units, and the distance `gap` from the far end, so that X = gap - far exactly where it matters. With
         // s = 1 - t far, 1 + t X = (gap (1 - s) + far s) / far: no digits are lost when t comes near to 1/far.
-        let bins = || {
-            self.bins.iter().map(|(d, cases)| {
-                let d = if above { *d as f64 } else { -*d as f64 };
-                (*cases, (d + self.repeats) / self.repeats)
+        let cells = || {
+            self.cells.iter().map(|cell| {
+                let from_far = if above { cell.from_lost } else { cell.from_won };
+                (cell.units, from_far + (self.largest - cell.size) * reach, cell.spread)
             })
         };
         let slope = |s: f64| -> f64 {
-            bins()
-                .map(|(cases, gap)| cases * (gap - far) / (gap * (1.0 - s) + far * s))
+            cells()
+                .map(|(units, gap, _)| units * (gap - far) / (gap * (1.0 - s) + far * s))
                 .sum()
         };
 
-        // The slope grows with s, is >= 0 at s = 1 and, with a case at the far end, minus infinity at s = 0.
+        // The slope grows with s, is >= 0 at s = 1 and, with a unit at the far end, minus infinity at s = 0.
         let mut low = 0.0;
-        if bins().any(|(_, gap)| gap == 0.0) || slope(0.0) < 0.0 {
+        if cells().any(|(_, gap, _)| gap == 0.0) || slope(0.0) < 0.0 {
             let mut high = 1.0;
             for _ in 0..STEPS {
                 let middle = 0.5 * (low + high);
@@ -136,16 +242,16 @@ impl Differences {
             low = high;
         }
         let (mut variance, mut mass) = (0.0, 0.0);
-        for (cases, gap) in bins() {
-            let p = cases * far / (self.n * (gap * (1.0 - low) + far * low));
-            variance += p * (gap - far).powi(2);
+        for (units, gap, spread) in cells() {
+            let p = units * far / (self.n * (gap * (1.0 - low) + far * low));
+            variance += p * ((gap - far).powi(2) + spread);
             mass += p;
         }
         variance + (1.0 - mass).max(0.0) * far * far
     }
 
     /// The interval of the `mu0` that the data do not exclude at critical value `z`: the lower end is where Z falls to
-    /// `z`, the upper end where it falls to `-z`. -1..1 without cases.
+    /// `z`, the upper end where it falls to `-z`. -1..1 without units.
     pub fn interval(&self, z: f64, cc: f64) -> (f64, f64) {
         let Some(mean) = self.mean() else {
             return (-1.0, 1.0);
@@ -153,6 +259,92 @@ impl Differences {
         let low = edge(-1.0, mean, |mu0| self.z(mu0, cc) >= z);
         let high = edge(1.0, mean, |mu0| self.z(mu0, cc) <= -z);
         (low, high)
+    }
+
+    /// The units as the other statistics of this room take them: how many, their relative size (mean 1) and the sum of
+    /// their differences in whole scores of a unit of mean size.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
+        self.cells.iter().map(|cell| Kind {
+            units: cell.units,
+            size: cell.size,
+            sum: cell.sum,
+        })
+    }
+
+    /// The largest relative size.
+    pub(super) fn largest(&self) -> f64 {
+        self.largest
+    }
+}
+
+/// Alike units, see [`Differences::kinds`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    pub(super) units: f64,
+    pub(super) size: f64,
+    pub(super) sum: f64,
+}
+
+fn clamped(unit: Unit, parts: i128) -> i128 {
+    let end = i128::from(unit.size).saturating_mul(parts);
+    unit.sum.clamp(-end, end)
+}
+
+/// How integers become whole scores of a unit of mean size.
+#[derive(Clone, Copy)]
+struct Scale {
+    parts: i128,
+    whole: f64,
+    mean_size: f64,
+}
+
+impl Scale {
+    /// Adds the cells of all kinds `(size, sum, count)` of one size, which come by sum.
+    fn cells(self, kinds: &[(u64, i128, u64)], cells: &mut Vec<Cell>) {
+        if kinds.len() <= KINDS {
+            cells.extend(kinds.chunks(1).map(|kind| self.cell(kind)));
+        } else {
+            cells.extend(
+                kinds
+                    .chunk_by(|a, b| self.place(*a) == self.place(*b))
+                    .map(|together| self.cell(together)),
+            );
+        }
+    }
+
+    /// In which cell a kind is: -1 and 1 have one of their own.
+    fn place(self, (size, sum, _): (u64, i128, u64)) -> i64 {
+        let end = i128::from(size).saturating_mul(self.parts);
+        if sum <= -end {
+            i64::MIN
+        } else if sum >= end {
+            i64::MAX
+        } else {
+            (sum as f64 / end as f64 * CELLS / 2.0).floor() as i64
+        }
+    }
+
+    fn cell(self, kinds: &[(u64, i128, u64)]) -> Cell {
+        let units: f64 = kinds.iter().map(|(_, _, count)| *count as f64).sum();
+        let size = kinds.first().map_or(0, |(size, _, _)| *size);
+        let end = i128::from(size).saturating_mul(self.parts);
+        let mean = |of: &dyn Fn(i128) -> f64| -> f64 {
+            let all: f64 = kinds.iter().map(|(_, sum, count)| of(*sum) * *count as f64).sum();
+            all / units
+        };
+        let sum = mean(&|sum| sum as f64) / self.whole;
+        Cell {
+            units,
+            size: size as f64 / self.mean_size,
+            sum,
+            from_lost: mean(&|sum| end.saturating_add(sum) as f64) / self.whole,
+            from_won: mean(&|sum| end.saturating_sub(sum) as f64) / self.whole,
+            spread: if kinds.len() > 1 {
+                mean(&|of| (of as f64 / self.whole - sum).powi(2))
+            } else {
+                0.0
+            },
+        }
     }
 }
 
