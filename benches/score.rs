@@ -1,7 +1,7 @@
 //! How long judging takes: 1,000 answers with `contains`, `regex` and `length`, as most golden cases have them.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use promptgate::model::{Answer, Case, CaseId, CheckRules, CheckSpec, Place};
+use promptgate::model::{Answer, Case, CaseId, CheckRules, CheckSpec, Place, WEIGHT};
 use promptgate::score::{Asking, Commands, Rules, Unjudged, judge};
 use serde_json::{Map, Value, json};
 use std::hint::black_box;
@@ -22,6 +22,8 @@ fn case(i: usize, checks: &[Value]) -> Case {
         place: Place::file("bench.yaml"),
         tags: Vec::new(),
         critical: false,
+        weight: WEIGHT,
+        cluster: None,
         vars: Map::new(),
         history: Vec::new(),
         checks: checks.iter().map(verified).collect(),

@@ -177,6 +177,12 @@ pub(super) struct Eval {
     /// With --baseline none: the pass rate that must be exceeded
     #[arg(long, value_name = "SHARE")]
     min_pass_rate: Option<String>,
+    /// What an answer scores: pass (1 or 0) or score (what its checks scored, 0 to 1) [default: pass]
+    #[arg(long, value_name = "METRIC")]
+    metric: Option<String>,
+    /// What the difference is about: population (cases like these) or dataset (exactly these) [default: population]
+    #[arg(long, value_name = "WHAT")]
+    estimand: Option<String>,
     /// Inconclusive if another model served than the one asked for; without it, that is a warning
     #[arg(long)]
     strict_model: bool,
@@ -228,6 +234,8 @@ impl Eval {
             tolerance,
             alpha,
             min_pass_rate,
+            metric,
+            estimand,
             strict_model,
         } = self;
         let one = |value: Option<String>| value.into_iter().collect();
@@ -273,6 +281,8 @@ impl Eval {
             .option("tolerance", one(tolerance))
             .option("alpha", one(alpha))
             .option("min_pass_rate", one(min_pass_rate))
+            .option("metric", one(metric))
+            .option("estimand", one(estimand))
             .flag("strict_model", strict_model);
         (layer, config)
     }

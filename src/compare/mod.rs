@@ -4,21 +4,28 @@
 //! verdict is made of, and nothing else of the cases. Its memory grows with what is distinct (differences, tags, error
 //! codes, models), never with the number of cases.
 //!
-//! Every repeat stands for itself: 1 for a pass, 0 for a fail. A case's difference is the number of its passing repeats
-//! in the candidate minus that in the baseline; divided by the number of repeats it is the d of the statistics. An answer
-//! that could not be judged is never a pass by right. It is counted twice over, worst for the candidate and best for the
-//! candidate, so that the gate can ask whether its decision would stand either way.
+//! Every repeat stands for itself: it scores 1 for a pass and 0 for a fail, or what its checks scored. A case's difference is
+//! the mean score of its repeats in the candidate minus that in the baseline, the d of the statistics. An answer that could
+//! not be judged is never a pass by right. It is counted twice over, worst for the candidate and best for the candidate, so
+//! that the gate can ask whether its decision would stand either way.
+//!
+//! `repeats.rs` counts the answers of one case, `units.rs` makes of them what is compared.
 
 mod latency;
+mod repeats;
 mod tags;
+mod units;
 
 use crate::model::{
-    ArmRow, Attempts, Case, CaseId, CaseRow, Comparison, FailureKind, Judged, Latency, Outcome, Skip, Source, Tally,
+    ArmRow, Attempts, Case, CaseId, CaseRow, Comparison, Design, Judged, Latency, Outcome, RateSums, Source, Tally,
     Waited,
 };
 use latency::Latencies;
+use repeats::Repeats;
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use tags::Tags;
+use units::Compared;
 
 /// Ids kept in each list, for messages.
 const IDS: usize = 20;
@@ -33,7 +40,9 @@ const TEXT: usize = 300;
 /// A comparison in the making.
 #[derive(Debug)]
 pub struct Comparing {
+    design: Design,
     so_far: Comparison,
+    compared: Compared,
     tags: Tags,
     baseline: ArmSums,
     candidate: ArmSums,
@@ -53,38 +62,27 @@ struct PicoDollars(i128);
 /// Sums over the answers of one arm that the comparison does not carry itself.
 #[derive(Debug, Default)]
 struct ArmSums {
-    /// Fully judged cases, and their passing repeats.
-    cases: u64,
-    passes: u64,
+    /// Of fully judged cases.
+    rate: RateSums,
     latencies: Latencies,
     served: BTreeSet<String>,
 }
 
-/// The repeats of one case in one arm, counted.
-#[derive(Clone, Copy, Debug, Default)]
-struct Repeats {
-    passed: u32,
-    scored: u32,
-    /// Left out because both arms send the same request.
-    identical: u32,
-    refused: u32,
-    over_budget: u32,
-    not_asked: u32,
-    /// Planned, not judged, and not `identical`.
-    missing: u32,
-}
-
 impl Comparing {
-    /// Starts with what the plan knows: repeats per case and arm, whether there is a baseline, and whether both arms
-    /// render the same requests (only then may [`Skip::Identical`] stand for "no difference").
-    pub fn new(repeats: u32, has_baseline: bool, identical: bool) -> Comparing {
+    /// Starts with what the plan knows. Only where both arms render the same requests may `Skip::Identical` stand for "no
+    /// difference".
+    pub fn new(design: Design) -> Comparing {
         Comparing {
+            design,
             so_far: Comparison {
-                repeats,
-                has_baseline,
-                identical: identical && has_baseline,
+                repeats: design.repeats,
+                has_baseline: design.baseline,
+                identical: design.identical && design.baseline,
+                metric: design.metric,
+                estimand: design.estimand,
                 ..Comparison::default()
             },
+            compared: Compared::new(design),
             tags: Tags::default(),
             baseline: ArmSums::default(),
             candidate: ArmSums::default(),
@@ -99,15 +97,14 @@ impl Comparing {
     ///
     /// An arm with fewer repeats than planned misses the others; repeats beyond the plan do not enter the statistics.
     pub fn add(&mut self, row: &CaseRow) {
-        let k = self.so_far.repeats;
         self.count_outcome(&row.candidate);
-        let green = Repeats::count(Some(&row.candidate), k);
-        self.so_far.candidate.add(&green, k);
-        self.candidate.add_case(&green, k);
+        let green = Repeats::count(Some(&row.candidate), &self.design);
+        self.so_far.candidate.add(&green);
+        self.candidate.add_case(&row.case, &green);
         let blue = if self.so_far.has_baseline {
-            let blue = Repeats::count(row.baseline.as_ref(), k);
-            self.so_far.baseline.add(&blue, k);
-            self.baseline.add_case(&blue, k);
+            let blue = Repeats::count(row.baseline.as_ref(), &self.design);
+            self.so_far.baseline.add(&blue);
+            self.baseline.add_case(&row.case, &blue);
             Some(blue)
         } else {
             None
@@ -117,7 +114,7 @@ impl Comparing {
             None => self.count_alone(&row.case, &green),
         }
 
-        let missing = green.missing + blue.map_or(0, |blue| blue.missing);
+        let missing = green.missing + blue.as_ref().map_or(0, |blue| blue.missing);
         if missing > 0 {
             keep(&mut self.so_far.missing, &row.case.id);
         }
@@ -145,7 +142,9 @@ impl Comparing {
     /// The comparison of all cases added.
     pub fn finish(self) -> Comparison {
         let Comparing {
+            design: _,
             mut so_far,
+            compared,
             tags,
             baseline,
             candidate,
@@ -154,8 +153,9 @@ impl Comparing {
             waits,
             errors,
         } = self;
-        so_far.baseline_rate = baseline.rate(so_far.repeats);
-        so_far.candidate_rate = candidate.rate(so_far.repeats);
+        compared.finish(&mut so_far);
+        so_far.baseline_rate = baseline.rate;
+        so_far.candidate_rate = candidate.rate;
         so_far.latency_ms = (baseline.latencies.percentiles(), candidate.latencies.percentiles());
         let Latency { p50, p95, p99: _ } = waits.percentiles();
         so_far.waited_ms = Waited {
@@ -196,56 +196,34 @@ impl Comparing {
         if blue.identical > 0 || green.identical > 0 {
             return;
         }
+        self.compared.pair(case, blue, green);
         let k = self.so_far.repeats;
-        let difference = |green: u32, blue: u32| i64::from(green) - i64::from(blue);
-        *self
-            .so_far
-            .worst
-            .entry(difference(green.passed, blue.passed + blue.missing))
-            .or_default() += 1;
-        *self
-            .so_far
-            .best
-            .entry(difference(green.passed + green.missing, blue.passed))
-            .or_default() += 1;
-        self.count_passes(green);
         if k == 0 || blue.missing > 0 || green.missing > 0 {
             return;
         }
 
-        let observed = difference(green.passed, blue.passed);
-        *self.so_far.observed.entry(observed).or_default() += 1;
-        self.so_far.within.0 += blue.variation(k);
-        self.so_far.within.1 += green.variation(k);
+        self.so_far.within.0 += blue.variation();
+        self.so_far.within.1 += green.variation();
         self.tags.add(&case.tags, blue.passed, green.passed);
         let paired = &mut self.so_far.paired;
         paired.n += 1;
-        match observed {
-            ..0 => {
+        match green.sum.cmp(&blue.sum) {
+            Ordering::Less => {
                 paired.regressed += 1;
                 keep(&mut self.so_far.regressed, &case.id);
             }
-            0 if green.passed == k => paired.both_pass += 1,
-            0 => paired.both_fail += 1,
-            1.. => paired.improved += 1,
+            Ordering::Equal if green.passed == k && blue.passed == k => paired.both_pass += 1,
+            Ordering::Equal => paired.both_fail += 1,
+            Ordering::Greater => paired.improved += 1,
         }
     }
 
     /// Enters a case when there is no baseline.
     fn count_alone(&mut self, case: &Case, green: &Repeats) {
-        self.count_passes(green);
+        self.compared.alone(case, green);
         if self.so_far.repeats > 0 && green.missing == 0 && green.identical == 0 {
             self.tags.add(&case.tags, 0, green.passed);
         }
-    }
-
-    fn count_passes(&mut self, green: &Repeats) {
-        *self.so_far.candidate_passes_worst.entry(green.passed).or_default() += 1;
-        *self
-            .so_far
-            .candidate_passes_best
-            .entry(green.passed + green.missing)
-            .or_default() += 1;
     }
 
     /// Notes how a must-pass case fared. Here every repeat counts, also one beyond the plan.
@@ -308,10 +286,12 @@ impl PicoDollars {
 }
 
 impl ArmSums {
-    fn add_case(&mut self, repeats: &Repeats, k: u32) {
-        if k > 0 && repeats.scored == k {
-            self.cases += 1;
-            self.passes += u64::from(repeats.passed);
+    fn add_case(&mut self, case: &Case, repeats: &Repeats) {
+        if repeats.scored > 0 && repeats.scored == repeats.planned() {
+            let weight = u64::from(case.weight);
+            self.rate.size += weight;
+            self.rate.squares += u128::from(weight * weight);
+            self.rate.passes += weight * u64::from(repeats.passed);
         }
     }
 
@@ -335,59 +315,15 @@ impl ArmSums {
             }
         }
     }
-
-    /// The sum over fully judged cases of the share of passing repeats, and their number.
-    fn rate(&self, repeats: u32) -> (f64, u64) {
-        (self.passes as f64 / f64::from(repeats.max(1)), self.cases)
-    }
-}
-
-impl Repeats {
-    /// Counts the first `k` repeats; those that are not there are missing.
-    fn count(arm: Option<&ArmRow>, k: u32) -> Repeats {
-        let mut counted = Repeats::default();
-        for judged in arm.iter().flat_map(|arm| arm.repeats.iter().take(k as usize)) {
-            match &judged.outcome {
-                Outcome::Scored(score) => {
-                    counted.scored += 1;
-                    counted.passed += u32::from(score.pass);
-                }
-                Outcome::Errored(failure) => counted.refused += u32::from(blames_request(failure.kind)),
-                Outcome::Skipped(Skip::Identical) => counted.identical += 1,
-                Outcome::Skipped(Skip::Budget) => counted.over_budget += 1,
-                Outcome::Skipped(Skip::Interrupted | Skip::Stopped) => counted.not_asked += 1,
-            }
-        }
-        counted.missing = k - counted.scored - counted.identical;
-        counted
-    }
-
-    /// passes x (k - passes): k (k - 1) times the sample variance of the k repeats.
-    fn variation(&self, k: u32) -> u64 {
-        u64::from(self.passed) * u64::from(k - self.passed)
-    }
 }
 
 impl Tally {
-    fn add(&mut self, repeats: &Repeats, k: u32) {
-        self.planned += u64::from(k - repeats.identical);
+    fn add(&mut self, repeats: &Repeats) {
+        self.planned += u64::from(repeats.planned() - repeats.identical);
         self.scored += u64::from(repeats.scored);
         self.passed += u64::from(repeats.passed);
         self.missing += u64::from(repeats.missing);
         self.refused += u64::from(repeats.refused);
-    }
-}
-
-/// The service refused this very request, so the prompt or its settings may be at fault.
-fn blames_request(kind: FailureKind) -> bool {
-    match kind {
-        FailureKind::Request => true,
-        FailureKind::Transport
-        | FailureKind::RateLimit
-        | FailureKind::Quota
-        | FailureKind::Auth
-        | FailureKind::Missing
-        | FailureKind::Matcher => false,
     }
 }
 

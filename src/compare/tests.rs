@@ -1,5 +1,8 @@
 use super::*;
-use crate::model::{Answer, Counts, Failure, Latency, Paired, Place, Score, Usage};
+use crate::model::{
+    Answer, Counts, Estimand, Failure, FailureKind, Latency, Metric, Paired, Place, Score, Skip, Unit, Units, Usage,
+    WEIGHT,
+};
 use proptest::prelude::*;
 use serde_json::Map;
 
@@ -55,6 +58,8 @@ fn case(id: &str) -> Case {
         },
         tags: Vec::new(),
         critical: false,
+        weight: WEIGHT,
+        cluster: None,
         vars: Map::new(),
         history: Vec::new(),
         checks: Vec::new(),
@@ -70,8 +75,25 @@ fn row(id: &str, blue: &str, green: &str) -> CaseRow {
     }
 }
 
+fn design(repeats: u32) -> Design {
+    Design {
+        repeats,
+        baseline: true,
+        ..Design::default()
+    }
+}
+
+/// Units of size 1, by their sum.
+fn by_sum(units: &Units) -> BTreeMap<i64, u64> {
+    let of_one = |(unit, count): (Unit, u64)| {
+        assert_eq!(unit.size, 1);
+        (unit.sum as i64, count)
+    };
+    units.iter().map(of_one).collect()
+}
+
 fn compare(repeats: u32, rows: &[CaseRow]) -> Comparison {
-    let mut comparing = Comparing::new(repeats, true, false);
+    let mut comparing = Comparing::new(design(repeats));
     rows.iter().for_each(|row| comparing.add(row));
     comparing.finish()
 }
@@ -101,10 +123,10 @@ fn a_case_enters_every_histogram_as_its_answers_say() {
     ] {
         let comparison = compare(3, &[row("a", blue, green)]);
         let only = |d: i64| BTreeMap::from([(d, 1)]);
-        assert_eq!(comparison.worst, only(worst), "{blue} {green}");
-        assert_eq!(comparison.best, only(best), "{blue} {green}");
+        assert_eq!(by_sum(&comparison.worst), only(worst), "{blue} {green}");
+        assert_eq!(by_sum(&comparison.best), only(best), "{blue} {green}");
         assert_eq!(
-            comparison.observed,
+            by_sum(&comparison.observed),
             observed.map(only).unwrap_or_default(),
             "{blue} {green}"
         );
@@ -116,7 +138,7 @@ fn a_row_without_its_baseline_misses_all_of_it() {
     let mut lost = row("a", "", "PPP");
     lost.baseline = None;
     let comparison = compare(3, &[lost]);
-    assert_eq!(comparison.worst, BTreeMap::from([(0, 1)]));
+    assert_eq!(by_sum(&comparison.worst), BTreeMap::from([(0, 1)]));
     assert_eq!((comparison.baseline.missing, comparison.paired.n), (3, 0));
 }
 
@@ -173,38 +195,43 @@ fn cases_and_answers_are_counted_per_arm() {
     assert_eq!(*baseline, tally(15, 11, 1, 0));
     assert_eq!(*candidate, tally(11, 6, 5, 2));
     assert_eq!((comparison.over_budget, comparison.not_asked), (1, 1));
-    assert_eq!(comparison.baseline_rate, (10.0 / 2.0, 7));
-    assert_eq!(comparison.candidate_rate, (6.0 / 2.0, 5));
+    let rate = |sums: RateSums| (sums.passes / 1000, sums.size / 1000, sums.squares / 1_000_000);
+    assert_eq!(rate(comparison.baseline_rate), (10, 7, 7));
+    assert_eq!(rate(comparison.candidate_rate), (6, 5, 5));
     // 1 x 1 for each case of the five with one pass of two: better, even; worse, even.
     assert_eq!(comparison.within, (2, 2));
     assert_eq!(ids(&comparison.regressed), ["worse"]);
     assert_eq!(ids(&comparison.missing), ["error", "fail-and-error", "skipped"]);
     assert_eq!(
-        comparison.candidate_passes_worst,
+        by_sum(&comparison.passes_worst),
         BTreeMap::from([(0, 4), (1, 2), (2, 2)])
     );
     assert_eq!(
-        comparison.candidate_passes_best,
+        by_sum(&comparison.passes_best),
         BTreeMap::from([(0, 1), (1, 3), (2, 4)])
     );
 }
 
 #[test]
 fn without_a_baseline_only_the_candidate_counts() {
-    let mut comparing = Comparing::new(2, false, true);
+    let mut comparing = Comparing::new(Design {
+        baseline: false,
+        identical: true,
+        ..design(2)
+    });
     for green in ["PP", "PF", "PT"] {
         let mut row = row("a", "FF", green);
         row.case.tags = vec!["t".to_owned()];
         comparing.add(&row);
     }
     let comparison = comparing.finish();
-    assert!(comparison.worst.is_empty() && comparison.best.is_empty() && comparison.observed.is_empty());
+    assert!(comparison.worst.count() + comparison.best.count() + comparison.observed.count() == 0);
     assert_eq!(
         (comparison.baseline, comparison.paired),
         (Tally::default(), Paired::default())
     );
-    assert_eq!(comparison.candidate_passes_worst, BTreeMap::from([(1, 2), (2, 1)]));
-    assert_eq!(comparison.candidate_passes_best, BTreeMap::from([(1, 1), (2, 2)]));
+    assert_eq!(by_sum(&comparison.passes_worst), BTreeMap::from([(1, 2), (2, 1)]));
+    assert_eq!(by_sum(&comparison.passes_best), BTreeMap::from([(1, 1), (2, 2)]));
     assert_eq!(
         (comparison.slices[0].n, comparison.slices[0].candidate),
         (2, Some(0.75))
@@ -215,7 +242,10 @@ fn without_a_baseline_only_the_candidate_counts() {
 
 #[test]
 fn identical_requests_are_neither_missing_nor_evidence() {
-    let mut comparing = Comparing::new(3, true, true);
+    let mut comparing = Comparing::new(Design {
+        identical: true,
+        ..design(3)
+    });
     comparing.add(&row("plain", "III", "III"));
     let mut critical = row("critical", "PPP", "PPP");
     critical.case.critical = true;
@@ -227,7 +257,7 @@ fn identical_requests_are_neither_missing_nor_evidence() {
     assert!(comparison.identical);
     assert_eq!((comparison.counts.skipped, comparison.counts.pass), (2, 1));
     assert_eq!((comparison.candidate.planned, comparison.candidate.missing), (3, 0));
-    assert_eq!(comparison.worst, BTreeMap::from([(0, 1)]));
+    assert_eq!(by_sum(&comparison.worst), BTreeMap::from([(0, 1)]));
     assert!(comparison.missing.is_empty());
     // A must-pass case needs an answer all the same.
     assert_eq!(
@@ -400,8 +430,8 @@ fn effort_is_summed_over_what_this_run_asked_for() {
 #[test]
 fn no_repeats_and_no_rows_are_no_evidence() {
     let nothing = compare(0, &[row("a", "PPP", "FFF")]);
-    assert!(nothing.observed.is_empty() && nothing.paired.n == 0);
-    assert_eq!((nothing.candidate.planned, nothing.candidate_rate.1), (0, 0));
+    assert!(nothing.observed.count() == 0 && nothing.paired.n == 0);
+    assert_eq!((nothing.candidate.planned, nothing.candidate_rate.size), (0, 0));
     assert_eq!(
         compare(3, &[]),
         Comparison {
@@ -409,6 +439,7 @@ fn no_repeats_and_no_rows_are_no_evidence() {
             has_baseline: true,
             cost_usd: Some(0.0),
             answers_cost_usd: Some(0.0),
+            parts: 3,
             ..Comparison::default()
         }
     );
@@ -466,9 +497,8 @@ proptest! {
     fn every_case_and_answer_is_counted_once(rows in prop::collection::vec(any_row(), 0..60)) {
         let comparison = compare(3, &rows);
         let n = rows.len() as u64;
-        let sum = |histogram: &BTreeMap<i64, u64>| histogram.values().sum::<u64>();
-        prop_assert_eq!((sum(&comparison.worst), sum(&comparison.best)), (n, n));
-        prop_assert_eq!(sum(&comparison.observed), comparison.paired.n);
+        prop_assert_eq!((comparison.worst.count(), comparison.best.count()), (n, n));
+        prop_assert_eq!(comparison.observed.count(), comparison.paired.n);
         let Counts { cases, pass, fail, error, skipped } = comparison.counts;
         prop_assert_eq!((cases, pass + fail + error + skipped), (n, n));
         let Paired { n: paired, both_pass, regressed, improved, both_fail } = comparison.paired;
@@ -478,4 +508,103 @@ proptest! {
             prop_assert!(tally.passed <= tally.scored && tally.refused <= tally.missing);
         }
     }
+}
+
+/// All units as (size, sum, count).
+fn all(units: &Units) -> Vec<(u64, i128, u64)> {
+    units.iter().map(|(unit, count)| (unit.size, unit.sum, count)).collect()
+}
+
+fn in_cluster(cluster: &str, mut row: CaseRow) -> CaseRow {
+    row.case.cluster = Some(cluster.into());
+    row
+}
+
+fn weighing(weight: u32, mut row: CaseRow) -> CaseRow {
+    row.case.weight = weight;
+    row
+}
+
+#[test]
+fn the_cases_of_a_cluster_are_one_unit() {
+    let rows = [
+        in_cluster("a", row("1", "PP", "PF")),
+        row("2", "PP", "FF"),
+        in_cluster("a", row("3", "PP", "PT")),
+        in_cluster("b", row("4", "FF", "PP")),
+    ];
+    let comparison = compare(2, &rows);
+    assert!(comparison.clustered);
+    assert_eq!(comparison.parts, 2);
+    assert_eq!(all(&comparison.worst), [(1, -2, 1), (1, 2, 1), (2, -2, 1)]);
+    assert_eq!(all(&comparison.best), [(1, -2, 1), (1, 2, 1), (2, -1, 1)]);
+    // Of the cluster what is judged.
+    assert_eq!(all(&comparison.observed), [(1, -2, 1), (1, -1, 1), (1, 2, 1)]);
+    // Cases are still counted as cases.
+    assert_eq!((comparison.paired.n, comparison.paired.regressed), (3, 2));
+}
+
+#[test]
+fn weights_count_by_their_proportions() {
+    let rows = [
+        weighing(500, row("half", "PP", "FF")),
+        weighing(1_500, row("more", "PP", "PF")),
+        row("one", "FF", "PP"),
+    ];
+    let comparison = compare(2, &rows);
+    assert_eq!(all(&comparison.observed), [(1, -2, 1), (2, 4, 1), (3, -3, 1)]);
+    assert_eq!(comparison.candidate_rate.size, 3_000);
+    assert_eq!(comparison.candidate_rate.passes, 1_500 + 2_000);
+    // Equal weights are no weights.
+    let equal = compare(2, &rows.map(|row| weighing(700, row)));
+    assert_eq!(all(&equal.observed), [(1, -2, 1), (1, -1, 1), (1, 2, 1)]);
+}
+
+#[test]
+fn for_the_dataset_every_repeat_is_a_unit() {
+    let mut comparing = Comparing::new(Design {
+        estimand: Estimand::Dataset,
+        ..design(3)
+    });
+    comparing.add(&in_cluster("a", row("1", "PPF", "FPT")));
+    comparing.add(&row("2", "PTP", "PPP"));
+    let comparison = comparing.finish();
+    assert!(!comparison.clustered);
+    assert_eq!(comparison.parts, 1);
+    assert_eq!(all(&comparison.worst), [(1, -1, 1), (1, 0, 5)]);
+    assert_eq!(all(&comparison.best), [(1, -1, 1), (1, 0, 3), (1, 1, 2)]);
+    assert_eq!(all(&comparison.observed), [(1, -1, 1), (1, 0, 3)]);
+}
+
+#[test]
+fn scores_between_pass_and_fail_count_as_they_are() {
+    let scored = |values: &[f64]| ArmRow {
+        repeats: values
+            .iter()
+            .zip(1..)
+            .map(|(value, repeat)| {
+                let mut judged = arm("P").repeats.remove(0);
+                judged.repeat = repeat;
+                judged.outcome = Outcome::Scored(Score::new(*value, *value >= 0.5, ""));
+                judged
+            })
+            .collect(),
+    };
+    let case = CaseRow {
+        case: case("a"),
+        baseline: Some(scored(&[1.0, 0.75])),
+        candidate: scored(&[0.5, 0.75]),
+    };
+    let of = |metric| {
+        let mut comparing = Comparing::new(Design { metric, ..design(2) });
+        comparing.add(&case);
+        comparing.finish()
+    };
+    let score = of(Metric::Score);
+    assert_eq!(score.parts, 2_000_000);
+    assert_eq!(all(&score.observed), [(1, -500_000, 1)]);
+    assert_eq!((score.paired.regressed, score.within.0), (1, 62_500_000_000));
+    // All of them pass.
+    let pass = of(Metric::Pass);
+    assert_eq!((all(&pass.observed), pass.paired.both_pass), (vec![(1, 0, 1)], 1));
 }

@@ -1,18 +1,16 @@
 //! Is the candidate good enough? Against a baseline, or alone against a required pass rate.
 
-use super::evidence::Evidence;
+use super::evidence::{Evidence, effective};
 use super::statistics::score_test::{CORRECTION, Differences};
-use super::statistics::proportions;
+use super::statistics::{normal, proportions};
 use super::{needed, reason, words};
-use crate::model::{Comparison, Needed, Policy, Reason, ReasonCode};
-use std::collections::BTreeMap;
+use crate::model::{Comparison, Needed, Policy, Reason, ReasonCode, Units};
 
 /// The comparison of the two arms. Block if being worse by more than the tolerance is shown even with every missing
 /// answer in the candidate's favour; promote if being worse by the margin is excluded even with every one against it.
 pub(super) fn paired(policy: &Policy, comparison: &Comparison, evidence: &Evidence) -> (Reason, Option<Needed>) {
-    let critical = evidence.critical;
-    let blocks = |arm: &Differences| arm.z(-policy.tolerance, CORRECTION) <= -critical;
-    let promotes = |arm: &Differences| arm.z(-policy.margin, CORRECTION) >= critical;
+    let blocks = |arm: &Differences| arm.z(-policy.tolerance, CORRECTION) <= -arm.critical(policy.alpha);
+    let promotes = |arm: &Differences| arm.z(-policy.margin, CORRECTION) >= arm.critical(policy.alpha);
     let numbers = evidence.numbers(comparison);
     let missing = comparison.candidate.missing + comparison.baseline.missing;
 
@@ -78,10 +76,11 @@ pub(super) fn absolute(policy: &Policy, comparison: &Comparison, evidence: &Evid
                        --min-pass-rate";
         return (reason(ReasonCode::NotGated, message), None);
     };
-    let (worst, n) = mean_rate(&comparison.candidate_passes_worst, comparison.repeats);
-    let (best, _) = mean_rate(&comparison.candidate_passes_best, comparison.repeats);
-    let low = proportions::wilson(worst, n, evidence.critical).0;
-    let high = proportions::wilson(best, n, evidence.critical).1;
+    let (worst, n) = mean_rate(&comparison.passes_worst, comparison.repeats);
+    let (best, _) = mean_rate(&comparison.passes_best, comparison.repeats);
+    let critical = normal::critical(policy.alpha);
+    let low = proportions::wilson(worst, n, critical).0;
+    let high = proportions::wilson(best, n, critical).1;
     let seen = match &evidence.candidate_rate {
         Some(rate) => format!("{} seen, ", words::percent(rate.pass)),
         None => String::new(),
@@ -117,12 +116,16 @@ pub(super) fn absolute(policy: &Policy, comparison: &Comparison, evidence: &Evid
     }
 }
 
-/// Mean over cases of the share of passing repeats, and the number of cases; 0 without cases.
-fn mean_rate(passes: &BTreeMap<u32, u64>, repeats: u32) -> (f64, u64) {
-    let cases: u64 = passes.values().sum();
-    let passed: f64 = passes
-        .iter()
-        .map(|(passes, cases)| f64::from((*passes).min(repeats)) * *cases as f64)
-        .sum();
-    (passed / (f64::from(repeats.max(1)) * cases.max(1) as f64), cases)
+/// Mean over cases of the share of passing repeats, and the number of cases; 0 without cases. Where cases have weights or
+/// stand in clusters, it is the number of equally heavy cases that would tell as much, taking all of a cluster for one.
+fn mean_rate(passes: &Units, repeats: u32) -> (f64, u64) {
+    let (mut size, mut squares, mut passed) = (0u64, 0u128, 0.0);
+    for (unit, count) in passes.iter() {
+        let whole = i128::from(unit.size) * i128::from(repeats);
+        size += unit.size * count;
+        squares += u128::from(unit.size).pow(2) * u128::from(count);
+        passed += unit.sum.clamp(0, whole) as f64 * count as f64;
+    }
+    let rate = passed / (f64::from(repeats.max(1)) * size.max(1) as f64);
+    (rate, effective(size, squares))
 }

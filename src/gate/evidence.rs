@@ -1,14 +1,12 @@
 //! The numbers that reasons are taken from, computed once.
 
-use super::statistics::score_test::{CORRECTION, Differences};
+use super::statistics::score_test::{CORRECTION, Differences, UnitKind};
 use super::statistics::{normal, proportions};
 use super::words;
-use crate::model::{ArmRate, Comparison, Difference, Policy, ZScores};
-use std::collections::BTreeMap;
+use crate::model::{ArmRate, Comparison, Difference, Policy, RateSums, Units, ZScores};
 
 /// Everything the reasons are taken from.
 pub(super) struct Evidence {
-    pub(super) critical: f64,
     pub(super) worst: Differences,
     pub(super) best: Differences,
     pub(super) observed: Differences,
@@ -18,22 +16,43 @@ pub(super) struct Evidence {
     pub(super) candidate_rate: Option<ArmRate>,
 }
 
+/// The differences of a comparison's units.
+pub(super) fn differences(comparison: &Comparison, units: &Units) -> Differences {
+    let kind = if comparison.clustered {
+        UnitKind::Cluster
+    } else {
+        UnitKind::Case
+    };
+    Differences::of_units(units, comparison.parts, kind)
+}
+
+/// The number of equally heavy units that tell as much as units of so much size in all, with the given sum of squared sizes
+/// (L. Kish, Survey Sampling, 1965); rounded down.
+pub(super) fn effective(size: u64, squares: u128) -> u64 {
+    match squares {
+        0 => 0,
+        squares => (u128::from(size).pow(2) / squares) as u64,
+    }
+}
+
 impl Evidence {
     pub(super) fn of(policy: &Policy, comparison: &Comparison) -> Evidence {
-        let critical = normal::critical(policy.alpha);
-        let differences = |histogram: &BTreeMap<i64, u64>| Differences::new(histogram, comparison.repeats);
+        let differences = |units: &Units| differences(comparison, units);
         let (worst, best, observed) = (
             differences(&comparison.worst),
             differences(&comparison.best),
             differences(&comparison.observed),
         );
-        let rate = |(sum, cases): (f64, u64)| {
+        let rate = |sums: RateSums| {
+            let cases = effective(sums.size, sums.squares);
             (cases > 0).then(|| {
-                let pass = (sum / cases as f64).clamp(0.0, 1.0);
-                let (low, high) = proportions::wilson(pass, cases, critical);
+                let whole = sums.size as f64 * f64::from(comparison.repeats.max(1));
+                let pass = (sums.passes as f64 / whole).clamp(0.0, 1.0);
+                let (low, high) = proportions::wilson(pass, cases, normal::critical(policy.alpha));
                 ArmRate { pass, low, high }
             })
         };
+        let critical = worst.critical(policy.alpha);
         let difference = observed.mean().map(|estimate| Difference {
             estimate,
             // The ends come from all cases, the estimate from those scored in both arms; the interval never excludes it.
@@ -43,7 +62,6 @@ impl Evidence {
             method: "generalised Tango score, continuity correction 1/2",
         });
         Evidence {
-            critical,
             difference: difference.filter(|_| comparison.has_baseline),
             z: (comparison.has_baseline && worst.n() > 0.0).then(|| ZScores {
                 promote: worst.z(-policy.margin, CORRECTION),

@@ -1,6 +1,6 @@
 //! Policies and comparisons for the tests of this room.
 
-use crate::model::{Comparison, Counts, Paired, Policy, Tally};
+use crate::model::{Comparison, Counts, Estimand, Metric, Paired, Policy, RateSums, Tally, Unit, Units};
 use std::collections::BTreeMap;
 
 /// The default policy.
@@ -9,7 +9,8 @@ pub(super) fn policy() -> Policy {
         margin: 0.05,
         tolerance: 0.01,
         alpha: 0.05,
-        estimand: "population",
+        estimand: Estimand::Population,
+        metric: Metric::Pass,
         min_pass_rate: None,
         max_missing: 0.05,
         strict_model: false,
@@ -37,7 +38,7 @@ pub(super) fn compared(histogram: &[(i64, u64)], repeats: u32) -> Comparison {
         ..Tally::default()
     };
     let (baseline, candidate) = (tally(answers - sum(|d| d > 0)), tally(answers - sum(|d| d < 0)));
-    let rate = |tally: Tally| (tally.passed as f64 / f64::from(repeats.max(1)), cases);
+    let rate = |tally: Tally| rate(tally.passed, cases);
     Comparison {
         repeats,
         has_baseline: true,
@@ -54,9 +55,10 @@ pub(super) fn compared(histogram: &[(i64, u64)], repeats: u32) -> Comparison {
             improved: count(|d| d > 0),
             both_fail: 0,
         },
-        worst: histogram.clone(),
-        best: histogram.clone(),
-        observed: histogram,
+        parts: repeats.into(),
+        worst: units(&histogram),
+        best: units(&histogram),
+        observed: units(&histogram),
         baseline,
         candidate,
         baseline_rate: rate(baseline),
@@ -78,15 +80,53 @@ pub(super) fn alone(passes: &[(u32, u64)], repeats: u32) -> Comparison {
             cases,
             ..Counts::default()
         },
-        candidate_passes_worst: passes.clone(),
-        candidate_passes_best: passes,
+        parts: repeats.into(),
+        passes_worst: passing(&passes),
+        passes_best: passing(&passes),
         candidate: Tally {
             planned: answers,
             scored: answers,
             passed,
             ..Tally::default()
         },
-        candidate_rate: (passed as f64 / f64::from(repeats), cases),
+        candidate_rate: rate(passed, cases),
         ..Comparison::default()
     }
+}
+
+fn rate(passes: u64, cases: u64) -> RateSums {
+    RateSums {
+        passes,
+        size: cases,
+        squares: cases.into(),
+    }
+}
+
+/// Cases by the sum of their differences.
+pub(super) fn units(histogram: &BTreeMap<i64, u64>) -> Units {
+    let mut units = Units::default();
+    histogram
+        .iter()
+        .for_each(|(d, cases)| units.add(Unit::case(1, *d), *cases));
+    units
+}
+
+/// Cases by passing repeats.
+pub(super) fn passing(passes: &BTreeMap<u32, u64>) -> Units {
+    units(
+        &passes
+            .iter()
+            .map(|(passes, cases)| (i64::from(*passes), *cases))
+            .collect(),
+    )
+}
+
+/// Has so many cases another sum.
+pub(super) fn change(all: &mut Units, from: i64, to: Option<i64>, cases: u64) {
+    let mut histogram: BTreeMap<i64, u64> = all.iter().map(|(unit, count)| (unit.sum as i64, count)).collect();
+    *histogram.get_mut(&from).unwrap() -= cases;
+    if let Some(to) = to {
+        *histogram.entry(to).or_default() += cases;
+    }
+    *all = units(&histogram);
 }

@@ -4,9 +4,10 @@
 //! 2024): with variance omega² between cases and sigma² within a case (both arms together), k repeats, and a distance to
 //! show with error alpha and power 1 - beta, `n = ((z_alpha + z_beta) / distance)² (omega² + sigma²/k)`.
 
+use super::evidence::differences;
 use super::statistics::normal::critical;
-use super::statistics::score_test::{CORRECTION, Differences};
-use crate::model::{Comparison, Needed, Policy};
+use super::statistics::score_test::CORRECTION;
+use crate::model::{Comparison, Estimand, Needed, Policy};
 
 /// The advice holds with this chance if the truth is what the data show.
 const POWER: f64 = 0.8;
@@ -23,7 +24,8 @@ const MAX_CASES: f64 = 1e9;
 pub struct Variation {
     /// omega²: variance over cases of the true difference.
     pub between: f64,
-    /// sigma²: mean variance of a single answer's score within a case, both arms added up.
+    /// sigma²: mean variance of a single answer's score within a case, both arms added up; for clusters, of the mean over
+    /// their cases.
     pub within: f64,
 }
 
@@ -31,7 +33,7 @@ impl Variation {
     /// Estimates it from the cases scored in both arms. With a single repeat only the sum is known; then the part
     /// between cases is taken to be small, as it is where most cases come out alike.
     pub fn estimate(comparison: &Comparison) -> Variation {
-        let observed = Differences::new(&comparison.observed, comparison.repeats);
+        let observed = differences(comparison, &comparison.observed);
         let k = f64::from(comparison.repeats);
         let Some(variance) = observed.variance() else {
             return Variation {
@@ -39,6 +41,13 @@ impl Variation {
                 within: WITHIN,
             };
         };
+        if comparison.estimand == Estimand::Dataset {
+            // The cases are given: what varies are the answers, and a unit is one of them in each arm.
+            return Variation {
+                between: 0.0,
+                within: variance,
+            };
+        }
         if comparison.repeats < 2 {
             let between = variance.min(BETWEEN);
             return Variation {
@@ -47,7 +56,11 @@ impl Variation {
             };
         }
         let (baseline, candidate) = comparison.within;
-        let within = (baseline as f64 + candidate as f64) / (k * (k - 1.0) * observed.n());
+        let whole = f64::from(comparison.metric.whole()).powi(2);
+        let cases = comparison.paired.n as f64;
+        let answer = (baseline as f64 + candidate as f64) / (whole * k * (k - 1.0) * cases.max(1.0));
+        // The noise of a cluster's cases averages out.
+        let within = answer * observed.n() / cases.max(observed.n());
         Variation {
             between: (variance - within / k).max(0.0),
             within,
@@ -93,8 +106,16 @@ fn fewest(distance: f64, variance: f64, z: f64) -> f64 {
 /// It is the advice for the nearer of the two decisions, if the true difference is the observed one; an advantage of the
 /// candidate is not counted on.
 pub fn to_compare(policy: &Policy, comparison: &Comparison) -> Option<Needed> {
-    let observed = Differences::new(&comparison.observed, comparison.repeats);
-    let planned = Differences::new(&comparison.worst, comparison.repeats).n();
+    let observed = differences(comparison, &comparison.observed);
+    let units = differences(comparison, &comparison.worst).n();
+    let planned = comparison.counts.cases as f64;
+    let k = f64::from(comparison.repeats.max(1));
+    // Units of a case: one, less in clusters, and each repeat where the cases are given.
+    let per_case = if units > 0.0 && planned > 0.0 {
+        units / planned
+    } else {
+        1.0
+    };
     let mean = observed.mean().unwrap_or(0.0);
     let to_promote = policy.margin + mean.min(0.0);
     let to_block = -policy.tolerance - mean;
@@ -114,27 +135,33 @@ pub fn to_compare(policy: &Policy, comparison: &Comparison) -> Option<Needed> {
     let z_alpha = critical(policy.alpha);
     let z = z_alpha + critical(1.0 - POWER);
     let variation = Variation::estimate(comparison);
-    // The same picture with more cases must decide, too: where few cases differ, the variance of the test is larger
-    // than that of the data.
+    let of_unit = match comparison.estimand {
+        Estimand::Population => variation.of_case(k),
+        Estimand::Dataset => variation.within,
+    };
+    // The same picture with more units must decide, too: where few differ, the variance of the test is larger than that of
+    // the data.
     let same_picture = match observed.mean() {
         Some(mean) => fewest((mean - mu0).abs(), observed.null_variance(mu0), z_alpha),
         None => 0.0,
     };
-    let cases = cases_to_show(distance, variation.of_case(f64::from(comparison.repeats.max(1))), z)
-        .ceil()
-        .max(same_picture)
-        .max(floor)
-        .max(planned + 1.0);
+    let needed_units = cases_to_show(distance, of_unit, z).ceil().max(same_picture).max(floor);
+    let cases = (needed_units / per_case).ceil().max(planned + 1.0);
     if cases.is_nan() || cases > MAX_CASES {
         return None;
     }
 
-    let room = planned * (distance / z).powi(2) - variation.between;
-    let repeats = (variation.within / room).ceil();
-    let helps = room > 0.0 && planned >= floor && repeats > f64::from(comparison.repeats) && repeats <= MAX_REPEATS;
+    let repeats = match comparison.estimand {
+        Estimand::Population => {
+            let room = units * (distance / z).powi(2) - variation.between;
+            (room > 0.0 && units >= floor).then(|| (variation.within / room).ceil())
+        }
+        Estimand::Dataset => (planned > 0.0).then(|| (needed_units / planned).ceil().max(k + 1.0)),
+    };
+    let helps = |repeats: &f64| *repeats > f64::from(comparison.repeats) && *repeats <= MAX_REPEATS;
     Some(Needed {
         cases: cases as u64,
-        repeats: helps.then_some(repeats as u32),
+        repeats: repeats.filter(helps).map(|repeats| repeats as u32),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The decision: tables, properties, and how often it errs.
 
-use super::fixtures::{alone, compared, policy};
+use super::fixtures::{alone, change, compared, passing, policy};
 use super::*;
 use crate::model::{Attempts, CaseId};
 use proptest::prelude::*;
@@ -62,13 +62,10 @@ fn troubled(mut comparison: Comparison, cases: &[MustPass]) -> Comparison {
 /// Takes away answers of both arms, from cases without a difference, one a case; `refused` of the candidate's were refused.
 fn missing(mut comparison: Comparison, blue: u64, green: u64, refused: u64) -> Comparison {
     let n = blue + green;
-    *comparison.observed.get_mut(&0).unwrap() -= n;
-    *comparison.worst.get_mut(&0).unwrap() -= n;
-    *comparison.worst.entry(-1).or_default() += green;
-    *comparison.worst.entry(0).or_default() += blue;
+    change(&mut comparison.observed, 0, None, n);
+    change(&mut comparison.worst, 0, Some(-1), green);
     // The baseline's missing answers were passes, so that best for the candidate is one it fails.
-    *comparison.best.get_mut(&0).unwrap() -= blue;
-    *comparison.best.entry(1).or_default() += blue;
+    change(&mut comparison.best, 0, Some(1), blue);
     for (tally, lost) in [(&mut comparison.baseline, blue), (&mut comparison.candidate, green)] {
         tally.missing += lost;
         tally.scored -= lost;
@@ -291,9 +288,8 @@ fn a_block_is_never_lifted_by_missing_answers() {
     // while a loss of the margin is still excluded with all of them against it.
     let mut held = proven;
     let lost = 400;
-    *held.observed.get_mut(&-1).unwrap() -= lost;
-    *held.best.get_mut(&-1).unwrap() -= lost;
-    *held.best.get_mut(&0).unwrap() += lost;
+    change(&mut held.observed, -1, None, lost);
+    change(&mut held.best, -1, Some(0), lost);
     held.candidate.missing = lost;
     held.candidate.scored -= lost;
     assert_eq!(decided(&held).decision, Decision::Inconclusive);
@@ -427,10 +423,10 @@ fn without_a_baseline_the_pass_rate_decides() {
 
     // A few missing answers count as failed for promoting, and as passed for blocking.
     let mut some = most;
-    some.candidate_passes_worst = BTreeMap::from([(3, 177), (2, 3), (0, 20)]);
+    some.passes_worst = passing(&BTreeMap::from([(3, 177), (2, 3), (0, 20)]));
     some.candidate.missing = 3;
     assert_eq!(of(Some(0.85), &some), (Decision::Promote, vec!["pass_rate"], None));
-    some.candidate_passes_worst = BTreeMap::from([(3, 172), (0, 28)]);
+    some.passes_worst = passing(&BTreeMap::from([(3, 172), (0, 28)]));
     some.candidate.missing = 24;
     assert_eq!(of(Some(0.85), &some), (Decision::Inconclusive, vec!["errors"], None));
 }

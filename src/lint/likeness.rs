@@ -419,6 +419,8 @@ mod tests {
             place: Place::at("f", number as u32 + 1, 1),
             tags: Vec::new(),
             critical: false,
+            weight: crate::model::WEIGHT,
+            cluster: None,
             vars: vars.as_object().unwrap().clone(),
             history: Vec::new(),
             checks: Vec::new(),

@@ -50,6 +50,9 @@ pub struct Turn {
     pub text: String,
 }
 
+/// The weight of a case that says nothing of it, in thousandths.
+pub const WEIGHT: u32 = 1_000;
+
 /// One golden example: inputs and expectations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Case {
@@ -63,6 +66,11 @@ pub struct Case {
     pub tags: Vec<String>,
     /// Must pass whatever the other cases say.
     pub critical: bool,
+    /// Counts like so many thousandths of a case; above 0.
+    pub weight: u32,
+    /// Cases of one cluster stand or fall together (paraphrases of a question, questions about one document), so that all of
+    /// them are one piece of evidence.
+    pub cluster: Option<Arc<str>>,
     /// Values for the prompt's template, in file order.
     pub vars: Map<String, Value>,
     /// Earlier turns, oldest first.

@@ -3,6 +3,7 @@
 use super::answer::Usage;
 use super::case::CaseId;
 use super::row::ArmRow;
+use super::units::{SCORE_TICKS, Units};
 use super::verdict::Slice;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -52,6 +53,82 @@ pub struct Tally {
     pub refused: u64,
     /// Answers taken from the store's cache.
     pub cached: u64,
+}
+
+/// What the gate score of an answer is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Metric {
+    /// 1 for a pass, 0 for a fail.
+    #[default]
+    Pass,
+    /// The score of its checks, 0 to 1.
+    Score,
+}
+
+/// What a difference is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Estimand {
+    /// Cases like these: a case, or a cluster of them, is drawn from many.
+    #[default]
+    Population,
+    /// Exactly these cases: only the answers are drawn. Says nothing about others.
+    Dataset,
+}
+
+impl Metric {
+    /// The word in settings and verdict.json.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Metric::Pass => "pass",
+            Metric::Score => "score",
+        }
+    }
+
+    /// Ticks of a score of 1.
+    pub fn whole(self) -> u32 {
+        match self {
+            Metric::Pass => 1,
+            Metric::Score => SCORE_TICKS,
+        }
+    }
+}
+
+impl Estimand {
+    /// The word in settings and verdict.json.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Estimand::Population => "population",
+            Estimand::Dataset => "dataset",
+        }
+    }
+}
+
+/// How a comparison is laid out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Design {
+    /// Repeats per case and arm.
+    pub repeats: u32,
+    /// There is a baseline to compare with.
+    pub baseline: bool,
+    /// Both arms render the same requests.
+    pub identical: bool,
+    /// What an answer scores.
+    pub metric: Metric,
+    /// What is drawn.
+    pub estimand: Estimand,
+}
+
+/// Pass rate of an arm in the making: sums over the cases that are fully judged in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RateSums {
+    /// Sum of weight x passing repeats.
+    pub passes: u64,
+    /// Sum of the weights; without weights the number of cases.
+    pub size: u64,
+    /// Sum of the squared weights.
+    pub squares: u128,
 }
 
 /// The pass rate of an arm over cases, with a two-sided Wilson interval of confidence 1 - 2 alpha.
@@ -135,28 +212,37 @@ pub struct Comparison {
     pub counts: Counts,
     /// Cases scored in both arms.
     pub paired: Paired,
-    /// Per case: passes(candidate) - passes(baseline), when every missing answer is worst for the candidate
-    /// (missing candidate = fail, missing baseline = pass). Key in -k..=k, value = number of cases.
-    pub worst: BTreeMap<i64, u64>,
+    /// What an answer scores, and what a difference is about.
+    pub metric: Metric,
+    /// What a difference is about.
+    pub estimand: Estimand,
+    /// Some cases stand in clusters, which are the units.
+    pub clustered: bool,
+    /// Parts of a whole score in the sums of the units of `worst`, `best` and `observed`.
+    pub parts: u64,
+    /// Candidate minus baseline per unit, when every missing answer is worst for the candidate (missing candidate = 0,
+    /// missing baseline = 1). A unit is a case or a cluster, for the dataset as estimand a repeat of a case.
+    pub worst: Units,
     /// The same with every missing answer best for the candidate.
-    pub best: BTreeMap<i64, u64>,
-    /// The same over the cases scored in both arms, for the reported estimate.
-    pub observed: BTreeMap<i64, u64>,
-    /// Candidate: cases by number of passing repeats, missing counted as fail. For the rate without a baseline.
-    pub candidate_passes_worst: BTreeMap<u32, u64>,
-    /// Candidate: cases by number of passing repeats, missing counted as pass.
-    pub candidate_passes_best: BTreeMap<u32, u64>,
+    pub best: Units,
+    /// The same over what is scored in both arms, for the reported estimate.
+    pub observed: Units,
+    /// Passing repeats of the candidate per case or cluster, missing counted as fail; `repeats` parts are a whole. For the
+    /// rate without a baseline.
+    pub passes_worst: Units,
+    /// The same, missing counted as pass.
+    pub passes_best: Units,
     /// Answers of the baseline.
     pub baseline: Tally,
     /// Answers of the candidate.
     pub candidate: Tally,
-    /// Sum over fully scored baseline cases of the share of passing repeats, and how many cases.
-    pub baseline_rate: (f64, u64),
-    /// The same for the candidate.
-    pub candidate_rate: (f64, u64),
+    /// Over fully scored baseline cases.
+    pub baseline_rate: RateSums,
+    /// Over fully scored candidate cases.
+    pub candidate_rate: RateSums,
     /// Variation of the answers within a case, baseline and candidate: sum over the cases scored in both arms of
-    /// passes x (repeats - passes). Integers; the variance estimate divides them.
-    pub within: (u64, u64),
+    /// repeats x sum of squares - square of the sum of its scores; a score of 1 has [`Metric::whole`] ticks.
+    pub within: (u128, u128),
     /// The must-pass cases, by how they fared.
     pub must_pass: BTreeMap<Attempts, Alike>,
     /// Some ids of regressed cases, in plan order, for messages.

@@ -25,10 +25,12 @@ mod visible;
 pub use answer::{Answer, ToolCall, Usage};
 pub use arrival::{Arrival, Keep};
 pub use batch::{BatchLedger, OpenBatch};
-pub use case::{Case, CaseId, Turn, TurnRole};
+pub use case::{Case, CaseId, Turn, TurnRole, WEIGHT};
 pub use check::{ArgProblem, CheckRules, CheckSpec, Step};
 pub use command::Command;
-pub use comparison::{Alike, ArmRate, Attempts, Comparison, Counts, Latency, Paired, Tally, Waited};
+pub use comparison::{
+    Alike, ArmRate, Attempts, Comparison, Counts, Design, Estimand, Latency, Metric, Paired, RateSums, Tally, Waited,
+};
 pub use details::{
     ChosenToken, Citation, CodeRun, Details, FoundSource, ModelStatus, RetrievedUrl, SafetyRating, Support, TopToken,
 };

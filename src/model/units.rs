@@ -63,6 +63,24 @@ impl Units {
         }
     }
 
+    /// The same with sizes in parts of `common`, by which every weight must be divisible.
+    pub fn in_parts_of(&self, common: u64) -> Units {
+        let mut units = Units::default();
+        for (Unit { size, sum }, count) in self.iter() {
+            let unit = Unit {
+                size: size / common.max(1),
+                sum: sum / i128::from(common.max(1)),
+            };
+            units.add(unit, count);
+        }
+        units
+    }
+
+    /// Number of units.
+    pub fn count(&self) -> u64 {
+        self.0.values().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
     /// Every kind of unit, and how many there are of it, by size and sum.
     pub fn iter(&self) -> impl Iterator<Item = (Unit, u64)> + '_ {
         self.0.iter().map(|(unit, count)| (*unit, *count))
@@ -136,10 +154,7 @@ mod tests {
         }
         // Cluster c has no weight.
         let units: Vec<(Unit, u64)> = whole.units().iter().collect();
-        assert_eq!(
-            units,
-            [(Unit { size: 3, sum: 2 }, 1), (Unit { size: 4, sum: 3 }, 1)]
-        );
+        assert_eq!(units, [(Unit { size: 3, sum: 2 }, 1), (Unit { size: 4, sum: 3 }, 1)]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::answer::Usage;
 use super::case::CaseId;
-use super::comparison::{ArmRate, Counts, Latency, Paired, Waited};
+use super::comparison::{ArmRate, Counts, Estimand, Latency, Metric, Paired, Waited};
 use serde::Serialize;
 use std::fmt;
 
@@ -141,8 +141,11 @@ pub struct Policy {
     pub tolerance: f64,
     /// Chance of each wrong decision; 0..=0.2.
     pub alpha: f64,
-    /// What the rates are about: `population`, cases like these.
-    pub estimand: &'static str,
+    /// What the difference is about.
+    pub estimand: Estimand,
+    /// What an answer scores. Absent from the serialized policy, and so from its digest, unless it is the score.
+    #[serde(skip_serializing_if = "is_default")]
+    pub metric: Metric,
     /// Without a baseline: the pass rate that must be exceeded.
     pub min_pass_rate: Option<f64>,
     /// Share of missing answers per arm above which nothing is decided.
@@ -153,6 +156,10 @@ pub struct Policy {
     pub strict_model: bool,
 }
 
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 impl Default for Policy {
     /// What holds without any setting.
     fn default() -> Policy {
@@ -160,7 +167,8 @@ impl Default for Policy {
             margin: 0.05,
             tolerance: 0.01,
             alpha: 0.05,
-            estimand: "population",
+            estimand: Estimand::Population,
+            metric: Metric::Pass,
             min_pass_rate: None,
             max_missing: 0.05,
             strict_model: false,

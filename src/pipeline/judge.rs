@@ -7,8 +7,8 @@ use super::survey::{Survey, Versions};
 use crate::compare::Comparing;
 use crate::error::Error;
 use crate::model::{
-    Answer, Arm, ArmRow, Case, CaseId, CaseRow, CheckRules, Comparison, Failure, FailureKind, Judged, Outcome, Part,
-    Skip, Source,
+    Answer, Arm, ArmRow, Case, CaseId, CaseRow, CheckRules, Comparison, Design, Failure, FailureKind, Judged, Outcome,
+    Part, Skip, Source,
 };
 use crate::plan::price::{Prices, Tier};
 use crate::plan::{Plan, Selection};
@@ -45,6 +45,8 @@ pub(super) struct Judging<'a> {
     /// Rendered again for the checks that look at the system instruction.
     pub(super) versions: &'a Versions,
     pub(super) plan: Plan,
+    /// How the arms are compared.
+    pub(super) design: Design,
     pub(super) rules: &'a dyn CheckRules,
     /// Which must-pass cases have answers beyond the plan.
     pub(super) confirming: &'a Confirming,
@@ -141,9 +143,8 @@ struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     fn new(judging: &Judging<'_>, asker: Asker<'a>) -> Tally<'a> {
-        let Judging { plan, survey, .. } = judging;
         Tally {
-            comparing: Comparing::new(plan.repeats, plan.baseline, survey.identical),
+            comparing: Comparing::new(judging.design),
             stale: 0,
             unanswered: 0,
             simulated: 0,

@@ -42,7 +42,7 @@ use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{
-    Case, CaseRow, Event, Problem, Problems, Progress, PromptInfo, Request, RunInfo, Usage, Verdict, digest,
+    Case, CaseRow, Design, Event, Problem, Problems, Progress, PromptInfo, Request, RunInfo, Usage, Verdict, digest,
 };
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
@@ -391,6 +391,13 @@ impl Prepared<'_> {
             survey: &self.survey,
             versions,
             plan: self.plan,
+            design: Design {
+                repeats: self.plan.repeats,
+                baseline: self.plan.baseline,
+                identical: self.survey.identical,
+                metric: settings.policy.metric,
+                estimand: settings.policy.estimand,
+            },
             rules: &self.rules,
             confirming,
             commands: &self.commands,

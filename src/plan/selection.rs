@@ -137,6 +137,8 @@ mod tests {
             place: Place::file("f"),
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
             critical: false,
+            weight: crate::model::WEIGHT,
+            cluster: None,
             vars: serde_json::Map::new(),
             history: Vec::new(),
             checks: Vec::new(),

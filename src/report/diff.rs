@@ -10,7 +10,7 @@ use super::output::{Output, Spool};
 use super::text::{md_code, md_fence, md_inline, truncate};
 use super::why::{Why, answered, expected, outcomes, why};
 use super::{Context, ReportError, Reporter, summary};
-use crate::model::{Case, CaseRow, Change, Judged, PromptInfo, RunInfo, Verdict};
+use crate::model::{Case, CaseRow, Change, Judged, PromptInfo, RunInfo, Verdict, WEIGHT};
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
@@ -283,6 +283,8 @@ fn facts(row: &CaseRow, green: Option<&Judged>) -> String {
         place,
         tags,
         critical,
+        weight,
+        cluster,
         vars: _,
         history: _,
         checks: _,
@@ -291,6 +293,12 @@ fn facts(row: &CaseRow, green: Option<&Judged>) -> String {
     let mut facts = format!("- at {}", md_code(&place.to_string()));
     if *critical {
         facts.push_str(", **critical**");
+    }
+    if *weight != WEIGHT {
+        facts.push_str(&format!(", weight {}", f64::from(*weight) / f64::from(WEIGHT)));
+    }
+    if let Some(cluster) = cluster {
+        facts.push_str(&format!(", cluster {}", md_code(&truncate(cluster, 100))));
     }
     if !tags.is_empty() {
         let tags: Vec<_> = tags.iter().map(|tag| md_code(&truncate(tag, 100))).take(20).collect();

@@ -190,6 +190,8 @@ impl Mask {
             },
             tags,
             critical: _,
+            weight: _,
+            cluster,
             vars,
             history,
             checks,
@@ -199,6 +201,9 @@ impl Mask {
         self.shared(suite);
         self.shared(file);
         self.hide_all(tags);
+        if let Some(cluster) = cluster {
+            self.shared(cluster);
+        }
         self.map(vars);
         for Turn { role: _, text } in history {
             self.hide(text);

@@ -178,6 +178,8 @@ mod tests {
             place: Place::at("golden/returns.yaml", 3, 3),
             tags: Vec::new(),
             critical: false,
+            weight: crate::model::WEIGHT,
+            cluster: None,
             vars: Map::new(),
             history: Vec::new(),
             checks: Vec::new(),

@@ -5,7 +5,7 @@ use super::matcher::{Compile, Seen};
 use super::matchers::{MATCHERS, no_pii, no_secrets};
 use super::part::WHOLE_ANSWER;
 use super::replies::Asking;
-use crate::model::{Answer, Case, CaseId, CheckSpec, Place};
+use crate::model::{Answer, Case, CaseId, CheckSpec, Place, WEIGHT};
 use serde_json::Map;
 use std::ops::Range;
 
@@ -22,6 +22,8 @@ pub fn passes_text(check: &CheckSpec, text: &str) -> Option<bool> {
         place: Place::file(""),
         tags: Vec::new(),
         critical: false,
+        weight: WEIGHT,
+        cluster: None,
         vars: Map::new(),
         history: Vec::new(),
         checks: Vec::new(),

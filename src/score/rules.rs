@@ -103,6 +103,8 @@ pub(super) mod testing {
             place: Place::file("golden.yaml"),
             tags: Vec::new(),
             critical: false,
+            weight: crate::model::WEIGHT,
+            cluster: None,
             vars: Map::new(),
             history: Vec::new(),
             checks: checks

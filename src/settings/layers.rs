@@ -55,6 +55,8 @@ pub(super) const KEYS: &[&str] = &[
     "tolerance",
     "alpha",
     "min_pass_rate",
+    "metric",
+    "estimand",
     "strict_model",
     "snapshots",
 ];

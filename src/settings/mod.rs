@@ -22,7 +22,7 @@ pub use read::duration;
 pub use schema::schema;
 pub use target::{BatchService, TargetKind};
 
-use crate::model::{Command, Policy, Problem, Problems};
+use crate::model::{Command, Estimand, Metric, Policy, Problem, Problems};
 use crate::plan::price::Prices;
 use crate::plan::{Selection, Shard};
 use crate::run::gemini::Delivery;
@@ -362,6 +362,19 @@ impl Layers {
             tolerance: read.parsed("tolerance", number).unwrap_or(default.tolerance),
             alpha: read.parsed("alpha", number).unwrap_or(default.alpha),
             min_pass_rate: read.parsed("min_pass_rate", number),
+            metric: read
+                .parsed("metric", |text| {
+                    word(text, &[("pass", Metric::Pass), ("score", Metric::Score)])
+                })
+                .unwrap_or(default.metric),
+            estimand: read
+                .parsed("estimand", |text| {
+                    word(
+                        text,
+                        &[("population", Estimand::Population), ("dataset", Estimand::Dataset)],
+                    )
+                })
+                .unwrap_or(default.estimand),
             strict_model,
             ..default
         };

@@ -111,6 +111,14 @@ fn of_key(key: &str) -> Option<Value> {
         "min_pass_rate" => {
             json!({"description": "without a baseline: the pass rate that must be exceeded", "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1})
         }
+        "metric" => words(
+            "what an answer scores: 1 for a pass, or what its checks scored",
+            &["pass", "score"],
+        ),
+        "estimand" => words(
+            "what the difference is about: cases like these, or exactly these",
+            &["population", "dataset"],
+        ),
         "strict_model" => flag("inconclusive if another model served than the one asked for"),
         _ => return None,
     })

@@ -10,7 +10,8 @@ use promptgate::gate::statistics::score_test::{CORRECTION, Differences};
 use promptgate::gate::statistics::{fisher, proportions};
 use promptgate::gate::{Completion, Decided, Facts, decide};
 use promptgate::model::{
-    ArmRow, Case, CaseId, CaseRow, Comparison, Decision, Failure, FailureKind, Judged, Outcome, Place, Policy, Score,
+    ArmRow, Case, CaseId, CaseRow, Comparison, Decision, Design, Estimand, Failure, FailureKind, Judged, Metric,
+    Outcome, Place, Policy, Score, Units, WEIGHT,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -22,7 +23,8 @@ fn policy() -> Policy {
         margin: 0.05,
         tolerance: 0.01,
         alpha: 0.05,
-        estimand: "population",
+        estimand: Estimand::Population,
+        metric: Metric::Pass,
         min_pass_rate: None,
         max_missing: 0.05,
         strict_model: false,
@@ -186,7 +188,7 @@ fn ours(id: &str, input: &Value, expected: &Value) -> Option<(Vec<f64>, Vec<f64>
                     .collect()
             };
             let comparison = compare(&[row("case", &letters("blue"), &letters("green"))], 3);
-            let only = |histogram: &BTreeMap<i64, u64>| *histogram.keys().next().unwrap() as f64 / 3.0;
+            let only = |units: &Units| units.iter().next().unwrap().0.sum as f64 / 3.0;
             return Some((
                 vec![only(&comparison.worst), only(&comparison.best)],
                 vec![number(&expected["d_promote"]), number(&expected["d_block"])],
@@ -281,7 +283,7 @@ fn identical_output_needs_the_tabled_number_of_cases() {
 
 /// A complete comparison with the given differences, from answers: the better arm passes every repeat.
 fn of_histogram(histogram: BTreeMap<i64, u64>, repeats: u32) -> Comparison {
-    let mut comparing = Comparing::new(repeats, true, false);
+    let mut comparing = Comparing::new(design(repeats));
     for (d, cases) in histogram {
         let passing = |failed: i64| -> Vec<char> {
             (0..i64::from(repeats))
@@ -294,8 +296,16 @@ fn of_histogram(histogram: BTreeMap<i64, u64>, repeats: u32) -> Comparison {
     comparing.finish()
 }
 
+fn design(repeats: u32) -> Design {
+    Design {
+        repeats,
+        baseline: true,
+        ..Design::default()
+    }
+}
+
 fn compare(rows: &[CaseRow], repeats: u32) -> Comparison {
-    let mut comparing = Comparing::new(repeats, true, false);
+    let mut comparing = Comparing::new(design(repeats));
     rows.iter().for_each(|row| comparing.add(row));
     comparing.finish()
 }
@@ -313,6 +323,8 @@ fn row(id: &str, blue: &[char], green: &[char]) -> CaseRow {
             },
             tags: Vec::new(),
             critical: false,
+            weight: WEIGHT,
+            cluster: None,
             vars: Default::default(),
             history: Vec::new(),
             checks: Vec::new(),
@@ -360,7 +372,7 @@ struct Run {
 
 impl Run {
     fn decided(&self) -> Decided {
-        let mut comparing = Comparing::new(self.repeats, true, false);
+        let mut comparing = Comparing::new(design(self.repeats));
         for (blue, green, cases, critical) in &self.cases {
             let mut row = row("case", blue, green);
             row.case.critical = *critical;

@@ -7,11 +7,19 @@ use super::history;
 use super::identity::{self, Origin};
 use super::row::Part;
 use super::source::shorten;
-use crate::model::{ArgProblem, CaseId, CheckRules, CheckSpec, Problem, Problems, Step, Turn, nearest};
+use crate::model::{ArgProblem, CaseId, CheckRules, CheckSpec, Problem, Problems, Step, Turn, WEIGHT, nearest};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// The keys of a case.
-pub(super) const KEYS: [&str; 7] = ["id", "tags", "critical", "vars", "history", "expect", "notes"];
+pub(super) const KEYS: [&str; 9] = [
+    "id", "tags", "critical", "weight", "cluster", "vars", "history", "expect", "notes",
+];
+
+/// The largest weight of a case. A case that weighs more than a thousand others is a mistake.
+const MAX_WEIGHT: f64 = 1_000.0;
+/// Bytes of a cluster's name.
+const MAX_CLUSTER: usize = 200;
 
 /// What a row says, as far as it could be understood, and all that is wrong with it.
 #[derive(Default)]
@@ -20,6 +28,9 @@ pub(super) struct Draft {
     pub(super) id: Option<(CaseId, Origin)>,
     pub(super) tags: Vec<String>,
     pub(super) critical: bool,
+    /// In thousandths; `None` where nothing is said.
+    pub(super) weight: Option<u32>,
+    pub(super) cluster: Option<Arc<str>>,
     pub(super) vars: Map<String, Value>,
     pub(super) history: Vec<Turn>,
     pub(super) checks: Vec<CheckSpec>,
@@ -123,6 +134,8 @@ pub(super) fn read(written: Value, flawed: bool, rules: &dyn CheckRules, inlined
             }
             "tags" => draft.tags = read_tags(value, &mut draft.mistakes),
             "critical" => draft.critical = read_critical(&value, &mut draft.mistakes),
+            "weight" => draft.weight = read_weight(&value, &mut draft.mistakes),
+            "cluster" => draft.cluster = read_cluster(&value, &mut draft.mistakes),
             "vars" => {
                 draft.vars = read_vars(value, &mut draft.mistakes);
                 inputs_are_known &= draft.mistakes.len() == found_before;
@@ -218,6 +231,46 @@ fn read_critical(value: &Value, mistakes: &mut Mistakes) -> bool {
         mistakes.push(Mistake::value(&[Step::key("critical")], problem));
         false
     })
+}
+
+/// A weight in thousandths.
+fn read_weight(value: &Value, mistakes: &mut Mistakes) -> Option<u32> {
+    let thousandths = value.as_f64().map(|weight| weight * f64::from(WEIGHT));
+    let whole = thousandths.filter(|weight| {
+        (1.0..=MAX_WEIGHT * f64::from(WEIGHT)).contains(weight) && (weight - weight.round()).abs() < 1e-6
+    });
+    if whole.is_none() {
+        let written = match value {
+            Value::Number(number) => number.to_string(),
+            _ => kind(value).to_owned(),
+        };
+        let problem = Problem::new(format!("`weight` is {written}"))
+            .expected(format!(
+                "a number from 0.001 to {MAX_WEIGHT} with at most three decimals"
+            ))
+            .hint("1 is what a case weighs that says nothing; to leave a case out, delete it or select by tag");
+        mistakes.push(Mistake::value(&[Step::key("weight")], problem));
+    }
+    whole.map(|weight| weight.round() as u32)
+}
+
+fn read_cluster(value: &Value, mistakes: &mut Mistakes) -> Option<Arc<str>> {
+    match value {
+        Value::String(name) if !name.trim().is_empty() && name.len() <= MAX_CLUSTER => Some(Arc::from(name.trim())),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Some(Arc::from(number.to_string())),
+        Value::Null => None,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            let written = match value {
+                Value::String(name) if name.trim().is_empty() => "empty".to_owned(),
+                Value::String(_) => format!("longer than {MAX_CLUSTER} bytes"),
+                _ => kind(value).to_owned(),
+            };
+            let problem = Problem::new(format!("`cluster` is {written}"))
+                .expected("a text or a whole number, the same for all cases that stand or fall together");
+            mistakes.push(Mistake::value(&[Step::key("cluster")], problem));
+            None
+        }
+    }
 }
 
 fn read_vars(value: Value, mistakes: &mut Mistakes) -> Map<String, Value> {

@@ -35,7 +35,7 @@ mod yaml;
 
 pub use snapshots::unreferenced_snapshots;
 
-use crate::model::{Case, CaseId, CheckRules, Place, Problem, Problems};
+use crate::model::{Case, CaseId, CheckRules, Place, Problem, Problems, WEIGHT};
 use case::{Draft, Mistake};
 use digest::Inlined;
 use find::Found;
@@ -342,6 +342,8 @@ fn case_of(id: CaseId, draft: Draft, suite: &Arc<str>, place: Place) -> Case {
         id: _,
         tags,
         critical,
+        weight,
+        cluster,
         vars,
         history,
         checks,
@@ -354,6 +356,8 @@ fn case_of(id: CaseId, draft: Draft, suite: &Arc<str>, place: Place) -> Case {
         place,
         tags,
         critical,
+        weight: weight.unwrap_or(WEIGHT),
+        cluster,
         vars,
         history,
         checks,

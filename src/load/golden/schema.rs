@@ -41,6 +41,14 @@ fn of_key(key: &str) -> Value {
             "items": text,
         }),
         "critical" => json!({"description": "must pass, whatever the other cases say", "type": "boolean"}),
+        "weight" => json!({
+            "description": "how many cases it counts for; 1 without",
+            "type": "number", "minimum": 0.001, "maximum": 1000,
+        }),
+        "cluster" => json!({
+            "description": "cases with the same one stand or fall together, and are one piece of evidence",
+            "anyOf": [text, {"type": "integer"}, {"type": "null"}],
+        }),
         "vars" => json!({"description": "values for the prompt's template", "type": ["object", "null"]}),
         "history" => json!({
             "description": "earlier turns, oldest first",

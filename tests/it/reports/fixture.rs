@@ -1,10 +1,10 @@
 //! A run that holds every kind of outcome and every hostile text.
 
 use promptgate::model::{
-    Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Counts, Decision, Difference, Failure,
-    FailureKind, Judged, JudgesAsked, Latency, ModelRecord, Needed, Outcome, Paired, Place, Policy, PrefixCaches,
-    PriceList, PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source, ToolCall, Usage,
-    Verdict, Waited, Warning, WarningCode, ZScores,
+    Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Counts, Decision, Difference, Estimand,
+    Failure, FailureKind, Judged, JudgesAsked, Latency, Metric, ModelRecord, Needed, Outcome, Paired, Place, Policy,
+    PrefixCaches, PriceList, PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source,
+    ToolCall, Usage, Verdict, WEIGHT, Waited, Warning, WarningCode, ZScores,
 };
 use serde_json::json;
 
@@ -29,7 +29,8 @@ pub(super) fn run() -> RunInfo {
             margin: 0.05,
             tolerance: 0.01,
             alpha: 0.05,
-            estimand: "population",
+            estimand: Estimand::Population,
+            metric: Metric::Pass,
             min_pass_rate: None,
             max_missing: 0.05,
             strict_model: false,
@@ -251,6 +252,8 @@ pub(super) fn row(id: &str, suite: &str, line: u32, baseline: ArmRow, candidate:
             place: Place::at(format!("golden/{suite}.yaml"), line, 3),
             tags: vec!["refunds".into()],
             critical: false,
+            weight: WEIGHT,
+            cluster: None,
             vars: serde_json::Map::new(),
             history: vec![],
             checks: vec![CheckSpec::plain("contains", json!("30 days"))],

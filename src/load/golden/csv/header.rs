@@ -11,6 +11,8 @@ pub(super) enum Column {
     Tags,
     Critical,
     History,
+    Weight,
+    Cluster,
     Notes,
     /// The value of the matcher that the column `matcher` names, else of `equals`.
     Expected,
@@ -31,6 +33,10 @@ const NAMES: [&str; 7] = ["id", "tags", "critical", "expected", "matcher", "hist
 
 /// Names of which even a near miss is no var: a case would silently lose what its author asked for.
 const GUARDED: [&str; 3] = ["critical", "expected", "matcher"];
+
+/// Columns for the gate have a prefix: `weight` and `cluster` alone are vars, as they have always been.
+const WEIGHT: &str = "gate:weight";
+const CLUSTER: &str = "gate:cluster";
 
 /// The prefix of a column that holds the value of one matcher.
 const EXPECT: &str = "expect:";
@@ -88,6 +94,12 @@ fn column(name: &str, rules: &dyn CheckRules) -> Result<Column, Problem> {
         "expected" => Column::Expected,
         "matcher" => Column::Matcher,
         "history" => Column::History,
+        WEIGHT => Column::Weight,
+        CLUSTER => Column::Cluster,
+        _ if name.starts_with("gate:") => {
+            return Err(Problem::new(format!("unknown column `{}`", shorten(name)))
+                .expected(format!("`{WEIGHT}` or `{CLUSTER}`")));
+        }
         "notes" => Column::Notes,
         "" => return Err(Problem::new("a column has no name").expected("a name for every column")),
         "vars" => {

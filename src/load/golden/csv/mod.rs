@@ -268,6 +268,8 @@ impl Filled<'_> {
                 | Column::Tags
                 | Column::Critical
                 | Column::History
+                | Column::Weight
+                | Column::Cluster
                 | Column::Expect { .. }
                     if cell.is_empty() => {}
                 Column::Id => self.put("id", cell.into()),
@@ -277,6 +279,12 @@ impl Filled<'_> {
                     self.put("tags", tags.collect());
                 }
                 Column::Critical => self.read_critical(index, cell),
+                Column::Weight => {
+                    if let Some(weight) = self.read_json(index, cell, "weight") {
+                        self.put("weight", weight);
+                    }
+                }
+                Column::Cluster => self.put("cluster", cell.into()),
                 Column::History => {
                     if let Some(history) = self.read_json(index, cell, "history") {
                         self.put("history", history);
