@@ -10,6 +10,7 @@ mod command;
 mod comparison;
 mod details;
 mod diagnostic;
+mod embedding;
 mod event;
 mod outcome;
 mod question;
@@ -32,6 +33,7 @@ pub use details::{
     ChosenToken, Citation, CodeRun, Details, FoundSource, ModelStatus, RetrievedUrl, SafetyRating, Support, TopToken,
 };
 pub use diagnostic::{Place, Problem, Problems, nearest};
+pub use embedding::{Meaning, cosine};
 pub use event::{Event, Progress};
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};

@@ -1,6 +1,7 @@
 //! Models that judge: the second plan, over answers that are stored. Whatever checks want to ask of a judge is asked
 //! through the run stage, under its limits and the run's budget, and every reply is stored, so that nothing is asked twice.
 
+use super::embeddings::Embedders;
 use super::target::{BATCHED, OpenedTarget, service};
 use super::{Interrupt, Version, open_prompt};
 use crate::error::Error;
@@ -10,9 +11,11 @@ use crate::model::{
     Question, Request, digest,
 };
 use crate::plan::identity;
+use crate::plan::price::Tier;
 use crate::run::gemini::{self, Delivery};
 use crate::run::{
-    self, AnyTarget, ApiKey, Ended, Gemini, GeminiSettings, Limits, OpenAi, OpenAiSettings, Price, Protocol,
+    self, AnyTarget, ApiKey, Ended, Gemini, GeminiSettings, Limits, OpenAi, OpenAiSettings, Price, Protocol, RunEnd,
+    Target,
 };
 use crate::score::{self, Asking, Commands, Judgement, Unjudged};
 use crate::settings::{Cache, JudgeSettings, Settings, TargetKind};
@@ -283,6 +286,7 @@ fn unaskable(message: String) -> Failure {
 /// Asks judges for as long as the run's limits allow.
 pub(super) struct Asker<'a> {
     pub(super) judges: &'a Judges,
+    pub(super) embedders: &'a Embedders,
     pub(super) settings: &'a Settings,
     pub(super) store: &'a Store,
     /// Of the whole run, answers included.
@@ -357,7 +361,7 @@ impl Asker<'_> {
     }
 
     /// Why nothing may be asked, if so.
-    fn unasked(&self) -> Option<Failure> {
+    pub(super) fn unasked(&self) -> Option<Failure> {
         if self.settings.cache == Cache::Only {
             return Some(Failure {
                 kind: FailureKind::Missing,
@@ -368,7 +372,7 @@ impl Asker<'_> {
         (self.so_far.ended.is_some() || self.interrupt.code().is_some()).then(|| self.left_out())
     }
 
-    fn left_out(&self) -> Failure {
+    pub(super) fn left_out(&self) -> Failure {
         let why = match &self.so_far.ended {
             Some(Ended::Budget(reason)) => reason.clone(),
             Some(Ended::Stopped(failure)) => failure.message.clone(),
@@ -401,48 +405,73 @@ impl Asker<'_> {
 
     /// Sends what is not stored.
     fn run(&mut self, judge: &Judge, open: Vec<Job>) -> Result<HashMap<[u8; 32], Result<Answer, Failure>>, Error> {
+        let reusable = self.settings.cache != Cache::Off;
+        let keep = Arc::new(Gathering {
+            writer: self.store.replies(&judge.identity, reusable)?,
+            got: Mutex::default(),
+        });
+        let end = self.send(
+            open,
+            Arc::clone(&judge.target),
+            Arc::clone(&keep),
+            judge.prompt.standard_tier(),
+        )?;
+        self.count(end);
+        let Some(Gathering { writer, got }) = Arc::into_inner(keep) else {
+            return Err(Error::StoreFailed(Problem::new("the store's writer is still in use")));
+        };
+        writer
+            .finish()
+            .map_err(|message| Error::StoreFailed(Problem::new(message)))?;
+        Ok(got.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks a target through the run stage, within what is left of the run's limits.
+    pub(super) fn send<T: Target, K: Keep>(
+        &self,
+        jobs: Vec<Job>,
+        target: Arc<T>,
+        keep: Arc<K>,
+        tier: Tier,
+    ) -> Result<RunEnd, Error> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("judge")
             .enable_all()
             .build()
             .map_err(|error| Problem::new(format!("the runtime can't start: {error}")))?;
-        let reusable = self.settings.cache != Cache::Off;
-        let keep = Arc::new(Gathering {
-            writer: self.store.replies(&judge.identity, reusable)?,
-            got: Mutex::default(),
-        });
         let prices = self.settings.prices.clone();
         let today = OffsetDateTime::now_utc().date();
-        let tier = judge.prompt.standard_tier();
         let price: Arc<Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
-        let (jobs, queue) = mpsc::channel(2 * self.settings.concurrency);
+        let (sending, queue) = mpsc::channel(2 * self.settings.concurrency);
         let running = runtime.spawn(run::run(
             queue,
-            Arc::clone(&judge.target),
+            target,
             self.limits(),
             price,
-            Arc::clone(&keep),
+            keep,
             Arc::new(Silent) as Arc<dyn Progress>,
             self.interrupt.token.clone(),
         ));
-        for job in open {
-            if jobs.blocking_send(job).is_err() {
+        for job in jobs {
+            if sending.blocking_send(job).is_err() {
                 break;
             }
         }
-        drop(jobs);
-        let end = match runtime.block_on(running) {
-            Ok(end) => end,
+        drop(sending);
+        match runtime.block_on(running) {
+            Ok(end) => Ok(end),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                Err(error) => {
-                    return Err(Error::StoreFailed(Problem::new(format!(
-                        "the judge was aborted: {error}"
-                    ))));
-                }
+                Err(error) => Err(Error::StoreFailed(Problem::new(format!(
+                    "the judge was aborted: {error}"
+                )))),
             },
-        };
+        }
+    }
+
+    /// Adds what asking took.
+    pub(super) fn count(&mut self, end: RunEnd) {
         self.so_far.requests += end.requests;
         self.so_far.retries += end.retries;
         self.so_far.cost_usd = match (self.so_far.requests == end.requests, self.so_far.cost_usd, end.cost_usd) {
@@ -453,13 +482,6 @@ impl Asker<'_> {
         if end.ended != Ended::Complete {
             self.so_far.ended.get_or_insert(end.ended);
         }
-        let Some(Gathering { writer, got }) = Arc::into_inner(keep) else {
-            return Err(Error::StoreFailed(Problem::new("the store's writer is still in use")));
-        };
-        writer
-            .finish()
-            .map_err(|message| Error::StoreFailed(Problem::new(message)))?;
-        Ok(got.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What is left of the run's limits.
@@ -485,11 +507,12 @@ impl Asker<'_> {
         let mut asking = Asking::default();
         let mut judgements = score::judge(batch, commands, &asking);
         for _ in 0..ROUNDS {
-            let wanted = asking.take_wanted();
-            if wanted.is_empty() {
+            let (questions, meanings) = asking.take_wanted();
+            if questions.is_empty() && meanings.is_empty() {
                 break;
             }
-            self.ask(wanted, &mut asking)?;
+            self.ask(questions, &mut asking)?;
+            self.embed(meanings, &mut asking)?;
             judgements = score::judge(batch, commands, &asking);
         }
         Ok(judgements)

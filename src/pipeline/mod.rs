@@ -14,6 +14,7 @@
 mod approvals;
 mod ask;
 mod batches;
+mod embeddings;
 mod forecast;
 mod golden;
 mod import;
@@ -51,6 +52,7 @@ use crate::score::{Commands, Rules};
 use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
 use crate::store::{InUse, OpenRun, Planned, RunEnded, Store, WaitingBatch};
 use approvals::Approvals;
+use embeddings::Embedders;
 use judge::Judging;
 use judges::{Asker, Consulted, Judges};
 use planned::Walking;
@@ -122,6 +124,7 @@ pub struct Prepared<'a> {
     versions: Versions,
     target: OpenedTarget,
     judges: Judges,
+    embedders: Embedders,
     survey: Survey,
     plan: Plan,
     run: RunInfo,
@@ -156,6 +159,13 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
     if !judges.is_empty() {
         survey.key = digest([survey.key.as_slice(), &judges.digest()]);
         for key in Judges::keys(settings) {
+            target.mask.add(key.reveal());
+        }
+    }
+    let embedders = Embedders::open(&survey.embedders, settings, target.embeds.as_ref())?;
+    if !embedders.is_empty() {
+        survey.key = digest([survey.key.as_slice(), b"embeddings", &embedders.digest()]);
+        for key in Embedders::keys(settings) {
             target.mask.add(key.reveal());
         }
     }
@@ -194,6 +204,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         versions,
         target,
         judges,
+        embedders,
         survey,
         plan,
         run,
@@ -300,6 +311,7 @@ impl Prepared<'_> {
         };
         let asker = Asker {
             judges: &self.judges,
+            embedders: &self.embedders,
             settings,
             store: &store,
             limits: ask::limits(settings),

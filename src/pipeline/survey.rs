@@ -60,6 +60,8 @@ pub(super) struct Survey {
     pub(super) common: Vec<Common>,
     /// The judges that checks of selected cases name.
     pub(super) judges: BTreeSet<String>,
+    /// The models of embeddings that they name.
+    pub(super) embedders: BTreeSet<String>,
     /// Words that stop nothing.
     pub(super) warnings: Vec<Problem>,
 }
@@ -182,6 +184,7 @@ struct Seen<'a> {
     /// The files that cases came from, as shown.
     files: BTreeSet<Arc<str>>,
     judges: BTreeSet<String>,
+    embedders: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -214,6 +217,7 @@ impl<'a> Seen<'a> {
                 .collect(),
             files: BTreeSet::new(),
             judges: BTreeSet::new(),
+            embedders: BTreeSet::new(),
         }
     }
 
@@ -243,6 +247,7 @@ impl<'a> Seen<'a> {
         }
         if selected {
             self.judges.extend(score::judges_of(case));
+            self.embedders.extend(score::embedders_of(case));
         }
         if selected && let Err(problem) = self.render(case) {
             problems.push(problem);
@@ -338,6 +343,7 @@ impl<'a> Seen<'a> {
             dataset,
             selected,
             judges: self.judges,
+            embedders: self.embedders,
             critical: self.critical,
             identical: self.identical,
             key: key.finalize().into(),

@@ -42,11 +42,21 @@ pub fn needs_system(case: &Case) -> bool {
 
 /// The judges that the checks of a case, and those inside them, name.
 pub fn judges_of(case: &Case) -> Vec<String> {
+    named_by(case, "judge")
+}
+
+/// The models of embeddings that the checks of a case, and those inside them, name.
+pub fn embedders_of(case: &Case) -> Vec<String> {
+    named_by(case, "semantic")
+}
+
+/// What the checks of this kind name as `by`.
+fn named_by(case: &Case, matcher: &str) -> Vec<String> {
     let ctx = Compile::new(MATCHERS);
     let mut found = Vec::new();
     let mut open: Vec<CheckSpec> = case.checks.clone();
     while let Some(spec) = open.pop() {
-        if spec.matcher == "judge" {
+        if spec.matcher == matcher {
             let by = spec.args.get("by").and_then(Value::as_str);
             found.push(by.unwrap_or("default").to_owned());
         }

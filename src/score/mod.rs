@@ -19,7 +19,7 @@
 //! may differ from it, `schema_keywords` finds keywords of a JSON schema that would check
 //! nothing, `fenced` finds code blocks, `json_compare` says what equal JSON is, `part` runs a check on a part of an answer,
 //! `ending` keeps checks from passing on answers that are not usable, `replies` writes down what judges have to be asked, `probe`
-//! asks matchers about texts that are no answers, `schema` describes checks for editors.
+//! asks matchers about texts that are no answers, `static_model` makes vectors of texts without asking anyone, `schema` describes checks for editors.
 
 mod approved;
 mod arguments;
@@ -44,10 +44,11 @@ mod rules;
 mod schema;
 mod schema_keywords;
 mod sequences;
+mod static_model;
 mod tally;
 
 pub use command::Commands;
-pub use judge::{Judgement, Unjudged, judge, judges_of, needs_system};
+pub use judge::{Judgement, Unjudged, embedders_of, judge, judges_of, needs_system};
 pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Sample, Seen};
 pub use matchers::MATCHERS;
 pub use matchers::snapshot::{Approval, approval};
@@ -56,3 +57,4 @@ pub use project_file::ProjectFiles;
 pub use replies::Asking;
 pub use rules::Rules;
 pub use schema::schema;
+pub use static_model::StaticModel;

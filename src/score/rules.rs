@@ -87,10 +87,13 @@ impl CheckRules for Rules {
 #[cfg(test)]
 pub(super) mod testing {
     use super::*;
-    use crate::model::{Answer, Case, CaseId, Command, Failure, FailureKind, Place, Question, Replies, Score, Step};
+    use crate::model::{
+        Answer, Case, CaseId, Command, Failure, FailureKind, Meaning, Place, Question, Replies, Score, Step,
+    };
     use crate::score::matcher::{Matcher, Sample, Seen};
     use serde_json::Map;
     use std::collections::BTreeMap;
+    use std::sync::Arc;
     use std::sync::LazyLock;
     use std::time::Duration;
 
@@ -149,14 +152,30 @@ pub(super) mod testing {
 
     /// The same reply to every question.
     #[derive(Clone, Debug, Default)]
-    pub(in crate::score) struct Canned(pub(in crate::score) Option<String>);
+    pub(in crate::score) struct Canned {
+        pub(in crate::score) reply: Option<String>,
+        /// The text whose vector lies at this cosine to that of every other text.
+        pub(in crate::score) meaning: Option<(&'static str, f32)>,
+    }
+
+    fn nobody(who: &str) -> Failure {
+        Failure {
+            kind: FailureKind::Missing,
+            code: "nobody".to_owned(),
+            message: format!("there is no {who}"),
+        }
+    }
 
     impl Replies for Canned {
         fn reply(&self, _: &Question) -> Result<String, Failure> {
-            self.0.clone().ok_or_else(|| Failure {
-                kind: FailureKind::Missing,
-                code: "no_judge".to_owned(),
-                message: "there is no judge".to_owned(),
+            self.reply.clone().ok_or_else(|| nobody("judge"))
+        }
+
+        fn vector(&self, meaning: &Meaning) -> Result<Arc<[f32]>, Failure> {
+            let (text, cosine) = self.meaning.ok_or_else(|| nobody("model of embeddings"))?;
+            Ok(match meaning.text == text {
+                true => Arc::from([cosine, (1.0 - cosine * cosine).sqrt()]),
+                false => Arc::from([1.0, 0.0]),
             })
         }
     }
@@ -214,7 +233,19 @@ pub(super) mod testing {
             Sample::Text(text) => return answer_text(text),
             Sample::Judged { text, reply } => {
                 return AnswerText {
-                    replies: Canned(Some(reply.to_owned())),
+                    replies: Canned {
+                        reply: Some(reply.to_owned()),
+                        meaning: None,
+                    },
+                    ..answer_text(text)
+                };
+            }
+            Sample::Embedded { text, cosine } => {
+                return AnswerText {
+                    replies: Canned {
+                        reply: None,
+                        meaning: Some((text, cosine)),
+                    },
                     ..answer_text(text)
                 };
             }

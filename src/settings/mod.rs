@@ -7,6 +7,7 @@
 //! Precedence: option, environment, front matter of the prompt (model and generation settings), file, default.
 
 mod commands;
+mod embeddings;
 mod judges;
 mod key;
 mod layers;
@@ -15,6 +16,7 @@ mod read;
 mod schema;
 mod target;
 
+pub use embeddings::EmbeddingSettings;
 pub use judges::JudgeSettings;
 pub use key::secrets;
 pub use layers::{Environment, Layer, Origin, Written};
@@ -151,6 +153,8 @@ pub struct Settings {
     pub prices: Prices,
     /// The models that read answers against a rubric, by name.
     pub judges: BTreeMap<String, JudgeSettings>,
+    /// The models that make vectors of texts, by name.
+    pub embeddings: BTreeMap<String, EmbeddingSettings>,
     /// Commands that checks may name.
     pub commands: Vec<Command>,
     /// How stored answers are used.
@@ -475,6 +479,7 @@ impl Layers {
             max_tokens,
             prices: Prices::with_own(self.layers[2].prices().clone()),
             judges: self.judges(),
+            embeddings: self.embeddings(),
             commands: self.commands().to_vec(),
             cache: cache.unwrap_or(Cache::Use),
             resume,
@@ -506,6 +511,19 @@ impl Layers {
             };
         }
         judges
+    }
+
+    /// The models of embeddings of the file, with their keys.
+    fn embeddings(&self) -> BTreeMap<String, EmbeddingSettings> {
+        let mut embeddings = self.layers[2].embeddings().clone();
+        for one in embeddings.values_mut() {
+            if one.target == Some(TargetKind::Gemini)
+                && let KeyState::Present(text, _) = key::find(&self.environment)
+            {
+                one.key = ApiKey::new(&text).ok();
+            }
+        }
+        embeddings
     }
 
     /// The version of the API and the way of delivery, for commands that only look at prompts.

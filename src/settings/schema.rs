@@ -1,7 +1,7 @@
 //! JSON Schema of promptgate.toml, from the list of settings.
 
 use super::layers::{KEYS, ONE_CALL, is_list};
-use super::{commands, judges, prices};
+use super::{commands, embeddings, judges, prices};
 use serde_json::{Map, Value, json};
 
 /// The schema (draft 2020-12) of promptgate.toml. It knows the plain way to write a value: a number as a number, not as
@@ -17,6 +17,7 @@ pub fn schema() -> Value {
     properties.insert("candidate".to_owned(), candidate);
     properties.insert(prices::TABLE.to_owned(), own_prices());
     properties.insert(judges::TABLE.to_owned(), own_judges());
+    properties.insert(embeddings::TABLE.to_owned(), own_embeddings());
     properties.insert(commands::TABLE.to_owned(), own_commands());
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -113,6 +114,33 @@ fn of_key(key: &str) -> Option<Value> {
         }
         "strict_model" => flag("inconclusive if another model served than the one asked for"),
         _ => return None,
+    })
+}
+
+/// Models of embeddings by name, see `embeddings`.
+fn own_embeddings() -> Value {
+    let text = json!({"type": "string", "pattern": "\\S"});
+    json!({
+        "description": "models that make vectors of texts; a check that names none means `default`",
+        "type": "object",
+        "additionalProperties": {"anyOf": [
+            {
+                "type": "object",
+                "properties": {
+                    "target": {"enum": ["gemini", "sim"]},
+                    "model": text,
+                    "base_url": text,
+                    "dimensions": {"type": "integer", "minimum": 1, "maximum": 10000},
+                },
+                "additionalProperties": false,
+            },
+            {
+                "type": "object",
+                "properties": {"path": text},
+                "required": ["path"],
+                "additionalProperties": false,
+            },
+        ]},
     })
 }
 

@@ -53,6 +53,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("serde_json_path", &["score/matchers/json_path"]),
     ("pulldown_cmark", &["score/matchers/markdown"]),
     ("roxmltree", &["score/matchers/xml"]),
+    ("model2vec_rs", &["score/static_model"]),
     (
         "cel",
         &["score/matchers/expression", "score/matchers/expression_bounds"],

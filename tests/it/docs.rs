@@ -163,6 +163,12 @@ fn sample(sample: score::Sample) -> String {
                 code(reply)
             )
         }
+        score::Sample::Embedded { text, cosine } => {
+            format!(
+                "{} at a cosine of {cosine}",
+                code(&serde_json::to_string(text).unwrap())
+            )
+        }
     }
 }
 

@@ -27,6 +27,7 @@ mod record;
 mod reports;
 mod resume;
 mod secrets;
+mod semantic;
 mod support;
 mod targets;
 mod wire;

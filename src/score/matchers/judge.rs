@@ -417,7 +417,10 @@ mod tests {
     /// `pass 1`, `fail 0.4` or `error`, and the reason.
     fn said(check: Value, reply: &str) -> String {
         let mut whole = answer_text("You have 30 days.");
-        whole.replies = Canned(Some(reply.to_owned()));
+        whole.replies = Canned {
+            reply: Some(reply.to_owned()),
+            meaning: None,
+        };
         match compiled(json!({ "judge": check })).check(&whole.seen()) {
             Ok(score) => {
                 let word = if score.pass { "pass" } else { "fail" };

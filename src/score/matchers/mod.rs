@@ -29,6 +29,7 @@ mod refusal;
 pub(super) mod regex;
 mod rouge;
 mod script;
+mod semantic;
 mod similarity;
 pub(super) mod snapshot;
 mod spent;
@@ -76,6 +77,7 @@ pub const MATCHERS: &[MatcherDef] = &[
     prompt_leak::PROMPT_LEAK,
     spent::LATENCY,
     spent::TOKENS,
+    semantic::SEMANTIC,
     judge::JUDGE,
     cost::COST,
     expression::CEL,
