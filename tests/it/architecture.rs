@@ -52,6 +52,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("csv", &["load/golden", "score/matchers/csv_shape"]),
     ("serde_json_path", &["score/matchers/json_path"]),
     ("pulldown_cmark", &["score/matchers/markdown"]),
+    ("url", &["score/matchers/grounding"]),
     ("roxmltree", &["score/matchers/xml"]),
     (
         "cel",

@@ -13,6 +13,7 @@ mod equals;
 mod expression;
 mod expression_bounds;
 mod finish_reason;
+mod grounding;
 mod json;
 mod json_equals;
 mod json_path;
@@ -71,6 +72,7 @@ pub const MATCHERS: &[MatcherDef] = &[
     finish_reason::FINISH_REASON,
     refusal::REFUSAL,
     tool_calls::TOOL_CALLS,
+    grounding::GROUNDING,
     no_secrets::NO_SECRETS,
     no_pii::NO_PII,
     prompt_leak::PROMPT_LEAK,
