@@ -59,6 +59,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &["score/matchers/expression", "score/matchers/expression_bounds"],
     ),
     ("rustix", &["score/command/process"]),
+    ("getrandom", &["score/command/process"]),
     ("toml", &["settings"]),
     ("statrs", &["compare", "gate"]),
     ("similar", &["report"]),

@@ -1,9 +1,9 @@
 //! One request and one reply, each a line of JSON.
 //!
 //! ```text
-//! {"version":1,"id":"1","case":{"id","tags","vars","history","notes"},"answer":{"text","tool_calls",...},"args":…}
-//! {"id":"1","pass":true,"score":0.9,"reason":"…"}        score and reason may be left away
-//! {"id":"1","error":"…"}                                  no judgement is possible
+//! {"version":1,"id":"5f0c…","case":{"id","tags","vars","history","notes"},"answer":{"text","tool_calls",...},"args":…}
+//! {"id":"5f0c…","pass":true,"score":0.9,"reason":"…"}        score and reason may be left away
+//! {"id":"5f0c…","error":"…"}                                  no judgement is possible
 //! ```
 //!
 //! docs/own-checks.md is the page for users.
@@ -142,6 +142,13 @@ pub(super) fn said(reply: Reply) -> Said {
             if !(0.0..=1.0).contains(&score) {
                 return Said::Wrong(format!("replied with the score {score}, which is not from 0 to 1"));
             }
+            // Rows show both, and the gate may go by either: one of them would be wrong.
+            if (pass && score == 0.0) || (!pass && score == 1.0) {
+                let passed = if pass { "pass" } else { "fail" };
+                return Said::Wrong(format!(
+                    "replied with {passed} and the score {score}, which contradict each other"
+                ));
+            }
             let reason = match reason.as_deref().map(str::trim) {
                 Some(reason) if !reason.is_empty() => bounded(reason, SHOWN),
                 Some(_) | None => format!("the command says {}", if pass { "pass" } else { "fail" }),
@@ -180,7 +187,23 @@ mod tests {
             ),
             (
                 r#"{"id":"1","pass":true,"score":0}"#,
-                "pass true 0: the command says pass",
+                "wrong: replied with pass and the score 0, which contradict each other",
+            ),
+            (
+                r#"{"id":"1","pass":true,"score":-0.0}"#,
+                "wrong: replied with pass and the score -0, which contradict each other",
+            ),
+            (
+                r#"{"id":"1","pass":false,"score":1.0}"#,
+                "wrong: replied with fail and the score 1, which contradict each other",
+            ),
+            (
+                r#"{"id":"1","pass":true,"score":0.01}"#,
+                "pass true 0.01: the command says pass",
+            ),
+            (
+                r#"{"id":"1","pass":false,"score":0}"#,
+                "pass false 0: the command says fail",
             ),
             (r#"{"id":"1","error":"no model"}"#, "error: no model"),
             (r#"{"id":"1"}"#, "wrong: replied without `pass`"),
