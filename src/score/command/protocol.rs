@@ -11,6 +11,7 @@
 use crate::model::{Score, ToolCall, Turn, Usage};
 use crate::score::matcher::Seen;
 use crate::score::quote::bounded;
+use crate::score::strict_json;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -117,11 +118,8 @@ pub(super) enum Said {
 
 /// Reads a line.
 pub(super) fn reply(line: &[u8]) -> Result<Reply, serde_json::Error> {
-    // A derived reader would also take an array for an object, field by field.
-    if line.trim_ascii_start().starts_with(b"[") {
-        return Err(serde::de::Error::invalid_type(serde::de::Unexpected::Seq, &"an object"));
-    }
-    serde_json::from_slice(line)
+    let text = std::str::from_utf8(line).map_err(serde::de::Error::custom)?;
+    strict_json::parse_object(text)
 }
 
 /// What a reply to the request at hand says.

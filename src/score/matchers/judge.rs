@@ -7,7 +7,9 @@ use crate::model::{ArgProblem, JudgeVerdict, Question, Score, Step, digest};
 use crate::score::arguments::{Fields, Read, choice, count, needle, number, wrong};
 use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::{bounded, quote};
+use crate::score::strict_json;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub(super) const JUDGE: MatcherDef = MatcherDef {
@@ -349,15 +351,11 @@ enum Better {
     Equal,
 }
 
-fn json<'a, T: Deserialize<'a>>(reply: &'a str) -> Result<T, String> {
+fn json<T: DeserializeOwned>(reply: &str) -> Result<T, String> {
     if reply.len() > LONGEST_REPLY {
         return Err(format!("it is longer than {} KiB", LONGEST_REPLY >> 10));
     }
-    // A derived reader would also take an array for an object, field by field.
-    if reply.trim_start().starts_with('[') {
-        return Err("not the json that was asked for: a list, not an object".to_owned());
-    }
-    serde_json::from_str(reply).map_err(|cause| format!("not the json that was asked for: {cause}"))
+    strict_json::parse_object(reply).map_err(|cause| format!("not the json that was asked for: {cause}"))
 }
 
 fn read_pass(reply: &str) -> Result<Vote, String> {
@@ -435,6 +433,7 @@ mod tests {
             (json!("ok"), r#"{"reason": "fine", "pass": "true"}"#),
             (json!("ok"), r#"{"reason": "fine", "pass": true, "score": 1}"#),
             (json!("ok"), r#"{"reason": "fine"}"#),
+            (json!("ok"), r#"{"reason": "bad", "pass": false, "pass": true}"#),
             (json!("ok"), r#"I think it passes: {"pass": true}"#),
             (json!("ok"), "pass"),
             (json!("ok"), ""),
