@@ -326,7 +326,11 @@ mod tests {
             for subset in [false, true] {
                 let check = json!({"json_equals": {"value": value, "ignore": ignore, "subset": subset}});
                 let said = problems(&[check.clone()]);
-                assert_eq!(said.is_empty(), loads && !(subset && value == json!({})), "{check}: {said}");
+                assert_eq!(
+                    said.is_empty(),
+                    loads && !(subset && value == json!({})),
+                    "{check}: {said}"
+                );
             }
         }
     }
