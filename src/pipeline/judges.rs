@@ -6,17 +6,18 @@ use super::{Interrupt, Version, open_prompt};
 use crate::error::Error;
 use crate::load::prompt::Library;
 use crate::model::{
-    Answer, Arm, Arrival, CaseId, Event, Failure, FailureKind, Job, JudgeVerdict, Keep, Problem, Problems, Progress,
-    Question, Request, digest,
+    Answer, Arm, Arrival, CaseId, Event, Failure, FailureKind, Job, JudgeVerdict, Keep, PrefixCaches, Problem,
+    Problems, Progress, Question, Request, digest,
 };
 use crate::plan::identity;
 use crate::run::gemini::{self, Delivery};
 use crate::run::{
-    self, AnyTarget, ApiKey, Ended, Gemini, GeminiSettings, Limits, OpenAi, OpenAiSettings, Price, Protocol,
+    self, AnyTarget, ApiKey, Ended, Gemini, GeminiSettings, Limits, OpenAi, OpenAiSettings, Price, Protocol, Taken,
+    Target,
 };
 use crate::score::{self, Asking, Commands, Judgement, Unjudged};
 use crate::settings::{Cache, JudgeSettings, Settings, TargetKind};
-use crate::store::{Store, Writer};
+use crate::store::{RunId, Store, Writer};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,6 +26,9 @@ use tokio::sync::mpsc;
 
 /// Questions can lead to further questions (`any` asks its second check when the first one has failed), so often.
 pub(super) const ROUNDS: usize = 8;
+
+/// Characters of a judge's refusal that its failure quotes.
+const REFUSAL_SHOWN: usize = 200;
 
 /// The judge that a check means that names none.
 const DEFAULT: &str = "default";
@@ -49,8 +53,12 @@ struct Judge {
 pub(super) struct Consulted {
     pub(super) requests: u64,
     pub(super) retries: u64,
+    /// Tokens of the replies, input and output.
+    pub(super) tokens: u64,
     /// Replies that were stored already.
     pub(super) stored: u64,
+    /// Of these, replies of another store.
+    pub(super) imported: u64,
     /// `None` when a price is not known.
     pub(super) cost_usd: Option<f64>,
     /// Why no more is asked, if so.
@@ -287,8 +295,12 @@ pub(super) struct Asker<'a> {
     pub(super) store: &'a Store,
     /// Of the whole run, answers included.
     pub(super) limits: Limits,
-    /// What the answers took of it: requests, and dollars.
-    pub(super) answers_took: (u64, f64),
+    /// What the answers took of it, without the prefixes that were kept for them.
+    pub(super) answers_took: Taken,
+    /// What those prefixes took.
+    pub(super) prefixes_took: PrefixCaches,
+    /// The run whose answers are judged.
+    pub(super) run: RunId,
     pub(super) interrupt: &'a Interrupt,
     /// What asking came to so far.
     pub(super) so_far: Consulted,
@@ -323,9 +335,10 @@ impl Asker<'_> {
     fn ask_one(&mut self, judge: &Judge, asked: Vec<(Question, Job)>, asking: &mut Asking) -> Result<(), Error> {
         let mut open = Vec::new();
         for (question, job) in asked {
-            match self.stored(&job)? {
-                Some(answer) => {
+            match self.stored(judge, &job)? {
+                Some((answer, imported)) => {
                     self.so_far.stored += 1;
+                    self.so_far.imported += u64::from(imported);
                     self.note(&question, Ok(answer), asking);
                 }
                 None => open.push((question, job)),
@@ -348,10 +361,10 @@ impl Asker<'_> {
         Ok(())
     }
 
-    /// A reply of an earlier run.
-    fn stored(&self, job: &Job) -> Result<Option<Answer>, Error> {
+    /// A reply of an earlier run, and whether it was imported.
+    fn stored(&self, judge: &Judge, job: &Job) -> Result<Option<(Answer, bool)>, Error> {
         match self.settings.cache {
-            Cache::Use | Cache::Only => Ok(self.store.reusable(job)?),
+            Cache::Use | Cache::Only => Ok(self.store.reply(self.run, &judge.prompt.info.name, job)?),
             Cache::Refresh | Cache::Off => Ok(None),
         }
     }
@@ -386,8 +399,15 @@ impl Asker<'_> {
     fn note(&mut self, question: &Question, reply: Result<Answer, Failure>, asking: &mut Asking) {
         let reply = reply.and_then(|answer| {
             self.so_far.simulated |= answer.simulated;
+            let refused = answer.details.as_ref().and_then(|details| details.refusal.as_deref());
+            let refused = refused.map(|refusal| {
+                format!(
+                    "it is refused: {}",
+                    refusal.chars().take(REFUSAL_SHOWN).collect::<String>()
+                )
+            });
             let calls = (!answer.tool_calls.is_empty()).then(|| "it calls functions instead of judging".to_owned());
-            match answer.unusable().or(calls) {
+            match answer.unusable().or(refused).or(calls) {
                 None => Ok(answer.text),
                 Some(reason) => Err(Failure {
                     kind: FailureKind::Matcher,
@@ -409,7 +429,9 @@ impl Asker<'_> {
             .map_err(|error| Problem::new(format!("the runtime can't start: {error}")))?;
         let reusable = self.settings.cache != Cache::Off;
         let keep = Arc::new(Gathering {
-            writer: self.store.replies(&judge.identity, reusable)?,
+            writer: self
+                .store
+                .replies(self.run, &judge.prompt.info.name, &judge.identity, reusable)?,
             got: Mutex::default(),
         });
         let prices = self.settings.prices.clone();
@@ -420,7 +442,7 @@ impl Asker<'_> {
         let running = runtime.spawn(run::run(
             queue,
             Arc::clone(&judge.target),
-            self.limits(),
+            self.limits(&judge.target),
             price,
             Arc::clone(&keep),
             Arc::new(Silent) as Arc<dyn Progress>,
@@ -445,6 +467,7 @@ impl Asker<'_> {
         };
         self.so_far.requests += end.requests;
         self.so_far.retries += end.retries;
+        self.so_far.tokens = self.so_far.tokens.saturating_add(end.tokens);
         self.so_far.cost_usd = match (self.so_far.requests == end.requests, self.so_far.cost_usd, end.cost_usd) {
             (true, _, cost) => cost,
             (false, Some(sum), Some(cost)) => Some(sum + cost),
@@ -462,13 +485,24 @@ impl Asker<'_> {
         Ok(got.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What is left of the run's limits.
-    fn limits(&self) -> Limits {
-        let requests = self.answers_took.0 + self.so_far.requests;
-        let cost = self.answers_took.1 + self.so_far.cost_usd.unwrap_or(0.0);
+    /// The run's limits, and what was taken of them. An unknown price has ended the run before, if it must.
+    fn limits(&self, target: &AnyTarget) -> Limits {
+        // A judge that is the run's own target counts the prefixes that were kept by itself.
+        let counted = target.beside();
+        let dollars = |caches: &PrefixCaches| caches.cost_usd.unwrap_or(0.0);
+        let prefixes = (dollars(&self.prefixes_took) - dollars(&counted)).max(0.0);
+        let Taken {
+            requests,
+            tokens,
+            cost_usd,
+        } = self.answers_took;
         Limits {
-            max_requests: self.limits.max_requests.map(|max| max.saturating_sub(requests)),
-            max_cost_usd: self.limits.max_cost_usd.map(|max| (max - cost).max(0.0)),
+            taken: Taken {
+                requests: requests + self.so_far.requests,
+                tokens: (tokens + self.so_far.tokens)
+                    .saturating_add(self.prefixes_took.tokens.saturating_sub(counted.tokens)),
+                cost_usd: cost_usd + self.so_far.cost_usd.unwrap_or(0.0) + prefixes,
+            },
             ..self.limits.clone()
         }
     }
@@ -482,6 +516,8 @@ impl Asker<'_> {
         batch: &[Unjudged<'_>],
         commands: &Commands,
     ) -> Result<Vec<Vec<Option<Judgement>>>, Error> {
+        // What commands say of this batch is kept while it is judged again and again.
+        commands.forget();
         let mut asking = Asking::default();
         let mut judgements = score::judge(batch, commands, &asking);
         for _ in 0..ROUNDS {

@@ -46,7 +46,7 @@ use crate::model::{
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
 use crate::report::{Folder, Mask, ReportError, Reports};
-use crate::run::{Ended, RunEnd};
+use crate::run::{Ended, RunEnd, Taken};
 use crate::score::{Commands, Rules};
 use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
 use crate::store::{InUse, OpenRun, Planned, RunEnded, Store, WaitingBatch};
@@ -303,7 +303,13 @@ impl Prepared<'_> {
             settings,
             store: &store,
             limits: ask::limits(settings),
-            answers_took: (end.requests, end.cost_usd.unwrap_or(0.0)),
+            answers_took: Taken {
+                requests: end.requests,
+                tokens: end.tokens,
+                cost_usd: end.cost_usd.unwrap_or(0.0),
+            },
+            prefixes_took: end.prefix_caches,
+            run: open_run.id,
             interrupt,
             so_far: Consulted {
                 // A run that has ended early is not judged to its end for money: --resume asks the judges, too.

@@ -33,6 +33,7 @@ impl Tried {
     }
 
     fn judge(&self, text: &str) -> String {
+        self.commands.forget();
         judge(&self.commands, text, &Value::Null)
     }
 }
@@ -68,6 +69,30 @@ fn one_process_answers_many_requests() {
     );
     assert_eq!(tried.judge("a"), "pass true 1: 32 1");
     assert_eq!(tried.judge("b"), "pass true 1: 32 2");
+}
+
+#[test]
+fn what_was_said_of_an_answer_is_kept_until_it_is_forgotten() {
+    let tried = Tried::new(
+        r#"while next; do echo x >> asked; case $line in *crash*) exit 1;; esac; reply '"pass":true'; done"#,
+    );
+    let again = |text: &str, args: &Value| judge(&tried.commands, text, args);
+    for _ in 0..3 {
+        assert_eq!(again("a", &Value::Null), "pass true 1: the command says pass");
+        assert_eq!(again("b", &Value::Null), "pass true 1: the command says pass");
+        assert_eq!(again("a", &json!(1)), "pass true 1: the command says pass");
+        assert!(again("crash", &Value::Null).starts_with("error: "));
+    }
+    let asked = || {
+        std::fs::read_to_string(tried.folder.path().join("asked"))
+            .unwrap()
+            .lines()
+            .count()
+    };
+    assert_eq!(asked(), 4);
+    tried.commands.forget();
+    again("a", &Value::Null);
+    assert_eq!(asked(), 5);
 }
 
 #[test]
