@@ -1,6 +1,7 @@
 //! Models that judge: the second plan, over answers that are stored. Whatever checks want to ask of a judge is asked
 //! through the run stage, under its limits and the run's budget, and every reply is stored, so that nothing is asked twice.
 
+use super::forecast::Expected;
 use super::target::{BATCHED, OpenedTarget, service};
 use super::{Interrupt, Version, open_prompt};
 use crate::error::Error;
@@ -10,6 +11,7 @@ use crate::model::{
     Problems, Progress, Question, Request, digest,
 };
 use crate::plan::identity;
+use crate::plan::price::Tier;
 use crate::run::gemini::{self, Delivery};
 use crate::run::{
     self, AnyTarget, ApiKey, Ended, Gemini, GeminiSettings, Limits, OpenAi, OpenAiSettings, Price, Protocol, Taken,
@@ -93,6 +95,30 @@ impl Judges {
 
     pub(super) fn is_empty(&self) -> bool {
         self.by_name.is_empty()
+    }
+
+    /// What asking a question would send, and at which tier it is priced; `None` for a question that can't be asked.
+    pub(super) fn foretold(&self, question: &Question) -> Option<(Request, Tier)> {
+        let judge = self.by_name.get(&question.judge)?;
+        let request = judge.request(question).ok()?;
+        Some((request, judge.prompt.standard_tier()))
+    }
+
+    /// What a reply of each judge is expected to use, by earlier ones.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub(super) fn expected(&self, store: Option<&Store>) -> Result<BTreeMap<&str, Expected>, Error> {
+        let mut all = BTreeMap::new();
+        for (name, judge) in &self.by_name {
+            let info = &judge.prompt.info;
+            let earlier = match store {
+                Some(store) => store.mean_reply(&info.name, &info.model, &judge.identity)?,
+                None => None,
+            };
+            all.insert(name.as_str(), Expected { earlier });
+        }
+        Ok(all)
     }
 
     /// What the judges are: another model or prompt of a judge makes another test.

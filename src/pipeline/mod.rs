@@ -29,7 +29,7 @@ mod verdict;
 
 pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
-pub use forecast::{ArmForecast, Estimate, Forecast, PrefixForecast};
+pub use forecast::{ArmForecast, Estimate, Forecast, JudgesForecast, PrefixForecast};
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Waiting, Written, import_golden};
 pub use interrupt::Interrupt;
@@ -222,7 +222,7 @@ impl Prepared<'_> {
             Some(store) if self.settings.resume => store.resume(&self.plan_digest())?,
             Some(_) | None => None,
         };
-        forecast::forecast(&self.walking(store.as_ref(), resumed.as_ref()), &self.run)
+        forecast::forecast(&self.walking(store.as_ref(), resumed.as_ref()), &self.judges, &self.run)
     }
 
     fn walking<'w>(&'w self, store: Option<&'w Store>, run: Option<&'w OpenRun>) -> Walking<'w> {

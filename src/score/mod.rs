@@ -48,7 +48,7 @@ mod strict_json;
 mod tally;
 
 pub use command::Commands;
-pub use judge::{Judgement, Unjudged, judge, judges_of, needs_system};
+pub use judge::{Asked, Judgement, Unjudged, asks_at_most, judge, judges_of, needs_system};
 pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Sample, Seen};
 pub use matchers::MATCHERS;
 pub use matchers::snapshot::{Approval, approval};

@@ -359,6 +359,28 @@ impl Store {
         Ok(mean.map(|mean| (mean, answers.unsigned_abs())))
     }
 
+    /// Mean output tokens, thinking included, of a judge's newest replies that runs went by, and how many those are; `None` if
+    /// there are none. `prompt` is the name of the judge's prompt.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn mean_reply(&self, prompt: &str, model: &str, target: &str) -> Result<Option<(f64, u64)>, StoreError> {
+        let (mean, replies): (Option<f64>, i64) = self
+            .connection
+            .query_row(
+                "SELECT avg(tokens), count(tokens) FROM (
+                   SELECT DISTINCT answers.id, json_extract(answers.answer, '$.usage.output')
+                                             + json_extract(answers.answer, '$.usage.thinking') AS tokens
+                   FROM replies JOIN answers ON answers.id = replies.answer
+                   WHERE replies.prompt = ?1 AND answers.model = ?2 AND answers.target = ?3
+                   ORDER BY answers.id DESC LIMIT 5000)",
+                params![prompt, model, target],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .map_err(|error| self.failed("look up earlier replies", error))?;
+        Ok(mean.map(|mean| (mean, replies.unsigned_abs())))
+    }
+
     /// Notes which cases of the candidate a run judged and did not pass, each with `fail` or `error`; forgets what was noted
     /// of them before.
     ///

@@ -452,3 +452,41 @@ fn replies_travel_with_the_answers_and_make_a_verdict_replayed() {
     assert_eq!(bare.run(&["record", "import", "answers.jsonl"]).code, 0);
     assert_eq!(offline(&bare).code, 11);
 }
+
+#[test]
+fn a_dry_run_tells_what_judges_would_be_asked_at_most() {
+    let check = r#"{"judge": {"rubric": "It helps.", "votes": 3}},{"any": ["x", {"judge": {"rubric": "It helps.", "against": "No."}}]}"#;
+    let (project, fake) = live(4, check);
+    let said = |more: &[&str]| {
+        let ran = run_live(&project, &fake, &[&["--dry-run"], more].concat());
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        let of_judges = ran
+            .stdout
+            .lines()
+            .filter(|line| line.contains("judges:") || line.contains("nothing would"));
+        of_judges.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    insta::assert_snapshot!(said(&[]), @"judges: at most 40 requests (every vote on every answer; stored replies and equal answers make it fewer), about 2629952 input tokens, at most 2621440 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), at most about $11.8029; not in the sum above");
+    insta::assert_snapshot!(said(&["--limit", "1", "--model", "my-model"]), @"judges: at most 10 requests (every vote on every answer; stored replies and equal answers make it fewer), about 657488 input tokens, at most 655360 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), price unknown (set it in promptgate.toml, under [prices]); not in the sum above");
+    insta::assert_snapshot!(said(&["--cache", "only"]), @"target gemini: nothing would be sent");
+    assert_eq!(fake.requests().len(), 0);
+
+    // Eight answers with five questions each is what was foretold; equal answers are asked about once.
+    run_live(&project, &fake, &[]);
+    let asked = fake
+        .requests()
+        .iter()
+        .filter(|request| asked(request).contains("It helps."))
+        .count();
+    assert!((1..=40).contains(&asked), "{asked}");
+    insta::assert_snapshot!(said(&["--cache", "refresh"]), @"judges: at most 40 requests (every vote on every answer; stored replies and equal answers make it fewer), about 8712 input tokens, about 200 output tokens (the mean of 16 earlier answers), at most about $0.0073; not in the sum above");
+
+    // Recorded answers are judged all the same.
+    let recorded = self::project(&fake, 2, "answer", r#"{"judge": "It helps."}"#);
+    let ran = run(&recorded, &["--dry-run"]);
+    insta::assert_snapshot!(ran.stdout, @"
+    2 of 2 cases, 1 repeats: 4 answers planned, 0 of them stored
+    target recorded: nothing would be sent for answers
+    judges: at most 4 requests (every vote on every answer; stored replies and equal answers make it fewer), about 262936 input tokens, at most 262144 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), at most about $1.1802; not in the sum above
+    ");
+}
