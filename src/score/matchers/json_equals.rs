@@ -325,7 +325,7 @@ mod tests {
         for (value, ignore, loads) in table {
             for subset in [false, true] {
                 let check = json!({"json_equals": {"value": value, "ignore": ignore, "subset": subset}});
-                let said = problems(&[check.clone()]);
+                let said = problems(std::slice::from_ref(&check));
                 assert_eq!(
                     said.is_empty(),
                     loads && !(subset && value == json!({})),
