@@ -204,7 +204,7 @@ fn mistakes_are_told_with_file_and_line_and_nothing_is_imported() {
     let ran = fork.run(&["record", "import", "answers.jsonl", "empty.jsonl", "missing.jsonl"]);
     assert_eq!(ran.code, 2);
     insta::assert_snapshot!(ran.stderr, @r#"
-    error: answers.jsonl:2: unknown field `note`, expected one of `case`, `arm`, `prompt`, `repeat`, `target`, `model`, `key`, `request`, `attempts`, `waited_ms`, `created_at`, `answer`
+    error: answers.jsonl:2: unknown field `note`, expected one of `case`, `arm`, `prompt`, `repeat`, `target`, `model`, `key`, `request`, `attempts`, `waited_ms`, `created_at`, `reply`, `answer`
     error: answers.jsonl:4: invalid type: string "one", expected u32
     error: answers.jsonl:5: the row is not a json object
       help: a row has case, arm, prompt, repeat, target, model, key, request, attempts, waited_ms, created_at, reply and answer
