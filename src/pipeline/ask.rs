@@ -82,7 +82,7 @@ pub(super) fn ask(
         jobs: &jobs,
         progress: progress.as_ref(),
     };
-    let planned = walking.walk(&mut |job, found| handing.out(job, found));
+    let planned = walking.walk(&mut |_, job, found| handing.out(job, found));
     handed_out.store(matches!(planned, Ok(None)), Ordering::SeqCst);
     drop(jobs);
     let mut end = match runtime.block_on(running) {

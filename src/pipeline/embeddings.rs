@@ -22,6 +22,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The model that a check means that names none.
 const DEFAULT: &str = "default";
 
+/// How vectors are called among the replies of a run.
+const REPLIES: &str = "embeddings";
+
 /// The models that the checks name.
 #[derive(Debug, Default)]
 pub(super) struct Embedders {
@@ -264,12 +267,13 @@ impl Asker<'_> {
         let mut open = Vec::new();
         for meaning in meanings {
             let known = match self.settings.cache {
-                Cache::Use | Cache::Only => self.store.reusable(&asked.job_of_one(&meaning.text))?,
+                Cache::Use | Cache::Only => self.store.reply(self.run, REPLIES, &asked.job_of_one(&meaning.text))?,
                 Cache::Refresh | Cache::Off => None,
             };
             match known {
-                Some(answer) => {
+                Some((answer, imported)) => {
                     self.so_far.stored += 1;
+                    self.so_far.imported += u64::from(imported);
                     self.so_far.simulated |= answer.simulated;
                     asking.note_vector(&meaning, read(&answer.text));
                 }
@@ -296,7 +300,7 @@ impl Asker<'_> {
         let reusable = self.settings.cache != Cache::Off;
         let keep = Arc::new(Vectors {
             texts,
-            writer: self.store.replies(&asked.identity, reusable)?,
+            writer: self.store.replies(self.run, REPLIES, &asked.identity, reusable)?,
             got: Mutex::default(),
         });
         let target = Arc::clone(&asked.target);

@@ -93,7 +93,8 @@ pub(super) fn judge(
     })?;
     judging.batch(&mut batch, &mut first, &mut tally, watch);
     let mut comparison = tally.comparing.finish();
-    comparison.imported = tally.imported;
+    // A reply decides as much as the answer that it judges.
+    comparison.imported = tally.imported + tally.asker.so_far.imported;
     Ok(JudgedRun {
         comparison,
         stale: tally.stale,

@@ -2,24 +2,25 @@
 //! through the run stage, under its limits and the run's budget, and every reply is stored, so that nothing is asked twice.
 
 use super::embeddings::Embedders;
+use super::forecast::Expected;
 use super::target::{BATCHED, OpenedTarget, service};
 use super::{Interrupt, Version, open_prompt};
 use crate::error::Error;
 use crate::load::prompt::Library;
 use crate::model::{
-    Answer, Arm, Arrival, CaseId, Event, Failure, FailureKind, Job, JudgeVerdict, Keep, Problem, Problems, Progress,
-    Question, Request, digest,
+    Answer, Arm, Arrival, CaseId, Event, Failure, FailureKind, Job, JudgeVerdict, Keep, PrefixCaches, Problem,
+    Problems, Progress, Question, Request, digest,
 };
 use crate::plan::identity;
 use crate::plan::price::Tier;
 use crate::run::gemini::{self, Delivery};
 use crate::run::{
-    self, AnyTarget, ApiKey, Ended, Gemini, GeminiSettings, Limits, OpenAi, OpenAiSettings, Price, Protocol, RunEnd,
+    self, AnyTarget, ApiKey, Ended, Gemini, GeminiSettings, Limits, OpenAi, OpenAiSettings, Price, Protocol, RunEnd, Taken,
     Target,
 };
 use crate::score::{self, Asking, Commands, Judgement, Unjudged};
 use crate::settings::{Cache, JudgeSettings, Settings, TargetKind};
-use crate::store::{Store, Writer};
+use crate::store::{RunId, Store, Writer};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,6 +29,9 @@ use tokio::sync::mpsc;
 
 /// Questions can lead to further questions (`any` asks its second check when the first one has failed), so often.
 pub(super) const ROUNDS: usize = 8;
+
+/// Characters of a judge's refusal that its failure quotes.
+const REFUSAL_SHOWN: usize = 200;
 
 /// The judge that a check means that names none.
 const DEFAULT: &str = "default";
@@ -52,8 +56,12 @@ struct Judge {
 pub(super) struct Consulted {
     pub(super) requests: u64,
     pub(super) retries: u64,
+    /// Tokens of the replies, input and output.
+    pub(super) tokens: u64,
     /// Replies that were stored already.
     pub(super) stored: u64,
+    /// Of these, replies of another store.
+    pub(super) imported: u64,
     /// `None` when a price is not known.
     pub(super) cost_usd: Option<f64>,
     /// Why no more is asked, if so.
@@ -88,6 +96,30 @@ impl Judges {
 
     pub(super) fn is_empty(&self) -> bool {
         self.by_name.is_empty()
+    }
+
+    /// What asking a question would send, and at which tier it is priced; `None` for a question that can't be asked.
+    pub(super) fn foretold(&self, question: &Question) -> Option<(Request, Tier)> {
+        let judge = self.by_name.get(&question.judge)?;
+        let request = judge.request(question).ok()?;
+        Some((request, judge.prompt.standard_tier()))
+    }
+
+    /// What a reply of each judge is expected to use, by earlier ones.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub(super) fn expected(&self, store: Option<&Store>) -> Result<BTreeMap<&str, Expected>, Error> {
+        let mut all = BTreeMap::new();
+        for (name, judge) in &self.by_name {
+            let info = &judge.prompt.info;
+            let earlier = match store {
+                Some(store) => store.mean_reply(&info.name, &info.model, &judge.identity)?,
+                None => None,
+            };
+            all.insert(name.as_str(), Expected { earlier });
+        }
+        Ok(all)
     }
 
     /// What the judges are: another model or prompt of a judge makes another test.
@@ -291,8 +323,12 @@ pub(super) struct Asker<'a> {
     pub(super) store: &'a Store,
     /// Of the whole run, answers included.
     pub(super) limits: Limits,
-    /// What the answers took of it: requests, and dollars.
-    pub(super) answers_took: (u64, f64),
+    /// What the answers took of it, without the prefixes that were kept for them.
+    pub(super) answers_took: Taken,
+    /// What those prefixes took.
+    pub(super) prefixes_took: PrefixCaches,
+    /// The run whose answers are judged.
+    pub(super) run: RunId,
     pub(super) interrupt: &'a Interrupt,
     /// What asking came to so far.
     pub(super) so_far: Consulted,
@@ -327,9 +363,10 @@ impl Asker<'_> {
     fn ask_one(&mut self, judge: &Judge, asked: Vec<(Question, Job)>, asking: &mut Asking) -> Result<(), Error> {
         let mut open = Vec::new();
         for (question, job) in asked {
-            match self.stored(&job)? {
-                Some(answer) => {
+            match self.stored(judge, &job)? {
+                Some((answer, imported)) => {
                     self.so_far.stored += 1;
+                    self.so_far.imported += u64::from(imported);
                     self.note(&question, Ok(answer), asking);
                 }
                 None => open.push((question, job)),
@@ -352,10 +389,10 @@ impl Asker<'_> {
         Ok(())
     }
 
-    /// A reply of an earlier run.
-    fn stored(&self, job: &Job) -> Result<Option<Answer>, Error> {
+    /// A reply of an earlier run, and whether it was imported.
+    fn stored(&self, judge: &Judge, job: &Job) -> Result<Option<(Answer, bool)>, Error> {
         match self.settings.cache {
-            Cache::Use | Cache::Only => Ok(self.store.reusable(job)?),
+            Cache::Use | Cache::Only => Ok(self.store.reply(self.run, &judge.prompt.info.name, job)?),
             Cache::Refresh | Cache::Off => Ok(None),
         }
     }
@@ -390,8 +427,15 @@ impl Asker<'_> {
     fn note(&mut self, question: &Question, reply: Result<Answer, Failure>, asking: &mut Asking) {
         let reply = reply.and_then(|answer| {
             self.so_far.simulated |= answer.simulated;
+            let refused = answer.details.as_ref().and_then(|details| details.refusal.as_deref());
+            let refused = refused.map(|refusal| {
+                format!(
+                    "it is refused: {}",
+                    refusal.chars().take(REFUSAL_SHOWN).collect::<String>()
+                )
+            });
             let calls = (!answer.tool_calls.is_empty()).then(|| "it calls functions instead of judging".to_owned());
-            match answer.unusable().or(calls) {
+            match answer.unusable().or(refused).or(calls) {
                 None => Ok(answer.text),
                 Some(reason) => Err(Failure {
                     kind: FailureKind::Matcher,
@@ -407,7 +451,9 @@ impl Asker<'_> {
     fn run(&mut self, judge: &Judge, open: Vec<Job>) -> Result<HashMap<[u8; 32], Result<Answer, Failure>>, Error> {
         let reusable = self.settings.cache != Cache::Off;
         let keep = Arc::new(Gathering {
-            writer: self.store.replies(&judge.identity, reusable)?,
+            writer: self
+                .store
+                .replies(self.run, &judge.prompt.info.name, &judge.identity, reusable)?,
             got: Mutex::default(),
         });
         let end = self.send(
@@ -446,8 +492,8 @@ impl Asker<'_> {
         let (sending, queue) = mpsc::channel(2 * self.settings.concurrency);
         let running = runtime.spawn(run::run(
             queue,
-            target,
-            self.limits(),
+            Arc::clone(&target),
+            self.limits(target.as_ref()),
             price,
             keep,
             Arc::new(Silent) as Arc<dyn Progress>,
@@ -474,6 +520,7 @@ impl Asker<'_> {
     pub(super) fn count(&mut self, end: RunEnd) {
         self.so_far.requests += end.requests;
         self.so_far.retries += end.retries;
+        self.so_far.tokens = self.so_far.tokens.saturating_add(end.tokens);
         self.so_far.cost_usd = match (self.so_far.requests == end.requests, self.so_far.cost_usd, end.cost_usd) {
             (true, _, cost) => cost,
             (false, Some(sum), Some(cost)) => Some(sum + cost),
@@ -484,13 +531,24 @@ impl Asker<'_> {
         }
     }
 
-    /// What is left of the run's limits.
-    fn limits(&self) -> Limits {
-        let requests = self.answers_took.0 + self.so_far.requests;
-        let cost = self.answers_took.1 + self.so_far.cost_usd.unwrap_or(0.0);
+    /// The run's limits, and what was taken of them. An unknown price has ended the run before, if it must.
+    fn limits<T: Target>(&self, target: &T) -> Limits {
+        // A judge that is the run's own target counts the prefixes that were kept by itself.
+        let counted = target.beside();
+        let dollars = |caches: &PrefixCaches| caches.cost_usd.unwrap_or(0.0);
+        let prefixes = (dollars(&self.prefixes_took) - dollars(&counted)).max(0.0);
+        let Taken {
+            requests,
+            tokens,
+            cost_usd,
+        } = self.answers_took;
         Limits {
-            max_requests: self.limits.max_requests.map(|max| max.saturating_sub(requests)),
-            max_cost_usd: self.limits.max_cost_usd.map(|max| (max - cost).max(0.0)),
+            taken: Taken {
+                requests: requests + self.so_far.requests,
+                tokens: (tokens + self.so_far.tokens)
+                    .saturating_add(self.prefixes_took.tokens.saturating_sub(counted.tokens)),
+                cost_usd: cost_usd + self.so_far.cost_usd.unwrap_or(0.0) + prefixes,
+            },
             ..self.limits.clone()
         }
     }
@@ -504,6 +562,8 @@ impl Asker<'_> {
         batch: &[Unjudged<'_>],
         commands: &Commands,
     ) -> Result<Vec<Vec<Option<Judgement>>>, Error> {
+        // What commands say of this batch is kept while it is judged again and again.
+        commands.forget();
         let mut asking = Asking::default();
         let mut judgements = score::judge(batch, commands, &asking);
         for _ in 0..ROUNDS {

@@ -30,7 +30,7 @@ mod verdict;
 
 pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
-pub use forecast::{ArmForecast, Estimate, Forecast, PrefixForecast};
+pub use forecast::{ArmForecast, Estimate, Forecast, JudgesForecast, PrefixForecast};
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Waiting, Written, import_golden};
 pub use interrupt::Interrupt;
@@ -47,7 +47,7 @@ use crate::model::{
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
 use crate::report::{Folder, Mask, ReportError, Reports};
-use crate::run::{Ended, RunEnd};
+use crate::run::{Ended, RunEnd, Taken};
 use crate::score::{Commands, Rules};
 use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
 use crate::store::{InUse, OpenRun, Planned, RunEnded, Store, WaitingBatch};
@@ -233,7 +233,7 @@ impl Prepared<'_> {
             Some(store) if self.settings.resume => store.resume(&self.plan_digest())?,
             Some(_) | None => None,
         };
-        forecast::forecast(&self.walking(store.as_ref(), resumed.as_ref()), &self.run)
+        forecast::forecast(&self.walking(store.as_ref(), resumed.as_ref()), &self.judges, &self.run)
     }
 
     fn walking<'w>(&'w self, store: Option<&'w Store>, run: Option<&'w OpenRun>) -> Walking<'w> {
@@ -315,7 +315,13 @@ impl Prepared<'_> {
             settings,
             store: &store,
             limits: ask::limits(settings),
-            answers_took: (end.requests, end.cost_usd.unwrap_or(0.0)),
+            answers_took: Taken {
+                requests: end.requests,
+                tokens: end.tokens,
+                cost_usd: end.cost_usd.unwrap_or(0.0),
+            },
+            prefixes_took: end.prefix_caches,
+            run: open_run.id,
             interrupt,
             so_far: Consulted {
                 // A run that has ended early is not judged to its end for money: --resume asks the judges, too.

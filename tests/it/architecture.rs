@@ -52,6 +52,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("csv", &["load/golden", "score/matchers/csv_shape"]),
     ("serde_json_path", &["score/matchers/json_path"]),
     ("pulldown_cmark", &["score/matchers/markdown"]),
+    ("url", &["score/matchers/grounding"]),
     ("roxmltree", &["score/matchers/xml"]),
     ("model2vec_rs", &["score/static_model"]),
     (
@@ -59,6 +60,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &["score/matchers/expression", "score/matchers/expression_bounds"],
     ),
     ("rustix", &["score/command/process"]),
+    ("getrandom", &["score/command/process"]),
     ("toml", &["settings"]),
     ("statrs", &["compare", "gate"]),
     ("similar", &["report"]),

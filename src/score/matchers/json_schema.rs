@@ -9,6 +9,7 @@ use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, S
 use crate::score::project_file::ProjectFiles;
 use crate::score::quote::{bounded, quote};
 use crate::score::schema_keywords::keyword_problems;
+use crate::score::strict_json;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde_json::Value;
@@ -66,7 +67,7 @@ pub(super) fn inline_schema(args: &mut Value, files: &ProjectFiles) -> Result<()
 fn read_schema(path: &Value, files: &ProjectFiles) -> Read<Value> {
     let name = text(path)?;
     let content = files.text(name).map_err(|problem| vec![problem])?;
-    let schema: Value = match serde_json::from_str(&content) {
+    let schema: Value = match strict_json::parse(&content) {
         Ok(schema) => schema,
         Err(error) => {
             return wrong(ArgProblem::new(format!("{}: {error}", quote(name))).expected("a JSON schema, as JSON"));
