@@ -14,6 +14,8 @@
 mod approvals;
 mod ask;
 mod batches;
+mod calibrate;
+mod calibration;
 mod forecast;
 mod golden;
 mod import;
@@ -29,6 +31,7 @@ mod verdict;
 
 pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
+pub use calibrate::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
 pub use forecast::{ArmForecast, Estimate, Forecast, PrefixForecast};
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Waiting, Written, import_golden};
@@ -41,7 +44,8 @@ use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{
-    Case, CaseRow, Event, Problem, Problems, Progress, PromptInfo, Request, RunInfo, Usage, Verdict, digest,
+    CalibrationEntry, Case, CaseRow, Event, Problem, Problems, Progress, PromptInfo, Request, RunInfo, Usage, Verdict,
+    digest,
 };
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
@@ -122,6 +126,8 @@ pub struct Prepared<'a> {
     versions: Versions,
     target: OpenedTarget,
     judges: Judges,
+    /// What is known of judges' errors.
+    calibrations: Vec<CalibrationEntry>,
     survey: Survey,
     plan: Plan,
     run: RunInfo,
@@ -136,7 +142,7 @@ pub struct Prepared<'a> {
 pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
     let versions = open_versions(settings)?;
     affordable(settings, &versions)?;
-    let mut target = target::open(settings, &versions)?;
+    let mut target = target::open(settings, Some(&versions))?;
     let selection = select(settings)?;
     let commands = Commands::new(&settings.root, &settings.commands);
     let rules = Rules::new(&settings.root).with_commands(commands.clone());
@@ -152,7 +158,11 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         today: OffsetDateTime::now_utc().date(),
     };
     let mut survey = survey::survey(&scope, &versions)?;
-    let judges = Judges::open(&survey.judges, settings, &library(&settings.root), &target)?;
+    let judges = Judges::open(&survey.judges, settings, &library(&settings.root), Some(&target))?;
+    let calibrations = match survey.judging.is_empty() {
+        true => Vec::new(),
+        false => calibration::entries(settings)?,
+    };
     if !judges.is_empty() {
         survey.key = digest([survey.key.as_slice(), &judges.digest()]);
         for key in Judges::keys(settings) {
@@ -194,6 +204,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         versions,
         target,
         judges,
+        calibrations,
         survey,
         plan,
         run,
@@ -343,6 +354,11 @@ impl Prepared<'_> {
                 facts.whole_run = Completion::StoreFailed;
             }
         }
+        let deciding = self
+            .survey
+            .judging
+            .deciding(&self.judges, &self.calibrations, &judged.judges.served);
+        facts.judges = Some(&deciding);
         let decided = gate::decide(&settings.policy, &judged.comparison, &facts);
         let ended = if end.ended == Ended::Complete && judged.unanswered == 0 {
             RunEnded::Complete
@@ -400,6 +416,7 @@ impl Prepared<'_> {
             gated: self.settings.gated,
             whole_run,
             models: self.models(),
+            judges: None,
         }
     }
 

@@ -19,7 +19,7 @@
 //! may differ from it, `schema_keywords` finds keywords of a JSON schema that would check
 //! nothing, `fenced` finds code blocks, `json_compare` says what equal JSON is, `part` runs a check on a part of an answer,
 //! `ending` keeps checks from passing on answers that are not usable, `replies` writes down what judges have to be asked, `probe`
-//! asks matchers about texts that are no answers, `schema` describes checks for editors.
+//! asks matchers about texts that are no answers, `uses` finds the judges that decide a case, `schema` describes checks for editors.
 
 mod approved;
 mod arguments;
@@ -45,6 +45,7 @@ mod schema;
 mod schema_keywords;
 mod sequences;
 mod tally;
+mod uses;
 
 pub use command::Commands;
 pub use judge::{Judgement, Unjudged, judge, judges_of, needs_system};
@@ -56,3 +57,4 @@ pub use project_file::ProjectFiles;
 pub use replies::Asking;
 pub use rules::Rules;
 pub use schema::schema;
+pub use uses::{deciding_judges, use_of};

@@ -3,7 +3,7 @@
 //! The reply must be the JSON object that was asked for and nothing else. Whatever else comes (a failure, a refusal, prose,
 //! a field too many, a score out of range) is no judgement, and so an error: never a pass, never a fail, also under `not`.
 
-use crate::model::{ArgProblem, JudgeVerdict, Question, Score, Step, digest};
+use crate::model::{ArgProblem, JudgeUse, JudgeVerdict, Question, Score, Step, digest};
 use crate::score::arguments::{Fields, Read, choice, count, needle, number, wrong};
 use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::{bounded, quote};
@@ -73,14 +73,32 @@ enum Aggregate {
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    Ok(Box::new(written(args)?))
+}
+
+/// How the check of these arguments asks its judge; `None` for arguments that do not compile.
+pub(in crate::score) fn judge_use(args: &Value) -> Option<JudgeUse> {
+    let judge = written(args).ok()?;
+    Some(JudgeUse {
+        judge: judge.by,
+        votes: judge.votes,
+        rule: match judge.rule {
+            Rule::Majority => "majority".to_owned(),
+            Rule::Mean { min } => format!("mean of at least {min}"),
+            Rule::Against { other: _, min } => format!("preference of at least {min}"),
+        },
+    })
+}
+
+fn written(args: &Value) -> Result<Judge, Vec<ArgProblem>> {
     let Value::Object(map) = args else {
-        return Ok(Box::new(Judge {
+        return Ok(Judge {
             by: "default".to_owned(),
             rubric: needle(args)?.to_owned(),
             reference: None,
             votes: 1,
             rule: Rule::Majority,
-        }));
+        });
     };
     let known = ["rubric", "by", "reference", "votes", "aggregate", "min", "against"];
     let mut fields = Fields::new(map, &known);
@@ -94,13 +112,13 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     let min = fields.optional("min", share);
     let rule = rule(&mut fields, aggregate, min, against, votes);
     let (rubric, rule) = fields.finish(rubric.zip(rule))?;
-    Ok(Box::new(Judge {
+    Ok(Judge {
         by: by.unwrap_or("default").to_owned(),
         rubric: rubric.to_owned(),
         reference: reference.map(str::to_owned),
         votes,
         rule,
-    }))
+    })
 }
 
 fn rule(

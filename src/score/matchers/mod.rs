@@ -17,7 +17,7 @@ mod json;
 mod json_equals;
 mod json_path;
 mod json_schema;
-mod judge;
+pub(super) mod judge;
 mod length;
 mod markdown;
 pub(super) mod no_pii;
