@@ -140,20 +140,25 @@ fn tell_judge(judge: &CalibratedJudge, settings: &Settings) {
         reason,
     } in disagreements
     {
-        say(&text::log_line(&format!(
-            "  {case} at {place}: people say {}, the judge {}",
-            word(Some(*people)),
-            word(*judge)
-        )));
-        say(&text::log_line(&format!(
-            "    answer: {}",
-            text::truncate(answer, SHOWN)
-        )));
-        say(&text::log_line(&format!("    {}", text::truncate(reason, SHOWN))));
+        say(&indented(
+            2,
+            &format!(
+                "{case} at {place}: people say {}, the judge {}",
+                word(Some(*people)),
+                word(*judge)
+            ),
+        ));
+        say(&indented(4, &format!("answer: {}", text::truncate(answer, SHOWN))));
+        say(&indented(4, &text::truncate(reason, SHOWN)));
     }
     if *more > 0 {
         say(&format!("  … and {more} more"));
     }
+}
+
+/// A line with words from outside, behind so many blanks: of the line itself none in front would be left.
+fn indented(blanks: usize, line: &str) -> String {
+    " ".repeat(blanks) + &text::log_line(line)
 }
 
 fn word(pass: Option<bool>) -> &'static str {

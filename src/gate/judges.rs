@@ -132,8 +132,8 @@ impl Judged {
         }
         let (margin, tolerance) = self.written;
         reason.message.push_str(&format!(
-            "; a judge decides that shows {} of a true difference, and at least {} for sure, so {} of tolerance are {} here, \
-             and {} of margin are {}",
+            "; a judge decides that shows {} of a true difference, at least {}, so here a tolerance of {} is {}, and a margin \
+             of {} is {}",
             words::percent(scale.youden),
             words::percent(scale.youden_low),
             words::points(tolerance),

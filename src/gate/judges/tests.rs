@@ -2,6 +2,7 @@ use super::super::fixtures::{alone, compared, policy};
 use super::super::{Completion, Decided, Facts, decide};
 use super::*;
 use crate::model::{Decision, JudgeUse};
+use proptest::prelude::*;
 
 fn counts(true_pass: u64, false_fail: u64, true_fail: u64, false_pass: u64) -> Agreement {
     Agreement {
@@ -271,4 +272,32 @@ fn many_judges_make_one_warning() {
         found.warnings[0].message
     );
     assert_eq!(found.judges.deciding.len(), 50);
+}
+
+proptest! {
+    /// Whatever the labels say, a calibration never promotes what would not be promoted without one, and keeps every number
+    /// finite.
+    #[test]
+    fn a_calibration_never_makes_promoting_easier(
+        labels in prop::array::uniform4(0u64..200),
+        losses in 0u64..20, ties in 1u64..400, wins in 0u64..20,
+    ) {
+        let [true_pass, false_fail, true_fail, false_pass] = labels;
+        let known = one(Calibration::Known(counts(true_pass, false_fail, true_fail, false_pass)));
+        let comparison = compared(&[(-1, losses), (0, ties), (1, wins)], 1);
+        let plain = decided(&policy(), &comparison, &DecidingJudges::default());
+        let judged = decided(&policy(), &comparison, &known);
+        if judged.decision == Decision::Promote {
+            prop_assert_eq!(plain.decision, Decision::Promote);
+        }
+        // A weak judge decides nothing; any other one blocks what would be blocked without it.
+        if plain.decision == Decision::Block {
+            prop_assert_ne!(judged.decision, Decision::Promote);
+        }
+        if let Some(scale) = judged.judges.scale {
+            prop_assert!(scale.youden_low >= LEAST_YOUDEN && scale.youden_low <= scale.youden && scale.youden <= 1.0);
+        }
+        let z = judged.z.unwrap();
+        prop_assert!(z.promote.is_finite() && z.block.is_finite());
+    }
 }
