@@ -164,8 +164,9 @@ impl Judged {
             .sum();
         let rate = passed / (f64::from(repeats) * cases.max(1) as f64);
         let low = wilson::interval(rate, cases, z).0;
-        // Negated, so that what is no number does not pass.
-        (!(low >= shown)).then(|| {
+        // What is no number does not reach it.
+        let reached = low >= shown;
+        (!reached).then(|| {
             reason(
                 ReasonCode::JudgeLenient,
                 format!(

@@ -172,6 +172,14 @@ impl<'a> Calibrating<'a> {
             return Err(nothing(only, &others));
         }
         enough(&labels)?;
+        if settings.fallback && uses_run_target(settings, labels.keys()) {
+            // It would take the place of what is known of the model.
+            return Err(
+                Problem::new("no key is set, so the simulator would judge, which says nothing of a model")
+                    .hint("set GEMINI_API_KEY, or give --target sim to calibrate the simulator")
+                    .into(),
+            );
+        }
         let before = file::read(
             &settings.judge_calibration.path,
             &settings.judge_calibration.path.display().to_string(),
@@ -217,12 +225,8 @@ impl<'a> Calibrating<'a> {
     pub fn run(self, interrupt: &Interrupt) -> Result<Calibrated, Error> {
         let settings = self.settings;
         // Only a judge without a target of its own needs the run's.
-        let shared = self.labels.keys().any(|asked| {
-            let written = settings.judges.get(&asked.judge);
-            written.is_none_or(|judge| judge.target.is_none() && judge.base_url.is_none())
-        });
         if let Some(target) = &self.run_target
-            && shared
+            && uses_run_target(settings, self.labels.keys())
             && settings.cache != Cache::Only
         {
             target.sign_in()?;
@@ -375,6 +379,14 @@ impl<'a> Calibrating<'a> {
         file.persist(path).map_err(|error| error.error)?;
         Ok(())
     }
+}
+
+/// A judge without a target of its own is asked where the run's answers would come from.
+fn uses_run_target<'a>(settings: &Settings, mut asked: impl Iterator<Item = &'a JudgeUse>) -> bool {
+    asked.any(|asked| {
+        let written = settings.judges.get(&asked.judge);
+        written.is_none_or(|judge| judge.target.is_none() && judge.base_url.is_none())
+    })
 }
 
 /// There is no label to go by.

@@ -227,19 +227,13 @@ fn another_judge_is_not_the_one_that_was_calibrated() {
     stale("service", "another service answered for it");
     project.write(FILE, entry.replace("\"votes\": 1", "\"votes\": 3"));
     stale("votes", "it was calibrated as default (3 votes, majority)");
+    let served = serde_json::from_str::<Value>(&entry).unwrap()["judges"][0]["served"][0].clone();
+    assert!(served.is_string(), "{entry}");
     project.write(
         FILE,
-        entry
-            .replace("\"served\": [", "\"served\": [\"gemini-0.1-nano\"")
-            .replace("\"gemini-0.1-nano\"\n        \"", "\"gemini-0.1-nano\", \""),
+        entry.replace(&format!("        {served}"), "        \"gemini-0.1-nano\""),
     );
-    let ran = eval(&project, &[]);
-    let code = project.verdict()["reasons"][0]["code"].clone();
-    assert_eq!(
-        (ran.code, code.as_str()),
-        (11, Some("judge_weak")),
-        "one of the models that served is the one that serves"
-    );
+    stale("served", "serves it now");
 
     // With its own file the weak judge is known again.
     project.write(FILE, &entry);
@@ -337,6 +331,20 @@ fn mistakes_are_told_before_anything_is_sent() {
         2,
         "several checks `judge`, and a label does not say which",
     );
+    // Without a key the simulator must not take the place of what is known of a model.
+    let keyless = project(&judge, LABELS, LABELS);
+    keyless.write("promptgate.toml", "");
+    let ran = keyless.run(&["judge", "calibrate"]);
+    assert_eq!(
+        (ran.code, keyless.file(FILE).exists()),
+        (2, false),
+        "{}",
+        ran.transcript()
+    );
+    assert!(ran.stderr.contains("the simulator would judge"), "{}", ran.stderr);
+    let ran = keyless.run(&["judge", "calibrate", "--target", "sim"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert!(ran.stdout.starts_with("SIMULATED"), "{}", ran.stdout);
     let broken = project(&judge, LABELS, LABELS);
     broken.write(FILE, "{\"schema\": 1}");
     let ran = calibrate(&broken, &[]);
@@ -399,6 +407,12 @@ fn judges_are_calibrated_one_by_one_and_by_how_they_are_asked() {
             .collect()
     };
     assert_eq!(judges(), [("kind".to_owned(), 3)]);
+    // The run's own target plays no part where judges have theirs.
+    let settings = project.read("promptgate.toml");
+    project.write(
+        "promptgate.toml",
+        format!("target = \"recorded\"\nanswers = \"answers.jsonl\"\n{settings}"),
+    );
     let other = calibrate(&project, &["--judge", "default"]);
     assert_eq!(other.code, 0, "{}", other.transcript());
     assert_eq!(
