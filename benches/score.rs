@@ -25,6 +25,7 @@ fn case(i: usize, checks: &[Value]) -> Case {
         vars: Map::new(),
         history: Vec::new(),
         checks: checks.iter().map(verified).collect(),
+        labels: Vec::new(),
         notes: None,
     }
 }

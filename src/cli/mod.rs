@@ -4,6 +4,7 @@ mod batch;
 mod eval;
 mod golden;
 mod golden_import;
+mod judge;
 mod options;
 mod prompt;
 mod record;
@@ -80,6 +81,7 @@ fn run() -> u8 {
         Command::Eval(options) => eval::eval(*options, environment),
         Command::Golden(command) => golden::golden(command, environment),
         Command::Prompt(command) => prompt::prompt(command, environment),
+        Command::Judge(command) => judge::judge(command, environment),
         Command::Batch(command) => batch::batch(command, environment),
         Command::Record(command) => record::record(command, environment),
         Command::Schema { of } => Ok(schema::schema(of)),

@@ -10,6 +10,7 @@
 //!
 //! Answers of other models than the one asked for, or of different models in the two arms, decide nothing of that
 //! (`served`): with a strict policy nothing is decided at all, with mixed models only the must-pass cases are looked at.
+//! Where models judge, their own errors scale the margins, and too many of them decide nothing (`judges`).
 //!
 //! Then any reason to block blocks, else any reason to wait waits, else a reason to promote promotes. The statistics are
 //! in `score_test`, `wilson` and `fisher`, with their sources; `docs/gate.md` tells what the rules guarantee.
@@ -21,6 +22,7 @@ mod evidence;
 pub mod fisher;
 #[cfg(test)]
 mod fixtures;
+pub mod judges;
 pub mod needed;
 pub mod normal;
 mod policy;
@@ -32,7 +34,10 @@ mod words;
 
 pub use policy::policy_digest;
 
-use crate::model::{ArmRate, Comparison, Decision, Difference, Needed, Policy, Reason, ReasonCode, Warning, ZScores};
+use crate::model::{
+    ArmRate, Comparison, DecidingJudges, Decision, Difference, JudgesFound, Needed, Policy, Reason, ReasonCode,
+    Warning, ZScores,
+};
 use evidence::Evidence;
 
 /// How the run ended.
@@ -53,7 +58,7 @@ pub enum Completion {
 }
 
 /// What the gate must know of the run besides its numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Facts<'a> {
     /// A decision was asked for; false with `--no-gate`.
     pub gated: bool,
@@ -61,6 +66,8 @@ pub struct Facts<'a> {
     pub whole_run: Completion,
     /// The models asked for: baseline, candidate.
     pub models: (Option<&'a str>, &'a str),
+    /// The judges that decide cases, if any.
+    pub judges: Option<&'a DecidingJudges>,
 }
 
 /// The decision and its evidence.
@@ -82,6 +89,8 @@ pub struct Decided {
     pub needed: Option<Needed>,
     /// What a reader has to know besides; decides nothing.
     pub warnings: Vec<Warning>,
+    /// The judges that decide cases, and what their errors do to the margins.
+    pub judges: JudgesFound,
 }
 
 /// Decides.
@@ -92,6 +101,8 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
     if let Err(problems) = policy.check() {
         return Decided::without_numbers(reason(ReasonCode::NotGated, words::invalid_policy(&problems)));
     }
+    let judged = judges::look(policy, comparison, facts.judges);
+    let policy = &judged.policy;
     let evidence = Evidence::of(policy, comparison);
     let mut needed = None;
     let mut reasons: Vec<Reason> = soundness::completion(comparison, facts.whole_run).into_iter().collect();
@@ -109,12 +120,16 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         reasons.extend(soundness::must_pass(comparison));
         if let Some(mixed) = served.mixed {
             reasons.push(mixed);
+        } else if let Some(weak) = judged.weak.clone() {
+            reasons.push(weak);
         } else {
-            let (reason, advice) = if comparison.has_baseline {
+            let (mut reason, advice) = if comparison.has_baseline {
                 effect::paired(policy, comparison, &evidence)
             } else {
                 effect::absolute(policy, comparison, &evidence)
             };
+            judged.explain(&mut reason);
+            reasons.extend(judged.lenient(comparison, &reason));
             // Where answers are missing already, more cases are not what would settle it.
             if !(incomplete && speaks_for(reason.code) == Decision::Inconclusive) {
                 reasons.push(reason);
@@ -144,7 +159,8 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         baseline_rate: evidence.baseline_rate,
         candidate_rate: evidence.candidate_rate,
         needed,
-        warnings: served.warnings,
+        warnings: served.warnings.into_iter().chain(judged.warnings).collect(),
+        judges: judged.found,
     };
     if facts.gated { decided } else { decided.not_gated() }
 }
@@ -166,6 +182,8 @@ fn speaks_for(code: ReasonCode) -> Decision {
         | ReasonCode::ServedModel
         | ReasonCode::MixedModels
         | ReasonCode::NothingPassed
+        | ReasonCode::JudgeWeak
+        | ReasonCode::JudgeLenient
         | ReasonCode::Store
         | ReasonCode::NotGated => Decision::Inconclusive,
     }
@@ -202,6 +220,7 @@ impl Decided {
             candidate_rate: None,
             needed: None,
             warnings: Vec::new(),
+            judges: JudgesFound::default(),
         }
     }
 

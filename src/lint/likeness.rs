@@ -422,6 +422,7 @@ mod tests {
             vars: vars.as_object().unwrap().clone(),
             history: Vec::new(),
             checks: Vec::new(),
+            labels: Vec::new(),
             notes: None,
         }
     }

@@ -4,6 +4,7 @@
 mod answer;
 mod arrival;
 mod batch;
+mod calibration;
 mod case;
 mod check;
 mod command;
@@ -25,6 +26,7 @@ mod visible;
 pub use answer::{Answer, ToolCall, Usage};
 pub use arrival::{Arrival, Keep};
 pub use batch::{BatchLedger, OpenBatch};
+pub use calibration::{Agreement, Calibration, CalibrationEntry, DecidingJudge, DecidingJudges, JudgeUse, Label};
 pub use case::{Case, CaseId, Turn, TurnRole};
 pub use check::{ArgProblem, CheckRules, CheckSpec, Step};
 pub use command::Command;
@@ -43,7 +45,8 @@ pub use run::{PromptInfo, RunInfo};
 pub use served::{answers_for, same_model};
 pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
 pub use verdict::{
-    Decision, Difference, JudgesAsked, ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason,
-    ReasonCode, Slice, Verdict, Warning, WarningCode, ZScores,
+    CorrectedRate, CorrectedRates, Decision, Difference, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound,
+    ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason, ReasonCode, Slice, Verdict, Warning,
+    WarningCode, ZScores,
 };
 pub use visible::{is_hidden, show, visible};

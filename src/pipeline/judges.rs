@@ -68,6 +68,20 @@ pub(super) struct Consulted {
     pub(super) ended: Option<Ended>,
     /// A reply came from the simulator.
     pub(super) simulated: bool,
+    /// The models that served, by the judge's name.
+    pub(super) served: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// Models that are remembered of each judge; more than that is no longer one judge in any case.
+const SERVED: usize = 100;
+
+/// Who a judge is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) model: String,
+    pub(super) prompt_sha256: String,
+    /// Digest of service, model and prompt.
+    pub(super) sha256: String,
 }
 
 impl Judges {
@@ -79,7 +93,7 @@ impl Judges {
         names: &BTreeSet<String>,
         settings: &Settings,
         library: &Library,
-        run_target: &OpenedTarget,
+        run_target: Option<&OpenedTarget>,
     ) -> Result<Judges, Problems> {
         let mut by_name = BTreeMap::new();
         let mut problems = Problems::default();
@@ -131,6 +145,18 @@ impl Judges {
         digest(pieces.map(|piece| piece.as_bytes()))
     }
 
+    /// Who the judge of this name is, if it is open.
+    pub(super) fn identity(&self, name: &str) -> Option<Identity> {
+        let judge = self.by_name.get(name)?;
+        let info = &judge.prompt.info;
+        let pieces = [&judge.identity, &info.model, &info.sha256];
+        Some(Identity {
+            model: info.model.clone(),
+            prompt_sha256: info.sha256.clone(),
+            sha256: super::hex(&digest(pieces.map(|piece| piece.as_bytes()))),
+        })
+    }
+
     /// Secrets of the judges' own.
     pub(super) fn keys(settings: &Settings) -> impl Iterator<Item = &ApiKey> {
         settings.judges.values().filter_map(|judge| judge.key.as_ref())
@@ -138,7 +164,12 @@ impl Judges {
 }
 
 impl Judge {
-    fn open(name: &str, settings: &Settings, library: &Library, run_target: &OpenedTarget) -> Result<Judge, Problems> {
+    fn open(
+        name: &str,
+        settings: &Settings,
+        library: &Library,
+        run_target: Option<&OpenedTarget>,
+    ) -> Result<Judge, Problems> {
         let written = settings.judges.get(name);
         if written.is_none() && name != DEFAULT {
             let problem = Problem::new(format!("a check names the judge `{name}`, which is not declared"))
@@ -151,17 +182,18 @@ impl Judge {
             None => Problem::new(format!("the judge `{name}`: {message}")),
         };
         let own = written.filter(|judge| judge.target.is_some() || judge.base_url.is_some());
-        let (target, identity, protocol) = match own {
-            None if settings.target == TargetKind::Recorded => {
+        let run_target = run_target.filter(|_| settings.target != TargetKind::Recorded);
+        let (target, identity, protocol) = match (own, run_target) {
+            (None, None) => {
                 return Err(at("recorded answers can't judge".to_owned())
                     .hint(format!("set target and model under [judges.{name}] in promptgate.toml"))
                     .into());
             }
-            None => {
+            (None, Some(run_target)) => {
                 let identity = run_target.identity.trim_end_matches(BATCHED).to_owned();
                 (Arc::clone(&run_target.target), identity, settings.target.protocol())
             }
-            Some(judge) => own_target(judge, settings).map_err(|problem| {
+            (Some(judge), _) => own_target(judge, settings).map_err(|problem| {
                 let said = at(problem.message.clone());
                 Problem {
                     expected: problem.expected,
@@ -434,6 +466,12 @@ impl Asker<'_> {
                     refusal.chars().take(REFUSAL_SHOWN).collect::<String>()
                 )
             });
+            if let Some(model) = &answer.model_version {
+                let served = self.so_far.served.entry(question.judge.clone()).or_default();
+                if served.len() < SERVED {
+                    served.insert(model.clone());
+                }
+            }
             let calls = (!answer.tool_calls.is_empty()).then(|| "it calls functions instead of judging".to_owned());
             match answer.unusable().or(refused).or(calls) {
                 None => Ok(answer.text),

@@ -15,6 +15,8 @@ mod approvals;
 mod ask;
 mod batches;
 mod embeddings;
+mod calibrate;
+mod calibration;
 mod forecast;
 mod golden;
 mod import;
@@ -30,6 +32,7 @@ mod verdict;
 
 pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
+pub use calibrate::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
 pub use forecast::{ArmForecast, Estimate, Forecast, JudgesForecast, PrefixForecast};
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Waiting, Written, import_golden};
@@ -42,7 +45,8 @@ use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{
-    Case, CaseRow, Event, Problem, Problems, Progress, PromptInfo, Request, RunInfo, Usage, Verdict, digest,
+    CalibrationEntry, Case, CaseRow, Event, Problem, Problems, Progress, PromptInfo, Request, RunInfo, Usage, Verdict,
+    digest,
 };
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
@@ -125,6 +129,8 @@ pub struct Prepared<'a> {
     target: OpenedTarget,
     judges: Judges,
     embedders: Embedders,
+    /// What is known of judges' errors.
+    calibrations: Vec<CalibrationEntry>,
     survey: Survey,
     plan: Plan,
     run: RunInfo,
@@ -139,7 +145,7 @@ pub struct Prepared<'a> {
 pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
     let versions = open_versions(settings)?;
     affordable(settings, &versions)?;
-    let mut target = target::open(settings, &versions)?;
+    let mut target = target::open(settings, Some(&versions))?;
     let selection = select(settings)?;
     let commands = Commands::new(&settings.root, &settings.commands);
     let rules = Rules::new(&settings.root).with_commands(commands.clone());
@@ -155,7 +161,11 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         today: OffsetDateTime::now_utc().date(),
     };
     let mut survey = survey::survey(&scope, &versions)?;
-    let judges = Judges::open(&survey.judges, settings, &library(&settings.root), &target)?;
+    let judges = Judges::open(&survey.judges, settings, &library(&settings.root), Some(&target))?;
+    let calibrations = match survey.judging.is_empty() {
+        true => Vec::new(),
+        false => calibration::entries(settings)?,
+    };
     if !judges.is_empty() {
         survey.key = digest([survey.key.as_slice(), &judges.digest()]);
         for key in Judges::keys(settings) {
@@ -205,6 +215,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         target,
         judges,
         embedders,
+        calibrations,
         survey,
         plan,
         run,
@@ -361,6 +372,11 @@ impl Prepared<'_> {
                 facts.whole_run = Completion::StoreFailed;
             }
         }
+        let deciding = self
+            .survey
+            .judging
+            .deciding(&self.judges, &self.calibrations, &judged.judges.served);
+        facts.judges = Some(&deciding);
         let decided = gate::decide(&settings.policy, &judged.comparison, &facts);
         let ended = if end.ended == Ended::Complete && judged.unanswered == 0 {
             RunEnded::Complete
@@ -418,6 +434,7 @@ impl Prepared<'_> {
             gated: self.settings.gated,
             whole_run,
             models: self.models(),
+            judges: None,
         }
     }
 

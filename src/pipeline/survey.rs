@@ -2,6 +2,7 @@
 //! identity of what is tested.
 
 use super::Version;
+use super::calibration::Judgings;
 use super::prefix::Common;
 use crate::error::Error;
 use crate::load::golden::{self, Dataset};
@@ -62,6 +63,8 @@ pub(super) struct Survey {
     pub(super) judges: BTreeSet<String>,
     /// The models of embeddings that they name.
     pub(super) embedders: BTreeSet<String>,
+    /// How judges decide selected cases, and which labels there are for them.
+    pub(super) judging: Judgings,
     /// Words that stop nothing.
     pub(super) warnings: Vec<Problem>,
 }
@@ -185,6 +188,7 @@ struct Seen<'a> {
     files: BTreeSet<Arc<str>>,
     judges: BTreeSet<String>,
     embedders: BTreeSet<String>,
+    judging: Judgings,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -218,6 +222,7 @@ impl<'a> Seen<'a> {
             files: BTreeSet::new(),
             judges: BTreeSet::new(),
             embedders: BTreeSet::new(),
+            judging: Judgings::default(),
         }
     }
 
@@ -249,6 +254,7 @@ impl<'a> Seen<'a> {
             self.judges.extend(score::judges_of(case));
             self.embedders.extend(score::embedders_of(case));
         }
+        problems.extend(self.judging.note(case, selected));
         if selected && let Err(problem) = self.render(case) {
             problems.push(problem);
         }
@@ -344,6 +350,7 @@ impl<'a> Seen<'a> {
             selected,
             judges: self.judges,
             embedders: self.embedders,
+            judging: self.judging,
             critical: self.critical,
             identical: self.identical,
             key: key.finalize().into(),

@@ -53,8 +53,8 @@ impl OpenedTarget {
     }
 }
 
-/// Opens the target of the settings; starts the built-in simulator if it is the target.
-pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTarget, Error> {
+/// Opens the target of the settings, for these versions if answers are looked up by their names; starts the built-in simulator if it is the target.
+pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<OpenedTarget, Error> {
     match settings.target {
         TargetKind::Gemini => {
             let url = settings.base_url.as_deref().unwrap_or(gemini::BASE_URL);
@@ -153,8 +153,13 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
             let recorded = Recorded::open(
                 &settings.answers,
                 ArmNames {
-                    baseline: versions.baseline.as_ref().map(recorded_names).unwrap_or_default(),
-                    candidate: recorded_names(&versions.candidate),
+                    baseline: versions
+                        .and_then(|versions| versions.baseline.as_ref())
+                        .map(recorded_names)
+                        .unwrap_or_default(),
+                    candidate: versions
+                        .map(|versions| recorded_names(&versions.candidate))
+                        .unwrap_or_default(),
                 },
             )?;
             Ok(OpenedTarget {

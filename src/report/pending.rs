@@ -181,6 +181,7 @@ mod tests {
             vars: Map::new(),
             history: Vec::new(),
             checks: Vec::new(),
+            labels: Vec::new(),
             notes: None,
         }
     }

@@ -367,11 +367,11 @@ mod tests {
             let mut really = Vec::new();
             loop {
                 judge(&batch, &Commands::default(), &asking);
-                let wanted = asking.take_wanted();
-                if wanted.is_empty() {
+                let (questions, _) = asking.take_wanted();
+                if questions.is_empty() {
                     break;
                 }
-                for question in wanted {
+                for question in questions {
                     let reply = json!({question.verdict.as_str(): match question.verdict {
                         JudgeVerdict::PassOrFail => json!(true),
                         JudgeVerdict::Score => json!(0.5),

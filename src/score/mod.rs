@@ -19,7 +19,8 @@
 //! may differ from it, `schema_keywords` finds keywords of a JSON schema that would check
 //! nothing, `fenced` finds code blocks, `strict_json` reads JSON of others, `json_compare` says what equal JSON is, `part` runs a check on a part of an answer,
 //! `ending` keeps checks from passing on answers that are not usable, `replies` writes down what judges have to be asked, `probe`
-//! asks matchers about texts that are no answers, `static_model` makes vectors of texts without asking anyone, `schema` describes checks for editors.
+//! asks matchers about texts that are no answers, `static_model` makes vectors of texts without asking anyone, `uses` finds the
+//! judges that decide a case, `schema` describes checks for editors.
 
 mod approved;
 mod arguments;
@@ -47,6 +48,7 @@ mod sequences;
 mod static_model;
 mod strict_json;
 mod tally;
+mod uses;
 
 pub use command::Commands;
 pub use judge::{Asked, Judgement, Unjudged, asks_at_most, embedders_of, judge, judges_of, needs_system};
@@ -59,3 +61,4 @@ pub use replies::Asking;
 pub use rules::Rules;
 pub use schema::schema;
 pub use static_model::StaticModel;
+pub use uses::{deciding_judges, use_of};

@@ -112,6 +112,7 @@ pub(super) mod testing {
                 .iter()
                 .map(|written| CheckSpec::parse(written).unwrap())
                 .collect(),
+            labels: Vec::new(),
             notes: None,
         }
     }

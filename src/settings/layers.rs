@@ -57,6 +57,7 @@ pub(super) const KEYS: &[&str] = &[
     "min_pass_rate",
     "strict_model",
     "snapshots",
+    "judge_calibration",
 ];
 
 /// Settings that a file can't hold: there they would make every later check meaningless.

@@ -72,6 +72,15 @@ pub struct BatchSettings {
     pub wait: Duration,
 }
 
+/// The file of what is known of judges' errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JudgeCalibration {
+    /// Where it is.
+    pub path: PathBuf,
+    /// A setting names it, so it has to be there for a run.
+    pub named: bool,
+}
+
 /// An earlier run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Earlier {
@@ -155,6 +164,8 @@ pub struct Settings {
     pub judges: BTreeMap<String, JudgeSettings>,
     /// The models that make vectors of texts, by name.
     pub embeddings: BTreeMap<String, EmbeddingSettings>,
+    /// What is known of their errors.
+    pub judge_calibration: JudgeCalibration,
     /// Commands that checks may name.
     pub commands: Vec<Command>,
     /// How stored answers are used.
@@ -295,6 +306,19 @@ impl Layers {
         self.layers.iter().find_map(|layer| layer.get(key))
     }
 
+    /// The same for a call that asks judges alone: it looks at no prompt under test, and decides nothing.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn settle_for_judges(mut self) -> Result<Settings, Problems> {
+        let options = std::mem::take(&mut self.layers[0]);
+        self.layers[0] = options
+            .option("prompt", vec!["judge".to_owned()])
+            .option("baseline", vec!["none".to_owned()])
+            .flag("no_gate", true);
+        self.settle()
+    }
+
     /// Gives every setting its type.
     ///
     /// # Errors
@@ -355,6 +379,7 @@ impl Layers {
                 )),
             },
         });
+        let judge_calibration = read.text("judge_calibration");
         let snapshots = read.parsed("snapshots", |text| word(text, &[("write", true), ("no", false)]));
         let dry_run = read.flag("dry_run");
         let gated = !read.flag("no_gate");
@@ -480,6 +505,10 @@ impl Layers {
             prices: Prices::with_own(self.layers[2].prices().clone()),
             judges: self.judges(),
             embeddings: self.embeddings(),
+            judge_calibration: JudgeCalibration {
+                path: self.under_root(judge_calibration.as_deref().unwrap_or("judge-calibration.json")),
+                named: judge_calibration.is_some(),
+            },
             commands: self.commands().to_vec(),
             cache: cache.unwrap_or(Cache::Use),
             resume,

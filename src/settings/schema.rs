@@ -74,6 +74,7 @@ fn of_key(key: &str) -> Option<Value> {
         "cache_prefix" => flag("have the service keep what all requests of an arm begin with"),
         "project" => text("project of Google Cloud, for the target vertex"),
         "location" => text("location of the target vertex: global, us, eu or a region"),
+        "judge_calibration" => text("file of `promptgate judge calibrate`: how far judges agree with people"),
         "snapshots" => words(
             "whether answers that differ from the approved ones are proposed for review",
             &["write", "no"],

@@ -39,6 +39,11 @@ pub struct Store {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunId(i64);
 
+impl RunId {
+    /// Of what was asked outside of any run; their numbers begin at 1.
+    pub const NONE: RunId = RunId(0);
+}
+
 /// What is planned, for the run's row.
 #[derive(Clone, Debug)]
 pub struct Planned {

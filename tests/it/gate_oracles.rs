@@ -4,6 +4,7 @@
 //! The oracles are read from `gate-oracles.json` in the folder that `PROMPTGATE_CONFORMANCE` names; without it that test
 //! says so and ends.
 use promptgate::compare::Comparing;
+use promptgate::gate::judges::rogan_gladen;
 use promptgate::gate::needed::{Variation, cases_to_show, fewest_cases};
 use promptgate::gate::normal::critical;
 use promptgate::gate::score_test::{CORRECTION, Differences};
@@ -30,6 +31,7 @@ fn policy() -> Policy {
 
 const WHOLE: Facts<'static> = Facts {
     models: (Some("m"), "m"),
+    judges: None,
     gated: true,
     whole_run: Completion::Complete,
 };
@@ -126,6 +128,16 @@ fn ours(id: &str, input: &Value, expected: &Value) -> Option<(Vec<f64>, Vec<f64>
             let n = count(&input["n"]);
             let (low, high) = wilson::interval(count(&input["x"]) as f64 / n as f64, n, critical(0.025));
             return Some((vec![low, high], numbers(&expected["wilson"])));
+        }
+        "rogan_gladen" => {
+            let of = |key: &str| number(&input[key]);
+            let (rate, error) = rogan_gladen(of("apparent"), count(&input["n"]), of("sens"), of("spec"), None)?;
+            vec![rate, error]
+        }
+        "rogan_gladen_full" => {
+            let of = |key: &str| number(&input[key]);
+            let labels = Some((count(&input["n_pos"]), count(&input["n_neg"])));
+            vec![rogan_gladen(of("apparent"), count(&input["n"]), of("sens"), of("spec"), labels)?.1]
         }
         "fisher" => {
             let cells: Vec<u64> = numbers(&input["table"]).iter().map(|cell| *cell as u64).collect();
@@ -314,6 +326,7 @@ fn row(id: &str, blue: &[char], green: &[char]) -> CaseRow {
             vars: Default::default(),
             history: Vec::new(),
             checks: Vec::new(),
+            labels: Vec::new(),
             notes: None,
         },
         baseline: Some(arm(blue)),

@@ -20,6 +20,7 @@ mod golden;
 mod gsm8k;
 mod import;
 mod judge;
+mod judge_calibrate;
 mod money;
 mod own_checks;
 mod prefix;

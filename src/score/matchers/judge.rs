@@ -3,7 +3,7 @@
 //! The reply must be the JSON object that was asked for and nothing else. Whatever else comes (a failure, a refusal, prose,
 //! a field too many, a score out of range) is no judgement, and so an error: never a pass, never a fail, also under `not`.
 
-use crate::model::{Answer, ArgProblem, Case, JudgeVerdict, Question, Score, Step, digest};
+use crate::model::{Answer, ArgProblem, Case, JudgeUse, JudgeVerdict, Question, Score, Step, digest};
 use crate::score::arguments::{Fields, Read, choice, count, needle, number, wrong};
 use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::{bounded, quote};
@@ -77,6 +77,20 @@ enum Aggregate {
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     Ok(Box::new(read(args)?))
+}
+
+/// How the check of these arguments asks its judge; `None` for arguments that do not compile.
+pub(in crate::score) fn judge_use(args: &Value) -> Option<JudgeUse> {
+    let judge = read(args).ok()?;
+    Some(JudgeUse {
+        judge: judge.by,
+        votes: judge.votes,
+        rule: match judge.rule {
+            Rule::Majority => "majority".to_owned(),
+            Rule::Mean { min } => format!("mean of at least {min}"),
+            Rule::Against { other: _, min } => format!("preference of at least {min}"),
+        },
+    })
 }
 
 fn read(args: &Value) -> Read<Judge> {

@@ -11,6 +11,7 @@ pub(super) enum Column {
     Tags,
     Critical,
     History,
+    Labels,
     Notes,
     /// The value of the matcher that the column `matcher` names, else of `equals`.
     Expected,
@@ -27,7 +28,9 @@ pub(super) enum Column {
 }
 
 /// Column names with a meaning of their own.
-const NAMES: [&str; 7] = ["id", "tags", "critical", "expected", "matcher", "history", "notes"];
+const NAMES: [&str; 8] = [
+    "id", "tags", "critical", "expected", "matcher", "history", "labels", "notes",
+];
 
 /// Names of which even a near miss is no var: a case would silently lose what its author asked for.
 const GUARDED: [&str; 3] = ["critical", "expected", "matcher"];
@@ -88,6 +91,7 @@ fn column(name: &str, rules: &dyn CheckRules) -> Result<Column, Problem> {
         "expected" => Column::Expected,
         "matcher" => Column::Matcher,
         "history" => Column::History,
+        "labels" => Column::Labels,
         "notes" => Column::Notes,
         "" => return Err(Problem::new("a column has no name").expected("a name for every column")),
         "vars" => {

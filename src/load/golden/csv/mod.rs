@@ -268,6 +268,7 @@ impl Filled<'_> {
                 | Column::Tags
                 | Column::Critical
                 | Column::History
+                | Column::Labels
                 | Column::Expect { .. }
                     if cell.is_empty() => {}
                 Column::Id => self.put("id", cell.into()),
@@ -280,6 +281,11 @@ impl Filled<'_> {
                 Column::History => {
                     if let Some(history) = self.read_json(index, cell, "history") {
                         self.put("history", history);
+                    }
+                }
+                Column::Labels => {
+                    if let Some(labels) = self.read_json(index, cell, "labels") {
+                        self.put("labels", labels);
                     }
                 }
                 Column::Expect { matcher, is_text } => self.read_check(index, matcher, *is_text, cell),
