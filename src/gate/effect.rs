@@ -1,8 +1,9 @@
 //! Is the candidate good enough? Against a baseline, or alone against a required pass rate.
 
 use super::evidence::Evidence;
-use super::statistics::score_test::{CORRECTION, Differences};
 use super::statistics::proportions;
+use super::statistics::rule::Rule;
+use super::statistics::score_test::Differences;
 use super::{needed, reason, words};
 use crate::model::{Comparison, Needed, Policy, Reason, ReasonCode};
 use std::collections::BTreeMap;
@@ -10,9 +11,13 @@ use std::collections::BTreeMap;
 /// The comparison of the two arms. Block if being worse by more than the tolerance is shown even with every missing
 /// answer in the candidate's favour; promote if being worse by the margin is excluded even with every one against it.
 pub(super) fn paired(policy: &Policy, comparison: &Comparison, evidence: &Evidence) -> (Reason, Option<Needed>) {
-    let critical = evidence.critical;
-    let blocks = |arm: &Differences| arm.z(-policy.tolerance, CORRECTION) <= -critical;
-    let promotes = |arm: &Differences| arm.z(-policy.margin, CORRECTION) >= critical;
+    let rule = Rule {
+        margin: policy.margin,
+        tolerance: policy.tolerance,
+        alpha: policy.alpha,
+    };
+    let blocks = |arm: &Differences| rule.blocks(arm);
+    let promotes = |arm: &Differences| rule.promotes(arm);
     let numbers = evidence.numbers(comparison);
     let missing = comparison.candidate.missing + comparison.baseline.missing;
 

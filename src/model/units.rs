@@ -136,10 +136,7 @@ mod tests {
         }
         // Cluster c has no weight.
         let units: Vec<(Unit, u64)> = whole.units().iter().collect();
-        assert_eq!(
-            units,
-            [(Unit { size: 3, sum: 2 }, 1), (Unit { size: 4, sum: 3 }, 1)]
-        );
+        assert_eq!(units, [(Unit { size: 3, sum: 2 }, 1), (Unit { size: 4, sum: 3 }, 1)]);
     }
 
     #[test]

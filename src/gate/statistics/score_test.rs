@@ -115,7 +115,9 @@ impl Differences {
                 .map(|(unit, count)| (unit.size, clamped(unit, parts), count))
         };
         let count: u128 = kinds().map(|(_, _, count)| u128::from(count)).sum();
-        let size: u128 = kinds().map(|(size, _, count)| u128::from(size) * u128::from(count)).sum();
+        let size: u128 = kinds()
+            .map(|(size, _, count)| u128::from(size) * u128::from(count))
+            .sum();
         let sum: i128 = kinds()
             .map(|(_, sum, count)| sum.saturating_mul(i128::from(count)))
             .fold(0, i128::saturating_add);
@@ -131,7 +133,11 @@ impl Differences {
         while let Some(next) = kinds.next() {
             of_size.push(next);
             if kinds.peek().is_none_or(|(size, _, _)| *size != next.0) {
-                let scale = Scale { parts, whole, mean_size };
+                let scale = Scale {
+                    parts,
+                    whole,
+                    mean_size,
+                };
                 scale.cells(&of_size, &mut cells);
                 of_size.clear();
             }
