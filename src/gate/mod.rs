@@ -23,6 +23,7 @@ mod fixtures;
 pub mod needed;
 mod policy;
 mod served;
+pub mod simulate;
 mod soundness;
 pub mod statistics;
 mod words;

@@ -37,6 +37,11 @@ impl Random {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    /// True with chance `p`.
+    pub(in crate::gate) fn chance(&mut self, p: f64) -> bool {
+        self.unit() < p
+    }
+
     /// Uniform in `0..n`, without bias (D. Lemire, 2019); 0 for `n` = 0.
     pub(super) fn index(&mut self, n: u64) -> u64 {
         let mut product = u128::from(self.next()) * u128::from(n);

@@ -14,6 +14,15 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// The numbers are thresholds and an error: `0 < tolerance <= margin < 1`, `0 < alpha < 1/2`.
+    pub fn is_sound(&self) -> bool {
+        self.tolerance > 0.0
+            && self.tolerance <= self.margin
+            && self.margin < 1.0
+            && self.alpha > 0.0
+            && self.alpha < 0.5
+    }
+
     /// A loss beyond the tolerance is shown: Z(-tolerance) is at most minus the critical value of these units.
     pub fn blocks(&self, differences: &Differences) -> bool {
         self.blocks_at(differences, differences.critical(self.alpha))
