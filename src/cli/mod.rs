@@ -2,6 +2,7 @@
 
 mod batch;
 mod eval;
+mod gate;
 mod golden;
 mod golden_import;
 mod options;
@@ -78,6 +79,7 @@ fn run() -> u8 {
     };
     let done = match cli.command {
         Command::Eval(options) => eval::eval(*options, environment),
+        Command::Gate(command) => gate::gate(&command),
         Command::Golden(command) => golden::golden(command, environment),
         Command::Prompt(command) => prompt::prompt(command, environment),
         Command::Batch(command) => batch::batch(command, environment),

@@ -13,6 +13,7 @@
 use super::statistics::random::Random;
 use super::statistics::rule::Rule;
 use super::statistics::score_test::Differences;
+use crate::model::{Problem, Problems};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -122,26 +123,58 @@ pub struct Row {
 impl Simulation {
     /// Simulates a row for each true difference (in -1..=1).
     ///
-    /// `None` for no case, repeat or run, more than the bounds of this module, or a difference or rule that is none.
-    pub fn table(&self, differences: &[f64]) -> Option<Vec<Row>> {
-        let within = |value: u32, most: u32| (1..=most).contains(&value);
+    /// # Errors
+    /// Everything that is out of the bounds of this module, and a rule or difference that is none.
+    pub fn table(&self, differences: &[f64]) -> Result<Vec<Row>, Problems> {
+        self.check(differences)?;
+        let rows = differences.iter().zip(0..);
+        Ok(rows.map(|(difference, row)| self.row(*difference, row)).collect())
+    }
+
+    fn check(&self, differences: &[f64]) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        for (name, value, most) in [
+            ("number of cases", self.cases, MAX_CASES),
+            ("number of repeats", self.repeats, MAX_REPEATS),
+            ("number of runs", self.runs, MAX_RUNS),
+        ] {
+            if !(1..=most).contains(&value) {
+                problems.push(Problem::new(format!("the {name} is {value}")).expected(format!("1 to {most}")));
+            }
+        }
         let answers = [self.cases, self.repeats, self.runs]
             .into_iter()
             .map(u64::from)
             .fold(1, u64::saturating_mul);
-        let sound = within(self.cases, MAX_CASES)
-            && within(self.repeats, MAX_REPEATS)
-            && within(self.runs, MAX_RUNS)
-            && answers <= MAX_ANSWERS
-            && differences.iter().all(|difference| (-1.0..=1.0).contains(difference))
-            && self.rule.is_sound();
-        sound.then(|| {
-            differences
-                .iter()
-                .zip(0..)
-                .map(|(difference, row)| self.row(*difference, row))
-                .collect()
-        })
+        if problems.is_empty() && answers > MAX_ANSWERS {
+            problems.push(
+                Problem::new(format!("cases x repeats x runs are {answers}"))
+                    .expected(format!("at most {MAX_ANSWERS}"))
+                    .hint("1000 runs are enough to tell 94% from 97%"),
+            );
+        }
+        if !self.rule.is_sound() {
+            let Rule {
+                margin,
+                tolerance,
+                alpha,
+            } = self.rule;
+            problems.push(
+                Problem::new(format!(
+                    "margin {margin}, tolerance {tolerance} and alpha {alpha} are no rule"
+                ))
+                .expected("0 < tolerance <= margin < 1 and 0 < alpha < 0.5"),
+            );
+        }
+        for difference in differences {
+            if !(-1.0..=1.0).contains(difference) {
+                problems.push(
+                    Problem::new(format!("the difference {difference} is no difference of pass rates"))
+                        .expected("-1 to 1; -0.05 is a loss of 5 points"),
+                );
+            }
+        }
+        problems.or(())
     }
 
     fn row(&self, difference: f64, row: u64) -> Row {
@@ -546,9 +579,9 @@ mod tests {
                 ..SMALL
             },
         ] {
-            assert_eq!(wrong.table(&[0.0]), None, "{wrong:?}");
+            assert_eq!(wrong.table(&[0.0]).unwrap_err().len(), 1, "{wrong:?}");
         }
-        assert_eq!(SMALL.table(&[f64::NAN]), None);
-        assert_eq!(SMALL.table(&[]), Some(Vec::new()));
+        assert_eq!(SMALL.table(&[f64::NAN, 1.5]).unwrap_err().len(), 2);
+        assert_eq!(SMALL.table(&[]), Ok(Vec::new()));
     }
 }

@@ -9,11 +9,13 @@
 //!
 //! Then the gate decides, and the reports are put in place, verdict.json last.
 //!
-//! [`golden`] is a way of its own: what can be said about golden data without any answer.
+//! [`golden`] is a way of its own: what can be said about golden data without any answer; [`characteristics`] another one: how
+//! often the gate decides what.
 
 mod approvals;
 mod ask;
 mod batches;
+mod characteristics;
 mod forecast;
 mod golden;
 mod import;
@@ -29,6 +31,7 @@ mod verdict;
 
 pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
+pub use characteristics::{SimulateRequest, Simulated, simulate};
 pub use forecast::{ArmForecast, Estimate, Forecast, PrefixForecast};
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Waiting, Written, import_golden};
