@@ -61,7 +61,6 @@ fn decisions(c: &mut Criterion) {
         ("scores of their own", &scored, ticks, UnitKind::Case),
         ("weighted, in 50,000 clusters", &clustered, 3, UnitKind::Cluster),
     ] {
-        println!("{name}: {} kinds of units", units.kinds());
         group.bench_function(name, |b| b.iter(|| decide(black_box(units), parts, kind)));
     }
     group.finish();

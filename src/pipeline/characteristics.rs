@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::gate::simulate::{Estimand, Row, Scenario, Simulation};
 use crate::gate::statistics::rule::Rule;
-use crate::model::{Problem, Problems, nearest};
+use crate::model::{Problem, Problems};
 
 /// What to simulate, with names as they were typed.
 #[derive(Clone, Debug)]
@@ -82,10 +82,7 @@ fn named<T: Copy>(option: &str, name: &str, known: &[(&'static str, T)], problem
     if found.is_none() {
         let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
         let problem = Problem::new(format!("--{option}: there is no {option} `{name}`")).expected(names.join(", "));
-        problems.push(match nearest(name, names) {
-            Some(near) => problem.hint(format!("did you mean `{near}`?")),
-            None => problem,
-        });
+        problems.push(problem.did_you_mean(name, names));
     }
     found
 }
