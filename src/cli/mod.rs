@@ -2,6 +2,7 @@
 
 mod batch;
 mod eval;
+mod gate;
 mod golden;
 mod golden_import;
 mod judge;
@@ -79,6 +80,7 @@ fn run() -> u8 {
     };
     let done = match cli.command {
         Command::Eval(options) => eval::eval(*options, environment),
+        Command::Gate(command) => gate::gate(&command),
         Command::Golden(command) => golden::golden(command, environment),
         Command::Prompt(command) => prompt::prompt(command, environment),
         Command::Judge(command) => judge::judge(command, environment),

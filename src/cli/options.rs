@@ -17,6 +17,9 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Run candidate and baseline over the golden cases and decide
     Eval(Box<Eval>),
+    /// Look at how the gate decides
+    #[command(subcommand)]
+    Gate(Gate),
     /// Look at golden data, or bring that of other tools here
     #[command(subcommand)]
     Golden(Golden),
@@ -295,6 +298,49 @@ pub(super) enum SchemaOf {
     PromptgateToml,
     /// Front matter of prompts
     Prompt,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Gate {
+    /// Tell how often the gate promotes, blocks and waits, for candidates that are better or worse by known amounts
+    Simulate(Simulate),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Simulate {
+    /// Golden cases
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub(super) n: u32,
+    /// Samples per case and arm
+    #[arg(long, value_name = "K", default_value_t = 3)]
+    pub(super) repeat: u32,
+    /// Loss that has to be excluded to promote
+    #[arg(long, value_name = "M", default_value_t = 0.05)]
+    pub(super) margin: f64,
+    /// Loss that still goes unblocked
+    #[arg(long, value_name = "T", default_value_t = 0.01)]
+    pub(super) tolerance: f64,
+    /// Error of each decision
+    #[arg(long, value_name = "A", default_value_t = 0.05)]
+    pub(super) alpha: f64,
+    /// What the cases are like: std, diffuse, high, flaky or lopsided
+    #[arg(long, value_name = "NAME", default_value = "std")]
+    pub(super) scenario: String,
+    /// What the verdict is to hold for: population (cases like these) or dataset (just these cases)
+    #[arg(long, value_name = "NAME", default_value = "population")]
+    pub(super) estimand: String,
+    /// Simulated runs a row
+    #[arg(long, value_name = "R", default_value_t = 4000)]
+    pub(super) runs: u32,
+    /// Seed; the same one gives the same table
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(super) seed: u64,
+    /// True differences, candidate - baseline: -0.05 is a loss of 5 points
+    #[arg(long, value_name = "D", num_args = 1.., allow_negative_numbers = true, default_values_t = [0.02, 0.0, -0.01, -0.03, -0.05, -0.1])]
+    pub(super) difference: Vec<f64>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,17 +1,23 @@
 //! Is the candidate good enough? Against a baseline, or alone against a required pass rate.
 
 use super::evidence::Evidence;
-use super::score_test::{CORRECTION, Differences};
-use super::{needed, reason, wilson, words};
+use super::statistics::proportions;
+use super::statistics::rule::Rule;
+use super::statistics::score_test::Differences;
+use super::{needed, reason, words};
 use crate::model::{Comparison, Needed, Policy, Reason, ReasonCode};
 use std::collections::BTreeMap;
 
 /// The comparison of the two arms. Block if being worse by more than the tolerance is shown even with every missing
 /// answer in the candidate's favour; promote if being worse by the margin is excluded even with every one against it.
 pub(super) fn paired(policy: &Policy, comparison: &Comparison, evidence: &Evidence) -> (Reason, Option<Needed>) {
-    let critical = evidence.critical;
-    let blocks = |arm: &Differences| arm.z(-policy.tolerance, CORRECTION) <= -critical;
-    let promotes = |arm: &Differences| arm.z(-policy.margin, CORRECTION) >= critical;
+    let rule = Rule {
+        margin: policy.margin,
+        tolerance: policy.tolerance,
+        alpha: policy.alpha,
+    };
+    let blocks = |arm: &Differences| rule.blocks(arm);
+    let promotes = |arm: &Differences| rule.promotes(arm);
     let numbers = evidence.numbers(comparison);
     let missing = comparison.candidate.missing + comparison.baseline.missing;
 
@@ -79,8 +85,8 @@ pub(super) fn absolute(policy: &Policy, comparison: &Comparison, evidence: &Evid
     };
     let (worst, n) = mean_rate(&comparison.candidate_passes_worst, comparison.repeats);
     let (best, _) = mean_rate(&comparison.candidate_passes_best, comparison.repeats);
-    let low = wilson::interval(worst, n, evidence.critical).0;
-    let high = wilson::interval(best, n, evidence.critical).1;
+    let low = proportions::wilson(worst, n, evidence.critical).0;
+    let high = proportions::wilson(best, n, evidence.critical).1;
     let seen = match &evidence.candidate_rate {
         Some(rate) => format!("{} seen, ", words::percent(rate.pass)),
         None => String::new(),

@@ -1,8 +1,8 @@
 //! The numbers that reasons are taken from, computed once.
 
-use super::normal;
-use super::score_test::{CORRECTION, Differences};
-use super::{wilson, words};
+use super::statistics::score_test::{CORRECTION, Differences};
+use super::statistics::{normal, proportions};
+use super::words;
 use crate::model::{ArmRate, Comparison, Difference, Policy, ZScores};
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ impl Evidence {
         let rate = |(sum, cases): (f64, u64)| {
             (cases > 0).then(|| {
                 let pass = (sum / cases as f64).clamp(0.0, 1.0);
-                let (low, high) = wilson::interval(pass, cases, critical);
+                let (low, high) = proportions::wilson(pass, cases, critical);
                 ArmRate { pass, low, high }
             })
         };

@@ -9,8 +9,10 @@
 //! The bound is the square-and-add ("MOVER") one of R. G. Newcombe, "Interval estimation for the difference between
 //! independent proportions", Statistics in Medicine 17 (1998), 873-890, method 10: J is the difference Se - (1 - Sp).
 
-use super::normal::critical;
-use super::{reason, wilson, words};
+use super::statistics::judge_error::{Corrected, Judge};
+use super::statistics::normal::critical;
+use super::statistics::proportions::wilson;
+use super::{reason, words};
 use crate::model::{
     Agreement, Calibration, Comparison, CorrectedRate, CorrectedRates, DecidingJudge, DecidingJudges, JudgeRecord,
     JudgeScale, JudgesFound, Policy, Reason, ReasonCode, Warning, WarningCode,
@@ -24,38 +26,10 @@ const NAMED: usize = 5;
 
 /// The one-sided lower bound of Youden's J, at the critical value `z`; at most J itself, and at least -1.
 pub fn youden_low(counts: &Agreement, z: f64) -> f64 {
-    let below = |share: f64, n: u64| share - wilson::interval(share, n, z).0;
+    let below = |share: f64, n: u64| share - wilson(share, n, z).0;
     let sensitivity = below(counts.sensitivity(), counts.passing());
     let specificity = below(counts.specificity(), counts.failing());
     (counts.youden() - sensitivity.hypot(specificity)).max(-1.0)
-}
-
-/// The rate of good answers behind an apparent rate, and its standard error.
-///
-/// W. J. Rogan, B. Gladen, "Estimating prevalence from the results of a screening test", American Journal of Epidemiology 107
-/// (1978), 71-76: `p = (ap + Sp - 1) / J`, `Var = (ap (1 - ap) / n + p² Se (1 - Se) / n_pos + (1 - p)² Sp (1 - Sp) / n_neg) / J²`,
-/// with `n` units behind the apparent rate `ap`, and Se and Sp from `n_pos` and `n_neg` labels. `labels: None` takes Se and Sp
-/// as known. The rate is not clamped: one outside 0..=1 says that Se, Sp and `ap` do not fit together. `None` without units,
-/// or for a judge that tells nothing (J not above 0).
-pub fn rogan_gladen(
-    apparent: f64,
-    n: u64,
-    sensitivity: f64,
-    specificity: f64,
-    labels: Option<(u64, u64)>,
-) -> Option<(f64, f64)> {
-    let youden = sensitivity + specificity - 1.0;
-    let known = n > 0 && youden > 0.0 && labels.is_none_or(|(passing, failing)| passing > 0 && failing > 0);
-    if !known {
-        return None;
-    }
-    let rate = (apparent + specificity - 1.0) / youden;
-    let mut variance = apparent * (1.0 - apparent) / n as f64;
-    if let Some((passing, failing)) = labels {
-        variance += rate * rate * sensitivity * (1.0 - sensitivity) / passing as f64;
-        variance += (1.0 - rate) * (1.0 - rate) * specificity * (1.0 - specificity) / failing as f64;
-    }
-    Some((rate, variance.max(0.0).sqrt() / youden))
 }
 
 /// What the gate makes of the judges.
@@ -152,8 +126,8 @@ impl Judged {
             return None;
         }
         let z = critical(self.policy.alpha);
-        let sensitivity = wilson::interval(counts.sensitivity(), counts.passing(), z).1;
-        let specificity = wilson::interval(counts.specificity(), counts.failing(), z).0;
+        let sensitivity = wilson(counts.sensitivity(), counts.passing(), z).1;
+        let specificity = wilson(counts.specificity(), counts.failing(), z).0;
         let shown = required * sensitivity + (1.0 - required) * (1.0 - specificity);
         let cases: u64 = comparison.candidate_passes_worst.values().sum();
         let repeats = comparison.repeats.max(1);
@@ -163,7 +137,7 @@ impl Judged {
             .map(|(passes, cases)| f64::from((*passes).min(repeats)) * *cases as f64)
             .sum();
         let rate = passed / (f64::from(repeats) * cases.max(1) as f64);
-        let low = wilson::interval(rate, cases, z).0;
+        let low = wilson(rate, cases, z).0;
         // What is no number does not reach it.
         let reached = low >= shown;
         (!reached).then(|| {
@@ -269,9 +243,13 @@ fn record(judge: &DecidingJudge, z: f64) -> JudgeRecord {
 fn corrected((sum, cases): (f64, u64), counts: &Agreement) -> Option<CorrectedRate> {
     let apparent = (sum / cases.max(1) as f64).clamp(0.0, 1.0);
     let labels = Some((counts.passing(), counts.failing()));
-    let (pass, standard_error) = rogan_gladen(apparent, cases, counts.sensitivity(), counts.specificity(), labels)?;
+    let judge = Judge {
+        sensitivity: counts.sensitivity(),
+        specificity: counts.specificity(),
+    };
+    let Corrected { rate, standard_error } = judge.rogan_gladen(apparent, cases, labels)?;
     Some(CorrectedRate {
-        pass: pass.clamp(0.0, 1.0),
+        pass: rate.clamp(0.0, 1.0),
         standard_error,
     })
 }

@@ -13,23 +13,21 @@
 //! Where models judge, their own errors scale the margins, and too many of them decide nothing (`judges`).
 //!
 //! Then any reason to block blocks, else any reason to wait waits, else a reason to promote promotes. The statistics are
-//! in `score_test`, `wilson` and `fisher`, with their sources; `docs/gate.md` tells what the rules guarantee.
+//! in `statistics`, with their sources; `docs/gate.md` tells what the rules guarantee.
 //! Missing answers are counted as worst for the candidate where it would be promoted, and as best where it would be
 //! blocked, so that they can only move a verdict towards inconclusive.
 
 mod effect;
 mod evidence;
-pub mod fisher;
 #[cfg(test)]
 mod fixtures;
 pub mod judges;
 pub mod needed;
-pub mod normal;
 mod policy;
-pub mod score_test;
 mod served;
+pub mod simulate;
 mod soundness;
-pub mod wilson;
+pub mod statistics;
 mod words;
 
 pub use policy::policy_digest;

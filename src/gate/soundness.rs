@@ -1,6 +1,7 @@
 //! Before any effect is looked at: is the run whole, were enough answers judged, do the must-pass cases pass?
 
-use super::{Completion, fisher, reason, words};
+use super::statistics::fisher;
+use super::{Completion, reason, words};
 use crate::model::{CaseId, Comparison, CriticalCase, Policy, Reason, ReasonCode, Tally};
 
 /// Error of the test that blames the candidate for refused requests.

@@ -20,6 +20,7 @@ mod row;
 mod run;
 mod served;
 mod snapshot;
+mod units;
 mod verdict;
 mod visible;
 
@@ -44,6 +45,7 @@ pub use row::{ArmRow, CaseRow, Change, Judged};
 pub use run::{PromptInfo, RunInfo};
 pub use served::{answers_for, same_model};
 pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
+pub use units::{Clusters, SCORE_TICKS, Unit, Units, score_ticks};
 pub use verdict::{
     CorrectedRate, CorrectedRates, Decision, Difference, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound,
     ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason, ReasonCode, Slice, Verdict, Warning,

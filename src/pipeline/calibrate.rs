@@ -9,7 +9,8 @@ use super::{Interrupt, STORE, ask, library, target};
 use crate::error::Error;
 use crate::exit;
 use crate::gate::judges::{LEAST_YOUDEN, youden_low};
-use crate::gate::{normal, wilson};
+use crate::gate::statistics::normal;
+use crate::gate::statistics::proportions::wilson;
 use crate::load::calibration as file;
 use crate::load::golden::{self, Dataset};
 use crate::model::{
@@ -351,7 +352,7 @@ impl<'a> Calibrating<'a> {
     ) -> CalibratedJudge {
         let policy = &self.settings.policy;
         let rated = |share: f64, n: u64| {
-            let (low, high) = wilson::interval(share, n, normal::critical(0.025));
+            let (low, high) = wilson(share, n, normal::critical(0.025));
             Rated { share, low, high }
         };
         let (youden, low) = (counts.youden(), youden_low(&counts, normal::critical(policy.alpha)));

@@ -9,7 +9,8 @@
 //!
 //! Then the gate decides, and the reports are put in place, verdict.json last.
 //!
-//! [`golden`] is a way of its own: what can be said about golden data without any answer.
+//! [`golden`] is a way of its own: what can be said about golden data without any answer; [`characteristics`] another one: how
+//! often the gate decides what.
 
 mod approvals;
 mod ask;
@@ -17,6 +18,7 @@ mod batches;
 mod embeddings;
 mod calibrate;
 mod calibration;
+mod characteristics;
 mod forecast;
 mod golden;
 mod import;
@@ -34,6 +36,7 @@ pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
 pub use calibrate::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
 pub use forecast::{ArmForecast, Estimate, Forecast, JudgesForecast, PrefixForecast};
+pub use characteristics::{SimulateRequest, Simulated, simulate};
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Waiting, Written, import_golden};
 pub use interrupt::Interrupt;

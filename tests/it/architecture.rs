@@ -43,7 +43,16 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("axum", &["sim"]),
     ("google_cloud_auth", &["run/vertex"]),
     ("tokio", &["run", "sim", "store", "pipeline", "cli"]),
-    ("rayon", &["score", "compare", "report/diff"]),
+    (
+        "rayon",
+        &[
+            "score",
+            "compare",
+            "report/diff",
+            "gate/statistics/bootstrap",
+            "gate/simulate",
+        ],
+    ),
     ("junit_report", &["report/junit"]),
     ("clap", &["cli"]),
     ("rusqlite", &["store"]),

@@ -1,0 +1,146 @@
+//! Intervals for a single rate.
+//!
+//! - Wilson: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927), 209-212:
+//!   `(p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n)`. The gate shows and decides by it.
+//! - Clopper-Pearson: C. J. Clopper, E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case of the
+//!   binomial", Biometrika 26 (1934), 404-413. Never short of its confidence, so the one for claims like "fails less than
+//!   1 in 100".
+//! - Agresti-Coull: A. Agresti, B. A. Coull, "Approximate is better than exact", The American Statistician 52 (1998), 119-126:
+//!   the plain interval after adding z²/2 passes and z²/2 failures.
+//! - Jeffreys: L. D. Brown, T. T. Cai, A. DasGupta, "Interval estimation for a binomial proportion", Statistical Science 16
+//!   (2001), 101-133: quantiles of a beta distribution with parameters x + 1/2 and n - x + 1/2.
+//!
+//! Where nothing is known (`n = 0`, or a number that is none) every interval is 0..1.
+
+use super::beta;
+
+/// Both ends of Wilson's interval, each in 0..=1.
+///
+/// `rate` is the mean over `n` independent units. With `z = critical(alpha)` each end is a one-sided bound of error
+/// `alpha`, and both together have confidence `1 - 2 alpha`. Units that are shares between 0 and 1 vary less than
+/// pass/fail units of the same mean, so that the interval is then wider than needed, never narrower.
+///
+/// Nothing known (`n = 0`, or a rate or z that is no finite number) gives 0..1.
+pub fn wilson(rate: f64, n: u64, z: f64) -> (f64, f64) {
+    if n == 0 || !rate.is_finite() || !z.is_finite() {
+        return (0.0, 1.0);
+    }
+    let rate = rate.clamp(0.0, 1.0);
+    let n = n as f64;
+    let z2 = z * z;
+    let scale = 1.0 + z2 / n;
+    let centre = rate + z2 / (2.0 * n);
+    let half = z.abs() * (rate * (1.0 - rate) / n + z2 / (4.0 * n * n)).sqrt();
+    (
+        ((centre - half) / scale).clamp(0.0, rate),
+        ((centre + half) / scale).clamp(rate, 1.0),
+    )
+}
+
+/// Both ends of the Agresti-Coull interval, cut to 0..=1; each is a one-sided bound of error `alpha` with
+/// `z = critical(alpha)`. Passes beyond `n` are cut.
+pub fn agresti_coull(passes: u64, n: u64, z: f64) -> (f64, f64) {
+    if n == 0 || !z.is_finite() {
+        return (0.0, 1.0);
+    }
+    let size = n as f64 + z * z;
+    let rate = (passes.min(n) as f64 + z * z / 2.0) / size;
+    let half = z.abs() * (rate * (1.0 - rate) / size).sqrt();
+    ((rate - half).max(0.0), (rate + half).min(1.0))
+}
+
+/// Both ends of the Clopper-Pearson interval; each is wrong with a chance of at most `alpha` (0 < alpha < 1/2), whatever
+/// the true rate. Passes beyond `n` are cut.
+pub fn clopper_pearson(passes: u64, n: u64, alpha: f64) -> (f64, f64) {
+    if n == 0 || !(alpha > 0.0 && alpha < 0.5) {
+        return (0.0, 1.0);
+    }
+    let (x, failures) = (passes.min(n) as f64, n.saturating_sub(passes) as f64);
+    let low = if x == 0.0 {
+        0.0
+    } else {
+        beta::quantile(x, failures + 1.0, alpha)
+    };
+    let high = if failures == 0.0 {
+        1.0
+    } else {
+        beta::quantile(x + 1.0, failures, 1.0 - alpha)
+    };
+    (low, high)
+}
+
+/// Both ends of Jeffreys' interval, with probability `alpha` (0 < alpha < 1/2) beyond each. Passes beyond `n` are cut.
+pub fn jeffreys(passes: u64, n: u64, alpha: f64) -> (f64, f64) {
+    if n == 0 || !(alpha > 0.0 && alpha < 0.5) {
+        return (0.0, 1.0);
+    }
+    let (a, b) = (passes.min(n) as f64 + 0.5, n.saturating_sub(passes) as f64 + 0.5);
+    (beta::quantile(a, b, alpha), beta::quantile(a, b, 1.0 - alpha))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::normal::critical;
+    use super::*;
+
+    /// 95% intervals; 81 of 263 is in Newcombe 1998, table I, the others are of statsmodels.
+    #[test]
+    fn ends_are_the_published_ones() {
+        for (passes, n, low, high) in [
+            (81u32, 263u64, 0.255_288_519_878_274_2, 0.366_209_576_982_800_04),
+            (0, 10, 0.0, 0.277_532_799_862_889_26),
+            (10, 10, 0.722_467_200_137_110_6, 1.0),
+            (999, 1000, 0.994_357_441_402_042_1, 0.999_823_453_629_373_9),
+        ] {
+            let (l, h) = wilson(f64::from(passes) / n as f64, n, critical(0.025));
+            assert!(
+                (l - low).abs() < 1e-9 && (h - high).abs() < 1e-9,
+                "{passes}/{n}: {l} {h}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_known_excludes_nothing() {
+        for (rate, n, z) in [
+            (0.5, 0, 1.6),
+            (f64::NAN, 9, 1.6),
+            (0.5, 9, f64::INFINITY),
+            (0.5, 9, f64::NAN),
+        ] {
+            assert_eq!(wilson(rate, n, z), (0.0, 1.0));
+        }
+        assert_eq!(wilson(7.0, 10, 0.0), (1.0, 1.0));
+    }
+
+    /// 13 of 16, as statsmodels has them; Clopper-Pearson also as published by Fagerland et al.
+    #[test]
+    fn the_other_intervals_are_those_of_statsmodels() {
+        let close = |(low, high): (f64, f64), want: (f64, f64)| {
+            assert!(
+                (low - want.0).abs() < 1e-9 && (high - want.1).abs() < 1e-9,
+                "{low} {high}"
+            );
+        };
+        close(
+            clopper_pearson(13, 16, 0.025),
+            (0.543_543_453_768_388_3, 0.959_526_266_094_054_1),
+        );
+        close(
+            jeffreys(13, 16, 0.025),
+            (0.579_214_827_764_292_6, 0.944_187_016_109_991_2),
+        );
+        close(
+            agresti_coull(13, 16, critical(0.025)),
+            (0.561_978_410_823_083_5, 0.942_016_788_842_893_5),
+        );
+        // The rule of three: none of n failed, so less than 3 in n fail.
+        let (_, most) = clopper_pearson(0, 1000, 0.05);
+        assert!((most - (1.0 - 0.05f64.powf(1.0 / 1000.0))).abs() < 1e-12);
+        for exact in [clopper_pearson, jeffreys] {
+            assert_eq!(exact(3, 0, 0.05), (0.0, 1.0));
+            assert_eq!(exact(3, 9, f64::NAN), (0.0, 1.0));
+        }
+        assert_eq!(agresti_coull(3, 0, 1.6), (0.0, 1.0));
+    }
+}

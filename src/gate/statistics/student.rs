@@ -1,0 +1,104 @@
+//! Student's t: critical values where there are few units, and the one-sample test.
+//!
+//! Student, "The probable error of a mean", Biometrika 6 (1908), 1-25. With ν degrees of freedom
+//! `P(|T| >= t) = I(ν/(ν + t²); ν/2, 1/2)`, the regularised incomplete beta function.
+
+use super::beta;
+
+/// The t that a variable with `freedom` degrees of freedom exceeds with probability `alpha` (0 < alpha < 1/2 or more, then
+/// it is negative).
+///
+/// Without a degree of freedom, or for an `alpha` that is no probability between 0 and 1, infinity, which nothing reaches.
+pub fn critical(alpha: f64, freedom: f64) -> f64 {
+    if !(alpha > 0.0 && alpha < 1.0 && freedom > 0.0) {
+        return f64::INFINITY;
+    }
+    if alpha > 0.5 {
+        return -critical(1.0 - alpha, freedom);
+    }
+    let x = beta::quantile(freedom / 2.0, 0.5, 2.0 * alpha);
+    (freedom * (1.0 - x) / x).sqrt()
+}
+
+/// P(|T| >= |t|) with `freedom` degrees of freedom; 1 without a degree of freedom or a number.
+pub fn two_sided(t: f64, freedom: f64) -> f64 {
+    if t.is_nan() || freedom.is_nan() || freedom <= 0.0 {
+        return 1.0;
+    }
+    beta::below(freedom / 2.0, 0.5, freedom / (freedom + t * t))
+}
+
+/// The t-test of the hypothesis that a mean is 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TTest {
+    /// Mean of the values.
+    pub mean: f64,
+    /// Its standard error, √(s²/n).
+    pub standard_error: f64,
+    /// Mean over standard error.
+    pub t: f64,
+    /// Two-sided p-value.
+    pub p: f64,
+}
+
+/// Tests whether the mean of paired differences is 0.
+///
+/// For the record only: where few differences are distinct its interval is too narrow, or empty, so that the gate does not
+/// decide by it. `None` below two values, or where all are the same.
+pub fn t_test(differences: &[f64]) -> Option<TTest> {
+    let n = differences.len() as f64;
+    if n < 2.0 {
+        return None;
+    }
+    let mean = differences.iter().sum::<f64>() / n;
+    let squares: f64 = differences.iter().map(|d| (d - mean).powi(2)).sum();
+    let standard_error = (squares / (n - 1.0) / n).sqrt();
+    let t = mean / standard_error;
+    (standard_error > 0.0).then(|| TTest {
+        mean,
+        standard_error,
+        t,
+        p: two_sided(t, n - 1.0),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn critical_values_are_those_of_the_tables() {
+        for (alpha, freedom, t) in [
+            (0.05, 1.0, 6.313_751_514_675_043),
+            (0.05, 9.0, 1.833_112_932_656_237_3),
+            (0.05, 39.0, 1.684_875_121_711_225_4),
+            (0.025, 3.0, 3.182_446_305_284_263_7),
+            (0.95, 9.0, -1.833_112_932_656_237_3),
+            (0.5, 9.0, 0.0),
+        ] {
+            let got = critical(alpha, freedom);
+            assert!((got - t).abs() < 1e-9, "{alpha} {freedom}: {got}");
+        }
+        assert_eq!(critical(0.05, 0.0), f64::INFINITY);
+        assert_eq!(critical(f64::NAN, 5.0), f64::INFINITY);
+    }
+
+    #[test]
+    fn p_values_invert_critical_values() {
+        for freedom in [1.0, 4.0, 30.0] {
+            assert!((two_sided(critical(0.025, freedom), freedom) - 0.05).abs() < 1e-12);
+        }
+        assert_eq!(two_sided(f64::NAN, 3.0), 1.0);
+        assert!((two_sided(0.0, 3.0) - 1.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn what_does_not_vary_has_no_t() {
+        assert_eq!(t_test(&[0.5]), None);
+        assert_eq!(t_test(&[0.5, 0.5]), None);
+        // Mean 2, standard deviation 1.
+        let test = t_test(&[1.0, 2.0, 3.0]).unwrap();
+        assert!((test.t - 2.0 * 3.0f64.sqrt()).abs() < 1e-12);
+        assert!((test.p - 0.074_179_900_227_448_53).abs() < 1e-12);
+    }
+}
