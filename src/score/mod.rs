@@ -44,6 +44,7 @@ mod rules;
 mod schema;
 mod schema_keywords;
 mod sequences;
+mod stems;
 mod tally;
 
 pub use command::Commands;
