@@ -9,7 +9,7 @@ use unicode_normalization::{UnicodeNormalization, is_nfc, is_nfkc};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Folding {
     /// Compares lowercase letters: each character by its own Unicode lowercase mapping, without regard to its
-    /// neighbours or to a language.
+    /// neighbours or to a language; a final sigma is a sigma.
     pub(super) ignore_case: bool,
     /// How white space is compared.
     pub(super) white_space: WhiteSpace,
@@ -99,7 +99,8 @@ impl Folding {
             WhiteSpace::Remove => text = Cow::Owned(joined(&text, "")),
         }
         if self.ignore_case {
-            text = Cow::Owned(text.chars().flat_map(char::to_lowercase).collect());
+            let lowercase = text.chars().flat_map(char::to_lowercase);
+            text = Cow::Owned(lowercase.map(|c| if c == 'ς' { 'σ' } else { c }).collect());
         }
         text
     }
@@ -166,7 +167,9 @@ mod tests {
         assert_eq!(fold(true, false, " ÄB\n"), " äb\n");
         assert_eq!(fold(false, true, "\u{a0} A\u{308} \n\t b "), "Ä b");
         assert_eq!(fold(true, true, " A\u{308}  B"), "ä b");
-        assert_eq!(fold(true, false, "ΟΔΟΣ"), "οδοσ", "a final sigma is not special");
+        for text in ["ΟΔΟΣ", "οδος", "οδοσ"] {
+            assert_eq!(fold(true, false, text), "οδοσ", "a final sigma is not special");
+        }
     }
 
     #[test]

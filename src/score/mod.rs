@@ -46,6 +46,7 @@ mod schema;
 mod schema_keywords;
 mod sequences;
 mod static_model;
+mod stems;
 mod strict_json;
 mod tally;
 mod uses;
