@@ -5,7 +5,7 @@ use super::{complain, hide, report, say, signals, warn};
 use crate::error::Error;
 use crate::exit;
 use crate::model::{Problem, Progress, PromptInfo};
-use crate::pipeline::{self, ArmForecast, Estimate, Forecast, Interrupt, PrefixForecast};
+use crate::pipeline::{self, ArmForecast, Estimate, Forecast, Interrupt, JudgesForecast, PrefixForecast};
 use crate::report::console::{Console, Style};
 use crate::report::progress::{self, Silent};
 use crate::report::{Folder, ReportError};
@@ -129,6 +129,8 @@ fn foresee(forecast: &Forecast) {
         run,
         baseline,
         candidate,
+        judges,
+        commands,
         offline,
         prefixes,
         prices,
@@ -139,8 +141,20 @@ fn foresee(forecast: &Forecast) {
         "{} of {} cases, {} repeats: {planned} answers planned, {stored} of them stored",
         run.cases, run.total, run.repeats
     ));
+    let consulted = || {
+        if let Some(judges) = judges {
+            foresee_judges(judges);
+        }
+        if *commands > 0 {
+            say(&format!("commands: at most {commands} checks, on this machine"));
+        }
+    };
     if *offline {
-        say(&format!("target {}: nothing would be sent", run.target));
+        match judges {
+            None => say(&format!("target {}: nothing would be sent", run.target)),
+            Some(_) => say(&format!("target {}: nothing would be sent for answers", run.target)),
+        }
+        consulted();
         return;
     }
     if let (Some(info), Some(arm)) = (&run.baseline, baseline) {
@@ -164,30 +178,44 @@ fn foresee(forecast: &Forecast) {
     for prefix in prefixes.iter().filter(|_| planned > stored) {
         foresee_prefix(prefix);
     }
+    consulted();
     say(&format!("{prices}; nothing was sent"));
 }
 
-fn foresee_arm(name: &str, info: &PromptInfo, arm: &ArmForecast) {
-    let output = match arm.output {
-        Estimate::Earlier { answers } => format!(
-            "about {} output tokens (the mean of {answers} earlier answers)",
-            arm.output_tokens
-        ),
-        Estimate::MaxOutputTokens => format!(
-            "at most {} output tokens (maxOutputTokens; no earlier answer to go by)",
-            arm.output_tokens
-        ),
+fn foresee_judges(judges: &JudgesForecast) {
+    say(&format!(
+        "judges: at most {} (every vote on every answer; stored replies and equal answers make it fewer), about {} input \
+         tokens, {}, {}; not in the sum above",
+        requests(judges.requests),
+        judges.input_tokens,
+        output_tokens(judges.output, judges.output_tokens),
+        dollars(judges.cost_usd, true)
+    ));
+}
+
+/// How many output tokens, and where the number comes from.
+fn output_tokens(estimate: Estimate, tokens: u64) -> String {
+    match estimate {
+        Estimate::Earlier { answers } => {
+            format!("about {tokens} output tokens (the mean of {answers} earlier answers)")
+        }
+        Estimate::MaxOutputTokens => {
+            format!("at most {tokens} output tokens (maxOutputTokens; no earlier answer to go by)")
+        }
         Estimate::ModelLimit => format!(
-            "at most {} output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens)",
-            arm.output_tokens
+            "at most {tokens} output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens)"
         ),
-    };
+    }
+}
+
+fn foresee_arm(name: &str, info: &PromptInfo, arm: &ArmForecast) {
     say(&crate::report::text::log_line(&format!(
-        "{name}: {} on {}: {}, about {} input tokens, {output}, {}",
+        "{name}: {} on {}: {}, about {} input tokens, {}, {}",
         info.name,
         info.model,
         requests(arm.requests()),
         arm.input_tokens,
+        output_tokens(arm.output, arm.output_tokens),
         dollars(arm.cost_usd, arm.bounded())
     )));
 }

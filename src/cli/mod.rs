@@ -2,8 +2,10 @@
 
 mod batch;
 mod eval;
+mod gate;
 mod golden;
 mod golden_import;
+mod judge;
 mod options;
 mod prompt;
 mod record;
@@ -78,8 +80,10 @@ fn run() -> u8 {
     };
     let done = match cli.command {
         Command::Eval(options) => eval::eval(*options, environment),
+        Command::Gate(command) => gate::gate(&command),
         Command::Golden(command) => golden::golden(command, environment),
         Command::Prompt(command) => prompt::prompt(command, environment),
+        Command::Judge(command) => judge::judge(command, environment),
         Command::Batch(command) => batch::batch(command, environment),
         Command::Record(command) => record::record(command, environment),
         Command::Schema { of } => Ok(schema::schema(of)),

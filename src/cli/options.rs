@@ -17,12 +17,18 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Run candidate and baseline over the golden cases and decide
     Eval(Box<Eval>),
+    /// Look at how the gate decides
+    #[command(subcommand)]
+    Gate(Gate),
     /// Look at golden data, or bring that of other tools here
     #[command(subcommand)]
     Golden(Golden),
     /// Look at prompts
     #[command(subcommand)]
     Prompt(Prompt),
+    /// Find out how far the models that judge agree with people
+    #[command(subcommand)]
+    Judge(Judge),
     /// Look at the jobs that `eval --batch` left at a service, or cancel them
     #[command(subcommand)]
     Batch(Batch),
@@ -147,6 +153,9 @@ pub(super) struct Eval {
     /// Propose answers that differ from the approved ones, in golden/snapshots/: write or no [default: write; in CI: no]
     #[arg(long, value_name = "MODE")]
     snapshots: Option<String>,
+    /// How far judges agree with people, as `judge calibrate` wrote it [default: judge-calibration.json, if there is one]
+    #[arg(long, value_name = "FILE")]
+    judge_calibration: Option<String>,
     /// Output folder [default: reports]
     #[arg(long, value_name = "DIR")]
     out: Option<String>,
@@ -224,6 +233,7 @@ impl Eval {
             failed,
             shard,
             snapshots,
+            judge_calibration,
             out,
             dry_run,
             no_gate,
@@ -272,6 +282,7 @@ impl Eval {
             .option("failed", one(failed))
             .option("shard", one(shard))
             .option("snapshots", one(snapshots))
+            .option("judge_calibration", one(judge_calibration))
             .option("out", one(out))
             .flag("dry_run", dry_run)
             .flag("no_gate", no_gate)
@@ -297,6 +308,49 @@ pub(super) enum SchemaOf {
     PromptgateToml,
     /// Front matter of prompts
     Prompt,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Gate {
+    /// Tell how often the gate promotes, blocks and waits, for candidates that are better or worse by known amounts
+    Simulate(Simulate),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Simulate {
+    /// Golden cases
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub(super) n: u32,
+    /// Samples per case and arm
+    #[arg(long, value_name = "K", default_value_t = 3)]
+    pub(super) repeat: u32,
+    /// Loss that has to be excluded to promote
+    #[arg(long, value_name = "M", default_value_t = 0.05)]
+    pub(super) margin: f64,
+    /// Loss that still goes unblocked
+    #[arg(long, value_name = "T", default_value_t = 0.01)]
+    pub(super) tolerance: f64,
+    /// Error of each decision
+    #[arg(long, value_name = "A", default_value_t = 0.05)]
+    pub(super) alpha: f64,
+    /// What the cases are like: std, diffuse, high, flaky or lopsided
+    #[arg(long, value_name = "NAME", default_value = "std")]
+    pub(super) scenario: String,
+    /// What the verdict is to hold for: population (cases like these) or dataset (just these cases)
+    #[arg(long, value_name = "NAME", default_value = "population")]
+    pub(super) estimand: String,
+    /// Simulated runs a row
+    #[arg(long, value_name = "R", default_value_t = 4000)]
+    pub(super) runs: u32,
+    /// Seed; the same one gives the same table
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    pub(super) seed: u64,
+    /// True differences, candidate - baseline: -0.05 is a loss of 5 points
+    #[arg(long, value_name = "D", num_args = 1.., allow_negative_numbers = true, default_values_t = [0.02, 0.0, -0.01, -0.03, -0.05, -0.1])]
+    pub(super) difference: Vec<f64>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -385,6 +439,119 @@ pub(super) enum Prompt {
         /// The newer one: a name, a path, or git:REV:NAME
         new: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Judge {
+    /// Ask judges about the labelled answers of golden cases, and write down how often they err, for the gate
+    Calibrate(Box<Calibrate>),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct Calibrate {
+    /// Only this judge [default: all that labels are about]
+    #[arg(long, value_name = "NAME")]
+    pub(super) judge: Option<String>,
+    /// Golden files and folders [default: golden]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    golden: Vec<String>,
+    /// Only labels of these cases
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    case: Vec<String>,
+    /// Only labels of cases with any of these tags
+    #[arg(long, value_name = "TAG", num_args = 1..)]
+    tag: Vec<String>,
+    /// What answers for judges that name no target: gemini, vertex, openai or sim
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
+    /// Model of judges that name neither target nor model
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// Base URL of that target
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// Requests at once [default: 16]
+    #[arg(long, value_name = "C")]
+    concurrency: Option<String>,
+    /// Requests a minute
+    #[arg(long, value_name = "N")]
+    rpm: Option<String>,
+    /// Input tokens a minute, estimated on this machine
+    #[arg(long, value_name = "N")]
+    tpm: Option<String>,
+    /// Time for one attempt, like 500ms, 60s or 2m [default: 60s]
+    #[arg(long, value_name = "D")]
+    timeout: Option<String>,
+    /// Attempts beyond the first, for failures of transport and capacity [default: 8]
+    #[arg(long, value_name = "N")]
+    retries: Option<String>,
+    /// Stop asking once this much is spent; nothing is written then, and replies are kept
+    #[arg(long, value_name = "USD")]
+    max_cost: Option<String>,
+    /// Stop asking after this many requests; likewise
+    #[arg(long, value_name = "N")]
+    max_requests: Option<String>,
+    /// Stop asking once the replies used this many tokens; likewise
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<String>,
+    /// Stored replies: use, refresh, off, or only (nothing is sent) [default: use]
+    #[arg(long, value_name = "MODE")]
+    cache: Option<String>,
+    /// File to write; entries of other judges in it stay [default: judge-calibration.json]
+    #[arg(long, value_name = "FILE")]
+    judge_calibration: Option<String>,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Settings file [default: promptgate.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
+}
+
+impl Calibrate {
+    /// What was typed, as the first layer of settings.
+    pub(super) fn into_layer(self) -> (Layer, Option<String>) {
+        let Calibrate {
+            judge: _,
+            golden,
+            case,
+            tag,
+            target,
+            model,
+            base_url,
+            concurrency,
+            rpm,
+            tpm,
+            timeout,
+            retries,
+            max_cost,
+            max_requests,
+            max_tokens,
+            cache,
+            judge_calibration,
+            json: _,
+            config,
+        } = self;
+        let one = |value: Option<String>| value.into_iter().collect();
+        let layer = Layer::default()
+            .option("golden", golden)
+            .option("case", case)
+            .option("tag", tag)
+            .option("target", one(target))
+            .option("model", one(model))
+            .option("base_url", one(base_url))
+            .option("concurrency", one(concurrency))
+            .option("rpm", one(rpm))
+            .option("tpm", one(tpm))
+            .option("timeout", one(timeout))
+            .option("retries", one(retries))
+            .option("max_cost", one(max_cost))
+            .option("max_requests", one(max_requests))
+            .option("max_tokens", one(max_tokens))
+            .option("cache", one(cache))
+            .option("judge_calibration", one(judge_calibration));
+        (layer, config)
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -24,9 +24,15 @@ pub(super) fn record(command: Command, environment: Environment) -> Result<u8, E
             let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
             let mask = Mask::new(secrets.iter().map(ApiKey::reveal));
             let (candidate, _) = layers.versions();
-            let Exported { run, answers } = pipeline::export(layers.root(), &mask, number, candidate, Path::new(&to))?;
+            let Exported { run, answers, replies } =
+                pipeline::export(layers.root(), &mask, number, candidate, Path::new(&to))?;
+            let replies = match replies {
+                0 => String::new(),
+                1 => " and 1 reply of a judge".to_owned(),
+                several => format!(" and {several} replies of judges"),
+            };
             say(&text::log_line(&format!(
-                "run {run}: {answers} answers written to {to}"
+                "run {run}: {answers} answers{replies} written to {to}"
             )));
         }
         Command::Import { files } => {

@@ -63,6 +63,7 @@ fn case(id: &str) -> Case {
         vars: Map::new(),
         history: Vec::new(),
         checks: Vec::new(),
+        labels: Vec::new(),
         notes: None,
     }
 }

@@ -1,16 +1,22 @@
 //! Is the candidate good enough? Against a baseline, or alone against a required pass rate.
 
-use super::evidence::{Evidence, effective};
-use super::statistics::score_test::{CORRECTION, Differences};
+use super::evidence::{Evidence, mean_rate};
+use super::statistics::rule::Rule;
+use super::statistics::score_test::Differences;
 use super::statistics::{normal, proportions};
 use super::{needed, reason, words};
-use crate::model::{Comparison, Needed, Policy, Reason, ReasonCode, Units};
+use crate::model::{Comparison, Needed, Policy, Reason, ReasonCode};
 
 /// The comparison of the two arms. Block if being worse by more than the tolerance is shown even with every missing
 /// answer in the candidate's favour; promote if being worse by the margin is excluded even with every one against it.
 pub(super) fn paired(policy: &Policy, comparison: &Comparison, evidence: &Evidence) -> (Reason, Option<Needed>) {
-    let blocks = |arm: &Differences| arm.z(-policy.tolerance, CORRECTION) <= -arm.critical(policy.alpha);
-    let promotes = |arm: &Differences| arm.z(-policy.margin, CORRECTION) >= arm.critical(policy.alpha);
+    let rule = Rule {
+        margin: policy.margin,
+        tolerance: policy.tolerance,
+        alpha: policy.alpha,
+    };
+    let blocks = |arm: &Differences| rule.blocks(arm);
+    let promotes = |arm: &Differences| rule.promotes(arm);
     let numbers = evidence.numbers(comparison);
     let missing = comparison.candidate.missing + comparison.baseline.missing;
 
@@ -114,18 +120,4 @@ pub(super) fn absolute(policy: &Policy, comparison: &Comparison, evidence: &Evid
         );
         (reason(ReasonCode::TooFew, message), needed)
     }
-}
-
-/// Mean over cases of the share of passing repeats, and the number of cases; 0 without cases. Where cases have weights or
-/// stand in clusters, it is the number of equally heavy cases that would tell as much, taking all of a cluster for one.
-fn mean_rate(passes: &Units, repeats: u32) -> (f64, u64) {
-    let (mut size, mut squares, mut passed) = (0u64, 0u128, 0.0);
-    for (unit, count) in passes.iter() {
-        let whole = i128::from(unit.size) * i128::from(repeats);
-        size += unit.size * count;
-        squares += u128::from(unit.size).pow(2) * u128::from(count);
-        passed += unit.sum.clamp(0, whole) as f64 * count as f64;
-    }
-    let rate = passed / (f64::from(repeats.max(1)) * size.max(1) as f64);
-    (rate, effective(size, squares))
 }

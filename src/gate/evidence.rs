@@ -35,6 +35,13 @@ pub(super) fn effective(size: u64, squares: u128) -> u64 {
     }
 }
 
+/// The pass rate of an arm, and the number of equally heavy cases that tell as much; `None` without cases.
+pub(super) fn share(sums: RateSums, repeats: u32) -> Option<(f64, u64)> {
+    let cases = effective(sums.size, sums.squares);
+    let whole = sums.size as f64 * f64::from(repeats.max(1));
+    (cases > 0).then(|| ((sums.passes as f64 / whole).clamp(0.0, 1.0), cases))
+}
+
 impl Evidence {
     pub(super) fn of(policy: &Policy, comparison: &Comparison) -> Evidence {
         let differences = |units: &Units| differences(comparison, units);
@@ -44,13 +51,9 @@ impl Evidence {
             differences(&comparison.observed),
         );
         let rate = |sums: RateSums| {
-            let cases = effective(sums.size, sums.squares);
-            (cases > 0).then(|| {
-                let whole = sums.size as f64 * f64::from(comparison.repeats.max(1));
-                let pass = (sums.passes as f64 / whole).clamp(0.0, 1.0);
-                let (low, high) = proportions::wilson(pass, cases, normal::critical(policy.alpha));
-                ArmRate { pass, low, high }
-            })
+            let (pass, cases) = share(sums, comparison.repeats)?;
+            let (low, high) = proportions::wilson(pass, cases, normal::critical(policy.alpha));
+            Some(ArmRate { pass, low, high })
         };
         let critical = worst.critical(policy.alpha);
         let difference = observed.mean().map(|estimate| Difference {
@@ -83,4 +86,18 @@ impl Evidence {
             self.candidate_rate.as_ref(),
         )
     }
+}
+
+/// Mean over cases of the share of passing repeats, and the number of cases; 0 without cases. Where cases have weights or
+/// stand in clusters, it is the number of equally heavy cases that would tell as much, taking all of a cluster for one.
+pub(super) fn mean_rate(passes: &Units, repeats: u32) -> (f64, u64) {
+    let (mut size, mut squares, mut passed) = (0u64, 0u128, 0.0);
+    for (unit, count) in passes.iter() {
+        let whole = i128::from(unit.size) * i128::from(repeats);
+        size += unit.size * count;
+        squares += u128::from(unit.size).pow(2) * u128::from(count);
+        passed += unit.sum.clamp(0, whole) as f64 * count as f64;
+    }
+    let rate = passed / (f64::from(repeats.max(1)) * size.max(1) as f64);
+    (rate, effective(size, squares))
 }

@@ -10,6 +10,7 @@
 //!
 //! Answers of other models than the one asked for, or of different models in the two arms, decide nothing of that
 //! (`served`): with a strict policy nothing is decided at all, with mixed models only the must-pass cases are looked at.
+//! Where models judge, their own errors scale the margins, and too many of them decide nothing (`judges`).
 //!
 //! Then any reason to block blocks, else any reason to wait waits, else a reason to promote promotes. The statistics are
 //! in `statistics`, with their sources; `docs/gate.md` tells what the rules guarantee.
@@ -20,17 +21,22 @@ mod effect;
 mod evidence;
 #[cfg(test)]
 mod fixtures;
+pub mod judges;
 pub mod must_pass;
 pub mod needed;
 mod policy;
 mod served;
+pub mod simulate;
 mod soundness;
 pub mod statistics;
 mod words;
 
 pub use policy::policy_digest;
 
-use crate::model::{ArmRate, Comparison, Decision, Difference, Needed, Policy, Reason, ReasonCode, Warning, ZScores};
+use crate::model::{
+    ArmRate, Comparison, DecidingJudges, Decision, Difference, JudgesFound, Needed, Policy, Reason, ReasonCode,
+    Warning, ZScores,
+};
 use evidence::Evidence;
 
 /// Ids that a reason names at most.
@@ -54,7 +60,7 @@ pub enum Completion {
 }
 
 /// What the gate must know of the run besides its numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Facts<'a> {
     /// A decision was asked for; false with `--no-gate`.
     pub gated: bool,
@@ -64,6 +70,8 @@ pub struct Facts<'a> {
     pub confirms: bool,
     /// The models asked for: baseline, candidate.
     pub models: (Option<&'a str>, &'a str),
+    /// The judges that decide cases, if any.
+    pub judges: Option<&'a DecidingJudges>,
 }
 
 /// The decision and its evidence.
@@ -85,6 +93,8 @@ pub struct Decided {
     pub needed: Option<Needed>,
     /// What a reader has to know besides; decides nothing.
     pub warnings: Vec<Warning>,
+    /// The judges that decide cases, and what their errors do to the margins.
+    pub judges: JudgesFound,
 }
 
 /// Decides.
@@ -95,6 +105,8 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
     if let Err(problems) = policy.check() {
         return Decided::without_numbers(reason(ReasonCode::NotGated, words::invalid_policy(&problems)));
     }
+    let judged = judges::look(policy, comparison, facts.judges);
+    let policy = &judged.policy;
     let evidence = Evidence::of(policy, comparison);
     let mut needed = None;
     let mut reasons: Vec<Reason> = soundness::completion(comparison, facts.whole_run).into_iter().collect();
@@ -112,12 +124,16 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         reasons.extend(must_pass::reasons(comparison, facts.confirms));
         if let Some(mixed) = served.mixed {
             reasons.push(mixed);
+        } else if let Some(weak) = judged.weak.clone() {
+            reasons.push(weak);
         } else {
-            let (reason, advice) = if comparison.has_baseline {
+            let (mut reason, advice) = if comparison.has_baseline {
                 effect::paired(policy, comparison, &evidence)
             } else {
                 effect::absolute(policy, comparison, &evidence)
             };
+            judged.explain(&mut reason);
+            reasons.extend(judged.lenient(comparison, &reason));
             // Where answers are missing already, more cases are not what would settle it.
             if !(incomplete && speaks_for(reason.code) == Decision::Inconclusive) {
                 reasons.push(reason);
@@ -151,7 +167,9 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
             .warnings
             .into_iter()
             .chain(must_pass::flaky(comparison, facts.confirms))
+            .chain(judged.warnings)
             .collect(),
+        judges: judged.found,
     };
     if facts.gated { decided } else { decided.not_gated() }
 }
@@ -173,6 +191,8 @@ fn speaks_for(code: ReasonCode) -> Decision {
         | ReasonCode::ServedModel
         | ReasonCode::MixedModels
         | ReasonCode::NothingPassed
+        | ReasonCode::JudgeWeak
+        | ReasonCode::JudgeLenient
         | ReasonCode::Store
         | ReasonCode::NotGated => Decision::Inconclusive,
     }
@@ -209,6 +229,7 @@ impl Decided {
             candidate_rate: None,
             needed: None,
             warnings: Vec::new(),
+            judges: JudgesFound::default(),
         }
     }
 

@@ -1,12 +1,10 @@
 //! What would settle a verdict that is still open.
 //!
-//! The planning formula for a paired comparison is that of E. Miller, "Adding error bars to evals" (arXiv:2411.00640,
-//! 2024): with variance omega² between cases and sigma² within a case (both arms together), k repeats, and a distance to
-//! show with error alpha and power 1 - beta, `n = ((z_alpha + z_beta) / distance)² (omega² + sigma²/k)`.
+//! The formulas are those of [`super::statistics::planning`], with the variation that the data show.
 
 use super::evidence::differences;
 use super::statistics::normal::critical;
-use super::statistics::score_test::CORRECTION;
+use super::statistics::planning::{Variation, cases_to_show, fewest, fewest_cases};
 use crate::model::{Comparison, Estimand, Needed, Policy};
 
 /// The advice holds with this chance if the truth is what the data show.
@@ -18,16 +16,6 @@ const WITHIN: f64 = 0.09;
 const MAX_REPEATS: f64 = 100.0;
 /// Beyond this many cases the advice would be none.
 const MAX_CASES: f64 = 1e9;
-
-/// Where the variance of a case's difference comes from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Variation {
-    /// omega²: variance over cases of the true difference.
-    pub between: f64,
-    /// sigma²: mean variance of a single answer's score within a case, both arms added up; for clusters, of the mean over
-    /// their cases.
-    pub within: f64,
-}
 
 impl Variation {
     /// Estimates it from the cases scored in both arms. With a single repeat only the sum is known; then the part
@@ -65,38 +53,6 @@ impl Variation {
             between: (variance - within / k).max(0.0),
             within,
         }
-    }
-
-    /// Variance of one case's difference with `k` repeats.
-    pub fn of_case(&self, k: f64) -> f64 {
-        self.between + self.within / k
-    }
-}
-
-/// Cases needed to show a distance with the two-error sum `z` = z_alpha + z_beta; the planning formula above.
-pub fn cases_to_show(distance: f64, variance: f64, z: f64) -> f64 {
-    (z / distance).powi(2) * variance
-}
-
-/// The fewest cases with which a candidate that answers exactly like the baseline can be promoted; with a margin of 5
-/// points and 5% error these are 70. Solves `(n m - 1/2) / √(n m (1 - m)) >= z`.
-pub fn fewest_cases(margin: f64, alpha: f64) -> u64 {
-    fewest(margin, margin * (1.0 - margin), critical(alpha)) as u64
-}
-
-/// The smallest n with `(n distance - cc) / √(n variance) >= z`.
-fn fewest(distance: f64, variance: f64, z: f64) -> f64 {
-    let b = z * variance.sqrt();
-    let root = (b + (b * b + 4.0 * distance * CORRECTION).sqrt()) / (2.0 * distance);
-    let enough = |n: f64| n * distance - CORRECTION >= z * (n * variance).sqrt();
-    // The closed form may be off by a rounding at a whole number.
-    let n = (root * root).ceil();
-    if n > 1.0 && enough(n - 1.0) {
-        n - 1.0
-    } else if enough(n) {
-        n
-    } else {
-        n + 1.0
     }
 }
 
@@ -188,19 +144,6 @@ pub fn to_exceed(required: f64, rate: f64, n: u64, alpha: f64) -> Option<Needed>
 mod tests {
     use super::super::fixtures::{compared, policy};
     use super::*;
-
-    #[test]
-    fn identical_output_needs_the_published_number_of_cases() {
-        for (margin, cases) in [(0.01, 361), (0.02, 180), (0.03, 119), (0.05, 70), (0.10, 34)] {
-            assert_eq!(fewest_cases(margin, 0.05), cases, "{margin}");
-        }
-    }
-
-    #[test]
-    fn the_planning_formula_gives_the_published_example() {
-        let z = critical(0.025) + critical(0.2);
-        assert!((cases_to_show(0.03, 1.0 / 9.0, z) - 968.997_498_067_788_6).abs() < 1e-9);
-    }
 
     #[test]
     fn variation_splits_into_within_and_between() {

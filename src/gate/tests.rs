@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 const WHOLE: Facts<'static> = Facts {
     models: (Some("m"), "m"),
+    judges: None,
     gated: true,
     whole_run: Completion::Complete,
     confirms: false,

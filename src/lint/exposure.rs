@@ -139,6 +139,9 @@ fn texts(case: &Case) -> Vec<(String, &str)> {
             texts.push((format!("check {}", number + 1), text))
         });
     }
+    for (number, label) in case.labels.iter().enumerate() {
+        texts.push((format!("label {}", number + 1), label.answer.as_str()));
+    }
     if let Some(notes) = &case.notes {
         texts.push(("`notes`".to_owned(), notes));
     }

@@ -424,6 +424,7 @@ mod tests {
             vars: vars.as_object().unwrap().clone(),
             history: Vec::new(),
             checks: Vec::new(),
+            labels: Vec::new(),
             notes: None,
         }
     }

@@ -1,5 +1,6 @@
-//! Golden files and prompts, and golden data of other tools.
+//! Golden files and prompts, golden data of other tools, and calibrations of judges.
 
+pub mod calibration;
 mod git;
 pub mod golden;
 pub mod import;

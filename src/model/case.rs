@@ -1,5 +1,6 @@
 //! A golden case.
 
+use super::calibration::Label;
 use super::check::CheckSpec;
 use super::diagnostic::Place;
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,8 @@ pub struct Case {
     pub history: Vec<Turn>,
     /// What the answer must satisfy; at least one of them decides.
     pub checks: Vec<CheckSpec>,
+    /// What people said of answers to it; only judges are held against them.
+    pub labels: Vec<Label>,
     /// Free text for people.
     pub notes: Option<String>,
 }

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Details {
+    /// What the model said in place of an answer, where the service tells that apart from the answer's text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
     /// The finish reason, in the service's sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finish_message: Option<String>,
@@ -188,6 +191,7 @@ impl Details {
     /// Hands out every text. Takes everything apart, so that a new field can't be forgotten here.
     pub fn for_each_text(&mut self, visit: &mut dyn FnMut(&mut String)) {
         let Details {
+            refusal,
             finish_message,
             block_message,
             safety,
@@ -203,7 +207,7 @@ impl Details {
             dropped: _,
         } = self;
         let mut all: Vec<&mut String> = Vec::new();
-        all.extend([finish_message, block_message].into_iter().flatten());
+        all.extend([refusal, finish_message, block_message].into_iter().flatten());
         for SafetyRating {
             category,
             probability,

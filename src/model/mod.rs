@@ -4,12 +4,14 @@
 mod answer;
 mod arrival;
 mod batch;
+mod calibration;
 mod case;
 mod check;
 mod command;
 mod comparison;
 mod details;
 mod diagnostic;
+mod embedding;
 mod event;
 mod outcome;
 mod question;
@@ -25,6 +27,7 @@ mod visible;
 pub use answer::{Answer, ToolCall, Usage};
 pub use arrival::{Arrival, Keep};
 pub use batch::{BatchLedger, OpenBatch};
+pub use calibration::{Agreement, Calibration, CalibrationEntry, DecidingJudge, DecidingJudges, JudgeUse, Label};
 pub use case::{Case, CaseId, Turn, TurnRole, WEIGHT};
 pub use check::{ArgProblem, CheckRules, CheckSpec, Step};
 pub use command::Command;
@@ -35,6 +38,7 @@ pub use details::{
     ChosenToken, Citation, CodeRun, Details, FoundSource, ModelStatus, RetrievedUrl, SafetyRating, Support, TopToken,
 };
 pub use diagnostic::{Place, Problem, Problems, nearest};
+pub use embedding::{Meaning, cosine};
 pub use event::{Event, Progress};
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};
@@ -45,7 +49,8 @@ pub use served::{answers_for, same_model};
 pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
 pub use units::{Clusters, SCORE_TICKS, Unit, Units, score_ticks};
 pub use verdict::{
-    Decision, Difference, JudgesAsked, ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason,
-    ReasonCode, Slice, Verdict, Warning, WarningCode, ZScores,
+    CorrectedRate, CorrectedRates, Decision, Difference, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound,
+    ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason, ReasonCode, Slice, Verdict, Warning,
+    WarningCode, ZScores,
 };
 pub use visible::{is_hidden, show, visible};

@@ -1,9 +1,11 @@
 //! What a check asks of a judge, a model that reads an answer against a rubric.
 
+use super::embedding::Meaning;
 use super::outcome::Failure;
 use super::request::digest;
 use serde_json::{Map, Value};
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// What a judge is to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,11 +56,17 @@ impl Question {
     }
 }
 
-/// Where replies of judges come from.
+/// Where replies of judges come from, and vectors of texts.
 pub trait Replies: Debug + Sync {
     /// The reply to a question: the judge's words, not read yet.
     ///
     /// # Errors
     /// There is none (yet).
     fn reply(&self, question: &Question) -> Result<String, Failure>;
+
+    /// The vector of a text.
+    ///
+    /// # Errors
+    /// There is none (yet).
+    fn vector(&self, meaning: &Meaning) -> Result<Arc<[f32]>, Failure>;
 }

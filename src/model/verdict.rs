@@ -67,6 +67,10 @@ pub enum ReasonCode {
     MixedModels,
     /// Inconclusive: not one answer of the candidate passes, so two equal prompts may be equally broken.
     NothingPassed,
+    /// Inconclusive: the judges that decide err too often, or are known too little.
+    JudgeWeak,
+    /// Inconclusive: the pass rate is above the required one, but the judge lets too many bad answers pass for that.
+    JudgeLenient,
     /// Inconclusive: the store failed midway.
     Store,
     /// `--no-gate`: no decision was asked for.
@@ -94,6 +98,8 @@ impl ReasonCode {
             ReasonCode::ServedModel => "served_model",
             ReasonCode::MixedModels => "mixed_models",
             ReasonCode::NothingPassed => "nothing_passed",
+            ReasonCode::JudgeWeak => "judge_weak",
+            ReasonCode::JudgeLenient => "judge_lenient",
             ReasonCode::Store => "store",
             ReasonCode::NotGated => "not_gated",
         }
@@ -121,6 +127,12 @@ pub enum WarningCode {
     SeveralModels,
     /// A must-pass case passes, but not always.
     FlakyCritical,
+    /// A judge decides whose errors are not known.
+    JudgeUncalibrated,
+    /// A judge decides that is not the one that was calibrated.
+    JudgeStale,
+    /// A judge decides that was calibrated with other labels than the golden files hold.
+    JudgeLabels,
 }
 
 /// Something that a reader of a verdict has to know, and that decides nothing.
@@ -353,8 +365,8 @@ pub struct Verdict {
     pub finished_at: String,
 }
 
-/// What asking judges took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+/// What asking judges took, and what is known of those that decide.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct JudgesAsked {
     /// Requests sent.
     pub requests: u64,
@@ -362,4 +374,79 @@ pub struct JudgesAsked {
     pub stored: u64,
     /// US dollars; `None` when a price is not known.
     pub cost_usd: Option<f64>,
+    /// The judges that decide.
+    #[serde(flatten)]
+    pub found: JudgesFound,
+}
+
+/// The judges that decide cases, and what their errors do to the verdict.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct JudgesFound {
+    /// Each of them, and each way of asking it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deciding: Vec<JudgeRecord>,
+    /// The margins on the judges' scale; absent where no judge's errors are known, or they are too many.
+    #[serde(flatten)]
+    pub scale: Option<JudgeScale>,
+    /// The pass rates, corrected for the judge's errors; only where one judge alone decides every case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrected: Option<CorrectedRates>,
+}
+
+/// A judge that decides cases.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct JudgeRecord {
+    /// Its name in the settings.
+    pub name: String,
+    /// The model asked for.
+    pub model: String,
+    /// Digest of its prompt.
+    pub prompt_sha256: String,
+    /// How often it is asked.
+    pub votes: u32,
+    /// What the votes must come to.
+    pub rule: String,
+    /// Its errors are known.
+    pub calibrated: bool,
+    /// Labelled answers that it was asked about; like the numbers below `None` where it is not calibrated.
+    pub labels: Option<u64>,
+    /// Share of good answers that it lets pass.
+    pub sensitivity: Option<f64>,
+    /// Share of bad answers that it does not.
+    pub specificity: Option<f64>,
+    /// sensitivity + specificity - 1.
+    pub youden: Option<f64>,
+    /// Lower confidence bound of it, of error alpha.
+    pub youden_low: Option<f64>,
+}
+
+/// The margins on the scale of the judges that decide.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct JudgeScale {
+    /// The smallest J of any kind of case.
+    pub youden: f64,
+    /// The smallest lower bound of it.
+    pub youden_low: f64,
+    /// The policy's margin times the bound.
+    pub margin_scaled: f64,
+    /// The policy's tolerance times the estimate.
+    pub tolerance_scaled: f64,
+}
+
+/// Pass rates without the judge's errors.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct CorrectedRates {
+    /// Of the baseline.
+    pub baseline: Option<CorrectedRate>,
+    /// Of the candidate.
+    pub candidate: Option<CorrectedRate>,
+}
+
+/// A pass rate without the judge's errors, by Rogan and Gladen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct CorrectedRate {
+    /// The rate; 0..=1.
+    pub pass: f64,
+    /// Its standard error, that of the judge's own shares included.
+    pub standard_error: f64,
 }

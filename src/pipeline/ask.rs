@@ -2,13 +2,12 @@
 
 use super::Interrupt;
 use super::forecast::Expected;
-use super::judges::Consulted;
 use super::planned::{Found, Halt, Walking};
 use super::prefix;
 use super::target::OpenedTarget;
 use crate::error::Error;
 use crate::model::{Arm, Arrival, Asked, Event, Failure, FailureKind, Job, PrefixCaches, Problem, Progress, Source};
-use crate::run::{self, Batched, Ended, Expect, Limits, RunEnd, Target as _};
+use crate::run::{self, Batched, Ended, Expect, Limits, RunEnd, Taken, Target as _};
 use crate::settings::{BatchSettings, Cache, Settings};
 use crate::store::{OpenRun, Store, Writer};
 use std::sync::Arc;
@@ -17,12 +16,12 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 /// Asks until everything is there, the budget is spent, the run is interrupted, or nothing more can succeed. What was
-/// `spent` by earlier rounds counts against the limits.
+/// `taken` by earlier rounds counts against the limits.
 pub(super) fn ask(
     walking: &Walking<'_>,
     store: &Store,
     run: &OpenRun,
-    spent: &Spent,
+    taken: Taken,
     progress: &Arc<dyn Progress>,
     interrupt: &Interrupt,
 ) -> Result<RunEnd, Error> {
@@ -40,7 +39,10 @@ pub(super) fn ask(
         .map_err(|error| Problem::new(format!("the runtime can't start: {error}")))?;
     let reusable = target.reusable && settings.cache != Cache::Off;
     let writer = Arc::new(store.writer(run.id, &target.identity, reusable)?);
-    let limits = spent.left(limits(settings));
+    let limits = Limits {
+        taken,
+        ..limits(settings)
+    };
     let today = OffsetDateTime::now_utc().date();
     let (prices, tier) = (settings.prices.clone(), versions.dearest_tier(settings));
     let price: Arc<run::Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
@@ -81,7 +83,7 @@ pub(super) fn ask(
         jobs: &jobs,
         progress: progress.as_ref(),
     };
-    let planned = walking.walk(&mut |job, found| handing.out(job, found));
+    let planned = walking.walk(&mut |_, job, found| handing.out(job, found));
     handed_out.store(matches!(planned, Ok(None)), Ordering::SeqCst);
     drop(jobs);
     let mut end = match runtime.block_on(running) {
@@ -110,38 +112,6 @@ pub(super) fn ask(
 pub(super) fn close(target: &OpenedTarget) -> Result<PrefixCaches, Error> {
     super::runtime()?.block_on(target.target.close());
     Ok(target.target.beside())
-}
-
-/// What earlier rounds of a run have used of its limits.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Spent {
-    pub(super) requests: u64,
-    pub(super) cost_usd: f64,
-}
-
-impl Spent {
-    /// Adds what a round took.
-    pub(super) fn add(&mut self, end: &RunEnd) {
-        self.requests += end.requests;
-        self.cost_usd += end.cost_usd.unwrap_or(0.0);
-    }
-
-    /// Together with what judges took.
-    pub(super) fn and(&self, judges: &Consulted) -> Spent {
-        Spent {
-            requests: self.requests + judges.requests,
-            cost_usd: self.cost_usd + judges.cost_usd.unwrap_or(0.0),
-        }
-    }
-
-    /// What is left of the limits.
-    pub(super) fn left(&self, limits: Limits) -> Limits {
-        Limits {
-            max_requests: limits.max_requests.map(|max| max.saturating_sub(self.requests)),
-            max_cost_usd: limits.max_cost_usd.map(|max| (max - self.cost_usd).max(0.0)),
-            ..limits
-        }
-    }
 }
 
 /// What the settings allow a run.

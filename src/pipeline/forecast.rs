@@ -1,15 +1,18 @@
 //! What `--dry-run` says: the requests that would be sent, and what they would use and cost.
 
 use super::Version;
+use super::judges::Judges;
 use super::planned::{Found, Walking};
 use super::prefix::making_usd;
 use crate::error::Error;
-use crate::model::{Arm, PriceList, Problem, Request, RunInfo, Usage};
+use crate::model::{Arm, Case, CaseId, PriceList, Problem, Request, RunInfo, Usage};
 use crate::plan::estimated_tokens;
 use crate::plan::price::{Prices, Tier};
 use crate::run::gemini::Prefix;
+use crate::score;
 use crate::settings::{Cache, TargetKind};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 /// The most that the models of the table put out, thinking included; the bound where a prompt sets no `maxOutputTokens`.
@@ -27,12 +30,31 @@ pub struct Forecast {
     pub baseline: Option<ArmForecast>,
     /// Green.
     pub candidate: ArmForecast,
-    /// Nothing is sent: recorded answers, or `--cache only`.
+    /// What judges would be asked, at most; `None` if checks name none, or nothing may be sent.
+    pub judges: Option<JudgesForecast>,
+    /// How often commands of the project's own would be asked, at most.
+    pub commands: u64,
+    /// No answer is asked for: recorded answers, or `--cache only`.
     pub offline: bool,
     /// Prefixes that the service would be asked to keep.
     pub prefixes: Vec<PrefixForecast>,
     /// Where the prices come from.
     pub prices: PriceList,
+}
+
+/// What judges would be asked: every vote of every check on every planned answer, as if none were stored or alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JudgesForecast {
+    /// Requests, if none has to be repeated.
+    pub requests: u64,
+    /// Input tokens, estimated on this machine; of the answers as long as those are expected to be.
+    pub input_tokens: u64,
+    /// Output tokens, thinking included.
+    pub output_tokens: u64,
+    /// How the output tokens were estimated: as the least sure one of them.
+    pub output: Estimate,
+    /// US dollars at today's prices; `None` for a model without a known price.
+    pub cost_usd: Option<f64>,
 }
 
 /// A prefix that the service would be asked to keep, for all its requests.
@@ -107,19 +129,35 @@ pub enum Estimate {
     ModelLimit,
 }
 
+impl Estimate {
+    /// The one of two that is a bound rather than a mean, or goes by fewer answers.
+    fn least_sure(self, other: Estimate) -> Estimate {
+        match (self, other) {
+            (Estimate::ModelLimit, _) | (_, Estimate::ModelLimit) => Estimate::ModelLimit,
+            (Estimate::MaxOutputTokens, _) | (_, Estimate::MaxOutputTokens) => Estimate::MaxOutputTokens,
+            (Estimate::Earlier { answers: a }, Estimate::Earlier { answers: b }) => {
+                Estimate::Earlier { answers: a.min(b) }
+            }
+        }
+    }
+}
+
 /// Works it out. Sends nothing and writes nothing.
-pub(super) fn forecast(walking: &Walking<'_>, run: &RunInfo) -> Result<Forecast, Error> {
+pub(super) fn forecast(walking: &Walking<'_>, judges: &Judges, run: &RunInfo) -> Result<Forecast, Error> {
     let settings = walking.settings;
     let counting = |version: Option<&Version>| version.map(|version| Counting::new(walking, version)).transpose();
     let mut baseline = counting(walking.versions.baseline.as_ref())?;
     let mut candidate = Counting::new(walking, &walking.versions.candidate)?;
-    let unread = walking.walk(&mut |job, found| {
+    let mut judging = Consulting::new(walking, judges)?;
+    let unread = walking.walk(&mut |case, job, found| {
         let arm = match job.arm {
             Arm::Baseline => baseline.as_mut(),
             Arm::Candidate => Some(&mut candidate),
         };
         if let Some(arm) = arm {
             arm.add(&job.request, found);
+            let (_, answer, _) = arm.expected.tokens(&job.request);
+            judging.add(case, answer);
         }
         Ok(())
     })?;
@@ -130,6 +168,10 @@ pub(super) fn forecast(walking: &Walking<'_>, run: &RunInfo) -> Result<Forecast,
         run: run.clone(),
         baseline: baseline.map(|arm| arm.so_far),
         candidate: candidate.so_far,
+        judges: judging
+            .so_far
+            .filter(|judges| judges.requests > 0 && settings.cache != Cache::Only),
+        commands: judging.commands,
         offline: settings.target == TargetKind::Recorded || settings.cache == Cache::Only,
         prefixes: walking
             .target
@@ -145,7 +187,7 @@ pub(super) fn forecast(walking: &Walking<'_>, run: &RunInfo) -> Result<Forecast,
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected {
     /// Output tokens of an earlier answer in the mean, and how many there were.
-    earlier: Option<(f64, u64)>,
+    pub(super) earlier: Option<(f64, u64)>,
 }
 
 impl Expected {
@@ -194,6 +236,92 @@ impl Expected {
             prompt,
             output: output.round() as u64,
             ..Usage::default()
+        }
+    }
+}
+
+/// A question about an answer whose length is not known yet.
+struct Foretold {
+    request: Request,
+    tier: Tier,
+    expected: Expected,
+}
+
+/// Judges and commands, while what they would be asked is counted.
+struct Consulting<'a> {
+    so_far: Option<JudgesForecast>,
+    commands: u64,
+    prices: &'a Prices,
+    /// What a reply of each judge is expected to use.
+    expected: BTreeMap<&'a str, Expected>,
+    judges: &'a Judges,
+    /// The case that was last seen, and what its checks ask about each answer.
+    case: Option<CaseId>,
+    questions: Vec<Foretold>,
+    of_commands: u64,
+    /// Sum of the outputs, kept with its fraction.
+    output: f64,
+}
+
+impl<'a> Consulting<'a> {
+    fn new(walking: &'a Walking<'a>, judges: &'a Judges) -> Result<Consulting<'a>, Error> {
+        Ok(Consulting {
+            so_far: None,
+            commands: 0,
+            prices: &walking.settings.prices,
+            expected: judges.expected(walking.store)?,
+            judges,
+            case: None,
+            questions: Vec::new(),
+            of_commands: 0,
+            output: 0.0,
+        })
+    }
+
+    /// Counts what is asked about one answer of so many tokens.
+    fn add(&mut self, case: &Case, answer_tokens: f64) {
+        if self.case.as_ref() != Some(&case.id) {
+            let asked = score::asks_at_most(case);
+            let foretold = asked.questions.iter().filter_map(|question| {
+                let (request, tier) = self.judges.foretold(question)?;
+                let expected = *self.expected.get(question.judge.as_str())?;
+                Some(Foretold {
+                    request,
+                    tier,
+                    expected,
+                })
+            });
+            self.questions = foretold.collect();
+            self.of_commands = asked.commands;
+            self.case = Some(case.id.clone());
+        }
+        self.commands += self.of_commands;
+        let today = OffsetDateTime::now_utc().date();
+        for Foretold {
+            request,
+            tier,
+            expected,
+        } in &self.questions
+        {
+            let (prompt, output, estimate) = expected.tokens(request);
+            let usage = Usage {
+                prompt: prompt + answer_tokens.round() as u64,
+                ..expected.usage(request)
+            };
+            let cost = self.prices.cost_usd(&request.model, &usage, *tier, today);
+            let so_far = self.so_far.get_or_insert(JudgesForecast {
+                requests: 0,
+                input_tokens: 0,
+                output_tokens: 0,
+                output: estimate,
+                cost_usd: Some(0.0),
+            });
+            self.output += output;
+            so_far.requests += 1;
+            so_far.input_tokens += usage.prompt;
+            so_far.output_tokens = self.output.round() as u64;
+            so_far.output = so_far.output.least_sure(estimate);
+            so_far.cost_usd = so_far.cost_usd.zip(cost).map(|(sum, cost)| sum + cost);
         }
     }
 }

@@ -4,6 +4,7 @@ use super::approvals::unreferenced;
 use super::library;
 use crate::error::Error;
 use crate::gate::needed;
+use crate::gate::statistics::planning::fewest_cases;
 use crate::lint::{Figures, Linted, Linter, Matchers, Needs, PromptText, Told};
 use crate::load::golden::{self, Dataset, Older};
 use crate::load::prompt::Prompt;
@@ -188,7 +189,7 @@ fn needs() -> Needs {
         has_baseline: true,
         ..Comparison::default()
     };
-    let alike = needed::fewest_cases(policy.margin, policy.alpha);
+    let alike = fewest_cases(policy.margin, policy.alpha);
     Needs {
         alike,
         typical: needed::to_compare(&policy, &unknown).map_or(alike, |needed| needed.cases),

@@ -156,7 +156,8 @@ impl<'a> Tally<'a> {
 
     fn finish(self) -> JudgedRun {
         let mut comparison = self.comparing.finish();
-        comparison.imported = self.imported;
+        // A reply decides as much as the answer that it judges.
+        comparison.imported = self.imported + self.asker.so_far.imported;
         JudgedRun {
             comparison,
             stale: self.stale,

@@ -1,23 +1,26 @@
 //! Models that judge: the second plan, over answers that are stored. Whatever checks want to ask of a judge is asked
 //! through the run stage, under its limits and the run's budget, and every reply is stored, so that nothing is asked twice.
 
-use super::ask::Spent;
+use super::embeddings::Embedders;
+use super::forecast::Expected;
 use super::target::{BATCHED, OpenedTarget, service};
 use super::{Interrupt, Version, open_prompt};
 use crate::error::Error;
 use crate::load::prompt::Library;
 use crate::model::{
-    Answer, Arm, Arrival, CaseId, Event, Failure, FailureKind, Job, JudgeVerdict, Keep, Problem, Problems, Progress,
-    Question, Request, digest,
+    Answer, Arm, Arrival, CaseId, Event, Failure, FailureKind, Job, JudgeVerdict, Keep, PrefixCaches, Problem,
+    Problems, Progress, Question, Request, digest,
 };
 use crate::plan::identity;
+use crate::plan::price::Tier;
 use crate::run::gemini::{self, Delivery};
 use crate::run::{
-    self, AnyTarget, ApiKey, Ended, Gemini, GeminiSettings, Limits, OpenAi, OpenAiSettings, Price, Protocol,
+    self, AnyTarget, ApiKey, Ended, Gemini, GeminiSettings, Limits, OpenAi, OpenAiSettings, Price, Protocol, RunEnd,
+    Taken, Target,
 };
 use crate::score::{self, Asking, Commands, Judgement, Unjudged};
 use crate::settings::{Cache, JudgeSettings, Settings, TargetKind};
-use crate::store::{Store, Writer};
+use crate::store::{RunId, Store, Writer};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +29,9 @@ use tokio::sync::mpsc;
 
 /// Questions can lead to further questions (`any` asks its second check when the first one has failed), so often.
 pub(super) const ROUNDS: usize = 8;
+
+/// Characters of a judge's refusal that its failure quotes.
+const REFUSAL_SHOWN: usize = 200;
 
 /// The judge that a check means that names none.
 const DEFAULT: &str = "default";
@@ -50,14 +56,43 @@ struct Judge {
 pub(super) struct Consulted {
     pub(super) requests: u64,
     pub(super) retries: u64,
+    /// Tokens of the replies, input and output.
+    pub(super) tokens: u64,
     /// Replies that were stored already.
     pub(super) stored: u64,
+    /// Of these, replies of another store.
+    pub(super) imported: u64,
     /// `None` when a price is not known.
     pub(super) cost_usd: Option<f64>,
     /// Why no more is asked, if so.
     pub(super) ended: Option<Ended>,
     /// A reply came from the simulator.
     pub(super) simulated: bool,
+    /// The models that served, by the judge's name.
+    pub(super) served: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// Models that are remembered of each judge; more than that is no longer one judge in any case.
+const SERVED: usize = 100;
+
+/// Who a judge is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) model: String,
+    pub(super) prompt_sha256: String,
+    /// Digest of service, model and prompt.
+    pub(super) sha256: String,
+}
+
+impl Consulted {
+    /// Together with what answers took.
+    pub(super) fn beside(&self, answers: Taken) -> Taken {
+        Taken {
+            requests: answers.requests + self.requests,
+            tokens: answers.tokens.saturating_add(self.tokens),
+            cost_usd: answers.cost_usd + self.cost_usd.unwrap_or(0.0),
+        }
+    }
 }
 
 impl Judges {
@@ -69,7 +104,7 @@ impl Judges {
         names: &BTreeSet<String>,
         settings: &Settings,
         library: &Library,
-        run_target: &OpenedTarget,
+        run_target: Option<&OpenedTarget>,
     ) -> Result<Judges, Problems> {
         let mut by_name = BTreeMap::new();
         let mut problems = Problems::default();
@@ -88,6 +123,30 @@ impl Judges {
         self.by_name.is_empty()
     }
 
+    /// What asking a question would send, and at which tier it is priced; `None` for a question that can't be asked.
+    pub(super) fn foretold(&self, question: &Question) -> Option<(Request, Tier)> {
+        let judge = self.by_name.get(&question.judge)?;
+        let request = judge.request(question).ok()?;
+        Some((request, judge.prompt.standard_tier()))
+    }
+
+    /// What a reply of each judge is expected to use, by earlier ones.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub(super) fn expected(&self, store: Option<&Store>) -> Result<BTreeMap<&str, Expected>, Error> {
+        let mut all = BTreeMap::new();
+        for (name, judge) in &self.by_name {
+            let info = &judge.prompt.info;
+            let earlier = match store {
+                Some(store) => store.mean_reply(&info.name, &info.model, &judge.identity)?,
+                None => None,
+            };
+            all.insert(name.as_str(), Expected { earlier });
+        }
+        Ok(all)
+    }
+
     /// What the judges are: another model or prompt of a judge makes another test.
     pub(super) fn digest(&self) -> [u8; 32] {
         let pieces = self.by_name.iter().flat_map(|(name, judge)| {
@@ -97,6 +156,18 @@ impl Judges {
         digest(pieces.map(|piece| piece.as_bytes()))
     }
 
+    /// Who the judge of this name is, if it is open.
+    pub(super) fn identity(&self, name: &str) -> Option<Identity> {
+        let judge = self.by_name.get(name)?;
+        let info = &judge.prompt.info;
+        let pieces = [&judge.identity, &info.model, &info.sha256];
+        Some(Identity {
+            model: info.model.clone(),
+            prompt_sha256: info.sha256.clone(),
+            sha256: super::hex(&digest(pieces.map(|piece| piece.as_bytes()))),
+        })
+    }
+
     /// Secrets of the judges' own.
     pub(super) fn keys(settings: &Settings) -> impl Iterator<Item = &ApiKey> {
         settings.judges.values().filter_map(|judge| judge.key.as_ref())
@@ -104,7 +175,12 @@ impl Judges {
 }
 
 impl Judge {
-    fn open(name: &str, settings: &Settings, library: &Library, run_target: &OpenedTarget) -> Result<Judge, Problems> {
+    fn open(
+        name: &str,
+        settings: &Settings,
+        library: &Library,
+        run_target: Option<&OpenedTarget>,
+    ) -> Result<Judge, Problems> {
         let written = settings.judges.get(name);
         if written.is_none() && name != DEFAULT {
             let problem = Problem::new(format!("a check names the judge `{name}`, which is not declared"))
@@ -117,17 +193,18 @@ impl Judge {
             None => Problem::new(format!("the judge `{name}`: {message}")),
         };
         let own = written.filter(|judge| judge.target.is_some() || judge.base_url.is_some());
-        let (target, identity, protocol) = match own {
-            None if settings.target == TargetKind::Recorded => {
+        let run_target = run_target.filter(|_| settings.target != TargetKind::Recorded);
+        let (target, identity, protocol) = match (own, run_target) {
+            (None, None) => {
                 return Err(at("recorded answers can't judge".to_owned())
                     .hint(format!("set target and model under [judges.{name}] in promptgate.toml"))
                     .into());
             }
-            None => {
+            (None, Some(run_target)) => {
                 let identity = run_target.identity.trim_end_matches(BATCHED).to_owned();
                 (Arc::clone(&run_target.target), identity, settings.target.protocol())
             }
-            Some(judge) => own_target(judge, settings).map_err(|problem| {
+            (Some(judge), _) => own_target(judge, settings).map_err(|problem| {
                 let said = at(problem.message.clone());
                 Problem {
                     expected: problem.expected,
@@ -284,12 +361,17 @@ fn unaskable(message: String) -> Failure {
 /// Asks judges for as long as the run's limits allow.
 pub(super) struct Asker<'a> {
     pub(super) judges: &'a Judges,
+    pub(super) embedders: &'a Embedders,
     pub(super) settings: &'a Settings,
     pub(super) store: &'a Store,
     /// Of the whole run, answers included.
     pub(super) limits: Limits,
-    /// What the answers took of it.
-    pub(super) answers_took: Spent,
+    /// What the answers took of it, without the prefixes that were kept for them.
+    pub(super) answers_took: Taken,
+    /// What those prefixes took.
+    pub(super) prefixes_took: PrefixCaches,
+    /// The run whose answers are judged.
+    pub(super) run: RunId,
     pub(super) interrupt: &'a Interrupt,
     /// What asking came to so far.
     pub(super) so_far: Consulted,
@@ -324,9 +406,10 @@ impl Asker<'_> {
     fn ask_one(&mut self, judge: &Judge, asked: Vec<(Question, Job)>, asking: &mut Asking) -> Result<(), Error> {
         let mut open = Vec::new();
         for (question, job) in asked {
-            match self.stored(&job)? {
-                Some(answer) => {
+            match self.stored(judge, &job)? {
+                Some((answer, imported)) => {
                     self.so_far.stored += 1;
+                    self.so_far.imported += u64::from(imported);
                     self.note(&question, Ok(answer), asking);
                 }
                 None => open.push((question, job)),
@@ -349,16 +432,16 @@ impl Asker<'_> {
         Ok(())
     }
 
-    /// A reply of an earlier run.
-    fn stored(&self, job: &Job) -> Result<Option<Answer>, Error> {
+    /// A reply of an earlier run, and whether it was imported.
+    fn stored(&self, judge: &Judge, job: &Job) -> Result<Option<(Answer, bool)>, Error> {
         match self.settings.cache {
-            Cache::Use | Cache::Only => Ok(self.store.reusable(job)?),
+            Cache::Use | Cache::Only => Ok(self.store.reply(self.run, &judge.prompt.info.name, job)?),
             Cache::Refresh | Cache::Off => Ok(None),
         }
     }
 
     /// Why nothing may be asked, if so.
-    fn unasked(&self) -> Option<Failure> {
+    pub(super) fn unasked(&self) -> Option<Failure> {
         if self.settings.cache == Cache::Only {
             return Some(Failure {
                 kind: FailureKind::Missing,
@@ -369,7 +452,7 @@ impl Asker<'_> {
         (self.so_far.ended.is_some() || self.interrupt.code().is_some()).then(|| self.left_out())
     }
 
-    fn left_out(&self) -> Failure {
+    pub(super) fn left_out(&self) -> Failure {
         let why = match &self.so_far.ended {
             Some(Ended::Budget(reason)) => reason.clone(),
             Some(Ended::Stopped(failure)) => failure.message.clone(),
@@ -387,8 +470,21 @@ impl Asker<'_> {
     fn note(&mut self, question: &Question, reply: Result<Answer, Failure>, asking: &mut Asking) {
         let reply = reply.and_then(|answer| {
             self.so_far.simulated |= answer.simulated;
+            let refused = answer.details.as_ref().and_then(|details| details.refusal.as_deref());
+            let refused = refused.map(|refusal| {
+                format!(
+                    "it is refused: {}",
+                    refusal.chars().take(REFUSAL_SHOWN).collect::<String>()
+                )
+            });
+            if let Some(model) = &answer.model_version {
+                let served = self.so_far.served.entry(question.judge.clone()).or_default();
+                if served.len() < SERVED {
+                    served.insert(model.clone());
+                }
+            }
             let calls = (!answer.tool_calls.is_empty()).then(|| "it calls functions instead of judging".to_owned());
-            match answer.unusable().or(calls) {
+            match answer.unusable().or(refused).or(calls) {
                 None => Ok(answer.text),
                 Some(reason) => Err(Failure {
                     kind: FailureKind::Matcher,
@@ -402,58 +498,20 @@ impl Asker<'_> {
 
     /// Sends what is not stored.
     fn run(&mut self, judge: &Judge, open: Vec<Job>) -> Result<HashMap<[u8; 32], Result<Answer, Failure>>, Error> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("judge")
-            .enable_all()
-            .build()
-            .map_err(|error| Problem::new(format!("the runtime can't start: {error}")))?;
         let reusable = self.settings.cache != Cache::Off;
         let keep = Arc::new(Gathering {
-            writer: self.store.replies(&judge.identity, reusable)?,
+            writer: self
+                .store
+                .replies(self.run, &judge.prompt.info.name, &judge.identity, reusable)?,
             got: Mutex::default(),
         });
-        let prices = self.settings.prices.clone();
-        let today = OffsetDateTime::now_utc().date();
-        let tier = judge.prompt.standard_tier();
-        let price: Arc<Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
-        let (jobs, queue) = mpsc::channel(2 * self.settings.concurrency);
-        let running = runtime.spawn(run::run(
-            queue,
+        let end = self.send(
+            open,
             Arc::clone(&judge.target),
-            self.limits(),
-            price,
             Arc::clone(&keep),
-            Arc::new(Silent) as Arc<dyn Progress>,
-            self.interrupt.token.clone(),
-        ));
-        for job in open {
-            if jobs.blocking_send(job).is_err() {
-                break;
-            }
-        }
-        drop(jobs);
-        let end = match runtime.block_on(running) {
-            Ok(end) => end,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(error) => {
-                    return Err(Error::StoreFailed(Problem::new(format!(
-                        "the judge was aborted: {error}"
-                    ))));
-                }
-            },
-        };
-        self.so_far.requests += end.requests;
-        self.so_far.retries += end.retries;
-        self.so_far.cost_usd = match (self.so_far.requests == end.requests, self.so_far.cost_usd, end.cost_usd) {
-            (true, _, cost) => cost,
-            (false, Some(sum), Some(cost)) => Some(sum + cost),
-            (false, _, _) => None,
-        };
-        if end.ended != Ended::Complete {
-            self.so_far.ended.get_or_insert(end.ended);
-        }
+            judge.prompt.standard_tier(),
+        )?;
+        self.count(end);
         let Some(Gathering { writer, got }) = Arc::into_inner(keep) else {
             return Err(Error::StoreFailed(Problem::new("the store's writer is still in use")));
         };
@@ -463,9 +521,85 @@ impl Asker<'_> {
         Ok(got.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What is left of the run's limits.
-    fn limits(&self) -> Limits {
-        self.answers_took.and(&self.so_far).left(self.limits.clone())
+    /// Asks a target through the run stage, within what is left of the run's limits.
+    pub(super) fn send<T: Target, K: Keep>(
+        &self,
+        jobs: Vec<Job>,
+        target: Arc<T>,
+        keep: Arc<K>,
+        tier: Tier,
+    ) -> Result<RunEnd, Error> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("judge")
+            .enable_all()
+            .build()
+            .map_err(|error| Problem::new(format!("the runtime can't start: {error}")))?;
+        let prices = self.settings.prices.clone();
+        let today = OffsetDateTime::now_utc().date();
+        let price: Arc<Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
+        let (sending, queue) = mpsc::channel(2 * self.settings.concurrency);
+        let running = runtime.spawn(run::run(
+            queue,
+            Arc::clone(&target),
+            self.limits(target.as_ref()),
+            price,
+            keep,
+            Arc::new(Silent) as Arc<dyn Progress>,
+            self.interrupt.token.clone(),
+        ));
+        for job in jobs {
+            if sending.blocking_send(job).is_err() {
+                break;
+            }
+        }
+        drop(sending);
+        match runtime.block_on(running) {
+            Ok(end) => Ok(end),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => Err(Error::StoreFailed(Problem::new(format!(
+                    "the judge was aborted: {error}"
+                )))),
+            },
+        }
+    }
+
+    /// Adds what asking took.
+    pub(super) fn count(&mut self, end: RunEnd) {
+        self.so_far.requests += end.requests;
+        self.so_far.retries += end.retries;
+        self.so_far.tokens = self.so_far.tokens.saturating_add(end.tokens);
+        self.so_far.cost_usd = match (self.so_far.requests == end.requests, self.so_far.cost_usd, end.cost_usd) {
+            (true, _, cost) => cost,
+            (false, Some(sum), Some(cost)) => Some(sum + cost),
+            (false, _, _) => None,
+        };
+        if end.ended != Ended::Complete {
+            self.so_far.ended.get_or_insert(end.ended);
+        }
+    }
+
+    /// The run's limits, and what was taken of them. An unknown price has ended the run before, if it must.
+    fn limits<T: Target>(&self, target: &T) -> Limits {
+        // A judge that is the run's own target counts the prefixes that were kept by itself.
+        let counted = target.beside();
+        let dollars = |caches: &PrefixCaches| caches.cost_usd.unwrap_or(0.0);
+        let prefixes = (dollars(&self.prefixes_took) - dollars(&counted)).max(0.0);
+        let Taken {
+            requests,
+            tokens,
+            cost_usd,
+        } = self.answers_took;
+        Limits {
+            taken: Taken {
+                requests: requests + self.so_far.requests,
+                tokens: (tokens + self.so_far.tokens)
+                    .saturating_add(self.prefixes_took.tokens.saturating_sub(counted.tokens)),
+                cost_usd: cost_usd + self.so_far.cost_usd.unwrap_or(0.0) + prefixes,
+            },
+            ..self.limits.clone()
+        }
     }
 
     /// Judges a batch; whatever its checks want to ask of judges is asked in between.
@@ -477,14 +611,17 @@ impl Asker<'_> {
         batch: &[Unjudged<'_>],
         commands: &Commands,
     ) -> Result<Vec<Vec<Option<Judgement>>>, Error> {
+        // What commands say of this batch is kept while it is judged again and again.
+        commands.forget();
         let mut asking = Asking::default();
         let mut judgements = score::judge(batch, commands, &asking);
         for _ in 0..ROUNDS {
-            let wanted = asking.take_wanted();
-            if wanted.is_empty() {
+            let (questions, meanings) = asking.take_wanted();
+            if questions.is_empty() && meanings.is_empty() {
                 break;
             }
-            self.ask(wanted, &mut asking)?;
+            self.ask(questions, &mut asking)?;
+            self.embed(meanings, &mut asking)?;
             judgements = score::judge(batch, commands, &asking);
         }
         Ok(judgements)

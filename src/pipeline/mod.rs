@@ -9,12 +9,17 @@
 //!
 //! Then the gate decides, and the reports are put in place, verdict.json last.
 //!
-//! [`golden`] is a way of its own: what can be said about golden data without any answer.
+//! [`golden`] is a way of its own: what can be said about golden data without any answer; [`characteristics`] another one: how
+//! often the gate decides what.
 
 mod approvals;
 mod ask;
 mod batches;
+mod calibrate;
+mod calibration;
+mod characteristics;
 mod confirm;
+mod embeddings;
 mod forecast;
 mod golden;
 mod import;
@@ -30,7 +35,9 @@ mod verdict;
 
 pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
-pub use forecast::{ArmForecast, Estimate, Forecast, PrefixForecast};
+pub use calibrate::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
+pub use characteristics::{SimulateRequest, Simulated, simulate};
+pub use forecast::{ArmForecast, Estimate, Forecast, JudgesForecast, PrefixForecast};
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Waiting, Written, import_golden};
 pub use interrupt::Interrupt;
@@ -42,18 +49,19 @@ use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{
-    Case, CaseRow, Design, Event, Problem, Problems, Progress, PromptInfo, Request, RunInfo, Usage, Verdict, digest,
+    CalibrationEntry, Case, CaseRow, Design, Event, Problem, Problems, Progress, PromptInfo, Request, RunInfo, Usage,
+    Verdict, digest,
 };
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
 use crate::report::{Folder, Mask, ReportError, Reports};
-use crate::run::{Ended, RunEnd};
+use crate::run::{Ended, RunEnd, Taken, Target as _};
 use crate::score::{Commands, Rules};
 use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
 use crate::store::{InUse, OpenRun, Planned, RunEnded, Store, WaitingBatch};
 use approvals::Approvals;
-use ask::Spent;
 use confirm::Confirming;
+use embeddings::Embedders;
 use judge::Judging;
 use judges::{Asker, Consulted, Judges};
 use planned::{Round, Walking};
@@ -125,6 +133,9 @@ pub struct Prepared<'a> {
     versions: Versions,
     target: OpenedTarget,
     judges: Judges,
+    embedders: Embedders,
+    /// What is known of judges' errors.
+    calibrations: Vec<CalibrationEntry>,
     survey: Survey,
     plan: Plan,
     run: RunInfo,
@@ -139,7 +150,7 @@ pub struct Prepared<'a> {
 pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
     let versions = open_versions(settings)?;
     affordable(settings, &versions)?;
-    let mut target = target::open(settings, &versions)?;
+    let mut target = target::open(settings, Some(&versions))?;
     let selection = select(settings)?;
     let commands = Commands::new(&settings.root, &settings.commands);
     let rules = Rules::new(&settings.root).with_commands(commands.clone());
@@ -155,10 +166,21 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         today: OffsetDateTime::now_utc().date(),
     };
     let mut survey = survey::survey(&scope, &versions)?;
-    let judges = Judges::open(&survey.judges, settings, &library(&settings.root), &target)?;
+    let judges = Judges::open(&survey.judges, settings, &library(&settings.root), Some(&target))?;
+    let calibrations = match survey.judging.is_empty() {
+        true => Vec::new(),
+        false => calibration::entries(settings)?,
+    };
     if !judges.is_empty() {
         survey.key = digest([survey.key.as_slice(), &judges.digest()]);
         for key in Judges::keys(settings) {
+            target.mask.add(key.reveal());
+        }
+    }
+    let embedders = Embedders::open(&survey.embedders, settings, target.embeds.as_ref())?;
+    if !embedders.is_empty() {
+        survey.key = digest([survey.key.as_slice(), b"embeddings", &embedders.digest()]);
+        for key in Embedders::keys(settings) {
             target.mask.add(key.reveal());
         }
     }
@@ -197,6 +219,8 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         versions,
         target,
         judges,
+        embedders,
+        calibrations,
         survey,
         plan,
         run,
@@ -227,7 +251,7 @@ impl Prepared<'_> {
         };
         let confirming = Confirming::new(self.settings);
         let walking = self.walking(store.as_ref(), resumed.as_ref(), &confirming, Round::Planned);
-        forecast::forecast(&walking, &self.run)
+        forecast::forecast(&walking, &self.judges, &self.run)
     }
 
     fn walking<'w>(
@@ -277,10 +301,10 @@ impl Prepared<'_> {
         let mut confirming = Confirming::new(settings);
         let planned = self.survey.answers(&self.plan, confirming.least());
         progress.on(&Event::Planned { answers: planned });
-        let mut spent = Spent::default();
+        let mut taken = Taken::default();
         let walking = self.walking(Some(&store), Some(&open_run), &confirming, Round::Planned);
-        let mut end = ask::ask(&walking, &store, &open_run, &spent, progress, interrupt)?;
-        spent.add(&end);
+        let mut end = ask::ask(&walking, &store, &open_run, taken, progress, interrupt)?;
+        taken.add(&end);
         let watched = interrupt.clone();
         self.commands.end_when(move || watched.code().is_some());
         let mut consulted = Consulted {
@@ -289,7 +313,7 @@ impl Prepared<'_> {
         };
         if confirming.possible && self.survey.critical > 0 && end.ended == Ended::Complete {
             let judging = self.judging(&store, &open_run, &end.ended, &confirming);
-            let asker = self.asker(&store, spent, interrupt, consulted);
+            let asker = self.asker(&store, &open_run, taken, interrupt, consulted);
             let (failed, heard) = confirm::failed(&judging, asker)?;
             consulted = heard;
             if !failed.is_empty() && consulted.ended.is_none() {
@@ -299,9 +323,9 @@ impl Prepared<'_> {
                     answers: planned + confirming.further(&self.plan),
                 });
                 let walking = self.walking(Some(&store), Some(&open_run), &confirming, Round::Confirming);
-                let used = spent.and(&consulted);
-                let again = ask::ask(&walking, &store, &open_run, &used, progress, interrupt)?;
-                spent.add(&again);
+                let used = consulted.beside(taken);
+                let again = ask::ask(&walking, &store, &open_run, used, progress, interrupt)?;
+                taken.add(&again);
                 end = end.and(again);
             }
         }
@@ -321,7 +345,7 @@ impl Prepared<'_> {
         if end.ended != Ended::Complete {
             consulted.ended.get_or_insert(end.ended.clone());
         }
-        let asker = self.asker(&store, spent, interrupt, consulted);
+        let asker = self.asker(&store, &open_run, taken, interrupt, consulted);
         let mut approvals = Approvals::new(settings, &self.run, &self.target.mask);
         let judged = judge::judge(&judging, asker, &mut |row| {
             reports.case(row);
@@ -353,6 +377,11 @@ impl Prepared<'_> {
                 facts.whole_run = Completion::StoreFailed;
             }
         }
+        let deciding = self
+            .survey
+            .judging
+            .deciding(&self.judges, &self.calibrations, &judged.judges.served);
+        facts.judges = Some(&deciding);
         let decided = gate::decide(&settings.policy, &judged.comparison, &facts);
         let ended = if end.ended == Ended::Complete && judged.unanswered == 0 {
             RunEnded::Complete
@@ -412,14 +441,24 @@ impl Prepared<'_> {
         }
     }
 
-    /// Who asks the judges, after the answers took what was `spent`.
-    fn asker<'j>(&'j self, store: &'j Store, spent: Spent, interrupt: &'j Interrupt, so_far: Consulted) -> Asker<'j> {
+    /// Who asks the judges, after the answers took `taken` of the limits.
+    fn asker<'j>(
+        &'j self,
+        store: &'j Store,
+        run: &OpenRun,
+        taken: Taken,
+        interrupt: &'j Interrupt,
+        so_far: Consulted,
+    ) -> Asker<'j> {
         Asker {
             judges: &self.judges,
+            embedders: &self.embedders,
             settings: self.settings,
             store,
             limits: ask::limits(self.settings),
-            answers_took: spent,
+            answers_took: taken,
+            prefixes_took: self.target.target.beside(),
+            run: run.id,
             interrupt,
             so_far,
         }
@@ -459,6 +498,7 @@ impl Prepared<'_> {
             whole_run,
             confirms: self.settings.target != TargetKind::Recorded,
             models: self.models(),
+            judges: None,
         }
     }
 

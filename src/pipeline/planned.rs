@@ -89,7 +89,7 @@ pub(super) enum Halt {
 }
 
 /// Takes a planned answer, in plan order.
-pub(super) type Take<'a> = dyn FnMut(Job, Found) -> Result<(), Halt> + 'a;
+pub(super) type Take<'a> = dyn FnMut(&Case, Job, Found) -> Result<(), Halt> + 'a;
 
 impl Walking<'_> {
     /// Hands every planned answer that is to be had to `take`, with what the store knows of it. Returns why the store could
@@ -147,7 +147,7 @@ impl Walking<'_> {
             let seq = plan.beyond(survey.selected, index, repeat);
             let job = self.job(case, rendered, seq, repeat, Arm::Candidate, same);
             let known = self.known(&job)?;
-            take(job, known.map_or(Found::Nothing, Known::found))?;
+            take(case, job, known.map_or(Found::Nothing, Known::found))?;
         }
         Ok(())
     }
@@ -179,7 +179,7 @@ impl Walking<'_> {
                 pair.push((job, known));
             }
             if (offset + 1) % arms == 0 {
-                self.hand_out(&mut pair, take)?;
+                self.hand_out(case, &mut pair, take)?;
             }
         }
         Ok(())
@@ -236,7 +236,7 @@ impl Walking<'_> {
     }
 
     /// Hands out the answers of one repeat, both arms together.
-    fn hand_out(&self, pair: &mut Vec<(Job, Option<Known>)>, take: &mut Take<'_>) -> Result<(), Halt> {
+    fn hand_out(&self, case: &Case, pair: &mut Vec<(Job, Option<Known>)>, take: &mut Take<'_>) -> Result<(), Halt> {
         if self.settings.cache != Cache::Only && pair.len() == 2 {
             let now = OffsetDateTime::now_utc().unix_timestamp();
             let (blue, green) = coherent(pair[0].1, pair[1].1, now);
@@ -244,7 +244,7 @@ impl Walking<'_> {
             pair[1].1 = green;
         }
         for (job, known) in pair.drain(..) {
-            take(job, known.map_or(Found::Nothing, Known::found))?;
+            take(case, job, known.map_or(Found::Nothing, Known::found))?;
         }
         Ok(())
     }

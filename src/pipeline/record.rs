@@ -26,6 +26,8 @@ pub struct Exported {
     pub run: i64,
     /// Answers written.
     pub answers: u64,
+    /// Replies of judges written.
+    pub replies: u64,
 }
 
 /// What an import did.
@@ -39,7 +41,8 @@ pub struct Imported {
     pub own: u64,
 }
 
-/// Writes the answers of a run as JSONL, sorted by case, arm and repeat, without secrets. The file appears whole or not
+/// Writes the answers of a run as JSONL, sorted by case, arm and repeat, and the replies of judges that it went by, without
+/// secrets. The file appears whole or not
 /// at all. Without a number: the newest finished run of `candidate`, or of any candidate if none is configured.
 ///
 /// # Errors
@@ -70,13 +73,13 @@ pub fn export(
     let mut file = BufWriter::new(
         tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(|error| failed(&error))?,
     );
-    let mut answers = 0;
+    let (mut answers, mut replies) = (0, 0);
     store.records::<Error>(run.id(), &mut |record| {
         let mut row = record.to_json().map_err(|error| failed(&error))?;
         mask.json(&mut row);
         let row = row.to_string();
         writeln!(file, "{}", text::json_safe(&row)).map_err(|error| failed(&error))?;
-        answers += 1;
+        *if record.reply { &mut replies } else { &mut answers } += 1;
         Ok(())
     })?;
     let file = file.into_inner().map_err(|error| failed(&error))?;
@@ -85,6 +88,7 @@ pub fn export(
     Ok(Exported {
         run: run.number,
         answers,
+        replies,
     })
 }
 

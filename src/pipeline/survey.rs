@@ -2,6 +2,7 @@
 //! identity of what is tested.
 
 use super::Version;
+use super::calibration::Judgings;
 use super::prefix::Common;
 use crate::error::Error;
 use crate::load::golden::{self, Dataset};
@@ -60,6 +61,10 @@ pub(super) struct Survey {
     pub(super) common: Vec<Common>,
     /// The judges that checks of selected cases name.
     pub(super) judges: BTreeSet<String>,
+    /// The models of embeddings that they name.
+    pub(super) embedders: BTreeSet<String>,
+    /// How judges decide selected cases, and which labels there are for them.
+    pub(super) judging: Judgings,
     /// Words that stop nothing.
     pub(super) warnings: Vec<Problem>,
 }
@@ -182,6 +187,8 @@ struct Seen<'a> {
     /// The files that cases came from, as shown.
     files: BTreeSet<Arc<str>>,
     judges: BTreeSet<String>,
+    embedders: BTreeSet<String>,
+    judging: Judgings,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -214,6 +221,8 @@ impl<'a> Seen<'a> {
                 .collect(),
             files: BTreeSet::new(),
             judges: BTreeSet::new(),
+            embedders: BTreeSet::new(),
+            judging: Judgings::default(),
         }
     }
 
@@ -243,7 +252,9 @@ impl<'a> Seen<'a> {
         }
         if selected {
             self.judges.extend(score::judges_of(case));
+            self.embedders.extend(score::embedders_of(case));
         }
+        problems.extend(self.judging.note(case, selected));
         if selected && let Err(problem) = self.render(case) {
             problems.push(problem);
         }
@@ -338,6 +349,8 @@ impl<'a> Seen<'a> {
             dataset,
             selected,
             judges: self.judges,
+            embedders: self.embedders,
+            judging: self.judging,
             critical: self.critical,
             identical: self.identical,
             key: key.finalize().into(),

@@ -29,6 +29,8 @@ pub(super) struct OpenedTarget {
     pub(super) prefixes: Vec<Prefix>,
     /// Secrets that must not be written.
     pub(super) mask: Mask,
+    /// Where it embeds texts, and what it is in the identity of a vector; `None` where it does not.
+    pub(super) embeds: Option<(String, String)>,
     /// The built-in simulator lives as long as the target.
     _simulator: Option<Simulator>,
 }
@@ -51,8 +53,8 @@ impl OpenedTarget {
     }
 }
 
-/// Opens the target of the settings; starts the built-in simulator if it is the target.
-pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTarget, Error> {
+/// Opens the target of the settings, for these versions if answers are looked up by their names; starts the built-in simulator if it is the target.
+pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<OpenedTarget, Error> {
     match settings.target {
         TargetKind::Gemini => {
             let url = settings.base_url.as_deref().unwrap_or(gemini::BASE_URL);
@@ -71,6 +73,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 reusable: true,
                 prefixes: Vec::new(),
                 mask,
+                embeds: Some((url.to_owned(), service("gemini", url, gemini::VERSION))),
                 _simulator: None,
             })
         }
@@ -91,6 +94,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 reusable: true,
                 prefixes: Vec::new(),
                 mask: mask(settings),
+                embeds: None,
                 _simulator: None,
             })
         }
@@ -108,6 +112,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 reusable: true,
                 prefixes: Vec::new(),
                 mask: mask(settings),
+                embeds: None,
                 _simulator: None,
             })
         }
@@ -130,12 +135,17 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 }
             };
             let target = client(settings, &url, None, None, true)?;
+            let embeds = match &settings.base_url {
+                Some(_) => service("sim", &url, gemini::VERSION),
+                None => concat!("sim/", env!("CARGO_PKG_VERSION")).to_owned(),
+            };
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::Gemini(target)),
                 identity,
                 reusable: true,
                 prefixes: Vec::new(),
                 mask: Mask::default(),
+                embeds: Some((url, embeds)),
                 _simulator: simulator,
             })
         }
@@ -143,8 +153,13 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
             let recorded = Recorded::open(
                 &settings.answers,
                 ArmNames {
-                    baseline: versions.baseline.as_ref().map(recorded_names).unwrap_or_default(),
-                    candidate: recorded_names(&versions.candidate),
+                    baseline: versions
+                        .and_then(|versions| versions.baseline.as_ref())
+                        .map(recorded_names)
+                        .unwrap_or_default(),
+                    candidate: versions
+                        .map(|versions| recorded_names(&versions.candidate))
+                        .unwrap_or_default(),
                 },
             )?;
             Ok(OpenedTarget {
@@ -153,6 +168,7 @@ pub(super) fn open(settings: &Settings, versions: &Versions) -> Result<OpenedTar
                 reusable: false,
                 prefixes: Vec::new(),
                 mask: Mask::default(),
+                embeds: None,
                 _simulator: None,
             })
         }

@@ -80,6 +80,7 @@ pub(super) fn assemble(
             requests: judges.requests,
             stored: judges.stored,
             cost_usd: judges.cost_usd,
+            found: decided.judges,
         },
         prefix_caches,
         answers_cost_usd: comparison.answers_cost_usd,

@@ -217,6 +217,8 @@ const TABLE: &[Row] = &[
     long(row("gemini-2.5-pro", EVER, 1.25, 10.00, 0.125), 2.50, 15.00, 0.25),
     row("gemini-2.5-flash", EVER, 0.30, 2.50, 0.03),
     row("gemini-2.5-flash-lite", EVER, 0.10, 0.40, 0.01),
+    row("gemini-embedding-001", EVER, 0.15, 0.00, 0.15),
+    row("gemini-embedding-2", EVER, 0.20, 0.00, 0.20),
 ];
 
 /// Dollars per million tokens and hour for keeping cached content ("storage price" of the Gemini API's price list), each

@@ -142,6 +142,7 @@ mod tests {
             vars: serde_json::Map::new(),
             history: Vec::new(),
             checks: Vec::new(),
+            labels: Vec::new(),
             notes: None,
         }
     }

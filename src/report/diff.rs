@@ -288,6 +288,7 @@ fn facts(row: &CaseRow, green: Option<&Judged>) -> String {
         vars: _,
         history: _,
         checks: _,
+        labels: _,
         notes: _,
     } = &row.case;
     let mut facts = format!("- at {}", md_code(&place.to_string()));

@@ -2,8 +2,8 @@
 //! them, so none can forget to hide them, and no escape or cut can save half of one.
 
 use crate::model::{
-    ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Failure, Judged, Outcome, Place, PromptInfo, PromptRecord,
-    Reason, RunInfo, Slice, Turn, Verdict, Warning,
+    ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Failure, Judged, Label, Outcome, Place, PromptInfo,
+    PromptRecord, Reason, RunInfo, Slice, Turn, Verdict, Warning,
 };
 use crate::secret::{Cover, Secret, covered};
 use serde_json::Value;
@@ -146,7 +146,7 @@ impl Mask {
             usage: _,
             cost_usd: _,
             prefix_caches: _,
-            judges: _,
+            judges,
             answers_cost_usd: _,
             prices: _,
             requests: _,
@@ -157,6 +157,9 @@ impl Mask {
             latency_ms: _,
             finished_at: _,
         } = &mut verdict;
+        for judge in &mut judges.found.deciding {
+            self.hide_all([&mut judge.name, &mut judge.model]);
+        }
         for Reason {
             code: _,
             message,
@@ -195,6 +198,7 @@ impl Mask {
             vars,
             history,
             checks,
+            labels,
             notes,
         } = case;
         self.id(id);
@@ -219,6 +223,10 @@ impl Mask {
             self.hide(matcher);
             self.value(args);
             self.hide_all(name);
+        }
+        for Label { answer, pass: _, check } in labels {
+            self.hide(answer);
+            self.hide_all(check);
         }
         self.hide_all(notes);
     }

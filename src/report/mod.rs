@@ -26,6 +26,7 @@ mod diff;
 mod excerpt;
 mod highlights;
 mod jsonl;
+mod judges;
 mod junit;
 mod mask;
 mod numbers;

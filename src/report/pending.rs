@@ -183,6 +183,7 @@ mod tests {
             vars: Map::new(),
             history: Vec::new(),
             checks: Vec::new(),
+            labels: Vec::new(),
             notes: None,
         }
     }

@@ -1,6 +1,7 @@
 //! summary.md: the run on one page, short enough for a step summary or a comment.
 
 use super::highlights::{Headline, Highlights, Listed, Trouble};
+use super::judges;
 use super::mask::Mask;
 use super::numbers::{UNKNOWN, cost, count, difference, latency, percent, points, rate, retries, z};
 use super::output::Output;
@@ -81,6 +82,7 @@ fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
         page.push_str(&listed("Failing", &highlights.failing));
     }
     page.push_str(&errors(highlights));
+    page.push_str(&judges::section(&verdict.judges.found));
     page.push_str(&slices(&verdict.slices));
     page.push_str(&spent(verdict));
     page
@@ -223,11 +225,15 @@ fn numbers(run: &RunInfo, verdict: &Verdict) -> String {
         }
         text.push_str(".\n");
     }
+    let (margin, tolerance) = match &verdict.judges.found.scale {
+        Some(scale) => (scale.margin_scaled, scale.tolerance_scaled),
+        None => (run.policy.margin, run.policy.tolerance),
+    };
     let _ = writeln!(
         text,
         "\nPromoting needs a difference above {} points, blocking one below {} points, each at alpha {}.",
-        points(-run.policy.margin),
-        points(-run.policy.tolerance),
+        points(-margin),
+        points(-tolerance),
         run.policy.alpha
     );
     text

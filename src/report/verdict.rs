@@ -80,7 +80,7 @@ struct Record<'a> {
     /// Absent where nothing was cached.
     #[serde(skip_serializing_if = "Option::is_none")]
     prefix_caches: Option<&'a PrefixCaches>,
-    /// Absent where no judge was asked.
+    /// Absent where no judge was asked, and none decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     judges: Option<&'a JudgesAsked>,
     answers_cost_usd: Option<f64>,
@@ -199,7 +199,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         usage,
         cost_usd: *cost_usd,
         prefix_caches: (prefix_caches.created > 0).then_some(prefix_caches),
-        judges: (judges.requests + judges.stored > 0).then_some(judges),
+        judges: (judges.requests + judges.stored > 0 || !judges.found.deciding.is_empty()).then_some(judges),
         answers_cost_usd: *answers_cost_usd,
         prices,
         requests: *requests,

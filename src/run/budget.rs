@@ -1,6 +1,6 @@
 //! What a run has sent and spent, and whether it may send more.
 
-use super::Limits;
+use super::{Limits, Taken};
 use crate::model::{PrefixCaches, Usage};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,6 +10,8 @@ pub(super) struct Budget {
     max_requests: Option<u64>,
     max_tokens: Option<u64>,
     max_cost_usd: Option<f64>,
+    /// Before this run.
+    taken: Taken,
     spent: Mutex<Spent>,
 }
 
@@ -21,7 +23,7 @@ pub(super) struct Spent {
     /// Of these, repeated attempts.
     pub(super) retries: u64,
     /// Tokens of the answers, input and output.
-    tokens: u64,
+    pub(super) tokens: u64,
     cost_usd: f64,
     /// Tokens and dollars that what is submitted may still use.
     reserved: (u64, f64),
@@ -42,6 +44,7 @@ impl Budget {
             max_requests: limits.max_requests,
             max_tokens: limits.max_tokens,
             max_cost_usd: limits.max_cost_usd,
+            taken: limits.taken,
             spent: Mutex::default(),
         }
     }
@@ -54,11 +57,11 @@ impl Budget {
     pub(super) fn take(&self, attempt: u32, beside: &PrefixCaches) -> Result<(), String> {
         let mut spent = self.spent();
         if let Some(max) = self.max_requests
-            && spent.requests >= max
+            && self.taken.requests.saturating_add(spent.requests) >= max
         {
             return Err(format!("the limit of {max} requests is reached"));
         }
-        let tokens = spent.tokens.saturating_add(beside.tokens);
+        let tokens = self.tokens(&spent).saturating_add(beside.tokens);
         if let Some(max) = self.max_tokens
             && tokens >= max
         {
@@ -75,7 +78,7 @@ impl Budget {
                     "the price of a cached prefix is not known, so the limit of ${max} can't be kept"
                 ));
             };
-            let cost = spent.cost_usd + cached;
+            let cost = self.taken.cost_usd + spent.cost_usd + cached;
             if cost >= max {
                 return Err(format!("${cost:.4} of at most ${max} are spent"));
             }
@@ -96,23 +99,28 @@ impl Budget {
             let spent = self.spent();
             let (reserved_tokens, reserved_usd) = spent.reserved;
             if let Some(max) = self.max_tokens
-                && spent.tokens.saturating_add(reserved_tokens).saturating_add(tokens) > max
+                && self
+                    .tokens(&spent)
+                    .saturating_add(reserved_tokens)
+                    .saturating_add(tokens)
+                    > max
             {
                 return Err(format!(
                     "{} of at most {max} tokens are used, {reserved_tokens} more may be by what is submitted, and the next \
                      answer may use {tokens}",
-                    spent.tokens
+                    self.tokens(&spent)
                 ));
             }
             if let Some(max) = self.max_cost_usd {
                 let Some(cost) = cost_usd else {
                     return Err(format!("a price is not known, so the limit of ${max} can't be kept"));
                 };
-                if spent.cost_usd + reserved_usd + cost > max {
+                let before = self.taken.cost_usd + spent.cost_usd;
+                if before + reserved_usd + cost > max {
                     return Err(format!(
                         "${:.4} of at most ${max} are spent, ${reserved_usd:.4} more may be by what is submitted, and the \
                          next answer may cost ${cost:.4}",
-                        spent.cost_usd
+                        before
                     ));
                 }
             }
@@ -124,7 +132,8 @@ impl Budget {
 
     /// No request more may be sent, whatever comes back.
     pub(super) fn is_out_of_requests(&self) -> bool {
-        self.max_requests.is_some_and(|max| self.spent().requests >= max)
+        self.max_requests
+            .is_some_and(|max| self.taken.requests.saturating_add(self.spent().requests) >= max)
     }
 
     /// Reserves for a request that was submitted earlier, whatever the limits.
@@ -152,7 +161,12 @@ impl Budget {
         }
     }
 
-    /// What is known so far.
+    /// Tokens of the limit that are used.
+    fn tokens(&self, spent: &Spent) -> u64 {
+        self.taken.tokens.saturating_add(spent.tokens)
+    }
+
+    /// What this run has spent so far.
     pub(super) fn so_far(&self) -> Spent {
         self.spent().clone()
     }
@@ -164,4 +178,81 @@ impl Budget {
 
 fn listed(usage: &Usage) -> u64 {
     usage.prompt.saturating_add(usage.output).saturating_add(usage.thinking)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(limits: Limits, cost_usd: f64) -> (u64, String) {
+        let budget = Budget::new(&limits);
+        let mut taken = 0;
+        loop {
+            match budget.take(1, &PrefixCaches::default()) {
+                Ok(()) => taken += 1,
+                Err(reason) => return (taken, reason),
+            }
+            let usage = Usage {
+                prompt: 6,
+                output: 4,
+                ..Usage::default()
+            };
+            budget.add("m", &usage, Some(cost_usd));
+        }
+    }
+
+    #[test]
+    fn what_was_taken_before_counts_and_the_limit_keeps_its_name() {
+        let taken = Taken {
+            requests: 17,
+            tokens: 170,
+            cost_usd: 0.17,
+        };
+        let limits = |set: &dyn Fn(&mut Limits)| {
+            let mut limits = Limits {
+                taken,
+                ..Limits::default()
+            };
+            set(&mut limits);
+            limits
+        };
+        let requests = limits(&|limits| limits.max_requests = Some(20));
+        assert_eq!(
+            refusal(requests, 0.01),
+            (3, "the limit of 20 requests is reached".to_owned())
+        );
+        let tokens = limits(&|limits| limits.max_tokens = Some(200));
+        assert_eq!(
+            refusal(tokens, 0.01),
+            (3, "200 of at most 200 tokens are used".to_owned())
+        );
+        let cost = limits(&|limits| limits.max_cost_usd = Some(0.195));
+        assert_eq!(
+            refusal(cost, 0.01),
+            (3, "$0.2000 of at most $0.195 are spent".to_owned())
+        );
+        let spent = limits(&|limits| limits.max_requests = Some(17));
+        assert_eq!(refusal(spent, 0.01).0, 0);
+        let over = Budget::new(&limits(&|limits| limits.max_requests = Some(3)));
+        assert!(over.is_out_of_requests());
+        assert_eq!(over.so_far().requests, 0, "what this run has spent");
+    }
+
+    #[test]
+    fn reservations_count_what_was_taken_before() {
+        let budget = Budget::new(&Limits {
+            max_tokens: Some(200),
+            taken: Taken {
+                tokens: 190,
+                ..Taken::default()
+            },
+            ..Limits::default()
+        });
+        let expected = |output| Usage {
+            output,
+            ..Usage::default()
+        };
+        assert!(budget.reserve(1, &expected(11), Some(0.0)).is_err());
+        assert!(budget.reserve(1, &expected(10), Some(0.0)).is_ok());
+    }
 }

@@ -78,11 +78,33 @@ pub struct Limits {
     /// US dollars in all. Checked before each request against what is known by then, so a run can exceed it by what was
     /// in flight. An answer whose price is not known ends the run: the limit could not be kept.
     pub max_cost_usd: Option<f64>,
+    /// What was taken of the three limits above before this run began: what is left of them is what it may take.
+    pub taken: Taken,
     /// How long to wait before another attempt.
     pub retry: RetryPolicy,
     /// After so many failures in a row for reasons of transport or rate, each after all its attempts, the service counts
     /// as down and the run stops: waiting out every further job could take days.
     pub give_up_after: Option<u32>,
+}
+
+/// What has been taken of limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Taken {
+    /// Requests sent, repeated attempts included.
+    pub requests: u64,
+    /// Tokens of answers, input and output.
+    pub tokens: u64,
+    /// US dollars.
+    pub cost_usd: f64,
+}
+
+impl Taken {
+    /// Adds what a round took; a cost that is not known counts as none.
+    pub fn add(&mut self, end: &RunEnd) {
+        self.requests += end.requests;
+        self.tokens = self.tokens.saturating_add(end.tokens);
+        self.cost_usd += end.cost_usd.unwrap_or(0.0);
+    }
 }
 
 impl Default for Limits {
@@ -96,6 +118,7 @@ impl Default for Limits {
             max_requests: None,
             max_tokens: None,
             max_cost_usd: None,
+            taken: Taken::default(),
             retry: RetryPolicy::default(),
             give_up_after: Some(32),
         }
@@ -114,6 +137,8 @@ pub struct RunEnd {
     pub requests: u64,
     /// Repeated attempts.
     pub retries: u64,
+    /// Tokens of the answers, input and output.
+    pub tokens: u64,
     /// What the answers cost in US dollars; `None` when the price of one of them is not known.
     pub cost_usd: Option<f64>,
     /// What was used beside them.
@@ -127,6 +152,7 @@ impl RunEnd {
             ended: later.ended,
             requests: self.requests + later.requests,
             retries: self.retries + later.retries,
+            tokens: self.tokens.saturating_add(later.tokens),
             cost_usd: self.cost_usd.zip(later.cost_usd).map(|(sum, more)| sum + more),
             prefix_caches: later.prefix_caches,
         }

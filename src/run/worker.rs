@@ -130,6 +130,7 @@ impl<T: Target, K: Keep> Shared<T, K> {
             },
             requests: spent.requests,
             retries: spent.retries,
+            tokens: spent.tokens,
             cost_usd: spent.cost_usd(),
             prefix_caches: self.target.beside(),
         }

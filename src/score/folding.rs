@@ -9,7 +9,7 @@ use unicode_normalization::{UnicodeNormalization, is_nfc, is_nfkc};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Folding {
     /// Compares lowercase letters: each character by its own Unicode lowercase mapping, without regard to its
-    /// neighbours or to a language.
+    /// neighbours or to a language; a final sigma is a sigma.
     pub(super) ignore_case: bool,
     /// How white space is compared.
     pub(super) white_space: WhiteSpace,
@@ -99,10 +99,42 @@ impl Folding {
             WhiteSpace::Remove => text = Cow::Owned(joined(&text, "")),
         }
         if self.ignore_case {
-            text = Cow::Owned(text.chars().flat_map(char::to_lowercase).collect());
+            let lowercase = text.chars().flat_map(char::to_lowercase);
+            text = Cow::Owned(lowercase.map(|c| if c == 'ς' { 'σ' } else { c }).collect());
         }
         text
     }
+}
+
+/// The text without what typography, and not an author, decides: compatibility characters replaced (NFKC, which turns a
+/// non-breaking space into a space), one apostrophe for all apostrophes and single quotes, one hyphen for all hyphens and
+/// dashes, one double quote for all others, and nothing in place of what can't be seen within a word: soft hyphens,
+/// joiners, zero-width and direction characters, variation selectors.
+pub(super) fn without_typography(text: &str) -> String {
+    // An acute accent alone, which many write for an apostrophe, would become a space with an accent.
+    let text = text.chars().map(|c| if c == '\u{b4}' { '\'' } else { c });
+    text.nfkc()
+        .filter(|c| !is_invisible(*c))
+        .map(|c| match c {
+            '\u{2018}'..='\u{201b}'
+            | '\u{2b9}'
+            | '\u{2bb}'..='\u{2bd}'
+            | '\u{2032}'
+            | '\u{2035}'
+            | '\u{2039}'
+            | '\u{203a}'
+            | '`' => '\'',
+            '\u{201c}'..='\u{201f}' | '\u{ab}' | '\u{bb}' | '\u{2033}' | '\u{2036}' | '\u{301d}'..='\u{301f}' => '"',
+            '\u{2010}'..='\u{2015}' | '\u{2043}' | '\u{2212}' | '\u{58a}' => '-',
+            other => other,
+        })
+        .collect()
+}
+
+/// Characters that show nothing and separate nothing (the default ignorable code points of Unicode that occur in texts).
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// The words of a text with this between them.
@@ -135,7 +167,34 @@ mod tests {
         assert_eq!(fold(true, false, " ÄB\n"), " äb\n");
         assert_eq!(fold(false, true, "\u{a0} A\u{308} \n\t b "), "Ä b");
         assert_eq!(fold(true, true, " A\u{308}  B"), "ä b");
-        assert_eq!(fold(true, false, "ΟΔΟΣ"), "οδοσ", "a final sigma is not special");
+        for text in ["ΟΔΟΣ", "οδος", "οδοσ"] {
+            assert_eq!(fold(true, false, text), "οδοσ", "a final sigma is not special");
+        }
+    }
+
+    #[test]
+    fn typography_says_nothing() {
+        let table = [
+            (
+                "don\u{2019}t don\u{2bc}t don\u{ff07}t don\u{b4}t",
+                "don't don't don't don't",
+            ),
+            (
+                "\u{201c}a\u{201d} \u{201e}b\u{201c} \u{ab}c\u{bb} \u{2018}d\u{2019}",
+                "\"a\" \"b\" \"c\" 'd'",
+            ),
+            ("a\u{2011}b\u{2013}c\u{2014}d\u{2212}e", "a-b-c-d-e"),
+            ("a\u{a0}b\u{202f}c\u{2009}d", "a b c d"),
+            (
+                "se\u{200b}c\u{ad}r\u{200d}e\u{2060}t\u{feff}\u{fe0f}\u{e0041}",
+                "secret",
+            ),
+            ("ﬁne Ａ１", "fine A1"),
+            ("plain - \"it's\"", "plain - \"it's\""),
+        ];
+        for (text, expected) in table {
+            assert_eq!(without_typography(text), expected, "{text:?}");
+        }
     }
 
     #[test]

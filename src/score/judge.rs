@@ -13,9 +13,10 @@ use super::command::Commands;
 use super::ending::JUDGE_THE_END;
 use super::matcher::{Compile, Matcher, Seen};
 use super::matchers::MATCHERS;
+use super::matchers::judge::questions;
 use super::quote::bounded;
 use super::tally::{Said, Silent, Tally, failure};
-use crate::model::{Answer, ArgProblem, Case, CheckResult, CheckSpec, Failure, Outcome, Replies, Score};
+use crate::model::{Answer, ArgProblem, Case, CheckResult, CheckSpec, Failure, Outcome, Question, Replies, Score};
 use rayon::prelude::*;
 use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,17 +43,52 @@ pub fn needs_system(case: &Case) -> bool {
 
 /// The judges that the checks of a case, and those inside them, name.
 pub fn judges_of(case: &Case) -> Vec<String> {
+    named_by(case, "judge")
+}
+
+/// The models of embeddings that the checks of a case, and those inside them, name.
+pub fn embedders_of(case: &Case) -> Vec<String> {
+    named_by(case, "semantic")
+}
+
+/// What the checks of this kind name as `by`.
+fn named_by(case: &Case, matcher: &str) -> Vec<String> {
     let ctx = Compile::new(MATCHERS);
     let mut found = Vec::new();
     let mut open: Vec<CheckSpec> = case.checks.clone();
     while let Some(spec) = open.pop() {
-        if spec.matcher == "judge" {
+        if spec.matcher == matcher {
             let by = spec.args.get("by").and_then(Value::as_str);
             found.push(by.unwrap_or("default").to_owned());
         }
         open.extend(ctx.inner(&spec));
     }
     found
+}
+
+/// What the checks of a case may have to ask about one answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Asked {
+    /// Of judges, at most, as if the answer were empty. `any` and its like may need fewer.
+    pub questions: Vec<Question>,
+    /// Of commands, at most.
+    pub commands: u64,
+}
+
+/// What the checks of a case, and those inside them, may ask of judges and commands about one answer.
+pub fn asks_at_most(case: &Case) -> Asked {
+    let ctx = Compile::new(MATCHERS);
+    let mut asked = Asked::default();
+    let mut open: Vec<CheckSpec> = case.checks.clone();
+    while let Some(spec) = open.pop() {
+        match spec.matcher.as_str() {
+            "judge" => asked.questions.extend(questions(&spec.args, case)),
+            "command" => asked.commands += 1,
+            _ => {}
+        }
+        open.extend(ctx.inner(&spec));
+    }
+    asked
 }
 
 /// What the checks of a case say about one answer.
@@ -211,6 +247,7 @@ fn result(spec: &CheckSpec, said: Said) -> CheckResult {
 mod tests {
     use super::super::rules::testing::{AnswerText, Canned, answer_text, case, commands, verify_in};
     use super::*;
+    use crate::model::JudgeVerdict;
     use crate::score::matcher::{CannotJudge, MatcherDef, STANDS_ALONE, Sample};
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -276,6 +313,83 @@ mod tests {
             }
             Outcome::Errored(failure) => format!("error {}: {}", failure.code, failure.message),
             Outcome::Skipped(_) => unreachable!(),
+        }
+    }
+
+    #[test]
+    fn what_may_be_asked_is_counted_through_all_levels() {
+        let asked = |checks: Value| {
+            let Asked { questions, commands } = asks_at_most(&case(&checks));
+            let mut votes: Vec<(String, u32)> = questions.into_iter().map(|q| (q.judge, q.vote)).collect();
+            votes.sort();
+            (votes, commands)
+        };
+        let by = |judge: &str, votes: &[u32]| -> Vec<(String, u32)> {
+            votes.iter().map(|vote| (judge.to_owned(), *vote)).collect()
+        };
+        assert_eq!(asked(json!(["a"])), (Vec::new(), 0));
+        assert_eq!(asked(json!([{"judge": "ok"}])), (by("default", &[1]), 0));
+        assert_eq!(
+            asked(json!([{"judge": {"rubric": "ok", "votes": 3, "by": "b"}}, {"command": "polite"}])),
+            (by("b", &[1, 2, 3]), 1)
+        );
+        assert_eq!(
+            asked(json!([{"judge": {"rubric": "ok", "votes": 2, "against": "no"}}])),
+            (by("default", &[1, 1, 2, 2]), 0)
+        );
+        assert_eq!(
+            asked(json!([{"any": [{"not": {"judge": "ok"}}, {"command": "polite"}]}, {"not": {"command": "polite"}}])),
+            (by("default", &[1]), 2)
+        );
+    }
+
+    #[test]
+    fn what_may_be_asked_is_what_is_asked() {
+        for check in [
+            json!({"judge": {"rubric": "ok", "votes": 3, "reference": "r"}}),
+            json!({"judge": {"rubric": "ok", "votes": 2, "against": "no"}}),
+            json!({"judge": {"rubric": "ok", "aggregate": "mean", "min": 0.5}}),
+        ] {
+            let case = case(&json!([check]));
+            // An answer without words that can still be judged.
+            let answer = Answer {
+                finish_reason: Some("STOP".to_owned()),
+                text: "x".to_owned(),
+                ..Answer::default()
+            };
+            let mut asking = crate::score::Asking::default();
+            let batch = [Unjudged {
+                case: &case,
+                answers: vec![Some(&answer)],
+                systems: Vec::new(),
+                costs: Vec::new(),
+            }];
+            let mut really = Vec::new();
+            loop {
+                judge(&batch, &Commands::default(), &asking);
+                let (questions, _) = asking.take_wanted();
+                if questions.is_empty() {
+                    break;
+                }
+                for question in questions {
+                    let reply = json!({question.verdict.as_str(): match question.verdict {
+                        JudgeVerdict::PassOrFail => json!(true),
+                        JudgeVerdict::Score => json!(0.5),
+                        JudgeVerdict::Preference => json!("equal"),
+                    }});
+                    asking.note(&question, Ok(reply.to_string()));
+                    really.push(question);
+                }
+            }
+            let foretold = asks_at_most(&case).questions;
+            assert_eq!(really.len(), foretold.len(), "{check}");
+            let names = |questions: &[Question]| -> Vec<Vec<String>> {
+                let keys = |q: &Question| q.vars.keys().cloned().collect();
+                let mut names: Vec<Vec<String>> = questions.iter().map(keys).collect();
+                names.sort();
+                names
+            };
+            assert_eq!(names(&really), names(&foretold), "{check}");
         }
     }
 

@@ -193,6 +193,30 @@ mod tests {
         assert!(refused < 500, "{refused} of 8000 were refused, too many to compare");
     }
 
+    #[test]
+    fn the_stems_of_rouge_agree_with_the_development_kit() {
+        let file = |name: &str| {
+            let path = format!("{}/tests/oracles/{name}", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read_to_string(path).unwrap()
+        };
+        let (pairs, kit) = (file("text_metrics.json"), file("adk.json"));
+        let head: Value = serde_json::from_str(kit.lines().next().unwrap()).unwrap();
+        let scores = head["pairs"].as_array().unwrap();
+        assert_eq!(scores.len(), 1000);
+        for (line, expected) in pairs.lines().skip(1).zip(scores) {
+            let (answer, references, _): (String, Value, Value) = serde_json::from_str(line).unwrap();
+            let expected = expected.as_f64().unwrap();
+            let check = json!({"rouge": {"to_any": references, "min": 0.5, "metric": "rouge1", "words": "stems"}});
+            if verify_in(Path::new("/nowhere"), check.clone()).is_err() {
+                // A reference is refused only because nothing scores with it.
+                assert_eq!(expected, 0.0, "{line} is refused");
+                continue;
+            }
+            let score = compiled(check).check(&answer_text(&answer).seen()).unwrap();
+            assert!((score.value() - expected).abs() < 1e-6, "{line}: {}", score.value());
+        }
+    }
+
     proptest! {
         #[test]
         fn no_measure_panics(answer in "(?s:.{0,40})|\\PC{0,60}", reference in "(?s:.{1,30})|\\PC{1,60}") {

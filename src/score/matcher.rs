@@ -35,7 +35,7 @@ pub struct Seen<'a> {
     pub cost_usd: Option<f64>,
     /// Why the answer is not usable, if it is not and the case wants to see it all the same; see `ending.rs`.
     pub unusable: Option<&'a str>,
-    /// What judges reply.
+    /// What judges reply, and what texts mean.
     pub replies: &'a dyn Replies,
 }
 
@@ -90,7 +90,7 @@ pub struct MatcherDef {
 }
 
 /// An answer that shows what a check says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Sample {
     /// A complete answer of this text.
     Text(&'static str),
@@ -102,6 +102,13 @@ pub enum Sample {
         text: &'static str,
         /// The judge's words.
         reply: &'static str,
+    },
+    /// A complete answer of this text, and the cosine of its embedding to every other.
+    Embedded {
+        /// The answer's text.
+        text: &'static str,
+        /// The cosine, -1 to 1.
+        cosine: f32,
     },
 }
 

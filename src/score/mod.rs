@@ -17,9 +17,10 @@
 //! of nearness to a text share, `sequences` finds what two of them have in common, `cache` keeps expensive compilations,
 //! `project_file` reads a file that golden data names, `approved` the approved answer of a case, `redaction` replaces what
 //! may differ from it, `schema_keywords` finds keywords of a JSON schema that would check
-//! nothing, `fenced` finds code blocks, `json_compare` says what equal JSON is, `part` runs a check on a part of an answer,
+//! nothing, `fenced` finds code blocks, `strict_json` reads JSON of others, `json_compare` says what equal JSON is, `part` runs a check on a part of an answer,
 //! `ending` keeps checks from passing on answers that are not usable, `replies` writes down what judges have to be asked, `probe`
-//! asks matchers about texts that are no answers, `schema` describes checks for editors.
+//! asks matchers about texts that are no answers, `static_model` makes vectors of texts without asking anyone, `uses` finds the
+//! judges that decide a case, `schema` describes checks for editors.
 
 mod approved;
 mod arguments;
@@ -44,10 +45,14 @@ mod rules;
 mod schema;
 mod schema_keywords;
 mod sequences;
+mod static_model;
+mod stems;
+mod strict_json;
 mod tally;
+mod uses;
 
 pub use command::Commands;
-pub use judge::{Judgement, Unjudged, judge, judges_of, needs_system};
+pub use judge::{Asked, Judgement, Unjudged, asks_at_most, embedders_of, judge, judges_of, needs_system};
 pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Sample, Seen};
 pub use matchers::MATCHERS;
 pub use matchers::snapshot::{Approval, approval};
@@ -56,3 +61,5 @@ pub use project_file::ProjectFiles;
 pub use replies::Asking;
 pub use rules::Rules;
 pub use schema::schema;
+pub use static_model::StaticModel;
+pub use uses::{deciding_judges, use_of};

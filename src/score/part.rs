@@ -8,10 +8,11 @@ use crate::model::{Answer, ArgProblem, Score, Step};
 use serde_json::Value;
 
 /// Checks that look at the whole answer, of which a part says nothing.
-pub(super) const WHOLE_ANSWER: [&str; 8] = [
+pub(super) const WHOLE_ANSWER: [&str; 9] = [
     "finish_reason",
     "refusal",
     "tool_calls",
+    "grounding",
     "latency",
     "tokens",
     "cost",

@@ -27,6 +27,7 @@ pub fn passes_text(check: &CheckSpec, text: &str) -> Option<bool> {
         vars: Map::new(),
         history: Vec::new(),
         checks: Vec::new(),
+        labels: Vec::new(),
         notes: None,
     };
     let answer = Answer {

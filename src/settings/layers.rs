@@ -1,6 +1,6 @@
 //! Where settings are written: options, `PROMPTGATE_…` variables and promptgate.toml, all as texts with their origin.
 
-use super::{commands, judges, prices};
+use super::{commands, embeddings, judges, prices};
 use crate::model::{Command, Place, Problem, Problems, nearest};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -59,6 +59,7 @@ pub(super) const KEYS: &[&str] = &[
     "estimand",
     "strict_model",
     "snapshots",
+    "judge_calibration",
 ];
 
 /// Settings that a file can't hold: there they would make every later check meaningless.
@@ -102,6 +103,7 @@ pub struct Layer(
     prices::Own,
     judges::Judges,
     commands::Own,
+    embeddings::Own,
 );
 
 impl Layer {
@@ -134,6 +136,11 @@ impl Layer {
         &self.1
     }
 
+    pub(super) fn embeddings(&self) -> &embeddings::Own {
+        &self.4
+    }
+
+    /// The judges of a file.
     pub(super) fn judges(&self) -> &judges::Judges {
         &self.2
     }
@@ -221,6 +228,13 @@ impl Layer {
                 }
                 continue;
             }
+            if name.get_ref() == embeddings::TABLE {
+                match embeddings::read(&text, shown) {
+                    Ok(own) => layer.4 = own,
+                    Err(found) => problems.append(found),
+                }
+                continue;
+            }
             if name.get_ref() == commands::TABLE {
                 match commands::read(&text, shown) {
                     Ok(own) => layer.3 = own,
@@ -238,9 +252,13 @@ impl Layer {
                 found.push(
                     Problem::at(place(name.span()), format!("`{}` is not a setting", name.get_ref())).did_you_mean(
                         name.get_ref(),
-                        KEYS.iter()
-                            .copied()
-                            .chain(["candidate", prices::TABLE, judges::TABLE, commands::TABLE]),
+                        KEYS.iter().copied().chain([
+                            "candidate",
+                            prices::TABLE,
+                            judges::TABLE,
+                            embeddings::TABLE,
+                            commands::TABLE,
+                        ]),
                     ),
                 );
                 continue;

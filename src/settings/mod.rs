@@ -7,6 +7,7 @@
 //! Precedence: option, environment, front matter of the prompt (model and generation settings), file, default.
 
 mod commands;
+mod embeddings;
 mod judges;
 mod key;
 mod layers;
@@ -15,6 +16,7 @@ mod read;
 mod schema;
 mod target;
 
+pub use embeddings::EmbeddingSettings;
 pub use judges::JudgeSettings;
 pub use key::secrets;
 pub use layers::{Environment, Layer, Origin, Written};
@@ -68,6 +70,15 @@ pub struct BatchSettings {
     pub first_look: Duration,
     /// How long they are waited for; after that they go on at the service, and `--resume` collects their answers.
     pub wait: Duration,
+}
+
+/// The file of what is known of judges' errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JudgeCalibration {
+    /// Where it is.
+    pub path: PathBuf,
+    /// A setting names it, so it has to be there for a run.
+    pub named: bool,
 }
 
 /// An earlier run.
@@ -151,6 +162,10 @@ pub struct Settings {
     pub prices: Prices,
     /// The models that read answers against a rubric, by name.
     pub judges: BTreeMap<String, JudgeSettings>,
+    /// The models that make vectors of texts, by name.
+    pub embeddings: BTreeMap<String, EmbeddingSettings>,
+    /// What is known of their errors.
+    pub judge_calibration: JudgeCalibration,
     /// Commands that checks may name.
     pub commands: Vec<Command>,
     /// How stored answers are used.
@@ -291,6 +306,19 @@ impl Layers {
         self.layers.iter().find_map(|layer| layer.get(key))
     }
 
+    /// The same for a call that asks judges alone: it looks at no prompt under test, and decides nothing.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn settle_for_judges(mut self) -> Result<Settings, Problems> {
+        let options = std::mem::take(&mut self.layers[0]);
+        self.layers[0] = options
+            .option("prompt", vec!["judge".to_owned()])
+            .option("baseline", vec!["none".to_owned()])
+            .flag("no_gate", true);
+        self.settle()
+    }
+
     /// Gives every setting its type.
     ///
     /// # Errors
@@ -351,6 +379,7 @@ impl Layers {
                 )),
             },
         });
+        let judge_calibration = read.text("judge_calibration");
         let snapshots = read.parsed("snapshots", |text| word(text, &[("write", true), ("no", false)]));
         let dry_run = read.flag("dry_run");
         let gated = !read.flag("no_gate");
@@ -488,6 +517,11 @@ impl Layers {
             max_tokens,
             prices: Prices::with_own(self.layers[2].prices().clone()),
             judges: self.judges(),
+            embeddings: self.embeddings(),
+            judge_calibration: JudgeCalibration {
+                path: self.under_root(judge_calibration.as_deref().unwrap_or("judge-calibration.json")),
+                named: judge_calibration.is_some(),
+            },
             commands: self.commands().to_vec(),
             cache: cache.unwrap_or(Cache::Use),
             resume,
@@ -519,6 +553,19 @@ impl Layers {
             };
         }
         judges
+    }
+
+    /// The models of embeddings of the file, with their keys.
+    fn embeddings(&self) -> BTreeMap<String, EmbeddingSettings> {
+        let mut embeddings = self.layers[2].embeddings().clone();
+        for one in embeddings.values_mut() {
+            if one.target == Some(TargetKind::Gemini)
+                && let KeyState::Present(text, _) = key::find(&self.environment)
+            {
+                one.key = ApiKey::new(&text).ok();
+            }
+        }
+        embeddings
     }
 
     /// The version of the API and the way of delivery, for commands that only look at prompts.

@@ -1,7 +1,7 @@
 //! JSON Schema of promptgate.toml, from the list of settings.
 
 use super::layers::{KEYS, ONE_CALL, is_list};
-use super::{commands, judges, prices};
+use super::{commands, embeddings, judges, prices};
 use serde_json::{Map, Value, json};
 
 /// The schema (draft 2020-12) of promptgate.toml. It knows the plain way to write a value: a number as a number, not as
@@ -17,6 +17,7 @@ pub fn schema() -> Value {
     properties.insert("candidate".to_owned(), candidate);
     properties.insert(prices::TABLE.to_owned(), own_prices());
     properties.insert(judges::TABLE.to_owned(), own_judges());
+    properties.insert(embeddings::TABLE.to_owned(), own_embeddings());
     properties.insert(commands::TABLE.to_owned(), own_commands());
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -73,6 +74,7 @@ fn of_key(key: &str) -> Option<Value> {
         "cache_prefix" => flag("have the service keep what all requests of an arm begin with"),
         "project" => text("project of Google Cloud, for the target vertex"),
         "location" => text("location of the target vertex: global, us, eu or a region"),
+        "judge_calibration" => text("file of `promptgate judge calibrate`: how far judges agree with people"),
         "snapshots" => words(
             "whether answers that differ from the approved ones are proposed for review",
             &["write", "no"],
@@ -121,6 +123,33 @@ fn of_key(key: &str) -> Option<Value> {
         ),
         "strict_model" => flag("inconclusive if another model served than the one asked for"),
         _ => return None,
+    })
+}
+
+/// Models of embeddings by name, see `embeddings`.
+fn own_embeddings() -> Value {
+    let text = json!({"type": "string", "pattern": "\\S"});
+    json!({
+        "description": "models that make vectors of texts; a check that names none means `default`",
+        "type": "object",
+        "additionalProperties": {"anyOf": [
+            {
+                "type": "object",
+                "properties": {
+                    "target": {"enum": ["gemini", "sim"]},
+                    "model": text,
+                    "base_url": text,
+                    "dimensions": {"type": "integer", "minimum": 1, "maximum": 10000},
+                },
+                "additionalProperties": false,
+            },
+            {
+                "type": "object",
+                "properties": {"path": text},
+                "required": ["path"],
+                "additionalProperties": false,
+            },
+        ]},
     })
 }
 

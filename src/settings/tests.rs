@@ -458,3 +458,41 @@ fn only_the_gemini_api_streams_and_has_versions() {
         }
     }
 }
+
+#[test]
+fn the_calibration_of_judges_has_a_usual_place_and_has_to_be_there_where_it_is_named() {
+    let found = |given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str| {
+        let settings = settle(&[&PAIR, given].concat(), variables, file).unwrap();
+        let JudgeCalibration { path, named } = settings.judge_calibration;
+        (path.strip_prefix(&settings.root).unwrap().display().to_string(), named)
+    };
+    let file = "judge_calibration = \"f.json\"";
+    assert_eq!(found(&[], &[], ""), ("judge-calibration.json".to_owned(), false));
+    assert_eq!(found(&[], &[], file), ("f.json".to_owned(), true));
+    let variable = [("PROMPTGATE_JUDGE_CALIBRATION", "v.json")];
+    assert_eq!(found(&[], &variable, file), ("v.json".to_owned(), true));
+    assert_eq!(
+        found(&[("judge_calibration", "o.json")], &variable, file),
+        ("o.json".to_owned(), true)
+    );
+    assert!(message(settle(&[&PAIR[..], &[("judge_calibration", " ")]].concat(), &[], "")).contains("is empty"));
+}
+
+#[test]
+fn a_call_that_asks_judges_alone_needs_no_prompt_and_no_pass_rate() {
+    let folder = tempfile::tempdir().unwrap();
+    let layers = || {
+        Layers::read(
+            folder.path(),
+            options(&[("target", "sim"), ("margin", "0.1")]),
+            None,
+            environment(&[]),
+        )
+    };
+    assert!(message(layers().settle()).contains("no prompt is named"));
+    let settings = layers().settle_for_judges().unwrap();
+    assert_eq!((settings.policy.margin, settings.gated), (0.1, false));
+    // What is wrong elsewhere is still wrong.
+    let wrong = Layers::read(folder.path(), options(&[("retries", "many")]), None, environment(&[]));
+    assert!(message(wrong.settle_for_judges()).contains("--retries"));
+}

@@ -18,6 +18,7 @@ mod writer;
 pub use batches::{Batches, InUse, WaitingBatch};
 pub use open::{BUSY, StoreError};
 pub use record::{Added, Importing, Record, RunLine};
+use writer::Part;
 pub use writer::Writer;
 
 use crate::model::{Answer, Failure, Job, Source};
@@ -37,6 +38,11 @@ pub struct Store {
 /// A run in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunId(i64);
+
+impl RunId {
+    /// Of what was asked outside of any run; their numbers begin at 1.
+    pub const NONE: RunId = RunId(0);
+}
 
 /// What is planned, for the run's row.
 #[derive(Clone, Debug)]
@@ -358,6 +364,28 @@ impl Store {
         Ok(mean.map(|mean| (mean, answers.unsigned_abs())))
     }
 
+    /// Mean output tokens, thinking included, of a judge's newest replies that runs went by, and how many those are; `None` if
+    /// there are none. `prompt` is the name of the judge's prompt.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn mean_reply(&self, prompt: &str, model: &str, target: &str) -> Result<Option<(f64, u64)>, StoreError> {
+        let (mean, replies): (Option<f64>, i64) = self
+            .connection
+            .query_row(
+                "SELECT avg(tokens), count(tokens) FROM (
+                   SELECT DISTINCT answers.id, json_extract(answers.answer, '$.usage.output')
+                                             + json_extract(answers.answer, '$.usage.thinking') AS tokens
+                   FROM replies JOIN answers ON answers.id = replies.answer
+                   WHERE replies.prompt = ?1 AND answers.model = ?2 AND answers.target = ?3
+                   ORDER BY answers.id DESC LIMIT 5000)",
+                params![prompt, model, target],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .map_err(|error| self.failed("look up earlier replies", error))?;
+        Ok(mean.map(|mean| (mean, replies.unsigned_abs())))
+    }
+
     /// Notes which cases of the candidate a run judged and did not pass, each with `fail` or `error`; forgets what was noted
     /// of them before.
     ///
@@ -432,35 +460,46 @@ impl Store {
     /// The store can't be opened a second time.
     pub fn writer(&self, run: RunId, target: &str, reusable: bool) -> Result<Writer, StoreError> {
         let connection = open::connect(&self.path)?;
-        Writer::start(connection, Some(run), target.to_owned(), reusable)
+        Writer::start(connection, Part::Results(run), target.to_owned(), reusable)
             .map_err(|error| StoreError::new(&self.path, format!("its writer can't start: {error}")))
     }
 
-    /// A writer of replies that belong to no planned answer, like those of judges: they are kept for whoever asks the same.
+    /// A writer of replies of judges, which a run goes by and which are kept for whoever asks the same. `prompt` is the name
+    /// of the judge's prompt.
     ///
     /// # Errors
     /// The store can't be opened a second time.
-    pub fn replies(&self, target: &str, reusable: bool) -> Result<Writer, StoreError> {
+    pub fn replies(&self, run: RunId, prompt: &str, target: &str, reusable: bool) -> Result<Writer, StoreError> {
         let connection = open::connect(&self.path)?;
-        Writer::start(connection, None, target.to_owned(), reusable)
-            .map_err(|error| StoreError::new(&self.path, format!("its writer can't start: {error}")))
+        Writer::start(
+            connection,
+            Part::Replies(run, prompt.to_owned()),
+            target.to_owned(),
+            reusable,
+        )
+        .map_err(|error| StoreError::new(&self.path, format!("its writer can't start: {error}")))
     }
 
-    /// The newest reusable answer to a job itself, see [`Store::cached`].
+    /// A judge's stored reply to a job, see [`Store::cached`], noted as one that the run goes by; and whether it was imported.
+    /// `prompt` is the name of the judge's prompt.
     ///
     /// # Errors
-    /// The store can't be read, or holds something this version can't read.
-    pub fn reusable(&self, job: &Job) -> Result<Option<Answer>, StoreError> {
+    /// The store can't be read or written, or holds something this version can't read.
+    pub fn reply(&self, run: RunId, prompt: &str, job: &Job) -> Result<Option<(Answer, bool)>, StoreError> {
         let Some(cached) = self.cached(job)? else {
             return Ok(None);
         };
-        let text: String = self
+        let (text, imported): (String, bool) = self
             .connection
-            .prepare_cached("SELECT answer FROM answers WHERE id = ?1")
-            .and_then(|mut statement| statement.query_row([cached.answer], |row| row.get(0)))
+            .prepare_cached("SELECT answer, imported FROM answers WHERE id = ?1")
+            .and_then(|mut statement| statement.query_row([cached.answer], |row| Ok((row.get(0)?, row.get(1)?))))
             .map_err(|error| self.failed("read an answer", error))?;
+        self.connection
+            .prepare_cached(NOTE_REPLY)
+            .and_then(|mut statement| statement.execute(params![run.0, cached.answer, prompt, job.repeat]))
+            .map_err(|error| self.failed("note a reply", error))?;
         serde_json::from_str(&text)
-            .map(Some)
+            .map(|answer| Some((answer, imported)))
             .map_err(|error| StoreError::new(&self.path, format!("holds an unreadable answer: {error}")))
     }
 
@@ -468,6 +507,9 @@ impl Store {
         StoreError::sqlite(&self.path, doing, &error)
     }
 }
+
+/// Notes a reply that a run goes by.
+const NOTE_REPLY: &str = "INSERT OR IGNORE INTO replies (run, answer, prompt, vote) VALUES (?1, ?2, ?3, ?4)";
 
 fn source_name(source: Source) -> &'static str {
     match source {

@@ -47,6 +47,9 @@ pub struct Record {
     pub waited_ms: Option<u64>,
     /// When it was asked for, in seconds since 1970.
     pub created_at: i64,
+    /// It is a judge's reply: `case` is always the same and `arm` says nothing, `prompt` is the judge's, and `repeat` which of
+    /// several votes on the same it is.
+    pub reply: bool,
     /// The answer.
     pub answer: Answer,
 }
@@ -67,13 +70,15 @@ struct Row {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     waited_ms: Option<u64>,
     created_at: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    reply: bool,
     answer: Value,
 }
 
 impl Record {
     /// The fields of a row, for messages.
     pub const FIELDS: &'static str =
-        "case, arm, prompt, repeat, target, model, key, request, attempts, waited_ms, created_at and answer";
+        "case, arm, prompt, repeat, target, model, key, request, attempts, waited_ms, created_at, reply and answer";
 
     /// The row, as a JSON object with its keys in a fixed order.
     ///
@@ -92,6 +97,7 @@ impl Record {
             attempts,
             waited_ms,
             created_at,
+            reply,
             answer,
         } = self;
         let created_at = OffsetDateTime::from_unix_timestamp(*created_at)
@@ -110,6 +116,7 @@ impl Record {
             attempts: *attempts,
             waited_ms: *waited_ms,
             created_at,
+            reply: *reply,
             answer: serde_json::to_value(answer).map_err(|error| error.to_string())?,
         };
         serde_json::to_value(row).map_err(|error| error.to_string())
@@ -174,6 +181,7 @@ impl Record {
             attempts: row.attempts,
             waited_ms: row.waited_ms,
             created_at,
+            reply: row.reply,
             answer,
         })
     }
@@ -333,7 +341,8 @@ impl Store {
         lines.and_then(Iterator::collect).map_err(failed)
     }
 
-    /// Hands out the answers of a run by case, arm and repeat; an order that depends on nothing else.
+    /// Hands out the answers of a run by case, arm and repeat, and then the replies of judges that it goes by; an order that
+    /// depends on nothing else.
     ///
     /// # Errors
     /// The store can't be read, or holds something this version can't read; the error of `each`.
@@ -348,9 +357,15 @@ impl Store {
             .prepare(
                 "SELECT answers.key, case_id, arm, CASE arm WHEN 'baseline' THEN runs.baseline ELSE runs.candidate END,
                         repeat, answers.target, model, request, answers.attempts, created_at, answers.answer,
-                        answers.waited_ms
+                        answers.waited_ms, 0 AS reply
                  FROM results JOIN answers ON answers.id = results.answer JOIN runs ON runs.id = results.run
-                 WHERE results.run = ?1 ORDER BY case_id, arm, repeat, answers.key",
+                 WHERE results.run = ?1
+                 UNION ALL
+                 SELECT answers.key, case_id, 'candidate', prompt, vote, answers.target, model, request, answers.attempts,
+                        created_at, answers.answer, answers.waited_ms, 1
+                 FROM replies JOIN answers ON answers.id = replies.answer
+                 WHERE replies.run = ?1
+                 ORDER BY reply, case_id, arm, repeat, key",
             )
             .map_err(failed)?;
         let mut rows = statement.query([run.0]).map_err(failed)?;
@@ -387,6 +402,7 @@ impl Store {
             attempts: row.get(8).map_err(failed)?,
             waited_ms: waited_ms.and_then(|waited_ms| u64::try_from(waited_ms).ok()),
             created_at: row.get(9).map_err(failed)?,
+            reply: row.get(12).map_err(failed)?,
             answer: serde_json::from_str(&answer)
                 .map_err(|error| StoreError::new(&self.path, format!("holds an unreadable answer: {error}")))?,
         })

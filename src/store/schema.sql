@@ -1,4 +1,4 @@
--- Version 3; upgrade-2.sql and upgrade-3.sql bring older stores here. Times are seconds since 1970.
+-- Version 4; upgrade-2.sql to upgrade-4.sql bring older stores here. Times are seconds since 1970.
 CREATE TABLE runs (
   id         INTEGER PRIMARY KEY,
   plan       BLOB NOT NULL,     -- digest of what is planned; equal plans can resume each other
@@ -42,6 +42,15 @@ CREATE TABLE results (
   repeat   INTEGER,             -- from 1; NULL for a run of version 1
   waited_ms INTEGER,            -- before the last attempt; NULL when nothing was sent or it is not known
   PRIMARY KEY (run, seq)
+) WITHOUT ROWID;
+
+-- Replies of judges that a run went by.
+CREATE TABLE replies (
+  run    INTEGER NOT NULL,
+  answer INTEGER NOT NULL,
+  prompt TEXT NOT NULL,         -- name of the judge's prompt
+  vote   INTEGER NOT NULL,      -- which of several votes on the same, from 1
+  PRIMARY KEY (run, answer)
 ) WITHOUT ROWID;
 
 -- Cases of the candidate that a run judged and that did not pass.

@@ -278,6 +278,48 @@ fn a_store_of_version_2_is_brought_up_to_date() {
     assert_eq!((row.source, row.attempts, row.waited_ms), (Source::Cache, 2, Some(40)));
 }
 
+#[test]
+fn a_run_has_the_replies_that_it_goes_by() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let exported = |run: RunId| {
+        let mut rows = Vec::new();
+        store
+            .records::<StoreError>(run, &mut |row| {
+                rows.push((row.key[0], row.prompt, row.reply, row.answer.text));
+                Ok(())
+            })
+            .unwrap();
+        rows
+    };
+    let first = store.begin(&planned()).unwrap().id;
+    let writer = store.writer(first, "t", true).unwrap();
+    block_on(writer.keep(arrival(0, 9, Ok("answer")))).unwrap();
+    writer.finish().unwrap();
+    let writer = store.replies(first, "strict", "t", true).unwrap();
+    block_on(writer.keep(arrival(0, 1, Ok("reply")))).unwrap();
+    block_on(writer.keep(arrival(0, 2, Err("down")))).unwrap();
+    writer.finish().unwrap();
+    let reply = (1, "strict".to_owned(), true, "reply".to_owned());
+    let answer = (9, "v2".to_owned(), false, "answer".to_owned());
+    assert_eq!(exported(first), [answer, reply.clone()]);
+
+    // A later run goes by the same reply, and by an imported one.
+    let second = store.begin(&planned()).unwrap().id;
+    assert_eq!(exported(second), []);
+    import(&store, &record(3, "theirs"));
+    let got = |key: u8| {
+        let reply = store.reply(second, "strict", &job(0, key)).unwrap();
+        reply.map(|(answer, imported)| (answer.text, imported))
+    };
+    assert_eq!(got(1), Some(("reply".to_owned(), false)));
+    assert_eq!(got(1), Some(("reply".to_owned(), false)));
+    assert_eq!(got(2), None);
+    assert_eq!(got(3), Some(("theirs".to_owned(), true)));
+    let theirs = (3, "strict".to_owned(), true, "theirs".to_owned());
+    assert_eq!(exported(second), [reply, theirs]);
+}
+
 fn record(key: u8, text: &str) -> Record {
     Record {
         key: [key; 32],
@@ -291,6 +333,7 @@ fn record(key: u8, text: &str) -> Record {
         attempts: 2,
         waited_ms: Some(40),
         created_at: 1_790_000_000,
+        reply: false,
         answer: Answer {
             text: text.to_owned(),
             latency_ms: 9,

@@ -22,7 +22,16 @@ enum Order {
 /// Who waits for the commit; nobody for what can be looked up again.
 type Acknowledge = Option<oneshot::Sender<Result<(), String>>>;
 
-/// Writes the results of one run, or replies that belong to none. Dropping it waits until everything is committed.
+/// What arrivals are to their run.
+#[derive(Clone, Debug)]
+pub(super) enum Part {
+    /// Planned answers, each at its position.
+    Results(RunId),
+    /// Replies of judges, who were asked with the prompt of this name.
+    Replies(RunId, String),
+}
+
+/// Writes the results of one run, or the replies of judges that it goes by. Dropping it waits until everything is committed.
 #[derive(Debug)]
 pub struct Writer {
     orders: Option<mpsc::Sender<(Order, Acknowledge)>>,
@@ -30,16 +39,11 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(
-        connection: Connection,
-        run: Option<RunId>,
-        target: String,
-        reusable: bool,
-    ) -> std::io::Result<Writer> {
+    pub(super) fn start(connection: Connection, part: Part, target: String, reusable: bool) -> std::io::Result<Writer> {
         let (orders, queue) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || write(connection, run, &target, reusable, queue))?;
+            .spawn(move || write(connection, &part, &target, reusable, queue))?;
         Ok(Writer {
             orders: Some(orders),
             thread: Some(thread),
@@ -112,7 +116,7 @@ impl Drop for Writer {
 
 fn write(
     mut connection: Connection,
-    run: Option<RunId>,
+    part: &Part,
     target: &str,
     reusable: bool,
     mut queue: mpsc::Receiver<(Order, Acknowledge)>,
@@ -121,7 +125,7 @@ fn write(
     let mut group = Vec::with_capacity(QUEUE);
     while queue.blocking_recv_many(&mut group, QUEUE) > 0 {
         if failed.is_ok() {
-            failed = commit(&mut connection, run, target, reusable, &group).map_err(|error| error.to_string());
+            failed = commit(&mut connection, part, target, reusable, &group).map_err(|error| error.to_string());
         }
         for (_, acknowledge) in group.drain(..) {
             if let Some(acknowledge) = acknowledge {
@@ -135,7 +139,7 @@ fn write(
 
 fn commit(
     connection: &mut Connection,
-    run: Option<RunId>,
+    part: &Part,
     target: &str,
     reusable: bool,
     group: &[(Order, Acknowledge)],
@@ -151,6 +155,7 @@ fn commit(
             "INSERT OR REPLACE INTO results (run, seq, answer, source, attempts, failure, arm, repeat, waited_ms)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?;
+        let mut reply = transaction.prepare_cached(super::NOTE_REPLY)?;
         for (order, _) in group {
             match order {
                 Order::Reused {
@@ -159,7 +164,7 @@ fn commit(
                     repeat,
                     cached,
                 } => {
-                    let Some(run) = run else { continue };
+                    let Part::Results(run) = part else { continue };
                     result.execute(params![
                         run.0,
                         *seq as i64,
@@ -201,7 +206,14 @@ fn commit(
                         }
                         Err(failure) => (None, Some(json(failure)?)),
                     };
-                    let Some(run) = run else { continue };
+                    let run = match (part, row) {
+                        (Part::Results(run), _) => run,
+                        (Part::Replies(run, prompt), Some(row)) => {
+                            reply.execute(params![run.0, row, prompt, asked.repeat])?;
+                            continue;
+                        }
+                        (Part::Replies(..), None) => continue,
+                    };
                     result.execute(params![
                         run.0,
                         asked.seq as i64,

@@ -439,6 +439,82 @@ fn usage_mistakes_exit_2_and_help_exits_0() {
 }
 
 #[test]
+fn the_gate_tells_how_often_it_decides_what() {
+    let project = Project::empty();
+    let simulate = |more: &[&str]| project.run(&[&["gate", "simulate", "--runs", "200"], more].concat());
+    let ran = simulate(&["--seed", "7"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    insta::assert_snapshot!("gate_simulate", ran.stdout);
+    assert_eq!(simulate(&["--seed", "7"]).stdout, ran.stdout);
+    assert_ne!(simulate(&["--seed", "8"]).stdout, ran.stdout);
+
+    let ran = simulate(&[
+        "--n",
+        "20",
+        "--repeat",
+        "10",
+        "--estimand",
+        "dataset",
+        "--scenario",
+        "high",
+        "--difference",
+        "-0.1",
+        "--json",
+    ]);
+    let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(told["schema"], "promptgate.simulation/1");
+    let row = &told["rows"][0];
+    assert!((row["difference"].as_f64().unwrap() + 0.1).abs() < 1e-9, "{row}");
+    assert!(row["block"].as_f64().unwrap() > 0.8, "{row}");
+    let all: f64 = ["promote", "block", "inconclusive"]
+        .iter()
+        .map(|key| row[key].as_f64().unwrap())
+        .sum();
+    assert!((all - 1.0).abs() < 1e-9, "{row}");
+}
+
+#[test]
+fn a_simulation_says_all_that_is_wrong_with_its_options() {
+    let project = Project::empty();
+    let ran = project.run(&["gate", "simulate", "--scenario", "lobsided", "--estimand", "sample"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.transcript());
+    for part in [
+        "no scenario `lobsided`",
+        "did you mean `lopsided`?",
+        "no estimand `sample`",
+    ] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    let ran = project.run(&[
+        "gate",
+        "simulate",
+        "--n",
+        "0",
+        "--runs",
+        "2000000",
+        "--tolerance",
+        "0.2",
+        "--difference",
+        "0",
+        "-1.5",
+        "NaN",
+    ]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.transcript());
+    for part in [
+        "the number of cases is 0",
+        "the number of runs is 2000000",
+        "margin 0.05, tolerance 0.2 and alpha 0.05 are no rule",
+        "the difference -1.5",
+        "the difference NaN",
+    ] {
+        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    let ran = project.run(&["gate", "simulate", "--n", "1000000", "--runs", "1000000"]);
+    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    assert!(ran.stderr.contains("cases x repeats x runs"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_port_in_use_is_said_so() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

@@ -163,6 +163,12 @@ fn sample(sample: score::Sample) -> String {
                 code(reply)
             )
         }
+        score::Sample::Embedded { text, cosine } => {
+            format!(
+                "{} at a cosine of {cosine}",
+                code(&serde_json::to_string(text).unwrap())
+            )
+        }
     }
 }
 
@@ -186,6 +192,7 @@ fn the_readme_names_only_options_that_exist() {
         help(&["eval", "--help"]),
         help(&["sim", "--help"]),
         help(&["record", "export", "--help"]),
+        help(&["gate", "simulate", "--help"]),
         help(&["golden", "import", "--help"]),
         help(&["golden", "lint", "--help"]),
         help(&["golden", "stats", "--help"]),

@@ -272,12 +272,11 @@ fn imported_evalsets_judge_as_the_kit_does() {
                 json!({"text": "I have refunded order 7!", "tool_calls": [find(json!(7)), refund.clone()]}),
                 "pass",
             ),
-            other(
+            // The kit compares stems: refund, order.
+            same(
                 "find_and_refund-turn-2",
                 json!({"text": "I refund orders 7", "tool_calls": [find(json!(7)), refund]}),
                 "pass",
-                "fail",
-                "the kit compares stems (refund, order), and `rouge` whole words",
             ),
             same("small_talk", says("Hello! How can I help you?"), "pass"),
             same("small_talk", says("What do you want?"), "fail"),

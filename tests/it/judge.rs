@@ -2,7 +2,7 @@
 
 use crate::support::fake::{Fake, Received, Reply};
 use crate::support::project::{Project, Ran};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const KEY: &str = "test-key-0123456789";
@@ -248,4 +248,245 @@ fn the_limits_of_the_run_hold_for_its_judge() {
     let ran = run(&project, &[]);
     assert_eq!(ran.code, 0, "{}", ran.transcript());
     assert_eq!(judge.requests().len(), 80, "what was judged is not judged again");
+}
+
+/// A project whose answers and judgements come from the same service, which asks nothing of anyone.
+fn live(cases: usize, check: &str) -> (Project, Fake) {
+    let fake = Fake::start(|request| {
+        let judging = String::from_utf8_lossy(&request.body).contains("It helps.");
+        Reply::answer(if judging {
+            "{\"reason\": \"\", \"pass\": true}"
+        } else {
+            "Here you are."
+        })
+    });
+    let project = Project::with_cases(1);
+    let rows =
+        |i| format!("{{\"id\":\"case-{i:03}\",\"vars\":{{\"question\":\"Number {i}?\"}},\"expect\":[{check}]}}\n");
+    project.write("golden/cases.jsonl", (0..cases).map(rows).collect::<String>());
+    (project, fake)
+}
+
+fn run_live(project: &Project, fake: &Fake, more: &[&str]) -> Ran {
+    let usual = [
+        "eval",
+        "--prompt",
+        "v2",
+        "--baseline",
+        "v1",
+        "--repeat",
+        "1",
+        "--base-url",
+        &fake.url,
+    ];
+    project.run_with(&[&usual, more].concat(), &[("GEMINI_API_KEY", KEY)])
+}
+
+#[test]
+fn a_limit_counts_answers_and_judgements_and_is_told_as_it_was_given() {
+    // Ten answers of 15 tokens, and ten questions to the judge if all are asked.
+    for (limit, given, asked, said) in [
+        ("--max-requests", "13", 13, "the limit of 13 requests is reached"),
+        ("--max-tokens", "195", 13, "195 of at most 195 tokens are used"),
+        ("--max-tokens", "150", 10, "150 of at most 150 tokens are used"),
+        ("--max-cost", "0.0005", 10, "of at most $0.0005 are spent"),
+    ] {
+        let (project, fake) = live(5, r#"{"judge": {"rubric": "It helps.", "votes": 3}}"#);
+        let ran = run_live(&project, &fake, &[limit, given, "--concurrency", "1"]);
+        assert_eq!(ran.code, 11, "{limit}: {}", ran.transcript());
+        if limit != "--max-cost" {
+            assert_eq!(fake.requests().len(), asked, "{limit}");
+        }
+        let errors: Vec<String> = project
+            .results()
+            .iter()
+            .map(|row| row["error"]["message"].to_string())
+            .collect();
+        assert!(
+            errors.iter().any(|error| error.contains(said)),
+            "{limit} {given}: {errors:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_refusal_beside_a_judgement_is_none() {
+    let message = |message: Value| {
+        json!({
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
+            "model": "m",
+        })
+    };
+    let pass = "{\"reason\": \"\", \"pass\": true}";
+    for (reply, outcome) in [
+        (json!({"content": pass}), "pass"),
+        (json!({"content": pass, "refusal": null}), "pass"),
+        (json!({"content": pass, "refusal": "I can't judge this."}), "error"),
+        (json!({"content": null, "refusal": pass}), "error"),
+        (
+            json!({"content": [{"type": "text", "text": pass}, {"type": "refusal", "refusal": "No."}]}),
+            "error",
+        ),
+    ] {
+        let body = message(reply.clone());
+        let judge = Fake::start(move |_| Reply::json(200, &body));
+        let project = project(&judge, 2, "answer", r#"{"judge": "It helps."}"#);
+        let settings = format!(
+            "[judges.default]\ntarget = \"openai\"\nbase_url = \"{}\"\nmodel = \"m\"\n",
+            judge.url
+        );
+        project.write("promptgate.toml", settings);
+        run(&project, &[]);
+        for row in project.results() {
+            assert_eq!(row["outcome"], outcome, "{reply}: {row}");
+            assert!(
+                outcome == "pass" || row["error"]["message"].to_string().contains("it is refused"),
+                "{row}"
+            );
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_command_beside_a_judge_is_asked_once() {
+    let judge = Fake::start(|_| Reply::answer("{\"reason\": \"\", \"pass\": true}"));
+    let project = project(&judge, 3, "answer", r#"{"judge": "It helps."},{"command": "count"}"#);
+    let settings = project.read("promptgate.toml") + "[commands.count]\nargv = [\"sh\", \"count.sh\"]\n";
+    project.write("promptgate.toml", settings);
+    project.write(
+        "count.sh",
+        r#"while read -r line; do echo x >> asked; id=${line#*'"id":"'}; echo "{\"id\":\"${id%%'"'*}\",\"pass\":true}"; done"#,
+    );
+    run(&project, &[]);
+    assert!(project.results().iter().all(|row| row["outcome"] == "pass"));
+    // Both arms have the same answers here.
+    assert_eq!(project.read("asked").lines().count(), 3);
+}
+
+#[test]
+fn replies_travel_with_the_answers_and_make_a_verdict_replayed() {
+    let (home, fake) = live(80, r#"{"judge": "It helps."}"#);
+    let ran = run_live(&home, &fake, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let export = |project: &Project| {
+        let ran = project.run_with(
+            &["record", "export", "--prompt", "v2", "--to", "all.jsonl"],
+            &[("GEMINI_API_KEY", KEY)],
+        );
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        (ran.stdout, project.read("all.jsonl"))
+    };
+    let (said, rows) = export(&home);
+    assert_eq!(
+        said,
+        "run 1: 160 answers and 80 replies of judges written to all.jsonl\n"
+    );
+    let of_judges = |rows: &str| -> Vec<Value> {
+        let rows = rows.lines().map(|row| serde_json::from_str(row).unwrap());
+        rows.filter(|row: &Value| row["reply"] == true).collect()
+    };
+    assert_eq!(of_judges(&rows).len(), 80);
+    let first = &of_judges(&rows)[0];
+    assert_eq!(
+        (&first["case"], &first["prompt"], &first["repeat"]),
+        (&json!("judge"), &json!("judge"), &json!(1))
+    );
+
+    // Elsewhere, without key and network.
+    let sent = fake.requests().len();
+    let (fork, _) = live(80, r#"{"judge": "It helps."}"#);
+    fork.write("all.jsonl", &rows);
+    let imported = fork.run(&["record", "import", "all.jsonl"]);
+    assert!(
+        imported.stdout.starts_with("240 answers imported"),
+        "{}",
+        imported.stdout
+    );
+    let offline = |project: &Project| {
+        let arguments = [
+            "eval",
+            "--prompt",
+            "v2",
+            "--baseline",
+            "v1",
+            "--repeat",
+            "1",
+            "--base-url",
+            &fake.url,
+            "--cache",
+            "only",
+        ];
+        project.run_with(&arguments, &[("CI", "true"), ("GEMINI_API_KEY", "")])
+    };
+    let ran = offline(&fork);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert_eq!(fork.verdict()["imported"], 240);
+    assert_eq!(fork.verdict()["promotable"], false);
+    assert_eq!(fake.requests().len(), sent);
+    assert_eq!(export(&fork).1, rows);
+
+    // Its own answers with imported replies: a reply decides as much as an answer, so this is replayed, too.
+    let (mixed, _) = live(80, r#"{"judge": "It helps."}"#);
+    let replies: String = of_judges(&rows).iter().map(|row| format!("{row}\n")).collect();
+    mixed.write("replies.jsonl", replies);
+    assert_eq!(mixed.run(&["record", "import", "replies.jsonl"]).code, 0);
+    let ran = run_live(&mixed, &fake, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let verdict = mixed.verdict();
+    assert_eq!(
+        (&verdict["replayed"], &verdict["promotable"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!((&verdict["imported"], &verdict["requests"]), (&json!(80), &json!(160)));
+
+    // Without the replies nothing is judged.
+    let (bare, _) = live(80, r#"{"judge": "It helps."}"#);
+    let answers: String = rows
+        .lines()
+        .filter(|row| !row.contains("\"reply\":true"))
+        .map(|row| format!("{row}\n"))
+        .collect();
+    bare.write("answers.jsonl", answers);
+    assert_eq!(bare.run(&["record", "import", "answers.jsonl"]).code, 0);
+    assert_eq!(offline(&bare).code, 11);
+}
+
+#[test]
+fn a_dry_run_tells_what_judges_would_be_asked_at_most() {
+    let check = r#"{"judge": {"rubric": "It helps.", "votes": 3}},{"any": ["x", {"judge": {"rubric": "It helps.", "against": "No."}}]}"#;
+    let (project, fake) = live(4, check);
+    let said = |more: &[&str]| {
+        let ran = run_live(&project, &fake, &[&["--dry-run"], more].concat());
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        let of_judges = ran
+            .stdout
+            .lines()
+            .filter(|line| line.contains("judges:") || line.contains("nothing would"));
+        of_judges.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    insta::assert_snapshot!(said(&[]), @"judges: at most 40 requests (every vote on every answer; stored replies and equal answers make it fewer), about 2629952 input tokens, at most 2621440 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), at most about $11.8029; not in the sum above");
+    insta::assert_snapshot!(said(&["--limit", "1", "--model", "my-model"]), @"judges: at most 10 requests (every vote on every answer; stored replies and equal answers make it fewer), about 657488 input tokens, at most 655360 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), price unknown (set it in promptgate.toml, under [prices]); not in the sum above");
+    insta::assert_snapshot!(said(&["--cache", "only"]), @"target gemini: nothing would be sent");
+    assert_eq!(fake.requests().len(), 0);
+
+    // Eight answers with five questions each is what was foretold; equal answers are asked about once.
+    run_live(&project, &fake, &[]);
+    let asked = fake
+        .requests()
+        .iter()
+        .filter(|request| asked(request).contains("It helps."))
+        .count();
+    assert!((1..=40).contains(&asked), "{asked}");
+    insta::assert_snapshot!(said(&["--cache", "refresh"]), @"judges: at most 40 requests (every vote on every answer; stored replies and equal answers make it fewer), about 8712 input tokens, about 200 output tokens (the mean of 16 earlier answers), at most about $0.0073; not in the sum above");
+
+    // Recorded answers are judged all the same.
+    let recorded = self::project(&fake, 2, "answer", r#"{"judge": "It helps."}"#);
+    let ran = run(&recorded, &["--dry-run"]);
+    insta::assert_snapshot!(ran.stdout, @"
+    2 of 2 cases, 1 repeats: 4 answers planned, 0 of them stored
+    target recorded: nothing would be sent for answers
+    judges: at most 4 requests (every vote on every answer; stored replies and equal answers make it fewer), about 262936 input tokens, at most 262144 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), at most about $1.1802; not in the sum above
+    ");
 }

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, also outside of its own function"
 )]
 
+mod agreement;
 mod approved;
 mod architecture;
 mod batch;
@@ -21,6 +22,7 @@ mod golden;
 mod gsm8k;
 mod import;
 mod judge;
+mod judge_calibrate;
 mod money;
 mod own_checks;
 mod prefix;
@@ -28,6 +30,7 @@ mod record;
 mod reports;
 mod resume;
 mod secrets;
+mod semantic;
 mod support;
 mod targets;
 mod wire;

@@ -204,14 +204,14 @@ fn mistakes_are_told_with_file_and_line_and_nothing_is_imported() {
     let ran = fork.run(&["record", "import", "answers.jsonl", "empty.jsonl", "missing.jsonl"]);
     assert_eq!(ran.code, 2);
     insta::assert_snapshot!(ran.stderr, @r#"
-    error: answers.jsonl:2: unknown field `note`, expected one of `case`, `arm`, `prompt`, `repeat`, `target`, `model`, `key`, `request`, `attempts`, `waited_ms`, `created_at`, `answer`
+    error: answers.jsonl:2: unknown field `note`, expected one of `case`, `arm`, `prompt`, `repeat`, `target`, `model`, `key`, `request`, `attempts`, `waited_ms`, `created_at`, `reply`, `answer`
     error: answers.jsonl:4: invalid type: string "one", expected u32
     error: answers.jsonl:5: the row is not a json object
-      help: a row has case, arm, prompt, repeat, target, model, key, request, attempts, waited_ms, created_at and answer
+      help: a row has case, arm, prompt, repeat, target, model, key, request, attempts, waited_ms, created_at, reply and answer
     error: answers.jsonl:7: a second answer with the same `key`, for case `case-00000`
       help: the first one stands in answers.jsonl:6
     error: answers.jsonl:8: EOF while parsing a string
-      help: a row has case, arm, prompt, repeat, target, model, key, request, attempts, waited_ms, created_at and answer
+      help: a row has case, arm, prompt, repeat, target, model, key, request, attempts, waited_ms, created_at, reply and answer
     error: empty.jsonl: there is no answer in this file
       help: write one with `promptgate record export --to FILE`
     error: missing.jsonl: can't be read: No such file or directory (os error 2)

@@ -107,6 +107,11 @@ impl Differences {
     /// Takes units whose sums have `parts` parts of a whole score. A sum beyond `size x parts` is moved to that end.
     /// Without parts there are no units.
     pub fn of_units(units: &Units, parts: u64, kind: UnitKind) -> Differences {
+        Differences::together(units, parts, kind, KINDS)
+    }
+
+    /// Puts units of one size together in cells if they are of more than `most` kinds.
+    fn together(units: &Units, parts: u64, kind: UnitKind, most: usize) -> Differences {
         let parts = i128::from(parts);
         let kinds = || {
             units
@@ -137,6 +142,7 @@ impl Differences {
                     parts,
                     whole,
                     mean_size,
+                    most,
                 };
                 scale.cells(&of_size, &mut cells);
                 of_size.clear();
@@ -302,12 +308,13 @@ struct Scale {
     parts: i128,
     whole: f64,
     mean_size: f64,
+    most: usize,
 }
 
 impl Scale {
     /// Adds the cells of all kinds `(size, sum, count)` of one size, which come by sum.
     fn cells(self, kinds: &[(u64, i128, u64)], cells: &mut Vec<Cell>) {
-        if kinds.len() <= KINDS {
+        if kinds.len() <= self.most {
             cells.extend(kinds.chunks(1).map(|kind| self.cell(kind)));
         } else {
             cells.extend(
@@ -483,7 +490,183 @@ mod tests {
         })
     }
 
+    fn units(bins: &[(u64, i128, u64)]) -> Units {
+        let mut units = Units::default();
+        bins.iter()
+            .for_each(|(size, sum, count)| units.add(Unit { size: *size, sum: *sum }, *count));
+        units
+    }
+
+    /// Ten clusters by hand: sizes 1 and 3, mean size 2; five lost 1 of 1, five kept all 3. With mu0 = -0.05 the data stand
+    /// below: total = (-5 + 20 x 0.05) / 2, far = 1.05 x 1.5.
+    #[test]
+    fn clusters_of_different_size_are_taken_as_a_ratio() {
+        let d = Differences::of_units(&units(&[(1, -1, 5), (3, 0, 5)]), 1, UnitKind::Cluster);
+        close(d.mean().unwrap(), -0.25, 1e-15);
+        // Of each kind, (y - s mean) / 2: -0.375 and 0.375.
+        close(d.variance().unwrap(), 10.0 * 0.375 * 0.375 / 9.0, 1e-15);
+        // X, mirrored: (1 - 0.05) / 2 = 0.475 and -0.15 / 2 = -0.075; no t in 0..1/far solves 5 x 0.475 / (1 + 0.475 t) =
+        // 5 x 0.075 / (1 - 0.075 t) but t = (0.475 - 0.075) / (2 x 0.475 x 0.075), which is beyond 1/far.
+        let (far, x, y): (f64, f64, f64) = (1.05 * 1.5, 0.475, -0.075);
+        let t = 1.0 / far;
+        let (p, q) = (0.5 / (1.0 + t * x), 0.5 / (1.0 + t * y));
+        let variance = p * x * x + q * y * y + (1.0 - p - q).max(0.0) * far * far;
+        close(d.null_variance(-0.05), variance, 1e-12);
+        close(d.z(-0.05, 0.5), -(2.0 - 0.5) / (10.0 * variance).sqrt(), 1e-12);
+        close(d.critical(0.05), 1.833_112_932_656_237_3, 1e-9);
+    }
+
+    #[test]
+    fn copies_of_cases_are_no_more_than_the_cases() {
+        let cases = Differences::new(&BTreeMap::from([(-1, 10), (0, 180), (1, 6)]), 1);
+        let clusters = Differences::of_units(&units(&[(4, -4, 10), (4, 0, 180), (4, 4, 6)]), 1, UnitKind::Cluster);
+        for mu0 in [-0.05, -0.01, 0.0, 0.3] {
+            assert_eq!(cases.z(mu0, CORRECTION), clusters.z(mu0, CORRECTION));
+        }
+        assert_eq!(cases.interval(1.6, CORRECTION), clusters.interval(1.6, CORRECTION));
+        assert_eq!(cases.critical(0.05), clusters.critical(0.05));
+    }
+
+    /// A million scores of their own on the finest grid: decided in cells, and as without them.
+    #[test]
+    fn cells_change_no_digit_that_matters() {
+        let mut random = super::super::random::Random::new(11, 0);
+        let (mut scores, mut few) = (Units::default(), Units::default());
+        for _ in 0..20_000 {
+            let d = (random.unit() - random.unit()) * 0.4 - 0.02;
+            scores.add(Unit::case(1, (d * 1e6).round() as i64), 1);
+        }
+        for d in [-1_000_000, 1_000_000, -50_000, -50_001] {
+            few.add(Unit::case(1, d), 30);
+        }
+        scores.merge(&few);
+        let exact = Differences::together(&scores, 1_000_000, UnitKind::Case, usize::MAX);
+        let cells = Differences::of_units(&scores, 1_000_000, UnitKind::Case);
+        assert!(
+            exact.cells.len() > KINDS && cells.cells.len() < CELLS as usize,
+            "{}",
+            cells.cells.len()
+        );
+        assert_eq!((cells.n(), cells.mean()), (exact.n(), exact.mean()));
+        for mu0 in [-0.5, -0.05, -0.021, -0.01, 0.2] {
+            close(cells.z(mu0, 0.5) / exact.z(mu0, 0.5), 1.0, 1e-6);
+        }
+        close(cells.variance().unwrap(), exact.variance().unwrap(), 1e-12);
+        assert!(
+            cells
+                .cells
+                .iter()
+                .any(|cell| cell.from_lost == 0.0 && cell.units == 30.0)
+        );
+        assert!(
+            cells
+                .cells
+                .iter()
+                .any(|cell| cell.from_won == 0.0 && cell.units == 30.0)
+        );
+    }
+
+    #[test]
+    fn what_has_no_size_or_no_parts_is_no_unit() {
+        let none = Differences::new(&BTreeMap::new(), 3);
+        assert_eq!(
+            Differences::of_units(&units(&[(0, 5, 3), (1, 0, 0)]), 3, UnitKind::Case),
+            none
+        );
+        assert_eq!(Differences::of_units(&units(&[(1, 1, 3)]), 0, UnitKind::Case), none);
+        // Sums beyond the ends count as the ends, also those that no integer could multiply.
+        assert_eq!(
+            Differences::of_units(&units(&[(2, i128::MIN, 3)]), 3, UnitKind::Case),
+            Differences::of_units(&units(&[(2, -6, 3)]), 3, UnitKind::Case)
+        );
+        let huge = Differences::of_units(
+            &units(&[(u64::MAX, i128::MAX, u64::MAX), (1, -1, 1)]),
+            u64::MAX,
+            UnitKind::Cluster,
+        );
+        assert!(huge.z(-0.05, 0.5).is_finite() && huge.mean().unwrap() <= 1.0 + 1e-9);
+    }
+
+    /// Clusters of weighted cases: (size, sum, how many), with sums in parts of a third.
+    fn clusters() -> impl Strategy<Value = Vec<(u64, i128, u64)>> {
+        let cluster = (1u64..6, 0u64..20).prop_flat_map(|(size, count)| {
+            let end = i128::from(size) * 3;
+            (Just(size), -end..=end, Just(count))
+        });
+        prop::collection::vec(cluster, 1..8)
+    }
+
     proptest! {
+        #[test]
+        fn z_of_unequal_units_falls_as_the_hypothesis_rises(bins in clusters(), a in -1.0f64..=1.0, b in -1.0f64..=1.0) {
+            let d = Differences::of_units(&units(&bins), 3, UnitKind::Cluster);
+            let (low, high) = (a.min(b), a.max(b));
+            prop_assert!(!d.z(low, 0.5).is_nan() && !d.z(high, 0.5).is_nan());
+            prop_assert!(d.z(low, 0.5) >= d.z(high, 0.5) - 1e-9, "{} {}", d.z(low, 0.5), d.z(high, 0.5));
+        }
+
+        #[test]
+        fn swapped_arms_mirror_z_of_unequal_units(bins in clusters(), mu0 in -0.99f64..0.99) {
+            let swapped: Vec<(u64, i128, u64)> = bins.iter().map(|(size, sum, count)| (*size, -sum, *count)).collect();
+            let d = Differences::of_units(&units(&bins), 3, UnitKind::Cluster);
+            let swapped = Differences::of_units(&units(&swapped), 3, UnitKind::Cluster);
+            prop_assert!((d.z(0.0, 0.5) + swapped.z(0.0, 0.5)).abs() < 1e-9);
+            prop_assert!((d.z(mu0, 0.5) + swapped.z(-mu0, 0.5)).abs() < 1e-9);
+        }
+
+        /// So that an answer counted as failed never helps, in whatever cluster it is.
+        #[test]
+        fn a_pass_more_never_lowers_z_of_unequal_units(bins in clusters(), mu0 in -0.9f64..0.5, which in 0usize..8, by in 1i128..4) {
+            let mut bins = bins;
+            let at = which % bins.len();
+            let (size, sum, count) = bins[at];
+            bins[at].2 = count.max(1);
+            let mut raised = bins.clone();
+            raised[at].2 -= 1;
+            raised.push((size, (sum + by).min(i128::from(size) * 3), 1));
+            let before = Differences::of_units(&units(&bins), 3, UnitKind::Cluster);
+            let after = Differences::of_units(&units(&raised), 3, UnitKind::Cluster);
+            prop_assert!(after.z(mu0, 0.5) >= before.z(mu0, 0.5) - 1e-9);
+        }
+
+        /// In any order, in parts, merged.
+        #[test]
+        fn parts_of_units_are_the_whole(mut bins in clusters(), at in 0usize..8) {
+            let whole = units(&bins);
+            let at = at % bins.len();
+            bins.rotate_left(at);
+            bins.reverse();
+            let (first, second) = bins.split_at(at);
+            let mut merged = units(first);
+            merged.merge(&units(second));
+            let of = |units: &Units| Differences::of_units(units, 3, UnitKind::Cluster);
+            prop_assert_eq!(of(&merged), of(&whole));
+        }
+
+        #[test]
+        fn the_interval_of_unequal_units_agrees_with_z(bins in clusters()) {
+            let d = Differences::of_units(&units(&bins), 3, UnitKind::Cluster);
+            let z = critical(0.05);
+            let (low, high) = d.interval(z, CORRECTION);
+            if let Some(mean) = d.mean() {
+                prop_assert!(-1.0 <= low && low <= mean && mean <= high && high <= 1.0);
+                prop_assert_eq!(d.z(-0.05, CORRECTION) >= z, low >= -0.05);
+                prop_assert_eq!(d.z(-0.01, CORRECTION) <= -z, high <= -0.01);
+            }
+        }
+
+        /// Finer parts and common weights change nothing.
+        #[test]
+        fn only_proportions_matter((histogram, k) in histogram(), weight in 1u32..50, mu0 in -0.9f64..0.9) {
+            let plain = Differences::new(&histogram, k);
+            let mut fine = Units::default();
+            for (d, cases) in &histogram {
+                fine.add(Unit::case(weight, d * 1_000_000), *cases);
+            }
+            let fine = Differences::of_units(&fine, u64::from(k) * 1_000_000, UnitKind::Case);
+            prop_assert!((plain.z(mu0, 0.5) - fine.z(mu0, 0.5)).abs() < 1e-9);
+        }
+
         #[test]
         fn one_repeat_is_tango(losses in 0u64..60, wins in 0u64..60, ties in 1u64..200, mu0 in -0.9f64..0.9, cc in 0.0f64..1.0) {
             let n = losses + wins + ties;

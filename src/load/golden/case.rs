@@ -5,15 +5,16 @@ use super::checks;
 use super::digest::Inlined;
 use super::history;
 use super::identity::{self, Origin};
+use super::labels;
 use super::row::Part;
 use super::source::shorten;
-use crate::model::{ArgProblem, CaseId, CheckRules, CheckSpec, Problem, Problems, Step, Turn, WEIGHT, nearest};
+use crate::model::{ArgProblem, CaseId, CheckRules, CheckSpec, Label, Problem, Problems, Step, Turn, WEIGHT, nearest};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// The keys of a case.
-pub(super) const KEYS: [&str; 9] = [
-    "id", "tags", "critical", "weight", "cluster", "vars", "history", "expect", "notes",
+pub(super) const KEYS: [&str; 10] = [
+    "id", "tags", "critical", "weight", "cluster", "vars", "history", "expect", "labels", "notes",
 ];
 
 /// The largest weight of a case. A case that weighs more than a thousand others is a mistake.
@@ -34,6 +35,7 @@ pub(super) struct Draft {
     pub(super) vars: Map<String, Value>,
     pub(super) history: Vec<Turn>,
     pub(super) checks: Vec<CheckSpec>,
+    pub(super) labels: Vec<Label>,
     pub(super) notes: Option<String>,
     pub(super) mistakes: Mistakes,
 }
@@ -148,6 +150,7 @@ pub(super) fn read(written: Value, flawed: bool, rules: &dyn CheckRules, inlined
                 has_expect = true;
                 draft.checks = checks::read(&value, flawed, rules, inlined, &mut draft.mistakes);
             }
+            "labels" => draft.labels = labels::read(value, &mut draft.mistakes),
             "notes" => draft.notes = read_notes(value, &mut draft.mistakes),
             _ => {
                 // It may be the slip of a key that would be missed otherwise.
@@ -162,6 +165,10 @@ pub(super) fn read(written: Value, flawed: bool, rules: &dyn CheckRules, inlined
     }
     if !has_expect {
         draft.mistakes.push(Mistake::value(&[], checks::none()));
+    }
+    // Only here are both known, in whatever order they stand.
+    if draft.mistakes.is_empty() && !flawed {
+        labels::check_names(&draft.labels, &draft.checks, &mut draft.mistakes);
     }
     if let Some((id, _)) = &draft.id
         && draft.mistakes.is_empty()

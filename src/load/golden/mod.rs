@@ -24,6 +24,7 @@ mod identity;
 mod json;
 mod json_text;
 mod jsonl;
+mod labels;
 mod older;
 mod row;
 mod schema;
@@ -347,6 +348,7 @@ fn case_of(id: CaseId, draft: Draft, suite: &Arc<str>, place: Place) -> Case {
         vars,
         history,
         checks,
+        labels,
         notes,
         mistakes: _,
     } = draft;
@@ -361,6 +363,7 @@ fn case_of(id: CaseId, draft: Draft, suite: &Arc<str>, place: Place) -> Case {
         vars,
         history,
         checks,
+        labels,
         notes,
     }
 }

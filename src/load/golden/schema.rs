@@ -61,6 +61,21 @@ fn of_key(key: &str) -> Value {
             },
         }),
         "expect" => json!({"description": "all of these must hold", "$ref": "#/$defs/checks"}),
+        "labels" => json!({
+            "description": "answers that people judged, for `promptgate judge calibrate`; nothing else looks at them",
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "properties": {
+                    "answer": {"description": "the text of the answer", "type": "string", "pattern": "\\S"},
+                    "pass": {"description": "people let it pass", "type": "boolean"},
+                    "check": {"description": "the name of the check, where a case has several judges", "$ref": "#/$defs/text"},
+                },
+                "required": ["answer", "pass"],
+                "additionalProperties": false,
+            },
+        }),
         "notes" => json!({"description": "free text for people", "type": ["string", "null"]}),
         // A test holds that there is none.
         _ => Value::Bool(true),

@@ -228,7 +228,7 @@ pub(super) const TABLE: &[Equivalent] = &[
         differs: "by the prices of promptgate",
         is_binary: true,
         not: Not::Same,
-        make: |args| Ok(json!({"cost": {"max_usd": limit(args)?}})),
+        make: |args| Ok(json!({"cost": {"max": limit(args)?}})),
     },
     Equivalent {
         assertion: "finish-reason",
@@ -498,7 +498,7 @@ fn word_count(args: &Args) -> Made {
     if let Some(max) = max {
         count.insert("max".to_owned(), max.into());
     }
-    Ok(json!({"regex": {"pattern": r"\S+", "count": count}}))
+    Ok(json!({"regex": {"pattern": format!("{}+", js_regex::NOT_SPACE), "count": count}}))
 }
 
 /// An answer of `distance` edits has at least the similarity `length / (length + distance)` only if the edits are
@@ -512,8 +512,9 @@ fn levenshtein(args: &Args) -> Made {
         return Ok(json!({"equals": to}));
     }
     let length = to.chars().count() as f64;
-    // Rounded up, so that the rounding allows no further edit.
-    let min = ((length / (length + distance)) * 1e6).ceil() / 1e6;
+    // Rounded down, so that it is reached; by too little to allow a further edit in the longest answer that is measured.
+    let reached = length / (length + distance);
+    let min = ((reached * 1e9).floor() / 1e9).min(reached);
     Ok(json!({"similarity": {"to": to, "min": min}}))
 }
 
@@ -653,13 +654,14 @@ mod tests {
     fn an_answer_of_that_similarity_has_at_most_that_distance() {
         // Whatever the answer: more edits than allowed never reach the similarity.
         for length in 1..40_u32 {
-            for distance in 1..12_u32 {
+            for distance in (1..12_u32).chain([9_000]) {
                 let check = levenshtein(&args(json!("x".repeat(length as usize)), Some(f64::from(distance)))).unwrap();
                 let min = check["similarity"]["min"].as_f64().unwrap();
-                for edits in distance + 1..60 {
-                    // The longest answer that is `edits` away makes the edits weigh least.
-                    let similarity = 1.0 - f64::from(edits) / f64::from(length + edits);
-                    assert!(similarity < min, "{length} {distance} {edits}");
+                // The longest answer that is `edits` away makes the edits weigh least.
+                let similarity = |edits: u32| f64::from(length) / f64::from(length + edits);
+                assert!(similarity(distance) >= min, "{length} {distance}");
+                for edits in distance + 1..distance + 60 {
+                    assert!(similarity(edits) < min, "{length} {distance} {edits}");
                 }
             }
         }

@@ -1,6 +1,12 @@
 //! JavaScript patterns in Rust's syntax, with the same meaning. Both read most patterns alike; what they read differently
 //! is rewritten, and what only JavaScript has (look-around, back references) is left for the matcher's rules to refuse.
 
+/// White space as JavaScript has it: without U+0085, and with the byte order mark.
+const SPACE: &str = r"[[\s--\x85]\u{FEFF}]";
+
+/// Everything else.
+pub(super) const NOT_SPACE: &str = r"[^[\s--\x85]\u{FEFF}]";
+
 /// The pattern in Rust's syntax.
 ///
 /// # Errors
@@ -18,16 +24,26 @@ pub(super) fn translate(pattern: &str) -> Result<String, String> {
                     ('D', _) => rust.push_str("[^0-9]"),
                     ('w', _) => rust.push_str("[0-9A-Za-z_]"),
                     ('W', _) => rust.push_str("[^0-9A-Za-z_]"),
+                    ('s', _) => rust.push_str(SPACE),
+                    ('S', _) => rust.push_str(NOT_SPACE),
                     ('b', false) => rust.push_str(r"(?-u:\b)"),
                     ('b', true) => rust.push_str(r"\x08"),
                     ('0', _) if !chars.peek().is_some_and(char::is_ascii_digit) => rust.push_str(r"\x00"),
                     ('1'..='9' | 'k', _) => return Err("the pattern has a back reference".to_owned()),
+                    // A control character, by the letter that the key had.
+                    ('c', _) if chars.peek().is_some_and(char::is_ascii_alphabetic) => {
+                        let letter = chars.next().map_or(0, |letter| u32::from(letter) % 32);
+                        rust.push_str(&format!(r"\x{letter:02X}"));
+                    }
                     ('c' | 'B' | 'p' | 'P' | '0', _) => {
                         return Err(format!(
                             "the pattern has `\\{escaped}`, which means something else here"
                         ));
                     }
-                    ('n' | 'r' | 't' | 'f' | 'v' | 's' | 'S' | 'x' | 'u', _) => rust.extend(['\\', escaped]),
+                    ('u', _) if chars.peek() == Some(&'{') => {
+                        return Err("the pattern has `\\u{`, which means something else here".to_owned());
+                    }
+                    ('n' | 'r' | 't' | 'f' | 'v' | 'x' | 'u', _) => rust.extend(['\\', escaped]),
                     // Any other character stands for itself.
                     (itself, _) if itself.is_alphanumeric() || !itself.is_ascii() || matches!(itself, '<' | '>') => {
                         rust.push(itself);
@@ -42,6 +58,13 @@ pub(super) fn translate(pattern: &str) -> Result<String, String> {
                 if chars.peek() == Some(&'^') {
                     chars.next();
                     rust.push('^');
+                    // Nothing is left out: any character.
+                    if chars.next_if_eq(&']').is_some() {
+                        rust.truncate(rust.len() - 2);
+                        rust.push_str("(?s:.)");
+                        in_class = false;
+                        continue;
+                    }
                 }
                 if chars.peek() == Some(&']') {
                     return Err("the pattern has an empty class".to_owned());
@@ -62,11 +85,25 @@ pub(super) fn translate(pattern: &str) -> Result<String, String> {
                 }
                 rust.push('(');
             }
+            // A brace that counts nothing stands for itself.
+            '{' if !in_class && !counts(chars.clone()) => rust.push_str(r"\{"),
             '.' if !in_class => rust.push_str(r"[^\n\r\u{2028}\u{2029}]"),
             _ => rust.push(c),
         }
     }
     Ok(rust)
+}
+
+/// Whether what follows a brace makes it a count: `2}`, `2,}` or `2,3}`.
+fn counts(after: impl Iterator<Item = char>) -> bool {
+    let inside: String = after
+        .take_while(|c| c.is_ascii_digit() || matches!(c, ',' | '}'))
+        .collect();
+    let Some((count, _)) = inside.split_once('}') else {
+        return false;
+    };
+    let (least, most) = count.split_once(',').unwrap_or((count, ""));
+    !least.is_empty() && !most.contains(',')
 }
 
 #[cfg(test)]
@@ -86,7 +123,10 @@ mod tests {
             r"[\b]",
             r"(?<year>\d{4})",
             r"\1",
-            r"[^]",
+            r"[^]x",
+            r"[]x]",
+            r"\s+[\S\s]",
+            r"[^\s]",
             r"\cA",
             r"\e",
             "a\\",
@@ -95,6 +135,8 @@ mod tests {
             r"\(?x\)?",
             r"\<b\>",
             r"[+--]",
+            r#"{"id": \d{1,3}, x{2,} {,5} {a} [{]"#,
+            r"\u{2}",
         ]
         .iter()
         .map(|pattern| {
@@ -104,7 +146,7 @@ mod tests {
             )
         })
         .collect();
-        insta::assert_snapshot!(table.join("\n"), @r"
+        insta::assert_snapshot!(table.join("\n"), @r#"
         ^\d{3}-\w+$  =>  ^[0-9]{3}-[0-9A-Za-z_]+$
         [\d.]+  =>  [[0-9].]+
         [^\D]  =>  [^[^0-9]]
@@ -115,8 +157,11 @@ mod tests {
         [\b]  =>  [\x08]
         (?<year>\d{4})  =>  (?<year>[0-9]{4})
         \1  =>  ! the pattern has a back reference
-        [^]  =>  ! the pattern has an empty class
-        \cA  =>  ! the pattern has `\c`, which means something else here
+        [^]x  =>  (?s:.)x
+        []x]  =>  ! the pattern has an empty class
+        \s+[\S\s]  =>  [[\s--\x85]\u{FEFF}]+[[^[\s--\x85]\u{FEFF}][[\s--\x85]\u{FEFF}]]
+        [^\s]  =>  [^[[\s--\x85]\u{FEFF}]]
+        \cA  =>  \x01
         \e  =>  e
         a\  =>  ! the pattern ends with a backslash
         (?=x)  =>  (?=x)
@@ -124,6 +169,8 @@ mod tests {
         \(?x\)?  =>  \(?x\)?
         \<b\>  =>  <b>
         [+--]  =>  ! the pattern has `--` in a class, which means something else here
-        ");
+        {"id": \d{1,3}, x{2,} {,5} {a} [{]  =>  \{"id": [0-9]{1,3}, x{2,} \{,5} \{a} [{]
+        \u{2}  =>  ! the pattern has `\u{`, which means something else here
+        "#);
     }
 }

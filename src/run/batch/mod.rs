@@ -156,6 +156,7 @@ fn end(budget: &Budget, ended: Ended) -> RunEnd {
         ended,
         requests: spent.requests,
         retries: spent.retries,
+        tokens: spent.tokens,
         cost_usd: spent.cost_usd(),
         prefix_caches: PrefixCaches::default(),
     }

@@ -89,6 +89,14 @@ impl Endpoint {
         self.method(model, "batchGenerateContent")
     }
 
+    /// The URL that embeds texts with a model.
+    ///
+    /// # Errors
+    /// What is wrong with the model's name, in a sentence.
+    pub(super) fn batch_embed_contents(&self, model: &str) -> Result<Url, String> {
+        self.method(model, "batchEmbedContents")
+    }
+
     fn method(&self, model: &str, method: &str) -> Result<Url, String> {
         match model_problem(model) {
             Some(problem) => Err(problem),

@@ -7,6 +7,7 @@
 //! - `reply.rs`: the bytes of a response become an answer; `details.rs`: what is told beside its words. `sse.rs`,
 //!   `stream.rs`: the pieces of a streamed one.
 //! - `batches.rs`: batch jobs, their files and their results.
+//! - `embed.rs`: vectors of texts.
 //! - `error.rs`: an error reply becomes a kind of failure and what asking again can do about it.
 //! - `prefix.rs`: what requests have in common is kept by the service, and only named.
 //! - this file: one exchange.
@@ -16,6 +17,7 @@
 mod batches;
 mod body;
 mod details;
+mod embed;
 mod endpoint;
 mod error;
 mod family;
@@ -28,6 +30,7 @@ mod stream;
 
 pub(super) use batches::{Item, Looked, Output, PIECE, Results};
 pub use body::{body, content_problem};
+pub use embed::{Embedder, MODEL as EMBEDDING_MODEL, MOST_TEXTS, body as embedding_body};
 pub use endpoint::{BASE_URL, Delivery, VERSION, model_problem, url};
 pub use error::classify;
 pub(super) use error::{LONGEST_MESSAGE, LONGEST_WAIT, duration, excerpt, seconds, shorten};
@@ -44,7 +47,7 @@ use super::keys::{Generation, Keys, Refused, Renewal};
 use super::target::{Retry, Target, TargetError};
 use crate::model::{Answer, FailureKind, Job, PrefixCaches, Problem, Source, digest};
 use crate::secret::Secret;
-use endpoint::Endpoint;
+use endpoint::{Endpoint, resource};
 use prefix::Prefixes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use std::sync::{Arc, OnceLock};

@@ -6,9 +6,12 @@
 
 use super::super::target::{Retry, TargetError};
 use super::error;
-use crate::model::{Answer, FailureKind, ToolCall, Usage};
+use crate::model::{Answer, Details, FailureKind, ToolCall, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+/// Characters of a refusal that are kept beside the answer's text.
+const LONGEST_REFUSAL: usize = 4_096;
 
 /// What a call is called whose arguments are no object: the answer is not usable.
 const MALFORMED_CALL: &str = "MALFORMED_FUNCTION_CALL";
@@ -74,6 +77,7 @@ enum Said {
 #[derive(Deserialize)]
 struct Piece {
     text: Option<String>,
+    refusal: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -125,10 +129,19 @@ fn answer(choices: Vec<Choice>, usage: Option<Tokens>, model: Option<String>) ->
     else {
         return answer;
     };
-    answer.text = content.map(Said::into_text).unwrap_or_default();
-    if answer.text.is_empty() {
-        // A refusal is what the model said.
-        answer.text = refusal.unwrap_or_default();
+    let (text, in_content) = content.map(Said::into_texts).unwrap_or_default();
+    answer.text = text;
+    let refusal = refusal.unwrap_or_default() + &in_content;
+    let refusal = Some(refusal).filter(|refusal| !refusal.is_empty());
+    if let Some(refusal) = &refusal {
+        if answer.text.is_empty() {
+            // It is what the model said.
+            answer.text.clone_from(refusal);
+        }
+        answer.details = Some(Box::new(Details {
+            refusal: Some(refusal.chars().take(LONGEST_REFUSAL).collect()),
+            ..Details::default()
+        }));
     }
     for function in tool_calls.into_iter().flatten().filter_map(|call| call.function) {
         match arguments(function.arguments) {
@@ -164,10 +177,16 @@ fn arguments(written: Option<Value>) -> Option<Map<String, Value>> {
 }
 
 impl Said {
-    fn into_text(self) -> String {
+    /// The text, and what refuses to give one.
+    fn into_texts(self) -> (String, String) {
         match self {
-            Said::Text(text) => text,
-            Said::Pieces(pieces) => pieces.into_iter().filter_map(|piece| piece.text).collect(),
+            Said::Text(text) => (text, String::new()),
+            Said::Pieces(pieces) => {
+                let parts = pieces.into_iter();
+                let parts =
+                    parts.map(|Piece { text, refusal }| (text.unwrap_or_default(), refusal.unwrap_or_default()));
+                parts.unzip()
+            }
         }
     }
 }
@@ -272,6 +291,29 @@ mod tests {
         );
         assert_eq!(text(json!({"content": null, "refusal": "I can't."})), "I can't.");
         assert_eq!(text(json!({"content": "no", "refusal": "other"})), "no");
+        assert_eq!(text(json!({"content": [{"type": "refusal", "refusal": "No."}]})), "No.");
+    }
+
+    #[test]
+    fn a_refusal_is_told_apart_from_the_text() {
+        let refusal = |message: Value| {
+            read(&choice(message, "stop"))
+                .details
+                .and_then(|details| details.refusal)
+        };
+        for (message, expected) in [
+            (json!({"content": "yes"}), None),
+            (json!({"content": "yes", "refusal": null}), None),
+            (json!({"content": "yes", "refusal": ""}), None),
+            (json!({"content": "yes", "refusal": "No."}), Some("No.")),
+            (json!({"content": null, "refusal": "No."}), Some("No.")),
+            (
+                json!({"content": [{"text": "yes"}, {"type": "refusal", "refusal": "No."}]}),
+                Some("No."),
+            ),
+        ] {
+            assert_eq!(refusal(message.clone()).as_deref(), expected, "{message}");
+        }
     }
 
     #[test]

@@ -26,13 +26,13 @@ mod tests;
 
 use super::matcher::{CannotJudge, Seen};
 use super::quote::bounded;
-use crate::model::{ArgProblem, Command, Score, nearest};
+use crate::model::{ArgProblem, Command, Score, digest, nearest};
 use process::{Broken, Process};
 use protocol::Said;
 pub(super) use protocol::{AnswerView, CaseView};
 use resolve::Program;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -78,6 +78,13 @@ impl Commands {
     pub fn end_when(&self, interrupted: impl Fn() -> bool + Send + Sync + 'static) {
         // A second one would be of the same run.
         let _ = self.0.interrupted.set(Box::new(interrupted));
+    }
+
+    /// Forgets what commands said: the next checks are asked anew.
+    pub fn forget(&self) {
+        for pool in self.0.pools.values() {
+            pool.lock().said.clear();
+        }
     }
 
     /// The command of this name, which can be started.
@@ -127,6 +134,8 @@ pub(super) struct Pool {
 struct State {
     idle: Vec<Process>,
     breaks: u32,
+    /// What it said to requests, by their digest, since [`Commands::forget`]. As large as the checks of one batch.
+    said: HashMap<[u8; 32], Result<Score, CannotJudge>>,
     /// Why it broke for the last time.
     last: String,
 }
@@ -142,8 +151,20 @@ impl Pool {
         found.as_ref().map_err(String::as_str)
     }
 
-    /// Has the command judge an answer.
+    /// Has the command judge an answer, or repeats what it said of it: a batch that asks judges is judged several times.
     pub(super) fn judge(&self, seen: &Seen<'_>, args: &Value) -> Result<Score, CannotJudge> {
+        let request = protocol::request("", seen, args);
+        let digest = request.map(|request| digest([request.as_slice()]));
+        let digest = digest.map_err(|error| CannotJudge::new(format!("the request can't be written: {error}")))?;
+        if let Some(said) = self.lock().said.get(&digest) {
+            return said.clone();
+        }
+        let said = self.ask(seen, args);
+        self.lock().said.insert(digest, said.clone());
+        said
+    }
+
+    fn ask(&self, seen: &Seen<'_>, args: &Value) -> Result<Score, CannotJudge> {
         let name = &self.command.name;
         if self.interrupted.get().is_some_and(|interrupted| interrupted()) {
             return Err(CannotJudge::new(format!(

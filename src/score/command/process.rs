@@ -30,8 +30,6 @@ pub(super) struct Process {
     replies: Receiver<Line>,
     stderr: Arc<Mutex<VecDeque<u8>>>,
     stderr_ended: Receiver<()>,
-    /// Requests so far.
-    asked: u64,
 }
 
 /// What a process wrote to its standard output.
@@ -53,8 +51,10 @@ pub(super) enum Broken {
     TooLong,
     /// Its line is not a reply.
     NoReply(String),
-    /// It answered another request.
-    OtherId(String),
+    /// It answered no request, or another one.
+    OtherId,
+    /// The system has no random bytes.
+    NoId(getrandom::Error),
     /// The request could not be written down.
     Request(serde_json::Error),
 }
@@ -76,7 +76,8 @@ impl Broken {
             (Broken::Unasked, _) => "wrote a line that no request had asked for".to_owned(),
             (Broken::TooLong, _) => format!("replied with more than {} KiB in a line", LONGEST_REPLY >> 10),
             (Broken::NoReply(line), _) => format!("wrote a line that is not a reply: \"{line}\""),
-            (Broken::OtherId(id), _) => format!("replied to another request, \"{id}\""),
+            (Broken::OtherId, _) => "replied with an id that is not the one of the request".to_owned(),
+            (Broken::NoId(error), _) => format!("can't be asked: the system gives no random bytes for an id: {error}"),
             (Broken::Request(error), _) => format!("can't be asked: {error}"),
         }
     }
@@ -122,7 +123,6 @@ impl Process {
             replies,
             stderr: tail,
             stderr_ended,
-            asked: 0,
         })
     }
 
@@ -137,8 +137,7 @@ impl Process {
             Err(TryRecvError::Disconnected) => return Err(Broken::Ended),
             Err(TryRecvError::Empty) => {}
         }
-        self.asked += 1;
-        let id = self.asked.to_string();
+        let id = unforeseeable().map_err(Broken::NoId)?;
         let line = request(&id).map_err(Broken::Request)?;
         // The writer takes it at once, or has ended with the process; how long it then writes counts below.
         self.requests.send(line).map_err(|_| Broken::Ended)?;
@@ -148,10 +147,11 @@ impl Process {
             Err(RecvTimeoutError::Timeout) => return Err(Broken::Late),
             Err(RecvTimeoutError::Disconnected) => return Err(Broken::Ended),
         };
-        let shown = || bounded(&String::from_utf8_lossy(&line), 80);
+        // Without the id, which would make a report differ from run to run.
+        let shown = || bounded(&String::from_utf8_lossy(&line).replace(&id, "…"), 80);
         let reply = protocol::reply(&line).map_err(|_| Broken::NoReply(shown()))?;
         if reply.id != id {
-            return Err(Broken::OtherId(bounded(&reply.id, 40)));
+            return Err(Broken::OtherId);
         }
         Ok(reply)
     }
@@ -178,6 +178,14 @@ impl Process {
             stderr: format!("{cut}{}", bounded(&last, SHOWN_STDERR)),
         }
     }
+}
+
+/// An id that no answer can hold: 128 random bits. A command may well print the answer that it judges, or an earlier
+/// line late; with an id that could be foreseen, an answer could so bring its own reply.
+fn unforeseeable() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {

@@ -1,9 +1,9 @@
 //! One request and one reply, each a line of JSON.
 //!
 //! ```text
-//! {"version":1,"id":"1","case":{"id","tags","vars","history","notes"},"answer":{"text","tool_calls",...},"args":…}
-//! {"id":"1","pass":true,"score":0.9,"reason":"…"}        score and reason may be left away
-//! {"id":"1","error":"…"}                                  no judgement is possible
+//! {"version":1,"id":"5f0c…","case":{"id","tags","vars","history","notes"},"answer":{"text","tool_calls",...},"args":…}
+//! {"id":"5f0c…","pass":true,"score":0.9,"reason":"…"}        score and reason may be left away
+//! {"id":"5f0c…","error":"…"}                                  no judgement is possible
 //! ```
 //!
 //! docs/own-checks.md is the page for users.
@@ -11,6 +11,7 @@
 use crate::model::{Score, ToolCall, Turn, Usage};
 use crate::score::matcher::Seen;
 use crate::score::quote::bounded;
+use crate::score::strict_json;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -117,11 +118,8 @@ pub(super) enum Said {
 
 /// Reads a line.
 pub(super) fn reply(line: &[u8]) -> Result<Reply, serde_json::Error> {
-    // A derived reader would also take an array for an object, field by field.
-    if line.trim_ascii_start().starts_with(b"[") {
-        return Err(serde::de::Error::invalid_type(serde::de::Unexpected::Seq, &"an object"));
-    }
-    serde_json::from_slice(line)
+    let text = std::str::from_utf8(line).map_err(serde::de::Error::custom)?;
+    strict_json::parse_object(text)
 }
 
 /// What a reply to the request at hand says.
@@ -141,6 +139,13 @@ pub(super) fn said(reply: Reply) -> Said {
             let score = score.unwrap_or(if pass { 1.0 } else { 0.0 });
             if !(0.0..=1.0).contains(&score) {
                 return Said::Wrong(format!("replied with the score {score}, which is not from 0 to 1"));
+            }
+            // Rows show both, and the gate may go by either: one of them would be wrong.
+            if (pass && score == 0.0) || (!pass && score == 1.0) {
+                let passed = if pass { "pass" } else { "fail" };
+                return Said::Wrong(format!(
+                    "replied with {passed} and the score {score}, which contradict each other"
+                ));
             }
             let reason = match reason.as_deref().map(str::trim) {
                 Some(reason) if !reason.is_empty() => bounded(reason, SHOWN),
@@ -180,7 +185,23 @@ mod tests {
             ),
             (
                 r#"{"id":"1","pass":true,"score":0}"#,
-                "pass true 0: the command says pass",
+                "wrong: replied with pass and the score 0, which contradict each other",
+            ),
+            (
+                r#"{"id":"1","pass":true,"score":-0.0}"#,
+                "wrong: replied with pass and the score -0, which contradict each other",
+            ),
+            (
+                r#"{"id":"1","pass":false,"score":1.0}"#,
+                "wrong: replied with fail and the score 1, which contradict each other",
+            ),
+            (
+                r#"{"id":"1","pass":true,"score":0.01}"#,
+                "pass true 0.01: the command says pass",
+            ),
+            (
+                r#"{"id":"1","pass":false,"score":0}"#,
+                "pass false 0: the command says fail",
             ),
             (r#"{"id":"1","error":"no model"}"#, "error: no model"),
             (r#"{"id":"1"}"#, "wrong: replied without `pass`"),

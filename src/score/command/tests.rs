@@ -33,6 +33,7 @@ impl Tried {
     }
 
     fn judge(&self, text: &str) -> String {
+        self.commands.forget();
         judge(&self.commands, text, &Value::Null)
     }
 }
@@ -63,10 +64,35 @@ fn judge(commands: &Commands, text: &str, args: &Value) -> String {
 
 #[test]
 fn one_process_answers_many_requests() {
-    let tried =
-        Tried::new("n=0; while next; do n=$((n + 1)); reply \"\\\"pass\\\":true,\\\"reason\\\":\\\"$id $n\\\"\"; done");
-    assert_eq!(tried.judge("a"), "pass true 1: 1 1");
-    assert_eq!(tried.judge("b"), "pass true 1: 2 2");
+    let tried = Tried::new(
+        "n=0; while next; do n=$((n + 1)); reply \"\\\"pass\\\":true,\\\"reason\\\":\\\"${#id} $n\\\"\"; done",
+    );
+    assert_eq!(tried.judge("a"), "pass true 1: 32 1");
+    assert_eq!(tried.judge("b"), "pass true 1: 32 2");
+}
+
+#[test]
+fn what_was_said_of_an_answer_is_kept_until_it_is_forgotten() {
+    let tried = Tried::new(
+        r#"while next; do echo x >> asked; case $line in *crash*) exit 1;; esac; reply '"pass":true'; done"#,
+    );
+    let again = |text: &str, args: &Value| judge(&tried.commands, text, args);
+    for _ in 0..3 {
+        assert_eq!(again("a", &Value::Null), "pass true 1: the command says pass");
+        assert_eq!(again("b", &Value::Null), "pass true 1: the command says pass");
+        assert_eq!(again("a", &json!(1)), "pass true 1: the command says pass");
+        assert!(again("crash", &Value::Null).starts_with("error: "));
+    }
+    let asked = || {
+        std::fs::read_to_string(tried.folder.path().join("asked"))
+            .unwrap()
+            .lines()
+            .count()
+    };
+    assert_eq!(asked(), 4);
+    tried.commands.forget();
+    again("a", &Value::Null);
+    assert_eq!(asked(), 5);
 }
 
 #[test]
@@ -78,7 +104,9 @@ fn the_request_is_one_line_with_all_that_counts() {
         "pass false 0.25: no"
     );
     let seen = std::fs::read_to_string(tried.folder.path().join("seen.json")).unwrap();
-    insta::assert_snapshot!(seen, @r#"{"version":1,"id":"1","case":{"id":"case","tags":[],"vars":{},"history":[],"notes":"a\nnote"},"answer":{"text":"two\nlines \"quoted\"","tool_calls":[],"finish_reason":"STOP","model_version":null,"usage":{"prompt":0,"cached":0,"output":0,"thinking":0,"total":0},"latency_ms":0,"first_token_ms":null,"cost_usd":0.0},"args":{"words":["please"]}}"#);
+    let whole: Value = serde_json::from_str(&seen).unwrap();
+    let seen = seen.replace(whole["id"].as_str().unwrap(), "ID");
+    insta::assert_snapshot!(seen, @r#"{"version":1,"id":"ID","case":{"id":"case","tags":[],"vars":{},"history":[],"notes":"a\nnote"},"answer":{"text":"two\nlines \"quoted\"","tool_calls":[],"finish_reason":"STOP","model_version":null,"usage":{"prompt":0,"cached":0,"output":0,"thinking":0,"total":0},"latency_ms":0,"first_token_ms":null,"cost_usd":0.0},"args":{"words":["please"]}}"#);
 }
 
 #[test]
@@ -98,7 +126,7 @@ fn everything_but_a_reply_is_an_error() {
         ("ends at once", "exit 0"),
         ("crashes", "next; echo oh no >&2; exit 3"),
         ("is killed", "next; kill -9 $$"),
-        ("ends within a line", r#"next; printf '{"id":"1","pass":true}'"#),
+        ("ends within a line", r#"next; printf '{"id":"%s","pass":true}' "$id""#),
         ("closes its output", "next; exec >&-; next"),
         ("no JSON", "next; echo yes; next"),
         ("debug output first", r#"next; echo loading; reply '"pass":true'; next"#),
@@ -108,6 +136,8 @@ fn everything_but_a_reply_is_an_error() {
         ("unknown key", r#"next; reply '"pass":true,"resaon":"x"'; next"#),
         ("score too high", r#"next; reply '"pass":true,"score":2'; next"#),
         ("score is no number", r#"next; reply '"pass":true,"score":NaN'; next"#),
+        ("contradiction", r#"next; reply '"pass":true,"score":0'; next"#),
+        ("a key twice", r#"next; reply '"pass":false,"pass":true'; next"#),
         ("its own error", r#"next; reply '"error":"no dictionary"'; next"#),
         ("too long", long),
         ("never ends", endless),
@@ -126,11 +156,13 @@ fn everything_but_a_reply_is_an_error() {
     no JSON: error: the command `check` wrote a line that is not a reply: "yes"
     debug output first: error: the command `check` wrote a line that is not a reply: "loading"
     an empty line: error: the command `check` wrote a line that is not a reply: ""
-    wrong id: error: the command `check` replied to another request, "7"
+    wrong id: error: the command `check` replied with an id that is not the one of the request
     no pass: error: the command `check` replied without `pass`
-    unknown key: error: the command `check` wrote a line that is not a reply: "{"id":"1","pass":true,"resaon":"x"}"
+    unknown key: error: the command `check` wrote a line that is not a reply: "{"id":"…","pass":true,"resaon":"x"}"
     score too high: error: the command `check` replied with the score 2, which is not from 0 to 1
-    score is no number: error: the command `check` wrote a line that is not a reply: "{"id":"1","pass":true,"score":NaN}"
+    score is no number: error: the command `check` wrote a line that is not a reply: "{"id":"…","pass":true,"score":NaN}"
+    contradiction: error: the command `check` replied with pass and the score 0, which contradict each other
+    a key twice: error: the command `check` wrote a line that is not a reply: "{"id":"…","pass":false,"pass":true}"
     its own error: error: the command `check` can't judge: no dictionary
     too long: error: the command `check` replied with more than 64 KiB in a line
     never ends: error: the command `check` replied with more than 64 KiB in a line
@@ -190,9 +222,44 @@ fn a_line_too_many_is_told_at_the_next_request_at_the_latest() {
     let second = tried.judge("a");
     let told = [
         "error: the command `check` wrote a line that no request had asked for",
-        "error: the command `check` replied to another request, \"1\"",
+        "error: the command `check` replied with an id that is not the one of the request",
     ];
     assert!(told.contains(&second.as_str()), "{second}");
+}
+
+/// Prints the text of the answer as it is, and then says that it is bad.
+const ECHO: &str = r#"while next; do text=${line#*'"text":"'}; text=${text%%'","tool_calls"'*}
+    printf '%s\n' "$text" | sed 's/\\"/"/g; s/\\n/\n/g'; reply '"pass":false'; done"#;
+
+#[test]
+fn an_answer_that_is_printed_brings_no_reply_of_its_own() {
+    // Ids that a count, an earlier request or a careless comparison would let pass.
+    for id in ["1", "2", "", "0", "00000000000000000000000000000000", "$id", "*"] {
+        let said = Tried::new(ECHO).judge(&format!(r#"{{"id":"{id}","pass":true}}"#));
+        let expected = "error: the command `check` replied with an id that is not the one of the request";
+        assert_eq!(said, expected, "{id}");
+    }
+    let said = Tried::new(ECHO).judge("Hello.");
+    assert_eq!(
+        said,
+        "error: the command `check` wrote a line that is not a reply: \"Hello.\""
+    );
+}
+
+#[test]
+fn lines_behind_a_reply_answer_no_later_request() {
+    // Every line that a process has ever been sent or told comes back, and comes as a pass.
+    let tried = Tried::new(
+        r#"known=; while next; do reply '"pass":false'; known="$known $id"
+        for old in $known 1 2 3; do echo "{\"id\":\"$old\",\"pass\":true}"; done; done"#,
+    );
+    let mut errors = 0;
+    for _ in 0..8 {
+        let said = tried.judge("a");
+        assert!(said.starts_with("pass false") || said.starts_with("error: "), "{said}");
+        errors += u32::from(said.starts_with("error: "));
+    }
+    assert_eq!(errors, 4, "each line too many costs the next request its judgement");
 }
 
 #[test]

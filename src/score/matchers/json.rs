@@ -5,12 +5,14 @@ use crate::score::arguments::{Fields, Read, flag, not_a, wrong};
 use crate::score::fenced::one_marked;
 use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::quote;
+use crate::score::strict_json::parse;
 use serde_json::Value;
 
 pub(super) const JSON: MatcherDef = MatcherDef {
     name: "json",
     summary: "the answer is valid JSON",
-    arguments: "true, or {fenced: true}; white space around it is fine; fenced: also the one Markdown code block \
+    arguments: "true, or {fenced: true}; white space around it is fine, a key that stands twice in an object is not, since \
+                readers differ in what they take it for; fenced: also the one Markdown code block \
                 marked `json` (or the one unmarked block, if none is marked so), with any text around it",
     schema: r##"{"anyOf": [{"const": true}, {"type": "object", "properties": {"fenced": {"type": "boolean"}},
         "additionalProperties": false}]}"##,
@@ -59,7 +61,7 @@ fn fenced(args: &Value) -> Read<bool> {
 /// # Errors
 /// A sentence that says why there is none.
 pub(super) fn find_json(text: &str, fenced: bool) -> Result<Value, String> {
-    let whole = match serde_json::from_str(text.trim()) {
+    let whole = match parse(text.trim()) {
         Ok(value) => return Ok(value),
         Err(error) => format!("is not valid JSON: {error}, in {}", quote(text)),
     };
@@ -69,8 +71,7 @@ pub(super) fn find_json(text: &str, fenced: bool) -> Result<Value, String> {
     let Some(block) = one_marked(text, &["json"])? else {
         return Err(whole);
     };
-    serde_json::from_str(&block)
-        .map_err(|error| format!("has no valid JSON in its block: {error}, in {}", quote(&block)))
+    parse(&block).map_err(|error| format!("has no valid JSON in its block: {error}, in {}", quote(&block)))
 }
 
 impl Matcher for Json {
@@ -97,6 +98,8 @@ mod tests {
             ("", false, false),
             ("{a: 1}", false, false),
             ("{} {}", false, false),
+            ("{\"a\": 1, \"a\": 1}", false, false),
+            ("```json\n{\"a\": {\"b\": 1, \"b\": 2}}\n```", false, false),
             ("```json\n{}\n```", true, false),
             (
                 "Here you are:\n\n```JSON\r\n{\"a\": 1}\r\n```\r\nAnything else?",
@@ -127,15 +130,47 @@ mod tests {
     }
 
     #[test]
+    fn a_key_twice_passes_no_check_of_json() {
+        let checks = [
+            json!({"json": true}),
+            json!({"json": {"fenced": false}}),
+            json!({"json_equals": {"value": {"a": 1, "b": 2}}}),
+            json!({"json_path": {"path": "$.a", "equals": 1}}),
+            json!({"json_schema": {"type": "object", "required": ["a", "b"], "additionalProperties": {"type": "integer"}}}),
+            json!({"cel": "json.a == 1 && json.b == 2"}),
+        ];
+        for check in checks {
+            verdicts(
+                check,
+                &[
+                    (r#"{"a": 1, "b": 2}"#, true),
+                    (r#"{"a": 2, "b": 2, "a": 1}"#, false),
+                    (r#"{"a": 1, "b": 2, "a": 2}"#, false),
+                    (r#"{"a": 1, "b": 2, "\u0062": 2}"#, false),
+                ],
+            );
+        }
+    }
+
+    #[test]
     fn deep_nesting_is_refused_not_followed() {
         assert!(find_json(&"[".repeat(1_000_000), true).is_err());
     }
 
     #[test]
     fn reasons_and_problems() {
-        let texts = ["{}", "{a}", "```json\n[1,\n```", "```\n1\n```\n```\n2\n```"];
+        let texts = [
+            "{}",
+            "{\"a\": 1,\n\"a\": 2}",
+            "```json\n{\"b\": 1, \"b\": 2}\n```",
+            "{a}",
+            "```json\n[1,\n```",
+            "```\n1\n```\n```\n2\n```",
+        ];
         insta::assert_snapshot!(reasons(json!({"json": true}), &texts), @r#"
         is valid JSON
+        is not valid JSON: the key "a" stands twice in one object at line 2 column 3, in "{"a": 1,\n"a": 2}"
+        has no valid JSON in its block: the key "b" stands twice in one object at line 1 column 12, in "{"b": 1, "b": 2}\n"
         is not valid JSON: key must be a string at line 1 column 2, in "{a}"
         has no valid JSON in its block: EOF while parsing a value at line 2 column 0, in "[1,\n"
         has 2 unmarked blocks, so it is not clear which one is meant

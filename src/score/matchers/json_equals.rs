@@ -14,7 +14,7 @@ pub(super) const JSON_EQUALS: MatcherDef = MatcherDef {
               nothing",
     arguments: "{value, subset: false, ignore: [paths], unordered: true or [paths], tolerance: 0, fenced: true}; subset: \
                 maps may have further keys, and unordered lists further elements; ignore: what these JSONPaths select is \
-                left out on both sides; unordered: all lists, or those that the paths select in the value, are compared \
+                left out on both sides, and leaves something of the value; unordered: all lists, or those that the paths select in the value, are compared \
                 as multisets (duplicates count); tolerance: how far apart numbers may be",
     schema: r##"{"type": "object", "properties": {"value": true, "subset": {"type": "boolean"}, "ignore": {"type":
         "array", "items": {"type": "string"}, "minItems": 1}, "unordered": {"anyOf": [{"type": "boolean"},
@@ -67,12 +67,21 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     let tolerance = fields.optional("tolerance", tolerance).unwrap_or(0.0);
     let fenced = fields.optional("fenced", flag).unwrap_or(true);
     let mut value = fields.finish(value)?;
+    let mut probed = probed(&value);
     without(&mut value, &ignore, "ignore")?;
+    without(&mut probed, &ignore, "ignore")?;
     let empty = match &value {
         Value::Object(map) => map.is_empty(),
         Value::Array(list) => list.is_empty(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     };
+    if !holds_something(&probed) {
+        return wrong(
+            ArgProblem::new("`ignore` leaves nothing of the value, so nothing is compared")
+                .inside(Step::key("ignore"))
+                .expected("paths that leave a part of `value`"),
+        );
+    }
     if subset && empty {
         return wrong(
             ArgProblem::new("with `subset` an empty value says nothing about what the answer holds")
@@ -94,6 +103,27 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         },
         fenced,
     }))
+}
+
+/// The value with something in each empty map and list. That one is empty is something to compare, unless whatever an
+/// answer might have in it is ignored.
+fn probed(value: &Value) -> Value {
+    match value {
+        Value::Object(map) if map.is_empty() => Value::from_iter([("\0", Value::Null)]),
+        Value::Object(map) => map.iter().map(|(key, item)| (key.clone(), probed(item))).collect(),
+        Value::Array(list) if list.is_empty() => Value::Array(vec![Value::Null]),
+        Value::Array(list) => list.iter().map(probed).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+/// There is a text, a number, true, false or null in it, and not only maps and lists of each other.
+fn holds_something(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.values().any(holds_something),
+        Value::Array(list) => list.iter().any(holds_something),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
 }
 
 /// What `unordered` says.
@@ -274,6 +304,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_ignored_leaves_something_to_compare() {
+        let table = [
+            (json!({"a": 1}), json!(["$.a"]), false),
+            (json!({"a": 1}), json!(["$.*"]), false),
+            (json!({"a": 1, "b": 2}), json!(["$.a", "$.b"]), false),
+            (json!({"a": {"b": [1, 2]}}), json!(["$.a.b[*]"]), false),
+            (json!({"a": {"b": 1}}), json!(["$..b"]), false),
+            (json!([1, 2]), json!(["$[*]"]), false),
+            (json!([{"a": 1}, {"a": 2}]), json!(["$[*].a"]), false),
+            (json!({}), json!(["$.*"]), false),
+            (json!({"a": []}), json!(["$.a[*]"]), false),
+            (json!({"a": 1, "b": 2}), json!(["$.a"]), true),
+            (json!({"a": 1}), json!(["$.b"]), true),
+            (json!({"a": 1, "b": []}), json!(["$.a"]), true),
+            (json!({"a": 1, "b": null}), json!(["$.a"]), true),
+            (json!({}), json!(["$.a"]), true),
+            (json!([1, 2]), json!(["$[0]"]), true),
+        ];
+        for (value, ignore, loads) in table {
+            for subset in [false, true] {
+                let check = json!({"json_equals": {"value": value, "ignore": ignore, "subset": subset}});
+                let said = problems(std::slice::from_ref(&check));
+                assert_eq!(
+                    said.is_empty(),
+                    loads && !(subset && value == json!({})),
+                    "{check}: {said}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn reasons_and_problems() {
         insta::assert_snapshot!(reasons(
             json!({"json_equals": {"value": {"a": [1]}}}),
@@ -303,8 +365,8 @@ mod tests {
           expected: a tolerance of 0 or more
         /json_equals json_equals: with `subset` an empty value says nothing about what the answer holds
           expected: a value with something in it that is not ignored, or no `subset`
-        /json_equals json_equals: with `subset` an empty value says nothing about what the answer holds
-          expected: a value with something in it that is not ignored, or no `subset`
+        /json_equals/ignore json_equals: `ignore` leaves nothing of the value, so nothing is compared
+          expected: paths that leave a part of `value`
         /json_equals/ignore/0 json_equals: the path $ selects the whole value, so nothing is compared
           expected: a path to a part of it
         /json_equals/ignore json_equals: the list has 0 paths

@@ -9,6 +9,7 @@ use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, S
 use crate::score::project_file::ProjectFiles;
 use crate::score::quote::{bounded, quote};
 use crate::score::schema_keywords::keyword_problems;
+use crate::score::strict_json;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, ValidationError, Validator};
 use serde_json::Value;
@@ -66,7 +67,7 @@ pub(super) fn inline_schema(args: &mut Value, files: &ProjectFiles) -> Result<()
 fn read_schema(path: &Value, files: &ProjectFiles) -> Read<Value> {
     let name = text(path)?;
     let content = files.text(name).map_err(|problem| vec![problem])?;
-    let schema: Value = match serde_json::from_str(&content) {
+    let schema: Value = match strict_json::parse(&content) {
         Ok(schema) => schema,
         Err(error) => {
             return wrong(ArgProblem::new(format!("{}: {error}", quote(name))).expected("a JSON schema, as JSON"));
@@ -109,9 +110,11 @@ pub(super) fn schema(args: &Value, ctx: &Compile<'_>) -> Read<JsonSchema> {
     })
 }
 
-/// The compiled schema. The same one stands on many cases, and compiling costs far more than a validation.
+/// The schemas that were compiled. The same one stands on many cases, and compiling costs far more than a validation.
+static COMPILED: Cache<Arc<Validator>> = Cache::new(256);
+
+/// The compiled schema.
 fn validator(schema: &Value) -> Read<Arc<Validator>> {
-    static COMPILED: Cache<Arc<Validator>> = Cache::new(256);
     let map = match schema {
         Value::Object(map) => map,
         Value::Bool(_) => {
@@ -125,11 +128,11 @@ fn validator(schema: &Value) -> Read<Arc<Validator>> {
             return wrong(not_a("a schema, or a map {file: path}", schema));
         }
     };
-    let problems = keyword_problems(map);
-    if !problems.is_empty() {
-        return Err(problems);
-    }
     COMPILED.get_or_try(&schema.to_string(), || {
+        let problems = keyword_problems(map);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         let options = jsonschema::options()
             .offline()
             .should_validate_formats(true)
@@ -269,8 +272,16 @@ impl JsonSchema {
 
 #[cfg(test)]
 mod tests {
-    use crate::score::rules::testing::{problems, problems_in, reasons, verdicts, verify_in};
+    use super::COMPILED;
+    use crate::score::rules::testing::{judge_many_cases, problems, problems_in, reasons, verdicts, verify_in};
     use serde_json::json;
+
+    #[test]
+    fn many_cases_with_one_schema_compile_it_once() {
+        let schema = json!({"type": "object", "required": ["once for all"]});
+        let check = json!({"json_schema": schema});
+        COMPILED.assert_made_once(&schema.to_string(), || judge_many_cases(&check));
+    }
 
     #[test]
     fn wants_json_that_the_schema_accepts() {

@@ -3,11 +3,14 @@
 //! The reply must be the JSON object that was asked for and nothing else. Whatever else comes (a failure, a refusal, prose,
 //! a field too many, a score out of range) is no judgement, and so an error: never a pass, never a fail, also under `not`.
 
-use crate::model::{ArgProblem, JudgeVerdict, Question, Score, Step, digest};
+use crate::model::{Answer, ArgProblem, Case, JudgeUse, JudgeVerdict, Question, Score, Step, digest};
 use crate::score::arguments::{Fields, Read, choice, count, needle, number, wrong};
 use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::{bounded, quote};
+use crate::score::replies::Asking;
+use crate::score::strict_json;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub(super) const JUDGE: MatcherDef = MatcherDef {
@@ -73,14 +76,32 @@ enum Aggregate {
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    Ok(Box::new(read(args)?))
+}
+
+/// How the check of these arguments asks its judge; `None` for arguments that do not compile.
+pub(in crate::score) fn judge_use(args: &Value) -> Option<JudgeUse> {
+    let judge = read(args).ok()?;
+    Some(JudgeUse {
+        judge: judge.by,
+        votes: judge.votes,
+        rule: match judge.rule {
+            Rule::Majority => "majority".to_owned(),
+            Rule::Mean { min } => format!("mean of at least {min}"),
+            Rule::Against { other: _, min } => format!("preference of at least {min}"),
+        },
+    })
+}
+
+fn read(args: &Value) -> Read<Judge> {
     let Value::Object(map) = args else {
-        return Ok(Box::new(Judge {
+        return Ok(Judge {
             by: "default".to_owned(),
             rubric: needle(args)?.to_owned(),
             reference: None,
             votes: 1,
             rule: Rule::Majority,
-        }));
+        });
     };
     let known = ["rubric", "by", "reference", "votes", "aggregate", "min", "against"];
     let mut fields = Fields::new(map, &known);
@@ -94,13 +115,13 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     let min = fields.optional("min", share);
     let rule = rule(&mut fields, aggregate, min, against, votes);
     let (rubric, rule) = fields.finish(rubric.zip(rule))?;
-    Ok(Box::new(Judge {
+    Ok(Judge {
         by: by.unwrap_or("default").to_owned(),
         rubric: rubric.to_owned(),
         reference: reference.map(str::to_owned),
         votes,
         rule,
-    }))
+    })
 }
 
 fn rule(
@@ -167,6 +188,39 @@ fn share(value: &Value) -> Read<f64> {
         ArgProblem::new(format!("{value} is not a score that can decide"))
             .expected("more than 0 and at most 1, like 0.7"),
     )
+}
+
+/// Every question that a check may ask about an answer, as if that were empty. Arguments that don't compile ask none.
+pub(in crate::score) fn questions(args: &Value, case: &Case) -> Vec<Question> {
+    let Ok(judge) = read(args) else { return Vec::new() };
+    let (verdict, pairs): (_, &[Option<bool>]) = match &judge.rule {
+        Rule::Majority => (JudgeVerdict::PassOrFail, &[None]),
+        Rule::Mean { .. } => (JudgeVerdict::Score, &[None]),
+        Rule::Against { .. } => (JudgeVerdict::Preference, &[Some(true), Some(false)]),
+    };
+    let other = match &judge.rule {
+        Rule::Against { other, .. } => other.as_str(),
+        Rule::Majority | Rule::Mean { .. } => "",
+    };
+    let (answer, replies) = (Answer::default(), Asking::default());
+    let seen = Seen {
+        case,
+        answer: &answer,
+        system: None,
+        cost_usd: None,
+        unusable: None,
+        replies: &replies,
+    };
+    let asked = pairs
+        .iter()
+        .flat_map(|first| (1..=judge.votes).map(move |vote| (*first, vote)));
+    asked
+        .map(|(first, vote)| {
+            judge.question(&seen, verdict, vote, |nonce: &str| {
+                first.map(|first| (first, fenced("other", nonce, other)))
+            })
+        })
+        .collect()
 }
 
 impl Matcher for Judge {
@@ -349,15 +403,11 @@ enum Better {
     Equal,
 }
 
-fn json<'a, T: Deserialize<'a>>(reply: &'a str) -> Result<T, String> {
+fn json<T: DeserializeOwned>(reply: &str) -> Result<T, String> {
     if reply.len() > LONGEST_REPLY {
         return Err(format!("it is longer than {} KiB", LONGEST_REPLY >> 10));
     }
-    // A derived reader would also take an array for an object, field by field.
-    if reply.trim_start().starts_with('[') {
-        return Err("not the json that was asked for: a list, not an object".to_owned());
-    }
-    serde_json::from_str(reply).map_err(|cause| format!("not the json that was asked for: {cause}"))
+    strict_json::parse_object(reply).map_err(|cause| format!("not the json that was asked for: {cause}"))
 }
 
 fn read_pass(reply: &str) -> Result<Vote, String> {
@@ -417,7 +467,10 @@ mod tests {
     /// `pass 1`, `fail 0.4` or `error`, and the reason.
     fn said(check: Value, reply: &str) -> String {
         let mut whole = answer_text("You have 30 days.");
-        whole.replies = Canned(Some(reply.to_owned()));
+        whole.replies = Canned {
+            reply: Some(reply.to_owned()),
+            meaning: None,
+        };
         match compiled(json!({ "judge": check })).check(&whole.seen()) {
             Ok(score) => {
                 let word = if score.pass { "pass" } else { "fail" };
@@ -435,6 +488,7 @@ mod tests {
             (json!("ok"), r#"{"reason": "fine", "pass": "true"}"#),
             (json!("ok"), r#"{"reason": "fine", "pass": true, "score": 1}"#),
             (json!("ok"), r#"{"reason": "fine"}"#),
+            (json!("ok"), r#"{"reason": "bad", "pass": false, "pass": true}"#),
             (json!("ok"), r#"I think it passes: {"pass": true}"#),
             (json!("ok"), "pass"),
             (json!("ok"), ""),

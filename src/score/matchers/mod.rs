@@ -13,11 +13,12 @@ mod equals;
 mod expression;
 mod expression_bounds;
 mod finish_reason;
+mod grounding;
 mod json;
 mod json_equals;
 mod json_path;
 mod json_schema;
-mod judge;
+pub(super) mod judge;
 mod length;
 mod markdown;
 pub(super) mod no_pii;
@@ -29,6 +30,7 @@ mod refusal;
 pub(super) mod regex;
 mod rouge;
 mod script;
+mod semantic;
 mod similarity;
 pub(super) mod snapshot;
 mod spent;
@@ -71,11 +73,13 @@ pub const MATCHERS: &[MatcherDef] = &[
     finish_reason::FINISH_REASON,
     refusal::REFUSAL,
     tool_calls::TOOL_CALLS,
+    grounding::GROUNDING,
     no_secrets::NO_SECRETS,
     no_pii::NO_PII,
     prompt_leak::PROMPT_LEAK,
     spent::LATENCY,
     spent::TOKENS,
+    semantic::SEMANTIC,
     judge::JUDGE,
     cost::COST,
     expression::CEL,

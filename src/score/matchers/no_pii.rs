@@ -17,9 +17,10 @@ use std::ops::Range;
 pub(super) const NO_PII: MatcherDef = MatcherDef {
     name: "no_pii",
     summary: "the answer holds no personal data of these kinds",
-    arguments: "true, or {kinds: [..], allow: [texts]}; kinds: email; phone (+ or 00 and 8 to 15 digits, or ten digits in \
-                North American groups like (555) 123-4567 or 555-123-4567); credit_card (13 to 19 digits, in groups or \
-                not, of a card's leading digit and with a right Luhn checksum); iban (with the length of its country \
+    arguments: "true, or {kinds: [..], allow: [texts]}; kinds: email; phone (+ or 00 and 8 to 15 digits; ten digits in \
+                North American groups like (555) 123-4567 or 555-123-4567; an area code with its 0, a slash and 6 to 9 \
+                digits, like 030/1234567, and German mobile numbers with a space or dash, like 0170 1234567); \
+                credit_card (13 to 19 digits, in groups or not, with dots only in groups as on a card, of a card's leading digit and with a right Luhn checksum); iban (with the length of its country \
                 and a right checksum); ip (IPv4 and IPv6, but for loopback, unspecified, broadcast and documentation \
                 addresses); all of them without `kinds`; allow: what may stand there, each in full; letter case and, \
                 in numbers, spaces, dashes, dots and brackets say nothing in it, and \"@example.com\" allows every address of that \
@@ -116,13 +117,28 @@ impl Kind {
     /// Where one may stand; [`Kind::holds`] decides.
     fn pattern(self) -> &'static str {
         match self {
-            // The addresses of RFC 5321 that occur in practice: no quoted local part, no address literal.
-            Kind::Email => r"[0-9A-Za-z._%+'-]{1,64}@(?:[0-9A-Za-z-]{1,63}\.){1,8}[A-Za-z]{2,63}",
-            // E.164: at most 15 digits with the country code, written with + or 00; or the North American plan.
+            // The addresses of RFC 5321 that occur in practice: no quoted local part, no address literal; and those of RFC
+            // 6531, which have other letters. Scripts that stand without spaces are addresses of their own: else the words
+            // around an address would belong to it.
+            Kind::Email => concat!(
+                r"[0-9A-Za-z._%+'-]{1,64}@(?:[0-9A-Za-z-]{1,63}\.){1,8}[A-Za-z]{2,63}",
+                r"|[\p{Latin}\p{Greek}\p{Cyrillic}\p{M}0-9._%+'-]+@(?:[\p{Latin}\p{Greek}\p{Cyrillic}\p{M}0-9-]+\.)+",
+                r"[\p{Latin}\p{Greek}\p{Cyrillic}]{2}[\p{Latin}\p{Greek}\p{Cyrillic}\p{M}]*",
+                r"|[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Devanagari}\p{Arabic}\p{Hebrew}\p{M}0-9._-]+@",
+                r"(?:[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Devanagari}\p{Arabic}\p{Hebrew}\p{M}0-9-]+\.)+",
+                r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Devanagari}\p{Arabic}\p{Hebrew}\p{M}]{2,}",
+            ),
+            // E.164: at most 15 digits with the country code, written with + or 00; or the North American plan; or, with a
+            // trunk 0 and the slash that DIN 5008 had for numbers, 6 to 9 digits behind the area code; or the codes of
+            // German mobile networks (Bundesnetzagentur: 015, 016, 017).
             Kind::Phone => {
-                r"(?:\+|\b00)[1-9](?:[ ./\u{2011}()-]{0,3}[0-9]){7,14}\b|(?:\([2-9][0-9]{2}\) ?|\b[2-9][0-9]{2}[.\u{2011} -])[2-9][0-9]{2}[.\u{2011} -][0-9]{4}\b"
+                r"(?:\+|\b00)[1-9](?:[ ./\u{2011}()-]{0,3}[0-9]){7,14}\b|(?:\([2-9][0-9]{2}\) ?|\b[2-9][0-9]{2}[.\u{2011} -])[2-9][0-9]{2}[.\u{2011} -][0-9]{4}\b|\b0[1-9][0-9]{1,4} ?/ ?[0-9](?:[ \u{2011}-]?[0-9]){5,8}\b|\b01[5-7][0-9]{1,2}[ \u{2011}-][0-9]{3,4}[ \u{2011}-]?[0-9]{3,5}\b"
             }
-            Kind::CreditCard => r"\b[2-6](?:[ \u{2011}-]?[0-9]){12,18}\b",
+            // With dots only in groups as they stand on cards (ISO/IEC 7813 leaves them to the issuer; American Express has 4,
+            // 6 and 5): every tenth long decimal has a right checksum.
+            Kind::CreditCard => {
+                r"\b(?:[2-6](?:[ \u{2011}-]?[0-9]){12,18}|[2-6][0-9]{3}(?:\.[0-9]{4}){2,3}(?:\.?[0-9]{1,3})?|3[47][0-9]{2}\.[0-9]{6}\.[0-9]{5})\b"
+            }
             Kind::Iban => r"\b[A-Za-z]{2}[0-9]{2}(?:[ \u{2011}-]?[0-9A-Za-z]){11,30}",
             Kind::Ip => r"[0-9A-Fa-f:.]{2,45}",
         }
@@ -317,6 +333,37 @@ mod tests {
             ("credit_card", "25 4111 1111 1111 1111", false),
             ("credit_card", "4111 1111 1111 1112", true),
             ("credit_card", "1234 5678 9012 3456", true),
+            ("credit_card", "4111.1111.1111.1111", false),
+            ("credit_card", "Paid with 4111.1111.1111.1111.", false),
+            ("credit_card", "3782.822463.10005", false),
+            ("credit_card", "3.782822463100050 is no card", true),
+            ("credit_card", "378282.246310005", true),
+            ("credit_card", "41.111.111.111.111.11", true),
+            ("credit_card", "4111.1111.1111.1112", true),
+            ("credit_card", "v4.1111.1111.1111.111", true),
+            ("phone", "0170/1234567", false),
+            ("phone", "Tel. 0170 / 123 45 67", false),
+            ("phone", "030/12345678.", false),
+            ("phone", "0170 1234567", false),
+            ("phone", "0151-234-56789", false),
+            ("phone", "01/02/2026", true),
+            ("phone", "01/2026", true),
+            ("phone", "012/2026", true),
+            ("phone", "Art. 0815/4711", true),
+            ("phone", "0123/45678", true),
+            ("phone", "10170/1234567", true),
+            ("phone", "0170/12345678901", true),
+            ("phone", "0170 items, 1234567 more", true),
+            ("email", "bücher@exämple.de", false),
+            ("email", "ann@exämple.de", false),
+            ("email", "bücher@example.de", false),
+            ("email", "пишите на анна@пример.рф!", false),
+            ("email", "用户@例子.广告", false),
+            ("email", "ann@example.xn--p1ai", false),
+            ("email", "Grüße@alle, bis später", true),
+            ("email", "@zoë ist da@heim", true),
+            ("email", "für 5 € @ Köln.", true),
+            ("email", "ann@example", true),
             ("iban", "DE89 3704 0044 0532 0130 00", false),
             ("iban", "gb82west12345698765432", false),
             ("iban", "to DE89370400440532013000 at once", false),
@@ -347,6 +394,9 @@ mod tests {
                 ("Help@Shoes.example or +49 (30) 1234/5678", true),
                 ("ann@example.org", true),
                 ("joann@example.org", false),
+                ("連絡先はann@example.orgです", true),
+                ("連絡先はjoann@example.orgです", false),
+                ("büro@shoes.example", true),
                 ("ann@not-shoes.example", false),
                 ("help@shoes.example and +49 30 1234 5679", false),
             ],

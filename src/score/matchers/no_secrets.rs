@@ -42,8 +42,10 @@ pub(super) const NO_SECRETS: MatcherDef = MatcherDef {
 
 /// Kinds and their shapes. Every shape begins with letters of its own, so that ordinary text is none.
 const KINDS: [(&str, &str); 21] = [
-    // cloud.google.com/docs/authentication/api-keys; gitleaks `gcp-api-key`.
-    ("google_api_key", r"\bAIza[0-9A-Za-z_-]{35}"),
+    // cloud.google.com/docs/authentication/api-keys; gitleaks `gcp-api-key`. The Gemini API's keys that are bound to a
+    // service account, and the only ones that AI Studio still makes, begin with AQ. (ai.google.dev/gemini-api/docs/api-key;
+    // discuss.ai.google.dev/t/170415, an answer of Google's); 40 and more characters follow.
+    ("google_api_key", r"\b(?:AIza[0-9A-Za-z_-]{35}|AQ\.[0-9A-Za-z_-]{35,})"),
     // developers.google.com/identity/protocols/oauth2: access tokens begin with ya29.
     ("google_oauth_token", r"\bya29\.[0-9A-Za-z_-]{20,}"),
     // OAuth client secrets of Google; GitHub secret scanning `google_oauth_client_secret`.
@@ -69,13 +71,15 @@ const KINDS: [(&str, &str); 21] = [
         "stripe_key",
         r"\b(?:(?:sk|rk)_(?:live|test|prod)_[0-9A-Za-z]{10,}|whsec_[0-9A-Za-z]{32,})",
     ),
-    // The middle of every such key is the base64 of "OpenAI"; gitleaks `openai-api-key`.
+    // The middle of such keys is the base64 of "OpenAI"; gitleaks `openai-api-key`. Those of projects, service accounts and
+    // administrators are known by their beginning alone (platform.openai.com/docs/api-reference/authentication).
     (
         "openai_key",
-        r"\bsk-(?:(?:proj|svcacct|admin)-)?[0-9A-Za-z_-]{20,}T3BlbkFJ[0-9A-Za-z_-]{20,}",
+        r"\bsk-(?:(?:proj|svcacct|admin)-[0-9A-Za-z_-]{40,}|[0-9A-Za-z_-]{20,}T3BlbkFJ[0-9A-Za-z_-]{20,})",
     ),
-    // gitleaks `anthropic-api-key` and `anthropic-admin-api-key`.
-    ("anthropic_key", r"\bsk-ant-[a-z]+[0-9]{2}-[0-9A-Za-z_-]{80,}"),
+    // gitleaks `anthropic-api-key` and `anthropic-admin-api-key`, but for what stands between the beginning and the rest,
+    // which names the kind of key and its version and may change.
+    ("anthropic_key", r"\bsk-ant-[0-9A-Za-z_-]{40,}"),
     // huggingface.co/docs/hub/security-tokens; gitleaks `huggingface-access-token`.
     ("hugging_face_token", r"\b(?:hf|api_org)_[A-Za-z]{34}\b"),
     // github.blog/changelog/2021-09-23-npm-has-a-new-access-token-format; gitleaks `npm-access-token`.
@@ -100,6 +104,28 @@ const KINDS: [(&str, &str); 21] = [
     // RFC 7468: the label of a private key; the block of PGP.
     ("private_key", r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"),
 ];
+
+/// Whether a text in the shape of this kind is one. Beginnings that words in a row could follow, like `sk-proj-` or `AQ.`, need
+/// what follows to look random: a capital, a small letter and a digit. Of 40 random characters one in 400 lacks one of these,
+/// of the 100 and more of most keys none.
+fn holds(kind: &str, found: &str) -> bool {
+    let random = |rest: &str| {
+        let has = |is: fn(&u8) -> bool| rest.bytes().any(|byte| is(&byte));
+        has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
+    };
+    let behind = |start: &str| {
+        let rest = found.strip_prefix(start)?;
+        // A short word may name the kind of key, like `proj` or `api03`.
+        let named = rest.split_once('-').filter(|(name, _)| name.len() < 10);
+        Some(random(named.map_or(rest, |(_, rest)| rest)))
+    };
+    match kind {
+        "google_api_key" => behind("AQ.").unwrap_or(true),
+        "openai_key" => found.contains("T3BlbkFJ") || behind("sk-").unwrap_or(true),
+        "anthropic_key" => behind("sk-ant-").unwrap_or(true),
+        _ => true,
+    }
+}
 
 /// How many findings are counted.
 pub(super) const MAX_FOUND: usize = 100;
@@ -202,6 +228,7 @@ impl NoSecrets {
                 continue;
             };
             let keys = shape.find_iter(text);
+            let keys = keys.filter(|key| holds(kind, key.as_str()));
             let forbidden = keys.filter(|key| !self.allow.iter().any(|allowed| allowed == key.as_str()));
             let room = MAX_FOUND - found.len();
             found.extend(forbidden.take(room).map(|key| (*kind, key.range())));
@@ -261,6 +288,7 @@ mod tests {
         let key = |start: &str, rest: String| format!("{start}{rest}");
         vec![
             ("google_api_key", key("AIza", a(35))),
+            ("google_api_key", key("AQ.", format!("Ab8R{}", a(46)))),
             ("google_oauth_token", key("ya29.", a(40))),
             ("google_oauth_secret", key("GOCSPX-", a(28))),
             ("aws_access_key", key("AKIA", "Q2".repeat(8))),
@@ -272,6 +300,12 @@ mod tests {
             ("stripe_key", key("sk_live_", a(24))),
             ("stripe_key", key("whsec_", a(32))),
             ("openai_key", key("sk-proj-", format!("{}T3BlbkFJ{}", a(30), a(30)))),
+            ("openai_key", key("sk-", format!("{}T3BlbkFJ{}", a(20), a(20)))),
+            ("openai_key", key("sk-proj-", a(48))),
+            ("openai_key", key("sk-svcacct-", a(60))),
+            ("openai_key", key("sk-admin-", format!("{}-_{}", a(40), a(60)))),
+            ("anthropic_key", key("sk-ant-", a(48))),
+            ("anthropic_key", key("sk-ant-", format!("sid01-{}", a(90)))),
             ("anthropic_key", key("sk-ant-", format!("api03-{}", a(95)))),
             (
                 "hugging_face_token",
@@ -319,6 +353,41 @@ mod tests {
                 ("The commit is 0123456789abcdef0123456789abcdef01234567.", true),
                 ("A skeleton key: sk-learn, sk_live, whsec, eyJ.eyJ.x", true),
                 ("-----BEGIN PUBLIC KEY-----", true),
+            ],
+        );
+        // What only begins like a key.
+        let words = "a-name-of-many-words-";
+        for start in [
+            "AQ.",
+            "sk-proj-",
+            "sk-svcacct-",
+            "sk-admin-",
+            "sk-ant-",
+            "sk-ant-api03-",
+        ] {
+            for rest in [
+                words.repeat(5),
+                format!("{}2026", words.repeat(5)),
+                "X".repeat(60),
+                "x".repeat(60),
+                "0".repeat(60),
+                "A_CONSTANT_OF_2026_".repeat(4),
+                "aB3".repeat(11),
+            ] {
+                verdicts(
+                    json!({"no_secrets": true}),
+                    &[(&format!("Put {start}{rest} here."), true)],
+                );
+            }
+        }
+        verdicts(
+            json!({"no_secrets": true}),
+            &[
+                (
+                    "Models: sk-learn, task-proj-aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3",
+                    true,
+                ),
+                ("FAQ.aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3", true),
             ],
         );
         let behind_letters = format!("鍵はghp_{}です", "a1".repeat(18));

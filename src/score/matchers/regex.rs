@@ -159,7 +159,7 @@ fn pattern(value: &Value, count: Option<Bounds>, captures: bool) -> Read<Arc<Reg
     }
     let regex = compiled_pattern(pattern)?;
     let once_is_enough = count.is_none_or(|count| count.min <= 1 && count.max.is_none());
-    if once_is_enough && !captures && matches_every_text(&regex) {
+    if once_is_enough && !captures && matches_every_text(pattern, &regex) {
         return wrong(
             ArgProblem::new("the pattern matches every text, so no answer can fail")
                 .expected("a pattern that needs at least one character, or anchors")
@@ -169,10 +169,12 @@ fn pattern(value: &Value, count: Option<Bounds>, captures: bool) -> Read<Arc<Reg
     Ok(regex)
 }
 
-/// The compiled pattern. The same one stands on many cases, and compiling costs far more than a search. It is shared, not
-/// cloned: every clone of a regex allocates working memory of its own for its first search.
+/// The patterns that were compiled. The same one stands on many cases, and compiling costs far more than a search. They are
+/// shared, not cloned: every clone of a regex allocates working memory of its own for its first search.
+static COMPILED: Cache<Arc<Regex>> = Cache::new(256);
+
+/// The compiled pattern.
 fn compiled(pattern: &str) -> Result<Arc<Regex>, ::regex::Error> {
-    static COMPILED: Cache<Arc<Regex>> = Cache::new(256);
     COMPILED.get_or_try(pattern, || {
         let regex = RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build()?;
         Ok(Arc::new(regex))
@@ -197,9 +199,14 @@ pub(super) fn syntax_problem(pattern: &str) -> Option<ArgProblem> {
 /// Whether the pattern can't miss. Such a pattern matches the empty text, and also a text with every character of the
 /// basic plane, one line break between non-empty lines among them. `^[^0-9]*$` matches the first but not the second, so
 /// it is a real criterion; `.*`, `x?` and `(?s)^.*$` are none.
-fn matches_every_text(regex: &Regex) -> bool {
+fn matches_every_text(pattern: &str, regex: &Regex) -> bool {
     static EVERY_CHARACTER: LazyLock<String> = LazyLock::new(|| ('\0'..='\u{ffff}').collect());
-    regex.is_match("") && regex.is_match(&EVERY_CHARACTER)
+    // Kept like the pattern itself: the second search costs more than that of many answers.
+    static KNOWN: Cache<bool> = Cache::new(256);
+    regex.is_match("")
+        && KNOWN
+            .get_or_try(pattern, || Ok::<_, ()>(regex.is_match(&EVERY_CHARACTER)))
+            .unwrap_or(true)
 }
 
 /// The essence of the regex crate's message, which shows the pattern over several lines.
@@ -279,8 +286,15 @@ impl Matcher for Pattern {
 
 #[cfg(test)]
 mod tests {
-    use crate::score::rules::testing::{problems, reasons, verdicts};
+    use super::COMPILED;
+    use crate::score::rules::testing::{judge_many_cases, problems, reasons, verdicts};
     use serde_json::json;
+
+    #[test]
+    fn many_cases_with_one_pattern_compile_it_once() {
+        let pattern = "once for all (of )?them";
+        COMPILED.assert_made_once(pattern, || judge_many_cases(&json!({"regex": pattern})));
+    }
 
     #[test]
     fn matches_anywhere() {

@@ -1,7 +1,8 @@
 //! `rouge`: the answer shares words with a reference, as the Python package rouge-score counts them.
 //!
-//! Its tokens are the runs of `a`-`z` and `0`-`9` of the text in lower case, without stemming. F1 is the harmonic mean of
-//! precision and recall. Of several references the nearest counts (`score_multi`).
+//! Its tokens are the runs of `a`-`z` and `0`-`9` of the text in lower case, without stemming, or the stems of the words of
+//! all scripts, as Google's Agent Development Kit counts them. F1 is the harmonic mean of precision and recall. Of several
+//! references the nearest counts (`score_multi`).
 
 use crate::model::{ArgProblem, Score};
 use crate::score::arguments::{Fields, choice, not_a, wrong};
@@ -9,17 +10,23 @@ use crate::score::likeness::{self, MAX_CHARS_PRODUCT, MAX_CHARS_SUM};
 use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
 use crate::score::quote::counted;
 use crate::score::sequences::{common_runs, common_subsequence, runs};
+use crate::score::stems::stem;
 use serde_json::Value;
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 
 pub(super) const ROUGE: MatcherDef = MatcherDef {
     name: "rouge",
     summary: "the answer shares enough words with a reference; the score is the F1 of ROUGE, 0 to 1",
-    arguments: "{to, min, metric: rougeL}, or {to_any: [\"a\", \"b\"], ..} with up to 100 references, of which the \
-                nearest counts; metric is rouge1 (words), rouge2 (pairs of words) or rougeL (longest common \
-                subsequence of words); words are runs of a-z and 0-9 in lower case, so texts in other scripts have \
-                none; equal to the Python package rouge-score, `use_stemmer=False`",
+    arguments: "{to, min, metric: rougeL, words: ascii}, or {to_any: [\"a\", \"b\"], ..} with up to 100 references, of \
+                which the nearest counts; metric is rouge1 (words), rouge2 (pairs of words) or rougeL (longest common \
+                subsequence of words); words are ascii (runs of a-z and 0-9 in lower case, so texts in other scripts \
+                have none; equal to the Python package rouge-score, `use_stemmer=False`) or stems (words of all \
+                scripts in NFKC and lower case, Chinese, Japanese and Korean ones a character each, and of ASCII words \
+                the stem; with rouge1 equal to `response_match_score` of Google's Agent Development Kit)",
     schema: r##"{"type": "object", "properties": {"to": {"$ref": "#/$defs/text"}, "to_any": {"$ref": "#/$defs/texts"},
-        "min": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}, "metric": {"enum": ["rouge1", "rouge2", "rougeL"]}},
+        "min": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}, "metric": {"enum": ["rouge1", "rouge2", "rougeL"]},
+        "words": {"enum": ["ascii", "stems"]}},
         "oneOf": [{"required": ["to", "min"]}, {"required": ["to_any", "min"]}], "additionalProperties": false}"##,
     example: r#"{"rouge": {"to": "The cat sat on the mat.", "min": 0.6, "metric": "rougeL"}}"#,
     passes: Sample::Text("A cat sat on a mat."),
@@ -46,34 +53,51 @@ const METRICS: [(&str, Metric); 3] = [
     ("rougeL", Metric::Subsequence),
 ];
 
+/// What counts as a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Words {
+    Ascii,
+    Stems,
+}
+
+const WORDS: [(&str, Words); 2] = [("ascii", Words::Ascii), ("stems", Words::Stems)];
+
 #[derive(Debug)]
 struct Rouge {
     references: Vec<Vec<String>>,
     shown: String,
     min: f64,
     metric: Metric,
+    words: Words,
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let Some(map) = args.as_object() else {
         return wrong(not_a("a map {to, min, metric}", args));
     };
-    let mut fields = Fields::new(map, &["to", "to_any", "min", "metric"]);
+    let mut fields = Fields::new(map, &["to", "to_any", "min", "metric", "words"]);
     let metric = fields
         .optional("metric", |value| choice(value, &METRICS))
         .unwrap_or(Metric::Subsequence);
+    let kind = fields
+        .optional("words", |value| choice(value, &WORDS))
+        .unwrap_or(Words::Ascii);
     let references = likeness::references(&mut fields, metric.max_chars(), |text| {
-        let words = words(text);
+        let words = kind.of(text);
         if words.len() < metric.least_words() {
-            return Err(ArgProblem::new(format!(
-                "the text has {} of the letters a-z and digits, so every answer scores 0",
-                counted(words.len() as u64, "word", "words")
+            let problem = ArgProblem::new(format!(
+                "the text has {}{}, so every answer scores 0",
+                counted(words.len() as u64, "word", "words"),
+                kind.letters()
             ))
             .expected(format!(
                 "at least {}",
                 counted(metric.least_words() as u64, "word", "words")
-            ))
-            .hint("for other scripts, use `chrf`"));
+            ));
+            return Err(match kind {
+                Words::Ascii => problem.hint("for other scripts, use `chrf`"),
+                Words::Stems => problem,
+            });
         }
         Ok((words, text.to_owned()))
     });
@@ -85,16 +109,67 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         shown: likeness::shown(&texts),
         min,
         metric,
+        words: kind,
     }))
 }
 
+impl Words {
+    fn letters(self) -> &'static str {
+        match self {
+            Words::Ascii => " of the letters a-z and digits",
+            Words::Stems => "",
+        }
+    }
+
+    fn of(self, text: &str) -> Vec<String> {
+        match self {
+            Words::Ascii => ascii_words(text),
+            Words::Stems => stems(text),
+        }
+    }
+}
+
 /// The tokens of `rouge_score.tokenize`.
-fn words(text: &str) -> Vec<String> {
+fn ascii_words(text: &str) -> Vec<String> {
     text.to_lowercase()
         .split(|c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit()))
         .filter(|word| !word.is_empty())
         .map(str::to_owned)
         .collect()
+}
+
+/// The tokens of the kit's `response_match_score`.
+fn stems(text: &str) -> Vec<String> {
+    let text = text.nfkc().collect::<String>().to_lowercase();
+    let mut spaced = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            // Ideographs, kana and hangul: a word each.
+            '\u{4e00}'..='\u{9fff}' | '\u{3040}'..='\u{30ff}' | '\u{ac00}'..='\u{d7af}' => spaced.extend([' ', c, ' ']),
+            // Thai, Lao, Burmese and Khmer, written without spaces: a word begins with each character but marks.
+            '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' if !is_combining_mark(c) => {
+                spaced.extend([' ', c]);
+            }
+            c if is_combining_mark(c) || is_python_alphanumeric(c) => spaced.push(c),
+            _ => spaced.push(' '),
+        }
+    }
+    // Shorter words are their own stems for rouge-score.
+    const LEAST_STEMMED: usize = 4;
+    spaced
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .map(|word| match word.is_ascii() && word.len() >= LEAST_STEMMED {
+            true => stem(word),
+            false => word.to_owned(),
+        })
+        .collect()
+}
+
+/// Letters and numbers. Unicode takes letters in circles and squares for alphabetic too; Python goes by the category, in
+/// which they are symbols.
+fn is_python_alphanumeric(c: char) -> bool {
+    c.is_alphanumeric() && !('\u{1f130}'..='\u{1f189}').contains(&c)
 }
 
 impl Metric {
@@ -153,7 +228,7 @@ impl Metric {
 impl Matcher for Rouge {
     fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
         let text = likeness::measurable(&seen.answer.text, self.metric.max_chars(), self.metric.name())?;
-        let answer = words(text);
+        let answer = self.words.of(text);
         let highest = self.metric.highest_f1(&answer, &self.references);
         Ok(likeness::verdict(self.metric.name(), &self.shown, highest, self.min))
     }
@@ -196,6 +271,30 @@ mod tests {
     }
 
     #[test]
+    fn words_of_all_scripts_and_stems() {
+        let table = [
+            (
+                "This is a test reference.",
+                "This is a test candidate response.",
+                8.0 / 11.0,
+            ),
+            ("你好世界", "你好世界 朋友", 0.8),
+            ("cafe costs 1000.50", "Café costs $1,000.50", 4.0 / 9.0),
+            ("refunding orders", "Refunded order", 1.0),
+            ("dying", "die", 1.0),
+            ("dont", "don't", 0.0),
+            ("กา", "กา มา", 2.0 / 3.0),
+            ("hindi हिन्दी", "हिन्दी", 2.0 / 3.0),
+            ("x²", "x2", 1.0),
+            ("a \u{1f150}", "a", 1.0),
+        ];
+        for (to, answer, score) in table {
+            let check = json!({"rouge": {"to": to, "min": 0.5, "metric": "rouge1", "words": "stems"}});
+            scores(check, &[(answer, score >= 0.5, score)]);
+        }
+    }
+
+    #[test]
     fn the_nearest_reference_counts_and_the_threshold_is_inclusive() {
         scores(
             json!({"rouge": {"to_any": ["good bye", "see you soon"], "min": 0.8}}),
@@ -225,6 +324,8 @@ mod tests {
             json!({"rouge": {"to_any": ["a", "", "!?"], "min": 0}}),
             json!({"rouge": {"to": "one", "min": 0.5, "metric": "rouge2"}}),
             json!({"rouge": {"to": "one", "min": 0.5, "metric": "rouge3"}}),
+            json!({"rouge": {"to": "?!", "min": 0.5, "words": "stems"}}),
+            json!({"rouge": {"to": "one", "min": 0.5, "words": "stem"}}),
             json!({"rouge": {"to": "a".repeat(10_001), "min": 0.5}}),
         ]), @"
         /rouge rouge: a text stands here
@@ -253,6 +354,11 @@ mod tests {
         /rouge/metric rouge: `rouge3` is not known here
           expected: one of rouge1, rouge2, rougeL
           help: did you mean `rouge1`?
+        /rouge/to rouge: the text has 0 words, so every answer scores 0
+          expected: at least 1 word
+        /rouge/words rouge: `stem` is not known here
+          expected: one of ascii, stems
+          help: did you mean `stems`?
         /rouge/to rouge: the text has 10001 characters
           expected: at most 10000 characters
         ");

@@ -9,7 +9,7 @@ use crate::model::{ArgProblem, Score};
 use crate::score::arguments::{Fields, choice, not_a, wrong};
 use crate::score::likeness::{self, MAX_CHARS_PRODUCT, is_python_space};
 use crate::score::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
-use crate::score::sequences::common_subsequence;
+use crate::score::sequences::{common_subsequence, edit_distance};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -113,7 +113,7 @@ pub(super) fn levenshtein(a: &Vec<char>, b: &Vec<char>) -> f64 {
     if longest == 0 {
         return 1.0;
     }
-    let distance = strsim::generic_levenshtein(a, b);
+    let distance = edit_distance(a, b);
     // One division of whole numbers: 1 - 0.9 would not be the 0.1 that a user writes.
     (longest - distance) as f64 / longest as f64
 }

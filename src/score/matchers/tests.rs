@@ -5,7 +5,9 @@ use crate::model::{CheckSpec, Score, Step};
 use crate::score::matcher::{CannotJudge, Matcher, MatcherDef, STANDS_ALONE, Seen};
 use crate::score::rules::testing::{answer_text, compiled, sample, verify_in};
 use proptest::prelude::*;
+use rayon::prelude::*;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::path::Path;
 
 fn written(check: &str) -> Value {
@@ -96,6 +98,91 @@ fn an_answer_too_long_to_judge_is_so_under_not_as_well() {
             &judged(negated.as_ref(), &long),
         );
     }
+}
+
+#[test]
+fn a_megabyte_of_anything_is_judged_or_said_to_be_too_much() {
+    every_matcher_returns(1 << 20);
+}
+
+#[test]
+#[ignore = "takes minutes without optimisation: cargo test --release --lib ten_megabytes -- --ignored"]
+fn ten_megabytes_of_anything_are_judged_or_said_to_be_too_much() {
+    every_matcher_returns(10 << 20);
+}
+
+/// On texts of so many bytes, as long as no answer of a model is. Whatever grew with their square would not come back.
+fn every_matcher_returns(bytes: usize) {
+    let repeated = |piece: &str| piece.repeat(bytes / piece.len());
+    let row = r#"{"id": 7, "tags": ["new", "sale"]},"#;
+    let texts = [
+        ("one word", repeated("x")),
+        ("lines", repeated("a b\n")),
+        ("brackets", repeated("[")),
+        ("json", format!("[{}7]", repeated(row))),
+    ];
+    // What a format's own reader could stumble over.
+    let formats = [
+        ("xml", "<a>"),
+        ("markdown", "> "),
+        ("markdown", "*_"),
+        ("markdown", "[a]("),
+        ("yaml", "- "),
+        ("yaml", "{a: "),
+        ("csv", "\""),
+        ("csv", "a,"),
+        ("code_block", "```\n"),
+        ("json", "```json\n{}\n```\n"),
+        ("no_pii", "a@a."),
+        ("no_pii", "4 "),
+        ("no_secrets", "sk-"),
+        ("number", "1,"),
+        ("refusal", "I can't "),
+    ];
+    let every = MATCHERS.iter().flat_map(|def| {
+        texts
+            .iter()
+            .map(|(kind, text)| (def.name, *kind, Cow::Borrowed(text.as_str())))
+    });
+    // A command takes what it takes, up to its timeout.
+    let every: Vec<_> = every.filter(|(name, ..)| *name != "command").collect();
+    let own = formats
+        .par_iter()
+        .map(|(name, piece)| (*name, *piece, Cow::Owned(repeated(piece))));
+    every.into_par_iter().chain(own).for_each(|(name, kind, text)| {
+        let def = MATCHERS.iter().find(|def| def.name == name).unwrap();
+        if let Ok(score) = judged(example(def).0.as_ref(), &text) {
+            assert!(
+                score.reason.len() < 2_000,
+                "{name}, {kind}: {} bytes of reason",
+                score.reason.len()
+            );
+        }
+    });
+}
+
+#[test]
+fn patterns_that_would_grow_without_bounds_do_not_load() {
+    for pattern in [
+        "(a{1000}){1000}",
+        "((a{100}){100}){100}",
+        r"(\pL{500}){500}",
+        "(?:(?:(?:(?:a{30}){30}){30}){30}){30}",
+        "a{4294967295}",
+    ] {
+        for check in [
+            json!({"regex": pattern}),
+            json!({"regex": {"pattern": pattern, "count": 1}}),
+            json!({"json_schema": {"type": "string", "pattern": pattern}}),
+            json!({"json_schema": {"type": "object", "patternProperties": {pattern: true}}}),
+        ] {
+            assert!(!loads(&check), "{check}");
+        }
+        // An expression may put its patterns together, so they are bounded when they are there.
+        let computed = compiled(json!({"cel": format!("answer.text.matches(r'{pattern}')")}));
+        assert!(judged(computed.as_ref(), "a").is_err(), "{pattern}");
+    }
+    assert!(loads(&json!({"regex": "(a{10}){10}"})));
 }
 
 /// The keys under which a combining matcher has its checks; without them its map is a check itself.

@@ -257,6 +257,7 @@ pub(super) fn row(id: &str, suite: &str, line: u32, baseline: ArmRow, candidate:
             vars: serde_json::Map::new(),
             history: vec![],
             checks: vec![CheckSpec::plain("contains", json!("30 days"))],
+            labels: Vec::new(),
             notes: None,
         },
         baseline: Some(baseline),

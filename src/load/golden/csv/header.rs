@@ -13,6 +13,7 @@ pub(super) enum Column {
     History,
     Weight,
     Cluster,
+    Labels,
     Notes,
     /// The value of the matcher that the column `matcher` names, else of `equals`.
     Expected,
@@ -29,7 +30,9 @@ pub(super) enum Column {
 }
 
 /// Column names with a meaning of their own.
-const NAMES: [&str; 7] = ["id", "tags", "critical", "expected", "matcher", "history", "notes"];
+const NAMES: [&str; 8] = [
+    "id", "tags", "critical", "expected", "matcher", "history", "labels", "notes",
+];
 
 /// Names of which even a near miss is no var: a case would silently lose what its author asked for.
 const GUARDED: [&str; 3] = ["critical", "expected", "matcher"];
@@ -94,6 +97,7 @@ fn column(name: &str, rules: &dyn CheckRules) -> Result<Column, Problem> {
         "expected" => Column::Expected,
         "matcher" => Column::Matcher,
         "history" => Column::History,
+        "labels" => Column::Labels,
         WEIGHT => Column::Weight,
         CLUSTER => Column::Cluster,
         _ if name.starts_with("gate:") => {

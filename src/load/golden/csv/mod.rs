@@ -270,6 +270,7 @@ impl Filled<'_> {
                 | Column::History
                 | Column::Weight
                 | Column::Cluster
+                | Column::Labels
                 | Column::Expect { .. }
                     if cell.is_empty() => {}
                 Column::Id => self.put("id", cell.into()),
@@ -288,6 +289,11 @@ impl Filled<'_> {
                 Column::History => {
                     if let Some(history) = self.read_json(index, cell, "history") {
                         self.put("history", history);
+                    }
+                }
+                Column::Labels => {
+                    if let Some(labels) = self.read_json(index, cell, "labels") {
+                        self.put("labels", labels);
                     }
                 }
                 Column::Expect { matcher, is_text } => self.read_check(index, matcher, *is_text, cell),

@@ -113,7 +113,7 @@ fn mistakes_in_json() {
 
             "{\"cases\": [{\"id\": 1, \"expect\": [\"b\"]}]}"
             golden/a.json:1:2: unknown key `cases`
-              expected: one of id, tags, critical, weight, cluster, vars, history, expect, notes
+              expected: one of id, tags, critical, weight, cluster, vars, history, expect, labels, notes
               help: values for the prompt's template go into `vars`
             golden/a.json:1:1: the case has no check
               expected: at least one check that decides, like `expect: [{contains: "30 days"}]`; in CSV a filled `expected` or `expect:MATCHER`

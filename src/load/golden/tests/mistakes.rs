@@ -93,13 +93,13 @@ fn mistakes_in_rows_of_jsonl() {
     golden/a.jsonl:14:28: `notes` is a number
       expected: a text
     golden/a.jsonl:15:18: unknown key `expected`
-      expected: one of id, tags, critical, weight, cluster, vars, history, expect, notes
+      expected: one of id, tags, critical, weight, cluster, vars, history, expect, labels, notes
       help: did you mean `expect`?
     golden/a.jsonl:15:35: unknown key `contains`
-      expected: one of id, tags, critical, weight, cluster, vars, history, expect, notes
+      expected: one of id, tags, critical, weight, cluster, vars, history, expect, labels, notes
       help: a check stands in the list `expect`: `expect: [{contains: ..}]`
     golden/a.jsonl:15:52: unknown key `question`
-      expected: one of id, tags, critical, weight, cluster, vars, history, expect, notes
+      expected: one of id, tags, critical, weight, cluster, vars, history, expect, labels, notes
       help: values for the prompt's template go into `vars`
     golden/a.jsonl:16:1: the case has no check
       expected: at least one check that decides, like `expect: [{contains: "30 days"}]`; in CSV a filled `expected` or `expect:MATCHER`
@@ -205,7 +205,7 @@ fn mistakes_in_rows_of_yaml_in_block_style() {
     golden/a.yaml:16:13: `critical` is a text
       expected: true or false
     golden/a.yaml:19:3: unknown key `question`
-      expected: one of id, tags, critical, weight, cluster, vars, history, expect, notes
+      expected: one of id, tags, critical, weight, cluster, vars, history, expect, labels, notes
       help: values for the prompt's template go into `vars`
     golden/a.yaml:18:3: the case has no check
       expected: at least one check that decides, like `expect: [{contains: "30 days"}]`; in CSV a filled `expected` or `expect:MATCHER`
@@ -312,7 +312,7 @@ fn names_from_outside_are_shortened() {
     );
     insta::assert_snapshot!(messages("a.jsonl", &text), @"
     golden/a.jsonl:1:1012: unknown key `ääääääääääääääääääääääääääääääääääääääääääääääääääääääääääää…`
-      expected: one of id, tags, critical, weight, cluster, vars, history, expect, notes
+      expected: one of id, tags, critical, weight, cluster, vars, history, expect, labels, notes
       help: values for the prompt's template go into `vars`
     golden/a.jsonl:2:8: duplicate id `ääääääääääääääääääääääääääääääääääääääääääääääääääääääääääää…`: the first is at golden/a.jsonl:1:1
       expected: an id that is unique over all golden files

@@ -2,6 +2,7 @@
 
 mod files;
 mod formats;
+mod labels;
 mod mistakes;
 mod properties;
 mod rows;
@@ -173,6 +174,7 @@ fn plain(case: &Case) -> Value {
     json!({
         "id": case.id, "tags": case.tags, "critical": case.critical, "vars": case.vars, "history": case.history,
         "checks": checks.collect::<Vec<_>>(), "notes": case.notes,
+        "labels": case.labels.iter().map(|label| json!([label.answer, label.pass, label.check])).collect::<Vec<_>>(),
     })
 }
 

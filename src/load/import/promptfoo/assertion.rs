@@ -172,13 +172,8 @@ impl Assertion {
         if let Some((name, threshold, value)) = typed(cell) {
             let mut assertion = Assertion::new(node, name);
             let kind = assertion.kind.clone();
-            assertion.value = match (value, kind.as_str()) {
-                (None, _) => None,
-                (Some(value), "contains-any" | "contains-all" | "icontains-any" | "icontains-all") => {
-                    Some(value.split(',').map(|item| Value::from(item.trim())).collect())
-                }
-                (Some(value), _) => Some(value.trim().into()),
-            };
+            // A list is cut at its commas when it is read, as anywhere else.
+            assertion.value = value.map(|value| value.trim().into());
             let keeps = CSV_THRESHOLDS.contains(&kind.as_str());
             if keeps {
                 assertion.threshold = Some(threshold.unwrap_or(if kind == "similar" { 0.8 } else { 0.75 }));

@@ -1,0 +1,79 @@
+//! `promptgate gate simulate`.
+
+use super::options::{Gate as Command, Simulate};
+use super::say;
+use crate::error::Error;
+use crate::exit;
+use crate::pipeline::{self, SimulateRequest};
+use crate::report::text;
+use serde_json::{Value, json};
+
+pub(super) fn gate(command: &Command) -> Result<u8, Error> {
+    match command {
+        Command::Simulate(options) => simulate(options),
+    }
+}
+
+fn simulate(options: &Simulate) -> Result<u8, Error> {
+    let rows = pipeline::simulate(&SimulateRequest {
+        cases: options.n,
+        repeats: options.repeat,
+        margin: options.margin,
+        tolerance: options.tolerance,
+        alpha: options.alpha,
+        scenario: &options.scenario,
+        estimand: &options.estimand,
+        runs: options.runs,
+        seed: options.seed,
+        differences: &options.difference,
+    })?;
+    if options.json {
+        let rows: Vec<Value> = rows
+            .iter()
+            .map(|row| {
+                json!({
+                    "difference": row.difference,
+                    "promote": row.promote,
+                    "block": row.block,
+                    "inconclusive": row.inconclusive,
+                })
+            })
+            .collect();
+        let document = json!({
+            "schema": "promptgate.simulation/1",
+            "cases": options.n,
+            "repeats": options.repeat,
+            "margin": options.margin,
+            "tolerance": options.tolerance,
+            "alpha": options.alpha,
+            "scenario": options.scenario,
+            "estimand": options.estimand,
+            "runs": options.runs,
+            "seed": options.seed,
+            "rows": rows,
+        });
+        let pretty = serde_json::to_string_pretty(&document).unwrap_or_default();
+        say(&text::json_safe(&pretty));
+        return Ok(exit::OK);
+    }
+    say(&format!(
+        "{} cases, {} repeats, margin {}, tolerance {}, alpha {}",
+        options.n, options.repeat, options.margin, options.tolerance, options.alpha
+    ));
+    say(&format!(
+        "scenario {}, estimand {}, {} runs a row, seed {}",
+        options.scenario, options.estimand, options.runs, options.seed
+    ));
+    say("true difference   promote     block   inconclusive");
+    for row in rows {
+        // Adding 0 makes -0 plain.
+        let points = (row.difference * 1000.0).round() / 10.0 + 0.0;
+        say(&format!(
+            "{points:>+8.1} points  {:>7.1}%  {:>7.1}%  {:>12.1}%",
+            row.promote * 100.0,
+            row.block * 100.0,
+            row.inconclusive * 100.0
+        ));
+    }
+    Ok(exit::OK)
+}

@@ -1,0 +1,347 @@
+//! Looking more than once: bounds and evidence that stay valid.
+//!
+//! - Group-sequential bounds of P. C. O'Brien and T. R. Fleming, Biometrics 35 (1979), 549-556: at look j of K equal steps
+//!   `z_j = C √(K/j)`; the spending function of K. K. G. Lan and D. L. DeMets, Biometrika 70 (1983), 659-663 for looks that are
+//!   not equally spaced: by the share t of the data `2 - 2 Φ(z_{alpha/2} / √t)` of alpha may have been used up. Chances of
+//!   crossing come from recursive integration (P. Armitage, C. K. McPherson, B. C. Rowe, JRSS A 132 (1969), 235-244).
+//! - e-values: the wealth of a bettor against the hypothesis, which exceeds 1/alpha with chance at most alpha however often
+//!   one looks (J. Ville, 1939; bounded differences as in I. Waudby-Smith, A. Ramdas, JRSS B 86 (2024), 1-27).
+//! - The normal-mixture boundary (S. R. Howard et al., Annals of Statistics 49 (2021), 1055-1080, proposition 4).
+
+use super::normal::{below, critical};
+use super::score_test::Differences;
+use std::f64::consts::PI;
+
+/// At most this many looks.
+pub const MAX_LOOKS: usize = 100;
+/// Looks are at least this share of all data apart; closer ones would need a finer grid than the integration has.
+pub const MIN_STEP: f64 = 0.001;
+
+/// Beyond this many standard deviations nothing is left to integrate.
+const REACH: f64 = 8.5;
+/// Points of the grid per standard deviation of a step.
+const FINENESS: f64 = 8.0;
+/// Halvings when a bound is looked for.
+const STEPS: u32 = 60;
+/// A bound beyond this is never reached by a chance that doubles can tell from 0.
+const NEVER: f64 = 8.0;
+
+/// The bounds of O'Brien and Fleming for `looks` equally spaced looks, one-sided error `alpha` in all: |Z| has to reach
+/// the j-th at look j. For three looks and 5% they are 2.961, 2.094, 1.710.
+///
+/// `None` for no look or more than [`MAX_LOOKS`], or an `alpha` that is not between 0 and 1/2.
+pub fn obrien_fleming(looks: usize, alpha: f64) -> Option<Vec<f64>> {
+    if looks == 0 || looks > MAX_LOOKS || !(alpha > 0.0 && alpha < 0.5) {
+        return None;
+    }
+    let bounds = |constant: f64| -> Vec<f64> {
+        (1..=looks)
+            .map(|look| constant * (looks as f64 / look as f64).sqrt())
+            .collect()
+    };
+    let crossing = |constant: f64| {
+        let mut walk = Walk::new();
+        for (look, bound) in (1..=looks).zip(bounds(constant)) {
+            walk.step(look as f64 / looks as f64, bound);
+        }
+        walk.crossed
+    };
+    let (mut low, mut high) = (critical(alpha), critical(alpha / looks as f64) + 0.1);
+    for _ in 0..STEPS {
+        let middle = 0.5 * (low + high);
+        if crossing(middle) > alpha {
+            low = middle;
+        } else {
+            high = middle;
+        }
+        if high - low < 1e-9 {
+            break;
+        }
+    }
+    // With one look there is nothing to share alpha between.
+    Some(bounds(if looks == 1 { critical(alpha) } else { high }))
+}
+
+/// The bounds of Lan and DeMets' spending function of the O'Brien-Fleming kind: `shares` are the parts of all data at each
+/// look, increasing up to 1. Each bound depends only on the looks up to it, so later ones need not be known. Infinite
+/// where next to nothing of alpha may be spent.
+///
+/// `None` for no look or more than [`MAX_LOOKS`], shares out of 0..=1 or less than [`MIN_STEP`] apart, or an `alpha` that is
+/// not between 0 and 1/2.
+pub fn lan_demets(shares: &[f64], alpha: f64) -> Option<Vec<f64>> {
+    if shares.is_empty() || shares.len() > MAX_LOOKS || !(alpha > 0.0 && alpha < 0.5) {
+        return None;
+    }
+    let mut walk = Walk::new();
+    let mut bounds = Vec::with_capacity(shares.len());
+    for share in shares {
+        // Written so that no number passes as one.
+        if !(*share - walk.time >= MIN_STEP * (1.0 - 1e-9) && *share <= 1.0) {
+            return None;
+        }
+        let spent = spent(*share, alpha);
+        let bound = walk.bound(*share, spent);
+        walk.step(*share, bound);
+        bounds.push(bound);
+    }
+    Some(bounds)
+}
+
+/// How much of `alpha` may be used up with a share `t` of the data: `2 - 2 Φ(z_{alpha/2} / √t)`.
+pub fn spent(t: f64, alpha: f64) -> f64 {
+    2.0 * below(-critical(alpha / 2.0) / t.sqrt())
+}
+
+/// A Brownian motion that has not crossed any bound so far: its density at the time of the last look.
+struct Walk {
+    time: f64,
+    /// (place, density x width); before the first look all of it is at 0.
+    mass: Vec<(f64, f64)>,
+    crossed: f64,
+}
+
+impl Walk {
+    fn new() -> Walk {
+        Walk {
+            time: 0.0,
+            mass: vec![(0.0, 1.0)],
+            crossed: 0.0,
+        }
+    }
+
+    /// The chance to be above `place` at `time`, not having crossed before.
+    fn above(&self, time: f64, place: f64) -> f64 {
+        let deviation = (time - self.time).sqrt();
+        self.mass
+            .iter()
+            .map(|(from, mass)| mass * below((from - place) / deviation))
+            .sum()
+    }
+
+    /// The bound on z at `time` with which the chance to have crossed in all is `spent`.
+    fn bound(&self, time: f64, spent: f64) -> f64 {
+        let crossed = |z: f64| self.crossed + self.above(time, z * time.sqrt());
+        if crossed(NEVER) >= spent {
+            return f64::INFINITY;
+        }
+        let (mut low, mut high) = (0.0, NEVER);
+        for _ in 0..STEPS {
+            let middle = 0.5 * (low + high);
+            if crossed(middle) > spent {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        high
+    }
+
+    /// Goes on to `time`, where what is above the bound has crossed.
+    fn step(&mut self, time: f64, bound: f64) {
+        let width = time.sqrt();
+        let top = (bound.min(REACH)) * width;
+        if bound.is_finite() {
+            self.crossed += self.above(time, bound * width);
+        }
+        let deviation = (time - self.time).sqrt();
+        let bottom = -REACH * width;
+        // Simpson's rule wants an even number of intervals.
+        let intervals = 2 * ((top - bottom) / deviation * FINENESS / 2.0).ceil().max(32.0) as usize;
+        let step = (top - bottom) / intervals as f64;
+        let density = |place: f64| -> f64 {
+            self.mass
+                .iter()
+                .map(|(from, mass)| mass * (-((place - from) / deviation).powi(2) / 2.0).exp())
+                .sum::<f64>()
+                / (deviation * (2.0 * PI).sqrt())
+        };
+        self.mass = (0..=intervals)
+            .map(|at| {
+                let place = bottom + step * at as f64;
+                let share = match at {
+                    _ if at == 0 || at == intervals => 1.0,
+                    _ if at % 2 == 1 => 4.0,
+                    _ => 2.0,
+                };
+                (place, density(place) * share * step / 3.0)
+            })
+            .collect();
+        self.time = time;
+    }
+}
+
+/// Bets of the mixture.
+const BETS: u32 = 40;
+
+/// Which side of a hypothetical mean is bet on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The true mean is larger: evidence to promote, at -margin.
+    Above,
+    /// The true mean is smaller: evidence to block, at -tolerance.
+    Below,
+}
+
+/// The logarithm of an e-value against a true mean difference of `mu0` or one on its other side:
+/// `E = 1/J Σ_j Π_i (1 + lambda_j X_i)`, X = d - mu0 (or mu0 - d), `lambda_j = j / ((J + 1) far)`, J = 40, far the largest
+/// possible loss of X. 1/alpha or more is evidence at level alpha, at any time and however often one has looked; e-values
+/// of separate cases multiply. It holds for any differences in -1..=1, without approximation, and costs power in small
+/// datasets.
+///
+/// 0 (no evidence) without units, or for a `mu0` that is no number inside -1..1.
+pub fn log_e_value(differences: &Differences, mu0: f64, side: Side) -> f64 {
+    if !(mu0 > -1.0 && mu0 < 1.0) {
+        return 0.0;
+    }
+    let (sign, reach) = match side {
+        Side::Above => (1.0, 1.0 + mu0),
+        Side::Below => (-1.0, 1.0 - mu0),
+    };
+    let far = reach * differences.largest();
+    if far == 0.0 {
+        return 0.0;
+    }
+    let logs: Vec<f64> = (1..=BETS)
+        .map(|bet| {
+            let lambda = f64::from(bet) / (f64::from(BETS + 1) * far);
+            differences
+                .kinds()
+                .map(|kind| kind.units * (lambda * sign * (kind.sum - kind.size * mu0)).ln_1p())
+                .sum()
+        })
+        .collect();
+    let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = logs.iter().map(|log| (log - largest).exp()).sum();
+    largest + (sum / f64::from(BETS)).ln()
+}
+
+/// What a sum of centred differences with total variance `variance` exceeds (to either side) at any time with chance
+/// `alpha`: `√((V + rho) ln((V + rho) / (rho alpha²)))`; narrowest where V is some multiple of `rho` (> 0). It relies on the
+/// normal distribution and on an estimated variance: not for fewer than 200 cases.
+///
+/// Infinite for what is no variance, rho or alpha.
+pub fn normal_mixture(variance: f64, rho: f64, alpha: f64) -> f64 {
+    if !(variance >= 0.0 && rho > 0.0 && alpha > 0.0 && alpha < 1.0) {
+        return f64::INFINITY;
+    }
+    let both = variance + rho;
+    (both * (both / (rho * alpha * alpha)).ln()).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn close(got: f64, want: f64, tolerance: f64) {
+        assert!((got - want).abs() <= tolerance, "got {got}, want {want}");
+    }
+
+    /// C. Jennison, B. W. Turnbull, "Group sequential methods" (2000), table 2.3.
+    #[test]
+    fn constants_are_the_published_ones() {
+        for (looks, of_five, of_two_and_a_half) in [
+            (1, 1.645, 1.960),
+            (2, 1.678, 1.977),
+            (3, 1.710, 2.004),
+            (5, 1.751, 2.040),
+        ] {
+            close(*obrien_fleming(looks, 0.05).unwrap().last().unwrap(), of_five, 0.001);
+            close(
+                *obrien_fleming(looks, 0.025).unwrap().last().unwrap(),
+                of_two_and_a_half,
+                0.001,
+            );
+        }
+        let three = obrien_fleming(3, 0.05).unwrap();
+        for (got, want) in three.iter().zip([2.961, 2.094, 1.710]) {
+            close(*got, want, 0.001);
+        }
+    }
+
+    /// As the program of Reboussin, DeMets, Kim and Lan tables them for five equal looks, one-sided 2.5%.
+    #[test]
+    fn equal_looks_spend_as_published() {
+        let bounds = lan_demets(&[0.2, 0.4, 0.6, 0.8, 1.0], 0.025).unwrap();
+        for (got, want) in bounds.iter().zip([4.8769, 3.3569, 2.6803, 2.2898, 2.0310]) {
+            close(*got, want, 0.001);
+        }
+        assert_eq!(
+            lan_demets(&[1.0], 0.05).map(|bounds| (bounds[0] - critical(0.05)).abs() < 1e-9),
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn any_looks_use_up_alpha_and_no_more() {
+        for shares in [&[0.1, 0.11, 0.5, 1.0][..], &[0.3, 0.999, 1.0], &[0.001, 0.002, 1.0]] {
+            let bounds = lan_demets(shares, 0.05).unwrap();
+            let mut walk = Walk::new();
+            for (share, bound) in shares.iter().zip(&bounds) {
+                walk.step(*share, *bound);
+            }
+            close(walk.crossed, 0.05, 1e-6);
+        }
+        // The tiniest part of the data never decides.
+        assert_eq!(lan_demets(&[0.001, 1.0], 0.05).unwrap()[0], f64::INFINITY);
+    }
+
+    #[test]
+    fn impossible_looks_have_no_bounds() {
+        for shares in [
+            &[][..],
+            &[0.0],
+            &[0.5, 0.5],
+            &[0.7, 0.4],
+            &[1.1],
+            &[f64::NAN],
+            &[0.5, 0.5001],
+        ] {
+            assert_eq!(lan_demets(shares, 0.05), None, "{shares:?}");
+        }
+        assert_eq!((lan_demets(&[1.0], 0.5), obrien_fleming(0, 0.05)), (None, None));
+        assert_eq!((obrien_fleming(3, f64::NAN), obrien_fleming(101, 0.05)), (None, None));
+    }
+
+    fn pairs(losses: u64, ties: u64, wins: u64) -> Differences {
+        Differences::new(&BTreeMap::from([(-1, losses), (0, ties), (1, wins)]), 1)
+    }
+
+    #[test]
+    fn evidence_is_that_of_the_reference() {
+        close(
+            log_e_value(&pairs(2, 90, 8), -0.05, Side::Above),
+            4.598_913_826_451_113,
+            1e-9,
+        );
+        close(
+            log_e_value(&pairs(0, 100, 0), -0.05, Side::Above),
+            3.466_000_674_016_737_3,
+            1e-9,
+        );
+    }
+
+    #[test]
+    fn evidence_has_two_sides_and_needs_data() {
+        let (lost, won) = (pairs(30, 60, 10), pairs(10, 60, 30));
+        close(
+            log_e_value(&lost, -0.01, Side::Below),
+            log_e_value(&won, 0.01, Side::Above),
+            1e-9,
+        );
+        assert!(log_e_value(&lost, -0.01, Side::Below) > 0.0);
+        assert!(log_e_value(&lost, -0.05, Side::Above) < 0.0);
+        assert_eq!(log_e_value(&pairs(0, 0, 0), -0.05, Side::Above), 0.0);
+        assert_eq!(log_e_value(&won, f64::NAN, Side::Above), 0.0);
+        assert_eq!(log_e_value(&won, -1.0, Side::Above), 0.0);
+        // A large tolerance, and every case lost: finite still.
+        assert!(log_e_value(&pairs(0, 0, 50), -0.5, Side::Below).is_finite());
+    }
+
+    #[test]
+    fn the_mixture_boundary() {
+        close(normal_mixture(250.0, 100.0, 0.05), 50.353_546_354_364_87, 1e-9);
+        assert_eq!(normal_mixture(f64::NAN, 1.0, 0.05), f64::INFINITY);
+        assert_eq!(normal_mixture(1.0, 0.0, 0.05), f64::INFINITY);
+    }
+}

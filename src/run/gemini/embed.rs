@@ -1,0 +1,177 @@
+//! Embeddings: one `batchEmbedContents` request for many texts. The answer's text is the vectors, as a JSON array of arrays of
+//! numbers in the order of the texts.
+
+use super::reply::broken;
+use super::{Connection, Gemini, GeminiSettings, classify, resource};
+use crate::model::{Answer, FailureKind, Job, Problem, Source, Usage};
+use crate::run::http::post;
+use crate::run::limit::estimated_tokens;
+use crate::run::target::{Retry, Target, TargetError};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Texts of one request. The service takes no more.
+pub const MOST_TEXTS: usize = 100;
+
+/// The model that embeds if none is named.
+pub const MODEL: &str = "gemini-embedding-001";
+
+/// The models behind `embedContent`.
+#[derive(Debug)]
+pub struct Embedder {
+    connection: Arc<Connection>,
+}
+
+impl Embedder {
+    /// A client; sends nothing yet.
+    ///
+    /// # Errors
+    /// As [`Gemini::new`].
+    pub fn new(settings: &GeminiSettings) -> Result<Embedder, Problem> {
+        let Gemini { connection, .. } = Gemini::new(settings)?;
+        Ok(Embedder { connection })
+    }
+}
+
+/// The bytes of a request for the vectors of these texts.
+pub fn body(model: &str, texts: &[&str], dimensions: Option<u32>) -> Vec<u8> {
+    let requests: Vec<Value> = texts
+        .iter()
+        .map(|text| {
+            let mut request = json!({"model": resource(model), "content": {"parts": [{"text": text}]}});
+            // Later models have no kinds of tasks: what a vector is for is said in the text.
+            if model.ends_with(MODEL) {
+                request["taskType"] = "SEMANTIC_SIMILARITY".into();
+            }
+            if let Some(dimensions) = dimensions {
+                request["outputDimensionality"] = dimensions.into();
+            }
+            request
+        })
+        .collect();
+    json!({"requests": requests}).to_string().into_bytes()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Response {
+    #[serde(default)]
+    embeddings: Vec<Embedding>,
+    usage_metadata: Option<UsageMetadata>,
+}
+
+#[derive(Deserialize)]
+struct Embedding {
+    #[serde(default)]
+    values: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UsageMetadata {
+    prompt_token_count: Option<u64>,
+}
+
+impl Target for Embedder {
+    async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
+        let unaskable = |message| TargetError::new(FailureKind::Request, "bad_model", message, Retry::Never);
+        let url = self
+            .connection
+            .endpoint
+            .batch_embed_contents(&job.request.model)
+            .map_err(unaskable)?;
+        let mut request = post(url, self.connection.headers.clone(), &job.body);
+        let generation = self.connection.sign(&mut request);
+        let got = self.exchange(request, job).await;
+        got.map_err(|error| self.connection.judge(error, generation))
+    }
+
+    fn source(&self) -> Source {
+        Source::Live
+    }
+}
+
+impl Embedder {
+    async fn exchange(&self, request: reqwest::Request, job: &Job) -> Result<Answer, TargetError> {
+        let reply = self.connection.http.send(request, self.connection.secret()).await?;
+        if !reply.is_success() {
+            return Err(classify(reply.status, reply.retry_after(), &reply.body));
+        }
+        let (vectors, counted) = decode(&reply.body, job.request.contents.len())?;
+        // The service counts the tokens of some models only.
+        let tokens = counted.unwrap_or_else(|| estimated_tokens(&job.request));
+        Ok(Answer {
+            text: serde_json::to_string(&vectors).unwrap_or_default(),
+            usage: Usage {
+                prompt: tokens,
+                total: tokens,
+                ..Usage::default()
+            },
+            model_version: Some(job.request.model.clone()),
+            finish_reason: Some("STOP".to_owned()),
+            latency_ms: reply.latency_ms,
+            simulated: reply.is_simulated(),
+            ..Answer::default()
+        })
+    }
+}
+
+/// The vectors of a response to so many texts, and the tokens that were counted.
+fn decode(body: &[u8], texts: usize) -> Result<(Vec<Vec<f32>>, Option<u64>), TargetError> {
+    let response: Response =
+        serde_json::from_slice(body).map_err(|cause| broken(&format!("the embeddings can't be read: {cause}")))?;
+    let vectors: Vec<Vec<f32>> = response.embeddings.into_iter().map(|one| one.values).collect();
+    if vectors.len() != texts {
+        return Err(broken(&format!("{} embeddings came for {texts} texts", vectors.len())));
+    }
+    if vectors.iter().any(Vec::is_empty) {
+        return Err(broken("an embedding is empty"));
+    }
+    let counted = response.usage_metadata.and_then(|usage| usage.prompt_token_count);
+    Ok((vectors, counted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_has_one_content_for_each_text() {
+        let written = |model: &str, dimensions| -> Value {
+            serde_json::from_slice(&body(model, &["a", "b"], dimensions)).unwrap()
+        };
+        assert_eq!(
+            written(MODEL, None),
+            json!({"requests": [
+                {"model": "models/gemini-embedding-001", "content": {"parts": [{"text": "a"}]}, "taskType": "SEMANTIC_SIMILARITY"},
+                {"model": "models/gemini-embedding-001", "content": {"parts": [{"text": "b"}]}, "taskType": "SEMANTIC_SIMILARITY"},
+            ]})
+        );
+        assert_eq!(
+            written("gemini-embedding-2", Some(768))["requests"][1],
+            json!({"model": "models/gemini-embedding-2", "content": {"parts": [{"text": "b"}]}, "outputDimensionality": 768})
+        );
+    }
+
+    #[test]
+    fn a_response_has_a_vector_for_each_text_or_none() {
+        let of = |body: &str| decode(body.as_bytes(), 2).map_err(|error| error.failure().code);
+        assert_eq!(
+            of(
+                r#"{"embeddings": [{"values": [1, 0.5]}, {"values": [2, 3]}], "usageMetadata": {"promptTokenCount": 7}}"#
+            ),
+            Ok((vec![vec![1.0, 0.5], vec![2.0, 3.0]], Some(7)))
+        );
+        for broken in [
+            "{}",
+            "[]",
+            "",
+            r#"{"embeddings": [{"values": [1]}]}"#,
+            r#"{"embeddings": [{"values": [1]}, {}]}"#,
+            r#"{"embeddings": [{"values": [1]}, {"values": ["x"]}]}"#,
+        ] {
+            assert_eq!(of(broken), Err("bad_body".to_owned()), "{broken}");
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Checks that compare by meaning: which texts are sent, that none is sent twice, and what a failure leads to.
+
+use crate::support::fake::{Fake, Received, Reply};
+use crate::support::project::{Project, Ran};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+const KEY: &str = "test-key-0123456789";
+
+/// Cases of which each answers with its own text; `case-3` with another meaning.
+fn project(settings: &str, cases: usize) -> Project {
+    let project = Project::with_cases(1);
+    let rows: String = (0..cases)
+        .map(|i| {
+            let check = json!({"semantic": {"to": "the shop opens at nine", "min": 0.9}});
+            json!({"id": format!("case-{i}"), "vars": {"question": format!("Number {i}?")}, "expect": [check]})
+                .to_string()
+                + "\n"
+        })
+        .collect();
+    project.write("golden/cases.jsonl", rows);
+    let answers: String = (0..cases)
+        .flat_map(|i| {
+            let text = if i == 3 {
+                "lions sleep all day".to_owned()
+            } else {
+                format!("it opens at nine, number {i}")
+            };
+            ["v1", "v2"].map(|prompt| {
+                json!({"case": format!("case-{i}"), "prompt": prompt, "text": text, "finish_reason": "STOP"})
+                    .to_string()
+                    + "\n"
+            })
+        })
+        .collect();
+    project.write("answers.jsonl", answers);
+    project.write("promptgate.toml", settings);
+    project
+}
+
+fn run(project: &Project, more: &[&str]) -> Ran {
+    let usual = [
+        "eval",
+        "--prompt",
+        "v2",
+        "--baseline",
+        "v1",
+        "--repeat",
+        "1",
+        "--target",
+        "recorded",
+        "--answers",
+        "answers.jsonl",
+    ];
+    project.run_with(&[&usual, more].concat(), &[("GEMINI_API_KEY", KEY)])
+}
+
+/// The texts of a request.
+fn texts(request: &Received) -> Vec<String> {
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    let requests = body["requests"].as_array().unwrap();
+    requests
+        .iter()
+        .map(|one| one["content"]["parts"][0]["text"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Texts about lions point another way than all others.
+fn embed(request: &Received) -> Reply {
+    assert_eq!(request.path, "/v1beta/models/gemini-embedding-001:batchEmbedContents");
+    assert_eq!(request.header("x-goog-api-key"), Some(KEY));
+    let vectors: Vec<Value> = texts(request)
+        .iter()
+        .map(|text| json!({"values": if text.contains("lions") { [0.1, 0.9] } else { [0.9, 0.1] }}))
+        .collect();
+    Reply::json(200, &json!({"embeddings": vectors}))
+}
+
+fn asked_of(fake: &Fake) -> String {
+    format!(
+        "[embeddings.default]\ntarget = \"gemini\"\nbase_url = \"{}\"\n",
+        fake.url
+    )
+}
+
+#[test]
+fn meanings_decide_and_each_text_is_sent_once() {
+    let fake = Fake::start(embed);
+    let project = project(&asked_of(&fake), 150);
+    let ran = run(&project, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let outcomes: BTreeMap<String, usize> = project.results().iter().fold(BTreeMap::new(), |mut counts, row| {
+        *counts.entry(row["outcome"].as_str().unwrap().to_owned()).or_default() += 1;
+        counts
+    });
+    assert_eq!(
+        outcomes,
+        BTreeMap::from([("fail".to_owned(), 2), ("pass".to_owned(), 298)])
+    );
+    let sizes: Vec<usize> = fake.requests().iter().map(|request| texts(request).len()).collect();
+    // 150 answers and one reference; both arms answer alike.
+    assert_eq!(sizes.iter().sum::<usize>(), 151);
+    assert!(sizes.len() == 2 && sizes.iter().all(|size| *size <= 100), "{sizes:?}");
+    let verdict = project.verdict();
+    assert_eq!(verdict["requests"], 2);
+    assert!(verdict["cost_usd"].as_f64().unwrap() > 0.0);
+
+    let again = run(&project, &[]);
+    assert_eq!((again.code, fake.requests().len()), (0, 2));
+    assert_eq!(project.verdict()["key"], verdict["key"]);
+}
+
+#[test]
+fn another_model_is_another_test() {
+    let fake = Fake::start(|request| {
+        let vectors = texts(request).len();
+        Reply::json(
+            200,
+            &json!({"embeddings": vec![json!({"values": [1.0, 0.0]}); vectors]}),
+        )
+    });
+    let project = project(&asked_of(&fake), 10);
+    run(&project, &[]);
+    let key = project.verdict()["key"].clone();
+    project.write("promptgate.toml", asked_of(&fake) + "dimensions = 768\n");
+    run(&project, &[]);
+    assert_ne!(project.verdict()["key"], key);
+    let body: Value = serde_json::from_slice(&fake.requests().last().unwrap().body).unwrap();
+    assert_eq!(body["requests"][0]["outputDimensionality"], 768);
+}
+
+#[test]
+fn a_service_that_fails_is_never_green() {
+    let short = json!({"embeddings": [{"values": [1.0]}]});
+    for (reply, code) in [
+        (Reply::error(400, "INVALID_ARGUMENT", "no such model"), 11),
+        (Reply::json(200, &short), 11),
+        (Reply::json(200, &json!({})), 11),
+        (Reply::error(403, "PERMISSION_DENIED", "the key is not allowed"), 11),
+    ] {
+        let fake = Fake::start(move |_| reply.clone());
+        let project = project(&asked_of(&fake), 80);
+        let ran = run(&project, &["--retries", "0"]);
+        assert_eq!(ran.code, code, "{}", ran.transcript());
+        assert!(project.results().iter().all(|row| row["outcome"] == "error"));
+        assert!(!ran.transcript().contains(KEY));
+    }
+}
+
+#[test]
+fn without_a_model_that_embeds_nothing_is_sent() {
+    let none = project("", 3);
+    let ran = run(&none, &[]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.stderr.contains("the target `recorded` embeds no texts"),
+        "{}",
+        ran.transcript()
+    );
+    let unknown = project("[embeddings.other]\ntarget = \"gemini\"\n", 3);
+    unknown.write(
+        "golden/cases.jsonl",
+        "{\"id\":\"a\",\"vars\":{\"question\":\"?\"},\"expect\":[{\"semantic\":{\"to\":\"x\",\"min\":0.5,\"by\":\"othr\"}}]}\n",
+    );
+    let ran = run(&unknown, &[]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("did you mean `other`?"), "{}", ran.transcript());
+}
+
+#[test]
+fn the_built_in_simulator_embeds() {
+    let project = Project::with_cases(5);
+    project.write(
+        "golden/cases.jsonl",
+        "{\"id\":\"a\",\"vars\":{\"question\":\"When does the shop open?\"},\"expect\":[{\"semantic\":{\"to\":\"The shop opens at nine in the morning.\",\"min\":0.7}}]}\n",
+    );
+    let eval = ["eval", "--prompt", "v2", "--baseline", "v1", "--no-gate"];
+    let ran = project.run(&eval);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let passes = |arm: &str| {
+        project
+            .results()
+            .iter()
+            .filter(|row| row["arm"] == arm && row["outcome"] == "pass")
+            .count()
+    };
+    assert_eq!((passes("baseline"), passes("candidate")), (0, 3));
+    assert_eq!(project.run(&eval).code, 0);
+    assert_eq!(project.verdict()["requests"], 0, "answers and vectors are stored");
+}
+
+/// A model of four words: `shop` and `store` point the same way.
+fn static_model(project: &Project) {
+    let words = ["[PAD]", "[UNK]", "shop", "store", "opens", "lions"];
+    let vocabulary: Value = words
+        .iter()
+        .enumerate()
+        .map(|(id, word)| ((*word).to_owned(), json!(id)))
+        .collect();
+    let tokenizer = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true},
+        "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": null,
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                  "max_input_chars_per_word": 100, "vocab": vocabulary},
+    });
+    project.write("models/tiny/tokenizer.json", tokenizer.to_string());
+    project.write("models/tiny/config.json", r#"{"normalize": true}"#);
+    let rows: [[f32; 2]; 6] = [[0.0, 0.0], [0.0, 0.0], [1.0, 0.0], [0.9, 0.1], [0.5, 0.5], [-0.2, 1.0]];
+    let data: Vec<u8> = rows.iter().flatten().flat_map(|number| number.to_le_bytes()).collect();
+    let header = json!({"embeddings": {"dtype": "F32", "shape": [6, 2], "data_offsets": [0, data.len()]}}).to_string();
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.as_bytes());
+    file.extend(data);
+    project.write("models/tiny/model.safetensors", file);
+}
+
+#[test]
+fn a_static_model_of_the_project_asks_nobody() {
+    let project = project("[embeddings.default]\npath = \"models/tiny\"\n", 80);
+    static_model(&project);
+    let rows: String = (0..80)
+        .map(|i| {
+            let check = json!({"semantic": {"to": "the store opens", "min": 0.9}});
+            json!({"id": format!("case-{i}"), "vars": {"question": format!("Number {i}?")}, "expect": [check]})
+                .to_string()
+                + "\n"
+        })
+        .collect();
+    project.write("golden/cases.jsonl", rows);
+    let answers: String = (0..80)
+        .flat_map(|i| {
+            let text = match i {
+                3 => "lions",
+                4 => "zebras graze",
+                _ => "shop opens",
+            };
+            ["v1", "v2"].map(|prompt| {
+                json!({"case": format!("case-{i}"), "prompt": prompt, "text": text, "finish_reason": "STOP"})
+                    .to_string()
+                    + "\n"
+            })
+        })
+        .collect();
+    project.write("answers.jsonl", answers);
+    let ran = run(&project, &[]);
+    let outcome = |case: &str| {
+        let rows = project.results();
+        rows.iter()
+            .find(|row| row["case"] == case)
+            .map(|row| row["outcome"].as_str().unwrap().to_owned())
+            .unwrap()
+    };
+    assert_eq!(
+        (outcome("case-0"), outcome("case-3")),
+        ("pass".to_owned(), "fail".to_owned()),
+        "{}",
+        ran.transcript()
+    );
+    // Of a text without a known word nothing is known.
+    assert_eq!(outcome("case-4"), "error");
+    assert_eq!(project.verdict()["requests"], 0);
+    let key = project.verdict()["key"].clone();
+
+    project.write("models/tiny/config.json", r#"{"normalize": false}"#);
+    run(&project, &[]);
+    assert_ne!(project.verdict()["key"], key, "another model is another test");
+
+    for (file, broken) in [
+        ("models/tiny/model.safetensors", &b"none"[..]),
+        ("models/tiny/tokenizer.json", b"{}"),
+        ("models/tiny/config.json", b"["),
+    ] {
+        static_model(&project);
+        project.write(file, broken);
+        let ran = run(&project, &[]);
+        assert_eq!(ran.code, 2, "{file}: {}", ran.transcript());
+        assert!(ran.stderr.contains("promptgate.toml:1"), "{}", ran.transcript());
+    }
+}
