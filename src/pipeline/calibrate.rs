@@ -14,8 +14,8 @@ use crate::gate::statistics::proportions::wilson;
 use crate::load::calibration as file;
 use crate::load::golden::{self, Dataset};
 use crate::model::{
-    Agreement, Answer, CalibrationEntry, Case, CheckSpec, JudgeUse, JudgesAsked, JudgesFound, Label, Place, PrefixCaches,
-    Problem, Problems, Usage,
+    Agreement, Answer, CalibrationEntry, Case, CheckSpec, JudgeUse, JudgesAsked, JudgesFound, Label, Place,
+    PrefixCaches, Problem, Problems, Usage,
 };
 use crate::plan::price::Tier;
 use crate::report::Mask;

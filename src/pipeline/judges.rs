@@ -15,8 +15,8 @@ use crate::plan::identity;
 use crate::plan::price::Tier;
 use crate::run::gemini::{self, Delivery};
 use crate::run::{
-    self, AnyTarget, ApiKey, Ended, Gemini, GeminiSettings, Limits, OpenAi, OpenAiSettings, Price, Protocol, RunEnd, Taken,
-    Target,
+    self, AnyTarget, ApiKey, Ended, Gemini, GeminiSettings, Limits, OpenAi, OpenAiSettings, Price, Protocol, RunEnd,
+    Taken, Target,
 };
 use crate::score::{self, Asking, Commands, Judgement, Unjudged};
 use crate::settings::{Cache, JudgeSettings, Settings, TargetKind};
