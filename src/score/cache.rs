@@ -135,7 +135,11 @@ mod tests {
     #[test]
     fn many_threads_at_once_make_it_once() {
         let cache = Cache::new(2);
-        let ask = |_| cache.get_or_try("a", || Ok::<_, ()>(std::thread::yield_now())).unwrap();
+        let yielding = || {
+            std::thread::yield_now();
+            Ok::<_, ()>(())
+        };
+        let ask = |_| cache.get_or_try("a", yielding).unwrap();
         cache.assert_made_once("a", || (0..1000).into_par_iter().for_each(ask));
     }
 }

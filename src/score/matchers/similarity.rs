@@ -108,7 +108,7 @@ impl Metric {
 }
 
 /// 1 - edits / length of the longer text.
-pub(super) fn levenshtein(a: &Vec<char>, b: &Vec<char>) -> f64 {
+pub(super) fn levenshtein(a: &[char], b: &[char]) -> f64 {
     let longest = a.len().max(b.len());
     if longest == 0 {
         return 1.0;

@@ -198,7 +198,7 @@ impl Matcher for Snapshot {
             };
         }
         let answer: Vec<char> = redacted.text.chars().collect();
-        let near = |text: &String| levenshtein(&answer, &text.chars().collect());
+        let near = |text: &String| levenshtein(&answer, &text.chars().collect::<Vec<char>>());
         let similarity = approved.iter().map(near).fold(0.0, f64::max);
         let pass = similarity >= min;
         let is = if pass { "at least" } else { "less than" };
