@@ -95,6 +95,13 @@ impl Comparing {
         }
     }
 
+    /// Gives these tags numbers whatever others there are.
+    #[must_use]
+    pub fn with_tags(mut self, tags: &[String]) -> Comparing {
+        self.tags.want(tags);
+        self
+    }
+
     /// Adds one case. Rows come in plan order, which decides only which ids and messages the bounded lists keep.
     ///
     /// An arm with fewer repeats than planned misses the others; repeats beyond the plan do not enter the statistics.
@@ -165,6 +172,7 @@ impl Comparing {
         };
         so_far.baseline_served = baseline.served.into_iter().collect();
         so_far.candidate_served = candidate.served.into_iter().collect();
+        so_far.tags_left_out = tags.left_out();
         so_far.slices = tags.slices(so_far.repeats, so_far.has_baseline);
         so_far.cost_usd = cost.map(PicoDollars::usd);
         so_far.answers_cost_usd = answers_cost.map(PicoDollars::usd);
@@ -209,6 +217,7 @@ impl Comparing {
             .entry(difference(green.passed + green.missing, blue.passed))
             .or_default() += 1;
         self.count_passes(green);
+        self.tags.add(&case.tags, Some(blue), green);
         if k == 0 || blue.missing > 0 || green.missing > 0 {
             return;
         }
@@ -217,7 +226,6 @@ impl Comparing {
         *self.so_far.observed.entry(observed).or_default() += 1;
         self.so_far.within.0 += blue.variation(k);
         self.so_far.within.1 += green.variation(k);
-        self.tags.add(&case.tags, blue.passed, green.passed);
         let paired = &mut self.so_far.paired;
         paired.n += 1;
         match observed {
@@ -234,8 +242,8 @@ impl Comparing {
     /// Enters a case when there is no baseline.
     fn count_alone(&mut self, case: &Case, green: &Repeats) {
         self.count_passes(green);
-        if self.so_far.repeats > 0 && green.missing == 0 && green.identical == 0 {
-            self.tags.add(&case.tags, 0, green.passed);
+        if self.so_far.repeats > 0 && green.identical == 0 {
+            self.tags.add(&case.tags, None, green);
         }
     }
 

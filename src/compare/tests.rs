@@ -206,7 +206,7 @@ fn without_a_baseline_only_the_candidate_counts() {
     assert_eq!(comparison.candidate_passes_worst, BTreeMap::from([(1, 2), (2, 1)]));
     assert_eq!(comparison.candidate_passes_best, BTreeMap::from([(1, 1), (2, 2)]));
     assert_eq!(
-        (comparison.slices[0].n, comparison.slices[0].candidate),
+        (comparison.slices[0].slice.n, comparison.slices[0].slice.candidate),
         (2, Some(0.75))
     );
     assert_eq!(comparison.requests, 6);

@@ -7,6 +7,7 @@
 //! 2. Do the must-pass cases pass? (`soundness`)
 //! 3. Is the candidate worse by more than the tolerance (block), or is being worse by the margin excluded (promote)?
 //!    (`effect`; without a baseline it asks for the pass rate instead)
+//! 4. Do the cases of a tag get worse, whatever the average says? (`slices`)
 //!
 //! Answers of other models than the one asked for, or of different models in the two arms, decide nothing of that
 //! (`served`): with a strict policy nothing is decided at all, with mixed models only the must-pass cases are looked at.
@@ -26,13 +27,17 @@ pub mod normal;
 mod policy;
 pub mod score_test;
 mod served;
+mod slices;
 mod soundness;
+mod tails;
 pub mod wilson;
 mod words;
 
 pub use policy::policy_digest;
 
-use crate::model::{ArmRate, Comparison, Decision, Difference, Needed, Policy, Reason, ReasonCode, Warning, ZScores};
+use crate::model::{
+    ArmRate, Comparison, Decision, Difference, Needed, Policy, Reason, ReasonCode, Slice, Warning, WarningCode, ZScores,
+};
 use evidence::Evidence;
 
 /// How the run ended.
@@ -82,6 +87,8 @@ pub struct Decided {
     pub needed: Option<Needed>,
     /// What a reader has to know besides; decides nothing.
     pub warnings: Vec<Warning>,
+    /// Every tag with what the gate says of it.
+    pub slices: Vec<Slice>,
 }
 
 /// Decides.
@@ -90,12 +97,14 @@ pub struct Decided {
 /// allows, on an incomplete run, when not gated, or under a policy that [`Policy::check`] refuses.
 pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> Decided {
     if let Err(problems) = policy.check() {
-        return Decided::without_numbers(reason(ReasonCode::NotGated, words::invalid_policy(&problems)));
+        let reason = reason(ReasonCode::NotGated, words::invalid_policy(&problems));
+        return Decided::without_numbers(reason, slices::unlooked(comparison));
     }
     let evidence = Evidence::of(policy, comparison);
     let mut needed = None;
     let mut reasons: Vec<Reason> = soundness::completion(comparison, facts.whole_run).into_iter().collect();
     let served = served::look(policy, comparison, facts.models);
+    let mut slices = slices::unlooked(comparison);
 
     if let Some(other) = served.other {
         reasons.push(other);
@@ -120,6 +129,12 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
                 reasons.push(reason);
                 needed = advice;
             }
+            if comparison.has_baseline {
+                let looked = slices::look(policy, comparison);
+                slices = looked.slices;
+                let beside = looked.reasons.into_iter();
+                reasons.extend(beside.filter(|reason| !incomplete || speaks_for(reason.code) == Decision::Block));
+            }
         }
     }
 
@@ -129,7 +144,8 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         Decision::Block => true,
         // What is open doesn't matter once the candidate is blocked, but that the run is not whole does.
         Decision::Inconclusive => {
-            decision != Decision::Block || !matches!(reason.code, ReasonCode::TooFew | ReasonCode::NothingPassed)
+            let open = [ReasonCode::TooFew, ReasonCode::NothingPassed, ReasonCode::SliceOpen];
+            decision != Decision::Block || !open.contains(&reason.code)
         }
     });
     reasons.sort_by_key(|reason| speaks_for(reason.code) != decision);
@@ -144,21 +160,36 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         baseline_rate: evidence.baseline_rate,
         candidate_rate: evidence.candidate_rate,
         needed,
-        warnings: served.warnings,
+        warnings: served.warnings.into_iter().chain(tags_left_out(comparison)).collect(),
+        slices,
     };
     if facts.gated { decided } else { decided.not_gated() }
+}
+
+/// Tags beyond the bound decide nothing, which nobody should have to guess.
+fn tags_left_out(comparison: &Comparison) -> Option<Warning> {
+    comparison.tags_left_out.then(|| Warning {
+        code: WarningCode::TagsLeftOut,
+        message: format!(
+            "the cases have more tags than the {} that are looked at one by one, the first by name; name those that matter in critical_tags",
+            comparison.slices.len()
+        ),
+    })
 }
 
 /// The decision that a reason speaks for.
 fn speaks_for(code: ReasonCode) -> Decision {
     match code {
         ReasonCode::NotWorse | ReasonCode::Identical | ReasonCode::PassRate => Decision::Promote,
-        ReasonCode::Critical | ReasonCode::Regression | ReasonCode::PassRateLow | ReasonCode::CandidateErrors => {
-            Decision::Block
-        }
+        ReasonCode::Critical
+        | ReasonCode::Regression
+        | ReasonCode::PassRateLow
+        | ReasonCode::CandidateErrors
+        | ReasonCode::Slice => Decision::Block,
         ReasonCode::CriticalUnscored
         | ReasonCode::Errors
         | ReasonCode::TooFew
+        | ReasonCode::SliceOpen
         | ReasonCode::Budget
         | ReasonCode::Stopped
         | ReasonCode::Shard
@@ -192,7 +223,7 @@ fn reason(code: ReasonCode, message: impl Into<String>) -> Reason {
 }
 
 impl Decided {
-    fn without_numbers(reason: Reason) -> Decided {
+    fn without_numbers(reason: Reason, slices: Vec<Slice>) -> Decided {
         Decided {
             decision: Decision::Inconclusive,
             reasons: vec![reason],
@@ -202,6 +233,7 @@ impl Decided {
             candidate_rate: None,
             needed: None,
             warnings: Vec::new(),
+            slices,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::answer::Usage;
 use super::case::CaseId;
-use super::verdict::Slice;
+use super::guards::TagSums;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -179,6 +179,8 @@ pub struct Comparison {
     pub not_asked: u64,
     /// Codes and messages of errors, most frequent first, a few.
     pub errors: Vec<(String, String, u64)>,
-    /// Numbers per tag, by name; the first few hundred tags.
-    pub slices: Vec<Slice>,
+    /// Numbers per tag, by name; the first few hundred tags, and those that were asked for.
+    pub slices: Vec<TagSums>,
+    /// There are more tags than `slices` has.
+    pub tags_left_out: bool,
 }

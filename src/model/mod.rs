@@ -11,6 +11,7 @@ mod comparison;
 mod details;
 mod diagnostic;
 mod event;
+mod guards;
 mod outcome;
 mod question;
 mod request;
@@ -33,6 +34,7 @@ pub use details::{
 };
 pub use diagnostic::{Place, Problem, Problems, nearest};
 pub use event::{Event, Progress};
+pub use guards::TagSums;
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};
 pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, digest};
@@ -42,6 +44,6 @@ pub use served::{answers_for, same_model};
 pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
 pub use verdict::{
     Decision, Difference, JudgesAsked, ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason,
-    ReasonCode, Slice, Verdict, Warning, WarningCode, ZScores,
+    ReasonCode, Slice, SliceGate, Verdict, Warning, WarningCode, ZScores,
 };
 pub use visible::{is_hidden, show, visible};

@@ -6,8 +6,8 @@ use super::survey::{Survey, Versions};
 use crate::compare::Comparing;
 use crate::error::Error;
 use crate::model::{
-    Answer, Arm, ArmRow, Case, CaseRow, CheckRules, Comparison, Failure, FailureKind, Judged, Outcome, Part, Skip,
-    Source,
+    Answer, Arm, ArmRow, Case, CaseRow, CheckRules, Comparison, Failure, FailureKind, Judged, Outcome, Part, Policy,
+    Skip, Source,
 };
 use crate::plan::price::{Prices, Tier};
 use crate::plan::{Plan, Selection};
@@ -52,6 +52,8 @@ pub(super) struct Judging<'a> {
     pub(super) ended: &'a Ended,
     /// What tokens cost.
     pub(super) prices: &'a Prices,
+    /// What the comparison has to look at.
+    pub(super) policy: &'a Policy,
     /// Models asked for and how they serve: baseline, candidate.
     pub(super) models: (Option<(&'a str, Tier)>, (&'a str, Tier)),
 }
@@ -70,7 +72,8 @@ pub(super) fn judge(
         ..
     } = judging;
     let mut tally = Tally {
-        comparing: Comparing::new(plan.repeats, plan.baseline, survey.identical),
+        comparing: Comparing::new(plan.repeats, plan.baseline, survey.identical)
+            .with_tags(&judging.policy.critical_tags),
         stale: 0,
         unanswered: 0,
         simulated: 0,

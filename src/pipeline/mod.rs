@@ -290,6 +290,7 @@ impl Prepared<'_> {
             run: open_run.id,
             ended: &ended,
             prices: &settings.prices,
+            policy: &settings.policy,
             models: (
                 self.versions
                     .baseline

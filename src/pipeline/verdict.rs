@@ -69,7 +69,7 @@ pub(super) fn assemble(
         difference: decided.difference,
         z: decided.z,
         needed: decided.needed,
-        slices: comparison.slices,
+        slices: decided.slices,
         usage: comparison.usage,
         cost_usd: comparison
             .cost_usd

@@ -6,7 +6,9 @@ use super::numbers::{UNKNOWN, cost, count, difference, latency, percent, points,
 use super::output::Output;
 use super::text::{md_code, md_inline, truncate};
 use super::{Context, ReportError, Reporter};
-use crate::model::{CaseRow, Counts, Decision, Needed, Paired, Reason, RunInfo, Slice, Usage, Verdict, Warning};
+use crate::model::{
+    CaseRow, Counts, Decision, Needed, Paired, Reason, RunInfo, Slice, SliceGate, Usage, Verdict, Warning,
+};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -305,9 +307,16 @@ fn slices(slices: &[Slice]) -> String {
     if slices.is_empty() {
         return String::new();
     }
-    let mut text = "\n### Tags\n\n| tag | cases | baseline | candidate | difference | |\n| --- | ---: | ---: | ---: | ---: | --- |\n"
+    let mut text = "\n### Tags\n\n| tag | cases | baseline | candidate | difference | | gate |\n| --- | ---: | ---: | ---: | ---: | --- | --- |\n"
         .to_owned();
     let share = |share: &Option<f64>| share.map_or_else(|| UNKNOWN.to_owned(), percent);
+    // What decides comes first.
+    let mut ordered: Vec<&Slice> = slices.iter().collect();
+    ordered.sort_by_key(|slice| match slice.gate {
+        SliceGate::Block => 0,
+        SliceGate::Hold => 1,
+        SliceGate::Ok | SliceGate::Unpowered | SliceGate::Unknown => 2,
+    });
     for Slice {
         tag,
         n,
@@ -315,15 +324,18 @@ fn slices(slices: &[Slice]) -> String {
         candidate,
         difference,
         status,
-    } in slices.iter().take(SLICES)
+        gate,
+        p: _,
+    } in ordered.into_iter().take(SLICES)
     {
         let _ = writeln!(
             text,
-            "| {} | {n} | {} | {} | {} | {status} |",
+            "| {} | {n} | {} | {} | {} | {status} | {} |",
             md_inline(&truncate(tag, NAME)),
             share(baseline),
             share(candidate),
-            difference.map_or_else(|| UNKNOWN.to_owned(), points)
+            difference.map_or_else(|| UNKNOWN.to_owned(), points),
+            gate.as_str()
         );
     }
     if slices.len() > SLICES {

@@ -1,7 +1,7 @@
 //! JSON Schema of promptgate.toml, from the list of settings.
 
 use super::layers::{KEYS, ONE_CALL, is_list};
-use super::{commands, judges, prices};
+use super::{commands, gate, judges, prices};
 use serde_json::{Map, Value, json};
 
 /// The schema (draft 2020-12) of promptgate.toml. It knows the plain way to write a value: a number as a number, not as
@@ -18,6 +18,7 @@ pub fn schema() -> Value {
     properties.insert(prices::TABLE.to_owned(), own_prices());
     properties.insert(judges::TABLE.to_owned(), own_judges());
     properties.insert(commands::TABLE.to_owned(), own_commands());
+    properties.insert(gate::TABLE.to_owned(), of_gate());
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "settings of promptgate",
@@ -113,6 +114,27 @@ fn of_key(key: &str) -> Option<Value> {
         }
         "strict_model" => flag("inconclusive if another model served than the one asked for"),
         _ => return None,
+    })
+}
+
+/// The rules beside the score as a whole, see `gate`.
+fn of_gate() -> Value {
+    let share =
+        |what: &str, most: f64| json!({"description": what, "type": "number", "exclusiveMinimum": 0, "maximum": most});
+    let tag = json!({"type": "string", "pattern": "\\S"});
+    json!({
+        "description": "what decides beside the score as a whole",
+        "type": "object",
+        "properties": {
+            "slice_margin": share("a tag blocks, or holds a promotion, only from this loss on", 1.0),
+            "slice_q": share("share of blocked tags that are blocked wrongly, on average", 0.2),
+            "critical_tags": {
+                "description": "tags for which a loss of critical_margin must be excluded",
+                "anyOf": [tag, {"type": "array", "items": tag, "minItems": 1}],
+            },
+            "critical_margin": share("the loss that critical tags must exclude; default: slice_margin", 0.5),
+        },
+        "additionalProperties": false,
     })
 }
 
@@ -223,6 +245,13 @@ mod tests {
                 true,
             ),
             ("[commands.sums]\ntimeout = \"10s\"", false),
+            (
+                "[gate]\nslice_margin = 0.2\nslice_q = 0.01\ncritical_tags = [\"a\"]\ncritical_margin = 0.05",
+                true,
+            ),
+            ("[gate]\nslice_margins = 0.2", false),
+            ("[gate]\ncritical_tags = []", false),
+            ("slice_margin = 0.2", false),
             ("[prices.m]\ninput = 1", false),
             ("[prices.m]\ninput = 1\noutput = 2\nbatch = 1", false),
         ] {

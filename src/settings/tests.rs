@@ -458,3 +458,62 @@ fn only_the_gemini_api_streams_and_has_versions() {
         }
     }
 }
+
+#[test]
+fn the_rules_of_tags_come_from_the_file_or_from_variables() {
+    let policy = |variables: &[(&str, &str)], file: &str| settle(&PAIR_SIM, variables, file).unwrap().policy;
+    assert_eq!(policy(&[], ""), Policy::default());
+    let file = "[gate]\nslice_margin = 0.2\nslice_q = 0.01\ncritical_tags = [\"b\", \"a\", \"b\"]\n";
+    let expected = Policy {
+        slice_margin: 0.2,
+        slice_q: 0.01,
+        critical_tags: vec!["a".to_owned(), "b".to_owned()],
+        critical_margin: Some(0.2),
+        ..Policy::default()
+    };
+    assert_eq!(policy(&[], file), expected);
+    let variables = [
+        ("PROMPTGATE_CRITICAL_TAGS", "c, d"),
+        ("PROMPTGATE_CRITICAL_MARGIN", "0.05"),
+    ];
+    let expected = Policy {
+        critical_tags: vec!["c".to_owned(), "d".to_owned()],
+        critical_margin: Some(0.05),
+        ..expected
+    };
+    assert_eq!(policy(&variables, file), expected);
+}
+
+const PAIR_SIM: [(&str, &str); 3] = [("prompt", "v2"), ("baseline", "v1"), ("target", "sim")];
+
+#[test]
+fn rules_of_tags_out_of_range_are_told_where_they_stand() {
+    insta::assert_snapshot!(
+        message(settle(
+            &PAIR_SIM,
+            &[("PROMPTGATE_SLICE_Q", "NaN")],
+            "[gate]\nslice_margin = -1\ncritical_tags = \"a\"\ncritical_margin = 0.6\n",
+        )), @"
+    promptgate.toml:2:16: `slice_margin` is -1
+      expected: more than 0, at most 1; 0.1 means 10 points of a tag's pass rate
+    PROMPTGATE_SLICE_Q: `slice_q` is NaN
+      expected: more than 0, at most 0.2; 0.05 means that one blocked tag in 20 may be blocked wrongly
+    promptgate.toml:4:19: `critical_margin` is 0.6
+      expected: more than 0, at most 0.5; 0.1 means 10 points of a critical tag's pass rate
+    ");
+    insta::assert_snapshot!(message(settle(&PAIR_SIM, &[], "slice_q = 0.1\n[gate]\ncritical_margin = 0.1\n")), @r#"
+    promptgate.toml:1:1: `slice_q` is not a setting
+      help: it stands in the table [gate]
+    promptgate.toml:3:19: `critical_margin` plays no part without critical tags
+      help: name them: critical_tags = ["refunds"]
+    "#);
+    insta::assert_snapshot!(
+        message(settle(
+            &[("prompt", "v2"), ("baseline", "none"), ("min_pass_rate", "0.9"), ("target", "sim")],
+            &[],
+            "[gate]\ncritical_tags = [\"a\"]\n",
+        )), @"
+    promptgate.toml:2:17: without a baseline no loss can be excluded for a tag, so it would promise what nobody checks
+      help: leave it out, or name a baseline
+    ");
+}

@@ -22,9 +22,7 @@ fn policy() -> Policy {
         tolerance: 0.01,
         alpha: 0.05,
         estimand: "population",
-        min_pass_rate: None,
-        max_missing: 0.05,
-        strict_model: false,
+        ..Policy::default()
     }
 }
 

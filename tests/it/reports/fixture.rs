@@ -3,8 +3,8 @@
 use promptgate::model::{
     Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Counts, Decision, Difference, Failure,
     FailureKind, Judged, JudgesAsked, Latency, ModelRecord, Needed, Outcome, Paired, Place, Policy, PrefixCaches,
-    PriceList, PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source, ToolCall, Usage,
-    Verdict, Waited, Warning, WarningCode, ZScores,
+    PriceList, PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, SliceGate, Source, ToolCall,
+    Usage, Verdict, Waited, Warning, WarningCode, ZScores,
 };
 use serde_json::json;
 
@@ -30,9 +30,7 @@ pub(super) fn run() -> RunInfo {
             tolerance: 0.01,
             alpha: 0.05,
             estimand: "population",
-            min_pass_rate: None,
-            max_missing: 0.05,
-            strict_model: false,
+            ..Policy::default()
         },
         key: "k".repeat(64),
         started_at: "2026-11-22T17:56:32Z".into(),
@@ -118,6 +116,8 @@ pub(super) fn verdict() -> Verdict {
             candidate: Some(0.5),
             difference: Some(-0.5),
             status: "worse",
+            gate: SliceGate::Hold,
+            p: Some(0.0123),
         }],
         usage: Usage {
             prompt: 1000,
