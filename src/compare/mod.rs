@@ -9,13 +9,15 @@
 //! that could not be judged is never a pass by right. It is counted twice over, worst for the candidate and best for the
 //! candidate, so that the gate can ask whether its decision would stand either way.
 
+mod guards;
 mod latency;
 mod tags;
 
 use crate::model::{
-    ArmRow, Case, CaseId, CaseRow, Comparison, CriticalCase, FailureKind, Judged, Latency, Outcome, Skip, Source,
-    Tally, Waited,
+    ArmRow, Case, CaseId, CaseRow, Comparison, CriticalCase, FailureKind, Judged, Latency, Outcome, Policy, Skip,
+    Source, Tally, Waited,
 };
+use guards::Guards;
 use latency::Latencies;
 use std::collections::{BTreeMap, BTreeSet};
 use tags::Tags;
@@ -35,6 +37,7 @@ const TEXT: usize = 300;
 pub struct Comparing {
     so_far: Comparison,
     tags: Tags,
+    guards: Guards,
     baseline: ArmSums,
     candidate: ArmSums,
     /// Of what this run asked for.
@@ -86,6 +89,7 @@ impl Comparing {
                 ..Comparison::default()
             },
             tags: Tags::default(),
+            guards: Guards::default(),
             baseline: ArmSums::default(),
             candidate: ArmSums::default(),
             cost: Some(PicoDollars::default()),
@@ -95,10 +99,14 @@ impl Comparing {
         }
     }
 
-    /// Gives these tags numbers whatever others there are.
+    /// Looks at what this policy asks for: its critical tags, whatever others there are, and latencies where a guardrail is
+    /// declared for them.
     #[must_use]
-    pub fn with_tags(mut self, tags: &[String]) -> Comparing {
-        self.tags.want(tags);
+    pub fn under(mut self, policy: &Policy) -> Comparing {
+        self.tags.want(&policy.critical_tags);
+        if let Some(allowed) = policy.guardrails.latency_p95 {
+            self.guards.with_latency(allowed);
+        }
         self
     }
 
@@ -137,6 +145,10 @@ impl Comparing {
         }
 
         let baseline = row.baseline.as_ref().filter(|_| self.so_far.has_baseline);
+        if self.so_far.has_baseline {
+            let lost = ArmRow { repeats: Vec::new() };
+            self.guards.add(baseline.unwrap_or(&lost), &row.candidate, k);
+        }
         for judged in baseline.iter().flat_map(|arm| &arm.repeats) {
             self.so_far.baseline.cached += u64::from(judged.source == Some(Source::Cache));
             self.baseline.add_answer(judged);
@@ -154,6 +166,7 @@ impl Comparing {
         let Comparing {
             mut so_far,
             tags,
+            guards,
             baseline,
             candidate,
             cost,
@@ -172,6 +185,7 @@ impl Comparing {
         };
         so_far.baseline_served = baseline.served.into_iter().collect();
         so_far.candidate_served = candidate.served.into_iter().collect();
+        so_far.guards = guards.finish();
         so_far.tags_left_out = tags.left_out();
         so_far.slices = tags.slices(so_far.repeats, so_far.has_baseline);
         so_far.cost_usd = cost.map(PicoDollars::usd);

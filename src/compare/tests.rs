@@ -36,6 +36,7 @@ fn judged(letter: char, repeat: u32) -> Judged {
         repeat,
         answer: answered.then(Answer::default),
         checks: Vec::new(),
+        refused: answered.then_some(false),
         cost_usd: answered.then_some(0.001),
         attempts: u32::from(!matches!(outcome, Outcome::Skipped(_))),
         waited_ms: None,

@@ -8,6 +8,7 @@
 //! 3. Is the candidate worse by more than the tolerance (block), or is being worse by the margin excluded (promote)?
 //!    (`effect`; without a baseline it asks for the pass rate instead)
 //! 4. Do the cases of a tag get worse, whatever the average says? (`slices`)
+//! 5. Is the candidate worse beside its score, by more than is allowed? (`guardrails`)
 //!
 //! Answers of other models than the one asked for, or of different models in the two arms, decide nothing of that
 //! (`served`): with a strict policy nothing is decided at all, with mixed models only the must-pass cases are looked at.
@@ -22,6 +23,7 @@ mod evidence;
 pub mod fisher;
 #[cfg(test)]
 mod fixtures;
+mod guardrails;
 pub mod needed;
 pub mod normal;
 mod policy;
@@ -36,7 +38,8 @@ mod words;
 pub use policy::policy_digest;
 
 use crate::model::{
-    ArmRate, Comparison, Decision, Difference, Needed, Policy, Reason, ReasonCode, Slice, Warning, WarningCode, ZScores,
+    ArmRate, Comparison, Decision, Difference, Guardrail, Needed, Policy, Reason, ReasonCode, Slice, Warning,
+    WarningCode, ZScores,
 };
 use evidence::Evidence;
 
@@ -89,6 +92,8 @@ pub struct Decided {
     pub warnings: Vec<Warning>,
     /// Every tag with what the gate says of it.
     pub slices: Vec<Slice>,
+    /// The declared guardrails.
+    pub guardrails: Vec<Guardrail>,
 }
 
 /// Decides.
@@ -105,6 +110,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
     let mut reasons: Vec<Reason> = soundness::completion(comparison, facts.whole_run).into_iter().collect();
     let served = served::look(policy, comparison, facts.models);
     let mut slices = slices::unlooked(comparison);
+    let mut guardrails = guardrails::unlooked(policy, comparison);
 
     if let Some(other) = served.other {
         reasons.push(other);
@@ -129,12 +135,17 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
                 reasons.push(reason);
                 needed = advice;
             }
+            let mut beside = Vec::new();
             if comparison.has_baseline {
                 let looked = slices::look(policy, comparison);
                 slices = looked.slices;
-                let beside = looked.reasons.into_iter();
-                reasons.extend(beside.filter(|reason| !incomplete || speaks_for(reason.code) == Decision::Block));
+                beside = looked.reasons;
             }
+            let measured = guardrails::measure(policy, comparison);
+            guardrails = measured.guardrails;
+            beside.extend(measured.reasons);
+            beside.retain(|reason| !incomplete || speaks_for(reason.code) == Decision::Block);
+            reasons.extend(beside);
         }
     }
 
@@ -162,6 +173,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         needed,
         warnings: served.warnings.into_iter().chain(tags_left_out(comparison)).collect(),
         slices,
+        guardrails,
     };
     if facts.gated { decided } else { decided.not_gated() }
 }
@@ -185,11 +197,13 @@ fn speaks_for(code: ReasonCode) -> Decision {
         | ReasonCode::Regression
         | ReasonCode::PassRateLow
         | ReasonCode::CandidateErrors
-        | ReasonCode::Slice => Decision::Block,
+        | ReasonCode::Slice
+        | ReasonCode::Guardrail => Decision::Block,
         ReasonCode::CriticalUnscored
         | ReasonCode::Errors
         | ReasonCode::TooFew
         | ReasonCode::SliceOpen
+        | ReasonCode::GuardrailOpen
         | ReasonCode::Budget
         | ReasonCode::Stopped
         | ReasonCode::Shard
@@ -234,6 +248,7 @@ impl Decided {
             needed: None,
             warnings: Vec::new(),
             slices,
+            guardrails: Vec::new(),
         }
     }
 

@@ -80,6 +80,19 @@ impl Policy {
                     .expected(format!("at most {MOST_TAGS}")),
             );
         }
+        for (metric, allowed) in self.guardrails.declared() {
+            let (most, expected) = if metric.is_relative() {
+                (5.0, "more than 0, at most 5; 0.2 means 20% more than the baseline")
+            } else {
+                (
+                    0.5,
+                    "more than 0, at most 0.5; 0.02 means 2 points more than the baseline",
+                )
+            };
+            if !(allowed > 0.0 && allowed <= most) {
+                problems.push(Problem::new(format!("`guardrail_{}` is {allowed}", metric.as_str())).expected(expected));
+            }
+        }
         problems.or(())
     }
 }
@@ -105,6 +118,7 @@ pub fn policy_digest(policy: &Policy) -> String {
 mod tests {
     use super::super::fixtures::policy;
     use super::*;
+    use crate::model::Guardrails;
 
     #[test]
     fn ranges_are_checked_all_at_once() {
@@ -211,6 +225,25 @@ mod tests {
         ] {
             assert!(broken.check().is_err(), "{broken:?}");
         }
+    }
+
+    /// Nested rules stand in the order of their names, too, and only where they are declared.
+    #[test]
+    fn guardrails_are_part_of_the_digest() {
+        let guardrails = Guardrails {
+            cost: Some(0.1),
+            latency_p95: Some(0.2),
+            output_tokens: Some(0.3),
+            refusal_rate: Some(0.02),
+            truncation_rate: Some(0.01),
+        };
+        let policy = Policy { guardrails, ..policy() };
+        let written = serde_json::to_string(&policy.guardrails).unwrap();
+        assert_eq!(
+            written,
+            r#"{"cost":0.1,"latency_p95":0.2,"output_tokens":0.3,"refusal_rate":0.02,"truncation_rate":0.01}"#
+        );
+        assert_ne!(policy_digest(&policy), policy_digest(&super::super::fixtures::policy()));
     }
 
     /// The same by hand: `printf %s '{"alpha":0.05,"estimand":"population","margin":0.05,"max_missing":0.05,

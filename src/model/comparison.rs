@@ -2,7 +2,7 @@
 
 use super::answer::Usage;
 use super::case::CaseId;
-use super::guards::TagSums;
+use super::guards::{GuardSums, TagSums};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -183,4 +183,6 @@ pub struct Comparison {
     pub slices: Vec<TagSums>,
     /// There are more tags than `slices` has.
     pub tags_left_out: bool,
+    /// What guardrails are judged by.
+    pub guards: GuardSums,
 }

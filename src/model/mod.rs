@@ -34,7 +34,9 @@ pub use details::{
 };
 pub use diagnostic::{Place, Problem, Problems, nearest};
 pub use event::{Event, Progress};
-pub use guards::TagSums;
+pub use guards::{
+    GuardMetric, GuardStatus, GuardSums, Guardrail, Guardrails, LatencySums, PairSums, RateSums, TagSums,
+};
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};
 pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, digest};

@@ -3,6 +3,7 @@
 use super::answer::Usage;
 use super::case::CaseId;
 use super::comparison::{ArmRate, Counts, Latency, Paired, Waited};
+use super::guards::{Guardrail, Guardrails};
 use serde::Serialize;
 use std::fmt;
 
@@ -47,6 +48,8 @@ pub enum ReasonCode {
     PassRateLow,
     /// Block: the service refuses the candidate's requests.
     CandidateErrors,
+    /// Block: worse by more than a guardrail allows is demonstrated.
+    Guardrail,
     /// Block: the cases of a tag are demonstrated to be worse.
     Slice,
     /// Inconclusive: a must-pass case has too few judged repeats.
@@ -55,6 +58,8 @@ pub enum ReasonCode {
     Errors,
     /// Inconclusive: neither promoting nor blocking is supported.
     TooFew,
+    /// Inconclusive: worse by more than a guardrail allows is likely, or can't be judged.
+    GuardrailOpen,
     /// Inconclusive: the cases of a tag are likely worse, or it is not excluded for a critical tag.
     SliceOpen,
     /// Inconclusive: the budget was spent.
@@ -88,10 +93,12 @@ impl ReasonCode {
             ReasonCode::Regression => "regression",
             ReasonCode::PassRateLow => "pass_rate_low",
             ReasonCode::CandidateErrors => "candidate_errors",
+            ReasonCode::Guardrail => "guardrail",
             ReasonCode::Slice => "slice",
             ReasonCode::CriticalUnscored => "critical_unscored",
             ReasonCode::Errors => "errors",
             ReasonCode::TooFew => "too_few",
+            ReasonCode::GuardrailOpen => "guardrail_open",
             ReasonCode::SliceOpen => "slice_open",
             ReasonCode::Budget => "budget",
             ReasonCode::Stopped => "stopped",
@@ -167,6 +174,9 @@ pub struct Policy {
     /// 0..=0.5; only with `critical_tags`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub critical_margin: Option<f64>,
+    /// How much worse the candidate may be beside its score.
+    #[serde(skip_serializing_if = "Guardrails::is_empty")]
+    pub guardrails: Guardrails,
 }
 
 impl Default for Policy {
@@ -184,6 +194,7 @@ impl Default for Policy {
             slice_q: 0.05,
             critical_tags: Vec::new(),
             critical_margin: None,
+            guardrails: Guardrails::default(),
         }
     }
 }
@@ -372,6 +383,8 @@ pub struct Verdict {
     pub needed: Option<Needed>,
     /// Tags.
     pub slices: Vec<Slice>,
+    /// Declared guardrails.
+    pub guardrails: Vec<Guardrail>,
     /// Tokens of all answers.
     pub usage: Usage,
     /// Cost of this run's own requests in US dollars, cached prefixes included; `None` when a price is unknown.

@@ -72,8 +72,7 @@ pub(super) fn judge(
         ..
     } = judging;
     let mut tally = Tally {
-        comparing: Comparing::new(plan.repeats, plan.baseline, survey.identical)
-            .with_tags(&judging.policy.critical_tags),
+        comparing: Comparing::new(plan.repeats, plan.baseline, survey.identical).under(judging.policy),
         stale: 0,
         unanswered: 0,
         simulated: 0,
@@ -275,6 +274,7 @@ impl Judging<'_> {
                 outcome,
                 answer: None,
                 checks: Vec::new(),
+                refused: None,
                 cost_usd: None,
                 attempts: 0,
                 waited_ms: None,
@@ -287,16 +287,22 @@ impl Judging<'_> {
                 outcome: Outcome::Errored(failure),
                 answer: None,
                 checks: Vec::new(),
+                refused: None,
                 cost_usd: None,
                 attempts,
                 waited_ms,
                 source: None,
             },
             Ok(answer) => {
-                let (outcome, checks) = match judgement {
-                    Some(Judgement { outcome, checks }) => (outcome, checks),
-                    None => (Outcome::Errored(lost("the answer was not judged")), Vec::new()),
-                };
+                let Judgement {
+                    outcome,
+                    checks,
+                    refused,
+                } = judgement.unwrap_or_else(|| Judgement {
+                    outcome: Outcome::Errored(lost("the answer was not judged")),
+                    checks: Vec::new(),
+                    refused: None,
+                });
                 let cost_usd = asked_at
                     .filter(|_| source != Source::Recorded)
                     .and_then(|asked_at| self.cost(arm, &answer, asked_at));
@@ -305,6 +311,7 @@ impl Judging<'_> {
                     outcome,
                     answer: Some(answer),
                     checks,
+                    refused,
                     cost_usd,
                     attempts,
                     waited_ms,

@@ -70,6 +70,7 @@ pub(super) fn assemble(
         z: decided.z,
         needed: decided.needed,
         slices: decided.slices,
+        guardrails: decided.guardrails,
         usage: comparison.usage,
         cost_usd: comparison
             .cost_usd

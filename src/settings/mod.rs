@@ -413,18 +413,16 @@ impl Layers {
                     .hint("give --min-pass-rate 0.9, say, or --no-gate for no decision"),
             );
         }
-        if baseline == Baseline::None
-            && gated
-            && let Some(written) = self.get("critical_tags")
-        {
-            problems.push(
+        if baseline == Baseline::None && gated {
+            let declared = gate::KEYS.iter().filter(|key| gate::compares(key));
+            problems.extend(declared.filter_map(|key| self.get(key)).map(|written| {
+                let message =
+                    "without a baseline there is nothing to be worse than, so it would promise what nobody checks";
                 written
                     .origin
-                    .problem(
-                        "without a baseline no loss can be excluded for a tag, so it would promise what nobody checks",
-                    )
-                    .hint("leave it out, or name a baseline"),
-            );
+                    .problem(message)
+                    .hint("leave it out, name a baseline, or give --no-gate")
+            }));
         }
         let base_url = self.base_url(target.unwrap_or(TargetKind::Gemini));
         let place = match self.place(target) {

@@ -133,6 +133,18 @@ fn of_gate() -> Value {
                 "anyOf": [tag, {"type": "array", "items": tag, "minItems": 1}],
             },
             "critical_margin": share("the loss that critical tags must exclude; default: slice_margin", 0.5),
+            "guardrails": {
+                "description": "how much worse than the baseline the candidate may be; what is not given is not looked at",
+                "type": "object",
+                "properties": {
+                    "latency_p95": share("95th percentile of the latency, as a share of the baseline's", 5.0),
+                    "cost": share("cost of a case, as a share of the baseline's", 5.0),
+                    "output_tokens": share("output tokens, as a share of the baseline's", 5.0),
+                    "refusal_rate": share("share of refusals, in points of it", 0.5),
+                    "truncation_rate": share("share of answers that are cut off, in points of it", 0.5),
+                },
+                "additionalProperties": false,
+            },
         },
         "additionalProperties": false,
     })
@@ -249,6 +261,12 @@ mod tests {
                 "[gate]\nslice_margin = 0.2\nslice_q = 0.01\ncritical_tags = [\"a\"]\ncritical_margin = 0.05",
                 true,
             ),
+            (
+                "[gate.guardrails]\nlatency_p95 = 0.2\ncost = 0.1\noutput_tokens = 1\nrefusal_rate = 0.02\ntruncation_rate = 0.01",
+                true,
+            ),
+            ("[gate.guardrails]\nlatency = 0.2", false),
+            ("[gate]\nguardrails = 3", false),
             ("[gate]\nslice_margins = 0.2", false),
             ("[gate]\ncritical_tags = []", false),
             ("slice_margin = 0.2", false),

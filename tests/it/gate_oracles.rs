@@ -337,6 +337,7 @@ fn arm(letters: &[char]) -> ArmRow {
         },
         answer: None,
         checks: Vec::new(),
+        refused: None,
         cost_usd: None,
         attempts: 1,
         waited_ms: None,

@@ -2,9 +2,9 @@
 
 use promptgate::model::{
     Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Counts, Decision, Difference, Failure,
-    FailureKind, Judged, JudgesAsked, Latency, ModelRecord, Needed, Outcome, Paired, Place, Policy, PrefixCaches,
-    PriceList, PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, SliceGate, Source, ToolCall,
-    Usage, Verdict, Waited, Warning, WarningCode, ZScores,
+    FailureKind, GuardMetric, GuardStatus, Guardrail, Judged, JudgesAsked, Latency, ModelRecord, Needed, Outcome,
+    Paired, Place, Policy, PrefixCaches, PriceList, PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip,
+    Slice, SliceGate, Source, ToolCall, Usage, Verdict, Waited, Warning, WarningCode, ZScores,
 };
 use serde_json::json;
 
@@ -119,6 +119,44 @@ pub(super) fn verdict() -> Verdict {
             gate: SliceGate::Hold,
             p: Some(0.0123),
         }],
+        guardrails: vec![
+            Guardrail {
+                metric: GuardMetric::LatencyP95,
+                n: 60,
+                baseline: Some(800.0),
+                candidate: Some(1200.0),
+                change: Some(0.5),
+                allowed: 0.2,
+                p: Some(0.0123),
+                p_any: Some(0.0004),
+                status: GuardStatus::Block,
+                why: None,
+            },
+            Guardrail {
+                metric: GuardMetric::RefusalRate,
+                n: 11,
+                baseline: Some(0.01),
+                candidate: Some(0.02),
+                change: Some(0.01),
+                allowed: 0.02,
+                p: Some(0.7),
+                p_any: Some(0.4),
+                status: GuardStatus::Ok,
+                why: None,
+            },
+            Guardrail {
+                metric: GuardMetric::Cost,
+                n: 0,
+                baseline: None,
+                candidate: None,
+                change: None,
+                allowed: 0.1,
+                p: None,
+                p_any: None,
+                status: GuardStatus::Unknown,
+                why: Some("the price is not known".into()),
+            },
+        ],
         usage: Usage {
             prompt: 1000,
             cached: 100,
@@ -187,6 +225,7 @@ pub(super) fn judged(outcome: Outcome, answer: Option<Answer>, checks: Vec<Check
         outcome,
         answer,
         checks,
+        refused: None,
     }
 }
 
