@@ -15,10 +15,15 @@ pub(super) struct Latencies {
 /// Leading binary digits of a latency that are kept.
 const DIGITS: u32 = 11;
 
+/// The lower edge of a latency's bucket.
+pub(super) fn bucket(milliseconds: u64) -> u64 {
+    let dropped = (u64::BITS - milliseconds.leading_zeros()).saturating_sub(DIGITS);
+    milliseconds >> dropped << dropped
+}
+
 impl Latencies {
     pub(super) fn add(&mut self, milliseconds: u64) {
-        let dropped = (u64::BITS - milliseconds.leading_zeros()).saturating_sub(DIGITS);
-        *self.buckets.entry(milliseconds >> dropped << dropped).or_default() += 1;
+        *self.buckets.entry(bucket(milliseconds)).or_default() += 1;
         self.answers += 1;
     }
 

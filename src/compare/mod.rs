@@ -11,15 +11,17 @@
 //!
 //! `repeats.rs` counts the answers of one case, `units.rs` makes of them what is compared.
 
+mod guards;
 mod latency;
 mod repeats;
 mod tags;
 mod units;
 
 use crate::model::{
-    ArmRow, Attempts, Case, CaseId, CaseRow, Comparison, Design, Judged, Latency, Outcome, RateSums, Source, Tally,
-    Waited,
+    ArmRow, Attempts, Case, CaseId, CaseRow, Comparison, Design, Judged, Latency, Outcome, Policy, RateSums, Source,
+    Tally, Waited,
 };
+use guards::Guards;
 use latency::Latencies;
 use repeats::Repeats;
 use std::cmp::Ordering;
@@ -44,6 +46,7 @@ pub struct Comparing {
     so_far: Comparison,
     compared: Compared,
     tags: Tags,
+    guards: Guards,
     baseline: ArmSums,
     candidate: ArmSums,
     /// Of what this run asked for.
@@ -83,7 +86,8 @@ impl Comparing {
                 ..Comparison::default()
             },
             compared: Compared::new(design),
-            tags: Tags::default(),
+            tags: Tags::new(design),
+            guards: Guards::default(),
             baseline: ArmSums::default(),
             candidate: ArmSums::default(),
             cost: Some(PicoDollars::default()),
@@ -91,6 +95,17 @@ impl Comparing {
             waits: Latencies::default(),
             errors: BTreeMap::new(),
         }
+    }
+
+    /// Looks at what this policy asks for: its critical tags, whatever others there are, and latencies where a guardrail is
+    /// declared for them.
+    #[must_use]
+    pub fn under(mut self, policy: &Policy) -> Comparing {
+        self.tags.want(&policy.critical_tags);
+        if let Some(allowed) = policy.guardrails.latency_p95 {
+            self.guards.with_latency(allowed);
+        }
+        self
     }
 
     /// Adds one case. Rows come in plan order, which decides only which ids and messages the bounded lists keep.
@@ -127,6 +142,11 @@ impl Comparing {
         }
 
         let baseline = row.baseline.as_ref().filter(|_| self.so_far.has_baseline);
+        if self.so_far.has_baseline {
+            let lost = ArmRow { repeats: Vec::new() };
+            self.guards
+                .add(baseline.unwrap_or(&lost), &row.candidate, self.design.repeats);
+        }
         for judged in baseline.iter().flat_map(|arm| &arm.repeats) {
             self.so_far.baseline.cached += u64::from(judged.source == Some(Source::Cache));
             self.baseline.add_answer(judged);
@@ -146,6 +166,7 @@ impl Comparing {
             mut so_far,
             compared,
             tags,
+            guards,
             baseline,
             candidate,
             cost,
@@ -153,6 +174,8 @@ impl Comparing {
             waits,
             errors,
         } = self;
+        so_far.tags_left_out = tags.left_out();
+        so_far.slices = tags.slices(compared.common());
         compared.finish(&mut so_far);
         so_far.baseline_rate = baseline.rate;
         so_far.candidate_rate = candidate.rate;
@@ -165,7 +188,7 @@ impl Comparing {
         };
         so_far.baseline_served = baseline.served.into_iter().collect();
         so_far.candidate_served = candidate.served.into_iter().collect();
-        so_far.slices = tags.slices(so_far.repeats, so_far.has_baseline);
+        so_far.guards = guards.finish();
         so_far.cost_usd = cost.map(PicoDollars::usd);
         so_far.answers_cost_usd = answers_cost.map(PicoDollars::usd);
         so_far.errors = errors
@@ -198,13 +221,13 @@ impl Comparing {
         }
         self.compared.pair(case, blue, green);
         let k = self.so_far.repeats;
+        self.tags.add(case, Some(blue), green);
         if k == 0 || blue.missing > 0 || green.missing > 0 {
             return;
         }
 
         self.so_far.within.0 += blue.variation();
         self.so_far.within.1 += green.variation();
-        self.tags.add(&case.tags, blue.passed, green.passed);
         let paired = &mut self.so_far.paired;
         paired.n += 1;
         match green.sum.cmp(&blue.sum) {
@@ -221,8 +244,8 @@ impl Comparing {
     /// Enters a case when there is no baseline.
     fn count_alone(&mut self, case: &Case, green: &Repeats) {
         self.compared.alone(case, green);
-        if self.so_far.repeats > 0 && green.missing == 0 && green.identical == 0 {
-            self.tags.add(&case.tags, 0, green.passed);
+        if self.so_far.repeats > 0 && green.identical == 0 {
+            self.tags.add(case, None, green);
         }
     }
 

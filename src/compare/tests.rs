@@ -39,6 +39,7 @@ fn judged(letter: char, repeat: u32) -> Judged {
         repeat,
         answer: answered.then(Answer::default),
         checks: Vec::new(),
+        refused: answered.then_some(false),
         cost_usd: answered.then_some(0.001),
         attempts: u32::from(!matches!(outcome, Outcome::Skipped(_))),
         waited_ms: None,
@@ -47,7 +48,7 @@ fn judged(letter: char, repeat: u32) -> Judged {
     }
 }
 
-fn case(id: &str) -> Case {
+pub(super) fn case(id: &str) -> Case {
     Case {
         id: CaseId::new(id),
         suite: "suite".into(),
@@ -234,7 +235,7 @@ fn without_a_baseline_only_the_candidate_counts() {
     assert_eq!(by_sum(&comparison.passes_worst), BTreeMap::from([(1, 2), (2, 1)]));
     assert_eq!(by_sum(&comparison.passes_best), BTreeMap::from([(1, 1), (2, 2)]));
     assert_eq!(
-        (comparison.slices[0].n, comparison.slices[0].candidate),
+        (comparison.slices[0].slice.n, comparison.slices[0].slice.candidate),
         (2, Some(0.75))
     );
     assert_eq!(comparison.requests, 6);

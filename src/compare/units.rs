@@ -10,9 +10,7 @@ use crate::model::{Case, Clusters, Comparison, Design, Estimand, Unit, Units};
 #[derive(Debug)]
 pub(super) struct Compared {
     design: Design,
-    worst: Side,
-    best: Side,
-    observed: Side,
+    pairs: Pairs,
     passes_worst: Side,
     passes_best: Side,
     /// The greatest common divisor of all weights; 0 without cases.
@@ -20,9 +18,17 @@ pub(super) struct Compared {
     clustered: bool,
 }
 
+/// Differences of cases in both arms.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pairs {
+    pub(super) worst: Side,
+    pub(super) best: Side,
+    observed: Side,
+}
+
 /// Cases that stand alone, and clusters.
-#[derive(Debug, Default)]
-struct Side {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Side {
     alone: Units,
     clusters: Clusters,
 }
@@ -35,9 +41,38 @@ impl Side {
         }
     }
 
-    fn units(mut self, common: u64) -> Units {
+    /// The units, with sizes in parts of `common`.
+    pub(super) fn units(mut self, common: u64) -> Units {
         self.alone.merge(&self.clusters.units());
         self.alone.in_parts_of(common)
+    }
+}
+
+impl Pairs {
+    /// Enters a case in both arms.
+    pub(super) fn add(&mut self, design: &Design, case: &Case, blue: &Repeats, green: &Repeats) {
+        let whole = i64::from(design.metric.whole());
+        let cluster = case.cluster.as_deref();
+        let unit = |difference| Unit::case(case.weight, difference);
+        match design.estimand {
+            Estimand::Population => {
+                let (blue_missing, green_missing) = (whole * i64::from(blue.missing), whole * i64::from(green.missing));
+                self.worst.add(cluster, unit(green.sum - blue.sum - blue_missing));
+                self.best.add(cluster, unit(green.sum + green_missing - blue.sum));
+                if blue.missing == 0 && green.missing == 0 && design.repeats > 0 {
+                    self.observed.add(cluster, unit(green.sum - blue.sum));
+                }
+            }
+            Estimand::Dataset => {
+                for (blue, green) in blue.scores.iter().zip(&green.scores) {
+                    self.worst.add(None, unit(green.unwrap_or(0) - blue.unwrap_or(whole)));
+                    self.best.add(None, unit(green.unwrap_or(whole) - blue.unwrap_or(0)));
+                    if let (Some(green), Some(blue)) = (green, blue) {
+                        self.observed.add(None, unit(green - blue));
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -45,9 +80,7 @@ impl Compared {
     pub(super) fn new(design: Design) -> Compared {
         Compared {
             design,
-            worst: Side::default(),
-            best: Side::default(),
-            observed: Side::default(),
+            pairs: Pairs::default(),
             passes_worst: Side::default(),
             passes_best: Side::default(),
             common: 0,
@@ -57,35 +90,14 @@ impl Compared {
 
     /// Enters a case in both arms.
     pub(super) fn pair(&mut self, case: &Case, blue: &Repeats, green: &Repeats) {
-        let whole = i64::from(self.design.metric.whole());
-        let cluster = self.cluster(case);
-        match self.design.estimand {
-            Estimand::Population => {
-                let (blue_missing, green_missing) = (whole * i64::from(blue.missing), whole * i64::from(green.missing));
-                let unit = |difference| Unit::case(case.weight, difference);
-                self.worst.add(cluster, unit(green.sum - blue.sum - blue_missing));
-                self.best.add(cluster, unit(green.sum + green_missing - blue.sum));
-                if blue.missing == 0 && green.missing == 0 && self.design.repeats > 0 {
-                    self.observed.add(cluster, unit(green.sum - blue.sum));
-                }
-            }
-            Estimand::Dataset => {
-                for (blue, green) in blue.scores.iter().zip(&green.scores) {
-                    let unit = |difference| Unit::case(case.weight, difference);
-                    self.worst.add(None, unit(green.unwrap_or(0) - blue.unwrap_or(whole)));
-                    self.best.add(None, unit(green.unwrap_or(whole) - blue.unwrap_or(0)));
-                    if let (Some(green), Some(blue)) = (green, blue) {
-                        self.observed.add(None, unit(green - blue));
-                    }
-                }
-            }
-        }
+        self.note(case);
+        self.pairs.add(&self.design, case, blue, green);
         self.passes(case, green);
     }
 
     /// Enters a case when there is no baseline.
     pub(super) fn alone(&mut self, case: &Case, green: &Repeats) {
-        self.cluster(case);
+        self.note(case);
         self.passes(case, green);
     }
 
@@ -96,20 +108,22 @@ impl Compared {
         self.passes_best.add(cluster, unit(green.passed + green.missing));
     }
 
-    /// The cluster of a case, whose weight is taken note of.
-    fn cluster<'c>(&mut self, case: &'c Case) -> Option<&'c str> {
+    /// Takes note of a case's weight, and of its cluster.
+    fn note(&mut self, case: &Case) {
         self.common = greatest_common_divisor(self.common, case.weight.into());
         self.clustered |= case.cluster.is_some();
-        case.cluster.as_deref()
+    }
+
+    /// The greatest common divisor of all weights.
+    pub(super) fn common(&self) -> u64 {
+        self.common
     }
 
     /// Puts the units into the comparison.
     pub(super) fn finish(self, comparison: &mut Comparison) {
         let Compared {
             design,
-            worst,
-            best,
-            observed,
+            pairs: Pairs { worst, best, observed },
             passes_worst,
             passes_best,
             common,

@@ -11,9 +11,7 @@ pub(super) fn policy() -> Policy {
         alpha: 0.05,
         estimand: Estimand::Population,
         metric: Metric::Pass,
-        min_pass_rate: None,
-        max_missing: 0.05,
-        strict_model: false,
+        ..Policy::default()
     }
 }
 

@@ -91,6 +91,9 @@ pub(super) fn look(policy: &Policy, comparison: &Comparison, judges: Option<&Dec
     if comparison.has_baseline {
         judged.policy.margin = scale.margin_scaled;
         judged.policy.tolerance = scale.tolerance_scaled;
+        // What holds for the whole holds for a tag: excluding a loss takes the bound, showing one the estimate.
+        judged.policy.critical_margin = policy.critical_margin.map(|margin| margin * scale.youden_low);
+        judged.policy.slice_margin = policy.slice_margin * scale.youden;
         judged.found.scale = Some(scale);
     }
     judged

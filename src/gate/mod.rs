@@ -7,6 +7,8 @@
 //! 2. Do the must-pass cases pass? (`must_pass`)
 //! 3. Is the candidate worse by more than the tolerance (block), or is being worse by the margin excluded (promote)?
 //!    (`effect`; without a baseline it asks for the pass rate instead)
+//! 4. Do the cases of a tag get worse, whatever the average says? (`slices`)
+//! 5. Is the candidate worse beside its score, by more than is allowed? (`guardrails`)
 //!
 //! Answers of other models than the one asked for, or of different models in the two arms, decide nothing of that
 //! (`served`): with a strict policy nothing is decided at all, with mixed models only the must-pass cases are looked at.
@@ -21,12 +23,14 @@ mod effect;
 mod evidence;
 #[cfg(test)]
 mod fixtures;
+mod guardrails;
 pub mod judges;
 pub mod must_pass;
 pub mod needed;
 mod policy;
 mod served;
 pub mod simulate;
+mod slices;
 mod soundness;
 pub mod statistics;
 mod words;
@@ -34,8 +38,8 @@ mod words;
 pub use policy::policy_digest;
 
 use crate::model::{
-    ArmRate, Comparison, DecidingJudges, Decision, Difference, JudgesFound, Needed, Policy, Reason, ReasonCode,
-    Warning, ZScores,
+    ArmRate, Comparison, DecidingJudges, Decision, Difference, Guardrail, JudgesFound, Needed, Policy, Reason,
+    ReasonCode, Slice, Warning, WarningCode, ZScores,
 };
 use evidence::Evidence;
 
@@ -95,6 +99,10 @@ pub struct Decided {
     pub warnings: Vec<Warning>,
     /// The judges that decide cases, and what their errors do to the margins.
     pub judges: JudgesFound,
+    /// Every tag with what the gate says of it.
+    pub slices: Vec<Slice>,
+    /// The declared guardrails.
+    pub guardrails: Vec<Guardrail>,
 }
 
 /// Decides.
@@ -103,7 +111,8 @@ pub struct Decided {
 /// allows, on an incomplete run, when not gated, or under a policy that [`Policy::check`] refuses.
 pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> Decided {
     if let Err(problems) = policy.check() {
-        return Decided::without_numbers(reason(ReasonCode::NotGated, words::invalid_policy(&problems)));
+        let reason = reason(ReasonCode::NotGated, words::invalid_policy(&problems));
+        return Decided::without_numbers(reason, slices::unlooked(comparison));
     }
     let judged = judges::look(policy, comparison, facts.judges);
     let policy = &judged.policy;
@@ -111,6 +120,8 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
     let mut needed = None;
     let mut reasons: Vec<Reason> = soundness::completion(comparison, facts.whole_run).into_iter().collect();
     let served = served::look(policy, comparison, facts.models);
+    let mut slices = slices::unlooked(comparison);
+    let mut guardrails = guardrails::unlooked(policy, comparison);
 
     if let Some(other) = served.other {
         reasons.push(other);
@@ -124,21 +135,34 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         reasons.extend(must_pass::reasons(comparison, facts.confirms));
         if let Some(mixed) = served.mixed {
             reasons.push(mixed);
-        } else if let Some(weak) = judged.weak.clone() {
-            reasons.push(weak);
         } else {
-            let (mut reason, advice) = if comparison.has_baseline {
-                effect::paired(policy, comparison, &evidence)
+            let mut beside = Vec::new();
+            if let Some(weak) = judged.weak.clone() {
+                reasons.push(weak);
             } else {
-                effect::absolute(policy, comparison, &evidence)
-            };
-            judged.explain(&mut reason);
-            reasons.extend(judged.lenient(comparison, &reason));
-            // Where answers are missing already, more cases are not what would settle it.
-            if !(incomplete && speaks_for(reason.code) == Decision::Inconclusive) {
-                reasons.push(reason);
-                needed = advice;
+                let (mut reason, advice) = if comparison.has_baseline {
+                    effect::paired(policy, comparison, &evidence)
+                } else {
+                    effect::absolute(policy, comparison, &evidence)
+                };
+                judged.explain(&mut reason);
+                reasons.extend(judged.lenient(comparison, &reason));
+                // Where answers are missing already, more cases are not what would settle it.
+                if !(incomplete && speaks_for(reason.code) == Decision::Inconclusive) {
+                    reasons.push(reason);
+                    needed = advice;
+                }
+                if comparison.has_baseline {
+                    let looked = slices::look(policy, comparison);
+                    slices = looked.slices;
+                    beside = looked.reasons;
+                }
             }
+            let measured = guardrails::measure(policy, comparison);
+            guardrails = measured.guardrails;
+            beside.extend(measured.reasons);
+            beside.retain(|reason| !incomplete || speaks_for(reason.code) == Decision::Block);
+            reasons.extend(beside);
         }
     }
 
@@ -148,7 +172,8 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         Decision::Block => true,
         // What is open doesn't matter once the candidate is blocked, but that the run is not whole does.
         Decision::Inconclusive => {
-            decision != Decision::Block || !matches!(reason.code, ReasonCode::TooFew | ReasonCode::NothingPassed)
+            let open = [ReasonCode::TooFew, ReasonCode::NothingPassed, ReasonCode::SliceOpen];
+            decision != Decision::Block || !open.contains(&reason.code)
         }
     });
     reasons.sort_by_key(|reason| speaks_for(reason.code) != decision);
@@ -168,22 +193,41 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
             .into_iter()
             .chain(must_pass::flaky(comparison, facts.confirms))
             .chain(judged.warnings)
+            .chain(tags_left_out(comparison))
             .collect(),
         judges: judged.found,
+        slices,
+        guardrails,
     };
     if facts.gated { decided } else { decided.not_gated() }
+}
+
+/// Tags beyond the bound decide nothing, which nobody should have to guess.
+fn tags_left_out(comparison: &Comparison) -> Option<Warning> {
+    comparison.tags_left_out.then(|| Warning {
+        code: WarningCode::TagsLeftOut,
+        message: format!(
+            "the cases have more tags than the {} that are looked at one by one, the first by name; name those that matter in critical_tags",
+            comparison.slices.len()
+        ),
+    })
 }
 
 /// The decision that a reason speaks for.
 fn speaks_for(code: ReasonCode) -> Decision {
     match code {
         ReasonCode::NotWorse | ReasonCode::Identical | ReasonCode::PassRate => Decision::Promote,
-        ReasonCode::Critical | ReasonCode::Regression | ReasonCode::PassRateLow | ReasonCode::CandidateErrors => {
-            Decision::Block
-        }
+        ReasonCode::Critical
+        | ReasonCode::Regression
+        | ReasonCode::PassRateLow
+        | ReasonCode::CandidateErrors
+        | ReasonCode::Slice
+        | ReasonCode::Guardrail => Decision::Block,
         ReasonCode::CriticalUnscored
         | ReasonCode::Errors
         | ReasonCode::TooFew
+        | ReasonCode::SliceOpen
+        | ReasonCode::GuardrailOpen
         | ReasonCode::Budget
         | ReasonCode::Stopped
         | ReasonCode::Shard
@@ -219,7 +263,7 @@ fn reason(code: ReasonCode, message: impl Into<String>) -> Reason {
 }
 
 impl Decided {
-    fn without_numbers(reason: Reason) -> Decided {
+    fn without_numbers(reason: Reason, slices: Vec<Slice>) -> Decided {
         Decided {
             decision: Decision::Inconclusive,
             reasons: vec![reason],
@@ -230,6 +274,8 @@ impl Decided {
             needed: None,
             warnings: Vec::new(),
             judges: JudgesFound::default(),
+            slices,
+            guardrails: Vec::new(),
         }
     }
 

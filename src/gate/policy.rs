@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 impl Policy {
     /// Checks that the rules make sense: `0 < tolerance <= margin <= 0.5`, `0 < alpha <= 0.2`,
-    /// `0 < min_pass_rate < 1`, `0 <= max_missing <= 0.5`.
+    /// `0 < min_pass_rate < 1`, `0 <= max_missing <= 0.5`, `0 < slice_margin <= 1`, `0 < slice_q <= 0.2`,
+    /// `0 < critical_margin <= 0.5`, given if and only if there are critical tags.
     ///
     /// # Errors
     /// Every value out of its range.
@@ -44,9 +45,60 @@ impl Policy {
         if !(0.0..=0.5).contains(&self.max_missing) {
             problems.push(Problem::new(format!("`max_missing` is {}", self.max_missing)).expected("0 to 0.5"));
         }
+        if !(self.slice_margin > 0.0 && self.slice_margin <= 1.0) {
+            problems.push(
+                Problem::new(format!("`slice_margin` is {}", self.slice_margin))
+                    .expected("more than 0, at most 1; 0.1 means 10 points of a tag's pass rate"),
+            );
+        }
+        if !(self.slice_q > 0.0 && self.slice_q <= 0.2) {
+            problems
+                .push(Problem::new(format!("`slice_q` is {}", self.slice_q)).expected(
+                    "more than 0, at most 0.2; 0.05 means that one blocked tag in 20 may be blocked wrongly",
+                ));
+        }
+        match self.critical_margin {
+            Some(margin) if !(margin > 0.0 && margin <= 0.5) => problems.push(
+                Problem::new(format!("`critical_margin` is {margin}"))
+                    .expected("more than 0, at most 0.5; 0.1 means 10 points of a critical tag's pass rate"),
+            ),
+            Some(_) if self.critical_tags.is_empty() => problems.push(
+                Problem::new("`critical_margin` plays no part without critical tags")
+                    .hint("name them: critical_tags = [\"refunds\"]"),
+            ),
+            None if !self.critical_tags.is_empty() => problems.push(
+                Problem::new("`critical_margin` is missing").expected("the loss that critical tags must exclude"),
+            ),
+            Some(_) | None => {}
+        }
+        if let Some(tag) = self.critical_tags.iter().find(|tag| tag.trim().is_empty()) {
+            problems.push(Problem::new(format!("`critical_tags` has the tag {tag:?}")).expected("names of tags"));
+        }
+        if self.critical_tags.len() > MOST_TAGS {
+            problems.push(
+                Problem::new(format!("`critical_tags` has {} tags", self.critical_tags.len()))
+                    .expected(format!("at most {MOST_TAGS}")),
+            );
+        }
+        for (metric, allowed) in self.guardrails.declared() {
+            let (most, expected) = if metric.is_relative() {
+                (5.0, "more than 0, at most 5; 0.2 means 20% more than the baseline")
+            } else {
+                (
+                    0.5,
+                    "more than 0, at most 0.5; 0.02 means 2 points more than the baseline",
+                )
+            };
+            if !(allowed > 0.0 && allowed <= most) {
+                problems.push(Problem::new(format!("`guardrail_{}` is {allowed}", metric.as_str())).expected(expected));
+            }
+        }
         problems.or(())
     }
 }
+
+/// Critical tags are kept in memory and in the policy.
+const MOST_TAGS: usize = 100;
 
 /// SHA-256, in hex, of the policy as JSON without spaces and with sorted keys.
 pub fn policy_digest(policy: &Policy) -> String {
@@ -66,6 +118,7 @@ pub fn policy_digest(policy: &Policy) -> String {
 mod tests {
     use super::super::fixtures::policy;
     use super::*;
+    use crate::model::Guardrails;
 
     #[test]
     fn ranges_are_checked_all_at_once() {
@@ -135,18 +188,71 @@ mod tests {
                 max_missing: f64::NAN,
                 ..policy()
             },
+            Policy {
+                slice_margin: 0.0,
+                ..policy()
+            },
+            Policy {
+                slice_margin: f64::NAN,
+                ..policy()
+            },
+            Policy {
+                slice_q: 0.21,
+                ..policy()
+            },
+            Policy {
+                slice_q: f64::NAN,
+                ..policy()
+            },
+            Policy {
+                critical_margin: Some(0.1),
+                ..policy()
+            },
+            Policy {
+                critical_tags: vec!["a".to_owned()],
+                ..policy()
+            },
+            Policy {
+                critical_tags: vec!["a".to_owned()],
+                critical_margin: Some(f64::NAN),
+                ..policy()
+            },
+            Policy {
+                critical_tags: vec![" ".to_owned()],
+                critical_margin: Some(0.1),
+                ..policy()
+            },
         ] {
             assert!(broken.check().is_err(), "{broken:?}");
         }
     }
 
+    /// Nested rules stand in the order of their names, too, and only where they are declared.
+    #[test]
+    fn guardrails_are_part_of_the_digest() {
+        let guardrails = Guardrails {
+            cost: Some(0.1),
+            latency_p95: Some(0.2),
+            output_tokens: Some(0.3),
+            refusal_rate: Some(0.02),
+            truncation_rate: Some(0.01),
+        };
+        let policy = Policy { guardrails, ..policy() };
+        let written = serde_json::to_string(&policy.guardrails).unwrap();
+        assert_eq!(
+            written,
+            r#"{"cost":0.1,"latency_p95":0.2,"output_tokens":0.3,"refusal_rate":0.02,"truncation_rate":0.01}"#
+        );
+        assert_ne!(policy_digest(&policy), policy_digest(&super::super::fixtures::policy()));
+    }
+
     /// The same by hand: `printf %s '{"alpha":0.05,"estimand":"population","margin":0.05,"max_missing":0.05,
-    /// "min_pass_rate":null,"tolerance":0.01}' | sha256sum`, on one line.
+    /// "min_pass_rate":null,"slice_margin":0.1,"slice_q":0.05,"tolerance":0.01}' | sha256sum`, on one line.
     #[test]
     fn the_digest_is_that_of_the_sorted_json() {
         assert_eq!(
             policy_digest(&policy()),
-            "6a383eda14f747af8aed372cfda47eb03a78bb73a4536dbe5480a299aac526aa"
+            "c150c1d039957b2888e7f6e47d7d57dfa06317d818fd03125845bbf1e3f3cac5"
         );
         assert_ne!(
             policy_digest(&policy()),

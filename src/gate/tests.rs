@@ -1,8 +1,8 @@
 //! The decision: tables, properties, and how often it errs.
 
-use super::fixtures::{alone, change, compared, passing, policy};
+use super::fixtures::{alone, change, compared, passing, policy, units};
 use super::*;
-use crate::model::{Attempts, CaseId};
+use crate::model::{Attempts, CaseId, SliceGate, TagSums};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -729,4 +729,78 @@ fn answers_of_other_models_decide_nothing_that_they_cannot() {
     };
     let decided = decide(&lax, &served(good(), "other", "m"), &other);
     assert_eq!((decided.decision, decided.warnings), (Decision::Promote, Vec::new()));
+}
+
+/// A comparison that is promoted, of which these cases have a tag.
+fn tagged(histogram: &[(i64, u64)]) -> Comparison {
+    let sums = TagSums {
+        slice: Slice {
+            tag: "refunds".to_owned(),
+            n: histogram.iter().map(|(_, cases)| cases).sum(),
+            ..Slice::default()
+        },
+        worst: units(&histogram.iter().copied().collect()),
+        best: units(&histogram.iter().copied().collect()),
+    };
+    Comparison {
+        slices: vec![sums],
+        ..compared(&[(-3, 10), (0, 980), (3, 10)], 3)
+    }
+}
+
+#[test]
+fn a_tag_that_gets_worse_stops_what_the_average_would_promote() {
+    let whole = |comparison: &Comparison| decide(&policy(), comparison, &WHOLE);
+    for (histogram, decision, code, gate) in [
+        (&[(0, 20)][..], Decision::Promote, ReasonCode::NotWorse, SliceGate::Ok),
+        (
+            &[(-3, 10), (0, 10)],
+            Decision::Block,
+            ReasonCode::Slice,
+            SliceGate::Block,
+        ),
+        (
+            &[(-3, 9)],
+            Decision::Promote,
+            ReasonCode::NotWorse,
+            SliceGate::Unpowered,
+        ),
+    ] {
+        let decided = whole(&tagged(histogram));
+        assert_eq!(
+            (decided.decision, decided.reasons[0].code, decided.slices[0].gate),
+            (decision, code, gate)
+        );
+    }
+    let mut held = tagged(&[(-3, 10), (0, 10)]);
+    held.slices[0].best = units(&BTreeMap::from([(0, 20)]));
+    let decided = whole(&held);
+    assert_eq!(
+        (decided.decision, decided.reasons[0].code),
+        (Decision::Inconclusive, ReasonCode::SliceOpen)
+    );
+    // Where nothing is decided by differences, nothing is said of tags.
+    let identical = Comparison {
+        identical: true,
+        ..tagged(&[(-3, 10), (0, 10)])
+    };
+    let decided = whole(&identical);
+    assert_eq!(
+        (decided.decision, decided.slices[0].gate),
+        (Decision::Promote, SliceGate::Unknown)
+    );
+}
+
+#[test]
+fn tags_that_are_not_looked_at_are_told() {
+    let decided = decide(
+        &policy(),
+        &Comparison {
+            tags_left_out: true,
+            ..tagged(&[(0, 20)])
+        },
+        &WHOLE,
+    );
+    assert_eq!(decided.decision, Decision::Promote);
+    assert_eq!(decided.warnings[0].code, WarningCode::TagsLeftOut);
 }

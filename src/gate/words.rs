@@ -21,6 +21,15 @@ pub(super) fn percent(share: f64) -> String {
     format!("{}%", tenth(share * 100.0))
 }
 
+/// `p 0.034`, `p below 0.001`.
+pub(super) fn chance(p: f64) -> String {
+    if p < 0.001 {
+        "p below 0.001".to_owned()
+    } else {
+        format!("p {p:.3}")
+    }
+}
+
 /// `1 case`, `20 cases`.
 pub(super) fn count(n: u64, noun: &str) -> String {
     if n == 1 {

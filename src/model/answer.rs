@@ -75,6 +75,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// It ends because it got too long, not because it is complete.
+    pub fn is_cut_off(&self) -> bool {
+        matches!(self.finish_reason.as_deref(), Some("MAX_TOKENS" | "CONTINUATION"))
+    }
+
     /// Why this answer can't be a good one before any check has looked at it: blocked, cut off, or empty. A complete
     /// answer ends with `STOP`, also when it calls functions.
     pub fn unusable(&self) -> Option<String> {

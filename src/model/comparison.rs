@@ -2,9 +2,9 @@
 
 use super::answer::Usage;
 use super::case::CaseId;
+use super::guards::{GuardSums, TagSums};
 use super::row::ArmRow;
 use super::units::{SCORE_TICKS, Units};
-use super::verdict::Slice;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -278,6 +278,10 @@ pub struct Comparison {
     pub not_asked: u64,
     /// Codes and messages of errors, most frequent first, a few.
     pub errors: Vec<(String, String, u64)>,
-    /// Numbers per tag, by name; the first few hundred tags.
-    pub slices: Vec<Slice>,
+    /// Numbers per tag, by name; the first few hundred tags, and those that were asked for.
+    pub slices: Vec<TagSums>,
+    /// There are more tags than `slices` has.
+    pub tags_left_out: bool,
+    /// What guardrails are judged by.
+    pub guards: GuardSums,
 }

@@ -13,6 +13,7 @@ mod details;
 mod diagnostic;
 mod embedding;
 mod event;
+mod guards;
 mod outcome;
 mod question;
 mod request;
@@ -40,6 +41,9 @@ pub use details::{
 pub use diagnostic::{Place, Problem, Problems, nearest};
 pub use embedding::{Meaning, cosine};
 pub use event::{Event, Progress};
+pub use guards::{
+    GuardMetric, GuardRates, GuardStatus, GuardSums, Guardrail, Guardrails, LatencySums, PairSums, TagSums,
+};
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};
 pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, digest};
@@ -50,7 +54,7 @@ pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
 pub use units::{Clusters, SCORE_TICKS, Unit, Units, score_ticks};
 pub use verdict::{
     CorrectedRate, CorrectedRates, Decision, Difference, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound,
-    ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason, ReasonCode, Slice, Verdict, Warning,
-    WarningCode, ZScores,
+    ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason, ReasonCode, Slice, SliceGate, Verdict,
+    Warning, WarningCode, ZScores,
 };
 pub use visible::{is_hidden, show, visible};

@@ -16,6 +16,8 @@ pub struct Judged {
     pub answer: Option<Answer>,
     /// What each check said, in the case's order; empty when none was asked.
     pub checks: Vec<CheckResult>,
+    /// The answer refuses; `None` where that is not known, or up to a check of the case.
+    pub refused: Option<bool>,
     /// What it cost when it was asked; `None` when the model's price is unknown.
     pub cost_usd: Option<f64>,
     /// Attempts it took; 0 when nothing was sent.

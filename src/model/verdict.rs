@@ -3,6 +3,7 @@
 use super::answer::Usage;
 use super::case::CaseId;
 use super::comparison::{ArmRate, Counts, Estimand, Latency, Metric, Paired, Waited};
+use super::guards::{Guardrail, Guardrails};
 use serde::Serialize;
 use std::fmt;
 
@@ -47,12 +48,20 @@ pub enum ReasonCode {
     PassRateLow,
     /// Block: the service refuses the candidate's requests.
     CandidateErrors,
+    /// Block: worse by more than a guardrail allows is demonstrated.
+    Guardrail,
+    /// Block: the cases of a tag are demonstrated to be worse.
+    Slice,
     /// Inconclusive: a must-pass case has too few judged repeats.
     CriticalUnscored,
     /// Inconclusive: too many answers are missing.
     Errors,
     /// Inconclusive: neither promoting nor blocking is supported.
     TooFew,
+    /// Inconclusive: worse by more than a guardrail allows is likely, or can't be judged.
+    GuardrailOpen,
+    /// Inconclusive: the cases of a tag are likely worse, or it is not excluded for a critical tag.
+    SliceOpen,
     /// Inconclusive: the budget was spent.
     Budget,
     /// Inconclusive: the run was interrupted or stopped.
@@ -88,9 +97,13 @@ impl ReasonCode {
             ReasonCode::Regression => "regression",
             ReasonCode::PassRateLow => "pass_rate_low",
             ReasonCode::CandidateErrors => "candidate_errors",
+            ReasonCode::Guardrail => "guardrail",
+            ReasonCode::Slice => "slice",
             ReasonCode::CriticalUnscored => "critical_unscored",
             ReasonCode::Errors => "errors",
             ReasonCode::TooFew => "too_few",
+            ReasonCode::GuardrailOpen => "guardrail_open",
+            ReasonCode::SliceOpen => "slice_open",
             ReasonCode::Budget => "budget",
             ReasonCode::Stopped => "stopped",
             ReasonCode::Shard => "shard",
@@ -133,6 +146,8 @@ pub enum WarningCode {
     JudgeStale,
     /// A judge decides that was calibrated with other labels than the golden files hold.
     JudgeLabels,
+    /// There are more tags than the gate looks at.
+    TagsLeftOut,
 }
 
 /// Something that a reader of a verdict has to know, and that decides nothing.
@@ -166,6 +181,19 @@ pub struct Policy {
     /// serialized policy, and so from its digest, unless it is set.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub strict_model: bool,
+    /// The cases of a tag block, or hold a promotion, only if they lost at least this share; 0..=1.
+    pub slice_margin: f64,
+    /// Blocked tags that are blocked wrongly, as a share, on average (false discovery rate); 0..=0.2.
+    pub slice_q: f64,
+    /// Tags for which promoting requires that being worse by `critical_margin` is excluded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub critical_tags: Vec<String>,
+    /// 0..=0.5; only with `critical_tags`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub critical_margin: Option<f64>,
+    /// How much worse the candidate may be beside its score.
+    #[serde(skip_serializing_if = "Guardrails::is_empty")]
+    pub guardrails: Guardrails,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -184,6 +212,11 @@ impl Default for Policy {
             min_pass_rate: None,
             max_missing: 0.05,
             strict_model: false,
+            slice_margin: 0.10,
+            slice_q: 0.05,
+            critical_tags: Vec::new(),
+            critical_margin: None,
+            guardrails: Guardrails::default(),
         }
     }
 }
@@ -242,7 +275,7 @@ pub struct Needed {
 }
 
 /// One tag's numbers.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Slice {
     /// The tag.
     pub tag: String,
@@ -256,6 +289,41 @@ pub struct Slice {
     pub difference: Option<f64>,
     /// `better`, `same`, `worse`, or `unknown` when there is no difference; informative.
     pub status: &'static str,
+    /// What the gate says.
+    pub gate: SliceGate,
+    /// The chance of such a loss, or a larger one, if the tag's cases are no worse with the candidate; missing answers are
+    /// best for it. `None` where nothing was tested.
+    pub p: Option<f64>,
+}
+
+/// What the gate says of one tag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SliceGate {
+    /// Nothing speaks against it.
+    Ok,
+    /// Likely worse, or a critical tag whose loss is not excluded: no promotion.
+    Hold,
+    /// Demonstrated to be worse: block.
+    Block,
+    /// Too few cases for a decision of its own.
+    Unpowered,
+    /// Not looked at: there is no difference, or nothing was decided by differences.
+    #[default]
+    Unknown,
+}
+
+impl SliceGate {
+    /// The word in verdict.json.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SliceGate::Ok => "ok",
+            SliceGate::Hold => "hold",
+            SliceGate::Block => "block",
+            SliceGate::Unpowered => "unpowered",
+            SliceGate::Unknown => "unknown",
+        }
+    }
 }
 
 /// Where prices come from.
@@ -337,6 +405,8 @@ pub struct Verdict {
     pub needed: Option<Needed>,
     /// Tags.
     pub slices: Vec<Slice>,
+    /// Declared guardrails.
+    pub guardrails: Vec<Guardrail>,
     /// Tokens of all answers.
     pub usage: Usage,
     /// Cost of this run's own requests in US dollars, cached prefixes included; `None` when a price is unknown.

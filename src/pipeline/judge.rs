@@ -8,7 +8,7 @@ use crate::compare::Comparing;
 use crate::error::Error;
 use crate::model::{
     Answer, Arm, ArmRow, Case, CaseId, CaseRow, CheckRules, Comparison, Design, Failure, FailureKind, Judged, Outcome,
-    Part, Skip, Source,
+    Part, Policy, Skip, Source,
 };
 use crate::plan::price::{Prices, Tier};
 use crate::plan::{Plan, Selection};
@@ -58,6 +58,8 @@ pub(super) struct Judging<'a> {
     pub(super) ended: &'a Ended,
     /// What tokens cost.
     pub(super) prices: &'a Prices,
+    /// What the comparison has to look at.
+    pub(super) policy: &'a Policy,
     /// Models asked for and how they serve: baseline, candidate.
     pub(super) models: (Option<(&'a str, Tier)>, (&'a str, Tier)),
 }
@@ -144,7 +146,7 @@ struct Tally<'a> {
 impl<'a> Tally<'a> {
     fn new(judging: &Judging<'_>, asker: Asker<'a>) -> Tally<'a> {
         Tally {
-            comparing: Comparing::new(judging.design),
+            comparing: Comparing::new(judging.design).under(judging.policy),
             stale: 0,
             unanswered: 0,
             simulated: 0,
@@ -337,6 +339,7 @@ impl Judging<'_> {
                 outcome,
                 answer: None,
                 checks: Vec::new(),
+                refused: None,
                 cost_usd: None,
                 attempts: 0,
                 waited_ms: None,
@@ -349,16 +352,22 @@ impl Judging<'_> {
                 outcome: Outcome::Errored(failure),
                 answer: None,
                 checks: Vec::new(),
+                refused: None,
                 cost_usd: None,
                 attempts,
                 waited_ms,
                 source: None,
             },
             Ok(answer) => {
-                let (outcome, checks) = match judgement {
-                    Some(Judgement { outcome, checks }) => (outcome, checks),
-                    None => (Outcome::Errored(lost("the answer was not judged")), Vec::new()),
-                };
+                let Judgement {
+                    outcome,
+                    checks,
+                    refused,
+                } = judgement.unwrap_or_else(|| Judgement {
+                    outcome: Outcome::Errored(lost("the answer was not judged")),
+                    checks: Vec::new(),
+                    refused: None,
+                });
                 let cost_usd = asked_at
                     .filter(|_| source != Source::Recorded)
                     .and_then(|asked_at| self.cost(arm, &answer, asked_at));
@@ -367,6 +376,7 @@ impl Judging<'_> {
                     outcome,
                     answer: Some(answer),
                     checks,
+                    refused,
                     cost_usd,
                     attempts,
                     waited_ms,

@@ -434,6 +434,7 @@ impl Prepared<'_> {
             run: run.id,
             ended,
             prices: &settings.prices,
+            policy: &settings.policy,
             models: (
                 versions.baseline.as_ref().map(|version| priced_as(version, settings)),
                 priced_as(&versions.candidate, settings),

@@ -69,7 +69,8 @@ pub(super) fn assemble(
         difference: decided.difference,
         z: decided.z,
         needed: decided.needed,
-        slices: comparison.slices,
+        slices: decided.slices,
+        guardrails: decided.guardrails,
         usage: comparison.usage,
         cost_usd: comparison
             .cost_usd

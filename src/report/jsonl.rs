@@ -118,6 +118,9 @@ struct Row<'a> {
     /// The built-in simulator answered.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     simulated: bool,
+    /// It is counted as a refusal; absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    refused: bool,
 }
 
 #[derive(Serialize)]
@@ -145,6 +148,7 @@ fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a Prompt, judged: &'a Judged
         outcome,
         answer,
         checks,
+        refused,
         cost_usd,
         attempts,
         waited_ms,
@@ -178,6 +182,7 @@ fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a Prompt, judged: &'a Judged
         skip,
         warning: answer.as_ref().and_then(|answer| other_model(&prompt.model, answer)),
         simulated: answer.as_ref().is_some_and(|answer| answer.simulated),
+        refused: *refused == Some(true),
     }
 }
 

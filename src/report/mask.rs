@@ -143,6 +143,8 @@ impl Mask {
             z: _,
             needed: _,
             slices,
+            // Our own words and numbers.
+            guardrails: _,
             usage: _,
             cost_usd: _,
             prefix_caches: _,
@@ -237,6 +239,7 @@ impl Mask {
             outcome,
             answer,
             checks,
+            refused: _,
             cost_usd: _,
             attempts: _,
             waited_ms: _,

@@ -7,7 +7,10 @@ use super::numbers::{UNKNOWN, cost, count, difference, latency, percent, points,
 use super::output::Output;
 use super::text::{md_code, md_inline, truncate};
 use super::{Context, ReportError, Reporter};
-use crate::model::{CaseRow, Counts, Decision, Needed, Paired, Reason, RunInfo, Slice, Usage, Verdict, Warning};
+use crate::model::{
+    CaseRow, Counts, Decision, GuardMetric, Guardrail, Needed, Paired, Reason, RunInfo, Slice, SliceGate, Usage,
+    Verdict, Warning,
+};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -83,6 +86,7 @@ fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
     }
     page.push_str(&errors(highlights));
     page.push_str(&judges::section(&verdict.judges.found));
+    page.push_str(&guardrails(&verdict.guardrails));
     page.push_str(&slices(&verdict.slices));
     page.push_str(&spent(verdict));
     page
@@ -307,13 +311,77 @@ fn errors(highlights: &Highlights) -> String {
     }
 }
 
+/// The declared guardrails. Latencies in milliseconds, costs in US dollars, both like tokens for a case asked once.
+fn guardrails(guardrails: &[Guardrail]) -> String {
+    if guardrails.is_empty() {
+        return String::new();
+    }
+    let mut text = "\n### Guardrails\n\n| | cases | baseline | candidate | change | allowed | p | |\n\
+                    | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n"
+        .to_owned();
+    for Guardrail {
+        metric,
+        n,
+        baseline,
+        candidate,
+        change,
+        allowed,
+        p,
+        p_any: _,
+        status,
+        why,
+    } in guardrails
+    {
+        let value = |value: &Option<f64>| value.map_or_else(|| UNKNOWN.to_owned(), |value| guarded(*metric, value));
+        let share = |share: f64| {
+            if metric.is_relative() {
+                percent(share)
+            } else {
+                points(share)
+            }
+        };
+        let why = why
+            .as_ref()
+            .map_or_else(String::new, |why| format!(": {}", md_inline(why)));
+        let _ = writeln!(
+            text,
+            "| {} | {n} | {} | {} | {} | {} | {} | {}{why} |",
+            metric.as_str(),
+            value(baseline),
+            value(candidate),
+            change.map_or_else(|| UNKNOWN.to_owned(), share),
+            share(*allowed),
+            p.map_or_else(|| UNKNOWN.to_owned(), |p| format!("{p:.3}")),
+            status.as_str()
+        );
+    }
+    text
+}
+
+/// A value of a guardrail with its unit.
+fn guarded(metric: GuardMetric, value: f64) -> String {
+    match metric {
+        GuardMetric::LatencyP95 => format!("{value:.0} ms"),
+        GuardMetric::Cost => format!("${value:.6}"),
+        GuardMetric::OutputTokens => format!("{value:.1}"),
+        GuardMetric::RefusalRate | GuardMetric::TruncationRate => percent(value),
+    }
+}
+
 fn slices(slices: &[Slice]) -> String {
     if slices.is_empty() {
         return String::new();
     }
-    let mut text = "\n### Tags\n\n| tag | cases | baseline | candidate | difference | |\n| --- | ---: | ---: | ---: | ---: | --- |\n"
+    let mut text = "\n### Tags\n\n| tag | cases | baseline | candidate | difference | | gate |\n| --- | ---: | ---: | ---: | ---: | --- | --- |\n"
         .to_owned();
     let share = |share: &Option<f64>| share.map_or_else(|| UNKNOWN.to_owned(), percent);
+    // What decides comes first.
+    let mut ordered: Vec<&Slice> = slices.iter().collect();
+    ordered.sort_by_key(|slice| match slice.gate {
+        SliceGate::Block => 0,
+        SliceGate::Hold => 1,
+        SliceGate::Ok | SliceGate::Unpowered | SliceGate::Unknown => 2,
+    });
     for Slice {
         tag,
         n,
@@ -321,15 +389,18 @@ fn slices(slices: &[Slice]) -> String {
         candidate,
         difference,
         status,
-    } in slices.iter().take(SLICES)
+        gate,
+        p: _,
+    } in ordered.into_iter().take(SLICES)
     {
         let _ = writeln!(
             text,
-            "| {} | {n} | {} | {} | {} | {status} |",
+            "| {} | {n} | {} | {} | {} | {status} | {} |",
             md_inline(&truncate(tag, NAME)),
             share(baseline),
             share(candidate),
-            difference.map_or_else(|| UNKNOWN.to_owned(), points)
+            difference.map_or_else(|| UNKNOWN.to_owned(), points),
+            gate.as_str()
         );
     }
     if slices.len() > SLICES {

@@ -4,8 +4,8 @@ use super::output::Output;
 use super::text::json_safe;
 use super::{Context, ReportError, Reporter};
 use crate::model::{
-    ArmRate, CaseRow, Counts, Decision, Difference, JudgesAsked, Latency, Needed, Paired, Policy, PrefixCaches,
-    PriceList, PromptRecord, Reason, RunInfo, Slice, Usage, Verdict, Waited, Warning, ZScores,
+    ArmRate, CaseRow, Counts, Decision, Difference, Guardrail, JudgesAsked, Latency, Needed, Paired, Policy,
+    PrefixCaches, PriceList, PromptRecord, Reason, RunInfo, Slice, Usage, Verdict, Waited, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -75,6 +75,9 @@ struct Record<'a> {
     z: Option<&'a ZScores>,
     needed: Option<&'a Needed>,
     slices: &'a [Slice],
+    /// Absent where none is declared.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    guardrails: &'a [Guardrail],
     usage: &'a Usage,
     cost_usd: Option<f64>,
     /// Absent where nothing was cached.
@@ -151,6 +154,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         z,
         needed,
         slices,
+        guardrails,
         usage,
         cost_usd,
         prefix_caches,
@@ -196,6 +200,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         z: z.as_ref(),
         needed: needed.as_ref(),
         slices,
+        guardrails,
         usage,
         cost_usd: *cost_usd,
         prefix_caches: (prefix_caches.created > 0).then_some(prefix_caches),

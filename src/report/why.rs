@@ -135,6 +135,7 @@ mod tests {
             outcome,
             answer: None,
             checks,
+            refused: None,
             cost_usd: None,
             attempts: 1,
             waited_ms: None,

@@ -14,6 +14,7 @@ use super::ending::JUDGE_THE_END;
 use super::matcher::{Compile, Matcher, Seen};
 use super::matchers::MATCHERS;
 use super::matchers::judge::questions;
+use super::matchers::refusal::refuses;
 use super::quote::bounded;
 use super::tally::{Said, Silent, Tally, failure};
 use crate::model::{Answer, ArgProblem, Case, CheckResult, CheckSpec, Failure, Outcome, Question, Replies, Score};
@@ -98,6 +99,8 @@ pub struct Judgement {
     pub outcome: Outcome,
     /// What each check said, in the order of the case. Empty if the answer failed before its checks.
     pub checks: Vec<CheckResult>,
+    /// Whether the answer refuses; `None` where a check of the case says whether a refusal is right.
+    pub refused: Option<bool>,
 }
 
 /// Judges a batch on all cores; the result has the shape of the batch. Compiles the checks of each case once. `commands` are
@@ -138,6 +141,7 @@ fn judge_case(ctx: &Compile<'_>, unjudged: &Unjudged<'_>, replies: &dyn Replies)
         Err(failure) => Judgement {
             outcome: Outcome::Errored(failure.clone()),
             checks: Vec::new(),
+            refused: None,
         },
     };
     answers
@@ -149,6 +153,7 @@ fn judge_case(ctx: &Compile<'_>, unjudged: &Unjudged<'_>, replies: &dyn Replies)
 struct Checks<'a> {
     checks: Vec<(&'a CheckSpec, Box<dyn Matcher>)>,
     judge_the_end: bool,
+    judge_refusals: bool,
 }
 
 /// Loading has verified the checks, so this fails only if someone left that out; then nothing can pass.
@@ -170,7 +175,12 @@ fn compile<'a>(ctx: &Compile<'_>, case: &'a Case) -> Result<Checks<'a>, Failure>
         .checks
         .iter()
         .any(|spec| spec.decides() && is_or_holds(ctx, spec, &JUDGE_THE_END));
-    Ok(Checks { checks, judge_the_end })
+    let judge_refusals = case.checks.iter().any(|spec| is_or_holds(ctx, spec, &["refusal"]));
+    Ok(Checks {
+        checks,
+        judge_the_end,
+        judge_refusals,
+    })
 }
 
 /// Whether a check, or one inside it, is of one of these kinds. Depth is bounded: loading has verified the checks.
@@ -180,12 +190,14 @@ pub(super) fn is_or_holds(ctx: &Compile<'_>, spec: &CheckSpec, kinds: &[&str]) -
 
 fn judge_answer(checks: &Checks<'_>, seen: Seen<'_>) -> Judgement {
     let unusable = seen.answer.unusable();
+    let refused = (!checks.judge_refusals).then(|| refuses(seen.answer));
     if !checks.judge_the_end
         && let Some(reason) = unusable
     {
         return Judgement {
             outcome: Outcome::Scored(Score::binary(false, reason)),
             checks: Vec::new(),
+            refused,
         };
     }
     let seen = Seen {
@@ -208,6 +220,7 @@ fn judge_answer(checks: &Checks<'_>, seen: Seen<'_>) -> Judgement {
     Judgement {
         outcome: tally.outcome(),
         checks: results,
+        refused,
     }
 }
 
@@ -458,6 +471,32 @@ mod tests {
         error matcher_panicked: not: the matcher panicked: can't cope with "a b"
         pass 1: the check passes
         "#);
+    }
+
+    #[test]
+    fn refusals_are_told_unless_the_case_judges_them_itself() {
+        let refused = |checks: Value, answer: &Answer| judged(checks, answer).refused;
+        let no = answer_text("I'm sorry, but I can't help with that.").answer;
+        let plain = || json!([{"contains": "a"}]);
+        assert_eq!(refused(plain(), &no), Some(true));
+        assert_eq!(refused(plain(), &answer_text("a").answer), Some(false));
+        assert_eq!(refused(json!([{"unsure": 1}]), &no), Some(true));
+        assert_eq!(
+            refused(json!([{"contains": "a"}, {"not": {"refusal": true}}]), &no),
+            None
+        );
+        // Before its checks, too: blocked is refused, cut off or empty is neither that nor an answer.
+        let blocked = Answer {
+            block_reason: Some("SAFETY".to_owned()),
+            ..Answer::default()
+        };
+        assert_eq!(refused(plain(), &blocked), Some(true));
+        let cut_off = Answer {
+            finish_reason: Some("MAX_TOKENS".to_owned()),
+            ..no
+        };
+        assert_eq!(refused(plain(), &cut_off), Some(false));
+        assert_eq!(refused(plain(), &Answer::default()), Some(false));
     }
 
     #[test]

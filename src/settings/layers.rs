@@ -1,6 +1,6 @@
 //! Where settings are written: options, `PROMPTGATE_…` variables and promptgate.toml, all as texts with their origin.
 
-use super::{commands, embeddings, judges, prices};
+use super::{commands, embeddings, gate, judges, prices};
 use crate::model::{Command, Place, Problem, Problems, nearest};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -157,9 +157,11 @@ impl Layer {
             let Some(key) = name.strip_prefix("PROMPTGATE_") else {
                 continue;
             };
-            let Some(key) = known(&key.to_ascii_lowercase()) else {
+            let key = key.to_ascii_lowercase();
+            let Some(key) = known(&key).or_else(|| gate::KEYS.iter().copied().find(|of_gate| *of_gate == key)) else {
                 let names: Vec<String> = KEYS
                     .iter()
+                    .chain(gate::KEYS)
                     .map(|key| format!("PROMPTGATE_{}", key.to_uppercase()))
                     .collect();
                 let problem = Problem::new(format!("the variable {name} is not a setting, it is ignored"));
@@ -242,6 +244,13 @@ impl Layer {
                 }
                 continue;
             }
+            if name.get_ref() == gate::TABLE {
+                match gate::read(&text, shown) {
+                    Ok(own) => layer.0.extend(own),
+                    Err(found) => problems.append(found),
+                }
+                continue;
+            }
             let place = |span: std::ops::Range<usize>| Place::of_offset(shown, &text, span.start);
             let written = if name.get_ref() == "candidate" {
                 "prompt"
@@ -249,8 +258,11 @@ impl Layer {
                 name.get_ref().as_str()
             };
             let Some(key) = known(written) else {
-                found.push(
-                    Problem::at(place(name.span()), format!("`{}` is not a setting", name.get_ref())).did_you_mean(
+                let problem = Problem::at(place(name.span()), format!("`{}` is not a setting", name.get_ref()));
+                found.push(if gate::KEYS.contains(&written) {
+                    problem.hint("it stands in the table [gate]")
+                } else {
+                    problem.did_you_mean(
                         name.get_ref(),
                         KEYS.iter().copied().chain([
                             "candidate",
@@ -258,9 +270,10 @@ impl Layer {
                             judges::TABLE,
                             embeddings::TABLE,
                             commands::TABLE,
+                            gate::TABLE,
                         ]),
-                    ),
-                );
+                    )
+                });
                 continue;
             };
             if ONE_CALL.contains(&key) {
@@ -298,10 +311,10 @@ fn known(name: &str) -> Option<&'static str> {
 }
 
 pub(super) fn is_list(key: &str) -> bool {
-    matches!(key, "golden" | "case" | "tag" | "answers")
+    matches!(key, "golden" | "case" | "tag" | "answers") || gate::is_list(key)
 }
 
-fn texts(value: &Value, list: bool) -> Result<Vec<String>, &'static str> {
+pub(super) fn texts(value: &Value, list: bool) -> Result<Vec<String>, &'static str> {
     match value {
         Value::String(text) => Ok(vec![text.clone()]),
         Value::Integer(number) => Ok(vec![number.to_string()]),

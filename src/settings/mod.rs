@@ -2,12 +2,13 @@
 //!
 //! `layers.rs` reads each place as texts with their origin; `read.rs` gives single settings their type and bounds, so that a
 //! mistake has the same words wherever it was written; `target.rs` finds what answers, and `key.rs` its key; `prices.rs`
-//! reads the table of own prices, `commands.rs` that of own commands; this file puts it all together.
+//! reads the table of own prices, `commands.rs` that of own commands, `gate.rs` that of the gate; this file puts it all together.
 //!
 //! Precedence: option, environment, front matter of the prompt (model and generation settings), file, default.
 
 mod commands;
 mod embeddings;
+mod gate;
 mod judges;
 mod key;
 mod layers;
@@ -407,10 +408,12 @@ impl Layers {
             strict_model,
             ..default
         };
+        let policy = read.beside_the_score(policy);
         if let Err(found) = policy.check() {
             for problem in found.iter() {
                 let written = ["margin", "tolerance", "alpha", "min_pass_rate"]
-                    .into_iter()
+                    .iter()
+                    .chain(gate::KEYS)
                     .find(|key| problem.message.starts_with(&format!("`{key}`")))
                     .and_then(|key| self.get(key));
                 problems.push(match written {
@@ -451,6 +454,17 @@ impl Layers {
                     .expected("--min-pass-rate, the pass rate that must be exceeded")
                     .hint("give --min-pass-rate 0.9, say, or --no-gate for no decision"),
             );
+        }
+        if baseline == Baseline::None && gated {
+            let declared = gate::KEYS.iter().filter(|key| gate::compares(key));
+            problems.extend(declared.filter_map(|key| self.get(key)).map(|written| {
+                let message =
+                    "without a baseline there is nothing to be worse than, so it would promise what nobody checks";
+                written
+                    .origin
+                    .problem(message)
+                    .hint("leave it out, name a baseline, or give --no-gate")
+            }));
         }
         let base_url = self.base_url(target.unwrap_or(TargetKind::Gemini));
         let place = match self.place(target) {

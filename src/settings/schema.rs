@@ -1,7 +1,7 @@
 //! JSON Schema of promptgate.toml, from the list of settings.
 
 use super::layers::{KEYS, ONE_CALL, is_list};
-use super::{commands, embeddings, judges, prices};
+use super::{commands, embeddings, gate, judges, prices};
 use serde_json::{Map, Value, json};
 
 /// The schema (draft 2020-12) of promptgate.toml. It knows the plain way to write a value: a number as a number, not as
@@ -19,6 +19,7 @@ pub fn schema() -> Value {
     properties.insert(judges::TABLE.to_owned(), own_judges());
     properties.insert(embeddings::TABLE.to_owned(), own_embeddings());
     properties.insert(commands::TABLE.to_owned(), own_commands());
+    properties.insert(gate::TABLE.to_owned(), of_gate());
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "settings of promptgate",
@@ -153,6 +154,39 @@ fn own_embeddings() -> Value {
     })
 }
 
+/// The rules beside the score as a whole, see `gate`.
+fn of_gate() -> Value {
+    let share =
+        |what: &str, most: f64| json!({"description": what, "type": "number", "exclusiveMinimum": 0, "maximum": most});
+    let tag = json!({"type": "string", "pattern": "\\S"});
+    json!({
+        "description": "what decides beside the score as a whole",
+        "type": "object",
+        "properties": {
+            "slice_margin": share("a tag blocks, or holds a promotion, only from this loss on", 1.0),
+            "slice_q": share("share of blocked tags that are blocked wrongly, on average", 0.2),
+            "critical_tags": {
+                "description": "tags for which a loss of critical_margin must be excluded",
+                "anyOf": [tag, {"type": "array", "items": tag, "minItems": 1}],
+            },
+            "critical_margin": share("the loss that critical tags must exclude; default: slice_margin", 0.5),
+            "guardrails": {
+                "description": "how much worse than the baseline the candidate may be; what is not given is not looked at",
+                "type": "object",
+                "properties": {
+                    "latency_p95": share("95th percentile of the latency, as a share of the baseline's", 5.0),
+                    "cost": share("cost of a case, as a share of the baseline's", 5.0),
+                    "output_tokens": share("output tokens, as a share of the baseline's", 5.0),
+                    "refusal_rate": share("share of refusals, in points of it", 0.5),
+                    "truncation_rate": share("share of answers that are cut off, in points of it", 0.5),
+                },
+                "additionalProperties": false,
+            },
+        },
+        "additionalProperties": false,
+    })
+}
+
 /// Judges by name, see `judges`.
 fn own_judges() -> Value {
     let text = json!({"type": "string", "pattern": "\\S"});
@@ -260,6 +294,19 @@ mod tests {
                 true,
             ),
             ("[commands.sums]\ntimeout = \"10s\"", false),
+            (
+                "[gate]\nslice_margin = 0.2\nslice_q = 0.01\ncritical_tags = [\"a\"]\ncritical_margin = 0.05",
+                true,
+            ),
+            (
+                "[gate.guardrails]\nlatency_p95 = 0.2\ncost = 0.1\noutput_tokens = 1\nrefusal_rate = 0.02\ntruncation_rate = 0.01",
+                true,
+            ),
+            ("[gate.guardrails]\nlatency = 0.2", false),
+            ("[gate]\nguardrails = 3", false),
+            ("[gate]\nslice_margins = 0.2", false),
+            ("[gate]\ncritical_tags = []", false),
+            ("slice_margin = 0.2", false),
             ("[prices.m]\ninput = 1", false),
             ("[prices.m]\ninput = 1\noutput = 2\nbatch = 1", false),
         ] {

@@ -1,6 +1,7 @@
 //! Precedence, bounds, and when the simulator may stand in.
 
 use super::*;
+use crate::model::Guardrails;
 
 fn environment(pairs: &[(&str, &str)]) -> Environment {
     pairs
@@ -495,4 +496,125 @@ fn a_call_that_asks_judges_alone_needs_no_prompt_and_no_pass_rate() {
     // What is wrong elsewhere is still wrong.
     let wrong = Layers::read(folder.path(), options(&[("retries", "many")]), None, environment(&[]));
     assert!(message(wrong.settle_for_judges()).contains("--retries"));
+}
+
+#[test]
+fn the_rules_of_tags_come_from_the_file_or_from_variables() {
+    let policy = |variables: &[(&str, &str)], file: &str| settle(&PAIR_SIM, variables, file).unwrap().policy;
+    assert_eq!(policy(&[], ""), Policy::default());
+    let file = "[gate]\nslice_margin = 0.2\nslice_q = 0.01\ncritical_tags = [\"b\", \"a\", \"b\"]\n";
+    let expected = Policy {
+        slice_margin: 0.2,
+        slice_q: 0.01,
+        critical_tags: vec!["a".to_owned(), "b".to_owned()],
+        critical_margin: Some(0.2),
+        ..Policy::default()
+    };
+    assert_eq!(policy(&[], file), expected);
+    let variables = [
+        ("PROMPTGATE_CRITICAL_TAGS", "c, d"),
+        ("PROMPTGATE_CRITICAL_MARGIN", "0.05"),
+    ];
+    let expected = Policy {
+        critical_tags: vec!["c".to_owned(), "d".to_owned()],
+        critical_margin: Some(0.05),
+        ..expected
+    };
+    assert_eq!(policy(&variables, file), expected);
+}
+
+const PAIR_SIM: [(&str, &str); 3] = [("prompt", "v2"), ("baseline", "v1"), ("target", "sim")];
+
+#[test]
+fn rules_of_tags_out_of_range_are_told_where_they_stand() {
+    insta::assert_snapshot!(
+        message(settle(
+            &PAIR_SIM,
+            &[("PROMPTGATE_SLICE_Q", "NaN")],
+            "[gate]\nslice_margin = -1\ncritical_tags = \"a\"\ncritical_margin = 0.6\n",
+        )), @"
+    promptgate.toml:2:16: `slice_margin` is -1
+      expected: more than 0, at most 1; 0.1 means 10 points of a tag's pass rate
+    PROMPTGATE_SLICE_Q: `slice_q` is NaN
+      expected: more than 0, at most 0.2; 0.05 means that one blocked tag in 20 may be blocked wrongly
+    promptgate.toml:4:19: `critical_margin` is 0.6
+      expected: more than 0, at most 0.5; 0.1 means 10 points of a critical tag's pass rate
+    ");
+    insta::assert_snapshot!(message(settle(&PAIR_SIM, &[], "slice_q = 0.1\n[gate]\ncritical_margin = 0.1\n")), @r#"
+    promptgate.toml:1:1: `slice_q` is not a setting
+      help: it stands in the table [gate]
+    promptgate.toml:3:19: `critical_margin` plays no part without critical tags
+      help: name them: critical_tags = ["refunds"]
+    "#);
+    insta::assert_snapshot!(
+        message(settle(
+            &[("prompt", "v2"), ("baseline", "none"), ("min_pass_rate", "0.9"), ("target", "sim")],
+            &[],
+            "[gate]\ncritical_tags = [\"a\"]\n",
+        )), @"
+    promptgate.toml:2:17: without a baseline there is nothing to be worse than, so it would promise what nobody checks
+      help: leave it out, name a baseline, or give --no-gate
+    ");
+}
+
+#[test]
+fn guardrails_are_shares_and_off_unless_set() {
+    let guardrails = |variables: &[(&str, &str)], file: &str| {
+        let policy = settle(&PAIR_SIM, variables, file).unwrap().policy;
+        policy.guardrails
+    };
+    assert!(guardrails(&[], "").is_empty());
+    let file = "[gate.guardrails]\nlatency_p95 = 0.2\ncost = 0.1\noutput_tokens = 1\nrefusal_rate = 0.02\ntruncation_rate = 0.5\n";
+    let expected = Guardrails {
+        latency_p95: Some(0.2),
+        cost: Some(0.1),
+        output_tokens: Some(1.0),
+        refusal_rate: Some(0.02),
+        truncation_rate: Some(0.5),
+    };
+    assert_eq!(guardrails(&[], file), expected);
+    let variables = [("PROMPTGATE_GUARDRAIL_COST", "0.3")];
+    assert_eq!(
+        guardrails(&variables, file),
+        Guardrails {
+            cost: Some(0.3),
+            ..expected
+        }
+    );
+}
+
+#[test]
+fn absurd_guardrails_are_told_where_they_stand() {
+    insta::assert_snapshot!(
+        message(settle(
+            &PAIR_SIM,
+            &[("PROMPTGATE_GUARDRAIL_TRUNCATION_RATE", "nan"), ("PROMPTGATE_GUARDRAIL_COSTS", "1")],
+            "[gate.guardrails]\nlatency_p95 = 20\ncost = 0\noutput_tokens = -0.1\nrefusal_rate = 0.6\n",
+        )), @"
+    promptgate.toml:2:15: `guardrail_latency_p95` is 20
+      expected: more than 0, at most 5; 0.2 means 20% more than the baseline
+    promptgate.toml:3:8: `guardrail_cost` is 0
+      expected: more than 0, at most 5; 0.2 means 20% more than the baseline
+    promptgate.toml:4:17: `guardrail_output_tokens` is -0.1
+      expected: more than 0, at most 5; 0.2 means 20% more than the baseline
+    promptgate.toml:5:16: `guardrail_refusal_rate` is 0.6
+      expected: more than 0, at most 0.5; 0.02 means 2 points more than the baseline
+    PROMPTGATE_GUARDRAIL_TRUNCATION_RATE: `guardrail_truncation_rate` is NaN
+      expected: more than 0, at most 0.5; 0.02 means 2 points more than the baseline
+    ");
+    insta::assert_snapshot!(
+        message(settle(&PAIR_SIM, &[], "[gate.guardrails]\nlatency_p95 = \"20%\"\ncost = inf\n")), @"
+    promptgate.toml:2:15: `20%` is not a number; write a share, 0.2 for 20%
+    promptgate.toml:3:8: `guardrail_cost` is inf
+      expected: more than 0, at most 5; 0.2 means 20% more than the baseline
+    ");
+    insta::assert_snapshot!(
+        message(settle(
+            &[("prompt", "v2"), ("baseline", "none"), ("min_pass_rate", "0.9"), ("target", "sim")],
+            &[],
+            "[gate.guardrails]\ncost = 0.1\n",
+        )), @"
+    promptgate.toml:2:8: without a baseline there is nothing to be worse than, so it would promise what nobody checks
+      help: leave it out, name a baseline, or give --no-gate
+    ");
 }

@@ -67,7 +67,7 @@ fn the_nicer_prompt_that_lost_sentences_is_blocked_for_reasons_in_the_diff() {
         .iter()
         .filter_map(|r| r["code"].as_str())
         .collect();
-    assert_eq!(codes, ["critical", "regression"]);
+    assert_eq!(codes, ["critical", "regression", "slice"]);
     assert!(project.read("reports/diff.md").contains("return-worn-boots"));
 }
 

@@ -33,9 +33,7 @@ fn policy() -> Policy {
         alpha: 0.05,
         estimand: Estimand::Population,
         metric: Metric::Pass,
-        min_pass_rate: None,
-        max_missing: 0.05,
-        strict_model: false,
+        ..Policy::default()
     }
 }
 
@@ -499,6 +497,7 @@ fn arm(letters: &[char]) -> ArmRow {
         },
         answer: None,
         checks: Vec::new(),
+        refused: None,
         cost_usd: None,
         attempts: 1,
         waited_ms: None,

@@ -20,6 +20,7 @@ mod gate_oracles;
 mod gemini_wire;
 mod golden;
 mod gsm8k;
+mod guardrails;
 mod import;
 mod judge;
 mod judge_calibrate;

@@ -390,6 +390,7 @@ fn without_a_baseline_the_failing_cases_are_shown() {
         z: None,
         paired: Paired::default(),
         slices: vec![],
+        guardrails: vec![],
         ..verdict()
     };
     let rows: Vec<_> = rows()

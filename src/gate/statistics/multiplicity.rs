@@ -60,6 +60,13 @@ impl Adjustment {
     }
 }
 
+/// Which of these hypotheses are rejected, if among the rejected ones a share of `q` may be rejected wrongly on average
+/// (Benjamini and Hochberg). Where all hypotheses are true, the chance of any rejection is at most `q`.
+pub fn believed(chances: &[f64], q: f64) -> Vec<bool> {
+    let adjusted = Adjustment::BenjaminiHochberg.adjust(chances);
+    adjusted.into_iter().map(|p| p <= q).collect()
+}
+
 fn in_order<'a>(values: impl Iterator<Item = &'a mut (f64, usize)>, keep: fn(f64, f64) -> f64) {
     let mut last = None;
     for (value, _) in values {
@@ -136,5 +143,26 @@ mod tests {
                 prop_assert_eq!([&adjusted[at..], &adjusted[..at]].concat(), back);
             }
         }
+    }
+
+    /// The example of the paper has 15 tests, of which four are rejected at 5%.
+    #[test]
+    fn several_tests_are_believed_together() {
+        let paper = [
+            0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719, 0.6528,
+            0.7590, 1.0000,
+        ];
+        let rejected = believed(&paper, 0.05);
+        assert_eq!(rejected.iter().filter(|rejected| **rejected).count(), 4);
+        assert!(rejected[..4].iter().all(|rejected| *rejected));
+        let mut shuffled = paper;
+        shuffled.reverse();
+        assert!(believed(&shuffled, 0.05)[11..].iter().all(|rejected| *rejected));
+        // A step that fails is passed over where a later one holds.
+        assert_eq!(believed(&[0.03, 0.04], 0.05), [true, true]);
+        assert_eq!(believed(&[0.03, 0.06], 0.05), [false, false]);
+        assert_eq!(believed(&[0.05], 0.05), [true]);
+        assert_eq!(believed(&[f64::NAN], 0.05), [false]);
+        assert!(believed(&[], 0.05).is_empty());
     }
 }

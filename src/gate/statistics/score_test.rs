@@ -195,6 +195,16 @@ impl Differences {
         }
     }
 
+    /// The chance of data so far below a true mean of `mu0`, or further: small where the mean is below it. By the distribution
+    /// of [`Differences::critical`]; 1 for a single cluster.
+    pub fn chance_below(&self, mu0: f64, cc: f64) -> f64 {
+        let z = self.z(mu0, cc);
+        match self.kind {
+            UnitKind::Cluster if self.n < FEW_CLUSTERS => student::above(-z, self.n - 1.0),
+            UnitKind::Cluster | UnitKind::Case => normal::below(z),
+        }
+    }
+
     /// Z(mu0): how far the data stand above (positive) or below (negative) a true mean of `mu0`, in standard errors, with
     /// continuity correction `cc` (see [`CORRECTION`]). Falls as `mu0` grows.
     ///

@@ -28,6 +28,18 @@ pub fn two_sided(t: f64, freedom: f64) -> f64 {
     beta::below(freedom / 2.0, 0.5, freedom / (freedom + t * t))
 }
 
+/// P(T >= t) with `freedom` degrees of freedom; 1 without a degree of freedom or a number.
+pub fn above(t: f64, freedom: f64) -> f64 {
+    let both = two_sided(t, freedom);
+    if both.is_nan() || t.is_nan() || freedom.is_nan() || freedom <= 0.0 {
+        1.0
+    } else if t >= 0.0 {
+        both / 2.0
+    } else {
+        1.0 - both / 2.0
+    }
+}
+
 /// The t-test of the hypothesis that a mean is 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TTest {
@@ -65,6 +77,24 @@ pub fn t_test(differences: &[f64]) -> Option<TTest> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As scipy 1.17 prints them: t.sf.
+    #[test]
+    fn upper_tails_are_those_of_scipy() {
+        for (t, freedom, p) in [
+            (0.0, 5.0, 0.5),
+            (1.729_132_811_521_367, 19.0, 0.05),
+            (-1.729_132_811_521_367, 19.0, 0.95),
+            (12.706_204_736_432_095, 1.0, 0.025),
+            (2.364_624_251_592_784_4, 7.0, 0.025),
+        ] {
+            assert!((above(t, freedom) / p - 1.0).abs() < 1e-9, "{t}");
+        }
+        assert_eq!((above(f64::INFINITY, 3.0), above(f64::NEG_INFINITY, 3.0)), (0.0, 1.0));
+        for (t, freedom) in [(f64::NAN, 3.0), (2.0, 0.0), (2.0, f64::NAN)] {
+            assert_eq!(above(t, freedom), 1.0);
+        }
+    }
 
     #[test]
     fn critical_values_are_those_of_the_tables() {

@@ -26,7 +26,7 @@ pub(super) mod no_secrets;
 mod number;
 mod one_of;
 mod prompt_leak;
-mod refusal;
+pub(super) mod refusal;
 pub(super) mod regex;
 mod rouge;
 mod script;

@@ -279,6 +279,11 @@ fn withheld(answer: &Answer) -> Option<String> {
         .then(|| format!("the answer was stopped ({reason})"))
 }
 
+/// Whether an answer is a refusal, for those that only count them.
+pub(in crate::score) fn refuses(answer: &Answer) -> bool {
+    withheld(answer).is_some() || (answer.unusable().is_none() && phrase(&answer.text, &[]).is_some())
+}
+
 impl Matcher for Refusal {
     fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
         let said = || {

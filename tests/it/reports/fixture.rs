@@ -2,9 +2,10 @@
 
 use promptgate::model::{
     Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Counts, Decision, Difference, Estimand,
-    Failure, FailureKind, Judged, JudgesAsked, Latency, Metric, ModelRecord, Needed, Outcome, Paired, Place, Policy,
-    PrefixCaches, PriceList, PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, Source,
-    ToolCall, Usage, Verdict, WEIGHT, Waited, Warning, WarningCode, ZScores,
+    Failure, FailureKind, GuardMetric, GuardStatus, Guardrail, Judged, JudgesAsked, Latency, Metric, ModelRecord,
+    Needed, Outcome, Paired, Place, Policy, PrefixCaches, PriceList, PromptInfo, PromptRecord, Reason, ReasonCode,
+    RunInfo, Score, Skip, Slice, SliceGate, Source, ToolCall, Usage, Verdict, WEIGHT, Waited, Warning, WarningCode,
+    ZScores,
 };
 use serde_json::json;
 
@@ -31,9 +32,7 @@ pub(super) fn run() -> RunInfo {
             alpha: 0.05,
             estimand: Estimand::Population,
             metric: Metric::Pass,
-            min_pass_rate: None,
-            max_missing: 0.05,
-            strict_model: false,
+            ..Policy::default()
         },
         key: "k".repeat(64),
         started_at: "2026-11-22T17:56:32Z".into(),
@@ -119,7 +118,47 @@ pub(super) fn verdict() -> Verdict {
             candidate: Some(0.5),
             difference: Some(-0.5),
             status: "worse",
+            gate: SliceGate::Hold,
+            p: Some(0.0123),
         }],
+        guardrails: vec![
+            Guardrail {
+                metric: GuardMetric::LatencyP95,
+                n: 60,
+                baseline: Some(800.0),
+                candidate: Some(1200.0),
+                change: Some(0.5),
+                allowed: 0.2,
+                p: Some(0.0123),
+                p_any: Some(0.0004),
+                status: GuardStatus::Block,
+                why: None,
+            },
+            Guardrail {
+                metric: GuardMetric::RefusalRate,
+                n: 11,
+                baseline: Some(0.01),
+                candidate: Some(0.02),
+                change: Some(0.01),
+                allowed: 0.02,
+                p: Some(0.7),
+                p_any: Some(0.4),
+                status: GuardStatus::Ok,
+                why: None,
+            },
+            Guardrail {
+                metric: GuardMetric::Cost,
+                n: 0,
+                baseline: None,
+                candidate: None,
+                change: None,
+                allowed: 0.1,
+                p: None,
+                p_any: None,
+                status: GuardStatus::Unknown,
+                why: Some("the price is not known".into()),
+            },
+        ],
         usage: Usage {
             prompt: 1000,
             cached: 100,
@@ -188,6 +227,7 @@ pub(super) fn judged(outcome: Outcome, answer: Option<Answer>, checks: Vec<Check
         outcome,
         answer,
         checks,
+        refused: None,
     }
 }
 

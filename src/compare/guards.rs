@@ -1,0 +1,474 @@
+//! What guardrails are judged by: refusals, answers cut off, tokens, cost and latency, paired by case.
+//!
+//! Everything is kept as integer sums and histograms: their size does not grow with the number of cases, and their order
+//! does not matter. Only the planned repeats are looked at, and only cases of which none was left out as identical.
+
+use super::latency::bucket;
+use crate::model::{Answer, ArmRow, GuardRates, GuardSums, Judged, LatencySums, Outcome, PairSums, Skip, Source};
+use std::collections::BTreeMap;
+
+/// Billionths of a US dollar in a dollar.
+const NANO: f64 = 1e9;
+/// One answer in so many takes longer than the 95th percentile.
+const BEYOND: u64 = 20;
+
+/// Sums in the making.
+#[derive(Debug, Default)]
+pub(super) struct Guards {
+    sums: GuardSums,
+    /// Where latencies matter: with the allowed share, and without.
+    latency: Option<(Warm, Warm)>,
+    p95: (Warmth, Warmth),
+}
+
+/// Latencies of one arm by bucket.
+type Warmth = BTreeMap<u64, u64>;
+
+impl Guards {
+    /// Latencies, too, of which the candidate's may be longer by this share.
+    pub(super) fn with_latency(&mut self, allowed: f64) {
+        self.latency = Some((Warm::new(allowed), Warm::new(0.0)));
+    }
+
+    /// Adds a case.
+    pub(super) fn add(&mut self, blue: &ArmRow, green: &ArmRow, repeats: u32) {
+        let (blue, green) = (planned(blue, repeats), planned(green, repeats));
+        let both = || blue.iter().chain(green);
+        let identical = |judged: &Judged| judged.outcome == Outcome::Skipped(Skip::Identical);
+        if repeats == 0 || both().any(identical) {
+            return;
+        }
+        let GuardSums {
+            refusals,
+            truncations,
+            output_tokens,
+            cost,
+            latency,
+        } = &mut self.sums;
+        let told = |judged: &Judged| judged.answer.is_none() || judged.refused.is_some();
+        if both().all(told) {
+            add_rate(refusals, (blue, green), repeats, |judged| judged.refused == Some(true));
+        }
+        add_rate(truncations, (blue, green), repeats, |judged| {
+            judged.answer.as_ref().is_some_and(Answer::is_cut_off)
+        });
+        let complete =
+            |arm: &[Judged]| arm.len() == repeats as usize && arm.iter().all(|judged| judged.answer.is_some());
+        if !(complete(blue) && complete(green)) {
+            return;
+        }
+        add_pair(output_tokens, sum(blue, tokens), sum(green, tokens));
+        add_pair(cost, sum(blue, nano_dollars), sum(green, nano_dollars));
+        if let Some((allowed, any)) = &mut self.latency {
+            if !both().all(is_warm) {
+                latency.cold += 1;
+                return;
+            }
+            latency.cases += 1;
+            let (blue, green) = (milliseconds(blue), milliseconds(green));
+            for (arm, all) in [(&blue, &mut self.p95.0), (&green, &mut self.p95.1)] {
+                for value in arm {
+                    *all.entry(bucket(*value)).or_default() += 1;
+                }
+            }
+            allowed.add(&blue, &green);
+            any.add(&blue, &green);
+        }
+    }
+
+    pub(super) fn finish(mut self) -> GuardSums {
+        if let Some((allowed, any)) = self.latency {
+            let LatencySums {
+                cases,
+                cold: _,
+                p95,
+                beyond,
+                beyond_any,
+            } = &mut self.sums.latency;
+            *beyond = allowed.beyond(*cases);
+            *beyond_any = any.beyond(*cases);
+            *p95 = (percentile(&self.p95.0), percentile(&self.p95.1));
+        }
+        self.sums
+    }
+}
+
+fn planned(arm: &ArmRow, repeats: u32) -> &[Judged] {
+    &arm.repeats[..arm.repeats.len().min(repeats as usize)]
+}
+
+/// Counts how often something happens; answers that are not there may have it or not.
+fn add_rate(sums: &mut GuardRates, arms: (&[Judged], &[Judged]), repeats: u32, happens: impl Fn(&Judged) -> bool) {
+    let count = |arm: &[Judged]| {
+        let there = arm.iter().filter(|judged| judged.answer.is_some()).count() as i64;
+        let happened = arm.iter().filter(|judged| happens(judged)).count() as i64;
+        (happened, i64::from(repeats) - there)
+    };
+    let ((blue, blue_missing), (green, green_missing)) = (count(arms.0), count(arms.1));
+    *sums.worst.entry(blue - (green + green_missing)).or_default() += 1;
+    *sums.best.entry((blue + blue_missing) - green).or_default() += 1;
+    if blue_missing == 0 && green_missing == 0 {
+        sums.cases += 1;
+        sums.happened.0 += blue.unsigned_abs();
+        sums.happened.1 += green.unsigned_abs();
+    }
+}
+
+fn add_pair(sums: &mut PairSums, blue: Option<i128>, green: Option<i128>) {
+    let (Some(b), Some(g)) = (blue, green) else {
+        sums.unknown += 1;
+        return;
+    };
+    sums.cases += 1;
+    let power = |factors: &[i128]| {
+        factors
+            .iter()
+            .try_fold(1i128, |product, factor| product.checked_mul(*factor))
+    };
+    let mut add = |sum: &mut i128, factors: &[i128]| match power(factors).and_then(|term| sum.checked_add(term)) {
+        Some(total) => *sum = total,
+        None => sums.overflow = true,
+    };
+    let ([first_g, first_b], [gg, gb, bb], [ggg, ggb, gbb, bbb]) = (&mut sums.first, &mut sums.second, &mut sums.third);
+    for (sum, factors) in [
+        (first_g, &[g][..]),
+        (first_b, &[b]),
+        (gg, &[g, g]),
+        (gb, &[g, b]),
+        (bb, &[b, b]),
+        (ggg, &[g, g, g]),
+        (ggb, &[g, g, b]),
+        (gbb, &[g, b, b]),
+        (bbb, &[b, b, b]),
+    ] {
+        add(sum, factors);
+    }
+}
+
+/// The sum over the repeats; `None` if one of them is not known.
+fn sum(arm: &[Judged], value: impl Fn(&Judged) -> Option<i128>) -> Option<i128> {
+    arm.iter().map(value).sum()
+}
+
+/// Output tokens, thinking included, as the service bills them. One that counts no tokens at all does not count.
+fn tokens(judged: &Judged) -> Option<i128> {
+    let usage = &judged.answer.as_ref()?.usage;
+    let output = usage.output.saturating_add(usage.thinking);
+    (output > 0 || usage.prompt > 0).then_some(output.into())
+}
+
+fn nano_dollars(judged: &Judged) -> Option<i128> {
+    let usd = judged.cost_usd.filter(|usd| usd.is_finite() && *usd >= 0.0)?;
+    Some((usd * NANO).round() as i128)
+}
+
+/// Asked by this run, one by one: only such latencies of both arms were measured under the same load.
+fn is_warm(judged: &Judged) -> bool {
+    judged.source == Some(Source::Live) && judged.answer.as_ref().is_some_and(|answer| !answer.batched)
+}
+
+fn milliseconds(arm: &[Judged]) -> Vec<u64> {
+    arm.iter()
+        .filter_map(|judged| Some(judged.answer.as_ref()?.latency_ms))
+        .collect()
+}
+
+/// Pairs of latencies against every threshold at once. A case's difference (answers of the baseline beyond a threshold,
+/// less those of the candidate) is 0 below and above all its answers, and changes only where one of them lies; so each
+/// case leaves a few marks, and the histogram at any threshold is a sum over the marks up to it.
+#[derive(Debug)]
+struct Warm {
+    /// What the baseline's latencies are multiplied with.
+    factor: f64,
+    /// By difference and threshold: cases that begin to have it there, less those that cease to.
+    marks: BTreeMap<i64, BTreeMap<u64, i64>>,
+    /// All answers by bucket.
+    all: Warmth,
+}
+
+impl Warm {
+    fn new(allowed: f64) -> Warm {
+        Warm {
+            factor: 1.0 + allowed,
+            marks: BTreeMap::new(),
+            all: BTreeMap::new(),
+        }
+    }
+
+    fn add(&mut self, blue: &[u64], green: &[u64]) {
+        // At a threshold t an answer of v is beyond it while t < v: it leaves the count at t = v.
+        let mut leaving: BTreeMap<u64, i64> = BTreeMap::new();
+        for value in blue {
+            let longer = bucket((*value as f64 * self.factor).ceil() as u64);
+            *leaving.entry(longer).or_default() -= 1;
+            *self.all.entry(longer).or_default() += 1;
+        }
+        for value in green {
+            *leaving.entry(bucket(*value)).or_default() += 1;
+            *self.all.entry(bucket(*value)).or_default() += 1;
+        }
+        let mut difference = 0i64;
+        for (threshold, change) in leaving {
+            if change == 0 {
+                continue;
+            }
+            if difference != 0 {
+                *self.marks.entry(difference).or_default().entry(threshold).or_default() -= 1;
+            }
+            difference += change;
+            if difference != 0 {
+                *self.marks.entry(difference).or_default().entry(threshold).or_default() += 1;
+            }
+        }
+    }
+
+    /// Cases by difference at the 95th percentile of all answers.
+    fn beyond(&self, cases: u64) -> BTreeMap<i64, u64> {
+        let threshold = percentile(&self.all);
+        let mut histogram: BTreeMap<i64, u64> = self
+            .marks
+            .iter()
+            .map(|(difference, marks)| {
+                let have: i64 = marks.range(..=threshold).map(|(_, change)| change).sum();
+                (*difference, have.unsigned_abs())
+            })
+            .filter(|(_, cases)| *cases > 0)
+            .collect();
+        let unlike: u64 = histogram.values().sum();
+        if cases > unlike {
+            histogram.insert(0, cases - unlike);
+        }
+        histogram
+    }
+}
+
+/// The smallest value that at most one answer in [`BEYOND`] exceeds; 0 without any.
+fn percentile(all: &Warmth) -> u64 {
+    let answers: u64 = all.values().sum();
+    let mut beyond = answers;
+    all.iter()
+        .find_map(|(edge, here)| {
+            beyond -= here;
+            (beyond * BEYOND <= answers).then_some(*edge)
+        })
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Score, Usage};
+    use proptest::prelude::*;
+
+    fn answered(answer: Answer) -> Judged {
+        Judged {
+            repeat: 1,
+            outcome: Outcome::Scored(Score::binary(true, "")),
+            answer: Some(answer),
+            checks: Vec::new(),
+            refused: Some(false),
+            cost_usd: Some(0.001),
+            attempts: 1,
+            waited_ms: None,
+            source: Some(Source::Live),
+        }
+    }
+
+    fn took(latency_ms: u64) -> Judged {
+        answered(Answer {
+            latency_ms,
+            ..Answer::default()
+        })
+    }
+
+    fn used(output: u64, thinking: u64) -> Judged {
+        answered(Answer {
+            usage: Usage {
+                prompt: 10,
+                output,
+                thinking,
+                ..Usage::default()
+            },
+            ..Answer::default()
+        })
+    }
+
+    /// Refused, Plain, or missing (-).
+    fn said(letters: &str) -> ArmRow {
+        ArmRow {
+            repeats: letters
+                .chars()
+                .map(|letter| Judged {
+                    refused: Some(letter == 'R'),
+                    answer: (letter != '-').then(Answer::default),
+                    ..answered(Answer::default())
+                })
+                .collect(),
+        }
+    }
+
+    fn arm(repeats: Vec<Judged>) -> ArmRow {
+        ArmRow { repeats }
+    }
+
+    fn sums(cases: &[(ArmRow, ArmRow)], repeats: u32, latency: Option<f64>) -> GuardSums {
+        let mut guards = Guards::default();
+        if let Some(allowed) = latency {
+            guards.with_latency(allowed);
+        }
+        cases.iter().for_each(|(blue, green)| guards.add(blue, green, repeats));
+        guards.finish()
+    }
+
+    #[test]
+    fn rates_count_missing_answers_both_ways() {
+        for (blue, green, worst, best, happened) in [
+            ("PPP", "PPP", 0, 0, Some((0, 0))),
+            ("PPP", "RRP", -2, -2, Some((0, 2))),
+            ("RRR", "RPP", 2, 2, Some((3, 1))),
+            ("PP-", "RP-", -2, 0, None),
+            ("PP", "R", -3, 0, None),
+        ] {
+            let GuardRates {
+                worst: got_worst,
+                best: got_best,
+                cases,
+                happened: got,
+            } = sums(&[(said(blue), said(green))], 3, None).refusals;
+            assert_eq!(got_worst, BTreeMap::from([(worst, 1)]), "{blue} {green}");
+            assert_eq!(got_best, BTreeMap::from([(best, 1)]), "{blue} {green}");
+            assert_eq!(
+                (cases, got),
+                (u64::from(happened.is_some()), happened.unwrap_or_default())
+            );
+        }
+    }
+
+    #[test]
+    fn a_case_that_judges_refusals_itself_is_left_out_of_their_rate_only() {
+        let mut own = said("R");
+        own.repeats[0].refused = None;
+        let sums = sums(&[(said("P"), own)], 1, None);
+        assert_eq!((sums.refusals, sums.truncations.cases), (GuardRates::default(), 1));
+    }
+
+    #[test]
+    fn answers_that_are_cut_off_are_counted_by_their_finish_reason() {
+        let ended = |reason: Option<&str>| {
+            arm(vec![answered(Answer {
+                finish_reason: reason.map(str::to_owned),
+                ..Answer::default()
+            })])
+        };
+        let cases = [
+            (ended(Some("STOP")), ended(Some("MAX_TOKENS"))),
+            (ended(Some("CONTINUATION")), ended(Some("SAFETY"))),
+            (ended(None), ended(Some("STOP"))),
+        ];
+        assert_eq!(sums(&cases, 1, None).truncations.happened, (1, 1));
+    }
+
+    #[test]
+    fn tokens_and_cost_are_summed_over_repeats() {
+        let cases = [
+            (arm(vec![used(1, 1), used(1, 0)]), arm(vec![used(2, 0), used(3, 0)])),
+            (arm(vec![used(1, 0), used(0, 0)]), arm(vec![used(1, 0), took(1)])),
+            (arm(vec![used(1, 0)]), arm(vec![used(1, 0), used(1, 0)])),
+        ];
+        let GuardSums {
+            output_tokens, cost, ..
+        } = sums(&cases, 2, None);
+        assert_eq!(
+            output_tokens,
+            PairSums {
+                cases: 1,
+                unknown: 1,
+                first: [5, 3],
+                second: [25, 15, 9],
+                third: [125, 75, 45, 27],
+                overflow: false,
+            }
+        );
+        assert_eq!((cost.cases, cost.unknown, cost.first), (2, 0, [4_000_000, 4_000_000]));
+    }
+
+    #[test]
+    fn what_is_not_known_or_does_not_fit_is_no_number() {
+        let priced = |usd: Option<f64>| {
+            arm(vec![Judged {
+                cost_usd: usd,
+                ..took(1)
+            }])
+        };
+        let known = || priced(Some(0.001));
+        for unknown in [None, Some(f64::NAN), Some(-1.0), Some(f64::INFINITY)] {
+            let cost = sums(&[(known(), priced(unknown)), (priced(unknown), known())], 1, None).cost;
+            assert_eq!((cost.cases, cost.unknown), (0, 2));
+        }
+        assert!(sums(&[(known(), priced(Some(1e6)))], 1, None).cost.overflow);
+    }
+
+    #[test]
+    fn only_answers_that_this_run_asked_for_one_by_one_are_warm() {
+        let of = |source, batched| {
+            arm(vec![Judged {
+                source,
+                ..answered(Answer {
+                    batched,
+                    latency_ms: 5,
+                    ..Answer::default()
+                })
+            }])
+        };
+        let live = || of(Some(Source::Live), false);
+        let cases = [
+            (live(), live()),
+            (of(Some(Source::Cache), false), live()),
+            (live(), of(Some(Source::Recorded), false)),
+            (live(), of(Some(Source::Live), true)),
+        ];
+        let latency = sums(&cases, 1, Some(0.2)).latency;
+        assert_eq!((latency.cases, latency.cold, latency.p95), (1, 3, (5, 5)));
+        assert_eq!(sums(&cases, 1, None).latency, LatencySums::default());
+    }
+
+    proptest! {
+        /// The marks give what counting at the threshold gives, in any order of cases.
+        #[test]
+        fn marks_are_counts(
+            cases in prop::collection::vec((prop::collection::vec(1u64..40, 2), prop::collection::vec(1u64..40, 2)), 1..40),
+            allowed in prop::sample::select(vec![0.0, 0.2, 1.0]),
+        ) {
+            let rows: Vec<(ArmRow, ArmRow)> = cases
+                .iter()
+                .map(|(blue, green)| {
+                    let row = |values: &[u64]| arm(values.iter().map(|value| took(*value)).collect());
+                    (row(blue), row(green))
+                })
+                .collect();
+            let got = sums(&rows, 2, Some(allowed));
+            let mut reversed = rows.clone();
+            reversed.reverse();
+            prop_assert_eq!(&got, &sums(&reversed, 2, Some(allowed)));
+
+            let longer = |value: u64| (value as f64 * (1.0 + allowed)).ceil() as u64;
+            let mut all: Vec<u64> = cases
+                .iter()
+                .flat_map(|(blue, green)| blue.iter().map(|v| longer(*v)).chain(green.iter().copied()))
+                .collect();
+            all.sort_unstable();
+            let threshold = all
+                .iter()
+                .copied()
+                .find(|t| all.iter().filter(|v| *v > t).count() * 20 <= all.len())
+                .unwrap();
+            let mut expected = BTreeMap::new();
+            for (blue, green) in &cases {
+                let blue = blue.iter().filter(|v| longer(**v) > threshold).count() as i64;
+                let green = green.iter().filter(|v| **v > threshold).count() as i64;
+                *expected.entry(blue - green).or_default() += 1;
+            }
+            prop_assert_eq!(got.latency.beyond, expected);
+        }
+    }
+}
