@@ -30,27 +30,11 @@ mod soundness;
 pub mod wilson;
 mod words;
 
+pub use crate::model::Completion;
 pub use policy::policy_digest;
 
 use crate::model::{ArmRate, Comparison, Decision, Difference, Needed, Policy, Reason, ReasonCode, Warning, ZScores};
 use evidence::Evidence;
-
-/// How the run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Completion {
-    /// Every planned answer has an outcome.
-    Complete,
-    /// It is one shard of several: the others' cases are not in it.
-    Shard,
-    /// The budget was spent.
-    Budget,
-    /// A person or the system interrupted it.
-    Interrupted,
-    /// A failure that every further request would share stopped it.
-    Stopped,
-    /// The store failed midway.
-    StoreFailed,
-}
 
 /// What the gate must know of the run besides its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use super::answer::Usage;
 use super::case::CaseId;
 use super::comparison::{ArmRate, Counts, Latency, Paired, Waited};
+use super::evidence::Completion;
 use serde::Serialize;
 use std::fmt;
 
@@ -173,6 +174,10 @@ pub struct PromptRecord {
     pub name: String,
     /// Digest of source and partials.
     pub sha256: String,
+    /// Where it was read from.
+    pub path: String,
+    /// Digest of the file's bytes alone.
+    pub file_sha256: String,
     /// Model asked for, and the models that served.
     pub model: ModelRecord,
 }
@@ -295,6 +300,8 @@ pub struct Verdict {
     pub replayed: bool,
     /// Digest of the policy.
     pub policy_sha256: String,
+    /// How the run ended.
+    pub completion: Completion,
     /// Green.
     pub candidate: PromptRecord,
     /// Blue.

@@ -26,6 +26,9 @@ use tokio::sync::mpsc;
 /// Questions can lead to further questions (`any` asks its second check when the first one has failed), so often.
 pub(super) const ROUNDS: usize = 8;
 
+/// The prompt of a judge that names none.
+pub(super) const BUILTIN: &str = include_str!("judge.prompt");
+
 /// The judge that a check means that names none.
 const DEFAULT: &str = "default";
 
@@ -148,12 +151,13 @@ impl Judge {
         let prompt = match written.and_then(|judge| judge.prompt.as_deref()) {
             Some(path) => open_prompt(library, path, None, &|_| model.clone())?,
             None => {
-                let prompt = Library::builtin("judge", include_str!("judge.prompt"))?;
+                let prompt = Library::builtin("judge", BUILTIN)?;
                 let info = crate::model::PromptInfo {
                     name: prompt.name.clone(),
                     sha256: prompt.sha256.clone(),
                     model,
                     path: prompt.path.clone(),
+                    file_sha256: prompt.file_sha256.clone(),
                 };
                 Version { prompt, info }
             }

@@ -25,6 +25,7 @@ mod prefix;
 mod record;
 mod survey;
 mod target;
+mod tested;
 mod verdict;
 
 pub use approvals::unreferenced;
@@ -41,7 +42,7 @@ use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{
-    Case, CaseRow, Event, Problem, Problems, Progress, PromptInfo, Request, RunInfo, Usage, Verdict, digest,
+    Case, CaseRow, Changes, Event, Problem, Problems, Progress, PromptInfo, Request, RunInfo, Usage, Verdict, digest,
 };
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
@@ -59,6 +60,7 @@ use std::path::Path;
 use std::sync::Arc;
 use survey::{Scope, Survey, Versions};
 use target::OpenedTarget;
+use tested::Deciders;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -177,6 +179,17 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         gated: settings.gated,
         policy: settings.policy.clone(),
         key: hex(&survey.key),
+        tested: tested::tested(
+            &survey,
+            &Deciders {
+                root: &settings.root,
+                judges: &settings.judges,
+                commands: &settings.commands,
+                models: &settings.models,
+                target: settings.target,
+            },
+        )?,
+        changes: Changes::default(),
         started_at: now(),
     };
     let warnings = settings
@@ -343,13 +356,14 @@ impl Prepared<'_> {
                 facts.whole_run = Completion::StoreFailed;
             }
         }
+        let completion = facts.whole_run;
         let decided = gate::decide(&settings.policy, &judged.comparison, &facts);
         let ended = if end.ended == Ended::Complete && judged.unanswered == 0 {
             RunEnded::Complete
         } else {
             RunEnded::Incomplete
         };
-        let verdict = verdict::assemble(&self, judged, decided, end.prefix_caches, interrupt.code());
+        let verdict = verdict::assemble(&self, judged, decided, completion, end.prefix_caches, interrupt.code());
         let unwritten = reports.finish(&self.run, &verdict);
         if let Err(error) = store.end(&open_run, ended) {
             // Only --resume and --failed would miss it; the verdict stands.

@@ -43,9 +43,11 @@ pub use pending::{Proposal, propose, withdraw};
 
 use crate::exit;
 use crate::model::{CaseRow, Counts, Problem, RunInfo, Verdict};
+use serde::Serialize;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 /// Locks the folder; stays there, because removing a lock file that another process waits for would split the lock.
 const LOCK: &str = ".promptgate.lock";
@@ -108,6 +110,19 @@ pub struct Context {
     pub diff_cases: usize,
     /// At most so many bytes of cases are shown in diff.md.
     pub diff_bytes: u64,
+    /// Filled when results.jsonl is in place; the reports after it name its digest.
+    pub results: Arc<OnceLock<ResultsWritten>>,
+}
+
+/// results.jsonl as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ResultsWritten {
+    /// Its name.
+    pub file: &'static str,
+    /// Digest of its bytes.
+    pub sha256: String,
+    /// Its lines.
+    pub rows: u64,
 }
 
 impl Default for Context {
@@ -115,6 +130,7 @@ impl Default for Context {
         Context {
             diff_cases: 500,
             diff_bytes: 8 * 1024 * 1024,
+            results: Arc::default(),
         }
     }
 }
