@@ -10,6 +10,7 @@ mod record;
 mod schema;
 mod signals;
 mod sim;
+mod verify;
 
 use crate::error::Error;
 use crate::exit;
@@ -78,6 +79,7 @@ fn run() -> u8 {
     };
     let done = match cli.command {
         Command::Eval(options) => eval::eval(*options, environment),
+        Command::Verify(options) => verify::verify(*options, environment),
         Command::Golden(command) => golden::golden(command, environment),
         Command::Prompt(command) => prompt::prompt(command, environment),
         Command::Batch(command) => batch::batch(command, environment),

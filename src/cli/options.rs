@@ -17,6 +17,8 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Run candidate and baseline over the golden cases and decide
     Eval(Box<Eval>),
+    /// Check that a verdict still holds: computed again from its rows, and compared with the working tree
+    Verify(Box<Verify>),
     /// Look at golden data, or bring that of other tools here
     #[command(subcommand)]
     Golden(Golden),
@@ -276,6 +278,84 @@ impl Eval {
             .flag("strict_model", strict_model);
         (layer, config)
     }
+}
+
+/// What is tested, and by which rules, for commands that check a verdict.
+#[derive(Args, Debug)]
+pub(super) struct Tested {
+    /// Baseline that serves now [default: `baseline` in promptgate.toml]
+    #[arg(long, value_name = "NAME|PATH|git:REV[:NAME]|none")]
+    baseline: Option<String>,
+    /// Golden files and folders [default: golden]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    golden: Vec<String>,
+    /// Model that eval was given
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// Margin that eval was given
+    #[arg(long, value_name = "SHARE")]
+    margin: Option<String>,
+    /// Tolerance that eval was given
+    #[arg(long, value_name = "SHARE")]
+    tolerance: Option<String>,
+    /// Alpha that eval was given
+    #[arg(long, value_name = "SHARE")]
+    alpha: Option<String>,
+    /// Pass rate that eval was given
+    #[arg(long, value_name = "SHARE")]
+    min_pass_rate: Option<String>,
+    /// As eval was given
+    #[arg(long)]
+    strict_model: bool,
+    /// How old the verdict may be, like 36h or 7d [default: 7d]
+    #[arg(long, value_name = "AGE")]
+    max_age: Option<String>,
+    /// Settings file [default: promptgate.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
+}
+
+impl Tested {
+    /// What was typed, and the settings file.
+    pub(super) fn into_layer(self) -> (Layer, Option<String>) {
+        let Tested {
+            baseline,
+            golden,
+            model,
+            margin,
+            tolerance,
+            alpha,
+            min_pass_rate,
+            strict_model,
+            max_age,
+            config,
+        } = self;
+        let one = |value: Option<String>| value.into_iter().collect();
+        let layer = Layer::default()
+            .option("baseline", one(baseline))
+            .option("golden", golden)
+            .option("model", one(model))
+            .option("margin", one(margin))
+            .option("tolerance", one(tolerance))
+            .option("alpha", one(alpha))
+            .option("min_pass_rate", one(min_pass_rate))
+            .flag("strict_model", strict_model)
+            .option("max_age", one(max_age));
+        (layer, config)
+    }
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = exit_codes())]
+pub(super) struct Verify {
+    /// The verdict [default: verdict.json in the output folder]; results.jsonl has to stand beside it
+    #[arg(value_name = "FILE")]
+    pub(super) verdict: Option<PathBuf>,
+    /// Candidate (green) [default: `candidate` in promptgate.toml]
+    #[arg(long, value_name = "NAME|PATH|git:REV:NAME")]
+    pub(super) prompt: Option<String>,
+    #[command(flatten)]
+    pub(super) tested: Tested,
 }
 
 /// What a schema describes.

@@ -1,5 +1,6 @@
-//! Golden files and prompts, and golden data of other tools.
+//! Golden files and prompts, golden data of other tools, and what an earlier run left.
 
+pub mod evidence;
 mod git;
 pub mod golden;
 pub mod import;

@@ -4,11 +4,12 @@ use super::answer::Usage;
 use super::case::CaseId;
 use super::comparison::{ArmRate, Counts, Latency, Paired, Waited};
 use super::evidence::Completion;
-use serde::Serialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
 /// May it go live?
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     /// Yes.
@@ -132,7 +133,8 @@ pub struct Warning {
 }
 
 /// The rules a verdict follows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// Promoting requires that being worse by this much or more is excluded; share of cases, 0..=0.5.
     pub margin: f64,
@@ -141,7 +143,8 @@ pub struct Policy {
     /// Chance of each wrong decision; 0..=0.2.
     pub alpha: f64,
     /// What the rates are about: `population`, cases like these.
-    pub estimand: &'static str,
+    #[serde(deserialize_with = "estimand")]
+    pub estimand: Word,
     /// Without a baseline: the pass rate that must be exceeded.
     pub min_pass_rate: Option<f64>,
     /// Share of missing answers per arm above which nothing is decided.
@@ -150,6 +153,19 @@ pub struct Policy {
     /// serialized policy, and so from its digest, unless it is set.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub strict_model: bool,
+}
+
+/// A word of a fixed set. Under a name of its own, so that reading it does not borrow from what is read.
+pub(super) type Word = &'static str;
+
+/// The only word that there is so far.
+fn estimand<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    if word == "population" {
+        Ok("population")
+    } else {
+        Err(D::Error::custom("the estimand is not `population`"))
+    }
 }
 
 impl Default for Policy {

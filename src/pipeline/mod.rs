@@ -27,6 +27,7 @@ mod survey;
 mod target;
 mod tested;
 mod verdict;
+mod verify;
 
 pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
@@ -36,6 +37,7 @@ pub use import::{Waiting, Written, import_golden};
 pub use interrupt::Interrupt;
 pub use record::{Exported, Imported, export, import};
 pub use target::open_prompt;
+pub use verify::{Verified, verify};
 
 use crate::error::Error;
 use crate::exit;
@@ -49,7 +51,7 @@ use crate::plan::{Plan, Selection};
 use crate::report::{Folder, Mask, ReportError, Reports};
 use crate::run::{Ended, RunEnd};
 use crate::score::{Commands, Rules};
-use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
+use crate::settings::{Baseline, Cache, Earlier, ModelChoice, Settings, TargetKind};
 use crate::store::{InUse, OpenRun, Planned, RunEnded, Store, WaitingBatch};
 use approvals::Approvals;
 use judge::Judging;
@@ -136,7 +138,7 @@ pub struct Prepared<'a> {
 /// # Errors
 /// All mistakes in prompts and golden files, or no case selected.
 pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
-    let versions = open_versions(settings)?;
+    let versions = open_versions(&settings.root, &settings.prompt, &settings.baseline, &settings.models)?;
     affordable(settings, &versions)?;
     let mut target = target::open(settings, &versions)?;
     let selection = select(settings)?;
@@ -516,9 +518,9 @@ fn priced_as<'a>(version: &'a Version, settings: &Settings) -> (&'a str, Tier) {
     (&version.info.model, version.tier(settings))
 }
 
-fn open_versions(settings: &Settings) -> Result<Versions, Error> {
-    let library = library(&settings.root);
-    let model = |prompt: &Prompt| settings.models.resolve(prompt.model.as_deref());
+fn open_versions(root: &Path, prompt: &str, baseline: &Baseline, models: &ModelChoice) -> Result<Versions, Error> {
+    let library = library(root);
+    let model = |prompt: &Prompt| models.resolve(prompt.model.as_deref());
     let mut problems = Problems::default();
     let mut open =
         |reference: &str, default_name: Option<&str>| match open_prompt(&library, reference, default_name, &model) {
@@ -528,10 +530,10 @@ fn open_versions(settings: &Settings) -> Result<Versions, Error> {
                 None
             }
         };
-    let candidate = open(&settings.prompt, None);
-    let baseline = match &settings.baseline {
+    let candidate = open(prompt, None);
+    let baseline = match baseline {
         Baseline::None => None,
-        Baseline::Prompt(name) => open(name, Some(bare_name(&settings.prompt))),
+        Baseline::Prompt(name) => open(name, Some(bare_name(prompt))),
     };
     match candidate {
         Some(candidate) => Ok(problems.or(Versions { candidate, baseline })?),

@@ -57,10 +57,13 @@ pub(super) const KEYS: &[&str] = &[
     "min_pass_rate",
     "strict_model",
     "snapshots",
+    "max_age",
+    "policy_base",
+    "accept_weaker",
 ];
 
 /// Settings that a file can't hold: there they would make every later check meaningless.
-pub(super) const ONE_CALL: &[&str] = &["dry_run", "no_gate", "resume", "failed"];
+pub(super) const ONE_CALL: &[&str] = &["dry_run", "no_gate", "resume", "failed", "accept_weaker"];
 
 /// Where a setting was written.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@ mod prices;
 mod read;
 mod schema;
 mod target;
+mod tested;
 
 pub use judges::JudgeSettings;
 pub use key::secrets;
@@ -21,6 +22,7 @@ pub use layers::{Environment, Layer, Origin, Written};
 pub use read::duration;
 pub use schema::schema;
 pub use target::{BatchService, TargetKind};
+pub use tested::{MAX_AGE, TestedSettings};
 
 use crate::model::{Command, Policy, Problem, Problems};
 use crate::plan::price::Prices;
@@ -340,7 +342,6 @@ impl Layers {
         let (api_version, delivery) = read.call(target.unwrap_or(TargetKind::Gemini));
         let batch = read.batch(target.unwrap_or(TargetKind::Gemini), delivery);
         let cache_prefix = read.flag("cache_prefix");
-        let strict_model = read.flag("strict_model");
         let resume = read.flag("resume");
         let failed = read.parsed("failed", |text| match text {
             "newest" => Ok(Earlier::Newest),
@@ -355,32 +356,7 @@ impl Layers {
         let dry_run = read.flag("dry_run");
         let gated = !read.flag("no_gate");
         let quiet = read.flag("quiet");
-        let number = |text: &str| text.parse::<f64>().map_err(|_| format!("`{text}` is not a number"));
-        let default = Policy::default();
-        let policy = Policy {
-            margin: read.parsed("margin", number).unwrap_or(default.margin),
-            tolerance: read.parsed("tolerance", number).unwrap_or(default.tolerance),
-            alpha: read.parsed("alpha", number).unwrap_or(default.alpha),
-            min_pass_rate: read.parsed("min_pass_rate", number),
-            strict_model,
-            ..default
-        };
-        if let Err(found) = policy.check() {
-            for problem in found.iter() {
-                let written = ["margin", "tolerance", "alpha", "min_pass_rate"]
-                    .into_iter()
-                    .find(|key| problem.message.starts_with(&format!("`{key}`")))
-                    .and_then(|key| self.get(key));
-                problems.push(match written {
-                    Some(written) => Problem {
-                        expected: problem.expected.clone(),
-                        hint: problem.hint.clone(),
-                        ..written.origin.problem(&problem.message)
-                    },
-                    None => problem.clone(),
-                });
-            }
-        }
+        let policy = read.policy();
         let Some(prompt) = prompt else {
             problems.push(
                 Problem::new("no prompt is named").hint("give --prompt NAME, or set `candidate` in promptgate.toml"),

@@ -111,6 +111,8 @@ fn of_key(key: &str) -> Option<Value> {
         "min_pass_rate" => {
             json!({"description": "without a baseline: the pass rate that must be exceeded", "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1})
         }
+        "max_age" => time("how old a verdict may be that `verify` and `promote` take, like 36h or 7d"),
+        "policy_base" => text("git revision whose merge base with HEAD must not have asked for more, or none"),
         "strict_model" => flag("inconclusive if another model served than the one asked for"),
         _ => return None,
     })

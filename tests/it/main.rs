@@ -29,4 +29,5 @@ mod resume;
 mod secrets;
 mod support;
 mod targets;
+mod verify;
 mod wire;
