@@ -5,6 +5,7 @@ mod eval;
 mod golden;
 mod golden_import;
 mod options;
+mod promote;
 mod prompt;
 mod record;
 mod schema;
@@ -80,6 +81,7 @@ fn run() -> u8 {
     let done = match cli.command {
         Command::Eval(options) => eval::eval(*options, environment),
         Command::Verify(options) => verify::verify(*options, environment),
+        Command::Promote(options) => promote::promote(*options, environment),
         Command::Golden(command) => golden::golden(command, environment),
         Command::Prompt(command) => prompt::prompt(command, environment),
         Command::Batch(command) => batch::batch(command, environment),

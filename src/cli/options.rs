@@ -19,6 +19,8 @@ pub(super) enum Command {
     Eval(Box<Eval>),
     /// Check that a verdict still holds: computed again from its rows, and compared with the working tree
     Verify(Box<Verify>),
+    /// Make the candidate of a verdict that holds the baseline in promptgate.toml
+    Promote(Box<Promote>),
     /// Look at golden data, or bring that of other tools here
     #[command(subcommand)]
     Golden(Golden),
@@ -182,6 +184,13 @@ pub(super) struct Eval {
     /// Inconclusive if another model served than the one asked for; without it, that is a warning
     #[arg(long)]
     strict_model: bool,
+    /// Inconclusive if golden data, checks or promptgate.toml ask for less than at the merge base of HEAD and REV [default: in
+    /// CI the base of the pull request, else none]
+    #[arg(long, value_name = "REV|none")]
+    policy_base: Option<String>,
+    /// Decide although they ask for less; the reason stands in verdict and summary
+    #[arg(long, value_name = "REASON")]
+    accept_weaker: Option<String>,
 }
 
 impl Eval {
@@ -231,6 +240,8 @@ impl Eval {
             alpha,
             min_pass_rate,
             strict_model,
+            policy_base,
+            accept_weaker,
         } = self;
         let one = |value: Option<String>| value.into_iter().collect();
         let layer = Layer::default()
@@ -275,7 +286,9 @@ impl Eval {
             .option("tolerance", one(tolerance))
             .option("alpha", one(alpha))
             .option("min_pass_rate", one(min_pass_rate))
-            .flag("strict_model", strict_model);
+            .flag("strict_model", strict_model)
+            .option("policy_base", one(policy_base))
+            .option("accept_weaker", one(accept_weaker));
         (layer, config)
     }
 }
@@ -283,9 +296,6 @@ impl Eval {
 /// What is tested, and by which rules, for commands that check a verdict.
 #[derive(Args, Debug)]
 pub(super) struct Tested {
-    /// Baseline that serves now [default: `baseline` in promptgate.toml]
-    #[arg(long, value_name = "NAME|PATH|git:REV[:NAME]|none")]
-    baseline: Option<String>,
     /// Golden files and folders [default: golden]
     #[arg(long, value_name = "PATH", num_args = 1..)]
     golden: Vec<String>,
@@ -307,6 +317,10 @@ pub(super) struct Tested {
     /// As eval was given
     #[arg(long)]
     strict_model: bool,
+    /// Revision whose merge base with HEAD the verdict must have been compared with [default: in CI the base of the pull
+    /// request, else that of the verdict]
+    #[arg(long, value_name = "REV|none")]
+    policy_base: Option<String>,
     /// How old the verdict may be, like 36h or 7d [default: 7d]
     #[arg(long, value_name = "AGE")]
     max_age: Option<String>,
@@ -319,7 +333,6 @@ impl Tested {
     /// What was typed, and the settings file.
     pub(super) fn into_layer(self) -> (Layer, Option<String>) {
         let Tested {
-            baseline,
             golden,
             model,
             margin,
@@ -327,12 +340,12 @@ impl Tested {
             alpha,
             min_pass_rate,
             strict_model,
+            policy_base,
             max_age,
             config,
         } = self;
         let one = |value: Option<String>| value.into_iter().collect();
         let layer = Layer::default()
-            .option("baseline", one(baseline))
             .option("golden", golden)
             .option("model", one(model))
             .option("margin", one(margin))
@@ -340,6 +353,7 @@ impl Tested {
             .option("alpha", one(alpha))
             .option("min_pass_rate", one(min_pass_rate))
             .flag("strict_model", strict_model)
+            .option("policy_base", one(policy_base))
             .option("max_age", one(max_age));
         (layer, config)
     }
@@ -354,6 +368,25 @@ pub(super) struct Verify {
     /// Candidate (green) [default: `candidate` in promptgate.toml]
     #[arg(long, value_name = "NAME|PATH|git:REV:NAME")]
     pub(super) prompt: Option<String>,
+    /// Baseline that serves now [default: `baseline` in promptgate.toml]
+    #[arg(long, value_name = "NAME|PATH|git:REV[:NAME]|none")]
+    pub(super) baseline: Option<String>,
+    #[command(flatten)]
+    pub(super) tested: Tested,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = exit_codes())]
+pub(super) struct Promote {
+    /// Candidate that is to serve: a name in prompts/, or a path
+    #[arg(value_name = "NAME")]
+    pub(super) name: String,
+    /// Its verdict [default: verdict.json in the output folder]; results.jsonl has to stand beside it
+    #[arg(long, value_name = "FILE")]
+    pub(super) verdict: Option<PathBuf>,
+    /// Make NAME the baseline without any verdict, because it was the baseline before
+    #[arg(long, conflicts_with = "verdict")]
+    pub(super) rollback: bool,
     #[command(flatten)]
     pub(super) tested: Tested,
 }

@@ -13,10 +13,13 @@ pub(super) fn verify(options: Verify, environment: Environment) -> Result<u8, Er
     let Verify {
         verdict,
         prompt,
+        baseline,
         tested,
     } = options;
     let (layer, config) = tested.into_layer();
-    let layer = layer.option("prompt", prompt.into_iter().collect());
+    let layer = layer
+        .option("prompt", prompt.into_iter().collect())
+        .option("baseline", baseline.into_iter().collect());
     let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
     let path = verdict_file(verdict, &layers);
     let verified = pipeline::verify(&path, &layers, None)?;

@@ -8,6 +8,8 @@
 //! 3. Is the candidate worse by more than the tolerance (block), or is being worse by the margin excluded (promote)?
 //!    (`effect`; without a baseline it asks for the pass rate instead)
 //!
+//! Weaker golden data, checks or rules than those of the policy base are a reason to wait before all that (`weakened`).
+//!
 //! Answers of other models than the one asked for, or of different models in the two arms, decide nothing of that
 //! (`served`): with a strict policy nothing is decided at all, with mixed models only the must-pass cases are looked at.
 //!
@@ -27,13 +29,16 @@ mod policy;
 pub mod score_test;
 mod served;
 mod soundness;
+mod weakened;
 pub mod wilson;
 mod words;
 
 pub use crate::model::Completion;
 pub use policy::policy_digest;
 
-use crate::model::{ArmRate, Comparison, Decision, Difference, Needed, Policy, Reason, ReasonCode, Warning, ZScores};
+use crate::model::{
+    ArmRate, Changed, Comparison, Decision, Difference, Needed, Policy, Reason, ReasonCode, Warning, ZScores,
+};
 use evidence::Evidence;
 
 /// What the gate must know of the run besides its numbers.
@@ -45,6 +50,8 @@ pub struct Facts<'a> {
     pub whole_run: Completion,
     /// The models asked for: baseline, candidate.
     pub models: (Option<&'a str>, &'a str),
+    /// What asks for less than it did, and was accepted by no one.
+    pub weaker: &'a [Changed],
 }
 
 /// The decision and its evidence.
@@ -79,6 +86,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
     let evidence = Evidence::of(policy, comparison);
     let mut needed = None;
     let mut reasons: Vec<Reason> = soundness::completion(comparison, facts.whole_run).into_iter().collect();
+    reasons.extend(weakened::look(facts.weaker));
     let served = served::look(policy, comparison, facts.models);
 
     if let Some(other) = served.other {
@@ -89,7 +97,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
     } else {
         reasons.extend(soundness::validity(policy, comparison));
         reasons.extend(soundness::nothing_passed(comparison));
-        let incomplete = !reasons.is_empty();
+        let incomplete = reasons.iter().any(|reason| reason.code != ReasonCode::Weakened);
         reasons.extend(soundness::must_pass(comparison));
         if let Some(mixed) = served.mixed {
             reasons.push(mixed);
@@ -151,6 +159,7 @@ fn speaks_for(code: ReasonCode) -> Decision {
         | ReasonCode::MixedModels
         | ReasonCode::NothingPassed
         | ReasonCode::Store
+        | ReasonCode::Weakened
         | ReasonCode::NotGated => Decision::Inconclusive,
     }
 }

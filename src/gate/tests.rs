@@ -11,6 +11,7 @@ const WHOLE: Facts<'static> = Facts {
     models: (Some("m"), "m"),
     gated: true,
     whole_run: Completion::Complete,
+    weaker: &[],
 };
 
 fn decided(comparison: &Comparison) -> Decided {

@@ -100,6 +100,15 @@ impl Changes {
     pub fn weaker(&self) -> impl Iterator<Item = &Changed> {
         self.rows.iter().filter(|row| row.weaker)
     }
+
+    /// What is weaker, where no one accepted it.
+    pub fn unaccepted(&self) -> &[Changed] {
+        match self.accepted {
+            Some(_) => &[],
+            // They come first; a row for the rest is weaker only if all before it are.
+            None => &self.rows[..self.weaker().count()],
+        }
+    }
 }
 
 #[cfg(test)]

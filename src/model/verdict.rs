@@ -71,6 +71,8 @@ pub enum ReasonCode {
     NothingPassed,
     /// Inconclusive: the store failed midway.
     Store,
+    /// Inconclusive: golden data, checks or policy ask for less than at the policy base, and no one accepted it.
+    Weakened,
     /// `--no-gate`: no decision was asked for.
     NotGated,
 }
@@ -97,6 +99,7 @@ impl ReasonCode {
             ReasonCode::MixedModels => "mixed_models",
             ReasonCode::NothingPassed => "nothing_passed",
             ReasonCode::Store => "store",
+            ReasonCode::Weakened => "weakened",
             ReasonCode::NotGated => "not_gated",
         }
     }

@@ -14,6 +14,7 @@
 mod approvals;
 mod ask;
 mod batches;
+mod changes;
 mod forecast;
 mod golden;
 mod import;
@@ -22,6 +23,7 @@ mod judge;
 mod judges;
 mod planned;
 mod prefix;
+mod promote;
 mod record;
 mod survey;
 mod target;
@@ -35,6 +37,7 @@ pub use forecast::{ArmForecast, Estimate, Forecast, PrefixForecast};
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Waiting, Written, import_golden};
 pub use interrupt::Interrupt;
+pub use promote::{PromoteRequest, Promoted, promote, roll_back};
 pub use record::{Exported, Imported, export, import};
 pub use target::open_prompt;
 pub use verify::{Verified, verify};
@@ -44,7 +47,7 @@ use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{
-    Case, CaseRow, Changes, Event, Problem, Problems, Progress, PromptInfo, Request, RunInfo, Usage, Verdict, digest,
+    Case, CaseRow, Event, Problem, Problems, Progress, PromptInfo, Request, RunInfo, Usage, Verdict, digest,
 };
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
@@ -54,6 +57,7 @@ use crate::score::{Commands, Rules};
 use crate::settings::{Baseline, Cache, Earlier, ModelChoice, Settings, TargetKind};
 use crate::store::{InUse, OpenRun, Planned, RunEnded, Store, WaitingBatch};
 use approvals::Approvals;
+use changes::Today;
 use judge::Judging;
 use judges::{Asker, Consulted, Judges};
 use planned::Walking;
@@ -191,7 +195,15 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
                 target: settings.target,
             },
         )?,
-        changes: Changes::default(),
+        changes: changes::changes(&Today {
+            root: &settings.root,
+            golden: &settings.golden,
+            base: &settings.policy_base,
+            baseline: (
+                &settings.baseline,
+                versions.baseline.as_ref().map(|version| &version.info),
+            ),
+        })?,
         started_at: now(),
     };
     let warnings = settings
@@ -416,6 +428,7 @@ impl Prepared<'_> {
             gated: self.settings.gated,
             whole_run,
             models: self.models(),
+            weaker: self.run.changes.unaccepted(),
         }
     }
 

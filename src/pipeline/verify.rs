@@ -2,6 +2,7 @@
 //! same comparison and the same gate as in `eval`, and the digests from the working tree. Nothing is sent, and no key is
 //! read.
 
+use super::changes::{Since, Today, since};
 use super::survey::{self, Scope, Survey, Versions};
 use super::tested::{Deciders, tested};
 use super::{Version, open_versions};
@@ -10,8 +11,9 @@ use crate::error::Error;
 use crate::exit;
 use crate::gate::{self, Decided, Facts};
 use crate::load::evidence::{Recorded, RecordedPrompt, RecordedRows};
+use crate::load::git;
 use crate::load::golden::Dataset;
-use crate::model::{CaseRow, Comparison, Completion, Decision, Problem, Problems, Tested};
+use crate::model::{CaseRow, Changed, Changes, Comparison, Completion, Decision, Problem, Problems, Tested};
 use crate::plan::Selection;
 use crate::score::{Commands, Rules};
 use crate::settings::{Baseline, Layers, TargetKind, TestedSettings};
@@ -90,11 +92,12 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
     misses.extend(data(&recorded, &survey, &now));
     misses.extend(digest_of_rows(&recorded, &rows));
 
+    let changes = since_then(&recorded, &settings, &versions, &mut misses)?;
     let known = (recorded.dataset.sha256 == survey.dataset.sha256 && recorded.dataset.cases == survey.dataset.total)
         .then_some(&survey.dataset);
     let decision = match compare(&recorded, &mut rows, known, &rules) {
         Ok(comparison) => {
-            let decided = decide(&recorded, &comparison);
+            let decided = decide(&recorded, &changes, &comparison);
             misses.extend(numbers(&recorded, &comparison, &decided));
             Some(decided.decision)
         }
@@ -396,6 +399,77 @@ fn digest_of_rows(recorded: &Recorded, rows: &RecordedRows) -> Option<Problem> {
     )
 }
 
+/// Compares golden data, checks and policy with the commit that the verdict compared them with. What it says of it has to be
+/// what is found now, and where a base is asked for, it has to be that one.
+fn since_then(
+    recorded: &Recorded,
+    settings: &TestedSettings,
+    versions: &Versions,
+    misses: &mut Problems,
+) -> Result<Changes, Error> {
+    let base = &settings.policy_base;
+    if let Some(rev) = &base.rev {
+        let asked = git::merge_base(&settings.root, rev).map_err(|problem| base.unreadable(problem))?;
+        if recorded.policy_base.as_ref().map(|base| &base.commit) != Some(&asked) {
+            let found = recorded.policy_base.as_ref().map_or_else(
+                || "the verdict compared golden data, checks and policy with no earlier state".to_owned(),
+                |base| {
+                    format!(
+                        "the verdict compared golden data, checks and policy with the commit {}",
+                        base.commit
+                    )
+                },
+            );
+            let expected = format!("{asked}, the merge base of HEAD and {rev} ({})", base.asked_by);
+            misses.push(Problem::new(found).expected(expected).hint(AGAIN));
+        }
+    }
+    let Some(policy_base) = recorded.policy_base.clone() else {
+        return Ok(Changes::default());
+    };
+    let today = Today {
+        root: &settings.root,
+        golden: &settings.golden,
+        base,
+        baseline: (
+            &settings.baseline,
+            versions.baseline.as_ref().map(|version| &version.info),
+        ),
+    };
+    let rows = git::commit(&settings.root, &policy_base.commit)
+        .map_err(Since::Base)
+        .and_then(|commit| since(&today, &commit));
+    match rows {
+        Ok(rows) => {
+            let changes = Changes::of(policy_base, rows, recorded.accepted_weaker.clone());
+            if changes.rows != recorded.changed {
+                let count = |rows: &[Changed]| {
+                    let weaker = rows.iter().filter(|row| row.weaker).count();
+                    format!("{} changes, {weaker} of them weaker", rows.len())
+                };
+                misses.push(
+                    Problem::new(format!("`changed` of the verdict has {}", count(&recorded.changed)))
+                        .expected(format!(
+                            "{}, as the working tree has since that commit",
+                            count(&changes.rows)
+                        ))
+                        .hint(AGAIN),
+                );
+            }
+            Ok(changes)
+        }
+        Err(Since::Today(problems)) => Err(problems.into()),
+        Err(Since::Base(problem)) => {
+            misses.push(base.unreadable(problem));
+            Ok(Changes::of(
+                policy_base,
+                recorded.changed.clone(),
+                recorded.accepted_weaker.clone(),
+            ))
+        }
+    }
+}
+
 /// Folds the rows into a comparison as `eval` does. If the golden data are those of the verdict, there have to be rows for
 /// each of their cases, and what is to be known of a case comes from them.
 fn compare(
@@ -446,7 +520,7 @@ fn compare(
 }
 
 /// Decides as `eval` did, by the rules of the verdict.
-fn decide(recorded: &Recorded, comparison: &Comparison) -> Decided {
+fn decide(recorded: &Recorded, changes: &Changes, comparison: &Comparison) -> Decided {
     let facts = Facts {
         gated: recorded.gated,
         whole_run: recorded.completion,
@@ -454,6 +528,7 @@ fn decide(recorded: &Recorded, comparison: &Comparison) -> Decided {
             recorded.baseline.as_ref().map(|prompt| prompt.model.requested.as_str()),
             &recorded.candidate.model.requested,
         ),
+        weaker: changes.unaccepted(),
     };
     gate::decide(&recorded.policy, comparison, &facts)
 }

@@ -5,7 +5,8 @@
 //! run ──┐            ├─▶ diff.rs      diff.md
 //! rows ─┼─▶ Reports ─┼─▶ summary.rs   summary.md
 //! verdict            ├─▶ jsonl.rs     results.jsonl
-//!        (mask.rs)   └─▶ verdict.rs   verdict.json, last
+//!        (mask.rs)   ├─▶ attestation.rs  verdict.intoto.json
+//!                    └─▶ verdict.rs   verdict.json, last
 //! rows ───▶ console.rs   the end of a run on the terminal
 //! events ─▶ progress.rs  the run while it goes on
 //! rows ───▶ pending.rs   proposals for approved answers, in golden/snapshots/
@@ -21,6 +22,7 @@
 //!
 //! A new report is one file and one line in `FORMATS`.
 
+mod attestation;
 pub mod console;
 mod diff;
 mod excerpt;
@@ -173,6 +175,11 @@ pub const FORMATS: &[Format] = &[
         open: summary::open,
     },
     Format {
+        name: "attestation",
+        file: attestation::FILE,
+        open: attestation::open,
+    },
+    Format {
         name: "verdict",
         file: verdict::FILE,
         open: verdict::open,
@@ -289,7 +296,7 @@ pub struct Reports {
     errors: Vec<ReportError>,
     mask: Mask,
     seen: Counts,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Reports {
@@ -310,7 +317,7 @@ impl Reports {
             errors,
             mask,
             seen: Counts::default(),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -355,6 +362,10 @@ impl Reports {
             if let Err(error) = reporter.finish(&run, &verdict) {
                 self.errors.push(error);
             }
+        }
+        // A statement about a verdict that is not there would outlive it.
+        if !self.folder.path.join(verdict::FILE).exists() {
+            let _ = fs::remove_file(self.folder.path.join(attestation::FILE));
         }
         self.errors
     }

@@ -6,6 +6,8 @@
 //!
 //! Precedence: option, environment, front matter of the prompt (model and generation settings), file, default.
 
+mod base;
+mod baseline;
 mod commands;
 mod judges;
 mod key;
@@ -16,6 +18,8 @@ mod schema;
 mod target;
 mod tested;
 
+pub use base::{PolicyBaseSettings, compare_files};
+pub use baseline::BaselineFile;
 pub use judges::JudgeSettings;
 pub use key::secrets;
 pub use layers::{Environment, Layer, Origin, Written};
@@ -173,6 +177,8 @@ pub struct Settings {
     pub color: Color,
     /// The rules of the verdict.
     pub policy: Policy,
+    /// What golden data, checks and policy must not ask for less than.
+    pub policy_base: PolicyBaseSettings,
     /// Things worth a word that stop nothing.
     pub warnings: Vec<Problem>,
 }
@@ -199,6 +205,8 @@ impl ModelChoice {
 /// The layers of one call, by precedence, before they have types.
 pub struct Layers {
     root: PathBuf,
+    /// The settings file, below the root.
+    shown: String,
     layers: [Layer; 3],
     environment: Environment,
     /// Mistakes of the file.
@@ -225,6 +233,7 @@ impl Layers {
         let file = Layer::from_file(&root.join(shown), shown, config.is_some(), &mut problems);
         Layers {
             root: root.to_owned(),
+            shown: shown.to_owned(),
             layers: [options, variables, file],
             environment,
             problems,
@@ -357,6 +366,7 @@ impl Layers {
         let gated = !read.flag("no_gate");
         let quiet = read.flag("quiet");
         let policy = read.policy();
+        let policy_base = read.policy_base();
         let Some(prompt) = prompt else {
             problems.push(
                 Problem::new("no prompt is named").hint("give --prompt NAME, or set `candidate` in promptgate.toml"),
@@ -462,6 +472,7 @@ impl Layers {
             quiet,
             color: color.unwrap_or(Color::Auto),
             policy,
+            policy_base,
             warnings: self.warnings,
             root: self.root,
         })

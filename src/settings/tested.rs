@@ -2,7 +2,7 @@
 //! need no key, and read none.
 
 use super::read::{Reader, age};
-use super::{Baseline, JudgeSettings, Layers, ModelChoice, TargetKind};
+use super::{Baseline, JudgeSettings, Layers, ModelChoice, PolicyBaseSettings, TargetKind};
 use crate::model::{Command, Policy, Problem, Problems};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -36,6 +36,8 @@ pub struct TestedSettings {
     pub policy: Policy,
     /// How old a verdict may be.
     pub max_age: Duration,
+    /// What golden data, checks and policy must not ask for less than.
+    pub policy_base: PolicyBaseSettings,
 }
 
 impl Layers {
@@ -54,6 +56,7 @@ impl Layers {
         let named = baseline.map(str::to_owned).or_else(|| read.text("baseline"));
         let policy = read.policy();
         let max_age = read.parsed("max_age", age).unwrap_or(MAX_AGE);
+        let policy_base = read.policy_base();
         let api_version = read.api_version();
         if prompt.is_none() {
             problems.push(
@@ -92,6 +95,7 @@ impl Layers {
             commands: self.commands().to_vec(),
             policy,
             max_age,
+            policy_base,
         })
     }
 }

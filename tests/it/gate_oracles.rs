@@ -32,6 +32,7 @@ const WHOLE: Facts<'static> = Facts {
     models: (Some("m"), "m"),
     gated: true,
     whole_run: Completion::Complete,
+    weaker: &[],
 };
 
 fn number(value: &Value) -> f64 {
