@@ -65,12 +65,12 @@ pub(super) fn tell(path: &Path, verified: &Verified) -> u8 {
     say(&log_line(&match (code, decision) {
         (exit::OK, _) => format!("{file} holds: {what}"),
         (_, Some(decision)) => format!(
-            "{file} does not hold: {what}; its rows say {} today, and {} above does not fit",
+            "{file} does not hold: {what}; its rows say {} today; see {} above",
             decision.as_str(),
             things(misses.count())
         ),
         (_, None) => format!(
-            "{file} does not hold: {what}; its rows can't be judged, and {} above does not fit",
+            "{file} does not hold: {what}; its rows can't be judged; see {} above",
             things(misses.count())
         ),
     }));
@@ -82,7 +82,7 @@ pub(super) fn tell(path: &Path, verified: &Verified) -> u8 {
 
 fn things(n: u64) -> String {
     match n {
-        1 => "1 thing".to_owned(),
-        n => format!("{n} things"),
+        1 => "the error".to_owned(),
+        n => format!("the {n} errors"),
     }
 }

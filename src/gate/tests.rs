@@ -705,3 +705,29 @@ fn answers_of_other_models_decide_nothing_that_they_cannot() {
     let decided = decide(&lax, &served(good(), "other", "m"), &other);
     assert_eq!((decided.decision, decided.warnings), (Decision::Promote, Vec::new()));
 }
+
+#[test]
+fn weaker_demands_promote_nothing_and_excuse_nothing() {
+    let weaker = [Changed {
+        kind: "case-deleted".to_owned(),
+        what: "c1".to_owned(),
+        before: None,
+        after: None,
+        weaker: true,
+    }];
+    let facts = Facts {
+        weaker: &weaker,
+        ..WHOLE
+    };
+    let mut identical = good();
+    identical.identical = true;
+    for (comparison, decision, reasons) in [
+        (good(), Decision::Inconclusive, &["weakened"][..]),
+        (identical, Decision::Inconclusive, &["weakened"]),
+        (pairs(0, 0, 1), Decision::Inconclusive, &["weakened", "too_few"]),
+        (bad(), Decision::Block, &["regression", "weakened"]),
+    ] {
+        let decided = decide(&policy(), &comparison, &facts);
+        assert_eq!((decided.decision, &codes(&decided)[..]), (decision, reasons));
+    }
+}
