@@ -7,11 +7,13 @@ mod golden;
 mod golden_import;
 mod judge;
 mod options;
+mod promote;
 mod prompt;
 mod record;
 mod schema;
 mod signals;
 mod sim;
+mod verify;
 
 use crate::error::Error;
 use crate::exit;
@@ -81,6 +83,8 @@ fn run() -> u8 {
     let done = match cli.command {
         Command::Eval(options) => eval::eval(*options, environment),
         Command::Gate(command) => gate::gate(&command),
+        Command::Verify(options) => verify::verify(*options, environment),
+        Command::Promote(options) => promote::promote(*options, environment),
         Command::Golden(command) => golden::golden(command, environment),
         Command::Prompt(command) => prompt::prompt(command, environment),
         Command::Judge(command) => judge::judge(command, environment),

@@ -20,6 +20,10 @@ pub(super) enum Command {
     /// Look at how the gate decides
     #[command(subcommand)]
     Gate(Gate),
+    /// Check that a verdict still holds: computed again from its rows, and compared with the working tree
+    Verify(Box<Verify>),
+    /// Make the candidate of a verdict that holds the baseline in promptgate.toml
+    Promote(Box<Promote>),
     /// Look at golden data, or bring that of other tools here
     #[command(subcommand)]
     Golden(Golden),
@@ -195,6 +199,13 @@ pub(super) struct Eval {
     /// Inconclusive if another model served than the one asked for; without it, that is a warning
     #[arg(long)]
     strict_model: bool,
+    /// Inconclusive if golden data, checks or promptgate.toml ask for less than at the merge base of HEAD and REV [default: in
+    /// CI the base of the pull request, else none]
+    #[arg(long, value_name = "REV|none")]
+    policy_base: Option<String>,
+    /// Decide although they ask for less; the reason stands in verdict and summary
+    #[arg(long, value_name = "REASON")]
+    accept_weaker: Option<String>,
 }
 
 impl Eval {
@@ -247,6 +258,8 @@ impl Eval {
             metric,
             estimand,
             strict_model,
+            policy_base,
+            accept_weaker,
         } = self;
         let one = |value: Option<String>| value.into_iter().collect();
         let layer = Layer::default()
@@ -294,9 +307,109 @@ impl Eval {
             .option("min_pass_rate", one(min_pass_rate))
             .option("metric", one(metric))
             .option("estimand", one(estimand))
-            .flag("strict_model", strict_model);
+            .flag("strict_model", strict_model)
+            .option("policy_base", one(policy_base))
+            .option("accept_weaker", one(accept_weaker));
         (layer, config)
     }
+}
+
+/// What is tested, and by which rules, for commands that check a verdict.
+#[derive(Args, Debug)]
+pub(super) struct Tested {
+    /// Golden files and folders [default: golden]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    golden: Vec<String>,
+    /// Model that eval was given
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// Margin that eval was given
+    #[arg(long, value_name = "SHARE")]
+    margin: Option<String>,
+    /// Tolerance that eval was given
+    #[arg(long, value_name = "SHARE")]
+    tolerance: Option<String>,
+    /// Alpha that eval was given
+    #[arg(long, value_name = "SHARE")]
+    alpha: Option<String>,
+    /// Pass rate that eval was given
+    #[arg(long, value_name = "SHARE")]
+    min_pass_rate: Option<String>,
+    /// As eval was given
+    #[arg(long)]
+    strict_model: bool,
+    /// Revision whose merge base with HEAD the verdict must have been compared with [default: in CI the base of the pull
+    /// request, else that of the verdict]
+    #[arg(long, value_name = "REV|none")]
+    policy_base: Option<String>,
+    /// How old the verdict may be, like 36h or 7d [default: 7d]
+    #[arg(long, value_name = "AGE")]
+    max_age: Option<String>,
+    /// Settings file [default: promptgate.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
+}
+
+impl Tested {
+    /// What was typed, and the settings file.
+    pub(super) fn into_layer(self) -> (Layer, Option<String>) {
+        let Tested {
+            golden,
+            model,
+            margin,
+            tolerance,
+            alpha,
+            min_pass_rate,
+            strict_model,
+            policy_base,
+            max_age,
+            config,
+        } = self;
+        let one = |value: Option<String>| value.into_iter().collect();
+        let layer = Layer::default()
+            .option("golden", golden)
+            .option("model", one(model))
+            .option("margin", one(margin))
+            .option("tolerance", one(tolerance))
+            .option("alpha", one(alpha))
+            .option("min_pass_rate", one(min_pass_rate))
+            .flag("strict_model", strict_model)
+            .option("policy_base", one(policy_base))
+            .option("max_age", one(max_age));
+        (layer, config)
+    }
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = exit_codes())]
+pub(super) struct Verify {
+    /// The verdict [default: verdict.json in the output folder]; results.jsonl has to stand beside it
+    #[arg(value_name = "FILE")]
+    pub(super) verdict: Option<PathBuf>,
+    /// Candidate (green) [default: `candidate` in promptgate.toml]
+    #[arg(long, value_name = "NAME|PATH|git:REV:NAME")]
+    pub(super) prompt: Option<String>,
+    /// Baseline that serves now [default: `baseline` in promptgate.toml]
+    #[arg(long, value_name = "NAME|PATH|git:REV[:NAME]|none")]
+    pub(super) baseline: Option<String>,
+    #[command(flatten)]
+    pub(super) tested: Tested,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = exit_codes())]
+pub(super) struct Promote {
+    /// Candidate that is to serve: a name in prompts/, or a path
+    #[arg(value_name = "NAME")]
+    pub(super) name: String,
+    /// Its verdict [default: verdict.json in the output folder]; results.jsonl has to stand beside it
+    #[arg(long, value_name = "FILE")]
+    pub(super) verdict: Option<PathBuf>,
+    /// Make NAME the baseline without any verdict, because it was the baseline before
+    #[arg(long, conflicts_with = "verdict")]
+    pub(super) rollback: bool,
+    #[command(flatten)]
+    pub(super) tested: Tested,
 }
 
 /// What a schema describes.

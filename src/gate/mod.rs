@@ -10,6 +10,8 @@
 //! 4. Do the cases of a tag get worse, whatever the average says? (`slices`)
 //! 5. Is the candidate worse beside its score, by more than is allowed? (`guardrails`)
 //!
+//! Weaker golden data, checks or rules than those of the policy base are a reason to wait before all that (`weakened`).
+//!
 //! Answers of other models than the one asked for, or of different models in the two arms, decide nothing of that
 //! (`served`): with a strict policy nothing is decided at all, with mixed models only the must-pass cases are looked at.
 //! Where models judge, their own errors scale the margins, and too many of them decide nothing (`judges`).
@@ -33,35 +35,20 @@ pub mod simulate;
 mod slices;
 mod soundness;
 pub mod statistics;
+mod weakened;
 mod words;
 
+pub use crate::model::Completion;
 pub use policy::policy_digest;
 
 use crate::model::{
-    ArmRate, Comparison, DecidingJudges, Decision, Difference, Guardrail, JudgesFound, Needed, Policy, Reason,
+    ArmRate, Changed, Comparison, DecidingJudges, Decision, Difference, Guardrail, JudgesFound, Needed, Policy, Reason,
     ReasonCode, Slice, Warning, WarningCode, ZScores,
 };
 use evidence::Evidence;
 
 /// Ids that a reason names at most.
 const IDS: usize = 20;
-
-/// How the run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Completion {
-    /// Every planned answer has an outcome.
-    Complete,
-    /// It is one shard of several: the others' cases are not in it.
-    Shard,
-    /// The budget was spent.
-    Budget,
-    /// A person or the system interrupted it.
-    Interrupted,
-    /// A failure that every further request would share stopped it.
-    Stopped,
-    /// The store failed midway.
-    StoreFailed,
-}
 
 /// What the gate must know of the run besides its numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,6 +63,8 @@ pub struct Facts<'a> {
     pub models: (Option<&'a str>, &'a str),
     /// The judges that decide cases, if any.
     pub judges: Option<&'a DecidingJudges>,
+    /// What asks for less than it did, and was accepted by no one.
+    pub weaker: &'a [Changed],
 }
 
 /// The decision and its evidence.
@@ -119,6 +108,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
     let evidence = Evidence::of(policy, comparison);
     let mut needed = None;
     let mut reasons: Vec<Reason> = soundness::completion(comparison, facts.whole_run).into_iter().collect();
+    reasons.extend(weakened::look(facts.weaker));
     let served = served::look(policy, comparison, facts.models);
     let mut slices = slices::unlooked(comparison);
     let mut guardrails = guardrails::unlooked(policy, comparison);
@@ -131,7 +121,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
     } else {
         reasons.extend(soundness::validity(policy, comparison));
         reasons.extend(soundness::nothing_passed(comparison));
-        let incomplete = !reasons.is_empty();
+        let incomplete = reasons.iter().any(|reason| reason.code != ReasonCode::Weakened);
         reasons.extend(must_pass::reasons(comparison, facts.confirms));
         if let Some(mixed) = served.mixed {
             reasons.push(mixed);
@@ -238,6 +228,7 @@ fn speaks_for(code: ReasonCode) -> Decision {
         | ReasonCode::JudgeWeak
         | ReasonCode::JudgeLenient
         | ReasonCode::Store
+        | ReasonCode::Weakened
         | ReasonCode::NotGated => Decision::Inconclusive,
     }
 }

@@ -13,6 +13,7 @@ const WHOLE: Facts<'static> = Facts {
     gated: true,
     whole_run: Completion::Complete,
     confirms: false,
+    weaker: &[],
 };
 
 fn decided(comparison: &Comparison) -> Decided {
@@ -803,4 +804,30 @@ fn tags_that_are_not_looked_at_are_told() {
     );
     assert_eq!(decided.decision, Decision::Promote);
     assert_eq!(decided.warnings[0].code, WarningCode::TagsLeftOut);
+}
+
+#[test]
+fn weaker_demands_promote_nothing_and_excuse_nothing() {
+    let weaker = [Changed {
+        kind: "case-deleted".to_owned(),
+        what: "c1".to_owned(),
+        before: None,
+        after: None,
+        weaker: true,
+    }];
+    let facts = Facts {
+        weaker: &weaker,
+        ..WHOLE
+    };
+    let mut identical = good();
+    identical.identical = true;
+    for (comparison, decision, reasons) in [
+        (good(), Decision::Inconclusive, &["weakened"][..]),
+        (identical, Decision::Inconclusive, &["weakened"]),
+        (pairs(0, 0, 1), Decision::Inconclusive, &["weakened", "too_few"]),
+        (bad(), Decision::Block, &["regression", "weakened"]),
+    ] {
+        let decided = decide(&policy(), &comparison, &facts);
+        assert_eq!((decided.decision, &codes(&decided)[..]), (decision, reasons));
+    }
 }

@@ -24,6 +24,7 @@ mod words;
 pub use exposure::PromptText;
 pub use figures::{Figures, MatcherFigures, Needs, Spread, TagFigures, Told};
 pub use finding::{Finding, Level};
+pub use weakening::{Difference, Weakening};
 
 use crate::model::{Case, CheckSpec, Place, Problems};
 use exposure::Exposure;
@@ -31,7 +32,6 @@ use finding::Findings;
 use likeness::Likeness;
 use std::ops::Range;
 use std::path::Path;
-use weakening::Weakening;
 
 /// How many cases are compared with each other; of further ones only what stands in them is looked at.
 pub const MAX_CASES: usize = 200_000;
@@ -53,7 +53,8 @@ pub struct Linter<'a> {
     matchers: &'a dyn Matchers,
     exposure: Exposure,
     likeness: Likeness,
-    weakening: Option<Weakening>,
+    /// The older state, and what it is called.
+    weakening: Option<(String, Weakening)>,
     findings: Findings,
     cases: u64,
 }
@@ -89,7 +90,8 @@ impl<'a> Linter<'a> {
     /// Adds a case of the older state `revision` that the new one is compared with. All of them come before the new ones.
     pub fn older(&mut self, revision: &str, case: &Case) {
         self.weakening
-            .get_or_insert_with(|| Weakening::new(revision))
+            .get_or_insert_with(|| (revision.to_owned(), Weakening::default()))
+            .1
             .older(case);
     }
 
@@ -100,8 +102,14 @@ impl<'a> Linter<'a> {
         checks::look(case, &claims, self.matchers, &mut self.findings);
         self.exposure.look(case, &claims, self.matchers, &mut self.findings);
         self.likeness.first(case);
-        if let Some(weakening) = &mut self.weakening {
-            weakening.newer(case, self.matchers, &mut self.findings);
+        if let Some((revision, weakening)) = &mut self.weakening {
+            let findings = &mut self.findings;
+            weakening.newer(case, self.matchers, &mut |difference| {
+                difference
+                    .finding(revision)
+                    .into_iter()
+                    .for_each(|finding| findings.push(finding));
+            });
         }
     }
 
@@ -145,8 +153,23 @@ impl<'a> Linter<'a> {
     /// The end.
     pub fn finish(mut self) -> Linted {
         self.likeness.finish(self.matchers, &mut self.findings);
-        if let Some(weakening) = self.weakening {
-            weakening.finish(self.matchers, &mut self.findings);
+        if let Some((revision, weakening)) = self.weakening {
+            let findings = &mut self.findings;
+            let beyond = weakening.finish(self.matchers, &mut |difference| {
+                difference
+                    .finding(&revision)
+                    .into_iter()
+                    .for_each(|finding| findings.push(finding));
+            });
+            if beyond > 0 {
+                findings.push(Finding {
+                    place: None,
+                    level: Level::Warning,
+                    code: "incomplete",
+                    message: format!("{beyond} cases beyond {MAX_CASES} were not compared with {revision}"),
+                    help: Some("lint fewer files at a time".to_owned()),
+                });
+            }
         }
         let [errors, warnings, notes] = self.findings.counts();
         Linted {

@@ -4,15 +4,53 @@
 //! the old case is still there if some deciding check of the new one implies it.
 
 use super::claims::check_implies;
-use super::finding::{Finding, Findings, Level};
+use super::finding::{Finding, Level};
 use super::likeness::input;
 use super::{MAX_CASES, Matchers, shown};
 use crate::model::{Case, CaseId, CheckSpec, Place};
 use std::collections::{BTreeMap, HashMap};
 
-/// The older cases that were not met again so far.
-pub(super) struct Weakening {
-    revision: String,
+/// One thing that a newer state asks otherwise than an older one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Where the case stands now, or stood.
+    pub place: Place,
+    /// Its kind, for machines: never changes its meaning.
+    pub code: &'static str,
+    /// Which case.
+    pub case: CaseId,
+    /// What it asked for; `None` where it asked for nothing.
+    pub before: Option<String>,
+    /// What it asks for; `None` where it asks for nothing any more.
+    pub after: Option<String>,
+    /// It asks for less, or may do so.
+    pub weaker: bool,
+    /// What happened, in words, and how much it matters to a linter; `None` where that is none of its business.
+    told: Option<(Level, String)>,
+}
+
+impl Difference {
+    /// As a finding; `revision` is the older state.
+    pub(super) fn finding(self, revision: &str) -> Option<Finding> {
+        let (level, message) = self.told?;
+        let message = match self.code {
+            DELETED => format!("{message} since {revision}"),
+            _ => format!("case `{}`: since {revision}, {message}", self.case),
+        };
+        let help = match (level, self.code) {
+            (Level::Note, _) => "make sure that it asks for no less",
+            (_, DELETED) => "say why in the change, or take it back in",
+            (Level::Error | Level::Warning, _) => "say why in the change, or take it back",
+        };
+        Some(Finding::at(&self.place, level, self.code, message, help))
+    }
+}
+
+const DELETED: &str = "case-deleted";
+
+/// The older cases that were not met again so far. All of them come before the newer ones.
+#[derive(Default)]
+pub struct Weakening {
     older: BTreeMap<CaseId, Asked>,
     /// New ids, by input.
     added: HashMap<[u8; 16], Asked>,
@@ -42,16 +80,8 @@ impl Asked {
 }
 
 impl Weakening {
-    pub(super) fn new(revision: &str) -> Weakening {
-        Weakening {
-            revision: revision.to_owned(),
-            older: BTreeMap::new(),
-            added: HashMap::new(),
-            beyond: 0,
-        }
-    }
-
-    pub(super) fn older(&mut self, case: &Case) {
+    /// Adds a case of the older state.
+    pub fn older(&mut self, case: &Case) {
         if self.older.len() < MAX_CASES {
             self.older.insert(case.id.clone(), Asked::by(case));
         } else {
@@ -59,9 +89,10 @@ impl Weakening {
         }
     }
 
-    pub(super) fn newer(&mut self, case: &Case, matchers: &dyn Matchers, findings: &mut Findings) {
+    /// Compares a case of the newer state.
+    pub fn newer(&mut self, case: &Case, matchers: &dyn Matchers, tell: &mut dyn FnMut(Difference)) {
         match self.older.remove(&case.id) {
-            Some(older) => self.compare(&older, &Asked::by(case), matchers, findings),
+            Some(older) => compare(&older, &Asked::by(case), matchers, tell),
             None if self.added.len() < MAX_CASES => {
                 self.added.insert(input(case), Asked::by(case));
             }
@@ -69,101 +100,126 @@ impl Weakening {
         }
     }
 
-    pub(super) fn finish(mut self, matchers: &dyn Matchers, findings: &mut Findings) {
-        if self.beyond > 0 {
-            findings.push(Finding {
-                place: None,
-                level: Level::Warning,
-                code: "incomplete",
-                message: format!(
-                    "{} cases beyond {MAX_CASES} were not compared with {}",
-                    self.beyond, self.revision
-                ),
-                help: Some("lint fewer files at a time".to_owned()),
-            });
-        }
+    /// Compares the cases whose ids are gone with those of new ids. Returns how many cases could not be compared, because
+    /// they were more than [`MAX_CASES`].
+    pub fn finish(mut self, matchers: &dyn Matchers, tell: &mut dyn FnMut(Difference)) -> u64 {
         for older in std::mem::take(&mut self.older).into_values() {
             match self.added.get(&older.input) {
-                Some(renamed) => self.compare(&older, renamed, matchers, findings),
+                Some(renamed) => compare(&older, renamed, matchers, tell),
                 None => {
                     let critical = if older.critical { "critical " } else { "" };
-                    let message = format!("the {critical}case `{}` was deleted since {}", older.id, self.revision);
-                    let help = "say why in the change, or take it back in";
-                    findings.push(Finding::at(&older.place, Level::Warning, "case-deleted", message, help));
+                    let message = format!("the {critical}case `{}` was deleted", older.id);
+                    tell(Difference {
+                        place: older.place,
+                        code: DELETED,
+                        case: older.id,
+                        before: Some(format!("a {critical}case with {} checks", older.checks.len())),
+                        after: None,
+                        weaker: true,
+                        told: Some((Level::Warning, message)),
+                    });
                 }
             }
         }
+        self.beyond
     }
+}
 
-    fn compare(&self, older: &Asked, newer: &Asked, matchers: &dyn Matchers, findings: &mut Findings) {
-        let mut tell = |level, code, message: String| {
-            let message = format!("case `{}`: since {}, {message}", newer.id, self.revision);
-            let help = match level {
-                Level::Note => "make sure that it asks for no less",
-                Level::Error | Level::Warning => "say why in the change, or take it back",
-            };
-            findings.push(Finding::at(&newer.place, level, code, message, help));
-        };
-        if older.critical && !newer.critical {
-            tell(
-                Level::Warning,
-                "critical-removed",
-                "it is no longer critical".to_owned(),
-            );
+fn compare(older: &Asked, newer: &Asked, matchers: &dyn Matchers, tell: &mut dyn FnMut(Difference)) {
+    let mut tell = |code, before: Option<String>, after: Option<String>, weaker, told| {
+        tell(Difference {
+            place: newer.place.clone(),
+            code,
+            case: newer.id.clone(),
+            before,
+            after,
+            weaker,
+            told,
+        });
+    };
+    let warning = |message: String| Some((Level::Warning, message));
+    let word = |critical| Some(if critical { "critical" } else { "not critical" }.to_owned());
+    match (older.critical, newer.critical) {
+        (true, false) => tell(
+            "critical-removed",
+            word(true),
+            word(false),
+            true,
+            warning("it is no longer critical".to_owned()),
+        ),
+        (false, true) => tell("critical-added", word(false), word(true), false, None),
+        (true, true) | (false, false) => {}
+    }
+    if older.input != newer.input {
+        // Another question under the same id is another case, and it may be an easier one.
+        tell("input-changed", None, None, true, None);
+    }
+    let same = |a: &CheckSpec, b: &CheckSpec| a.matcher == b.matcher && a.args == b.args;
+    // Checks of the new case that no check of the old one is.
+    let mut changed: Vec<&CheckSpec> = newer
+        .checks
+        .iter()
+        .filter(|check| !older.checks.iter().any(|old| same(old, check)))
+        .collect();
+    for old in older.checks.iter().filter(|check| check.decides()) {
+        let twins = || newer.checks.iter().filter(|check| same(check, old));
+        let name = shown(old, matchers);
+        let before = Some(name.clone());
+        if let Some(twin) = twins().find(|twin| twin.decides()) {
+            if twin.weight < old.weight {
+                let message = format!("the weight of {name} fell from {} to {}", old.weight, twin.weight);
+                let weight = |check: &CheckSpec| Some(format!("{name} with weight {}", check.weight));
+                tell("weight-lowered", weight(old), weight(twin), true, warning(message));
+            }
+            continue;
         }
-        let same = |a: &CheckSpec, b: &CheckSpec| a.matcher == b.matcher && a.args == b.args;
-        // Checks of the new case that no check of the old one is.
-        let mut changed: Vec<&CheckSpec> = newer
-            .checks
+        if twins().next().is_some() {
+            let message = format!("{name} no longer decides");
+            tell("check-disarmed", before.clone(), before, true, warning(message));
+            continue;
+        }
+        let mut deciding = newer.checks.iter().filter(|check| check.decides());
+        if let Some(stronger) = deciding.find(|check| check_implies(check, old, matchers)) {
+            tell(
+                "check-strengthened",
+                before,
+                Some(shown(stronger, matchers)),
+                false,
+                None,
+            );
+            continue;
+        }
+        let weaker = changed
             .iter()
-            .filter(|check| !older.checks.iter().any(|old| same(old, check)))
-            .collect();
-        for old in older.checks.iter().filter(|check| check.decides()) {
-            let twins = || newer.checks.iter().filter(|check| same(check, old));
-            let name = shown(old, matchers);
-            if let Some(twin) = twins().find(|twin| twin.decides()) {
-                if twin.weight < old.weight {
-                    let message = format!("the weight of {name} fell from {} to {}", old.weight, twin.weight);
-                    tell(Level::Warning, "weight-lowered", message);
-                }
-                continue;
+            .position(|check| check.matcher == old.matcher && check_implies(old, check, matchers));
+        let alike = || changed.iter().position(|check| check.matcher == old.matcher);
+        match (weaker, alike()) {
+            (Some(at), _) => {
+                let after = shown(changed.remove(at), matchers);
+                let message = format!("{name} became {after}, which asks for less");
+                tell("check-weakened", before, Some(after), true, warning(message));
             }
-            if twins().next().is_some() {
-                tell(Level::Warning, "check-disarmed", format!("{name} no longer decides"));
-                continue;
-            }
-            let mut deciding = newer.checks.iter().filter(|check| check.decides());
-            if deciding.any(|check| check_implies(check, old, matchers)) {
-                continue;
-            }
-            let weaker = changed
-                .iter()
-                .position(|check| check.matcher == old.matcher && check_implies(old, check, matchers));
-            let alike = || changed.iter().position(|check| check.matcher == old.matcher);
-            match (weaker, alike()) {
-                (Some(at), _) => {
-                    let message = format!(
-                        "{name} became {}, which asks for less",
-                        shown(changed.remove(at), matchers)
-                    );
-                    tell(Level::Warning, "check-weakened", message);
-                }
-                (None, Some(at)) => {
-                    let check = changed.remove(at);
-                    match check.decides() {
-                        true => tell(
-                            Level::Note,
-                            "check-changed",
-                            format!("{name} became {}", shown(check, matchers)),
-                        ),
-                        false => {
-                            let message = format!("{name} became {}, which does not decide", shown(check, matchers));
-                            tell(Level::Warning, "check-disarmed", message);
-                        }
+            (None, Some(at)) => {
+                let check = changed.remove(at);
+                let after = shown(check, matchers);
+                match check.decides() {
+                    true => {
+                        let told = Some((Level::Note, format!("{name} became {after}")));
+                        tell("check-changed", before, Some(after), true, told);
+                    }
+                    false => {
+                        let message = format!("{name} became {after}, which does not decide");
+                        tell("check-disarmed", before, Some(after), true, warning(message));
                     }
                 }
-                (None, None) => tell(Level::Warning, "check-removed", format!("{name} was removed")),
             }
+            (None, None) => tell(
+                "check-removed",
+                before,
+                None,
+                true,
+                warning(format!("{name} was removed")),
+            ),
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Golden files and prompts, golden data of other tools, and calibrations of judges.
+//! Golden files and prompts, golden data of other tools, calibrations of judges, and what an earlier run left.
 
 pub mod calibration;
-mod git;
+pub mod evidence;
+pub mod git;
 pub mod golden;
 pub mod import;
 pub mod prompt;

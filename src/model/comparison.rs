@@ -5,7 +5,7 @@ use super::case::CaseId;
 use super::guards::{GuardSums, TagSums};
 use super::row::ArmRow;
 use super::units::{SCORE_TICKS, Units};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Cases by outcome, in one arm.
@@ -56,7 +56,7 @@ pub struct Tally {
 }
 
 /// What the gate score of an answer is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Metric {
     /// 1 for a pass, 0 for a fail.
@@ -67,7 +67,7 @@ pub enum Metric {
 }
 
 /// What a difference is about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Estimand {
     /// Cases like these: a case, or a cluster of them, is drawn from many.

@@ -2,13 +2,14 @@
 
 use super::units::Units;
 use super::verdict::Slice;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How much worse than the baseline the candidate may be beside its score; what is not declared is not looked at. Relative
 /// worsenings are shares of the baseline's value (0.2: a fifth more), absolute ones shares of answers. The fields stand in
 /// the order of their names, as in the policy's digest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Guardrails {
     /// Cost of a case, relative; 0..=5.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -13,6 +13,7 @@ mod details;
 mod diagnostic;
 mod embedding;
 mod event;
+mod evidence;
 mod guards;
 mod outcome;
 mod question;
@@ -41,6 +42,7 @@ pub use details::{
 pub use diagnostic::{Place, Problem, Problems, nearest};
 pub use embedding::{Meaning, cosine};
 pub use event::{Event, Progress};
+pub use evidence::{Changed, Changes, Completion, PolicyBase, Tested};
 pub use guards::{
     GuardMetric, GuardRates, GuardStatus, GuardSums, Guardrail, Guardrails, LatencySums, PairSums, TagSums,
 };

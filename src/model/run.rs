@@ -1,5 +1,6 @@
 //! What is known of a run before its first answer.
 
+use super::evidence::{Changes, Tested};
 use super::verdict::Policy;
 use serde::Serialize;
 
@@ -14,6 +15,8 @@ pub struct PromptInfo {
     pub model: String,
     /// Where it was read from, for links in reports.
     pub path: String,
+    /// Digest of the file's bytes alone.
+    pub file_sha256: String,
 }
 
 /// A run before its first answer; handed to every reporter.
@@ -41,6 +44,10 @@ pub struct RunInfo {
     pub policy: Policy,
     /// Identity of what is tested.
     pub key: String,
+    /// Digests of what else decides.
+    pub tested: Tested,
+    /// What changed since an earlier state of the project.
+    pub changes: Changes,
     /// RFC 3339, seconds, UTC.
     pub started_at: String,
 }

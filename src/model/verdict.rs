@@ -3,12 +3,13 @@
 use super::answer::Usage;
 use super::case::CaseId;
 use super::comparison::{ArmRate, Counts, Estimand, Latency, Metric, Paired, Waited};
+use super::evidence::Completion;
 use super::guards::{Guardrail, Guardrails};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// May it go live?
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     /// Yes.
@@ -82,6 +83,8 @@ pub enum ReasonCode {
     JudgeLenient,
     /// Inconclusive: the store failed midway.
     Store,
+    /// Inconclusive: golden data, checks or policy ask for less than at the policy base, and no one accepted it.
+    Weakened,
     /// `--no-gate`: no decision was asked for.
     NotGated,
 }
@@ -114,6 +117,7 @@ impl ReasonCode {
             ReasonCode::JudgeWeak => "judge_weak",
             ReasonCode::JudgeLenient => "judge_lenient",
             ReasonCode::Store => "store",
+            ReasonCode::Weakened => "weakened",
             ReasonCode::NotGated => "not_gated",
         }
     }
@@ -160,7 +164,8 @@ pub struct Warning {
 }
 
 /// The rules a verdict follows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Policy {
     /// Promoting requires that being worse by this much or more is excluded; share of cases, 0..=0.5.
     pub margin: f64,
@@ -228,6 +233,10 @@ pub struct PromptRecord {
     pub name: String,
     /// Digest of source and partials.
     pub sha256: String,
+    /// Where it was read from.
+    pub path: String,
+    /// Digest of the file's bytes alone.
+    pub file_sha256: String,
     /// Model asked for, and the models that served.
     pub model: ModelRecord,
 }
@@ -385,6 +394,8 @@ pub struct Verdict {
     pub replayed: bool,
     /// Digest of the policy.
     pub policy_sha256: String,
+    /// How the run ended.
+    pub completion: Completion,
     /// Green.
     pub candidate: PromptRecord,
     /// Blue.

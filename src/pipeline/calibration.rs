@@ -7,7 +7,7 @@ use crate::model::{
     same_model,
 };
 use crate::score;
-use crate::settings::{JudgeCalibration, Settings};
+use crate::settings::JudgeCalibration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,6 +69,9 @@ impl Labels {
     }
 }
 
+/// Model, digest of the prompt and calibration of a judge that is asked so, for which there may be an entry.
+type Look<'l> = dyn Fn(&JudgeUse, Option<&CalibrationEntry>) -> Option<(String, String, Calibration)> + 'l;
+
 impl Judgings {
     /// Takes note of a case.
     pub(super) fn note(&mut self, case: &Case, selected: bool) -> Option<Problem> {
@@ -102,20 +105,53 @@ impl Judgings {
         entries: &[CalibrationEntry],
         served: &BTreeMap<String, BTreeSet<String>>,
     ) -> DecidingJudges {
+        self.found(entries, &|asked, entry| {
+            let identity = judges.identity(&asked.judge)?;
+            let calibration = known(&identity, entry, entries, asked, served.get(&asked.judge));
+            Some((identity.model, identity.prompt_sha256, calibration))
+        })
+    }
+
+    /// What is known of the judges of an earlier run, which nobody asks again: `judges` tells model and prompt of each name.
+    /// Which service answered is not looked at, nor which models served; a calibration that fits the rest is used, which makes
+    /// the margins smaller, never larger.
+    pub(super) fn recorded(
+        &self,
+        judges: &BTreeMap<&str, (&str, &str)>,
+        entries: &[CalibrationEntry],
+    ) -> DecidingJudges {
+        self.found(entries, &|asked, entry| {
+            let (model, prompt_sha256) = *judges.get(asked.judge.as_str())?;
+            let calibration = match entry {
+                Some(entry) if (entry.model.as_str(), entry.prompt_sha256.as_str()) == (model, prompt_sha256) => {
+                    Calibration::Known(entry.counts)
+                }
+                Some(_) => Calibration::Stale("its model or prompt was another one".to_owned()),
+                None if entries.iter().any(|entry| entry.judge == asked.judge) => {
+                    Calibration::Stale("it was asked in another way".to_owned())
+                }
+                None => Calibration::None,
+            };
+            Some((model.to_owned(), prompt_sha256.to_owned(), calibration))
+        })
+    }
+
+    /// The judges that decide, each with its model, the digest of its prompt, and what is known of it.
+    fn found(&self, entries: &[CalibrationEntry], look: &Look<'_>) -> DecidingJudges {
         let uses: BTreeSet<&JudgeUse> = self.together.iter().flatten().collect();
         let places: BTreeMap<&JudgeUse, usize> = uses.iter().enumerate().map(|(at, asked)| (*asked, at)).collect();
         let found = uses.iter().filter_map(|asked| {
-            let identity = judges.identity(&asked.judge)?;
             let entry = entries.iter().find(|entry| entry.judge_use() == **asked);
             let labels = self.labels.get(*asked).map(Labels::sha256);
             let other_labels = entry
                 .zip(labels)
                 .is_some_and(|(entry, labels)| entry.labels_sha256 != labels);
+            let (model, prompt_sha256, calibration) = look(asked, entry)?;
             Some(DecidingJudge {
                 asked: (*asked).clone(),
-                calibration: known(&identity, entry, entries, asked, served.get(&asked.judge)),
-                model: identity.model,
-                prompt_sha256: identity.prompt_sha256,
+                calibration,
+                model,
+                prompt_sha256,
                 other_labels,
             })
         });
@@ -241,8 +277,8 @@ pub(super) fn too_many(case: &Case) -> Problem {
 ///
 /// # Errors
 /// The file can't be read, is none, or is not there although it was named.
-pub(super) fn entries(settings: &Settings) -> Result<Vec<CalibrationEntry>, Problems> {
-    let JudgeCalibration { path, named } = &settings.judge_calibration;
+pub(super) fn entries(calibration: &JudgeCalibration) -> Result<Vec<CalibrationEntry>, Problems> {
+    let JudgeCalibration { path, named } = calibration;
     let shown = path.display().to_string();
     match calibration::read(path, &shown)? {
         Some(entries) => Ok(entries),

@@ -31,7 +31,7 @@ pub struct LintRequest<'a> {
 }
 
 /// What `score` knows of matchers, for `lint`.
-struct Known;
+pub(super) struct Known;
 
 impl Matchers for Known {
     fn passes(&self, check: &CheckSpec, text: &str) -> Option<bool> {
@@ -47,7 +47,7 @@ impl Matchers for Known {
     }
 }
 
-fn rules(root: &Path, commands: &[Command]) -> Rules {
+pub(super) fn rules(root: &Path, commands: &[Command]) -> Rules {
     Rules::new(root).with_commands(Commands::new(root, commands))
 }
 
@@ -62,7 +62,7 @@ pub fn lint(request: &LintRequest<'_>) -> Result<Linted, Error> {
     let mut linter = Linter::new(&Known, &prompts);
     linter.problems("prompt", &unread);
     if let Some(rev) = request.against {
-        take_older(request, rev, &rules, &mut linter)?;
+        take_older(request, rev, &mut linter)?;
     }
     let surveyed = golden::survey(request.golden, &rules, &mut |case, _| linter.case(case));
     match surveyed {
@@ -130,8 +130,10 @@ fn take_texts(prompt: &Prompt, texts: &mut BTreeMap<Arc<str>, Arc<str>>) {
 
 /// Hands the cases of a revision to the linter. Those that don't load can't be compared, which is an error: a check that
 /// is not made must not look like one that found nothing.
-fn take_older(request: &LintRequest<'_>, rev: &str, rules: &Rules, linter: &mut Linter<'_>) -> Result<(), Error> {
+fn take_older(request: &LintRequest<'_>, rev: &str, linter: &mut Linter<'_>) -> Result<(), Error> {
     let older = Older::open(request.root, rev, request.golden)?;
+    // Schemas and approved answers are those of the revision.
+    let rules = rules(older.root(), request.commands);
     if older.paths().is_empty() {
         linter.incomplete(
             None,
@@ -140,7 +142,7 @@ fn take_older(request: &LintRequest<'_>, rev: &str, rules: &Rules, linter: &mut 
         );
         return Ok(());
     }
-    let surveyed = golden::survey(older.paths(), rules, &mut |case, _| {
+    let surveyed = golden::survey(older.paths(), &rules, &mut |case, _| {
         let case = Case {
             place: older.shown(&case.place),
             ..case.clone()

@@ -32,6 +32,8 @@ pub(super) const ROUNDS: usize = 8;
 
 /// Characters of a judge's refusal that its failure quotes.
 const REFUSAL_SHOWN: usize = 200;
+/// The prompt of a judge that names none.
+pub(super) const BUILTIN: &str = include_str!("judge.prompt");
 
 /// The judge that a check means that names none.
 const DEFAULT: &str = "default";
@@ -226,12 +228,13 @@ impl Judge {
         let prompt = match written.and_then(|judge| judge.prompt.as_deref()) {
             Some(path) => open_prompt(library, path, None, &|_| model.clone())?,
             None => {
-                let prompt = Library::builtin("judge", include_str!("judge.prompt"))?;
+                let prompt = Library::builtin("judge", BUILTIN)?;
                 let info = crate::model::PromptInfo {
                     name: prompt.name.clone(),
                     sha256: prompt.sha256.clone(),
                     model,
                     path: prompt.path.clone(),
+                    file_sha256: prompt.file_sha256.clone(),
                 };
                 Version { prompt, info }
             }

@@ -17,6 +17,7 @@ mod ask;
 mod batches;
 mod calibrate;
 mod calibration;
+mod changes;
 mod characteristics;
 mod confirm;
 mod embeddings;
@@ -28,10 +29,13 @@ mod judge;
 mod judges;
 mod planned;
 mod prefix;
+mod promote;
 mod record;
 mod survey;
 mod target;
+mod tested;
 mod verdict;
+mod verify;
 
 pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
@@ -41,8 +45,10 @@ pub use forecast::{ArmForecast, Estimate, Forecast, JudgesForecast, PrefixForeca
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Waiting, Written, import_golden};
 pub use interrupt::Interrupt;
+pub use promote::{PromoteRequest, Promoted, promote, roll_back};
 pub use record::{Exported, Imported, export, import};
 pub use target::open_prompt;
+pub use verify::{Verified, verify};
 
 use crate::error::Error;
 use crate::exit;
@@ -57,9 +63,10 @@ use crate::plan::{Plan, Selection};
 use crate::report::{Folder, Mask, ReportError, Reports};
 use crate::run::{Ended, RunEnd, Taken, Target as _};
 use crate::score::{Commands, Rules};
-use crate::settings::{Baseline, Cache, Earlier, Settings, TargetKind};
+use crate::settings::{Baseline, Cache, Earlier, ModelChoice, Settings, TargetKind};
 use crate::store::{InUse, OpenRun, Planned, RunEnded, Store, WaitingBatch};
 use approvals::Approvals;
+use changes::Today;
 use confirm::Confirming;
 use embeddings::Embedders;
 use judge::Judging;
@@ -70,6 +77,7 @@ use std::path::Path;
 use std::sync::Arc;
 use survey::{Scope, Survey, Versions};
 use target::OpenedTarget;
+use tested::Deciders;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -148,7 +156,7 @@ pub struct Prepared<'a> {
 /// # Errors
 /// All mistakes in prompts and golden files, or no case selected.
 pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
-    let versions = open_versions(settings)?;
+    let versions = open_versions(&settings.root, &settings.prompt, &settings.baseline, &settings.models)?;
     affordable(settings, &versions)?;
     let mut target = target::open(settings, Some(&versions))?;
     let selection = select(settings)?;
@@ -169,7 +177,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
     let judges = Judges::open(&survey.judges, settings, &library(&settings.root), Some(&target))?;
     let calibrations = match survey.judging.is_empty() {
         true => Vec::new(),
-        false => calibration::entries(settings)?,
+        false => calibration::entries(&settings.judge_calibration)?,
     };
     if !judges.is_empty() {
         survey.key = digest([survey.key.as_slice(), &judges.digest()]);
@@ -202,6 +210,25 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         gated: settings.gated,
         policy: settings.policy.clone(),
         key: hex(&survey.key),
+        tested: tested::tested(
+            &survey,
+            &Deciders {
+                root: &settings.root,
+                judges: &settings.judges,
+                commands: &settings.commands,
+                models: &settings.models,
+                target: settings.target,
+            },
+        )?,
+        changes: changes::changes(&Today {
+            root: &settings.root,
+            golden: &settings.golden,
+            base: &settings.policy_base,
+            baseline: (
+                &settings.baseline,
+                versions.baseline.as_ref().map(|version| &version.info),
+            ),
+        })?,
         started_at: now(),
     };
     let warnings = settings
@@ -382,13 +409,14 @@ impl Prepared<'_> {
             .judging
             .deciding(&self.judges, &self.calibrations, &judged.judges.served);
         facts.judges = Some(&deciding);
+        let completion = facts.whole_run;
         let decided = gate::decide(&settings.policy, &judged.comparison, &facts);
         let ended = if end.ended == Ended::Complete && judged.unanswered == 0 {
             RunEnded::Complete
         } else {
             RunEnded::Incomplete
         };
-        let verdict = verdict::assemble(&self, judged, decided, end.prefix_caches, interrupt.code());
+        let verdict = verdict::assemble(&self, judged, decided, completion, end.prefix_caches, interrupt.code());
         let unwritten = reports.finish(&self.run, &verdict);
         if let Err(error) = store.end(&open_run, ended) {
             // Only --resume and --failed would miss it; the verdict stands.
@@ -500,6 +528,7 @@ impl Prepared<'_> {
             confirms: self.settings.target != TargetKind::Recorded,
             models: self.models(),
             judges: None,
+            weaker: self.run.changes.unaccepted(),
         }
     }
 
@@ -602,9 +631,9 @@ fn priced_as<'a>(version: &'a Version, settings: &Settings) -> (&'a str, Tier) {
     (&version.info.model, version.tier(settings))
 }
 
-fn open_versions(settings: &Settings) -> Result<Versions, Error> {
-    let library = library(&settings.root);
-    let model = |prompt: &Prompt| settings.models.resolve(prompt.model.as_deref());
+fn open_versions(root: &Path, prompt: &str, baseline: &Baseline, models: &ModelChoice) -> Result<Versions, Error> {
+    let library = library(root);
+    let model = |prompt: &Prompt| models.resolve(prompt.model.as_deref());
     let mut problems = Problems::default();
     let mut open =
         |reference: &str, default_name: Option<&str>| match open_prompt(&library, reference, default_name, &model) {
@@ -614,10 +643,10 @@ fn open_versions(settings: &Settings) -> Result<Versions, Error> {
                 None
             }
         };
-    let candidate = open(&settings.prompt, None);
-    let baseline = match &settings.baseline {
+    let candidate = open(prompt, None);
+    let baseline = match baseline {
         Baseline::None => None,
-        Baseline::Prompt(name) => open(name, Some(bare_name(&settings.prompt))),
+        Baseline::Prompt(name) => open(name, Some(bare_name(prompt))),
     };
     match candidate {
         Some(candidate) => Ok(problems.or(Versions { candidate, baseline })?),

@@ -57,6 +57,8 @@ pub(super) struct Survey {
     pub(super) identical: bool,
     /// Identity of what is tested.
     pub(super) key: [u8; 32],
+    /// Digest of the requests alone, whoever answers them.
+    pub(super) requests: [u8; 32],
     /// What the requests of each version begin with, baseline first; empty unless it was looked for.
     pub(super) common: Vec<Common>,
     /// The judges that checks of selected cases name.
@@ -182,6 +184,7 @@ struct Seen<'a> {
     critical: u64,
     identical: bool,
     key: Sha256,
+    requests: Sha256,
     /// Per version, baseline first.
     common: Vec<Common>,
     /// The files that cases came from, as shown.
@@ -214,6 +217,7 @@ impl<'a> Seen<'a> {
             critical: 0,
             identical: versions.baseline.is_some() && !scope.recorded,
             key,
+            requests: Sha256::new_with_prefix(b"promptgate.requests/1"),
             common: versions
                 .all()
                 .filter(|_| scope.common)
@@ -279,9 +283,11 @@ impl<'a> Seen<'a> {
         }
         let mut add = |request: &Request| {
             let body = protocol.body(request);
-            self.key.update((body.len() as u64).to_le_bytes());
-            self.key.update(&body);
-            self.key.update(request.model.as_bytes());
+            for hash in [&mut self.key, &mut self.requests] {
+                hash.update((body.len() as u64).to_le_bytes());
+                hash.update(&body);
+                hash.update(request.model.as_bytes());
+            }
             body
         };
         let body = add(&candidate);
@@ -290,6 +296,7 @@ impl<'a> Seen<'a> {
             self.identical &= body == other && baseline.model == candidate.model;
         }
         self.key.update(case.id.as_str().as_bytes());
+        self.requests.update(case.id.as_str().as_bytes());
         self.critical += u64::from(case.critical);
         Ok(())
     }
@@ -354,6 +361,7 @@ impl<'a> Seen<'a> {
             critical: self.critical,
             identical: self.identical,
             key: key.finalize().into(),
+            requests: self.requests.finalize().into(),
             common: self.common,
             warnings,
         }

@@ -261,6 +261,7 @@ pub fn open_prompt(
         sha256: prompt.sha256.clone(),
         model: model(&prompt),
         path: prompt.path.clone(),
+        file_sha256: prompt.file_sha256.clone(),
     };
     Ok(Version { prompt, info })
 }

@@ -4,7 +4,9 @@ use super::Prepared;
 use super::judge::JudgedRun;
 use crate::exit;
 use crate::gate::{self, Decided};
-use crate::model::{Comparison, Decision, JudgesAsked, ModelRecord, PrefixCaches, PromptInfo, PromptRecord, Verdict};
+use crate::model::{
+    Comparison, Completion, Decision, JudgesAsked, ModelRecord, PrefixCaches, PromptInfo, PromptRecord, Verdict,
+};
 use crate::settings::{Cache, TargetKind};
 
 /// Puts the verdict together. The only place that maps a decision to an exit code; a signal's wins over everything.
@@ -12,6 +14,7 @@ pub(super) fn assemble(
     prepared: &Prepared<'_>,
     judged: JudgedRun,
     decided: Decided,
+    completion: Completion,
     prefix_caches: PrefixCaches,
     signal: Option<u8>,
 ) -> Verdict {
@@ -37,6 +40,8 @@ pub(super) fn assemble(
     let record = |info: &PromptInfo, served: Vec<String>| PromptRecord {
         name: info.name.clone(),
         sha256: info.sha256.clone(),
+        path: info.path.clone(),
+        file_sha256: info.file_sha256.clone(),
         model: ModelRecord {
             requested: info.model.clone(),
             served,
@@ -57,6 +62,7 @@ pub(super) fn assemble(
         warnings: decided.warnings,
         replayed,
         policy_sha256: gate::policy_digest(&settings.policy),
+        completion,
         candidate: record(&run.candidate, comparison.candidate_served),
         baseline: run
             .baseline

@@ -225,6 +225,7 @@ fn head(run: &RunInfo, verdict: &Verdict) -> String {
             sha256,
             model,
             path,
+            file_sha256: _,
         }) = prompt
         {
             head.push_str(&format!(

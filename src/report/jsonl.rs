@@ -3,20 +3,25 @@
 use super::output::Output;
 use super::text::json_safe;
 use super::why::skip_word;
-use super::{Context, ReportError, Reporter};
+use super::{Context, ReportError, Reporter, ResultsWritten};
 use crate::model::{
-    Answer, Arm, CaseId, CaseRow, CheckResult, Details, Failure, Judged, Outcome, PromptInfo, RunInfo, Source,
-    ToolCall, Usage, Verdict, answers_for,
+    Answer, Arm, Case, CaseId, CaseRow, CheckResult, Details, Failure, FailureKind, Judged, Outcome, PromptInfo,
+    RunInfo, Source, ToolCall, Usage, Verdict, WEIGHT, answers_for,
 };
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 pub(super) const FILE: &str = "results.jsonl";
 
-pub(super) fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, ReportError> {
+pub(super) fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>, ReportError> {
     Ok(Box::new(Results {
         output: Output::create(folder, FILE)?,
+        sha256: Sha256::new(),
+        rows: 0,
+        written: Arc::clone(&context.results),
         simulated: false,
         baseline: Prompt::default(),
         candidate: Prompt::default(),
@@ -25,6 +30,11 @@ pub(super) fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, Repo
 
 struct Results {
     output: Output,
+    /// Of what was written so far.
+    sha256: Sha256,
+    rows: u64,
+    /// Filled when the file is in place.
+    written: Arc<OnceLock<ResultsWritten>>,
     simulated: bool,
     baseline: Prompt,
     candidate: Prompt,
@@ -60,7 +70,22 @@ impl Reporter for Results {
     }
 
     fn finish(self: Box<Self>, _: &RunInfo, _: &Verdict) -> Result<(), ReportError> {
-        self.output.publish()
+        let Results {
+            output,
+            sha256,
+            rows,
+            written,
+            ..
+        } = *self;
+        output.publish()?;
+        let sha256 = sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        // It is set once: a report finishes once.
+        let _ = written.set(ResultsWritten {
+            file: FILE,
+            sha256,
+            rows,
+        });
+        Ok(())
     }
 }
 
@@ -76,10 +101,12 @@ impl Results {
                         Arm::Baseline => &self.baseline,
                         Arm::Candidate => &self.candidate,
                     };
-                    let mut result = result(&row.case.id, arm, prompt, judged);
+                    let mut result = result(&row.case, arm, prompt, judged);
                     result.simulated |= self.simulated;
-                    let json = serde_json::to_string(&result)?;
-                    writeln!(self.output, "{}", json_safe(&json))?;
+                    let line = format!("{}\n", json_safe(&serde_json::to_string(&result)?));
+                    self.sha256.update(line.as_bytes());
+                    self.rows += 1;
+                    self.output.write_all(line.as_bytes())?;
                 }
             }
         }
@@ -91,6 +118,16 @@ impl Results {
 #[derive(Serialize)]
 struct Row<'a> {
     case: &'a CaseId,
+    /// Must pass.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    critical: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    tags: &'a [String],
+    /// In thousandths; absent if it is 1000, that of a case that says nothing of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<&'a str>,
     arm: Arm,
     prompt: &'a str,
     repeat: u32,
@@ -115,12 +152,21 @@ struct Row<'a> {
     /// Another model than the one asked for answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<String>,
+    /// The model of an answer that is not shown, because it could not be judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    served: Option<&'a str>,
+    /// How such an answer ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<&'a str>,
+    /// The answer came through a batch job.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    batched: bool,
     /// The built-in simulator answered.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     simulated: bool,
-    /// It is counted as a refusal; absent otherwise.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    refused: bool,
+    /// Whether it is counted as a refusal; absent where a check of the case judges that, and where there is no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -140,9 +186,10 @@ struct AnswerRecord<'a> {
 struct ErrorRecord<'a> {
     code: &'a str,
     message: &'a str,
+    kind: FailureKind,
 }
 
-fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a Prompt, judged: &'a Judged) -> Row<'a> {
+fn result<'a>(case: &'a Case, arm: Arm, prompt: &'a Prompt, judged: &'a Judged) -> Row<'a> {
     let Judged {
         repeat,
         outcome,
@@ -156,11 +203,19 @@ fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a Prompt, judged: &'a Judged
     } = judged;
     let (score, shown, error, skip) = match outcome {
         Outcome::Scored(score) => (Some(score.value()), answer.as_ref().map(record), None, None),
-        Outcome::Errored(Failure { kind: _, code, message }) => (None, None, Some(ErrorRecord { code, message }), None),
+        Outcome::Errored(Failure { kind, code, message }) => {
+            let kind = *kind;
+            (None, None, Some(ErrorRecord { code, message, kind }), None)
+        }
         Outcome::Skipped(skip) => (None, None, None, Some(skip_word(*skip))),
     };
+    let unshown = answer.as_ref().filter(|_| shown.is_none());
     Row {
-        case,
+        case: &case.id,
+        critical: case.critical,
+        tags: &case.tags,
+        weight: (case.weight != WEIGHT).then_some(case.weight),
+        cluster: case.cluster.as_deref(),
         arm,
         prompt: &prompt.name,
         repeat: *repeat,
@@ -181,8 +236,11 @@ fn result<'a>(case: &'a CaseId, arm: Arm, prompt: &'a Prompt, judged: &'a Judged
         error,
         skip,
         warning: answer.as_ref().and_then(|answer| other_model(&prompt.model, answer)),
+        served: unshown.and_then(|answer| answer.model_version.as_deref()),
+        ended: unshown.and_then(|answer| answer.finish_reason.as_deref()),
+        batched: answer.as_ref().is_some_and(|answer| answer.batched),
         simulated: answer.as_ref().is_some_and(|answer| answer.simulated),
-        refused: *refused == Some(true),
+        refused: *refused,
     }
 }
 

@@ -2,8 +2,8 @@
 //! them, so none can forget to hide them, and no escape or cut can save half of one.
 
 use crate::model::{
-    ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Failure, Judged, Label, Outcome, Place, PromptInfo,
-    PromptRecord, Reason, RunInfo, Slice, Turn, Verdict, Warning,
+    ArmRow, Case, CaseId, CaseRow, Changed, Changes, CheckResult, CheckSpec, Failure, Judged, Label, Outcome, Place,
+    PolicyBase, PromptInfo, PromptRecord, Reason, RunInfo, Slice, Turn, Verdict, Warning,
 };
 use crate::secret::{Cover, Secret, covered};
 use serde_json::Value;
@@ -87,6 +87,8 @@ impl Mask {
             gated: _,
             policy: _,
             key: _,
+            tested: _,
+            changes,
             started_at: _,
         } = &mut run;
         for prompt in [Some(candidate), baseline.as_mut()].into_iter().flatten() {
@@ -95,10 +97,26 @@ impl Mask {
                 sha256: _,
                 model,
                 path,
+                file_sha256: _,
             } = prompt;
             self.hide_all([name, model, path]);
         }
         self.hide(target);
+        let Changes { base, rows, accepted } = changes;
+        if let Some(PolicyBase { rev, commit: _ }) = base {
+            self.hide(rev);
+        }
+        for Changed {
+            kind: _,
+            what,
+            before,
+            after,
+            weaker: _,
+        } in rows
+        {
+            self.hide_all([Some(what), before.as_mut(), after.as_mut()].into_iter().flatten());
+        }
+        self.hide_all(accepted);
         run
     }
 
@@ -133,6 +151,7 @@ impl Mask {
             warnings,
             replayed: _,
             policy_sha256: _,
+            completion: _,
             candidate,
             baseline,
             counts: _,
@@ -174,8 +193,15 @@ impl Mask {
         for Warning { code: _, message } in warnings {
             self.hide(message);
         }
-        for PromptRecord { name, sha256: _, model } in [Some(candidate), baseline.as_mut()].into_iter().flatten() {
-            self.hide_all([name, &mut model.requested]);
+        for PromptRecord {
+            name,
+            sha256: _,
+            path,
+            file_sha256: _,
+            model,
+        } in [Some(candidate), baseline.as_mut()].into_iter().flatten()
+        {
+            self.hide_all([name, path, &mut model.requested]);
             self.hide_all(&mut model.served);
         }
         for Slice { tag, .. } in slices {

@@ -5,7 +5,8 @@
 //! run ──┐            ├─▶ diff.rs      diff.md
 //! rows ─┼─▶ Reports ─┼─▶ summary.rs   summary.md
 //! verdict            ├─▶ jsonl.rs     results.jsonl
-//!        (mask.rs)   └─▶ verdict.rs   verdict.json, last
+//!        (mask.rs)   ├─▶ attestation.rs  verdict.intoto.json
+//!                    └─▶ verdict.rs   verdict.json, last
 //! rows ───▶ console.rs   the end of a run on the terminal
 //! events ─▶ progress.rs  the run while it goes on
 //! rows ───▶ pending.rs   proposals for approved answers, in golden/snapshots/
@@ -21,6 +22,7 @@
 //!
 //! A new report is one file and one line in `FORMATS`.
 
+mod attestation;
 pub mod console;
 mod diff;
 mod excerpt;
@@ -44,9 +46,11 @@ pub use pending::{Proposal, propose, withdraw};
 
 use crate::exit;
 use crate::model::{CaseRow, Counts, Problem, RunInfo, Verdict};
+use serde::Serialize;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 /// Locks the folder; stays there, because removing a lock file that another process waits for would split the lock.
 const LOCK: &str = ".promptgate.lock";
@@ -109,6 +113,19 @@ pub struct Context {
     pub diff_cases: usize,
     /// At most so many bytes of cases are shown in diff.md.
     pub diff_bytes: u64,
+    /// Filled when results.jsonl is in place; the reports after it name its digest.
+    pub results: Arc<OnceLock<ResultsWritten>>,
+}
+
+/// results.jsonl as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ResultsWritten {
+    /// Its name.
+    pub file: &'static str,
+    /// Digest of its bytes.
+    pub sha256: String,
+    /// Its lines.
+    pub rows: u64,
 }
 
 impl Default for Context {
@@ -116,6 +133,7 @@ impl Default for Context {
         Context {
             diff_cases: 500,
             diff_bytes: 8 * 1024 * 1024,
+            results: Arc::default(),
         }
     }
 }
@@ -156,6 +174,11 @@ pub const FORMATS: &[Format] = &[
         name: "summary",
         file: summary::FILE,
         open: summary::open,
+    },
+    Format {
+        name: "attestation",
+        file: attestation::FILE,
+        open: attestation::open,
     },
     Format {
         name: "verdict",
@@ -274,7 +297,7 @@ pub struct Reports {
     errors: Vec<ReportError>,
     mask: Mask,
     seen: Counts,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Reports {
@@ -295,7 +318,7 @@ impl Reports {
             errors,
             mask,
             seen: Counts::default(),
-            _folder: folder,
+            folder,
         }
     }
 
@@ -340,6 +363,10 @@ impl Reports {
             if let Err(error) = reporter.finish(&run, &verdict) {
                 self.errors.push(error);
             }
+        }
+        // A statement about a verdict that is not there would outlive it.
+        if !self.folder.path.join(verdict::FILE).exists() {
+            let _ = fs::remove_file(self.folder.path.join(attestation::FILE));
         }
         self.errors
     }

@@ -8,8 +8,8 @@ use super::output::Output;
 use super::text::{md_code, md_inline, truncate};
 use super::{Context, ReportError, Reporter};
 use crate::model::{
-    CaseRow, Counts, Decision, GuardMetric, Guardrail, Needed, Paired, Reason, RunInfo, Slice, SliceGate, Usage,
-    Verdict, Warning,
+    CaseRow, Changed, Changes, Counts, Decision, GuardMetric, Guardrail, Needed, Paired, PolicyBase, Reason, RunInfo,
+    Slice, SliceGate, Usage, Verdict, Warning,
 };
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -24,6 +24,8 @@ const MESSAGE: usize = 1_000;
 /// Reasons, and tags, that are listed.
 const REASONS: usize = 10;
 const SLICES: usize = 50;
+/// Changes that are listed.
+const CHANGES: usize = 30;
 /// Bytes of a name in a list.
 const NAME: usize = 120;
 
@@ -72,10 +74,12 @@ fn fit(mut page: String) -> String {
 
 fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
     let mut page = verdict_line(run, verdict);
+    page.push_str(&weaker(&run.changes));
     page.push_str(&banners(run, verdict));
     page.push('\n');
     page.push_str(&what_ran(run));
     page.push_str(&more_reasons(verdict));
+    page.push_str(&changes(&run.changes));
     page.push_str(&numbers(run, verdict));
     page.push_str(&settle(verdict));
     page.push_str(&listed("Must-pass cases in trouble", &highlights.critical));
@@ -108,6 +112,71 @@ pub(super) fn verdict_line(run: &RunInfo, verdict: &Verdict) -> String {
         Some(reason) => format!("{word}{how}: {}\n", md_inline(&truncate(&reason.message, MESSAGE))),
         None => format!("{word}{how}\n"),
     }
+}
+
+/// Whether the project asks for less than it did.
+fn weaker(changes: &Changes) -> String {
+    let (Some(base), n) = (&changes.base, changes.weaker().count()) else {
+        return String::new();
+    };
+    if n == 0 {
+        return String::new();
+    }
+    let mut text = format!(
+        "\n> **WEAKER** than {}: {} may let through what was stopped there.",
+        base_name(base),
+        count(n as u64, "change", "changes")
+    );
+    if let Some(reason) = &changes.accepted {
+        let _ = write!(text, " Accepted: {}", md_inline(&truncate(reason, MESSAGE)));
+    }
+    text.push('\n');
+    text
+}
+
+fn base_name(base: &PolicyBase) -> String {
+    let commit: String = base.commit.chars().take(12).collect();
+    format!("{} ({})", code(&base.rev), code(&commit))
+}
+
+/// What changed since the policy base, in a table.
+fn changes(changes: &Changes) -> String {
+    let Some(base) = &changes.base else {
+        return String::new();
+    };
+    if changes.rows.is_empty() {
+        return format!("\nGolden data, checks and policy are those of {}.\n", base_name(base));
+    }
+    let mut text = format!(
+        "\n### Changed since {}\n\n| | change | what | before | after |\n| --- | --- | --- | --- | --- |\n",
+        base_name(base)
+    );
+    let cell = |value: &Option<String>| {
+        let text = value.as_deref().unwrap_or(UNKNOWN);
+        md_inline(&truncate(text, NAME))
+    };
+    for Changed {
+        kind,
+        what,
+        before,
+        after,
+        weaker,
+    } in changes.rows.iter().take(CHANGES)
+    {
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} |",
+            if *weaker { "**weaker**" } else { "" },
+            md_inline(kind),
+            md_inline(&truncate(what, NAME)),
+            cell(before),
+            cell(after)
+        );
+    }
+    if changes.rows.len() > CHANGES {
+        let _ = writeln!(text, "\n… and {} more, in verdict.json.", changes.rows.len() - CHANGES);
+    }
+    text
 }
 
 /// What keeps this run from being evidence for a deployment, loudly.

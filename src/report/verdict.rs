@@ -2,27 +2,32 @@
 
 use super::output::Output;
 use super::text::json_safe;
-use super::{Context, ReportError, Reporter};
+use super::{Context, ReportError, Reporter, ResultsWritten};
 use crate::model::{
-    ArmRate, CaseRow, Counts, Decision, Difference, Guardrail, JudgesAsked, Latency, Needed, Paired, Policy,
-    PrefixCaches, PriceList, PromptRecord, Reason, RunInfo, Slice, Usage, Verdict, Waited, Warning, ZScores,
+    ArmRate, CaseRow, Changed, Completion, Counts, Decision, Difference, Guardrail, JudgesAsked, Latency, Needed,
+    Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Reason, RunInfo, Slice, Tested, Usage, Verdict,
+    Waited, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 pub(super) const FILE: &str = "verdict.json";
 
 /// Changes when a field changes its meaning or goes; new fields may come.
 pub(super) const SCHEMA: &str = "promptgate.verdict/1";
 
-pub(super) fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, ReportError> {
+pub(super) fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>, ReportError> {
     Ok(Box::new(VerdictFile {
+        results: Arc::clone(&context.results),
         output: Output::create(folder, FILE)?,
     }))
 }
 
 struct VerdictFile {
+    /// Filled when results.jsonl is in place.
+    results: Arc<OnceLock<ResultsWritten>>,
     output: Output,
 }
 
@@ -44,7 +49,7 @@ impl Reporter for VerdictFile {
 impl VerdictFile {
     fn write(&mut self, run: &RunInfo, verdict: &Verdict) -> io::Result<()> {
         // A float that is not a number becomes null.
-        let json = serde_json::to_string_pretty(&record(run, verdict))?;
+        let json = serde_json::to_string_pretty(&record(run, verdict, self.results.get()))?;
         writeln!(self.output, "{}", json_safe(&json))
     }
 }
@@ -64,9 +69,18 @@ struct Record<'a> {
     key: &'a str,
     policy: &'a Policy,
     policy_sha256: &'a str,
+    policy_base: Option<&'a PolicyBase>,
+    changed: &'a [Changed],
+    accepted_weaker: Option<&'a str>,
     candidate: &'a PromptRecord,
     baseline: Option<&'a PromptRecord>,
     dataset: Dataset<'a>,
+    /// Per case and arm.
+    repeats: u32,
+    tested: &'a Tested,
+    completion: Completion,
+    /// `None` if it could not be written.
+    results: Option<&'a ResultsWritten>,
     target: &'a str,
     counts: &'a Counts,
     paired: &'a Paired,
@@ -121,7 +135,7 @@ struct Tool {
 }
 
 /// Takes both apart completely, so that a new field can't be forgotten here.
-fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
+fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a ResultsWritten>) -> Record<'a> {
     let RunInfo {
         candidate: _,
         baseline: _,
@@ -130,10 +144,12 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         dataset_sha256,
         cases,
         total,
-        repeats: _,
+        repeats,
         gated,
         policy,
         key,
+        tested,
+        changes,
         started_at,
     } = run;
     let Verdict {
@@ -144,6 +160,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         warnings,
         replayed,
         policy_sha256,
+        completion,
         candidate,
         baseline,
         counts,
@@ -182,6 +199,9 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
         key,
         policy,
         policy_sha256,
+        policy_base: changes.base.as_ref(),
+        changed: &changes.rows,
+        accepted_weaker: changes.accepted.as_deref(),
         candidate,
         baseline: baseline.as_ref(),
         dataset: Dataset {
@@ -189,6 +209,10 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict) -> Record<'a> {
             cases: *cases,
             total: *total,
         },
+        repeats: *repeats,
+        tested,
+        completion: *completion,
+        results,
         target,
         counts,
         paired,

@@ -60,10 +60,13 @@ pub(super) const KEYS: &[&str] = &[
     "strict_model",
     "snapshots",
     "judge_calibration",
+    "max_age",
+    "policy_base",
+    "accept_weaker",
 ];
 
 /// Settings that a file can't hold: there they would make every later check meaningless.
-pub(super) const ONE_CALL: &[&str] = &["dry_run", "no_gate", "resume", "failed"];
+pub(super) const ONE_CALL: &[&str] = &["dry_run", "no_gate", "resume", "failed", "accept_weaker"];
 
 /// Where a setting was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,62 +199,67 @@ impl Layer {
 
     /// Reads promptgate.toml, as far as it can be read. A missing file is an empty layer unless it was asked for by name.
     pub(super) fn from_file(path: &Path, shown: &str, required: bool, problems: &mut Problems) -> Layer {
-        let mut layer = Layer::default();
-        let mut found = Vec::new();
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => return layer,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => return Layer::default(),
             Err(error) => {
                 problems.push(Problem::at(Place::file(shown), format!("can't be read: {error}")));
-                return layer;
+                return Layer::default();
             }
         };
-        let table: BTreeMap<Spanned<String>, Spanned<Value>> = match toml::from_str(&text) {
+        Layer::parse(&text, shown, problems)
+    }
+
+    /// Reads the text of a settings file, as far as it can be read.
+    pub(super) fn parse(text: &str, shown: &str, problems: &mut Problems) -> Layer {
+        let mut layer = Layer::default();
+        let mut found = Vec::new();
+        let table: BTreeMap<Spanned<String>, Spanned<Value>> = match toml::from_str(text) {
             Ok(table) => table,
             Err(error) => {
                 let at = error.span().map_or(0, |span| span.start);
-                let place = Place::of_offset(shown, &text, at);
+                let place = Place::of_offset(shown, text, at);
                 problems.push(Problem::at(place, error.message().trim_end_matches('.').to_owned()));
                 return layer;
             }
         };
         for (name, value) in table {
             if name.get_ref() == prices::TABLE {
-                match prices::read(&text, shown) {
+                match prices::read(text, shown) {
                     Ok(own) => layer.1 = own,
                     Err(found) => problems.append(found),
                 }
                 continue;
             }
             if name.get_ref() == judges::TABLE {
-                match judges::read(&text, shown) {
+                match judges::read(text, shown) {
                     Ok(own) => layer.2 = own,
                     Err(found) => problems.append(found),
                 }
                 continue;
             }
             if name.get_ref() == embeddings::TABLE {
-                match embeddings::read(&text, shown) {
+                match embeddings::read(text, shown) {
                     Ok(own) => layer.4 = own,
                     Err(found) => problems.append(found),
                 }
                 continue;
             }
             if name.get_ref() == commands::TABLE {
-                match commands::read(&text, shown) {
+                match commands::read(text, shown) {
                     Ok(own) => layer.3 = own,
                     Err(found) => problems.append(found),
                 }
                 continue;
             }
             if name.get_ref() == gate::TABLE {
-                match gate::read(&text, shown) {
+                match gate::read(text, shown) {
                     Ok(own) => layer.0.extend(own),
                     Err(found) => problems.append(found),
                 }
                 continue;
             }
-            let place = |span: std::ops::Range<usize>| Place::of_offset(shown, &text, span.start);
+            let place = |span: std::ops::Range<usize>| Place::of_offset(shown, text, span.start);
             let written = if name.get_ref() == "candidate" {
                 "prompt"
             } else {

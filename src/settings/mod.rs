@@ -6,6 +6,8 @@
 //!
 //! Precedence: option, environment, front matter of the prompt (model and generation settings), file, default.
 
+mod base;
+mod baseline;
 mod commands;
 mod embeddings;
 mod gate;
@@ -16,7 +18,10 @@ mod prices;
 mod read;
 mod schema;
 mod target;
+mod tested;
 
+pub use base::{PolicyBaseSettings, compare_files};
+pub use baseline::BaselineFile;
 pub use embeddings::EmbeddingSettings;
 pub use judges::JudgeSettings;
 pub use key::secrets;
@@ -24,8 +29,9 @@ pub use layers::{Environment, Layer, Origin, Written};
 pub use read::duration;
 pub use schema::schema;
 pub use target::{BatchService, TargetKind};
+pub use tested::{MAX_AGE, TestedSettings};
 
-use crate::model::{Command, Estimand, Metric, Policy, Problem, Problems};
+use crate::model::{Command, Policy, Problem, Problems};
 use crate::plan::price::Prices;
 use crate::plan::{Selection, Shard};
 use crate::run::gemini::Delivery;
@@ -187,6 +193,8 @@ pub struct Settings {
     pub color: Color,
     /// The rules of the verdict.
     pub policy: Policy,
+    /// What golden data, checks and policy must not ask for less than.
+    pub policy_base: PolicyBaseSettings,
     /// Things worth a word that stop nothing.
     pub warnings: Vec<Problem>,
 }
@@ -213,6 +221,8 @@ impl ModelChoice {
 /// The layers of one call, by precedence, before they have types.
 pub struct Layers {
     root: PathBuf,
+    /// The settings file, below the root.
+    shown: String,
     layers: [Layer; 3],
     environment: Environment,
     /// Mistakes of the file.
@@ -239,6 +249,7 @@ impl Layers {
         let file = Layer::from_file(&root.join(shown), shown, config.is_some(), &mut problems);
         Layers {
             root: root.to_owned(),
+            shown: shown.to_owned(),
             layers: [options, variables, file],
             environment,
             problems,
@@ -369,7 +380,6 @@ impl Layers {
         let (api_version, delivery) = read.call(target.unwrap_or(TargetKind::Gemini));
         let batch = read.batch(target.unwrap_or(TargetKind::Gemini), delivery);
         let cache_prefix = read.flag("cache_prefix");
-        let strict_model = read.flag("strict_model");
         let resume = read.flag("resume");
         let failed = read.parsed("failed", |text| match text {
             "newest" => Ok(Earlier::Newest),
@@ -385,47 +395,8 @@ impl Layers {
         let dry_run = read.flag("dry_run");
         let gated = !read.flag("no_gate");
         let quiet = read.flag("quiet");
-        let number = |text: &str| text.parse::<f64>().map_err(|_| format!("`{text}` is not a number"));
-        let default = Policy::default();
-        let policy = Policy {
-            margin: read.parsed("margin", number).unwrap_or(default.margin),
-            tolerance: read.parsed("tolerance", number).unwrap_or(default.tolerance),
-            alpha: read.parsed("alpha", number).unwrap_or(default.alpha),
-            min_pass_rate: read.parsed("min_pass_rate", number),
-            metric: read
-                .parsed("metric", |text| {
-                    word(text, &[("pass", Metric::Pass), ("score", Metric::Score)])
-                })
-                .unwrap_or(default.metric),
-            estimand: read
-                .parsed("estimand", |text| {
-                    word(
-                        text,
-                        &[("population", Estimand::Population), ("dataset", Estimand::Dataset)],
-                    )
-                })
-                .unwrap_or(default.estimand),
-            strict_model,
-            ..default
-        };
-        let policy = read.beside_the_score(policy);
-        if let Err(found) = policy.check() {
-            for problem in found.iter() {
-                let written = ["margin", "tolerance", "alpha", "min_pass_rate"]
-                    .iter()
-                    .chain(gate::KEYS)
-                    .find(|key| problem.message.starts_with(&format!("`{key}`")))
-                    .and_then(|key| self.get(key));
-                problems.push(match written {
-                    Some(written) => Problem {
-                        expected: problem.expected.clone(),
-                        hint: problem.hint.clone(),
-                        ..written.origin.problem(&problem.message)
-                    },
-                    None => problem.clone(),
-                });
-            }
-        }
+        let policy = read.policy();
+        let policy_base = read.policy_base();
         let Some(prompt) = prompt else {
             problems.push(
                 Problem::new("no prompt is named").hint("give --prompt NAME, or set `candidate` in promptgate.toml"),
@@ -547,6 +518,7 @@ impl Layers {
             quiet,
             color: color.unwrap_or(Color::Auto),
             policy,
+            policy_base,
             warnings: self.warnings,
             root: self.root,
         })

@@ -1,8 +1,8 @@
 //! Gives single settings their type and bounds, in one set of words wherever they were written.
 
 use super::layers::{Origin, Written};
-use super::{BatchSettings, Layers, TargetKind};
-use crate::model::{Problem, Problems};
+use super::{BatchSettings, Layers, TargetKind, gate};
+use crate::model::{Estimand, Metric, Policy, Problem, Problems};
 use crate::run::RetryPolicy;
 use crate::run::gemini::{self, Delivery};
 use std::time::Duration;
@@ -174,6 +174,52 @@ impl Reader<'_> {
         }
     }
 
+    /// The rules of the verdict, within their bounds.
+    pub(super) fn policy(&mut self) -> Policy {
+        let number = |text: &str| text.parse::<f64>().map_err(|_| format!("`{text}` is not a number"));
+        let default = Policy::default();
+        let policy = Policy {
+            margin: self.parsed("margin", number).unwrap_or(default.margin),
+            tolerance: self.parsed("tolerance", number).unwrap_or(default.tolerance),
+            alpha: self.parsed("alpha", number).unwrap_or(default.alpha),
+            min_pass_rate: self.parsed("min_pass_rate", number),
+            metric: self
+                .parsed("metric", |text| {
+                    word(text, &[("pass", Metric::Pass), ("score", Metric::Score)])
+                })
+                .unwrap_or(default.metric),
+            estimand: self
+                .parsed("estimand", |text| {
+                    word(
+                        text,
+                        &[("population", Estimand::Population), ("dataset", Estimand::Dataset)],
+                    )
+                })
+                .unwrap_or(default.estimand),
+            strict_model: self.flag("strict_model"),
+            ..default
+        };
+        let policy = self.beside_the_score(policy);
+        if let Err(found) = policy.check() {
+            for problem in found.iter() {
+                let written = ["margin", "tolerance", "alpha", "min_pass_rate"]
+                    .iter()
+                    .chain(gate::KEYS)
+                    .find(|key| problem.message.starts_with(&format!("`{key}`")))
+                    .and_then(|key| self.layers.get(key));
+                self.problems.push(match written {
+                    Some(written) => Problem {
+                        expected: problem.expected.clone(),
+                        hint: problem.hint.clone(),
+                        ..written.origin.problem(&problem.message)
+                    },
+                    None => problem.clone(),
+                });
+            }
+        }
+        policy
+    }
+
     pub(super) fn fraction(&mut self, key: &str, valid: impl FnOnce(f64) -> bool, expected: &str) -> Option<f64> {
         self.parsed(key, |text| match text.parse::<f64>() {
             Ok(number) if number.is_finite() && valid(number) => Ok(number),
@@ -223,6 +269,13 @@ fn long_duration(text: &str) -> Result<Duration, String> {
     within(text, Duration::from_secs(172_800)).ok_or_else(|| format!("`{text}` is not a duration; expected {expected}"))
 }
 
+/// How old a verdict may be, up to a year.
+pub(super) fn age(text: &str) -> Result<Duration, String> {
+    let expected = "something like 90m, 36h or 7d, up to 365d";
+    within(text, Duration::from_secs(365 * 86_400))
+        .ok_or_else(|| format!("`{text}` is not an age; expected {expected}"))
+}
+
 fn within(text: &str, most: Duration) -> Option<Duration> {
     let (number, unit) = match text.find(|c: char| !c.is_ascii_digit() && c != '.') {
         Some(at) => text.split_at(at),
@@ -233,6 +286,7 @@ fn within(text: &str, most: Duration) -> Option<Duration> {
         "s" => 1.0,
         "m" => 60.0,
         "h" => 3_600.0,
+        "d" => 86_400.0,
         _ => return None,
     };
     let seconds = number.parse::<f64>().ok()? * factor;

@@ -122,6 +122,8 @@ fn of_key(key: &str) -> Option<Value> {
             "what the difference is about: cases like these, or exactly these",
             &["population", "dataset"],
         ),
+        "max_age" => time("how old a verdict may be that `verify` and `promote` take, like 36h or 7d"),
+        "policy_base" => text("git revision whose merge base with HEAD must not have asked for more, or none"),
         "strict_model" => flag("inconclusive if another model served than the one asked for"),
         _ => return None,
     })

@@ -618,3 +618,61 @@ fn absurd_guardrails_are_told_where_they_stand() {
       help: leave it out, name a baseline, or give --no-gate
     ");
 }
+
+#[test]
+fn a_verdict_is_checked_without_a_key_and_by_bounded_settings() {
+    let tested = |given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str, target: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("promptgate.toml"), file).unwrap();
+        Layers::read(folder.path(), options(given), None, environment(variables)).tested(target, None)
+    };
+    // Nothing of this machine but what is tested plays a part: `eval` would want a key here.
+    let settings = tested(
+        &PAIR,
+        &[("CI", "true"), ("GEMINI_API_KEY", "")],
+        "margin = 0.04",
+        "gemini",
+    )
+    .unwrap();
+    assert_eq!((settings.policy.margin, settings.max_age), (0.04, MAX_AGE));
+    let age = |text| tested(&[PAIR[0], PAIR[1], ("max_age", text)], &[], "", "sim").map(|settings| settings.max_age);
+    assert_eq!(age("36h"), Ok(Duration::from_secs(129_600)));
+    assert_eq!(age("365d"), Ok(Duration::from_secs(31_536_000)));
+    for text in ["366d", "0", "-1d", "1w", "soon"] {
+        let told = age(text).unwrap_err().to_string();
+        assert!(
+            told.contains("is not an age; expected something like 90m"),
+            "{text}: {told}"
+        );
+    }
+    let told = tested(&[], &[], "", "oracle").unwrap_err().to_string();
+    for problem in [
+        "no prompt is named",
+        "no baseline is named",
+        "the verdict's target: `oracle`",
+    ] {
+        assert!(told.contains(problem), "{told}");
+    }
+}
+
+#[test]
+fn what_ci_tells_of_the_base_wins_over_the_file_and_loses_against_the_caller() {
+    let ci = ("GITHUB_BASE_REF", "main");
+    let base = |given: &[(&'static str, &str)], variables: &[(&str, &str)]| {
+        let settings = settle(
+            &[&PAIR[..], &[("target", "sim")], given].concat(),
+            variables,
+            "policy_base = \"mine\"",
+        );
+        settings.unwrap().policy_base.rev
+    };
+    assert_eq!(base(&[], &[]).as_deref(), Some("mine"));
+    assert_eq!(base(&[], &[ci]).as_deref(), Some("origin/main"));
+    assert_eq!(base(&[], &[ci, ("PROMPTGATE_POLICY_BASE", "v")]).as_deref(), Some("v"));
+    assert_eq!(base(&[("policy_base", "none")], &[ci]), None);
+    let long = "x".repeat(1_001);
+    for reason in [" ", &long] {
+        let told = message(settle(&[PAIR[0], PAIR[1], ("accept_weaker", reason)], &[], ""));
+        assert!(told.contains("--accept-weaker: "), "{told}");
+    }
+}

@@ -43,6 +43,7 @@ const WHOLE: Facts<'static> = Facts {
     gated: true,
     whole_run: Completion::Complete,
     confirms: false,
+    weaker: &[],
 };
 
 fn number(value: &Value) -> f64 {

@@ -14,6 +14,7 @@ const WHOLE: Facts<'static> = Facts {
     models: (Some("m"), "m"),
     judges: None,
     confirms: false,
+    weaker: &[],
     gated: true,
     whole_run: Completion::Complete,
 };

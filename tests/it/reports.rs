@@ -290,6 +290,7 @@ fn a_secret_appears_in_no_report() {
     run.target = format!("https://host/?key={KEY}");
     let mut verdict = verdict();
     verdict.reasons[0].message = format!("failed: {KEY}");
+    verdict.candidate.path = format!("prompts/{KEY}.prompt");
     let errors = write(dir.path(), &run, &rows, &verdict, Mask::new([KEY]));
     assert!(errors.is_empty(), "{errors:?}");
     let mut console = Console::new(Style::default(), Mask::new([KEY]));

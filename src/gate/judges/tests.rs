@@ -38,6 +38,7 @@ fn one(calibration: Calibration) -> DecidingJudges {
 
 fn decided(policy: &Policy, comparison: &Comparison, judges: &DecidingJudges) -> Decided {
     let facts = Facts {
+        weaker: &[],
         gated: true,
         confirms: false,
         whole_run: Completion::Complete,

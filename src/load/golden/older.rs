@@ -48,7 +48,36 @@ impl Older {
                 older.paths.push(older.folder.path().join(below));
             }
         }
+        older.extract_named(root, &commit, &mut bytes)?;
         Ok(older)
+    }
+
+    /// Writes the files that the golden files name, such as JSON schemas: checks are compared as they were, with what they
+    /// took in.
+    fn extract_named(&self, root: &Path, commit: &str, bytes: &mut u64) -> Result<(), Problem> {
+        let mut texts = Vec::new();
+        for path in &self.paths {
+            texts_below(path, &mut texts);
+        }
+        texts.retain(|text| text.contains("file"));
+        if texts.is_empty() {
+            return Ok(());
+        }
+        let listing = succeed(root, &["ls-tree", "-r", "-z", "-l", commit, "--", "."])?;
+        for entry in String::from_utf8_lossy(&listing).split('\0') {
+            let Some((_, path)) = entry.split_once('\t') else {
+                continue;
+            };
+            if !self.folder.path().join(path).exists() && texts.iter().any(|text| text.contains(path)) {
+                self.extract(root, entry, bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The folder that stands for the project's root.
+    pub fn root(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Writes one file of a listing: `MODE TYPE OBJECT SIZE<TAB>PATH`.
@@ -93,6 +122,17 @@ impl Older {
             },
             Err(_) => place.clone(),
         }
+    }
+}
+
+/// The texts of all files below a path.
+fn texts_below(path: &Path, texts: &mut Vec<String>) {
+    if let Ok(entries) = fs::read_dir(path) {
+        for entry in entries.flatten() {
+            texts_below(&entry.path(), texts);
+        }
+    } else if let Ok(text) = fs::read_to_string(path) {
+        texts.push(text);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A folder of prompt files on disk.
 
-use super::source::{self, MAX_BYTES};
+use super::source::{self, Content, MAX_BYTES};
 use crate::model::{Place, Problem};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -50,7 +50,7 @@ impl Folder {
     }
 
     /// The text of a file, `None` if there is none of that name.
-    pub(super) fn read(&self, file: &str) -> Result<Option<String>, Problem> {
+    pub(super) fn read(&self, file: &str) -> Result<Option<Content>, Problem> {
         let path = self.path.join(file);
         let place = || Place::file(self.shown(file));
         let failed = |error: &std::io::Error| Problem::at(place(), format!("the file can't be read: {error}"));

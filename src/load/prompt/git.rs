@@ -1,6 +1,6 @@
 //! Prompt files at a git revision. After the revision is resolved only object names that git gave are passed on.
 
-use super::source::{self, MAX_BYTES};
+use super::source::{self, Content, MAX_BYTES};
 use crate::load::git::{resolve, succeed};
 use crate::model::{Place, Problem};
 use std::collections::BTreeMap;
@@ -74,7 +74,7 @@ impl Revision {
         files.map(|(name, _)| name.clone()).collect()
     }
 
-    pub(super) fn read(&self, file: &str) -> Result<Option<String>, Problem> {
+    pub(super) fn read(&self, file: &str) -> Result<Option<Content>, Problem> {
         let Some(entry) = self.entries.get(file) else {
             return Ok(None);
         };

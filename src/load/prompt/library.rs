@@ -4,7 +4,7 @@ use super::disk::{Folder, unreadable_folder};
 use super::frontmatter::Document;
 use super::git::Revision;
 use super::manifest;
-use super::source::{EXTENSIONS, Shelf};
+use super::source::{Content, EXTENSIONS, Shelf};
 use super::template::{Partials, Template};
 use super::text::Text;
 use super::version::Prompt;
@@ -66,10 +66,10 @@ impl Library {
             Some(rest) => self.at_revision(rest, default_name)?,
             None => self.on_disk(&Target::parse(reference))?,
         };
-        let Some(source) = shelf.read(&file)? else {
+        let Some(content) = shelf.read(&file)? else {
             return Err(Problem::new(format!("there is no prompt file `{}`", shelf.shown(&file))).into());
         };
-        compile(reference, &shelf, &file, source)
+        compile(reference, &shelf, &file, content)
     }
 
     /// Compiles a prompt that promptgate itself brings along.
@@ -77,7 +77,7 @@ impl Library {
     /// # Errors
     /// All mistakes in it.
     pub fn builtin(name: &str, source: &str) -> Result<Prompt, Problems> {
-        compile(name, &Shelf::Builtin, &format!("{name}.prompt"), source.to_owned())
+        compile(name, &Shelf::Builtin, &format!("{name}.prompt"), Content::of(source))
     }
 
     /// Names of all prompts in the folder, sorted. Partials (`_name.prompt`) are none.
@@ -224,9 +224,9 @@ fn unknown(message: &str, name: &str, names: &[String]) -> Problem {
     problem.did_you_mean(name, names.iter().map(String::as_str))
 }
 
-fn compile(reference: &str, shelf: &Shelf, file: &str, source: String) -> Result<Prompt, Problems> {
+fn compile(reference: &str, shelf: &Shelf, file: &str, content: Content) -> Result<Prompt, Problems> {
     let shown: Arc<str> = shelf.shown(file).into();
-    let source: Arc<str> = source.into();
+    let source: Arc<str> = content.text.into();
     let is_dotprompt = file.ends_with(".prompt");
     let mut problems = Problems::default();
     let document = if is_dotprompt {
@@ -244,7 +244,7 @@ fn compile(reference: &str, shelf: &Shelf, file: &str, source: String) -> Result
         Ok(template) => {
             problems.extend(out_of_reach(&template, is_dotprompt));
             problems.or(())?;
-            Ok(Prompt::new(reference, template, manifest))
+            Ok(Prompt::new(reference, content.sha256, template, manifest))
         }
         Err(found) => {
             problems.append(found);
@@ -290,7 +290,7 @@ impl Partials for Beside<'_> {
             return Ok(None);
         }
         let file = format!("_{name}.prompt");
-        let Some(source) = self.shelf.read(&file)? else {
+        let Some(Content { text: source, .. }) = self.shelf.read(&file)? else {
             return Ok(None);
         };
         let file: Arc<str> = self.shelf.shown(&file).into();

@@ -19,6 +19,8 @@ pub struct Prompt {
     pub source: Arc<str>,
     /// SHA-256, in hex, over the source and over names and sources of the partials it uses, directly or not.
     pub sha256: String,
+    /// SHA-256, in hex, of the file's bytes alone, as other tools compute it.
+    pub file_sha256: String,
     /// The front matter's model, without a plug-in's prefix (`googleai/`).
     pub model: Option<String>,
     /// The front matter's `config`, as it was written.
@@ -29,13 +31,14 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    pub(super) fn new(name: &str, template: Template, manifest: Manifest) -> Prompt {
+    pub(super) fn new(name: &str, file_sha256: String, template: Template, manifest: Manifest) -> Prompt {
         let text = template.main();
         Prompt {
             name: name.to_owned(),
             path: text.file.to_string(),
             source: Arc::clone(&text.source),
             sha256: sha256(&template),
+            file_sha256,
             model: manifest.model.clone(),
             config: manifest.config.clone(),
             variables: variables(&template, &manifest),

@@ -1,11 +1,11 @@
 //! A run that holds every kind of outcome and every hostile text.
 
 use promptgate::model::{
-    Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, CheckResult, CheckSpec, Counts, Decision, Difference, Estimand,
-    Failure, FailureKind, GuardMetric, GuardStatus, Guardrail, Judged, JudgesAsked, Latency, Metric, ModelRecord,
-    Needed, Outcome, Paired, Place, Policy, PrefixCaches, PriceList, PromptInfo, PromptRecord, Reason, ReasonCode,
-    RunInfo, Score, Skip, Slice, SliceGate, Source, ToolCall, Usage, Verdict, WEIGHT, Waited, Warning, WarningCode,
-    ZScores,
+    Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, Changed, Changes, CheckResult, CheckSpec, Completion, Counts,
+    Decision, Difference, Estimand, Failure, FailureKind, GuardMetric, GuardStatus, Guardrail, Judged, JudgesAsked,
+    Latency, Metric, ModelRecord, Needed, Outcome, Paired, Place, Policy, PolicyBase, PrefixCaches, PriceList,
+    PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, SliceGate, Source, Tested, ToolCall,
+    Usage, Verdict, WEIGHT, Waited, Warning, WarningCode, ZScores,
 };
 use serde_json::json;
 
@@ -15,6 +15,7 @@ pub(super) fn run() -> RunInfo {
         sha256: digit.repeat(64),
         model: "gemini-3.8-flash".into(),
         path: format!("prompts/{name}.prompt"),
+        file_sha256: digit.repeat(63) + "f",
     };
     RunInfo {
         candidate: prompt("v2", "2"),
@@ -35,14 +36,52 @@ pub(super) fn run() -> RunInfo {
             ..Policy::default()
         },
         key: "k".repeat(64),
+        tested: Tested {
+            identical: false,
+            requests_sha256: "e".repeat(64),
+            judges_sha256: None,
+            commands_sha256: Some("c".repeat(64)),
+        },
+        changes: changes(),
         started_at: "2026-11-22T17:56:32Z".into(),
     }
+}
+
+fn changes() -> Changes {
+    let row = |kind: &str, what: &str, before: Option<&str>, after: Option<&str>, weaker| Changed {
+        kind: kind.into(),
+        what: what.into(),
+        before: before.map(str::to_owned),
+        after: after.map(str::to_owned),
+        weaker,
+    };
+    let base = PolicyBase {
+        rev: "origin/main".into(),
+        commit: "a".repeat(40),
+    };
+    Changes::of(
+        base,
+        vec![
+            row("margin", "margin", Some("0.03"), Some("0.05"), true),
+            row(
+                "case-deleted",
+                "gone <b>@team</b>\n::error::x",
+                Some("critical"),
+                None,
+                true,
+            ),
+            row("case-added", "refund <b>@team</b>", None, Some("2 checks"), false),
+        ],
+        Some("agreed with <b>@legal</b>".into()),
+    )
 }
 
 pub(super) fn verdict() -> Verdict {
     let record = |name: &str, digit: &str| PromptRecord {
         name: name.into(),
         sha256: digit.repeat(64),
+        path: format!("prompts/{name}.prompt"),
+        file_sha256: digit.repeat(63) + "f",
         model: ModelRecord {
             requested: "gemini-3.8-flash".into(),
             served: vec!["gemini-3.8-flash-001".into()],
@@ -70,6 +109,7 @@ pub(super) fn verdict() -> Verdict {
         }],
         replayed: false,
         policy_sha256: "f".repeat(64),
+        completion: Completion::Complete,
         candidate: record("v2", "2"),
         baseline: Some(record("v1", "1")),
         counts: Counts {

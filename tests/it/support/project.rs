@@ -106,6 +106,13 @@ impl Project {
                 "KUBERNETES_SERVICE_HOST",
                 "CLOUD_RUN_JOB",
                 "NO_COLOR",
+                "GITHUB_BASE_REF",
+                "GITHUB_REF",
+                "CI_MERGE_REQUEST_DIFF_BASE_SHA",
+                "CI_MERGE_REQUEST_TARGET_BRANCH_NAME",
+                "SYSTEM_PULLREQUEST_TARGETBRANCH",
+                "BITBUCKET_PR_DESTINATION_BRANCH",
+                "CHANGE_TARGET",
             ];
             if own || unattended.contains(&text.as_ref()) {
                 command.env_remove(&name);

@@ -1,0 +1,74 @@
+//! `promptgate promote`.
+
+use super::options::Promote;
+use super::say;
+use super::verify::{tell, verdict_file};
+use crate::error::Error;
+use crate::exit;
+use crate::pipeline::{self, PromoteRequest, Promoted};
+use crate::report::text::log_line;
+use crate::settings::{Environment, Layers};
+use std::path::Path;
+
+pub(super) fn promote(options: Promote, environment: Environment) -> Result<u8, Error> {
+    let Promote {
+        name,
+        verdict,
+        rollback,
+        tested,
+    } = options;
+    let (layer, config) = tested.into_layer();
+    let layer = layer.option("prompt", vec![name.clone()]);
+    let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
+    let file = config.as_deref().unwrap_or("promptgate.toml");
+    if rollback {
+        let before = pipeline::roll_back(&name, file, &layers)?;
+        moved(file, before.as_deref(), &name);
+        say("nothing was checked: what served before needs no verdict");
+        return Ok(exit::OK);
+    }
+    let path = verdict_file(verdict, &layers);
+    let request = PromoteRequest {
+        name: &name,
+        verdict: &path,
+        config: file,
+    };
+    let (code, word) = match pipeline::promote(&request, &layers)? {
+        Promoted::Refused(verified) => (tell(&path, &verified), "refused"),
+        Promoted::Already(verified) => {
+            let code = tell(&path, &verified);
+            moved(file, Some(&name), &name);
+            (code, "already")
+        }
+        Promoted::Moved(verified, before) => {
+            let code = tell(&path, &verified);
+            moved(file, before.as_deref(), &name);
+            let back = match &before {
+                Some(before) => format!("promptgate promote {} --rollback", quoted(before)),
+                None => format!("remove the line `baseline = \"{name}\"` from {file}"),
+            };
+            say(&log_line(&format!("to roll back: {back}")));
+            (code, "done")
+        }
+    };
+    say(&format!("promote={word} exit={code}"));
+    Ok(code)
+}
+
+fn moved(file: &str, before: Option<&str>, now: &str) {
+    say(&log_line(&match before {
+        Some(before) if before == now => format!("{file}: the baseline is `{now}` already; nothing was changed"),
+        Some(before) => format!("{file}: the baseline was `{before}`, and is `{now}` now"),
+        None => format!("{file}: there was no baseline, and it is `{now}` now"),
+    }));
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    if word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}

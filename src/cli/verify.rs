@@ -1,0 +1,88 @@
+//! `promptgate verify`.
+
+use super::options::Verify;
+use super::{complain, say};
+use crate::error::Error;
+use crate::exit;
+use crate::pipeline::{self, Verified};
+use crate::report::text::log_line;
+use crate::settings::{Environment, Layers};
+use std::path::{Path, PathBuf};
+
+pub(super) fn verify(options: Verify, environment: Environment) -> Result<u8, Error> {
+    let Verify {
+        verdict,
+        prompt,
+        baseline,
+        tested,
+    } = options;
+    let (layer, config) = tested.into_layer();
+    let layer = layer
+        .option("prompt", prompt.into_iter().collect())
+        .option("baseline", baseline.into_iter().collect());
+    let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
+    let path = verdict_file(verdict, &layers);
+    let verified = pipeline::verify(&path, &layers, None)?;
+    let code = tell(&path, &verified);
+    say(&format!(
+        "verify={} exit={code}",
+        if code == exit::OK { "holds" } else { "fails" }
+    ));
+    Ok(code)
+}
+
+/// The verdict that is meant.
+pub(super) fn verdict_file(named: Option<PathBuf>, layers: &Layers) -> PathBuf {
+    named.unwrap_or_else(|| layers.out().join("verdict.json"))
+}
+
+/// Tells all that does not hold, or what does; the exit code.
+pub(super) fn tell(path: &Path, verified: &Verified) -> u8 {
+    let Verified {
+        recorded,
+        misses,
+        decision,
+    } = verified;
+    for miss in misses.iter() {
+        complain(&miss.to_string());
+    }
+    if misses.more() > 0 {
+        complain(&format!("… and {} more", misses.more()));
+    }
+    let code = verified.exit_code();
+    let against = recorded
+        .baseline
+        .as_ref()
+        .map_or_else(|| "no baseline".to_owned(), |prompt| format!("`{}`", prompt.name));
+    let what = format!(
+        "{} of `{}` against {against}, {} cases, finished at {}",
+        recorded.decision.as_str(),
+        recorded.candidate.name,
+        recorded.dataset.cases,
+        recorded.finished_at
+    );
+    let file = path.display();
+    say(&log_line(&match (code, decision) {
+        (exit::OK, _) => format!("{file} holds: {what}"),
+        (_, Some(decision)) => format!(
+            "{file} does not hold: {what}; its rows say {} today; see {} above",
+            decision.as_str(),
+            things(misses.count())
+        ),
+        (_, None) => format!(
+            "{file} does not hold: {what}; its rows can't be judged; see {} above",
+            things(misses.count())
+        ),
+    }));
+    if let Some(reason) = recorded.accepted_weaker.as_deref().filter(|_| code == exit::OK) {
+        say(&log_line(&format!("weaker checks were accepted: {reason}")));
+    }
+    code
+}
+
+fn things(n: u64) -> String {
+    match n {
+        1 => "the error".to_owned(),
+        n => format!("the {n} errors"),
+    }
+}

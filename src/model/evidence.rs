@@ -1,0 +1,142 @@
+//! What a verdict carries so that others can check it later: what was tested, how the run ended, and what changed since an
+//! earlier state of the project.
+
+use serde::{Deserialize, Serialize};
+
+/// How the run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Completion {
+    /// Every planned answer has an outcome.
+    Complete,
+    /// It is one shard of several: the others' cases are not in it.
+    Shard,
+    /// The budget was spent.
+    Budget,
+    /// A person or the system interrupted it.
+    Interrupted,
+    /// A failure that every further request would share stopped it.
+    Stopped,
+    /// The store failed midway.
+    StoreFailed,
+}
+
+/// Digests of what decides besides prompts' files, dataset and policy; SHA-256, in hex.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tested {
+    /// Both arms render the same requests.
+    pub identical: bool,
+    /// Over the requests of all selected cases in both arms, as they go over the wire, and their models.
+    pub requests_sha256: String,
+    /// Over the judges that checks name: targets, models, prompts. `None` without any.
+    pub judges_sha256: Option<String>,
+    /// Over the commands that promptgate.toml declares, and the files of the project that their arguments name. `None`
+    /// without any.
+    pub commands_sha256: Option<String>,
+}
+
+/// The state of the project that golden data, checks and policy are compared with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyBase {
+    /// As it was asked for.
+    pub rev: String,
+    /// The merge base of it and HEAD: the commit that is compared with.
+    pub commit: String,
+}
+
+/// One thing that is not as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// A stable word, like `case-deleted` or `margin`.
+    pub kind: String,
+    /// What changed: a case's id, the name of a setting.
+    pub what: String,
+    /// As it was; `None` if it was not there.
+    pub before: Option<String>,
+    /// As it is; `None` if it is gone.
+    pub after: Option<String>,
+    /// It may let through what was stopped before.
+    pub weaker: bool,
+}
+
+/// What changed since the state that the project is compared with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// What it was compared with; `None` if with nothing.
+    pub base: Option<PolicyBase>,
+    /// What is weaker first; at most [`Changes::KEPT`], and one more that counts the rest.
+    pub rows: Vec<Changed>,
+    /// Why someone accepts what is weaker.
+    pub accepted: Option<String>,
+}
+
+impl Changes {
+    /// Rows that are kept.
+    pub const KEPT: usize = 200;
+
+    /// Sorts the rows, what is weaker first, and keeps the first of them.
+    pub fn of(base: PolicyBase, mut rows: Vec<Changed>, accepted: Option<String>) -> Changes {
+        rows.sort_by(|a, b| (!a.weaker, &a.kind, &a.what, &a.before).cmp(&(!b.weaker, &b.kind, &b.what, &b.before)));
+        let more = rows.len().saturating_sub(Changes::KEPT);
+        if more > 0 {
+            let weaker = rows[Changes::KEPT..].iter().any(|row| row.weaker);
+            rows.truncate(Changes::KEPT);
+            rows.push(Changed {
+                kind: "more".to_owned(),
+                what: format!("{more} more changes"),
+                before: None,
+                after: None,
+                weaker,
+            });
+        }
+        Changes {
+            base: Some(base),
+            rows,
+            accepted,
+        }
+    }
+
+    /// What is weaker.
+    pub fn weaker(&self) -> impl Iterator<Item = &Changed> {
+        self.rows.iter().filter(|row| row.weaker)
+    }
+
+    /// What is weaker, where no one accepted it.
+    pub fn unaccepted(&self) -> &[Changed] {
+        match self.accepted {
+            Some(_) => &[],
+            // They come first; a row for the rest is weaker only if all before it are.
+            None => &self.rows[..self.weaker().count()],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_weaker_comes_first_and_is_never_cut_away_unseen() {
+        let row = |i: usize, weaker| Changed {
+            kind: "k".to_owned(),
+            what: format!("{i:04}"),
+            before: None,
+            after: None,
+            weaker,
+        };
+        let base = || PolicyBase {
+            rev: "main".to_owned(),
+            commit: "c".to_owned(),
+        };
+        let mut rows: Vec<Changed> = (0..500).map(|i| row(i, false)).collect();
+        rows.push(row(999, true));
+        let changes = Changes::of(base(), rows, None);
+        assert_eq!(changes.rows.len(), Changes::KEPT + 1);
+        assert!(changes.rows[0].weaker && !changes.rows[1].weaker);
+        assert_eq!(changes.rows[Changes::KEPT].what, "301 more changes");
+        assert_eq!(changes.weaker().count(), 1);
+        let all = Changes::of(base(), (0..500).map(|i| row(i, true)).collect(), None);
+        assert_eq!(all.weaker().count(), Changes::KEPT + 1);
+        assert_eq!(Changes::of(base(), Vec::new(), None).rows, []);
+    }
+}

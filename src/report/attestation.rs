@@ -1,0 +1,114 @@
+//! verdict.intoto.json: the verdict as an in-toto statement of the predicate type test-result, ready to be signed. Source:
+//! <https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md> and spec/v1 beside it.
+//!
+//! The predicate knows PASSED, WARNED and FAILED, and policies in use take WARNED for good. So whatever is not to be
+//! promoted is FAILED: blocked, inconclusive, and also a promote that proves nothing of the service.
+
+use super::output::Output;
+use super::text::json_safe;
+use super::{Context, ReportError, Reporter, ResultsWritten};
+use crate::model::{CaseRow, Decision, PromptRecord, RunInfo, Tested, Verdict};
+use serde_json::{Value, json};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+pub(super) const FILE: &str = "verdict.intoto.json";
+
+/// Type of the statement.
+const STATEMENT: &str = "https://in-toto.io/Statement/v1";
+/// Type of its predicate.
+const PREDICATE: &str = "https://in-toto.io/attestation/test-result/v0.1";
+
+pub(super) fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>, ReportError> {
+    Ok(Box::new(Attestation {
+        results: Arc::clone(&context.results),
+        output: Output::create(folder, FILE)?,
+    }))
+}
+
+struct Attestation {
+    results: Arc<OnceLock<ResultsWritten>>,
+    output: Output,
+}
+
+impl Reporter for Attestation {
+    fn begin(&mut self, _: &RunInfo) -> Result<(), ReportError> {
+        Ok(())
+    }
+
+    fn case(&mut self, _: &CaseRow) -> Result<(), ReportError> {
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>, run: &RunInfo, verdict: &Verdict) -> Result<(), ReportError> {
+        let statement = statement(run, verdict, self.results.get());
+        let mut write = || -> io::Result<()> {
+            let text = serde_json::to_string_pretty(&statement)?;
+            writeln!(self.output, "{}", json_safe(&text))
+        };
+        write().map_err(|cause| self.output.error(cause))?;
+        self.output.publish()
+    }
+}
+
+fn statement(run: &RunInfo, verdict: &Verdict, results: Option<&ResultsWritten>) -> Value {
+    let passed = verdict.promotable && verdict.decision == Decision::Promote;
+    let decision = verdict.decision.as_str();
+    let (mut passed_tests, mut failed_tests) = (Vec::new(), Vec::new());
+    match (passed, verdict.decision) {
+        (true, _) => passed_tests.push("gate/aggregate".to_owned()),
+        (false, Decision::Promote) => failed_tests.push("gate/promotable (promote, but not promotable)".to_owned()),
+        (false, Decision::Block | Decision::Inconclusive) => failed_tests.push(format!("gate/aggregate ({decision})")),
+    }
+    let mut warned_tests: Vec<String> = Vec::new();
+    for warning in &verdict.warnings {
+        let name = format!("gate/{}", json!(warning.code).as_str().unwrap_or_default());
+        if !warned_tests.contains(&name) {
+            warned_tests.push(name);
+        }
+    }
+    if run.changes.accepted.is_some() {
+        warned_tests.push("gate/weakened (accepted)".to_owned());
+    }
+    json!({
+        "_type": STATEMENT,
+        "subject": [prompt(&verdict.candidate)],
+        "predicateType": PREDICATE,
+        "predicate": {
+            "result": if passed { "PASSED" } else { "FAILED" },
+            "configuration": configuration(run, verdict, results),
+            "passedTests": passed_tests,
+            "warnedTests": warned_tests,
+            "failedTests": failed_tests,
+        },
+    })
+}
+
+/// A prompt's file with the digest of its bytes. The digest that verdict.json has of a version also covers its partials.
+fn prompt(record: &PromptRecord) -> Value {
+    json!({
+        "name": record.path,
+        "digest": {"sha256": record.file_sha256},
+        "annotations": {"promptgate/name": record.name, "promptgate/sha256_with_partials": record.sha256},
+    })
+}
+
+/// What the candidate was tested with, each with its digest.
+fn configuration(run: &RunInfo, verdict: &Verdict, results: Option<&ResultsWritten>) -> Vec<Value> {
+    let Tested {
+        identical: _,
+        requests_sha256,
+        judges_sha256,
+        commands_sha256,
+    } = &run.tested;
+    let resource = |name: &str, sha256: &str| json!({"name": name, "digest": {"sha256": sha256}});
+    let mut all: Vec<Value> = verdict.baseline.iter().map(prompt).collect();
+    all.push(resource("golden data", &run.dataset_sha256));
+    all.push(resource("policy", &verdict.policy_sha256));
+    all.push(resource("requests", requests_sha256));
+    all.extend(judges_sha256.iter().map(|sha256| resource("judges", sha256)));
+    all.extend(commands_sha256.iter().map(|sha256| resource("commands", sha256)));
+    all.extend(results.map(|results| resource(results.file, &results.sha256)));
+    all
+}
