@@ -7,6 +7,7 @@ mod golden_import;
 mod options;
 mod prompt;
 mod record;
+mod runs;
 mod schema;
 mod signals;
 mod sim;
@@ -82,6 +83,8 @@ fn run() -> u8 {
         Command::Prompt(command) => prompt::prompt(command, environment),
         Command::Batch(command) => batch::batch(command, environment),
         Command::Record(command) => record::record(command, environment),
+        Command::Runs(command) => runs::runs(command, environment),
+        Command::Compare(options) => runs::compare(options, environment),
         Command::Schema { of } => Ok(schema::schema(of)),
         Command::Sim(options) => sim::sim(&options),
     };

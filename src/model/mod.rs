@@ -11,6 +11,7 @@ mod comparison;
 mod details;
 mod diagnostic;
 mod event;
+mod history;
 mod outcome;
 mod question;
 mod request;
@@ -33,6 +34,10 @@ pub use details::{
 };
 pub use diagnostic::{Place, Problem, Problems, nearest};
 pub use event::{Event, Progress};
+pub use history::{
+    Concluded, Flaky, FlakyCase, Mark, Marked, MarkedCase, Moved, Passes, Reliability, Remembered, RememberedCase,
+    RunComparison, RunFacts, RunRecord, Tested,
+};
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};
 pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, digest};

@@ -1,12 +1,14 @@
 //! summary.md: the run on one page, short enough for a step summary or a comment.
 
-use super::highlights::{Headline, Highlights, Listed, Trouble};
+use super::highlights::{Flaky, Headline, Highlights, Listed, Trouble, Wavering};
 use super::mask::Mask;
 use super::numbers::{UNKNOWN, cost, count, difference, latency, percent, points, rate, retries, z};
 use super::output::Output;
 use super::text::{md_code, md_inline, truncate};
 use super::{Context, ReportError, Reporter};
-use crate::model::{CaseRow, Counts, Decision, Needed, Paired, Reason, RunInfo, Slice, Usage, Verdict, Warning};
+use crate::model::{
+    CaseRow, Counts, Decision, Needed, Paired, Passes, Reason, RunInfo, Slice, Usage, Verdict, Warning,
+};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -80,6 +82,7 @@ fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
     } else {
         page.push_str(&listed("Failing", &highlights.failing));
     }
+    page.push_str(&flaky(&highlights.flaky));
     page.push_str(&errors(highlights));
     page.push_str(&slices(&verdict.slices));
     page.push_str(&spent(verdict));
@@ -275,6 +278,36 @@ fn listed(title: &str, listed: &Listed) -> String {
     }
     if listed.more > 0 {
         let _ = writeln!(text, "- … and {} more, see diff.md", listed.more);
+    }
+    text
+}
+
+/// Cases of which some answers pass and some don't.
+fn flaky(flaky: &Flaky) -> String {
+    let Flaky { named, more } = flaky;
+    if named.is_empty() {
+        return String::new();
+    }
+    let passing = |Passes { judged, passed }: Passes| format!("{passed} of {judged}");
+    let mut text = format!("\n### Flaky cases ({})\n\n", named.len() as u64 + more);
+    for Wavering {
+        id,
+        place,
+        baseline,
+        candidate,
+    } in named
+    {
+        let baseline = baseline.map_or_else(String::new, |passes| format!("baseline passes {}, ", passing(passes)));
+        let _ = writeln!(
+            text,
+            "- {} ({}): {baseline}candidate passes {}",
+            code(id),
+            code(place),
+            passing(*candidate)
+        );
+    }
+    if *more > 0 {
+        let _ = writeln!(text, "- … and {more} more");
     }
     text
 }

@@ -340,7 +340,6 @@ impl Layers {
         let (api_version, delivery) = read.call(target.unwrap_or(TargetKind::Gemini));
         let batch = read.batch(target.unwrap_or(TargetKind::Gemini), delivery);
         let cache_prefix = read.flag("cache_prefix");
-        let strict_model = read.flag("strict_model");
         let resume = read.flag("resume");
         let failed = read.parsed("failed", |text| match text {
             "newest" => Ok(Earlier::Newest),
@@ -355,32 +354,7 @@ impl Layers {
         let dry_run = read.flag("dry_run");
         let gated = !read.flag("no_gate");
         let quiet = read.flag("quiet");
-        let number = |text: &str| text.parse::<f64>().map_err(|_| format!("`{text}` is not a number"));
-        let default = Policy::default();
-        let policy = Policy {
-            margin: read.parsed("margin", number).unwrap_or(default.margin),
-            tolerance: read.parsed("tolerance", number).unwrap_or(default.tolerance),
-            alpha: read.parsed("alpha", number).unwrap_or(default.alpha),
-            min_pass_rate: read.parsed("min_pass_rate", number),
-            strict_model,
-            ..default
-        };
-        if let Err(found) = policy.check() {
-            for problem in found.iter() {
-                let written = ["margin", "tolerance", "alpha", "min_pass_rate"]
-                    .into_iter()
-                    .find(|key| problem.message.starts_with(&format!("`{key}`")))
-                    .and_then(|key| self.get(key));
-                problems.push(match written {
-                    Some(written) => Problem {
-                        expected: problem.expected.clone(),
-                        hint: problem.hint.clone(),
-                        ..written.origin.problem(&problem.message)
-                    },
-                    None => problem.clone(),
-                });
-            }
-        }
+        let policy = self.rules(&mut problems);
         let Some(prompt) = prompt else {
             problems.push(
                 Problem::new("no prompt is named").hint("give --prompt NAME, or set `candidate` in promptgate.toml"),
@@ -489,6 +463,55 @@ impl Layers {
             warnings: self.warnings,
             root: self.root,
         })
+    }
+
+    /// The rules of a verdict between two arms, for commands that need few settings.
+    ///
+    /// # Errors
+    /// All mistakes in them.
+    pub fn policy(&self) -> Result<Policy, Problems> {
+        let mut problems = Problems::default();
+        let rules = self.rules(&mut problems);
+        problems.or(Policy {
+            min_pass_rate: None,
+            ..rules
+        })
+    }
+
+    /// The rules of the verdict, with what is wrong with them.
+    fn rules(&self, problems: &mut Problems) -> Policy {
+        let mut read = Reader {
+            layers: self,
+            problems: &mut *problems,
+        };
+        let strict_model = read.flag("strict_model");
+        let number = |text: &str| text.parse::<f64>().map_err(|_| format!("`{text}` is not a number"));
+        let default = Policy::default();
+        let policy = Policy {
+            margin: read.parsed("margin", number).unwrap_or(default.margin),
+            tolerance: read.parsed("tolerance", number).unwrap_or(default.tolerance),
+            alpha: read.parsed("alpha", number).unwrap_or(default.alpha),
+            min_pass_rate: read.parsed("min_pass_rate", number),
+            strict_model,
+            ..default
+        };
+        if let Err(found) = policy.check() {
+            for problem in found.iter() {
+                let written = ["margin", "tolerance", "alpha", "min_pass_rate"]
+                    .into_iter()
+                    .find(|key| problem.message.starts_with(&format!("`{key}`")))
+                    .and_then(|key| self.get(key));
+                problems.push(match written {
+                    Some(written) => Problem {
+                        expected: problem.expected.clone(),
+                        hint: problem.hint.clone(),
+                        ..written.origin.problem(&problem.message)
+                    },
+                    None => problem.clone(),
+                });
+            }
+        }
+        policy
     }
 
     /// The judges of the file, with their keys.

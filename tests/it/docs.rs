@@ -189,6 +189,8 @@ fn the_readme_names_only_options_that_exist() {
         help(&["golden", "import", "--help"]),
         help(&["golden", "lint", "--help"]),
         help(&["golden", "stats", "--help"]),
+        help(&["compare", "--help"]),
+        help(&["runs", "flaky", "--help"]),
     ]
     .concat();
     for word in readme().split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {

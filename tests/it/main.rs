@@ -26,6 +26,7 @@ mod prefix;
 mod record;
 mod reports;
 mod resume;
+mod runs;
 mod secrets;
 mod support;
 mod targets;
