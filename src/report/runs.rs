@@ -223,7 +223,7 @@ pub fn flaky(run: &RunRecord, flaky: &Flaky) -> String {
 }
 
 fn cells(reliability: Option<&Reliability>) -> [String; 4] {
-    let share = |share: Option<f64>| share.map_or_else(|| UNKNOWN.to_owned(), |share| percent(share));
+    let share = |share: Option<f64>| share.map_or_else(|| UNKNOWN.to_owned(), percent);
     match reliability {
         None => [UNKNOWN; 4].map(str::to_owned),
         Some(Reliability {
