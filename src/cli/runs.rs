@@ -40,7 +40,7 @@ pub(super) fn runs(command: Command, environment: Environment) -> Result<u8, Err
             let layer = Layer::default().option("prompt", prompt.into_iter().collect());
             let layers = Layers::read(root, layer, config.as_deref(), environment).check()?;
             let (candidate, _) = layers.versions();
-            let (run, flaky) = pipeline::flaky(layers.root(), number, candidate, bounded(&limit)?)?;
+            let (run, flaky) = pipeline::flaky(layers.root(), number, candidate, bounded(&limit)? as usize)?;
             say(&if json {
                 runs::flaky_json(&run, &flaky)
             } else {

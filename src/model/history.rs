@@ -246,6 +246,12 @@ pub struct Passes {
 }
 
 impl Passes {
+    /// Counts one more judged answer.
+    pub fn add(&mut self, passed: bool) {
+        self.judged += 1;
+        self.passed += u32::from(passed);
+    }
+
     /// Some pass and some don't.
     pub fn vary(&self) -> bool {
         self.passed > 0 && self.passed < self.judged

@@ -305,8 +305,7 @@ impl Pairs {
         let mut passes = Passes::default();
         for answer in answers.iter().filter(|answer| answer.repeat <= self.repeats) {
             let outcome = answer.mark.outcome(answer.score);
-            passes.passed += u32::from(outcome.score()?.pass);
-            passes.judged += 1;
+            passes.add(outcome.score()?.pass);
         }
         (passes.judged == self.repeats).then_some(passes)
     }

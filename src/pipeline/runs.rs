@@ -37,7 +37,7 @@ pub fn flaky(
     root: &Path,
     number: Option<i64>,
     candidate: Option<&str>,
-    most: u32,
+    most: usize,
 ) -> Result<(RunRecord, Flaky), Error> {
     let store = open(root)?;
     let number = match number {

@@ -189,8 +189,7 @@ impl Highlights {
 fn passes(arm: &ArmRow) -> Passes {
     let mut passes = Passes::default();
     for score in arm.repeats.iter().filter_map(|judged| judged.outcome.score()) {
-        passes.judged += 1;
-        passes.passed += u32::from(score.pass);
+        passes.add(score.pass);
     }
     passes
 }

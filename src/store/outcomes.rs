@@ -1,18 +1,19 @@
 //! How each answer of a run was judged: one row an answer, each state of a case once for all runs.
 //!
-//! A row takes about 20 bytes, a hundredth of what the answer itself takes or less. They are kept of the newest [`RUNS`]
+//! A row takes about 20 bytes, much less than the answer itself, and each state of a case about 100 once. They are kept of the newest [`RUNS`]
 //! runs, and of fewer once these have more than [`ANSWERS`] answers together (about 100 MB); the newest run is always kept.
 
 use super::{RunId, Store, StoreError};
-use crate::model::{Arm, CaseId, Flaky, FlakyCase, Mark, MarkedCase, Passes, Reliability, Remembered, RememberedCase};
+use crate::model::{Arm, CaseId, Flaky, FlakyCase, Mark, MarkedCase, Reliability, Remembered, RememberedCase};
 use rusqlite::{Row, params};
+use std::collections::{HashMap, HashSet};
 
 /// Runs whose outcomes are kept.
 const RUNS: usize = 1_000;
 /// Answers whose outcomes are kept.
 const ANSWERS: u64 = 5_000_000;
 /// Runs whose answers say how flaky a case is: the newest of the same prompt, model, target and judges.
-const KIN: u32 = 50;
+const KIN: u32 = 20;
 /// Cases named for each way in which two runs lie apart.
 const NAMED: u32 = 10;
 
@@ -264,85 +265,106 @@ impl Store {
         })
     }
 
-    /// The cases of a run that sometimes pass and sometimes not: in the run, or over the newest runs up to it with the same
-    /// prompt, model, target and judges in either arm. Each stored answer counts once, in however many runs it was used,
-    /// and answers beyond a plan don't count, because they were asked for after a failure. With `over_runs` off only the
-    /// run's own answers count. The most flaky first, at most `most`.
+    /// The cases of a run that sometimes pass and sometimes not: in the run, or over the newest [`KIN`] runs up to it with the
+    /// same prompt, model, target and judges in either arm. Each stored answer counts once, as it was judged last, in
+    /// however many runs it was used, and answers beyond a plan don't count, because they were asked for after a failure.
+    /// With `over_runs` off only the run's own answers count. The most flaky first, at most `most`.
+    ///
+    /// Needs memory for the numbers of all answers of those runs, about 20 bytes each.
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn flaky(&self, run: i64, over_runs: bool, most: u32) -> Result<Flaky, StoreError> {
+    pub fn flaky(&self, run: i64, over_runs: bool, most: usize) -> Result<Flaky, StoreError> {
+        let mut cases: HashMap<i64, [Reliability; 2]> = HashMap::new();
+        for arm in [Arm::Baseline, Arm::Candidate] {
+            self.reliabilities(run, arm, over_runs, &mut cases)?;
+        }
+        let mut flaky = Vec::new();
+        for (number, arms) in cases {
+            let own = arms.iter().any(|arm| arm.run.judged > 0);
+            if own && arms.iter().any(|arm| arm.history.vary()) {
+                let variance = arms.iter().map(|arm| arm.history.variance()).fold(0.0, f64::max);
+                flaky.push((variance, self.case_id(number)?, arms));
+            }
+        }
+        flaky.sort_by(|(one, id, _), (other, other_id, _)| other.total_cmp(one).then_with(|| id.cmp(other_id)));
+        let all = flaky.len() as u64;
+        let judged = |arm: Reliability| (arm.history.judged > 0).then_some(arm);
+        let cases = flaky
+            .into_iter()
+            .take(most)
+            .map(|(_, case, [baseline, candidate])| FlakyCase {
+                case,
+                baseline: judged(baseline),
+                candidate: judged(candidate),
+            });
+        Ok(Flaky {
+            flaky: all,
+            cases: cases.collect(),
+        })
+    }
+
+    /// Adds the passes of what one arm of a run tested, by case.
+    fn reliabilities(
+        &self,
+        run: i64,
+        side: Arm,
+        over_runs: bool,
+        cases: &mut HashMap<i64, [Reliability; 2]>,
+    ) -> Result<(), StoreError> {
         let failed = |error| self.failed("look for flaky cases", error);
-        // max() makes `mark` and `arm` those of the newest use of an answer.
-        let mut statement = self
+        let side = arm_number(side);
+        // Newest first, so that the last judgement of an answer is met first.
+        let mut kin = self
             .connection
-            .prepare(
-                "WITH this AS (SELECT * FROM facts WHERE run = ?1),
-                 kin AS (
-                   SELECT * FROM (
-                     SELECT run, 1 AS arm, 1 AS side, repeats FROM facts
-                     WHERE candidate = (SELECT candidate FROM this) AND run <= ?1 AND (?2 OR run = ?1)
-                     UNION ALL
-                     SELECT run, 0, 1, repeats FROM facts
-                     WHERE baseline = (SELECT candidate FROM this) AND run <= ?1 AND ?2
-                     ORDER BY run DESC LIMIT ?3)
-                   UNION ALL SELECT * FROM (
-                     SELECT run, 0 AS arm, 0 AS side, repeats FROM facts
-                     WHERE baseline = (SELECT baseline FROM this) AND run <= ?1 AND (?2 OR run = ?1)
-                     UNION ALL
-                     SELECT run, 1, 0, repeats FROM facts
-                     WHERE candidate = (SELECT baseline FROM this) AND run <= ?1 AND ?2
-                     ORDER BY run DESC LIMIT ?3)),
-                 seen AS (
-                   SELECT side, case_no, mark, outcomes.arm = side AS own, max(outcomes.run) AS run
-                   FROM kin JOIN outcomes ON outcomes.run = kin.run AND outcomes.arm = kin.arm
-                   WHERE mark <= 1 AND answer IS NOT NULL AND repeat <= repeats
-                   GROUP BY side, case_no, answer),
-                 counted AS (
-                   SELECT side, case_no, sum(run = ?1 AND own) AS judged, sum(run = ?1 AND own AND mark) AS passed,
-                          count(*) AS ever, sum(mark) AS ever_passed
-                   FROM seen GROUP BY side, case_no)
-                 SELECT case_id,
-                        sum((side = 0) * judged), sum((side = 0) * passed), sum((side = 0) * ever),
-                        sum((side = 0) * ever_passed),
-                        sum((side = 1) * judged), sum((side = 1) * passed), sum((side = 1) * ever),
-                        sum((side = 1) * ever_passed),
-                        count(*) OVER ()
-                 FROM counted JOIN cases ON cases.id = case_no
-                 GROUP BY case_no
-                 HAVING max(judged) > 0 AND max(ever_passed > 0 AND ever_passed < ever)
-                 ORDER BY max(ever_passed * (ever - ever_passed) * 1.0 / (ever * ever)) DESC, case_id LIMIT ?4",
+            .prepare_cached(
+                "WITH this AS (SELECT CASE ?4 WHEN 0 THEN baseline ELSE candidate END AS subject FROM facts WHERE run = ?1)
+                 SELECT run, 1 AS arm, repeats FROM facts
+                 WHERE candidate = (SELECT subject FROM this) AND run <= ?1 AND (?2 OR (run = ?1 AND ?4 = 1))
+                 UNION ALL
+                 SELECT run, 0, repeats FROM facts
+                 WHERE baseline = (SELECT subject FROM this) AND run <= ?1 AND (?2 OR (run = ?1 AND ?4 = 0))
+                 ORDER BY run DESC LIMIT ?3",
             )
             .map_err(failed)?;
-        let mut rows = statement.query(params![run, over_runs, KIN, most]).map_err(failed)?;
-        let mut flaky = Flaky::default();
-        while let Some(row) = rows.next().map_err(failed)? {
-            flaky.cases.push(FlakyCase {
-                case: row.get(0).map_err(failed)?,
-                baseline: reliability(row, 1).map_err(failed)?,
-                candidate: reliability(row, 5).map_err(failed)?,
-            });
-            flaky.flaky = row.get::<_, i64>(9).map_err(failed)?.unsigned_abs();
+        let kin = kin
+            .query_map(params![run, over_runs, KIN, side], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .and_then(Iterator::collect::<Result<Vec<(i64, i64, u32)>, _>>)
+            .map_err(failed)?;
+        let mut seen: HashSet<i64> = HashSet::new();
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT case_no, mark, answer FROM outcomes
+                 WHERE run = ?1 AND arm = ?2 AND mark <= 1 AND answer IS NOT NULL AND repeat <= ?3",
+            )
+            .map_err(failed)?;
+        for (of, arm, repeats) in kin {
+            let own = (of, arm) == (run, side);
+            let mut rows = statement.query(params![of, arm, repeats]).map_err(failed)?;
+            while let Some(row) = rows.next().map_err(failed)? {
+                let (number, passed): (i64, u32) = row.get(0).and_then(|no| Ok((no, row.get(1)?))).map_err(failed)?;
+                if !seen.insert(row.get(2).map_err(failed)?) {
+                    continue;
+                }
+                let arm = &mut cases.entry(number).or_default()[usize::from(side == 1)];
+                arm.history.add(passed == 1);
+                if own {
+                    arm.run.add(passed == 1);
+                }
+            }
         }
-        Ok(flaky)
+        Ok(())
     }
-}
 
-/// Four counts from column `at` on.
-fn reliability(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Reliability>> {
-    let passes = |at| {
-        Ok::<_, rusqlite::Error>(Passes {
-            judged: row.get(at)?,
-            passed: row.get(at + 1)?,
-        })
-    };
-    let reliability = Reliability {
-        run: passes(at)?,
-        history: passes(at + 2)?,
-        pass_at_k: None,
-        pass_all_k: None,
-    };
-    Ok((reliability.history.judged > 0).then_some(reliability))
+    fn case_id(&self, number: i64) -> Result<String, StoreError> {
+        self.connection
+            .prepare_cached("SELECT case_id FROM cases WHERE id = ?1")
+            .and_then(|mut statement| statement.query_row([number], |row| row.get(0)))
+            .map_err(|error| self.failed("read a case", error))
+    }
 }
 
 fn arm_number(arm: Arm) -> i64 {
