@@ -1,7 +1,8 @@
 //! How each answer of a run was judged: one row an answer, each state of a case once for all runs.
 //!
-//! A row takes about 20 bytes, much less than the answer itself, and each state of a case about 120 once. They are kept of the newest [`RUNS`]
-//! runs, and of fewer once these have more than [`ANSWERS`] answers together (about 100 MB); the newest run is always kept.
+//! A row takes about 20 bytes, much less than the answer itself, and each state of a case about 120 once. They are kept of the
+//! newest [`RUNS`] runs, and of fewer once these have more than [`ANSWERS`] answers together (about 100 MB); the newest run is
+//! always kept.
 
 use super::{RunId, Store, StoreError};
 use crate::model::{Arm, CaseId, Flaky, FlakyCase, Mark, MarkedCase, Reliability, Remembered, RememberedCase};
