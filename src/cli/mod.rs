@@ -10,6 +10,7 @@ mod options;
 mod promote;
 mod prompt;
 mod record;
+mod runs;
 mod schema;
 mod signals;
 mod sim;
@@ -90,6 +91,8 @@ fn run() -> u8 {
         Command::Judge(command) => judge::judge(command, environment),
         Command::Batch(command) => batch::batch(command, environment),
         Command::Record(command) => record::record(command, environment),
+        Command::Runs(command) => runs::runs(command, environment),
+        Command::Compare(options) => runs::compare(options, environment),
         Command::Schema { of } => Ok(schema::schema(of)),
         Command::Sim(options) => sim::sim(&options),
     };

@@ -33,6 +33,11 @@ pub(super) enum Command {
     /// Find out how far the models that judge agree with people
     #[command(subcommand)]
     Judge(Judge),
+    /// Look at runs that are over
+    #[command(subcommand)]
+    Runs(Runs),
+    /// Compare the candidates of two runs by their stored outcomes; nothing is asked, and nothing of it can be promoted
+    Compare(Compare),
     /// Look at the jobs that `eval --batch` left at a service, or cancel them
     #[command(subcommand)]
     Batch(Batch),
@@ -665,6 +670,76 @@ impl Calibrate {
             .option("judge_calibration", one(judge_calibration));
         (layer, config)
     }
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Runs {
+    /// List the runs of this project, newest first
+    List {
+        /// At most so many, up to 1000
+        #[arg(long, value_name = "N", default_value = "20")]
+        limit: String,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a run was and what it came to
+    Show {
+        /// Number of the run, as `runs list` has it
+        run: String,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the cases whose answers sometimes pass and sometimes don't, in a run and over the runs before it
+    Flaky {
+        /// Number of the run [default: the newest finished one of the candidate]
+        run: Option<String>,
+        /// Candidate whose newest run is meant [default: `candidate` in promptgate.toml]
+        #[arg(long, value_name = "NAME")]
+        prompt: Option<String>,
+        /// At most so many, up to 1000
+        #[arg(long, value_name = "N", default_value = "20")]
+        limit: String,
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+        /// Settings file [default: promptgate.toml, if there is one]
+        #[arg(long, value_name = "FILE")]
+        config: Option<String>,
+    },
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = exit_codes())]
+pub(super) struct Compare {
+    /// Number of the run whose candidate stands as the baseline
+    #[arg(value_name = "RUN")]
+    pub(super) first: String,
+    /// Number of the run whose candidate is the candidate
+    #[arg(value_name = "RUN")]
+    pub(super) second: String,
+    /// Exit with the code of the decision instead of 0; a promote with doubts is inconclusive
+    #[arg(long)]
+    pub(super) gate: bool,
+    /// As for eval [default: 0.05]
+    #[arg(long, value_name = "SHARE")]
+    pub(super) margin: Option<String>,
+    /// As for eval [default: 0.01]
+    #[arg(long, value_name = "SHARE")]
+    pub(super) tolerance: Option<String>,
+    /// As for eval [default: 0.05]
+    #[arg(long, value_name = "SHARE")]
+    pub(super) alpha: Option<String>,
+    /// As for eval
+    #[arg(long)]
+    pub(super) strict_model: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Settings file [default: promptgate.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

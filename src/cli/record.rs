@@ -49,7 +49,7 @@ pub(super) fn record(command: Command, environment: Environment) -> Result<u8, E
     Ok(crate::exit::OK)
 }
 
-fn number(text: &str) -> Result<i64, Problem> {
+pub(super) fn number(text: &str) -> Result<i64, Problem> {
     text.parse().ok().filter(|number| *number > 0).ok_or_else(|| {
         Problem::new(format!("`{text}` is not the number of a run"))
             .expected("a whole number, or nothing for the newest finished run of the candidate")

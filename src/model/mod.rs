@@ -15,6 +15,7 @@ mod embedding;
 mod event;
 mod evidence;
 mod guards;
+mod history;
 mod outcome;
 mod question;
 mod request;
@@ -45,6 +46,10 @@ pub use event::{Event, Progress};
 pub use evidence::{Changed, Changes, Completion, PolicyBase, Tested};
 pub use guards::{
     GuardMetric, GuardRates, GuardStatus, GuardSums, Guardrail, Guardrails, LatencySums, PairSums, TagSums,
+};
+pub use history::{
+    Concluded, Flaky, FlakyCase, Mark, Marked, MarkedCase, Moved, Passes, Reliability, Remembered, RememberedCase,
+    RunComparison, RunFacts, RunRecord, TestedPrompt,
 };
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};

@@ -31,6 +31,9 @@ mod planned;
 mod prefix;
 mod promote;
 mod record;
+mod remember;
+mod replay;
+mod runs;
 mod survey;
 mod target;
 mod tested;
@@ -47,6 +50,8 @@ pub use import::{Waiting, Written, import_golden};
 pub use interrupt::Interrupt;
 pub use promote::{PromoteRequest, Promoted, promote, roll_back};
 pub use record::{Exported, Imported, export, import};
+pub use replay::compare;
+pub use runs::{flaky, list, recall};
 pub use target::open_prompt;
 pub use verify::{Verified, verify};
 
@@ -72,6 +77,7 @@ use embeddings::Embedders;
 use judge::Judging;
 use judges::{Asker, Consulted, Judges};
 use planned::{Round, Walking};
+use remember::Remembering;
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
@@ -322,6 +328,7 @@ impl Prepared<'_> {
         }
         let store = Store::open(&settings.root.join(STORE))?;
         let open_run = self.open_run(&store, say)?;
+        self.describe(&store, &open_run)?;
         interrupt.end_cleanly();
         let mut reports = Reports::open(folder, self.target.mask.clone());
         reports.begin(&self.run);
@@ -374,7 +381,9 @@ impl Prepared<'_> {
         }
         let asker = self.asker(&store, &open_run, taken, interrupt, consulted);
         let mut approvals = Approvals::new(settings, &self.run, &self.target.mask);
+        let mut remembering = Remembering::new(&store, open_run.id, self.plan);
         let judged = judge::judge(&judging, asker, &mut |row| {
+            remembering.case(row);
             reports.case(row);
             approvals.case(row);
             watch(row);
@@ -418,14 +427,15 @@ impl Prepared<'_> {
         };
         let verdict = verdict::assemble(&self, judged, decided, completion, end.prefix_caches, interrupt.code());
         let unwritten = reports.finish(&self.run, &verdict);
-        if let Err(error) = store.end(&open_run, ended) {
-            // Only --resume and --failed would miss it; the verdict stands.
-            say(&format!("warning: {error}"));
-        }
         let exit_code = match verdict.exit_code {
             exit::OK if !unwritten.is_empty() => exit::REPORT,
             code => code,
         };
+        let concluded = remembering.conclude(&self.run, &verdict, exit_code);
+        if let Err(error) = store.end(&open_run, ended).and(concluded) {
+            // Only --resume, --failed and `compare` would miss it; the verdict stands.
+            say(&format!("warning: {error}"));
+        }
         Ok(Finished {
             run: self.run,
             verdict,

@@ -2,7 +2,16 @@
 
 use crate::model::{Case, Problem, digest};
 use std::collections::BTreeSet;
+use std::fmt;
 use std::str::FromStr;
+
+/// Values of a filter that a description names, and characters of each.
+const NAMED: usize = 10;
+const NAME: usize = 100;
+
+fn clip(text: &str) -> String {
+    text.chars().take(NAME).collect()
+}
 
 /// One of N parts of a dataset. A case belongs to a part by a hash of its id, so it stays there when others come or go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +31,12 @@ impl Shard {
     /// More than one part.
     pub fn is_partial(&self) -> bool {
         self.count > 1
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
     }
 }
 
@@ -69,6 +84,34 @@ impl Selection {
             && tags.is_empty()
             && limit.is_none()
             && shard.is_none_or(|shard| !shard.is_partial())
+    }
+
+    /// The filters as people write them, each within bounds; empty if there is none.
+    pub fn describe(&self) -> Vec<String> {
+        let Selection {
+            cases,
+            failed,
+            tags,
+            limit,
+            shard,
+        } = self;
+        let some = |option: &str, values: &BTreeSet<String>| {
+            let named: Vec<String> = values.iter().take(NAMED).map(|value| clip(value)).collect();
+            let more = match values.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" … and {more} more"),
+            };
+            (!values.is_empty()).then(|| format!("{option} {}{more}", named.join(" ")))
+        };
+        let failed = failed
+            .as_ref()
+            .map(|failed| format!("--failed (cases: {})", failed.len()));
+        let limit = limit.map(|limit| format!("--limit {limit}"));
+        let shard = shard.filter(Shard::is_partial).map(|shard| format!("--shard {shard}"));
+        [some("--case", cases), some("--tag", tags), failed, limit, shard]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// Walks the dataset in order.
@@ -186,6 +229,29 @@ mod tests {
             .collect();
         assert_eq!(picked, [true, false, true, false]);
         assert_eq!(walk.selected(), 2);
+    }
+
+    #[test]
+    fn filters_are_described_as_they_are_written() {
+        assert!(Selection::default().describe().is_empty());
+        let selection = Selection {
+            cases: (0..12).map(|i| format!("c{i:02}")).collect(),
+            failed: Some(["a".to_owned()].into()),
+            tags: ["x".to_owned(), "y".repeat(500)].into(),
+            limit: Some(2),
+            shard: "2/8".parse().ok(),
+        };
+        let long = "y".repeat(NAME);
+        assert_eq!(
+            selection.describe(),
+            [
+                "--case c00 c01 c02 c03 c04 c05 c06 c07 c08 c09 … and 2 more",
+                &format!("--tag x {long}"),
+                "--failed (cases: 1)",
+                "--limit 2",
+                "--shard 2/8"
+            ]
+        );
     }
 
     #[test]

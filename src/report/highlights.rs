@@ -3,7 +3,7 @@
 use super::mask::Mask;
 use super::text::truncate;
 use super::why::{Why, skip_word, why};
-use crate::model::{Arm, CaseRow, Change, Failure, Judged, Outcome};
+use crate::model::{Arm, ArmRow, CaseRow, Change, Failure, Judged, Outcome, Passes};
 use std::collections::BTreeMap;
 
 /// Cases named of each kind.
@@ -52,6 +52,48 @@ impl Listed {
     }
 }
 
+/// A case of which some answers pass and some don't.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wavering {
+    /// The case's id.
+    pub(super) id: String,
+    /// Where it stands.
+    pub(super) place: String,
+    /// `None` without a baseline.
+    pub(super) baseline: Option<Passes>,
+    /// Of the judged repeats.
+    pub(super) candidate: Passes,
+}
+
+impl Wavering {
+    /// The variance of the arm that wavers more.
+    fn variance(&self) -> f64 {
+        let baseline = self.baseline.map_or(0.0, |passes| passes.variance());
+        self.candidate.variance().max(baseline)
+    }
+}
+
+/// The cases that waver most, and how many more there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flaky {
+    /// At most [`NAMED`], those that waver most first, equal ones in plan order.
+    pub(super) named: Vec<Wavering>,
+    /// Not named.
+    pub(super) more: u64,
+}
+
+impl Flaky {
+    fn add(&mut self, wavering: Wavering) {
+        let variance = wavering.variance();
+        let at = self.named.partition_point(|other| other.variance() >= variance);
+        self.named.insert(at, wavering);
+        if self.named.len() > NAMED {
+            self.named.pop();
+            self.more += 1;
+        }
+    }
+}
+
 /// One kind of error in one arm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trouble {
@@ -70,6 +112,8 @@ pub(super) struct Highlights {
     pub(super) critical: Listed,
     /// Any case of the candidate that fails.
     pub(super) failing: Listed,
+    /// Cases of which some answers pass and some don't, in either arm.
+    pub(super) flaky: Flaky,
     /// By arm and code.
     pub(super) errors: BTreeMap<(Arm, String), Trouble>,
     /// Errors of kinds beyond [`ERRORS`].
@@ -106,6 +150,15 @@ impl Highlights {
         if outcome == "fail" {
             self.failing.add(deciding);
         }
+        let (baseline, candidate) = (row.baseline.as_ref().map(passes), passes(&row.candidate));
+        if candidate.vary() || baseline.is_some_and(|passes| passes.vary()) {
+            self.flaky.add(Wavering {
+                id: short(mask, row.case.id.as_str(), NAME),
+                place: short(mask, &row.case.place.to_string(), NAME),
+                baseline,
+                candidate,
+            });
+        }
         for arm in [Arm::Baseline, Arm::Candidate] {
             for judged in row.arm(arm).map_or(&[][..], |arm| &arm.repeats) {
                 self.note_trouble(arm, &judged.outcome);
@@ -130,6 +183,15 @@ impl Highlights {
             }
         }
     }
+}
+
+/// The passes among the judged repeats.
+fn passes(arm: &ArmRow) -> Passes {
+    let mut passes = Passes::default();
+    for score in arm.repeats.iter().filter_map(|judged| judged.outcome.score()) {
+        passes.add(score.pass);
+    }
+    passes
 }
 
 /// The repeat (its index) that shows best how the case changed: the first whose outcomes differ in the direction in which

@@ -10,6 +10,7 @@
 //! rows ───▶ console.rs   the end of a run on the terminal
 //! events ─▶ progress.rs  the run while it goes on
 //! rows ───▶ pending.rs   proposals for approved answers, in golden/snapshots/
+//! store ──▶ runs.rs      runs that are over
 //! ```
 //!
 //! A `Folder` is claimed first: it is locked, and what an earlier run left there is removed, so that no stale verdict
@@ -35,6 +36,7 @@ mod numbers;
 mod output;
 mod pending;
 pub mod progress;
+pub mod runs;
 mod summary;
 pub mod text;
 mod verdict;

@@ -1,6 +1,6 @@
 //! summary.md: the run on one page, short enough for a step summary or a comment.
 
-use super::highlights::{Headline, Highlights, Listed, Trouble};
+use super::highlights::{Flaky, Headline, Highlights, Listed, Trouble, Wavering};
 use super::judges;
 use super::mask::Mask;
 use super::numbers::{UNKNOWN, cost, count, difference, latency, percent, points, rate, retries, z};
@@ -8,8 +8,8 @@ use super::output::Output;
 use super::text::{md_code, md_inline, truncate};
 use super::{Context, ReportError, Reporter};
 use crate::model::{
-    CaseRow, Changed, Changes, Counts, Decision, GuardMetric, Guardrail, Needed, Paired, PolicyBase, Reason, RunInfo,
-    Slice, SliceGate, Usage, Verdict, Warning,
+    CaseRow, Changed, Changes, Counts, Decision, GuardMetric, Guardrail, Needed, Paired, Passes, PolicyBase, Reason,
+    RunInfo, Slice, SliceGate, Usage, Verdict, Warning,
 };
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -88,6 +88,7 @@ fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
     } else {
         page.push_str(&listed("Failing", &highlights.failing));
     }
+    page.push_str(&flaky(&highlights.flaky));
     page.push_str(&errors(highlights));
     page.push_str(&judges::section(&verdict.judges.found));
     page.push_str(&guardrails(&verdict.guardrails));
@@ -354,6 +355,36 @@ fn listed(title: &str, listed: &Listed) -> String {
     }
     if listed.more > 0 {
         let _ = writeln!(text, "- … and {} more, see diff.md", listed.more);
+    }
+    text
+}
+
+/// Cases of which some answers pass and some don't.
+fn flaky(flaky: &Flaky) -> String {
+    let Flaky { named, more } = flaky;
+    if named.is_empty() {
+        return String::new();
+    }
+    let passing = |Passes { judged, passed }: Passes| format!("{passed} of {judged}");
+    let mut text = format!("\n### Flaky cases ({})\n\n", named.len() as u64 + more);
+    for Wavering {
+        id,
+        place,
+        baseline,
+        candidate,
+    } in named
+    {
+        let baseline = baseline.map_or_else(String::new, |passes| format!("baseline passes {}, ", passing(passes)));
+        let _ = writeln!(
+            text,
+            "- {} ({}): {baseline}candidate passes {}",
+            code(id),
+            code(place),
+            passing(*candidate)
+        );
+    }
+    if *more > 0 {
+        let _ = writeln!(text, "- … and {more} more");
     }
     text
 }

@@ -524,6 +524,23 @@ impl Layers {
         })
     }
 
+    /// The rules of a verdict between two arms, for commands that need few settings.
+    ///
+    /// # Errors
+    /// All mistakes in them.
+    pub fn policy(&self) -> Result<Policy, Problems> {
+        let mut problems = Problems::default();
+        let mut read = Reader {
+            layers: self,
+            problems: &mut problems,
+        };
+        let rules = read.policy();
+        problems.or(Policy {
+            min_pass_rate: None,
+            ..rules
+        })
+    }
+
     /// The judges of the file, with their keys.
     fn judges(&self) -> BTreeMap<String, JudgeSettings> {
         let mut judges = self.layers[2].judges().clone();

@@ -6,17 +6,22 @@
 //!   while the last transaction ran goes into the next one.
 //! - `batches.rs` notes the batch jobs that wait at the service.
 //! - `record.rs` reads and writes answers as they travel between stores.
+//! - `history.rs` remembers what runs were and came to, `outcomes.rs` how each of their answers was judged.
 //!
 //! The journal is a write-ahead log with `synchronous = NORMAL`: a committed answer survives a kill of the process at any
 //! point. Two processes may use the file at once; each write waits up to [`BUSY`] for the other.
 
 mod batches;
+mod history;
 mod open;
+mod outcomes;
 mod record;
 mod writer;
 
 pub use batches::{Batches, InUse, WaitingBatch};
+pub use history::Subject;
 pub use open::{BUSY, StoreError};
+pub use outcomes::{Apart, SomeCases};
 pub use record::{Added, Importing, Record, RunLine};
 use writer::Part;
 pub use writer::Writer;
@@ -531,5 +536,7 @@ fn now() -> i64 {
         .map_or(0, |since| since.as_secs() as i64)
 }
 
+#[cfg(test)]
+mod history_tests;
 #[cfg(test)]
 mod tests;

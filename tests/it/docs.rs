@@ -198,6 +198,8 @@ fn the_readme_names_only_options_that_exist() {
         help(&["golden", "stats", "--help"]),
         help(&["verify", "--help"]),
         help(&["promote", "--help"]),
+        help(&["compare", "--help"]),
+        help(&["runs", "flaky", "--help"]),
     ]
     .concat();
     for word in readme().split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {

@@ -31,6 +31,7 @@ mod promote;
 mod record;
 mod reports;
 mod resume;
+mod runs;
 mod secrets;
 mod semantic;
 mod support;

@@ -1,0 +1,97 @@
+//! `promptgate runs list | show | flaky`, and `promptgate compare`.
+
+use super::options::{Compare, Runs as Command};
+use super::record::number;
+use super::say;
+use crate::error::Error;
+use crate::exit;
+use crate::model::Problem;
+use crate::pipeline;
+use crate::report::runs;
+use crate::settings::{Environment, Layer, Layers};
+use std::path::Path;
+
+/// Lines that a list has at most.
+const MOST: u32 = 1_000;
+
+pub(super) fn runs(command: Command, environment: Environment) -> Result<u8, Error> {
+    let root = Path::new(".");
+    match command {
+        Command::List { limit, json } => {
+            let list = pipeline::list(root, bounded(&limit)?)?;
+            say(&match (json, list.is_empty()) {
+                (true, _) => runs::list_json(&list),
+                (false, true) => "no run yet".to_owned(),
+                (false, false) => runs::list(&list),
+            });
+        }
+        Command::Show { run, json } => {
+            let run = pipeline::recall(root, this(&run)?)?;
+            say(&if json { runs::show_json(&run) } else { runs::show(&run) });
+        }
+        Command::Flaky {
+            run,
+            prompt,
+            limit,
+            json,
+            config,
+        } => {
+            let number = run.as_deref().map(number).transpose()?;
+            let layer = Layer::default().option("prompt", prompt.into_iter().collect());
+            let layers = Layers::read(root, layer, config.as_deref(), environment).check()?;
+            let (candidate, _) = layers.versions();
+            let (run, flaky) = pipeline::flaky(layers.root(), number, candidate, bounded(&limit)? as usize)?;
+            say(&if json {
+                runs::flaky_json(&run, &flaky)
+            } else {
+                runs::flaky(&run, &flaky)
+            });
+        }
+    }
+    Ok(exit::OK)
+}
+
+pub(super) fn compare(options: Compare, environment: Environment) -> Result<u8, Error> {
+    let Compare {
+        first,
+        second,
+        gate,
+        margin,
+        tolerance,
+        alpha,
+        strict_model,
+        json,
+        config,
+    } = options;
+    let (first, second) = (this(&first)?, this(&second)?);
+    let layer = Layer::default()
+        .option("margin", margin.into_iter().collect())
+        .option("tolerance", tolerance.into_iter().collect())
+        .option("alpha", alpha.into_iter().collect())
+        .flag("strict_model", strict_model);
+    let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
+    let compared = pipeline::compare(layers.root(), first, second, layers.policy()?, gate)?;
+    say(&if json {
+        runs::compared_json(&compared)
+    } else {
+        runs::compared(&compared)
+    });
+    Ok(compared.exit_code)
+}
+
+/// A run that has to be named.
+fn this(run: &str) -> Result<i64, Problem> {
+    let named = number(run);
+    named.map_err(|problem| problem.expected("a whole number, as `promptgate runs list` has it"))
+}
+
+fn bounded(limit: &str) -> Result<u32, Problem> {
+    limit
+        .parse()
+        .ok()
+        .filter(|limit| (1..=MOST).contains(limit))
+        .ok_or_else(|| {
+            Problem::new(format!("--limit: `{limit}` is no number of lines"))
+                .expected(format!("a whole number from 1 to {MOST}"))
+        })
+}

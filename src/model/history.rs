@@ -1,0 +1,364 @@
+//! What is remembered of runs that are over, and what can be said about them together.
+
+use super::case::CaseId;
+use super::comparison::{ArmRate, Counts, Paired};
+use super::outcome::{Failure, FailureKind, Outcome, Score, Skip};
+use super::request::Arm;
+use super::verdict::{Decision, Difference, Needed, Policy, Reason, Slice, Warning, ZScores};
+use serde::{Deserialize, Serialize};
+
+/// A prompt that a run tested.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestedPrompt {
+    /// As typed.
+    pub name: String,
+    /// Digest of source and partials.
+    pub sha256: String,
+    /// The model asked for.
+    pub model: String,
+}
+
+/// What a run was, known before its first answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// Green.
+    pub candidate: TestedPrompt,
+    /// Blue; `None` without a baseline.
+    pub baseline: Option<TestedPrompt>,
+    /// The built-in simulator answers.
+    pub simulated: bool,
+    /// Digest over the golden files.
+    pub dataset_sha256: String,
+    /// Digest over the judges that checks name, and the project's own commands.
+    pub judges_sha256: String,
+    /// Digest over the rules of the verdict.
+    pub policy_sha256: String,
+    /// Identity of what is tested.
+    pub key: String,
+    /// The filters that chose the cases, as people write them; empty for the whole dataset.
+    pub selection: Vec<String>,
+    /// One part of several of the dataset.
+    pub shard: bool,
+    /// Cases selected.
+    pub cases: u64,
+    /// Cases in the files.
+    pub total: u64,
+    /// Repeats per case and arm.
+    pub repeats: u32,
+    /// Gated, or `--no-gate`.
+    pub gated: bool,
+    /// Both arms sent the same requests, so that only must-pass cases were asked.
+    pub identical: bool,
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Concluded {
+    /// `promote`, `block` or `inconclusive`.
+    pub decision: String,
+    /// The process's exit code.
+    pub exit_code: u8,
+    /// As verdict.json had it.
+    pub promotable: bool,
+    /// As verdict.json had it.
+    pub simulated: bool,
+    /// As verdict.json had it.
+    pub replayed: bool,
+    /// Codes of the reasons, the most important first.
+    pub reasons: Vec<String>,
+    /// Candidate arm, per case.
+    pub counts: Counts,
+    /// Digest over the checks of the selected cases.
+    pub checks_sha256: String,
+    /// Models that served the baseline.
+    pub baseline_served: Vec<String>,
+    /// Models that served the candidate.
+    pub candidate_served: Vec<String>,
+}
+
+/// A run, as it is remembered.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunRecord {
+    /// Its number, as `--failed` and `record export` take it.
+    pub run: i64,
+    /// Candidate's name.
+    pub candidate: String,
+    /// Baseline's name.
+    pub baseline: Option<String>,
+    /// Target's identity.
+    pub target: String,
+    /// Answers planned.
+    pub planned: u64,
+    /// Answers it has.
+    pub answers: u64,
+    /// When it began, in seconds since 1970.
+    pub started_at: i64,
+    /// When it ended last.
+    pub ended_at: Option<i64>,
+    /// `complete` or `incomplete`; `None` while it runs and after a kill.
+    pub ended: Option<String>,
+    /// `None` for a run of an older promptgate.
+    pub facts: Option<RunFacts>,
+    /// `None` until it is decided.
+    pub concluded: Option<Concluded>,
+}
+
+/// The outcome of one answer, as it is remembered: an [`Outcome`] without its words. The numbers are those in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i64)]
+pub enum Mark {
+    /// Judged, and wrong.
+    Fail = 0,
+    /// Judged, and right.
+    Pass = 1,
+    /// No judgement was possible.
+    Error = 2,
+    /// No judgement was possible, because the service refused this very request.
+    Refused = 3,
+    /// Not asked: both arms send the same request.
+    Identical = 4,
+    /// Not asked: the budget was spent.
+    Budget = 5,
+    /// Not asked: the run was interrupted.
+    Interrupted = 6,
+    /// Not asked: the run was stopped.
+    Stopped = 7,
+}
+
+impl Mark {
+    const ALL: [Mark; 8] = [
+        Mark::Fail,
+        Mark::Pass,
+        Mark::Error,
+        Mark::Refused,
+        Mark::Identical,
+        Mark::Budget,
+        Mark::Interrupted,
+        Mark::Stopped,
+    ];
+
+    /// What is remembered of an outcome.
+    pub fn of(outcome: &Outcome) -> Mark {
+        match outcome {
+            Outcome::Scored(score) if score.pass => Mark::Pass,
+            Outcome::Scored(_) => Mark::Fail,
+            Outcome::Errored(failure) if failure.kind == FailureKind::Request => Mark::Refused,
+            Outcome::Errored(_) => Mark::Error,
+            Outcome::Skipped(Skip::Identical) => Mark::Identical,
+            Outcome::Skipped(Skip::Budget) => Mark::Budget,
+            Outcome::Skipped(Skip::Interrupted) => Mark::Interrupted,
+            Outcome::Skipped(Skip::Stopped) => Mark::Stopped,
+        }
+    }
+
+    /// The mark with this number.
+    pub fn from_number(number: i64) -> Option<Mark> {
+        Mark::ALL.into_iter().find(|mark| *mark as i64 == number)
+    }
+
+    /// The outcome that is remembered so, with the answer's score.
+    pub fn outcome(self, score: Option<f64>) -> Outcome {
+        let errored = |kind| {
+            Outcome::Errored(Failure {
+                kind,
+                code: "remembered".to_owned(),
+                message: "its run could not judge the answer".to_owned(),
+            })
+        };
+        match self {
+            Mark::Fail => Outcome::Scored(Score::new(score.unwrap_or(0.0), false, "")),
+            Mark::Pass => Outcome::Scored(Score::new(score.unwrap_or(1.0), true, "")),
+            Mark::Error => errored(FailureKind::Missing),
+            Mark::Refused => errored(FailureKind::Request),
+            Mark::Identical => Outcome::Skipped(Skip::Identical),
+            Mark::Budget => Outcome::Skipped(Skip::Budget),
+            Mark::Interrupted => Outcome::Skipped(Skip::Interrupted),
+            Mark::Stopped => Outcome::Skipped(Skip::Stopped),
+        }
+    }
+}
+
+/// One judged answer, for the store.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Marked {
+    /// Whose.
+    pub arm: Arm,
+    /// From 1.
+    pub repeat: u32,
+    /// Its position in plan order; `None` for an answer beyond the plan.
+    pub seq: Option<u64>,
+    /// What it came to.
+    pub mark: Mark,
+    /// 0..=1; `None` when it was not judged.
+    pub score: Option<f64>,
+}
+
+/// A judged case, for the store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarkedCase {
+    /// Digest of everything that is written about the case.
+    pub digest: [u8; 32],
+    /// Which.
+    pub id: CaseId,
+    /// Must pass.
+    pub critical: bool,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// In thousandths of a case.
+    pub weight: u32,
+    /// Its cluster, if it is in one.
+    pub cluster: Option<String>,
+    /// Both arms.
+    pub answers: Vec<Marked>,
+}
+
+/// One answer of the candidate, as the store has it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Remembered {
+    /// From 1.
+    pub repeat: u32,
+    /// What it came to.
+    pub mark: Mark,
+    /// 0..=1; `None` when it was not judged.
+    pub score: Option<f64>,
+    /// The stored answer; `None` if there is none, or it was asked beyond the plan.
+    pub answer: Option<i64>,
+}
+
+/// The candidate's answers to one case, as the store has them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RememberedCase {
+    /// The store's number for this state of the case: equal numbers, equal cases.
+    pub number: i64,
+    /// Which.
+    pub id: CaseId,
+    /// Must pass.
+    pub critical: bool,
+    /// Labels.
+    pub tags: Vec<String>,
+    /// In thousandths of a case.
+    pub weight: u32,
+    /// Its cluster, if it is in one.
+    pub cluster: Option<String>,
+    /// By repeat.
+    pub answers: Vec<Remembered>,
+}
+
+/// Passing answers among judged ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Passes {
+    /// Judged answers.
+    pub judged: u32,
+    /// Those that pass.
+    pub passed: u32,
+}
+
+impl Passes {
+    /// Counts one more judged answer.
+    pub fn add(&mut self, passed: bool) {
+        self.judged += 1;
+        self.passed += u32::from(passed);
+    }
+
+    /// Some pass and some don't.
+    pub fn vary(&self) -> bool {
+        self.passed > 0 && self.passed < self.judged
+    }
+
+    /// Variance of one answer, p (1 - p) with the share p that passes; 0..=0.25.
+    pub fn variance(&self) -> f64 {
+        if self.judged == 0 {
+            return 0.0;
+        }
+        let p = f64::from(self.passed) / f64::from(self.judged);
+        p * (1.0 - p)
+    }
+}
+
+/// How one arm of a case fared, in a run and in the runs up to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Reliability {
+    /// In the run.
+    pub run: Passes,
+    /// Over runs of the same prompt, model, target and judges, each answer counted once; the run itself included.
+    pub history: Passes,
+    /// The chance that at least one of as many answers as the run has repeats passes, from the history; `None` where there
+    /// are too few answers.
+    pub pass_at_k: Option<f64>,
+    /// The chance that all of them pass.
+    pub pass_all_k: Option<f64>,
+}
+
+/// A case whose answers don't always come to the same.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FlakyCase {
+    /// Which.
+    pub case: String,
+    /// `None` without a baseline, or without a judged answer.
+    pub baseline: Option<Reliability>,
+    /// `None` without a judged answer.
+    pub candidate: Option<Reliability>,
+}
+
+/// The flaky cases of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Flaky {
+    /// All of them.
+    pub flaky: u64,
+    /// The most flaky first, a bounded number.
+    pub cases: Vec<FlakyCase>,
+}
+
+/// A case that moved between two runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Moved {
+    /// Which.
+    pub case: String,
+    /// Must pass.
+    pub critical: bool,
+    /// In the first run.
+    pub baseline: Passes,
+    /// In the second run.
+    pub candidate: Passes,
+}
+
+/// The candidates of two runs side by side, from stored outcomes. Nothing of it can be promoted.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunComparison {
+    /// Its candidate stands as the baseline.
+    pub first: RunRecord,
+    /// Its candidate is the candidate.
+    pub second: RunRecord,
+    /// What the gate says of these numbers.
+    pub decision: Decision,
+    /// The first is the most important.
+    pub reasons: Vec<Reason>,
+    /// What a reader has to know besides.
+    pub warnings: Vec<Warning>,
+    /// Why the numbers may be about something else than the prompts; with any, a promote is none.
+    pub doubts: Vec<String>,
+    /// The process's exit code.
+    pub exit_code: u8,
+    /// The rules.
+    pub policy: Policy,
+    /// Second run, per case.
+    pub counts: Counts,
+    /// Cases scored in both runs.
+    pub paired: Paired,
+    /// Pass rate of the first run.
+    pub baseline_rate: Option<ArmRate>,
+    /// Pass rate of the second run.
+    pub candidate_rate: Option<ArmRate>,
+    /// Second minus first.
+    pub difference: Option<Difference>,
+    /// The two test statistics.
+    pub z: Option<ZScores>,
+    /// What would settle it.
+    pub needed: Option<Needed>,
+    /// Some cases that pass less often in the second run; `paired` has their number.
+    pub regressed: Vec<Moved>,
+    /// Some cases that pass more often in the second run.
+    pub improved: Vec<Moved>,
+    /// Tags.
+    pub slices: Vec<Slice>,
+}

@@ -1,0 +1,387 @@
+//! How each answer of a run was judged: one row an answer, each state of a case once for all runs.
+//!
+//! A row takes about 20 bytes, much less than the answer itself, and each state of a case about 120 once. They are kept of the
+//! newest [`RUNS`] runs, and of fewer once these have more than [`ANSWERS`] answers together (about 100 MB); the newest run is
+//! always kept.
+
+use super::{RunId, Store, StoreError};
+use crate::model::{Arm, CaseId, Flaky, FlakyCase, Mark, MarkedCase, Reliability, Remembered, RememberedCase};
+use rusqlite::{Row, params};
+use std::collections::{HashMap, HashSet};
+
+/// Runs whose outcomes are kept.
+const RUNS: usize = 1_000;
+/// Answers whose outcomes are kept.
+const ANSWERS: u64 = 5_000_000;
+/// Runs whose answers say how flaky a case is: the newest of the same prompt, model, target and judges.
+const KIN: u32 = 20;
+/// Cases named for each way in which two runs lie apart.
+const NAMED: u32 = 10;
+
+/// Cases of one kind: how many, and the first of them by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SomeCases {
+    /// All of them.
+    pub count: u64,
+    /// At most [`NAMED`] ids.
+    pub ids: Vec<String>,
+}
+
+/// How the cases of two runs differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Apart {
+    /// Cases that only the first run asked.
+    pub only_first: SomeCases,
+    /// Cases that only the second run asked.
+    pub only_second: SomeCases,
+    /// Cases with the same id that are written differently.
+    pub changed: SomeCases,
+}
+
+impl Store {
+    /// Notes outcomes, in one transaction; those that were noted of the same answers before are replaced.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn note_outcomes(&self, run: RunId, cases: &[MarkedCase]) -> Result<(), StoreError> {
+        let failed = |error| self.failed("note outcomes", error);
+        let transaction = self.connection.unchecked_transaction().map_err(failed)?;
+        {
+            let mut find = transaction
+                .prepare_cached("SELECT id FROM cases WHERE digest = ?1")
+                .map_err(failed)?;
+            let mut add = transaction
+                .prepare_cached(
+                    "INSERT INTO cases (digest, case_id, critical, tags, weight, cluster)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
+                )
+                .map_err(failed)?;
+            let mut note = transaction
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO outcomes (run, case_no, arm, repeat, mark, score, answer)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT answer FROM results WHERE run = ?1 AND seq = ?7))",
+                )
+                .map_err(failed)?;
+            for case in cases {
+                let known = find.query([case.digest]).and_then(|mut rows| {
+                    let row = rows.next()?;
+                    row.map(|row| row.get::<_, i64>(0)).transpose()
+                });
+                let number = match known.map_err(failed)? {
+                    Some(number) => number,
+                    None => {
+                        let tags = self.written(&case.tags)?;
+                        add.query_row(
+                            params![
+                                case.digest,
+                                case.id.as_str(),
+                                case.critical,
+                                tags,
+                                case.weight,
+                                case.cluster
+                            ],
+                            |row| row.get(0),
+                        )
+                        .map_err(failed)?
+                    }
+                };
+                for marked in &case.answers {
+                    note.execute(params![
+                        run.0,
+                        number,
+                        arm_number(marked.arm),
+                        marked.repeat,
+                        marked.mark as i64,
+                        marked.score,
+                        marked.seq.map(|seq| seq as i64),
+                    ])
+                    .map_err(failed)?;
+                }
+            }
+        }
+        transaction.commit().map_err(failed)
+    }
+
+    /// Forgets the outcomes of runs that are too old to be kept.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn forget_old_outcomes(&self) -> Result<(), StoreError> {
+        self.forget_outcomes(RUNS, ANSWERS)
+    }
+
+    pub(super) fn forget_outcomes(&self, runs: usize, answers: u64) -> Result<(), StoreError> {
+        let failed = |error| self.failed("forget old outcomes", error);
+        let mut statement = self
+            .connection
+            .prepare(
+                "SELECT run, json_extract(facts, '$.cases') * repeats * (1 + (baseline IS NOT NULL)) FROM facts
+                 ORDER BY run DESC",
+            )
+            .map_err(failed)?;
+        let mut rows = statement.query([]).map_err(failed)?;
+        let (mut seen, mut kept) = (0, 0u64);
+        while let Some(row) = rows.next().map_err(failed)? {
+            let (run, more): (i64, i64) = row.get(0).and_then(|run| Ok((run, row.get(1)?))).map_err(failed)?;
+            seen += 1;
+            kept = kept.saturating_add(more.unsigned_abs());
+            if seen > 1 && (seen > runs || kept > answers) {
+                self.connection
+                    .execute("DELETE FROM outcomes WHERE run <= ?1", [run])
+                    .map_err(failed)?;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many cases of a run have an outcome of the candidate.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn cases_remembered(&self, run: i64) -> Result<u64, StoreError> {
+        self.connection
+            .query_row(
+                "SELECT count(DISTINCT case_no) FROM outcomes WHERE run = ?1 AND arm = 1",
+                [run],
+                |row| row.get::<_, i64>(0),
+            )
+            .map(i64::unsigned_abs)
+            .map_err(|error| self.failed("count outcomes", error))
+    }
+
+    /// How the cases of two runs differ.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn apart(&self, first: i64, second: i64) -> Result<Apart, StoreError> {
+        Ok(Apart {
+            only_first: self.lacking(first, second, false)?,
+            only_second: self.lacking(second, first, false)?,
+            changed: self.lacking(first, second, true)?,
+        })
+    }
+
+    /// Cases of `run` that `other` has not, or has with the same id written differently.
+    fn lacking(&self, run: i64, other: i64, differently: bool) -> Result<SomeCases, StoreError> {
+        let failed = |error| self.failed("compare the cases of two runs", error);
+        let mut statement = self
+            .connection
+            .prepare(
+                "WITH theirs AS (SELECT DISTINCT case_no FROM outcomes WHERE run = ?2 AND arm = 1)
+                 SELECT case_id, count(*) OVER () FROM cases
+                 WHERE id IN (SELECT case_no FROM outcomes WHERE run = ?1 AND arm = 1) AND id NOT IN theirs
+                   AND (case_id IN (SELECT case_id FROM cases WHERE id IN theirs)) = ?3
+                 ORDER BY case_id LIMIT ?4",
+            )
+            .map_err(failed)?;
+        let mut rows = statement
+            .query(params![run, other, differently, NAMED])
+            .map_err(failed)?;
+        let mut found = SomeCases::default();
+        while let Some(row) = rows.next().map_err(failed)? {
+            found.ids.push(row.get(0).map_err(failed)?);
+            found.count = row.get::<_, i64>(1).map_err(failed)?.unsigned_abs();
+        }
+        Ok(found)
+    }
+
+    /// When the first and the last of the candidates' answers of two runs were asked for, in seconds since 1970; `None`
+    /// without any answer.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn asked_between(&self, first: i64, second: i64) -> Result<Option<(i64, i64)>, StoreError> {
+        let times: (Option<i64>, Option<i64>) = self
+            .connection
+            .query_row(
+                "SELECT min(created_at), max(created_at) FROM answers
+                 WHERE id IN (SELECT answer FROM outcomes WHERE run IN (?1, ?2) AND arm = 1)",
+                [first, second],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )
+            .map_err(|error| self.failed("look up when answers were asked for", error))?;
+        Ok(times.0.zip(times.1))
+    }
+
+    /// Hands out the candidates' outcomes of two runs, case by case, in an order that depends on the store alone. A case
+    /// that one of them lacks has no answers there.
+    ///
+    /// # Errors
+    /// The store can't be read, or holds something this version can't read.
+    pub fn side_by_side(
+        &self,
+        first: i64,
+        second: i64,
+        each: &mut dyn FnMut(RememberedCase, Vec<Remembered>),
+    ) -> Result<(), StoreError> {
+        let failed = |error| self.failed("read outcomes", error);
+        let mut statement = self
+            .connection
+            .prepare(
+                "SELECT case_no, run = ?1, repeat, mark, score, answer, case_id, critical, tags, weight, cluster
+                 FROM outcomes JOIN cases ON cases.id = case_no WHERE run IN (?1, ?2) AND arm = 1
+                 ORDER BY case_no, run, repeat",
+            )
+            .map_err(failed)?;
+        let mut rows = statement.query([first, second]).map_err(failed)?;
+        let mut pending: Option<(RememberedCase, Vec<Remembered>)> = None;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let number: i64 = row.get(0).map_err(failed)?;
+            if let Some((case, other)) = pending.take_if(|(case, _)| case.number != number) {
+                each(case, other);
+            }
+            let answer = self.remembered(row)?;
+            let of_first: bool = row.get(1).map_err(failed)?;
+            let (case, other) = match pending.take() {
+                Some(pending) => pending,
+                None => (self.remembered_case(number, row)?, Vec::new()),
+            };
+            let (case, other) = pending.insert((case, other));
+            if of_first {
+                case.answers.push(answer);
+            } else {
+                other.push(answer);
+            }
+        }
+        if let Some((case, other)) = pending {
+            each(case, other);
+        }
+        Ok(())
+    }
+
+    fn remembered(&self, row: &Row<'_>) -> Result<Remembered, StoreError> {
+        let failed = |error| self.failed("read outcomes", error);
+        let number: i64 = row.get(3).map_err(failed)?;
+        Ok(Remembered {
+            repeat: row.get(2).map_err(failed)?,
+            mark: Mark::from_number(number)
+                .ok_or_else(|| StoreError::new(&self.path, format!("holds the unknown outcome {number}")))?,
+            score: row.get(4).map_err(failed)?,
+            answer: row.get(5).map_err(failed)?,
+        })
+    }
+
+    fn remembered_case(&self, number: i64, row: &Row<'_>) -> Result<RememberedCase, StoreError> {
+        let failed = |error| self.failed("read a case", error);
+        let (id, tags): (String, String) = row.get(6).and_then(|id| Ok((id, row.get(8)?))).map_err(failed)?;
+        Ok(RememberedCase {
+            number,
+            id: CaseId::new(id),
+            critical: row.get(7).map_err(failed)?,
+            weight: row.get(9).map_err(failed)?,
+            cluster: row.get(10).map_err(failed)?,
+            tags: serde_json::from_str(&tags)
+                .map_err(|error| StoreError::new(&self.path, format!("holds unreadable tags: {error}")))?,
+            answers: Vec::new(),
+        })
+    }
+
+    /// The cases of a run that sometimes pass and sometimes not: in the run, or over the newest [`KIN`] runs up to it with the
+    /// same prompt, model, target and judges in either arm. Each stored answer counts once, as it was judged last, in
+    /// however many runs it was used, and answers beyond a plan don't count, because they were asked for after a failure.
+    /// With `over_runs` off only the run's own answers count. The most flaky first, at most `most`.
+    ///
+    /// Needs memory for the numbers of all answers of those runs, about 20 bytes each.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn flaky(&self, run: i64, over_runs: bool, most: usize) -> Result<Flaky, StoreError> {
+        let mut cases: HashMap<i64, [Reliability; 2]> = HashMap::new();
+        for arm in [Arm::Baseline, Arm::Candidate] {
+            self.reliabilities(run, arm, over_runs, &mut cases)?;
+        }
+        let mut flaky = Vec::new();
+        for (number, arms) in cases {
+            let own = arms.iter().any(|arm| arm.run.judged > 0);
+            if own && arms.iter().any(|arm| arm.history.vary()) {
+                let variance = arms.iter().map(|arm| arm.history.variance()).fold(0.0, f64::max);
+                flaky.push((variance, self.case_id(number)?, arms));
+            }
+        }
+        flaky.sort_by(|(one, id, _), (other, other_id, _)| other.total_cmp(one).then_with(|| id.cmp(other_id)));
+        let all = flaky.len() as u64;
+        let judged = |arm: Reliability| (arm.history.judged > 0).then_some(arm);
+        let cases = flaky
+            .into_iter()
+            .take(most)
+            .map(|(_, case, [baseline, candidate])| FlakyCase {
+                case,
+                baseline: judged(baseline),
+                candidate: judged(candidate),
+            });
+        Ok(Flaky {
+            flaky: all,
+            cases: cases.collect(),
+        })
+    }
+
+    /// Adds the passes of what one arm of a run tested, by case.
+    fn reliabilities(
+        &self,
+        run: i64,
+        side: Arm,
+        over_runs: bool,
+        cases: &mut HashMap<i64, [Reliability; 2]>,
+    ) -> Result<(), StoreError> {
+        let failed = |error| self.failed("look for flaky cases", error);
+        let side = arm_number(side);
+        // Newest first, so that the last judgement of an answer is met first.
+        let mut kin = self
+            .connection
+            .prepare_cached(
+                "WITH this AS (SELECT CASE ?4 WHEN 0 THEN baseline ELSE candidate END AS subject FROM facts WHERE run = ?1)
+                 SELECT run, 1 AS arm, repeats FROM facts
+                 WHERE candidate = (SELECT subject FROM this) AND run <= ?1 AND (?2 OR (run = ?1 AND ?4 = 1))
+                 UNION ALL
+                 SELECT run, 0, repeats FROM facts
+                 WHERE baseline = (SELECT subject FROM this) AND run <= ?1 AND (?2 OR (run = ?1 AND ?4 = 0))
+                 ORDER BY run DESC LIMIT ?3",
+            )
+            .map_err(failed)?;
+        let kin = kin
+            .query_map(params![run, over_runs, KIN, side], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .and_then(Iterator::collect::<Result<Vec<(i64, i64, u32)>, _>>)
+            .map_err(failed)?;
+        let mut seen: HashSet<i64> = HashSet::new();
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT case_no, mark, answer FROM outcomes
+                 WHERE run = ?1 AND arm = ?2 AND mark <= 1 AND answer IS NOT NULL AND repeat <= ?3",
+            )
+            .map_err(failed)?;
+        for (of, arm, repeats) in kin {
+            let own = (of, arm) == (run, side);
+            let mut rows = statement.query(params![of, arm, repeats]).map_err(failed)?;
+            while let Some(row) = rows.next().map_err(failed)? {
+                let (number, passed): (i64, u32) = row.get(0).and_then(|no| Ok((no, row.get(1)?))).map_err(failed)?;
+                if !seen.insert(row.get(2).map_err(failed)?) {
+                    continue;
+                }
+                let arm = &mut cases.entry(number).or_default()[usize::from(side == 1)];
+                arm.history.add(passed == 1);
+                if own {
+                    arm.run.add(passed == 1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn case_id(&self, number: i64) -> Result<String, StoreError> {
+        self.connection
+            .prepare_cached("SELECT case_id FROM cases WHERE id = ?1")
+            .and_then(|mut statement| statement.query_row([number], |row| row.get(0)))
+            .map_err(|error| self.failed("read a case", error))
+    }
+}
+
+fn arm_number(arm: Arm) -> i64 {
+    match arm {
+        Arm::Baseline => 0,
+        Arm::Candidate => 1,
+    }
+}
