@@ -7,7 +7,7 @@ use super::claims::check_implies;
 use super::finding::{Finding, Level};
 use super::likeness::input;
 use super::{MAX_CASES, Matchers, shown};
-use crate::model::{Case, CaseId, CheckSpec, Place};
+use crate::model::{Case, CaseId, CheckSpec, Place, WEIGHT};
 use std::collections::{BTreeMap, HashMap};
 
 /// One thing that a newer state asks otherwise than an older one.
@@ -64,6 +64,8 @@ struct Asked {
     place: Place,
     input: [u8; 16],
     critical: bool,
+    weight: u32,
+    cluster: Option<std::sync::Arc<str>>,
     checks: Vec<CheckSpec>,
 }
 
@@ -74,6 +76,8 @@ impl Asked {
             place: case.place.clone(),
             input: input(case),
             critical: case.critical,
+            weight: case.weight,
+            cluster: case.cluster.clone(),
             checks: case.checks.clone(),
         }
     }
@@ -149,6 +153,21 @@ fn compare(older: &Asked, newer: &Asked, matchers: &dyn Matchers, tell: &mut dyn
         ),
         (false, true) => tell("critical-added", word(false), word(true), false, None),
         (true, true) | (false, false) => {}
+    }
+    // Whether that makes it easier depends on all the other cases, so it counts as if it did.
+    if older.weight != newer.weight {
+        let shown = |weight: u32| Some(f64::from(weight) / f64::from(WEIGHT)).map(|weight| weight.to_string());
+        tell("weight-changed", shown(older.weight), shown(newer.weight), true, None);
+    }
+    if older.cluster != newer.cluster {
+        let shown = |cluster: &Option<std::sync::Arc<str>>| cluster.as_deref().map(str::to_owned);
+        tell(
+            "cluster-changed",
+            shown(&older.cluster),
+            shown(&newer.cluster),
+            true,
+            None,
+        );
     }
     if older.input != newer.input {
         // Another question under the same id is another case, and it may be an easier one.

@@ -1,9 +1,9 @@
 //! The policy base: the state of the project that golden data, checks and policy must not ask for less than; and what
 //! promptgate.toml asked for there and does not any more.
 
-use super::JudgeSettings;
 use super::layers::{Environment, Layer, Origin};
 use super::read::Reader;
+use super::{EmbeddingSettings, JudgeSettings};
 use crate::model::{Changed, Command, Policy, Problem, Problems};
 use std::path::PathBuf;
 
@@ -139,6 +139,12 @@ enum Direction {
     Selects,
     /// `true` asks for more.
     Flag,
+    /// A guardrail: a smaller one asks for more, and none for nothing.
+    Guard,
+    /// A list: what is no longer named is no longer asked for.
+    Names,
+    /// Whether another one is milder is not known, so it counts as if it were.
+    Unknown,
     /// These values keep the model from being asked.
     Without(&'static [&'static str]),
     /// Neither is weaker.
@@ -151,6 +157,8 @@ fn rules() -> Vec<(&'static str, Direction, Option<String>)> {
         margin,
         tolerance,
         alpha,
+        slice_margin,
+        slice_q,
         ..
     } = Policy::default();
     let number = |number: f64| Some(number.to_string());
@@ -159,6 +167,22 @@ fn rules() -> Vec<(&'static str, Direction, Option<String>)> {
         ("tolerance", Direction::LessIsStronger, number(tolerance)),
         ("alpha", Direction::LessIsStronger, number(alpha)),
         ("min_pass_rate", Direction::MoreIsStronger, None),
+        ("slice_margin", Direction::LessIsStronger, number(slice_margin)),
+        ("slice_q", Direction::MoreIsStronger, number(slice_q)),
+        ("critical_tags", Direction::Names, None),
+        ("critical_margin", Direction::LessIsStronger, number(slice_margin)),
+        ("guardrail_latency_p95", Direction::Guard, None),
+        ("guardrail_cost", Direction::Guard, None),
+        ("guardrail_output_tokens", Direction::Guard, None),
+        ("guardrail_refusal_rate", Direction::Guard, None),
+        ("guardrail_truncation_rate", Direction::Guard, None),
+        ("metric", Direction::Unknown, Some("pass".to_owned())),
+        ("estimand", Direction::Unknown, Some("population".to_owned())),
+        (
+            "judge_calibration",
+            Direction::Unknown,
+            Some("judge-calibration.json".to_owned()),
+        ),
         ("strict_model", Direction::Flag, Some("false".to_owned())),
         ("case", Direction::Selects, None),
         ("tag", Direction::Selects, None),
@@ -204,7 +228,19 @@ pub fn compare_files(before: &Layer, after: &Layer) -> Vec<Changed> {
                 ("policy_base", ..) => was.is_some(),
                 _ => is.is_some(),
             },
-            Direction::Flag if old == new => continue,
+            Direction::Flag | Direction::Unknown if old == new => continue,
+            Direction::Unknown => true,
+            Direction::Guard => match (number(&old), number(&new)) {
+                (Some(old), Some(new)) if old == new => continue,
+                (Some(old), Some(new)) => new > old,
+                (None, Some(_)) => false,
+                _ => true,
+            },
+            Direction::Names => {
+                let names = |layer: &Layer| layer.get(key).map_or_else(Vec::new, |written| written.values.clone());
+                let kept = names(after);
+                names(before).iter().any(|name| !kept.contains(name))
+            }
             Direction::Flag => new.as_deref() != Some("true"),
             Direction::Without(values) => is.as_deref().is_some_and(|is| values.contains(&is)),
             Direction::Note => false,
@@ -219,6 +255,33 @@ pub fn compare_files(before: &Layer, after: &Layer) -> Vec<Changed> {
     }
     rows.extend(judges(before, after));
     rows.extend(commands(before, after));
+    let embeddings = |layer: &Layer| {
+        let models = layer.embeddings().iter();
+        models
+            .map(|(name, model)| {
+                let EmbeddingSettings {
+                    target,
+                    model,
+                    base_url,
+                    dimensions,
+                    path,
+                    key: _,
+                    place: _,
+                } = model;
+                let or_default = |text: Option<String>| text.unwrap_or_else(|| "default".to_owned());
+                let shown = format!(
+                    "target {}, model {}, base_url {}, dimensions {}, path {}",
+                    target.map_or("default", |target| target.as_str()),
+                    or_default(model.clone()),
+                    or_default(base_url.clone()),
+                    or_default(dimensions.map(|n| n.to_string())),
+                    path.as_deref().unwrap_or("none")
+                );
+                (name.clone(), shown)
+            })
+            .collect()
+    };
+    rows.extend(tables("embeddings", embeddings(before), embeddings(after)));
     rows
 }
 
@@ -351,6 +414,24 @@ mod tests {
             ("strict_model = true", "", Some(("strict_model", true))),
             ("", "strict_model = true", Some(("strict_model", false))),
             ("strict_model = false", "", None),
+            ("", "[gate]\nslice_margin = 0.2", Some(("slice_margin", true))),
+            ("", "[gate]\nslice_q = 0.01", Some(("slice_q", true))),
+            ("", "[gate]\ncritical_tags = [\"a\"]", Some(("critical_tags", false))),
+            (
+                "[gate]\ncritical_tags = [\"a\"]",
+                "[gate]\ncritical_tags = [\"b\"]",
+                Some(("critical_tags", true)),
+            ),
+            ("", "[gate.guardrails]\ncost = 0.1", Some(("guardrail_cost", false))),
+            (
+                "[gate.guardrails]\ncost = 0.1",
+                "[gate.guardrails]\ncost = 0.2",
+                Some(("guardrail_cost", true)),
+            ),
+            ("[gate.guardrails]\ncost = 0.1", "", Some(("guardrail_cost", true))),
+            ("", "metric = \"score\"", Some(("metric", true))),
+            ("", "estimand = \"dataset\"", Some(("estimand", true))),
+            ("", "estimand = \"population\"", None),
             ("", "limit = 5", Some(("limit", true))),
             ("limit = 5", "limit = 4", Some(("limit", true))),
             ("limit = 5", "limit = 6", Some(("limit", false))),
