@@ -59,10 +59,8 @@ impl StaticModel {
     /// The model knows none of its words, or can't embed it; in a sentence.
     pub fn vector(&self, text: &str) -> Result<Vec<f32>, String> {
         let texts = [text.to_owned()];
-        let vectors = catch_unwind(AssertUnwindSafe(|| {
-            self.model.encode_with_args(&texts, None, 1)
-        }))
-        .map_err(|_| "the static model can't embed the text".to_owned())?;
+        let vectors = catch_unwind(AssertUnwindSafe(|| self.model.encode_with_args(&texts, None, 1)))
+            .map_err(|_| "the static model can't embed the text".to_owned())?;
         let vector = vectors.into_iter().next().unwrap_or_default();
         if vector.iter().all(|number| *number == 0.0) {
             return Err("the static model knows no word of the text".to_owned());
