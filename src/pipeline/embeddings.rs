@@ -233,7 +233,7 @@ impl Asked {
             concurrency: settings.concurrency,
         })?;
         Ok(Asked {
-            target: Arc::new(Embedder::OpenAi(target)),
+            target: Arc::new(Embedder::OpenAi(Box::new(target))),
             identity,
             model,
             dimensions: written.and_then(|one| one.dimensions),

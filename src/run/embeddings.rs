@@ -19,7 +19,7 @@ pub enum Embedder {
     /// The Gemini API, or the simulator.
     Gemini(gemini::Embedder),
     /// A service that embeds as OpenAI does.
-    OpenAi(openai::Embedder),
+    OpenAi(Box<openai::Embedder>),
 }
 
 impl Embedder {
