@@ -400,3 +400,51 @@ fn a_static_model_of_the_project_asks_nobody() {
         assert!(ran.stderr.contains("promptgate.toml:1"), "{}", ran.transcript());
     }
 }
+
+#[test]
+fn the_key_of_the_run_goes_to_the_address_of_the_run_only() {
+    let serve = |request: &Received| match request.path.as_str() {
+        "/v1/chat/completions" => {
+            let choice = json!({"message": {"content": "it opens at nine"}, "finish_reason": "stop"});
+            Reply::json(200, &json!({"choices": [choice]}))
+        }
+        _ => embed_as_openai(request),
+    };
+    let keys_of = |fake: &Fake| -> Vec<Option<String>> {
+        let requests = fake.requests();
+        let embeddings = requests.iter().filter(|request| request.path == "/v1/embeddings");
+        embeddings
+            .map(|request| request.header("authorization").map(str::to_owned))
+            .collect()
+    };
+    for elsewhere in [false, true] {
+        let (own, other) = (Fake::start(serve), Fake::start(serve));
+        let address = if elsewhere {
+            format!("base_url = \"{}/v1\"\n", other.url)
+        } else {
+            String::new()
+        };
+        let project = project(&format!("[embeddings.default]\nmodel = \"m\"\n{address}"), 3);
+        let url = format!("{}/v1", own.url);
+        let eval = [
+            "eval",
+            "--prompt",
+            "v2",
+            "--baseline",
+            "v1",
+            "--no-gate",
+            "--target",
+            "openai",
+            "--model",
+            "m",
+        ];
+        let ran = project.run_with(
+            &[&eval[..], &["--base-url", &url]].concat(),
+            &[("OPENAI_API_KEY", OTHER_KEY)],
+        );
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        let (asked, idle) = if elsewhere { (&other, &own) } else { (&own, &other) };
+        let expected = (!elsewhere).then(|| format!("Bearer {OTHER_KEY}"));
+        assert_eq!((keys_of(asked), keys_of(idle)), (vec![expected], vec![]));
+    }
+}
