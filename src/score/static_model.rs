@@ -1,5 +1,8 @@
 //! A static model of embeddings that lies in the project: a vector for each token, of which a text's vector is the mean, as
 //! model2vec makes them (M. van Dongen, S. Tulkens, Model2Vec, 2024). Nothing is asked and nothing is downloaded.
+//!
+//! The vectors are those of the Python package's `encode(texts, max_length=None)`: unlike its default, no text is cut off, since
+//! what was not read must not decide.
 
 use crate::model::{Problem, digest};
 use model2vec_rs::model::StaticModel as Model;
@@ -10,8 +13,6 @@ use std::path::Path;
 
 /// Bytes of each of a model's files.
 const LARGEST_FILE: u64 = 1 << 30;
-/// Tokens of a text; longer ones are refused before they come here.
-const MOST_TOKENS: usize = 1 << 20;
 
 /// A model, read.
 pub struct StaticModel {
@@ -58,10 +59,8 @@ impl StaticModel {
     /// The model knows none of its words, or can't embed it; in a sentence.
     pub fn vector(&self, text: &str) -> Result<Vec<f32>, String> {
         let texts = [text.to_owned()];
-        let vectors = catch_unwind(AssertUnwindSafe(|| {
-            self.model.encode_with_args(&texts, Some(MOST_TOKENS), 1)
-        }))
-        .map_err(|_| "the static model can't embed the text".to_owned())?;
+        let vectors = catch_unwind(AssertUnwindSafe(|| self.model.encode_with_args(&texts, None, 1)))
+            .map_err(|_| "the static model can't embed the text".to_owned())?;
         let vector = vectors.into_iter().next().unwrap_or_default();
         if vector.iter().all(|number| *number == 0.0) {
             return Err("the static model knows no word of the text".to_owned());
@@ -87,3 +86,6 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! [embeddings.default]      # the one that a check means that names none
-//! target = "gemini"         # gemini or sim; default: as the run's target
+//! target = "gemini"         # gemini, openai or sim; default: as the run's target
 //! model = "gemini-embedding-001"
 //! base_url = "http://localhost:8080"
 //! dimensions = 768          # default: as many as the model gives
@@ -124,9 +124,13 @@ fn one(value: &Value, place: &Place) -> Result<EmbeddingSettings, (String, Strin
         };
         match key.as_str() {
             "target" => {
-                let target = TargetKind::parse(text).map_err(|message| (message, "gemini or sim".to_owned()))?;
-                if !matches!(target, TargetKind::Gemini | TargetKind::Sim) {
-                    return Err((format!("`{text}` can't embed texts"), "gemini or sim".to_owned()));
+                let target =
+                    TargetKind::parse(text).map_err(|message| (message, "gemini, openai or sim".to_owned()))?;
+                if !matches!(target, TargetKind::Gemini | TargetKind::OpenAi | TargetKind::Sim) {
+                    return Err((
+                        format!("`{text}` can't embed texts"),
+                        "gemini, openai or sim".to_owned(),
+                    ));
                 }
                 one.target = Some(target);
             }
@@ -173,11 +177,11 @@ mod tests {
 
     #[test]
     fn mistakes_are_listed_together() {
-        let text = "[embeddings.a]\ntarget = \"openai\"\n[embeddings.b]\nmodel = \"\"\n[embeddings.c]\npaht = \"m\"\n\
+        let text = "[embeddings.a]\ntarget = \"vertex\"\n[embeddings.b]\nmodel = \"\"\n[embeddings.c]\npaht = \"m\"\n\
                     [embeddings.d]\ndimensions = 0\n[embeddings.e]\npath = \"m\"\nmodel = \"x\"\n";
         insta::assert_snapshot!(read(text, "promptgate.toml").unwrap_err(), @"
-        promptgate.toml:1:13: the embeddings `a`: `openai` can't embed texts
-          expected: gemini or sim
+        promptgate.toml:1:13: the embeddings `a`: `vertex` can't embed texts
+          expected: gemini, openai or sim
         promptgate.toml:3:13: the embeddings `b`: `model` is not a text
           expected: a text with something in it
         promptgate.toml:5:13: the embeddings `c`: `paht` is not known
