@@ -343,6 +343,7 @@ impl Asker<'_> {
         let reusable = self.settings.cache != Cache::Off;
         let keep = Arc::new(Vectors {
             texts,
+            dimensions: asked.dimensions,
             writer: self.store.replies(self.run, REPLIES, &asked.identity, reusable)?,
             got: Mutex::default(),
         });
@@ -399,6 +400,8 @@ fn failed(message: String) -> Failure {
 struct Vectors {
     /// By the identity of each job: those of its texts.
     texts: HashMap<[u8; 32], Vec<[u8; 32]>>,
+    /// Numbers that each vector must have.
+    dimensions: Option<u32>,
     writer: Writer,
     got: Mutex<HashMap<[u8; 32], Result<Answer, Failure>>>,
 }
@@ -416,6 +419,14 @@ impl Keep for Vectors {
         let vectors = arrival.result.as_ref().map_err(Clone::clone).and_then(|answer| {
             let vectors: Vec<Vec<f32>> = serde_json::from_str(&answer.text)
                 .map_err(|error| failed(format!("the embeddings can't be read: {error}")))?;
+            let wrong = |vector: &&Vec<f32>| self.dimensions.is_some_and(|wanted| vector.len() != wanted as usize);
+            if let Some(vector) = vectors.iter().find(wrong) {
+                return Err(failed(format!(
+                    "an embedding has {} numbers, and {} were asked for",
+                    vector.len(),
+                    self.dimensions.unwrap_or_default()
+                )));
+            }
             if vectors.len() == texts.len() {
                 Ok(vectors)
             } else {

@@ -66,14 +66,15 @@ pub fn requests<T>(texts: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
 /// An answer that holds these vectors. `counted` are the tokens that the service counted; not every one does.
 ///
 /// # Errors
-/// There is not one vector for each text, or one is empty: `bad_body`, worth another attempt.
+/// There is not one vector for each text, or one has fewer than two numbers: `bad_body`, worth another attempt.
 pub(super) fn answer(job: &Job, vectors: &[Vec<f32>], counted: Option<u64>) -> Result<Answer, TargetError> {
     let (got, texts) = (vectors.len(), job.request.contents.len());
     if got != texts {
         return Err(broken(&format!("{got} embeddings came for {texts} texts")));
     }
-    if vectors.iter().any(Vec::is_empty) {
-        return Err(broken("an embedding is empty"));
+    // One number has no direction: all such vectors would be alike.
+    if vectors.iter().any(|vector| vector.len() < 2) {
+        return Err(broken("an embedding has fewer than two numbers"));
     }
     let tokens = counted.unwrap_or_else(|| estimated_tokens(&job.request));
     Ok(Answer {

@@ -6,6 +6,7 @@
 
 use crate::model::{Problem, digest};
 use model2vec_rs::model::StaticModel as Model;
+use serde_json::Value;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,6 +38,12 @@ impl StaticModel {
         let model = read("model.safetensors")?;
         let config = read("config.json")?;
         let digest = digest([tokenizer.as_slice(), &model, &config]);
+        if let Some(message) = too_short(&tokenizer, &model) {
+            return Err(
+                Problem::new(format!("{} holds no static model: {message}", folder.display()))
+                    .expected("a folder that model2vec has saved a model to"),
+            );
+        }
         // The crate indexes by what the files say; what is wrong in them must not end the run.
         let model = catch_unwind(|| Model::from_bytes(&tokenizer, &model, &config, None))
             .map_err(|_| "its files contradict each other".to_owned())
@@ -67,6 +74,24 @@ impl StaticModel {
         }
         Ok(vector)
     }
+}
+
+/// What is wrong if `mapping` or `weights` say nothing of some tokens: the crate would then take the token itself, or a
+/// weight of 1. Files that can't be read so far are left to it.
+fn too_short(tokenizer: &[u8], model: &[u8]) -> Option<String> {
+    let tokenizer: Value = serde_json::from_slice(tokenizer).ok()?;
+    let tokens = match &tokenizer["model"]["vocab"] {
+        Value::Object(ids) => ids.values().filter_map(Value::as_u64).max()? + 1,
+        Value::Array(pieces) => pieces.len() as u64,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
+    };
+    let (length, rest) = model.split_first_chunk::<8>()?;
+    let header = rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+    let header: Value = serde_json::from_slice(header).ok()?;
+    ["mapping", "weights"].into_iter().find_map(|tensor| {
+        let rows = header[tensor]["shape"][0].as_u64()?;
+        (rows < tokens).then(|| format!("`{tensor}` has {rows} entries for {tokens} tokens"))
+    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {

@@ -101,11 +101,11 @@ fn one(value: &Value, place: &Place) -> Result<EmbeddingSettings, (String, Strin
         if key == "dimensions" {
             let number = value
                 .as_integer()
-                .filter(|number| (1..=MOST_DIMENSIONS).contains(number));
+                .filter(|number| (2..=MOST_DIMENSIONS).contains(number));
             let Some(number) = number.and_then(|number| u32::try_from(number).ok()) else {
                 return Err((
                     format!("`dimensions` is {value}"),
-                    format!("a whole number from 1 to {MOST_DIMENSIONS}"),
+                    format!("a whole number from 2 to {MOST_DIMENSIONS}"),
                 ));
             };
             one.dimensions = Some(number);
@@ -187,7 +187,7 @@ mod tests {
         promptgate.toml:5:13: the embeddings `c`: `paht` is not known
           expected: target, model, base_url and dimensions, or path
         promptgate.toml:7:13: the embeddings `d`: `dimensions` is 0
-          expected: a whole number from 1 to 10000
+          expected: a whole number from 2 to 10000
         promptgate.toml:9:13: the embeddings `e`: `path` is a model in the project, and the other settings are for one that is asked
           expected: target, model, base_url and dimensions, or path
         ");

@@ -76,6 +76,10 @@ fn embed(request: &Received) -> Reply {
     Reply::json(200, &json!({"embeddings": vectors}))
 }
 
+fn asked_for_768(request: &Received) -> bool {
+    String::from_utf8_lossy(&request.body).contains("\"outputDimensionality\":768")
+}
+
 fn asked_of(fake: &Fake) -> String {
     format!(
         "[embeddings.default]\ntarget = \"gemini\"\nbase_url = \"{}\"\n",
@@ -116,7 +120,7 @@ fn another_model_is_another_test() {
         let vectors = texts(request).len();
         Reply::json(
             200,
-            &json!({"embeddings": vec![json!({"values": [1.0, 0.0]}); vectors]}),
+            &json!({"embeddings": vec![json!({"values": vec![1.0; if asked_for_768(request) { 768 } else { 2 }]}); vectors]}),
         )
     });
     let project = project(&asked_of(&fake), 10);
@@ -130,6 +134,23 @@ fn another_model_is_another_test() {
 }
 
 #[test]
+fn a_vector_of_another_length_than_asked_for_is_none() {
+    let of = |values: Value| {
+        Fake::start(move |request| {
+            let vectors = texts(request).len();
+            Reply::json(200, &json!({"embeddings": vec![json!({"values": values}); vectors]}))
+        })
+    };
+    for (values, dimensions) in [(json!([1.0, 0.0]), "dimensions = 3\n"), (json!([1.0]), "")] {
+        let fake = of(values);
+        let project = project(&(asked_of(&fake) + dimensions), 80);
+        let ran = run(&project, &["--retries", "0"]);
+        assert_eq!(ran.code, 11, "{}", ran.transcript());
+        assert!(project.results().iter().all(|row| row["outcome"] == "error"));
+    }
+}
+
+#[test]
 fn a_service_that_fails_is_never_green() {
     let short = json!({"embeddings": [{"values": [1.0]}]});
     let hollow = json!({"embeddings": vec![json!({}); 81]});
@@ -138,6 +159,13 @@ fn a_service_that_fails_is_never_green() {
         (Reply::error(400, "INVALID_ARGUMENT", "no such model"), 11),
         (Reply::json(200, &short), 11),
         (Reply::json(200, &json!({})), 11),
+        (
+            Reply::json(
+                200,
+                &json!({"error": {"code": 500}, "embeddings": vec![json!({"values": [1.0, 0.0]}); 81]}),
+            ),
+            11,
+        ),
         (Reply::error(403, "PERMISSION_DENIED", "the key is not allowed"), 11),
     ] {
         let fake = Fake::start(move |_| reply.clone());

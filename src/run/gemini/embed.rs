@@ -53,6 +53,7 @@ pub fn body(model: &str, texts: &[&str], dimensions: Option<u32>) -> Vec<u8> {
 struct Response {
     #[serde(default)]
     embeddings: Vec<Embedding>,
+    error: Option<serde::de::IgnoredAny>,
     usage_metadata: Option<UsageMetadata>,
 }
 
@@ -106,6 +107,9 @@ impl Embedder {
 fn decode(body: &[u8]) -> Result<(Vec<Vec<f32>>, Option<u64>), TargetError> {
     let response: Response =
         serde_json::from_slice(body).map_err(|cause| broken(&format!("the embeddings can't be read: {cause}")))?;
+    if response.error.is_some() {
+        return Err(broken("the response holds an error beside embeddings"));
+    }
     let vectors = response.embeddings.into_iter().map(|one| one.values).collect();
     let counted = response.usage_metadata.and_then(|usage| usage.prompt_token_count);
     Ok((vectors, counted))
