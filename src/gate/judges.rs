@@ -63,6 +63,15 @@ pub(super) fn look(policy: &Policy, comparison: &Comparison, judges: Option<&Dec
     let z = critical(policy.alpha);
     judged.found.deciding = deciding.judges.iter().map(|judge| record(judge, z)).collect();
     judged.warnings = warnings(&deciding.judges);
+    // Knowing a judge by what it was must not count for more than knowing that it errs.
+    if let Some(stale) = judged
+        .warnings
+        .iter()
+        .find(|warning| warning.code == WarningCode::JudgeStale)
+    {
+        judged.weak = Some(reason(ReasonCode::JudgeStale, stale.message.clone()));
+        return judged;
+    }
     let Some((scale, weakest)) = scale(policy, deciding, z) else {
         return judged;
     };

@@ -226,6 +226,7 @@ fn speaks_for(code: ReasonCode) -> Decision {
         | ReasonCode::MixedModels
         | ReasonCode::NothingPassed
         | ReasonCode::JudgeWeak
+        | ReasonCode::JudgeStale
         | ReasonCode::JudgeLenient
         | ReasonCode::Store
         | ReasonCode::Weakened

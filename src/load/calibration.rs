@@ -12,6 +12,9 @@ use std::path::Path;
 /// Changes when a field changes its meaning or goes.
 const SCHEMA: &str = "promptgate.judge-calibration/1";
 
+/// Labels of a judge at most; people wrote them.
+const MOST_LABELS: u64 = 100_000_000;
+
 /// Bytes of the file at most.
 const LARGEST: u64 = 1 << 20;
 
@@ -64,6 +67,14 @@ fn parse(text: &str, shown: &str) -> Result<Vec<CalibrationEntry>, Problems> {
         let asked = entry.judge_use();
         if entry.counts.passing() == 0 || entry.counts.failing() == 0 {
             let message = format!("the judge `{asked}` has no labels of one of both kinds");
+            problems.push(not_one(Problem::at(Place::file(shown), message)));
+        }
+        let judged = entry.counts.passing().saturating_add(entry.counts.failing());
+        if judged > MOST_LABELS || entry.counts.errors.saturating_mul(20) > judged.saturating_add(entry.counts.errors) {
+            let message = format!(
+                "the judge `{asked}` has {judged} labels and {} errors, which no calibration comes to",
+                entry.counts.errors
+            );
             problems.push(not_one(Problem::at(Place::file(shown), message)));
         }
         if !seen.insert(asked.clone()) {

@@ -22,10 +22,10 @@ impl Meaning {
     }
 }
 
-/// The cosine of the angle between two vectors, in -1..=1; `None` where there is none: they differ in length, have no
-/// length, or hold what is no number.
+/// The cosine of the angle between two vectors, in -1..=1; `None` where there is none: they differ in length, have fewer
+/// than two numbers, have no length, or hold what is no number.
 pub fn cosine(a: &[f32], b: &[f32]) -> Option<f64> {
-    if a.len() != b.len() {
+    if a.len() != b.len() || a.len() < 2 {
         return None;
     }
     let dot = |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum() };
@@ -43,7 +43,8 @@ mod tests {
     fn what_has_no_direction_has_no_cosine() {
         assert_eq!(cosine(&[1.0, 0.0], &[0.0, 2.0]), Some(0.0));
         assert_eq!(cosine(&[3.0, 4.0], &[3.0, 4.0]), Some(1.0));
-        assert_eq!(cosine(&[1.0], &[-7.0]), Some(-1.0));
+        assert_eq!(cosine(&[1.0, 0.0], &[-7.0, 0.0]), Some(-1.0));
+        assert_eq!(cosine(&[1.0], &[1.0]), None);
         for (a, b) in [
             (vec![], vec![]),
             (vec![0.0, 0.0], vec![1.0, 0.0]),

@@ -79,6 +79,8 @@ pub enum ReasonCode {
     NothingPassed,
     /// Inconclusive: the judges that decide err too often, or are known too little.
     JudgeWeak,
+    /// Inconclusive: a judge decides that is not the one that was calibrated.
+    JudgeStale,
     /// Inconclusive: the pass rate is above the required one, but the judge lets too many bad answers pass for that.
     JudgeLenient,
     /// Inconclusive: the store failed midway.
@@ -115,6 +117,7 @@ impl ReasonCode {
             ReasonCode::MixedModels => "mixed_models",
             ReasonCode::NothingPassed => "nothing_passed",
             ReasonCode::JudgeWeak => "judge_weak",
+            ReasonCode::JudgeStale => "judge_stale",
             ReasonCode::JudgeLenient => "judge_lenient",
             ReasonCode::Store => "store",
             ReasonCode::Weakened => "weakened",

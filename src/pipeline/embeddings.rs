@@ -10,8 +10,8 @@ use crate::model::{
 };
 use crate::plan::identity;
 use crate::plan::price::Tier;
-use crate::run::gemini::{self, Delivery, EMBEDDING_MODEL, Embedder, MOST_TEXTS};
-use crate::run::{ApiKey, GeminiSettings};
+use crate::run::gemini::{self, Delivery, EMBEDDING_MODEL};
+use crate::run::{ApiKey, Embedder, GeminiSettings, OpenAiSettings, embedding_requests, openai};
 use crate::score::{Asking, StaticModel};
 use crate::settings::{Cache, EmbeddingSettings, Settings, TargetKind};
 use crate::store::Writer;
@@ -138,6 +138,9 @@ impl Asked {
     ) -> Result<Asked, Problem> {
         let kind = written.and_then(|one| one.target).unwrap_or(settings.target);
         let base_url = written.and_then(|one| one.base_url.clone());
+        if kind == TargetKind::OpenAi {
+            return Asked::open_openai(written, settings);
+        }
         // The run's own service, unless another one is named.
         let (url, service) = match (base_url, kind) {
             (Some(url), TargetKind::Gemini | TargetKind::Sim) => {
@@ -159,7 +162,7 @@ impl Asked {
             (_, TargetKind::Vertex | TargetKind::OpenAi | TargetKind::Recorded) => {
                 return Err(
                     Problem::new(format!("the target `{}` embeds no texts", kind.as_str())).hint(
-                        "set target = \"gemini\", or path = \"FOLDER\" of a static model, under [embeddings.NAME] in promptgate.toml",
+                        "set target = \"gemini\" or \"openai\", or path = \"FOLDER\" of a static model, under [embeddings.NAME] in promptgate.toml",
                     ),
                 );
             }
@@ -179,7 +182,7 @@ impl Asked {
             return Err(Problem::new(message));
         }
         let identity = format!("{service} embeddings");
-        let target = Embedder::new(&GeminiSettings {
+        let target = gemini::Embedder::new(&GeminiSettings {
             base_url: url,
             version: gemini::VERSION.to_owned(),
             delivery: Delivery::Whole,
@@ -190,7 +193,47 @@ impl Asked {
             simulated: false,
         })?;
         Ok(Asked {
-            target: Arc::new(target),
+            target: Arc::new(Embedder::Gemini(target)),
+            identity,
+            model,
+            dimensions: written.and_then(|one| one.dimensions),
+        })
+    }
+
+    /// A service that speaks as OpenAI does: the one that is named, else the run's own.
+    fn open_openai(written: Option<&EmbeddingSettings>, settings: &Settings) -> Result<Asked, Problem> {
+        let named = written.and_then(|one| one.base_url.clone());
+        let of_run = settings
+            .base_url
+            .clone()
+            .filter(|_| settings.target == TargetKind::OpenAi);
+        let base_url = named.clone().or(of_run).ok_or_else(|| {
+            Problem::new("the target `openai` has no base url").hint("set base_url, like http://localhost:11434/v1")
+        })?;
+        // The run's key goes nowhere but to the run's own address.
+        let key_of_run = (settings.target == TargetKind::OpenAi && named.is_none())
+            .then(|| settings.key.clone())
+            .flatten();
+        let key = written.and_then(|one| one.key.clone()).or(key_of_run);
+        if key.is_none() && settings.cache != Cache::Only && !openai::is_local(&base_url)? {
+            return Err(Problem::new("there is no key for it").hint("set OPENAI_API_KEY"));
+        }
+        // A model for chats is none for embeddings, so the run's is no default.
+        let model = written.and_then(|one| one.model.clone()).ok_or_else(|| {
+            Problem::new("no model is named")
+                .hint("set model, like \"text-embedding-3-small\", under [embeddings.NAME]")
+        })?;
+        if let Some(message) = openai::model_problem(&model) {
+            return Err(Problem::new(message));
+        }
+        let identity = format!("openai {} embeddings", base_url.trim_end_matches('/'));
+        let target = openai::Embedder::new(&OpenAiSettings {
+            base_url,
+            key,
+            concurrency: settings.concurrency,
+        })?;
+        Ok(Asked {
+            target: Arc::new(Embedder::OpenAi(Box::new(target))),
             identity,
             model,
             dimensions: written.and_then(|one| one.dimensions),
@@ -199,7 +242,7 @@ impl Asked {
 
     /// The identity of one vector.
     fn key(&self, text: &str) -> [u8; 32] {
-        let body = gemini::embedding_body(&self.model, &[text], self.dimensions);
+        let body = self.target.body(&self.model, &[text], self.dimensions);
         identity(&self.identity, &self.model, &body, "embedding", 1, None)
     }
 
@@ -227,7 +270,7 @@ impl Asked {
             arm: Arm::Candidate,
             repeat: 1,
             request: Arc::new(request),
-            body: gemini::embedding_body(&self.model, texts, self.dimensions).into(),
+            body: self.target.body(&self.model, texts, self.dimensions).into(),
             key: digest(keys.iter().map(<[u8; 32]>::as_slice)),
         }
     }
@@ -291,7 +334,7 @@ impl Asker<'_> {
         }
         let mut texts = HashMap::new();
         let mut jobs = Vec::new();
-        for chunk in open.chunks(MOST_TEXTS) {
+        for chunk in embedding_requests(&open, |meaning| meaning.text.len()) {
             let chunk: Vec<&str> = chunk.iter().map(|meaning| meaning.text.as_str()).collect();
             let job = asked.job(&chunk);
             texts.insert(job.key, chunk.iter().map(|text| asked.key(text)).collect());
@@ -300,6 +343,7 @@ impl Asker<'_> {
         let reusable = self.settings.cache != Cache::Off;
         let keep = Arc::new(Vectors {
             texts,
+            dimensions: asked.dimensions,
             writer: self.store.replies(self.run, REPLIES, &asked.identity, reusable)?,
             got: Mutex::default(),
         });
@@ -356,6 +400,8 @@ fn failed(message: String) -> Failure {
 struct Vectors {
     /// By the identity of each job: those of its texts.
     texts: HashMap<[u8; 32], Vec<[u8; 32]>>,
+    /// Numbers that each vector must have.
+    dimensions: Option<u32>,
     writer: Writer,
     got: Mutex<HashMap<[u8; 32], Result<Answer, Failure>>>,
 }
@@ -373,6 +419,14 @@ impl Keep for Vectors {
         let vectors = arrival.result.as_ref().map_err(Clone::clone).and_then(|answer| {
             let vectors: Vec<Vec<f32>> = serde_json::from_str(&answer.text)
                 .map_err(|error| failed(format!("the embeddings can't be read: {error}")))?;
+            let wrong = |vector: &&Vec<f32>| self.dimensions.is_some_and(|wanted| vector.len() != wanted as usize);
+            if let Some(vector) = vectors.iter().find(wrong) {
+                return Err(failed(format!(
+                    "an embedding has {} numbers, and {} were asked for",
+                    vector.len(),
+                    self.dimensions.unwrap_or_default()
+                )));
+            }
             if vectors.len() == texts.len() {
                 Ok(vectors)
             } else {

@@ -12,6 +12,7 @@
 //! - `target.rs`: what answers. A target sends once; it neither retries nor waits.
 //! - `gemini/`: the Gemini API over HTTP, with prefixes that it keeps. `vertex/`: the same models on Vertex AI. `openai/`: chat completions.
 //!   `recorded.rs`: answers from files.
+//! - `embeddings.rs`: vectors of texts instead of answers, whoever makes them.
 //! - `protocol.rs`: what a target must know of a prompt before anything is sent. `media.rs`: media inside a prompt.
 //! - `http.rs`: one exchange over HTTP, whoever answers. `base_url.rs`: where a service is.
 //! - `retry.rs`: how long to wait before another attempt. `limit.rs`: when any attempt may leave at all. `pace.rs`: what it
@@ -22,6 +23,7 @@
 mod base_url;
 mod batch;
 mod budget;
+mod embeddings;
 pub mod gemini;
 mod http;
 mod key;
@@ -39,6 +41,7 @@ pub mod vertex;
 mod worker;
 
 pub use batch::{Batched, Expect};
+pub use embeddings::{Embedder, requests as embedding_requests};
 pub use gemini::{Gemini, GeminiSettings};
 pub use key::ApiKey;
 pub use keys::{Renewal, read_key_file};

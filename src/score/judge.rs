@@ -385,7 +385,7 @@ mod tests {
                     break;
                 }
                 for question in questions {
-                    let reply = json!({question.verdict.as_str(): match question.verdict {
+                    let reply = json!({"reason": "so", question.verdict.as_str(): match question.verdict {
                         JudgeVerdict::PassOrFail => json!(true),
                         JudgeVerdict::Score => json!(0.5),
                         JudgeVerdict::Preference => json!("equal"),

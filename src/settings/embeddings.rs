@@ -2,7 +2,7 @@
 //!
 //! ```toml
 //! [embeddings.default]      # the one that a check means that names none
-//! target = "gemini"         # gemini or sim; default: as the run's target
+//! target = "gemini"         # gemini, openai or sim; default: as the run's target
 //! model = "gemini-embedding-001"
 //! base_url = "http://localhost:8080"
 //! dimensions = 768          # default: as many as the model gives
@@ -101,11 +101,11 @@ fn one(value: &Value, place: &Place) -> Result<EmbeddingSettings, (String, Strin
         if key == "dimensions" {
             let number = value
                 .as_integer()
-                .filter(|number| (1..=MOST_DIMENSIONS).contains(number));
+                .filter(|number| (2..=MOST_DIMENSIONS).contains(number));
             let Some(number) = number.and_then(|number| u32::try_from(number).ok()) else {
                 return Err((
                     format!("`dimensions` is {value}"),
-                    format!("a whole number from 1 to {MOST_DIMENSIONS}"),
+                    format!("a whole number from 2 to {MOST_DIMENSIONS}"),
                 ));
             };
             one.dimensions = Some(number);
@@ -124,9 +124,13 @@ fn one(value: &Value, place: &Place) -> Result<EmbeddingSettings, (String, Strin
         };
         match key.as_str() {
             "target" => {
-                let target = TargetKind::parse(text).map_err(|message| (message, "gemini or sim".to_owned()))?;
-                if !matches!(target, TargetKind::Gemini | TargetKind::Sim) {
-                    return Err((format!("`{text}` can't embed texts"), "gemini or sim".to_owned()));
+                let target =
+                    TargetKind::parse(text).map_err(|message| (message, "gemini, openai or sim".to_owned()))?;
+                if !matches!(target, TargetKind::Gemini | TargetKind::OpenAi | TargetKind::Sim) {
+                    return Err((
+                        format!("`{text}` can't embed texts"),
+                        "gemini, openai or sim".to_owned(),
+                    ));
                 }
                 one.target = Some(target);
             }
@@ -173,17 +177,17 @@ mod tests {
 
     #[test]
     fn mistakes_are_listed_together() {
-        let text = "[embeddings.a]\ntarget = \"openai\"\n[embeddings.b]\nmodel = \"\"\n[embeddings.c]\npaht = \"m\"\n\
+        let text = "[embeddings.a]\ntarget = \"vertex\"\n[embeddings.b]\nmodel = \"\"\n[embeddings.c]\npaht = \"m\"\n\
                     [embeddings.d]\ndimensions = 0\n[embeddings.e]\npath = \"m\"\nmodel = \"x\"\n";
         insta::assert_snapshot!(read(text, "promptgate.toml").unwrap_err(), @"
-        promptgate.toml:1:13: the embeddings `a`: `openai` can't embed texts
-          expected: gemini or sim
+        promptgate.toml:1:13: the embeddings `a`: `vertex` can't embed texts
+          expected: gemini, openai or sim
         promptgate.toml:3:13: the embeddings `b`: `model` is not a text
           expected: a text with something in it
         promptgate.toml:5:13: the embeddings `c`: `paht` is not known
           expected: target, model, base_url and dimensions, or path
         promptgate.toml:7:13: the embeddings `d`: `dimensions` is 0
-          expected: a whole number from 1 to 10000
+          expected: a whole number from 2 to 10000
         promptgate.toml:9:13: the embeddings `e`: `path` is a model in the project, and the other settings are for one that is asked
           expected: target, model, base_url and dimensions, or path
         ");

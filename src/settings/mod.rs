@@ -562,11 +562,15 @@ impl Layers {
     fn embeddings(&self) -> BTreeMap<String, EmbeddingSettings> {
         let mut embeddings = self.layers[2].embeddings().clone();
         for one in embeddings.values_mut() {
-            if one.target == Some(TargetKind::Gemini)
-                && let KeyState::Present(text, _) = key::find(&self.environment)
-            {
-                one.key = ApiKey::new(&text).ok();
-            }
+            let state = match one.target {
+                Some(TargetKind::Gemini) => key::find(&self.environment),
+                Some(TargetKind::OpenAi) => key::in_variable("OPENAI_API_KEY", &self.environment),
+                Some(TargetKind::Sim | TargetKind::Vertex | TargetKind::Recorded) | None => KeyState::Absent,
+            };
+            one.key = match state {
+                KeyState::Present(text, _) => ApiKey::new(&text).ok(),
+                KeyState::Absent | KeyState::Unusable(_) => None,
+            };
         }
         embeddings
     }

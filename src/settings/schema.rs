@@ -142,7 +142,7 @@ fn own_embeddings() -> Value {
                     "target": {"enum": ["gemini", "sim"]},
                     "model": text,
                     "base_url": text,
-                    "dimensions": {"type": "integer", "minimum": 1, "maximum": 10000},
+                    "dimensions": {"type": "integer", "minimum": 2, "maximum": 10000},
                 },
                 "additionalProperties": false,
             },

@@ -207,7 +207,7 @@ fn votes_are_counted_and_pairs_are_read_in_both_orders() {
 
 #[test]
 fn judges_that_can_not_be_asked_are_told_before_anything_is_sent() {
-    let judge = Fake::start(|_| Reply::answer("{\"pass\": true}"));
+    let judge = Fake::start(|_| Reply::answer("{\"reason\": \"so\", \"pass\": true}"));
     let undeclared = project(
         &judge,
         1,

@@ -198,8 +198,9 @@ fn another_judge_is_not_the_one_that_was_calibrated() {
     assert_eq!(calibrate(&project, &[]).code, 0);
     let stale = |what: &str, why: &str| {
         let ran = eval(&project, &[]);
-        assert_eq!(ran.code, 0, "{what}: {}", ran.transcript());
+        assert_eq!(ran.code, 11, "{what}: {}", ran.transcript());
         let verdict = project.verdict();
+        assert_eq!(verdict["reasons"][0]["code"], "judge_stale", "{what}");
         assert_eq!(verdict["warnings"][0]["code"], "judge_stale", "{what}");
         let message = verdict["warnings"][0]["message"].as_str().unwrap();
         assert!(message.contains(why), "{what}: {message}");

@@ -76,6 +76,10 @@ fn embed(request: &Received) -> Reply {
     Reply::json(200, &json!({"embeddings": vectors}))
 }
 
+fn asked_for_768(request: &Received) -> bool {
+    String::from_utf8_lossy(&request.body).contains("\"outputDimensionality\":768")
+}
+
 fn asked_of(fake: &Fake) -> String {
     format!(
         "[embeddings.default]\ntarget = \"gemini\"\nbase_url = \"{}\"\n",
@@ -116,7 +120,7 @@ fn another_model_is_another_test() {
         let vectors = texts(request).len();
         Reply::json(
             200,
-            &json!({"embeddings": vec![json!({"values": [1.0, 0.0]}); vectors]}),
+            &json!({"embeddings": vec![json!({"values": vec![1.0; if asked_for_768(request) { 768 } else { 2 }]}); vectors]}),
         )
     });
     let project = project(&asked_of(&fake), 10);
@@ -130,12 +134,38 @@ fn another_model_is_another_test() {
 }
 
 #[test]
+fn a_vector_of_another_length_than_asked_for_is_none() {
+    let of = |values: Value| {
+        Fake::start(move |request| {
+            let vectors = texts(request).len();
+            Reply::json(200, &json!({"embeddings": vec![json!({"values": values}); vectors]}))
+        })
+    };
+    for (values, dimensions) in [(json!([1.0, 0.0]), "dimensions = 3\n"), (json!([1.0]), "")] {
+        let fake = of(values);
+        let project = project(&(asked_of(&fake) + dimensions), 80);
+        let ran = run(&project, &["--retries", "0"]);
+        assert_eq!(ran.code, 11, "{}", ran.transcript());
+        assert!(project.results().iter().all(|row| row["outcome"] == "error"));
+    }
+}
+
+#[test]
 fn a_service_that_fails_is_never_green() {
     let short = json!({"embeddings": [{"values": [1.0]}]});
+    let hollow = json!({"embeddings": vec![json!({}); 81]});
     for (reply, code) in [
+        (Reply::json(200, &hollow), 11),
         (Reply::error(400, "INVALID_ARGUMENT", "no such model"), 11),
         (Reply::json(200, &short), 11),
         (Reply::json(200, &json!({})), 11),
+        (
+            Reply::json(
+                200,
+                &json!({"error": {"code": 500}, "embeddings": vec![json!({"values": [1.0, 0.0]}); 81]}),
+            ),
+            11,
+        ),
         (Reply::error(403, "PERMISSION_DENIED", "the key is not allowed"), 11),
     ] {
         let fake = Fake::start(move |_| reply.clone());
@@ -145,6 +175,125 @@ fn a_service_that_fails_is_never_green() {
         assert!(project.results().iter().all(|row| row["outcome"] == "error"));
         assert!(!ran.transcript().contains(KEY));
     }
+}
+
+const OTHER_KEY: &str = "other-key-9876543210";
+
+/// The texts of a request to a service that speaks as OpenAI does.
+fn inputs(request: &Received) -> Vec<String> {
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    serde_json::from_value(body["input"].clone()).unwrap()
+}
+
+/// A service that speaks as OpenAI does, and replies in another order than it was asked.
+fn embed_as_openai(request: &Received) -> Reply {
+    assert_eq!(request.path, "/v1/embeddings");
+    let mut data: Vec<Value> = inputs(request)
+        .iter()
+        .enumerate()
+        .map(|(i, text)| json!({"index": i, "embedding": if text.contains("lions") { [0.1, 0.9] } else { [0.9, 0.1] }}))
+        .collect();
+    data.reverse();
+    Reply::json(200, &json!({"data": data, "usage": {"prompt_tokens": 5}}))
+}
+
+fn openai_at(fake: &Fake) -> String {
+    format!(
+        "[embeddings.default]\ntarget = \"openai\"\nbase_url = \"{}/v1\"\nmodel = \"m\"\n",
+        fake.url
+    )
+}
+
+#[test]
+fn a_service_that_speaks_as_openai_does_embeds_and_gets_its_own_key_only() {
+    for key in [None, Some(OTHER_KEY)] {
+        let fake = Fake::start(embed_as_openai);
+        let project = project(&openai_at(&fake), 80);
+        let eval = [
+            "eval",
+            "--prompt",
+            "v2",
+            "--baseline",
+            "v1",
+            "--repeat",
+            "1",
+            "--target",
+            "recorded",
+        ];
+        let keys: Vec<(&str, &str)> = [Some(("GEMINI_API_KEY", KEY)), key.map(|key| ("OPENAI_API_KEY", key))]
+            .into_iter()
+            .flatten()
+            .collect();
+        let ran = project.run_with(&[&eval[..], &["--answers", "answers.jsonl"]].concat(), &keys);
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        let failed: Vec<Value> = project
+            .results()
+            .iter()
+            .filter(|row| row["outcome"] != "pass")
+            .cloned()
+            .collect();
+        assert!(
+            failed.len() == 2
+                && failed
+                    .iter()
+                    .all(|row| row["case"] == "case-3" && row["outcome"] == "fail")
+        );
+        let requests = fake.requests();
+        assert_eq!(requests.iter().map(|request| inputs(request).len()).sum::<usize>(), 81);
+        for request in requests {
+            let expected = key.map(|key| format!("Bearer {key}"));
+            assert_eq!(request.header("authorization"), expected.as_deref());
+            assert_eq!(request.header("x-goog-api-key"), None);
+        }
+        assert!(!ran.transcript().contains(OTHER_KEY));
+    }
+}
+
+#[test]
+fn a_service_elsewhere_needs_its_own_key_and_a_model() {
+    for (settings, said) in [
+        (
+            "base_url = \"https://embeddings.example/v1\"\nmodel = \"m\"\n",
+            "set OPENAI_API_KEY",
+        ),
+        ("base_url = \"http://127.0.0.1:9/v1\"\n", "no model is named"),
+        ("model = \"m\"\n", "has no base url"),
+    ] {
+        let ran = run(
+            &project(&format!("[embeddings.default]\ntarget = \"openai\"\n{settings}"), 3),
+            &[],
+        );
+        assert_eq!(ran.code, 2, "{}", ran.transcript());
+        assert!(ran.stderr.contains(said), "{}", ran.transcript());
+    }
+}
+
+#[test]
+fn long_texts_go_into_more_requests() {
+    let fake = Fake::start(embed_as_openai);
+    let project = project(&openai_at(&fake), 80);
+    let answers: String = (0..80)
+        .flat_map(|i| {
+            let text = format!("{i} {}", "nine ".repeat(1_200));
+            ["v1", "v2"].map(|prompt| {
+                json!({"case": format!("case-{i}"), "prompt": prompt, "text": text, "finish_reason": "STOP"})
+                    .to_string()
+                    + "\n"
+            })
+        })
+        .collect();
+    project.write("answers.jsonl", answers);
+    let ran = run(&project, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let sizes: Vec<usize> = fake
+        .requests()
+        .iter()
+        .map(|request| inputs(request).iter().map(String::len).sum())
+        .collect();
+    assert!(
+        sizes.len() >= 8 && sizes.iter().all(|size| *size <= 64 << 10),
+        "{sizes:?}"
+    );
 }
 
 #[test]
@@ -277,5 +426,53 @@ fn a_static_model_of_the_project_asks_nobody() {
         let ran = run(&project, &[]);
         assert_eq!(ran.code, 2, "{file}: {}", ran.transcript());
         assert!(ran.stderr.contains("promptgate.toml:1"), "{}", ran.transcript());
+    }
+}
+
+#[test]
+fn the_key_of_the_run_goes_to_the_address_of_the_run_only() {
+    let serve = |request: &Received| match request.path.as_str() {
+        "/v1/chat/completions" => {
+            let choice = json!({"message": {"content": "it opens at nine"}, "finish_reason": "stop"});
+            Reply::json(200, &json!({"choices": [choice]}))
+        }
+        _ => embed_as_openai(request),
+    };
+    let keys_of = |fake: &Fake| -> Vec<Option<String>> {
+        let requests = fake.requests();
+        let embeddings = requests.iter().filter(|request| request.path == "/v1/embeddings");
+        embeddings
+            .map(|request| request.header("authorization").map(str::to_owned))
+            .collect()
+    };
+    for elsewhere in [false, true] {
+        let (own, other) = (Fake::start(serve), Fake::start(serve));
+        let address = if elsewhere {
+            format!("base_url = \"{}/v1\"\n", other.url)
+        } else {
+            String::new()
+        };
+        let project = project(&format!("[embeddings.default]\nmodel = \"m\"\n{address}"), 3);
+        let url = format!("{}/v1", own.url);
+        let eval = [
+            "eval",
+            "--prompt",
+            "v2",
+            "--baseline",
+            "v1",
+            "--no-gate",
+            "--target",
+            "openai",
+            "--model",
+            "m",
+        ];
+        let ran = project.run_with(
+            &[&eval[..], &["--base-url", &url]].concat(),
+            &[("OPENAI_API_KEY", OTHER_KEY)],
+        );
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        let (asked, idle) = if elsewhere { (&other, &own) } else { (&own, &other) };
+        let expected = (!elsewhere).then(|| format!("Bearer {OTHER_KEY}"));
+        assert_eq!((keys_of(asked), keys_of(idle)), (vec![expected], vec![]));
     }
 }

@@ -162,18 +162,12 @@ fn a_weak_judge_decides_nothing_and_excuses_nothing() {
 }
 
 #[test]
-fn judges_without_a_calibration_are_warned_of_and_change_nothing() {
+fn judges_without_a_calibration_are_warned_of_and_others_than_the_calibrated_decide_nothing() {
     let comparison = compared(&[(0, 100)], 1);
     let plain = decided(&policy(), &comparison, &DecidingJudges::default());
-    for (calibration, code) in [
-        (Calibration::None, WarningCode::JudgeUncalibrated),
-        (
-            Calibration::Stale("its prompt was another one".to_owned()),
-            WarningCode::JudgeStale,
-        ),
-    ] {
-        let found = decided(&policy(), &comparison, &one(calibration));
-        assert_eq!((found.decision, found.z), (plain.decision, plain.z));
+    let found = decided(&policy(), &comparison, &one(Calibration::None));
+    assert_eq!((found.decision, found.z), (plain.decision, plain.z));
+    let warned = |found: &Decided, code| {
         assert_eq!(found.warnings.len(), 1);
         assert_eq!(found.warnings[0].code, code);
         assert!(found.warnings[0].message.starts_with("judge not calibrated: "));
@@ -181,10 +175,19 @@ fn judges_without_a_calibration_are_warned_of_and_change_nothing() {
             panic!("{:?}", found.judges);
         };
         assert_eq!(
-            (record.calibrated, record.youden, found.judges.scale),
-            (false, None, None)
+            (record.calibrated, record.youden, &found.judges.scale),
+            (false, None, &None)
         );
-    }
+    };
+    warned(&found, WarningCode::JudgeUncalibrated);
+    // Another judge than the calibrated one decides nothing: it must not count for more than one that is known to err.
+    let stale = one(Calibration::Stale("its prompt was another one".to_owned()));
+    let found = decided(&policy(), &comparison, &stale);
+    assert_eq!(
+        (found.decision, found.reasons[0].code),
+        (Decision::Inconclusive, ReasonCode::JudgeStale)
+    );
+    warned(&found, WarningCode::JudgeStale);
     let mut other = one(Calibration::Known(counts(95, 5, 95, 5)));
     other.judges[0].other_labels = true;
     let found = decided(&policy(), &comparison, &other);

@@ -152,7 +152,12 @@ impl Differences {
             cells,
             kind,
             n,
-            sum: if n > 0.0 { sum as f64 / whole } else { 0.0 },
+            // Rounding must not carry it beyond the ends.
+            sum: if n > 0.0 {
+                (sum as f64 / whole).clamp(-n, n)
+            } else {
+                0.0
+            },
             largest: if n > 0.0 { largest as f64 / mean_size } else { 0.0 },
         }
     }
@@ -604,6 +609,13 @@ mod tests {
             (Just(size), -end..=end, Just(count))
         });
         prop::collection::vec(cluster, 1..8)
+    }
+
+    #[test]
+    fn all_lost_is_minus_one_and_no_less() {
+        let d = Differences::of_units(&units(&[(1, -3, 8), (2, -6, 7)]), 3, UnitKind::Cluster);
+        assert_eq!(d.mean(), Some(-1.0));
+        assert_eq!(d.interval(critical(0.05), CORRECTION).0, -1.0);
     }
 
     proptest! {

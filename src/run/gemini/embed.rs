@@ -1,18 +1,13 @@
-//! Embeddings: one `batchEmbedContents` request for many texts. The answer's text is the vectors, as a JSON array of arrays of
-//! numbers in the order of the texts.
+//! Embeddings: one `batchEmbedContents` request for many texts.
 
-use super::reply::broken;
 use super::{Connection, Gemini, GeminiSettings, classify, resource};
-use crate::model::{Answer, FailureKind, Job, Problem, Source, Usage};
+use crate::model::{Answer, FailureKind, Job, Problem, Source};
+use crate::run::embeddings::{answer, broken};
 use crate::run::http::post;
-use crate::run::limit::estimated_tokens;
 use crate::run::target::{Retry, Target, TargetError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
-
-/// Texts of one request. The service takes no more.
-pub const MOST_TEXTS: usize = 100;
 
 /// The model that embeds if none is named.
 pub const MODEL: &str = "gemini-embedding-001";
@@ -58,6 +53,7 @@ pub fn body(model: &str, texts: &[&str], dimensions: Option<u32>) -> Vec<u8> {
 struct Response {
     #[serde(default)]
     embeddings: Vec<Embedding>,
+    error: Option<serde::de::IgnoredAny>,
     usage_metadata: Option<UsageMetadata>,
 }
 
@@ -98,36 +94,23 @@ impl Embedder {
         if !reply.is_success() {
             return Err(classify(reply.status, reply.retry_after(), &reply.body));
         }
-        let (vectors, counted) = decode(&reply.body, job.request.contents.len())?;
-        // The service counts the tokens of some models only.
-        let tokens = counted.unwrap_or_else(|| estimated_tokens(&job.request));
+        let (vectors, counted) = decode(&reply.body)?;
         Ok(Answer {
-            text: serde_json::to_string(&vectors).unwrap_or_default(),
-            usage: Usage {
-                prompt: tokens,
-                total: tokens,
-                ..Usage::default()
-            },
-            model_version: Some(job.request.model.clone()),
-            finish_reason: Some("STOP".to_owned()),
             latency_ms: reply.latency_ms,
             simulated: reply.is_simulated(),
-            ..Answer::default()
+            ..answer(job, &vectors, counted)?
         })
     }
 }
 
-/// The vectors of a response to so many texts, and the tokens that were counted.
-fn decode(body: &[u8], texts: usize) -> Result<(Vec<Vec<f32>>, Option<u64>), TargetError> {
+/// The vectors of a response, and the tokens that were counted: those of some models only.
+fn decode(body: &[u8]) -> Result<(Vec<Vec<f32>>, Option<u64>), TargetError> {
     let response: Response =
         serde_json::from_slice(body).map_err(|cause| broken(&format!("the embeddings can't be read: {cause}")))?;
-    let vectors: Vec<Vec<f32>> = response.embeddings.into_iter().map(|one| one.values).collect();
-    if vectors.len() != texts {
-        return Err(broken(&format!("{} embeddings came for {texts} texts", vectors.len())));
+    if response.error.is_some() {
+        return Err(broken("the response holds an error beside embeddings"));
     }
-    if vectors.iter().any(Vec::is_empty) {
-        return Err(broken("an embedding is empty"));
-    }
+    let vectors = response.embeddings.into_iter().map(|one| one.values).collect();
     let counted = response.usage_metadata.and_then(|usage| usage.prompt_token_count);
     Ok((vectors, counted))
 }
@@ -155,22 +138,15 @@ mod tests {
     }
 
     #[test]
-    fn a_response_has_a_vector_for_each_text_or_none() {
-        let of = |body: &str| decode(body.as_bytes(), 2).map_err(|error| error.failure().code);
+    fn a_response_holds_vectors() {
+        let of = |body: &str| decode(body.as_bytes()).map_err(|error| error.failure().code);
         assert_eq!(
             of(
                 r#"{"embeddings": [{"values": [1, 0.5]}, {"values": [2, 3]}], "usageMetadata": {"promptTokenCount": 7}}"#
             ),
             Ok((vec![vec![1.0, 0.5], vec![2.0, 3.0]], Some(7)))
         );
-        for broken in [
-            "{}",
-            "[]",
-            "",
-            r#"{"embeddings": [{"values": [1]}]}"#,
-            r#"{"embeddings": [{"values": [1]}, {}]}"#,
-            r#"{"embeddings": [{"values": [1]}, {"values": ["x"]}]}"#,
-        ] {
+        for broken in ["[1]", "", r#"{"embeddings": [{"values": [1]}, {"values": ["x"]}]}"#] {
             assert_eq!(of(broken), Err("bad_body".to_owned()), "{broken}");
         }
     }

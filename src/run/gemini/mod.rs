@@ -30,7 +30,7 @@ mod stream;
 
 pub(super) use batches::{Item, Looked, Output, PIECE, Results};
 pub use body::{body, content_problem};
-pub use embed::{Embedder, MODEL as EMBEDDING_MODEL, MOST_TEXTS, body as embedding_body};
+pub use embed::{Embedder, MODEL as EMBEDDING_MODEL, body as embedding_body};
 pub use endpoint::{BASE_URL, Delivery, VERSION, model_problem, url};
 pub use error::classify;
 pub(super) use error::{LONGEST_MESSAGE, LONGEST_WAIT, duration, excerpt, seconds, shorten};

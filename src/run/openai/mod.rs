@@ -3,14 +3,17 @@
 //!
 //! - `body.rs`: a rendered prompt becomes the bytes of a request, or a sentence why it can't.
 //! - `reply.rs`: the bytes of a response become an answer.
+//! - `embed.rs`: vectors of texts.
 //! - `error.rs`: an error reply becomes a kind of failure and what asking again can do about it.
 //! - this file: one exchange.
 
 mod body;
+mod embed;
 mod error;
 mod reply;
 
 pub use body::{body, config_problems, content_problem, model_problem};
+pub use embed::{Embedder, body as embedding_body};
 pub use error::classify;
 pub use reply::decode;
 
@@ -121,7 +124,11 @@ pub fn is_local(base_url: &str) -> Result<bool, Problem> {
 }
 
 fn completions(base: &BaseUrl) -> Result<Url, Problem> {
-    Url::parse(&format!("{}/chat/completions", base.as_str()))
+    at(base, "chat/completions")
+}
+
+fn at(base: &BaseUrl, path: &str) -> Result<Url, Problem> {
+    Url::parse(&format!("{}/{path}", base.as_str()))
         .map_err(|cause| Problem::new(format!("the base url makes no url of a request: {cause}")))
 }
 

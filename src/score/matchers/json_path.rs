@@ -260,6 +260,9 @@ impl PathText {
                 return wrong(problem.expected("JSONPath as in RFC 9535, like $.items[*].name or $['a key']"));
             }
         };
+        if let Some(problem) = patterns(written).find_map(|pattern| not_a_pattern(&pattern)) {
+            return wrong(problem);
+        }
         // Every query within a filter runs for each value that the filter sees, and so does a regex, which may be as
         // costly as many values.
         let count = |what: &str| written.matches(what).count();
@@ -309,6 +312,49 @@ impl PathText {
     }
 }
 
+/// The texts that stand last among the arguments of functions: the patterns of `match` and `search`.
+fn patterns(path: &str) -> impl Iterator<Item = String> + '_ {
+    let mut rest = path;
+    let mut before = ' ';
+    std::iter::from_fn(move || {
+        loop {
+            let at = rest.find(['\'', '"'])?;
+            let quote = rest[at..].chars().next()?;
+            before = rest[..at].trim_end().chars().next_back().unwrap_or(before);
+            let inside = &rest[at + 1..];
+            let mut escaped = false;
+            let end = inside.find(|c| {
+                let ends = c == quote && !escaped;
+                escaped = c == '\\' && !escaped;
+                ends
+            })?;
+            let text = &inside[..end];
+            rest = &inside[end + 1..];
+            if before == ',' && rest.trim_start().starts_with(')') {
+                // As RFC 9535 writes texts: like JSON, but for the quotes.
+                let json = match quote {
+                    '\'' => format!("\"{}\"", text.replace("\\'", "'").replace('"', "\\\"")),
+                    _ => format!("\"{text}\""),
+                };
+                return Some(serde_json::from_str(&json).unwrap_or_else(|_| text.to_owned()));
+            }
+        }
+    })
+}
+
+/// A pattern that can't be compiled matches nothing, without a word: `count: 0` would pass on it.
+fn not_a_pattern(pattern: &str) -> Option<ArgProblem> {
+    let error = regex::Regex::new(&format!("(?R)^({pattern})$")).err()?;
+    let said = bounded(&error.to_string(), 160);
+    Some(
+        ArgProblem::new(format!(
+            "the pattern {} in the path is not valid: {said}",
+            quote(pattern)
+        ))
+        .expected("a regular expression, smaller than what takes megabytes"),
+    )
+}
+
 /// One step of a place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Token {
@@ -355,6 +401,30 @@ impl Matcher for JsonPath {
 mod tests {
     use crate::score::rules::testing::{answer_text, compiled, problems, reasons, scores, verdicts, verify_in};
     use serde_json::json;
+
+    #[test]
+    fn patterns_that_can_not_match_are_refused() {
+        let refused = |path: &str| {
+            let said = problems(&[json!({"json_path": {"path": path, "count": 0}})]);
+            said.contains("the pattern")
+        };
+        for path in [
+            "$[?match(@.a, '(')]",
+            "$[?search(@.a, \"[\")]",
+            "$[?match(@.a, 'x{1000}{1000}{1000}')]",
+            "$[?@.b == 1 && search( @.a , '*' )]",
+        ] {
+            assert!(refused(path), "{path}");
+        }
+        for path in [
+            "$[?match(@.a, 'x.*')]",
+            "$['(', 'b']",
+            "$[?@.a == '(']",
+            "$[?search(@.a, '\\\\d+')]",
+        ] {
+            assert!(!refused(path), "{path}");
+        }
+    }
 
     #[test]
     fn a_check_judges_what_is_selected() {

@@ -374,7 +374,6 @@ struct Vote {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PassReply {
-    #[serde(default)]
     reason: String,
     pass: bool,
 }
@@ -382,7 +381,6 @@ struct PassReply {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ScoreReply {
-    #[serde(default)]
     reason: String,
     score: f64,
 }
@@ -390,7 +388,6 @@ struct ScoreReply {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PreferenceReply {
-    #[serde(default)]
     reason: String,
     better: Better,
 }

@@ -12,8 +12,8 @@ pub(super) const SEMANTIC: MatcherDef = MatcherDef {
     summary: "the embedding of the answer points nearly the same way as that of a reference",
     arguments: "{to, min, by}, or {to_any: [..], min, by}; the score is the cosine of the two vectors, with `to_any` the best \
                 one, negative ones count as 0; it passes when that is at least `min`; `by` names a model under \
-                [embeddings.NAME] in promptgate.toml (default: default): one that Gemini serves, or a static one that lies \
-                in the project; what is near enough differs from model to model, so look at answers of both kinds before \
+                [embeddings.NAME] in promptgate.toml (default: default): one that Gemini or a service like OpenAI serves, or a \
+                static one that lies in the project; what is near enough differs from model to model, so look at answers of both kinds before \
                 you set `min`; a model that fails, or gives no vector, is an error, never pass or fail",
     schema: r##"{"type": "object", "properties": {"to": {"$ref": "#/$defs/text"}, "to_any": {"type": "array",
         "items": {"$ref": "#/$defs/text"}, "minItems": 1, "maxItems": 100}, "by": {"$ref": "#/$defs/text"},
@@ -29,7 +29,7 @@ pub(super) const SEMANTIC: MatcherDef = MatcherDef {
         cosine: 0.42,
     },
     refused: r#"{"semantic": {"to": "30 days"}}"#,
-    cost: "one vector for each distinct text, stored, so that no text is sent twice; 100 texts a request; answers and \
+    cost: "one vector for each distinct text, stored, so that no text is sent twice; 100 texts or 64 KiB a request; answers and \
            references of more than 8,000 bytes can't be judged, since the models read no more than some 2,000 tokens",
     takes_text: false,
     combines: false,
