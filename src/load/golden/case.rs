@@ -249,7 +249,9 @@ fn read_weight(value: &Value, mistakes: &mut Mistakes) -> Option<u32> {
     if whole.is_none() {
         let written = match value {
             Value::Number(number) => number.to_string(),
-            _ => kind(value).to_owned(),
+            Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                kind(value).to_owned()
+            }
         };
         let problem = Problem::new(format!("`weight` is {written}"))
             .expected(format!(
@@ -270,7 +272,9 @@ fn read_cluster(value: &Value, mistakes: &mut Mistakes) -> Option<Arc<str>> {
             let written = match value {
                 Value::String(name) if name.trim().is_empty() => "empty".to_owned(),
                 Value::String(_) => format!("longer than {MAX_CLUSTER} bytes"),
-                _ => kind(value).to_owned(),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                    kind(value).to_owned()
+                }
             };
             let problem = Problem::new(format!("`cluster` is {written}"))
                 .expected("a text or a whole number, the same for all cases that stand or fall together");
