@@ -201,6 +201,15 @@ pub(super) struct Eval {
     /// What the difference is about: population (cases like these) or dataset (exactly these) [default: population]
     #[arg(long, value_name = "WHAT")]
     estimand: Option<String>,
+    /// Looks at the same prompts and cases that are planned before the first: each adds --repeat answers [default: 1]
+    #[arg(long, value_name = "K")]
+    attempts: Option<String>,
+    /// Add the repeats that would probably settle the last look at the same
+    #[arg(long)]
+    extend: bool,
+    /// Leave earlier looks at the same behind and ask anew; the reason heads verdict and summary
+    #[arg(long, value_name = "REASON")]
+    fresh_key: Option<String>,
     /// Inconclusive if another model served than the one asked for; without it, that is a warning
     #[arg(long)]
     strict_model: bool,
@@ -262,6 +271,9 @@ impl Eval {
             min_pass_rate,
             metric,
             estimand,
+            attempts,
+            extend,
+            fresh_key,
             strict_model,
             policy_base,
             accept_weaker,
@@ -312,6 +324,9 @@ impl Eval {
             .option("min_pass_rate", one(min_pass_rate))
             .option("metric", one(metric))
             .option("estimand", one(estimand))
+            .option("attempts", one(attempts))
+            .flag("extend", extend)
+            .option("fresh_key", one(fresh_key))
             .flag("strict_model", strict_model)
             .option("policy_base", one(policy_base))
             .option("accept_weaker", one(accept_weaker));
@@ -340,6 +355,9 @@ pub(super) struct Tested {
     /// Pass rate that eval was given
     #[arg(long, value_name = "SHARE")]
     min_pass_rate: Option<String>,
+    /// Attempts that eval was given
+    #[arg(long, value_name = "K")]
+    attempts: Option<String>,
     /// As eval was given
     #[arg(long)]
     strict_model: bool,
@@ -365,6 +383,7 @@ impl Tested {
             tolerance,
             alpha,
             min_pass_rate,
+            attempts,
             strict_model,
             policy_base,
             max_age,
@@ -378,6 +397,7 @@ impl Tested {
             .option("tolerance", one(tolerance))
             .option("alpha", one(alpha))
             .option("min_pass_rate", one(min_pass_rate))
+            .option("attempts", one(attempts))
             .flag("strict_model", strict_model)
             .option("policy_base", one(policy_base))
             .option("max_age", one(max_age));

@@ -1,6 +1,7 @@
 //! Is the candidate good enough? Against a baseline, or alone against a required pass rate.
 
 use super::evidence::{Evidence, mean_rate};
+use super::looks::Levels;
 use super::statistics::rule::Rule;
 use super::statistics::score_test::Differences;
 use super::statistics::{normal, proportions};
@@ -9,14 +10,19 @@ use crate::model::{Comparison, Needed, Policy, Reason, ReasonCode};
 
 /// The comparison of the two arms. Block if being worse by more than the tolerance is shown even with every missing
 /// answer in the candidate's favour; promote if being worse by the margin is excluded even with every one against it.
-pub(super) fn paired(policy: &Policy, comparison: &Comparison, evidence: &Evidence) -> (Reason, Option<Needed>) {
+pub(super) fn paired(
+    policy: &Policy,
+    levels: &Levels,
+    comparison: &Comparison,
+    evidence: &Evidence,
+) -> (Reason, Option<Needed>) {
     let rule = Rule {
         margin: policy.margin,
         tolerance: policy.tolerance,
         alpha: policy.alpha,
     };
-    let blocks = |arm: &Differences| rule.blocks(arm);
-    let promotes = |arm: &Differences| rule.promotes(arm);
+    let blocks = |arm: &Differences| rule.blocks_at(arm, arm.critical(levels.block));
+    let promotes = |arm: &Differences| rule.promotes_at(arm, arm.critical(levels.promote));
     let numbers = evidence.numbers(comparison);
     let missing = comparison.candidate.missing + comparison.baseline.missing;
 
@@ -54,7 +60,7 @@ pub(super) fn paired(policy: &Policy, comparison: &Comparison, evidence: &Eviden
     if missing > 0 && (promotes(&evidence.observed) || blocks(&evidence.observed)) {
         return (hangs_on_missing(comparison, missing, &numbers), None);
     }
-    let needed = needed::to_compare(policy, comparison);
+    let needed = needed::to_compare(policy, levels.next, comparison);
     let message = format!(
         "not enough is known to decide: {}; {numbers}{}",
         words::still_open(policy),
@@ -76,7 +82,12 @@ fn hangs_on_missing(comparison: &Comparison, missing: u64, numbers: &str) -> Rea
 }
 
 /// Without a baseline: the pass rate against the required one, by Wilson's one-sided bounds over cases.
-pub(super) fn absolute(policy: &Policy, comparison: &Comparison, evidence: &Evidence) -> (Reason, Option<Needed>) {
+pub(super) fn absolute(
+    policy: &Policy,
+    levels: &Levels,
+    comparison: &Comparison,
+    evidence: &Evidence,
+) -> (Reason, Option<Needed>) {
     let Some(required) = policy.min_pass_rate else {
         let message = "there is neither a baseline nor a required pass rate to decide by; give --baseline or \
                        --min-pass-rate";
@@ -84,9 +95,8 @@ pub(super) fn absolute(policy: &Policy, comparison: &Comparison, evidence: &Evid
     };
     let (worst, n) = mean_rate(&comparison.passes_worst, comparison.repeats);
     let (best, _) = mean_rate(&comparison.passes_best, comparison.repeats);
-    let critical = normal::critical(policy.alpha);
-    let low = proportions::wilson(worst, n, critical).0;
-    let high = proportions::wilson(best, n, critical).1;
+    let low = proportions::wilson(worst, n, normal::critical(levels.promote)).0;
+    let high = proportions::wilson(best, n, normal::critical(levels.block)).1;
     let seen = match &evidence.candidate_rate {
         Some(rate) => format!("{} seen, ", words::percent(rate.pass)),
         None => String::new(),
@@ -95,7 +105,7 @@ pub(super) fn absolute(policy: &Policy, comparison: &Comparison, evidence: &Evid
         "{seen}{} to {} possible ({} interval), {}",
         words::percent(low),
         words::percent(high),
-        words::percent(1.0 - 2.0 * policy.alpha),
+        words::percent(1.0 - (levels.promote + levels.block)),
         words::size(comparison)
     );
     let required_text = words::percent(required);
@@ -113,7 +123,7 @@ pub(super) fn absolute(policy: &Policy, comparison: &Comparison, evidence: &Evid
         (hangs_on_missing(comparison, missing, &numbers), None)
     } else {
         let rate = evidence.candidate_rate.map_or(worst, |rate| rate.pass);
-        let needed = needed::to_exceed(required, rate, n, policy.alpha);
+        let needed = needed::to_exceed(required, rate, n, levels.next);
         let message = format!(
             "not enough is known to decide whether the pass rate reaches the required {required_text}: {numbers}{}",
             words::advice(needed.as_ref())

@@ -1,5 +1,6 @@
 //! The numbers that reasons are taken from, computed once.
 
+use super::looks::Levels;
 use super::statistics::score_test::{CORRECTION, Differences, UnitKind};
 use super::statistics::{normal, proportions};
 use super::words;
@@ -43,7 +44,7 @@ pub(super) fn share(sums: RateSums, repeats: u32) -> Option<(f64, u64)> {
 }
 
 impl Evidence {
-    pub(super) fn of(policy: &Policy, comparison: &Comparison) -> Evidence {
+    pub(super) fn of(policy: &Policy, levels: &Levels, comparison: &Comparison) -> Evidence {
         let differences = |units: &Units| differences(comparison, units);
         let (worst, best, observed) = (
             differences(&comparison.worst),
@@ -55,13 +56,15 @@ impl Evidence {
             let (low, high) = proportions::wilson(pass, cases, normal::critical(policy.alpha));
             Some(ArmRate { pass, low, high })
         };
-        let critical = worst.critical(policy.alpha);
         let difference = observed.mean().map(|estimate| Difference {
             estimate,
             // The ends come from all cases, the estimate from those scored in both arms; the interval never excludes it.
-            low: worst.interval(critical, CORRECTION).0.min(estimate),
-            high: best.interval(critical, CORRECTION).1.max(estimate),
-            confidence: 1.0 - 2.0 * policy.alpha,
+            low: worst
+                .interval(worst.critical(levels.promote), CORRECTION)
+                .0
+                .min(estimate),
+            high: best.interval(best.critical(levels.block), CORRECTION).1.max(estimate),
+            confidence: 1.0 - (levels.promote + levels.block),
             method: "generalised Tango score, continuity correction 1/2",
         });
         Evidence {

@@ -27,6 +27,7 @@ mod evidence;
 mod fixtures;
 mod guardrails;
 pub mod judges;
+mod looks;
 pub mod must_pass;
 pub mod needed;
 mod policy;
@@ -39,13 +40,15 @@ mod weakened;
 mod words;
 
 pub use crate::model::Completion;
+pub use looks::MOST_CANDIDATES;
 pub use policy::policy_digest;
 
 use crate::model::{
-    ArmRate, Changed, Comparison, DecidingJudges, Decision, Difference, Guardrail, JudgesFound, Needed, Policy, Reason,
-    ReasonCode, Slice, Warning, WarningCode, ZScores,
+    ArmRate, Changed, Comparison, DecidingJudges, Decision, Difference, Guardrail, JudgesFound, Look, LooksBefore,
+    Needed, Policy, Reason, ReasonCode, Slice, Warning, WarningCode, ZScores,
 };
 use evidence::Evidence;
+use looks::Levels;
 
 /// Ids that a reason names at most.
 const IDS: usize = 20;
@@ -65,6 +68,10 @@ pub struct Facts<'a> {
     pub judges: Option<&'a DecidingJudges>,
     /// What asks for less than it did, and was accepted by no one.
     pub weaker: &'a [Changed],
+    /// Which look at the answers this is.
+    pub look: &'a Look,
+    /// What earlier looks forbid.
+    pub before: &'a LooksBefore,
 }
 
 /// The decision and its evidence.
@@ -88,6 +95,9 @@ pub struct Decided {
     pub warnings: Vec<Warning>,
     /// The judges that decide cases, and what their errors do to the margins.
     pub judges: JudgesFound,
+    /// What the look at the answers came to, also where no decision was asked for; `None` if the run was not whole, or how
+    /// the prompts differ was not looked at.
+    pub looked: Option<Decision>,
     /// Every tag with what the gate says of it.
     pub slices: Vec<Slice>,
     /// The declared guardrails.
@@ -103,12 +113,17 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         let reason = reason(ReasonCode::NotGated, words::invalid_policy(&problems));
         return Decided::without_numbers(reason, slices::unlooked(comparison));
     }
+    let Some(levels) = Levels::of(policy, facts.look) else {
+        let reason = reason(ReasonCode::NotGated, words::no_such_look(facts.look));
+        return Decided::without_numbers(reason, slices::unlooked(comparison));
+    };
     let judged = judges::look(policy, comparison, facts.judges);
-    let policy = &judged.policy;
-    let evidence = Evidence::of(policy, comparison);
+    let policy = &levels.apply(&judged.policy);
+    let evidence = Evidence::of(policy, &levels, comparison);
     let mut needed = None;
     let mut reasons: Vec<Reason> = soundness::completion(comparison, facts.whole_run).into_iter().collect();
     reasons.extend(weakened::look(facts.weaker));
+    reasons.extend(looks::before(facts.before));
     let served = served::look(policy, comparison, facts.models);
     let mut slices = slices::unlooked(comparison);
     let mut guardrails = guardrails::unlooked(policy, comparison);
@@ -121,7 +136,8 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
     } else {
         reasons.extend(soundness::validity(policy, comparison));
         reasons.extend(soundness::nothing_passed(comparison));
-        let incomplete = reasons.iter().any(|reason| reason.code != ReasonCode::Weakened);
+        let settled = [ReasonCode::Weakened, ReasonCode::EarlierLook, ReasonCode::AttemptsLost];
+        let incomplete = reasons.iter().any(|reason| !settled.contains(&reason.code));
         reasons.extend(must_pass::reasons(comparison, facts.confirms));
         if let Some(mixed) = served.mixed {
             reasons.push(mixed);
@@ -131,11 +147,14 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
                 reasons.push(weak);
             } else {
                 let (mut reason, advice) = if comparison.has_baseline {
-                    effect::paired(policy, comparison, &evidence)
+                    effect::paired(policy, &levels, comparison, &evidence)
                 } else {
-                    effect::absolute(policy, comparison, &evidence)
+                    effect::absolute(policy, &levels, comparison, &evidence)
                 };
                 judged.explain(&mut reason);
+                if reason.code == ReasonCode::TooFew {
+                    reason.message.push_str(&looks::further(facts.look));
+                }
                 reasons.extend(judged.lenient(comparison, &reason));
                 // Where answers are missing already, more cases are not what would settle it.
                 if !(incomplete && speaks_for(reason.code) == Decision::Inconclusive) {
@@ -143,7 +162,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
                     needed = advice;
                 }
                 if comparison.has_baseline {
-                    let looked = slices::look(policy, comparison);
+                    let looked = slices::look(policy, &levels, comparison);
                     slices = looked.slices;
                     beside = looked.reasons;
                 }
@@ -157,6 +176,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
     }
 
     let decision = combine(&reasons);
+    let looked = looks::looked(decision, &reasons);
     reasons.retain(|reason| match speaks_for(reason.code) {
         Decision::Promote => decision == Decision::Promote,
         Decision::Block => true,
@@ -186,6 +206,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
             .chain(tags_left_out(comparison))
             .collect(),
         judges: judged.found,
+        looked,
         slices,
         guardrails,
     };
@@ -230,6 +251,8 @@ fn speaks_for(code: ReasonCode) -> Decision {
         | ReasonCode::JudgeLenient
         | ReasonCode::Store
         | ReasonCode::Weakened
+        | ReasonCode::EarlierLook
+        | ReasonCode::AttemptsLost
         | ReasonCode::NotGated => Decision::Inconclusive,
     }
 }
@@ -266,6 +289,7 @@ impl Decided {
             needed: None,
             warnings: Vec::new(),
             judges: JudgesFound::default(),
+            looked: None,
             slices,
             guardrails: Vec::new(),
         }

@@ -60,8 +60,8 @@ impl Variation {
 /// close to the point where promoting and blocking meet.
 ///
 /// It is the advice for the nearer of the two decisions, if the true difference is the observed one; an advantage of the
-/// candidate is not counted on.
-pub fn to_compare(policy: &Policy, comparison: &Comparison) -> Option<Needed> {
+/// candidate is not counted on. `alpha` is the error that the look which is to settle it may use.
+pub fn to_compare(policy: &Policy, alpha: f64, comparison: &Comparison) -> Option<Needed> {
     let observed = differences(comparison, &comparison.observed);
     let units = differences(comparison, &comparison.worst).n();
     let planned = comparison.counts.cases as f64;
@@ -76,11 +76,7 @@ pub fn to_compare(policy: &Policy, comparison: &Comparison) -> Option<Needed> {
     let to_promote = policy.margin + mean.min(0.0);
     let to_block = -policy.tolerance - mean;
     let (distance, mu0, floor) = if to_promote >= to_block {
-        (
-            to_promote,
-            -policy.margin,
-            fewest_cases(policy.margin, policy.alpha) as f64,
-        )
+        (to_promote, -policy.margin, fewest_cases(policy.margin, alpha) as f64)
     } else {
         (to_block, -policy.tolerance, 0.0)
     };
@@ -88,7 +84,7 @@ pub fn to_compare(policy: &Policy, comparison: &Comparison) -> Option<Needed> {
         return None;
     }
 
-    let z_alpha = critical(policy.alpha);
+    let z_alpha = critical(alpha);
     let z = z_alpha + critical(1.0 - POWER);
     let variation = Variation::estimate(comparison);
     let of_unit = match comparison.estimand {
@@ -193,6 +189,6 @@ mod tests {
             tolerance: 0.05,
             ..policy()
         };
-        assert_eq!(to_compare(&policy, &compared(&[(-1, 5), (0, 95)], 1)), None);
+        assert_eq!(to_compare(&policy, 0.05, &compared(&[(-1, 5), (0, 95)], 1)), None);
     }
 }

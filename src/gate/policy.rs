@@ -1,6 +1,6 @@
 //! The rules a verdict follows: their limits, and their digest.
 
-use crate::model::{Policy, Problem, Problems};
+use crate::model::{MOST_ATTEMPTS, Policy, Problem, Problems};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -44,6 +44,11 @@ impl Policy {
         }
         if !(0.0..=0.5).contains(&self.max_missing) {
             problems.push(Problem::new(format!("`max_missing` is {}", self.max_missing)).expected("0 to 0.5"));
+        }
+        if !(1..=MOST_ATTEMPTS).contains(&self.attempts) {
+            problems.push(
+                Problem::new(format!("`attempts` is {}", self.attempts)).expected(format!("1 to {MOST_ATTEMPTS}")),
+            );
         }
         if !(self.slice_margin > 0.0 && self.slice_margin <= 1.0) {
             problems.push(

@@ -8,6 +8,7 @@
 //! testing and acceptance sampling", Technometrics 24 (1982), 295-300).
 
 use super::evidence::differences;
+use super::looks::Levels;
 use super::statistics::multiplicity::believed;
 use super::statistics::planning::fewest_cases;
 use super::statistics::score_test::{CORRECTION, Differences};
@@ -41,7 +42,7 @@ struct Tag {
 }
 
 /// Decides for every tag. Blocks with every missing answer in the candidate's favour, holds with every one against it.
-pub(super) fn look(policy: &Policy, comparison: &Comparison) -> Looked {
+pub(super) fn look(policy: &Policy, levels: &Levels, comparison: &Comparison) -> Looked {
     let mut slices = unlooked(comparison);
     let fewest = match comparison.estimand {
         Estimand::Population => FEWEST,
@@ -96,7 +97,7 @@ pub(super) fn look(policy: &Policy, comparison: &Comparison) -> Looked {
         reasons.push(reason(ReasonCode::SliceOpen, words_of_held(&held)));
     }
     if let Some(margin) = policy.critical_margin {
-        let excluded = |worst: &Differences| worst.z(-margin, CORRECTION) >= worst.critical(policy.alpha);
+        let excluded = |worst: &Differences| worst.z(-margin, CORRECTION) >= worst.critical(levels.promote);
         let open: Vec<usize> = (0..tags.len())
             .filter(|i| tags[*i].critical && !excluded(&tags[*i].worst))
             .collect();
@@ -113,7 +114,7 @@ pub(super) fn look(policy: &Policy, comparison: &Comparison) -> Looked {
                 words::count(parts.len() as u64, "critical tag"),
                 words::points(margin),
                 listed(&parts),
-                words::count(fewest_cases(margin, policy.alpha), "case")
+                words::count(fewest_cases(margin, levels.promote), "case")
             );
             reasons.push(reason(ReasonCode::SliceOpen, message));
         }
@@ -173,8 +174,13 @@ fn listed(parts: &[String]) -> String {
 mod tests {
     use super::super::fixtures::{policy, units};
     use super::*;
-    use crate::model::{TagSums, Unit, Units};
+    use crate::model::{Look, TagSums, Unit, Units};
     use std::collections::BTreeMap;
+
+    fn look(policy: &Policy, comparison: &Comparison) -> Looked {
+        let levels = Levels::of(policy, &Look::ONLY).unwrap();
+        super::look(policy, &levels, comparison)
+    }
 
     /// A tag whose cases have these differences, in repeats.
     fn tag(name: &str, histogram: &[(i64, u64)]) -> TagSums {

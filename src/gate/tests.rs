@@ -14,6 +14,8 @@ const WHOLE: Facts<'static> = Facts {
     whole_run: Completion::Complete,
     confirms: false,
     weaker: &[],
+    look: &Look::ONLY,
+    before: &LooksBefore::Clear,
 };
 
 fn decided(comparison: &Comparison) -> Decided {

@@ -2,7 +2,7 @@
 //! reporter makes them safe.
 
 use super::must_pass::Group;
-use crate::model::{ArmRate, Attempts, Comparison, Difference, Needed, Policy, Problems};
+use crate::model::{ArmRate, Attempts, Comparison, Difference, Look, Needed, Policy, Problems};
 
 /// Must-pass cases named in a sentence.
 const NAMED: usize = 3;
@@ -206,6 +206,16 @@ pub(super) fn invalid_policy(problems: &Problems) -> String {
     format!(
         "nothing was decided, because the policy is not valid: {}",
         all.join(", ")
+    )
+}
+
+/// A look that is none.
+pub(super) fn no_such_look(look: &Look) -> String {
+    format!(
+        "nothing was decided, because there is no such look at the answers: attempt {} of {}, {}",
+        look.attempt,
+        look.attempts,
+        count(look.candidates.into(), "candidate")
     )
 }
 

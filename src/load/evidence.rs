@@ -2,8 +2,8 @@
 //! in them is believed here; `pipeline` computes it all again.
 
 use crate::model::{
-    Answer, Arm, ArmRow, Case, CaseId, CaseRow, Changed, Completion, Decision, Failure, FailureKind, Judged, Outcome,
-    Place, Policy, PolicyBase, Problem, Score, Skip, Source, Tested, Usage, WEIGHT,
+    Answer, Arm, ArmRow, Case, CaseId, CaseRow, Changed, Completion, Decision, Failure, FailureKind, Judged, Look,
+    Outcome, Place, Policy, PolicyBase, Problem, Score, Skip, Source, Tested, Usage, WEIGHT,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -58,6 +58,9 @@ pub struct Recorded {
     pub dataset: RecordedDataset,
     /// Repeats per case and arm.
     pub repeats: u32,
+    /// Which look at the answers it is.
+    #[serde(default)]
+    pub look: Look,
     /// Digests of what else decides.
     pub tested: Tested,
     /// How the run ended.

@@ -2,6 +2,7 @@
 
 use super::case::CaseId;
 use super::comparison::{ArmRate, Counts, Paired};
+use super::look::CiAttempt;
 use super::outcome::{Failure, FailureKind, Outcome, Score, Skip};
 use super::request::Arm;
 use super::verdict::{Decision, Difference, Needed, Policy, Reason, Slice, Warning, ZScores};
@@ -49,6 +50,9 @@ pub struct RunFacts {
     pub gated: bool,
     /// Both arms sent the same requests, so that only must-pass cases were asked.
     pub identical: bool,
+    /// Which attempt it was, by the count of a CI system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ci: Option<CiAttempt>,
 }
 
 /// What a run came to.

@@ -16,6 +16,7 @@ mod event;
 mod evidence;
 mod guards;
 mod history;
+mod look;
 mod outcome;
 mod question;
 mod request;
@@ -51,6 +52,7 @@ pub use history::{
     Concluded, Flaky, FlakyCase, Mark, Marked, MarkedCase, Moved, Passes, Reliability, Remembered, RememberedCase,
     RunComparison, RunFacts, RunRecord, TestedPrompt,
 };
+pub use look::{CiAttempt, FreshKey, Look, LookRecord, LooksBefore, MOST_ATTEMPTS};
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};
 pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, digest};

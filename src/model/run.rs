@@ -1,6 +1,7 @@
 //! What is known of a run before its first answer.
 
 use super::evidence::{Changes, Tested};
+use super::look::{FreshKey, Look};
 use super::verdict::Policy;
 use serde::Serialize;
 
@@ -46,6 +47,10 @@ pub struct RunInfo {
     pub key: String,
     /// Digests of what else decides.
     pub tested: Tested,
+    /// Which look at the answers it is.
+    pub look: Look,
+    /// Earlier looks were left behind.
+    pub fresh_key: Option<FreshKey>,
     /// What changed since an earlier state of the project.
     pub changes: Changes,
     /// RFC 3339, seconds, UTC.

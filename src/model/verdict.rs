@@ -87,6 +87,10 @@ pub enum ReasonCode {
     Store,
     /// Inconclusive: golden data, checks or policy ask for less than at the policy base, and no one accepted it.
     Weakened,
+    /// Inconclusive: the first look at the same was no promote, and other answers can't make it one.
+    EarlierLook,
+    /// Inconclusive: there were attempts before, and their answers are not here.
+    AttemptsLost,
     /// `--no-gate`: no decision was asked for.
     NotGated,
 }
@@ -121,6 +125,8 @@ impl ReasonCode {
             ReasonCode::JudgeLenient => "judge_lenient",
             ReasonCode::Store => "store",
             ReasonCode::Weakened => "weakened",
+            ReasonCode::EarlierLook => "earlier_look",
+            ReasonCode::AttemptsLost => "attempts_lost",
             ReasonCode::NotGated => "not_gated",
         }
     }
@@ -185,6 +191,10 @@ pub struct Policy {
     pub min_pass_rate: Option<f64>,
     /// Share of missing answers per arm above which nothing is decided.
     pub max_missing: f64,
+    /// Looks at the same that are planned before the first, each with more repeats; 1..=10. Absent from the serialized
+    /// policy, and so from its digest, where it is 1.
+    #[serde(skip_serializing_if = "is_one")]
+    pub attempts: u32,
     /// Another model than the one asked for makes the run inconclusive; otherwise it is a warning. Absent from the
     /// serialized policy, and so from its digest, unless it is set.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -204,6 +214,10 @@ pub struct Policy {
     pub guardrails: Guardrails,
 }
 
+fn is_one(number: &u32) -> bool {
+    *number == 1
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -219,6 +233,7 @@ impl Default for Policy {
             metric: Metric::Pass,
             min_pass_rate: None,
             max_missing: 0.05,
+            attempts: 1,
             strict_model: false,
             slice_margin: 0.10,
             slice_q: 0.05,

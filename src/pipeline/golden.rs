@@ -194,7 +194,7 @@ fn needs() -> Needs {
     let alike = fewest_cases(policy.margin, policy.alpha);
     Needs {
         alike,
-        typical: needed::to_compare(&policy, &unknown).map_or(alike, |needed| needed.cases),
+        typical: needed::to_compare(&policy, policy.alpha, &unknown).map_or(alike, |needed| needed.cases),
         repeats: unknown.repeats,
     }
 }

@@ -14,6 +14,7 @@
 
 mod approvals;
 mod ask;
+mod attempts;
 mod batches;
 mod calibrate;
 mod calibration;
@@ -60,8 +61,8 @@ use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{
-    CalibrationEntry, Case, CaseRow, Design, Event, Problem, Problems, Progress, PromptInfo, Request, RunInfo, Usage,
-    Verdict, digest,
+    CalibrationEntry, Case, CaseRow, Design, Event, LooksBefore, Problem, Problems, Progress, PromptInfo, Request,
+    RunInfo, Usage, Verdict, digest,
 };
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
@@ -71,6 +72,7 @@ use crate::score::{Commands, Rules};
 use crate::settings::{Baseline, Cache, Earlier, ModelChoice, Settings, TargetKind};
 use crate::store::{InUse, OpenRun, Planned, RunEnded, Store, WaitingBatch};
 use approvals::Approvals;
+use attempts::Attempt;
 use changes::Today;
 use confirm::Confirming;
 use embeddings::Embedders;
@@ -151,6 +153,7 @@ pub struct Prepared<'a> {
     /// What is known of judges' errors.
     calibrations: Vec<CalibrationEntry>,
     survey: Survey,
+    attempt: Attempt,
     plan: Plan,
     run: RunInfo,
     /// Words that stop nothing.
@@ -162,6 +165,14 @@ pub struct Prepared<'a> {
 /// # Errors
 /// All mistakes in prompts and golden files, or no case selected.
 pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
+    prepare_among(settings, 1)
+}
+
+/// The same for one of so many candidates, of which the best one is to be picked.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prepared<'a>, Error> {
     let versions = open_versions(&settings.root, &settings.prompt, &settings.baseline, &settings.models)?;
     affordable(settings, &versions)?;
     let mut target = target::open(settings, Some(&versions))?;
@@ -198,10 +209,12 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
             target.mask.add(key.reveal());
         }
     }
-    let plan = Plan {
-        repeats: settings.repeat,
-        baseline: versions.baseline.is_some(),
+    let attempt = {
+        let store = Store::open_existing(&settings.root.join(STORE))?;
+        Attempt::find(settings, survey.key, candidates, store.as_ref())?
     };
+    survey.key = attempt.series.key;
+    let plan = attempt.plan(versions.baseline.is_some());
     let (prefixes, notes) = prefix::worth_keeping(settings, &versions, &survey, &plan)?;
     target.prefixes = prefixes;
     let run = RunInfo {
@@ -212,7 +225,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         dataset_sha256: survey.dataset.sha256.clone(),
         cases: survey.selected,
         total: survey.dataset.total,
-        repeats: settings.repeat,
+        repeats: plan.repeats,
         gated: settings.gated,
         policy: settings.policy.clone(),
         key: hex(&survey.key),
@@ -226,6 +239,8 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
                 target: settings.target,
             },
         )?,
+        look: attempt.look.clone(),
+        fresh_key: attempt.fresh.clone(),
         changes: changes::changes(&Today {
             root: &settings.root,
             golden: &settings.golden,
@@ -243,6 +258,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         .cloned()
         .chain(survey.warnings.iter().cloned())
         .chain(notes)
+        .chain(attempt.notes.iter().cloned())
         .collect();
     Ok(Prepared {
         settings,
@@ -255,6 +271,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
         embedders,
         calibrations,
         survey,
+        attempt,
         plan,
         run,
         warnings,
@@ -296,6 +313,7 @@ impl Prepared<'_> {
     ) -> Walking<'w> {
         Walking {
             confirming,
+            attempt: &self.attempt,
             round,
             settings: self.settings,
             selection: &self.selection,
@@ -418,8 +436,22 @@ impl Prepared<'_> {
             .judging
             .deciding(&self.judges, &self.calibrations, &judged.judges.served);
         facts.judges = Some(&deciding);
+        let before = self
+            .attempt
+            .before(&store, &open_run, &self.plan, self.survey.selected)?;
+        facts.before = &before;
         let completion = facts.whole_run;
         let decided = gate::decide(&settings.policy, &judged.comparison, &facts);
+        if before == LooksBefore::Clear
+            && let Some(look) = self
+                .attempt
+                .record(&open_run, settings.gated, &decided, &settings.policy)
+            && let Err(error) = store.note_look(&self.attempt.series, &look)
+        {
+            say(&format!(
+                "warning: {error}, so that a later run may take itself for the first look"
+            ));
+        }
         let ended = if end.ended == Ended::Complete && judged.unanswered == 0 {
             RunEnded::Complete
         } else {
@@ -539,6 +571,8 @@ impl Prepared<'_> {
             models: self.models(),
             judges: None,
             weaker: self.run.changes.unaccepted(),
+            look: &self.run.look,
+            before: &LooksBefore::Clear,
         }
     }
 

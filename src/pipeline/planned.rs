@@ -2,6 +2,7 @@
 //! counts by.
 
 use super::OpenedTarget;
+use super::attempts::Attempt;
 use super::confirm::Confirming;
 use super::survey::{Survey, Versions};
 use crate::error::Error;
@@ -31,6 +32,8 @@ pub(super) struct Walking<'a> {
     pub(super) run: Option<&'a OpenRun>,
     /// Which answers to must-pass cases there are beyond the plan.
     pub(super) confirming: &'a Confirming,
+    /// Which look the run is, and whose answers it keeps.
+    pub(super) attempt: &'a Attempt,
     /// What the walk is over.
     pub(super) round: Round,
 }
@@ -224,12 +227,19 @@ impl Walking<'_> {
         let Some(store) = self.store else { return Ok(None) };
         if let Some(run) = self.run
             && run.resumed > 0
-            && let Some(answer) = store.answered(run.id, job.seq).map_err(Halt::Store)?
+            && let Some(answer) = store.answered(run.id.number(), job.seq).map_err(Halt::Store)?
         {
             return Ok(Some(Known { answer, in_run: true }));
         }
+        if let Some((run, seq)) = self.attempt.kept_answer(job, &self.plan, self.settings.cache)
+            && let Some(answer) = store.answered(run, seq).map_err(Halt::Store)?
+        {
+            return Ok(Some(Known { answer, in_run: false }));
+        }
         let cached = match self.settings.cache {
-            Cache::Use | Cache::Only if self.target.reusable => store.cached(job).map_err(Halt::Store)?,
+            Cache::Use | Cache::Only if self.target.reusable && !self.attempt.anew() => {
+                store.cached(job).map_err(Halt::Store)?
+            }
             Cache::Use | Cache::Only | Cache::Refresh | Cache::Off => None,
         };
         Ok(cached.map(|answer| Known { answer, in_run: false }))

@@ -48,6 +48,7 @@ impl Prepared<'_> {
             repeats: *repeats,
             gated: *gated,
             identical: self.survey.identical,
+            ci: self.settings.attempts.ci.clone(),
         };
         let subject = |prompt: &PromptInfo| {
             let PromptInfo { sha256, model, .. } = prompt;

@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::model::{
-    ArmRow, Case, CaseRow, Decision, Design, Judged, Moved, Passes, Place, Policy, Problem, Problems, Remembered,
-    RememberedCase, RunComparison, RunFacts, RunRecord,
+    ArmRow, Case, CaseRow, Decision, Design, Judged, Look, LooksBefore, Moved, Passes, Place, Policy, Problem,
+    Problems, Remembered, RememberedCase, RunComparison, RunFacts, RunRecord,
 };
 use crate::store::{Apart, SomeCases, Store};
 use std::cmp::Ordering;
@@ -66,6 +66,8 @@ pub fn compare(root: &Path, first: i64, second: i64, policy: Policy, gated: bool
         confirms: false,
         judges: None,
         weaker: &[],
+        look: &Look::ONLY,
+        before: &LooksBefore::Clear,
     };
     let decided = gate::decide(&policy, &comparison, &facts);
     let doubts = doubts(&store, &first, &second, shared)?;

@@ -15,8 +15,8 @@ use crate::load::evidence::{Recorded, RecordedPrompt, RecordedRows};
 use crate::load::git;
 use crate::load::golden::Dataset;
 use crate::model::{
-    Case, CaseRow, Changed, Changes, Comparison, Completion, DecidingJudges, Decision, Design, Problem, Problems,
-    Tested,
+    Case, CaseRow, Changed, Changes, Comparison, Completion, DecidingJudges, Decision, Design, LooksBefore, Problem,
+    Problems, ReasonCode, Tested,
 };
 use crate::plan::Selection;
 use crate::score::{Commands, Rules};
@@ -561,8 +561,26 @@ fn decide(recorded: &Recorded, changes: &Changes, comparison: &Comparison, judge
         confirms: recorded.target != TargetKind::Recorded.as_str(),
         judges: Some(judges),
         weaker: changes.unaccepted(),
+        look: &recorded.look,
+        before: &before(recorded),
     };
     gate::decide(&recorded.policy, comparison, &facts)
+}
+
+/// What earlier looks forbade, which no row tells: it is believed, since it only ever forbids.
+fn before(recorded: &Recorded) -> LooksBefore {
+    let says = |code: ReasonCode| recorded.reasons.iter().any(|reason| reason.code == code.as_str());
+    if says(ReasonCode::EarlierLook) {
+        return LooksBefore::Final {
+            decision: Decision::Inconclusive,
+            run: 0,
+            attempts: 1,
+        };
+    }
+    if says(ReasonCode::AttemptsLost) {
+        return LooksBefore::Lost { attempt: 0, known: 0 };
+    }
+    LooksBefore::Clear
 }
 
 /// What of verdict.json is not what follows from the rows.

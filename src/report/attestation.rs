@@ -71,6 +71,9 @@ fn statement(run: &RunInfo, verdict: &Verdict, results: Option<&ResultsWritten>)
     if run.changes.accepted.is_some() {
         warned_tests.push("gate/weakened (accepted)".to_owned());
     }
+    if run.fresh_key.is_some() {
+        warned_tests.push("gate/fresh_key (earlier looks left behind)".to_owned());
+    }
     json!({
         "_type": STATEMENT,
         "subject": [prompt(&verdict.candidate)],

@@ -11,7 +11,7 @@
 use super::highlights::{Headline, Highlights, Listed, Trouble};
 use super::mask::Mask;
 use super::numbers::{cost, count, difference, latency, rate, retries};
-use super::summary::needed;
+use super::summary::{left_behind, needed};
 use super::text::{log_line, truncate};
 use crate::model::{CaseRow, Counts, Decision, Paired, Reason, RunInfo, Verdict, Warning};
 use std::io::{self, Write};
@@ -94,6 +94,11 @@ impl Console {
             if on {
                 writeln!(out, "{}: {text}", self.paint(YELLOW, word))?;
             }
+        }
+        if let Some(fresh) = &run.fresh_key {
+            let text = format!("{}: {}", left_behind(fresh), fresh.reason);
+            let text = log_line(truncate(&text, MESSAGE).as_ref());
+            writeln!(out, "{}: {text}", self.paint(YELLOW, "FRESH KEY"))?;
         }
         for Warning { code: _, message } in &verdict.warnings {
             let message = log_line(truncate(message, MESSAGE).as_ref());

@@ -88,6 +88,8 @@ impl Mask {
             policy: _,
             key: _,
             tested: _,
+            look: _,
+            fresh_key,
             changes,
             started_at: _,
         } = &mut run;
@@ -117,6 +119,7 @@ impl Mask {
             self.hide_all([Some(what), before.as_mut(), after.as_mut()].into_iter().flatten());
         }
         self.hide_all(accepted);
+        self.hide_all(fresh_key.as_mut().map(|fresh| &mut fresh.reason));
         run
     }
 

@@ -99,6 +99,7 @@ fn facts_lines(facts: &RunFacts) -> Vec<(&'static str, String)> {
         repeats,
         gated,
         identical,
+        ci,
     } = facts;
     let mut lines = vec![
         ("candidate", tested(candidate)),
@@ -122,6 +123,9 @@ fn facts_lines(facts: &RunFacts) -> Vec<(&'static str, String)> {
         if on {
             lines.push(("", word.to_owned()));
         }
+    }
+    if let Some(ci) = ci {
+        lines.push(("CI attempt", ci.attempt.to_string()));
     }
     lines.extend([
         ("dataset", digest(dataset_sha256)),

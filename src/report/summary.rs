@@ -8,8 +8,8 @@ use super::output::Output;
 use super::text::{md_code, md_inline, truncate};
 use super::{Context, ReportError, Reporter};
 use crate::model::{
-    CaseRow, Changed, Changes, Counts, Decision, GuardMetric, Guardrail, Needed, Paired, Passes, PolicyBase, Reason,
-    RunInfo, Slice, SliceGate, Usage, Verdict, Warning,
+    CaseRow, Changed, Changes, Counts, Decision, FreshKey, GuardMetric, Guardrail, Needed, Paired, Passes, PolicyBase,
+    Reason, RunInfo, Slice, SliceGate, Usage, Verdict, Warning,
 };
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -74,6 +74,7 @@ fn fit(mut page: String) -> String {
 
 fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
     let mut page = verdict_line(run, verdict);
+    page.push_str(&fresh(run));
     page.push_str(&weaker(&run.changes));
     page.push_str(&banners(run, verdict));
     page.push('\n');
@@ -113,6 +114,32 @@ pub(super) fn verdict_line(run: &RunInfo, verdict: &Verdict) -> String {
         Some(reason) => format!("{word}{how}: {}\n", md_inline(&truncate(&reason.message, MESSAGE))),
         None => format!("{word}{how}\n"),
     }
+}
+
+/// Whether earlier looks at the same were left behind.
+fn fresh(run: &RunInfo) -> String {
+    let Some(fresh) = &run.fresh_key else {
+        return String::new();
+    };
+    format!(
+        "\n> **FRESH KEY**: {}. Reason: {}\n",
+        left_behind(fresh),
+        md_inline(&truncate(&fresh.reason, MESSAGE))
+    )
+}
+
+/// `2 earlier looks at the same were left behind (block, inconclusive)`.
+pub(super) fn left_behind(fresh: &FreshKey) -> String {
+    if fresh.left_behind.is_empty() {
+        return "earlier looks at the same, if there were any, were left behind".to_owned();
+    }
+    let decisions: Vec<&str> = fresh.left_behind.iter().map(|decision| decision.as_str()).collect();
+    format!(
+        "{} at the same {} left behind ({})",
+        count(decisions.len() as u64, "earlier look", "earlier looks"),
+        if decisions.len() == 1 { "was" } else { "were" },
+        decisions.join(", ")
+    )
 }
 
 /// Whether the project asks for less than it did.

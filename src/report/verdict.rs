@@ -4,9 +4,9 @@ use super::output::Output;
 use super::text::json_safe;
 use super::{Context, ReportError, Reporter, ResultsWritten};
 use crate::model::{
-    ArmRate, CaseRow, Changed, Completion, Counts, Decision, Difference, Guardrail, JudgesAsked, Latency, Needed,
-    Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Reason, RunInfo, Slice, Tested, Usage, Verdict,
-    Waited, Warning, ZScores,
+    ArmRate, CaseRow, Changed, Completion, Counts, Decision, Difference, FreshKey, Guardrail, JudgesAsked, Latency,
+    Look, Needed, Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Reason, RunInfo, Slice, Tested,
+    Usage, Verdict, Waited, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -67,6 +67,10 @@ struct Record<'a> {
     replayed: bool,
     gated: bool,
     key: &'a str,
+    look: &'a Look,
+    /// Absent where no earlier looks were left behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fresh_key: Option<&'a FreshKey>,
     policy: &'a Policy,
     policy_sha256: &'a str,
     policy_base: Option<&'a PolicyBase>,
@@ -149,6 +153,8 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         policy,
         key,
         tested,
+        look,
+        fresh_key,
         changes,
         started_at,
     } = run;
@@ -197,6 +203,8 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         replayed: *replayed,
         gated: *gated,
         key,
+        look,
+        fresh_key: fresh_key.as_ref(),
         policy,
         policy_sha256,
         policy_base: changes.base.as_ref(),

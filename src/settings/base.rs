@@ -194,6 +194,7 @@ fn rules() -> Vec<(&'static str, Direction, Option<String>)> {
         ("policy_base", Direction::Selects, None),
         ("golden", Direction::Note, None),
         ("repeat", Direction::Note, None),
+        ("attempts", Direction::Note, None),
         ("max_age", Direction::Note, None),
     ]
 }

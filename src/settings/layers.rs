@@ -57,6 +57,9 @@ pub(super) const KEYS: &[&str] = &[
     "min_pass_rate",
     "metric",
     "estimand",
+    "attempts",
+    "extend",
+    "fresh_key",
     "strict_model",
     "snapshots",
     "judge_calibration",
@@ -66,7 +69,15 @@ pub(super) const KEYS: &[&str] = &[
 ];
 
 /// Settings that a file can't hold: there they would make every later check meaningless.
-pub(super) const ONE_CALL: &[&str] = &["dry_run", "no_gate", "resume", "failed", "accept_weaker"];
+pub(super) const ONE_CALL: &[&str] = &[
+    "dry_run",
+    "no_gate",
+    "resume",
+    "failed",
+    "extend",
+    "fresh_key",
+    "accept_weaker",
+];
 
 /// Where a setting was written.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 //!
 //! Precedence: option, environment, front matter of the prompt (model and generation settings), file, default.
 
+mod attempts;
 mod base;
 mod baseline;
 mod commands;
@@ -20,6 +21,7 @@ mod schema;
 mod target;
 mod tested;
 
+pub use attempts::AttemptSettings;
 pub use base::{PolicyBaseSettings, compare_files};
 pub use baseline::BaselineFile;
 pub use embeddings::EmbeddingSettings;
@@ -195,6 +197,8 @@ pub struct Settings {
     pub policy: Policy,
     /// What golden data, checks and policy must not ask for less than.
     pub policy_base: PolicyBaseSettings,
+    /// Looking again at the same.
+    pub attempts: AttemptSettings,
     /// Things worth a word that stop nothing.
     pub warnings: Vec<Problem>,
 }
@@ -397,6 +401,7 @@ impl Layers {
         let quiet = read.flag("quiet");
         let policy = read.policy();
         let policy_base = read.policy_base();
+        let attempts = read.attempts();
         let Some(prompt) = prompt else {
             problems.push(
                 Problem::new("no prompt is named").hint("give --prompt NAME, or set `candidate` in promptgate.toml"),
@@ -519,6 +524,7 @@ impl Layers {
             color: color.unwrap_or(Color::Auto),
             policy,
             policy_base,
+            attempts,
             warnings: self.warnings,
             root: self.root,
         })

@@ -2,7 +2,7 @@
 
 use super::layers::{Origin, Written};
 use super::{BatchSettings, Layers, TargetKind, gate};
-use crate::model::{Estimand, Metric, Policy, Problem, Problems};
+use crate::model::{Estimand, MOST_ATTEMPTS, Metric, Policy, Problem, Problems};
 use crate::run::RetryPolicy;
 use crate::run::gemini::{self, Delivery};
 use std::time::Duration;
@@ -196,6 +196,9 @@ impl Reader<'_> {
                     )
                 })
                 .unwrap_or(default.estimand),
+            attempts: self
+                .number("attempts", 1, MOST_ATTEMPTS.into())
+                .map_or(1, |attempts| attempts as u32),
             strict_model: self.flag("strict_model"),
             ..default
         };

@@ -33,6 +33,7 @@ fn facts(cases: u64) -> RunFacts {
         repeats: REPEATS,
         gated: true,
         identical: false,
+        ci: None,
     }
 }
 

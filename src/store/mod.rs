@@ -13,6 +13,7 @@
 
 mod batches;
 mod history;
+mod looks;
 mod open;
 mod outcomes;
 mod record;
@@ -20,6 +21,7 @@ mod writer;
 
 pub use batches::{Batches, InUse, WaitingBatch};
 pub use history::Subject;
+pub use looks::Series;
 pub use open::{BUSY, StoreError};
 pub use outcomes::{Apart, SomeCases};
 pub use record::{Added, Importing, Record, RunLine};
@@ -47,6 +49,11 @@ pub struct RunId(i64);
 impl RunId {
     /// Of what was asked outside of any run; their numbers begin at 1.
     pub const NONE: RunId = RunId(0);
+
+    /// As people see it.
+    pub fn number(self) -> i64 {
+        self.0
+    }
 }
 
 /// What is planned, for the run's row.
@@ -262,7 +269,7 @@ impl Store {
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn answered(&self, run: RunId, seq: u64) -> Result<Option<Cached>, StoreError> {
+    pub fn answered(&self, run: i64, seq: u64) -> Result<Option<Cached>, StoreError> {
         self.connection
             .prepare_cached(
                 "SELECT answers.id, answers.created_at FROM results JOIN answers ON answers.id = results.answer
@@ -270,7 +277,7 @@ impl Store {
             )
             .and_then(|mut statement| {
                 statement
-                    .query_row(params![run.0, seq as i64], |row| {
+                    .query_row(params![run, seq as i64], |row| {
                         Ok(Cached {
                             answer: row.get(0)?,
                             created_at: row.get(1)?,

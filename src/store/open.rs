@@ -12,7 +12,7 @@ pub const BUSY: Duration = Duration::from_secs(10);
 const APPLICATION_ID: i32 = 0x7067_7465;
 
 /// The schema this version reads and writes.
-const VERSION: i32 = 5;
+const VERSION: i32 = 6;
 
 /// What brings a store to each version from the one before.
 const UPGRADES: &[(i32, &str)] = &[
@@ -20,6 +20,7 @@ const UPGRADES: &[(i32, &str)] = &[
     (3, include_str!("upgrade-3.sql")),
     (4, include_str!("upgrade-4.sql")),
     (5, include_str!("upgrade-5.sql")),
+    (6, include_str!("upgrade-6.sql")),
 ];
 
 /// The store is not usable.

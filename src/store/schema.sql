@@ -1,4 +1,4 @@
--- Version 5; upgrade-2.sql to upgrade-5.sql bring older stores here. Times are seconds since 1970.
+-- Version 6; upgrade-2.sql to upgrade-6.sql bring older stores here. Times are seconds since 1970.
 CREATE TABLE runs (
   id         INTEGER PRIMARY KEY,
   plan       BLOB NOT NULL,     -- digest of what is planned; equal plans can resume each other
@@ -114,3 +114,20 @@ CREATE TABLE outcomes (
   answer  INTEGER,              -- NULL when there is none, or it was asked beyond the plan
   PRIMARY KEY (run, case_no, arm, repeat)
 ) WITHOUT ROWID;
+
+-- Looks that count: each attempt at what is tested, with the run that has all of its answers.
+CREATE TABLE looks (
+  key        BLOB NOT NULL,     -- identity of what is tested, and why earlier looks were left behind
+  attempt    INTEGER NOT NULL,  -- from 1
+  same       BLOB NOT NULL,     -- identity of what is tested alone
+  run        INTEGER NOT NULL,
+  attempts   INTEGER NOT NULL,  -- planned before the first look
+  step       INTEGER NOT NULL,  -- repeats that each attempt adds
+  repeats    INTEGER NOT NULL,  -- of all attempts so far
+  candidates INTEGER NOT NULL,  -- from which the best was to be picked
+  decision   TEXT NOT NULL,
+  needed     INTEGER,           -- repeats that would probably settle it
+  policy     TEXT NOT NULL,     -- digest of the rules
+  PRIMARY KEY (key, attempt)
+) WITHOUT ROWID;
+CREATE INDEX looks_by_same ON looks (same);

@@ -342,14 +342,18 @@ fn old_answers_are_no_evidence_about_today() {
     assert_eq!(fake.requests().len(), 480);
     // Old baselines beside a live candidate would charge the service's drift to the candidate: they are asked again.
     age("[0]");
+    let another = project
+        .read("prompts/v2.prompt")
+        .replace("sells shoes", "sells good shoes");
+    project.write("prompts/v2.prompt", another);
     assert_eq!(project.run_with(&arguments, &KEY).code, 0);
-    assert_eq!(fake.requests().len(), 480 + 240);
+    assert_eq!(fake.requests().len(), 480 + 480);
     assert_eq!(project.verdict()["promotable"], true);
     // Pairs that are old as a whole may be looked at, but promote nothing.
     age("[0, 1]");
     let ran = project.run_with(&arguments, &KEY);
     assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert_eq!(fake.requests().len(), 480 + 240);
+    assert_eq!(fake.requests().len(), 480 + 480);
     let verdict = project.verdict();
     assert_eq!(
         (&verdict["replayed"], &verdict["promotable"]),

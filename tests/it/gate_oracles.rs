@@ -21,6 +21,7 @@ use promptgate::model::{
     ArmRow, Case, CaseId, CaseRow, Clusters, Comparison, Decision, Design, Estimand, Failure, FailureKind, Judged,
     Metric, Outcome, Place, Policy, Score, Unit, Units, WEIGHT,
 };
+use promptgate::model::{Look, LooksBefore};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +45,8 @@ const WHOLE: Facts<'static> = Facts {
     whole_run: Completion::Complete,
     confirms: false,
     weaker: &[],
+    look: &Look::ONLY,
+    before: &LooksBefore::Clear,
 };
 
 fn number(value: &Value) -> f64 {

@@ -4,8 +4,8 @@ use crate::support::project::Project;
 use promptgate::compare::Comparing;
 use promptgate::gate::{Completion, Facts, decide};
 use promptgate::model::{
-    Answer, ArmRow, Case, CaseId, CaseRow, Design, GuardStatus, Guardrails, Judged, Outcome, Place, Policy, Score,
-    Source, Usage, WEIGHT,
+    Answer, ArmRow, Case, CaseId, CaseRow, Design, GuardStatus, Guardrails, Judged, Look, LooksBefore, Outcome, Place,
+    Policy, Score, Source, Usage, WEIGHT,
 };
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -15,6 +15,8 @@ const WHOLE: Facts<'static> = Facts {
     judges: None,
     confirms: false,
     weaker: &[],
+    look: &Look::ONLY,
+    before: &LooksBefore::Clear,
     gated: true,
     whole_run: Completion::Complete,
 };

@@ -9,6 +9,7 @@
 mod agreement;
 mod approved;
 mod architecture;
+mod attempts;
 mod batch;
 mod checks;
 mod cli;

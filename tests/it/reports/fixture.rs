@@ -2,10 +2,10 @@
 
 use promptgate::model::{
     Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, Changed, Changes, CheckResult, CheckSpec, Completion, Counts,
-    Decision, Difference, Estimand, Failure, FailureKind, GuardMetric, GuardStatus, Guardrail, Judged, JudgesAsked,
-    Latency, Metric, ModelRecord, Needed, Outcome, Paired, Place, Policy, PolicyBase, PrefixCaches, PriceList,
-    PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, SliceGate, Source, Tested, ToolCall,
-    Usage, Verdict, WEIGHT, Waited, Warning, WarningCode, ZScores,
+    Decision, Difference, Estimand, Failure, FailureKind, FreshKey, GuardMetric, GuardStatus, Guardrail, Judged,
+    JudgesAsked, Latency, Look, Metric, ModelRecord, Needed, Outcome, Paired, Place, Policy, PolicyBase, PrefixCaches,
+    PriceList, PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, SliceGate, Source, Tested,
+    ToolCall, Usage, Verdict, WEIGHT, Waited, Warning, WarningCode, ZScores,
 };
 use serde_json::json;
 
@@ -42,6 +42,11 @@ pub(super) fn run() -> RunInfo {
             judges_sha256: None,
             commands_sha256: Some("c".repeat(64)),
         },
+        look: Look::ONLY,
+        fresh_key: Some(FreshKey {
+            reason: "the service was mended <b>@team</b>\n::error::x".into(),
+            left_behind: vec![Decision::Inconclusive, Decision::Block],
+        }),
         changes: changes(),
         started_at: "2026-11-22T17:56:32Z".into(),
     }

@@ -113,6 +113,10 @@ impl Project {
                 "SYSTEM_PULLREQUEST_TARGETBRANCH",
                 "BITBUCKET_PR_DESTINATION_BRANCH",
                 "CHANGE_TARGET",
+                "GITHUB_RUN_ATTEMPT",
+                "SYSTEM_JOBATTEMPT",
+                "BUILDKITE_RETRY_COUNT",
+                "BITBUCKET_STEP_RUN_NUMBER",
             ];
             if own || unattended.contains(&text.as_ref()) {
                 command.env_remove(&name);

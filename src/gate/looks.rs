@@ -1,0 +1,275 @@
+//! Which share of the allowed error a look may use, and what earlier looks forbid.
+//!
+//! - **Attempts**: up to K looks, each with the repeats of those before and as many more. The bounds are those of O'Brien and
+//!   Fleming ([`obrien_fleming`]), as if each attempt brought as much information as the first. In truth later ones bring less,
+//!   because repeats do not shrink the variance between cases, so the looks are more alike and err less often together.
+//! - **Looks within a run**: the spending function of Lan and DeMets ([`lan_demets`]) by the shares of the cases.
+//! - **Several candidates**: the error of promoting is divided by their number (Bonferroni), so that the chance to promote any
+//!   one that is worse by the margin is at most alpha, whichever is picked. That of blocking is not: each is blocked for itself.
+
+use super::statistics::normal::below;
+use super::statistics::sequential::{MAX_LOOKS, lan_demets, obrien_fleming};
+use super::{reason, words};
+use crate::model::{Decision, Look, LooksBefore, Policy, Reason, ReasonCode};
+
+/// The most candidates among which one is picked.
+pub const MOST_CANDIDATES: u32 = 100;
+
+/// The errors that one look may use, one-sided.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Levels {
+    /// Of promoting.
+    pub(super) promote: f64,
+    /// Of blocking.
+    pub(super) block: f64,
+    /// Share of wrongly blocked tags.
+    slice_q: f64,
+    /// Of promoting, at the next look if there is one: what an advice goes by.
+    pub(super) next: f64,
+}
+
+impl Levels {
+    /// `None` if the look is none of its schedule.
+    pub(super) fn of(policy: &Policy, look: &Look) -> Option<Levels> {
+        let Look {
+            attempt,
+            attempts,
+            candidates,
+            ref shares,
+        } = *look;
+        let sound = (1..=attempts).contains(&attempt) && (1..=MOST_CANDIDATES).contains(&candidates);
+        if !sound || (attempts > 1 && !shares.is_empty()) {
+            return None;
+        }
+        let share = |alpha: f64, attempt: u32| match shares.as_slice() {
+            [] => of_attempt(alpha, attempt, attempts),
+            shares => within(alpha, shares),
+        };
+        let block = share(policy.alpha, attempt)?;
+        let candidates = f64::from(candidates);
+        Some(Levels {
+            promote: block / candidates,
+            block,
+            slice_q: share(policy.slice_q, attempt)?,
+            next: share(policy.alpha, (attempt + 1).min(attempts))? / candidates,
+        })
+    }
+
+    /// The policy with the errors of this look.
+    pub(super) fn apply(&self, policy: &Policy) -> Policy {
+        Policy {
+            alpha: self.block,
+            slice_q: self.slice_q,
+            ..policy.clone()
+        }
+    }
+}
+
+/// What of `alpha` the look of an attempt may use.
+fn of_attempt(alpha: f64, attempt: u32, attempts: u32) -> Option<f64> {
+    if attempts == 1 {
+        return Some(alpha);
+    }
+    let bounds = obrien_fleming(usize::try_from(attempts).ok()?, alpha)?;
+    let bound = bounds.get(usize::try_from(attempt).ok()?.checked_sub(1)?)?;
+    Some(below(-bound))
+}
+
+/// What of `alpha` the last of these looks may use.
+fn within(alpha: f64, shares: &[f64]) -> Option<f64> {
+    if let [only] = shares
+        && *only == 1.0
+    {
+        return Some(alpha);
+    }
+    if shares.len() > MAX_LOOKS {
+        return None;
+    }
+    let bound = *lan_demets(shares, alpha)?.last()?;
+    Some(below(-bound))
+}
+
+/// Why earlier looks leave no room for a promotion.
+pub(super) fn before(before: &LooksBefore) -> Option<Reason> {
+    match before {
+        LooksBefore::Clear
+        | LooksBefore::Final {
+            decision: Decision::Promote,
+            ..
+        } => None,
+        LooksBefore::Final {
+            decision,
+            run,
+            attempts,
+        } => {
+            let rule = match attempts {
+                1 => "with one attempt the first look is final".to_owned(),
+                attempts => format!(
+                    "it is one of {}, and they are made of the same answers",
+                    words::count((*attempts).into(), "planned attempt")
+                ),
+            };
+            Some(reason(
+                ReasonCode::EarlierLook,
+                format!(
+                    "run {run} looked at the same prompts and cases before, and was {}: {rule}, so other or further answers can't promote; \
+                     without --cache refresh its answers are used again, and --fresh-key REASON starts anew for all to see",
+                    decision.as_str()
+                ),
+            ))
+        }
+        LooksBefore::Lost { attempt, known } => Some(reason(
+            ReasonCode::AttemptsLost,
+            format!(
+                "this is attempt {attempt} by the count of the CI system, and the store has the answers of {}: what they came to is \
+                 not known, so nothing is promoted; keep .promptgate between attempts, or start anew for all to see with --fresh-key REASON",
+                match known {
+                    0 => "no earlier one".to_owned(),
+                    n => format!("{n} only"),
+                }
+            ),
+        )),
+    }
+}
+
+/// What a look came to; `None` where the run is not whole, or how the prompts differ was not looked at.
+pub(super) fn looked(decision: Decision, reasons: &[Reason]) -> Option<Decision> {
+    let unseen = reasons.iter().any(|reason| nothing_seen(reason.code));
+    (!unseen).then_some(decision)
+}
+
+fn nothing_seen(code: ReasonCode) -> bool {
+    match code {
+        ReasonCode::NothingScored
+        | ReasonCode::NothingPassed
+        | ReasonCode::ServedModel
+        | ReasonCode::MixedModels
+        | ReasonCode::JudgeStale
+        | ReasonCode::JudgeWeak
+        | ReasonCode::Budget
+        | ReasonCode::Stopped
+        | ReasonCode::Shard
+        | ReasonCode::Store => true,
+        ReasonCode::NotWorse
+        | ReasonCode::Identical
+        | ReasonCode::PassRate
+        | ReasonCode::Critical
+        | ReasonCode::Regression
+        | ReasonCode::PassRateLow
+        | ReasonCode::CandidateErrors
+        | ReasonCode::Guardrail
+        | ReasonCode::Slice
+        | ReasonCode::CriticalUnscored
+        | ReasonCode::Errors
+        | ReasonCode::TooFew
+        | ReasonCode::GuardrailOpen
+        | ReasonCode::SliceOpen
+        | ReasonCode::JudgeLenient
+        | ReasonCode::Weakened
+        | ReasonCode::EarlierLook
+        | ReasonCode::AttemptsLost
+        | ReasonCode::NotGated => false,
+    }
+}
+
+/// What comes after an open look that is not the last.
+pub(super) fn further(look: &Look) -> String {
+    match look {
+        Look { attempt, attempts, .. } if attempt < attempts => {
+            format!("; this was attempt {attempt} of {attempts}: run again to add the repeats of the next one")
+        }
+        Look { .. } => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::policy;
+    use super::super::statistics::normal::critical;
+    use super::*;
+
+    fn levels(look: &Look) -> Option<Levels> {
+        Levels::of(&policy(), look)
+    }
+
+    fn attempt(attempt: u32, attempts: u32) -> Look {
+        Look {
+            attempt,
+            attempts,
+            ..Look::ONLY
+        }
+    }
+
+    #[test]
+    fn one_look_uses_all_of_it_to_the_last_digit() {
+        let only = levels(&Look::ONLY).unwrap();
+        assert_eq!((only.promote, only.block, only.next), (0.05, 0.05, 0.05));
+        assert_eq!(only.apply(&policy()), policy());
+        let whole = Look {
+            shares: vec![1.0],
+            ..Look::ONLY
+        };
+        assert_eq!(levels(&whole), Some(only));
+    }
+
+    #[test]
+    fn attempts_share_it_as_obrien_and_fleming_say() {
+        for (number, bound) in [(1, 2.961), (2, 2.094), (3, 1.710)] {
+            let levels = levels(&attempt(number, 3)).unwrap();
+            assert!((critical(levels.promote) - bound).abs() < 1e-3, "{levels:?}");
+            assert_eq!(levels.promote, levels.block);
+        }
+        let first = levels(&attempt(1, 3)).unwrap();
+        assert_eq!(first.next, levels(&attempt(2, 3)).unwrap().promote);
+    }
+
+    #[test]
+    fn looks_within_a_run_share_it_by_their_cases() {
+        let at = |shares: &[f64]| {
+            let look = Look {
+                shares: shares.to_vec(),
+                ..Look::ONLY
+            };
+            levels(&look).map(|levels| levels.block)
+        };
+        let (first, last) = (at(&[0.5]).unwrap(), at(&[0.5, 1.0]).unwrap());
+        assert!(first < 0.01 && last < 0.05 && last > 0.04, "{first} {last}");
+        for none in [&[0.0][..], &[0.5, 0.5], &[0.5, 0.4], &[1.1], &[f64::NAN], &[-1.0]] {
+            assert_eq!(at(none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn candidates_share_the_error_of_promoting_alone() {
+        let four = Look {
+            candidates: 4,
+            ..Look::ONLY
+        };
+        let four = levels(&four).unwrap();
+        assert_eq!((four.promote, four.block), (0.0125, 0.05));
+    }
+
+    #[test]
+    fn what_is_no_look_of_its_schedule_has_no_levels() {
+        for look in [
+            attempt(0, 1),
+            attempt(2, 1),
+            attempt(1, 0),
+            attempt(1, 1000),
+            Look {
+                candidates: 0,
+                ..Look::ONLY
+            },
+            Look {
+                candidates: 101,
+                ..Look::ONLY
+            },
+            Look {
+                shares: vec![0.5],
+                ..attempt(1, 2)
+            },
+        ] {
+            assert_eq!(levels(&look), None, "{look:?}");
+        }
+    }
+}

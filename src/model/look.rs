@@ -1,0 +1,109 @@
+//! Which look at the answers a decision is. Looking again is looking once more for luck, so each look has its share of the
+//! error that is allowed in all.
+
+use super::verdict::Decision;
+use serde::{Deserialize, Serialize};
+
+/// Attempts that can be planned at most.
+pub const MOST_ATTEMPTS: u32 = 10;
+
+/// A look at the answers of what is tested.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Look {
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// Attempts that were planned before the first of them; each adds repeats to those before.
+    pub attempts: u32,
+    /// Candidates from which the best one is picked.
+    pub candidates: u32,
+    /// Where a run looks before its end: the shares of the cases at each look up to this one, increasing, 1 at the last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<f64>,
+}
+
+impl Look {
+    /// The only look at the only candidate.
+    pub const ONLY: Look = Look {
+        attempt: 1,
+        attempts: 1,
+        candidates: 1,
+        shares: Vec::new(),
+    };
+}
+
+impl Default for Look {
+    fn default() -> Look {
+        Look::ONLY
+    }
+}
+
+/// What earlier looks at the same have to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LooksBefore {
+    /// Nothing that stands against a decision.
+    #[default]
+    Clear,
+    /// The first look came to this by other answers, and it is final.
+    Final {
+        /// What it came to.
+        decision: Decision,
+        /// Its run.
+        run: i64,
+        /// The attempts that were planned before it.
+        attempts: u32,
+    },
+    /// There were attempts before, and their answers are not here.
+    Lost {
+        /// Which attempt this is, by the count of the CI system.
+        attempt: u32,
+        /// Attempts whose answers are here.
+        known: u32,
+    },
+}
+
+/// What a CI system counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CiAttempt {
+    /// From 1.
+    pub attempt: u32,
+    /// What tells one of its runs from others.
+    pub run: String,
+}
+
+/// Earlier looks that were left behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FreshKey {
+    /// Why.
+    pub reason: String,
+    /// What the looks at the same that the store knows came to, oldest first; at most [`FreshKey::KEPT`].
+    pub left_behind: Vec<Decision>,
+}
+
+impl FreshKey {
+    /// Decisions that are kept.
+    pub const KEPT: usize = 20;
+}
+
+/// A look that counts, as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookRecord {
+    /// Its run.
+    pub run: i64,
+    /// From 1.
+    pub attempt: u32,
+    /// Attempts that were planned before the first.
+    pub attempts: u32,
+    /// Repeats that each attempt adds.
+    pub step: u32,
+    /// Repeats of all attempts so far.
+    pub repeats: u32,
+    /// Candidates from which the best one was to be picked.
+    pub candidates: u32,
+    /// What it came to.
+    pub decision: Decision,
+    /// Repeats that would probably settle it, with the same cases.
+    pub needed: Option<u32>,
+    /// Digest of the rules.
+    pub policy_sha256: String,
+}

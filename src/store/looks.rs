@@ -1,0 +1,150 @@
+//! Which looks were taken at what is tested, and whether two runs go by the same answers.
+
+use super::{RunId, Store, StoreError};
+use crate::model::{CiAttempt, Decision, LookRecord};
+use rusqlite::{OptionalExtension as _, Row, params};
+
+/// What runs of the same key have in common: `key` leaves earlier looks behind where that was asked for, `same` does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// Identity of what is tested, and why earlier looks were left behind.
+    pub key: [u8; 32],
+    /// Identity of what is tested alone.
+    pub same: [u8; 32],
+}
+
+impl Store {
+    /// The looks of a series, by attempt.
+    ///
+    /// # Errors
+    /// The store can't be read, or holds something this version can't read.
+    pub fn looks(&self, series: &Series) -> Result<Vec<LookRecord>, StoreError> {
+        self.look_records("key = ?1 ORDER BY attempt", series.key)
+    }
+
+    /// The looks at the same of other series, oldest first.
+    ///
+    /// # Errors
+    /// As [`Store::looks`].
+    pub fn looks_left_behind(&self, series: &Series) -> Result<Vec<LookRecord>, StoreError> {
+        let mut looks = self.look_records("same = ?1 ORDER BY run, attempt", series.same)?;
+        let own: Vec<i64> = self.looks(series)?.iter().map(|look| look.run).collect();
+        looks.retain(|look| !own.contains(&look.run));
+        Ok(looks)
+    }
+
+    fn look_records(&self, which: &str, of: [u8; 32]) -> Result<Vec<LookRecord>, StoreError> {
+        let failed = |error| self.failed("read earlier looks", error);
+        let mut statement = self
+            .connection
+            .prepare(&format!(
+                "SELECT run, attempt, attempts, step, repeats, candidates, decision, needed, policy FROM looks WHERE {which}"
+            ))
+            .map_err(failed)?;
+        let mut rows = statement.query(params![of]).map_err(failed)?;
+        let mut looks = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            let word: String = row.get(6).map_err(failed)?;
+            let decision = [Decision::Promote, Decision::Block, Decision::Inconclusive]
+                .into_iter()
+                .find(|decision| decision.as_str() == word)
+                .ok_or_else(|| StoreError::new(&self.path, "holds a look with an unknown decision".to_owned()))?;
+            looks.push(look(row, decision).map_err(failed)?);
+        }
+        Ok(looks)
+    }
+
+    /// Notes a look, or notes it again with the same answers.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn note_look(&self, series: &Series, look: &LookRecord) -> Result<(), StoreError> {
+        let LookRecord {
+            run,
+            attempt,
+            attempts,
+            step,
+            repeats,
+            candidates,
+            decision,
+            needed,
+            policy_sha256,
+        } = look;
+        self.connection
+            .execute(
+                "INSERT OR REPLACE INTO looks (key, attempt, same, run, attempts, step, repeats, candidates, decision, needed, policy)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                params![
+                    series.key,
+                    attempt,
+                    series.same,
+                    run,
+                    attempts,
+                    step,
+                    repeats,
+                    candidates,
+                    decision.as_str(),
+                    needed,
+                    policy_sha256
+                ],
+            )
+            .map(|_| ())
+            .map_err(|error| self.failed("note a look", error))
+    }
+
+    /// How many planned answers of a run were other ones, or are not there, in another run of the same cases and arms with
+    /// at least as many repeats. `per_case` are their planned answers to a case; `planned` those of the first run.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn other_answers(&self, look: (i64, u64), planned: u64, run: RunId, per_case: u64) -> Result<u64, StoreError> {
+        let (of, each) = look;
+        let other: Option<i64> = self
+            .connection
+            .query_row(
+                "SELECT count(*) FROM results AS before
+                 LEFT JOIN results AS now
+                   ON now.run = ?2 AND now.seq = before.seq / ?3 * ?4 + before.seq % ?3
+                 WHERE before.run = ?1 AND before.seq < ?5 AND before.answer IS NOT NULL
+                   AND (now.answer IS NULL OR now.answer <> before.answer)",
+                params![of, run.0, each as i64, per_case as i64, planned as i64],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(|error| self.failed("compare the answers of two runs", error))?;
+        Ok(other.unwrap_or_default().unsigned_abs())
+    }
+
+    /// Which attempts of a CI run, up to the one that counts now, are known to the store: their runs began here.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn ci_attempts(&self, ci: &CiAttempt) -> Result<Vec<u32>, StoreError> {
+        let failed = |error| self.failed("read earlier attempts", error);
+        let mut statement = self
+            .connection
+            .prepare(
+                "SELECT DISTINCT json_extract(facts, '$.ci.attempt') FROM facts
+                 WHERE json_extract(facts, '$.ci.run') = ?1 ORDER BY 1",
+            )
+            .map_err(failed)?;
+        let rows = statement
+            .query_map(params![ci.run], |row| row.get::<_, u32>(0))
+            .map_err(failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+}
+
+fn look(row: &Row<'_>, decision: Decision) -> rusqlite::Result<LookRecord> {
+    Ok(LookRecord {
+        run: row.get(0)?,
+        attempt: row.get(1)?,
+        attempts: row.get(2)?,
+        step: row.get(3)?,
+        repeats: row.get(4)?,
+        candidates: row.get(5)?,
+        decision,
+        needed: row.get(7)?,
+        policy_sha256: row.get(8)?,
+    })
+}
