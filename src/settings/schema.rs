@@ -124,6 +124,7 @@ fn of_key(key: &str) -> Option<Value> {
         ),
         "max_age" => time("how old a verdict may be that `verify` and `promote` take, like 36h or 7d"),
         "policy_base" => text("git revision whose merge base with HEAD must not have asked for more, or none"),
+        "attempts" => count("looks at the same that are planned before the first", 1, Some(10)),
         "strict_model" => flag("inconclusive if another model served than the one asked for"),
         _ => return None,
     })
