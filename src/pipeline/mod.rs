@@ -418,14 +418,13 @@ impl Prepared<'_> {
             .judging
             .deciding(&self.judges, &self.calibrations, &judged.judges.served);
         facts.judges = Some(&deciding);
-        let completion = facts.whole_run;
         let decided = gate::decide(&settings.policy, &judged.comparison, &facts);
         let ended = if end.ended == Ended::Complete && judged.unanswered == 0 {
             RunEnded::Complete
         } else {
             RunEnded::Incomplete
         };
-        let verdict = verdict::assemble(&self, judged, decided, completion, end.prefix_caches, interrupt.code());
+        let verdict = verdict::assemble(&self, judged, decided, &facts, end.prefix_caches, interrupt.code());
         let unwritten = reports.finish(&self.run, &verdict);
         let exit_code = match verdict.exit_code {
             exit::OK if !unwritten.is_empty() => exit::REPORT,

@@ -71,9 +71,11 @@ fn statement(run: &RunInfo, verdict: &Verdict, results: Option<&ResultsWritten>)
     if run.changes.accepted.is_some() {
         warned_tests.push("gate/weakened (accepted)".to_owned());
     }
+    let mut subject = prompt(&verdict.candidate);
+    subject["annotations"]["promptgate/sentence"] = json!(verdict.sentence);
     json!({
         "_type": STATEMENT,
-        "subject": [prompt(&verdict.candidate)],
+        "subject": [subject],
         "predicateType": PREDICATE,
         "predicate": {
             "result": if passed { "PASSED" } else { "FAILED" },
