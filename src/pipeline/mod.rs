@@ -43,7 +43,7 @@ mod verify;
 pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
 pub use calibrate::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
-pub use characteristics::{SimulateRequest, Simulated, simulate};
+pub use characteristics::{SimulateRequest, Simulated, exact_sizes, simulate};
 pub use forecast::{ArmForecast, Estimate, Forecast, JudgesForecast, PrefixForecast};
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Waiting, Written, import_golden};
