@@ -17,7 +17,7 @@
 //! Where models judge, their own errors scale the margins, and too many of them decide nothing (`judges`).
 //!
 //! Then any reason to block blocks, else any reason to wait waits, else a reason to promote promotes. The statistics are
-//! in `statistics`, with their sources; `docs/gate.md` tells what the rules guarantee.
+//! in `statistics`, with their sources; `sentence` says what it means to people; `docs/gate.md` tells what the rules guarantee.
 //! Missing answers are counted as worst for the candidate where it would be promoted, and as best where it would be
 //! blocked, so that they can only move a verdict towards inconclusive.
 
@@ -31,6 +31,7 @@ mod looks;
 pub mod must_pass;
 pub mod needed;
 mod policy;
+mod sentence;
 mod served;
 pub mod simulate;
 mod slices;
@@ -42,6 +43,7 @@ mod words;
 pub use crate::model::Completion;
 pub use looks::MOST_CANDIDATES;
 pub use policy::policy_digest;
+pub use sentence::{Told, sentence};
 
 use crate::model::{
     ArmRate, Changed, Comparison, DecidingJudges, Decision, Difference, Guardrail, JudgesFound, Look, LooksBefore,

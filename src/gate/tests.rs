@@ -794,6 +794,27 @@ fn a_tag_that_gets_worse_stops_what_the_average_would_promote() {
     );
 }
 
+/// A tag may be blocked by a chance above alpha, where `slice_q` is larger. With an answer missing it is no longer lost for
+/// certain, and then it has to hold.
+#[test]
+fn a_blocked_tag_is_not_released_by_a_missing_answer() {
+    let policy = Policy {
+        slice_q: 0.2,
+        ..policy()
+    };
+    let mut comparison = tagged(&[(-3, 2), (0, 18)]);
+    let blocked = decide(&policy, &comparison, &WHOLE);
+    let p = blocked.slices[0].p.unwrap();
+    assert!(p > policy.alpha && p < policy.slice_q, "{p}");
+    assert_eq!(blocked.decision, Decision::Block);
+    comparison.slices[0].best = units(&BTreeMap::from([(-3, 1), (-2, 1), (0, 18)]));
+    let held = decide(&policy, &comparison, &WHOLE);
+    assert_eq!(
+        (held.decision, held.reasons[0].code),
+        (Decision::Inconclusive, ReasonCode::SliceOpen)
+    );
+}
+
 #[test]
 fn tags_that_are_not_looked_at_are_told() {
     let decided = decide(

@@ -400,6 +400,8 @@ impl Default for PrefixCaches {
 pub struct Verdict {
     /// May it go live?
     pub decision: Decision,
+    /// What it means, for people: one plain sentence.
+    pub sentence: String,
     /// The process's exit code.
     pub exit_code: u8,
     /// Promote, gated, whole dataset, neither simulated nor replayed.

@@ -44,7 +44,7 @@ mod verify;
 pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
 pub use calibrate::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
-pub use characteristics::{SimulateRequest, Simulated, simulate};
+pub use characteristics::{SimulateRequest, Simulated, exact_sizes, simulate};
 pub use forecast::{ArmForecast, Estimate, Forecast, JudgesForecast, PrefixForecast};
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Waiting, Written, import_golden};
@@ -440,7 +440,6 @@ impl Prepared<'_> {
             .attempt
             .before(&store, &open_run, &self.plan, self.survey.selected)?;
         facts.before = &before;
-        let completion = facts.whole_run;
         let decided = gate::decide(&settings.policy, &judged.comparison, &facts);
         if before == LooksBefore::Clear
             && let Some(look) = self
@@ -457,7 +456,7 @@ impl Prepared<'_> {
         } else {
             RunEnded::Incomplete
         };
-        let verdict = verdict::assemble(&self, judged, decided, completion, end.prefix_caches, interrupt.code());
+        let verdict = verdict::assemble(&self, judged, decided, &facts, end.prefix_caches, interrupt.code());
         let unwritten = reports.finish(&self.run, &verdict);
         let exit_code = match verdict.exit_code {
             exit::OK if !unwritten.is_empty() => exit::REPORT,

@@ -3,10 +3,8 @@
 use super::Prepared;
 use super::judge::JudgedRun;
 use crate::exit;
-use crate::gate::{self, Decided};
-use crate::model::{
-    Comparison, Completion, Decision, JudgesAsked, ModelRecord, PrefixCaches, PromptInfo, PromptRecord, Verdict,
-};
+use crate::gate::{self, Decided, Facts, Told};
+use crate::model::{Comparison, Decision, JudgesAsked, ModelRecord, PrefixCaches, PromptInfo, PromptRecord, Verdict};
 use crate::settings::{Cache, TargetKind};
 
 /// Puts the verdict together. The only place that maps a decision to an exit code; a signal's wins over everything.
@@ -14,7 +12,7 @@ pub(super) fn assemble(
     prepared: &Prepared<'_>,
     judged: JudgedRun,
     decided: Decided,
-    completion: Completion,
+    facts: &Facts<'_>,
     prefix_caches: PrefixCaches,
     signal: Option<u8>,
 ) -> Verdict {
@@ -54,15 +52,24 @@ pub(super) fn assemble(
         && survey.selected == survey.dataset.total
         && !run.simulated
         && !replayed;
+    let told = Told {
+        candidate: &run.candidate.name,
+        baseline: run.baseline.as_ref().map(|info| info.name.as_str()),
+        simulated: run.simulated,
+        replayed,
+        cases: (run.cases, run.total),
+        promotable,
+    };
     Verdict {
         decision: decided.decision,
+        sentence: gate::sentence(&told, &settings.policy, facts, &comparison, &decided),
         exit_code,
         promotable,
         reasons: decided.reasons,
         warnings: decided.warnings,
         replayed,
         policy_sha256: gate::policy_digest(&settings.policy),
-        completion,
+        completion: facts.whole_run,
         candidate: record(&run.candidate, comparison.candidate_served),
         baseline: run
             .baseline

@@ -10,7 +10,7 @@ use super::{Version, open_versions};
 use crate::compare::Comparing;
 use crate::error::Error;
 use crate::exit;
-use crate::gate::{self, Decided, Facts};
+use crate::gate::{self, Decided, Facts, Told};
 use crate::load::evidence::{Recorded, RecordedPrompt, RecordedRows};
 use crate::load::git;
 use crate::load::golden::Dataset;
@@ -115,8 +115,11 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
                 })
                 .collect();
             let deciding = survey.judging.recorded(&judges, &calibrations);
-            let decided = decide(&recorded, &changes, &comparison, &deciding);
-            misses.extend(numbers(&recorded, &comparison, &decided));
+            let before = before(&recorded);
+            let facts = facts(&recorded, &changes, &deciding, &before);
+            let decided = gate::decide(&recorded.policy, &comparison, &facts);
+            let sentence = sentence(&recorded, &facts, &comparison, &decided);
+            misses.extend(numbers(&recorded, &comparison, &decided, &sentence));
             Some(decided.decision)
         }
         Err(problem) => {
@@ -549,9 +552,14 @@ fn alike(one: &Case, other: &Case) -> bool {
     (one.critical, &one.tags, one.weight, &one.cluster) == (other.critical, &other.tags, other.weight, &other.cluster)
 }
 
-/// Decides as `eval` did, by the rules of the verdict.
-fn decide(recorded: &Recorded, changes: &Changes, comparison: &Comparison, judges: &DecidingJudges) -> Decided {
-    let facts = Facts {
+/// What `eval` knew of the run.
+fn facts<'a>(
+    recorded: &'a Recorded,
+    changes: &'a Changes,
+    judges: &'a DecidingJudges,
+    before: &'a LooksBefore,
+) -> Facts<'a> {
+    Facts {
         gated: recorded.gated,
         whole_run: recorded.completion,
         models: (
@@ -562,9 +570,21 @@ fn decide(recorded: &Recorded, changes: &Changes, comparison: &Comparison, judge
         judges: Some(judges),
         weaker: changes.unaccepted(),
         look: &recorded.look,
-        before: &before(recorded),
+        before,
+    }
+}
+
+/// What `eval` says that it means.
+fn sentence(recorded: &Recorded, facts: &Facts<'_>, comparison: &Comparison, decided: &Decided) -> String {
+    let told = Told {
+        candidate: &recorded.candidate.name,
+        baseline: recorded.baseline.as_ref().map(|prompt| prompt.name.as_str()),
+        simulated: recorded.simulated,
+        replayed: recorded.replayed,
+        cases: (recorded.dataset.cases, recorded.dataset.total),
+        promotable: recorded.promotable,
     };
-    gate::decide(&recorded.policy, comparison, &facts)
+    gate::sentence(&told, &recorded.policy, facts, comparison, decided)
 }
 
 /// What earlier looks forbade, which no row tells: it is believed, since it only ever forbids.
@@ -584,13 +604,15 @@ fn before(recorded: &Recorded) -> LooksBefore {
 }
 
 /// What of verdict.json is not what follows from the rows.
-fn numbers(recorded: &Recorded, comparison: &Comparison, decided: &Decided) -> Vec<Problem> {
+fn numbers(recorded: &Recorded, comparison: &Comparison, decided: &Decided, sentence: &str) -> Vec<Problem> {
     let codes = |reasons: &Value| -> Value {
         let reasons = reasons.as_array().map_or(&[][..], Vec::as_slice);
         reasons.iter().map(|reason| reason["code"].clone()).collect()
     };
     let computed = json!({
         "decision": decided.decision,
+        // A verdict of an older promptgate has none.
+        "sentence": recorded.json.get("sentence").map(|_| sentence),
         "reasons": codes(&json!(decided.reasons)),
         "warnings": codes(&json!(decided.warnings)),
         "counts": comparison.counts,

@@ -1,6 +1,8 @@
-//! The end of a run on the terminal: what broke, the numbers, why, and one last line for machines.
+//! The end of a run on the terminal: what it means, what broke, the numbers, why, and one last line for machines.
 //!
 //! ```text
+//! v2 must not go live: it fails 1 case that must always pass (refund-after-41-days).
+//!
 //! regressed: 1 of 40 compared cases
 //!   refund-after-41-days  golden/refunds.yaml:12:3
 //!     contains: the answer lacks "30 days"
@@ -69,6 +71,7 @@ impl Console {
         let run = self.mask.run(run);
         let verdict = self.mask.verdict(verdict);
         if !self.style.quiet {
+            self.sentence(&verdict, out)?;
             self.banners(&run, &verdict, out)?;
             self.lists(&run, &verdict, reports, out)?;
             self.errors(out)?;
@@ -76,6 +79,12 @@ impl Console {
             self.reasons(&verdict, out)?;
         }
         writeln!(out, "verdict={} exit={exit}", verdict.decision.as_str())
+    }
+
+    /// First of all, what it means.
+    fn sentence(&self, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
+        let sentence = log_line(&truncate(&verdict.sentence, MESSAGE));
+        writeln!(out, "{}\n", self.paint(color(verdict.decision), &sentence))
     }
 
     fn banners(&self, run: &RunInfo, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
@@ -232,12 +241,8 @@ impl Console {
     }
 
     fn reasons(&self, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
-        let color = match verdict.decision {
-            Decision::Promote => GREEN,
-            Decision::Block => RED,
-            Decision::Inconclusive => YELLOW,
-        };
-        writeln!(out, "{}", self.paint(color, verdict.decision.as_str()))?;
+        let decision = verdict.decision;
+        writeln!(out, "{}", self.paint(color(decision), decision.as_str()))?;
         for Reason {
             code,
             message,
@@ -265,6 +270,14 @@ const BOLD: &str = "1";
 const RED: &str = "1;31";
 const GREEN: &str = "1;32";
 const YELLOW: &str = "1;33";
+
+fn color(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Promote => GREEN,
+        Decision::Block => RED,
+        Decision::Inconclusive => YELLOW,
+    }
+}
 
 fn latencies(run: &RunInfo, verdict: &Verdict) -> String {
     let (blue, green) = &verdict.latency_ms;

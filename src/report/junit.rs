@@ -253,11 +253,12 @@ fn push_properties(writer: &mut Writer<&mut Output>, run: &RunInfo, verdict: &Ve
         ("simulated", if run.simulated { "true" } else { "false" }),
         ("replayed", if verdict.replayed { "true" } else { "false" }),
         ("decision", verdict.decision.as_str()),
+        ("sentence", &verdict.sentence),
     ];
     writer.get_mut().write_all(b"    ")?;
     writer.write_event(Event::Start(BytesStart::new("properties")))?;
     for (name, value) in properties {
-        push_property(writer, name, &attribute(value))?;
+        push_property(writer, name, &truncate(&attribute(value), MESSAGE))?;
     }
     // Numbered, because readers keep one property of a name.
     for (number, Warning { code: _, message }) in (1..).zip(&verdict.warnings) {

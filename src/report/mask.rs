@@ -148,6 +148,7 @@ impl Mask {
         let mut verdict = verdict.clone();
         let Verdict {
             decision: _,
+            sentence,
             exit_code: _,
             promotable: _,
             reasons,
@@ -181,6 +182,7 @@ impl Mask {
             latency_ms: _,
             finished_at: _,
         } = &mut verdict;
+        self.hide(sentence);
         for judge in &mut judges.found.deciding {
             self.hide_all([&mut judge.name, &mut judge.model]);
         }

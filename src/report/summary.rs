@@ -98,7 +98,7 @@ fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
     page
 }
 
-/// The verdict and its first reason, on one line.
+/// The verdict in a sentence, and then its first reason: the rule, the numbers and the interval.
 pub(super) fn verdict_line(run: &RunInfo, verdict: &Verdict) -> String {
     let word = match verdict.decision {
         Decision::Promote => "✅ **promote**",
@@ -110,10 +110,12 @@ pub(super) fn verdict_line(run: &RunInfo, verdict: &Verdict) -> String {
         (false, true) => " (REPLAYED)",
         (false, false) => "",
     };
-    match verdict.reasons.first() {
-        Some(reason) => format!("{word}{how}: {}\n", md_inline(&truncate(&reason.message, MESSAGE))),
-        None => format!("{word}{how}\n"),
+    let line = |text: &str| md_inline(&truncate(text, MESSAGE));
+    let mut head = format!("{word}{how}: {}\n", line(&verdict.sentence));
+    if let Some(reason) = verdict.reasons.first() {
+        let _ = write!(head, "\n{}\n", line(&reason.message));
     }
+    head
 }
 
 /// Whether earlier looks at the same were left behind.

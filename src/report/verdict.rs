@@ -58,6 +58,7 @@ impl VerdictFile {
 struct Record<'a> {
     schema: &'static str,
     decision: Decision,
+    sentence: &'a str,
     exit_code: u8,
     promotable: bool,
     reasons: &'a [Reason],
@@ -160,6 +161,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
     } = run;
     let Verdict {
         decision,
+        sentence,
         exit_code,
         promotable,
         reasons,
@@ -195,6 +197,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
     Record {
         schema: SCHEMA,
         decision: *decision,
+        sentence,
         exit_code: *exit_code,
         promotable: *promotable,
         reasons,

@@ -130,6 +130,10 @@ fn what_was_edited_by_hand_is_found_out() {
             |e| e.verdict["decision"] = json!("block"),
             "`decision` of the verdict is \"block\"",
         ),
+        (
+            |e| e.verdict["sentence"] = json!("v2 may go live: everyone says so."),
+            "`sentence` of the verdict is \"v2 may go live: everyone says so.\"",
+        ),
         (|e| e.verdict["exit_code"] = json!(11), "ended with exit code 11"),
         (|e| e.verdict["promotable"] = json!(false), "it is not promotable"),
         (|e| e.verdict["simulated"] = json!(true), "a simulator answered"),
@@ -208,6 +212,14 @@ fn what_was_edited_by_hand_is_found_out() {
     for (edit, found) in edits {
         check(*edit, found, false);
     }
+    // A verdict of an older promptgate has no sentence, and still holds.
+    let mut older = Evidence::of(&project);
+    older.verdict = original.verdict.clone();
+    older.rows = original.rows.clone();
+    older.verdict.as_object_mut().unwrap().remove("sentence");
+    older.redigest();
+    older.write(&project);
+    assert_eq!(verify(&project, &[]).code, 0);
     // Rows: first without the digest, then with one that fits.
     let rows: &[(Edit, &str)] = &[
         (|e| drop(e.rows.pop()), "the file ends"),
