@@ -5,8 +5,8 @@ use promptgate::compare::Comparing;
 use promptgate::gate::statistics::score_test::{CORRECTION, Differences, UnitKind};
 use promptgate::gate::{Completion, Decided, Facts, decide};
 use promptgate::model::{
-    ArmRow, Case, CaseId, CaseRow, Comparison, Decision, Design, Estimand, Failure, FailureKind, Judged, Metric,
-    Outcome, Place, Policy, Score, Units,
+    ArmRow, Case, CaseId, CaseRow, Comparison, Decision, Design, Estimand, Failure, FailureKind, Judged, Look,
+    LooksBefore, Metric, Outcome, Place, Policy, Score, Units,
 };
 use proptest::prelude::*;
 
@@ -81,6 +81,8 @@ impl Run {
 
     fn decided_of(&self, rows: &[CaseRow]) -> Decided {
         let facts = Facts {
+            look: &Look::ONLY,
+            before: &LooksBefore::Clear,
             models: (Some("m"), "m"),
             judges: None,
             gated: true,
