@@ -1,9 +1,9 @@
 //! Is the candidate good enough? Against a baseline, or alone against a required pass rate.
 
-use super::evidence::{Evidence, mean_rate};
+use super::evidence::{Evidence, mean_rate, share};
+use super::statistics::proportions;
 use super::statistics::rule::Rule;
 use super::statistics::score_test::Differences;
-use super::statistics::{normal, proportions};
 use super::{needed, reason, words};
 use crate::model::{Comparison, Needed, Policy, Reason, ReasonCode};
 
@@ -75,7 +75,7 @@ fn hangs_on_missing(comparison: &Comparison, missing: u64, numbers: &str) -> Rea
     }
 }
 
-/// Without a baseline: the pass rate against the required one, by Wilson's one-sided bounds over cases.
+/// Without a baseline: the pass rate against the required one, by one-sided bounds over cases (`proportions::surest`).
 pub(super) fn absolute(policy: &Policy, comparison: &Comparison, evidence: &Evidence) -> (Reason, Option<Needed>) {
     let Some(required) = policy.min_pass_rate else {
         let message = "there is neither a baseline nor a required pass rate to decide by; give --baseline or \
@@ -84,9 +84,8 @@ pub(super) fn absolute(policy: &Policy, comparison: &Comparison, evidence: &Evid
     };
     let (worst, n) = mean_rate(&comparison.passes_worst, comparison.repeats);
     let (best, _) = mean_rate(&comparison.passes_best, comparison.repeats);
-    let critical = normal::critical(policy.alpha);
-    let low = proportions::wilson(worst, n, critical).0;
-    let high = proportions::wilson(best, n, critical).1;
+    let low = proportions::surest(worst, n, policy.alpha).0;
+    let high = proportions::surest(best, n, policy.alpha).1;
     let seen = match &evidence.candidate_rate {
         Some(rate) => format!("{} seen, ", words::percent(rate.pass)),
         None => String::new(),
@@ -100,9 +99,10 @@ pub(super) fn absolute(policy: &Policy, comparison: &Comparison, evidence: &Evid
     );
     let required_text = words::percent(required);
     let missing = comparison.candidate.missing;
-    let decided_without_missing = evidence
-        .candidate_rate
-        .is_some_and(|judged| judged.low >= required || judged.high < required);
+    let decided_without_missing = share(comparison.candidate_rate, comparison.repeats).is_some_and(|(rate, cases)| {
+        let (low, high) = proportions::surest(rate, cases, policy.alpha);
+        low >= required || high < required
+    });
     if n > 0 && high < required {
         let message = format!("the candidate's pass rate is below the required {required_text}: {numbers}");
         (reason(ReasonCode::PassRateLow, message), None)
