@@ -224,6 +224,21 @@ impl Store {
         Ok(times.0.zip(times.1))
     }
 
+    /// Whether models judged answers of a run: it goes by replies that are no vectors.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn judged(&self, run: i64) -> Result<bool, StoreError> {
+        self.connection
+            .query_row(
+                "SELECT EXISTS (SELECT 1 FROM replies LEFT JOIN answers ON answers.id = replies.answer
+                                WHERE replies.run = ?1 AND answers.case_id IS NOT 'embedding')",
+                [run],
+                |row| row.get(0),
+            )
+            .map_err(|error| self.failed("look up who judged a run", error))
+    }
+
     /// Hands out the candidates' outcomes of two runs, case by case, in an order that depends on the store alone. A case
     /// that one of them lacks has no answers there.
     ///

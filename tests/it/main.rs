@@ -25,6 +25,7 @@ mod import;
 mod judge;
 mod judge_calibrate;
 mod money;
+mod outlook;
 mod own_checks;
 mod prefix;
 mod promote;
