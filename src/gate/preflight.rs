@@ -88,6 +88,8 @@ pub enum Outlook {
         fewest: Option<u64>,
         /// Where the variation comes from.
         past: Past,
+        /// More cases help in more clusters only.
+        clustered: bool,
     },
     /// The candidate alone, against a required pass rate.
     Alone {
@@ -136,6 +138,7 @@ pub fn foresee(
         needed: (plan.promotes() < POWER).then(|| plan.needed(sizes)).flatten(),
         fewest: fewest.filter(|fewest| *fewest > sizes.cases),
         past,
+        clustered: sizes.clustered && design.estimand == Estimand::Population,
     })
 }
 
@@ -375,20 +378,21 @@ impl Outlook {
                 needed,
                 fewest,
                 past,
+                clustered,
             } => {
                 let mut sentence = format!(
                     "an equally good candidate would be promoted with a chance of {}",
                     chance(*promotes)
                 );
                 if let Some(needed) = needed {
-                    sentence.push_str(&format!(" (80% would take {})", either(needed)));
+                    sentence.push_str(&format!(" (80% would take {})", either(needed, *clustered)));
                 }
                 match detectable {
                     Some(loss) => sentence.push_str(&format!(
                         "; a loss of {} or more would be blocked 4 times in 5",
                         words::points(*loss)
                     )),
-                    None => sentence.push_str("; no loss would be blocked for sure"),
+                    None => sentence.push_str("; no loss would be blocked as often as 4 times in 5"),
                 }
                 if let Some(fewest) = fewest {
                     sentence.push_str(&format!(
@@ -434,10 +438,14 @@ impl Outlook {
     pub fn warning(&self) -> Option<String> {
         match self {
             Outlook::Compared {
-                promotes, needed, past, ..
+                promotes,
+                needed,
+                past,
+                clustered,
+                ..
             } if *promotes < HARDLY => {
                 let advice = match needed {
-                    Some(needed) => format!("; 80% would take {}", either(needed)),
+                    Some(needed) => format!("; 80% would take {}", either(needed, *clustered)),
                     None => String::new(),
                 };
                 Some(format!(
@@ -474,8 +482,9 @@ fn chance(share: f64) -> String {
 }
 
 /// `--repeat 5, or about 110 cases`.
-fn either(needed: &Needed) -> String {
-    let cases = format!("about {}", words::count(two_digits(needed.cases), "case"));
+fn either(needed: &Needed, clustered: bool) -> String {
+    let clusters = if clustered { ", in as many more clusters" } else { "" };
+    let cases = format!("about {}{clusters}", words::count(two_digits(needed.cases), "case"));
     match needed.repeats {
         Some(repeats) => format!("--repeat {repeats}, or {cases}"),
         None => cases,

@@ -374,7 +374,7 @@ fn confirmed_weighted_and_clustered_cases_are_computed_alike() {
         .map(|i| {
             let cluster = (i % 4 != 0).then(|| format!("family {}", i / 2));
             json!({
-                "id": format!("c{i}"), "critical": i < 2, "tags": ["all"], "weight": [1.0, 0.5, 2.0][i % 3],
+                "id": format!("c{i}"), "critical": i < 2, "tags": ["all"], "weight": ([1.0, 0.5, 2.0][i % 3]),
                 "cluster": cluster, "vars": {"question": format!("Question {i}.")}, "expect": [{"contains": "nine"}],
             })
         })
