@@ -252,7 +252,7 @@ fn a_promote_that_models_judged_is_none() {
     let fake = Fake::start(|request| {
         let body = String::from_utf8_lossy(&request.body);
         Reply::answer(match body.contains("It knows the hours.") {
-            true => r#"{\"reason\": \"so it is\", \"pass\": true}"#,
+            true => r#"{"reason": "so it is", "pass": true}"#,
             false => "nine",
         })
     });

@@ -370,7 +370,7 @@ fn repeats_tags_errors_and_must_pass_cases_are_computed_alike() {
 #[test]
 fn confirmed_weighted_and_clustered_cases_are_computed_alike() {
     let project = Project::with_cases(0);
-    let rows: String = (0..160)
+    let rows: String = (0..320)
         .map(|i| {
             let cluster = (i % 4 != 0).then(|| format!("family {}", i / 2));
             json!({
@@ -396,7 +396,7 @@ fn confirmed_weighted_and_clustered_cases_are_computed_alike() {
             && asked.fetch_add(1, Ordering::SeqCst) == 1;
         Reply::answer(if first { "ten" } else { "nine" })
     });
-    let eval = |metric: &str| {
+    let eval = || {
         project.run_with(
             &[
                 "eval",
@@ -409,14 +409,12 @@ fn confirmed_weighted_and_clustered_cases_are_computed_alike() {
                 &service.url,
                 "--repeat",
                 "3",
-                "--metric",
-                metric,
             ],
             &[("GEMINI_API_KEY", KEY)],
         )
     };
-    let ran = eval("pass");
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = eval();
+    assert_eq!(ran.code, 0, "{} {}", ran.transcript(), project.verdict()["reasons"]);
     let of_first = |row: &&Value| row["case"] == "c0" && row["arm"] == "candidate";
     assert_eq!(project.results().iter().filter(of_first).count(), 10, "asked again");
     let ran = verify(&project, &[]);
@@ -435,13 +433,15 @@ fn confirmed_weighted_and_clustered_cases_are_computed_alike() {
     let ran = verify(&project, &[]);
     assert_eq!(ran.code, 11, "{}", ran.transcript());
 
-    assert_eq!(eval("score").code, 0);
-    let ran = verify(&project, &["--metric", "score"]);
+    project.write("promptgate.toml", "baseline = \"v1\"\nmetric = \"score\"\n");
+    let ran = eval();
+    assert_eq!(ran.code, 0, "{} {}", ran.transcript(), project.verdict()["reasons"]);
+    let ran = verify(&project, &[]);
     assert_eq!(ran.code, 0, "{}", ran.transcript());
     // Other weights and clusters are other golden data.
     let golden = project.read("golden/cases.jsonl");
     for (from, to) in [("\"weight\":0.5", "\"weight\":1.5"), ("family 3\"", "family 4\"")] {
         project.write("golden/cases.jsonl", golden.replacen(from, to, 1));
-        assert_eq!(verify(&project, &["--metric", "score"]).code, 11, "{from}");
+        assert_eq!(verify(&project, &[]).code, 11, "{from}");
     }
 }
