@@ -462,7 +462,11 @@ fn how_much_answers_vary_is_known_of_enough_decided_runs() {
     store.conclude(other.id, &concluded()).unwrap();
     let more = noise(false).unwrap();
     assert_eq!(more.runs, 3);
-    assert!(more.variance > found.variance);
+    // One of three passes now in the first case.
+    assert!(
+        (more.variance - (19.0 * 0.5 + 1.0 / 3.0) / 20.0).abs() < 1e-12,
+        "{more:?}"
+    );
 }
 
 #[test]
