@@ -320,6 +320,86 @@ fn must_pass(comparison: &Comparison) -> Vec<(&str, u32, u32, u32)> {
         .collect()
 }
 
+/// They are asked because of a failure, so they would speak for or against the candidate by design.
+#[test]
+fn further_answers_of_must_pass_cases_enter_nothing_but_their_count() {
+    let policy = Policy {
+        critical_tags: vec!["t".to_owned()],
+        guardrails: crate::model::Guardrails {
+            cost: Some(0.1),
+            latency_p95: Some(0.1),
+            output_tokens: Some(0.1),
+            refusal_rate: Some(0.01),
+            truncation_rate: Some(0.01),
+        },
+        ..Policy::default()
+    };
+    let rows = |green: &str| {
+        let mut rows = vec![row("a", "PPP", "PPF"), row("b", "PFP", "PPP"), row("c", "PPP", green)];
+        for row in &mut rows {
+            row.case.tags = vec!["t".to_owned(), "u".to_owned()];
+            row.case.critical = true;
+            let arms = row.baseline.iter_mut().chain([&mut row.candidate]);
+            for judged in arms.flat_map(|arm| &mut arm.repeats) {
+                // What is asked beyond the plan is slower, dearer, longer, a refusal and cut off.
+                let beyond = judged.repeat > 3;
+                judged.refused = judged.answer.is_some().then_some(beyond);
+                judged.cost_usd = judged.answer.is_some().then_some(if beyond { 9.0 } else { 0.001 });
+                if let Some(answer) = &mut judged.answer {
+                    answer.latency_ms = if beyond { 60_000 } else { 100 };
+                    answer.usage.prompt = 10;
+                    answer.usage.output = if beyond { 5_000 } else { 10 };
+                    answer.finish_reason = Some(if beyond { "MAX_TOKENS" } else { "STOP" }.to_owned());
+                }
+            }
+        }
+        rows
+    };
+    for (metric, estimand) in [
+        (Metric::Pass, Estimand::Population),
+        (Metric::Score, Estimand::Population),
+        (Metric::Pass, Estimand::Dataset),
+    ] {
+        let compare = |green: &str| {
+            let design = Design {
+                metric,
+                estimand,
+                ..design(3)
+            };
+            let mut comparing = Comparing::new(design).under(&policy);
+            rows(green).iter().for_each(|row| comparing.add(row));
+            comparing.finish()
+        };
+        let planned = compare("PPF");
+        for further in ["PPFPPPPPPP", "PPFFFFFFFF", "PPFPTRBXPF"] {
+            let with = compare(further);
+            assert_eq!(with.slices, planned.slices, "{further}");
+            assert_eq!(with.guards, planned.guards, "{further}");
+            assert_eq!(
+                (
+                    &with.worst,
+                    &with.best,
+                    &with.observed,
+                    &with.passes_worst,
+                    &with.passes_best
+                ),
+                (
+                    &planned.worst,
+                    &planned.best,
+                    &planned.observed,
+                    &planned.passes_worst,
+                    &planned.passes_best
+                )
+            );
+            assert_eq!((with.paired, with.within), (planned.paired, planned.within));
+            assert_eq!(with.candidate_rate, planned.candidate_rate);
+            assert_ne!(with.must_pass, planned.must_pass, "{further}");
+        }
+        // The same answers within the plan do enter.
+        assert_ne!(compare("PFF").slices, planned.slices);
+    }
+}
+
 #[test]
 fn lists_of_ids_are_bounded_and_in_plan_order() {
     let rows: Vec<_> = (0..50)

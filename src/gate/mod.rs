@@ -32,6 +32,7 @@ pub mod must_pass;
 pub mod needed;
 mod policy;
 mod sentence;
+pub mod preflight;
 mod served;
 pub mod simulate;
 mod slices;

@@ -28,6 +28,7 @@ mod import;
 mod interrupt;
 mod judge;
 mod judges;
+mod outlook;
 mod planned;
 mod prefix;
 mod promote;
@@ -41,6 +42,7 @@ mod tested;
 mod verdict;
 mod verify;
 
+pub use crate::gate::preflight::Outlook;
 pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
 pub use calibrate::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
@@ -475,6 +477,17 @@ impl Prepared<'_> {
         })
     }
 
+    /// How the comparison is laid out.
+    fn design(&self) -> Design {
+        Design {
+            repeats: self.plan.repeats,
+            baseline: self.plan.baseline,
+            identical: self.survey.identical,
+            metric: self.settings.policy.metric,
+            estimand: self.settings.policy.estimand,
+        }
+    }
+
     /// What is judged.
     fn judging<'j>(
         &'j self,
@@ -489,13 +502,7 @@ impl Prepared<'_> {
             survey: &self.survey,
             versions,
             plan: self.plan,
-            design: Design {
-                repeats: self.plan.repeats,
-                baseline: self.plan.baseline,
-                identical: self.survey.identical,
-                metric: settings.policy.metric,
-                estimand: settings.policy.estimand,
-            },
+            design: self.design(),
             rules: &self.rules,
             confirming,
             commands: &self.commands,

@@ -220,6 +220,12 @@ fn doubts(store: &Store, first: &RunRecord, second: &RunRecord, shared: u64) -> 
             first.target, second.target
         ));
     }
+    if store.judged(first.run)? || store.judged(second.run)? {
+        doubts.push(
+            "models judged, and what their errors do to the margins is not taken into account here; `eval` with both prompts does"
+                .to_owned(),
+        );
+    }
     if shared > 0 {
         doubts.push(format!(
             "{shared} answers of the two runs are the same stored ones, which can't differ"

@@ -28,6 +28,7 @@ mod judge;
 mod judge_calibrate;
 mod money;
 mod no_evidence;
+mod outlook;
 mod own_checks;
 mod prefix;
 mod promote;
