@@ -30,6 +30,7 @@ pub mod judges;
 pub mod must_pass;
 pub mod needed;
 mod policy;
+mod quarantine;
 mod served;
 pub mod simulate;
 mod slices;
@@ -115,7 +116,8 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
 
     if let Some(other) = served.other {
         reasons.push(other);
-    } else if comparison.identical && comparison.has_baseline && comparison.counts.cases > 0 {
+    } else if comparison.identical && comparison.has_baseline && comparison.counts.cases > 0 && !quarantine::is_everything(comparison)
+    {
         reasons.extend(must_pass::reasons(comparison, facts.confirms));
         reasons.push(soundness::identical(comparison));
     } else {
@@ -184,6 +186,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
             .chain(must_pass::flaky(comparison, facts.confirms))
             .chain(judged.warnings)
             .chain(tags_left_out(comparison))
+            .chain(quarantine::warnings(comparison))
             .collect(),
         judges: judged.found,
         slices,

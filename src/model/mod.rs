@@ -17,6 +17,7 @@ mod evidence;
 mod guards;
 mod history;
 mod outcome;
+mod quarantine;
 mod question;
 mod request;
 mod row;
@@ -52,6 +53,7 @@ pub use history::{
     RunComparison, RunFacts, RunRecord, TestedPrompt,
 };
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
+pub use quarantine::{LONGEST_QUARANTINE, Quarantine, QuarantineSums, Quarantined, QuarantinedTag, day, day_of};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};
 pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, digest};
 pub use row::{ArmRow, CaseRow, Change, Judged};

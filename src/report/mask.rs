@@ -155,6 +155,7 @@ impl Mask {
             candidate,
             baseline,
             counts: _,
+            quarantined,
             paired: _,
             baseline_rate: _,
             candidate_rate: _,
@@ -206,6 +207,9 @@ impl Mask {
         }
         for Slice { tag, .. } in slices {
             self.hide(tag);
+        }
+        for tag in quarantined.iter_mut().flat_map(|quarantined| &mut quarantined.tags) {
+            self.hide(&mut tag.tag);
         }
         verdict
     }
