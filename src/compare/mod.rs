@@ -20,8 +20,8 @@ mod tags;
 mod units;
 
 use crate::model::{
-    ArmRow, Attempts, Case, CaseId, CaseRow, Comparison, Counts, Design, Judged, Latency, Outcome, Policy, Quarantine, RateSums,
-    Source, Tally, Waited,
+    ArmRow, Attempts, Case, CaseId, CaseRow, Comparison, Counts, Design, Judged, Latency, Outcome, Policy, Quarantine,
+    RateSums, Source, Tally, Waited,
 };
 use guards::Guards;
 use latency::Latencies;

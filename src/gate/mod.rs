@@ -116,7 +116,10 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
 
     if let Some(other) = served.other {
         reasons.push(other);
-    } else if comparison.identical && comparison.has_baseline && comparison.counts.cases > 0 && !quarantine::is_everything(comparison)
+    } else if comparison.identical
+        && comparison.has_baseline
+        && comparison.counts.cases > 0
+        && !quarantine::is_everything(comparison)
     {
         reasons.extend(must_pass::reasons(comparison, facts.confirms));
         reasons.push(soundness::identical(comparison));

@@ -277,7 +277,9 @@ mod tests {
                 ..quarantined(&[("a", "2026-12-31")])
             },
             Policy {
-                quarantine: (0..=MOST_TAGS).map(|i| (i.to_string(), "2026-12-31".to_owned())).collect(),
+                quarantine: (0..=MOST_TAGS)
+                    .map(|i| (i.to_string(), "2026-12-31".to_owned()))
+                    .collect(),
                 ..policy()
             },
         ] {

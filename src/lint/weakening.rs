@@ -75,7 +75,10 @@ struct Asked {
 
 impl Asked {
     fn by(case: &Case, quarantine: &BTreeSet<String>) -> Asked {
-        let tags = case.tags.iter().filter(|tag| !case.critical && quarantine.contains(*tag));
+        let tags = case
+            .tags
+            .iter()
+            .filter(|tag| !case.critical && quarantine.contains(*tag));
         Asked {
             id: case.id.clone(),
             place: case.place.clone(),

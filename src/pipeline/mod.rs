@@ -60,8 +60,8 @@ use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{
-    CalibrationEntry, Case, CaseRow, Design, Event, Problem, Problems, Progress, PromptInfo, Quarantine, Request, RunInfo,
-    Usage, Verdict, digest,
+    CalibrationEntry, Case, CaseRow, Design, Event, Problem, Problems, Progress, PromptInfo, Quarantine, Request,
+    RunInfo, Usage, Verdict, digest,
 };
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};

@@ -15,8 +15,8 @@ use crate::load::evidence::{Recorded, RecordedPrompt, RecordedRows};
 use crate::load::git;
 use crate::load::golden::Dataset;
 use crate::model::{
-    Case, CaseRow, Changed, Changes, Comparison, Completion, DecidingJudges, Decision, Design, Policy, Problem, Problems,
-    Quarantine, Tested, day_of,
+    Case, CaseRow, Changed, Changes, Comparison, Completion, DecidingJudges, Decision, Design, Policy, Problem,
+    Problems, Quarantine, Tested, day_of,
 };
 use crate::plan::Selection;
 use crate::score::{Commands, Rules};
@@ -95,7 +95,11 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
     misses.extend(says(&recorded));
     misses.extend(age(&recorded.finished_at, settings.max_age, OffsetDateTime::now_utc()));
     misses.extend(policy(&recorded, &settings));
-    misses.extend(quarantine(&recorded.policy, &recorded.started_at, OffsetDateTime::now_utc()));
+    misses.extend(quarantine(
+        &recorded.policy,
+        &recorded.started_at,
+        OffsetDateTime::now_utc(),
+    ));
     misses.extend(prompt("candidate", &recorded.candidate, &versions.candidate));
     misses.extend(blue(&recorded, &settings, versions.baseline.as_ref()));
     misses.extend(data(&recorded, &survey, &now));
@@ -298,17 +302,24 @@ fn quarantine(policy: &Policy, started_at: &str, now: OffsetDateTime) -> Vec<Pro
     }
     let Some(started) = day_of(started_at) else {
         let shown: String = started_at.chars().take(100).collect();
-        let problem = Problem::new(format!("`started_at` is `{shown}`, so what was in quarantine is not known"));
+        let problem = Problem::new(format!(
+            "`started_at` is `{shown}`, so what was in quarantine is not known"
+        ));
         return vec![problem.expected("a time like 2026-11-22T17:57:02Z").hint(EDITED)];
     };
     let today = Quarantine::on(policy, Some(now.to_offset(UtcOffset::UTC).date()));
     let then = Quarantine::on(policy, Some(started));
-    let over = then.active().iter().filter(|(tag, _)| !today.active().contains_key(*tag));
+    let over = then
+        .active()
+        .iter()
+        .filter(|(tag, _)| !today.active().contains_key(*tag));
     over.map(|(tag, until)| {
         let tag: String = tag.chars().take(100).collect();
-        Problem::new(format!("the cases of `{tag}` decided nothing, and their quarantine ended on {until}"))
-            .expected("a verdict in which they decide")
-            .hint(AGAIN)
+        Problem::new(format!(
+            "the cases of `{tag}` decided nothing, and their quarantine ended on {until}"
+        ))
+        .expected("a verdict in which they decide")
+        .hint(AGAIN)
     })
     .collect()
 }
@@ -688,14 +699,20 @@ mod tests {
         let started = "2026-11-22T10:00:00Z";
         assert_eq!(found(started, datetime!(2026-11-22 23:59:59 UTC)), Vec::<String>::new());
         // In another zone it is the next day already.
-        assert_eq!(found(started, datetime!(2026-11-23 00:59:59 +01:00)), Vec::<String>::new());
+        assert_eq!(
+            found(started, datetime!(2026-11-23 00:59:59 +01:00)),
+            Vec::<String>::new()
+        );
         assert_eq!(
             found(started, datetime!(2026-11-23 00:00:00 UTC)),
             ["the cases of `a` decided nothing, and their quarantine ended on 2026-11-22"]
         );
         assert_eq!(found(started, datetime!(2027-01-01 00:00:00 UTC)).len(), 2);
         // A start that is written in to bring a quarantine back.
-        assert_eq!(found("2026-10-01T10:00:00Z", datetime!(2026-11-22 10:00:00 UTC)).len(), 1);
+        assert_eq!(
+            found("2026-10-01T10:00:00Z", datetime!(2026-11-22 10:00:00 UTC)).len(),
+            1
+        );
         assert_eq!(
             found("", datetime!(2026-11-22 10:00:00 UTC)),
             ["`started_at` is ``, so what was in quarantine is not known"]

@@ -85,7 +85,7 @@ impl Mask {
             total: _,
             repeats: _,
             gated: _,
-            policy: _,
+            policy,
             key: _,
             tested: _,
             changes,
@@ -102,6 +102,16 @@ impl Mask {
             self.hide_all([name, model, path]);
         }
         self.hide(target);
+        // The rules are our own words and numbers, but for the names of tags.
+        self.hide_all(&mut policy.critical_tags);
+        let quarantine = std::mem::take(&mut policy.quarantine);
+        policy.quarantine = quarantine
+            .into_iter()
+            .map(|(mut tag, until)| {
+                self.hide(&mut tag);
+                (tag, until)
+            })
+            .collect();
         let Changes { base, rows, accepted } = changes;
         if let Some(PolicyBase { rev, commit: _ }) = base {
             self.hide(rev);

@@ -5,8 +5,8 @@ use super::text::json_safe;
 use super::{Context, ReportError, Reporter, ResultsWritten};
 use crate::model::{
     ArmRate, CaseRow, Changed, Completion, Counts, Decision, Difference, Guardrail, JudgesAsked, Latency, Needed,
-    Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Quarantined, Reason, RunInfo, Slice, Tested, Usage, Verdict,
-    Waited, Warning, ZScores,
+    Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Quarantined, Reason, RunInfo, Slice, Tested,
+    Usage, Verdict, Waited, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};

@@ -297,7 +297,9 @@ pub fn compare_files(before: &Layer, after: &Layer) -> Vec<Changed> {
 fn quarantine(before: &Layer, after: &Layer) -> Vec<Changed> {
     let state = |layer: &Layer| -> BTreeMap<String, String> {
         let written = layer.quarantine().iter();
-        written.map(|(tag, written)| (tag.clone(), written.values[0].clone())).collect()
+        written
+            .map(|(tag, written)| (tag.clone(), written.values[0].clone()))
+            .collect()
     };
     let (were, are) = (state(before), state(after));
     let tags: BTreeSet<&String> = were.keys().chain(are.keys()).collect();
@@ -411,6 +413,8 @@ impl PolicyBaseSettings {
 mod tests {
     use super::*;
 
+    const QUARANTINE: &str = "[gate.quarantine]\na = \"2026-12-31\"";
+
     fn rows(before: &str, after: &str) -> Vec<(String, bool)> {
         let layer = |text| Layer::of_text(text, "promptgate.toml").unwrap();
         let rows = compare_files(&layer(before), &layer(after));
@@ -459,6 +463,21 @@ mod tests {
                 Some(("guardrail_cost", true)),
             ),
             ("[gate.guardrails]\ncost = 0.1", "", Some(("guardrail_cost", true))),
+            ("", QUARANTINE, Some(("quarantine", true))),
+            (
+                QUARANTINE,
+                "[gate.quarantine]\na = \"2027-01-01\"",
+                Some(("quarantine", true)),
+            ),
+            (
+                QUARANTINE,
+                "[gate.quarantine]\na = \"2026-12-30\"",
+                Some(("quarantine", false)),
+            ),
+            // Also one that was over long ago: what day it is plays no part.
+            ("", "[gate.quarantine]\na = \"2020-01-01\"", Some(("quarantine", true))),
+            (QUARANTINE, "", Some(("quarantine", false))),
+            (QUARANTINE, QUARANTINE, None),
             ("", "metric = \"score\"", Some(("metric", true))),
             ("", "estimand = \"dataset\"", Some(("estimand", true))),
             ("", "estimand = \"population\"", None),

@@ -51,6 +51,7 @@ struct Tags {
 /// day.
 pub(super) fn read(text: &str, shown: &str) -> Result<Own, Problems> {
     const EXPECTED: &str = "a table, like [gate.quarantine] with flaky-shipping = \"2026-12-31\"";
+    const DAY: &str = "the last day on which its cases don't decide, like \"2026-12-31\"";
     let place = |at: usize| Place::of_offset(shown, text, at);
     // A gate that is no table is told of where that is read.
     let Ok(File { gate }) = toml::from_str(text) else {
@@ -85,20 +86,26 @@ pub(super) fn read(text: &str, shown: &str) -> Result<Own, Problems> {
             );
             continue;
         }
+        let at = place(value.span().start);
         let until = match value.get_ref() {
             Value::String(text) => text.clone(),
             // A day of TOML's own, without quotes.
             Value::Datetime(written) => written.to_string(),
             Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Array(_) | Value::Table(_) => {
-                value.get_ref().type_str().to_owned()
+                let problem = Problem::at(
+                    at,
+                    format!("the last day of the quarantine of `{name}` has the wrong type"),
+                );
+                found.push(problem.expected(DAY));
+                continue;
             }
         };
-        let at = place(value.span().start);
         if day(&until).is_none() {
-            found.push(
-                Problem::at(at, format!("the quarantine of `{name}` lasts until `{until}`, which is not a day"))
-                    .expected("the last day on which its cases don't decide, like \"2026-12-31\""),
+            let problem = Problem::at(
+                at,
+                format!("the quarantine of `{name}` lasts until `{until}`, which is not a day"),
             );
+            found.push(problem.expected(DAY));
             continue;
         }
         own.insert(
@@ -140,18 +147,20 @@ impl Reader<'_> {
 /// Checks what depends on the day and on other settings.
 fn allowed<'a>(tag: &str, until: &'a str, today: Date, critical: &[String]) -> Result<&'a str, Problem> {
     if critical.iter().any(|other| other == tag) {
-        return Err(
-            Problem::new(format!("`{tag}` is in quarantine and a critical tag, which can't both be"))
-                .hint("take it out of one of the two: what must not get worse can't be left undecided"),
-        );
+        return Err(Problem::new(format!(
+            "`{tag}` is in quarantine and a critical tag, which can't both be"
+        ))
+        .hint("take it out of one of the two: what must not get worse can't be left undecided"));
     }
     let latest = today.saturating_add(Duration::days(LONGEST_QUARANTINE));
     if day(until).is_none_or(|until| until > latest) {
-        return Err(
-            Problem::new(format!("the quarantine of `{tag}` lasts until {until}, which is too long"))
-                .expected(format!("at most {LONGEST_QUARANTINE} days from today, so {latest} at the latest"))
-                .hint("make the cases steady until then, or take them out of the golden data where everyone sees it"),
-        );
+        return Err(Problem::new(format!(
+            "the quarantine of `{tag}` lasts until {until}, which is too long"
+        ))
+        .expected(format!(
+            "at most {LONGEST_QUARANTINE} days from today, so {latest} at the latest"
+        ))
+        .hint("make the cases steady until then, or take them out of the golden data where everyone sees it"));
     }
     Ok(until)
 }
@@ -173,7 +182,10 @@ mod tests {
             .iter()
             .map(|(tag, written)| format!("{tag} {:?} {}", written.values, written.origin.problem("here")))
             .collect();
-        insta::assert_snapshot!(shown.join("\n"), @"");
+        insta::assert_snapshot!(shown.join("\n"), @r#"
+        a b ["2026-12-01"] promptgate.toml:6:9: here
+        b ["2026-12-31"] promptgate.toml:5:5: here
+        "#);
         for none in ["[gate]\nslice_q = 0.1", "gate = 3", "[gate.quarantine]"] {
             assert_eq!(read(none, "promptgate.toml").unwrap(), Own::new(), "{none}");
         }
@@ -182,10 +194,31 @@ mod tests {
     #[test]
     fn mistakes_are_listed_together() {
         insta::assert_snapshot!(
-            problems("[gate.quarantine]\na = \"2026-02-30\"\nb = 3\n\" c\" = \"2026-12-31\"\n\"\" = \"2026-12-31\"\nd.e = \"2026-12-31\"\nf = 2026-12-31T10:00:00Z\ng = \"\"\n"), @"");
-        insta::assert_snapshot!(problems("[gate]\nquarantine = [\"a\"]"), @"");
+            problems("[gate.quarantine]\na = \"2026-02-30\"\nb = 3\n\" c\" = \"2026-12-31\"\n\"\" = \"2026-12-31\"\nd.e = \"2026-12-31\"\nf = 2026-12-31T10:00:00Z\ng = \"\"\n"), @r#"
+        promptgate.toml:2:5: the quarantine of `a` lasts until `2026-02-30`, which is not a day
+          expected: the last day on which its cases don't decide, like "2026-12-31"
+        promptgate.toml:3:5: the last day of the quarantine of `b` has the wrong type
+          expected: the last day on which its cases don't decide, like "2026-12-31"
+        promptgate.toml:4:1: " c" is not the name of a tag
+          expected: a tag as the golden data have it, without spaces around it
+        promptgate.toml:5:1: "" is not the name of a tag
+          expected: a tag as the golden data have it, without spaces around it
+        promptgate.toml:6:1: the last day of the quarantine of `d` has the wrong type
+          expected: the last day on which its cases don't decide, like "2026-12-31"
+        promptgate.toml:7:5: the quarantine of `f` lasts until `2026-12-31T10:00:00Z`, which is not a day
+          expected: the last day on which its cases don't decide, like "2026-12-31"
+        promptgate.toml:8:5: the quarantine of `g` lasts until ``, which is not a day
+          expected: the last day on which its cases don't decide, like "2026-12-31"
+        "#);
+        insta::assert_snapshot!(problems("[gate]\nquarantine = [\"a\"]"), @r#"
+        promptgate.toml:2:14: `quarantine` is not a table
+          expected: a table, like [gate.quarantine] with flaky-shipping = "2026-12-31"
+        "#);
         let many: String = (0..=MOST_TAGS).map(|i| format!("t{i} = \"2026-12-31\"\n")).collect();
-        insta::assert_snapshot!(problems(&format!("[gate.quarantine]\n{many}")), @"");
+        insta::assert_snapshot!(problems(&format!("[gate.quarantine]\n{many}")), @"
+        promptgate.toml:1:1: `quarantine` has 101 tags
+          expected: at most 100
+        ");
     }
 
     #[test]
@@ -201,7 +234,14 @@ mod tests {
             assert_eq!(allowed("a", until, today, &[]).is_ok(), holds, "{until}");
         }
         let problem = |critical: &[String]| allowed("a", "2027-03-01", today, critical).unwrap_err().to_string();
-        insta::assert_snapshot!(problem(&[]), @"");
-        insta::assert_snapshot!(problem(&["a".to_owned()]), @"");
+        insta::assert_snapshot!(problem(&[]), @"
+        the quarantine of `a` lasts until 2027-03-01, which is too long
+          expected: at most 90 days from today, so 2027-02-21 at the latest
+          help: make the cases steady until then, or take them out of the golden data where everyone sees it
+        ");
+        insta::assert_snapshot!(problem(&["a".to_owned()]), @"
+        `a` is in quarantine and a critical tag, which can't both be
+          help: take it out of one of the two: what must not get worse can't be left undecided
+        ");
     }
 }

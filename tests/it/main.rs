@@ -28,6 +28,7 @@ mod money;
 mod own_checks;
 mod prefix;
 mod promote;
+mod quarantine;
 mod record;
 mod reports;
 mod resume;
