@@ -95,7 +95,7 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
         color: colored(&settings, no_color),
         quiet: settings.quiet,
     };
-    let mut console = Console::new(style, mask.clone());
+    let mut console = Console::new(style, mask.clone()).apart(prepared.quarantine().clone());
     let finished = prepared.eval(folder, &progress, interrupt, &mut |row| console.case(row), &tell)?;
     for error in &finished.unwritten {
         complain(&error.to_string());

@@ -31,8 +31,9 @@ mod looks;
 pub mod must_pass;
 pub mod needed;
 mod policy;
-mod sentence;
 pub mod preflight;
+mod quarantine;
+mod sentence;
 mod served;
 pub mod simulate;
 mod slices;
@@ -133,7 +134,11 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
 
     if let Some(other) = served.other {
         reasons.push(other);
-    } else if comparison.identical && comparison.has_baseline && comparison.counts.cases > 0 {
+    } else if comparison.identical
+        && comparison.has_baseline
+        && comparison.counts.cases > 0
+        && !quarantine::is_everything(comparison)
+    {
         reasons.extend(must_pass::reasons(comparison, facts.confirms));
         reasons.push(soundness::identical(comparison));
     } else {
@@ -207,6 +212,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
             .chain(must_pass::flaky(comparison, facts.confirms))
             .chain(judged.warnings)
             .chain(tags_left_out(comparison))
+            .chain(quarantine::warnings(comparison))
             .collect(),
         judges: judged.found,
         looked,

@@ -18,6 +18,7 @@ mod guards;
 mod history;
 mod look;
 mod outcome;
+mod quarantine;
 mod question;
 mod request;
 mod row;
@@ -54,6 +55,7 @@ pub use history::{
 };
 pub use look::{CiAttempt, FreshKey, Look, LookRecord, LooksBefore, MOST_ATTEMPTS};
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
+pub use quarantine::{LONGEST_QUARANTINE, Quarantine, QuarantineSums, Quarantined, QuarantinedTag, day, day_of};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};
 pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, digest};
 pub use row::{ArmRow, CaseRow, Change, Judged};

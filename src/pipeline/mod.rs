@@ -63,8 +63,8 @@ use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{
-    CalibrationEntry, Case, CaseRow, Design, Event, LooksBefore, Problem, Problems, Progress, PromptInfo, Request,
-    RunInfo, Usage, Verdict, digest,
+    CalibrationEntry, Case, CaseRow, Design, Event, LooksBefore, Problem, Problems, Progress, PromptInfo, Quarantine,
+    Request, RunInfo, Usage, Verdict, digest,
 };
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
@@ -158,6 +158,8 @@ pub struct Prepared<'a> {
     attempt: Attempt,
     plan: Plan,
     run: RunInfo,
+    /// What must not decide, on the day on which the run started.
+    quarantine: Quarantine,
     /// Words that stop nothing.
     pub warnings: Vec<Problem>,
 }
@@ -275,6 +277,7 @@ pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prep
         survey,
         attempt,
         plan,
+        quarantine: Quarantine::of_run(&run.policy, &run.started_at),
         run,
         warnings,
     })
@@ -284,6 +287,11 @@ impl Prepared<'_> {
     /// What is about to be run.
     pub fn run_info(&self) -> &RunInfo {
         &self.run
+    }
+
+    /// The tags whose cases must not decide, on the day on which the run started.
+    pub fn quarantine(&self) -> &Quarantine {
+        &self.quarantine
     }
 
     /// Secrets that must not be shown.
@@ -511,6 +519,7 @@ impl Prepared<'_> {
             ended,
             prices: &settings.prices,
             policy: &settings.policy,
+            quarantine: &self.quarantine,
             models: (
                 versions.baseline.as_ref().map(|version| priced_as(version, settings)),
                 priced_as(&versions.candidate, settings),

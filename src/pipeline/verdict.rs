@@ -76,6 +76,7 @@ pub(super) fn assemble(
             .as_ref()
             .map(|info| record(info, comparison.baseline_served)),
         counts: comparison.counts,
+        quarantined: (!comparison.quarantine.found.tags.is_empty()).then_some(comparison.quarantine.found),
         paired: comparison.paired,
         baseline_rate: decided.baseline_rate,
         candidate_rate: decided.candidate_rate,
@@ -118,8 +119,9 @@ fn exit_code(gated: bool, comparison: &Comparison, decision: Decision) -> u8 {
             Decision::Inconclusive => exit::INCONCLUSIVE,
         };
     }
-    let planned = comparison.baseline.planned + comparison.candidate.planned;
-    let scored = comparison.baseline.scored + comparison.candidate.scored;
+    let apart = comparison.quarantine.answers;
+    let planned = comparison.baseline.planned + comparison.candidate.planned + apart.0;
+    let scored = comparison.baseline.scored + comparison.candidate.scored + apart.1;
     let unasked = comparison.over_budget + comparison.not_asked;
     if unasked > 0 || (planned > 0 && scored == 0) {
         exit::INCONCLUSIVE

@@ -15,8 +15,8 @@ use crate::load::evidence::{Recorded, RecordedPrompt, RecordedRows};
 use crate::load::git;
 use crate::load::golden::Dataset;
 use crate::model::{
-    Case, CaseRow, Changed, Changes, Comparison, Completion, DecidingJudges, Decision, Design, LooksBefore, Problem,
-    Problems, ReasonCode, Tested,
+    Case, CaseRow, Changed, Changes, Comparison, Completion, DecidingJudges, Decision, Design, LooksBefore, Policy,
+    Problem, Problems, Quarantine, ReasonCode, Tested, day_of,
 };
 use crate::plan::Selection;
 use crate::score::{Commands, Rules};
@@ -25,8 +25,8 @@ use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 /// The rows of a verdict stand beside it.
 const ROWS: &str = "results.jsonl";
@@ -95,6 +95,11 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
     misses.extend(says(&recorded));
     misses.extend(age(&recorded.finished_at, settings.max_age, OffsetDateTime::now_utc()));
     misses.extend(policy(&recorded, &settings));
+    misses.extend(quarantine(
+        &recorded.policy,
+        &recorded.started_at,
+        OffsetDateTime::now_utc(),
+    ));
     misses.extend(prompt("candidate", &recorded.candidate, &versions.candidate));
     misses.extend(blue(&recorded, &settings, versions.baseline.as_ref()));
     misses.extend(data(&recorded, &survey, &now));
@@ -290,6 +295,36 @@ fn policy(recorded: &Recorded, settings: &TestedSettings) -> Vec<Problem> {
         }
     }
     misses
+}
+
+/// Are the cases that decided nothing still in quarantine? The day of the run decides what was, and a later one what is; an
+/// earlier start that someone wrote in puts more into quarantine, which then shows here.
+fn quarantine(policy: &Policy, started_at: &str, now: OffsetDateTime) -> Vec<Problem> {
+    if policy.quarantine.is_empty() {
+        return Vec::new();
+    }
+    let Some(started) = day_of(started_at) else {
+        let shown: String = started_at.chars().take(100).collect();
+        let problem = Problem::new(format!(
+            "`started_at` is `{shown}`, so what was in quarantine is not known"
+        ));
+        return vec![problem.expected("a time like 2026-11-22T17:57:02Z").hint(EDITED)];
+    };
+    let today = Quarantine::on(policy, Some(now.to_offset(UtcOffset::UTC).date()));
+    let then = Quarantine::on(policy, Some(started));
+    let over = then
+        .active()
+        .iter()
+        .filter(|(tag, _)| !today.active().contains_key(*tag));
+    over.map(|(tag, until)| {
+        let tag: String = tag.chars().take(100).collect();
+        Problem::new(format!(
+            "the cases of `{tag}` decided nothing, and their quarantine ended on {until}"
+        ))
+        .expected("a verdict in which they decide")
+        .hint(AGAIN)
+    })
+    .collect()
 }
 
 /// Is it about this prompt?
@@ -506,7 +541,8 @@ fn compare(
         metric: recorded.policy.metric,
         estimand: recorded.policy.estimand,
     })
-    .under(&recorded.policy);
+    .under(&recorded.policy)
+    .apart(Quarantine::of_run(&recorded.policy, &recorded.started_at));
     if let Some(dataset) = dataset {
         let mut wrong = None;
         dataset.stream(rules, &mut |case| {
@@ -616,6 +652,7 @@ fn numbers(recorded: &Recorded, comparison: &Comparison, decided: &Decided, sent
         "reasons": codes(&json!(decided.reasons)),
         "warnings": codes(&json!(decided.warnings)),
         "counts": comparison.counts,
+        "quarantined": (!comparison.quarantine.found.tags.is_empty()).then_some(&comparison.quarantine.found),
         "paired": comparison.paired,
         "rates": {"baseline": decided.baseline_rate, "candidate": decided.candidate_rate},
         "difference": decided.difference,
@@ -685,5 +722,41 @@ mod tests {
         );
         assert_eq!(found("yesterday").as_deref(), Some("`finished_at` is `yesterday`"));
         assert!(found("").is_some());
+    }
+
+    #[test]
+    fn a_quarantine_that_ended_since_does_not_hold_any_more() {
+        let policy = Policy {
+            quarantine: [("a", "2026-11-22"), ("b", "2026-12-31"), ("over", "2026-10-31")]
+                .map(|(tag, until)| (tag.to_owned(), until.to_owned()))
+                .into(),
+            ..Policy::default()
+        };
+        let found = |started: &str, now: OffsetDateTime| -> Vec<String> {
+            let problems = quarantine(&policy, started, now);
+            problems.into_iter().map(|problem| problem.message).collect()
+        };
+        let started = "2026-11-22T10:00:00Z";
+        assert_eq!(found(started, datetime!(2026-11-22 23:59:59 UTC)), Vec::<String>::new());
+        // In another zone it is the next day already.
+        assert_eq!(
+            found(started, datetime!(2026-11-23 00:59:59 +01:00)),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            found(started, datetime!(2026-11-23 00:00:00 UTC)),
+            ["the cases of `a` decided nothing, and their quarantine ended on 2026-11-22"]
+        );
+        assert_eq!(found(started, datetime!(2027-01-01 00:00:00 UTC)).len(), 2);
+        // A start that is written in to bring a quarantine back.
+        assert_eq!(
+            found("2026-10-01T10:00:00Z", datetime!(2026-11-22 10:00:00 UTC)).len(),
+            1
+        );
+        assert_eq!(
+            found("", datetime!(2026-11-22 10:00:00 UTC)),
+            ["`started_at` is ``, so what was in quarantine is not known"]
+        );
+        assert!(quarantine(&Policy::default(), "", datetime!(2026-11-22 10:00:00 UTC)).is_empty());
     }
 }

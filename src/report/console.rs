@@ -15,7 +15,7 @@ use super::mask::Mask;
 use super::numbers::{cost, count, difference, latency, rate, retries};
 use super::summary::{left_behind, needed};
 use super::text::{log_line, truncate};
-use crate::model::{CaseRow, Counts, Decision, Paired, Reason, RunInfo, Verdict, Warning};
+use crate::model::{CaseRow, Counts, Decision, Paired, Quarantine, Reason, RunInfo, Verdict, Warning};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -49,6 +49,13 @@ impl Console {
             highlights: Highlights::new(mask.clone()),
             mask,
         }
+    }
+
+    /// The tags whose cases don't decide.
+    #[must_use]
+    pub fn apart(mut self, quarantine: Quarantine) -> Console {
+        self.highlights.apart(quarantine);
+        self
     }
 
     /// Takes note of the next case, in plan order.
@@ -121,6 +128,7 @@ impl Console {
             regressed,
             critical,
             failing,
+            quarantined,
             errors: _,
             other_errors: _,
             skipped: _,
@@ -133,7 +141,8 @@ impl Console {
             let of = format!("of {}", verdict.counts.cases);
             self.list("failing", &of, failing, reports, out)?;
         }
-        self.list("must-pass cases in trouble", "", critical, reports, out)
+        self.list("must-pass cases in trouble", "", critical, reports, out)?;
+        self.list("not passing, in quarantine", "", quarantined, reports, out)
     }
 
     fn list(&self, title: &str, of: &str, listed: &Listed, reports: &Path, out: &mut dyn Write) -> io::Result<()> {

@@ -85,7 +85,7 @@ impl Mask {
             total: _,
             repeats: _,
             gated: _,
-            policy: _,
+            policy,
             key: _,
             tested: _,
             look: _,
@@ -104,6 +104,16 @@ impl Mask {
             self.hide_all([name, model, path]);
         }
         self.hide(target);
+        // The rules are our own words and numbers, but for the names of tags.
+        self.hide_all(&mut policy.critical_tags);
+        let quarantine = std::mem::take(&mut policy.quarantine);
+        policy.quarantine = quarantine
+            .into_iter()
+            .map(|(mut tag, until)| {
+                self.hide(&mut tag);
+                (tag, until)
+            })
+            .collect();
         let Changes { base, rows, accepted } = changes;
         if let Some(PolicyBase { rev, commit: _ }) = base {
             self.hide(rev);
@@ -159,6 +169,7 @@ impl Mask {
             candidate,
             baseline,
             counts: _,
+            quarantined,
             paired: _,
             baseline_rate: _,
             candidate_rate: _,
@@ -211,6 +222,9 @@ impl Mask {
         }
         for Slice { tag, .. } in slices {
             self.hide(tag);
+        }
+        for tag in quarantined.iter_mut().flat_map(|quarantined| &mut quarantined.tags) {
+            self.hide(&mut tag.tag);
         }
         verdict
     }

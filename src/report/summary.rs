@@ -9,7 +9,7 @@ use super::text::{md_code, md_inline, truncate};
 use super::{Context, ReportError, Reporter};
 use crate::model::{
     CaseRow, Changed, Changes, Counts, Decision, FreshKey, GuardMetric, Guardrail, Needed, Paired, Passes, PolicyBase,
-    Reason, RunInfo, Slice, SliceGate, Usage, Verdict, Warning,
+    Quarantine, Reason, RunInfo, Slice, SliceGate, Usage, Verdict, Warning,
 };
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -43,7 +43,8 @@ struct Summary {
 }
 
 impl Reporter for Summary {
-    fn begin(&mut self, _: &RunInfo) -> Result<(), ReportError> {
+    fn begin(&mut self, run: &RunInfo) -> Result<(), ReportError> {
+        self.highlights.apart(Quarantine::of_run(&run.policy, &run.started_at));
         Ok(())
     }
 
@@ -89,6 +90,7 @@ fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
     } else {
         page.push_str(&listed("Failing", &highlights.failing));
     }
+    page.push_str(&listed("Not passing, in quarantine", &highlights.quarantined));
     page.push_str(&flaky(&highlights.flaky));
     page.push_str(&errors(highlights));
     page.push_str(&judges::section(&verdict.judges.found));

@@ -5,8 +5,8 @@ use super::text::json_safe;
 use super::{Context, ReportError, Reporter, ResultsWritten};
 use crate::model::{
     ArmRate, CaseRow, Changed, Completion, Counts, Decision, Difference, FreshKey, Guardrail, JudgesAsked, Latency,
-    Look, Needed, Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Reason, RunInfo, Slice, Tested,
-    Usage, Verdict, Waited, Warning, ZScores,
+    Look, Needed, Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Quarantined, Reason, RunInfo,
+    Slice, Tested, Usage, Verdict, Waited, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -88,6 +88,9 @@ struct Record<'a> {
     results: Option<&'a ResultsWritten>,
     target: &'a str,
     counts: &'a Counts,
+    /// Absent where no tag is in quarantine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantined: Option<&'a Quarantined>,
     paired: &'a Paired,
     rates: Arms<Option<&'a ArmRate>>,
     difference: Option<&'a Difference>,
@@ -172,6 +175,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         candidate,
         baseline,
         counts,
+        quarantined,
         paired,
         baseline_rate,
         candidate_rate,
@@ -226,6 +230,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         results,
         target,
         counts,
+        quarantined: quarantined.as_ref(),
         paired,
         rates: Arms {
             baseline: baseline_rate.as_ref(),

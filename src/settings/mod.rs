@@ -2,7 +2,8 @@
 //!
 //! `layers.rs` reads each place as texts with their origin; `read.rs` gives single settings their type and bounds, so that a
 //! mistake has the same words wherever it was written; `target.rs` finds what answers, and `key.rs` its key; `prices.rs`
-//! reads the table of own prices, `commands.rs` that of own commands, `gate.rs` that of the gate; this file puts it all together.
+//! reads the table of own prices, `commands.rs` that of own commands, `gate.rs` and
+//! `quarantine.rs` that of the gate; this file puts it all together.
 //!
 //! Precedence: option, environment, front matter of the prompt (model and generation settings), file, default.
 
@@ -16,6 +17,7 @@ mod judges;
 mod key;
 mod layers;
 mod prices;
+mod quarantine;
 mod read;
 mod schema;
 mod target;

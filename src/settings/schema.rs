@@ -185,6 +185,14 @@ fn of_gate() -> Value {
                 },
                 "additionalProperties": false,
             },
+            "quarantine": {
+                "description": "tags whose cases don't decide, each with the last day on which they don't; at most 90 days ahead",
+                "type": "object",
+                "propertyNames": {"pattern": "^\\S(.*\\S)?$"},
+                // A day of TOML's own becomes a text of JSON.
+                "additionalProperties": {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
+                "maxProperties": 100,
+            },
         },
         "additionalProperties": false,
     })
@@ -306,6 +314,10 @@ mod tests {
                 true,
             ),
             ("[gate.guardrails]\nlatency = 0.2", false),
+            ("[gate.quarantine]\nflaky = \"2026-12-31\"", true),
+            ("[gate.quarantine]\nflaky = \"soon\"", false),
+            ("[gate.quarantine]\n\" flaky\" = \"2026-12-31\"", false),
+            ("[gate]\nquarantine = [\"flaky\"]", false),
             ("[gate]\nguardrails = 3", false),
             ("[gate]\nslice_margins = 0.2", false),
             ("[gate]\ncritical_tags = []", false),

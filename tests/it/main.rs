@@ -32,6 +32,7 @@ mod outlook;
 mod own_checks;
 mod prefix;
 mod promote;
+mod quarantine;
 mod record;
 mod reports;
 mod resume;

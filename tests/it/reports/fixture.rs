@@ -126,6 +126,7 @@ pub(super) fn verdict() -> Verdict {
             error: 2,
             skipped: 2,
         },
+        quarantined: None,
         paired: Paired {
             n: 7,
             both_pass: 2,
