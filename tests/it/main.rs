@@ -15,6 +15,7 @@ mod cli;
 mod confirm;
 mod docs;
 mod dotprompt_spec;
+mod false_alarms;
 mod faults;
 mod gate_oracles;
 mod gemini_wire;
