@@ -30,6 +30,7 @@ pub mod judges;
 pub mod must_pass;
 pub mod needed;
 mod policy;
+pub mod resample;
 mod served;
 pub mod simulate;
 mod slices;
