@@ -124,7 +124,7 @@ fn colored(settings: &Settings, no_color: bool) -> bool {
 }
 
 /// Says what would be sent.
-fn foresee(forecast: &Forecast) {
+pub(super) fn foresee(forecast: &Forecast) {
     let Forecast {
         run,
         baseline,

@@ -296,7 +296,9 @@ impl Itself {
     /// unit is broken; `row` keeps the random numbers of different rows apart.
     fn shares(&self, repeats: u32, units: usize, broken: f64, row: u64) -> Shares {
         let per_unit = (self.cases.len() as u64).div_ceil(self.units.len().max(1) as u64);
-        let draws = (units as u64).saturating_mul(per_unit).saturating_mul(2 * u64::from(repeats));
+        let draws = (units as u64)
+            .saturating_mul(per_unit)
+            .saturating_mul(2 * u64::from(repeats));
         let runs = (DRAWS / draws.max(1)).clamp(FEWEST_RESAMPLES.into(), RESAMPLES.into()) as u32;
         let count = |run: u32| -> [u32; 2] {
             let mut random = Random::new(self.seed, (row << 32) | u64::from(run));
@@ -428,7 +430,10 @@ mod tests {
         assert!((noise.within - 0.2 * 2.0 / 3.0).abs() < 1e-12, "{noise:?}");
         assert!((noise.between.unwrap() + noise.within / 3.0).abs() < 1e-12, "{noise:?}");
         assert_eq!(noise.flaky, 40);
-        assert!((noise.baseline_rate - (0.8 + 0.2 * 2.0 / 3.0)).abs() < 1e-12, "{noise:?}");
+        assert!(
+            (noise.baseline_rate - (0.8 + 0.2 * 2.0 / 3.0)).abs() < 1e-12,
+            "{noise:?}"
+        );
         // One repeat: what varies between the arms is all within.
         let single = itself(vec![case(&[1], &[0]), case(&[1], &[1])]).noise();
         assert_eq!((single.within, single.between, single.discordance), (0.5, None, 0.5));
@@ -464,7 +469,10 @@ mod tests {
         let noisy = itself(noisy());
         let equal: Vec<Shares> = REPEATS.iter().map(|k| noisy.equal(*k)).collect();
         assert!(equal.iter().all(|shares| shares.block <= 0.02), "{equal:?}");
-        assert!(equal.windows(2).all(|pair| pair[0].promote < pair[1].promote + 0.02), "{equal:?}");
+        assert!(
+            equal.windows(2).all(|pair| pair[0].promote < pair[1].promote + 0.02),
+            "{equal:?}"
+        );
         let lost = noisy.lost_the_margin(3).unwrap();
         assert!(lost.promote <= 0.05 && lost.promote > 0.005, "{lost:?}");
         assert!((lost.promote + lost.block + lost.inconclusive - 1.0).abs() < 1e-12);
@@ -484,7 +492,10 @@ mod tests {
         let noisy = itself(noisy());
         let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         assert_eq!(alone.install(|| noisy.equal(3)), noisy.equal(3));
-        let other = Itself { seed: 2, ..noisy.clone() };
+        let other = Itself {
+            seed: 2,
+            ..noisy.clone()
+        };
         assert_ne!(other.equal(1), noisy.equal(1));
     }
 

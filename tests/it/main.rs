@@ -17,6 +17,7 @@ mod docs;
 mod dotprompt_spec;
 mod false_alarms;
 mod faults;
+mod gate_calibrate;
 mod gate_oracles;
 mod gemini_wire;
 mod golden;
