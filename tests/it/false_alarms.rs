@@ -3,6 +3,7 @@
 //!
 //! The model is called without HTTP. Noise has only three answers to a request, so that each is made and judged once; a run
 //! then draws which of them each sample gets, keyed by seed, request and sample as in the server.
+#![expect(clippy::print_stdout, reason = "the rates are told, and stand in docs/gate.md")]
 
 use crate::support::project::Project;
 use promptgate::compare::Comparing;
