@@ -129,7 +129,7 @@ fn colored(settings: &Settings, no_color: bool) -> bool {
 }
 
 /// Says what would be sent, and what it could decide.
-fn foresee(forecast: &Forecast, outlook: Option<&Outlook>) {
+pub(super) fn foresee(forecast: &Forecast, outlook: Option<&Outlook>) {
     let Forecast {
         run,
         baseline,

@@ -1,17 +1,20 @@
-//! `promptgate gate simulate`.
+//! `promptgate gate`; here is `simulate`.
 
+use super::gate_calibrate::calibrate;
 use super::options::{Gate as Command, Simulate};
 use super::say;
 use crate::error::Error;
 use crate::exit;
 use crate::pipeline::{self, SimulateRequest};
 use crate::report::text;
+use crate::settings::Environment;
 use serde_json::{Value, json};
 
-pub(super) fn gate(command: &Command) -> Result<u8, Error> {
+pub(super) fn gate(command: Command, environment: Environment) -> Result<u8, Error> {
     match command {
-        Command::Simulate(options) if options.exact => exact(options),
-        Command::Simulate(options) => simulate(options),
+        Command::Simulate(options) if options.exact => exact(&options),
+        Command::Simulate(options) => simulate(&options),
+        Command::Calibrate(options) => calibrate(*options, environment),
     }
 }
 

@@ -33,6 +33,7 @@ pub mod needed;
 mod policy;
 pub mod preflight;
 mod quarantine;
+pub mod resample;
 mod sentence;
 mod served;
 pub mod simulate;

@@ -10,7 +10,7 @@
 //! Then the gate decides, and the reports are put in place, verdict.json last.
 //!
 //! [`golden`] is a way of its own: what can be said about golden data without any answer; [`characteristics`] another one: how
-//! often the gate decides what.
+//! often the gate decides what. [`itself`] goes the same way up to judging, with one prompt in both arms.
 
 mod approvals;
 mod ask;
@@ -26,6 +26,7 @@ mod forecast;
 mod golden;
 mod import;
 mod interrupt;
+mod itself;
 mod judge;
 mod judges;
 mod outlook;
@@ -43,6 +44,7 @@ mod verdict;
 mod verify;
 
 pub use crate::gate::preflight::Outlook;
+pub use crate::gate::resample::Shares;
 pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
 pub use calibrate::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
@@ -51,6 +53,7 @@ pub use forecast::{ArmForecast, Estimate, Forecast, JudgesForecast, PrefixForeca
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Waiting, Written, import_golden};
 pub use interrupt::Interrupt;
+pub use itself::{GateCalibrated, LeastCases, prepare_itself};
 pub use promote::{PromoteRequest, Promoted, promote, roll_back};
 pub use record::{Exported, Imported, export, import};
 pub use replay::compare;

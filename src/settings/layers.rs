@@ -147,6 +147,11 @@ impl Layer {
         self.0.get(key)
     }
 
+    /// Forgets these settings.
+    pub(super) fn forget(&mut self, keys: &[&str]) {
+        self.0.retain(|key, _| !keys.contains(key));
+    }
+
     pub(super) fn prices(&self) -> &prices::Own {
         &self.1
     }

@@ -440,6 +440,10 @@ fn usage_mistakes_exit_2_and_help_exits_0() {
     }
     insta::assert_snapshot!("help", project.run(&["--help"]).stdout);
     insta::assert_snapshot!("help_eval", project.run(&["eval", "--help"]).stdout);
+    insta::assert_snapshot!(
+        "help_gate_calibrate",
+        project.run(&["gate", "calibrate", "--help"]).stdout
+    );
 }
 
 #[test]
