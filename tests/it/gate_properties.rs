@@ -313,6 +313,25 @@ proptest! {
         }
     }
 
+    /// A case that is there twice, as one cluster, is no more evidence than once.
+    #[test]
+    fn copies_in_a_cluster_are_no_further_evidence(run in any_run(), copies in 2usize..4) {
+        let mut once = run.rows();
+        for row in &mut once {
+            row.case.cluster = Some(row.case.id.as_str().into());
+        }
+        let twice: Vec<CaseRow> = once.iter().flat_map(|row| std::iter::repeat_n(row.clone(), copies)).collect();
+        let population = Run {
+            policy: Policy { estimand: Estimand::Population, ..run.policy.clone() },
+            ..run
+        };
+        let (once, twice) = (population.comparison(&once), population.comparison(&twice));
+        for mu0 in [-population.policy.margin, -population.policy.tolerance, 0.0] {
+            let (z, same) = (statistic(&once, &once.worst, mu0), statistic(&twice, &twice.worst, mu0));
+            prop_assert!((z - same).abs() < 1e-9, "{} {}", z, same);
+        }
+    }
+
     /// Without a judged answer in one of the arms nothing is promoted.
     #[test]
     fn all_missing_never_promotes(run in any_run(), arms in prop::sample::select(vec![(true, false), (false, true), (true, true)])) {

@@ -90,10 +90,12 @@ fn decided(code: ReasonCode) -> Decided {
     let reason = Reason {
         code,
         message: "with z and an interval".to_owned(),
-        cases: match code {
-            ReasonCode::Critical => ["refund-41", "leak-1", "json-7", "json-8"].map(CaseId::new).to_vec(),
-            ReasonCode::CriticalUnscored => vec![CaseId::new("slow-1")],
-            _ => Vec::new(),
+        cases: if code == ReasonCode::Critical {
+            ["refund-41", "leak-1", "json-7", "json-8"].map(CaseId::new).to_vec()
+        } else if code == ReasonCode::CriticalUnscored {
+            vec![CaseId::new("slow-1")]
+        } else {
+            Vec::new()
         },
     };
     let slice = |tag: &str, gate| Slice {

@@ -48,12 +48,13 @@ pub fn sizes(n: u32, rule: &Rule) -> (Size, Size) {
 /// is asked once: meant for n up to a few hundred.
 pub fn worst_promotion(n: u32, margin: f64, alpha: f64) -> f64 {
     let z = critical(alpha);
-    let splits = Splits::new(n);
-    let promoting = splits.those(|differences| differences.z(-margin, CORRECTION) >= z);
-    WIN_RATES
-        .into_iter()
-        .map(|win| splits.chance(&promoting, win + margin, win))
-        .fold(0.0, f64::max)
+    Splits::new(n).worst(margin, |differences| differences.z(-margin, CORRECTION) >= z)
+}
+
+/// The same for blocking a candidate that is worse by just the tolerance.
+pub fn worst_block(n: u32, tolerance: f64, alpha: f64) -> f64 {
+    let z = critical(alpha);
+    Splits::new(n).worst(tolerance, |differences| differences.z(-tolerance, CORRECTION) <= -z)
 }
 
 /// A split of the cases, and the logarithm of the number of ways to it.
@@ -108,6 +109,15 @@ impl Splits {
                 (ways + power(loss, losses) + power(tie, ties) + power(win, wins)).exp()
             })
             .sum()
+    }
+
+    /// The largest chance over the published rates of wins, if the candidate is worse by `loss`.
+    fn worst(&self, loss: f64, says: impl Fn(&Differences) -> bool) -> f64 {
+        let those = self.those(says);
+        WIN_RATES
+            .into_iter()
+            .map(|win| self.chance(&those, win + loss, win))
+            .fold(0.0, f64::max)
     }
 
     fn size(&self, difference: f64, alpha: f64, says: impl Fn(&Differences) -> bool) -> Size {
@@ -168,21 +178,45 @@ mod tests {
         assert_eq!((never.worst, never.above), (0.0, None));
     }
 
-    /// The finer grid holds what the published one found, and not much more.
+    /// On the published grid neither test errs more often than it may: 5% to promote, 5.5% to block.
     #[test]
-    fn no_share_of_differing_cases_is_much_worse_than_the_published_ones() {
-        let rule = Rule {
-            margin: 0.05,
-            tolerance: 0.01,
-            alpha: 0.05,
-        };
-        let (promote, block) = sizes(60, &rule);
-        let published = worst_promotion(60, 0.05, 0.05);
+    fn on_the_published_grid_the_sizes_hold() {
+        for n in [20, 60, 100, 150] {
+            for margin in [0.03, 0.05, 0.1] {
+                let worst = worst_promotion(n, margin, 0.05);
+                assert!(worst > 0.03 && worst <= 0.05, "{n} {margin}: {worst}");
+            }
+            let worst = worst_block(n, 0.01, 0.05);
+            assert!(worst > 0.03 && worst <= 0.055, "{n}: {worst}");
+        }
+    }
+
+    /// Beyond it they are exceeded only where nearly all cases differ, by as much as docs/gate.md says.
+    #[test]
+    fn where_nearly_all_cases_differ_the_sizes_are_exceeded_by_little() {
+        let mut most = (0.0f64, 0.0f64);
+        for n in [20, 21, 22, 25, 30, 60, 100] {
+            for margin in [0.03, 0.05, 0.1] {
+                let rule = Rule {
+                    margin,
+                    tolerance: 0.01,
+                    alpha: 0.05,
+                };
+                let (promote, block) = sizes(n, &rule);
+                for size in [promote, block] {
+                    assert!(size.worst <= 0.062, "{n} {margin}: {size:?}");
+                    assert!(
+                        size.above.is_none_or(|(from, _)| from > 0.965),
+                        "{n} {margin}: {size:?}"
+                    );
+                }
+                assert_eq!((promote.difference, block.difference), (-margin, -0.01));
+                most = (most.0.max(promote.worst), most.1.max(block.worst));
+            }
+        }
         assert!(
-            promote.worst >= published - 0.002 && promote.worst < 0.055,
-            "{promote:?} {published}"
+            (most.0 - 0.0617).abs() < 5e-5 && (most.1 - 0.0596).abs() < 5e-5,
+            "{most:?}"
         );
-        assert!(block.worst < 0.06, "{block:?}");
-        assert_eq!((promote.difference, block.difference), (-0.05, -0.01));
     }
 }
