@@ -104,6 +104,13 @@ pub enum Outlook {
     },
     /// The judges are known to err too often, or are not the ones that were calibrated: nothing would be compared.
     Weak(String),
+    /// All planned attempts together.
+    InAll {
+        /// How many there are.
+        attempts: u32,
+        /// What they can decide.
+        outlook: Box<Outlook>,
+    },
 }
 
 /// What a plan can decide; `None` where there is nothing to decide: both arms ask the same, or neither a baseline nor a
@@ -431,6 +438,9 @@ impl Outlook {
                 parts.join("; ")
             }
             Outlook::Weak(why) => format!("nothing would be decided: {why}"),
+            Outlook::InAll { attempts, outlook } => {
+                format!("in all {attempts} planned attempts together, {}", outlook.sentence())
+            }
         }
     }
 
@@ -458,6 +468,7 @@ impl Outlook {
                 promoted_from: None, ..
             }
             | Outlook::Weak(_) => Some(format!("this plan can't promote: {}", self.sentence())),
+            Outlook::InAll { outlook, .. } => outlook.warning(),
             Outlook::Compared { .. } | Outlook::Alone { .. } => None,
         }
     }

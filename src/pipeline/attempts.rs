@@ -190,6 +190,16 @@ impl Attempt {
         }
     }
 
+    /// The last of the planned looks, and its repeats.
+    pub(super) fn last(&self) -> (Look, u32) {
+        let attempts = self.look.attempts;
+        let look = Look {
+            attempt: attempts,
+            ..self.look.clone()
+        };
+        (look, self.repeats.max(attempts * self.step))
+    }
+
     /// The plan of the run.
     pub(super) fn plan(&self, baseline: bool) -> Plan {
         Plan {

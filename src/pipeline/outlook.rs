@@ -2,8 +2,9 @@
 
 use super::{Prepared, STORE};
 use crate::error::Error;
+use crate::gate;
 use crate::gate::preflight::{self, Outlook, Past};
-use crate::model::{Metric, PromptInfo};
+use crate::model::{Design, Metric, PromptInfo};
 use crate::settings::TargetKind;
 use crate::store::{Noise, Store};
 use std::collections::BTreeMap;
@@ -28,13 +29,22 @@ impl Prepared<'_> {
             .survey
             .judging
             .deciding(&self.judges, &self.calibrations, &BTreeMap::new());
-        Ok(preflight::foresee(
-            &self.settings.policy,
-            &self.design(),
-            &self.survey.sizes,
-            self.past()?,
-            Some(&deciding),
-        ))
+        let (look, repeats) = self.attempt.last();
+        let Some(policy) = gate::policy_at(&self.settings.policy, &look) else {
+            return Ok(None);
+        };
+        let design = Design {
+            repeats,
+            ..self.design()
+        };
+        let outlook = preflight::foresee(&policy, &design, &self.survey.sizes, self.past()?, Some(&deciding));
+        Ok(match (outlook, look.attempts) {
+            (Some(outlook), attempts @ 2..) => Some(Outlook::InAll {
+                attempts,
+                outlook: Box::new(outlook),
+            }),
+            (outlook, _) => outlook,
+        })
     }
 
     /// How much earlier answers vary. An arm of which nothing is known is taken to be like the other one.
