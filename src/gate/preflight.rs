@@ -731,7 +731,7 @@ mod tests {
         let chance =
             |sizes: Sizes| match foresee(&policy, &design(3, Estimand::Population), &sizes, USUAL, None).unwrap() {
                 Outlook::Compared { promotes, .. } => promotes,
-                other @ (Outlook::Alone { .. } | Outlook::Weak(_)) => panic!("{other:?}"),
+                other @ (Outlook::Alone { .. } | Outlook::Weak(_) | Outlook::InAll { .. }) => panic!("{other:?}"),
             };
         let all = chance(sizes(200));
         let weighed = chance(Sizes {

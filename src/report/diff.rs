@@ -226,6 +226,7 @@ fn head(run: &RunInfo, verdict: &Verdict) -> String {
         None => format!("# {}\n\n", md_code(&run.candidate.name)),
     };
     head.push_str(&summary::verdict_line(run, verdict));
+    head.push_str(&summary::rule(verdict));
     head.push_str(&summary::banners(run, verdict));
     head.push('\n');
     let prompts = [("baseline", run.baseline.as_ref()), ("candidate", Some(&run.candidate))];

@@ -77,6 +77,7 @@ fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
     let mut page = verdict_line(run, verdict);
     page.push_str(&fresh(run));
     page.push_str(&weaker(&run.changes));
+    page.push_str(&rule(verdict));
     page.push_str(&banners(run, verdict));
     page.push('\n');
     page.push_str(&what_ran(run));
@@ -100,7 +101,7 @@ fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
     page
 }
 
-/// The verdict in a sentence, and then its first reason: the rule, the numbers and the interval.
+/// The verdict in a sentence.
 pub(super) fn verdict_line(run: &RunInfo, verdict: &Verdict) -> String {
     let word = match verdict.decision {
         Decision::Promote => "✅ **promote**",
@@ -112,12 +113,15 @@ pub(super) fn verdict_line(run: &RunInfo, verdict: &Verdict) -> String {
         (false, true) => " (REPLAYED)",
         (false, false) => "",
     };
-    let line = |text: &str| md_inline(&truncate(text, MESSAGE));
-    let mut head = format!("{word}{how}: {}\n", line(&verdict.sentence));
-    if let Some(reason) = verdict.reasons.first() {
-        let _ = write!(head, "\n{}\n", line(&reason.message));
+    format!("{word}{how}: {}\n", md_inline(&truncate(&verdict.sentence, MESSAGE)))
+}
+
+/// The first reason: the rule, the numbers and the interval.
+pub(super) fn rule(verdict: &Verdict) -> String {
+    match verdict.reasons.first() {
+        Some(reason) => format!("\n{}\n", md_inline(&truncate(&reason.message, MESSAGE))),
+        None => String::new(),
     }
-    head
 }
 
 /// Whether earlier looks at the same were left behind.
