@@ -40,7 +40,6 @@ mod weakened;
 mod words;
 
 pub use crate::model::Completion;
-pub use looks::MOST_CANDIDATES;
 pub use policy::policy_digest;
 
 use crate::model::{
