@@ -157,6 +157,18 @@ fn the_baseline_is_asked_once_and_the_best_that_promotes_is_chosen() {
     let holds = verify(&project, "v3");
     assert_eq!(holds.code, 0, "{}", holds.transcript());
     assert_eq!(verify(&project, "v2").code, 11);
+    // An edit that takes the correction away shows.
+    let text = project.read("reports/verdict.json");
+    project.write(
+        "reports/verdict.json",
+        text.replace("\"candidates\": 3", "\"candidates\": 1"),
+    );
+    let edited = verify(&project, "v3");
+    assert!(
+        edited.code != 0 && edited.stderr.contains("lists 3 candidates"),
+        "{}",
+        edited.transcript()
+    );
 }
 
 #[test]
@@ -196,8 +208,11 @@ fn answers_of_this_call_are_shared_whatever_the_cache_may_do() {
             "{mode}: answers of earlier calls are not used"
         );
     }
-    assert_eq!(project.verdict()["cached"]["baseline"], 20);
-    assert_eq!(project.verdict()["replayed"], false);
+    let third = part(&project, "v3");
+    assert_eq!(
+        (&third["cached"]["baseline"], &third["replayed"]),
+        (&json!(20), &json!(false))
+    );
     // One that is the baseline itself has nothing to share, and twins have everything.
     project.write("prompts/same.prompt", project.read("prompts/v1.prompt"));
     project.write("prompts/twin.prompt", project.read("prompts/v2.prompt"));
@@ -297,7 +312,9 @@ fn what_earlier_calls_left_is_removed_and_what_others_left_is_not() {
     assert!(project.file("reports/v4/verdict.json").exists());
     // A folder that is not ours is not written into.
     project.write("reports/v2/junit.xml", "mine");
-    std::fs::remove_file(project.file("reports/v2/.promptgate.lock")).unwrap();
+    for mark in [".promptgate.lock", ".promptgate.candidate"] {
+        std::fs::remove_file(project.file(&format!("reports/v2/{mark}"))).unwrap();
+    }
     let refused = ran(&project, &fake, "v2,v3", &[]);
     assert_eq!(refused.code, 2, "{}", refused.transcript());
     assert!(!project.file("reports/verdict.json").exists());
