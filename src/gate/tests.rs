@@ -626,7 +626,7 @@ fn promoted_among_four(runs: u32) -> (f64, f64) {
 
 #[test]
 fn the_best_of_four_that_are_all_worse_is_hardly_ever_promoted() {
-    let (corrected, uncorrected) = promoted_among_four(1000);
+    let (corrected, uncorrected) = promoted_among_four(300);
     // 5%, and two standard errors of the simulation; without the correction it is far more.
     assert!(
         corrected <= 0.05 + 0.014 && uncorrected > 0.08,
