@@ -629,7 +629,7 @@ fn the_best_of_four_that_are_all_worse_is_hardly_ever_promoted() {
     let (corrected, uncorrected) = promoted_among_four(300);
     // 5%, and two standard errors of the simulation; without the correction it is far more.
     assert!(
-        corrected <= 0.05 + 0.014 && uncorrected > 0.08,
+        corrected <= 0.05 + 0.025 && uncorrected > 0.09,
         "{corrected} {uncorrected}"
     );
 }
