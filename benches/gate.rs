@@ -2,7 +2,7 @@
 //! simulation.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use promptgate::gate::simulate::{Estimand, Scenario, Simulation};
+use promptgate::gate::simulate::{Decider, Estimand, Scenario, Simulation};
 use promptgate::gate::statistics::bootstrap::bootstrap;
 use promptgate::gate::statistics::rule::Rule;
 use promptgate::gate::statistics::score_test::{CORRECTION, Differences, UnitKind};
@@ -92,6 +92,7 @@ fn simulating(c: &mut Criterion) {
     let simulation = Simulation {
         cases: 200,
         repeats: 3,
+        decider: Decider::Gate,
         rule: RULE,
         scenario: Scenario::Std,
         estimand: Estimand::Population,

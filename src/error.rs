@@ -13,6 +13,8 @@ pub enum Error {
     Nothing(Problem),
     /// The store failed after something was sent.
     StoreFailed(Problem),
+    /// Too little came of what was sent to say anything.
+    TooLittle(Problem),
 }
 
 impl Error {
@@ -21,7 +23,7 @@ impl Error {
         match self {
             Error::Invalid(_) => exit::INVALID,
             Error::Nothing(_) => exit::NOTHING,
-            Error::StoreFailed(_) => exit::INCONCLUSIVE,
+            Error::StoreFailed(_) | Error::TooLittle(_) => exit::INCONCLUSIVE,
         }
     }
 
@@ -29,7 +31,7 @@ impl Error {
     pub fn problems(&self) -> Problems {
         match self {
             Error::Invalid(problems) => problems.clone(),
-            Error::Nothing(problem) | Error::StoreFailed(problem) => problem.clone().into(),
+            Error::Nothing(problem) | Error::StoreFailed(problem) | Error::TooLittle(problem) => problem.clone().into(),
         }
     }
 }

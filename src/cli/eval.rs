@@ -7,7 +7,7 @@ use super::{complain, hide, report, say, signals, warn};
 use crate::error::Error;
 use crate::exit;
 use crate::model::{Problem, Progress, PromptInfo};
-use crate::pipeline::{self, ArmForecast, Estimate, Forecast, Interrupt, JudgesForecast, PrefixForecast};
+use crate::pipeline::{self, ArmForecast, Estimate, Forecast, Interrupt, JudgesForecast, Outlook, PrefixForecast};
 use crate::report::console::{Console, Style};
 use crate::report::progress::{self, Silent};
 use crate::report::{Folder, Mask, ReportError};
@@ -74,8 +74,13 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
         tell(&format!("warning: {warning}"));
     }
     if settings.dry_run {
-        foresee(&prepared.forecast()?);
+        foresee(&prepared.forecast()?, prepared.outlook()?.as_ref());
         return Ok(exit::OK);
+    }
+    // A store that can't be read is reported where the run needs it.
+    let outlook = prepared.outlook().ok().flatten();
+    if let Some(warning) = outlook.and_then(|outlook| outlook.warning()) {
+        tell(&format!("warning: {warning}"));
     }
     if prepared.run_info().simulated {
         tell_simulated(&settings);
@@ -85,7 +90,7 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
         color: colored(&settings, no_color),
         quiet: settings.quiet,
     };
-    let mut console = Console::new(style, mask.clone());
+    let mut console = Console::new(style, mask.clone()).apart(prepared.quarantine().clone());
     let finished = prepared.eval(folder, &progress, interrupt, &mut |row| console.case(row), &tell)?;
     for error in &finished.unwritten {
         complain(&error.to_string());
@@ -136,8 +141,8 @@ fn colored(settings: &Settings, no_color: bool) -> bool {
     }
 }
 
-/// Says what would be sent.
-fn foresee(forecast: &Forecast) {
+/// Says what would be sent, and what it could decide.
+pub(super) fn foresee(forecast: &Forecast, outlook: Option<&Outlook>) {
     let Forecast {
         run,
         baseline,
@@ -154,6 +159,9 @@ fn foresee(forecast: &Forecast) {
         "{} of {} cases, {} repeats: {planned} answers planned, {stored} of them stored",
         run.cases, run.total, run.repeats
     ));
+    if let Some(outlook) = outlook {
+        say(&crate::report::text::log_line(&outlook.sentence()));
+    }
     let consulted = || {
         if let Some(judges) = judges {
             foresee_judges(judges);

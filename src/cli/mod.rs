@@ -3,6 +3,7 @@
 mod batch;
 mod eval;
 mod gate;
+mod gate_calibrate;
 mod golden;
 mod golden_import;
 mod judge;
@@ -83,7 +84,7 @@ fn run() -> u8 {
     };
     let done = match cli.command {
         Command::Eval(options) => eval::eval(*options, environment),
-        Command::Gate(command) => gate::gate(&command),
+        Command::Gate(command) => gate::gate(command, environment),
         Command::Verify(options) => verify::verify(*options, environment),
         Command::Promote(options) => promote::promote(*options, environment),
         Command::Golden(command) => golden::golden(command, environment),

@@ -453,6 +453,183 @@ pub(super) enum SchemaOf {
 pub(super) enum Gate {
     /// Tell how often the gate promotes, blocks and waits, for candidates that are better or worse by known amounts
     Simulate(Simulate),
+    /// Compare a prompt with itself: how much its answers vary, how often the gate would err, and how many cases and repeats
+    /// are enough
+    Calibrate(Box<CalibrateGate>),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = exit_codes())]
+pub(super) struct CalibrateGate {
+    /// Prompt that is compared with itself [default: `baseline` in promptgate.toml, else `candidate`]
+    #[arg(long, value_name = "NAME|PATH|git:REV:NAME")]
+    prompt: Option<String>,
+    /// Golden files and folders [default: golden]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    golden: Vec<String>,
+    /// Only these cases
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    case: Vec<String>,
+    /// Only cases with any of these tags
+    #[arg(long, value_name = "TAG", num_args = 1..)]
+    tag: Vec<String>,
+    /// Only the first N of the selected cases
+    #[arg(long, value_name = "N")]
+    limit: Option<String>,
+    /// Samples per case and arm [default: 3]
+    #[arg(long, value_name = "K")]
+    repeat: Option<String>,
+    /// What answers: gemini, vertex, openai or sim [default: gemini; without any key, on a person's machine: sim]
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
+    /// Model [default: the prompt's own, else gemini-3.8-flash]
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// Base URL of the service
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// Project of Google Cloud, for --target vertex [default: GOOGLE_CLOUD_PROJECT; without one: express mode]
+    #[arg(long, value_name = "ID")]
+    project: Option<String>,
+    /// Location of --target vertex: global, us, eu or a region [default: GOOGLE_CLOUD_LOCATION, else global]
+    #[arg(long, value_name = "PLACE")]
+    location: Option<String>,
+    /// Ask through the batch API: half the price, answered within a day; --resume goes on after a kill
+    #[arg(long)]
+    batch: bool,
+    /// Requests at once [default: 16]
+    #[arg(long, value_name = "C")]
+    concurrency: Option<String>,
+    /// Requests a minute
+    #[arg(long, value_name = "N")]
+    rpm: Option<String>,
+    /// Input tokens a minute, estimated on this machine
+    #[arg(long, value_name = "N")]
+    tpm: Option<String>,
+    /// Time for one attempt, like 500ms, 60s or 2m [default: 60s]
+    #[arg(long, value_name = "D")]
+    timeout: Option<String>,
+    /// Attempts beyond the first, for failures of transport and capacity [default: 8]
+    #[arg(long, value_name = "N")]
+    retries: Option<String>,
+    /// Stop asking once this much is spent; nothing is told then, --resume goes on
+    #[arg(long, value_name = "USD")]
+    max_cost: Option<String>,
+    /// Stop asking after this many requests; likewise
+    #[arg(long, value_name = "N")]
+    max_requests: Option<String>,
+    /// Stop asking once the answers used this many tokens; likewise
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<String>,
+    /// Stored answers of an earlier calibration: use, refresh, off, or only (nothing is sent) [default: use]
+    #[arg(long, value_name = "MODE")]
+    cache: Option<String>,
+    /// Continue the newest unfinished calibration of the same plan
+    #[arg(long)]
+    resume: bool,
+    /// As for eval [default: 0.05]
+    #[arg(long, value_name = "SHARE")]
+    margin: Option<String>,
+    /// As for eval [default: 0.01]
+    #[arg(long, value_name = "SHARE")]
+    tolerance: Option<String>,
+    /// As for eval [default: 0.05]
+    #[arg(long, value_name = "SHARE")]
+    alpha: Option<String>,
+    /// As for eval [default: pass]
+    #[arg(long, value_name = "METRIC")]
+    metric: Option<String>,
+    /// As for eval [default: population]
+    #[arg(long, value_name = "WHAT")]
+    estimand: Option<String>,
+    /// How far judges agree with people [default: judge-calibration.json, if there is one]
+    #[arg(long, value_name = "FILE")]
+    judge_calibration: Option<String>,
+    /// Say what would be sent, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// No progress, and no warnings
+    #[arg(long)]
+    quiet: bool,
+    /// Print one JSON document
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Settings file [default: promptgate.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
+}
+
+impl CalibrateGate {
+    /// What was typed, as the first layer of settings.
+    pub(super) fn into_layer(self) -> (Layer, Option<String>) {
+        let CalibrateGate {
+            prompt,
+            golden,
+            case,
+            tag,
+            limit,
+            repeat,
+            target,
+            model,
+            base_url,
+            project,
+            location,
+            batch,
+            concurrency,
+            rpm,
+            tpm,
+            timeout,
+            retries,
+            max_cost,
+            max_requests,
+            max_tokens,
+            cache,
+            resume,
+            margin,
+            tolerance,
+            alpha,
+            metric,
+            estimand,
+            judge_calibration,
+            dry_run,
+            quiet,
+            json: _,
+            config,
+        } = self;
+        let one = |value: Option<String>| value.into_iter().collect();
+        let layer = Layer::default()
+            .option("prompt", one(prompt))
+            .option("golden", golden)
+            .option("case", case)
+            .option("tag", tag)
+            .option("limit", one(limit))
+            .option("repeat", one(repeat))
+            .option("target", one(target))
+            .option("model", one(model))
+            .option("base_url", one(base_url))
+            .option("project", one(project))
+            .option("location", one(location))
+            .flag("batch", batch)
+            .option("concurrency", one(concurrency))
+            .option("rpm", one(rpm))
+            .option("tpm", one(tpm))
+            .option("timeout", one(timeout))
+            .option("retries", one(retries))
+            .option("max_cost", one(max_cost))
+            .option("max_requests", one(max_requests))
+            .option("max_tokens", one(max_tokens))
+            .option("cache", one(cache))
+            .flag("resume", resume)
+            .option("margin", one(margin))
+            .option("tolerance", one(tolerance))
+            .option("alpha", one(alpha))
+            .option("metric", one(metric))
+            .option("estimand", one(estimand))
+            .option("judge_calibration", one(judge_calibration))
+            .flag("dry_run", dry_run)
+            .flag("quiet", quiet);
+        (layer, config)
+    }
 }
 
 #[derive(Args, Debug)]
@@ -463,6 +640,13 @@ pub(super) struct Simulate {
     /// Samples per case and arm
     #[arg(long, value_name = "K", default_value_t = 3)]
     pub(super) repeat: u32,
+    /// Who decides: gate, or a simpler rule to compare it with: all-pass, pass-rate, not-lower, near (at most the margin lower),
+    /// no-flip, mcnemar, retry (not-lower, failed answers asked again)
+    #[arg(long, value_name = "NAME", default_value = "gate")]
+    pub(super) rule: String,
+    /// Share of passing answers that the rule pass-rate asks for
+    #[arg(long, value_name = "R")]
+    pub(super) min_pass_rate: Option<f64>,
     /// Loss that has to be excluded to promote
     #[arg(long, value_name = "M", default_value_t = 0.05)]
     pub(super) margin: f64,
@@ -487,6 +671,9 @@ pub(super) struct Simulate {
     /// True differences, candidate - baseline: -0.05 is a loss of 5 points
     #[arg(long, value_name = "D", num_args = 1.., allow_negative_numbers = true, default_values_t = [0.02, 0.0, -0.01, -0.03, -0.05, -0.1])]
     pub(super) difference: Vec<f64>,
+    /// Count all outcomes of cases asked once instead of simulating some: the largest chances of a wrong decision
+    #[arg(long, conflicts_with_all = ["repeat", "rule", "min_pass_rate", "scenario", "estimand", "runs", "seed", "difference"])]
+    pub(super) exact: bool,
     /// Print one JSON document
     #[arg(long)]
     pub(super) json: bool,

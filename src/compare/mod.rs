@@ -9,20 +9,23 @@
 //! not be judged is never a pass by right. It is counted twice over, worst for the candidate and best for the candidate, so
 //! that the gate can ask whether its decision would stand either way.
 //!
-//! `repeats.rs` counts the answers of one case, `units.rs` makes of them what is compared.
+//! `repeats.rs` counts the answers of one case, `units.rs` makes of them what is compared; `quarantine.rs`
+//! keeps apart what does not decide.
 
 mod guards;
 mod latency;
+mod quarantine;
 mod repeats;
 mod tags;
 mod units;
 
 use crate::model::{
-    ArmRow, Attempts, Case, CaseId, CaseRow, Comparison, Design, Judged, Latency, Outcome, Policy, RateSums, Source,
-    Tally, Waited,
+    ArmRow, Attempts, Case, CaseId, CaseRow, Comparison, Counts, Design, Judged, Latency, Outcome, Policy, Quarantine,
+    RateSums, Source, Tally, Waited,
 };
 use guards::Guards;
 use latency::Latencies;
+use quarantine::Apart;
 use repeats::Repeats;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +50,7 @@ pub struct Comparing {
     compared: Compared,
     tags: Tags,
     guards: Guards,
+    apart: Apart,
     baseline: ArmSums,
     candidate: ArmSums,
     /// Of what this run asked for.
@@ -88,6 +92,7 @@ impl Comparing {
             compared: Compared::new(design),
             tags: Tags::new(design),
             guards: Guards::default(),
+            apart: Apart::default(),
             baseline: ArmSums::default(),
             candidate: ArmSums::default(),
             cost: Some(PicoDollars::default()),
@@ -108,30 +113,28 @@ impl Comparing {
         self
     }
 
+    /// Keeps the cases in quarantine apart: they are counted, and enter nothing else that decides. What they cost and took, the
+    /// models that served them, and whether they were asked at all belongs to the run like that of any other.
+    #[must_use]
+    pub fn apart(mut self, quarantine: Quarantine) -> Comparing {
+        self.apart = Apart::new(quarantine);
+        self
+    }
+
     /// Adds one case. Rows come in plan order, which decides only which ids and messages the bounded lists keep.
     ///
     /// An arm with fewer repeats than planned misses the others; repeats beyond the plan do not enter the statistics.
     pub fn add(&mut self, row: &CaseRow) {
-        self.count_outcome(&row.candidate);
+        count_outcome(&mut self.so_far.counts, &row.candidate);
         let green = Repeats::count(Some(&row.candidate), &self.design);
-        self.so_far.candidate.add(&green);
-        self.candidate.add_case(&row.case, &green);
-        let blue = if self.so_far.has_baseline {
-            let blue = Repeats::count(row.baseline.as_ref(), &self.design);
-            self.so_far.baseline.add(&blue);
-            self.baseline.add_case(&row.case, &blue);
-            Some(blue)
+        let blue = self
+            .so_far
+            .has_baseline
+            .then(|| Repeats::count(row.baseline.as_ref(), &self.design));
+        if self.apart.keeps(&row.case) {
+            self.apart.add(row, blue.as_ref(), &green);
         } else {
-            None
-        };
-        match &blue {
-            Some(blue) => self.pair(&row.case, blue, &green),
-            None => self.count_alone(&row.case, &green),
-        }
-
-        let missing = green.missing + blue.as_ref().map_or(0, |blue| blue.missing);
-        if missing > 0 {
-            keep(&mut self.so_far.missing, &row.case.id);
+            self.decide_by(row, blue.as_ref(), &green);
         }
         for counted in [Some(green), blue].into_iter().flatten() {
             self.so_far.over_budget += u64::from(counted.over_budget);
@@ -142,11 +145,6 @@ impl Comparing {
         }
 
         let baseline = row.baseline.as_ref().filter(|_| self.so_far.has_baseline);
-        if self.so_far.has_baseline {
-            let lost = ArmRow { repeats: Vec::new() };
-            self.guards
-                .add(baseline.unwrap_or(&lost), &row.candidate, self.design.repeats);
-        }
         for judged in baseline.iter().flat_map(|arm| &arm.repeats) {
             self.so_far.baseline.cached += u64::from(judged.source == Some(Source::Cache));
             self.baseline.add_answer(judged);
@@ -167,6 +165,7 @@ impl Comparing {
             compared,
             tags,
             guards,
+            apart,
             baseline,
             candidate,
             cost,
@@ -189,6 +188,7 @@ impl Comparing {
         so_far.baseline_served = baseline.served.into_iter().collect();
         so_far.candidate_served = candidate.served.into_iter().collect();
         so_far.guards = guards.finish();
+        so_far.quarantine = apart.finish();
         so_far.cost_usd = cost.map(PicoDollars::usd);
         so_far.answers_cost_usd = answers_cost.map(PicoDollars::usd);
         so_far.errors = errors
@@ -201,15 +201,22 @@ impl Comparing {
         so_far
     }
 
-    /// Counts the case by its outcome in the candidate.
-    fn count_outcome(&mut self, candidate: &ArmRow) {
-        let counts = &mut self.so_far.counts;
-        counts.cases += 1;
-        match candidate.outcome() {
-            "pass" => counts.pass += 1,
-            "fail" => counts.fail += 1,
-            "error" => counts.error += 1,
-            _ => counts.skipped += 1,
+    /// Enters a case into everything that decides.
+    fn decide_by(&mut self, row: &CaseRow, blue: Option<&Repeats>, green: &Repeats) {
+        self.so_far.candidate.add(green);
+        self.candidate.add_case(&row.case, green);
+        if let Some(blue) = blue {
+            self.so_far.baseline.add(blue);
+            self.baseline.add_case(&row.case, blue);
+            self.pair(&row.case, blue, green);
+            let lost = ArmRow { repeats: Vec::new() };
+            let baseline = row.baseline.as_ref().unwrap_or(&lost);
+            self.guards.add(baseline, &row.candidate, self.design.repeats);
+        } else {
+            self.count_alone(&row.case, green);
+        }
+        if green.missing + blue.map_or(0, |blue| blue.missing) > 0 {
+            keep(&mut self.so_far.missing, &row.case.id);
         }
     }
 
@@ -347,6 +354,17 @@ impl Tally {
         self.passed += u64::from(repeats.passed);
         self.missing += u64::from(repeats.missing);
         self.refused += u64::from(repeats.refused);
+    }
+}
+
+/// Counts a case by its outcome in the candidate.
+fn count_outcome(counts: &mut Counts, candidate: &ArmRow) {
+    counts.cases += 1;
+    match candidate.outcome() {
+        "pass" => counts.pass += 1,
+        "fail" => counts.fail += 1,
+        "error" => counts.error += 1,
+        _ => counts.skipped += 1,
     }
 }
 

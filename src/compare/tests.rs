@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::{
-    Answer, Counts, Estimand, Failure, FailureKind, Latency, Metric, Paired, Place, Score, Skip, Unit, Units, Usage,
-    WEIGHT,
+    Answer, Counts, Estimand, Failure, FailureKind, Guardrails, Latency, Metric, Paired, Place, QuarantineSums, Score,
+    Skip, Unit, Units, Usage, WEIGHT,
 };
 use proptest::prelude::*;
 use serde_json::Map;
@@ -320,6 +320,86 @@ fn must_pass(comparison: &Comparison) -> Vec<(&str, u32, u32, u32)> {
         .collect()
 }
 
+/// They are asked because of a failure, so they would speak for or against the candidate by design.
+#[test]
+fn further_answers_of_must_pass_cases_enter_nothing_but_their_count() {
+    let policy = Policy {
+        critical_tags: vec!["t".to_owned()],
+        guardrails: Guardrails {
+            cost: Some(0.1),
+            latency_p95: Some(0.1),
+            output_tokens: Some(0.1),
+            refusal_rate: Some(0.01),
+            truncation_rate: Some(0.01),
+        },
+        ..Policy::default()
+    };
+    let rows = |green: &str| {
+        let mut rows = vec![row("a", "PPP", "PPF"), row("b", "PFP", "PPP"), row("c", "PPP", green)];
+        for row in &mut rows {
+            row.case.tags = vec!["t".to_owned(), "u".to_owned()];
+            row.case.critical = true;
+            let arms = row.baseline.iter_mut().chain([&mut row.candidate]);
+            for judged in arms.flat_map(|arm| &mut arm.repeats) {
+                // What is asked beyond the plan is slower, dearer, longer, a refusal and cut off.
+                let beyond = judged.repeat > 3;
+                judged.refused = judged.answer.is_some().then_some(beyond);
+                judged.cost_usd = judged.answer.is_some().then_some(if beyond { 9.0 } else { 0.001 });
+                if let Some(answer) = &mut judged.answer {
+                    answer.latency_ms = if beyond { 60_000 } else { 100 };
+                    answer.usage.prompt = 10;
+                    answer.usage.output = if beyond { 5_000 } else { 10 };
+                    answer.finish_reason = Some(if beyond { "MAX_TOKENS" } else { "STOP" }.to_owned());
+                }
+            }
+        }
+        rows
+    };
+    for (metric, estimand) in [
+        (Metric::Pass, Estimand::Population),
+        (Metric::Score, Estimand::Population),
+        (Metric::Pass, Estimand::Dataset),
+    ] {
+        let compare = |green: &str| {
+            let design = Design {
+                metric,
+                estimand,
+                ..design(3)
+            };
+            let mut comparing = Comparing::new(design).under(&policy);
+            rows(green).iter().for_each(|row| comparing.add(row));
+            comparing.finish()
+        };
+        let planned = compare("PPF");
+        for further in ["PPFPPPPPPP", "PPFFFFFFFF", "PPFPTRBXPF"] {
+            let with = compare(further);
+            assert_eq!(with.slices, planned.slices, "{further}");
+            assert_eq!(with.guards, planned.guards, "{further}");
+            assert_eq!(
+                (
+                    &with.worst,
+                    &with.best,
+                    &with.observed,
+                    &with.passes_worst,
+                    &with.passes_best
+                ),
+                (
+                    &planned.worst,
+                    &planned.best,
+                    &planned.observed,
+                    &planned.passes_worst,
+                    &planned.passes_best
+                )
+            );
+            assert_eq!((with.paired, with.within), (planned.paired, planned.within));
+            assert_eq!(with.candidate_rate, planned.candidate_rate);
+            assert_ne!(with.must_pass, planned.must_pass, "{further}");
+        }
+        // The same answers within the plan do enter.
+        assert_ne!(compare("PFF").slices, planned.slices);
+    }
+}
+
 #[test]
 fn lists_of_ids_are_bounded_and_in_plan_order() {
     let rows: Vec<_> = (0..50)
@@ -509,6 +589,115 @@ proptest! {
             prop_assert_eq!((tally.planned, tally.scored + tally.missing), (3 * n, 3 * n));
             prop_assert!(tally.passed <= tally.scored && tally.refused <= tally.missing);
         }
+    }
+}
+
+/// Of these tags until a day to come, and `over` until yesterday.
+fn quarantine(tags: &[&str]) -> Quarantine {
+    let today = time::macros::date!(2026 - 11 - 23);
+    let until = |tag: &&str| ((*tag).to_owned(), "2026-12-31".to_owned());
+    let over = ("over".to_owned(), "2026-11-22".to_owned());
+    let policy = Policy {
+        quarantine: tags.iter().map(until).chain([over]).collect(),
+        ..Policy::default()
+    };
+    Quarantine::on(&policy, Some(today))
+}
+
+fn apart(rows: &[CaseRow], tags: &[&str]) -> Comparison {
+    let policy = Policy {
+        guardrails: Guardrails {
+            latency_p95: Some(0.1),
+            ..Guardrails::default()
+        },
+        ..Policy::default()
+    };
+    let mut comparing = Comparing::new(design(3)).under(&policy).apart(quarantine(tags));
+    rows.iter().for_each(|row| comparing.add(row));
+    comparing.finish()
+}
+
+fn tagged(tag: &str, mut row: CaseRow) -> CaseRow {
+    row.case.tags.push(tag.to_owned());
+    row
+}
+
+#[test]
+fn cases_in_quarantine_are_counted_and_decide_nothing() {
+    let mut critical = tagged("flaky", row("critical", "PPP", "PPF"));
+    critical.case.critical = true;
+    let rows = [
+        tagged("flaky", row("failing", "PPP", "FFF")),
+        tagged("new", tagged("flaky", row("passing", "FFF", "PPP"))),
+        tagged("new", row("broken", "PPP", "PTT")),
+        tagged("flaky", row("unasked", "PBB", "PBB")),
+        tagged("over", row("over", "PPP", "PFF")),
+        row("plain", "PPP", "PPP"),
+        critical,
+    ];
+    let comparison = apart(&rows, &["flaky", "new", "none"]);
+    let QuarantineSums {
+        found,
+        answers,
+        critical,
+        expired,
+    } = &comparison.quarantine;
+    let counts = Counts {
+        cases: 4,
+        pass: 1,
+        fail: 1,
+        error: 1,
+        skipped: 1,
+    };
+    assert_eq!(found.counts, counts);
+    let tags: Vec<_> = found.tags.iter().map(|tag| (tag.tag.as_str(), tag.cases)).collect();
+    assert_eq!(tags, [("flaky", 3), ("new", 2), ("none", 0)]);
+    assert_eq!(*answers, (24, 18));
+    assert_eq!((ids(&critical.0), critical.1), (vec!["critical"], 1));
+    assert_eq!(expired.keys().collect::<Vec<_>>(), ["over"]);
+    // Every case is counted; only the others decide, and a must-pass case in both ways.
+    assert_eq!(comparison.counts.cases, 7);
+    assert_eq!((comparison.worst.count(), comparison.paired.n), (3, 3));
+    assert_eq!(ids(&comparison.regressed), ["over", "critical"]);
+    assert_eq!(must_pass(&comparison), [("critical", 3, 3, 1)]);
+    assert_eq!(comparison.candidate.missing, 0);
+    // That a run is not whole is known all the same.
+    assert_eq!(comparison.over_budget, 4);
+}
+
+proptest! {
+    /// What decides is what it would be if the cases in quarantine were not there.
+    #[test]
+    fn a_case_in_quarantine_enters_nothing_that_decides(rows in prop::collection::vec(any_row(), 0..60)) {
+        let tags = ["a", "bb", "c"];
+        let rest: Vec<CaseRow> = rows
+            .iter()
+            .filter(|row| quarantine(&tags).of(&row.case).is_none())
+            .cloned()
+            .collect();
+        let (all, rest) = (apart(&rows, &tags), apart(&rest, &tags));
+        let n = rows.len() as u64;
+        prop_assert_eq!((all.counts.cases, all.quarantine.found.counts.cases + rest.counts.cases), (n, n));
+        let decides = |comparison: Comparison| Comparison {
+            baseline: Tally { cached: 0, ..comparison.baseline },
+            candidate: Tally { cached: 0, ..comparison.candidate },
+            // What the run took and what served it, and what is told of it.
+            counts: Counts::default(),
+            quarantine: QuarantineSums::default(),
+            usage: Usage::default(),
+            cost_usd: None,
+            answers_cost_usd: None,
+            requests: 0,
+            retries: 0,
+            latency_ms: Default::default(),
+            baseline_served: Vec::new(),
+            candidate_served: Vec::new(),
+            over_budget: 0,
+            not_asked: 0,
+            errors: Vec::new(),
+            ..comparison
+        };
+        prop_assert_eq!(decides(all), decides(rest));
     }
 }
 

@@ -1,10 +1,10 @@
 //! Is the candidate good enough? Against a baseline, or alone against a required pass rate.
 
-use super::evidence::{Evidence, mean_rate};
+use super::evidence::{Evidence, mean_rate, share};
 use super::looks::Levels;
+use super::statistics::proportions;
 use super::statistics::rule::Rule;
 use super::statistics::score_test::Differences;
-use super::statistics::{normal, proportions};
 use super::{needed, reason, words};
 use crate::model::{Comparison, Needed, Policy, Reason, ReasonCode};
 
@@ -81,7 +81,7 @@ fn hangs_on_missing(comparison: &Comparison, missing: u64, numbers: &str) -> Rea
     }
 }
 
-/// Without a baseline: the pass rate against the required one, by Wilson's one-sided bounds over cases.
+/// Without a baseline: the pass rate against the required one, by one-sided bounds over cases (`proportions::surest`).
 pub(super) fn absolute(
     policy: &Policy,
     levels: &Levels,
@@ -95,8 +95,8 @@ pub(super) fn absolute(
     };
     let (worst, n) = mean_rate(&comparison.passes_worst, comparison.repeats);
     let (best, _) = mean_rate(&comparison.passes_best, comparison.repeats);
-    let low = proportions::wilson(worst, n, normal::critical(levels.promote)).0;
-    let high = proportions::wilson(best, n, normal::critical(levels.block)).1;
+    let low = proportions::surest(worst, n, levels.promote).0;
+    let high = proportions::surest(best, n, levels.block).1;
     let seen = match &evidence.candidate_rate {
         Some(rate) => format!("{} seen, ", words::percent(rate.pass)),
         None => String::new(),
@@ -110,9 +110,11 @@ pub(super) fn absolute(
     );
     let required_text = words::percent(required);
     let missing = comparison.candidate.missing;
-    let decided_without_missing = evidence
-        .candidate_rate
-        .is_some_and(|judged| judged.low >= required || judged.high < required);
+    let decided_without_missing = share(comparison.candidate_rate, comparison.repeats).is_some_and(|(rate, cases)| {
+        let low = proportions::surest(rate, cases, levels.promote).0;
+        let high = proportions::surest(rate, cases, levels.block).1;
+        low >= required || high < required
+    });
     if n > 0 && high < required {
         let message = format!("the candidate's pass rate is below the required {required_text}: {numbers}");
         (reason(ReasonCode::PassRateLow, message), None)

@@ -12,7 +12,7 @@
 use super::evidence::{mean_rate, share};
 use super::statistics::judge_error::{Corrected, Judge};
 use super::statistics::normal::critical;
-use super::statistics::proportions::wilson;
+use super::statistics::proportions::{surest, wilson};
 use super::{reason, words};
 use crate::model::{
     Agreement, Calibration, Comparison, CorrectedRate, CorrectedRates, DecidingJudge, DecidingJudges, JudgeRecord,
@@ -144,7 +144,7 @@ impl Judged {
         let specificity = wilson(counts.specificity(), counts.failing(), z).0;
         let shown = required * sensitivity + (1.0 - required) * (1.0 - specificity);
         let (rate, cases) = mean_rate(&comparison.passes_worst, comparison.repeats);
-        let low = wilson(rate, cases, z).0;
+        let low = surest(rate, cases, self.policy.alpha).0;
         // What is no number does not reach it.
         let reached = low >= shown;
         (!reached).then(|| {

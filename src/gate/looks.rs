@@ -62,6 +62,15 @@ impl Levels {
     }
 }
 
+/// The policy with the error of promoting that a look may use, for what is foretold of it; `None` if the look is none.
+pub fn policy_at(policy: &Policy, look: &Look) -> Option<Policy> {
+    let levels = Levels::of(policy, look)?;
+    Some(Policy {
+        alpha: levels.promote,
+        ..levels.apply(policy)
+    })
+}
+
 /// What of `alpha` the look of an attempt may use.
 fn of_attempt(alpha: f64, attempt: u32, attempts: u32) -> Option<f64> {
     if attempts == 1 {

@@ -17,7 +17,7 @@
 //! Where models judge, their own errors scale the margins, and too many of them decide nothing (`judges`).
 //!
 //! Then any reason to block blocks, else any reason to wait waits, else a reason to promote promotes. The statistics are
-//! in `statistics`, with their sources; `docs/gate.md` tells what the rules guarantee.
+//! in `statistics`, with their sources; `sentence` says what it means to people; `docs/gate.md` tells what the rules guarantee.
 //! Missing answers are counted as worst for the candidate where it would be promoted, and as best where it would be
 //! blocked, so that they can only move a verdict towards inconclusive.
 
@@ -31,6 +31,10 @@ mod looks;
 pub mod must_pass;
 pub mod needed;
 mod policy;
+pub mod preflight;
+mod quarantine;
+pub mod resample;
+mod sentence;
 mod served;
 pub mod simulate;
 mod slices;
@@ -40,7 +44,9 @@ mod weakened;
 mod words;
 
 pub use crate::model::Completion;
+pub use looks::policy_at;
 pub use policy::policy_digest;
+pub use sentence::{Told, sentence};
 
 use crate::model::{
     ArmRate, Changed, Comparison, DecidingJudges, Decision, Difference, Guardrail, JudgesFound, Look, LooksBefore,
@@ -129,7 +135,11 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
 
     if let Some(other) = served.other {
         reasons.push(other);
-    } else if comparison.identical && comparison.has_baseline && comparison.counts.cases > 0 {
+    } else if comparison.identical
+        && comparison.has_baseline
+        && comparison.counts.cases > 0
+        && !quarantine::is_everything(comparison)
+    {
         reasons.extend(must_pass::reasons(comparison, facts.confirms));
         reasons.push(soundness::identical(comparison));
     } else {
@@ -203,6 +213,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
             .chain(must_pass::flaky(comparison, facts.confirms))
             .chain(judged.warnings)
             .chain(tags_left_out(comparison))
+            .chain(quarantine::warnings(comparison))
             .collect(),
         judges: judged.found,
         looked,

@@ -108,6 +108,14 @@ fn all(comparison: &Comparison, confirms: bool, wanted: Standing) -> Vec<Group<'
     groups
 }
 
+/// How many cases stand so.
+pub(super) fn cases(comparison: &Comparison, confirms: bool, wanted: Standing) -> u64 {
+    all(comparison, confirms, wanted)
+        .iter()
+        .map(|(_, alike)| alike.cases)
+        .sum()
+}
+
 fn ids(groups: &[Group<'_>]) -> Vec<CaseId> {
     let ids = groups.iter().flat_map(|(_, alike)| &alike.ids);
     ids.take(super::IDS).cloned().collect()

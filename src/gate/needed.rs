@@ -5,6 +5,7 @@
 use super::evidence::differences;
 use super::statistics::normal::critical;
 use super::statistics::planning::{Variation, cases_to_show, fewest, fewest_cases};
+use super::statistics::proportions::surest;
 use crate::model::{Comparison, Estimand, Needed, Policy};
 
 /// The advice holds with this chance if the truth is what the data show.
@@ -17,6 +18,14 @@ const MAX_REPEATS: f64 = 100.0;
 /// Beyond this many cases the advice would be none.
 const MAX_CASES: f64 = 1e9;
 
+/// The variation of cases of which nothing is known yet.
+pub(super) fn typical() -> Variation {
+    Variation {
+        between: BETWEEN,
+        within: WITHIN,
+    }
+}
+
 impl Variation {
     /// Estimates it from the cases scored in both arms. With a single repeat only the sum is known; then the part
     /// between cases is taken to be small, as it is where most cases come out alike.
@@ -24,10 +33,7 @@ impl Variation {
         let observed = differences(comparison, &comparison.observed);
         let k = f64::from(comparison.repeats);
         let Some(variance) = observed.variance() else {
-            return Variation {
-                between: BETWEEN,
-                within: WITHIN,
-            };
+            return typical();
         };
         if comparison.estimand == Estimand::Dataset {
             // The cases are given: what varies are the answers, and a unit is one of them in each arm.
@@ -123,17 +129,47 @@ pub fn to_exceed(required: f64, rate: f64, n: u64, alpha: f64) -> Option<Needed>
     let (z_alpha, z_beta) = (critical(alpha), critical(1.0 - POWER));
     let spread = z_alpha * (required * (1.0 - required)).sqrt() + z_beta * (rate * (1.0 - rate)).max(0.0).sqrt();
     let planned = (spread / (rate - required)).powi(2).ceil();
-    // Where every case passes Wilson's lower bound is n / (n + z²); where none does the upper one is z² / (n + z²).
-    let odds = if rate > required {
-        required / (1.0 - required)
-    } else {
-        (1.0 - required) / required
+    // The same rate of more cases must decide, too.
+    let decides = |n: f64| {
+        let (low, high) = surest(rate, n as u64, alpha);
+        low >= required || high < required
     };
-    let cases = planned.max((z_alpha * z_alpha * odds).ceil()).max(n as f64 + 1.0);
-    (cases <= MAX_CASES).then_some(Needed {
+    let cases = first_from(planned.max(n as f64 + 1.0), &decides)?;
+    Some(Needed {
         cases: cases as u64,
         repeats: None,
     })
+}
+
+/// The fewest cases that show a rate of `required` if every one of them passes; `None` where nothing affordable does.
+pub(super) fn all_pass(required: f64, alpha: f64) -> Option<u64> {
+    first_from(1.0, &|n| surest(1.0, n as u64, alpha).0 >= required).map(|n| n as u64)
+}
+
+/// The first whole number from `least` on that is enough, where all larger ones are, too; `None` beyond [`MAX_CASES`].
+fn first_from(least: f64, enough: &dyn Fn(f64) -> bool) -> Option<f64> {
+    if least.is_nan() || least > MAX_CASES {
+        return None;
+    }
+    if enough(least) {
+        return Some(least);
+    }
+    let (mut few, mut many) = (least, 2.0 * least);
+    while !enough(many) {
+        (few, many) = (many, 2.0 * many);
+        if many > MAX_CASES {
+            return None;
+        }
+    }
+    while many - few > 1.0 {
+        let middle = ((few + many) / 2.0).floor();
+        if enough(middle) {
+            many = middle;
+        } else {
+            few = middle;
+        }
+    }
+    Some(many)
 }
 
 #[cfg(test)]
@@ -174,11 +210,14 @@ mod tests {
     #[test]
     fn advice_for_a_single_rate_exceeds_the_present_and_meets_the_bound() {
         let cases = |required, rate, n| to_exceed(required, rate, n, 0.05).map(|needed| needed.cases);
-        // All pass: Wilson's lower bound 25/(25 + z²) = .902 is the first over .9.
-        assert_eq!(cases(0.9, 1.0, 10), Some(25));
+        // All pass: .05^(1/29) = .9019 is the first over .9.
+        assert_eq!(cases(0.9, 1.0, 10), Some(29));
+        assert_eq!(all_pass(0.9, 0.05), Some(29));
+        assert_eq!((all_pass(0.5, 0.05), all_pass(1.0, 0.05)), (Some(5), None));
         assert_eq!(cases(0.9, 0.95, 20), Some(184));
         assert_eq!(cases(0.9, 0.95, 500), Some(501));
-        assert_eq!(cases(0.9, 0.0, 0), Some(1));
+        // None passes: less than 1 - .05^(1/2) = .78 do.
+        assert_eq!(cases(0.9, 0.0, 0), Some(2));
         assert_eq!(cases(0.9, 0.9, 50), None);
         assert_eq!(cases(0.9, 0.9 + 1e-9, 50), None);
     }

@@ -1,6 +1,6 @@
 //! The rules a verdict follows: their limits, and their digest.
 
-use crate::model::{MOST_ATTEMPTS, Policy, Problem, Problems};
+use crate::model::{MOST_ATTEMPTS, Policy, Problem, Problems, day};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 impl Policy {
     /// Checks that the rules make sense: `0 < tolerance <= margin <= 0.5`, `0 < alpha <= 0.2`,
     /// `0 < min_pass_rate < 1`, `0 <= max_missing <= 0.5`, `0 < slice_margin <= 1`, `0 < slice_q <= 0.2`,
-    /// `0 < critical_margin <= 0.5`, given if and only if there are critical tags.
+    /// `0 < critical_margin <= 0.5`, given if and only if there are critical tags; a quarantine of at most 100 tags, none of
+    /// which is critical, each until a day.
     ///
     /// # Errors
     /// Every value out of its range.
@@ -98,11 +99,34 @@ impl Policy {
                 problems.push(Problem::new(format!("`guardrail_{}` is {allowed}", metric.as_str())).expected(expected));
             }
         }
+        if self.quarantine.len() > MOST_TAGS {
+            problems.push(
+                Problem::new(format!("`quarantine` has {} tags", self.quarantine.len()))
+                    .expected(format!("at most {MOST_TAGS}")),
+            );
+        }
+        for (tag, until) in &self.quarantine {
+            if tag.is_empty() || tag.trim() != tag {
+                problems.push(Problem::new(format!("`quarantine` has the tag {tag:?}")).expected("names of tags"));
+            }
+            if day(until).is_none() {
+                problems.push(
+                    Problem::new(format!("`quarantine` of {tag:?} lasts until {until:?}"))
+                        .expected("a day like 2026-12-31"),
+                );
+            }
+            if self.critical_tags.contains(tag) {
+                problems.push(
+                    Problem::new(format!("`quarantine` has {tag:?}, which is a critical tag"))
+                        .hint("what must not get worse can't be left undecided; take it out of one of the two"),
+                );
+            }
+        }
         problems.or(())
     }
 }
 
-/// Critical tags are kept in memory and in the policy.
+/// Critical tags, and those in quarantine, are kept in memory and in the policy.
 const MOST_TAGS: usize = 100;
 
 /// SHA-256, in hex, of the policy as JSON without spaces and with sorted keys.
@@ -124,6 +148,27 @@ mod tests {
     use super::super::fixtures::policy;
     use super::*;
     use crate::model::Guardrails;
+
+    fn quarantined(tags: &[(&str, &str)]) -> Policy {
+        let quarantine = tags.iter().map(|(tag, until)| ((*tag).to_owned(), (*until).to_owned()));
+        Policy {
+            quarantine: quarantine.collect(),
+            ..policy()
+        }
+    }
+
+    #[test]
+    fn a_quarantine_is_part_of_the_digest() {
+        let one = quarantined(&[("b", "2026-12-31"), ("a", "2026-12-01")]);
+        assert_eq!(one.check(), Ok(()));
+        assert_eq!(
+            serde_json::to_string(&one.quarantine).unwrap(),
+            r#"{"a":"2026-12-01","b":"2026-12-31"}"#
+        );
+        let later = quarantined(&[("b", "2026-12-31"), ("a", "2026-12-02")]);
+        assert_ne!(policy_digest(&one), policy_digest(&policy()));
+        assert_ne!(policy_digest(&one), policy_digest(&later));
+    }
 
     #[test]
     fn ranges_are_checked_all_at_once() {
@@ -225,6 +270,21 @@ mod tests {
             Policy {
                 critical_tags: vec![" ".to_owned()],
                 critical_margin: Some(0.1),
+                ..policy()
+            },
+            quarantined(&[("", "2026-12-31")]),
+            quarantined(&[(" a", "2026-12-31")]),
+            quarantined(&[("a", "2026-02-30")]),
+            quarantined(&[("a", "for ever")]),
+            Policy {
+                critical_tags: vec!["a".to_owned()],
+                critical_margin: Some(0.1),
+                ..quarantined(&[("a", "2026-12-31")])
+            },
+            Policy {
+                quarantine: (0..=MOST_TAGS)
+                    .map(|i| (i.to_string(), "2026-12-31".to_owned()))
+                    .collect(),
                 ..policy()
             },
         ] {

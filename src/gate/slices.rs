@@ -77,12 +77,14 @@ pub(super) fn look(policy: &Policy, levels: &Levels, comparison: &Comparison) ->
             SliceGate::Unpowered
         };
     }
+    // What blocked must at least hold once answers are missing, so it holds up to the larger of both errors.
+    let doubtful = policy.alpha.max(policy.slice_q);
     for ((i, p), believed) in tested.iter().zip(&chances).zip(believed(&chances, policy.slice_q)) {
         let (tag, slice) = (&tags[*i], &mut slices[*i]);
         slice.p = Some(*p);
         if believed && lost(&tag.best) {
             slice.gate = SliceGate::Block;
-        } else if chance(&tag.worst) <= policy.alpha && lost(&tag.worst) {
+        } else if chance(&tag.worst) <= doubtful && lost(&tag.worst) {
             slice.gate = SliceGate::Hold;
         }
     }

@@ -1,7 +1,7 @@
 //! Before any effect is looked at: is the run whole, and were enough answers judged?
 
 use super::statistics::fisher;
-use super::{Completion, reason, words};
+use super::{Completion, quarantine, reason, words};
 use crate::model::{Comparison, Policy, Reason, ReasonCode, Tally};
 
 /// Error of the test that blames the candidate for refused requests.
@@ -70,6 +70,12 @@ pub(super) fn validity(policy: &Policy, comparison: &Comparison) -> Option<Reaso
             ),
             cases: comparison.missing.clone(),
         });
+    }
+    if quarantine::is_everything(comparison) {
+        return Some(reason(
+            ReasonCode::NothingScored,
+            "every case of the run is in quarantine, so nothing is left that could decide",
+        ));
     }
     if green.scored == 0 || (comparison.has_baseline && blue.scored == 0) {
         let whose = match (green.scored, blue.scored) {

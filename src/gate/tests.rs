@@ -416,11 +416,16 @@ fn without_a_baseline_the_pass_rate_decides() {
     );
     assert_eq!(of(Some(0.90), &most), (Decision::Inconclusive, vec!["too_few"], None));
     assert_eq!(of(None, &most), (Decision::Inconclusive, vec!["not_gated"], None));
-    // Wilson: where all pass the bound is n / (n + z²), which exceeds 90% from 25 cases on.
-    assert_eq!(of(Some(0.9), &alone(&[(3, 24)], 3)).0, Decision::Inconclusive);
-    assert_eq!(of(Some(0.9), &alone(&[(3, 25)], 3)).0, Decision::Promote);
+    // Where all pass the bound is .05^(1/n), which exceeds 90% from 29 cases on. Wilson's alone would from 25 on.
+    assert_eq!(of(Some(0.9), &alone(&[(3, 28)], 3)).0, Decision::Inconclusive);
+    assert_eq!(of(Some(0.9), &alone(&[(3, 29)], 3)).0, Decision::Promote);
+    // Half as good a candidate passes 3 of 3 with a chance of 12.5%.
+    assert_eq!(of(Some(0.5), &alone(&[(1, 3)], 1)).0, Decision::Inconclusive);
+    assert_eq!(of(Some(0.5), &alone(&[(1, 5)], 1)).0, Decision::Promote);
+    assert_eq!(of(Some(0.5), &alone(&[(0, 3)], 1)).0, Decision::Inconclusive);
+    assert_eq!(of(Some(0.5), &alone(&[(0, 5)], 1)).0, Decision::Block);
     // The unit is the case: more repeats of the same cases do not help.
-    assert_eq!(of(Some(0.9), &alone(&[(100, 24)], 100)).0, Decision::Inconclusive);
+    assert_eq!(of(Some(0.9), &alone(&[(100, 28)], 100)).0, Decision::Inconclusive);
 
     let failed = troubled(most.clone(), &[critical("c", 3, 3, 1)]);
     assert_eq!(of(Some(0.85), &failed).1, ["critical"]);
@@ -851,6 +856,27 @@ fn a_tag_that_gets_worse_stops_what_the_average_would_promote() {
     assert_eq!(
         (decided.decision, decided.slices[0].gate),
         (Decision::Promote, SliceGate::Unknown)
+    );
+}
+
+/// A tag may be blocked by a chance above alpha, where `slice_q` is larger. With an answer missing it is no longer lost for
+/// certain, and then it has to hold.
+#[test]
+fn a_blocked_tag_is_not_released_by_a_missing_answer() {
+    let policy = Policy {
+        slice_q: 0.2,
+        ..policy()
+    };
+    let mut comparison = tagged(&[(-3, 2), (0, 18)]);
+    let blocked = decide(&policy, &comparison, &WHOLE);
+    let p = blocked.slices[0].p.unwrap();
+    assert!(p > policy.alpha && p < policy.slice_q, "{p}");
+    assert_eq!(blocked.decision, Decision::Block);
+    comparison.slices[0].best = units(&BTreeMap::from([(-3, 1), (-2, 1), (0, 18)]));
+    let held = decide(&policy, &comparison, &WHOLE);
+    assert_eq!(
+        (held.decision, held.reasons[0].code),
+        (Decision::Inconclusive, ReasonCode::SliceOpen)
     );
 }
 

@@ -8,7 +8,7 @@ use super::finding::{Finding, Level};
 use super::likeness::input;
 use super::{MAX_CASES, Matchers, shown};
 use crate::model::{Case, CaseId, CheckSpec, Place, WEIGHT};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One thing that a newer state asks otherwise than an older one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub struct Weakening {
     added: HashMap<[u8; 16], Asked>,
     /// Cases that were too many to be kept.
     beyond: u64,
+    /// Tags whose cases don't decide.
+    quarantine: BTreeSet<String>,
 }
 
 /// What a case asks for.
@@ -67,10 +69,16 @@ struct Asked {
     weight: u32,
     cluster: Option<std::sync::Arc<str>>,
     checks: Vec<CheckSpec>,
+    /// Its tags in quarantine; none for a must-pass case, which always decides.
+    quarantined: BTreeSet<String>,
 }
 
 impl Asked {
-    fn by(case: &Case) -> Asked {
+    fn by(case: &Case, quarantine: &BTreeSet<String>) -> Asked {
+        let tags = case
+            .tags
+            .iter()
+            .filter(|tag| !case.critical && quarantine.contains(*tag));
         Asked {
             id: case.id.clone(),
             place: case.place.clone(),
@@ -79,15 +87,23 @@ impl Asked {
             weight: case.weight,
             cluster: case.cluster.clone(),
             checks: case.checks.clone(),
+            quarantined: tags.cloned().collect(),
         }
     }
 }
 
 impl Weakening {
+    /// A case that newly has one of these tags decides no longer.
+    #[must_use]
+    pub fn with_quarantine(self, quarantine: BTreeSet<String>) -> Weakening {
+        Weakening { quarantine, ..self }
+    }
+
     /// Adds a case of the older state.
     pub fn older(&mut self, case: &Case) {
         if self.older.len() < MAX_CASES {
-            self.older.insert(case.id.clone(), Asked::by(case));
+            let asked = Asked::by(case, &self.quarantine);
+            self.older.insert(case.id.clone(), asked);
         } else {
             self.beyond += 1;
         }
@@ -95,10 +111,11 @@ impl Weakening {
 
     /// Compares a case of the newer state.
     pub fn newer(&mut self, case: &Case, matchers: &dyn Matchers, tell: &mut dyn FnMut(Difference)) {
+        let asked = Asked::by(case, &self.quarantine);
         match self.older.remove(&case.id) {
-            Some(older) => compare(&older, &Asked::by(case), matchers, tell),
+            Some(older) => compare(&older, &asked, matchers, tell),
             None if self.added.len() < MAX_CASES => {
-                self.added.insert(input(case), Asked::by(case));
+                self.added.insert(asked.input, asked);
             }
             None => self.beyond += 1,
         }
@@ -168,6 +185,10 @@ fn compare(older: &Asked, newer: &Asked, matchers: &dyn Matchers, tell: &mut dyn
             true,
             None,
         );
+    }
+    // Each tag has a last day of its own, so one more may keep a case that has another already from deciding for longer.
+    for tag in newer.quarantined.difference(&older.quarantined) {
+        tell("quarantine-tag-added", None, Some(tag.clone()), true, None);
     }
     if older.input != newer.input {
         // Another question under the same id is another case, and it may be an easier one.

@@ -75,6 +75,8 @@ pub struct Recorded {
     pub judges: Option<RecordedJudges>,
     /// What answered.
     pub target: String,
+    /// RFC 3339; its day decides what was in quarantine.
+    pub started_at: String,
     /// RFC 3339.
     pub finished_at: String,
     /// The whole document.

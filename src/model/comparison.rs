@@ -3,6 +3,7 @@
 use super::answer::Usage;
 use super::case::CaseId;
 use super::guards::{GuardSums, TagSums};
+use super::quarantine::QuarantineSums;
 use super::row::ArmRow;
 use super::units::{SCORE_TICKS, Units};
 use serde::{Deserialize, Serialize};
@@ -284,4 +285,6 @@ pub struct Comparison {
     pub tags_left_out: bool,
     /// What guardrails are judged by.
     pub guards: GuardSums,
+    /// Cases that are counted, and enter nothing else that decides.
+    pub quarantine: QuarantineSums,
 }

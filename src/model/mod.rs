@@ -19,6 +19,7 @@ mod guards;
 mod history;
 mod look;
 mod outcome;
+mod quarantine;
 mod question;
 mod request;
 mod row;
@@ -56,6 +57,7 @@ pub use history::{
 };
 pub use look::{CiAttempt, FreshKey, Look, LookRecord, LooksBefore, MOST_ATTEMPTS};
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
+pub use quarantine::{LONGEST_QUARANTINE, Quarantine, QuarantineSums, Quarantined, QuarantinedTag, day, day_of};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};
 pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, digest};
 pub use row::{ArmRow, CaseRow, Change, Judged};

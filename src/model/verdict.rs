@@ -6,7 +6,9 @@ use super::case::CaseId;
 use super::comparison::{ArmRate, Counts, Estimand, Latency, Metric, Paired, Waited};
 use super::evidence::Completion;
 use super::guards::{Guardrail, Guardrails};
+use super::quarantine::Quarantined;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// May it go live?
@@ -162,6 +164,12 @@ pub enum WarningCode {
     JudgeLabels,
     /// There are more tags than the gate looks at.
     TagsLeftOut,
+    /// The cases of a tag don't decide.
+    Quarantined,
+    /// A quarantine is over, so that the cases of its tag decide again.
+    QuarantineExpired,
+    /// A must-pass case has a tag in quarantine, and decides all the same.
+    QuarantineCritical,
 }
 
 /// Something that a reader of a verdict has to know, and that decides nothing.
@@ -213,6 +221,10 @@ pub struct Policy {
     /// How much worse the candidate may be beside its score.
     #[serde(skip_serializing_if = "Guardrails::is_empty")]
     pub guardrails: Guardrails,
+    /// Tags whose cases don't decide, each with the last day on which they don't, like `2026-12-31`. Absent from the
+    /// serialized policy, and so from its digest, unless there are any.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub quarantine: BTreeMap<String, String>,
 }
 
 fn is_one(number: &u32) -> bool {
@@ -241,6 +253,7 @@ impl Default for Policy {
             critical_tags: Vec::new(),
             critical_margin: None,
             guardrails: Guardrails::default(),
+            quarantine: BTreeMap::new(),
         }
     }
 }
@@ -401,6 +414,8 @@ impl Default for PrefixCaches {
 pub struct Verdict {
     /// May it go live?
     pub decision: Decision,
+    /// What it means, for people: one plain sentence.
+    pub sentence: String,
     /// The process's exit code.
     pub exit_code: u8,
     /// Promote, gated, whole dataset, neither simulated nor replayed.
@@ -421,6 +436,8 @@ pub struct Verdict {
     pub baseline: Option<PromptRecord>,
     /// Candidate arm, per case.
     pub counts: Counts,
+    /// Of these, the cases in quarantine; `None` where no tag is.
+    pub quarantined: Option<Quarantined>,
     /// Cases scored in both arms.
     pub paired: Paired,
     /// Baseline pass rate.

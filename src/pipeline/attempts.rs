@@ -37,6 +37,32 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
+    /// The first look at what is tested, whatever was looked at before.
+    pub(super) fn first(settings: &Settings, same: [u8; 32], candidates: u32) -> Attempt {
+        let key = match &settings.attempts.fresh_key {
+            Some(reason) => digest([b"promptgate.fresh/1".as_slice(), &same, reason.as_bytes()]),
+            None => same,
+        };
+        Attempt {
+            series: Series { key, same },
+            look: Look {
+                attempt: 1,
+                attempts: settings.policy.attempts,
+                candidates,
+                shares: Vec::new(),
+            },
+            repeats: settings.repeat,
+            step: settings.repeat,
+            kept: None,
+            merges: false,
+            first: None,
+            lost: None,
+            fresh: None,
+            counts: settings.target != TargetKind::Recorded,
+            notes: Vec::new(),
+        }
+    }
+
     /// Works out which look the run is, by what the store knows, if there is one.
     ///
     /// # Errors
@@ -48,30 +74,8 @@ impl Attempt {
         store: Option<&Store>,
     ) -> Result<Attempt, Error> {
         let asked = &settings.attempts;
-        let step = settings.repeat;
-        let key = match &asked.fresh_key {
-            Some(reason) => digest([b"promptgate.fresh/1".as_slice(), &same, reason.as_bytes()]),
-            None => same,
-        };
-        let series = Series { key, same };
-        let mut attempt = Attempt {
-            series,
-            look: Look {
-                attempt: 1,
-                attempts: settings.policy.attempts,
-                candidates,
-                shares: Vec::new(),
-            },
-            repeats: step,
-            step,
-            kept: None,
-            merges: false,
-            first: None,
-            lost: None,
-            fresh: None,
-            counts: settings.target != TargetKind::Recorded,
-            notes: Vec::new(),
-        };
+        let mut attempt = Attempt::first(settings, same, candidates);
+        let series = attempt.series;
         if !attempt.counts {
             let useless = [("--extend", asked.extend), ("--fresh-key", asked.fresh_key.is_some())];
             return match useless.iter().find(|(_, given)| *given) {
@@ -184,6 +188,16 @@ impl Attempt {
                 "this is attempt {attempt} by the count of the CI system, and the store knows {known}: this run can't promote"
             )));
         }
+    }
+
+    /// The last of the planned looks, and its repeats.
+    pub(super) fn last(&self) -> (Look, u32) {
+        let attempts = self.look.attempts;
+        let look = Look {
+            attempt: attempts,
+            ..self.look.clone()
+        };
+        (look, self.repeats.max(attempts * self.step))
     }
 
     /// The plan of the run.

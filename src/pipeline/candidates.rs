@@ -331,6 +331,9 @@ fn ended_early(verdict: &mut Verdict, last: &str, missing: &[Candidate]) {
             cases: Vec::new(),
         },
     );
+    verdict.sentence = format!(
+        "Not enough is known yet to pick one of the candidates: the call ended with `{last}`, before all of them were judged."
+    );
     verdict.decision = Decision::Inconclusive;
     verdict.exit_code = exit::INCONCLUSIVE;
     verdict.promotable = false;

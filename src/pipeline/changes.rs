@@ -106,7 +106,7 @@ fn cases(today: &Today<'_>, commit: &str, before: &Layer, rows: &mut Vec<Changed
             known.push(command.clone());
         }
     }
-    let mut weakening = Weakening::default();
+    let mut weakening = Weakening::default().with_quarantine(today.base.file.quarantined_tags());
     let mut were = 0u64;
     if !older.paths().is_empty() {
         let surveyed = golden::survey(older.paths(), &rules(older.root(), &known), &mut |case, _| {

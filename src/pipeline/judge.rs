@@ -8,7 +8,7 @@ use crate::compare::Comparing;
 use crate::error::Error;
 use crate::model::{
     Answer, Arm, ArmRow, Case, CaseId, CaseRow, CheckRules, Comparison, Design, Failure, FailureKind, Judged, Outcome,
-    Part, Policy, Skip, Source,
+    Part, Policy, Quarantine, Skip, Source,
 };
 use crate::plan::price::{Prices, Tier};
 use crate::plan::{Plan, Selection};
@@ -60,6 +60,8 @@ pub(super) struct Judging<'a> {
     pub(super) prices: &'a Prices,
     /// What the comparison has to look at.
     pub(super) policy: &'a Policy,
+    /// What must not decide.
+    pub(super) quarantine: &'a Quarantine,
     /// Models asked for and how they serve: baseline, candidate.
     pub(super) models: (Option<(&'a str, Tier)>, (&'a str, Tier)),
 }
@@ -146,7 +148,9 @@ struct Tally<'a> {
 impl<'a> Tally<'a> {
     fn new(judging: &Judging<'_>, asker: Asker<'a>) -> Tally<'a> {
         Tally {
-            comparing: Comparing::new(judging.design).under(judging.policy),
+            comparing: Comparing::new(judging.design)
+                .under(judging.policy)
+                .apart(judging.quarantine.clone()),
             stale: 0,
             unanswered: 0,
             simulated: 0,

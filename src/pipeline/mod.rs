@@ -10,7 +10,7 @@
 //! Then the gate decides, and the reports are put in place, verdict.json last.
 //!
 //! [`golden`] is a way of its own: what can be said about golden data without any answer; [`characteristics`] another one: how
-//! often the gate decides what.
+//! often the gate decides what. [`itself`] goes the same way up to judging, with one prompt in both arms.
 
 mod approvals;
 mod ask;
@@ -27,8 +27,10 @@ mod forecast;
 mod golden;
 mod import;
 mod interrupt;
+mod itself;
 mod judge;
 mod judges;
+mod outlook;
 mod planned;
 mod prefix;
 mod promote;
@@ -43,16 +45,19 @@ mod tested;
 mod verdict;
 mod verify;
 
+pub use crate::gate::preflight::Outlook;
+pub use crate::gate::resample::Shares;
 pub use crate::model::bare_name;
 pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
 pub use calibrate::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
 pub use candidates::{FinishedAll, Watching, each_candidate, eval_all, forecast_all, prepare_all};
-pub use characteristics::{SimulateRequest, Simulated, simulate};
+pub use characteristics::{SimulateRequest, Simulated, exact_sizes, simulate};
 pub use forecast::{ArmForecast, Estimate, Forecast, JudgesForecast, PrefixForecast};
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Waiting, Written, import_golden};
 pub use interrupt::Interrupt;
+pub use itself::{GateCalibrated, LeastCases, prepare_itself};
 pub use promote::{PromoteRequest, Promoted, promote, roll_back};
 pub use record::{Exported, Imported, export, import};
 pub use replay::compare;
@@ -65,8 +70,8 @@ use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{
-    CalibrationEntry, Case, CaseRow, Design, Event, LooksBefore, Problem, Problems, Progress, PromptInfo, Request,
-    RunInfo, Usage, Verdict, digest,
+    CalibrationEntry, Case, CaseRow, Design, Event, LooksBefore, Problem, Problems, Progress, PromptInfo, Quarantine,
+    Request, RunInfo, Usage, Verdict, digest,
 };
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
@@ -169,6 +174,8 @@ pub struct Prepared<'a> {
     run: RunInfo,
     /// What earlier runs of the same call left.
     call: Call,
+    /// What must not decide, on the day on which the run started.
+    quarantine: Quarantine,
     /// Words that stop nothing.
     pub warnings: Vec<Problem>,
 }
@@ -286,6 +293,7 @@ pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prep
         survey,
         attempt,
         plan,
+        quarantine: Quarantine::of_run(&run.policy, &run.started_at),
         run,
         call: Call::default(),
         warnings,
@@ -296,6 +304,11 @@ impl Prepared<'_> {
     /// What is about to be run.
     pub fn run_info(&self) -> &RunInfo {
         &self.run
+    }
+
+    /// The tags whose cases must not decide, on the day on which the run started.
+    pub fn quarantine(&self) -> &Quarantine {
+        &self.quarantine
     }
 
     /// Secrets that must not be shown.
@@ -455,7 +468,6 @@ impl Prepared<'_> {
             .attempt
             .before(&store, &open_run, &self.plan, self.survey.selected)?;
         facts.before = &before;
-        let completion = facts.whole_run;
         let decided = gate::decide(&settings.policy, &judged.comparison, &facts);
         if before == LooksBefore::Clear
             && let Some(look) = self
@@ -476,7 +488,7 @@ impl Prepared<'_> {
         took.cost_usd += end.prefix_caches.cost_usd.unwrap_or(0.0);
         took.tokens = took.tokens.saturating_add(end.prefix_caches.tokens);
         let of_call = RunOfCall::new(open_run.id.number(), self.plan, &self.versions);
-        let verdict = verdict::assemble(&self, judged, decided, completion, end.prefix_caches, interrupt.code());
+        let verdict = verdict::assemble(&self, judged, decided, &facts, end.prefix_caches, interrupt.code());
         let results = reports.results();
         let unwritten = reports.finish(&self.run, &verdict);
         let exit_code = match verdict.exit_code {
@@ -499,6 +511,17 @@ impl Prepared<'_> {
         })
     }
 
+    /// How the comparison is laid out.
+    fn design(&self) -> Design {
+        Design {
+            repeats: self.plan.repeats,
+            baseline: self.plan.baseline,
+            identical: self.survey.identical,
+            metric: self.settings.policy.metric,
+            estimand: self.settings.policy.estimand,
+        }
+    }
+
     /// What is judged.
     fn judging<'j>(
         &'j self,
@@ -513,13 +536,7 @@ impl Prepared<'_> {
             survey: &self.survey,
             versions,
             plan: self.plan,
-            design: Design {
-                repeats: self.plan.repeats,
-                baseline: self.plan.baseline,
-                identical: self.survey.identical,
-                metric: settings.policy.metric,
-                estimand: settings.policy.estimand,
-            },
+            design: self.design(),
             rules: &self.rules,
             confirming,
             commands: &self.commands,
@@ -528,6 +545,7 @@ impl Prepared<'_> {
             ended,
             prices: &settings.prices,
             policy: &settings.policy,
+            quarantine: &self.quarantine,
             models: (
                 versions.baseline.as_ref().map(|version| priced_as(version, settings)),
                 priced_as(&versions.candidate, settings),

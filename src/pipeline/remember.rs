@@ -50,17 +50,20 @@ impl Prepared<'_> {
             identical: self.survey.identical,
             ci: self.settings.attempts.ci.clone(),
         };
-        let subject = |prompt: &PromptInfo| {
-            let PromptInfo { sha256, model, .. } = prompt;
-            Subject(digest([
-                b"promptgate.subject/1".as_slice(),
-                sha256.as_bytes(),
-                model.as_bytes(),
-                self.target.identity.as_bytes(),
-                &judges,
-            ]))
-        };
+        let subject = |prompt: &PromptInfo| self.subject(prompt);
         store.describe(run.id, &facts, subject(candidate), baseline.as_ref().map(subject))
+    }
+
+    /// Whose outcomes are of one kind: the same prompt, model, target and judges.
+    pub(super) fn subject(&self, prompt: &PromptInfo) -> Subject {
+        let PromptInfo { sha256, model, .. } = prompt;
+        Subject(digest([
+            b"promptgate.subject/1".as_slice(),
+            sha256.as_bytes(),
+            model.as_bytes(),
+            self.target.identity.as_bytes(),
+            &self.judges_digest(),
+        ]))
     }
 
     /// Who judges beside the matchers: the judges that checks name, and all commands of the project's own.

@@ -9,13 +9,14 @@ use crate::exit;
 use crate::gate::{self, Completion, Facts};
 use crate::model::{
     ArmRow, Case, CaseRow, Decision, Design, Judged, Look, LooksBefore, Moved, Passes, Place, Policy, Problem,
-    Problems, Remembered, RememberedCase, RunComparison, RunFacts, RunRecord,
+    Problems, Quarantine, Remembered, RememberedCase, RunComparison, RunFacts, RunRecord,
 };
 use crate::store::{Apart, SomeCases, Store};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use time::{Date, OffsetDateTime};
 
 /// Regressed and improved cases that are named.
 const NAMED: usize = 20;
@@ -36,7 +37,7 @@ pub fn compare(root: &Path, first: i64, second: i64, policy: Policy, gated: bool
     let store = runs::open(root)?;
     let (first, second) = (runs::run(&store, first)?, runs::run(&store, second)?);
     let repeats = alike(&store, &first, &second)?;
-    let mut pairs = Pairs::new(repeats, &policy);
+    let mut pairs = Pairs::new(repeats, &policy, OffsetDateTime::now_utc().date());
     store.side_by_side(first.run, second.run, &mut |case, other| pairs.add(case, &other))?;
     let Pairs {
         comparing,
@@ -220,6 +221,12 @@ fn doubts(store: &Store, first: &RunRecord, second: &RunRecord, shared: u64) -> 
             first.target, second.target
         ));
     }
+    if store.judged(first.run)? || store.judged(second.run)? {
+        doubts.push(
+            "models judged, and what their errors do to the margins is not taken into account here; `eval` with both prompts does"
+                .to_owned(),
+        );
+    }
     if shared > 0 {
         doubts.push(format!(
             "{shared} answers of the two runs are the same stored ones, which can't differ"
@@ -232,6 +239,8 @@ fn doubts(store: &Store, first: &RunRecord, second: &RunRecord, shared: u64) -> 
 struct Pairs {
     repeats: u32,
     comparing: Comparing,
+    /// Of the day of the call, not of the runs: it is today that someone wants to know.
+    quarantine: Quarantine,
     regressed: Vec<Moved>,
     improved: Vec<Moved>,
     /// Stored answers that both runs used.
@@ -239,7 +248,8 @@ struct Pairs {
 }
 
 impl Pairs {
-    fn new(repeats: u32, policy: &Policy) -> Pairs {
+    fn new(repeats: u32, policy: &Policy, today: Date) -> Pairs {
+        let quarantine = Quarantine::on(policy, Some(today));
         Pairs {
             repeats,
             comparing: Comparing::new(Design {
@@ -249,7 +259,9 @@ impl Pairs {
                 metric: policy.metric,
                 estimand: policy.estimand,
             })
-            .under(policy),
+            .under(policy)
+            .apart(quarantine.clone()),
+            quarantine,
             regressed: Vec::new(),
             improved: Vec::new(),
             shared: 0,
@@ -277,9 +289,8 @@ impl Pairs {
             .into_iter()
             .filter(|answer| answer.repeat <= self.repeats)
             .collect();
-        self.note_move(id.as_str(), critical, &planned, other);
         let file: Arc<str> = "".into();
-        self.comparing.add(&CaseRow {
+        let row = CaseRow {
             case: Case {
                 id,
                 suite: Arc::clone(&file),
@@ -296,7 +307,11 @@ impl Pairs {
             },
             baseline: Some(arm(&planned)),
             candidate: arm(other),
-        });
+        };
+        if self.quarantine.of(&row.case).is_none() {
+            self.note_move(row.case.id.as_str(), critical, &planned, other);
+        }
+        self.comparing.add(&row);
     }
 
     fn note_move(&mut self, id: &str, critical: bool, first: &[Remembered], second: &[Remembered]) {

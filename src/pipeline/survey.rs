@@ -5,6 +5,7 @@ use super::Version;
 use super::calibration::Judgings;
 use super::prefix::Common;
 use crate::error::Error;
+use crate::gate::preflight::Sizes;
 use crate::load::golden::{self, Dataset};
 use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Step};
 use crate::plan::price::Tier;
@@ -13,7 +14,7 @@ use crate::run::Protocol;
 use crate::score;
 use crate::settings::Settings;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use time::Date;
@@ -51,6 +52,8 @@ pub(super) struct Survey {
     pub(super) dataset: Dataset,
     /// Cases selected.
     pub(super) selected: u64,
+    /// How much the selected cases can tell.
+    pub(super) sizes: Sizes,
     /// Selected cases that must pass.
     pub(super) critical: u64,
     /// Both arms render the same requests.
@@ -181,6 +184,7 @@ struct Seen<'a> {
     recorded: bool,
     /// Per version (baseline first) and variable: some case supplies it; first case that does not.
     supplied: Vec<Vec<Supply>>,
+    weighed: Weighed,
     critical: u64,
     identical: bool,
     key: Sha256,
@@ -201,6 +205,57 @@ struct Supply {
     first_missing: Option<String>,
 }
 
+/// Weights of the selected cases, and of their clusters. Memory: about 100 bytes a cluster.
+#[derive(Debug, Default)]
+struct Weighed {
+    cases: u64,
+    size: f64,
+    squares: f64,
+    /// Cases that are in no cluster.
+    alone: u64,
+    alone_squares: f64,
+    clusters: HashMap<Arc<str>, f64>,
+}
+
+impl Weighed {
+    fn add(&mut self, case: &Case) {
+        self.cases += 1;
+        // What weighs nothing tells nothing.
+        let weight = f64::from(case.weight);
+        if weight <= 0.0 {
+            return;
+        }
+        self.size += weight;
+        self.squares += weight * weight;
+        match &case.cluster {
+            Some(cluster) => *self.clusters.entry(Arc::clone(cluster)).or_default() += weight,
+            None => {
+                self.alone += 1;
+                self.alone_squares += weight * weight;
+            }
+        }
+    }
+
+    fn sizes(&self) -> Sizes {
+        let effective = |squares: f64| {
+            if squares > 0.0 {
+                self.size * self.size / squares
+            } else {
+                0.0
+            }
+        };
+        // Whole numbers, so that the order of the clusters changes nothing.
+        let in_clusters: f64 = self.clusters.values().map(|weight| weight * weight).sum();
+        Sizes {
+            cases: self.cases,
+            weighed: effective(self.squares),
+            units: effective(self.alone_squares + in_clusters),
+            groups: self.alone + self.clusters.len() as u64,
+            clustered: !self.clusters.is_empty(),
+        }
+    }
+}
+
 impl<'a> Seen<'a> {
     fn new(versions: &'a Versions, scope: &Scope<'_>) -> Seen<'a> {
         let mut key = Sha256::new();
@@ -214,6 +269,7 @@ impl<'a> Seen<'a> {
                 .all()
                 .map(|version| vec![Supply::default(); version.prompt.variables().len()])
                 .collect(),
+            weighed: Weighed::default(),
             critical: 0,
             identical: versions.baseline.is_some() && !scope.recorded,
             key,
@@ -298,6 +354,7 @@ impl<'a> Seen<'a> {
         self.key.update(case.id.as_str().as_bytes());
         self.requests.update(case.id.as_str().as_bytes());
         self.critical += u64::from(case.critical);
+        self.weighed.add(case);
         Ok(())
     }
 
@@ -358,6 +415,7 @@ impl<'a> Seen<'a> {
             judges: self.judges,
             embedders: self.embedders,
             judging: self.judging,
+            sizes: self.weighed.sizes(),
             critical: self.critical,
             identical: self.identical,
             key: key.finalize().into(),

@@ -3,10 +3,8 @@
 use super::Prepared;
 use super::judge::JudgedRun;
 use crate::exit;
-use crate::gate::{self, Decided};
-use crate::model::{
-    Comparison, Completion, Decision, JudgesAsked, ModelRecord, PrefixCaches, PromptInfo, PromptRecord, Verdict,
-};
+use crate::gate::{self, Decided, Facts, Told};
+use crate::model::{Comparison, Decision, JudgesAsked, ModelRecord, PrefixCaches, PromptInfo, PromptRecord, Verdict};
 use crate::settings::{Cache, TargetKind};
 
 /// Puts the verdict together. The only place that maps a decision to an exit code; a signal's wins over everything.
@@ -14,7 +12,7 @@ pub(super) fn assemble(
     prepared: &Prepared<'_>,
     judged: JudgedRun,
     decided: Decided,
-    completion: Completion,
+    facts: &Facts<'_>,
     prefix_caches: PrefixCaches,
     signal: Option<u8>,
 ) -> Verdict {
@@ -54,21 +52,31 @@ pub(super) fn assemble(
         && survey.selected == survey.dataset.total
         && !run.simulated
         && !replayed;
+    let told = Told {
+        candidate: &run.candidate.name,
+        baseline: run.baseline.as_ref().map(|info| info.name.as_str()),
+        simulated: run.simulated,
+        replayed,
+        cases: (run.cases, run.total),
+        promotable,
+    };
     Verdict {
         decision: decided.decision,
+        sentence: gate::sentence(&told, &settings.policy, facts, &comparison, &decided),
         exit_code,
         promotable,
         reasons: decided.reasons,
         warnings: decided.warnings,
         replayed,
         policy_sha256: gate::policy_digest(&settings.policy),
-        completion,
+        completion: facts.whole_run,
         candidate: record(&run.candidate, comparison.candidate_served),
         baseline: run
             .baseline
             .as_ref()
             .map(|info| record(info, comparison.baseline_served)),
         counts: comparison.counts,
+        quarantined: (!comparison.quarantine.found.tags.is_empty()).then_some(comparison.quarantine.found),
         paired: comparison.paired,
         baseline_rate: decided.baseline_rate,
         candidate_rate: decided.candidate_rate,
@@ -112,8 +120,9 @@ fn exit_code(gated: bool, comparison: &Comparison, decision: Decision) -> u8 {
             Decision::Inconclusive => exit::INCONCLUSIVE,
         };
     }
-    let planned = comparison.baseline.planned + comparison.candidate.planned;
-    let scored = comparison.baseline.scored + comparison.candidate.scored;
+    let apart = comparison.quarantine.answers;
+    let planned = comparison.baseline.planned + comparison.candidate.planned + apart.0;
+    let scored = comparison.baseline.scored + comparison.candidate.scored + apart.1;
     let unasked = comparison.over_budget + comparison.not_asked;
     if unasked > 0 || (planned > 0 && scored == 0) {
         exit::INCONCLUSIVE

@@ -10,13 +10,13 @@ use super::{Version, open_versions};
 use crate::compare::Comparing;
 use crate::error::Error;
 use crate::exit;
-use crate::gate::{self, Decided, Facts};
+use crate::gate::{self, Decided, Facts, Told};
 use crate::load::evidence::{Recorded, RecordedPrompt, RecordedRows};
 use crate::load::git;
 use crate::load::golden::Dataset;
 use crate::model::{
-    Case, CaseRow, Changed, Changes, Comparison, Completion, DecidingJudges, Decision, Design, LooksBefore, Problem,
-    Problems, ReasonCode, Tested,
+    Case, CaseRow, Changed, Changes, Comparison, Completion, DecidingJudges, Decision, Design, LooksBefore, Policy,
+    Problem, Problems, Quarantine, ReasonCode, Tested, day_of,
 };
 use crate::plan::Selection;
 use crate::score::{Commands, Rules};
@@ -25,8 +25,8 @@ use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 /// The rows of a verdict stand beside it.
 const ROWS: &str = "results.jsonl";
@@ -95,6 +95,11 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
     misses.extend(says(&recorded));
     misses.extend(age(&recorded.finished_at, settings.max_age, OffsetDateTime::now_utc()));
     misses.extend(policy(&recorded, &settings));
+    misses.extend(quarantine(
+        &recorded.policy,
+        &recorded.started_at,
+        OffsetDateTime::now_utc(),
+    ));
     misses.extend(prompt("candidate", &recorded.candidate, &versions.candidate));
     misses.extend(blue(&recorded, &settings, versions.baseline.as_ref()));
     misses.extend(data(&recorded, &survey, &now));
@@ -115,8 +120,11 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
                 })
                 .collect();
             let deciding = survey.judging.recorded(&judges, &calibrations);
-            let decided = decide(&recorded, &changes, &comparison, &deciding);
-            misses.extend(numbers(&recorded, &comparison, &decided));
+            let before = before(&recorded);
+            let facts = facts(&recorded, &changes, &deciding, &before);
+            let decided = gate::decide(&recorded.policy, &comparison, &facts);
+            let sentence = sentence(&recorded, &facts, &comparison, &decided);
+            misses.extend(numbers(&recorded, &comparison, &decided, &sentence));
             Some(decided.decision)
         }
         Err(problem) => {
@@ -312,6 +320,36 @@ fn policy(recorded: &Recorded, settings: &TestedSettings) -> Vec<Problem> {
         }
     }
     misses
+}
+
+/// Are the cases that decided nothing still in quarantine? The day of the run decides what was, and a later one what is; an
+/// earlier start that someone wrote in puts more into quarantine, which then shows here.
+fn quarantine(policy: &Policy, started_at: &str, now: OffsetDateTime) -> Vec<Problem> {
+    if policy.quarantine.is_empty() {
+        return Vec::new();
+    }
+    let Some(started) = day_of(started_at) else {
+        let shown: String = started_at.chars().take(100).collect();
+        let problem = Problem::new(format!(
+            "`started_at` is `{shown}`, so what was in quarantine is not known"
+        ));
+        return vec![problem.expected("a time like 2026-11-22T17:57:02Z").hint(EDITED)];
+    };
+    let today = Quarantine::on(policy, Some(now.to_offset(UtcOffset::UTC).date()));
+    let then = Quarantine::on(policy, Some(started));
+    let over = then
+        .active()
+        .iter()
+        .filter(|(tag, _)| !today.active().contains_key(*tag));
+    over.map(|(tag, until)| {
+        let tag: String = tag.chars().take(100).collect();
+        Problem::new(format!(
+            "the cases of `{tag}` decided nothing, and their quarantine ended on {until}"
+        ))
+        .expected("a verdict in which they decide")
+        .hint(AGAIN)
+    })
+    .collect()
 }
 
 /// Is it about this prompt?
@@ -528,7 +566,8 @@ fn compare(
         metric: recorded.policy.metric,
         estimand: recorded.policy.estimand,
     })
-    .under(&recorded.policy);
+    .under(&recorded.policy)
+    .apart(Quarantine::of_run(&recorded.policy, &recorded.started_at));
     if let Some(dataset) = dataset {
         let mut wrong = None;
         dataset.stream(rules, &mut |case| {
@@ -574,9 +613,14 @@ fn alike(one: &Case, other: &Case) -> bool {
     (one.critical, &one.tags, one.weight, &one.cluster) == (other.critical, &other.tags, other.weight, &other.cluster)
 }
 
-/// Decides as `eval` did, by the rules of the verdict.
-fn decide(recorded: &Recorded, changes: &Changes, comparison: &Comparison, judges: &DecidingJudges) -> Decided {
-    let facts = Facts {
+/// What `eval` knew of the run.
+fn facts<'a>(
+    recorded: &'a Recorded,
+    changes: &'a Changes,
+    judges: &'a DecidingJudges,
+    before: &'a LooksBefore,
+) -> Facts<'a> {
+    Facts {
         gated: recorded.gated,
         whole_run: recorded.completion,
         models: (
@@ -587,9 +631,21 @@ fn decide(recorded: &Recorded, changes: &Changes, comparison: &Comparison, judge
         judges: Some(judges),
         weaker: changes.unaccepted(),
         look: &recorded.look,
-        before: &before(recorded),
+        before,
+    }
+}
+
+/// What `eval` says that it means.
+fn sentence(recorded: &Recorded, facts: &Facts<'_>, comparison: &Comparison, decided: &Decided) -> String {
+    let told = Told {
+        candidate: &recorded.candidate.name,
+        baseline: recorded.baseline.as_ref().map(|prompt| prompt.name.as_str()),
+        simulated: recorded.simulated,
+        replayed: recorded.replayed,
+        cases: (recorded.dataset.cases, recorded.dataset.total),
+        promotable: recorded.promotable,
     };
-    gate::decide(&recorded.policy, comparison, &facts)
+    gate::sentence(&told, &recorded.policy, facts, comparison, decided)
 }
 
 /// What earlier looks forbade, which no row tells: it is believed, since it only ever forbids.
@@ -609,16 +665,19 @@ fn before(recorded: &Recorded) -> LooksBefore {
 }
 
 /// What of verdict.json is not what follows from the rows.
-fn numbers(recorded: &Recorded, comparison: &Comparison, decided: &Decided) -> Vec<Problem> {
+fn numbers(recorded: &Recorded, comparison: &Comparison, decided: &Decided, sentence: &str) -> Vec<Problem> {
     let codes = |reasons: &Value| -> Value {
         let reasons = reasons.as_array().map_or(&[][..], Vec::as_slice);
         reasons.iter().map(|reason| reason["code"].clone()).collect()
     };
     let computed = json!({
         "decision": decided.decision,
+        // A verdict of an older promptgate has none.
+        "sentence": recorded.json.get("sentence").map(|_| sentence),
         "reasons": codes(&json!(decided.reasons)),
         "warnings": codes(&json!(decided.warnings)),
         "counts": comparison.counts,
+        "quarantined": (!comparison.quarantine.found.tags.is_empty()).then_some(&comparison.quarantine.found),
         "paired": comparison.paired,
         "rates": {"baseline": decided.baseline_rate, "candidate": decided.candidate_rate},
         "difference": decided.difference,
@@ -688,5 +747,41 @@ mod tests {
         );
         assert_eq!(found("yesterday").as_deref(), Some("`finished_at` is `yesterday`"));
         assert!(found("").is_some());
+    }
+
+    #[test]
+    fn a_quarantine_that_ended_since_does_not_hold_any_more() {
+        let policy = Policy {
+            quarantine: [("a", "2026-11-22"), ("b", "2026-12-31"), ("over", "2026-10-31")]
+                .map(|(tag, until)| (tag.to_owned(), until.to_owned()))
+                .into(),
+            ..Policy::default()
+        };
+        let found = |started: &str, now: OffsetDateTime| -> Vec<String> {
+            let problems = quarantine(&policy, started, now);
+            problems.into_iter().map(|problem| problem.message).collect()
+        };
+        let started = "2026-11-22T10:00:00Z";
+        assert_eq!(found(started, datetime!(2026-11-22 23:59:59 UTC)), Vec::<String>::new());
+        // In another zone it is the next day already.
+        assert_eq!(
+            found(started, datetime!(2026-11-23 00:59:59 +01:00)),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            found(started, datetime!(2026-11-23 00:00:00 UTC)),
+            ["the cases of `a` decided nothing, and their quarantine ended on 2026-11-22"]
+        );
+        assert_eq!(found(started, datetime!(2027-01-01 00:00:00 UTC)).len(), 2);
+        // A start that is written in to bring a quarantine back.
+        assert_eq!(
+            found("2026-10-01T10:00:00Z", datetime!(2026-11-22 10:00:00 UTC)).len(),
+            1
+        );
+        assert_eq!(
+            found("", datetime!(2026-11-22 10:00:00 UTC)),
+            ["`started_at` is ``, so what was in quarantine is not known"]
+        );
+        assert!(quarantine(&Policy::default(), "", datetime!(2026-11-22 10:00:00 UTC)).is_empty());
     }
 }

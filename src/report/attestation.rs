@@ -74,9 +74,11 @@ fn statement(run: &RunInfo, verdict: &Verdict, results: Option<&ResultsWritten>)
     if run.fresh_key.is_some() {
         warned_tests.push("gate/fresh_key (earlier looks left behind)".to_owned());
     }
+    let mut subject = prompt(&verdict.candidate);
+    subject["annotations"]["promptgate/sentence"] = json!(verdict.sentence);
     json!({
         "_type": STATEMENT,
-        "subject": [prompt(&verdict.candidate)],
+        "subject": [subject],
         "predicateType": PREDICATE,
         "predicate": {
             "result": if passed { "PASSED" } else { "FAILED" },

@@ -47,6 +47,13 @@ pub fn publish(
     let failed = |errors: &[ReportError], verdict: &mut Verdict| {
         if unwritten || !errors.is_empty() {
             verdict.promotable = false;
+            verdict.sentence = match verdict.exit_code {
+                exit::OK => format!(
+                    "`{}` may not go live on this run: not all of its reports could be written.",
+                    verdict.candidate.name
+                ),
+                _ => std::mem::take(&mut verdict.sentence),
+            };
             if verdict.exit_code == exit::OK {
                 verdict.exit_code = exit::REPORT;
             }

@@ -1,6 +1,8 @@
-//! The end of a run on the terminal: what broke, the numbers, why, and one last line for machines.
+//! The end of a run on the terminal: what it means, what broke, the numbers, why, and one last line for machines.
 //!
 //! ```text
+//! v2 must not go live: it fails 1 case that must always pass (refund-after-41-days).
+//!
 //! regressed: 1 of 40 compared cases
 //!   refund-after-41-days  golden/refunds.yaml:12:3
 //!     contains: the answer lacks "30 days"
@@ -13,7 +15,7 @@ use super::mask::Mask;
 use super::numbers::{cost, count, difference, latency, rate, retries};
 use super::summary::{left_behind, needed};
 use super::text::{log_line, truncate};
-use crate::model::{CaseRow, Counts, Decision, Paired, Reason, RunInfo, Verdict, Warning};
+use crate::model::{CaseRow, Counts, Decision, Paired, Quarantine, Reason, RunInfo, Verdict, Warning};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -49,6 +51,13 @@ impl Console {
         }
     }
 
+    /// The tags whose cases don't decide.
+    #[must_use]
+    pub fn apart(mut self, quarantine: Quarantine) -> Console {
+        self.highlights.apart(quarantine);
+        self
+    }
+
     /// Takes note of the next case, in plan order.
     pub fn case(&mut self, row: &CaseRow) {
         self.highlights.note(row);
@@ -80,11 +89,18 @@ impl Console {
         }
         let run = self.mask.run(run);
         let verdict = self.mask.verdict(verdict);
+        self.sentence(&verdict, out)?;
         self.banners(&run, &verdict, out)?;
         self.lists(&run, &verdict, reports, out)?;
         self.errors(out)?;
         self.table(&run, &verdict, out)?;
         self.reasons(&verdict, out)
+    }
+
+    /// First of all, what it means.
+    fn sentence(&self, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
+        let sentence = log_line(&truncate(&verdict.sentence, MESSAGE));
+        writeln!(out, "{}\n", self.paint(color(verdict.decision), &sentence))
     }
 
     fn banners(&self, run: &RunInfo, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
@@ -121,6 +137,7 @@ impl Console {
             regressed,
             critical,
             failing,
+            quarantined,
             errors: _,
             other_errors: _,
             skipped: _,
@@ -133,7 +150,8 @@ impl Console {
             let of = format!("of {}", verdict.counts.cases);
             self.list("failing", &of, failing, reports, out)?;
         }
-        self.list("must-pass cases in trouble", "", critical, reports, out)
+        self.list("must-pass cases in trouble", "", critical, reports, out)?;
+        self.list("not passing, in quarantine", "", quarantined, reports, out)
     }
 
     fn list(&self, title: &str, of: &str, listed: &Listed, reports: &Path, out: &mut dyn Write) -> io::Result<()> {
@@ -241,12 +259,8 @@ impl Console {
     }
 
     fn reasons(&self, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
-        let color = match verdict.decision {
-            Decision::Promote => GREEN,
-            Decision::Block => RED,
-            Decision::Inconclusive => YELLOW,
-        };
-        writeln!(out, "{}", self.paint(color, verdict.decision.as_str()))?;
+        let decision = verdict.decision;
+        writeln!(out, "{}", self.paint(color(decision), decision.as_str()))?;
         for Reason {
             code,
             message,
@@ -282,6 +296,14 @@ const BOLD: &str = "1";
 const RED: &str = "1;31";
 const GREEN: &str = "1;32";
 const YELLOW: &str = "1;33";
+
+fn color(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Promote => GREEN,
+        Decision::Block => RED,
+        Decision::Inconclusive => YELLOW,
+    }
+}
 
 fn latencies(run: &RunInfo, verdict: &Verdict) -> String {
     let (blue, green) = &verdict.latency_ms;

@@ -10,7 +10,7 @@ use super::output::{Output, Spool};
 use super::text::{md_code, md_fence, md_inline, truncate};
 use super::why::{Why, answered, expected, outcomes, why};
 use super::{Context, ReportError, Reporter, summary};
-use crate::model::{Case, CaseRow, Change, Judged, PromptInfo, RunInfo, Verdict, WEIGHT};
+use crate::model::{Case, CaseRow, Change, Judged, PromptInfo, Quarantine, RunInfo, Verdict, WEIGHT};
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
@@ -32,6 +32,8 @@ enum Section {
     Improved,
     /// No judgement in one of the arms.
     Unjudged,
+    /// In quarantine, whatever changed: it decides nothing.
+    Quarantined,
     /// Neither better nor worse, but another answer.
     Changed,
     /// Without a baseline: what does not pass.
@@ -39,10 +41,11 @@ enum Section {
 }
 
 impl Section {
-    const ALL: [Section; 5] = [
+    const ALL: [Section; 6] = [
         Section::Regressed,
         Section::Improved,
         Section::Unjudged,
+        Section::Quarantined,
         Section::Changed,
         Section::Failing,
     ];
@@ -52,6 +55,7 @@ impl Section {
             Section::Regressed => "Regressed",
             Section::Improved => "Improved",
             Section::Unjudged => "Not judged in both arms",
+            Section::Quarantined => "In quarantine",
             Section::Changed => "Other answers, same result",
             Section::Failing => "Not passing",
         }
@@ -107,6 +111,7 @@ pub(super) fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>
     Ok(Box::new(Diff {
         output,
         bodies,
+        quarantine: Quarantine::default(),
         most_cases: context.diff_cases,
         most_bytes: context.diff_bytes,
     }))
@@ -115,6 +120,7 @@ pub(super) fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>
 struct Diff {
     output: Output,
     bodies: Vec<Body>,
+    quarantine: Quarantine,
     most_cases: usize,
     most_bytes: u64,
 }
@@ -130,7 +136,8 @@ struct Body {
 }
 
 impl Reporter for Diff {
-    fn begin(&mut self, _: &RunInfo) -> Result<(), ReportError> {
+    fn begin(&mut self, run: &RunInfo) -> Result<(), ReportError> {
+        self.quarantine = Quarantine::of_run(&run.policy, &run.started_at);
         Ok(())
     }
 
@@ -142,6 +149,7 @@ impl Reporter for Diff {
         let Diff {
             mut output,
             bodies,
+            quarantine: _,
             most_cases,
             most_bytes,
         } = *self;
@@ -154,12 +162,14 @@ impl Reporter for Diff {
 impl Diff {
     fn take(&mut self, row: &CaseRow) -> io::Result<()> {
         let Some(section) = Section::of(row) else { return Ok(()) };
+        let quarantined = self.quarantine.of(&row.case);
+        let section = quarantined.map_or(section, |_| Section::Quarantined);
         let Some(body) = self.bodies.iter_mut().find(|body| body.section == section) else {
             return Ok(());
         };
         body.cases += 1;
         if body.lengths.len() < self.most_cases && body.spool.len() < self.most_bytes {
-            let text = case_text(section, row);
+            let text = case_text(row, quarantined);
             body.lengths.push(text.len() as u64);
             body.spool.write_all(text.as_bytes())?;
         }
@@ -241,11 +251,17 @@ fn head(run: &RunInfo, verdict: &Verdict) -> String {
     head
 }
 
-fn case_text(section: Section, row: &CaseRow) -> String {
+fn case_text(row: &CaseRow, quarantined: Option<(&str, &str)>) -> String {
     let case = &row.case;
     let (blue, green) = shown(row);
     let mut text = format!("### {}\n\n", md_code(case.id.as_str()));
     text.push_str(&facts(row, green));
+    if let Some((tag, until)) = quarantined {
+        text.push_str(&format!(
+            "- **in quarantine** by its tag {} until {until}: decides nothing\n",
+            md_code(&truncate(tag, 100))
+        ));
+    }
     for (arm, judged) in [("Baseline", blue), ("Candidate", green)] {
         if let Some(judged) = judged {
             text.push_str(&reasons(arm, judged));
@@ -266,7 +282,7 @@ fn case_text(section: Section, row: &CaseRow) -> String {
                         text.push_str(&format!("\nAnswer of the {arm}:\n\n"));
                         text.push_str(&excerpt(&answer));
                     }
-                    None if section == Section::Failing && arm == "baseline" => {}
+                    None if row.baseline.is_none() && arm == "baseline" => {}
                     None => text.push_str(&format!("\nThe {arm} has no answer.\n")),
                 }
             }

@@ -3,7 +3,7 @@
 use super::mask::Mask;
 use super::text::truncate;
 use super::why::{Why, skip_word, why};
-use crate::model::{Arm, ArmRow, CaseRow, Change, Failure, Judged, Outcome, Passes};
+use crate::model::{Arm, ArmRow, CaseRow, Change, Failure, Judged, Outcome, Passes, Quarantine};
 use std::collections::BTreeMap;
 
 /// Cases named of each kind.
@@ -112,6 +112,8 @@ pub(super) struct Highlights {
     pub(super) critical: Listed,
     /// Any case of the candidate that fails.
     pub(super) failing: Listed,
+    /// Cases in quarantine of the candidate that fail or could not be judged; they stand in none of the lists above.
+    pub(super) quarantined: Listed,
     /// Cases of which some answers pass and some don't, in either arm.
     pub(super) flaky: Flaky,
     /// By arm and code.
@@ -121,6 +123,7 @@ pub(super) struct Highlights {
     /// Answers not asked for, by reason.
     pub(super) skipped: BTreeMap<&'static str, u64>,
     mask: Mask,
+    quarantine: Quarantine,
 }
 
 impl Highlights {
@@ -132,12 +135,18 @@ impl Highlights {
         }
     }
 
+    /// The tags whose cases don't decide.
+    pub(super) fn apart(&mut self, quarantine: Quarantine) {
+        self.quarantine = quarantine;
+    }
+
     /// Takes note of the next case.
     pub(super) fn note(&mut self, row: &CaseRow) {
         let mask = &self.mask;
         let outcome = row.candidate.outcome();
         let headline = || headline(mask, row, shown_repeat(row));
-        if row.change() == Change::Regressed {
+        let quarantined = self.quarantine.of(&row.case).is_some();
+        if row.change() == Change::Regressed && !quarantined {
             self.regressed.add(headline);
         }
         let deciding = || match row.candidate.deciding() {
@@ -147,8 +156,10 @@ impl Highlights {
         if row.case.critical && matches!(outcome, "fail" | "error") {
             self.critical.add(deciding);
         }
-        if outcome == "fail" {
-            self.failing.add(deciding);
+        match outcome {
+            "fail" | "error" if quarantined => self.quarantined.add(deciding),
+            "fail" => self.failing.add(deciding),
+            _ => {}
         }
         let (baseline, candidate) = (row.baseline.as_ref().map(passes), passes(&row.candidate));
         if candidate.vary() || baseline.is_some_and(|passes| passes.vary()) {

@@ -9,7 +9,7 @@ use super::output::{Output, Spool};
 use super::text::{log_line, log_safe, truncate, xml_cdata, xml_safe};
 use super::why::{Why, answered, expected, outcomes, why};
 use super::{Context, ReportError, Reporter};
-use crate::model::{ArmRow, Case, CaseRow, Judged, RunInfo, Verdict, Warning};
+use crate::model::{ArmRow, Case, CaseRow, Judged, Quarantine, RunInfo, Verdict, Warning};
 use junit_report::{Report, TestCase, TestResult, TestSuite};
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use quick_xml::{Reader, Writer};
@@ -42,6 +42,7 @@ pub(super) fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, Repo
         spool,
         suites: Vec::new(),
         chunk: Vec::new(),
+        quarantine: Quarantine::default(),
     }))
 }
 
@@ -53,6 +54,7 @@ struct Junit {
     suites: Vec<Suite>,
     /// Cases of the last suite that are not serialised yet.
     chunk: Vec<TestCase>,
+    quarantine: Quarantine,
 }
 
 /// A suite's head, and how much of the spool is its body.
@@ -92,7 +94,8 @@ impl Totals {
 }
 
 impl Reporter for Junit {
-    fn begin(&mut self, _: &RunInfo) -> Result<(), ReportError> {
+    fn begin(&mut self, run: &RunInfo) -> Result<(), ReportError> {
+        self.quarantine = Quarantine::of_run(&run.policy, &run.started_at);
         Ok(())
     }
 
@@ -107,6 +110,7 @@ impl Reporter for Junit {
             spool,
             suites,
             chunk: _,
+            quarantine: _,
         } = *self;
         write_document(&mut output, spool, &suites, run, verdict).map_err(|cause| output.error(cause))?;
         output.publish()
@@ -127,7 +131,7 @@ impl Junit {
                 bytes: 0,
             });
         }
-        self.chunk.push(test_case(row));
+        self.chunk.push(test_case(row, self.quarantine.of(&row.case)));
         Ok(())
     }
 
@@ -253,11 +257,12 @@ fn push_properties(writer: &mut Writer<&mut Output>, run: &RunInfo, verdict: &Ve
         ("simulated", if run.simulated { "true" } else { "false" }),
         ("replayed", if verdict.replayed { "true" } else { "false" }),
         ("decision", verdict.decision.as_str()),
+        ("sentence", &verdict.sentence),
     ];
     writer.get_mut().write_all(b"    ")?;
     writer.write_event(Event::Start(BytesStart::new("properties")))?;
     for (name, value) in properties {
-        push_property(writer, name, &attribute(value))?;
+        push_property(writer, name, &truncate(&attribute(value), MESSAGE))?;
     }
     // Numbered, because readers keep one property of a name.
     for (number, Warning { code: _, message }) in (1..).zip(&verdict.warnings) {
@@ -299,8 +304,9 @@ fn timestamp(started_at: &str) -> Option<String> {
     ))
 }
 
-/// The candidate's side of a case.
-fn test_case(row: &CaseRow) -> TestCase {
+/// The candidate's side of a case, and by which tag and until when it is in quarantine. One that fails there fails here, too,
+/// so that the totals are those of the verdict; its message says that it decides nothing.
+fn test_case(row: &CaseRow, quarantined: Option<(&str, &str)>) -> TestCase {
     let CaseRow {
         case,
         baseline: _,
@@ -320,19 +326,25 @@ fn test_case(row: &CaseRow) -> TestCase {
     test.result = match candidate.deciding() {
         // Nothing was planned for it.
         None => TestResult::Skipped,
-        Some(judged) => result(case, candidate, judged),
+        Some(judged) => result(case, candidate, judged, quarantined),
     };
     test
 }
 
 /// What the deciding repeat makes of the test case. A skipped one keeps its reason in the attribute.
-fn result(case: &Case, candidate: &ArmRow, judged: &Judged) -> TestResult {
+fn result(case: &Case, candidate: &ArmRow, judged: &Judged, quarantined: Option<(&str, &str)>) -> TestResult {
     let reasons = why(judged);
     let Some(Why { kind, label, reason }) = reasons.first() else {
         return TestResult::Success;
     };
     let type_ = attribute(kind);
-    let message = truncate(&attribute(&format!("{label}: {reason}")), MESSAGE).into_owned();
+    let apart = quarantined.map_or_else(String::new, |(tag, until)| {
+        format!(
+            "in quarantine until {until} by its tag {}, decides nothing: ",
+            truncate(tag, 100)
+        )
+    });
+    let message = truncate(&attribute(&format!("{apart}{label}: {reason}")), MESSAGE).into_owned();
     match judged.outcome.as_str() {
         "fail" => TestResult::Failure {
             cause: Some(details(&message, case, candidate, judged, &reasons)),

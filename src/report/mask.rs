@@ -94,7 +94,7 @@ impl Mask {
             total: _,
             repeats: _,
             gated: _,
-            policy: _,
+            policy,
             key: _,
             tested: _,
             look: _,
@@ -113,6 +113,16 @@ impl Mask {
             self.hide_all([name, model, path]);
         }
         self.hide(target);
+        // The rules are our own words and numbers, but for the names of tags.
+        self.hide_all(&mut policy.critical_tags);
+        let quarantine = std::mem::take(&mut policy.quarantine);
+        policy.quarantine = quarantine
+            .into_iter()
+            .map(|(mut tag, until)| {
+                self.hide(&mut tag);
+                (tag, until)
+            })
+            .collect();
         let Changes { base, rows, accepted } = changes;
         if let Some(PolicyBase { rev, commit: _ }) = base {
             self.hide(rev);
@@ -157,6 +167,7 @@ impl Mask {
         let mut verdict = verdict.clone();
         let Verdict {
             decision: _,
+            sentence,
             exit_code: _,
             promotable: _,
             reasons,
@@ -167,6 +178,7 @@ impl Mask {
             candidate,
             baseline,
             counts: _,
+            quarantined,
             paired: _,
             baseline_rate: _,
             candidate_rate: _,
@@ -195,6 +207,7 @@ impl Mask {
             self.hide(&mut line.name);
             self.hide_all(&mut line.path);
         }
+        self.hide(sentence);
         for judge in &mut judges.found.deciding {
             self.hide_all([&mut judge.name, &mut judge.model]);
         }
@@ -223,6 +236,9 @@ impl Mask {
         }
         for Slice { tag, .. } in slices {
             self.hide(tag);
+        }
+        for tag in quarantined.iter_mut().flat_map(|quarantined| &mut quarantined.tags) {
+            self.hide(&mut tag.tag);
         }
         verdict
     }

@@ -9,7 +9,7 @@ use super::text::{md_code, md_inline, truncate};
 use super::{Context, ReportError, Reporter};
 use crate::model::{
     CaseRow, Changed, Changes, Counts, Decision, FreshKey, GuardMetric, Guardrail, Needed, Paired, Passes, PolicyBase,
-    Reason, RunInfo, Slice, SliceGate, Usage, Verdict, Warning,
+    Quarantine, Reason, RunInfo, Slice, SliceGate, Usage, Verdict, Warning,
 };
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -43,7 +43,8 @@ struct Summary {
 }
 
 impl Reporter for Summary {
-    fn begin(&mut self, _: &RunInfo) -> Result<(), ReportError> {
+    fn begin(&mut self, run: &RunInfo) -> Result<(), ReportError> {
+        self.highlights.apart(Quarantine::of_run(&run.policy, &run.started_at));
         Ok(())
     }
 
@@ -89,6 +90,7 @@ fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
     } else {
         page.push_str(&listed("Failing", &highlights.failing));
     }
+    page.push_str(&listed("Not passing, in quarantine", &highlights.quarantined));
     page.push_str(&flaky(&highlights.flaky));
     page.push_str(&errors(highlights));
     page.push_str(&judges::section(&verdict.judges.found));
@@ -98,7 +100,7 @@ fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
     page
 }
 
-/// The verdict and its first reason, on one line.
+/// The verdict in a sentence, and then its first reason: the rule, the numbers and the interval.
 pub(super) fn verdict_line(run: &RunInfo, verdict: &Verdict) -> String {
     let word = match verdict.decision {
         Decision::Promote => "✅ **promote**",
@@ -110,10 +112,12 @@ pub(super) fn verdict_line(run: &RunInfo, verdict: &Verdict) -> String {
         (false, true) => " (REPLAYED)",
         (false, false) => "",
     };
-    match verdict.reasons.first() {
-        Some(reason) => format!("{word}{how}: {}\n", md_inline(&truncate(&reason.message, MESSAGE))),
-        None => format!("{word}{how}\n"),
+    let line = |text: &str| md_inline(&truncate(text, MESSAGE));
+    let mut head = format!("{word}{how}: {}\n", line(&verdict.sentence));
+    if let Some(reason) = verdict.reasons.first() {
+        let _ = write!(head, "\n{}\n", line(&reason.message));
     }
+    head
 }
 
 /// Whether earlier looks at the same were left behind.

@@ -5,8 +5,8 @@ use super::text::json_safe;
 use super::{Context, ReportError, Reporter, ResultsWritten};
 use crate::model::{
     ArmRate, CandidateLine, CaseRow, Changed, Completion, Counts, Decision, Difference, FreshKey, Guardrail,
-    JudgesAsked, Latency, Look, Needed, Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Reason,
-    RunInfo, Slice, Tested, Usage, Verdict, Waited, Warning, ZScores,
+    JudgesAsked, Latency, Look, Needed, Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Quarantined,
+    Reason, RunInfo, Slice, Tested, Usage, Verdict, Waited, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -58,6 +58,7 @@ impl VerdictFile {
 struct Record<'a> {
     schema: &'static str,
     decision: Decision,
+    sentence: &'a str,
     exit_code: u8,
     promotable: bool,
     reasons: &'a [Reason],
@@ -90,6 +91,9 @@ struct Record<'a> {
     candidates: &'a [CandidateLine],
     target: &'a str,
     counts: &'a Counts,
+    /// Absent where no tag is in quarantine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantined: Option<&'a Quarantined>,
     paired: &'a Paired,
     rates: Arms<Option<&'a ArmRate>>,
     difference: Option<&'a Difference>,
@@ -163,6 +167,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
     } = run;
     let Verdict {
         decision,
+        sentence,
         exit_code,
         promotable,
         reasons,
@@ -173,6 +178,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         candidate,
         baseline,
         counts,
+        quarantined,
         paired,
         baseline_rate,
         candidate_rate,
@@ -199,6 +205,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
     Record {
         schema: SCHEMA,
         decision: *decision,
+        sentence,
         exit_code: *exit_code,
         promotable: *promotable,
         reasons,
@@ -228,6 +235,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         candidates,
         target,
         counts,
+        quarantined: quarantined.as_ref(),
         paired,
         rates: Arms {
             baseline: baseline_rate.as_ref(),

@@ -5,6 +5,7 @@ use super::layers::{Environment, Layer, Origin};
 use super::read::Reader;
 use super::{EmbeddingSettings, JudgeSettings};
 use crate::model::{Changed, Command, Policy, Problem, Problems};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// Characters of a reason.
@@ -121,6 +122,11 @@ impl Layer {
     /// The commands it declares.
     pub fn own_commands(&self) -> &[Command] {
         self.commands()
+    }
+
+    /// The tags it has in quarantine, whatever day it is.
+    pub fn quarantined_tags(&self) -> BTreeSet<String> {
+        self.quarantine().keys().cloned().collect()
     }
 
     fn texts(&self, key: &str) -> Option<String> {
@@ -254,6 +260,7 @@ pub fn compare_files(before: &Layer, after: &Layer) -> Vec<Changed> {
             weaker,
         });
     }
+    rows.extend(quarantine(before, after));
     rows.extend(judges(before, after));
     rows.extend(commands(before, after));
     let embeddings = |layer: &Layer| {
@@ -284,6 +291,31 @@ pub fn compare_files(before: &Layer, after: &Layer) -> Vec<Changed> {
     };
     rows.extend(tables("embeddings", embeddings(before), embeddings(after)));
     rows
+}
+
+/// A tag in quarantine, or one that stays there longer, is decided by less. What day it is plays no part, so that a verdict is
+/// checked by the same changes on a later day.
+fn quarantine(before: &Layer, after: &Layer) -> Vec<Changed> {
+    let state = |layer: &Layer| -> BTreeMap<String, String> {
+        let written = layer.quarantine().iter();
+        written
+            .map(|(tag, written)| (tag.clone(), written.values[0].clone()))
+            .collect()
+    };
+    let (were, are) = (state(before), state(after));
+    let tags: BTreeSet<&String> = were.keys().chain(are.keys()).collect();
+    tags.into_iter()
+        .map(|tag| (tag, were.get(tag), are.get(tag)))
+        .filter(|(_, was, is)| was != is)
+        .map(|(tag, was, is)| Changed {
+            kind: "quarantine".to_owned(),
+            what: tag.clone(),
+            before: was.cloned(),
+            after: is.cloned(),
+            // Days that are written in one way are in the order of their texts; none comes before all.
+            weaker: is > was,
+        })
+        .collect()
 }
 
 /// Whether another judge judges more mildly is not known, so it counts as if it did.
@@ -382,6 +414,8 @@ impl PolicyBaseSettings {
 mod tests {
     use super::*;
 
+    const QUARANTINE: &str = "[gate.quarantine]\na = \"2026-12-31\"";
+
     fn rows(before: &str, after: &str) -> Vec<(String, bool)> {
         let layer = |text| Layer::of_text(text, "promptgate.toml").unwrap();
         let rows = compare_files(&layer(before), &layer(after));
@@ -430,6 +464,21 @@ mod tests {
                 Some(("guardrail_cost", true)),
             ),
             ("[gate.guardrails]\ncost = 0.1", "", Some(("guardrail_cost", true))),
+            ("", QUARANTINE, Some(("quarantine", true))),
+            (
+                QUARANTINE,
+                "[gate.quarantine]\na = \"2027-01-01\"",
+                Some(("quarantine", true)),
+            ),
+            (
+                QUARANTINE,
+                "[gate.quarantine]\na = \"2026-12-30\"",
+                Some(("quarantine", false)),
+            ),
+            // Also one that was over long ago: what day it is plays no part.
+            ("", "[gate.quarantine]\na = \"2020-01-01\"", Some(("quarantine", true))),
+            (QUARANTINE, "", Some(("quarantine", false))),
+            (QUARANTINE, QUARANTINE, None),
             ("", "metric = \"score\"", Some(("metric", true))),
             ("", "estimand = \"dataset\"", Some(("estimand", true))),
             ("", "estimand = \"population\"", None),

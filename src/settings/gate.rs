@@ -15,10 +15,13 @@
 //! truncation_rate = 0.01
 //! ```
 //!
-//! Each of them is a variable, too: `PROMPTGATE_SLICE_MARGIN`, `PROMPTGATE_CRITICAL_TAGS=refunds,legal`,
+//! `[gate.quarantine]` is read by `quarantine.rs`.
+//!
+//! Each of these is a variable, too: `PROMPTGATE_SLICE_MARGIN`, `PROMPTGATE_CRITICAL_TAGS=refunds,legal`,
 //! `PROMPTGATE_GUARDRAIL_COST`. None is an option of the command line: they are rules of a project, not of a call.
 
 use super::layers::{Origin, Written, texts};
+use super::quarantine;
 use super::read::Reader;
 use crate::model::{self, Place, Policy, Problem, Problems};
 use serde::Deserialize;
@@ -111,6 +114,9 @@ pub(super) fn read(text: &str, shown: &str) -> Result<Own, Problems> {
     let mut own = Own::new();
     let mut found = Vec::new();
     for (name, value) in &gate {
+        if name.get_ref() == quarantine::TABLE {
+            continue;
+        }
         if name.get_ref() == GUARDRAILS {
             if !value.get_ref().is_table() {
                 let problem = Problem::at(place(value.span()), "`guardrails` is not a table");
@@ -140,7 +146,7 @@ pub(super) fn read(text: &str, shown: &str) -> Result<Own, Problems> {
             found.push(if AT_THE_TOP.contains(&name.get_ref().as_str()) {
                 problem.hint("it stands at the top of the file, above all tables")
             } else {
-                problem.did_you_mean(name.get_ref(), in_table().chain([GUARDRAILS]))
+                problem.did_you_mean(name.get_ref(), in_table().chain([GUARDRAILS, quarantine::TABLE]))
             });
             continue;
         };

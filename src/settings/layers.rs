@@ -1,6 +1,6 @@
 //! Where settings are written: options, `PROMPTGATE_…` variables and promptgate.toml, all as texts with their origin.
 
-use super::{commands, embeddings, gate, judges, prices};
+use super::{commands, embeddings, gate, judges, prices, quarantine};
 use crate::model::{Command, Place, Problem, Problems, nearest};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -118,6 +118,7 @@ pub struct Layer(
     judges::Judges,
     commands::Own,
     embeddings::Own,
+    quarantine::Own,
 );
 
 impl Layer {
@@ -146,12 +147,21 @@ impl Layer {
         self.0.get(key)
     }
 
+    /// Forgets these settings.
+    pub(super) fn forget(&mut self, keys: &[&str]) {
+        self.0.retain(|key, _| !keys.contains(key));
+    }
+
     pub(super) fn prices(&self) -> &prices::Own {
         &self.1
     }
 
     pub(super) fn embeddings(&self) -> &embeddings::Own {
         &self.4
+    }
+
+    pub(super) fn quarantine(&self) -> &quarantine::Own {
+        &self.5
     }
 
     /// The judges of a file.
@@ -266,6 +276,10 @@ impl Layer {
             if name.get_ref() == gate::TABLE {
                 match gate::read(text, shown) {
                     Ok(own) => layer.0.extend(own),
+                    Err(found) => problems.append(found),
+                }
+                match quarantine::read(text, shown) {
+                    Ok(own) => layer.5 = own,
                     Err(found) => problems.append(found),
                 }
                 continue;

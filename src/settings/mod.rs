@@ -2,7 +2,8 @@
 //!
 //! `layers.rs` reads each place as texts with their origin; `read.rs` gives single settings their type and bounds, so that a
 //! mistake has the same words wherever it was written; `target.rs` finds what answers, and `key.rs` its key; `prices.rs`
-//! reads the table of own prices, `commands.rs` that of own commands, `gate.rs` that of the gate; this file puts it all together.
+//! reads the table of own prices, `commands.rs` that of own commands, `gate.rs` and
+//! `quarantine.rs` that of the gate; this file puts it all together.
 //!
 //! Precedence: option, environment, front matter of the prompt (model and generation settings), file, default.
 
@@ -17,6 +18,7 @@ mod judges;
 mod key;
 mod layers;
 mod prices;
+mod quarantine;
 mod read;
 mod schema;
 mod target;
@@ -338,6 +340,58 @@ impl Layers {
             .option("baseline", vec!["none".to_owned()])
             .flag("no_gate", true);
         self.settle()
+    }
+
+    /// The same for a call that compares a prompt with itself: the one of the option, else the baseline, else the candidate. It
+    /// decides nothing, so what was accepted or is asked of single runs plays no part.
+    ///
+    /// # Errors
+    /// All mistakes at once; recorded answers, which are no second sample.
+    pub fn settle_for_itself(mut self) -> Result<Settings, Problems> {
+        let name = self.itself();
+        for layer in &mut self.layers {
+            layer.forget(&["accept_weaker", "failed", "min_pass_rate", "shard", "snapshots"]);
+        }
+        let mut options = std::mem::take(&mut self.layers[0]);
+        options.forget(&["prompt"]);
+        if let Some(name) = name {
+            options = options
+                .option("prompt", vec![name.clone()])
+                .option("baseline", vec![name]);
+        }
+        self.layers[0] = options
+            .option("policy_base", vec!["none".to_owned()])
+            .flag("no_gate", true);
+        let settings = self.settle()?;
+        if settings.target == TargetKind::Recorded {
+            return Err(Problem::new(
+                "recorded answers can't tell how much answers vary: both arms would get the same ones",
+            )
+            .expected("a target that answers anew")
+            .hint("give another --target")
+            .into());
+        }
+        Ok(settings)
+    }
+
+    /// The prompt that is compared with itself.
+    fn itself(&self) -> Option<String> {
+        let value = |written: &Written| written.values[0].clone();
+        if let Some(typed) = self.layers[0].get("prompt") {
+            return Some(value(typed));
+        }
+        let candidate = self.get("prompt").map(value);
+        let baseline = self.get("baseline").map(value).filter(|name| name != "none");
+        match baseline {
+            // A revision alone means the candidate's name there.
+            Some(rev) if rev.starts_with("git:") && !rev["git:".len()..].contains(':') => {
+                let name = candidate.unwrap_or_default();
+                let bare = name.rsplit(':').next().unwrap_or_default();
+                Some(format!("{rev}:{bare}"))
+            }
+            Some(baseline) => Some(baseline),
+            None => candidate,
+        }
     }
 
     /// Gives every setting its type.

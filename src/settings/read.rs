@@ -203,6 +203,7 @@ impl Reader<'_> {
             ..default
         };
         let policy = self.beside_the_score(policy);
+        let policy = self.quarantine(policy);
         if let Err(found) = policy.check() {
             for problem in found.iter() {
                 let written = ["margin", "tolerance", "alpha", "min_pass_rate"]

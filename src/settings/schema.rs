@@ -124,6 +124,7 @@ fn of_key(key: &str) -> Option<Value> {
         ),
         "max_age" => time("how old a verdict may be that `verify` and `promote` take, like 36h or 7d"),
         "policy_base" => text("git revision whose merge base with HEAD must not have asked for more, or none"),
+        "attempts" => count("looks at the same that are planned before the first", 1, Some(10)),
         "strict_model" => flag("inconclusive if another model served than the one asked for"),
         _ => return None,
     })
@@ -183,6 +184,14 @@ fn of_gate() -> Value {
                     "truncation_rate": share("share of answers that are cut off, in points of it", 0.5),
                 },
                 "additionalProperties": false,
+            },
+            "quarantine": {
+                "description": "tags whose cases don't decide, each with the last day on which they don't; at most 90 days ahead",
+                "type": "object",
+                "propertyNames": {"pattern": "^\\S(.*\\S)?$"},
+                // A day of TOML's own becomes a text of JSON.
+                "additionalProperties": {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
+                "maxProperties": 100,
             },
         },
         "additionalProperties": false,
@@ -305,6 +314,10 @@ mod tests {
                 true,
             ),
             ("[gate.guardrails]\nlatency = 0.2", false),
+            ("[gate.quarantine]\nflaky = \"2026-12-31\"", true),
+            ("[gate.quarantine]\nflaky = \"soon\"", false),
+            ("[gate.quarantine]\n\" flaky\" = \"2026-12-31\"", false),
+            ("[gate]\nquarantine = [\"flaky\"]", false),
             ("[gate]\nguardrails = 3", false),
             ("[gate]\nslice_margins = 0.2", false),
             ("[gate]\ncritical_tags = []", false),

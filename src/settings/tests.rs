@@ -727,3 +727,46 @@ fn several_prompts_are_a_list_with_a_folder_each() {
         assert!(all_at_once.contains(told), "{all_at_once}");
     }
 }
+
+#[test]
+fn a_prompt_is_compared_with_itself_whatever_is_said_of_single_runs() {
+    let settle = |given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("promptgate.toml"), file).unwrap();
+        Layers::read(folder.path(), options(given), None, environment(variables)).settle_for_itself()
+    };
+    let both = "candidate = \"v2\"\nbaseline = \"v1\"\n";
+    for (given, variables, file, name) in [
+        (&[][..], &[][..], both, "v1"),
+        (&[("prompt", "v3")], &[], both, "v3"),
+        (&[], &[("PROMPTGATE_BASELINE", "v4")], both, "v4"),
+        // Without a baseline, and with what only such a run is asked for.
+        (
+            &[],
+            &[("PROMPTGATE_MIN_PASS_RATE", "0.9")],
+            "candidate = \"v2\"\nbaseline = \"none\"\n",
+            "v2",
+        ),
+        (&[], &[], "candidate = \"v2\"\nbaseline = \"git:main\"\n", "git:main:v2"),
+        (
+            &[],
+            &[],
+            "candidate = \"git:dev:v2\"\nbaseline = \"git:main\"\n",
+            "git:main:v2",
+        ),
+        (&[], &[], "baseline = \"git:main:v1\"\n", "git:main:v1"),
+    ] {
+        let settings = settle(given, variables, file).unwrap();
+        assert_eq!(settings.prompt, name);
+        assert_eq!(settings.baseline, Baseline::Prompt(name.to_owned()));
+        assert!(!settings.gated);
+        assert_eq!((settings.policy.min_pass_rate, settings.policy_base.rev), (None, None));
+    }
+    let shard = settle(&[], &[("PROMPTGATE_SHARD", "1/2"), ("GITHUB_BASE_REF", "main")], both).unwrap();
+    assert_eq!((shard.selection.shard, shard.policy_base.rev), (None, None));
+    assert!(message(settle(&[], &[], "")).contains("no prompt is named"));
+    assert!(
+        message(settle(&[("answers", "a.jsonl"), ("target", "recorded")], &[], both))
+            .contains("recorded answers can't")
+    );
+}

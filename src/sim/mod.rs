@@ -9,6 +9,8 @@
 //!                        └ resources: files, batches, caches             └ noise
 //! ```
 //!
+//! `rehearsal.rs` is the same model without a server: every answer that it has to a request, and which of them it gives.
+//!
 //! Its model is an extractive question answerer. It splits the system instruction (and a long question's own context)
 //! into sentences, ranks them against the question, and answers with the best ones in the form that the text asks for.
 //! It knows no facts, no prompt and no case: what it says stands in the request, so a better prompt gets better answers
@@ -40,6 +42,7 @@ mod path;
 mod polarity;
 mod rank;
 mod reader;
+mod rehearsal;
 mod resource_fields;
 mod resources;
 mod respond;
@@ -55,6 +58,7 @@ mod wire;
 mod words;
 
 pub use faults::{Fault, Faults, FaultsError, Quota};
+pub use rehearsal::{Rehearsal, Samples};
 pub use script::{Script, ScriptError};
 pub use server::Simulator;
 

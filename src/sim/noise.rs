@@ -17,21 +17,23 @@ pub(super) struct Key(u64);
 impl Key {
     /// From the seed, the path (it names model and method), the body, and the client's sample header.
     pub(super) fn new(seed: u64, path: &str, body: &[u8], sample: &[u8]) -> Key {
+        let request: Vec<u64> = numbers(path.as_bytes()).chain(numbers(body)).collect();
+        Key::of_request(seed, &request).sample(sample)
+    }
+
+    /// What the samples of a request have in common. The request is given by the [`numbers`] of its path and its body, which
+    /// are the same under every seed.
+    pub(super) fn of_request(seed: u64, request: &[u64]) -> Key {
         let mut state = mix(seed ^ 0x9e37_79b9_7f4a_7c15);
-        for piece in [path.as_bytes(), body, sample] {
-            let mut words = piece.chunks_exact(8);
-            for word in &mut words {
-                let mut bytes = [0; 8];
-                bytes.copy_from_slice(word);
-                state = mix(state ^ u64::from_le_bytes(bytes));
-            }
-            let mut tail = [0; 8];
-            let rest = words.remainder();
-            tail[..rest.len()].copy_from_slice(rest);
-            state = mix(state ^ u64::from_le_bytes(tail));
-            state = mix(state ^ piece.len() as u64);
+        for number in request {
+            state = mix(state ^ number);
         }
         Key(state)
+    }
+
+    /// The key of one sample of the request that this one is of.
+    pub(super) fn sample(self, sample: &[u8]) -> Key {
+        Key(numbers(sample).fold(self.0, |state, number| mix(state ^ number)))
     }
 
     /// A number in 0..1 for one purpose; independent between purposes.
@@ -45,6 +47,20 @@ impl Key {
     }
 }
 
+/// A text as numbers: eight bytes each, the rest of it, its length.
+pub(super) fn numbers(piece: &[u8]) -> impl Iterator<Item = u64> {
+    let words = piece.chunks_exact(8);
+    let rest = words.remainder();
+    words
+        .chain([rest])
+        .map(|word| {
+            let mut bytes = [0; 8];
+            bytes[..word.len()].copy_from_slice(word);
+            u64::from_le_bytes(bytes)
+        })
+        .chain([piece.len() as u64])
+}
+
 /// The finaliser of SplitMix64.
 pub(super) fn mix(mut x: u64) -> u64 {
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -56,12 +72,15 @@ pub(super) fn mix(mut x: u64) -> u64 {
 const WHETHER: u64 = 1 << 40;
 const HOW: u64 = 2 << 40;
 
+/// The share of degraded answers that come from the second best passage.
+pub(super) const SECOND_BEST: f64 = 0.7;
+
 /// Degrades with chance `noise`.
 pub(super) fn degrade(key: Key, noise: f64) -> Option<Degrade> {
     if key.draw(WHETHER) >= noise {
         return None;
     }
-    Some(if key.draw(HOW) < 0.7 {
+    Some(if key.draw(HOW) < SECOND_BEST {
         Degrade::SecondBest
     } else {
         Degrade::DropFormat
@@ -88,6 +107,12 @@ mod tests {
             }
         }
         assert_eq!(keys[0], Key::new(0, "/p", b"body", b"1"));
+        // Recorded: whoever repeats a run with a newer version gets the same noise.
+        let request = b"a body of more than eight bytes";
+        assert_eq!(
+            Key::new(7, "/v1beta/models/m:generateContent", request, b"1").hex(),
+            "b0ae1f47619818f3"
+        );
     }
 
     #[test]

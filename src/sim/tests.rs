@@ -521,3 +521,34 @@ fn it_starts_inside_a_runtime() {
     });
     assert_eq!(inside, 200);
 }
+
+#[test]
+fn a_rehearsal_says_what_the_server_says_to_every_sample() {
+    let noise = 0.5;
+    let simulator = simulator(Settings {
+        noise,
+        seed: 7,
+        ..Settings::default()
+    });
+    let url = simulator.url();
+    let question = body("When does the zoo open?");
+    let path = format!("{PATH}:generateContent");
+    let rehearsal = Rehearsal::new(&path, "gemini-3.8-flash", question.to_string().as_bytes()).unwrap();
+    let samples = rehearsal.samples(7);
+    let mut seen = [0; 3];
+    client(async |client| {
+        for sample in 0..40u32 {
+            let (_, text) = post(&client, format!("{url}{path}"), &question, sample).await.unwrap();
+            let mut said: Value = serde_json::from_str(&text).unwrap();
+            let which = samples.answer(noise, sample.to_string().as_bytes());
+            let mut rehearsed = rehearsal.answers()[which].clone();
+            for body in [&mut said, &mut rehearsed] {
+                body.as_object_mut().unwrap().remove("responseId").unwrap();
+            }
+            assert_eq!(said, rehearsed, "{sample}");
+            seen[which] += 1;
+        }
+    });
+    assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
+    assert!(Rehearsal::new(&path, "gemini-3.8-flash", b"{\"no\": 1}").is_err());
+}

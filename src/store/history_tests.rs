@@ -421,3 +421,63 @@ fn the_time_between_answers_is_that_of_both_runs() {
     note(&store, &second, 1, &[(2, Mark::Pass)]);
     assert_eq!(store.asked_between(first.id.0, second.id.0).unwrap(), Some((100, 500)));
 }
+
+/// Of two planned answers to each of 20 cases one fails: a variance of 1/2 within a case. Own scores are all alike.
+#[test]
+fn how_much_answers_vary_is_known_of_enough_decided_runs() {
+    let (_folder, store) = store();
+    let subject = Subject([2; 32]);
+    let noise = |own_scores| store.noise(subject, 20, own_scores).unwrap();
+    let run = begin(&store, 20, 2, None);
+    for digest in 1..=20u8 {
+        let marks = [Mark::Pass, Mark::Fail, Mark::Pass, Mark::Pass];
+        let answers: Vec<(i64, Mark)> = marks
+            .into_iter()
+            .zip(i64::from(digest) * 10..)
+            .map(|(mark, answer)| (answer, mark))
+            .collect();
+        // What is asked beyond the plan is asked because of a failure.
+        note(&store, &run, digest, &answers);
+    }
+    assert_eq!(noise(false), None, "not decided");
+    store.conclude(run.id, &concluded()).unwrap();
+    let found = noise(false).unwrap();
+    assert_eq!(found.runs, 1);
+    assert!((found.variance - 0.5).abs() < 1e-12, "{found:?}");
+    assert_eq!(noise(true).unwrap().variance, 0.0);
+    assert_eq!(store.noise(Subject([3; 32]), 20, false).unwrap(), None);
+    assert_eq!(store.noise(subject, 0, false).unwrap(), None);
+
+    // The same stored answers in another run, where this was the baseline, tell nothing new; others do.
+    let again = begin(&store, 20, 5, Some(2));
+    for digest in 1..=20u8 {
+        answered(&store, again.id, u64::from(digest), i64::from(digest) * 10);
+        let same = marked(Arm::Baseline, 1, Some(digest.into()), Mark::Pass);
+        let case = case(&format!("case-{digest}"), digest, vec![same]);
+        store.note_outcomes(again.id, &[case]).unwrap();
+    }
+    store.conclude(again.id, &concluded()).unwrap();
+    assert_eq!(noise(false).unwrap().variance, found.variance);
+    let other = begin(&store, 20, 2, None);
+    note(&store, &other, 1, &[(1_000, Mark::Fail)]);
+    store.conclude(other.id, &concluded()).unwrap();
+    let more = noise(false).unwrap();
+    assert_eq!(more.runs, 3);
+    // One of three passes now in the first case.
+    assert!(
+        (more.variance - (19.0 * 0.5 + 1.0 / 3.0) / 20.0).abs() < 1e-12,
+        "{more:?}"
+    );
+}
+
+#[test]
+fn a_few_cases_tell_nothing_of_how_much_answers_vary() {
+    let (_folder, store) = store();
+    let run = begin(&store, 19, 2, None);
+    for digest in 1..=19u8 {
+        let at = i64::from(digest) * 10;
+        note(&store, &run, digest, &[(at, Mark::Pass), (at + 1, Mark::Fail)]);
+    }
+    store.conclude(run.id, &concluded()).unwrap();
+    assert_eq!(store.noise(Subject([2; 32]), 20, false).unwrap(), None);
+}

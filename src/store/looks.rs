@@ -148,3 +148,103 @@ fn look(row: &Row<'_>, decision: Decision) -> rusqlite::Result<LookRecord> {
         policy_sha256: row.get(8)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Planned;
+
+    fn store(folder: &tempfile::TempDir) -> Store {
+        Store::open(folder.path()).unwrap()
+    }
+
+    fn begin(store: &Store) -> RunId {
+        let planned = Planned {
+            plan: [9; 32],
+            candidate: "v2".to_owned(),
+            baseline: None,
+            target: "t".to_owned(),
+            answers: 3,
+        };
+        store.begin(&planned).unwrap().id
+    }
+
+    /// The answers of a run, by position.
+    fn answers(store: &Store, run: RunId, answers: &[Option<i64>]) {
+        for (seq, answer) in answers.iter().enumerate() {
+            store
+                .connection
+                .execute(
+                    "INSERT INTO results (run, seq, answer, source, attempts) VALUES (?1, ?2, ?3, 'live', 1)",
+                    params![run.0, seq as i64, answer],
+                )
+                .unwrap();
+        }
+    }
+
+    fn record(run: i64, attempt: u32, decision: Decision) -> LookRecord {
+        LookRecord {
+            run,
+            attempt,
+            attempts: 3,
+            step: 2,
+            repeats: 2 * attempt,
+            candidates: 4,
+            decision,
+            needed: Some(7),
+            policy_sha256: "p".to_owned(),
+        }
+    }
+
+    #[test]
+    fn looks_of_a_series_are_kept_by_attempt_and_those_of_others_are_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let series = Series {
+            key: [1; 32],
+            same: [1; 32],
+        };
+        let fresh = Series {
+            key: [2; 32],
+            same: [1; 32],
+        };
+        assert_eq!(store.looks(&series).unwrap(), []);
+        let (first, second) = (record(5, 1, Decision::Inconclusive), record(6, 2, Decision::Block));
+        store.note_look(&series, &second).unwrap();
+        store.note_look(&series, &first).unwrap();
+        assert_eq!(store.looks(&series).unwrap(), [first.clone(), second.clone()]);
+        let again = record(9, 2, Decision::Promote);
+        store.note_look(&series, &again).unwrap();
+        assert_eq!(store.looks(&series).unwrap(), [first.clone(), again.clone()]);
+        assert_eq!(store.looks_left_behind(&series).unwrap(), []);
+        assert_eq!(store.looks(&fresh).unwrap(), []);
+        assert_eq!(store.looks_left_behind(&fresh).unwrap(), [first, again]);
+    }
+
+    #[test]
+    fn answers_are_compared_where_they_stand_in_each_plan() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        // Two cases and two arms: one repeat each, and then two.
+        let (before, now) = (begin(&store), begin(&store));
+        answers(&store, before, &[Some(1), Some(2), Some(3), None]);
+        answers(
+            &store,
+            now,
+            &[Some(1), Some(2), Some(20), Some(21), Some(3), Some(4), Some(22), None],
+        );
+        assert_eq!(store.other_answers((before.number(), 2), 4, now, 4).unwrap(), 0);
+        let other = begin(&store);
+        answers(
+            &store,
+            other,
+            &[Some(1), Some(9), Some(20), Some(21), None, Some(4), Some(22), Some(23)],
+        );
+        assert_eq!(store.other_answers((before.number(), 2), 4, other, 4).unwrap(), 2);
+        // What stands behind the plan, and runs without results, are not compared and not equal.
+        assert_eq!(store.other_answers((before.number(), 2), 2, other, 4).unwrap(), 1);
+        let empty = begin(&store);
+        assert_eq!(store.other_answers((before.number(), 2), 4, empty, 2).unwrap(), 3);
+        assert_eq!(store.other_answers((empty.number(), 2), 4, before, 2).unwrap(), 0);
+    }
+}

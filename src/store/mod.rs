@@ -23,7 +23,7 @@ pub use batches::{Batches, InUse, WaitingBatch};
 pub use history::Subject;
 pub use looks::Series;
 pub use open::{BUSY, StoreError};
-pub use outcomes::{Apart, SomeCases};
+pub use outcomes::{Apart, Noise, SomeCases};
 pub use record::{Added, Importing, Record, RunLine};
 use writer::Part;
 pub use writer::Writer;

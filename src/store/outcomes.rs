@@ -4,7 +4,7 @@
 //! newest [`RUNS`] runs, and of fewer once these have more than [`ANSWERS`] answers together (about 100 MB); the newest run is
 //! always kept.
 
-use super::{RunId, Store, StoreError};
+use super::{RunId, Store, StoreError, Subject};
 use crate::model::{Arm, CaseId, Flaky, FlakyCase, Mark, MarkedCase, Reliability, Remembered, RememberedCase};
 use rusqlite::{Row, params};
 use std::collections::{HashMap, HashSet};
@@ -15,6 +15,9 @@ const RUNS: usize = 1_000;
 const ANSWERS: u64 = 5_000_000;
 /// Runs whose answers say how flaky a case is: the newest of the same prompt, model, target and judges.
 const KIN: u32 = 20;
+/// Answers that are looked at to tell how much answers vary, and the cases with several of them that it takes.
+const LOOKED_AT: u32 = 200_000;
+const VARIED: usize = 20;
 /// Cases named for each way in which two runs lie apart.
 const NAMED: u32 = 10;
 
@@ -36,6 +39,23 @@ pub struct Apart {
     pub only_second: SomeCases,
     /// Cases with the same id that are written differently.
     pub changed: SomeCases,
+}
+
+/// How much earlier answers to the same cases vary.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// Runs they are of.
+    pub runs: u32,
+    /// Mean over cases of the sample variance of an answer's score.
+    pub variance: f64,
+}
+
+/// The scores of one case, summed up.
+#[derive(Clone, Copy, Default)]
+struct Scores {
+    n: f64,
+    sum: f64,
+    squares: f64,
 }
 
 impl Store {
@@ -202,6 +222,21 @@ impl Store {
             )
             .map_err(|error| self.failed("look up when answers were asked for", error))?;
         Ok(times.0.zip(times.1))
+    }
+
+    /// Whether models judged answers of a run: it goes by replies that are no vectors.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn judged(&self, run: i64) -> Result<bool, StoreError> {
+        self.connection
+            .query_row(
+                "SELECT EXISTS (SELECT 1 FROM replies LEFT JOIN answers ON answers.id = replies.answer
+                                WHERE replies.run = ?1 AND answers.case_id IS NOT 'embedding')",
+                [run],
+                |row| row.get(0),
+            )
+            .map_err(|error| self.failed("look up who judged a run", error))
     }
 
     /// Hands out the candidates' outcomes of two runs, case by case, in an order that depends on the store alone. A case
@@ -371,11 +406,83 @@ impl Store {
         Ok(())
     }
 
+    /// How much the answers of what was tested vary, by the newest decided runs that tested it, at most `most` and at most
+    /// [`KIN`]: their passes and failures, or with `own_scores` what checks scored. Each stored answer counts once, and of
+    /// answers beyond a plan none does. `None` where fewer than [`VARIED`] cases have several answers.
+    ///
+    /// Looks at [`LOOKED_AT`] answers at most, and needs about 20 bytes for each.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn noise(&self, subject: Subject, most: u32, own_scores: bool) -> Result<Option<Noise>, StoreError> {
+        let failed = |error| self.failed("look how much answers vary", error);
+        let mut kin = self
+            .connection
+            .prepare_cached(
+                "SELECT run, 1 AS arm, repeats FROM facts WHERE candidate = ?1 AND concluded IS NOT NULL
+                 UNION ALL
+                 SELECT run, 0, repeats FROM facts WHERE baseline = ?1 AND concluded IS NOT NULL
+                 ORDER BY run DESC LIMIT ?2",
+            )
+            .map_err(failed)?;
+        let kin = kin
+            .query_map(params![subject.0, most.min(KIN)], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .and_then(Iterator::collect::<Result<Vec<(i64, i64, u32)>, _>>)
+            .map_err(failed)?;
+        let mut statement = self
+            .connection
+            .prepare_cached(
+                "SELECT case_no, mark, score, answer FROM outcomes
+                 WHERE run = ?1 AND arm = ?2 AND mark <= 1 AND answer IS NOT NULL AND repeat <= ?3 LIMIT ?4",
+            )
+            .map_err(failed)?;
+        let mut seen: HashSet<i64> = HashSet::new();
+        let mut cases: HashMap<i64, Scores> = HashMap::new();
+        let mut runs: HashSet<i64> = HashSet::new();
+        let mut left = LOOKED_AT;
+        for (run, arm, repeats) in kin {
+            let mut rows = statement.query(params![run, arm, repeats, left]).map_err(failed)?;
+            while let Some(row) = rows.next().map_err(failed)? {
+                left = left.saturating_sub(1);
+                if !seen.insert(row.get(3).map_err(failed)?) {
+                    continue;
+                }
+                let (number, mark): (i64, i64) = row.get(0).and_then(|no| Ok((no, row.get(1)?))).map_err(failed)?;
+                let own: Option<f64> = row.get(2).map_err(failed)?;
+                let score = match own {
+                    Some(own) if own_scores => own.clamp(0.0, 1.0),
+                    Some(_) | None => mark as f64,
+                };
+                let scores = cases.entry(number).or_default();
+                scores.n += 1.0;
+                scores.sum += score;
+                scores.squares += score * score;
+                runs.insert(run);
+            }
+        }
+        // In the order of their size, so that the sum is the same in every process.
+        let mut variances: Vec<f64> = cases.into_values().filter_map(Scores::variance).collect();
+        variances.sort_by(f64::total_cmp);
+        Ok((variances.len() >= VARIED).then(|| Noise {
+            runs: runs.len() as u32,
+            variance: variances.iter().sum::<f64>() / variances.len() as f64,
+        }))
+    }
+
     fn case_id(&self, number: i64) -> Result<String, StoreError> {
         self.connection
             .prepare_cached("SELECT case_id FROM cases WHERE id = ?1")
             .and_then(|mut statement| statement.query_row([number], |row| row.get(0)))
             .map_err(|error| self.failed("read a case", error))
+    }
+}
+
+impl Scores {
+    fn variance(self) -> Option<f64> {
+        let Scores { n, sum, squares } = self;
+        (n >= 2.0).then(|| ((squares - sum * sum / n) / (n - 1.0)).max(0.0))
     }
 }
 

@@ -278,6 +278,52 @@ fn a_store_of_version_2_is_brought_up_to_date() {
     assert_eq!((row.source, row.attempts, row.waited_ms), (Source::Cache, 2, Some(40)));
 }
 
+/// Every version that a store may have: its answers and runs stay, and what it did not know of its runs is not made up.
+#[test]
+fn a_store_of_version_2_to_4_knows_nothing_of_its_runs_but_keeps_them() {
+    let new = tempfile::tempdir().unwrap();
+    drop(Store::open(new.path()).unwrap());
+    let upgrades = [
+        include_str!("upgrade-2.sql"),
+        include_str!("upgrade-3.sql"),
+        include_str!("upgrade-4.sql"),
+    ];
+    for version in 2..=4usize {
+        let old = tempfile::tempdir().unwrap();
+        let connection = Connection::open(old.path().join("store.sqlite")).unwrap();
+        connection.execute_batch(VERSION_1).unwrap();
+        for upgrade in &upgrades[..version - 1] {
+            connection.execute_batch(upgrade).unwrap();
+        }
+        connection.pragma_update(None, "user_version", version as i64).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO runs (id, plan, candidate, target, planned, started_at, ended_at, ended)
+                 VALUES (7, x'09', 'v2', 't', 3, 1700000000, 1700000001, 'complete');
+                 INSERT INTO not_passed (run, case_id, outcome) VALUES (7, 'case-1', 'fail');",
+            )
+            .unwrap();
+        drop(connection);
+        let store = Store::open(old.path()).unwrap();
+        assert_eq!(shape(old.path()), shape(new.path()), "{version}");
+        let run = store.recall(7).unwrap().unwrap();
+        assert_eq!(
+            (run.ended.as_deref(), run.facts, run.concluded),
+            (Some("complete"), None, None)
+        );
+        assert_eq!(store.not_passed("v2", None).unwrap().unwrap().1.len(), 1);
+        assert_eq!(store.cases_remembered(7).unwrap(), 0);
+        assert!(!store.judged(7).unwrap());
+        assert_eq!(store.noise(Subject([2; 32]), 20, false).unwrap(), None);
+        // A new run is remembered beside it.
+        let next = store.begin(&planned()).unwrap();
+        assert_eq!(next.id.0, 8);
+        drop(store);
+        // Once is enough.
+        Store::open(old.path()).unwrap();
+    }
+}
+
 #[test]
 fn a_run_has_the_replies_that_it_goes_by() {
     let folder = tempfile::tempdir().unwrap();

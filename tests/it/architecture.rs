@@ -51,6 +51,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "report/diff",
             "gate/statistics/bootstrap",
             "gate/simulate",
+            "gate/resample",
         ],
     ),
     ("junit_report", &["report/junit"]),

@@ -486,6 +486,7 @@ fn a_dry_run_tells_what_judges_would_be_asked_at_most() {
     let ran = run(&recorded, &["--dry-run"]);
     insta::assert_snapshot!(ran.stdout, @"
     2 of 2 cases, 1 repeats: 4 answers planned, 0 of them stored
+    an equally good candidate would be promoted with a chance of less than 1% (80% would take about 300 cases); no loss would be blocked as often as 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by
     target recorded: nothing would be sent for answers
     judges: at most 4 requests (every vote on every answer; stored replies and equal answers make it fewer), about 262936 input tokens, at most 262144 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), at most about $1.1802; not in the sum above
     ");

@@ -459,7 +459,11 @@ fn the_last_line_is_for_machines() {
         color: true,
         quiet: false,
     });
-    assert!(colored.starts_with("\u{1b}[1;33mPARTIAL\u{1b}[0m: "), "{colored}");
+    assert!(
+        colored.starts_with("\u{1b}[1;31mv2 must not go live: ")
+            && colored.contains("\n\u{1b}[1;33mPARTIAL\u{1b}[0m: "),
+        "{colored}"
+    );
     assert!(colored.ends_with("\nverdict=block exit=10\n"));
 }
 

@@ -246,6 +246,45 @@ fn a_promote_with_doubts_is_none() {
     );
 }
 
+/// The margins of a comparison of runs are not scaled by what judges are known to err.
+#[test]
+fn a_promote_that_models_judged_is_none() {
+    let fake = Fake::start(|request| {
+        let body = String::from_utf8_lossy(&request.body);
+        Reply::answer(match body.contains("It knows the hours.") {
+            true => r#"{"reason": "so it is", "pass": true}"#,
+            false => "nine",
+        })
+    });
+    let project = Project::with_cases(80);
+    let cases = project.read("golden/cases.jsonl");
+    let judged = r#"{"judge":{"rubric":"It knows the hours."}}"#;
+    project.write("golden/cases.jsonl", cases.replace(r#"{"contains":"nine"}"#, judged));
+    project.write(
+        "promptgate.toml",
+        format!(
+            "[judges.default]\ntarget = \"gemini\"\nbase_url = \"{}\"\nmodel = \"gemini-3.8-flash\"\n",
+            fake.url
+        ),
+    );
+    for prompt in ["v1", "v2"] {
+        let ran = eval(&project, &fake.url, prompt, &["--repeat", "1"]);
+        assert_eq!(ran.code, 0, "{}", ran.transcript());
+    }
+    // The second run's replies are stored ones, because equal answers to equal questions are asked about once.
+    let ran = project.run(&["compare", "1", "2", "--gate"]);
+    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    assert!(ran.stdout.contains("DOUBT: models judged"), "{}", ran.stdout);
+    assert!(ran.stdout.ends_with("replayed=promote exit=11\n"), "{}", ran.stdout);
+    // Without the gate it is told all the same, and vectors of texts are no judgement.
+    assert_eq!(project.run(&["compare", "1", "2"]).code, 0);
+    store(&project)
+        .execute("UPDATE answers SET case_id = 'embedding' WHERE case_id = 'judge'", [])
+        .unwrap();
+    let ran = project.run(&["compare", "1", "2", "--gate"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+}
+
 #[test]
 fn runs_that_differ_in_more_than_the_prompt_are_refused_with_what_differs() {
     let (project, fake) = two_runs(8);

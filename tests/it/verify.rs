@@ -1,9 +1,11 @@
 //! `verify`: a verdict holds only as it was written, for the working tree as it is.
 
+use crate::support::fake::{Fake, Reply};
 use crate::support::project::{Project, Ran};
 use crate::support::promoted::{KEY, evaluate, promoted};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn verify(project: &Project, more: &[&str]) -> Ran {
     project.run(&[&["verify", "--prompt", "v2"], more].concat())
@@ -130,6 +132,10 @@ fn what_was_edited_by_hand_is_found_out() {
             |e| e.verdict["decision"] = json!("block"),
             "`decision` of the verdict is \"block\"",
         ),
+        (
+            |e| e.verdict["sentence"] = json!("v2 may go live: everyone says so."),
+            "`sentence` of the verdict is \"v2 may go live: everyone says so.\"",
+        ),
         (|e| e.verdict["exit_code"] = json!(11), "ended with exit code 11"),
         (|e| e.verdict["promotable"] = json!(false), "it is not promotable"),
         (|e| e.verdict["simulated"] = json!(true), "a simulator answered"),
@@ -208,6 +214,14 @@ fn what_was_edited_by_hand_is_found_out() {
     for (edit, found) in edits {
         check(*edit, found, false);
     }
+    // A verdict of an older promptgate has no sentence, and still holds.
+    let mut older = Evidence::of(&project);
+    older.verdict = original.verdict.clone();
+    older.rows = original.rows.clone();
+    older.verdict.as_object_mut().unwrap().remove("sentence");
+    older.redigest();
+    older.write(&project);
+    assert_eq!(verify(&project, &[]).code, 0);
     // Rows: first without the digest, then with one that fits.
     let rows: &[(Edit, &str)] = &[
         (|e| drop(e.rows.pop()), "the file ends"),
@@ -362,4 +376,84 @@ fn repeats_tags_errors_and_must_pass_cases_are_computed_alike() {
     assert_eq!(project.verdict()["tested"]["identical"], true);
     let ran = verify(&project, &["--baseline", "v2"]);
     assert_eq!(ran.code, 0, "{}", ran.transcript());
+}
+
+/// The rows hold more answers than were planned, and cases that count differently.
+#[test]
+fn confirmed_weighted_and_clustered_cases_are_computed_alike() {
+    let project = Project::with_cases(0);
+    let rows: String = (0..320)
+        .map(|i| {
+            let cluster = (i % 4 != 0).then(|| format!("family {}", i / 2));
+            json!({
+                "id": format!("c{i}"), "critical": i < 2, "tags": ["all"], "weight": ([1.0, 0.5, 2.0][i % 3]),
+                "cluster": cluster, "vars": {"question": format!("Question {i}.")}, "expect": [{"contains": "nine"}],
+            })
+        })
+        .map(|mut row| {
+            if row["cluster"].is_null() {
+                row.as_object_mut().unwrap().remove("cluster");
+            }
+            format!("{row}\n")
+        })
+        .collect();
+    project.write("golden/cases.jsonl", rows);
+    project.write("promptgate.toml", "baseline = \"v1\"\n");
+    // The candidate fails once on `c0`.
+    let asked = AtomicUsize::new(0);
+    let service = Fake::start(move |request| {
+        let body = String::from_utf8_lossy(&request.body);
+        let first = body.contains("nine in the morning")
+            && body.contains("Question 0.")
+            && asked.fetch_add(1, Ordering::SeqCst) == 1;
+        Reply::answer(if first { "ten" } else { "nine" })
+    });
+    let eval = || {
+        project.run_with(
+            &[
+                "eval",
+                "--prompt",
+                "v2",
+                "--target",
+                "gemini",
+                "--quiet",
+                "--base-url",
+                &service.url,
+                "--repeat",
+                "3",
+            ],
+            &[("GEMINI_API_KEY", KEY)],
+        )
+    };
+    let ran = eval();
+    assert_eq!(ran.code, 0, "{} {}", ran.transcript(), project.verdict()["reasons"]);
+    let of_first = |row: &&Value| row["case"] == "c0" && row["arm"] == "candidate";
+    assert_eq!(project.results().iter().filter(of_first).count(), 10, "asked again");
+    let ran = verify(&project, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+
+    // A further answer that is left out is missed, whether the digest fits or not.
+    let mut evidence = Evidence::of(&project);
+    let further = evidence
+        .rows
+        .iter()
+        .position(|row| of_first(&row) && row["repeat"] == 7)
+        .unwrap();
+    evidence.rows.remove(further);
+    evidence.redigest();
+    evidence.write(&project);
+    let ran = verify(&project, &[]);
+    assert_eq!(ran.code, 11, "{}", ran.transcript());
+
+    project.write("promptgate.toml", "baseline = \"v1\"\nmetric = \"score\"\n");
+    let ran = eval();
+    assert_eq!(ran.code, 0, "{} {}", ran.transcript(), project.verdict()["reasons"]);
+    let ran = verify(&project, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    // Other weights and clusters are other golden data.
+    let golden = project.read("golden/cases.jsonl");
+    for (from, to) in [("\"weight\":0.5", "\"weight\":1.5"), ("family 3\"", "family 4\"")] {
+        project.write("golden/cases.jsonl", golden.replacen(from, to, 1));
+        assert_eq!(verify(&project, &[]).code, 11, "{from}");
+    }
 }

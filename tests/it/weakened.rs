@@ -345,3 +345,50 @@ fn a_verdict_holds_only_with_the_base_it_was_compared_with() {
         assert!(ran.stderr.contains(found), "{pointer}: {}", ran.transcript());
     }
 }
+
+#[test]
+fn more_in_quarantine_is_weaker_and_less_is_not() {
+    use time::{Duration, OffsetDateTime};
+    let day = |days: i64| (OffsetDateTime::now_utc().date() + Duration::days(days)).to_string();
+    let toml = |tags: &[(&str, i64)]| {
+        let tags: String = tags
+            .iter()
+            .map(|(tag, days)| format!("{tag} = \"{}\"\n", day(*days)))
+            .collect();
+        format!("{TOML}[gate.quarantine]\n{tags}")
+    };
+    let project = repository();
+    git(&project, &["switch", "-q", "main"]);
+    let golden = project.read("golden/cases.jsonl");
+    let tagged = golden.replacen("\"expect\"", "\"tags\":[\"flaky\"],\"expect\"", 3);
+    project.write("golden/cases.jsonl", &tagged);
+    project.write("promptgate.toml", toml(&[("flaky", 30)]));
+    git(&project, &["commit", "-qam", "a quarantine"]);
+    git(&project, &["switch", "-qc", "more"]);
+
+    let last = tagged.lines().last().unwrap();
+    let one_more = tagged.replace(last, &last.replace("\"expect\"", "\"tags\":[\"flaky\"],\"expect\""));
+    let one_less = tagged.replacen("\"tags\":[\"flaky\"],", "", 1);
+    for (rules, cases, kind, weaker) in [
+        (toml(&[("flaky", 31)]), &tagged, "quarantine", true),
+        (toml(&[("flaky", 30), ("new", 1)]), &tagged, "quarantine", true),
+        (toml(&[("flaky", 30)]), &one_more, "quarantine-tag-added", true),
+        (toml(&[("flaky", 29)]), &tagged, "quarantine", false),
+        (TOML.to_owned(), &tagged, "quarantine", false),
+    ] {
+        project.write("promptgate.toml", rules);
+        project.write("golden/cases.jsonl", cases);
+        let ran = eval(&project, &[]);
+        assert_eq!(ran.code, if weaker { 11 } else { 0 }, "{kind}: {}", ran.transcript());
+        assert_eq!(kinds(&project.verdict()), [(kind.to_owned(), weaker)]);
+        let summary = project.read("reports/summary.md");
+        assert_eq!(summary.contains("**WEAKER**"), weaker, "{summary}");
+        if weaker {
+            assert_eq!(eval(&project, &["--accept-weaker", "agreed"]).code, 0);
+        }
+    }
+    project.write("promptgate.toml", toml(&[("flaky", 30)]));
+    project.write("golden/cases.jsonl", one_less);
+    assert_eq!(eval(&project, &[]).code, 0);
+    assert_eq!(project.verdict()["changed"], json!([]));
+}

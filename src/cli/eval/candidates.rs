@@ -4,8 +4,8 @@ use super::{colored, dollars, foresee_arm, foresee_judges, foresee_prefix, progr
 use crate::cli::{complain, hide, say, warn};
 use crate::error::Error;
 use crate::exit;
-use crate::model::{CaseRow, Progress, RunInfo};
-use crate::pipeline::{self, ArmForecast, Finished, FinishedAll, Forecast, Interrupt, Watching};
+use crate::model::{CaseRow, Progress, Quarantine, RunInfo};
+use crate::pipeline::{self, ArmForecast, Finished, FinishedAll, Forecast, Interrupt, Outlook, Prepared, Watching};
 use crate::report::console::{self, Console, Style};
 use crate::report::text::log_line;
 use crate::report::{Folder, Mask, candidates_table};
@@ -35,8 +35,17 @@ pub(super) fn evaluate(
         }
     }
     if settings.dry_run {
-        foresee(&pipeline::forecast_all(&prepared)?);
+        let outlooks = prepared.iter().map(Prepared::outlook).collect::<Result<Vec<_>, _>>()?;
+        foresee(&pipeline::forecast_all(&prepared)?, &outlooks);
         return Ok(exit::OK);
+    }
+    // Where a store can't be read, the run says so.
+    for outlook in prepared.iter().filter_map(|one| one.outlook().ok().flatten()) {
+        let sentence = outlook.warning().map(|warning| format!("warning: {warning}"));
+        if let Some(sentence) = sentence.filter(|sentence| !settings.quiet && !told.contains(sentence)) {
+            warn(&sentence);
+            told.push(sentence);
+        }
     }
     if prepared.iter().any(|one| one.run_info().simulated) {
         tell_simulated(settings);
@@ -49,6 +58,7 @@ pub(super) fn evaluate(
         },
         unattended,
         masks,
+        quarantines: prepared.iter().map(|one| one.quarantine().clone()).collect(),
         console: Console::new(Style::default(), Mask::default()),
     };
     let finished = pipeline::eval_all(prepared, &settings.candidates, folder, interrupt, &mut watching)?;
@@ -77,6 +87,7 @@ struct Told<'a> {
     style: Style,
     unattended: bool,
     masks: Vec<Mask>,
+    quarantines: Vec<Quarantine>,
     console: Console,
 }
 
@@ -91,7 +102,8 @@ impl Watching for Told<'_> {
                 run.candidate.name
             )));
         }
-        self.console = Console::new(self.style, mask.clone());
+        let quarantine = self.quarantines.get(number).cloned().unwrap_or_default();
+        self.console = Console::new(self.style, mask.clone()).apart(quarantine);
         progress(self.settings, &mask, self.unattended)
     }
 
@@ -118,7 +130,7 @@ impl Watching for Told<'_> {
 }
 
 /// Says what would be sent for all of them, the baseline once.
-fn foresee(forecasts: &[Forecast]) {
+fn foresee(forecasts: &[Forecast], outlooks: &[Option<Outlook>]) {
     let Some(first) = forecasts.first() else { return };
     let arms = || {
         forecasts
@@ -133,6 +145,15 @@ fn foresee(forecasts: &[Forecast]) {
         first.run.total,
         forecasts.len()
     ));
+    for (forecast, outlook) in forecasts.iter().zip(outlooks) {
+        if let Some(outlook) = outlook {
+            say(&log_line(&format!(
+                "{}: {}",
+                forecast.run.candidate.name,
+                outlook.sentence()
+            )));
+        }
+    }
     if first.offline {
         say(&format!(
             "target {}: nothing would be sent for answers",

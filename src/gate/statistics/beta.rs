@@ -31,7 +31,7 @@ pub(super) fn below(a: f64, b: f64, x: f64) -> f64 {
 }
 
 /// The x with P(X <= x) = `p`.
-pub(super) fn quantile(a: f64, b: f64, p: f64) -> f64 {
+pub(in crate::gate) fn quantile(a: f64, b: f64, p: f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..STEPS {
         let middle = 0.5 * (low + high);

@@ -7,7 +7,7 @@
 //! `multiplicity` of many at once, `sequential` of looking more than once, `repeats` of a case asked several times,
 //! `judge_error` of judges that err, `exact_size` of the rule itself.
 
-mod beta;
+pub(super) mod beta;
 pub mod bootstrap;
 pub mod exact_size;
 pub mod fisher;

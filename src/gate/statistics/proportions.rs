@@ -1,10 +1,10 @@
 //! Intervals for a single rate.
 //!
 //! - Wilson: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927), 209-212:
-//!   `(p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n)`. The gate shows and decides by it.
+//!   `(p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n)`. The gate shows it.
 //! - Clopper-Pearson: C. J. Clopper, E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case of the
 //!   binomial", Biometrika 26 (1934), 404-413. Never short of its confidence, so the one for claims like "fails less than
-//!   1 in 100".
+//!   1 in 100". The gate decides by it and Wilson's together, see [`surest`].
 //! - Agresti-Coull: A. Agresti, B. A. Coull, "Approximate is better than exact", The American Statistician 52 (1998), 119-126:
 //!   the plain interval after adding z²/2 passes and z²/2 failures.
 //! - Jeffreys: L. D. Brown, T. T. Cai, A. DasGupta, "Interval estimation for a binomial proportion", Statistical Science 16
@@ -13,6 +13,7 @@
 //! Where nothing is known (`n = 0`, or a number that is none) every interval is 0..1.
 
 use super::beta;
+use super::normal::critical;
 
 /// Both ends of Wilson's interval, each in 0..=1.
 ///
@@ -49,22 +50,42 @@ pub fn agresti_coull(passes: u64, n: u64, z: f64) -> (f64, f64) {
     ((rate - half).max(0.0), (rate + half).min(1.0))
 }
 
+/// The ends by which the gate decides: of Wilson's interval and that of Clopper and Pearson, the lower lower end and the higher
+/// higher one. Wilson's alone shows too much where there are few units: 3 passes of 3 would be "at least 50%" with 5% error,
+/// and half as good a candidate has them with a chance of 12.5%.
+///
+/// `rate` is the mean over `n` independent units that are shares between 0 and 1. Where all are 0 or 1, which is when they vary
+/// most, each end is wrong with a chance of at most `alpha` (0 < alpha < 1/2); a fraction of a pass counts as the beta quantiles
+/// between the whole ones. Nothing known gives 0..1.
+pub fn surest(rate: f64, n: u64, alpha: f64) -> (f64, f64) {
+    let (low, high) = wilson(rate, n, critical(alpha));
+    if n == 0 || !rate.is_finite() || !(alpha > 0.0 && alpha < 0.5) {
+        return (0.0, 1.0);
+    }
+    let passes = rate.clamp(0.0, 1.0) * n as f64;
+    let (exact_low, exact_high) = exact(passes, n as f64 - passes, alpha);
+    (low.min(exact_low), high.max(exact_high))
+}
+
 /// Both ends of the Clopper-Pearson interval; each is wrong with a chance of at most `alpha` (0 < alpha < 1/2), whatever
 /// the true rate. Passes beyond `n` are cut.
 pub fn clopper_pearson(passes: u64, n: u64, alpha: f64) -> (f64, f64) {
     if n == 0 || !(alpha > 0.0 && alpha < 0.5) {
         return (0.0, 1.0);
     }
-    let (x, failures) = (passes.min(n) as f64, n.saturating_sub(passes) as f64);
-    let low = if x == 0.0 {
+    exact(passes.min(n) as f64, n.saturating_sub(passes) as f64, alpha)
+}
+
+fn exact(passes: f64, failures: f64, alpha: f64) -> (f64, f64) {
+    let low = if passes <= 0.0 {
         0.0
     } else {
-        beta::quantile(x, failures + 1.0, alpha)
+        beta::quantile(passes, failures + 1.0, alpha)
     };
-    let high = if failures == 0.0 {
+    let high = if failures <= 0.0 {
         1.0
     } else {
-        beta::quantile(x + 1.0, failures, 1.0 - alpha)
+        beta::quantile(passes + 1.0, failures, 1.0 - alpha)
     };
     (low, high)
 }
@@ -80,7 +101,6 @@ pub fn jeffreys(passes: u64, n: u64, alpha: f64) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::normal::critical;
     use super::*;
 
     /// 95% intervals; 81 of 263 is in Newcombe 1998, table I, the others are of statsmodels.
@@ -111,6 +131,34 @@ mod tests {
             assert_eq!(wilson(rate, n, z), (0.0, 1.0));
         }
         assert_eq!(wilson(7.0, 10, 0.0), (1.0, 1.0));
+    }
+
+    /// At the very rate that is excluded, as many passes or more come with a chance of at most alpha, whatever n.
+    #[test]
+    fn the_surest_end_is_wrong_with_a_chance_of_at_most_alpha() {
+        for alpha in [0.01, 0.05, 0.1] {
+            for n in 1..=40u64 {
+                for passes in 1..=n {
+                    let (low, high) = surest(passes as f64 / n as f64, n, alpha);
+                    // P(X >= passes) where the rate is just the bound.
+                    let chance = beta::below(passes as f64, (n - passes) as f64 + 1.0, low);
+                    assert!(chance <= alpha + 1e-9, "{passes}/{n}: {low} {chance}");
+                    assert!(low <= wilson(passes as f64 / n as f64, n, critical(alpha)).0 && high <= 1.0);
+                    // The mirror image.
+                    let (other, _) = surest((n - passes) as f64 / n as f64, n, alpha);
+                    assert!((surest(passes as f64 / n as f64, n, alpha).1 - (1.0 - other)).abs() < 1e-9);
+                }
+            }
+        }
+        // 3 of 3: Wilson says 52.6%.
+        assert!((surest(1.0, 3, 0.05).0 - 0.05f64.powf(1.0 / 3.0)).abs() < 1e-12);
+        assert!(wilson(1.0, 3, critical(0.05)).0 > 0.5);
+        // Fractions lie between.
+        let low = |passes: f64| surest(passes / 10.0, 10, 0.05).0;
+        assert!(low(8.0) < low(8.4) && low(8.4) < low(9.0));
+        for nothing in [surest(0.5, 0, 0.05), surest(f64::NAN, 9, 0.05), surest(0.5, 9, 0.7)] {
+            assert_eq!(nothing, (0.0, 1.0));
+        }
     }
 
     /// 13 of 16, as statsmodels has them; Clopper-Pearson also as published by Fagerland et al.

@@ -43,7 +43,7 @@ impl Random {
     }
 
     /// Uniform in `0..n`, without bias (D. Lemire, 2019); 0 for `n` = 0.
-    pub(super) fn index(&mut self, n: u64) -> u64 {
+    pub(in crate::gate) fn index(&mut self, n: u64) -> u64 {
         let mut product = u128::from(self.next()) * u128::from(n);
         if (product as u64) < n {
             let threshold = n.wrapping_neg() % n;

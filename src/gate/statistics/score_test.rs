@@ -113,41 +113,38 @@ impl Differences {
     /// Puts units of one size together in cells if they are of more than `most` kinds.
     fn together(units: &Units, parts: u64, kind: UnitKind, most: usize) -> Differences {
         let parts = i128::from(parts);
-        let kinds = || {
-            units
-                .iter()
-                .filter(|_| parts > 0)
-                .map(|(unit, count)| (unit.size, clamped(unit, parts), count))
-        };
-        let count: u128 = kinds().map(|(_, _, count)| u128::from(count)).sum();
-        let size: u128 = kinds()
-            .map(|(size, _, count)| u128::from(size) * u128::from(count))
-            .sum();
-        let sum: i128 = kinds()
-            .map(|(_, sum, count)| sum.saturating_mul(i128::from(count)))
-            .fold(0, i128::saturating_add);
+        let (mut count, mut size, mut sum, mut largest) = (0u128, 0u128, 0i128, 0u64);
+        let mut all: Vec<Together> = Vec::new();
+        // Where those of the present size begin, and whether they are put together already.
+        let (mut start, mut merging) = (0, false);
+        // One walk, because a million different units take longer to be walked over than to be looked at. They come by size,
+        // then by sum.
+        for (unit, alike) in units.iter().filter(|_| parts > 0) {
+            let one = Together::new(unit.size, clamped(unit, parts), alike);
+            count += u128::from(alike);
+            size += u128::from(unit.size) * u128::from(alike);
+            sum = sum.saturating_add(one.sum);
+            largest = largest.max(unit.size);
+            if all.last().is_some_and(|last| last.size != unit.size) {
+                (start, merging) = (all.len(), false);
+            }
+            if merging {
+                one.join(&mut all, parts);
+                continue;
+            }
+            all.push(one);
+            if all.len() - start > most {
+                merging = true;
+                let singles = all.split_off(start);
+                for one in singles {
+                    one.join(&mut all, parts);
+                }
+            }
+        }
         let n = count as f64;
         let mean_size = size as f64 / n.max(1.0);
         let whole = parts as f64 * mean_size;
-        let largest = kinds().map(|(size, _, _)| size).max().unwrap_or(0);
-
-        let mut cells = Vec::new();
-        let mut kinds = kinds().peekable();
-        let mut of_size = Vec::new();
-        // They come by size, then by sum.
-        while let Some(next) = kinds.next() {
-            of_size.push(next);
-            if kinds.peek().is_none_or(|(size, _, _)| *size != next.0) {
-                let scale = Scale {
-                    parts,
-                    whole,
-                    mean_size,
-                    most,
-                };
-                scale.cells(&of_size, &mut cells);
-                of_size.clear();
-            }
-        }
+        let cells = all.iter().map(|one| one.cell(parts, whole, mean_size)).collect();
         Differences {
             cells,
             kind,
@@ -245,28 +242,18 @@ impl Differences {
                 (cell.units, from_far + (self.largest - cell.size) * reach, cell.spread)
             })
         };
-        let slope = |s: f64| -> f64 {
-            cells()
-                .map(|(units, gap, _)| units * (gap - far) / (gap * (1.0 - s) + far * s))
-                .sum()
+        // Slope at s, and its own derivative.
+        let slope = |s: f64| -> (f64, f64) {
+            cells().fold((0.0, 0.0), |(slope, steeper), (units, gap, _)| {
+                let share = (gap - far) / (gap * (1.0 - s) + far * s);
+                (slope + units * share, steeper + units * share * share)
+            })
         };
 
         // The slope grows with s, is >= 0 at s = 1 and, with a unit at the far end, minus infinity at s = 0.
         let mut low = 0.0;
-        if cells().any(|(_, gap, _)| gap == 0.0) || slope(0.0) < 0.0 {
-            let mut high = 1.0;
-            for _ in 0..STEPS {
-                let middle = 0.5 * (low + high);
-                if middle <= low || middle >= high {
-                    break;
-                }
-                if slope(middle) < 0.0 {
-                    low = middle;
-                } else {
-                    high = middle;
-                }
-            }
-            low = high;
+        if cells().any(|(_, gap, _)| gap == 0.0) || slope(0.0).0 < 0.0 {
+            low = root(slope);
         }
         let (mut variance, mut mass) = (0.0, 0.0);
         for (units, gap, spread) in cells() {
@@ -317,63 +304,101 @@ fn clamped(unit: Unit, parts: i128) -> i128 {
     unit.sum.clamp(-end, end)
 }
 
-/// How integers become whole scores of a unit of mean size.
+/// Units of one size that are put together in a cell, in integers: how large a whole score is, is known in the end only.
 #[derive(Clone, Copy)]
-struct Scale {
-    parts: i128,
-    whole: f64,
-    mean_size: f64,
-    most: usize,
+struct Together {
+    size: u64,
+    /// The sum of the first of them.
+    first: i128,
+    /// Which cell, once several kinds share cells: -1 and 1 have one of their own.
+    place: Option<i64>,
+    units: u64,
+    sum: i128,
+    /// Sum of the squared distances to `first`; 0 for a single kind.
+    squares: f64,
 }
 
-impl Scale {
-    /// Adds the cells of all kinds `(size, sum, count)` of one size, which come by sum.
-    fn cells(self, kinds: &[(u64, i128, u64)], cells: &mut Vec<Cell>) {
-        if kinds.len() <= self.most {
-            cells.extend(kinds.chunks(1).map(|kind| self.cell(kind)));
-        } else {
-            cells.extend(
-                kinds
-                    .chunk_by(|a, b| self.place(*a) == self.place(*b))
-                    .map(|together| self.cell(together)),
-            );
+impl Together {
+    fn new(size: u64, sum: i128, units: u64) -> Together {
+        Together {
+            size,
+            first: sum,
+            place: None,
+            units,
+            sum: sum.saturating_mul(i128::from(units)),
+            squares: 0.0,
         }
     }
 
-    /// In which cell a kind is: -1 and 1 have one of their own.
-    fn place(self, (size, sum, _): (u64, i128, u64)) -> i64 {
-        let end = i128::from(size).saturating_mul(self.parts);
-        if sum <= -end {
+    /// The sum of one of its units that won everything.
+    fn end(&self, parts: i128) -> i128 {
+        i128::from(self.size).saturating_mul(parts)
+    }
+
+    /// Puts it to the last of all, or after it.
+    fn join(mut self, all: &mut Vec<Together>, parts: i128) {
+        let end = self.end(parts);
+        let place = if self.first <= -end {
             i64::MIN
-        } else if sum >= end {
+        } else if self.first >= end {
             i64::MAX
         } else {
-            (sum as f64 / end as f64 * CELLS / 2.0).floor() as i64
+            (self.first as f64 / end as f64 * CELLS / 2.0).floor() as i64
+        };
+        self.place = Some(place);
+        match all.last_mut() {
+            Some(last) if last.size == self.size && last.place == self.place => {
+                last.units = last.units.saturating_add(self.units);
+                last.sum = last.sum.saturating_add(self.sum);
+                last.squares += ((self.first - last.first) as f64).powi(2) * self.units as f64;
+            }
+            Some(_) | None => all.push(self),
         }
     }
 
-    fn cell(self, kinds: &[(u64, i128, u64)]) -> Cell {
-        let units: f64 = kinds.iter().map(|(_, _, count)| *count as f64).sum();
-        let size = kinds.first().map_or(0, |(size, _, _)| *size);
-        let end = i128::from(size).saturating_mul(self.parts);
-        let mean = |of: &dyn Fn(i128) -> f64| -> f64 {
-            let all: f64 = kinds.iter().map(|(_, sum, count)| of(*sum) * *count as f64).sum();
-            all / units
-        };
-        let sum = mean(&|sum| sum as f64) / self.whole;
+    fn cell(&self, parts: i128, whole: f64, mean_size: f64) -> Cell {
+        let (end, count) = (self.end(parts), i128::from(self.units));
+        let units = self.units as f64;
+        let mean = |sum: i128| sum as f64 / units / whole;
+        // Of what lies in one cell, so that nothing is lost by taking the difference.
+        let beyond_first = self.sum.saturating_sub(self.first.saturating_mul(count)) as f64 / units;
         Cell {
             units,
-            size: size as f64 / self.mean_size,
-            sum,
-            from_lost: mean(&|sum| end.saturating_add(sum) as f64) / self.whole,
-            from_won: mean(&|sum| end.saturating_sub(sum) as f64) / self.whole,
-            spread: if kinds.len() > 1 {
-                mean(&|of| (of as f64 / self.whole - sum).powi(2))
-            } else {
-                0.0
-            },
+            size: self.size as f64 / mean_size,
+            sum: mean(self.sum),
+            from_lost: mean(end.saturating_mul(count).saturating_add(self.sum)),
+            from_won: mean(end.saturating_mul(count).saturating_sub(self.sum)),
+            spread: ((self.squares / units - beyond_first.powi(2)) / (whole * whole)).max(0.0),
         }
     }
+}
+
+/// Where a function that grows from below 0 to 0 or above crosses 0, between 0 and 1: by Newton's method, with a halving
+/// wherever that leaves what is known of the root or gains less than one.
+fn root(at: impl Fn(f64) -> (f64, f64)) -> f64 {
+    let (mut low, mut high) = (0.0, 1.0);
+    let (mut s, mut step, mut before): (f64, f64, f64) = (0.5, 0.5, 0.5);
+    for _ in 0..STEPS {
+        let (value, growth) = at(s);
+        if value < 0.0 {
+            low = s;
+        } else {
+            high = s;
+        }
+        let newton = s - value / growth;
+        let halved = 0.5 * (low + high);
+        let next = if newton > low && newton < high && 2.0 * (newton - s).abs() < before {
+            newton
+        } else {
+            halved
+        };
+        (before, step) = (step, (next - s).abs());
+        if next == s || step <= f64::EPSILON * s || halved <= low || halved >= high {
+            return next;
+        }
+        s = next;
+    }
+    s
 }
 
 /// The last point on the way from `outside` to `inside` that is excluded; `outside` itself if not even that one is.

@@ -45,7 +45,7 @@ use super::http::{Http, Incoming, post, whole_seconds, without};
 use super::key::ApiKey;
 use super::keys::{Generation, Keys, Refused, Renewal};
 use super::target::{Retry, Target, TargetError};
-use crate::model::{Answer, FailureKind, Job, PrefixCaches, Problem, Source, digest};
+use crate::model::{Answer, Arm, CaseId, FailureKind, Job, PrefixCaches, Problem, Source, digest};
 use crate::secret::Secret;
 use endpoint::{Endpoint, resource};
 use prefix::Prefixes;
@@ -279,16 +279,18 @@ async fn merge(mut incoming: Incoming, secret: Option<&dyn Secret>) -> Result<An
     })
 }
 
-/// Which sample this is: the same for every attempt and every run, another for each case, arm and repeat.
-fn sample(job: &Job) -> HeaderValue {
-    let pieces = [
-        job.case.as_str().as_bytes(),
-        job.arm.as_str().as_bytes(),
-        &job.repeat.to_le_bytes(),
-    ];
+/// What the simulator is told in `x-promptgate-sample`: the same for every attempt and every run, another for each case,
+/// arm and repeat. 32 hexadecimal digits.
+pub fn sample_of(case: &CaseId, arm: Arm, repeat: u32) -> String {
+    let pieces = [case.as_str().as_bytes(), arm.as_str().as_bytes(), &repeat.to_le_bytes()];
     let mut half = [0; 16];
     half.copy_from_slice(&digest(pieces)[..16]);
-    let hex = format!("{:032x}", u128::from_be_bytes(half));
+    format!("{:032x}", u128::from_be_bytes(half))
+}
+
+/// The header of a job's sample.
+fn sample(job: &Job) -> HeaderValue {
+    let hex = sample_of(&job.case, job.arm, job.repeat);
     // Hex digits always make a header; without one the simulator falls back to the request alone.
     HeaderValue::try_from(hex).unwrap_or(HeaderValue::from_static(""))
 }

@@ -94,6 +94,8 @@ pub(super) fn verdict() -> Verdict {
     };
     Verdict {
         decision: Decision::Block,
+        sentence: "v2 must not go live: it fails 1 case that must always pass (refund <b>@team</b>\n::error::x)."
+            .into(),
         exit_code: 10,
         promotable: false,
         reasons: vec![
@@ -124,6 +126,7 @@ pub(super) fn verdict() -> Verdict {
             error: 2,
             skipped: 2,
         },
+        quarantined: None,
         paired: Paired {
             n: 7,
             both_pass: 2,

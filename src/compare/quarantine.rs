@@ -1,0 +1,60 @@
+//! Cases in quarantine: counted by themselves, so that they can be told of and decide nothing.
+
+use super::repeats::Repeats;
+use super::{count_outcome, keep};
+use crate::model::{Case, CaseRow, Quarantine, QuarantineSums, Quarantined, QuarantinedTag};
+
+/// What is kept apart, in the making. Its size grows with the tags in quarantine only.
+#[derive(Debug, Default)]
+pub(super) struct Apart {
+    quarantine: Quarantine,
+    sums: QuarantineSums,
+}
+
+impl Apart {
+    pub(super) fn new(quarantine: Quarantine) -> Apart {
+        let tags = quarantine.active().iter().map(|(tag, until)| QuarantinedTag {
+            tag: tag.clone(),
+            until: until.clone(),
+            cases: 0,
+        });
+        let sums = QuarantineSums {
+            found: Quarantined {
+                tags: tags.collect(),
+                ..Quarantined::default()
+            },
+            expired: quarantine.expired().clone(),
+            ..QuarantineSums::default()
+        };
+        Apart { quarantine, sums }
+    }
+
+    /// Whether a case must not decide. A must-pass case that would be one is noted.
+    pub(super) fn keeps(&mut self, case: &Case) -> bool {
+        if case.critical && self.quarantine.tags_of(case).next().is_some() {
+            let (ids, cases) = &mut self.sums.critical;
+            keep(ids, &case.id);
+            *cases += 1;
+        }
+        self.quarantine.of(case).is_some()
+    }
+
+    /// Counts a case that must not decide.
+    pub(super) fn add(&mut self, row: &CaseRow, blue: Option<&Repeats>, green: &Repeats) {
+        let QuarantineSums { found, answers, .. } = &mut self.sums;
+        count_outcome(&mut found.counts, &row.candidate);
+        for (tag, _) in self.quarantine.tags_of(&row.case) {
+            if let Some(of_tag) = found.tags.iter_mut().find(|of_tag| of_tag.tag == tag) {
+                of_tag.cases += 1;
+            }
+        }
+        for repeats in [Some(green), blue].into_iter().flatten() {
+            answers.0 += u64::from(repeats.planned() - repeats.identical);
+            answers.1 += u64::from(repeats.scored);
+        }
+    }
+
+    pub(super) fn finish(self) -> QuarantineSums {
+        self.sums
+    }
+}

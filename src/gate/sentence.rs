@@ -1,0 +1,288 @@
+//! What a verdict means, in one sentence for people who decide about a product and know no statistics. The rule, the numbers
+//! and the interval stand in the reasons' messages; none of their terms are used here.
+//!
+//! It is made from the decision and its first reason. It may quote names, ids and tags from outside, so a reporter makes it
+//! safe.
+
+use super::must_pass::{self, Standing};
+use super::{Decided, Facts, words};
+use crate::model::{
+    Comparison, Decision, GuardMetric, GuardStatus, Guardrail, Needed, Policy, Reason, ReasonCode, SliceGate,
+};
+
+/// Cases or tags named in the sentence.
+const NAMED: usize = 3;
+
+/// What the sentence tells of the run besides what was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told<'a> {
+    /// Name of the candidate.
+    pub candidate: &'a str,
+    /// Name of the baseline, if there is one.
+    pub baseline: Option<&'a str>,
+    /// A simulator answered.
+    pub simulated: bool,
+    /// Answers were recorded earlier.
+    pub replayed: bool,
+    /// Golden cases that were run, and all there are.
+    pub cases: (u64, u64),
+    /// A promote may be acted on.
+    pub promotable: bool,
+}
+
+/// The sentence of a verdict.
+pub fn sentence(
+    told: &Told<'_>,
+    policy: &Policy,
+    facts: &Facts<'_>,
+    comparison: &Comparison,
+    decided: &Decided,
+) -> String {
+    let sentence = Sentence {
+        green: words::quoted(told.candidate),
+        blue: told.baseline.map_or_else(|| "the baseline".to_owned(), words::quoted),
+        policy,
+        facts,
+        comparison,
+        decided,
+    };
+    let because = decided.reasons.first().map(|first| sentence.because(first));
+    let because = because.unwrap_or_else(|| "nothing speaks for it".to_owned());
+    let lead = sentence.lead(told.promotable);
+    let but = doubts(told, decided.decision);
+    format!("{lead}: {because}{but}.")
+}
+
+struct Sentence<'a> {
+    green: String,
+    blue: String,
+    policy: &'a Policy,
+    facts: &'a Facts<'a>,
+    comparison: &'a Comparison,
+    decided: &'a Decided,
+}
+
+impl Sentence<'_> {
+    fn lead(&self, promotable: bool) -> String {
+        let green = &self.green;
+        match (
+            self.decided.decision,
+            self.decided.reasons.first().map(|first| first.code),
+        ) {
+            (Decision::Promote, _) if promotable => format!("{green} may go live"),
+            (Decision::Promote, _) => format!("{green} may not go live on this run"),
+            (Decision::Block, _) => format!("{green} must not go live"),
+            (Decision::Inconclusive, Some(ReasonCode::NotGated)) => format!("Nothing was decided about {green}"),
+            (
+                Decision::Inconclusive,
+                Some(ReasonCode::Weakened | ReasonCode::EarlierLook | ReasonCode::AttemptsLost),
+            ) => format!("{green} may not go live yet"),
+            (Decision::Inconclusive, _) => format!("Not enough is known about {green} yet"),
+        }
+    }
+
+    fn because(&self, first: &Reason) -> String {
+        let Sentence {
+            green,
+            blue,
+            policy,
+            comparison,
+            decided,
+            ..
+        } = self;
+        let cases = words::count(comparison.counts.cases, "case");
+        let required = words::percent(policy.min_pass_rate.unwrap_or(0.0));
+        match first.code {
+            ReasonCode::NotWorse => format!(
+                "over {cases} it answers {} {blue}, and a loss of {} or more can be ruled out",
+                match decided.difference {
+                    Some(difference) if difference.low > 0.0 => "better than",
+                    Some(_) | None => "at least about as well as",
+                },
+                words::points(policy.margin)
+            ),
+            ReasonCode::Identical => format!("it sends the model exactly what {blue} sends, so it can't be worse"),
+            ReasonCode::PassRate => format!("over {cases} it gets at least the required {required} right"),
+            ReasonCode::Critical => format!("it fails {}", self.must_pass(Standing::Fails, first)),
+            ReasonCode::Regression => format!(
+                "over {cases} it answers worse than {blue} ({} got worse, {} got better), by more than the {} that may be lost",
+                comparison.paired.regressed,
+                comparison.paired.improved,
+                words::points(policy.tolerance)
+            ),
+            ReasonCode::PassRateLow => format!("over {cases} it gets less than the required {required} right"),
+            ReasonCode::CandidateErrors => format!(
+                "the service refuses its requests, {} of them, against {} of {blue}",
+                comparison.candidate.refused, comparison.baseline.refused
+            ),
+            ReasonCode::Guardrail => format!(
+                "compared with {blue}, {} than is allowed",
+                guardrails(&decided.guardrails, &[GuardStatus::Block], "and")
+            ),
+            ReasonCode::Slice => format!(
+                "it got worse for {}, whatever the average says",
+                self.tags(SliceGate::Block)
+            ),
+            ReasonCode::CriticalUnscored => format!(
+                "it is not certain that it passes {}",
+                self.must_pass(Standing::Open, first)
+            ),
+            ReasonCode::Errors => format!(
+                "{} of {} could not be judged, too many to decide without them",
+                comparison.candidate.missing + comparison.baseline.missing,
+                words::count(comparison.candidate.planned + comparison.baseline.planned, "answer")
+            ),
+            ReasonCode::TooFew => self.too_few(&cases, &required),
+            ReasonCode::GuardrailOpen => format!(
+                "compared with {blue}, it is not clear whether {} than is allowed",
+                guardrails(&decided.guardrails, &[GuardStatus::Hold, GuardStatus::Unknown], "or")
+            ),
+            ReasonCode::SliceOpen => format!("it may have got worse for {}", self.tags(SliceGate::Hold)),
+            ReasonCode::Budget => "the budget was spent before all answers were there".to_owned(),
+            ReasonCode::Stopped => "the run ended before all answers were there".to_owned(),
+            ReasonCode::Shard => "this is one part of a divided run, and only all parts together can decide".to_owned(),
+            ReasonCode::NothingScored => match (comparison.candidate.scored, comparison.baseline.scored) {
+                (1.., 0) if comparison.has_baseline => format!("not one answer of {blue} could be judged"),
+                (_, _) => "not one of its answers could be judged".to_owned(),
+            },
+            ReasonCode::ServedModel => "another model answered than the one that was asked for".to_owned(),
+            ReasonCode::MixedModels => {
+                format!("different models answered for {green} and for {blue}, so a difference may be theirs")
+            }
+            ReasonCode::NothingPassed => {
+                "not one of its answers is right, so the service, the cases or the checks may be broken".to_owned()
+            }
+            ReasonCode::JudgeWeak => {
+                "the model that judges its answers errs too often, or is not known well enough, to be relied on"
+                    .to_owned()
+            }
+            ReasonCode::JudgeStale => {
+                "the model that judges its answers is not the one whose judgements were checked by people".to_owned()
+            }
+            ReasonCode::JudgeLenient => {
+                "it seems good enough, but the model that judges its answers lets too many bad ones pass".to_owned()
+            }
+            ReasonCode::Store => "the disk failed midway, so answers may be lost".to_owned(),
+            ReasonCode::Weakened => format!(
+                "its tests ask for less than they did ({}), and no one has accepted that",
+                words::count(self.facts.weaker.len() as u64, "change")
+            ),
+            ReasonCode::EarlierLook => {
+                "an earlier run of the very same test came to another result, and asking again until it is green proves nothing"
+                    .to_owned()
+            }
+            ReasonCode::AttemptsLost => {
+                "the test was run before, and what came of it is not known here".to_owned()
+            }
+            ReasonCode::NotGated if !self.facts.gated => "no decision was asked for".to_owned(),
+            ReasonCode::NotGated if !comparison.has_baseline && policy.min_pass_rate.is_none() => {
+                "there is neither another prompt to compare it with nor a share of right answers that it must reach"
+                    .to_owned()
+            }
+            ReasonCode::NotGated => "the rules to decide by are not valid".to_owned(),
+        }
+    }
+
+    fn too_few(&self, cases: &str, required: &str) -> String {
+        let open = if self.comparison.has_baseline {
+            format!(
+                "{cases} can't tell whether it is as good as {} or worse by {}",
+                self.blue,
+                words::points(self.policy.margin)
+            )
+        } else {
+            format!("{cases} can't tell whether it gets the required {required} right")
+        };
+        match self.decided.needed {
+            Some(Needed { cases, repeats: None }) => format!("{open}; about {cases} cases would probably settle it"),
+            Some(Needed {
+                cases,
+                repeats: Some(repeats),
+            }) => format!(
+                "{open}; about {cases} cases, or asking each of these {repeats} times, would probably settle it"
+            ),
+            None => format!("{open}, and it is too close for any affordable number of cases"),
+        }
+    }
+
+    /// `2 cases that must always pass (a, b)`.
+    fn must_pass(&self, standing: Standing, reason: &Reason) -> String {
+        let n = must_pass::cases(self.comparison, self.facts.confirms, standing);
+        let ids = reason.cases.iter().map(|id| words::quoted(id.as_str())).collect();
+        let named = match listed(ids, n) {
+            names if names.is_empty() => String::new(),
+            names => format!(" ({names})"),
+        };
+        format!("{} that must always pass{named}", words::count(n, "case"))
+    }
+
+    /// `cases tagged a, b`: tags of which the gate says so, and critical ones that no case has.
+    fn tags(&self, gate: SliceGate) -> String {
+        let slices = &self.decided.slices;
+        let said = slices.iter().filter(|slice| slice.gate == gate).map(|slice| &slice.tag);
+        let absent = self
+            .policy
+            .critical_tags
+            .iter()
+            .filter(|tag| gate == SliceGate::Hold && !slices.iter().any(|slice| slice.tag == **tag));
+        let tags: Vec<String> = said.chain(absent).map(|tag| words::quoted(tag)).collect();
+        let n = tags.len() as u64;
+        format!("cases tagged {}", listed(tags, n))
+    }
+}
+
+/// The first few of `n` names.
+fn listed(mut names: Vec<String>, n: u64) -> String {
+    names.truncate(NAMED);
+    let more = n.saturating_sub(names.len() as u64);
+    match names.join(", ") {
+        joined if more > 0 && !joined.is_empty() => format!("{joined} and {more} more"),
+        joined => joined,
+    }
+}
+
+/// `it costs more and it refuses to answer more often`.
+fn guardrails(all: &[Guardrail], statuses: &[GuardStatus], and: &str) -> String {
+    let worse: Vec<&str> = all
+        .iter()
+        .filter(|guardrail| statuses.contains(&guardrail.status))
+        .map(|guardrail| match guardrail.metric {
+            GuardMetric::LatencyP95 => "its slow answers take longer",
+            GuardMetric::Cost => "it costs more",
+            GuardMetric::OutputTokens => "its answers are longer",
+            GuardMetric::RefusalRate => "it refuses to answer more often",
+            GuardMetric::TruncationRate => "its answers are cut off more often",
+        })
+        .collect();
+    match worse.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, rest)) => format!("{} {and} {last}", rest.join(", ")),
+        None => "it got worse".to_owned(),
+    }
+}
+
+/// Why the sentence is less than it seems.
+fn doubts(told: &Told<'_>, decision: Decision) -> String {
+    let mut doubts = Vec::new();
+    if told.simulated {
+        doubts.push("the simulator answered, so this proves nothing about the model".to_owned());
+    } else if told.replayed {
+        doubts.push("the answers were recorded earlier, so this proves nothing about the model of today".to_owned());
+    }
+    let (run, total) = told.cases;
+    if run < total {
+        doubts.push(format!("only {run} of {} were run", words::count(total, "case")));
+    }
+    let promote = decision == Decision::Promote;
+    if doubts.is_empty() && promote && !told.promotable {
+        doubts.push("this run alone is not enough for that".to_owned());
+    }
+    match (doubts.is_empty(), promote) {
+        (true, _) => String::new(),
+        (false, true) => format!(", but {}", doubts.join(", and ")),
+        (false, false) => format!("; besides, {}", doubts.join(", and ")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,298 @@
+//! One table with a sentence for every reason, and one for what a run is not.
+
+use super::super::fixtures::{alone, compared, policy};
+use super::super::{Completion, speaks_for};
+use super::*;
+use crate::model::{Attempts, CaseId, Changed, Look, LooksBefore, Slice};
+use proptest::prelude::*;
+use std::fmt::Write as _;
+
+const FACTS: Facts<'static> = Facts {
+    models: (Some("m"), "m"),
+    judges: None,
+    gated: true,
+    whole_run: Completion::Complete,
+    confirms: false,
+    weaker: &[],
+    look: &Look::ONLY,
+    before: &LooksBefore::Clear,
+};
+
+const TOLD: Told<'static> = Told {
+    candidate: "v2",
+    baseline: Some("v1"),
+    simulated: false,
+    replayed: false,
+    cases: (204, 204),
+    promotable: true,
+};
+
+/// Every reason, in the order of the chain. A new one doesn't compile until it stands here.
+fn all_codes() -> Vec<ReasonCode> {
+    use ReasonCode::*;
+    let next = |code| match code {
+        NotWorse => Some(Identical),
+        Identical => Some(PassRate),
+        PassRate => Some(Critical),
+        Critical => Some(Regression),
+        Regression => Some(PassRateLow),
+        PassRateLow => Some(CandidateErrors),
+        CandidateErrors => Some(Guardrail),
+        Guardrail => Some(Slice),
+        Slice => Some(CriticalUnscored),
+        CriticalUnscored => Some(Errors),
+        Errors => Some(TooFew),
+        TooFew => Some(GuardrailOpen),
+        GuardrailOpen => Some(SliceOpen),
+        SliceOpen => Some(Budget),
+        Budget => Some(Stopped),
+        Stopped => Some(Shard),
+        Shard => Some(NothingScored),
+        NothingScored => Some(ServedModel),
+        ServedModel => Some(MixedModels),
+        MixedModels => Some(NothingPassed),
+        NothingPassed => Some(JudgeWeak),
+        JudgeWeak => Some(JudgeStale),
+        JudgeStale => Some(JudgeLenient),
+        JudgeLenient => Some(Store),
+        Store => Some(Weakened),
+        Weakened => Some(EarlierLook),
+        EarlierLook => Some(AttemptsLost),
+        AttemptsLost => Some(NotGated),
+        NotGated => None,
+    };
+    std::iter::successors(Some(NotWorse), |code| next(*code)).collect()
+}
+
+/// A comparison that has something to say for every reason.
+fn comparison() -> Comparison {
+    let mut comparison = compared(&[(-3, 30), (0, 170), (3, 4)], 3);
+    comparison.candidate.refused = 40;
+    comparison.candidate.missing = 44;
+    comparison.baseline.missing = 2;
+    for (failed, scored, ids) in [
+        (3, 3, &["refund-41", "leak-1", "json-7", "json-8"][..]),
+        (0, 1, &["slow-1"]),
+    ] {
+        let attempts = Attempts {
+            planned: 3,
+            scored,
+            failed,
+        };
+        let alike = comparison.must_pass.entry(attempts).or_default();
+        alike.cases = ids.len() as u64;
+        alike.ids = ids.iter().map(|id| CaseId::new(*id)).collect();
+    }
+    comparison
+}
+
+fn decided(code: ReasonCode) -> Decided {
+    let reason = Reason {
+        code,
+        message: "with z and an interval".to_owned(),
+        cases: if code == ReasonCode::Critical {
+            ["refund-41", "leak-1", "json-7", "json-8"].map(CaseId::new).to_vec()
+        } else if code == ReasonCode::CriticalUnscored {
+            vec![CaseId::new("slow-1")]
+        } else {
+            Vec::new()
+        },
+    };
+    let slice = |tag: &str, gate| Slice {
+        tag: tag.to_owned(),
+        gate,
+        ..Slice::default()
+    };
+    let guardrail = |metric, status| Guardrail {
+        metric,
+        n: 204,
+        baseline: None,
+        candidate: None,
+        change: None,
+        allowed: 0.1,
+        p: None,
+        p_any: None,
+        status,
+        why: None,
+    };
+    Decided {
+        decision: speaks_for(code),
+        needed: Some(Needed {
+            cases: 310,
+            repeats: None,
+        }),
+        slices: vec![
+            slice("billing", SliceGate::Ok),
+            slice("refunds", SliceGate::Block),
+            slice("returns", SliceGate::Hold),
+        ],
+        guardrails: vec![
+            guardrail(GuardMetric::LatencyP95, GuardStatus::Hold),
+            guardrail(GuardMetric::Cost, GuardStatus::Block),
+            guardrail(GuardMetric::OutputTokens, GuardStatus::Block),
+            guardrail(GuardMetric::RefusalRate, GuardStatus::Unknown),
+            guardrail(GuardMetric::TruncationRate, GuardStatus::Block),
+        ],
+        ..Decided::without_numbers(reason, Vec::new())
+    }
+}
+
+fn of(told: &Told<'_>, policy: &Policy, facts: &Facts<'_>, comparison: &Comparison, code: ReasonCode) -> String {
+    sentence(told, policy, facts, comparison, &decided(code))
+}
+
+#[test]
+fn every_reason_has_a_sentence_without_jargon() {
+    let weaker = [Changed {
+        kind: "case-deleted".to_owned(),
+        what: "c1".to_owned(),
+        before: None,
+        after: None,
+        weaker: true,
+    }];
+    let facts = Facts {
+        weaker: &weaker,
+        ..FACTS
+    };
+    let policy = Policy {
+        min_pass_rate: Some(0.9),
+        critical_tags: vec!["legal".to_owned()],
+        ..policy()
+    };
+    let mut table = String::new();
+    for code in all_codes() {
+        let text = of(&TOLD, &policy, &facts, &comparison(), code);
+        let words: Vec<String> = text
+            .split(|c: char| !c.is_alphanumeric())
+            .map(str::to_lowercase)
+            .collect();
+        for jargon in [
+            "z",
+            "alpha",
+            "margin",
+            "tolerance",
+            "interval",
+            "significant",
+            "p",
+            "arm",
+            "candidate",
+        ] {
+            assert!(!words.iter().any(|word| word == jargon), "{jargon}: {text}");
+        }
+        assert!(
+            text.ends_with('.') && !text.contains("..") && !text.contains('\n'),
+            "{text}"
+        );
+        let _ = writeln!(table, "{:<17} {text}", code.as_str());
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn what_a_run_is_not_is_told() {
+    let policy = policy();
+    let mut told = String::new();
+    let mut say = |what: &str, text: String| {
+        let _ = writeln!(told, "{what}: {text}");
+    };
+    let not = Told {
+        promotable: false,
+        ..TOLD
+    };
+    let runs = [
+        ("simulated", Told { simulated: true, ..not }),
+        ("replayed", Told { replayed: true, ..not }),
+        (
+            "partial",
+            Told {
+                cases: (40, 204),
+                ..not
+            },
+        ),
+        (
+            "all of it",
+            Told {
+                simulated: true,
+                replayed: true,
+                cases: (40, 204),
+                ..not
+            },
+        ),
+        ("a signal, or cases that were chosen", not),
+    ];
+    for (what, run) in runs {
+        for code in [ReasonCode::NotWorse, ReasonCode::Critical, ReasonCode::TooFew] {
+            say(what, of(&run, &policy, &FACTS, &comparison(), code));
+        }
+    }
+    let ungated = Facts { gated: false, ..FACTS };
+    say(
+        "no gate",
+        of(&not, &policy, &ungated, &comparison(), ReasonCode::NotGated),
+    );
+
+    let single = alone(&[(3, 196), (0, 8)], 3);
+    let without = Told { baseline: None, ..TOLD };
+    let required = Policy {
+        min_pass_rate: Some(0.9),
+        ..policy.clone()
+    };
+    for (policy, code) in [
+        (&required, ReasonCode::PassRate),
+        (&required, ReasonCode::PassRateLow),
+        (&required, ReasonCode::TooFew),
+        (&policy, ReasonCode::NotGated),
+    ] {
+        say("without a baseline", of(&without, policy, &FACTS, &single, code));
+    }
+    for needed in [
+        None,
+        Some(Needed {
+            cases: 310,
+            repeats: Some(6),
+        }),
+    ] {
+        let open = Decided {
+            needed,
+            ..decided(ReasonCode::TooFew)
+        };
+        say("open", sentence(&TOLD, &policy, &FACTS, &comparison(), &open));
+    }
+    let mut unanswered = comparison();
+    unanswered.baseline.scored = 0;
+    say(
+        "no answer",
+        of(&TOLD, &policy, &FACTS, &unanswered, ReasonCode::NothingScored),
+    );
+    let better = Decided {
+        difference: Some(crate::model::Difference {
+            estimate: 0.17,
+            low: 0.12,
+            high: 0.22,
+            confidence: 0.9,
+            method: "",
+        }),
+        ..decided(ReasonCode::NotWorse)
+    };
+    say("better", sentence(&TOLD, &policy, &FACTS, &comparison(), &better));
+    let nothing = Decided {
+        reasons: Vec::new(),
+        ..decided(ReasonCode::TooFew)
+    };
+    say("no reason", sentence(&TOLD, &policy, &FACTS, &comparison(), &nothing));
+    insta::assert_snapshot!(told);
+}
+
+proptest! {
+    /// Only a promote that may be acted on says that it may go live.
+    #[test]
+    fn only_what_may_go_live_is_said_to(at in 0usize..27, simulated: bool, replayed: bool, part: bool, promotable: bool) {
+        let code = all_codes()[at];
+        let told = Told { simulated, replayed, cases: (if part { 40 } else { 204 }, 204), promotable, ..TOLD };
+        let text = of(&told, &policy(), &FACTS, &comparison(), code);
+        prop_assert_eq!(
+            text.starts_with("v2 may go live"),
+            promotable && speaks_for(code) == Decision::Promote
+        );
+    }
+}

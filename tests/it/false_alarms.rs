@@ -1,0 +1,345 @@
+//! How often the gate errs, counted and not argued: thousands of seeded runs of this repository's own golden cases and
+//! prompts, answered by the simulator's model with noise, judged by the matchers, compared, and decided as `eval` does.
+//!
+//! The model is called without HTTP. Noise has only three answers to a request, so that each is made and judged once; a run
+//! then draws which of them each sample gets, keyed by seed, request and sample as in the server.
+#![expect(clippy::print_stdout, reason = "the rates are told, and stand in docs/gate.md")]
+
+use crate::support::project::Project;
+use promptgate::compare::Comparing;
+use promptgate::gate::{Completion, Facts, decide};
+use promptgate::load::golden;
+use promptgate::load::prompt::{Library, Prompt};
+use promptgate::model::{
+    Answer, Arm, ArmRow, Case, CaseRow, Decision, Design, Judged, Look, LooksBefore, Outcome, Policy, Source,
+};
+use promptgate::run::gemini::{body, decode, sample_of};
+use promptgate::score::{Asking, Commands, Rules, Unjudged, judge};
+use promptgate::sim::Rehearsal;
+use rayon::prelude::*;
+use std::fs;
+use std::path::Path;
+
+const RUNS: u64 = 2_000;
+/// Repeats of a case and arm.
+const K: u32 = 3;
+/// Chance that an answer is degraded, unless its case is critical.
+const NOISE: f64 = 0.1;
+const MODEL: &str = "gemini-3.8-flash";
+const PATH: &str = "/v1beta/models/gemini-3.8-flash:generateContent";
+
+/// A case in one arm: the answers it may get, judged.
+#[derive(Clone)]
+struct Asked {
+    rehearsal: Rehearsal,
+    judged: [Judged; 3],
+    /// Sample headers of the repeats.
+    samples: Vec<String>,
+}
+
+impl Asked {
+    fn new(case: &Case, prompt: &Prompt, arm: Arm, commands: &Commands) -> Asked {
+        let request = prompt.render(MODEL, &case.vars, &case.history).unwrap();
+        let rehearsal = Rehearsal::new(PATH, MODEL, &body(&request)).unwrap();
+        let answers: Vec<Answer> = rehearsal
+            .answers()
+            .iter()
+            .map(|answer| decode(answer.to_string().as_bytes()).unwrap())
+            .collect();
+        let unjudged = Unjudged {
+            case,
+            answers: answers.iter().map(Some).collect(),
+            systems: Vec::new(),
+            costs: Vec::new(),
+        };
+        let said = judge(&[unjudged], commands, &Asking::default()).remove(0);
+        let judged: Vec<Judged> = said
+            .into_iter()
+            .zip(&answers)
+            .map(|(said, answer)| {
+                let said = said.unwrap();
+                assert!(
+                    matches!(said.outcome, Outcome::Scored(_)),
+                    "{}: {:?}",
+                    case.id,
+                    said.outcome
+                );
+                Judged {
+                    repeat: 1,
+                    outcome: said.outcome,
+                    answer: Some(answer.clone()),
+                    checks: Vec::new(),
+                    refused: said.refused,
+                    cost_usd: None,
+                    attempts: 1,
+                    waited_ms: None,
+                    source: Some(Source::Live),
+                }
+            })
+            .collect();
+        Asked {
+            rehearsal,
+            judged: judged.try_into().unwrap(),
+            samples: (1..=K).map(|repeat| sample_of(&case.id, arm, repeat)).collect(),
+        }
+    }
+
+    fn passes(&self, answer: usize) -> bool {
+        self.judged[answer].outcome.score().unwrap().pass
+    }
+
+    /// The true pass rate.
+    fn rate(&self, noise: f64) -> f64 {
+        let chances = Rehearsal::chances(noise).into_iter().enumerate();
+        chances
+            .filter(|(answer, _)| self.passes(*answer))
+            .map(|(_, chance)| chance)
+            .sum()
+    }
+}
+
+/// A case in both arms.
+#[derive(Clone)]
+struct Tried {
+    case: Case,
+    baseline: Asked,
+    candidate: Asked,
+}
+
+impl Tried {
+    fn noise(&self) -> f64 {
+        if self.case.critical { 0.0 } else { NOISE }
+    }
+}
+
+/// The golden cases of this repository under two prompts of a project.
+fn tried(project: &Project, baseline: &str, candidate: &str) -> Vec<Tried> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut cases = Vec::new();
+    golden::survey(&[root.join("golden")], &Rules::new(root), &mut |case, _| {
+        cases.push(case.clone())
+    })
+    .unwrap();
+    let library = Library::new(project.path(), Path::new("prompts"));
+    let commands = Commands::new(root, &[]);
+    let [baseline, candidate] = [baseline, candidate].map(|name| library.open(name, None).unwrap());
+    cases
+        .into_par_iter()
+        .map(|case| Tried {
+            baseline: Asked::new(&case, &baseline, Arm::Baseline, &commands),
+            candidate: Asked::new(&case, &candidate, Arm::Candidate, &commands),
+            case,
+        })
+        .collect()
+}
+
+fn truth(all: &[Tried]) -> f64 {
+    let change = |tried: &Tried| tried.candidate.rate(tried.noise()) - tried.baseline.rate(tried.noise());
+    all.iter().map(change).sum::<f64>() / all.len() as f64
+}
+
+/// Which cases a run asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cases {
+    /// All of them, once.
+    AsTheyAre,
+    /// The critical ones, and as many as there are others, each drawn anew: a sample of cases like these.
+    Drawn,
+}
+
+/// Decisions of the runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    promote: u64,
+    block: u64,
+    inconclusive: u64,
+}
+
+impl Tally {
+    fn count(mut self, decision: Decision) -> Tally {
+        match decision {
+            Decision::Promote => self.promote += 1,
+            Decision::Block => self.block += 1,
+            Decision::Inconclusive => self.inconclusive += 1,
+        }
+        self
+    }
+
+    fn and(self, other: Tally) -> Tally {
+        Tally {
+            promote: self.promote + other.promote,
+            block: self.block + other.block,
+            inconclusive: self.inconclusive + other.inconclusive,
+        }
+    }
+
+    fn share(part: u64) -> f64 {
+        part as f64 / RUNS as f64
+    }
+
+    /// A row of the table in docs/gate.md.
+    fn tell(self, what: &str) {
+        println!(
+            "{what}: promote {:.2}%, block {:.2}%, inconclusive {:.2}% of {RUNS} runs",
+            100.0 * Tally::share(self.promote),
+            100.0 * Tally::share(self.block),
+            100.0 * Tally::share(self.inconclusive)
+        );
+    }
+}
+
+/// A row whose repeats are put in place run after run; most of them stay as they were.
+struct Slot {
+    row: CaseRow,
+    now: [[usize; K as usize]; 2],
+}
+
+impl Slot {
+    fn new(tried: &Tried) -> Slot {
+        let arm = |asked: &Asked| ArmRow {
+            repeats: (1..=K)
+                .map(|repeat| Judged {
+                    repeat,
+                    ..asked.judged[0].clone()
+                })
+                .collect(),
+        };
+        Slot {
+            row: CaseRow {
+                case: tried.case.clone(),
+                baseline: Some(arm(&tried.baseline)),
+                candidate: arm(&tried.candidate),
+            },
+            now: [[0; K as usize]; 2],
+        }
+    }
+
+    /// Draws the answers of the `nth` time that this run asks the case.
+    fn draw(&mut self, tried: &Tried, seed: u64, nth: u32) {
+        let baseline = self.row.baseline.as_mut().unwrap();
+        let arms = [(&tried.baseline, baseline), (&tried.candidate, &mut self.row.candidate)];
+        for ((asked, row), now) in arms.into_iter().zip(&mut self.now) {
+            if tried.case.critical {
+                continue;
+            }
+            let samples = asked.rehearsal.samples(seed);
+            for ((header, judged), now) in asked.samples.iter().zip(&mut row.repeats).zip(now) {
+                // A case that is drawn twice is asked twice.
+                let drawn = match nth {
+                    0 => samples.answer(NOISE, header.as_bytes()),
+                    nth => samples.answer(NOISE, format!("{header}-{nth}").as_bytes()),
+                };
+                if drawn != *now {
+                    *now = drawn;
+                    *judged = Judged {
+                        repeat: judged.repeat,
+                        ..asked.judged[drawn].clone()
+                    };
+                }
+            }
+        }
+    }
+}
+
+fn run(all: &[Tried], slots: &mut [Slot], cases: Cases, seed: u64) -> Decision {
+    let policy = Policy::default();
+    let mut comparing = Comparing::new(Design {
+        repeats: K,
+        baseline: true,
+        ..Design::default()
+    })
+    .under(&policy);
+    let others: Vec<usize> = (0..all.len()).filter(|at| !all[*at].case.critical).collect();
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut times = vec![0; all.len()];
+    for at in 0..all.len() {
+        let at = match cases {
+            Cases::Drawn if !all[at].case.critical => others[random.usize(0..others.len())],
+            Cases::AsTheyAre | Cases::Drawn => at,
+        };
+        slots[at].draw(&all[at], seed, times[at]);
+        times[at] += 1;
+        comparing.add(&slots[at].row);
+    }
+    let facts = Facts {
+        gated: true,
+        whole_run: Completion::Complete,
+        confirms: true,
+        models: (Some(MODEL), MODEL),
+        judges: None,
+        weaker: &[],
+        look: &Look::ONLY,
+        before: &LooksBefore::Clear,
+    };
+    decide(&policy, &comparing.finish(), &facts).decision
+}
+
+/// Runs with the seeds from 0 on.
+fn runs(all: &[Tried], cases: Cases) -> Tally {
+    let seeds: Vec<u64> = (0..RUNS).collect();
+    let some = |seeds: &[u64]| {
+        let mut slots: Vec<Slot> = all.iter().map(Slot::new).collect();
+        seeds.iter().fold(Tally::default(), |tally, seed| {
+            tally.count(run(all, &mut slots, cases, *seed))
+        })
+    };
+    seeds.par_chunks(50).map(some).reduce(Tally::default, Tally::and)
+}
+
+/// What the candidate with the planted loss does not know. Without noise it answers all else like the baseline.
+const UNKNOWN: [&str; 6] = [
+    "- Returned items must be in their original packaging with the tags attached.",
+    "- Personalised items cannot be returned unless they arrive faulty.",
+    "- Delivery to islands takes 2 extra working days.",
+    "- Invoices are due within 14 days.",
+    "- Points expire after 24 months.",
+    "- Gift cards are valid for 3 years.",
+];
+
+/// This repository's prompt `v2`, and `less`, which is the same without some sentences.
+fn project() -> Project {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(root.join("prompts").join(name)).unwrap();
+    let (policies, v2) = (read("_policies.prompt"), read("v2.prompt"));
+    let (mut fewer, mut less) = (policies.clone(), v2.replace("{{>policies}}", "{{>fewer}}"));
+    for sentence in UNKNOWN {
+        let line = format!("{sentence}\n");
+        assert!(fewer.contains(&line) || less.contains(&line), "{sentence}");
+        (fewer, less) = (fewer.replace(&line, ""), less.replace(&line, ""));
+    }
+    let project = Project::empty();
+    project.write("prompts/_policies.prompt", policies);
+    project.write("prompts/_fewer.prompt", fewer);
+    project.write("prompts/less.prompt", less);
+    project.write("prompts/v2.prompt", v2);
+    project
+}
+
+#[test]
+fn an_equal_candidate_is_blocked_in_at_most_15_of_1000_runs() {
+    let all = tried(&project(), "v2", "v2");
+    assert_eq!(truth(&all), 0.0);
+    assert!(all.len() >= 200, "{}", all.len());
+    assert!(all.iter().filter(|tried| tried.case.critical).count() >= 10);
+    for cases in [Cases::AsTheyAre, Cases::Drawn] {
+        let tally = runs(&all, cases);
+        tally.tell(&format!("no difference, {cases:?}"));
+        assert!(Tally::share(tally.block) <= 0.015, "{tally:?}");
+    }
+}
+
+#[test]
+fn a_loss_of_the_margin_is_promoted_in_at_most_6_of_100_runs() {
+    let all = tried(&project(), "v2", "less");
+    let truth = truth(&all);
+    assert!((truth + 0.05).abs() <= 0.001, "the true difference is {truth}");
+    assert!(
+        all.iter()
+            .all(|tried| !tried.case.critical || tried.candidate.passes(0))
+    );
+    for cases in [Cases::AsTheyAre, Cases::Drawn] {
+        let tally = runs(&all, cases);
+        tally.tell(&format!("a loss of {:.2} points, {cases:?}", -100.0 * truth));
+        assert!(Tally::share(tally.promote) <= 0.06, "{tally:?}");
+    }
+}
