@@ -1,5 +1,7 @@
 //! `promptgate eval`.
 
+mod candidates;
+
 use super::options::Eval;
 use super::{complain, hide, report, say, signals, warn};
 use crate::error::Error;
@@ -8,7 +10,7 @@ use crate::model::{Problem, Progress, PromptInfo};
 use crate::pipeline::{self, ArmForecast, Estimate, Forecast, Interrupt, JudgesForecast, Outlook, PrefixForecast};
 use crate::report::console::{Console, Style};
 use crate::report::progress::{self, Silent};
-use crate::report::{Folder, ReportError};
+use crate::report::{Folder, Mask, ReportError};
 use crate::settings::{Color, Environment, Layer, Layers, Settings};
 use std::io::{IsTerminal, stdout};
 use std::path::Path;
@@ -57,6 +59,9 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
     let folder = Folder::claim(&layers.out()).map_err(unusable)?;
     let out = folder.path().to_owned();
     let settings = layers.settle()?;
+    if !settings.candidates.is_empty() {
+        return candidates::evaluate(&settings, &folder, no_color, unattended, interrupt);
+    }
     let prepared = pipeline::prepare(&settings)?;
     let mask = prepared.mask().clone();
     hide(&mask);
@@ -78,19 +83,9 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
         tell(&format!("warning: {warning}"));
     }
     if prepared.run_info().simulated {
-        // Also with --quiet: nobody should take this for a verdict about the model.
-        let line = if settings.fallback {
-            "SIMULATED: no key is set, so the built-in simulator answers, not the model; nothing here can be promoted"
-        } else {
-            "SIMULATED: the simulator answers, not the model; nothing here can be promoted"
-        };
-        if settings.quiet { warn(line) } else { say(line) }
+        tell_simulated(&settings);
     }
-    let progress: Arc<dyn Progress> = if settings.quiet {
-        Arc::new(Silent)
-    } else {
-        progress::to_stderr(mask.clone(), !unattended).into()
-    };
+    let progress = progress(&settings, &mask, unattended);
     let style = Style {
         color: colored(&settings, no_color),
         quiet: settings.quiet,
@@ -109,6 +104,24 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
         &mut stdout().lock(),
     );
     Ok(finished.exit_code)
+}
+
+/// Also with --quiet: nobody should take this for a verdict about the model.
+fn tell_simulated(settings: &Settings) {
+    let line = if settings.fallback {
+        "SIMULATED: no key is set, so the built-in simulator answers, not the model; nothing here can be promoted"
+    } else {
+        "SIMULATED: the simulator answers, not the model; nothing here can be promoted"
+    };
+    if settings.quiet { warn(line) } else { say(line) }
+}
+
+fn progress(settings: &Settings, mask: &Mask, unattended: bool) -> Arc<dyn Progress> {
+    if settings.quiet {
+        Arc::new(Silent)
+    } else {
+        progress::to_stderr(mask.clone(), !unattended).into()
+    }
 }
 
 fn unusable(error: ReportError) -> Error {

@@ -66,9 +66,10 @@ fn exit_codes() -> String {
 #[derive(Args, Debug)]
 #[command(after_help = exit_codes())]
 pub(super) struct Eval {
-    /// Candidate (green): a name in prompts/, a path, or git:REV:NAME [default: `candidate` in promptgate.toml]
+    /// Candidate (green): a name in prompts/, a path, or git:REV:NAME; several, with commas, to pick the best of them
+    /// [default: `candidate` in promptgate.toml]
     #[arg(long, value_name = "NAME|PATH|git:REV:NAME")]
-    prompt: Option<String>,
+    prompt: Vec<String>,
     /// Baseline (blue): likewise, git:REV for the same name at a revision, or none [default: `baseline` in promptgate.toml]
     #[arg(long, value_name = "NAME|PATH|git:REV[:NAME]|none")]
     baseline: Option<String>,
@@ -280,7 +281,7 @@ impl Eval {
         } = self;
         let one = |value: Option<String>| value.into_iter().collect();
         let layer = Layer::default()
-            .option("prompt", one(prompt))
+            .option("prompt", prompt)
             .option("baseline", one(baseline))
             .option("golden", golden)
             .option("case", case)

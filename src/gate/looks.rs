@@ -10,10 +10,7 @@
 use super::statistics::normal::below;
 use super::statistics::sequential::{MAX_LOOKS, lan_demets, obrien_fleming};
 use super::{reason, words};
-use crate::model::{Decision, Look, LooksBefore, Policy, Reason, ReasonCode};
-
-/// The most candidates among which one is picked.
-pub const MOST_CANDIDATES: u32 = 100;
+use crate::model::{Decision, Look, LooksBefore, MOST_CANDIDATES, Policy, Reason, ReasonCode};
 
 /// The errors that one look may use, one-sided.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,7 +34,7 @@ impl Levels {
             candidates,
             ref shares,
         } = *look;
-        let sound = (1..=attempts).contains(&attempt) && (1..=MOST_CANDIDATES).contains(&candidates);
+        let sound = (1..=attempts).contains(&attempt) && (1..=MOST_CANDIDATES).contains(&(candidates as usize));
         if !sound || (attempts > 1 && !shares.is_empty()) {
             return None;
         }

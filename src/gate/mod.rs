@@ -44,7 +44,7 @@ mod weakened;
 mod words;
 
 pub use crate::model::Completion;
-pub use looks::{MOST_CANDIDATES, policy_at};
+pub use looks::policy_at;
 pub use policy::policy_digest;
 pub use sentence::{Told, sentence};
 

@@ -61,6 +61,9 @@ pub struct Recorded {
     /// Which look at the answers it is.
     #[serde(default)]
     pub look: Look,
+    /// Candidates of the call; empty for a single one.
+    #[serde(default)]
+    pub candidates: Vec<RecordedCandidate>,
     /// Digests of what else decides.
     pub tested: Tested,
     /// How the run ended.
@@ -88,6 +91,17 @@ pub struct RecordedReason {
     pub code: String,
     /// Its sentence.
     pub message: String,
+}
+
+/// One of several candidates, as the verdict of their call lists them.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RecordedCandidate {
+    /// As typed.
+    pub name: String,
+    /// `None` if it was not run.
+    pub decision: Option<Decision>,
+    /// The verdict is this one's.
+    pub chosen: bool,
 }
 
 /// A prompt of a verdict.

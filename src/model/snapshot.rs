@@ -24,9 +24,14 @@ const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 /// share one (but for a collision of 128 bits), also where a file system takes capitals for small letters or rewrites
 /// Unicode, and it is short enough everywhere.
 pub fn snapshot_file(case: &CaseId) -> String {
-    let id = case.as_str();
-    if is_plain(id) {
-        return format!("{id}{SNAPSHOT_ENDING}");
+    format!("{}{SNAPSHOT_ENDING}", file_stem(case.as_str(), "case", true))
+}
+
+/// A name for a file or folder by the rule of [`snapshot_file`]; `instead` stands for a start without a readable character. A
+/// name that may not be its own is never taken as it stands.
+pub(super) fn file_stem(id: &str, instead: &str, own: bool) -> String {
+    if own && is_plain(id) {
+        return id.to_owned();
     }
     let mut start = String::with_capacity(LONGEST_START);
     for c in id.chars() {
@@ -41,10 +46,10 @@ pub fn snapshot_file(case: &CaseId) -> String {
         }
     }
     let start = start.trim_end_matches('-');
-    let start = if start.is_empty() { "case" } else { start };
+    let start = if start.is_empty() { instead } else { start };
     let hash = Sha256::digest(id.as_bytes());
     let hash: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{start}@{hash}{SNAPSHOT_ENDING}")
+    format!("{start}@{hash}")
 }
 
 /// The id is a good file name everywhere.

@@ -1,6 +1,7 @@
 //! The verdict and its evidence, as verdict.json has it.
 
 use super::answer::Usage;
+use super::candidate::CandidateLine;
 use super::case::CaseId;
 use super::comparison::{ArmRate, Counts, Estimand, Latency, Metric, Paired, Waited};
 use super::evidence::Completion;
@@ -479,6 +480,8 @@ pub struct Verdict {
     pub latency_ms: (Latency, Latency),
     /// RFC 3339, seconds, UTC.
     pub finished_at: String,
+    /// All candidates of the call, as typed; empty unless there were several, and this is the verdict of the call.
+    pub candidates: Vec<CandidateLine>,
 }
 
 /// What asking judges took, and what is known of those that decide.

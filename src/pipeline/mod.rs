@@ -18,6 +18,7 @@ mod attempts;
 mod batches;
 mod calibrate;
 mod calibration;
+mod candidates;
 mod changes;
 mod characteristics;
 mod confirm;
@@ -37,6 +38,7 @@ mod record;
 mod remember;
 mod replay;
 mod runs;
+mod shared;
 mod survey;
 mod target;
 mod tested;
@@ -45,9 +47,11 @@ mod verify;
 
 pub use crate::gate::preflight::Outlook;
 pub use crate::gate::resample::Shares;
+pub use crate::model::bare_name;
 pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
 pub use calibrate::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
+pub use candidates::{FinishedAll, Watching, each_candidate, eval_all, forecast_all, prepare_all};
 pub use characteristics::{SimulateRequest, Simulated, exact_sizes, simulate};
 pub use forecast::{ArmForecast, Estimate, Forecast, JudgesForecast, PrefixForecast};
 pub use golden::{LintRequest, lint, stats};
@@ -71,7 +75,7 @@ use crate::model::{
 };
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
-use crate::report::{Folder, Mask, ReportError, Reports};
+use crate::report::{Folder, Mask, ReportError, Reports, ResultsWritten};
 use crate::run::{Ended, RunEnd, Taken, Target as _};
 use crate::score::{Commands, Rules};
 use crate::settings::{Baseline, Cache, Earlier, ModelChoice, Settings, TargetKind};
@@ -86,6 +90,7 @@ use judges::{Asker, Consulted, Judges};
 use planned::{Round, Walking};
 use remember::Remembering;
 use serde_json::Value;
+use shared::{Call, RunOfCall};
 use std::path::Path;
 use std::sync::Arc;
 use survey::{Scope, Survey, Versions};
@@ -143,6 +148,12 @@ pub struct Finished {
     pub unwritten: Vec<ReportError>,
     /// The exit code: a signal's, else the verdict's, else that of a missing report.
     pub exit_code: u8,
+    /// What the run took of the limits, together with earlier runs of its call.
+    taken: Taken,
+    /// Where later runs of its call find its answers.
+    of_call: RunOfCall,
+    /// results.jsonl, if it was written.
+    results: Option<ResultsWritten>,
 }
 
 /// A surveyed run, ready to start.
@@ -161,6 +172,8 @@ pub struct Prepared<'a> {
     attempt: Attempt,
     plan: Plan,
     run: RunInfo,
+    /// What earlier runs of the same call left.
+    call: Call,
     /// What must not decide, on the day on which the run started.
     quarantine: Quarantine,
     /// Words that stop nothing.
@@ -282,6 +295,7 @@ pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prep
         plan,
         quarantine: Quarantine::of_run(&run.policy, &run.started_at),
         run,
+        call: Call::default(),
         warnings,
     })
 }
@@ -327,6 +341,7 @@ impl Prepared<'_> {
         Walking {
             confirming,
             attempt: &self.attempt,
+            call: &self.call,
             round,
             settings: self.settings,
             selection: &self.selection,
@@ -366,7 +381,7 @@ impl Prepared<'_> {
         let mut confirming = Confirming::new(settings);
         let planned = self.survey.answers(&self.plan, confirming.least());
         progress.on(&Event::Planned { answers: planned });
-        let mut taken = Taken::default();
+        let mut taken = self.call.taken;
         let walking = self.walking(Some(&store), Some(&open_run), &confirming, Round::Planned);
         let mut end = ask::ask(&walking, &store, &open_run, taken, progress, interrupt)?;
         taken.add(&end);
@@ -469,7 +484,12 @@ impl Prepared<'_> {
         } else {
             RunEnded::Incomplete
         };
+        let mut took = judged.judges.beside(taken);
+        took.cost_usd += end.prefix_caches.cost_usd.unwrap_or(0.0);
+        took.tokens = took.tokens.saturating_add(end.prefix_caches.tokens);
+        let of_call = RunOfCall::new(open_run.id.number(), self.plan, &self.versions);
         let verdict = verdict::assemble(&self, judged, decided, &facts, end.prefix_caches, interrupt.code());
+        let results = reports.results();
         let unwritten = reports.finish(&self.run, &verdict);
         let exit_code = match verdict.exit_code {
             exit::OK if !unwritten.is_empty() => exit::REPORT,
@@ -485,6 +505,9 @@ impl Prepared<'_> {
             verdict,
             unwritten,
             exit_code,
+            taken: took,
+            of_call,
+            results: results.get().cloned(),
         })
     }
 
@@ -713,14 +736,6 @@ fn open_versions(root: &Path, prompt: &str, baseline: &Baseline, models: &ModelC
     match candidate {
         Some(candidate) => Ok(problems.or(Versions { candidate, baseline })?),
         None => Err(problems.into()),
-    }
-}
-
-/// The name in a reference: `v2` of `git:REV:v2`.
-pub fn bare_name(reference: &str) -> &str {
-    match reference.strip_prefix("git:") {
-        Some(rest) => rest.split_once(':').map_or(rest, |(_, name)| name),
-        None => reference,
     }
 }
 

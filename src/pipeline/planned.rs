@@ -4,6 +4,7 @@
 use super::OpenedTarget;
 use super::attempts::Attempt;
 use super::confirm::Confirming;
+use super::shared::Call;
 use super::survey::{Survey, Versions};
 use crate::error::Error;
 use crate::model::{Arm, Case, CheckRules, Job, Problem, Request};
@@ -34,6 +35,8 @@ pub(super) struct Walking<'a> {
     pub(super) confirming: &'a Confirming,
     /// Which look the run is, and whose answers it keeps.
     pub(super) attempt: &'a Attempt,
+    /// The call that the run is a part of.
+    pub(super) call: &'a Call,
     /// What the walk is over.
     pub(super) round: Round,
 }
@@ -233,6 +236,13 @@ impl Walking<'_> {
         }
         if let Some((run, seq)) = self.attempt.kept_answer(job, &self.plan, self.settings.cache)
             && let Some(answer) = store.answered(run, seq).map_err(Halt::Store)?
+        {
+            return Ok(Some(Known { answer, in_run: false }));
+        }
+        if let Some(answer) = self
+            .call
+            .answer(store, job, &self.plan, self.versions)
+            .map_err(Halt::Store)?
         {
             return Ok(Some(Known { answer, in_run: false }));
         }

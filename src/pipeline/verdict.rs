@@ -107,6 +107,7 @@ pub(super) fn assemble(
         waited_ms: comparison.waited_ms,
         latency_ms: comparison.latency_ms,
         finished_at: super::now(),
+        candidates: Vec::new(),
     }
 }
 

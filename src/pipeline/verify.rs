@@ -220,6 +220,31 @@ fn says(recorded: &Recorded) -> Vec<Problem> {
         "a complete run",
         "run `promptgate eval --resume`",
     );
+    let candidates = &recorded.candidates;
+    expect(
+        candidates.len() <= recorded.look.candidates as usize,
+        format!(
+            "the verdict lists {} candidates, and was decided as one of {}",
+            candidates.len(),
+            recorded.look.candidates
+        ),
+        "a decision among all of them",
+        EDITED,
+    );
+    let chosen = |name: &str| {
+        candidates
+            .iter()
+            .filter(|one| one.chosen)
+            .map(|one| one.name.as_str())
+            .eq([name])
+    };
+    expect(
+        candidates.is_empty()
+            || (chosen(&recorded.candidate.name) && candidates.iter().all(|one| one.decision.is_some())),
+        "not every candidate that the verdict lists was run, or another one was chosen".to_owned(),
+        "a call that ran all of them and chose this one",
+        "run `promptgate eval` again with --resume",
+    );
     expect(
         recorded.promotable,
         "the verdict says that it is not promotable".to_owned(),

@@ -75,17 +75,26 @@ impl Console {
         reports: &Path,
         out: &mut dyn Write,
     ) -> io::Result<()> {
+        self.body(run, verdict, reports, out)?;
+        last_line(verdict, exit, out)
+    }
+
+    /// The end of the run without the last line, which is the call's where it has several candidates.
+    ///
+    /// # Errors
+    /// `out` can't be written.
+    pub fn body(&self, run: &RunInfo, verdict: &Verdict, reports: &Path, out: &mut dyn Write) -> io::Result<()> {
+        if self.style.quiet {
+            return Ok(());
+        }
         let run = self.mask.run(run);
         let verdict = self.mask.verdict(verdict);
-        if !self.style.quiet {
-            self.sentence(&verdict, out)?;
-            self.banners(&run, &verdict, out)?;
-            self.lists(&run, &verdict, reports, out)?;
-            self.errors(out)?;
-            self.table(&run, &verdict, out)?;
-            self.reasons(&verdict, out)?;
-        }
-        writeln!(out, "verdict={} exit={exit}", verdict.decision.as_str())
+        self.sentence(&verdict, out)?;
+        self.banners(&run, &verdict, out)?;
+        self.lists(&run, &verdict, reports, out)?;
+        self.errors(out)?;
+        self.table(&run, &verdict, out)?;
+        self.reasons(&verdict, out)
     }
 
     /// First of all, what it means.
@@ -273,6 +282,14 @@ impl Console {
             text.to_owned()
         }
     }
+}
+
+/// The one line for machines.
+///
+/// # Errors
+/// `out` can't be written.
+pub fn last_line(verdict: &Verdict, exit: u8, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "verdict={} exit={exit}", verdict.decision.as_str())
 }
 
 const BOLD: &str = "1";

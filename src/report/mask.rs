@@ -51,6 +51,15 @@ impl Mask {
         covers.push(Cover::new(secret));
     }
 
+    /// Hides what another mask hides now, too.
+    pub fn add_all(&self, other: &Mask) {
+        let further = other.covers().clone();
+        self.covers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(further);
+    }
+
     /// There is nothing to hide.
     pub fn is_empty(&self) -> bool {
         self.covers().is_empty()
@@ -192,7 +201,12 @@ impl Mask {
             waited_ms: _,
             latency_ms: _,
             finished_at: _,
+            candidates,
         } = &mut verdict;
+        for line in candidates {
+            self.hide(&mut line.name);
+            self.hide_all(&mut line.path);
+        }
         self.hide(sentence);
         for judge in &mut judges.found.deciding {
             self.hide_all([&mut judge.name, &mut judge.model]);

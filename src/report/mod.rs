@@ -7,6 +7,7 @@
 //! verdict            ├─▶ jsonl.rs     results.jsonl
 //!        (mask.rs)   ├─▶ attestation.rs  verdict.intoto.json
 //!                    └─▶ verdict.rs   verdict.json, last
+//! verdicts ─▶ candidates.rs  all of these again in the folder above, for the one that was chosen among several
 //! rows ───▶ console.rs   the end of a run on the terminal
 //! events ─▶ progress.rs  the run while it goes on
 //! rows ───▶ pending.rs   proposals for approved answers, in golden/snapshots/
@@ -24,6 +25,7 @@
 //! A new report is one file and one line in `FORMATS`.
 
 mod attestation;
+mod candidates;
 pub mod console;
 mod diff;
 mod excerpt;
@@ -42,6 +44,7 @@ pub mod text;
 mod verdict;
 mod why;
 
+pub use candidates::{candidates_table, publish};
 pub use excerpt::source_diff;
 pub use mask::Mask;
 pub use pending::{Proposal, propose, withdraw};
@@ -56,6 +59,8 @@ use std::sync::{Arc, OnceLock};
 
 /// Locks the folder; stays there, because removing a lock file that another process waits for would split the lock.
 const LOCK: &str = ".promptgate.lock";
+/// Stands in the folder of one of several candidates: whoever claims the folder above removes its outputs, too.
+const PART: &str = ".promptgate.candidate";
 const TEMP_PREFIX: &str = ".promptgate-";
 const TEMP_SUFFIX: &str = ".tmp";
 
@@ -246,11 +251,29 @@ impl Folder {
             }
             Err(TryLockError::Error(cause)) => return Err(unusable("can't lock it", cause)),
         }
-        remove_outputs(dir).map_err(|cause| unusable("can't remove an earlier output", cause))?;
+        remove_outputs(dir)
+            .and_then(|()| remove_parts(dir))
+            .map_err(|cause| unusable("can't remove an earlier output", cause))?;
         Ok(Folder {
             path: dir.to_owned(),
             _lock: lock,
         })
+    }
+
+    /// Claims the folder of one of several candidates below this one. It is empty of outputs, and belongs to this one until it is
+    /// claimed by itself.
+    ///
+    /// # Errors
+    /// As [`Folder::claim`].
+    pub fn part(&self, name: &str) -> Result<Folder, ReportError> {
+        let part = Folder::claim(&self.path.join(name))?;
+        match File::create(part.path.join(PART)) {
+            Ok(_) => Ok(part),
+            Err(cause) => Err(ReportError::Write {
+                path: part.path.join(PART),
+                cause,
+            }),
+        }
     }
 
     /// Where it is.
@@ -292,6 +315,23 @@ fn remove_outputs(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes what candidates of an earlier call left below a folder; and the folder is no such part itself any more. Folders
+/// without the mark of a part are those of other calls.
+fn remove_parts(dir: &Path) -> io::Result<()> {
+    match fs::remove_file(dir.join(PART)) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.join(PART).is_file() {
+            remove_outputs(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// All reports of a run. Dropped without [`Reports::finish`], it leaves no output.
 pub struct Reports {
     /// One for each format; `None` once it failed.
@@ -300,6 +340,7 @@ pub struct Reports {
     mask: Mask,
     seen: Counts,
     folder: Folder,
+    results: Arc<OnceLock<ResultsWritten>>,
 }
 
 impl Reports {
@@ -321,7 +362,13 @@ impl Reports {
             mask,
             seen: Counts::default(),
             folder,
+            results: context.results,
         }
+    }
+
+    /// Where [`Reports::finish`] says what results.jsonl came to.
+    pub fn results(&self) -> Arc<OnceLock<ResultsWritten>> {
+        Arc::clone(&self.results)
     }
 
     /// The run starts.

@@ -63,7 +63,7 @@ impl Reporter for Summary {
 }
 
 /// The last resort against a page that is too long: whole lines are cut from its end.
-fn fit(mut page: String) -> String {
+pub(super) fn fit(mut page: String) -> String {
     const CUT: &str = "\n… cut here; the rest is in diff.md and results.jsonl.\n";
     if page.len() > MOST {
         let end = page.floor_char_boundary(MOST - CUT.len());

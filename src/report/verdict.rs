@@ -4,9 +4,9 @@ use super::output::Output;
 use super::text::json_safe;
 use super::{Context, ReportError, Reporter, ResultsWritten};
 use crate::model::{
-    ArmRate, CaseRow, Changed, Completion, Counts, Decision, Difference, FreshKey, Guardrail, JudgesAsked, Latency,
-    Look, Needed, Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Quarantined, Reason, RunInfo,
-    Slice, Tested, Usage, Verdict, Waited, Warning, ZScores,
+    ArmRate, CandidateLine, CaseRow, Changed, Completion, Counts, Decision, Difference, FreshKey, Guardrail,
+    JudgesAsked, Latency, Look, Needed, Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Quarantined,
+    Reason, RunInfo, Slice, Tested, Usage, Verdict, Waited, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -86,6 +86,9 @@ struct Record<'a> {
     completion: Completion,
     /// `None` if it could not be written.
     results: Option<&'a ResultsWritten>,
+    /// Absent where there was one candidate.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    candidates: &'a [CandidateLine],
     target: &'a str,
     counts: &'a Counts,
     /// Absent where no tag is in quarantine.
@@ -197,6 +200,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         waited_ms,
         latency_ms,
         finished_at,
+        candidates,
     } = verdict;
     Record {
         schema: SCHEMA,
@@ -228,6 +232,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         tested,
         completion: *completion,
         results,
+        candidates,
         target,
         counts,
         quarantined: quarantined.as_ref(),

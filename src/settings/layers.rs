@@ -320,7 +320,7 @@ impl Layer {
                 continue;
             }
             let origin = Origin::File(place(value.span()));
-            match texts(value.get_ref(), is_list(key)) {
+            match texts(value.get_ref(), may_be_list(key)) {
                 Ok(values) if values.is_empty() => found.push(origin.problem(format!("`{key}` is an empty list"))),
                 Ok(values) => {
                     if layer.0.insert(key, Written { values, origin }).is_some() {
@@ -345,6 +345,12 @@ fn known(name: &str) -> Option<&'static str> {
 
 pub(super) fn is_list(key: &str) -> bool {
     matches!(key, "golden" | "case" | "tag" | "answers") || gate::is_list(key)
+}
+
+/// A file may hold a list of it. An option or variable separates several prompts by commas, and every piece of that counts, also
+/// an empty one, so they are taken apart where prompts are read.
+pub(super) fn may_be_list(key: &str) -> bool {
+    key == "prompt" || is_list(key)
 }
 
 pub(super) fn texts(value: &Value, list: bool) -> Result<Vec<String>, &'static str> {

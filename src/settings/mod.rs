@@ -10,6 +10,7 @@
 mod attempts;
 mod base;
 mod baseline;
+mod candidates;
 mod commands;
 mod embeddings;
 mod gate;
@@ -35,7 +36,7 @@ pub use schema::schema;
 pub use target::{BatchService, TargetKind};
 pub use tested::{MAX_AGE, TestedSettings};
 
-use crate::model::{Command, Policy, Problem, Problems};
+use crate::model::{Candidate, Command, Policy, Problem, Problems};
 use crate::plan::price::Prices;
 use crate::plan::{Selection, Shard};
 use crate::run::gemini::Delivery;
@@ -117,8 +118,10 @@ pub enum Color {
 pub struct Settings {
     /// Project root: holds prompts/, .promptgate/, and bounds all paths that come from data.
     pub root: PathBuf,
-    /// Green, as typed.
+    /// Green, as typed; the first of several.
     pub prompt: String,
+    /// All of several candidates, 2..=[`crate::model::MOST_CANDIDATES`], in the order they were typed; empty where there is one.
+    pub candidates: Vec<Candidate>,
     /// Blue, as typed.
     pub baseline: Baseline,
     /// Golden files and folders.
@@ -288,7 +291,9 @@ impl Layers {
     /// Green and blue as written, for commands that only look at prompts.
     pub fn versions(&self) -> (Option<&str>, Option<&str>) {
         let value = |key| self.get(key).map(|written| written.values[0].as_str());
-        (value("prompt"), value("baseline"))
+        // Of several candidates the first.
+        let prompt = value("prompt").map(|names| names.split(',').next().unwrap_or(names));
+        (prompt, value("baseline"))
     }
 
     /// The golden files and folders.
@@ -399,7 +404,7 @@ impl Layers {
             layers: &self,
             problems: &mut problems,
         };
-        let prompt = read.text("prompt");
+        let (prompt, candidates) = read.candidates();
         let baseline = read.text("baseline");
         let repeat = read.number("repeat", 1, 1000).map_or(REPEATS, |repeat| repeat as u32);
         let concurrency = read.number("concurrency", 1, 1024).unwrap_or(16) as usize;
@@ -456,6 +461,9 @@ impl Layers {
         let policy = read.policy();
         let policy_base = read.policy_base();
         let attempts = read.attempts();
+        if !candidates.is_empty() {
+            read.fits_several(cache.unwrap_or(Cache::Use));
+        }
         let Some(prompt) = prompt else {
             problems.push(
                 Problem::new("no prompt is named").hint("give --prompt NAME, or set `candidate` in promptgate.toml"),
@@ -526,8 +534,13 @@ impl Layers {
             key,
             key_file,
         } = answerer;
+        // One proposal file cannot hold the answers of several candidates.
+        let snapshots = candidates.is_empty()
+            // On an unattended machine nobody would look at them.
+            && snapshots.unwrap_or_else(|| key::unattended(&self.environment).is_none());
         problems.or(Settings {
             prompt,
+            candidates,
             baseline,
             golden: self.golden(),
             selection: Selection {
@@ -570,8 +583,7 @@ impl Layers {
             cache: cache.unwrap_or(Cache::Use),
             resume,
             failed,
-            // On an unattended machine nobody would look at them.
-            snapshots: snapshots.unwrap_or_else(|| key::unattended(&self.environment).is_none()),
+            snapshots,
             dry_run,
             gated,
             quiet,

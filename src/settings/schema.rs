@@ -1,6 +1,6 @@
 //! JSON Schema of promptgate.toml, from the list of settings.
 
-use super::layers::{KEYS, ONE_CALL, is_list};
+use super::layers::{KEYS, ONE_CALL, may_be_list};
 use super::{commands, embeddings, gate, judges, prices};
 use serde_json::{Map, Value, json};
 
@@ -12,8 +12,8 @@ pub fn schema() -> Value {
         .filter(|key| !ONE_CALL.contains(key))
         .map(|key| ((*key).to_owned(), of_setting(key)))
         .collect();
-    let mut candidate = of_key("prompt").unwrap_or_default();
-    candidate["description"] = json!("the candidate (green), the same as `prompt`");
+    let mut candidate = of_setting("prompt");
+    candidate["description"] = json!("the candidate (green), or several to pick the best of: the same as `prompt`");
     properties.insert("candidate".to_owned(), candidate);
     properties.insert(prices::TABLE.to_owned(), own_prices());
     properties.insert(judges::TABLE.to_owned(), own_judges());
@@ -34,7 +34,7 @@ pub fn schema() -> Value {
 fn of_setting(key: &str) -> Value {
     // A test holds that every setting is described; one that is not may be anything that a file can hold.
     let one = of_key(key).unwrap_or_else(|| json!({"type": ["string", "number", "boolean"]}));
-    if is_list(key) {
+    if may_be_list(key) {
         let description = one["description"].clone();
         json!({"description": description, "anyOf": [one, {"type": "array", "items": one, "minItems": 1}]})
     } else {

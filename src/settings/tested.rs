@@ -54,7 +54,7 @@ impl Layers {
             layers: self,
             problems: &mut problems,
         };
-        let prompt = read.text("prompt");
+        let prompt = read.only_candidate();
         let judge_calibration = read.text("judge_calibration");
         let named = baseline.map(str::to_owned).or_else(|| read.text("baseline"));
         let policy = read.policy();

@@ -678,6 +678,57 @@ fn what_ci_tells_of_the_base_wins_over_the_file_and_loses_against_the_caller() {
 }
 
 #[test]
+fn several_prompts_are_a_list_with_a_folder_each() {
+    let settings = settle(
+        &[("prompt", "v2, git:main:v3"), ("baseline", "v1"), ("target", "sim")],
+        &[],
+        "",
+    )
+    .unwrap();
+    let folders: Vec<(&str, &str)> = settings
+        .candidates
+        .iter()
+        .map(|candidate| (candidate.name.as_str(), candidate.folder.as_str()))
+        .collect();
+    assert_eq!(settings.prompt, "v2");
+    assert_eq!(folders, [("v2", "v2"), ("git:main:v3", "v3")]);
+    assert!(!settings.snapshots);
+    let one = settle(&PAIR_SIM, &[], "").unwrap();
+    assert!(one.candidates.is_empty());
+    for (baseline, message) in [
+        ("git:main", "a revision alone is another baseline"),
+        ("v1", ""),
+        ("git:main:v1", ""),
+    ] {
+        let settled = settle(
+            &[("prompt", "v2,v3"), ("baseline", baseline), ("target", "sim")],
+            &[],
+            "",
+        );
+        assert_eq!(settled.is_err(), !message.is_empty(), "{baseline}");
+        if settled.is_err() {
+            assert!(self::message(settled).contains(message), "{baseline}");
+        }
+    }
+    let all_at_once = message(settle(
+        &[
+            ("prompt", "v2,v2,,prompts/v2.md"),
+            ("baseline", "v1"),
+            ("target", "sim"),
+        ],
+        &[],
+        "",
+    ));
+    for told in [
+        "a name between commas is empty",
+        "`v2` is named twice",
+        "in one folder, `v2`",
+    ] {
+        assert!(all_at_once.contains(told), "{all_at_once}");
+    }
+}
+
+#[test]
 fn a_prompt_is_compared_with_itself_whatever_is_said_of_single_runs() {
     let settle = |given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str| {
         let folder = tempfile::tempdir().unwrap();

@@ -265,6 +265,16 @@ impl Store {
             .map_err(|error| self.failed("look up an answer", error))
     }
 
+    /// The newest answer there is; 0 without any. Answers that come later have greater numbers.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub fn newest_answer(&self) -> Result<i64, StoreError> {
+        self.connection
+            .query_row("SELECT coalesce(max(id), 0) FROM answers", [], |row| row.get(0))
+            .map_err(|error| self.failed("look up the newest answer", error))
+    }
+
     /// The answer that the run has at this position already.
     ///
     /// # Errors

@@ -41,6 +41,7 @@ mod resume;
 mod runs;
 mod secrets;
 mod semantic;
+mod several;
 mod support;
 mod targets;
 mod verify;

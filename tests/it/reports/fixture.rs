@@ -245,6 +245,7 @@ pub(super) fn verdict() -> Verdict {
             },
         ),
         finished_at: "2026-11-22T17:57:02Z".into(),
+        candidates: Vec::new(),
     }
 }
 

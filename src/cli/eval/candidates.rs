@@ -1,0 +1,197 @@
+//! `promptgate eval` with several candidates: lines for each of them, a table, and one last line for the call.
+
+use super::{colored, dollars, foresee_arm, foresee_judges, foresee_prefix, progress, requests, tell_simulated};
+use crate::cli::{complain, hide, say, warn};
+use crate::error::Error;
+use crate::exit;
+use crate::model::{CaseRow, Progress, Quarantine, RunInfo};
+use crate::pipeline::{self, ArmForecast, Finished, FinishedAll, Forecast, Interrupt, Outlook, Prepared, Watching};
+use crate::report::console::{self, Console, Style};
+use crate::report::text::log_line;
+use crate::report::{Folder, Mask, candidates_table};
+use crate::settings::Settings;
+use std::io::{Write as _, stdout};
+use std::path::Path;
+use std::sync::Arc;
+
+pub(super) fn evaluate(
+    settings: &Settings,
+    folder: &Folder,
+    no_color: bool,
+    unattended: bool,
+    interrupt: &Interrupt,
+) -> Result<u8, Error> {
+    let each = pipeline::each_candidate(settings);
+    let prepared = pipeline::prepare_all(&each)?;
+    let masks: Vec<Mask> = prepared.iter().map(|one| one.mask().clone()).collect();
+    masks.iter().for_each(hide);
+    let mut told: Vec<String> = Vec::new();
+    for warning in prepared.iter().flat_map(|one| &one.warnings) {
+        let sentence = format!("warning: {warning}");
+        // What is said of settings and golden data is the same for all of them.
+        if !settings.quiet && !told.contains(&sentence) {
+            warn(&sentence);
+            told.push(sentence);
+        }
+    }
+    if settings.dry_run {
+        let outlooks = prepared.iter().map(Prepared::outlook).collect::<Result<Vec<_>, _>>()?;
+        foresee(&pipeline::forecast_all(&prepared)?, &outlooks);
+        return Ok(exit::OK);
+    }
+    // Where a store can't be read, the run says so.
+    for outlook in prepared.iter().filter_map(|one| one.outlook().ok().flatten()) {
+        let sentence = outlook.warning().map(|warning| format!("warning: {warning}"));
+        if let Some(sentence) = sentence.filter(|sentence| !settings.quiet && !told.contains(sentence)) {
+            warn(&sentence);
+            told.push(sentence);
+        }
+    }
+    if prepared.iter().any(|one| one.run_info().simulated) {
+        tell_simulated(settings);
+    }
+    let mut watching = Told {
+        settings,
+        style: Style {
+            color: colored(settings, no_color),
+            quiet: settings.quiet,
+        },
+        unattended,
+        masks,
+        quarantines: prepared.iter().map(|one| one.quarantine().clone()).collect(),
+        console: Console::new(Style::default(), Mask::default()),
+    };
+    let finished = pipeline::eval_all(prepared, &settings.candidates, folder, interrupt, &mut watching)?;
+    let FinishedAll {
+        run,
+        verdict,
+        unwritten,
+        exit_code,
+        mask,
+    } = finished;
+    for error in &unwritten {
+        complain(&error.to_string());
+    }
+    let out = &mut stdout().lock();
+    // A closed standard output changes no verdict.
+    if !settings.quiet {
+        let _ = candidates_table(&run, &verdict, &mask, out);
+    }
+    let _ = console::last_line(&verdict, exit_code, out);
+    Ok(exit_code)
+}
+
+/// Tells each run as it comes.
+struct Told<'a> {
+    settings: &'a Settings,
+    style: Style,
+    unattended: bool,
+    masks: Vec<Mask>,
+    quarantines: Vec<Quarantine>,
+    console: Console,
+}
+
+impl Watching for Told<'_> {
+    fn begin(&mut self, number: usize, run: &RunInfo) -> Arc<dyn Progress> {
+        let mask = self.masks.get(number).cloned().unwrap_or_default();
+        if !self.settings.quiet {
+            let of = self.settings.candidates.len();
+            say(&log_line(&format!(
+                "candidate {} of {of}: {}",
+                number + 1,
+                run.candidate.name
+            )));
+        }
+        let quarantine = self.quarantines.get(number).cloned().unwrap_or_default();
+        self.console = Console::new(self.style, mask.clone()).apart(quarantine);
+        progress(self.settings, &mask, self.unattended)
+    }
+
+    fn case(&mut self, row: &CaseRow) {
+        self.console.case(row);
+    }
+
+    fn end(&mut self, finished: &Finished, folder: &Path) {
+        for error in &finished.unwritten {
+            complain(&error.to_string());
+        }
+        let out = &mut stdout().lock();
+        let _ = self.console.body(&finished.run, &finished.verdict, folder, out);
+        if !self.settings.quiet {
+            let _ = writeln!(out);
+        }
+    }
+
+    fn say(&self, sentence: &str) {
+        if !self.settings.quiet {
+            warn(sentence);
+        }
+    }
+}
+
+/// Says what would be sent for all of them, the baseline once.
+fn foresee(forecasts: &[Forecast], outlooks: &[Option<Outlook>]) {
+    let Some(first) = forecasts.first() else { return };
+    let arms = || {
+        forecasts
+            .iter()
+            .flat_map(|forecast| forecast.baseline.iter().chain([&forecast.candidate]))
+    };
+    let sum = |of: fn(&ArmForecast) -> u64| -> u64 { arms().map(of).sum() };
+    let (planned, stored) = (sum(|arm| arm.planned), sum(|arm| arm.stored));
+    say(&format!(
+        "{} of {} cases, {} candidates: {planned} answers planned, {stored} of them stored",
+        first.run.cases,
+        first.run.total,
+        forecasts.len()
+    ));
+    for (forecast, outlook) in forecasts.iter().zip(outlooks) {
+        if let Some(outlook) = outlook {
+            say(&log_line(&format!(
+                "{}: {}",
+                forecast.run.candidate.name,
+                outlook.sentence()
+            )));
+        }
+    }
+    if first.offline {
+        say(&format!(
+            "target {}: nothing would be sent for answers",
+            first.run.target
+        ));
+    } else {
+        for Forecast { run, baseline, .. } in forecasts {
+            if let (Some(info), Some(arm)) = (&run.baseline, baseline) {
+                foresee_arm("baseline", info, arm);
+            }
+        }
+        for Forecast { run, candidate, .. } in forecasts {
+            foresee_arm("candidate", &run.candidate, candidate);
+        }
+        let cost = arms().try_fold(0.0, |sum, arm| Some(sum + arm.cost_usd?));
+        let bounded = arms().any(ArmForecast::bounded);
+        say(&format!(
+            "in all: {} to {}, {}",
+            requests(planned - stored),
+            first.run.target,
+            dollars(cost, bounded)
+        ));
+    }
+    for forecast in forecasts {
+        if !first.offline && forecast.candidate.requests() > 0 {
+            forecast.prefixes.iter().for_each(foresee_prefix);
+        }
+        let name = &forecast.run.candidate.name;
+        if let Some(judges) = &forecast.judges {
+            say(&log_line(&format!("for `{name}` and its baseline:")));
+            foresee_judges(judges);
+        }
+        if forecast.commands > 0 {
+            let commands = forecast.commands;
+            say(&log_line(&format!(
+                "commands for `{name}` and its baseline: at most {commands} checks, on this machine"
+            )));
+        }
+    }
+    say(&format!("{}; nothing was sent", first.prices));
+}

@@ -1,0 +1,199 @@
+//! The folder of a call with several candidates: the complete reports of the one that was chosen, with a table of all of them.
+//!
+//! Each candidate has its own folder below. What says nothing of the other candidates is copied from there byte by byte;
+//! summary.md, the statement and verdict.json are written anew, verdict.json as the last file of the call.
+
+use super::numbers::{UNKNOWN, percent, points, usd};
+use super::output::Output;
+use super::text::{log_line, md_code, truncate};
+use super::{Context, Folder, Mask, ReportError, ResultsWritten, attestation, diff, jsonl, junit, summary, verdict};
+use crate::exit;
+use crate::model::{CandidateLine, RunInfo, Verdict};
+use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::path::Path;
+
+/// Bytes of a name in a table.
+const NAME: usize = 80;
+
+/// Writes the reports of the call, verdict.json last, and returns what could not be written. `part` is the folder of the
+/// chosen candidate; `run` and `verdict` are its own, the verdict with all candidates. What is missing already (`unwritten`)
+/// or goes missing here makes of exit code 0 a 12, and nothing is promotable.
+pub fn publish(
+    folder: &Folder,
+    part: &Path,
+    mask: &Mask,
+    run: &RunInfo,
+    verdict: &mut Verdict,
+    results: Option<&ResultsWritten>,
+    unwritten: bool,
+) -> Vec<ReportError> {
+    let mut errors = Vec::new();
+    let mut copied = None;
+    let mut note = |done: Result<(), ReportError>| errors.extend(done.err());
+    match (copy(part, folder.path(), jsonl::FILE), results) {
+        (Ok(sha256), Some(results)) if sha256 == results.sha256 => copied = Some(results.clone()),
+        (Ok(_), _) => note(Err(ReportError::Write {
+            path: folder.path().join(jsonl::FILE),
+            cause: io::Error::other("the candidate's own file is not as it was written"),
+        })),
+        (Err(error), _) => note(Err(error)),
+    }
+    for file in [junit::FILE, diff::FILE] {
+        note(copy(part, folder.path(), file).map(drop));
+    }
+    let failed = |errors: &[ReportError], verdict: &mut Verdict| {
+        if unwritten || !errors.is_empty() {
+            verdict.promotable = false;
+            verdict.sentence = match verdict.exit_code {
+                exit::OK => format!(
+                    "`{}` may not go live on this run: not all of its reports could be written.",
+                    verdict.candidate.name
+                ),
+                _ => std::mem::take(&mut verdict.sentence),
+            };
+            if verdict.exit_code == exit::OK {
+                verdict.exit_code = exit::REPORT;
+            }
+        }
+    };
+    failed(&errors, verdict);
+    let run = &mask.run(run);
+    errors.extend(page(folder.path(), part, run, &mask.verdict(verdict)).err());
+    failed(&errors, verdict);
+    let context = Context::default();
+    if let Some(copied) = copied {
+        let _ = context.results.set(copied);
+    }
+    let opened = attestation::open(folder.path(), &context);
+    errors.extend(
+        opened
+            .and_then(|report| report.finish(run, &mask.verdict(verdict)))
+            .err(),
+    );
+    failed(&errors, verdict);
+    let opened = verdict::open(folder.path(), &context);
+    let last = opened.and_then(|report| report.finish(run, &mask.verdict(verdict)));
+    if let Err(error) = last {
+        errors.push(error);
+        failed(&errors, verdict);
+        // A statement about a verdict that is not there would outlive it.
+        let _ = std::fs::remove_file(folder.path().join(attestation::FILE));
+    }
+    errors
+}
+
+/// Copies a report; the digest of its bytes.
+fn copy(from: &Path, to: &Path, file: &str) -> Result<String, ReportError> {
+    let mut output = Output::create(to, file)?;
+    let mut digest = Sha256::new();
+    let mut copy = || -> io::Result<()> {
+        let mut source = File::open(from.join(file))?;
+        let mut bytes = vec![0; 64 * 1024];
+        loop {
+            let n = source.read(&mut bytes)?;
+            if n == 0 {
+                return Ok(());
+            }
+            digest.update(&bytes[..n]);
+            output.write_all(&bytes[..n])?;
+        }
+    };
+    copy().map_err(|cause| output.error(cause))?;
+    output.publish()?;
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// summary.md: the verdict, the table, and the page of the chosen one.
+fn page(folder: &Path, part: &Path, run: &RunInfo, verdict: &Verdict) -> Result<(), ReportError> {
+    let mut output = Output::create(folder, summary::FILE)?;
+    let mut write = || -> io::Result<()> {
+        let own = std::fs::read_to_string(part.join(summary::FILE))?;
+        let text = format!(
+            "{}\n{}\n## {}\n\n{own}",
+            summary::verdict_line(run, verdict),
+            table(run, verdict),
+            md_code(&truncate(&verdict.candidate.name, NAME)),
+        );
+        output.write_all(summary::fit(text).as_bytes())
+    };
+    write().map_err(|cause| output.error(cause))?;
+    output.publish()
+}
+
+fn table(run: &RunInfo, verdict: &Verdict) -> String {
+    let mut text = format!(
+        "{}\n\n| candidate | pass rate | difference | interval | decision | cost |\n| --- | ---: | ---: | ---: | --- | ---: |\n",
+        shared(run, verdict)
+    );
+    for line in &verdict.candidates {
+        let [rate, difference, interval, decision, cost] = cells(line);
+        let name = md_code(&truncate(&line.name, NAME));
+        let name = if line.chosen { format!("**{name}**") } else { name };
+        let _ = writeln!(
+            text,
+            "| {name} | {rate} | {difference} | {interval} | {decision} | {cost} |"
+        );
+    }
+    text
+}
+
+/// The table of all candidates on the terminal.
+///
+/// # Errors
+/// `out` can't be written.
+pub fn candidates_table(run: &RunInfo, verdict: &Verdict, mask: &Mask, out: &mut dyn io::Write) -> io::Result<()> {
+    let verdict = mask.verdict(verdict);
+    let names: Vec<String> = verdict
+        .candidates
+        .iter()
+        .map(|line| log_line(&truncate(&line.name, NAME)))
+        .collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
+    writeln!(out, "\n{}", shared(run, &verdict))?;
+    for (line, name) in verdict.candidates.iter().zip(&names) {
+        let [rate, difference, interval, decision, cost] = cells(line);
+        let mark = if line.chosen { ">" } else { " " };
+        writeln!(
+            out,
+            "{mark} {name:<width$}  {decision:<12}  pass rate {rate:>6}  difference {difference:>6} ({interval})  {cost}"
+        )?;
+    }
+    Ok(())
+}
+
+/// Which one it is, and what picking it costs.
+fn shared(run: &RunInfo, verdict: &Verdict) -> String {
+    let n = run.look.candidates;
+    format!(
+        "The best of {} candidates by this data is picked, so the chance of promoting by mistake ({}) is shared by {n}: each has {}.",
+        verdict.candidates.len(),
+        share(run.policy.alpha),
+        share(run.policy.alpha / f64::from(n.max(1)))
+    )
+}
+
+/// A small share in percent, with what digits it needs.
+fn share(share: f64) -> String {
+    let text = format!("{:.3}", share * 100.0);
+    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// Pass rate, difference, interval, decision and cost.
+fn cells(line: &CandidateLine) -> [String; 5] {
+    let dash = || UNKNOWN.to_owned();
+    let difference = line.difference.as_ref();
+    [
+        line.rate.map_or_else(dash, |rate| percent(rate.pass)),
+        difference.map_or_else(dash, |found| points(found.estimate)),
+        difference.map_or_else(dash, |found| format!("{} to {}", points(found.low), points(found.high))),
+        line.decision
+            .map_or_else(|| "not run".to_owned(), |decision| decision.as_str().to_owned()),
+        match line.decision {
+            Some(_) => usd(line.cost_usd),
+            None => dash(),
+        },
+    ]
+}
