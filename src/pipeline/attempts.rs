@@ -40,7 +40,7 @@ impl Attempt {
     /// The first look at what is tested, whatever was looked at before.
     pub(super) fn first(settings: &Settings, same: [u8; 32], candidates: u32) -> Attempt {
         let key = match &settings.attempts.fresh_key {
-            Some(reason) => digest([b"promptgate.fresh/1".as_slice(), &same, reason.as_bytes()]),
+            Some(reason) => fresh(&same, reason),
             None => same,
         };
         Attempt {
@@ -303,6 +303,11 @@ impl Attempt {
             policy_sha256: gate::policy_digest(policy),
         })
     }
+}
+
+/// The key of a series that leaves earlier looks behind.
+pub(super) fn fresh(key: &[u8; 32], reason: &str) -> [u8; 32] {
+    digest([b"promptgate.fresh/1".as_slice(), key, reason.as_bytes()])
 }
 
 /// The repeats in all that `--extend` asks for.

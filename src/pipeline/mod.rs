@@ -217,23 +217,29 @@ pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prep
         false => calibration::entries(&settings.judge_calibration)?,
     };
     if !judges.is_empty() {
-        survey.key = digest([survey.key.as_slice(), &judges.digest()]);
+        for key in [&mut survey.key, &mut survey.same] {
+            *key = digest([key.as_slice(), &judges.digest()]);
+        }
         for key in Judges::keys(settings) {
             target.mask.add(key.reveal());
         }
     }
     let embedders = Embedders::open(&survey.embedders, settings, target.embeds.as_ref())?;
     if !embedders.is_empty() {
-        survey.key = digest([survey.key.as_slice(), b"embeddings", &embedders.digest()]);
+        for key in [&mut survey.key, &mut survey.same] {
+            *key = digest([key.as_slice(), b"embeddings", &embedders.digest()]);
+        }
         for key in Embedders::keys(settings) {
             target.mask.add(key.reveal());
         }
     }
     let attempt = {
         let store = Store::open_existing(&settings.root.join(STORE))?;
-        Attempt::find(settings, survey.key, candidates, store.as_ref())?
+        Attempt::find(settings, survey.same, candidates, store.as_ref())?
     };
-    survey.key = attempt.series.key;
+    if let Some(reason) = &settings.attempts.fresh_key {
+        survey.key = attempts::fresh(&survey.key, reason);
+    }
     let plan = attempt.plan(versions.baseline.is_some());
     let (prefixes, notes) = prefix::worth_keeping(settings, &versions, &survey, &plan)?;
     target.prefixes = prefixes;

@@ -200,7 +200,7 @@ impl<'a> Remembering<'a> {
 }
 
 /// Everything about the checks of a case.
-fn checks(case: &Case) -> Vec<u8> {
+pub(super) fn checks(case: &Case) -> Vec<u8> {
     let mut pieces = Vec::new();
     for check in &case.checks {
         let modifiers = [u8::from(check.advisory), u8::from(check.name.is_some())];
@@ -216,7 +216,7 @@ fn checks(case: &Case) -> Vec<u8> {
 }
 
 /// Everything that is written about a case, but for its place and notes.
-fn case_digest(case: &Case, checks: &[u8]) -> [u8; 32] {
+pub(super) fn case_digest(case: &Case, checks: &[u8]) -> [u8; 32] {
     let Case {
         id,
         suite: _,

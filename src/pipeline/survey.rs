@@ -4,10 +4,11 @@
 use super::Version;
 use super::calibration::Judgings;
 use super::prefix::Common;
+use super::remember::{case_digest, checks};
 use crate::error::Error;
 use crate::gate::preflight::Sizes;
 use crate::load::golden::{self, Dataset};
-use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Step};
+use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Step, digest};
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
 use crate::run::Protocol;
@@ -60,6 +61,9 @@ pub(super) struct Survey {
     pub(super) identical: bool,
     /// Identity of what is tested.
     pub(super) key: [u8; 32],
+    /// The same without what can't matter to an answer or to its judgement, like the bytes of golden files around their cases:
+    /// looks at the same are looks at this.
+    pub(super) same: [u8; 32],
     /// Digest of the requests alone, whoever answers them.
     pub(super) requests: [u8; 32],
     /// What the requests of each version begin with, baseline first; empty unless it was looked for.
@@ -180,6 +184,7 @@ fn settings(version: &Version, scope: &Scope<'_>) -> (Vec<Problem>, Vec<Problem>
 /// What one walk over the dataset gathers.
 struct Seen<'a> {
     versions: &'a Versions,
+    target: &'a str,
     protocol: Protocol,
     recorded: bool,
     /// Per version (baseline first) and variable: some case supplies it; first case that does not.
@@ -188,6 +193,7 @@ struct Seen<'a> {
     critical: u64,
     identical: bool,
     key: Sha256,
+    cases: Sha256,
     requests: Sha256,
     /// Per version, baseline first.
     common: Vec<Common>,
@@ -257,12 +263,13 @@ impl Weighed {
 }
 
 impl<'a> Seen<'a> {
-    fn new(versions: &'a Versions, scope: &Scope<'_>) -> Seen<'a> {
+    fn new(versions: &'a Versions, scope: &Scope<'a>) -> Seen<'a> {
         let mut key = Sha256::new();
         key.update(b"promptgate.key/1");
         key.update(scope.target.as_bytes());
         Seen {
             versions,
+            target: scope.target,
             protocol: scope.protocol,
             recorded: scope.recorded,
             supplied: versions
@@ -273,6 +280,7 @@ impl<'a> Seen<'a> {
             critical: 0,
             identical: versions.baseline.is_some() && !scope.recorded,
             key,
+            cases: Sha256::new_with_prefix(b"promptgate.cases/1"),
             requests: Sha256::new_with_prefix(b"promptgate.requests/1"),
             common: versions
                 .all()
@@ -353,6 +361,7 @@ impl<'a> Seen<'a> {
         }
         self.key.update(case.id.as_str().as_bytes());
         self.requests.update(case.id.as_str().as_bytes());
+        self.cases.update(case_digest(case, &checks(case)));
         self.critical += u64::from(case.critical);
         self.weighed.add(case);
         Ok(())
@@ -409,9 +418,16 @@ impl<'a> Seen<'a> {
         for version in self.versions.all().filter(|_| self.recorded) {
             key.update(version.info.name.as_bytes());
         }
+        let (requests, cases): ([u8; 32], [u8; 32]) = (self.requests.finalize().into(), self.cases.finalize().into());
         Survey {
             dataset,
             selected,
+            same: digest([
+                b"promptgate.same/1".as_slice(),
+                self.target.as_bytes(),
+                &requests,
+                &cases,
+            ]),
             judges: self.judges,
             embedders: self.embedders,
             judging: self.judging,
@@ -419,7 +435,7 @@ impl<'a> Seen<'a> {
             critical: self.critical,
             identical: self.identical,
             key: key.finalize().into(),
-            requests: self.requests.finalize().into(),
+            requests,
             common: self.common,
             warnings,
         }

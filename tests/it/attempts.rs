@@ -92,6 +92,34 @@ fn the_first_look_is_final_and_other_answers_do_not_promote() {
     );
     assert_eq!(eval(&project, &fake, &["--attempts", "3"], &[]).0, 11);
 
+    // Neither a copy of the prompt nor a comment makes it something else.
+    project.write("prompts/v2-copy.prompt", project.read("prompts/v2.prompt"));
+    project.write(
+        "golden/cases.csv",
+        project
+            .read("golden/cases.csv")
+            .replace("id,question", "\u{feff}id,question"),
+    );
+    let url = fake.url.as_str();
+    let arguments = [
+        "eval",
+        "--prompt",
+        "v2-copy",
+        "--baseline",
+        "v1",
+        "--target",
+        "gemini",
+        "--base-url",
+        url,
+        "--repeat",
+        "1",
+        "--cache",
+        "refresh",
+    ];
+    let copy = project.run_with(&arguments, &[("GEMINI_API_KEY", KEY)]);
+    assert_eq!(copy.code, 11, "{}", copy.transcript());
+    assert_eq!(project.verdict()["reasons"][0]["code"], "earlier_look");
+
     // Starting anew is possible, for all to see.
     let fresh = ["--fresh-key", "the service was mended"];
     assert_eq!(eval(&project, &fake, &fresh, &[]), outcome(0, "not_worse", 160));
