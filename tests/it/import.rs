@@ -223,7 +223,7 @@ fn imported_promptfoo_tests_judge_as_promptfoo_does() {
             same("partly judged", says("Points expired after 24 months."), "pass"),
             other(
                 "partly judged",
-                says("Points expire XXXXr 24 months."),
+                says("Points expire qqqqr 24 months."),
                 "pass",
                 "fail",
                 "four letters are replaced, which `similarity` counts against a shorter text than four added ones",
