@@ -128,7 +128,7 @@ pub fn eval_all(
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| match error {
             ReportError::Folder(problem) => problem,
-            other => Problem::new(other.to_string()),
+            other @ (ReportError::Write { .. } | ReportError::Disagreement { .. }) => Problem::new(other.to_string()),
         })?;
     let mut call = Call::default();
     let mut runs = Vec::new();
@@ -293,7 +293,7 @@ fn lines(runs: &[Ran], candidates: &[Candidate], chosen: usize) -> Vec<Candidate
             name: candidate.name.clone(),
             decision: verdict.map(|verdict| verdict.decision),
             promotable: ran.is_some_and(|ran| ran.verdict.promotable && ran.complete),
-            difference: verdict.and_then(|verdict| verdict.difference.clone()),
+            difference: verdict.and_then(|verdict| verdict.difference),
             chosen: number == chosen,
             path: written.then(|| format!("{}/verdict.json", candidate.folder)),
             rate: verdict.and_then(|verdict| verdict.candidate_rate),

@@ -99,7 +99,7 @@ fn without_a_baseline_the_pass_rate_decides() {
     assert_eq!(with(&["--min-pass-rate", "0.9"]).code, 0);
     assert_eq!(project.verdict()["baseline"], serde_json::Value::Null);
     assert_eq!(
-        with(&["--min-pass-rate", "0.9", "--prompt", "v1"]).code,
+        with(&["--min-pass-rate", "0.9", "--baseline", "v1"]).code,
         2,
         "an option given twice is a mistake"
     );

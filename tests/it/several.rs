@@ -440,3 +440,36 @@ fn the_terminal_tells_of_each_candidate_and_ends_with_one_line() {
     let quiet = ran(&project, &fake, "v2,v3", &["--quiet"]);
     assert_eq!(quiet.stdout, "verdict=promote exit=0\n", "{}", quiet.transcript());
 }
+
+#[test]
+fn through_batch_jobs_the_baseline_is_shared_as_well() {
+    let project = Project::with_cases(200);
+    let twin = project
+        .read("prompts/v2.prompt")
+        .replace("sells shoes", "sells good shoes");
+    project.write("prompts/v3.prompt", twin);
+    let arguments = [
+        "eval",
+        "--prompt",
+        "v2,v3",
+        "--baseline",
+        "v1",
+        "--target",
+        "sim",
+        "--repeat",
+        "1",
+        "--batch",
+        "--batch-poll",
+        "1ms",
+    ];
+    let ran = project.run(&arguments);
+    let (second, third) = (part(&project, "v2"), part(&project, "v3"));
+    assert_eq!(second["requests"], 400, "{}", ran.transcript());
+    assert_eq!(
+        (&third["requests"], &third["cached"]["baseline"]),
+        (&json!(200), &json!(200)),
+        "{third}"
+    );
+    // Whoever answers, a simulator promotes nothing that may be acted on.
+    assert_eq!(project.verdict()["promotable"], false);
+}
