@@ -10,7 +10,7 @@
 use super::statistics::normal::below;
 use super::statistics::sequential::{MAX_LOOKS, lan_demets, obrien_fleming};
 use super::{reason, words};
-use crate::model::{Decision, Look, LooksBefore, Policy, Reason, ReasonCode};
+use crate::model::{Comparison, Decision, Look, LooksBefore, Policy, Reason, ReasonCode, Sequential};
 
 /// The most candidates among which one is picked.
 pub const MOST_CANDIDATES: u32 = 100;
@@ -38,7 +38,8 @@ impl Levels {
             ref shares,
         } = *look;
         let sound = (1..=attempts).contains(&attempt) && (1..=MOST_CANDIDATES).contains(&candidates);
-        if !sound || (attempts > 1 && !shares.is_empty()) {
+        let early = !shares.is_empty();
+        if !sound || (early && (attempts > 1 || policy.sequential == Sequential::Off)) {
             return None;
         }
         let share = |alpha: f64, attempt: u32| match shares.as_slice() {
@@ -63,6 +64,11 @@ impl Levels {
             ..policy.clone()
         }
     }
+}
+
+/// Only at a look before the last one may cases be left out.
+pub(super) fn leaves_out(look: &Look, comparison: &Comparison) -> bool {
+    comparison.unlooked.cases == 0 || look.shares.last().is_some_and(|share| *share < 1.0)
 }
 
 /// What of `alpha` the look of an attempt may use.

@@ -113,7 +113,8 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         let reason = reason(ReasonCode::NotGated, words::invalid_policy(&problems));
         return Decided::without_numbers(reason, slices::unlooked(comparison));
     }
-    let Some(levels) = Levels::of(policy, facts.look) else {
+    let levels = Levels::of(policy, facts.look).filter(|_| looks::leaves_out(facts.look, comparison));
+    let Some(levels) = levels else {
         let reason = reason(ReasonCode::NotGated, words::no_such_look(facts.look));
         return Decided::without_numbers(reason, slices::unlooked(comparison));
     };

@@ -3,6 +3,7 @@
 use super::answer::Usage;
 use super::case::CaseId;
 use super::guards::{GuardSums, TagSums};
+use super::look::Unlooked;
 use super::row::ArmRow;
 use super::units::{SCORE_TICKS, Units};
 use serde::{Deserialize, Serialize};
@@ -284,4 +285,7 @@ pub struct Comparison {
     pub tags_left_out: bool,
     /// What guardrails are judged by.
     pub guards: GuardSums,
+    /// Cases of later looks, of which only must-pass ones were asked; all else here is without them, but for the counts, the
+    /// must-pass cases, and what answers used, cost and took.
+    pub unlooked: Unlooked,
 }

@@ -52,7 +52,7 @@ pub use history::{
     Concluded, Flaky, FlakyCase, Mark, Marked, MarkedCase, Moved, Passes, Reliability, Remembered, RememberedCase,
     RunComparison, RunFacts, RunRecord, TestedPrompt,
 };
-pub use look::{CiAttempt, FreshKey, Look, LookRecord, LooksBefore, MOST_ATTEMPTS};
+pub use look::{CiAttempt, FreshKey, Look, LookRecord, LooksBefore, MOST_ATTEMPTS, Sequential, Unlooked};
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};
 pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, digest};

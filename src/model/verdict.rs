@@ -5,6 +5,7 @@ use super::case::CaseId;
 use super::comparison::{ArmRate, Counts, Estimand, Latency, Metric, Paired, Waited};
 use super::evidence::Completion;
 use super::guards::{Guardrail, Guardrails};
+use super::look::{Sequential, Unlooked};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -195,6 +196,10 @@ pub struct Policy {
     /// policy, and so from its digest, where it is 1.
     #[serde(skip_serializing_if = "is_one")]
     pub attempts: u32,
+    /// Whether a run may be decided before all its cases were asked. Absent from the serialized policy, and so from its
+    /// digest, where it may not.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sequential: Sequential,
     /// Another model than the one asked for makes the run inconclusive; otherwise it is a warning. Absent from the
     /// serialized policy, and so from its digest, unless it is set.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -234,6 +239,7 @@ impl Default for Policy {
             min_pass_rate: None,
             max_missing: 0.05,
             attempts: 1,
+            sequential: Sequential::Off,
             strict_model: false,
             slice_margin: 0.10,
             slice_q: 0.05,
@@ -410,6 +416,8 @@ pub struct Verdict {
     pub warnings: Vec<Warning>,
     /// Answers were replayed (recorded, imported, or from the cache only).
     pub replayed: bool,
+    /// Cases that were not looked at, because the run was decided before.
+    pub unlooked: Unlooked,
     /// Digest of the policy.
     pub policy_sha256: String,
     /// How the run ended.

@@ -6,9 +6,9 @@ use super::calibration::Judgings;
 use super::prefix::Common;
 use crate::error::Error;
 use crate::load::golden::{self, Dataset};
-use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Step};
+use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Step, digest};
 use crate::plan::price::Tier;
-use crate::plan::{Plan, Selection};
+use crate::plan::{Plan, Schedule, Selection, Spreading};
 use crate::run::Protocol;
 use crate::score;
 use crate::settings::Settings;
@@ -65,6 +65,8 @@ pub(super) struct Survey {
     pub(super) judges: BTreeSet<String>,
     /// The models of embeddings that they name.
     pub(super) embedders: BTreeSet<String>,
+    /// Which case is looked at when; `None` where a run looks only at its end.
+    pub(super) schedule: Option<Schedule>,
     /// How judges decide selected cases, and which labels there are for them.
     pub(super) judging: Judgings,
     /// Words that stop nothing.
@@ -84,6 +86,8 @@ pub(super) struct Scope<'a> {
     pub(super) recorded: bool,
     /// Look for what all requests of a version begin with.
     pub(super) common: bool,
+    /// Spread the cases over looks.
+    pub(super) sequential: bool,
     /// The version of the service's API.
     pub(super) api_version: &'a str,
     /// Models retire.
@@ -192,6 +196,7 @@ struct Seen<'a> {
     judges: BTreeSet<String>,
     embedders: BTreeSet<String>,
     judging: Judgings,
+    spreading: Option<Spreading>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -227,6 +232,7 @@ impl<'a> Seen<'a> {
             judges: BTreeSet::new(),
             embedders: BTreeSet::new(),
             judging: Judgings::default(),
+            spreading: scope.sequential.then(Spreading::default),
         }
     }
 
@@ -298,6 +304,9 @@ impl<'a> Seen<'a> {
         self.key.update(case.id.as_str().as_bytes());
         self.requests.update(case.id.as_str().as_bytes());
         self.critical += u64::from(case.critical);
+        if let Some(spreading) = &mut self.spreading {
+            spreading.case(case);
+        }
         Ok(())
     }
 
@@ -352,16 +361,21 @@ impl<'a> Seen<'a> {
         for version in self.versions.all().filter(|_| self.recorded) {
             key.update(version.info.name.as_bytes());
         }
+        let requests: [u8; 32] = self.requests.finalize().into();
+        // Nobody chooses the seed, and each prompt has an order of its own.
+        let seed = digest([b"promptgate.looks/1".as_slice(), dataset.sha256.as_bytes(), &requests]);
+        let spreading = self.spreading.filter(|_| !self.identical);
         Survey {
             dataset,
             selected,
+            schedule: spreading.map(|spreading| spreading.schedule(&seed)),
             judges: self.judges,
             embedders: self.embedders,
             judging: self.judging,
             critical: self.critical,
             identical: self.identical,
             key: key.finalize().into(),
-            requests: self.requests.finalize().into(),
+            requests,
             common: self.common,
             warnings,
         }

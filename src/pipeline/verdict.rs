@@ -61,6 +61,7 @@ pub(super) fn assemble(
         reasons: decided.reasons,
         warnings: decided.warnings,
         replayed,
+        unlooked: comparison.unlooked,
         policy_sha256: gate::policy_digest(&settings.policy),
         completion,
         candidate: record(&run.candidate, comparison.candidate_served),

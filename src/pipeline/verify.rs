@@ -16,7 +16,7 @@ use crate::load::git;
 use crate::load::golden::Dataset;
 use crate::model::{
     Case, CaseRow, Changed, Changes, Comparison, Completion, DecidingJudges, Decision, Design, LooksBefore, Problem,
-    Problems, ReasonCode, Tested,
+    Problems, ReasonCode, Sequential, Tested,
 };
 use crate::plan::Selection;
 use crate::score::{Commands, Rules};
@@ -143,6 +143,7 @@ fn survey_all(settings: &TestedSettings, versions: &Versions, rules: &Rules) -> 
         protocol: settings.target.protocol(),
         recorded: settings.target == TargetKind::Recorded,
         common: false,
+        sequential: settings.policy.sequential != Sequential::Off,
         api_version: &settings.api_version,
         today: OffsetDateTime::now_utc().date(),
     };

@@ -147,6 +147,7 @@ impl Mask {
     pub fn verdict(&self, verdict: &Verdict) -> Verdict {
         let mut verdict = verdict.clone();
         let Verdict {
+            unlooked: _,
             decision: _,
             exit_code: _,
             promotable: _,

@@ -6,7 +6,7 @@ use super::{Context, ReportError, Reporter, ResultsWritten};
 use crate::model::{
     ArmRate, CaseRow, Changed, Completion, Counts, Decision, Difference, FreshKey, Guardrail, JudgesAsked, Latency,
     Look, Needed, Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Reason, RunInfo, Slice, Tested,
-    Usage, Verdict, Waited, Warning, ZScores,
+    Unlooked, Usage, Verdict, Waited, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -87,6 +87,9 @@ struct Record<'a> {
     results: Option<&'a ResultsWritten>,
     target: &'a str,
     counts: &'a Counts,
+    /// Absent where all cases were looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unlooked: Option<&'a Unlooked>,
     paired: &'a Paired,
     rates: Arms<Option<&'a ArmRate>>,
     difference: Option<&'a Difference>,
@@ -165,6 +168,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         reasons,
         warnings,
         replayed,
+        unlooked,
         policy_sha256,
         completion,
         candidate,
@@ -223,6 +227,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         results,
         target,
         counts,
+        unlooked: (unlooked.cases > 0).then_some(unlooked),
         paired,
         rates: Arms {
             baseline: baseline_rate.as_ref(),
