@@ -204,6 +204,9 @@ pub(super) struct Eval {
     /// Looks at the same prompts and cases that are planned before the first: each adds --repeat answers [default: 1]
     #[arg(long, value_name = "K")]
     attempts: Option<String>,
+    /// Look three times on the way, with shares of the error, and ask nothing more once it is decided
+    #[arg(long)]
+    sequential: bool,
     /// Add the repeats that would probably settle the last look at the same
     #[arg(long)]
     extend: bool,
@@ -272,6 +275,7 @@ impl Eval {
             metric,
             estimand,
             attempts,
+            sequential,
             extend,
             fresh_key,
             strict_model,
@@ -325,6 +329,7 @@ impl Eval {
             .option("metric", one(metric))
             .option("estimand", one(estimand))
             .option("attempts", one(attempts))
+            .flag("sequential", sequential)
             .flag("extend", extend)
             .option("fresh_key", one(fresh_key))
             .flag("strict_model", strict_model)
@@ -360,6 +365,9 @@ pub(super) struct Tested {
     attempts: Option<String>,
     /// As eval was given
     #[arg(long)]
+    sequential: bool,
+    /// As eval was given
+    #[arg(long)]
     strict_model: bool,
     /// Revision whose merge base with HEAD the verdict must have been compared with [default: in CI the base of the pull
     /// request, else that of the verdict]
@@ -384,6 +392,7 @@ impl Tested {
             alpha,
             min_pass_rate,
             attempts,
+            sequential,
             strict_model,
             policy_base,
             max_age,
@@ -398,6 +407,7 @@ impl Tested {
             .option("alpha", one(alpha))
             .option("min_pass_rate", one(min_pass_rate))
             .option("attempts", one(attempts))
+            .flag("sequential", sequential)
             .flag("strict_model", strict_model)
             .option("policy_base", one(policy_base))
             .option("max_age", one(max_age));

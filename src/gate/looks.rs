@@ -193,6 +193,7 @@ mod tests {
     use super::super::fixtures::policy;
     use super::super::statistics::normal::critical;
     use super::*;
+    use crate::model::Unlooked;
 
     fn levels(look: &Look) -> Option<Levels> {
         Levels::of(&policy(), look)
@@ -236,12 +237,39 @@ mod tests {
                 shares: shares.to_vec(),
                 ..Look::ONLY
             };
-            levels(&look).map(|levels| levels.block)
+            let policy = Policy {
+                sequential: Sequential::Looks,
+                ..policy()
+            };
+            // It had to be planned.
+            assert_eq!(levels(&look), None);
+            Levels::of(&policy, &look).map(|levels| levels.block)
         };
         let (first, last) = (at(&[0.5]).unwrap(), at(&[0.5, 1.0]).unwrap());
         assert!(first < 0.01 && last < 0.05 && last > 0.04, "{first} {last}");
         for none in [&[0.0][..], &[0.5, 0.5], &[0.5, 0.4], &[1.1], &[f64::NAN], &[-1.0]] {
             assert_eq!(at(none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn cases_are_left_out_only_before_the_last_look() {
+        let comparison = |cases| Comparison {
+            unlooked: Unlooked { cases, answers: 0 },
+            ..Comparison::default()
+        };
+        for (shares, left, allowed) in [
+            (&[][..], 0, true),
+            (&[], 1, false),
+            (&[0.5], 1, true),
+            (&[0.5, 1.0], 1, false),
+            (&[0.5, 1.0], 0, true),
+        ] {
+            let look = Look {
+                shares: shares.to_vec(),
+                ..Look::ONLY
+            };
+            assert_eq!(leaves_out(&look, &comparison(left)), allowed, "{shares:?} {left}");
         }
     }
 

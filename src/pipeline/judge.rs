@@ -188,7 +188,12 @@ type Slot = (u32, Arm, Option<StoredResult>);
 
 impl Judging<'_> {
     /// Judges the wanted cases in batches.
-    fn walk(&self, tally: &mut Tally<'_>, wanted: &dyn Fn(u64, &Case) -> bool, watch: &mut Watch<'_>) -> Result<(), Error> {
+    fn walk(
+        &self,
+        tally: &mut Tally<'_>,
+        wanted: &dyn Fn(u64, &Case) -> bool,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Error> {
         let Judging {
             selection,
             survey,

@@ -62,8 +62,8 @@ use crate::exit;
 use crate::gate::{self, Completion, Decided, Facts};
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{
-    CalibrationEntry, Case, CaseRow, Decision, Design, Event, Look, LooksBefore, Problem, Problems, Progress, PromptInfo, Request,
-    RunInfo, Sequential, Usage, Verdict, digest,
+    CalibrationEntry, Case, CaseRow, Decision, Design, Event, Look, LooksBefore, Problem, Problems, Progress,
+    PromptInfo, Request, RunInfo, Sequential, Usage, Verdict, digest,
 };
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
@@ -80,8 +80,8 @@ use embeddings::Embedders;
 use judge::{JudgedRun, Judging};
 use judges::{Asker, Consulted, Judges};
 use planned::{Round, Walking};
-use sequential::Upto;
 use remember::Remembering;
+use sequential::Upto;
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
@@ -423,7 +423,14 @@ impl Prepared<'_> {
                 answers: self.survey.answers_upto(&self.plan, &confirming, looks),
             });
             let walking = self.walking(Some(&store), Some(&open_run), &confirming, self.round(looks - 1));
-            let more = ask::ask(&walking, &store, &open_run, consulted.beside(taken), progress, interrupt)?;
+            let more = ask::ask(
+                &walking,
+                &store,
+                &open_run,
+                consulted.beside(taken),
+                progress,
+                interrupt,
+            )?;
             taken.add(&more);
             end = end.and(more);
         }

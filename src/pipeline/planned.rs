@@ -138,7 +138,10 @@ impl Walking<'_> {
         let takes_part = match self.round {
             Round::Planned => true,
             Round::Look(look) if case.critical => look == 0,
-            Round::Look(look) => survey.schedule.as_ref().is_none_or(|schedule| schedule.look(index) == look),
+            Round::Look(look) => survey
+                .schedule
+                .as_ref()
+                .is_none_or(|schedule| schedule.look(index) == look),
             Round::Confirming => self.confirming.again(index),
         };
         if !takes_part || (survey.identical && !case.critical) {

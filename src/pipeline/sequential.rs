@@ -57,9 +57,10 @@ impl Survey {
     /// Answers that are asked for or looked up in so many first looks.
     pub(super) fn answers_upto(&self, plan: &Plan, confirming: &Confirming, looks: usize) -> u64 {
         let all = self.answers(plan, confirming.least());
-        let later = self.schedule.as_ref().map_or(0, |schedule| {
-            schedule.asked(schedule.looks()) - schedule.asked(looks)
-        });
+        let later = self
+            .schedule
+            .as_ref()
+            .map_or(0, |schedule| schedule.asked(schedule.looks()) - schedule.asked(looks));
         all.saturating_sub(later * plan.per_case()) + confirming.further(plan)
     }
 }

@@ -141,3 +141,120 @@ fn short<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     let [a, b, c, d, e, f, g, h, ..] = digest(pieces);
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CaseId, Place, WEIGHT};
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    fn case(id: usize, tags: &[String], cluster: Option<&str>, critical: bool) -> Case {
+        Case {
+            id: CaseId::new(id.to_string()),
+            suite: "a".into(),
+            place: Place::file("golden/a.jsonl"),
+            tags: tags.to_vec(),
+            critical,
+            weight: WEIGHT,
+            cluster: cluster.map(Arc::from),
+            vars: serde_json::Map::new(),
+            history: Vec::new(),
+            checks: Vec::new(),
+            labels: Vec::new(),
+            notes: None,
+        }
+    }
+
+    fn schedule(cases: &[Case], seed: u8) -> Schedule {
+        let mut spreading = Spreading::default();
+        cases.iter().for_each(|case| spreading.case(case));
+        spreading.schedule(&[seed; 32])
+    }
+
+    fn looks(schedule: &Schedule, cases: &[Case]) -> HashMap<String, usize> {
+        (0..)
+            .zip(cases)
+            .map(|(index, case)| (case.id.as_str().to_owned(), schedule.look(index)))
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn each_look_has_its_share_of_every_stratum(
+            tags in prop::collection::vec(prop::collection::vec(0u8..3, 0..3), 1..200),
+            critical in prop::collection::vec(any::<bool>(), 200),
+            seed: u8,
+        ) {
+            let cases: Vec<Case> = tags
+                .iter()
+                .enumerate()
+                .map(|(i, tags)| {
+                    let tags: Vec<String> = tags.iter().map(u8::to_string).collect();
+                    case(i, &tags, None, critical[i])
+                })
+                .collect();
+            let schedule = schedule(&cases, seed);
+            let n = cases.len();
+            prop_assert_eq!(schedule.looks(), n.min(LOOKS));
+            prop_assert_eq!(schedule.shares(LOOKS).last(), Some(&1.0));
+            prop_assert!(schedule.shares(LOOKS).windows(2).all(|pair| pair[0] < pair[1]));
+            prop_assert_eq!(schedule.asked(LOOKS), n as u64);
+            let mut of_stratum: HashMap<BTreeSet<u8>, [u64; LOOKS]> = HashMap::new();
+            let mut of_look = [0u64; LOOKS];
+            for (i, tags) in tags.iter().enumerate() {
+                let look = schedule.look(i as u64);
+                of_stratum.entry(tags.iter().copied().collect()).or_default()[look] += 1;
+                of_look[look] += 1;
+            }
+            for sizes in of_stratum.values().chain([&of_look]) {
+                let used = &sizes[..schedule.looks()];
+                prop_assert!(used.iter().max().unwrap() - used.iter().min().unwrap() <= 1, "{:?}", sizes);
+            }
+            for look in 1..=schedule.looks() {
+                let share = of_look[..look].iter().sum::<u64>() as f64 / n as f64;
+                prop_assert!((schedule.shares(look)[look - 1] - share).abs() < 1e-12);
+                let asked = (0..n).filter(|i| critical[*i] || schedule.look(*i as u64) < look).count();
+                prop_assert_eq!(schedule.asked(look), asked as u64);
+            }
+            // Neither how often it is computed nor the order of the cases matters.
+            let mut turned = cases.clone();
+            turned.reverse();
+            prop_assert_eq!(looks(&schedule, &cases), looks(&self::schedule(&turned, seed), &turned));
+        }
+
+        #[test]
+        fn clusters_stay_whole(of in prop::collection::vec(0u8..20, 1..100)) {
+            let cases: Vec<Case> = of
+                .iter()
+                .enumerate()
+                .map(|(i, cluster)| case(i, &[(i % 2).to_string()], Some(&cluster.to_string()), false))
+                .collect();
+            let schedule = schedule(&cases, 7);
+            let mut of_cluster: HashMap<u8, BTreeSet<usize>> = HashMap::new();
+            for (i, cluster) in of.iter().enumerate() {
+                of_cluster.entry(*cluster).or_default().insert(schedule.look(i as u64));
+            }
+            prop_assert!(of_cluster.values().all(|looks| looks.len() == 1));
+            // Shares are those of clusters, which are the units.
+            let first = of_cluster.values().filter(|looks| looks.contains(&0)).count() as f64;
+            prop_assert!((schedule.shares(1)[0] - first / of_cluster.len() as f64).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn another_seed_is_another_order() {
+        let cases: Vec<Case> = (0..60).map(|i| case(i, &[], None, false)).collect();
+        let (one, other) = (schedule(&cases, 1), schedule(&cases, 2));
+        assert_eq!(one.shares, other.shares);
+        assert_ne!(one.of_case, other.of_case);
+    }
+
+    #[test]
+    fn a_case_that_is_not_known_counts_last() {
+        assert_eq!(schedule(&[case(0, &[], None, false)], 0).look(9), 0);
+        let cases: Vec<Case> = (0..6).map(|i| case(i, &[], None, false)).collect();
+        assert_eq!(schedule(&cases, 0).look(9), 2);
+        assert_eq!(schedule(&[], 0).shares, [1.0]);
+    }
+}

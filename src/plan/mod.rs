@@ -6,8 +6,8 @@
 //! - [`Selection`] and [`Shard`] say which cases take part.
 //! - [`price`] knows what tokens cost.
 
-pub mod price;
 mod looks;
+pub mod price;
 mod selection;
 
 pub use looks::{LOOKS, Schedule, Spreading};

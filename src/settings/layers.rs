@@ -58,6 +58,7 @@ pub(super) const KEYS: &[&str] = &[
     "metric",
     "estimand",
     "attempts",
+    "sequential",
     "extend",
     "fresh_key",
     "strict_model",

@@ -18,6 +18,7 @@ mod layers;
 mod prices;
 mod read;
 mod schema;
+mod sequential;
 mod target;
 mod tested;
 
@@ -442,6 +443,7 @@ impl Layers {
                     .hint("leave it out, name a baseline, or give --no-gate")
             }));
         }
+        problems.extend(self.not_early(&policy, gated && baseline == Baseline::None));
         let base_url = self.base_url(target.unwrap_or(TargetKind::Gemini));
         let place = match self.place(target) {
             Ok(place) => place,

@@ -2,7 +2,7 @@
 
 use super::layers::{Origin, Written};
 use super::{BatchSettings, Layers, TargetKind, gate};
-use crate::model::{Estimand, MOST_ATTEMPTS, Metric, Policy, Problem, Problems};
+use crate::model::{Estimand, MOST_ATTEMPTS, Metric, Policy, Problem, Problems, Sequential};
 use crate::run::RetryPolicy;
 use crate::run::gemini::{self, Delivery};
 use std::time::Duration;
@@ -199,6 +199,10 @@ impl Reader<'_> {
             attempts: self
                 .number("attempts", 1, MOST_ATTEMPTS.into())
                 .map_or(1, |attempts| attempts as u32),
+            sequential: match self.flag("sequential") {
+                true => Sequential::Looks,
+                false => Sequential::Off,
+            },
             strict_model: self.flag("strict_model"),
             ..default
         };

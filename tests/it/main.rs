@@ -35,6 +35,7 @@ mod resume;
 mod runs;
 mod secrets;
 mod semantic;
+mod sequential;
 mod support;
 mod targets;
 mod verify;
