@@ -23,6 +23,7 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
         alpha: options.alpha,
         scenario: &options.scenario,
         estimand: &options.estimand,
+        sequential: options.sequential,
         runs: options.runs,
         seed: options.seed,
         differences: &options.difference,
@@ -31,12 +32,16 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
         let rows: Vec<Value> = rows
             .iter()
             .map(|row| {
-                json!({
+                let mut shown = json!({
                     "difference": row.difference,
                     "promote": row.promote,
                     "block": row.block,
                     "inconclusive": row.inconclusive,
-                })
+                });
+                if options.sequential {
+                    shown["asked"] = row.asked.into();
+                }
+                shown
             })
             .collect();
         let document = json!({
@@ -48,6 +53,7 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
             "alpha": options.alpha,
             "scenario": options.scenario,
             "estimand": options.estimand,
+            "sequential": options.sequential,
             "runs": options.runs,
             "seed": options.seed,
             "rows": rows,
@@ -64,12 +70,17 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
         "scenario {}, estimand {}, {} runs a row, seed {}",
         options.scenario, options.estimand, options.runs, options.seed
     ));
-    say("true difference   promote     block   inconclusive");
+    let looks = if options.sequential { "   cases asked" } else { "" };
+    say(&format!("true difference   promote     block   inconclusive{looks}"));
     for row in rows {
         // Adding 0 makes -0 plain.
         let points = (row.difference * 1000.0).round() / 10.0 + 0.0;
+        let asked = match options.sequential {
+            true => format!("  {:>10.1}%", row.asked * 100.0),
+            false => String::new(),
+        };
         say(&format!(
-            "{points:>+8.1} points  {:>7.1}%  {:>7.1}%  {:>12.1}%",
+            "{points:>+8.1} points  {:>7.1}%  {:>7.1}%  {:>12.1}%{asked}",
             row.promote * 100.0,
             row.block * 100.0,
             row.inconclusive * 100.0

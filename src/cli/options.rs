@@ -487,6 +487,9 @@ pub(super) struct Simulate {
     /// What the verdict is to hold for: population (cases like these) or dataset (just these cases)
     #[arg(long, value_name = "NAME", default_value = "population")]
     pub(super) estimand: String,
+    /// The runs may end early, as with `eval --sequential`
+    #[arg(long)]
+    pub(super) sequential: bool,
     /// Simulated runs a row
     #[arg(long, value_name = "R", default_value_t = 4000)]
     pub(super) runs: u32,

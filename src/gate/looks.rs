@@ -216,7 +216,11 @@ mod tests {
             shares: vec![1.0],
             ..Look::ONLY
         };
-        assert_eq!(levels(&whole), Some(only));
+        let planned = Policy {
+            sequential: Sequential::Looks,
+            ..policy()
+        };
+        assert_eq!(Levels::of(&planned, &whole), Some(only));
     }
 
     #[test]

@@ -10,9 +10,11 @@
 //! Runs are independent streams of one seed and are only counted, so that the numbers are the same for any number of
 //! threads.
 
+use super::statistics::normal::critical;
 use super::statistics::random::Random;
 use super::statistics::rule::Rule;
 use super::statistics::score_test::Differences;
+use super::statistics::sequential::lan_demets;
 use crate::model::{Problem, Problems};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -25,6 +27,9 @@ pub const MAX_REPEATS: u32 = 1_000;
 pub const MAX_RUNS: u32 = 1_000_000;
 /// Cases x repeats x runs of a row: some minutes.
 pub const MAX_ANSWERS: u64 = 20_000_000_000;
+
+/// Looks of a run that may end early, as many as the pipeline takes (`plan::LOOKS`).
+const LOOKS: u32 = 3;
 
 /// What the cases are like, and how the candidate is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +105,8 @@ pub struct Simulation {
     pub scenario: Scenario,
     /// What the difference is to be known of.
     pub estimand: Estimand,
+    /// The runs may end early, at three looks of equal size.
+    pub sequential: bool,
     /// Runs a row; 4,000 of them are within 0.8 points of the truth, and within 0.35 near 5%.
     pub runs: u32,
     /// The same seed gives the same table.
@@ -118,6 +125,8 @@ pub struct Row {
     pub block: u32,
     /// Runs that wait for more.
     pub inconclusive: u32,
+    /// Mean share of the cases that were asked before it was decided.
+    pub asked: f64,
 }
 
 impl Simulation {
@@ -166,6 +175,12 @@ impl Simulation {
                 .expected("0 < tolerance <= margin < 1 and 0 < alpha < 0.5"),
             );
         }
+        if self.sequential && self.estimand == Estimand::Dataset {
+            problems.push(
+                Problem::new("the whole dataset has to be asked where just its cases matter")
+                    .expected("the estimand population with looks on the way"),
+            );
+        }
         for difference in differences {
             if !(-1.0..=1.0).contains(difference) {
                 problems.push(
@@ -182,22 +197,32 @@ impl Simulation {
             Estimand::Population => None,
             Estimand::Dataset => Some(self.scenario.dataset(self.cases, difference)),
         };
-        let count = |run: u32| -> [u32; 2] {
+        let looks = self.looks();
+        let count = |run: u32| -> (u32, u32, u64) {
             let mut random = Random::new(self.seed, (row << 32) | u64::from(run));
-            let differences = match &dataset {
-                None => self.of_cases(difference, &mut random),
-                Some(cases) => self.of_pairs(cases, &mut random),
-            };
-            let blocks = self.rule.blocks(&differences);
-            [
-                u32::from(!blocks && self.rule.promotes(&differences)),
-                u32::from(blocks),
-            ]
+            if let Some(cases) = &dataset {
+                let differences = self.of_pairs(cases, &mut random);
+                let critical = differences.critical(self.rule.alpha);
+                let (promote, block) = self.decides(&differences, critical);
+                return (promote, block, self.cases.into());
+            }
+            let shift = Shift::new(self.scenario, difference);
+            let mut counts = vec![0u64; 2 * self.repeats as usize + 1];
+            let mut asked = 0;
+            for (cases, bound) in &looks {
+                self.ask(&shift, *cases - asked, &mut counts, &mut random);
+                asked = *cases;
+                let (promote, block) = self.decides(&self.differences(&counts), *bound);
+                if promote + block > 0 {
+                    return (promote, block, asked.into());
+                }
+            }
+            (0, 0, asked.into())
         };
-        let [promote, block] = (0..self.runs)
+        let (promote, block, asked) = (0..self.runs)
             .into_par_iter()
             .map(count)
-            .reduce(|| [0; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
+            .reduce(|| (0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
         let truth = |cases: &Vec<Chances>| {
             cases.iter().map(|case| case.candidate - case.baseline).sum::<f64>() / cases.len().max(1) as f64
         };
@@ -206,20 +231,47 @@ impl Simulation {
             promote,
             block,
             inconclusive: self.runs - promote - block,
+            asked: asked as f64 / (f64::from(self.runs) * f64::from(self.cases)),
         }
     }
 
-    /// A run over new cases, a case a unit.
-    fn of_cases(&self, difference: f64, random: &mut Random) -> Differences {
-        let shift = Shift::new(self.scenario, difference);
+    /// The cases up to each look, and the bounds there; none for a dataset that looks can't be spread over.
+    fn looks(&self) -> Vec<(u32, f64)> {
+        let looks = if self.sequential { LOOKS.min(self.cases) } else { 1 };
+        let upto: Vec<u32> = (1..=looks)
+            .map(|look| (u64::from(self.cases) * u64::from(look)).div_ceil(looks.into()) as u32)
+            .collect();
+        let shares: Vec<f64> = upto
+            .iter()
+            .map(|cases| f64::from(*cases) / f64::from(self.cases))
+            .collect();
+        let bounds = match looks {
+            1 => vec![critical(self.rule.alpha)],
+            _ => lan_demets(&shares, self.rule.alpha).unwrap_or_default(),
+        };
+        upto.into_iter().zip(bounds).collect()
+    }
+
+    /// Whether it promotes, and whether it blocks: one or none of both.
+    fn decides(&self, differences: &Differences, critical: f64) -> (u32, u32) {
+        let blocks = self.rule.blocks_at(differences, critical);
+        let promotes = !blocks && self.rule.promotes_at(differences, critical);
+        (promotes.into(), blocks.into())
+    }
+
+    /// Asks new cases, a case a unit.
+    fn ask(&self, shift: &Shift, cases: u32, counts: &mut [u64], random: &mut Random) {
         let k = i64::from(self.repeats);
-        let mut counts = vec![0u64; 2 * self.repeats as usize + 1];
-        for _ in 0..self.cases {
+        for _ in 0..cases {
             let chances = shift.case(random);
             let d = passes(chances.candidate, self.repeats, random) - passes(chances.baseline, self.repeats, random);
             counts[(d + k) as usize] += 1;
         }
-        let histogram: BTreeMap<i64, u64> = (-k..=k).zip(counts).collect();
+    }
+
+    fn differences(&self, counts: &[u64]) -> Differences {
+        let k = i64::from(self.repeats);
+        let histogram: BTreeMap<i64, u64> = (-k..=k).zip(counts.iter().copied()).collect();
         Differences::new(&histogram, self.repeats)
     }
 
@@ -416,6 +468,7 @@ mod tests {
         scenario: Scenario::Std,
         estimand: Estimand::Population,
         runs: 1_000,
+        sequential: false,
         seed: 1,
     };
 
@@ -461,6 +514,33 @@ mod tests {
         };
         check(tight, 0.0, 60.0, 0.7);
         check(tight, -0.03, 3.7, 26.0);
+    }
+
+    /// Three looks at 600 cases: promote, block, and the share of the cases that was asked.
+    #[test]
+    fn looks_on_the_way_cost_little_and_save_much() {
+        let long = Simulation {
+            cases: 600,
+            repeats: 1,
+            sequential: true,
+            ..SMALL
+        };
+        for (difference, promote, block, asked) in [
+            (0.0, 98.4, 0.5, 0.67),
+            (-0.05, 4.1, 83.0, 0.80),
+            (-0.1, 0.0, 100.0, 0.50),
+        ] {
+            check(long, difference, promote, block);
+            let row = long.table(&[difference]).unwrap()[0];
+            assert!((row.asked - asked).abs() < 0.02, "{row:?}");
+        }
+        let row = SMALL.table(&[0.0]).unwrap()[0];
+        assert_eq!(row.asked, 1.0);
+        let dataset = Simulation {
+            estimand: Estimand::Dataset,
+            ..long
+        };
+        assert!(dataset.table(&[0.0]).is_err());
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct SimulateRequest<'a> {
     pub scenario: &'a str,
     /// What is estimated: `population` or `dataset`.
     pub estimand: &'a str,
+    /// The runs may end early.
+    pub sequential: bool,
     /// Runs a row.
     pub runs: u32,
     /// Seed of the random numbers.
@@ -41,6 +43,8 @@ pub struct Simulated {
     pub block: f64,
     /// Share of runs that wait for more.
     pub inconclusive: f64,
+    /// Mean share of the cases that were asked.
+    pub asked: f64,
 }
 
 /// Simulates the gate.
@@ -64,6 +68,7 @@ pub fn simulate(request: &SimulateRequest<'_>) -> Result<Vec<Simulated>, Error> 
         },
         scenario,
         estimand,
+        sequential: request.sequential,
         runs: request.runs,
         seed: request.seed,
     };
@@ -73,6 +78,7 @@ pub fn simulate(request: &SimulateRequest<'_>) -> Result<Vec<Simulated>, Error> 
         promote: share(row.promote),
         block: share(row.block),
         inconclusive: share(row.inconclusive),
+        asked: row.asked,
     };
     Ok(simulation.table(request.differences)?.into_iter().map(shares).collect())
 }
