@@ -95,6 +95,7 @@ fn simulating(c: &mut Criterion) {
         rule: RULE,
         scenario: Scenario::Std,
         estimand: Estimand::Population,
+        sequential: false,
         runs: 4_000,
         seed: 1,
     };
