@@ -4,6 +4,7 @@ use super::options::{Gate as Command, Simulate};
 use super::say;
 use crate::error::Error;
 use crate::exit;
+use crate::model::Sequential;
 use crate::pipeline::{self, SimulateRequest};
 use crate::report::text;
 use serde_json::{Value, json};
@@ -15,6 +16,12 @@ pub(super) fn gate(command: &Command) -> Result<u8, Error> {
 }
 
 fn simulate(options: &Simulate) -> Result<u8, Error> {
+    let sequential = match (options.sequential, options.anytime) {
+        (_, true) => Sequential::Anytime,
+        (true, false) => Sequential::Looks,
+        (false, false) => Sequential::Off,
+    };
+    let early = sequential != Sequential::Off;
     let rows = pipeline::simulate(&SimulateRequest {
         cases: options.n,
         repeats: options.repeat,
@@ -23,7 +30,7 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
         alpha: options.alpha,
         scenario: &options.scenario,
         estimand: &options.estimand,
-        sequential: options.sequential,
+        sequential,
         runs: options.runs,
         seed: options.seed,
         differences: &options.difference,
@@ -38,7 +45,7 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
                     "block": row.block,
                     "inconclusive": row.inconclusive,
                 });
-                if options.sequential {
+                if early {
                     shown["asked"] = row.asked.into();
                 }
                 shown
@@ -53,7 +60,7 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
             "alpha": options.alpha,
             "scenario": options.scenario,
             "estimand": options.estimand,
-            "sequential": options.sequential,
+            "sequential": sequential,
             "runs": options.runs,
             "seed": options.seed,
             "rows": rows,
@@ -70,12 +77,12 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
         "scenario {}, estimand {}, {} runs a row, seed {}",
         options.scenario, options.estimand, options.runs, options.seed
     ));
-    let looks = if options.sequential { "   cases asked" } else { "" };
+    let looks = if early { "   cases asked" } else { "" };
     say(&format!("true difference   promote     block   inconclusive{looks}"));
     for row in rows {
         // Adding 0 makes -0 plain.
         let points = (row.difference * 1000.0).round() / 10.0 + 0.0;
-        let asked = match options.sequential {
+        let asked = match early {
             true => format!("  {:>10.1}%", row.asked * 100.0),
             false => String::new(),
         };

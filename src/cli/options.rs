@@ -207,6 +207,9 @@ pub(super) struct Eval {
     /// Look three times on the way, with shares of the error, and ask nothing more once it is decided
     #[arg(long)]
     sequential: bool,
+    /// The same with up to 20 looks and e-values: stops earlier on clear cases, and needs more of them on others
+    #[arg(long)]
+    anytime: bool,
     /// Add the repeats that would probably settle the last look at the same
     #[arg(long)]
     extend: bool,
@@ -276,6 +279,7 @@ impl Eval {
             estimand,
             attempts,
             sequential,
+            anytime,
             extend,
             fresh_key,
             strict_model,
@@ -330,6 +334,7 @@ impl Eval {
             .option("estimand", one(estimand))
             .option("attempts", one(attempts))
             .flag("sequential", sequential)
+            .flag("anytime", anytime)
             .flag("extend", extend)
             .option("fresh_key", one(fresh_key))
             .flag("strict_model", strict_model)
@@ -368,6 +373,9 @@ pub(super) struct Tested {
     sequential: bool,
     /// As eval was given
     #[arg(long)]
+    anytime: bool,
+    /// As eval was given
+    #[arg(long)]
     strict_model: bool,
     /// Revision whose merge base with HEAD the verdict must have been compared with [default: in CI the base of the pull
     /// request, else that of the verdict]
@@ -393,6 +401,7 @@ impl Tested {
             min_pass_rate,
             attempts,
             sequential,
+            anytime,
             strict_model,
             policy_base,
             max_age,
@@ -408,6 +417,7 @@ impl Tested {
             .option("min_pass_rate", one(min_pass_rate))
             .option("attempts", one(attempts))
             .flag("sequential", sequential)
+            .flag("anytime", anytime)
             .flag("strict_model", strict_model)
             .option("policy_base", one(policy_base))
             .option("max_age", one(max_age));
@@ -490,6 +500,9 @@ pub(super) struct Simulate {
     /// The runs may end early, as with `eval --sequential`
     #[arg(long)]
     pub(super) sequential: bool,
+    /// The same as with `eval --anytime`
+    #[arg(long, conflicts_with = "sequential")]
+    pub(super) anytime: bool,
     /// Simulated runs a row
     #[arg(long, value_name = "R", default_value_t = 4000)]
     pub(super) runs: u32,

@@ -14,8 +14,8 @@ use super::statistics::normal::critical;
 use super::statistics::random::Random;
 use super::statistics::rule::Rule;
 use super::statistics::score_test::Differences;
-use super::statistics::sequential::lan_demets;
-use crate::model::{Problem, Problems};
+use super::statistics::sequential::{Side, lan_demets, log_e_value};
+use crate::model::{MOST_LOOKS, Problem, Problems, Sequential};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -30,6 +30,8 @@ pub const MAX_ANSWERS: u64 = 20_000_000_000;
 
 /// Looks of a run that may end early, as many as the pipeline takes (`plan::LOOKS`).
 const LOOKS: u32 = 3;
+/// Cases between two looks at evidence, at least.
+const FEWEST: u32 = 10;
 
 /// What the cases are like, and how the candidate is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,8 +107,8 @@ pub struct Simulation {
     pub scenario: Scenario,
     /// What the difference is to be known of.
     pub estimand: Estimand,
-    /// The runs may end early, at three looks of equal size.
-    pub sequential: bool,
+    /// Whether the runs may end early, at looks of equal size.
+    pub sequential: Sequential,
     /// Runs a row; 4,000 of them are within 0.8 points of the truth, and within 0.35 near 5%.
     pub runs: u32,
     /// The same seed gives the same table.
@@ -175,7 +177,7 @@ impl Simulation {
                 .expected("0 < tolerance <= margin < 1 and 0 < alpha < 0.5"),
             );
         }
-        if self.sequential && self.estimand == Estimand::Dataset {
+        if self.sequential != Sequential::Off && self.estimand == Estimand::Dataset {
             problems.push(
                 Problem::new("the whole dataset has to be asked where just its cases matter")
                     .expected("the estimand population with looks on the way"),
@@ -237,7 +239,11 @@ impl Simulation {
 
     /// The cases up to each look, and the bounds there; none for a dataset that looks can't be spread over.
     fn looks(&self) -> Vec<(u32, f64)> {
-        let looks = if self.sequential { LOOKS.min(self.cases) } else { 1 };
+        let looks = match self.sequential {
+            Sequential::Off => 1,
+            Sequential::Looks => LOOKS.min(self.cases),
+            Sequential::Anytime => (self.cases / FEWEST).clamp(1, MOST_LOOKS),
+        };
         let upto: Vec<u32> = (1..=looks)
             .map(|look| (u64::from(self.cases) * u64::from(look)).div_ceil(looks.into()) as u32)
             .collect();
@@ -246,16 +252,23 @@ impl Simulation {
             .map(|cases| f64::from(*cases) / f64::from(self.cases))
             .collect();
         let bounds = match looks {
+            _ if self.sequential == Sequential::Anytime => vec![-self.rule.alpha.ln(); upto.len()],
             1 => vec![critical(self.rule.alpha)],
             _ => lan_demets(&shares, self.rule.alpha).unwrap_or_default(),
         };
         upto.into_iter().zip(bounds).collect()
     }
 
-    /// Whether it promotes, and whether it blocks: one or none of both.
-    fn decides(&self, differences: &Differences, critical: f64) -> (u32, u32) {
-        let blocks = self.rule.blocks_at(differences, critical);
-        let promotes = !blocks && self.rule.promotes_at(differences, critical);
+    /// Whether it promotes, and whether it blocks: one or none of both. The bound is one on Z, or on the logarithm of an
+    /// e-value.
+    fn decides(&self, differences: &Differences, bound: f64) -> (u32, u32) {
+        if self.sequential == Sequential::Anytime {
+            let blocks = log_e_value(differences, -self.rule.tolerance, Side::Below) >= bound;
+            let promotes = !blocks && log_e_value(differences, -self.rule.margin, Side::Above) >= bound;
+            return (promotes.into(), blocks.into());
+        }
+        let blocks = self.rule.blocks_at(differences, bound);
+        let promotes = !blocks && self.rule.promotes_at(differences, bound);
         (promotes.into(), blocks.into())
     }
 
@@ -468,7 +481,7 @@ mod tests {
         scenario: Scenario::Std,
         estimand: Estimand::Population,
         runs: 1_000,
-        sequential: false,
+        sequential: Sequential::Off,
         seed: 1,
     };
 
@@ -523,7 +536,7 @@ mod tests {
         let long = Simulation {
             cases: 600,
             repeats: 1,
-            sequential: true,
+            sequential: Sequential::Looks,
             ..SMALL
         };
         for (difference, promote, block, asked) in [
@@ -534,6 +547,20 @@ mod tests {
             check(long, difference, promote, block);
             let row = long.table(&[difference]).unwrap()[0];
             assert!((row.asked - asked).abs() < 0.05, "{row:?}");
+        }
+        // The reference looks every 10 cases, not every 30, and so ends a little earlier.
+        let anytime = Simulation {
+            sequential: Sequential::Anytime,
+            ..long
+        };
+        for (difference, promote, block, asked) in [
+            (0.0, 90.0, 0.5, 0.47),
+            (-0.05, 2.7, 55.0, 0.70),
+            (-0.1, 0.1, 99.6, 0.27),
+        ] {
+            check(anytime, difference, promote, block);
+            let row = anytime.table(&[difference]).unwrap()[0];
+            assert!((row.asked - asked).abs() < 0.07, "{row:?}");
         }
         let row = SMALL.table(&[0.0]).unwrap()[0];
         assert_eq!(row.asked, 1.0);

@@ -16,7 +16,17 @@ pub enum Sequential {
     Off,
     /// A few times, with shares of the error.
     Looks,
+    /// Often, by evidence that holds however often one looks.
+    Anytime,
 }
+
+impl Sequential {
+    /// Every way.
+    pub const ALL: [Sequential; 3] = [Sequential::Off, Sequential::Looks, Sequential::Anytime];
+}
+
+/// Looks at a run that is decided by evidence, at most.
+pub const MOST_LOOKS: u32 = 20;
 
 /// Cases that play no part, because the run was decided before their look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

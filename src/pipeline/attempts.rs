@@ -138,7 +138,7 @@ impl Attempt {
                 .hint("another number holds from the next prompt on, or with --fresh-key REASON"),
             );
         }
-        self.replanned = [Sequential::Off, Sequential::Looks]
+        self.replanned = Sequential::ALL
             .into_iter()
             .filter(|sequential| *sequential != settings.policy.sequential)
             .any(|sequential| {
@@ -151,14 +151,9 @@ impl Attempt {
         if self.replanned {
             self.notes.push(
                 Problem::new(format!(
-                    "the first look at these prompts and cases (run {}, {}) was planned {} --sequential{}",
+                    "the first look at these prompts and cases (run {}, {}) was planned with other looks on the way{}",
                     first.run,
                     first.decision.as_str(),
-                    if settings.policy.sequential == Sequential::Off {
-                        "with"
-                    } else {
-                        "without"
-                    },
                     if first.decision == Decision::Promote {
                         ""
                     } else {

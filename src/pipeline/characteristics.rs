@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::gate::simulate::{Estimand, Row, Scenario, Simulation};
 use crate::gate::statistics::rule::Rule;
-use crate::model::{Problem, Problems};
+use crate::model::{Problem, Problems, Sequential};
 
 /// What to simulate, with names as they were typed.
 #[derive(Clone, Debug)]
@@ -22,8 +22,8 @@ pub struct SimulateRequest<'a> {
     pub scenario: &'a str,
     /// What is estimated: `population` or `dataset`.
     pub estimand: &'a str,
-    /// The runs may end early.
-    pub sequential: bool,
+    /// Whether the runs may end early.
+    pub sequential: Sequential,
     /// Runs a row.
     pub runs: u32,
     /// Seed of the random numbers.

@@ -6,7 +6,7 @@ use super::calibration::Judgings;
 use super::prefix::Common;
 use crate::error::Error;
 use crate::load::golden::{self, Dataset};
-use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Step, digest};
+use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Sequential, Step, digest};
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Schedule, Selection, Spreading};
 use crate::run::Protocol;
@@ -87,7 +87,7 @@ pub(super) struct Scope<'a> {
     /// Look for what all requests of a version begin with.
     pub(super) common: bool,
     /// Spread the cases over looks.
-    pub(super) sequential: bool,
+    pub(super) sequential: Sequential,
     /// The version of the service's API.
     pub(super) api_version: &'a str,
     /// Models retire.
@@ -197,6 +197,7 @@ struct Seen<'a> {
     embedders: BTreeSet<String>,
     judging: Judgings,
     spreading: Option<Spreading>,
+    sequential: Sequential,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -232,7 +233,8 @@ impl<'a> Seen<'a> {
             judges: BTreeSet::new(),
             embedders: BTreeSet::new(),
             judging: Judgings::default(),
-            spreading: scope.sequential.then(Spreading::default),
+            sequential: scope.sequential,
+            spreading: (scope.sequential != Sequential::Off).then(Spreading::default),
         }
     }
 
@@ -368,7 +370,7 @@ impl<'a> Seen<'a> {
         Survey {
             dataset,
             selected,
-            schedule: spreading.map(|spreading| spreading.schedule(&seed)),
+            schedule: spreading.map(|spreading| spreading.schedule(&seed, self.sequential)),
             judges: self.judges,
             embedders: self.embedders,
             judging: self.judging,

@@ -16,7 +16,7 @@ use crate::load::git;
 use crate::load::golden::Dataset;
 use crate::model::{
     Case, CaseRow, Changed, Changes, Comparison, Completion, DecidingJudges, Decision, Design, Look, LooksBefore,
-    Outcome, Problem, Problems, ReasonCode, Sequential, Skip, Tested,
+    Outcome, Problem, Problems, ReasonCode, Skip, Tested,
 };
 use crate::plan::{Schedule, Selection};
 use crate::score::{Commands, Rules};
@@ -177,7 +177,7 @@ fn survey_all(settings: &TestedSettings, versions: &Versions, rules: &Rules) -> 
         protocol: settings.target.protocol(),
         recorded: settings.target == TargetKind::Recorded,
         common: false,
-        sequential: settings.policy.sequential != Sequential::Off,
+        sequential: settings.policy.sequential,
         api_version: &settings.api_version,
         today: OffsetDateTime::now_utc().date(),
     };
@@ -719,6 +719,7 @@ fn numbers(recorded: &Recorded, comparison: &Comparison, decided: &Decided) -> V
         "rates": {"baseline": decided.baseline_rate, "candidate": decided.candidate_rate},
         "difference": decided.difference,
         "z": decided.z,
+        "e_value": decided.e_value,
         "needed": decided.needed,
         "slices": decided.slices,
         "guardrails": (!decided.guardrails.is_empty()).then_some(&decided.guardrails),

@@ -148,6 +148,7 @@ impl Mask {
         let mut verdict = verdict.clone();
         let Verdict {
             unlooked: _,
+            e_value: _,
             decision: _,
             exit_code: _,
             promotable: _,

@@ -4,9 +4,9 @@ use super::output::Output;
 use super::text::json_safe;
 use super::{Context, ReportError, Reporter, ResultsWritten};
 use crate::model::{
-    ArmRate, CaseRow, Changed, Completion, Counts, Decision, Difference, FreshKey, Guardrail, JudgesAsked, Latency,
-    Look, Needed, Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Reason, RunInfo, Slice, Tested,
-    Unlooked, Usage, Verdict, Waited, Warning, ZScores,
+    ArmRate, CaseRow, Changed, Completion, Counts, Decision, Difference, EValues, FreshKey, Guardrail, JudgesAsked,
+    Latency, Look, Needed, Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Reason, RunInfo, Slice,
+    Tested, Unlooked, Usage, Verdict, Waited, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -94,6 +94,9 @@ struct Record<'a> {
     rates: Arms<Option<&'a ArmRate>>,
     difference: Option<&'a Difference>,
     z: Option<&'a ZScores>,
+    /// Absent unless evidence decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    e_value: Option<&'a EValues>,
     needed: Option<&'a Needed>,
     slices: &'a [Slice],
     /// Absent where none is declared.
@@ -179,6 +182,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         candidate_rate,
         difference,
         z,
+        e_value,
         needed,
         slices,
         guardrails,
@@ -235,6 +239,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         },
         difference: difference.as_ref(),
         z: z.as_ref(),
+        e_value: e_value.as_ref(),
         needed: needed.as_ref(),
         slices,
         guardrails,

@@ -196,6 +196,7 @@ fn rules() -> Vec<(&'static str, Direction, Option<String>)> {
         ("repeat", Direction::Note, None),
         ("attempts", Direction::Note, None),
         ("sequential", Direction::Note, Some("false".to_owned())),
+        ("anytime", Direction::Note, Some("false".to_owned())),
         ("max_age", Direction::Note, None),
     ]
 }

@@ -59,6 +59,7 @@ pub(super) const KEYS: &[&str] = &[
     "estimand",
     "attempts",
     "sequential",
+    "anytime",
     "extend",
     "fresh_key",
     "strict_model",

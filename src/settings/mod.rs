@@ -34,7 +34,7 @@ pub use schema::schema;
 pub use target::{BatchService, TargetKind};
 pub use tested::{MAX_AGE, TestedSettings};
 
-use crate::model::{Command, Policy, Problem, Problems};
+use crate::model::{Command, Policy, Problem, Problems, Sequential};
 use crate::plan::price::Prices;
 use crate::plan::{Selection, Shard};
 use crate::run::gemini::Delivery;
@@ -545,6 +545,7 @@ impl Layers {
         let rules = read.policy();
         problems.or(Policy {
             min_pass_rate: None,
+            sequential: Sequential::Off,
             ..rules
         })
     }

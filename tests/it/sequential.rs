@@ -285,3 +285,82 @@ fn fewer_units_than_looks_and_equal_prompts_end_as_they_did() {
     let verified = verify(&project);
     assert_eq!(verified.code, 0, "{}", verified.transcript());
 }
+
+#[test]
+fn evidence_decides_whenever_there_is_enough() {
+    let (project, (fake, wrong)) = (project(240, &[]), service());
+    let anytime = ["--anytime"];
+    let verify = |project: &Project| {
+        let arguments = ["verify", "reports/verdict.json", "--prompt", "v2", "--baseline", "v1"];
+        project.run_with(&[&arguments[..], &anytime].concat(), &[])
+    };
+    // Looks after every twelve cases. 84 equal ones are the first that are worth more than 20.
+    let (code, reason, requests) = eval(&project, &fake, &anytime);
+    assert_eq!((code, reason.as_str(), requests % 24), (0, "not_worse", 0));
+    assert!((144..240).contains(&requests), "{requests}");
+    let verdict = project.verdict();
+    assert_eq!(verdict["look"]["shares"].as_array().unwrap().len(), requests / 24);
+    let promote = verdict["e_value"]["promote"].as_f64().unwrap();
+    assert!((20.0..60.0).contains(&promote), "{promote}");
+    assert!(verdict["e_value"]["block"].as_f64().unwrap() < 1.0);
+    assert!(
+        verdict["difference"]["method"]
+            .as_str()
+            .unwrap()
+            .ends_with("decided by e-values"),
+        "{verdict}"
+    );
+    assert_eq!(verdict["policy"]["sequential"], "anytime");
+    let verified = verify(&project);
+    assert_eq!(verified.code, 0, "{}", verified.transcript());
+    assert_eq!(eval(&project, &fake, &anytime), outcome(0, "not_worse", 0));
+
+    let edited = project.read("reports/verdict.json");
+    let edited = edited.replacen(&format!("\"promote\": {promote}"), "\"promote\": 40.0", 1);
+    project.write("reports/verdict.json", edited);
+    assert_eq!(verify(&project).code, 11);
+
+    project.write(
+        "prompts/v2.prompt",
+        "{{role \"system\"}}New. Worse.\n{{role \"user\"}}{{question}}\n",
+    );
+    wrong.store(2, Ordering::SeqCst);
+    let (code, reason, requests) = eval(&project, &fake, &anytime);
+    assert_eq!((code, reason.as_str()), (10, "regression"));
+    // The baseline's answers are there already.
+    assert!(requests <= 60, "{requests}");
+    assert_eq!(verify(&project).code, 10);
+}
+
+#[test]
+fn evidence_needs_cases_that_weigh_the_same() {
+    let (project, (fake, _)) = (project(40, &[]), service());
+    for (more, says) in [
+        (&["--anytime", "--sequential"][..], "two ways to end early"),
+        (
+            &["--anytime", "--metric", "score"],
+            "--anytime does not go together with --metric score",
+        ),
+    ] {
+        let refused = ran(&project, &fake, more);
+        assert_eq!(refused.code, 2, "{}", refused.transcript());
+        assert!(refused.stderr.contains(says), "{}", refused.stderr);
+    }
+    let golden = project.read("golden/cases.csv");
+    for (column, value) in [("gate:weight", "2"), ("gate:cluster", "a")] {
+        let uneven: Vec<String> = golden
+            .lines()
+            .enumerate()
+            .map(|(line, text)| match line {
+                0 => format!("{text},{column}"),
+                1 => format!("{text},{value}"),
+                _ => format!("{text},"),
+            })
+            .collect();
+        project.write("golden/cases.csv", uneven.join("\n"));
+        let refused = ran(&project, &fake, &["--anytime"]);
+        assert_eq!(refused.code, 2, "{}", refused.transcript());
+        assert!(refused.stderr.contains("weights and clusters"), "{}", refused.stderr);
+    }
+    assert_eq!(fake.requests().len(), 0);
+}
