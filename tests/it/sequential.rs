@@ -35,7 +35,7 @@ fn service() -> (Fake, Arc<AtomicUsize>) {
         let question = body.split("What is ").nth(1).and_then(|rest| rest.split('?').next());
         let number: usize = question.and_then(|number| number.parse().ok()).unwrap_or(usize::MAX);
         let every = now.load(Ordering::SeqCst);
-        let fails = body.contains("New.") && every > 0 && number % every == 0;
+        let fails = body.contains("New.") && every > 0 && number.is_multiple_of(every);
         Reply::answer(if fails { "ten" } else { "nine" })
     });
     (fake, wrong)
