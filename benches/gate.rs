@@ -6,7 +6,7 @@ use promptgate::gate::simulate::{Decider, Estimand, Scenario, Simulation};
 use promptgate::gate::statistics::bootstrap::bootstrap;
 use promptgate::gate::statistics::rule::Rule;
 use promptgate::gate::statistics::score_test::{CORRECTION, Differences, UnitKind};
-use promptgate::model::{Clusters, SCORE_TICKS, Unit, Units, score_ticks};
+use promptgate::model::{Clusters, SCORE_TICKS, Sequential, Unit, Units, score_ticks};
 use std::hint::black_box;
 
 const RULE: Rule = Rule {
@@ -96,6 +96,7 @@ fn simulating(c: &mut Criterion) {
         rule: RULE,
         scenario: Scenario::Std,
         estimand: Estimand::Population,
+        sequential: Sequential::Off,
         runs: 4_000,
         seed: 1,
     };

@@ -5,6 +5,7 @@ use super::options::{Gate as Command, Simulate};
 use super::say;
 use crate::error::Error;
 use crate::exit;
+use crate::model::Sequential;
 use crate::pipeline::{self, SimulateRequest};
 use crate::report::text;
 use crate::settings::Environment;
@@ -19,6 +20,12 @@ pub(super) fn gate(command: Command, environment: Environment) -> Result<u8, Err
 }
 
 fn simulate(options: &Simulate) -> Result<u8, Error> {
+    let sequential = match (options.sequential, options.anytime) {
+        (_, true) => Sequential::Anytime,
+        (true, false) => Sequential::Looks,
+        (false, false) => Sequential::Off,
+    };
+    let early = sequential != Sequential::Off;
     let rows = pipeline::simulate(&SimulateRequest {
         cases: options.n,
         repeats: options.repeat,
@@ -29,6 +36,7 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
         alpha: options.alpha,
         scenario: &options.scenario,
         estimand: &options.estimand,
+        sequential,
         runs: options.runs,
         seed: options.seed,
         differences: &options.difference,
@@ -37,12 +45,16 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
         let rows: Vec<Value> = rows
             .iter()
             .map(|row| {
-                json!({
+                let mut shown = json!({
                     "difference": row.difference,
                     "promote": row.promote,
                     "block": row.block,
                     "inconclusive": row.inconclusive,
-                })
+                });
+                if early {
+                    shown["asked"] = row.asked.into();
+                }
+                shown
             })
             .collect();
         let document = json!({
@@ -56,6 +68,7 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
             "alpha": options.alpha,
             "scenario": options.scenario,
             "estimand": options.estimand,
+            "sequential": sequential,
             "runs": options.runs,
             "seed": options.seed,
             "rows": rows,
@@ -77,12 +90,17 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
         "scenario {}, estimand {}, {} runs a row, seed {}",
         options.scenario, options.estimand, options.runs, options.seed
     ));
-    say("true difference   promote     block   inconclusive");
+    let looks = if early { "   cases asked" } else { "" };
+    say(&format!("true difference   promote     block   inconclusive{looks}"));
     for row in rows {
         // Adding 0 makes -0 plain.
         let points = (row.difference * 1000.0).round() / 10.0 + 0.0;
+        let asked = match early {
+            true => format!("  {:>10.1}%", row.asked * 100.0),
+            false => String::new(),
+        };
         say(&format!(
-            "{points:>+8.1} points  {:>7.1}%  {:>7.1}%  {:>12.1}%",
+            "{points:>+8.1} points  {:>7.1}%  {:>7.1}%  {:>12.1}%{asked}",
             row.promote * 100.0,
             row.block * 100.0,
             row.inconclusive * 100.0

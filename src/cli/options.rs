@@ -205,6 +205,12 @@ pub(super) struct Eval {
     /// Looks at the same prompts and cases that are planned before the first: each adds --repeat answers [default: 1]
     #[arg(long, value_name = "K")]
     attempts: Option<String>,
+    /// Look three times on the way, with shares of the error, and ask nothing more once it is decided
+    #[arg(long)]
+    sequential: bool,
+    /// The same with up to 20 looks and e-values: stops earlier on clear cases, and needs more of them on others
+    #[arg(long)]
+    anytime: bool,
     /// Add the repeats that would probably settle the last look at the same
     #[arg(long)]
     extend: bool,
@@ -273,6 +279,8 @@ impl Eval {
             metric,
             estimand,
             attempts,
+            sequential,
+            anytime,
             extend,
             fresh_key,
             strict_model,
@@ -326,6 +334,8 @@ impl Eval {
             .option("metric", one(metric))
             .option("estimand", one(estimand))
             .option("attempts", one(attempts))
+            .flag("sequential", sequential)
+            .flag("anytime", anytime)
             .flag("extend", extend)
             .option("fresh_key", one(fresh_key))
             .flag("strict_model", strict_model)
@@ -361,6 +371,12 @@ pub(super) struct Tested {
     attempts: Option<String>,
     /// As eval was given
     #[arg(long)]
+    sequential: bool,
+    /// As eval was given
+    #[arg(long)]
+    anytime: bool,
+    /// As eval was given
+    #[arg(long)]
     strict_model: bool,
     /// Revision whose merge base with HEAD the verdict must have been compared with [default: in CI the base of the pull
     /// request, else that of the verdict]
@@ -385,6 +401,8 @@ impl Tested {
             alpha,
             min_pass_rate,
             attempts,
+            sequential,
+            anytime,
             strict_model,
             policy_base,
             max_age,
@@ -399,6 +417,8 @@ impl Tested {
             .option("alpha", one(alpha))
             .option("min_pass_rate", one(min_pass_rate))
             .option("attempts", one(attempts))
+            .flag("sequential", sequential)
+            .flag("anytime", anytime)
             .flag("strict_model", strict_model)
             .option("policy_base", one(policy_base))
             .option("max_age", one(max_age));
@@ -662,6 +682,12 @@ pub(super) struct Simulate {
     /// What the verdict is to hold for: population (cases like these) or dataset (just these cases)
     #[arg(long, value_name = "NAME", default_value = "population")]
     pub(super) estimand: String,
+    /// The runs may end early, as with `eval --sequential`
+    #[arg(long)]
+    pub(super) sequential: bool,
+    /// The same as with `eval --anytime`
+    #[arg(long, conflicts_with = "sequential")]
+    pub(super) anytime: bool,
     /// Simulated runs a row
     #[arg(long, value_name = "R", default_value_t = 4000)]
     pub(super) runs: u32,

@@ -21,7 +21,7 @@ mod units;
 
 use crate::model::{
     ArmRow, Attempts, Case, CaseId, CaseRow, Comparison, Counts, Design, Judged, Latency, Outcome, Policy, Quarantine,
-    RateSums, Source, Tally, Waited,
+    RateSums, Skip, Source, Tally, Waited,
 };
 use guards::Guards;
 use latency::Latencies;
@@ -143,7 +143,28 @@ impl Comparing {
         if row.case.critical {
             self.must_pass(&row.case.id, &row.candidate);
         }
+        self.add_answers(row);
+    }
 
+    /// Adds one case that the decision does not go by, because the run was decided before its look. It enters no statistic
+    /// and misses nothing; a must-pass case was asked all the same, and has to pass.
+    pub fn add_unlooked(&mut self, row: &CaseRow) {
+        count_outcome(&mut self.so_far.counts, &row.candidate);
+        if self.apart.keeps(&row.case) {
+            self.apart.count(row);
+        }
+        let answers = row.baseline.iter().chain([&row.candidate]).flat_map(|arm| &arm.repeats);
+        let spared = answers.filter(|judged| judged.outcome == Outcome::Skipped(Skip::Decided));
+        self.so_far.unlooked.cases += 1;
+        self.so_far.unlooked.answers += spared.count() as u64;
+        if row.case.critical {
+            self.must_pass(&row.case.id, &row.candidate);
+        }
+        self.add_answers(row);
+    }
+
+    /// Adds what the answers to a case took and cost.
+    fn add_answers(&mut self, row: &CaseRow) {
         let baseline = row.baseline.as_ref().filter(|_| self.so_far.has_baseline);
         for judged in baseline.iter().flat_map(|arm| &arm.repeats) {
             self.so_far.baseline.cached += u64::from(judged.source == Some(Source::Cache));

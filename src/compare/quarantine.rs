@@ -41,16 +41,22 @@ impl Apart {
 
     /// Counts a case that must not decide.
     pub(super) fn add(&mut self, row: &CaseRow, blue: Option<&Repeats>, green: &Repeats) {
-        let QuarantineSums { found, answers, .. } = &mut self.sums;
+        self.count(row);
+        let answers = &mut self.sums.answers;
+        for repeats in [Some(green), blue].into_iter().flatten() {
+            answers.0 += u64::from(repeats.planned() - repeats.identical);
+            answers.1 += u64::from(repeats.scored);
+        }
+    }
+
+    /// Counts a case, whether or not its answers are looked at.
+    pub(super) fn count(&mut self, row: &CaseRow) {
+        let found = &mut self.sums.found;
         count_outcome(&mut found.counts, &row.candidate);
         for (tag, _) in self.quarantine.tags_of(&row.case) {
             if let Some(of_tag) = found.tags.iter_mut().find(|of_tag| of_tag.tag == tag) {
                 of_tag.cases += 1;
             }
-        }
-        for repeats in [Some(green), blue].into_iter().flatten() {
-            answers.0 += u64::from(repeats.planned() - repeats.identical);
-            answers.1 += u64::from(repeats.scored);
         }
     }
 

@@ -50,7 +50,7 @@ impl Repeats {
             Outcome::Errored(failure) => self.refused += u32::from(blames_request(failure.kind)),
             Outcome::Skipped(Skip::Identical) => self.identical += 1,
             Outcome::Skipped(Skip::Budget) => self.over_budget += 1,
-            Outcome::Skipped(Skip::Interrupted | Skip::Stopped) => self.not_asked += 1,
+            Outcome::Skipped(Skip::Interrupted | Skip::Stopped | Skip::Decided) => self.not_asked += 1,
         }
         self.scores.push(ticks);
     }

@@ -32,6 +32,7 @@ fn judged(letter: char, repeat: u32) -> Judged {
         'B' => Outcome::Skipped(Skip::Budget),
         'X' => Outcome::Skipped(Skip::Stopped),
         'I' => Outcome::Skipped(Skip::Identical),
+        'D' => Outcome::Skipped(Skip::Decided),
         other => panic!("no outcome {other}"),
     };
     let answered = matches!(outcome, Outcome::Scored(_));
@@ -798,4 +799,36 @@ fn scores_between_pass_and_fail_count_as_they_are() {
     // All of them pass.
     let pass = of(Metric::Pass);
     assert_eq!((all(&pass.observed), pass.paired.both_pass), (vec![(1, 0, 1)], 1));
+}
+
+#[test]
+fn cases_that_an_early_decision_left_out_enter_nothing() {
+    let mut comparing = Comparing::new(Design {
+        repeats: 2,
+        baseline: true,
+        ..Design::default()
+    });
+    comparing.add(&row("in", "PP", "PF"));
+    comparing.add_unlooked(&row("out", "DD", "DD"));
+    let mut must = row("must", "PP", "FF");
+    must.case.critical = true;
+    comparing.add_unlooked(&must);
+    let found = comparing.finish();
+    assert_eq!(found.unlooked, crate::model::Unlooked { cases: 2, answers: 4 });
+    assert_eq!((found.counts.cases, found.counts.skipped, found.counts.fail), (3, 1, 2));
+    assert_eq!(
+        (found.paired.n, found.candidate.planned, found.candidate.missing),
+        (1, 2, 0)
+    );
+    assert_eq!((found.not_asked, found.missing.len()), (0, 0));
+    let failed: u32 = found.must_pass.keys().map(|attempts| attempts.failed).sum();
+    assert_eq!(failed, 2);
+
+    // Without an early decision such an answer is missing, and was not asked.
+    let found = compare(2, &[row("in", "PP", "PF"), row("out", "DD", "DD")]);
+    assert_eq!(
+        (found.candidate.missing, found.baseline.missing, found.not_asked),
+        (2, 2, 4)
+    );
+    assert_eq!(found.unlooked.cases, 0);
 }

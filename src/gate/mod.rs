@@ -49,8 +49,8 @@ pub use policy::policy_digest;
 pub use sentence::{Told, sentence};
 
 use crate::model::{
-    ArmRate, Changed, Comparison, DecidingJudges, Decision, Difference, Guardrail, JudgesFound, Look, LooksBefore,
-    Needed, Policy, Reason, ReasonCode, Slice, Warning, WarningCode, ZScores,
+    ArmRate, Changed, Comparison, DecidingJudges, Decision, Difference, EValues, Guardrail, JudgesFound, Look,
+    LooksBefore, Needed, Policy, Reason, ReasonCode, Slice, Warning, WarningCode, ZScores,
 };
 use evidence::Evidence;
 use looks::Levels;
@@ -90,6 +90,8 @@ pub struct Decided {
     pub difference: Option<Difference>,
     /// The two test statistics; `None` without a baseline or without cases. Always finite.
     pub z: Option<ZScores>,
+    /// `None` unless evidence decides. Always finite.
+    pub e_value: Option<EValues>,
     /// Pass rate of the baseline; `None` without a fully scored case.
     pub baseline_rate: Option<ArmRate>,
     /// Pass rate of the candidate; `None` without a fully scored case.
@@ -118,7 +120,8 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         let reason = reason(ReasonCode::NotGated, words::invalid_policy(&problems));
         return Decided::without_numbers(reason, slices::unlooked(comparison));
     }
-    let Some(levels) = Levels::of(policy, facts.look) else {
+    let levels = Levels::of(policy, facts.look).filter(|_| looks::leaves_out(facts.look, comparison));
+    let Some(levels) = levels else {
         let reason = reason(ReasonCode::NotGated, words::no_such_look(facts.look));
         return Decided::without_numbers(reason, slices::unlooked(comparison));
     };
@@ -204,6 +207,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         reasons,
         difference: evidence.difference,
         z: evidence.z,
+        e_value: evidence.e_value,
         baseline_rate: evidence.baseline_rate,
         candidate_rate: evidence.candidate_rate,
         needed,
@@ -294,6 +298,7 @@ impl Decided {
             reasons: vec![reason],
             difference: None,
             z: None,
+            e_value: None,
             baseline_rate: None,
             candidate_rate: None,
             needed: None,

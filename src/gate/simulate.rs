@@ -12,11 +12,13 @@
 //! Runs are independent streams of one seed and are only counted, so that the numbers are the same for any number of
 //! threads.
 
+use super::statistics::normal::critical;
 use super::statistics::paired::Table;
 use super::statistics::random::Random;
 use super::statistics::rule::Rule;
 use super::statistics::score_test::Differences;
-use crate::model::{Problem, Problems};
+use super::statistics::sequential::{Side, lan_demets, log_e_value};
+use crate::model::{MOST_LOOKS, Problem, Problems, Sequential};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -28,6 +30,11 @@ pub const MAX_REPEATS: u32 = 1_000;
 pub const MAX_RUNS: u32 = 1_000_000;
 /// Cases x repeats x runs of a row: some minutes.
 pub const MAX_ANSWERS: u64 = 20_000_000_000;
+
+/// Looks of a run that may end early, as many as the pipeline takes (`plan::LOOKS`).
+const LOOKS: u32 = 3;
+/// Cases between two looks at evidence, at least.
+const FEWEST: u32 = 10;
 
 /// What the cases are like, and how the candidate is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +147,8 @@ pub struct Simulation {
     pub scenario: Scenario,
     /// What the difference is to be known of.
     pub estimand: Estimand,
+    /// Whether the runs may end early, at looks of equal size.
+    pub sequential: Sequential,
     /// Runs a row; 4,000 of them are within 0.8 points of the truth, and within 0.35 near 5%.
     pub runs: u32,
     /// The same seed gives the same table.
@@ -158,6 +167,8 @@ pub struct Row {
     pub block: u32,
     /// Runs that wait for more.
     pub inconclusive: u32,
+    /// Mean share of the cases that were asked before it was decided.
+    pub asked: f64,
 }
 
 impl Simulation {
@@ -214,6 +225,17 @@ impl Simulation {
                     .expected("more than 0, at most 1; 0.9 is 90%"),
             );
         }
+        if self.sequential != Sequential::Off && self.decider != Decider::Gate {
+            problems.push(
+                Problem::new("simpler rules look once, at the end").expected("the rule `gate` with looks on the way"),
+            );
+        }
+        if self.sequential != Sequential::Off && self.estimand == Estimand::Dataset {
+            problems.push(
+                Problem::new("the whole dataset has to be asked where just its cases matter")
+                    .expected("the estimand population with looks on the way"),
+            );
+        }
         for difference in differences {
             if !(-1.0..=1.0).contains(difference) {
                 problems.push(
@@ -230,19 +252,32 @@ impl Simulation {
             Estimand::Population => None,
             Estimand::Dataset => Some(self.scenario.dataset(self.cases, difference)),
         };
-        let count = |run: u32| -> [u32; 2] {
+        let looks = self.looks();
+        let count = |run: u32| -> (u32, u32, u64) {
             let mut random = Random::new(self.seed, (row << 32) | u64::from(run));
-            let drawn = match &dataset {
-                None => self.of_cases(difference, &mut random),
-                Some(cases) => self.of_pairs(cases, &mut random),
-            };
-            let (promotes, blocks) = self.decide(&drawn);
-            [u32::from(promotes), u32::from(blocks)]
+            if let Some(cases) = &dataset {
+                let drawn = self.of_pairs(cases, &mut random);
+                let (promotes, blocks) = self.decide(&drawn, drawn.differences.critical(self.rule.alpha));
+                return (promotes.into(), blocks.into(), self.cases.into());
+            }
+            let shift = Shift::new(self.scenario, difference);
+            let mut counts = vec![0u64; 2 * self.repeats as usize + 1];
+            let mut drawn = Drawn::default();
+            let mut asked = 0;
+            for (cases, bound) in &looks {
+                self.of_cases(&shift, *cases - asked, &mut counts, &mut drawn, &mut random);
+                asked = *cases;
+                let (promotes, blocks) = self.decide(&drawn, *bound);
+                if promotes || blocks {
+                    return (promotes.into(), blocks.into(), asked.into());
+                }
+            }
+            (0, 0, asked.into())
         };
-        let [promote, block] = (0..self.runs)
+        let (promote, block, asked) = (0..self.runs)
             .into_par_iter()
             .map(count)
-            .reduce(|| [0; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
+            .reduce(|| (0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
         let truth = |cases: &Vec<Chances>| {
             cases.iter().map(|case| case.candidate - case.baseline).sum::<f64>() / cases.len().max(1) as f64
         };
@@ -251,11 +286,34 @@ impl Simulation {
             promote,
             block,
             inconclusive: self.runs - promote - block,
+            asked: asked as f64 / (f64::from(self.runs) * f64::from(self.cases)),
         }
     }
 
+    /// The cases up to each look, and the bounds there; none for a dataset that looks can't be spread over.
+    fn looks(&self) -> Vec<(u32, f64)> {
+        let looks = match self.sequential {
+            Sequential::Off => 1,
+            Sequential::Looks => LOOKS.min(self.cases),
+            Sequential::Anytime => (self.cases / FEWEST).clamp(1, MOST_LOOKS),
+        };
+        let upto: Vec<u32> = (1..=looks)
+            .map(|look| (u64::from(self.cases) * u64::from(look)).div_ceil(looks.into()) as u32)
+            .collect();
+        let shares: Vec<f64> = upto
+            .iter()
+            .map(|cases| f64::from(*cases) / f64::from(self.cases))
+            .collect();
+        let bounds = match looks {
+            _ if self.sequential == Sequential::Anytime => vec![-self.rule.alpha.ln(); upto.len()],
+            1 => vec![critical(self.rule.alpha)],
+            _ => lan_demets(&shares, self.rule.alpha).unwrap_or_default(),
+        };
+        upto.into_iter().zip(bounds).collect()
+    }
+
     /// Whether this run promotes, and whether it blocks.
-    fn decide(&self, drawn: &Drawn) -> (bool, bool) {
+    fn decide(&self, drawn: &Drawn, bound: f64) -> (bool, bool) {
         let Drawn {
             differences,
             baseline,
@@ -268,8 +326,7 @@ impl Simulation {
         let lost = (*baseline as f64 - *candidate as f64) / answers as f64;
         let promotes = match self.decider {
             Decider::Gate => {
-                let blocks = self.rule.blocks(differences);
-                return (!blocks && self.rule.promotes(differences), blocks);
+                return self.decides(differences, bound);
             }
             Decider::AllPass => *candidate == answers,
             Decider::PassRate(rate) => *candidate as f64 / answers as f64 >= rate,
@@ -288,6 +345,19 @@ impl Simulation {
         (promotes, !promotes)
     }
 
+    /// Whether the gate promotes, and whether it blocks. The bound is one on Z, or on the logarithm of an e-value.
+    fn decides(&self, differences: &Differences, bound: f64) -> (bool, bool) {
+        if self.sequential == Sequential::Anytime {
+            let blocks = log_e_value(differences, -self.rule.tolerance, Side::Below) >= bound;
+            return (
+                !blocks && log_e_value(differences, -self.rule.margin, Side::Above) >= bound,
+                blocks,
+            );
+        }
+        let blocks = self.rule.blocks_at(differences, bound);
+        (!blocks && self.rule.promotes_at(differences, bound), blocks)
+    }
+
     /// Passes of the candidate and of the baseline in the answers to one case, and the candidate's with failed answers asked
     /// again where the rule does so.
     fn ask(&self, chances: Chances, random: &mut Random) -> (u32, u32) {
@@ -301,20 +371,16 @@ impl Simulation {
         (candidate + again, baseline)
     }
 
-    /// A run over new cases, a case a unit.
-    fn of_cases(&self, difference: f64, random: &mut Random) -> Drawn {
-        let shift = Shift::new(self.scenario, difference);
+    /// Asks so many new cases more, a case a unit.
+    fn of_cases(&self, shift: &Shift, cases: u32, counts: &mut [u64], drawn: &mut Drawn, random: &mut Random) {
         let k = i64::from(self.repeats);
-        let mut counts = vec![0u64; 2 * self.repeats as usize + 1];
-        let mut drawn = Drawn::default();
-        for _ in 0..self.cases {
+        for _ in 0..cases {
             let (candidate, baseline) = self.ask(shift.case(random), random);
             counts[(i64::from(candidate) - i64::from(baseline) + k) as usize] += 1;
             drawn.add(candidate, baseline, self.repeats);
         }
-        let histogram: BTreeMap<i64, u64> = (-k..=k).zip(counts).collect();
+        let histogram: BTreeMap<i64, u64> = (-k..=k).zip(counts.iter().copied()).collect();
         drawn.differences = Differences::new(&histogram, self.repeats);
-        drawn
     }
 
     /// A run over the same cases as all others, a pair of answers a unit.
@@ -560,6 +626,7 @@ mod tests {
         scenario: Scenario::Std,
         estimand: Estimand::Population,
         runs: 1_000,
+        sequential: Sequential::Off,
         seed: 1,
     };
 
@@ -683,6 +750,48 @@ mod tests {
             };
             assert_eq!(none.table(&[0.0]).unwrap_err().count(), 1);
         }
+    }
+
+    /// Three looks at 600 cases: promote, block, and the share of the cases that was asked. The reference has the bounds of
+    /// O'Brien and Fleming; those of the spending function are a little higher at the first look.
+    #[test]
+    fn looks_on_the_way_cost_little_and_save_much() {
+        let long = Simulation {
+            cases: 600,
+            repeats: 1,
+            sequential: Sequential::Looks,
+            ..SMALL
+        };
+        for (difference, promote, block, asked) in [
+            (0.0, 98.4, 0.5, 0.67),
+            (-0.05, 4.1, 83.0, 0.80),
+            (-0.1, 0.0, 100.0, 0.50),
+        ] {
+            check(long, difference, promote, block);
+            let row = long.table(&[difference]).unwrap()[0];
+            assert!((row.asked - asked).abs() < 0.05, "{row:?}");
+        }
+        // The reference looks every 10 cases, not every 30, and so ends a little earlier.
+        let anytime = Simulation {
+            sequential: Sequential::Anytime,
+            ..long
+        };
+        for (difference, promote, block, asked) in [
+            (0.0, 90.0, 0.5, 0.47),
+            (-0.05, 2.7, 55.0, 0.70),
+            (-0.1, 0.1, 99.6, 0.27),
+        ] {
+            check(anytime, difference, promote, block);
+            let row = anytime.table(&[difference]).unwrap()[0];
+            assert!((row.asked - asked).abs() < 0.07, "{row:?}");
+        }
+        let row = SMALL.table(&[0.0]).unwrap()[0];
+        assert_eq!(row.asked, 1.0);
+        let dataset = Simulation {
+            estimand: Estimand::Dataset,
+            ..long
+        };
+        assert!(dataset.table(&[0.0]).is_err());
     }
 
     #[test]

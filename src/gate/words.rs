@@ -66,11 +66,16 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// What the run is made of: `200 cases x 3 repeats`.
 pub(super) fn size(comparison: &Comparison) -> String {
-    format!(
-        "{} x {}",
-        count(comparison.counts.cases, "case"),
-        count(u64::from(comparison.repeats), "repeat")
-    )
+    let repeats = count(u64::from(comparison.repeats), "repeat");
+    let all = comparison.counts.cases;
+    match comparison.unlooked.cases {
+        0 => format!("{} x {repeats}", count(all, "case")),
+        left => format!(
+            "decided after {} of {} x {repeats}",
+            all.saturating_sub(left),
+            count(all, "case")
+        ),
+    }
 }
 
 /// Rates, difference, interval and size, as far as they are known.

@@ -3,6 +3,7 @@
 use super::answer::Usage;
 use super::case::CaseId;
 use super::guards::{GuardSums, TagSums};
+use super::look::Unlooked;
 use super::quarantine::QuarantineSums;
 use super::row::ArmRow;
 use super::units::{SCORE_TICKS, Units};
@@ -287,4 +288,7 @@ pub struct Comparison {
     pub guards: GuardSums,
     /// Cases that are counted, and enter nothing else that decides.
     pub quarantine: QuarantineSums,
+    /// Cases of later looks, of which only must-pass ones were asked; all else here is without them, but for the counts, the
+    /// must-pass cases, and what answers used, cost and took.
+    pub unlooked: Unlooked,
 }

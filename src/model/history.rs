@@ -127,10 +127,12 @@ pub enum Mark {
     Interrupted = 6,
     /// Not asked: the run was stopped.
     Stopped = 7,
+    /// Not asked: the run was decided before.
+    Decided = 8,
 }
 
 impl Mark {
-    const ALL: [Mark; 8] = [
+    const ALL: [Mark; 9] = [
         Mark::Fail,
         Mark::Pass,
         Mark::Error,
@@ -139,6 +141,7 @@ impl Mark {
         Mark::Budget,
         Mark::Interrupted,
         Mark::Stopped,
+        Mark::Decided,
     ];
 
     /// What is remembered of an outcome.
@@ -152,6 +155,7 @@ impl Mark {
             Outcome::Skipped(Skip::Budget) => Mark::Budget,
             Outcome::Skipped(Skip::Interrupted) => Mark::Interrupted,
             Outcome::Skipped(Skip::Stopped) => Mark::Stopped,
+            Outcome::Skipped(Skip::Decided) => Mark::Decided,
         }
     }
 
@@ -178,6 +182,7 @@ impl Mark {
             Mark::Budget => Outcome::Skipped(Skip::Budget),
             Mark::Interrupted => Outcome::Skipped(Skip::Interrupted),
             Mark::Stopped => Outcome::Skipped(Skip::Stopped),
+            Mark::Decided => Outcome::Skipped(Skip::Decided),
         }
     }
 }

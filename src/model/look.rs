@@ -7,6 +7,36 @@ use serde::{Deserialize, Serialize};
 /// Attempts that can be planned at most.
 pub const MOST_ATTEMPTS: u32 = 10;
 
+/// Whether a run looks before its end, and ends as soon as it is decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sequential {
+    /// Only at its end.
+    #[default]
+    Off,
+    /// A few times, with shares of the error.
+    Looks,
+    /// Often, by evidence that holds however often one looks.
+    Anytime,
+}
+
+impl Sequential {
+    /// Every way.
+    pub const ALL: [Sequential; 3] = [Sequential::Off, Sequential::Looks, Sequential::Anytime];
+}
+
+/// Looks at a run that is decided by evidence, at most.
+pub const MOST_LOOKS: u32 = 20;
+
+/// Cases that play no part, because the run was decided before their look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Unlooked {
+    /// How many.
+    pub cases: u64,
+    /// Their planned answers that were not asked for, both arms together.
+    pub answers: u64,
+}
+
 /// A look at the answers of what is tested.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -55,7 +55,7 @@ pub use history::{
     Concluded, Flaky, FlakyCase, Mark, Marked, MarkedCase, Moved, Passes, Reliability, Remembered, RememberedCase,
     RunComparison, RunFacts, RunRecord, TestedPrompt,
 };
-pub use look::{CiAttempt, FreshKey, Look, LookRecord, LooksBefore, MOST_ATTEMPTS};
+pub use look::{CiAttempt, FreshKey, Look, LookRecord, LooksBefore, MOST_ATTEMPTS, MOST_LOOKS, Sequential, Unlooked};
 pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
 pub use quarantine::{LONGEST_QUARANTINE, Quarantine, QuarantineSums, Quarantined, QuarantinedTag, day, day_of};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};
@@ -66,7 +66,7 @@ pub use served::{answers_for, same_model};
 pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
 pub use units::{Clusters, SCORE_TICKS, Unit, Units, score_ticks};
 pub use verdict::{
-    CorrectedRate, CorrectedRates, Decision, Difference, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound,
+    CorrectedRate, CorrectedRates, Decision, Difference, EValues, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound,
     ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason, ReasonCode, Slice, SliceGate, Verdict,
     Warning, WarningCode, ZScores,
 };

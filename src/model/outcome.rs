@@ -126,6 +126,8 @@ pub enum Skip {
     Interrupted,
     /// The run was stopped by a failure that every further request would share.
     Stopped,
+    /// The run was decided before it was asked.
+    Decided,
 }
 
 impl Skip {
@@ -136,6 +138,7 @@ impl Skip {
             Skip::Budget => "the budget was spent before it was asked",
             Skip::Interrupted => "the run was interrupted before it was asked",
             Skip::Stopped => "the run was stopped before it was asked",
+            Skip::Decided => "the run was decided before it was asked",
         }
     }
 }

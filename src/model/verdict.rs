@@ -6,6 +6,7 @@ use super::case::CaseId;
 use super::comparison::{ArmRate, Counts, Estimand, Latency, Metric, Paired, Waited};
 use super::evidence::Completion;
 use super::guards::{Guardrail, Guardrails};
+use super::look::{Sequential, Unlooked};
 use super::quarantine::Quarantined;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -181,6 +182,15 @@ pub struct Warning {
     pub message: String,
 }
 
+/// The evidence by which a run with `anytime` is decided: e-values, 1/alpha or more decides. At most 1e300.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct EValues {
+    /// Against being worse by the margin or more.
+    pub promote: f64,
+    /// Against being worse by no more than the tolerance.
+    pub block: f64,
+}
+
 /// The rules a verdict follows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -204,6 +214,10 @@ pub struct Policy {
     /// policy, and so from its digest, where it is 1.
     #[serde(skip_serializing_if = "is_one")]
     pub attempts: u32,
+    /// Whether a run may be decided before all its cases were asked. Absent from the serialized policy, and so from its
+    /// digest, where it may not.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sequential: Sequential,
     /// Another model than the one asked for makes the run inconclusive; otherwise it is a warning. Absent from the
     /// serialized policy, and so from its digest, unless it is set.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -247,6 +261,7 @@ impl Default for Policy {
             min_pass_rate: None,
             max_missing: 0.05,
             attempts: 1,
+            sequential: Sequential::Off,
             strict_model: false,
             slice_margin: 0.10,
             slice_q: 0.05,
@@ -426,6 +441,8 @@ pub struct Verdict {
     pub warnings: Vec<Warning>,
     /// Answers were replayed (recorded, imported, or from the cache only).
     pub replayed: bool,
+    /// Cases that were not looked at, because the run was decided before.
+    pub unlooked: Unlooked,
     /// Digest of the policy.
     pub policy_sha256: String,
     /// How the run ended.
@@ -448,6 +465,8 @@ pub struct Verdict {
     pub difference: Option<Difference>,
     /// The two test statistics.
     pub z: Option<ZScores>,
+    /// `None` unless the run is decided by evidence.
+    pub e_value: Option<EValues>,
     /// What would settle it.
     pub needed: Option<Needed>,
     /// Tags.

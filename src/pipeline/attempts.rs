@@ -6,7 +6,7 @@
 
 use crate::error::Error;
 use crate::gate::{self, Decided};
-use crate::model::{Decision, FreshKey, Job, Look, LookRecord, LooksBefore, Policy, Problem, digest};
+use crate::model::{Decision, FreshKey, Job, Look, LookRecord, LooksBefore, Policy, Problem, Sequential, digest};
 use crate::plan::Plan;
 use crate::settings::{Cache, Settings, TargetKind};
 use crate::store::{OpenRun, Series, Store, StoreError};
@@ -26,6 +26,8 @@ pub(super) struct Attempt {
     pub(super) merges: bool,
     /// The first look of the series.
     first: Option<LookRecord>,
+    /// The first look was planned with other looks on the way than this run.
+    replanned: bool,
     /// Attempts that the CI system counted, and the store does not know.
     lost: Option<LooksBefore>,
     /// Earlier looks were left behind.
@@ -56,6 +58,7 @@ impl Attempt {
             kept: None,
             merges: false,
             first: None,
+            replanned: false,
             lost: None,
             fresh: None,
             counts: settings.target != TargetKind::Recorded,
@@ -139,7 +142,31 @@ impl Attempt {
                 .hint("another number holds from the next prompt on, or with --fresh-key REASON"),
             );
         }
-        if gate::policy_digest(&settings.policy) != first.policy_sha256 {
+        self.replanned = Sequential::ALL
+            .into_iter()
+            .filter(|sequential| *sequential != settings.policy.sequential)
+            .any(|sequential| {
+                let planned = Policy {
+                    sequential,
+                    ..settings.policy.clone()
+                };
+                gate::policy_digest(&planned) == first.policy_sha256
+            });
+        if self.replanned {
+            self.notes.push(
+                Problem::new(format!(
+                    "the first look at these prompts and cases (run {}, {}) was planned with other looks on the way{}",
+                    first.run,
+                    first.decision.as_str(),
+                    if first.decision == Decision::Promote {
+                        ""
+                    } else {
+                        "; planned otherwise this run can't promote"
+                    },
+                ))
+                .hint("plan it so from the next prompt on, or with --fresh-key REASON"),
+            );
+        } else if gate::policy_digest(&settings.policy) != first.policy_sha256 {
             self.notes.push(Problem::new(format!(
                 "the first look at these prompts and cases (run {}, {}) was decided by other rules than this one",
                 first.run,
@@ -252,7 +279,7 @@ impl Attempt {
         let Some(first) = &self.first else {
             return Ok(LooksBefore::Clear);
         };
-        let fits = self.repeats >= first.repeats && self.on_schedule();
+        let fits = self.repeats >= first.repeats && self.on_schedule() && !self.replanned;
         if fits {
             let looks = store.looks(&self.series)?;
             let mut other = 0;

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::gate::simulate::{Decider, Estimand, Row, Scenario, Simulation};
 use crate::gate::statistics::exact_size::{self, MOST_CASES, Size};
 use crate::gate::statistics::rule::Rule;
-use crate::model::{Problem, Problems};
+use crate::model::{Problem, Problems, Sequential};
 
 /// What to simulate, with names as they were typed.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct SimulateRequest<'a> {
     pub scenario: &'a str,
     /// What is estimated: `population` or `dataset`.
     pub estimand: &'a str,
+    /// Whether the runs may end early.
+    pub sequential: Sequential,
     /// Runs a row.
     pub runs: u32,
     /// Seed of the random numbers.
@@ -46,6 +48,8 @@ pub struct Simulated {
     pub block: f64,
     /// Share of runs that wait for more.
     pub inconclusive: f64,
+    /// Mean share of the cases that were asked.
+    pub asked: f64,
 }
 
 /// Simulates the gate.
@@ -83,6 +87,7 @@ pub fn simulate(request: &SimulateRequest<'_>) -> Result<Vec<Simulated>, Error> 
         },
         scenario,
         estimand,
+        sequential: request.sequential,
         runs: request.runs,
         seed: request.seed,
     };
@@ -92,6 +97,7 @@ pub fn simulate(request: &SimulateRequest<'_>) -> Result<Vec<Simulated>, Error> 
         promote: share(row.promote),
         block: share(row.block),
         inconclusive: share(row.inconclusive),
+        asked: row.asked,
     };
     Ok(simulation.table(request.differences)?.into_iter().map(shares).collect())
 }

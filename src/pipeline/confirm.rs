@@ -74,7 +74,7 @@ impl Confirming {
 /// The golden files changed meanwhile.
 pub(super) fn failed(judging: &Judging<'_>, asker: Asker<'_>) -> Result<(BTreeSet<u64>, Consulted), Error> {
     let mut failed = BTreeSet::new();
-    let judged = judge_some(judging, asker, &|case| case.critical, &mut |index, row| {
+    let judged = judge_some(judging, asker, &|_, case| case.critical, &mut |index, row| {
         let planned = row.candidate.repeats.len() as u32;
         if wants_confirmation(Attempts::of(&row.candidate, planned)) {
             failed.insert(index);

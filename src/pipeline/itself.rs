@@ -6,6 +6,7 @@ use super::confirm::Confirming;
 use super::judge::judge_some;
 use super::judges::Consulted;
 use super::planned::Round;
+use super::sequential::Upto;
 use super::{Interrupt, Prepared, STORE, ask, hex, prepare};
 use crate::error::Error;
 use crate::gate::resample::{self, Answered, Itself, Noise, REPEATS, Shares, USUAL_REPEATS};
@@ -78,6 +79,7 @@ pub fn prepare_itself<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error>
     let mut prepared = prepare(settings)?;
     // Both arms send the same requests, and just that is wanted: every answer is asked for.
     prepared.survey.identical = false;
+    prepared.survey.schedule = None;
     prepared.run.tested.identical = false;
     // It is not a run of the gate: nothing that looks for those may find it.
     prepared.survey.key = digest([prepared.survey.key.as_slice(), b"itself"]);
@@ -129,10 +131,10 @@ impl Prepared<'_> {
             ended: (end.ended != Ended::Complete).then(|| end.ended.clone()),
             ..Consulted::default()
         };
-        let judging = self.judging(&store, &open_run, &end.ended, &confirming);
+        let judging = self.judging(&store, &open_run, &end.ended, &confirming, Upto::END);
         let asker = self.asker(&store, &open_run, taken, interrupt, consulted);
         let mut gathering = Gathering::new(&self);
-        let judged = judge_some(&judging, asker, &|_| true, &mut |_, row| gathering.case(row))?;
+        let judged = judge_some(&judging, asker, &|_, _| true, &mut |_, row| gathering.case(row))?;
         let complete = end.ended == Ended::Complete && judged.unanswered == 0 && judged.store_failed.is_none();
         let ended = if complete {
             RunEnded::Complete

@@ -3,6 +3,7 @@
 use super::confirm::Confirming;
 use super::judges::{Asker, Consulted};
 use super::planned::DAY;
+use super::sequential::Upto;
 use super::survey::{Survey, Versions};
 use crate::compare::Comparing;
 use crate::error::Error;
@@ -50,6 +51,8 @@ pub(super) struct Judging<'a> {
     pub(super) rules: &'a dyn CheckRules,
     /// Which must-pass cases have answers beyond the plan.
     pub(super) confirming: &'a Confirming,
+    /// Which cases the decision goes by.
+    pub(super) upto: Upto<'a>,
     /// Those that the rules know.
     pub(super) commands: &'a Commands,
     pub(super) store: &'a Store,
@@ -73,7 +76,7 @@ pub(super) fn judge(
     watch: &mut dyn FnMut(&CaseRow),
 ) -> Result<JudgedRun, Error> {
     let mut tally = Tally::new(judging, asker);
-    judging.walk(&mut tally, &|_| true, &mut |_, row, outcomes| {
+    judging.walk(&mut tally, &|_, _| true, &mut |_, row, outcomes| {
         let outcome = row.candidate.outcome();
         outcomes.push((
             row.case.id.clone(),
@@ -88,7 +91,7 @@ pub(super) fn judge(
 pub(super) fn judge_some(
     judging: &Judging<'_>,
     asker: Asker<'_>,
-    wanted: &dyn Fn(&Case) -> bool,
+    wanted: &dyn Fn(u64, &Case) -> bool,
     watch: &mut dyn FnMut(u64, &CaseRow),
 ) -> Result<JudgedRun, Error> {
     let mut tally = Tally::new(judging, asker);
@@ -189,7 +192,12 @@ type Slot = (u32, Arm, Option<StoredResult>);
 
 impl Judging<'_> {
     /// Judges the wanted cases in batches.
-    fn walk(&self, tally: &mut Tally<'_>, wanted: &dyn Fn(&Case) -> bool, watch: &mut Watch<'_>) -> Result<(), Error> {
+    fn walk(
+        &self,
+        tally: &mut Tally<'_>,
+        wanted: &dyn Fn(u64, &Case) -> bool,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), Error> {
         let Judging {
             selection,
             survey,
@@ -203,7 +211,7 @@ impl Judging<'_> {
         let mut next = 0;
         survey.dataset.stream(*rules, &mut |case| {
             if walk.selects(&case) {
-                if wanted(&case) {
+                if wanted(next, &case) {
                     batch.push((next, case));
                 }
                 next += 1;
@@ -250,8 +258,12 @@ impl Judging<'_> {
         };
         let mut outcomes = Vec::new();
         for (((index, case), slots), judgements) in cases.drain(..).zip(slots).zip(judgements) {
-            let row = self.row(case, slots, judgements);
-            tally.comparing.add(&row);
+            let row = self.row(case, index, slots, judgements);
+            if self.upto.has(index) {
+                tally.comparing.add(&row);
+            } else {
+                tally.comparing.add_unlooked(&row);
+            }
             watch(index, &row, &mut outcomes);
         }
         let outcomes = outcomes.iter().map(|(id, outcome)| (id.as_str(), *outcome));
@@ -273,7 +285,9 @@ impl Judging<'_> {
             let further = plan.repeats + 1..=self.confirming.answers(plan, written, *index);
             let beyond = further.map(|repeat| (plan.beyond(survey.selected, *index, repeat), (repeat, Arm::Candidate)));
             let own: Vec<(u64, (u32, Arm))> = (from..to).zip(plan.answers()).chain(beyond).collect();
-            for (position, (seq, _)) in own.iter().enumerate() {
+            // What an early decision did not ask for plays no part, even if it is there.
+            let looked_up = if self.upto.asks(*index, written) { own.len() } else { 0 };
+            for (position, (seq, _)) in own.iter().take(looked_up).enumerate() {
                 at.insert(*seq, (case, position));
                 match spans.last_mut() {
                     Some(span) if span.end == *seq => span.end += 1,
@@ -303,11 +317,11 @@ impl Judging<'_> {
         slots
     }
 
-    fn row(&self, case: Case, slots: Vec<Slot>, judgements: Vec<Option<Judgement>>) -> CaseRow {
+    fn row(&self, case: Case, index: u64, slots: Vec<Slot>, judgements: Vec<Option<Judgement>>) -> CaseRow {
         let mut baseline = ArmRow { repeats: Vec::new() };
         let mut candidate = ArmRow { repeats: Vec::new() };
         for ((repeat, arm, result), judgement) in slots.into_iter().zip(judgements) {
-            let judged = self.judged(&case, repeat, arm, judgement, result);
+            let judged = self.judged((&case, index), repeat, arm, judgement, result);
             match arm {
                 Arm::Baseline => baseline.repeats.push(judged),
                 Arm::Candidate => candidate.repeats.push(judged),
@@ -322,7 +336,7 @@ impl Judging<'_> {
 
     fn judged(
         &self,
-        case: &Case,
+        case: (&Case, u64),
         repeat: u32,
         arm: Arm,
         judgement: Option<Judgement>,
@@ -391,7 +405,10 @@ impl Judging<'_> {
     }
 
     /// The outcome of a planned answer that the store does not have.
-    fn not_there(&self, case: &Case, arm: Arm) -> Outcome {
+    fn not_there(&self, (case, index): (&Case, u64), arm: Arm) -> Outcome {
+        if !self.upto.asks(index, case) {
+            return Outcome::Skipped(Skip::Decided);
+        }
         if self.survey.identical && (!case.critical || arm == Arm::Baseline) {
             return Outcome::Skipped(Skip::Identical);
         }

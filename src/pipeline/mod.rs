@@ -38,6 +38,7 @@ mod record;
 mod remember;
 mod replay;
 mod runs;
+mod sequential;
 mod shared;
 mod survey;
 mod target;
@@ -67,11 +68,11 @@ pub use verify::{Verified, verify};
 
 use crate::error::Error;
 use crate::exit;
-use crate::gate::{self, Completion, Facts};
+use crate::gate::{self, Completion, Decided, Facts};
 use crate::load::prompt::{Library, Prompt};
 use crate::model::{
-    CalibrationEntry, Case, CaseRow, Design, Event, LooksBefore, Problem, Problems, Progress, PromptInfo, Quarantine,
-    Request, RunInfo, Usage, Verdict, digest,
+    CalibrationEntry, Case, CaseRow, DecidingJudges, Decision, Design, Event, Look, LooksBefore, Problem, Problems,
+    Progress, PromptInfo, Quarantine, Request, RunInfo, Sequential, Usage, Verdict, digest,
 };
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
@@ -85,10 +86,11 @@ use attempts::Attempt;
 use changes::Today;
 use confirm::Confirming;
 use embeddings::Embedders;
-use judge::Judging;
+use judge::{JudgedRun, Judging};
 use judges::{Asker, Consulted, Judges};
 use planned::{Round, Walking};
 use remember::Remembering;
+use sequential::Upto;
 use serde_json::Value;
 use shared::{Call, RunOfCall};
 use std::path::Path;
@@ -156,6 +158,14 @@ pub struct Finished {
     results: Option<ResultsWritten>,
 }
 
+/// What a look came to.
+struct AtLook {
+    decided: Decided,
+    completion: Completion,
+    before: LooksBefore,
+    deciding: DecidingJudges,
+}
+
 /// A surveyed run, ready to start.
 pub struct Prepared<'a> {
     settings: &'a Settings,
@@ -207,10 +217,20 @@ pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prep
         protocol: settings.target.protocol(),
         recorded: settings.target == TargetKind::Recorded,
         common: settings.cache_prefix,
+        sequential: settings.policy.sequential,
         api_version: &settings.api_version,
         today: OffsetDateTime::now_utc().date(),
     };
     let mut survey = survey::survey(&scope, &versions)?;
+    let even = survey.schedule.as_ref().is_none_or(|schedule| schedule.even);
+    if settings.policy.sequential == Sequential::Anytime && !even {
+        return Err(Problem::new(
+            "--anytime does not go together with weights and clusters: bets on them would hang on cases to come",
+        )
+        .expected("cases of one weight, without clusters")
+        .hint("use --sequential")
+        .into());
+    }
     let judges = Judges::open(&survey.judges, settings, &library(&settings.root), Some(&target))?;
     let calibrations = match survey.judging.is_empty() {
         true => Vec::new(),
@@ -385,10 +405,11 @@ impl Prepared<'_> {
         let mut reports = Reports::open(folder, self.target.mask.clone());
         reports.begin(&self.run);
         let mut confirming = Confirming::new(settings);
-        let planned = self.survey.answers(&self.plan, confirming.least());
-        progress.on(&Event::Planned { answers: planned });
+        progress.on(&Event::Planned {
+            answers: self.survey.answers_upto(&self.plan, &confirming, 1),
+        });
         let mut taken = self.call.taken;
-        let walking = self.walking(Some(&store), Some(&open_run), &confirming, Round::Planned);
+        let walking = self.walking(Some(&store), Some(&open_run), &confirming, self.round(0));
         let mut end = ask::ask(&walking, &store, &open_run, taken, progress, interrupt)?;
         taken.add(&end);
         let watched = interrupt.clone();
@@ -398,7 +419,7 @@ impl Prepared<'_> {
             ..Consulted::default()
         };
         if confirming.possible && self.survey.critical > 0 && end.ended == Ended::Complete {
-            let judging = self.judging(&store, &open_run, &end.ended, &confirming);
+            let judging = self.judging(&store, &open_run, &end.ended, &confirming, Upto::END);
             let asker = self.asker(&store, &open_run, taken, interrupt, consulted);
             let (failed, heard) = confirm::failed(&judging, asker)?;
             consulted = heard;
@@ -406,7 +427,7 @@ impl Prepared<'_> {
                 confirming.note(failed);
                 say(&confirming.announcement());
                 progress.on(&Event::Planned {
-                    answers: planned + confirming.further(&self.plan),
+                    answers: self.survey.answers_upto(&self.plan, &confirming, 1),
                 });
                 let walking = self.walking(Some(&store), Some(&open_run), &confirming, Round::Confirming);
                 let used = consulted.beside(taken);
@@ -414,6 +435,52 @@ impl Prepared<'_> {
                 taken.add(&again);
                 end = end.and(again);
             }
+        }
+        // Looks whose answers are there.
+        let mut looks = 1;
+        let mut upto = Upto::END;
+        while let Some(schedule) = &self.survey.schedule
+            && looks < schedule.looks()
+            && end.ended == Ended::Complete
+            && consulted.ended.is_none()
+        {
+            let first = Upto::looks(schedule, looks);
+            let judging = self.judging(&store, &open_run, &end.ended, &confirming, first);
+            let asker = self.asker(&store, &open_run, taken, interrupt, consulted);
+            let wanted = |index, case: &Case| first.asks(index, case);
+            let judged = judge::judge_some(&judging, asker, &wanted, &mut |_, _| {})?;
+            if let Some(ended) = self.cut_short(&judged, say) {
+                end.ended = ended;
+                consulted = judged.judges;
+                break;
+            }
+            let look = self.look(looks);
+            let at_look = self.decide(&judged, &end, interrupt, (&store, &open_run), &look)?;
+            consulted = judged.judges;
+            if at_look.decided.decision != Decision::Inconclusive {
+                say(&sequential::announcement(at_look.decided.decision, looks, schedule));
+                upto = first;
+                break;
+            }
+            looks += 1;
+            progress.on(&Event::Planned {
+                answers: self.survey.answers_upto(&self.plan, &confirming, looks),
+            });
+            let walking = self.walking(Some(&store), Some(&open_run), &confirming, self.round(looks - 1));
+            let more = ask::ask(
+                &walking,
+                &store,
+                &open_run,
+                consulted.beside(taken),
+                progress,
+                interrupt,
+            )?;
+            taken.add(&more);
+            end = end.and(more);
+        }
+        // Without an early decision the run is decided at its end, whether it came that far or not.
+        if upto.is_end() {
+            looks = self.survey.looks();
         }
         end.prefix_caches = ask::close(&self.target)?;
         progress.on(&Event::Done);
@@ -426,7 +493,7 @@ impl Prepared<'_> {
             });
         }
         let ended = end.ended.clone();
-        let judging = self.judging(&store, &open_run, &ended, &confirming);
+        let judging = self.judging(&store, &open_run, &ended, &confirming, upto);
         // A run that has ended early is not judged to its end for money: --resume asks the judges, too.
         if end.ended != Ended::Complete {
             consulted.ended.get_or_insert(end.ended.clone());
@@ -458,23 +525,16 @@ impl Prepared<'_> {
             }
             end.ended = ended.clone();
         }
-        let mut facts = self.facts(&end, interrupt);
         if let Some(message) = &judged.store_failed {
             say(&format!("error: {message}"));
-            if facts.whole_run != Completion::Interrupted {
-                facts.whole_run = Completion::StoreFailed;
-            }
         }
-        let deciding = self
-            .survey
-            .judging
-            .deciding(&self.judges, &self.calibrations, &judged.judges.served);
-        facts.judges = Some(&deciding);
-        let before = self
-            .attempt
-            .before(&store, &open_run, &self.plan, self.survey.selected)?;
-        facts.before = &before;
-        let decided = gate::decide(&settings.policy, &judged.comparison, &facts);
+        self.run.look = self.look(looks);
+        let AtLook {
+            decided,
+            completion,
+            before,
+            deciding,
+        } = self.decide(&judged, &end, interrupt, (&store, &open_run), &self.run.look)?;
         if before == LooksBefore::Clear
             && let Some(look) = self
                 .attempt
@@ -494,6 +554,12 @@ impl Prepared<'_> {
         took.cost_usd += end.prefix_caches.cost_usd.unwrap_or(0.0);
         took.tokens = took.tokens.saturating_add(end.prefix_caches.tokens);
         let of_call = RunOfCall::new(open_run.id.number(), self.plan, &self.versions);
+        let facts = Facts {
+            whole_run: completion,
+            judges: Some(&deciding),
+            before: &before,
+            ..self.facts(&end, interrupt)
+        };
         let verdict = verdict::assemble(&self, judged, decided, &facts, end.prefix_caches, interrupt.code());
         let results = reports.results();
         let unwritten = reports.finish(&self.run, &verdict);
@@ -528,6 +594,65 @@ impl Prepared<'_> {
         }
     }
 
+    /// What is asked at a look, from 0.
+    fn round(&self, look: usize) -> Round {
+        match self.survey.looks() {
+            1 => Round::Planned,
+            _ => Round::Look(look),
+        }
+    }
+
+    /// The look after so many within the run.
+    fn look(&self, looks: usize) -> Look {
+        Look {
+            shares: self.survey.shares(looks),
+            ..self.attempt.look.clone()
+        }
+    }
+
+    /// Why what was judged on the way can't be decided by.
+    fn cut_short(&self, judged: &JudgedRun, say: &dyn Fn(&str)) -> Option<Ended> {
+        if let Some(message) = &judged.store_failed {
+            return Some(Ended::StoreFailed(message.clone()));
+        }
+        let ended = judged.judges.ended.clone()?;
+        if let Ended::Stopped(failure) = &ended {
+            say(&format!("error: the judge can't be asked: {}", failure.message));
+        }
+        Some(ended)
+    }
+
+    /// Decides by what was judged.
+    fn decide(
+        &self,
+        judged: &JudgedRun,
+        end: &RunEnd,
+        interrupt: &Interrupt,
+        (store, open_run): (&Store, &OpenRun),
+        look: &Look,
+    ) -> Result<AtLook, Error> {
+        let deciding = self
+            .survey
+            .judging
+            .deciding(&self.judges, &self.calibrations, &judged.judges.served);
+        let before = self.attempt.before(store, open_run, &self.plan, self.survey.selected)?;
+        let mut facts = Facts {
+            judges: Some(&deciding),
+            look,
+            before: &before,
+            ..self.facts(end, interrupt)
+        };
+        if judged.store_failed.is_some() && facts.whole_run != Completion::Interrupted {
+            facts.whole_run = Completion::StoreFailed;
+        }
+        Ok(AtLook {
+            completion: facts.whole_run,
+            decided: gate::decide(&self.settings.policy, &judged.comparison, &facts),
+            before,
+            deciding,
+        })
+    }
+
     /// What is judged.
     fn judging<'j>(
         &'j self,
@@ -535,6 +660,7 @@ impl Prepared<'_> {
         run: &OpenRun,
         ended: &'j Ended,
         confirming: &'j Confirming,
+        upto: Upto<'j>,
     ) -> Judging<'j> {
         let Prepared { settings, versions, .. } = self;
         Judging {
@@ -545,6 +671,7 @@ impl Prepared<'_> {
             design: self.design(),
             rules: &self.rules,
             confirming,
+            upto,
             commands: &self.commands,
             store,
             run: run.id,

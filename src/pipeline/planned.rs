@@ -46,6 +46,8 @@ pub(super) struct Walking<'a> {
 pub(super) enum Round {
     /// All that are known to be needed.
     Planned,
+    /// Those of one look of a run that may end early, from 0; the first one has all must-pass cases.
+    Look(usize),
     /// Further answers to must-pass cases that failed.
     Confirming,
 }
@@ -136,7 +138,16 @@ impl Walking<'_> {
 
     fn case(&self, case: &Case, index: u64, take: &mut Take<'_>) -> Result<(), Halt> {
         let Walking { survey, plan, .. } = self;
-        if (survey.identical && !case.critical) || (self.round == Round::Confirming && !self.confirming.again(index)) {
+        let takes_part = match self.round {
+            Round::Planned => true,
+            Round::Look(look) if case.critical => look == 0,
+            Round::Look(look) => survey
+                .schedule
+                .as_ref()
+                .is_none_or(|schedule| schedule.look(index) == look),
+            Round::Confirming => self.confirming.again(index),
+        };
+        if !takes_part || (survey.identical && !case.critical) {
             return Ok(());
         }
         let baseline = self.render(case, Arm::Baseline)?;
@@ -145,7 +156,7 @@ impl Walking<'_> {
             (Some(blue), Some(green)) => blue.body == green.body && blue.request.model == green.request.model,
             _ => false,
         };
-        if self.round == Round::Planned {
+        if self.round != Round::Confirming {
             self.planned(case, index, &baseline, &candidate, same, take)?;
         }
         let Some(rendered) = &candidate else { return Ok(()) };

@@ -8,9 +8,9 @@ use super::remember::{case_digest, checks};
 use crate::error::Error;
 use crate::gate::preflight::Sizes;
 use crate::load::golden::{self, Dataset};
-use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Step, digest};
+use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Sequential, Step, digest};
 use crate::plan::price::Tier;
-use crate::plan::{Plan, Selection};
+use crate::plan::{Plan, Schedule, Selection, Spreading};
 use crate::run::Protocol;
 use crate::score;
 use crate::settings::Settings;
@@ -72,6 +72,8 @@ pub(super) struct Survey {
     pub(super) judges: BTreeSet<String>,
     /// The models of embeddings that they name.
     pub(super) embedders: BTreeSet<String>,
+    /// Which case is looked at when; `None` where a run looks only at its end.
+    pub(super) schedule: Option<Schedule>,
     /// How judges decide selected cases, and which labels there are for them.
     pub(super) judging: Judgings,
     /// Words that stop nothing.
@@ -91,6 +93,8 @@ pub(super) struct Scope<'a> {
     pub(super) recorded: bool,
     /// Look for what all requests of a version begin with.
     pub(super) common: bool,
+    /// Spread the cases over looks.
+    pub(super) sequential: Sequential,
     /// The version of the service's API.
     pub(super) api_version: &'a str,
     /// Models retire.
@@ -202,6 +206,8 @@ struct Seen<'a> {
     judges: BTreeSet<String>,
     embedders: BTreeSet<String>,
     judging: Judgings,
+    spreading: Option<Spreading>,
+    sequential: Sequential,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -291,6 +297,8 @@ impl<'a> Seen<'a> {
             judges: BTreeSet::new(),
             embedders: BTreeSet::new(),
             judging: Judgings::default(),
+            sequential: scope.sequential,
+            spreading: (scope.sequential != Sequential::Off).then(Spreading::default),
         }
     }
 
@@ -364,6 +372,9 @@ impl<'a> Seen<'a> {
         self.cases.update(case_digest(case, &checks(case)));
         self.critical += u64::from(case.critical);
         self.weighed.add(case);
+        if let Some(spreading) = &mut self.spreading {
+            spreading.case(case);
+        }
         Ok(())
     }
 
@@ -419,9 +430,13 @@ impl<'a> Seen<'a> {
             key.update(version.info.name.as_bytes());
         }
         let (requests, cases): ([u8; 32], [u8; 32]) = (self.requests.finalize().into(), self.cases.finalize().into());
+        // Nobody chooses the seed, and each prompt has an order of its own.
+        let seed = digest([b"promptgate.looks/1".as_slice(), &cases, &requests]);
+        let spreading = self.spreading.filter(|_| !self.identical);
         Survey {
             dataset,
             selected,
+            schedule: spreading.map(|spreading| spreading.schedule(&seed, self.sequential)),
             same: digest([
                 b"promptgate.same/1".as_slice(),
                 self.target.as_bytes(),

@@ -15,10 +15,10 @@ use crate::load::evidence::{Recorded, RecordedPrompt, RecordedRows};
 use crate::load::git;
 use crate::load::golden::Dataset;
 use crate::model::{
-    Case, CaseRow, Changed, Changes, Comparison, Completion, DecidingJudges, Decision, Design, LooksBefore, Policy,
-    Problem, Problems, Quarantine, ReasonCode, Tested, day_of,
+    Case, CaseRow, Changed, Changes, Comparison, Completion, DecidingJudges, Decision, Design, Look, LooksBefore,
+    Outcome, Policy, Problem, Problems, Quarantine, ReasonCode, Skip, Tested, day_of,
 };
-use crate::plan::Selection;
+use crate::plan::{Schedule, Selection};
 use crate::score::{Commands, Rules};
 use crate::settings::{Baseline, Layers, TargetKind, TestedSettings};
 use serde_json::{Value, json};
@@ -108,8 +108,21 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
     let changes = since_then(&recorded, &settings, &versions, &mut misses)?;
     let known = (recorded.dataset.sha256 == survey.dataset.sha256 && recorded.dataset.cases == survey.dataset.total)
         .then_some(&survey.dataset);
-    let decision = match compare(&recorded, &mut rows, known, &rules) {
-        Ok(comparison) => {
+    let schedule = survey.schedule.as_ref().filter(|_| known.is_some());
+    let looks = match looks(&recorded, schedule, known.is_some()) {
+        Ok(looks) => looks,
+        Err(problem) => {
+            misses.push(problem);
+            schedule.map_or(1, Schedule::looks)
+        }
+    };
+    let decision = match compare(
+        &recorded,
+        &mut rows,
+        (known, &rules),
+        schedule.map(|schedule| (schedule, looks)),
+    ) {
+        Ok(Compared { comparison, earlier }) => {
             let recorded_judges = recorded.judges.iter().flat_map(|judges| &judges.deciding);
             let judges = recorded_judges
                 .map(|judge| {
@@ -121,6 +134,31 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
                 .collect();
             let deciding = survey.judging.recorded(&judges, &calibrations);
             let before = before(&recorded);
+            for (look, comparison) in (1..).zip(&earlier) {
+                let look_then = Look {
+                    shares: survey
+                        .schedule
+                        .as_ref()
+                        .map_or(&[][..], |schedule| schedule.shares(look))
+                        .to_vec(),
+                    ..recorded.look.clone()
+                };
+                let facts = Facts {
+                    look: &look_then,
+                    ..facts(&recorded, &changes, &deciding, &before)
+                };
+                let decision = gate::decide(&recorded.policy, comparison, &facts).decision;
+                if decision != Decision::Inconclusive {
+                    misses.push(
+                        Problem::new(format!(
+                            "the run went on after look {look}, which came to {}",
+                            decision.as_str()
+                        ))
+                        .expected("a run that ends with the first look that decides")
+                        .hint(EDITED),
+                    );
+                }
+            }
             let facts = facts(&recorded, &changes, &deciding, &before);
             let decided = gate::decide(&recorded.policy, &comparison, &facts);
             let sentence = sentence(&recorded, &facts, &comparison, &decided);
@@ -151,6 +189,7 @@ fn survey_all(settings: &TestedSettings, versions: &Versions, rules: &Rules) -> 
         protocol: settings.target.protocol(),
         recorded: settings.target == TargetKind::Recorded,
         common: false,
+        sequential: settings.policy.sequential,
         api_version: &settings.api_version,
         today: OffsetDateTime::now_utc().date(),
     };
@@ -551,23 +590,91 @@ fn since_then(
     }
 }
 
+/// The looks that the verdict goes by. Its shares have to be those of the golden data, up to one of the looks.
+fn looks(recorded: &Recorded, schedule: Option<&Schedule>, known: bool) -> Result<usize, Problem> {
+    let found = &recorded.look.shares;
+    match schedule {
+        Some(schedule) => {
+            let looks = found.len();
+            // Written and read as the verdict was.
+            let alike = |(one, other): (&f64, &f64)| (one - other).abs() < 1e-12;
+            if looks > 0 && looks <= schedule.looks() && found.iter().zip(schedule.shares(looks)).all(alike) {
+                return Ok(looks);
+            }
+            Err(
+                Problem::new(format!("`look.shares` of the verdict is {}", excerpt(&json!(found))))
+                    .expected(format!(
+                        "the first of {}, as the cases are spread over the looks",
+                        excerpt(&json!(schedule.shares(schedule.looks())))
+                    ))
+                    .hint(EDITED),
+            )
+        }
+        None if known && !found.is_empty() => Err(Problem::new(format!(
+            "`look.shares` of the verdict is {}",
+            excerpt(&json!(found))
+        ))
+        .expected("none: nothing is looked at before the end")
+        .hint(EDITED)),
+        None => Ok(1),
+    }
+}
+
+/// The rows, folded.
+struct Compared {
+    comparison: Comparison,
+    /// What stood at the looks before that of the verdict.
+    earlier: Vec<Comparison>,
+}
+
 /// Folds the rows into a comparison as `eval` does. If the golden data are those of the verdict, there have to be rows for
-/// each of their cases, and what is to be known of a case comes from them.
+/// each of their cases, and what is to be known of a case comes from them; cases of later looks than that of the verdict
+/// must not have been asked.
 fn compare(
     recorded: &Recorded,
     rows: &mut RecordedRows,
-    dataset: Option<&Dataset>,
-    rules: &Rules,
-) -> Result<Comparison, Problem> {
-    let mut comparing = Comparing::new(Design {
-        repeats: recorded.repeats,
-        baseline: recorded.baseline.is_some(),
-        identical: recorded.tested.identical,
-        metric: recorded.policy.metric,
-        estimand: recorded.policy.estimand,
-    })
-    .under(&recorded.policy)
-    .apart(Quarantine::of_run(&recorded.policy, &recorded.started_at));
+    (dataset, rules): (Option<&Dataset>, &Rules),
+    schedule: Option<(&Schedule, usize)>,
+) -> Result<Compared, Problem> {
+    let comparing = || {
+        Comparing::new(Design {
+            repeats: recorded.repeats,
+            baseline: recorded.baseline.is_some(),
+            identical: recorded.tested.identical,
+            metric: recorded.policy.metric,
+            estimand: recorded.policy.estimand,
+        })
+        .under(&recorded.policy)
+        .apart(Quarantine::of_run(&recorded.policy, &recorded.started_at))
+    };
+    // One for each look up to that of the verdict, which is the last of them.
+    let mut all: Vec<Comparing> = (0..schedule.map_or(1, |(_, looks)| looks))
+        .map(|_| comparing())
+        .collect();
+    let looks = all.len();
+    let mut index = 0;
+    let mut add = |row: &CaseRow| -> Result<(), Problem> {
+        let look = schedule.map_or(0, |(schedule, _)| schedule.look(index));
+        index += 1;
+        if look >= looks && !row.case.critical && asked(row) {
+            return Err(Problem::at(
+                row.case.place.clone(),
+                format!(
+                    "`{}` was asked, though the run was decided before its look",
+                    row.case.id
+                ),
+            )
+            .expected("skipped answers (`decided`)"));
+        }
+        for (at, comparing) in all.iter_mut().enumerate() {
+            if look <= at {
+                comparing.add(row);
+            } else {
+                comparing.add_unlooked(row);
+            }
+        }
+        Ok(())
+    };
     if let Some(dataset) = dataset {
         let mut wrong = None;
         dataset.stream(rules, &mut |case| {
@@ -584,10 +691,10 @@ fn compare(
                     );
                     wrong = Some(Problem::at(row.case.place, found).expected(expected()));
                 }
-                Ok(Some(row)) => {
-                    comparing.add(&CaseRow { case, ..row });
-                    return ControlFlow::Continue(());
-                }
+                Ok(Some(row)) => match add(&CaseRow { case, ..row }) {
+                    Ok(()) => return ControlFlow::Continue(()),
+                    Err(problem) => wrong = Some(problem),
+                },
                 Ok(None) => wrong = Some(Problem::new(format!("{ROWS} ends too early")).expected(expected())),
                 Err(problem) => wrong = Some(problem),
             }
@@ -602,10 +709,21 @@ fn compare(
         }
     } else {
         while let Some(row) = rows.next_case()? {
-            comparing.add(&row);
+            add(&row)?;
         }
     }
-    Ok(comparing.finish())
+    let mut all: Vec<Comparison> = all.into_iter().map(Comparing::finish).collect();
+    let comparison = all.pop().unwrap_or_default();
+    Ok(Compared {
+        comparison,
+        earlier: all,
+    })
+}
+
+/// An answer of the row was not left out by an early decision.
+fn asked(row: &CaseRow) -> bool {
+    let mut answers = row.baseline.iter().chain([&row.candidate]).flat_map(|arm| &arm.repeats);
+    answers.any(|judged| judged.outcome != Outcome::Skipped(Skip::Decided))
 }
 
 /// What of a case plays a part in a comparison is the same.
@@ -678,10 +796,12 @@ fn numbers(recorded: &Recorded, comparison: &Comparison, decided: &Decided, sent
         "warnings": codes(&json!(decided.warnings)),
         "counts": comparison.counts,
         "quarantined": (!comparison.quarantine.found.tags.is_empty()).then_some(&comparison.quarantine.found),
+        "unlooked": (comparison.unlooked.cases > 0).then_some(comparison.unlooked),
         "paired": comparison.paired,
         "rates": {"baseline": decided.baseline_rate, "candidate": decided.candidate_rate},
         "difference": decided.difference,
         "z": decided.z,
+        "e_value": decided.e_value,
         "needed": decided.needed,
         "slices": decided.slices,
         "guardrails": (!decided.guardrails.is_empty()).then_some(&decided.guardrails),

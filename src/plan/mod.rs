@@ -2,12 +2,15 @@
 //!
 //! - [`Plan`] numbers the planned answers: per case, repeat 1 baseline, repeat 1 candidate, repeat 2 baseline, and so on, so
 //!   that drift of the service hits both arms alike.
+//! - [`Schedule`] says at which look a case is asked, where a run may end early.
 //! - [`Selection`] and [`Shard`] say which cases take part.
 //! - [`price`] knows what tokens cost.
 
+mod looks;
 pub mod price;
 mod selection;
 
+pub use looks::{LOOKS, Schedule, Spreading};
 pub use selection::{Selection, Shard};
 
 use crate::model::{Arm, Request, digest};

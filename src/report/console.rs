@@ -12,7 +12,7 @@
 
 use super::highlights::{Headline, Highlights, Listed, Trouble};
 use super::mask::Mask;
-use super::numbers::{cost, count, difference, latency, rate, retries};
+use super::numbers::{cost, count, difference, early, latency, rate, retries};
 use super::summary::{left_behind, needed};
 use super::text::{log_line, truncate};
 use crate::model::{CaseRow, Counts, Decision, Paired, Quarantine, Reason, RunInfo, Verdict, Warning};
@@ -217,6 +217,9 @@ impl Console {
             "candidate",
             format!("{cases} cases: {pass} pass, {fail} fail, {error} error, {skipped} skipped"),
         )];
+        if let Some(early) = early(verdict) {
+            lines.push(("early", early));
+        }
         if run.baseline.is_some() {
             let Paired {
                 n,

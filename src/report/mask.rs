@@ -166,6 +166,8 @@ impl Mask {
     pub fn verdict(&self, verdict: &Verdict) -> Verdict {
         let mut verdict = verdict.clone();
         let Verdict {
+            unlooked: _,
+            e_value: _,
             decision: _,
             sentence,
             exit_code: _,

@@ -1,6 +1,6 @@
 //! Numbers as people read them. Never `NaN`: what is not a number is a dash.
 
-use crate::model::{ArmRate, Difference, Latency, PrefixCaches, Verdict, Waited};
+use crate::model::{ArmRate, Difference, Latency, PrefixCaches, Unlooked, Verdict, Waited};
 
 /// What stands for a number that is not known.
 pub(super) const UNKNOWN: &str = "–";
@@ -48,6 +48,19 @@ pub(super) fn difference(difference: &Difference) -> String {
         // 90%, not 90.0%.
         percent(*confidence).replace(".0%", "%")
     )
+}
+
+/// What an early decision left out; `None` where all cases were looked at.
+pub(super) fn early(verdict: &Verdict) -> Option<String> {
+    let Unlooked { cases, answers } = verdict.unlooked;
+    (cases > 0).then(|| {
+        format!(
+            "after {} of {}; {} saved",
+            verdict.counts.cases.saturating_sub(cases),
+            count(verdict.counts.cases, "case", "cases"),
+            count(answers, "request was", "requests were")
+        )
+    })
 }
 
 /// A test statistic: `-1.83`.

@@ -3,7 +3,7 @@
 use super::highlights::{Flaky, Headline, Highlights, Listed, Trouble, Wavering};
 use super::judges;
 use super::mask::Mask;
-use super::numbers::{UNKNOWN, cost, count, difference, latency, percent, points, rate, retries, z};
+use super::numbers::{UNKNOWN, cost, count, difference, early, latency, percent, points, rate, retries, z};
 use super::output::Output;
 use super::text::{md_code, md_inline, truncate};
 use super::{Context, ReportError, Reporter};
@@ -81,6 +81,9 @@ fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
     page.push_str(&banners(run, verdict));
     page.push('\n');
     page.push_str(&what_ran(run));
+    if let Some(early) = early(verdict) {
+        let _ = write!(page, "\nDecided early, {early}.\n");
+    }
     page.push_str(&more_reasons(verdict));
     page.push_str(&changes(&run.changes));
     page.push_str(&numbers(run, verdict));

@@ -4,9 +4,9 @@ use super::output::Output;
 use super::text::json_safe;
 use super::{Context, ReportError, Reporter, ResultsWritten};
 use crate::model::{
-    ArmRate, CandidateLine, CaseRow, Changed, Completion, Counts, Decision, Difference, FreshKey, Guardrail,
+    ArmRate, CandidateLine, CaseRow, Changed, Completion, Counts, Decision, Difference, EValues, FreshKey, Guardrail,
     JudgesAsked, Latency, Look, Needed, Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Quarantined,
-    Reason, RunInfo, Slice, Tested, Usage, Verdict, Waited, Warning, ZScores,
+    Reason, RunInfo, Slice, Tested, Unlooked, Usage, Verdict, Waited, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -94,10 +94,16 @@ struct Record<'a> {
     /// Absent where no tag is in quarantine.
     #[serde(skip_serializing_if = "Option::is_none")]
     quarantined: Option<&'a Quarantined>,
+    /// Absent where all cases were looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unlooked: Option<&'a Unlooked>,
     paired: &'a Paired,
     rates: Arms<Option<&'a ArmRate>>,
     difference: Option<&'a Difference>,
     z: Option<&'a ZScores>,
+    /// Absent unless evidence decides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    e_value: Option<&'a EValues>,
     needed: Option<&'a Needed>,
     slices: &'a [Slice],
     /// Absent where none is declared.
@@ -173,6 +179,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         reasons,
         warnings,
         replayed,
+        unlooked,
         policy_sha256,
         completion,
         candidate,
@@ -184,6 +191,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         candidate_rate,
         difference,
         z,
+        e_value,
         needed,
         slices,
         guardrails,
@@ -236,6 +244,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         target,
         counts,
         quarantined: quarantined.as_ref(),
+        unlooked: (unlooked.cases > 0).then_some(unlooked),
         paired,
         rates: Arms {
             baseline: baseline_rate.as_ref(),
@@ -243,6 +252,7 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         },
         difference: difference.as_ref(),
         z: z.as_ref(),
+        e_value: e_value.as_ref(),
         needed: needed.as_ref(),
         slices,
         guardrails,

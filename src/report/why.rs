@@ -73,6 +73,7 @@ pub(super) fn skip_word(skip: Skip) -> &'static str {
         Skip::Budget => "budget",
         Skip::Interrupted => "interrupted",
         Skip::Stopped => "stopped",
+        Skip::Decided => "decided",
     }
 }
 

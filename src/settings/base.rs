@@ -201,6 +201,8 @@ fn rules() -> Vec<(&'static str, Direction, Option<String>)> {
         ("golden", Direction::Note, None),
         ("repeat", Direction::Note, None),
         ("attempts", Direction::Note, None),
+        ("sequential", Direction::Note, Some("false".to_owned())),
+        ("anytime", Direction::Note, Some("false".to_owned())),
         ("max_age", Direction::Note, None),
     ]
 }

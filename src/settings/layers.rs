@@ -58,6 +58,8 @@ pub(super) const KEYS: &[&str] = &[
     "metric",
     "estimand",
     "attempts",
+    "sequential",
+    "anytime",
     "extend",
     "fresh_key",
     "strict_model",

@@ -21,6 +21,7 @@ mod prices;
 mod quarantine;
 mod read;
 mod schema;
+mod sequential;
 mod target;
 mod tested;
 
@@ -36,7 +37,7 @@ pub use schema::schema;
 pub use target::{BatchService, TargetKind};
 pub use tested::{MAX_AGE, TestedSettings};
 
-use crate::model::{Candidate, Command, Policy, Problem, Problems};
+use crate::model::{Candidate, Command, Policy, Problem, Problems, Sequential};
 use crate::plan::price::Prices;
 use crate::plan::{Selection, Shard};
 use crate::run::gemini::Delivery;
@@ -504,6 +505,7 @@ impl Layers {
                     .hint("leave it out, name a baseline, or give --no-gate")
             }));
         }
+        problems.extend(self.not_early(&policy, gated && baseline == Baseline::None));
         let base_url = self.base_url(target.unwrap_or(TargetKind::Gemini));
         let place = match self.place(target) {
             Ok(place) => place,
@@ -609,6 +611,7 @@ impl Layers {
         let rules = read.policy();
         problems.or(Policy {
             min_pass_rate: None,
+            sequential: Sequential::Off,
             ..rules
         })
     }

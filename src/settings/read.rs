@@ -2,7 +2,7 @@
 
 use super::layers::{Origin, Written};
 use super::{BatchSettings, Layers, TargetKind, gate};
-use crate::model::{Estimand, MOST_ATTEMPTS, Metric, Policy, Problem, Problems};
+use crate::model::{Estimand, MOST_ATTEMPTS, Metric, Policy, Problem, Problems, Sequential};
 use crate::run::RetryPolicy;
 use crate::run::gemini::{self, Delivery};
 use std::time::Duration;
@@ -199,6 +199,16 @@ impl Reader<'_> {
             attempts: self
                 .number("attempts", 1, MOST_ATTEMPTS.into())
                 .map_or(1, |attempts| attempts as u32),
+            sequential: match (self.flag("sequential"), self.flag("anytime")) {
+                (false, false) => Sequential::Off,
+                (true, false) => Sequential::Looks,
+                (false, true) => Sequential::Anytime,
+                (true, true) => {
+                    let problem = Problem::new("--sequential and --anytime are two ways to end early");
+                    self.problems.push(problem.hint("leave out one of them"));
+                    Sequential::Off
+                }
+            },
             strict_model: self.flag("strict_model"),
             ..default
         };

@@ -114,6 +114,11 @@ fn of_key(key: &str) -> Option<Value> {
         "min_pass_rate" => {
             json!({"description": "without a baseline: the pass rate that must be exceeded", "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1})
         }
+        "attempts" => count(
+            "looks at the same that are planned before the first; each adds the repeats again",
+            1,
+            Some(10),
+        ),
         "metric" => words(
             "what an answer scores: 1 for a pass, or what its checks scored",
             &["pass", "score"],
@@ -122,9 +127,10 @@ fn of_key(key: &str) -> Option<Value> {
             "what the difference is about: cases like these, or exactly these",
             &["population", "dataset"],
         ),
+        "sequential" => flag("look three times, with shares of the error, and stop as soon as it is decided"),
+        "anytime" => flag("look up to 20 times, decided by e-values, and stop as soon as it is decided"),
         "max_age" => time("how old a verdict may be that `verify` and `promote` take, like 36h or 7d"),
         "policy_base" => text("git revision whose merge base with HEAD must not have asked for more, or none"),
-        "attempts" => count("looks at the same that are planned before the first", 1, Some(10)),
         "strict_model" => flag("inconclusive if another model served than the one asked for"),
         _ => return None,
     })

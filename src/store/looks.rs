@@ -93,7 +93,8 @@ impl Store {
     }
 
     /// How many planned answers of a run were other ones, or are not there, in another run of the same cases and arms with
-    /// at least as many repeats. `per_case` are their planned answers to a case; `planned` those of the first run.
+    /// at least as many repeats; and how many the other one has beyond them, because the first was decided before it asked for
+    /// them. An answer that was asked for in vain may have come since. `per_case` are their planned answers to a case; `planned` those of the first run.
     ///
     /// # Errors
     /// The store can't be read.
@@ -112,7 +113,20 @@ impl Store {
             )
             .optional()
             .map_err(|error| self.failed("compare the answers of two runs", error))?;
-        Ok(other.unwrap_or_default().unsigned_abs())
+        let further: Option<i64> = self
+            .connection
+            .query_row(
+                "SELECT count(*) FROM results AS now
+                 LEFT JOIN results AS before
+                   ON before.run = ?1 AND before.seq = now.seq / ?4 * ?3 + now.seq % ?4
+                 WHERE now.run = ?2 AND now.seq % ?4 < ?3 AND now.seq / ?4 * ?3 < ?5 AND now.answer IS NOT NULL
+                   AND before.seq IS NULL",
+                params![of, run.0, each as i64, per_case as i64, planned as i64],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(|error| self.failed("compare the answers of two runs", error))?;
+        Ok(other.unwrap_or_default().unsigned_abs() + further.unwrap_or_default().unsigned_abs())
     }
 
     /// Which attempts of a CI run, up to the one that counts now, are known to the store: their runs began here.

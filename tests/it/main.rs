@@ -41,6 +41,7 @@ mod resume;
 mod runs;
 mod secrets;
 mod semantic;
+mod sequential;
 mod several;
 mod support;
 mod targets;

@@ -277,12 +277,17 @@ impl Differences {
 
     /// The units as the other statistics of this room take them: how many, their relative size (mean 1) and the sum of
     /// their differences in whole scores of a unit of mean size.
-    pub(super) fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
+    pub(in crate::gate) fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
         self.cells.iter().map(|cell| Kind {
             units: cell.units,
             size: cell.size,
             sum: cell.sum,
         })
+    }
+
+    /// What a unit is.
+    pub(in crate::gate) fn kind(&self) -> UnitKind {
+        self.kind
     }
 
     /// The largest relative size.
@@ -293,10 +298,10 @@ impl Differences {
 
 /// Alike units, see [`Differences::kinds`].
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Kind {
-    pub(super) units: f64,
-    pub(super) size: f64,
-    pub(super) sum: f64,
+pub(in crate::gate) struct Kind {
+    pub(in crate::gate) units: f64,
+    pub(in crate::gate) size: f64,
+    pub(in crate::gate) sum: f64,
 }
 
 fn clamped(unit: Unit, parts: i128) -> i128 {

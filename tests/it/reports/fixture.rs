@@ -5,7 +5,7 @@ use promptgate::model::{
     Decision, Difference, Estimand, Failure, FailureKind, FreshKey, GuardMetric, GuardStatus, Guardrail, Judged,
     JudgesAsked, Latency, Look, Metric, ModelRecord, Needed, Outcome, Paired, Place, Policy, PolicyBase, PrefixCaches,
     PriceList, PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, SliceGate, Source, Tested,
-    ToolCall, Usage, Verdict, WEIGHT, Waited, Warning, WarningCode, ZScores,
+    ToolCall, Unlooked, Usage, Verdict, WEIGHT, Waited, Warning, WarningCode, ZScores,
 };
 use serde_json::json;
 
@@ -115,6 +115,7 @@ pub(super) fn verdict() -> Verdict {
             message: "the candidate asked for gemini-3.8-flash, and \"<new>\u{1b}\n@team\" served".into(),
         }],
         replayed: false,
+        unlooked: Unlooked::default(),
         policy_sha256: "f".repeat(64),
         completion: Completion::Complete,
         candidate: record("v2", "2"),
@@ -151,6 +152,7 @@ pub(super) fn verdict() -> Verdict {
             confidence: 0.9,
             method: "score",
         }),
+        e_value: None,
         z: Some(ZScores {
             promote: -1.25,
             block: f64::NAN,
