@@ -189,19 +189,19 @@ fn what_can_t_be_read_is_an_error() {
     for run in [&run, &other] {
         note(&store, run, 1, &[(1, Mark::Pass)]);
     }
-    store.connection.execute("UPDATE outcomes SET mark = 8", []).unwrap();
+    store.connection.execute("UPDATE outcomes SET mark = 9", []).unwrap();
     let error = store.side_by_side(run.id.0, other.id.0, &mut |_, _| {}).unwrap_err();
-    assert!(error.message().contains("unknown outcome 8"), "{error}");
+    assert!(error.message().contains("unknown outcome 9"), "{error}");
 }
 
 #[test]
 fn every_mark_has_a_number_and_comes_back_as_the_same_outcome() {
-    let marks: Vec<Mark> = (0..8).map(|number| Mark::from_number(number).unwrap()).collect();
+    let marks: Vec<Mark> = (0..9).map(|number| Mark::from_number(number).unwrap()).collect();
     for mark in &marks {
         assert_eq!(Mark::of(&mark.outcome(Some(0.5))), *mark);
         assert_eq!(Mark::from_number(*mark as i64), Some(*mark));
     }
-    assert_eq!((Mark::from_number(8), Mark::from_number(-1)), (None, None));
+    assert_eq!((Mark::from_number(9), Mark::from_number(-1)), (None, None));
 }
 
 #[test]

@@ -94,7 +94,8 @@ impl Store {
 
     /// How many planned answers of a run were other ones, or are not there, in another run of the same cases and arms with
     /// at least as many repeats; and how many the other one has beyond them, because the first was decided before it asked for
-    /// them. An answer that was asked for in vain may have come since. `per_case` are their planned answers to a case; `planned` those of the first run.
+    /// them. An answer that was asked for in vain may have come since. `per_case` are their planned answers to a case;
+    /// `planned` those of the first run.
     ///
     /// # Errors
     /// The store can't be read.
@@ -236,6 +237,18 @@ mod tests {
     }
 
     #[test]
+    fn answers_beyond_a_look_that_was_decided_early_are_other_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let (early, same, further) = (begin(&store), begin(&store), begin(&store));
+        answers(&store, early, &[Some(1), Some(2)]);
+        answers(&store, same, &[Some(1), Some(2)]);
+        answers(&store, further, &[Some(1), Some(2), Some(3), Some(4)]);
+        assert_eq!(store.other_answers((early.number(), 2), 4, same, 2).unwrap(), 0);
+        assert_eq!(store.other_answers((early.number(), 2), 4, further, 2).unwrap(), 2);
+    }
+
+    #[test]
     fn answers_are_compared_where_they_stand_in_each_plan() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder);
@@ -255,10 +268,10 @@ mod tests {
             &[Some(1), Some(9), Some(20), Some(21), None, Some(4), Some(22), Some(23)],
         );
         assert_eq!(store.other_answers((before.number(), 2), 4, other, 4).unwrap(), 2);
-        // What stands behind the plan, and runs without results, are not compared and not equal.
+        // What stands behind the plan is not compared, and a run without results equals none that has some.
         assert_eq!(store.other_answers((before.number(), 2), 2, other, 4).unwrap(), 1);
         let empty = begin(&store);
         assert_eq!(store.other_answers((before.number(), 2), 4, empty, 2).unwrap(), 3);
-        assert_eq!(store.other_answers((empty.number(), 2), 4, before, 2).unwrap(), 0);
+        assert_eq!(store.other_answers((empty.number(), 2), 4, before, 2).unwrap(), 3);
     }
 }
