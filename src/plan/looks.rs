@@ -5,6 +5,9 @@
 //! shuffled within it, and dealt out to the looks in turn, so that each look has its share of every stratum, and sizes of
 //! looks differ by one unit at most. The order comes from digests alone: it is the same wherever and however often it is
 //! computed, and nobody can choose it.
+//!
+//! By evidence (`--anytime`) all units are one stratum. What it promises rests on each case being drawn like the others,
+//! whatever was seen before; if the tags of the next ones were known from those seen, that would be no longer so.
 
 use crate::model::{Case, MOST_LOOKS, Sequential, digest};
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,11 +112,13 @@ impl Spreading {
         for (unit, tags) in self.clusters.values() {
             self.units[*unit as usize].stratum = stratum(tags);
         }
+        let by_tags = sequential != Sequential::Anytime;
         let mut order: Vec<(u64, u64, u32)> = (0u32..)
             .zip(&self.units)
             .map(|(unit, Unit { name, stratum })| {
                 let place = |kind: &[u8], what: u64| short([seed.as_slice(), kind, &what.to_le_bytes()]);
-                (place(b"stratum", *stratum), place(b"unit", *name), unit)
+                let stratum = if by_tags { place(b"stratum", *stratum) } else { 0 };
+                (stratum, place(b"unit", *name), unit)
             })
             .collect();
         order.sort_unstable();
@@ -288,6 +293,22 @@ mod tests {
         let mut spreading = Spreading::default();
         spreading.case(&case(0, &[], Some("a"), false));
         assert!(!spreading.schedule(&[0; 32], Sequential::Anytime).even);
+    }
+
+    #[test]
+    fn evidence_takes_cases_in_an_order_that_no_tag_foretells() {
+        let dealt = |sequential, seed: u8| -> Vec<usize> {
+            let cases: Vec<Case> = (0..200).map(|i| case(i, &[(i % 2).to_string()], None, false)).collect();
+            let mut spreading = Spreading::default();
+            cases.iter().for_each(|case| spreading.case(case));
+            let schedule = spreading.schedule(&[seed; 32], sequential);
+            let of = |look| (0..200).filter(|i| i % 2 == 0 && schedule.look(*i) == look).count();
+            (0..schedule.looks()).map(of).collect()
+        };
+        // By tags half of each look; by evidence as it comes.
+        assert!(dealt(Sequential::Looks, 1).iter().all(|of| (33..=34).contains(of)));
+        let counts: BTreeSet<usize> = (0..5).flat_map(|seed| dealt(Sequential::Anytime, seed)).collect();
+        assert!(counts.len() > 3, "{counts:?}");
     }
 
     #[test]
