@@ -42,6 +42,7 @@ impl Apart {
     /// Counts a case that must not decide.
     pub(super) fn add(&mut self, row: &CaseRow, blue: Option<&Repeats>, green: &Repeats) {
         self.count(row);
+        self.sums.looked += 1;
         let answers = &mut self.sums.answers;
         for repeats in [Some(green), blue].into_iter().flatten() {
             answers.0 += u64::from(repeats.planned() - repeats.identical);

@@ -106,6 +106,7 @@ mod tests {
                     counts,
                     tags: tags.collect(),
                 },
+                looked: counts.cases,
                 answers: (0, 0),
                 critical: (
                     (0..critical.min(20)).map(|i| CaseId::new(format!("c-{i}"))).collect(),

@@ -90,7 +90,7 @@ impl Sentence<'_> {
             decided,
             ..
         } = self;
-        let cases = words::count(comparison.counts.cases, "case");
+        let cases = words::cases(comparison);
         let required = words::percent(policy.min_pass_rate.unwrap_or(0.0));
         match first.code {
             ReasonCode::NotWorse => format!(

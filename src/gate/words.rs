@@ -64,18 +64,28 @@ pub(super) fn quoted(text: &str) -> String {
     quoted
 }
 
+/// The cases that decide, and of how many, if others don't: `200 cases`, `68 of 204 cases`.
+pub(super) fn cases(comparison: &Comparison) -> String {
+    let all = comparison.counts.cases;
+    let apart = comparison.unlooked.cases + comparison.quarantine.looked;
+    match apart {
+        0 => count(all, "case"),
+        apart => format!("{} of {}", all.saturating_sub(apart), count(all, "case")),
+    }
+}
+
 /// What the run is made of: `200 cases x 3 repeats`.
 pub(super) fn size(comparison: &Comparison) -> String {
-    let repeats = count(u64::from(comparison.repeats), "repeat");
-    let all = comparison.counts.cases;
-    match comparison.unlooked.cases {
-        0 => format!("{} x {repeats}", count(all, "case")),
-        left => format!(
-            "decided after {} of {} x {repeats}",
-            all.saturating_sub(left),
-            count(all, "case")
-        ),
-    }
+    let early = if comparison.unlooked.cases > 0 {
+        "decided after "
+    } else {
+        ""
+    };
+    format!(
+        "{early}{} x {}",
+        cases(comparison),
+        count(u64::from(comparison.repeats), "repeat")
+    )
 }
 
 /// Rates, difference, interval and size, as far as they are known.

@@ -116,6 +116,8 @@ pub struct QuarantinedTag {
 pub struct QuarantineSums {
     /// For verdict.json.
     pub found: Quarantined,
+    /// Cases of them that the run came to; those behind an early end are not among them.
+    pub looked: u64,
     /// Their answers in both arms: planned, judged.
     pub answers: (u64, u64),
     /// Must-pass cases that have such a tag, and decide all the same; some of them, and how many there are.

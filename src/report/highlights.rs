@@ -3,7 +3,7 @@
 use super::mask::Mask;
 use super::text::truncate;
 use super::why::{Why, skip_word, why};
-use crate::model::{Arm, ArmRow, CaseRow, Change, Failure, Judged, Outcome, Passes, Quarantine};
+use crate::model::{Arm, ArmRow, CaseRow, Change, Failure, Judged, Outcome, Passes, Quarantine, Skip};
 use std::collections::BTreeMap;
 
 /// Cases named of each kind.
@@ -179,7 +179,8 @@ impl Highlights {
 
     fn note_trouble(&mut self, arm: Arm, outcome: &Outcome) {
         match outcome {
-            Outcome::Scored(_) => {}
+            // An early end is told by itself.
+            Outcome::Scored(_) | Outcome::Skipped(Skip::Decided) => {}
             Outcome::Skipped(skip) => *self.skipped.entry(skip_word(*skip)).or_default() += 1,
             Outcome::Errored(Failure { kind: _, code, message }) => {
                 let key = (arm, short(&self.mask, code, NAME));

@@ -258,6 +258,14 @@ fn what_a_run_is_not_is_told() {
         };
         say("open", sentence(&TOLD, &policy, &FACTS, &comparison(), &open));
     }
+    let mut early = comparison();
+    early.unlooked.cases = 136;
+    say("early", of(&TOLD, &policy, &FACTS, &early, ReasonCode::NotWorse));
+    early.quarantine.looked = 8;
+    say(
+        "early, and some aside",
+        of(&TOLD, &policy, &FACTS, &early, ReasonCode::TooFew),
+    );
     let mut unanswered = comparison();
     unanswered.baseline.scored = 0;
     say(
