@@ -63,16 +63,9 @@ fn exit_codes() -> String {
     format!("Exit codes:\n{}", rows.join("\n"))
 }
 
+/// Which cases are asked, and how often.
 #[derive(Args, Debug)]
-#[command(after_help = exit_codes())]
-pub(super) struct Eval {
-    /// Candidate (green): a name in prompts/, a path, or git:REV:NAME; several, with commas, to pick the best of them
-    /// [default: `candidate` in promptgate.toml]
-    #[arg(long, value_name = "NAME|PATH|git:REV:NAME")]
-    prompt: Vec<String>,
-    /// Baseline (blue): likewise, git:REV for the same name at a revision, or none [default: `baseline` in promptgate.toml]
-    #[arg(long, value_name = "NAME|PATH|git:REV[:NAME]|none")]
-    baseline: Option<String>,
+pub(super) struct Cases {
     /// Golden files and folders [default: golden]
     #[arg(long, value_name = "PATH", num_args = 1..)]
     golden: Vec<String>,
@@ -88,6 +81,29 @@ pub(super) struct Eval {
     /// Samples per case and arm [default: 3]
     #[arg(long, value_name = "K")]
     repeat: Option<String>,
+}
+
+impl Cases {
+    fn add_to(self, layer: Layer) -> Layer {
+        let Cases {
+            golden,
+            case,
+            tag,
+            limit,
+            repeat,
+        } = self;
+        layer
+            .option("golden", golden)
+            .option("case", case)
+            .option("tag", tag)
+            .option("limit", one(limit))
+            .option("repeat", one(repeat))
+    }
+}
+
+/// Who answers, and how it is asked.
+#[derive(Args, Debug)]
+pub(super) struct Asking {
     /// What answers: gemini, vertex, openai, sim or recorded [default: gemini; without any key, on a person's machine: sim]
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
@@ -97,33 +113,15 @@ pub(super) struct Eval {
     /// Base URL of the service; for --target openai with its version, like http://localhost:11434/v1
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// Version of the service's API [default: v1beta]
-    #[arg(long, value_name = "VERSION")]
-    api_version: Option<String>,
-    /// Stream the answers, which gives the time to the first token
-    #[arg(long)]
-    stream: bool,
-    /// Ask through the batch API: half the price, answered within a day; --resume goes on after a kill
-    #[arg(long)]
-    batch: bool,
-    /// First pause before looking at batch jobs; later ones grow to six times it [default: 10s]
-    #[arg(long, value_name = "TIME")]
-    batch_poll: Option<String>,
-    /// How long to wait for batch jobs; after it they go on, and --resume collects their answers [default: 24h]
-    #[arg(long, value_name = "TIME")]
-    batch_wait: Option<String>,
-    /// Have the service keep the system instruction and tools that all requests of an arm share
-    #[arg(long)]
-    cache_prefix: bool,
     /// Project of Google Cloud, for --target vertex [default: GOOGLE_CLOUD_PROJECT; without one: express mode]
     #[arg(long, value_name = "ID")]
     project: Option<String>,
     /// Location of --target vertex: global, us, eu or a region [default: GOOGLE_CLOUD_LOCATION, else global]
     #[arg(long, value_name = "PLACE")]
     location: Option<String>,
-    /// Recorded answers, for --target recorded
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    answers: Vec<String>,
+    /// Ask through the batch API: half the price, answered within a day; --resume goes on after a kill
+    #[arg(long)]
+    batch: bool,
     /// Requests at once [default: 16]
     #[arg(long, value_name = "C")]
     concurrency: Option<String>,
@@ -154,36 +152,56 @@ pub(super) struct Eval {
     /// Continue the newest unfinished run of the same plan
     #[arg(long)]
     resume: bool,
-    /// Only the cases that failed in the newest run of the same candidate, or in run RUN
-    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "newest")]
-    failed: Option<String>,
-    /// One part of the dataset, like 2/8; a part alone is never promoted
-    #[arg(long, value_name = "I/N")]
-    shard: Option<String>,
-    /// Propose answers that differ from the approved ones, in golden/snapshots/: write or no [default: write; in CI: no]
-    #[arg(long, value_name = "MODE")]
-    snapshots: Option<String>,
-    /// How far judges agree with people, as `judge calibrate` wrote it [default: judge-calibration.json, if there is one]
-    #[arg(long, value_name = "FILE")]
-    judge_calibration: Option<String>,
-    /// Output folder [default: reports]
-    #[arg(long, value_name = "DIR")]
-    out: Option<String>,
     /// Say what would be sent, and send nothing
     #[arg(long)]
     dry_run: bool,
-    /// Run and report without deciding
-    #[arg(long)]
-    no_gate: bool,
-    /// Settings file [default: promptgate.toml, if there is one]
-    #[arg(long, value_name = "FILE")]
-    pub(super) config: Option<String>,
-    /// Print only the last line
-    #[arg(long)]
-    quiet: bool,
-    /// auto, always or never [default: auto]
-    #[arg(long, value_name = "WHEN")]
-    color: Option<String>,
+}
+
+impl Asking {
+    fn add_to(self, layer: Layer) -> Layer {
+        let Asking {
+            target,
+            model,
+            base_url,
+            project,
+            location,
+            batch,
+            concurrency,
+            rpm,
+            tpm,
+            timeout,
+            retries,
+            max_cost,
+            max_requests,
+            max_tokens,
+            cache,
+            resume,
+            dry_run,
+        } = self;
+        layer
+            .option("target", one(target))
+            .option("model", one(model))
+            .option("base_url", one(base_url))
+            .option("project", one(project))
+            .option("location", one(location))
+            .flag("batch", batch)
+            .option("concurrency", one(concurrency))
+            .option("rpm", one(rpm))
+            .option("tpm", one(tpm))
+            .option("timeout", one(timeout))
+            .option("retries", one(retries))
+            .option("max_cost", one(max_cost))
+            .option("max_requests", one(max_requests))
+            .option("max_tokens", one(max_tokens))
+            .option("cache", one(cache))
+            .flag("resume", resume)
+            .flag("dry_run", dry_run)
+    }
+}
+
+/// By what a difference is decided.
+#[derive(Args, Debug)]
+pub(super) struct Rules {
     /// Promote only if being worse by this share of cases or more is excluded [default: 0.05]
     #[arg(long, value_name = "SHARE")]
     margin: Option<String>,
@@ -193,15 +211,43 @@ pub(super) struct Eval {
     /// Chance of each wrong decision [default: 0.05]
     #[arg(long, value_name = "SHARE")]
     alpha: Option<String>,
-    /// With --baseline none: the pass rate that must be exceeded
-    #[arg(long, value_name = "SHARE")]
-    min_pass_rate: Option<String>,
     /// What an answer scores: pass (1 or 0) or score (what its checks scored, 0 to 1) [default: pass]
     #[arg(long, value_name = "METRIC")]
     metric: Option<String>,
     /// What the difference is about: population (cases like these) or dataset (exactly these) [default: population]
     #[arg(long, value_name = "WHAT")]
     estimand: Option<String>,
+    /// How far judges agree with people, as `judge calibrate` wrote it [default: judge-calibration.json, if there is one]
+    #[arg(long, value_name = "FILE")]
+    judge_calibration: Option<String>,
+}
+
+impl Rules {
+    fn add_to(self, layer: Layer) -> Layer {
+        let Rules {
+            margin,
+            tolerance,
+            alpha,
+            metric,
+            estimand,
+            judge_calibration,
+        } = self;
+        layer
+            .option("margin", one(margin))
+            .option("tolerance", one(tolerance))
+            .option("alpha", one(alpha))
+            .option("metric", one(metric))
+            .option("estimand", one(estimand))
+            .option("judge_calibration", one(judge_calibration))
+    }
+}
+
+/// What else the rules of a verdict are, where it is computed again, too.
+#[derive(Args, Debug)]
+pub(super) struct Looks {
+    /// With --baseline none: the pass rate that must be exceeded
+    #[arg(long, value_name = "SHARE")]
+    min_pass_rate: Option<String>,
     /// Looks at the same prompts and cases that are planned before the first: each adds --repeat answers [default: 1]
     #[arg(long, value_name = "K")]
     attempts: Option<String>,
@@ -211,15 +257,100 @@ pub(super) struct Eval {
     /// The same with up to 20 looks and e-values: stops earlier on clear cases, and needs more of them on others
     #[arg(long)]
     anytime: bool,
+    /// Inconclusive if another model served than the one asked for; without it, that is a warning
+    #[arg(long)]
+    strict_model: bool,
+}
+
+impl Looks {
+    fn add_to(self, layer: Layer) -> Layer {
+        let Looks {
+            min_pass_rate,
+            attempts,
+            sequential,
+            anytime,
+            strict_model,
+        } = self;
+        layer
+            .option("min_pass_rate", one(min_pass_rate))
+            .option("attempts", one(attempts))
+            .flag("sequential", sequential)
+            .flag("anytime", anytime)
+            .flag("strict_model", strict_model)
+    }
+}
+
+/// At most one value of an option.
+fn one(value: Option<String>) -> Vec<String> {
+    value.into_iter().collect()
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = exit_codes())]
+pub(super) struct Eval {
+    /// Candidate (green): a name in prompts/, a path, or git:REV:NAME; several, with commas, to pick the best of them
+    /// [default: `candidate` in promptgate.toml]
+    #[arg(long, value_name = "NAME|PATH|git:REV:NAME")]
+    prompt: Vec<String>,
+    /// Baseline (blue): likewise, git:REV for the same name at a revision, or none [default: `baseline` in promptgate.toml]
+    #[arg(long, value_name = "NAME|PATH|git:REV[:NAME]|none")]
+    baseline: Option<String>,
+    /// Output folder [default: reports]
+    #[arg(long, value_name = "DIR")]
+    out: Option<String>,
+    /// Propose answers that differ from the approved ones, in golden/snapshots/: write or no [default: write; in CI: no]
+    #[arg(long, value_name = "MODE")]
+    snapshots: Option<String>,
+    /// Run and report without deciding
+    #[arg(long)]
+    no_gate: bool,
+    /// Print only the last line
+    #[arg(long)]
+    quiet: bool,
+    /// auto, always or never [default: auto]
+    #[arg(long, value_name = "WHEN")]
+    color: Option<String>,
+    /// Settings file [default: promptgate.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<String>,
+    #[command(flatten, next_help_heading = "Cases")]
+    cases: Cases,
+    /// Only the cases that failed in the newest run of the same candidate, or in run RUN
+    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "newest")]
+    failed: Option<String>,
+    /// One part of the dataset, like 2/8; a part alone is never promoted
+    #[arg(long, value_name = "I/N")]
+    shard: Option<String>,
+    #[command(flatten, next_help_heading = "Asking")]
+    asking: Asking,
+    /// Version of the service's API [default: v1beta]
+    #[arg(long, value_name = "VERSION")]
+    api_version: Option<String>,
+    /// Stream the answers, which gives the time to the first token
+    #[arg(long)]
+    stream: bool,
+    /// First pause before looking at batch jobs; later ones grow to six times it [default: 10s]
+    #[arg(long, value_name = "TIME")]
+    batch_poll: Option<String>,
+    /// How long to wait for batch jobs; after it they go on, and --resume collects their answers [default: 24h]
+    #[arg(long, value_name = "TIME")]
+    batch_wait: Option<String>,
+    /// Have the service keep the system instruction and tools that all requests of an arm share
+    #[arg(long)]
+    cache_prefix: bool,
+    /// Recorded answers, for --target recorded
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    answers: Vec<String>,
+    #[command(flatten, next_help_heading = "Deciding")]
+    rules: Rules,
+    #[command(flatten, next_help_heading = "Deciding")]
+    looks: Looks,
     /// Add the repeats that would probably settle the last look at the same
     #[arg(long)]
     extend: bool,
     /// Leave earlier looks at the same behind and ask anew; the reason heads verdict and summary
     #[arg(long, value_name = "REASON")]
     fresh_key: Option<String>,
-    /// Inconclusive if another model served than the one asked for; without it, that is a warning
-    #[arg(long)]
-    strict_model: bool,
     /// Inconclusive if golden data, checks or promptgate.toml ask for less than at the merge base of HEAD and REV [default: in
     /// CI the base of the pull request, else none]
     #[arg(long, value_name = "REV|none")]
@@ -235,113 +366,50 @@ impl Eval {
         let Eval {
             prompt,
             baseline,
-            golden,
-            case,
-            tag,
-            limit,
-            repeat,
-            target,
-            model,
-            base_url,
+            out,
+            snapshots,
+            no_gate,
+            quiet,
+            color,
+            config,
+            cases,
+            failed,
+            shard,
+            asking,
             api_version,
             stream,
-            batch,
             batch_poll,
             batch_wait,
             cache_prefix,
-            project,
-            location,
             answers,
-            concurrency,
-            rpm,
-            tpm,
-            timeout,
-            retries,
-            max_cost,
-            max_requests,
-            max_tokens,
-            cache,
-            resume,
-            failed,
-            shard,
-            snapshots,
-            judge_calibration,
-            out,
-            dry_run,
-            no_gate,
-            config,
-            quiet,
-            color,
-            margin,
-            tolerance,
-            alpha,
-            min_pass_rate,
-            metric,
-            estimand,
-            attempts,
-            sequential,
-            anytime,
+            rules,
+            looks,
             extend,
             fresh_key,
-            strict_model,
             policy_base,
             accept_weaker,
         } = self;
-        let one = |value: Option<String>| value.into_iter().collect();
         let layer = Layer::default()
             .option("prompt", prompt)
             .option("baseline", one(baseline))
-            .option("golden", golden)
-            .option("case", case)
-            .option("tag", tag)
-            .option("limit", one(limit))
-            .option("repeat", one(repeat))
-            .option("target", one(target))
-            .option("model", one(model))
-            .option("base_url", one(base_url))
-            .option("api_version", one(api_version))
-            .flag("stream", stream)
-            .flag("batch", batch)
-            .option("batch_poll", one(batch_poll))
-            .option("batch_wait", one(batch_wait))
-            .flag("cache_prefix", cache_prefix)
-            .option("project", one(project))
-            .option("location", one(location))
-            .option("answers", answers)
-            .option("concurrency", one(concurrency))
-            .option("rpm", one(rpm))
-            .option("tpm", one(tpm))
-            .option("timeout", one(timeout))
-            .option("retries", one(retries))
-            .option("max_cost", one(max_cost))
-            .option("max_requests", one(max_requests))
-            .option("max_tokens", one(max_tokens))
-            .option("cache", one(cache))
-            .flag("resume", resume)
-            .option("failed", one(failed))
-            .option("shard", one(shard))
-            .option("snapshots", one(snapshots))
-            .option("judge_calibration", one(judge_calibration))
             .option("out", one(out))
-            .flag("dry_run", dry_run)
+            .option("snapshots", one(snapshots))
             .flag("no_gate", no_gate)
             .flag("quiet", quiet)
             .option("color", one(color))
-            .option("margin", one(margin))
-            .option("tolerance", one(tolerance))
-            .option("alpha", one(alpha))
-            .option("min_pass_rate", one(min_pass_rate))
-            .option("metric", one(metric))
-            .option("estimand", one(estimand))
-            .option("attempts", one(attempts))
-            .flag("sequential", sequential)
-            .flag("anytime", anytime)
+            .option("failed", one(failed))
+            .option("shard", one(shard))
+            .option("api_version", one(api_version))
+            .flag("stream", stream)
+            .option("batch_poll", one(batch_poll))
+            .option("batch_wait", one(batch_wait))
+            .flag("cache_prefix", cache_prefix)
+            .option("answers", answers)
             .flag("extend", extend)
             .option("fresh_key", one(fresh_key))
-            .flag("strict_model", strict_model)
             .option("policy_base", one(policy_base))
             .option("accept_weaker", one(accept_weaker));
-        (layer, config)
+        (looks.add_to(rules.add_to(asking.add_to(cases.add_to(layer)))), config)
     }
 }
 
@@ -354,30 +422,6 @@ pub(super) struct Tested {
     /// Model that eval was given
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// Margin that eval was given
-    #[arg(long, value_name = "SHARE")]
-    margin: Option<String>,
-    /// Tolerance that eval was given
-    #[arg(long, value_name = "SHARE")]
-    tolerance: Option<String>,
-    /// Alpha that eval was given
-    #[arg(long, value_name = "SHARE")]
-    alpha: Option<String>,
-    /// Pass rate that eval was given
-    #[arg(long, value_name = "SHARE")]
-    min_pass_rate: Option<String>,
-    /// Attempts that eval was given
-    #[arg(long, value_name = "K")]
-    attempts: Option<String>,
-    /// As eval was given
-    #[arg(long)]
-    sequential: bool,
-    /// As eval was given
-    #[arg(long)]
-    anytime: bool,
-    /// As eval was given
-    #[arg(long)]
-    strict_model: bool,
     /// Revision whose merge base with HEAD the verdict must have been compared with [default: in CI the base of the pull
     /// request, else that of the verdict]
     #[arg(long, value_name = "REV|none")]
@@ -388,6 +432,10 @@ pub(super) struct Tested {
     /// Settings file [default: promptgate.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
+    #[command(flatten, next_help_heading = "As eval was given")]
+    rules: Rules,
+    #[command(flatten, next_help_heading = "As eval was given")]
+    looks: Looks,
 }
 
 impl Tested {
@@ -396,33 +444,18 @@ impl Tested {
         let Tested {
             golden,
             model,
-            margin,
-            tolerance,
-            alpha,
-            min_pass_rate,
-            attempts,
-            sequential,
-            anytime,
-            strict_model,
             policy_base,
             max_age,
             config,
+            rules,
+            looks,
         } = self;
-        let one = |value: Option<String>| value.into_iter().collect();
         let layer = Layer::default()
             .option("golden", golden)
             .option("model", one(model))
-            .option("margin", one(margin))
-            .option("tolerance", one(tolerance))
-            .option("alpha", one(alpha))
-            .option("min_pass_rate", one(min_pass_rate))
-            .option("attempts", one(attempts))
-            .flag("sequential", sequential)
-            .flag("anytime", anytime)
-            .flag("strict_model", strict_model)
             .option("policy_base", one(policy_base))
             .option("max_age", one(max_age));
-        (layer, config)
+        (looks.add_to(rules.add_to(layer)), config)
     }
 }
 
@@ -484,90 +517,6 @@ pub(super) struct CalibrateGate {
     /// Prompt that is compared with itself [default: `baseline` in promptgate.toml, else `candidate`]
     #[arg(long, value_name = "NAME|PATH|git:REV:NAME")]
     prompt: Option<String>,
-    /// Golden files and folders [default: golden]
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    golden: Vec<String>,
-    /// Only these cases
-    #[arg(long, value_name = "ID", num_args = 1..)]
-    case: Vec<String>,
-    /// Only cases with any of these tags
-    #[arg(long, value_name = "TAG", num_args = 1..)]
-    tag: Vec<String>,
-    /// Only the first N of the selected cases
-    #[arg(long, value_name = "N")]
-    limit: Option<String>,
-    /// Samples per case and arm [default: 3]
-    #[arg(long, value_name = "K")]
-    repeat: Option<String>,
-    /// What answers: gemini, vertex, openai or sim [default: gemini; without any key, on a person's machine: sim]
-    #[arg(long, value_name = "TARGET")]
-    target: Option<String>,
-    /// Model [default: the prompt's own, else gemini-3.8-flash]
-    #[arg(long, value_name = "MODEL")]
-    model: Option<String>,
-    /// Base URL of the service
-    #[arg(long, value_name = "URL")]
-    base_url: Option<String>,
-    /// Project of Google Cloud, for --target vertex [default: GOOGLE_CLOUD_PROJECT; without one: express mode]
-    #[arg(long, value_name = "ID")]
-    project: Option<String>,
-    /// Location of --target vertex: global, us, eu or a region [default: GOOGLE_CLOUD_LOCATION, else global]
-    #[arg(long, value_name = "PLACE")]
-    location: Option<String>,
-    /// Ask through the batch API: half the price, answered within a day; --resume goes on after a kill
-    #[arg(long)]
-    batch: bool,
-    /// Requests at once [default: 16]
-    #[arg(long, value_name = "C")]
-    concurrency: Option<String>,
-    /// Requests a minute
-    #[arg(long, value_name = "N")]
-    rpm: Option<String>,
-    /// Input tokens a minute, estimated on this machine
-    #[arg(long, value_name = "N")]
-    tpm: Option<String>,
-    /// Time for one attempt, like 500ms, 60s or 2m [default: 60s]
-    #[arg(long, value_name = "D")]
-    timeout: Option<String>,
-    /// Attempts beyond the first, for failures of transport and capacity [default: 8]
-    #[arg(long, value_name = "N")]
-    retries: Option<String>,
-    /// Stop asking once this much is spent; nothing is told then, --resume goes on
-    #[arg(long, value_name = "USD")]
-    max_cost: Option<String>,
-    /// Stop asking after this many requests; likewise
-    #[arg(long, value_name = "N")]
-    max_requests: Option<String>,
-    /// Stop asking once the answers used this many tokens; likewise
-    #[arg(long, value_name = "N")]
-    max_tokens: Option<String>,
-    /// Stored answers of an earlier calibration: use, refresh, off, or only (nothing is sent) [default: use]
-    #[arg(long, value_name = "MODE")]
-    cache: Option<String>,
-    /// Continue the newest unfinished calibration of the same plan
-    #[arg(long)]
-    resume: bool,
-    /// As for eval [default: 0.05]
-    #[arg(long, value_name = "SHARE")]
-    margin: Option<String>,
-    /// As for eval [default: 0.01]
-    #[arg(long, value_name = "SHARE")]
-    tolerance: Option<String>,
-    /// As for eval [default: 0.05]
-    #[arg(long, value_name = "SHARE")]
-    alpha: Option<String>,
-    /// As for eval [default: pass]
-    #[arg(long, value_name = "METRIC")]
-    metric: Option<String>,
-    /// As for eval [default: population]
-    #[arg(long, value_name = "WHAT")]
-    estimand: Option<String>,
-    /// How far judges agree with people [default: judge-calibration.json, if there is one]
-    #[arg(long, value_name = "FILE")]
-    judge_calibration: Option<String>,
-    /// Say what would be sent, and send nothing
-    #[arg(long)]
-    dry_run: bool,
     /// No progress, and no warnings
     #[arg(long)]
     quiet: bool,
@@ -577,6 +526,12 @@ pub(super) struct CalibrateGate {
     /// Settings file [default: promptgate.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
+    #[command(flatten, next_help_heading = "Cases")]
+    cases: Cases,
+    #[command(flatten, next_help_heading = "Asking")]
+    asking: Asking,
+    #[command(flatten, next_help_heading = "Deciding")]
+    rules: Rules,
 }
 
 impl CalibrateGate {
@@ -584,71 +539,15 @@ impl CalibrateGate {
     pub(super) fn into_layer(self) -> (Layer, Option<String>) {
         let CalibrateGate {
             prompt,
-            golden,
-            case,
-            tag,
-            limit,
-            repeat,
-            target,
-            model,
-            base_url,
-            project,
-            location,
-            batch,
-            concurrency,
-            rpm,
-            tpm,
-            timeout,
-            retries,
-            max_cost,
-            max_requests,
-            max_tokens,
-            cache,
-            resume,
-            margin,
-            tolerance,
-            alpha,
-            metric,
-            estimand,
-            judge_calibration,
-            dry_run,
             quiet,
             json: _,
             config,
+            cases,
+            asking,
+            rules,
         } = self;
-        let one = |value: Option<String>| value.into_iter().collect();
-        let layer = Layer::default()
-            .option("prompt", one(prompt))
-            .option("golden", golden)
-            .option("case", case)
-            .option("tag", tag)
-            .option("limit", one(limit))
-            .option("repeat", one(repeat))
-            .option("target", one(target))
-            .option("model", one(model))
-            .option("base_url", one(base_url))
-            .option("project", one(project))
-            .option("location", one(location))
-            .flag("batch", batch)
-            .option("concurrency", one(concurrency))
-            .option("rpm", one(rpm))
-            .option("tpm", one(tpm))
-            .option("timeout", one(timeout))
-            .option("retries", one(retries))
-            .option("max_cost", one(max_cost))
-            .option("max_requests", one(max_requests))
-            .option("max_tokens", one(max_tokens))
-            .option("cache", one(cache))
-            .flag("resume", resume)
-            .option("margin", one(margin))
-            .option("tolerance", one(tolerance))
-            .option("alpha", one(alpha))
-            .option("metric", one(metric))
-            .option("estimand", one(estimand))
-            .option("judge_calibration", one(judge_calibration))
-            .flag("dry_run", dry_run)
-            .flag("quiet", quiet);
-        (layer, config)
+        let layer = Layer::default().option("prompt", one(prompt)).flag("quiet", quiet);
+        (rules.add_to(asking.add_to(cases.add_to(layer))), config)
     }
 }
 
