@@ -378,6 +378,29 @@ fn repeats_tags_errors_and_must_pass_cases_are_computed_alike() {
     assert_eq!(ran.code, 0, "{}", ran.transcript());
 }
 
+#[test]
+fn rules_that_eval_was_given_are_given_again() {
+    let project = Project::with_cases(80);
+    project.write("promptgate.toml", "baseline = \"v1\"\n");
+    for rules in [
+        &["--metric", "score"][..],
+        &["--estimand", "dataset"],
+        &["--margin", "0.06", "--tolerance", "0.02", "--alpha", "0.06"],
+        &["--attempts", "2"],
+        &["--strict-model"],
+        &["--sequential"],
+    ] {
+        let ran = evaluate(&project, &[rules, &["--fresh-key", &rules[0][2..]]].concat());
+        assert!(matches!(ran.code, 0 | 11), "{rules:?} {}", ran.transcript());
+        let without = verify(&project, &[]);
+        assert_eq!(without.code, 11, "{rules:?} {}", without.transcript());
+        let decided = format!("the verdict was decided with {}", rules[0][2..].replace('-', "_"));
+        assert!(without.stderr.contains(&decided), "{rules:?} {}", without.stderr);
+        let with = verify(&project, rules);
+        assert!(!with.stderr.contains("was decided with"), "{rules:?} {}", with.stderr);
+    }
+}
+
 /// The rows hold more answers than were planned, and cases that count differently.
 #[test]
 fn confirmed_weighted_and_clustered_cases_are_computed_alike() {
