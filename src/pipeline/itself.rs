@@ -2,16 +2,13 @@
 //! verdict: it tells how much answers vary on this dataset, and what the gate makes of that.
 
 use super::attempts::Attempt;
-use super::confirm::Confirming;
 use super::judge::judge_some;
-use super::judges::Consulted;
-use super::planned::Round;
 use super::sequential::Upto;
-use super::{Interrupt, Prepared, STORE, ask, hex, prepare};
+use super::{Interrupt, Prepared, STORE, hex, prepare};
 use crate::error::Error;
 use crate::gate::resample::{self, Answered, Itself, Noise, REPEATS, Shares, USUAL_REPEATS};
-use crate::model::{ArmRow, CaseRow, Event, Metric, Problem, Progress, RunInfo, digest, score_ticks};
-use crate::run::{Ended, Taken};
+use crate::model::{ArmRow, Case, CaseRow, Metric, Problem, Progress, RunInfo, digest, score_ticks};
+use crate::run::Ended;
 use crate::settings::{Baseline, Cache, Settings};
 use crate::store::{RunEnded, Store};
 use std::collections::BTreeMap;
@@ -111,30 +108,17 @@ impl Prepared<'_> {
         let open_run = self.open_run(&store, say)?;
         self.describe(&store, &open_run)?;
         interrupt.end_cleanly();
-        let confirming = Confirming::new(settings);
-        progress.on(&Event::Planned {
-            answers: self.survey.answers(&self.plan, confirming.least()),
-        });
-        let walking = self.walking(Some(&store), Some(&open_run), &confirming, Round::Planned);
-        let end = ask::ask(&walking, &store, &open_run, Taken::default(), progress, interrupt)?;
-        let mut taken = Taken::default();
-        taken.add(&end);
-        let watched = interrupt.clone();
-        self.commands.end_when(move || watched.code().is_some());
-        let kept = ask::close(&self.target)?;
-        progress.on(&Event::Done);
-        if settings.batch.is_some() {
-            self.tell_of_jobs(&store, &open_run, say);
-        }
-        let consulted = Consulted {
-            cost_usd: Some(0.0),
-            ended: (end.ended != Ended::Complete).then(|| end.ended.clone()),
-            ..Consulted::default()
-        };
-        let judging = self.judging(&store, &open_run, &end.ended, &confirming, Upto::END);
-        let asker = self.asker(&store, &open_run, taken, interrupt, consulted);
+        let mut asked = self.ask_first(&store, &open_run, progress, interrupt, say)?;
+        self.stop_asking(&mut asked)?;
         let mut gathering = Gathering::new(&self);
-        let judged = judge_some(&judging, asker, &|_, _| true, &mut |_, row| gathering.case(row))?;
+        let everything = |_, _: &Case| true;
+        let judged = judge_some(
+            &self.judging(&asked, Upto::END),
+            self.asker(&asked),
+            &everything,
+            &mut |_, row| gathering.case(row),
+        )?;
+        let end = &asked.end;
         let complete = end.ended == Ended::Complete && judged.unanswered == 0 && judged.store_failed.is_none();
         let ended = if complete {
             RunEnded::Complete
@@ -215,7 +199,7 @@ impl Prepared<'_> {
             cost_usd: comparison
                 .cost_usd
                 .zip(judged.judges.cost_usd)
-                .zip(kept.cost_usd)
+                .zip(end.prefix_caches.cost_usd)
                 .map(|((answers, judges), kept)| answers + judges + kept),
             run: self.run,
         })

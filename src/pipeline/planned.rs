@@ -1,11 +1,11 @@
 //! The walk over the planned answers, and which of them the store has: what the second pass asks by, and what a dry run
 //! counts by.
 
-use super::OpenedTarget;
 use super::attempts::Attempt;
 use super::confirm::Confirming;
 use super::shared::Call;
 use super::survey::{Survey, Versions};
+use super::target::OpenedTarget;
 use crate::error::Error;
 use crate::model::{Arm, Case, CheckRules, Job, Problem, Request};
 use crate::plan::{Plan, Selection, identity};

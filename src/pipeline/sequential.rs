@@ -26,11 +26,6 @@ impl<'a> Upto<'a> {
         }
     }
 
-    /// Whether all cases count.
-    pub(super) fn is_end(self) -> bool {
-        self.early.is_none()
-    }
-
     /// Whether a case counts.
     pub(super) fn has(self, index: u64) -> bool {
         self.early.is_none_or(|(schedule, looks)| schedule.look(index) < looks)

@@ -2,11 +2,12 @@
 //! same comparison and the same gate as in `eval`, and the digests from the working tree. Nothing is sent, and no key is
 //! read.
 
+use super::Version;
 use super::calibration;
 use super::changes::{Since, Today, since};
+use super::prepare::open_versions;
 use super::survey::{self, Scope, Survey, Versions};
 use super::tested::{Deciders, tested};
-use super::{Version, open_versions};
 use crate::compare::Comparing;
 use crate::error::Error;
 use crate::exit;
