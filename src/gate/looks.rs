@@ -128,14 +128,19 @@ pub(super) fn before(before: &LooksBefore) -> Option<Reason> {
         LooksBefore::Clear
         | LooksBefore::Final {
             decision: Decision::Promote,
+            other_rules: false,
             ..
         } => None,
         LooksBefore::Final {
             decision,
             run,
             attempts,
+            other_rules,
         } => {
             let rule = match attempts {
+                _ if *other_rules && *decision == Decision::Promote => {
+                    "by other rules than these, which nobody asked of those answers".to_owned()
+                }
                 1 => "with one attempt the first look is final".to_owned(),
                 attempts => format!(
                     "it is one of {}, and they are made of the same answers",

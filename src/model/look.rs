@@ -82,6 +82,8 @@ pub enum LooksBefore {
         run: i64,
         /// The attempts that were planned before it.
         attempts: u32,
+        /// It was decided by other rules.
+        other_rules: bool,
     },
     /// There were attempts before, and their answers are not here.
     Lost {

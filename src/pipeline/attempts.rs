@@ -28,6 +28,8 @@ pub(super) struct Attempt {
     first: Option<LookRecord>,
     /// The first look was planned with other looks on the way than this run.
     replanned: bool,
+    /// The first look was decided by other rules than those of this run.
+    other_rules: bool,
     /// Attempts that the CI system counted, and the store does not know.
     lost: Option<LooksBefore>,
     /// Earlier looks were left behind.
@@ -59,6 +61,7 @@ impl Attempt {
             merges: false,
             first: None,
             replanned: false,
+            other_rules: false,
             lost: None,
             fresh: None,
             counts: settings.target != TargetKind::Recorded,
@@ -167,6 +170,7 @@ impl Attempt {
                 .hint("plan it so from the next prompt on, or with --fresh-key REASON"),
             );
         } else if gate::policy_digest(&settings.policy) != first.policy_sha256 {
+            self.other_rules = true;
             self.notes.push(Problem::new(format!(
                 "the first look at these prompts and cases (run {}, {}) was decided by other rules than this one",
                 first.run,
@@ -301,7 +305,31 @@ impl Attempt {
             decision: first.decision,
             run: first.run,
             attempts: first.attempts,
+            other_rules: self.other_rules,
         })
+    }
+
+    /// Remembers the look. Of the same answers, looked at by other rules, the less favourable decision stays: who found
+    /// rules that promote them may act on that, and has not earned other answers by it.
+    ///
+    /// # Errors
+    /// The store can't be read or written.
+    pub(super) fn note(&self, store: &Store, look: &LookRecord) -> Result<(), StoreError> {
+        let looks = store.looks(&self.series)?;
+        let before = looks.iter().find(|before| before.attempt == look.attempt);
+        let favour = |decision| match decision {
+            Decision::Block => 0,
+            Decision::Inconclusive => 1,
+            Decision::Promote => 2,
+        };
+        match before {
+            Some(before)
+                if before.policy_sha256 != look.policy_sha256 && favour(before.decision) < favour(look.decision) =>
+            {
+                Ok(())
+            }
+            _ => store.note_look(&self.series, look),
+        }
     }
 
     /// The repeats are those of an attempt of the series.

@@ -310,7 +310,7 @@ impl Prepared<'_> {
         let Prepared { settings, attempt, .. } = self;
         if at_look.before == LooksBefore::Clear
             && let Some(look) = attempt.record(asked.open_run, settings.gated, &at_look.decided, &settings.policy)
-            && let Err(error) = asked.store.note_look(&attempt.series, &look)
+            && let Err(error) = attempt.note(asked.store, &look)
         {
             (asked.say)(&format!(
                 "warning: {error}, so that a later run may take itself for the first look"

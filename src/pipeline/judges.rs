@@ -49,6 +49,8 @@ struct Judge {
     target: Arc<AnyTarget>,
     /// What answers, in the identity of each reply.
     identity: String,
+    /// The service alone, see [`OpenedTarget::service`].
+    service: String,
     protocol: Protocol,
     prompt: Version,
 }
@@ -151,9 +153,18 @@ impl Judges {
 
     /// What the judges are: another model or prompt of a judge makes another test.
     pub(super) fn digest(&self) -> [u8; 32] {
+        self.digest_with(|judge| &judge.identity)
+    }
+
+    /// The same, in whichever way they are asked.
+    pub(super) fn same(&self) -> [u8; 32] {
+        self.digest_with(|judge| &judge.service)
+    }
+
+    fn digest_with(&self, asked: impl Fn(&Judge) -> &String) -> [u8; 32] {
         let pieces = self.by_name.iter().flat_map(|(name, judge)| {
             let info = &judge.prompt.info;
-            [name, &judge.identity, &info.model, &info.sha256]
+            [name, asked(judge), &info.model, &info.sha256]
         });
         digest(pieces.map(|piece| piece.as_bytes()))
     }
@@ -196,7 +207,7 @@ impl Judge {
         };
         let own = written.filter(|judge| judge.target.is_some() || judge.base_url.is_some());
         let run_target = run_target.filter(|_| settings.target != TargetKind::Recorded);
-        let (target, identity, protocol) = match (own, run_target) {
+        let (target, identity, service, protocol) = match (own, run_target) {
             (None, None) => {
                 return Err(at("recorded answers can't judge".to_owned())
                     .hint(format!("set target and model under [judges.{name}] in promptgate.toml"))
@@ -204,16 +215,25 @@ impl Judge {
             }
             (None, Some(run_target)) => {
                 let identity = run_target.identity.trim_end_matches(BATCHED).to_owned();
-                (Arc::clone(&run_target.target), identity, settings.target.protocol())
+                let service = run_target.service.clone();
+                (
+                    Arc::clone(&run_target.target),
+                    identity,
+                    service,
+                    settings.target.protocol(),
+                )
             }
-            (Some(judge), _) => own_target(judge, settings).map_err(|problem| {
-                let said = at(problem.message.clone());
-                Problem {
-                    expected: problem.expected,
-                    hint: problem.hint,
-                    ..said
-                }
-            })?,
+            (Some(judge), _) => {
+                let (target, identity, protocol) = own_target(judge, settings).map_err(|problem| {
+                    let said = at(problem.message.clone());
+                    Problem {
+                        expected: problem.expected,
+                        hint: problem.hint,
+                        ..said
+                    }
+                })?;
+                (target, identity.clone(), identity, protocol)
+            }
         };
         let model = written.and_then(|judge| judge.model.clone()).unwrap_or_else(|| {
             let default = protocol.default_model().map(str::to_owned);
@@ -249,6 +269,7 @@ impl Judge {
         Ok(Judge {
             target,
             identity,
+            service,
             protocol,
             prompt,
         })

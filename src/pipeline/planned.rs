@@ -241,18 +241,20 @@ impl Walking<'_> {
         let Some(store) = self.store else { return Ok(None) };
         if let Some(run) = self.run
             && run.resumed > 0
-            && let Some(answer) = store.answered(run.id.number(), job.seq).map_err(Halt::Store)?
+            && let Some(answer) = store
+                .answered(run.id.number(), job.seq, &self.target.identity)
+                .map_err(Halt::Store)?
         {
             return Ok(Some(Known { answer, in_run: true }));
         }
         if let Some((run, seq)) = self.attempt.kept_answer(job, &self.plan, self.settings.cache)
-            && let Some(answer) = store.answered(run, seq).map_err(Halt::Store)?
+            && let Some(answer) = store.answered(run, seq, &self.target.identity).map_err(Halt::Store)?
         {
             return Ok(Some(Known { answer, in_run: false }));
         }
         if let Some(answer) = self
             .call
-            .answer(store, job, &self.plan, self.versions)
+            .answer(store, job, &self.plan, (self.versions, &self.target.identity))
             .map_err(Halt::Store)?
         {
             return Ok(Some(Known { answer, in_run: false }));

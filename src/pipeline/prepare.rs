@@ -113,6 +113,7 @@ pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prep
         selection: &selection,
         rules: &rules,
         target: &target.identity,
+        service: &target.service,
         protocol: settings.target.protocol(),
         recorded: settings.target == TargetKind::Recorded,
         common: settings.cache_prefix,
@@ -136,9 +137,8 @@ pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prep
         false => calibration::entries(&settings.judge_calibration)?,
     };
     if !judges.is_empty() {
-        for key in [&mut survey.key, &mut survey.same] {
-            *key = digest([key.as_slice(), &judges.digest()]);
-        }
+        survey.key = digest([survey.key.as_slice(), &judges.digest()]);
+        survey.same = digest([survey.same.as_slice(), &judges.same()]);
         for key in Judges::keys(settings) {
             target.mask.add(key.reveal());
         }

@@ -66,13 +66,13 @@ impl Call {
         store: &Store,
         job: &Job,
         plan: &Plan,
-        versions: &Versions,
+        (versions, target): (&Versions, &str),
     ) -> Result<Option<Cached>, StoreError> {
         for earlier in &self.runs {
             let Some(seq) = earlier.position(job, plan, &versions.candidate) else {
                 continue;
             };
-            let known = store.answered(earlier.run, seq)?;
+            let known = store.answered(earlier.run, seq, target)?;
             if let Some(known) = known.filter(|known| known.answer > self.since) {
                 return Ok(Some(known));
             }

@@ -87,6 +87,8 @@ pub(super) struct Scope<'a> {
     pub(super) rules: &'a dyn CheckRules,
     /// The target's identity.
     pub(super) target: &'a str,
+    /// The service, however it is asked.
+    pub(super) service: &'a str,
     /// How requests are written.
     pub(super) protocol: Protocol,
     /// Recorded answers are looked up by name, so equal requests are no identity.
@@ -188,7 +190,7 @@ fn settings(version: &Version, scope: &Scope<'_>) -> (Vec<Problem>, Vec<Problem>
 /// What one walk over the dataset gathers.
 struct Seen<'a> {
     versions: &'a Versions,
-    target: &'a str,
+    service: &'a str,
     protocol: Protocol,
     recorded: bool,
     /// Per version (baseline first) and variable: some case supplies it; first case that does not.
@@ -275,7 +277,7 @@ impl<'a> Seen<'a> {
         key.update(scope.target.as_bytes());
         Seen {
             versions,
-            target: scope.target,
+            service: scope.service,
             protocol: scope.protocol,
             recorded: scope.recorded,
             supplied: versions
@@ -439,7 +441,7 @@ impl<'a> Seen<'a> {
             schedule: spreading.map(|spreading| spreading.schedule(&seed, self.sequential)),
             same: digest([
                 b"promptgate.same/1".as_slice(),
-                self.target.as_bytes(),
+                self.service.as_bytes(),
                 &requests,
                 &cases,
             ]),

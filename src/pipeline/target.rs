@@ -23,6 +23,9 @@ pub(super) struct OpenedTarget {
     pub(super) target: Arc<AnyTarget>,
     /// What answers, in the identity of each answer.
     pub(super) identity: String,
+    /// The service alone, in whichever version of its API and by whichever delivery it is asked: looks at its answers are
+    /// looks at the same.
+    pub(super) service: String,
     /// Its answers may be used again.
     pub(super) reusable: bool,
     /// What it is to have the service keep; known after the first pass.
@@ -70,6 +73,7 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::Gemini(target)),
                 identity: service("gemini", url, &settings.api_version) + delivered(settings),
+                service: service("gemini", url, gemini::VERSION),
                 reusable: true,
                 prefixes: Vec::new(),
                 mask,
@@ -90,6 +94,7 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
             })?;
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::Vertex(target)),
+                service: identity.clone(),
                 identity,
                 reusable: true,
                 prefixes: Vec::new(),
@@ -108,6 +113,7 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
             })?;
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::OpenAi(target)),
+                service: identity.clone(),
                 identity,
                 reusable: true,
                 prefixes: Vec::new(),
@@ -145,6 +151,7 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
                 reusable: true,
                 prefixes: Vec::new(),
                 mask: Mask::default(),
+                service: embeds.clone(),
                 embeds: Some((url, embeds)),
                 _simulator: simulator,
             })
@@ -164,6 +171,7 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
             )?;
             Ok(OpenedTarget {
                 identity: format!("recorded {}", recorded.sha256()),
+                service: format!("recorded {}", recorded.sha256()),
                 target: Arc::new(AnyTarget::Recorded(recorded)),
                 reusable: false,
                 prefixes: Vec::new(),

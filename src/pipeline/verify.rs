@@ -187,6 +187,7 @@ fn survey_all(settings: &TestedSettings, versions: &Versions, rules: &Rules) -> 
         selection: &Selection::default(),
         rules,
         target: "",
+        service: "",
         protocol: settings.target.protocol(),
         recorded: settings.target == TargetKind::Recorded,
         common: false,
@@ -775,6 +776,7 @@ fn before(recorded: &Recorded) -> LooksBefore {
             decision: Decision::Inconclusive,
             run: 0,
             attempts: 1,
+            other_rules: false,
         };
     }
     if says(ReasonCode::AttemptsLost) {

@@ -275,19 +275,19 @@ impl Store {
             .map_err(|error| self.failed("look up the newest answer", error))
     }
 
-    /// The answer that the run has at this position already.
+    /// The answer that the run has at this position already, if it came from the target of that identity.
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn answered(&self, run: i64, seq: u64) -> Result<Option<Cached>, StoreError> {
+    pub fn answered(&self, run: i64, seq: u64, target: &str) -> Result<Option<Cached>, StoreError> {
         self.connection
             .prepare_cached(
                 "SELECT answers.id, answers.created_at FROM results JOIN answers ON answers.id = results.answer
-                 WHERE run = ?1 AND seq = ?2",
+                 WHERE run = ?1 AND seq = ?2 AND answers.target = ?3",
             )
             .and_then(|mut statement| {
                 statement
-                    .query_row(params![run, seq as i64], |row| {
+                    .query_row(params![run, seq as i64, target], |row| {
                         Ok(Cached {
                             answer: row.get(0)?,
                             created_at: row.get(1)?,

@@ -91,6 +91,18 @@ fn the_first_look_is_final_and_other_answers_do_not_promote() {
         outcome(11, "earlier_look", 160)
     );
     assert_eq!(eval(&project, &fake, &["--attempts", "3"], &[]).0, 11);
+    // Nor by another way of asking the same service.
+    for way in [
+        &["--stream"][..],
+        &["--api-version", "v1"],
+        &["--stream", "--api-version", "v1beta2"],
+    ] {
+        assert_eq!(
+            eval(&project, &fake, way, &[]),
+            outcome(11, "earlier_look", 160),
+            "{way:?}"
+        );
+    }
 
     // Neither a copy of the prompt nor a comment makes it something else.
     project.write("prompts/v2-copy.prompt", project.read("prompts/v2.prompt"));
@@ -139,6 +151,31 @@ fn the_first_look_is_final_and_other_answers_do_not_promote() {
     assert_eq!(eval(&project, &fake, &refreshed, &[]), outcome(10, "regression", 160));
     // What was left behind is not forgotten.
     assert_eq!(eval(&project, &fake, &[], &[]), outcome(11, "too_few", 0));
+}
+
+#[test]
+fn other_rules_earn_no_other_answers() {
+    let (project, (fake, wrong)) = (project(80), service());
+    // Rules that promote what others did not: the answers may be acted on, and no others.
+    wrong.store(3, Ordering::SeqCst);
+    assert_eq!(eval(&project, &fake, &[], &[]), outcome(11, "too_few", 160));
+    let wide = ["--margin", "0.4"];
+    assert_eq!(eval(&project, &fake, &wide, &[]), outcome(0, "not_worse", 0));
+    wrong.store(0, Ordering::SeqCst);
+    for rules in [&[][..], &wide] {
+        let refreshed = [rules, &["--cache", "refresh"]].concat();
+        assert_eq!(eval(&project, &fake, &refreshed, &[]), outcome(11, "earlier_look", 160));
+    }
+
+    // Rules that nobody asked of the answers that promoted by others.
+    let anew = |rules: &[&'static str]| [&["--fresh-key", "wide first"], rules].concat();
+    wrong.store(3, Ordering::SeqCst);
+    assert_eq!(eval(&project, &fake, &anew(&wide), &[]), outcome(0, "not_worse", 160));
+    wrong.store(0, Ordering::SeqCst);
+    let narrow = anew(&["--cache", "refresh"]);
+    assert_eq!(eval(&project, &fake, &narrow, &[]), outcome(11, "earlier_look", 160));
+    let again = anew(&["--margin", "0.4", "--cache", "refresh"]);
+    assert_eq!(eval(&project, &fake, &again, &[]), outcome(0, "not_worse", 160));
 }
 
 #[test]
