@@ -2,11 +2,11 @@
 //! simulation.
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use promptgate::domain::{Clusters, SCORE_TICKS, Sequential, Unit, Units, score_ticks};
 use promptgate::gate::simulate::{Decider, Estimand, Scenario, Simulation};
-use promptgate::gate::statistics::bootstrap::bootstrap;
-use promptgate::gate::statistics::rule::Rule;
-use promptgate::gate::statistics::score_test::{CORRECTION, Differences, UnitKind};
-use promptgate::model::{Clusters, SCORE_TICKS, Sequential, Unit, Units, score_ticks};
+use promptgate::stats::bootstrap::bootstrap;
+use promptgate::stats::rule::Rule;
+use promptgate::stats::score_test::{CORRECTION, Differences, UnitKind};
 use std::hint::black_box;
 
 const RULE: Rule = Rule {

@@ -5,8 +5,8 @@
 //! - `judge`: 1,000 answers with `contains`, `regex` and `length`, with one pattern for all cases, and with one for each.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use promptgate::model::{Answer, Case, CaseId, CheckRules, CheckSpec, Place, WEIGHT};
-use promptgate::score::{Asking, Commands, Rules, Unjudged, judge};
+use promptgate::domain::{Answer, Case, CaseId, CheckRules, CheckSpec, Place, WEIGHT};
+use promptgate::scoring::{Asking, Commands, Rules, Unjudged, judge};
 use serde_json::{Map, Value, json};
 use std::hint::black_box;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! What can go wrong before there is a verdict, and its exit code.
 
+use crate::domain::{Problem, Problems};
 use crate::exit;
-use crate::model::{Problem, Problems};
 use crate::store::StoreError;
 
 /// Why a command did not do its work.

@@ -7,27 +7,35 @@
 //! ```
 //!
 //! Modules stand in the order in which data flows through them. `pipeline` wires the stages; a stage never imports
-//! another one, and all of them speak in the types of [`model`].
+//! another one, and all of them speak in the types of [`domain`].
 
 /// Plain data that the stages hand to each other.
-pub mod model;
+pub mod domain;
 
 /// Blue and green side by side: pairing and statistics.
 pub mod compare;
+/// Golden files, read, checked and typed.
+pub mod dataset;
 /// Policy and comparison in, verdict out. Pure; fails closed.
 pub mod gate;
+/// A git repository, asked for files of its revisions.
+pub mod git;
 /// What can be said about golden data without any answer: findings and figures.
 pub mod lint;
-/// Golden files and prompts, read, checked and typed.
+/// Golden data of other tools, and what an earlier run left.
 pub mod load;
 /// Which answers are needed: jobs, shards, prices.
 pub mod plan;
+/// Prompt versions in the dotprompt format.
+pub mod prompt;
 /// Projections of a run: JUnit, diff, summary, rows, verdict, console.
 pub mod report;
 /// Gets the answers: targets, retries, limits, the bounded loop. The only asynchronous stage.
 pub mod run;
 /// Judges answers: matchers and their table. Pure CPU.
-pub mod score;
+pub mod scoring;
+/// Pure functions of numbers, each with its formula and source.
+pub mod stats;
 /// One SQLite file: every answer, written as it arrives.
 pub mod store;
 
@@ -36,6 +44,8 @@ pub mod sim;
 
 /// The command line.
 pub mod cli;
+/// Options, environment, front matter, file and defaults, merged.
+pub mod config;
 /// What can go wrong, and its exit code.
 pub mod error;
 /// Exit codes.
@@ -44,5 +54,3 @@ pub mod exit;
 pub mod pipeline;
 /// Secrets, found in all the forms in which others repeat them.
 pub mod secret;
-/// Options, environment, front matter, file and defaults, merged.
-pub mod settings;

@@ -3,7 +3,7 @@
 //! The one place that knows these forms. Keys (`run/key.rs`) use it where replies come in, the mask of the reports
 //! (`report/mask.rs`) where anything goes out.
 
-use crate::model::{Answer, ToolCall};
+use crate::domain::{Answer, ToolCall};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};

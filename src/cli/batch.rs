@@ -2,11 +2,11 @@
 
 use super::options::Batch as Command;
 use super::{complain, say};
+use crate::config::{Environment, Layer, Layers};
 use crate::error::Error;
 use crate::exit;
 use crate::pipeline::{self, Came, Cancelled};
 use crate::report::text;
-use crate::settings::{Environment, Layer, Layers};
 use std::path::Path;
 
 pub(super) fn batch(command: Command, environment: Environment) -> Result<u8, Error> {

@@ -4,14 +4,14 @@ mod candidates;
 
 use super::options::Eval;
 use super::{complain, hide, report, say, signals, warn};
+use crate::config::{Color, Environment, Layer, Layers, Settings};
+use crate::domain::{Problem, Progress, PromptInfo};
 use crate::error::Error;
 use crate::exit;
-use crate::model::{Problem, Progress, PromptInfo};
 use crate::pipeline::{self, ArmForecast, Estimate, Forecast, Interrupt, JudgesForecast, Outlook, PrefixForecast};
 use crate::report::console::{Console, Style};
 use crate::report::progress::{self, Silent};
 use crate::report::{Folder, Mask, ReportError};
-use crate::settings::{Color, Environment, Layer, Layers, Settings};
 use std::io::{IsTerminal, stdout};
 use std::path::Path;
 use std::sync::Arc;

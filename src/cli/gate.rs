@@ -3,12 +3,12 @@
 use super::gate_calibrate::calibrate;
 use super::options::{Gate as Command, Simulate};
 use super::say;
+use crate::config::Environment;
+use crate::domain::Sequential;
 use crate::error::Error;
 use crate::exit;
-use crate::model::Sequential;
 use crate::pipeline::{self, SimulateRequest};
 use crate::report::text;
-use crate::settings::Environment;
 use serde_json::{Value, json};
 
 pub(super) fn gate(command: Command, environment: Environment) -> Result<u8, Error> {

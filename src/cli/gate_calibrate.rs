@@ -3,13 +3,13 @@
 use super::eval::foresee;
 use super::options::CalibrateGate;
 use super::{hide, report, say, signals, warn};
+use crate::config::{Environment, Layers};
+use crate::domain::{Estimand, Problem, Progress};
 use crate::error::Error;
 use crate::exit;
-use crate::model::{Estimand, Problem, Progress};
 use crate::pipeline::{self, GateCalibrated, Interrupt};
 use crate::report::progress::{self, Silent};
 use crate::report::text;
-use crate::settings::{Environment, Layers};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;

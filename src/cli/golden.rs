@@ -2,12 +2,12 @@
 
 use super::options::Golden as Command;
 use super::{golden_import, say};
+use crate::config::{Environment, Layer, Layers};
 use crate::error::Error;
 use crate::exit;
 use crate::lint::Linted;
 use crate::pipeline::{self, LintRequest};
 use crate::report::text;
-use crate::settings::{Environment, Layer, Layers};
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -2,9 +2,9 @@
 
 use super::options::Import;
 use super::{say, warn};
+use crate::domain::Problem;
 use crate::error::Error;
 use crate::load::import::{Comparison, Kind, Options, Tool};
-use crate::model::Problem;
 use crate::pipeline::{self, Written};
 use crate::report::text;
 use std::path::Path;

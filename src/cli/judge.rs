@@ -2,12 +2,12 @@
 
 use super::options::{Calibrate, Judge as Command};
 use super::{complain, hide, report, say, signals, warn};
+use crate::config::{Environment, Layers, Settings};
+use crate::domain::Problem;
 use crate::error::Error;
 use crate::exit;
-use crate::model::Problem;
 use crate::pipeline::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Interrupt, Rated};
 use crate::report::text;
-use crate::settings::{Environment, Layers, Settings};
 use serde_json::{Value, json};
 use std::path::Path;
 

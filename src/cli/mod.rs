@@ -17,11 +17,11 @@ mod signals;
 mod sim;
 mod verify;
 
+use crate::config::{self, Environment};
 use crate::error::Error;
 use crate::exit;
 use crate::report::{Mask, text};
 use crate::run::ApiKey;
-use crate::settings::{self, Environment};
 use clap::Parser;
 use options::{Cli, Command};
 use std::borrow::Cow;
@@ -64,7 +64,7 @@ fn run() -> u8 {
     let environment: Environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
         .collect();
-    hide(&Mask::new(settings::secrets(&environment).iter().map(ApiKey::reveal)));
+    hide(&Mask::new(config::secrets(&environment).iter().map(ApiKey::reveal)));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

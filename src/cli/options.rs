@@ -1,7 +1,7 @@
 //! What can be typed. Values are taken as texts; `settings` gives them types, so that an option, a variable and a file entry
 //! have one set of rules and one set of messages.
 
-use crate::settings::Layer;
+use crate::config::Layer;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 

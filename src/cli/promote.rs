@@ -3,11 +3,11 @@
 use super::options::Promote;
 use super::say;
 use super::verify::{tell, verdict_file};
+use crate::config::{Environment, Layers};
 use crate::error::Error;
 use crate::exit;
 use crate::pipeline::{self, PromoteRequest, Promoted};
 use crate::report::text::log_line;
-use crate::settings::{Environment, Layers};
 use std::path::Path;
 
 pub(super) fn promote(options: Promote, environment: Environment) -> Result<u8, Error> {

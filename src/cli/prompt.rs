@@ -2,16 +2,16 @@
 
 use super::options::Prompt as Command;
 use super::say;
+use crate::config::{Environment, Layer, Layers, TargetKind};
+use crate::dataset;
+use crate::domain::{Case, Problem, Problems};
 use crate::error::Error;
-use crate::load::golden;
-use crate::load::prompt::Prompt;
-use crate::model::{Case, Problem, Problems};
 use crate::pipeline::{bare_name, library, open_prompt};
+use crate::prompt::Prompt;
 use crate::report::{source_diff, text};
 use crate::run::vertex::Place;
 use crate::run::{gemini, openai, vertex};
-use crate::score::{Commands, Rules};
-use crate::settings::{Environment, Layer, Layers, TargetKind};
+use crate::scoring::{Commands, Rules};
 use std::path::Path;
 
 pub(super) fn prompt(command: Command, environment: Environment) -> Result<u8, Error> {
@@ -101,7 +101,7 @@ fn render(layers: &Layers, name: &str, id: &str) -> Result<(), Error> {
     let rules = Rules::new(layers.root()).with_commands(commands);
     let mut found: Option<Case> = None;
     let mut ids = Vec::new();
-    golden::survey(&layers.golden(), &rules, &mut |case, _| {
+    dataset::survey(&layers.golden(), &rules, &mut |case, _| {
         if case.id.as_str() == id {
             found = Some(case.clone());
         } else if ids.len() < 10_000 {

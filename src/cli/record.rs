@@ -2,12 +2,12 @@
 
 use super::options::Record as Command;
 use super::say;
+use crate::config::{self, Environment, Layer, Layers};
+use crate::domain::Problem;
 use crate::error::Error;
-use crate::model::Problem;
 use crate::pipeline::{self, Exported, Imported};
 use crate::report::{Mask, text};
 use crate::run::ApiKey;
-use crate::settings::{self, Environment, Layer, Layers};
 use std::path::{Path, PathBuf};
 
 pub(super) fn record(command: Command, environment: Environment) -> Result<u8, Error> {
@@ -19,7 +19,7 @@ pub(super) fn record(command: Command, environment: Environment) -> Result<u8, E
             config,
         } => {
             let number = run.as_deref().map(number).transpose()?;
-            let secrets = settings::secrets(&environment);
+            let secrets = config::secrets(&environment);
             let layer = Layer::default().option("prompt", prompt.into_iter().collect());
             let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
             let mask = Mask::new(secrets.iter().map(ApiKey::reveal));

@@ -3,12 +3,12 @@
 use super::options::{Compare, Runs as Command};
 use super::record::number;
 use super::say;
+use crate::config::{Environment, Layer, Layers};
+use crate::domain::Problem;
 use crate::error::Error;
 use crate::exit;
-use crate::model::Problem;
 use crate::pipeline;
 use crate::report::runs;
-use crate::settings::{Environment, Layer, Layers};
 use std::path::Path;
 
 /// Lines that a list has at most.

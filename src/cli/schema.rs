@@ -2,13 +2,12 @@
 
 use super::options::SchemaOf;
 use super::say;
-use crate::load::{golden, prompt};
-use crate::{exit, score, settings};
+use crate::{config, dataset, exit, prompt, scoring};
 
 pub(super) fn schema(of: SchemaOf) -> u8 {
     let schema = match of {
-        SchemaOf::Golden => golden::schema(score::schema()),
-        SchemaOf::PromptgateToml => settings::schema(),
+        SchemaOf::Golden => dataset::schema(scoring::schema()),
+        SchemaOf::PromptgateToml => config::schema(),
         SchemaOf::Prompt => prompt::schema(),
     };
     say(&serde_json::to_string_pretty(&schema).unwrap_or_default());

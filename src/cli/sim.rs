@@ -2,9 +2,9 @@
 
 use super::options::Sim;
 use super::{say, signals};
+use crate::config::duration;
+use crate::domain::{Place, Problem, Problems};
 use crate::error::Error;
-use crate::model::{Place, Problem, Problems};
-use crate::settings::duration;
 use crate::sim::{Faults, Script, Settings, Simulator};
 use std::path::Path;
 

@@ -2,11 +2,11 @@
 
 use super::options::Verify;
 use super::{complain, say};
+use crate::config::{Environment, Layers};
 use crate::error::Error;
 use crate::exit;
 use crate::pipeline::{self, Verified};
 use crate::report::text::log_line;
-use crate::settings::{Environment, Layers};
 use std::path::{Path, PathBuf};
 
 pub(super) fn verify(options: Verify, environment: Environment) -> Result<u8, Error> {

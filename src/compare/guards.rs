@@ -4,7 +4,7 @@
 //! does not matter. Only the planned repeats are looked at, and only cases of which none was left out as identical.
 
 use super::latency::bucket;
-use crate::model::{Answer, ArmRow, GuardRates, GuardSums, Judged, LatencySums, Outcome, PairSums, Skip, Source};
+use crate::domain::{Answer, ArmRow, GuardRates, GuardSums, Judged, LatencySums, Outcome, PairSums, Skip, Source};
 use std::collections::BTreeMap;
 
 /// Billionths of a US dollar in a dollar.
@@ -257,7 +257,7 @@ fn percentile(all: &Warmth) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Score, Usage};
+    use crate::domain::{Score, Usage};
     use proptest::prelude::*;
 
     fn answered(answer: Answer) -> Judged {

@@ -1,6 +1,6 @@
 //! Percentiles of latencies in bounded memory.
 
-use crate::model::Latency;
+use crate::domain::Latency;
 use std::collections::BTreeMap;
 
 /// Latencies by value: exact below 2048 ms, then in buckets 1/1024 of their value wide. The number of buckets is bounded

@@ -19,7 +19,7 @@ mod repeats;
 mod tags;
 mod units;
 
-use crate::model::{
+use crate::domain::{
     ArmRow, Attempts, Case, CaseId, CaseRow, Comparison, Counts, Design, Judged, Latency, Outcome, Policy, Quarantine,
     RateSums, Skip, Source, Tally, Waited,
 };

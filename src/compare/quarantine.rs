@@ -2,7 +2,7 @@
 
 use super::repeats::Repeats;
 use super::{count_outcome, keep};
-use crate::model::{Case, CaseRow, Quarantine, QuarantineSums, Quarantined, QuarantinedTag};
+use crate::domain::{Case, CaseRow, Quarantine, QuarantineSums, Quarantined, QuarantinedTag};
 
 /// What is kept apart, in the making. Its size grows with the tags in quarantine only.
 #[derive(Debug, Default)]

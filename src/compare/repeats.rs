@@ -1,6 +1,6 @@
 //! The answers to one case in one arm, counted.
 
-use crate::model::{ArmRow, Design, FailureKind, Judged, Metric, Outcome, Skip, score_ticks};
+use crate::domain::{ArmRow, Design, FailureKind, Judged, Metric, Outcome, Skip, score_ticks};
 
 /// The planned repeats of one case in one arm.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use super::repeats::Repeats;
 use super::units::Pairs;
-use crate::model::{Case, Design, Slice, SliceGate, TagSums};
+use crate::domain::{Case, Design, Slice, SliceGate, TagSums};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     use super::super::tests::case;
-    use crate::model::{Unit, Units, WEIGHT};
+    use crate::domain::{Unit, Units, WEIGHT};
 
     fn tagged(names: &[&str]) -> Case {
         Case {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{
+use crate::domain::{
     Answer, Counts, Estimand, Failure, FailureKind, Guardrails, Latency, Metric, Paired, Place, QuarantineSums, Score,
     Skip, Unit, Units, Usage, WEIGHT,
 };
@@ -815,7 +815,7 @@ fn cases_that_an_early_decision_left_out_enter_nothing() {
     must.case.critical = true;
     comparing.add_unlooked(&must);
     let found = comparing.finish();
-    assert_eq!(found.unlooked, crate::model::Unlooked { cases: 2, answers: 4 });
+    assert_eq!(found.unlooked, crate::domain::Unlooked { cases: 2, answers: 4 });
     assert_eq!((found.counts.cases, found.counts.skipped, found.counts.fail), (3, 1, 2));
     assert_eq!(
         (found.paired.n, found.candidate.planned, found.candidate.missing),

@@ -4,7 +4,7 @@
 //! and only answers are drawn: a unit is one repeat of a case, answered by both arms.
 
 use super::repeats::Repeats;
-use crate::model::{Case, Clusters, Comparison, Design, Estimand, Unit, Units};
+use crate::domain::{Case, Clusters, Comparison, Design, Estimand, Unit, Units};
 
 /// Units of all cases so far. Memory: about 40 bytes a kind of difference, and 100 bytes a cluster.
 #[derive(Debug)]

@@ -2,12 +2,12 @@
 
 use super::evidence::{Evidence, log_evidence, mean_rate, share};
 use super::looks::Levels;
-use super::statistics::proportions;
-use super::statistics::rule::Rule;
-use super::statistics::score_test::Differences;
-use super::statistics::sequential::Side;
 use super::{needed, reason, words};
-use crate::model::{Comparison, Needed, Policy, Reason, ReasonCode};
+use crate::domain::{Comparison, Needed, Policy, Reason, ReasonCode};
+use crate::stats::proportions;
+use crate::stats::rule::Rule;
+use crate::stats::score_test::Differences;
+use crate::stats::sequential::Side;
 
 /// The comparison of the two arms. Block if being worse by more than the tolerance is shown even with every missing
 /// answer in the candidate's favour; promote if being worse by the margin is excluded even with every one against it.

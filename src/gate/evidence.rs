@@ -1,11 +1,11 @@
 //! The numbers that reasons are taken from, computed once.
 
 use super::looks::Levels;
-use super::statistics::score_test::{CORRECTION, Differences, UnitKind};
-use super::statistics::sequential::{Side, log_e_value};
-use super::statistics::{normal, proportions};
 use super::words;
-use crate::model::{ArmRate, Comparison, Difference, EValues, Policy, RateSums, Units, ZScores};
+use crate::domain::{ArmRate, Comparison, Difference, EValues, Policy, RateSums, Units, ZScores};
+use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
+use crate::stats::sequential::{Side, log_e_value};
+use crate::stats::{normal, proportions};
 
 /// Everything the reasons are taken from.
 pub(super) struct Evidence {

@@ -1,6 +1,6 @@
 //! Policies and comparisons for the tests of this room.
 
-use crate::model::{Comparison, Counts, Estimand, Metric, Paired, Policy, RateSums, Tally, Unit, Units};
+use crate::domain::{Comparison, Counts, Estimand, Metric, Paired, Policy, RateSums, Tally, Unit, Units};
 use std::collections::BTreeMap;
 
 /// The default policy.

@@ -18,13 +18,13 @@
 //!   Conover, "Practical nonparametric statistics" (1999), 3.5; the counts of a case are compared by the score statistic. It
 //!   needs no bootstrap, and so neither random numbers nor all latencies in memory.
 
-use super::statistics::multiplicity::believed;
-use super::statistics::score_test::{CORRECTION, Differences};
-use super::statistics::student;
 use super::{reason, words};
-use crate::model::{
+use crate::domain::{
     Comparison, GuardMetric, GuardRates, GuardStatus, Guardrail, LatencySums, PairSums, Policy, Reason, ReasonCode,
 };
+use crate::stats::multiplicity::believed;
+use crate::stats::score_test::{CORRECTION, Differences};
+use crate::stats::student;
 use std::collections::BTreeMap;
 
 /// Fewer cases say too little about a rate.
@@ -356,7 +356,7 @@ fn shown(metric: GuardMetric, value: f64) -> String {
 mod tests {
     use super::super::fixtures::{compared, policy};
     use super::*;
-    use crate::model::{GuardSums, Guardrails};
+    use crate::domain::{GuardSums, Guardrails};
 
     /// Sums of (candidate, baseline), a pair a case.
     fn pairs(cases: impl IntoIterator<Item = (i128, i128)>) -> PairSums {

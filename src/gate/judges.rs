@@ -10,14 +10,14 @@
 //! independent proportions", Statistics in Medicine 17 (1998), 873-890, method 10: J is the difference Se - (1 - Sp).
 
 use super::evidence::{mean_rate, share};
-use super::statistics::judge_error::{Corrected, Judge};
-use super::statistics::normal::critical;
-use super::statistics::proportions::{surest, wilson};
 use super::{reason, words};
-use crate::model::{
+use crate::domain::{
     Agreement, Calibration, Comparison, CorrectedRate, CorrectedRates, DecidingJudge, DecidingJudges, JudgeRecord,
     JudgeScale, JudgesFound, Policy, RateSums, Reason, ReasonCode, Warning, WarningCode,
 };
+use crate::stats::judge_error::{Corrected, Judge};
+use crate::stats::normal::critical;
+use crate::stats::proportions::{surest, wilson};
 
 /// Below this J nothing is decided: more than half of a true difference would be lost.
 pub const LEAST_YOUDEN: f64 = 0.5;

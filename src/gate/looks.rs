@@ -4,17 +4,17 @@
 //!   Fleming ([`obrien_fleming`]), as if each attempt brought as much information as the first. In truth later ones bring less,
 //!   because repeats do not shrink the variance between cases, so the looks are more alike and err less often together.
 //! - **Looks within a run**: the spending function of Lan and DeMets ([`lan_demets`]) by the shares of the cases.
-//! - **Evidence**: with `anytime` e-values decide ([`log_e_value`](super::statistics::sequential::log_e_value)), which may be looked
+//! - **Evidence**: with `anytime` e-values decide ([`log_e_value`](crate::stats::sequential::log_e_value)), which may be looked
 //!   at as often as one likes. Tags and guardrails are no e-values: each look has an equal part of their error.
 //! - **Several candidates**: the error of promoting is divided by their number (Bonferroni), so that the chance to promote any
 //!   one that is worse by the margin is at most alpha, whichever is picked. That of blocking is not: each is blocked for itself.
 
-use super::statistics::normal::below;
-use super::statistics::sequential::{MAX_LOOKS, lan_demets, obrien_fleming};
 use super::{reason, words};
-use crate::model::{
+use crate::domain::{
     Comparison, Decision, Look, LooksBefore, MOST_CANDIDATES, MOST_LOOKS, Policy, Reason, ReasonCode, Sequential,
 };
+use crate::stats::normal::below;
+use crate::stats::sequential::{MAX_LOOKS, lan_demets, obrien_fleming};
 
 /// The errors that one look may use, one-sided.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -223,9 +223,9 @@ pub(super) fn further(look: &Look) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::fixtures::policy;
-    use super::super::statistics::normal::critical;
     use super::*;
-    use crate::model::Unlooked;
+    use crate::domain::Unlooked;
+    use crate::stats::normal::critical;
 
     fn levels(look: &Look) -> Option<Levels> {
         Levels::of(&policy(), look)

@@ -39,16 +39,15 @@ mod served;
 pub mod simulate;
 mod slices;
 mod soundness;
-pub mod statistics;
 mod weakened;
 mod words;
 
-pub use crate::model::Completion;
+pub use crate::domain::Completion;
 pub use looks::policy_at;
 pub use policy::policy_digest;
 pub use sentence::{Told, sentence};
 
-use crate::model::{
+use crate::domain::{
     ArmRate, Changed, Comparison, DecidingJudges, Decision, Difference, EValues, Guardrail, JudgesFound, Look,
     LooksBefore, Needed, Policy, Reason, ReasonCode, Slice, Warning, WarningCode, ZScores,
 };

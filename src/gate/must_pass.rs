@@ -8,7 +8,7 @@
 //! Where nobody can ask again, as with recorded answers, every failure counts.
 
 use super::words;
-use crate::model::{Alike, Attempts, CaseId, Comparison, Reason, ReasonCode, Warning, WarningCode};
+use crate::domain::{Alike, Attempts, CaseId, Comparison, Reason, ReasonCode, Warning, WarningCode};
 
 /// A must-pass case is judged by so many answers of the candidate at least, where more can be asked for.
 pub const LEAST: u32 = 3;

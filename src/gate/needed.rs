@@ -1,12 +1,12 @@
 //! What would settle a verdict that is still open.
 //!
-//! The formulas are those of [`super::statistics::planning`], with the variation that the data show.
+//! The formulas are those of [`crate::stats::planning`], with the variation that the data show.
 
 use super::evidence::differences;
-use super::statistics::normal::critical;
-use super::statistics::planning::{Variation, cases_to_show, fewest, fewest_cases};
-use super::statistics::proportions::surest;
-use crate::model::{Comparison, Estimand, Needed, Policy};
+use crate::domain::{Comparison, Estimand, Needed, Policy};
+use crate::stats::normal::critical;
+use crate::stats::planning::{Variation, cases_to_show, fewest, fewest_cases};
+use crate::stats::proportions::surest;
 
 /// The advice holds with this chance if the truth is what the data show.
 const POWER: f64 = 0.8;

@@ -1,6 +1,6 @@
 //! The rules a verdict follows: their limits, and their digest.
 
-use crate::model::{MOST_ATTEMPTS, Policy, Problem, Problems, day};
+use crate::domain::{MOST_ATTEMPTS, Policy, Problem, Problems, day};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -147,7 +147,7 @@ pub fn policy_digest(policy: &Policy) -> String {
 mod tests {
     use super::super::fixtures::policy;
     use super::*;
-    use crate::model::Guardrails;
+    use crate::domain::Guardrails;
 
     fn quarantined(tags: &[(&str, &str)]) -> Policy {
         let quarantine = tags.iter().map(|(tag, until)| ((*tag).to_owned(), (*until).to_owned()));

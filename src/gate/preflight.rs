@@ -8,7 +8,7 @@
 //! ```
 //!
 //! so with a chance of `Φ((margin - 1/(2u) - z √(V/u)) / √(v/u))`. The usual planning formula
-//! ([`super::statistics::planning::chance_to_promote`]) takes v for V, and promises up to six points too much at 200 cases and
+//! ([`crate::stats::planning::chance_to_promote`]) takes v for V, and promises up to six points too much at 200 cases and
 //! more below. V depends on more of the differences than their variance, so they are pictured: lasting differences as cases
 //! that one arm alone passes, noise as single answers that came out otherwise. Against simulated runs ([`super::simulate`]) it is
 //! off by less than five points from 50 cases on, and promises up to five too much at 20.
@@ -17,12 +17,12 @@
 
 use super::judges;
 use super::needed::{self, typical};
-use super::statistics::planning::{Variation, fewest_cases};
-use super::statistics::proportions;
-use super::statistics::score_test::{CORRECTION, Differences, UnitKind};
-use super::statistics::{beta, normal, student};
 use super::words;
-use crate::model::{Comparison, DecidingJudges, Design, Estimand, Needed, Policy, Unit, Units};
+use crate::domain::{Comparison, DecidingJudges, Design, Estimand, Needed, Policy, Unit, Units};
+use crate::stats::planning::{Variation, fewest_cases};
+use crate::stats::proportions;
+use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
+use crate::stats::{beta, normal, student};
 
 /// "4 times in 5".
 const POWER: f64 = 0.8;
@@ -515,7 +515,7 @@ fn two_digits(n: u64) -> u64 {
 mod tests {
     use super::super::fixtures::policy;
     use super::*;
-    use crate::model::{Agreement, Calibration, DecidingJudge, JudgeUse};
+    use crate::domain::{Agreement, Calibration, DecidingJudge, JudgeUse};
 
     /// Variation of the scenario that the simulated tables are made of.
     const USUAL: Past = Past::Runs {
@@ -595,7 +595,7 @@ mod tests {
             let variance = plan.picture(0.0).variance().unwrap();
             let want = 0.0104 + 0.0815 / f64::from(repeats);
             assert!((variance - want).abs() < 1e-6, "{variance} {want}");
-            let usual = super::super::statistics::planning::chance_to_promote(0.0, 0.05, 200.0, variance, 0.05);
+            let usual = crate::stats::planning::chance_to_promote(0.0, 0.05, 200.0, variance, 0.05);
             assert!((usual - published).abs() < 5e-4, "{usual}");
             assert!(plan.promotes() < usual);
         }

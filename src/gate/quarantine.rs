@@ -1,7 +1,7 @@
 //! What a reader has to know of quarantine: which cases decided nothing, and which do again.
 
 use super::words;
-use crate::model::{Comparison, Warning, WarningCode};
+use crate::domain::{Comparison, Warning, WarningCode};
 
 /// Tags and cases named in a sentence.
 const NAMED: usize = 5;
@@ -84,7 +84,7 @@ fn some(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CaseId, Counts, QuarantineSums, Quarantined, QuarantinedTag};
+    use crate::domain::{CaseId, Counts, QuarantineSums, Quarantined, QuarantinedTag};
 
     fn comparison(cases: u64, tags: usize, expired: usize, critical: u64) -> Comparison {
         let name = |i: usize| format!("flaky-{i}");

@@ -10,13 +10,13 @@
 //! threads.
 
 use super::judges;
-use super::statistics::normal::critical;
-use super::statistics::planning::{Variation, cases_to_show, fewest_cases};
-use super::statistics::random::Random;
-use super::statistics::repeats::SECOND_LOOK;
-use super::statistics::rule::Rule;
-use super::statistics::score_test::{Differences, UnitKind};
-use crate::model::{Comparison, DecidingJudges, Estimand, Policy, Unit, Units};
+use crate::domain::{Comparison, DecidingJudges, Estimand, Policy, Unit, Units};
+use crate::stats::normal::critical;
+use crate::stats::planning::{Variation, cases_to_show, fewest_cases};
+use crate::stats::random::Random;
+use crate::stats::repeats::SECOND_LOOK;
+use crate::stats::rule::Rule;
+use crate::stats::score_test::{Differences, UnitKind};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ pub struct Answered {
     pub cluster: Option<u32>,
     /// It must pass.
     pub critical: bool,
-    /// Scores of the baseline's repeats, in ticks of which [`crate::model::Metric::whole`] are 1.
+    /// Scores of the baseline's repeats, in ticks of which [`crate::domain::Metric::whole`] are 1.
     pub baseline: Vec<u32>,
     /// Those of the candidate, as many.
     pub candidate: Vec<u32>,

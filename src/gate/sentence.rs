@@ -6,7 +6,7 @@
 
 use super::must_pass::{self, Standing};
 use super::{Decided, Facts, words};
-use crate::model::{
+use crate::domain::{
     Comparison, Decision, GuardMetric, GuardStatus, Guardrail, Needed, Policy, Reason, ReasonCode, SliceGate,
 };
 

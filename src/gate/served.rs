@@ -7,7 +7,7 @@
 //! An answer that does not tell its model is no evidence of anything.
 
 use super::{reason, words};
-use crate::model::{Comparison, Policy, Reason, ReasonCode, Warning, WarningCode, answers_for, same_model as same};
+use crate::domain::{Comparison, Policy, Reason, ReasonCode, Warning, WarningCode, answers_for, same_model as same};
 
 /// Models of one arm that are named in a sentence.
 const NAMED: usize = 5;

@@ -12,13 +12,13 @@
 //! Runs are independent streams of one seed and are only counted, so that the numbers are the same for any number of
 //! threads.
 
-use super::statistics::normal::critical;
-use super::statistics::paired::Table;
-use super::statistics::random::Random;
-use super::statistics::rule::Rule;
-use super::statistics::score_test::Differences;
-use super::statistics::sequential::{Side, lan_demets, log_e_value};
-use crate::model::{MOST_LOOKS, Problem, Problems, Sequential};
+use crate::domain::{MOST_LOOKS, Problem, Problems, Sequential};
+use crate::stats::normal::critical;
+use crate::stats::paired::Table;
+use crate::stats::random::Random;
+use crate::stats::rule::Rule;
+use crate::stats::score_test::Differences;
+use crate::stats::sequential::{Side, lan_demets, log_e_value};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -936,7 +936,7 @@ mod tests {
     /// bounds that share the error, and with new answers each time until one run promotes.
     #[test]
     fn planned_attempts_err_no_more_than_one_look_and_running_until_green_does() {
-        use crate::gate::statistics::sequential::obrien_fleming;
+        use crate::stats::sequential::obrien_fleming;
         const RUNS: u32 = 2_000;
         let bounds = obrien_fleming(3, RULE.alpha).unwrap();
         let promoted = |difference: f64, merge: bool| -> f64 {

@@ -9,11 +9,11 @@
 
 use super::evidence::differences;
 use super::looks::Levels;
-use super::statistics::multiplicity::believed;
-use super::statistics::planning::fewest_cases;
-use super::statistics::score_test::{CORRECTION, Differences};
 use super::{reason, words};
-use crate::model::{Comparison, Estimand, Policy, Reason, ReasonCode, Slice, SliceGate};
+use crate::domain::{Comparison, Estimand, Policy, Reason, ReasonCode, Slice, SliceGate};
+use crate::stats::multiplicity::believed;
+use crate::stats::planning::fewest_cases;
+use crate::stats::score_test::{CORRECTION, Differences};
 
 /// Tags with fewer cases, or clusters of them, are too small for a decision of their own.
 const FEWEST: f64 = 10.0;
@@ -176,7 +176,7 @@ fn listed(parts: &[String]) -> String {
 mod tests {
     use super::super::fixtures::{policy, units};
     use super::*;
-    use crate::model::{Look, TagSums, Unit, Units};
+    use crate::domain::{Look, TagSums, Unit, Units};
     use std::collections::BTreeMap;
 
     fn look(policy: &Policy, comparison: &Comparison) -> Looked {

@@ -1,8 +1,8 @@
 //! Before any effect is looked at: is the run whole, and were enough answers judged?
 
-use super::statistics::fisher;
 use super::{Completion, quarantine, reason, words};
-use crate::model::{Comparison, Policy, Reason, ReasonCode, Tally};
+use crate::domain::{Comparison, Policy, Reason, ReasonCode, Tally};
+use crate::stats::fisher;
 
 /// Error of the test that blames the candidate for refused requests.
 const BLAME_ALPHA: f64 = 0.01;

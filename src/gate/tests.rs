@@ -2,7 +2,7 @@
 
 use super::fixtures::{alone, change, compared, passing, policy, units};
 use super::*;
-use crate::model::{Attempts, CaseId, SliceGate, TagSums};
+use crate::domain::{Attempts, CaseId, SliceGate, TagSums};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

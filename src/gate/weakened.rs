@@ -1,7 +1,7 @@
 //! Does the project ask for no less than it did? A candidate that passes weaker checks proves nothing against the older ones.
 
 use super::reason;
-use crate::model::{Changed, Reason, ReasonCode};
+use crate::domain::{Changed, Reason, ReasonCode};
 
 /// Changes that are named in the sentence.
 const NAMED: usize = 5;

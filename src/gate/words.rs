@@ -2,7 +2,7 @@
 //! reporter makes them safe.
 
 use super::must_pass::Group;
-use crate::model::{ArmRate, Attempts, Comparison, Difference, Look, Needed, Policy, Problems};
+use crate::domain::{ArmRate, Attempts, Comparison, Difference, Look, Needed, Policy, Problems};
 
 /// Must-pass cases named in a sentence.
 const NAMED: usize = 3;

@@ -3,7 +3,7 @@
 use super::claims::{self, Claim, MAX_CLAIMS};
 use super::finding::{Finding, Findings, Level};
 use super::{Matchers, named};
-use crate::model::{Case, CheckSpec};
+use crate::domain::{Case, CheckSpec};
 use std::collections::BTreeSet;
 
 /// Looks at the claims of a case in pairs, and at its checks of kind `any`.

@@ -12,7 +12,7 @@
 //! wherever a case expects a certain text.
 
 use super::Matchers;
-use crate::model::CheckSpec;
+use crate::domain::CheckSpec;
 use serde_json::{Map, Value, json};
 
 /// Beyond this many claims the rest of a case is not compared: the work grows with their square.

@@ -4,7 +4,7 @@ use super::claims::{Claim, expected_texts};
 use super::finding::{Finding, Findings, Level};
 use super::words::{START, hash, words};
 use super::{Matchers, named};
-use crate::model::{Case, CheckSpec, Place};
+use crate::domain::{Case, CheckSpec, Place};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};

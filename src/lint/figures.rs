@@ -1,7 +1,7 @@
 //! How many of what there is in golden data.
 
 use super::claims::alternatives;
-use crate::model::{Case, CheckSpec};
+use crate::domain::{Case, CheckSpec};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,6 +1,6 @@
 //! What was found, and how much of it is kept.
 
-use crate::model::{Place, Problem, Problems};
+use crate::domain::{Place, Problem, Problems};
 use serde::Serialize;
 use std::fmt;
 

@@ -16,7 +16,7 @@ use super::claims::claims;
 use super::finding::{Finding, Findings, Level};
 use super::words::{START, hash, plain};
 use super::{MAX_CASES, Matchers, named};
-use crate::model::{Case, CaseId, CheckSpec, Place, digest};
+use crate::domain::{Case, CaseId, CheckSpec, Place, digest};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -419,7 +419,7 @@ mod tests {
             place: Place::at("f", number as u32 + 1, 1),
             tags: Vec::new(),
             critical: false,
-            weight: crate::model::WEIGHT,
+            weight: crate::domain::WEIGHT,
             cluster: None,
             vars: vars.as_object().unwrap().clone(),
             history: Vec::new(),

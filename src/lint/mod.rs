@@ -26,7 +26,7 @@ pub use figures::{Figures, MatcherFigures, Needs, Spread, TagFigures, Told};
 pub use finding::{Finding, Level};
 pub use weakening::{Difference, Weakening};
 
-use crate::model::{Case, CheckSpec, Place, Problems};
+use crate::domain::{Case, CheckSpec, Place, Problems};
 use exposure::Exposure;
 use finding::Findings;
 use likeness::Likeness;

@@ -7,7 +7,7 @@ use super::claims::check_implies;
 use super::finding::{Finding, Level};
 use super::likeness::input;
 use super::{MAX_CASES, Matchers, shown};
-use crate::model::{Case, CaseId, CheckSpec, Place, WEIGHT};
+use crate::domain::{Case, CaseId, CheckSpec, Place, WEIGHT};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One thing that a newer state asks otherwise than an older one.

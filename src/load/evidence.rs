@@ -1,7 +1,7 @@
 //! What an earlier run left: verdict.json and results.jsonl, read back. Anyone may have written or edited them, so nothing
 //! in them is believed here; `pipeline` computes it all again.
 
-use crate::model::{
+use crate::domain::{
     Answer, Arm, ArmRow, Case, CaseId, CaseRow, Changed, Completion, Decision, Failure, FailureKind, Judged, Look,
     Outcome, Place, Policy, PolicyBase, Problem, Score, Skip, Source, Tested, Usage, WEIGHT,
 };

@@ -1,11 +1,11 @@
 //! Keeps the proposals beside the approved answers up to date: an answer of the candidate that is not the approved one is
 //! proposed, and a proposal that has become pointless is withdrawn. Nothing here approves anything.
 
-use crate::load::golden::{Dataset, unreferenced_snapshots};
-use crate::model::{CaseRow, CheckRules, Judged, Problem, RunInfo, SNAPSHOTS, snapshot_file};
+use crate::config::Settings;
+use crate::dataset::{Dataset, unreferenced_snapshots};
+use crate::domain::{CaseRow, CheckRules, Judged, Problem, RunInfo, SNAPSHOTS, snapshot_file};
 use crate::report::{self, Mask, Proposal};
-use crate::score;
-use crate::settings::Settings;
+use crate::scoring;
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
@@ -37,7 +37,7 @@ impl<'a> Approvals<'a> {
     /// The next case, all its repeats judged.
     pub(super) fn case(&mut self, row: &CaseRow) {
         let Some(root) = self.root else { return };
-        if score::approval(&row.case.checks).is_none() {
+        if scoring::approval(&row.case.checks).is_none() {
             return;
         }
         // Secrets go before anything is redacted: a redaction could leave half of one.
@@ -54,7 +54,7 @@ impl<'a> Approvals<'a> {
     /// Proposes or withdraws; whether it has proposed something.
     fn update(&self, root: &Path, row: &CaseRow) -> io::Result<bool> {
         let case = &row.case;
-        let Some(approval) = score::approval(&case.checks) else {
+        let Some(approval) = scoring::approval(&case.checks) else {
             return Ok(false);
         };
         let repeats = &row.candidate.repeats;
@@ -125,7 +125,7 @@ impl<'a> Approvals<'a> {
 pub fn unreferenced(root: &Path, dataset: &Dataset, rules: &dyn CheckRules) -> Result<Vec<PathBuf>, Problem> {
     let mut referenced = BTreeSet::new();
     dataset.stream(rules, &mut |case| {
-        if score::approval(&case.checks).is_some() {
+        if scoring::approval(&case.checks).is_some() {
             referenced.insert(snapshot_file(&case.id));
         }
         ControlFlow::Continue(())

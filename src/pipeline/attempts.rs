@@ -4,11 +4,11 @@
 //!
 //! The store knows the looks. A CI system counts its attempts, too, so that a store that was lost on the way is noticed.
 
+use crate::config::{Cache, Settings, TargetKind};
+use crate::domain::{Decision, FreshKey, Job, Look, LookRecord, LooksBefore, Policy, Problem, Sequential, digest};
 use crate::error::Error;
 use crate::gate::{self, Decided};
-use crate::model::{Decision, FreshKey, Job, Look, LookRecord, LooksBefore, Policy, Problem, Sequential, digest};
 use crate::plan::Plan;
-use crate::settings::{Cache, Settings, TargetKind};
 use crate::store::{OpenRun, Series, Store, StoreError};
 
 /// Which look a run is going to be.

@@ -2,11 +2,11 @@
 
 use super::target::{BATCHED, service};
 use super::{STORE, runtime};
+use crate::config::BatchService;
+use crate::domain::{Failure, Problem};
 use crate::error::Error;
-use crate::model::{Failure, Problem};
 use crate::run::gemini::{self, Delivery};
 use crate::run::{Gemini, GeminiSettings};
-use crate::settings::BatchService;
 use crate::store::{Store, WaitingBatch};
 use std::path::Path;
 

@@ -6,22 +6,22 @@ use super::embeddings::Embedders;
 use super::judges::{Asker, Consulted, Identity, Judges};
 use super::record::readable;
 use super::{Interrupt, STORE, ask, library, target};
-use crate::error::Error;
-use crate::exit;
-use crate::gate::judges::{LEAST_YOUDEN, youden_low};
-use crate::gate::statistics::normal;
-use crate::gate::statistics::proportions::wilson;
-use crate::load::calibration as file;
-use crate::load::golden::{self, Dataset};
-use crate::model::{
+use crate::config::{Cache, Settings, TargetKind};
+use crate::dataset::calibration as file;
+use crate::dataset::{self, Dataset};
+use crate::domain::{
     Agreement, Answer, CalibrationEntry, Case, CheckSpec, JudgeUse, JudgesAsked, JudgesFound, Label, Place,
     PrefixCaches, Problem, Problems, Usage,
 };
+use crate::error::Error;
+use crate::exit;
+use crate::gate::judges::{LEAST_YOUDEN, youden_low};
 use crate::plan::price::Tier;
 use crate::report::Mask;
 use crate::run::{Ended, Taken};
-use crate::score::{self, Commands, Rules, Unjudged};
-use crate::settings::{Cache, Settings, TargetKind};
+use crate::scoring::{self, Commands, Rules, Unjudged};
+use crate::stats::normal;
+use crate::stats::proportions::wilson;
 use crate::store::{RunId, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -144,7 +144,7 @@ impl<'a> Calibrating<'a> {
         let mut labels: BTreeMap<JudgeUse, Labels> = BTreeMap::new();
         let mut others: BTreeSet<String> = BTreeSet::new();
         let mut many = false;
-        let dataset = golden::survey(&settings.golden, &rules, &mut |case, problems| {
+        let dataset = dataset::survey(&settings.golden, &rules, &mut |case, problems| {
             if !walk.selects(case) {
                 return;
             }
@@ -153,7 +153,7 @@ impl<'a> Calibrating<'a> {
                 Err(problem) => return problems.push(problem),
             };
             for (check, label) in found {
-                let Some(asked) = case.checks.get(check).and_then(score::use_of) else {
+                let Some(asked) = case.checks.get(check).and_then(scoring::use_of) else {
                     continue;
                 };
                 if only.is_some_and(|only| only != asked.judge) {
@@ -496,7 +496,7 @@ impl Asking<'_> {
         }
         for (check, labels) in by_check {
             let Some(spec) = case.checks.get(check) else { continue };
-            let Some(asked) = score::use_of(spec).filter(|asked| only.is_none_or(|only| only == asked.judge)) else {
+            let Some(asked) = scoring::use_of(spec).filter(|asked| only.is_none_or(|only| only == asked.judge)) else {
                 continue;
             };
             let alone = Case {

@@ -1,13 +1,13 @@
 //! Which judges decide the cases of a run, what is known of their errors, and which labels there are to know more.
 
 use super::judges::{Identity, Judges};
-use crate::load::calibration;
-use crate::model::{
+use crate::config::JudgeCalibration;
+use crate::dataset::calibration;
+use crate::domain::{
     Calibration, CalibrationEntry, Case, DecidingJudge, DecidingJudges, JudgeUse, Label, Problem, Problems, digest,
     same_model,
 };
-use crate::score;
-use crate::settings::JudgeCalibration;
+use crate::scoring;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,9 +76,9 @@ impl Judgings {
     /// Takes note of a case.
     pub(super) fn note(&mut self, case: &Case, selected: bool) -> Option<Problem> {
         if selected {
-            let deciding = score::deciding_judges(case);
+            let deciding = scoring::deciding_judges(case);
             let mut checks = case.checks.iter().filter(|spec| spec.decides());
-            let alone = checks.next().is_some_and(|spec| score::use_of(spec).is_some()) && checks.next().is_none();
+            let alone = checks.next().is_some_and(|spec| scoring::use_of(spec).is_some()) && checks.next().is_none();
             self.others |= !alone;
             if !deciding.is_empty() {
                 self.together.insert(deciding);
@@ -86,7 +86,7 @@ impl Judgings {
         }
         // What is wrong with labels is for `judge calibrate` to say.
         for (check, label) in labelled(case).unwrap_or_default() {
-            if let Some(asked) = case.checks.get(check).and_then(score::use_of) {
+            if let Some(asked) = case.checks.get(check).and_then(scoring::use_of) {
                 self.labels.entry(asked).or_default().note(case, check, label);
             }
         }
@@ -212,7 +212,7 @@ pub(super) fn labelled(case: &Case) -> Result<Vec<(usize, &Label)>, Problem> {
         case.checks
             .iter()
             .enumerate()
-            .filter(|(_, spec)| score::use_of(spec).is_some())
+            .filter(|(_, spec)| scoring::use_of(spec).is_some())
     };
     let only = || {
         let mut judged = judged();

@@ -6,14 +6,14 @@
 
 use super::shared::Call;
 use super::{Finished, Forecast, Interrupt, Prepared, prepare_among};
-use crate::error::Error;
-use crate::exit;
-use crate::model::{
+use crate::config::Settings;
+use crate::domain::{
     Candidate, CandidateLine, CaseRow, Completion, Decision, Problem, Problems, Progress, Reason, ReasonCode, RunInfo,
     Verdict,
 };
+use crate::error::Error;
+use crate::exit;
 use crate::report::{self, Folder, Mask, ReportError};
-use crate::settings::Settings;
 use crate::store::Store;
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};

@@ -3,12 +3,12 @@
 
 use super::golden::{Known, rules};
 use super::library;
+use crate::config::{Baseline, Layer, PolicyBaseSettings, compare_files};
+use crate::dataset::{self, Older};
+use crate::domain::{Changed, Changes, PolicyBase, Problem, Problems, PromptInfo};
 use crate::error::Error;
+use crate::git;
 use crate::lint::Weakening;
-use crate::load::git;
-use crate::load::golden::{self, Older};
-use crate::model::{Changed, Changes, PolicyBase, Problem, Problems, PromptInfo};
-use crate::settings::{Baseline, Layer, PolicyBaseSettings, compare_files};
 use std::path::{Path, PathBuf};
 
 /// Characters of a check or an id that are told.
@@ -109,7 +109,7 @@ fn cases(today: &Today<'_>, commit: &str, before: &Layer, rows: &mut Vec<Changed
     let mut weakening = Weakening::default().with_quarantine(today.base.file.quarantined_tags());
     let mut were = 0u64;
     if !older.paths().is_empty() {
-        let surveyed = golden::survey(older.paths(), &rules(older.root(), &known), &mut |case, _| {
+        let surveyed = dataset::survey(older.paths(), &rules(older.root(), &known), &mut |case, _| {
             were += 1;
             weakening.older(case);
         });
@@ -128,7 +128,7 @@ fn cases(today: &Today<'_>, commit: &str, before: &Layer, rows: &mut Vec<Changed
         });
     };
     let mut are = 0u64;
-    golden::survey(
+    dataset::survey(
         today.golden,
         &rules(today.root, today.base.file.own_commands()),
         &mut |case, _| {

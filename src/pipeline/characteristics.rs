@@ -1,10 +1,10 @@
 //! `gate simulate`: how often the gate decides what, before anything is asked; simulated, or counted exactly.
 
+use crate::domain::{Problem, Problems, Sequential};
 use crate::error::Error;
 use crate::gate::simulate::{Decider, Estimand, Row, Scenario, Simulation};
-use crate::gate::statistics::exact_size::{self, MOST_CASES, Size};
-use crate::gate::statistics::rule::Rule;
-use crate::model::{Problem, Problems, Sequential};
+use crate::stats::exact_size::{self, MOST_CASES, Size};
+use crate::stats::rule::Rule;
 
 /// What to simulate, with names as they were typed.
 #[derive(Clone, Debug)]

@@ -3,11 +3,11 @@
 
 use super::judge::{Judging, judge_some};
 use super::judges::{Asker, Consulted};
+use crate::config::{Settings, TargetKind};
+use crate::domain::{Attempts, Case};
 use crate::error::Error;
 use crate::gate::must_pass::{CONFIRMED, LEAST, wants_confirmation};
-use crate::model::{Attempts, Case};
 use crate::plan::Plan;
-use crate::settings::{Settings, TargetKind};
 use std::collections::BTreeSet;
 
 /// Which must-pass cases are asked how often.

@@ -3,17 +3,17 @@
 
 use super::judges::Asker;
 use super::target::service;
-use crate::error::Error;
-use crate::model::{
+use crate::config::{Cache, EmbeddingSettings, Settings, TargetKind};
+use crate::domain::{
     Answer, Arm, Arrival, CaseId, Content, Failure, FailureKind, Job, Keep, Meaning, Part, Problem, Problems, Request,
     Role, Usage, digest,
 };
+use crate::error::Error;
 use crate::plan::identity;
 use crate::plan::price::Tier;
 use crate::run::gemini::{self, Delivery, EMBEDDING_MODEL};
 use crate::run::{ApiKey, Embedder, GeminiSettings, OpenAiSettings, embedding_requests, openai};
-use crate::score::{Asking, StaticModel};
-use crate::settings::{Cache, EmbeddingSettings, Settings, TargetKind};
+use crate::scoring::{Asking, StaticModel};
 use crate::store::Writer;
 use serde_json::Map;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -11,15 +11,15 @@ use super::remember::Remembering;
 use super::sequential::{self, Upto};
 use super::shared::RunOfCall;
 use super::{STORE, ask, verdict};
+use crate::config::{Cache, TargetKind};
+use crate::domain::{
+    Case, CaseRow, DecidingJudges, Decision, Design, Event, Look, LooksBefore, Progress, RunInfo, Verdict,
+};
 use crate::error::Error;
 use crate::exit;
 use crate::gate::{self, Completion, Decided, Facts};
-use crate::model::{
-    Case, CaseRow, DecidingJudges, Decision, Design, Event, Look, LooksBefore, Progress, RunInfo, Verdict,
-};
 use crate::report::{Folder, ReportError, Reports, ResultsWritten};
 use crate::run::{Ended, RunEnd, Taken, Target as _};
-use crate::settings::{Cache, TargetKind};
 use crate::store::{OpenRun, RunEnded, Store};
 use std::sync::Arc;
 

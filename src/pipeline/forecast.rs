@@ -4,13 +4,13 @@ use super::Version;
 use super::judges::Judges;
 use super::planned::{Found, Walking};
 use super::prefix::making_usd;
+use crate::config::{Cache, TargetKind};
+use crate::domain::{Arm, Case, CaseId, PriceList, Problem, Request, RunInfo, Usage};
 use crate::error::Error;
-use crate::model::{Arm, Case, CaseId, PriceList, Problem, Request, RunInfo, Usage};
 use crate::plan::estimated_tokens;
 use crate::plan::price::{Prices, Tier};
 use crate::run::gemini::Prefix;
-use crate::score;
-use crate::settings::{Cache, TargetKind};
+use crate::scoring;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
@@ -281,7 +281,7 @@ impl<'a> Consulting<'a> {
     /// Counts what is asked about one answer of so many tokens.
     fn add(&mut self, case: &Case, answer_tokens: f64) {
         if self.case.as_ref() != Some(&case.id) {
-            let asked = score::asks_at_most(case);
+            let asked = scoring::asks_at_most(case);
             let foretold = asked.questions.iter().filter_map(|question| {
                 let (request, tier) = self.judges.foretold(question)?;
                 let expected = *self.expected.get(question.judge.as_str())?;

@@ -2,14 +2,14 @@
 
 use super::approvals::unreferenced;
 use super::library;
+use crate::dataset::{self, Dataset, Older};
+use crate::domain::{Case, CheckSpec, Command, Comparison, Policy, Problem, Problems};
 use crate::error::Error;
 use crate::gate::needed;
-use crate::gate::statistics::planning::fewest_cases;
 use crate::lint::{Figures, Linted, Linter, Matchers, Needs, PromptText, Told};
-use crate::load::golden::{self, Dataset, Older};
-use crate::load::prompt::Prompt;
-use crate::model::{Case, CheckSpec, Command, Comparison, Policy, Problem, Problems};
-use crate::score::{self, Commands, Rules};
+use crate::prompt::Prompt;
+use crate::scoring::{self, Commands, Rules};
+use crate::stats::planning::fewest_cases;
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
@@ -35,15 +35,15 @@ pub(super) struct Known;
 
 impl Matchers for Known {
     fn passes(&self, check: &CheckSpec, text: &str) -> Option<bool> {
-        score::passes_text(check, text)
+        scoring::passes_text(check, text)
     }
 
     fn secrets(&self, text: &str) -> Vec<(&'static str, Range<usize>)> {
-        score::secrets(text)
+        scoring::secrets(text)
     }
 
     fn personal_data(&self, text: &str) -> Vec<(&'static str, Range<usize>)> {
-        score::personal_data(text)
+        scoring::personal_data(text)
     }
 }
 
@@ -64,7 +64,7 @@ pub fn lint(request: &LintRequest<'_>) -> Result<Linted, Error> {
     if let Some(rev) = request.against {
         take_older(request, rev, &mut linter)?;
     }
-    let surveyed = golden::survey(request.golden, &rules, &mut |case, _| linter.case(case));
+    let surveyed = dataset::survey(request.golden, &rules, &mut |case, _| linter.case(case));
     match surveyed {
         Ok(dataset) if dataset.total == 0 => {
             return Err(Error::Nothing(Problem::new("the golden files have no case")));
@@ -142,7 +142,7 @@ fn take_older(request: &LintRequest<'_>, rev: &str, linter: &mut Linter<'_>) -> 
         );
         return Ok(());
     }
-    let surveyed = golden::survey(older.paths(), &rules, &mut |case, _| {
+    let surveyed = dataset::survey(older.paths(), &rules, &mut |case, _| {
         let case = Case {
             place: older.shown(&case.place),
             ..case.clone()
@@ -167,7 +167,7 @@ fn take_older(request: &LintRequest<'_>, rev: &str, linter: &mut Linter<'_>) -> 
 pub fn stats(root: &Path, golden: &[PathBuf], tags: &[String], commands: &[Command]) -> Result<Told, Error> {
     let mut figures = Figures::default();
     let mut counted = 0u64;
-    golden::survey(golden, &rules(root, commands), &mut |case, _| {
+    dataset::survey(golden, &rules(root, commands), &mut |case, _| {
         if tags.is_empty() || case.tags.iter().any(|tag| tags.contains(tag)) {
             figures.case(case);
             counted += 1;
@@ -187,7 +187,7 @@ pub fn stats(root: &Path, golden: &[PathBuf], tags: &[String], commands: &[Comma
 fn needs() -> Needs {
     let policy = Policy::default();
     let unknown = Comparison {
-        repeats: crate::settings::REPEATS,
+        repeats: crate::config::REPEATS,
         has_baseline: true,
         ..Comparison::default()
     };

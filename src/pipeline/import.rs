@@ -1,10 +1,10 @@
 //! Golden data of other tools: translated, checked by the loader of golden files, and put in place.
 
+use crate::dataset;
+use crate::domain::{Place, Problem};
 use crate::error::Error;
-use crate::load::golden;
 use crate::load::import::{self, Options};
-use crate::model::{Place, Problem};
-use crate::score::Rules;
+use crate::scoring::Rules;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use tempfile::{Builder, NamedTempFile};
@@ -54,7 +54,7 @@ pub fn import_golden(root: &Path, source: &Path, to: &Path, options: &Options, f
         .map_err(failed)?;
     file.write_all(imported.text.as_bytes()).map_err(failed)?;
     file.flush().map_err(failed)?;
-    golden::survey(&[file.path().to_owned()], &rules, &mut |_, _| {})?;
+    dataset::survey(&[file.path().to_owned()], &rules, &mut |_, _| {})?;
     super::record::readable(file.as_file()).map_err(failed)?;
     let file = Waiting {
         file,

@@ -6,15 +6,15 @@ use super::planned::DAY;
 use super::sequential::Upto;
 use super::survey::{Survey, Versions};
 use crate::compare::Comparing;
-use crate::error::Error;
-use crate::model::{
+use crate::domain::{
     Answer, Arm, ArmRow, Case, CaseId, CaseRow, CheckRules, Comparison, Design, Failure, FailureKind, Judged, Outcome,
     Part, Policy, Quarantine, Skip, Source,
 };
+use crate::error::Error;
 use crate::plan::price::{Prices, Tier};
 use crate::plan::{Plan, Selection};
 use crate::run::Ended;
-use crate::score::{self, Commands, Judgement, Unjudged};
+use crate::scoring::{self, Commands, Judgement, Unjudged};
 use crate::store::{RunId, Store, StoredResult};
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
@@ -111,7 +111,7 @@ struct Systems {
 
 impl Systems {
     fn of(case: &Case, versions: &Versions) -> Systems {
-        if !score::needs_system(case) {
+        if !scoring::needs_system(case) {
             return Systems::default();
         }
         let system = |arm| {
@@ -252,7 +252,7 @@ impl Judging<'_> {
                 Err(error) => {
                     // Without the store no judge can be heard; what needs none is still judged.
                     tally.store_failed.get_or_insert(error.problems().to_string());
-                    score::judge(&unjudged, self.commands, &score::Asking::default())
+                    scoring::judge(&unjudged, self.commands, &scoring::Asking::default())
                 }
             }
         };

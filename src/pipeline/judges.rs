@@ -5,21 +5,21 @@ use super::embeddings::Embedders;
 use super::forecast::Expected;
 use super::target::{BATCHED, OpenedTarget, service};
 use super::{Interrupt, Version, open_prompt};
-use crate::error::Error;
-use crate::load::prompt::Library;
-use crate::model::{
+use crate::config::{Cache, JudgeSettings, Settings, TargetKind};
+use crate::domain::{
     Answer, Arm, Arrival, CaseId, Event, Failure, FailureKind, Job, JudgeVerdict, Keep, PrefixCaches, Problem,
     Problems, Progress, Question, Request, digest,
 };
+use crate::error::Error;
 use crate::plan::identity;
 use crate::plan::price::Tier;
+use crate::prompt::Library;
 use crate::run::gemini::{self, Delivery};
 use crate::run::{
     self, AnyTarget, ApiKey, Ended, Gemini, GeminiSettings, Limits, OpenAi, OpenAiSettings, Price, Protocol, RunEnd,
     Taken, Target,
 };
-use crate::score::{self, Asking, Commands, Judgement, Unjudged};
-use crate::settings::{Cache, JudgeSettings, Settings, TargetKind};
+use crate::scoring::{self, Asking, Commands, Judgement, Unjudged};
 use crate::store::{RunId, Store, Writer};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -249,7 +249,7 @@ impl Judge {
             Some(path) => open_prompt(library, path, None, &|_| model.clone())?,
             None => {
                 let prompt = Library::builtin("judge", BUILTIN)?;
-                let info = crate::model::PromptInfo {
+                let info = crate::domain::PromptInfo {
                     name: prompt.name.clone(),
                     sha256: prompt.sha256.clone(),
                     model,
@@ -638,7 +638,7 @@ impl Asker<'_> {
         // What commands say of this batch is kept while it is judged again and again.
         commands.forget();
         let mut asking = Asking::default();
-        let mut judgements = score::judge(batch, commands, &asking);
+        let mut judgements = scoring::judge(batch, commands, &asking);
         for _ in 0..ROUNDS {
             let (questions, meanings) = asking.take_wanted();
             if questions.is_empty() && meanings.is_empty() {
@@ -646,7 +646,7 @@ impl Asker<'_> {
             }
             self.ask(questions, &mut asking)?;
             self.embed(meanings, &mut asking)?;
-            judgements = score::judge(batch, commands, &asking);
+            judgements = scoring::judge(batch, commands, &asking);
         }
         Ok(judgements)
     }

@@ -50,9 +50,9 @@ mod tested;
 mod verdict;
 mod verify;
 
+pub use crate::domain::bare_name;
 pub use crate::gate::preflight::Outlook;
 pub use crate::gate::resample::Shares;
-pub use crate::model::bare_name;
 pub use approvals::unreferenced;
 pub use batches::{Came, Cancelled, cancel, waiting};
 pub use calibrate::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
@@ -72,7 +72,7 @@ pub use runs::{flaky, list, recall};
 pub use target::open_prompt;
 pub use verify::{Verified, verify};
 
-use crate::model::Problem;
+use crate::domain::Problem;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 

@@ -1,11 +1,11 @@
 //! What a prepared run can decide, before anything is spent on it.
 
 use super::{Prepared, STORE};
+use crate::config::TargetKind;
+use crate::domain::{Design, Metric, PromptInfo};
 use crate::error::Error;
 use crate::gate;
 use crate::gate::preflight::{self, Outlook, Past};
-use crate::model::{Design, Metric, PromptInfo};
-use crate::settings::TargetKind;
 use crate::store::{Noise, Store};
 use std::collections::BTreeMap;
 

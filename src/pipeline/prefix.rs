@@ -4,11 +4,11 @@
 use super::confirm::Confirming;
 use super::survey::{Survey, Versions};
 use super::target::OpenedTarget;
-use crate::model::{Event, Problem, Problems, Progress, Request, Usage};
+use crate::config::{Cache, Settings};
+use crate::domain::{Event, Problem, Problems, Progress, Request, Usage};
 use crate::plan::Plan;
 use crate::plan::price::{Prices, Tier};
 use crate::run::gemini::{Caching, Prefix, RENEW_AFTER};
-use crate::settings::{Cache, Settings};
 use std::sync::Arc;
 use time::{Date, OffsetDateTime};
 

@@ -12,16 +12,16 @@ use super::survey::{self, Scope, Survey, Versions};
 use super::target::{self, OpenedTarget, open_prompt};
 use super::tested::{self, Deciders};
 use super::{STORE, bare_name, calibration, hex, now, prefix};
-use crate::error::Error;
-use crate::load::prompt::{Library, Prompt};
-use crate::model::{
+use crate::config::{Baseline, Cache, Earlier, ModelChoice, Settings, TargetKind};
+use crate::domain::{
     CalibrationEntry, Case, Problem, Problems, PromptInfo, Quarantine, Request, RunInfo, Sequential, Usage, digest,
 };
+use crate::error::Error;
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
+use crate::prompt::{Library, Prompt};
 use crate::report::Mask;
-use crate::score::{Commands, Rules};
-use crate::settings::{Baseline, Cache, Earlier, ModelChoice, Settings, TargetKind};
+use crate::scoring::{Commands, Rules};
 use crate::store::{OpenRun, Store};
 use serde_json::Value;
 use std::path::Path;

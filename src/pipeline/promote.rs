@@ -2,11 +2,11 @@
 
 use super::verify::{Verified, verify};
 use super::{bare_name, library};
+use crate::config::{BaselineFile, Layers};
+use crate::domain::{Problem, Problems};
 use crate::error::Error;
 use crate::exit;
 use crate::load::evidence::Recorded;
-use crate::model::{Problem, Problems};
-use crate::settings::{BaselineFile, Layers};
 use std::path::Path;
 
 /// What is to be promoted.

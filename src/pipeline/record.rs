@@ -1,8 +1,8 @@
 //! Answers out of the store and into another one: `record export` and `record import`.
 
 use super::STORE;
+use crate::domain::{Place, Problem, Problems};
 use crate::error::Error;
-use crate::model::{Place, Problem, Problems};
 use crate::report::{Mask, text};
 use crate::store::{Added, Record, RunLine, Store, StoreError};
 use std::collections::HashMap;
@@ -258,7 +258,7 @@ impl Reading {
     /// The identity was not seen before. Two different answers of one identity are a mistake; the same one twice is not,
     /// since exports of two runs may share stored answers.
     fn first(&mut self, record: &Record, place: Place) -> bool {
-        let content = crate::model::digest([
+        let content = crate::domain::digest([
             &record.created_at.to_le_bytes()[..],
             record.case.as_bytes(),
             record.model.as_bytes(),

@@ -1,11 +1,11 @@
 //! What the store remembers of a run: what it was, how each of its answers was judged, and what it came to.
 
 use super::{Prepared, hex};
-use crate::gate;
-use crate::model::{
+use crate::domain::{
     ArmRow, Case, CaseRow, Concluded, Mark, Marked, MarkedCase, PromptInfo, RunFacts, RunInfo, TestedPrompt, Verdict,
     digest,
 };
+use crate::gate;
 use crate::plan::Plan;
 use crate::store::{OpenRun, RunId, Store, StoreError, Subject};
 use sha2::{Digest, Sha256};
@@ -245,7 +245,7 @@ pub(super) fn case_digest(case: &Case, checks: &[u8]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CaseId, CheckSpec, Place, WEIGHT};
+    use crate::domain::{CaseId, CheckSpec, Place, WEIGHT};
     use serde_json::json;
 
     fn case() -> Case {

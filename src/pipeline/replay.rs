@@ -4,13 +4,13 @@
 use super::planned::DAY;
 use super::runs;
 use crate::compare::Comparing;
-use crate::error::Error;
-use crate::exit;
-use crate::gate::{self, Completion, Facts};
-use crate::model::{
+use crate::domain::{
     ArmRow, Case, CaseRow, Decision, Design, Judged, Look, LooksBefore, Moved, Passes, Place, Policy, Problem,
     Problems, Quarantine, Remembered, RememberedCase, RunComparison, RunFacts, RunRecord,
 };
+use crate::error::Error;
+use crate::exit;
+use crate::gate::{self, Completion, Facts};
 use crate::store::{Apart, SomeCases, Store};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;

@@ -2,8 +2,8 @@
 
 use super::confirm::Confirming;
 use super::prepare::Prepared;
+use crate::domain::{Problem, digest};
 use crate::error::Error;
-use crate::model::{Problem, digest};
 use crate::store::{InUse, OpenRun, Planned, Store, WaitingBatch};
 
 impl Prepared<'_> {

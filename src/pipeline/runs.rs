@@ -1,8 +1,8 @@
 //! Looking at runs that are over.
 
 use super::STORE;
+use crate::domain::{Flaky, Problem, Reliability, RunRecord};
 use crate::error::Error;
-use crate::model::{Flaky, Problem, Reliability, RunRecord};
 use crate::store::Store;
 use std::path::Path;
 
@@ -130,7 +130,7 @@ fn all_of(n: u32, marked: u32, k: u32) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Passes;
+    use crate::domain::Passes;
 
     #[test]
     fn seven_of_ten() {

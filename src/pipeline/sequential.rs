@@ -5,7 +5,7 @@
 
 use super::confirm::Confirming;
 use super::survey::Survey;
-use crate::model::{Case, Decision};
+use crate::domain::{Case, Decision};
 use crate::plan::{Plan, Schedule};
 
 /// The looks by which a decision goes.

@@ -6,7 +6,7 @@
 
 use super::Version;
 use super::survey::Versions;
-use crate::model::{Arm, Job};
+use crate::domain::{Arm, Job};
 use crate::plan::Plan;
 use crate::run::Taken;
 use crate::store::{Cached, Store, StoreError};

@@ -5,15 +5,15 @@ use super::Version;
 use super::calibration::Judgings;
 use super::prefix::Common;
 use super::remember::{case_digest, checks};
+use crate::config::Settings;
+use crate::dataset::{self, Dataset};
+use crate::domain::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Sequential, Step, digest};
 use crate::error::Error;
 use crate::gate::preflight::Sizes;
-use crate::load::golden::{self, Dataset};
-use crate::model::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Sequential, Step, digest};
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Schedule, Selection, Spreading};
 use crate::run::Protocol;
-use crate::score;
-use crate::settings::Settings;
+use crate::scoring;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -123,7 +123,7 @@ pub(super) fn survey(scope: &Scope<'_>, versions: &Versions) -> Result<Survey, E
     }
     let mut walk = scope.selection.walk();
     let mut seen = Seen::new(versions, scope);
-    let dataset = golden::survey(scope.golden, scope.rules, &mut |case, problems| {
+    let dataset = dataset::survey(scope.golden, scope.rules, &mut |case, problems| {
         let selected = walk.selects(case);
         seen.case(case, selected, problems);
     });
@@ -329,8 +329,8 @@ impl<'a> Seen<'a> {
             }
         }
         if selected {
-            self.judges.extend(score::judges_of(case));
-            self.embedders.extend(score::embedders_of(case));
+            self.judges.extend(scoring::judges_of(case));
+            self.embedders.extend(scoring::embedders_of(case));
         }
         problems.extend(self.judging.note(case, selected));
         if selected && let Err(problem) = self.render(case) {

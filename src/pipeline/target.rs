@@ -2,9 +2,10 @@
 
 use super::survey::Versions;
 use super::{Version, runtime};
+use crate::config::{Settings, TargetKind};
+use crate::domain::{Problem, Problems, PromptInfo};
 use crate::error::Error;
-use crate::load::prompt::{Library, Prompt};
-use crate::model::{Problem, Problems, PromptInfo};
+use crate::prompt::{Library, Prompt};
 use crate::report::Mask;
 use crate::run::gemini::{Delivery, Prefix};
 use crate::run::vertex::Place;
@@ -12,7 +13,6 @@ use crate::run::{
     AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Recorded, Renewal, Vertex,
     VertexSettings, gemini,
 };
-use crate::settings::{Settings, TargetKind};
 use crate::sim::{self, Simulator};
 use std::fmt;
 use std::path::Path;

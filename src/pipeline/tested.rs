@@ -4,8 +4,8 @@
 use super::library;
 use super::survey::Survey;
 use super::{hex, judges::BUILTIN};
-use crate::model::{Command, Problems, Tested, digest};
-use crate::settings::{JudgeSettings, ModelChoice, TargetKind};
+use crate::config::{JudgeSettings, ModelChoice, TargetKind};
+use crate::domain::{Command, Problems, Tested, digest};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

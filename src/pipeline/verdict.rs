@@ -2,10 +2,10 @@
 
 use super::Prepared;
 use super::judge::JudgedRun;
+use crate::config::{Cache, TargetKind};
+use crate::domain::{Comparison, Decision, JudgesAsked, ModelRecord, PrefixCaches, PromptInfo, PromptRecord, Verdict};
 use crate::exit;
 use crate::gate::{self, Decided, Facts, Told};
-use crate::model::{Comparison, Decision, JudgesAsked, ModelRecord, PrefixCaches, PromptInfo, PromptRecord, Verdict};
-use crate::settings::{Cache, TargetKind};
 
 /// Puts the verdict together. The only place that maps a decision to an exit code; a signal's wins over everything.
 pub(super) fn assemble(

@@ -9,19 +9,19 @@ use super::prepare::open_versions;
 use super::survey::{self, Scope, Survey, Versions};
 use super::tested::{Deciders, tested};
 use crate::compare::Comparing;
-use crate::error::Error;
-use crate::exit;
-use crate::gate::{self, Decided, Facts, Told};
-use crate::load::evidence::{Recorded, RecordedPrompt, RecordedRows};
-use crate::load::git;
-use crate::load::golden::Dataset;
-use crate::model::{
+use crate::config::{Baseline, Layers, TargetKind, TestedSettings};
+use crate::dataset::Dataset;
+use crate::domain::{
     Case, CaseRow, Changed, Changes, Comparison, Completion, DecidingJudges, Decision, Design, Look, LooksBefore,
     Outcome, Policy, Problem, Problems, Quarantine, ReasonCode, Skip, Tested, day_of,
 };
+use crate::error::Error;
+use crate::exit;
+use crate::gate::{self, Decided, Facts, Told};
+use crate::git;
+use crate::load::evidence::{Recorded, RecordedPrompt, RecordedRows};
 use crate::plan::{Schedule, Selection};
-use crate::score::{Commands, Rules};
-use crate::settings::{Baseline, Layers, TargetKind, TestedSettings};
+use crate::scoring::{Commands, Rules};
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 use std::path::Path;

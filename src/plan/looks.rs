@@ -9,7 +9,7 @@
 //! By evidence (`--anytime`) all units are one stratum. What it promises rests on each case being drawn like the others,
 //! whatever was seen before; if the tags of the next ones were known from those seen, that would be no longer so.
 
-use crate::model::{Case, MOST_LOOKS, Sequential, digest};
+use crate::domain::{Case, MOST_LOOKS, Sequential, digest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -169,7 +169,7 @@ fn short<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CaseId, Place, WEIGHT};
+    use crate::domain::{CaseId, Place, WEIGHT};
     use proptest::prelude::*;
     use std::collections::HashMap;
 

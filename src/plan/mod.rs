@@ -13,7 +13,7 @@ mod selection;
 pub use looks::{LOOKS, Schedule, Spreading};
 pub use selection::{Selection, Shard};
 
-use crate::model::{Arm, Request, digest};
+use crate::domain::{Arm, Request, digest};
 
 /// A must-pass case may be asked so many times more than planned.
 pub const BEYOND: u32 = 10;
@@ -82,7 +82,7 @@ pub fn identity(target: &str, model: &str, body: &[u8], case: &str, repeat: u32,
 
 /// A local estimate of a request's input tokens: four characters a token, and 258 for a piece of media.
 pub fn estimated_tokens(request: &Request) -> u64 {
-    use crate::model::Part;
+    use crate::domain::Part;
     let parts = request
         .system
         .iter()

@@ -3,7 +3,7 @@
 //! List prices of the Gemini API's paid tier as published by Google and as of [`AS_OF`]; introductory prices end on the
 //! dates given. A model that is not listed has no price: its cost is reported as unknown, never as zero.
 
-use crate::model::{PriceList, Usage};
+use crate::domain::{PriceList, Usage};
 use std::collections::BTreeMap;
 use time::{Date, Month};
 

@@ -1,6 +1,6 @@
 //! Which cases take part.
 
-use crate::model::{Case, Problem, digest};
+use crate::domain::{Case, Problem, digest};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -171,7 +171,7 @@ impl Walk<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CaseId, Place};
+    use crate::domain::{CaseId, Place};
 
     fn case(id: &str, tags: &[&str]) -> Case {
         Case {
@@ -180,7 +180,7 @@ mod tests {
             place: Place::file("f"),
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
             critical: false,
-            weight: crate::model::WEIGHT,
+            weight: crate::domain::WEIGHT,
             cluster: None,
             vars: serde_json::Map::new(),
             history: Vec::new(),

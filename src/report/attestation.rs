@@ -7,7 +7,7 @@
 use super::output::Output;
 use super::text::json_safe;
 use super::{Context, ReportError, Reporter, ResultsWritten};
-use crate::model::{CaseRow, Decision, PromptRecord, RunInfo, Tested, Verdict};
+use crate::domain::{CaseRow, Decision, PromptRecord, RunInfo, Tested, Verdict};
 use serde_json::{Value, json};
 use std::io::{self, Write as _};
 use std::path::Path;

@@ -15,7 +15,7 @@ use super::mask::Mask;
 use super::numbers::{cost, count, difference, early, latency, rate, retries};
 use super::summary::{left_behind, needed};
 use super::text::{log_line, truncate};
-use crate::model::{CaseRow, Counts, Decision, Paired, Quarantine, Reason, RunInfo, Verdict, Warning};
+use crate::domain::{CaseRow, Counts, Decision, Paired, Quarantine, Reason, RunInfo, Verdict, Warning};
 use std::io::{self, Write};
 use std::path::Path;
 

@@ -10,7 +10,7 @@ use super::output::{Output, Spool};
 use super::text::{md_code, md_fence, md_inline, truncate};
 use super::why::{Why, answered, expected, outcomes, why};
 use super::{Context, ReportError, Reporter, summary};
-use crate::model::{Case, CaseRow, Change, Judged, PromptInfo, Quarantine, RunInfo, Verdict, WEIGHT};
+use crate::domain::{Case, CaseRow, Change, Judged, PromptInfo, Quarantine, RunInfo, Verdict, WEIGHT};
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 use super::mask::Mask;
 use super::text::truncate;
 use super::why::{Why, skip_word, why};
-use crate::model::{Arm, ArmRow, CaseRow, Change, Failure, Judged, Outcome, Passes, Quarantine, Skip};
+use crate::domain::{Arm, ArmRow, CaseRow, Change, Failure, Judged, Outcome, Passes, Quarantine, Skip};
 use std::collections::BTreeMap;
 
 /// Cases named of each kind.

@@ -4,7 +4,7 @@ use super::output::Output;
 use super::text::json_safe;
 use super::why::skip_word;
 use super::{Context, ReportError, Reporter, ResultsWritten};
-use crate::model::{
+use crate::domain::{
     Answer, Arm, Case, CaseId, CaseRow, CheckResult, Details, Failure, FailureKind, Judged, Outcome, PromptInfo,
     RunInfo, Source, ToolCall, Usage, Verdict, WEIGHT, answers_for,
 };

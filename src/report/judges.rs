@@ -2,7 +2,7 @@
 
 use super::numbers::{UNKNOWN, percent};
 use super::text::{md_inline, truncate};
-use crate::model::{CorrectedRate, CorrectedRates, JudgeRecord, JudgesFound};
+use crate::domain::{CorrectedRate, CorrectedRates, JudgeRecord, JudgesFound};
 use std::fmt::Write as _;
 
 /// Judges that are listed.

@@ -9,7 +9,7 @@ use super::output::{Output, Spool};
 use super::text::{log_line, log_safe, truncate, xml_cdata, xml_safe};
 use super::why::{Why, answered, expected, outcomes, why};
 use super::{Context, ReportError, Reporter};
-use crate::model::{ArmRow, Case, CaseRow, Judged, Quarantine, RunInfo, Verdict, Warning};
+use crate::domain::{ArmRow, Case, CaseRow, Judged, Quarantine, RunInfo, Verdict, Warning};
 use junit_report::{Report, TestCase, TestResult, TestSuite};
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use quick_xml::{Reader, Writer};

@@ -1,7 +1,7 @@
 //! Secrets are replaced where data enters the reports, before anything is cut, escaped or compared: a reporter never sees
 //! them, so none can forget to hide them, and no escape or cut can save half of one.
 
-use crate::model::{
+use crate::domain::{
     ArmRow, Case, CaseId, CaseRow, Changed, Changes, CheckResult, CheckSpec, Failure, Judged, Label, Outcome, Place,
     PolicyBase, PromptInfo, PromptRecord, Reason, RunInfo, Slice, Turn, Verdict, Warning,
 };

@@ -49,8 +49,8 @@ pub use excerpt::source_diff;
 pub use mask::Mask;
 pub use pending::{Proposal, propose, withdraw};
 
+use crate::domain::{CaseRow, Counts, Problem, RunInfo, Verdict};
 use crate::exit;
-use crate::model::{CaseRow, Counts, Problem, RunInfo, Verdict};
 use serde::Serialize;
 use std::fs::{self, File, TryLockError};
 use std::io;

@@ -1,6 +1,6 @@
 //! Numbers as people read them. Never `NaN`: what is not a number is a dash.
 
-use crate::model::{ArmRate, Difference, Latency, PrefixCaches, Unlooked, Verdict, Waited};
+use crate::domain::{ArmRate, Difference, Latency, PrefixCaches, Unlooked, Verdict, Waited};
 
 /// What stands for a number that is not known.
 pub(super) const UNKNOWN: &str = "–";

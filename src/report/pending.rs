@@ -7,7 +7,7 @@
 use super::excerpt::{around_difference, source_diff};
 use super::text::{one_line, truncate};
 use super::{TEMP_PREFIX, TEMP_SUFFIX};
-use crate::model::{Case, CaseId, SNAPSHOTS, snapshot_file};
+use crate::domain::{Case, CaseId, SNAPSHOTS, snapshot_file};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -168,7 +168,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Place;
+    use crate::domain::Place;
     use serde_json::Map;
 
     fn case(id: &str) -> Case {
@@ -178,7 +178,7 @@ mod tests {
             place: Place::at("golden/returns.yaml", 3, 3),
             tags: Vec::new(),
             critical: false,
-            weight: crate::model::WEIGHT,
+            weight: crate::domain::WEIGHT,
             cluster: None,
             vars: Map::new(),
             history: Vec::new(),

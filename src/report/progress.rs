@@ -4,7 +4,7 @@
 use super::mask::Mask;
 use super::numbers::{count, usd};
 use super::text::{log_line, truncate};
-use crate::model::{Event, Progress};
+use crate::domain::{Event, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};

@@ -2,7 +2,7 @@
 
 use super::numbers::{UNKNOWN, count, difference, percent, rate};
 use super::text::{json_safe, log_line, truncate};
-use crate::model::{
+use crate::domain::{
     Concluded, Counts, Decision, Flaky, FlakyCase, Moved, Paired, Passes, Reason, Reliability, RunComparison, RunFacts,
     RunRecord, TestedPrompt, Warning,
 };

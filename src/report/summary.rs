@@ -7,7 +7,7 @@ use super::numbers::{UNKNOWN, cost, count, difference, early, latency, percent, 
 use super::output::Output;
 use super::text::{md_code, md_inline, truncate};
 use super::{Context, ReportError, Reporter};
-use crate::model::{
+use crate::domain::{
     CaseRow, Changed, Changes, Counts, Decision, FreshKey, GuardMetric, Guardrail, Needed, Paired, Passes, PolicyBase,
     Quarantine, Reason, RunInfo, Slice, SliceGate, Usage, Verdict, Warning,
 };

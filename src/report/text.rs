@@ -2,9 +2,9 @@
 //! CSV. Every function takes any text. Nothing is deleted silently: what can't be shown is replaced by something that
 //! can be seen, because an answer that differs only in a control character must not look equal.
 
-pub use crate::model::visible;
+pub use crate::domain::visible;
 
-use crate::model::{is_hidden as hidden, show};
+use crate::domain::{is_hidden as hidden, show};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 

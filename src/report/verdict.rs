@@ -3,7 +3,7 @@
 use super::output::Output;
 use super::text::json_safe;
 use super::{Context, ReportError, Reporter, ResultsWritten};
-use crate::model::{
+use crate::domain::{
     ArmRate, CandidateLine, CaseRow, Changed, Completion, Counts, Decision, Difference, EValues, FreshKey, Guardrail,
     JudgesAsked, Latency, Look, Needed, Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Quarantined,
     Reason, RunInfo, Slice, Tested, Unlooked, Usage, Verdict, Waited, Warning, ZScores,

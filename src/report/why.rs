@@ -1,6 +1,6 @@
 //! Why a case is not a pass, said once, so that all reports say the same; and what was expected of it.
 
-use crate::model::{Answer, ArmRow, CheckResult, CheckSpec, Failure, Judged, Outcome, Skip};
+use crate::domain::{Answer, ArmRow, CheckResult, CheckSpec, Failure, Judged, Outcome, Skip};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -127,7 +127,7 @@ pub(super) fn answered(answer: &Answer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{FailureKind, Score, ToolCall};
+    use crate::domain::{FailureKind, Score, ToolCall};
     use serde_json::json;
 
     fn judged(outcome: Outcome, checks: Vec<CheckResult>) -> Judged {

@@ -1,6 +1,6 @@
 //! The base URL of a service, checked once.
 
-use crate::model::Problem;
+use crate::domain::Problem;
 use reqwest::Url;
 use std::net::IpAddr;
 

@@ -1,7 +1,7 @@
 //! What a run has sent and spent, and whether it may send more.
 
 use super::{Limits, Taken};
-use crate::model::{PrefixCaches, Usage};
+use crate::domain::{PrefixCaches, Usage};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Counts requests, tokens and dollars against their limits.

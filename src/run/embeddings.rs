@@ -4,7 +4,7 @@
 use super::limit::estimated_tokens;
 use super::target::{Retry, Target, TargetError};
 use super::{gemini, openai};
-use crate::model::{Answer, FailureKind, Job, Source, Usage};
+use crate::domain::{Answer, FailureKind, Job, Source, Usage};
 
 /// Texts of one request; `batchEmbedContents` takes no more.
 const MOST_TEXTS: usize = 100;

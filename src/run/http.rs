@@ -5,7 +5,7 @@
 
 use super::base_url::BaseUrl;
 use super::target::{Retry, TargetError};
-use crate::model::{Answer, FailureKind, Problem};
+use crate::domain::{Answer, FailureKind, Problem};
 use crate::secret::Secret;
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};

@@ -1,6 +1,6 @@
 //! The key of a service, in the one type that may hold it.
 
-use crate::model::Problem;
+use crate::domain::Problem;
 use crate::secret::{Cover, Secret};
 use reqwest::header::HeaderValue;
 use std::borrow::Cow;

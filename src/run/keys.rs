@@ -1,7 +1,7 @@
 //! The key of a run, which may be replaced once: a key file can be rotated while a run goes on.
 
 use super::key::ApiKey;
-use crate::model::Problem;
+use crate::domain::Problem;
 use crate::secret::{Secret, covered};
 use reqwest::header::HeaderValue;
 use std::borrow::Cow;

@@ -2,7 +2,7 @@
 
 use super::pace::{Counted, Pace};
 use super::target::Reach;
-use crate::model::{Content, Part, Request};
+use crate::domain::{Content, Part, Request};
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -515,7 +515,7 @@ mod tests {
             model: "m".to_owned(),
             system: vec![text(400)],
             contents: vec![Content {
-                role: crate::model::Role::User,
+                role: crate::domain::Role::User,
                 parts: vec![text(40), media],
             }],
             config: serde_json::Map::new(),

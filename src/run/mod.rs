@@ -52,7 +52,7 @@ pub use retry::RetryPolicy;
 pub use target::{AnyTarget, Reach, Retry, Target, TargetError};
 pub use vertex::{Vertex, VertexSettings};
 
-use crate::model::{Failure, Job, Keep, PrefixCaches, Progress, Usage};
+use crate::domain::{Failure, Job, Keep, PrefixCaches, Progress, Usage};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;

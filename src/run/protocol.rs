@@ -1,7 +1,7 @@
 //! How a rendered prompt is written on the wire: what a target must know before, and apart from, sending anything.
 
 use super::{gemini, openai, vertex};
-use crate::model::{ArgProblem, Request};
+use crate::domain::{ArgProblem, Request};
 use time::Date;
 
 /// What the service would say about a prompt's settings; paths lead from the top of the front matter to the culprit.

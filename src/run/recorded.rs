@@ -5,7 +5,7 @@
 //! changed by then.
 
 use super::target::{Retry, Target, TargetError};
-use crate::model::{Answer, Arm, FailureKind, Job, Place, Problem, Problems, Source, ToolCall, Usage, digest};
+use crate::domain::{Answer, Arm, FailureKind, Job, Place, Problem, Problems, Source, ToolCall, Usage, digest};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;

@@ -4,7 +4,7 @@ use super::gemini::{Caching, Gemini};
 use super::openai::OpenAi;
 use super::recorded::Recorded;
 use super::vertex::Vertex;
-use crate::model::{Answer, Failure, FailureKind, Job, PrefixCaches, Problem, Source};
+use crate::domain::{Answer, Failure, FailureKind, Job, PrefixCaches, Problem, Source};
 use crate::secret::Secret;
 use std::future::Future;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The loop against a scripted target, in virtual time: delays are asserted to the millisecond and nothing sleeps.
 
 use super::*;
-use crate::model::{Answer, Arm, Arrival, CaseId, Event, FailureKind, Request, Source};
+use crate::domain::{Answer, Arm, Arrival, CaseId, Event, FailureKind, Request, Source};
 use serde_json::Map;
 use std::collections::HashMap;
 use std::sync::Mutex;

@@ -5,7 +5,7 @@ use super::limit::{Learnt, Limiter, Limiters, Pass, Rate, estimated_tokens};
 use super::reset;
 use super::target::{Retry, Target, TargetError};
 use super::{Ended, Limits, Price, RunEnd, describe};
-use crate::model::{Answer, Arrival, Asked, Event, Failure, FailureKind, Job, Keep, Progress, Source};
+use crate::domain::{Answer, Arrival, Asked, Event, Failure, FailureKind, Job, Keep, Progress, Source};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;

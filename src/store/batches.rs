@@ -1,7 +1,7 @@
 //! Which batch jobs wait at the service. A job is noted before it is created and forgotten when all its answers are kept.
 
 use super::{OpenRun, RunId, Store, StoreError, now, open};
-use crate::model::{BatchLedger, OpenBatch};
+use crate::domain::{BatchLedger, OpenBatch};
 use rusqlite::{Connection, TransactionBehavior, params};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,7 +1,7 @@
 //! What runs were and what they came to, for lists and comparisons, and for what the next versions of a gate may ask.
 
 use super::{RunId, Store, StoreError};
-use crate::model::{Concluded, RunFacts, RunRecord};
+use crate::domain::{Concluded, RunFacts, RunRecord};
 use rusqlite::params;
 use serde::de::DeserializeOwned;
 

@@ -1,7 +1,7 @@
 //! What is remembered of runs: once for each answer, whatever happens to it, and bounded.
 
 use super::*;
-use crate::model::{
+use crate::domain::{
     Arm, CaseId, Concluded, Counts, Mark, Marked, MarkedCase, Passes, Reliability, RunFacts, RunRecord, TestedPrompt,
 };
 
@@ -227,7 +227,7 @@ fn outcomes_of_two_runs_come_side_by_side_with_their_answers() {
     let mut seen = Vec::new();
     store
         .side_by_side(first.id.0, second.id.0, &mut |case, other| {
-            let plain = |answers: &[crate::model::Remembered]| -> Vec<(u32, Mark, Option<f64>, Option<i64>)> {
+            let plain = |answers: &[crate::domain::Remembered]| -> Vec<(u32, Mark, Option<f64>, Option<i64>)> {
                 answers.iter().map(|a| (a.repeat, a.mark, a.score, a.answer)).collect()
             };
             seen.push((case.id.to_string(), case.critical, plain(&case.answers), plain(&other)));

@@ -1,7 +1,7 @@
 //! Which looks were taken at what is tested, and whether two runs go by the same answers.
 
 use super::{RunId, Store, StoreError};
-use crate::model::{CiAttempt, Decision, LookRecord};
+use crate::domain::{CiAttempt, Decision, LookRecord};
 use rusqlite::{OptionalExtension as _, Row, params};
 
 /// What runs of the same key have in common: `key` leaves earlier looks behind where that was asked for, `same` does not.

@@ -28,7 +28,7 @@ pub use record::{Added, Importing, Record, RunLine};
 use writer::Part;
 pub use writer::Writer;
 
-use crate::model::{Answer, Failure, Job, Source};
+use crate::domain::{Answer, Failure, Job, Source};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@
 //! always kept.
 
 use super::{RunId, Store, StoreError, Subject};
-use crate::model::{Arm, CaseId, Flaky, FlakyCase, Mark, MarkedCase, Reliability, Remembered, RememberedCase};
+use crate::domain::{Arm, CaseId, Flaky, FlakyCase, Mark, MarkedCase, Reliability, Remembered, RememberedCase};
 use rusqlite::{Row, params};
 use std::collections::{HashMap, HashSet};
 

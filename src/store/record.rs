@@ -5,7 +5,7 @@
 //! is used. What comes in is data from anyone: each row is read strictly and within bounds, and marked as imported for good.
 
 use super::{RunId, Store, StoreError, now};
-use crate::model::{Answer, Arm};
+use crate::domain::{Answer, Arm};
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! What the store promises: one row per answer, the newest reusable one by key, results in order, nothing of others touched.
 
 use super::*;
-use crate::model::{Arm, Arrival, Asked, CaseId, FailureKind, Job, Keep, Request};
+use crate::domain::{Arm, Arrival, Asked, CaseId, FailureKind, Job, Keep, Request};
 use std::sync::Arc;
 
 fn request() -> Request {

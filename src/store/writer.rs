@@ -1,7 +1,7 @@
 //! The one thread that writes: takes arrivals from a bounded queue and commits them in groups.
 
 use super::{Cached, RunId, now, source_name};
-use crate::model::{Arm, Arrival, Job, Keep, Source};
+use crate::domain::{Arm, Arrival, Job, Keep, Source};
 use rusqlite::{Connection, TransactionBehavior, params};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};

@@ -1,8 +1,8 @@
 //! The README and the docs say what the program does.
 
 use crate::support::project::Project;
-use promptgate::model::{CheckRules, CheckSpec};
-use promptgate::{exit, score};
+use promptgate::domain::{CheckRules, CheckSpec};
+use promptgate::{exit, scoring};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -106,7 +106,7 @@ fn the_readme_lists_the_exit_codes() {
 #[test]
 fn the_readme_names_every_matcher() {
     let readme = readme();
-    for matcher in score::MATCHERS {
+    for matcher in scoring::MATCHERS {
         assert!(
             readme.contains(&format!("`{}`", matcher.name)),
             "{} is missing",
@@ -117,12 +117,12 @@ fn the_readme_names_every_matcher() {
 
 /// `docs/matchers.md`, from the table.
 fn page_of_the_matchers() -> String {
-    let rules = score::Rules::new(&root());
+    let rules = scoring::Rules::new(&root());
     let mut page = "# Matchers\n\nWritten from the table in `src/score/matchers/` by a test; edit it there. A check is a one-key \
                     map, `matcher: arguments`,\nand may carry `name`, `weight` and `advisory: true`. A check that no answer could \
                     miss, or that has a mistake, is refused\nwhile loading. Samples of answers are written as JSON texts.\n"
         .to_owned();
-    for def in score::MATCHERS {
+    for def in scoring::MATCHERS {
         let written = serde_json::from_str(def.refused).unwrap();
         let problems = match CheckSpec::parse(&written) {
             Ok(check) => rules.verify(check).expect_err(def.name),
@@ -152,18 +152,18 @@ fn code(text: &str) -> String {
     format!("{fence}{space}{text}{space}{fence}")
 }
 
-fn sample(sample: score::Sample) -> String {
+fn sample(sample: scoring::Sample) -> String {
     match sample {
-        score::Sample::Text(text) => code(&serde_json::to_string(text).unwrap()),
-        score::Sample::Answer(fields) => code(fields),
-        score::Sample::Judged { text, reply } => {
+        scoring::Sample::Text(text) => code(&serde_json::to_string(text).unwrap()),
+        scoring::Sample::Answer(fields) => code(fields),
+        scoring::Sample::Judged { text, reply } => {
             format!(
                 "{}, and the judge says {}",
                 code(&serde_json::to_string(text).unwrap()),
                 code(reply)
             )
         }
-        score::Sample::Embedded { text, cosine } => {
+        scoring::Sample::Embedded { text, cosine } => {
             format!(
                 "{} at a cosine of {cosine}",
                 code(&serde_json::to_string(text).unwrap())

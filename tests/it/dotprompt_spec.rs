@@ -3,13 +3,13 @@
 //! They are not part of this repository. `PROMPTGATE_CONFORMANCE` names the folder whose `dotprompt-spec/` has them;
 //! without it the test says so and does nothing.
 
-use promptgate::load::prompt::frontmatter::{Document, KNOWN_KEYS};
-use promptgate::load::prompt::marks::Speaker;
-use promptgate::load::prompt::messages::{Message, MessagePart};
-use promptgate::load::prompt::picoschema;
-use promptgate::load::prompt::template::{Partials, Template};
-use promptgate::load::prompt::text::Text;
-use promptgate::model::Problem;
+use promptgate::domain::Problem;
+use promptgate::prompt::frontmatter::{Document, KNOWN_KEYS};
+use promptgate::prompt::marks::Speaker;
+use promptgate::prompt::messages::{Message, MessagePart};
+use promptgate::prompt::picoschema;
+use promptgate::prompt::template::{Partials, Template};
+use promptgate::prompt::text::Text;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -7,14 +7,14 @@
 
 use crate::support::project::Project;
 use promptgate::compare::Comparing;
-use promptgate::gate::{Completion, Facts, decide};
-use promptgate::load::golden;
-use promptgate::load::prompt::{Library, Prompt};
-use promptgate::model::{
+use promptgate::dataset;
+use promptgate::domain::{
     Answer, Arm, ArmRow, Case, CaseRow, Decision, Design, Judged, Look, LooksBefore, Outcome, Policy, Source,
 };
+use promptgate::gate::{Completion, Facts, decide};
+use promptgate::prompt::{Library, Prompt};
 use promptgate::run::gemini::{body, decode, sample_of};
-use promptgate::score::{Asking, Commands, Rules, Unjudged, judge};
+use promptgate::scoring::{Asking, Commands, Rules, Unjudged, judge};
 use promptgate::sim::Rehearsal;
 use rayon::prelude::*;
 use std::fs;
@@ -116,7 +116,7 @@ impl Tried {
 fn tried(project: &Project, baseline: &str, candidate: &str) -> Vec<Tried> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut cases = Vec::new();
-    golden::survey(&[root.join("golden")], &Rules::new(root), &mut |case, _| {
+    dataset::survey(&[root.join("golden")], &Rules::new(root), &mut |case, _| {
         cases.push(case.clone())
     })
     .unwrap();

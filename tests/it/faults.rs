@@ -2,7 +2,7 @@
 //! the key goes nowhere but into its header.
 use crate::support::fake::{Fake, Received, Reply};
 use crate::support::runs::{KEY, Ran, gemini, job, limits, run_cases, run_jobs, settings};
-use promptgate::model::{Failure, FailureKind, Source};
+use promptgate::domain::{Failure, FailureKind, Source};
 use promptgate::run::{AnyTarget, Ended, Gemini, GeminiSettings, Limits, Renewal};
 use serde_json::{Value, json};
 use std::process::Command;

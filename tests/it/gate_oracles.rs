@@ -4,24 +4,24 @@
 //! The oracles are read from `gate-oracles.json` in the folder that `PROMPTGATE_CONFORMANCE` names; without it that test
 //! says so and ends.
 use promptgate::compare::Comparing;
-use promptgate::gate::statistics::bootstrap::bootstrap;
-use promptgate::gate::statistics::exact_size::worst_promotion;
-use promptgate::gate::statistics::judge_error::{Judge, prediction_powered};
-use promptgate::gate::statistics::multiplicity::Adjustment;
-use promptgate::gate::statistics::normal::critical;
-use promptgate::gate::statistics::paired::Table;
-use promptgate::gate::statistics::permutation::sign_flip;
-use promptgate::gate::statistics::planning::{self, Variation, cases_to_show, fewest_cases};
-use promptgate::gate::statistics::score_test::{CORRECTION, Differences, UnitKind};
-use promptgate::gate::statistics::sequential::{Side, log_e_value, normal_mixture, obrien_fleming};
-use promptgate::gate::statistics::student::t_test;
-use promptgate::gate::statistics::{fisher, proportions, ranks, repeats};
-use promptgate::gate::{Completion, Decided, Facts, decide};
-use promptgate::model::{
+use promptgate::domain::{
     ArmRow, Case, CaseId, CaseRow, Clusters, Comparison, Decision, Design, Estimand, Failure, FailureKind, Judged,
     Metric, Outcome, Place, Policy, Score, Unit, Units, WEIGHT,
 };
-use promptgate::model::{Look, LooksBefore};
+use promptgate::domain::{Look, LooksBefore};
+use promptgate::gate::{Completion, Decided, Facts, decide};
+use promptgate::stats::bootstrap::bootstrap;
+use promptgate::stats::exact_size::worst_promotion;
+use promptgate::stats::judge_error::{Judge, prediction_powered};
+use promptgate::stats::multiplicity::Adjustment;
+use promptgate::stats::normal::critical;
+use promptgate::stats::paired::Table;
+use promptgate::stats::permutation::sign_flip;
+use promptgate::stats::planning::{self, Variation, cases_to_show, fewest_cases};
+use promptgate::stats::score_test::{CORRECTION, Differences, UnitKind};
+use promptgate::stats::sequential::{Side, log_e_value, normal_mixture, obrien_fleming};
+use promptgate::stats::student::t_test;
+use promptgate::stats::{fisher, proportions, ranks, repeats};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

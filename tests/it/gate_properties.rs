@@ -2,12 +2,12 @@
 //! must-pass cases, weights, clusters, scores in between, both estimands, and policies of all kinds.
 
 use promptgate::compare::Comparing;
-use promptgate::gate::statistics::score_test::{CORRECTION, Differences, UnitKind};
-use promptgate::gate::{Completion, Decided, Facts, decide};
-use promptgate::model::{
+use promptgate::domain::{
     ArmRow, Case, CaseId, CaseRow, Comparison, Decision, Design, Estimand, Failure, FailureKind, Judged, Look,
     LooksBefore, Metric, Outcome, Place, Policy, Score, Units,
 };
+use promptgate::gate::{Completion, Decided, Facts, decide};
+use promptgate::stats::score_test::{CORRECTION, Differences, UnitKind};
 use proptest::prelude::*;
 
 /// Cases that are alike.

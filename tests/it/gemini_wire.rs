@@ -4,7 +4,7 @@
 //! nothing.
 #![expect(clippy::print_stdout, reason = "what was not run, and how much was, is told")]
 
-use promptgate::model::{Answer, CodeRun, FailureKind, Request, Usage};
+use promptgate::domain::{Answer, CodeRun, FailureKind, Request, Usage};
 use promptgate::run::Retry;
 use promptgate::run::gemini::{classify, decode, decode_stream, review};
 use serde_json::{Map, Value};

@@ -1,9 +1,9 @@
 //! `golden lint`, `golden stats` and `schema`, from golden files to findings.
 
 use crate::support::project::Project;
-use promptgate::model::CheckSpec;
+use promptgate::domain::CheckSpec;
 use promptgate::pipeline::{self, LintRequest};
-use promptgate::score;
+use promptgate::scoring;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -274,7 +274,8 @@ fn what_is_said_of_two_checks_holds_for_every_text() {
         ]);
     }
     checks.extend(checks.clone().into_iter().map(|check| json!({"not": check})));
-    let passes = |check: &Value, text: &str| score::passes_text(&CheckSpec::parse(check).unwrap(), text) == Some(true);
+    let passes =
+        |check: &Value, text: &str| scoring::passes_text(&CheckSpec::parse(check).unwrap(), text) == Some(true);
     let passing: Vec<Vec<bool>> = checks
         .iter()
         .map(|check| texts.iter().map(|text| passes(check, text)).collect())

@@ -2,11 +2,11 @@
 
 use crate::support::project::Project;
 use promptgate::compare::Comparing;
-use promptgate::gate::{Completion, Facts, decide};
-use promptgate::model::{
+use promptgate::domain::{
     Answer, ArmRow, Case, CaseId, CaseRow, Design, GuardStatus, Guardrails, Judged, Look, LooksBefore, Outcome, Place,
     Policy, Score, Source, Usage, WEIGHT,
 };
+use promptgate::gate::{Completion, Facts, decide};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 

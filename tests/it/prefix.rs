@@ -3,7 +3,7 @@
 use crate::support::fake::{Fake, Received, Reply};
 use crate::support::project::{Project, Ran};
 use crate::support::runs;
-use promptgate::model::{Job, Part};
+use promptgate::domain::{Job, Part};
 use promptgate::run::gemini::{self, Caching, Prefix};
 use promptgate::sim::{self, Simulator};
 use serde_json::{Value, json};

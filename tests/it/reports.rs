@@ -5,7 +5,7 @@ mod fixture;
 
 use fixture::{answer, arm, fail, pass, row, rows, run, verdict};
 use insta::assert_snapshot;
-use promptgate::model::{CaseId, CaseRow, Counts, Decision, Failure, FailureKind, Outcome, Paired, RunInfo, Verdict};
+use promptgate::domain::{CaseId, CaseRow, Counts, Decision, Failure, FailureKind, Outcome, Paired, RunInfo, Verdict};
 use promptgate::report::console::{Console, Style};
 use promptgate::report::{FORMATS, Folder, Mask, ReportError, Reports};
 use proptest::prelude::*;

@@ -2,14 +2,14 @@
 
 use super::{colored, dollars, foresee_arm, foresee_judges, foresee_prefix, progress, requests, tell_simulated};
 use crate::cli::{complain, hide, say, warn};
+use crate::config::Settings;
+use crate::domain::{CaseRow, Progress, Quarantine, RunInfo};
 use crate::error::Error;
 use crate::exit;
-use crate::model::{CaseRow, Progress, Quarantine, RunInfo};
 use crate::pipeline::{self, ArmForecast, Finished, FinishedAll, Forecast, Interrupt, Outlook, Prepared, Watching};
 use crate::report::console::{self, Console, Style};
 use crate::report::text::log_line;
 use crate::report::{Folder, Mask, candidates_table};
-use crate::settings::Settings;
 use std::io::{Write as _, stdout};
 use std::path::Path;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 use super::super::fixtures::{alone, compared, policy};
 use super::super::{Completion, Decided, Facts, decide};
 use super::*;
-use crate::model::{Attempts, Decision, JudgeUse, Look, LooksBefore};
+use crate::domain::{Attempts, Decision, JudgeUse, Look, LooksBefore};
 use proptest::prelude::*;
 
 fn counts(true_pass: u64, false_fail: u64, true_fail: u64, false_pass: u64) -> Agreement {

@@ -3,7 +3,7 @@
 use super::super::fixtures::{alone, compared, policy};
 use super::super::{Completion, speaks_for};
 use super::*;
-use crate::model::{Attempts, CaseId, Changed, Look, LooksBefore, Slice};
+use crate::domain::{Attempts, CaseId, Changed, Look, LooksBefore, Slice};
 use proptest::prelude::*;
 use std::fmt::Write as _;
 
@@ -273,7 +273,7 @@ fn what_a_run_is_not_is_told() {
         of(&TOLD, &policy, &FACTS, &unanswered, ReasonCode::NothingScored),
     );
     let better = Decided {
-        difference: Some(crate::model::Difference {
+        difference: Some(crate::domain::Difference {
             estimate: 0.17,
             low: 0.12,
             high: 0.22,

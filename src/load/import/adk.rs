@@ -8,7 +8,7 @@ mod session;
 use super::draft::{Draft, Finding, Kind};
 use super::node::Node;
 use super::{Import, kind};
-use crate::model::{Place, Problem, TurnRole};
+use crate::domain::{Place, Problem, TurnRole};
 use criteria::Criteria;
 use serde_json::{Map, Value, json};
 use session::{Session, Turn};

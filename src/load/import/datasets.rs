@@ -4,7 +4,7 @@
 use super::draft::Draft;
 use super::node::Node;
 use super::{Import, kind, tags, turns};
-use crate::model::Problem;
+use crate::domain::Problem;
 use serde_json::Value;
 
 /// Imports rows `{input, ideal}` of OpenAI evals.

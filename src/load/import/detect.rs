@@ -3,8 +3,8 @@
 use super::files::{Files, extension};
 use super::node::Node;
 use super::{Options, promptfoo};
-use crate::load::golden::document::{Document, Table};
-use crate::model::{Place, Problem};
+use crate::dataset::document::{Document, Table};
+use crate::domain::{Place, Problem};
 use serde_json::Value;
 
 /// A tool with golden data.

@@ -1,7 +1,7 @@
 //! A case in the making, and what is to be told about it.
 
 use super::node::Node;
-use crate::model::{Place, TurnRole};
+use crate::domain::{Place, TurnRole};
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, HashSet};
 

@@ -428,7 +428,7 @@ fn schema(args: &Args) -> Result<Option<Value>, String> {
         None => return Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
         Some(Value::String(text)) => {
-            crate::load::golden::document::Document::yaml(&"value".into(), text)
+            crate::dataset::document::Document::yaml(&"value".into(), text)
                 .map_err(|_| "its schema is not readable".to_owned())?
                 .value
         }

@@ -1,6 +1,6 @@
 //! The files of a source. What a source names is data from anyone, so only what lies beside or below it is read.
 
-use crate::model::{Place, Problem};
+use crate::domain::{Place, Problem};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};

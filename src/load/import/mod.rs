@@ -33,7 +33,7 @@ mod yaml_text;
 pub use detect::Tool;
 pub use draft::{Finding, Kind};
 
-use crate::model::{CheckRules, CheckSpec, Place, Problem};
+use crate::domain::{CheckRules, CheckSpec, Place, Problem};
 use draft::{Draft, Entry};
 use files::Files;
 use serde_json::{Map, Value, json};
@@ -206,7 +206,7 @@ fn listed(general: Vec<Finding>, entries: Vec<Entry>) -> Vec<Finding> {
 fn verify_text(source: &Path, text: &str, entries: &[Entry]) -> Result<(), Problem> {
     let meant: Vec<Value> = entries.iter().filter_map(Entry::row).collect();
     let shown = source.to_string_lossy().into();
-    let read = crate::load::golden::document::Document::yaml(&shown, text)
+    let read = crate::dataset::document::Document::yaml(&shown, text)
         .map_err(|problem| Problem::new(format!("what was made of it can't be read: {}", problem.message)))?;
     if read.value == Value::Array(meant) || (read.value.is_null() && entries.iter().all(|entry| !entry.is_case())) {
         return Ok(());

@@ -1,7 +1,7 @@
 //! A place in a document, with the value that stands there.
 
-use crate::load::golden::document::Document;
-use crate::model::{Place, Step};
+use crate::dataset::document::Document;
+use crate::domain::{Place, Step};
 use serde_json::Value;
 use std::rc::Rc;
 

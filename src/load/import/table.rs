@@ -4,7 +4,7 @@
 use super::draft::{Draft, Finding, Kind};
 use super::node::Node;
 use super::{Import, single};
-use crate::model::Problem;
+use crate::domain::Problem;
 use serde_json::Value;
 
 /// Imports the rows of a table.

@@ -1,7 +1,7 @@
 //! Whatever a source holds, an import ends, and what it writes is read back.
 
 use super::*;
-use crate::model::{ArgProblem, CaseId};
+use crate::domain::{ArgProblem, CaseId};
 use proptest::prelude::*;
 
 /// Rules that know a few matchers and accept all arguments.

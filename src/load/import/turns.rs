@@ -3,7 +3,7 @@
 use super::draft::Draft;
 use super::kind;
 use super::node::Node;
-use crate::model::TurnRole;
+use crate::domain::TurnRole;
 
 /// The variable that takes a system message.
 const SYSTEM: &str = "system";

@@ -149,7 +149,7 @@ fn double_quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::golden::document::Document;
+    use crate::dataset::document::Document;
     use proptest::prelude::*;
     use serde_json::json;
 

@@ -2,7 +2,7 @@
 //! the store.
 
 use super::{Key, Open, Running};
-use crate::model::{Answer, Arrival, BatchLedger, Event, Failure, FailureKind, Keep};
+use crate::domain::{Answer, Arrival, BatchLedger, Event, Failure, FailureKind, Keep};
 use crate::run::Ended;
 use crate::run::gemini::{Item, Looked, Output, Results};
 use crate::run::target::{Retry, Target, TargetError};

@@ -27,7 +27,7 @@ use super::budget::Budget;
 use super::gemini::Gemini;
 use super::target::{AnyTarget, Retry, TargetError};
 use super::{Ended, Limits, Price, RunEnd, describe};
-use crate::model::{Asked, BatchLedger, Event, Failure, FailureKind, Job, Keep, PrefixCaches, Progress, Usage};
+use crate::domain::{Asked, BatchLedger, Event, Failure, FailureKind, Job, Keep, PrefixCaches, Progress, Usage};
 use spool::Line;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use super::spool::{Line, Lines, jsonl_length};
 use super::{Key, Open, Running, hex};
-use crate::model::{BatchLedger, Event, FailureKind, Keep, digest};
+use crate::domain::{BatchLedger, Event, FailureKind, Keep, digest};
 use crate::run::Ended;
 use crate::run::gemini::PIECE;
 use crate::run::target::{Retry, TargetError};

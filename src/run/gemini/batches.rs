@@ -10,7 +10,7 @@ use super::super::http::{Incoming, Reply};
 use super::super::target::{Retry, TargetError};
 use super::reply::broken;
 use super::{Gemini, classify, decode};
-use crate::model::{Answer, Failure, FailureKind};
+use crate::domain::{Answer, Failure, FailureKind};
 use crate::secret::Secret;
 use bytes::Bytes;
 use reqwest::header::{HeaderName, HeaderValue};

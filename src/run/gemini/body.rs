@@ -5,7 +5,7 @@
 //! its order, because there it may carry meaning.
 
 use super::super::media::{Inline, media_problem};
-use crate::model::{Content, Part, Request, Role, Tool};
+use crate::domain::{Content, Part, Request, Role, Tool};
 use serde::Serialize;
 use serde_json::Value;
 use std::borrow::Cow;

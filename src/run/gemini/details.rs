@@ -5,7 +5,7 @@
 //!
 //! The two services differ in one name: citations are `citationSources` on the Gemini API and `citations` on Vertex AI.
 
-use crate::model::{
+use crate::domain::{
     ChosenToken, Citation, CodeRun, Details, FoundSource, ModelStatus, RetrievedUrl, SafetyRating, Support, TopToken,
 };
 use serde::Deserialize;
@@ -429,7 +429,7 @@ struct WireResult {
 mod tests {
     use super::super::{decode, decode_stream};
     use super::*;
-    use crate::model::Answer;
+    use crate::domain::Answer;
     use serde_json::{Value, json};
 
     fn candidate(fields: Value) -> Value {

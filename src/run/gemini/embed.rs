@@ -1,7 +1,7 @@
 //! Embeddings: one `batchEmbedContents` request for many texts.
 
 use super::{Connection, Gemini, GeminiSettings, classify, resource};
-use crate::model::{Answer, FailureKind, Job, Problem, Source};
+use crate::domain::{Answer, FailureKind, Job, Problem, Source};
 use crate::run::embeddings::{answer, broken};
 use crate::run::http::post;
 use crate::run::target::{Retry, Target, TargetError};

@@ -1,7 +1,7 @@
 //! Where a request goes: base URL, version of the API, model.
 
 use super::super::base_url::BaseUrl;
-use crate::model::Problem;
+use crate::domain::Problem;
 use reqwest::Url;
 
 /// The public Gemini API.

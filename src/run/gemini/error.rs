@@ -4,7 +4,7 @@
 //! array around the error, or nothing at all. So everything here is optional, and a reply is never refused for its form.
 
 use super::super::target::{Reach, Retry, TargetError};
-use crate::model::FailureKind;
+use crate::domain::FailureKind;
 use serde_json::Value;
 use std::time::Duration;
 

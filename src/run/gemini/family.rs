@@ -5,7 +5,7 @@
 
 use super::super::protocol::Findings;
 use super::rules::at;
-use crate::model::{ArgProblem, Step};
+use crate::domain::{ArgProblem, Step};
 use serde_json::{Map, Value};
 use time::macros::date;
 use time::{Date, Duration};

@@ -45,7 +45,7 @@ use super::http::{Http, Incoming, post, whole_seconds, without};
 use super::key::ApiKey;
 use super::keys::{Generation, Keys, Refused, Renewal};
 use super::target::{Retry, Target, TargetError};
-use crate::model::{Answer, Arm, CaseId, FailureKind, Job, PrefixCaches, Problem, Source, digest};
+use crate::domain::{Answer, Arm, CaseId, FailureKind, Job, PrefixCaches, Problem, Source, digest};
 use crate::secret::Secret;
 use endpoint::{Endpoint, resource};
 use prefix::Prefixes;
@@ -298,7 +298,7 @@ fn sample(job: &Job) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Arm, CaseId, Request};
+    use crate::domain::{Arm, CaseId, Request};
     use serde_json::Map;
     use std::sync::Arc;
 

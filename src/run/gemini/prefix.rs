@@ -14,7 +14,7 @@ use super::super::http::post;
 use super::super::target::{Retry, TargetError};
 use super::endpoint::resource;
 use super::{Connection, body, classify};
-use crate::model::{FailureKind, PrefixCaches, Request, digest};
+use crate::domain::{FailureKind, PrefixCaches, Request, digest};
 use reqwest::Method;
 use serde_json::Value;
 use std::fmt;
@@ -646,7 +646,7 @@ fn is_not_kept(error: &TargetError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Content, Part, Role};
+    use crate::domain::{Content, Part, Role};
     use crate::run::gemini::{Delivery, Gemini, GeminiSettings, VERSION};
     use serde_json::{Map, json};
 

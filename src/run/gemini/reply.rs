@@ -7,7 +7,7 @@
 use super::super::target::{Retry, TargetError};
 use super::details::{self, Told};
 use super::error;
-use crate::model::{Answer, Details, FailureKind, ToolCall, Usage};
+use crate::domain::{Answer, Details, FailureKind, ToolCall, Usage};
 use serde::de::{Deserializer, IgnoredAny, Unexpected, Visitor};
 use serde::{Deserialize, de};
 use serde_json::value::RawValue;

@@ -8,7 +8,7 @@
 use super::super::protocol::Findings;
 use super::family::Family;
 use super::shape::{Field, Form, MANY, MOST, check, deeper};
-use crate::model::{ArgProblem, Request, Step};
+use crate::domain::{ArgProblem, Request, Step};
 use serde_json::{Map, Value};
 use time::Date;
 

@@ -3,7 +3,7 @@
 //! The service refuses a wrong type and an unknown name, with every request anew; here both are found once, with a path
 //! that leads to the culprit.
 
-use crate::model::{ArgProblem, Step, nearest};
+use crate::domain::{ArgProblem, Step, nearest};
 use serde_json::{Map, Value};
 
 /// What a value must look like.

@@ -8,7 +8,7 @@
 use super::super::target::TargetError;
 use super::sse::Decoder;
 use super::{error, reply};
-use crate::model::Answer;
+use crate::domain::Answer;
 use crate::secret::Secret;
 use serde_json::value::RawValue;
 
@@ -171,7 +171,7 @@ fn form_of(head: &[u8]) -> Option<(Form, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Usage;
+    use crate::domain::Usage;
     use crate::run::http::without;
     use crate::run::{ApiKey, Retry};
     use serde_json::{Value, json};

@@ -6,7 +6,7 @@
 
 use super::super::gemini::{at, knows_setting};
 use super::super::media::{Inline, media_problem};
-use crate::model::{ArgProblem, Content, Part, Request, Role, Tool, nearest};
+use crate::domain::{ArgProblem, Content, Part, Request, Role, Tool, nearest};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;

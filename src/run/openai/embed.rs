@@ -1,7 +1,7 @@
 //! `/embeddings`: texts become vectors, at OpenAI and at the servers that speak as it does.
 
 use super::{EXAMPLE, OpenAi, OpenAiSettings, at, classify, error};
-use crate::model::{Answer, Job, Problem, Source};
+use crate::domain::{Answer, Job, Problem, Source};
 use crate::run::base_url::BaseUrl;
 use crate::run::embeddings::{answer, broken};
 use crate::run::http::{post, without};

@@ -5,7 +5,7 @@
 
 use super::super::gemini::{LONGEST_MESSAGE, LONGEST_WAIT, duration, excerpt, seconds, shorten};
 use super::super::target::{Retry, TargetError};
-use crate::model::FailureKind;
+use crate::domain::FailureKind;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use std::time::Duration;

@@ -21,7 +21,7 @@ use super::base_url::BaseUrl;
 use super::http::{Http, post, without};
 use super::key::ApiKey;
 use super::target::{Retry, Target, TargetError};
-use crate::model::{Answer, FailureKind, Job, Problem, Source};
+use crate::domain::{Answer, FailureKind, Job, Problem, Source};
 use crate::secret::Secret;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};

@@ -6,7 +6,7 @@
 
 use super::super::target::{Retry, TargetError};
 use super::error;
-use crate::model::{Answer, Details, FailureKind, ToolCall, Usage};
+use crate::domain::{Answer, Details, FailureKind, ToolCall, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 

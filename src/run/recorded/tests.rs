@@ -1,7 +1,7 @@
 //! Rows in, answers or mistakes out.
 
 use super::*;
-use crate::model::{CaseId, Request};
+use crate::domain::{CaseId, Request};
 use serde_json::Map;
 use std::fs;
 

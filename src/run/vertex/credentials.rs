@@ -3,7 +3,7 @@
 
 use super::super::key::ApiKey;
 use super::super::target::{Retry, TargetError};
-use crate::model::{FailureKind, Problem};
+use crate::domain::{FailureKind, Problem};
 use google_cloud_auth::credentials::{Builder, CacheableResource, Credentials};
 use google_cloud_auth::errors::CredentialsError;
 use reqwest::header::{AUTHORIZATION, HeaderMap};

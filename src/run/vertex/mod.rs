@@ -18,7 +18,7 @@ use super::http::{Http, post, whole_seconds, without};
 use super::key::ApiKey;
 use super::protocol::Findings;
 use super::target::{Retry, Target, TargetError};
-use crate::model::{Answer, ArgProblem, FailureKind, Job, Problem, Request, Source};
+use crate::domain::{Answer, ArgProblem, FailureKind, Job, Problem, Request, Source};
 use crate::secret::Secret;
 use credentials::{SignIn, SignedIn};
 use place::{Endpoint, bare};

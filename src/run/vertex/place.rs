@@ -2,7 +2,7 @@
 
 use super::super::base_url::BaseUrl;
 use super::super::gemini;
-use crate::model::Problem;
+use crate::domain::Problem;
 use reqwest::Url;
 
 /// The version of the API that projects ask, and the one that takes keys.

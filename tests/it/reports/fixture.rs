@@ -1,6 +1,6 @@
 //! A run that holds every kind of outcome and every hostile text.
 
-use promptgate::model::{
+use promptgate::domain::{
     Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, Changed, Changes, CheckResult, CheckSpec, Completion, Counts,
     Decision, Difference, Estimand, Failure, FailureKind, FreshKey, GuardMetric, GuardStatus, Guardrail, Judged,
     JudgesAsked, Latency, Look, Metric, ModelRecord, Needed, Outcome, Paired, Place, Policy, PolicyBase, PrefixCaches,

@@ -1,6 +1,6 @@
 //! Runs of the asynchronous stage: jobs in, everything that came out in one value.
 
-use promptgate::model::{
+use promptgate::domain::{
     Answer, Arm, Arrival, CaseId, Content, Event, Failure, Job, Keep, Part, Progress, Request, Role, Usage, digest,
 };
 use promptgate::run::gemini::{self, Delivery, VERSION};

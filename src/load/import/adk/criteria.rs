@@ -6,8 +6,8 @@ use super::super::node::Node;
 use super::super::{Import, kind};
 use super::session::Turn;
 use super::{calls_check, lose, wrong};
-use crate::load::golden::document::Document;
-use crate::model::Problem;
+use crate::dataset::document::Document;
+use crate::domain::Problem;
 use serde_json::{Value, json};
 
 const CONFIG: &str = "test_config.json";

@@ -10,8 +10,8 @@ use super::draft::{Finding, Kind};
 use super::files::extension;
 use super::node::Node;
 use super::{Import, kind};
-use crate::load::golden::document::{Document, Table};
-use crate::model::Problem;
+use crate::dataset::document::{Document, Table};
+use crate::domain::Problem;
 
 /// What a source holds.
 pub(super) enum Data {

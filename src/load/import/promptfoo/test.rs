@@ -6,7 +6,7 @@ use super::super::node::Node;
 use super::super::{Import, kind, quoted, tags, template};
 use super::assertion::{self, Assertion};
 use super::{Found, Suite, document};
-use crate::model::Problem;
+use crate::domain::Problem;
 use serde_json::{Map, Value};
 
 /// How many cases a test may stand for, because of lists in its vars.

@@ -1,7 +1,7 @@
 //! Each setting at the edge of its range, and each rule across settings.
 
 use super::*;
-use crate::model::Tool;
+use crate::domain::Tool;
 use serde_json::json;
 use time::macros::date;
 

@@ -1,0 +1,70 @@
+//! What does not go together with a run that may end early.
+
+use super::Layers;
+use crate::domain::{Estimand, Metric, Policy, Problem, Sequential};
+
+impl Layers {
+    /// Settings that an early end would make meaningless, each with the reason.
+    pub(super) fn not_early(&self, policy: &Policy, alone: bool) -> Vec<Problem> {
+        if policy.sequential == Sequential::Off {
+            return Vec::new();
+        }
+        let early = match policy.sequential {
+            Sequential::Anytime => "--anytime",
+            Sequential::Off | Sequential::Looks => "--sequential",
+        };
+        let is = |key: &str, value: &str| self.get(key).is_some_and(|written| written.values[0] == value);
+        let set = |key: &str| {
+            self.get(key)
+                .is_some_and(|written| !matches!(written.values[0].as_str(), "false" | "0"))
+        };
+        [
+            (
+                alone,
+                "--baseline none",
+                "without a baseline nothing is compared, and only a comparison has bounds for looks on the way",
+            ),
+            (
+                policy.attempts > 1,
+                "--attempts",
+                "attempts add repeats of the same cases, looks on the way add cases, and the error is shared only among one kind of look",
+            ),
+            (
+                policy.sequential == Sequential::Anytime && policy.metric == Metric::Score,
+                "--metric score",
+                "bets are made on passes and fails",
+            ),
+            (
+                set("extend"),
+                "--extend",
+                "the last look of a sequential run is its last, and nothing is left to extend",
+            ),
+            (
+                policy.estimand == Estimand::Dataset,
+                "--estimand dataset",
+                "it is about exactly these cases, so all of them have to be asked",
+            ),
+            (
+                set("shard"),
+                "--shard",
+                "the looks are those of the whole run, of which a shard sees only its part",
+            ),
+            (
+                set("batch"),
+                "--batch",
+                "batch jobs are sent together, so that there is nothing to save between looks",
+            ),
+            (
+                is("target", "recorded"),
+                "--target recorded",
+                "recorded answers are there already, so that there is nothing to save",
+            ),
+        ]
+        .into_iter()
+        .filter(|(given, _, _)| *given)
+        .map(|(_, other, why)| {
+            Problem::new(format!("{early} does not go together with {other}: {why}")).hint("leave out one of them")
+        })
+        .collect()
+    }
+}

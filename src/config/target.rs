@@ -1,0 +1,335 @@
+//! What answers: which target, where it is, and with which key.
+
+use super::Layers;
+use super::key::{self, KeyState};
+use super::layers::{Origin, Written};
+use super::read::{Reader, duration, word};
+use crate::domain::{Problem, Problems};
+use crate::run::vertex::Place;
+use crate::run::{ApiKey, Protocol, openai, vertex};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetKind {
+    /// The Gemini API.
+    Gemini,
+    /// Gemini models on Vertex AI.
+    Vertex,
+    /// A service that completes chats as OpenAI does.
+    OpenAi,
+    /// The built-in simulator, or one at a base URL.
+    Sim,
+    /// Files of recorded answers.
+    Recorded,
+}
+
+impl TargetKind {
+    /// The word in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TargetKind::Gemini => "gemini",
+            TargetKind::Vertex => "vertex",
+            TargetKind::OpenAi => "openai",
+            TargetKind::Sim => "sim",
+            TargetKind::Recorded => "recorded",
+        }
+    }
+
+    /// How it is written to. Recorded answers were once asked of the Gemini API, as far as anyone can tell.
+    pub fn protocol(self) -> Protocol {
+        match self {
+            TargetKind::Gemini | TargetKind::Sim | TargetKind::Recorded => Protocol::Gemini,
+            TargetKind::Vertex => Protocol::Vertex,
+            TargetKind::OpenAi => Protocol::OpenAi,
+        }
+    }
+
+    /// The variable in which the official SDKs look for a base URL. A simulator is never looked for where a service is
+    /// said to be.
+    fn base_url_variable(self) -> Option<&'static str> {
+        match self {
+            TargetKind::Gemini => Some("GOOGLE_GEMINI_BASE_URL"),
+            TargetKind::Vertex => Some("GOOGLE_VERTEX_BASE_URL"),
+            TargetKind::OpenAi => Some("OPENAI_BASE_URL"),
+            TargetKind::Sim | TargetKind::Recorded => None,
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Result<TargetKind, String> {
+        word(
+            text,
+            &[
+                ("gemini", TargetKind::Gemini),
+                ("vertex", TargetKind::Vertex),
+                ("openai", TargetKind::OpenAi),
+                ("sim", TargetKind::Sim),
+                ("recorded", TargetKind::Recorded),
+            ],
+        )
+    }
+}
+
+impl Layers {
+    /// The base URL of a target, if one is set: option, `PROMPTGATE_BASE_URL`, the variable of the target's SDKs, file.
+    pub fn base_url(&self, target: TargetKind) -> Option<String> {
+        let written = match target.base_url_variable() {
+            Some(variable) => self.shared("base_url", variable)?,
+            None => self.get("base_url")?.clone(),
+        };
+        Some(written.values[0].clone())
+    }
+
+    /// What answers, for commands that only look at prompts; the Gemini API when nothing is said.
+    ///
+    /// # Errors
+    /// There is no such target.
+    pub fn target(&self) -> Result<TargetKind, Problem> {
+        match self.get("target") {
+            None => Ok(TargetKind::Gemini),
+            Some(written) => {
+                TargetKind::parse(written.values[0].trim()).map_err(|message| written.origin.problem(message))
+            }
+        }
+    }
+
+    /// Project and location of the target `vertex`; express mode without a project. `None` for other targets.
+    ///
+    /// # Errors
+    /// They are none, or were given for another target.
+    pub fn place(&self, target: Option<TargetKind>) -> Result<Option<Place>, Problems> {
+        let mut problems = Problems::default();
+        let project = self.shared("project", "GOOGLE_CLOUD_PROJECT");
+        let location = self.shared("location", "GOOGLE_CLOUD_LOCATION");
+        if target != Some(TargetKind::Vertex) {
+            // Variables and the file may serve other targets, too; an option is meant for this call.
+            let given = [&project, &location].into_iter().flatten();
+            problems.extend(
+                given
+                    .filter(|written| matches!(written.origin, Origin::Option(_)))
+                    .map(|written| {
+                        written
+                            .origin
+                            .problem("only the target `vertex` has one")
+                            .hint("add --target vertex")
+                    }),
+            );
+            return problems.or(None);
+        }
+        let mut read = |written: &Option<Written>, parse: fn(&str) -> Result<String, String>| {
+            let written = written.as_ref()?;
+            parse(written.values[0].trim())
+                .map_err(|message| problems.push(written.origin.problem(message)))
+                .ok()
+        };
+        let id = read(&project, vertex::project);
+        let place = read(&location, vertex::location);
+        let place = match (id, place) {
+            (Some(project), place) => Place::Project {
+                project,
+                location: place.unwrap_or_else(|| "global".to_owned()),
+            },
+            (None, _) => Place::Express,
+        };
+        if let (None, Some(location)) = (&project, &location)
+            && location.values[0].trim() != "global"
+        {
+            problems.push(
+                location
+                    .origin
+                    .problem("without a project there is no choice of location")
+                    .hint("give --project, or set GOOGLE_CLOUD_PROJECT"),
+            );
+        }
+        problems.or(Some(place))
+    }
+
+    /// A setting that the services' own SDKs read from a variable, too: option, `PROMPTGATE_…`, that variable, file.
+    pub(super) fn shared(&self, key: &str, variable: &str) -> Option<Written> {
+        let [options, variables, file] = &self.layers;
+        let foreign = || {
+            let value = self
+                .environment
+                .get(variable)
+                .filter(|value| !value.trim().is_empty())?;
+            Some(Written {
+                values: vec![value.clone()],
+                origin: Origin::Variable(variable.to_owned()),
+            })
+        };
+        let own = options.get(key).or_else(|| variables.get(key)).cloned();
+        own.or_else(foreign).or_else(|| file.get(key).cloned())
+    }
+
+    /// What answers, and with which key. `offline` sends nothing, so it needs none:
+    /// a fork's pull request has no secrets, and its verdict counts as replayed.
+    pub(super) fn answerer(
+        &self,
+        target: Option<TargetKind>,
+        base_url: Option<&str>,
+        place: Option<&Place>,
+        answers: &[PathBuf],
+        offline: bool,
+    ) -> Result<Answerer, Problem> {
+        if !answers.is_empty() && target != Some(TargetKind::Recorded) {
+            return Err(Problem::new("recorded answers are given, but not asked for").hint("add --target recorded"));
+        }
+        match target {
+            Some(TargetKind::Sim) => return Ok(Answerer::keyless(TargetKind::Sim)),
+            Some(TargetKind::Recorded) if answers.is_empty() => {
+                return Err(Problem::new("the target `recorded` has no answers").hint("give --answers FILE"));
+            }
+            Some(TargetKind::Recorded) => return Ok(Answerer::keyless(TargetKind::Recorded)),
+            Some(TargetKind::Vertex) => {
+                let key = self.vertex_key(place)?;
+                return Ok(Answerer {
+                    key,
+                    ..Answerer::keyless(TargetKind::Vertex)
+                });
+            }
+            Some(TargetKind::OpenAi) => {
+                let key = self.openai_key(base_url)?;
+                return Ok(Answerer {
+                    key,
+                    ..Answerer::keyless(TargetKind::OpenAi)
+                });
+            }
+            Some(TargetKind::Gemini) | None => {}
+        }
+        let hint = "set GEMINI_API_KEY (or GOOGLE_API_KEY, or GEMINI_API_KEY_FILE), or rehearse with --target sim";
+        match key::find(&self.environment) {
+            KeyState::Present(text, key_file) => Ok(Answerer {
+                key: Some(ApiKey::new(&text)?),
+                key_file,
+                ..Answerer::keyless(TargetKind::Gemini)
+            }),
+            KeyState::Unusable(_) if offline => Ok(Answerer::keyless(TargetKind::Gemini)),
+            KeyState::Absent
+                if offline
+                    && (target.is_some() || base_url.is_some() || key::unattended(&self.environment).is_some()) =>
+            {
+                Ok(Answerer::keyless(TargetKind::Gemini))
+            }
+            KeyState::Unusable(problem) => Err(problem),
+            KeyState::Absent if target.is_some() || base_url.is_some() => {
+                Err(Problem::new("no key is set for the target `gemini`").hint(hint))
+            }
+            KeyState::Absent => match key::unattended(&self.environment) {
+                Some(name) => Err(Problem::new(format!(
+                    "no key is set, and {name} shows an unattended machine, where the simulator never stands in for a missing secret"
+                ))
+                .hint(hint)),
+                None => Ok(Answerer {
+                    fallback: true,
+                    ..Answerer::keyless(TargetKind::Sim)
+                }),
+            },
+        }
+    }
+
+    /// The key of express mode; a project has none.
+    fn vertex_key(&self, place: Option<&Place>) -> Result<Option<ApiKey>, Problem> {
+        if let Some(Place::Project { .. }) = place {
+            return Ok(None);
+        }
+        match key::in_variable("GOOGLE_API_KEY", &self.environment) {
+            KeyState::Present(text, _) => Ok(Some(ApiKey::new(&text)?)),
+            KeyState::Unusable(problem) => Err(problem),
+            KeyState::Absent => Err(Problem::new("the target `vertex` has neither a project nor a key").hint(
+                "give --project (or set GOOGLE_CLOUD_PROJECT) to ask with the credentials of this machine, or set GOOGLE_API_KEY for express mode",
+            )),
+        }
+    }
+
+    /// The key of an OpenAI-compatible service. A local model asks for none; but an empty secret on the way to another
+    /// machine is a mistake.
+    fn openai_key(&self, base_url: Option<&str>) -> Result<Option<ApiKey>, Problem> {
+        let Some(base_url) = base_url else {
+            return Err(Problem::new("the target `openai` has no base url")
+                .hint("give --base-url, like http://localhost:11434/v1 for Ollama or https://api.openai.com/v1"));
+        };
+        let local = openai::is_local(base_url)?;
+        match key::in_variable(key::OPENAI_KEY, &self.environment) {
+            KeyState::Present(text, _) => Ok(Some(ApiKey::new(&text)?)),
+            KeyState::Unusable(problem) if !local => Err(problem),
+            KeyState::Unusable(_) | KeyState::Absent => Ok(None),
+        }
+    }
+}
+
+/// A service that holds batch jobs, for commands that need nothing else of it.
+#[derive(Clone, Debug)]
+pub struct BatchService {
+    /// The Gemini API, or a simulator.
+    pub target: TargetKind,
+    /// Where it is, if that was said.
+    pub base_url: Option<String>,
+    /// Version of the API.
+    pub api_version: String,
+    /// The key, if it has one.
+    pub key: Option<ApiKey>,
+    /// For each call.
+    pub timeout: Duration,
+}
+
+impl Layers {
+    /// The service whose batch jobs are meant.
+    ///
+    /// # Errors
+    /// All mistakes in these settings, or a service without batch jobs.
+    pub fn batch_service(&self) -> Result<BatchService, Problems> {
+        let mut problems = Problems::default();
+        let mut read = Reader {
+            layers: self,
+            problems: &mut problems,
+        };
+        let target = read.parsed("target", TargetKind::parse);
+        let api_version = read.api_version();
+        let timeout = read.parsed("timeout", duration).unwrap_or(Duration::from_secs(60));
+        let base_url = self.base_url(target.unwrap_or(TargetKind::Gemini));
+        let service = BatchService {
+            target: target.unwrap_or(TargetKind::Gemini),
+            base_url,
+            api_version,
+            key: None,
+            timeout,
+        };
+        match service.target {
+            TargetKind::Gemini => match self.answerer(Some(TargetKind::Gemini), None, None, &[], false) {
+                Ok(Answerer { key, .. }) => return problems.or(BatchService { key, ..service }),
+                Err(problem) => problems.push(problem),
+            },
+            TargetKind::Sim if service.base_url.is_none() => problems.push(
+                Problem::new("the built-in simulator ends with its run, and its batch jobs with it")
+                    .hint("give --base-url for a simulator that was started with `promptgate sim`"),
+            ),
+            TargetKind::Sim => {}
+            TargetKind::Vertex | TargetKind::OpenAi | TargetKind::Recorded => {
+                problems.push(Problem::new("only the targets `gemini` and `sim` take batches"));
+            }
+        }
+        problems.or(service)
+    }
+}
+
+/// What answers, and with which key.
+pub(super) struct Answerer {
+    pub(super) target: TargetKind,
+    /// It is the simulator for want of a key.
+    pub(super) fallback: bool,
+    pub(super) key: Option<ApiKey>,
+    /// The file that the key came from.
+    pub(super) key_file: Option<PathBuf>,
+}
+
+impl Answerer {
+    fn keyless(target: TargetKind) -> Answerer {
+        Answerer {
+            target,
+            fallback: false,
+            key: None,
+            key_file: None,
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! YAML: one list of cases. The only file that knows the YAML crate. The text is held whole, the cases are not: each is
+//! handed over as soon as it is read.
+//!
+//! Values are those of the YAML 1.2 core schema (`no`, `on`, `012` and `1_000` are texts). Aliases and merge keys work,
+//! within the parser's budget; a tag that it does not know, a document of its own after the first, `.inf` and `.nan` are
+//! refused.
+
+use super::json_text::duplicate_key;
+use super::row::{Locate, Part, Row, Rows, Spot};
+use super::source::{MAX_YAML, text};
+use crate::domain::{Problem, Step};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::{DuplicateKeyPolicy, Error, Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{self, BufRead, Read};
+
+/// How deep lists and maps may be nested. A level takes some 40 KiB of stack in a debug build, and a thread may have no
+/// more than 2 MiB.
+const MAX_DEPTH: usize = 32;
+
+/// Hands over every case of `source`. An empty file has none.
+///
+/// # Errors
+/// Those of the source.
+pub(super) fn read(mut source: &mut dyn BufRead, rows: &mut dyn Rows) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    Read::take(&mut source, MAX_YAML as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_YAML {
+        let problem = Problem::new("the file is larger than 64 MiB, which YAML files may not be");
+        rows.problem(Spot::START, problem.hint("write large datasets as JSONL or CSV"));
+        return Ok(());
+    }
+    let text = match text(&bytes, Spot::START) {
+        Ok(text) => text,
+        Err((at, problem)) => {
+            rows.problem(at, problem);
+            return Ok(());
+        }
+    };
+    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options(), |root| {
+        root.deserialize_any(Root { rows: &mut *rows })
+    });
+    if let Err(error) = read {
+        let at = error.location().map_or(Spot::START, spot);
+        rows.problem(at, describe(&error));
+    }
+    Ok(())
+}
+
+/// Any YAML document, not only a list of cases, with the way back to its places.
+///
+/// # Errors
+/// The first mistake.
+pub(super) fn document(text: &str) -> Result<(Value, Box<dyn Locate>), (Spot, Problem)> {
+    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options(), |root| {
+        Spanned::<Node>::deserialize(root)
+    });
+    let root = read.map_err(|error| (error.location().map_or(Spot::START, spot), describe(&error)))?;
+    let start = spot(root.referenced);
+    let Node { value, places } = root.value;
+    match places.duplicates().first() {
+        Some((key, first, second)) => Err((*second, duplicate_key(key, *first))),
+        None => Ok((value, Box::new(Case { start, places }))),
+    }
+}
+
+/// The parser's error in our words, where they are better than its own.
+fn describe(error: &Error) -> Problem {
+    let problem = if let Error::Budget { breach, .. } = error {
+        if let BudgetBreach::Depth { .. } = breach {
+            Problem::new(format!(
+                "nested too deeply for a YAML file: more than {MAX_DEPTH} lists and maps"
+            ))
+        } else {
+            Problem::new("too many values or aliases for a YAML file")
+                .expected("aliases that are not nested in aliases")
+        }
+    } else if let Error::MultipleDocuments { .. } = error {
+        Problem::new("a second YAML document").expected("one list of cases, in one document")
+    } else if let Error::UnknownAnchor { .. } = error {
+        Problem::new("an alias to an anchor that is not above it").hint("put a text that begins with `*` in quotes")
+    } else {
+        let message = UserMessageFormatter.format_message(error);
+        Problem::new(format!("not readable as YAML: {message}"))
+    };
+    match problem.hint {
+        Some(_) => problem,
+        None => problem.hint("what follows in this file is not checked yet"),
+    }
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        // Enough for large files; all of them may be in one case. The limits on anchors and aliases stay the crate's.
+        budget: serde_saphyr::budget! {
+            max_events: 24_000_000,
+            max_nodes: 8_000_000,
+            max_depth: MAX_DEPTH,
+        },
+        // Noticed here instead, so that all of them are listed, with both places.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+    }
+}
+
+fn spot(location: Location) -> Spot {
+    let clamp = |count: u64| u32::try_from(count).unwrap_or(u32::MAX).max(1);
+    Spot {
+        line: clamp(location.line()),
+        column: clamp(location.column()),
+    }
+}
+
+/// The document: hands its elements over while they are read.
+struct Root<'a> {
+    rows: &'a mut dyn Rows,
+}
+
+impl Root<'_> {
+    fn refuse(self) {
+        let problem = Problem::new("the file is not a list of cases").expected("a list: every case begins with `- `");
+        self.rows.problem(Spot::START, problem);
+    }
+}
+
+impl<'de> Visitor<'de> for Root<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of cases")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(case) = list.next_element::<Spanned<Node>>()? {
+            let start = spot(case.referenced);
+            let Node { value, places } = case.value;
+            let duplicates = places.duplicates();
+            for (key, first, second) in &duplicates {
+                self.rows.problem(*second, duplicate_key(key, *first));
+            }
+            self.rows.row(Row {
+                written: value,
+                flawed: !duplicates.is_empty(),
+                at: &Case { start, places },
+            });
+        }
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<Spanned<String>, Spanned<Node>>()?.is_some() {}
+        self.refuse();
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.refuse();
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.refuse();
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.refuse();
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.refuse();
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.refuse();
+        Ok(())
+    }
+}
+
+/// The places of one case.
+struct Case {
+    start: Spot,
+    places: Places,
+}
+
+impl Locate for Case {
+    fn start(&self) -> Spot {
+        self.start
+    }
+
+    fn find(&self, path: &[Step], part: Part) -> Spot {
+        let mut places = &self.places;
+        let (mut key_at, mut value_at) = (self.start, self.start);
+        for step in path {
+            match (step, places) {
+                (Step::Key(key), Places::Map(entries)) => {
+                    let Some(entry) = entries.iter().find(|entry| entry.key == *key) else {
+                        break;
+                    };
+                    (key_at, value_at, places) = (entry.key_at, entry.value_at, &entry.inside);
+                }
+                (Step::Index(index), Places::List(items)) => {
+                    let Some((at, inside)) = items.get(*index) else { break };
+                    (key_at, value_at, places) = (*at, *at, inside);
+                }
+                (Step::Key(_), Places::List(_) | Places::Leaf) | (Step::Index(_), Places::Map(_) | Places::Leaf) => {
+                    key_at = value_at;
+                    break;
+                }
+            }
+        }
+        match part {
+            Part::Key => key_at,
+            Part::Value => value_at,
+        }
+    }
+}
+
+/// Any value, with the places of what is inside.
+struct Node {
+    value: Value,
+    places: Places,
+}
+
+enum Places {
+    Leaf,
+    List(Vec<(Spot, Places)>),
+    Map(Vec<Entry>),
+}
+
+struct Entry {
+    key: String,
+    key_at: Spot,
+    value_at: Spot,
+    inside: Places,
+}
+
+impl Places {
+    /// Every key that its map already has: the key, its first place, its second one.
+    fn duplicates(&self) -> Vec<(String, Spot, Spot)> {
+        let mut found = Vec::new();
+        let mut open = vec![self];
+        while let Some(places) = open.pop() {
+            match places {
+                Places::Leaf => {}
+                Places::List(items) => open.extend(items.iter().rev().map(|(_, inside)| inside)),
+                Places::Map(entries) => {
+                    let mut seen = HashMap::with_capacity(entries.len());
+                    for entry in entries {
+                        match seen.get(entry.key.as_str()) {
+                            Some(first) => found.push((entry.key.clone(), *first, entry.key_at)),
+                            None => drop(seen.insert(entry.key.as_str(), entry.key_at)),
+                        }
+                    }
+                    open.extend(entries.iter().rev().map(|entry| &entry.inside));
+                }
+            }
+        }
+        found.sort_by_key(|(_, _, second)| (second.line, second.column));
+        found
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error> {
+        Untyped.deserialize(deserializer)
+    }
+}
+
+struct Untyped;
+
+impl<'de> DeserializeSeed<'de> for Untyped {
+    type Value = Node;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+fn leaf<E>(value: impl Into<Value>) -> Result<Node, E> {
+    Ok(Node {
+        value: value.into(),
+        places: Places::Leaf,
+    })
+}
+
+impl<'de> Visitor<'de> for Untyped {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        leaf(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        leaf(value)
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        leaf(value)
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+        leaf(value)
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
+        leaf(value)
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
+        leaf(value)
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Node, E> {
+        leaf(value)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
+        let (mut values, mut places) = (Vec::new(), Vec::new());
+        while let Some(item) = list.next_element::<Spanned<Node>>()? {
+            let at = spot(item.referenced);
+            values.push(item.value.value);
+            places.push((at, item.value.places));
+        }
+        Ok(Node {
+            value: Value::Array(values),
+            places: Places::List(places),
+        })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let (mut values, mut places) = (Map::new(), Vec::new());
+        while let Some((key, item)) = map.next_entry::<Spanned<String>, Spanned<Node>>()? {
+            places.push(Entry {
+                key: key.value.clone(),
+                key_at: spot(key.referenced),
+                value_at: spot(item.referenced),
+                inside: item.value.places,
+            });
+            // The first one counts; the second is reported from its places.
+            values.entry(key.value).or_insert(item.value.value);
+        }
+        Ok(Node {
+            value: Value::Object(values),
+            places: Places::Map(places),
+        })
+    }
+}

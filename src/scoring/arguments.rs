@@ -1,0 +1,280 @@
+//! Reads what a user wrote as arguments of a matcher, and says what is wrong with it.
+
+use super::quote::bounded;
+use crate::domain::{ArgProblem, Step, nearest};
+use serde_json::{Map, Value};
+
+/// What reading an argument gives.
+pub(super) type Read<T> = Result<T, Vec<ArgProblem>>;
+
+/// One mistake of the value at hand.
+pub(super) fn wrong<T>(problem: ArgProblem) -> Read<T> {
+    Err(vec![problem])
+}
+
+/// Moves mistakes one step deeper.
+pub(super) fn inside(problems: Vec<ArgProblem>, step: &Step) -> Vec<ArgProblem> {
+    problems
+        .into_iter()
+        .map(|problem| problem.inside(step.clone()))
+        .collect()
+}
+
+/// The long form of arguments: a map. Collects every mistake in it, unknown keys first.
+#[derive(Debug)]
+pub(super) struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    problems: Vec<ArgProblem>,
+}
+
+impl<'a> Fields<'a> {
+    /// Refuses every key that is not `known`.
+    pub(super) fn new(map: &'a Map<String, Value>, known: &[&str]) -> Fields<'a> {
+        let unknown = |key: &String| {
+            let problem = ArgProblem::new(format!("unknown key `{}`", bounded(key, 40)))
+                .inside(Step::key(key))
+                .expected(format!("one of the keys {}", known.join(", ")));
+            match nearest(key, known.iter().copied()) {
+                Some(known) => problem.hint(format!("did you mean `{known}`?")),
+                None => problem,
+            }
+        };
+        let strangers = map.keys().filter(|key| !known.contains(&key.as_str()));
+        Fields {
+            map,
+            problems: strangers.map(unknown).collect(),
+        }
+    }
+
+    /// The key is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
+    /// The value of a key that may be absent.
+    pub(super) fn optional<T>(&mut self, key: &str, read: impl FnOnce(&'a Value) -> Read<T>) -> Option<T> {
+        match read(self.map.get(key)?) {
+            Ok(value) => Some(value),
+            Err(problems) => {
+                self.problems.extend(inside(problems, &Step::key(key)));
+                None
+            }
+        }
+    }
+
+    /// The value of a key that must be there.
+    pub(super) fn required<T>(
+        &mut self,
+        key: &str,
+        expected: &str,
+        read: impl FnOnce(&'a Value) -> Read<T>,
+    ) -> Option<T> {
+        if !self.map.contains_key(key) {
+            self.problems
+                .push(ArgProblem::new(format!("`{key}` is missing")).expected(expected));
+        }
+        self.optional(key, read)
+    }
+
+    /// A mistake that concerns several keys.
+    pub(super) fn refuse(&mut self, problem: ArgProblem) {
+        self.problems.push(problem);
+    }
+
+    /// The result, if there was no mistake.
+    pub(super) fn finish<T>(self, value: Option<T>) -> Read<T> {
+        match value {
+            Some(value) if self.problems.is_empty() => Ok(value),
+            Some(_) => Err(self.problems),
+            None if self.problems.is_empty() => wrong(ArgProblem::new("the arguments are not complete")),
+            None => Err(self.problems),
+        }
+    }
+}
+
+/// `true` or `false`.
+pub(super) fn flag(value: &Value) -> Read<bool> {
+    match value.as_bool() {
+        Some(flag) => Ok(flag),
+        None => wrong(not_a("true or false", value)),
+    }
+}
+
+/// A text with something to see in it. An empty or blank one would be found in nearly every answer.
+pub(super) fn needle(value: &Value) -> Read<&str> {
+    let text = text(value)?;
+    if text.is_empty() {
+        return wrong(ArgProblem::new("the text is empty").expected("a text with at least one visible character"));
+    }
+    if text.trim().is_empty() {
+        return wrong(
+            ArgProblem::new("the text is only white space")
+                .expected("a text with at least one visible character")
+                .hint("to look for white space, use `regex`"),
+        );
+    }
+    Ok(text)
+}
+
+/// A list of at least one [`needle`].
+pub(super) fn needles(value: &Value) -> Read<Vec<&str>> {
+    let Some(list) = value.as_array() else {
+        return wrong(not_a("a list of texts, like [\"a\", \"b\"]", value));
+    };
+    if list.is_empty() {
+        return wrong(ArgProblem::new("the list is empty").expected("a list of at least one text"));
+    }
+    let mut problems = Vec::new();
+    let mut texts = Vec::with_capacity(list.len());
+    for (i, item) in list.iter().enumerate() {
+        match needle(item) {
+            Ok(text) => texts.push(text),
+            Err(wrong) => problems.extend(inside(wrong, &Step::Index(i))),
+        }
+    }
+    if problems.is_empty() { Ok(texts) } else { Err(problems) }
+}
+
+/// Any text.
+pub(super) fn text(value: &Value) -> Read<&str> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Number(number) => wrong(not_a("a text", value).hint(format!("put it in quotes: \"{number}\""))),
+        Value::Bool(flag) => wrong(not_a("a text", value).hint(format!("put it in quotes: \"{flag}\""))),
+        Value::Null | Value::Array(_) | Value::Object(_) => wrong(not_a("a text", value)),
+    }
+}
+
+/// A finite number.
+pub(super) fn number(value: &Value) -> Read<f64> {
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            Some(number) if number.is_finite() => Ok(number),
+            Some(_) | None => wrong(ArgProblem::new("the number is not finite").expected("a finite number")),
+        },
+        Value::String(text) if text.trim().parse::<f64>().is_ok() => {
+            wrong(not_a("a number", value).hint(format!("leave the quotes away: {}", text.trim())))
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            wrong(not_a("a number", value))
+        }
+    }
+}
+
+/// A whole number of 0 or more.
+pub(super) fn count(value: &Value) -> Read<u64> {
+    match value.as_u64() {
+        Some(count) => Ok(count),
+        None if value.is_number() => {
+            wrong(ArgProblem::new(format!("{value} is not a count")).expected("a whole number of 0 or more"))
+        }
+        None => wrong(not_a("a whole number of 0 or more", value)),
+    }
+}
+
+/// One of a few words.
+pub(super) fn choice<T: Copy>(value: &Value, choices: &[(&str, T)]) -> Read<T> {
+    let words = || choices.iter().map(|(word, _)| *word);
+    let expected = || format!("one of {}", words().collect::<Vec<_>>().join(", "));
+    let Some(text) = value.as_str() else {
+        return wrong(not_a(&expected(), value));
+    };
+    if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text) {
+        return Ok(*choice);
+    }
+    let problem = ArgProblem::new(format!("`{}` is not known here", bounded(text, 40))).expected(expected());
+    wrong(match nearest(text, words()) {
+        Some(known) => problem.hint(format!("did you mean `{known}`?")),
+        None => problem,
+    })
+}
+
+/// A value of the wrong kind.
+pub(super) fn not_a(expected: &str, value: &Value) -> ArgProblem {
+    let kind = match value {
+        Value::Null => "nothing stands here",
+        Value::Bool(_) => "true or false stands here",
+        Value::Number(_) => "a number stands here",
+        Value::String(_) => "a text stands here",
+        Value::Array(_) => "a list stands here",
+        Value::Object(_) => "a map stands here",
+    };
+    ArgProblem::new(kind).expected(expected)
+}
+
+/// Bounds of a count, as a map {min, max} or as the exact number.
+pub(super) fn bounds(value: &Value) -> Read<Bounds> {
+    match value {
+        Value::Object(map) => {
+            let mut fields = Fields::new(map, &["min", "max"]);
+            let bounds = Bounds::read(&mut fields);
+            fields.finish(bounds)
+        }
+        Value::Number(_) => {
+            let exact = count(value)?;
+            Ok(Bounds {
+                min: exact,
+                max: Some(exact),
+            })
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) => {
+            wrong(not_a("a count like 3, or a map {min, max}", value))
+        }
+    }
+}
+
+/// Bounds of a count. At least one of them excludes something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    pub(super) min: u64,
+    pub(super) max: Option<u64>,
+}
+
+impl Bounds {
+    /// Reads `min` and `max`.
+    pub(super) fn read(fields: &mut Fields<'_>) -> Option<Bounds> {
+        let had_problems = fields.problems.len();
+        let min = fields.optional("min", count);
+        let max = fields.optional("max", count);
+        if fields.problems.len() > had_problems {
+            return None;
+        }
+        match (min, max) {
+            (None, None) => fields.refuse(
+                ArgProblem::new("neither `min` nor `max` is given").expected("`min`, `max` or both, like {max: 200}"),
+            ),
+            (Some(0), None) => fields.refuse(
+                ArgProblem::new("`min: 0` holds for every answer")
+                    .inside(Step::key("min"))
+                    .expected("a `min` of 1 or more, or a `max`"),
+            ),
+            (Some(min), Some(max)) if min > max => fields.refuse(
+                ArgProblem::new(format!("`min` {min} is more than `max` {max}, so no answer can pass"))
+                    .inside(Step::key("min"))
+                    .expected("`min` at most `max`"),
+            ),
+            (min, max) => {
+                return Some(Bounds {
+                    min: min.unwrap_or(0),
+                    max,
+                });
+            }
+        }
+        None
+    }
+
+    /// Holds for this count.
+    pub(super) fn hold(&self, count: u64) -> bool {
+        count >= self.min && self.max.is_none_or(|max| count <= max)
+    }
+
+    /// `at least 2`, `at most 3`, `2 to 3`, `exactly 2`.
+    pub(super) fn describe(&self) -> String {
+        match self.max {
+            None => format!("at least {}", self.min),
+            Some(max) if max == self.min => format!("exactly {max}"),
+            Some(max) if self.min == 0 => format!("at most {max}"),
+            Some(max) => format!("{} to {max}", self.min),
+        }
+    }
+}

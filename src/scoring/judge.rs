@@ -1,0 +1,732 @@
+//! Judges answers: runs a case's checks over them and weighs what they say.
+//!
+//! An answer passes when every deciding check passes. A check decides unless it is advisory or has weight 0; the others
+//! are run and reported, but have no say, not even when they can't judge. The score is the weighted mean over the
+//! deciding checks that judged.
+//!
+//! A check that can't judge makes an error, with one exception: if another deciding check fails, the answer fails. All
+//! of them must hold, so whatever the unknown one would have said, this answer is wrong. That is as strict for the
+//! candidate (a sure fail is never softened to an error) and as honest for the baseline (it is no better for being
+//! harder to judge). A panic is a bug in a matcher, which puts everything into doubt, so it is always an error.
+
+use super::command::Commands;
+use super::ending::JUDGE_THE_END;
+use super::matcher::{Compile, Matcher, Seen};
+use super::matchers::MATCHERS;
+use super::matchers::judge::questions;
+use super::matchers::refusal::refuses;
+use super::quote::bounded;
+use super::tally::{Said, Silent, Tally, failure};
+use crate::domain::{Answer, ArgProblem, Case, CheckResult, CheckSpec, Failure, Outcome, Question, Replies, Score};
+use rayon::prelude::*;
+use serde_json::Value;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A case with answers to it, in plan order; `None` where there is none to judge.
+#[derive(Clone, Debug)]
+pub struct Unjudged<'a> {
+    /// The case.
+    pub case: &'a Case,
+    /// Its answers.
+    pub answers: Vec<Option<&'a Answer>>,
+    /// The system instruction of each answer, in the same order, where it is known. May be empty, for a case whose checks
+    /// don't [need it](needs_system).
+    pub systems: Vec<Option<&'a str>>,
+    /// What each answer cost, in US dollars, in the same order. May be empty, if no cost is known.
+    pub costs: Vec<Option<f64>>,
+}
+
+/// Whether a check of the case, or one inside it, looks at the system instruction that an answer was asked with.
+pub fn needs_system(case: &Case) -> bool {
+    let ctx = Compile::new(MATCHERS);
+    case.checks.iter().any(|spec| is_or_holds(&ctx, spec, &["prompt_leak"]))
+}
+
+/// The judges that the checks of a case, and those inside them, name.
+pub fn judges_of(case: &Case) -> Vec<String> {
+    named_by(case, "judge")
+}
+
+/// The models of embeddings that the checks of a case, and those inside them, name.
+pub fn embedders_of(case: &Case) -> Vec<String> {
+    named_by(case, "semantic")
+}
+
+/// What the checks of this kind name as `by`.
+fn named_by(case: &Case, matcher: &str) -> Vec<String> {
+    let ctx = Compile::new(MATCHERS);
+    let mut found = Vec::new();
+    let mut open: Vec<CheckSpec> = case.checks.clone();
+    while let Some(spec) = open.pop() {
+        if spec.matcher == matcher {
+            let by = spec.args.get("by").and_then(Value::as_str);
+            found.push(by.unwrap_or("default").to_owned());
+        }
+        open.extend(ctx.inner(&spec));
+    }
+    found
+}
+
+/// What the checks of a case may have to ask about one answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Asked {
+    /// Of judges, at most, as if the answer were empty. `any` and its like may need fewer.
+    pub questions: Vec<Question>,
+    /// Of commands, at most.
+    pub commands: u64,
+}
+
+/// What the checks of a case, and those inside them, may ask of judges and commands about one answer.
+pub fn asks_at_most(case: &Case) -> Asked {
+    let ctx = Compile::new(MATCHERS);
+    let mut asked = Asked::default();
+    let mut open: Vec<CheckSpec> = case.checks.clone();
+    while let Some(spec) = open.pop() {
+        match spec.matcher.as_str() {
+            "judge" => asked.questions.extend(questions(&spec.args, case)),
+            "command" => asked.commands += 1,
+            _ => {}
+        }
+        open.extend(ctx.inner(&spec));
+    }
+    asked
+}
+
+/// What the checks of a case say about one answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// Pass, fail or error.
+    pub outcome: Outcome,
+    /// What each check said, in the order of the case. Empty if the answer failed before its checks.
+    pub checks: Vec<CheckResult>,
+    /// Whether the answer refuses; `None` where a check of the case says whether a refusal is right.
+    pub refused: Option<bool>,
+}
+
+/// Judges a batch on all cores; the result has the shape of the batch. Compiles the checks of each case once. `commands` are
+/// those that the checks were verified with.
+///
+/// `replies` has what judges replied; a check whose question has no reply can't judge, see `replies.rs`.
+/// A panicking matcher is an error outcome of that answer. Its message still reaches the panic hook: whether that prints
+/// anything is the caller's choice.
+pub fn judge(batch: &[Unjudged<'_>], commands: &Commands, replies: &dyn Replies) -> Vec<Vec<Option<Judgement>>> {
+    judge_with(&Compile::new(MATCHERS).with_commands(commands), batch, replies)
+}
+
+fn judge_with(ctx: &Compile<'_>, batch: &[Unjudged<'_>], replies: &dyn Replies) -> Vec<Vec<Option<Judgement>>> {
+    batch
+        .par_iter()
+        .map(|unjudged| judge_case(ctx, unjudged, replies))
+        .collect()
+}
+
+fn judge_case(ctx: &Compile<'_>, unjudged: &Unjudged<'_>, replies: &dyn Replies) -> Vec<Option<Judgement>> {
+    let case = unjudged.case;
+    let checks = compile(ctx, case);
+    let systems = unjudged.systems.iter().copied().chain(std::iter::repeat(None));
+    let costs = unjudged.costs.iter().copied().chain(std::iter::repeat(None));
+    let answers = unjudged.answers.iter().zip(systems.zip(costs));
+    let judge = |answer: &Answer, system: Option<&str>, cost_usd: Option<f64>| match &checks {
+        Ok(checks) => judge_answer(
+            checks,
+            Seen {
+                case,
+                answer,
+                system,
+                cost_usd,
+                unusable: None,
+                replies,
+            },
+        ),
+        Err(failure) => Judgement {
+            outcome: Outcome::Errored(failure.clone()),
+            checks: Vec::new(),
+            refused: None,
+        },
+    };
+    answers
+        .map(|(answer, (system, cost_usd))| answer.map(|answer| judge(answer, system, cost_usd)))
+        .collect()
+}
+
+/// The compiled checks of a case.
+struct Checks<'a> {
+    checks: Vec<(&'a CheckSpec, Box<dyn Matcher>)>,
+    judge_the_end: bool,
+    judge_refusals: bool,
+}
+
+/// Loading has verified the checks, so this fails only if someone left that out; then nothing can pass.
+fn compile<'a>(ctx: &Compile<'_>, case: &'a Case) -> Result<Checks<'a>, Failure> {
+    let mut checks = Vec::with_capacity(case.checks.len());
+    for spec in &case.checks {
+        match ctx.check(spec) {
+            Ok(matcher) => checks.push((spec, matcher)),
+            Err(problems) => {
+                let what = problems.first().map_or_else(String::new, ArgProblem::to_string);
+                return Err(failure("check_invalid", format!("a check does not compile: {what}")));
+            }
+        }
+    }
+    if !case.checks.iter().any(CheckSpec::decides) {
+        return Err(failure("no_deciding_check", "the case has no check that decides"));
+    }
+    let judge_the_end = case
+        .checks
+        .iter()
+        .any(|spec| spec.decides() && is_or_holds(ctx, spec, &JUDGE_THE_END));
+    let judge_refusals = case.checks.iter().any(|spec| is_or_holds(ctx, spec, &["refusal"]));
+    Ok(Checks {
+        checks,
+        judge_the_end,
+        judge_refusals,
+    })
+}
+
+/// Whether a check, or one inside it, is of one of these kinds. Depth is bounded: loading has verified the checks.
+pub(super) fn is_or_holds(ctx: &Compile<'_>, spec: &CheckSpec, kinds: &[&str]) -> bool {
+    kinds.contains(&spec.matcher.as_str()) || ctx.inner(spec).iter().any(|inner| is_or_holds(ctx, inner, kinds))
+}
+
+fn judge_answer(checks: &Checks<'_>, seen: Seen<'_>) -> Judgement {
+    let unusable = seen.answer.unusable();
+    let refused = (!checks.judge_refusals).then(|| refuses(seen.answer));
+    if !checks.judge_the_end
+        && let Some(reason) = unusable
+    {
+        return Judgement {
+            outcome: Outcome::Scored(Score::binary(false, reason)),
+            checks: Vec::new(),
+            refused,
+        };
+    }
+    let seen = Seen {
+        unusable: unusable.as_deref(),
+        ..seen
+    };
+    let mut results = Vec::with_capacity(checks.checks.len());
+    let mut tally = Tally::default();
+    for (spec, matcher) in &checks.checks {
+        let said = match (caught(matcher.as_ref(), &seen), seen.unusable) {
+            // No check names this end as the one it expects, so the answer is as wrong as without any check of its end.
+            (Err(Silent::CannotJudge(_)), Some(reason)) => Ok(Score::binary(false, reason)),
+            (said, _) => said,
+        };
+        if spec.decides() {
+            tally.add(spec, &said);
+        }
+        results.push(result(spec, said));
+    }
+    Judgement {
+        outcome: tally.outcome(),
+        checks: results,
+        refused,
+    }
+}
+
+fn caught(matcher: &dyn Matcher, seen: &Seen<'_>) -> Said {
+    // Matchers have no state of their own, so a panic leaves nothing half done behind.
+    match catch_unwind(AssertUnwindSafe(|| matcher.check(seen))) {
+        Ok(said) => said.map_err(Silent::CannotJudge),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("no message");
+            Err(Silent::Panicked(format!(
+                "the matcher panicked: {}",
+                bounded(text, 160)
+            )))
+        }
+    }
+}
+
+fn result(spec: &CheckSpec, said: Said) -> CheckResult {
+    let (pass, score, reason) = match said {
+        Ok(score) => (Some(score.pass), Some(score.value()), score.reason),
+        Err(silent) => (None, None, silent.reason().to_owned()),
+    };
+    CheckResult {
+        matcher: spec.matcher.clone(),
+        name: spec.name.clone(),
+        pass,
+        score,
+        reason,
+        advisory: spec.advisory,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rules::testing::{AnswerText, Canned, answer_text, case, commands, verify_in};
+    use super::*;
+    use crate::domain::JudgeVerdict;
+    use crate::scoring::matcher::{CannotJudge, MatcherDef, STANDS_ALONE, Sample};
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+    use std::path::Path;
+
+    /// The table, and two matchers that don't judge.
+    fn matchers() -> Vec<MatcherDef> {
+        #[derive(Debug)]
+        struct Unsure;
+        impl Matcher for Unsure {
+            fn check(&self, _: &Seen<'_>) -> Result<Score, CannotJudge> {
+                Err(CannotJudge::new("no idea"))
+            }
+        }
+        #[derive(Debug)]
+        struct Panics;
+        impl Matcher for Panics {
+            fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+                panic!("can't cope with {:?}", seen.answer.text)
+            }
+        }
+        let def = |name, compile| MatcherDef {
+            name,
+            summary: "",
+            arguments: "",
+            schema: "true",
+            example: "",
+            passes: Sample::Text(""),
+            fails: Sample::Text(""),
+            refused: "",
+            cost: "",
+            takes_text: false,
+            combines: false,
+            inline: None,
+            compile,
+        };
+        let mut matchers = MATCHERS.to_vec();
+        matchers.push(def("unsure", |_, _| Ok(Box::new(Unsure))));
+        matchers.push(def("panics", |_, _| Ok(Box::new(Panics))));
+        matchers
+    }
+
+    fn judged(checks: Value, answer: &Answer) -> Judgement {
+        let case = case(&checks);
+        let batch = [Unjudged {
+            case: &case,
+            answers: vec![Some(answer)],
+            systems: Vec::new(),
+            costs: Vec::new(),
+        }];
+        judge_with(&Compile::new(&matchers()), &batch, &Canned::default())
+            .remove(0)
+            .remove(0)
+            .unwrap()
+    }
+
+    /// `pass 0.5`, `fail 0` or `error CODE`, and the reason.
+    fn outcome(checks: Value, text: &str) -> String {
+        match judged(checks, &answer_text(text).answer).outcome {
+            Outcome::Scored(score) => {
+                let word = if score.pass { "pass" } else { "fail" };
+                format!("{word} {}: {}", score.value(), score.reason)
+            }
+            Outcome::Errored(failure) => format!("error {}: {}", failure.code, failure.message),
+            Outcome::Skipped(_) => unreachable!(),
+        }
+    }
+
+    #[test]
+    fn what_may_be_asked_is_counted_through_all_levels() {
+        let asked = |checks: Value| {
+            let Asked { questions, commands } = asks_at_most(&case(&checks));
+            let mut votes: Vec<(String, u32)> = questions.into_iter().map(|q| (q.judge, q.vote)).collect();
+            votes.sort();
+            (votes, commands)
+        };
+        let by = |judge: &str, votes: &[u32]| -> Vec<(String, u32)> {
+            votes.iter().map(|vote| (judge.to_owned(), *vote)).collect()
+        };
+        assert_eq!(asked(json!(["a"])), (Vec::new(), 0));
+        assert_eq!(asked(json!([{"judge": "ok"}])), (by("default", &[1]), 0));
+        assert_eq!(
+            asked(json!([{"judge": {"rubric": "ok", "votes": 3, "by": "b"}}, {"command": "polite"}])),
+            (by("b", &[1, 2, 3]), 1)
+        );
+        assert_eq!(
+            asked(json!([{"judge": {"rubric": "ok", "votes": 2, "against": "no"}}])),
+            (by("default", &[1, 1, 2, 2]), 0)
+        );
+        assert_eq!(
+            asked(json!([{"any": [{"not": {"judge": "ok"}}, {"command": "polite"}]}, {"not": {"command": "polite"}}])),
+            (by("default", &[1]), 2)
+        );
+    }
+
+    #[test]
+    fn what_may_be_asked_is_what_is_asked() {
+        for check in [
+            json!({"judge": {"rubric": "ok", "votes": 3, "reference": "r"}}),
+            json!({"judge": {"rubric": "ok", "votes": 2, "against": "no"}}),
+            json!({"judge": {"rubric": "ok", "aggregate": "mean", "min": 0.5}}),
+        ] {
+            let case = case(&json!([check]));
+            // An answer without words that can still be judged.
+            let answer = Answer {
+                finish_reason: Some("STOP".to_owned()),
+                text: "x".to_owned(),
+                ..Answer::default()
+            };
+            let mut asking = crate::scoring::Asking::default();
+            let batch = [Unjudged {
+                case: &case,
+                answers: vec![Some(&answer)],
+                systems: Vec::new(),
+                costs: Vec::new(),
+            }];
+            let mut really = Vec::new();
+            loop {
+                judge(&batch, &Commands::default(), &asking);
+                let (questions, _) = asking.take_wanted();
+                if questions.is_empty() {
+                    break;
+                }
+                for question in questions {
+                    let reply = json!({"reason": "so", question.verdict.as_str(): match question.verdict {
+                        JudgeVerdict::PassOrFail => json!(true),
+                        JudgeVerdict::Score => json!(0.5),
+                        JudgeVerdict::Preference => json!("equal"),
+                    }});
+                    asking.note(&question, Ok(reply.to_string()));
+                    really.push(question);
+                }
+            }
+            let foretold = asks_at_most(&case).questions;
+            assert_eq!(really.len(), foretold.len(), "{check}");
+            let names = |questions: &[Question]| -> Vec<Vec<String>> {
+                let keys = |q: &Question| q.vars.keys().cloned().collect();
+                let mut names: Vec<Vec<String>> = questions.iter().map(keys).collect();
+                names.sort();
+                names
+            };
+            assert_eq!(names(&really), names(&foretold), "{check}");
+        }
+    }
+
+    #[test]
+    fn every_deciding_check_must_pass_and_the_score_is_their_weighted_mean() {
+        let cases = [
+            json!([{"contains": "a"}]),
+            json!([{"contains": "a"}, {"contains": "b", "name": "has b"}]),
+            json!([{"contains": "a", "weight": 3}, {"contains": "x", "name": "has x"}, {"contains": "y"}]),
+            json!([{"contains": "a"}, {"contains": "x", "advisory": true}, {"contains": "x", "weight": 0}]),
+            json!([{"contains": "a", "weight": 1e308}, {"contains": "b", "weight": 1e308}]),
+        ];
+        let outcomes: Vec<String> = cases.into_iter().map(|checks| outcome(checks, "a b")).collect();
+        insta::assert_snapshot!(outcomes.join("\n"), @r#"
+        pass 1: the check passes
+        pass 1: all 2 checks pass
+        fail 0.6: has x: does not contain "x"; and 1 more
+        pass 1: the check passes
+        pass 1: all 2 checks pass
+        "#);
+    }
+
+    #[test]
+    fn a_check_that_cannot_judge_is_never_a_pass() {
+        let cases = [
+            json!([{"unsure": 1}]),
+            json!([{"contains": "a"}, {"unsure": 1, "name": "judge"}]),
+            json!([{"unsure": 1}, {"contains": "x"}]),
+            json!([{"contains": "a"}, {"unsure": 1, "advisory": true}]),
+            json!([{"not": {"unsure": 1}}]),
+            json!([{"not": {"not": {"unsure": 1}}}]),
+            json!([{"all": [{"contains": "a"}, {"unsure": 1}]}]),
+            json!([{"all": [{"contains": "x"}, {"unsure": 1}]}]),
+            json!([{"any": [{"contains": "a"}, {"unsure": 1}]}]),
+            json!([{"any": [{"contains": "x"}, {"unsure": 1}]}]),
+            json!([{"not": {"all": [{"contains": "a"}, {"unsure": 1}]}}]),
+            json!([{"not": {"any": [{"contains": "x"}, {"unsure": 1}]}}]),
+        ];
+        let outcomes: Vec<String> = cases.into_iter().map(|checks| outcome(checks, "a b")).collect();
+        insta::assert_snapshot!(outcomes.join("\n"), @r#"
+        error cannot_judge: unsure: no idea
+        error cannot_judge: judge: no idea
+        fail 0: contains: does not contain "x"
+        pass 1: the check passes
+        error cannot_judge: not: unsure: no idea
+        error cannot_judge: not: not: unsure: no idea
+        error cannot_judge: all: unsure: no idea
+        fail 0: all: contains: does not contain "x"
+        pass 1: the check passes
+        error cannot_judge: any: unsure: no idea
+        error cannot_judge: not: all: unsure: no idea
+        error cannot_judge: not: any: unsure: no idea
+        "#);
+    }
+
+    #[test]
+    fn a_panic_is_an_error_whatever_the_others_say() {
+        let cases = [
+            json!([{"panics": 1}]),
+            json!([{"contains": "x"}, {"not": {"panics": 1}}]),
+            json!([{"contains": "a"}, {"panics": 1, "advisory": true}]),
+        ];
+        let outcomes: Vec<String> = cases.into_iter().map(|checks| outcome(checks, "a b")).collect();
+        insta::assert_snapshot!(outcomes.join("\n"), @r#"
+        error matcher_panicked: panics: the matcher panicked: can't cope with "a b"
+        error matcher_panicked: not: the matcher panicked: can't cope with "a b"
+        pass 1: the check passes
+        "#);
+    }
+
+    #[test]
+    fn refusals_are_told_unless_the_case_judges_them_itself() {
+        let refused = |checks: Value, answer: &Answer| judged(checks, answer).refused;
+        let no = answer_text("I'm sorry, but I can't help with that.").answer;
+        let plain = || json!([{"contains": "a"}]);
+        assert_eq!(refused(plain(), &no), Some(true));
+        assert_eq!(refused(plain(), &answer_text("a").answer), Some(false));
+        assert_eq!(refused(json!([{"unsure": 1}]), &no), Some(true));
+        assert_eq!(
+            refused(json!([{"contains": "a"}, {"not": {"refusal": true}}]), &no),
+            None
+        );
+        // Before its checks, too: blocked is refused, cut off or empty is neither that nor an answer.
+        let blocked = Answer {
+            block_reason: Some("SAFETY".to_owned()),
+            ..Answer::default()
+        };
+        assert_eq!(refused(plain(), &blocked), Some(true));
+        let cut_off = Answer {
+            finish_reason: Some("MAX_TOKENS".to_owned()),
+            ..no
+        };
+        assert_eq!(refused(plain(), &cut_off), Some(false));
+        assert_eq!(refused(plain(), &Answer::default()), Some(false));
+    }
+
+    #[test]
+    fn checks_are_reported_one_by_one() {
+        let checks = json!([{"contains": "a", "name": "n"}, {"unsure": 1, "advisory": true}, {"contains": "x"}]);
+        let judgement = judged(checks, &answer_text("a").answer);
+        insta::assert_json_snapshot!(judgement.checks, @r#"
+        [
+          {
+            "matcher": "contains",
+            "name": "n",
+            "pass": true,
+            "score": 1.0,
+            "reason": "contains \"a\""
+          },
+          {
+            "matcher": "unsure",
+            "name": null,
+            "pass": null,
+            "score": null,
+            "reason": "no idea",
+            "advisory": true
+          },
+          {
+            "matcher": "contains",
+            "name": null,
+            "pass": false,
+            "score": 0.0,
+            "reason": "does not contain \"x\""
+          }
+        ]
+        "#);
+    }
+
+    #[test]
+    fn an_unusable_answer_fails_before_its_checks() {
+        let blocked = Answer {
+            block_reason: Some("SAFETY".to_owned()),
+            ..Answer::default()
+        };
+        let cut_off = Answer {
+            finish_reason: Some("MAX_TOKENS".to_owned()),
+            ..answer_text("a").answer
+        };
+        for (answer, reason) in [
+            (blocked, "the prompt was blocked (SAFETY)"),
+            (cut_off.clone(), "the answer was cut off (MAX_TOKENS)"),
+            (answer_text("").answer, "the answer is empty: no text and no tool call"),
+        ] {
+            let judgement = judged(json!([{"not": {"contains": "x"}}]), &answer);
+            assert_eq!(judgement.outcome, Outcome::Scored(Score::binary(false, reason)));
+            assert_eq!(judgement.checks, []);
+        }
+    }
+
+    #[test]
+    fn only_a_check_that_names_the_end_passes_on_an_unusable_answer() {
+        let ended = |reason: &str, text: &str| Answer {
+            finish_reason: Some(reason.to_owned()),
+            ..answer_text(text).answer
+        };
+        let cut_off = ended("MAX_TOKENS", "a");
+        let blocked = Answer {
+            block_reason: Some("SAFETY".to_owned()),
+            ..Answer::default()
+        };
+        let empty = ended("STOP", "");
+        let a = json!({"contains": "a"});
+        let cut = json!({"finish_reason": "MAX_TOKENS"});
+        let table = [
+            (json!([cut]), &cut_off, true),
+            (json!([{"finish_reason": ["STOP", "MAX_TOKENS"]}]), &cut_off, true),
+            (json!([{"any": [a, cut]}]), &cut_off, true),
+            (json!([{"all": [{"any": [cut]}]}]), &cut_off, true),
+            (json!([{"not": {"not": cut}}]), &cut_off, true),
+            (json!([{"at_least": {"n": 1, "of": [a, cut]}}]), &cut_off, true),
+            (json!([{"at_least": {"n": 2, "of": [a, cut]}}]), &cut_off, false),
+            (json!([cut, a]), &cut_off, false),
+            (json!([cut, {"not": {"contains": "x"}}]), &cut_off, false),
+            (json!([{"all": [cut, a]}]), &cut_off, false),
+            (json!([a, {"not": {"finish_reason": "SAFETY"}}]), &cut_off, false),
+            (json!([{"not": {"finish_reason": "SAFETY"}}]), &cut_off, false),
+            (
+                json!([{"not": {"not": a}}, {"not": {"finish_reason": "SAFETY"}}]),
+                &cut_off,
+                false,
+            ),
+            (
+                json!([a, {"finish_reason": "MAX_TOKENS", "advisory": true}]),
+                &cut_off,
+                false,
+            ),
+            (json!([{"refusal": true}]), &cut_off, false),
+            (json!([{"refusal": false}]), &cut_off, false),
+            (json!([{"not": {"refusal": true}}]), &cut_off, false),
+            (json!([{"refusal": true}]), &blocked, true),
+            (json!([{"refusal": true}, {"length": {"max": 10}}]), &blocked, false),
+            (
+                json!([{"any": [{"refusal": true}, {"contains": "no advice"}]}]),
+                &blocked,
+                true,
+            ),
+            (json!([{"refusal": false}]), &blocked, false),
+            (json!([{"finish_reason": "STOP"}]), &blocked, false),
+            (json!([{"finish_reason": "STOP"}]), &empty, false),
+            (json!([{"refusal": true}]), &empty, false),
+        ];
+        for (checks, answer, pass) in table {
+            let outcome = judged(checks.clone(), answer).outcome;
+            assert_eq!(
+                outcome.as_str(),
+                if pass { "pass" } else { "fail" },
+                "{checks}: {outcome:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_case_that_was_never_verified_can_not_pass() {
+        let codes = [
+            json!([{"regex": "("}]),
+            json!([{"contians": "a"}]),
+            json!([]),
+            json!([{"contains": "a", "weight": 0}]),
+        ]
+        .map(|checks| outcome(checks, "a").split(':').next().unwrap().to_owned());
+        assert_eq!(
+            codes,
+            [
+                "error check_invalid",
+                "error check_invalid",
+                "error no_deciding_check",
+                "error no_deciding_check"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_result_has_the_shape_of_the_batch() {
+        let case = case(&json!([{"contains": "a"}]));
+        let (a, b) = (answer_text("a").answer, answer_text("b").answer);
+        let batch = [
+            Unjudged {
+                case: &case,
+                answers: vec![Some(&a), None, Some(&b)],
+                systems: Vec::new(),
+                costs: Vec::new(),
+            },
+            Unjudged {
+                case: &case,
+                answers: vec![],
+                systems: Vec::new(),
+                costs: Vec::new(),
+            },
+            Unjudged {
+                case: &case,
+                answers: vec![None],
+                systems: Vec::new(),
+                costs: Vec::new(),
+            },
+        ];
+        let words: Vec<Vec<Option<&str>>> = judge(&batch, &Commands::default(), &Canned::default())
+            .iter()
+            .map(|answers| answers.iter().map(|j| j.as_ref().map(|j| j.outcome.as_str())).collect())
+            .collect();
+        assert_eq!(words, [vec![Some("pass"), None, Some("fail")], vec![], vec![None]]);
+    }
+
+    /// Every example of the table as a check, as loading leaves it.
+    fn examples() -> Vec<Value> {
+        MATCHERS
+            .iter()
+            .filter(|def| !STANDS_ALONE.contains(&def.name))
+            .map(|def| {
+                let verified = verify_in(Path::new("/nowhere"), serde_json::from_str(def.example).unwrap()).unwrap();
+                json!({def.name: verified.args})
+            })
+            .collect()
+    }
+
+    fn texts() -> impl Strategy<Value = String> {
+        let telling = [
+            "Yes.",
+            "30 days",
+            "refund",
+            "A: 18",
+            "Total: 1,250.5",
+            "{\"name\": \"Ann\"}",
+            "```json\n1\n```",
+        ];
+        prop_oneof![
+            "\\PC{0,60}",
+            proptest::collection::vec(proptest::sample::select(telling.to_vec()), 0..4)
+                .prop_map(|parts| parts.join("\n")),
+            any::<String>(),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn not_is_the_exact_negation_and_scores_stay_in_range(text in texts()) {
+            let AnswerText { case, answer, replies } = answer_text(&text);
+            let commands = commands();
+            let ctx = Compile::new(MATCHERS).with_commands(&commands);
+            for example in examples() {
+                let negated = json!({"not": example.clone()});
+                let [plain, negated] = [example, negated].map(|written| {
+                    let matcher = ctx.check(&CheckSpec::parse(&written).unwrap()).unwrap();
+                    matcher.check(&Seen { case: &case, answer: &answer, system: None, cost_usd: Some(0.001), unusable: None, replies: &replies })
+                });
+                match (plain, negated) {
+                    (Ok(plain), Ok(negated)) => {
+                        prop_assert_eq!(negated.pass, !plain.pass);
+                        prop_assert_eq!(negated.value(), 1.0 - plain.value());
+                        prop_assert!((0.0..=1.0).contains(&plain.value()));
+                        prop_assert!(!plain.reason.contains('\n') && plain.reason.chars().count() < 1000);
+                    }
+                    (Err(_), Err(_)) => {}
+                    (plain, negated) => prop_assert!(false, "{plain:?} but {negated:?}"),
+                }
+            }
+        }
+
+        #[test]
+        fn judging_never_panics(text in texts(), finish in proptest::option::of("STOP|MAX_TOKENS|\\PC{0,8}")) {
+            let case = case(&Value::Array(examples()));
+            let answer = Answer { text, finish_reason: finish, ..Answer::default() };
+            let judged = judge(&[Unjudged { case: &case, answers: vec![Some(&answer)], systems: Vec::new(), costs: Vec::new() }], &commands(), &Canned::default());
+            let outcome = &judged[0][0].as_ref().unwrap().outcome;
+            prop_assert!(matches!(outcome, Outcome::Scored(_)), "{outcome:?}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! What the matchers that measure how near an answer is to a reference have in common: their arguments, their bounds and
+//! their reasons.
+
+use super::arguments::{Fields, Read, inside, needle, not_a, number, wrong};
+use super::matcher::CannotJudge;
+use super::quote::quote;
+use crate::domain::{ArgProblem, Score, Step};
+use serde_json::Value;
+
+/// The most references of one check.
+const MAX_REFERENCES: usize = 100;
+
+/// The longest texts, in characters, of measures whose time grows with the product of both lengths.
+pub(super) const MAX_CHARS_PRODUCT: usize = 10_000;
+
+/// The longest texts, in characters, of measures whose time grows with the sum of both lengths.
+pub(super) const MAX_CHARS_SUM: usize = 100_000;
+
+/// Reads `to`, or `to_any` with several references, together of at most `max_chars` characters; `prepare` makes of each what
+/// the measure needs, and refuses one that no answer could come near.
+pub(super) fn references<R>(
+    fields: &mut Fields<'_>,
+    max_chars: usize,
+    prepare: impl Fn(&str) -> Result<R, ArgProblem>,
+) -> Option<Vec<R>> {
+    let mut together = 0;
+    let mut one = |value| {
+        let text = needle(value)?;
+        let length = text.chars().count();
+        together += length;
+        if together > max_chars {
+            let and_others = if together > length {
+                " with the others before it"
+            } else {
+                ""
+            };
+            return wrong(
+                ArgProblem::new(format!("the text has {together} characters{and_others}"))
+                    .expected(format!("at most {max_chars} characters")),
+            );
+        }
+        prepare(text).or_else(wrong)
+    };
+    match (fields.has("to"), fields.has("to_any")) {
+        (true, true) => {
+            fields.refuse(
+                ArgProblem::new("`to` and `to_any` exclude each other")
+                    .expected("one text in `to`, or several in `to_any`"),
+            );
+            None
+        }
+        (false, true) => fields.optional("to_any", |value| several(value, &mut one)),
+        (true | false, false) => fields
+            .required("to", "the text to compare with, or several in `to_any`", one)
+            .map(|one| vec![one]),
+    }
+}
+
+fn several<'a, R>(value: &'a Value, mut one: impl FnMut(&'a Value) -> Read<R>) -> Read<Vec<R>> {
+    let Some(list) = value.as_array() else {
+        return wrong(not_a("a list of texts, like [\"a\", \"b\"]", value));
+    };
+    if list.is_empty() || list.len() > MAX_REFERENCES {
+        let problem = ArgProblem::new(format!("the list has {} texts", list.len()));
+        return wrong(problem.expected(format!("1 to {MAX_REFERENCES} texts")));
+    }
+    let mut problems = Vec::new();
+    let mut references = Vec::with_capacity(list.len());
+    for (i, item) in list.iter().enumerate() {
+        match one(item) {
+            Ok(reference) => references.push(reference),
+            Err(wrong) => problems.extend(inside(wrong, &Step::Index(i))),
+        }
+    }
+    if problems.is_empty() {
+        Ok(references)
+    } else {
+        Err(problems)
+    }
+}
+
+/// Reads `min`: more than 0, which every answer reaches, and at most 1.
+pub(super) fn threshold(fields: &mut Fields<'_>, what: &str) -> Option<f64> {
+    fields.required("min", &format!("the least {what} that passes, like 0.8"), |value| {
+        let min = number(value)?;
+        if min <= 0.0 || min > 1.0 {
+            let problem = ArgProblem::new(format!("{value} is not a {what} that can decide"))
+                .expected("more than 0 and at most 1, like 0.8");
+            return wrong(match min {
+                percent if percent > 1.0 && percent < 100.0 => {
+                    problem.hint(format!("scores are 0 to 1 here: {value} of 100 is {}", percent / 100.0))
+                }
+                _ => problem,
+            });
+        }
+        Ok(min)
+    })
+}
+
+/// The answer, if it is short enough to measure.
+///
+/// # Errors
+/// It is longer than `max_chars` characters.
+pub(super) fn measurable<'a>(text: &'a str, max_chars: usize, what: &str) -> Result<&'a str, CannotJudge> {
+    // No character is longer than its bytes.
+    if text.len() <= max_chars {
+        return Ok(text);
+    }
+    match text.chars().count() {
+        length if length > max_chars => Err(CannotJudge::new(format!(
+            "has {length} characters, and {what} compares at most {max_chars}"
+        ))),
+        _ => Ok(text),
+    }
+}
+
+/// The judgement of an answer that was measured. `shown` are the references' texts.
+pub(super) fn verdict(what: &str, shown: &str, value: f64, min: f64) -> Score {
+    let pass = value >= min;
+    let is = if pass { "at least" } else { "less than" };
+    Score::new(value, pass, format!("its {what} to {shown} is {value:.4}, {is} {min}"))
+}
+
+/// The references in a reason: the text, or how many there are.
+pub(super) fn shown(references: &[String]) -> String {
+    match references {
+        [one] => quote(one),
+        several => format!("the nearest of {} texts", several.len()),
+    }
+}
+
+/// White space as Python has it: Unicode's, and the four information separators. The measures that follow a Python
+/// package split words by it.
+pub(super) fn is_python_space(c: char) -> bool {
+    c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scoring::rules::testing::{answer_text, compiled, verify_in};
+    use proptest::prelude::*;
+    use serde_json::json;
+    use std::path::Path;
+
+    /// The check that measures by a metric of `tests/oracles/text_metrics.json`.
+    fn check(metric: &str, references: &Value) -> Value {
+        match metric {
+            "bleu" | "chrf" => json!({metric: {"to_any": references, "min": 0.5}}),
+            rouge if rouge.starts_with("rouge") => {
+                json!({"rouge": {"to_any": references, "min": 0.5, "metric": rouge}})
+            }
+            similarity => json!({"similarity": {"to_any": references, "min": 0.5, "metric": similarity}}),
+        }
+    }
+
+    #[test]
+    fn the_text_metrics_agree_with_the_python_packages() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracles/text_metrics.json");
+        let file = std::fs::read_to_string(path).unwrap();
+        let mut lines = file.lines();
+        let head: Value = serde_json::from_str(lines.next().unwrap()).unwrap();
+        let metrics: Vec<&str> = head["metrics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        assert_eq!(metrics.len(), 8);
+        let (mut pairs, mut refused) = (0, 0);
+        for line in lines {
+            let (answer, references, scores): (String, Value, Vec<f64>) = serde_json::from_str(line).unwrap();
+            assert_eq!(scores.len(), metrics.len());
+            pairs += 1;
+            for (metric, expected) in metrics.iter().zip(scores) {
+                let check = check(metric, &references);
+                if verify_in(Path::new("/nowhere"), check.clone()).is_err() {
+                    // A reference is refused only because nothing scores with it.
+                    assert_eq!(expected, 0.0, "{line}: {metric} is refused");
+                    refused += 1;
+                    continue;
+                }
+                let score = compiled(check).check(&answer_text(&answer).seen()).unwrap();
+                assert!(
+                    (score.value() - expected).abs() < 1e-6,
+                    "{line}: {metric} is {}",
+                    score.value()
+                );
+                assert_eq!(score.pass, score.value() >= 0.5);
+            }
+        }
+        assert_eq!(pairs, 1000);
+        assert!(refused < 500, "{refused} of 8000 were refused, too many to compare");
+    }
+
+    #[test]
+    fn the_stems_of_rouge_agree_with_the_development_kit() {
+        let file = |name: &str| {
+            let path = format!("{}/tests/oracles/{name}", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read_to_string(path).unwrap()
+        };
+        let (pairs, kit) = (file("text_metrics.json"), file("adk.json"));
+        let head: Value = serde_json::from_str(kit.lines().next().unwrap()).unwrap();
+        let scores = head["pairs"].as_array().unwrap();
+        assert_eq!(scores.len(), 1000);
+        for (line, expected) in pairs.lines().skip(1).zip(scores) {
+            let (answer, references, _): (String, Value, Value) = serde_json::from_str(line).unwrap();
+            let expected = expected.as_f64().unwrap();
+            let check = json!({"rouge": {"to_any": references, "min": 0.5, "metric": "rouge1", "words": "stems"}});
+            if verify_in(Path::new("/nowhere"), check.clone()).is_err() {
+                // A reference is refused only because nothing scores with it.
+                assert_eq!(expected, 0.0, "{line} is refused");
+                continue;
+            }
+            let score = compiled(check).check(&answer_text(&answer).seen()).unwrap();
+            assert!((score.value() - expected).abs() < 1e-6, "{line}: {}", score.value());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_measure_panics(answer in "(?s:.{0,40})|\\PC{0,60}", reference in "(?s:.{1,30})|\\PC{1,60}") {
+            for metric in ["rouge1", "rouge2", "rougeL", "bleu", "chrf", "levenshtein", "jaro_winkler", "token_set"] {
+                let check = check(metric, &json!([reference]));
+                if verify_in(Path::new("/nowhere"), check.clone()).is_ok() {
+                    prop_assert!(compiled(check).check(&answer_text(&answer).seen()).is_ok(), "{metric}");
+                }
+            }
+        }
+
+        #[test]
+        fn a_text_is_as_near_to_itself_as_can_be(text in "\\PC{1,60}|[a-z ,.]{1,80}|(?s:.{1,30})") {
+            for metric in ["rouge1", "rouge2", "rougeL", "bleu", "chrf", "levenshtein", "jaro_winkler", "token_set"] {
+                let mut exact = check(metric, &json!([text, "other"]));
+                for args in exact.as_object_mut().unwrap().values_mut() {
+                    args["min"] = json!(1);
+                }
+                if verify_in(Path::new("/nowhere"), exact.clone()).is_ok() {
+                    let score = compiled(exact).check(&answer_text(&text).seen()).unwrap();
+                    prop_assert!(score.pass, "{metric}: {}", score.reason);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_is_too_long_is_not_measured() {
+        assert!(measurable(&"ä".repeat(10), 10, "it").is_ok());
+        assert_eq!(
+            measurable(&"ä".repeat(11), 10, "it").unwrap_err().reason,
+            "has 11 characters, and it compares at most 10"
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! `starts_with`, `ends_with`: the answer begins or ends with this text.
+
+use super::equals::one_text;
+use crate::domain::Score;
+use crate::scoring::folding::Folding;
+use crate::scoring::matcher::{CannotJudge, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::quote::quote;
+
+pub(super) const STARTS_WITH: MatcherDef = MatcherDef {
+    name: "starts_with",
+    summary: "the answer begins with this text",
+    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for \
+                `equals`",
+    schema: r##"{"$ref": "#/$defs/one_text"}"##,
+    example: r#"{"starts_with": {"value": "dear", "ignore_case": true}}"#,
+    passes: Sample::Text("Dear Ann,"),
+    fails: Sample::Text("Hello Ann,"),
+    refused: r#"{"starts_with": " "}"#,
+    cost: "linear in the answer",
+    takes_text: true,
+    combines: false,
+    inline: None,
+    compile: |args, _| {
+        let (value, folding) = one_text(args)?;
+        Ok(Box::new(Affix {
+            end: End::Start,
+            value,
+            folding,
+        }))
+    },
+};
+
+pub(super) const ENDS_WITH: MatcherDef = MatcherDef {
+    name: "ends_with",
+    summary: "the answer ends with this text; white space at the end counts, unless `normalize` is true",
+    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for \
+                `equals`",
+    schema: r##"{"$ref": "#/$defs/one_text"}"##,
+    example: r#"{"ends_with": {"value": "regards.", "normalize": true}}"#,
+    passes: Sample::Text("With kind regards.\n"),
+    fails: Sample::Text("With kind regards, Ann"),
+    refused: r#"{"ends_with": ["regards."]}"#,
+    cost: "linear in the answer",
+    takes_text: true,
+    combines: false,
+    inline: None,
+    compile: |args, _| {
+        let (value, folding) = one_text(args)?;
+        Ok(Box::new(Affix {
+            end: End::End,
+            value,
+            folding,
+        }))
+    },
+};
+
+#[derive(Debug)]
+enum End {
+    Start,
+    End,
+}
+
+#[derive(Debug)]
+struct Affix {
+    end: End,
+    value: String,
+    folding: Folding,
+}
+
+impl Matcher for Affix {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let text = self.folding.apply(&seen.answer.text);
+        let (pass, verb) = match self.end {
+            End::Start => (text.starts_with(&self.value), "start"),
+            End::End => (text.ends_with(&self.value), "end"),
+        };
+        let wanted = quote(&self.value);
+        if pass {
+            return Ok(Score::binary(true, format!("{verb}s with {wanted}")));
+        }
+        let length = self.value.chars().count();
+        let got = match self.end {
+            End::Start => text.chars().take(length).collect::<String>(),
+            End::End => text[text
+                .char_indices()
+                .rev()
+                .nth(length.saturating_sub(1))
+                .map_or(0, |(at, _)| at)..]
+                .to_owned(),
+        };
+        Ok(Score::binary(
+            false,
+            format!("{verb}s with {}, not {wanted}", quote(&got)),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scoring::rules::testing::{problems, reasons, verdicts};
+    use serde_json::json;
+
+    #[test]
+    fn looks_at_one_end() {
+        verdicts(
+            json!({"starts_with": "Dear"}),
+            &[
+                ("Dear Ann", true),
+                ("Dear", true),
+                (" Dear", false),
+                ("dear", false),
+                ("", false),
+            ],
+        );
+        verdicts(
+            json!({"ends_with": "bye."}),
+            &[("good bye.", true), ("bye.\n", false), ("bye", false)],
+        );
+        verdicts(
+            json!({"ends_with": {"value": "BYE.", "ignore_case": true, "normalize": true}}),
+            &[("good bye.\n", true), ("bye", false)],
+        );
+    }
+
+    #[test]
+    fn reasons_quote_that_end() {
+        insta::assert_snapshot!(reasons(json!({"starts_with": "Dear"}), &["Dear A", "Hello Ann", ""]), @r#"
+        starts with "Dear"
+        starts with "Hell", not "Dear"
+        starts with "", not "Dear"
+        "#);
+        insta::assert_snapshot!(reasons(json!({"ends_with": "bye"}), &["bye", "good bÿe!", "e"]), @r#"
+        ends with "bye"
+        ends with "ÿe!", not "bye"
+        ends with "e", not "bye"
+        "#);
+    }
+
+    #[test]
+    fn problems_say_what_to_do() {
+        insta::assert_snapshot!(problems(&[
+            json!({"starts_with": ""}),
+            json!({"ends_with": ["a"]}),
+            json!({"ends_with": {"value": " ", "normalise": true}}),
+        ]), @"
+        /starts_with starts_with: the text is empty
+          expected: a text with at least one visible character
+        /ends_with ends_with: a list stands here
+          expected: a text
+        /ends_with/normalise ends_with: unknown key `normalise`
+          expected: one of the keys value, ignore_case, normalize, white_space, unicode
+          help: did you mean `normalize`?
+        /ends_with/value ends_with: the text is only white space
+          expected: a text with at least one visible character
+          help: to look for white space, use `regex`
+        ");
+    }
+}

@@ -1,0 +1,156 @@
+//! `chrf`: the answer shares runs of characters with a reference, as the Python package sacrebleu counts them: chrF2 with
+//! runs of 1 to 6 characters, no runs of words, recall twice as important as precision, and white space removed.
+//!
+//! Source: M. Popović, "chrF: character n-gram F-score for automatic MT evaluation" (2015), as in sacrebleu's
+//! `CHRF.sentence_score`. Lengths for which one of the texts is too short do not count. Of several references the nearest
+//! counts.
+
+use crate::domain::{ArgProblem, Score};
+use crate::scoring::arguments::{Fields, not_a, wrong};
+use crate::scoring::likeness::{self, MAX_CHARS_SUM, is_python_space};
+use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::sequences::{Runs, common_runs, runs};
+use serde_json::Value;
+
+pub(super) const CHRF: MatcherDef = MatcherDef {
+    name: "chrf",
+    summary: "the answer shares enough runs of characters with a reference; the score is chrF2, 0 to 1",
+    arguments: "{to, min}, or {to_any: [\"a\", \"b\"], min} with up to 100 references, of which the nearest counts; \
+                runs of 1 to 6 characters (Unicode scalar values) without white space, case counts; equal to chrF2 of \
+                the Python package sacrebleu, divided by 100",
+    schema: r##"{"type": "object", "properties": {"to": {"$ref": "#/$defs/text"}, "to_any": {"$ref": "#/$defs/texts"},
+        "min": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}},
+        "oneOf": [{"required": ["to", "min"]}, {"required": ["to_any", "min"]}], "additionalProperties": false}"##,
+    example: r#"{"chrf": {"to": "Die Katze sitzt auf der Matte.", "min": 0.6}}"#,
+    passes: Sample::Text("Eine Katze sitzt auf der Matte."),
+    fails: Sample::Text("Der Hund schläft."),
+    refused: r#"{"chrf": {"to": "Die Katze", "min": 60}}"#,
+    cost: "linear in both, at most 100000 characters in the answer, and in all references together; a longer answer can't \
+           be judged",
+    takes_text: false,
+    combines: false,
+    inline: None,
+    compile,
+};
+
+/// The longest run, in characters.
+const ORDER: usize = 6;
+
+/// How much more recall counts than precision.
+const BETA: f64 = 2.0;
+
+#[derive(Debug)]
+struct Chrf {
+    references: Vec<Vec<char>>,
+    shown: String,
+    min: f64,
+}
+
+fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    let Some(map) = args.as_object() else {
+        return wrong(not_a("a map {to, min}", args));
+    };
+    let mut fields = Fields::new(map, &["to", "to_any", "min"]);
+    let references = likeness::references(&mut fields, MAX_CHARS_SUM, |text| match characters(text) {
+        none if none.is_empty() => Err(ArgProblem::new("the text has no characters, so every answer scores 0")),
+        characters => Ok((characters, text.to_owned())),
+    });
+    let min = likeness::threshold(&mut fields, "chrF score");
+    let (references, min) = fields.finish(references.zip(min))?;
+    let (references, texts): (_, Vec<String>) = references.into_iter().unzip();
+    Ok(Box::new(Chrf {
+        references,
+        shown: likeness::shown(&texts),
+        min,
+    }))
+}
+
+fn characters(text: &str) -> Vec<char> {
+    text.chars().filter(|c| !is_python_space(*c)).collect()
+}
+
+/// The score of each reference. The answer is counted once.
+fn chrf(answer: &[char], references: &[Vec<char>]) -> impl Iterator<Item = f64> {
+    let runs_of_answer: Vec<Runs<'_, char>> = (1..=ORDER).map(|length| runs(answer, length)).collect();
+    references.iter().map(move |reference| {
+        let orders = ORDER.min(answer.len()).min(reference.len());
+        let mut precision = 0.0;
+        let mut recall = 0.0;
+        for (length, runs_of_answer) in (1..=orders).zip(&runs_of_answer) {
+            let common = common_runs(runs_of_answer, &runs(reference, length)) as f64;
+            precision += common / (answer.len() + 1 - length) as f64;
+            recall += common / (reference.len() + 1 - length) as f64;
+        }
+        if precision + recall == 0.0 {
+            return 0.0;
+        }
+        precision /= orders as f64;
+        recall /= orders as f64;
+        let factor = BETA * BETA;
+        (1.0 + factor) * precision * recall / (factor * precision + recall)
+    })
+}
+
+impl Matcher for Chrf {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let answer = characters(likeness::measurable(&seen.answer.text, MAX_CHARS_SUM, "chrF")?);
+        let highest = chrf(&answer, &self.references).fold(0.0, f64::max);
+        Ok(likeness::verdict("chrF", &self.shown, highest, self.min))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scoring::rules::testing::{answer_text, compiled, problems, reasons, scores};
+    use serde_json::json;
+
+    #[test]
+    fn recall_counts_more_than_precision() {
+        // Runs of 1 and 2 characters: the answer is half of the reference, and all of it is in there.
+        let recall = (2.0 / 4.0 + 1.0 / 3.0) / 2.0;
+        scores(
+            json!({"chrf": {"to": "ab cd", "min": 0.5}}),
+            &[
+                ("a b", false, 5.0 * recall / (4.0 + recall)),
+                ("abcd", true, 1.0),
+                ("x", false, 0.0),
+                (" \n", false, 0.0),
+                ("", false, 0.0),
+            ],
+        );
+    }
+
+    #[test]
+    fn the_nearest_reference_counts() {
+        scores(
+            json!({"chrf": {"to_any": ["x", "ÄÖ"], "min": 1}}),
+            &[("ÄÖ", true, 1.0), ("x", true, 1.0), ("äö", false, 0.0)],
+        );
+    }
+
+    #[test]
+    fn long_answers_are_not_measured() {
+        let matcher = compiled(json!({"chrf": {"to": "a", "min": 0.1}}));
+        assert!(matcher.check(&answer_text(&"b".repeat(100_000)).seen()).is_ok());
+        assert!(matcher.check(&answer_text(&"b".repeat(100_001)).seen()).is_err());
+    }
+
+    #[test]
+    fn reasons_and_problems() {
+        insta::assert_snapshot!(reasons(json!({"chrf": {"to": "ab", "min": 0.6}}), &["ab", "a"]), @r#"
+        its chrF to "ab" is 1.0000, at least 0.6
+        its chrF to "ab" is 0.5556, less than 0.6
+        "#);
+        insta::assert_snapshot!(problems(&[
+            json!({"chrf": 1}),
+            json!({"chrf": {"to": "\u{1c}", "min": 0.5}}),
+            json!({"chrf": {"to_any": ["a", "b".repeat(100_000)], "min": 0.5}}),
+        ]), @"
+        /chrf chrf: a number stands here
+          expected: a map {to, min}
+        /chrf/to chrf: the text has no characters, so every answer scores 0
+        /chrf/to_any/1 chrf: the text has 100001 characters with the others before it
+          expected: at most 100000 characters
+        ");
+    }
+}

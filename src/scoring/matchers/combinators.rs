@@ -1,0 +1,445 @@
+//! `not`, `all`, `any`, `at_least`: checks made of checks.
+//!
+//! A check that can't judge is neither true nor false. `not` of it can't judge either; `all` fails if another one surely
+//! fails, `any` passes if another one surely passes, and `at_least` does either once enough are sure, because the unknown
+//! could not change that; otherwise they can't judge.
+
+use crate::domain::{ArgProblem, CheckSpec, Score, Step};
+use crate::scoring::arguments::{Fields, Read, count, inside, not_a, wrong};
+use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::quote::bounded;
+use crate::scoring::tally::{Weighted, weighted_mean};
+use serde_json::Value;
+
+pub(super) const NOT: MatcherDef = MatcherDef {
+    name: "not",
+    summary: "the check does not hold: fail becomes pass, and the score 1 minus its score",
+    arguments: "one check",
+    schema: r##"{"$ref": "#/$defs/check"}"##,
+    example: r#"{"not": {"contains": "as an AI"}}"#,
+    passes: Sample::Text("I can help you."),
+    fails: Sample::Text("I can't help you, as an AI."),
+    refused: r#"{"not": 3}"#,
+    cost: "that of the check inside; at most 32 checks deep",
+    takes_text: false,
+    combines: true,
+    inline: None,
+    compile: |args, ctx| {
+        Ok(Box::new(Not(nested(
+            args,
+            &ctx.deeper().map_err(|problem| vec![problem])?,
+        )?)))
+    },
+};
+
+pub(super) const ALL: MatcherDef = MatcherDef {
+    name: "all",
+    summary: "every check holds; the score is the weighted mean of their scores",
+    arguments: "a list of checks; each may carry name and weight",
+    schema: r##"{"$ref": "#/$defs/checks"}"##,
+    example: r#"{"all": [{"contains": "Paris"}, {"length": {"max": 200}, "weight": 0.5}]}"#,
+    passes: Sample::Text("It is Paris."),
+    fails: Sample::Text("It is Rome."),
+    refused: r#"{"all": []}"#,
+    cost: "the sum of the checks inside; at most 32 checks deep",
+    takes_text: false,
+    combines: true,
+    inline: None,
+    compile: |args, ctx| Ok(Box::new(All(list(args, ctx)?))),
+};
+
+pub(super) const ANY: MatcherDef = MatcherDef {
+    name: "any",
+    summary: "at least one check holds; the score is the highest of their scores",
+    arguments: "a list of checks; each may carry a name",
+    schema: r##"{"$ref": "#/$defs/checks"}"##,
+    example: r#"{"any": [{"contains": "Paris"}, {"regex": "(?i)city of light"}]}"#,
+    passes: Sample::Text("The City of Light."),
+    fails: Sample::Text("Rome."),
+    refused: r#"{"any": {"contains": "Paris"}}"#,
+    cost: "the sum of the checks inside; at most 32 checks deep",
+    takes_text: false,
+    combines: true,
+    inline: None,
+    compile: |args, ctx| Ok(Box::new(Any(list(args, ctx)?))),
+};
+
+pub(super) const AT_LEAST: MatcherDef = MatcherDef {
+    name: "at_least",
+    summary: "at least n of the checks hold; the score is the mean of their n highest scores",
+    arguments: "{n, of}: n from 1 to the number of checks, of a list of checks, each of which may carry a name, but \
+                no weight",
+    schema: r##"{"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}, "of": {"$ref": "#/$defs/checks"}},
+        "required": ["n", "of"], "additionalProperties": false}"##,
+    example: r#"{"at_least": {"n": 2, "of": [{"contains": "refund"}, {"contains": "30 days"}, {"regex": "(?i)receipt"}]}}"#,
+    passes: Sample::Text("A refund needs the receipt."),
+    fails: Sample::Text("A refund is fine."),
+    refused: r#"{"at_least": {"n": 3, "of": ["yes", "no"]}}"#,
+    cost: "the sum of the checks inside; at most 32 checks deep",
+    takes_text: false,
+    combines: true,
+    inline: None,
+    compile: at_least,
+};
+
+#[derive(Debug)]
+struct Not(Nested);
+
+#[derive(Debug)]
+struct All(Vec<Nested>);
+
+#[derive(Debug)]
+struct Any(Vec<Nested>);
+
+#[derive(Debug)]
+struct AtLeast {
+    n: usize,
+    checks: Vec<Nested>,
+}
+
+/// A check inside a check.
+#[derive(Debug)]
+pub(in crate::scoring) struct Nested {
+    label: String,
+    weight: f64,
+    matcher: Box<dyn Matcher>,
+}
+
+fn list(args: &Value, ctx: &Compile<'_>) -> Read<Vec<Nested>> {
+    let ctx = ctx.deeper().map_err(|problem| vec![problem])?;
+    let Some(written) = args.as_array() else {
+        return wrong(not_a("a list of checks", args));
+    };
+    if written.is_empty() {
+        return wrong(ArgProblem::new("the list is empty").expected("a list of at least one check"));
+    }
+    let mut problems = Vec::new();
+    let mut checks = Vec::with_capacity(written.len());
+    for (i, check) in written.iter().enumerate() {
+        match nested(check, &ctx) {
+            Ok(check) => checks.push(check),
+            Err(wrong) => problems.extend(inside(wrong, &Step::Index(i))),
+        }
+    }
+    if problems.is_empty() { Ok(checks) } else { Err(problems) }
+}
+
+fn at_least(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    let Some(map) = args.as_object() else {
+        return wrong(not_a("a map {n, of}", args));
+    };
+    let mut fields = Fields::new(map, &["n", "of"]);
+    let n = fields.required("n", "how many of the checks must hold", count);
+    let checks = fields.required("of", "a list of checks", |value| {
+        let checks = list(value, ctx)?;
+        match checks.iter().position(|check| check.weight != 1.0) {
+            Some(i) => wrong(
+                ArgProblem::new("a check inside `at_least` can't have a weight: it holds or not")
+                    .inside(Step::key("weight"))
+                    .inside(Step::Index(i)),
+            ),
+            None => Ok(checks),
+        }
+    });
+    if let (Some(n), Some(checks)) = (n, &checks)
+        && (n == 0 || n > checks.len() as u64)
+    {
+        let never = if n == 0 { "can't fail" } else { "can't hold" };
+        fields.refuse(
+            ArgProblem::new(format!("{n} of {} checks {never}", checks.len()))
+                .inside(Step::key("n"))
+                .expected(format!("1 to {}", checks.len())),
+        );
+    }
+    let (n, checks) = fields.finish(n.zip(checks))?;
+    Ok(Box::new(AtLeast { n: n as usize, checks }))
+}
+
+/// Compiles a check inside a check; `ctx` is one level deeper.
+pub(in crate::scoring) fn nested(written: &Value, ctx: &Compile<'_>) -> Read<Nested> {
+    let spec = CheckSpec::parse(written).map_err(|problem| vec![problem])?;
+    if spec.advisory {
+        return wrong(
+            ArgProblem::new("a check inside another one can't be advisory")
+                .inside(Step::key("advisory"))
+                .expected("`advisory` on the outer check, or a check of its own"),
+        );
+    }
+    if spec.weight == 0.0 {
+        return wrong(
+            ArgProblem::new("a check inside another one can't have weight 0")
+                .inside(Step::key("weight"))
+                .expected("a weight of more than 0, or no such check"),
+        );
+    }
+    let matcher = ctx.check(&spec).map_err(|problems| {
+        let mut problems = problems;
+        if written.is_string() {
+            // A plain string has no key `equals` to step into.
+            problems.iter_mut().for_each(|problem| drop(problem.path.drain(..1)));
+        }
+        problems
+    })?;
+    Ok(Nested {
+        label: bounded(spec.name.as_deref().unwrap_or(&spec.matcher), 40),
+        weight: spec.weight,
+        matcher,
+    })
+}
+
+impl Nested {
+    /// Its share where the scores of several checks are weighed.
+    pub(in crate::scoring) fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    /// With reasons that begin with its name.
+    pub(in crate::scoring) fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        // Cut, because reasons of reasons add up.
+        let named = |reason: &str| format!("{}: {}", self.label, bounded(reason, 300));
+        match self.matcher.check(seen) {
+            Ok(score) => Ok(Score::new(score.value(), score.pass, named(&score.reason))),
+            Err(cannot) => Err(CannotJudge::new(named(&cannot.reason))),
+        }
+    }
+}
+
+impl Matcher for Not {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let score = self.0.check(seen)?;
+        let held = if score.pass { "must not hold, but does: " } else { "" };
+        Ok(Score::new(
+            1.0 - score.value(),
+            !score.pass,
+            format!("{held}{}", score.reason),
+        ))
+    }
+}
+
+impl Matcher for All {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let mut scores = Vec::with_capacity(self.0.len());
+        let mut failed = Vec::new();
+        let mut unknown = None;
+        for check in &self.0 {
+            match check.check(seen) {
+                Ok(score) => {
+                    scores.push(Weighted {
+                        value: score.value(),
+                        weight: check.weight,
+                    });
+                    if !score.pass {
+                        failed.push(score.reason);
+                    }
+                }
+                Err(cannot) => unknown = unknown.or(Some(cannot)),
+            }
+        }
+        match unknown {
+            _ if !failed.is_empty() => Ok(Score::new(weighted_mean(&scores), false, joined(&failed))),
+            Some(cannot) => Err(cannot),
+            None => {
+                let reason = format!("all {} hold", scores.len());
+                Ok(Score::new(weighted_mean(&scores), true, reason))
+            }
+        }
+    }
+}
+
+impl Matcher for Any {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let mut highest: f64 = 0.0;
+        let mut passed = None;
+        let mut failed = Vec::new();
+        let mut unknown = None;
+        for check in &self.0 {
+            match check.check(seen) {
+                Ok(score) => {
+                    highest = highest.max(score.value());
+                    if score.pass {
+                        passed = passed.or(Some(score.reason));
+                    } else {
+                        failed.push(score.reason);
+                    }
+                }
+                Err(cannot) => unknown = unknown.or(Some(cannot)),
+            }
+        }
+        match (passed, unknown) {
+            (Some(reason), _) => Ok(Score::new(highest, true, reason)),
+            (None, Some(cannot)) => Err(cannot),
+            (None, None) => Ok(Score::new(highest, false, format!("none holds: {}", joined(&failed)))),
+        }
+    }
+}
+
+impl Matcher for AtLeast {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let mut scores = Vec::with_capacity(self.checks.len());
+        let mut failed = Vec::new();
+        let mut unknown = None;
+        let mut unsure = 0;
+        for check in &self.checks {
+            match check.check(seen) {
+                Ok(score) => {
+                    scores.push(score.value());
+                    if !score.pass {
+                        failed.push(score.reason);
+                    }
+                }
+                Err(cannot) => {
+                    unsure += 1;
+                    unknown = unknown.or(Some(cannot));
+                }
+            }
+        }
+        let held = scores.len() - failed.len();
+        scores.sort_by(|a, b| b.total_cmp(a));
+        let highest = scores.iter().take(self.n).sum::<f64>() / self.n as f64;
+        let of = format!("{held} of {} hold, at least {} must", self.checks.len(), self.n);
+        match unknown {
+            _ if held >= self.n => Ok(Score::new(highest, true, of)),
+            Some(cannot) if held + unsure >= self.n => Err(cannot),
+            _ => Ok(Score::new(highest, false, format!("{of}: {}", joined(&failed)))),
+        }
+    }
+}
+
+/// The first few reasons.
+fn joined(reasons: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = reasons[..reasons.len().min(SHOWN)].join("; ");
+    match reasons.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scoring::rules::testing::{answer_text, compiled, problems, reasons, scores};
+    use serde_json::json;
+
+    #[test]
+    fn not_turns_pass_and_score_around() {
+        scores(json!({"not": "a"}), &[("a", false, 0.0), ("b", true, 1.0)]);
+        scores(
+            json!({"not": {"contains_all": ["a", "b", "c", "d"]}}),
+            &[("abcd", false, 0.0), ("abc", true, 0.25), ("x", true, 1.0)],
+        );
+        scores(
+            json!({"not": {"not": {"contains": "a"}}}),
+            &[("a", true, 1.0), ("b", false, 0.0)],
+        );
+    }
+
+    #[test]
+    fn all_wants_every_one_and_scores_the_weighted_mean() {
+        scores(
+            json!({"all": [{"contains": "a", "weight": 3}, {"contains": "b"}]}),
+            &[
+                ("ab", true, 1.0),
+                ("a", false, 0.75),
+                ("b", false, 0.25),
+                ("", false, 0.0),
+            ],
+        );
+    }
+
+    #[test]
+    fn any_wants_one_and_scores_the_highest() {
+        scores(
+            json!({"any": [{"contains": "a"}, {"contains_all": ["b", "c"]}]}),
+            &[
+                ("a", true, 1.0),
+                ("bc", true, 1.0),
+                ("b", false, 0.5),
+                ("x", false, 0.0),
+            ],
+        );
+    }
+
+    #[test]
+    fn at_least_wants_n_and_scores_the_n_highest() {
+        scores(
+            json!({"at_least": {"n": 2, "of": [{"contains": "a"}, {"contains_all": ["b", "c"]}, {"contains": "d"}]}}),
+            &[
+                ("abcd", true, 1.0),
+                ("ad", true, 1.0),
+                ("ab", false, 0.75),
+                ("b", false, 0.25),
+                ("", false, 0.0),
+            ],
+        );
+    }
+
+    #[test]
+    fn at_least_is_sure_as_soon_as_the_unknown_can_not_change_it() {
+        // The first check can't judge a text of this length.
+        let long = "a".repeat(10_001);
+        let unsure = json!({"similarity": {"to": "a", "min": 0.00001}});
+        let judged = |n, checks: serde_json::Value| {
+            let answer = answer_text(&long);
+            compiled(json!({"at_least": {"n": n, "of": checks}}))
+                .check(&answer.seen())
+                .map(|score| score.pass)
+        };
+        assert_eq!(judged(1, json!([unsure, {"contains": "a"}])), Ok(true));
+        assert_eq!(judged(2, json!([unsure, {"contains": "b"}])), Ok(false));
+        assert!(judged(2, json!([unsure, {"contains": "a"}])).is_err());
+        assert!(judged(1, json!([unsure, {"contains": "b"}])).is_err());
+    }
+
+    #[test]
+    fn at_least_refuses_what_always_or_never_holds() {
+        insta::assert_snapshot!(problems(&[
+            json!({"at_least": ["a"]}),
+            json!({"at_least": {"n": 0, "of": ["a"]}}),
+            json!({"at_least": {"n": 2, "of": ["a"]}}),
+            json!({"at_least": {"n": 1.5, "of": []}}),
+            json!({"at_least": {"n": 1, "of": ["a", {"contains": "b", "weight": 2}, {"contians": "c"}]}}),
+            json!({"at_least": {"n": 1, "of": ["a", {"contains": "b", "weight": 2}]}}),
+            json!({"at_least": {"off": ["a"]}}),
+        ]), @"
+        /at_least at_least: a list stands here
+          expected: a map {n, of}
+        /at_least/n at_least: 0 of 1 checks can't fail
+          expected: 1 to 1
+        /at_least/n at_least: 2 of 1 checks can't hold
+          expected: 1 to 1
+        /at_least/n at_least: 1.5 is not a count
+          expected: a whole number of 0 or more
+        /at_least/of at_least: the list is empty
+          expected: a list of at least one check
+        /at_least/of/2/contians at_least: unknown matcher `contians`
+          expected: one of [every matcher]
+          help: did you mean `contains`?
+        /at_least/of/1/weight at_least: a check inside `at_least` can't have a weight: it holds or not
+        /at_least/off at_least: unknown key `off`
+          expected: one of the keys n, of
+          help: did you mean `of`?
+        /at_least at_least: `n` is missing
+          expected: how many of the checks must hold
+        /at_least at_least: `of` is missing
+          expected: a list of checks
+        ");
+    }
+
+    #[test]
+    fn reasons_lead_through_the_nesting() {
+        let negated = json!({"not": {"contains": "a", "name": "no a"}});
+        insta::assert_snapshot!(reasons(negated, &["a", "b"]), @r#"
+        must not hold, but does: no a: contains "a"
+        no a: does not contain "a"
+        "#);
+        let list = json!([{"contains": "a"}, {"not": {"any": ["b", {"contains": "c"}]}}]);
+        insta::assert_snapshot!(reasons(json!({"all": list}), &["a", "c"]), @r#"
+        all 2 hold
+        contains: does not contain "a"; not: must not hold, but does: any: contains: contains "c"
+        "#);
+        insta::assert_snapshot!(reasons(json!({"any": ["a", "b", "c", {"all": ["d", "e"]}]}), &["b", "x"]), @r#"
+        equals: is "b"
+        none holds: equals: is "x", not "a"; equals: is "x", not "b"; equals: is "x", not "c"; and 1 more
+        "#);
+    }
+}

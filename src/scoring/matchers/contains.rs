@@ -1,0 +1,267 @@
+//! `contains`, `contains_any`, `contains_all`: the answer holds these texts.
+
+use super::equals::one_text;
+use crate::domain::Score;
+use crate::scoring::arguments::{Fields, Read, needles, not_a, wrong};
+use crate::scoring::folding::Folding;
+use crate::scoring::matcher::{CannotJudge, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::quote::quote;
+use serde_json::Value;
+
+pub(super) const CONTAINS: MatcherDef = MatcherDef {
+    name: "contains",
+    summary: "the answer holds this text somewhere",
+    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for \
+                `equals`",
+    schema: r##"{"$ref": "#/$defs/one_text"}"##,
+    example: r#"{"contains": "30 days"}"#,
+    passes: Sample::Text("Within 30 days."),
+    fails: Sample::Text("Within a month."),
+    refused: r#"{"contains": {"value": "30 days", "case": "ignore"}}"#,
+    cost: "linear in the answer",
+    takes_text: true,
+    combines: false,
+    inline: None,
+    compile: |args, _| {
+        let (value, folding) = one_text(args)?;
+        Ok(Box::new(Contains { value, folding }))
+    },
+};
+
+pub(super) const CONTAINS_ANY: MatcherDef = MatcherDef {
+    name: "contains_any",
+    summary: "the answer holds at least one of these texts",
+    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, \
+                as for `equals`",
+    schema: r##"{"$ref": "#/$defs/many_texts"}"##,
+    example: r#"{"contains_any": ["refund", "money back"]}"#,
+    passes: Sample::Text("We give a refund."),
+    fails: Sample::Text("We give a voucher."),
+    refused: r#"{"contains_any": []}"#,
+    cost: "the answer's length times the number of texts",
+    takes_text: false,
+    combines: false,
+    inline: None,
+    compile: |args, _| {
+        let (values, folding) = many_texts(args)?;
+        Ok(Box::new(ContainsAny { values, folding }))
+    },
+};
+
+pub(super) const CONTAINS_ALL: MatcherDef = MatcherDef {
+    name: "contains_all",
+    summary: "the answer holds every one of these texts; the score is the share that it holds",
+    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, \
+                as for `equals`",
+    schema: r##"{"$ref": "#/$defs/many_texts"}"##,
+    example: r#"{"contains_all": {"values": ["name", "address"], "ignore_case": true}}"#,
+    passes: Sample::Text("Name and address, please."),
+    fails: Sample::Text("Your name, please."),
+    refused: r#"{"contains_all": ["name", ""]}"#,
+    cost: "the answer's length times the number of texts",
+    takes_text: false,
+    combines: false,
+    inline: None,
+    compile: |args, _| {
+        let (values, folding) = many_texts(args)?;
+        Ok(Box::new(ContainsAll { values, folding }))
+    },
+};
+
+#[derive(Debug)]
+struct Contains {
+    value: String,
+    folding: Folding,
+}
+
+#[derive(Debug)]
+struct ContainsAny {
+    values: Vec<String>,
+    folding: Folding,
+}
+
+#[derive(Debug)]
+struct ContainsAll {
+    values: Vec<String>,
+    folding: Folding,
+}
+
+/// The arguments of every matcher that compares with several texts: a list, or a map of `values` and the folding
+/// options. The texts come back folded.
+pub(super) fn many_texts(args: &Value) -> Read<(Vec<String>, Folding)> {
+    match args {
+        Value::Object(map) => {
+            let mut fields = Fields::new(map, &["values", "ignore_case", "normalize", "white_space", "unicode"]);
+            let values = fields.required("values", "a list of texts", needles);
+            let folding = Folding::read(&mut fields);
+            let values = fields.finish(values)?;
+            Ok((
+                values
+                    .into_iter()
+                    .map(|text| folding.apply(text).into_owned())
+                    .collect(),
+                folding,
+            ))
+        }
+        Value::Array(_) => Ok((
+            needles(args)?.into_iter().map(str::to_owned).collect(),
+            Folding::default(),
+        )),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => wrong(not_a(
+            "a list of texts, or a map {values, ignore_case, normalize}",
+            args,
+        )),
+    }
+}
+
+impl Matcher for Contains {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let pass = self.folding.apply(&seen.answer.text).contains(&self.value);
+        let verb = if pass { "contains" } else { "does not contain" };
+        Ok(Score::binary(pass, format!("{verb} {}", quote(&self.value))))
+    }
+}
+
+impl Matcher for ContainsAny {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let text = self.folding.apply(&seen.answer.text);
+        let found = self.values.iter().find(|value| text.contains(value.as_str()));
+        Ok(match found {
+            Some(value) => Score::binary(true, format!("contains {}", quote(value))),
+            None => Score::binary(false, format!("contains none of {}", list(&self.values))),
+        })
+    }
+}
+
+impl Matcher for ContainsAll {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let text = self.folding.apply(&seen.answer.text);
+        let missing: Vec<&String> = self
+            .values
+            .iter()
+            .filter(|value| !text.contains(value.as_str()))
+            .collect();
+        let all = self.values.len();
+        if missing.is_empty() {
+            return Ok(Score::binary(true, format!("contains all of {}", list(&self.values))));
+        }
+        let share = (all - missing.len()) as f64 / all as f64;
+        Ok(Score::new(
+            share,
+            false,
+            format!(
+                "does not contain {} ({} of {all} missing)",
+                list(&missing),
+                missing.len()
+            ),
+        ))
+    }
+}
+
+/// The first few of the texts, quoted.
+pub(super) fn list(values: &[impl AsRef<str>]) -> String {
+    const SHOWN: usize = 3;
+    let mut text: Vec<String> = values.iter().take(SHOWN).map(|value| quote(value.as_ref())).collect();
+    if values.len() > SHOWN {
+        text.push(format!("… ({} more)", values.len() - SHOWN));
+    }
+    text.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scoring::rules::testing::{problems, reasons, scores, verdicts};
+    use serde_json::json;
+
+    #[test]
+    fn contains_looks_for_one_text() {
+        verdicts(
+            json!({"contains": "30 days"}),
+            &[
+                ("within 30 days.", true),
+                ("30 Days", false),
+                ("30\ndays", false),
+                ("", false),
+            ],
+        );
+        verdicts(
+            json!({"contains": {"value": "30 DAYS", "ignore_case": true, "normalize": true}}),
+            &[("within 30\n days.", true), ("30days", false)],
+        );
+    }
+
+    #[test]
+    fn contains_any_wants_one_and_contains_all_every_one() {
+        verdicts(
+            json!({"contains_any": ["a", "b"]}),
+            &[("xb", true), ("ab", true), ("x", false), ("AB", false)],
+        );
+        scores(
+            json!({"contains_all": ["a", "b", "c", "d"]}),
+            &[("abcd", true, 1.0), ("abc", false, 0.75), ("x", false, 0.0)],
+        );
+        verdicts(
+            json!({"contains_all": {"values": ["A", "B"], "ignore_case": true}}),
+            &[("ab", true), ("a", false)],
+        );
+    }
+
+    #[test]
+    fn reasons_name_what_was_found_or_missing() {
+        insta::assert_snapshot!(reasons(json!({"contains": "a"}), &["a", "b"]), @r#"
+        contains "a"
+        does not contain "a"
+        "#);
+        insta::assert_snapshot!(reasons(json!({"contains_any": ["a", "b", "c", "d"]}), &["b", "x"]), @r#"
+        contains "b"
+        contains none of "a", "b", "c", … (1 more)
+        "#);
+        insta::assert_snapshot!(reasons(json!({"contains_all": ["a", "b", "c", "d"]}), &["abcd", "ab", ""]), @r#"
+        contains all of "a", "b", "c", … (1 more)
+        does not contain "c", "d" (2 of 4 missing)
+        does not contain "a", "b", "c", … (1 more) (4 of 4 missing)
+        "#);
+    }
+
+    #[test]
+    fn problems_say_what_to_do() {
+        insta::assert_snapshot!(problems(&[
+            json!({"contains": ""}),
+            json!({"contains": {"text": "a"}}),
+            json!({"contains_any": []}),
+            json!({"contains_any": "a"}),
+            json!({"contains_any": ["a", "", " ", 3]}),
+            json!({"contains_all": {"values": ["a", "\t"], "ignore_case": 1}}),
+            json!({"contains_all": {"value": ["a"]}}),
+        ]), @r#"
+        /contains contains: the text is empty
+          expected: a text with at least one visible character
+        /contains/text contains: unknown key `text`
+          expected: one of the keys value, ignore_case, normalize, white_space, unicode
+        /contains contains: `value` is missing
+          expected: the text to compare with
+        /contains_any contains_any: the list is empty
+          expected: a list of at least one text
+        /contains_any contains_any: a text stands here
+          expected: a list of texts, or a map {values, ignore_case, normalize}
+        /contains_any/1 contains_any: the text is empty
+          expected: a text with at least one visible character
+        /contains_any/2 contains_any: the text is only white space
+          expected: a text with at least one visible character
+          help: to look for white space, use `regex`
+        /contains_any/3 contains_any: a number stands here
+          expected: a text
+          help: put it in quotes: "3"
+        /contains_all/values/1 contains_all: the text is only white space
+          expected: a text with at least one visible character
+          help: to look for white space, use `regex`
+        /contains_all/ignore_case contains_all: a number stands here
+          expected: true or false
+        /contains_all/value contains_all: unknown key `value`
+          expected: one of the keys values, ignore_case, normalize, white_space, unicode
+          help: did you mean `values`?
+        /contains_all contains_all: `values` is missing
+          expected: a list of texts
+        "#);
+    }
+}

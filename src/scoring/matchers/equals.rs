@@ -1,0 +1,196 @@
+//! `equals`: the answer is this text.
+
+use crate::domain::{ArgProblem, Score};
+use crate::scoring::arguments::{Fields, Read, needle};
+use crate::scoring::folding::{Folding, Form, WhiteSpace};
+use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::quote::quote;
+use serde_json::Value;
+
+pub(super) const EQUALS: MatcherDef = MatcherDef {
+    name: "equals",
+    summary: "the answer is exactly this text",
+    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}; exact \
+                means exact, a line break at the end included; white_space is keep, trim (at the ends), collapse \
+                (each run is one space, none at the ends) or remove; unicode is as_is, nfc, or nfkc (ﬁ is fi, ² is \
+                2); normalize is collapse and nfc at once",
+    schema: r##"{"$ref": "#/$defs/one_text"}"##,
+    example: r#"{"equals": {"value": "Yes.", "normalize": true}}"#,
+    passes: Sample::Text(" Yes.\n"),
+    fails: Sample::Text("Yes, of course."),
+    refused: r#"{"equals": ""}"#,
+    cost: "linear in the answer",
+    takes_text: true,
+    combines: false,
+    inline: None,
+    compile,
+};
+
+#[derive(Debug)]
+struct Equals {
+    value: String,
+    folding: Folding,
+}
+
+fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    let (value, folding) = one_text(args)?;
+    Ok(Box::new(Equals { value, folding }))
+}
+
+/// The arguments of every matcher that compares with one text: a text, or a map of `value` and the folding options. The
+/// text comes back folded.
+pub(super) fn one_text(args: &Value) -> Read<(String, Folding)> {
+    match args {
+        Value::Object(map) => {
+            let mut fields = Fields::new(map, &["value", "ignore_case", "normalize", "white_space", "unicode"]);
+            let value = fields.required("value", "the text to compare with", needle);
+            let folding = Folding::read(&mut fields);
+            let value = fields.finish(value)?;
+            Ok((folding.apply(value).into_owned(), folding))
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+            Ok((needle(args)?.to_owned(), Folding::default()))
+        }
+    }
+}
+
+impl Matcher for Equals {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let text = &seen.answer.text;
+        if self.folding.apply(text) == self.value {
+            return Ok(Score::binary(true, format!("is {}", quote(text))));
+        }
+        let mut reason = format!("is {}, not {}", quote(text), quote(&self.value));
+        if let Some(remedy) = remedy(&self.value, self.folding, text) {
+            reason = format!("{reason} ({remedy})");
+        }
+        Ok(Score::binary(false, reason))
+    }
+}
+
+/// What the texts differ in, if it is only what an unused option overlooks.
+fn remedy(value: &str, folding: Folding, text: &str) -> Option<&'static str> {
+    let equal_with = |folding: Folding| folding.apply(text) == folding.apply(value);
+    let unseen = Folding {
+        ignore_case: folding.ignore_case,
+        ..Folding::NORMALIZED
+    };
+    if folding.white_space == WhiteSpace::Keep && folding.form == Form::AsIs && equal_with(unseen) {
+        return Some("they differ only in white space or Unicode form; `normalize: true` overlooks that");
+    }
+    let caseless = Folding {
+        ignore_case: true,
+        ..folding
+    };
+    if !folding.ignore_case && equal_with(caseless) {
+        return Some("they differ only in upper and lower case; `ignore_case: true` overlooks that");
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scoring::rules::testing::{problems, verdicts};
+    use serde_json::json;
+
+    #[test]
+    fn compares_the_whole_text() {
+        verdicts(
+            json!("Yes"),
+            &[
+                ("Yes", true),
+                ("yes", false),
+                ("Yes\n", false),
+                ("Yes.", false),
+                ("", false),
+            ],
+        );
+        verdicts(
+            json!({"equals": {"value": " Caf\u{e9} ", "normalize": true}}),
+            &[("Cafe\u{301}\n", true), ("Caf\u{e9}", true), ("caf\u{e9}", false)],
+        );
+        verdicts(
+            json!({"equals": {"value": "Straße A", "ignore_case": true}}),
+            &[("STRAßE a", true), ("straße  a", false)],
+        );
+    }
+
+    #[test]
+    fn white_space_and_unicode_form_are_options() {
+        verdicts(
+            json!({"equals": {"value": "fi 2", "unicode": "nfkc", "white_space": "trim"}}),
+            &[("ﬁ ²\n", true), ("fi  2", false), ("FI 2", false)],
+        );
+        verdicts(
+            json!({"equals": {"value": "a b", "white_space": "remove"}}),
+            &[("ab", true), (" a\tb ", true), ("a-b", false)],
+        );
+        insta::assert_snapshot!(problems(&[
+            json!({"equals": {"value": "a", "white_space": "colapse", "unicode": "nfd"}}),
+            json!({"equals": {"value": "a", "white_space": true}}),
+            json!({"equals": {"value": "a", "normalize": true, "unicode": "nfkc"}}),
+            json!({"equals": {"value": "a", "normalize": false, "unicode": "nfkc"}}),
+        ]), @"
+        /equals/white_space equals: `colapse` is not known here
+          expected: one of keep, trim, collapse, remove
+          help: did you mean `collapse`?
+        /equals/unicode equals: `nfd` is not known here
+          expected: one of as_is, nfc, nfkc
+          help: did you mean `nfc`?
+        /equals/white_space equals: true or false stands here
+          expected: one of keep, trim, collapse, remove
+        /equals/normalize equals: `normalize: true` already says what happens to white space and Unicode form
+          expected: `normalize` alone, or `white_space` and `unicode` without it
+          help: `normalize: true` is the same as `white_space: collapse` and `unicode: nfc`
+        ");
+    }
+
+    #[test]
+    fn reasons_name_the_option_that_would_help() {
+        insta::assert_snapshot!(crate::scoring::rules::testing::reasons(json!("Yes"), &["Yes", "Yes\n", "YES", "No"]), @r#"
+        is "Yes"
+        is "Yes\n", not "Yes" (they differ only in white space or Unicode form; `normalize: true` overlooks that)
+        is "YES", not "Yes" (they differ only in upper and lower case; `ignore_case: true` overlooks that)
+        is "No", not "Yes"
+        "#);
+    }
+
+    #[test]
+    fn problems_say_what_to_do() {
+        insta::assert_snapshot!(problems(&[
+            json!({"equals": ""}),
+            json!({"equals": " \n"}),
+            json!({"equals": 18}),
+            json!({"equals": true}),
+            json!({"equals": null}),
+            json!({"equals": ["a"]}),
+            json!({"equals": {}}),
+            json!({"equals": {"value": "", "ignorecase": true, "normalize": "yes"}}),
+        ]), @r#"
+        /equals equals: the text is empty
+          expected: a text with at least one visible character
+        /equals equals: the text is only white space
+          expected: a text with at least one visible character
+          help: to look for white space, use `regex`
+        /equals equals: a number stands here
+          expected: a text
+          help: put it in quotes: "18"
+        /equals equals: true or false stands here
+          expected: a text
+          help: put it in quotes: "true"
+        /equals equals: nothing stands here
+          expected: a text
+        /equals equals: a list stands here
+          expected: a text
+        /equals equals: `value` is missing
+          expected: the text to compare with
+        /equals/ignorecase equals: unknown key `ignorecase`
+          expected: one of the keys value, ignore_case, normalize, white_space, unicode
+          help: did you mean `ignore_case`?
+        /equals/value equals: the text is empty
+          expected: a text with at least one visible character
+        /equals/normalize equals: a text stands here
+          expected: true or false
+        "#);
+    }
+}

@@ -1,0 +1,734 @@
+//! `cel`: an expression in the Common Expression Language is true of the answer. What bounds it stands in `expression_bounds`.
+
+use super::expression_bounds::{MOST_STEPS, Size, depth, steps};
+use super::json::find_json;
+use super::regex::linear_regex;
+use crate::domain::{ArgProblem, Score, nearest};
+use crate::scoring::arguments::{Fields, Read, needle, not_a, number, wrong};
+use crate::scoring::cache::Cache;
+use crate::scoring::command::{AnswerView, CaseView};
+use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::quote::{bounded, quote};
+use cel::common::ast::{EntryExpr, Expr, IdedExpr, SourceInfo};
+use cel::common::types::{self, CelBool, CelString};
+use cel::common::value::CowVal;
+use cel::{Context, Env, ExecutionError};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, LazyLock};
+use std::thread;
+
+pub(super) const CEL: MatcherDef = MatcherDef {
+    name: "cel",
+    summary: "an expression in the Common Expression Language is true of the answer, or yields at least `min`",
+    arguments: "\"expression\", or {expr, min}; it may use `answer` (text, tool_calls, finish_reason, model_version, usage, \
+                latency_ms, first_token_ms, cost_usd), `case` (id, tags, vars, history, notes) and `json`, the JSON of the \
+                answer as for `json`, without which the check fails; whole numbers are ints; min: the expression yields a \
+                number from 0 to 1, which is the score; what has no value, like a key that is not there (ask with `has`), is \
+                not judged; no side effects, no clock",
+    schema: r##"{"anyOf": [{"$ref": "#/$defs/text"}, {"type": "object", "properties": {"expr": {"$ref": "#/$defs/text"},
+        "min": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}}, "required": ["expr"],
+        "additionalProperties": false}]}"##,
+    example: r#"{"cel": "json.items.all(i, i.price > 0) && size(json.items) <= 3"}"#,
+    passes: Sample::Text("{\"items\": [{\"price\": 2}]}"),
+    fails: Sample::Text("{\"items\": [{\"price\": 0}]}"),
+    refused: r#"{"cel": "asnwer.text == 'yes'"}"#,
+    cost: "linear in the answer for each loop of the expression; at most 1000 characters, 20 levels and 20 million steps, \
+           told in advance from the sizes of the inputs: beyond them it is refused, or not judged",
+    takes_text: true,
+    combines: false,
+    inline: None,
+    compile,
+};
+
+/// The longest expression, in characters, and how deep its brackets and its parts may stand inside each other. A level
+/// takes up to some 40 KiB of stack in a debug build while it is evaluated.
+const LONGEST: usize = 1_000;
+const DEEPEST_BRACKETS: usize = 24;
+const DEEPEST: usize = 20;
+
+/// The stack for parsing: a bracket takes some 170 KiB in a debug build, and the parser follows at most 96 levels.
+const PARSER_STACK: usize = 64 << 20;
+const PARSER_LEVELS: u16 = 96;
+
+/// What an expression may look at.
+const INPUTS: [&str; 3] = ["answer", "case", "json"];
+
+/// Names of types, for comparisons with `type(x)`.
+const TYPES: [&str; 10] = [
+    "bool",
+    "bytes",
+    "double",
+    "int",
+    "list",
+    "map",
+    "null_type",
+    "string",
+    "type",
+    "uint",
+];
+
+/// Functions of the standard library that need no clock. Operators have names of their own, which no letter begins.
+const FUNCTIONS: [&str; 13] = [
+    "bool",
+    "bytes",
+    "contains",
+    "double",
+    "dyn",
+    "endsWith",
+    "int",
+    "matches",
+    "size",
+    "startsWith",
+    "string",
+    "type",
+    "uint",
+];
+
+/// Stands around what `map` and `filter` loop over: the keys of a map have no order, so a list of them would differ from
+/// run to run. Not a name that an expression can have.
+const LISTED: &str = "@listed";
+
+#[derive(Debug)]
+struct Cel {
+    expression: Arc<Parsed>,
+    min: Option<f64>,
+}
+
+/// An expression that may be evaluated.
+#[derive(Debug)]
+struct Parsed {
+    root: IdedExpr,
+    uses: BTreeSet<&'static str>,
+}
+
+fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    let (expression, min) = match args {
+        Value::Object(map) => {
+            let mut fields = Fields::new(map, &["expr", "min"]);
+            let min = fields.optional("min", share);
+            let expression = fields.required("expr", "an expression", expression);
+            (fields.finish(expression)?, min)
+        }
+        Value::String(_) => (expression(args)?, None),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+            return wrong(not_a("an expression, or a map {expr, min}", args));
+        }
+    };
+    Ok(Box::new(Cel { expression, min }))
+}
+
+fn share(value: &Value) -> Read<f64> {
+    let min = number(value)?;
+    if min > 0.0 && min <= 1.0 {
+        return Ok(min);
+    }
+    wrong(ArgProblem::new(format!("{value} is not a share")).expected("a number above 0, up to 1"))
+}
+
+fn expression(value: &Value) -> Read<Arc<Parsed>> {
+    static PARSED: Cache<Arc<Parsed>> = Cache::new(256);
+    let text = needle(value)?;
+    if text.chars().count() > LONGEST {
+        return wrong(
+            ArgProblem::new("the expression is too long")
+                .expected(format!("at most {LONGEST} characters"))
+                .hint("a command of your own can do more; see `command`"),
+        );
+    }
+    if brackets(text) > DEEPEST_BRACKETS {
+        return wrong(too_deep());
+    }
+    PARSED.get_or_try(text, || {
+        let parsing = thread::scope(|scope| {
+            let parser = thread::Builder::new().stack_size(PARSER_STACK);
+            let parsing = parser.spawn_scoped(scope, || parse(text));
+            parsing
+                .map_err(|_| ())
+                .and_then(|parsing| parsing.join().map_err(|_| ()))
+        });
+        parsing
+            .unwrap_or_else(|()| wrong(ArgProblem::new("the expression can't be parsed").expected("a CEL expression")))
+    })
+}
+
+fn too_deep() -> ArgProblem {
+    ArgProblem::new("the parts of the expression stand too deep inside each other")
+        .expected(format!("at most {DEEPEST} levels"))
+        .hint("make several checks of it")
+}
+
+/// How deep brackets stand inside each other, counted also within texts.
+fn brackets(text: &str) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    for c in text.chars() {
+        match c {
+            '(' | '[' | '{' => open += 1,
+            ')' | ']' | '}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
+}
+
+fn parse(text: &str) -> Read<Arc<Parsed>> {
+    let parser = ENVIRONMENT
+        .parser()
+        .max_recursion_depth(PARSER_LEVELS)
+        .error_recovery_limit(1);
+    let (mut root, source) = match parser.parse_with_source_info(text) {
+        Ok(parsed) => parsed,
+        Err(errors) => {
+            let what = errors.errors.first().map_or_else(String::new, |error| {
+                let place = place(error.pos.0, error.pos.1);
+                let message = error.msg.strip_prefix("Syntax error: ").unwrap_or(&error.msg);
+                format!(": {}{place}", bounded(message, 160))
+            });
+            return wrong(ArgProblem::new(format!("the expression is not valid{what}")).expected("a CEL expression"));
+        }
+    };
+    if depth(&root) > DEEPEST {
+        return wrong(too_deep());
+    }
+    let mut names = Names {
+        source: &source,
+        uses: BTreeSet::new(),
+        problems: Vec::new(),
+    };
+    names.look(&root, &mut Vec::new());
+    let Names { uses, problems, .. } = names;
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    if !uses.contains("answer") && !uses.contains("json") {
+        return wrong(
+            ArgProblem::new("the expression looks at neither `answer` nor `json`, so no answer changes it")
+                .expected("an expression about the answer"),
+        );
+    }
+    list_what_is_looped_over(&mut root);
+    Ok(Arc::new(Parsed { root, uses }))
+}
+
+fn place(line: isize, column: isize) -> String {
+    match (line, column) {
+        (line, _) if line < 1 => String::new(),
+        (1, column) => format!(" (at character {column})"),
+        (line, column) => format!(" (at line {line}, character {column})"),
+    }
+}
+
+/// The standard library without clocks and optional values, and with regular expressions of bounded size.
+static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
+    let mut environment = Env::stdlib().with_optional_support(false);
+    let text = || types::STRING_TYPE;
+    // Each is declared once here, and the library has none of them.
+    let _ = environment.add_overload("matches", "matches_bounded", vec![text(), text()], matches);
+    let _ = environment.add_member_overload("matches", "member_matches_bounded", text(), vec![text()], matches);
+    let _ = environment.add_overload(LISTED, "listed", vec![types::LIST_TYPE], |mut list| {
+        list.pop().ok_or(ExecutionError::MissingArgumentOrTarget)
+    });
+    Arc::new(environment)
+});
+
+fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let text = |at: usize| args.get(at).and_then(|value| value.downcast_ref::<CelString<'_>>());
+    let (Some(this), Some(pattern)) = (text(0), text(1)) else {
+        return Err(ExecutionError::MissingArgumentOrTarget);
+    };
+    match linear_regex(pattern.inner()) {
+        Ok(regex) => Ok(CowVal::owned(CelBool::from(regex.is_match(this.inner())))),
+        Err(problem) => Err(ExecutionError::function_error("matches", problem)),
+    }
+}
+
+/// Has `map` and `filter`, which make lists, loop over lists alone.
+fn list_what_is_looped_over(expression: &mut IdedExpr) {
+    if let Expr::Comprehension(looping) = &mut expression.expr
+        && matches!(&looping.accu_init.expr, Expr::List(_))
+    {
+        let range = std::mem::take(&mut looping.iter_range);
+        looping.iter_range = IdedExpr {
+            id: range.id,
+            expr: Expr::Call(cel::common::ast::CallExpr {
+                func_name: LISTED.to_owned(),
+                target: None,
+                args: vec![range],
+            }),
+        };
+    }
+    for part in parts_mut(expression) {
+        list_what_is_looped_over(part);
+    }
+}
+
+/// The expressions within an expression.
+fn parts_mut(expression: &mut IdedExpr) -> Vec<&mut IdedExpr> {
+    match &mut expression.expr {
+        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Vec::new(),
+        Expr::Call(call) => call.target.as_deref_mut().into_iter().chain(&mut call.args).collect(),
+        Expr::Comprehension(looping) => vec![
+            &mut looping.iter_range,
+            &mut looping.accu_init,
+            &mut looping.loop_cond,
+            &mut looping.loop_step,
+            &mut looping.result,
+        ],
+        Expr::List(list) => list.elements.iter_mut().collect(),
+        Expr::Select(select) => vec![&mut select.operand],
+        Expr::Map(map) => map
+            .entries
+            .iter_mut()
+            .flat_map(|entry| entry_parts(&mut entry.expr))
+            .collect(),
+        Expr::Struct(structure) => structure
+            .entries
+            .iter_mut()
+            .flat_map(|entry| entry_parts(&mut entry.expr))
+            .collect(),
+    }
+}
+
+fn entry_parts(entry: &mut EntryExpr) -> Vec<&mut IdedExpr> {
+    match entry {
+        EntryExpr::StructField(field) => vec![&mut field.value],
+        EntryExpr::MapEntry(entry) => vec![&mut entry.key, &mut entry.value],
+    }
+}
+
+/// Finds names that mean nothing.
+struct Names<'a> {
+    source: &'a SourceInfo,
+    uses: BTreeSet<&'static str>,
+    problems: Vec<ArgProblem>,
+}
+
+impl Names<'_> {
+    /// Looks at an expression within loops over these variables.
+    fn look(&mut self, expression: &IdedExpr, variables: &mut Vec<String>) {
+        match &expression.expr {
+            Expr::Ident(name) => self.identifier(expression.id, name, variables),
+            Expr::Call(call) => {
+                let named = call.func_name.starts_with(|c: char| c.is_ascii_alphabetic());
+                if named && !FUNCTIONS.contains(&call.func_name.as_str()) {
+                    self.unknown(expression.id, "function", &call.func_name, &FUNCTIONS);
+                }
+                for part in call.target.as_deref().into_iter().chain(&call.args) {
+                    self.look(part, variables);
+                }
+            }
+            Expr::Comprehension(looping) => {
+                self.look(&looping.iter_range, variables);
+                self.look(&looping.accu_init, variables);
+                let outer = variables.len();
+                variables.extend([looping.iter_var.clone(), looping.accu_var.clone()]);
+                variables.extend(looping.iter_var2.clone());
+                for part in [&looping.loop_cond, &looping.loop_step, &looping.result] {
+                    self.look(part, variables);
+                }
+                variables.truncate(outer);
+            }
+            Expr::List(list) => list.elements.iter().for_each(|part| self.look(part, variables)),
+            Expr::Select(select) => self.look(&select.operand, variables),
+            Expr::Map(map) => {
+                for entry in &map.entries {
+                    match &entry.expr {
+                        EntryExpr::StructField(field) => self.look(&field.value, variables),
+                        EntryExpr::MapEntry(entry) => {
+                            self.look(&entry.key, variables);
+                            self.look(&entry.value, variables);
+                        }
+                    }
+                }
+            }
+            Expr::Struct(structure) => self.unknown(expression.id, "type", &structure.type_name, &TYPES),
+            Expr::Literal(_) => {}
+            Expr::Unspecified => self
+                .problems
+                .push(ArgProblem::new("a part of the expression is missing")),
+        }
+    }
+
+    fn identifier(&mut self, id: u64, name: &str, variables: &[String]) {
+        if variables.iter().any(|variable| variable == name) {
+            return;
+        }
+        match INPUTS.iter().find(|input| **input == name) {
+            Some(input) => {
+                self.uses.insert(input);
+            }
+            None if TYPES.contains(&name) => {}
+            None => self.unknown(id, "name", name, &INPUTS),
+        }
+    }
+
+    fn unknown(&mut self, id: u64, kind: &str, name: &str, known: &[&str]) {
+        let at = self.source.offset_for(id).map_or_else(String::new, |(start, _)| {
+            format!(" (at character {})", start.saturating_add(1))
+        });
+        let problem = ArgProblem::new(format!("unknown {kind} `{}`{at}", bounded(name, 40)));
+        let problem = problem.expected(format!("one of {}", known.join(", ")));
+        self.problems.push(match nearest(name, known.iter().copied()) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None => problem,
+        });
+    }
+}
+
+/// A JSON value as CEL has it, and its size. Whole numbers are ints as far as they fit.
+fn value(json: &Value, size: &mut Size) -> cel::Value {
+    size.items += 1.0;
+    match json {
+        Value::Null => cel::Value::Null,
+        Value::Bool(flag) => cel::Value::Bool(*flag),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(int), _) => cel::Value::Int(int),
+            (None, Some(uint)) => cel::Value::UInt(uint),
+            (None, None) => cel::Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => {
+            size.bytes += text.len() as f64;
+            cel::Value::from(text.as_str())
+        }
+        Value::Array(list) => {
+            let values: Vec<cel::Value> = list.iter().map(|item| value(item, size)).collect();
+            cel::Value::from(values)
+        }
+        Value::Object(map) => {
+            let mut values: HashMap<String, cel::Value> = HashMap::with_capacity(map.len());
+            for (key, item) in map {
+                size.bytes += key.len() as f64;
+                values.insert(key.clone(), value(item, size));
+            }
+            cel::Value::from(values)
+        }
+    }
+}
+
+fn view(of: impl Serialize) -> Result<Value, CannotJudge> {
+    serde_json::to_value(of).map_err(|error| CannotJudge::new(format!("the inputs can't be read: {error}")))
+}
+
+impl Matcher for Cel {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+        let mut sizes = Vec::new();
+        for name in &self.expression.uses {
+            let input = match *name {
+                "answer" => view(AnswerView::of(seen))?,
+                "case" => view(CaseView::of(seen))?,
+                _ => match find_json(&seen.answer.text, true) {
+                    Ok(json) => json,
+                    Err(reason) => return Ok(Score::binary(false, reason)),
+                },
+            };
+            let mut size = Size::default();
+            context.add_variable_from_value(*name, value(&input, &mut size));
+            sizes.push((*name, size));
+        }
+        let steps = steps(&self.expression.root, &sizes);
+        if steps > MOST_STEPS {
+            return Err(CannotJudge::new(format!(
+                "on an answer and a case of this size, the expression might take more than {} million steps",
+                MOST_STEPS / 1e6
+            )));
+        }
+        match cel::Value::resolve(&self.expression.root, &context) {
+            Ok(found) => self.score(&found),
+            Err(error) => Err(CannotJudge::new(format!(
+                "the expression has no value: {}",
+                told(&error)
+            ))),
+        }
+    }
+}
+
+fn told(error: &ExecutionError) -> String {
+    let text = error.to_string();
+    if text.contains(LISTED) {
+        return "map() and filter() loop over lists alone, because the keys of a map have no order".to_owned();
+    }
+    bounded(&text, 200)
+}
+
+impl Cel {
+    fn score(&self, found: &cel::Value) -> Result<Score, CannotJudge> {
+        use cel::Value::{Bool, Float, Int, UInt};
+        let number = if let Int(number) = found {
+            Some(*number as f64)
+        } else if let UInt(number) = found {
+            Some(*number as f64)
+        } else if let Float(number) = found {
+            Some(*number)
+        } else {
+            None
+        };
+        match (self.min, found, number) {
+            (None, Bool(holds), _) => {
+                let is = if *holds { "true" } else { "false" };
+                Ok(Score::binary(*holds, format!("the expression is {is}")))
+            }
+            (Some(min), _, Some(number)) if (0.0..=1.0).contains(&number) => {
+                let than = if number >= min { "not less" } else { "less" };
+                let reason = format!("the expression yields {number}, {than} than {min}");
+                Ok(Score::new(number, number >= min, reason))
+            }
+            (Some(_), _, Some(number)) => Err(CannotJudge::new(format!(
+                "the expression yields {number}, which is not from 0 to 1"
+            ))),
+            (Some(_), _, None) => Err(CannotJudge::new(format!(
+                "the expression yields no number, but {}",
+                kind(found)
+            ))),
+            (None, _, Some(_)) => Err(CannotJudge::new(
+                "the expression yields a number; `min` says what passes",
+            )),
+            (None, _, None) => Err(CannotJudge::new(format!(
+                "the expression yields neither true nor false, but {}",
+                kind(found)
+            ))),
+        }
+    }
+}
+
+fn kind(value: &cel::Value) -> String {
+    if let cel::Value::String(text) = value {
+        format!("the text {}", quote(text))
+    } else {
+        format!("a {}", value.type_of())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cel, expression};
+    use crate::domain::{Answer, ToolCall, Turn, TurnRole};
+    use crate::scoring::matcher::{Matcher as _, Seen};
+    use crate::scoring::rules::testing::{AnswerText, Canned, answer_text, compiled, problems, verdicts};
+    use serde_json::{Value, json};
+
+    fn told(expr: &str, answer: &Answer) -> String {
+        let AnswerText { mut case, .. } = answer_text("");
+        case.tags = vec!["refunds".to_owned()];
+        case.vars = json!({"question": "When?", "words": ["nine", "ten"], "most": 3})
+            .as_object()
+            .unwrap()
+            .clone();
+        case.history = vec![Turn {
+            role: TurnRole::User,
+            text: "Hi".to_owned(),
+        }];
+        let seen = Seen {
+            case: &case,
+            answer,
+            system: None,
+            cost_usd: Some(0.002),
+            unusable: None,
+            replies: &Canned::default(),
+        };
+        match compiled(json!({"cel": expr})).check(&seen) {
+            Ok(score) => format!("{}: {}", score.pass, score.reason),
+            Err(cannot) => cannot.to_string(),
+        }
+    }
+
+    #[test]
+    fn sees_answer_case_and_json() {
+        let mut answer =
+            answer_text(r#"{"items": [{"price": 2, "name": "ann@example.org"}], "total": 2.5, "n": 3}"#).answer;
+        answer.latency_ms = 90;
+        answer.usage.output = 7;
+        answer.tool_calls = vec![ToolCall {
+            name: "find".to_owned(),
+            args: json!({"id": 3}).as_object().unwrap().clone(),
+        }];
+        for holds in [
+            "json.items.all(i, i.price > 0)",
+            "json.items.exists(i, i.name.matches('^[a-z]+@'))",
+            "json.items.map(i, i.price) == [2]",
+            "json.items.filter(i, i.price > 5).size() == 0",
+            "json.items.exists_one(i, true)",
+            "json.n + 1 == 4 && json.n == case.vars.most && json.total > 2",
+            "has(json.items) && !has(json.none)",
+            "'total' in json && json.exists(k, k == 'n')",
+            "answer.text.contains('items') && answer.finish_reason == 'STOP'",
+            "answer.tool_calls[0].name == 'find' && answer.tool_calls[0].args.id == 3",
+            "answer.usage.output < 10 && answer.latency_ms <= 90 && answer.cost_usd < 0.01",
+            "answer.model_version == null && size(answer.text) > 3",
+            "case.tags == ['refunds'] && case.history[0].role == 'user' && answer.text != ''",
+            "type(json.n) == int && answer.text.size() > 0",
+        ] {
+            assert_eq!(told(holds, &answer), "true: the expression is true", "{holds}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_value_is_not_judged() {
+        let answer = answer_text(r#"{"a": {"x": 1, "y": 2}, "t": "b"}"#).answer;
+        let table = [
+            "json.none > 1",
+            "json.t > 1",
+            "1 / (json.a.x - 1) == 1",
+            "json.a.map(k, k) == ['x', 'y']",
+            "json.t",
+            "json.a.x",
+            "answer.text.matches('(')",
+            "json.a[0] == 1",
+            "json.t.all(c, true)",
+        ];
+        let told: Vec<String> = table.iter().map(|expr| told(expr, &answer)).collect();
+        insta::assert_snapshot!(told.join("\n"), @r#"
+        the expression has no value: No such key: none
+        the expression has no value: found no matching overload for '_>_' applied to '(string, int)'
+        the expression has no value: Division by zero of Int(1)
+        the expression has no value: map() and filter() loop over lists alone, because the keys of a map have no order
+        the expression yields neither true nor false, but the text "b"
+        the expression yields a number; `min` says what passes
+        the expression has no value: Error executing function 'matches': the pattern "(" is not valid: unclosed group (at character 1)
+        the expression has no value: No such key: 0
+        the expression has no value: Unexpected type: got 'string', want 'iterable'
+        "#);
+        verdicts(
+            json!({"cel": "json.a > 1"}),
+            &[("{\"a\": 2}", true), ("{\"a\": 1}", false), ("no JSON", false)],
+        );
+    }
+
+    #[test]
+    fn a_number_is_a_score() {
+        let matcher = compiled(json!({"cel": {"expr": "json", "min": 0.5}}));
+        let table: Vec<String> = ["0.5", "1", "0.4", "1.5", "-1", "true"]
+            .map(|text| match matcher.check(&answer_text(text).seen()) {
+                Ok(score) => format!("{} {}: {}", score.pass, score.value(), score.reason),
+                Err(cannot) => cannot.to_string(),
+            })
+            .to_vec();
+        insta::assert_snapshot!(table.join("\n"), @"
+        true 0.5: the expression yields 0.5, not less than 0.5
+        true 1: the expression yields 1, not less than 0.5
+        false 0.4: the expression yields 0.4, less than 0.5
+        the expression yields 1.5, which is not from 0 to 1
+        the expression yields -1, which is not from 0 to 1
+        the expression yields no number, but a bool
+        ");
+    }
+
+    #[test]
+    fn what_can_not_mean_anything_is_refused_with_its_place() {
+        insta::assert_snapshot!(problems(&[
+            json!({"cel": "answer.text =="}),
+            json!({"cel": "answer.text == 'a"}),
+            json!({"cel": "answer.text.size() > )"}),
+            json!({"cel": "true &&\n answr.text == 'a'"}),
+            json!({"cel": "json.items.all(i, j > 0)"}),
+            json!({"cel": "answer.text.lowerAscii() == 'a'"}),
+            json!({"cel": "answer.text == now()"}),
+            json!({"cel": "Foo{a: 1} == answer"}),
+            json!({"cel": "case.vars.a == 1"}),
+            json!({"cel": "1 == 1"}),
+            json!({"cel": ""}),
+            json!({"cel": 3}),
+            json!({"cel": {"expr": "json", "min": 0}}),
+            json!({"cel": {"min": 1}}),
+            json!({"cel": format!("answer.text == '{}'", "a".repeat(1000))}),
+            json!({"cel": format!("{}answer{} == 1", "(".repeat(30), ")".repeat(30))}),
+            json!({"cel": format!("answer.latency_ms == 1{}", " + 1".repeat(30))}),
+            json!({"json_path": {"path": "$.a", "check": {"cel": "answer.latency_ms < 5"}}}),
+        ]), @"
+        /cel cel: the expression is not valid: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER} (at character 15)
+          expected: a CEL expression
+        /cel cel: the expression is not valid: token recognition error at: ''a' (at character 16)
+          expected: a CEL expression
+        /cel cel: the expression is not valid: mismatched input ')' expecting {'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER} (at character 22)
+          expected: a CEL expression
+        /cel cel: unknown name `answr` (at character 10)
+          expected: one of answer, case, json
+          help: did you mean `answer`?
+        /cel cel: unknown name `j` (at character 19)
+          expected: one of answer, case, json
+        /cel cel: unknown function `lowerAscii` (at character 23)
+          expected: one of bool, bytes, contains, double, dyn, endsWith, int, matches, size, startsWith, string, type, uint
+        /cel cel: unknown function `now` (at character 19)
+          expected: one of bool, bytes, contains, double, dyn, endsWith, int, matches, size, startsWith, string, type, uint
+        /cel cel: unknown type `Foo` (at character 4)
+          expected: one of bool, bytes, double, int, list, map, null_type, string, type, uint
+        /cel cel: the expression looks at neither `answer` nor `json`, so no answer changes it
+          expected: an expression about the answer
+        /cel cel: the expression looks at neither `answer` nor `json`, so no answer changes it
+          expected: an expression about the answer
+        /cel cel: the text is empty
+          expected: a text with at least one visible character
+        /cel cel: a number stands here
+          expected: an expression, or a map {expr, min}
+        /cel/min cel: 0 is not a share
+          expected: a number above 0, up to 1
+        /cel cel: `expr` is missing
+          expected: an expression
+        /cel cel: the expression is too long
+          expected: at most 1000 characters
+          help: a command of your own can do more; see `command`
+        /cel cel: the parts of the expression stand too deep inside each other
+          expected: at most 20 levels
+          help: make several checks of it
+        /cel cel: the parts of the expression stand too deep inside each other
+          expected: at most 20 levels
+          help: make several checks of it
+        /json_path/check/cel json_path: `cel` judges a whole answer, not a part of it
+          expected: a check of a text, or this one as a check of its own
+        ");
+    }
+
+    /// Expressions that would take forever, or all memory, on a long answer. Each would do so here, if it were evaluated.
+    #[test]
+    fn what_would_blow_up_is_not_evaluated() {
+        let list: Vec<u32> = (0..3_000).collect();
+        let answer = answer_text(&json!({"list": list, "text": "x".repeat(100_000)}).to_string()).answer;
+        let doubling = format!("size([json.text]{}) > 0", ".map(x, x + x)".repeat(12));
+        let nested = format!("size([json.text]{}) > 0", ".map(x, [x, x, x, x])".repeat(12));
+        for expr in [
+            doubling.as_str(),
+            &nested,
+            "json.list.all(a, json.list.all(b, json.list.all(c, a + b + c >= 0)))",
+            "json.list.map(a, json.list.map(b, json.list)).size() > 0",
+            "json.list.all(a, json.text.matches(string(a) + '.*'))",
+            "json.list.map(a, json.text + string(a)).size() > 0",
+        ] {
+            let told = told(expr, &answer);
+            assert!(told.contains("more than 20 million steps"), "{expr}: {told}");
+        }
+        // One loop over a long list is fine.
+        assert_eq!(
+            told("json.list.all(a, a >= 0)", &answer),
+            "true: the expression is true"
+        );
+    }
+
+    #[test]
+    fn the_deepest_expressions_fit_the_stack() {
+        let answer = answer_text("[1]").answer;
+        for (level, end) in [
+            ("[", "]"),
+            ("(json.size() > 0 ? ", " : 1)"),
+            ("json.map(x, ", ")"),
+            ("-(1 + ", ")"),
+        ] {
+            let deepest = (1..24).rev().find_map(|levels| {
+                let expr = format!("size([{}json{}]) > 0", level.repeat(levels), end.repeat(levels));
+                let expression = expression(&Value::String(expr)).ok()?;
+                Some(Cel { expression, min: None })
+            });
+            let AnswerText { case, .. } = answer_text("");
+            // Whatever it says: the thread is still there.
+            let _ = deepest.unwrap().check(&Seen {
+                case: &case,
+                answer: &answer,
+                system: None,
+                cost_usd: None,
+                unusable: None,
+                replies: &Canned::default(),
+            });
+        }
+    }
+}

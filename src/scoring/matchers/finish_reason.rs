@@ -1,0 +1,172 @@
+//! `finish_reason`: the model stopped for one of these reasons. Also sees answers that are not usable; see `ending.rs`.
+
+use crate::domain::{ArgProblem, Score, Step};
+use crate::scoring::arguments::{Read, choice, inside, not_a, wrong};
+use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::quote::quote;
+use serde_json::Value;
+
+pub(super) const FINISH_REASON: MatcherDef = MatcherDef {
+    name: "finish_reason",
+    summary: "the model stopped for this reason, or for one of these",
+    arguments: "\"STOP\", or a list like [\"STOP\", \"MAX_TOKENS\"], in Gemini's words; a case with this check may pass \
+                with a blocked or cut-off answer, but only by a check that names its end: every other check fails on \
+                such an answer, also under `not`; an empty answer never passes",
+    schema: r##"{"anyOf": [{"enum": ["STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "OTHER", "BLOCKLIST",
+        "PROHIBITED_CONTENT", "SPII", "MALFORMED_FUNCTION_CALL", "IMAGE_SAFETY", "UNEXPECTED_TOOL_CALL",
+        "TOO_MANY_TOOL_CALLS", "IMAGE_PROHIBITED_CONTENT", "IMAGE_OTHER", "NO_IMAGE", "IMAGE_RECITATION",
+        "MISSING_THOUGHT_SIGNATURE", "MALFORMED_RESPONSE", "ESCALATION", "PUP_LIMITED_DISABLED",
+        "CONTINUATION", "MODEL_ARMOR", "FUNCTION_CALL", "TOOL_CALLS"]}, {"type": "array", "items": {"enum":
+        ["STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "OTHER", "BLOCKLIST",
+        "PROHIBITED_CONTENT", "SPII", "MALFORMED_FUNCTION_CALL", "IMAGE_SAFETY", "UNEXPECTED_TOOL_CALL",
+        "TOO_MANY_TOOL_CALLS", "IMAGE_PROHIBITED_CONTENT", "IMAGE_OTHER", "NO_IMAGE", "IMAGE_RECITATION",
+        "MISSING_THOUGHT_SIGNATURE", "MALFORMED_RESPONSE", "ESCALATION", "PUP_LIMITED_DISABLED",
+        "CONTINUATION", "MODEL_ARMOR", "FUNCTION_CALL", "TOOL_CALLS"]}, "minItems": 1}]}"##,
+    example: r#"{"finish_reason": ["STOP", "MAX_TOKENS"]}"#,
+    passes: Sample::Answer(r#"{"text": "It goes on and", "finish_reason": "MAX_TOKENS"}"#),
+    fails: Sample::Answer(r#"{"text": "", "finish_reason": "SAFETY"}"#),
+    refused: r#"{"finish_reason": "STPO"}"#,
+    cost: "constant",
+    takes_text: true,
+    combines: false,
+    inline: None,
+    compile,
+};
+
+/// The reasons of the Gemini API, of its SDK and of Vertex AI, and the two words of gateways for a function call. An
+/// unknown one is refused, because a check with a typo would fail for every answer, and pass for every one under `not`.
+const REASONS: [&str; 25] = [
+    "STOP",
+    "MAX_TOKENS",
+    "SAFETY",
+    "RECITATION",
+    "LANGUAGE",
+    "OTHER",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "MALFORMED_FUNCTION_CALL",
+    "IMAGE_SAFETY",
+    "UNEXPECTED_TOOL_CALL",
+    "TOO_MANY_TOOL_CALLS",
+    "IMAGE_PROHIBITED_CONTENT",
+    "IMAGE_OTHER",
+    "NO_IMAGE",
+    "IMAGE_RECITATION",
+    "MISSING_THOUGHT_SIGNATURE",
+    "MALFORMED_RESPONSE",
+    "ESCALATION",
+    "PUP_LIMITED_DISABLED",
+    "CONTINUATION",
+    "MODEL_ARMOR",
+    "FUNCTION_CALL",
+    "TOOL_CALLS",
+];
+
+#[derive(Debug)]
+struct FinishReason(Vec<&'static str>);
+
+fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    let reasons = match args {
+        Value::Array(list) if !list.is_empty() => {
+            let mut problems = Vec::new();
+            let mut reasons = Vec::with_capacity(list.len());
+            for (i, value) in list.iter().enumerate() {
+                match reason(value) {
+                    Ok(reason) => reasons.push(reason),
+                    Err(wrong) => problems.extend(inside(wrong, &Step::Index(i))),
+                }
+            }
+            if !problems.is_empty() {
+                return Err(problems);
+            }
+            reasons
+        }
+        Value::Array(_) => return wrong(ArgProblem::new("the list is empty").expected("at least one reason")),
+        Value::String(_) => vec![reason(args)?],
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            return wrong(not_a("a reason like \"STOP\", or a list of them", args));
+        }
+    };
+    Ok(Box::new(FinishReason(reasons)))
+}
+
+fn reason(value: &Value) -> Read<&'static str> {
+    choice(value, &REASONS.map(|reason| (reason, reason)))
+}
+
+impl Matcher for FinishReason {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let Some(reason) = &seen.answer.finish_reason else {
+            return Ok(Score::binary(false, "has no finish reason"));
+        };
+        // An answer that ended with STOP and is not usable all the same is empty, which STOP does not name.
+        if reason == "STOP"
+            && let Some(unusable) = seen.unusable
+        {
+            return Ok(Score::binary(false, unusable));
+        }
+        if self.0.iter().any(|expected| expected == reason) {
+            return Ok(Score::binary(true, format!("stopped with {}", quote(reason))));
+        }
+        let expected = self.0.join(" or ");
+        Ok(Score::binary(
+            false,
+            format!("stopped with {}, not with {expected}", quote(reason)),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::Answer;
+    use crate::scoring::rules::testing::{answer_text, compiled, problems};
+    use serde_json::json;
+
+    #[test]
+    fn the_reason_is_one_of_the_list() {
+        let said = |check, reason: Option<&str>| {
+            let mut whole = answer_text("a");
+            whole.answer = Answer {
+                finish_reason: reason.map(str::to_owned),
+                ..whole.answer
+            };
+            let score = compiled(check).check(&whole.seen()).unwrap();
+            format!("{}: {}", score.pass, score.reason)
+        };
+        insta::assert_snapshot!([
+            said(json!({"finish_reason": "STOP"}), Some("STOP")),
+            said(json!({"finish_reason": ["STOP", "SAFETY"]}), Some("SAFETY")),
+            said(json!({"finish_reason": ["STOP", "SAFETY"]}), Some("stop")),
+            said(json!({"finish_reason": "STOP"}), None),
+        ].join("\n"), @r#"
+        true: stopped with "STOP"
+        true: stopped with "SAFETY"
+        false: stopped with "stop", not with STOP or SAFETY
+        false: has no finish reason
+        "#);
+    }
+
+    #[test]
+    fn unknown_reasons_are_refused() {
+        insta::assert_snapshot!(problems(&[
+            json!({"finish_reason": "MAX_TOKEN"}),
+            json!({"finish_reason": []}),
+            json!({"finish_reason": ["STOP", "stop", 3]}),
+            json!({"finish_reason": {"is": "STOP"}}),
+        ]), @r#"
+        /finish_reason finish_reason: `MAX_TOKEN` is not known here
+          expected: one of STOP, MAX_TOKENS, SAFETY, RECITATION, LANGUAGE, OTHER, BLOCKLIST, PROHIBITED_CONTENT, SPII, MALFORMED_FUNCTION_CALL, IMAGE_SAFETY, UNEXPECTED_TOOL_CALL, TOO_MANY_TOOL_CALLS, IMAGE_PROHIBITED_CONTENT, IMAGE_OTHER, NO_IMAGE, IMAGE_RECITATION, MISSING_THOUGHT_SIGNATURE, MALFORMED_RESPONSE, ESCALATION, PUP_LIMITED_DISABLED, CONTINUATION, MODEL_ARMOR, FUNCTION_CALL, TOOL_CALLS
+          help: did you mean `MAX_TOKENS`?
+        /finish_reason finish_reason: the list is empty
+          expected: at least one reason
+        /finish_reason/1 finish_reason: `stop` is not known here
+          expected: one of STOP, MAX_TOKENS, SAFETY, RECITATION, LANGUAGE, OTHER, BLOCKLIST, PROHIBITED_CONTENT, SPII, MALFORMED_FUNCTION_CALL, IMAGE_SAFETY, UNEXPECTED_TOOL_CALL, TOO_MANY_TOOL_CALLS, IMAGE_PROHIBITED_CONTENT, IMAGE_OTHER, NO_IMAGE, IMAGE_RECITATION, MISSING_THOUGHT_SIGNATURE, MALFORMED_RESPONSE, ESCALATION, PUP_LIMITED_DISABLED, CONTINUATION, MODEL_ARMOR, FUNCTION_CALL, TOOL_CALLS
+          help: did you mean `STOP`?
+        /finish_reason/2 finish_reason: a number stands here
+          expected: one of STOP, MAX_TOKENS, SAFETY, RECITATION, LANGUAGE, OTHER, BLOCKLIST, PROHIBITED_CONTENT, SPII, MALFORMED_FUNCTION_CALL, IMAGE_SAFETY, UNEXPECTED_TOOL_CALL, TOO_MANY_TOOL_CALLS, IMAGE_PROHIBITED_CONTENT, IMAGE_OTHER, NO_IMAGE, IMAGE_RECITATION, MISSING_THOUGHT_SIGNATURE, MALFORMED_RESPONSE, ESCALATION, PUP_LIMITED_DISABLED, CONTINUATION, MODEL_ARMOR, FUNCTION_CALL, TOOL_CALLS
+        /finish_reason finish_reason: a map stands here
+          expected: a reason like "STOP", or a list of them
+        "#);
+    }
+}

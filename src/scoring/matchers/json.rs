@@ -1,0 +1,196 @@
+//! `json`: the answer is valid JSON, bare or in a fenced block.
+
+use crate::domain::{ArgProblem, Score};
+use crate::scoring::arguments::{Fields, Read, flag, not_a, wrong};
+use crate::scoring::fenced::one_marked;
+use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::quote::quote;
+use crate::scoring::strict_json::parse;
+use serde_json::Value;
+
+pub(super) const JSON: MatcherDef = MatcherDef {
+    name: "json",
+    summary: "the answer is valid JSON",
+    arguments: "true, or {fenced: true}; white space around it is fine, a key that stands twice in an object is not, since \
+                readers differ in what they take it for; fenced: also the one Markdown code block \
+                marked `json` (or the one unmarked block, if none is marked so), with any text around it",
+    schema: r##"{"anyOf": [{"const": true}, {"type": "object", "properties": {"fenced": {"type": "boolean"}},
+        "additionalProperties": false}]}"##,
+    example: r#"{"json": {"fenced": false}}"#,
+    passes: Sample::Text("{\"ok\": true}"),
+    fails: Sample::Text("It is ok."),
+    refused: r#"{"json": false}"#,
+    cost: "linear in the answer",
+    takes_text: false,
+    combines: false,
+    inline: None,
+    compile,
+};
+
+#[derive(Debug)]
+struct Json {
+    fenced: bool,
+}
+
+fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    Ok(Box::new(Json { fenced: fenced(args)? }))
+}
+
+fn fenced(args: &Value) -> Read<bool> {
+    match args {
+        Value::Bool(true) => Ok(true),
+        Value::Bool(false) => wrong(
+            ArgProblem::new("`json: false` says nothing")
+                .expected("true, or a map {fenced}")
+                .hint("for an answer that must not be JSON, write `not: {json: true}`"),
+        ),
+        Value::Object(map) => {
+            let mut fields = Fields::new(map, &["fenced"]);
+            let fenced = fields.optional("fenced", flag).unwrap_or(true);
+            fields.finish(Some(fenced))
+        }
+        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            wrong(not_a("true, or a map {fenced}", args))
+        }
+    }
+}
+
+/// The JSON of an answer: its whole text, or, with `fenced`, its one code block marked `json`, or else its one unmarked
+/// block. With several candidates it is not clear which is meant, so none is taken.
+///
+/// # Errors
+/// A sentence that says why there is none.
+pub(super) fn find_json(text: &str, fenced: bool) -> Result<Value, String> {
+    let whole = match parse(text.trim()) {
+        Ok(value) => return Ok(value),
+        Err(error) => format!("is not valid JSON: {error}, in {}", quote(text)),
+    };
+    if !fenced {
+        return Err(whole);
+    }
+    let Some(block) = one_marked(text, &["json"])? else {
+        return Err(whole);
+    };
+    parse(&block).map_err(|error| format!("has no valid JSON in its block: {error}, in {}", quote(&block)))
+}
+
+impl Matcher for Json {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        Ok(match find_json(&seen.answer.text, self.fenced) {
+            Ok(_) => Score::binary(true, "is valid JSON"),
+            Err(reason) => Score::binary(false, reason),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find_json;
+    use crate::scoring::rules::testing::{problems, reasons, verdicts};
+    use serde_json::json;
+
+    #[test]
+    fn takes_the_whole_text_or_one_block() {
+        let table = [
+            ("{\"a\": 1}", true, true),
+            (" [1]\n", true, true),
+            ("null", true, true),
+            ("", false, false),
+            ("{a: 1}", false, false),
+            ("{} {}", false, false),
+            ("{\"a\": 1, \"a\": 1}", false, false),
+            ("```json\n{\"a\": {\"b\": 1, \"b\": 2}}\n```", false, false),
+            ("```json\n{}\n```", true, false),
+            (
+                "Here you are:\n\n```JSON\r\n{\"a\": 1}\r\n```\r\nAnything else?",
+                true,
+                false,
+            ),
+            ("```\n{}\n```", true, false),
+            ("  ~~~json title=x\n{}\n  ~~~", true, false),
+            ("````json\n{\"a\": \"```\"}\n````", true, false),
+            ("```sh\nls\n```\n```json\n{}\n```", true, false),
+            ("```\nls\n```\n```json\n{}\n```", true, false),
+            ("```json\n{}\n```\n```json\n{}\n```", false, false),
+            ("```\n{}\n```\n```\n{}\n```", false, false),
+            ("```python\n{}\n```", false, false),
+            ("```json\n{}", false, false),
+            ("```json {} ```", false, false),
+            ("```json\n{,}\n```", false, false),
+        ];
+        for (text, fenced, bare) in table {
+            assert_eq!(find_json(text, true).is_ok(), fenced, "{text:?}");
+            assert_eq!(find_json(text, false).is_ok(), bare, "{text:?}");
+        }
+        verdicts(json!({"json": true}), &[("```json\n{}\n```", true), ("{", false)]);
+        verdicts(
+            json!({"json": {"fenced": false}}),
+            &[("```json\n{}\n```", false), ("{}", true)],
+        );
+    }
+
+    #[test]
+    fn a_key_twice_passes_no_check_of_json() {
+        let checks = [
+            json!({"json": true}),
+            json!({"json": {"fenced": false}}),
+            json!({"json_equals": {"value": {"a": 1, "b": 2}}}),
+            json!({"json_path": {"path": "$.a", "equals": 1}}),
+            json!({"json_schema": {"type": "object", "required": ["a", "b"], "additionalProperties": {"type": "integer"}}}),
+            json!({"cel": "json.a == 1 && json.b == 2"}),
+        ];
+        for check in checks {
+            verdicts(
+                check,
+                &[
+                    (r#"{"a": 1, "b": 2}"#, true),
+                    (r#"{"a": 2, "b": 2, "a": 1}"#, false),
+                    (r#"{"a": 1, "b": 2, "a": 2}"#, false),
+                    (r#"{"a": 1, "b": 2, "\u0062": 2}"#, false),
+                ],
+            );
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_not_followed() {
+        assert!(find_json(&"[".repeat(1_000_000), true).is_err());
+    }
+
+    #[test]
+    fn reasons_and_problems() {
+        let texts = [
+            "{}",
+            "{\"a\": 1,\n\"a\": 2}",
+            "```json\n{\"b\": 1, \"b\": 2}\n```",
+            "{a}",
+            "```json\n[1,\n```",
+            "```\n1\n```\n```\n2\n```",
+        ];
+        insta::assert_snapshot!(reasons(json!({"json": true}), &texts), @r#"
+        is valid JSON
+        is not valid JSON: the key "a" stands twice in one object at line 2 column 3, in "{"a": 1,\n"a": 2}"
+        has no valid JSON in its block: the key "b" stands twice in one object at line 1 column 12, in "{"b": 1, "b": 2}\n"
+        is not valid JSON: key must be a string at line 1 column 2, in "{a}"
+        has no valid JSON in its block: EOF while parsing a value at line 2 column 0, in "[1,\n"
+        has 2 unmarked blocks, so it is not clear which one is meant
+        "#);
+        insta::assert_snapshot!(problems(&[
+            json!({"json": false}),
+            json!({"json": "true"}),
+            json!({"json": {"fence": true}}),
+            json!({"json": {"fenced": 1}}),
+        ]), @r#"
+        /json json: `json: false` says nothing
+          expected: true, or a map {fenced}
+          help: for an answer that must not be JSON, write `not: {json: true}`
+        /json json: a text stands here
+          expected: true, or a map {fenced}
+        /json/fence json: unknown key `fence`
+          expected: one of the keys fenced
+          help: did you mean `fenced`?
+        /json/fenced json: a number stands here
+          expected: true or false
+        "#);
+    }
+}

@@ -1,0 +1,382 @@
+//! `json_equals`: the answer is JSON that equals a value, as people mean equal.
+
+use super::json::find_json;
+use super::json_path::{PathText, Token};
+use crate::domain::{ArgProblem, Score, Step};
+use crate::scoring::arguments::{Fields, Read, flag, inside, not_a, number, wrong};
+use crate::scoring::json_compare::{Comparison, Difference, Unordered};
+use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use serde_json::Value;
+
+pub(super) const JSON_EQUALS: MatcherDef = MatcherDef {
+    name: "json_equals",
+    summary: "the answer is JSON, as for `json`, and equals the value; 1 and 1.0 are equal, and the order of keys says \
+              nothing",
+    arguments: "{value, subset: false, ignore: [paths], unordered: true or [paths], tolerance: 0, fenced: true}; subset: \
+                maps may have further keys, and unordered lists further elements; ignore: what these JSONPaths select is \
+                left out on both sides, and leaves something of the value; unordered: all lists, or those that the paths select in the value, are compared \
+                as multisets (duplicates count); tolerance: how far apart numbers may be",
+    schema: r##"{"type": "object", "properties": {"value": true, "subset": {"type": "boolean"}, "ignore": {"type":
+        "array", "items": {"type": "string"}, "minItems": 1}, "unordered": {"anyOf": [{"type": "boolean"},
+        {"type": "array", "items": {"type": "string"}, "minItems": 1}]}, "tolerance": {"type": "number",
+        "minimum": 0}, "fenced": {"type": "boolean"}}, "required": ["value"], "additionalProperties": false,
+        "not": {"required": ["subset"], "properties": {"subset": {"const": true}, "value": {"enum": [{},
+        []]}}}}"##,
+    example: r#"{"json_equals": {"value": {"id": 7, "tags": ["new", "sale"]}, "unordered": ["$.tags"], "ignore": ["$.time"]}}"#,
+    passes: Sample::Text("{\"time\": \"12:05\", \"tags\": [\"sale\", \"new\"], \"id\": 7.0}"),
+    fails: Sample::Text("{\"id\": 7, \"tags\": [\"sale\", \"sale\"]}"),
+    refused: r#"{"json_equals": {"value": {}, "subset": true}}"#,
+    cost: "linear in the answer; for unordered lists the product of their lengths; with more than 5 million comparisons it \
+           can't judge",
+    takes_text: false,
+    combines: false,
+    inline: None,
+    compile,
+};
+
+/// How many paths `ignore` and `unordered` may list.
+const MAX_PATHS: usize = 50;
+
+#[derive(Debug)]
+struct JsonEquals {
+    value: Value,
+    ignore: Vec<PathText>,
+    comparison: Comparison,
+    fenced: bool,
+}
+
+fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    let Some(map) = args.as_object() else {
+        return wrong(not_a(
+            "a map {value, subset, ignore, unordered, tolerance, fenced}",
+            args,
+        ));
+    };
+    let keys = ["value", "subset", "ignore", "unordered", "tolerance", "fenced"];
+    let mut fields = Fields::new(map, &keys);
+    let value = fields.required("value", "the JSON value to compare with", |value| Ok(value.clone()));
+    let subset = fields.optional("subset", flag).unwrap_or(false);
+    let ignore = fields.optional("ignore", paths).unwrap_or_default();
+    let unordered = fields.optional("unordered", |value| match value {
+        Value::Bool(false) => Ok(Listed::None),
+        Value::Bool(true) => Ok(Listed::All),
+        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            paths(value).map(Listed::Paths)
+        }
+    });
+    let tolerance = fields.optional("tolerance", tolerance).unwrap_or(0.0);
+    let fenced = fields.optional("fenced", flag).unwrap_or(true);
+    let mut value = fields.finish(value)?;
+    let mut probed = probed(&value);
+    without(&mut value, &ignore, "ignore")?;
+    without(&mut probed, &ignore, "ignore")?;
+    let empty = match &value {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    };
+    if !holds_something(&probed) {
+        return wrong(
+            ArgProblem::new("`ignore` leaves nothing of the value, so nothing is compared")
+                .inside(Step::key("ignore"))
+                .expected("paths that leave a part of `value`"),
+        );
+    }
+    if subset && empty {
+        return wrong(
+            ArgProblem::new("with `subset` an empty value says nothing about what the answer holds")
+                .expected("a value with something in it that is not ignored, or no `subset`"),
+        );
+    }
+    let unordered = match unordered.unwrap_or(Listed::None) {
+        Listed::None => Unordered::None,
+        Listed::All => Unordered::All,
+        Listed::Paths(paths) => lists(&value, &paths)?,
+    };
+    Ok(Box::new(JsonEquals {
+        value,
+        ignore,
+        comparison: Comparison {
+            subset,
+            tolerance,
+            unordered,
+        },
+        fenced,
+    }))
+}
+
+/// The value with something in each empty map and list. That one is empty is something to compare, unless whatever an
+/// answer might have in it is ignored.
+fn probed(value: &Value) -> Value {
+    match value {
+        Value::Object(map) if map.is_empty() => Value::from_iter([("\0", Value::Null)]),
+        Value::Object(map) => map.iter().map(|(key, item)| (key.clone(), probed(item))).collect(),
+        Value::Array(list) if list.is_empty() => Value::Array(vec![Value::Null]),
+        Value::Array(list) => list.iter().map(probed).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+/// There is a text, a number, true, false or null in it, and not only maps and lists of each other.
+fn holds_something(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.values().any(holds_something),
+        Value::Array(list) => list.iter().any(holds_something),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
+
+/// What `unordered` says.
+enum Listed {
+    None,
+    All,
+    Paths(Vec<PathText>),
+}
+
+fn tolerance(value: &Value) -> Read<f64> {
+    let tolerance = number(value)?;
+    if tolerance < 0.0 {
+        return wrong(ArgProblem::new(format!("{value} is less than 0")).expected("a tolerance of 0 or more"));
+    }
+    Ok(tolerance)
+}
+
+fn paths(value: &Value) -> Read<Vec<PathText>> {
+    let Some(list) = value.as_array() else {
+        return wrong(not_a("a list of JSONPaths", value));
+    };
+    if list.is_empty() || list.len() > MAX_PATHS {
+        return wrong(
+            ArgProblem::new(format!("the list has {} paths", list.len()))
+                .expected(format!("1 to {MAX_PATHS} paths, or no such key")),
+        );
+    }
+    let mut problems = Vec::new();
+    let mut paths = Vec::with_capacity(list.len());
+    for (i, path) in list.iter().enumerate() {
+        match PathText::read(path) {
+            Ok(path) => paths.push(path),
+            Err(wrong) => problems.extend(inside(wrong, &Step::Index(i))),
+        }
+    }
+    if problems.is_empty() { Ok(paths) } else { Err(problems) }
+}
+
+/// Leaves out what the paths of the argument `key` select.
+fn without(value: &mut Value, paths: &[PathText], key: &str) -> Read<()> {
+    for (i, path) in paths.iter().enumerate() {
+        let at = |problem: ArgProblem| vec![problem.inside(Step::Index(i)).inside(Step::key(key))];
+        let places = path
+            .places(value)
+            .map_err(|cannot| at(ArgProblem::new(cannot.reason)))?;
+        if places.iter().any(Vec::is_empty) {
+            let problem = ArgProblem::new(format!(
+                "the path {path} selects the whole value, so nothing is compared"
+            ));
+            return Err(at(problem.expected("a path to a part of it")));
+        }
+        remove(value, &places);
+    }
+    Ok(())
+}
+
+/// Removes what stands at these places, which are sorted: the last first, so that indices stay right.
+fn remove(value: &mut Value, places: &[Vec<Token>]) {
+    for place in places.iter().rev() {
+        let Some((last, parents)) = place.split_last() else {
+            continue;
+        };
+        let parent = parents.iter().try_fold(&mut *value, |value, token| match token {
+            Token::Name(name) => value.get_mut(name),
+            Token::Index(index) => value.get_mut(index),
+        });
+        match (parent, last) {
+            (Some(Value::Object(map)), Token::Name(name)) => drop(map.shift_remove(name)),
+            (Some(Value::Array(list)), Token::Index(index)) if *index < list.len() => drop(list.remove(*index)),
+            (_, Token::Name(_) | Token::Index(_)) => {}
+        }
+    }
+}
+
+/// The lists that the paths of `unordered` select.
+fn lists(value: &Value, paths: &[PathText]) -> Read<Unordered> {
+    let mut found = std::collections::HashSet::new();
+    for (i, path) in paths.iter().enumerate() {
+        let at = |problem: ArgProblem| vec![problem.inside(Step::Index(i)).inside(Step::key("unordered"))];
+        let places = path
+            .places(value)
+            .map_err(|cannot| at(ArgProblem::new(cannot.reason)))?;
+        let before = found.len();
+        for place in places {
+            let pointer: String = place
+                .iter()
+                .map(|token| match token {
+                    Token::Name(name) => format!("/{}", name.replace('~', "~0").replace('/', "~1")),
+                    Token::Index(index) => format!("/{index}"),
+                })
+                .collect();
+            if value.pointer(&pointer).is_some_and(Value::is_array) {
+                found.insert(pointer);
+            }
+        }
+        if found.len() == before {
+            let problem = ArgProblem::new(format!("the path {path} selects no list of the value, or none anew"));
+            return Err(at(problem.expected("a path to a list of `value`, like $.tags")));
+        }
+    }
+    Ok(Unordered::At(found))
+}
+
+impl Matcher for JsonEquals {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let mut value = match find_json(&seen.answer.text, self.fenced) {
+            Ok(value) => value,
+            Err(reason) => return Ok(Score::binary(false, reason)),
+        };
+        for path in &self.ignore {
+            let places = path.places(&value)?;
+            remove(&mut value, &places);
+        }
+        match self.comparison.compare(&self.value, &value) {
+            Ok(()) => Ok(Score::binary(true, "is JSON that equals the value")),
+            Err(Difference::Found(what)) => Ok(Score::binary(false, format!("does not equal the value: {what}"))),
+            Err(Difference::TooMany) => Err(CannotJudge::new(
+                "comparing its unordered lists takes more than 5 million comparisons",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scoring::rules::testing::{problems, reasons, verdicts};
+    use serde_json::json;
+
+    #[test]
+    fn compares_values_not_texts() {
+        verdicts(
+            json!({"json_equals": {"value": {"a": 1, "b": [1, 2]}}}),
+            &[
+                (r#"{"b": [1, 2.0], "a": 1.0}"#, true),
+                ("```json\n{\"a\": 1, \"b\": [1, 2]}\n```", true),
+                (r#"{"a": 1, "b": [2, 1]}"#, false),
+                (r#"{"a": 1, "b": [1, 2], "c": null}"#, false),
+                (r#"{"a": "1", "b": [1, 2]}"#, false),
+                ("a: 1", false),
+            ],
+        );
+        verdicts(
+            json!({"json_equals": {"value": {"a": 1}, "subset": true, "tolerance": 0.5, "fenced": false}}),
+            &[
+                (r#"{"a": 1.5, "c": 1}"#, true),
+                (r#"{"a": 1.6}"#, false),
+                (r#"{"c": 1}"#, false),
+                ("```json\n{\"a\": 1}\n```", false),
+            ],
+        );
+        verdicts(
+            json!({"json_equals": {"value": null}}),
+            &[("null", true), ("{}", false)],
+        );
+    }
+
+    #[test]
+    fn ignored_parts_and_the_order_of_lists_say_nothing() {
+        verdicts(
+            json!({"json_equals": {
+                "value": {"rows": [{"id": 1, "t": 5}, {"id": 2}], "order": [1, 2]},
+                "ignore": ["$..t", "$.rows[?@.id == 9]"],
+                "unordered": ["$.rows"],
+            }}),
+            &[
+                (
+                    r#"{"rows": [{"id": 2, "t": 1}, {"id": 9}, {"id": 1}, {"id": 9}], "order": [1, 2]}"#,
+                    true,
+                ),
+                (r#"{"rows": [{"id": 2}, {"id": 1}], "order": [2, 1]}"#, false),
+                (r#"{"rows": [{"id": 2}, {"id": 2}], "order": [1, 2]}"#, false),
+            ],
+        );
+        verdicts(
+            json!({"json_equals": {"value": [[1, 2], [3]], "unordered": true}}),
+            &[("[[3], [2, 1]]", true), ("[[3], [2, 2]]", false), ("[[3]]", false)],
+        );
+    }
+
+    #[test]
+    fn what_is_ignored_leaves_something_to_compare() {
+        let table = [
+            (json!({"a": 1}), json!(["$.a"]), false),
+            (json!({"a": 1}), json!(["$.*"]), false),
+            (json!({"a": 1, "b": 2}), json!(["$.a", "$.b"]), false),
+            (json!({"a": {"b": [1, 2]}}), json!(["$.a.b[*]"]), false),
+            (json!({"a": {"b": 1}}), json!(["$..b"]), false),
+            (json!([1, 2]), json!(["$[*]"]), false),
+            (json!([{"a": 1}, {"a": 2}]), json!(["$[*].a"]), false),
+            (json!({}), json!(["$.*"]), false),
+            (json!({"a": []}), json!(["$.a[*]"]), false),
+            (json!({"a": 1, "b": 2}), json!(["$.a"]), true),
+            (json!({"a": 1}), json!(["$.b"]), true),
+            (json!({"a": 1, "b": []}), json!(["$.a"]), true),
+            (json!({"a": 1, "b": null}), json!(["$.a"]), true),
+            (json!({}), json!(["$.a"]), true),
+            (json!([1, 2]), json!(["$[0]"]), true),
+        ];
+        for (value, ignore, loads) in table {
+            for subset in [false, true] {
+                let check = json!({"json_equals": {"value": value, "ignore": ignore, "subset": subset}});
+                let said = problems(std::slice::from_ref(&check));
+                assert_eq!(
+                    said.is_empty(),
+                    loads && !(subset && value == json!({})),
+                    "{check}: {said}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn reasons_and_problems() {
+        insta::assert_snapshot!(reasons(
+            json!({"json_equals": {"value": {"a": [1]}}}),
+            &[r#"{"a": [1]}"#, r#"{"a": [2]}"#, "no"],
+        ), @r#"
+        is JSON that equals the value
+        does not equal the value: at /a/0: 2 instead of 1
+        is not valid JSON: expected ident at line 1 column 2, in "no"
+        "#);
+        insta::assert_snapshot!(problems(&[
+            json!({"json_equals": 3}),
+            json!({"json_equals": {}}),
+            json!({"json_equals": {"value": 1, "tolerance": -1}}),
+            json!({"json_equals": {"value": [], "subset": true}}),
+            json!({"json_equals": {"value": {"a": 1}, "subset": true, "ignore": ["$.a"]}}),
+            json!({"json_equals": {"value": 1, "ignore": ["$"]}}),
+            json!({"json_equals": {"value": 1, "ignore": []}}),
+            json!({"json_equals": {"value": 1, "ignore": ["$.a", "a"]}}),
+            json!({"json_equals": {"value": {"a": 1}, "unordered": ["$.a"]}}),
+            json!({"json_equals": {"value": {"a": 1}, "unordered": "$.a"}}),
+        ]), @r#"
+        /json_equals json_equals: a number stands here
+          expected: a map {value, subset, ignore, unordered, tolerance, fenced}
+        /json_equals json_equals: `value` is missing
+          expected: the JSON value to compare with
+        /json_equals/tolerance json_equals: -1 is less than 0
+          expected: a tolerance of 0 or more
+        /json_equals json_equals: with `subset` an empty value says nothing about what the answer holds
+          expected: a value with something in it that is not ignored, or no `subset`
+        /json_equals/ignore json_equals: `ignore` leaves nothing of the value, so nothing is compared
+          expected: paths that leave a part of `value`
+        /json_equals/ignore/0 json_equals: the path $ selects the whole value, so nothing is compared
+          expected: a path to a part of it
+        /json_equals/ignore json_equals: the list has 0 paths
+          expected: 1 to 50 paths, or no such key
+        /json_equals/ignore/1 json_equals: the path "a" is not valid: at position 0, parser error
+          expected: JSONPath as in RFC 9535, like $.items[*].name or $['a key']
+        /json_equals/unordered/0 json_equals: the path $.a selects no list of the value, or none anew
+          expected: a path to a list of `value`, like $.tags
+        /json_equals/unordered json_equals: a text stands here
+          expected: a list of JSONPaths
+        "#);
+    }
+}

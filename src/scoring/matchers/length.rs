@@ -1,0 +1,192 @@
+//! `length`: the answer is neither too short nor too long.
+
+use crate::domain::{ArgProblem, Score};
+use crate::scoring::arguments::{Bounds, Fields, choice, not_a, wrong};
+use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::quote::counted;
+use serde_json::Value;
+use unicode_segmentation::UnicodeSegmentation;
+
+pub(super) const LENGTH: MatcherDef = MatcherDef {
+    name: "length",
+    summary: "the answer's length is within bounds",
+    arguments: "{min, max, unit: chars}; unit is chars (Unicode scalar values, white space included), words or \
+                sentences (as Unicode segments text, UAX #29; those without a letter or digit do not count), or lines \
+                (empty ones included, a line break at the very end starts none)",
+    schema: r##"{"type": "object", "properties": {"min": {"type": "integer", "minimum": 0}, "max": {"type":
+        "integer", "minimum": 0}, "unit": {"enum": ["chars", "words", "sentences", "lines"]}},
+        "additionalProperties": false, "anyOf": [{"required": ["max"]}, {"required": ["min"], "properties":
+        {"min": {"minimum": 1}}}]}"##,
+    example: r#"{"length": {"max": 3, "unit": "sentences"}}"#,
+    passes: Sample::Text("One. Two. Three."),
+    fails: Sample::Text("One. Two. Three. Four."),
+    refused: r#"{"length": {"min": 0}}"#,
+    cost: "linear in the answer",
+    takes_text: false,
+    combines: false,
+    inline: None,
+    compile,
+};
+
+#[derive(Clone, Copy, Debug)]
+enum Unit {
+    Chars,
+    Words,
+    Sentences,
+    Lines,
+}
+
+const UNITS: [(&str, Unit); 4] = [
+    ("chars", Unit::Chars),
+    ("words", Unit::Words),
+    ("sentences", Unit::Sentences),
+    ("lines", Unit::Lines),
+];
+
+#[derive(Debug)]
+struct Length {
+    bounds: Bounds,
+    unit: Unit,
+}
+
+fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    let Some(map) = args.as_object() else {
+        return wrong(not_a("a map {min, max, unit}", args));
+    };
+    let mut fields = Fields::new(map, &["min", "max", "unit"]);
+    let unit = fields
+        .optional("unit", |value| choice(value, &UNITS))
+        .unwrap_or(Unit::Chars);
+    let bounds = Bounds::read(&mut fields);
+    let bounds = fields.finish(bounds)?;
+    Ok(Box::new(Length { bounds, unit }))
+}
+
+impl Unit {
+    fn count(self, text: &str) -> usize {
+        match self {
+            Unit::Chars => text.chars().count(),
+            Unit::Words => text.unicode_words().count(),
+            Unit::Sentences => text.unicode_sentences().count(),
+            Unit::Lines => text.lines().count(),
+        }
+    }
+
+    fn describe(self, n: u64) -> String {
+        match self {
+            Unit::Chars => counted(n, "character", "characters"),
+            Unit::Words => counted(n, "word", "words"),
+            Unit::Sentences => counted(n, "sentence", "sentences"),
+            Unit::Lines => counted(n, "line", "lines"),
+        }
+    }
+}
+
+impl Matcher for Length {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let count = self.unit.count(&seen.answer.text) as u64;
+        let pass = self.bounds.hold(count);
+        let not = if pass { "" } else { "not " };
+        Ok(Score::binary(
+            pass,
+            format!("has {}, {not}{}", self.unit.describe(count), self.bounds.describe()),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scoring::rules::testing::{problems, reasons, verdicts};
+    use serde_json::{Value, json};
+
+    fn length(min: u64, max: u64, unit: &str) -> Value {
+        json!({"length": {"min": min, "max": max, "unit": unit}})
+    }
+
+    #[test]
+    fn bounds_are_inclusive() {
+        verdicts(
+            json!({"length": {"min": 2, "max": 3}}),
+            &[
+                ("a", false),
+                ("ab", true),
+                ("abc", true),
+                ("abcd", false),
+                ("äöü", true),
+            ],
+        );
+        verdicts(json!({"length": {"min": 2}}), &[("a", false), ("ab", true)]);
+        verdicts(json!({"length": {"max": 0}}), &[("", true), ("a", false)]);
+    }
+
+    #[test]
+    fn counts_the_unit() {
+        verdicts(
+            length(2, 2, "words"),
+            &[
+                ("Hello, world!", true),
+                ("can't stop", true),
+                ("one", false),
+                ("… — !", false),
+            ],
+        );
+        verdicts(
+            length(2, 2, "sentences"),
+            &[
+                ("One. Two?", true),
+                ("It costs 3.5 dollars. Yes!", true),
+                ("One", false),
+                ("One. !!! Two. Three.", false),
+            ],
+        );
+        verdicts(
+            length(3, 3, "lines"),
+            &[
+                ("a\n\nb", true),
+                ("a\r\nb\r\nc\r\n", true),
+                ("a\nb", false),
+                ("a\nb\nc\n\n", false),
+            ],
+        );
+    }
+
+    #[test]
+    fn reasons_and_problems() {
+        insta::assert_snapshot!(reasons(length(2, 2, "words"), &["a b", "a"]), @r"
+        has 2 words, exactly 2
+        has 1 word, not exactly 2
+        ");
+        insta::assert_snapshot!(problems(&[
+            json!({"length": 10}),
+            json!({"length": {}}),
+            json!({"length": {"unit": "word"}}),
+            json!({"length": {"min": 5, "max": 2}}),
+            json!({"length": {"min": -1}}),
+            json!({"length": {"min": 0}}),
+            json!({"length": {"max": "10"}}),
+            json!({"length": {"maximum": 10}}),
+        ]), @r#"
+        /length length: a number stands here
+          expected: a map {min, max, unit}
+        /length length: neither `min` nor `max` is given
+          expected: `min`, `max` or both, like {max: 200}
+        /length/unit length: `word` is not known here
+          expected: one of chars, words, sentences, lines
+          help: did you mean `words`?
+        /length length: neither `min` nor `max` is given
+          expected: `min`, `max` or both, like {max: 200}
+        /length/min length: `min` 5 is more than `max` 2, so no answer can pass
+          expected: `min` at most `max`
+        /length/min length: -1 is not a count
+          expected: a whole number of 0 or more
+        /length/min length: `min: 0` holds for every answer
+          expected: a `min` of 1 or more, or a `max`
+        /length/max length: a text stands here
+          expected: a whole number of 0 or more
+        /length/maximum length: unknown key `maximum`
+          expected: one of the keys min, max, unit
+        /length length: neither `min` nor `max` is given
+          expected: `min`, `max` or both, like {max: 200}
+        "#);
+    }
+}

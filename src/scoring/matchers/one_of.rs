@@ -1,0 +1,94 @@
+//! `one_of`: the answer is one of a few texts.
+
+use super::contains::{list, many_texts};
+use crate::domain::Score;
+use crate::scoring::folding::Folding;
+use crate::scoring::matcher::{CannotJudge, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::quote::quote;
+
+pub(super) const ONE_OF: MatcherDef = MatcherDef {
+    name: "one_of",
+    summary: "the answer is exactly one of these texts",
+    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, \
+                as for `equals`",
+    schema: r##"{"$ref": "#/$defs/many_texts"}"##,
+    example: r#"{"one_of": {"values": ["positive", "negative"], "ignore_case": true, "normalize": true}}"#,
+    passes: Sample::Text("Positive\n"),
+    fails: Sample::Text("rather positive"),
+    refused: r#"{"one_of": "positive"}"#,
+    cost: "linear in the answer and in the texts",
+    takes_text: false,
+    combines: false,
+    inline: None,
+    compile: |args, _| {
+        let (values, folding) = many_texts(args)?;
+        Ok(Box::new(OneOf { values, folding }))
+    },
+};
+
+#[derive(Debug)]
+struct OneOf {
+    values: Vec<String>,
+    folding: Folding,
+}
+
+impl Matcher for OneOf {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let text = self.folding.apply(&seen.answer.text);
+        let pass = self.values.iter().any(|value| *value == text);
+        let shown = quote(&seen.answer.text);
+        Ok(if pass {
+            Score::binary(true, format!("is {shown}"))
+        } else {
+            Score::binary(false, format!("is {shown}, not one of {}", list(&self.values)))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::scoring::rules::testing::{problems, reasons, verdicts};
+    use serde_json::json;
+
+    #[test]
+    fn wants_the_whole_text() {
+        verdicts(
+            json!({"one_of": ["yes", "no"]}),
+            &[
+                ("yes", true),
+                ("no", true),
+                ("yes\n", false),
+                ("yes no", false),
+                ("No", false),
+                ("", false),
+            ],
+        );
+        verdicts(
+            json!({"one_of": {"values": ["yes", "no"], "ignore_case": true, "normalize": true}}),
+            &[(" YES\n", true), ("maybe", false)],
+        );
+    }
+
+    #[test]
+    fn reasons_and_problems() {
+        insta::assert_snapshot!(reasons(json!({"one_of": ["yes", "no"]}), &["yes", "maybe"]), @r#"
+        is "yes"
+        is "maybe", not one of "yes", "no"
+        "#);
+        insta::assert_snapshot!(problems(&[
+            json!({"one_of": []}),
+            json!({"one_of": "yes"}),
+            json!({"one_of": {"values": [true, ""]}}),
+        ]), @r#"
+        /one_of one_of: the list is empty
+          expected: a list of at least one text
+        /one_of one_of: a text stands here
+          expected: a list of texts, or a map {values, ignore_case, normalize}
+        /one_of/values/0 one_of: true or false stands here
+          expected: a text
+          help: put it in quotes: "true"
+        /one_of/values/1 one_of: the text is empty
+          expected: a text with at least one visible character
+        "#);
+    }
+}

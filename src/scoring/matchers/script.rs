@@ -1,0 +1,291 @@
+//! `script`: the answer is written in a script, like Latin or Cyrillic.
+
+use crate::domain::{ArgProblem, Score, Step, nearest};
+use crate::scoring::arguments::{Fields, Read, inside, not_a, number, text, wrong};
+use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::quote::{bounded, counted};
+use serde_json::Value;
+use unicode_script::{Script, UnicodeScript};
+
+pub(super) const SCRIPT: MatcherDef = MatcherDef {
+    name: "script",
+    summary: "the letters of the answer are of this script; the score is the share that is",
+    arguments: "\"Latin\", or {script, min: 1}, or {scripts: [\"Han\", \"Hiragana\", \"Katakana\"], min: 1}; min is \
+                the least share of letters; scripts have their Unicode names (UAX #24), like Latin, Cyrillic, Greek, \
+                Arabic, Hebrew, Devanagari, Thai, Han, Hangul; letters are alphabetic characters, those that several \
+                scripts share count for each, those that all share for none; an answer without letters fails",
+    schema: r##"{"anyOf": [{"$ref": "#/$defs/text"}, {"type": "object", "properties": {"script": {"$ref": "#/$defs/text"},
+        "scripts": {"$ref": "#/$defs/texts"}, "min": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}},
+        "oneOf": [{"required": ["script"]}, {"required": ["scripts"]}], "additionalProperties": false}]}"##,
+    example: r#"{"script": {"script": "Cyrillic", "min": 0.9}}"#,
+    passes: Sample::Text("Столица Франции — Париж."),
+    fails: Sample::Text("The capital of France is Париж."),
+    refused: r#"{"script": "Russian"}"#,
+    cost: "the answer's length times the number of scripts, each named once",
+    takes_text: true,
+    combines: false,
+    inline: None,
+    compile,
+};
+
+#[derive(Debug)]
+struct InScript {
+    scripts: Vec<Script>,
+    min: f64,
+}
+
+fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    let Value::Object(map) = args else {
+        let scripts = vec![script(args)?];
+        return Ok(Box::new(InScript { scripts, min: 1.0 }));
+    };
+    let mut fields = Fields::new(map, &["script", "scripts", "min"]);
+    let scripts = match (fields.has("script"), fields.has("scripts")) {
+        (true, true) => {
+            fields.refuse(
+                ArgProblem::new("`script` and `scripts` exclude each other")
+                    .expected("one name in `script`, or several in `scripts`"),
+            );
+            None
+        }
+        (false, true) => fields.optional("scripts", scripts),
+        (true | false, false) => fields
+            .required(
+                "script",
+                "the name of a script, like Latin, or several in `scripts`",
+                script,
+            )
+            .map(|script| vec![script]),
+    };
+    let min = fields.optional("min", share).unwrap_or(1.0);
+    let scripts = fields.finish(scripts)?;
+    Ok(Box::new(InScript { scripts, min }))
+}
+
+fn scripts(value: &Value) -> Read<Vec<Script>> {
+    let Some(list) = value.as_array() else {
+        return wrong(not_a("a list of scripts, like [\"Han\", \"Hiragana\"]", value));
+    };
+    if list.is_empty() {
+        return wrong(ArgProblem::new("the list is empty").expected("a list of at least one script"));
+    }
+    let mut problems = Vec::new();
+    let mut scripts = Vec::new();
+    for (i, item) in list.iter().enumerate() {
+        match script(item) {
+            Ok(script) if scripts.contains(&script) => {
+                problems.push(ArgProblem::new(format!("{} stands twice", script.full_name())).inside(Step::Index(i)));
+            }
+            Ok(script) => scripts.push(script),
+            Err(wrong) => problems.extend(inside(wrong, &Step::Index(i))),
+        }
+    }
+    if problems.is_empty() {
+        Ok(scripts)
+    } else {
+        Err(problems)
+    }
+}
+
+/// A script by its Unicode name, as it is written there.
+fn script(value: &Value) -> Read<Script> {
+    let name = text(value)?;
+    match Script::from_full_name(name) {
+        Some(Script::Common | Script::Inherited | Script::Unknown) => wrong(
+            ArgProblem::new(format!("{name} is no script of its own")).expected("a script like Latin or Cyrillic"),
+        ),
+        Some(script) => Ok(script),
+        None => {
+            let problem = ArgProblem::new(format!("no script has the name `{}`", bounded(name, 40))).expected(
+                "a Unicode script name like Latin, Cyrillic, Greek, Arabic, Hebrew, Devanagari, Thai, Han or Hangul",
+            );
+            wrong(match nearest(name, COMMON_NAMES) {
+                Some(known) => problem.hint(format!("did you mean `{known}`?")),
+                None => problem,
+            })
+        }
+    }
+}
+
+/// The scripts that a typing mistake is compared with: those that Unicode recommends for identifiers (UAX #31, table 5).
+const COMMON_NAMES: [&str; 29] = [
+    "Arabic",
+    "Armenian",
+    "Bengali",
+    "Bopomofo",
+    "Cyrillic",
+    "Devanagari",
+    "Ethiopic",
+    "Georgian",
+    "Greek",
+    "Gujarati",
+    "Gurmukhi",
+    "Han",
+    "Hangul",
+    "Hebrew",
+    "Hiragana",
+    "Kannada",
+    "Katakana",
+    "Khmer",
+    "Lao",
+    "Latin",
+    "Malayalam",
+    "Myanmar",
+    "Oriya",
+    "Sinhala",
+    "Tamil",
+    "Telugu",
+    "Thaana",
+    "Thai",
+    "Tibetan",
+];
+
+fn share(value: &Value) -> Read<f64> {
+    let min = number(value)?;
+    if min <= 0.0 || min > 1.0 {
+        let problem = ArgProblem::new(format!("{value} is not a share that can decide"));
+        return wrong(problem.expected("more than 0 and at most 1, like 0.9"));
+    }
+    Ok(min)
+}
+
+impl InScript {
+    /// Counts a letter, `None` if it is of no script of its own.
+    fn has(&self, letter: char) -> Option<bool> {
+        let of = letter.script_extension();
+        if of.is_common() || of.is_inherited() || of.is_empty() {
+            return None;
+        }
+        Some(self.scripts.iter().any(|script| of.contains_script(*script)))
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.scripts.iter().map(|script| script.full_name()).collect();
+        names.join(" or ")
+    }
+}
+
+impl Matcher for InScript {
+    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+        let mut letters = 0_u64;
+        let mut ours = 0_u64;
+        let mut stranger = None;
+        for c in seen.answer.text.chars().filter(|c| c.is_alphabetic()) {
+            match self.has(c) {
+                Some(true) => ours += 1,
+                Some(false) => stranger = stranger.or(Some(c)),
+                None => continue,
+            }
+            letters += 1;
+        }
+        if letters == 0 {
+            return Ok(Score::binary(false, "has no letters"));
+        }
+        let share = ours as f64 / letters as f64;
+        let pass = share >= self.min;
+        let is = if pass { "at least" } else { "less than" };
+        let mut reason = format!(
+            "{ours} of {} in {}, a share of {share:.4}, {is} {}",
+            counted(letters, "letter is", "letters are"),
+            self.names(),
+            self.min
+        );
+        if let Some(stranger) = stranger {
+            reason += &format!(
+                " (the first other one is {stranger}, {})",
+                stranger.script().full_name()
+            );
+        }
+        Ok(Score::new(share, pass, reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::COMMON_NAMES;
+    use crate::scoring::rules::testing::{problems, reasons, scores, verdicts};
+    use serde_json::json;
+    use unicode_script::Script;
+
+    #[test]
+    fn the_share_counts_letters_alone() {
+        scores(
+            json!({"script": {"script": "Cyrillic", "min": 0.75}}),
+            &[
+                ("Мир, 3 × 4!", true, 1.0),
+                ("Мирx", true, 0.75),
+                ("Миxx", false, 0.5),
+                ("123 — !", false, 0.0),
+                ("", false, 0.0),
+            ],
+        );
+        verdicts(
+            json!({"script": "Latin"}),
+            &[("Straße, café, ﬁn", true), ("Cafe\u{301}", true), ("naïve мир", false)],
+        );
+    }
+
+    #[test]
+    fn several_scripts_and_shared_letters() {
+        verdicts(
+            json!({"script": {"scripts": ["Han", "Hiragana", "Katakana"]}}),
+            &[("東京タワーへ行く。", true), ("東京 Tower", false)],
+        );
+        // The long vowel mark is shared by both kinds of kana.
+        verdicts(json!({"script": "Katakana"}), &[("タワー", true), ("たわー", false)]);
+        verdicts(json!({"script": "Han"}), &[("你好", true), ("こんにちは", false)]);
+    }
+
+    #[test]
+    fn the_names_are_known() {
+        for name in COMMON_NAMES {
+            assert!(
+                Script::from_full_name(name).is_some_and(Script::is_recommended),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn reasons_and_problems() {
+        insta::assert_snapshot!(reasons(json!({"script": {"script": "Latin", "min": 0.5}}), &["abc", "aбв", "1"]), @"
+        3 of 3 letters are in Latin, a share of 1.0000, at least 0.5
+        1 of 3 letters are in Latin, a share of 0.3333, less than 0.5 (the first other one is б, Cyrillic)
+        has no letters
+        ");
+        insta::assert_snapshot!(problems(&[
+            json!({"script": 1}),
+            json!({"script": ""}),
+            json!({"script": "latin"}),
+            json!({"script": "Common"}),
+            json!({"script": {}}),
+            json!({"script": {"scripts": [], "min": 0}}),
+            json!({"script": {"scripts": ["Han", "Han", "Klingon"], "min": 90}}),
+            json!({"script": {"scripts": ["Han"], "script": "Latin"}}),
+        ]), @r#"
+        /script script: a number stands here
+          expected: a text
+          help: put it in quotes: "1"
+        /script script: no script has the name ``
+          expected: a Unicode script name like Latin, Cyrillic, Greek, Arabic, Hebrew, Devanagari, Thai, Han or Hangul
+        /script script: no script has the name `latin`
+          expected: a Unicode script name like Latin, Cyrillic, Greek, Arabic, Hebrew, Devanagari, Thai, Han or Hangul
+          help: did you mean `Latin`?
+        /script script: Common is no script of its own
+          expected: a script like Latin or Cyrillic
+        /script script: `script` is missing
+          expected: the name of a script, like Latin, or several in `scripts`
+        /script/scripts script: the list is empty
+          expected: a list of at least one script
+        /script/min script: 0 is not a share that can decide
+          expected: more than 0 and at most 1, like 0.9
+        /script/scripts/1 script: Han stands twice
+        /script/scripts/2 script: no script has the name `Klingon`
+          expected: a Unicode script name like Latin, Cyrillic, Greek, Arabic, Hebrew, Devanagari, Thai, Han or Hangul
+        /script/min script: 90 is not a share that can decide
+          expected: more than 0 and at most 1, like 0.9
+        /script script: `script` and `scripts` exclude each other
+          expected: one name in `script`, or several in `scripts`
+        "#);
+    }
+}

@@ -1,0 +1,487 @@
+//! What makes a check a good one, for the loader.
+
+use super::command::Commands;
+use super::matcher::{Compile, located};
+use super::matchers::snapshot::{self, SNAPSHOT};
+use super::matchers::{MATCHERS, inner_checks};
+use super::project_file::ProjectFiles;
+use crate::domain::{ArgProblem, CaseId, CheckRules, CheckSpec};
+use serde_json::Value;
+use std::path::Path;
+
+/// The rules of the matchers, for one project.
+///
+/// The path of a problem always starts with the matcher's key. For a plain string or a CSV cell that step has no
+/// counterpart in the file: the value itself is the place.
+#[derive(Debug)]
+pub struct Rules {
+    files: ProjectFiles,
+    commands: Commands,
+}
+
+impl Rules {
+    /// The rules; files that checks name are read from under `root`. There are no commands.
+    pub fn new(root: &Path) -> Rules {
+        Rules {
+            files: ProjectFiles::new(root),
+            commands: Commands::default(),
+        }
+    }
+
+    /// With the commands that checks may name.
+    #[must_use]
+    pub fn with_commands(self, commands: Commands) -> Rules {
+        Rules { commands, ..self }
+    }
+
+    /// Replaces every `{file: path}` of a check that compiles, and of the checks inside it, by what the file holds.
+    fn inline(&self, ctx: &Compile<'_>, matcher: &str, args: &mut Value) -> Result<(), Vec<ArgProblem>> {
+        let Some(def) = ctx.find(matcher) else {
+            return Ok(());
+        };
+        if let Some(inline) = def.inline {
+            inline(args, &self.files, &self.commands).map_err(|problems| located(problems, matcher))?;
+        }
+        if !def.combines {
+            return Ok(());
+        }
+        for written in inner_checks(matcher, args) {
+            if let Ok(spec) = CheckSpec::parse(written)
+                && let Some(args) = written.get_mut(&spec.matcher)
+            {
+                self.inline(ctx, &spec.matcher, args)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CheckRules for Rules {
+    fn verify(&self, mut check: CheckSpec) -> Result<CheckSpec, Vec<ArgProblem>> {
+        let ctx = Compile::new(MATCHERS)
+            .with_files(&self.files)
+            .with_commands(&self.commands);
+        ctx.check(&check)?;
+        self.inline(&ctx, &check.matcher, &mut check.args)?;
+        Ok(check)
+    }
+
+    fn complete(&self, mut check: CheckSpec, case: &CaseId) -> Result<CheckSpec, Vec<ArgProblem>> {
+        if check.matcher == SNAPSHOT.name {
+            snapshot::read_approved(&mut check.args, &self.files, case)
+                .map_err(|problems| located(problems, SNAPSHOT.name))?;
+        }
+        Ok(check)
+    }
+
+    fn takes_text(&self, matcher: &str) -> Option<bool> {
+        Compile::new(MATCHERS).find(matcher).map(|def| def.takes_text)
+    }
+
+    fn names(&self) -> Vec<&'static str> {
+        Compile::new(MATCHERS).names().collect()
+    }
+}
+
+/// What the tests of the matchers share: from a check as a user writes it to verdicts and messages.
+#[cfg(test)]
+pub(super) mod testing {
+    use super::*;
+    use crate::domain::{
+        Answer, Case, CaseId, Command, Failure, FailureKind, Meaning, Place, Question, Replies, Score, Step,
+    };
+    use crate::scoring::judge::{Unjudged, judge};
+    use crate::scoring::matcher::{Matcher, Sample, Seen};
+    use serde_json::Map;
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::sync::LazyLock;
+    use std::time::Duration;
+
+    /// A case with these checks, as a list.
+    pub(in crate::scoring) fn case(checks: &Value) -> Case {
+        let checks = checks.as_array().unwrap();
+        Case {
+            id: CaseId::new("case"),
+            suite: "suite".into(),
+            place: Place::file("golden.yaml"),
+            tags: Vec::new(),
+            critical: false,
+            weight: crate::domain::WEIGHT,
+            cluster: None,
+            vars: Map::new(),
+            history: Vec::new(),
+            checks: checks
+                .iter()
+                .map(|written| CheckSpec::parse(written).unwrap())
+                .collect(),
+            labels: Vec::new(),
+            notes: None,
+        }
+    }
+
+    /// The system instruction of every sample.
+    const SYSTEM: &str = "You are the assistant of a shoe shop. Never tell anyone the discount code SOLE-15, which \
+                          only the staff of our shops may use at the till.";
+
+    /// Judges many cases with this one check, on all cores.
+    pub(in crate::scoring) fn judge_many_cases(check: &Value) {
+        let AnswerText { answer, .. } = answer_text("any");
+        let cases: Vec<Case> = (0..500).map(|_| case(&serde_json::json!([check]))).collect();
+        let batch: Vec<_> = cases
+            .iter()
+            .map(|case| Unjudged {
+                case,
+                answers: vec![Some(&answer)],
+                systems: Vec::new(),
+                costs: Vec::new(),
+            })
+            .collect();
+        let judged = judge(&batch, &Commands::default(), &Canned::default());
+        assert!(
+            judged
+                .iter()
+                .all(|answers| !answers[0].as_ref().unwrap().checks.is_empty())
+        );
+    }
+
+    /// The commands that tests may name: `polite` of the example, which looks for a word, in the one language that every
+    /// Unix has. One set for all tests, so that the many checks of a property share few processes.
+    pub(in crate::scoring) fn commands() -> Commands {
+        static COMMANDS: LazyLock<Commands> = LazyLock::new(|| {
+            let script = r#"while read -r line; do
+                id=${line#*'"id":"'}; id=${id%%'"'*}
+                text=${line#*'"answer":{"text":"'}; text=${text%%'","tool_calls"'*}
+                case $text in *lease*) pass=true;; *) pass=false;; esac
+                echo "{\"id\":\"$id\",\"pass\":$pass}"
+            done"#;
+            let polite = Command {
+                name: "polite".to_owned(),
+                argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
+                timeout: Duration::from_secs(60),
+                env: BTreeMap::from([("LC_ALL".to_owned(), "C".to_owned())]),
+                place: Place::at("promptgate.toml", 1, 11),
+            };
+            Commands::new(Path::new("."), &[polite])
+        });
+        COMMANDS.clone()
+    }
+
+    /// A complete answer, and a case for it.
+    pub(in crate::scoring) struct AnswerText {
+        pub(in crate::scoring) case: Case,
+        pub(in crate::scoring) answer: Answer,
+        /// What a judge replies to every question, if there is one.
+        pub(in crate::scoring) replies: Canned,
+    }
+
+    /// The same reply to every question.
+    #[derive(Clone, Debug, Default)]
+    pub(in crate::scoring) struct Canned {
+        pub(in crate::scoring) reply: Option<String>,
+        /// The text whose vector lies at this cosine to that of every other text.
+        pub(in crate::scoring) meaning: Option<(&'static str, f32)>,
+    }
+
+    fn nobody(who: &str) -> Failure {
+        Failure {
+            kind: FailureKind::Missing,
+            code: "nobody".to_owned(),
+            message: format!("there is no {who}"),
+        }
+    }
+
+    impl Replies for Canned {
+        fn reply(&self, _: &Question) -> Result<String, Failure> {
+            self.reply.clone().ok_or_else(|| nobody("judge"))
+        }
+
+        fn vector(&self, meaning: &Meaning) -> Result<Arc<[f32]>, Failure> {
+            let (text, cosine) = self.meaning.ok_or_else(|| nobody("model of embeddings"))?;
+            Ok(match meaning.text == text {
+                true => Arc::from([cosine, (1.0 - cosine * cosine).sqrt()]),
+                false => Arc::from([1.0, 0.0]),
+            })
+        }
+    }
+
+    impl AnswerText {
+        pub(in crate::scoring) fn seen(&self) -> Seen<'_> {
+            Seen {
+                case: &self.case,
+                answer: &self.answer,
+                system: Some(SYSTEM),
+                // A dollar for a million tokens.
+                cost_usd: Some(self.answer.usage.total as f64 / 1e6),
+                unusable: None,
+                replies: &self.replies,
+            }
+        }
+    }
+
+    pub(in crate::scoring) fn answer_text(text: &str) -> AnswerText {
+        AnswerText {
+            case: case(&Value::Array(Vec::new())),
+            answer: Answer {
+                text: text.to_owned(),
+                finish_reason: Some("STOP".to_owned()),
+                ..Answer::default()
+            },
+            replies: Canned::default(),
+        }
+    }
+
+    pub(in crate::scoring) fn verify_in(root: &Path, written: Value) -> Result<CheckSpec, Vec<ArgProblem>> {
+        let spec = CheckSpec::parse(&written).map_err(|problem| vec![problem])?;
+        Rules::new(root).with_commands(commands()).verify(spec)
+    }
+
+    /// The matcher of a check that must be a good one.
+    pub(in crate::scoring) fn compiled(written: Value) -> Box<dyn Matcher> {
+        approved(written, Some(snapshot::EXAMPLE_APPROVED))
+    }
+
+    /// The same, with what is approved if it is a snapshot.
+    pub(in crate::scoring) fn approved(written: Value, approved: Option<&str>) -> Box<dyn Matcher> {
+        let mut spec = verify_in(Path::new("/nowhere"), written).unwrap();
+        if spec.matcher == SNAPSHOT.name {
+            let mut args = spec.args.as_object().cloned().unwrap_or_default();
+            args.insert("approved".to_owned(), approved.into());
+            spec.args = args.into();
+        }
+        Compile::new(MATCHERS).with_commands(&commands()).check(&spec).unwrap()
+    }
+
+    /// The answer of a sample.
+    pub(in crate::scoring) fn sample(sample: Sample) -> AnswerText {
+        let fields = match sample {
+            Sample::Text(text) => return answer_text(text),
+            Sample::Judged { text, reply } => {
+                return AnswerText {
+                    replies: Canned {
+                        reply: Some(reply.to_owned()),
+                        meaning: None,
+                    },
+                    ..answer_text(text)
+                };
+            }
+            Sample::Embedded { text, cosine } => {
+                return AnswerText {
+                    replies: Canned {
+                        reply: None,
+                        meaning: Some((text, cosine)),
+                    },
+                    ..answer_text(text)
+                };
+            }
+            Sample::Answer(fields) => serde_json::from_str::<Map<String, Value>>(fields).unwrap(),
+        };
+        let AnswerText { case, answer, replies } = answer_text("");
+        let mut whole = serde_json::to_value(answer).unwrap();
+        whole.as_object_mut().unwrap().extend(fields);
+        let answer: Answer = serde_json::from_value(whole.clone()).unwrap();
+        let read = serde_json::to_value(&answer).unwrap();
+        assert_eq!(read, whole, "a sample names only fields of an answer");
+        AnswerText { case, answer, replies }
+    }
+
+    fn score(matcher: &dyn Matcher, text: &str) -> Score {
+        matcher.check(&answer_text(text).seen()).unwrap()
+    }
+
+    /// Asserts pass or fail for each answer.
+    pub(in crate::scoring) fn verdicts(written: Value, table: &[(&str, bool)]) {
+        let matcher = compiled(written);
+        for (text, pass) in table {
+            let score = score(matcher.as_ref(), text);
+            assert_eq!(score.pass, *pass, "{text:?}: {}", score.reason);
+        }
+    }
+
+    /// Asserts pass or fail and the score for each answer.
+    pub(in crate::scoring) fn scores(written: Value, table: &[(&str, bool, f64)]) {
+        let matcher = compiled(written);
+        for (text, pass, value) in table {
+            let score = score(matcher.as_ref(), text);
+            assert_eq!(score.pass, *pass, "{text:?}: {}", score.reason);
+            assert!((score.value() - value).abs() < 1e-12, "{text:?}: {}", score.value());
+        }
+    }
+
+    /// The reasons for each answer, a line each.
+    pub(in crate::scoring) fn reasons(written: Value, texts: &[&str]) -> String {
+        let matcher = compiled(written);
+        texts
+            .iter()
+            .map(|text| score(matcher.as_ref(), text).reason)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    /// What is wrong with each check, a paragraph each; nothing for a good one.
+    pub(in crate::scoring) fn problems(checks: &[Value]) -> String {
+        problems_in(Path::new("/nowhere"), checks)
+    }
+
+    pub(in crate::scoring) fn problems_in(root: &Path, checks: &[Value]) -> String {
+        let mut text = String::new();
+        for problem in checks
+            .iter()
+            .flat_map(|written| verify_in(root, written.clone()).err().unwrap_or_default())
+        {
+            let step = |step: &Step| match step {
+                Step::Key(key) => format!("/{key}"),
+                Step::Index(i) => format!("/{i}"),
+            };
+            text += &format!("{} {problem}", problem.path.iter().map(step).collect::<String>());
+            text += &problem
+                .expected
+                .map(|expected| format!("\n  expected: {expected}"))
+                .unwrap_or_default();
+            text += &problem.hint.map(|hint| format!("\n  help: {hint}")).unwrap_or_default();
+            text.push('\n');
+        }
+        // A list that grows with every matcher.
+        let names: Vec<&str> = MATCHERS.iter().map(|def| def.name).collect();
+        text.replace(&names.join(", "), "[every matcher]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{commands, problems, verify_in};
+    use super::*;
+    use serde_json::json;
+    use std::collections::HashSet;
+
+    fn parsed(written: &Value) -> CheckSpec {
+        CheckSpec::parse(written).unwrap()
+    }
+
+    #[test]
+    fn every_matcher_of_the_table_is_described_and_its_example_is_a_good_check() {
+        let rules = Rules::new(Path::new("/nowhere")).with_commands(commands());
+        let mut names = HashSet::new();
+        for def in MATCHERS {
+            assert!(names.insert(def.name), "{} stands twice", def.name);
+            assert!(
+                def.name.chars().all(|c| c.is_ascii_lowercase() || c == '_'),
+                "{}",
+                def.name
+            );
+            assert!(!def.summary.is_empty() && !def.summary.contains('\n'), "{}", def.name);
+            assert!(
+                !def.arguments.is_empty() && !def.arguments.contains('\n'),
+                "{}",
+                def.name
+            );
+            let example = parsed(&serde_json::from_str(def.example).unwrap());
+            assert_eq!(example.matcher, def.name);
+            let mut verified = rules.verify(example.clone()).unwrap();
+            if def.name == "command" {
+                // What identifies the command is read in.
+                verified.args = example.args.clone();
+            }
+            assert_eq!(verified, example);
+        }
+        assert_eq!(rules.names().len(), MATCHERS.len());
+    }
+
+    #[test]
+    fn the_short_form_is_a_text_exactly_where_the_table_says_so() {
+        let rules = Rules::new(Path::new("/nowhere")).with_commands(commands());
+        for def in MATCHERS {
+            // One text is as good as another, but some matchers take only texts that say something to them.
+            let text = match def.name {
+                "finish_reason" => "STOP",
+                "script" => "Latin",
+                "cel" => "answer.text == 'text'",
+                "command" => "polite",
+                _ => "text",
+            };
+            let compiles = rules.verify(CheckSpec::plain(def.name, json!(text))).is_ok();
+            // A plain string is a check, `equals`; see `MatcherDef::takes_text` for why a cell is none.
+            let expected = def.takes_text || def.name == "not";
+            assert_eq!(compiles, expected, "{}", def.name);
+            assert_eq!(rules.takes_text(def.name), Some(def.takes_text));
+        }
+        assert_eq!(rules.takes_text("none"), None);
+    }
+
+    #[test]
+    fn a_good_check_comes_back_as_it_was() {
+        let written =
+            json!({"all": [{"contains": "a", "weight": 2}, "b", {"not": "c"}], "name": "n", "advisory": true});
+        assert_eq!(verify_in(Path::new("/nowhere"), written.clone()), Ok(parsed(&written)));
+    }
+
+    #[test]
+    fn unknown_matchers_are_told_with_the_nearest_one() {
+        insta::assert_snapshot!(problems(&[json!({"contians": "a"}), json!({"banana": "a"})]), @"
+        /contians unknown matcher `contians`
+          expected: one of [every matcher]
+          help: did you mean `contains`?
+        /banana unknown matcher `banana`
+          expected: one of [every matcher]
+        ");
+    }
+
+    #[test]
+    fn problems_inside_combinators_lead_to_the_culprit() {
+        insta::assert_snapshot!(problems(&[
+            json!({"not": ""}),
+            json!({"not": 3}),
+            json!({"not": {"contains": {"vlaue": "a"}}}),
+            json!({"not": {"contians": "a"}}),
+            json!({"not": {"contains": "a", "advisory": true}}),
+            json!({"all": []}),
+            json!({"all": {"contains": "a"}}),
+            json!({"any": [{"contains": ""}, {"contains": "a", "weight": 0}, {"all": [{"regex": "("}]}, [], ""]}),
+            json!({"all": [{"contains": "a", "regex": "b"}]}),
+        ]), @r#"
+        /not not: equals: the text is empty
+          expected: a text with at least one visible character
+        /not not: a check is not a map
+          expected: a one-key map like `contains: "text"`, or a plain string for `equals`
+        /not/contains/vlaue not: contains: unknown key `vlaue`
+          expected: one of the keys value, ignore_case, normalize, white_space, unicode
+          help: did you mean `value`?
+        /not/contains not: contains: `value` is missing
+          expected: the text to compare with
+        /not/contians not: unknown matcher `contians`
+          expected: one of [every matcher]
+          help: did you mean `contains`?
+        /not/advisory not: a check inside another one can't be advisory
+          expected: `advisory` on the outer check, or a check of its own
+        /all all: the list is empty
+          expected: a list of at least one check
+        /all all: a map stands here
+          expected: a list of checks
+        /any/0/contains any: contains: the text is empty
+          expected: a text with at least one visible character
+        /any/1/weight any: a check inside another one can't have weight 0
+          expected: a weight of more than 0, or no such check
+        /any/2/all/0/regex any: all: regex: the pattern "(" is not valid: unclosed group (at character 1)
+          expected: Rust regex syntax
+        /any/3 any: a check is not a map
+          expected: a one-key map like `contains: "text"`, or a plain string for `equals`
+        /any/4 any: equals: the text is empty
+          expected: a text with at least one visible character
+        /all/0/regex all: a check names two matchers, `contains` and `regex`
+          expected: one matcher a check; write two checks, or `all: [..]`
+        "#);
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth: usize| (1..depth).fold(json!("a"), |inner, _| json!({"not": inner}));
+        assert_eq!(problems(&[nested(Compile::MAX_DEPTH)]), "");
+        let told = problems(&[nested(Compile::MAX_DEPTH + 1)]);
+        assert!(
+            told.contains("checks stand inside each other more than 32 deep"),
+            "{told}"
+        );
+        let told = problems(&[nested(127)]);
+        assert_eq!(told.lines().count(), 2, "told once, and not followed further: {told}");
+    }
+}

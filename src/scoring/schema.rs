@@ -1,0 +1,220 @@
+//! JSON Schema of checks, from the table of matchers.
+
+use super::matchers::MATCHERS;
+use serde_json::{Map, Value, json};
+
+/// The `$defs` of a schema (draft 2020-12) that has checks: `check` and what it refers to. It refuses no check that loads;
+/// of those that don't load it refuses what a schema can express.
+pub fn schema() -> Map<String, Value> {
+    let mut properties = Map::from_iter([
+        (
+            "name".to_owned(),
+            json!({"type": "string", "pattern": "\\S", "description": "what people call it in reports"}),
+        ),
+        (
+            "weight".to_owned(),
+            json!({"type": "number", "minimum": 0, "description": "share in the case's score; 1 without it"}),
+        ),
+        (
+            "advisory".to_owned(),
+            json!({"type": "boolean", "description": "reported and scored, but without a say in pass or fail"}),
+        ),
+    ]);
+    for def in MATCHERS {
+        // A test holds that every schema of the table is JSON.
+        let arguments: Value = serde_json::from_str(def.schema).unwrap_or(Value::Bool(true));
+        properties.insert(
+            def.name.to_owned(),
+            json!({
+                "description": format!("passes when {}\n\narguments: {}\n\nexample: {}", def.summary, def.arguments, def.example),
+                "allOf": [arguments],
+            }),
+        );
+    }
+    let one_matcher: Vec<Value> = MATCHERS.iter().map(|def| json!({"required": [def.name]})).collect();
+    let flags = json!({
+        "ignore_case": {"type": "boolean", "description": "overlook upper and lower case"},
+        "normalize": {"type": "boolean", "description": "overlook white space and Unicode forms"},
+        "white_space": {"enum": ["keep", "trim", "collapse", "remove"]},
+        "unicode": {"enum": ["as_is", "nfc", "nfkc"]},
+    });
+    let with_flags = |key: &str, texts: &str| {
+        let mut properties = json!({key: {"$ref": format!("#/$defs/{texts}")}});
+        if let (Value::Object(properties), Value::Object(flags)) = (&mut properties, flags.clone()) {
+            properties.extend(flags);
+        }
+        json!({"type": "object", "properties": properties, "required": [key], "additionalProperties": false})
+    };
+    let count = json!({"type": "integer", "minimum": 0});
+    Map::from_iter([
+        (
+            "check".to_owned(),
+            json!({
+                "description": "a matcher with its arguments; a plain text is `equals`",
+                "anyOf": [
+                    {"$ref": "#/$defs/text"},
+                    {"type": "object", "properties": properties, "additionalProperties": false, "oneOf": one_matcher},
+                ],
+            }),
+        ),
+        (
+            "checks".to_owned(),
+            json!({"type": "array", "items": {"$ref": "#/$defs/check"}, "minItems": 1}),
+        ),
+        ("text".to_owned(), json!({"type": "string", "pattern": "\\S"})),
+        (
+            "texts".to_owned(),
+            json!({"type": "array", "items": {"$ref": "#/$defs/text"}, "minItems": 1}),
+        ),
+        (
+            "one_text".to_owned(),
+            json!({"anyOf": [{"$ref": "#/$defs/text"}, with_flags("value", "text")]}),
+        ),
+        (
+            "many_texts".to_owned(),
+            json!({"anyOf": [{"$ref": "#/$defs/texts"}, with_flags("values", "texts")]}),
+        ),
+        (
+            "bounds".to_owned(),
+            json!({
+                "description": "an exact count, or {min, max}",
+                "anyOf": [
+                    count,
+                    {
+                        "type": "object",
+                        "properties": {"min": count, "max": count},
+                        "additionalProperties": false,
+                        "minProperties": 1,
+                    },
+                ],
+            }),
+        ),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scoring::rules::testing::verify_in;
+    use jsonschema::Validator;
+    use std::path::Path;
+
+    /// Refused while loading for reasons that a schema can't express: what a pattern or a schema means.
+    const BEYOND: [&str; 8] = [
+        "regex",
+        "json_schema",
+        "script",
+        "rouge",
+        "at_least",
+        "judge",
+        "cel",
+        "command",
+    ];
+
+    fn validator() -> Validator {
+        let schema = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$defs": schema(),
+            "$ref": "#/$defs/check",
+        });
+        assert!(jsonschema::meta::is_valid(&schema));
+        jsonschema::validator_for(&schema).unwrap()
+    }
+
+    #[test]
+    fn examples_are_valid_and_refused_checks_are_not() {
+        let validator = validator();
+        for def in MATCHERS {
+            assert!(
+                serde_json::from_str::<Value>(def.schema).is_ok(),
+                "{}: not JSON",
+                def.name
+            );
+            let example: Value = serde_json::from_str(def.example).unwrap();
+            let mistakes: Vec<String> = validator.iter_errors(&example).map(|it| it.to_string()).collect();
+            assert!(mistakes.is_empty(), "{}: {}", def.name, mistakes.join("\n"));
+            let refused: Value = serde_json::from_str(def.refused).unwrap();
+            assert_eq!(
+                validator.is_valid(&refused),
+                BEYOND.contains(&def.name),
+                "{}",
+                def.refused
+            );
+        }
+    }
+
+    #[test]
+    fn what_loads_is_valid_and_what_is_invalid_does_not_load() {
+        let validator = validator();
+        let values = [
+            json!(true),
+            json!(false),
+            json!(null),
+            json!(0),
+            json!(3),
+            json!(-1.5),
+            json!(""),
+            json!(" "),
+            json!("STOP"),
+            json!("\u{a0}"),
+            json!([]),
+            json!(["STOP"]),
+            json!(["a", "b"]),
+            json!(["a", " "]),
+            json!({}),
+            json!({"value": "a"}),
+            json!({"value": true}),
+            json!({"value": {"a": 1}, "subset": true}),
+            json!({"value": {}, "subset": true}),
+            json!({"value": 1, "tolerance": 0.5}),
+            json!({"values": ["a"], "ignore_case": true}),
+            json!({"values": ["a"], "ignorecase": true}),
+            json!({"pattern": "a", "count": 2}),
+            json!({"pattern": " ", "count": {"min": 1}}),
+            json!({"min": 0}),
+            json!({"min": 1}),
+            json!({"min": 0, "max": 0}),
+            json!({"max": 3, "unit": "words"}),
+            json!({"fenced": false}),
+            json!({"path": "$.a", "equals": null}),
+            json!({"path": "$.a", "check": "a", "which": "first", "fenced": true}),
+            json!({"path": "a/b", "count": 0}),
+            json!({"root": "a"}),
+            json!({"columns": 2}),
+            json!({"header": ["a"], "delimiter": "\t"}),
+            json!({"list_items": 1}),
+            json!({"has": ["list"], "heading_levels": [1]}),
+            json!({"table": {"rows": 1}}),
+            json!({"language": "rust"}),
+            json!({"to": "a", "min": 0.5}),
+            json!({"value": false, "phrases": ["never ever"]}),
+            json!({"mode": "none"}),
+            json!({"mode": "none", "calls": [{"name": "f"}]}),
+            json!({"calls": [{"name": "f", "args": {"a": 1}, "extra_args": "allow"}]}),
+            json!({"kinds": ["email"], "allow": ["a@b.c"]}),
+            json!({"kinds": ["jwt"]}),
+            json!({"words": 4}),
+            json!({"hosts": ["who.int"]}),
+            json!({"hosts": ["who.int."], "min": 2, "supported": true}),
+            json!({"hosts": ["b\u{fc}cher.de"], "urls": ["https://who.int/a#b"]}),
+            json!({"hosts": ["127.0.0.1"]}),
+            json!({"hosts": ["who.int/a"]}),
+            json!({"hosts": ["who%2eint"]}),
+            json!({"contains": "a"}),
+            json!({"contains": "a", "weight": 2}),
+            json!([{"contains": "a", "name": "b"}, "c"]),
+            json!({"type": "object"}),
+        ];
+        let mut loaded = 0;
+        for def in MATCHERS {
+            for value in &values {
+                let check = json!({def.name: value});
+                if verify_in(Path::new("/nowhere"), check.clone()).is_ok() {
+                    loaded += 1;
+                    assert!(validator.is_valid(&check), "loads, but is invalid: {check}");
+                }
+            }
+        }
+        assert!(loaded > MATCHERS.len(), "{loaded} loaded");
+    }
+}

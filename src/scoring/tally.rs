@@ -1,0 +1,142 @@
+//! Weighs what the checks of a case say.
+
+use super::matcher::CannotJudge;
+use super::quote::bounded;
+use crate::domain::{CheckSpec, Failure, FailureKind, Outcome, Score};
+
+/// What a check said, or why it said nothing.
+pub(super) type Said = Result<Score, Silent>;
+
+/// Why a check said nothing.
+pub(super) enum Silent {
+    CannotJudge(CannotJudge),
+    Panicked(String),
+}
+
+impl Silent {
+    pub(super) fn reason(&self) -> &str {
+        match self {
+            Silent::CannotJudge(cannot) => &cannot.reason,
+            Silent::Panicked(message) => message,
+        }
+    }
+}
+
+/// What the deciding checks have said so far.
+#[derive(Default)]
+pub(super) struct Tally {
+    scores: Vec<Weighted>,
+    failed: Vec<String>,
+    cannot: Option<String>,
+    panicked: Option<String>,
+}
+
+impl Tally {
+    /// Takes in what a deciding check said.
+    pub(super) fn add(&mut self, spec: &CheckSpec, said: &Said) {
+        let label = spec.name.as_deref().unwrap_or(&spec.matcher);
+        let because = |reason: &str| format!("{}: {reason}", bounded(label, 80));
+        match said {
+            Ok(score) => {
+                self.scores.push(Weighted {
+                    value: score.value(),
+                    weight: spec.weight,
+                });
+                if !score.pass {
+                    self.failed.push(because(&score.reason));
+                }
+            }
+            Err(silent) => {
+                let first = match silent {
+                    Silent::CannotJudge(_) => &mut self.cannot,
+                    Silent::Panicked(_) => &mut self.panicked,
+                };
+                first.get_or_insert_with(|| because(silent.reason()));
+            }
+        }
+    }
+
+    /// The outcome, by the rules of [`super::judge`].
+    pub(super) fn outcome(self) -> Outcome {
+        if let Some(message) = self.panicked {
+            return Outcome::Errored(failure("matcher_panicked", message));
+        }
+        let score = weighted_mean(&self.scores);
+        match (self.failed.as_slice(), self.cannot) {
+            ([], Some(message)) => Outcome::Errored(failure("cannot_judge", message)),
+            ([], None) => {
+                let reason = match self.scores.len() {
+                    1 => "the check passes".to_owned(),
+                    n => format!("all {n} checks pass"),
+                };
+                Outcome::Scored(Score::new(score, true, reason))
+            }
+            ([only], _) => Outcome::Scored(Score::new(score, false, only)),
+            ([first, more @ ..], _) => {
+                let reason = format!("{first}; and {} more", more.len());
+                Outcome::Scored(Score::new(score, false, reason))
+            }
+        }
+    }
+}
+
+/// No judgement, for a reason of our own.
+pub(super) fn failure(code: &str, message: impl Into<String>) -> Failure {
+    Failure {
+        kind: FailureKind::Matcher,
+        code: code.to_owned(),
+        message: message.into(),
+    }
+}
+
+/// A score and its share in a mean.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Weighted {
+    /// 0..=1.
+    pub(super) value: f64,
+    /// Finite, 0 or more.
+    pub(super) weight: f64,
+}
+
+/// The weighted mean, added up in the given order, so that it is the same everywhere. 0 without any weight.
+pub(super) fn weighted_mean(scores: &[Weighted]) -> f64 {
+    let total: f64 = scores.iter().map(|score| score.weight).sum();
+    if total == 0.0 {
+        return 0.0;
+    }
+    // Finite weights may have an infinite sum; then only their ratio to the largest counts.
+    let unit = if total.is_finite() {
+        1.0
+    } else {
+        scores.iter().map(|score| score.weight).fold(0.0, f64::max)
+    };
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for score in scores {
+        let weight = score.weight / unit;
+        sum += score.value * weight;
+        weights += weight;
+    }
+    sum / weights
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_are_weighted() {
+        let mean = |scores: &[(f64, f64)]| {
+            weighted_mean(
+                &scores
+                    .iter()
+                    .map(|&(value, weight)| Weighted { value, weight })
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(mean(&[(1.0, 3.0), (0.0, 1.0)]), 0.75);
+        assert_eq!(mean(&[(1.0, 0.1), (1.0, 0.2), (1.0, 0.3)]), 1.0);
+        assert_eq!(mean(&[(1.0, f64::MAX), (0.5, f64::MAX)]), 0.75);
+        assert_eq!(mean(&[]), 0.0);
+        assert_eq!(mean(&[(1.0, 0.0)]), 0.0);
+    }
+}
