@@ -28,8 +28,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "pipeline",
         &[
-            "domain", "git", "dataset", "prompt", "load", "lint", "plan", "run", "store", "scoring", "compare", "gate",
-            "report", "sim", "config", "error", "exit",
+            "domain", "stats", "git", "dataset", "prompt", "load", "lint", "plan", "run", "store", "scoring",
+            "compare", "gate", "report", "sim", "config", "error", "exit",
         ],
     ),
     (
