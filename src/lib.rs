@@ -39,9 +39,6 @@ pub mod stats;
 /// One SQLite file: every answer, written as it arrives.
 pub mod store;
 
-/// The simulator: a small question answerer behind the Gemini REST API.
-pub mod sim;
-
 /// The command line.
 pub mod cli;
 /// Options, environment, front matter, file and defaults, merged.

@@ -5,7 +5,7 @@ use super::{say, signals};
 use crate::config::duration;
 use crate::domain::{Place, Problem, Problems};
 use crate::error::Error;
-use crate::sim::{Faults, Script, Settings, Simulator};
+use gemini_sim::{Faults, Script, Settings, Simulator};
 use std::path::Path;
 
 pub(super) fn sim(options: &Sim) -> Result<u8, Error> {

@@ -13,7 +13,7 @@ use crate::run::{
     AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Recorded, Renewal, Vertex,
     VertexSettings, gemini,
 };
-use crate::sim::{self, Simulator};
+use gemini_sim::Simulator;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -130,7 +130,7 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
                     service("sim", url, &settings.api_version) + delivered(settings),
                 ),
                 None => {
-                    let simulator = Simulator::start(0, sim::Settings::default())
+                    let simulator = Simulator::start(0, gemini_sim::Settings::default())
                         .map_err(|error| Problem::new(format!("the simulator can't start: {error}")))?;
                     let url = simulator.url();
                     (

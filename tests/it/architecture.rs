@@ -21,7 +21,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("compare", &["domain"]),
     ("gate", &["domain", "stats"]),
     ("report", &["domain", "exit", "secret"]),
-    ("sim", &["domain"]),
     ("exit", &[]),
     ("error", &["domain", "exit", "store"]),
     ("config", &["domain", "plan", "run"]),
@@ -29,14 +28,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "pipeline",
         &[
             "domain", "stats", "git", "dataset", "prompt", "load", "lint", "plan", "run", "store", "scoring",
-            "compare", "gate", "report", "sim", "config", "error", "exit",
+            "compare", "gate", "report", "config", "error", "exit",
         ],
     ),
     (
         "cli",
         &[
-            "domain", "lint", "dataset", "prompt", "load", "plan", "run", "scoring", "report", "sim", "config",
-            "error", "exit", "pipeline",
+            "domain", "lint", "dataset", "prompt", "load", "plan", "run", "scoring", "report", "config", "error",
+            "exit", "pipeline",
         ],
     ),
     ("main", &["cli"]),
@@ -44,10 +43,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Crates that only some modules may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("reqwest", &["run", "sim"]),
-    ("axum", &["sim"]),
+    ("reqwest", &["run"]),
     ("google_cloud_auth", &["run/vertex"]),
-    ("tokio", &["run", "sim", "store", "pipeline", "cli"]),
+    ("tokio", &["run", "store", "pipeline", "cli"]),
     (
         "rayon",
         &[

@@ -3,7 +3,7 @@
 use crate::support::batches::{BatchApi, Twist, answered, batch_api, failed};
 use crate::support::fake::Reply;
 use crate::support::project::{Project, Ran};
-use promptgate::sim::{self, Simulator};
+use gemini_sim::Simulator;
 use serde_json::Value;
 use std::process::{Child, Stdio};
 use std::sync::Mutex;
@@ -538,9 +538,9 @@ fn what_takes_no_batches_is_refused() {
 fn the_simulator_serves_batches_with_failing_items() {
     let simulator = Simulator::start(
         0,
-        sim::Settings {
+        gemini_sim::Settings {
             faults: "503:0.2".parse().unwrap(),
-            ..sim::Settings::default()
+            ..gemini_sim::Settings::default()
         },
     )
     .unwrap();

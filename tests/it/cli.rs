@@ -284,7 +284,7 @@ fn a_service_that_answers_nothing_useful_is_no_evidence() {
 #[test]
 fn a_simulator_under_another_name_is_still_a_simulator() {
     let project = Project::with_cases(80);
-    let simulator = promptgate::sim::Simulator::start(0, promptgate::sim::Settings::default()).unwrap();
+    let simulator = gemini_sim::Simulator::start(0, gemini_sim::Settings::default()).unwrap();
     let url = simulator.url();
     // Asked, from the cache, and asked for streams.
     for more in [

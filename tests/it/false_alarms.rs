@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "the rates are told, and stand in docs/gate.md")]
 
 use crate::support::project::Project;
+use gemini_sim::Rehearsal;
 use promptgate::compare::Comparing;
 use promptgate::dataset;
 use promptgate::domain::{
@@ -15,7 +16,6 @@ use promptgate::gate::{Completion, Facts, decide};
 use promptgate::prompt::{Library, Prompt};
 use promptgate::run::gemini::{body, decode, sample_of};
 use promptgate::scoring::{Asking, Commands, Rules, Unjudged, judge};
-use promptgate::sim::Rehearsal;
 use rayon::prelude::*;
 use std::fs;
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 use crate::support::fake::{Fake, Reply};
 use crate::support::project::{Project, Ran};
-use promptgate::sim::{Settings, Simulator};
+use gemini_sim::{Settings, Simulator};
 use serde_json::Value;
 
 fn noisy(noise: f64) -> Simulator {

@@ -3,9 +3,9 @@
 use crate::support::fake::{Fake, Received, Reply};
 use crate::support::project::{Project, Ran};
 use crate::support::runs;
+use gemini_sim::Simulator;
 use promptgate::domain::{Job, Part};
 use promptgate::run::gemini::{self, Caching, Prefix};
-use promptgate::sim::{self, Simulator};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -682,9 +682,9 @@ fn the_simulator_answers_the_same_with_and_without() {
     for stream in [&[][..], &["--stream"]] {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log.jsonl");
-        let settings = sim::Settings {
+        let settings = gemini_sim::Settings {
             log: Some(log.clone()),
-            ..sim::Settings::default()
+            ..gemini_sim::Settings::default()
         };
         let simulator = Simulator::start(0, settings).unwrap();
         let url = simulator.url();

@@ -216,7 +216,7 @@ pub(super) fn asks_number(question: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::words::terms;
+    use crate::words::terms;
 
     fn yes(question: &str, passage: &str) -> bool {
         let mut query = Query::default();

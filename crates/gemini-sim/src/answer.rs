@@ -251,7 +251,7 @@ fn one_word(asked: &Asked<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::library::Library;
+    use crate::library::Library;
     use serde_json::json;
 
     const ZOO: &str = "You are the guide of a zoo.\nAnswer in one sentence.\n# Opening hours\nThe zoo opens at 9 in summer.\nIn winter it opens at 10.\n\

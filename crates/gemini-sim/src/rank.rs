@@ -120,7 +120,7 @@ fn weights<'a>(passages: impl Iterator<Item = &'a Passage>, query: &Query, count
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::words::terms;
+    use crate::words::terms;
 
     fn best(text: &str, question: &str) -> (String, f32) {
         let document = Document::read(text);

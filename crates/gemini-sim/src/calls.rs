@@ -146,7 +146,7 @@ fn text_argument(key: &str, question: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::words::terms;
+    use crate::words::terms;
 
     fn call(question: &str, mode: &str) -> Option<Call> {
         let body = json!({
