@@ -20,7 +20,7 @@ mod tags;
 mod units;
 
 use crate::domain::{
-    ArmRow, Attempts, Case, CaseId, CaseRow, Comparison, Counts, Design, Judged, Latency, Outcome, Policy, Quarantine,
+    ArmRow, Attempts, Case, CaseId, CaseRow, Comparison, Design, Judged, Latency, Outcome, Policy, Quarantine,
     RateSums, Skip, Source, Tally, Waited,
 };
 use guards::Guards;
@@ -125,7 +125,7 @@ impl Comparing {
     ///
     /// An arm with fewer repeats than planned misses the others; repeats beyond the plan do not enter the statistics.
     pub fn add(&mut self, row: &CaseRow) {
-        count_outcome(&mut self.so_far.counts, &row.candidate);
+        self.so_far.counts.add(row.candidate.outcome());
         let green = Repeats::count(Some(&row.candidate), &self.design);
         let blue = self
             .so_far
@@ -149,7 +149,7 @@ impl Comparing {
     /// Adds one case that the decision does not go by, because the run was decided before its look. It enters no statistic
     /// and misses nothing; a must-pass case was asked all the same, and has to pass.
     pub fn add_unlooked(&mut self, row: &CaseRow) {
-        count_outcome(&mut self.so_far.counts, &row.candidate);
+        self.so_far.counts.add(row.candidate.outcome());
         if self.apart.keeps(&row.case) {
             self.apart.count(row);
         }
@@ -375,17 +375,6 @@ impl Tally {
         self.passed += u64::from(repeats.passed);
         self.missing += u64::from(repeats.missing);
         self.refused += u64::from(repeats.refused);
-    }
-}
-
-/// Counts a case by its outcome in the candidate.
-fn count_outcome(counts: &mut Counts, candidate: &ArmRow) {
-    counts.cases += 1;
-    match candidate.outcome() {
-        "pass" => counts.pass += 1,
-        "fail" => counts.fail += 1,
-        "error" => counts.error += 1,
-        _ => counts.skipped += 1,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Cases in quarantine: counted by themselves, so that they can be told of and decide nothing.
 
+use super::keep;
 use super::repeats::Repeats;
-use super::{count_outcome, keep};
 use crate::domain::{Case, CaseRow, Quarantine, QuarantineSums, Quarantined, QuarantinedTag};
 
 /// What is kept apart, in the making. Its size grows with the tags in quarantine only.
@@ -53,7 +53,7 @@ impl Apart {
     /// Counts a case, whether or not its answers are looked at.
     pub(super) fn count(&mut self, row: &CaseRow) {
         let found = &mut self.sums.found;
-        count_outcome(&mut found.counts, &row.candidate);
+        found.counts.add(row.candidate.outcome());
         for (tag, _) in self.quarantine.tags_of(&row.case) {
             if let Some(of_tag) = found.tags.iter_mut().find(|of_tag| of_tag.tag == tag) {
                 of_tag.cases += 1;

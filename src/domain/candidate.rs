@@ -1,8 +1,9 @@
 //! Candidates from which one call picks the best: how each is called, and what it came to.
 
 use super::comparison::ArmRate;
+use super::decision::Decision;
 use super::snapshot::file_stem;
-use super::verdict::{Decision, Difference};
+use super::verdict::Difference;
 use serde::Serialize;
 
 /// Candidates of one call, at most.

@@ -31,14 +31,14 @@ impl fmt::Display for CaseId {
     }
 }
 
-/// Who spoke in an earlier turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TurnRole {
-    /// The person.
-    User,
-    /// The model.
-    Model,
+string_enum! {
+    /// Who spoke in an earlier turn.
+    pub enum TurnRole {
+        /// The person.
+        User = "user",
+        /// The model.
+        Model = "model",
+    }
 }
 
 /// One earlier turn of a conversation.

@@ -2,28 +2,16 @@
 
 use super::answer::Usage;
 use super::case::CaseId;
-use super::guards::{GuardSums, TagSums};
+use super::guards::GuardSums;
 use super::look::Unlooked;
+use super::outcome::Counts;
+use super::policy::{Estimand, Metric};
 use super::quarantine::QuarantineSums;
 use super::row::ArmRow;
-use super::units::{SCORE_TICKS, Units};
-use serde::{Deserialize, Serialize};
+use super::slices::TagSums;
+use super::units::Units;
+use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// Cases by outcome, in one arm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// All cases of the run.
-    pub cases: u64,
-    /// Every repeat passed.
-    pub pass: u64,
-    /// A repeat failed.
-    pub fail: u64,
-    /// None failed, one could not be judged.
-    pub error: u64,
-    /// Not asked.
-    pub skipped: u64,
-}
 
 /// Cases scored in both arms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -55,56 +43,6 @@ pub struct Tally {
     pub refused: u64,
     /// Answers taken from the store's cache.
     pub cached: u64,
-}
-
-/// What the gate score of an answer is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Metric {
-    /// 1 for a pass, 0 for a fail.
-    #[default]
-    Pass,
-    /// The score of its checks, 0 to 1.
-    Score,
-}
-
-/// What a difference is about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Estimand {
-    /// Cases like these: a case, or a cluster of them, is drawn from many.
-    #[default]
-    Population,
-    /// Exactly these cases: only the answers are drawn. Says nothing about others.
-    Dataset,
-}
-
-impl Metric {
-    /// The word in settings and verdict.json.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Metric::Pass => "pass",
-            Metric::Score => "score",
-        }
-    }
-
-    /// Ticks of a score of 1.
-    pub fn whole(self) -> u32 {
-        match self {
-            Metric::Pass => 1,
-            Metric::Score => SCORE_TICKS,
-        }
-    }
-}
-
-impl Estimand {
-    /// The word in settings and verdict.json.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Estimand::Population => "population",
-            Estimand::Dataset => "dataset",
-        }
-    }
 }
 
 /// How a comparison is laid out.

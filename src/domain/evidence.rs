@@ -3,22 +3,22 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How the run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Completion {
-    /// Every planned answer has an outcome.
-    Complete,
-    /// It is one shard of several: the others' cases are not in it.
-    Shard,
-    /// The budget was spent.
-    Budget,
-    /// A person or the system interrupted it.
-    Interrupted,
-    /// A failure that every further request would share stopped it.
-    Stopped,
-    /// The store failed midway.
-    StoreFailed,
+string_enum! {
+    /// How the run ended.
+    pub enum Completion {
+        /// Every planned answer has an outcome.
+        Complete = "complete",
+        /// It is one shard of several: the others' cases are not in it.
+        Shard = "shard",
+        /// The budget was spent.
+        Budget = "budget",
+        /// A person or the system interrupted it.
+        Interrupted = "interrupted",
+        /// A failure that every further request would share stopped it.
+        Stopped = "stopped",
+        /// The store failed midway.
+        StoreFailed = "store_failed",
+    }
 }
 
 /// Digests of what decides besides prompts' files, dataset and policy; SHA-256, in hex.

@@ -1,7 +1,5 @@
 //! What the gate looks at beside the score as a whole: tags, and guardrails on speed, cost, length, refusals.
 
-use super::units::Units;
-use super::verdict::Slice;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -56,34 +54,23 @@ impl Guardrails {
     }
 }
 
-/// What a guardrail is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GuardMetric {
-    /// 95th percentile of the latency, in milliseconds.
-    LatencyP95,
-    /// US dollars for a case asked once.
-    Cost,
-    /// Output tokens of a case asked once, thinking included.
-    OutputTokens,
-    /// Share of answers that refuse.
-    RefusalRate,
-    /// Share of answers that are cut off.
-    TruncationRate,
+string_enum! {
+    /// What a guardrail is about.
+    pub enum GuardMetric {
+        /// 95th percentile of the latency, in milliseconds.
+        LatencyP95 = "latency_p95",
+        /// US dollars for a case asked once.
+        Cost = "cost",
+        /// Output tokens of a case asked once, thinking included.
+        OutputTokens = "output_tokens",
+        /// Share of answers that refuse.
+        RefusalRate = "refusal_rate",
+        /// Share of answers that are cut off.
+        TruncationRate = "truncation_rate",
+    }
 }
 
 impl GuardMetric {
-    /// The word in settings and verdict.json.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            GuardMetric::LatencyP95 => "latency_p95",
-            GuardMetric::Cost => "cost",
-            GuardMetric::OutputTokens => "output_tokens",
-            GuardMetric::RefusalRate => "refusal_rate",
-            GuardMetric::TruncationRate => "truncation_rate",
-        }
-    }
-
     /// The allowed worsening is a share of the baseline's value, not a difference.
     pub fn is_relative(self) -> bool {
         match self {
@@ -93,29 +80,17 @@ impl GuardMetric {
     }
 }
 
-/// What the gate says of one guardrail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GuardStatus {
-    /// Nothing speaks against it.
-    Ok,
-    /// Worse, and probably by more than is allowed: no promotion.
-    Hold,
-    /// Demonstrated to be worse by more than is allowed: block.
-    Block,
-    /// Not to be judged: no promotion.
-    Unknown,
-}
-
-impl GuardStatus {
-    /// The word in verdict.json.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            GuardStatus::Ok => "ok",
-            GuardStatus::Hold => "hold",
-            GuardStatus::Block => "block",
-            GuardStatus::Unknown => "unknown",
-        }
+string_enum! {
+    /// What the gate says of one guardrail.
+    pub enum GuardStatus {
+        /// Nothing speaks against it.
+        Ok = "ok",
+        /// Worse, and probably by more than is allowed: no promotion.
+        Hold = "hold",
+        /// Demonstrated to be worse by more than is allowed: block.
+        Block = "block",
+        /// Not to be judged: no promotion.
+        Unknown = "unknown",
     }
 }
 
@@ -206,16 +181,4 @@ pub struct LatencySums {
     pub beyond: BTreeMap<i64, u64>,
     /// The same without making them longer.
     pub beyond_any: BTreeMap<i64, u64>,
-}
-
-/// The cases of one tag, counted. As with the whole run, every missing answer is counted twice over.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TagSums {
-    /// The rates over the cases scored in both arms; what the gate says of them is still open.
-    pub slice: Slice,
-    /// Candidate minus baseline per unit, when every missing answer is worst for the candidate; units and parts as in the
-    /// comparison.
-    pub worst: Units,
-    /// The same with every missing answer best for the candidate.
-    pub best: Units,
 }

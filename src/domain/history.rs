@@ -1,11 +1,14 @@
 //! What is remembered of runs that are over, and what can be said about them together.
 
 use super::case::CaseId;
-use super::comparison::{ArmRate, Counts, Paired};
+use super::comparison::{ArmRate, Paired};
+use super::decision::{Decision, Reason, Warning};
 use super::look::CiAttempt;
-use super::outcome::{Failure, FailureKind, Outcome, Score, Skip};
+use super::outcome::{Counts, Failure, FailureKind, Outcome, Score, Skip};
+use super::policy::Policy;
 use super::request::Arm;
-use super::verdict::{Decision, Difference, Needed, Policy, Reason, Slice, Warning, ZScores};
+use super::slices::Slice;
+use super::verdict::{Difference, Needed, ZScores};
 use serde::{Deserialize, Serialize};
 
 /// A prompt that a run tested.

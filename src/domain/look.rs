@@ -1,23 +1,24 @@
 //! Which look at the answers a decision is. Looking again is looking once more for luck, so each look has its share of the
 //! error that is allowed in all.
 
-use super::verdict::Decision;
+use super::decision::Decision;
 use serde::{Deserialize, Serialize};
 
 /// Attempts that can be planned at most.
 pub const MOST_ATTEMPTS: u32 = 10;
 
-/// Whether a run looks before its end, and ends as soon as it is decided.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Sequential {
-    /// Only at its end.
-    #[default]
-    Off,
-    /// A few times, with shares of the error.
-    Looks,
-    /// Often, by evidence that holds however often one looks.
-    Anytime,
+string_enum! {
+    /// Whether a run looks before its end, and ends as soon as it is decided.
+    #[derive(Default)]
+    pub enum Sequential {
+        /// Only at its end.
+        #[default]
+        Off = "off",
+        /// A few times, with shares of the error.
+        Looks = "looks",
+        /// Often, by evidence that holds however often one looks.
+        Anytime = "anytime",
+    }
 }
 
 impl Sequential {

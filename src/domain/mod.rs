@@ -1,6 +1,9 @@
 //! Plain data that the stages hand to each other. A leaf: no I/O, no async, no clap, and no import of another module of
 //! this crate.
 
+#[macro_use]
+mod string_enum;
+
 mod answer;
 mod arrival;
 mod batch;
@@ -10,6 +13,7 @@ mod case;
 mod check;
 mod command;
 mod comparison;
+mod decision;
 mod details;
 mod diagnostic;
 mod embedding;
@@ -19,12 +23,14 @@ mod guards;
 mod history;
 mod look;
 mod outcome;
+mod policy;
 mod quarantine;
 mod question;
 mod request;
 mod row;
 mod run;
 mod served;
+mod slices;
 mod snapshot;
 mod units;
 mod verdict;
@@ -38,9 +44,8 @@ pub use candidate::{Candidate, CandidateLine, MOST_CANDIDATES, bare_name, candid
 pub use case::{Case, CaseId, Turn, TurnRole, WEIGHT};
 pub use check::{ArgProblem, CheckRules, CheckSpec, Step};
 pub use command::Command;
-pub use comparison::{
-    Alike, ArmRate, Attempts, Comparison, Counts, Design, Estimand, Latency, Metric, Paired, RateSums, Tally, Waited,
-};
+pub use comparison::{Alike, ArmRate, Attempts, Comparison, Design, Latency, Paired, RateSums, Tally, Waited};
+pub use decision::{Decision, Reason, ReasonCode, Warning, WarningCode};
 pub use details::{
     ChosenToken, Citation, CodeRun, Details, FoundSource, ModelStatus, RetrievedUrl, SafetyRating, Support, TopToken,
 };
@@ -48,26 +53,25 @@ pub use diagnostic::{Place, Problem, Problems, nearest};
 pub use embedding::{Meaning, cosine};
 pub use event::{Event, Progress};
 pub use evidence::{Changed, Changes, Completion, PolicyBase, Tested};
-pub use guards::{
-    GuardMetric, GuardRates, GuardStatus, GuardSums, Guardrail, Guardrails, LatencySums, PairSums, TagSums,
-};
+pub use guards::{GuardMetric, GuardRates, GuardStatus, GuardSums, Guardrail, Guardrails, LatencySums, PairSums};
 pub use history::{
     Concluded, Flaky, FlakyCase, Mark, Marked, MarkedCase, Moved, Passes, Reliability, Remembered, RememberedCase,
     RunComparison, RunFacts, RunRecord, TestedPrompt,
 };
 pub use look::{CiAttempt, FreshKey, Look, LookRecord, LooksBefore, MOST_ATTEMPTS, MOST_LOOKS, Sequential, Unlooked};
-pub use outcome::{CheckResult, Failure, FailureKind, Outcome, Score, Skip};
+pub use outcome::{CheckResult, Counts, Failure, FailureKind, Outcome, OutcomeKind, Score, Skip};
+pub use policy::{Estimand, Metric, Policy};
 pub use quarantine::{LONGEST_QUARANTINE, Quarantine, QuarantineSums, Quarantined, QuarantinedTag, day, day_of};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};
 pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, digest};
 pub use row::{ArmRow, CaseRow, Change, Judged};
 pub use run::{PromptInfo, RunInfo};
 pub use served::{answers_for, same_model};
+pub use slices::{Slice, SliceGate, TagSums};
 pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
 pub use units::{Clusters, SCORE_TICKS, Unit, Units, score_ticks};
 pub use verdict::{
-    CorrectedRate, CorrectedRates, Decision, Difference, EValues, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound,
-    ModelRecord, Needed, Policy, PrefixCaches, PriceList, PromptRecord, Reason, ReasonCode, Slice, SliceGate, Verdict,
-    Warning, WarningCode, ZScores,
+    CorrectedRate, CorrectedRates, Difference, EValues, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound, ModelRecord,
+    Needed, PrefixCaches, PriceList, PromptRecord, Verdict, ZScores,
 };
 pub use visible::{is_hidden, show, visible};

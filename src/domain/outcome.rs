@@ -14,13 +14,13 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// `pass`, `fail`, `error` or `skipped`.
-    pub fn as_str(&self) -> &'static str {
+    /// What kind of outcome it is.
+    pub fn kind(&self) -> OutcomeKind {
         match self {
-            Outcome::Scored(score) if score.pass => "pass",
-            Outcome::Scored(_) => "fail",
-            Outcome::Errored(_) => "error",
-            Outcome::Skipped(_) => "skipped",
+            Outcome::Scored(score) if score.pass => OutcomeKind::Pass,
+            Outcome::Scored(_) => OutcomeKind::Fail,
+            Outcome::Errored(_) => OutcomeKind::Error,
+            Outcome::Skipped(_) => OutcomeKind::Skipped,
         }
     }
 
@@ -30,6 +30,20 @@ impl Outcome {
             Outcome::Scored(score) => Some(score),
             Outcome::Errored(_) | Outcome::Skipped(_) => None,
         }
+    }
+}
+
+string_enum! {
+    /// What an outcome comes to. The order is that of precedence: of several repeats, the first kind decides a case.
+    pub enum OutcomeKind {
+        /// An answer is wrong.
+        Fail = "fail",
+        /// An answer could not be judged.
+        Error = "error",
+        /// An answer was not asked for.
+        Skipped = "skipped",
+        /// Every answer is right.
+        Pass = "pass",
     }
 }
 
@@ -83,24 +97,24 @@ pub struct CheckResult {
     pub advisory: bool,
 }
 
-/// What kind of trouble kept an answer from being judged. Decides whether the candidate itself may be blamed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureKind {
-    /// Connection, TLS, timeout, broken or unreadable body, 5xx.
-    Transport,
-    /// 429: rate or capacity.
-    RateLimit,
-    /// A quota that does not come back in minutes.
-    Quota,
-    /// The key was refused.
-    Auth,
-    /// The service refused this very request (another 4xx): the prompt's or the settings' fault.
-    Request,
-    /// A recorded answer, or a cached one under `--cache only`, is missing.
-    Missing,
-    /// A matcher could not judge.
-    Matcher,
+string_enum! {
+    /// What kind of trouble kept an answer from being judged. Decides whether the candidate itself may be blamed.
+    pub enum FailureKind {
+        /// Connection, TLS, timeout, broken or unreadable body, 5xx.
+        Transport = "transport",
+        /// 429: rate or capacity.
+        RateLimit = "rate_limit",
+        /// A quota that does not come back in minutes.
+        Quota = "quota",
+        /// The key was refused.
+        Auth = "auth",
+        /// The service refused this very request (another 4xx): the prompt's or the settings' fault.
+        Request = "request",
+        /// A recorded answer, or a cached one under `--cache only`, is missing.
+        Missing = "missing",
+        /// A matcher could not judge.
+        Matcher = "matcher",
+    }
 }
 
 /// Why an answer could not be judged.
@@ -114,20 +128,20 @@ pub struct Failure {
     pub message: String,
 }
 
-/// Why a planned answer was not asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Skip {
-    /// Both arms send the same requests, and the case is not critical.
-    Identical,
-    /// `--max-cost`, `--max-requests` or `--max-tokens` was reached.
-    Budget,
-    /// The run was interrupted.
-    Interrupted,
-    /// The run was stopped by a failure that every further request would share.
-    Stopped,
-    /// The run was decided before it was asked.
-    Decided,
+string_enum! {
+    /// Why a planned answer was not asked for.
+    pub enum Skip {
+        /// Both arms send the same requests, and the case is not critical.
+        Identical = "identical",
+        /// `--max-cost`, `--max-requests` or `--max-tokens` was reached.
+        Budget = "budget",
+        /// The run was interrupted.
+        Interrupted = "interrupted",
+        /// The run was stopped by a failure that every further request would share.
+        Stopped = "stopped",
+        /// The run was decided before it was asked.
+        Decided = "decided",
+    }
 }
 
 impl Skip {
@@ -140,5 +154,33 @@ impl Skip {
             Skip::Stopped => "the run was stopped before it was asked",
             Skip::Decided => "the run was decided before it was asked",
         }
+    }
+}
+
+/// Cases by outcome, in one arm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// All cases of the run.
+    pub cases: u64,
+    /// Every repeat passed.
+    pub pass: u64,
+    /// A repeat failed.
+    pub fail: u64,
+    /// None failed, one could not be judged.
+    pub error: u64,
+    /// Not asked.
+    pub skipped: u64,
+}
+
+impl Counts {
+    /// Counts one case.
+    pub fn add(&mut self, outcome: OutcomeKind) {
+        self.cases += 1;
+        *match outcome {
+            OutcomeKind::Pass => &mut self.pass,
+            OutcomeKind::Fail => &mut self.fail,
+            OutcomeKind::Error => &mut self.error,
+            OutcomeKind::Skipped => &mut self.skipped,
+        } += 1;
     }
 }

@@ -2,8 +2,8 @@
 //! down. After it they count again by themselves, so that nobody has to remember them.
 
 use super::case::{Case, CaseId};
-use super::comparison::Counts;
-use super::verdict::Policy;
+use super::outcome::Counts;
+use super::policy::Policy;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use time::format_description::well_known::Rfc3339;

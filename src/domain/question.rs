@@ -7,25 +7,15 @@ use serde_json::{Map, Value};
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// What a judge is to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// Whether the answer passes: `{reason, pass}`.
-    PassOrFail,
-    /// How good it is: `{reason, score}`, 0 to 1.
-    Score,
-    /// Which of two answers is better: `{reason, better: first|second|equal}`.
-    Preference,
-}
-
-impl Verdict {
-    /// The word in an identity and for templates.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Verdict::PassOrFail => "pass",
-            Verdict::Score => "score",
-            Verdict::Preference => "better",
-        }
+string_enum! {
+    /// What a judge is to say.
+    pub enum Verdict {
+        /// Whether the answer passes: `{reason, pass}`.
+        PassOrFail = "pass",
+        /// How good it is: `{reason, score}`, 0 to 1.
+        Score = "score",
+        /// Which of two answers is better: `{reason, better: first|second|equal}`.
+        Preference = "better",
     }
 }
 

@@ -7,23 +7,13 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::sync::Arc;
 
-/// Which of the two versions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Arm {
-    /// Blue: the version serving now.
-    Baseline,
-    /// Green: the version that wants to go live.
-    Candidate,
-}
-
-impl Arm {
-    /// `baseline` or `candidate`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Arm::Baseline => "baseline",
-            Arm::Candidate => "candidate",
-        }
+string_enum! {
+    /// Which of the two versions.
+    pub enum Arm {
+        /// Blue: the version serving now.
+        Baseline = "baseline",
+        /// Green: the version that wants to go live.
+        Candidate = "candidate",
     }
 }
 
@@ -33,14 +23,14 @@ impl fmt::Display for Arm {
     }
 }
 
-/// Who speaks in a rendered prompt. System text stands apart, in [`Request::system`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// The person.
-    User,
-    /// The model.
-    Model,
+string_enum! {
+    /// Who speaks in a rendered prompt. System text stands apart, in [`Request::system`].
+    pub enum Role {
+        /// The person.
+        User = "user",
+        /// The model.
+        Model = "model",
+    }
 }
 
 /// A piece of a turn.
@@ -97,16 +87,16 @@ pub struct Request {
     pub tools: Vec<Tool>,
 }
 
-/// Where an answer came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Source {
-    /// Asked in this run.
-    Live,
-    /// Found in the store.
-    Cache,
-    /// Read from a file of recorded answers.
-    Recorded,
+string_enum! {
+    /// Where an answer came from.
+    pub enum Source {
+        /// Asked in this run.
+        Live = "live",
+        /// Found in the store.
+        Cache = "cache",
+        /// Read from a file of recorded answers.
+        Recorded = "recorded",
+    }
 }
 
 /// One planned answer.

@@ -2,7 +2,7 @@
 
 use super::answer::Answer;
 use super::case::Case;
-use super::outcome::{CheckResult, Outcome};
+use super::outcome::{CheckResult, Outcome, OutcomeKind};
 use super::request::{Arm, Source};
 
 /// One judged answer.
@@ -36,17 +36,16 @@ pub struct ArmRow {
 }
 
 impl ArmRow {
-    /// The case's outcome in this arm: fail if any repeat fails, else error if any errs, else skipped if any is skipped,
-    /// else pass. Returns the first repeat that has that outcome.
+    /// The first repeat that has the case's outcome; `None` without repeats.
     pub fn deciding(&self) -> Option<&Judged> {
-        ["fail", "error", "skipped", "pass"]
-            .iter()
-            .find_map(|kind| self.repeats.iter().find(|judged| judged.outcome.as_str() == *kind))
+        self.repeats.iter().min_by_key(|judged| judged.outcome.kind())
     }
 
-    /// `fail`, `error`, `skipped` or `pass`; `skipped` without repeats.
-    pub fn outcome(&self) -> &'static str {
-        self.deciding().map_or("skipped", |judged| judged.outcome.as_str())
+    /// The case's outcome in this arm: fail if any repeat fails, else error if any errs, else skipped if any is skipped or
+    /// there are none, else pass.
+    pub fn outcome(&self) -> OutcomeKind {
+        self.deciding()
+            .map_or(OutcomeKind::Skipped, |judged| judged.outcome.kind())
     }
 
     /// Mean gate score over the scored repeats (1 for pass, 0 for fail), if all repeats are scored.
@@ -118,7 +117,7 @@ impl CaseRow {
         let Some(baseline) = &self.baseline else { return 0 };
         let pairs = || baseline.repeats.iter().zip(&self.candidate.repeats);
         pairs()
-            .position(|(b, g)| b.outcome.as_str() != g.outcome.as_str())
+            .position(|(b, g)| b.outcome.kind() != g.outcome.kind())
             .or_else(|| {
                 pairs().position(|(b, g)| {
                     b.answer.as_ref().map(|a| (&a.text, &a.tool_calls))

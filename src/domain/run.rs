@@ -2,7 +2,7 @@
 
 use super::evidence::{Changes, Tested};
 use super::look::{FreshKey, Look};
-use super::verdict::Policy;
+use super::policy::Policy;
 use serde::Serialize;
 
 /// A prompt version, as reports name it.

@@ -8,7 +8,7 @@ use super::survey::{Survey, Versions};
 use crate::compare::Comparing;
 use crate::domain::{
     Answer, Arm, ArmRow, Case, CaseId, CaseRow, CheckRules, Comparison, Design, Failure, FailureKind, Judged, Outcome,
-    Part, Policy, Quarantine, Skip, Source,
+    OutcomeKind, Part, Policy, Quarantine, Skip, Source,
 };
 use crate::error::Error;
 use crate::plan::price::{Prices, Tier};
@@ -80,7 +80,10 @@ pub(super) fn judge(
         let outcome = row.candidate.outcome();
         outcomes.push((
             row.case.id.clone(),
-            matches!(outcome, "fail" | "error").then_some(outcome),
+            match outcome {
+                OutcomeKind::Fail | OutcomeKind::Error => Some(outcome.as_str()),
+                OutcomeKind::Pass | OutcomeKind::Skipped => None,
+            },
         ));
         watch(row);
     })?;

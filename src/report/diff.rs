@@ -10,7 +10,7 @@ use super::output::{Output, Spool};
 use super::text::{md_code, md_fence, md_inline, truncate};
 use super::why::{Why, answered, expected, outcomes, why};
 use super::{Context, ReportError, Reporter, summary};
-use crate::domain::{Case, CaseRow, Change, Judged, PromptInfo, Quarantine, RunInfo, Verdict, WEIGHT};
+use crate::domain::{Case, CaseRow, Change, Judged, OutcomeKind, PromptInfo, Quarantine, RunInfo, Verdict, WEIGHT};
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
@@ -65,8 +65,8 @@ impl Section {
     fn of(row: &CaseRow) -> Option<Section> {
         let Some(baseline) = &row.baseline else {
             return match row.candidate.outcome() {
-                "fail" | "error" => Some(Section::Failing),
-                _ => None,
+                OutcomeKind::Fail | OutcomeKind::Error => Some(Section::Failing),
+                OutcomeKind::Skipped | OutcomeKind::Pass => None,
             };
         };
         match row.change() {
@@ -74,7 +74,7 @@ impl Section {
             Change::Improved => Some(Section::Improved),
             Change::Unpaired => [baseline, &row.candidate]
                 .iter()
-                .any(|arm| arm.outcome() != "skipped")
+                .any(|arm| arm.outcome() != OutcomeKind::Skipped)
                 .then_some(Section::Unjudged),
             Change::BothPass | Change::BothFail => {
                 let (blue, green) = shown(row);
@@ -338,7 +338,7 @@ fn facts(row: &CaseRow, green: Option<&Judged>) -> String {
 fn reasons(arm: &str, judged: &Judged) -> String {
     let mut text = String::new();
     let reasons = why(judged);
-    let word = judged.outcome.as_str();
+    let word = judged.outcome.kind().as_str();
     for Why { kind: _, label, reason } in reasons.iter().take(BROKEN) {
         text.push_str(&format!(
             "- {arm} **{word}**: {}: {}\n",

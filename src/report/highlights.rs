@@ -2,8 +2,8 @@
 
 use super::mask::Mask;
 use super::text::truncate;
-use super::why::{Why, skip_word, why};
-use crate::domain::{Arm, ArmRow, CaseRow, Change, Failure, Judged, Outcome, Passes, Quarantine, Skip};
+use super::why::{Why, why};
+use crate::domain::{Arm, ArmRow, CaseRow, Change, Failure, Judged, Outcome, OutcomeKind, Passes, Quarantine, Skip};
 use std::collections::BTreeMap;
 
 /// Cases named of each kind.
@@ -153,13 +153,13 @@ impl Highlights {
             Some(judged) => headline_of(mask, row, judged),
             None => headline(),
         };
-        if row.case.critical && matches!(outcome, "fail" | "error") {
+        if row.case.critical && matches!(outcome, OutcomeKind::Fail | OutcomeKind::Error) {
             self.critical.add(deciding);
         }
         match outcome {
-            "fail" | "error" if quarantined => self.quarantined.add(deciding),
-            "fail" => self.failing.add(deciding),
-            _ => {}
+            OutcomeKind::Fail | OutcomeKind::Error if quarantined => self.quarantined.add(deciding),
+            OutcomeKind::Fail => self.failing.add(deciding),
+            OutcomeKind::Error | OutcomeKind::Skipped | OutcomeKind::Pass => {}
         }
         let (baseline, candidate) = (row.baseline.as_ref().map(passes), passes(&row.candidate));
         if candidate.vary() || baseline.is_some_and(|passes| passes.vary()) {
@@ -181,7 +181,7 @@ impl Highlights {
         match outcome {
             // An early end is told by itself.
             Outcome::Scored(_) | Outcome::Skipped(Skip::Decided) => {}
-            Outcome::Skipped(skip) => *self.skipped.entry(skip_word(*skip)).or_default() += 1,
+            Outcome::Skipped(skip) => *self.skipped.entry(skip.as_str()).or_default() += 1,
             Outcome::Errored(Failure { kind: _, code, message }) => {
                 let key = (arm, short(&self.mask, code, NAME));
                 if let Some(trouble) = self.errors.get_mut(&key) {
@@ -210,8 +210,8 @@ fn passes(arm: &ArmRow) -> Passes {
 /// the case moved, so that a regression is never explained by a repeat that improved.
 pub(super) fn shown_repeat(row: &CaseRow) -> usize {
     let wanted = match row.change() {
-        Change::Regressed => ("pass", "fail"),
-        Change::Improved => ("fail", "pass"),
+        Change::Regressed => (OutcomeKind::Pass, OutcomeKind::Fail),
+        Change::Improved => (OutcomeKind::Fail, OutcomeKind::Pass),
         Change::BothPass | Change::BothFail | Change::Unpaired => return row.telling_repeat(),
     };
     let Some(baseline) = &row.baseline else { return 0 };
@@ -219,7 +219,7 @@ pub(super) fn shown_repeat(row: &CaseRow) -> usize {
         .repeats
         .iter()
         .zip(&row.candidate.repeats)
-        .position(|(blue, green)| (blue.outcome.as_str(), green.outcome.as_str()) == wanted)
+        .position(|(blue, green)| (blue.outcome.kind(), green.outcome.kind()) == wanted)
         .unwrap_or_else(|| row.telling_repeat())
 }
 

@@ -2,11 +2,10 @@
 
 use super::output::Output;
 use super::text::json_safe;
-use super::why::skip_word;
 use super::{Context, ReportError, Reporter, ResultsWritten};
 use crate::domain::{
-    Answer, Arm, Case, CaseId, CaseRow, CheckResult, Details, Failure, FailureKind, Judged, Outcome, PromptInfo,
-    RunInfo, Source, ToolCall, Usage, Verdict, WEIGHT, answers_for,
+    Answer, Arm, Case, CaseId, CaseRow, CheckResult, Details, Failure, FailureKind, Judged, Outcome, OutcomeKind,
+    PromptInfo, RunInfo, Skip, Source, ToolCall, Usage, Verdict, WEIGHT, answers_for,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -131,7 +130,7 @@ struct Row<'a> {
     arm: Arm,
     prompt: &'a str,
     repeat: u32,
-    outcome: &'static str,
+    outcome: OutcomeKind,
     score: Option<f64>,
     answer: Option<AnswerRecord<'a>>,
     checks: &'a [CheckResult],
@@ -148,7 +147,7 @@ struct Row<'a> {
     error: Option<ErrorRecord<'a>>,
     /// Why it was not asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    skip: Option<&'static str>,
+    skip: Option<Skip>,
     /// Another model than the one asked for answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<String>,
@@ -207,7 +206,7 @@ fn result<'a>(case: &'a Case, arm: Arm, prompt: &'a Prompt, judged: &'a Judged) 
             let kind = *kind;
             (None, None, Some(ErrorRecord { code, message, kind }), None)
         }
-        Outcome::Skipped(skip) => (None, None, None, Some(skip_word(*skip))),
+        Outcome::Skipped(skip) => (None, None, None, Some(*skip)),
     };
     let unshown = answer.as_ref().filter(|_| shown.is_none());
     Row {
@@ -219,7 +218,7 @@ fn result<'a>(case: &'a Case, arm: Arm, prompt: &'a Prompt, judged: &'a Judged) 
         arm,
         prompt: &prompt.name,
         repeat: *repeat,
-        outcome: outcome.as_str(),
+        outcome: outcome.kind(),
         score,
         answer: shown,
         checks,

@@ -9,7 +9,7 @@ use super::output::{Output, Spool};
 use super::text::{log_line, log_safe, truncate, xml_cdata, xml_safe};
 use super::why::{Why, answered, expected, outcomes, why};
 use super::{Context, ReportError, Reporter};
-use crate::domain::{ArmRow, Case, CaseRow, Judged, Quarantine, RunInfo, Verdict, Warning};
+use crate::domain::{ArmRow, Case, CaseRow, Judged, OutcomeKind, Quarantine, RunInfo, Verdict, Warning};
 use junit_report::{Report, TestCase, TestResult, TestSuite};
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use quick_xml::{Reader, Writer};
@@ -345,18 +345,18 @@ fn result(case: &Case, candidate: &ArmRow, judged: &Judged, quarantined: Option<
         )
     });
     let message = truncate(&attribute(&format!("{apart}{label}: {reason}")), MESSAGE).into_owned();
-    match judged.outcome.as_str() {
-        "fail" => TestResult::Failure {
+    match judged.outcome.kind() {
+        OutcomeKind::Fail => TestResult::Failure {
             cause: Some(details(&message, case, candidate, judged, &reasons)),
             type_,
             message,
         },
-        "error" => TestResult::Error {
+        OutcomeKind::Error => TestResult::Error {
             cause: Some(details(&message, case, candidate, judged, &reasons)),
             type_,
             message,
         },
-        _ => TestResult::SkippedWithCause {
+        OutcomeKind::Skipped | OutcomeKind::Pass => TestResult::SkippedWithCause {
             cause: None,
             type_,
             message,

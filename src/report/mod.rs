@@ -379,13 +379,7 @@ impl Reports {
 
     /// The next case, in plan order.
     pub fn case(&mut self, row: &CaseRow) {
-        self.seen.cases += 1;
-        match row.candidate.outcome() {
-            "pass" => self.seen.pass += 1,
-            "fail" => self.seen.fail += 1,
-            "error" => self.seen.error += 1,
-            _ => self.seen.skipped += 1,
-        }
+        self.seen.add(row.candidate.outcome());
         let row = self.mask.row(row);
         each(&mut self.reporters, &mut self.errors, |reporter| reporter.case(&row));
     }

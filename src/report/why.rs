@@ -1,6 +1,6 @@
 //! Why a case is not a pass, said once, so that all reports say the same; and what was expected of it.
 
-use crate::domain::{Answer, ArmRow, CheckResult, CheckSpec, Failure, Judged, Outcome, Skip};
+use crate::domain::{Answer, ArmRow, CheckResult, CheckSpec, Failure, Judged, Outcome};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -46,7 +46,7 @@ pub(super) fn why(judged: &Judged) -> Vec<Why<'_>> {
             reason: message,
         }],
         Outcome::Skipped(skip) => vec![Why {
-            kind: skip_word(*skip),
+            kind: skip.as_str(),
             label: "not asked",
             reason: skip.describe(),
         }],
@@ -66,20 +66,13 @@ fn check_why(check: &CheckResult) -> Why<'_> {
     }
 }
 
-/// A stable word for why an answer was not asked for.
-pub(super) fn skip_word(skip: Skip) -> &'static str {
-    match skip {
-        Skip::Identical => "identical",
-        Skip::Budget => "budget",
-        Skip::Interrupted => "interrupted",
-        Skip::Stopped => "stopped",
-        Skip::Decided => "decided",
-    }
-}
-
 /// The outcomes of an arm's repeats in order: `pass, fail, pass`.
 pub(super) fn outcomes(arm: &ArmRow) -> String {
-    let words: Vec<_> = arm.repeats.iter().map(|judged| judged.outcome.as_str()).collect();
+    let words: Vec<_> = arm
+        .repeats
+        .iter()
+        .map(|judged| judged.outcome.kind().as_str())
+        .collect();
     words.join(", ")
 }
 
@@ -127,7 +120,7 @@ pub(super) fn answered(answer: &Answer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{FailureKind, Score, ToolCall};
+    use crate::domain::{FailureKind, Score, Skip, ToolCall};
     use serde_json::json;
 
     fn judged(outcome: Outcome, checks: Vec<CheckResult>) -> Judged {

@@ -607,7 +607,7 @@ mod tests {
         for (checks, answer, pass) in table {
             let outcome = judged(checks.clone(), answer).outcome;
             assert_eq!(
-                outcome.as_str(),
+                outcome.kind().as_str(),
                 if pass { "pass" } else { "fail" },
                 "{checks}: {outcome:?}"
             );
@@ -660,7 +660,12 @@ mod tests {
         ];
         let words: Vec<Vec<Option<&str>>> = judge(&batch, &Commands::default(), &Canned::default())
             .iter()
-            .map(|answers| answers.iter().map(|j| j.as_ref().map(|j| j.outcome.as_str())).collect())
+            .map(|answers| {
+                answers
+                    .iter()
+                    .map(|j| j.as_ref().map(|j| j.outcome.kind().as_str()))
+                    .collect()
+            })
             .collect();
         assert_eq!(words, [vec![Some("pass"), None, Some("fail")], vec![], vec![None]]);
     }
