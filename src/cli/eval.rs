@@ -8,7 +8,7 @@ use crate::config::{Color, Environment, Layer, Layers, Settings};
 use crate::domain::{Problem, Progress, PromptInfo};
 use crate::error::Error;
 use crate::exit;
-use crate::pipeline::{self, ArmForecast, Estimate, Forecast, Interrupt, JudgesForecast, Outlook, PrefixForecast};
+use crate::pipeline::{self, ArmForecast, Estimate, Forecast, Interrupt, JudgesForecast, Outlook};
 use crate::report::console::{Console, Style};
 use crate::report::progress::{self, Silent};
 use crate::report::{Folder, Mask, ReportError};
@@ -150,7 +150,6 @@ pub(super) fn foresee(forecast: &Forecast, outlook: Option<&Outlook>) {
         judges,
         commands,
         offline,
-        prefixes,
         prices,
     } = forecast;
     let sum = |of: fn(&ArmForecast) -> u64| of(candidate) + baseline.as_ref().map_or(0, of);
@@ -196,9 +195,6 @@ pub(super) fn foresee(forecast: &Forecast, outlook: Option<&Outlook>) {
         run.target,
         dollars(cost, bounded)
     ));
-    for prefix in prefixes.iter().filter(|_| planned > stored) {
-        foresee_prefix(prefix);
-    }
     consulted();
     say(&format!("{prices}; nothing was sent"));
 }
@@ -238,16 +234,6 @@ fn foresee_arm(name: &str, info: &PromptInfo, arm: &ArmForecast) {
         arm.input_tokens,
         output_tokens(arm.output, arm.output_tokens),
         dollars(arm.cost_usd, arm.bounded())
-    )));
-}
-
-fn foresee_prefix(prefix: &PrefixForecast) {
-    say(&crate::report::text::log_line(&format!(
-        "cached prefix on {}: about {} tokens, {} to make it and {} for each hour; what it saves is not taken off above",
-        prefix.model,
-        prefix.tokens,
-        dollars(prefix.making_usd, false),
-        dollars(prefix.hour_usd, false)
     )));
 }
 

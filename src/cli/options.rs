@@ -335,9 +335,6 @@ pub(super) struct Eval {
     /// How long to wait for batch jobs; after it they go on, and --resume collects their answers [default: 24h]
     #[arg(long, value_name = "TIME")]
     batch_wait: Option<String>,
-    /// Have the service keep the system instruction and tools that all requests of an arm share
-    #[arg(long)]
-    cache_prefix: bool,
     /// Recorded answers, for --target recorded
     #[arg(long, value_name = "FILE", num_args = 1..)]
     answers: Vec<String>,
@@ -380,7 +377,6 @@ impl Eval {
             stream,
             batch_poll,
             batch_wait,
-            cache_prefix,
             answers,
             rules,
             looks,
@@ -403,7 +399,6 @@ impl Eval {
             .flag("stream", stream)
             .option("batch_poll", one(batch_poll))
             .option("batch_wait", one(batch_wait))
-            .flag("cache_prefix", cache_prefix)
             .option("answers", answers)
             .flag("extend", extend)
             .option("fresh_key", one(fresh_key))

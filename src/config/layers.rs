@@ -27,7 +27,6 @@ pub(super) const KEYS: &[&str] = &[
     "batch",
     "batch_poll",
     "batch_wait",
-    "cache_prefix",
     "project",
     "location",
     "answers",

@@ -145,8 +145,6 @@ pub struct Settings {
     pub delivery: Delivery,
     /// The answers come through batch jobs.
     pub batch: Option<BatchSettings>,
-    /// What all requests of an arm begin with is kept by the service.
-    pub cache_prefix: bool,
     /// Recorded answers.
     pub answers: Vec<PathBuf>,
     /// The key of the target, if it has one.
@@ -443,7 +441,6 @@ impl Layers {
         let target = read.parsed("target", TargetKind::parse);
         let (api_version, delivery) = read.call(target.unwrap_or(TargetKind::Gemini));
         let batch = read.batch(target.unwrap_or(TargetKind::Gemini), delivery);
-        let cache_prefix = read.flag("cache_prefix");
         let resume = read.flag("resume");
         let failed = read.parsed("failed", |text| match text {
             "newest" => Ok(Earlier::Newest),
@@ -560,7 +557,6 @@ impl Layers {
             api_version,
             delivery,
             batch,
-            cache_prefix: cache_prefix && matches!(target, TargetKind::Gemini | TargetKind::Sim),
             answers,
             key,
             place,

@@ -7,7 +7,6 @@
 //! cached = 0.05             # default: as input
 //! from = 2026-12-01         # default: for every day
 //! long = {input = 1.00, output = 4.50, cached = 0.10}   # prompts of more than 200,000 tokens
-//! storage = 1.00            # an hour of cached content; default: as in the built-in table
 //! ```
 //!
 //! `[[prices."my-model"]]`, several times, gives a model prices from several days on.
@@ -89,7 +88,7 @@ impl Mistake {
     }
 }
 
-const KEYS: &str = "input and output, and perhaps cached, from, long and storage";
+const KEYS: &str = "input and output, and perhaps cached, from and long";
 
 fn entries(value: &Value) -> Result<Vec<Entry>, Vec<Mistake>> {
     let shape = || vec![Mistake::new("not a table", KEYS)];
@@ -126,11 +125,7 @@ fn entries(value: &Value) -> Result<Vec<Entry>, Vec<Mistake>> {
 }
 
 fn entry(table: &Table, mistakes: &mut Vec<Mistake>) -> Entry {
-    unknown(
-        table,
-        &["input", "output", "cached", "from", "long", "storage"],
-        mistakes,
-    );
+    unknown(table, &["input", "output", "cached", "from", "long"], mistakes);
     let from = table.get("from").and_then(|value| {
         let day = day(value);
         if day.is_none() {
@@ -153,12 +148,7 @@ fn entry(table: &Table, mistakes: &mut Vec<Mistake>) -> Entry {
             None
         }
     };
-    Entry {
-        from,
-        rates,
-        long,
-        storage: rate(table, "", "storage", mistakes),
-    }
+    Entry { from, rates, long }
 }
 
 /// One rate, if it is given.
@@ -220,7 +210,7 @@ mod tests {
     #[test]
     fn a_model_has_one_price_or_several_by_day() {
         let text = "margin = 0.1\n[prices.\"a/b-1\"]\ninput = 1\noutput = 2.5\n[[prices.c]]\ninput = 1.0\noutput = 2.0\ncached = 0.1\n\
-                    [[prices.c]]\nfrom = 2026-12-01\ninput = 3.0\noutput = 4.0\nlong = {input = 5, output = 6}\nstorage = 0.5\n";
+                    [[prices.c]]\nfrom = 2026-12-01\ninput = 3.0\noutput = 4.0\nlong = {input = 5, output = 6}\n";
         let own = read(text, "f").unwrap();
         let rates = |input, output, cached| Rates { input, output, cached };
         assert_eq!(
@@ -228,8 +218,7 @@ mod tests {
             [Entry {
                 from: None,
                 rates: rates(1.0, 2.5, 1.0),
-                long: None,
-                storage: None
+                long: None
             }]
         );
         assert_eq!(own["c"][0].rates, rates(1.0, 2.0, 0.1));
@@ -238,8 +227,7 @@ mod tests {
             Entry {
                 from: Some(date!(2026 - 12 - 01)),
                 rates: rates(3.0, 4.0, 3.0),
-                long: Some(rates(5.0, 6.0, 5.0)),
-                storage: Some(0.5)
+                long: Some(rates(5.0, 6.0, 5.0))
             }
         );
         assert!(read("margin = 0.1", "f").unwrap().is_empty());
@@ -254,7 +242,7 @@ mod tests {
         );
         insta::assert_snapshot!(read(&text, "f.toml").unwrap_err(), @"
         f.toml:1:9: the prices of `a`: `outputs` is not known
-          expected: input and output, and perhaps cached, from, long and storage
+          expected: input and output, and perhaps cached, from and long
         f.toml:1:9: the prices of `a`: `from` is not a day
           expected: a day like 2026-12-01
         f.toml:1:9: the prices of `a`: `input` is not a price

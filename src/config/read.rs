@@ -41,11 +41,6 @@ impl Reader<'_> {
             ("stream", gemini, "only the targets `gemini` and `sim` stream"),
             ("batch", gemini, "only the targets `gemini` and `sim` take batches"),
             (
-                "cache_prefix",
-                gemini,
-                "only the targets `gemini` and `sim` cache prefixes",
-            ),
-            (
                 "api_version",
                 versioned,
                 "only the targets `gemini` and `sim` have a choice of version",
@@ -118,11 +113,6 @@ impl Reader<'_> {
             let problem = Problem::new("answers of batch jobs can't be streamed");
             self.problems
                 .push(problem.hint("leave out one of --batch and --stream"));
-        }
-        if self.flag("cache_prefix") {
-            let problem = Problem::new("requests of batch jobs can't name a prefix that the service keeps for a run");
-            self.problems
-                .push(problem.hint("leave out one of --batch and --cache-prefix"));
         }
         Some(BatchSettings { first_look, wait })
     }

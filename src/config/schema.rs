@@ -72,7 +72,6 @@ fn of_key(key: &str) -> Option<Value> {
         "batch" => flag("ask through the batch API: half the price, answered within a day"),
         "batch_poll" => time("the first pause before looking at batch jobs"),
         "batch_wait" => time("how long to wait for batch jobs"),
-        "cache_prefix" => flag("have the service keep what all requests of an arm begin with"),
         "project" => text("project of Google Cloud, for the target vertex"),
         "location" => text("location of the target vertex: global, us, eu or a region"),
         "judge_calibration" => text("file of `promptgate judge calibrate`: how far judges agree with people"),
@@ -257,7 +256,7 @@ fn own_prices() -> Value {
         })
     };
     // A local date of TOML is a text in the JSON that editors make of it.
-    let entry = rates(json!({"from": {}, "long": rates(json!({})), "storage": dollars}));
+    let entry = rates(json!({"from": {}, "long": rates(json!({}))}));
     json!({
         "description": "own prices of models, in US dollars per million tokens",
         "type": "object",
@@ -293,7 +292,7 @@ mod tests {
             ("golden = \"golden\"\ntag = [\"a\", \"b\"]\nrepeat = 5", true),
             ("timeout = \"90s\"\nstream = true\nmargin = 0.03", true),
             (
-                "[prices.m]\ninput = 1\noutput = 2.5\nstorage = 1\nlong = {input = 2, output = 5}",
+                "[prices.m]\ninput = 1\noutput = 2.5\nlong = {input = 2, output = 5}",
                 true,
             ),
             ("[[prices.m]]\ninput = 1\noutput = 2", true),

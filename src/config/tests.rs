@@ -437,20 +437,18 @@ fn only_the_gemini_api_streams_and_has_versions() {
             settle(
                 &given,
                 &[&key[..1], &key[1..1 + answers], &key[2..]].concat(),
-                "stream = true\napi_version = \"v1\"\ncache_prefix = true",
+                "stream = true\napi_version = \"v1\"",
             )
         };
-        let batched = [("stream", "false"), ("cache_prefix", "false"), ("batch", "true")];
-        let settings = given(&batched[..usize::from(streams) * 3]).unwrap();
+        let batched = [("stream", "false"), ("batch", "true")];
+        let settings = given(&batched[..usize::from(streams) * 2]).unwrap();
         assert_eq!(settings.batch.is_some(), streams, "{target}");
         let settings = given(&[]).unwrap();
         assert_eq!(settings.delivery == Delivery::Stream, streams, "{target}");
-        assert_eq!(settings.cache_prefix, streams, "{target}");
         assert_eq!(settings.api_version == "v1", versioned, "{target}");
         for (option, value, fits) in [
             ("stream", "true", streams),
             ("batch", "true", streams),
-            ("cache_prefix", "true", streams),
             ("api_version", "v1", versioned),
         ] {
             let said = message(given(&[(option, value)]));

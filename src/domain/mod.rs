@@ -72,6 +72,6 @@ pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
 pub use units::{Clusters, SCORE_TICKS, Unit, Units, score_ticks};
 pub use verdict::{
     CorrectedRate, CorrectedRates, Difference, EValues, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound, ModelRecord,
-    Needed, PrefixCaches, PriceList, PromptRecord, Verdict, ZScores,
+    Needed, PriceList, PromptRecord, Verdict, ZScores,
 };
 pub use visible::{is_hidden, show, visible};

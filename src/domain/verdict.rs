@@ -99,28 +99,6 @@ impl fmt::Display for PriceList {
     }
 }
 
-/// Prefixes of requests that a run had the service keep, and what they used beside the answers.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct PrefixCaches {
-    /// Caches that were made.
-    pub created: u64,
-    /// Their input tokens, each cache counted once.
-    pub tokens: u64,
-    /// US dollars for making and keeping them; `None` when a price is unknown.
-    pub cost_usd: Option<f64>,
-}
-
-impl Default for PrefixCaches {
-    /// None, for nothing.
-    fn default() -> PrefixCaches {
-        PrefixCaches {
-            created: 0,
-            tokens: 0,
-            cost_usd: Some(0.0),
-        }
-    }
-}
-
 /// The verdict with all its evidence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
@@ -172,10 +150,8 @@ pub struct Verdict {
     pub guardrails: Vec<Guardrail>,
     /// Tokens of all answers.
     pub usage: Usage,
-    /// Cost of this run's own requests in US dollars, cached prefixes included; `None` when a price is unknown.
+    /// Cost of this run's own requests in US dollars; `None` when a price is unknown.
     pub cost_usd: Option<f64>,
-    /// Cached prefixes, part of the cost.
-    pub prefix_caches: PrefixCaches,
     /// What asking judges took; part of `requests` and `cost_usd`.
     pub judges: JudgesAsked,
     /// What all answers cost when they were asked for, those from the store included; `None` when a price is unknown.

@@ -3,12 +3,10 @@
 use super::Interrupt;
 use super::forecast::Expected;
 use super::planned::{Found, Halt, Walking};
-use super::prefix;
-use super::target::OpenedTarget;
 use crate::config::{BatchSettings, Cache, Settings};
-use crate::domain::{Arm, Arrival, Asked, Event, Failure, FailureKind, Job, PrefixCaches, Problem, Progress, Source};
+use crate::domain::{Arm, Arrival, Asked, Event, Failure, FailureKind, Job, Problem, Progress, Source};
 use crate::error::Error;
-use crate::run::{self, Batched, Ended, Expect, Limits, RunEnd, Taken, Target as _};
+use crate::run::{self, Batched, Ended, Expect, Limits, RunEnd, Taken};
 use crate::store::{OpenRun, Store, Writer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,7 +44,6 @@ pub(super) fn ask(
     let today = OffsetDateTime::now_utc().date();
     let (prices, tier) = (settings.prices.clone(), versions.dearest_tier(settings));
     let price: Arc<run::Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
-    prefix::announce(target, settings, progress);
     // Two answers a worker: one in flight, one ready.
     let (jobs, queue) = mpsc::channel(2 * settings.concurrency);
     let handed_out = Arc::new(AtomicBool::new(false));
@@ -106,12 +103,6 @@ pub(super) fn ask(
         end.ended = Ended::StoreFailed(message);
     }
     Ok(end)
-}
-
-/// Leaves nothing behind at the service; says what was used there beside the answers.
-pub(super) fn close(target: &OpenedTarget) -> Result<PrefixCaches, Error> {
-    super::runtime()?.block_on(target.target.close());
-    Ok(target.target.beside())
 }
 
 /// What the settings allow a run.

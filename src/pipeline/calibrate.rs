@@ -10,8 +10,8 @@ use crate::config::{Cache, Settings, TargetKind};
 use crate::dataset::calibration as file;
 use crate::dataset::{self, Dataset};
 use crate::domain::{
-    Agreement, Answer, CalibrationEntry, Case, CheckSpec, JudgeUse, JudgesAsked, JudgesFound, Label, Place,
-    PrefixCaches, Problem, Problems, Usage,
+    Agreement, Answer, CalibrationEntry, Case, CheckSpec, JudgeUse, JudgesAsked, JudgesFound, Label, Place, Problem,
+    Problems, Usage,
 };
 use crate::error::Error;
 use crate::exit;
@@ -245,7 +245,6 @@ impl<'a> Calibrating<'a> {
                 run: RunId::NONE,
                 limits: ask::limits(settings),
                 answers_took: Taken::default(),
-                prefixes_took: PrefixCaches::default(),
                 interrupt,
                 so_far: Consulted {
                     cost_usd: Some(0.0),

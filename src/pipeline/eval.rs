@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::gate::{self, Completion, Decided, Facts};
 use crate::report::{Folder, ReportError, Reports, ResultsWritten};
-use crate::run::{Ended, RunEnd, Taken, Target as _};
+use crate::run::{Ended, RunEnd, Taken};
 use crate::store::{OpenRun, RunEnded, Store};
 use std::sync::Arc;
 
@@ -56,16 +56,6 @@ pub(super) struct Asked<'r> {
     pub(super) end: RunEnd,
     /// What its judges were asked.
     pub(super) consulted: Consulted,
-}
-
-impl Asked<'_> {
-    /// What it took of the limits with its judges, and with what the service kept for it.
-    fn taken_in_all(&self, judges: &Consulted) -> Taken {
-        let mut taken = judges.beside(self.taken);
-        taken.cost_usd += self.end.prefix_caches.cost_usd.unwrap_or(0.0);
-        taken.tokens = taken.tokens.saturating_add(self.end.prefix_caches.tokens);
-        taken
-    }
 }
 
 /// What a look came to.
@@ -130,7 +120,7 @@ impl Prepared<'_> {
         } else {
             RunEnded::Incomplete
         };
-        let taken = asked.taken_in_all(&judged.judges);
+        let taken = judged.judges.beside(asked.taken);
         let of_call = RunOfCall::new(open_run.id.number(), self.plan, &self.versions);
         let facts = Facts {
             whole_run: at_look.completion,
@@ -138,8 +128,7 @@ impl Prepared<'_> {
             before: &at_look.before,
             ..self.facts(&asked.end, interrupt)
         };
-        let prefixes = asked.end.prefix_caches;
-        let verdict = verdict::assemble(&self, judged, at_look.decided, &facts, prefixes, interrupt.code());
+        let verdict = verdict::assemble(&self, judged, at_look.decided, &facts, interrupt.code());
         let results = reports.results();
         let unwritten = reports.finish(&self.run, &verdict);
         let exit_code = match verdict.exit_code {
@@ -270,7 +259,6 @@ impl Prepared<'_> {
     /// # Errors
     /// The runtime can't start.
     pub(super) fn stop_asking(&self, asked: &mut Asked<'_>) -> Result<(), Error> {
-        asked.end.prefix_caches = ask::close(&self.target)?;
         asked.progress.on(&Event::Done);
         if self.settings.batch.is_some() {
             self.tell_of_jobs(asked.store, asked.open_run, asked.say);
@@ -411,7 +399,6 @@ impl Prepared<'_> {
             store: asked.store,
             limits: ask::limits(self.settings),
             answers_took: asked.taken,
-            prefixes_took: self.target.target.beside(),
             run: asked.open_run.id,
             interrupt: asked.interrupt,
             so_far: asked.consulted.clone(),

@@ -3,13 +3,11 @@
 use super::Version;
 use super::judges::Judges;
 use super::planned::{Found, Walking};
-use super::prefix::making_usd;
 use crate::config::{Cache, TargetKind};
 use crate::domain::{Arm, Case, CaseId, PriceList, Problem, Request, RunInfo, Usage};
 use crate::error::Error;
 use crate::plan::estimated_tokens;
 use crate::plan::price::{Prices, Tier};
-use crate::run::gemini::Prefix;
 use crate::scoring;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -36,8 +34,6 @@ pub struct Forecast {
     pub commands: u64,
     /// No answer is asked for: recorded answers, or `--cache only`.
     pub offline: bool,
-    /// Prefixes that the service would be asked to keep.
-    pub prefixes: Vec<PrefixForecast>,
     /// Where the prices come from.
     pub prices: PriceList,
 }
@@ -55,32 +51,6 @@ pub struct JudgesForecast {
     pub output: Estimate,
     /// US dollars at today's prices; `None` for a model without a known price.
     pub cost_usd: Option<f64>,
-}
-
-/// A prefix that the service would be asked to keep, for all its requests.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PrefixForecast {
-    /// The model it would be kept for.
-    pub model: String,
-    /// Its tokens, estimated on this machine.
-    pub tokens: u64,
-    /// US dollars for making it, once; `None` for an unknown price.
-    pub making_usd: Option<f64>,
-    /// US dollars for each hour that it is kept; `None` for an unknown price.
-    pub hour_usd: Option<f64>,
-}
-
-impl PrefixForecast {
-    fn new(prefix: &Prefix, prices: &Prices) -> PrefixForecast {
-        let (model, tokens) = (prefix.model(), prefix.estimated_tokens());
-        let today = OffsetDateTime::now_utc().date();
-        PrefixForecast {
-            model: model.to_owned(),
-            tokens,
-            making_usd: making_usd(prices, model, tokens, today),
-            hour_usd: prices.storage_usd(model, tokens, 1.0, today),
-        }
-    }
 }
 
 /// One arm's part.
@@ -173,12 +143,6 @@ pub(super) fn forecast(walking: &Walking<'_>, judges: &Judges, run: &RunInfo) ->
             .filter(|judges| judges.requests > 0 && settings.cache != Cache::Only),
         commands: judging.commands,
         offline: settings.target == TargetKind::Recorded || settings.cache == Cache::Only,
-        prefixes: walking
-            .target
-            .prefixes
-            .iter()
-            .map(|prefix| PrefixForecast::new(prefix, &settings.prices))
-            .collect(),
         prices: settings.prices.list(),
     })
 }

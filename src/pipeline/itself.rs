@@ -199,8 +199,7 @@ impl Prepared<'_> {
             cost_usd: comparison
                 .cost_usd
                 .zip(judged.judges.cost_usd)
-                .zip(end.prefix_caches.cost_usd)
-                .map(|((answers, judges), kept)| answers + judges + kept),
+                .map(|(answers, judges)| answers + judges),
             run: self.run,
         })
     }

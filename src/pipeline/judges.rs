@@ -7,8 +7,8 @@ use super::target::{BATCHED, OpenedTarget, service};
 use super::{Interrupt, Version, open_prompt};
 use crate::config::{Cache, JudgeSettings, Settings, TargetKind};
 use crate::domain::{
-    Answer, Arm, Arrival, CaseId, Event, Failure, FailureKind, Job, JudgeVerdict, Keep, PrefixCaches, Problem,
-    Problems, Progress, Question, Request, digest,
+    Answer, Arm, Arrival, CaseId, Event, Failure, FailureKind, Job, JudgeVerdict, Keep, Problem, Problems, Progress,
+    Question, Request, digest,
 };
 use crate::error::Error;
 use crate::plan::identity;
@@ -390,10 +390,8 @@ pub(super) struct Asker<'a> {
     pub(super) store: &'a Store,
     /// Of the whole run, answers included.
     pub(super) limits: Limits,
-    /// What the answers took of it, without the prefixes that were kept for them.
+    /// What the answers took of it.
     pub(super) answers_took: Taken,
-    /// What those prefixes took.
-    pub(super) prefixes_took: PrefixCaches,
     /// The run whose answers are judged.
     pub(super) run: RunId,
     pub(super) interrupt: &'a Interrupt,
@@ -566,7 +564,7 @@ impl Asker<'_> {
         let running = runtime.spawn(run::run(
             queue,
             Arc::clone(&target),
-            self.limits(target.as_ref()),
+            self.limits(),
             price,
             keep,
             Arc::new(Silent) as Arc<dyn Progress>,
@@ -605,11 +603,7 @@ impl Asker<'_> {
     }
 
     /// The run's limits, and what was taken of them. An unknown price has ended the run before, if it must.
-    fn limits<T: Target>(&self, target: &T) -> Limits {
-        // A judge that is the run's own target counts the prefixes that were kept by itself.
-        let counted = target.beside();
-        let dollars = |caches: &PrefixCaches| caches.cost_usd.unwrap_or(0.0);
-        let prefixes = (dollars(&self.prefixes_took) - dollars(&counted)).max(0.0);
+    fn limits(&self) -> Limits {
         let Taken {
             requests,
             tokens,
@@ -618,9 +612,8 @@ impl Asker<'_> {
         Limits {
             taken: Taken {
                 requests: requests + self.so_far.requests,
-                tokens: (tokens + self.so_far.tokens)
-                    .saturating_add(self.prefixes_took.tokens.saturating_sub(counted.tokens)),
-                cost_usd: cost_usd + self.so_far.cost_usd.unwrap_or(0.0) + prefixes,
+                tokens: tokens + self.so_far.tokens,
+                cost_usd: cost_usd + self.so_far.cost_usd.unwrap_or(0.0),
             },
             ..self.limits.clone()
         }

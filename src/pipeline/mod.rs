@@ -34,7 +34,6 @@ mod judge;
 mod judges;
 mod outlook;
 mod planned;
-mod prefix;
 mod prepare;
 mod promote;
 mod record;
@@ -59,7 +58,7 @@ pub use calibrate::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rate
 pub use candidates::{FinishedAll, Watching, each_candidate, eval_all, forecast_all, prepare_all};
 pub use characteristics::{SimulateRequest, Simulated, exact_sizes, simulate};
 pub use eval::Finished;
-pub use forecast::{ArmForecast, Estimate, Forecast, JudgesForecast, PrefixForecast};
+pub use forecast::{ArmForecast, Estimate, Forecast, JudgesForecast};
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Waiting, Written, import_golden};
 pub use interrupt::Interrupt;

@@ -11,7 +11,7 @@ use super::shared::Call;
 use super::survey::{self, Scope, Survey, Versions};
 use super::target::{self, OpenedTarget, open_prompt};
 use super::tested::{self, Deciders};
-use super::{STORE, bare_name, calibration, hex, now, prefix};
+use super::{STORE, bare_name, calibration, hex, now};
 use crate::config::{Baseline, Cache, Earlier, ModelChoice, Settings, TargetKind};
 use crate::domain::{
     CalibrationEntry, Case, Problem, Problems, PromptInfo, Quarantine, Request, RunInfo, Sequential, Usage, digest,
@@ -104,7 +104,7 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
 pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prepared<'a>, Error> {
     let versions = open_versions(&settings.root, &settings.prompt, &settings.baseline, &settings.models)?;
     affordable(settings, &versions)?;
-    let mut target = target::open(settings, Some(&versions))?;
+    let target = target::open(settings, Some(&versions))?;
     let selection = select(settings)?;
     let commands = Commands::new(&settings.root, &settings.commands);
     let rules = Rules::new(&settings.root).with_commands(commands.clone());
@@ -116,7 +116,6 @@ pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prep
         service: &target.service,
         protocol: settings.target.protocol(),
         recorded: settings.target == TargetKind::Recorded,
-        common: settings.cache_prefix,
         sequential: settings.policy.sequential,
         api_version: &settings.api_version,
         today: OffsetDateTime::now_utc().date(),
@@ -160,8 +159,6 @@ pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prep
         survey.key = attempts::fresh(&survey.key, reason);
     }
     let plan = attempt.plan(versions.baseline.is_some());
-    let (prefixes, notes) = prefix::worth_keeping(settings, &versions, &survey, &plan)?;
-    target.prefixes = prefixes;
     let run = RunInfo {
         candidate: versions.candidate.info.clone(),
         baseline: versions.baseline.as_ref().map(|version| version.info.clone()),
@@ -202,7 +199,6 @@ pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prep
         .iter()
         .cloned()
         .chain(survey.warnings.iter().cloned())
-        .chain(notes)
         .chain(attempt.notes.iter().cloned())
         .collect();
     Ok(Prepared {

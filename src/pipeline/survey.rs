@@ -3,7 +3,6 @@
 
 use super::Version;
 use super::calibration::Judgings;
-use super::prefix::Common;
 use super::remember::{case_digest, checks};
 use crate::config::Settings;
 use crate::dataset::{self, Dataset};
@@ -66,8 +65,6 @@ pub(super) struct Survey {
     pub(super) same: [u8; 32],
     /// Digest of the requests alone, whoever answers them.
     pub(super) requests: [u8; 32],
-    /// What the requests of each version begin with, baseline first; empty unless it was looked for.
-    pub(super) common: Vec<Common>,
     /// The judges that checks of selected cases name.
     pub(super) judges: BTreeSet<String>,
     /// The models of embeddings that they name.
@@ -93,8 +90,6 @@ pub(super) struct Scope<'a> {
     pub(super) protocol: Protocol,
     /// Recorded answers are looked up by name, so equal requests are no identity.
     pub(super) recorded: bool,
-    /// Look for what all requests of a version begin with.
-    pub(super) common: bool,
     /// Spread the cases over looks.
     pub(super) sequential: Sequential,
     /// The version of the service's API.
@@ -201,8 +196,6 @@ struct Seen<'a> {
     key: Sha256,
     cases: Sha256,
     requests: Sha256,
-    /// Per version, baseline first.
-    common: Vec<Common>,
     /// The files that cases came from, as shown.
     files: BTreeSet<Arc<str>>,
     judges: BTreeSet<String>,
@@ -290,11 +283,6 @@ impl<'a> Seen<'a> {
             key,
             cases: Sha256::new_with_prefix(b"promptgate.cases/1"),
             requests: Sha256::new_with_prefix(b"promptgate.requests/1"),
-            common: versions
-                .all()
-                .filter(|_| scope.common)
-                .map(|_| Common::default())
-                .collect(),
             files: BTreeSet::new(),
             judges: BTreeSet::new(),
             embedders: BTreeSet::new(),
@@ -352,9 +340,6 @@ impl<'a> Seen<'a> {
         };
         let candidate = render(&self.versions.candidate)?;
         let baseline = self.versions.baseline.as_ref().map(render).transpose()?;
-        for (request, common) in baseline.iter().chain([&candidate]).zip(&mut self.common) {
-            common.note(request);
-        }
         let mut add = |request: &Request| {
             let body = protocol.body(request);
             for hash in [&mut self.key, &mut self.requests] {
@@ -453,7 +438,6 @@ impl<'a> Seen<'a> {
             identical: self.identical,
             key: key.finalize().into(),
             requests,
-            common: self.common,
             warnings,
         }
     }

@@ -7,7 +7,7 @@ use crate::domain::{Problem, Problems, PromptInfo};
 use crate::error::Error;
 use crate::prompt::{Library, Prompt};
 use crate::report::Mask;
-use crate::run::gemini::{Delivery, Prefix};
+use crate::run::gemini::Delivery;
 use crate::run::vertex::Place;
 use crate::run::{
     AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Recorded, Renewal, Vertex,
@@ -28,8 +28,6 @@ pub(super) struct OpenedTarget {
     pub(super) service: String,
     /// Its answers may be used again.
     pub(super) reusable: bool,
-    /// What it is to have the service keep; known after the first pass.
-    pub(super) prefixes: Vec<Prefix>,
     /// Secrets that must not be written.
     pub(super) mask: Mask,
     /// Where it embeds texts, and what it is in the identity of a vector; `None` where it does not.
@@ -75,7 +73,6 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
                 identity: service("gemini", url, &settings.api_version) + delivered(settings),
                 service: service("gemini", url, gemini::VERSION),
                 reusable: true,
-                prefixes: Vec::new(),
                 mask,
                 embeds: Some((url.to_owned(), service("gemini", url, gemini::VERSION))),
                 _simulator: None,
@@ -97,7 +94,6 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
                 service: identity.clone(),
                 identity,
                 reusable: true,
-                prefixes: Vec::new(),
                 mask: mask(settings),
                 embeds: None,
                 _simulator: None,
@@ -116,7 +112,6 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
                 service: identity.clone(),
                 identity,
                 reusable: true,
-                prefixes: Vec::new(),
                 mask: mask(settings),
                 embeds: None,
                 _simulator: None,
@@ -149,7 +144,6 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
                 target: Arc::new(AnyTarget::Gemini(target)),
                 identity,
                 reusable: true,
-                prefixes: Vec::new(),
                 mask: Mask::default(),
                 service: embeds.clone(),
                 embeds: Some((url, embeds)),
@@ -174,7 +168,6 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
                 service: format!("recorded {}", recorded.sha256()),
                 target: Arc::new(AnyTarget::Recorded(recorded)),
                 reusable: false,
-                prefixes: Vec::new(),
                 mask: Mask::default(),
                 embeds: None,
                 _simulator: None,

@@ -3,7 +3,7 @@
 use super::Prepared;
 use super::judge::JudgedRun;
 use crate::config::{Cache, TargetKind};
-use crate::domain::{Comparison, Decision, JudgesAsked, ModelRecord, PrefixCaches, PromptInfo, PromptRecord, Verdict};
+use crate::domain::{Comparison, Decision, JudgesAsked, ModelRecord, PromptInfo, PromptRecord, Verdict};
 use crate::exit;
 use crate::gate::{self, Decided, Facts, Told};
 
@@ -13,7 +13,6 @@ pub(super) fn assemble(
     judged: JudgedRun,
     decided: Decided,
     facts: &Facts<'_>,
-    prefix_caches: PrefixCaches,
     signal: Option<u8>,
 ) -> Verdict {
     let Prepared {
@@ -90,16 +89,14 @@ pub(super) fn assemble(
         usage: comparison.usage,
         cost_usd: comparison
             .cost_usd
-            .zip(prefix_caches.cost_usd)
             .zip(judges.cost_usd)
-            .map(|((answers, caches), judges)| answers + caches + judges),
+            .map(|(answers, judges)| answers + judges),
         judges: JudgesAsked {
             requests: judges.requests,
             stored: judges.stored,
             cost_usd: judges.cost_usd,
             found: decided.judges,
         },
-        prefix_caches,
         answers_cost_usd: comparison.answers_cost_usd,
         prices: settings.prices.list(),
         requests: comparison.requests + judges.requests,

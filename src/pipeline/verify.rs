@@ -190,7 +190,6 @@ fn survey_all(settings: &TestedSettings, versions: &Versions, rules: &Rules) -> 
         service: "",
         protocol: settings.target.protocol(),
         recorded: settings.target == TargetKind::Recorded,
-        common: false,
         sequential: settings.policy.sequential,
         api_version: &settings.api_version,
         today: OffsetDateTime::now_utc().date(),

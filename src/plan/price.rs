@@ -30,8 +30,6 @@ pub struct Entry {
     pub rates: Rates,
     /// The rates for a prompt of more than [`LONG`] tokens, where they differ.
     pub long: Option<Rates>,
-    /// Dollars per million tokens and hour for keeping cached content, where it is known.
-    pub storage: Option<f64>,
 }
 
 /// How a request is served, which decides the share of the list price that it costs.
@@ -116,14 +114,6 @@ impl Prices {
         Some(dollars * tier.factor() / 1e6)
     }
 
-    /// What keeping cached content for some hours costs, or `None` where the price is not known. A user's own prices may
-    /// leave it to the table.
-    pub fn storage_usd(&self, model: &str, tokens: u64, hours: f64, day: Date) -> Option<f64> {
-        let own = self.entry(model, day).and_then(|entry| entry.storage);
-        let rate = own.or_else(|| storage(bare(model), day))?;
-        Some(tokens as f64 * hours * rate / 1e6)
-    }
-
     /// The same for an answer whose served model may be known: that one counts, since the service may route a retired
     /// model to another at that one's price; the one asked for is the fallback for versions that the table does not know.
     pub fn served_cost_usd(
@@ -152,7 +142,6 @@ impl Prices {
                 from: from(row),
                 rates: row.rates,
                 long: row.long,
-                storage: storage(model, day),
             })
         })
     }
@@ -221,36 +210,6 @@ const TABLE: &[Row] = &[
     row("gemini-embedding-2", EVER, 0.20, 0.00, 0.20),
 ];
 
-/// Dollars per million tokens and hour for keeping cached content ("storage price" of the Gemini API's price list), each
-/// from a day on. gemini-4-argon is not in it: no price is published.
-const STORAGE: &[(&str, (i32, u8, u8), f64)] = &[
-    ("gemini-3.8-flash", EVER, 0.50),
-    ("gemini-3.8-flash", (2027, 1, 1), 1.00),
-    ("gemini-3.7-flash", EVER, 0.50),
-    ("gemini-3.7-flash", (2027, 1, 1), 1.00),
-    ("gemini-3.6-flash", EVER, 0.50),
-    ("gemini-3.6-flash", (2027, 1, 1), 1.00),
-    ("gemini-flash-latest", EVER, 0.50),
-    ("gemini-flash-latest", (2027, 1, 1), 1.00),
-    ("gemini-3.5-flash", EVER, 1.00),
-    ("gemini-3.5-flash-lite", EVER, 1.00),
-    ("gemini-flash-lite-latest", EVER, 1.00),
-    ("gemini-3.1-pro-preview", EVER, 4.50),
-    ("gemini-pro-latest", EVER, 4.50),
-    ("gemini-3.1-flash-lite", EVER, 1.00),
-    ("gemini-3-flash-preview", EVER, 1.00),
-    ("gemini-2.5-pro", EVER, 4.50),
-    ("gemini-2.5-flash", EVER, 1.00),
-    ("gemini-2.5-flash-lite", EVER, 1.00),
-];
-
-fn storage(model: &str, day: Date) -> Option<f64> {
-    let row = STORAGE
-        .iter()
-        .rfind(|(name, from, _)| *name == model && self::day(*from) <= Some(day));
-    row.map(|(_, _, rate)| *rate)
-}
-
 /// The prompt length above which the long rates hold, in tokens.
 pub const LONG: u64 = 200_000;
 
@@ -270,22 +229,6 @@ mod tests {
     #[test]
     fn every_row_has_a_real_date() {
         assert!(TABLE.iter().all(|row| from(row).is_some()));
-        assert!(STORAGE.iter().all(|(_, from, _)| day(*from).is_some()));
-    }
-
-    #[test]
-    fn keeping_cached_content_costs_by_tokens_and_hours() {
-        let prices = Prices::default();
-        let stored = |model, day| prices.storage_usd(model, 2_000_000, 0.5, day);
-        assert_eq!(stored("gemini-3.8-flash", NOW), Some(0.5));
-        assert_eq!(stored("models/gemini-3.8-flash", date!(2027 - 01 - 01)), Some(1.0));
-        assert_eq!(stored("gemini-2.5-pro", NOW), Some(4.5));
-        assert_eq!(stored("gemini-4-argon", NOW), None);
-        assert!(
-            STORAGE
-                .iter()
-                .all(|(name, ..)| TABLE.iter().any(|row| row.model == *name))
-        );
     }
 
     fn usage(prompt: u64, cached: u64, output: u64, thinking: u64) -> Usage {
@@ -369,7 +312,6 @@ mod tests {
                 cached: input,
             },
             long: None,
-            storage: None,
         };
         let prices = Prices::with_own(
             [

@@ -192,7 +192,6 @@ impl Mask {
             guardrails: _,
             usage: _,
             cost_usd: _,
-            prefix_caches: _,
             judges,
             answers_cost_usd: _,
             prices: _,

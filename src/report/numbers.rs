@@ -1,6 +1,6 @@
 //! Numbers as people read them. Never `NaN`: what is not a number is a dash.
 
-use crate::domain::{ArmRate, Difference, Latency, PrefixCaches, Unlooked, Verdict, Waited};
+use crate::domain::{ArmRate, Difference, Latency, Unlooked, Verdict, Waited};
 
 /// What stands for a number that is not known.
 pub(super) const UNKNOWN: &str = "–";
@@ -97,19 +97,7 @@ pub(super) fn latency(latency: &Latency, stored: u64) -> String {
 
 /// What this run spent, and what its answers cost when they were asked for where that is something else.
 pub(super) fn cost(verdict: &Verdict) -> String {
-    let mut spent = usd(verdict.cost_usd);
-    let PrefixCaches {
-        created,
-        tokens,
-        cost_usd,
-    } = verdict.prefix_caches;
-    if created > 0 {
-        spent = format!(
-            "{spent}, {} of it for {} of {tokens} tokens",
-            usd(cost_usd),
-            count(created, "cached prefix", "cached prefixes")
-        );
-    }
+    let spent = usd(verdict.cost_usd);
     if verdict.cached == (0, 0) {
         return spent;
     }

@@ -5,8 +5,8 @@ use super::text::json_safe;
 use super::{Context, ReportError, Reporter, ResultsWritten};
 use crate::domain::{
     ArmRate, CandidateLine, CaseRow, Changed, Completion, Counts, Decision, Difference, EValues, FreshKey, Guardrail,
-    JudgesAsked, Latency, Look, Needed, Paired, Policy, PolicyBase, PrefixCaches, PriceList, PromptRecord, Quarantined,
-    Reason, RunInfo, Slice, Tested, Unlooked, Usage, Verdict, Waited, Warning, ZScores,
+    JudgesAsked, Latency, Look, Needed, Paired, Policy, PolicyBase, PriceList, PromptRecord, Quarantined, Reason,
+    RunInfo, Slice, Tested, Unlooked, Usage, Verdict, Waited, Warning, ZScores,
 };
 use serde::Serialize;
 use std::io::{self, Write as _};
@@ -111,9 +111,6 @@ struct Record<'a> {
     guardrails: &'a [Guardrail],
     usage: &'a Usage,
     cost_usd: Option<f64>,
-    /// Absent where nothing was cached.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prefix_caches: Option<&'a PrefixCaches>,
     /// Absent where no judge was asked, and none decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     judges: Option<&'a JudgesAsked>,
@@ -197,7 +194,6 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         guardrails,
         usage,
         cost_usd,
-        prefix_caches,
         judges,
         answers_cost_usd,
         prices,
@@ -258,7 +254,6 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         guardrails,
         usage,
         cost_usd: *cost_usd,
-        prefix_caches: (prefix_caches.created > 0).then_some(prefix_caches),
         judges: (judges.requests + judges.stored > 0 || !judges.found.deciding.is_empty()).then_some(judges),
         answers_cost_usd: *answers_cost_usd,
         prices,

@@ -1,7 +1,7 @@
 //! What a run has sent and spent, and whether it may send more.
 
 use super::{Limits, Taken};
-use crate::domain::{PrefixCaches, Usage};
+use crate::domain::Usage;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Counts requests, tokens and dollars against their limits.
@@ -49,19 +49,18 @@ impl Budget {
         }
     }
 
-    /// Counts one request that is about to leave; `attempt` counts from 1. What was used `beside` the answers counts, too,
-    /// but for requests: those are asked for answers.
+    /// Counts one request that is about to leave; `attempt` counts from 1.
     ///
     /// # Errors
     /// The limit that forbids it, in a sentence.
-    pub(super) fn take(&self, attempt: u32, beside: &PrefixCaches) -> Result<(), String> {
+    pub(super) fn take(&self, attempt: u32) -> Result<(), String> {
         let mut spent = self.spent();
         if let Some(max) = self.max_requests
             && self.taken.requests.saturating_add(spent.requests) >= max
         {
             return Err(format!("the limit of {max} requests is reached"));
         }
-        let tokens = self.tokens(&spent).saturating_add(beside.tokens);
+        let tokens = self.tokens(&spent);
         if let Some(max) = self.max_tokens
             && tokens >= max
         {
@@ -73,12 +72,7 @@ impl Budget {
                     "the price of `{model}` is not known, so the limit of ${max} can't be kept"
                 ));
             }
-            let Some(cached) = beside.cost_usd else {
-                return Err(format!(
-                    "the price of a cached prefix is not known, so the limit of ${max} can't be kept"
-                ));
-            };
-            let cost = self.taken.cost_usd + spent.cost_usd + cached;
+            let cost = self.taken.cost_usd + spent.cost_usd;
             if cost >= max {
                 return Err(format!("${cost:.4} of at most ${max} are spent"));
             }
@@ -125,7 +119,7 @@ impl Budget {
                 }
             }
         }
-        self.take(attempt, &PrefixCaches::default())?;
+        self.take(attempt)?;
         self.hold(expected, cost_usd);
         Ok(())
     }
@@ -188,7 +182,7 @@ mod tests {
         let budget = Budget::new(&limits);
         let mut taken = 0;
         loop {
-            match budget.take(1, &PrefixCaches::default()) {
+            match budget.take(1) {
                 Ok(()) => taken += 1,
                 Err(reason) => return (taken, reason),
             }

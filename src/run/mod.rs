@@ -10,7 +10,7 @@
 //!   bounded by their number, not by the number of jobs.
 //! - `batch/`: the other strategy: the same jobs through the service's batch API.
 //! - `target.rs`: what answers. A target sends once; it neither retries nor waits.
-//! - `gemini/`: the Gemini API over HTTP, with prefixes that it keeps. `vertex/`: the same models on Vertex AI. `openai/`: chat completions.
+//! - `gemini/`: the Gemini API over HTTP. `vertex/`: the same models on Vertex AI. `openai/`: chat completions.
 //!   `recorded.rs`: answers from files.
 //! - `embeddings.rs`: vectors of texts instead of answers, whoever makes them.
 //! - `protocol.rs`: what a target must know of a prompt before anything is sent. `media.rs`: media inside a prompt.
@@ -52,7 +52,7 @@ pub use retry::RetryPolicy;
 pub use target::{AnyTarget, Reach, Retry, Target, TargetError};
 pub use vertex::{Vertex, VertexSettings};
 
-use crate::domain::{Failure, Job, Keep, PrefixCaches, Progress, Usage};
+use crate::domain::{Failure, Job, Keep, Progress, Usage};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -144,12 +144,10 @@ pub struct RunEnd {
     pub tokens: u64,
     /// What the answers cost in US dollars; `None` when the price of one of them is not known.
     pub cost_usd: Option<f64>,
-    /// What was used beside them.
-    pub prefix_caches: PrefixCaches,
 }
 
 impl RunEnd {
-    /// Both rounds of a run; what was used beside the answers is that of the later one.
+    /// Both rounds of a run.
     pub fn and(self, later: RunEnd) -> RunEnd {
         RunEnd {
             ended: later.ended,
@@ -157,7 +155,6 @@ impl RunEnd {
             retries: self.retries + later.retries,
             tokens: self.tokens.saturating_add(later.tokens),
             cost_usd: self.cost_usd.zip(later.cost_usd).map(|(sum, more)| sum + more),
-            prefix_caches: later.prefix_caches,
         }
     }
 }

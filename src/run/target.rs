@@ -1,10 +1,10 @@
 //! What answers: the trait, its error, and the targets there are.
 
-use super::gemini::{Caching, Gemini};
+use super::gemini::Gemini;
 use super::openai::OpenAi;
 use super::recorded::Recorded;
 use super::vertex::Vertex;
-use crate::domain::{Answer, Failure, FailureKind, Job, PrefixCaches, Problem, Source};
+use crate::domain::{Answer, Failure, FailureKind, Job, Problem, Source};
 use crate::secret::Secret;
 use std::future::Future;
 use std::time::Duration;
@@ -19,11 +19,6 @@ pub trait Target: Send + Sync + 'static {
 
     /// Where the answers come from. Only [`Source::Live`] ones are requests: paced, counted, priced and budgeted.
     fn source(&self) -> Source;
-
-    /// What was used beside the answers so far.
-    fn beside(&self) -> PrefixCaches {
-        PrefixCaches::default()
-    }
 }
 
 /// What asking again can do about a failure.
@@ -41,8 +36,6 @@ pub enum Retry {
     KeyRefused,
     /// At once: the key was refused, but there is another one now.
     KeyChanged,
-    /// At once: the cached prefix was gone, and is made anew or left out now. Happens to a job a bounded number of times.
-    PrefixGone,
 }
 
 /// Whom the delay of [`Retry::After`] concerns.
@@ -159,23 +152,6 @@ impl AnyTarget {
             AnyTarget::Gemini(_) | AnyTarget::OpenAi(_) | AnyTarget::Recorded(_) => Ok(()),
         }
     }
-
-    /// Caches these prefixes from here on, where the target can; once, before the first request.
-    pub fn cache_prefixes(&self, caching: Caching) {
-        match self {
-            AnyTarget::Gemini(target) => target.cache_prefixes(caching),
-            AnyTarget::Vertex(_) | AnyTarget::OpenAi(_) | AnyTarget::Recorded(_) => {}
-        }
-    }
-
-    /// Leaves nothing behind at the service, as far as that is possible in short time; call it when no request is in
-    /// flight any more. Nothing is cached afterwards.
-    pub async fn close(&self) {
-        match self {
-            AnyTarget::Gemini(target) => target.close().await,
-            AnyTarget::Vertex(_) | AnyTarget::OpenAi(_) | AnyTarget::Recorded(_) => {}
-        }
-    }
 }
 
 impl Target for AnyTarget {
@@ -194,12 +170,6 @@ impl Target for AnyTarget {
             AnyTarget::Vertex(target) => target.source(),
             AnyTarget::OpenAi(target) => target.source(),
             AnyTarget::Recorded(target) => target.source(),
-        }
-    }
-    fn beside(&self) -> PrefixCaches {
-        match self {
-            AnyTarget::Gemini(target) => target.beside(),
-            AnyTarget::Vertex(_) | AnyTarget::OpenAi(_) | AnyTarget::Recorded(_) => PrefixCaches::default(),
         }
     }
 }

@@ -132,7 +132,6 @@ impl<T: Target, K: Keep> Shared<T, K> {
             retries: spent.retries,
             tokens: spent.tokens,
             cost_usd: spent.cost_usd(),
-            prefix_caches: self.target.beside(),
         }
     }
 
@@ -164,7 +163,7 @@ impl<T: Target, K: Keep> Shared<T, K> {
                 Waited::Stopped => return given_up(failed),
                 Waited::Aborted => return self.leave_out(),
             };
-            if let Err(reason) = self.budget.take(effort.attempts + 1, &self.target.beside()) {
+            if let Err(reason) = self.budget.take(effort.attempts + 1) {
                 self.stop_with(Ended::Budget(reason));
                 return given_up(failed);
             }
@@ -241,7 +240,7 @@ impl<T: Target, K: Keep> Shared<T, K> {
                 }
                 Next::Again(error, Some(delay))
             }
-            Retry::KeyChanged | Retry::PrefixGone => Next::AtOnce(error.into_failure()),
+            Retry::KeyChanged => Next::AtOnce(error.into_failure()),
             Retry::QuotaSpent | Retry::KeyRefused => {
                 let mut failure = error.into_failure();
                 if failure.code == QUOTA_PER_DAY {

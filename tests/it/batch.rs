@@ -519,7 +519,6 @@ fn what_takes_no_batches_is_refused() {
     };
     for (more, said) in [
         (&["--stream"][..], "can't be streamed"),
-        (&["--cache-prefix"], "leave out one of --batch and --cache-prefix"),
         (&["--target", "vertex"], "take batches"),
         (
             &["--target", "openai", "--base-url", "http://127.0.0.1:9/v1"],

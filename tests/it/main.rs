@@ -32,7 +32,6 @@ mod money;
 mod no_evidence;
 mod outlook;
 mod own_checks;
-mod prefix;
 mod promote;
 mod quarantine;
 mod record;

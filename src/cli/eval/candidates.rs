@@ -1,6 +1,6 @@
 //! `promptgate eval` with several candidates: lines for each of them, a table, and one last line for the call.
 
-use super::{colored, dollars, foresee_arm, foresee_judges, foresee_prefix, progress, requests, tell_simulated};
+use super::{colored, dollars, foresee_arm, foresee_judges, progress, requests, tell_simulated};
 use crate::cli::{complain, hide, say, warn};
 use crate::config::Settings;
 use crate::domain::{CaseRow, Progress, Quarantine, RunInfo};
@@ -178,9 +178,6 @@ fn foresee(forecasts: &[Forecast], outlooks: &[Option<Outlook>]) {
         ));
     }
     for forecast in forecasts {
-        if !first.offline && forecast.candidate.requests() > 0 {
-            forecast.prefixes.iter().for_each(foresee_prefix);
-        }
         let name = &forecast.run.candidate.name;
         if let Some(judges) = &forecast.judges {
             say(&log_line(&format!("for `{name}` and its baseline:")));

@@ -198,7 +198,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     async fn fail(&mut self, key: &Key, error: &TargetError) -> Result<(), Ended> {
         let again = match error.retry() {
             Retry::Backoff | Retry::After(_) | Retry::KeyChanged => true,
-            Retry::Never | Retry::PrefixGone => false,
+            Retry::Never => false,
             Retry::QuotaSpent | Retry::KeyRefused => {
                 let failure = error.failure();
                 self.settle(key, Err(failure.clone())).await?;

@@ -27,7 +27,7 @@ use super::budget::Budget;
 use super::gemini::Gemini;
 use super::target::{AnyTarget, Retry, TargetError};
 use super::{Ended, Limits, Price, RunEnd, describe};
-use crate::domain::{Asked, BatchLedger, Event, Failure, FailureKind, Job, Keep, PrefixCaches, Progress, Usage};
+use crate::domain::{Asked, BatchLedger, Event, Failure, FailureKind, Job, Keep, Progress, Usage};
 use spool::Line;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -158,7 +158,6 @@ fn end(budget: &Budget, ended: Ended) -> RunEnd {
         retries: spent.retries,
         tokens: spent.tokens,
         cost_usd: spent.cost_usd(),
-        prefix_caches: PrefixCaches::default(),
     }
 }
 
@@ -348,7 +347,7 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
                 Retry::KeyChanged => continue,
                 Retry::Backoff => None,
                 Retry::After(delay) => Some(delay),
-                Retry::Never | Retry::PrefixGone | Retry::QuotaSpent | Retry::KeyRefused => {
+                Retry::Never | Retry::QuotaSpent | Retry::KeyRefused => {
                     return Err(Ended::Stopped(error.failure()));
                 }
             };

@@ -183,7 +183,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
                 Retry::KeyChanged => continue,
                 Retry::Backoff => None,
                 Retry::After(delay) => Some(delay),
-                Retry::Never | Retry::PrefixGone | Retry::QuotaSpent | Retry::KeyRefused => {
+                Retry::Never | Retry::QuotaSpent | Retry::KeyRefused => {
                     if in_doubt && let Some(name) = self.find_lost(id, &label).await? {
                         return self.created(id, label, name, file, chunk);
                     }
@@ -259,7 +259,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
                 self.spent.get_or_insert(Ended::Stopped(failure));
                 self.forget(&chunk);
             }
-            Retry::Never | Retry::PrefixGone | Retry::Backoff | Retry::After(_) | Retry::KeyChanged => {
+            Retry::Never | Retry::Backoff | Retry::After(_) | Retry::KeyChanged => {
                 for key in &chunk.keys {
                     self.settle(key, Err(failure.clone())).await?;
                 }

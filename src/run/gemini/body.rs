@@ -56,40 +56,6 @@ pub fn body(request: &Request) -> Vec<u8> {
     bytes(&whole(request))
 }
 
-/// The body of a request whose [`prefix`] the service has under a name; it refuses one that says both.
-pub(super) fn body_after_prefix(request: &Request, name: &Value) -> Vec<u8> {
-    bytes(&Body {
-        system_instruction: None,
-        tools: Vec::new(),
-        tool_config: None,
-        cached_content: Some(name),
-        ..whole(request)
-    })
-}
-
-/// What the service can keep of a request, as a JSON object: system instruction, tools and their configuration. `None`
-/// where there is none of them, or the request itself names cached content.
-pub(super) fn prefix(request: &Request) -> Option<Vec<u8>> {
-    let Body {
-        system_instruction,
-        tools,
-        tool_config,
-        cached_content: None,
-        ..
-    } = whole(request)
-    else {
-        return None;
-    };
-    if system_instruction.is_none() && tools.is_empty() {
-        return None;
-    }
-    Some(bytes(&Prefix {
-        system_instruction,
-        tools,
-        tool_config,
-    }))
-}
-
 /// Strings, numbers and values that were parsed from JSON always serialize. Were it otherwise, the service would refuse
 /// the empty body.
 fn bytes(body: &impl Serialize) -> Vec<u8> {
@@ -139,17 +105,6 @@ struct Body<'a> {
     store: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     model_armor_config: Option<&'a Value>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Prefix<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    system_instruction: Option<Instruction<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<WireTool<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_config: Option<&'a Value>,
 }
 
 #[derive(Serialize)]

@@ -9,7 +9,6 @@
 //! - `batches.rs`: batch jobs, their files and their results.
 //! - `embed.rs`: vectors of texts.
 //! - `error.rs`: an error reply becomes a kind of failure and what asking again can do about it.
-//! - `prefix.rs`: what requests have in common is kept by the service, and only named.
 //! - this file: one exchange.
 //!
 //! The simulator speaks the same protocol; it is this target with a base URL of its own and the sample header.
@@ -21,7 +20,6 @@ mod embed;
 mod endpoint;
 mod error;
 mod family;
-mod prefix;
 mod reply;
 mod rules;
 mod shape;
@@ -34,7 +32,6 @@ pub use embed::{Embedder, MODEL as EMBEDDING_MODEL, body as embedding_body};
 pub use endpoint::{BASE_URL, Delivery, VERSION, model_problem, url};
 pub use error::classify;
 pub(super) use error::{LONGEST_MESSAGE, LONGEST_WAIT, duration, excerpt, seconds, shorten};
-pub use prefix::{Caching, KeepingPrice, Prefix, RENEW_AFTER};
 pub use reply::decode;
 pub use rules::review;
 pub(super) use rules::{at, knows_setting, review_by};
@@ -45,12 +42,11 @@ use super::http::{Http, Incoming, post, whole_seconds, without};
 use super::key::ApiKey;
 use super::keys::{Generation, Keys, Refused, Renewal};
 use super::target::{Retry, Target, TargetError};
-use crate::domain::{Answer, Arm, CaseId, FailureKind, Job, PrefixCaches, Problem, Source, digest};
+use crate::domain::{Answer, Arm, CaseId, Failure, FailureKind, Job, Problem, Source, digest};
 use crate::secret::Secret;
 use endpoint::{Endpoint, resource};
-use prefix::Prefixes;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use stream::Merging;
 
@@ -88,8 +84,6 @@ pub struct Gemini {
     connection: Arc<Connection>,
     delivery: Delivery,
     simulated: bool,
-    /// What requests have in common, if the service is to keep it.
-    prefixes: OnceLock<Prefixes>,
 }
 
 /// What every request goes through.
@@ -122,39 +116,7 @@ impl Gemini {
             }),
             delivery: settings.delivery,
             simulated: settings.simulated,
-            prefixes: OnceLock::new(),
         })
-    }
-
-    /// Has the service keep these prefixes from here on. The first call counts.
-    pub fn cache_prefixes(&self, caching: Caching) {
-        self.prefixes
-            .get_or_init(|| Prefixes::new(Arc::clone(&self.connection), caching));
-    }
-
-    /// Deletes what the service keeps.
-    pub async fn close(&self) {
-        if let Some(prefixes) = self.prefixes.get() {
-            prefixes.close().await;
-        }
-    }
-
-    /// Asks, naming a prefix where the service keeps the request's.
-    async fn ask(&self, job: &Job) -> Result<Answer, TargetError> {
-        let Some(prefixes) = self.prefixes.get() else {
-            return self.send(job, &job.body).await;
-        };
-        let Some(kept) = prefixes.of(&job.request).await? else {
-            return self.send(job, &job.body).await;
-        };
-        let short: Arc<[u8]> = body::body_after_prefix(&job.request, &kept.name()).into();
-        match self.send(job, &short).await {
-            Ok(answer) => {
-                kept.has_answered();
-                Ok(answer)
-            }
-            Err(error) => Err(prefixes.after(&job.request, &kept, error).await),
-        }
     }
 
     async fn send(&self, job: &Job, body: &Arc<[u8]>) -> Result<Answer, TargetError> {
@@ -231,7 +193,7 @@ impl Connection {
             return error;
         };
         // Nor is the key at fault where cached content is not found.
-        if prefix::is_gone(&error) {
+        if is_missing_cache(&error) {
             return error;
         }
         // Another key does not help against a place or an account that is not served.
@@ -248,16 +210,24 @@ impl Connection {
 
 impl Target for Gemini {
     async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
-        self.ask(job).await
+        self.send(job, &job.body).await
     }
 
     fn source(&self) -> Source {
         Source::Live
     }
+}
 
-    fn beside(&self) -> PrefixCaches {
-        self.prefixes.get().map(Prefixes::used).unwrap_or_default()
-    }
+/// The service doesn't know the cached content that a prompt names. It answers 404, or 403 in words that leave open whose it
+/// is ("CachedContent not found (or permission denied)").
+fn is_missing_cache(error: &TargetError) -> bool {
+    let Failure { code, message, .. } = error.failure();
+    let letters: String = message.chars().filter(char::is_ascii_alphanumeric).collect();
+    let letters = letters.to_ascii_lowercase();
+    matches!(code.as_str(), "http_403" | "http_404")
+        && letters.contains("cachedcontent")
+        // A method that a key or a model may not use.
+        && !letters.contains("createcachedcontent")
 }
 
 /// Reads a streamed response as it comes.

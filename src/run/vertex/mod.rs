@@ -107,7 +107,7 @@ impl Vertex {
                 Err(Problem::new("there are no credentials of Google Cloud on this machine")
                     .hint(credentials::WHAT_TO_DO))
             }
-            Retry::Never | Retry::QuotaSpent | Retry::KeyRefused | Retry::KeyChanged | Retry::PrefixGone => {
+            Retry::Never | Retry::QuotaSpent | Retry::KeyRefused | Retry::KeyChanged => {
                 Err(Problem::new(error.failure().message))
             }
         }

@@ -3,9 +3,9 @@
 use promptgate::domain::{
     Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, Changed, Changes, CheckResult, CheckSpec, Completion, Counts,
     Decision, Difference, Estimand, Failure, FailureKind, FreshKey, GuardMetric, GuardStatus, Guardrail, Judged,
-    JudgesAsked, Latency, Look, Metric, ModelRecord, Needed, Outcome, Paired, Place, Policy, PolicyBase, PrefixCaches,
-    PriceList, PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, SliceGate, Source, Tested,
-    ToolCall, Unlooked, Usage, Verdict, WEIGHT, Waited, Warning, WarningCode, ZScores,
+    JudgesAsked, Latency, Look, Metric, ModelRecord, Needed, Outcome, Paired, Place, Policy, PolicyBase, PriceList,
+    PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, SliceGate, Source, Tested, ToolCall,
+    Unlooked, Usage, Verdict, WEIGHT, Waited, Warning, WarningCode, ZScores,
 };
 use serde_json::json;
 
@@ -217,7 +217,6 @@ pub(super) fn verdict() -> Verdict {
             total: 1250,
         },
         cost_usd: Some(0.0123),
-        prefix_caches: PrefixCaches::default(),
         judges: JudgesAsked::default(),
         answers_cost_usd: Some(0.0145),
         prices: PriceList {
