@@ -59,21 +59,21 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
     let folder = Folder::claim(&layers.out()).map_err(unusable)?;
     let out = folder.path().to_owned();
     let settings = layers.settle()?;
-    if !settings.candidates.is_empty() {
+    if !settings.arms.candidates.is_empty() {
         return candidates::evaluate(&settings, &folder, no_color, unattended, interrupt);
     }
     let prepared = pipeline::prepare(&settings)?;
     let mask = prepared.mask().clone();
     hide(&mask);
     let tell = |sentence: &str| {
-        if !settings.quiet {
+        if !settings.run.quiet {
             warn(sentence);
         }
     };
     for warning in &prepared.warnings {
         tell(&format!("warning: {warning}"));
     }
-    if settings.dry_run {
+    if settings.run.dry_run {
         foresee(&prepared.forecast()?, prepared.outlook()?.as_ref());
         return Ok(exit::OK);
     }
@@ -88,7 +88,7 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
     let progress = progress(&settings, &mask, unattended);
     let style = Style {
         color: colored(&settings, no_color),
-        quiet: settings.quiet,
+        quiet: settings.run.quiet,
     };
     let mut console = Console::new(style, mask.clone()).apart(prepared.quarantine().clone());
     let finished = prepared.eval(folder, &progress, interrupt, &mut |row| console.case(row), &tell)?;
@@ -108,16 +108,16 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
 
 /// Also with --quiet: nobody should take this for a verdict about the model.
 fn tell_simulated(settings: &Settings) {
-    let line = if settings.fallback {
+    let line = if settings.provider.fallback {
         "SIMULATED: no key is set, so the built-in simulator answers, not the model; nothing here can be promoted"
     } else {
         "SIMULATED: the simulator answers, not the model; nothing here can be promoted"
     };
-    if settings.quiet { warn(line) } else { say(line) }
+    if settings.run.quiet { warn(line) } else { say(line) }
 }
 
 fn progress(settings: &Settings, mask: &Mask, unattended: bool) -> Arc<dyn Progress> {
-    if settings.quiet {
+    if settings.run.quiet {
         Arc::new(Silent)
     } else {
         progress::to_stderr(mask.clone(), !unattended).into()
@@ -134,7 +134,7 @@ fn unusable(error: ReportError) -> Error {
 }
 
 fn colored(settings: &Settings, no_color: bool) -> bool {
-    match settings.color {
+    match settings.run.color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => stdout().is_terminal() && !no_color,

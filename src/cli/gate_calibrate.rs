@@ -37,18 +37,18 @@ fn compare(options: CalibrateGate, environment: Environment, interrupt: &Interru
     let mask = prepared.mask().clone();
     hide(&mask);
     let tell = |sentence: &str| {
-        if !settings.quiet {
+        if !settings.run.quiet {
             warn(sentence);
         }
     };
     for warning in &prepared.warnings {
         tell(&format!("warning: {warning}"));
     }
-    if settings.dry_run {
+    if settings.run.dry_run {
         foresee(&prepared.forecast()?, None);
         return Ok(exit::OK);
     }
-    let progress: Arc<dyn Progress> = if settings.quiet {
+    let progress: Arc<dyn Progress> = if settings.run.quiet {
         Arc::new(Silent)
     } else {
         progress::to_stderr(mask, !unattended).into()

@@ -117,7 +117,7 @@ fn tell_judge(judge: &CalibratedJudge, settings: &Settings) {
         "  specificity {}, of what people do not let pass",
         rated(specificity)
     ));
-    let (margin, tolerance) = (settings.policy.margin, settings.policy.tolerance);
+    let (margin, tolerance) = (settings.gate.policy.margin, settings.gate.policy.tolerance);
     say(&format!("  Youden's J {youden:.3}, at least {youden_low:.3}"));
     match margins {
         Some((scaled, tolerated)) => say(&format!(

@@ -119,24 +119,61 @@ pub enum Color {
 pub struct Settings {
     /// Project root: holds prompts/, .promptgate/, and bounds all paths that come from data.
     pub root: PathBuf,
-    /// Green, as typed; the first of several.
+    /// What is compared.
+    pub arms: ArmSettings,
+    /// Cases and samples.
+    pub dataset: DatasetSettings,
+    /// Where requests go.
+    pub provider: ProviderSettings,
+    /// Pace, patience and budget.
+    pub limits: LimitSettings,
+    /// What checks may consult.
+    pub scoring: ScoringSettings,
+    /// How this call runs.
+    pub run: RunSettings,
+    /// How the verdict is found.
+    pub gate: GateSettings,
+    /// Prices of tokens.
+    pub prices: Prices,
+    /// Non-fatal warnings.
+    pub warnings: Vec<Problem>,
+}
+
+/// Prompts and models of both arms.
+#[derive(Clone, Debug)]
+pub struct ArmSettings {
+    /// Candidate, as typed; the first of several.
     pub prompt: String,
     /// All of several candidates, 2..=[`crate::domain::MOST_CANDIDATES`], in the order they were typed; empty where there is one.
     pub candidates: Vec<Candidate>,
-    /// Blue, as typed.
+    /// Baseline, as typed.
     pub baseline: Baseline,
+    /// The models that are named.
+    pub models: ModelChoice,
+}
+
+/// Cases, and how often each is sampled.
+#[derive(Clone, Debug)]
+pub struct DatasetSettings {
     /// Golden files and folders.
     pub golden: Vec<PathBuf>,
     /// Which cases take part.
     pub selection: Selection,
     /// Samples per case and arm; 1..=1000.
     pub repeat: u32,
+    /// Only the cases that failed in an earlier run.
+    pub failed: Option<Earlier>,
+    /// Answers that differ from the approved ones are proposed in golden/snapshots/.
+    pub snapshots: bool,
+}
+
+/// Where requests go, and in which form.
+#[derive(Clone, Debug)]
+pub struct ProviderSettings {
     /// What answers.
     pub target: TargetKind,
     /// The simulator stands in because no key is set on a person's machine.
     pub fallback: bool,
-    /// The models that are named.
-    pub models: ModelChoice,
     /// Base URL of the target.
     pub base_url: Option<String>,
     /// Version of the API: v1beta, v1, ...
@@ -153,58 +190,70 @@ pub struct Settings {
     pub place: Option<Place>,
     /// The file that the key came from: read once more when the key is refused.
     pub key_file: Option<PathBuf>,
-    /// Requests at once; 1..=1024.
+}
+
+/// Pace, patience and budget of requests.
+#[derive(Clone, Debug)]
+pub struct LimitSettings {
+    /// Parallel requests; 1..=1024.
     pub concurrency: usize,
-    /// Requests a minute.
+    /// Requests per minute.
     pub rpm: Option<u32>,
-    /// Input tokens a minute.
+    /// Input tokens per minute.
     pub tpm: Option<u32>,
     /// Per attempt.
     pub timeout: Duration,
     /// Attempts beyond the first; 0..=100.
     pub retries: u32,
-    /// How long to wait between attempts.
+    /// Delays between attempts.
     pub retry: RetryPolicy,
-    /// Dollars after which nothing more is asked.
+    /// US dollars after which nothing more is sent.
     pub max_cost: Option<f64>,
-    /// Requests, retries included, after which nothing more is asked.
+    /// Requests, retries included, after which nothing more is sent.
     pub max_requests: Option<u64>,
-    /// Tokens of answers, input and output, after which nothing more is asked.
+    /// Input and output tokens after which nothing more is sent.
     pub max_tokens: Option<u64>,
-    /// What tokens cost.
-    pub prices: Prices,
-    /// The models that read answers against a rubric, by name.
+}
+
+/// Models and commands that checks may consult.
+#[derive(Clone, Debug)]
+pub struct ScoringSettings {
+    /// LLM judges by name.
     pub judges: BTreeMap<String, JudgeSettings>,
-    /// The models that make vectors of texts, by name.
+    /// Embedding models by name.
     pub embeddings: BTreeMap<String, EmbeddingSettings>,
-    /// What is known of their errors.
+    /// What is known of the judges' errors.
     pub judge_calibration: JudgeCalibration,
     /// Commands that checks may name.
     pub commands: Vec<Command>,
+}
+
+/// How this call runs.
+#[derive(Clone, Debug)]
+pub struct RunSettings {
     /// How stored answers are used.
     pub cache: Cache,
     /// Continue the newest unfinished run of the same plan.
     pub resume: bool,
-    /// Only the cases that failed in an earlier run.
-    pub failed: Option<Earlier>,
-    /// Answers that differ from the approved ones are proposed in golden/snapshots/.
-    pub snapshots: bool,
-    /// Only say what would be done.
+    /// Send nothing.
     pub dry_run: bool,
+    /// Print only the last line.
+    pub quiet: bool,
+    /// When to color.
+    pub color: Color,
+}
+
+/// How the verdict is found.
+#[derive(Clone, Debug)]
+pub struct GateSettings {
     /// Decide; false with `--no-gate`.
     pub gated: bool,
-    /// Only the last line.
-    pub quiet: bool,
-    /// When to colour.
-    pub color: Color,
-    /// The rules of the verdict.
+    /// Its rules.
     pub policy: Policy,
     /// What golden data, checks and policy must not ask for less than.
     pub policy_base: PolicyBaseSettings,
     /// Looking again at the same.
     pub attempts: AttemptSettings,
-    /// Things worth a word that stop nothing.
-    pub warnings: Vec<Problem>,
 }
 
 /// The models that settings name.
@@ -362,7 +411,7 @@ impl Layers {
             .option("policy_base", vec!["none".to_owned()])
             .flag("no_gate", true);
         let settings = self.settle()?;
-        if settings.target == TargetKind::Recorded {
+        if settings.provider.target == TargetKind::Recorded {
             return Err(Problem::new(
                 "recorded answers can't tell how much answers vary: both arms would get the same ones",
             )
@@ -538,57 +587,71 @@ impl Layers {
             // On an unattended machine nobody would look at them.
             && snapshots.unwrap_or_else(|| key::unattended(&self.environment).is_none());
         problems.or(Settings {
-            prompt,
-            candidates,
-            baseline,
-            golden: self.golden(),
-            selection: Selection {
-                cases: list("case"),
-                failed: None,
-                tags: list("tag"),
-                limit,
-                shard,
+            arms: ArmSettings {
+                prompt,
+                candidates,
+                baseline,
+                models,
             },
-            repeat,
-            target,
-            fallback,
-            models,
-            base_url,
-            api_version,
-            delivery,
-            batch,
-            answers,
-            key,
-            place,
-            key_file,
-            concurrency,
-            rpm,
-            tpm,
-            timeout,
-            retries,
-            retry,
-            max_cost,
-            max_requests,
-            max_tokens,
+            dataset: DatasetSettings {
+                golden: self.golden(),
+                selection: Selection {
+                    cases: list("case"),
+                    failed: None,
+                    tags: list("tag"),
+                    limit,
+                    shard,
+                },
+                repeat,
+                failed,
+                snapshots,
+            },
+            provider: ProviderSettings {
+                target,
+                fallback,
+                base_url,
+                api_version,
+                delivery,
+                batch,
+                answers,
+                key,
+                place,
+                key_file,
+            },
+            limits: LimitSettings {
+                concurrency,
+                rpm,
+                tpm,
+                timeout,
+                retries,
+                retry,
+                max_cost,
+                max_requests,
+                max_tokens,
+            },
+            scoring: ScoringSettings {
+                judges: self.judges(),
+                embeddings: self.embeddings(),
+                judge_calibration: JudgeCalibration {
+                    path: self.under_root(judge_calibration.as_deref().unwrap_or("judge-calibration.json")),
+                    named: judge_calibration.is_some(),
+                },
+                commands: self.commands().to_vec(),
+            },
+            run: RunSettings {
+                cache: cache.unwrap_or(Cache::Use),
+                resume,
+                dry_run,
+                quiet,
+                color: color.unwrap_or(Color::Auto),
+            },
+            gate: GateSettings {
+                gated,
+                policy,
+                policy_base,
+                attempts,
+            },
             prices: Prices::with_own(self.layers[2].prices().clone()),
-            judges: self.judges(),
-            embeddings: self.embeddings(),
-            judge_calibration: JudgeCalibration {
-                path: self.under_root(judge_calibration.as_deref().unwrap_or("judge-calibration.json")),
-                named: judge_calibration.is_some(),
-            },
-            commands: self.commands().to_vec(),
-            cache: cache.unwrap_or(Cache::Use),
-            resume,
-            failed,
-            snapshots,
-            dry_run,
-            gated,
-            quiet,
-            color: color.unwrap_or(Color::Auto),
-            policy,
-            policy_base,
-            attempts,
             warnings: self.warnings,
             root: self.root,
         })

@@ -44,13 +44,13 @@ fn option_wins_over_environment_over_file_over_default() {
         file,
     )
     .unwrap();
-    assert_eq!(settings.prompt, "o");
-    assert_eq!(settings.baseline, Baseline::Prompt("b".to_owned()));
-    assert_eq!(settings.repeat, 7);
-    assert_eq!(settings.concurrency, 4);
-    assert_eq!(settings.retries, 8);
-    assert_eq!(settings.policy.margin, 0.1);
-    assert_eq!(settings.selection.tags.len(), 2);
+    assert_eq!(settings.arms.prompt, "o");
+    assert_eq!(settings.arms.baseline, Baseline::Prompt("b".to_owned()));
+    assert_eq!(settings.dataset.repeat, 7);
+    assert_eq!(settings.limits.concurrency, 4);
+    assert_eq!(settings.limits.retries, 8);
+    assert_eq!(settings.gate.policy.margin, 0.1);
+    assert_eq!(settings.dataset.selection.tags.len(), 2);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn answers_are_proposed_where_a_person_may_look_at_them() {
     let writes = |given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str| {
         let given: Vec<_> = PAIR.iter().chain(&[("target", "sim")]).chain(given).copied().collect();
         settle(&given, variables, file)
-            .map(|settings| settings.snapshots)
+            .map(|settings| settings.dataset.snapshots)
             .map_err(|found| found.to_string())
     };
     assert_eq!(writes(&[], &[], ""), Ok(true));
@@ -134,7 +134,7 @@ fn the_simulator_stands_in_only_on_a_persons_machine() {
     let target = |variables: &[(&str, &str)], given: &[(&'static str, &str)]| {
         let given: Vec<_> = PAIR.iter().chain(given).copied().collect();
         settle(&given, variables, "")
-            .map(|settings| (settings.target, settings.fallback))
+            .map(|settings| (settings.provider.target, settings.provider.fallback))
             .map_err(|p| p.to_string())
     };
     assert_eq!(target(&[], &[]), Ok((TargetKind::Sim, true)));
@@ -179,7 +179,7 @@ fn vertex_has_a_place_or_a_key() {
             .copied()
             .collect();
         settle(&given, variables, file)
-            .map(|settings| (settings.place, settings.key.is_some()))
+            .map(|settings| (settings.provider.place, settings.provider.key.is_some()))
             .map_err(|problems| problems.to_string())
     };
     let of = |project: &str, location: &str| {
@@ -221,10 +221,14 @@ fn each_target_has_its_own_variable_for_the_base_url() {
     for (target, port) in [("gemini", 1), ("vertex", 2), ("openai", 3)] {
         let given = [PAIR[0], PAIR[1], ("target", target)];
         let settings = settle(&given, &variables, "base_url = \"http://127.0.0.1:9\"").unwrap();
-        assert_eq!(settings.base_url, Some(format!("http://127.0.0.1:{port}")), "{target}");
+        assert_eq!(
+            settings.provider.base_url,
+            Some(format!("http://127.0.0.1:{port}")),
+            "{target}"
+        );
         let own = [given[0], given[1], given[2], ("base_url", "http://127.0.0.1:8")];
         assert_eq!(
-            settle(&own, &variables, "").unwrap().base_url.as_deref(),
+            settle(&own, &variables, "").unwrap().provider.base_url.as_deref(),
             Some("http://127.0.0.1:8")
         );
     }
@@ -238,10 +242,17 @@ fn an_openai_service_has_no_default_model() {
         ("target", "openai"),
         ("base_url", "http://127.0.0.1:1/v1"),
     ];
-    assert_eq!(settle(&given, &[], "").unwrap().models.resolve(None), "");
-    assert_eq!(settle(&given, &[], "").unwrap().models.resolve(Some("front")), "front");
+    assert_eq!(settle(&given, &[], "").unwrap().arms.models.resolve(None), "");
     assert_eq!(
-        settle(&given, &[], "model = \"file\"").unwrap().models.resolve(None),
+        settle(&given, &[], "").unwrap().arms.models.resolve(Some("front")),
+        "front"
+    );
+    assert_eq!(
+        settle(&given, &[], "model = \"file\"")
+            .unwrap()
+            .arms
+            .models
+            .resolve(None),
         "file"
     );
 }
@@ -251,7 +262,7 @@ fn what_sends_nothing_needs_no_key_and_never_becomes_the_simulator_in_a_check() 
     let only = |variables: &[(&str, &str)], given: &[(&'static str, &str)]| {
         let given: Vec<_> = PAIR.iter().chain(&[("cache", "only")]).chain(given).copied().collect();
         settle(&given, variables, "")
-            .map(|settings| (settings.target, settings.key.is_some()))
+            .map(|settings| (settings.provider.target, settings.provider.key.is_some()))
             .map_err(|problems| problems.to_string())
     };
     for (variables, given) in [
@@ -281,7 +292,8 @@ fn what_sends_nothing_needs_no_key_and_never_becomes_the_simulator_in_a_check() 
 
 #[test]
 fn waits_between_attempts_are_settings() {
-    let retry = |variables: &[(&str, &str)], file: &str| settle(&PAIR, variables, file).map(|settings| settings.retry);
+    let retry =
+        |variables: &[(&str, &str)], file: &str| settle(&PAIR, variables, file).map(|settings| settings.limits.retry);
     assert_eq!(retry(&[], "").unwrap(), RetryPolicy::default());
     let policy = retry(
         &[("PROMPTGATE_RETRY_TOTAL", "5m")],
@@ -316,7 +328,7 @@ fn prices_are_settings_of_the_file_alone() {
         "{both}"
     );
     let settings = settle(&PAIR, &[("PROMPTGATE_MAX_TOKENS", "7")], "max_tokens = 9").unwrap();
-    assert_eq!(settings.max_tokens, Some(7));
+    assert_eq!(settings.limits.max_tokens, Some(7));
 }
 
 #[test]
@@ -325,15 +337,15 @@ fn a_key_file_is_read_and_never_shown() {
     let path = folder.path().join("key");
     std::fs::write(&path, "secret-key-1\n").unwrap();
     let settings = settle(&PAIR, &[("GEMINI_API_KEY_FILE", path.to_str().unwrap())], "").unwrap();
-    assert_eq!(settings.target, TargetKind::Gemini);
-    assert_eq!(settings.key_file, Some(path.clone()));
+    assert_eq!(settings.provider.target, TargetKind::Gemini);
+    assert_eq!(settings.provider.key_file, Some(path.clone()));
     assert!(!format!("{settings:?}").contains("secret"));
     let variables = [
         ("GEMINI_API_KEY", "another-key"),
         ("GEMINI_API_KEY_FILE", path.to_str().unwrap()),
     ];
     assert_eq!(
-        settle(&PAIR, &variables, "").unwrap().key_file,
+        settle(&PAIR, &variables, "").unwrap().provider.key_file,
         None,
         "the variable wins"
     );
@@ -392,8 +404,12 @@ fn version_delivery_and_strictness_come_from_every_place() {
     let seen = |given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str| {
         let given = [&PAIR[..], &[("target", "sim")], given].concat();
         let settings = settle(&given, variables, file).unwrap();
-        let strict = settings.policy.strict_model;
-        (settings.api_version, settings.delivery == Delivery::Stream, strict)
+        let strict = settings.gate.policy.strict_model;
+        (
+            settings.provider.api_version,
+            settings.provider.delivery == Delivery::Stream,
+            strict,
+        )
     };
     let file = "api_version = \"v1\"\nstream = true\nstrict_model = true";
     assert_eq!(seen(&[], &[], ""), ("v1beta".to_owned(), false, false));
@@ -442,10 +458,10 @@ fn only_the_gemini_api_streams_and_has_versions() {
         };
         let batched = [("stream", "false"), ("batch", "true")];
         let settings = given(&batched[..usize::from(streams) * 2]).unwrap();
-        assert_eq!(settings.batch.is_some(), streams, "{target}");
+        assert_eq!(settings.provider.batch.is_some(), streams, "{target}");
         let settings = given(&[]).unwrap();
-        assert_eq!(settings.delivery == Delivery::Stream, streams, "{target}");
-        assert_eq!(settings.api_version == "v1", versioned, "{target}");
+        assert_eq!(settings.provider.delivery == Delivery::Stream, streams, "{target}");
+        assert_eq!(settings.provider.api_version == "v1", versioned, "{target}");
         for (option, value, fits) in [
             ("stream", "true", streams),
             ("batch", "true", streams),
@@ -462,7 +478,7 @@ fn only_the_gemini_api_streams_and_has_versions() {
 fn the_calibration_of_judges_has_a_usual_place_and_has_to_be_there_where_it_is_named() {
     let found = |given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str| {
         let settings = settle(&[&PAIR, given].concat(), variables, file).unwrap();
-        let JudgeCalibration { path, named } = settings.judge_calibration;
+        let JudgeCalibration { path, named } = settings.scoring.judge_calibration;
         (path.strip_prefix(&settings.root).unwrap().display().to_string(), named)
     };
     let file = "judge_calibration = \"f.json\"";
@@ -490,7 +506,7 @@ fn a_call_that_asks_judges_alone_needs_no_prompt_and_no_pass_rate() {
     };
     assert!(message(layers().settle()).contains("no prompt is named"));
     let settings = layers().settle_for_judges().unwrap();
-    assert_eq!((settings.policy.margin, settings.gated), (0.1, false));
+    assert_eq!((settings.gate.policy.margin, settings.gate.gated), (0.1, false));
     // What is wrong elsewhere is still wrong.
     let wrong = Layers::read(folder.path(), options(&[("retries", "many")]), None, environment(&[]));
     assert!(message(wrong.settle_for_judges()).contains("--retries"));
@@ -498,7 +514,7 @@ fn a_call_that_asks_judges_alone_needs_no_prompt_and_no_pass_rate() {
 
 #[test]
 fn the_rules_of_tags_come_from_the_file_or_from_variables() {
-    let policy = |variables: &[(&str, &str)], file: &str| settle(&PAIR_SIM, variables, file).unwrap().policy;
+    let policy = |variables: &[(&str, &str)], file: &str| settle(&PAIR_SIM, variables, file).unwrap().gate.policy;
     assert_eq!(policy(&[], ""), Policy::default());
     let file = "[gate]\nslice_margin = 0.2\nslice_q = 0.01\ncritical_tags = [\"b\", \"a\", \"b\"]\n";
     let expected = Policy {
@@ -558,7 +574,7 @@ fn rules_of_tags_out_of_range_are_told_where_they_stand() {
 #[test]
 fn guardrails_are_shares_and_off_unless_set() {
     let guardrails = |variables: &[(&str, &str)], file: &str| {
-        let policy = settle(&PAIR_SIM, variables, file).unwrap().policy;
+        let policy = settle(&PAIR_SIM, variables, file).unwrap().gate.policy;
         policy.guardrails
     };
     assert!(guardrails(&[], "").is_empty());
@@ -662,7 +678,7 @@ fn what_ci_tells_of_the_base_wins_over_the_file_and_loses_against_the_caller() {
             variables,
             "policy_base = \"mine\"",
         );
-        settings.unwrap().policy_base.rev
+        settings.unwrap().gate.policy_base.rev
     };
     assert_eq!(base(&[], &[]).as_deref(), Some("mine"));
     assert_eq!(base(&[], &[ci]).as_deref(), Some("origin/main"));
@@ -684,15 +700,16 @@ fn several_prompts_are_a_list_with_a_folder_each() {
     )
     .unwrap();
     let folders: Vec<(&str, &str)> = settings
+        .arms
         .candidates
         .iter()
         .map(|candidate| (candidate.name.as_str(), candidate.folder.as_str()))
         .collect();
-    assert_eq!(settings.prompt, "v2");
+    assert_eq!(settings.arms.prompt, "v2");
     assert_eq!(folders, [("v2", "v2"), ("git:main:v3", "v3")]);
-    assert!(!settings.snapshots);
+    assert!(!settings.dataset.snapshots);
     let one = settle(&PAIR_SIM, &[], "").unwrap();
-    assert!(one.candidates.is_empty());
+    assert!(one.arms.candidates.is_empty());
     for (baseline, message) in [
         ("git:main", "a revision alone is another baseline"),
         ("v1", ""),
@@ -755,13 +772,19 @@ fn a_prompt_is_compared_with_itself_whatever_is_said_of_single_runs() {
         (&[], &[], "baseline = \"git:main:v1\"\n", "git:main:v1"),
     ] {
         let settings = settle(given, variables, file).unwrap();
-        assert_eq!(settings.prompt, name);
-        assert_eq!(settings.baseline, Baseline::Prompt(name.to_owned()));
-        assert!(!settings.gated);
-        assert_eq!((settings.policy.min_pass_rate, settings.policy_base.rev), (None, None));
+        assert_eq!(settings.arms.prompt, name);
+        assert_eq!(settings.arms.baseline, Baseline::Prompt(name.to_owned()));
+        assert!(!settings.gate.gated);
+        assert_eq!(
+            (settings.gate.policy.min_pass_rate, settings.gate.policy_base.rev),
+            (None, None)
+        );
     }
     let shard = settle(&[], &[("PROMPTGATE_SHARD", "1/2"), ("GITHUB_BASE_REF", "main")], both).unwrap();
-    assert_eq!((shard.selection.shard, shard.policy_base.rev), (None, None));
+    assert_eq!(
+        (shard.dataset.selection.shard, shard.gate.policy_base.rev),
+        (None, None)
+    );
     assert!(message(settle(&[], &[], "")).contains("no prompt is named"));
     assert!(
         message(settle(&[("answers", "a.jsonl"), ("target", "recorded")], &[], both))

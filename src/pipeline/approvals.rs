@@ -25,7 +25,7 @@ pub(super) struct Approvals<'a> {
 impl<'a> Approvals<'a> {
     pub(super) fn new(settings: &'a Settings, run: &RunInfo, mask: &Mask) -> Approvals<'a> {
         Approvals {
-            root: settings.snapshots.then_some(&settings.root),
+            root: settings.dataset.snapshots.then_some(&settings.root),
             run: mask.run(run),
             mask: mask.clone(),
             proposed: 0,

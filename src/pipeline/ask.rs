@@ -35,7 +35,7 @@ pub(super) fn ask(
         .enable_all()
         .build()
         .map_err(|error| Problem::new(format!("the runtime can't start: {error}")))?;
-    let reusable = target.reusable && settings.cache != Cache::Off;
+    let reusable = target.reusable && settings.run.cache != Cache::Off;
     let writer = Arc::new(store.writer(run.id, &target.identity, reusable)?);
     let limits = Limits {
         taken,
@@ -45,9 +45,9 @@ pub(super) fn ask(
     let (prices, tier) = (settings.prices.clone(), versions.dearest_tier(settings));
     let price: Arc<run::Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
     // Two answers a worker: one in flight, one ready.
-    let (jobs, queue) = mpsc::channel(2 * settings.concurrency);
+    let (jobs, queue) = mpsc::channel(2 * settings.limits.concurrency);
     let handed_out = Arc::new(AtomicBool::new(false));
-    let running = match settings.batch {
+    let running = match settings.provider.batch {
         Some(BatchSettings { first_look, wait }) => {
             let batched = Batched {
                 target: Arc::clone(&target.target),
@@ -75,7 +75,7 @@ pub(super) fn ask(
         )),
     };
     let handing = HandingOut {
-        cache: settings.cache,
+        cache: settings.run.cache,
         writer: &writer,
         jobs: &jobs,
         progress: progress.as_ref(),
@@ -108,15 +108,15 @@ pub(super) fn ask(
 /// What the settings allow a run.
 pub(super) fn limits(settings: &Settings) -> Limits {
     Limits {
-        concurrency: settings.concurrency,
-        rpm: settings.rpm,
-        tpm: settings.tpm,
-        timeout: settings.timeout,
-        retries: settings.retries,
-        retry: settings.retry,
-        max_requests: settings.max_requests,
-        max_tokens: settings.max_tokens,
-        max_cost_usd: settings.max_cost,
+        concurrency: settings.limits.concurrency,
+        rpm: settings.limits.rpm,
+        tpm: settings.limits.tpm,
+        timeout: settings.limits.timeout,
+        retries: settings.limits.retries,
+        retry: settings.limits.retry,
+        max_requests: settings.limits.max_requests,
+        max_tokens: settings.limits.max_tokens,
+        max_cost_usd: settings.limits.max_cost,
         ..Limits::default()
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct Attempt {
 impl Attempt {
     /// The first look at what is tested, whatever was looked at before.
     pub(super) fn first(settings: &Settings, same: [u8; 32], candidates: u32) -> Attempt {
-        let key = match &settings.attempts.fresh_key {
+        let key = match &settings.gate.attempts.fresh_key {
             Some(reason) => fresh(&same, reason),
             None => same,
         };
@@ -51,12 +51,12 @@ impl Attempt {
             series: Series { key, same },
             look: Look {
                 attempt: 1,
-                attempts: settings.policy.attempts,
+                attempts: settings.gate.policy.attempts,
                 candidates,
                 shares: Vec::new(),
             },
-            repeats: settings.repeat,
-            step: settings.repeat,
+            repeats: settings.dataset.repeat,
+            step: settings.dataset.repeat,
             kept: None,
             merges: false,
             first: None,
@@ -64,7 +64,7 @@ impl Attempt {
             other_rules: false,
             lost: None,
             fresh: None,
-            counts: settings.target != TargetKind::Recorded,
+            counts: settings.provider.target != TargetKind::Recorded,
             notes: Vec::new(),
         }
     }
@@ -79,7 +79,7 @@ impl Attempt {
         candidates: u32,
         store: Option<&Store>,
     ) -> Result<Attempt, Error> {
-        let asked = &settings.attempts;
+        let asked = &settings.gate.attempts;
         let mut attempt = Attempt::first(settings, same, candidates);
         let series = attempt.series;
         if !attempt.counts {
@@ -136,7 +136,7 @@ impl Attempt {
         self.look.attempts = first.attempts;
         self.look.candidates = self.look.candidates.max(first.candidates);
         self.look.attempt = last.attempt;
-        if settings.policy.attempts != first.attempts {
+        if settings.gate.policy.attempts != first.attempts {
             self.notes.push(
                 Problem::new(format!(
                     "the first look at these prompts and cases (run {}) was planned with attempts = {}, and so it stays",
@@ -147,11 +147,11 @@ impl Attempt {
         }
         self.replanned = Sequential::ALL
             .into_iter()
-            .filter(|sequential| *sequential != settings.policy.sequential)
+            .filter(|sequential| *sequential != settings.gate.policy.sequential)
             .any(|sequential| {
                 let planned = Policy {
                     sequential,
-                    ..settings.policy.clone()
+                    ..settings.gate.policy.clone()
                 };
                 gate::policy_digest(&planned) == first.policy_sha256
             });
@@ -169,7 +169,7 @@ impl Attempt {
                 ))
                 .hint("plan it so from the next prompt on, or with --fresh-key REASON"),
             );
-        } else if gate::policy_digest(&settings.policy) != first.policy_sha256 {
+        } else if gate::policy_digest(&settings.gate.policy) != first.policy_sha256 {
             self.other_rules = true;
             self.notes.push(Problem::new(format!(
                 "the first look at these prompts and cases (run {}, {}) was decided by other rules than this one",
@@ -178,7 +178,7 @@ impl Attempt {
             )));
         }
         let open = last.decision == Decision::Inconclusive;
-        if settings.attempts.extend {
+        if settings.gate.attempts.extend {
             self.repeats = further(last, first, open)?;
             self.step = first.step;
             self.merges = true;
@@ -391,7 +391,7 @@ fn further(last: &LookRecord, first: &LookRecord, open: bool) -> Result<u32, Pro
 
 /// Attempts of this CI run that the store does not know, and whose answers may have been looked at.
 fn lost(settings: &Settings, looks: &[LookRecord], store: Option<&Store>) -> Result<Option<LooksBefore>, StoreError> {
-    let Some(ci) = &settings.attempts.ci else {
+    let Some(ci) = &settings.gate.attempts.ci else {
         return Ok(None);
     };
     let known = match store {

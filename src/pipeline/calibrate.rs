@@ -138,13 +138,13 @@ impl<'a> Calibrating<'a> {
     /// # Errors
     /// All mistakes in golden files, labels and judges; no label, or too few; a calibration file that can't be read.
     pub fn prepare(settings: &'a Settings, only: Option<&'a str>) -> Result<Calibrating<'a>, Error> {
-        let commands = Commands::new(&settings.root, &settings.commands);
+        let commands = Commands::new(&settings.root, &settings.scoring.commands);
         let rules = Rules::new(&settings.root).with_commands(commands.clone());
-        let mut walk = settings.selection.walk();
+        let mut walk = settings.dataset.selection.walk();
         let mut labels: BTreeMap<JudgeUse, Labels> = BTreeMap::new();
         let mut others: BTreeSet<String> = BTreeSet::new();
         let mut many = false;
-        let dataset = dataset::survey(&settings.golden, &rules, &mut |case, problems| {
+        let dataset = dataset::survey(&settings.dataset.golden, &rules, &mut |case, problems| {
             if !walk.selects(case) {
                 return;
             }
@@ -174,7 +174,7 @@ impl<'a> Calibrating<'a> {
             return Err(nothing(only, &others));
         }
         enough(&labels)?;
-        if settings.fallback && uses_run_target(settings, labels.keys()) {
+        if settings.provider.fallback && uses_run_target(settings, labels.keys()) {
             // It would take the place of what is known of the model.
             return Err(
                 Problem::new("no key is set, so the simulator would judge, which says nothing of a model")
@@ -183,11 +183,11 @@ impl<'a> Calibrating<'a> {
             );
         }
         let before = file::read(
-            &settings.judge_calibration.path,
-            &settings.judge_calibration.path.display().to_string(),
+            &settings.scoring.judge_calibration.path,
+            &settings.scoring.judge_calibration.path.display().to_string(),
         )?;
         let names: BTreeSet<String> = labels.keys().map(|asked| asked.judge.clone()).collect();
-        let run_target = match settings.target {
+        let run_target = match settings.provider.target {
             TargetKind::Recorded => None,
             TargetKind::Gemini | TargetKind::Vertex | TargetKind::OpenAi | TargetKind::Sim => {
                 Some(target::open(settings, None)?)
@@ -229,7 +229,7 @@ impl<'a> Calibrating<'a> {
         // Only a judge without a target of its own needs the run's.
         if let Some(target) = &self.run_target
             && uses_run_target(settings, self.labels.keys())
-            && settings.cache != Cache::Only
+            && settings.run.cache != Cache::Only
         {
             target.sign_in()?;
         }
@@ -256,7 +256,7 @@ impl<'a> Calibrating<'a> {
             waiting: 0,
             tallies: BTreeMap::new(),
         };
-        let mut walk = settings.selection.walk();
+        let mut walk = settings.dataset.selection.walk();
         let mut failed = None;
         self.dataset.stream(&self.rules, &mut |case| {
             if failed.is_none() && walk.selects(&case) {
@@ -317,7 +317,7 @@ impl<'a> Calibrating<'a> {
         if let Some(code) = interrupt.code() {
             exit_code = code;
         } else if unwritten.is_empty() {
-            let path = &self.settings.judge_calibration.path;
+            let path = &self.settings.scoring.judge_calibration.path;
             match self.write(path, entries) {
                 Ok(()) => written = Some(path.clone()),
                 Err(error) => {
@@ -349,7 +349,7 @@ impl<'a> Calibrating<'a> {
         disagreements: Vec<Disagreement>,
         more: u64,
     ) -> CalibratedJudge {
-        let policy = &self.settings.policy;
+        let policy = &self.settings.gate.policy;
         let rated = |share: f64, n: u64| {
             let (low, high) = wilson(share, n, normal::critical(0.025));
             Rated { share, low, high }
@@ -389,7 +389,7 @@ impl<'a> Calibrating<'a> {
 /// A judge without a target of its own is asked where the run's answers would come from.
 fn uses_run_target<'a>(settings: &Settings, mut asked: impl Iterator<Item = &'a JudgeUse>) -> bool {
     asked.any(|asked| {
-        let written = settings.judges.get(&asked.judge);
+        let written = settings.scoring.judges.get(&asked.judge);
         written.is_none_or(|judge| judge.target.is_none() && judge.base_url.is_none())
     })
 }
@@ -426,7 +426,7 @@ fn enough(labels: &BTreeMap<JudgeUse, Labels>) -> Result<(), Problems> {
 /// A limit in dollars can only be kept where prices are known.
 fn affordable(settings: &Settings, judges: &Judges, names: &BTreeSet<String>) -> Result<(), Problems> {
     let mut problems = Problems::default();
-    if settings.max_cost.is_some() && settings.cache != Cache::Only {
+    if settings.limits.max_cost.is_some() && settings.run.cache != Cache::Only {
         let today = OffsetDateTime::now_utc().date();
         let models: BTreeSet<String> = names
             .iter()

@@ -6,7 +6,7 @@
 
 use super::shared::Call;
 use super::{Finished, Forecast, Interrupt, Prepared, prepare_among};
-use crate::config::Settings;
+use crate::config::{ArmSettings, Settings};
 use crate::domain::{
     Candidate, CandidateLine, CaseRow, Completion, Decision, Problem, Problems, Progress, Reason, ReasonCode, RunInfo,
     Verdict,
@@ -52,10 +52,13 @@ pub struct FinishedAll {
 /// The settings of each candidate's run.
 pub fn each_candidate(settings: &Settings) -> Vec<Settings> {
     let of = |candidate: &Candidate| Settings {
-        prompt: candidate.name.clone(),
+        arms: ArmSettings {
+            prompt: candidate.name.clone(),
+            ..settings.arms.clone()
+        },
         ..settings.clone()
     };
-    settings.candidates.iter().map(of).collect()
+    settings.arms.candidates.iter().map(of).collect()
 }
 
 /// Prepares all candidates. Sends nothing.

@@ -22,7 +22,7 @@ pub(super) struct Confirming {
 impl Confirming {
     pub(super) fn new(settings: &Settings) -> Confirming {
         Confirming {
-            possible: settings.gated && settings.target != TargetKind::Recorded,
+            possible: settings.gate.gated && settings.provider.target != TargetKind::Recorded,
             failed: BTreeSet::new(),
         }
     }

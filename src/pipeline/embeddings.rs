@@ -93,17 +93,17 @@ impl Embedders {
 
     /// Secrets of the models' own.
     pub(super) fn keys(settings: &Settings) -> impl Iterator<Item = &ApiKey> {
-        settings.embeddings.values().filter_map(|one| one.key.as_ref())
+        settings.scoring.embeddings.values().filter_map(|one| one.key.as_ref())
     }
 }
 
 impl Model {
     fn open(name: &str, settings: &Settings, runs: Option<&(String, String)>) -> Result<Model, Problem> {
-        let written = settings.embeddings.get(name);
+        let written = settings.scoring.embeddings.get(name);
         if written.is_none() && name != DEFAULT {
             return Err(
                 Problem::new(format!("a check names the embeddings `{name}`, which are not declared"))
-                    .did_you_mean(name, settings.embeddings.keys().map(String::as_str))
+                    .did_you_mean(name, settings.scoring.embeddings.keys().map(String::as_str))
                     .expected(format!("[embeddings.{name}] in promptgate.toml")),
             );
         }
@@ -136,7 +136,7 @@ impl Asked {
         settings: &Settings,
         runs: Option<&(String, String)>,
     ) -> Result<Asked, Problem> {
-        let kind = written.and_then(|one| one.target).unwrap_or(settings.target);
+        let kind = written.and_then(|one| one.target).unwrap_or(settings.provider.target);
         let base_url = written.and_then(|one| one.base_url.clone());
         if kind == TargetKind::OpenAi {
             return Asked::open_openai(written, settings);
@@ -147,7 +147,7 @@ impl Asked {
                 let name = service(kind.as_str(), &url, gemini::VERSION);
                 (url, name)
             }
-            (None, TargetKind::Gemini | TargetKind::Sim) if kind == settings.target && runs.is_some() => {
+            (None, TargetKind::Gemini | TargetKind::Sim) if kind == settings.provider.target && runs.is_some() => {
                 runs.cloned().unwrap_or_default()
             }
             (None, TargetKind::Gemini) => {
@@ -167,12 +167,16 @@ impl Asked {
                 );
             }
         };
-        let of_run = settings.key.clone().filter(|_| settings.target == TargetKind::Gemini);
+        let of_run = settings
+            .provider
+            .key
+            .clone()
+            .filter(|_| settings.provider.target == TargetKind::Gemini);
         let key = written
             .and_then(|one| one.key.clone())
             .or(of_run)
             .filter(|_| kind == TargetKind::Gemini);
-        if kind == TargetKind::Gemini && key.is_none() && settings.cache != Cache::Only {
+        if kind == TargetKind::Gemini && key.is_none() && settings.run.cache != Cache::Only {
             return Err(Problem::new("there is no key for it").hint("set GEMINI_API_KEY"));
         }
         let model = written
@@ -188,8 +192,8 @@ impl Asked {
             delivery: Delivery::Whole,
             key,
             renewal: None,
-            timeout: settings.timeout,
-            concurrency: settings.concurrency,
+            timeout: settings.limits.timeout,
+            concurrency: settings.limits.concurrency,
             simulated: false,
         })?;
         Ok(Asked {
@@ -204,18 +208,19 @@ impl Asked {
     fn open_openai(written: Option<&EmbeddingSettings>, settings: &Settings) -> Result<Asked, Problem> {
         let named = written.and_then(|one| one.base_url.clone());
         let of_run = settings
+            .provider
             .base_url
             .clone()
-            .filter(|_| settings.target == TargetKind::OpenAi);
+            .filter(|_| settings.provider.target == TargetKind::OpenAi);
         let base_url = named.clone().or(of_run).ok_or_else(|| {
             Problem::new("the target `openai` has no base url").hint("set base_url, like http://localhost:11434/v1")
         })?;
         // The run's key goes nowhere but to the run's own address.
-        let key_of_run = (settings.target == TargetKind::OpenAi && named.is_none())
-            .then(|| settings.key.clone())
+        let key_of_run = (settings.provider.target == TargetKind::OpenAi && named.is_none())
+            .then(|| settings.provider.key.clone())
             .flatten();
         let key = written.and_then(|one| one.key.clone()).or(key_of_run);
-        if key.is_none() && settings.cache != Cache::Only && !openai::is_local(&base_url)? {
+        if key.is_none() && settings.run.cache != Cache::Only && !openai::is_local(&base_url)? {
             return Err(Problem::new("there is no key for it").hint("set OPENAI_API_KEY"));
         }
         // A model for chats is none for embeddings, so the run's is no default.
@@ -230,7 +235,7 @@ impl Asked {
         let target = openai::Embedder::new(&OpenAiSettings {
             base_url,
             key,
-            concurrency: settings.concurrency,
+            concurrency: settings.limits.concurrency,
         })?;
         Ok(Asked {
             target: Arc::new(Embedder::OpenAi(Box::new(target))),
@@ -309,7 +314,7 @@ impl Asker<'_> {
     fn embed_by(&mut self, asked: &Arc<Asked>, meanings: Vec<Meaning>, asking: &mut Asking) -> Result<(), Error> {
         let mut open = Vec::new();
         for meaning in meanings {
-            let known = match self.settings.cache {
+            let known = match self.settings.run.cache {
                 Cache::Use | Cache::Only => self.store.reply(self.run, REPLIES, &asked.job_of_one(&meaning.text))?,
                 Cache::Refresh | Cache::Off => None,
             };
@@ -340,7 +345,7 @@ impl Asker<'_> {
             texts.insert(job.key, chunk.iter().map(|text| asked.key(text)).collect());
             jobs.push(job);
         }
-        let reusable = self.settings.cache != Cache::Off;
+        let reusable = self.settings.run.cache != Cache::Off;
         let keep = Arc::new(Vectors {
             texts,
             dimensions: asked.dimensions,

@@ -80,7 +80,7 @@ impl Prepared<'_> {
         watch: &mut dyn FnMut(&CaseRow),
         say: &dyn Fn(&str),
     ) -> Result<Finished, Error> {
-        if self.settings.cache != Cache::Only {
+        if self.settings.run.cache != Cache::Only {
             self.target.sign_in()?;
         }
         let store = Store::open(&self.settings.root.join(STORE))?;
@@ -260,7 +260,7 @@ impl Prepared<'_> {
     /// The runtime can't start.
     pub(super) fn stop_asking(&self, asked: &mut Asked<'_>) -> Result<(), Error> {
         asked.progress.on(&Event::Done);
-        if self.settings.batch.is_some() {
+        if self.settings.provider.batch.is_some() {
             self.tell_of_jobs(asked.store, asked.open_run, asked.say);
         }
         // A run that has ended early is not judged to its end for money: --resume asks the judges, too.
@@ -297,7 +297,12 @@ impl Prepared<'_> {
     fn note_look(&self, asked: &Asked<'_>, at_look: &AtLook) {
         let Prepared { settings, attempt, .. } = self;
         if at_look.before == LooksBefore::Clear
-            && let Some(look) = attempt.record(asked.open_run, settings.gated, &at_look.decided, &settings.policy)
+            && let Some(look) = attempt.record(
+                asked.open_run,
+                settings.gate.gated,
+                &at_look.decided,
+                &settings.gate.policy,
+            )
             && let Err(error) = attempt.note(asked.store, &look)
         {
             (asked.say)(&format!(
@@ -312,8 +317,8 @@ impl Prepared<'_> {
             repeats: self.plan.repeats,
             baseline: self.plan.baseline,
             identical: self.survey.identical,
-            metric: self.settings.policy.metric,
-            estimand: self.settings.policy.estimand,
+            metric: self.settings.gate.policy.metric,
+            estimand: self.settings.gate.policy.estimand,
         }
     }
 
@@ -358,7 +363,7 @@ impl Prepared<'_> {
         }
         Ok(AtLook {
             completion: facts.whole_run,
-            decided: gate::decide(&self.settings.policy, &judged.comparison, &facts),
+            decided: gate::decide(&self.settings.gate.policy, &judged.comparison, &facts),
             before,
             deciding,
         })
@@ -381,7 +386,7 @@ impl Prepared<'_> {
             run: asked.open_run.id,
             ended: &asked.end.ended,
             prices: &settings.prices,
-            policy: &settings.policy,
+            policy: &settings.gate.policy,
             quarantine: &self.quarantine,
             models: (
                 versions.baseline.as_ref().map(|version| priced_as(version, settings)),
@@ -417,9 +422,9 @@ impl Prepared<'_> {
             Ended::Complete => Completion::Complete,
         };
         Facts {
-            gated: self.settings.gated,
+            gated: self.settings.gate.gated,
             whole_run,
-            confirms: self.settings.target != TargetKind::Recorded,
+            confirms: self.settings.provider.target != TargetKind::Recorded,
             models: self.models(),
             judges: None,
             weaker: self.run.changes.unaccepted(),

@@ -140,9 +140,9 @@ pub(super) fn forecast(walking: &Walking<'_>, judges: &Judges, run: &RunInfo) ->
         candidate: candidate.so_far,
         judges: judging
             .so_far
-            .filter(|judges| judges.requests > 0 && settings.cache != Cache::Only),
+            .filter(|judges| judges.requests > 0 && settings.run.cache != Cache::Only),
         commands: judging.commands,
-        offline: settings.target == TargetKind::Recorded || settings.cache == Cache::Only,
+        offline: settings.provider.target == TargetKind::Recorded || settings.run.cache == Cache::Only,
         prices: settings.prices.list(),
     })
 }

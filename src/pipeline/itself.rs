@@ -72,7 +72,7 @@ impl GateCalibrated {
 /// # Errors
 /// As for any run.
 pub fn prepare_itself<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
-    debug_assert!(!settings.gated && settings.baseline == Baseline::Prompt(settings.prompt.clone()));
+    debug_assert!(!settings.gate.gated && settings.arms.baseline == Baseline::Prompt(settings.arms.prompt.clone()));
     let mut prepared = prepare(settings)?;
     // Both arms send the same requests, and just that is wanted: every answer is asked for.
     prepared.survey.identical = false;
@@ -101,7 +101,7 @@ impl Prepared<'_> {
         say: &dyn Fn(&str),
     ) -> Result<GateCalibrated, Error> {
         let settings = self.settings;
-        if settings.cache != Cache::Only {
+        if settings.run.cache != Cache::Only {
             self.target.sign_in()?;
         }
         let store = Store::open(&settings.root.join(STORE))?;
@@ -148,7 +148,7 @@ impl Prepared<'_> {
         let (planned, missing) = arms
             .iter()
             .fold((0, 0), |sum, tally| (sum.0 + tally.planned, sum.1 + tally.missing));
-        let most = settings.policy.max_missing;
+        let most = settings.gate.policy.max_missing;
         let too_many = |planned: u64, missing: u64| missing as f64 > most * planned as f64;
         if gathering.cases.len() < LEAST_CASES || arms.iter().any(|arm| too_many(arm.planned, arm.missing)) {
             let told = comparison.errors.first();
@@ -172,12 +172,12 @@ impl Prepared<'_> {
             .survey
             .judging
             .deciding(&self.judges, &self.calibrations, &judged.judges.served);
-        let rule = resample::rule(&settings.policy, comparison, &deciding).map_err(|message| {
+        let rule = resample::rule(&settings.gate.policy, comparison, &deciding).map_err(|message| {
             Error::TooLittle(Problem::new(format!(
                 "with its judges the gate decides nothing: {message}"
             )))
         })?;
-        let policy = &settings.policy;
+        let policy = &settings.gate.policy;
         let itself = Itself::new(gathering.cases, policy.metric.whole(), policy.estimand, rule, SEED);
         let by_repeats: Vec<(u32, Shares)> = REPEATS.iter().map(|k| (*k, itself.equal(*k))).collect();
         let enough = |(_, shares): &&(u32, Shares)| shares.promote >= resample::POWER;
@@ -231,7 +231,7 @@ impl Gathering {
     fn new(prepared: &Prepared<'_>) -> Gathering {
         Gathering {
             repeats: prepared.plan.repeats as usize,
-            metric: prepared.settings.policy.metric,
+            metric: prepared.settings.gate.policy.metric,
             clusters: BTreeMap::new(),
             cases: Vec::new(),
         }

@@ -183,7 +183,7 @@ impl Judges {
 
     /// Secrets of the judges' own.
     pub(super) fn keys(settings: &Settings) -> impl Iterator<Item = &ApiKey> {
-        settings.judges.values().filter_map(|judge| judge.key.as_ref())
+        settings.scoring.judges.values().filter_map(|judge| judge.key.as_ref())
     }
 }
 
@@ -194,10 +194,10 @@ impl Judge {
         library: &Library,
         run_target: Option<&OpenedTarget>,
     ) -> Result<Judge, Problems> {
-        let written = settings.judges.get(name);
+        let written = settings.scoring.judges.get(name);
         if written.is_none() && name != DEFAULT {
             let problem = Problem::new(format!("a check names the judge `{name}`, which is not declared"))
-                .did_you_mean(name, settings.judges.keys().map(String::as_str))
+                .did_you_mean(name, settings.scoring.judges.keys().map(String::as_str))
                 .expected(format!("[judges.{name}] in promptgate.toml"));
             return Err(problem.into());
         }
@@ -206,7 +206,7 @@ impl Judge {
             None => Problem::new(format!("the judge `{name}`: {message}")),
         };
         let own = written.filter(|judge| judge.target.is_some() || judge.base_url.is_some());
-        let run_target = run_target.filter(|_| settings.target != TargetKind::Recorded);
+        let run_target = run_target.filter(|_| settings.provider.target != TargetKind::Recorded);
         let (target, identity, service, protocol) = match (own, run_target) {
             (None, None) => {
                 return Err(at("recorded answers can't judge".to_owned())
@@ -220,7 +220,7 @@ impl Judge {
                     Arc::clone(&run_target.target),
                     identity,
                     service,
-                    settings.target.protocol(),
+                    settings.provider.target.protocol(),
                 )
             }
             (Some(judge), _) => {
@@ -238,7 +238,7 @@ impl Judge {
         let model = written.and_then(|judge| judge.model.clone()).unwrap_or_else(|| {
             let default = protocol.default_model().map(str::to_owned);
             match own {
-                None => settings.models.resolve(None),
+                None => settings.arms.models.resolve(None),
                 Some(_) => default.unwrap_or_default(),
             }
         });
@@ -322,8 +322,8 @@ fn schema(verdict: JudgeVerdict) -> Value {
 
 /// A target of a judge's own.
 fn own_target(judge: &JudgeSettings, settings: &Settings) -> Result<(Arc<AnyTarget>, String, Protocol), Problem> {
-    let kind = judge.target.unwrap_or(settings.target);
-    let concurrency = settings.concurrency;
+    let kind = judge.target.unwrap_or(settings.provider.target);
+    let concurrency = settings.limits.concurrency;
     match kind {
         TargetKind::OpenAi => {
             let base_url = judge.base_url.clone().ok_or_else(|| {
@@ -342,9 +342,13 @@ fn own_target(judge: &JudgeSettings, settings: &Settings) -> Result<(Arc<AnyTarg
         }
         TargetKind::Gemini | TargetKind::Sim => {
             // The run's key only if it is one for the same service.
-            let runs = settings.key.clone().filter(|_| settings.target == TargetKind::Gemini);
+            let runs = settings
+                .provider
+                .key
+                .clone()
+                .filter(|_| settings.provider.target == TargetKind::Gemini);
             let key = judge.key.clone().or(runs).filter(|_| kind == TargetKind::Gemini);
-            if kind == TargetKind::Gemini && key.is_none() && settings.cache != Cache::Only {
+            if kind == TargetKind::Gemini && key.is_none() && settings.run.cache != Cache::Only {
                 return Err(Problem::new("there is no key for it").hint("set GEMINI_API_KEY"));
             }
             let url = match (&judge.base_url, kind) {
@@ -362,7 +366,7 @@ fn own_target(judge: &JudgeSettings, settings: &Settings) -> Result<(Arc<AnyTarg
                 delivery: Delivery::Whole,
                 key,
                 renewal: None,
-                timeout: settings.timeout,
+                timeout: settings.limits.timeout,
                 concurrency,
                 simulated: false,
             })?;
@@ -456,7 +460,7 @@ impl Asker<'_> {
 
     /// A reply of an earlier run, and whether it was imported.
     fn stored(&self, judge: &Judge, job: &Job) -> Result<Option<(Answer, bool)>, Error> {
-        match self.settings.cache {
+        match self.settings.run.cache {
             Cache::Use | Cache::Only => Ok(self.store.reply(self.run, &judge.prompt.info.name, job)?),
             Cache::Refresh | Cache::Off => Ok(None),
         }
@@ -464,7 +468,7 @@ impl Asker<'_> {
 
     /// Why nothing may be asked, if so.
     pub(super) fn unasked(&self) -> Option<Failure> {
-        if self.settings.cache == Cache::Only {
+        if self.settings.run.cache == Cache::Only {
             return Some(Failure {
                 kind: FailureKind::Missing,
                 code: "not_cached".to_owned(),
@@ -520,7 +524,7 @@ impl Asker<'_> {
 
     /// Sends what is not stored.
     fn run(&mut self, judge: &Judge, open: Vec<Job>) -> Result<HashMap<[u8; 32], Result<Answer, Failure>>, Error> {
-        let reusable = self.settings.cache != Cache::Off;
+        let reusable = self.settings.run.cache != Cache::Off;
         let keep = Arc::new(Gathering {
             writer: self
                 .store
@@ -560,7 +564,7 @@ impl Asker<'_> {
         let prices = self.settings.prices.clone();
         let today = OffsetDateTime::now_utc().date();
         let price: Arc<Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
-        let (sending, queue) = mpsc::channel(2 * self.settings.concurrency);
+        let (sending, queue) = mpsc::channel(2 * self.settings.limits.concurrency);
         let running = runtime.spawn(run::run(
             queue,
             Arc::clone(&target),

@@ -22,7 +22,7 @@ impl Prepared<'_> {
     /// There is a store, but it can't be read.
     pub fn outlook(&self) -> Result<Option<Outlook>, Error> {
         let shard = self.selection.shard.is_some_and(|shard| shard.is_partial());
-        if !self.settings.gated || shard {
+        if !self.settings.gate.gated || shard {
             return Ok(None);
         }
         let deciding = self
@@ -30,7 +30,7 @@ impl Prepared<'_> {
             .judging
             .deciding(&self.judges, &self.calibrations, &BTreeMap::new());
         let (look, repeats) = self.attempt.last();
-        let Some(policy) = gate::policy_at(&self.settings.policy, &look) else {
+        let Some(policy) = gate::policy_at(&self.settings.gate.policy, &look) else {
             return Ok(None);
         };
         let design = Design {
@@ -54,12 +54,12 @@ impl Prepared<'_> {
         };
         let noise = |prompt: &PromptInfo| -> Result<Option<Noise>, Error> {
             // Recorded answers are read anew by each run, so over runs one answer would count as several.
-            let most = if self.settings.target == TargetKind::Recorded {
+            let most = if self.settings.provider.target == TargetKind::Recorded {
                 1
             } else {
                 RUNS
             };
-            let own_scores = self.settings.policy.metric == Metric::Score;
+            let own_scores = self.settings.gate.policy.metric == Metric::Score;
             Ok(store.noise(self.subject(prompt), most, own_scores)?)
         };
         let baseline = self.run.baseline.as_ref().map(noise).transpose()?.flatten();

@@ -207,7 +207,7 @@ impl Walking<'_> {
             return Ok(None);
         };
         let request = version.render(case).map_err(Halt::Render)?;
-        let body = self.settings.target.protocol().body(&request).into();
+        let body = self.settings.provider.target.protocol().body(&request).into();
         Ok(Some(Rendered {
             request: Arc::new(request),
             body,
@@ -247,7 +247,7 @@ impl Walking<'_> {
         {
             return Ok(Some(Known { answer, in_run: true }));
         }
-        if let Some((run, seq)) = self.attempt.kept_answer(job, &self.plan, self.settings.cache)
+        if let Some((run, seq)) = self.attempt.kept_answer(job, &self.plan, self.settings.run.cache)
             && let Some(answer) = store.answered(run, seq, &self.target.identity).map_err(Halt::Store)?
         {
             return Ok(Some(Known { answer, in_run: false }));
@@ -259,7 +259,7 @@ impl Walking<'_> {
         {
             return Ok(Some(Known { answer, in_run: false }));
         }
-        let cached = match self.settings.cache {
+        let cached = match self.settings.run.cache {
             Cache::Use | Cache::Only if self.target.reusable && !self.attempt.anew() => {
                 store.cached(job).map_err(Halt::Store)?
             }
@@ -270,7 +270,7 @@ impl Walking<'_> {
 
     /// Hands out the answers of one repeat, both arms together.
     fn hand_out(&self, case: &Case, pair: &mut Vec<(Job, Option<Known>)>, take: &mut Take<'_>) -> Result<(), Halt> {
-        if self.settings.cache != Cache::Only && pair.len() == 2 {
+        if self.settings.run.cache != Cache::Only && pair.len() == 2 {
             let now = OffsetDateTime::now_utc().unix_timestamp();
             let (blue, green) = coherent(pair[0].1, pair[1].1, now);
             pair[0].1 = blue;

@@ -39,7 +39,7 @@ pub struct Version {
 impl Version {
     /// How its requests are served.
     pub(crate) fn tier(&self, settings: &Settings) -> Tier {
-        if settings.batch.is_some() {
+        if settings.provider.batch.is_some() {
             return Tier::Batch;
         }
         self.standard_tier()
@@ -102,27 +102,32 @@ pub fn prepare<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
 /// # Errors
 /// As [`prepare`].
 pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prepared<'a>, Error> {
-    let versions = open_versions(&settings.root, &settings.prompt, &settings.baseline, &settings.models)?;
+    let versions = open_versions(
+        &settings.root,
+        &settings.arms.prompt,
+        &settings.arms.baseline,
+        &settings.arms.models,
+    )?;
     affordable(settings, &versions)?;
     let target = target::open(settings, Some(&versions))?;
     let selection = select(settings)?;
-    let commands = Commands::new(&settings.root, &settings.commands);
+    let commands = Commands::new(&settings.root, &settings.scoring.commands);
     let rules = Rules::new(&settings.root).with_commands(commands.clone());
     let scope = Scope {
-        golden: &settings.golden,
+        golden: &settings.dataset.golden,
         selection: &selection,
         rules: &rules,
         target: &target.identity,
         service: &target.service,
-        protocol: settings.target.protocol(),
-        recorded: settings.target == TargetKind::Recorded,
-        sequential: settings.policy.sequential,
-        api_version: &settings.api_version,
+        protocol: settings.provider.target.protocol(),
+        recorded: settings.provider.target == TargetKind::Recorded,
+        sequential: settings.gate.policy.sequential,
+        api_version: &settings.provider.api_version,
         today: OffsetDateTime::now_utc().date(),
     };
     let mut survey = survey::survey(&scope, &versions)?;
     let even = survey.schedule.as_ref().is_none_or(|schedule| schedule.even);
-    if settings.policy.sequential == Sequential::Anytime && !even {
+    if settings.gate.policy.sequential == Sequential::Anytime && !even {
         return Err(Problem::new(
             "--anytime does not go together with weights and clusters: bets on them would hang on cases to come",
         )
@@ -133,7 +138,7 @@ pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prep
     let judges = Judges::open(&survey.judges, settings, &library(&settings.root), Some(&target))?;
     let calibrations = match survey.judging.is_empty() {
         true => Vec::new(),
-        false => calibration::entries(&settings.judge_calibration)?,
+        false => calibration::entries(&settings.scoring.judge_calibration)?,
     };
     if !judges.is_empty() {
         survey.key = digest([survey.key.as_slice(), &judges.digest()]);
@@ -155,40 +160,40 @@ pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prep
         let store = Store::open_existing(&settings.root.join(STORE))?;
         Attempt::find(settings, survey.same, candidates, store.as_ref())?
     };
-    if let Some(reason) = &settings.attempts.fresh_key {
+    if let Some(reason) = &settings.gate.attempts.fresh_key {
         survey.key = attempts::fresh(&survey.key, reason);
     }
     let plan = attempt.plan(versions.baseline.is_some());
     let run = RunInfo {
         candidate: versions.candidate.info.clone(),
         baseline: versions.baseline.as_ref().map(|version| version.info.clone()),
-        target: settings.target.as_str().to_owned(),
-        simulated: settings.target == TargetKind::Sim,
+        target: settings.provider.target.as_str().to_owned(),
+        simulated: settings.provider.target == TargetKind::Sim,
         dataset_sha256: survey.dataset.sha256.clone(),
         cases: survey.selected,
         total: survey.dataset.total,
         repeats: plan.repeats,
-        gated: settings.gated,
-        policy: settings.policy.clone(),
+        gated: settings.gate.gated,
+        policy: settings.gate.policy.clone(),
         key: hex(&survey.key),
         tested: tested::tested(
             &survey,
             &Deciders {
                 root: &settings.root,
-                judges: &settings.judges,
-                commands: &settings.commands,
-                models: &settings.models,
-                target: settings.target,
+                judges: &settings.scoring.judges,
+                commands: &settings.scoring.commands,
+                models: &settings.arms.models,
+                target: settings.provider.target,
             },
         )?,
         look: attempt.look.clone(),
         fresh_key: attempt.fresh.clone(),
         changes: changes::changes(&Today {
             root: &settings.root,
-            golden: &settings.golden,
-            base: &settings.policy_base,
+            golden: &settings.dataset.golden,
+            base: &settings.gate.policy_base,
             baseline: (
-                &settings.baseline,
+                &settings.arms.baseline,
                 versions.baseline.as_ref().map(|version| &version.info),
             ),
         })?,
@@ -244,7 +249,7 @@ impl Prepared<'_> {
     pub fn forecast(&self) -> Result<Forecast, Error> {
         let store = Store::open_existing(&self.settings.root.join(STORE))?;
         let resumed = match &store {
-            Some(store) if self.settings.resume => store.resume(&self.plan_digest())?,
+            Some(store) if self.settings.run.resume => store.resume(&self.plan_digest())?,
             Some(_) | None => None,
         };
         let confirming = Confirming::new(self.settings);
@@ -279,9 +284,9 @@ impl Prepared<'_> {
 
 /// A limit in dollars can only be kept where prices are known.
 fn affordable(settings: &Settings, versions: &Versions) -> Result<(), Problems> {
-    let asks = settings.target != TargetKind::Recorded && settings.cache != Cache::Only;
+    let asks = settings.provider.target != TargetKind::Recorded && settings.run.cache != Cache::Only;
     let mut problems = Problems::default();
-    if asks && settings.max_cost.is_some() {
+    if asks && settings.limits.max_cost.is_some() {
         let today = OffsetDateTime::now_utc().date();
         for (number, version) in versions.all().enumerate() {
             let model = &version.info.model;
@@ -340,8 +345,8 @@ pub fn library(root: &Path) -> Library {
 
 /// The selection of the settings, with the cases that failed in an earlier run looked up.
 fn select(settings: &Settings) -> Result<Selection, Error> {
-    let mut selection = settings.selection.clone();
-    let Some(earlier) = settings.failed else {
+    let mut selection = settings.dataset.selection.clone();
+    let Some(earlier) = settings.dataset.failed else {
         return Ok(selection);
     };
     let number = match earlier {
@@ -349,10 +354,10 @@ fn select(settings: &Settings) -> Result<Selection, Error> {
         Earlier::Number(number) => Some(number),
     };
     let store = Store::open(&settings.root.join(STORE))?;
-    let Some((run, cases)) = store.not_passed(&settings.prompt, number)? else {
+    let Some((run, cases)) = store.not_passed(&settings.arms.prompt, number)? else {
         let what = match number {
             Some(number) => format!("the store has no finished run {number}"),
-            None => format!("the store has no finished run of `{}`", settings.prompt),
+            None => format!("the store has no finished run of `{}`", settings.arms.prompt),
         };
         return Err(Problem::new(what).hint("run without --failed first").into());
     };

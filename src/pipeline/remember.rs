@@ -48,7 +48,7 @@ impl Prepared<'_> {
             repeats: *repeats,
             gated: *gated,
             identical: self.survey.identical,
-            ci: self.settings.attempts.ci.clone(),
+            ci: self.settings.gate.attempts.ci.clone(),
         };
         let subject = |prompt: &PromptInfo| self.subject(prompt);
         store.describe(run.id, &facts, subject(candidate), baseline.as_ref().map(subject))
@@ -72,7 +72,7 @@ impl Prepared<'_> {
         if !self.embedders.is_empty() {
             pieces.push(self.embedders.digest().to_vec());
         }
-        for command in &self.settings.commands {
+        for command in &self.settings.scoring.commands {
             let env = command.env.iter().flat_map(|(name, value)| [name, value]);
             let words = std::iter::once(&command.name).chain(&command.argv).chain(env);
             pieces.push(digest(words.map(|word| word.as_bytes())).to_vec());

@@ -31,14 +31,14 @@ impl Prepared<'_> {
             b"promptgate.plan/1".as_slice(),
             &self.survey.key,
             &self.plan.repeats.to_le_bytes(),
-            &[u8::from(self.plan.baseline), self.settings.cache as u8],
+            &[u8::from(self.plan.baseline), self.settings.run.cache as u8],
             &self.survey.selected.to_le_bytes(),
         ])
     }
 
     pub(super) fn open_run(&self, store: &Store, say: &dyn Fn(&str)) -> Result<OpenRun, Error> {
         let plan = self.plan_digest();
-        if self.settings.batch.is_none() {
+        if self.settings.provider.batch.is_none() {
             return self.resume_or_begin(store, &plan, say);
         }
         let in_use = |InUse { run }| {
@@ -62,7 +62,7 @@ impl Prepared<'_> {
     }
 
     fn resume_or_begin(&self, store: &Store, plan: &[u8; 32], say: &dyn Fn(&str)) -> Result<OpenRun, Error> {
-        if self.settings.resume {
+        if self.settings.run.resume {
             if let Some(run) = store.resume(plan)? {
                 say(&format!(
                     "resuming an unfinished run: {} answers are there already",

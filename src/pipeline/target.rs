@@ -56,21 +56,21 @@ impl OpenedTarget {
 
 /// Opens the target of the settings, for these versions if answers are looked up by their names; starts the built-in simulator if it is the target.
 pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<OpenedTarget, Error> {
-    match settings.target {
+    match settings.provider.target {
         TargetKind::Gemini => {
-            let url = settings.base_url.as_deref().unwrap_or(gemini::BASE_URL);
+            let url = settings.provider.base_url.as_deref().unwrap_or(gemini::BASE_URL);
             let mask = mask(settings);
-            let renewal = settings.key_file.clone().map(|file| Renewal {
+            let renewal = settings.provider.key_file.clone().map(|file| Renewal {
                 file,
                 hear: {
                     let mask = mask.clone();
                     Arc::new(move |key| mask.add(key.reveal()))
                 },
             });
-            let target = client(settings, url, settings.key.clone(), renewal, false)?;
+            let target = client(settings, url, settings.provider.key.clone(), renewal, false)?;
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::Gemini(target)),
-                identity: service("gemini", url, &settings.api_version) + delivered(settings),
+                identity: service("gemini", url, &settings.provider.api_version) + delivered(settings),
                 service: service("gemini", url, gemini::VERSION),
                 reusable: true,
                 mask,
@@ -79,15 +79,15 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
             })
         }
         TargetKind::Vertex => {
-            let place = settings.place.clone().unwrap_or(Place::Express);
-            let url = settings.base_url.clone().unwrap_or_else(|| place.base_url());
+            let place = settings.provider.place.clone().unwrap_or(Place::Express);
+            let url = settings.provider.base_url.clone().unwrap_or_else(|| place.base_url());
             let identity = format!("vertex {} {}", url.trim_end_matches('/'), place.identity());
             let target = Vertex::new(&VertexSettings {
                 base_url: Some(url),
                 place,
-                key: settings.key.clone(),
-                timeout: settings.timeout,
-                concurrency: settings.concurrency,
+                key: settings.provider.key.clone(),
+                timeout: settings.limits.timeout,
+                concurrency: settings.limits.concurrency,
             })?;
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::Vertex(target)),
@@ -100,12 +100,12 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
             })
         }
         TargetKind::OpenAi => {
-            let base_url = settings.base_url.clone().unwrap_or_default();
+            let base_url = settings.provider.base_url.clone().unwrap_or_default();
             let identity = format!("openai {}", base_url.trim_end_matches('/'));
             let target = OpenAi::new(&OpenAiSettings {
                 base_url,
-                key: settings.key.clone(),
-                concurrency: settings.concurrency,
+                key: settings.provider.key.clone(),
+                concurrency: settings.limits.concurrency,
             })?;
             Ok(OpenedTarget {
                 target: Arc::new(AnyTarget::OpenAi(target)),
@@ -118,11 +118,11 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
             })
         }
         TargetKind::Sim => {
-            let (simulator, url, identity) = match &settings.base_url {
+            let (simulator, url, identity) = match &settings.provider.base_url {
                 Some(url) => (
                     None,
                     url.clone(),
-                    service("sim", url, &settings.api_version) + delivered(settings),
+                    service("sim", url, &settings.provider.api_version) + delivered(settings),
                 ),
                 None => {
                     let simulator = Simulator::start(0, gemini_sim::Settings::default())
@@ -136,7 +136,7 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
                 }
             };
             let target = client(settings, &url, None, None, true)?;
-            let embeds = match &settings.base_url {
+            let embeds = match &settings.provider.base_url {
                 Some(_) => service("sim", &url, gemini::VERSION),
                 None => concat!("sim/", env!("CARGO_PKG_VERSION")).to_owned(),
             };
@@ -152,7 +152,7 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
         }
         TargetKind::Recorded => {
             let recorded = Recorded::open(
-                &settings.answers,
+                &settings.provider.answers,
                 ArmNames {
                     baseline: versions
                         .and_then(|versions| versions.baseline.as_ref())
@@ -179,8 +179,8 @@ pub(super) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
 /// The version of the API that the built-in simulator is asked in, where it is not the usual one, and the delivery.
 fn way(settings: &Settings) -> String {
     let mut way = String::new();
-    if settings.api_version != gemini::VERSION {
-        way = format!(" {}", settings.api_version);
+    if settings.provider.api_version != gemini::VERSION {
+        way = format!(" {}", settings.provider.api_version);
     }
     way + delivered(settings)
 }
@@ -191,8 +191,8 @@ pub(super) const BATCHED: &str = " batch";
 /// The delivery, in the identity of each answer: one that was not streamed has no time to its first token, one of a batch
 /// job has no latency and another price.
 fn delivered(settings: &Settings) -> &'static str {
-    match settings.delivery {
-        Delivery::Whole if settings.batch.is_some() => BATCHED,
+    match settings.provider.delivery {
+        Delivery::Whole if settings.provider.batch.is_some() => BATCHED,
         Delivery::Whole => "",
         Delivery::Stream => " stream",
     }
@@ -201,6 +201,7 @@ fn delivered(settings: &Settings) -> &'static str {
 /// Hides the key. An access token changes during the run, so it is masked where answers come in.
 fn mask(settings: &Settings) -> Mask {
     settings
+        .provider
         .key
         .as_ref()
         .map_or_else(Mask::default, |key| Mask::new([key.reveal()]))
@@ -236,12 +237,12 @@ fn client(
 ) -> Result<Gemini, Problem> {
     Gemini::new(&GeminiSettings {
         base_url: url.to_owned(),
-        version: settings.api_version.clone(),
-        delivery: settings.delivery,
+        version: settings.provider.api_version.clone(),
+        delivery: settings.provider.delivery,
         key,
         renewal,
-        timeout: settings.timeout,
-        concurrency: settings.concurrency,
+        timeout: settings.limits.timeout,
+        concurrency: settings.limits.concurrency,
         simulated,
     })
 }

@@ -29,11 +29,11 @@ pub(super) fn assemble(
         ..
     } = judged;
     // Such answers prove nothing about the service of today.
-    let replayed = settings.target == TargetKind::Recorded
-        || settings.cache == Cache::Only
+    let replayed = settings.provider.target == TargetKind::Recorded
+        || settings.run.cache == Cache::Only
         || stale > 0
         || comparison.imported > 0;
-    let exit_code = signal.unwrap_or_else(|| exit_code(settings.gated, &comparison, decided.decision));
+    let exit_code = signal.unwrap_or_else(|| exit_code(settings.gate.gated, &comparison, decided.decision));
     let record = |info: &PromptInfo, served: Vec<String>| PromptRecord {
         name: info.name.clone(),
         sha256: info.sha256.clone(),
@@ -46,7 +46,7 @@ pub(super) fn assemble(
     };
     let promotable = decided.decision == Decision::Promote
         && exit_code == exit::OK
-        && settings.gated
+        && settings.gate.gated
         && selection.is_everything()
         && survey.selected == survey.dataset.total
         && !run.simulated
@@ -61,14 +61,14 @@ pub(super) fn assemble(
     };
     Verdict {
         decision: decided.decision,
-        sentence: gate::sentence(&told, &settings.policy, facts, &comparison, &decided),
+        sentence: gate::sentence(&told, &settings.gate.policy, facts, &comparison, &decided),
         exit_code,
         promotable,
         reasons: decided.reasons,
         warnings: decided.warnings,
         replayed,
         unlooked: comparison.unlooked,
-        policy_sha256: gate::policy_digest(&settings.policy),
+        policy_sha256: gate::policy_digest(&settings.gate.policy),
         completion: facts.whole_run,
         candidate: record(&run.candidate, comparison.candidate_served),
         baseline: run

@@ -29,12 +29,12 @@ pub(super) fn evaluate(
     for warning in prepared.iter().flat_map(|one| &one.warnings) {
         let sentence = format!("warning: {warning}");
         // What is said of settings and golden data is the same for all of them.
-        if !settings.quiet && !told.contains(&sentence) {
+        if !settings.run.quiet && !told.contains(&sentence) {
             warn(&sentence);
             told.push(sentence);
         }
     }
-    if settings.dry_run {
+    if settings.run.dry_run {
         let outlooks = prepared.iter().map(Prepared::outlook).collect::<Result<Vec<_>, _>>()?;
         foresee(&pipeline::forecast_all(&prepared)?, &outlooks);
         return Ok(exit::OK);
@@ -42,7 +42,7 @@ pub(super) fn evaluate(
     // Where a store can't be read, the run says so.
     for outlook in prepared.iter().filter_map(|one| one.outlook().ok().flatten()) {
         let sentence = outlook.warning().map(|warning| format!("warning: {warning}"));
-        if let Some(sentence) = sentence.filter(|sentence| !settings.quiet && !told.contains(sentence)) {
+        if let Some(sentence) = sentence.filter(|sentence| !settings.run.quiet && !told.contains(sentence)) {
             warn(&sentence);
             told.push(sentence);
         }
@@ -54,14 +54,14 @@ pub(super) fn evaluate(
         settings,
         style: Style {
             color: colored(settings, no_color),
-            quiet: settings.quiet,
+            quiet: settings.run.quiet,
         },
         unattended,
         masks,
         quarantines: prepared.iter().map(|one| one.quarantine().clone()).collect(),
         console: Console::new(Style::default(), Mask::default()),
     };
-    let finished = pipeline::eval_all(prepared, &settings.candidates, folder, interrupt, &mut watching)?;
+    let finished = pipeline::eval_all(prepared, &settings.arms.candidates, folder, interrupt, &mut watching)?;
     let FinishedAll {
         run,
         verdict,
@@ -74,7 +74,7 @@ pub(super) fn evaluate(
     }
     let out = &mut stdout().lock();
     // A closed standard output changes no verdict.
-    if !settings.quiet {
+    if !settings.run.quiet {
         let _ = candidates_table(&run, &verdict, &mask, out);
     }
     let _ = console::last_line(&verdict, exit_code, out);
@@ -94,8 +94,8 @@ struct Told<'a> {
 impl Watching for Told<'_> {
     fn begin(&mut self, number: usize, run: &RunInfo) -> Arc<dyn Progress> {
         let mask = self.masks.get(number).cloned().unwrap_or_default();
-        if !self.settings.quiet {
-            let of = self.settings.candidates.len();
+        if !self.settings.run.quiet {
+            let of = self.settings.arms.candidates.len();
             say(&log_line(&format!(
                 "candidate {} of {of}: {}",
                 number + 1,
@@ -117,13 +117,13 @@ impl Watching for Told<'_> {
         }
         let out = &mut stdout().lock();
         let _ = self.console.body(&finished.run, &finished.verdict, folder, out);
-        if !self.settings.quiet {
+        if !self.settings.run.quiet {
             let _ = writeln!(out);
         }
     }
 
     fn say(&self, sentence: &str) {
-        if !self.settings.quiet {
+        if !self.settings.run.quiet {
             warn(sentence);
         }
     }
