@@ -28,10 +28,12 @@ pub mod load;
 pub mod plan;
 /// Prompt versions in the dotprompt format.
 pub mod prompt;
+/// What answers: one request in, one answer out.
+pub mod provider;
 /// Projections of a run: JUnit, diff, summary, rows, verdict, console.
 pub mod report;
-/// Gets the answers: targets, retries, limits, the bounded loop. The only asynchronous stage.
-pub mod run;
+/// Gets all planned answers: the bounded loop, pace, retries, budget, batches.
+pub mod runner;
 /// Judges answers: matchers and their table. Pure CPU.
 pub mod scoring;
 /// Pure functions of numbers, each with its formula and source.

@@ -8,9 +8,9 @@ use crate::domain::{Case, Problem, Problems};
 use crate::error::Error;
 use crate::pipeline::{bare_name, library, open_prompt};
 use crate::prompt::Prompt;
+use crate::provider::vertex::Place;
+use crate::provider::{gemini, openai, vertex};
 use crate::report::{source_diff, text};
-use crate::run::vertex::Place;
-use crate::run::{gemini, openai, vertex};
 use crate::scoring::{Commands, Rules};
 use std::path::Path;
 

@@ -6,8 +6,8 @@ use crate::config::{self, Environment, Layer, Layers};
 use crate::domain::Problem;
 use crate::error::Error;
 use crate::pipeline::{self, Exported, Imported};
+use crate::provider::ApiKey;
 use crate::report::{Mask, text};
-use crate::run::ApiKey;
 use std::path::{Path, PathBuf};
 
 pub(super) fn record(command: Command, environment: Environment) -> Result<u8, Error> {

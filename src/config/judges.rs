@@ -10,7 +10,7 @@
 
 use super::target::TargetKind;
 use crate::domain::{Place, Problem, Problems};
-use crate::run::ApiKey;
+use crate::provider::ApiKey;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::{Spanned, Value};

@@ -2,7 +2,7 @@
 
 use super::layers::Environment;
 use crate::domain::Problem;
-use crate::run::{ApiKey, read_key_file};
+use crate::provider::{ApiKey, read_key_file};
 use std::path::{Path, PathBuf};
 
 /// Keys by precedence.

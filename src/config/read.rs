@@ -3,8 +3,8 @@
 use super::layers::{Origin, Written};
 use super::{BatchSettings, Layers, TargetKind, gate};
 use crate::domain::{Estimand, MOST_ATTEMPTS, Metric, Policy, Problem, Problems, Sequential};
-use crate::run::RetryPolicy;
-use crate::run::gemini::{self, Delivery};
+use crate::provider::gemini::{self, Delivery};
+use crate::runner::RetryPolicy;
 use std::time::Duration;
 
 /// The variable of the official SDKs.

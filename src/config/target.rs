@@ -5,8 +5,8 @@ use super::key::{self, KeyState};
 use super::layers::{Origin, Written};
 use super::read::{Reader, duration, word};
 use crate::domain::{Problem, Problems};
-use crate::run::vertex::Place;
-use crate::run::{ApiKey, Protocol, openai, vertex};
+use crate::provider::vertex::Place;
+use crate::provider::{ApiKey, Protocol, openai, vertex};
 use std::path::PathBuf;
 use std::time::Duration;
 

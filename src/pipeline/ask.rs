@@ -6,7 +6,7 @@ use super::planned::{Found, Halt, Walking};
 use crate::config::{BatchSettings, Cache, Settings};
 use crate::domain::{Arm, Arrival, Asked, Event, Failure, FailureKind, Job, Problem, Progress, Source};
 use crate::error::Error;
-use crate::run::{self, Batched, Ended, Expect, Limits, RunEnd, Taken};
+use crate::runner::{self, Batched, Ended, Expect, Limits, RunEnd, Taken};
 use crate::store::{OpenRun, Store, Writer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,7 +43,7 @@ pub(super) fn ask(
     };
     let today = OffsetDateTime::now_utc().date();
     let (prices, tier) = (settings.prices.clone(), versions.dearest_tier(settings));
-    let price: Arc<run::Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
+    let price: Arc<runner::Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
     // Two answers a worker: one in flight, one ready.
     let (jobs, queue) = mpsc::channel(2 * settings.limits.concurrency);
     let handed_out = Arc::new(AtomicBool::new(false));
@@ -64,7 +64,7 @@ pub(super) fn ask(
             };
             runtime.spawn(batched.run(queue))
         }
-        None => runtime.spawn(run::run(
+        None => runtime.spawn(runner::run(
             queue,
             Arc::clone(&target.target),
             limits,

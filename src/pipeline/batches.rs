@@ -5,8 +5,8 @@ use super::{STORE, runtime};
 use crate::config::BatchService;
 use crate::domain::{Failure, Problem};
 use crate::error::Error;
-use crate::run::gemini::{self, Delivery};
-use crate::run::{Gemini, GeminiSettings};
+use crate::provider::gemini::{self, Delivery};
+use crate::provider::{Gemini, GeminiSettings};
 use crate::store::{Store, WaitingBatch};
 use std::path::Path;
 

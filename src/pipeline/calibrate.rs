@@ -18,7 +18,7 @@ use crate::exit;
 use crate::gate::judges::{LEAST_YOUDEN, youden_low};
 use crate::plan::price::Tier;
 use crate::report::Mask;
-use crate::run::{Ended, Taken};
+use crate::runner::{Ended, Taken};
 use crate::scoring::{self, Commands, Rules, Unjudged};
 use crate::stats::normal;
 use crate::stats::proportions::wilson;

@@ -11,8 +11,8 @@ use crate::domain::{
 use crate::error::Error;
 use crate::plan::identity;
 use crate::plan::price::Tier;
-use crate::run::gemini::{self, Delivery, EMBEDDING_MODEL};
-use crate::run::{ApiKey, Embedder, GeminiSettings, OpenAiSettings, embedding_requests, openai};
+use crate::provider::gemini::{self, Delivery, EMBEDDING_MODEL};
+use crate::provider::{ApiKey, Embedder, GeminiSettings, OpenAiSettings, embedding_requests, openai};
 use crate::scoring::{Asking, StaticModel};
 use crate::store::Writer;
 use serde_json::Map;

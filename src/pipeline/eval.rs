@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::gate::{self, Completion, Decided, Facts};
 use crate::report::{Folder, ReportError, Reports, ResultsWritten};
-use crate::run::{Ended, RunEnd, Taken};
+use crate::runner::{Ended, RunEnd, Taken};
 use crate::store::{OpenRun, RunEnded, Store};
 use std::sync::Arc;
 

@@ -6,7 +6,6 @@ use super::planned::{Found, Walking};
 use crate::config::{Cache, TargetKind};
 use crate::domain::{Arm, Case, CaseId, PriceList, Problem, Request, RunInfo, Usage};
 use crate::error::Error;
-use crate::plan::estimated_tokens;
 use crate::plan::price::{Prices, Tier};
 use crate::scoring;
 use serde_json::Value;
@@ -171,7 +170,7 @@ impl Expected {
             (None, Some(most)) => (most as f64, Estimate::MaxOutputTokens),
             (None, None) => (LONGEST_OUTPUT as f64, Estimate::ModelLimit),
         };
-        (estimated_tokens(request), output, estimate)
+        (request.estimated_tokens(), output, estimate)
     }
 
     /// What an answer may use, for a limit that has to hold: what it must not exceed, or, once enough answers are known,
@@ -187,7 +186,7 @@ impl Expected {
             Some(_) | None => bound,
         };
         Usage {
-            prompt: estimated_tokens(request),
+            prompt: request.estimated_tokens(),
             output,
             ..Usage::default()
         }

@@ -9,7 +9,7 @@ use crate::config::{Baseline, Cache, Settings};
 use crate::domain::{ArmRow, Case, CaseRow, Metric, Problem, Progress, RunInfo, digest, score_ticks};
 use crate::error::Error;
 use crate::gate::resample::{self, Answered, Itself, Noise, REPEATS, Shares, USUAL_REPEATS};
-use crate::run::Ended;
+use crate::runner::Ended;
 use crate::store::{RunEnded, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;

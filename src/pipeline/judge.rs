@@ -13,7 +13,7 @@ use crate::domain::{
 use crate::error::Error;
 use crate::plan::price::{Prices, Tier};
 use crate::plan::{Plan, Selection};
-use crate::run::Ended;
+use crate::runner::Ended;
 use crate::scoring::{self, Commands, Judgement, Unjudged};
 use crate::store::{RunId, Store, StoredResult};
 use std::collections::HashMap;

@@ -14,11 +14,9 @@ use crate::error::Error;
 use crate::plan::identity;
 use crate::plan::price::Tier;
 use crate::prompt::Library;
-use crate::run::gemini::{self, Delivery};
-use crate::run::{
-    self, AnyTarget, ApiKey, Ended, Gemini, GeminiSettings, Limits, OpenAi, OpenAiSettings, Price, Protocol, RunEnd,
-    Taken, Target,
-};
+use crate::provider::gemini::{self, Delivery};
+use crate::provider::{AnyTarget, ApiKey, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Protocol, Target};
+use crate::runner::{self, Ended, Limits, Price, RunEnd, Taken};
 use crate::scoring::{self, Asking, Commands, Judgement, Unjudged};
 use crate::store::{RunId, Store, Writer};
 use serde_json::{Value, json};
@@ -329,7 +327,7 @@ fn own_target(judge: &JudgeSettings, settings: &Settings) -> Result<(Arc<AnyTarg
             let base_url = judge.base_url.clone().ok_or_else(|| {
                 Problem::new("the target `openai` has no base url").hint("set base_url, like http://localhost:11434/v1")
             })?;
-            if judge.key.is_none() && !run::openai::is_local(&base_url)? {
+            if judge.key.is_none() && !crate::provider::openai::is_local(&base_url)? {
                 return Err(Problem::new("there is no key for it").hint("set OPENAI_API_KEY"));
             }
             let identity = format!("openai {}", base_url.trim_end_matches('/'));
@@ -565,7 +563,7 @@ impl Asker<'_> {
         let today = OffsetDateTime::now_utc().date();
         let price: Arc<Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
         let (sending, queue) = mpsc::channel(2 * self.settings.limits.concurrency);
-        let running = runtime.spawn(run::run(
+        let running = runtime.spawn(runner::run(
             queue,
             Arc::clone(&target),
             self.limits(),

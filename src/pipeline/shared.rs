@@ -8,7 +8,7 @@ use super::Version;
 use super::survey::Versions;
 use crate::domain::{Arm, Job};
 use crate::plan::Plan;
-use crate::run::Taken;
+use crate::runner::Taken;
 use crate::store::{Cached, Store, StoreError};
 use std::sync::Arc;
 

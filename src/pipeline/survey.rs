@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::gate::preflight::Sizes;
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Schedule, Selection, Spreading};
-use crate::run::Protocol;
+use crate::provider::Protocol;
 use crate::scoring;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};

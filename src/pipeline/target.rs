@@ -6,13 +6,13 @@ use crate::config::{Settings, TargetKind};
 use crate::domain::{Problem, Problems, PromptInfo};
 use crate::error::Error;
 use crate::prompt::{Library, Prompt};
-use crate::report::Mask;
-use crate::run::gemini::Delivery;
-use crate::run::vertex::Place;
-use crate::run::{
+use crate::provider::gemini::Delivery;
+use crate::provider::vertex::Place;
+use crate::provider::{
     AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Recorded, Renewal, Vertex,
     VertexSettings, gemini,
 };
+use crate::report::Mask;
 use gemini_sim::Simulator;
 use std::fmt;
 use std::path::Path;

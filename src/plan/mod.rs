@@ -13,7 +13,7 @@ mod selection;
 pub use looks::{LOOKS, Schedule, Spreading};
 pub use selection::{Selection, Shard};
 
-use crate::domain::{Arm, Request, digest};
+use crate::domain::{Arm, digest};
 
 /// A must-pass case may be asked so many times more than planned.
 pub const BEYOND: u32 = 10;
@@ -78,21 +78,6 @@ pub fn identity(target: &str, model: &str, body: &[u8], case: &str, repeat: u32,
         &repeat.to_le_bytes(),
         arm.map_or("", Arm::as_str).as_bytes(),
     ])
-}
-
-/// A local estimate of a request's input tokens: four characters a token, and 258 for a piece of media.
-pub fn estimated_tokens(request: &Request) -> u64 {
-    use crate::domain::Part;
-    let parts = request
-        .system
-        .iter()
-        .chain(request.contents.iter().flat_map(|content| &content.parts));
-    parts
-        .map(|part| match part {
-            Part::Text(text) => (text.len() as u64).div_ceil(4),
-            Part::Media { .. } => 258,
-        })
-        .sum()
 }
 
 #[cfg(test)]

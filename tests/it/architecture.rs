@@ -16,7 +16,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("stats", &["domain"]),
     ("lint", &["domain"]),
     ("plan", &["domain"]),
-    ("run", &["domain", "secret"]),
+    ("provider", &["domain", "secret"]),
+    ("runner", &["domain", "provider"]),
     ("store", &["domain"]),
     ("scoring", &["domain"]),
     ("compare", &["domain"]),
@@ -24,19 +25,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("report", &["domain", "exit", "secret"]),
     ("exit", &[]),
     ("error", &["domain", "exit", "store"]),
-    ("config", &["domain", "plan", "run"]),
+    ("config", &["domain", "plan", "provider", "runner"]),
     (
         "pipeline",
         &[
-            "domain", "stats", "git", "dataset", "prompt", "load", "lint", "plan", "run", "store", "scoring",
-            "compare", "gate", "report", "config", "error", "exit",
+            "domain", "stats", "git", "dataset", "prompt", "load", "lint", "plan", "provider", "runner", "store",
+            "scoring", "compare", "gate", "report", "config", "error", "exit",
         ],
     ),
     (
         "cli",
         &[
-            "domain", "lint", "dataset", "prompt", "load", "plan", "run", "scoring", "report", "config", "error",
-            "exit", "pipeline",
+            "domain", "lint", "dataset", "prompt", "load", "plan", "provider", "runner", "scoring", "report", "config",
+            "error", "exit", "pipeline",
         ],
     ),
     ("main", &["cli"]),
@@ -50,16 +51,16 @@ const CIRCLES_LEFT: &[(&str, usize)] = &[
     ("gate", 2),
     ("pipeline", 16),
     ("prompt", 3),
-    ("run", 9),
+    ("provider", 9),
     ("scoring", 7),
     ("crates/gemini-sim/src", 8),
 ];
 
 /// Crates that only some modules may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
-    ("reqwest", &["run"]),
-    ("google_cloud_auth", &["run/vertex"]),
-    ("tokio", &["run", "store", "pipeline", "cli"]),
+    ("reqwest", &["provider"]),
+    ("google_cloud_auth", &["provider/vertex"]),
+    ("tokio", &["provider", "runner", "store", "pipeline", "cli"]),
     (
         "rayon",
         &[

@@ -14,7 +14,7 @@ use promptgate::domain::{
 };
 use promptgate::gate::{Completion, Facts, decide};
 use promptgate::prompt::{Library, Prompt};
-use promptgate::run::gemini::{body, decode, sample_of};
+use promptgate::provider::gemini::{body, decode, sample_of};
 use promptgate::scoring::{Asking, Commands, Rules, Unjudged, judge};
 use rayon::prelude::*;
 use std::fs;

@@ -3,7 +3,8 @@
 use crate::support::fake::{Fake, Received, Reply};
 use crate::support::runs::{KEY, Ran, gemini, job, limits, run_cases, run_jobs, settings};
 use promptgate::domain::{Failure, FailureKind, Source};
-use promptgate::run::{AnyTarget, Ended, Gemini, GeminiSettings, Limits, Renewal};
+use promptgate::provider::{AnyTarget, Gemini, GeminiSettings, Renewal};
+use promptgate::runner::{Ended, Limits};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::{Arc, Mutex};

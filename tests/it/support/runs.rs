@@ -3,8 +3,9 @@
 use promptgate::domain::{
     Answer, Arm, Arrival, CaseId, Content, Event, Failure, Job, Keep, Part, Progress, Request, Role, Usage, digest,
 };
-use promptgate::run::gemini::{self, Delivery, VERSION};
-use promptgate::run::{self, AnyTarget, ApiKey, Gemini, GeminiSettings, Limits, Price, RetryPolicy, RunEnd};
+use promptgate::provider::gemini::{self, Delivery, VERSION};
+use promptgate::provider::{AnyTarget, ApiKey, Gemini, GeminiSettings};
+use promptgate::runner::{self, Limits, Price, RetryPolicy, RunEnd};
 use serde_json::Map;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -165,7 +166,7 @@ pub(crate) async fn run_jobs(target: AnyTarget, limits: Limits, jobs: Vec<Job>, 
     let (keep, progress) = (Arc::new(Memory::default()), Arc::new(Events::default()));
     let price: Arc<Price<'static>> =
         Arc::new(|_: &str, usage: &Usage| Some((usage.prompt + 10 * usage.output) as f64 * 1e-6));
-    let end = run::run(
+    let end = runner::run(
         receiver,
         Arc::new(target),
         limits,

@@ -172,8 +172,8 @@ fn form_of(head: &[u8]) -> Option<(Form, Vec<u8>)> {
 mod tests {
     use super::*;
     use crate::domain::Usage;
-    use crate::run::http::without;
-    use crate::run::{ApiKey, Retry};
+    use crate::provider::http::without;
+    use crate::provider::{ApiKey, Retry};
     use serde_json::{Value, json};
 
     fn event(response: &Value) -> String {

@@ -7,7 +7,6 @@
 //!                    └──── what may be repeated┘
 //! ```
 //!
-//! - `spool.rs`: the requests on disk, until their jobs have ended.
 //! - `submit.rs`: requests become jobs. `collect.rs`: results become arrivals.
 //! - this file: what happens when. Calls are made one after the other, by one task.
 //!
@@ -18,17 +17,14 @@
 //! Memory: about 250 bytes for each answer that is waited for, and one inline job or one piece of an upload at a time.
 
 mod collect;
-mod spool;
 mod submit;
 
-pub(super) use spool::{Lines, Spool};
-
 use super::budget::Budget;
-use super::gemini::Gemini;
-use super::target::{AnyTarget, Retry, TargetError};
 use super::{Ended, Limits, Price, RunEnd, describe};
 use crate::domain::{Asked, BatchLedger, Event, Failure, FailureKind, Job, Keep, Progress, Usage};
-use spool::Line;
+use crate::provider::Gemini;
+use crate::provider::gemini::{Line, Spool};
+use crate::provider::{AnyTarget, Retry, TargetError};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

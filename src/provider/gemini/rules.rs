@@ -23,7 +23,7 @@ pub fn review(request: &Request, version: &str, today: Date) -> Findings {
 }
 
 /// The same for a service with settings of other forms.
-pub(in crate::run) fn review_by(settings: &'static [Field], request: &Request, version: &str, today: Date) -> Findings {
+pub(crate) fn review_by(settings: &'static [Field], request: &Request, version: &str, today: Date) -> Findings {
     let mut review = Review {
         request,
         findings: Findings::default(),
@@ -276,12 +276,12 @@ fn is_function_name(name: &str) -> bool {
 }
 
 /// The service has a generation setting of this name.
-pub(in crate::run) fn knows_setting(name: &str) -> bool {
+pub(crate) fn knows_setting(name: &str) -> bool {
     CONFIG.iter().any(|(known, _)| *known == name)
 }
 
 /// The path of a setting.
-pub(in crate::run) fn at(keys: &[&str]) -> Vec<Step> {
+pub(crate) fn at(keys: &[&str]) -> Vec<Step> {
     ["config"].iter().chain(keys).map(|key| Step::key(*key)).collect()
 }
 

@@ -1,11 +1,11 @@
 //! The bounded loop: what each worker does, and what the workers share.
 
 use super::budget::Budget;
-use super::limit::{Learnt, Limiter, Limiters, Pass, Rate, estimated_tokens};
+use super::limit::{Learnt, Limiter, Limiters, Pass, Rate};
 use super::reset;
-use super::target::{Retry, Target, TargetError};
 use super::{Ended, Limits, Price, RunEnd, describe};
 use crate::domain::{Answer, Arrival, Asked, Event, Failure, FailureKind, Job, Keep, Progress, Source};
+use crate::provider::{Retry, Target, TargetError};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
@@ -154,7 +154,7 @@ impl<T: Target, K: Keep> Shared<T, K> {
             return self.look_up(job).await;
         }
         let limiter = self.limiters.of(&job.request.model);
-        let tokens = estimated_tokens(&job.request);
+        let tokens = job.request.estimated_tokens();
         let mut waited = Duration::ZERO;
         let mut failed: Option<Failure> = None;
         loop {

@@ -3,9 +3,9 @@
 
 use super::{Key, Open, Running};
 use crate::domain::{Answer, Arrival, BatchLedger, Event, Failure, FailureKind, Keep};
-use crate::run::Ended;
-use crate::run::gemini::{Item, Looked, Output, Results};
-use crate::run::target::{Retry, Target, TargetError};
+use crate::provider::gemini::{Item, Looked, Output, Results};
+use crate::provider::{Retry, Target, TargetError};
+use crate::runner::Ended;
 use std::sync::Arc;
 
 /// Looks in a row that find no job before it counts as gone.

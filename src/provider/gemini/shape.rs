@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 /// What a value must look like.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::run) enum Form {
+pub(crate) enum Form {
     /// Whatever it is.
     Any,
     /// true or false.
@@ -38,10 +38,10 @@ pub(in crate::run) enum Form {
 }
 
 /// A field of a map: its name in the service's camelCase, and its form.
-pub(in crate::run) type Field = (&'static str, Form);
+pub(crate) type Field = (&'static str, Form);
 
 /// Any number of elements.
-pub(in crate::run) const MANY: usize = usize::MAX;
+pub(crate) const MANY: usize = usize::MAX;
 
 impl Form {
     /// What would have been right.
@@ -66,7 +66,7 @@ impl Form {
 }
 
 /// The largest number of the service's 32-bit fields.
-pub(in crate::run) const MOST: i64 = i32::MAX as i64;
+pub(crate) const MOST: i64 = i32::MAX as i64;
 
 /// Checks a value and all that is in it. `path` leads to it; its last key is its name in the message. Null is absent.
 pub(super) fn check(value: &Value, form: Form, path: &[Step], problems: &mut Vec<ArgProblem>) {

@@ -1,7 +1,7 @@
-//! The run stage: jobs in, answers out, and the only asynchronous code of the library.
+//! Gets the answers: the only stage that waits, repeats and limits, and the only asynchronous one beside `provider`.
 //!
 //! ```text
-//!              ┌─ worker ─┐   one job at a time: wait for the limiter, ask the target, repeat what may be repeated,
+//!              ┌─ worker ─┐   one job at a time: wait for the limiter, ask the provider, repeat what may be repeated,
 //! jobs ─▶ mpsc ┼─ worker ─┼─▶ keep   … and only when the answer is safe, take the next job
 //!              └─ worker ─┘
 //! ```
@@ -9,50 +9,22 @@
 //! - `worker.rs`: the bounded loop. `concurrency` workers are the permits, so memory and what a crash can cost are
 //!   bounded by their number, not by the number of jobs.
 //! - `batch/`: the other strategy: the same jobs through the service's batch API.
-//! - `target.rs`: what answers. A target sends once; it neither retries nor waits.
-//! - `gemini/`: the Gemini API over HTTP. `vertex/`: the same models on Vertex AI. `openai/`: chat completions.
-//!   `recorded.rs`: answers from files.
-//! - `embeddings.rs`: vectors of texts instead of answers, whoever makes them.
-//! - `protocol.rs`: what a target must know of a prompt before anything is sent. `media.rs`: media inside a prompt.
-//! - `http.rs`: one exchange over HTTP, whoever answers. `base_url.rs`: where a service is.
-//! - `retry.rs`: how long to wait before another attempt. `limit.rs`: when any attempt may leave at all. `pace.rs`: what it
-//!   learns about limits that nobody gave. `reset.rs`: when a quota per day comes back.
-//! - `budget.rs`: what a run may spend. `key.rs`: the type that holds an API key. `keys.rs`: the key of a run, which may be
-//!   replaced once.
+//! - `retry.rs`: how long to wait before another attempt. `limit.rs`: when any attempt may leave at all. `pace.rs`: limits
+//!   learned from refusals. `reset.rs`: when a quota per day comes back. `budget.rs`: what a run may spend.
 
-mod base_url;
 mod batch;
 mod budget;
-mod embeddings;
-pub mod gemini;
-mod http;
-mod key;
-mod keys;
 mod limit;
-mod media;
-pub mod openai;
 mod pace;
-mod protocol;
-mod recorded;
 mod reset;
 mod retry;
-mod target;
-pub mod vertex;
 mod worker;
 
 pub use batch::{Batched, Expect};
-pub use embeddings::{Embedder, requests as embedding_requests};
-pub use gemini::{Gemini, GeminiSettings};
-pub use key::ApiKey;
-pub use keys::{Renewal, read_key_file};
-pub use openai::{OpenAi, OpenAiSettings};
-pub use protocol::{Findings, Protocol};
-pub use recorded::{ArmNames, Recorded};
 pub use retry::RetryPolicy;
-pub use target::{AnyTarget, Reach, Retry, Target, TargetError};
-pub use vertex::{Vertex, VertexSettings};
 
 use crate::domain::{Failure, Job, Keep, Progress, Usage};
+use crate::provider::Target;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;

@@ -1,14 +1,14 @@
 //! Batch jobs on the wire: create one out of inline requests or an uploaded file, look at it, read its results, cancel it.
-//! Each call here is one exchange; who asks again and when is the business of `run/batch/`.
+//! Each call here is one exchange; who asks again and when is the business of `runner/batch/`.
 //!
 //! Wire facts: the Batch API's `GenerateContentBatch` is a long-running operation; its states are `BATCH_STATE_…` on the wire
 //! and `JOB_STATE_…` in the SDKs, counts are strings, the results of inline requests stand in the operation itself and those
 //! of a file in another file, and a job that succeeded may hold requests that failed.
 
-use super::super::batch::{Lines, Spool};
 use super::super::http::{Incoming, Reply};
 use super::super::target::{Retry, TargetError};
 use super::reply::broken;
+use super::spool::{Lines, Spool};
 use super::{Gemini, classify, decode};
 use crate::domain::{Answer, Failure, FailureKind};
 use crate::secret::Secret;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// Bytes of one piece of an upload. The service wants pieces of a multiple of 256 KiB.
-pub(in crate::run) const PIECE: usize = 8 << 20;
+pub(crate) const PIECE: usize = 8 << 20;
 /// Bytes of one line of results.
 const LONGEST_LINE: usize = 32 << 20;
 /// Jobs listed at once when one is looked for.
@@ -39,7 +39,7 @@ const UPLOAD_URL: &str = "x-goog-upload-url";
 
 /// A batch job, as a look at it finds it.
 #[derive(Debug)]
-pub(in crate::run) enum Looked {
+pub(crate) enum Looked {
     /// Still at work: requests answered, and all of them.
     Waiting {
         /// Answered so far, well or badly.
@@ -56,7 +56,7 @@ pub(in crate::run) enum Looked {
 
 /// Where the results of a job stand.
 #[derive(Debug)]
-pub(in crate::run) enum Output {
+pub(crate) enum Output {
     /// There are none.
     Nothing,
     /// In these bytes.
@@ -67,23 +67,23 @@ pub(in crate::run) enum Output {
 
 /// The result of one request of a job.
 #[derive(Debug)]
-pub(in crate::run) struct Item {
+pub(crate) struct Item {
     /// What the request was called.
-    pub(in crate::run) key: Option<String>,
+    pub(crate) key: Option<String>,
     /// What came of it.
-    pub(in crate::run) result: Result<Answer, TargetError>,
+    pub(crate) result: Result<Answer, TargetError>,
 }
 
 /// The results of inline requests.
 #[derive(Debug)]
-pub(in crate::run) struct Results {
+pub(crate) struct Results {
     items: std::vec::IntoIter<Box<RawValue>>,
     simulated: bool,
 }
 
 impl Results {
     /// How many there are.
-    pub(in crate::run) fn how_many(&self) -> usize {
+    pub(crate) fn how_many(&self) -> usize {
         self.items.len()
     }
 }
@@ -98,7 +98,7 @@ impl Iterator for Results {
 
 /// The results in a file, as they come.
 #[derive(Debug)]
-pub(in crate::run) struct Download<'a> {
+pub(crate) struct Download<'a> {
     incoming: Incoming,
     secret: Option<&'a dyn Secret>,
     /// What has come of lines that are not handed out yet.
@@ -115,7 +115,7 @@ impl Download<'_> {
     ///
     /// # Errors
     /// The download broke off, or a line is longer than any answer.
-    pub(in crate::run) async fn next(&mut self) -> Result<Option<Item>, TargetError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Item>, TargetError> {
         loop {
             let from = self.scanned.max(self.taken);
             if let Some(length) = self.buffer[from..].iter().position(|&byte| byte == b'\n') {
@@ -343,7 +343,7 @@ impl Gemini {
     ///
     /// # Errors
     /// As any call; after one of transport the job may exist all the same.
-    pub(in crate::run) async fn create_inline(
+    pub(crate) async fn create_inline(
         &self,
         model: &str,
         label: &str,
@@ -373,12 +373,7 @@ impl Gemini {
     ///
     /// # Errors
     /// As any call; after one of transport the job may exist all the same.
-    pub(in crate::run) async fn create_from_file(
-        &self,
-        model: &str,
-        label: &str,
-        file: &str,
-    ) -> Result<String, TargetError> {
+    pub(crate) async fn create_from_file(&self, model: &str, label: &str, file: &str) -> Result<String, TargetError> {
         let body = json!({"batch": {"displayName": label, "inputConfig": {"fileName": file}}});
         self.create(model, body.to_string().into_bytes()).await
     }
@@ -402,7 +397,7 @@ impl Gemini {
     ///
     /// # Errors
     /// As any call.
-    pub(in crate::run) async fn find_batch(&self, label: &str) -> Result<Option<String>, TargetError> {
+    pub(crate) async fn find_batch(&self, label: &str) -> Result<Option<String>, TargetError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Page {
@@ -443,7 +438,7 @@ impl Gemini {
     ///
     /// # Errors
     /// As any call.
-    pub(in crate::run) async fn look(&self, name: &str) -> Result<Looked, TargetError> {
+    pub(crate) async fn look(&self, name: &str) -> Result<Looked, TargetError> {
         let url = self.connection.endpoint.resource(name);
         let reply = self.call(self.get(url)).await?;
         Ok(Operation::read(&reply.body)?.looked(reply.is_simulated()))
@@ -453,7 +448,7 @@ impl Gemini {
     ///
     /// # Errors
     /// As any call.
-    pub(in crate::run) async fn download(&self, file: &str) -> Result<Download<'_>, TargetError> {
+    pub(crate) async fn download(&self, file: &str) -> Result<Download<'_>, TargetError> {
         if !is_resource(file, "files/") {
             return Err(broken("the file of the results has no name that could be asked for"));
         }
@@ -528,7 +523,7 @@ impl Gemini {
     ///
     /// # Errors
     /// As any call.
-    pub(in crate::run) async fn delete_file(&self, file: &str) -> Result<(), TargetError> {
+    pub(crate) async fn delete_file(&self, file: &str) -> Result<(), TargetError> {
         if !is_resource(file, "files/") {
             return Err(broken("the file has no name that could be deleted"));
         }
@@ -540,7 +535,7 @@ impl Gemini {
     ///
     /// # Errors
     /// As any call.
-    pub(in crate::run) async fn begin_upload(&self, label: &str, length: u64) -> Result<Url, TargetError> {
+    pub(crate) async fn begin_upload(&self, label: &str, length: u64) -> Result<Url, TargetError> {
         let mut request = Request::new(Method::POST, self.connection.endpoint.upload());
         let headers = request.headers_mut();
         *headers = self.connection.headers.clone();
@@ -564,7 +559,7 @@ impl Gemini {
     ///
     /// # Errors
     /// As any call. A piece can't be sent twice: the whole upload has to begin anew.
-    pub(in crate::run) async fn upload(
+    pub(crate) async fn upload(
         &self,
         url: &Url,
         offset: u64,

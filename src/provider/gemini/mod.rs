@@ -6,7 +6,7 @@
 //!   forms, and what each model takes. Known before anything is sent.
 //! - `reply.rs`: the bytes of a response become an answer; `details.rs`: what is told beside its words. `sse.rs`,
 //!   `stream.rs`: the pieces of a streamed one.
-//! - `batches.rs`: batch jobs, their files and their results.
+//! - `batches.rs`: batch jobs, their files and their results. `spool.rs`: their requests on disk, until they have ended.
 //! - `embed.rs`: vectors of texts.
 //! - `error.rs`: an error reply becomes a kind of failure and what asking again can do about it.
 //! - this file: one exchange.
@@ -23,10 +23,11 @@ mod family;
 mod reply;
 mod rules;
 mod shape;
+mod spool;
 mod sse;
 mod stream;
 
-pub(super) use batches::{Item, Looked, Output, PIECE, Results};
+pub(crate) use batches::{Item, Looked, Output, PIECE, Results};
 pub use body::{body, content_problem};
 pub use embed::{Embedder, MODEL as EMBEDDING_MODEL, body as embedding_body};
 pub use endpoint::{BASE_URL, Delivery, VERSION, model_problem, url};
@@ -36,6 +37,7 @@ pub use reply::decode;
 pub use rules::review;
 pub(super) use rules::{at, knows_setting, review_by};
 pub(super) use shape::{Field, Form, MANY, MOST};
+pub(crate) use spool::{Line, Lines, Spool, jsonl_length};
 pub use stream::decode_stream;
 
 use super::http::{Http, Incoming, post, whole_seconds, without};
@@ -126,7 +128,7 @@ impl Gemini {
     }
 
     /// What came of a request, without the key.
-    pub(super) fn without_key(&self, got: Result<Answer, TargetError>) -> Result<Answer, TargetError> {
+    pub(crate) fn without_key(&self, got: Result<Answer, TargetError>) -> Result<Answer, TargetError> {
         without(self.connection.secret(), got)
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::{Answer, Arm, Arrival, CaseId, Event, FailureKind, Request, Source};
+use crate::provider::{Reach, Retry, TargetError};
 use serde_json::Map;
 use std::collections::HashMap;
 use std::sync::Mutex;

@@ -2,9 +2,9 @@
 
 use super::{Connection, Gemini, GeminiSettings, classify, resource};
 use crate::domain::{Answer, FailureKind, Job, Problem, Source};
-use crate::run::embeddings::{answer, broken};
-use crate::run::http::post;
-use crate::run::target::{Retry, Target, TargetError};
+use crate::provider::embeddings::{answer, broken};
+use crate::provider::http::post;
+use crate::provider::target::{Retry, Target, TargetError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;

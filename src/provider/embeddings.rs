@@ -1,7 +1,6 @@
 //! Embeddings, whoever makes them: a job holds many texts, one a content, and its answer is their vectors as a JSON array of
 //! arrays of numbers, in the order of the texts. `gemini/embed.rs` and `openai/embed.rs` know what that is on the wire.
 
-use super::limit::estimated_tokens;
 use super::target::{Retry, Target, TargetError};
 use super::{gemini, openai};
 use crate::domain::{Answer, FailureKind, Job, Source, Usage};
@@ -76,7 +75,7 @@ pub(super) fn answer(job: &Job, vectors: &[Vec<f32>], counted: Option<u64>) -> R
     if vectors.iter().any(|vector| vector.len() < 2) {
         return Err(broken("an embedding has fewer than two numbers"));
     }
-    let tokens = counted.unwrap_or_else(|| estimated_tokens(&job.request));
+    let tokens = counted.unwrap_or_else(|| job.request.estimated_tokens());
     Ok(Answer {
         text: serde_json::to_string(vectors).unwrap_or_default(),
         usage: Usage {

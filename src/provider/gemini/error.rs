@@ -9,11 +9,11 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// A wait longer than this is no rate limit but a spent quota (the official command-line client draws the same line).
-pub(in crate::run) const LONGEST_WAIT: Duration = Duration::from_secs(300);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// What a spent quota per minute waits when the service does not say how long.
 const MINUTE: Duration = Duration::from_secs(60);
 /// Characters of a message that are kept.
-pub(in crate::run) const LONGEST_MESSAGE: usize = 1000;
+pub(crate) const LONGEST_MESSAGE: usize = 1000;
 
 /// Classifies an error reply: its HTTP status, its `Retry-After` header if it had one, its body.
 ///
@@ -263,7 +263,7 @@ fn delay_in_message(message: &str) -> Option<Duration> {
 }
 
 /// The duration at the start of a text: `0.5s`, `900.2ms`, `1h2m3.5s`. What follows it is not looked at.
-pub(in crate::run) fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = None;
     loop {
@@ -283,12 +283,12 @@ pub(in crate::run) fn duration(text: &str) -> Option<Duration> {
 }
 
 /// A duration from hostile seconds: `None` for negative, infinite and absurd ones.
-pub(in crate::run) fn seconds(seconds: f64) -> Option<Duration> {
+pub(crate) fn seconds(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// The beginning of a body that is not an error object, on one line.
-pub(in crate::run) fn excerpt(body: &[u8]) -> Option<String> {
+pub(crate) fn excerpt(body: &[u8]) -> Option<String> {
     const LONGEST: usize = 200;
     // A character has at most four bytes, so this much is enough and a huge page is not copied.
     let text = String::from_utf8_lossy(&body[..body.len().min(4 * LONGEST)]);
@@ -296,7 +296,7 @@ pub(in crate::run) fn excerpt(body: &[u8]) -> Option<String> {
     (!line.is_empty()).then(|| shorten(line, LONGEST))
 }
 
-pub(in crate::run) fn shorten(mut text: String, longest: usize) -> String {
+pub(crate) fn shorten(mut text: String, longest: usize) -> String {
     if let Some((at, _)) = text.char_indices().nth(longest) {
         text.truncate(at);
         text.push('…');

@@ -1,11 +1,11 @@
 //! Submitting: requests become jobs of a size that the service takes, as far as the budget has room for them.
 
-use super::spool::{Line, Lines, jsonl_length};
 use super::{Key, Open, Running, hex};
 use crate::domain::{BatchLedger, Event, FailureKind, Keep, digest};
-use crate::run::Ended;
-use crate::run::gemini::PIECE;
-use crate::run::target::{Retry, TargetError};
+use crate::provider::gemini::PIECE;
+use crate::provider::gemini::{Line, Lines, jsonl_length};
+use crate::provider::{Retry, TargetError};
+use crate::runner::Ended;
 use std::time::Duration;
 use time::OffsetDateTime;
 

@@ -1,8 +1,7 @@
 //! When a request may leave: not before the instant that the service named, not more at once or a minute than is allowed.
 
 use super::pace::{Counted, Pace};
-use super::target::Reach;
-use crate::domain::{Content, Part, Request};
+use crate::provider::Reach;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,19 +51,6 @@ impl Rate {
         let seconds = (60.0 * tokens as f64 / f64::from(tpm.get())).min(86_400.0);
         Duration::from_secs_f64(seconds)
     }
-}
-
-/// The input tokens of a request, roughly: a token is about four bytes of text, and media count 258 (what the Gemini API
-/// charges for a small image). Good enough to spread load; the service counts for itself.
-pub(super) fn estimated_tokens(request: &Request) -> u64 {
-    let turns = request.contents.iter().map(|Content { parts, .. }| parts);
-    let parts = turns.flatten().chain(&request.system);
-    parts
-        .map(|part| match part {
-            Part::Text(text) => text.len() as u64 / 4 + 1,
-            Part::Media { .. } => 258,
-        })
-        .sum()
 }
 
 #[derive(Debug)]
@@ -502,27 +488,5 @@ mod tests {
                 .unwrap();
             runtime.block_on(follow(schedule, concurrency));
         }
-    }
-
-    #[test]
-    fn tokens_are_estimated_from_text_and_media() {
-        let text = |bytes: usize| Part::Text("x".repeat(bytes));
-        let media = Part::Media {
-            url: format!("data:image/png;base64,{}", "A".repeat(1_000_000)),
-            content_type: None,
-        };
-        let request = Request {
-            model: "m".to_owned(),
-            system: vec![text(400)],
-            contents: vec![Content {
-                role: crate::domain::Role::User,
-                parts: vec![text(40), media],
-            }],
-            config: serde_json::Map::new(),
-            json_output: false,
-            output_schema: None,
-            tools: Vec::new(),
-        };
-        assert_eq!(estimated_tokens(&request), 101 + 11 + 258);
     }
 }

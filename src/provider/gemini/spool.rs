@@ -9,38 +9,38 @@ const FRAME: u64 = 100;
 
 /// Where a request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::run) struct Line {
+pub(crate) struct Line {
     at: u64,
     length: u64,
 }
 
 impl Line {
     /// Bytes of the request inside a job, about.
-    pub(super) fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.length + FRAME
     }
 }
 
 /// Requests in the order in which they travel, each with what it is called.
-pub(in crate::run) type Lines = [(Line, String)];
+pub(crate) type Lines = [(Line, String)];
 
 /// A request, read back.
-pub(in crate::run) struct Spooled {
+pub(crate) struct Spooled {
     /// What it is called.
-    pub(in crate::run) key: String,
+    pub(crate) key: String,
     /// Its body.
-    pub(in crate::run) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// The file.
 #[derive(Debug)]
-pub(in crate::run) struct Spool {
+pub(crate) struct Spool {
     file: File,
     length: u64,
 }
 
 impl Spool {
-    pub(super) fn new() -> io::Result<Spool> {
+    pub(crate) fn new() -> io::Result<Spool> {
         Ok(Spool {
             file: tempfile::tempfile()?,
             length: 0,
@@ -48,7 +48,7 @@ impl Spool {
     }
 
     /// Puts a request aside.
-    pub(super) fn push(&mut self, body: &[u8]) -> io::Result<Line> {
+    pub(crate) fn push(&mut self, body: &[u8]) -> io::Result<Line> {
         let line = Line {
             at: self.length,
             length: body.len() as u64,
@@ -60,7 +60,7 @@ impl Spool {
     }
 
     /// Reads requests back, one after the other.
-    pub(in crate::run) fn reader<'a>(&'a self, lines: &'a Lines) -> Reader<'a> {
+    pub(crate) fn reader<'a>(&'a self, lines: &'a Lines) -> Reader<'a> {
         Reader {
             file: BufReader::with_capacity(1 << 16, &self.file),
             at: None,
@@ -69,7 +69,7 @@ impl Spool {
     }
 
     /// The same as one stream of JSON lines `{"key", "request"}`, the form of an uploaded file.
-    pub(super) fn jsonl<'a>(&'a self, lines: &'a Lines) -> Jsonl<'a> {
+    pub(crate) fn jsonl<'a>(&'a self, lines: &'a Lines) -> Jsonl<'a> {
         Jsonl {
             reader: self.reader(lines),
             buffer: Vec::new(),
@@ -78,7 +78,7 @@ impl Spool {
 }
 
 /// Bytes of these requests as JSON lines.
-pub(super) fn jsonl_length(lines: &Lines) -> u64 {
+pub(crate) fn jsonl_length(lines: &Lines) -> u64 {
     let line = |(line, key): &(Line, String)| line.length + frame(key).len() as u64 + END.len() as u64;
     lines.iter().map(line).sum()
 }
@@ -90,7 +90,7 @@ fn frame(key: &str) -> String {
 const END: &[u8] = b"}\n";
 
 /// Reads requests back.
-pub(in crate::run) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     file: BufReader<&'a File>,
     at: Option<u64>,
     lines: std::slice::Iter<'a, (Line, String)>,
@@ -98,7 +98,7 @@ pub(in crate::run) struct Reader<'a> {
 
 impl Reader<'_> {
     /// The next request; `None` at the end.
-    pub(in crate::run) fn line(&mut self) -> io::Result<Option<Spooled>> {
+    pub(crate) fn line(&mut self) -> io::Result<Option<Spooled>> {
         let Some((line, key)) = self.lines.next() else {
             return Ok(None);
         };
@@ -116,14 +116,14 @@ impl Reader<'_> {
 }
 
 /// JSON lines, piece by piece.
-pub(super) struct Jsonl<'a> {
+pub(crate) struct Jsonl<'a> {
     reader: Reader<'a>,
     buffer: Vec<u8>,
 }
 
 impl Jsonl<'_> {
     /// The next piece: `size` bytes, less at the end, none after it.
-    pub(super) fn piece(&mut self, size: usize) -> io::Result<Vec<u8>> {
+    pub(crate) fn piece(&mut self, size: usize) -> io::Result<Vec<u8>> {
         while self.buffer.len() < size {
             let Some(Spooled { key, body }) = self.reader.line()? else {
                 return Ok(std::mem::take(&mut self.buffer));

@@ -82,13 +82,13 @@ impl TargetError {
     }
 
     /// The same failure with another consequence.
-    pub(super) fn with_retry(mut self, retry: Retry) -> TargetError {
+    pub(crate) fn with_retry(mut self, retry: Retry) -> TargetError {
         self.retry = retry;
         self
     }
 
     /// The attempt took longer than it may.
-    pub(super) fn timeout(limit: Duration) -> TargetError {
+    pub(crate) fn timeout(limit: Duration) -> TargetError {
         let message = format!("no complete answer within {} s", limit.as_secs_f64());
         TargetError::new(FailureKind::Transport, "timeout", message, Retry::Backoff)
     }
@@ -109,13 +109,13 @@ impl TargetError {
     }
 
     /// Rewrites the message.
-    pub(super) fn map_message(mut self, rewrite: impl FnOnce(String) -> String) -> TargetError {
+    pub(crate) fn map_message(mut self, rewrite: impl FnOnce(String) -> String) -> TargetError {
         self.failure.message = rewrite(self.failure.message);
         self
     }
 
     /// The same without a secret.
-    pub(super) fn without(mut self, secret: &dyn Secret) -> TargetError {
+    pub(crate) fn without(mut self, secret: &dyn Secret) -> TargetError {
         let Failure { kind: _, code, message } = &mut self.failure;
         secret.hide(code);
         secret.hide(message);
@@ -123,7 +123,7 @@ impl TargetError {
     }
 
     /// The failure itself.
-    pub(super) fn into_failure(self) -> Failure {
+    pub(crate) fn into_failure(self) -> Failure {
         self.failure
     }
 }

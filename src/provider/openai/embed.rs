@@ -2,10 +2,10 @@
 
 use super::{EXAMPLE, OpenAi, OpenAiSettings, at, classify, error};
 use crate::domain::{Answer, Job, Problem, Source};
-use crate::run::base_url::BaseUrl;
-use crate::run::embeddings::{answer, broken};
-use crate::run::http::{post, without};
-use crate::run::target::{Target, TargetError};
+use crate::provider::base_url::BaseUrl;
+use crate::provider::embeddings::{answer, broken};
+use crate::provider::http::{post, without};
+use crate::provider::target::{Target, TargetError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
