@@ -20,10 +20,9 @@ pub(super) fn gate(command: Command, environment: Environment) -> Result<u8, Err
 }
 
 fn simulate(options: &Simulate) -> Result<u8, Error> {
-    let sequential = match (options.sequential, options.anytime) {
-        (_, true) => Sequential::Anytime,
-        (true, false) => Sequential::Looks,
-        (false, false) => Sequential::Off,
+    let sequential = match options.sequential {
+        true => Sequential::Looks,
+        false => Sequential::Off,
     };
     let early = sequential != Sequential::Off;
     let rows = pipeline::simulate(&SimulateRequest {

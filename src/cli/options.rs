@@ -254,9 +254,6 @@ pub(super) struct Looks {
     /// Look three times on the way, with shares of the error, and ask nothing more once it is decided
     #[arg(long)]
     sequential: bool,
-    /// The same with up to 20 looks and e-values: stops earlier on clear cases, and needs more of them on others
-    #[arg(long)]
-    anytime: bool,
     /// Inconclusive if another model served than the one asked for; without it, that is a warning
     #[arg(long)]
     strict_model: bool,
@@ -268,14 +265,12 @@ impl Looks {
             min_pass_rate,
             attempts,
             sequential,
-            anytime,
             strict_model,
         } = self;
         layer
             .option("min_pass_rate", one(min_pass_rate))
             .option("attempts", one(attempts))
             .flag("sequential", sequential)
-            .flag("anytime", anytime)
             .flag("strict_model", strict_model)
     }
 }
@@ -579,9 +574,6 @@ pub(super) struct Simulate {
     /// The runs may end early, as with `eval --sequential`
     #[arg(long)]
     pub(super) sequential: bool,
-    /// The same as with `eval --anytime`
-    #[arg(long, conflicts_with = "sequential")]
-    pub(super) anytime: bool,
     /// Simulated runs a row
     #[arg(long, value_name = "R", default_value_t = 4000)]
     pub(super) runs: u32,

@@ -202,7 +202,6 @@ fn rules() -> Vec<(&'static str, Direction, Option<String>)> {
         ("repeat", Direction::Note, None),
         ("attempts", Direction::Note, None),
         ("sequential", Direction::Note, Some("false".to_owned())),
-        ("anytime", Direction::Note, Some("false".to_owned())),
         ("max_age", Direction::Note, None),
     ]
 }

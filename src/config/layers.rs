@@ -58,7 +58,6 @@ pub(super) const KEYS: &[&str] = &[
     "estimand",
     "attempts",
     "sequential",
-    "anytime",
     "extend",
     "fresh_key",
     "strict_model",

@@ -189,15 +189,9 @@ impl Reader<'_> {
             attempts: self
                 .number("attempts", 1, MOST_ATTEMPTS.into())
                 .map_or(1, |attempts| attempts as u32),
-            sequential: match (self.flag("sequential"), self.flag("anytime")) {
-                (false, false) => Sequential::Off,
-                (true, false) => Sequential::Looks,
-                (false, true) => Sequential::Anytime,
-                (true, true) => {
-                    let problem = Problem::new("--sequential and --anytime are two ways to end early");
-                    self.problems.push(problem.hint("leave out one of them"));
-                    Sequential::Off
-                }
+            sequential: match self.flag("sequential") {
+                true => Sequential::Looks,
+                false => Sequential::Off,
             },
             strict_model: self.flag("strict_model"),
             ..default

@@ -127,7 +127,6 @@ fn of_key(key: &str) -> Option<Value> {
             &["population", "dataset"],
         ),
         "sequential" => flag("look three times, with shares of the error, and stop as soon as it is decided"),
-        "anytime" => flag("look up to 20 times, decided by e-values, and stop as soon as it is decided"),
         "max_age" => time("how old a verdict may be that `verify` and `promote` take, like 36h or 7d"),
         "policy_base" => text("git revision whose merge base with HEAD must not have asked for more, or none"),
         "strict_model" => flag("inconclusive if another model served than the one asked for"),

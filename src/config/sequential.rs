@@ -1,7 +1,7 @@
 //! What does not go together with a run that may end early.
 
 use super::Layers;
-use crate::domain::{Estimand, Metric, Policy, Problem, Sequential};
+use crate::domain::{Estimand, Policy, Problem, Sequential};
 
 impl Layers {
     /// Settings that an early end would make meaningless, each with the reason.
@@ -9,10 +9,6 @@ impl Layers {
         if policy.sequential == Sequential::Off {
             return Vec::new();
         }
-        let early = match policy.sequential {
-            Sequential::Anytime => "--anytime",
-            Sequential::Off | Sequential::Looks => "--sequential",
-        };
         let is = |key: &str, value: &str| self.get(key).is_some_and(|written| written.values[0] == value);
         let set = |key: &str| {
             self.get(key)
@@ -28,11 +24,6 @@ impl Layers {
                 policy.attempts > 1,
                 "--attempts",
                 "attempts add repeats of the same cases, looks on the way add cases, and the error is shared only among one kind of look",
-            ),
-            (
-                policy.sequential == Sequential::Anytime && policy.metric == Metric::Score,
-                "--metric score",
-                "bets are made on passes and fails",
             ),
             (
                 set("extend"),
@@ -63,7 +54,7 @@ impl Layers {
         .into_iter()
         .filter(|(given, _, _)| *given)
         .map(|(_, other, why)| {
-            Problem::new(format!("{early} does not go together with {other}: {why}")).hint("leave out one of them")
+            Problem::new(format!("--sequential does not go together with {other}: {why}")).hint("leave out one of them")
         })
         .collect()
     }

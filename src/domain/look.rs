@@ -16,18 +16,13 @@ string_enum! {
         Off = "off",
         /// A few times, with shares of the error.
         Looks = "looks",
-        /// Often, by evidence that holds however often one looks.
-        Anytime = "anytime",
     }
 }
 
 impl Sequential {
     /// Every way.
-    pub const ALL: [Sequential; 3] = [Sequential::Off, Sequential::Looks, Sequential::Anytime];
+    pub const ALL: [Sequential; 2] = [Sequential::Off, Sequential::Looks];
 }
-
-/// Looks at a run that is decided by evidence, at most.
-pub const MOST_LOOKS: u32 = 20;
 
 /// Cases that play no part, because the run was decided before their look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

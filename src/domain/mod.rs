@@ -58,7 +58,7 @@ pub use history::{
     Concluded, Flaky, FlakyCase, Mark, Marked, MarkedCase, Moved, Passes, Reliability, Remembered, RememberedCase,
     RunComparison, RunFacts, RunRecord, TestedPrompt,
 };
-pub use look::{CiAttempt, FreshKey, Look, LookRecord, LooksBefore, MOST_ATTEMPTS, MOST_LOOKS, Sequential, Unlooked};
+pub use look::{CiAttempt, FreshKey, Look, LookRecord, LooksBefore, MOST_ATTEMPTS, Sequential, Unlooked};
 pub use outcome::{CheckResult, Counts, Failure, FailureKind, Outcome, OutcomeKind, Score, Skip};
 pub use policy::{Estimand, Metric, Policy};
 pub use quarantine::{LONGEST_QUARANTINE, Quarantine, QuarantineSums, Quarantined, QuarantinedTag, day, day_of};
@@ -71,7 +71,7 @@ pub use slices::{Slice, SliceGate, TagSums};
 pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
 pub use units::{Clusters, SCORE_TICKS, Unit, Units, score_ticks};
 pub use verdict::{
-    CorrectedRate, CorrectedRates, Difference, EValues, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound, ModelRecord,
+    CorrectedRate, CorrectedRates, Difference, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound, ModelRecord,
     Needed, PriceList, PromptRecord, Verdict, ZScores,
 };
 pub use visible::{is_hidden, show, visible};

@@ -13,15 +13,6 @@ use super::slices::Slice;
 use serde::Serialize;
 use std::fmt;
 
-/// The evidence by which a run with `anytime` is decided: e-values, 1/alpha or more decides. At most 1e300.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct EValues {
-    /// Against being worse by the margin or more.
-    pub promote: f64,
-    /// Against being worse by no more than the tolerance.
-    pub block: f64,
-}
-
 /// A prompt in verdict.json.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PromptRecord {
@@ -140,8 +131,6 @@ pub struct Verdict {
     pub difference: Option<Difference>,
     /// The two test statistics.
     pub z: Option<ZScores>,
-    /// `None` unless the run is decided by evidence.
-    pub e_value: Option<EValues>,
     /// What would settle it.
     pub needed: Option<Needed>,
     /// Tags.

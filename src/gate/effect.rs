@@ -1,13 +1,12 @@
 //! Is the candidate good enough? Against a baseline, or alone against a required pass rate.
 
-use super::evidence::{Evidence, log_evidence, mean_rate, share};
+use super::evidence::{Evidence, mean_rate, share};
 use super::looks::Levels;
 use super::{needed, reason, words};
 use crate::domain::{Comparison, Needed, Policy, Reason, ReasonCode};
 use crate::stats::proportions;
 use crate::stats::rule::Rule;
 use crate::stats::score_test::Differences;
-use crate::stats::sequential::Side;
 
 /// The comparison of the two arms. Block if being worse by more than the tolerance is shown even with every missing
 /// answer in the candidate's favour; promote if being worse by the margin is excluded even with every one against it.
@@ -22,14 +21,8 @@ pub(super) fn paired(
         tolerance: policy.tolerance,
         alpha: policy.alpha,
     };
-    let blocks = |arm: &Differences| match levels.evidence {
-        Some((_, alpha)) => evident(arm, -rule.tolerance, Side::Below, alpha),
-        None => rule.blocks_at(arm, arm.critical(levels.block)),
-    };
-    let promotes = |arm: &Differences| match levels.evidence {
-        Some((alpha, _)) => evident(arm, -rule.margin, Side::Above, alpha),
-        None => rule.promotes_at(arm, arm.critical(levels.promote)),
-    };
+    let blocks = |arm: &Differences| rule.blocks_at(arm, arm.critical(levels.block));
+    let promotes = |arm: &Differences| rule.promotes_at(arm, arm.critical(levels.promote));
     let numbers = evidence.numbers(comparison);
     let missing = comparison.candidate.missing + comparison.baseline.missing;
 
@@ -74,12 +67,6 @@ pub(super) fn paired(
         words::advice(needed.as_ref())
     );
     (reason(ReasonCode::TooFew, message), needed)
-}
-
-/// The e-value reaches 1/alpha. Bets are fixed beforehand, so units of different size show nothing: what the largest will
-/// be, the first ones don't tell.
-fn evident(arm: &Differences, mu0: f64, side: Side, alpha: f64) -> bool {
-    log_evidence(arm, mu0, side).is_some_and(|log| log >= -alpha.ln())
 }
 
 fn hangs_on_missing(comparison: &Comparison, missing: u64, numbers: &str) -> Reason {

@@ -2,9 +2,8 @@
 
 use super::looks::Levels;
 use super::words;
-use crate::domain::{ArmRate, Comparison, Difference, EValues, Policy, RateSums, Units, ZScores};
+use crate::domain::{ArmRate, Comparison, Difference, Policy, RateSums, Units, ZScores};
 use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
-use crate::stats::sequential::{Side, log_e_value};
 use crate::stats::{normal, proportions};
 
 /// Everything the reasons are taken from.
@@ -14,7 +13,6 @@ pub(super) struct Evidence {
     pub(super) observed: Differences,
     pub(super) difference: Option<Difference>,
     pub(super) z: Option<ZScores>,
-    pub(super) e_value: Option<EValues>,
     pub(super) baseline_rate: Option<ArmRate>,
     pub(super) candidate_rate: Option<ArmRate>,
 }
@@ -45,16 +43,6 @@ pub(super) fn share(sums: RateSums, repeats: u32) -> Option<(f64, u64)> {
     (cases > 0).then(|| ((sums.passes as f64 / whole).clamp(0.0, 1.0), cases))
 }
 
-/// The logarithm of 1e300, beyond which an e-value is not told.
-const LARGEST: f64 = 690.775_527_898_213_7;
-
-/// The logarithm of an e-value; `None` without units, and for units of different size.
-pub(super) fn log_evidence(units: &Differences, mu0: f64, side: Side) -> Option<f64> {
-    let even =
-        units.n() > 0.0 && units.kind() == UnitKind::Case && units.kinds().all(|kind| (kind.size - 1.0).abs() < 1e-9);
-    even.then(|| log_e_value(units, mu0, side))
-}
-
 impl Evidence {
     pub(super) fn of(policy: &Policy, levels: &Levels, comparison: &Comparison) -> Evidence {
         let differences = |units: &Units| differences(comparison, units);
@@ -77,23 +65,13 @@ impl Evidence {
                 .min(estimate),
             high: best.interval(best.critical(levels.block), CORRECTION).1.max(estimate),
             confidence: 1.0 - (levels.promote + levels.block),
-            method: match levels.evidence {
-                Some(_) => "generalised Tango score, continuity correction 1/2; decided by e-values",
-                None => "generalised Tango score, continuity correction 1/2",
-            },
+            method: "generalised Tango score, continuity correction 1/2",
         });
         Evidence {
             difference: difference.filter(|_| comparison.has_baseline),
             z: (comparison.has_baseline && worst.n() > 0.0).then(|| ZScores {
                 promote: worst.z(-policy.margin, CORRECTION),
                 block: best.z(-policy.tolerance, CORRECTION),
-            }),
-            e_value: levels.evidence.filter(|_| comparison.has_baseline).and_then(|_| {
-                let value = |log: f64| log.min(LARGEST).exp();
-                Some(EValues {
-                    promote: value(log_evidence(&worst, -policy.margin, Side::Above)?),
-                    block: value(log_evidence(&best, -policy.tolerance, Side::Below)?),
-                })
             }),
             baseline_rate: rate(comparison.baseline_rate).filter(|_| comparison.has_baseline),
             candidate_rate: rate(comparison.candidate_rate),

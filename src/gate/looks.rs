@@ -4,15 +4,11 @@
 //!   Fleming ([`obrien_fleming`]), as if each attempt brought as much information as the first. In truth later ones bring less,
 //!   because repeats do not shrink the variance between cases, so the looks are more alike and err less often together.
 //! - **Looks within a run**: the spending function of Lan and DeMets ([`lan_demets`]) by the shares of the cases.
-//! - **Evidence**: with `anytime` e-values decide ([`log_e_value`](crate::stats::sequential::log_e_value)), which may be looked
-//!   at as often as one likes. Tags and guardrails are no e-values: each look has an equal part of their error.
 //! - **Several candidates**: the error of promoting is divided by their number (Bonferroni), so that the chance to promote any
 //!   one that is worse by the margin is at most alpha, whichever is picked. That of blocking is not: each is blocked for itself.
 
 use super::{reason, words};
-use crate::domain::{
-    Comparison, Decision, Look, LooksBefore, MOST_CANDIDATES, MOST_LOOKS, Policy, Reason, ReasonCode, Sequential,
-};
+use crate::domain::{Comparison, Decision, Look, LooksBefore, MOST_CANDIDATES, Policy, Reason, ReasonCode, Sequential};
 use crate::stats::normal::below;
 use crate::stats::sequential::{MAX_LOOKS, lan_demets, obrien_fleming};
 
@@ -27,8 +23,6 @@ pub(super) struct Levels {
     slice_q: f64,
     /// Of promoting, at the next look if there is one: what an advice goes by.
     pub(super) next: f64,
-    /// Where evidence decides: the error of promoting and of blocking over all looks together.
-    pub(super) evidence: Option<(f64, f64)>,
 }
 
 impl Levels {
@@ -45,9 +39,7 @@ impl Levels {
         if !sound || (early && (attempts > 1 || policy.sequential == Sequential::Off)) {
             return None;
         }
-        let anytime = policy.sequential == Sequential::Anytime;
         let share = |alpha: f64, attempt: u32| match shares.as_slice() {
-            shares if anytime => of_evidence(alpha, shares),
             [] => of_attempt(alpha, attempt, attempts),
             shares => within(alpha, shares),
         };
@@ -57,12 +49,7 @@ impl Levels {
             promote: block / candidates,
             block,
             slice_q: share(policy.slice_q, attempt)?,
-            next: match anytime {
-                // As many cases as evidence needs, Z needs at about a quarter of the error.
-                true => policy.alpha / 4.0,
-                false => share(policy.alpha, (attempt + 1).min(attempts))?,
-            } / candidates,
-            evidence: anytime.then_some((policy.alpha / candidates, policy.alpha)),
+            next: share(policy.alpha, (attempt + 1).min(attempts))? / candidates,
         })
     }
 
@@ -98,14 +85,6 @@ fn of_attempt(alpha: f64, attempt: u32, attempts: u32) -> Option<f64> {
     let bounds = obrien_fleming(usize::try_from(attempts).ok()?, alpha)?;
     let bound = bounds.get(usize::try_from(attempt).ok()?.checked_sub(1)?)?;
     Some(below(-bound))
-}
-
-/// What of `alpha` each look may use that is not evidence itself: an equal part (Bonferroni).
-fn of_evidence(alpha: f64, shares: &[f64]) -> Option<f64> {
-    let rising = shares.windows(2).all(|pair| pair[0] < pair[1]);
-    let sound =
-        rising && shares.len() <= MOST_LOOKS as usize && shares.iter().all(|share| *share > 0.0 && *share <= 1.0);
-    sound.then_some(alpha / f64::from(MOST_LOOKS))
 }
 
 /// What of `alpha` the last of these looks may use.
@@ -285,33 +264,6 @@ mod tests {
         assert!(first < 0.01 && last < 0.05 && last > 0.04, "{first} {last}");
         for none in [&[0.0][..], &[0.5, 0.5], &[0.5, 0.4], &[1.1], &[f64::NAN], &[-1.0]] {
             assert_eq!(at(none), None, "{none:?}");
-        }
-    }
-
-    #[test]
-    fn evidence_has_all_of_it_and_what_is_none_an_equal_part() {
-        let policy = Policy {
-            sequential: Sequential::Anytime,
-            ..policy()
-        };
-        let at = |shares: Vec<f64>| {
-            Levels::of(
-                &policy,
-                &Look {
-                    shares,
-                    candidates: 2,
-                    ..Look::ONLY
-                },
-            )
-        };
-        let levels = at(vec![0.1, 1.0]).unwrap();
-        assert_eq!(levels.evidence, Some((0.025, 0.05)));
-        assert_eq!(
-            (levels.promote, levels.block, levels.slice_q),
-            (0.00125, 0.0025, 0.0025)
-        );
-        for none in [vec![0.5, 0.5], vec![0.0], vec![f64::NAN], vec![1.5], vec![0.5; 21]] {
-            assert_eq!(at(none.clone()), None, "{none:?}");
         }
     }
 

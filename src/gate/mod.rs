@@ -48,8 +48,8 @@ pub use policy::policy_digest;
 pub use sentence::{Told, sentence};
 
 use crate::domain::{
-    ArmRate, Changed, Comparison, DecidingJudges, Decision, Difference, EValues, Guardrail, JudgesFound, Look,
-    LooksBefore, Needed, Policy, Reason, ReasonCode, Slice, Warning, WarningCode, ZScores,
+    ArmRate, Changed, Comparison, DecidingJudges, Decision, Difference, Guardrail, JudgesFound, Look, LooksBefore,
+    Needed, Policy, Reason, ReasonCode, Slice, Warning, WarningCode, ZScores,
 };
 use evidence::Evidence;
 use looks::Levels;
@@ -89,8 +89,6 @@ pub struct Decided {
     pub difference: Option<Difference>,
     /// The two test statistics; `None` without a baseline or without cases. Always finite.
     pub z: Option<ZScores>,
-    /// `None` unless evidence decides. Always finite.
-    pub e_value: Option<EValues>,
     /// Pass rate of the baseline; `None` without a fully scored case.
     pub baseline_rate: Option<ArmRate>,
     /// Pass rate of the candidate; `None` without a fully scored case.
@@ -206,7 +204,6 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         reasons,
         difference: evidence.difference,
         z: evidence.z,
-        e_value: evidence.e_value,
         baseline_rate: evidence.baseline_rate,
         candidate_rate: evidence.candidate_rate,
         needed,
@@ -297,7 +294,6 @@ impl Decided {
             reasons: vec![reason],
             difference: None,
             z: None,
-            e_value: None,
             baseline_rate: None,
             candidate_rate: None,
             needed: None,

@@ -12,13 +12,13 @@
 //! Runs are independent streams of one seed and are only counted, so that the numbers are the same for any number of
 //! threads.
 
-use crate::domain::{MOST_LOOKS, Problem, Problems, Sequential};
+use crate::domain::{Problem, Problems, Sequential};
 use crate::stats::normal::critical;
 use crate::stats::paired::Table;
 use crate::stats::random::Random;
 use crate::stats::rule::Rule;
 use crate::stats::score_test::Differences;
-use crate::stats::sequential::{Side, lan_demets, log_e_value};
+use crate::stats::sequential::lan_demets;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -33,8 +33,6 @@ pub const MAX_ANSWERS: u64 = 20_000_000_000;
 
 /// Looks of a run that may end early, as many as the pipeline takes (`plan::LOOKS`).
 const LOOKS: u32 = 3;
-/// Cases between two looks at evidence, at least.
-const FEWEST: u32 = 10;
 
 /// What the cases are like, and how the candidate is worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,7 +293,6 @@ impl Simulation {
         let looks = match self.sequential {
             Sequential::Off => 1,
             Sequential::Looks => LOOKS.min(self.cases),
-            Sequential::Anytime => (self.cases / FEWEST).clamp(1, MOST_LOOKS),
         };
         let upto: Vec<u32> = (1..=looks)
             .map(|look| (u64::from(self.cases) * u64::from(look)).div_ceil(looks.into()) as u32)
@@ -305,7 +302,6 @@ impl Simulation {
             .map(|cases| f64::from(*cases) / f64::from(self.cases))
             .collect();
         let bounds = match looks {
-            _ if self.sequential == Sequential::Anytime => vec![-self.rule.alpha.ln(); upto.len()],
             1 => vec![critical(self.rule.alpha)],
             _ => lan_demets(&shares, self.rule.alpha).unwrap_or_default(),
         };
@@ -345,15 +341,8 @@ impl Simulation {
         (promotes, !promotes)
     }
 
-    /// Whether the gate promotes, and whether it blocks. The bound is one on Z, or on the logarithm of an e-value.
+    /// Whether the gate promotes, and whether it blocks, with this bound on Z.
     fn decides(&self, differences: &Differences, bound: f64) -> (bool, bool) {
-        if self.sequential == Sequential::Anytime {
-            let blocks = log_e_value(differences, -self.rule.tolerance, Side::Below) >= bound;
-            return (
-                !blocks && log_e_value(differences, -self.rule.margin, Side::Above) >= bound,
-                blocks,
-            );
-        }
         let blocks = self.rule.blocks_at(differences, bound);
         (!blocks && self.rule.promotes_at(differences, bound), blocks)
     }
@@ -770,20 +759,6 @@ mod tests {
             check(long, difference, promote, block);
             let row = long.table(&[difference]).unwrap()[0];
             assert!((row.asked - asked).abs() < 0.05, "{row:?}");
-        }
-        // The reference looks every 10 cases, not every 30, and so ends a little earlier.
-        let anytime = Simulation {
-            sequential: Sequential::Anytime,
-            ..long
-        };
-        for (difference, promote, block, asked) in [
-            (0.0, 90.0, 0.5, 0.47),
-            (-0.05, 2.7, 55.0, 0.70),
-            (-0.1, 0.1, 99.6, 0.27),
-        ] {
-            check(anytime, difference, promote, block);
-            let row = anytime.table(&[difference]).unwrap()[0];
-            assert!((row.asked - asked).abs() < 0.07, "{row:?}");
         }
         let row = SMALL.table(&[0.0]).unwrap()[0];
         assert_eq!(row.asked, 1.0);

@@ -126,15 +126,6 @@ pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prep
         today: OffsetDateTime::now_utc().date(),
     };
     let mut survey = survey::survey(&scope, &versions)?;
-    let even = survey.schedule.as_ref().is_none_or(|schedule| schedule.even);
-    if settings.gate.policy.sequential == Sequential::Anytime && !even {
-        return Err(Problem::new(
-            "--anytime does not go together with weights and clusters: bets on them would hang on cases to come",
-        )
-        .expected("cases of one weight, without clusters")
-        .hint("use --sequential")
-        .into());
-    }
     let judges = Judges::open(&survey.judges, settings, &library(&settings.root), Some(&target))?;
     let calibrations = match survey.judging.is_empty() {
         true => Vec::new(),

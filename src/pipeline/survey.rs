@@ -202,7 +202,6 @@ struct Seen<'a> {
     embedders: BTreeSet<String>,
     judging: Judgings,
     spreading: Option<Spreading>,
-    sequential: Sequential,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -287,7 +286,6 @@ impl<'a> Seen<'a> {
             judges: BTreeSet::new(),
             embedders: BTreeSet::new(),
             judging: Judgings::default(),
-            sequential: scope.sequential,
             spreading: (scope.sequential != Sequential::Off).then(Spreading::default),
         }
     }
@@ -423,7 +421,7 @@ impl<'a> Seen<'a> {
         Survey {
             dataset,
             selected,
-            schedule: spreading.map(|spreading| spreading.schedule(&seed, self.sequential)),
+            schedule: spreading.map(|spreading| spreading.schedule(&seed)),
             same: digest([
                 b"promptgate.same/1".as_slice(),
                 self.service.as_bytes(),

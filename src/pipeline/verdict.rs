@@ -82,7 +82,6 @@ pub(super) fn assemble(
         candidate_rate: decided.candidate_rate,
         difference: decided.difference,
         z: decided.z,
-        e_value: decided.e_value,
         needed: decided.needed,
         slices: decided.slices,
         guardrails: decided.guardrails,

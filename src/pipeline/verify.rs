@@ -803,7 +803,6 @@ fn numbers(recorded: &Recorded, comparison: &Comparison, decided: &Decided, sent
         "rates": {"baseline": decided.baseline_rate, "candidate": decided.candidate_rate},
         "difference": decided.difference,
         "z": decided.z,
-        "e_value": decided.e_value,
         "needed": decided.needed,
         "slices": decided.slices,
         "guardrails": (!decided.guardrails.is_empty()).then_some(&decided.guardrails),

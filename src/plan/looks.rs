@@ -5,19 +5,13 @@
 //! shuffled within it, and dealt out to the looks in turn, so that each look has its share of every stratum, and sizes of
 //! looks differ by one unit at most. The order comes from digests alone: it is the same wherever and however often it is
 //! computed, and nobody can choose it.
-//!
-//! By evidence (`--anytime`) all units are one stratum. What it promises rests on each case being drawn like the others,
-//! whatever was seen before; if the tags of the next ones were known from those seen, that would be no longer so.
 
-use crate::domain::{Case, MOST_LOOKS, Sequential, digest};
+use crate::domain::{Case, digest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Looks at a run, the last one at its end.
 pub const LOOKS: usize = 3;
-
-/// Units of a look of a run that is decided by evidence, at least.
-const FEWEST: usize = 10;
 
 /// The looks of all selected cases. One byte a case.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,8 +22,6 @@ pub struct Schedule {
     shares: Vec<f64>,
     /// Cases of each look that are not asked before it; must-pass cases are asked at the first, wherever they count.
     asked: Vec<u64>,
-    /// Every unit is a case, and all weigh the same.
-    pub even: bool,
 }
 
 impl Schedule {
@@ -66,9 +58,6 @@ pub struct Spreading {
     units: Vec<Unit>,
     /// The unit of a cluster, and the tags of its cases.
     clusters: BTreeMap<Arc<str>, (u32, BTreeSet<u64>)>,
-    /// The weight of the first case, and whether another one has another.
-    weight: Option<u32>,
-    uneven: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +70,6 @@ impl Spreading {
     /// Takes the next selected case.
     pub fn case(&mut self, case: &Case) {
         let next = self.units.len() as u32;
-        self.uneven |= *self.weight.get_or_insert(case.weight) != case.weight;
         let tags = case.tags.iter().map(|tag| short([b"tag", tag.as_bytes()]));
         let unit = match &case.cluster {
             None => {
@@ -106,27 +94,20 @@ impl Spreading {
         self.cases.push((unit, case.critical));
     }
 
-    /// Deals the cases out. There are fewer looks than [`LOOKS`] only if there are fewer units. By evidence there are up to
-    /// [`MOST_LOOKS`] looks of [`FEWEST`] units or more.
-    pub fn schedule(mut self, seed: &[u8; 32], sequential: Sequential) -> Schedule {
+    /// Deals the cases out. There are fewer looks than [`LOOKS`] only if there are fewer units.
+    pub fn schedule(mut self, seed: &[u8; 32]) -> Schedule {
         for (unit, tags) in self.clusters.values() {
             self.units[*unit as usize].stratum = stratum(tags);
         }
-        let by_tags = sequential != Sequential::Anytime;
         let mut order: Vec<(u64, u64, u32)> = (0u32..)
             .zip(&self.units)
             .map(|(unit, Unit { name, stratum })| {
                 let place = |kind: &[u8], what: u64| short([seed.as_slice(), kind, &what.to_le_bytes()]);
-                let stratum = if by_tags { place(b"stratum", *stratum) } else { 0 };
-                (stratum, place(b"unit", *name), unit)
+                (place(b"stratum", *stratum), place(b"unit", *name), unit)
             })
             .collect();
         order.sort_unstable();
-        let looks = match sequential {
-            Sequential::Off => 1,
-            Sequential::Looks => LOOKS.min(order.len()).max(1),
-            Sequential::Anytime => (order.len() / FEWEST).clamp(1, MOST_LOOKS as usize),
-        };
+        let looks = LOOKS.min(order.len()).max(1);
         let mut of_unit = vec![0u8; order.len()];
         let mut sizes = vec![0u64; looks];
         for (turn, (_, _, unit)) in order.into_iter().enumerate() {
@@ -145,12 +126,7 @@ impl Spreading {
         for (look, (_, critical)) in of_case.iter().zip(&self.cases) {
             asked[if *critical { 0 } else { usize::from(*look) }] += 1;
         }
-        Schedule {
-            of_case,
-            shares,
-            asked,
-            even: !self.uneven && self.clusters.is_empty(),
-        }
+        Schedule { of_case, shares, asked }
     }
 }
 
@@ -193,7 +169,7 @@ mod tests {
     fn schedule(cases: &[Case], seed: u8) -> Schedule {
         let mut spreading = Spreading::default();
         cases.iter().for_each(|case| spreading.case(case));
-        spreading.schedule(&[seed; 32], Sequential::Looks)
+        spreading.schedule(&[seed; 32])
     }
 
     fn looks(schedule: &Schedule, cases: &[Case]) -> HashMap<String, usize> {
@@ -272,43 +248,6 @@ mod tests {
         let (one, other) = (schedule(&cases, 1), schedule(&cases, 2));
         assert_eq!(one.shares, other.shares);
         assert_ne!(one.of_case, other.of_case);
-    }
-
-    #[test]
-    fn evidence_is_looked_at_often_and_never_more_often_than_every_ten_units() {
-        for (units, looks) in [(1, 1), (19, 1), (20, 2), (95, 9), (200, 20), (1000, 20)] {
-            let mut spreading = Spreading::default();
-            (0..units).for_each(|i| spreading.case(&case(i, &[], None, false)));
-            let schedule = spreading.schedule(&[0; 32], Sequential::Anytime);
-            assert_eq!((schedule.looks(), schedule.even), (looks, true), "{units}");
-        }
-        let mut spreading = Spreading::default();
-        spreading.case(&case(0, &[], None, false));
-        let heavy = Case {
-            weight: 2 * WEIGHT,
-            ..case(1, &[], None, false)
-        };
-        spreading.case(&heavy);
-        assert!(!spreading.schedule(&[0; 32], Sequential::Anytime).even);
-        let mut spreading = Spreading::default();
-        spreading.case(&case(0, &[], Some("a"), false));
-        assert!(!spreading.schedule(&[0; 32], Sequential::Anytime).even);
-    }
-
-    #[test]
-    fn evidence_takes_cases_in_an_order_that_no_tag_foretells() {
-        let dealt = |sequential, seed: u8| -> Vec<usize> {
-            let cases: Vec<Case> = (0..200).map(|i| case(i, &[(i % 2).to_string()], None, false)).collect();
-            let mut spreading = Spreading::default();
-            cases.iter().for_each(|case| spreading.case(case));
-            let schedule = spreading.schedule(&[seed; 32], sequential);
-            let of = |look| (0..200).filter(|i| i % 2 == 0 && schedule.look(*i) == look).count();
-            (0..schedule.looks()).map(of).collect()
-        };
-        // By tags half of each look; by evidence as it comes.
-        assert!(dealt(Sequential::Looks, 1).iter().all(|of| (33..=34).contains(of)));
-        let counts: BTreeSet<usize> = (0..5).flat_map(|seed| dealt(Sequential::Anytime, seed)).collect();
-        assert!(counts.len() > 3, "{counts:?}");
     }
 
     #[test]

@@ -167,7 +167,6 @@ impl Mask {
         let mut verdict = verdict.clone();
         let Verdict {
             unlooked: _,
-            e_value: _,
             decision: _,
             sentence,
             exit_code: _,

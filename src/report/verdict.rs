@@ -4,7 +4,7 @@ use super::output::Output;
 use super::text::json_safe;
 use super::{Context, ReportError, Reporter, ResultsWritten};
 use crate::domain::{
-    ArmRate, CandidateLine, CaseRow, Changed, Completion, Counts, Decision, Difference, EValues, FreshKey, Guardrail,
+    ArmRate, CandidateLine, CaseRow, Changed, Completion, Counts, Decision, Difference, FreshKey, Guardrail,
     JudgesAsked, Latency, Look, Needed, Paired, Policy, PolicyBase, PriceList, PromptRecord, Quarantined, Reason,
     RunInfo, Slice, Tested, Unlooked, Usage, Verdict, Waited, Warning, ZScores,
 };
@@ -101,9 +101,6 @@ struct Record<'a> {
     rates: Arms<Option<&'a ArmRate>>,
     difference: Option<&'a Difference>,
     z: Option<&'a ZScores>,
-    /// Absent unless evidence decides.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    e_value: Option<&'a EValues>,
     needed: Option<&'a Needed>,
     slices: &'a [Slice],
     /// Absent where none is declared.
@@ -188,7 +185,6 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         candidate_rate,
         difference,
         z,
-        e_value,
         needed,
         slices,
         guardrails,
@@ -248,7 +244,6 @@ fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a Result
         },
         difference: difference.as_ref(),
         z: z.as_ref(),
-        e_value: e_value.as_ref(),
         needed: needed.as_ref(),
         slices,
         guardrails,

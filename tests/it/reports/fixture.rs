@@ -152,7 +152,6 @@ pub(super) fn verdict() -> Verdict {
             confidence: 0.9,
             method: "score",
         }),
-        e_value: None,
         z: Some(ZScores {
             promote: -1.25,
             block: f64::NAN,
