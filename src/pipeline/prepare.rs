@@ -14,7 +14,7 @@ use super::tested::{self, Deciders};
 use super::{STORE, bare_name, calibration, hex, now};
 use crate::config::{Baseline, Cache, Earlier, ModelChoice, Settings, TargetKind};
 use crate::domain::{
-    CalibrationEntry, Case, Problem, Problems, PromptInfo, Quarantine, Request, RunInfo, Sequential, Usage, digest,
+    CalibrationEntry, Case, Problem, Problems, PromptInfo, Quarantine, Request, RunInfo, Usage, digest,
 };
 use crate::error::Error;
 use crate::plan::price::Tier;

@@ -285,11 +285,6 @@ impl Differences {
         })
     }
 
-    /// What a unit is.
-    pub(crate) fn kind(&self) -> UnitKind {
-        self.kind
-    }
-
     /// The largest relative size.
     pub(crate) fn largest(&self) -> f64 {
         self.largest
