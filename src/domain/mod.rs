@@ -71,7 +71,7 @@ pub use slices::{Slice, SliceGate, TagSums};
 pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
 pub use units::{Clusters, SCORE_TICKS, Unit, Units, score_ticks};
 pub use verdict::{
-    CorrectedRate, CorrectedRates, Difference, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound, ModelRecord,
-    Needed, PriceList, PromptRecord, Verdict, ZScores,
+    CorrectedRate, CorrectedRates, Difference, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound, ModelRecord, Needed,
+    PriceList, PromptRecord, Verdict, ZScores,
 };
 pub use visible::{is_hidden, show, visible};
