@@ -6,7 +6,7 @@
 //! prompts/ ─┘                   └── store ──┘
 //! ```
 //!
-//! Modules stand in the order in which data flows through them. `pipeline` wires the stages; a stage never imports
+//! Modules stand in the order in which data flows through them. `eval` and `commands` wire the stages; a stage never imports
 //! another one, and all of them speak in the types of [`domain`].
 
 /// Plain data that the stages hand to each other.
@@ -43,13 +43,15 @@ pub mod store;
 
 /// The command line.
 pub mod cli;
+/// The other commands, wired.
+pub mod commands;
 /// Options, environment, front matter, file and defaults, merged.
 pub mod config;
 /// What can go wrong, and its exit code.
 pub mod error;
+/// The arrow itself: all stages, wired.
+pub mod eval;
 /// Exit codes.
 pub mod exit;
-/// The arrow itself: all stages, wired.
-pub mod pipeline;
 /// Secrets, found in all the forms in which others repeat them.
 pub mod secret;

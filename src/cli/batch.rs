@@ -2,17 +2,17 @@
 
 use super::options::Batch as Command;
 use super::{complain, say};
+use crate::commands::{self, Came, Cancelled};
 use crate::config::{Environment, Layer, Layers};
 use crate::error::Error;
 use crate::exit;
-use crate::pipeline::{self, Came, Cancelled};
 use crate::report::text;
 use std::path::Path;
 
 pub(super) fn batch(command: Command, environment: Environment) -> Result<u8, Error> {
     match command {
         Command::List => {
-            let jobs = pipeline::waiting(Path::new("."))?;
+            let jobs = commands::waiting(Path::new("."))?;
             if jobs.is_empty() {
                 say("no batch job waits");
             }
@@ -36,7 +36,7 @@ pub(super) fn batch(command: Command, environment: Environment) -> Result<u8, Er
                 .option("base_url", base_url.into_iter().collect());
             let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
             let service = layers.batch_service()?;
-            let cancelled = pipeline::cancel(layers.root(), &service, &names)?;
+            let cancelled = commands::cancel(layers.root(), &service, &names)?;
             if cancelled.is_empty() {
                 say("no batch job waits there");
             }

@@ -7,8 +7,8 @@ use super::{complain, hide, report, say, signals, warn};
 use crate::config::{Color, Environment, Layer, Layers, Settings};
 use crate::domain::{Problem, Progress, PromptInfo};
 use crate::error::Error;
+use crate::eval::{self, ArmForecast, Estimate, Forecast, Interrupt, JudgesForecast, Outlook};
 use crate::exit;
-use crate::pipeline::{self, ArmForecast, Estimate, Forecast, Interrupt, JudgesForecast, Outlook};
 use crate::report::console::{Console, Style};
 use crate::report::progress::{self, Silent};
 use crate::report::{Folder, Mask, ReportError};
@@ -62,7 +62,7 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
     if !settings.arms.candidates.is_empty() {
         return candidates::evaluate(&settings, &folder, no_color, unattended, interrupt);
     }
-    let prepared = pipeline::prepare(&settings)?;
+    let prepared = eval::prepare(&settings)?;
     let mask = prepared.mask().clone();
     hide(&mask);
     let tell = |sentence: &str| {

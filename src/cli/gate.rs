@@ -3,11 +3,11 @@
 use super::gate_calibrate::calibrate;
 use super::options::{Gate as Command, Simulate};
 use super::say;
+use crate::commands::{self, SimulateRequest};
 use crate::config::Environment;
 use crate::domain::Sequential;
 use crate::error::Error;
 use crate::exit;
-use crate::pipeline::{self, SimulateRequest};
 use crate::report::text;
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
         false => Sequential::Off,
     };
     let early = sequential != Sequential::Off;
-    let rows = pipeline::simulate(&SimulateRequest {
+    let rows = commands::simulate(&SimulateRequest {
         cases: options.n,
         repeats: options.repeat,
         rule: &options.rule,
@@ -110,7 +110,7 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
 
 /// The largest chances of a wrong decision, counted.
 fn exact(options: &Simulate) -> Result<u8, Error> {
-    let (promote, block) = pipeline::exact_sizes(options.n, options.margin, options.tolerance, options.alpha)?;
+    let (promote, block) = commands::exact_sizes(options.n, options.margin, options.tolerance, options.alpha)?;
     let sizes = [("promote", promote), ("block", block)];
     if options.json {
         let rows: Vec<Value> = sizes

@@ -3,11 +3,12 @@
 use super::eval::foresee;
 use super::options::CalibrateGate;
 use super::{hide, report, say, signals, warn};
+use crate::commands::{self, GateCalibrated};
 use crate::config::{Environment, Layers};
 use crate::domain::{Estimand, Problem, Progress};
 use crate::error::Error;
+use crate::eval::Interrupt;
 use crate::exit;
-use crate::pipeline::{self, GateCalibrated, Interrupt};
 use crate::report::progress::{self, Silent};
 use crate::report::text;
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ fn compare(options: CalibrateGate, environment: Environment, interrupt: &Interru
     let unattended = environment.contains_key("CI");
     let (layer, config) = options.into_layer();
     let settings = Layers::read(Path::new("."), layer, config.as_deref(), environment).settle_for_itself()?;
-    let prepared = pipeline::prepare_itself(&settings)?;
+    let prepared = commands::prepare_itself(&settings)?;
     let mask = prepared.mask().clone();
     hide(&mask);
     let tell = |sentence: &str| {
@@ -177,7 +178,7 @@ fn tell_all(calibrated: &GateCalibrated) {
     say(&format!("{requests} requests, {cost}; no verdict was written"));
 }
 
-fn row(name: &str, shares: &pipeline::Shares) -> String {
+fn row(name: &str, shares: &commands::Shares) -> String {
     format!(
         "{name:<24} {:>7.1}%  {:>7.1}%  {:>12.1}%",
         100.0 * shares.promote,
@@ -213,7 +214,7 @@ fn document(calibrated: &GateCalibrated) -> Value {
         requests,
         cost_usd,
     } = calibrated;
-    let shares = |shares: &pipeline::Shares| {
+    let shares = |shares: &commands::Shares| {
         json!({
             "runs": shares.runs,
             "promote": shares.promote,

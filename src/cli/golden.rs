@@ -2,11 +2,11 @@
 
 use super::options::Golden as Command;
 use super::{golden_import, say};
+use crate::commands::{self, LintRequest};
 use crate::config::{Environment, Layer, Layers};
 use crate::error::Error;
 use crate::exit;
 use crate::lint::Linted;
-use crate::pipeline::{self, LintRequest};
 use crate::report::text;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -36,7 +36,7 @@ pub(super) fn golden(command: Command, environment: Environment) -> Result<u8, E
 }
 
 fn lint(layers: &Layers, prompts: &[String], against: Option<&str>, strict: bool, json: bool) -> Result<u8, Error> {
-    let linted = pipeline::lint(&LintRequest {
+    let linted = commands::lint(&LintRequest {
         root: layers.root(),
         golden: &layers.golden(),
         prompts,
@@ -82,7 +82,7 @@ fn lint(layers: &Layers, prompts: &[String], against: Option<&str>, strict: bool
 }
 
 fn stats(layers: &Layers, tags: &[String], json: bool) -> Result<u8, Error> {
-    let told = pipeline::stats(layers.root(), &layers.golden(), tags, layers.commands())?;
+    let told = commands::stats(layers.root(), &layers.golden(), tags, layers.commands())?;
     if json {
         let mut document = json!({"schema": "promptgate.stats/1"});
         if let (Value::Object(document), Ok(Value::Object(told))) = (&mut document, serde_json::to_value(&told)) {

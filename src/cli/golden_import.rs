@@ -2,10 +2,10 @@
 
 use super::options::Import;
 use super::{say, warn};
+use crate::commands::{self, Written};
 use crate::domain::Problem;
 use crate::error::Error;
 use crate::load::import::{Comparison, Kind, Options, Tool};
-use crate::pipeline::{self, Written};
 use crate::report::text;
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(super) fn import(import: Import) -> Result<u8, Error> {
         force,
         ..
     } = import;
-    let written = pipeline::import_golden(Path::new("."), &source, &to, &options, force)?;
+    let written = commands::import_golden(Path::new("."), &source, &to, &options, force)?;
     list(&written, allow_partial);
     let Written { imported, file } = written;
     let (cases, lost) = (imported.cases, imported.lost());

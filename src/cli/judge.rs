@@ -2,11 +2,12 @@
 
 use super::options::{Calibrate, Judge as Command};
 use super::{complain, hide, report, say, signals, warn};
+use crate::commands::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
 use crate::config::{Environment, Layers, Settings};
 use crate::domain::Problem;
 use crate::error::Error;
+use crate::eval::Interrupt;
 use crate::exit;
-use crate::pipeline::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Interrupt, Rated};
 use crate::report::text;
 use serde_json::{Value, json};
 use std::path::Path;

@@ -3,10 +3,10 @@
 use super::options::Promote;
 use super::say;
 use super::verify::{tell, verdict_file};
+use crate::commands::{self, PromoteRequest, Promoted};
 use crate::config::{Environment, Layers};
 use crate::error::Error;
 use crate::exit;
-use crate::pipeline::{self, PromoteRequest, Promoted};
 use crate::report::text::log_line;
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub(super) fn promote(options: Promote, environment: Environment) -> Result<u8, 
     let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
     let file = config.as_deref().unwrap_or("promptgate.toml");
     if rollback {
-        let before = pipeline::roll_back(&name, file, &layers)?;
+        let before = commands::roll_back(&name, file, &layers)?;
         moved(file, before.as_deref(), &name);
         say("nothing was checked: what served before needs no verdict");
         return Ok(exit::OK);
@@ -33,7 +33,7 @@ pub(super) fn promote(options: Promote, environment: Environment) -> Result<u8, 
         verdict: &path,
         config: file,
     };
-    let (code, word) = match pipeline::promote(&request, &layers)? {
+    let (code, word) = match commands::promote(&request, &layers)? {
         Promoted::Refused(verified) => (tell(&path, &verified), "refused"),
         Promoted::Already(verified) => {
             let code = tell(&path, &verified);

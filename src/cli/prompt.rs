@@ -6,7 +6,7 @@ use crate::config::{Environment, Layer, Layers, TargetKind};
 use crate::dataset;
 use crate::domain::{Case, Problem, Problems};
 use crate::error::Error;
-use crate::pipeline::{bare_name, library, open_prompt};
+use crate::eval::{bare_name, library, open_prompt};
 use crate::prompt::Prompt;
 use crate::provider::vertex::Place;
 use crate::provider::{gemini, openai, vertex};

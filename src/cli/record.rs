@@ -2,10 +2,10 @@
 
 use super::options::Record as Command;
 use super::say;
+use crate::commands::{self, Exported, Imported};
 use crate::config::{self, Environment, Layer, Layers};
 use crate::domain::Problem;
 use crate::error::Error;
-use crate::pipeline::{self, Exported, Imported};
 use crate::provider::ApiKey;
 use crate::report::{Mask, text};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub(super) fn record(command: Command, environment: Environment) -> Result<u8, E
             let mask = Mask::new(secrets.iter().map(ApiKey::reveal));
             let (candidate, _) = layers.versions();
             let Exported { run, answers, replies } =
-                pipeline::export(layers.root(), &mask, number, candidate, Path::new(&to))?;
+                commands::export(layers.root(), &mask, number, candidate, Path::new(&to))?;
             let replies = match replies {
                 0 => String::new(),
                 1 => " and 1 reply of a judge".to_owned(),
@@ -37,7 +37,7 @@ pub(super) fn record(command: Command, environment: Environment) -> Result<u8, E
         }
         Command::Import { files } => {
             let files: Vec<PathBuf> = files.into_iter().map(PathBuf::from).collect();
-            let Imported { new, known, own } = pipeline::import(Path::new("."), &files)?;
+            let Imported { new, known, own } = commands::import(Path::new("."), &files)?;
             say(&format!(
                 "{new} answers imported, {known} were imported before, {own} stay as this store has its own"
             ));

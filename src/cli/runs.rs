@@ -3,11 +3,11 @@
 use super::options::{Compare, Runs as Command};
 use super::record::number;
 use super::say;
+use crate::commands;
 use crate::config::{Environment, Layer, Layers};
 use crate::domain::Problem;
 use crate::error::Error;
 use crate::exit;
-use crate::pipeline;
 use crate::report::runs;
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub(super) fn runs(command: Command, environment: Environment) -> Result<u8, Err
     let root = Path::new(".");
     match command {
         Command::List { limit, json } => {
-            let list = pipeline::list(root, bounded(&limit)?)?;
+            let list = commands::list(root, bounded(&limit)?)?;
             say(&match (json, list.is_empty()) {
                 (true, _) => runs::list_json(&list),
                 (false, true) => "no run yet".to_owned(),
@@ -26,7 +26,7 @@ pub(super) fn runs(command: Command, environment: Environment) -> Result<u8, Err
             });
         }
         Command::Show { run, json } => {
-            let run = pipeline::recall(root, this(&run)?)?;
+            let run = commands::recall(root, this(&run)?)?;
             say(&if json { runs::show_json(&run) } else { runs::show(&run) });
         }
         Command::Flaky {
@@ -40,7 +40,7 @@ pub(super) fn runs(command: Command, environment: Environment) -> Result<u8, Err
             let layer = Layer::default().option("prompt", prompt.into_iter().collect());
             let layers = Layers::read(root, layer, config.as_deref(), environment).check()?;
             let (candidate, _) = layers.versions();
-            let (run, flaky) = pipeline::flaky(layers.root(), number, candidate, bounded(&limit)? as usize)?;
+            let (run, flaky) = commands::flaky(layers.root(), number, candidate, bounded(&limit)? as usize)?;
             say(&if json {
                 runs::flaky_json(&run, &flaky)
             } else {
@@ -70,7 +70,7 @@ pub(super) fn compare(options: Compare, environment: Environment) -> Result<u8, 
         .option("alpha", alpha.into_iter().collect())
         .flag("strict_model", strict_model);
     let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
-    let compared = pipeline::compare(layers.root(), first, second, layers.policy()?, gate)?;
+    let compared = commands::compare(layers.root(), first, second, layers.policy()?, gate)?;
     say(&if json {
         runs::compared_json(&compared)
     } else {

@@ -1,8 +1,8 @@
 //! Ctrl-C and SIGTERM: the first asks the run to end cleanly, the second ends the process at once; so does the first while
 //! nothing has been sent.
 
+use crate::eval::Interrupt;
 use crate::exit;
-use crate::pipeline::Interrupt;
 use std::io;
 
 /// Watches for signals on a thread of its own until the process ends.

@@ -2,10 +2,10 @@
 
 use super::options::Verify;
 use super::{complain, say};
+use crate::commands::{self, Verified};
 use crate::config::{Environment, Layers};
 use crate::error::Error;
 use crate::exit;
-use crate::pipeline::{self, Verified};
 use crate::report::text::log_line;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ pub(super) fn verify(options: Verify, environment: Environment) -> Result<u8, Er
         .option("baseline", baseline.into_iter().collect());
     let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
     let path = verdict_file(verdict, &layers);
-    let verified = pipeline::verify(&path, &layers, None)?;
+    let verified = commands::verify(&path, &layers, None)?;
     let code = tell(&path, &verified);
     say(&format!(
         "verify={} exit={code}",

@@ -31,7 +31,7 @@ pub const MAX_RUNS: u32 = 1_000_000;
 /// Cases x repeats x runs of a row: some minutes.
 pub const MAX_ANSWERS: u64 = 20_000_000_000;
 
-/// Looks of a run that may end early, as many as the pipeline takes (`plan::LOOKS`).
+/// Looks of a run that may end early, as many as a run takes (`plan::LOOKS`).
 const LOOKS: u32 = 3;
 
 /// What the cases are like, and how the candidate is worse.

@@ -1,5 +1,5 @@
 //! What an earlier run left: verdict.json and results.jsonl, read back. Anyone may have written or edited them, so nothing
-//! in them is believed here; `pipeline` computes it all again.
+//! in them is believed here; `verify` computes it all again.
 
 use crate::domain::{
     Answer, Arm, ArmRow, Case, CaseId, CaseRow, Changed, Completion, Decision, Failure, FailureKind, Judged, Look,

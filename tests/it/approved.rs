@@ -3,8 +3,8 @@
 
 use crate::support::fake::{Fake, Received, Reply};
 use crate::support::project::{Project, Ran};
+use promptgate::commands;
 use promptgate::dataset;
-use promptgate::pipeline;
 use promptgate::scoring::Rules;
 use serde_json::{Value, json};
 use std::fs;
@@ -293,7 +293,7 @@ fn approved_answers_that_no_case_asks_for_are_found() {
     project.write("golden/snapshots/README.md", "");
     let rules = Rules::new(project.path());
     let dataset = dataset::survey(&[project.file("golden")], &rules, &mut |_, _| {}).unwrap();
-    let found = pipeline::unreferenced(project.path(), &dataset, &rules).unwrap();
+    let found = commands::unreferenced(project.path(), &dataset, &rules).unwrap();
     let expected = ["gone.snap.new", "other.snap", "renamed.snap"].map(|name| Path::new("golden/snapshots").join(name));
     assert_eq!(found, expected);
 }

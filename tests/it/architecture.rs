@@ -27,17 +27,24 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("error", &["domain", "exit", "store"]),
     ("config", &["domain", "plan", "provider", "runner"]),
     (
-        "pipeline",
+        "eval",
         &[
             "domain", "stats", "git", "dataset", "prompt", "load", "lint", "plan", "provider", "runner", "store",
             "scoring", "compare", "gate", "report", "config", "error", "exit",
         ],
     ),
     (
+        "commands",
+        &[
+            "domain", "stats", "git", "dataset", "prompt", "load", "lint", "plan", "provider", "runner", "store",
+            "scoring", "compare", "gate", "report", "config", "error", "exit", "eval",
+        ],
+    ),
+    (
         "cli",
         &[
             "domain", "lint", "dataset", "prompt", "load", "plan", "provider", "runner", "scoring", "report", "config",
-            "error", "exit", "pipeline",
+            "error", "exit", "eval", "commands",
         ],
     ),
     ("main", &["cli"]),
@@ -49,7 +56,7 @@ const CIRCLES_LEFT: &[(&str, usize)] = &[
     ("dataset", 4),
     ("domain", 4),
     ("gate", 2),
-    ("pipeline", 16),
+    ("eval", 16),
     ("prompt", 3),
     ("provider", 9),
     ("scoring", 7),
@@ -60,7 +67,7 @@ const CIRCLES_LEFT: &[(&str, usize)] = &[
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("reqwest", &["provider"]),
     ("google_cloud_auth", &["provider/vertex"]),
-    ("tokio", &["provider", "runner", "store", "pipeline", "cli"]),
+    ("tokio", &["provider", "runner", "store", "eval", "commands", "cli"]),
     (
         "rayon",
         &[

@@ -1,8 +1,8 @@
 //! `golden lint`, `golden stats` and `schema`, from golden files to findings.
 
 use crate::support::project::Project;
+use promptgate::commands::{self, LintRequest};
 use promptgate::domain::CheckSpec;
-use promptgate::pipeline::{self, LintRequest};
 use promptgate::scoring;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ fn codes(cases: &[Value]) -> BTreeMap<usize, Vec<String>> {
     let project = Project::empty();
     let lines: String = cases.iter().map(|case| format!("{case}\n")).collect();
     project.write("golden/cases.jsonl", lines);
-    let linted = pipeline::lint(&LintRequest {
+    let linted = commands::lint(&LintRequest {
         root: project.path(),
         golden: &[project.file("golden")],
         prompts: &[],
@@ -636,7 +636,7 @@ fn root() -> PathBuf {
 
 #[test]
 fn the_demo_has_no_finding() {
-    let linted = pipeline::lint(&LintRequest {
+    let linted = commands::lint(&LintRequest {
         root: &root(),
         golden: &[root().join("golden")],
         prompts: &[],

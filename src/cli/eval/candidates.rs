@@ -5,8 +5,8 @@ use crate::cli::{complain, hide, say, warn};
 use crate::config::Settings;
 use crate::domain::{CaseRow, Progress, Quarantine, RunInfo};
 use crate::error::Error;
+use crate::eval::{self, ArmForecast, Finished, FinishedAll, Forecast, Interrupt, Outlook, Prepared, Watching};
 use crate::exit;
-use crate::pipeline::{self, ArmForecast, Finished, FinishedAll, Forecast, Interrupt, Outlook, Prepared, Watching};
 use crate::report::console::{self, Console, Style};
 use crate::report::text::log_line;
 use crate::report::{Folder, Mask, candidates_table};
@@ -21,8 +21,8 @@ pub(super) fn evaluate(
     unattended: bool,
     interrupt: &Interrupt,
 ) -> Result<u8, Error> {
-    let each = pipeline::each_candidate(settings);
-    let prepared = pipeline::prepare_all(&each)?;
+    let each = eval::each_candidate(settings);
+    let prepared = eval::prepare_all(&each)?;
     let masks: Vec<Mask> = prepared.iter().map(|one| one.mask().clone()).collect();
     masks.iter().for_each(hide);
     let mut told: Vec<String> = Vec::new();
@@ -36,7 +36,7 @@ pub(super) fn evaluate(
     }
     if settings.run.dry_run {
         let outlooks = prepared.iter().map(Prepared::outlook).collect::<Result<Vec<_>, _>>()?;
-        foresee(&pipeline::forecast_all(&prepared)?, &outlooks);
+        foresee(&eval::forecast_all(&prepared)?, &outlooks);
         return Ok(exit::OK);
     }
     // Where a store can't be read, the run says so.
@@ -61,7 +61,7 @@ pub(super) fn evaluate(
         quarantines: prepared.iter().map(|one| one.quarantine().clone()).collect(),
         console: Console::new(Style::default(), Mask::default()),
     };
-    let finished = pipeline::eval_all(prepared, &settings.arms.candidates, folder, interrupt, &mut watching)?;
+    let finished = eval::eval_all(prepared, &settings.arms.candidates, folder, interrupt, &mut watching)?;
     let FinishedAll {
         run,
         verdict,

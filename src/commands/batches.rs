@@ -1,0 +1,93 @@
+//! The batch jobs that wait at a service: listing them, and cancelling them on request.
+
+use crate::config::BatchService;
+use crate::domain::{Failure, Problem};
+use crate::error::Error;
+use crate::eval::STORE;
+use crate::eval::runtime;
+use crate::eval::target::{BATCHED, service};
+use crate::provider::gemini::{self, Delivery};
+use crate::provider::{Gemini, GeminiSettings};
+use crate::store::{Store, WaitingBatch};
+use std::path::Path;
+
+/// A job that was cancelled, or not.
+#[derive(Debug)]
+pub struct Cancelled {
+    /// The job.
+    pub job: WaitingBatch,
+    /// What came of it.
+    pub came: Came,
+}
+
+/// What came of cancelling a job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Came {
+    /// It is cancelled.
+    Cancelled,
+    /// It had finished already: its answers are paid for, and `--resume` collects them.
+    Finished,
+    /// The service did not take it.
+    Failed(Failure),
+}
+
+/// The batch jobs that wait, of all runs in the store; none if there is no store.
+///
+/// # Errors
+/// The store can't be read.
+pub fn waiting(root: &Path) -> Result<Vec<WaitingBatch>, Error> {
+    match Store::open_existing(&root.join(STORE))? {
+        Some(store) => Ok(store.waiting_batches()?),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Cancels the jobs of these names at a service, or all of them without names, and forgets them: `--resume` asks anew for
+/// what they held. A job that the service does not know any more counts as cancelled.
+///
+/// # Errors
+/// A name is not that of a waiting job at this service; the store can't be used; no client can be made.
+pub fn cancel(root: &Path, at: &BatchService, names: &[String]) -> Result<Vec<Cancelled>, Error> {
+    let Some(store) = Store::open_existing(&root.join(STORE))? else {
+        return Ok(Vec::new());
+    };
+    let url = at.base_url.as_deref().unwrap_or(gemini::BASE_URL);
+    let identity = service(at.target.as_str(), url, &at.api_version) + BATCHED;
+    let mut jobs = store.waiting_batches()?;
+    jobs.retain(|job| job.target == identity);
+    for name in names {
+        if !jobs.iter().any(|job| job.is_called(name)) {
+            let message = format!("`{name}` is no batch job that waits at {url}");
+            return Err(Problem::new(message)
+                .hint("`promptgate batch list` shows the jobs and where they wait")
+                .into());
+        }
+    }
+    jobs.retain(|job| names.is_empty() || names.iter().any(|name| job.is_called(name)));
+    let client = Gemini::new(&GeminiSettings {
+        base_url: url.to_owned(),
+        version: at.api_version.clone(),
+        delivery: Delivery::Whole,
+        key: at.key.clone(),
+        renewal: None,
+        timeout: at.timeout,
+        concurrency: 1,
+        simulated: false,
+    })?;
+    let runtime = runtime()?;
+    let mut cancelled = Vec::new();
+    for job in jobs {
+        let asked = client.cancel(job.name.as_deref(), &job.label, job.file.as_deref(), at.timeout);
+        let came = match runtime.block_on(asked) {
+            Ok(true) => Came::Cancelled,
+            Ok(false) => Came::Finished,
+            Err(failure) => Came::Failed(failure),
+        };
+        // A process that waits for it will see that it was cancelled, and forget it itself.
+        if came == Came::Cancelled && !store.is_in_use(&job)? {
+            store.forget_batch(job.id)?;
+        }
+        cancelled.push(Cancelled { job, came });
+    }
+    Ok(cancelled)
+}

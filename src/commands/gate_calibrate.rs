@@ -1,0 +1,280 @@
+//! `gate calibrate`: a prompt is compared with itself, on the way of every run up to the judged answers. What comes of it is no
+//! verdict: it tells how much answers vary on this dataset, and what the gate makes of that.
+
+use crate::config::{Baseline, Cache, Settings};
+use crate::domain::{ArmRow, Case, CaseRow, Metric, Problem, Progress, RunInfo, digest, score_ticks};
+use crate::error::Error;
+use crate::eval::Interrupt;
+use crate::eval::Prepared;
+use crate::eval::STORE;
+use crate::eval::hex;
+use crate::eval::prepare;
+use crate::eval::reruns::Attempt;
+use crate::eval::score_pass::judge_some;
+use crate::eval::sequential::Upto;
+use crate::gate::resample::{self, Answered, Itself, Noise, REPEATS, Shares, USUAL_REPEATS};
+use crate::runner::Ended;
+use crate::store::{RunEnded, Store};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Fewer cases than this say nothing about how answers vary.
+const LEAST_CASES: usize = 10;
+
+/// Seed of the resamples: the same answers give the same numbers.
+const SEED: u64 = 0;
+
+/// How many cases are enough.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LeastCases {
+    /// Repeats per case and arm.
+    pub repeats: u32,
+    /// Cases.
+    pub cases: u64,
+    /// Share of resamples of so many cases that promote an equal candidate.
+    pub promote: f64,
+}
+
+/// What comparing a prompt with itself came to.
+#[derive(Clone, Debug)]
+pub struct GateCalibrated {
+    /// What was run.
+    pub run: RunInfo,
+    /// Cases that were judged completely in both arms.
+    pub judged: u64,
+    /// Planned answers that could not be judged.
+    pub missing: u64,
+    /// How much answers vary.
+    pub noise: Noise,
+    /// Margin and tolerance of the rule, on the scale of judges that err.
+    pub margins: (f64, f64),
+    /// Decisions for an equal candidate with the run's repeats.
+    pub equal: Shares,
+    /// Decisions for a candidate that lost the margin; `None` where the baseline can't lose as much.
+    pub lost: Option<Shares>,
+    /// How often an equal candidate is promoted, by repeats, with the cases at hand.
+    pub by_repeats: Vec<(u32, Shares)>,
+    /// The fewest of these repeats that promote it often enough.
+    pub repeats: Option<u32>,
+    /// How many cases are enough with the usual repeats; `None` where the cases are given, or none would do.
+    pub cases: Option<LeastCases>,
+    /// Requests sent, retries and judges included.
+    pub requests: u64,
+    /// What they cost in US dollars; `None` where a price is not known.
+    pub cost_usd: Option<f64>,
+}
+
+impl GateCalibrated {
+    /// No two answers to a case were judged differently.
+    pub fn is_still(&self) -> bool {
+        self.noise.flaky == 0 && self.noise.within == 0.0
+    }
+}
+
+/// Prepares the comparison of a prompt with itself. Sends nothing.
+///
+/// # Errors
+/// As for any run.
+pub fn prepare_itself<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
+    debug_assert!(!settings.gate.gated && settings.arms.baseline == Baseline::Prompt(settings.arms.prompt.clone()));
+    let mut prepared = prepare(settings)?;
+    // Both arms send the same requests, and just that is wanted: every answer is asked for.
+    prepared.survey.identical = false;
+    prepared.survey.schedule = None;
+    prepared.run.tested.identical = false;
+    // It is not a run of the gate: nothing that looks for those may find it.
+    prepared.survey.key = digest([prepared.survey.key.as_slice(), b"itself"]);
+    prepared.attempt = Attempt::first(settings, prepared.survey.key, 1);
+    prepared.plan = prepared.attempt.plan(true);
+    prepared.run.repeats = prepared.plan.repeats;
+    prepared.run.key = hex(&prepared.survey.key);
+    prepared.run.candidate.name.push_str(" (gate calibrate)");
+    Ok(prepared)
+}
+
+impl Prepared<'_> {
+    /// Asks and judges as a run does, and tells how the answers vary. `say` takes sentences worth showing on the way.
+    ///
+    /// # Errors
+    /// As for a run; and where it ended early, too many answers are missing, or the judges are too weak, so that nothing can
+    /// be said.
+    pub fn calibrate(
+        mut self,
+        progress: &Arc<dyn Progress>,
+        interrupt: &Interrupt,
+        say: &dyn Fn(&str),
+    ) -> Result<GateCalibrated, Error> {
+        let settings = self.settings;
+        if settings.run.cache != Cache::Only {
+            self.target.sign_in()?;
+        }
+        let store = Store::open(&settings.root.join(STORE))?;
+        let open_run = self.open_run(&store, say)?;
+        self.describe(&store, &open_run)?;
+        interrupt.end_cleanly();
+        let mut asked = self.ask_first(&store, &open_run, progress, interrupt, say)?;
+        self.stop_asking(&mut asked)?;
+        let mut gathering = Gathering::new(&self);
+        let everything = |_, _: &Case| true;
+        let judged = judge_some(
+            &self.judging(&asked, Upto::END),
+            self.asker(&asked),
+            &everything,
+            &mut |_, row| gathering.case(row),
+        )?;
+        let end = &asked.end;
+        let complete = end.ended == Ended::Complete && judged.unanswered == 0 && judged.store_failed.is_none();
+        let ended = if complete {
+            RunEnded::Complete
+        } else {
+            RunEnded::Incomplete
+        };
+        if let Err(error) = store.end(&open_run, ended) {
+            // Only --resume would miss it.
+            say(&format!("warning: {error}"));
+        }
+        if judged.stale > 0 {
+            say(&format!(
+                "warning: {} answers were stored more than a day ago; --cache refresh asks anew",
+                judged.stale
+            ));
+        }
+        self.run.simulated |= judged.simulated > 0 || judged.judges.simulated;
+        let comparison = &judged.comparison;
+        let ended = match judged.judges.ended {
+            Some(ref ended) if end.ended == Ended::Complete => ended,
+            _ => &end.ended,
+        };
+        if let Some(problem) = unfinished(ended, judged.store_failed.as_deref()) {
+            return Err(Error::TooLittle(problem));
+        }
+        let arms = [&comparison.baseline, &comparison.candidate];
+        let (planned, missing) = arms
+            .iter()
+            .fold((0, 0), |sum, tally| (sum.0 + tally.planned, sum.1 + tally.missing));
+        let most = settings.gate.policy.max_missing;
+        let too_many = |planned: u64, missing: u64| missing as f64 > most * planned as f64;
+        if gathering.cases.len() < LEAST_CASES || arms.iter().any(|arm| too_many(arm.planned, arm.missing)) {
+            let told = comparison.errors.first();
+            let told = told.map_or_else(String::new, |(code, message, _)| {
+                format!("; the most frequent error: {code}: {message}")
+            });
+            return Err(Error::TooLittle(
+                Problem::new(format!(
+                    "{missing} of {planned} answers could not be judged, and {} cases were judged completely, so nothing can be \
+                     said about how answers vary{told}",
+                    gathering.cases.len()
+                ))
+                .expected(format!(
+                    "at least {LEAST_CASES} cases, and at most {}% of the answers missing",
+                    100.0 * most
+                ))
+                .hint("--resume asks for what is missing"),
+            ));
+        }
+        let deciding = self
+            .survey
+            .judging
+            .deciding(&self.judges, &self.calibrations, &judged.judges.served);
+        let rule = resample::rule(&settings.gate.policy, comparison, &deciding).map_err(|message| {
+            Error::TooLittle(Problem::new(format!(
+                "with its judges the gate decides nothing: {message}"
+            )))
+        })?;
+        let policy = &settings.gate.policy;
+        let itself = Itself::new(gathering.cases, policy.metric.whole(), policy.estimand, rule, SEED);
+        let by_repeats: Vec<(u32, Shares)> = REPEATS.iter().map(|k| (*k, itself.equal(*k))).collect();
+        let enough = |(_, shares): &&(u32, Shares)| shares.promote >= resample::POWER;
+        Ok(GateCalibrated {
+            judged: itself.cases(),
+            missing,
+            noise: itself.noise(),
+            margins: (rule.margin, rule.tolerance),
+            equal: itself.equal(self.plan.repeats),
+            lost: itself.lost_the_margin(self.plan.repeats),
+            repeats: by_repeats.iter().find(enough).map(|(k, _)| *k),
+            by_repeats,
+            cases: itself.enough_cases(USUAL_REPEATS).map(|(cases, shares)| LeastCases {
+                repeats: USUAL_REPEATS,
+                cases,
+                promote: shares.promote,
+            }),
+            requests: end.requests + judged.judges.requests,
+            cost_usd: comparison
+                .cost_usd
+                .zip(judged.judges.cost_usd)
+                .map(|(answers, judges)| answers + judges),
+            run: self.run,
+        })
+    }
+}
+
+/// Why a run that ended so says nothing.
+fn unfinished(ended: &Ended, store_failed: Option<&str>) -> Option<Problem> {
+    let why = match (ended, store_failed) {
+        (_, Some(message)) => format!("the store can't be read: {message}"),
+        (Ended::StoreFailed(message), None) => format!("the store failed: {message}"),
+        (Ended::Budget(_), None) => "the budget was spent before every answer was there".to_owned(),
+        (Ended::Interrupted, None) => "the run was interrupted".to_owned(),
+        (Ended::Stopped(failure), None) => format!("the run was stopped: {}", failure.message),
+        (Ended::Complete, None) => return None,
+    };
+    let problem = Problem::new(format!("{why}, so nothing can be said about how answers vary"));
+    Some(problem.hint("remove the cause, then --resume"))
+}
+
+/// Keeps the scores of the cases that were judged completely. Memory: 8 bytes a repeat, and about 100 bytes a case.
+struct Gathering {
+    repeats: usize,
+    metric: Metric,
+    clusters: BTreeMap<Arc<str>, u32>,
+    cases: Vec<Answered>,
+}
+
+impl Gathering {
+    fn new(prepared: &Prepared<'_>) -> Gathering {
+        Gathering {
+            repeats: prepared.plan.repeats as usize,
+            metric: prepared.settings.gate.policy.metric,
+            clusters: BTreeMap::new(),
+            cases: Vec::new(),
+        }
+    }
+
+    fn case(&mut self, row: &CaseRow) {
+        let Some(((baseline, passed), (candidate, also))) = row
+            .baseline
+            .as_ref()
+            .and_then(|arm| self.arm(arm))
+            .zip(self.arm(&row.candidate))
+        else {
+            return;
+        };
+        let next = self.clusters.len() as u32;
+        let cluster = row.case.cluster.as_ref();
+        self.cases.push(Answered {
+            weight: row.case.weight,
+            cluster: cluster.map(|cluster| *self.clusters.entry(Arc::clone(cluster)).or_insert(next)),
+            critical: row.case.critical,
+            baseline,
+            candidate,
+            passed: (passed, also),
+        });
+    }
+
+    /// Scores in ticks, and how many repeats pass; `None` unless all were judged.
+    fn arm(&self, arm: &ArmRow) -> Option<(Vec<u32>, u32)> {
+        let mut scores = Vec::with_capacity(self.repeats);
+        let mut passed = 0;
+        for judged in arm.repeats.iter().take(self.repeats) {
+            let score = judged.outcome.score()?;
+            passed += u32::from(score.pass);
+            scores.push(match self.metric {
+                Metric::Pass => u32::from(score.pass),
+                // A score is always a number in 0..=1, so at most a million ticks.
+                Metric::Score => score_ticks(score.value()).map_or(0, |ticks| ticks as u32),
+            });
+        }
+        (scores.len() == self.repeats).then_some((scores, passed))
+    }
+}

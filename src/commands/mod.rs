@@ -1,0 +1,27 @@
+//! The commands beside `eval`: each one file, wired from the stages and from the parts of [`eval`](crate::eval).
+
+mod batches;
+mod characteristics;
+mod gate_calibrate;
+mod golden;
+mod import;
+mod judge_calibrate;
+mod promote;
+mod record;
+mod replay;
+mod runs;
+mod verify;
+
+pub use crate::eval::approvals::unreferenced;
+pub use crate::gate::resample::Shares;
+pub use batches::{Came, Cancelled, cancel, waiting};
+pub use characteristics::{SimulateRequest, Simulated, exact_sizes, simulate};
+pub use gate_calibrate::{GateCalibrated, LeastCases, prepare_itself};
+pub use golden::{LintRequest, lint, stats};
+pub use import::{Waiting, Written, import_golden};
+pub use judge_calibrate::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
+pub use promote::{PromoteRequest, Promoted, promote, roll_back};
+pub use record::{Exported, Imported, export, import};
+pub use replay::compare;
+pub use runs::{flaky, list, recall};
+pub use verify::{Verified, verify};

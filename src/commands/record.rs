@@ -1,0 +1,287 @@
+//! Answers out of the store and into another one: `record export` and `record import`.
+
+use crate::domain::{Place, Problem, Problems};
+use crate::error::Error;
+use crate::eval::STORE;
+use crate::report::{Mask, text};
+use crate::store::{Added, Record, RunLine, Store, StoreError};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use time::OffsetDateTime;
+
+/// Bytes of one row at most.
+const LONGEST_ROW: usize = 32 << 20;
+
+/// Runs that a message lists.
+const RUNS_LISTED: u32 = 10;
+
+/// What an export did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// The run.
+    pub run: i64,
+    /// Answers written.
+    pub answers: u64,
+    /// Replies of judges written.
+    pub replies: u64,
+}
+
+/// What an import did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Answers that are new in the store.
+    pub new: u64,
+    /// Answers that were imported before.
+    pub known: u64,
+    /// Answers of which the store has its own.
+    pub own: u64,
+}
+
+/// Writes the answers of a run as JSONL, sorted by case, arm and repeat, and the replies of judges that it went by, without
+/// secrets. The file appears whole or not
+/// at all. Without a number: the newest finished run of `candidate`, or of any candidate if none is configured.
+///
+/// # Errors
+/// There is no such run, it has no answers, or the file can't be written.
+pub fn export(
+    root: &Path,
+    mask: &Mask,
+    number: Option<i64>,
+    candidate: Option<&str>,
+    to: &Path,
+) -> Result<Exported, Error> {
+    let nothing = || Problem::new("there is no store yet, so there are no answers").hint("run `promptgate eval` first");
+    let store = Store::open_existing(&root.join(STORE))?.ok_or_else(nothing)?;
+    let run = chosen(&store, number, candidate)?;
+    if run.target.starts_with("recorded") {
+        return Err(Problem::new(format!(
+            "run {} judged recorded answers, which are files already",
+            run.number
+        ))
+        .into());
+    }
+    if run.answers == 0 {
+        return Err(none(&store, format!("run {} has no answers", run.number))?.into());
+    }
+    let failed =
+        |error: &dyn std::fmt::Display| Problem::at(Place::file(shown(to)), format!("can't be written: {error}"));
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut file = BufWriter::new(
+        tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(|error| failed(&error))?,
+    );
+    let (mut answers, mut replies) = (0, 0);
+    store.records::<Error>(run.id(), &mut |record| {
+        let mut row = record.to_json().map_err(|error| failed(&error))?;
+        mask.json(&mut row);
+        let row = row.to_string();
+        writeln!(file, "{}", text::json_safe(&row)).map_err(|error| failed(&error))?;
+        *if record.reply { &mut replies } else { &mut answers } += 1;
+        Ok(())
+    })?;
+    let file = file.into_inner().map_err(|error| failed(&error))?;
+    readable(file.as_file()).map_err(|error| failed(&error))?;
+    file.persist(to).map_err(|error| failed(&error.error))?;
+    Ok(Exported {
+        run: run.number,
+        answers,
+        replies,
+    })
+}
+
+/// A temporary file is for its owner only; this one is to be shared.
+#[cfg(unix)]
+pub(super) fn readable(file: &File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+pub(super) fn readable(_: &File) -> std::io::Result<()> {
+    Ok(())
+}
+
+fn chosen(store: &Store, number: Option<i64>, candidate: Option<&str>) -> Result<RunLine, Error> {
+    if let Some(number) = number {
+        return match store.run(number)? {
+            Some(run) => Ok(run),
+            None => Err(none(store, format!("the store has no run {number}"))?.into()),
+        };
+    }
+    match (store.newest_finished(candidate)?, candidate) {
+        (Some(run), _) => Ok(run),
+        (None, Some(name)) => Err(none(store, format!("the store has no finished run of `{name}`"))?.into()),
+        (None, None) => Err(none(store, "the store has no finished run".to_owned())?.into()),
+    }
+}
+
+/// A problem that lists the runs there are.
+fn none(store: &Store, message: String) -> Result<Problem, Error> {
+    let runs: Vec<String> = store.runs(RUNS_LISTED)?.iter().map(describe).collect();
+    Ok(Problem::new(message).hint(if runs.is_empty() {
+        "run `promptgate eval` first".to_owned()
+    } else {
+        format!("the newest runs are: {}", runs.join("; "))
+    }))
+}
+
+fn describe(run: &RunLine) -> String {
+    let RunLine {
+        number,
+        candidate,
+        baseline,
+        target,
+        answers,
+        started_at,
+        finished,
+    } = run;
+    let baseline = baseline
+        .as_ref()
+        .map_or_else(String::new, |name| format!(" against {name}"));
+    let day = OffsetDateTime::from_unix_timestamp(*started_at)
+        .map_or_else(|_| String::new(), |at| format!(", {}", at.date()));
+    let unfinished = if *finished { "" } else { ", unfinished" };
+    format!("{number} ({candidate}{baseline}, target {target}, {answers} answers{day}{unfinished})")
+}
+
+/// Reads files of exported answers into the store: all of them, or none if there is a mistake.
+///
+/// # Errors
+/// Every mistake with its file and line; the store can't be written.
+pub fn import(root: &Path, files: &[PathBuf]) -> Result<Imported, Error> {
+    let store = Store::open(&root.join(STORE))?;
+    let importing = store.importing()?;
+    let mut reading = Reading {
+        seen: HashMap::new(),
+        problems: Problems::default(),
+    };
+    let mut imported = Imported::default();
+    for path in files {
+        let rows = reading.file(path, &mut |record| {
+            match importing.add(record)? {
+                Added::New => imported.new += 1,
+                Added::Known => imported.known += 1,
+                Added::Own => imported.own += 1,
+            }
+            Ok(())
+        })?;
+        if rows == Some(0) {
+            let problem = Problem::at(Place::file(shown(path)), "there is no answer in this file");
+            reading
+                .problems
+                .push(problem.hint("write one with `promptgate record export --to FILE`"));
+        }
+    }
+    reading.problems.or(())?;
+    importing.commit()?;
+    Ok(imported)
+}
+
+/// Reads rows and gathers what is wrong with them.
+struct Reading {
+    /// Where each identity stands, and what it answers.
+    seen: HashMap<[u8; 32], (Place, [u8; 32])>,
+    problems: Problems,
+}
+
+impl Reading {
+    /// Reads a file; returns how many rows it has, right or wrong, or `None` if it can't be read.
+    fn file(
+        &mut self,
+        path: &Path,
+        add: &mut dyn FnMut(&Record) -> Result<(), StoreError>,
+    ) -> Result<Option<u64>, Error> {
+        let name: Arc<str> = shown(path).into();
+        let unreadable =
+            |error: std::io::Error| Problem::at(Place::file(Arc::clone(&name)), format!("can't be read: {error}"));
+        let mut lines = match File::open(path) {
+            Ok(file) => BufReader::new(file),
+            Err(error) => {
+                self.problems.push(unreadable(error));
+                return Ok(None);
+            }
+        };
+        let mut bytes = Vec::new();
+        let (mut line, mut rows) = (0u32, 0);
+        loop {
+            bytes.clear();
+            let read = (&mut lines).take(LONGEST_ROW as u64 + 1).read_until(b'\n', &mut bytes);
+            let length = match read {
+                Ok(length) => length,
+                Err(error) => {
+                    self.problems.push(unreadable(error));
+                    return Ok(None);
+                }
+            };
+            if length == 0 {
+                return Ok(Some(rows));
+            }
+            line = line.saturating_add(1);
+            let place = || Place::at(Arc::clone(&name), line, 0);
+            if length > LONGEST_ROW {
+                let message = format!("a row is longer than {} MiB", LONGEST_ROW >> 20);
+                self.problems.push(Problem::at(place(), message));
+                return Ok(None);
+            }
+            // Editors on Windows put a byte order mark in front of a file.
+            let row = bytes
+                .strip_prefix(b"\xef\xbb\xbf")
+                .filter(|_| line == 1)
+                .unwrap_or(&bytes);
+            let row = row.trim_ascii();
+            if row.is_empty() {
+                continue;
+            }
+            rows += 1;
+            match Record::from_json(row) {
+                Ok(record) => {
+                    if self.first(&record, place()) {
+                        add(&record)?;
+                    }
+                }
+                Err(mistakes) => self.problems.extend(mistakes.into_iter().map(|mistake| {
+                    let told = mistake.contains("expected");
+                    let problem = Problem::at(place(), mistake);
+                    if told {
+                        problem
+                    } else {
+                        problem.hint(format!("a row has {}", Record::FIELDS))
+                    }
+                })),
+            }
+        }
+    }
+
+    /// The identity was not seen before. Two different answers of one identity are a mistake; the same one twice is not,
+    /// since exports of two runs may share stored answers.
+    fn first(&mut self, record: &Record, place: Place) -> bool {
+        let content = crate::domain::digest([
+            &record.created_at.to_le_bytes()[..],
+            record.case.as_bytes(),
+            record.model.as_bytes(),
+            &serde_json::to_vec(&record.answer).unwrap_or_default(),
+        ]);
+        match self.seen.entry(record.key) {
+            Entry::Vacant(free) => {
+                free.insert((place, content));
+                true
+            }
+            Entry::Occupied(taken) => {
+                let (first, known) = taken.get();
+                if *known != content {
+                    let message = format!("a second answer with the same `key`, for case `{}`", record.case);
+                    self.problems
+                        .push(Problem::at(place, message).hint(format!("the first one stands in {first}")));
+                }
+                false
+            }
+        }
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

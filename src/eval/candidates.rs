@@ -1,0 +1,347 @@
+//! Several candidates in one call: each has its own run, one after the other, over one store and one baseline; the best is picked.
+//!
+//! Picking the best of m is m chances to be lucky, so each run is decided among m (`gate::looks`). All are prepared before
+//! anything is sent, so that all mistakes are told at once. What ends one run before its end (a signal, a spent budget, a
+//! service that is down) ends the call: nobody knows what the others would have come to, so nothing is promoted.
+
+use super::Finished;
+use super::Forecast;
+use super::Interrupt;
+use super::Prepared;
+use super::prepare_among;
+use super::prior_runs::Call;
+use crate::config::{ArmSettings, Settings};
+use crate::domain::{
+    Candidate, CandidateLine, CaseRow, Completion, Decision, Problem, Problems, Progress, Reason, ReasonCode, RunInfo,
+    Verdict,
+};
+use crate::error::Error;
+use crate::exit;
+use crate::report::{self, Folder, Mask, ReportError};
+use crate::store::Store;
+use std::cmp::Ordering;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Watches the runs of a call.
+pub trait Watching {
+    /// A candidate's run begins; returns what is told of its way.
+    fn begin(&mut self, number: usize, run: &RunInfo) -> Arc<dyn Progress>;
+
+    /// The next judged case of this run, in plan order.
+    fn case(&mut self, row: &CaseRow);
+
+    /// The run is over; its reports are in `folder`.
+    fn end(&mut self, finished: &Finished, folder: &Path);
+
+    /// A sentence worth showing on the way.
+    fn say(&self, sentence: &str);
+}
+
+/// What a call with several candidates came to.
+#[derive(Debug)]
+pub struct FinishedAll {
+    /// The run of the chosen candidate.
+    pub run: RunInfo,
+    /// The verdict of the call: the chosen one's, with all candidates.
+    pub verdict: Verdict,
+    /// Reports of the call that could not be written; those of single candidates were told with them.
+    pub unwritten: Vec<ReportError>,
+    /// The exit code of the call.
+    pub exit_code: u8,
+    /// Secrets that must not be shown.
+    pub mask: Mask,
+}
+
+/// The settings of each candidate's run.
+pub fn each_candidate(settings: &Settings) -> Vec<Settings> {
+    let of = |candidate: &Candidate| Settings {
+        arms: ArmSettings {
+            prompt: candidate.name.clone(),
+            ..settings.arms.clone()
+        },
+        ..settings.clone()
+    };
+    settings.arms.candidates.iter().map(of).collect()
+}
+
+/// Prepares all candidates. Sends nothing.
+///
+/// # Errors
+/// All mistakes of all of them, each once.
+pub fn prepare_all(each: &[Settings]) -> Result<Vec<Prepared<'_>>, Error> {
+    let among = u32::try_from(each.len()).unwrap_or(u32::MAX);
+    let mut prepared = Vec::with_capacity(each.len());
+    let mut told: Vec<Problem> = Vec::new();
+    let mut problems = Problems::default();
+    let mut other = None;
+    for settings in each {
+        match prepare_among(settings, among) {
+            Ok(one) => prepared.push(one),
+            Err(Error::Invalid(found)) => {
+                for problem in found
+                    .iter()
+                    .filter(|problem| !told.contains(problem))
+                    .cloned()
+                    .collect::<Vec<_>>()
+                {
+                    told.push(problem.clone());
+                    problems.push(problem);
+                }
+            }
+            Err(error) => {
+                other.get_or_insert(error);
+            }
+        }
+    }
+    problems.or(())?;
+    match other {
+        Some(error) => Err(error),
+        None => Ok(prepared),
+    }
+}
+
+/// What each run would send. The baseline is asked once: with the run whose part of it is the largest.
+///
+/// # Errors
+/// As [`Prepared::forecast`].
+pub fn forecast_all(prepared: &[Prepared<'_>]) -> Result<Vec<Forecast>, Error> {
+    let mut forecasts: Vec<Forecast> = prepared.iter().map(Prepared::forecast).collect::<Result<_, _>>()?;
+    let asks = |forecast: &Forecast| forecast.baseline.as_ref().map_or(0, |arm| arm.planned);
+    let most = forecasts.iter().map(asks).max().unwrap_or_default();
+    let with = forecasts.iter().position(|forecast| asks(forecast) == most);
+    for (number, forecast) in forecasts.iter_mut().enumerate() {
+        if Some(number) != with {
+            forecast.baseline = None;
+        }
+    }
+    Ok(forecasts)
+}
+
+/// Runs all candidates, picks one, and writes the reports of the call into `folder`, verdict.json last.
+///
+/// # Errors
+/// As [`Prepared::eval`]; the folder of a candidate can't be used.
+pub fn eval_all(
+    prepared: Vec<Prepared<'_>>,
+    candidates: &[Candidate],
+    folder: &Folder,
+    interrupt: &Interrupt,
+    watching: &mut dyn Watching,
+) -> Result<FinishedAll, Error> {
+    let parts = candidates
+        .iter()
+        .map(|candidate| folder.part(&candidate.folder))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| match error {
+            ReportError::Folder(problem) => problem,
+            other @ (ReportError::Write { .. } | ReportError::Disagreement { .. }) => Problem::new(other.to_string()),
+        })?;
+    let mut call = Call::default();
+    let mut runs = Vec::new();
+    for (number, (mut one, part)) in prepared.into_iter().zip(parts).enumerate() {
+        if number == 0 {
+            call.since = Store::open(&one.settings.root.join(super::STORE))?.newest_answer()?;
+        }
+        one.call = call.clone();
+        let mask = one.mask().clone();
+        let progress = watching.begin(number, one.run_info());
+        let path = part.path().to_owned();
+        let told = std::cell::RefCell::new(&mut *watching);
+        let finished = one.eval(
+            part,
+            &progress,
+            interrupt,
+            &mut |row| told.borrow_mut().case(row),
+            &|sentence| told.borrow().say(sentence),
+        )?;
+        watching.end(&finished, &path);
+        call.taken = finished.taken;
+        let whole = is_whole(&finished.verdict) && interrupt.code().is_none();
+        let Finished {
+            run,
+            verdict,
+            unwritten,
+            exit_code,
+            taken: _,
+            of_call,
+            results,
+        } = finished;
+        call.runs.push(Arc::new(of_call));
+        runs.push(Ran {
+            run,
+            verdict,
+            complete: unwritten.is_empty(),
+            exit_code,
+            results,
+            part: path,
+            mask,
+        });
+        if !whole {
+            break;
+        }
+    }
+    conclude(runs, candidates, folder, interrupt)
+}
+
+/// A candidate's run that is over.
+struct Ran {
+    run: RunInfo,
+    verdict: Verdict,
+    /// All its reports were written.
+    complete: bool,
+    exit_code: u8,
+    results: Option<report::ResultsWritten>,
+    part: PathBuf,
+    mask: Mask,
+}
+
+/// Nothing ended the run before its end.
+fn is_whole(verdict: &Verdict) -> bool {
+    let early = |reason: &Reason| {
+        matches!(
+            reason.code,
+            ReasonCode::Budget | ReasonCode::Stopped | ReasonCode::Store
+        )
+    };
+    matches!(verdict.completion, Completion::Complete | Completion::Shard) && !verdict.reasons.iter().any(early)
+}
+
+fn conclude(
+    mut runs: Vec<Ran>,
+    candidates: &[Candidate],
+    folder: &Folder,
+    interrupt: &Interrupt,
+) -> Result<FinishedAll, Error> {
+    let nothing = || Problem::new("no candidate was run");
+    let last = runs.len().checked_sub(1).ok_or_else(nothing)?;
+    let whole = runs.len() == candidates.len() && is_whole(&runs[last].verdict) && interrupt.code().is_none();
+    let verdicts: Vec<&Verdict> = runs.iter().map(|ran| &ran.verdict).collect();
+    let chosen = if whole { best(&verdicts).unwrap_or(last) } else { last };
+    let lines = lines(&runs, candidates, chosen);
+    let unwritten = runs.iter().any(|ran| !ran.complete);
+    let codes: Vec<u8> = runs.iter().map(|ran| ran.exit_code).collect();
+    let mask = Mask::default();
+    runs.iter().for_each(|ran| mask.add_all(&ran.mask));
+    let Ran {
+        run,
+        mut verdict,
+        results,
+        part,
+        ..
+    } = runs.swap_remove(chosen);
+    verdict.candidates = lines;
+    if !whole {
+        ended_early(&mut verdict, &candidates[last].name, &candidates[last + 1..]);
+    } else if !run.gated {
+        // Nothing is decided, and all that could not be answered shows.
+        verdict.exit_code = codes.into_iter().find(|code| *code != exit::OK).unwrap_or(exit::OK);
+    }
+    if let Some(signal) = interrupt.code() {
+        verdict.exit_code = signal;
+        verdict.promotable = false;
+    }
+    let unwritten = report::publish(folder, &part, &mask, &run, &mut verdict, results.as_ref(), unwritten);
+    Ok(FinishedAll {
+        run,
+        exit_code: verdict.exit_code,
+        verdict,
+        unwritten,
+        mask,
+    })
+}
+
+/// The one whose verdict is the call's: of those that promote the one that looks best; else of the inconclusive ones, else of
+/// the blocked ones. Of equals the first.
+fn best(verdicts: &[&Verdict]) -> Option<usize> {
+    let rank = |verdict: &Verdict| match verdict.decision {
+        Decision::Promote => 2,
+        Decision::Inconclusive => 1,
+        Decision::Block => 0,
+    };
+    let mut best: Option<usize> = None;
+    for (number, verdict) in verdicts.iter().enumerate() {
+        let better = match best.map(|best| verdicts[best]) {
+            None => true,
+            Some(other) => {
+                rank(verdict)
+                    .cmp(&rank(other))
+                    .then(looks(verdict).total_cmp(&looks(other)))
+                    == Ordering::Greater
+            }
+        };
+        if better {
+            best = Some(number);
+        }
+    }
+    best
+}
+
+/// How good it looks: the observed difference, without a baseline the pass rate. The same requests are no difference.
+fn looks(verdict: &Verdict) -> f64 {
+    let identical = verdict
+        .reasons
+        .iter()
+        .any(|reason| reason.code == ReasonCode::Identical);
+    match (&verdict.difference, &verdict.candidate_rate) {
+        (Some(found), _) => found.estimate,
+        (None, _) if identical => 0.0,
+        (None, Some(rate)) if verdict.baseline.is_none() => rate.pass,
+        (None, _) => f64::NEG_INFINITY,
+    }
+}
+
+fn lines(runs: &[Ran], candidates: &[Candidate], chosen: usize) -> Vec<CandidateLine> {
+    let line = |(number, candidate): (usize, &Candidate)| {
+        let ran = runs.get(number);
+        let verdict = ran.map(|ran| &ran.verdict);
+        let written = ran.is_some_and(|ran| ran.part.join("verdict.json").is_file());
+        CandidateLine {
+            name: candidate.name.clone(),
+            decision: verdict.map(|verdict| verdict.decision),
+            promotable: ran.is_some_and(|ran| ran.verdict.promotable && ran.complete),
+            difference: verdict.and_then(|verdict| verdict.difference),
+            chosen: number == chosen,
+            path: written.then(|| format!("{}/verdict.json", candidate.folder)),
+            rate: verdict.and_then(|verdict| verdict.candidate_rate),
+            cost_usd: verdict.and_then(|verdict| verdict.cost_usd),
+        }
+    };
+    candidates.iter().enumerate().map(line).collect()
+}
+
+/// A call that did not come to its end is inconclusive, whatever single candidates came to.
+fn ended_early(verdict: &mut Verdict, last: &str, missing: &[Candidate]) {
+    let code = match verdict.completion {
+        Completion::Budget => ReasonCode::Budget,
+        Completion::StoreFailed => ReasonCode::Store,
+        Completion::Complete | Completion::Shard | Completion::Interrupted | Completion::Stopped => ReasonCode::Stopped,
+    };
+    let names: Vec<String> = missing
+        .iter()
+        .map(|candidate| format!("`{}`", candidate.name))
+        .collect();
+    let not_run = match names.as_slice() {
+        [] => String::new(),
+        [one] => format!(", and {one} was not run"),
+        many => format!(", and {} were not run", many.join(", ")),
+    };
+    let message = format!(
+        "the call ended with `{last}`{not_run}: which of the candidates is the best is not known; run again with --resume, and what \
+         is there is not asked again"
+    );
+    verdict.reasons.insert(
+        0,
+        Reason {
+            code,
+            message,
+            cases: Vec::new(),
+        },
+    );
+    verdict.sentence = format!(
+        "Not enough is known yet to pick one of the candidates: the call ended with `{last}`, before all of them were judged."
+    );
+    verdict.decision = Decision::Inconclusive;
+    verdict.exit_code = exit::INCONCLUSIVE;
+    verdict.promotable = false;
+}

@@ -1,0 +1,211 @@
+//! What the project asks for otherwise than at its policy base: golden data and checks by the comparison of `lint`, rules by
+//! that of `settings`, and the prompt that everything is compared with.
+
+use super::library;
+use crate::config::{Baseline, Layer, PolicyBaseSettings, compare_files};
+use crate::dataset::{self, Older};
+use crate::domain::{Changed, Changes, CheckSpec, Command, PolicyBase, Problem, Problems, PromptInfo};
+use crate::error::Error;
+use crate::git;
+use crate::lint::{Matchers, Weakening};
+use crate::scoring::{self, Commands, Rules};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// Characters of a check or an id that are told.
+const TOLD: usize = 200;
+
+/// What `score` knows of matchers, for `lint`.
+pub(crate) struct MatcherFacts;
+
+impl Matchers for MatcherFacts {
+    fn passes(&self, check: &CheckSpec, text: &str) -> Option<bool> {
+        scoring::passes_text(check, text)
+    }
+
+    fn secrets(&self, text: &str) -> Vec<(&'static str, Range<usize>)> {
+        scoring::secrets(text)
+    }
+
+    fn personal_data(&self, text: &str) -> Vec<(&'static str, Range<usize>)> {
+        scoring::personal_data(text)
+    }
+}
+
+pub(crate) fn rules(root: &Path, commands: &[Command]) -> Rules {
+    Rules::new(root).with_commands(Commands::new(root, commands))
+}
+
+/// What is compared, as it is now.
+pub(crate) struct Today<'a> {
+    pub(crate) root: &'a Path,
+    pub(crate) golden: &'a [PathBuf],
+    pub(crate) base: &'a PolicyBaseSettings,
+    /// As typed, and as it was opened.
+    pub(crate) baseline: (&'a Baseline, Option<&'a PromptInfo>),
+}
+
+/// Compares with the merge base of HEAD and the revision that was asked for; with nothing where none was.
+///
+/// # Errors
+/// The revision can't be read, or the golden data of today have mistakes.
+pub(crate) fn changes(today: &Today<'_>) -> Result<Changes, Error> {
+    let Some(rev) = &today.base.rev else {
+        return Ok(Changes::default());
+    };
+    let commit = git::merge_base(today.root, rev).map_err(|problem| today.base.unreadable(problem))?;
+    let rows = since(today, &commit).map_err(|error| match error {
+        Since::Base(problem) => today.base.unreadable(problem).into(),
+        Since::Today(problems) => Error::from(problems),
+    })?;
+    let base = PolicyBase {
+        rev: rev.clone(),
+        commit,
+    };
+    let mut changes = Changes::of(base, rows, today.base.accepted.clone());
+    // A reason for nothing would look as if there had been something.
+    if changes.weaker().next().is_none() {
+        changes.accepted = None;
+    }
+    Ok(changes)
+}
+
+/// Why two states can't be compared.
+#[derive(Debug)]
+pub(crate) enum Since {
+    /// The older one can't be read.
+    Base(Problem),
+    /// The one of today has mistakes.
+    Today(Problems),
+}
+
+/// What changed since a commit. An older state that is not valid by today's rules can't be compared, which counts as weaker.
+pub(crate) fn since(today: &Today<'_>, commit: &str) -> Result<Vec<Changed>, Since> {
+    let mut rows = Vec::new();
+    let before = settings_at(today, commit, &mut rows)?;
+    rows.extend(compare_files(&before, &today.base.file));
+    cases(today, commit, &before, &mut rows)?;
+    rows.extend(baseline(today, commit));
+    Ok(rows)
+}
+
+/// The settings file of the older state; an empty one if there was none.
+fn settings_at(today: &Today<'_>, commit: &str, rows: &mut Vec<Changed>) -> Result<Layer, Since> {
+    let config = today.base.config.as_str();
+    let Some(bytes) = git::file_at(today.root, commit, config).map_err(Since::Base)? else {
+        return Ok(Layer::default());
+    };
+    match Layer::of_text(&String::from_utf8_lossy(&bytes), config) {
+        Ok(layer) => Ok(layer),
+        Err(problems) => {
+            rows.push(unreadable(config, &problems));
+            Ok(Layer::default())
+        }
+    }
+}
+
+fn unreadable(what: &str, problems: &Problems) -> Changed {
+    let first = problems.iter().next().map(|problem| problem.message.as_str());
+    Changed {
+        kind: "unreadable".to_owned(),
+        what: what.to_owned(),
+        before: Some(told(first.unwrap_or("it can't be read"))),
+        after: None,
+        weaker: true,
+    }
+}
+
+fn cases(today: &Today<'_>, commit: &str, before: &Layer, rows: &mut Vec<Changed>) -> Result<(), Since> {
+    let paths: Vec<PathBuf> = match (&today.base.golden, before.golden_paths()) {
+        (Some(given), _) => given.clone(),
+        (None, Some(paths)) => paths.iter().map(|path| today.root.join(path)).collect(),
+        (None, None) => vec![today.root.join("golden")],
+    };
+    let older = Older::open(today.root, commit, &paths).map_err(Since::Base)?;
+    let mut known = before.own_commands().to_vec();
+    for command in today.base.file.own_commands() {
+        if !known.iter().any(|other| other.name == command.name) {
+            known.push(command.clone());
+        }
+    }
+    let mut weakening = Weakening::default().with_quarantine(today.base.file.quarantined_tags());
+    let mut were = 0u64;
+    if !older.paths().is_empty() {
+        let surveyed = dataset::survey(older.paths(), &rules(older.root(), &known), &mut |case, _| {
+            were += 1;
+            weakening.older(case);
+        });
+        if let Err(problems) = surveyed {
+            rows.push(unreadable("golden data", &problems));
+        }
+    }
+    let mut differences = Vec::new();
+    let mut tell = |difference: crate::lint::Difference| {
+        differences.push(Changed {
+            kind: difference.code.to_owned(),
+            what: told(difference.case.as_str()),
+            before: difference.before.as_deref().map(told),
+            after: difference.after.as_deref().map(told),
+            weaker: difference.weaker,
+        });
+    };
+    let mut are = 0u64;
+    dataset::survey(
+        today.golden,
+        &rules(today.root, today.base.file.own_commands()),
+        &mut |case, _| {
+            are += 1;
+            weakening.newer(case, &MatcherFacts, &mut tell);
+        },
+    )
+    .map_err(Since::Today)?;
+    let beyond = weakening.finish(&MatcherFacts, &mut tell);
+    rows.append(&mut differences);
+    if beyond > 0 {
+        rows.push(Changed {
+            kind: "incomplete".to_owned(),
+            what: format!("{beyond} cases are too many to be compared"),
+            before: None,
+            after: None,
+            weaker: true,
+        });
+    }
+    if were != are {
+        rows.push(Changed {
+            kind: "cases".to_owned(),
+            what: "number of cases".to_owned(),
+            before: Some(were.to_string()),
+            after: Some(are.to_string()),
+            // Those that are gone have rows of their own.
+            weaker: false,
+        });
+    }
+    Ok(())
+}
+
+/// A baseline that was edited is not what serves; compared with a worse one, every candidate looks good.
+fn baseline(today: &Today<'_>, commit: &str) -> Option<Changed> {
+    let (Baseline::Prompt(name), Some(info)) = today.baseline else {
+        return None;
+    };
+    if name.starts_with("git:") {
+        return None;
+    }
+    let then = library(today.root).open(&format!("git:{commit}:{name}"), None).ok()?;
+    (then.sha256 != info.sha256).then(|| Changed {
+        kind: "baseline-edited".to_owned(),
+        what: told(name),
+        before: Some(then.sha256),
+        after: Some(info.sha256.clone()),
+        weaker: true,
+    })
+}
+
+fn told(text: &str) -> String {
+    let short: String = text.chars().take(TOLD).collect();
+    if short.len() < text.len() {
+        format!("{short}…")
+    } else {
+        short
+    }
+}

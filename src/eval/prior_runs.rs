@@ -1,0 +1,82 @@
+//! What the runs of one call have in common: answers of earlier ones, and what is left of the limits.
+//!
+//! The baseline is asked with the first candidate that needs it. The answers that came since the call began are used again by
+//! the candidates after it, and so are those of a candidate with the same digest, whatever `--cache` says: to ask them again
+//! would show each candidate another baseline. Answers that were there before the call are the cache's business alone.
+
+use super::Version;
+use super::survey::Versions;
+use crate::domain::{Arm, Job};
+use crate::plan::Plan;
+use crate::runner::Taken;
+use crate::store::{Cached, Store, StoreError};
+use std::sync::Arc;
+
+/// What a run is given of the call that it is a part of. A call with one run has nothing to give.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Call {
+    /// What earlier runs took of the limits.
+    pub(crate) taken: Taken,
+    /// The newest answer that was there when the call began.
+    pub(crate) since: i64,
+    /// Earlier runs, oldest first.
+    pub(crate) runs: Vec<Arc<RunOfCall>>,
+}
+
+/// An earlier run of the same cases.
+#[derive(Debug)]
+pub(crate) struct RunOfCall {
+    run: i64,
+    plan: Plan,
+    candidate: String,
+    model: String,
+}
+
+impl RunOfCall {
+    pub(crate) fn new(run: i64, plan: Plan, versions: &Versions) -> RunOfCall {
+        let Version { prompt: _, info } = &versions.candidate;
+        RunOfCall {
+            run,
+            plan,
+            candidate: info.sha256.clone(),
+            model: info.model.clone(),
+        }
+    }
+
+    /// Where it has the answer to a job of another run, if it was planned there.
+    fn position(&self, job: &Job, plan: &Plan, candidate: &Version) -> Option<u64> {
+        let info = &candidate.info;
+        let same = match job.arm {
+            Arm::Baseline => true,
+            Arm::Candidate => self.candidate == info.sha256 && self.model == info.model,
+        };
+        // Beyond the plan, positions depend on more than the plan.
+        if !same || self.plan.baseline != plan.baseline || job.repeat > self.plan.repeats || job.repeat > plan.repeats {
+            return None;
+        }
+        let case = job.seq / plan.per_case();
+        Some(self.plan.first(case) + job.seq % plan.per_case())
+    }
+}
+
+impl Call {
+    /// The answer to a job that came since the call began.
+    pub(crate) fn answer(
+        &self,
+        store: &Store,
+        job: &Job,
+        plan: &Plan,
+        (versions, target): (&Versions, &str),
+    ) -> Result<Option<Cached>, StoreError> {
+        for earlier in &self.runs {
+            let Some(seq) = earlier.position(job, plan, &versions.candidate) else {
+                continue;
+            };
+            let known = store.answered(earlier.run, seq, target)?;
+            if let Some(known) = known.filter(|known| known.answer > self.since) {
+                return Ok(Some(known));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,408 @@
+//! Which look at the answers a run is. What is tested has a key, and all looks at one key make a series: the first one that is
+//! complete decides, and a later run goes by the same answers. With several planned attempts each look keeps the answers of
+//! those before, and adds as many more; the gate shares the error between them (`gate::looks`).
+//!
+//! The store knows the looks. A CI system counts its attempts, too, so that a store that was lost on the way is noticed.
+
+use crate::config::{Cache, Settings, TargetKind};
+use crate::domain::{Decision, FreshKey, Job, Look, LookRecord, LooksBefore, Policy, Problem, Sequential, digest};
+use crate::error::Error;
+use crate::gate::{self, Decided};
+use crate::plan::Plan;
+use crate::store::{OpenRun, Series, Store, StoreError};
+
+/// Which look a run is going to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) series: Series,
+    pub(crate) look: Look,
+    /// Repeats per case and arm, those of earlier attempts included.
+    pub(crate) repeats: u32,
+    /// Repeats that each attempt adds.
+    step: u32,
+    /// The look whose answers are used again.
+    pub(crate) kept: Option<LookRecord>,
+    /// Its answers are used whatever the cache is allowed to do: merging them is the rule.
+    pub(crate) merges: bool,
+    /// The first look of the series.
+    first: Option<LookRecord>,
+    /// The first look was planned with other looks on the way than this run.
+    replanned: bool,
+    /// The first look was decided by other rules than those of this run.
+    other_rules: bool,
+    /// Attempts that the CI system counted, and the store does not know.
+    lost: Option<LooksBefore>,
+    /// Earlier looks were left behind.
+    pub(crate) fresh: Option<FreshKey>,
+    /// Nobody can ask recorded answers again, so that no run of them is a second look.
+    counts: bool,
+    /// Worth a word before anything is sent.
+    pub(crate) notes: Vec<Problem>,
+}
+
+impl Attempt {
+    /// The first look at what is tested, whatever was looked at before.
+    pub(crate) fn first(settings: &Settings, same: [u8; 32], candidates: u32) -> Attempt {
+        let key = match &settings.gate.attempts.fresh_key {
+            Some(reason) => fresh(&same, reason),
+            None => same,
+        };
+        Attempt {
+            series: Series { key, same },
+            look: Look {
+                attempt: 1,
+                attempts: settings.gate.policy.attempts,
+                candidates,
+                shares: Vec::new(),
+            },
+            repeats: settings.dataset.repeat,
+            step: settings.dataset.repeat,
+            kept: None,
+            merges: false,
+            first: None,
+            replanned: false,
+            other_rules: false,
+            lost: None,
+            fresh: None,
+            counts: settings.provider.target != TargetKind::Recorded,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Works out which look the run is, by what the store knows, if there is one.
+    ///
+    /// # Errors
+    /// The store can't be read; there is nothing to extend.
+    pub(crate) fn find(
+        settings: &Settings,
+        same: [u8; 32],
+        candidates: u32,
+        store: Option<&Store>,
+    ) -> Result<Attempt, Error> {
+        let asked = &settings.gate.attempts;
+        let mut attempt = Attempt::first(settings, same, candidates);
+        let series = attempt.series;
+        if !attempt.counts {
+            let useless = [("--extend", asked.extend), ("--fresh-key", asked.fresh_key.is_some())];
+            return match useless.iter().find(|(_, given)| *given) {
+                Some((option, _)) => Err(Problem::new(format!("{option} plays no part with recorded answers"))
+                    .expected("a target that can be asked again")
+                    .hint("leave it out")
+                    .into()),
+                None => Ok(attempt),
+            };
+        }
+        let looks = match store {
+            Some(store) => store.looks(&series)?,
+            None => Vec::new(),
+        };
+        if let Some(reason) = &asked.fresh_key {
+            let mut left_behind = Vec::new();
+            if let Some(store) = store {
+                left_behind = store
+                    .looks_left_behind(&series)?
+                    .iter()
+                    .map(|look| look.decision)
+                    .collect();
+            }
+            left_behind.truncate(FreshKey::KEPT);
+            attempt.fresh = Some(FreshKey {
+                reason: reason.clone(),
+                left_behind,
+            });
+        } else {
+            attempt.lost = lost(settings, &looks, store)?;
+        }
+        match (looks.first(), looks.last()) {
+            (Some(first), Some(last)) => attempt.follow(settings, first, last)?,
+            (_, _) if asked.extend => {
+                return Err(Problem::new(
+                    "there is nothing to extend: the store has no look at these prompts and cases",
+                )
+                .hint("run without --extend first")
+                .into());
+            }
+            (_, _) => {}
+        }
+        attempt.lost_first();
+        Ok(attempt)
+    }
+
+    /// Goes on after earlier looks.
+    fn follow(&mut self, settings: &Settings, first: &LookRecord, last: &LookRecord) -> Result<(), Error> {
+        self.first = Some(first.clone());
+        self.kept = Some(last.clone());
+        // What was planned before the first look holds, and a correction for picking the best of several is not undone.
+        self.look.attempts = first.attempts;
+        self.look.candidates = self.look.candidates.max(first.candidates);
+        self.look.attempt = last.attempt;
+        if settings.gate.policy.attempts != first.attempts {
+            self.notes.push(
+                Problem::new(format!(
+                    "the first look at these prompts and cases (run {}) was planned with attempts = {}, and so it stays",
+                    first.run, first.attempts
+                ))
+                .hint("another number holds from the next prompt on, or with --fresh-key REASON"),
+            );
+        }
+        self.replanned = Sequential::ALL
+            .into_iter()
+            .filter(|sequential| *sequential != settings.gate.policy.sequential)
+            .any(|sequential| {
+                let planned = Policy {
+                    sequential,
+                    ..settings.gate.policy.clone()
+                };
+                gate::policy_digest(&planned) == first.policy_sha256
+            });
+        if self.replanned {
+            self.notes.push(
+                Problem::new(format!(
+                    "the first look at these prompts and cases (run {}, {}) was planned with other looks on the way{}",
+                    first.run,
+                    first.decision.as_str(),
+                    if first.decision == Decision::Promote {
+                        ""
+                    } else {
+                        "; planned otherwise this run can't promote"
+                    },
+                ))
+                .hint("plan it so from the next prompt on, or with --fresh-key REASON"),
+            );
+        } else if gate::policy_digest(&settings.gate.policy) != first.policy_sha256 {
+            self.other_rules = true;
+            self.notes.push(Problem::new(format!(
+                "the first look at these prompts and cases (run {}, {}) was decided by other rules than this one",
+                first.run,
+                first.decision.as_str()
+            )));
+        }
+        let open = last.decision == Decision::Inconclusive;
+        if settings.gate.attempts.extend {
+            self.repeats = further(last, first, open)?;
+            self.step = first.step;
+            self.merges = true;
+            if first.attempts > 1 {
+                let steps = (self.repeats / first.step).min(first.attempts);
+                self.look.attempt = steps.max(last.attempt + 1);
+            } else {
+                self.notes.push(Problem::new(format!(
+                    "with attempts = 1 the first look (run {}) is final: further repeats can show a regression, and can't promote",
+                    first.run
+                )));
+            }
+        } else if self.step != first.step {
+            // Other data than planned: the gate has the last word on it.
+            self.notes.push(Problem::new(format!(
+                "the first look at these prompts and cases (run {}) had --repeat {}, and {} then; with other repeats this run can't promote{}",
+                first.run,
+                first.step,
+                first.decision.as_str(),
+                if first.decision == Decision::Promote { " unless it did" } else { "" },
+            )));
+            self.kept = None;
+        } else if open && last.attempt < first.attempts {
+            self.look.attempt = last.attempt + 1;
+            self.repeats = self.look.attempt * first.step;
+            self.merges = true;
+        } else {
+            self.repeats = last.repeats;
+            self.merges = first.attempts > 1;
+        }
+        Ok(())
+    }
+
+    /// Of attempts that are not known nothing is merged; the count of the CI system says which attempt this is.
+    fn lost_first(&mut self) {
+        if let Some(LooksBefore::Lost { attempt, known }) = &self.lost {
+            self.notes.push(Problem::new(format!(
+                "this is attempt {attempt} by the count of the CI system, and the store knows {known}: this run can't promote"
+            )));
+        }
+    }
+
+    /// The last of the planned looks, and its repeats.
+    pub(crate) fn last(&self) -> (Look, u32) {
+        let attempts = self.look.attempts;
+        let look = Look {
+            attempt: attempts,
+            ..self.look.clone()
+        };
+        (look, self.repeats.max(attempts * self.step))
+    }
+
+    /// The plan of the run.
+    pub(crate) fn plan(&self, baseline: bool) -> Plan {
+        Plan {
+            repeats: self.repeats,
+            baseline,
+        }
+    }
+
+    /// Where an earlier look has the answer to a job: its run, and the position there.
+    pub(crate) fn kept_answer(&self, job: &Job, plan: &Plan, cache: Cache) -> Option<(i64, u64)> {
+        let kept = self.kept.as_ref()?;
+        let allowed = self.merges || matches!(cache, Cache::Use | Cache::Only);
+        if !allowed {
+            return None;
+        }
+        if kept.repeats == plan.repeats {
+            return Some((kept.run, job.seq));
+        }
+        // Answers beyond the plan stand elsewhere there; the cache has them.
+        if job.repeat > kept.repeats || job.repeat > plan.repeats {
+            return None;
+        }
+        let its = Plan {
+            repeats: kept.repeats,
+            ..*plan
+        };
+        let case = job.seq / plan.per_case();
+        Some((kept.run, its.first(case) + job.seq % plan.per_case()))
+    }
+
+    /// Stored answers are those of looks that were left behind.
+    pub(crate) fn anew(&self) -> bool {
+        self.fresh.is_some() && self.kept.is_none()
+    }
+
+    /// What earlier looks forbid, after all answers are there.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub(crate) fn before(
+        &self,
+        store: &Store,
+        run: &OpenRun,
+        plan: &Plan,
+        cases: u64,
+    ) -> Result<LooksBefore, StoreError> {
+        if let Some(lost) = &self.lost {
+            return Ok(lost.clone());
+        }
+        let Some(first) = &self.first else {
+            return Ok(LooksBefore::Clear);
+        };
+        let fits = self.repeats >= first.repeats && self.on_schedule() && !self.replanned;
+        if fits {
+            let looks = store.looks(&self.series)?;
+            let mut other = 0;
+            for look in &looks {
+                let its = Plan {
+                    repeats: look.repeats,
+                    ..*plan
+                };
+                if look.run != run.id.number() && look.repeats <= plan.repeats {
+                    other +=
+                        store.other_answers((look.run, its.per_case()), its.first(cases), run.id, plan.per_case())?;
+                }
+            }
+            if other == 0 {
+                return Ok(LooksBefore::Clear);
+            }
+        }
+        Ok(LooksBefore::Final {
+            decision: first.decision,
+            run: first.run,
+            attempts: first.attempts,
+            other_rules: self.other_rules,
+        })
+    }
+
+    /// Remembers the look. Of the same answers, looked at by other rules, the less favourable decision stays: who found
+    /// rules that promote them may act on that, and has not earned other answers by it.
+    ///
+    /// # Errors
+    /// The store can't be read or written.
+    pub(crate) fn note(&self, store: &Store, look: &LookRecord) -> Result<(), StoreError> {
+        let looks = store.looks(&self.series)?;
+        let before = looks.iter().find(|before| before.attempt == look.attempt);
+        let favour = |decision| match decision {
+            Decision::Block => 0,
+            Decision::Inconclusive => 1,
+            Decision::Promote => 2,
+        };
+        match before {
+            Some(before)
+                if before.policy_sha256 != look.policy_sha256 && favour(before.decision) < favour(look.decision) =>
+            {
+                Ok(())
+            }
+            _ => store.note_look(&self.series, look),
+        }
+    }
+
+    /// The repeats are those of an attempt of the series.
+    fn on_schedule(&self) -> bool {
+        match &self.first {
+            None => true,
+            Some(first) if first.attempts == 1 => self.repeats == first.repeats,
+            Some(first) => self.step == first.step,
+        }
+    }
+
+    /// The look as it is to be remembered; `None` if it is none that counts.
+    pub(crate) fn record(&self, run: &OpenRun, gated: bool, decided: &Decided, policy: &Policy) -> Option<LookRecord> {
+        // A run that decides nothing must not use up one of several planned attempts.
+        let takes_part = self.counts && (gated || self.look.attempts == 1);
+        let decision = decided.looked.filter(|_| takes_part)?;
+        Some(LookRecord {
+            run: run.id.number(),
+            attempt: self.look.attempt,
+            attempts: self.look.attempts,
+            step: self.step,
+            repeats: self.repeats,
+            candidates: self.look.candidates,
+            decision,
+            needed: decided.needed.and_then(|needed| needed.repeats),
+            policy_sha256: gate::policy_digest(policy),
+        })
+    }
+}
+
+/// The key of a series that leaves earlier looks behind.
+pub(crate) fn fresh(key: &[u8; 32], reason: &str) -> [u8; 32] {
+    digest([b"promptgate.fresh/1".as_slice(), key, reason.as_bytes()])
+}
+
+/// The repeats in all that `--extend` asks for.
+fn further(last: &LookRecord, first: &LookRecord, open: bool) -> Result<u32, Problem> {
+    let nothing = |why: String| Problem::new(format!("there is nothing to extend: {why}"));
+    if !open {
+        let why = format!(
+            "run {} at these prompts and cases was {}",
+            last.run,
+            last.decision.as_str()
+        );
+        return Err(nothing(why).hint("without --extend its answers are used again"));
+    }
+    let most = match first.attempts {
+        1 => u32::MAX,
+        attempts => attempts * first.step,
+    };
+    match last.needed {
+        Some(_) if last.repeats >= most => Err(nothing(format!("all {} planned attempts were made", first.attempts))
+            .hint("add cases, or start anew for all to see with --fresh-key REASON")),
+        Some(needed) => Ok(needed.clamp(last.repeats + 1, most)),
+        None => Err(nothing(format!("more repeats would not settle run {}", last.run))
+            .hint("add cases; the verdict's `needed` says how many")),
+    }
+}
+
+/// Attempts of this CI run that the store does not know, and whose answers may have been looked at.
+fn lost(settings: &Settings, looks: &[LookRecord], store: Option<&Store>) -> Result<Option<LooksBefore>, StoreError> {
+    let Some(ci) = &settings.gate.attempts.ci else {
+        return Ok(None);
+    };
+    let known = match store {
+        Some(store) => store.ci_attempts(ci)?,
+        None => Vec::new(),
+    };
+    let missing = (1..ci.attempt).any(|attempt| !known.contains(&attempt));
+    // With a single attempt the first look is here, and final: nothing can have been lost before it.
+    let decided = looks.first().is_some_and(|first| first.attempts == 1);
+    Ok((missing && !decided).then(|| LooksBefore::Lost {
+        attempt: ci.attempt,
+        known: known.iter().filter(|attempt| **attempt < ci.attempt).count() as u32,
+    }))
+}

@@ -1,0 +1,455 @@
+//! The first pass: prompts opened, golden files validated, every selected case rendered in both arms, and from that the
+//! identity of what is tested.
+
+use super::Version;
+use super::calibration::Judgings;
+use super::history::{case_digest, checks};
+use crate::config::Settings;
+use crate::dataset::{self, Dataset};
+use crate::domain::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Sequential, Step, digest};
+use crate::error::Error;
+use crate::gate::preflight::Sizes;
+use crate::plan::price::Tier;
+use crate::plan::{Plan, Schedule, Selection, Spreading};
+use crate::provider::Protocol;
+use crate::scoring;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use time::Date;
+
+/// Both versions of the prompt.
+#[derive(Debug)]
+pub(crate) struct Versions {
+    pub(crate) candidate: Version,
+    pub(crate) baseline: Option<Version>,
+}
+
+impl Versions {
+    pub(crate) fn arm(&self, arm: Arm) -> Option<&Version> {
+        match arm {
+            Arm::Baseline => self.baseline.as_ref(),
+            Arm::Candidate => Some(&self.candidate),
+        }
+    }
+
+    /// Of the tiers that the arms ask for, the one that costs more: a limit must hold for both.
+    pub(crate) fn dearest_tier(&self, settings: &Settings) -> Tier {
+        let tiers = self.all().map(|version| version.tier(settings));
+        tiers.reduce(Tier::dearer).unwrap_or_default()
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Version> {
+        self.baseline.iter().chain([&self.candidate])
+    }
+}
+
+/// What the first pass found.
+#[derive(Debug)]
+pub(crate) struct Survey {
+    /// The files, for the passes to come.
+    pub(crate) dataset: Dataset,
+    /// Cases selected.
+    pub(crate) selected: u64,
+    /// How much the selected cases can tell.
+    pub(crate) sizes: Sizes,
+    /// Selected cases that must pass.
+    pub(crate) critical: u64,
+    /// Both arms render the same requests.
+    pub(crate) identical: bool,
+    /// Identity of what is tested.
+    pub(crate) key: [u8; 32],
+    /// The same without what can't matter to an answer or to its judgement, like the bytes of golden files around their cases:
+    /// looks at the same are looks at this.
+    pub(crate) same: [u8; 32],
+    /// Digest of the requests alone, whoever answers them.
+    pub(crate) requests: [u8; 32],
+    /// The judges that checks of selected cases name.
+    pub(crate) judges: BTreeSet<String>,
+    /// The models of embeddings that they name.
+    pub(crate) embedders: BTreeSet<String>,
+    /// Which case is looked at when; `None` where a run looks only at its end.
+    pub(crate) schedule: Option<Schedule>,
+    /// How judges decide selected cases, and which labels there are for them.
+    pub(crate) judging: Judgings,
+    /// Words that stop nothing.
+    pub(crate) warnings: Vec<Problem>,
+}
+
+/// How the survey is to look.
+pub(crate) struct Scope<'a> {
+    pub(crate) golden: &'a [PathBuf],
+    pub(crate) selection: &'a Selection,
+    pub(crate) rules: &'a dyn CheckRules,
+    /// The target's identity.
+    pub(crate) target: &'a str,
+    /// The service, however it is asked.
+    pub(crate) service: &'a str,
+    /// How requests are written.
+    pub(crate) protocol: Protocol,
+    /// Recorded answers are looked up by name, so equal requests are no identity.
+    pub(crate) recorded: bool,
+    /// Spread the cases over looks.
+    pub(crate) sequential: Sequential,
+    /// The version of the service's API.
+    pub(crate) api_version: &'a str,
+    /// Models retire.
+    pub(crate) today: Date,
+}
+
+/// Validates everything and digests what is selected.
+pub(crate) fn survey(scope: &Scope<'_>, versions: &Versions) -> Result<Survey, Error> {
+    let mut problems = Problems::default();
+    let mut doubts = Vec::new();
+    for version in versions.all() {
+        let (refused, doubtful) = settings(version, scope);
+        // A prompt that is compared with itself has its mistakes once.
+        for problem in refused {
+            if !problems.iter().any(|told| *told == problem) {
+                problems.push(problem);
+            }
+        }
+        for doubt in doubtful {
+            if !doubts.contains(&doubt) {
+                doubts.push(doubt);
+            }
+        }
+    }
+    let mut walk = scope.selection.walk();
+    let mut seen = Seen::new(versions, scope);
+    let dataset = dataset::survey(scope.golden, scope.rules, &mut |case, problems| {
+        let selected = walk.selects(case);
+        seen.case(case, selected, problems);
+    });
+    let dataset = match dataset {
+        Ok(dataset) => dataset,
+        Err(found) => {
+            problems.append(found);
+            return Err(problems.into());
+        }
+    };
+    problems.extend(walk.unknown());
+    if dataset.total > 0 {
+        problems.extend(seen.unsupplied());
+    }
+    if !problems.is_empty() {
+        return Err(problems.into());
+    }
+    if walk.selected() == 0 {
+        let problem = if dataset.total == 0 {
+            let paths: Vec<String> = scope.golden.iter().map(|path| path.display().to_string()).collect();
+            Problem::new(format!("no golden case in {}", paths.join(", ")))
+                .hint("write cases as CSV, JSONL, JSON or YAML; see the README")
+        } else {
+            Problem::new(format!("none of the {} golden cases is selected", dataset.total))
+                .hint("check --case, --tag, --limit and --shard")
+        };
+        return Err(Error::Nothing(problem));
+    }
+    let mut survey = seen.finish(dataset, walk.selected());
+    doubts.append(&mut survey.warnings);
+    survey.warnings = doubts;
+    Ok(survey)
+}
+
+/// Settings of a version that the service would refuse with every request, and those that it would not heed.
+fn settings(version: &Version, scope: &Scope<'_>) -> (Vec<Problem>, Vec<Problem>) {
+    let Version { prompt, info } = version;
+    let place = |path: &[Step]| match path {
+        // The model may come from an option, and then stands nowhere.
+        [Step::Key(key)] if key == "model" && prompt.model.as_ref() != Some(&info.model) => {
+            Place::file(info.path.as_str())
+        }
+        path => prompt.place_of(path),
+    };
+    let problem = |found: ArgProblem| Problem {
+        place: Some(place(&found.path)),
+        message: found.message,
+        expected: found.expected,
+        hint: found.hint,
+    };
+    if let Some(message) = scope.protocol.model_problem(&info.model) {
+        let found = ArgProblem::new(message).inside(Step::key("model"));
+        return (vec![problem(found)], Vec::new());
+    }
+    let found = scope
+        .protocol
+        .review(&prompt.frame(&info.model), scope.api_version, scope.today);
+    (
+        found.refused.into_iter().map(problem).collect(),
+        found.doubtful.into_iter().map(problem).collect(),
+    )
+}
+
+/// What one walk over the dataset gathers.
+struct Seen<'a> {
+    versions: &'a Versions,
+    service: &'a str,
+    protocol: Protocol,
+    recorded: bool,
+    /// Per version (baseline first) and variable: some case supplies it; first case that does not.
+    supplied: Vec<Vec<Supply>>,
+    weighed: Weighed,
+    critical: u64,
+    identical: bool,
+    key: Sha256,
+    cases: Sha256,
+    requests: Sha256,
+    /// The files that cases came from, as shown.
+    files: BTreeSet<Arc<str>>,
+    judges: BTreeSet<String>,
+    embedders: BTreeSet<String>,
+    judging: Judgings,
+    spreading: Option<Spreading>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Supply {
+    somewhere: bool,
+    missing: u64,
+    first_missing: Option<String>,
+}
+
+/// Weights of the selected cases, and of their clusters. Memory: about 100 bytes a cluster.
+#[derive(Debug, Default)]
+struct Weighed {
+    cases: u64,
+    size: f64,
+    squares: f64,
+    /// Cases that are in no cluster.
+    alone: u64,
+    alone_squares: f64,
+    clusters: HashMap<Arc<str>, f64>,
+}
+
+impl Weighed {
+    fn add(&mut self, case: &Case) {
+        self.cases += 1;
+        // What weighs nothing tells nothing.
+        let weight = f64::from(case.weight);
+        if weight <= 0.0 {
+            return;
+        }
+        self.size += weight;
+        self.squares += weight * weight;
+        match &case.cluster {
+            Some(cluster) => *self.clusters.entry(Arc::clone(cluster)).or_default() += weight,
+            None => {
+                self.alone += 1;
+                self.alone_squares += weight * weight;
+            }
+        }
+    }
+
+    fn sizes(&self) -> Sizes {
+        let effective = |squares: f64| {
+            if squares > 0.0 {
+                self.size * self.size / squares
+            } else {
+                0.0
+            }
+        };
+        // Whole numbers, so that the order of the clusters changes nothing.
+        let in_clusters: f64 = self.clusters.values().map(|weight| weight * weight).sum();
+        Sizes {
+            cases: self.cases,
+            weighed: effective(self.squares),
+            units: effective(self.alone_squares + in_clusters),
+            groups: self.alone + self.clusters.len() as u64,
+            clustered: !self.clusters.is_empty(),
+        }
+    }
+}
+
+impl<'a> Seen<'a> {
+    fn new(versions: &'a Versions, scope: &Scope<'a>) -> Seen<'a> {
+        let mut key = Sha256::new();
+        key.update(b"promptgate.key/1");
+        key.update(scope.target.as_bytes());
+        Seen {
+            versions,
+            service: scope.service,
+            protocol: scope.protocol,
+            recorded: scope.recorded,
+            supplied: versions
+                .all()
+                .map(|version| vec![Supply::default(); version.prompt.variables().len()])
+                .collect(),
+            weighed: Weighed::default(),
+            critical: 0,
+            identical: versions.baseline.is_some() && !scope.recorded,
+            key,
+            cases: Sha256::new_with_prefix(b"promptgate.cases/1"),
+            requests: Sha256::new_with_prefix(b"promptgate.requests/1"),
+            files: BTreeSet::new(),
+            judges: BTreeSet::new(),
+            embedders: BTreeSet::new(),
+            judging: Judgings::default(),
+            spreading: (scope.sequential != Sequential::Off).then(Spreading::default),
+        }
+    }
+
+    fn case(&mut self, case: &Case, selected: bool, problems: &mut Problems) {
+        if !self.files.contains(&case.place.file) {
+            self.files.insert(Arc::clone(&case.place.file));
+        }
+        for (version, supplied) in self.versions.all().zip(&mut self.supplied) {
+            for (variable, supply) in version.prompt.variables().iter().zip(supplied) {
+                if case.vars.contains_key(&variable.name) {
+                    supply.somewhere = true;
+                } else {
+                    supply.missing += 1;
+                    supply.first_missing.get_or_insert_with(|| case.place.to_string());
+                }
+            }
+            if let Err(message) = version.prompt.check_vars(&case.vars) {
+                problems.push(
+                    Problem::at(
+                        case.place.clone(),
+                        format!("the vars don't fit the prompt `{}`: {message}", version.info.name),
+                    )
+                    .hint(format!("see input.schema in {}", version.info.path)),
+                );
+                return;
+            }
+        }
+        if selected {
+            self.judges.extend(scoring::judges_of(case));
+            self.embedders.extend(scoring::embedders_of(case));
+        }
+        problems.extend(self.judging.note(case, selected));
+        if selected && let Err(problem) = self.render(case) {
+            problems.push(problem);
+        }
+    }
+
+    fn render(&mut self, case: &Case) -> Result<(), Problem> {
+        let protocol = self.protocol;
+        let render = |version: &Version| {
+            let request = version.render(case)?;
+            match protocol.content_problem(&request) {
+                Some(problem) => Err(Problem::at(
+                    case.place.clone(),
+                    format!("in `{}`: {problem}", version.info.name),
+                )),
+                None => Ok(request),
+            }
+        };
+        let candidate = render(&self.versions.candidate)?;
+        let baseline = self.versions.baseline.as_ref().map(render).transpose()?;
+        let mut add = |request: &Request| {
+            let body = protocol.body(request);
+            for hash in [&mut self.key, &mut self.requests] {
+                hash.update((body.len() as u64).to_le_bytes());
+                hash.update(&body);
+                hash.update(request.model.as_bytes());
+            }
+            body
+        };
+        let body = add(&candidate);
+        if let Some(baseline) = baseline {
+            let other = add(&baseline);
+            self.identical &= body == other && baseline.model == candidate.model;
+        }
+        self.key.update(case.id.as_str().as_bytes());
+        self.requests.update(case.id.as_str().as_bytes());
+        self.cases.update(case_digest(case, &checks(case)));
+        self.critical += u64::from(case.critical);
+        self.weighed.add(case);
+        if let Some(spreading) = &mut self.spreading {
+            spreading.case(case);
+        }
+        Ok(())
+    }
+
+    /// Variables that no case supplies are mistakes.
+    fn unsupplied(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (version, supplied) in self.versions.all().zip(&self.supplied) {
+            for (variable, supply) in version.prompt.variables().iter().zip(supplied) {
+                if variable.expected && !supply.somewhere {
+                    problems.push(
+                        Problem::at(variable.place.clone(), format!("no case supplies the variable `{}`", variable.name))
+                            .expected("every variable of the template in the `vars` of the golden cases, or in input.default")
+                            .hint("mistyped? optional variables are declared with `?` in input.schema, or used inside {{#if}}"),
+                    );
+                }
+            }
+        }
+        problems
+    }
+
+    /// Variables that some cases supply and others do not are worth a word.
+    fn patchy(&self) -> Vec<Problem> {
+        let mut warnings = Vec::new();
+        for (version, supplied) in self.versions.all().zip(&self.supplied) {
+            for (variable, supply) in version.prompt.variables().iter().zip(supplied) {
+                if variable.required && supply.missing > 0 {
+                    let first = supply.first_missing.as_deref().unwrap_or_default();
+                    warnings.push(Problem::at(
+                        variable.place.clone(),
+                        format!(
+                            "{} cases have no `{}`, which renders as nothing there (the first is {first})",
+                            supply.missing, variable.name
+                        ),
+                    ));
+                }
+            }
+        }
+        warnings
+    }
+
+    /// A file without any case may be a truncated one.
+    fn empty_files<'d>(&'d self, dataset: &'d Dataset) -> impl Iterator<Item = Problem> + 'd {
+        let empty = dataset.files.iter().filter(|file| !self.files.contains(&file.shown));
+        empty.map(|file| Problem::at(Place::file(Arc::clone(&file.shown)), "this golden file has no case"))
+    }
+
+    fn finish(self, dataset: Dataset, selected: u64) -> Survey {
+        let mut warnings = self.patchy();
+        warnings.extend(self.empty_files(&dataset));
+        let mut key = self.key;
+        key.update(dataset.sha256.as_bytes());
+        for version in self.versions.all().filter(|_| self.recorded) {
+            key.update(version.info.name.as_bytes());
+        }
+        let (requests, cases): ([u8; 32], [u8; 32]) = (self.requests.finalize().into(), self.cases.finalize().into());
+        // Nobody chooses the seed, and each prompt has an order of its own.
+        let seed = digest([b"promptgate.looks/1".as_slice(), &cases, &requests]);
+        let spreading = self.spreading.filter(|_| !self.identical);
+        Survey {
+            dataset,
+            selected,
+            schedule: spreading.map(|spreading| spreading.schedule(&seed)),
+            same: digest([
+                b"promptgate.same/1".as_slice(),
+                self.service.as_bytes(),
+                &requests,
+                &cases,
+            ]),
+            judges: self.judges,
+            embedders: self.embedders,
+            judging: self.judging,
+            sizes: self.weighed.sizes(),
+            critical: self.critical,
+            identical: self.identical,
+            key: key.finalize().into(),
+            requests,
+            warnings,
+        }
+    }
+}
+
+impl Survey {
+    /// Answers that will be asked for or looked up, `least` for a must-pass case of the candidate.
+    pub(crate) fn answers(&self, plan: &Plan, least: u32) -> u64 {
+        let further = self.critical * u64::from(least.saturating_sub(plan.repeats));
+        further
+            + if self.identical {
+                self.critical * u64::from(plan.repeats)
+            } else {
+                self.selected * plan.per_case()
+            }
+    }
+}
