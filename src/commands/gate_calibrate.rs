@@ -14,7 +14,7 @@ use crate::eval::score_pass::judge_some;
 use crate::eval::sequential::Upto;
 use crate::gate::resample::{self, Answered, Itself, Noise, REPEATS, Shares, USUAL_REPEATS};
 use crate::runner::Ended;
-use crate::store::{RunEnded, Store};
+use crate::store::{RunStatus, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -125,9 +125,9 @@ impl Prepared<'_> {
         let end = &asked.end;
         let complete = end.ended == Ended::Complete && judged.unanswered == 0 && judged.store_failed.is_none();
         let ended = if complete {
-            RunEnded::Complete
+            RunStatus::Complete
         } else {
-            RunEnded::Incomplete
+            RunStatus::Incomplete
         };
         if let Err(error) = store.end(&open_run, ended) {
             // Only --resume would miss it.

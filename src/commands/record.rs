@@ -4,7 +4,7 @@ use crate::domain::{Place, Problem, Problems};
 use crate::error::Error;
 use crate::eval::STORE;
 use crate::report::{Mask, text};
-use crate::store::{Added, Record, RunLine, Store, StoreError};
+use crate::store::{ImportOutcome, Record, RunLine, Store, StoreError};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
@@ -162,9 +162,9 @@ pub fn import(root: &Path, files: &[PathBuf]) -> Result<Imported, Error> {
     for path in files {
         let rows = reading.file(path, &mut |record| {
             match importing.add(record)? {
-                Added::New => imported.new += 1,
-                Added::Known => imported.known += 1,
-                Added::Own => imported.own += 1,
+                ImportOutcome::New => imported.new += 1,
+                ImportOutcome::Known => imported.known += 1,
+                ImportOutcome::Own => imported.own += 1,
             }
             Ok(())
         })?;

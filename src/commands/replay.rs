@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::eval::sample_walk::DAY;
 use crate::exit;
 use crate::gate::{self, Completion, Facts};
-use crate::store::{Apart, SomeCases, Store};
+use crate::store::{CaseDifferences, CaseSample, Store};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -177,8 +177,8 @@ fn alike(store: &Store, first: &RunRecord, second: &RunRecord) -> Result<u32, Er
 }
 
 /// How the cases differ, a phrase for each way.
-fn cases_apart(first: i64, second: i64, apart: &Apart) -> Vec<String> {
-    let Apart {
+fn cases_apart(first: i64, second: i64, apart: &CaseDifferences) -> Vec<String> {
+    let CaseDifferences {
         only_first,
         only_second,
         changed,
@@ -189,7 +189,7 @@ fn cases_apart(first: i64, second: i64, apart: &Apart) -> Vec<String> {
         (only_second, format!("only in run {second}")),
         (changed, "written differently".to_owned()),
     ] {
-        let SomeCases { count, ids } = cases;
+        let CaseSample { count, ids } = cases;
         if *count > 0 {
             let named: Vec<String> = ids.iter().map(|id| format!("`{}`", clip(id))).collect();
             let more = if *count > ids.len() as u64 { ", …" } else { "" };

@@ -9,7 +9,7 @@ use super::survey::Versions;
 use crate::domain::{Arm, Job};
 use crate::plan::Plan;
 use crate::runner::Taken;
-use crate::store::{Cached, Store, StoreError};
+use crate::store::{CachedAnswer, Store, StoreError};
 use std::sync::Arc;
 
 /// What a run is given of the call that it is a part of. A call with one run has nothing to give.
@@ -67,7 +67,7 @@ impl Call {
         job: &Job,
         plan: &Plan,
         (versions, target): (&Versions, &str),
-    ) -> Result<Option<Cached>, StoreError> {
+    ) -> Result<Option<CachedAnswer>, StoreError> {
         for earlier in &self.runs {
             let Some(seq) = earlier.position(job, plan, &versions.candidate) else {
                 continue;

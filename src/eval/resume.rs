@@ -4,7 +4,7 @@ use super::must_pass::Confirming;
 use super::prepare::Prepared;
 use crate::domain::{Problem, digest};
 use crate::error::Error;
-use crate::store::{InUse, OpenRun, Planned, Store, WaitingBatch};
+use crate::store::{OpenRun, RunInUse, RunPlan, Store, WaitingBatch};
 
 impl Prepared<'_> {
     /// Tells of batch jobs that go on at the service.
@@ -41,7 +41,7 @@ impl Prepared<'_> {
         if self.settings.provider.batch.is_none() {
             return self.resume_or_begin(store, &plan, say);
         }
-        let in_use = |InUse { run }| {
+        let in_use = |RunInUse { run }| {
             Problem::new(format!("another process works on run {run}, which has this plan"))
                 .expected("one run at a time, so that no request of a batch job is paid for twice")
                 .hint("wait until it ends, or interrupt it; --resume goes on where it was")
@@ -72,7 +72,7 @@ impl Prepared<'_> {
             }
             say("nothing to resume: no unfinished run has this plan; starting anew");
         }
-        Ok(store.begin(&Planned {
+        Ok(store.begin(&RunPlan {
             plan: *plan,
             candidate: self.run.candidate.name.clone(),
             baseline: self.run.baseline.as_ref().map(|info| info.name.clone()),

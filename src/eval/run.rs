@@ -22,7 +22,7 @@ use crate::exit;
 use crate::gate::{self, Completion, Decided, Facts};
 use crate::report::{Folder, ReportError, Reports, ResultsWritten};
 use crate::runner::{Ended, RunEnd, Taken};
-use crate::store::{OpenRun, RunEnded, Store};
+use crate::store::{OpenRun, RunStatus, Store};
 use std::sync::Arc;
 
 /// Everything that a finished `eval` has to say.
@@ -118,9 +118,9 @@ impl Prepared<'_> {
         self.note_look(&asked, &at_look);
 
         let ended = if asked.end.ended == Ended::Complete && judged.unanswered == 0 {
-            RunEnded::Complete
+            RunStatus::Complete
         } else {
-            RunEnded::Incomplete
+            RunStatus::Incomplete
         };
         let taken = judged.judges.beside(asked.taken);
         let of_call = RunOfCall::new(open_run.id.number(), self.plan, &self.versions);

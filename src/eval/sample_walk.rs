@@ -10,7 +10,7 @@ use crate::config::{Cache, Settings};
 use crate::domain::{Arm, Case, CheckRules, Job, Problem, Request};
 use crate::error::Error;
 use crate::plan::{Plan, Selection, identity};
-use crate::store::{Cached, OpenRun, Store, StoreError};
+use crate::store::{CachedAnswer, OpenRun, Store, StoreError};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -58,7 +58,7 @@ pub(crate) enum Found {
     /// The run that is resumed has it.
     InRun,
     /// An earlier answer may be used again.
-    Stored(Cached),
+    Stored(CachedAnswer),
     /// It has to be asked for.
     Nothing,
 }
@@ -66,7 +66,7 @@ pub(crate) enum Found {
 /// A planned answer that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Known {
-    answer: Cached,
+    answer: CachedAnswer,
     /// The run itself has it, from before it was interrupted.
     in_run: bool,
 }
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn stored_answers_of_a_pair_lie_at_most_a_day_apart() {
         let at = |created_at| {
-            let answer = Cached {
+            let answer = CachedAnswer {
                 answer: created_at,
                 created_at,
             };

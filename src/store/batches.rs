@@ -35,7 +35,7 @@ pub struct WaitingBatch {
 
 /// Another process works on a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InUse {
+pub struct RunInUse {
     /// Number of the run.
     pub run: i64,
 }
@@ -69,28 +69,25 @@ impl Store {
     /// # Errors
     /// The store can't be read.
     pub fn waiting_batches(&self) -> Result<Vec<WaitingBatch>, StoreError> {
-        let failed = |error| self.failed("list batch jobs", error);
-        let mut statement = self
-            .connection
-            .prepare(
-                "SELECT batches.id, run, label, name, target, created_at, file,
-                        (SELECT count(*) FROM batch_items WHERE batch = batches.id)
-                 FROM batches JOIN runs ON runs.id = run ORDER BY batches.id",
-            )
-            .map_err(failed)?;
-        let rows = statement.query_map([], |row| {
-            Ok(WaitingBatch {
-                id: row.get(0)?,
-                run: row.get(1)?,
-                label: row.get(2)?,
-                name: row.get(3)?,
-                target: row.get(4)?,
-                created_at: row.get(5)?,
-                file: row.get(6)?,
-                answers: row.get::<_, i64>(7)?.unsigned_abs(),
-            })
-        });
-        rows.and_then(Iterator::collect).map_err(failed)
+        self.rows(
+            "list batch jobs",
+            "SELECT batches.id, run, label, name, target, created_at, file,
+                    (SELECT count(*) FROM batch_items WHERE batch = batches.id)
+             FROM batches JOIN runs ON runs.id = run ORDER BY batches.id",
+            [],
+            |row| {
+                Ok(WaitingBatch {
+                    id: row.get(0)?,
+                    run: row.get(1)?,
+                    label: row.get(2)?,
+                    name: row.get(3)?,
+                    target: row.get(4)?,
+                    created_at: row.get(5)?,
+                    file: row.get(6)?,
+                    answers: row.get::<_, i64>(7)?.unsigned_abs(),
+                })
+            },
+        )
     }
 
     /// Gives the batch jobs of earlier runs of the same plan to this run, so that nothing in them is asked again. Returns how
@@ -98,25 +95,23 @@ impl Store {
     ///
     /// # Errors
     /// Another process works on one of these runs, or the store can't be written.
-    pub fn take_over_batches(&self, run: &OpenRun, plan: &[u8; 32]) -> Result<Result<usize, InUse>, StoreError> {
-        let failed = |error| self.failed("take over batch jobs", error);
-        let owners: Vec<i64> = {
-            let mut statement = self
-                .connection
-                .prepare("SELECT DISTINCT run FROM batches JOIN runs ON runs.id = run WHERE plan = ?1 AND run <> ?2")
-                .map_err(failed)?;
-            let rows = statement.query_map(params![plan, run.id.0], |row| row.get(0));
-            rows.and_then(Iterator::collect).map_err(failed)?
-        };
+    pub fn take_over_batches(&self, run: &OpenRun, plan: &[u8; 32]) -> Result<Result<usize, RunInUse>, StoreError> {
+        let doing = "take over batch jobs";
+        let owners: Vec<i64> = self.rows(
+            doing,
+            "SELECT DISTINCT run FROM batches JOIN runs ON runs.id = run WHERE plan = ?1 AND run <> ?2",
+            params![plan, run.id.0],
+            |row| row.get(0),
+        )?;
         let mut taken = 0;
         for owner in owners {
             let Some(_lock) = self.lock(RunId(owner), 0)? else {
-                return Ok(Err(InUse { run: owner }));
+                return Ok(Err(RunInUse { run: owner }));
             };
             taken += self
                 .connection
                 .execute("UPDATE batches SET run = ?2 WHERE run = ?1", [owner, run.id.0])
-                .map_err(failed)?;
+                .map_err(|error| self.failed(doing, error))?;
         }
         Ok(Ok(taken))
     }
@@ -125,19 +120,16 @@ impl Store {
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn batches_in_use(&self, plan: &[u8; 32]) -> Result<Option<InUse>, StoreError> {
-        let failed = |error| self.failed("look for runs in progress", error);
-        let runs: Vec<i64> = {
-            let mut statement = self
-                .connection
-                .prepare("SELECT id FROM runs WHERE plan = ?1 AND ended IS NULL ORDER BY id DESC LIMIT 20")
-                .map_err(failed)?;
-            let rows = statement.query_map([plan], |row| row.get(0));
-            rows.and_then(Iterator::collect).map_err(failed)?
-        };
+    pub fn batches_in_use(&self, plan: &[u8; 32]) -> Result<Option<RunInUse>, StoreError> {
+        let runs: Vec<i64> = self.rows(
+            "look for runs in progress",
+            "SELECT id FROM runs WHERE plan = ?1 AND ended IS NULL ORDER BY id DESC LIMIT 20",
+            [plan],
+            |row| row.get(0),
+        )?;
         for run in runs {
             if self.lock(RunId(run), 0)?.is_none() {
-                return Ok(Some(InUse { run }));
+                return Ok(Some(RunInUse { run }));
             }
         }
         Ok(None)

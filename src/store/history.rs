@@ -1,9 +1,8 @@
 //! What runs were and what they came to, for lists and comparisons, and for what the next versions of a gate may ask.
 
-use super::{RunId, Store, StoreError};
+use super::{Json, RunId, Store, StoreError};
 use crate::domain::{Concluded, RunFacts, RunRecord};
 use rusqlite::params;
-use serde::de::DeserializeOwned;
 
 /// What makes outcomes of two runs one kind: digest of prompt, model, target and judges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,20 +20,13 @@ impl Store {
         candidate: Subject,
         baseline: Option<Subject>,
     ) -> Result<(), StoreError> {
-        let text = self.written(facts)?;
-        self.connection
-            .execute(
-                "INSERT OR REPLACE INTO facts (run, candidate, baseline, repeats, facts) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![
-                    run.0,
-                    candidate.0,
-                    baseline.map(|subject| subject.0),
-                    facts.repeats,
-                    text
-                ],
-            )
-            .map(|_| ())
-            .map_err(|error| self.failed("describe a run", error))
+        let text = self.to_json(facts)?;
+        let baseline = baseline.map(|subject| subject.0);
+        self.execute(
+            "describe a run",
+            "INSERT OR REPLACE INTO facts (run, candidate, baseline, repeats, facts) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![run.0, candidate.0, baseline, facts.repeats, text],
+        )
     }
 
     /// Notes what a run came to. Only now are its outcomes all there.
@@ -42,11 +34,12 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn conclude(&self, run: RunId, concluded: &Concluded) -> Result<(), StoreError> {
-        let text = self.written(concluded)?;
-        self.connection
-            .execute("UPDATE facts SET concluded = ?2 WHERE run = ?1", params![run.0, text])
-            .map(|_| ())
-            .map_err(|error| self.failed("conclude a run", error))
+        let text = self.to_json(concluded)?;
+        self.execute(
+            "conclude a run",
+            "UPDATE facts SET concluded = ?2 WHERE run = ?1",
+            params![run.0, text],
+        )
     }
 
     /// The newest runs, at most `most`, newest first.
@@ -66,44 +59,34 @@ impl Store {
     }
 
     fn run_records(&self, which: &str, parameters: impl rusqlite::Params) -> Result<Vec<RunRecord>, StoreError> {
-        let failed = |error| self.failed("list runs", error);
-        let mut statement = self
-            .connection
-            .prepare(&format!(
+        self.rows(
+            "list runs",
+            &format!(
                 "SELECT runs.id, runs.candidate, runs.baseline, target, planned, started_at, ended_at, ended, facts, concluded,
                         (SELECT count(*) FROM results WHERE run = runs.id AND answer IS NOT NULL)
                  FROM runs LEFT JOIN facts ON facts.run = runs.id WHERE {which} ORDER BY runs.id DESC LIMIT ?2"
-            ))
-            .map_err(failed)?;
-        let mut rows = statement.query(parameters).map_err(failed)?;
-        let mut records = Vec::new();
-        while let Some(row) = rows.next().map_err(failed)? {
-            let text = |at| row.get::<_, Option<String>>(at).map_err(failed);
-            records.push(RunRecord {
-                run: row.get(0).map_err(failed)?,
-                candidate: row.get(1).map_err(failed)?,
-                baseline: row.get(2).map_err(failed)?,
-                target: row.get(3).map_err(failed)?,
-                planned: row.get::<_, i64>(4).map_err(failed)?.unsigned_abs(),
-                answers: row.get::<_, i64>(10).map_err(failed)?.unsigned_abs(),
-                started_at: row.get(5).map_err(failed)?,
-                ended_at: row.get(6).map_err(failed)?,
-                ended: row.get(7).map_err(failed)?,
-                facts: self.read::<RunFacts>(text(8)?)?,
-                concluded: self.read::<Concluded>(text(9)?)?,
-            });
-        }
-        Ok(records)
+            ),
+            parameters,
+            |row| {
+                Ok(RunRecord {
+                    run: row.get(0)?,
+                    candidate: row.get(1)?,
+                    baseline: row.get(2)?,
+                    target: row.get(3)?,
+                    planned: row.get::<_, i64>(4)?.unsigned_abs(),
+                    started_at: row.get(5)?,
+                    ended_at: row.get(6)?,
+                    ended: row.get(7)?,
+                    facts: row.get::<_, Option<Json<RunFacts>>>(8)?.map(|facts| facts.0),
+                    concluded: row.get::<_, Option<Json<Concluded>>>(9)?.map(|concluded| concluded.0),
+                    answers: row.get::<_, i64>(10)?.unsigned_abs(),
+                })
+            },
+        )
     }
 
-    pub(super) fn written(&self, value: &impl serde::Serialize) -> Result<String, StoreError> {
+    pub(super) fn to_json(&self, value: &impl serde::Serialize) -> Result<String, StoreError> {
         serde_json::to_string(value)
             .map_err(|error| StoreError::new(&self.path, format!("can't hold what a run was: {error}")))
-    }
-
-    fn read<T: DeserializeOwned>(&self, text: Option<String>) -> Result<Option<T>, StoreError> {
-        text.map(|text| serde_json::from_str(&text))
-            .transpose()
-            .map_err(|error| StoreError::new(&self.path, format!("holds an unreadable run: {error}")))
     }
 }

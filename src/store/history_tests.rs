@@ -55,7 +55,7 @@ fn concluded() -> Concluded {
 /// Starts a run with a subject for the candidate and one for the baseline.
 fn begin(store: &Store, cases: u64, candidate: u8, baseline: Option<u8>) -> OpenRun {
     let run = store
-        .begin(&Planned {
+        .begin(&RunPlan {
             plan: [9; 32],
             candidate: "v2".to_owned(),
             baseline: baseline.map(|_| "v1".to_owned()),
@@ -75,7 +75,7 @@ fn answered(store: &Store, run: RunId, seq: u64, answer: i64) {
     store
         .connection
         .execute(
-            "INSERT INTO results (run, seq, answer, source, attempts) VALUES (?1, ?2, ?3, 'live', 1)",
+            "INSERT INTO results (run, seq, answer, source, attempts, arm, repeat) VALUES (?1, ?2, ?3, 'live', 1, 'candidate', 1)",
             params![run.0, seq as i64, answer],
         )
         .unwrap();
@@ -135,7 +135,7 @@ fn a_run_is_remembered_from_its_start_to_its_decision() {
         (Some(facts(3)), None, None)
     );
     store.conclude(run.id, &concluded()).unwrap();
-    store.end(&run, RunEnded::Complete).unwrap();
+    store.end(&run, RunStatus::Complete).unwrap();
     let after = store.recall(run.id.0).unwrap().unwrap();
     assert_eq!(after.concluded, Some(concluded()));
     assert_eq!(after.ended.as_deref(), Some("complete"));
@@ -184,7 +184,13 @@ fn what_can_t_be_read_is_an_error() {
         .connection
         .execute("UPDATE facts SET concluded = '{}'", [])
         .unwrap();
-    assert!(store.recall(run.id.0).unwrap_err().message().contains("unreadable run"));
+    assert!(
+        store
+            .recall(run.id.0)
+            .unwrap_err()
+            .message()
+            .contains("unreadable value")
+    );
     let other = begin(&store, 1, 2, None);
     for run in [&run, &other] {
         note(&store, run, 1, &[(1, Mark::Pass)]);
@@ -276,7 +282,7 @@ fn cases_that_differ_are_told_by_kind() {
         (1, vec!["new".to_owned()])
     );
     assert_eq!((apart.changed.count, apart.changed.ids), (1, vec!["edited".to_owned()]));
-    assert_eq!(store.apart(first.id.0, first.id.0).unwrap(), Apart::default());
+    assert_eq!(store.apart(first.id.0, first.id.0).unwrap(), CaseDifferences::default());
 }
 
 fn history(judged: u32, passed: u32) -> Passes {

@@ -2,7 +2,8 @@
 
 use super::{RunId, Store, StoreError};
 use crate::domain::{CiAttempt, Decision, LookRecord};
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::params;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 
 /// What runs of the same key have in common: `key` leaves earlier looks behind where that was asked for, `same` does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,24 +35,26 @@ impl Store {
     }
 
     fn look_records(&self, which: &str, of: [u8; 32]) -> Result<Vec<LookRecord>, StoreError> {
-        let failed = |error| self.failed("read earlier looks", error);
-        let mut statement = self
-            .connection
-            .prepare(&format!(
+        self.rows(
+            "read earlier looks",
+            &format!(
                 "SELECT run, attempt, attempts, step, repeats, candidates, decision, needed, policy FROM looks WHERE {which}"
-            ))
-            .map_err(failed)?;
-        let mut rows = statement.query(params![of]).map_err(failed)?;
-        let mut looks = Vec::new();
-        while let Some(row) = rows.next().map_err(failed)? {
-            let word: String = row.get(6).map_err(failed)?;
-            let decision = [Decision::Promote, Decision::Block, Decision::Inconclusive]
-                .into_iter()
-                .find(|decision| decision.as_str() == word)
-                .ok_or_else(|| StoreError::new(&self.path, "holds a look with an unknown decision".to_owned()))?;
-            looks.push(look(row, decision).map_err(failed)?);
-        }
-        Ok(looks)
+            ),
+            [of],
+            |row| {
+                Ok(LookRecord {
+                    run: row.get(0)?,
+                    attempt: row.get(1)?,
+                    attempts: row.get(2)?,
+                    step: row.get(3)?,
+                    repeats: row.get(4)?,
+                    candidates: row.get(5)?,
+                    decision: row.get(6)?,
+                    needed: row.get(7)?,
+                    policy_sha256: row.get(8)?,
+                })
+            },
+        )
     }
 
     /// Notes a look, or notes it again with the same answers.
@@ -70,26 +73,24 @@ impl Store {
             needed,
             policy_sha256,
         } = look;
-        self.connection
-            .execute(
-                "INSERT OR REPLACE INTO looks (key, attempt, same, run, attempts, step, repeats, candidates, decision, needed, policy)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-                params![
-                    series.key,
-                    attempt,
-                    series.same,
-                    run,
-                    attempts,
-                    step,
-                    repeats,
-                    candidates,
-                    decision.as_str(),
-                    needed,
-                    policy_sha256
-                ],
-            )
-            .map(|_| ())
-            .map_err(|error| self.failed("note a look", error))
+        self.execute(
+            "note a look",
+            "INSERT OR REPLACE INTO looks (key, attempt, same, run, attempts, step, repeats, candidates, decision, needed, policy)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            params![
+                series.key,
+                attempt,
+                series.same,
+                run,
+                attempts,
+                step,
+                repeats,
+                candidates,
+                decision.as_str(),
+                needed,
+                policy_sha256
+            ],
+        )
     }
 
     /// How many planned answers of a run were other ones, or are not there, in another run of the same cases and arms with
@@ -101,33 +102,27 @@ impl Store {
     /// The store can't be read.
     pub fn other_answers(&self, look: (i64, u64), planned: u64, run: RunId, per_case: u64) -> Result<u64, StoreError> {
         let (of, each) = look;
-        let other: Option<i64> = self
-            .connection
-            .query_row(
-                "SELECT count(*) FROM results AS before
-                 LEFT JOIN results AS now
-                   ON now.run = ?2 AND now.seq = before.seq / ?3 * ?4 + before.seq % ?3
-                 WHERE before.run = ?1 AND before.seq < ?5 AND before.answer IS NOT NULL
-                   AND (now.answer IS NULL OR now.answer <> before.answer)",
+        let count = |from: &str| {
+            self.row(
+                "compare the answers of two runs",
+                &format!("SELECT count(*) FROM {from}"),
                 params![of, run.0, each as i64, per_case as i64, planned as i64],
-                |row| row.get(0),
+                |row| row.get::<_, i64>(0),
             )
-            .optional()
-            .map_err(|error| self.failed("compare the answers of two runs", error))?;
-        let further: Option<i64> = self
-            .connection
-            .query_row(
-                "SELECT count(*) FROM results AS now
-                 LEFT JOIN results AS before
-                   ON before.run = ?1 AND before.seq = now.seq / ?4 * ?3 + now.seq % ?4
-                 WHERE now.run = ?2 AND now.seq % ?4 < ?3 AND now.seq / ?4 * ?3 < ?5 AND now.answer IS NOT NULL
-                   AND before.seq IS NULL",
-                params![of, run.0, each as i64, per_case as i64, planned as i64],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(|error| self.failed("compare the answers of two runs", error))?;
-        Ok(other.unwrap_or_default().unsigned_abs() + further.unwrap_or_default().unsigned_abs())
+        };
+        let other = count(
+            "results AS before
+             LEFT JOIN results AS now ON now.run = ?2 AND now.seq = before.seq / ?3 * ?4 + before.seq % ?3
+             WHERE before.run = ?1 AND before.seq < ?5 AND before.answer IS NOT NULL
+               AND (now.answer IS NULL OR now.answer <> before.answer)",
+        )?;
+        let further = count(
+            "results AS now
+             LEFT JOIN results AS before ON before.run = ?1 AND before.seq = now.seq / ?4 * ?3 + now.seq % ?4
+             WHERE now.run = ?2 AND now.seq % ?4 < ?3 AND now.seq / ?4 * ?3 < ?5 AND now.answer IS NOT NULL
+               AND before.seq IS NULL",
+        )?;
+        Ok(other.unsigned_abs() + further.unsigned_abs())
     }
 
     /// Which attempts of a CI run, up to the one that counts now, are known to the store: their runs began here.
@@ -135,46 +130,37 @@ impl Store {
     /// # Errors
     /// The store can't be read.
     pub fn ci_attempts(&self, ci: &CiAttempt) -> Result<Vec<u32>, StoreError> {
-        let failed = |error| self.failed("read earlier attempts", error);
-        let mut statement = self
-            .connection
-            .prepare(
-                "SELECT DISTINCT json_extract(facts, '$.ci.attempt') FROM facts
-                 WHERE json_extract(facts, '$.ci.run') = ?1 ORDER BY 1",
-            )
-            .map_err(failed)?;
-        let rows = statement
-            .query_map(params![ci.run], |row| row.get::<_, u32>(0))
-            .map_err(failed)?;
-        rows.collect::<Result<_, _>>().map_err(failed)
+        self.rows(
+            "read earlier attempts",
+            "SELECT DISTINCT json_extract(facts, '$.ci.attempt') FROM facts
+             WHERE json_extract(facts, '$.ci.run') = ?1 ORDER BY 1",
+            params![ci.run],
+            |row| row.get(0),
+        )
     }
 }
 
-fn look(row: &Row<'_>, decision: Decision) -> rusqlite::Result<LookRecord> {
-    Ok(LookRecord {
-        run: row.get(0)?,
-        attempt: row.get(1)?,
-        attempts: row.get(2)?,
-        step: row.get(3)?,
-        repeats: row.get(4)?,
-        candidates: row.get(5)?,
-        decision,
-        needed: row.get(7)?,
-        policy_sha256: row.get(8)?,
-    })
+impl FromSql for Decision {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Decision> {
+        let word = value.as_str()?;
+        [Decision::Promote, Decision::Block, Decision::Inconclusive]
+            .into_iter()
+            .find(|decision| decision.as_str() == word)
+            .ok_or(FromSqlError::InvalidType)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Planned;
+    use crate::store::RunPlan;
 
     fn store(folder: &tempfile::TempDir) -> Store {
         Store::open(folder.path()).unwrap()
     }
 
     fn begin(store: &Store) -> RunId {
-        let planned = Planned {
+        let planned = RunPlan {
             plan: [9; 32],
             candidate: "v2".to_owned(),
             baseline: None,
@@ -190,7 +176,7 @@ mod tests {
             store
                 .connection
                 .execute(
-                    "INSERT INTO results (run, seq, answer, source, attempts) VALUES (?1, ?2, ?3, 'live', 1)",
+                    "INSERT INTO results (run, seq, answer, source, attempts, arm, repeat) VALUES (?1, ?2, ?3, 'live', 1, 'candidate', 1)",
                     params![run.0, seq as i64, answer],
                 )
                 .unwrap();

@@ -19,17 +19,19 @@ mod outcomes;
 mod record;
 mod writer;
 
-pub use batches::{Batches, InUse, WaitingBatch};
+pub use batches::{Batches, RunInUse, WaitingBatch};
 pub use history::Subject;
 pub use looks::Series;
 pub use open::{BUSY, StoreError};
-pub use outcomes::{Apart, Noise, SomeCases};
-pub use record::{Added, Importing, Record, RunLine};
+pub use outcomes::{CaseDifferences, CaseSample, Noise};
+pub use record::{AnswerImport, ImportOutcome, Record, RunLine};
 use writer::Part;
 pub use writer::Writer;
 
 use crate::domain::{Answer, Failure, Job, Source};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -58,7 +60,7 @@ impl RunId {
 
 /// What is planned, for the run's row.
 #[derive(Clone, Debug)]
-pub struct Planned {
+pub struct RunPlan {
     /// Digest of the plan.
     pub plan: [u8; 32],
     /// Candidate's name.
@@ -73,7 +75,7 @@ pub struct Planned {
 
 /// How a run ended, for the run's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunEnded {
+pub enum RunStatus {
     /// Every planned answer is there.
     Complete,
     /// Some answers are missing; `--resume` asks for them.
@@ -102,7 +104,7 @@ impl Drop for OpenRun {
 
 /// A reusable answer that was found by its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cached {
+pub struct CachedAnswer {
     /// Row of the answer.
     pub answer: i64,
     /// Seconds since 1970.
@@ -127,6 +129,15 @@ pub struct StoredResult {
     pub asked_at: Option<i64>,
     /// The answer comes from another store.
     pub imported: bool,
+}
+
+impl CachedAnswer {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<CachedAnswer> {
+        Ok(CachedAnswer {
+            answer: row.get(0)?,
+            created_at: row.get(1)?,
+        })
+    }
 }
 
 impl Store {
@@ -161,23 +172,21 @@ impl Store {
     ///
     /// # Errors
     /// The store can't be written.
-    pub fn begin(&self, planned: &Planned) -> Result<OpenRun, StoreError> {
-        let id = self
-            .connection
-            .query_row(
-                "INSERT INTO runs (plan, candidate, baseline, target, planned, started_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
-                params![
-                    planned.plan,
-                    planned.candidate,
-                    planned.baseline,
-                    planned.target,
-                    planned.answers as i64,
-                    now()
-                ],
-                |row| row.get(0),
-            )
-            .map_err(|error| self.failed("start a run", error))?;
+    pub fn begin(&self, planned: &RunPlan) -> Result<OpenRun, StoreError> {
+        let RunPlan {
+            plan,
+            candidate,
+            baseline,
+            target,
+            answers,
+        } = planned;
+        let id = self.row(
+            "start a run",
+            "INSERT INTO runs (plan, candidate, baseline, target, planned, started_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
+            params![plan, candidate, baseline, target, *answers as i64, now()],
+            |row| row.get(0),
+        )?;
         self.lock(RunId(id), 0)?
             .ok_or_else(|| StoreError::new(&self.path, "a new run is locked already"))
     }
@@ -187,28 +196,19 @@ impl Store {
     /// # Errors
     /// The store can't be read.
     pub fn resume(&self, plan: &[u8; 32]) -> Result<Option<OpenRun>, StoreError> {
-        let run: Option<(i64, Option<String>)> = self
-            .connection
-            .query_row(
-                "SELECT id, ended FROM runs WHERE plan = ?1 ORDER BY id DESC LIMIT 1",
-                [plan],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .optional()
-            .map_err(|error| self.failed("look for a run to resume", error))?;
-        let Some((id, ended)) = run else { return Ok(None) };
-        if ended.as_deref() == Some("complete") {
-            return Ok(None);
+        let run = self.optional_row(
+            "look for a run to resume",
+            "SELECT id, ended, (SELECT count(*) FROM results WHERE run = runs.id AND answer IS NOT NULL)
+             FROM runs WHERE plan = ?1 ORDER BY id DESC LIMIT 1",
+            [plan],
+            |row| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, i64>(2)?)),
+        )?;
+        match run {
+            Some((id, ended, resumed)) if ended.as_deref() != Some("complete") => {
+                self.lock(RunId(id), resumed.unsigned_abs())
+            }
+            Some(_) | None => Ok(None),
         }
-        let resumed: i64 = self
-            .connection
-            .query_row(
-                "SELECT count(*) FROM results WHERE run = ?1 AND answer IS NOT NULL",
-                [id],
-                |row| row.get(0),
-            )
-            .map_err(|error| self.failed("count the answers of a run", error))?;
-        self.lock(RunId(id), resumed as u64)
     }
 
     fn lock(&self, id: RunId, resumed: u64) -> Result<Option<OpenRun>, StoreError> {
@@ -227,18 +227,16 @@ impl Store {
     ///
     /// # Errors
     /// The store can't be written.
-    pub fn end(&self, run: &OpenRun, ended: RunEnded) -> Result<(), StoreError> {
+    pub fn end(&self, run: &OpenRun, ended: RunStatus) -> Result<(), StoreError> {
         let word = match ended {
-            RunEnded::Complete => "complete",
-            RunEnded::Incomplete => "incomplete",
+            RunStatus::Complete => "complete",
+            RunStatus::Incomplete => "incomplete",
         };
-        self.connection
-            .execute(
-                "UPDATE runs SET ended = ?2, ended_at = ?3 WHERE id = ?1",
-                params![run.id.0, word, now()],
-            )
-            .map(|_| ())
-            .map_err(|error| self.failed("end a run", error))
+        self.execute(
+            "end a run",
+            "UPDATE runs SET ended = ?2, ended_at = ?3 WHERE id = ?1",
+            params![run.id.0, word, now()],
+        )
     }
 
     /// The newest reusable answer with the identity of a job; one of this store's own before an imported one. An imported
@@ -246,23 +244,14 @@ impl Store {
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn cached(&self, job: &Job) -> Result<Option<Cached>, StoreError> {
-        self.connection
-            .prepare_cached(
-                "SELECT id, created_at FROM answers WHERE key = ?1 AND reusable AND case_id = ?2 AND model = ?3
-                 ORDER BY imported, id DESC LIMIT 1",
-            )
-            .and_then(|mut statement| {
-                statement
-                    .query_row(params![job.key, job.case.as_str(), job.request.model], |row| {
-                        Ok(Cached {
-                            answer: row.get(0)?,
-                            created_at: row.get(1)?,
-                        })
-                    })
-                    .optional()
-            })
-            .map_err(|error| self.failed("look up an answer", error))
+    pub fn cached(&self, job: &Job) -> Result<Option<CachedAnswer>, StoreError> {
+        self.optional_row(
+            "look up an answer",
+            "SELECT id, created_at FROM answers WHERE key = ?1 AND reusable AND case_id = ?2 AND model = ?3
+             ORDER BY imported, id DESC LIMIT 1",
+            params![job.key, job.case.as_str(), job.request.model],
+            CachedAnswer::from_row,
+        )
     }
 
     /// The newest answer there is; 0 without any. Answers that come later have greater numbers.
@@ -270,32 +259,26 @@ impl Store {
     /// # Errors
     /// The store can't be read.
     pub fn newest_answer(&self) -> Result<i64, StoreError> {
-        self.connection
-            .query_row("SELECT coalesce(max(id), 0) FROM answers", [], |row| row.get(0))
-            .map_err(|error| self.failed("look up the newest answer", error))
+        self.row(
+            "look up the newest answer",
+            "SELECT coalesce(max(id), 0) FROM answers",
+            [],
+            |row| row.get(0),
+        )
     }
 
     /// The answer that the run has at this position already, if it came from the target of that identity.
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn answered(&self, run: i64, seq: u64, target: &str) -> Result<Option<Cached>, StoreError> {
-        self.connection
-            .prepare_cached(
-                "SELECT answers.id, answers.created_at FROM results JOIN answers ON answers.id = results.answer
-                 WHERE run = ?1 AND seq = ?2 AND answers.target = ?3",
-            )
-            .and_then(|mut statement| {
-                statement
-                    .query_row(params![run, seq as i64, target], |row| {
-                        Ok(Cached {
-                            answer: row.get(0)?,
-                            created_at: row.get(1)?,
-                        })
-                    })
-                    .optional()
-            })
-            .map_err(|error| self.failed("look up a result", error))
+    pub fn answered(&self, run: i64, seq: u64, target: &str) -> Result<Option<CachedAnswer>, StoreError> {
+        self.optional_row(
+            "look up a result",
+            "SELECT answers.id, answers.created_at FROM results JOIN answers ON answers.id = results.answer
+             WHERE run = ?1 AND seq = ?2 AND answers.target = ?3",
+            params![run, seq as i64, target],
+            CachedAnswer::from_row,
+        )
     }
 
     /// The results of a run at positions `from..to`, in order; positions without a result are left out. The caller bounds
@@ -304,108 +287,71 @@ impl Store {
     /// # Errors
     /// The store can't be read, or holds something this version can't read.
     pub fn results(&self, run: RunId, from: u64, to: u64) -> Result<Vec<StoredResult>, StoreError> {
-        let failed = |error| self.failed("read results", error);
-        let mut statement = self
-            .connection
-            .prepare_cached(
-                "SELECT seq, results.source, CASE results.source WHEN 'cache' THEN answers.attempts ELSE results.attempts END,
-                        failure, answers.answer, answers.created_at, answers.imported,
-                        CASE results.source WHEN 'cache' THEN answers.waited_ms ELSE results.waited_ms END
-                 FROM results LEFT JOIN answers ON answers.id = results.answer
-                 WHERE run = ?1 AND seq >= ?2 AND seq < ?3 ORDER BY seq",
-            )
-            .map_err(failed)?;
-        let mut rows = statement
-            .query(params![run.0, from as i64, to as i64])
-            .map_err(failed)?;
-        let mut results = Vec::new();
-        while let Some(row) = rows.next().map_err(failed)? {
-            results.push(self.result(row)?);
-        }
-        Ok(results)
+        self.rows(
+            "read results",
+            "SELECT seq, results.source, CASE results.source WHEN 'cache' THEN answers.attempts ELSE results.attempts END,
+                    failure, answers.answer, answers.created_at, answers.imported,
+                    CASE results.source WHEN 'cache' THEN answers.waited_ms ELSE results.waited_ms END
+             FROM results LEFT JOIN answers ON answers.id = results.answer
+             WHERE run = ?1 AND seq >= ?2 AND seq < ?3 ORDER BY seq",
+            params![run.0, from as i64, to as i64],
+            |row| {
+                let result = match row.get::<_, Option<Json<Answer>>>(4)? {
+                    Some(answer) => Ok(answer.0),
+                    None => Err(row.get::<_, Json<Failure>>(3)?.0),
+                };
+                Ok(StoredResult {
+                    seq: row.get::<_, i64>(0)?.unsigned_abs(),
+                    result,
+                    source: row.get(1)?,
+                    // A cache miss that failed sent nothing.
+                    attempts: row.get::<_, Option<u32>>(2)?.unwrap_or(0),
+                    asked_at: row.get(5)?,
+                    imported: row.get::<_, Option<bool>>(6)?.unwrap_or(false),
+                    waited_ms: row.get::<_, Option<i64>>(7)?.map(i64::unsigned_abs),
+                })
+            },
+        )
     }
 
-    fn result(&self, row: &rusqlite::Row<'_>) -> Result<StoredResult, StoreError> {
-        let failed = |error| self.failed("read a result", error);
-        let unreadable =
-            |error: serde_json::Error| StoreError::new(&self.path, format!("holds an unreadable result: {error}"));
-        let seq: i64 = row.get(0).map_err(failed)?;
-        let source = row.get_ref(1).and_then(|value| Ok(value.as_str()?)).map_err(failed)?;
-        let attempts: Option<u32> = row.get(2).map_err(failed)?;
-        let asked_at: Option<i64> = row.get(5).map_err(failed)?;
-        let imported: Option<bool> = row.get(6).map_err(failed)?;
-        let waited_ms: Option<i64> = row.get(7).map_err(failed)?;
-        let answer = row
-            .get_ref(4)
-            .and_then(|value| Ok(value.as_str_or_null()?))
-            .map_err(failed)?;
-        let result = match answer {
-            Some(answer) => Ok(serde_json::from_str(answer).map_err(unreadable)?),
-            None => {
-                let failure = row.get_ref(3).and_then(|value| Ok(value.as_str()?)).map_err(failed)?;
-                Err(serde_json::from_str(failure).map_err(unreadable)?)
-            }
-        };
-        let source = source_from(source)
-            .ok_or_else(|| StoreError::new(&self.path, format!("holds an answer of the unknown source `{source}`")))?;
-        Ok(StoredResult {
-            seq: seq as u64,
-            result,
-            source,
-            // A failure that was found in no cache has made none.
-            attempts: attempts.unwrap_or(0),
-            waited_ms: waited_ms.and_then(|waited_ms| u64::try_from(waited_ms).ok()),
-            asked_at,
-            imported: imported.unwrap_or(false),
-        })
-    }
-
-    /// The mean number of output tokens, thinking included, of the newest answers that a target's model gave to a prompt of
-    /// this name, and how many those are; `None` without any.
+    /// Mean output tokens, thinking included, of the newest answers that a target's model gave to a prompt of this name, and how
+    /// many those are; `None` without any.
     ///
     /// # Errors
     /// The store can't be read.
     pub fn mean_output(&self, prompt: &str, model: &str, target: &str) -> Result<Option<(f64, u64)>, StoreError> {
-        let (mean, answers): (Option<f64>, i64) = self
-            .connection
-            .query_row(
-                "SELECT avg(tokens), count(tokens) FROM (
-                   SELECT DISTINCT answers.id, json_extract(answers.answer, '$.usage.output')
-                                             + json_extract(answers.answer, '$.usage.thinking') AS tokens
-                   FROM (SELECT id, candidate, baseline FROM runs
-                         WHERE (candidate = ?1 OR baseline = ?1) AND target = ?3 ORDER BY id DESC LIMIT 20) AS newest
-                   JOIN results ON results.run = newest.id
-                   JOIN answers ON answers.id = results.answer
-                   WHERE answers.model = ?2 AND answers.target = ?3
-                     AND CASE results.arm WHEN 'baseline' THEN newest.baseline ELSE newest.candidate END = ?1
-                   ORDER BY answers.id DESC LIMIT 5000)",
-                params![prompt, model, target],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .map_err(|error| self.failed("look up earlier answers", error))?;
-        Ok(mean.map(|mean| (mean, answers.unsigned_abs())))
+        let newest = "(SELECT id, candidate, baseline FROM runs
+                       WHERE (candidate = ?1 OR baseline = ?1) AND target = ?3 ORDER BY id DESC LIMIT 20) AS newest
+                      JOIN results ON results.run = newest.id
+                        AND CASE results.arm WHEN 'baseline' THEN newest.baseline ELSE newest.candidate END = ?1
+                      JOIN answers ON answers.id = results.answer";
+        self.mean_tokens(newest, [prompt, model, target])
     }
 
-    /// Mean output tokens, thinking included, of a judge's newest replies that runs went by, and how many those are; `None` if
-    /// there are none. `prompt` is the name of the judge's prompt.
+    /// Mean output tokens, thinking included, of a judge's newest replies that runs went by, and how many those are; `None`
+    /// without any. `prompt` is the name of the judge's prompt.
     ///
     /// # Errors
     /// The store can't be read.
     pub fn mean_reply(&self, prompt: &str, model: &str, target: &str) -> Result<Option<(f64, u64)>, StoreError> {
-        let (mean, replies): (Option<f64>, i64) = self
-            .connection
-            .query_row(
+        let replies = "replies JOIN answers ON answers.id = replies.answer AND replies.prompt = ?1";
+        self.mean_tokens(replies, [prompt, model, target])
+    }
+
+    fn mean_tokens(&self, from: &str, parameters: [&str; 3]) -> Result<Option<(f64, u64)>, StoreError> {
+        let (mean, answers): (Option<f64>, i64) = self.row(
+            "look up earlier answers",
+            &format!(
                 "SELECT avg(tokens), count(tokens) FROM (
                    SELECT DISTINCT answers.id, json_extract(answers.answer, '$.usage.output')
                                              + json_extract(answers.answer, '$.usage.thinking') AS tokens
-                   FROM replies JOIN answers ON answers.id = replies.answer
-                   WHERE replies.prompt = ?1 AND answers.model = ?2 AND answers.target = ?3
-                   ORDER BY answers.id DESC LIMIT 5000)",
-                params![prompt, model, target],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .map_err(|error| self.failed("look up earlier replies", error))?;
-        Ok(mean.map(|mean| (mean, replies.unsigned_abs())))
+                   FROM {from} WHERE answers.model = ?2 AND answers.target = ?3
+                   ORDER BY answers.id DESC LIMIT 5000)"
+            ),
+            parameters,
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        Ok(mean.map(|mean| (mean, answers.unsigned_abs())))
     }
 
     /// Notes which cases of the candidate a run judged and did not pass, each with `fail` or `error`; forgets what was noted
@@ -444,35 +390,20 @@ impl Store {
     /// # Errors
     /// The store can't be read.
     pub fn not_passed(&self, candidate: &str, number: Option<i64>) -> Result<Option<(i64, Vec<String>)>, StoreError> {
-        let failed = |error| self.failed("look up the cases that failed", error);
-        let run: Option<i64> = match number {
-            Some(number) => self
-                .connection
-                .query_row(
-                    "SELECT id FROM runs WHERE id = ?1 AND ended IS NOT NULL",
-                    [number],
-                    |row| row.get(0),
-                )
-                .optional(),
-            None => self
-                .connection
-                .query_row(
-                    "SELECT id FROM runs WHERE candidate = ?1 AND ended IS NOT NULL ORDER BY id DESC LIMIT 1",
-                    [candidate],
-                    |row| row.get(0),
-                )
-                .optional(),
-        }
-        .map_err(failed)?;
+        let run = self.optional_row(
+            "look up the cases that failed",
+            "SELECT id FROM runs WHERE iif(?2 IS NULL, candidate = ?1, id = ?2) AND ended IS NOT NULL
+             ORDER BY id DESC LIMIT 1",
+            params![candidate, number],
+            |row| row.get(0),
+        )?;
         let Some(run) = run else { return Ok(None) };
-        let mut statement = self
-            .connection
-            .prepare("SELECT case_id FROM not_passed WHERE run = ?1 ORDER BY case_id")
-            .map_err(failed)?;
-        let cases = statement
-            .query_map([run], |row| row.get(0))
-            .and_then(Iterator::collect)
-            .map_err(failed)?;
+        let cases = self.rows(
+            "look up the cases that failed",
+            "SELECT case_id FROM not_passed WHERE run = ?1 ORDER BY case_id",
+            [run],
+            |row| row.get(0),
+        )?;
         Ok(Some((run, cases)))
     }
 
@@ -481,9 +412,7 @@ impl Store {
     /// # Errors
     /// The store can't be opened a second time.
     pub fn writer(&self, run: RunId, target: &str, reusable: bool) -> Result<Writer, StoreError> {
-        let connection = open::connect(&self.path)?;
-        Writer::start(connection, Part::Results(run), target.to_owned(), reusable)
-            .map_err(|error| StoreError::new(&self.path, format!("its writer can't start: {error}")))
+        self.start_writer(Part::Results(run), target, reusable)
     }
 
     /// A writer of replies of judges, which a run goes by and which are kept for whoever asks the same. `prompt` is the name
@@ -492,14 +421,13 @@ impl Store {
     /// # Errors
     /// The store can't be opened a second time.
     pub fn replies(&self, run: RunId, prompt: &str, target: &str, reusable: bool) -> Result<Writer, StoreError> {
+        self.start_writer(Part::Replies(run, prompt.to_owned()), target, reusable)
+    }
+
+    fn start_writer(&self, part: Part, target: &str, reusable: bool) -> Result<Writer, StoreError> {
         let connection = open::connect(&self.path)?;
-        Writer::start(
-            connection,
-            Part::Replies(run, prompt.to_owned()),
-            target.to_owned(),
-            reusable,
-        )
-        .map_err(|error| StoreError::new(&self.path, format!("its writer can't start: {error}")))
+        Writer::start(connection, part, target.to_owned(), reusable)
+            .map_err(|error| StoreError::new(&self.path, format!("its writer can't start: {error}")))
     }
 
     /// A judge's stored reply to a job, see [`Store::cached`], noted as one that the run goes by; and whether it was imported.
@@ -511,18 +439,66 @@ impl Store {
         let Some(cached) = self.cached(job)? else {
             return Ok(None);
         };
-        let (text, imported): (String, bool) = self
-            .connection
-            .prepare_cached("SELECT answer, imported FROM answers WHERE id = ?1")
-            .and_then(|mut statement| statement.query_row([cached.answer], |row| Ok((row.get(0)?, row.get(1)?))))
-            .map_err(|error| self.failed("read an answer", error))?;
+        let (answer, imported): (Json<Answer>, bool) = self.row(
+            "read an answer",
+            "SELECT answer, imported FROM answers WHERE id = ?1",
+            [cached.answer],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        self.execute(
+            "note a reply",
+            NOTE_REPLY,
+            params![run.0, cached.answer, prompt, job.repeat],
+        )?;
+        Ok(Some((answer.0, imported)))
+    }
+
+    /// All rows of a query.
+    fn rows<T>(
+        &self,
+        doing: &str,
+        sql: &str,
+        parameters: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
         self.connection
-            .prepare_cached(NOTE_REPLY)
-            .and_then(|mut statement| statement.execute(params![run.0, cached.answer, prompt, job.repeat]))
-            .map_err(|error| self.failed("note a reply", error))?;
-        serde_json::from_str(&text)
-            .map(|answer| Some((answer, imported)))
-            .map_err(|error| StoreError::new(&self.path, format!("holds an unreadable answer: {error}")))
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_map(parameters, read)?.collect())
+            .map_err(|error| self.failed(doing, error))
+    }
+
+    /// The first row of a query, if there is one.
+    fn optional_row<T>(
+        &self,
+        doing: &str,
+        sql: &str,
+        parameters: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row(parameters, read).optional())
+            .map_err(|error| self.failed(doing, error))
+    }
+
+    /// The row of a query that always has one.
+    fn row<T>(
+        &self,
+        doing: &str,
+        sql: &str,
+        parameters: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        self.optional_row(doing, sql, parameters, read)?
+            .ok_or_else(|| self.failed(doing, rusqlite::Error::QueryReturnedNoRows))
+    }
+
+    fn execute(&self, doing: &str, sql: &str, parameters: impl Params) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(parameters))
+            .map(|_| ())
+            .map_err(|error| self.failed(doing, error))
     }
 
     fn failed(&self, doing: &str, error: rusqlite::Error) -> StoreError {
@@ -533,6 +509,17 @@ impl Store {
 /// Notes a reply that a run goes by.
 const NOTE_REPLY: &str = "INSERT OR IGNORE INTO replies (run, answer, prompt, vote) VALUES (?1, ?2, ?3, ?4)";
 
+/// A column of JSON.
+struct Json<T>(T);
+
+impl<T: DeserializeOwned> FromSql for Json<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Json<T>> {
+        serde_json::from_str(value.as_str()?)
+            .map(Json)
+            .map_err(|error| FromSqlError::Other(Box::new(error)))
+    }
+}
+
 fn source_name(source: Source) -> &'static str {
     match source {
         Source::Live => "live",
@@ -541,10 +528,14 @@ fn source_name(source: Source) -> &'static str {
     }
 }
 
-fn source_from(name: &str) -> Option<Source> {
-    [Source::Live, Source::Cache, Source::Recorded]
-        .into_iter()
-        .find(|source| source_name(*source) == name)
+impl FromSql for Source {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Source> {
+        let name = value.as_str()?;
+        [Source::Live, Source::Cache, Source::Recorded]
+            .into_iter()
+            .find(|source| source_name(*source) == name)
+            .ok_or(FromSqlError::InvalidType)
+    }
 }
 
 fn now() -> i64 {

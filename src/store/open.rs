@@ -12,16 +12,7 @@ pub const BUSY: Duration = Duration::from_secs(10);
 const APPLICATION_ID: i32 = 0x7067_7465;
 
 /// The schema this version reads and writes.
-const VERSION: i32 = 6;
-
-/// What brings a store to each version from the one before.
-const UPGRADES: &[(i32, &str)] = &[
-    (2, include_str!("upgrade-2.sql")),
-    (3, include_str!("upgrade-3.sql")),
-    (4, include_str!("upgrade-4.sql")),
-    (5, include_str!("upgrade-5.sql")),
-    (6, include_str!("upgrade-6.sql")),
-];
+const VERSION: i32 = 1;
 
 /// The store is not usable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +47,12 @@ impl StoreError {
         };
         StoreError {
             path: path.to_owned(),
-            message: format!("can't {doing}: {error}"),
+            message: match error {
+                rusqlite::Error::FromSqlConversionFailure(_, _, cause) => {
+                    format!("can't {doing}: it holds an unreadable value: {cause}")
+                }
+                error => format!("can't {doing}: {error}"),
+            },
             hint,
         }
     }
@@ -80,7 +76,7 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-/// Opens or creates the file and brings its schema up to date.
+/// Opens or creates the file.
 pub(super) fn open(folder: &Path, path: &Path) -> Result<Connection, StoreError> {
     std::fs::create_dir_all(folder).map_err(|error| StoreError {
         path: folder.to_owned(),
@@ -115,24 +111,12 @@ pub(super) fn open(folder: &Path, path: &Path) -> Result<Connection, StoreError>
                 .map_err(|error| failed("mark it", error))?;
         }
         (APPLICATION_ID, VERSION) => {}
-        (APPLICATION_ID, known @ 1..VERSION) => {
-            for (to, steps) in UPGRADES {
-                if known < *to {
-                    transaction
-                        .execute_batch(steps)
-                        .map_err(|error| failed("bring it up to date", error))?;
-                }
-            }
-            transaction
-                .pragma_update(None, "user_version", VERSION)
-                .map_err(|error| failed("bring it up to date", error))?;
-        }
         (APPLICATION_ID, _) => {
             return Err(StoreError {
                 path: path.to_owned(),
                 message: format!("its schema has version {version}, this promptgate knows version {VERSION}"),
                 hint: Some(
-                    "use the promptgate that wrote it, or move the file away; it holds only cached answers and old runs",
+                    "use the promptgate that wrote it, or delete .promptgate; it holds only cached answers and old runs",
                 ),
             });
         }

@@ -4,9 +4,10 @@
 //! newest [`RUNS`] runs, and of fewer once these have more than [`ANSWERS`] answers together (about 100 MB); the newest run is
 //! always kept.
 
-use super::{RunId, Store, StoreError, Subject};
+use super::{Json, RunId, Store, StoreError, Subject};
 use crate::domain::{Arm, CaseId, Flaky, FlakyCase, Mark, MarkedCase, Reliability, Remembered, RememberedCase};
-use rusqlite::{Row, params};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::{OptionalExtension as _, Row, params};
 use std::collections::{HashMap, HashSet};
 
 /// Runs whose outcomes are kept.
@@ -23,7 +24,7 @@ const NAMED: u32 = 10;
 
 /// Cases of one kind: how many, and the first of them by id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SomeCases {
+pub struct CaseSample {
     /// All of them.
     pub count: u64,
     /// At most [`NAMED`] ids.
@@ -32,13 +33,13 @@ pub struct SomeCases {
 
 /// How the cases of two runs differ.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Apart {
+pub struct CaseDifferences {
     /// Cases that only the first run asked.
-    pub only_first: SomeCases,
+    pub only_first: CaseSample,
     /// Cases that only the second run asked.
-    pub only_second: SomeCases,
+    pub only_second: CaseSample,
     /// Cases with the same id that are written differently.
-    pub changed: SomeCases,
+    pub changed: CaseSample,
 }
 
 /// How much earlier answers to the same cases vary.
@@ -56,6 +57,14 @@ struct Scores {
     n: f64,
     sum: f64,
     squares: f64,
+}
+
+/// A scored answer: whether it passed, and what its checks scored.
+struct Pass {
+    case: i64,
+    passed: bool,
+    score: Option<f64>,
+    answer: i64,
 }
 
 impl Store {
@@ -83,14 +92,11 @@ impl Store {
                 )
                 .map_err(failed)?;
             for case in cases {
-                let known = find.query([case.digest]).and_then(|mut rows| {
-                    let row = rows.next()?;
-                    row.map(|row| row.get::<_, i64>(0)).transpose()
-                });
+                let known = find.query_row([case.digest], |row| row.get::<_, i64>(0)).optional();
                 let number = match known.map_err(failed)? {
                     Some(number) => number,
                     None => {
-                        let tags = self.written(&case.tags)?;
+                        let tags = self.to_json(&case.tags)?;
                         add.query_row(
                             params![
                                 case.digest,
@@ -131,25 +137,19 @@ impl Store {
     }
 
     pub(super) fn forget_outcomes(&self, runs: usize, answers: u64) -> Result<(), StoreError> {
-        let failed = |error| self.failed("forget old outcomes", error);
-        let mut statement = self
-            .connection
-            .prepare(
-                "SELECT run, json_extract(facts, '$.cases') * repeats * (1 + (baseline IS NOT NULL)) FROM facts
-                 ORDER BY run DESC",
-            )
-            .map_err(failed)?;
-        let mut rows = statement.query([]).map_err(failed)?;
-        let (mut seen, mut kept) = (0, 0u64);
-        while let Some(row) = rows.next().map_err(failed)? {
-            let (run, more): (i64, i64) = row.get(0).and_then(|run| Ok((run, row.get(1)?))).map_err(failed)?;
-            seen += 1;
-            kept = kept.saturating_add(more.unsigned_abs());
-            if seen > 1 && (seen > runs || kept > answers) {
-                self.connection
-                    .execute("DELETE FROM outcomes WHERE run <= ?1", [run])
-                    .map_err(failed)?;
-                break;
+        let doing = "forget old outcomes";
+        let sizes: Vec<(i64, i64)> = self.rows(
+            doing,
+            "SELECT run, json_extract(facts, '$.cases') * repeats * (1 + (baseline IS NOT NULL)) FROM facts
+             ORDER BY run DESC",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        let mut total = 0u64;
+        for (index, (run, size)) in sizes.into_iter().enumerate() {
+            total = total.saturating_add(size.unsigned_abs());
+            if index > 0 && (index >= runs || total > answers) {
+                return self.execute(doing, "DELETE FROM outcomes WHERE run <= ?1", [run]);
             }
         }
         Ok(())
@@ -160,22 +160,20 @@ impl Store {
     /// # Errors
     /// The store can't be read.
     pub fn cases_remembered(&self, run: i64) -> Result<u64, StoreError> {
-        self.connection
-            .query_row(
-                "SELECT count(DISTINCT case_no) FROM outcomes WHERE run = ?1 AND arm = 1",
-                [run],
-                |row| row.get::<_, i64>(0),
-            )
-            .map(i64::unsigned_abs)
-            .map_err(|error| self.failed("count outcomes", error))
+        self.row(
+            "count outcomes",
+            "SELECT count(DISTINCT case_no) FROM outcomes WHERE run = ?1 AND arm = 1",
+            [run],
+            |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()),
+        )
     }
 
     /// How the cases of two runs differ.
     ///
     /// # Errors
     /// The store can't be read.
-    pub fn apart(&self, first: i64, second: i64) -> Result<Apart, StoreError> {
-        Ok(Apart {
+    pub fn apart(&self, first: i64, second: i64) -> Result<CaseDifferences, StoreError> {
+        Ok(CaseDifferences {
             only_first: self.lacking(first, second, false)?,
             only_second: self.lacking(second, first, false)?,
             changed: self.lacking(first, second, true)?,
@@ -183,27 +181,21 @@ impl Store {
     }
 
     /// Cases of `run` that `other` has not, or has with the same id written differently.
-    fn lacking(&self, run: i64, other: i64, differently: bool) -> Result<SomeCases, StoreError> {
-        let failed = |error| self.failed("compare the cases of two runs", error);
-        let mut statement = self
-            .connection
-            .prepare(
-                "WITH theirs AS (SELECT DISTINCT case_no FROM outcomes WHERE run = ?2 AND arm = 1)
-                 SELECT case_id, count(*) OVER () FROM cases
-                 WHERE id IN (SELECT case_no FROM outcomes WHERE run = ?1 AND arm = 1) AND id NOT IN theirs
-                   AND (case_id IN (SELECT case_id FROM cases WHERE id IN theirs)) = ?3
-                 ORDER BY case_id LIMIT ?4",
-            )
-            .map_err(failed)?;
-        let mut rows = statement
-            .query(params![run, other, differently, NAMED])
-            .map_err(failed)?;
-        let mut found = SomeCases::default();
-        while let Some(row) = rows.next().map_err(failed)? {
-            found.ids.push(row.get(0).map_err(failed)?);
-            found.count = row.get::<_, i64>(1).map_err(failed)?.unsigned_abs();
-        }
-        Ok(found)
+    fn lacking(&self, run: i64, other: i64, differently: bool) -> Result<CaseSample, StoreError> {
+        let cases: Vec<(String, i64)> = self.rows(
+            "compare the cases of two runs",
+            "WITH theirs AS (SELECT DISTINCT case_no FROM outcomes WHERE run = ?2 AND arm = 1)
+             SELECT case_id, count(*) OVER () FROM cases
+             WHERE id IN (SELECT case_no FROM outcomes WHERE run = ?1 AND arm = 1) AND id NOT IN theirs
+               AND (case_id IN (SELECT case_id FROM cases WHERE id IN theirs)) = ?3
+             ORDER BY case_id LIMIT ?4",
+            params![run, other, differently, NAMED],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        Ok(CaseSample {
+            count: cases.first().map_or(0, |(_, count)| count.unsigned_abs()),
+            ids: cases.into_iter().map(|(id, _)| id).collect(),
+        })
     }
 
     /// When the first and the last of the candidates' answers of two runs were asked for, in seconds since 1970; `None`
@@ -212,16 +204,13 @@ impl Store {
     /// # Errors
     /// The store can't be read.
     pub fn asked_between(&self, first: i64, second: i64) -> Result<Option<(i64, i64)>, StoreError> {
-        let times: (Option<i64>, Option<i64>) = self
-            .connection
-            .query_row(
-                "SELECT min(created_at), max(created_at) FROM answers
-                 WHERE id IN (SELECT answer FROM outcomes WHERE run IN (?1, ?2) AND arm = 1)",
-                [first, second],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .map_err(|error| self.failed("look up when answers were asked for", error))?;
-        Ok(times.0.zip(times.1))
+        self.row(
+            "look up when answers were asked for",
+            "SELECT min(created_at), max(created_at) FROM answers
+             WHERE id IN (SELECT answer FROM outcomes WHERE run IN (?1, ?2) AND arm = 1)",
+            [first, second],
+            |row| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?)),
+        )
     }
 
     /// Whether models judged answers of a run: it goes by replies that are no vectors.
@@ -229,14 +218,13 @@ impl Store {
     /// # Errors
     /// The store can't be read.
     pub fn judged(&self, run: i64) -> Result<bool, StoreError> {
-        self.connection
-            .query_row(
-                "SELECT EXISTS (SELECT 1 FROM replies LEFT JOIN answers ON answers.id = replies.answer
-                                WHERE replies.run = ?1 AND answers.case_id IS NOT 'embedding')",
-                [run],
-                |row| row.get(0),
-            )
-            .map_err(|error| self.failed("look up who judged a run", error))
+        self.row(
+            "look up who judged a run",
+            "SELECT EXISTS (SELECT 1 FROM replies LEFT JOIN answers ON answers.id = replies.answer
+                            WHERE replies.run = ?1 AND answers.case_id IS NOT 'embedding')",
+            [run],
+            |row| row.get(0),
+        )
     }
 
     /// Hands out the candidates' outcomes of two runs, case by case, in an order that depends on the store alone. A case
@@ -266,11 +254,11 @@ impl Store {
             if let Some((case, other)) = pending.take_if(|(case, _)| case.number != number) {
                 each(case, other);
             }
-            let answer = self.remembered(row)?;
+            let answer = stored_outcome(row).map_err(failed)?;
             let of_first: bool = row.get(1).map_err(failed)?;
             let (case, other) = match pending.take() {
                 Some(pending) => pending,
-                None => (self.remembered_case(number, row)?, Vec::new()),
+                None => (stored_case(row).map_err(failed)?, Vec::new()),
             };
             let (case, other) = pending.insert((case, other));
             if of_first {
@@ -283,33 +271,6 @@ impl Store {
             each(case, other);
         }
         Ok(())
-    }
-
-    fn remembered(&self, row: &Row<'_>) -> Result<Remembered, StoreError> {
-        let failed = |error| self.failed("read outcomes", error);
-        let number: i64 = row.get(3).map_err(failed)?;
-        Ok(Remembered {
-            repeat: row.get(2).map_err(failed)?,
-            mark: Mark::from_number(number)
-                .ok_or_else(|| StoreError::new(&self.path, format!("holds the unknown outcome {number}")))?,
-            score: row.get(4).map_err(failed)?,
-            answer: row.get(5).map_err(failed)?,
-        })
-    }
-
-    fn remembered_case(&self, number: i64, row: &Row<'_>) -> Result<RememberedCase, StoreError> {
-        let failed = |error| self.failed("read a case", error);
-        let (id, tags): (String, String) = row.get(6).and_then(|id| Ok((id, row.get(8)?))).map_err(failed)?;
-        Ok(RememberedCase {
-            number,
-            id: CaseId::new(id),
-            critical: row.get(7).map_err(failed)?,
-            weight: row.get(9).map_err(failed)?,
-            cluster: row.get(10).map_err(failed)?,
-            tags: serde_json::from_str(&tags)
-                .map_err(|error| StoreError::new(&self.path, format!("holds unreadable tags: {error}")))?,
-            answers: Vec::new(),
-        })
     }
 
     /// The cases of a run that sometimes pass and sometimes not: in the run, or over the newest [`KIN`] runs up to it with the
@@ -359,51 +320,63 @@ impl Store {
         over_runs: bool,
         cases: &mut HashMap<i64, [Reliability; 2]>,
     ) -> Result<(), StoreError> {
-        let failed = |error| self.failed("look for flaky cases", error);
+        let doing = "look for flaky cases";
         let side = arm_number(side);
         // Newest first, so that the last judgement of an answer is met first.
-        let mut kin = self
-            .connection
-            .prepare_cached(
-                "WITH this AS (SELECT CASE ?4 WHEN 0 THEN baseline ELSE candidate END AS subject FROM facts WHERE run = ?1)
-                 SELECT run, 1 AS arm, repeats FROM facts
-                 WHERE candidate = (SELECT subject FROM this) AND run <= ?1 AND (?2 OR (run = ?1 AND ?4 = 1))
-                 UNION ALL
-                 SELECT run, 0, repeats FROM facts
-                 WHERE baseline = (SELECT subject FROM this) AND run <= ?1 AND (?2 OR (run = ?1 AND ?4 = 0))
-                 ORDER BY run DESC LIMIT ?3",
-            )
-            .map_err(failed)?;
-        let kin = kin
-            .query_map(params![run, over_runs, KIN, side], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })
-            .and_then(Iterator::collect::<Result<Vec<(i64, i64, u32)>, _>>)
-            .map_err(failed)?;
+        let kin: Vec<(i64, i64, u32)> = self.rows(
+            doing,
+            "WITH this AS (SELECT CASE ?4 WHEN 0 THEN baseline ELSE candidate END AS subject FROM facts WHERE run = ?1)
+             SELECT run, 1 AS arm, repeats FROM facts
+             WHERE candidate = (SELECT subject FROM this) AND run <= ?1 AND (?2 OR (run = ?1 AND ?4 = 1))
+             UNION ALL
+             SELECT run, 0, repeats FROM facts
+             WHERE baseline = (SELECT subject FROM this) AND run <= ?1 AND (?2 OR (run = ?1 AND ?4 = 0))
+             ORDER BY run DESC LIMIT ?3",
+            params![run, over_runs, KIN, side],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
         let mut seen: HashSet<i64> = HashSet::new();
-        let mut statement = self
-            .connection
-            .prepare_cached(
-                "SELECT case_no, mark, answer FROM outcomes
-                 WHERE run = ?1 AND arm = ?2 AND mark <= 1 AND answer IS NOT NULL AND repeat <= ?3",
-            )
-            .map_err(failed)?;
         for (of, arm, repeats) in kin {
             let own = (of, arm) == (run, side);
-            let mut rows = statement.query(params![of, arm, repeats]).map_err(failed)?;
-            while let Some(row) = rows.next().map_err(failed)? {
-                let (number, passed): (i64, u32) = row.get(0).and_then(|no| Ok((no, row.get(1)?))).map_err(failed)?;
-                if !seen.insert(row.get(2).map_err(failed)?) {
-                    continue;
+            self.each_pass(doing, (of, arm, repeats), u32::MAX, |pass| {
+                if seen.insert(pass.answer) {
+                    let arm = &mut cases.entry(pass.case).or_default()[usize::from(side == 1)];
+                    arm.history.add(pass.passed);
+                    if own {
+                        arm.run.add(pass.passed);
+                    }
                 }
-                let arm = &mut cases.entry(number).or_default()[usize::from(side == 1)];
-                arm.history.add(passed == 1);
-                if own {
-                    arm.run.add(passed == 1);
-                }
-            }
+            })?;
         }
         Ok(())
+    }
+
+    /// Hands out the passes and failures of the planned answers of one arm of a run: its number, the arm's, and the repeats.
+    fn each_pass(
+        &self,
+        doing: &str,
+        (run, arm, repeats): (i64, i64, u32),
+        most: u32,
+        mut each: impl FnMut(Pass),
+    ) -> Result<(), StoreError> {
+        self.connection
+            .prepare_cached(
+                "SELECT case_no, mark, score, answer FROM outcomes
+                 WHERE run = ?1 AND arm = ?2 AND mark <= 1 AND answer IS NOT NULL AND repeat <= ?3 LIMIT ?4",
+            )
+            .and_then(|mut statement| {
+                let mut rows = statement.query(params![run, arm, repeats, most])?;
+                while let Some(row) = rows.next()? {
+                    each(Pass {
+                        case: row.get(0)?,
+                        passed: row.get(1)?,
+                        score: row.get(2)?,
+                        answer: row.get(3)?,
+                    });
+                }
+                Ok(())
+            })
+            .map_err(|error| self.failed(doing, error))
     }
 
     /// How much the answers of what was tested vary, by the newest decided runs that tested it, at most `most` and at most
@@ -415,52 +388,36 @@ impl Store {
     /// # Errors
     /// The store can't be read.
     pub fn noise(&self, subject: Subject, most: u32, own_scores: bool) -> Result<Option<Noise>, StoreError> {
-        let failed = |error| self.failed("look how much answers vary", error);
-        let mut kin = self
-            .connection
-            .prepare_cached(
-                "SELECT run, 1 AS arm, repeats FROM facts WHERE candidate = ?1 AND concluded IS NOT NULL
-                 UNION ALL
-                 SELECT run, 0, repeats FROM facts WHERE baseline = ?1 AND concluded IS NOT NULL
-                 ORDER BY run DESC LIMIT ?2",
-            )
-            .map_err(failed)?;
-        let kin = kin
-            .query_map(params![subject.0, most.min(KIN)], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })
-            .and_then(Iterator::collect::<Result<Vec<(i64, i64, u32)>, _>>)
-            .map_err(failed)?;
-        let mut statement = self
-            .connection
-            .prepare_cached(
-                "SELECT case_no, mark, score, answer FROM outcomes
-                 WHERE run = ?1 AND arm = ?2 AND mark <= 1 AND answer IS NOT NULL AND repeat <= ?3 LIMIT ?4",
-            )
-            .map_err(failed)?;
+        let doing = "look how much answers vary";
+        let kin: Vec<(i64, i64, u32)> = self.rows(
+            doing,
+            "SELECT run, 1 AS arm, repeats FROM facts WHERE candidate = ?1 AND concluded IS NOT NULL
+             UNION ALL
+             SELECT run, 0, repeats FROM facts WHERE baseline = ?1 AND concluded IS NOT NULL
+             ORDER BY run DESC LIMIT ?2",
+            params![subject.0, most.min(KIN)],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
         let mut seen: HashSet<i64> = HashSet::new();
         let mut cases: HashMap<i64, Scores> = HashMap::new();
         let mut runs: HashSet<i64> = HashSet::new();
         let mut left = LOOKED_AT;
-        for (run, arm, repeats) in kin {
-            let mut rows = statement.query(params![run, arm, repeats, left]).map_err(failed)?;
-            while let Some(row) = rows.next().map_err(failed)? {
+        for arm in kin {
+            self.each_pass(doing, arm, left, |pass| {
                 left = left.saturating_sub(1);
-                if !seen.insert(row.get(3).map_err(failed)?) {
-                    continue;
+                if !seen.insert(pass.answer) {
+                    return;
                 }
-                let (number, mark): (i64, i64) = row.get(0).and_then(|no| Ok((no, row.get(1)?))).map_err(failed)?;
-                let own: Option<f64> = row.get(2).map_err(failed)?;
-                let score = match own {
+                let score = match pass.score {
                     Some(own) if own_scores => own.clamp(0.0, 1.0),
-                    Some(_) | None => mark as f64,
+                    Some(_) | None => f64::from(u8::from(pass.passed)),
                 };
-                let scores = cases.entry(number).or_default();
+                let scores = cases.entry(pass.case).or_default();
                 scores.n += 1.0;
                 scores.sum += score;
                 scores.squares += score * score;
-                runs.insert(run);
-            }
+                runs.insert(arm.0);
+            })?;
         }
         // In the order of their size, so that the sum is the same in every process.
         let mut variances: Vec<f64> = cases.into_values().filter_map(Scores::variance).collect();
@@ -472,10 +429,12 @@ impl Store {
     }
 
     fn case_id(&self, number: i64) -> Result<String, StoreError> {
-        self.connection
-            .prepare_cached("SELECT case_id FROM cases WHERE id = ?1")
-            .and_then(|mut statement| statement.query_row([number], |row| row.get(0)))
-            .map_err(|error| self.failed("read a case", error))
+        self.row(
+            "read a case",
+            "SELECT case_id FROM cases WHERE id = ?1",
+            [number],
+            |row| row.get(0),
+        )
     }
 }
 
@@ -483,6 +442,34 @@ impl Scores {
     fn variance(self) -> Option<f64> {
         let Scores { n, sum, squares } = self;
         (n >= 2.0).then(|| ((squares - sum * sum / n) / (n - 1.0)).max(0.0))
+    }
+}
+
+fn stored_outcome(row: &Row<'_>) -> rusqlite::Result<Remembered> {
+    Ok(Remembered {
+        repeat: row.get(2)?,
+        mark: row.get(3)?,
+        score: row.get(4)?,
+        answer: row.get(5)?,
+    })
+}
+
+fn stored_case(row: &Row<'_>) -> rusqlite::Result<RememberedCase> {
+    Ok(RememberedCase {
+        number: row.get(0)?,
+        id: CaseId::new(row.get::<_, String>(6)?),
+        critical: row.get(7)?,
+        tags: row.get::<_, Json<_>>(8)?.0,
+        weight: row.get(9)?,
+        cluster: row.get(10)?,
+        answers: Vec::new(),
+    })
+}
+
+impl FromSql for Mark {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Mark> {
+        let number = value.as_i64()?;
+        Mark::from_number(number).ok_or_else(|| FromSqlError::Other(format!("unknown outcome {number}").into()))
     }
 }
 

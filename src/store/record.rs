@@ -4,8 +4,9 @@
 //! A row shows openly what it answers (case, arm, prompt, repeat, target, model) beside the identity that decides where it
 //! is used. What comes in is data from anyone: each row is read strictly and within bounds, and marked as imported for good.
 
-use super::{RunId, Store, StoreError, now};
+use super::{Json, RunId, Store, StoreError, now};
 use crate::domain::{Answer, Arm};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -275,7 +276,7 @@ impl RunLine {
 
 /// What became of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Added {
+pub enum ImportOutcome {
     /// It is in the store now.
     New,
     /// The very same one was imported before.
@@ -284,9 +285,9 @@ pub enum Added {
     Own,
 }
 
-/// An import that is going on; dropped without [`Importing::commit`], it leaves nothing behind.
+/// An import that is going on; dropped without [`AnswerImport::commit`], it leaves nothing behind.
 #[derive(Debug)]
-pub struct Importing<'a> {
+pub struct AnswerImport<'a> {
     store: &'a Store,
     transaction: Transaction<'a>,
 }
@@ -318,27 +319,26 @@ impl Store {
     }
 
     fn run_lines(&self, which: &str, parameters: impl rusqlite::Params) -> Result<Vec<RunLine>, StoreError> {
-        let failed = |error| self.failed("list runs", error);
-        let mut statement = self
-            .connection
-            .prepare(&format!(
+        self.rows(
+            "list runs",
+            &format!(
                 "SELECT id, candidate, baseline, target, started_at, ended IS NOT NULL,
                         (SELECT count(*) FROM results WHERE run = runs.id AND answer IS NOT NULL)
                  FROM runs WHERE {which} ORDER BY id DESC LIMIT ?2"
-            ))
-            .map_err(failed)?;
-        let lines = statement.query_map(parameters, |row| {
-            Ok(RunLine {
-                number: row.get(0)?,
-                candidate: row.get(1)?,
-                baseline: row.get(2)?,
-                target: row.get(3)?,
-                started_at: row.get(4)?,
-                finished: row.get(5)?,
-                answers: row.get::<_, i64>(6)?.unsigned_abs(),
-            })
-        });
-        lines.and_then(Iterator::collect).map_err(failed)
+            ),
+            parameters,
+            |row| {
+                Ok(RunLine {
+                    number: row.get(0)?,
+                    candidate: row.get(1)?,
+                    baseline: row.get(2)?,
+                    target: row.get(3)?,
+                    started_at: row.get(4)?,
+                    finished: row.get(5)?,
+                    answers: row.get::<_, i64>(6)?.unsigned_abs(),
+                })
+            },
+        )
     }
 
     /// Hands out the answers of a run by case, arm and repeat, and then the replies of judges that it goes by; an order that
@@ -370,66 +370,61 @@ impl Store {
             .map_err(failed)?;
         let mut rows = statement.query([run.0]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
-            each(self.record(row)?)?;
+            each(record(row).map_err(failed)?)?;
         }
         Ok(())
-    }
-
-    fn record(&self, row: &rusqlite::Row<'_>) -> Result<Record, StoreError> {
-        let failed = |error| self.failed("read an answer", error);
-        let arm: String = row.get(2).map_err(failed)?;
-        let repeat: Option<u32> = row.get(4).map_err(failed)?;
-        let Some(repeat) = repeat else {
-            let message = "the run was made by an older promptgate, which did not note the repeats; run it again, answers \
-                           that are stored are not asked for again";
-            return Err(StoreError::new(&self.path, message));
-        };
-        let answer: String = row.get(10).map_err(failed)?;
-        let waited_ms: Option<i64> = row.get(11).map_err(failed)?;
-        Ok(Record {
-            key: row.get(0).map_err(failed)?,
-            case: row.get(1).map_err(failed)?,
-            arm: if arm == "baseline" {
-                Arm::Baseline
-            } else {
-                Arm::Candidate
-            },
-            prompt: row.get(3).map_err(failed)?,
-            repeat,
-            target: row.get(5).map_err(failed)?,
-            model: row.get(6).map_err(failed)?,
-            request: row.get(7).map_err(failed)?,
-            attempts: row.get(8).map_err(failed)?,
-            waited_ms: waited_ms.and_then(|waited_ms| u64::try_from(waited_ms).ok()),
-            created_at: row.get(9).map_err(failed)?,
-            reply: row.get(12).map_err(failed)?,
-            answer: serde_json::from_str(&answer)
-                .map_err(|error| StoreError::new(&self.path, format!("holds an unreadable answer: {error}")))?,
-        })
     }
 
     /// Starts an import.
     ///
     /// # Errors
     /// The store can't be written.
-    pub fn importing(&self) -> Result<Importing<'_>, StoreError> {
+    pub fn importing(&self) -> Result<AnswerImport<'_>, StoreError> {
         let transaction = self
             .connection
             .unchecked_transaction()
             .map_err(|error| self.failed("import answers", error))?;
-        Ok(Importing {
+        Ok(AnswerImport {
             store: self,
             transaction,
         })
     }
 }
 
-impl Importing<'_> {
+fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
+    Ok(Record {
+        key: row.get(0)?,
+        case: row.get(1)?,
+        arm: row.get(2)?,
+        prompt: row.get(3)?,
+        repeat: row.get(4)?,
+        target: row.get(5)?,
+        model: row.get(6)?,
+        request: row.get(7)?,
+        attempts: row.get(8)?,
+        created_at: row.get(9)?,
+        answer: row.get::<_, Json<Answer>>(10)?.0,
+        waited_ms: row.get::<_, Option<i64>>(11)?.map(i64::unsigned_abs),
+        reply: row.get(12)?,
+    })
+}
+
+impl FromSql for Arm {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Arm> {
+        match value.as_str()? {
+            "baseline" => Ok(Arm::Baseline),
+            "candidate" => Ok(Arm::Candidate),
+            _ => Err(FromSqlError::InvalidType),
+        }
+    }
+}
+
+impl AnswerImport<'_> {
     /// Adds an answer, unless it is there. An answer of the store's own is neither replaced nor hidden.
     ///
     /// # Errors
     /// The store can't be written.
-    pub fn add(&self, record: &Record) -> Result<Added, StoreError> {
+    pub fn add(&self, record: &Record) -> Result<ImportOutcome, StoreError> {
         let failed = |error| self.store.failed("import an answer", error);
         let answer = serde_json::to_string(&record.answer)
             .map_err(|error| StoreError::new(&self.store.path, format!("can't hold an answer: {error}")))?;
@@ -439,7 +434,7 @@ impl Importing<'_> {
             .and_then(|mut statement| statement.exists([record.key]))
             .map_err(failed)?;
         if own {
-            return Ok(Added::Own);
+            return Ok(ImportOutcome::Own);
         }
         let newest: Option<(String, i64, String, String)> = self
             .transaction
@@ -465,7 +460,7 @@ impl Importing<'_> {
             .as_ref()
             .is_some_and(|(answer, at, case, model)| (answer.as_str(), *at, case.as_str(), model.as_str()) == this)
         {
-            return Ok(Added::Known);
+            return Ok(ImportOutcome::Known);
         }
         self.transaction
             .prepare_cached(
@@ -489,7 +484,7 @@ impl Importing<'_> {
                 ])
             })
             .map_err(failed)?;
-        Ok(Added::New)
+        Ok(ImportOutcome::New)
     }
 
     /// Keeps what was added.
@@ -497,7 +492,7 @@ impl Importing<'_> {
     /// # Errors
     /// The store can't be written.
     pub fn commit(self) -> Result<(), StoreError> {
-        let Importing { store, transaction } = self;
+        let AnswerImport { store, transaction } = self;
         transaction
             .commit()
             .map_err(|error| store.failed("import answers", error))

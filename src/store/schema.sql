@@ -1,4 +1,4 @@
--- Version 6; upgrade-2.sql to upgrade-6.sql bring older stores here. Times are seconds since 1970.
+-- Version 1. Times are seconds since 1970.
 CREATE TABLE runs (
   id         INTEGER PRIMARY KEY,
   plan       BLOB NOT NULL,     -- digest of what is planned; equal plans can resume each other
@@ -38,8 +38,8 @@ CREATE TABLE results (
   source   TEXT NOT NULL,
   attempts INTEGER NOT NULL,    -- made by this run
   failure  TEXT,                -- JSON, when there is no answer
-  arm      TEXT,                -- baseline or candidate
-  repeat   INTEGER,             -- from 1; NULL for a run of version 1
+  arm      TEXT NOT NULL,       -- baseline or candidate
+  repeat   INTEGER NOT NULL,    -- from 1
   waited_ms INTEGER,            -- before the last attempt; NULL when nothing was sent or it is not known
   PRIMARY KEY (run, seq)
 ) WITHOUT ROWID;

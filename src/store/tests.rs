@@ -49,8 +49,8 @@ fn arrival(seq: u64, key: u8, result: Result<&str, &str>) -> Arrival {
     }
 }
 
-fn planned() -> Planned {
-    Planned {
+fn planned() -> RunPlan {
+    RunPlan {
         plan: [9; 32],
         candidate: "v2".to_owned(),
         baseline: None,
@@ -137,10 +137,10 @@ fn a_run_is_resumed_only_while_it_is_unfinished_and_nobody_works_on_it() {
     assert!(store.resume(&[8; 32]).unwrap().is_none(), "another plan");
     let run = store.resume(&[9; 32]).unwrap().unwrap();
     assert_eq!((run.id, run.resumed), (id, 0));
-    store.end(&run, RunEnded::Incomplete).unwrap();
+    store.end(&run, RunStatus::Incomplete).unwrap();
     drop(run);
     let run = store.resume(&[9; 32]).unwrap().unwrap();
-    store.end(&run, RunEnded::Complete).unwrap();
+    store.end(&run, RunStatus::Complete).unwrap();
     drop(run);
     assert!(store.resume(&[9; 32]).unwrap().is_none());
     let locks = std::fs::read_dir(folder.path()).unwrap().filter(|entry| {
@@ -166,109 +166,29 @@ fn databases_of_others_are_refused_and_left_alone() {
         .unwrap();
 }
 
-/// The schema as version 1 created it.
-const VERSION_1: &str = "
-CREATE TABLE runs (id INTEGER PRIMARY KEY, plan BLOB NOT NULL, candidate TEXT NOT NULL, baseline TEXT, target TEXT NOT NULL,
-  planned INTEGER NOT NULL, started_at INTEGER NOT NULL, ended_at INTEGER, ended TEXT);
-CREATE INDEX runs_by_plan ON runs (plan);
-CREATE TABLE answers (id INTEGER PRIMARY KEY, key BLOB NOT NULL, request BLOB NOT NULL, case_id TEXT NOT NULL,
-  target TEXT NOT NULL, model TEXT NOT NULL, served TEXT, latency_ms INTEGER NOT NULL, attempts INTEGER NOT NULL,
-  answer TEXT NOT NULL, reusable INTEGER NOT NULL, created_at INTEGER NOT NULL);
-CREATE INDEX answers_by_key ON answers (key) WHERE reusable;
-CREATE TABLE results (run INTEGER NOT NULL, seq INTEGER NOT NULL, answer INTEGER, source TEXT NOT NULL,
-  attempts INTEGER NOT NULL, failure TEXT, PRIMARY KEY (run, seq)) WITHOUT ROWID;
-CREATE TABLE not_passed (run INTEGER NOT NULL, case_id TEXT NOT NULL, outcome TEXT NOT NULL, PRIMARY KEY (run, case_id))
-  WITHOUT ROWID;
-PRAGMA application_id = 0x70677465;
-PRAGMA user_version = 1;";
-
-/// Tables, columns with their types, and indexes.
-fn shape(folder: &Path) -> Vec<String> {
-    let store = Connection::open(folder.join("store.sqlite")).unwrap();
-    let mut statement = store
-        .prepare(
-            "SELECT m.type || ' ' || m.name || coalesce(' ' || c.name || ' ' || c.type || ' ' || c.\"notnull\" || ' ' || c.pk, '')
-             FROM sqlite_schema m LEFT JOIN pragma_table_info(m.name) c ORDER BY 1",
-        )
-        .unwrap();
-    let rows = statement.query_map([], |row| row.get(0)).unwrap();
-    rows.collect::<Result<_, _>>().unwrap()
+#[test]
+fn a_store_of_another_version_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Store::open(folder.path()).unwrap());
+    let connection = Connection::open(folder.path().join("store.sqlite")).unwrap();
+    for version in [0, 2, 6] {
+        connection.pragma_update(None, "user_version", version).unwrap();
+        let error = Store::open(folder.path()).unwrap_err();
+        assert!(error.message().contains(&format!("version {version}")), "{error}");
+        assert!(error.hint().unwrap().contains("delete .promptgate"));
+    }
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    Store::open(folder.path()).unwrap();
 }
 
 #[test]
-fn a_store_of_version_1_is_brought_up_to_date_and_keeps_everything() {
-    let old = tempfile::tempdir().unwrap();
-    let connection = Connection::open(old.path().join("store.sqlite")).unwrap();
-    connection.execute_batch(VERSION_1).unwrap();
-    let answer = serde_json::to_string(&Answer {
-        text: "old".to_owned(),
-        ..Answer::default()
-    })
-    .unwrap();
-    connection
-        .execute(
-            "INSERT INTO answers VALUES (1, ?1, ?1, 'case-0', 't', 'm', NULL, 7, 3, ?2, 1, 1700000000)",
-            params![[1u8; 32], answer],
-        )
-        .unwrap();
-    connection
-        .execute_batch(
-            "INSERT INTO runs VALUES (1, x'09', 'v2', 'v1', 't', 3, 1700000000, 1700000001, 'complete'),
-                                     (2, x'09', 'v2', NULL, 't', 3, 1700000000, NULL, NULL);
-             INSERT INTO results VALUES (1, 0, 1, 'live', 3, NULL), (1, 1, 1, 'cache', 0, NULL), (2, 0, 1, 'live', 3, NULL);",
-        )
-        .unwrap();
-    drop(connection);
-    let store = Store::open(old.path()).unwrap();
-    let new = tempfile::tempdir().unwrap();
-    drop(Store::open(new.path()).unwrap());
-    assert_eq!(shape(old.path()), shape(new.path()));
-    assert!(shape(old.path()).len() > 30);
-
-    assert!(store.cached(&job(0, 1)).unwrap().is_some());
-    let results = store.results(RunId(1), 0, 10).unwrap();
-    assert_eq!(results.len(), 2);
-    assert_eq!(
-        (results[1].source, results[1].attempts, results[1].waited_ms),
-        (Source::Cache, 3, None)
-    );
-    assert_eq!(results[0].asked_at, Some(1_700_000_000));
-    assert!(!results[0].imported);
-    let arms: Vec<String> = store
-        .connection
-        .prepare("SELECT arm FROM results ORDER BY run, seq")
-        .unwrap()
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .collect::<Result<_, _>>()
-        .unwrap();
-    assert_eq!(arms, ["baseline", "candidate", "candidate"]);
-    let error = store
-        .records::<StoreError>(RunId(1), &mut |_| Ok(()))
-        .unwrap_err()
-        .message();
-    assert!(error.contains("run it again"), "{error}");
-    drop(store);
-    Store::open(old.path()).unwrap();
-}
-
-#[test]
-fn a_store_of_version_2_is_brought_up_to_date() {
-    let old = tempfile::tempdir().unwrap();
-    let connection = Connection::open(old.path().join("store.sqlite")).unwrap();
-    connection.execute_batch(VERSION_1).unwrap();
-    connection.execute_batch(include_str!("upgrade-2.sql")).unwrap();
-    connection.pragma_update(None, "user_version", 2).unwrap();
-    drop(connection);
-    let store = Store::open(old.path()).unwrap();
-    let new = tempfile::tempdir().unwrap();
-    drop(Store::open(new.path()).unwrap());
-    assert_eq!(shape(old.path()), shape(new.path()));
+fn a_reused_answer_tells_what_it_took_when_it_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
     let run = store.begin(&planned()).unwrap();
     let writer = store.writer(run.id, "t", true).unwrap();
     block_on(writer.keep(arrival(0, 0, Ok("zero")))).unwrap();
     writer.finish().unwrap();
-    // Another run takes it over, with what it took and how long it waited.
     let again = store.begin(&planned()).unwrap();
     let writer = store.writer(again.id, "t", true).unwrap();
     let cached = store.cached(&job(0, 0)).unwrap().unwrap();
@@ -276,52 +196,6 @@ fn a_store_of_version_2_is_brought_up_to_date() {
     writer.finish().unwrap();
     let row = &store.results(again.id, 0, 1).unwrap()[0];
     assert_eq!((row.source, row.attempts, row.waited_ms), (Source::Cache, 2, Some(40)));
-}
-
-/// Every version that a store may have: its answers and runs stay, and what it did not know of its runs is not made up.
-#[test]
-fn a_store_of_version_2_to_4_knows_nothing_of_its_runs_but_keeps_them() {
-    let new = tempfile::tempdir().unwrap();
-    drop(Store::open(new.path()).unwrap());
-    let upgrades = [
-        include_str!("upgrade-2.sql"),
-        include_str!("upgrade-3.sql"),
-        include_str!("upgrade-4.sql"),
-    ];
-    for version in 2..=4usize {
-        let old = tempfile::tempdir().unwrap();
-        let connection = Connection::open(old.path().join("store.sqlite")).unwrap();
-        connection.execute_batch(VERSION_1).unwrap();
-        for upgrade in &upgrades[..version - 1] {
-            connection.execute_batch(upgrade).unwrap();
-        }
-        connection.pragma_update(None, "user_version", version as i64).unwrap();
-        connection
-            .execute_batch(
-                "INSERT INTO runs (id, plan, candidate, target, planned, started_at, ended_at, ended)
-                 VALUES (7, x'09', 'v2', 't', 3, 1700000000, 1700000001, 'complete');
-                 INSERT INTO not_passed (run, case_id, outcome) VALUES (7, 'case-1', 'fail');",
-            )
-            .unwrap();
-        drop(connection);
-        let store = Store::open(old.path()).unwrap();
-        assert_eq!(shape(old.path()), shape(new.path()), "{version}");
-        let run = store.recall(7).unwrap().unwrap();
-        assert_eq!(
-            (run.ended.as_deref(), run.facts, run.concluded),
-            (Some("complete"), None, None)
-        );
-        assert_eq!(store.not_passed("v2", None).unwrap().unwrap().1.len(), 1);
-        assert_eq!(store.cases_remembered(7).unwrap(), 0);
-        assert!(!store.judged(7).unwrap());
-        assert_eq!(store.noise(Subject([2; 32]), 20, false).unwrap(), None);
-        // A new run is remembered beside it.
-        let next = store.begin(&planned()).unwrap();
-        assert_eq!(next.id.0, 8);
-        drop(store);
-        // Once is enough.
-        Store::open(old.path()).unwrap();
-    }
 }
 
 #[test]
@@ -388,7 +262,7 @@ fn record(key: u8, text: &str) -> Record {
     }
 }
 
-fn import(store: &Store, record: &Record) -> Added {
+fn import(store: &Store, record: &Record) -> ImportOutcome {
     let importing = store.importing().unwrap();
     let added = importing.add(record).unwrap();
     importing.commit().unwrap();
@@ -411,10 +285,10 @@ fn reused(store: &Store, key: u8) -> Option<(String, bool)> {
 fn imported_answers_are_marked_and_never_hide_own_ones() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
-    assert_eq!(import(&store, &record(1, "theirs")), Added::New);
-    assert_eq!(import(&store, &record(1, "theirs")), Added::Known);
+    assert_eq!(import(&store, &record(1, "theirs")), ImportOutcome::New);
+    assert_eq!(import(&store, &record(1, "theirs")), ImportOutcome::Known);
     assert_eq!(reused(&store, 1), Some(("theirs".to_owned(), true)));
-    assert_eq!(import(&store, &record(1, "newer")), Added::New);
+    assert_eq!(import(&store, &record(1, "newer")), ImportOutcome::New);
     assert_eq!(reused(&store, 1), Some(("newer".to_owned(), true)));
 
     let run = store.begin(&planned()).unwrap();
@@ -422,7 +296,7 @@ fn imported_answers_are_marked_and_never_hide_own_ones() {
     block_on(writer.keep(arrival(0, 1, Ok("own")))).unwrap();
     writer.finish().unwrap();
     assert_eq!(reused(&store, 1), Some(("own".to_owned(), false)));
-    assert_eq!(import(&store, &record(1, "newest")), Added::Own);
+    assert_eq!(import(&store, &record(1, "newest")), ImportOutcome::Own);
     assert_eq!(reused(&store, 1), Some(("own".to_owned(), false)));
 
     // What a row says openly must be what it is used for.
@@ -430,11 +304,11 @@ fn imported_answers_are_marked_and_never_hide_own_ones() {
         case: "another".to_owned(),
         ..record(2, "lie")
     };
-    assert_eq!(import(&store, &lie), Added::New);
+    assert_eq!(import(&store, &lie), ImportOutcome::New);
     assert_eq!(reused(&store, 2), None);
 
     let importing = store.importing().unwrap();
-    assert_eq!(importing.add(&record(3, "dropped")).unwrap(), Added::New);
+    assert_eq!(importing.add(&record(3, "dropped")).unwrap(), ImportOutcome::New);
     drop(importing);
     assert_eq!(reused(&store, 3), None);
 }

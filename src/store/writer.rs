@@ -1,6 +1,6 @@
 //! The one thread that writes: takes arrivals from a bounded queue and commits them in groups.
 
-use super::{Cached, RunId, now, source_name};
+use super::{CachedAnswer, RunId, now, source_name};
 use crate::domain::{Arm, Arrival, Job, Keep, Source};
 use rusqlite::{Connection, TransactionBehavior, params};
 use std::thread::JoinHandle;
@@ -15,7 +15,7 @@ enum Order {
         seq: u64,
         arm: Arm,
         repeat: u32,
-        cached: Cached,
+        cached: CachedAnswer,
     },
 }
 
@@ -25,7 +25,7 @@ type Acknowledge = Option<oneshot::Sender<Result<(), String>>>;
 /// What arrivals are to their run.
 #[derive(Clone, Debug)]
 pub(super) enum Part {
-    /// Planned answers, each at its position.
+    /// RunPlan answers, each at its position.
     Results(RunId),
     /// Replies of judges, who were asked with the prompt of this name.
     Replies(RunId, String),
@@ -54,7 +54,7 @@ impl Writer {
     ///
     /// # Errors
     /// The writer has stopped.
-    pub fn reuse(&self, job: &Job, cached: Cached) -> Result<(), String> {
+    pub fn reuse(&self, job: &Job, cached: CachedAnswer) -> Result<(), String> {
         self.note(Order::Reused {
             seq: job.seq,
             arm: job.arm,
