@@ -96,13 +96,7 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
         complain(&error.to_string());
     }
     // A closed standard output changes no verdict.
-    let _ = console.finish(
-        &finished.run,
-        &finished.verdict,
-        finished.exit_code,
-        &out,
-        &mut stdout().lock(),
-    );
+    let _ = console.finish(&finished.verdict, finished.exit_code, &out, &mut stdout().lock());
     Ok(finished.exit_code)
 }
 

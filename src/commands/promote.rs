@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::eval::bare_name;
 use crate::eval::library;
 use crate::exit;
-use crate::load::evidence::Recorded;
+use crate::report::read_verdict;
 use std::path::Path;
 
 /// What is to be promoted.
@@ -40,7 +40,7 @@ pub fn promote(request: &PromoteRequest<'_>, layers: &Layers) -> Result<Promoted
     let PromoteRequest { name, verdict, config } = request;
     plain(name)?;
     let file = BaselineFile::read(layers.root(), config)?;
-    let recorded = Recorded::read(verdict)?;
+    let recorded = read_verdict(verdict)?;
     let compared = recorded.baseline.as_ref().map_or("none", |prompt| prompt.name.as_str());
     let already = file.current() == Some(*name);
     // The verdict has to be about the baseline of this file; but once it has been moved, about the one before it.

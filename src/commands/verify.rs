@@ -7,7 +7,7 @@ use crate::config::{Baseline, Layers, TargetKind, TestedSettings};
 use crate::dataset::Dataset;
 use crate::domain::{
     Case, CaseRow, Changed, Changes, Comparison, Completion, DecidingJudges, Decision, Design, Look, LooksBefore,
-    Outcome, Policy, Problem, Problems, Quarantine, ReasonCode, Skip, Tested, day_of,
+    Outcome, Policy, Problem, Problems, PromptRecord, Quarantine, ReasonCode, Skip, Tested, Verdict, day_of,
 };
 use crate::error::Error;
 use crate::eval::Version;
@@ -19,8 +19,8 @@ use crate::eval::survey::{self, Scope, Survey, Versions};
 use crate::exit;
 use crate::gate::{self, Decided, Facts, Told};
 use crate::git;
-use crate::load::evidence::{Recorded, RecordedPrompt, RecordedRows};
 use crate::plan::{Schedule, Selection};
+use crate::report::{ResultsReader, read_verdict};
 use crate::scoring::{Commands, Rules};
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -43,7 +43,7 @@ const EDITED: &str =
 #[derive(Debug)]
 pub struct Verified {
     /// What the verdict says.
-    pub recorded: Recorded,
+    pub recorded: Verdict,
     /// All that does not hold: what was found, what was expected, what to do.
     pub misses: Problems,
     /// The decision of today; `None` if the rows allow none.
@@ -67,9 +67,9 @@ impl Verified {
 /// There is no such verdict, it has another format, its rows are not there, or prompts and golden data of the working tree
 /// can't be used.
 pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Verified, Error> {
-    let recorded = Recorded::read(path)?;
+    let recorded = read_verdict(path)?;
     let settings = layers.tested(&recorded.target, baseline)?;
-    let mut rows = RecordedRows::open(
+    let mut rows = ResultsReader::open(
         &path.with_file_name(ROWS),
         recorded.repeats,
         recorded.baseline.is_some(),
@@ -124,7 +124,7 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
         schedule.map(|schedule| (schedule, looks)),
     ) {
         Ok(Compared { comparison, earlier }) => {
-            let recorded_judges = recorded.judges.iter().flat_map(|judges| &judges.deciding);
+            let recorded_judges = recorded.judges.iter().flat_map(|judges| &judges.found.deciding);
             let judges = recorded_judges
                 .map(|judge| {
                     (
@@ -198,7 +198,7 @@ fn survey_all(settings: &TestedSettings, versions: &Versions, rules: &Rules) -> 
 }
 
 /// Does it say of itself that it may be acted on?
-fn says(recorded: &Recorded) -> Vec<Problem> {
+fn says(recorded: &Verdict) -> Vec<Problem> {
     let mut misses = Vec::new();
     let mut expect = |holds: bool, found: String, expected: &str, hint: &str| {
         if !holds {
@@ -334,7 +334,7 @@ fn about(age: time::Duration) -> String {
 }
 
 /// Are its rules those of the project?
-fn policy(recorded: &Recorded, settings: &TestedSettings) -> Vec<Problem> {
+fn policy(recorded: &Verdict, settings: &TestedSettings) -> Vec<Problem> {
     let mut misses = Vec::new();
     if gate::policy_digest(&recorded.policy) != recorded.policy_sha256 {
         misses.push(
@@ -393,7 +393,7 @@ fn quarantine(policy: &Policy, started_at: &str, now: OffsetDateTime) -> Vec<Pro
 }
 
 /// Is it about this prompt?
-fn prompt(arm: &str, recorded: &RecordedPrompt, version: &Version) -> Vec<Problem> {
+fn prompt(arm: &str, recorded: &PromptRecord, version: &Version) -> Vec<Problem> {
     let mut misses = Vec::new();
     if recorded.sha256 != version.info.sha256 {
         misses.push(
@@ -424,7 +424,7 @@ fn prompt(arm: &str, recorded: &RecordedPrompt, version: &Version) -> Vec<Proble
 }
 
 /// Was it compared with what serves now?
-fn blue(recorded: &Recorded, settings: &TestedSettings, version: Option<&Version>) -> Vec<Problem> {
+fn blue(recorded: &Verdict, settings: &TestedSettings, version: Option<&Version>) -> Vec<Problem> {
     match (&recorded.baseline, version) {
         (Some(recorded), Some(version)) => prompt("baseline", recorded, version),
         (None, None) => Vec::new(),
@@ -448,7 +448,7 @@ fn blue(recorded: &Recorded, settings: &TestedSettings, version: Option<&Version
 }
 
 /// Is it about these cases, checks and requests?
-fn data(recorded: &Recorded, survey: &Survey, now: &Tested) -> Vec<Problem> {
+fn data(recorded: &Verdict, survey: &Survey, now: &Tested) -> Vec<Problem> {
     let Tested {
         identical,
         requests_sha256,
@@ -507,7 +507,7 @@ fn short(digest: &str) -> String {
     }
 }
 
-fn digest_of_rows(recorded: &Recorded, rows: &RecordedRows) -> Option<Problem> {
+fn digest_of_rows(recorded: &Verdict, rows: &ResultsReader) -> Option<Problem> {
     let expected = match &recorded.results {
         Some(results) if results.sha256 == rows.sha256 => return None,
         Some(results) => format!("{}, as verdict.json says", short(&results.sha256)),
@@ -523,7 +523,7 @@ fn digest_of_rows(recorded: &Recorded, rows: &RecordedRows) -> Option<Problem> {
 /// Compares golden data, checks and policy with the commit that the verdict compared them with. What it says of it has to be
 /// what is found now, and where a base is asked for, it has to be that one.
 fn since_then(
-    recorded: &Recorded,
+    recorded: &Verdict,
     settings: &TestedSettings,
     versions: &Versions,
     misses: &mut Problems,
@@ -592,7 +592,7 @@ fn since_then(
 }
 
 /// The looks that the verdict goes by. Its shares have to be those of the golden data, up to one of the looks.
-fn looks(recorded: &Recorded, schedule: Option<&Schedule>, known: bool) -> Result<usize, Problem> {
+fn looks(recorded: &Verdict, schedule: Option<&Schedule>, known: bool) -> Result<usize, Problem> {
     let found = &recorded.look.shares;
     match schedule {
         Some(schedule) => {
@@ -632,8 +632,8 @@ struct Compared {
 /// each of their cases, and what is to be known of a case comes from them; cases of later looks than that of the verdict
 /// must not have been asked.
 fn compare(
-    recorded: &Recorded,
-    rows: &mut RecordedRows,
+    recorded: &Verdict,
+    rows: &mut ResultsReader,
     (dataset, rules): (Option<&Dataset>, &Rules),
     schedule: Option<(&Schedule, usize)>,
 ) -> Result<Compared, Problem> {
@@ -734,7 +734,7 @@ fn alike(one: &Case, other: &Case) -> bool {
 
 /// What `eval` knew of the run.
 fn facts<'a>(
-    recorded: &'a Recorded,
+    recorded: &'a Verdict,
     changes: &'a Changes,
     judges: &'a DecidingJudges,
     before: &'a LooksBefore,
@@ -755,7 +755,7 @@ fn facts<'a>(
 }
 
 /// What `eval` says that it means.
-fn sentence(recorded: &Recorded, facts: &Facts<'_>, comparison: &Comparison, decided: &Decided) -> String {
+fn sentence(recorded: &Verdict, facts: &Facts<'_>, comparison: &Comparison, decided: &Decided) -> String {
     let told = Told {
         candidate: &recorded.candidate.name,
         baseline: recorded.baseline.as_ref().map(|prompt| prompt.name.as_str()),
@@ -768,8 +768,8 @@ fn sentence(recorded: &Recorded, facts: &Facts<'_>, comparison: &Comparison, dec
 }
 
 /// What earlier looks forbade, which no row tells: it is believed, since it only ever forbids.
-fn before(recorded: &Recorded) -> LooksBefore {
-    let says = |code: ReasonCode| recorded.reasons.iter().any(|reason| reason.code == code.as_str());
+fn before(recorded: &Verdict) -> LooksBefore {
+    let says = |code: ReasonCode| recorded.reasons.iter().any(|reason| reason.code == code);
     if says(ReasonCode::EarlierLook) {
         return LooksBefore::Final {
             decision: Decision::Inconclusive,
@@ -785,15 +785,15 @@ fn before(recorded: &Recorded) -> LooksBefore {
 }
 
 /// What of verdict.json is not what follows from the rows.
-fn numbers(recorded: &Recorded, comparison: &Comparison, decided: &Decided, sentence: &str) -> Vec<Problem> {
+fn numbers(recorded: &Verdict, comparison: &Comparison, decided: &Decided, sentence: &str) -> Vec<Problem> {
     let codes = |reasons: &Value| -> Value {
         let reasons = reasons.as_array().map_or(&[][..], Vec::as_slice);
         reasons.iter().map(|reason| reason["code"].clone()).collect()
     };
     let computed = json!({
         "decision": decided.decision,
-        // A verdict of an older promptgate has none.
-        "sentence": recorded.json.get("sentence").map(|_| sentence),
+        // A verdict without a sentence holds.
+        "sentence": if recorded.sentence.is_empty() { "" } else { sentence },
         "reasons": codes(&json!(decided.reasons)),
         "warnings": codes(&json!(decided.warnings)),
         "counts": comparison.counts,
@@ -815,9 +815,10 @@ fn numbers(recorded: &Recorded, comparison: &Comparison, decided: &Decided, sent
     });
     // Written and read as verdict.json was, so that both went the same way through the decimal digits.
     let computed: Value = serde_json::from_str(&computed.to_string()).unwrap_or_default();
+    let recorded = json!(recorded);
     let written = |field: &str| match field {
-        "reasons" | "warnings" => codes(&recorded.json[field]),
-        field => field.split('.').fold(&recorded.json, |json, step| &json[step]).clone(),
+        "reasons" | "warnings" => codes(&recorded[field]),
+        field => field.split('.').fold(&recorded, |json, step| &json[step]).clone(),
     };
     let mut misses = Vec::new();
     for (field, computed) in computed.as_object().into_iter().flatten() {

@@ -2,7 +2,7 @@
 
 use super::repeats::Repeats;
 use super::units::Pairs;
-use crate::domain::{Case, Design, Slice, SliceGate, TagSums};
+use crate::domain::{Case, Design, Slice, SliceGate, SliceStatus, TagSums};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -125,10 +125,10 @@ impl Count {
             candidate,
             difference: baseline.map(|_| self.difference as f64 / whole),
             status: match self.difference.cmp(&0) {
-                _ if baseline.is_none() => "unknown",
-                Ordering::Less => "worse",
-                Ordering::Equal => "same",
-                Ordering::Greater => "better",
+                _ if baseline.is_none() => SliceStatus::Unknown,
+                Ordering::Less => SliceStatus::Worse,
+                Ordering::Equal => SliceStatus::Same,
+                Ordering::Greater => SliceStatus::Better,
             },
             gate: SliceGate::Unknown,
             p: None,
@@ -194,8 +194,8 @@ mod tests {
         assert_eq!(
             shown,
             [
-                ("a", 2, Some(0.5), Some(4.0 / 6.0), "better", units(&[-2, 3])),
-                ("b", 1, Some(1.0), Some(1.0 / 3.0), "worse", units(&[-2]))
+                ("a", 2, Some(0.5), Some(4.0 / 6.0), SliceStatus::Better, units(&[-2, 3])),
+                ("b", 1, Some(1.0), Some(1.0 / 3.0), SliceStatus::Worse, units(&[-2]))
             ]
         );
         assert!(slices.iter().all(|sums| sums.worst == sums.best));
@@ -217,7 +217,7 @@ mod tests {
         } = sums.slice;
         assert_eq!(
             (n, baseline, candidate, difference, status),
-            (0, None, None, None, "unknown")
+            (0, None, None, None, SliceStatus::Unknown)
         );
     }
 
@@ -228,7 +228,7 @@ mod tests {
         let TagSums { slice, worst, best } = all.slices(WEIGHT.into()).remove(0);
         assert_eq!(
             (slice.baseline, slice.candidate, slice.difference, slice.status),
-            (None, Some(1.0), None, "unknown")
+            (None, Some(1.0), None, SliceStatus::Unknown)
         );
         assert!(worst.count() == 0 && best.count() == 0);
     }

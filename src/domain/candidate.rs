@@ -4,7 +4,7 @@ use super::comparison::ArmRate;
 use super::decision::Decision;
 use super::snapshot::file_stem;
 use super::verdict::Difference;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Candidates of one call, at most.
 pub const MOST_CANDIDATES: usize = 100;
@@ -19,7 +19,7 @@ pub struct Candidate {
 }
 
 /// What one of several candidates came to.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CandidateLine {
     /// As typed.
     pub name: String,

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The identity of a case, unique over the dataset.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CaseId(Arc<str>);
 

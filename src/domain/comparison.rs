@@ -10,11 +10,11 @@ use super::quarantine::QuarantineSums;
 use super::row::ArmRow;
 use super::slices::TagSums;
 use super::units::Units;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Cases scored in both arms.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paired {
     /// All of them.
     pub n: u64,
@@ -72,7 +72,7 @@ pub struct RateSums {
 }
 
 /// The pass rate of an arm over cases, with a two-sided Wilson interval of confidence 1 - 2 alpha.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ArmRate {
     /// Mean over cases of the share of passing repeats.
     pub pass: f64,
@@ -115,7 +115,7 @@ pub struct Alike {
 }
 
 /// Milliseconds that the successful attempts of one arm took, those of stored answers included; 0 without any.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
     /// Median.
     pub p50: u64,
@@ -128,7 +128,7 @@ pub struct Latency {
 /// Milliseconds that the answers a run asked for waited before their successful attempts, or for those that failed, their
 /// last ones: for their turn, and for earlier attempts and the pauses after them. They wait side by side, so the total may
 /// be longer than the run. 0 without any.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waited {
     /// Median.
     pub p50: u64,

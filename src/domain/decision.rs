@@ -1,7 +1,7 @@
 //! What the gate decides, and why.
 
 use super::case::CaseId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 string_enum! {
     /// May it go live?
@@ -80,7 +80,7 @@ string_enum! {
 }
 
 /// One reason of a verdict.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
     /// Stable code.
     pub code: ReasonCode,
@@ -117,7 +117,7 @@ string_enum! {
 }
 
 /// Something that a reader of a verdict has to know, and that decides nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
     /// Stable code.
     pub code: WarningCode,

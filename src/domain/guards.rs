@@ -95,7 +95,7 @@ string_enum! {
 }
 
 /// A guardrail and what was found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Guardrail {
     /// What it is about; the unit of `baseline` and `candidate`.
     pub metric: GuardMetric,

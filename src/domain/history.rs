@@ -1,12 +1,12 @@
 //! What is remembered of runs that are over, and what can be said about them together.
 
+use super::arm::Arm;
 use super::case::CaseId;
 use super::comparison::{ArmRate, Paired};
 use super::decision::{Decision, Reason, Warning};
 use super::look::CiAttempt;
 use super::outcome::{Counts, Failure, FailureKind, Outcome, Score, Skip};
 use super::policy::Policy;
-use super::request::Arm;
 use super::slices::Slice;
 use super::verdict::{Difference, Needed, ZScores};
 use serde::{Deserialize, Serialize};

@@ -25,7 +25,7 @@ impl Sequential {
 }
 
 /// Cases that play no part, because the run was decided before their look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unlooked {
     /// How many.
     pub cases: u64,
@@ -100,7 +100,7 @@ pub struct CiAttempt {
 }
 
 /// Earlier looks that were left behind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FreshKey {
     /// Why.
     pub reason: String,

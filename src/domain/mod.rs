@@ -5,6 +5,7 @@
 mod string_enum;
 
 mod answer;
+mod arm;
 mod arrival;
 mod batch;
 mod calibration;
@@ -37,6 +38,7 @@ mod verdict;
 mod visible;
 
 pub use answer::{Answer, ToolCall, Usage};
+pub use arm::{Arm, Arms};
 pub use arrival::{Arrival, Keep};
 pub use batch::{BatchLedger, OpenBatch};
 pub use calibration::{Agreement, Calibration, CalibrationEntry, DecidingJudge, DecidingJudges, JudgeUse, Label};
@@ -63,15 +65,15 @@ pub use outcome::{CheckResult, Counts, Failure, FailureKind, Outcome, OutcomeKin
 pub use policy::{Estimand, Metric, Policy};
 pub use quarantine::{LONGEST_QUARANTINE, Quarantine, QuarantineSums, Quarantined, QuarantinedTag, day, day_of};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};
-pub use request::{Arm, Asked, Content, Job, Part, Request, Role, Source, Tool, digest};
+pub use request::{Asked, Content, Job, Part, Request, Role, Source, Tool, digest};
 pub use row::{ArmRow, CaseRow, Change, Judged};
 pub use run::{PromptInfo, RunInfo};
 pub use served::{answers_for, same_model};
-pub use slices::{Slice, SliceGate, TagSums};
+pub use slices::{Slice, SliceGate, SliceStatus, TagSums};
 pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
 pub use units::{Clusters, SCORE_TICKS, Unit, Units, score_ticks};
 pub use verdict::{
-    CorrectedRate, CorrectedRates, Difference, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound, ModelRecord, Needed,
-    PriceList, PromptRecord, Verdict, ZScores,
+    CorrectedRate, CorrectedRates, DatasetRecord, Difference, JudgeRecord, JudgeScale, JudgesAsked,
+    JudgesFound, Method, ModelRecord, Needed, PriceList, PromptRecord, ResultsFile, ToolInfo, Verdict, ZScores,
 };
 pub use visible::{is_hidden, show, visible};

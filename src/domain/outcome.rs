@@ -80,7 +80,7 @@ impl Score {
 }
 
 /// What one check said.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckResult {
     /// The matcher's name.
     pub matcher: String,
@@ -93,7 +93,7 @@ pub struct CheckResult {
     /// Why.
     pub reason: String,
     /// Without a say in pass or fail.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub advisory: bool,
 }
 

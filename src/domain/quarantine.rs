@@ -4,7 +4,7 @@
 use super::case::{Case, CaseId};
 use super::outcome::Counts;
 use super::policy::Policy;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Month, OffsetDateTime, UtcOffset};
@@ -91,7 +91,7 @@ impl Quarantine {
 }
 
 /// What is in quarantine, in verdict.json.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
     /// The candidate's outcomes of the cases in quarantine, which the counts of the run have, too.
     #[serde(flatten)]
@@ -101,7 +101,7 @@ pub struct Quarantined {
 }
 
 /// A tag in quarantine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuarantinedTag {
     /// The tag.
     pub tag: String,

@@ -1,27 +1,11 @@
 //! What is asked: a rendered prompt, and the job that asks it.
 
+use super::arm::Arm;
 use super::case::CaseId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use std::fmt;
 use std::sync::Arc;
-
-string_enum! {
-    /// Which of the two versions.
-    pub enum Arm {
-        /// Blue: the version serving now.
-        Baseline = "baseline",
-        /// Green: the version that wants to go live.
-        Candidate = "candidate",
-    }
-}
-
-impl fmt::Display for Arm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 string_enum! {
     /// Who speaks in a rendered prompt. System text stands apart, in [`Request::system`].

@@ -1,9 +1,10 @@
 //! One case with all its judged answers: what reports and the comparison read.
 
 use super::answer::Answer;
+use super::arm::Arm;
 use super::case::Case;
 use super::outcome::{CheckResult, Outcome, OutcomeKind};
-use super::request::{Arm, Source};
+use super::request::Source;
 
 /// One judged answer.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,10 +1,10 @@
 //! Results per tag.
 
 use super::units::Units;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One tag's numbers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
     /// The tag.
     pub tag: String,
@@ -16,13 +16,29 @@ pub struct Slice {
     pub candidate: Option<f64>,
     /// Candidate minus baseline.
     pub difference: Option<f64>,
-    /// `better`, `same`, `worse`, or `unknown` when there is no difference; informative.
-    pub status: &'static str,
+    /// Informative.
+    pub status: SliceStatus,
     /// What the gate says.
     pub gate: SliceGate,
     /// The chance of such a loss, or a larger one, if the tag's cases are no worse with the candidate; missing answers are
     /// best for it. `None` where nothing was tested.
     pub p: Option<f64>,
+}
+
+string_enum! {
+    /// How a tag's pass rate moved.
+    #[derive(Default)]
+    pub enum SliceStatus {
+        /// The candidate passes more.
+        Better = "better",
+        /// Both pass alike.
+        Same = "same",
+        /// The candidate passes less.
+        Worse = "worse",
+        /// There is no difference.
+        #[default]
+        Unknown = "unknown",
+    }
 }
 
 string_enum! {

@@ -1,20 +1,22 @@
-//! The verdict and its evidence, as verdict.json has it.
+//! The verdict and its evidence: verdict.json, written by `eval` and read back by `verify`, `promote` and others.
 
 use super::answer::Usage;
+use super::arm::Arms;
 use super::candidate::CandidateLine;
 use super::comparison::{ArmRate, Latency, Paired, Waited};
 use super::decision::{Decision, Reason, Warning};
-use super::evidence::Completion;
+use super::evidence::{Changed, Completion, PolicyBase, Tested};
 use super::guards::Guardrail;
-use super::look::Unlooked;
+use super::look::{FreshKey, Look, Unlooked};
 use super::outcome::Counts;
+use super::policy::Policy;
 use super::quarantine::Quarantined;
 use super::slices::Slice;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
 /// A prompt in verdict.json.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromptRecord {
     /// As typed.
     pub name: String,
@@ -29,7 +31,7 @@ pub struct PromptRecord {
 }
 
 /// Models of an arm.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelRecord {
     /// Asked for.
     pub requested: String,
@@ -38,31 +40,49 @@ pub struct ModelRecord {
 }
 
 /// Candidate minus baseline.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// Mean over cases scored in both arms.
+    #[serde(deserialize_with = "nan_for_null")]
     pub estimate: f64,
     /// Lower end; missing answers are worst for the candidate.
+    #[serde(deserialize_with = "nan_for_null")]
     pub low: f64,
     /// Upper end; missing answers are best for the candidate.
+    #[serde(deserialize_with = "nan_for_null")]
     pub high: f64,
     /// Two-sided confidence, 1 - 2 alpha.
     pub confidence: f64,
     /// How it was computed.
-    pub method: &'static str,
+    pub method: Method,
+}
+
+string_enum! {
+    /// How a difference and its interval are computed.
+    pub enum Method {
+        /// Score test of Tango, for pairs with more than two outcomes.
+        Score = "generalised Tango score, continuity correction 1/2",
+    }
+}
+
+/// JSON has no number that is none, so it is written as null.
+fn nan_for_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// The two test statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ZScores {
     /// Against "worse by the margin"; promotes at or above the critical value.
+    #[serde(deserialize_with = "nan_for_null")]
     pub promote: f64,
     /// Against "worse by the tolerance"; blocks at or below the negative critical value.
+    #[serde(deserialize_with = "nan_for_null")]
     pub block: f64,
 }
 
 /// What would settle an inconclusive verdict, if the candidate is as good as it looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Needed {
     /// Cases in all, with the present number of repeats.
     pub cases: u64,
@@ -71,10 +91,10 @@ pub struct Needed {
 }
 
 /// Where prices come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PriceList {
     /// The day on which the built-in table was checked, like `2026-11-22`.
-    pub as_of: &'static str,
+    pub as_of: String,
     /// Models that have prices of the user's own.
     pub own: usize,
 }
@@ -90,12 +110,15 @@ impl fmt::Display for PriceList {
     }
 }
 
-/// The verdict with all its evidence.
-#[derive(Clone, Debug, PartialEq)]
+/// verdict.json: the decision with all its evidence. Its fields and their order are a contract.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
+    /// [`Verdict::SCHEMA`].
+    pub schema: String,
     /// May it go live?
     pub decision: Decision,
-    /// What it means, for people: one plain sentence.
+    /// What it means, for people: one plain sentence. `verify` accepts a file without.
+    #[serde(default)]
     pub sentence: String,
     /// The process's exit code.
     pub exit_code: u8,
@@ -103,70 +126,137 @@ pub struct Verdict {
     pub promotable: bool,
     /// The first is the most important.
     pub reasons: Vec<Reason>,
-    /// What a reader has to know besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
+    /// The built-in simulator answered.
+    pub simulated: bool,
     /// Answers were replayed (recorded, imported, or from the cache only).
     pub replayed: bool,
-    /// Cases that were not looked at, because the run was decided before.
-    pub unlooked: Unlooked,
-    /// Digest of the policy.
+    /// Gated, or `--no-gate`.
+    pub gated: bool,
+    /// Identity of what is tested.
+    pub key: String,
+    #[serde(default)]
+    pub look: Look,
+    /// Absent where no earlier looks were left behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_key: Option<FreshKey>,
+    pub policy: Policy,
     pub policy_sha256: String,
-    /// How the run ended.
-    pub completion: Completion,
-    /// Green.
+    /// What golden data, checks and policy were compared with.
+    pub policy_base: Option<PolicyBase>,
+    /// What changed since.
+    pub changed: Vec<Changed>,
+    /// Why weaker checks were accepted.
+    pub accepted_weaker: Option<String>,
     pub candidate: PromptRecord,
-    /// Blue.
     pub baseline: Option<PromptRecord>,
+    pub dataset: DatasetRecord,
+    /// Per case and arm.
+    pub repeats: u32,
+    pub tested: Tested,
+    pub completion: Completion,
+    /// `None` if it could not be written.
+    pub results: Option<ResultsFile>,
+    /// All candidates of the call; empty for a single one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<CandidateLine>,
+    /// What answered.
+    pub target: String,
     /// Candidate arm, per case.
     pub counts: Counts,
-    /// Of these, the cases in quarantine; `None` where no tag is.
+    /// Of these, the cases in quarantine; absent where no tag is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quarantined: Option<Quarantined>,
-    /// Cases scored in both arms.
+    /// Cases left out because the run was decided before their look; absent where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlooked: Option<Unlooked>,
     pub paired: Paired,
-    /// Baseline pass rate.
-    pub baseline_rate: Option<ArmRate>,
-    /// Candidate pass rate.
-    pub candidate_rate: Option<ArmRate>,
+    pub rates: Arms<Option<ArmRate>>,
     /// Candidate minus baseline.
     pub difference: Option<Difference>,
-    /// The two test statistics.
     pub z: Option<ZScores>,
     /// What would settle it.
     pub needed: Option<Needed>,
-    /// Tags.
     pub slices: Vec<Slice>,
-    /// Declared guardrails.
+    /// Absent where none is declared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guardrails: Vec<Guardrail>,
     /// Tokens of all answers.
     pub usage: Usage,
-    /// Cost of this run's own requests in US dollars; `None` when a price is unknown.
+    /// US dollars for this run's own requests; `None` when a price is unknown.
     pub cost_usd: Option<f64>,
-    /// What asking judges took; part of `requests` and `cost_usd`.
-    pub judges: JudgesAsked,
-    /// What all answers cost when they were asked for, those from the store included; `None` when a price is unknown.
+    /// Part of `requests` and `cost_usd`; absent where no judge was asked, and none decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judges: Option<JudgesAsked>,
+    /// US dollars for all answers when they were asked for, those from the store included; `None` when a price is unknown.
     pub answers_cost_usd: Option<f64>,
-    /// Where the prices come from.
     pub prices: PriceList,
     /// Requests sent, retries included.
     pub requests: u64,
-    /// Answers from the cache: baseline, candidate.
-    pub cached: (u64, u64),
+    /// Answers from the cache.
+    pub cached: Arms<u64>,
     /// Of these, answers that were imported into the store.
     pub imported: u64,
     /// Attempts beyond the first.
     pub retries: u64,
-    /// How long what this run asked for waited.
     pub waited_ms: Waited,
-    /// Baseline, candidate.
-    pub latency_ms: (Latency, Latency),
+    pub latency_ms: Arms<Latency>,
+    /// RFC 3339, seconds, UTC; its day decides what was in quarantine.
+    pub started_at: String,
     /// RFC 3339, seconds, UTC.
     pub finished_at: String,
-    /// All candidates of the call, as typed; empty unless there were several, and this is the verdict of the call.
-    pub candidates: Vec<CandidateLine>,
+    pub tool: ToolInfo,
+}
+
+impl Verdict {
+    /// Changes when a field changes its meaning or goes; new fields may come.
+    pub const SCHEMA: &str = "promptgate.verdict/1";
+}
+
+/// The dataset of a verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetRecord {
+    /// Digest over the golden files.
+    pub sha256: String,
+    /// Cases run.
+    pub cases: u64,
+    /// Cases in the files.
+    pub total: u64,
+}
+
+/// results.jsonl as it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultsFile {
+    /// Its name.
+    pub file: String,
+    /// Digest of its bytes.
+    pub sha256: String,
+    /// Its lines.
+    pub rows: u64,
+}
+
+/// The program that wrote a verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolInfo {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+impl Default for ToolInfo {
+    /// This very program.
+    fn default() -> ToolInfo {
+        ToolInfo {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
 }
 
 /// What asking judges took, and what is known of those that decide.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JudgesAsked {
     /// Requests sent.
     pub requests: u64,
@@ -180,10 +270,10 @@ pub struct JudgesAsked {
 }
 
 /// The judges that decide cases, and what their errors do to the verdict.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JudgesFound {
     /// Each of them, and each way of asking it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deciding: Vec<JudgeRecord>,
     /// The margins on the judges' scale; absent where no judge's errors are known, or they are too many.
     #[serde(flatten)]
@@ -194,7 +284,7 @@ pub struct JudgesFound {
 }
 
 /// A judge that decides cases.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JudgeRecord {
     /// Its name in the settings.
     pub name: String,
@@ -221,7 +311,7 @@ pub struct JudgeRecord {
 }
 
 /// The margins on the scale of the judges that decide.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JudgeScale {
     /// The smallest J of any kind of case.
     pub youden: f64,
@@ -234,7 +324,7 @@ pub struct JudgeScale {
 }
 
 /// Pass rates without the judge's errors.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CorrectedRates {
     /// Of the baseline.
     pub baseline: Option<CorrectedRate>,
@@ -243,7 +333,7 @@ pub struct CorrectedRates {
 }
 
 /// A pass rate without the judge's errors, by Rogan and Gladen.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CorrectedRate {
     /// The rate; 0..=1.
     pub pass: f64,

@@ -12,8 +12,8 @@ use super::prepare_among;
 use super::prior_runs::Call;
 use crate::config::{ArmSettings, Settings};
 use crate::domain::{
-    Candidate, CandidateLine, CaseRow, Completion, Decision, Problem, Problems, Progress, Reason, ReasonCode, RunInfo,
-    Verdict,
+    Candidate, CandidateLine, CaseRow, Completion, Decision, Problem, Problems, Progress, Reason, ReasonCode,
+    ResultsFile, RunInfo, Verdict,
 };
 use crate::error::Error;
 use crate::exit;
@@ -41,8 +41,6 @@ pub trait Watching {
 /// What a call with several candidates came to.
 #[derive(Debug)]
 pub struct FinishedAll {
-    /// The run of the chosen candidate.
-    pub run: RunInfo,
     /// The verdict of the call: the chosen one's, with all candidates.
     pub verdict: Verdict,
     /// Reports of the call that could not be written; those of single candidates were told with them.
@@ -191,7 +189,7 @@ struct Ran {
     /// All its reports were written.
     complete: bool,
     exit_code: u8,
-    results: Option<report::ResultsWritten>,
+    results: Option<ResultsFile>,
     part: PathBuf,
     mask: Mask,
 }
@@ -241,9 +239,8 @@ fn conclude(
         verdict.exit_code = signal;
         verdict.promotable = false;
     }
-    let unwritten = report::publish(folder, &part, &mask, &run, &mut verdict, results.as_ref(), unwritten);
+    let unwritten = report::publish(folder, &part, &mask, &mut verdict, results.as_ref(), unwritten);
     Ok(FinishedAll {
-        run,
         exit_code: verdict.exit_code,
         verdict,
         unwritten,
@@ -283,7 +280,7 @@ fn looks(verdict: &Verdict) -> f64 {
         .reasons
         .iter()
         .any(|reason| reason.code == ReasonCode::Identical);
-    match (&verdict.difference, &verdict.candidate_rate) {
+    match (&verdict.difference, &verdict.rates.candidate) {
         (Some(found), _) => found.estimate,
         (None, _) if identical => 0.0,
         (None, Some(rate)) if verdict.baseline.is_none() => rate.pass,
@@ -303,7 +300,7 @@ fn lines(runs: &[Ran], candidates: &[Candidate], chosen: usize) -> Vec<Candidate
             difference: verdict.and_then(|verdict| verdict.difference),
             chosen: number == chosen,
             path: written.then(|| format!("{}/verdict.json", candidate.folder)),
-            rate: verdict.and_then(|verdict| verdict.candidate_rate),
+            rate: verdict.and_then(|verdict| verdict.rates.candidate),
             cost_usd: verdict.and_then(|verdict| verdict.cost_usd),
         }
     };

@@ -15,12 +15,12 @@ use super::sequential::{self, Upto};
 use super::verdict;
 use crate::config::{Cache, TargetKind};
 use crate::domain::{
-    Case, CaseRow, DecidingJudges, Decision, Design, Event, Look, LooksBefore, Progress, RunInfo, Verdict,
+    Case, CaseRow, DecidingJudges, Decision, Design, Event, Look, LooksBefore, Progress, ResultsFile, RunInfo, Verdict,
 };
 use crate::error::Error;
 use crate::exit;
 use crate::gate::{self, Completion, Decided, Facts};
-use crate::report::{Folder, ReportError, Reports, ResultsWritten};
+use crate::report::{Folder, ReportError, Reports};
 use crate::runner::{Ended, RunEnd, Taken};
 use crate::store::{OpenRun, RunStatus, Store};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub struct Finished {
     /// Where later runs of its call find its answers.
     pub(crate) of_call: RunOfCall,
     /// results.jsonl, if it was written.
-    pub(crate) results: Option<ResultsWritten>,
+    pub(crate) results: Option<ResultsFile>,
 }
 
 /// A run that is asked, and what it came to so far.
@@ -132,7 +132,7 @@ impl Prepared<'_> {
         };
         let verdict = verdict::assemble(&self, judged, at_look.decided, &facts, interrupt.code());
         let results = reports.results();
-        let unwritten = reports.finish(&self.run, &verdict);
+        let unwritten = reports.finish(&verdict);
         let exit_code = match verdict.exit_code {
             exit::OK if !unwritten.is_empty() => exit::REPORT,
             code => code,

@@ -3,7 +3,9 @@
 use super::Prepared;
 use super::score_pass::JudgedRun;
 use crate::config::{Cache, TargetKind};
-use crate::domain::{Comparison, Decision, JudgesAsked, ModelRecord, PromptInfo, PromptRecord, Verdict};
+use crate::domain::{
+    Arms, Comparison, DatasetRecord, Decision, JudgesAsked, ModelRecord, PromptInfo, PromptRecord, ToolInfo, Verdict,
+};
 use crate::exit;
 use crate::gate::{self, Decided, Facts, Told};
 
@@ -59,27 +61,57 @@ pub(crate) fn assemble(
         cases: (run.cases, run.total),
         promotable,
     };
+    let sentence = gate::sentence(&told, &settings.gate.policy, facts, &comparison, &decided);
+    let judge_retries = judges.retries;
+    let judges = JudgesAsked {
+        requests: judges.requests,
+        stored: judges.stored,
+        cost_usd: judges.cost_usd,
+        found: decided.judges,
+    };
     Verdict {
+        schema: Verdict::SCHEMA.to_owned(),
         decision: decided.decision,
-        sentence: gate::sentence(&told, &settings.gate.policy, facts, &comparison, &decided),
+        sentence,
         exit_code,
         promotable,
         reasons: decided.reasons,
         warnings: decided.warnings,
+        simulated: run.simulated,
         replayed,
-        unlooked: comparison.unlooked,
+        gated: run.gated,
+        key: run.key.clone(),
+        look: run.look.clone(),
+        fresh_key: run.fresh_key.clone(),
+        policy: run.policy.clone(),
         policy_sha256: gate::policy_digest(&settings.gate.policy),
-        completion: facts.whole_run,
+        policy_base: run.changes.base.clone(),
+        changed: run.changes.rows.clone(),
+        accepted_weaker: run.changes.accepted.clone(),
         candidate: record(&run.candidate, comparison.candidate_served),
         baseline: run
             .baseline
             .as_ref()
             .map(|info| record(info, comparison.baseline_served)),
+        dataset: DatasetRecord {
+            sha256: run.dataset_sha256.clone(),
+            cases: run.cases,
+            total: run.total,
+        },
+        repeats: run.repeats,
+        tested: run.tested.clone(),
+        completion: facts.whole_run,
+        results: None,
+        candidates: Vec::new(),
+        target: run.target.clone(),
         counts: comparison.counts,
         quarantined: (!comparison.quarantine.found.tags.is_empty()).then_some(comparison.quarantine.found),
+        unlooked: (comparison.unlooked.cases > 0).then_some(comparison.unlooked),
         paired: comparison.paired,
-        baseline_rate: decided.baseline_rate,
-        candidate_rate: decided.candidate_rate,
+        rates: Arms {
+            baseline: decided.baseline_rate,
+            candidate: decided.candidate_rate,
+        },
         difference: decided.difference,
         z: decided.z,
         needed: decided.needed,
@@ -90,22 +122,24 @@ pub(crate) fn assemble(
             .cost_usd
             .zip(judges.cost_usd)
             .map(|(answers, judges)| answers + judges),
-        judges: JudgesAsked {
-            requests: judges.requests,
-            stored: judges.stored,
-            cost_usd: judges.cost_usd,
-            found: decided.judges,
-        },
         answers_cost_usd: comparison.answers_cost_usd,
         prices: settings.prices.list(),
         requests: comparison.requests + judges.requests,
-        cached: (comparison.baseline.cached, comparison.candidate.cached),
+        cached: Arms {
+            baseline: comparison.baseline.cached,
+            candidate: comparison.candidate.cached,
+        },
         imported: comparison.imported,
-        retries: comparison.retries + judges.retries,
+        retries: comparison.retries + judge_retries,
         waited_ms: comparison.waited_ms,
-        latency_ms: comparison.latency_ms,
+        latency_ms: Arms {
+            baseline: comparison.latency_ms.0,
+            candidate: comparison.latency_ms.1,
+        },
+        started_at: run.started_at.clone(),
         finished_at: super::now(),
-        candidates: Vec::new(),
+        tool: ToolInfo::default(),
+        judges: (judges.requests + judges.stored > 0 || !judges.found.deciding.is_empty()).then_some(judges),
     }
 }
 

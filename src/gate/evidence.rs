@@ -2,7 +2,7 @@
 
 use super::looks::Levels;
 use super::words;
-use crate::domain::{ArmRate, Comparison, Difference, Policy, RateSums, Units, ZScores};
+use crate::domain::{ArmRate, Comparison, Difference, Method, Policy, RateSums, Units, ZScores};
 use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
 use crate::stats::{normal, proportions};
 
@@ -65,7 +65,7 @@ impl Evidence {
                 .min(estimate),
             high: best.interval(best.critical(levels.block), CORRECTION).1.max(estimate),
             confidence: 1.0 - (levels.promote + levels.block),
-            method: "generalised Tango score, continuity correction 1/2",
+            method: Method::Score,
         });
         Evidence {
             difference: difference.filter(|_| comparison.has_baseline),

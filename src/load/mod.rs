@@ -1,4 +1,3 @@
-//! Golden data of other tools, and what an earlier run left.
+//! Golden data of other tools.
 
-pub mod evidence;
 pub mod import;

@@ -92,7 +92,7 @@ impl Prices {
     /// Where the prices come from, for reports.
     pub fn list(&self) -> PriceList {
         PriceList {
-            as_of: AS_OF,
+            as_of: AS_OF.to_owned(),
             own: self.own.len(),
         }
     }

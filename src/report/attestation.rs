@@ -6,8 +6,8 @@
 
 use super::output::Output;
 use super::text::json_safe;
-use super::{Context, ReportError, Reporter, ResultsWritten};
-use crate::domain::{CaseRow, Decision, PromptRecord, RunInfo, Tested, Verdict};
+use super::{Context, ReportError, Reporter};
+use crate::domain::{CaseRow, Decision, PromptRecord, ResultsFile, RunInfo, Tested, Verdict};
 use serde_json::{Value, json};
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -28,7 +28,7 @@ pub(super) fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>
 }
 
 struct Attestation {
-    results: Arc<OnceLock<ResultsWritten>>,
+    results: Arc<OnceLock<ResultsFile>>,
     output: Output,
 }
 
@@ -41,8 +41,8 @@ impl Reporter for Attestation {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>, run: &RunInfo, verdict: &Verdict) -> Result<(), ReportError> {
-        let statement = statement(run, verdict, self.results.get());
+    fn finish(mut self: Box<Self>, verdict: &Verdict) -> Result<(), ReportError> {
+        let statement = statement(verdict, self.results.get());
         let mut write = || -> io::Result<()> {
             let text = serde_json::to_string_pretty(&statement)?;
             writeln!(self.output, "{}", json_safe(&text))
@@ -52,7 +52,7 @@ impl Reporter for Attestation {
     }
 }
 
-fn statement(run: &RunInfo, verdict: &Verdict, results: Option<&ResultsWritten>) -> Value {
+fn statement(verdict: &Verdict, results: Option<&ResultsFile>) -> Value {
     let passed = verdict.promotable && verdict.decision == Decision::Promote;
     let decision = verdict.decision.as_str();
     let (mut passed_tests, mut failed_tests) = (Vec::new(), Vec::new());
@@ -63,15 +63,15 @@ fn statement(run: &RunInfo, verdict: &Verdict, results: Option<&ResultsWritten>)
     }
     let mut warned_tests: Vec<String> = Vec::new();
     for warning in &verdict.warnings {
-        let name = format!("gate/{}", json!(warning.code).as_str().unwrap_or_default());
+        let name = format!("gate/{}", warning.code.as_str());
         if !warned_tests.contains(&name) {
             warned_tests.push(name);
         }
     }
-    if run.changes.accepted.is_some() {
+    if verdict.accepted_weaker.is_some() {
         warned_tests.push("gate/weakened (accepted)".to_owned());
     }
-    if run.fresh_key.is_some() {
+    if verdict.fresh_key.is_some() {
         warned_tests.push("gate/fresh_key (earlier looks left behind)".to_owned());
     }
     let mut subject = prompt(&verdict.candidate);
@@ -82,7 +82,7 @@ fn statement(run: &RunInfo, verdict: &Verdict, results: Option<&ResultsWritten>)
         "predicateType": PREDICATE,
         "predicate": {
             "result": if passed { "PASSED" } else { "FAILED" },
-            "configuration": configuration(run, verdict, results),
+            "configuration": configuration(verdict, results),
             "passedTests": passed_tests,
             "warnedTests": warned_tests,
             "failedTests": failed_tests,
@@ -100,20 +100,20 @@ fn prompt(record: &PromptRecord) -> Value {
 }
 
 /// What the candidate was tested with, each with its digest.
-fn configuration(run: &RunInfo, verdict: &Verdict, results: Option<&ResultsWritten>) -> Vec<Value> {
+fn configuration(verdict: &Verdict, results: Option<&ResultsFile>) -> Vec<Value> {
     let Tested {
         identical: _,
         requests_sha256,
         judges_sha256,
         commands_sha256,
-    } = &run.tested;
+    } = &verdict.tested;
     let resource = |name: &str, sha256: &str| json!({"name": name, "digest": {"sha256": sha256}});
     let mut all: Vec<Value> = verdict.baseline.iter().map(prompt).collect();
-    all.push(resource("golden data", &run.dataset_sha256));
+    all.push(resource("golden data", &verdict.dataset.sha256));
     all.push(resource("policy", &verdict.policy_sha256));
     all.push(resource("requests", requests_sha256));
     all.extend(judges_sha256.iter().map(|sha256| resource("judges", sha256)));
     all.extend(commands_sha256.iter().map(|sha256| resource("commands", sha256)));
-    all.extend(results.map(|results| resource(results.file, &results.sha256)));
+    all.extend(results.map(|results| resource(&results.file, &results.sha256)));
     all
 }

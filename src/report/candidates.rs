@@ -6,8 +6,8 @@
 use super::numbers::{UNKNOWN, percent, points, usd};
 use super::output::Output;
 use super::text::{log_line, md_code, truncate};
-use super::{Context, Folder, Mask, ReportError, ResultsWritten, attestation, diff, jsonl, junit, summary, verdict};
-use crate::domain::{CandidateLine, RunInfo, Verdict};
+use super::{Context, Folder, Mask, ReportError, attestation, diff, junit, results, summary, verdict};
+use crate::domain::{CandidateLine, ResultsFile, Verdict};
 use crate::exit;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -19,24 +19,23 @@ use std::path::Path;
 const NAME: usize = 80;
 
 /// Writes the reports of the call, verdict.json last, and returns what could not be written. `part` is the folder of the
-/// chosen candidate; `run` and `verdict` are its own, the verdict with all candidates. What is missing already (`unwritten`)
+/// chosen candidate; `verdict` is its own, with all candidates. What is missing already (`unwritten`)
 /// or goes missing here makes of exit code 0 a 12, and nothing is promotable.
 pub fn publish(
     folder: &Folder,
     part: &Path,
     mask: &Mask,
-    run: &RunInfo,
     verdict: &mut Verdict,
-    results: Option<&ResultsWritten>,
+    results: Option<&ResultsFile>,
     unwritten: bool,
 ) -> Vec<ReportError> {
     let mut errors = Vec::new();
     let mut copied = None;
     let mut note = |done: Result<(), ReportError>| errors.extend(done.err());
-    match (copy(part, folder.path(), jsonl::FILE), results) {
+    match (copy(part, folder.path(), results::FILE), results) {
         (Ok(sha256), Some(results)) if sha256 == results.sha256 => copied = Some(results.clone()),
         (Ok(_), _) => note(Err(ReportError::Write {
-            path: folder.path().join(jsonl::FILE),
+            path: folder.path().join(results::FILE),
             cause: io::Error::other("the candidate's own file is not as it was written"),
         })),
         (Err(error), _) => note(Err(error)),
@@ -60,22 +59,17 @@ pub fn publish(
         }
     };
     failed(&errors, verdict);
-    let run = &mask.run(run);
-    errors.extend(page(folder.path(), part, run, &mask.verdict(verdict)).err());
+    errors.extend(page(folder.path(), part, &mask.verdict(verdict)).err());
     failed(&errors, verdict);
     let context = Context::default();
     if let Some(copied) = copied {
         let _ = context.results.set(copied);
     }
     let opened = attestation::open(folder.path(), &context);
-    errors.extend(
-        opened
-            .and_then(|report| report.finish(run, &mask.verdict(verdict)))
-            .err(),
-    );
+    errors.extend(opened.and_then(|report| report.finish(&mask.verdict(verdict))).err());
     failed(&errors, verdict);
     let opened = verdict::open(folder.path(), &context);
-    let last = opened.and_then(|report| report.finish(run, &mask.verdict(verdict)));
+    let last = opened.and_then(|report| report.finish(&mask.verdict(verdict)));
     if let Err(error) = last {
         errors.push(error);
         failed(&errors, verdict);
@@ -107,14 +101,14 @@ fn copy(from: &Path, to: &Path, file: &str) -> Result<String, ReportError> {
 }
 
 /// summary.md: the verdict, the table, and the page of the chosen one.
-fn page(folder: &Path, part: &Path, run: &RunInfo, verdict: &Verdict) -> Result<(), ReportError> {
+fn page(folder: &Path, part: &Path, verdict: &Verdict) -> Result<(), ReportError> {
     let mut output = Output::create(folder, summary::FILE)?;
     let mut write = || -> io::Result<()> {
         let own = std::fs::read_to_string(part.join(summary::FILE))?;
         let text = format!(
             "{}\n{}\n## {}\n\n{own}",
-            summary::verdict_line(run, verdict),
-            table(run, verdict),
+            summary::verdict_line(verdict),
+            table(verdict),
             md_code(&truncate(&verdict.candidate.name, NAME)),
         );
         output.write_all(summary::fit(text).as_bytes())
@@ -123,10 +117,10 @@ fn page(folder: &Path, part: &Path, run: &RunInfo, verdict: &Verdict) -> Result<
     output.publish()
 }
 
-fn table(run: &RunInfo, verdict: &Verdict) -> String {
+fn table(verdict: &Verdict) -> String {
     let mut text = format!(
         "{}\n\n| candidate | pass rate | difference | interval | decision | cost |\n| --- | ---: | ---: | ---: | --- | ---: |\n",
-        shared(run, verdict)
+        shared(verdict)
     );
     for line in &verdict.candidates {
         let [rate, difference, interval, decision, cost] = cells(line);
@@ -144,7 +138,7 @@ fn table(run: &RunInfo, verdict: &Verdict) -> String {
 ///
 /// # Errors
 /// `out` can't be written.
-pub fn candidates_table(run: &RunInfo, verdict: &Verdict, mask: &Mask, out: &mut dyn io::Write) -> io::Result<()> {
+pub fn candidates_table(verdict: &Verdict, mask: &Mask, out: &mut dyn io::Write) -> io::Result<()> {
     let verdict = mask.verdict(verdict);
     let names: Vec<String> = verdict
         .candidates
@@ -152,7 +146,7 @@ pub fn candidates_table(run: &RunInfo, verdict: &Verdict, mask: &Mask, out: &mut
         .map(|line| log_line(&truncate(&line.name, NAME)))
         .collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
-    writeln!(out, "\n{}", shared(run, &verdict))?;
+    writeln!(out, "\n{}", shared(&verdict))?;
     for (line, name) in verdict.candidates.iter().zip(&names) {
         let [rate, difference, interval, decision, cost] = cells(line);
         let mark = if line.chosen { ">" } else { " " };
@@ -165,13 +159,13 @@ pub fn candidates_table(run: &RunInfo, verdict: &Verdict, mask: &Mask, out: &mut
 }
 
 /// Which one it is, and what picking it costs.
-fn shared(run: &RunInfo, verdict: &Verdict) -> String {
-    let n = run.look.candidates;
+fn shared(verdict: &Verdict) -> String {
+    let n = verdict.look.candidates;
     format!(
         "The best of {} candidates by this data is picked, so the chance of promoting by mistake ({}) is shared by {n}: each has {}.",
         verdict.candidates.len(),
-        share(run.policy.alpha),
-        share(run.policy.alpha / f64::from(n.max(1)))
+        share(verdict.policy.alpha),
+        share(verdict.policy.alpha / f64::from(n.max(1)))
     )
 }
 

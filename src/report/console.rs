@@ -15,7 +15,7 @@ use super::mask::Mask;
 use super::numbers::{cost, count, difference, early, latency, rate, retries};
 use super::summary::{left_behind, needed};
 use super::text::{log_line, truncate};
-use crate::domain::{CaseRow, Counts, Decision, Paired, Quarantine, Reason, RunInfo, Verdict, Warning};
+use crate::domain::{Arms, CaseRow, Counts, Decision, Paired, Quarantine, Reason, Verdict, Warning};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -67,15 +67,8 @@ impl Console {
     ///
     /// # Errors
     /// `out` can't be written.
-    pub fn finish(
-        &self,
-        run: &RunInfo,
-        verdict: &Verdict,
-        exit: u8,
-        reports: &Path,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
-        self.body(run, verdict, reports, out)?;
+    pub fn finish(&self, verdict: &Verdict, exit: u8, reports: &Path, out: &mut dyn Write) -> io::Result<()> {
+        self.body(verdict, reports, out)?;
         last_line(verdict, exit, out)
     }
 
@@ -83,17 +76,16 @@ impl Console {
     ///
     /// # Errors
     /// `out` can't be written.
-    pub fn body(&self, run: &RunInfo, verdict: &Verdict, reports: &Path, out: &mut dyn Write) -> io::Result<()> {
+    pub fn body(&self, verdict: &Verdict, reports: &Path, out: &mut dyn Write) -> io::Result<()> {
         if self.style.quiet {
             return Ok(());
         }
-        let run = self.mask.run(run);
         let verdict = self.mask.verdict(verdict);
         self.sentence(&verdict, out)?;
-        self.banners(&run, &verdict, out)?;
-        self.lists(&run, &verdict, reports, out)?;
+        self.banners(&verdict, out)?;
+        self.lists(&verdict, reports, out)?;
         self.errors(out)?;
-        self.table(&run, &verdict, out)?;
+        self.table(&verdict, out)?;
         self.reasons(&verdict, out)
     }
 
@@ -103,7 +95,7 @@ impl Console {
         writeln!(out, "{}\n", self.paint(color(verdict.decision), &sentence))
     }
 
-    fn banners(&self, run: &RunInfo, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
+    fn banners(&self, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
         for (on, word, text) in [
             (
                 verdict.replayed,
@@ -111,7 +103,7 @@ impl Console {
                 "the answers were recorded earlier; nothing here can be promoted",
             ),
             (
-                run.cases < run.total,
+                verdict.dataset.cases < verdict.dataset.total,
                 "PARTIAL",
                 "only a part of the dataset was run; nothing here can be promoted",
             ),
@@ -120,7 +112,7 @@ impl Console {
                 writeln!(out, "{}: {text}", self.paint(YELLOW, word))?;
             }
         }
-        if let Some(fresh) = &run.fresh_key {
+        if let Some(fresh) = &verdict.fresh_key {
             let text = format!("{}: {}", left_behind(fresh), fresh.reason);
             let text = log_line(truncate(&text, MESSAGE).as_ref());
             writeln!(out, "{}: {text}", self.paint(YELLOW, "FRESH KEY"))?;
@@ -132,7 +124,7 @@ impl Console {
         Ok(())
     }
 
-    fn lists(&self, run: &RunInfo, verdict: &Verdict, reports: &Path, out: &mut dyn Write) -> io::Result<()> {
+    fn lists(&self, verdict: &Verdict, reports: &Path, out: &mut dyn Write) -> io::Result<()> {
         let Highlights {
             regressed,
             critical,
@@ -143,7 +135,7 @@ impl Console {
             skipped: _,
             ..
         } = &self.highlights;
-        if run.baseline.is_some() {
+        if verdict.baseline.is_some() {
             let of = format!("of {} compared", verdict.paired.n);
             self.list("regressed", &of, regressed, reports, out)?;
         } else {
@@ -205,7 +197,7 @@ impl Console {
         writeln!(out)
     }
 
-    fn table(&self, run: &RunInfo, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
         let Counts {
             cases,
             pass,
@@ -220,7 +212,7 @@ impl Console {
         if let Some(early) = early(verdict) {
             lines.push(("early", early));
         }
-        if run.baseline.is_some() {
+        if verdict.baseline.is_some() {
             let Paired {
                 n,
                 both_pass,
@@ -234,17 +226,17 @@ impl Console {
             ));
             lines.push((
                 "baseline",
-                format!("pass rate {}", rate(verdict.baseline_rate.as_ref())),
+                format!("pass rate {}", rate(verdict.rates.baseline.as_ref())),
             ));
         }
         lines.push((
             "candidate",
-            format!("pass rate {}", rate(verdict.candidate_rate.as_ref())),
+            format!("pass rate {}", rate(verdict.rates.candidate.as_ref())),
         ));
         if let Some(found) = &verdict.difference {
             lines.push(("difference", difference(found)));
         }
-        lines.push(("latency", latencies(run, verdict)));
+        lines.push(("latency", latencies(verdict)));
         lines.push((
             "spent",
             format!(
@@ -308,15 +300,15 @@ fn color(decision: Decision) -> &'static str {
     }
 }
 
-fn latencies(run: &RunInfo, verdict: &Verdict) -> String {
-    let (blue, green) = &verdict.latency_ms;
-    if run.baseline.is_some() {
+fn latencies(verdict: &Verdict) -> String {
+    let Arms { baseline, candidate } = &verdict.latency_ms;
+    if verdict.baseline.is_some() {
         format!(
             "p50 / p95 / p99: baseline {}, candidate {}",
-            latency(blue, verdict.cached.0),
-            latency(green, verdict.cached.1)
+            latency(baseline, verdict.cached.baseline),
+            latency(candidate, verdict.cached.candidate)
         )
     } else {
-        format!("p50 / p95 / p99: {}", latency(green, verdict.cached.1))
+        format!("p50 / p95 / p99: {}", latency(candidate, verdict.cached.candidate))
     }
 }

@@ -10,7 +10,7 @@ use super::output::{Output, Spool};
 use super::text::{md_code, md_fence, md_inline, truncate};
 use super::why::{Why, answered, expected, outcomes, why};
 use super::{Context, ReportError, Reporter, summary};
-use crate::domain::{Case, CaseRow, Change, Judged, OutcomeKind, PromptInfo, Quarantine, RunInfo, Verdict, WEIGHT};
+use crate::domain::{Case, CaseRow, Change, Judged, OutcomeKind, PromptRecord, Quarantine, RunInfo, Verdict, WEIGHT};
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
@@ -145,7 +145,7 @@ impl Reporter for Diff {
         self.take(row).map_err(|cause| self.output.error(cause))
     }
 
-    fn finish(self: Box<Self>, run: &RunInfo, verdict: &Verdict) -> Result<(), ReportError> {
+    fn finish(self: Box<Self>, verdict: &Verdict) -> Result<(), ReportError> {
         let Diff {
             mut output,
             bodies,
@@ -153,8 +153,7 @@ impl Reporter for Diff {
             most_cases,
             most_bytes,
         } = *self;
-        write_document(&mut output, bodies, (most_cases, most_bytes), run, verdict)
-            .map_err(|cause| output.error(cause))?;
+        write_document(&mut output, bodies, (most_cases, most_bytes), verdict).map_err(|cause| output.error(cause))?;
         output.publish()
     }
 }
@@ -181,10 +180,9 @@ fn write_document(
     output: &mut Output,
     bodies: Vec<Body>,
     (mut cases_left, mut bytes_left): (usize, u64),
-    run: &RunInfo,
     verdict: &Verdict,
 ) -> io::Result<()> {
-    output.write_all(head(run, verdict).as_bytes())?;
+    output.write_all(head(verdict).as_bytes())?;
     if bodies.iter().all(|body| body.cases == 0) {
         output.write_all(b"No case to show.\n")?;
     }
@@ -220,18 +218,25 @@ fn write_document(
     Ok(())
 }
 
-fn head(run: &RunInfo, verdict: &Verdict) -> String {
-    let mut head = match &run.baseline {
-        Some(baseline) => format!("# {} → {}\n\n", md_code(&baseline.name), md_code(&run.candidate.name)),
-        None => format!("# {}\n\n", md_code(&run.candidate.name)),
+fn head(verdict: &Verdict) -> String {
+    let mut head = match &verdict.baseline {
+        Some(baseline) => format!(
+            "# {} → {}\n\n",
+            md_code(&baseline.name),
+            md_code(&verdict.candidate.name)
+        ),
+        None => format!("# {}\n\n", md_code(&verdict.candidate.name)),
     };
-    head.push_str(&summary::verdict_line(run, verdict));
+    head.push_str(&summary::verdict_line(verdict));
     head.push_str(&summary::rule(verdict));
-    head.push_str(&summary::banners(run, verdict));
+    head.push_str(&summary::banners(verdict));
     head.push('\n');
-    let prompts = [("baseline", run.baseline.as_ref()), ("candidate", Some(&run.candidate))];
+    let prompts = [
+        ("baseline", verdict.baseline.as_ref()),
+        ("candidate", Some(&verdict.candidate)),
+    ];
     for (arm, prompt) in prompts {
-        if let Some(PromptInfo {
+        if let Some(PromptRecord {
             name,
             sha256,
             model,
@@ -243,7 +248,7 @@ fn head(run: &RunInfo, verdict: &Verdict) -> String {
                 "- {arm}: {} from {}, model {}, sha256 {}\n",
                 md_code(name),
                 md_code(path),
-                md_code(model),
+                md_code(&model.requested),
                 md_code(sha256)
             ));
         }

@@ -103,7 +103,7 @@ impl Reporter for Junit {
         self.take(row).map_err(|cause| self.output.error(cause))
     }
 
-    fn finish(mut self: Box<Self>, run: &RunInfo, verdict: &Verdict) -> Result<(), ReportError> {
+    fn finish(mut self: Box<Self>, verdict: &Verdict) -> Result<(), ReportError> {
         self.serialise().map_err(|cause| self.output.error(cause))?;
         let Junit {
             mut output,
@@ -112,7 +112,7 @@ impl Reporter for Junit {
             chunk: _,
             quarantine: _,
         } = *self;
-        write_document(&mut output, spool, &suites, run, verdict).map_err(|cause| output.error(cause))?;
+        write_document(&mut output, spool, &suites, verdict).map_err(|cause| output.error(cause))?;
         output.publish()
     }
 }
@@ -201,17 +201,11 @@ fn copy_cases(xml: &[u8], spool: &mut Spool) -> io::Result<()> {
 }
 
 /// The whole document: the root's totals, then each suite's head and its part of the spool.
-fn write_document(
-    output: &mut Output,
-    spool: Spool,
-    suites: &[Suite],
-    run: &RunInfo,
-    verdict: &Verdict,
-) -> io::Result<()> {
+fn write_document(output: &mut Output, spool: Spool, suites: &[Suite], verdict: &Verdict) -> io::Result<()> {
     let mut bodies = spool.rewind()?;
     let mut totals = Totals::default();
     suites.iter().for_each(|suite| totals.add(suite.totals));
-    let timestamp = timestamp(&run.started_at);
+    let timestamp = timestamp(&verdict.started_at);
     let mut writer = Writer::new(output);
     let line = || Event::Text(BytesText::from_escaped("\n"));
 
@@ -234,7 +228,7 @@ fn write_document(
         writer.get_mut().write_all(b"  ")?;
         writer.write_event(Event::Start(head))?;
         writer.write_event(line())?;
-        push_properties(&mut writer, run, verdict)?;
+        push_properties(&mut writer, verdict)?;
         let copied = io::copy(&mut bodies.by_ref().take(suite.bytes), writer.get_mut())?;
         if copied != suite.bytes {
             return Err(io::Error::other("the temporary file lost a part of its content"));
@@ -248,13 +242,13 @@ fn write_document(
 }
 
 /// What was tested, whether it was the real thing, and what speaks against it.
-fn push_properties(writer: &mut Writer<&mut Output>, run: &RunInfo, verdict: &Verdict) -> io::Result<()> {
-    let baseline = run.baseline.as_ref().map_or("none", |prompt| &prompt.name);
+fn push_properties(writer: &mut Writer<&mut Output>, verdict: &Verdict) -> io::Result<()> {
+    let baseline = verdict.baseline.as_ref().map_or("none", |prompt| &prompt.name);
     let properties = [
-        ("candidate", run.candidate.name.as_str()),
+        ("candidate", verdict.candidate.name.as_str()),
         ("baseline", baseline),
-        ("target", &run.target),
-        ("simulated", if run.simulated { "true" } else { "false" }),
+        ("target", &verdict.target),
+        ("simulated", if verdict.simulated { "true" } else { "false" }),
         ("replayed", if verdict.replayed { "true" } else { "false" }),
         ("decision", verdict.decision.as_str()),
         ("sentence", &verdict.sentence),

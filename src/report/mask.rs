@@ -3,7 +3,7 @@
 
 use crate::domain::{
     ArmRow, Case, CaseId, CaseRow, Changed, Changes, CheckResult, CheckSpec, Failure, Judged, Label, Outcome, Place,
-    PolicyBase, PromptInfo, PromptRecord, Reason, RunInfo, Slice, Turn, Verdict, Warning,
+    Policy, PolicyBase, PromptInfo, PromptRecord, Reason, RunInfo, Slice, Turn, Verdict, Warning,
 };
 use crate::secret::{Cover, Secret, covered};
 use serde_json::Value;
@@ -113,30 +113,9 @@ impl Mask {
             self.hide_all([name, model, path]);
         }
         self.hide(target);
-        // The rules are our own words and numbers, but for the names of tags.
-        self.hide_all(&mut policy.critical_tags);
-        let quarantine = std::mem::take(&mut policy.quarantine);
-        policy.quarantine = quarantine
-            .into_iter()
-            .map(|(mut tag, until)| {
-                self.hide(&mut tag);
-                (tag, until)
-            })
-            .collect();
+        self.policy(policy);
         let Changes { base, rows, accepted } = changes;
-        if let Some(PolicyBase { rev, commit: _ }) = base {
-            self.hide(rev);
-        }
-        for Changed {
-            kind: _,
-            what,
-            before,
-            after,
-            weaker: _,
-        } in rows
-        {
-            self.hide_all([Some(what), before.as_mut(), after.as_mut()].into_iter().flatten());
-        }
+        self.changes(base, rows);
         self.hide_all(accepted);
         self.hide_all(fresh_key.as_mut().map(|fresh| &mut fresh.reason));
         run
@@ -165,24 +144,40 @@ impl Mask {
     /// The verdict without the secrets.
     pub fn verdict(&self, verdict: &Verdict) -> Verdict {
         let mut verdict = verdict.clone();
+        // Takes everything apart, so that a new field can't be forgotten here.
         let Verdict {
-            unlooked: _,
+            schema: _,
             decision: _,
             sentence,
             exit_code: _,
             promotable: _,
             reasons,
             warnings,
+            simulated: _,
             replayed: _,
+            gated: _,
+            key: _,
+            look: _,
+            fresh_key,
+            policy,
             policy_sha256: _,
-            completion: _,
+            policy_base,
+            changed,
+            accepted_weaker,
             candidate,
             baseline,
+            dataset: _,
+            repeats: _,
+            tested: _,
+            completion: _,
+            results: _,
+            candidates,
+            target,
             counts: _,
             quarantined,
+            unlooked: _,
             paired: _,
-            baseline_rate: _,
-            candidate_rate: _,
+            rates: _,
             difference: _,
             z: _,
             needed: _,
@@ -200,15 +195,20 @@ impl Mask {
             retries: _,
             waited_ms: _,
             latency_ms: _,
+            started_at: _,
             finished_at: _,
-            candidates,
+            tool: _,
         } = &mut verdict;
         for line in candidates {
             self.hide(&mut line.name);
             self.hide_all(&mut line.path);
         }
-        self.hide(sentence);
-        for judge in &mut judges.found.deciding {
+        self.hide_all([sentence, target]);
+        self.policy(policy);
+        self.changes(policy_base, changed);
+        self.hide_all(accepted_weaker);
+        self.hide_all(fresh_key.as_mut().map(|fresh| &mut fresh.reason));
+        for judge in judges.iter_mut().flat_map(|judges| &mut judges.found.deciding) {
             self.hide_all([&mut judge.name, &mut judge.model]);
         }
         for Reason {
@@ -241,6 +241,35 @@ impl Mask {
             self.hide(&mut tag.tag);
         }
         verdict
+    }
+
+    /// The rules are our own words and numbers, but for the names of tags.
+    fn policy(&self, policy: &mut Policy) {
+        self.hide_all(&mut policy.critical_tags);
+        let quarantine = std::mem::take(&mut policy.quarantine);
+        policy.quarantine = quarantine
+            .into_iter()
+            .map(|(mut tag, until)| {
+                self.hide(&mut tag);
+                (tag, until)
+            })
+            .collect();
+    }
+
+    fn changes(&self, base: &mut Option<PolicyBase>, rows: &mut [Changed]) {
+        if let Some(PolicyBase { rev, commit: _ }) = base {
+            self.hide(rev);
+        }
+        for Changed {
+            kind: _,
+            what,
+            before,
+            after,
+            weaker: _,
+        } in rows
+        {
+            self.hide_all([Some(what), before.as_mut(), after.as_mut()].into_iter().flatten());
+        }
     }
 
     fn case(&self, case: &mut Case) {

@@ -4,7 +4,7 @@
 //!                    ┌─▶ junit.rs     junit.xml
 //! run ──┐            ├─▶ diff.rs      diff.md
 //! rows ─┼─▶ Reports ─┼─▶ summary.rs   summary.md
-//! verdict            ├─▶ jsonl.rs     results.jsonl
+//! verdict            ├─▶ results.rs   results.jsonl
 //!        (mask.rs)   ├─▶ attestation.rs  verdict.intoto.json
 //!                    └─▶ verdict.rs   verdict.json, last
 //! verdicts ─▶ candidates.rs  all of these again in the folder above, for the one that was chosen among several
@@ -30,7 +30,6 @@ pub mod console;
 mod diff;
 mod excerpt;
 mod highlights;
-mod jsonl;
 mod judges;
 mod junit;
 mod mask;
@@ -38,6 +37,8 @@ mod numbers;
 mod output;
 mod pending;
 pub mod progress;
+mod results;
+mod results_reader;
 pub mod runs;
 mod summary;
 pub mod text;
@@ -48,10 +49,11 @@ pub use candidates::{candidates_table, publish};
 pub use excerpt::source_diff;
 pub use mask::Mask;
 pub use pending::{Proposal, propose, withdraw};
+pub use results_reader::ResultsReader;
+pub use verdict::read_verdict;
 
-use crate::domain::{CaseRow, Counts, Problem, RunInfo, Verdict};
+use crate::domain::{CaseRow, Counts, Problem, ResultsFile, RunInfo, Verdict};
 use crate::exit;
-use serde::Serialize;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -110,7 +112,7 @@ pub trait Reporter: Send {
     ///
     /// # Errors
     /// The report can't be written.
-    fn finish(self: Box<Self>, run: &RunInfo, verdict: &Verdict) -> Result<(), ReportError>;
+    fn finish(self: Box<Self>, verdict: &Verdict) -> Result<(), ReportError>;
 }
 
 /// What reports are told when they open.
@@ -121,18 +123,7 @@ pub struct Context {
     /// At most so many bytes of cases are shown in diff.md.
     pub diff_bytes: u64,
     /// Filled when results.jsonl is in place; the reports after it name its digest.
-    pub results: Arc<OnceLock<ResultsWritten>>,
-}
-
-/// results.jsonl as it was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ResultsWritten {
-    /// Its name.
-    pub file: &'static str,
-    /// Digest of its bytes.
-    pub sha256: String,
-    /// Its lines.
-    pub rows: u64,
+    pub results: Arc<OnceLock<ResultsFile>>,
 }
 
 impl Default for Context {
@@ -164,8 +155,8 @@ pub type Open = fn(&Path, &Context) -> Result<Box<dyn Reporter>, ReportError>;
 pub const FORMATS: &[Format] = &[
     Format {
         name: "results",
-        file: jsonl::FILE,
-        open: jsonl::open,
+        file: results::FILE,
+        open: results::open,
     },
     Format {
         name: "junit",
@@ -286,7 +277,7 @@ impl Folder {
 /// verdict of its own.
 fn foreign_output(dir: &Path) -> Option<&'static str> {
     let ours = dir.join(LOCK).exists()
-        || fs::read_to_string(dir.join(verdict::FILE)).is_ok_and(|text| text.contains(verdict::SCHEMA));
+        || fs::read_to_string(dir.join(verdict::FILE)).is_ok_and(|text| text.contains(Verdict::SCHEMA));
     let mut files = FORMATS.iter().map(|format| format.file);
     if ours {
         None
@@ -340,7 +331,7 @@ pub struct Reports {
     mask: Mask,
     seen: Counts,
     folder: Folder,
-    results: Arc<OnceLock<ResultsWritten>>,
+    results: Arc<OnceLock<ResultsFile>>,
 }
 
 impl Reports {
@@ -367,7 +358,7 @@ impl Reports {
     }
 
     /// Where [`Reports::finish`] says what results.jsonl came to.
-    pub fn results(&self) -> Arc<OnceLock<ResultsWritten>> {
+    pub fn results(&self) -> Arc<OnceLock<ResultsFile>> {
         Arc::clone(&self.results)
     }
 
@@ -387,8 +378,7 @@ impl Reports {
     /// Finishes every report, verdict.json last, and returns all failures since the start. Once one has failed, the exit
     /// code in verdict.json is 12 where it would have been 0, as the process's is to be. A verdict that does not count the
     /// cases it was given is not promotable.
-    pub fn finish(mut self, run: &RunInfo, verdict: &Verdict) -> Vec<ReportError> {
-        let run = self.mask.run(run);
+    pub fn finish(mut self, verdict: &Verdict) -> Vec<ReportError> {
         let mut verdict = self.mask.verdict(verdict);
         if self.seen != verdict.counts {
             verdict.promotable = false;
@@ -403,7 +393,7 @@ impl Reports {
                 // The check is red, so no deploy step may go on.
                 verdict.promotable = false;
             }
-            if let Err(error) = reporter.finish(&run, &verdict) {
+            if let Err(error) = reporter.finish(&verdict) {
                 self.errors.push(error);
             }
         }

@@ -1,6 +1,6 @@
 //! Numbers as people read them. Never `NaN`: what is not a number is a dash.
 
-use crate::domain::{ArmRate, Difference, Latency, Unlooked, Verdict, Waited};
+use crate::domain::{ArmRate, Arms, Difference, Latency, Unlooked, Verdict, Waited};
 
 /// What stands for a number that is not known.
 pub(super) const UNKNOWN: &str = "–";
@@ -52,15 +52,13 @@ pub(super) fn difference(difference: &Difference) -> String {
 
 /// What an early decision left out; `None` where all cases were looked at.
 pub(super) fn early(verdict: &Verdict) -> Option<String> {
-    let Unlooked { cases, answers } = verdict.unlooked;
-    (cases > 0).then(|| {
-        format!(
-            "after {} of {}; {} saved",
-            verdict.counts.cases.saturating_sub(cases),
-            count(verdict.counts.cases, "case", "cases"),
-            count(answers, "request was", "requests were")
-        )
-    })
+    let Unlooked { cases, answers } = verdict.unlooked?;
+    Some(format!(
+        "after {} of {}; {} saved",
+        verdict.counts.cases.saturating_sub(cases),
+        count(verdict.counts.cases, "case", "cases"),
+        count(answers, "request was", "requests were")
+    ))
 }
 
 /// A test statistic: `-1.83`.
@@ -98,7 +96,7 @@ pub(super) fn latency(latency: &Latency, stored: u64) -> String {
 /// What this run spent, and what its answers cost when they were asked for where that is something else.
 pub(super) fn cost(verdict: &Verdict) -> String {
     let spent = usd(verdict.cost_usd);
-    if verdict.cached == (0, 0) {
+    if verdict.cached == Arms::default() {
         return spent;
     }
     format!(

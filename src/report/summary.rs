@@ -8,8 +8,8 @@ use super::output::Output;
 use super::text::{md_code, md_inline, truncate};
 use super::{Context, ReportError, Reporter};
 use crate::domain::{
-    CaseRow, Changed, Changes, Counts, Decision, FreshKey, GuardMetric, Guardrail, Needed, Paired, Passes, PolicyBase,
-    Quarantine, Reason, RunInfo, Slice, SliceGate, Usage, Verdict, Warning,
+    CaseRow, Changed, Counts, DatasetRecord, Decision, FreshKey, GuardMetric, Guardrail, Needed, Paired, Passes,
+    PolicyBase, Quarantine, Reason, RunInfo, Slice, SliceGate, Usage, Verdict, Warning,
 };
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -53,8 +53,8 @@ impl Reporter for Summary {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>, run: &RunInfo, verdict: &Verdict) -> Result<(), ReportError> {
-        let text = fit(page(run, verdict, &self.highlights));
+    fn finish(mut self: Box<Self>, verdict: &Verdict) -> Result<(), ReportError> {
+        let text = fit(page(verdict, &self.highlights));
         self.output
             .write_all(text.as_bytes())
             .map_err(|cause| self.output.error(cause))?;
@@ -73,23 +73,23 @@ pub(super) fn fit(mut page: String) -> String {
     page
 }
 
-fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
-    let mut page = verdict_line(run, verdict);
-    page.push_str(&fresh(run));
-    page.push_str(&weaker(&run.changes));
+fn page(verdict: &Verdict, highlights: &Highlights) -> String {
+    let mut page = verdict_line(verdict);
+    page.push_str(&fresh(verdict));
+    page.push_str(&weaker(verdict));
     page.push_str(&rule(verdict));
-    page.push_str(&banners(run, verdict));
+    page.push_str(&banners(verdict));
     page.push('\n');
-    page.push_str(&what_ran(run));
+    page.push_str(&what_ran(verdict));
     if let Some(early) = early(verdict) {
         let _ = write!(page, "\nDecided early, {early}.\n");
     }
     page.push_str(&more_reasons(verdict));
-    page.push_str(&changes(&run.changes));
-    page.push_str(&numbers(run, verdict));
+    page.push_str(&changes(verdict));
+    page.push_str(&numbers(verdict));
     page.push_str(&settle(verdict));
     page.push_str(&listed("Must-pass cases in trouble", &highlights.critical));
-    if run.baseline.is_some() {
+    if verdict.baseline.is_some() {
         page.push_str(&listed("Regressed", &highlights.regressed));
     } else {
         page.push_str(&listed("Failing", &highlights.failing));
@@ -97,7 +97,9 @@ fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
     page.push_str(&listed("Not passing, in quarantine", &highlights.quarantined));
     page.push_str(&flaky(&highlights.flaky));
     page.push_str(&errors(highlights));
-    page.push_str(&judges::section(&verdict.judges.found));
+    if let Some(judges) = &verdict.judges {
+        page.push_str(&judges::section(&judges.found));
+    }
     page.push_str(&guardrails(&verdict.guardrails));
     page.push_str(&slices(&verdict.slices));
     page.push_str(&spent(verdict));
@@ -105,13 +107,13 @@ fn page(run: &RunInfo, verdict: &Verdict, highlights: &Highlights) -> String {
 }
 
 /// The verdict in a sentence.
-pub(super) fn verdict_line(run: &RunInfo, verdict: &Verdict) -> String {
+pub(super) fn verdict_line(verdict: &Verdict) -> String {
     let word = match verdict.decision {
         Decision::Promote => "✅ **promote**",
         Decision::Block => "❌ **block**",
         Decision::Inconclusive => "⚠️ **inconclusive**",
     };
-    let how = match (run.simulated, verdict.replayed) {
+    let how = match (verdict.simulated, verdict.replayed) {
         (true, _) => " (SIMULATED)",
         (false, true) => " (REPLAYED)",
         (false, false) => "",
@@ -128,8 +130,8 @@ pub(super) fn rule(verdict: &Verdict) -> String {
 }
 
 /// Whether earlier looks at the same were left behind.
-fn fresh(run: &RunInfo) -> String {
-    let Some(fresh) = &run.fresh_key else {
+fn fresh(verdict: &Verdict) -> String {
+    let Some(fresh) = &verdict.fresh_key else {
         return String::new();
     };
     format!(
@@ -154,8 +156,11 @@ pub(super) fn left_behind(fresh: &FreshKey) -> String {
 }
 
 /// Whether the project asks for less than it did.
-fn weaker(changes: &Changes) -> String {
-    let (Some(base), n) = (&changes.base, changes.weaker().count()) else {
+fn weaker(verdict: &Verdict) -> String {
+    let (Some(base), n) = (
+        &verdict.policy_base,
+        verdict.changed.iter().filter(|row| row.weaker).count(),
+    ) else {
         return String::new();
     };
     if n == 0 {
@@ -166,7 +171,7 @@ fn weaker(changes: &Changes) -> String {
         base_name(base),
         count(n as u64, "change", "changes")
     );
-    if let Some(reason) = &changes.accepted {
+    if let Some(reason) = &verdict.accepted_weaker {
         let _ = write!(text, " Accepted: {}", md_inline(&truncate(reason, MESSAGE)));
     }
     text.push('\n');
@@ -179,11 +184,11 @@ fn base_name(base: &PolicyBase) -> String {
 }
 
 /// What changed since the policy base, in a table.
-fn changes(changes: &Changes) -> String {
-    let Some(base) = &changes.base else {
+fn changes(verdict: &Verdict) -> String {
+    let Some(base) = &verdict.policy_base else {
         return String::new();
     };
-    if changes.rows.is_empty() {
+    if verdict.changed.is_empty() {
         return format!("\nGolden data, checks and policy are those of {}.\n", base_name(base));
     }
     let mut text = format!(
@@ -200,7 +205,7 @@ fn changes(changes: &Changes) -> String {
         before,
         after,
         weaker,
-    } in changes.rows.iter().take(CHANGES)
+    } in verdict.changed.iter().take(CHANGES)
     {
         let _ = writeln!(
             text,
@@ -212,18 +217,22 @@ fn changes(changes: &Changes) -> String {
             cell(after)
         );
     }
-    if changes.rows.len() > CHANGES {
-        let _ = writeln!(text, "\n… and {} more, in verdict.json.", changes.rows.len() - CHANGES);
+    if verdict.changed.len() > CHANGES {
+        let _ = writeln!(
+            text,
+            "\n… and {} more, in verdict.json.",
+            verdict.changed.len() - CHANGES
+        );
     }
     text
 }
 
 /// What keeps this run from being evidence for a deployment, loudly.
-pub(super) fn banners(run: &RunInfo, verdict: &Verdict) -> String {
+pub(super) fn banners(verdict: &Verdict) -> String {
     let mut text = String::new();
     for (on, banner) in [
         (
-            run.simulated,
+            verdict.simulated,
             "**SIMULATED**: the built-in simulator answered, not the model. Nothing here can be promoted.",
         ),
         (
@@ -231,11 +240,11 @@ pub(super) fn banners(run: &RunInfo, verdict: &Verdict) -> String {
             "**REPLAYED**: answers were recorded earlier, not asked for now. Nothing here can be promoted.",
         ),
         (
-            !run.gated,
+            !verdict.gated,
             "**NOT GATED**: no decision was asked for. Nothing here can be promoted.",
         ),
         (
-            run.cases < run.total,
+            verdict.dataset.cases < verdict.dataset.total,
             "**PARTIAL**: only a part of the dataset was run. Nothing here can be promoted.",
         ),
     ] {
@@ -249,22 +258,23 @@ pub(super) fn banners(run: &RunInfo, verdict: &Verdict) -> String {
     text
 }
 
-fn what_ran(run: &RunInfo) -> String {
-    let cases = if run.cases == run.total {
-        count(run.cases, "case", "cases")
+fn what_ran(verdict: &Verdict) -> String {
+    let DatasetRecord { cases, total, .. } = verdict.dataset;
+    let cases = if cases == total {
+        count(cases, "case", "cases")
     } else {
-        format!("{} of {}", run.cases, count(run.total, "case", "cases"))
+        format!("{cases} of {}", count(total, "case", "cases"))
     };
-    let against = run.baseline.as_ref().map_or_else(
+    let against = verdict.baseline.as_ref().map_or_else(
         || "without a baseline".to_owned(),
         |prompt| format!("against {}", code(&prompt.name)),
     );
     format!(
         "{} {against}, {cases} × {}, target {}, model {}.\n",
-        code(&run.candidate.name),
-        count(run.repeats.into(), "repeat", "repeats"),
-        code(&run.target),
-        code(&run.candidate.model)
+        code(&verdict.candidate.name),
+        count(verdict.repeats.into(), "repeat", "repeats"),
+        code(&verdict.target),
+        code(&verdict.candidate.model.requested)
     )
 }
 
@@ -286,7 +296,7 @@ fn more_reasons(verdict: &Verdict) -> String {
     }
 }
 
-fn numbers(run: &RunInfo, verdict: &Verdict) -> String {
+fn numbers(verdict: &Verdict) -> String {
     let Counts {
         cases,
         pass,
@@ -298,12 +308,12 @@ fn numbers(run: &RunInfo, verdict: &Verdict) -> String {
         "\n| candidate cases | pass | fail | error | skipped |\n| ---: | ---: | ---: | ---: | ---: |\n\
          | {cases} | {pass} | {fail} | {error} | {skipped} |\n"
     );
-    if run.baseline.is_none() {
+    if verdict.baseline.is_none() {
         let _ = write!(
             text,
             "\n| | candidate |\n| --- | ---: |\n| pass rate | {} |\n| latency p50 / p95 / p99 | {} |\n",
-            rate(verdict.candidate_rate.as_ref()),
-            latency(&verdict.latency_ms.1, verdict.cached.1)
+            rate(verdict.rates.candidate.as_ref()),
+            latency(&verdict.latency_ms.candidate, verdict.cached.candidate)
         );
         return text;
     }
@@ -323,12 +333,12 @@ fn numbers(run: &RunInfo, verdict: &Verdict) -> String {
         text,
         "\n| | baseline | candidate |\n| --- | ---: | ---: |\n| pass rate | {} | {} |\n\
          | latency p50 / p95 / p99 | {} | {} |\n| answers from the cache | {} | {} |\n",
-        rate(verdict.baseline_rate.as_ref()),
-        rate(verdict.candidate_rate.as_ref()),
-        latency(&verdict.latency_ms.0, verdict.cached.0),
-        latency(&verdict.latency_ms.1, verdict.cached.1),
-        verdict.cached.0,
-        verdict.cached.1
+        rate(verdict.rates.baseline.as_ref()),
+        rate(verdict.rates.candidate.as_ref()),
+        latency(&verdict.latency_ms.baseline, verdict.cached.baseline),
+        latency(&verdict.latency_ms.candidate, verdict.cached.candidate),
+        verdict.cached.baseline,
+        verdict.cached.candidate
     );
     if let Some(found) = &verdict.difference {
         let _ = write!(text, "\nDifference: **{}**", difference(found));
@@ -337,16 +347,16 @@ fn numbers(run: &RunInfo, verdict: &Verdict) -> String {
         }
         text.push_str(".\n");
     }
-    let (margin, tolerance) = match &verdict.judges.found.scale {
+    let (margin, tolerance) = match verdict.judges.as_ref().and_then(|judges| judges.found.scale) {
         Some(scale) => (scale.margin_scaled, scale.tolerance_scaled),
-        None => (run.policy.margin, run.policy.tolerance),
+        None => (verdict.policy.margin, verdict.policy.tolerance),
     };
     let _ = writeln!(
         text,
         "\nPromoting needs a difference above {} points, blocking one below {} points, each at alpha {}.",
         points(-margin),
         points(-tolerance),
-        run.policy.alpha
+        verdict.policy.alpha
     );
     text
 }
@@ -533,11 +543,12 @@ fn slices(slices: &[Slice]) -> String {
     {
         let _ = writeln!(
             text,
-            "| {} | {n} | {} | {} | {} | {status} | {} |",
+            "| {} | {n} | {} | {} | {} | {} | {} |",
             md_inline(&truncate(tag, NAME)),
             share(baseline),
             share(candidate),
             difference.map_or_else(|| UNKNOWN.to_owned(), points),
+            status.as_str(),
             gate.as_str()
         );
     }

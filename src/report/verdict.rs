@@ -2,36 +2,34 @@
 
 use super::output::Output;
 use super::text::json_safe;
-use super::{Context, ReportError, Reporter, ResultsWritten};
-use crate::domain::{
-    ArmRate, CandidateLine, CaseRow, Changed, Completion, Counts, Decision, Difference, FreshKey, Guardrail,
-    JudgesAsked, Latency, Look, Needed, Paired, Policy, PolicyBase, PriceList, PromptRecord, Quarantined, Reason,
-    RunInfo, Slice, Tested, Unlooked, Usage, Verdict, Waited, Warning, ZScores,
-};
-use serde::Serialize;
-use std::io::{self, Write as _};
+use super::{Context, ReportError, Reporter};
+use crate::domain::{CaseRow, Place, Problem, ResultsFile, RunInfo, Verdict};
+use serde::Deserialize as _;
+use serde_json::Value;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 pub(super) const FILE: &str = "verdict.json";
 
-/// Changes when a field changes its meaning or goes; new fields may come.
-pub(super) const SCHEMA: &str = "promptgate.verdict/1";
+/// Bytes of the largest file that is read back.
+const MAX_VERDICT: u64 = 64 << 20;
 
 pub(super) fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>, ReportError> {
-    Ok(Box::new(VerdictFile {
+    Ok(Box::new(VerdictReport {
         results: Arc::clone(&context.results),
         output: Output::create(folder, FILE)?,
     }))
 }
 
-struct VerdictFile {
+struct VerdictReport {
     /// Filled when results.jsonl is in place.
-    results: Arc<OnceLock<ResultsWritten>>,
+    results: Arc<OnceLock<ResultsFile>>,
     output: Output,
 }
 
-impl Reporter for VerdictFile {
+impl Reporter for VerdictReport {
     fn begin(&mut self, _: &RunInfo) -> Result<(), ReportError> {
         Ok(())
     }
@@ -40,235 +38,59 @@ impl Reporter for VerdictFile {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>, run: &RunInfo, verdict: &Verdict) -> Result<(), ReportError> {
-        self.write(run, verdict).map_err(|cause| self.output.error(cause))?;
+    fn finish(mut self: Box<Self>, verdict: &Verdict) -> Result<(), ReportError> {
+        self.write(verdict).map_err(|cause| self.output.error(cause))?;
         self.output.publish()
     }
 }
 
-impl VerdictFile {
-    fn write(&mut self, run: &RunInfo, verdict: &Verdict) -> io::Result<()> {
+impl VerdictReport {
+    fn write(&mut self, verdict: &Verdict) -> io::Result<()> {
+        let verdict = Verdict {
+            results: self.results.get().cloned(),
+            ..verdict.clone()
+        };
         // A float that is not a number becomes null.
-        let json = serde_json::to_string_pretty(&record(run, verdict, self.results.get()))?;
-        writeln!(self.output, "{}", json_safe(&json))
+        writeln!(self.output, "{}", json_safe(&serde_json::to_string_pretty(&verdict)?))
     }
 }
 
-#[derive(Serialize)]
-struct Record<'a> {
-    schema: &'static str,
-    decision: Decision,
-    sentence: &'a str,
-    exit_code: u8,
-    promotable: bool,
-    reasons: &'a [Reason],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    warnings: &'a [Warning],
-    simulated: bool,
-    replayed: bool,
-    gated: bool,
-    key: &'a str,
-    look: &'a Look,
-    /// Absent where no earlier looks were left behind.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fresh_key: Option<&'a FreshKey>,
-    policy: &'a Policy,
-    policy_sha256: &'a str,
-    policy_base: Option<&'a PolicyBase>,
-    changed: &'a [Changed],
-    accepted_weaker: Option<&'a str>,
-    candidate: &'a PromptRecord,
-    baseline: Option<&'a PromptRecord>,
-    dataset: Dataset<'a>,
-    /// Per case and arm.
-    repeats: u32,
-    tested: &'a Tested,
-    completion: Completion,
-    /// `None` if it could not be written.
-    results: Option<&'a ResultsWritten>,
-    /// Absent where there was one candidate.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    candidates: &'a [CandidateLine],
-    target: &'a str,
-    counts: &'a Counts,
-    /// Absent where no tag is in quarantine.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    quarantined: Option<&'a Quarantined>,
-    /// Absent where all cases were looked at.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unlooked: Option<&'a Unlooked>,
-    paired: &'a Paired,
-    rates: Arms<Option<&'a ArmRate>>,
-    difference: Option<&'a Difference>,
-    z: Option<&'a ZScores>,
-    needed: Option<&'a Needed>,
-    slices: &'a [Slice],
-    /// Absent where none is declared.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    guardrails: &'a [Guardrail],
-    usage: &'a Usage,
-    cost_usd: Option<f64>,
-    /// Absent where no judge was asked, and none decides.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    judges: Option<&'a JudgesAsked>,
-    answers_cost_usd: Option<f64>,
-    prices: &'a PriceList,
-    requests: u64,
-    cached: Arms<u64>,
-    imported: u64,
-    retries: u64,
-    waited_ms: &'a Waited,
-    latency_ms: Arms<&'a Latency>,
-    started_at: &'a str,
-    finished_at: &'a str,
-    tool: Tool,
-}
-
-#[derive(Serialize)]
-struct Dataset<'a> {
-    sha256: &'a str,
-    /// Run.
-    cases: u64,
-    /// In the files.
-    total: u64,
-}
-
-#[derive(Serialize)]
-struct Arms<T> {
-    baseline: T,
-    candidate: T,
-}
-
-#[derive(Serialize)]
-struct Tool {
-    name: &'static str,
-    version: &'static str,
-}
-
-/// Takes both apart completely, so that a new field can't be forgotten here.
-fn record<'a>(run: &'a RunInfo, verdict: &'a Verdict, results: Option<&'a ResultsWritten>) -> Record<'a> {
-    let RunInfo {
-        candidate: _,
-        baseline: _,
-        target,
-        simulated,
-        dataset_sha256,
-        cases,
-        total,
-        repeats,
-        gated,
-        policy,
-        key,
-        tested,
-        look,
-        fresh_key,
-        changes,
-        started_at,
-    } = run;
-    let Verdict {
-        decision,
-        sentence,
-        exit_code,
-        promotable,
-        reasons,
-        warnings,
-        replayed,
-        unlooked,
-        policy_sha256,
-        completion,
-        candidate,
-        baseline,
-        counts,
-        quarantined,
-        paired,
-        baseline_rate,
-        candidate_rate,
-        difference,
-        z,
-        needed,
-        slices,
-        guardrails,
-        usage,
-        cost_usd,
-        judges,
-        answers_cost_usd,
-        prices,
-        requests,
-        cached,
-        imported,
-        retries,
-        waited_ms,
-        latency_ms,
-        finished_at,
-        candidates,
-    } = verdict;
-    Record {
-        schema: SCHEMA,
-        decision: *decision,
-        sentence,
-        exit_code: *exit_code,
-        promotable: *promotable,
-        reasons,
-        warnings,
-        simulated: *simulated,
-        replayed: *replayed,
-        gated: *gated,
-        key,
-        look,
-        fresh_key: fresh_key.as_ref(),
-        policy,
-        policy_sha256,
-        policy_base: changes.base.as_ref(),
-        changed: &changes.rows,
-        accepted_weaker: changes.accepted.as_deref(),
-        candidate,
-        baseline: baseline.as_ref(),
-        dataset: Dataset {
-            sha256: dataset_sha256,
-            cases: *cases,
-            total: *total,
-        },
-        repeats: *repeats,
-        tested,
-        completion: *completion,
-        results,
-        candidates,
-        target,
-        counts,
-        quarantined: quarantined.as_ref(),
-        unlooked: (unlooked.cases > 0).then_some(unlooked),
-        paired,
-        rates: Arms {
-            baseline: baseline_rate.as_ref(),
-            candidate: candidate_rate.as_ref(),
-        },
-        difference: difference.as_ref(),
-        z: z.as_ref(),
-        needed: needed.as_ref(),
-        slices,
-        guardrails,
-        usage,
-        cost_usd: *cost_usd,
-        judges: (judges.requests + judges.stored > 0 || !judges.found.deciding.is_empty()).then_some(judges),
-        answers_cost_usd: *answers_cost_usd,
-        prices,
-        requests: *requests,
-        cached: Arms {
-            baseline: cached.0,
-            candidate: cached.1,
-        },
-        imported: *imported,
-        retries: *retries,
-        waited_ms,
-        latency_ms: Arms {
-            baseline: &latency_ms.0,
-            candidate: &latency_ms.1,
-        },
-        started_at,
-        finished_at,
-        tool: Tool {
-            name: env!("CARGO_PKG_NAME"),
-            version: env!("CARGO_PKG_VERSION"),
-        },
+/// Reads verdict.json back. Anyone may have written or edited it, so nothing in it is believed here.
+///
+/// # Errors
+/// It can't be read, is no verdict, or has another schema.
+pub fn read_verdict(path: &Path) -> Result<Verdict, Problem> {
+    let shown = path.to_string_lossy().into_owned();
+    let place = || Place::file(shown.as_str());
+    let unreadable = |error: io::Error| {
+        Problem::at(place(), format!("the verdict can't be read: {error}"))
+            .hint("run `promptgate eval`, or name the file: promptgate verify DIR/verdict.json")
+    };
+    let mut text = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(MAX_VERDICT + 1).read_to_end(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MAX_VERDICT {
+        let message = format!("the file is larger than {} MiB", MAX_VERDICT >> 20);
+        return Err(Problem::at(place(), message).expected("a verdict.json"));
     }
+    let no_verdict = |what: String| {
+        Problem::at(place(), what).expected(format!(
+            "the verdict.json of `promptgate eval`, schema {}",
+            Verdict::SCHEMA
+        ))
+    };
+    let json: Value =
+        serde_json::from_slice(&text).map_err(|error| no_verdict(format!("this is not JSON: {error}")))?;
+    match json.get("schema").and_then(Value::as_str) {
+        Some(Verdict::SCHEMA) => {}
+        Some(other) => {
+            let other: String = other.chars().take(100).collect();
+            return Err(no_verdict(format!("the schema is `{other}`")).hint("use the promptgate that wrote it"));
+        }
+        None => return Err(no_verdict("this is not a verdict: it names no schema".to_owned())),
+    }
+    Verdict::deserialize(&json).map_err(|error| {
+        no_verdict(format!("the verdict is not complete: {error}"))
+            .hint("another version of promptgate may have written it; run `promptgate eval` again")
+    })
 }

@@ -5,7 +5,9 @@ mod fixture;
 
 use fixture::{answer, arm, fail, pass, row, rows, run, verdict};
 use insta::assert_snapshot;
-use promptgate::domain::{CaseId, CaseRow, Counts, Decision, Failure, FailureKind, Outcome, Paired, RunInfo, Verdict};
+use promptgate::domain::{
+    Arms, CaseId, CaseRow, Counts, DatasetRecord, Decision, Failure, FailureKind, Outcome, Paired, RunInfo, Verdict,
+};
 use promptgate::report::console::{Console, Style};
 use promptgate::report::{FORMATS, Folder, Mask, ReportError, Reports};
 use proptest::prelude::*;
@@ -27,7 +29,7 @@ fn write(dir: &Path, run: &RunInfo, rows: &[CaseRow], verdict: &Verdict, mask: M
     for row in rows {
         reports.case(row);
     }
-    reports.finish(run, verdict)
+    reports.finish(verdict)
 }
 
 fn read(dir: &Path, file: &str) -> String {
@@ -44,9 +46,7 @@ fn console(style: Style) -> String {
     let mut console = Console::new(style, Mask::default());
     rows().iter().for_each(|row| console.case(row));
     let mut out = Vec::new();
-    console
-        .finish(&run(), &verdict(), 10, Path::new("reports"), &mut out)
-        .unwrap();
+    console.finish(&verdict(), 10, Path::new("reports"), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -289,6 +289,7 @@ fn a_secret_appears_in_no_report() {
     let mut run = run();
     run.target = format!("https://host/?key={KEY}");
     let mut verdict = verdict();
+    verdict.target.clone_from(&run.target);
     verdict.reasons[0].message = format!("failed: {KEY}");
     verdict.candidate.path = format!("prompts/{KEY}.prompt");
     let errors = write(dir.path(), &run, &rows, &verdict, Mask::new([KEY]));
@@ -296,9 +297,7 @@ fn a_secret_appears_in_no_report() {
     let mut console = Console::new(Style::default(), Mask::new([KEY]));
     rows.iter().for_each(|row| console.case(row));
     let mut out = Vec::new();
-    console
-        .finish(&run, &verdict, 10, Path::new("reports"), &mut out)
-        .unwrap();
+    console.finish(&verdict, 10, Path::new("reports"), &mut out).unwrap();
     let texts = FORMATS
         .iter()
         .map(|format| (format.file, read(dir.path(), format.file)));
@@ -321,7 +320,7 @@ fn a_report_that_fails_stops_no_other_and_spoils_the_exit_code() {
     rows().iter().for_each(|row| reports.case(row));
     // A folder that is in the way can't be replaced by a file.
     fs::create_dir_all(dir.path().join("summary.md/x")).unwrap();
-    let errors = reports.finish(&run(), &verdict);
+    let errors = reports.finish(&verdict);
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(errors[0].to_string().contains("summary.md"), "{}", errors[0]);
     for file in ["junit.xml", "diff.md", "results.jsonl"] {
@@ -339,7 +338,7 @@ fn a_folder_that_vanishes_fails_every_report_and_nothing_else() {
     reports.begin(&run());
     fs::remove_dir_all(&path).unwrap();
     rows().iter().for_each(|row| reports.case(row));
-    let errors = reports.finish(&run(), &verdict());
+    let errors = reports.finish(&verdict());
     assert_eq!(errors.len(), FORMATS.len(), "{errors:?}");
 }
 
@@ -386,7 +385,15 @@ fn without_a_baseline_the_failing_cases_are_shown() {
     };
     let verdict = Verdict {
         baseline: None,
-        baseline_rate: None,
+        simulated: false,
+        dataset: DatasetRecord {
+            total: 11,
+            ..verdict().dataset
+        },
+        rates: Arms {
+            baseline: None,
+            ..verdict().rates
+        },
         difference: None,
         z: None,
         paired: Paired::default(),

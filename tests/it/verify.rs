@@ -243,7 +243,7 @@ fn what_was_edited_by_hand_is_found_out() {
             |e| e.rows[1]["outcome"] = json!("error"),
             "does not fit the row's score",
         ),
-        (|e| e.rows[1]["outcome"] = json!("maybe"), "the outcome `maybe`"),
+        (|e| e.rows[1]["outcome"] = json!("maybe"), "unknown variant `maybe`"),
         (|e| e.rows[1]["critical"] = json!(true), "another `critical`"),
         (|e| e.rows[1]["tags"] = json!(["x"]), "another `critical`"),
         (|e| e.rows[1] = json!("x"), "this is not a row of results"),

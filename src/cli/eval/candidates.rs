@@ -63,7 +63,6 @@ pub(super) fn evaluate(
     };
     let finished = eval::eval_all(prepared, &settings.arms.candidates, folder, interrupt, &mut watching)?;
     let FinishedAll {
-        run,
         verdict,
         unwritten,
         exit_code,
@@ -75,7 +74,7 @@ pub(super) fn evaluate(
     let out = &mut stdout().lock();
     // A closed standard output changes no verdict.
     if !settings.run.quiet {
-        let _ = candidates_table(&run, &verdict, &mask, out);
+        let _ = candidates_table(&verdict, &mask, out);
     }
     let _ = console::last_line(&verdict, exit_code, out);
     Ok(exit_code)
@@ -116,7 +115,7 @@ impl Watching for Told<'_> {
             complain(&error.to_string());
         }
         let out = &mut stdout().lock();
-        let _ = self.console.body(&finished.run, &finished.verdict, folder, out);
+        let _ = self.console.body(&finished.verdict, folder, out);
         if !self.settings.run.quiet {
             let _ = writeln!(out);
         }

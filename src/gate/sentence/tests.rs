@@ -3,7 +3,7 @@
 use super::super::fixtures::{alone, compared, policy};
 use super::super::{Completion, speaks_for};
 use super::*;
-use crate::domain::{Attempts, CaseId, Changed, Look, LooksBefore, Slice};
+use crate::domain::{Attempts, CaseId, Changed, Look, LooksBefore, Method, Slice};
 use proptest::prelude::*;
 use std::fmt::Write as _;
 
@@ -278,7 +278,7 @@ fn what_a_run_is_not_is_told() {
             low: 0.12,
             high: 0.22,
             confidence: 0.9,
-            method: "",
+            method: Method::Score,
         }),
         ..decided(ReasonCode::NotWorse)
     };

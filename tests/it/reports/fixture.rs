@@ -1,11 +1,11 @@
 //! A run that holds every kind of outcome and every hostile text.
 
 use promptgate::domain::{
-    Answer, ArmRate, ArmRow, Case, CaseId, CaseRow, Changed, Changes, CheckResult, CheckSpec, Completion, Counts,
-    Decision, Difference, Estimand, Failure, FailureKind, FreshKey, GuardMetric, GuardStatus, Guardrail, Judged,
-    JudgesAsked, Latency, Look, Metric, ModelRecord, Needed, Outcome, Paired, Place, Policy, PolicyBase, PriceList,
-    PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, SliceGate, Source, Tested, ToolCall,
-    Unlooked, Usage, Verdict, WEIGHT, Waited, Warning, WarningCode, ZScores,
+    Answer, ArmRate, ArmRow, Arms, Case, CaseId, CaseRow, Changed, Changes, CheckResult, CheckSpec, Completion, Counts,
+    DatasetRecord, Decision, Difference, Estimand, Failure, FailureKind, FreshKey, GuardMetric, GuardStatus, Guardrail,
+    Judged, Latency, Look, Method, Metric, ModelRecord, Needed, Outcome, Paired, Place, Policy, PolicyBase, PriceList,
+    PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, SliceGate, SliceStatus, Source, Tested,
+    ToolCall, ToolInfo, Usage, Verdict, WEIGHT, Waited, Warning, WarningCode, ZScores,
 };
 use serde_json::json;
 
@@ -92,7 +92,29 @@ pub(super) fn verdict() -> Verdict {
             served: vec!["gemini-3.8-flash-001".into()],
         },
     };
+    let run = run();
     Verdict {
+        schema: Verdict::SCHEMA.to_owned(),
+        simulated: run.simulated,
+        gated: run.gated,
+        key: run.key,
+        look: run.look,
+        fresh_key: run.fresh_key,
+        policy: run.policy,
+        policy_base: run.changes.base,
+        changed: run.changes.rows,
+        accepted_weaker: run.changes.accepted,
+        dataset: DatasetRecord {
+            sha256: run.dataset_sha256,
+            cases: run.cases,
+            total: run.total,
+        },
+        repeats: run.repeats,
+        tested: run.tested,
+        results: None,
+        target: run.target,
+        started_at: run.started_at,
+        tool: ToolInfo::default(),
         decision: Decision::Block,
         sentence: "v2 must not go live: it fails 1 case that must always pass (refund <b>@team</b>\n::error::x)."
             .into(),
@@ -115,7 +137,7 @@ pub(super) fn verdict() -> Verdict {
             message: "the candidate asked for gemini-3.8-flash, and \"<new>\u{1b}\n@team\" served".into(),
         }],
         replayed: false,
-        unlooked: Unlooked::default(),
+        unlooked: None,
         policy_sha256: "f".repeat(64),
         completion: Completion::Complete,
         candidate: record("v2", "2"),
@@ -135,22 +157,24 @@ pub(super) fn verdict() -> Verdict {
             improved: 1,
             both_fail: 1,
         },
-        baseline_rate: Some(ArmRate {
-            pass: 0.75,
-            low: 0.4,
-            high: 0.93,
-        }),
-        candidate_rate: Some(ArmRate {
-            pass: 0.5,
-            low: 0.2,
-            high: 0.8,
-        }),
+        rates: Arms {
+            baseline: Some(ArmRate {
+                pass: 0.75,
+                low: 0.4,
+                high: 0.93,
+            }),
+            candidate: Some(ArmRate {
+                pass: 0.5,
+                low: 0.2,
+                high: 0.8,
+            }),
+        },
         difference: Some(Difference {
             estimate: -0.25,
             low: -0.5,
             high: 0.01,
             confidence: 0.9,
-            method: "score",
+            method: Method::Score,
         }),
         z: Some(ZScores {
             promote: -1.25,
@@ -166,7 +190,7 @@ pub(super) fn verdict() -> Verdict {
             baseline: Some(1.0),
             candidate: Some(0.5),
             difference: Some(-0.5),
-            status: "worse",
+            status: SliceStatus::Worse,
             gate: SliceGate::Hold,
             p: Some(0.0123),
         }],
@@ -216,14 +240,17 @@ pub(super) fn verdict() -> Verdict {
             total: 1250,
         },
         cost_usd: Some(0.0123),
-        judges: JudgesAsked::default(),
+        judges: None,
         answers_cost_usd: Some(0.0145),
         prices: PriceList {
-            as_of: "2026-11-22",
+            as_of: "2026-11-22".into(),
             own: 0,
         },
         requests: 24,
-        cached: (3, 0),
+        cached: Arms {
+            baseline: 3,
+            candidate: 0,
+        },
         imported: 0,
         retries: 4,
         waited_ms: Waited {
@@ -232,18 +259,18 @@ pub(super) fn verdict() -> Verdict {
             max: 12_000,
             total: 24_096,
         },
-        latency_ms: (
-            Latency {
+        latency_ms: Arms {
+            baseline: Latency {
                 p50: 400,
                 p95: 800,
                 p99: 900,
             },
-            Latency {
+            candidate: Latency {
                 p50: 410,
                 p95: 1200,
                 p99: 2100,
             },
-        ),
+        },
         finished_at: "2026-11-22T17:57:02Z".into(),
         candidates: Vec::new(),
     }

@@ -2,13 +2,14 @@
 
 use super::output::Output;
 use super::text::json_safe;
-use super::{Context, ReportError, Reporter, ResultsWritten};
+use super::{Context, ReportError, Reporter};
 use crate::domain::{
-    Answer, Arm, Case, CaseId, CaseRow, CheckResult, Details, Failure, FailureKind, Judged, Outcome, OutcomeKind,
-    PromptInfo, RunInfo, Skip, Source, ToolCall, Usage, Verdict, WEIGHT, answers_for,
+    Answer, Arm, Case, CaseRow, CheckResult, Details, Failure, FailureKind, Judged, Outcome, OutcomeKind, PromptInfo,
+    ResultsFile, RunInfo, Skip, Source, ToolCall, Usage, Verdict, WEIGHT, answers_for,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -33,7 +34,7 @@ struct Results {
     sha256: Sha256,
     rows: u64,
     /// Filled when the file is in place.
-    written: Arc<OnceLock<ResultsWritten>>,
+    written: Arc<OnceLock<ResultsFile>>,
     simulated: bool,
     baseline: Prompt,
     candidate: Prompt,
@@ -68,7 +69,7 @@ impl Reporter for Results {
         self.rows(row).map_err(|cause| self.output.error(cause))
     }
 
-    fn finish(self: Box<Self>, _: &RunInfo, _: &Verdict) -> Result<(), ReportError> {
+    fn finish(self: Box<Self>, _: &Verdict) -> Result<(), ReportError> {
         let Results {
             output,
             sha256,
@@ -79,8 +80,8 @@ impl Reporter for Results {
         output.publish()?;
         let sha256 = sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         // It is set once: a report finishes once.
-        let _ = written.set(ResultsWritten {
-            file: FILE,
+        let _ = written.set(ResultsFile {
+            file: FILE.to_owned(),
             sha256,
             rows,
         });
@@ -114,81 +115,81 @@ impl Results {
 }
 
 /// One row of the file.
-#[derive(Serialize)]
-struct Row<'a> {
-    case: &'a CaseId,
+#[derive(Serialize, Deserialize)]
+pub(super) struct ResultRow<'a> {
+    pub(super) case: Cow<'a, str>,
     /// Must pass.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    critical: bool,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    tags: &'a [String],
-    /// In thousandths; absent if it is 1000, that of a case that says nothing of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    weight: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cluster: Option<&'a str>,
-    arm: Arm,
-    prompt: &'a str,
-    repeat: u32,
-    outcome: OutcomeKind,
-    score: Option<f64>,
-    answer: Option<AnswerRecord<'a>>,
-    checks: &'a [CheckResult],
-    latency_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) critical: bool,
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) tags: Cow<'a, [String]>,
+    /// In thousandths; absent if it is 1000, that of a case that sets none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) weight: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cluster: Option<Cow<'a, str>>,
+    pub(super) arm: Arm,
+    pub(super) prompt: Cow<'a, str>,
+    pub(super) repeat: u32,
+    pub(super) outcome: OutcomeKind,
+    pub(super) score: Option<f64>,
+    pub(super) answer: Option<AnswerRecord<'a>>,
+    pub(super) checks: Cow<'a, [CheckResult]>,
+    pub(super) latency_ms: Option<u64>,
     /// Before the last attempt, and no part of the latency.
-    waited_ms: Option<u64>,
+    pub(super) waited_ms: Option<u64>,
     /// Only of streamed answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_token_ms: Option<u64>,
-    usage: Option<&'a Usage>,
-    cost_usd: Option<f64>,
-    attempts: u32,
-    source: Option<Source>,
-    error: Option<ErrorRecord<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) first_token_ms: Option<u64>,
+    pub(super) usage: Option<Usage>,
+    pub(super) cost_usd: Option<f64>,
+    pub(super) attempts: u32,
+    pub(super) source: Option<Source>,
+    pub(super) error: Option<ErrorRecord<'a>>,
     /// Why it was not asked for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    skip: Option<Skip>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) skip: Option<Skip>,
     /// Another model than the one asked for answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    warning: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) warning: Option<String>,
     /// The model of an answer that is not shown, because it could not be judged.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    served: Option<&'a str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) served: Option<Cow<'a, str>>,
     /// How such an answer ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ended: Option<&'a str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ended: Option<Cow<'a, str>>,
     /// The answer came through a batch job.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    batched: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) batched: bool,
     /// The built-in simulator answered.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    simulated: bool,
-    /// Whether it is counted as a refusal; absent where a check of the case judges that, and where there is no answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refused: Option<bool>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) simulated: bool,
+    /// Whether it counts as a refusal; absent where a check of the case decides that, and where there is no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) refused: Option<bool>,
 }
 
-#[derive(Serialize)]
-struct AnswerRecord<'a> {
-    text: &'a str,
-    tool_calls: &'a [ToolCall],
-    finish_reason: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    block_reason: Option<&'a str>,
-    model_version: Option<&'a str>,
+#[derive(Serialize, Deserialize)]
+pub(super) struct AnswerRecord<'a> {
+    pub(super) text: Cow<'a, str>,
+    pub(super) tool_calls: Cow<'a, [ToolCall]>,
+    pub(super) finish_reason: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) block_reason: Option<Cow<'a, str>>,
+    pub(super) model_version: Option<Cow<'a, str>>,
     /// Further fields, those that are there.
     #[serde(flatten)]
-    details: Option<&'a Details>,
+    pub(super) details: Option<Cow<'a, Details>>,
 }
 
-#[derive(Serialize)]
-struct ErrorRecord<'a> {
-    code: &'a str,
-    message: &'a str,
-    kind: FailureKind,
+#[derive(Serialize, Deserialize)]
+pub(super) struct ErrorRecord<'a> {
+    pub(super) code: Cow<'a, str>,
+    pub(super) message: Cow<'a, str>,
+    pub(super) kind: FailureKind,
 }
 
-fn result<'a>(case: &'a Case, arm: Arm, prompt: &'a Prompt, judged: &'a Judged) -> Row<'a> {
+fn result<'a>(case: &'a Case, arm: Arm, prompt: &'a Prompt, judged: &'a Judged) -> ResultRow<'a> {
     let Judged {
         repeat,
         outcome,
@@ -204,39 +205,48 @@ fn result<'a>(case: &'a Case, arm: Arm, prompt: &'a Prompt, judged: &'a Judged) 
         Outcome::Scored(score) => (Some(score.value()), answer.as_ref().map(record), None, None),
         Outcome::Errored(Failure { kind, code, message }) => {
             let kind = *kind;
-            (None, None, Some(ErrorRecord { code, message, kind }), None)
+            (
+                None,
+                None,
+                Some(ErrorRecord {
+                    code: code.into(),
+                    message: message.into(),
+                    kind,
+                }),
+                None,
+            )
         }
         Outcome::Skipped(skip) => (None, None, None, Some(*skip)),
     };
     let unshown = answer.as_ref().filter(|_| shown.is_none());
-    Row {
-        case: &case.id,
+    ResultRow {
+        case: case.id.as_str().into(),
         critical: case.critical,
-        tags: &case.tags,
+        tags: Cow::Borrowed(&case.tags),
         weight: (case.weight != WEIGHT).then_some(case.weight),
-        cluster: case.cluster.as_deref(),
+        cluster: case.cluster.as_deref().map(Cow::Borrowed),
         arm,
-        prompt: &prompt.name,
+        prompt: Cow::Borrowed(&prompt.name),
         repeat: *repeat,
         outcome: outcome.kind(),
         score,
         answer: shown,
-        checks,
+        checks: Cow::Borrowed(checks),
         latency_ms: answer
             .as_ref()
             .filter(|answer| !answer.batched)
             .map(|answer| answer.latency_ms),
         waited_ms: *waited_ms,
         first_token_ms: answer.as_ref().and_then(|answer| answer.first_token_ms),
-        usage: answer.as_ref().map(|answer| &answer.usage),
+        usage: answer.as_ref().map(|answer| answer.usage),
         cost_usd: *cost_usd,
         attempts: *attempts,
         source: *source,
         error,
         skip,
         warning: answer.as_ref().and_then(|answer| other_model(&prompt.model, answer)),
-        served: unshown.and_then(|answer| answer.model_version.as_deref()),
-        ended: unshown.and_then(|answer| answer.finish_reason.as_deref()),
+        served: unshown.and_then(|answer| borrowed(&answer.model_version)),
+        ended: unshown.and_then(|answer| borrowed(&answer.finish_reason)),
         batched: answer.as_ref().is_some_and(|answer| answer.batched),
         simulated: answer.as_ref().is_some_and(|answer| answer.simulated),
         refused: *refused,
@@ -264,11 +274,15 @@ fn record(answer: &Answer) -> AnswerRecord<'_> {
         simulated: _,
     } = answer;
     AnswerRecord {
-        text,
-        tool_calls,
-        finish_reason: finish_reason.as_deref(),
-        block_reason: block_reason.as_deref(),
-        model_version: model_version.as_deref(),
-        details: details.as_deref(),
+        text: text.into(),
+        tool_calls: Cow::Borrowed(tool_calls),
+        finish_reason: borrowed(finish_reason),
+        block_reason: borrowed(block_reason),
+        model_version: borrowed(model_version),
+        details: details.as_deref().map(Cow::Borrowed),
     }
+}
+
+fn borrowed(text: &Option<String>) -> Option<Cow<'_, str>> {
+    text.as_deref().map(Cow::Borrowed)
 }
