@@ -73,7 +73,7 @@ pub use slices::{Slice, SliceGate, SliceStatus, TagSums};
 pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
 pub use units::{Clusters, SCORE_TICKS, Unit, Units, score_ticks};
 pub use verdict::{
-    CorrectedRate, CorrectedRates, DatasetRecord, Difference, JudgeRecord, JudgeScale, JudgesAsked,
-    JudgesFound, Method, ModelRecord, Needed, PriceList, PromptRecord, ResultsFile, ToolInfo, Verdict, ZScores,
+    CorrectedRate, CorrectedRates, DatasetRecord, Difference, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound,
+    Method, ModelRecord, Needed, PriceList, PromptRecord, ResultsFile, ToolInfo, Verdict, ZScores,
 };
 pub use visible::{is_hidden, show, visible};
