@@ -1,12 +1,11 @@
-//! How long the gate's statistics take: a decision with its interval over a million cases, the bootstrap, a row of the
+//! How long the gate's statistics take: a decision with its interval over a million cases, and a row of the
 //! simulation.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use promptgate::domain::{Clusters, SCORE_TICKS, Sequential, Unit, Units, score_ticks};
-use promptgate::gate::simulate::{Decider, Estimand, Scenario, Simulation};
-use promptgate::stats::bootstrap::bootstrap;
-use promptgate::stats::rule::Rule;
-use promptgate::stats::score_test::{CORRECTION, Differences, UnitKind};
+use promptgate::internals::gate::simulate::{Decider, Estimand, Scenario, Simulation};
+use promptgate::internals::stats::Rule;
+use promptgate::internals::stats::{CORRECTION, Differences, UnitKind};
 use std::hint::black_box;
 
 const RULE: Rule = Rule {
@@ -66,28 +65,6 @@ fn decisions(c: &mut Criterion) {
     group.finish();
 }
 
-fn resampling(c: &mut Criterion) {
-    let (mut passed, mut scored, mut many) = (Units::default(), Units::default(), Units::default());
-    for (i, mut random) in million() {
-        many.add(Unit::case(1, passes(&mut random)), 1);
-        if i < 10_000 {
-            passed.add(Unit::case(1, passes(&mut random)), 1);
-            scored.add(Unit::case(1, scores(&mut random)), 1);
-        }
-    }
-    let mut group = c.benchmark_group("bootstrap, 10,000 resamples");
-    group.sample_size(10);
-    for (name, units, parts) in [
-        ("10,000 cases, pass or fail", &passed, 3),
-        ("10,000 cases, scores of their own", &scored, u64::from(SCORE_TICKS)),
-        ("a million cases, pass or fail", &many, 3),
-    ] {
-        let differences = Differences::of_units(units, parts, UnitKind::Case);
-        group.bench_function(name, |b| b.iter(|| bootstrap(black_box(&differences), 0.05, 10_000, 1)));
-    }
-    group.finish();
-}
-
 fn simulating(c: &mut Criterion) {
     let simulation = Simulation {
         cases: 200,
@@ -108,5 +85,5 @@ fn simulating(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decisions, resampling, simulating);
+criterion_group!(benches, decisions, simulating);
 criterion_main!(benches);

@@ -6,7 +6,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use promptgate::domain::{Answer, Case, CaseId, CheckRules, CheckSpec, Place, WEIGHT};
-use promptgate::scoring::{Asking, Commands, Rules, Unjudged, judge};
+use promptgate::internals::scoring::{Asking, Commands, Rules, Unjudged, judge};
 use serde_json::{Map, Value, json};
 use std::hint::black_box;
 use std::path::Path;

@@ -13,45 +13,87 @@
 pub mod domain;
 
 /// Blue and green side by side: pairing and statistics.
-pub mod compare;
+pub(crate) mod compare;
 /// Golden files, read, checked and typed.
-pub mod dataset;
+pub(crate) mod dataset;
 /// Policy and comparison in, verdict out. Pure; fails closed.
-pub mod gate;
+pub(crate) mod gate;
 /// A git repository, asked for files of its revisions.
-pub mod git;
+pub(crate) mod git;
 /// What can be said about golden data without any answer: findings and figures.
-pub mod lint;
+pub(crate) mod lint;
 /// Golden data of other tools, and what an earlier run left.
-pub mod load;
+pub(crate) mod load;
 /// Which answers are needed: jobs, shards, prices.
-pub mod plan;
+pub(crate) mod plan;
 /// Prompt versions in the dotprompt format.
-pub mod prompt;
+pub(crate) mod prompt;
 /// What answers: one request in, one answer out.
-pub mod provider;
+pub(crate) mod provider;
 /// Projections of a run: JUnit, diff, summary, rows, verdict, console.
-pub mod report;
+pub(crate) mod report;
 /// Gets all planned answers: the bounded loop, pace, retries, budget, batches.
-pub mod runner;
+pub(crate) mod runner;
 /// Judges answers: matchers and their table. Pure CPU.
-pub mod scoring;
+pub(crate) mod scoring;
 /// Pure functions of numbers, each with its formula and source.
-pub mod stats;
+pub(crate) mod stats;
 /// One SQLite file: every answer, written as it arrives.
-pub mod store;
+pub(crate) mod store;
 
 /// The command line.
 pub mod cli;
 /// The other commands, wired.
-pub mod commands;
+pub(crate) mod commands;
 /// Options, environment, front matter, file and defaults, merged.
-pub mod config;
+pub(crate) mod config;
 /// What can go wrong, and its exit code.
-pub mod error;
+pub(crate) mod error;
 /// The arrow itself: all stages, wired.
-pub mod eval;
+pub(crate) mod eval;
 /// Exit codes.
 pub mod exit;
 /// Secrets, found in all the forms in which others repeat them.
-pub mod secret;
+pub(crate) mod secret;
+
+/// What integration tests and benchmarks call besides the command line. Not an interface: everything else is private to the
+/// crate, so that the compiler reports what nothing uses.
+#[doc(hidden)]
+pub mod internals {
+    pub mod compare {
+        pub use crate::compare::Comparing;
+    }
+    pub mod dataset {
+        pub use crate::dataset::survey;
+    }
+    pub mod gate {
+        pub use crate::gate::{Completion, Facts, decide, simulate};
+    }
+    pub mod commands {
+        pub use crate::commands::{LintRequest, lint, unreferenced};
+    }
+    pub mod prompt {
+        pub use crate::prompt::{Library, Prompt, frontmatter, marks, messages, picoschema, template, text};
+    }
+    pub mod report {
+        pub use crate::report::{FORMATS, Folder, Mask, ReportError, Reports, console};
+    }
+    pub mod provider {
+        pub use crate::provider::{AnyTarget, ApiKey, Gemini, GeminiSettings, Renewal, Retry};
+        pub mod gemini {
+            pub use crate::provider::gemini::{
+                Delivery, VERSION, body, classify, decode, decode_stream, review, sample_of,
+            };
+        }
+    }
+    pub mod runner {
+        pub use crate::runner::{Ended, Limits, Price, RetryPolicy, RunEnd, run};
+    }
+    pub mod scoring {
+        pub use crate::scoring::{Asking, Commands, MATCHERS, Rules, Sample, Unjudged, judge, passes_text};
+    }
+    pub mod stats {
+        pub use crate::stats::rule::Rule;
+        pub use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
+    }
+}

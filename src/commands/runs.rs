@@ -3,6 +3,7 @@
 use crate::domain::{Flaky, Problem, Reliability, RunRecord};
 use crate::error::Error;
 use crate::eval::STORE;
+use crate::stats::repeats::{pass_all, pass_at};
 use crate::store::Store;
 use std::path::Path;
 
@@ -112,40 +113,6 @@ pub(super) fn remembered(store: &Store, record: &RunRecord) -> Result<u32, Error
 /// What `k` further answers would come to.
 fn estimate(reliability: &mut Reliability, k: u32) {
     let (n, passes) = (reliability.history.judged, reliability.history.passed);
-    reliability.pass_at_k = all_of(n, n.saturating_sub(passes), k).map(|none| 1.0 - none);
-    reliability.pass_all_k = all_of(n, passes, k);
-}
-
-/// The chance that k of n answers, drawn without putting back, are all among `marked`: `C(marked, k) / C(n, k)`. With the
-/// passing ones marked this is pass^k (S. Yao et al., arXiv:2406.12045), with the failing ones 1 - pass@k (M. Chen et al.,
-/// arXiv:2107.03374). `None` where k is 0 or more than n.
-fn all_of(n: u32, marked: u32, k: u32) -> Option<f64> {
-    (1..=n).contains(&k).then(|| {
-        (0..k)
-            .map(|i| f64::from(marked.saturating_sub(i)) / f64::from(n - i))
-            .product()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::Passes;
-
-    #[test]
-    fn seven_of_ten() {
-        let mut reliability = Reliability {
-            history: Passes { judged: 10, passed: 7 },
-            ..Reliability::default()
-        };
-        estimate(&mut reliability, 3);
-        assert!((reliability.pass_at_k.unwrap() - 0.991_666_666_666_666_7).abs() < 1e-15);
-        assert!((reliability.pass_all_k.unwrap() - 0.291_666_666_666_666_7).abs() < 1e-15);
-        estimate(&mut reliability, 11);
-        assert_eq!((reliability.pass_at_k, reliability.pass_all_k), (None, None));
-        estimate(&mut reliability, 0);
-        assert_eq!(reliability.pass_at_k, None);
-        estimate(&mut reliability, 8);
-        assert_eq!((reliability.pass_at_k, reliability.pass_all_k), (Some(1.0), Some(0.0)));
-    }
+    reliability.pass_at_k = pass_at(n, passes, k);
+    reliability.pass_all_k = pass_all(n, passes, k);
 }

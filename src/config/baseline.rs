@@ -93,11 +93,6 @@ impl BaselineFile {
         self.current.as_ref().map(|(name, _)| name.as_str())
     }
 
-    /// The file's name for people.
-    pub fn shown(&self) -> &str {
-        &self.shown
-    }
-
     /// Makes `name` the baseline: the file appears with it whole, or stays as it was. Only the value is replaced; without one a
     /// line is added.
     ///

@@ -31,11 +31,11 @@ pub use baseline::BaselineFile;
 pub use embeddings::EmbeddingSettings;
 pub use judges::JudgeSettings;
 pub use key::secrets;
-pub use layers::{Environment, Layer, Origin, Written};
+pub use layers::{Environment, Layer, Written};
 pub use read::duration;
 pub use schema::schema;
 pub use target::{BatchService, TargetKind};
-pub use tested::{MAX_AGE, TestedSettings};
+pub use tested::TestedSettings;
 
 use crate::domain::{Candidate, Command, Policy, Problem, Problems, Sequential};
 use crate::plan::price::Prices;

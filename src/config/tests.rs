@@ -1,6 +1,7 @@
 //! Precedence, bounds, and when the simulator may stand in.
 
 use super::*;
+use crate::config::tested::MAX_AGE;
 use crate::domain::Guardrails;
 
 fn environment(pairs: &[(&str, &str)]) -> Environment {

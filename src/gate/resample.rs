@@ -181,11 +181,6 @@ impl Itself {
         self.cases.len() as u64
     }
 
-    /// The rule that decides.
-    pub fn rule(&self) -> Rule {
-        self.rule
-    }
-
     /// How much the answers vary.
     pub fn noise(&self) -> Noise {
         let cases = self.cases.len() as f64;

@@ -22,7 +22,7 @@ mod weakening;
 mod words;
 
 pub use exposure::PromptText;
-pub use figures::{Figures, MatcherFigures, Needs, Spread, TagFigures, Told};
+pub use figures::{Figures, Needs, Told};
 pub use finding::{Finding, Level};
 pub use weakening::{Difference, Weakening};
 

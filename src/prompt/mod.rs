@@ -41,7 +41,6 @@ mod yaml;
 
 pub use library::Library;
 pub use schema::schema;
-pub use variables::Variable;
 pub use version::Prompt;
 
 /// Names in a row, at most twenty.

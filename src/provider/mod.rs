@@ -26,7 +26,7 @@ pub use gemini::{Gemini, GeminiSettings};
 pub use key::ApiKey;
 pub use keys::{Renewal, read_key_file};
 pub use openai::{OpenAi, OpenAiSettings};
-pub use protocol::{Findings, Protocol};
+pub use protocol::Protocol;
 pub use recorded::{ArmNames, Recorded};
 pub use target::{AnyTarget, Reach, Retry, Target, TargetError};
 pub use vertex::{Vertex, VertexSettings};

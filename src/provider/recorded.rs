@@ -184,16 +184,6 @@ impl Recorded {
         &self.sha256
     }
 
-    /// How many answers of the two arms there are.
-    pub fn len(&self) -> usize {
-        self.index.len()
-    }
-
-    /// There is no answer of either arm.
-    pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
-    }
-
     fn look_up(&self, job: &Job) -> Result<Answer, TargetError> {
         let names = self.names.of(job.arm);
         let place = names

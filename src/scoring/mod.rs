@@ -52,12 +52,11 @@ mod tally;
 mod uses;
 
 pub use command::Commands;
-pub use judge::{Asked, Judgement, Unjudged, asks_at_most, embedders_of, judge, judges_of, needs_system};
-pub use matcher::{CannotJudge, Compile, CompileFn, InlineFn, Matcher, MatcherDef, Sample, Seen};
+pub use judge::{Judgement, Unjudged, asks_at_most, embedders_of, judge, judges_of, needs_system};
+pub use matcher::Sample;
 pub use matchers::MATCHERS;
-pub use matchers::snapshot::{Approval, approval};
+pub use matchers::snapshot::approval;
 pub use probe::{passes_text, personal_data, secrets};
-pub use project_file::ProjectFiles;
 pub use replies::Asking;
 pub use rules::Rules;
 pub use schema::schema;

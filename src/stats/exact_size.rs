@@ -4,13 +4,17 @@
 //! What else a candidate is like beside its true difference matters, too: how many cases differ at all. So the chance of a
 //! wrong decision is computed for many such shares, and the largest counts.
 
+#[cfg(test)]
 use super::normal::critical;
 use super::rule::Rule;
-use super::score_test::{CORRECTION, Differences};
+#[cfg(test)]
+use super::score_test::CORRECTION;
+use super::score_test::Differences;
 use statrs::function::factorial::ln_factorial;
 use std::collections::BTreeMap;
 
 /// Rates of wins of the published worst cases.
+#[cfg(test)]
 pub const WIN_RATES: [f64; 13] = [
     0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4,
 ];
@@ -46,12 +50,14 @@ pub fn sizes(n: u32, rule: &Rule) -> (Size, Size) {
 
 /// The largest chance, over [`WIN_RATES`], to promote a candidate that is worse by just the margin, when each of `n` cases
 /// is asked once: meant for n up to a few hundred.
+#[cfg(test)]
 pub fn worst_promotion(n: u32, margin: f64, alpha: f64) -> f64 {
     let z = critical(alpha);
     Splits::new(n).worst(margin, |differences| differences.z(-margin, CORRECTION) >= z)
 }
 
 /// The same for blocking a candidate that is worse by just the tolerance.
+#[cfg(test)]
 pub fn worst_block(n: u32, tolerance: f64, alpha: f64) -> f64 {
     let z = critical(alpha);
     Splits::new(n).worst(tolerance, |differences| differences.z(-tolerance, CORRECTION) <= -z)
@@ -112,6 +118,7 @@ impl Splits {
     }
 
     /// The largest chance over the published rates of wins, if the candidate is worse by `loss`.
+    #[cfg(test)]
     fn worst(&self, loss: f64, says: impl Fn(&Differences) -> bool) -> f64 {
         let those = self.those(says);
         WIN_RATES

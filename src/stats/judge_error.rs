@@ -1,11 +1,7 @@
 //! What a judge that errs does to rates and margins.
 //!
-//! - W. J. Rogan, B. Gladen, "Estimating prevalence from the results of a screening test", American Journal of Epidemiology
-//!   107 (1978), 71-76.
-//! - A. N. Angelopoulos et al., "Prediction-powered inference", Science 382 (2023), 669-674: the mean of a judge's scores,
-//!   corrected by how far people who looked at some of them differ.
-
-use super::normal;
+//! W. J. Rogan, B. Gladen, "Estimating prevalence from the results of a screening test", American Journal of Epidemiology
+//! 107 (1978), 71-76.
 
 /// How often a judge is right: both in 0..=1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,12 +28,6 @@ impl Judge {
         self.sensitivity + self.specificity - 1.0
     }
 
-    /// A margin as this judge sees it: scores seen by it differ by that much where true ones differ by `margin`. `None`
-    /// where it lets through less than half, so that little of what it sees is the truth.
-    pub fn scaled(&self, margin: f64) -> Option<f64> {
-        (self.youden() >= 0.5).then(|| margin * self.youden())
-    }
-
     /// The true pass rate behind an apparent one over `n` answers: `(a + Sp - 1) / (Se + Sp - 1)`. Its standard error counts
     /// the answers, and with `labelled`, the numbers of good and of bad answers on which the judge was measured, its own
     /// uncertainty too (delta method). `None` for a judge no better than a coin, and without answers.
@@ -57,50 +47,6 @@ impl Judge {
             standard_error: variance.sqrt() / youden,
         })
     }
-}
-
-/// A mean and its interval.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Powered {
-    /// The corrected mean.
-    pub mean: f64,
-    /// Its standard error.
-    pub standard_error: f64,
-    /// Lower end.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
-}
-
-/// The prediction-powered mean: that of the judge over what nobody labelled, plus the mean of label - judge over what
-/// people labelled, a random part. `labelled` are pairs (label, judge). Corrects also a judge that errs differently in the
-/// two arms, when its scores are differences of arms. Each end is wrong with chance `alpha`.
-///
-/// `None` below two labelled or two unlabelled ones.
-pub fn prediction_powered(labelled: &[(f64, f64)], unlabelled: &[f64], alpha: f64) -> Option<Powered> {
-    if labelled.len() < 2 || unlabelled.len() < 2 {
-        return None;
-    }
-    let corrections: Vec<f64> = labelled.iter().map(|(label, judge)| label - judge).collect();
-    let (judged, judged_variance) = mean_and_variance(unlabelled);
-    let (correction, correction_variance) = mean_and_variance(&corrections);
-    let mean = judged + correction;
-    let standard_error =
-        (judged_variance / unlabelled.len() as f64 + correction_variance / labelled.len() as f64).sqrt();
-    let half = normal::critical(alpha) * standard_error;
-    Some(Powered {
-        mean,
-        standard_error,
-        low: mean - half,
-        high: mean + half,
-    })
-}
-
-/// Variance with divisor n, as in the paper.
-fn mean_and_variance(values: &[f64]) -> (f64, f64) {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    (mean, values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / n)
 }
 
 #[cfg(test)]
@@ -127,28 +73,13 @@ mod tests {
             sensitivity: 0.5,
             specificity: 0.5,
         };
-        assert_eq!((coin.rogan_gladen(0.5, 100, None), coin.scaled(0.05)), (None, None));
+        assert_eq!(coin.rogan_gladen(0.5, 100, None), None);
         let nonsense = Judge {
             sensitivity: f64::NAN,
             specificity: 0.9,
         };
-        assert_eq!(
-            (nonsense.rogan_gladen(0.5, 100, None), nonsense.scaled(0.05)),
-            (None, None)
-        );
+        assert_eq!(nonsense.rogan_gladen(0.5, 100, None), None);
         assert_eq!(JUDGE.rogan_gladen(0.5, 0, None), None);
         assert_eq!(JUDGE.rogan_gladen(0.5, 9, Some((0, 5))), None);
-        assert!((JUDGE.scaled(0.05).unwrap() - 0.0425).abs() < 1e-15);
-    }
-
-    #[test]
-    fn labels_correct_the_judge() {
-        // The judge passes everything, people half of what they saw.
-        let labelled = [(1.0, 1.0), (0.0, 1.0), (1.0, 1.0), (0.0, 1.0)];
-        let powered = prediction_powered(&labelled, &[1.0, 1.0, 1.0], 0.05).unwrap();
-        assert_eq!((powered.mean, powered.standard_error), (0.5, 0.25));
-        assert!((powered.high - powered.low - 2.0 * 0.25 * normal::critical(0.05)).abs() < 1e-12);
-        assert_eq!(prediction_powered(&labelled[..1], &[1.0, 1.0], 0.05), None);
-        assert_eq!(prediction_powered(&labelled, &[1.0], 0.05), None);
     }
 }

@@ -8,18 +8,15 @@
 //! `judge_error` of judges that err, `exact_size` of the rule itself.
 
 pub mod beta;
-pub mod bootstrap;
 pub mod exact_size;
 pub mod fisher;
 pub mod judge_error;
 pub mod multiplicity;
 pub mod normal;
 pub mod paired;
-pub mod permutation;
 pub mod planning;
 pub mod proportions;
 pub mod random;
-pub mod ranks;
 pub mod repeats;
 pub mod rule;
 pub mod score_test;

@@ -19,11 +19,6 @@ pub fn below(z: f64) -> f64 {
     0.5 * erf::erfc(-z / SQRT_2)
 }
 
-/// The z that a standard normal variable stays below with probability `p`: minus infinity at 0, infinity at 1.
-pub(crate) fn quantile(p: f64) -> f64 {
-    if p <= 0.0 { f64::NEG_INFINITY } else { critical(1.0 - p) }
-}
-
 /// The probability that a standard normal variable is at least as far from 0 as `z`; 1 for no number.
 pub fn two_sided(z: f64) -> f64 {
     if z.is_nan() { 1.0 } else { erf::erfc(z.abs() / SQRT_2) }
@@ -38,9 +33,7 @@ mod tests {
         for alpha in [0.4, 0.05, 0.001, 1e-8] {
             assert!((below(-critical(alpha)) / alpha - 1.0).abs() < 1e-10);
             assert!((two_sided(critical(alpha)) / (2.0 * alpha) - 1.0).abs() < 1e-10);
-            assert!((quantile(alpha) + critical(alpha)).abs() < 1e-7);
         }
-        assert_eq!((quantile(0.0), quantile(1.0)), (f64::NEG_INFINITY, f64::INFINITY));
         assert_eq!((below(0.0), two_sided(f64::NAN)), (0.5, 1.0));
     }
 

@@ -5,8 +5,6 @@
 //! Transactions on Mathematical Software 47 (2021), 36), its state filled by SplitMix64, as its authors recommend. It is
 //! written out here because a generator of a library may change with its version, and with it published numbers.
 
-use statrs::function::factorial::ln_factorial;
-
 /// A stream of random numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Random {
@@ -52,54 +50,6 @@ impl Random {
             }
         }
         (product >> 64) as u64
-    }
-
-    /// The number of successes of chance `p` among `n`: the inverse of the distribution, added up from its mode to both
-    /// sides, which takes some √n steps.
-    pub(crate) fn binomial(&mut self, n: u64, p: f64) -> u64 {
-        if p >= 1.0 || n == 0 {
-            return n;
-        }
-        if p.is_nan() || p <= 0.0 {
-            return 0;
-        }
-        let size = n as f64;
-        let mode = (((size + 1.0) * p).floor() as u64).min(n);
-        let ways = ln_factorial(n) - ln_factorial(mode) - ln_factorial(n - mode);
-        let at_mode = (ways + mode as f64 * p.ln() + (n - mode) as f64 * (-p).ln_1p()).exp();
-        let odds = p / (1.0 - p);
-        let mut left = self.unit() - at_mode;
-        if left < 0.0 {
-            return mode;
-        }
-        let (mut down, mut below) = (mode, at_mode);
-        let (mut up, mut above) = (mode, at_mode);
-        loop {
-            if up < n {
-                above *= (n - up) as f64 / (up + 1) as f64 * odds;
-                up += 1;
-                left -= above;
-                if left < 0.0 {
-                    return up;
-                }
-            } else {
-                above = 0.0;
-            }
-            if down > 0 {
-                below *= down as f64 / ((n - down + 1) as f64 * odds);
-                down -= 1;
-                left -= below;
-                if left < 0.0 {
-                    return down;
-                }
-            } else {
-                below = 0.0;
-            }
-            // What rounding left over, less than 10⁻⁹ of all draws.
-            if above < f64::MIN_POSITIVE && below < f64::MIN_POSITIVE {
-                return mode;
-            }
-        }
     }
 }
 
@@ -150,26 +100,11 @@ mod tests {
     }
 
     #[test]
-    fn draws_have_their_means_and_variances() {
+    fn an_index_is_uniform() {
         let mut random = Random::new(7, 0);
-        for (n, p) in [(1u64, 0.3), (20, 0.05), (1_000, 0.5), (1_000_000, 0.97), (50, 0.999)] {
-            let draws = 4_000;
-            let drawn: Vec<f64> = (0..draws).map(|_| random.binomial(n, p) as f64).collect();
-            let mean = drawn.iter().sum::<f64>() / f64::from(draws);
-            let variance = drawn.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / f64::from(draws);
-            let (want, spread) = (n as f64 * p, n as f64 * p * (1.0 - p));
-            assert!(
-                (mean - want).abs() < 5.0 * (spread / f64::from(draws)).sqrt(),
-                "{n} {p}: {mean}"
-            );
-            assert!((variance / spread - 1.0).abs() < 0.25, "{n} {p}: {variance} {spread}");
-        }
         let mut seen = [0u32; 7];
         (0..7_000).for_each(|_| seen[random.index(7) as usize] += 1);
         assert!(seen.iter().all(|count| (800..1_200).contains(count)), "{seen:?}");
-        assert_eq!(
-            (random.index(0), random.binomial(5, f64::NAN), random.binomial(5, 1.0)),
-            (0, 0, 5)
-        );
+        assert_eq!(random.index(0), 0);
     }
 }

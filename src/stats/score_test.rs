@@ -181,12 +181,6 @@ impl Differences {
         (self.n > 1.0).then(|| squares / (self.n - 1.0))
     }
 
-    /// Standard error of the mean, `√(variance / n)`; for clusters that is the cluster-robust one with the factor C/(C-1)
-    /// for few clusters (E. Miller, arXiv:2411.00640, equation 4, which has no factor). `None` below two units.
-    pub fn standard_error(&self) -> Option<f64> {
-        Some((self.variance()? / self.n).sqrt())
-    }
-
     /// The critical value that |Z| has to reach for error `alpha`: that of the normal distribution, or for fewer than 40
     /// clusters that of Student's t with one degree of freedom fewer than there are clusters. A single cluster decides
     /// nothing: infinity.

@@ -215,19 +215,6 @@ pub fn log_e_value(differences: &Differences, mu0: f64, side: Side) -> f64 {
     largest + (sum / f64::from(BETS)).ln()
 }
 
-/// What a sum of centred differences with total variance `variance` exceeds (to either side) at any time with chance
-/// `alpha`: `√((V + rho) ln((V + rho) / (rho alpha²)))`; narrowest where V is some multiple of `rho` (> 0). It relies on the
-/// normal distribution and on an estimated variance: not for fewer than 200 cases.
-///
-/// Infinite for what is no variance, rho or alpha.
-pub fn normal_mixture(variance: f64, rho: f64, alpha: f64) -> f64 {
-    if !(variance >= 0.0 && rho > 0.0 && alpha > 0.0 && alpha < 1.0) {
-        return f64::INFINITY;
-    }
-    let both = variance + rho;
-    (both * (both / (rho * alpha * alpha)).ln()).sqrt()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,12 +323,5 @@ mod tests {
         assert_eq!(log_e_value(&won, -1.0, Side::Above), 0.0);
         // A large tolerance, and every case lost: finite still.
         assert!(log_e_value(&pairs(0, 0, 50), -0.5, Side::Below).is_finite());
-    }
-
-    #[test]
-    fn the_mixture_boundary() {
-        close(normal_mixture(250.0, 100.0, 0.05), 50.353_546_354_364_87, 1e-9);
-        assert_eq!(normal_mixture(f64::NAN, 1.0, 0.05), f64::INFINITY);
-        assert_eq!(normal_mixture(1.0, 0.0, 0.05), f64::INFINITY);
     }
 }

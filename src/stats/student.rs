@@ -1,4 +1,4 @@
-//! Student's t: critical values where there are few units, and the one-sample test.
+//! Student's t: critical values and tails where there are few units.
 //!
 //! Student, "The probable error of a mean", Biometrika 6 (1908), 1-25. With ν degrees of freedom
 //! `P(|T| >= t) = I(ν/(ν + t²); ν/2, 1/2)`, the regularised incomplete beta function.
@@ -38,40 +38,6 @@ pub fn above(t: f64, freedom: f64) -> f64 {
     } else {
         1.0 - both / 2.0
     }
-}
-
-/// The t-test of the hypothesis that a mean is 0.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TTest {
-    /// Mean of the values.
-    pub mean: f64,
-    /// Its standard error, √(s²/n).
-    pub standard_error: f64,
-    /// Mean over standard error.
-    pub t: f64,
-    /// Two-sided p-value.
-    pub p: f64,
-}
-
-/// Tests whether the mean of paired differences is 0.
-///
-/// For the record only: where few differences are distinct its interval is too narrow, or empty, so that the gate does not
-/// decide by it. `None` below two values, or where all are the same.
-pub fn t_test(differences: &[f64]) -> Option<TTest> {
-    let n = differences.len() as f64;
-    if n < 2.0 {
-        return None;
-    }
-    let mean = differences.iter().sum::<f64>() / n;
-    let squares: f64 = differences.iter().map(|d| (d - mean).powi(2)).sum();
-    let standard_error = (squares / (n - 1.0) / n).sqrt();
-    let t = mean / standard_error;
-    (standard_error > 0.0).then(|| TTest {
-        mean,
-        standard_error,
-        t,
-        p: two_sided(t, n - 1.0),
-    })
 }
 
 #[cfg(test)]
@@ -120,15 +86,5 @@ mod tests {
         }
         assert_eq!(two_sided(f64::NAN, 3.0), 1.0);
         assert!((two_sided(0.0, 3.0) - 1.0).abs() < 1e-15);
-    }
-
-    #[test]
-    fn what_does_not_vary_has_no_t() {
-        assert_eq!(t_test(&[0.5]), None);
-        assert_eq!(t_test(&[0.5, 0.5]), None);
-        // Mean 2, standard deviation 1.
-        let test = t_test(&[1.0, 2.0, 3.0]).unwrap();
-        assert!((test.t - 2.0 * 3.0f64.sqrt()).abs() < 1e-12);
-        assert!((test.p - 0.074_179_900_227_448_53).abs() < 1e-12);
     }
 }

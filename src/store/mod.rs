@@ -19,10 +19,10 @@ mod outcomes;
 mod record;
 mod writer;
 
-pub use batches::{Batches, RunInUse, WaitingBatch};
+pub use batches::{RunInUse, WaitingBatch};
 pub use history::Subject;
 pub use looks::Series;
-pub use open::{BUSY, StoreError};
+pub use open::StoreError;
 pub use outcomes::{CaseDifferences, CaseSample, Noise};
 pub use record::{AnswerImport, ImportOutcome, Record, RunLine};
 use writer::Part;

@@ -3,9 +3,9 @@
 
 use crate::support::fake::{Fake, Received, Reply};
 use crate::support::project::{Project, Ran};
-use promptgate::commands;
-use promptgate::dataset;
-use promptgate::scoring::Rules;
+use promptgate::internals::commands;
+use promptgate::internals::dataset;
+use promptgate::internals::scoring::Rules;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;

@@ -187,7 +187,10 @@ fn every_bad_input_has_its_own_message() {
         b"{\"id\":\"l\",\"vars\":{\"question\":\"caf\xe9\"},\"expect\":[\"x\"]}\n",
     );
     // A list that grows with every matcher.
-    let names: Vec<&str> = promptgate::scoring::MATCHERS.iter().map(|def| def.name).collect();
+    let names: Vec<&str> = promptgate::internals::scoring::MATCHERS
+        .iter()
+        .map(|def| def.name)
+        .collect();
     let told = said(&EVAL).replace(&names.join(", "), "[every matcher]");
     insta::assert_snapshot!("bad_golden_files", told);
     for file in ["golden/bad.yaml", "golden/bad.csv", "golden/latin.jsonl"] {

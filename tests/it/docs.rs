@@ -2,7 +2,8 @@
 
 use crate::support::project::Project;
 use promptgate::domain::{CheckRules, CheckSpec};
-use promptgate::{exit, scoring};
+use promptgate::exit;
+use promptgate::internals::scoring;
 use std::fs;
 use std::path::{Path, PathBuf};
 

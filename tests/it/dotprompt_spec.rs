@@ -4,12 +4,12 @@
 //! without it the test says so and does nothing.
 
 use promptgate::domain::Problem;
-use promptgate::prompt::frontmatter::{Document, KNOWN_KEYS};
-use promptgate::prompt::marks::Speaker;
-use promptgate::prompt::messages::{Message, MessagePart};
-use promptgate::prompt::picoschema;
-use promptgate::prompt::template::{Partials, Template};
-use promptgate::prompt::text::Text;
+use promptgate::internals::prompt::frontmatter::{Document, KNOWN_KEYS};
+use promptgate::internals::prompt::marks::Speaker;
+use promptgate::internals::prompt::messages::{Message, MessagePart};
+use promptgate::internals::prompt::picoschema;
+use promptgate::internals::prompt::template::{Partials, Template};
+use promptgate::internals::prompt::text::Text;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

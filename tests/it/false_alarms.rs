@@ -7,15 +7,15 @@
 
 use crate::support::project::Project;
 use gemini_sim::Rehearsal;
-use promptgate::compare::Comparing;
-use promptgate::dataset;
+use promptgate::internals::compare::Comparing;
+use promptgate::internals::dataset;
 use promptgate::domain::{
     Answer, Arm, ArmRow, Case, CaseRow, Decision, Design, Judged, Look, LooksBefore, Outcome, Policy, Source,
 };
-use promptgate::gate::{Completion, Facts, decide};
-use promptgate::prompt::{Library, Prompt};
-use promptgate::provider::gemini::{body, decode, sample_of};
-use promptgate::scoring::{Asking, Commands, Rules, Unjudged, judge};
+use promptgate::internals::gate::{Completion, Facts, decide};
+use promptgate::internals::prompt::{Library, Prompt};
+use promptgate::internals::provider::gemini::{body, decode, sample_of};
+use promptgate::internals::scoring::{Asking, Commands, Rules, Unjudged, judge};
 use rayon::prelude::*;
 use std::fs;
 use std::path::Path;

@@ -3,8 +3,8 @@
 use crate::support::fake::{Fake, Received, Reply};
 use crate::support::runs::{KEY, Ran, gemini, job, limits, run_cases, run_jobs, settings};
 use promptgate::domain::{Failure, FailureKind, Source};
-use promptgate::provider::{AnyTarget, Gemini, GeminiSettings, Renewal};
-use promptgate::runner::{Ended, Limits};
+use promptgate::internals::provider::{AnyTarget, Gemini, GeminiSettings, Renewal};
+use promptgate::internals::runner::{Ended, Limits};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::{Arc, Mutex};

@@ -5,8 +5,8 @@
 #![expect(clippy::print_stdout, reason = "what was not run, and how much was, is told")]
 
 use promptgate::domain::{Answer, CodeRun, FailureKind, Request, Usage};
-use promptgate::provider::Retry;
-use promptgate::provider::gemini::{classify, decode, decode_stream, review};
+use promptgate::internals::provider::Retry;
+use promptgate::internals::provider::gemini::{classify, decode, decode_stream, review};
 use serde_json::{Map, Value};
 use std::fs;
 use std::path::PathBuf;

@@ -1,9 +1,9 @@
 //! `golden lint`, `golden stats` and `schema`, from golden files to findings.
 
 use crate::support::project::Project;
-use promptgate::commands::{self, LintRequest};
+use promptgate::internals::commands::{self, LintRequest};
 use promptgate::domain::CheckSpec;
-use promptgate::scoring;
+use promptgate::internals::scoring;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

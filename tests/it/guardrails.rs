@@ -1,12 +1,12 @@
 //! Guardrails and tags, from judged answers to the decision: how often they err, and what a run says of them.
 
 use crate::support::project::Project;
-use promptgate::compare::Comparing;
 use promptgate::domain::{
     Answer, ArmRow, Case, CaseId, CaseRow, Design, GuardStatus, Guardrails, Judged, Look, LooksBefore, Outcome, Place,
     Policy, Score, Source, Usage, WEIGHT,
 };
-use promptgate::gate::{Completion, Facts, decide};
+use promptgate::internals::compare::Comparing;
+use promptgate::internals::gate::{Completion, Facts, decide};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 

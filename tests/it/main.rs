@@ -19,8 +19,6 @@ mod dotprompt_spec;
 mod false_alarms;
 mod faults;
 mod gate_calibrate;
-mod gate_oracles;
-mod gate_properties;
 mod gemini_wire;
 mod golden;
 mod gsm8k;

@@ -8,8 +8,8 @@ use insta::assert_snapshot;
 use promptgate::domain::{
     Arms, CaseId, CaseRow, Counts, DatasetRecord, Decision, Failure, FailureKind, Outcome, Paired, RunInfo, Verdict,
 };
-use promptgate::report::console::{Console, Style};
-use promptgate::report::{FORMATS, Folder, Mask, ReportError, Reports};
+use promptgate::internals::report::console::{Console, Style};
+use promptgate::internals::report::{FORMATS, Folder, Mask, ReportError, Reports};
 use proptest::prelude::*;
 use quick_xml::events::{BytesStart, Event};
 use serde_json::{Value, json};

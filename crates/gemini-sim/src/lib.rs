@@ -57,9 +57,9 @@ mod validate;
 mod wire;
 mod words;
 
-pub use faults::{Fault, Faults, FaultsError, Quota};
-pub use rehearsal::{Rehearsal, Samples};
-pub use script::{Script, ScriptError};
+pub use faults::{Faults, FaultsError};
+pub use rehearsal::Rehearsal;
+pub use script::Script;
 pub use server::Simulator;
 
 use std::path::PathBuf;

@@ -130,8 +130,6 @@ impl Comparison {
 /// What an import made.
 #[derive(Debug)]
 pub struct Imported {
-    /// Whose data it was.
-    pub tool: Tool,
     /// The golden file.
     pub text: String,
     /// How many cases it has.
@@ -185,7 +183,6 @@ pub fn import(source: &Path, options: &Options, rules: &dyn CheckRules) -> Resul
     verify_text(source, &text, &import.entries)?;
     let cases = import.entries.iter().filter(|entry| entry.is_case()).count();
     Ok(Imported {
-        tool,
         text,
         cases,
         left_out: import.entries.len() - cases,

@@ -73,7 +73,7 @@ fn rows_are_found_by_case_prompt_and_repeat() {
         "{\"case\":\"a\",\"prompt\":\"v3\",\"text\":\"nobody's\"}"
     );
     let recorded = opened(rows, names(&["v1"], &["prompts/v2.prompt", "v2"])).unwrap();
-    assert_eq!(recorded.len(), 5);
+    assert_eq!(recorded.index.len(), 5);
     assert_eq!(text(&recorded, "a", Arm::Candidate, 1), "first");
     assert_eq!(text(&recorded, "a", Arm::Candidate, 2), "second");
     assert_eq!(text(&recorded, "a", Arm::Candidate, 7), "é seventh");
@@ -86,7 +86,7 @@ fn rows_are_found_by_case_prompt_and_repeat() {
 #[test]
 fn a_missing_answer_says_what_was_looked_for() {
     let recorded = opened("", names(&[], &["prompts/v2.prompt", "v2"])).unwrap();
-    assert!(recorded.is_empty());
+    assert!(recorded.index.is_empty());
     let error = recorded.look_up(&job("a", Arm::Candidate, 3)).unwrap_err();
     assert_eq!(error.retry(), Retry::Never);
     assert_eq!(error.failure().kind, FailureKind::Missing);

@@ -3,9 +3,9 @@
 use promptgate::domain::{
     Answer, Arm, Arrival, CaseId, Content, Event, Failure, Job, Keep, Part, Progress, Request, Role, Usage, digest,
 };
-use promptgate::provider::gemini::{self, Delivery, VERSION};
-use promptgate::provider::{AnyTarget, ApiKey, Gemini, GeminiSettings};
-use promptgate::runner::{self, Limits, Price, RetryPolicy, RunEnd};
+use promptgate::internals::provider::gemini::{self, Delivery, VERSION};
+use promptgate::internals::provider::{AnyTarget, ApiKey, Gemini, GeminiSettings};
+use promptgate::internals::runner::{self, Limits, Price, RetryPolicy, RunEnd};
 use serde_json::Map;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,13 +1,13 @@
 //! Properties of the way from judged answers to the decision, with everything that may play a part: tags and critical ones,
 //! must-pass cases, weights, clusters, scores in between, both estimands, and policies of all kinds.
 
-use promptgate::compare::Comparing;
-use promptgate::domain::{
+use crate::compare::Comparing;
+use crate::domain::{
     ArmRow, Case, CaseId, CaseRow, Comparison, Decision, Design, Estimand, Failure, FailureKind, Judged, Look,
     LooksBefore, Metric, Outcome, Place, Policy, Score, Units,
 };
-use promptgate::gate::{Completion, Decided, Facts, decide};
-use promptgate::stats::score_test::{CORRECTION, Differences, UnitKind};
+use crate::gate::{Completion, Decided, Facts, decide};
+use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
 use proptest::prelude::*;
 
 /// Cases that are alike.
