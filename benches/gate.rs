@@ -3,7 +3,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use promptgate::domain::{Clusters, SCORE_TICKS, Sequential, Unit, Units, score_ticks};
-use promptgate::internals::gate::simulate::{Decider, Estimand, Scenario, Simulation};
+use promptgate::internals::gate::simulate::{Estimand, Scenario, Simulation};
 use promptgate::internals::stats::Rule;
 use promptgate::internals::stats::{CORRECTION, Differences, UnitKind};
 use std::hint::black_box;
@@ -69,7 +69,6 @@ fn simulating(c: &mut Criterion) {
     let simulation = Simulation {
         cases: 200,
         repeats: 3,
-        decider: Decider::Gate,
         rule: RULE,
         scenario: Scenario::Std,
         estimand: Estimand::Population,

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 
 pub(super) fn gate(command: Command, environment: Environment) -> Result<u8, Error> {
     match command {
-        Command::Simulate(options) if options.exact => exact(&options),
         Command::Simulate(options) => simulate(&options),
         Command::Calibrate(options) => calibrate(*options, environment),
     }
@@ -28,8 +27,6 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
     let rows = commands::simulate(&SimulateRequest {
         cases: options.n,
         repeats: options.repeat,
-        rule: &options.rule,
-        min_pass_rate: options.min_pass_rate,
         margin: options.margin,
         tolerance: options.tolerance,
         alpha: options.alpha,
@@ -60,8 +57,7 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
             "schema": "promptgate.simulation/1",
             "cases": options.n,
             "repeats": options.repeat,
-            "rule": options.rule,
-            "min_pass_rate": options.min_pass_rate,
+            "rule": "gate",
             "margin": options.margin,
             "tolerance": options.tolerance,
             "alpha": options.alpha,
@@ -76,13 +72,8 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
         say(&text::json_safe(&pretty));
         return Ok(exit::OK);
     }
-    let rule = match (options.rule.as_str(), options.min_pass_rate) {
-        ("gate", _) => String::new(),
-        (rule, None) => format!(", rule {rule}"),
-        (rule, Some(rate)) => format!(", rule {rule} {rate}"),
-    };
     say(&format!(
-        "{} cases, {} repeats, margin {}, tolerance {}, alpha {}{rule}",
+        "{} cases, {} repeats, margin {}, tolerance {}, alpha {}",
         options.n, options.repeat, options.margin, options.tolerance, options.alpha
     ));
     say(&format!(
@@ -103,55 +94,6 @@ fn simulate(options: &Simulate) -> Result<u8, Error> {
             row.promote * 100.0,
             row.block * 100.0,
             row.inconclusive * 100.0
-        ));
-    }
-    Ok(exit::OK)
-}
-
-/// The largest chances of a wrong decision, counted.
-fn exact(options: &Simulate) -> Result<u8, Error> {
-    let (promote, block) = commands::exact_sizes(options.n, options.margin, options.tolerance, options.alpha)?;
-    let sizes = [("promote", promote), ("block", block)];
-    if options.json {
-        let rows: Vec<Value> = sizes
-            .iter()
-            .map(|(decision, size)| {
-                json!({
-                    "decision": decision,
-                    "difference": size.difference,
-                    "worst": size.worst,
-                    "differing": size.differing,
-                    "above_alpha": size.above.map(|(from, to)| [from, to]),
-                })
-            })
-            .collect();
-        let document = json!({
-            "schema": "promptgate.exact_size/1",
-            "cases": options.n,
-            "margin": options.margin,
-            "tolerance": options.tolerance,
-            "alpha": options.alpha,
-            "rows": rows,
-        });
-        let pretty = serde_json::to_string_pretty(&document).unwrap_or_default();
-        say(&text::json_safe(&pretty));
-        return Ok(exit::OK);
-    }
-    say(&format!(
-        "{} cases asked once, margin {}, tolerance {}, alpha {}; all outcomes counted",
-        options.n, options.margin, options.tolerance, options.alpha
-    ));
-    say("wrongly    true difference   at worst   where cases differ   above alpha");
-    for (decision, size) in sizes {
-        let above = size.above.map_or_else(
-            || "nowhere".to_owned(),
-            |(from, to)| format!("{:.1}% to {:.1}%", from * 100.0, to * 100.0),
-        );
-        say(&format!(
-            "{decision:<8} {:>+10.1} points   {:>7.2}%   {:>17.1}%   {above}",
-            size.difference * 100.0,
-            size.worst * 100.0,
-            size.differing * 100.0
         ));
     }
     Ok(exit::OK)

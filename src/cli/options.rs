@@ -549,13 +549,6 @@ pub(super) struct Simulate {
     /// Samples per case and arm
     #[arg(long, value_name = "K", default_value_t = 3)]
     pub(super) repeat: u32,
-    /// Who decides: gate, or a simpler rule to compare it with: all-pass, pass-rate, not-lower, near (at most the margin lower),
-    /// no-flip, mcnemar, retry (not-lower, failed answers asked again)
-    #[arg(long, value_name = "NAME", default_value = "gate")]
-    pub(super) rule: String,
-    /// Share of passing answers that the rule pass-rate asks for
-    #[arg(long, value_name = "R")]
-    pub(super) min_pass_rate: Option<f64>,
     /// Loss that has to be excluded to promote
     #[arg(long, value_name = "M", default_value_t = 0.05)]
     pub(super) margin: f64,
@@ -583,9 +576,6 @@ pub(super) struct Simulate {
     /// True differences, candidate - baseline: -0.05 is a loss of 5 points
     #[arg(long, value_name = "D", num_args = 1.., allow_negative_numbers = true, default_values_t = [0.02, 0.0, -0.01, -0.03, -0.05, -0.1])]
     pub(super) difference: Vec<f64>,
-    /// Count all outcomes of cases asked once instead of simulating some: the largest chances of a wrong decision
-    #[arg(long, conflicts_with_all = ["repeat", "rule", "min_pass_rate", "scenario", "estimand", "runs", "seed", "difference"])]
-    pub(super) exact: bool,
     /// Print one JSON document
     #[arg(long)]
     pub(super) json: bool,

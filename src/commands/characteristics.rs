@@ -1,9 +1,8 @@
-//! `gate simulate`: how often the gate decides what, before anything is asked; simulated, or counted exactly.
+//! `gate simulate`: how often the gate decides what, before anything is asked.
 
 use crate::domain::{Problem, Problems, Sequential};
 use crate::error::Error;
-use crate::gate::simulate::{Decider, Estimand, Row, Scenario, Simulation};
-use crate::stats::exact_size::{self, MOST_CASES, Size};
+use crate::gate::simulate::{Estimand, Row, Scenario, Simulation};
 use crate::stats::rule::Rule;
 
 /// What to simulate, with names as they were typed.
@@ -13,10 +12,6 @@ pub struct SimulateRequest<'a> {
     pub cases: u32,
     /// Repeats of each, in both arms.
     pub repeats: u32,
-    /// Who decides: `gate`, or a simpler rule.
-    pub rule: &'a str,
-    /// The share that the rule `pass-rate` asks for.
-    pub min_pass_rate: Option<f64>,
     /// The loss that has to be excluded.
     pub margin: f64,
     /// The loss that still goes unblocked.
@@ -60,26 +55,12 @@ pub fn simulate(request: &SimulateRequest<'_>) -> Result<Vec<Simulated>, Error> 
     let mut problems = Problems::default();
     let scenario = named("scenario", request.scenario, &Scenario::ALL, &mut problems);
     let estimand = named("estimand", request.estimand, &Estimand::ALL, &mut problems);
-    let decider = named("rule", request.rule, &Decider::ALL, &mut problems);
-    let decider = match (decider, request.min_pass_rate) {
-        (Some(Decider::PassRate(_)), Some(rate)) => Some(Decider::PassRate(rate)),
-        (Some(Decider::PassRate(_)), None) => {
-            problems.push(Problem::new("--rule pass-rate needs the share to reach").hint("give --min-pass-rate 0.8"));
-            None
-        }
-        (_, Some(_)) => {
-            problems.push(Problem::new("--min-pass-rate plays a part only with --rule pass-rate"));
-            None
-        }
-        (decider, None) => decider,
-    };
-    let (Some(scenario), Some(estimand), Some(decider)) = (scenario, estimand, decider) else {
+    let (Some(scenario), Some(estimand)) = (scenario, estimand) else {
         return Err(problems.into());
     };
     let simulation = Simulation {
         cases: request.cases,
         repeats: request.repeats,
-        decider,
         rule: Rule {
             margin: request.margin,
             tolerance: request.tolerance,
@@ -100,36 +81,6 @@ pub fn simulate(request: &SimulateRequest<'_>) -> Result<Vec<Simulated>, Error> 
         asked: row.asked,
     };
     Ok(simulation.table(request.differences)?.into_iter().map(shares).collect())
-}
-
-/// How often the gate is wrong at worst, when each of `cases` cases is asked once: to promote what is worse by the margin, and
-/// to block what is worse by the tolerance.
-///
-/// # Errors
-/// A number out of its bounds.
-pub fn exact_sizes(cases: u32, margin: f64, tolerance: f64, alpha: f64) -> Result<(Size, Size), Error> {
-    let mut problems = Problems::default();
-    if !(1..=MOST_CASES).contains(&cases) {
-        let problem = Problem::new(format!("the number of cases is {cases}"));
-        problems.push(problem.expected(format!(
-            "1 to {MOST_CASES} with --exact, which goes through all outcomes"
-        )));
-    }
-    let rule = Rule {
-        margin,
-        tolerance,
-        alpha,
-    };
-    if !rule.is_sound() {
-        problems.push(
-            Problem::new(format!(
-                "margin {margin}, tolerance {tolerance} and alpha {alpha} are no rule"
-            ))
-            .expected("0 < tolerance <= margin < 1 and 0 < alpha < 0.5"),
-        );
-    }
-    problems.or(())?;
-    Ok(exact_size::sizes(cases, &rule))
 }
 
 fn named<T: Copy>(option: &str, name: &str, known: &[(&'static str, T)], problems: &mut Problems) -> Option<T> {

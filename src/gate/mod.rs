@@ -30,12 +30,8 @@ pub mod judges;
 mod looks;
 pub mod must_pass;
 pub mod needed;
-#[cfg(test)]
-mod oracles;
 mod policy;
 pub mod preflight;
-#[cfg(test)]
-mod properties;
 mod quarantine;
 pub mod resample;
 mod sentence;

@@ -7,20 +7,16 @@
 //! With one repeat 9.2% of all cases then differ between equal arms, and their scores correlate with 0.64, which is what
 //! benchmarks of language models show.
 //!
-//! Simpler rules can be simulated beside it, for comparison ([`Decider`]).
-//!
 //! Runs are independent streams of one seed and are only counted, so that the numbers are the same for any number of
 //! threads.
 
 use crate::domain::{Problem, Problems, Sequential};
 use crate::stats::normal::critical;
-use crate::stats::paired::Table;
 use crate::stats::random::Random;
 use crate::stats::rule::Rule;
 use crate::stats::score_test::Differences;
 use crate::stats::sequential::lan_demets;
 use rayon::prelude::*;
-use std::collections::BTreeMap;
 
 /// Cases of a simulated run; more would tell nothing that these don't.
 pub const MAX_CASES: u32 = 1_000_000;
@@ -95,41 +91,6 @@ impl Estimand {
         [("population", Estimand::Population), ("dataset", Estimand::Dataset)];
 }
 
-/// Who decides. All but the gate itself are rules that are in use elsewhere, and block whatever they don't promote.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Decider {
-    /// This gate's comparison of two arms.
-    Gate,
-    /// Every answer of the candidate has to pass.
-    AllPass,
-    /// The candidate's pass rate has to reach this share, 0..=1.
-    PassRate(f64),
-    /// The candidate has to pass at least as many answers as the baseline.
-    NotLower,
-    /// The candidate's pass rate may be lower than the baseline's by at most the margin.
-    Near,
-    /// No case may turn from mostly passing to mostly failing.
-    NoFlip,
-    /// Promote unless McNemar's test (mid-p, one-sided) shows at `alpha` that more cases got worse than better.
-    McNemar,
-    /// As [`Decider::NotLower`], but the candidate's failed answers are asked again once.
-    Retry,
-}
-
-impl Decider {
-    /// All of them, with the names they are asked for by; the share to reach is given beside.
-    pub const ALL: [(&'static str, Decider); 8] = [
-        ("gate", Decider::Gate),
-        ("all-pass", Decider::AllPass),
-        ("pass-rate", Decider::PassRate(1.0)),
-        ("not-lower", Decider::NotLower),
-        ("near", Decider::Near),
-        ("no-flip", Decider::NoFlip),
-        ("mcnemar", Decider::McNemar),
-        ("retry", Decider::Retry),
-    ];
-}
-
 /// What is simulated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Simulation {
@@ -137,9 +98,7 @@ pub struct Simulation {
     pub cases: u32,
     /// Repeats of each, in both arms.
     pub repeats: u32,
-    /// Who decides.
-    pub decider: Decider,
-    /// The thresholds of the gate, of which simpler rules use some.
+    /// The thresholds of the gate.
     pub rule: Rule,
     /// What the cases are like.
     pub scenario: Scenario,
@@ -215,19 +174,6 @@ impl Simulation {
                 .expected("0 < tolerance <= margin < 1 and 0 < alpha < 0.5"),
             );
         }
-        if let Decider::PassRate(rate) = self.decider
-            && !(rate > 0.0 && rate <= 1.0)
-        {
-            problems.push(
-                Problem::new(format!("the pass rate to reach is {rate}"))
-                    .expected("more than 0, at most 1; 0.9 is 90%"),
-            );
-        }
-        if self.sequential != Sequential::Off && self.decider != Decider::Gate {
-            problems.push(
-                Problem::new("simpler rules look once, at the end").expected("the rule `gate` with looks on the way"),
-            );
-        }
         if self.sequential != Sequential::Off && self.estimand == Estimand::Dataset {
             problems.push(
                 Problem::new("the whole dataset has to be asked where just its cases matter")
@@ -254,18 +200,17 @@ impl Simulation {
         let count = |run: u32| -> (u32, u32, u64) {
             let mut random = Random::new(self.seed, (row << 32) | u64::from(run));
             if let Some(cases) = &dataset {
-                let drawn = self.of_pairs(cases, &mut random);
-                let (promotes, blocks) = self.decide(&drawn, drawn.differences.critical(self.rule.alpha));
+                let differences = self.of_pairs(cases, &mut random);
+                let (promotes, blocks) = self.decide(&differences, differences.critical(self.rule.alpha));
                 return (promotes.into(), blocks.into(), self.cases.into());
             }
             let shift = Shift::new(self.scenario, difference);
             let mut counts = vec![0u64; 2 * self.repeats as usize + 1];
-            let mut drawn = Drawn::default();
             let mut asked = 0;
             for (cases, bound) in &looks {
-                self.of_cases(&shift, *cases - asked, &mut counts, &mut drawn, &mut random);
+                let differences = self.of_cases(&shift, *cases - asked, &mut counts, &mut random);
                 asked = *cases;
-                let (promotes, blocks) = self.decide(&drawn, *bound);
+                let (promotes, blocks) = self.decide(&differences, *bound);
                 if promotes || blocks {
                     return (promotes.into(), blocks.into(), asked.into());
                 }
@@ -308,134 +253,40 @@ impl Simulation {
         upto.into_iter().zip(bounds).collect()
     }
 
-    /// Whether this run promotes, and whether it blocks.
-    fn decide(&self, drawn: &Drawn, bound: f64) -> (bool, bool) {
-        let Drawn {
-            differences,
-            baseline,
-            candidate,
-            wins,
-            losses,
-            flips,
-        } = drawn;
-        let answers = u64::from(self.cases) * u64::from(self.repeats);
-        let lost = (*baseline as f64 - *candidate as f64) / answers as f64;
-        let promotes = match self.decider {
-            Decider::Gate => {
-                return self.decides(differences, bound);
-            }
-            Decider::AllPass => *candidate == answers,
-            Decider::PassRate(rate) => *candidate as f64 / answers as f64 >= rate,
-            Decider::NotLower | Decider::Retry => candidate >= baseline,
-            Decider::Near => lost <= self.rule.margin + ROUNDING,
-            Decider::NoFlip => *flips == 0,
-            Decider::McNemar => {
-                let table = Table {
-                    wins: *wins,
-                    losses: *losses,
-                    ..Table::default()
-                };
-                table.mcnemar().mid_p_regression >= self.rule.alpha
-            }
-        };
-        (promotes, !promotes)
-    }
-
     /// Whether the gate promotes, and whether it blocks, with this bound on Z.
-    fn decides(&self, differences: &Differences, bound: f64) -> (bool, bool) {
+    fn decide(&self, differences: &Differences, bound: f64) -> (bool, bool) {
         let blocks = self.rule.blocks_at(differences, bound);
         (!blocks && self.rule.promotes_at(differences, bound), blocks)
     }
 
-    /// Passes of the candidate and of the baseline in the answers to one case, and the candidate's with failed answers asked
-    /// again where the rule does so.
-    fn ask(&self, chances: Chances, random: &mut Random) -> (u32, u32) {
-        let candidate = passes(chances.candidate, self.repeats, random);
-        let baseline = passes(chances.baseline, self.repeats, random);
-        let again = if self.decider == Decider::Retry {
-            passes(chances.candidate, self.repeats - candidate, random)
-        } else {
-            0
-        };
-        (candidate + again, baseline)
-    }
-
-    /// Asks so many new cases more, a case a unit.
-    fn of_cases(&self, shift: &Shift, cases: u32, counts: &mut [u64], drawn: &mut Drawn, random: &mut Random) {
+    /// Asks `cases` new cases, each a unit, and returns the differences of all cases so far.
+    fn of_cases(&self, shift: &Shift, cases: u32, counts: &mut [u64], random: &mut Random) -> Differences {
         let k = i64::from(self.repeats);
         for _ in 0..cases {
-            let (candidate, baseline) = self.ask(shift.case(random), random);
+            let chances = shift.case(random);
+            let candidate = passes(chances.candidate, self.repeats, random);
+            let baseline = passes(chances.baseline, self.repeats, random);
             counts[(i64::from(candidate) - i64::from(baseline) + k) as usize] += 1;
-            drawn.add(candidate, baseline, self.repeats);
         }
-        let histogram: BTreeMap<i64, u64> = (-k..=k).zip(counts.iter().copied()).collect();
-        drawn.differences = Differences::new(&histogram, self.repeats);
+        Differences::new(&(-k..=k).zip(counts.iter().copied()).collect(), self.repeats)
     }
 
     /// A run over the same cases as all others, a pair of answers a unit.
-    fn of_pairs(&self, cases: &[Chances], random: &mut Random) -> Drawn {
+    fn of_pairs(&self, cases: &[Chances], random: &mut Random) -> Differences {
         let mut counts = [0u64; 3];
-        let mut drawn = Drawn::default();
         for chances in cases {
-            let (mut of_baseline, mut of_candidate) = (0, 0);
             for _ in 0..self.repeats {
                 let baseline = random.chance(chances.baseline);
-                let retries = self.decider == Decider::Retry;
-                let candidate = random.chance(chances.candidate) || (retries && random.chance(chances.candidate));
+                let candidate = random.chance(chances.candidate);
                 counts[1 + usize::from(candidate) - usize::from(baseline)] += 1;
-                of_baseline += u32::from(baseline);
-                of_candidate += u32::from(candidate);
             }
-            drawn.add(of_candidate, of_baseline, self.repeats);
         }
-        drawn.differences = Differences::new(&(-1..=1).zip(counts).collect(), 1);
-        drawn
+        Differences::new(&(-1..=1).zip(counts).collect(), 1)
     }
 }
 
 fn passes(chance: f64, repeats: u32, random: &mut Random) -> u32 {
     (0..repeats).map(|_| u32::from(random.chance(chance))).sum()
-}
-
-/// Rates are compared with a margin as computed; this much is rounding.
-const ROUNDING: f64 = 1e-12;
-
-/// A run as rules see it.
-struct Drawn {
-    differences: Differences,
-    /// Answers that pass.
-    baseline: u64,
-    candidate: u64,
-    /// Cases with more, and with fewer, passing answers of the candidate.
-    wins: u64,
-    losses: u64,
-    /// Cases that most answers of the baseline pass, and of the candidate don't.
-    flips: u64,
-}
-
-impl Default for Drawn {
-    fn default() -> Drawn {
-        Drawn {
-            differences: Differences::new(&BTreeMap::new(), 1),
-            baseline: 0,
-            candidate: 0,
-            wins: 0,
-            losses: 0,
-            flips: 0,
-        }
-    }
-}
-
-impl Drawn {
-    /// Takes the passes of a case.
-    fn add(&mut self, candidate: u32, baseline: u32, repeats: u32) {
-        self.baseline += u64::from(baseline);
-        self.candidate += u64::from(candidate);
-        self.wins += u64::from(candidate > baseline);
-        self.losses += u64::from(candidate < baseline);
-        let most = repeats / 2 + 1;
-        self.flips += u64::from(baseline >= most && candidate < most);
-    }
 }
 
 /// The chances of a case to pass.
@@ -598,8 +449,12 @@ impl Scenario {
 }
 
 #[cfg(test)]
+mod other_rules_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     const RULE: Rule = Rule {
         margin: 0.05,
@@ -610,7 +465,6 @@ mod tests {
     const SMALL: Simulation = Simulation {
         cases: 200,
         repeats: 3,
-        decider: Decider::Gate,
         rule: RULE,
         scenario: Scenario::Std,
         estimand: Estimand::Population,
@@ -692,52 +546,6 @@ mod tests {
                 ..SMALL
             };
             check(large, difference, promote, block);
-        }
-    }
-
-    /// Simpler rules promote so often, in percent; what they don't promote they block.
-    #[test]
-    fn simpler_rules_are_those_of_the_reference() {
-        for (decider, cases, repeats, difference, promote) in [
-            (Decider::AllPass, 20, 1, 0.0, 3.5),
-            (Decider::AllPass, 50, 1, 0.02, 0.0),
-            (Decider::PassRate(0.8), 20, 1, -0.05, 62.0),
-            (Decider::PassRate(0.8), 200, 3, -0.05, 47.0),
-            (Decider::PassRate(0.8475), 200, 3, 0.0, 51.0),
-            (Decider::NotLower, 20, 1, 0.0, 67.0),
-            (Decider::NotLower, 200, 3, -0.01, 28.0),
-            (Decider::Near, 20, 1, -0.05, 64.0),
-            (Decider::Near, 200, 3, -0.05, 52.0),
-            (Decider::NoFlip, 50, 1, 0.0, 10.0),
-            (Decider::McNemar, 20, 1, -0.05, 94.0),
-            (Decider::McNemar, 200, 1, -0.05, 38.0),
-            (Decider::Retry, 200, 1, -0.03, 71.0),
-            (Decider::Retry, 200, 1, -0.05, 36.0),
-        ] {
-            let simulation = Simulation {
-                decider,
-                cases,
-                repeats,
-                ..SMALL
-            };
-            check(simulation, difference, promote, 100.0 - promote);
-        }
-        let of = |decider| {
-            let few = Simulation {
-                decider,
-                estimand: Estimand::Dataset,
-                runs: 200,
-                ..SMALL
-            };
-            few.table(&[-0.05]).unwrap()[0].promote
-        };
-        assert!(of(Decider::Retry) > of(Decider::NotLower), "a second try is a bonus");
-        for wrong in [0.0, 1.1, f64::NAN] {
-            let none = Simulation {
-                decider: Decider::PassRate(wrong),
-                ..SMALL
-            };
-            assert_eq!(none.table(&[0.0]).unwrap_err().count(), 1);
         }
     }
 

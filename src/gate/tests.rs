@@ -1,5 +1,8 @@
 //! The decision: tables, properties, and how often it errs.
 
+mod oracles;
+mod properties;
+
 use super::fixtures::{alone, change, compared, passing, policy, units};
 use super::*;
 use crate::domain::{Attempts, CaseId, SliceGate, TagSums};

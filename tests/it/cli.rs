@@ -485,60 +485,6 @@ fn the_gate_tells_how_often_it_decides_what() {
         .map(|key| row[key].as_f64().unwrap())
         .sum();
     assert!((all - 1.0).abs() < 1e-9, "{row}");
-
-    // A rule that asks for a rate lets a loss of five points pass more often than not.
-    let simpler = [
-        "--rule",
-        "pass-rate",
-        "--min-pass-rate",
-        "0.8",
-        "--n",
-        "20",
-        "--repeat",
-        "1",
-    ];
-    let ran = simulate(&[&simpler[..], &["--difference", "-0.05"]].concat());
-    assert!(
-        ran.stdout.starts_with("20 cases, 1 repeats, margin 0.05"),
-        "{}",
-        ran.transcript()
-    );
-    assert!(ran.stdout.contains(", rule pass-rate 0.8\n"), "{}", ran.transcript());
-    let ran = simulate(&[&simpler[..], &["--difference", "-0.05", "--json"]].concat());
-    let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    assert!(told["rows"][0]["promote"].as_f64().unwrap() > 0.5, "{told}");
-    assert_eq!(told["rows"][0]["inconclusive"], 0.0);
-}
-
-#[test]
-fn the_gate_counts_how_often_it_is_wrong_at_worst() {
-    let project = Project::empty();
-    let exact = |more: &[&str]| project.run(&[&["gate", "simulate", "--exact"], more].concat());
-    let ran = exact(&["--n", "20"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    insta::assert_snapshot!("gate_exact", ran.stdout);
-    let told: serde_json::Value = serde_json::from_str(&exact(&["--n", "20", "--json"]).stdout).unwrap();
-    assert_eq!(told["schema"], "promptgate.exact_size/1");
-    let promote = &told["rows"][0];
-    assert_eq!(
-        (&promote["decision"], &promote["difference"]),
-        (&"promote".into(), &(-0.05).into())
-    );
-    // More than on the published grid, which ends where 85% of the cases differ.
-    assert!(
-        (0.0365..0.0420).contains(&promote["worst"].as_f64().unwrap()),
-        "{promote}"
-    );
-    for (wrong, found) in [
-        (&["--n", "501"][..], "the number of cases is 501"),
-        (&["--n", "0", "--tolerance", "0.2"], "are no rule"),
-        (&["--repeat", "3"], "cannot be used with"),
-        (&["--rule", "near"], "cannot be used with"),
-    ] {
-        let ran = exact(wrong);
-        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.transcript());
-        assert!(ran.stderr.contains(found), "{found}: {}", ran.stderr);
-    }
 }
 
 #[test]
@@ -552,19 +498,6 @@ fn a_simulation_says_all_that_is_wrong_with_its_options() {
         "no estimand `sample`",
     ] {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
-    }
-    for (options, found) in [
-        (&["--rule", "not-lover"][..], "did you mean `not-lower`?"),
-        (&["--rule", "pass-rate"], "--min-pass-rate"),
-        (&["--min-pass-rate", "0.8"], "only with --rule pass-rate"),
-        (
-            &["--rule", "pass-rate", "--min-pass-rate", "1.5"],
-            "the pass rate to reach is 1.5",
-        ),
-    ] {
-        let ran = project.run(&[&["gate", "simulate"], options].concat());
-        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.transcript());
-        assert!(ran.stderr.contains(found), "{found}: {}", ran.stderr);
     }
     let ran = project.run(&[
         "gate",

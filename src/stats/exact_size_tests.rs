@@ -4,43 +4,36 @@
 //! What else a candidate is like beside its true difference matters, too: how many cases differ at all. So the chance of a
 //! wrong decision is computed for many such shares, and the largest counts.
 
-#[cfg(test)]
 use super::normal::critical;
 use super::rule::Rule;
-#[cfg(test)]
-use super::score_test::CORRECTION;
-use super::score_test::Differences;
+use super::score_test::{CORRECTION, Differences};
 use statrs::function::factorial::ln_factorial;
 use std::collections::BTreeMap;
 
 /// Rates of wins of the published worst cases.
-#[cfg(test)]
-pub const WIN_RATES: [f64; 13] = [
+const WIN_RATES: [f64; 13] = [
     0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4,
 ];
 
-/// Cases at most: the splits are some n²/2, and each is looked at for each share.
-pub const MOST_CASES: u32 = 500;
-
 /// Shares of differing cases that [`sizes`] goes through, from the fewest that the true difference allows to all.
-pub const SHARES: u32 = 400;
+const SHARES: u32 = 400;
 
 /// How often a test is wrong at the border of what it tests.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Size {
+struct Size {
     /// The true difference, candidate - baseline: just the loss that has to be excluded, or that may not be blocked.
-    pub difference: f64,
+    difference: f64,
     /// The largest chance of a wrong decision.
-    pub worst: f64,
+    worst: f64,
     /// Where it is: the share of cases that differ.
-    pub differing: f64,
+    differing: f64,
     /// The smallest and the largest share of differing cases at which the chance is above alpha; `None` if it is nowhere.
-    pub above: Option<(f64, f64)>,
+    above: Option<(f64, f64)>,
 }
 
-/// The exact sizes of both tests of a rule for `n` cases (1..=[`MOST_CASES`]) that are asked once: to promote what is worse
+/// The exact sizes of both tests of a rule for `n` cases that are asked once: to promote what is worse
 /// by just the margin, and to block what is worse by just the tolerance.
-pub fn sizes(n: u32, rule: &Rule) -> (Size, Size) {
+fn sizes(n: u32, rule: &Rule) -> (Size, Size) {
     let splits = Splits::new(n);
     (
         splits.size(-rule.margin, rule.alpha, |differences| rule.promotes(differences)),
@@ -50,15 +43,13 @@ pub fn sizes(n: u32, rule: &Rule) -> (Size, Size) {
 
 /// The largest chance, over [`WIN_RATES`], to promote a candidate that is worse by just the margin, when each of `n` cases
 /// is asked once: meant for n up to a few hundred.
-#[cfg(test)]
-pub fn worst_promotion(n: u32, margin: f64, alpha: f64) -> f64 {
+pub(crate) fn worst_promotion(n: u32, margin: f64, alpha: f64) -> f64 {
     let z = critical(alpha);
     Splits::new(n).worst(margin, |differences| differences.z(-margin, CORRECTION) >= z)
 }
 
 /// The same for blocking a candidate that is worse by just the tolerance.
-#[cfg(test)]
-pub fn worst_block(n: u32, tolerance: f64, alpha: f64) -> f64 {
+fn worst_block(n: u32, tolerance: f64, alpha: f64) -> f64 {
     let z = critical(alpha);
     Splits::new(n).worst(tolerance, |differences| differences.z(-tolerance, CORRECTION) <= -z)
 }
@@ -118,7 +109,6 @@ impl Splits {
     }
 
     /// The largest chance over the published rates of wins, if the candidate is worse by `loss`.
-    #[cfg(test)]
     fn worst(&self, loss: f64, says: impl Fn(&Differences) -> bool) -> f64 {
         let those = self.those(says);
         WIN_RATES
@@ -153,77 +143,72 @@ impl Splits {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+#[test]
+fn twenty_cases_promote_a_loss_of_five_points_in_less_than_four_percent() {
+    assert!((worst_promotion(20, 0.05, 0.05) - 0.036_478_844_132_956_47).abs() < 1e-6);
+    assert_eq!(worst_promotion(0, 0.05, 0.05), 0.0);
+}
 
-    #[test]
-    fn twenty_cases_promote_a_loss_of_five_points_in_less_than_four_percent() {
-        assert!((worst_promotion(20, 0.05, 0.05) - 0.036_478_844_132_956_47).abs() < 1e-6);
-        assert_eq!(worst_promotion(0, 0.05, 0.05), 0.0);
+#[test]
+fn chances_of_all_splits_add_up_to_one() {
+    let splits = Splits::new(12);
+    let all = splits.those(|_| true);
+    assert_eq!(all.len(), 13 * 14 / 2);
+    for (loss, win) in [(0.05, 0.0), (0.3, 0.2), (0.6, 0.4), (1.0, 0.0)] {
+        assert!((splits.chance(&all, loss, win) - 1.0).abs() < 1e-9, "{loss} {win}");
     }
+    assert_eq!(splits.chance(&all, 0.7, 0.4), 0.0);
+}
 
-    #[test]
-    fn chances_of_all_splits_add_up_to_one() {
-        let splits = Splits::new(12);
-        let all = splits.those(|_| true);
-        assert_eq!(all.len(), 13 * 14 / 2);
-        for (loss, win) in [(0.05, 0.0), (0.3, 0.2), (0.6, 0.4), (1.0, 0.0)] {
-            assert!((splits.chance(&all, loss, win) - 1.0).abs() < 1e-9, "{loss} {win}");
+/// A test that always says so is wrong every time, wherever one looks, and one that never does is never wrong.
+#[test]
+fn the_range_above_alpha_is_told() {
+    let splits = Splits::new(5);
+    let always = splits.size(-0.05, 0.05, |_| true);
+    assert!((always.worst - 1.0).abs() < 1e-9);
+    assert_eq!(always.above, Some((0.05, 1.0)));
+    let never = splits.size(-0.05, 0.05, |_| false);
+    assert_eq!((never.worst, never.above), (0.0, None));
+}
+
+/// On the published grid neither test errs more often than it may: 5% to promote, 5.5% to block.
+#[test]
+fn on_the_published_grid_the_sizes_hold() {
+    for n in [20, 60, 100, 150] {
+        for margin in [0.03, 0.05, 0.1] {
+            let worst = worst_promotion(n, margin, 0.05);
+            assert!(worst > 0.03 && worst <= 0.05, "{n} {margin}: {worst}");
         }
-        assert_eq!(splits.chance(&all, 0.7, 0.4), 0.0);
+        let worst = worst_block(n, 0.01, 0.05);
+        assert!(worst > 0.03 && worst <= 0.055, "{n}: {worst}");
     }
+}
 
-    /// A test that always says so is wrong every time, wherever one looks, and one that never does is never wrong.
-    #[test]
-    fn the_range_above_alpha_is_told() {
-        let splits = Splits::new(5);
-        let always = splits.size(-0.05, 0.05, |_| true);
-        assert!((always.worst - 1.0).abs() < 1e-9);
-        assert_eq!(always.above, Some((0.05, 1.0)));
-        let never = splits.size(-0.05, 0.05, |_| false);
-        assert_eq!((never.worst, never.above), (0.0, None));
-    }
-
-    /// On the published grid neither test errs more often than it may: 5% to promote, 5.5% to block.
-    #[test]
-    fn on_the_published_grid_the_sizes_hold() {
-        for n in [20, 60, 100, 150] {
-            for margin in [0.03, 0.05, 0.1] {
-                let worst = worst_promotion(n, margin, 0.05);
-                assert!(worst > 0.03 && worst <= 0.05, "{n} {margin}: {worst}");
+/// Beyond it they are exceeded only where nearly all cases differ, by as much as docs/gate.md says.
+#[test]
+fn where_nearly_all_cases_differ_the_sizes_are_exceeded_by_little() {
+    let mut most = (0.0f64, 0.0f64);
+    for n in [20, 21, 22, 25, 30, 60, 100] {
+        for margin in [0.03, 0.05, 0.1] {
+            let rule = Rule {
+                margin,
+                tolerance: 0.01,
+                alpha: 0.05,
+            };
+            let (promote, block) = sizes(n, &rule);
+            for size in [promote, block] {
+                assert!(size.worst <= 0.062, "{n} {margin}: {size:?}");
+                assert!(
+                    size.above.is_none_or(|(from, _)| from > 0.965),
+                    "{n} {margin}: {size:?}"
+                );
             }
-            let worst = worst_block(n, 0.01, 0.05);
-            assert!(worst > 0.03 && worst <= 0.055, "{n}: {worst}");
+            assert_eq!((promote.difference, block.difference), (-margin, -0.01));
+            most = (most.0.max(promote.worst), most.1.max(block.worst));
         }
     }
-
-    /// Beyond it they are exceeded only where nearly all cases differ, by as much as docs/gate.md says.
-    #[test]
-    fn where_nearly_all_cases_differ_the_sizes_are_exceeded_by_little() {
-        let mut most = (0.0f64, 0.0f64);
-        for n in [20, 21, 22, 25, 30, 60, 100] {
-            for margin in [0.03, 0.05, 0.1] {
-                let rule = Rule {
-                    margin,
-                    tolerance: 0.01,
-                    alpha: 0.05,
-                };
-                let (promote, block) = sizes(n, &rule);
-                for size in [promote, block] {
-                    assert!(size.worst <= 0.062, "{n} {margin}: {size:?}");
-                    assert!(
-                        size.above.is_none_or(|(from, _)| from > 0.965),
-                        "{n} {margin}: {size:?}"
-                    );
-                }
-                assert_eq!((promote.difference, block.difference), (-margin, -0.01));
-                most = (most.0.max(promote.worst), most.1.max(block.worst));
-            }
-        }
-        assert!(
-            (most.0 - 0.0617).abs() < 5e-5 && (most.1 - 0.0596).abs() < 5e-5,
-            "{most:?}"
-        );
-    }
+    assert!(
+        (most.0 - 0.0617).abs() < 5e-5 && (most.1 - 0.0596).abs() < 5e-5,
+        "{most:?}"
+    );
 }
