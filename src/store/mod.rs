@@ -24,7 +24,7 @@ pub use history::Subject;
 pub use looks::Series;
 pub use open::StoreError;
 pub use outcomes::{CaseDifferences, CaseSample, Noise};
-pub use record::{AnswerImport, ImportOutcome, Record, RunLine};
+pub use record::{ImportOutcome, Record, RunLine};
 use writer::Part;
 pub use writer::Writer;
 

@@ -1,8 +1,8 @@
 //! `golden lint`, `golden stats` and `schema`, from golden files to findings.
 
 use crate::support::project::Project;
-use promptgate::internals::commands::{self, LintRequest};
 use promptgate::domain::CheckSpec;
+use promptgate::internals::commands::{self, LintRequest};
 use promptgate::internals::scoring;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
