@@ -75,21 +75,11 @@ fn judged(project: &Project, variable: &str, rows: &[Value], repeats: usize) -> 
     };
     project.write("answers.jsonl", rows.iter().map(row).collect::<String>());
     let repeats = repeats.to_string();
-    let ran = project.run(&[
-        "eval",
-        "--prompt",
-        "plain",
-        "--baseline",
-        "none",
-        "--no-gate",
-        "--target",
-        "recorded",
-        "--answers",
-        "answers.jsonl",
-        "--repeat",
-        &repeats,
-    ]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project
+        .run(&format!(
+            "eval --prompt plain --baseline none --no-gate --target recorded --answers answers.jsonl --repeat {repeats}"
+        ))
+        .assert_exit(0);
     let outcome = |row: Value| {
         let case = row["case"].as_str().unwrap().to_owned();
         let outcome = row["outcome"].as_str().unwrap().to_owned();
@@ -120,15 +110,11 @@ fn compare_evalset(set: &Value, compared: &mut Compared) {
     }
     fs::create_dir(project.file("golden")).unwrap();
     let source = format!("source/{name}");
-    let ran = project.run(&[
-        "golden",
-        "import",
-        &source,
-        "--to",
-        "golden/imported.yaml",
-        "--allow-partial",
-    ]);
-    assert_eq!(ran.code, 0, "{name}: {}", ran.transcript());
+    project
+        .run(&format!(
+            "golden import {source} --to golden/imported.yaml --allow-partial"
+        ))
+        .assert_exit(0);
 
     let mut rows = Vec::new();
     let mut turns = Vec::new();
@@ -321,8 +307,9 @@ fn promptfoo_tests_are_judged_as_promptfoo_judges_them() {
     project.write("source/table.csv", head["table"].as_str().unwrap());
     fs::create_dir(project.file("golden")).unwrap();
     let source = "source/promptfooconfig.yaml";
-    let ran = project.run(&["golden", "import", source, "--to", "golden/imported.yaml"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project
+        .run(&format!("golden import {source} --to golden/imported.yaml"))
+        .assert_exit(0);
 
     // A case is found by its variables.
     let variables = |vars: &Value| {

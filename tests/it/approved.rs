@@ -2,7 +2,7 @@
 //! file operations are those of `cargo insta`; `.ci/insta` does the same with the tool itself.
 
 use crate::support::fake::{Fake, Received, Reply};
-use crate::support::project::{Project, Ran};
+use crate::support::project::{Project, Run};
 use promptgate::internals::commands;
 use promptgate::internals::dataset;
 use promptgate::internals::scoring::Rules;
@@ -15,45 +15,26 @@ fn case(id: &str, args: Value) -> Value {
     json!({"id": id, "vars": {"question": "When do you open?"}, "expect": [{"snapshot": args}]})
 }
 
-fn project(cases: &[Value]) -> Project {
+fn with_cases(cases: &[Value]) -> Project {
     let project = Project::with_cases(0);
-    let rows: String = cases.iter().map(|case| format!("{case}\n")).collect();
-    project.write("golden/cases.jsonl", rows);
+    project.write_cases(cases);
     project
 }
 
 /// Records answers of both prompts, a repeat each: (case, v1, v2).
 fn record(project: &Project, answers: &[(&str, &str, &str)]) {
-    let row = |case: &str, prompt: &str, text: &str| {
-        let row = json!({"case": case, "prompt": prompt, "text": text, "finish_reason": "STOP"});
-        format!("{row}\n")
-    };
-    let rows: String = answers
+    let rows = answers
         .iter()
-        .flat_map(|(case, v1, v2)| [row(case, "v1", v1), row(case, "v2", v2)])
-        .collect();
-    project.write("answers.jsonl", rows);
+        .flat_map(|(case, v1, v2)| [(*case, "v1", *v1), (*case, "v2", *v2)]);
+    project.record(rows);
 }
 
-fn eval(project: &Project, more: &[&str], variables: &[(&str, &str)]) -> Ran {
-    let mut arguments = vec![
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "v1",
-        "--target",
-        "recorded",
-        "--answers",
-        "answers.jsonl",
-    ];
-    if !more.contains(&"--repeat") {
-        arguments.extend(["--repeat", "1"]);
-    }
-    arguments.extend(more);
-    let ran = project.run_with(&arguments, variables);
-    assert_ne!(ran.code, 2, "{}", ran.transcript());
-    ran
+fn eval(project: &Project, more: &str, variables: &[(&str, &str)]) -> Run {
+    let repeat = if more.contains("--repeat") { "" } else { "--repeat 1" };
+    let recorded = "eval --prompt v2 --baseline v1 --target recorded --answers answers.jsonl";
+    let run = project.run_with(&format!("{recorded} {repeat} {more}"), variables);
+    assert_ne!(run.code, 2, "{}", run.transcript());
+    run
 }
 
 /// The outcome of a case's candidate and why, of its first repeat.
@@ -90,10 +71,10 @@ fn dataset(project: &Project) -> String {
 
 #[test]
 fn an_answer_passes_only_after_a_person_accepted_it() {
-    let project = project(&[case("opening", json!({"redact": ["numbers"]}))]);
+    let project = with_cases(&[case("opening", json!({"redact": ["numbers"]}))]);
     record(&project, &[("opening", "At 9.", "We open at 9.\nCome in!")]);
 
-    let ran = eval(&project, &[], &[]);
+    let ran = eval(&project, "", &[]);
     assert_ne!(ran.code, 0, "{}", ran.transcript());
     let missing = "fail: no approved answer yet: there is no golden/snapshots/opening.snap";
     assert_eq!(outcome(&project, "opening"), missing);
@@ -109,12 +90,12 @@ fn an_answer_passes_only_after_a_person_accepted_it() {
 
     // Rejected: it still fails, and is proposed again.
     fs::remove_file(project.file("golden/snapshots/opening.snap.new")).unwrap();
-    eval(&project, &[], &[]);
+    eval(&project, "", &[]);
     assert_eq!(outcome(&project, "opening"), missing);
     assert_eq!(dataset(&project), before);
 
     accept(&project, "opening");
-    eval(&project, &[], &[]);
+    eval(&project, "", &[]);
     assert_eq!(outcome(&project, "opening"), "pass: is the approved answer");
     assert_eq!(files(&project), ["opening.snap"]);
     let after = dataset(&project);
@@ -122,10 +103,10 @@ fn an_answer_passes_only_after_a_person_accepted_it() {
 
     // Another number is no other answer; another word is.
     record(&project, &[("opening", "At 9.", "We open at 10.\nCome in!")]);
-    eval(&project, &[], &[]);
+    eval(&project, "", &[]);
     assert_eq!(outcome(&project, "opening"), "pass: is the approved answer");
     record(&project, &[("opening", "At 9.", "We open at 10.\nStay out!")]);
-    eval(&project, &[], &[]);
+    eval(&project, "", &[]);
     assert_eq!(
         outcome(&project, "opening"),
         "fail: is not the approved answer: line 2 is \"Stay out!\", approved was \"Come in!\""
@@ -136,32 +117,32 @@ fn an_answer_passes_only_after_a_person_accepted_it() {
 
     // The old answer is back, so the proposal is pointless.
     record(&project, &[("opening", "At 9.", "We open at 11.\nCome in!")]);
-    eval(&project, &[], &[]);
+    eval(&project, "", &[]);
     assert_eq!(files(&project), ["opening.snap"]);
 }
 
 #[test]
 fn nothing_is_written_where_nobody_would_review_it() {
-    let project = project(&[case("opening", json!(true))]);
+    let project = with_cases(&[case("opening", json!(true))]);
     record(&project, &[("opening", "At 9.", "At 9.")]);
     for variable in ["CI", "KUBERNETES_SERVICE_HOST"] {
-        let ran = eval(&project, &[], &[(variable, "true")]);
+        let ran = eval(&project, "", &[(variable, "true")]);
         assert_ne!(ran.code, 0);
         assert!(files(&project).is_empty());
         assert!(outcome(&project, "opening").starts_with("fail: no approved answer yet"));
     }
-    eval(&project, &["--snapshots", "no"], &[]);
-    eval(&project, &[], &[("PROMPTGATE_SNAPSHOTS", "no")]);
+    eval(&project, "--snapshots no", &[]);
+    eval(&project, "", &[("PROMPTGATE_SNAPSHOTS", "no")]);
     project.write("promptgate.toml", "snapshots = \"no\"\n");
-    eval(&project, &[], &[]);
+    eval(&project, "", &[]);
     assert!(files(&project).is_empty());
     assert!(!project.file("golden/snapshots").exists());
-    eval(&project, &["--snapshots", "write"], &[("CI", "true")]);
+    eval(&project, "--snapshots write", &[("CI", "true")]);
     assert_eq!(files(&project), ["opening.snap.new"]);
     // What waits for a person is not taken away either.
     accept(&project, "opening");
     project.write("golden/snapshots/opening.snap.new", "---\na: b\n---\nolder\n");
-    eval(&project, &[], &[("CI", "true")]);
+    eval(&project, "", &[("CI", "true")]);
     assert_eq!(outcome(&project, "opening"), "pass: is the approved answer");
     assert_eq!(files(&project), ["opening.snap", "opening.snap.new"]);
 }
@@ -187,7 +168,7 @@ fn hostile_ids_keep_to_their_folder_and_to_themselves() {
         "case.snap.new",
     ];
     let cases: Vec<Value> = ids.iter().map(|id| case(id, json!(true))).collect();
-    let project = project(&cases);
+    let project = with_cases(&cases);
     let texts: Vec<String> = (0..ids.len()).map(|i| format!("Answer {i} of all.")).collect();
     let answers: Vec<(&str, &str, &str)> = ids
         .iter()
@@ -205,7 +186,7 @@ fn hostile_ids_keep_to_their_folder_and_to_themselves() {
     fs::create_dir_all(project.file("reports")).unwrap();
     fs::create_dir_all(project.file(".promptgate")).unwrap();
     let before = around();
-    eval(&project, &[], &[]);
+    eval(&project, "", &[]);
     assert_eq!(around(), before);
     let proposed = files(&project);
     assert_eq!(proposed.len(), ids.len(), "{proposed:?}");
@@ -215,7 +196,7 @@ fn hostile_ids_keep_to_their_folder_and_to_themselves() {
         assert!(name.is_ascii() && name.len() < 120, "{name}");
         accept(&project, name.strip_suffix(".snap.new").unwrap());
     }
-    eval(&project, &[], &[]);
+    eval(&project, "", &[]);
     for id in ids {
         assert_eq!(outcome(&project, id), "pass: is the approved answer", "{id:?}");
     }
@@ -226,7 +207,7 @@ fn the_first_differing_repeat_is_proposed() {
     let check = json!({"id": "opening", "vars": {"question": "When?"}, "expect": [
         {"snapshot": true}, {"contains": "nine", "name": "says nine"}, {"length": {"max": 1}, "advisory": true},
     ]});
-    let project = project(&[check]);
+    let project = with_cases(&[check]);
     project.write("golden/snapshots/opening.snap", "---\nexpression: x\n---\nAt nine.\n");
     record(
         &project,
@@ -236,7 +217,7 @@ fn the_first_differing_repeat_is_proposed() {
             ("opening", "At nine.", "At eleven."),
         ],
     );
-    eval(&project, &["--repeat", "3"], &[]);
+    eval(&project, "--repeat 3", &[]);
     insta::assert_snapshot!(
         "proposed_second_repeat",
         project.read("golden/snapshots/opening.snap.new")
@@ -246,7 +227,7 @@ fn the_first_differing_repeat_is_proposed() {
 #[test]
 fn an_answer_that_is_none_is_not_proposed() {
     let cases = ["blocked", "empty", "only-numbers"].map(|id| case(id, json!({"redact": ["numbers"]})));
-    let project = project(&cases);
+    let project = with_cases(&cases);
     let row = |case: &str, prompt: &str, text: &str, end: &str| {
         format!(
             "{}\n",
@@ -264,7 +245,7 @@ fn an_answer_that_is_none_is_not_proposed() {
         })
         .collect();
     project.write("answers.jsonl", rows);
-    eval(&project, &[], &[]);
+    eval(&project, "", &[]);
     assert!(files(&project).is_empty(), "{:?}", files(&project));
     assert_eq!(
         outcome(&project, "only-numbers"),
@@ -274,7 +255,7 @@ fn an_answer_that_is_none_is_not_proposed() {
 
 #[test]
 fn approved_answers_that_no_case_asks_for_are_found() {
-    let project = project(&[
+    let project = with_cases(&[
         case("opening", json!(true)),
         case("CLOSING", json!(true)),
         json!({"id": "other", "vars": {"question": "?"}, "expect": ["x"]}),
@@ -283,7 +264,7 @@ fn approved_answers_that_no_case_asks_for_are_found() {
         &project,
         &[("opening", "a", "b"), ("CLOSING", "a", "b"), ("other", "a", "b")],
     );
-    eval(&project, &[], &[]);
+    eval(&project, "", &[]);
     for name in files(&project) {
         accept(&project, name.strip_suffix(".snap.new").unwrap());
     }
@@ -300,31 +281,22 @@ fn approved_answers_that_no_case_asks_for_are_found() {
 
 #[test]
 fn a_file_that_is_no_snapshot_is_told_at_its_case() {
-    let project = project(&[case("opening", json!(true))]);
+    let project = with_cases(&[case("opening", json!(true))]);
     project.write("golden/snapshots/opening.snap", "At nine.");
     record(&project, &[("opening", "At nine.", "At nine.")]);
-    let ran = project.run(&[
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "v1",
-        "--target",
-        "recorded",
-        "--answers",
-        "answers.jsonl",
-    ]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    let ran = project
+        .run("eval --prompt v2 --baseline v1 --target recorded --answers answers.jsonl")
+        .assert_exit(2);
     insta::assert_snapshot!("no_snapshot", ran.transcript());
 }
 
 #[test]
 fn a_key_is_never_proposed_not_even_in_part() {
     const KEY: &str = "AIzaSy4711secret0815key";
-    let project = project(&[case("opening", json!({"redact": ["numbers"]}))]);
+    let project = with_cases(&[case("opening", json!({"redact": ["numbers"]}))]);
     let fake = Fake::start(|_: &Received| Reply::answer(&format!("The key is {KEY}, we open at 9.")));
     let eval = |key: &str| {
-        let arguments = ["eval", "--prompt", "v2", "--baseline", "v1", "--base-url", &fake.url];
+        let arguments = format!("eval --prompt v2 --baseline v1 --base-url {}", fake.url);
         let ran = project.run_with(&arguments, &[("GEMINI_API_KEY", key)]);
         assert_ne!(ran.code, 2, "{}", ran.transcript());
     };

@@ -2,41 +2,25 @@
 
 use crate::support::batches::{BatchApi, Twist, answered, batch_api, failed};
 use crate::support::fake::Reply;
-use crate::support::project::{Project, Ran};
+use crate::support::project::{KEY, Project, Run};
 use gemini_sim::Simulator;
 use serde_json::Value;
 use std::process::{Child, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-const KEY: &str = "test-key-0123456789";
-
-fn arguments<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let usual = [
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "none",
-        "--min-pass-rate",
-        "0.5",
-        "--repeat",
-        "1",
-        "--base-url",
-        url,
-        "--batch",
-        "--batch-poll",
-        "1ms",
-    ];
-    [&usual, more].concat()
+fn arguments(url: &str, more: &str) -> String {
+    format!(
+        "eval --prompt v2 --baseline none --min-pass-rate 0.5 --repeat 1 --base-url {url} --batch --batch-poll 1ms {more}"
+    )
 }
 
-fn run(project: &Project, api: &BatchApi, more: &[&str]) -> Ran {
-    project.run_with(&arguments(&api.fake.url, more), &[("GEMINI_API_KEY", KEY)])
+fn run(project: &Project, api: &BatchApi, more: &str) -> Run {
+    project.run_with_key(&arguments(&api.fake.url, more))
 }
 
 fn start(project: &Project, api: &BatchApi) -> Child {
-    let mut command = project.command(&arguments(&api.fake.url, &[]));
+    let mut command = project.command(&arguments(&api.fake.url, ""));
     command
         .env("GEMINI_API_KEY", KEY)
         .stdout(Stdio::null())
@@ -71,13 +55,9 @@ fn assert_paired(project: &Project) {
 fn one_job_holds_the_whole_plan_at_half_the_price() {
     let api = echoing(3);
     let project = Project::with_cases(80);
-    let ran = run(&project, &api, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert!(
-        ran.stderr.contains("waiting for 1 batch job: 0 of 80 requests"),
-        "{}",
-        ran.stderr
-    );
+    run(&project, &api, "")
+        .assert_exit(0)
+        .assert_stderr("waiting for 1 batch job: 0 of 80 requests");
     assert_eq!(api.jobs().len(), 1);
     assert_eq!(api.jobs()[0].items.len(), 80);
     assert_eq!(api.count("POST", ":generateContent"), 0);
@@ -91,19 +71,14 @@ fn one_job_holds_the_whole_plan_at_half_the_price() {
         let answer = answered(&format!("nine: {}", request.asks()));
         Reply::json(200, &answer["response"])
     });
-    let url = plain.url.clone();
-    let arguments: Vec<&str> = arguments(&url, &[])
-        .into_iter()
-        .filter(|word| !["--batch", "--batch-poll", "1ms"].contains(word))
-        .collect();
-    assert_eq!(live.run_with(&arguments, &[("GEMINI_API_KEY", KEY)]).code, 0);
+    let arguments = arguments(&plain.url, "").replace("--batch --batch-poll 1ms", "");
+    live.run_with_key(&arguments).assert_exit(0);
     let full = live.verdict()["cost_usd"].as_f64().unwrap();
     let half = verdict["cost_usd"].as_f64().unwrap();
     assert!((half * 2.0 - full).abs() < 1e-9, "{half} {full}");
 
     // What a batch job answered is used again, and by batch runs only.
-    let again = run(&project, &api, &[]);
-    assert_eq!(again.code, 0, "{}", again.transcript());
+    run(&project, &api, "").assert_exit(0);
     assert_eq!(api.jobs().len(), 1);
     assert_eq!(project.verdict()["cached"]["candidate"], 80);
 }
@@ -112,8 +87,7 @@ fn one_job_holds_the_whole_plan_at_half_the_price() {
 fn many_requests_are_uploaded_and_their_results_downloaded() {
     let api = echoing(1);
     let project = Project::with_cases(1_200);
-    let ran = run(&project, &api, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    run(&project, &api, "").assert_exit(0);
     let jobs = api.jobs();
     assert_eq!((jobs.len(), jobs[0].items.len()), (1, 1_200));
     assert!(jobs[0].file.is_some());
@@ -138,8 +112,7 @@ fn failed_requests_get_another_job_where_that_can_help() {
         |_, _| Twist::None,
     );
     let project = Project::with_cases(80);
-    let ran = run(&project, &api, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    run(&project, &api, "").assert_exit(0);
     let jobs = api.jobs();
     assert_eq!(jobs.iter().map(|job| job.items.len()).collect::<Vec<_>>(), [80, 24]);
     assert_paired(&project);
@@ -165,8 +138,7 @@ fn a_request_that_is_refused_is_an_error_outcome_and_never_a_pass() {
         |_, _| Twist::None,
     );
     let project = Project::with_cases(40);
-    let ran = run(&project, &api, &["--retries", "2"]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    run(&project, &api, "--retries 2").assert_exit(11);
     assert_eq!(api.jobs().len(), 3, "once and two repetitions");
     let rows = project.results();
     let code = |code: &str| rows.iter().filter(|row| row["error"]["code"] == code).count();
@@ -203,19 +175,15 @@ fn a_run_that_is_killed_while_it_waits_resumes_without_a_second_job() {
     child.wait().unwrap();
     assert!(!project.file("reports/verdict.json").exists());
 
-    let list = project.run(&["batch", "list"]);
-    assert!(
-        list.stdout.contains("batches/job0  run 1, 80 answers"),
-        "{}",
-        list.transcript()
-    );
+    project
+        .run("batch list")
+        .assert_stdout("batches/job0  run 1, 80 answers");
 
     *done.lock().unwrap() = true;
-    let ran = run(&project, &api, &["--resume"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    run(&project, &api, "--resume").assert_exit(0);
     assert_eq!(api.jobs().len(), 1);
     assert_paired(&project);
-    assert_eq!(project.run(&["batch", "list"]).stdout, "no batch job waits\n");
+    assert_eq!(project.run("batch list").stdout, "no batch job waits\n");
 }
 
 /// The process dies after the service has created the job, and before it heard of it.
@@ -246,8 +214,7 @@ fn a_job_whose_name_was_lost_is_found_by_its_label() {
         told.recv().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
-        let ran = run(&project, &api, &["--resume"]);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        run(&project, &api, "--resume").assert_exit(0);
         assert_eq!(api.jobs().len(), 1, "created: {created}");
         // The service may list it late, so what is not there is looked for again.
         assert_eq!(api.count("GET", "/v1beta/batches?"), if created { 1 } else { 3 });
@@ -271,8 +238,7 @@ fn a_job_whose_creation_got_no_reply_is_not_created_twice() {
         },
     );
     let project = Project::with_cases(80);
-    let ran = run(&project, &api, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    run(&project, &api, "").assert_exit(0);
     assert_eq!(api.jobs().len(), 1);
 }
 
@@ -281,7 +247,7 @@ fn a_job_whose_creation_got_no_reply_is_not_created_twice() {
 fn an_interrupted_run_leaves_its_jobs_and_says_so_and_they_can_be_cancelled() {
     let api = echoing(0);
     let project = Project::with_cases(80);
-    let mut command = project.command(&arguments(&api.fake.url, &[]));
+    let mut command = project.command(&arguments(&api.fake.url, ""));
     let child = command
         .env("GEMINI_API_KEY", KEY)
         .stdout(Stdio::piped())
@@ -294,41 +260,23 @@ fn an_interrupted_run_leaves_its_jobs_and_says_so_and_they_can_be_cancelled() {
         .status()
         .unwrap();
     assert!(kill.success());
-    let ran = project.ran(child.wait_with_output().unwrap());
-    assert_eq!(ran.code, 130, "{}", ran.transcript());
-    assert!(
-        ran.stderr
-            .contains("1 batch job may go on at the service (batches/job0)"),
-        "{}",
-        ran.stderr
-    );
+    project
+        .finished(child.wait_with_output().unwrap())
+        .assert_exit(130)
+        .assert_stderr("1 batch job may go on at the service (batches/job0)");
 
     // Also without --resume nothing is asked twice.
-    let again = run(&project, &api, &["--batch-wait", "1ms"]);
-    assert!(
-        again
-            .stderr
-            .contains("1 batch job of an earlier run with this plan wait"),
-        "{}",
-        again.stderr
-    );
+    run(&project, &api, "--batch-wait 1ms").assert_stderr("1 batch job of an earlier run with this plan wait");
     assert_eq!(api.jobs().len(), 1);
 
-    let elsewhere = project.run_with(
-        &["batch", "cancel", "--base-url", "http://127.0.0.1:9"],
-        &[("GEMINI_API_KEY", KEY)],
-    );
+    let elsewhere = project.run_with_key("batch cancel --base-url http://127.0.0.1:9");
     assert_eq!(
         (elsewhere.code, elsewhere.stdout.as_str()),
         (0, "no batch job waits there\n")
     );
-    let url = api.fake.url.clone();
-    let cancel = |more: &[&str]| {
-        let arguments = [&["batch", "cancel", "--base-url", &url], more].concat();
-        project.run_with(&arguments, &[("GEMINI_API_KEY", KEY)])
-    };
-    assert_eq!(cancel(&["batches/other"]).code, 2);
-    let cancelled = cancel(&["batches/job0"]);
+    let cancel = |more: &str| project.run_with_key(&format!("batch cancel --base-url {} {more}", api.fake.url));
+    cancel("batches/other").assert_exit(2);
+    let cancelled = cancel("batches/job0");
     assert_eq!(
         cancelled.stdout,
         "batches/job0 cancelled\n",
@@ -337,7 +285,7 @@ fn an_interrupted_run_leaves_its_jobs_and_says_so_and_they_can_be_cancelled() {
     );
     assert!(api.jobs()[0].cancelled);
     assert!(
-        project.run(&["batch", "cancel"]).code == 2,
+        project.run("batch cancel").code == 2,
         "without a key there is nobody to ask"
     );
 }
@@ -365,8 +313,7 @@ fn what_ends_without_results_is_inconclusive() {
             },
         );
         let project = Project::with_cases(40);
-        let ran = run(&project, &api, &[]);
-        assert_eq!(ran.code, 11, "{state}: {}", ran.transcript());
+        run(&project, &api, "").assert_exit(11);
         assert!(
             project.results().iter().all(|row| row["error"]["code"] == code),
             "{state}"
@@ -392,8 +339,7 @@ fn looks_that_fail_are_repeated_and_a_refused_key_stops() {
         },
     );
     let project = Project::with_cases(80);
-    let ran = run(&project, &api, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    run(&project, &api, "").assert_exit(0);
 
     let api = batch_api(
         1,
@@ -404,8 +350,7 @@ fn looks_that_fail_are_repeated_and_a_refused_key_stops() {
         },
     );
     let project = Project::with_cases(80);
-    let ran = run(&project, &api, &[]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    let ran = run(&project, &api, "").assert_exit(11);
     assert_eq!(api.count("GET", "/batches/"), 1);
     assert!(ran.stderr.contains("may go on at the service"), "{}", ran.stderr);
 }
@@ -421,30 +366,27 @@ fn a_job_that_the_service_has_forgotten_is_asked_for_anew() {
         },
     );
     let project = Project::with_cases(80);
-    let ran = run(&project, &api, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    run(&project, &api, "").assert_exit(0);
     assert_eq!(api.jobs().len(), 2);
 }
 
 #[test]
 fn limits_hold_before_anything_is_submitted() {
     for (limits, submitted) in [
-        (&["--max-requests", "30"][..], 30),
-        (&["--max-cost", "0.0000001"], 0),
-        (&["--max-tokens", "5"], 0),
+        ("--max-requests 30", 30),
+        ("--max-cost 0.0000001", 0),
+        ("--max-tokens 5", 0),
     ] {
         let api = echoing(1);
         let project = Project::with_cases(80);
-        let ran = run(&project, &api, limits);
-        assert_eq!(ran.code, 11, "{limits:?}: {}", ran.transcript());
+        run(&project, &api, limits).assert_exit(11);
         let items: usize = api.jobs().iter().map(|job| job.items.len()).sum();
         assert_eq!(items, submitted, "{limits:?}");
         let rows = project.results();
         assert_eq!(rows.iter().filter(|row| row["outcome"] == "pass").count(), submitted);
         // The rest is asked for by the next run; what was answered is there.
         if submitted > 0 {
-            let ran = run(&project, &api, &["--resume"]);
-            assert_eq!(ran.code, 0, "{}", ran.transcript());
+            run(&project, &api, "--resume").assert_exit(0);
             assert_eq!(api.jobs()[1].items.len(), 80 - submitted);
         }
     }
@@ -454,15 +396,11 @@ fn limits_hold_before_anything_is_submitted() {
 fn after_the_time_to_wait_the_run_ends_and_its_jobs_go_on() {
     let api = echoing(0);
     let project = Project::with_cases(80);
-    let ran = run(&project, &api, &["--batch-wait", "20ms"]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
-    assert!(ran.stderr.contains("not finished after"), "{}", ran.stderr);
-    assert!(
-        ran.stderr.contains("may go on at the service (batches/job0)"),
-        "{}",
-        ran.stderr
-    );
-    assert!(ran.stderr.contains("(--batch-wait)"), "{}", ran.stderr);
+    run(&project, &api, "--batch-wait 20ms")
+        .assert_exit(11)
+        .assert_stderr("not finished after")
+        .assert_stderr("may go on at the service (batches/job0)")
+        .assert_stderr("(--batch-wait)");
     assert_eq!(api.jobs().len(), 1);
 }
 
@@ -485,23 +423,9 @@ fn a_full_service_gets_the_rest_later() {
     let body = v1.rsplit("---").next().unwrap();
     project.write("prompts/v1.prompt", format!("{models}{body}"));
     let url = api.fake.url.clone();
-    let ran = project.run_with(
-        &[
-            "eval",
-            "--prompt",
-            "v2",
-            "--baseline",
-            "v1",
-            "--repeat",
-            "1",
-            "--base-url",
-            &url,
-            "--batch",
-            "--batch-poll",
-            "1ms",
-        ],
-        &[("GEMINI_API_KEY", KEY)],
-    );
+    let ran = project.run_with_key(&format!(
+        "eval --prompt v2 --baseline v1 --repeat 1 --base-url {url} --batch --batch-poll 1ms"
+    ));
     assert_eq!(api.jobs().len(), 2, "{}", ran.transcript());
     assert!(
         project.results().iter().all(|row| row["outcome"] == "pass"),
@@ -513,23 +437,18 @@ fn a_full_service_gets_the_rest_later() {
 #[test]
 fn what_takes_no_batches_is_refused() {
     let project = Project::with_cases(1);
-    let eval = |more: &[&str]| {
-        let arguments = [&["eval", "--prompt", "v2", "--baseline", "v1", "--batch"], more].concat();
+    let eval = |more: &str| {
+        let arguments = format!("eval --prompt v2 --baseline v1 --batch {more}");
         project.run_with(&arguments, &[("GOOGLE_API_KEY", KEY)])
     };
     for (more, said) in [
-        (&["--stream"][..], "can't be streamed"),
-        (&["--target", "vertex"], "take batches"),
-        (
-            &["--target", "openai", "--base-url", "http://127.0.0.1:9/v1"],
-            "take batches",
-        ),
-        (&["--batch-poll", "2h"], "is not a duration"),
-        (&["--batch-wait", "49h"], "is not a duration"),
+        ("--stream", "can't be streamed"),
+        ("--target vertex", "take batches"),
+        ("--target openai --base-url http://127.0.0.1:9/v1", "take batches"),
+        ("--batch-poll 2h", "is not a duration"),
+        ("--batch-wait 49h", "is not a duration"),
     ] {
-        let ran = eval(more);
-        assert_eq!(ran.code, 2, "{more:?}");
-        assert!(ran.stderr.contains(said), "{more:?}: {}", ran.stderr);
+        eval(more).assert_exit(2).assert_stderr(said);
     }
 }
 
@@ -545,8 +464,7 @@ fn the_simulator_serves_batches_with_failing_items() {
     .unwrap();
     let project = Project::with_cases(60);
     let url = simulator.url();
-    let ran = project.run(&arguments(&url, &["--target", "sim"]));
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project.run(&arguments(&url, "--target sim")).assert_exit(0);
     let verdict = project.verdict();
     assert_eq!(verdict["simulated"], true);
     assert!(verdict["retries"].as_u64().unwrap() > 0);
@@ -578,21 +496,8 @@ fn what_has_to_wait_takes_nothing_with_it() {
         format!("---\nmodel: googleai/gemini-2.5-pro\n---\n{body}"),
     );
     let url = api.fake.url.clone();
-    let arguments = [
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "v1",
-        "--repeat",
-        "1",
-        "--base-url",
-        &url,
-        "--batch",
-        "--batch-poll",
-        "1ms",
-    ];
-    let ran = project.run_with(&arguments, &[("GEMINI_API_KEY", KEY)]);
+    let arguments = format!("eval --prompt v2 --baseline v1 --repeat 1 --base-url {url} --batch --batch-poll 1ms");
+    let ran = project.run_with_key(&arguments);
     let rows = project.results();
     assert_eq!(rows.len(), 80);
     assert!(rows.iter().all(|row| row["outcome"] == "pass"), "{}", ran.transcript());
@@ -625,8 +530,7 @@ fn results_without_keys_are_paired_by_their_order_and_never_bought_again() {
         },
     );
     let project = Project::with_cases(80);
-    let ran = run(&project, &api, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    run(&project, &api, "").assert_exit(0);
     assert_eq!(api.jobs().len(), 1);
     assert_paired(&project);
 }
@@ -652,8 +556,7 @@ fn a_job_that_ends_badly_still_gives_what_it_has() {
         },
     );
     let project = Project::with_cases(40);
-    let ran = run(&project, &api, &[]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    run(&project, &api, "").assert_exit(11);
     let rows = project.results();
     assert_eq!(rows.iter().filter(|row| row["outcome"] == "pass").count(), 1);
     assert_eq!(
@@ -682,8 +585,7 @@ fn in_doubt_nothing_is_created_before_the_service_was_asked() {
         },
     );
     let project = Project::with_cases(80);
-    let ran = run(&project, &api, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    run(&project, &api, "").assert_exit(0);
     assert_eq!(api.jobs().len(), 1);
 }
 
@@ -707,8 +609,7 @@ fn a_job_that_is_paid_for_is_not_given_up_lightly() {
             },
         );
         let project = Project::with_cases(80);
-        let ran = run(&project, &api, &[]);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        run(&project, &api, "").assert_exit(0);
         assert_eq!(api.jobs().len(), 1);
     }
 }
@@ -719,44 +620,28 @@ fn a_second_process_waits_its_turn_and_the_last_look_comes_at_the_end_of_the_wai
     let project = Project::with_cases(80);
     let mut child = start(&project, &api);
     api.was_looked_at();
-    let second = run(&project, &api, &["--resume", "--out", "other"]);
-    assert_eq!(second.code, 2, "{}", second.transcript());
-    assert!(
-        second.stderr.contains("another process works on run 1"),
-        "{}",
-        second.stderr
-    );
+    run(&project, &api, "--resume --out other")
+        .assert_exit(2)
+        .assert_stderr("another process works on run 1");
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(api.jobs().len(), 1);
 
     let done = echoing(1);
     let project = Project::with_cases(80);
-    let url = done.fake.url.clone();
-    let patient: Vec<&str> = arguments(&url, &["--batch-wait", "1ms"])
-        .into_iter()
-        .map(|word| if word == "1ms" { "60m" } else { word })
-        .collect();
     // The wait ends long before the first pause does.
-    let patient = [&patient[..patient.len() - 1], &["1ms"]].concat();
-    let ended = project.run_with(&patient, &[("GEMINI_API_KEY", KEY)]);
-    assert_eq!(ended.code, 0, "{}", ended.transcript());
+    let patient = arguments(&done.fake.url, "--batch-wait 1ms").replace("--batch-poll 1ms", "--batch-poll 60m");
+    project.run_with_key(&patient).assert_exit(0);
 }
 
 #[test]
 fn a_job_that_has_finished_is_not_cancelled() {
     let api = echoing(2);
     let project = Project::with_cases(80);
-    let ran = run(&project, &api, &["--batch-wait", "1ms"]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
-    let url = api.fake.url.clone();
-    let cancel = project.run_with(&["batch", "cancel", "--base-url", &url], &[("GEMINI_API_KEY", KEY)]);
-    assert!(
-        cancel.stdout.contains("had finished already"),
-        "{}",
-        cancel.transcript()
-    );
-    let ran = run(&project, &api, &["--resume"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    run(&project, &api, "--batch-wait 1ms").assert_exit(11);
+    project
+        .run_with_key(&format!("batch cancel --base-url {}", api.fake.url))
+        .assert_stdout("had finished already");
+    run(&project, &api, "--resume").assert_exit(0);
     assert_eq!(api.jobs().len(), 1);
 }

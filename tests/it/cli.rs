@@ -1,21 +1,20 @@
 //! The command line as a user meets it: every exit code, and what is said for every kind of bad input.
 
 use crate::support::fake::{Fake, Reply};
-use crate::support::project::{Project, Ran};
+use crate::support::project::{Project, Run};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const EVAL: [&str; 5] = ["eval", "--prompt", "v2", "--baseline", "v1"];
+const EVAL: &str = "eval --prompt v2 --baseline v1";
 
-fn eval<'a>(more: &[&'a str]) -> Vec<&'a str> {
-    EVAL.into_iter().chain(more.iter().copied()).collect()
+fn eval(more: &str) -> String {
+    format!("{EVAL} {more}")
 }
 
 /// Runs `eval` and insists on the exit code; returns what was said on standard error.
 #[track_caller]
-fn refused(project: &Project, arguments: &[&str], code: i32) -> String {
-    let ran = project.run(arguments);
-    assert_eq!(ran.code, code, "{}", ran.transcript());
+fn refused(project: &Project, arguments: &str, code: i32) -> String {
+    let ran = project.run(arguments).assert_exit(code);
     assert!(
         !project.file("reports/verdict.json").exists(),
         "a verdict was left behind"
@@ -26,8 +25,7 @@ fn refused(project: &Project, arguments: &[&str], code: i32) -> String {
 #[test]
 fn a_better_prompt_is_promoted_and_the_way_back_is_blocked() {
     let project = Project::with_cases(80);
-    let ran = project.run(&EVAL);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = project.run(EVAL).assert_exit(0);
     assert!(ran.stdout.starts_with("SIMULATED"), "{}", ran.stdout);
     assert!(
         ran.stdout.trim_end().ends_with("verdict=promote exit=0"),
@@ -39,8 +37,7 @@ fn a_better_prompt_is_promoted_and_the_way_back_is_blocked() {
     assert_eq!(verdict["promotable"], false);
     assert_eq!(verdict["paired"]["improved"], 80);
     assert_eq!(verdict["requests"], 480);
-    let ran = project.run(&["eval", "--prompt", "v1", "--baseline", "v2"]);
-    assert_eq!(ran.code, 10, "{}", ran.transcript());
+    project.run("eval --prompt v1 --baseline v2").assert_exit(10);
     assert_eq!(project.verdict()["decision"], "block");
 }
 
@@ -51,8 +48,7 @@ fn too_few_cases_are_inconclusive_and_say_what_would_settle_it() {
         .read("prompts/v2.prompt")
         .replace("The shop sells", "Shoes come in boxes. The shop sells");
     project.write("prompts/v1.prompt", longer);
-    let ran = project.run(&EVAL);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    project.run(EVAL).assert_exit(11);
     let verdict = project.verdict();
     assert_eq!(verdict["decision"], "inconclusive");
     assert!(verdict["needed"]["cases"].as_u64().unwrap() > 3);
@@ -65,18 +61,11 @@ fn the_same_prompt_twice_asks_only_the_critical_cases() {
         "golden/critical.yaml",
         "- id: must\n  critical: true\n  vars: {question: When does the shop open?}\n  expect: [{contains: nine}]\n",
     );
-    let ran = project.run(&["eval", "--prompt", "v2", "--baseline", "v2"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project.run("eval --prompt v2 --baseline v2").assert_exit(0);
     let verdict = project.verdict();
     assert_eq!(verdict["reasons"][0]["code"], "identical");
     assert_eq!(verdict["requests"], 3);
-    let ran = project.run(&["eval", "--prompt", "v1", "--baseline", "v1"]);
-    assert_eq!(
-        ran.code,
-        10,
-        "a failing critical case blocks even an identical prompt: {}",
-        ran.transcript()
-    );
+    project.run("eval --prompt v1 --baseline v1").assert_exit(10);
 }
 
 #[test]
@@ -86,34 +75,23 @@ fn a_case_that_must_pass_blocks() {
         "golden/z.csv",
         "id,critical,question,expected,matcher\nsells,true,What does the shop sell?,hats,contains\n",
     );
-    let ran = project.run(&EVAL);
-    assert_eq!(ran.code, 10, "{}", ran.transcript());
+    project.run(EVAL).assert_exit(10);
     assert_eq!(project.verdict()["reasons"][0]["code"], "critical");
 }
 
 #[test]
 fn without_a_baseline_the_pass_rate_decides() {
     let project = Project::with_cases(80);
-    let none = ["eval", "--prompt", "v2", "--baseline", "none", "--repeat", "1"];
-    let with = |more: &[&'static str]| project.run(&[&none[..], more].concat());
-    assert_eq!(with(&["--min-pass-rate", "0.9"]).code, 0);
+    let none = "eval --prompt v2 --baseline none --repeat 1";
+    let with = |more: &'static str| project.run(&format!("{none} {more}"));
+    with("--min-pass-rate 0.9").assert_exit(0);
     assert_eq!(project.verdict()["baseline"], serde_json::Value::Null);
-    assert_eq!(
-        with(&["--min-pass-rate", "0.9", "--baseline", "v1"]).code,
-        2,
-        "an option given twice is a mistake"
-    );
-    assert_eq!(
-        project
-            .run(&["eval", "--prompt", "v1", "--baseline", "none", "--min-pass-rate", "0.9"])
-            .code,
-        10
-    );
-    let ran = with(&[]);
-    assert_eq!(ran.code, 2);
-    assert!(ran.stderr.contains("--min-pass-rate"), "{}", ran.stderr);
-    let ran = with(&["--no-gate"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    with("--min-pass-rate 0.9 --baseline v1").assert_exit(2);
+    project
+        .run("eval --prompt v1 --baseline none --min-pass-rate 0.9")
+        .assert_exit(10);
+    with("").assert_exit(2).assert_stderr("--min-pass-rate");
+    with("--no-gate").assert_exit(0);
     assert_eq!(project.verdict()["gated"], false);
     assert_ne!(project.verdict()["decision"], "promote");
 }
@@ -121,13 +99,13 @@ fn without_a_baseline_the_pass_rate_decides() {
 #[test]
 fn nothing_selected_is_its_own_code() {
     let project = Project::with_cases(3);
-    assert!(refused(&project, &eval(&["--tag", "nobody"]), 4).contains("none of the 3 golden cases is selected"));
+    assert!(refused(&project, &eval("--tag nobody"), 4).contains("none of the 3 golden cases is selected"));
     project.write("golden/cases.jsonl", "");
-    assert!(refused(&project, &EVAL, 4).contains("no golden case"));
+    assert!(refused(&project, EVAL, 4).contains("no golden case"));
     fs::remove_file(project.file("golden/cases.jsonl")).unwrap();
-    assert!(refused(&project, &EVAL, 4).contains("no golden case"));
+    assert!(refused(&project, EVAL, 4).contains("no golden case"));
     fs::remove_dir(project.file("golden")).unwrap();
-    assert!(refused(&project, &EVAL, 2).contains("golden"));
+    assert!(refused(&project, EVAL, 2).contains("golden"));
 }
 
 #[test]
@@ -142,8 +120,7 @@ fn a_missing_key_is_never_green() {
         &[("PROMPTGATE_TARGET", "gemini")],
         &[("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:9")],
     ] {
-        let ran = project.run_with(&EVAL, variables);
-        assert_eq!(ran.code, 2, "{variables:?} {}", ran.transcript());
+        let ran = project.run_with(EVAL, variables).assert_exit(2);
         assert!(
             ran.stderr.contains("help:") || ran.stderr.contains("expected:"),
             "{}",
@@ -155,23 +132,14 @@ fn a_missing_key_is_never_green() {
 #[test]
 fn every_bad_input_has_its_own_message() {
     let project = Project::with_cases(2);
-    let said = |arguments: &[&str]| refused(&project, arguments, 2);
-    insta::assert_snapshot!("unknown_prompt", said(&["eval", "--prompt", "v7", "--baseline", "v1"]));
-    insta::assert_snapshot!("unknown_case", said(&eval(&["--case", "case-00001", "nope"])));
+    let said = |arguments: &str| refused(&project, arguments, 2);
+    insta::assert_snapshot!("unknown_prompt", said("eval --prompt v7 --baseline v1"));
+    insta::assert_snapshot!("unknown_case", said(&eval("--case case-00001 nope")));
     insta::assert_snapshot!(
         "bad_values",
-        said(&eval(&[
-            "--margin",
-            "0.9",
-            "--repeat",
-            "0",
-            "--shard",
-            "3/2",
-            "--timeout",
-            "x"
-        ]))
+        said(&eval("--margin 0.9 --repeat 0 --shard 3/2 --timeout x"))
     );
-    insta::assert_snapshot!("recorded_without_answers", said(&eval(&["--target", "recorded"])));
+    insta::assert_snapshot!("recorded_without_answers", said(&eval("--target recorded")));
     project.write(
         "golden/bad.yaml",
         "- id: case-00000\n  vars: {question: a}\n  expect: [{contains: b}]\n\
@@ -191,21 +159,15 @@ fn every_bad_input_has_its_own_message() {
         .iter()
         .map(|def| def.name)
         .collect();
-    let told = said(&EVAL).replace(&names.join(", "), "[every matcher]");
+    let told = said(EVAL).replace(&names.join(", "), "[every matcher]");
     insta::assert_snapshot!("bad_golden_files", told);
     for file in ["golden/bad.yaml", "golden/bad.csv", "golden/latin.jsonl"] {
         fs::remove_file(project.file(file)).unwrap();
     }
     project.write("prompts/v3.prompt", "---\nmodle: x\n---\n{{question}} {{anser}}");
-    insta::assert_snapshot!(
-        "bad_front_matter",
-        said(&["eval", "--prompt", "v3", "--baseline", "v1"])
-    );
+    insta::assert_snapshot!("bad_front_matter", said("eval --prompt v3 --baseline v1"));
     project.write("prompts/v3.prompt", "{{question}} {{anser}}");
-    insta::assert_snapshot!(
-        "unsupplied_variable",
-        said(&["eval", "--prompt", "v3", "--baseline", "v1"])
-    );
+    insta::assert_snapshot!("unsupplied_variable", said("eval --prompt v3 --baseline v1"));
 }
 
 #[test]
@@ -215,39 +177,37 @@ fn a_store_that_is_not_usable_stops_before_anything_is_sent() {
         ".promptgate/store.sqlite",
         "this is no database, but it is long enough to look like a file of one".repeat(20),
     );
-    assert!(refused(&project, &EVAL, 2).contains("store.sqlite"));
+    assert!(refused(&project, EVAL, 2).contains("store.sqlite"));
     fs::remove_dir_all(project.file(".promptgate")).unwrap();
     project.write(".promptgate", "a file where a folder should be");
-    assert!(refused(&project, &EVAL, 2).contains(".promptgate"));
+    assert!(refused(&project, EVAL, 2).contains(".promptgate"));
 }
 
 #[test]
 fn an_output_folder_that_is_not_usable_stops_before_anything_is_sent() {
     let project = Project::with_cases(2);
     project.write("taken", "a file");
-    let ran = project.run(&eval(&["--out", "taken"]));
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(ran.stderr.contains("taken"), "{}", ran.stderr);
+    project.run(&eval("--out taken")).assert_exit(2).assert_stderr("taken");
 }
 
 #[test]
 fn a_stale_verdict_never_survives() {
     let project = Project::with_cases(80);
-    assert_eq!(project.run(&EVAL).code, 0);
+    project.run(EVAL).assert_exit(0);
     assert!(project.file("reports/verdict.json").exists());
-    refused(&project, &["eval", "--prompt", "v7", "--baseline", "v1"], 2);
+    refused(&project, "eval --prompt v7 --baseline v1", 2);
     assert!(!project.file("reports/junit.xml").exists());
-    for arguments in [&["eval", "--promt", "v2"][..], &["eval", "--out", "reports", "extra"]] {
-        assert_eq!(project.run(&EVAL).code, 0);
+    for arguments in ["eval --promt v2", "eval --out reports extra"] {
+        project.run(EVAL).assert_exit(0);
         refused(&project, arguments, 2);
     }
-    assert_eq!(project.run(&EVAL).code, 0);
+    project.run(EVAL).assert_exit(0);
     project.write("promptgate.toml", "candiate = \"v2\"\n");
-    refused(&project, &EVAL, 2);
+    refused(&project, EVAL, 2);
     project.write("promptgate.toml", "out = \"elsewhere\"\n");
-    assert_eq!(project.run(&EVAL).code, 0);
+    project.run(EVAL).assert_exit(0);
     project.write("promptgate.toml", "out = \"elsewhere\"\nmargn = 1\n");
-    refused(&project, &EVAL, 2);
+    refused(&project, EVAL, 2);
     assert!(!project.file("elsewhere/verdict.json").exists());
 }
 
@@ -255,15 +215,13 @@ fn a_stale_verdict_never_survives() {
 fn files_of_others_are_never_removed() {
     let project = Project::with_cases(2);
     project.write("docs/summary.md", "mine");
-    let said = refused(&project, &eval(&["--out", "docs"]), 2);
+    let said = refused(&project, &eval("--out docs"), 2);
     assert!(said.contains("summary.md that promptgate did not write"), "{said}");
     assert_eq!(project.read("docs/summary.md"), "mine");
     project.write("summary.md", "mine");
-    refused(&project, &eval(&["--out", ""]), 2);
+    refused(&project, &eval("--out ''"), 2);
     assert_eq!(project.read("summary.md"), "mine");
 }
-
-const KEY: [(&str, &str); 1] = [("GEMINI_API_KEY", "test-key-0123456789")];
 
 #[test]
 fn a_service_that_answers_nothing_useful_is_no_evidence() {
@@ -274,11 +232,9 @@ fn a_service_that_answers_nothing_useful_is_no_evidence() {
         "{\"candidates\": [{\"finishReason\": \"MAX_TOKENS\"}]}",
     ] {
         let fake = Fake::start(move |_| Reply::text(200, "application/json", body));
-        let ran = project.run_with(
-            &eval(&["--base-url", &fake.url, "--repeat", "1", "--cache", "off"]),
-            &KEY,
-        );
-        assert_eq!(ran.code, 11, "{body}: {}", ran.transcript());
+        project
+            .run_with_key(&eval(&format!("--base-url {} --repeat 1 --cache off", fake.url)))
+            .assert_exit(11);
         assert_eq!(project.verdict()["reasons"][0]["code"], "nothing_passed");
         assert_eq!(project.verdict()["promotable"], false);
     }
@@ -291,12 +247,11 @@ fn a_simulator_under_another_name_is_still_a_simulator() {
     let url = simulator.url();
     // Asked, from the cache, and asked for streams.
     for more in [
-        &["--base-url", &url][..],
-        &["--base-url", &url],
-        &["--base-url", &url, "--stream"],
+        &format!("--base-url {url}"),
+        &format!("--base-url {url}"),
+        &format!("--base-url {url} --stream"),
     ] {
-        let ran = project.run_with(&eval(more), &KEY);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        project.run_with_key(&eval(more)).assert_exit(0);
         let verdict = project.verdict();
         assert_eq!(
             (&verdict["simulated"], &verdict["promotable"]),
@@ -309,12 +264,14 @@ fn a_simulator_under_another_name_is_still_a_simulator() {
 #[test]
 fn a_promote_over_everything_from_the_service_is_promotable() {
     let project = Project::with_cases(80);
-    let fake = Fake::start(|_| Reply::answer("nine"));
-    let ran = project.run_with(&eval(&["--base-url", &fake.url]), &KEY);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let fake = Fake::answering("nine");
+    project
+        .run_with_key(&eval(&format!("--base-url {}", fake.url)))
+        .assert_exit(0);
     assert_eq!(project.verdict()["promotable"], true);
-    let ran = project.run_with(&eval(&["--base-url", &fake.url, "--limit", "75"]), &KEY);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project
+        .run_with_key(&eval(&format!("--base-url {} --limit 75", fake.url)))
+        .assert_exit(0);
     assert_eq!(project.verdict()["promotable"], false);
 }
 
@@ -326,37 +283,37 @@ fn absurd_counts_of_tokens_are_only_absurd() {
             \"usageMetadata\": {\"candidatesTokenCount\": 18446744073709551615, \"thoughtsTokenCount\": 18446744073709551615}}";
         Reply::text(200, "application/json", body)
     });
-    let ran = project.run_with(&eval(&["--base-url", &fake.url]), &KEY);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project
+        .run_with_key(&eval(&format!("--base-url {}", fake.url)))
+        .assert_exit(0);
 }
 
 #[test]
 fn old_answers_are_no_evidence_about_today() {
     let project = Project::with_cases(80);
-    let fake = Fake::start(|_| Reply::answer("nine"));
-    let arguments = eval(&["--base-url", &fake.url]);
+    let fake = Fake::answering("nine");
+    let arguments = eval(&format!("--base-url {}", fake.url));
     let age = |arm: &str| {
-        let store = rusqlite::Connection::open(project.file(".promptgate/store.sqlite")).unwrap();
+        let store = project.store();
         let older = "UPDATE answers SET created_at = created_at - 400 * 86400 WHERE id IN
                      (SELECT answer FROM results WHERE seq % 2 IN (SELECT value FROM json_each(?1)))";
         store.execute(older, [arm]).unwrap();
     };
-    assert_eq!(project.run_with(&arguments, &KEY).code, 0);
-    assert_eq!(fake.requests().len(), 480);
+    project.run_with_key(&arguments).assert_exit(0);
+    assert_eq!(fake.count(), 480);
     // Old baselines beside a live candidate would charge the service's drift to the candidate: they are asked again.
     age("[0]");
     let another = project
         .read("prompts/v2.prompt")
         .replace("sells shoes", "sells good shoes");
     project.write("prompts/v2.prompt", another);
-    assert_eq!(project.run_with(&arguments, &KEY).code, 0);
-    assert_eq!(fake.requests().len(), 480 + 480);
+    project.run_with_key(&arguments).assert_exit(0);
+    assert_eq!(fake.count(), 480 + 480);
     assert_eq!(project.verdict()["promotable"], true);
     // Pairs that are old as a whole may be looked at, but promote nothing.
     age("[0, 1]");
-    let ran = project.run_with(&arguments, &KEY);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert_eq!(fake.requests().len(), 480 + 480);
+    let ran = project.run_with_key(&arguments).assert_exit(0);
+    assert_eq!(fake.count(), 480 + 480);
     let verdict = project.verdict();
     assert_eq!(
         (&verdict["replayed"], &verdict["promotable"]),
@@ -368,9 +325,10 @@ fn old_answers_are_no_evidence_about_today() {
 #[test]
 fn a_dry_run_sends_nothing_and_leaves_no_verdict() {
     let project = Project::with_cases(3);
-    let ran = project.run(&eval(&["--dry-run"]));
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert!(ran.stdout.contains("18 requests"), "{}", ran.stdout);
+    project
+        .run(&eval("--dry-run"))
+        .assert_exit(0)
+        .assert_stdout("18 requests");
     assert!(!project.file("reports/verdict.json").exists());
     assert!(!project.file(".promptgate").exists());
 }
@@ -378,10 +336,9 @@ fn a_dry_run_sends_nothing_and_leaves_no_verdict() {
 #[test]
 fn the_cache_answers_the_second_time_and_only_never_asks() {
     let project = Project::with_cases(80);
-    assert_eq!(project.run(&EVAL).code, 0);
+    project.run(EVAL).assert_exit(0);
     let first = project.results();
-    let ran = project.run(&EVAL);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project.run(EVAL).assert_exit(0);
     let verdict = project.verdict();
     assert_eq!(verdict["requests"], 0);
     assert_eq!(verdict["cached"]["candidate"], 240);
@@ -390,11 +347,10 @@ fn the_cache_answers_the_second_time_and_only_never_asks() {
         assert_eq!(before["answer"], after["answer"]);
         assert_eq!(after["source"], "cache");
     }
-    assert_eq!(project.run(&eval(&["--cache", "only"])).code, 0);
+    project.run(&eval("--cache only")).assert_exit(0);
     assert_eq!(project.verdict()["replayed"], true);
     fs::remove_dir_all(project.file(".promptgate")).unwrap();
-    let ran = project.run(&eval(&["--cache", "only"]));
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    project.run(&eval("--cache only")).assert_exit(11);
     assert_eq!(project.verdict()["counts"]["error"], 80);
     assert_eq!(project.verdict()["requests"], 0);
 }
@@ -402,16 +358,12 @@ fn the_cache_answers_the_second_time_and_only_never_asks() {
 #[test]
 fn a_spent_budget_and_a_lone_shard_are_inconclusive() {
     let project = Project::with_cases(80);
-    let ran = project.run(&eval(&["--max-requests", "100"]));
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    project.run(&eval("--max-requests 100")).assert_exit(11);
     let verdict = project.verdict();
     assert!(verdict["requests"].as_u64().unwrap() <= 100);
     assert!(verdict["reasons"].to_string().contains("budget"));
-    let ran = project.run(&eval(&["--resume"]));
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert!(ran.stderr.contains("resuming"), "{}", ran.stderr);
-    let ran = project.run(&eval(&["--shard", "1/2"]));
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    project.run(&eval("--resume")).assert_exit(0).assert_stderr("resuming");
+    project.run(&eval("--shard 1/2")).assert_exit(11);
     assert!(project.verdict()["reasons"].to_string().contains("shard"));
 }
 
@@ -419,60 +371,40 @@ fn a_spent_budget_and_a_lone_shard_are_inconclusive() {
 fn prompts_are_listed_rendered_and_compared() {
     let project = Project::with_cases(1);
     project.write("promptgate.toml", "candidate = \"v2\"\nbaseline = \"v1\"\n");
-    let ran = project.run(&["prompt", "list"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = project.run("prompt list").assert_exit(0);
     insta::assert_snapshot!("prompt_list", ran.stdout);
-    let ran = project.run(&["prompt", "render", "v2", "--case", "case-00000"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = project.run("prompt render v2 --case case-00000").assert_exit(0);
     insta::assert_snapshot!("prompt_render", ran.stdout);
-    let ran = project.run(&["prompt", "diff", "v1", "v2"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = project.run("prompt diff v1 v2").assert_exit(0);
     insta::assert_snapshot!("prompt_diff", ran.stdout);
-    assert_eq!(project.run(&["prompt", "render", "v2", "--case", "case-0000"]).code, 2);
+    project.run("prompt render v2 --case case-0000").assert_exit(2);
 }
 
 #[test]
 fn usage_mistakes_exit_2_and_help_exits_0() {
     let project = Project::empty();
-    for arguments in [&["eval", "--promt", "v2"][..], &["evil"], &[], &["eval", "extra"]] {
-        assert_eq!(project.run(arguments).code, 2, "{arguments:?}");
+    for arguments in ["eval --promt v2", "evil", "", "eval extra"] {
+        project.run(arguments).assert_exit(2);
     }
-    for arguments in [&["--help"][..], &["eval", "--help"], &["--version"]] {
-        let ran = project.run(arguments);
-        assert_eq!(ran.code, 0, "{arguments:?}");
+    for arguments in ["--help", "eval --help", "--version"] {
+        project.run(arguments).assert_exit(0);
     }
-    insta::assert_snapshot!("help", project.run(&["--help"]).stdout);
-    insta::assert_snapshot!("help_eval", project.run(&["eval", "--help"]).stdout);
-    insta::assert_snapshot!(
-        "help_gate_calibrate",
-        project.run(&["gate", "calibrate", "--help"]).stdout
-    );
+    insta::assert_snapshot!("help", project.run("--help").stdout);
+    insta::assert_snapshot!("help_eval", project.run("eval --help").stdout);
+    insta::assert_snapshot!("help_gate_calibrate", project.run("gate calibrate --help").stdout);
 }
 
 #[test]
 fn the_gate_tells_how_often_it_decides_what() {
     let project = Project::empty();
-    let simulate = |more: &[&str]| project.run(&[&["gate", "simulate", "--runs", "200"], more].concat());
-    let ran = simulate(&["--seed", "7"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let simulate = |more: &str| project.run(&format!("gate simulate --runs 200 {more}"));
+    let ran = simulate("--seed 7").assert_exit(0);
     insta::assert_snapshot!("gate_simulate", ran.stdout);
-    assert_eq!(simulate(&["--seed", "7"]).stdout, ran.stdout);
-    assert_ne!(simulate(&["--seed", "8"]).stdout, ran.stdout);
+    assert_eq!(simulate("--seed 7").stdout, ran.stdout);
+    assert_ne!(simulate("--seed 8").stdout, ran.stdout);
 
-    let ran = simulate(&[
-        "--n",
-        "20",
-        "--repeat",
-        "10",
-        "--estimand",
-        "dataset",
-        "--scenario",
-        "high",
-        "--difference",
-        "-0.1",
-        "--json",
-    ]);
-    let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let ran = simulate("--n 20 --repeat 10 --estimand dataset --scenario high --difference -0.1 --json");
+    let told = ran.json();
     assert_eq!(
         (&told["schema"], &told["rule"]),
         (&"promptgate.simulation/1".into(), &"gate".into())
@@ -490,7 +422,7 @@ fn the_gate_tells_how_often_it_decides_what() {
 #[test]
 fn a_simulation_says_all_that_is_wrong_with_its_options() {
     let project = Project::empty();
-    let ran = project.run(&["gate", "simulate", "--scenario", "lobsided", "--estimand", "sample"]);
+    let ran = project.run("gate simulate --scenario lobsided --estimand sample");
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.transcript());
     for part in [
         "no scenario `lobsided`",
@@ -499,20 +431,7 @@ fn a_simulation_says_all_that_is_wrong_with_its_options() {
     ] {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
     }
-    let ran = project.run(&[
-        "gate",
-        "simulate",
-        "--n",
-        "0",
-        "--runs",
-        "2000000",
-        "--tolerance",
-        "0.2",
-        "--difference",
-        "0",
-        "-1.5",
-        "NaN",
-    ]);
+    let ran = project.run("gate simulate --n 0 --runs 2000000 --tolerance 0.2 --difference 0 -1.5 NaN");
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.transcript());
     for part in [
         "the number of cases is 0",
@@ -523,18 +442,20 @@ fn a_simulation_says_all_that_is_wrong_with_its_options() {
     ] {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
     }
-    let ran = project.run(&["gate", "simulate", "--n", "1000000", "--runs", "1000000"]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(ran.stderr.contains("cases x repeats x runs"), "{}", ran.stderr);
+    project
+        .run("gate simulate --n 1000000 --runs 1000000")
+        .assert_exit(2)
+        .assert_stderr("cases x repeats x runs");
 }
 
 #[test]
 fn a_port_in_use_is_said_so() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let ran = Project::empty().run(&["sim", "--port", &port]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(ran.stderr.contains("--port"), "{}", ran.stderr);
+    Project::empty()
+        .run(&format!("sim --port {port}"))
+        .assert_exit(2)
+        .assert_stderr("--port");
 }
 
 #[test]
@@ -544,25 +465,23 @@ fn the_simulator_says_all_that_is_wrong_with_its_options() {
         "script.jsonl",
         "{\"outcomes\": []}\n{\"outcomes\": [\"ok\"]}\n{\"outcomes\": [\"fire\"]}\n",
     );
-    let ran = project.run(&["sim", "--port", "0", "--fault", "fire:1", "--script", "script.jsonl"]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    for part in [
-        "--fault: unknown fault `fire`",
-        "script.jsonl:1:1: `outcomes`",
-        "script.jsonl:3:1: unknown fault",
-    ] {
-        assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
-    }
+    project
+        .run("sim --port 0 --fault fire:1 --script script.jsonl")
+        .assert_exit(2)
+        .assert_stderr("--fault: unknown fault `fire`")
+        .assert_stderr("script.jsonl:1:1: `outcomes`")
+        .assert_stderr("script.jsonl:3:1: unknown fault");
     for (option, place) in [("--script", "nowhere.jsonl"), ("--log", "nowhere/log.jsonl")] {
-        let ran = project.run(&["sim", "--port", "0", option, place]);
-        assert_eq!(ran.code, 2, "{}", ran.transcript());
-        assert!(ran.stderr.contains(option), "{}", ran.stderr);
+        project
+            .run(&format!("sim --port 0 {option} {place}"))
+            .assert_exit(2)
+            .assert_stderr(option);
     }
 }
 
 /// Exit code and both streams, without what depends on a clock or on which answer came first.
 #[track_caller]
-fn said(name: &str, ran: &Ran) {
+fn said(name: &str, ran: &Run) {
     insta::with_settings!({filters => vec![
         (r"(?m)^latency .*$", "latency [..]"),
         (r"answers, cost \$[0-9.]+", "answers, cost [..]"),
@@ -574,12 +493,12 @@ fn said(name: &str, ran: &Ran) {
 #[test]
 fn every_exit_code_has_its_words() {
     let project = Project::with_cases(80);
-    said("exit_0", &project.run(&EVAL));
-    said("exit_2", &project.run(&eval(&["--repeat", "none"])));
-    said("exit_4", &project.run(&eval(&["--tag", "nobody"])));
-    said("exit_10", &project.run(&["eval", "--prompt", "v1", "--baseline", "v2"]));
-    said("exit_11", &project.run(&eval(&["--limit", "2", "--cache", "only"])));
-    let quiet = project.run(&eval(&["--quiet"]));
+    said("exit_0", &project.run(EVAL));
+    said("exit_2", &project.run(&eval("--repeat none")));
+    said("exit_4", &project.run(&eval("--tag nobody")));
+    said("exit_10", &project.run("eval --prompt v1 --baseline v2"));
+    said("exit_11", &project.run(&eval("--limit 2 --cache only")));
+    let quiet = project.run(&eval("--quiet"));
     assert_eq!(quiet.stdout, "verdict=promote exit=0\n");
     assert!(quiet.stderr.starts_with("SIMULATED"), "{}", quiet.stderr);
 }
@@ -593,21 +512,11 @@ fn a_report_that_cannot_be_written_turns_only_a_promote_into_12() {
         fs::create_dir_all(&taken).unwrap();
         Reply::answer("nine")
     });
-    let key = [("GEMINI_API_KEY", "test-key-0123456789")];
-    let rate = [
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "none",
-        "--repeat",
-        "1",
-        "--base-url",
-        &fake.url,
-    ];
-    let ran = project.run_with(&[&rate[..], &["--min-pass-rate", "0.5"]].concat(), &key);
-    assert_eq!(ran.code, 12, "{}", ran.transcript());
-    assert!(ran.stderr.contains("junit.xml"), "{}", ran.stderr);
+    let rate = format!(
+        "eval --prompt v2 --baseline none --min-pass-rate 0.5 --repeat 1 --base-url {}",
+        fake.url
+    );
+    let ran = project.run_with_key(&rate).assert_exit(12).assert_stderr("junit.xml");
     assert!(
         ran.stdout.trim_end().ends_with("verdict=promote exit=12"),
         "{}",
@@ -623,25 +532,24 @@ fn a_report_that_cannot_be_written_turns_only_a_promote_into_12() {
 #[test]
 fn the_cases_that_failed_can_be_run_again_alone() {
     let project = Project::with_cases(80);
-    let none = refused(&project, &eval(&["--failed"]), 2);
+    let none = refused(&project, &eval("--failed"), 2);
     assert!(none.contains("no finished run of `v2`"), "{none}");
     project.write(
         "golden/z.csv",
         "id,question,expected,matcher\nhats,What does the shop sell?,hats,contains\ncaps,What does the shop sell?,caps,contains\n",
     );
-    assert_eq!(project.run(&EVAL).code, 0);
-    let ran = project.run(&eval(&["--failed"]));
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    project.run(EVAL).assert_exit(0);
+    project.run(&eval("--failed")).assert_exit(11);
     let verdict = project.verdict();
     assert_eq!(verdict["dataset"]["cases"], 2);
     assert_eq!(verdict["promotable"], false);
-    assert!(refused(&project, &eval(&["--failed", "77"]), 2).contains("run 77"));
+    assert!(refused(&project, &eval("--failed 77"), 2).contains("run 77"));
     project.write(
         "golden/z.csv",
         "id,question,expected,matcher\nhats,What does the shop sell?,shoes,contains\n",
     );
-    assert_eq!(project.run(&EVAL).code, 0);
-    assert!(refused(&project, &eval(&["--failed"]), 4).contains("every case passed"));
+    project.run(EVAL).assert_exit(0);
+    assert!(refused(&project, &eval("--failed"), 4).contains("every case passed"));
 }
 
 #[test]
@@ -653,11 +561,12 @@ fn a_key_never_appears_in_any_output() {
         0 => Reply::answer(&format!("nine {key}")),
         _ => Reply::error(400, "INVALID_ARGUMENT", &format!("bad request from {key}")),
     });
-    let ran = project.run_with(
-        &["eval", "--prompt", "v2", "--baseline", "v1", "--base-url", &fake.url],
-        &[("GEMINI_API_KEY", key)],
-    );
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    let ran = project
+        .run_with(
+            &format!("eval --prompt v2 --baseline v1 --base-url {}", fake.url),
+            &[("GEMINI_API_KEY", key)],
+        )
+        .assert_exit(11);
     assert!(
         fake.requests()
             .iter()
@@ -687,40 +596,23 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn an_earlier_revision_can_be_the_baseline() {
     let project = Project::with_cases(80);
-    let git = |arguments: &[&str]| {
-        let ran = std::process::Command::new("git")
-            .args([
-                "-c",
-                "user.name=a",
-                "-c",
-                "user.email=a@b.example",
-                "-c",
-                "init.defaultBranch=main",
-            ])
-            .args(arguments)
-            .current_dir(project.path())
-            .output()
-            .unwrap();
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    };
     let better = project.read("prompts/v2.prompt");
     project.write("prompts/v2.prompt", project.read("prompts/v1.prompt"));
-    git(&["init", "-q"]);
-    git(&["add", "."]);
-    git(&["commit", "-qm", "first"]);
+    project.git("init -q");
+    project.git("add .");
+    project.git("commit -qm first");
     project.write("prompts/v2.prompt", better);
-    let ran = project.run(&["eval", "--prompt", "v2", "--baseline", "git:HEAD"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project.run("eval --prompt v2 --baseline git:HEAD").assert_exit(0);
     assert_eq!(project.verdict()["paired"]["improved"], 80);
-    let ran = project.run(&["eval", "--prompt", "git:HEAD:v2", "--baseline", "git:HEAD"]);
+    let ran = project.run("eval --prompt git:HEAD:v2 --baseline git:HEAD");
     assert_eq!(
         project.verdict()["reasons"][0]["code"],
         "identical",
         "{}",
         ran.transcript()
     );
-    let unknown = refused(&project, &["eval", "--prompt", "v2", "--baseline", "git:nowhere"], 2);
+    let unknown = refused(&project, "eval --prompt v2 --baseline git:nowhere", 2);
     assert!(unknown.contains("nowhere"), "{unknown}");
-    let option = refused(&project, &["eval", "--prompt", "v2", "--baseline", "git:--output=x"], 2);
+    let option = refused(&project, "eval --prompt v2 --baseline git:--output=x", 2);
     assert!(!project.file("x").exists(), "{option}");
 }

@@ -4,24 +4,19 @@ use crate::support::fake::{Fake, Reply};
 use crate::support::project::Project;
 use serde_json::Value;
 
-const KEY: &str = "test-key-0123456789";
-
 /// 80 cases of which `c-0` must pass, and two prompts.
 fn project() -> Project {
-    let project = Project::empty();
-    let mut rows = String::from("id,critical,question,expected,matcher\n");
-    for i in 0..80 {
-        rows.push_str(&format!("c-{i},{},What is {i}?,nine,contains\n", i == 0));
-    }
-    project.write("golden/cases.csv", rows);
-    project.write(
-        "prompts/v1.prompt",
-        "{{role \"system\"}}Old.\n{{role \"user\"}}{{question}}\n",
+    let project = Project::with_questions(80, &[("v1", "Old."), ("v2", "New.")]);
+    project.edit(
+        "golden/cases.csv",
+        "
+c-0,What is 0?,nine,contains
+",
+        "
+c-0,What is 0?,nine,contains,true
+",
     );
-    project.write(
-        "prompts/v2.prompt",
-        "{{role \"system\"}}New.\n{{role \"user\"}}{{question}}\n",
-    );
+    project.edit("golden/cases.csv", "expected,matcher", "expected,matcher,critical");
     project
 }
 
@@ -38,19 +33,9 @@ fn failing_at(occasions: &'static [usize]) -> Fake {
     })
 }
 
-fn eval(project: &Project, fake: &Fake, more: &[&str]) -> (i32, Value) {
-    let arguments = [
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "v1",
-        "--target",
-        "gemini",
-        "--base-url",
-        &fake.url,
-    ];
-    let ran = project.run_with(&[&arguments, more].concat(), &[("GEMINI_API_KEY", KEY)]);
+fn eval(project: &Project, fake: &Fake, more: &str) -> (i32, Value) {
+    let arguments = format!("eval --prompt v2 --baseline v1 --target gemini --base-url {}", fake.url);
+    let ran = project.run_with_key(&format!("{arguments} {more}"));
     (ran.code, project.verdict())
 }
 
@@ -69,7 +54,7 @@ fn answers(project: &Project, case: &str) -> usize {
 #[test]
 fn one_failure_of_ten_is_told_and_does_not_block() {
     let (project, fake) = (project(), failing_at(&[1]));
-    let (code, verdict) = eval(&project, &fake, &[]);
+    let (code, verdict) = eval(&project, &fake, "");
     assert_eq!((code, reasons(&verdict)), (0, vec!["not_worse"]));
     let warned = verdict["warnings"].as_array().unwrap();
     assert!(
@@ -83,7 +68,7 @@ fn one_failure_of_ten_is_told_and_does_not_block() {
     assert_eq!(verdict["rates"]["candidate"]["pass"], (80.0 * 3.0 - 1.0) / (80.0 * 3.0));
 
     // Everything is stored, so the next run asks nothing and says the same.
-    let (again, same) = eval(&project, &fake, &[]);
+    let (again, same) = eval(&project, &fake, "");
     assert_eq!((again, fake.requests().len()), (0, 80 * 6 + 7));
     assert_eq!(same["reasons"], verdict["reasons"]);
 }
@@ -91,7 +76,7 @@ fn one_failure_of_ten_is_told_and_does_not_block() {
 #[test]
 fn two_failures_of_ten_block() {
     let (project, fake) = (project(), failing_at(&[0, 7]));
-    let (code, verdict) = eval(&project, &fake, &[]);
+    let (code, verdict) = eval(&project, &fake, "");
     assert_eq!((code, reasons(&verdict)), (10, vec!["critical"]));
     assert_eq!(verdict["reasons"][0]["cases"][0], "c-0");
     assert_eq!(answers(&project, "c-0"), 10);
@@ -100,7 +85,7 @@ fn two_failures_of_ten_block() {
 #[test]
 fn a_case_that_can_not_be_saved_is_not_asked_again() {
     let (project, fake) = (project(), failing_at(&[0, 1, 2]));
-    let (code, verdict) = eval(&project, &fake, &[]);
+    let (code, verdict) = eval(&project, &fake, "");
     assert_eq!((code, reasons(&verdict)), (10, vec!["critical"]));
     assert_eq!((answers(&project, "c-0"), fake.requests().len()), (3, 80 * 6));
 }
@@ -108,7 +93,7 @@ fn a_case_that_can_not_be_saved_is_not_asked_again() {
 #[test]
 fn a_single_repeat_is_too_few_for_a_must_pass_case() {
     let (project, fake) = (project(), failing_at(&[]));
-    let (code, _) = eval(&project, &fake, &["--repeat", "1"]);
+    let (code, _) = eval(&project, &fake, "--repeat 1");
     assert_eq!(code, 0);
     assert_eq!((answers(&project, "c-0"), answers(&project, "c-1")), (3, 1));
     assert_eq!(fake.requests().len(), 80 * 2 + 2);
@@ -117,10 +102,10 @@ fn a_single_repeat_is_too_few_for_a_must_pass_case() {
 #[test]
 fn a_failure_that_the_budget_leaves_unconfirmed_decides_nothing() {
     let (project, fake) = (project(), failing_at(&[0]));
-    let (code, verdict) = eval(&project, &fake, &["--max-requests", "483"]);
+    let (code, verdict) = eval(&project, &fake, "--max-requests 483");
     assert_eq!((code, reasons(&verdict)), (11, vec!["budget", "critical_unscored"]));
     assert_eq!(fake.requests().len(), 483);
-    let (code, verdict) = eval(&project, &fake, &["--resume"]);
+    let (code, verdict) = eval(&project, &fake, "--resume");
     assert_eq!((code, reasons(&verdict)), (0, vec!["not_worse"]));
     assert_eq!(fake.requests().len(), 80 * 6 + 7);
 }
@@ -128,6 +113,6 @@ fn a_failure_that_the_budget_leaves_unconfirmed_decides_nothing() {
 #[test]
 fn without_a_decision_nothing_is_confirmed() {
     let (project, fake) = (project(), failing_at(&[0]));
-    let (code, _) = eval(&project, &fake, &["--no-gate"]);
+    let (code, _) = eval(&project, &fake, "--no-gate");
     assert_eq!((code, fake.requests().len()), (0, 80 * 6));
 }

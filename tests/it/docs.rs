@@ -50,8 +50,7 @@ fn timeless(text: &str) -> Vec<&str> {
 #[test]
 fn the_readme_shows_what_the_main_command_prints() {
     let project = demo();
-    let ran = project.run(&["eval", "--prompt", "v2"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = project.run("eval --prompt v2").assert_exit(0);
     let shown = block(&readme(), "## Quick start", "text");
     assert_eq!(timeless(&shown), timeless(ran.stdout.trim_end()));
 }
@@ -59,8 +58,7 @@ fn the_readme_shows_what_the_main_command_prints() {
 #[test]
 fn the_nicer_prompt_that_lost_sentences_is_blocked_for_reasons_in_the_diff() {
     let project = demo();
-    let ran = project.run(&["eval", "--prompt", "v3"]);
-    assert_eq!(ran.code, 10, "{}", ran.transcript());
+    project.run("eval --prompt v3").assert_exit(10);
     let verdict = project.verdict();
     let codes: Vec<&str> = verdict["reasons"]
         .as_array()
@@ -82,13 +80,7 @@ fn editing_a_prompt_changes_the_result() {
         .read("prompts/v2.prompt")
         .replace("{{>policies}}", &dropped.join("\n"));
     project.write("prompts/v4.prompt", v2);
-    let ran = project.run(&["eval", "--prompt", "v4"]);
-    assert_eq!(
-        ran.code,
-        10,
-        "the policy that a critical case asks for is gone: {}",
-        ran.transcript()
-    );
+    project.run("eval --prompt v4").assert_exit(10);
 }
 
 #[test]
@@ -188,21 +180,21 @@ fn the_page_of_the_matchers_is_what_the_table_says() {
 
 #[test]
 fn the_readme_names_only_options_that_exist() {
-    let help = |command: &[&str]| Project::empty().run(command).stdout;
+    let help = |command: &str| Project::empty().run(command).stdout;
     let help = [
-        help(&["eval", "--help"]),
-        help(&["sim", "--help"]),
-        help(&["record", "export", "--help"]),
-        help(&["gate", "simulate", "--help"]),
-        help(&["golden", "import", "--help"]),
-        help(&["golden", "lint", "--help"]),
-        help(&["golden", "stats", "--help"]),
-        help(&["verify", "--help"]),
-        help(&["promote", "--help"]),
-        help(&["compare", "--help"]),
-        help(&["runs", "flaky", "--help"]),
+        help("eval --help"),
+        help("sim --help"),
+        help("record export --help"),
+        help("gate simulate --help"),
+        help("golden import --help"),
+        help("golden lint --help"),
+        help("golden stats --help"),
+        help("verify --help"),
+        help("promote --help"),
+        help("compare --help"),
+        help("runs flaky --help"),
     ]
-    .concat();
+    .join(" ");
     for word in readme().split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {
         if word.len() > 2 && word.starts_with("--") && word[2..].starts_with(|c: char| c.is_ascii_lowercase()) {
             assert!(help.contains(word) || word == "--help", "{word} is no option");
@@ -217,17 +209,9 @@ fn the_examples_of_prompt_and_cases_work() {
     project.write("prompts/shop.prompt", block(&readme, "### A prompt", "handlebars"));
     project.write("golden/cases.yaml", block(&readme, "### A case", "yaml"));
     project.write("golden/cases.csv", block(&readme, "### A case", "csv"));
-    let ran = project.run(&[
-        "eval",
-        "--prompt",
-        "shop",
-        "--baseline",
-        "none",
-        "--no-gate",
-        "--repeat",
-        "1",
-    ]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project
+        .run("eval --prompt shop --baseline none --no-gate --repeat 1")
+        .assert_exit(0);
     let verdict = project.verdict();
     assert_eq!(verdict["counts"]["cases"], 3);
     assert_eq!(verdict["counts"]["error"], 0);
@@ -256,6 +240,5 @@ fn links_lead_somewhere() {
 
 #[test]
 fn every_setting_of_this_repository_is_one() {
-    let ran = demo().run(&["eval", "--dry-run"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    demo().run("eval --dry-run").assert_exit(0);
 }

@@ -213,7 +213,7 @@ async fn what_the_service_refuses_for_good_is_asked_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redirects_are_not_followed() {
-    let elsewhere = Fake::start(|_| Reply::answer("stolen"));
+    let elsewhere = Fake::answering("stolen");
     for status in [301, 302, 303, 307, 308] {
         let location = format!("{}/v1beta/models/m:generateContent", elsewhere.url);
         let (_fake, ran) = against(
@@ -558,7 +558,7 @@ async fn packed_and_chunked_answers_are_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_name_cannot_lead_elsewhere() {
-    let fake = Fake::start(|_| Reply::answer("fine"));
+    let fake = Fake::answering("fine");
     let mut evil = job(0, "c0");
     let mut request = (*evil.request).clone();
     request.model = "../../secrets?key=".to_owned();

@@ -1,7 +1,7 @@
 //! `gate calibrate`: a prompt against itself, with the simulator as a model that varies.
 
 use crate::support::fake::{Fake, Reply};
-use crate::support::project::{Project, Ran};
+use crate::support::project::{Project, Run};
 use gemini_sim::{Settings, Simulator};
 use serde_json::Value;
 
@@ -27,21 +27,15 @@ fn project(cases: usize) -> Project {
     project
 }
 
-fn calibrate(project: &Project, url: &str, more: &[&str]) -> Ran {
-    let arguments = ["gate", "calibrate", "--quiet", "--target", "sim", "--base-url", url];
-    project.run(&[&arguments, more].concat())
-}
-
-fn told(ran: &Ran) -> Value {
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.transcript()))
+fn calibrate(project: &Project, url: &str, more: &str) -> Run {
+    project.run(&format!("gate calibrate --quiet --target sim --base-url {url} {more}"))
 }
 
 #[test]
 fn answers_that_vary_are_measured_and_resampled() {
     let (project, simulator) = (project(120), noisy(0.1));
-    let ran = calibrate(&project, &simulator.url(), &["--json"]);
-    let found = told(&ran);
+    let ran = calibrate(&project, &simulator.url(), "--json");
+    let found = ran.assert_exit(0).json();
     let number = |key: &str| found[key].as_f64().unwrap_or_else(|| panic!("{key}: {found}"));
     assert_eq!(found["schema"], "promptgate.gate_calibration/1");
     assert_eq!(found["prompt"]["name"], "v1", "the prompt that serves");
@@ -74,23 +68,18 @@ fn answers_that_vary_are_measured_and_resampled() {
 
     // Nothing that looks like a verdict, and no run of the gate.
     assert!(!project.file("reports").exists());
-    let runs: Value = serde_json::from_str(&project.run(&["runs", "list", "--json"]).stdout).unwrap();
+    let runs: Value = serde_json::from_str(&project.run("runs list --json").stdout).unwrap();
     let run = &runs["runs"][0];
     assert_eq!(
         (&run["facts"]["gated"], &run["candidate"]),
         (&Value::Bool(false), &"v1 (gate calibrate)".into())
     );
-    assert_eq!(
-        project
-            .run(&["eval", "--prompt", "v1", "--failed", "--target", "sim"])
-            .code,
-        2
-    );
+    project.run("eval --prompt v1 --failed --target sim").assert_exit(2);
 
     // Answers are stored: a second call asks nothing and says the same.
-    let again = calibrate(&project, &simulator.url(), &["--json"]);
+    let again = calibrate(&project, &simulator.url(), "--json");
     assert_eq!(simulator.requests(), 720);
-    let mut again = told(&again);
+    let mut again = again.assert_exit(0).json();
     again["requests"] = found["requests"].clone();
     again["cost_usd"] = found["cost_usd"].clone();
     assert_eq!(again, found);
@@ -99,16 +88,12 @@ fn answers_that_vary_are_measured_and_resampled() {
 #[test]
 fn answers_that_do_not_vary_are_said_to() {
     let (project, simulator) = (project(80), noisy(0.0));
-    let ran = calibrate(&project, &simulator.url(), &["--repeat", "2"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = calibrate(&project, &simulator.url(), "--repeat 2").assert_exit(0);
     insta::assert_snapshot!("gate_calibrate_still", ran.stdout);
-    let dry = project.run(&["gate", "calibrate", "--dry-run", "--target", "sim"]);
-    assert_eq!(dry.code, 0, "{}", dry.transcript());
-    assert!(
-        dry.stdout.contains("80 of 80 cases, 3 repeats: 480 answers planned"),
-        "{}",
-        dry.stdout
-    );
+    project
+        .run("gate calibrate --dry-run --target sim")
+        .assert_exit(0)
+        .assert_stdout("80 of 80 cases, 3 repeats: 480 answers planned");
 }
 
 #[test]
@@ -118,8 +103,7 @@ fn what_varies_is_told_in_words() {
         .read("golden/cases.jsonl")
         .replacen("\"expect\"", "\"critical\":true,\"expect\"", 1);
     project.write("golden/cases.jsonl", rows);
-    let ran = calibrate(&project, &simulator.url(), &["--margin", "0.1", "--prompt", "v1"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = calibrate(&project, &simulator.url(), "--margin 0.1 --prompt v1").assert_exit(0);
     insta::assert_snapshot!("gate_calibrate_noisy", ran.stdout);
 }
 
@@ -127,53 +111,45 @@ fn what_varies_is_told_in_words() {
 fn without_enough_answers_nothing_is_said() {
     let (project, simulator) = (project(30), noisy(0.1));
     let url = simulator.url();
-    let refused = |ran: Ran, code: i32, what: &str| {
+    let refused = |ran: Run, code: i32, what: &str| {
         assert_eq!(ran.code, code, "{}", ran.transcript());
         assert!(ran.stdout.is_empty(), "{}", ran.transcript());
         assert!(ran.stderr.contains(what), "{}", ran.transcript());
     };
     refused(
-        calibrate(&project, &url, &["--cache", "only"]),
+        calibrate(&project, &url, "--cache only"),
         11,
         "180 of 180 answers could not be judged",
     );
     refused(
-        calibrate(&project, &url, &["--max-requests", "20"]),
+        calibrate(&project, &url, "--max-requests 20"),
         11,
         "the budget was spent",
     );
     refused(
-        calibrate(&project, &url, &["--limit", "9"]),
+        calibrate(&project, &url, "--limit 9"),
         11,
         "9 cases were judged completely",
     );
-    refused(calibrate(&project, &url, &["--tag", "none"]), 4, "none of the 30");
-    refused(calibrate(&project, &url, &["--prompt", "v9"]), 2, "v9");
+    refused(calibrate(&project, &url, "--tag none"), 4, "none of the 30");
+    refused(calibrate(&project, &url, "--prompt v9"), 2, "v9");
     project.write("answers.jsonl", "");
     let recorded = project.run_with(
-        &["gate", "calibrate", "--target", "recorded"],
+        "gate calibrate --target recorded",
         &[("PROMPTGATE_ANSWERS", "answers.jsonl")],
     );
     refused(recorded, 2, "recorded answers can't tell");
     let broken = Fake::start(|_| Reply::error(400, "INVALID_ARGUMENT", "no"));
     refused(
-        project.run_with(
-            &[
-                "gate",
-                "calibrate",
-                "--quiet",
-                "--target",
-                "gemini",
-                "--base-url",
-                &broken.url,
-            ],
-            &[("GEMINI_API_KEY", "test-key-0123456789")],
-        ),
+        project.run_with_key(&format!(
+            "gate calibrate --quiet --target gemini --base-url {}",
+            broken.url
+        )),
         11,
         "nothing can be said",
     );
     assert!(!project.file("reports").exists());
     // The budget's answers were kept.
-    let resumed = calibrate(&project, &url, &["--resume", "--json"]);
-    assert_eq!(told(&resumed)["judged"], 30);
+    let resumed = calibrate(&project, &url, "--resume --json");
+    assert_eq!(resumed.assert_exit(0).json()["judged"], 30);
 }

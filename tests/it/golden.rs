@@ -7,7 +7,6 @@ use promptgate::internals::scoring;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// The codes of the findings of each line of a JSONL file with these cases, those of code `near-duplicate` left out.
 fn codes(cases: &[Value]) -> BTreeMap<usize, Vec<String>> {
@@ -288,7 +287,7 @@ fn what_is_said_of_two_checks_holds_for_every_text() {
         "golden/cases.jsonl",
         cases.iter().map(|case| format!("{case}\n")).collect::<String>(),
     );
-    let said = project.run(&["golden", "lint", "--json"]).stdout;
+    let said = project.run("golden lint --json").stdout;
     let mut told = 0;
     for finding in serde_json::from_str::<Value>(&said).unwrap()["findings"]
         .as_array()
@@ -346,8 +345,7 @@ fn what_is_asked_twice_is_found() {
         "golden/cases.jsonl",
         cases.iter().map(|case| format!("{case}\n")).collect::<String>(),
     );
-    let ran = project.run(&["golden", "lint"]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    let ran = project.run("golden lint").assert_exit(2);
     insta::assert_snapshot!(ran.transcript());
 }
 
@@ -408,22 +406,22 @@ fn secrets_personal_data_and_leaked_answers_are_found_and_not_repeated() {
         "golden/cases.jsonl",
         cases.iter().map(|case| format!("{case}\n")).collect::<String>(),
     );
-    let ran = project.run(&["golden", "lint"]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    let ran = project.run("golden lint").assert_exit(2);
     for secret in [&key, "Ann.Lee"] {
         assert!(!ran.stdout.contains(secret), "{}", ran.transcript());
     }
     insta::assert_snapshot!(ran.transcript());
 
-    let ran = project.run(&["golden", "lint", "--prompt", "v2", "--json"]);
+    let ran = project.run("golden lint --prompt v2 --json");
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(told["schema"], "promptgate.lint/1");
     assert_eq!((&told["errors"], &told["warnings"]), (&json!(2), &json!(1)), "{told}");
     assert_eq!(told["findings"][0]["code"], "secret");
     assert_eq!(told["findings"][0]["line"], 1);
-    let ran = project.run(&["golden", "lint", "--prompt", "v9"]);
-    assert_eq!(ran.code, 2);
-    assert!(ran.stderr.contains("there is no prompt `v9`"), "{}", ran.transcript());
+    project
+        .run("golden lint --prompt v9")
+        .assert_exit(2)
+        .assert_stderr("there is no prompt `v9`");
 }
 
 #[test]
@@ -434,22 +432,13 @@ fn mistakes_of_loading_stand_in_the_same_list() {
         "- id: a\n  expect: []\n- id: b\n  expect:\n    - {contains: x, advisory: true}\n- id: c\n  expect: [{contians: x}, {equals: a}]\n- id: d\n  expect: [a, b]\n",
     );
     project.write("prompts/broken.prompt", "{{#if}}");
-    let ran = project.run(&["golden", "lint"]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    let ran = project.run("golden lint").assert_exit(2);
     insta::assert_snapshot!(ran.transcript());
-    let ran = project.run(&["golden", "lint", "nowhere"]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    project.run("golden lint nowhere").assert_exit(2);
     project.write("empty/cases.jsonl", "");
-    let ran = project.run(&["golden", "lint", "empty", "--prompt", "broken"]);
-    assert_eq!(
-        ran.code,
-        2,
-        "a prompt that was asked for must open: {}",
-        ran.transcript()
-    );
+    project.run("golden lint empty --prompt broken").assert_exit(2);
     std::fs::remove_dir_all(project.file("prompts")).unwrap();
-    let ran = project.run(&["golden", "lint", "empty"]);
-    assert_eq!(ran.code, 4, "{}", ran.transcript());
+    project.run("golden lint empty").assert_exit(4);
 }
 
 #[test]
@@ -459,28 +448,10 @@ fn strict_fails_for_every_finding() {
         "golden/cases.yaml",
         "- id: a\n  expect: [{contains: x}, {contains: xy}]\n",
     );
-    assert_eq!(project.run(&["golden", "lint"]).code, 0);
-    assert_eq!(project.run(&["golden", "lint", "--strict"]).code, 2);
+    project.run("golden lint").assert_exit(0);
+    project.run("golden lint --strict").assert_exit(2);
     project.write("golden/cases.yaml", "- id: a\n  expect: [{contains: x}]\n");
-    assert_eq!(project.run(&["golden", "lint", "--strict"]).code, 0);
-}
-
-fn git(project: &Project, arguments: &[&str]) {
-    let done = Command::new("git")
-        .args([
-            "-c",
-            "user.name=n",
-            "-c",
-            "user.email=e@e.example",
-            "-c",
-            "init.defaultBranch=main",
-        ])
-        .args(arguments)
-        .current_dir(project.path())
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    project.run("golden lint --strict").assert_exit(0);
 }
 
 #[test]
@@ -518,10 +489,10 @@ fn what_an_older_revision_asked_for_is_not_lost_quietly() {
         case("shorter", plain(), json!([{"contains": "30 days"}])),
         case("same", plain(), json!([{"contains": "30 days"}])),
     ]);
-    git(&project, &["init", "-q"]);
-    git(&project, &["add", "."]);
-    git(&project, &["commit", "-qm", "one"]);
-    let ran = project.run(&["golden", "lint", "--against", "HEAD"]);
+    project.git("init -q");
+    project.git("add .");
+    project.git("commit -qm one");
+    let ran = project.run("golden lint --against HEAD");
     assert_eq!(
         (ran.code, ran.stdout.as_str()),
         (0, "11 cases: 0 errors, 0 warnings, 0 notes\n"),
@@ -556,34 +527,28 @@ fn what_an_older_revision_asked_for_is_not_lost_quietly() {
         case("shorter", plain(), json!([{"contains": "30"}])),
         case("same", plain(), json!([{"contains": "30 days"}])),
     ]);
-    let ran = project.run(&["golden", "lint", "--against", "HEAD"]);
+    let ran = project.run("golden lint --against HEAD");
     insta::assert_snapshot!(ran.transcript());
-    assert_eq!(
-        project.run(&["golden", "lint", "--against", "HEAD", "--strict"]).code,
-        2
-    );
+    project.run("golden lint --against HEAD --strict").assert_exit(2);
 
     for (rev, said) in [
         ("nope", "unknown git revision `nope`"),
         ("--all", "is not a git revision"),
     ] {
-        let ran = project.run(&["golden", "lint", &format!("--against={rev}")]);
-        assert_eq!(ran.code, 2);
-        assert!(ran.stderr.contains(said), "{}", ran.transcript());
+        project
+            .run(&format!("golden lint --against={rev}"))
+            .assert_exit(2)
+            .assert_stderr(said);
     }
     project.write("other/cases.yaml", "- id: a\n  expect: [a]\n");
-    let ran = project.run(&["golden", "lint", "other", "--against", "HEAD"]);
-    assert!(
-        ran.stdout.contains("[incomplete]: there are no golden files at HEAD"),
-        "{}",
-        ran.transcript()
-    );
+    project
+        .run("golden lint other --against HEAD")
+        .assert_stdout("[incomplete]: there are no golden files at HEAD");
     project.write("golden/team/cases.jsonl", "{\"id\": \"a\"");
-    git(&project, &["add", "."]);
-    git(&project, &["commit", "-qm", "broken"]);
+    project.git("add .");
+    project.git("commit -qm broken");
     project.write("golden/team/cases.jsonl", case("same", plain(), json!(["a"])));
-    let ran = project.run(&["golden", "lint", "--against", "HEAD"]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    let ran = project.run("golden lint --against HEAD").assert_exit(2);
     assert!(
         ran.stdout.starts_with("git:HEAD:golden/team/cases.jsonl:1:"),
         "{}",
@@ -611,9 +576,9 @@ fn stats_count_and_say_what_a_tag_needs() {
         "golden/b.jsonl",
         rows + "{\"id\": \"none\", \"vars\": {\"q\": \"\"}, \"expect\": [\"a\"]}\n",
     );
-    let ran = project.run(&["golden", "stats"]);
+    let ran = project.run("golden stats");
     insta::assert_snapshot!(ran.transcript());
-    let ran = project.run(&["golden", "stats", "--tag", "x", "--json"]);
+    let ran = project.run("golden stats --tag x --json");
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(told["schema"], "promptgate.stats/1");
     assert_eq!(told["cases"], 2);
@@ -626,8 +591,7 @@ fn stats_count_and_say_what_a_tag_needs() {
         told["tags"][1],
         json!({"tag": "y", "cases": 1, "critical": 1, "missing": 98})
     );
-    let ran = project.run(&["golden", "stats", "--tag", "z"]);
-    assert_eq!(ran.code, 4, "{}", ran.transcript());
+    project.run("golden stats --tag z").assert_exit(4);
 }
 
 fn root() -> PathBuf {
@@ -650,8 +614,7 @@ fn the_demo_has_no_finding() {
 }
 
 fn schema(of: &str) -> Value {
-    let ran = Project::empty().run(&["schema", of]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = Project::empty().run(&format!("schema {of}")).assert_exit(0);
     serde_json::from_str(&ran.stdout).unwrap()
 }
 

@@ -16,22 +16,23 @@ fn outcomes_equal_the_published_verdicts() {
     let project = Project::empty();
     project.write("prompts/6b_finetuning.prompt", "{{question}}\n");
     project.write("prompts/6b_verification.prompt", "{{question}}\n");
-    let ran = project.run(&[
-        "eval",
-        "--prompt",
-        "6b_verification",
-        "--baseline",
-        "6b_finetuning",
-        "--golden",
-        &file("golden.jsonl"),
-        "--target",
-        "recorded",
-        "--answers",
-        &file("answers.jsonl"),
-        "--repeat",
-        "1",
-    ]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project
+        .run(&[
+            "eval",
+            "--prompt",
+            "6b_verification",
+            "--baseline",
+            "6b_finetuning",
+            "--golden",
+            &file("golden.jsonl"),
+            "--target",
+            "recorded",
+            "--answers",
+            &file("answers.jsonl"),
+            "--repeat",
+            "1",
+        ])
+        .assert_exit(0);
     let verdict = project.verdict();
     assert_eq!(verdict["decision"], "promote");
     assert_eq!(verdict["promotable"], false, "replayed answers are never promotable");

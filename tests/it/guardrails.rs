@@ -279,19 +279,7 @@ fn evaluated(project: &Project, guardrails: &str) -> (i32, Value) {
         "promptgate.toml",
         format!("margin = 0.1\n[gate.guardrails]\n{guardrails}"),
     );
-    let ran = project.run(&[
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "v1",
-        "--target",
-        "recorded",
-        "--answers",
-        "answers.jsonl",
-        "--repeat",
-        "1",
-    ]);
+    let ran = project.run("eval --prompt v2 --baseline v1 --target recorded --answers answers.jsonl --repeat 1");
     (ran.code, project.verdict())
 }
 

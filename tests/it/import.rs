@@ -1,6 +1,6 @@
 //! Golden data of other tools, imported by the binary: what is written, what is listed, and what comes of it.
 
-use crate::support::project::{Project, Ran};
+use crate::support::project::{Project, Run};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -26,18 +26,17 @@ fn project(fixture: &str) -> Project {
     project
 }
 
-fn import(project: &Project, source: &str, more: &[&str]) -> Ran {
+fn import(project: &Project, source: &str, more: &str) -> Run {
     let source = format!("source/{source}");
-    project.run(&[&["golden", "import", &source, "--to", "golden/imported.yaml"], more].concat())
+    project.run(&format!("golden import {source} --to golden/imported.yaml {more}"))
 }
 
 const PROMPT: &str =
     "---\nmodel: gemini-3.8-flash\n---\n{{role \"system\"}}Answer.{{history}}{{role \"user\"}}{{question}}\n";
 
 /// What is told and what is written, with whatever has no equivalent left out.
-fn partial(project: &Project, source: &str, more: &[&str]) -> String {
-    let ran = import(project, source, &[&["--allow-partial"], more].concat());
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+fn partial(project: &Project, source: &str, more: &str) -> String {
+    let ran = import(project, source, &format!("--allow-partial {more}")).assert_exit(0);
     format!(
         "{}--- golden/imported.yaml\n{}",
         ran.transcript(),
@@ -48,26 +47,25 @@ fn partial(project: &Project, source: &str, more: &[&str]) -> String {
 #[test]
 fn a_promptfoo_configuration() {
     let project = project("promptfoo");
-    insta::assert_snapshot!("import_promptfoo", partial(&project, "promptfooconfig.yaml", &[]));
+    insta::assert_snapshot!("import_promptfoo", partial(&project, "promptfooconfig.yaml", ""));
 }
 
 #[test]
 fn promptfoo_tests_in_a_table() {
-    insta::assert_snapshot!("import_promptfoo_csv", partial(&project("promptfoo"), "more.csv", &[]));
+    insta::assert_snapshot!("import_promptfoo_csv", partial(&project("promptfoo"), "more.csv", ""));
 }
 
 #[test]
 fn an_evalset() {
-    insta::assert_snapshot!("import_adk", partial(&project("adk"), "shop.evalset.json", &[]));
+    insta::assert_snapshot!("import_adk", partial(&project("adk"), "shop.evalset.json", ""));
 }
 
 #[test]
 fn evalsets_of_older_generations() {
     let project = project("adk_old");
-    let sessions = import(&project, "sessions.json", &[]);
-    assert_eq!(sessions.code, 0, "{}", sessions.transcript());
+    let sessions = import(&project, "sessions.json", "").assert_exit(0);
     let written = project.read("golden/imported.yaml");
-    let turns = partial(&project, "turns.test.json", &["--force"]);
+    let turns = partial(&project, "turns.test.json", "--force");
     insta::assert_snapshot!(
         "import_adk_old",
         format!("{}--- golden/imported.yaml\n{written}\n{turns}", sessions.transcript())
@@ -81,7 +79,7 @@ fn rows_of_openai_evals() {
         partial(
             &project("evals.jsonl"),
             "evals.jsonl",
-            &["--check", "starts_with", "--var", "question"]
+            "--check starts_with --var question"
         )
     );
 }
@@ -93,20 +91,14 @@ fn samples_of_inspect() {
         partial(
             &project("samples.json"),
             "samples.json",
-            &["--check", "contains", "--ignore-case"]
+            "--check contains --ignore-case"
         )
     );
 }
 
 #[test]
 fn a_table_with_a_map_of_its_columns() {
-    let map = [
-        "--map",
-        "Ref=id",
-        "Question=question",
-        "Answer=expect:contains",
-        "Labels=tags",
-    ];
+    let map = "--map Ref=id Question=question Answer=expect:contains Labels=tags";
     insta::assert_snapshot!("import_csv", partial(&project("table.csv"), "table.csv", &map));
 }
 
@@ -170,19 +162,7 @@ fn judge(project: &Project, table: &[Expected]) {
         lines += &format!("{line}\n");
     }
     project.write("answers.jsonl", lines);
-    let ran = project.run(&[
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "v1",
-        "--target",
-        "recorded",
-        "--answers",
-        "answers.jsonl",
-        "--repeat",
-        "1",
-    ]);
+    let ran = project.run("eval --prompt v2 --baseline v1 --target recorded --answers answers.jsonl --repeat 1");
     assert_ne!(ran.code, 2, "{}", ran.transcript());
     let results = project.results();
     let mut wrong = Vec::new();
@@ -205,8 +185,7 @@ fn judge(project: &Project, table: &[Expected]) {
 #[test]
 fn imported_promptfoo_tests_judge_as_promptfoo_does() {
     let project = project("promptfoo");
-    let ran = import(&project, "promptfooconfig.yaml", &["--allow-partial"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    import(&project, "promptfooconfig.yaml", "--allow-partial").assert_exit(0);
     let cut = json!({"text": "From nine", "finish_reason": "MAX_TOKENS"});
     judge(
         &project,
@@ -248,8 +227,7 @@ fn imported_promptfoo_tests_judge_as_promptfoo_does() {
 #[test]
 fn imported_evalsets_judge_as_the_kit_does() {
     let project = project("adk");
-    let ran = import(&project, "shop.evalset.json", &["--allow-partial", "--var", "question"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    import(&project, "shop.evalset.json", "--allow-partial --var question").assert_exit(0);
     let find = |id: Value| json!({"name": "find_order", "args": {"id": id}});
     let refund = json!({"name": "refund", "args": {"reason": {"value": "too small"}, "id": 7}});
     let delivered = "Order 7 was delivered on Monday.";
@@ -287,15 +265,10 @@ fn imported_evalsets_judge_as_the_kit_does() {
 #[test]
 fn nothing_is_written_where_something_has_no_equivalent() {
     let project = project("promptfoo");
-    let ran = import(&project, "promptfooconfig.yaml", &[]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(
-        ran.stderr
-            .contains("error: source/promptfooconfig.yaml:76:9: tests[4].assert[0]: no equivalent: `javascript`"),
-        "{}",
-        ran.stderr
-    );
-    assert!(ran.stderr.contains("--allow-partial"), "{}", ran.stderr);
+    import(&project, "promptfooconfig.yaml", "")
+        .assert_exit(2)
+        .assert_stderr("error: source/promptfooconfig.yaml:76:9: tests[4].assert[0]: no equivalent: `javascript`")
+        .assert_stderr("--allow-partial");
     let left: Vec<_> = fs::read_dir(project.file("golden")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -303,17 +276,16 @@ fn nothing_is_written_where_something_has_no_equivalent() {
 #[test]
 fn an_existing_file_is_replaced_only_on_demand_and_always_by_the_same_bytes() {
     let project = project("adk_old");
-    assert_eq!(import(&project, "sessions.json", &[]).code, 0);
+    import(&project, "sessions.json", "").assert_exit(0);
     let first = project.read("golden/imported.yaml");
     project.write("golden/imported.yaml", "# mine\n");
-    let ran = import(&project, "sessions.json", &[]);
-    assert_eq!(ran.code, 2);
+    let ran = import(&project, "sessions.json", "").assert_exit(2);
     assert_eq!(project.read("golden/imported.yaml"), "# mine\n");
     assert_eq!(
         ran.stderr,
         "error: golden/imported.yaml: there is such a file already\n  help: --force replaces it\n"
     );
-    assert_eq!(import(&project, "sessions.json", &["--force"]).code, 0);
+    import(&project, "sessions.json", "--force").assert_exit(0);
     assert_eq!(project.read("golden/imported.yaml"), first);
 }
 
@@ -336,7 +308,7 @@ fn hostile_sources_reach_nothing_and_fill_nothing() {
             far.display()
         ),
     );
-    let ran = import(&project, "a.yaml", &["--allow-partial"]);
+    let ran = import(&project, "a.yaml", "--allow-partial");
     let written = project.read("golden/imported.yaml");
     let written = written.replace(&*project.path().to_string_lossy(), "[PROJECT]");
     insta::assert_snapshot!("import_hostile", format!("{}---\n{written}", ran.transcript()));
@@ -347,24 +319,23 @@ fn hostile_sources_reach_nothing_and_fill_nothing() {
         "source/b.yaml",
         format!("tests:\n- vars: {{a: {list}, b: {list}, c: {list}}}\n  assert: [{{type: equals, value: a}}]\n"),
     );
-    let ran = import(&project, "b.yaml", &["--force", "--allow-partial"]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(ran.stderr.contains("stand for more than 10000 cases"), "{}", ran.stderr);
+    import(&project, "b.yaml", "--force --allow-partial")
+        .assert_exit(2)
+        .assert_stderr("stand for more than 10000 cases");
     let long = "x".repeat(900_000);
     let tests = "- vars: {q: a}\n  assert: [{type: equals, value: a}]\n".repeat(100);
     project.write(
         "source/c.yaml",
         format!("defaultTest: {{vars: {{long: {long}}}}}\ntests:\n{tests}"),
     );
-    let ran = import(&project, "c.yaml", &["--force"]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(ran.stderr.contains("more than 64 MiB"), "{}", ran.stderr);
+    import(&project, "c.yaml", "--force")
+        .assert_exit(2)
+        .assert_stderr("more than 64 MiB");
 }
 
 #[test]
 fn the_options_are_explained() {
-    let ran = Project::empty().run(&["golden", "import", "--help"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = Project::empty().run("golden import --help").assert_exit(0);
     insta::assert_snapshot!("import_help", ran.stdout);
 }
 
@@ -380,22 +351,21 @@ fn mistakes_are_told_with_their_place() {
     );
     let mut told = String::new();
     for (source, more) in [
-        ("broken.yaml", &[][..]),
-        ("other.yaml", &[]),
-        ("missing.yaml", &[]),
-        ("t.csv", &[]),
-        ("t.csv", &["--map", "c=id"]),
-        ("t.csv", &["--map", "a=expect:contians"]),
-        ("t.csv", &["--map", "a=id", "b=id"]),
-        ("x.json", &[]),
-        ("samples.json", &[]),
-        ("samples.json", &["--ignore-case", "--check", "exactly"]),
-        ("samples.json", &["--from", "promptfo"]),
-        ("samples.json", &["--check", "equals", "--map", "input=question"]),
+        ("broken.yaml", ""),
+        ("other.yaml", ""),
+        ("missing.yaml", ""),
+        ("t.csv", ""),
+        ("t.csv", "--map c=id"),
+        ("t.csv", "--map a=expect:contians"),
+        ("t.csv", "--map a=id b=id"),
+        ("x.json", ""),
+        ("samples.json", ""),
+        ("samples.json", "--ignore-case --check exactly"),
+        ("samples.json", "--from promptfo"),
+        ("samples.json", "--check equals --map input=question"),
     ] {
-        let ran = import(&project, source, more);
-        assert_eq!(ran.code, 2, "{source} {more:?}: {}", ran.transcript());
-        told += &format!("{source} {}\n{}\n", more.join(" "), ran.stderr);
+        let ran = import(&project, source, more).assert_exit(2);
+        told += &format!("{source} {more}\n{}\n", ran.stderr);
     }
     insta::assert_snapshot!("import_mistakes", told);
 }

@@ -1,11 +1,9 @@
 //! Checks that a model judges: what it is asked, what its replies lead to, and what happens when it fails.
 
 use crate::support::fake::{Fake, Received, Reply};
-use crate::support::project::{Project, Ran};
+use crate::support::project::Project;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-const KEY: &str = "test-key-0123456789";
 
 /// A project whose answers are recorded and whose judge is this server. Case `case-N` has the answer `TEXT N`.
 fn project(judge: &Fake, cases: usize, text: &str, check: &str) -> Project {
@@ -36,26 +34,9 @@ fn project(judge: &Fake, cases: usize, text: &str, check: &str) -> Project {
     project
 }
 
-fn run(project: &Project, more: &[&str]) -> Ran {
-    let usual = [
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "v1",
-        "--repeat",
-        "1",
-        "--target",
-        "recorded",
-        "--answers",
-        "answers.jsonl",
-    ];
-    project.run_with(&[&usual, more].concat(), &[("GEMINI_API_KEY", KEY)])
-}
-
 /// What the judge was asked.
 fn asked(request: &Received) -> String {
-    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    let body = request.json();
     body["contents"][0]["parts"][0]["text"].as_str().unwrap().to_owned()
 }
 
@@ -66,8 +47,7 @@ fn a_judge_decides_and_its_replies_are_stored() {
         Reply::answer(&format!("{{\"reason\": \"because\", \"pass\": {}}}", !bad))
     });
     let project = project(&judge, 80, "answer", r#"{"judge": "The answer is an answer."}"#);
-    let ran = run(&project, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project.eval_recorded("").assert_exit(0);
     let failed: Vec<Value> = project
         .results()
         .into_iter()
@@ -82,11 +62,10 @@ fn a_judge_decides_and_its_replies_are_stored() {
         "equal answers of both arms are judged once"
     );
     assert_eq!(verdict["requests"], 80);
-    assert_eq!(judge.requests().len(), 80);
+    assert_eq!(judge.count(), 80);
 
-    let again = run(&project, &[]);
-    assert_eq!(again.code, 0, "{}", again.transcript());
-    assert_eq!(judge.requests().len(), 80);
+    project.eval_recorded("").assert_exit(0);
+    assert_eq!(judge.count(), 80);
     assert_eq!(project.verdict()["judges"]["stored"], 80);
 
     // Another prompt of the judge is another judge.
@@ -97,9 +76,8 @@ fn a_judge_decides_and_its_replies_are_stored() {
     let settings = project.read("promptgate.toml") + "prompt = \"prompts/judge/strict.prompt\"\n";
     let before = project.verdict()["key"].clone();
     project.write("promptgate.toml", settings);
-    let strict = run(&project, &[]);
-    assert_eq!(strict.code, 0, "{}", strict.transcript());
-    assert_eq!(judge.requests().len(), 160);
+    project.eval_recorded("").assert_exit(0);
+    assert_eq!(judge.count(), 160);
     assert_ne!(project.verdict()["key"], before);
 }
 
@@ -113,10 +91,9 @@ fn the_judge_is_told_what_is_data_and_nothing_of_arms() {
         text,
         r#"{"judge": {"rubric": "It helps.", "reference": "A good one."}}"#,
     );
-    let ran = run(&project, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project.eval_recorded("").assert_exit(0);
     let request = &judge.requests()[0];
-    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    let body = request.json();
     assert_eq!(body["generationConfig"]["responseMimeType"], "application/json");
     assert!(
         body["generationConfig"]["responseJsonSchema"]["properties"]["pass"].is_object(),
@@ -159,8 +136,7 @@ fn a_judge_that_fails_is_an_error_and_never_a_pass_or_a_fail() {
         for check in [r#"{"judge": "It helps."}"#, r#"{"not": {"judge": "It helps."}}"#] {
             let judge = Fake::start(move |_| reply());
             let project = project(&judge, 80, "answer", check);
-            let ran = run(&project, &["--retries", "0"]);
-            assert_eq!(ran.code, 11, "{what} {check}: {}", ran.transcript());
+            project.eval_recorded("--retries 0").assert_exit(11);
             let outcomes = project.results();
             assert!(outcomes.iter().all(|row| row["outcome"] == "error"), "{what} {check}");
         }
@@ -176,9 +152,8 @@ fn votes_are_counted_and_pairs_are_read_in_both_orders() {
     });
     let project_of = |judge: &Fake, check: &str| project(judge, 80, "answer", check);
     let three = project_of(&judge, r#"{"judge": {"rubric": "It helps.", "votes": 3}}"#);
-    let ran = run(&three, &["--concurrency", "1"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert_eq!(judge.requests().len(), 240);
+    three.eval_recorded("--concurrency 1").assert_exit(0);
+    assert_eq!(judge.count(), 240);
 
     // This judge likes what stands first, whatever it is: nobody wins.
     let first = Fake::start(|_| Reply::answer("{\"reason\": \"it is first\", \"better\": \"first\"}"));
@@ -186,7 +161,7 @@ fn votes_are_counted_and_pairs_are_read_in_both_orders() {
         &first,
         r#"{"judge": {"rubric": "It helps.", "against": "The old answer.", "min": 0.6}}"#,
     );
-    let ran = run(&pairs, &[]);
+    let ran = pairs.eval_recorded("");
     assert_ne!(ran.code, 0);
     assert!(
         pairs
@@ -214,46 +189,42 @@ fn judges_that_can_not_be_asked_are_told_before_anything_is_sent() {
         "answer",
         r#"{"judge": {"rubric": "It helps.", "by": "strict"}}"#,
     );
-    let ran = run(&undeclared, &[]);
-    assert_eq!(ran.code, 2);
-    assert!(
-        ran.stderr.contains("the judge `strict`, which is not declared"),
-        "{}",
-        ran.stderr
-    );
+    undeclared
+        .eval_recorded("")
+        .assert_exit(2)
+        .assert_stderr("the judge `strict`, which is not declared");
 
     let recorded = project(&judge, 1, "answer", r#"{"judge": "It helps."}"#);
     recorded.write("promptgate.toml", "");
-    let ran = run(&recorded, &[]);
-    assert_eq!(ran.code, 2);
-    assert!(ran.stderr.contains("recorded answers can't judge"), "{}", ran.stderr);
+    recorded
+        .eval_recorded("")
+        .assert_exit(2)
+        .assert_stderr("recorded answers can't judge");
 
     let deaf = project(&judge, 1, "answer", r#"{"judge": "It helps."}"#);
     deaf.write("prompts/judge/deaf.prompt", "Rubric: {{rubric}}");
     let settings = deaf.read("promptgate.toml") + "prompt = \"prompts/judge/deaf.prompt\"\n";
     deaf.write("promptgate.toml", settings);
-    let ran = run(&deaf, &[]);
-    assert_eq!(ran.code, 2);
-    assert!(ran.stderr.contains("never says {{answer}}"), "{}", ran.stderr);
-    assert_eq!(judge.requests().len(), 0);
+    deaf.eval_recorded("")
+        .assert_exit(2)
+        .assert_stderr("never says {{answer}}");
+    assert_eq!(judge.count(), 0);
 }
 
 #[test]
 fn the_limits_of_the_run_hold_for_its_judge() {
     let judge = Fake::start(|_| Reply::answer("{\"reason\": \"\", \"pass\": true}"));
     let project = project(&judge, 80, "answer", r#"{"judge": "It helps."}"#);
-    let ran = run(&project, &["--max-requests", "20"]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
-    assert_eq!(judge.requests().len(), 20);
-    let ran = run(&project, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert_eq!(judge.requests().len(), 80, "what was judged is not judged again");
+    project.eval_recorded("--max-requests 20").assert_exit(11);
+    assert_eq!(judge.count(), 20);
+    project.eval_recorded("").assert_exit(0);
+    assert_eq!(judge.count(), 80, "what was judged is not judged again");
 }
 
 /// A project whose answers and judgements come from the same service, which asks nothing of anyone.
 fn live(cases: usize, check: &str) -> (Project, Fake) {
     let fake = Fake::start(|request| {
-        let judging = String::from_utf8_lossy(&request.body).contains("It helps.");
+        let judging = request.text().contains("It helps.");
         Reply::answer(if judging {
             "{\"reason\": \"\", \"pass\": true}"
         } else {
@@ -267,21 +238,6 @@ fn live(cases: usize, check: &str) -> (Project, Fake) {
     (project, fake)
 }
 
-fn run_live(project: &Project, fake: &Fake, more: &[&str]) -> Ran {
-    let usual = [
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "v1",
-        "--repeat",
-        "1",
-        "--base-url",
-        &fake.url,
-    ];
-    project.run_with(&[&usual, more].concat(), &[("GEMINI_API_KEY", KEY)])
-}
-
 #[test]
 fn a_limit_counts_answers_and_judgements_and_is_told_as_it_was_given() {
     // Ten answers of 15 tokens, and ten questions to the judge if all are asked.
@@ -292,10 +248,11 @@ fn a_limit_counts_answers_and_judgements_and_is_told_as_it_was_given() {
         ("--max-cost", "0.0005", 10, "of at most $0.0005 are spent"),
     ] {
         let (project, fake) = live(5, r#"{"judge": {"rubric": "It helps.", "votes": 3}}"#);
-        let ran = run_live(&project, &fake, &[limit, given, "--concurrency", "1"]);
-        assert_eq!(ran.code, 11, "{limit}: {}", ran.transcript());
+        project
+            .eval_at(&fake.url, &format!("{limit} {given} --concurrency 1"))
+            .assert_exit(11);
         if limit != "--max-cost" {
-            assert_eq!(fake.requests().len(), asked, "{limit}");
+            assert_eq!(fake.count(), asked, "{limit}");
         }
         let errors: Vec<String> = project
             .results()
@@ -337,7 +294,7 @@ fn a_refusal_beside_a_judgement_is_none() {
             judge.url
         );
         project.write("promptgate.toml", settings);
-        run(&project, &[]);
+        project.eval_recorded("");
         for row in project.results() {
             assert_eq!(row["outcome"], outcome, "{reply}: {row}");
             assert!(
@@ -359,7 +316,7 @@ fn a_command_beside_a_judge_is_asked_once() {
         "count.sh",
         r#"while read -r line; do echo x >> asked; id=${line#*'"id":"'}; echo "{\"id\":\"${id%%'"'*}\",\"pass\":true}"; done"#,
     );
-    run(&project, &[]);
+    project.eval_recorded("");
     assert!(project.results().iter().all(|row| row["outcome"] == "pass"));
     // Both arms have the same answers here.
     assert_eq!(project.read("asked").lines().count(), 3);
@@ -368,14 +325,11 @@ fn a_command_beside_a_judge_is_asked_once() {
 #[test]
 fn replies_travel_with_the_answers_and_make_a_verdict_replayed() {
     let (home, fake) = live(80, r#"{"judge": "It helps."}"#);
-    let ran = run_live(&home, &fake, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    home.eval_at(&fake.url, "").assert_exit(0);
     let export = |project: &Project| {
-        let ran = project.run_with(
-            &["record", "export", "--prompt", "v2", "--to", "all.jsonl"],
-            &[("GEMINI_API_KEY", KEY)],
-        );
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        let ran = project
+            .run_with_key("record export --prompt v2 --to all.jsonl")
+            .assert_exit(0);
         (ran.stdout, project.read("all.jsonl"))
     };
     let (said, rows) = export(&home);
@@ -395,45 +349,34 @@ fn replies_travel_with_the_answers_and_make_a_verdict_replayed() {
     );
 
     // Elsewhere, without key and network.
-    let sent = fake.requests().len();
+    let sent = fake.count();
     let (fork, _) = live(80, r#"{"judge": "It helps."}"#);
     fork.write("all.jsonl", &rows);
-    let imported = fork.run(&["record", "import", "all.jsonl"]);
+    let imported = fork.run("record import all.jsonl");
     assert!(
         imported.stdout.starts_with("240 answers imported"),
         "{}",
         imported.stdout
     );
     let offline = |project: &Project| {
-        let arguments = [
-            "eval",
-            "--prompt",
-            "v2",
-            "--baseline",
-            "v1",
-            "--repeat",
-            "1",
-            "--base-url",
-            &fake.url,
-            "--cache",
-            "only",
-        ];
+        let arguments = format!(
+            "eval --prompt v2 --baseline v1 --repeat 1 --base-url {} --cache only",
+            fake.url
+        );
         project.run_with(&arguments, &[("CI", "true"), ("GEMINI_API_KEY", "")])
     };
-    let ran = offline(&fork);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    offline(&fork).assert_exit(0);
     assert_eq!(fork.verdict()["imported"], 240);
     assert_eq!(fork.verdict()["promotable"], false);
-    assert_eq!(fake.requests().len(), sent);
+    assert_eq!(fake.count(), sent);
     assert_eq!(export(&fork).1, rows);
 
     // Its own answers with imported replies: a reply decides as much as an answer, so this is replayed, too.
     let (mixed, _) = live(80, r#"{"judge": "It helps."}"#);
     let replies: String = of_judges(&rows).iter().map(|row| format!("{row}\n")).collect();
     mixed.write("replies.jsonl", replies);
-    assert_eq!(mixed.run(&["record", "import", "replies.jsonl"]).code, 0);
-    let ran = run_live(&mixed, &fake, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    mixed.run("record import replies.jsonl").assert_exit(0);
+    mixed.eval_at(&fake.url, "").assert_exit(0);
     let verdict = mixed.verdict();
     assert_eq!(
         (&verdict["replayed"], &verdict["promotable"]),
@@ -449,41 +392,40 @@ fn replies_travel_with_the_answers_and_make_a_verdict_replayed() {
         .map(|row| format!("{row}\n"))
         .collect();
     bare.write("answers.jsonl", answers);
-    assert_eq!(bare.run(&["record", "import", "answers.jsonl"]).code, 0);
-    assert_eq!(offline(&bare).code, 11);
+    bare.run("record import answers.jsonl").assert_exit(0);
+    offline(&bare).assert_exit(11);
 }
 
 #[test]
 fn a_dry_run_tells_what_judges_would_be_asked_at_most() {
     let check = r#"{"judge": {"rubric": "It helps.", "votes": 3}},{"any": ["x", {"judge": {"rubric": "It helps.", "against": "No."}}]}"#;
     let (project, fake) = live(4, check);
-    let said = |more: &[&str]| {
-        let ran = run_live(&project, &fake, &[&["--dry-run"], more].concat());
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let said = |more: &str| {
+        let ran = project.eval_at(&fake.url, &format!("--dry-run {more}")).assert_exit(0);
         let of_judges = ran
             .stdout
             .lines()
             .filter(|line| line.contains("judges:") || line.contains("nothing would"));
         of_judges.map(|line| format!("{line}\n")).collect::<String>()
     };
-    insta::assert_snapshot!(said(&[]), @"judges: at most 40 requests (every vote on every answer; stored replies and equal answers make it fewer), about 2629952 input tokens, at most 2621440 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), at most about $11.8029; not in the sum above");
-    insta::assert_snapshot!(said(&["--limit", "1", "--model", "my-model"]), @"judges: at most 10 requests (every vote on every answer; stored replies and equal answers make it fewer), about 657488 input tokens, at most 655360 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), price unknown (set it in promptgate.toml, under [prices]); not in the sum above");
-    insta::assert_snapshot!(said(&["--cache", "only"]), @"target gemini: nothing would be sent");
-    assert_eq!(fake.requests().len(), 0);
+    insta::assert_snapshot!(said(""), @"judges: at most 40 requests (every vote on every answer; stored replies and equal answers make it fewer), about 2629952 input tokens, at most 2621440 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), at most about $11.8029; not in the sum above");
+    insta::assert_snapshot!(said("--limit 1 --model my-model"), @"judges: at most 10 requests (every vote on every answer; stored replies and equal answers make it fewer), about 657488 input tokens, at most 655360 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), price unknown (set it in promptgate.toml, under [prices]); not in the sum above");
+    insta::assert_snapshot!(said("--cache only"), @"target gemini: nothing would be sent");
+    assert_eq!(fake.count(), 0);
 
     // Eight answers with five questions each is what was foretold; equal answers are asked about once.
-    run_live(&project, &fake, &[]);
+    project.eval_at(&fake.url, "");
     let asked = fake
         .requests()
         .iter()
         .filter(|request| asked(request).contains("It helps."))
         .count();
     assert!((1..=40).contains(&asked), "{asked}");
-    insta::assert_snapshot!(said(&["--cache", "refresh"]), @"judges: at most 40 requests (every vote on every answer; stored replies and equal answers make it fewer), about 8712 input tokens, about 200 output tokens (the mean of 16 earlier answers), at most about $0.0073; not in the sum above");
+    insta::assert_snapshot!(said("--cache refresh"), @"judges: at most 40 requests (every vote on every answer; stored replies and equal answers make it fewer), about 8712 input tokens, about 200 output tokens (the mean of 16 earlier answers), at most about $0.0073; not in the sum above");
 
     // Recorded answers are judged all the same.
     let recorded = self::project(&fake, 2, "answer", r#"{"judge": "It helps."}"#);
-    let ran = run(&recorded, &["--dry-run"]);
+    let ran = recorded.eval_recorded("--dry-run");
     insta::assert_snapshot!(ran.stdout, @"
     2 of 2 cases, 1 repeats: 4 answers planned, 0 of them stored
     an equally good candidate would be promoted with a chance of less than 1% (80% would take about 300 cases); no loss would be blocked as often as 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by

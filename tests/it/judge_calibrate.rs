@@ -1,11 +1,10 @@
 //! `judge calibrate`: judges against people's labels, and what the gate makes of it.
 
 use crate::support::fake::{Fake, Received, Reply};
-use crate::support::project::{Project, Ran};
+use crate::support::project::{KEY, Project, Run};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-const KEY: &str = "test-key-0123456789";
 const FILE: &str = "judge-calibration.json";
 
 /// How many labels of each kind a project has, one good and one bad one a case.
@@ -45,30 +44,13 @@ fn project(judge: &Fake, cases: usize, labels: usize) -> Project {
     project
 }
 
-fn calibrate(project: &Project, more: &[&str]) -> Ran {
-    project.run_with(&[&["judge", "calibrate"], more].concat(), &[("GEMINI_API_KEY", KEY)])
-}
-
-fn eval(project: &Project, more: &[&str]) -> Ran {
-    let usual = [
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "v1",
-        "--repeat",
-        "1",
-        "--target",
-        "recorded",
-        "--answers",
-        "answers.jsonl",
-    ];
-    project.run_with(&[&usual, more].concat(), &[("GEMINI_API_KEY", KEY)])
+fn calibrate(project: &Project, more: &str) -> Run {
+    project.run_with_key(&format!("judge calibrate {more}"))
 }
 
 /// The answer that a judge is asked about.
 fn judged(request: &Received) -> String {
-    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    let body = request.json();
     let asked = body["contents"][0]["parts"][0]["text"].as_str().unwrap().to_owned();
     let answer = asked.split_once("<answer-").unwrap().1;
     answer.lines().nth(1).unwrap().to_owned()
@@ -97,9 +79,8 @@ fn wrong_about(wrong: usize) -> Fake {
 fn a_judge_is_held_against_labels_and_the_file_is_the_same_each_time() {
     let judge = wrong_about(2);
     let project = project(&judge, 120, LABELS);
-    let ran = calibrate(&project, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert_eq!(judge.requests().len(), 2 * LABELS, "only labels are asked about");
+    let ran = calibrate(&project, "").assert_exit(0);
+    assert_eq!(judge.count(), 2 * LABELS, "only labels are asked about");
     insta::assert_snapshot!("judge_calibrate", ran.transcript());
     let file: Value = serde_json::from_str(&project.read(FILE)).unwrap();
     let entry = &file["judges"][0];
@@ -114,12 +95,11 @@ fn a_judge_is_held_against_labels_and_the_file_is_the_same_each_time() {
     assert!(!project.read(FILE).contains(KEY) && !project.read(FILE).contains("127.0.0.1"));
 
     let before = project.read(FILE);
-    let again = calibrate(&project, &["--cache", "only"]);
-    assert_eq!(again.code, 0, "{}", again.transcript());
-    assert_eq!(judge.requests().len(), 2 * LABELS, "replies are stored");
+    calibrate(&project, "--cache only").assert_exit(0);
+    assert_eq!(judge.count(), 2 * LABELS, "replies are stored");
     assert_eq!(project.read(FILE), before);
 
-    let machine = calibrate(&project, &["--json"]);
+    let machine = calibrate(&project, "--json");
     let document: Value = serde_json::from_str(&machine.stdout).unwrap();
     assert_eq!(document["schema"], "promptgate.calibrated/1");
     assert_eq!(document["judges"][0]["sensitivity"]["share"], 0.95);
@@ -131,8 +111,7 @@ fn a_judge_is_held_against_labels_and_the_file_is_the_same_each_time() {
 fn the_gate_scales_its_margins_by_what_is_known_of_the_judge() {
     let judge = wrong_about(2);
     let project = project(&judge, 120, LABELS);
-    let plain = eval(&project, &[]);
-    assert_eq!(plain.code, 0, "{}", plain.transcript());
+    let plain = project.eval_recorded("").assert_exit(0);
     let verdict = project.verdict();
     assert_eq!(verdict["warnings"][0]["code"], "judge_uncalibrated");
     assert_eq!(verdict["judges"]["deciding"][0]["calibrated"], false);
@@ -145,9 +124,8 @@ fn the_gate_scales_its_margins_by_what_is_known_of_the_judge() {
     let z = verdict["z"]["promote"].as_f64().unwrap();
     let key = verdict["key"].clone();
 
-    assert_eq!(calibrate(&project, &[]).code, 0);
-    let scaled = eval(&project, &[]);
-    assert_eq!(scaled.code, 0, "{}", scaled.transcript());
+    calibrate(&project, "").assert_exit(0);
+    project.eval_recorded("").assert_exit(0);
     let verdict = project.verdict();
     assert_eq!(verdict["warnings"], Value::Null);
     assert_eq!(verdict["key"], key);
@@ -170,8 +148,7 @@ fn the_gate_scales_its_margins_by_what_is_known_of_the_judge() {
     insta::assert_snapshot!("judge_calibrate_summary", project.read("reports/summary.md"));
 
     // A wider margin would have decided on fewer cases; this one does not any more.
-    let few = eval(&project, &["--limit", "75"]);
-    assert_eq!(few.code, 11, "{}", few.transcript());
+    project.eval_recorded("--limit 75").assert_exit(11);
     assert_eq!(project.verdict()["reasons"][0]["code"], "too_few");
 }
 
@@ -179,12 +156,11 @@ fn the_gate_scales_its_margins_by_what_is_known_of_the_judge() {
 fn a_weak_judge_makes_a_run_inconclusive() {
     let judge = wrong_about(12);
     let project = project(&judge, 120, LABELS);
-    let weak = calibrate(&project, &[]);
-    assert_eq!(weak.code, 0, "its weakness is written down: {}", weak.transcript());
-    assert!(weak.stdout.contains("TOO WEAK"), "{}", weak.stdout);
-    assert!(weak.stdout.contains("and 4 more"), "{}", weak.stdout);
-    let ran = eval(&project, &[]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    calibrate(&project, "")
+        .assert_exit(0)
+        .assert_stdout("TOO WEAK")
+        .assert_stdout("and 4 more");
+    project.eval_recorded("").assert_exit(11);
     let verdict = project.verdict();
     assert_eq!(verdict["reasons"][0]["code"], "judge_weak");
     assert_eq!(verdict["promotable"], false);
@@ -195,10 +171,9 @@ fn a_weak_judge_makes_a_run_inconclusive() {
 fn another_judge_is_not_the_one_that_was_calibrated() {
     let judge = wrong_about(12);
     let project = project(&judge, 120, LABELS);
-    assert_eq!(calibrate(&project, &[]).code, 0);
+    calibrate(&project, "").assert_exit(0);
     let stale = |what: &str, why: &str| {
-        let ran = eval(&project, &[]);
-        assert_eq!(ran.code, 11, "{what}: {}", ran.transcript());
+        project.eval_recorded("").assert_exit(11);
         let verdict = project.verdict();
         assert_eq!(verdict["reasons"][0]["code"], "judge_stale", "{what}");
         assert_eq!(verdict["warnings"][0]["code"], "judge_stale", "{what}");
@@ -238,11 +213,11 @@ fn another_judge_is_not_the_one_that_was_calibrated() {
 
     // With its own file the weak judge is known again.
     project.write(FILE, &entry);
-    assert_eq!(eval(&project, &[]).code, 11);
+    project.eval_recorded("").assert_exit(11);
     // Labels that the calibration has not seen are told.
     let golden = project.read("golden/cases.jsonl").replace("good 0", "better 0");
     project.write("golden/cases.jsonl", golden);
-    assert_eq!(eval(&project, &[]).code, 11);
+    project.eval_recorded("").assert_exit(11);
     let warnings = project.verdict()["warnings"].clone();
     assert_eq!(warnings[0]["code"], "judge_labels", "{warnings}");
 }
@@ -258,13 +233,9 @@ fn what_can_not_be_judged_is_counted_apart_and_too_much_of_it_is_not_written() {
             says(answer.starts_with("good"))
         });
         let project = project(&judge, LABELS, LABELS);
-        let ran = calibrate(&project, &[]);
-        assert_eq!(ran.code, code, "{}", ran.transcript());
-        assert!(
-            ran.stdout.contains(&format!("no judgement: {errors}")),
-            "{}",
-            ran.stdout
-        );
+        let ran = calibrate(&project, "")
+            .assert_exit(code)
+            .assert_stdout(&format!("no judgement: {errors}"));
         assert_eq!(project.file(FILE).exists(), code == 0);
         if code == 0 {
             let file: Value = serde_json::from_str(&project.read(FILE)).unwrap();
@@ -282,34 +253,30 @@ fn a_spent_budget_writes_nothing_and_keeps_the_replies() {
     let project = project(&judge, LABELS, LABELS);
     project.write(FILE, "{\"schema\": \"promptgate.judge-calibration/1\", \"judges\": []}");
     let before = project.read(FILE);
-    let ran = calibrate(&project, &["--max-requests", "20"]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
-    assert_eq!((judge.requests().len(), project.read(FILE)), (20, before));
-    let ran = calibrate(&project, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert_eq!(judge.requests().len(), 2 * LABELS);
+    calibrate(&project, "--max-requests 20").assert_exit(11);
+    assert_eq!((judge.count(), project.read(FILE)), (20, before));
+    calibrate(&project, "").assert_exit(0);
+    assert_eq!(judge.count(), 2 * LABELS);
 }
 
 #[test]
 fn mistakes_are_told_before_anything_is_sent() {
     let judge = wrong_about(0);
-    let refused = |project: &Project, more: &[&str], code: i32, message: &str| {
-        let ran = calibrate(project, more);
-        assert_eq!(ran.code, code, "{}", ran.transcript());
-        assert!(ran.stderr.contains(message), "{message}: {}", ran.stderr);
+    let refused = |project: &Project, more: &str, code: i32, message: &str| {
+        calibrate(project, more).assert_exit(code).assert_stderr(message);
         assert!(!project.file(FILE).exists());
     };
-    refused(&project(&judge, 9, 0), &[], 4, "no selected case has labels");
+    refused(&project(&judge, 9, 0), "", 4, "no selected case has labels");
     refused(
         &project(&judge, 20, 9),
-        &[],
+        "",
         2,
         "has 9 labels with `pass: true`, which is too few",
     );
     let good = project(&judge, LABELS, LABELS);
-    refused(&good, &["--judge", "defualt"], 4, "did you mean `default`?");
-    refused(&good, &["--tag", "other"], 4, "no selected case has labels");
-    refused(&good, &["--case", "case-999"], 2, "no case has the id `case-999`");
+    refused(&good, "--judge defualt", 4, "did you mean `default`?");
+    refused(&good, "--tag other", 4, "no selected case has labels");
+    refused(&good, "--case case-999", 2, "no case has the id `case-999`");
     let write = |expect: &str| {
         let row = format!(
             "{{\"id\": \"a\", \"vars\": {{\"question\": \"x\"}}, \"labels\": [{{\"answer\": \"x\", \"pass\": true}}], \"expect\": {expect}}}\n"
@@ -321,21 +288,21 @@ fn mistakes_are_told_before_anything_is_sent() {
     let none = r#"[{"contains": "x"}, {"not": {"judge": "It helps."}}]"#;
     refused(
         &write(none),
-        &[],
+        "",
         2,
         "golden/cases.jsonl:1:1: the case `a` has labels, but no check `judge`",
     );
     let two = r#"[{"judge": "It helps."}, {"judge": "It is kind."}]"#;
     refused(
         &write(two),
-        &[],
+        "",
         2,
         "several checks `judge`, and a label does not say which",
     );
     // Without a key the simulator must not take the place of what is known of a model.
     let keyless = project(&judge, LABELS, LABELS);
     keyless.write("promptgate.toml", "");
-    let ran = keyless.run(&["judge", "calibrate"]);
+    let ran = keyless.run("judge calibrate");
     assert_eq!(
         (ran.code, keyless.file(FILE).exists()),
         (2, false),
@@ -343,29 +310,18 @@ fn mistakes_are_told_before_anything_is_sent() {
         ran.transcript()
     );
     assert!(ran.stderr.contains("the simulator would judge"), "{}", ran.stderr);
-    let ran = keyless.run(&["judge", "calibrate", "--target", "sim"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = keyless.run("judge calibrate --target sim").assert_exit(0);
     assert!(ran.stdout.starts_with("SIMULATED"), "{}", ran.stdout);
     let broken = project(&judge, LABELS, LABELS);
     broken.write(FILE, "{\"schema\": 1}");
-    let ran = calibrate(&broken, &[]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(
-        ran.stderr.contains("judge-calibration.json:1:12: is no calibration"),
-        "{}",
-        ran.stderr
-    );
-    let ran = eval(&broken, &[]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    let ran = eval(&good, &["--judge-calibration", "elsewhere.json"]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(
-        ran.stderr
-            .contains("there is no calibration of judges at elsewhere.json"),
-        "{}",
-        ran.stderr
-    );
-    assert_eq!(judge.requests().len(), 0);
+    calibrate(&broken, "")
+        .assert_exit(2)
+        .assert_stderr("judge-calibration.json:1:12: is no calibration");
+    broken.eval_recorded("").assert_exit(2);
+    good.eval_recorded("--judge-calibration elsewhere.json")
+        .assert_exit(2)
+        .assert_stderr("there is no calibration of judges at elsewhere.json");
+    assert_eq!(judge.count(), 0);
 }
 
 #[test]
@@ -392,9 +348,8 @@ fn judges_are_calibrated_one_by_one_and_by_how_they_are_asked() {
         "promptgate.toml",
         settings.clone() + &settings.replace("judges.default", "judges.kind"),
     );
-    let one = calibrate(&project, &["--judge", "kind"]);
-    assert_eq!(one.code, 0, "{}", one.transcript());
-    assert_eq!(judge.requests().len(), 120, "three votes on each of 40 labels");
+    calibrate(&project, "--judge kind").assert_exit(0);
+    assert_eq!(judge.count(), 120, "three votes on each of 40 labels");
     let judges = || -> Vec<(String, u64)> {
         let file: Value = serde_json::from_str(&project.read(FILE)).unwrap();
         let entries = file["judges"].as_array().unwrap().iter();
@@ -414,8 +369,7 @@ fn judges_are_calibrated_one_by_one_and_by_how_they_are_asked() {
         "promptgate.toml",
         format!("target = \"recorded\"\nanswers = \"answers.jsonl\"\n{settings}"),
     );
-    let other = calibrate(&project, &["--judge", "default"]);
-    assert_eq!(other.code, 0, "{}", other.transcript());
+    calibrate(&project, "--judge default").assert_exit(0);
     assert_eq!(
         judges(),
         [("default".to_owned(), 1), ("kind".to_owned(), 3)],
@@ -427,7 +381,7 @@ fn judges_are_calibrated_one_by_one_and_by_how_they_are_asked() {
 fn labels_are_sent_to_nobody_else_and_no_rate_is_corrected_where_other_checks_decide() {
     let judge = wrong_about(0);
     let project = project(&judge, 120, LABELS);
-    assert_eq!(calibrate(&project, &[]).code, 0);
+    calibrate(&project, "").assert_exit(0);
     let golden = project.read("golden/cases.jsonl");
     project.write(
         "golden/cases.jsonl",
@@ -436,9 +390,8 @@ fn labels_are_sent_to_nobody_else_and_no_rate_is_corrected_where_other_checks_de
             r#"[{"judge":"It helps."},{"contains":"fine"}]"#,
         ),
     );
-    let before = judge.requests().len();
-    let ran = eval(&project, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let before = judge.count();
+    project.eval_recorded("").assert_exit(0);
     let verdict = project.verdict();
     assert_eq!(verdict["judges"]["corrected"], Value::Null);
     assert!(verdict["judges"]["margin_scaled"].as_f64().unwrap() < 0.05);

@@ -1,40 +1,18 @@
 //! What a run costs: foretold, limited, and counted for what the store already has.
 
-use crate::support::fake::{Fake, Reply};
-use crate::support::project::{Project, Ran};
-
-const KEY: &str = "test-key-0123456789";
-
-fn eval(project: &Project, url: &str, more: &[&str]) -> Ran {
-    let arguments = ["eval", "--prompt", "v2", "--baseline", "v1", "--base-url", url];
-    project.run_with(&[&arguments, more].concat(), &[("GEMINI_API_KEY", KEY)])
-}
-
-/// Every answer has 10 input and 5 output tokens.
-fn server() -> Fake {
-    Fake::start(|_| Reply::answer("nine"))
-}
-
-fn store(project: &Project) -> rusqlite::Connection {
-    rusqlite::Connection::open(project.file(".promptgate/store.sqlite")).unwrap()
-}
-
-/// What is said, without what depends on the day the table was checked.
-fn said(ran: &Ran) -> String {
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    ran.stdout.clone()
-}
+use crate::support::fake::Fake;
+use crate::support::project::{KEY, Project};
 
 #[test]
 fn a_dry_run_tells_requests_tokens_and_cost_of_each_arm() {
-    let fake = server();
+    let fake = Fake::answering("nine");
     let project = Project::with_cases(4);
     let v2 = project.read("prompts/v2.prompt");
     project.write(
         "prompts/v2.prompt",
         v2.replace("---\n{{role", "config: {maxOutputTokens: 100}\n---\n{{role"),
     );
-    insta::assert_snapshot!(said(&eval(&project, &fake.url, &["--dry-run"])), @"
+    insta::assert_snapshot!(project.eval_at(&fake.url, "--dry-run").assert_exit(0).stdout, @"
     4 of 4 cases, 3 repeats: 24 answers planned, 0 of them stored
     an equally good candidate would be promoted with a chance of less than 1% (80% would take about 150 cases); a loss of 99.2 points or more would be blocked 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by
     baseline: v1 on gemini-3.8-flash: 12 requests, about 312 input tokens, at most 786432 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), at most about $2.9494
@@ -43,12 +21,11 @@ fn a_dry_run_tells_requests_tokens_and_cost_of_each_arm() {
     prices as of 2026-11-22; nothing was sent
     ");
     assert!(!project.file(".promptgate").exists());
-    assert_eq!(fake.requests().len(), 0);
+    assert_eq!(fake.count(), 0);
 
-    let ran = eval(&project, &fake.url, &["--limit", "1", "--no-gate"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert_eq!(fake.requests().len(), 6);
-    insta::assert_snapshot!(said(&eval(&project, &fake.url, &["--dry-run"])), @"
+    project.eval_at(&fake.url, "--limit 1 --no-gate").assert_exit(0);
+    assert_eq!(fake.count(), 6);
+    insta::assert_snapshot!(project.eval_at(&fake.url, "--dry-run").assert_exit(0).stdout, @"
     4 of 4 cases, 3 repeats: 24 answers planned, 6 of them stored
     an equally good candidate would be promoted with a chance of less than 1% (80% would take about 150 cases); a loss of 99.2 points or more would be blocked 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by
     baseline: v1 on gemini-3.8-flash: 9 requests, about 234 input tokens, about 45 output tokens (the mean of 3 earlier answers), about $0.0003
@@ -56,7 +33,7 @@ fn a_dry_run_tells_requests_tokens_and_cost_of_each_arm() {
     in all: 18 requests to gemini, about $0.0008
     prices as of 2026-11-22; nothing was sent
     ");
-    insta::assert_snapshot!(said(&eval(&project, &fake.url, &["--dry-run", "--limit", "1"])), @"
+    insta::assert_snapshot!(project.eval_at(&fake.url, "--dry-run --limit 1").assert_exit(0).stdout, @"
     1 of 4 cases, 3 repeats: 6 answers planned, 6 of them stored
     an equally good candidate would be promoted with a chance of less than 1% (80% would take about 150 cases); no loss would be blocked as often as 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by
     baseline: v1 on gemini-3.8-flash: 0 requests, about 0 input tokens, about 0 output tokens (the mean of 3 earlier answers), about $0.0000
@@ -64,12 +41,12 @@ fn a_dry_run_tells_requests_tokens_and_cost_of_each_arm() {
     in all: 0 requests to gemini, about $0.0000
     prices as of 2026-11-22; nothing was sent
     ");
-    insta::assert_snapshot!(said(&eval(&project, &fake.url, &["--dry-run", "--cache", "only"])), @"
+    insta::assert_snapshot!(project.eval_at(&fake.url, "--dry-run --cache only").assert_exit(0).stdout, @"
     4 of 4 cases, 3 repeats: 24 answers planned, 6 of them stored
     an equally good candidate would be promoted with a chance of less than 1% (80% would take about 150 cases); a loss of 99.2 points or more would be blocked 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by
     target gemini: nothing would be sent
     ");
-    insta::assert_snapshot!(said(&eval(&project, &fake.url, &["--dry-run", "--model", "my-model", "--cache", "refresh"])), @"
+    insta::assert_snapshot!(project.eval_at(&fake.url, "--dry-run --model my-model --cache refresh").assert_exit(0).stdout, @"
     4 of 4 cases, 3 repeats: 24 answers planned, 0 of them stored
     an equally good candidate would be promoted with a chance of less than 1% (80% would take about 150 cases); a loss of 99.2 points or more would be blocked 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by
     baseline: v1 on my-model: 12 requests, about 312 input tokens, at most 786432 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), price unknown (set it in promptgate.toml, under [prices])
@@ -77,26 +54,24 @@ fn a_dry_run_tells_requests_tokens_and_cost_of_each_arm() {
     in all: 24 requests to gemini, price unknown (set it in promptgate.toml, under [prices])
     prices as of 2026-11-22; nothing was sent
     ");
-    assert_eq!(fake.requests().len(), 6);
+    assert_eq!(fake.count(), 6);
 }
 
 #[test]
 fn prices_of_ones_own_are_used_and_named() {
-    let fake = server();
+    let fake = Fake::answering("nine");
     let project = Project::with_cases(2);
     project.write(
         "promptgate.toml",
         "[prices.\"fake-001\"]\ninput = 1000\noutput = 2000\n[prices.my-model]\ninput = 1\noutput = 1\n",
     );
-    let ran = eval(&project, &fake.url, &["--no-gate", "--model", "my-model"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project.eval_at(&fake.url, "--no-gate --model my-model").assert_exit(0);
     // 12 answers of 10 x $1000 + 5 x $2000 a million.
     assert_eq!(project.verdict()["cost_usd"], 0.24);
     let summary = project.read("reports/summary.md");
     assert!(summary.contains("2 models as set in promptgate.toml"), "{summary}");
     project.write("promptgate.toml", "[prices.x]\ninput = \"free\"\n");
-    let ran = eval(&project, &fake.url, &["--no-gate"]);
-    assert_eq!(ran.code, 2);
+    let ran = project.eval_at(&fake.url, "--no-gate").assert_exit(2);
     insta::assert_snapshot!(ran.stderr, @"
     error: promptgate.toml:1:9: the prices of `x`: `input` is not a price
       expected: US dollars per million tokens, from 0 to 100000
@@ -107,22 +82,22 @@ fn prices_of_ones_own_are_used_and_named() {
 
 #[test]
 fn an_answer_costs_what_it_cost_on_the_day_it_was_asked_for() {
-    let fake = server();
+    let fake = Fake::answering("nine");
     let project = Project::with_cases(2);
     project.write(
         "promptgate.toml",
         "[[prices.\"fake-001\"]]\ninput = 100\noutput = 0\n[[prices.\"fake-001\"]]\nfrom = 2024-06-01\ninput = 1000\noutput = 0\n",
     );
-    assert_eq!(eval(&project, &fake.url, &["--no-gate"]).code, 0);
+    project.eval_at(&fake.url, "--no-gate").assert_exit(0);
     assert_eq!(project.verdict()["cost_usd"], 0.12);
     assert_eq!(project.verdict()["answers_cost_usd"], 0.12);
     assert_eq!(project.results()[0]["cost_usd"], 0.01);
     // 2024-01-15
-    store(&project)
+    project
+        .store()
         .execute("UPDATE answers SET created_at = 1705312800", [])
         .unwrap();
-    let ran = eval(&project, &fake.url, &["--no-gate"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = project.eval_at(&fake.url, "--no-gate").assert_exit(0);
     let verdict = project.verdict();
     assert_eq!(verdict["cost_usd"], 0.0);
     assert_eq!(verdict["answers_cost_usd"], 0.012);
@@ -142,12 +117,12 @@ fn an_answer_costs_what_it_cost_on_the_day_it_was_asked_for() {
 
 #[test]
 fn answers_of_a_pair_that_lie_more_than_a_day_apart_are_asked_again() {
-    let fake = server();
+    let fake = Fake::answering("nine");
     let project = Project::with_cases(5);
-    assert_eq!(eval(&project, &fake.url, &["--no-gate"]).code, 0);
-    assert_eq!(fake.requests().len(), 30);
+    project.eval_at(&fake.url, "--no-gate").assert_exit(0);
+    assert_eq!(fake.count(), 30);
     let age = |days: f64, arm: &str| {
-        let changed = store(&project)
+        let changed = project.store()
             .execute(
                 "UPDATE answers SET created_at = created_at - ?1 WHERE id IN (SELECT answer FROM results WHERE arm = ?2)",
                 rusqlite::params![(days * 86_400.0) as i64, arm],
@@ -158,12 +133,12 @@ fn answers_of_a_pair_that_lie_more_than_a_day_apart_are_asked_again() {
     // A pair that aged together stays.
     age(10.0, "baseline");
     age(9.5, "candidate");
-    assert_eq!(eval(&project, &fake.url, &["--no-gate"]).code, 0);
-    assert_eq!(fake.requests().len(), 30);
+    project.eval_at(&fake.url, "--no-gate").assert_exit(0);
+    assert_eq!(fake.count(), 30);
     // Now the baseline is too old for the candidate, and the candidate too old to stand beside a new baseline.
     age(1.0, "baseline");
-    assert_eq!(eval(&project, &fake.url, &["--no-gate"]).code, 0);
-    assert_eq!(fake.requests().len(), 60);
+    project.eval_at(&fake.url, "--no-gate").assert_exit(0);
+    assert_eq!(fake.count(), 60);
     assert_eq!(
         project.verdict()["cached"],
         serde_json::json!({"baseline": 0, "candidate": 0})
@@ -172,17 +147,17 @@ fn answers_of_a_pair_that_lie_more_than_a_day_apart_are_asked_again() {
 
 #[test]
 fn a_fresh_candidate_is_kept_beside_a_baseline_that_is_asked_again() {
-    let fake = server();
+    let fake = Fake::answering("nine");
     let project = Project::with_cases(5);
-    assert_eq!(eval(&project, &fake.url, &["--no-gate"]).code, 0);
-    store(&project)
+    project.eval_at(&fake.url, "--no-gate").assert_exit(0);
+    project.store()
         .execute(
             "UPDATE answers SET created_at = created_at - 100000 WHERE id IN (SELECT answer FROM results WHERE arm = 'baseline')",
             [],
         )
         .unwrap();
-    assert_eq!(eval(&project, &fake.url, &["--no-gate"]).code, 0);
-    assert_eq!(fake.requests().len(), 45);
+    project.eval_at(&fake.url, "--no-gate").assert_exit(0);
+    assert_eq!(fake.count(), 45);
     assert_eq!(
         project.verdict()["cached"],
         serde_json::json!({"baseline": 0, "candidate": 15})
@@ -192,55 +167,53 @@ fn a_fresh_candidate_is_kept_beside_a_baseline_that_is_asked_again() {
 #[test]
 fn spent_tokens_and_dollars_stop_the_run_and_it_can_be_resumed() {
     for (limit, variable, file) in [
-        (&["--max-tokens", "300"][..], None, ""),
-        (&[], Some(("PROMPTGATE_MAX_TOKENS", "300")), ""),
-        (&[], None, "max_tokens = 300\n"),
+        ("--max-tokens 300", None, ""),
+        ("", Some(("PROMPTGATE_MAX_TOKENS", "300")), ""),
+        ("", None, "max_tokens = 300\n"),
         // 20 answers of 10 x $0.75 + 5 x $3.75 a million.
-        (&["--max-cost", "0.000525"], None, ""),
+        ("--max-cost 0.000525", None, ""),
     ] {
-        let fake = server();
+        let fake = Fake::answering("nine");
         let project = Project::with_cases(40);
         project.write(
             "promptgate.toml",
             format!("concurrency = 1\n{file}[prices.fake-001]\ninput = 0.75\noutput = 3.75\n"),
         );
-        let arguments = ["eval", "--prompt", "v2", "--baseline", "v1", "--base-url", &fake.url];
+        let arguments = format!("eval --prompt v2 --baseline v1 --base-url {} {limit}", fake.url);
         let variables: Vec<_> = [("GEMINI_API_KEY", KEY)].into_iter().chain(variable).collect();
-        let ran = project.run_with(&[&arguments, limit].concat(), &variables);
-        assert_eq!(ran.code, 11, "{}", ran.transcript());
-        assert_eq!(fake.requests().len(), 20, "{limit:?} {variable:?} {file}");
+        project.run_with(&arguments, &variables).assert_exit(11);
+        assert_eq!(fake.count(), 20, "{limit:?} {variable:?} {file}");
         assert!(project.verdict()["reasons"].to_string().contains("--max-tokens"));
         project.write("promptgate.toml", "");
-        let ran = eval(&project, &fake.url, &["--resume", "--no-gate"]);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
-        assert_eq!(fake.requests().len(), 240);
+        project.eval_at(&fake.url, "--resume --no-gate").assert_exit(0);
+        assert_eq!(fake.count(), 240);
     }
 }
 
 #[test]
 fn a_limit_in_dollars_needs_a_price() {
-    let fake = server();
+    let fake = Fake::answering("nine");
     let project = Project::with_cases(1);
-    let ran = eval(&project, &fake.url, &["--max-cost", "1", "--model", "my-model"]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    let ran = project
+        .eval_at(&fake.url, "--max-cost 1 --model my-model")
+        .assert_exit(2);
     insta::assert_snapshot!(ran.stderr, @r#"
     error: the price of `my-model` is not known, so --max-cost can't be kept
       help: set input and output under [prices."my-model"] in promptgate.toml
     "#);
-    assert_eq!(fake.requests().len(), 0);
+    assert_eq!(fake.count(), 0);
 }
 
 #[test]
 fn each_arm_is_priced_by_its_own_service_tier() {
-    let fake = server();
+    let fake = Fake::answering("nine");
     let project = Project::with_cases(1);
     let v2 = project.read("prompts/v2.prompt");
     project.write(
         "prompts/v2.prompt",
         v2.replace("---\n{{role", "config: {serviceTier: flex}\n---\n{{role"),
     );
-    let ran = eval(&project, &fake.url, &["--no-gate", "--repeat", "1"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project.eval_at(&fake.url, "--no-gate --repeat 1").assert_exit(0);
     let costs: Vec<f64> = project
         .results()
         .iter()
@@ -252,34 +225,34 @@ fn each_arm_is_priced_by_its_own_service_tier() {
 
 #[test]
 fn what_can_change_an_answer_is_part_of_its_identity() {
-    let fake = server();
+    let fake = Fake::answering("nine");
     let project = Project::with_cases(1);
-    let asked = |more: &[&str]| {
-        let before = fake.requests().len();
-        let ran = eval(&project, &fake.url, &[&["--no-gate", "--limit", "1"], more].concat());
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
-        fake.requests().len() - before
+    let asked = |more: &str| {
+        let before = fake.count();
+        project
+            .eval_at(&fake.url, &format!("--no-gate --limit 1 {more}"))
+            .assert_exit(0);
+        fake.count() - before
     };
-    assert_eq!(asked(&["--repeat", "2"]), 4);
-    assert_eq!(asked(&["--repeat", "2"]), 0);
-    assert_eq!(asked(&["--repeat", "3"]), 2);
-    assert_eq!(asked(&[]), 0);
-    assert_eq!(asked(&["--model", "gemini-3.5-flash"]), 6);
+    assert_eq!(asked("--repeat 2"), 4);
+    assert_eq!(asked("--repeat 2"), 0);
+    assert_eq!(asked("--repeat 3"), 2);
+    assert_eq!(asked(""), 0);
+    assert_eq!(asked("--model gemini-3.5-flash"), 6);
     let v2 = project.read("prompts/v2.prompt");
     for changed in [
         v2.replace("---\n{{role", "config: {seed: 1}\n---\n{{role"),
         v2.replace("sells shoes", "sells boots"),
     ] {
         project.write("prompts/v2.prompt", changed);
-        assert_eq!(asked(&[]), 3);
+        assert_eq!(asked(""), 3);
     }
     project.write("prompts/v2.prompt", v2);
-    assert_eq!(asked(&[]), 0);
+    assert_eq!(asked(""), 0);
     let golden = project.read("golden/cases.jsonl");
     project.write("golden/cases.jsonl", golden.replace("case-00000", "case-x"));
-    assert_eq!(asked(&[]), 6);
-    let other = server();
-    let ran = eval(&project, &other.url, &["--no-gate"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    assert_eq!(asked(""), 6);
+    let other = Fake::answering("nine");
+    project.eval_at(&other.url, "--no-gate").assert_exit(0);
     assert_eq!(other.requests().len(), 6, "another server is another target");
 }

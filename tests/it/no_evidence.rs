@@ -55,8 +55,9 @@ fn judgements_that_are_none_promote_nothing() {
     for (what, replies, code, reason) in table {
         for metric in ["pass", "score"] {
             let project = judged_by(&replies);
-            let ran = project.run(&["eval", "--prompt", "v2", "--repeat", "1", "--metric", metric]);
-            assert_eq!(ran.code, code, "{what}, {metric}: {}", ran.transcript());
+            project
+                .run(&format!("eval --prompt v2 --repeat 1 --metric {metric}"))
+                .assert_exit(code);
             let verdict = project.verdict();
             assert_eq!(verdict["reasons"][0]["code"], reason, "{what}, {metric}");
             assert_eq!(verdict["decision"] == "promote", code == 0, "{what}, {metric}");
@@ -99,8 +100,7 @@ fn data_without_weight_promote_nothing() {
     for (what, cases, code, word) in table {
         let project = Project::with_cases(1);
         project.write("golden/cases.jsonl", format!("{cases}\n"));
-        let ran = project.run(&["eval", "--prompt", "v2", "--baseline", "v1"]);
-        assert_eq!(ran.code, code, "{what}: {}", ran.transcript());
+        let ran = project.run("eval --prompt v2 --baseline v1").assert_exit(code);
         if code == 11 {
             assert_eq!(project.verdict()["reasons"][0]["code"], word, "{what}");
         } else {

@@ -1,90 +1,81 @@
 //! What a planned run can decide is told before anything is spent on it.
 
-use crate::support::fake::{Fake, Reply};
-use crate::support::project::{Project, Ran};
+use crate::support::fake::Fake;
+use crate::support::project::{Project, Run};
 
-const KEY: &str = "test-key-0123456789";
-
-fn eval(project: &Project, fake: &Fake, more: &[&str]) -> Ran {
-    let mut arguments = vec!["eval", "--prompt", "v2", "--base-url", &fake.url];
-    if !more.contains(&"--baseline") {
-        arguments.extend(["--baseline", "v1"]);
-    }
-    arguments.extend(more);
-    project.run_with(&arguments, &[("GEMINI_API_KEY", KEY)])
+fn eval(project: &Project, fake: &Fake, more: &str) -> Run {
+    let baseline = if more.contains("--baseline") {
+        ""
+    } else {
+        "--baseline v1"
+    };
+    project.run_with_key(&format!("eval --prompt v2 --base-url {} {baseline} {more}", fake.url))
 }
 
 /// The line of a dry run that says what could be decided.
-fn foretold(project: &Project, fake: &Fake, more: &[&str]) -> String {
-    let ran = eval(project, fake, &[&["--dry-run"], more].concat());
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+fn foretold(project: &Project, fake: &Fake, more: &str) -> String {
+    let ran = eval(project, fake, &format!("--dry-run {more}")).assert_exit(0);
     let said = ran.stdout.lines().filter(|line| line.contains("would be"));
     said.map(|line| format!("{line}\n")).collect()
 }
 
 /// The warning before the first request.
-fn warned(ran: &Ran) -> String {
+fn warned(ran: &Run) -> String {
     let warnings = ran.stderr.lines().filter(|line| line.contains("this plan"));
     warnings.map(|line| format!("{line}\n")).collect()
 }
 
 #[test]
 fn a_plan_that_can_hardly_decide_is_warned_of_and_run() {
-    let fake = Fake::start(|_| Reply::answer("nine"));
+    let fake = Fake::answering("nine");
     let project = Project::with_cases(20);
-    insta::assert_snapshot!(foretold(&project, &fake, &[]), @"an equally good candidate would be promoted with a chance of about 8% (80% would take about 150 cases); a loss of 34.6 points or more would be blocked 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by");
+    insta::assert_snapshot!(foretold(&project, &fake, ""), @"an equally good candidate would be promoted with a chance of about 8% (80% would take about 150 cases); a loss of 34.6 points or more would be blocked 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by");
     assert!(!project.file(".promptgate").exists());
     assert_eq!(fake.requests().len(), 0);
 
-    let ran = eval(&project, &fake, &[]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    let ran = eval(&project, &fake, "").assert_exit(11);
     assert_eq!(fake.requests().len(), 120);
     // What is told depends on the history and is no evidence: the verdict does not hold it.
     let verdict = project.verdict();
     assert!(!verdict.to_string().contains("equally good"), "{verdict}");
     insta::assert_snapshot!(warned(&ran), @"warning: this plan can hardly decide: an equally good candidate would be promoted with a chance of about 8% (by typical noise, there is no earlier run to go by); 80% would take about 150 cases");
     // By now it is known that the answers are all alike.
-    insta::assert_snapshot!(foretold(&project, &fake, &[]), @"an equally good candidate would be promoted with a chance of less than 1% (80% would take about 110 cases); a loss of 34 points or more would be blocked 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by the noise of 1 earlier run");
+    insta::assert_snapshot!(foretold(&project, &fake, ""), @"an equally good candidate would be promoted with a chance of less than 1% (80% would take about 110 cases); a loss of 34 points or more would be blocked 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by the noise of 1 earlier run");
 
-    for silent in [
-        &["--quiet"][..],
-        &["--no-gate"],
-        &["--baseline", "v2"],
-        &["--shard", "1/2"],
-    ] {
+    for silent in ["--quiet", "--no-gate", "--baseline v2", "--shard 1/2"] {
         assert_eq!(warned(&eval(&project, &fake, silent)), "", "{silent:?}");
     }
-    for nothing in [&["--no-gate"][..], &["--baseline", "v2"], &["--shard", "1/2"]] {
+    for nothing in ["--no-gate", "--baseline v2", "--shard 1/2"] {
         assert_eq!(foretold(&project, &fake, nothing), "", "{nothing:?}");
     }
 }
 
 #[test]
 fn a_plan_that_can_decide_is_not_warned_of() {
-    let fake = Fake::start(|_| Reply::answer("nine"));
+    let fake = Fake::answering("nine");
     let project = Project::with_cases(300);
-    insta::assert_snapshot!(foretold(&project, &fake, &[]), @"an equally good candidate would be promoted with a chance of about 99%; a loss of 5.2 points or more would be blocked 4 times in 5; by typical noise, there is no earlier run to go by");
-    let ran = eval(&project, &fake, &[]);
+    insta::assert_snapshot!(foretold(&project, &fake, ""), @"an equally good candidate would be promoted with a chance of about 99%; a loss of 5.2 points or more would be blocked 4 times in 5; by typical noise, there is no earlier run to go by");
+    let ran = eval(&project, &fake, "");
     assert_eq!((ran.code, warned(&ran)), (0, String::new()), "{}", ran.transcript());
     // One repeat, a narrow margin, and the repeats as units.
-    insta::assert_snapshot!(foretold(&project, &fake, &["--repeat", "1", "--margin", "0.02", "--cache", "refresh"]), @"an equally good candidate would be promoted with a chance of about 72% (80% would take about 350 cases); a loss of 4.3 points or more would be blocked 4 times in 5; by the noise of 1 earlier run");
-    insta::assert_snapshot!(foretold(&project, &fake, &["--limit", "30", "--estimand", "dataset"]), @"an equally good candidate would be promoted with a chance of more than 99%; a loss of 9 points or more would be blocked 4 times in 5; by the noise of 1 earlier run");
+    insta::assert_snapshot!(foretold(&project, &fake, "--repeat 1 --margin 0.02 --cache refresh"), @"an equally good candidate would be promoted with a chance of about 72% (80% would take about 350 cases); a loss of 4.3 points or more would be blocked 4 times in 5; by the noise of 1 earlier run");
+    insta::assert_snapshot!(foretold(&project, &fake, "--limit 30 --estimand dataset"), @"an equally good candidate would be promoted with a chance of more than 99%; a loss of 9 points or more would be blocked 4 times in 5; by the noise of 1 earlier run");
 }
 
 #[test]
 fn weights_and_clusters_are_counted_while_the_files_are_read() {
-    let fake = Fake::start(|_| Reply::answer("nine"));
+    let fake = Fake::answering("nine");
     let project = Project::with_cases(200);
     let plain = project.read("golden/cases.jsonl");
     let with = |add: &dyn Fn(usize) -> String| {
         let rows = plain.lines().enumerate();
         let rows: String = rows.map(|(i, row)| format!("{{{},{}\n", add(i), &row[1..])).collect();
         project.write("golden/cases.jsonl", rows);
-        foretold(&project, &fake, &[])
+        foretold(&project, &fake, "")
     };
     let even = with(&|_| "\"weight\":2".to_owned());
     project.write("golden/cases.jsonl", &plain);
-    assert_eq!(even, foretold(&project, &fake, &[]), "only proportions count");
+    assert_eq!(even, foretold(&project, &fake, ""), "only proportions count");
     // A tenth of the cases has most of the weight.
     insta::assert_snapshot!(with(&|i| format!("\"weight\":{}", if i % 10 == 0 { 20 } else { 1 })), @"an equally good candidate would be promoted with a chance of about 22% (80% would take about 720 cases); a loss of 19.3 points or more would be blocked 4 times in 5; by typical noise, there is no earlier run to go by");
     insta::assert_snapshot!(with(&|i| format!("\"cluster\":\"family {}\"", i / 4)), @"an equally good candidate would be promoted with a chance of about 23% (80% would take about 470 cases, in as many more clusters); a loss of 15.9 points or more would be blocked 4 times in 5; with fewer than 280 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by");
@@ -93,13 +84,12 @@ fn weights_and_clusters_are_counted_while_the_files_are_read() {
 
 #[test]
 fn without_a_baseline_the_rates_are_told_that_would_be_decided() {
-    let fake = Fake::start(|_| Reply::answer("nine"));
+    let fake = Fake::answering("nine");
     let project = Project::with_cases(12);
-    let alone = |rate: &'static str| ["--baseline", "none", "--min-pass-rate", rate];
+    let alone = |rate: &'static str| format!("--baseline none --min-pass-rate {rate}");
     insta::assert_snapshot!(foretold(&project, &fake, &alone("0.5")), @"a candidate that passes 86.9% or more would be promoted 4 times in 5; one that passes 13.1% or less would be blocked as often");
     insta::assert_snapshot!(foretold(&project, &fake, &alone("0.9")), @"nothing would be promoted: 29 cases are the fewest that can show a pass rate of 90%; one that passes 58.8% or less would be blocked as often");
-    let ran = eval(&project, &fake, &alone("0.9"));
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    let ran = eval(&project, &fake, &alone("0.9")).assert_exit(11);
     insta::assert_snapshot!(warned(&ran), @"warning: this plan can't promote: nothing would be promoted: 29 cases are the fewest that can show a pass rate of 90%; one that passes 58.8% or less would be blocked as often");
     let ran = eval(&project, &fake, &alone("0.5"));
     assert_eq!((ran.code, warned(&ran)), (0, String::new()), "{}", ran.transcript());

@@ -1,6 +1,6 @@
 //! Commands of a project's own, from promptgate.toml to the result, and the examples of docs/own-checks.md.
 
-use crate::support::project::{Project, Ran};
+use crate::support::project::{Project, Run};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,31 +16,9 @@ fn block(heading: &str, language: &str) -> String {
 }
 
 /// Judges these texts as the candidate's answers to the cases of the project, one each in turn.
-fn judged(project: &Project, answers: &[(&str, &str)], variables: &[(&str, &str)]) -> Ran {
-    let rows: String = answers
-        .iter()
-        .map(|(case, text)| {
-            format!(
-                "{}\n",
-                json!({"case": case, "prompt": "v2", "text": text, "finish_reason": "STOP"})
-            )
-        })
-        .collect();
-    project.write("answers.jsonl", rows);
-    let arguments = [
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "none",
-        "--no-gate",
-        "--target",
-        "recorded",
-        "--answers",
-        "answers.jsonl",
-        "--repeat",
-        "1",
-    ];
+fn judged(project: &Project, answers: &[(&str, &str)], variables: &[(&str, &str)]) -> Run {
+    project.record(answers.iter().map(|(case, text)| (*case, "v2", *text)));
+    let arguments = "eval --prompt v2 --baseline none --no-gate --target recorded --answers answers.jsonl --repeat 1";
     project.run_with(&arguments, variables)
 }
 
@@ -118,8 +96,7 @@ fn the_examples_of_the_page_work() {
         ),
     ];
     for (text, narrow, sums) in table {
-        let ran = judged(&project, &[("boots-and-wax", text)], &[("PATH", &path)]);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        judged(&project, &[("boots-and-wax", text)], &[("PATH", &path)]).assert_exit(0);
         assert_eq!(outcomes(&project), [narrow], "{text}");
         assert_eq!(project.results()[0]["checks"][0]["reason"], sums, "{text}");
     }
@@ -129,8 +106,7 @@ fn the_examples_of_the_page_work() {
         .replace(", args: {tolerance: 0.001}", ", args: {}")
         .replace(", args: {max: 40}", "");
     project.write("golden/cases.yaml", golden);
-    let ran = judged(&project, &[("boots-and-wax", "Total 1.00")], &[("PATH", &path)]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    judged(&project, &[("boots-and-wax", "Total 1.00")], &[("PATH", &path)]).assert_exit(11);
     let checks = &project.results()[0]["checks"];
     assert_eq!(checks[0]["pass"], Value::Null);
     assert_eq!(
@@ -209,8 +185,7 @@ fn results_do_not_depend_on_how_many_processes_answer() {
         .collect();
     let mut results = Vec::new();
     for threads in ["1", "7"] {
-        let ran = judged(&project, &answers, &[("RAYON_NUM_THREADS", threads)]);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        judged(&project, &answers, &[("RAYON_NUM_THREADS", threads)]).assert_exit(0);
         results.push(project.read("reports/results.jsonl"));
     }
     assert_eq!(results[0], results[1]);
@@ -222,8 +197,7 @@ fn results_do_not_depend_on_how_many_processes_answer() {
 #[test]
 fn a_crash_is_an_error_outcome_with_its_last_words() {
     let project = with_script(2);
-    let ran = judged(&project, &[("c000", "boom"), ("c001", "yes")], &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    judged(&project, &[("c000", "boom"), ("c001", "yes")], &[]).assert_exit(0);
     assert_eq!(
         outcomes(&project),
         [
@@ -250,8 +224,7 @@ fn another_command_is_another_dataset() {
             format!("[commands.says-yes]\nargv = [\"sh\", \"check.sh\"]\n{settings}"),
         );
         project.write("check.sh", script);
-        let ran = judged(&project, &[("c000", "yes")], &[]);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        judged(&project, &[("c000", "yes")], &[]).assert_exit(0);
         let verdict = project.verdict();
         digests.push((verdict["dataset"]["sha256"].clone(), verdict["key"].clone()));
     }
@@ -310,15 +283,15 @@ fn no_key_reaches_a_command() {
         "check.sh",
         r#"read -r line; env > seen.env; id=${line#*'"id":"'}; echo "{\"id\":\"${id%%'"'*}\",\"pass\":true}"; read -r line"#,
     );
-    let ran = judged(
+    judged(
         &project,
         &[("c000", "yes")],
         &[
             ("GEMINI_API_KEY", "a-key-that-nobody-else-may-see"),
             ("GITHUB_TOKEN", "nor-this-one"),
         ],
-    );
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    )
+    .assert_exit(0);
     let seen = project.read("seen.env");
     let mut names: Vec<&str> = seen.lines().filter_map(|line| line.split('=').next()).collect();
     // The shell's own.
@@ -356,21 +329,9 @@ fn what_an_answer_took_is_judged_where_it_is_known() {
         .join("\n");
     let unknown = json!({"case": "unknown", "prompt": "v2", "text": "a", "finish_reason": "STOP"});
     project.write("answers.jsonl", format!("{rows}\n{unknown}\n"));
-    let ran = project.run(&[
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "none",
-        "--no-gate",
-        "--target",
-        "recorded",
-        "--answers",
-        "answers.jsonl",
-        "--repeat",
-        "1",
-    ]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project
+        .run("eval --prompt v2 --baseline none --no-gate --target recorded --answers answers.jsonl --repeat 1")
+        .assert_exit(0);
     insta::assert_snapshot!(outcomes(&project).join("\n"), @"
     pass: came in time
     fail: the answer took 50 ms, more than 10

@@ -11,8 +11,7 @@ const TOML: &str = "# what serves\nbaseline = \"v1\" # blue\n";
 fn the_baseline_moves_once_and_back() {
     let project = promoted();
     assert_eq!(project.read("promptgate.toml"), TOML);
-    let ran = project.run_with(&["promote", "v2"], &[("CI", "true")]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = project.run_with("promote v2", &[("CI", "true")]).assert_exit(0);
     assert_eq!(project.read("promptgate.toml"), TOML.replace("\"v1\"", "\"v2\""));
     for told in [
         "promptgate.toml: the baseline was `v1`, and is `v2` now",
@@ -23,23 +22,21 @@ fn the_baseline_moves_once_and_back() {
     }
 
     // Once more: it is the baseline already, and its verdict still has to hold.
-    let ran = project.run(&["promote", "v2"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = project.run("promote v2").assert_exit(0);
     assert!(ran.stdout.ends_with("promote=already exit=0\n"), "{}", ran.stdout);
     let v2 = project.read("prompts/v2.prompt");
     project.write("prompts/v2.prompt", format!("{v2} edited"));
-    let ran = project.run(&["promote", "v2"]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    let ran = project.run("promote v2").assert_exit(11);
     assert!(ran.stdout.ends_with("promote=refused exit=11\n"), "{}", ran.stdout);
     project.write("prompts/v2.prompt", v2);
 
-    let ran = project.run(&["promote", "v1", "--rollback"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert!(ran.stdout.contains("nothing was checked"), "{}", ran.stdout);
+    project
+        .run("promote v1 --rollback")
+        .assert_exit(0)
+        .assert_stdout("nothing was checked");
     assert_eq!(project.read("promptgate.toml"), TOML);
-    assert_eq!(project.run(&["promote", "v1", "--rollback"]).code, 0);
-    let ran = project.run(&["promote", "v8", "--rollback"]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    project.run("promote v1 --rollback").assert_exit(0);
+    project.run("promote v8 --rollback").assert_exit(2);
 }
 
 #[test]
@@ -51,61 +48,49 @@ fn nothing_moves_without_a_verdict_that_holds() {
         // The verdict compared with another one than the file names.
         (
             "baseline = \"v0\"\n",
-            &["v2"][..],
+            "v2",
             11,
             "the verdict's baseline `v1` has the digest",
         ),
-        ("baseline = \"none\"\n", &["v2"], 2, "not the plain name of a prompt"),
-        (
-            "baseline = \"git:HEAD\"\n",
-            &["v2"],
-            2,
-            "not the plain name of a prompt",
-        ),
+        ("baseline = \"none\"\n", "v2", 2, "not the plain name of a prompt"),
+        ("baseline = \"git:HEAD\"\n", "v2", 2, "not the plain name of a prompt"),
         (
             "baseline = \"v1\"\nmargin = 0.04\n",
-            &["v2"],
+            "v2",
             11,
             "decided with margin 0.05",
         ),
-        (TOML, &["v0"], 11, "the verdict's candidate `v2` has the digest"),
-        (TOML, &["v1"], 11, "the verdict's candidate `v2` has the digest"),
-        (TOML, &["v9"], 2, "v9"),
-        (TOML, &["git:HEAD:v2"], 2, "can't become the baseline"),
-        (
-            TOML,
-            &["v2", "--verdict", "no/verdict.json"],
-            2,
-            "the verdict can't be read",
-        ),
-        (TOML, &["v2", "--max-age", "1ms"], 11, "old"),
+        (TOML, "v0", 11, "the verdict's candidate `v2` has the digest"),
+        (TOML, "v1", 11, "the verdict's candidate `v2` has the digest"),
+        (TOML, "v9", 2, "v9"),
+        (TOML, "git:HEAD:v2", 2, "can't become the baseline"),
+        (TOML, "v2 --verdict no/verdict.json", 2, "the verdict can't be read"),
+        (TOML, "v2 --max-age 1ms", 11, "old"),
     ] {
         project.write("promptgate.toml", toml);
-        if arguments.contains(&"1ms") {
+        if arguments.contains("1ms") {
             let old = moved.replace("\"finished_at\": \"20", "\"finished_at\": \"19");
             project.write("reports/verdict.json", old);
         }
-        let ran = project.run(&[&["promote"], arguments].concat());
-        assert_eq!(ran.code, code, "{toml} {arguments:?}: {}", ran.transcript());
-        assert!(ran.stderr.contains(found), "{found}: {}", ran.transcript());
+        project
+            .run(&format!("promote {arguments}"))
+            .assert_exit(code)
+            .assert_stderr(found);
         assert_eq!(project.read("promptgate.toml"), toml, "{arguments:?}");
     }
     // A simulated run proves nothing.
     project.write("promptgate.toml", TOML);
-    assert_eq!(project.run(&["eval", "--prompt", "v2", "--quiet"]).code, 0);
-    let ran = project.run(&["promote", "v2"]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    project.run("eval --prompt v2 --quiet").assert_exit(0);
+    project.run("promote v2").assert_exit(11);
     assert_eq!(project.read("promptgate.toml"), TOML);
 }
 
 #[test]
 fn a_first_baseline_is_added() {
     let project = Project::with_cases(80);
-    let rate = ["--baseline", "none", "--min-pass-rate", "0.5"];
-    let ran = evaluate(&project, &rate);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    let ran = project.run(&["promote", "v2", "--min-pass-rate", "0.5"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let rate = "--baseline none --min-pass-rate 0.5";
+    evaluate(&project, &rate).assert_exit(0);
+    let ran = project.run("promote v2 --min-pass-rate 0.5").assert_exit(0);
     assert_eq!(project.read("promptgate.toml"), "baseline = \"v2\"\n");
     assert!(
         ran.stdout.contains("there was no baseline, and it is `v2` now"),
@@ -166,21 +151,19 @@ fn the_attestation_has_the_fields_of_its_specification() {
     );
 
     // What is not promotable has failed, whatever was decided, and an earlier statement does not survive.
-    let ran = project.run(&["eval", "--prompt", "v2", "--quiet"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project.run("eval --prompt v2 --quiet").assert_exit(0);
     let predicate = &attestation(&project)["predicate"];
     assert_eq!(predicate["result"], "FAILED");
     assert_eq!(
         predicate["failedTests"],
         json!(["gate/promotable (promote, but not promotable)"])
     );
-    let ran = project.run(&["eval", "--prompt", "v1", "--baseline", "v2", "--quiet"]);
-    assert_eq!(ran.code, 10, "{}", ran.transcript());
+    project.run("eval --prompt v1 --baseline v2 --quiet").assert_exit(10);
     let predicate = &attestation(&project)["predicate"];
     assert_eq!(
         (&predicate["result"], &predicate["failedTests"]),
         (&json!("FAILED"), &json!(["gate/aggregate (block)"]))
     );
-    assert_eq!(project.run(&["eval", "--prompt", "v9"]).code, 2);
+    project.run("eval --prompt v9").assert_exit(2);
     assert!(!project.file("reports/verdict.intoto.json").exists());
 }

@@ -1,7 +1,7 @@
 //! Quarantine: cases of a tag that waver run and are reported, and decide nothing until a day that is written down.
 
 use crate::support::fake::{Fake, Reply};
-use crate::support::project::{Project, Ran};
+use crate::support::project::{Project, Run};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
@@ -35,27 +35,18 @@ fn project() -> Project {
 /// A service at which the new prompt fails all flaky cases, and nothing else fails.
 fn service() -> Fake {
     Fake::start(|request| {
-        let body = String::from_utf8_lossy(&request.body).into_owned();
+        let body = request.text();
         let new = body.contains("nine in the morning");
         let flaky = (0..FLAKY).any(|i| body.contains(&format!("number {i}?")));
         Reply::answer(if new && flaky { "ten" } else { "nine" })
     })
 }
 
-fn eval(project: &Project, service: &Fake, more: &[&str]) -> Ran {
-    let arguments = [
-        "eval",
-        "--prompt",
-        "v2",
-        "--target",
-        "gemini",
-        "--base-url",
-        &service.url,
-    ];
-    project.run_with(
-        &[&arguments, more].concat(),
-        &[("GEMINI_API_KEY", "a-key-of-a-service")],
-    )
+fn eval(project: &Project, service: &Fake, more: &str) -> Run {
+    project.run_with_key(&format!(
+        "eval --prompt v2 --target gemini --base-url {} {more}",
+        service.url
+    ))
 }
 
 fn codes<'v>(verdict: &'v Value, field: &str) -> Vec<&'v str> {
@@ -70,23 +61,21 @@ fn warned(verdict: &Value) -> Vec<&str> {
     codes
 }
 
-fn verify(project: &Project) -> Ran {
-    project.run(&["verify", "--prompt", "v2"])
+fn verify(project: &Project) -> Run {
+    project.run("verify --prompt v2")
 }
 
 #[test]
 fn a_flaky_tag_that_blocks_promotes_in_quarantine_and_blocks_again_after_it() {
     let (project, service) = (project(), service());
-    let ran = eval(&project, &service, &[]);
-    assert_eq!(ran.code, 10, "{}", ran.transcript());
+    eval(&project, &service, "").assert_exit(10);
     let without = project.verdict();
     assert!(codes(&without, "reasons").contains(&"regression"), "{without}");
     assert!(without.get("quarantined").is_none() && without["policy"].get("quarantine").is_none());
 
     let until = in_days(30);
     project.write("promptgate.toml", quarantined_for(30));
-    let ran = eval(&project, &service, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = eval(&project, &service, "").assert_exit(0);
     let verdict = project.verdict();
     assert_eq!(
         (codes(&verdict, "reasons"), warned(&verdict)),
@@ -130,8 +119,7 @@ fn a_flaky_tag_that_blocks_promotes_in_quarantine_and_blocks_again_after_it() {
     assert!(!ran.stdout.contains("regressed: "), "{}", ran.stdout);
 
     // A verdict holds with the same rules, and says how many cases decided nothing.
-    let ran = verify(&project);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    verify(&project).assert_exit(0);
     let written = project.read("reports/verdict.json");
     for (edited, found) in [
         (
@@ -145,19 +133,16 @@ fn a_flaky_tag_that_blocks_promotes_in_quarantine_and_blocks_again_after_it() {
     ] {
         assert_ne!(edited, written, "{found}");
         project.write("reports/verdict.json", edited);
-        let ran = verify(&project);
-        assert_eq!(ran.code, 11, "{}", ran.transcript());
-        assert!(ran.stderr.contains(found), "{}", ran.stderr);
+        verify(&project).assert_exit(11).assert_stderr(found);
     }
     project.write("reports/verdict.json", &written);
     project.write("promptgate.toml", settings(""));
-    let ran = verify(&project);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
-    assert!(ran.stderr.contains("was decided with quarantine"), "{}", ran.stderr);
+    verify(&project)
+        .assert_exit(11)
+        .assert_stderr("was decided with quarantine");
 
     project.write("promptgate.toml", quarantined_for(-1));
-    let ran = eval(&project, &service, &[]);
-    assert_eq!(ran.code, 10, "{}", ran.transcript());
+    eval(&project, &service, "").assert_exit(10);
     let expired = project.verdict();
     for field in ["reasons", "counts", "paired", "difference", "z", "rates", "slices"] {
         assert_eq!(expired[field], without[field], "{field}");
@@ -176,8 +161,7 @@ fn a_must_pass_case_decides_all_the_same() {
         golden.replacen("{\"id\"", "{\"critical\":true,\"id\"", 1),
     );
     project.write("promptgate.toml", quarantined_for(30));
-    let ran = eval(&project, &service, &[]);
-    assert_eq!(ran.code, 10, "{}", ran.transcript());
+    eval(&project, &service, "").assert_exit(10);
     let verdict = project.verdict();
     assert_eq!(codes(&verdict, "reasons")[0], "critical");
     assert_eq!(verdict["reasons"][0]["cases"], json!(["case-00000"]));
@@ -195,7 +179,7 @@ fn where_every_case_is_in_quarantine_nothing_is_promoted() {
     let all: String = golden.lines().take(FLAKY).map(|line| format!("{line}\n")).collect();
     project.write("golden/cases.jsonl", all);
     project.write("promptgate.toml", quarantined_for(30));
-    let refused = |ran: Ran| {
+    let refused = |ran: Run| {
         assert_eq!(ran.code, 11, "{}", ran.transcript());
         assert_eq!(codes(&project.verdict(), "reasons"), ["nothing_scored"]);
         assert!(
@@ -204,8 +188,8 @@ fn where_every_case_is_in_quarantine_nothing_is_promoted() {
             ran.stdout
         );
     };
-    refused(eval(&project, &service, &[]));
-    refused(eval(&project, &service, &["--baseline", "v2"]));
+    refused(eval(&project, &service, ""));
+    refused(eval(&project, &service, "--baseline v2"));
     project.write(
         "promptgate.toml",
         format!(
@@ -213,9 +197,9 @@ fn where_every_case_is_in_quarantine_nothing_is_promoted() {
             quarantined_for(30).replace("\"v1\"", "\"none\"")
         ),
     );
-    refused(eval(&project, &service, &[]));
+    refused(eval(&project, &service, ""));
     // Without a decision the run says how it went.
-    assert_eq!(eval(&project, &service, &["--no-gate"]).code, 0);
+    eval(&project, &service, "--no-gate").assert_exit(0);
 }
 
 #[test]
@@ -240,9 +224,7 @@ fn what_can_not_be_in_quarantine_is_told_where_it_stands() {
         ("[gate]\nquarantaine = 3\n".to_owned(), "did you mean `quarantine`?"),
     ] {
         project.write("promptgate.toml", settings(&gate));
-        let ran = project.run(&["eval", "--prompt", "v2"]);
-        assert_eq!(ran.code, 2, "{}", ran.transcript());
-        assert!(ran.stderr.contains(found), "{found}: {}", ran.transcript());
+        project.run("eval --prompt v2").assert_exit(2).assert_stderr(found);
     }
 }
 
@@ -250,19 +232,17 @@ fn what_can_not_be_in_quarantine_is_told_where_it_stands() {
 fn two_stored_runs_are_compared_without_what_is_in_quarantine_today() {
     let (project, service) = (project(), service());
     for prompt in ["v1", "v2"] {
-        let alone = ["--prompt", prompt, "--baseline", "none", "--no-gate"];
-        let arguments = [&["eval", "--target", "gemini", "--base-url", &service.url][..], &alone].concat();
-        let ran = project.run_with(&arguments, &[("GEMINI_API_KEY", "a-key-of-a-service")]);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        let alone = format!(
+            "eval --prompt {prompt} --baseline none --no-gate --target gemini --base-url {}",
+            service.url
+        );
+        project.run_with_key(&alone).assert_exit(0);
     }
-    let compare = || project.run(&["compare", "1", "2", "--gate"]);
-    let ran = compare();
-    assert_eq!(ran.code, 10, "{}", ran.transcript());
-    assert!(ran.stdout.contains("case-00000"), "{}", ran.stdout);
+    let compare = || project.run("compare 1 2 --gate");
+    compare().assert_exit(10).assert_stdout("case-00000");
     project.write("promptgate.toml", quarantined_for(30));
-    let ran = compare();
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = compare().assert_exit(0);
     assert!(ran.stdout.contains("12 cases are in quarantine") && !ran.stdout.contains("case-00000"));
     project.write("promptgate.toml", quarantined_for(-1));
-    assert_eq!(compare().code, 10);
+    compare().assert_exit(10);
 }

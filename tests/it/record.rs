@@ -1,17 +1,16 @@
 //! Answers that travel: exported on one machine, replayed on another that has neither key nor network.
 
 use crate::support::fake::{Fake, Reply};
-use crate::support::project::{Project, Ran};
+use crate::support::project::{KEY, Project, Run};
 use serde_json::{Value, json};
 use std::fs;
 
-const KEY: &str = "test-key-0123456789";
-const EVAL: [&str; 5] = ["eval", "--prompt", "v2", "--baseline", "v1"];
+const EVAL: &str = "eval --prompt v2 --baseline v1";
 
 /// Answers well, and better to `v2`, whose text knows the hours. Quotes the key, as a prompt injection would have it.
 fn server() -> Fake {
     Fake::start(|request| {
-        let body = String::from_utf8_lossy(&request.body).into_owned();
+        let body = request.text();
         let hours = if body.contains("nine in the morning") {
             "nine"
         } else {
@@ -21,14 +20,10 @@ fn server() -> Fake {
     })
 }
 
-fn with_key(project: &Project, arguments: &[&str]) -> Ran {
-    project.run_with(arguments, &[("GEMINI_API_KEY", KEY)])
-}
-
 /// As in the check of a fork's pull request: unattended, and the secret is empty.
-fn in_a_fork(project: &Project, url: &str, more: &[&str]) -> Ran {
+fn in_a_fork(project: &Project, url: &str, more: &str) -> Run {
     project.run_with(
-        &[&EVAL[..], &["--base-url", url], more].concat(),
+        &format!("{EVAL} --base-url {url} {more}"),
         &[("CI", "true"), ("GEMINI_API_KEY", "")],
     )
 }
@@ -37,18 +32,17 @@ fn in_a_fork(project: &Project, url: &str, more: &[&str]) -> Ran {
 fn evaluated() -> (Project, String) {
     let fake = server();
     let project = Project::with_cases(80);
-    let ran = with_key(&project, &[&EVAL[..], &["--base-url", &fake.url]].concat());
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project
+        .run_with_key(&format!("{EVAL} --base-url {}", fake.url))
+        .assert_exit(0);
     assert_eq!(project.verdict()["promotable"], true);
     (project, fake.url.clone())
 }
 
 fn export(project: &Project) -> String {
-    let ran = with_key(
-        project,
-        &["record", "export", "--prompt", "v2", "--to", "answers.jsonl"],
-    );
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = project
+        .run_with_key("record export --prompt v2 --to answers.jsonl")
+        .assert_exit(0);
     assert_eq!(ran.stdout, "run 1: 480 answers written to answers.jsonl\n");
     project.read("answers.jsonl")
 }
@@ -69,12 +63,10 @@ fn an_export_replays_elsewhere_to_the_same_results_and_is_never_promotable() {
     assert!(!exported.contains(KEY));
     let fork = Project::with_cases(80);
     fork.write("answers.jsonl", &exported);
-    let ran = fork.run(&["record", "import", "answers.jsonl"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = fork.run("record import answers.jsonl").assert_exit(0);
     assert!(ran.stdout.starts_with("480 answers imported"), "{}", ran.stdout);
 
-    let ran = in_a_fork(&fork, &url, &["--cache", "only"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = in_a_fork(&fork, &url, "--cache only").assert_exit(0);
     assert_eq!(rows(&fork), rows(&home));
     let (here, there) = (fork.verdict(), home.verdict());
     assert_eq!(here["decision"], "promote");
@@ -100,8 +92,7 @@ fn an_export_replays_elsewhere_to_the_same_results_and_is_never_promotable() {
     assert!(ran.stdout.contains("REPLAYED"), "{}", ran.stdout);
 
     // Without `only`, imported answers are used too, and the verdict is replayed all the same.
-    let ran = with_key(&fork, &[&EVAL[..], &["--base-url", &url]].concat());
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    fork.run_with_key(&format!("{EVAL} --base-url {url}")).assert_exit(0);
     assert_eq!(fork.verdict()["replayed"], true);
     assert_eq!(fork.verdict()["promotable"], false);
     assert_eq!(fork.verdict()["requests"], 0);
@@ -109,9 +100,9 @@ fn an_export_replays_elsewhere_to_the_same_results_and_is_never_promotable() {
     // An edited prompt has no recorded answers, so the fork's check can't be green.
     let v2 = fork.read("prompts/v2.prompt").replace("shoes", "socks");
     fork.write("prompts/v2.prompt", v2);
-    assert_eq!(in_a_fork(&fork, &url, &["--cache", "only"]).code, 11);
+    in_a_fork(&fork, &url, "--cache only").assert_exit(11);
     // And without `only`, an empty secret stays an error.
-    assert_eq!(in_a_fork(&fork, &url, &[]).code, 2);
+    in_a_fork(&fork, &url, "").assert_exit(2);
 }
 
 #[test]
@@ -145,7 +136,7 @@ fn an_export_is_sorted_reviewable_and_always_the_same() {
 #[test]
 fn a_key_that_got_into_the_store_does_not_get_out() {
     let (home, _) = evaluated();
-    let store = rusqlite::Connection::open(home.file(".promptgate/store.sqlite")).unwrap();
+    let store = home.store();
     let changed = store
         .execute("UPDATE answers SET answer = replace(answer, 'number', ?1)", [KEY])
         .unwrap();
@@ -162,25 +153,21 @@ fn a_key_that_got_into_the_store_does_not_get_out() {
 fn own_answers_stay_and_importing_twice_changes_nothing() {
     let (home, url) = evaluated();
     export(&home);
-    let ran = home.run(&["record", "import", "answers.jsonl"]);
+    let ran = home.run("record import answers.jsonl");
     assert!(
         ran.stdout
             .starts_with("0 answers imported, 0 were imported before, 480 stay"),
         "{}",
         ran.stdout
     );
-    let ran = with_key(&home, &[&EVAL[..], &["--base-url", &url]].concat());
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    home.run_with_key(&format!("{EVAL} --base-url {url}")).assert_exit(0);
     assert_eq!(home.verdict()["promotable"], true);
     assert_eq!(home.verdict()["imported"], 0);
 
     let fork = Project::with_cases(80);
     fork.write("answers.jsonl", home.read("answers.jsonl"));
-    assert_eq!(
-        fork.run(&["record", "import", "answers.jsonl", "answers.jsonl"]).code,
-        0
-    );
-    let ran = fork.run(&["record", "import", "answers.jsonl"]);
+    fork.run("record import answers.jsonl answers.jsonl").assert_exit(0);
+    let ran = fork.run("record import answers.jsonl");
     assert!(
         ran.stdout.starts_with("0 answers imported, 480 were imported before"),
         "{}",
@@ -201,8 +188,9 @@ fn mistakes_are_told_with_file_and_line_and_nothing_is_imported() {
     let fork = Project::with_cases(80);
     fork.write("answers.jsonl", lines.join("\n"));
     fork.write("empty.jsonl", "\n");
-    let ran = fork.run(&["record", "import", "answers.jsonl", "empty.jsonl", "missing.jsonl"]);
-    assert_eq!(ran.code, 2);
+    let ran = fork
+        .run("record import answers.jsonl empty.jsonl missing.jsonl")
+        .assert_exit(2);
     insta::assert_snapshot!(ran.stderr, @r#"
     error: answers.jsonl:2: unknown field `note`, expected one of `case`, `arm`, `prompt`, `repeat`, `target`, `model`, `key`, `request`, `attempts`, `waited_ms`, `created_at`, `reply`, `answer`
     error: answers.jsonl:4: invalid type: string "one", expected u32
@@ -216,8 +204,7 @@ fn mistakes_are_told_with_file_and_line_and_nothing_is_imported() {
       help: write one with `promptgate record export --to FILE`
     error: missing.jsonl: can't be read: No such file or directory (os error 2)
     "#);
-    let ran = in_a_fork(&fork, &url, &["--cache", "only"]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    in_a_fork(&fork, &url, "--cache only").assert_exit(11);
     assert_eq!(fork.verdict()["imported"], 0);
     assert_eq!(fork.verdict()["counts"]["error"], 80);
 }
@@ -225,36 +212,36 @@ fn mistakes_are_told_with_file_and_line_and_nothing_is_imported() {
 #[test]
 fn an_export_needs_a_run_and_says_which_there_are() {
     let project = Project::with_cases(2);
-    let export = |more: &[&str]| {
-        let ran = project.run(&[&["record", "export", "--to", "out/a.jsonl"], more].concat());
-        assert_eq!(ran.code, 2, "{}", ran.transcript());
+    let export = |more: &str| {
+        let ran = project
+            .run(&format!("record export --to out/a.jsonl {more}"))
+            .assert_exit(2);
         ran.stderr
     };
-    insta::assert_snapshot!(export(&[]), @"
+    insta::assert_snapshot!(export(""), @"
     error: there is no store yet, so there are no answers
       help: run `promptgate eval` first
     ");
     assert!(!project.file(".promptgate").exists());
-    assert_eq!(project.run(&[&EVAL[..], &["--no-gate"]].concat()).code, 0);
+    project.run(&format!("{EVAL} --no-gate")).assert_exit(0);
     let days = regex::Regex::new(r"\d{4}-\d\d-\d\d|sim/[0-9.]+").unwrap();
     let timeless = |text: String| days.replace_all(&text, "[..]").into_owned();
-    insta::assert_snapshot!(timeless(export(&["7"])), @"
+    insta::assert_snapshot!(timeless(export("7")), @"
     error: the store has no run 7
       help: the newest runs are: 1 (v2 against v1, target [..], 12 answers, [..])
     ");
-    insta::assert_snapshot!(timeless(export(&["--prompt", "v9"])), @"
+    insta::assert_snapshot!(timeless(export("--prompt v9")), @"
     error: the store has no finished run of `v9`
       help: the newest runs are: 1 (v2 against v1, target [..], 12 answers, [..])
     ");
-    insta::assert_snapshot!(export(&["newest"]), @"
+    insta::assert_snapshot!(export("newest"), @"
     error: `newest` is not the number of a run
       expected: a whole number, or nothing for the newest finished run of the candidate
     ");
-    assert!(export(&[]).contains("can't be written"));
+    assert!(export("").contains("can't be written"));
     fs::create_dir(project.file("out")).unwrap();
     // The newest run of whichever candidate, as none is configured.
-    let ran = project.run(&["record", "export", "--to", "out/a.jsonl"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project.run("record export --to out/a.jsonl").assert_exit(0);
     assert_eq!(project.read("out/a.jsonl").lines().count(), 12);
     assert_eq!(fs::read_dir(project.file("out")).unwrap().count(), 1);
 }

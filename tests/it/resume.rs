@@ -1,7 +1,7 @@
 //! What survives: a kill at any point, an interruption, two runs at once.
 
 use crate::support::fake::{Fake, Reply};
-use crate::support::project::Project;
+use crate::support::project::{KEY, Project, Run};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::process::{Child, Stdio};
@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 
-const KEY: &str = "test-key-0123456789";
 const CONCURRENCY: usize = 8;
 
 /// A server that answers `tell` requests, then tells, and answers no more before it is set free: the run can't end before it
@@ -35,10 +34,15 @@ fn server(tell: usize) -> Held {
     Held { fake, told, free }
 }
 
-fn start(project: &Project, url: &str, more: &[&str]) -> Child {
-    let concurrency = CONCURRENCY.to_string();
-    let arguments = [&arguments(url, &concurrency), more].concat();
-    let mut command = project.command(&arguments);
+fn command(url: &str, more: &str) -> String {
+    format!(
+        "eval --prompt v2 --baseline none --min-pass-rate 0.5 --repeat 1 --cache off --base-url {url} \
+         --concurrency {CONCURRENCY} {more}"
+    )
+}
+
+fn start(project: &Project, url: &str, more: &str) -> Child {
+    let mut command = project.command(&command(url, more));
     command
         .env("GEMINI_API_KEY", KEY)
         .stdout(Stdio::null())
@@ -46,32 +50,8 @@ fn start(project: &Project, url: &str, more: &[&str]) -> Child {
     command.spawn().unwrap()
 }
 
-fn arguments<'a>(url: &'a str, concurrency: &'a str) -> Vec<&'a str> {
-    vec![
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "none",
-        "--min-pass-rate",
-        "0.5",
-        "--repeat",
-        "1",
-        "--cache",
-        "off",
-        "--base-url",
-        url,
-        "--concurrency",
-        concurrency,
-    ]
-}
-
-fn run(project: &Project, url: &str, more: &[&str]) -> crate::support::project::Ran {
-    let concurrency = CONCURRENCY.to_string();
-    project.run_with(
-        &[&arguments(url, &concurrency), more].concat(),
-        &[("GEMINI_API_KEY", KEY)],
-    )
+fn run(project: &Project, url: &str, more: &str) -> Run {
+    project.run_with_key(&command(url, more))
 }
 
 /// results.jsonl without what a clock put in.
@@ -98,15 +78,15 @@ fn a_killed_run_resumes_and_ends_like_an_undisturbed_one() {
     const CASES: usize = 2_000;
     let Held { fake, told, free } = server(CASES / 2);
     let killed = Project::with_cases(CASES);
-    let mut child = start(&killed, &fake.url, &[]);
+    let mut child = start(&killed, &fake.url, "");
     told.recv().unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     free.store(true, Ordering::SeqCst);
     assert!(!killed.file("reports/verdict.json").exists());
-    let ran = run(&killed, &fake.url, &["--resume"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert!(ran.stderr.contains("resuming"), "{}", ran.stderr);
+    run(&killed, &fake.url, "--resume")
+        .assert_exit(0)
+        .assert_stderr("resuming");
 
     let asked = asked(&fake);
     assert_eq!(asked.len(), CASES);
@@ -118,24 +98,19 @@ fn a_killed_run_resumes_and_ends_like_an_undisturbed_one() {
     assert!(asked.values().all(|times| *times <= 2));
 
     let undisturbed = Project::with_cases(CASES);
-    let plain = Fake::start(|_| Reply::answer("nine"));
-    assert_eq!(run(&undisturbed, &plain.url, &[]).code, 0);
+    let plain = Fake::answering("nine");
+    run(&undisturbed, &plain.url, "").assert_exit(0);
     assert_eq!(timeless(&killed), timeless(&undisturbed));
 }
 
 #[test]
 fn resuming_nothing_starts_anew_and_says_so() {
-    let fake = Fake::start(|_| Reply::answer("nine"));
+    let fake = Fake::answering("nine");
     let project = Project::with_cases(80);
-    let ran = run(&project, &fake.url, &["--resume"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert!(ran.stderr.contains("starting anew"), "{}", ran.stderr);
-    let ran = run(&project, &fake.url, &["--resume"]);
-    assert!(
-        ran.stderr.contains("starting anew"),
-        "a finished run is not resumed: {}",
-        ran.stderr
-    );
+    run(&project, &fake.url, "--resume")
+        .assert_exit(0)
+        .assert_stderr("starting anew");
+    run(&project, &fake.url, "--resume").assert_stderr("starting anew");
     assert_eq!(fake.requests().len(), 160);
 }
 
@@ -145,7 +120,7 @@ fn signals_keep_what_arrived_and_leave_partial_reports() {
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
         let Held { fake, told, free } = server(40);
         let project = Project::with_cases(200);
-        let mut child = start(&project, &fake.url, &[]);
+        let mut child = start(&project, &fake.url, "");
         told.recv().unwrap();
         let sent = std::process::Command::new("kill")
             .args([format!("-{signal}"), child.id().to_string()])
@@ -160,18 +135,17 @@ fn signals_keep_what_arrived_and_leave_partial_reports() {
         let kept = verdict["counts"]["pass"].as_u64().unwrap();
         assert!((30..200).contains(&kept), "{kept} answers were kept");
         assert_eq!(verdict["counts"]["skipped"].as_u64().unwrap(), 200 - kept);
-        let ran = run(&project, &fake.url, &["--resume"]);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        run(&project, &fake.url, "--resume").assert_exit(0);
         assert!(asked(&fake).values().filter(|times| **times > 1).count() <= CONCURRENCY);
     }
 }
 
 #[test]
 fn two_runs_at_once_do_not_disturb_each_other() {
-    let fake = Arc::new(Fake::start(|_| Reply::answer("nine")));
+    let fake = Arc::new(Fake::answering("nine"));
     let project = Project::with_cases(300);
-    let mut first = start(&project, &fake.url, &["--out", "one"]);
-    let second = run(&project, &fake.url, &["--out", "two"]);
+    let mut first = start(&project, &fake.url, "--out one");
+    let second = run(&project, &fake.url, "--out two");
     assert!(first.wait().unwrap().success());
     assert_eq!(second.code, 0, "{}", second.transcript());
     let rows = |file: &str| project.read(file).lines().count();
@@ -182,15 +156,15 @@ fn two_runs_at_once_do_not_disturb_each_other() {
 #[test]
 fn a_store_of_another_version_is_refused_and_kept() {
     let project = Project::with_cases(2);
-    let fake = Fake::start(|_| Reply::answer("nine"));
-    assert_eq!(run(&project, &fake.url, &["--no-gate"]).code, 0);
+    let fake = Fake::answering("nine");
+    run(&project, &fake.url, "--no-gate").assert_exit(0);
     let path = project.file(".promptgate/store.sqlite");
     let store = rusqlite::Connection::open(&path).unwrap();
     store.pragma_update(None, "user_version", 99).unwrap();
     drop(store);
-    let ran = run(&project, &fake.url, &["--no-gate"]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(ran.stderr.contains("version 99"), "{}", ran.stderr);
+    run(&project, &fake.url, "--no-gate")
+        .assert_exit(2)
+        .assert_stderr("version 99");
     assert!(path.exists());
 }
 
@@ -208,8 +182,7 @@ fn a_store_that_fails_midway_is_inconclusive() {
         }
         Reply::answer("nine")
     });
-    let ran = run(&project, &fake.url, &[]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    run(&project, &fake.url, "").assert_exit(11);
     assert_eq!(project.verdict()["reasons"][0]["code"], "store");
 }
 
@@ -218,12 +191,11 @@ fn a_prefix_of_any_length_resumes_to_the_same_results() {
     const CASES: usize = 120;
     let fake = Fake::start(|request| Reply::answer(&format!("nine, {}", request.asks())));
     let whole = Project::with_cases(CASES);
-    assert_eq!(run(&whole, &fake.url, &[]).code, 0);
+    run(&whole, &fake.url, "").assert_exit(0);
     for prefix in ["1", "7", "64", "119"] {
         let project = Project::with_cases(CASES);
-        assert_eq!(run(&project, &fake.url, &["--max-requests", prefix]).code, 11);
-        let ran = run(&project, &fake.url, &["--resume"]);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        run(&project, &fake.url, &format!("--max-requests {prefix}")).assert_exit(11);
+        run(&project, &fake.url, "--resume").assert_exit(0);
         assert_eq!(timeless(&project), timeless(&whole), "after {prefix} requests");
     }
 }

@@ -1,39 +1,24 @@
 //! Runs that the store remembers: listed, shown, compared with each other, and asked for what wavers.
 
 use crate::support::fake::{Fake, Reply};
-use crate::support::project::{Project, Ran};
-use rusqlite::Connection;
+use crate::support::project::{KEY, Project, Run};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-const KEY: &str = "test-key-0123456789";
-
 /// Answers rightly to `v2`, whose text knows the hours, and wrongly to `v1`.
 fn server() -> Fake {
     Fake::start(|request| {
-        let knows = String::from_utf8_lossy(&request.body).contains("nine in the morning");
+        let knows = request.text().contains("nine in the morning");
         Reply::answer(if knows { "nine" } else { "ten" })
     })
 }
 
-fn with_key(project: &Project, arguments: &[&str]) -> Ran {
-    project.run_with(arguments, &[("GEMINI_API_KEY", KEY)])
-}
-
 /// Runs a prompt alone, or whatever `more` says, without a decision.
-fn eval(project: &Project, url: &str, prompt: &str, more: &[&str]) -> Ran {
-    let alone = [
-        "eval",
-        "--prompt",
-        prompt,
-        "--baseline",
-        "none",
-        "--no-gate",
-        "--base-url",
-        url,
-    ];
-    with_key(project, &[&alone[..], more].concat())
+fn eval(project: &Project, url: &str, prompt: &str, more: &str) -> Run {
+    project.run_with_key(&format!(
+        "eval --prompt {prompt} --baseline none --no-gate --base-url {url} {more}"
+    ))
 }
 
 /// Two runs: `v1` alone, then `v2` alone.
@@ -41,18 +26,9 @@ fn two_runs(cases: usize) -> (Project, Fake) {
     let fake = server();
     let project = Project::with_cases(cases);
     for prompt in ["v1", "v2"] {
-        let ran = eval(&project, &fake.url, prompt, &[]);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        eval(&project, &fake.url, prompt, "").assert_exit(0);
     }
     (project, fake)
-}
-
-fn store(project: &Project) -> Connection {
-    Connection::open(project.file(".promptgate/store.sqlite")).unwrap()
-}
-
-fn document(ran: &Ran) -> Value {
-    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.transcript()))
 }
 
 fn timeless(text: &str) -> String {
@@ -76,26 +52,26 @@ fn timeless(text: &str) -> String {
 #[test]
 fn runs_are_listed_and_shown() {
     let project = Project::with_cases(3);
-    let ran = project.run(&["runs", "list"]);
+    let ran = project.run("runs list");
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "no run yet\n"));
     assert!(!project.file(".promptgate").exists(), "looking creates nothing");
-    let ran = project.run(&["runs", "show", "1"]);
-    assert_eq!(ran.code, 2);
+    project.run("runs show 1").assert_exit(2);
 
     let fake = server();
-    assert_eq!(eval(&project, &fake.url, "v1", &[]).code, 0);
-    let against = ["eval", "--prompt", "v2", "--baseline", "v1", "--base-url", &fake.url];
-    let ran = with_key(&project, &[&against[..], &["--limit", "2", "--repeat", "1"]].concat());
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
-    assert_eq!(eval(&project, &fake.url, "v2", &["--max-requests", "4"]).code, 11);
+    eval(&project, &fake.url, "v1", "").assert_exit(0);
+    let against = format!("eval --prompt v2 --baseline v1 --base-url {}", fake.url);
+    project
+        .run_with_key(&format!("{against} --limit 2 --repeat 1"))
+        .assert_exit(11);
+    eval(&project, &fake.url, "v2", "--max-requests 4").assert_exit(11);
 
-    insta::assert_snapshot!(timeless(&project.run(&["runs", "list"]).stdout));
-    let newest = project.run(&["runs", "list", "--limit", "1"]).stdout;
+    insta::assert_snapshot!(timeless(&project.run("runs list").stdout));
+    let newest = project.run("runs list --limit 1").stdout;
     assert_eq!(newest.lines().count(), 2);
     assert!(newest.lines().nth(1).unwrap().starts_with("3 "), "{newest}");
-    insta::assert_snapshot!("shown", timeless(&project.run(&["runs", "show", "2"]).stdout));
+    insta::assert_snapshot!("shown", timeless(&project.run("runs show 2").stdout));
 
-    let list = document(&project.run(&["runs", "list", "--json"]));
+    let list = project.run("runs list --json").json();
     assert_eq!(list["schema"], "promptgate.runs/1");
     let of = |field: &str| -> Vec<Value> {
         let runs = list["runs"].as_array().unwrap().iter();
@@ -105,12 +81,13 @@ fn runs_are_listed_and_shown() {
     assert_eq!(of("/run"), [3, 2, 1]);
     assert_eq!(of("/concluded/exit_code"), [11, 11, 0]);
     assert_eq!(of("/concluded/decision"), ["inconclusive"; 3]);
-    assert_eq!(of("/facts/selection"), [json!([]), json!(["--limit 2"]), json!([])]);
+    assert_eq!(of("/facts/selection"), [json!([]), json!("'--limit 2'"), json!([])]);
     assert_eq!(of("/ended"), ["incomplete", "complete", "complete"]);
-    let one = document(&project.run(&["runs", "show", "2", "--json"]));
+    let one = project.run("runs show 2 --json").json();
     let verdict: Value = {
-        let ran = with_key(&project, &[&against[..], &["--limit", "2", "--repeat", "1"]].concat());
-        assert_eq!(ran.code, 11);
+        project
+            .run_with_key(&format!("{against} --limit 2 --repeat 1"))
+            .assert_exit(11);
         project.verdict()
     };
     assert_eq!(one["schema"], "promptgate.run/1");
@@ -127,29 +104,26 @@ fn runs_are_listed_and_shown() {
 
     for (arguments, said) in [
         (
-            &["runs", "show", "9"][..],
+            "runs show 9",
             "the store has no run 9\n  help: the newest runs are 4, 3, 2, 1",
         ),
-        (&["runs", "show", "two"], "`two` is not the number of a run"),
-        (&["runs", "list", "--limit", "0"], "--limit: `0` is no number of lines"),
-        (&["runs", "list", "--limit", "1001"], "from 1 to 1000"),
+        ("runs show two", "`two` is not the number of a run"),
+        ("runs list --limit 0", "--limit: `0` is no number of lines"),
+        ("runs list --limit 1001", "from 1 to 1000"),
     ] {
-        let ran = project.run(arguments);
-        assert_eq!(ran.code, 2, "{}", ran.transcript());
-        assert!(ran.stderr.contains(said), "{}", ran.transcript());
+        project.run(arguments).assert_exit(2).assert_stderr(said);
     }
 }
 
 #[test]
 fn two_runs_compare_to_the_very_numbers_of_an_eval_of_both() {
     let (project, fake) = two_runs(80);
-    let asked = fake.requests().len();
-    let ran = project.run(&["compare", "1", "2", "--json"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert_eq!(fake.requests().len(), asked, "nothing is asked");
-    let compared = document(&ran);
-    let both = ["eval", "--prompt", "v2", "--baseline", "v1", "--base-url", &fake.url];
-    assert_eq!(with_key(&project, &both).code, 0);
+    let asked = fake.count();
+    let ran = project.run("compare 1 2 --json").assert_exit(0);
+    assert_eq!(fake.count(), asked, "nothing is asked");
+    let compared = ran.json();
+    let both = format!("eval --prompt v2 --baseline v1 --base-url {}", fake.url);
+    project.run_with_key(&both).assert_exit(0);
     let verdict = project.verdict();
     for field in ["decision", "paired", "difference", "z", "counts", "needed", "slices"] {
         assert_eq!(compared[field], verdict[field], "{field}");
@@ -174,25 +148,22 @@ fn two_runs_compare_to_the_very_numbers_of_an_eval_of_both() {
 #[test]
 fn a_comparison_says_that_it_is_none_to_deploy_by() {
     let (project, _fake) = two_runs(80);
-    let ran = project.run(&["compare", "2", "1"]);
-    assert_eq!(ran.code, 0, "0 says that it is done: {}", ran.transcript());
+    let ran = project.run("compare 2 1").assert_exit(0);
     insta::assert_snapshot!(timeless(&ran.stdout));
     assert!(!ran.stdout.contains("verdict="));
     assert!(!project.read("reports/verdict.json").contains("comparison"));
 
-    let code = |arguments: &[&str]| {
-        let ran = project.run(&[&["compare"][..], arguments].concat());
+    let code = |arguments: &str| {
+        let ran = project.run(&format!("compare {arguments}"));
         (ran.code, ran.stdout.lines().last().unwrap_or_default().to_owned())
     };
-    assert_eq!(code(&["2", "1", "--gate"]), (10, "replayed=block exit=10".to_owned()));
-    assert_eq!(code(&["1", "2", "--gate"]), (0, "replayed=promote exit=0".to_owned()));
+    assert_eq!(code("2 1 --gate"), (10, "replayed=block exit=10".to_owned()));
+    assert_eq!(code("1 2 --gate"), (0, "replayed=promote exit=0".to_owned()));
     // The rules are those of the call.
     let few = two_runs(12).0;
-    assert_eq!(eval(&few, &server().url, "v2", &["--cache", "refresh"]).code, 0);
-    let ran = few.run(&["compare", "2", "3", "--gate"]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
-    assert!(ran.stdout.contains("too_few: "), "{}", ran.stdout);
-    let wide = ["compare", "2", "3", "--gate", "--margin", "0.4", "--alpha", "0.2"];
+    eval(&few, &server().url, "v2", "--cache refresh").assert_exit(0);
+    few.run("compare 2 3 --gate").assert_exit(11).assert_stdout("too_few: ");
+    let wide = "compare 2 3 --gate --margin 0.4 --alpha 0.2";
     let ran = few.run(&wide);
     // The same answers of another server, so another target.
     assert_eq!(ran.code, 11, "{}", ran.transcript());
@@ -205,52 +176,44 @@ fn a_comparison_says_that_it_is_none_to_deploy_by() {
     assert!(ran.stdout.contains("with doubts, this is no promote"), "{}", ran.stdout);
     assert!(ran.stdout.ends_with("replayed=promote exit=11\n"), "{}", ran.stdout);
     for wrong in ["--margin=0.6", "--tolerance=0", "--alpha=x"] {
-        let ran = few.run(&["compare", "2", "3", wrong]);
-        assert_eq!(ran.code, 2, "{}", ran.transcript());
-        assert!(ran.stderr.contains(&wrong[..7]), "{}", ran.transcript());
+        few.run(&format!("compare 2 3 {wrong}"))
+            .assert_exit(2)
+            .assert_stderr(&wrong[..7]);
     }
 }
 
 #[test]
 fn a_promote_with_doubts_is_none() {
     let (project, fake) = two_runs(80);
-    let gate = || project.run(&["compare", "1", "2", "--gate"]);
-    assert_eq!(gate().code, 0);
+    let gate = || project.run("compare 1 2 --gate");
+    gate().assert_exit(0);
     let age = |case: &str, seconds: i64| {
         let sql = "UPDATE answers SET created_at = created_at - ?2 WHERE case_id = ?1";
-        assert!(store(&project).execute(sql, rusqlite::params![case, seconds]).unwrap() > 0);
+        assert!(project.store().execute(sql, rusqlite::params![case, seconds]).unwrap() > 0);
     };
     age("case-00007", 80_000);
-    assert_eq!(gate().code, 0);
+    gate().assert_exit(0);
     age("case-00007", 80_000);
-    let ran = gate();
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
-    assert!(
-        ran.stdout.contains("DOUBT: the answers were asked for over 2 days"),
-        "{}",
-        ran.stdout
-    );
-    assert_eq!(project.run(&["compare", "1", "2"]).code, 0);
+    gate()
+        .assert_exit(11)
+        .assert_stdout("DOUBT: the answers were asked for over 2 days");
+    project.run("compare 1 2").assert_exit(0);
     // A block stays one.
-    assert_eq!(project.run(&["compare", "2", "1", "--gate"]).code, 10);
+    project.run("compare 2 1 --gate").assert_exit(10);
 
     // The stored answers of run 2 once more: no difference could show.
-    assert_eq!(eval(&project, &fake.url, "v2", &[]).code, 0);
-    let ran = project.run(&["compare", "2", "3", "--gate"]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
-    assert!(
-        ran.stdout
-            .contains("240 answers of the two runs are the same stored ones"),
-        "{}",
-        ran.stdout
-    );
+    eval(&project, &fake.url, "v2", "").assert_exit(0);
+    project
+        .run("compare 2 3 --gate")
+        .assert_exit(11)
+        .assert_stdout("240 answers of the two runs are the same stored ones");
 }
 
 /// The margins of a comparison of runs are not scaled by what judges are known to err.
 #[test]
 fn a_promote_that_models_judged_is_none() {
     let fake = Fake::start(|request| {
-        let body = String::from_utf8_lossy(&request.body);
+        let body = request.text();
         Reply::answer(match body.contains("It knows the hours.") {
             true => r#"{"reason": "so it is", "pass": true}"#,
             false => "nine",
@@ -268,29 +231,28 @@ fn a_promote_that_models_judged_is_none() {
         ),
     );
     for prompt in ["v1", "v2"] {
-        let ran = eval(&project, &fake.url, prompt, &["--repeat", "1"]);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        eval(&project, &fake.url, prompt, "--repeat 1").assert_exit(0);
     }
     // The second run's replies are stored ones, because equal answers to equal questions are asked about once.
-    let ran = project.run(&["compare", "1", "2", "--gate"]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
-    assert!(ran.stdout.contains("DOUBT: models judged"), "{}", ran.stdout);
+    let ran = project
+        .run("compare 1 2 --gate")
+        .assert_exit(11)
+        .assert_stdout("DOUBT: models judged");
     assert!(ran.stdout.ends_with("replayed=promote exit=11\n"), "{}", ran.stdout);
     // Without the gate it is told all the same, and vectors of texts are no judgement.
-    assert_eq!(project.run(&["compare", "1", "2"]).code, 0);
-    store(&project)
+    project.run("compare 1 2").assert_exit(0);
+    project
+        .store()
         .execute("UPDATE answers SET case_id = 'embedding' WHERE case_id = 'judge'", [])
         .unwrap();
-    let ran = project.run(&["compare", "1", "2", "--gate"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project.run("compare 1 2 --gate").assert_exit(0);
 }
 
 #[test]
 fn runs_that_differ_in_more_than_the_prompt_are_refused_with_what_differs() {
     let (project, fake) = two_runs(8);
     let refused = |first: &str, second: &str| {
-        let ran = project.run(&["compare", first, second, "--gate"]);
-        assert_eq!(ran.code, 2, "{}", ran.transcript());
+        let ran = project.run(&format!("compare {first} {second} --gate")).assert_exit(2);
         assert_eq!(ran.stdout, "");
         ran.stderr
     };
@@ -300,8 +262,8 @@ fn runs_that_differ_in_more_than_the_prompt_are_refused_with_what_differs() {
       help: see `promptgate runs list`
     ");
     // 3: other repeats and other cases.
-    let run = |more: &[&str]| assert_eq!(eval(&project, &fake.url, "v2", more).code, 0);
-    run(&["--repeat", "2", "--limit", "6"]);
+    let run = |more: &str| assert_eq!(eval(&project, &fake.url, "v2", more).code, 0);
+    run("--repeat 2 --limit 6");
     insta::assert_snapshot!(refused("1", "3"), @"
     error: runs 1 and 3 asked different cases: 2 cases are only in run 1 (`case-00006`, `case-00007`)
       expected: the same cases in both runs
@@ -310,22 +272,22 @@ fn runs_that_differ_in_more_than_the_prompt_are_refused_with_what_differs() {
       help: run one of them again with --repeat; answers that are stored are not asked for again
     ");
     // 4: another selection of the same cases is the same.
-    run(&["--limit", "100"]);
-    assert_eq!(project.run(&["compare", "1", "4"]).code, 0);
+    run("--limit 100");
+    project.run("compare 1 4").assert_exit(0);
     // 5: an edited check, a case less, a case more.
     let golden = project.read("golden/cases.jsonl");
     let edited = golden
         .replacen("\"contains\":\"nine\"", "\"contains\":\"ten\"", 1)
         .replace("case-00005", "case-new");
     project.write("golden/cases.jsonl", &edited);
-    run(&[]);
+    run("");
     insta::assert_snapshot!(refused("1", "5"), @"
     error: the golden files of runs 1 and 5 differ: 1 case is only in run 1 (`case-00005`); 1 case is only in run 5 (`case-new`); 1 case is written differently (`case-00000`)
       help: run the older candidate again over the present files
     ");
     // 6: the same cases in a file of other bytes.
     project.write("golden/cases.jsonl", golden.replace(",\"vars\"", ", \"vars\""));
-    run(&[]);
+    run("");
     insta::assert_snapshot!(refused("1", "6"), @"
     error: the golden files of runs 1 and 6 differ; the cases that they asked are the same
       help: run the older candidate again over the present files
@@ -333,7 +295,7 @@ fn runs_that_differ_in_more_than_the_prompt_are_refused_with_what_differs() {
     // 7: an edited check, 8: an edited question.
     for (number, from, to) in [("7", "\"nine\"", "\"ten\""), ("8", "number 3?", "number 4?")] {
         project.write("golden/cases.jsonl", golden.replacen(from, to, 1));
-        run(&[]);
+        run("");
         let told = refused("1", number);
         assert!(told.contains("1 case is written differently (`case-0000"), "{told}");
         assert_eq!(
@@ -345,12 +307,12 @@ fn runs_that_differ_in_more_than_the_prompt_are_refused_with_what_differs() {
     // 9: a command that checks may ask.
     project.write("golden/cases.jsonl", &golden);
     project.write("promptgate.toml", "[commands.sums]\nargv = [\"true\"]\n");
-    run(&[]);
+    run("");
     assert!(refused("1", "9").contains("the judges of runs 1 and 9, or the commands of promptgate.toml, differ"));
     project.write("promptgate.toml", "");
     // 10: both prompts are the same.
-    let same = ["eval", "--prompt", "v2", "--baseline", "v2", "--base-url", &fake.url];
-    with_key(&project, &same);
+    let same = format!("eval --prompt v2 --baseline v2 --base-url {}", fake.url);
+    project.run_with_key(&same);
     assert!(refused("1", "10").contains("run 10 asked its must-pass cases only"));
     assert!(refused("10", "1").contains("run 10 asked its must-pass cases only"));
     assert!(refused("1", "99").contains("the store has no run 99"));
@@ -360,14 +322,12 @@ fn runs_that_differ_in_more_than_the_prompt_are_refused_with_what_differs() {
 fn runs_whose_outcomes_are_not_all_there_are_refused() {
     let (project, _fake) = two_runs(4);
     let refused = || {
-        let ran = project.run(&["compare", "1", "2", "--gate"]);
-        assert_eq!(ran.code, 2, "{}", ran.transcript());
-        let flaky = project.run(&["runs", "flaky", "2"]);
-        assert_eq!(flaky.code, 2, "{}", flaky.transcript());
+        let ran = project.run("compare 1 2 --gate").assert_exit(2);
+        let flaky = project.run("runs flaky 2").assert_exit(2);
         assert_eq!(flaky.stderr, ran.stderr);
         ran.stderr
     };
-    let change = |sql: &str| assert!(store(&project).execute(sql, []).unwrap() > 0, "{sql}");
+    let change = |sql: &str| assert!(project.store().execute(sql, []).unwrap() > 0, "{sql}");
     change("DELETE FROM outcomes WHERE run = 2 AND case_no = 3");
     insta::assert_snapshot!(refused(), @"
     error: the store has outcomes of 3 of the 4 cases of run 2; they are kept of the newest runs only
@@ -383,30 +343,19 @@ fn runs_whose_outcomes_are_not_all_there_are_refused() {
     error: run 2 was made by an older promptgate, which did not note outcomes
       help: run it again; answers that are stored are not asked for again
     ");
-    let list = project.run(&["runs", "list"]);
-    assert_eq!(list.code, 0, "{}", list.transcript());
+    project.run("runs list").assert_exit(0);
 }
 
 #[test]
 fn a_run_that_was_not_finished_decides_nothing() {
     let (project, fake) = two_runs(80);
-    let ran = eval(
-        &project,
-        &fake.url,
-        "v2",
-        &["--cache", "refresh", "--max-requests", "230"],
-    );
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
-    let compare = || project.run(&["compare", "1", "3", "--gate"]);
-    let ran = compare();
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
-    assert!(ran.stdout.contains("budget: "), "{}", ran.stdout);
+    eval(&project, &fake.url, "v2", "--cache refresh --max-requests 230").assert_exit(11);
+    let compare = || project.run("compare 1 3 --gate");
+    compare().assert_exit(11).assert_stdout("budget: ");
     // Finished, it is the same run with all outcomes.
-    let ran = eval(&project, &fake.url, "v2", &["--cache", "refresh", "--resume"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert_eq!(project.run(&["runs", "list"]).stdout.lines().count(), 4);
-    let ran = compare();
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    eval(&project, &fake.url, "v2", "--cache refresh --resume").assert_exit(0);
+    assert_eq!(project.run("runs list").stdout.lines().count(), 4);
+    compare().assert_exit(0);
 }
 
 #[test]
@@ -414,11 +363,12 @@ fn one_shard_is_never_enough() {
     let fake = server();
     let project = Project::with_cases(300);
     for prompt in ["v1", "v2"] {
-        eval(&project, &fake.url, prompt, &["--shard", "1/2", "--repeat", "1"]);
+        eval(&project, &fake.url, prompt, "--shard 1/2 --repeat 1");
     }
-    let ran = project.run(&["compare", "1", "2", "--gate"]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
-    assert!(ran.stdout.contains("shard: "), "{}", ran.stdout);
+    project
+        .run("compare 1 2 --gate")
+        .assert_exit(11)
+        .assert_stdout("shard: ");
 }
 
 #[test]
@@ -430,18 +380,16 @@ fn hostile_names_act_nowhere_and_keys_are_masked() {
         "expect": [{"contains": "nine"}]});
     project.write("golden/cases.jsonl", format!("{case}\n"));
     for prompt in ["v1", "v2"] {
-        let ran = eval(&project, &fake.url, prompt, &[]);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        eval(&project, &fake.url, prompt, "").assert_exit(0);
     }
     for arguments in [
-        &["compare", "2", "1"][..],
-        &["compare", "2", "1", "--json"],
-        &["runs", "show", "1", "--json"],
-        &["runs", "flaky", "1", "--json"],
-        &["runs", "list"],
+        "compare 2 1",
+        "compare 2 1 --json",
+        "runs show 1 --json",
+        "runs flaky 1 --json",
+        "runs list",
     ] {
-        let ran = with_key(&project, arguments);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        let ran = project.run_with_key(arguments).assert_exit(0);
         assert!(!ran.stdout.contains(['\u{1b}', '\u{202e}']), "{}", ran.stdout);
         assert!(
             !ran.stdout.contains(KEY) && !ran.stdout.contains("##["),
@@ -449,8 +397,7 @@ fn hostile_names_act_nowhere_and_keys_are_masked() {
             ran.stdout
         );
     }
-    let ran = with_key(&project, &["compare", "2", "1"]);
-    assert!(ran.stdout.contains("must pass"), "{}", ran.stdout);
+    project.run_with_key("compare 2 1").assert_stdout("must pass");
 }
 
 /// Recorded answers to two cases by repeat, of both prompts: case 0 wavers in the candidate, case 1 in both arms.
@@ -474,8 +421,7 @@ fn recorded() -> Project {
     }
     project.write("answers.jsonl", rows);
     let arguments = "eval --prompt v2 --baseline v1 --target recorded --answers answers.jsonl --repeat 4 --no-gate";
-    let ran = project.run(&arguments.split(' ').collect::<Vec<_>>());
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project.run(arguments).assert_exit(0);
     project
 }
 
@@ -495,14 +441,14 @@ fn cases_that_waver_stand_in_the_summary_and_in_a_list() {
     - `case-00000` (`golden/cases.jsonl:1:1`): baseline passes 4 of 4, candidate passes 3 of 4
     ");
     assert!(summary.contains("### Flaky cases (2)"));
-    insta::assert_snapshot!(project.run(&["runs", "flaky", "--prompt", "v2"]).stdout, @"
+    insta::assert_snapshot!(project.run("runs flaky --prompt v2").stdout, @"
     run 1 of v2: 2 cases with answers that pass and answers that don't
 
     case        baseline  over runs  pass^4  candidate  over runs  pass^4  pass@4
     case-00001  3/4       3/4        0.0%    2/4        2/4        0.0%    100.0%
     case-00000  4/4       4/4        100.0%  3/4        3/4        0.0%    100.0%
     ");
-    let one = document(&project.run(&["runs", "flaky", "1", "--limit", "1", "--json"]));
+    let one = project.run("runs flaky 1 --limit 1 --json").json();
     assert_eq!(one["flaky"], 2);
     assert_eq!(one["k"], 4);
     assert_eq!(
@@ -513,8 +459,8 @@ fn cases_that_waver_stand_in_the_summary_and_in_a_list() {
     );
     // The same recording read again is no new evidence.
     let arguments = "eval --prompt v2 --baseline v1 --target recorded --answers answers.jsonl --repeat 4 --no-gate";
-    project.run(&arguments.split(' ').collect::<Vec<_>>());
-    let again = document(&project.run(&["runs", "flaky", "--limit", "1", "--json"]));
+    project.run(arguments);
+    let again = project.run("runs flaky --limit 1 --json").json();
     assert_eq!((&again["run"], &again["cases"]), (&json!(2), &one["cases"]));
 }
 
@@ -527,13 +473,13 @@ fn what_wavers_only_from_run_to_run_is_found_too() {
         Reply::answer(if wrong { "ten" } else { "nine" })
     });
     let project = Project::with_cases(4);
-    assert_eq!(eval(&project, &fake.url, "v2", &[]).code, 0);
+    eval(&project, &fake.url, "v2", "").assert_exit(0);
     wrong.store(true, Ordering::SeqCst);
     // Stored answers are no new ones.
-    assert_eq!(eval(&project, &fake.url, "v2", &[]).code, 0);
-    let flaky = |run: &str| document(&project.run(&["runs", "flaky", run, "--json"]));
+    eval(&project, &fake.url, "v2", "").assert_exit(0);
+    let flaky = |run: &str| project.run(&format!("runs flaky {run} --json")).json();
     assert_eq!(flaky("2")["flaky"], 0);
-    assert_eq!(eval(&project, &fake.url, "v2", &["--cache", "refresh"]).code, 0);
+    eval(&project, &fake.url, "v2", "--cache refresh").assert_exit(0);
     let found = flaky("3");
     assert_eq!(found["flaky"], 1);
     assert_eq!(found["cases"][0]["case"], "case-00002");
@@ -545,19 +491,17 @@ fn what_wavers_only_from_run_to_run_is_found_too() {
     // An edited prompt starts anew.
     let v2 = project.read("prompts/v2.prompt").replace("shoes", "socks");
     project.write("prompts/v2.prompt", v2);
-    assert_eq!(eval(&project, &fake.url, "v2", &[]).code, 0);
+    eval(&project, &fake.url, "v2", "").assert_exit(0);
     assert_eq!(flaky("4")["flaky"], 0);
 }
 
 #[test]
 fn the_numbers_are_those_that_failed_takes() {
     let (project, fake) = two_runs(4);
-    let ran = eval(&project, &fake.url, "v1", &["--failed", "1", "--dry-run"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    let ran = eval(&project, &fake.url, "v2", &["--failed", "2", "--dry-run"]);
-    assert_eq!(ran.code, 4, "every case of run 2 passed: {}", ran.transcript());
+    eval(&project, &fake.url, "v1", "--failed 1 --dry-run").assert_exit(0);
+    eval(&project, &fake.url, "v2", "--failed 2 --dry-run").assert_exit(4);
     // And a run of the failed ones says so.
-    assert_eq!(eval(&project, &fake.url, "v1", &["--failed", "1"]).code, 0);
-    let shown = project.run(&["runs", "show", "3"]).stdout;
+    eval(&project, &fake.url, "v1", "--failed 1").assert_exit(0);
+    let shown = project.run("runs show 3").stdout;
     assert!(shown.contains("--failed (cases: 4)"), "{shown}");
 }

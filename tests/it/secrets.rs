@@ -2,7 +2,7 @@
 //! neither does one that replaces it while the run goes on.
 
 use crate::support::fake::{Fake, Received, Reply};
-use crate::support::project::{Project, Ran};
+use crate::support::project::{Project, Run};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
@@ -123,7 +123,7 @@ impl Traces {
     }
 
     /// There is none in any output, nor in any file below the folder but those named.
-    fn assert_none(&self, what: &str, project: &Project, ran: &Ran, but: &[&str]) {
+    fn assert_none(&self, what: &str, project: &Project, ran: &Run, but: &[&str]) {
         for (name, text) in [("stdout", &ran.stdout), ("stderr", &ran.stderr)] {
             if let Some(leak) = self.find(text.as_bytes()) {
                 panic!("{what}: {name} shows the key: {leak}");
@@ -580,41 +580,21 @@ fn scripted(script: Script) -> (Fake, Project, Vec<Option<&'static str>>) {
     (fake, project, codes)
 }
 
-const PLAIN: [&str; 12] = [
-    "eval",
-    "--prompt",
-    "v2",
-    "--baseline",
-    "none",
-    "--no-gate",
-    "--repeat",
-    "1",
-    "--retries",
-    "0",
-    "--timeout",
-    "60s",
-];
-
-/// Where the values of two options stand in it.
-const RETRIES: usize = 9;
-const TIMEOUT: usize = 11;
+const PLAIN: &str = "eval --prompt v2 --baseline none --no-gate --repeat 1 --retries 0 --timeout 60s";
 
 /// How much a run says.
-const VOICES: [&[&str]; 3] = [&[], &["--quiet"], &["--color", "always"]];
+const VOICES: [&str; 3] = ["", "--quiet", "--color always"];
 
 fn planted() -> Vec<(&'static str, &'static str)> {
     vec![("GEMINI_API_KEY", KEY), ("NO_PROXY", "127.0.0.1")]
 }
 
 /// Runs each script in each voice; then nothing holds the key, and each case came to its end.
-fn keeps_its_key(what: &str, script: &dyn Fn() -> Script, more: &[&str]) {
+fn keeps_its_key(what: &str, script: &dyn Fn() -> Script, more: &str) {
     let traces = Traces::of(&[KEY]);
     for voice in VOICES {
         let (fake, project, codes) = scripted(script());
-        let ran = project.run_with(
-            &[&PLAIN[..], &["--base-url", &fake.url], voice, more].concat(),
-            &planted(),
-        );
+        let ran = project.run_with(&format!("{PLAIN} --base-url {} {voice} {more}", fake.url), &planted());
         traces.assert_none(what, &project, &ran, &[]);
         let got: Vec<Option<String>> = project
             .results()
@@ -627,7 +607,7 @@ fn keeps_its_key(what: &str, script: &dyn Fn() -> Script, more: &[&str]) {
             project.read("reports/results.jsonl").contains("***"),
             "{what}: nothing was masked"
         );
-        let exported = project.run_with(&["record", "export", "--to", "answers.jsonl"], &planted());
+        let exported = project.run_with("record export --to answers.jsonl", &planted());
         traces.assert_none(what, &project, &exported, &[]);
         assert!(exported.code == 2 || project.read("answers.jsonl").lines().count() > 0);
     }
@@ -648,22 +628,22 @@ fn the_traces_find_a_key_in_every_form() {
 
 #[test]
 fn no_error_of_a_request_shows_the_key() {
-    keeps_its_key("errors", &errors_of_a_request, &[]);
+    keeps_its_key("errors", &errors_of_a_request, "");
 }
 
 #[test]
 fn no_unreadable_reply_shows_the_key() {
-    keeps_its_key("bad replies", &bad_replies, &[]);
+    keeps_its_key("bad replies", &bad_replies, "");
 }
 
 #[test]
 fn no_answer_shows_the_key() {
-    keeps_its_key("answers", &answers, &[]);
+    keeps_its_key("answers", &answers, "");
 }
 
 #[test]
 fn no_streamed_answer_shows_the_key() {
-    keeps_its_key("streams", &streams, &["--stream"]);
+    keeps_its_key("streams", &streams, "--stream");
 }
 
 #[test]
@@ -677,11 +657,11 @@ fn no_error_that_ends_a_run_shows_the_key() {
             0 => answer("STOP"),
             _ => reply.clone(),
         });
-        let url = ["--base-url", &fake.url, "--concurrency", "1"];
-        let ran = project.run_with(&[&PLAIN[..], &url, voice].concat(), &planted());
+        let url = format!("--base-url {} --concurrency 1", fake.url);
+        let ran = project.run_with(&format!("{PLAIN} {url} {voice}"), &planted());
         traces.assert_none(code, &project, &ran, &[]);
         assert_eq!(ran.code, 11, "{code}: {}", ran.transcript());
-        assert_eq!(fake.requests().len(), 2, "{code}");
+        assert_eq!(fake.count(), 2, "{code}");
         assert_eq!(project.results()[1]["error"]["code"], code);
     }
 }
@@ -700,22 +680,20 @@ fn no_repeated_attempt_shows_the_key() {
         _ => answer("STOP"),
     });
     let project = Project::with_cases(1);
-    let mut arguments = [&PLAIN[..], &["--base-url", &fake.url]].concat();
-    arguments[RETRIES] = "3";
+    let arguments = format!("{PLAIN} --base-url {}", fake.url).replace("--retries 0", "--retries 3");
     let ran = project.run_with(&arguments, &planted());
     traces.assert_none("retries", &project, &ran, &[]);
-    assert_eq!(fake.requests().len(), 3, "{}", ran.transcript());
+    assert_eq!(fake.count(), 3, "{}", ran.transcript());
 }
 
 #[test]
 fn no_silence_shows_the_key() {
     let traces = Traces::of(&[KEY]);
-    for more in [&[][..], &["--stream"]] {
+    for more in ["", "--stream"] {
         let begun = cut_off(200, &format!("data: {}", loud(KEY)));
         let fake = Fake::start(move |_| Reply::stall_after(begun.clone()));
         let project = Project::with_cases(1);
-        let mut arguments = [&PLAIN[..], &["--base-url", &fake.url], more].concat();
-        arguments[TIMEOUT] = "300ms";
+        let arguments = format!("{PLAIN} --base-url {} {more}", fake.url).replace("--timeout 60s", "--timeout 300ms");
         let ran = project.run_with(&arguments, &planted());
         traces.assert_none("silence", &project, &ran, &[]);
         assert_eq!(project.results()[0]["error"]["code"], "timeout", "{}", ran.transcript());
@@ -728,56 +706,55 @@ fn no_command_shows_the_key() {
     let traces = Traces::of(&[KEY]);
     let project = Project::with_cases(2);
     let unreachable = Fake::start(|_| Reply::reset()).url.clone();
-    let rendered = format!("---\nmodel: {KEY}\n---\n{{{{question}}}}\n");
     let with_user = format!("http://user:{KEY}@127.0.0.1:9/");
     let with_query = format!("http://127.0.0.1:9/?key={KEY}");
     let with_key = format!("http://127.0.0.1:9/{}", KEY.replace(['?', '%', '"', '<', '>'], ""));
-    let eval = |more: &[&str]| {
-        [&PLAIN[..], more]
-            .concat()
-            .into_iter()
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-    };
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    for (arguments, code) in [
-        (eval(&["--base-url", &unreachable]), 10),
-        (eval(&["--base-url", &with_user]), 2),
-        (eval(&["--base-url", &with_query]), 2),
-        (eval(&["--base-url", KEY]), 2),
-        (eval(&["--base-url", &with_key, "--dry-run"]), 0),
-        (eval(&["--dry-run"]), 0),
-        (eval(&["--model", KEY]), 2),
-        (eval(&["--target", KEY]), 2),
-        (eval(&["--concurrency", KEY]), 2),
-        (eval(&["--config", KEY]), 2),
-        (eval(&["--case", KEY]), 2),
-        (eval(&[KEY]), 2),
-        (eval(&["--api-key", KEY]), 2),
-        (words(&[KEY]), 2),
-        (words(&["prompt", "render", "v2", "--case", "case-00000"]), 0),
-        (words(&["prompt", "render", "v2", "--case", KEY]), 2),
-        (words(&["prompt", "render", KEY, "--case", "case-00000"]), 2),
-        (words(&["prompt", "list"]), 0),
-        (words(&["prompt", "diff", "v1", KEY]), 2),
-        (words(&["record", "export", "--to", "x.jsonl", "--run", KEY]), 2),
-        (words(&["record", "import", KEY]), 2),
-        (words(&["sim", "--noise", KEY]), 2),
-        (words(&["sim", "--fault", KEY]), 2),
-        (words(&["sim", "--script", KEY]), 2),
-    ] {
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let ran = project.run_with(&arguments, &planted());
-        traces.assert_none(&arguments.join(" "), &project, &ran, &[]);
+    let eval = |more: &str| format!("{PLAIN} {more}");
+    for (line, code) in [
         // An unreachable host is an error outcome; without a gate that is no block.
-        let expected = if code == 10 { vec![10, 11] } else { vec![code] };
-        assert!(expected.contains(&ran.code), "{arguments:?}: {}", ran.transcript());
+        (eval("--base-url UNREACHABLE"), 11),
+        (eval("--base-url USER"), 2),
+        (eval("--base-url QUERY"), 2),
+        (eval("--base-url KEY"), 2),
+        (eval("--base-url PATH --dry-run"), 0),
+        (eval("--dry-run"), 0),
+        (eval("--model KEY"), 2),
+        (eval("--target KEY"), 2),
+        (eval("--concurrency KEY"), 2),
+        (eval("--config KEY"), 2),
+        (eval("--case KEY"), 2),
+        (eval("KEY"), 2),
+        (eval("--api-key KEY"), 2),
+        ("KEY".to_owned(), 2),
+        ("prompt render v2 --case case-00000".to_owned(), 0),
+        ("prompt render v2 --case KEY".to_owned(), 2),
+        ("prompt render KEY --case case-00000".to_owned(), 2),
+        ("prompt list".to_owned(), 0),
+        ("prompt diff v1 KEY".to_owned(), 2),
+        ("record export --to x.jsonl --run KEY".to_owned(), 2),
+        ("record import KEY".to_owned(), 2),
+        ("sim --noise KEY".to_owned(), 2),
+        ("sim --fault KEY".to_owned(), 2),
+        ("sim --script KEY".to_owned(), 2),
+    ] {
+        let words = line.split(' ').map(|word| match word {
+            "KEY" => KEY,
+            "USER" => &with_user,
+            "QUERY" => &with_query,
+            "PATH" => &with_key,
+            "UNREACHABLE" => &unreachable,
+            word => word,
+        });
+        let ran = project.run_with(&words.collect::<Vec<_>>(), &planted());
+        traces.assert_none(&line, &project, &ran, &[]);
+        assert_eq!(ran.code, code, "{line}: {}", ran.transcript());
     }
     // A prompt with the key in it is a mistake of its own; what is printed of it is masked all the same.
-    project.write("prompts/v3.prompt", &rendered);
-    let ran = project.run_with(&["prompt", "render", "v3", "--case", "case-00000"], &planted());
+    let rendered = format!("---\nmodel: {KEY}\n---\n{{{{question}}}}\n");
+    project.write("prompts/v3.prompt", rendered);
+    let ran = project.run_with("prompt render v3 --case case-00000", &planted());
     traces.assert_none("render", &project, &ran, &["v3.prompt"]);
-    let ran = project.run_with(&["prompt", "list"], &planted());
+    let ran = project.run_with("prompt list", &planted());
     traces.assert_none("list", &project, &ran, &["v3.prompt"]);
 }
 
@@ -785,12 +762,12 @@ fn no_command_shows_the_key() {
 fn the_log_of_the_simulator_does_not_hold_the_key() {
     let traces = Traces::of(&[KEY]);
     let project = Project::with_cases(2);
-    let mut command = project.command(&["sim", "--port", "0", "--require-key", "--log", "log.jsonl"]);
+    let mut command = project.command("sim --port 0 --require-key --log log.jsonl");
     let mut sim = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(sim.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let url = line.trim().rsplit(' ').next().unwrap().to_owned();
-    let ran = project.run_with(&[&PLAIN[..], &["--base-url", &url]].concat(), &planted());
+    let ran = project.run_with(&format!("{PLAIN} --base-url {url}"), &planted());
     sim.kill().unwrap();
     sim.wait().unwrap();
     assert_eq!(project.read("log.jsonl").lines().count(), 2, "{}", ran.transcript());
@@ -811,7 +788,7 @@ fn no_message_about_a_key_file_shows_the_key() {
         let project = Project::with_cases(1);
         project.write("key", content);
         let path = project.file("key").to_string_lossy().into_owned();
-        let ran = project.run_with(&PLAIN, &[("GEMINI_API_KEY_FILE", &path)]);
+        let ran = project.run_with(PLAIN, &[("GEMINI_API_KEY_FILE", &path)]);
         traces.assert_none("key file", &project, &ran, &["key"]);
         assert_eq!(ran.code, 2, "{}", ran.transcript());
     }
@@ -823,7 +800,7 @@ fn a_key_file_keeps_its_key_in_a_run() {
     let project = Project::with_cases(1);
     project.write("key", format!("{KEY}\n"));
     let path = project.file("key").to_string_lossy().into_owned();
-    let arguments = [&PLAIN[..], &["--base-url", &fake.url]].concat();
+    let arguments = format!("{PLAIN} --base-url {}", fake.url);
     let ran = project.run_with(&arguments, &[("GEMINI_API_KEY_FILE", &path)]);
     Traces::of(&[KEY]).assert_none("key file", &project, &ran, &["key"]);
     assert_eq!(fake.requests()[0].header("x-goog-api-key"), Some(KEY));
@@ -846,7 +823,7 @@ fn reports_hide_keys_of_the_golden_files() {
         project.write("key", KEY);
         let file = project.file("key");
         let fake = rotating(0, true, move || fs::write(&file, NEW_KEY).unwrap());
-        let ran = eval_with_file(&project, &fake.url, &[&["--cache", "refresh"][..], voice].concat());
+        let ran = eval_with_file(&project, &fake.url, &format!("--cache refresh {voice}"));
         assert_eq!(asked(&fake, NEW_KEY).len(), 1, "{}", ran.transcript());
         // The store has the id and the suite of the case as they are; it stays on this machine.
         let own = ["key", "cases.jsonl", "store.sqlite", "store.sqlite-wal"];
@@ -874,20 +851,11 @@ fn the_other_targets_keep_their_secrets() {
     let script = move |request: &Received| replies[request.number % replies.len()].clone();
     let openai = Fake::start(script);
     let project = Project::with_cases(5);
-    let more = [
-        "--target",
-        "openai",
-        "--model",
-        "m",
-        "--concurrency",
-        "1",
-        "--base-url",
-        &openai.url,
-    ];
-    let ran = project.run_with(&[&PLAIN[..], &more].concat(), &[("OPENAI_API_KEY", KEY)]);
+    let more = format!("--target openai --model m --concurrency 1 --base-url {}", openai.url);
+    let ran = project.run_with(&format!("{PLAIN} {more}"), &[("OPENAI_API_KEY", KEY)]);
     traces.assert_none("openai", &project, &ran, &[]);
     assert_eq!(openai.requests().len(), 5, "{}", ran.transcript());
-    let exported = project.run_with(&["record", "export", "--to", "x.jsonl"], &[("OPENAI_API_KEY", KEY)]);
+    let exported = project.run_with("record export --to x.jsonl", &[("OPENAI_API_KEY", KEY)]);
     traces.assert_none("openai", &project, &exported, &[]);
 
     let replies: Vec<Reply> = errors_of_a_request()
@@ -902,8 +870,8 @@ fn the_other_targets_keep_their_secrets() {
     // Express mode, with a key.
     let vertex = Fake::start(script.clone());
     let project = Project::with_cases(5);
-    let more = ["--target", "vertex", "--concurrency", "1", "--base-url", &vertex.url];
-    let ran = project.run_with(&[&PLAIN[..], &more].concat(), &[("GOOGLE_API_KEY", KEY)]);
+    let more = format!("--target vertex --concurrency 1 --base-url {}", vertex.url);
+    let ran = project.run_with(&format!("{PLAIN} {more}"), &[("GOOGLE_API_KEY", KEY)]);
     traces.assert_none("express", &project, &ran, &[]);
     assert_eq!(vertex.requests().len(), 5, "{}", ran.transcript());
 
@@ -930,10 +898,7 @@ fn the_other_targets_keep_their_secrets() {
         ("GOOGLE_CLOUD_PROJECT", "my-project"),
         ("GOOGLE_VERTEX_BASE_URL", &vertex.url),
     ];
-    let ran = project.run_with(
-        &[&PLAIN[..], &["--target", "vertex", "--concurrency", "1"]].concat(),
-        &variables,
-    );
+    let ran = project.run_with(&format!("{PLAIN} --target vertex --concurrency 1"), &variables);
     traces.assert_none("vertex", &project, &ran, &[]);
     assert_eq!(vertex.requests().len(), 5, "{}", ran.transcript());
     let bearer = format!("Bearer {KEY}");
@@ -954,7 +919,7 @@ fn a_private_key_is_not_quoted() {
     lacks.as_object_mut().unwrap().remove("client_email");
     let mut number = whole.clone();
     number["private_key"] = json!([private]);
-    let service = Fake::start(|_| Reply::answer("nine"));
+    let service = Fake::answering("nine");
     for content in [
         whole.to_string(),
         lacks.to_string(),
@@ -967,7 +932,7 @@ fn a_private_key_is_not_quoted() {
         let file = project.file("credentials.json").to_string_lossy().into_owned();
         let home = project.path().to_string_lossy().into_owned();
         let ran = project.run_with(
-            &[&PLAIN[..], &["--target", "vertex"]].concat(),
+            &format!("{PLAIN} --target vertex"),
             &[
                 ("HOME", home.as_str()),
                 ("NO_PROXY", "127.0.0.1"),
@@ -1019,27 +984,13 @@ fn rotating(until: usize, remembers: bool, on_refusal: impl Fn() + Send + Sync +
     })
 }
 
-fn eval_with_file(project: &Project, url: &str, more: &[&str]) -> Ran {
+fn eval_with_file(project: &Project, url: &str, more: &str) -> Run {
     let path = project.file("key").to_string_lossy().into_owned();
-    let concurrency = CONCURRENCY.to_string();
-    let arguments = [
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "none",
-        "--min-pass-rate",
-        "0.5",
-        "--repeat",
-        "1",
-        "--retries",
-        "0",
-        "--base-url",
-        url,
-        "--concurrency",
-        &concurrency,
-    ];
-    project.run_with(&[&arguments[..], more].concat(), &[("GEMINI_API_KEY_FILE", &path)])
+    let arguments = format!(
+        "eval --prompt v2 --baseline none --min-pass-rate 0.5 --repeat 1 --retries 0 \
+         --base-url {url} --concurrency {CONCURRENCY} {more}"
+    );
+    project.run_with(&arguments, &[("GEMINI_API_KEY_FILE", &path)])
 }
 
 #[test]
@@ -1053,8 +1004,7 @@ fn a_key_that_is_rotated_midway_costs_nothing() {
         let fake = rotating(CASES / 2, true, move || {
             fs::write(&file, format!("{NEW_KEY}\n")).unwrap()
         });
-        let ran = eval_with_file(&project, &fake.url, voice);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        let ran = eval_with_file(&project, &fake.url, voice).assert_exit(0);
         traces.assert_none("rotation", &project, &ran, &["key"]);
         let rows = project.results();
         assert_eq!(rows.len(), CASES);
@@ -1067,15 +1017,16 @@ fn a_key_that_is_rotated_midway_costs_nothing() {
         assert_eq!(project.verdict()["counts"]["pass"], CASES);
         // Those in flight with the old key are refused once each, and nothing is asked for a second answer.
         let (old, new) = (asked(&fake, KEY), asked(&fake, NEW_KEY));
-        let refused = fake.requests().len() - CASES;
+        let refused = fake.count() - CASES;
         assert!((1..=CONCURRENCY).contains(&refused), "{refused} were refused");
         assert!(old.values().chain(new.values()).all(|times| *times == 1));
         assert_eq!(old.len(), CASES / 2 + refused);
         assert_eq!(new.len(), CASES / 2);
         let path = project.file("key").to_string_lossy().into_owned();
-        let export = ["record", "export", "--to", "x.jsonl"];
-        let exported = project.run_with(&export, &[("GEMINI_API_KEY_FILE", &path)]);
-        assert_eq!(exported.code, 0, "{}", exported.transcript());
+        let export = "record export --to x.jsonl";
+        let exported = project
+            .run_with(export, &[("GEMINI_API_KEY_FILE", &path)])
+            .assert_exit(0);
         traces.assert_none("rotation", &project, &exported, &["key"]);
     }
 }
@@ -1087,8 +1038,7 @@ fn a_refused_key_without_another_stops_fast_and_resumes() {
     let project = Project::with_cases(CASES);
     project.write("key", KEY);
     let fake = Arc::new(rotating(CASES / 2, false, || {}));
-    let ran = eval_with_file(&project, &fake.url, &[]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    let ran = eval_with_file(&project, &fake.url, "").assert_exit(11);
     traces.assert_none("refused", &project, &ran, &["key"]);
     for said in [
         "GEMINI_API_KEY_FILE was read again, but it holds the same key",
@@ -1100,7 +1050,7 @@ fn a_refused_key_without_another_stops_fast_and_resumes() {
             ran.transcript()
         );
     }
-    let sent = fake.requests().len();
+    let sent = fake.count();
     assert!(
         (CASES / 2 + 1..=CASES / 2 + CONCURRENCY).contains(&sent),
         "{sent} requests were sent"
@@ -1110,14 +1060,12 @@ fn a_refused_key_without_another_stops_fast_and_resumes() {
     assert_eq!(verdict["counts"]["pass"], CASES / 2);
 
     // With the same key again it ends at once.
-    let ran = eval_with_file(&project, &fake.url, &["--resume"]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
-    let again = fake.requests().len() - sent;
+    eval_with_file(&project, &fake.url, "--resume").assert_exit(11);
+    let again = fake.count() - sent;
     assert!((1..=CONCURRENCY).contains(&again), "{again} requests were sent");
 
     project.write("key", NEW_KEY);
-    let ran = eval_with_file(&project, &fake.url, &["--resume"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = eval_with_file(&project, &fake.url, "--resume").assert_exit(0);
     traces.assert_none("resumed", &project, &ran, &["key"]);
     assert_eq!(project.verdict()["counts"]["pass"], CASES);
     let new = asked(&fake, NEW_KEY);

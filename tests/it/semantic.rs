@@ -1,11 +1,9 @@
 //! Checks that compare by meaning: which texts are sent, that none is sent twice, and what a failure leads to.
 
 use crate::support::fake::{Fake, Received, Reply};
-use crate::support::project::{Project, Ran};
+use crate::support::project::{KEY, Project};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-const KEY: &str = "test-key-0123456789";
 
 /// Cases of which each answers with its own text; `case-3` with another meaning.
 fn project(settings: &str, cases: usize) -> Project {
@@ -38,26 +36,9 @@ fn project(settings: &str, cases: usize) -> Project {
     project
 }
 
-fn run(project: &Project, more: &[&str]) -> Ran {
-    let usual = [
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "v1",
-        "--repeat",
-        "1",
-        "--target",
-        "recorded",
-        "--answers",
-        "answers.jsonl",
-    ];
-    project.run_with(&[&usual, more].concat(), &[("GEMINI_API_KEY", KEY)])
-}
-
 /// The texts of a request.
 fn texts(request: &Received) -> Vec<String> {
-    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    let body = request.json();
     let requests = body["requests"].as_array().unwrap();
     requests
         .iter()
@@ -77,7 +58,7 @@ fn embed(request: &Received) -> Reply {
 }
 
 fn asked_for_768(request: &Received) -> bool {
-    String::from_utf8_lossy(&request.body).contains("\"outputDimensionality\":768")
+    request.text().contains("\"outputDimensionality\":768")
 }
 
 fn asked_of(fake: &Fake) -> String {
@@ -91,8 +72,7 @@ fn asked_of(fake: &Fake) -> String {
 fn meanings_decide_and_each_text_is_sent_once() {
     let fake = Fake::start(embed);
     let project = project(&asked_of(&fake), 150);
-    let ran = run(&project, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project.eval_recorded("").assert_exit(0);
     let outcomes: BTreeMap<String, usize> = project.results().iter().fold(BTreeMap::new(), |mut counts, row| {
         *counts.entry(row["outcome"].as_str().unwrap().to_owned()).or_default() += 1;
         counts
@@ -109,8 +89,8 @@ fn meanings_decide_and_each_text_is_sent_once() {
     assert_eq!(verdict["requests"], 2);
     assert!(verdict["cost_usd"].as_f64().unwrap() > 0.0);
 
-    let again = run(&project, &[]);
-    assert_eq!((again.code, fake.requests().len()), (0, 2));
+    let again = project.eval_recorded("");
+    assert_eq!((again.code, fake.count()), (0, 2));
     assert_eq!(project.verdict()["key"], verdict["key"]);
 }
 
@@ -124,10 +104,10 @@ fn another_model_is_another_test() {
         )
     });
     let project = project(&asked_of(&fake), 10);
-    run(&project, &[]);
+    project.eval_recorded("");
     let key = project.verdict()["key"].clone();
     project.write("promptgate.toml", asked_of(&fake) + "dimensions = 768\n");
-    run(&project, &[]);
+    project.eval_recorded("");
     assert_ne!(project.verdict()["key"], key);
     let body: Value = serde_json::from_slice(&fake.requests().last().unwrap().body).unwrap();
     assert_eq!(body["requests"][0]["outputDimensionality"], 768);
@@ -144,8 +124,7 @@ fn a_vector_of_another_length_than_asked_for_is_none() {
     for (values, dimensions) in [(json!([1.0, 0.0]), "dimensions = 3\n"), (json!([1.0]), "")] {
         let fake = of(values);
         let project = project(&(asked_of(&fake) + dimensions), 80);
-        let ran = run(&project, &["--retries", "0"]);
-        assert_eq!(ran.code, 11, "{}", ran.transcript());
+        project.eval_recorded("--retries 0").assert_exit(11);
         assert!(project.results().iter().all(|row| row["outcome"] == "error"));
     }
 }
@@ -170,8 +149,7 @@ fn a_service_that_fails_is_never_green() {
     ] {
         let fake = Fake::start(move |_| reply.clone());
         let project = project(&asked_of(&fake), 80);
-        let ran = run(&project, &["--retries", "0"]);
-        assert_eq!(ran.code, code, "{}", ran.transcript());
+        let ran = project.eval_recorded("--retries 0").assert_exit(code);
         assert!(project.results().iter().all(|row| row["outcome"] == "error"));
         assert!(!ran.transcript().contains(KEY));
     }
@@ -181,7 +159,7 @@ const OTHER_KEY: &str = "other-key-9876543210";
 
 /// The texts of a request to a service that speaks as OpenAI does.
 fn inputs(request: &Received) -> Vec<String> {
-    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    let body = request.json();
     serde_json::from_value(body["input"].clone()).unwrap()
 }
 
@@ -209,23 +187,14 @@ fn a_service_that_speaks_as_openai_does_embeds_and_gets_its_own_key_only() {
     for key in [None, Some(OTHER_KEY)] {
         let fake = Fake::start(embed_as_openai);
         let project = project(&openai_at(&fake), 80);
-        let eval = [
-            "eval",
-            "--prompt",
-            "v2",
-            "--baseline",
-            "v1",
-            "--repeat",
-            "1",
-            "--target",
-            "recorded",
-        ];
+        let eval = "eval --prompt v2 --baseline v1 --repeat 1 --target recorded";
         let keys: Vec<(&str, &str)> = [Some(("GEMINI_API_KEY", KEY)), key.map(|key| ("OPENAI_API_KEY", key))]
             .into_iter()
             .flatten()
             .collect();
-        let ran = project.run_with(&[&eval[..], &["--answers", "answers.jsonl"]].concat(), &keys);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        let ran = project
+            .run_with(&format!("{eval} --answers answers.jsonl"), &keys)
+            .assert_exit(0);
         let failed: Vec<Value> = project
             .results()
             .iter()
@@ -259,12 +228,10 @@ fn a_service_elsewhere_needs_its_own_key_and_a_model() {
         ("base_url = \"http://127.0.0.1:9/v1\"\n", "no model is named"),
         ("model = \"m\"\n", "has no base url"),
     ] {
-        let ran = run(
-            &project(&format!("[embeddings.default]\ntarget = \"openai\"\n{settings}"), 3),
-            &[],
-        );
-        assert_eq!(ran.code, 2, "{}", ran.transcript());
-        assert!(ran.stderr.contains(said), "{}", ran.transcript());
+        project(&format!("[embeddings.default]\ntarget = \"openai\"\n{settings}"), 3)
+            .eval_recorded("")
+            .assert_exit(2)
+            .assert_stderr(said);
     }
 }
 
@@ -283,8 +250,7 @@ fn long_texts_go_into_more_requests() {
         })
         .collect();
     project.write("answers.jsonl", answers);
-    let ran = run(&project, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project.eval_recorded("").assert_exit(0);
     let sizes: Vec<usize> = fake
         .requests()
         .iter()
@@ -299,21 +265,18 @@ fn long_texts_go_into_more_requests() {
 #[test]
 fn without_a_model_that_embeds_nothing_is_sent() {
     let none = project("", 3);
-    let ran = run(&none, &[]);
-    assert_eq!(ran.code, 2);
-    assert!(
-        ran.stderr.contains("the target `recorded` embeds no texts"),
-        "{}",
-        ran.transcript()
-    );
+    none.eval_recorded("")
+        .assert_exit(2)
+        .assert_stderr("the target `recorded` embeds no texts");
     let unknown = project("[embeddings.other]\ntarget = \"gemini\"\n", 3);
     unknown.write(
         "golden/cases.jsonl",
         "{\"id\":\"a\",\"vars\":{\"question\":\"?\"},\"expect\":[{\"semantic\":{\"to\":\"x\",\"min\":0.5,\"by\":\"othr\"}}]}\n",
     );
-    let ran = run(&unknown, &[]);
-    assert_eq!(ran.code, 2);
-    assert!(ran.stderr.contains("did you mean `other`?"), "{}", ran.transcript());
+    unknown
+        .eval_recorded("")
+        .assert_exit(2)
+        .assert_stderr("did you mean `other`?");
 }
 
 #[test]
@@ -323,9 +286,8 @@ fn the_built_in_simulator_embeds() {
         "golden/cases.jsonl",
         "{\"id\":\"a\",\"vars\":{\"question\":\"When does the shop open?\"},\"expect\":[{\"semantic\":{\"to\":\"The shop opens at nine in the morning.\",\"min\":0.7}}]}\n",
     );
-    let eval = ["eval", "--prompt", "v2", "--baseline", "v1", "--no-gate"];
-    let ran = project.run(&eval);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let eval = "eval --prompt v2 --baseline v1 --no-gate";
+    project.run(&eval).assert_exit(0);
     let passes = |arm: &str| {
         project
             .results()
@@ -334,7 +296,7 @@ fn the_built_in_simulator_embeds() {
             .count()
     };
     assert_eq!((passes("baseline"), passes("candidate")), (0, 3));
-    assert_eq!(project.run(&eval).code, 0);
+    project.run(&eval).assert_exit(0);
     assert_eq!(project.verdict()["requests"], 0, "answers and vectors are stored");
 }
 
@@ -393,7 +355,7 @@ fn a_static_model_of_the_project_asks_nobody() {
         })
         .collect();
     project.write("answers.jsonl", answers);
-    let ran = run(&project, &[]);
+    let ran = project.eval_recorded("");
     let outcome = |case: &str| {
         let rows = project.results();
         rows.iter()
@@ -413,7 +375,7 @@ fn a_static_model_of_the_project_asks_nobody() {
     let key = project.verdict()["key"].clone();
 
     project.write("models/tiny/config.json", r#"{"normalize": false}"#);
-    run(&project, &[]);
+    project.eval_recorded("");
     assert_ne!(project.verdict()["key"], key, "another model is another test");
 
     for (file, broken) in [
@@ -423,9 +385,10 @@ fn a_static_model_of_the_project_asks_nobody() {
     ] {
         static_model(&project);
         project.write(file, broken);
-        let ran = run(&project, &[]);
-        assert_eq!(ran.code, 2, "{file}: {}", ran.transcript());
-        assert!(ran.stderr.contains("promptgate.toml:1"), "{}", ran.transcript());
+        project
+            .eval_recorded("")
+            .assert_exit(2)
+            .assert_stderr("promptgate.toml:1");
     }
 }
 
@@ -454,23 +417,10 @@ fn the_key_of_the_run_goes_to_the_address_of_the_run_only() {
         };
         let project = project(&format!("[embeddings.default]\nmodel = \"m\"\n{address}"), 3);
         let url = format!("{}/v1", own.url);
-        let eval = [
-            "eval",
-            "--prompt",
-            "v2",
-            "--baseline",
-            "v1",
-            "--no-gate",
-            "--target",
-            "openai",
-            "--model",
-            "m",
-        ];
-        let ran = project.run_with(
-            &[&eval[..], &["--base-url", &url]].concat(),
-            &[("OPENAI_API_KEY", OTHER_KEY)],
-        );
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        let eval = "eval --prompt v2 --baseline v1 --no-gate --target openai --model m";
+        project
+            .run_with(&format!("{eval} --base-url {url}"), &[("OPENAI_API_KEY", OTHER_KEY)])
+            .assert_exit(0);
         let (asked, idle) = if elsewhere { (&other, &own) } else { (&own, &other) };
         let expected = (!elsewhere).then(|| format!("Bearer {OTHER_KEY}"));
         assert_eq!((keys_of(asked), keys_of(idle)), (vec![expected], vec![]));

@@ -2,7 +2,7 @@
 //! of this machine.
 
 use crate::support::fake::{Fake, Received, Reply};
-use crate::support::project::{Project, Ran};
+use crate::support::project::{Project, Run};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -16,12 +16,9 @@ const REFRESH_TOKEN: &str = "1//test-refresh-token-that-must-not-leak";
 const CLIENT_SECRET: &str = "test-client-secret-that-must-not-leak";
 const KEY: &str = "test-key-that-must-not-leak";
 
-/// What every run here has in common.
-const ONE_ARM: [&str; 7] = ["eval", "--prompt", "v2", "--baseline", "none", "--no-gate", "--repeat"];
-
 /// Runs the two cases once in one arm.
-fn eval(project: &Project, more: &[&str], variables: &[(&str, &str)]) -> Ran {
-    let arguments = [&ONE_ARM[..], &["1"], more].concat();
+fn eval(project: &Project, more: &str, variables: &[(&str, &str)]) -> Run {
+    let arguments = format!("eval --prompt v2 --baseline none --no-gate --repeat 1 {more}");
     let home = project.path().to_string_lossy().into_owned();
     let alone = [("HOME", home.as_str()), ("NO_PROXY", "127.0.0.1")];
     let variables: Vec<_> = alone.iter().chain(variables).copied().collect();
@@ -31,7 +28,7 @@ fn eval(project: &Project, more: &[&str], variables: &[(&str, &str)]) -> Ran {
 }
 
 /// No secret stands in any output or file but the one with the credentials.
-fn nothing_leaked(project: &Project, ran: &Ran) {
+fn nothing_leaked(project: &Project, ran: &Run) {
     let mut texts = vec![ran.transcript().into_bytes()];
     let mut folders = vec![project.path().to_owned()];
     while let Some(folder) = folders.pop() {
@@ -81,12 +78,11 @@ fn vertex<'a>(credentials: &'a str, url: &'a str) -> [(&'a str, &'a str); 3] {
 
 #[test]
 fn vertex_asks_with_one_token_for_all_requests() {
-    let (tokens, service) = (token_endpoint(), Fake::start(|_| Reply::answer("at nine")));
+    let (tokens, service) = (token_endpoint(), Fake::answering("at nine"));
     let project = Project::with_cases(4);
     let credentials = authorized_user(&project, &tokens.url);
-    let more = ["--target", "vertex", "--location", "europe-west4"];
-    let ran = eval(&project, &more, &vertex(&credentials, &service.url));
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let more = "--target vertex --location europe-west4";
+    eval(&project, &more, &vertex(&credentials, &service.url)).assert_exit(0);
     assert_eq!(tokens.requests().len(), 1);
     let requests = service.requests();
     assert_eq!(requests.len(), 4);
@@ -109,17 +105,17 @@ fn vertex_asks_with_one_token_for_all_requests() {
     assert_eq!(verdict["counts"]["pass"], 4);
     assert_eq!(verdict["simulated"], false);
     // Another project pays for the same answers; another place may give others.
-    let again = [&more[..], &["--project", "other-project"]].concat();
-    assert_eq!(eval(&project, &again, &vertex(&credentials, &service.url)).code, 0);
-    assert_eq!(service.requests().len(), 4);
-    let elsewhere = ["--target", "vertex", "--location", "us"];
-    assert_eq!(eval(&project, &elsewhere, &vertex(&credentials, &service.url)).code, 0);
-    assert_eq!(service.requests().len(), 8);
+    let again = format!("{more} --project other-project");
+    eval(&project, &again, &vertex(&credentials, &service.url)).assert_exit(0);
+    assert_eq!(service.count(), 4);
+    let elsewhere = "--target vertex --location us";
+    eval(&project, &elsewhere, &vertex(&credentials, &service.url)).assert_exit(0);
+    assert_eq!(service.count(), 8);
 }
 
 #[test]
 fn a_service_account_signs_its_own_tokens() {
-    let service = Fake::start(|_| Reply::answer("at nine"));
+    let service = Fake::answering("at nine");
     let project = Project::with_cases(1);
     let account = json!({
         "type": "service_account", "project_id": "p", "private_key_id": "k1", "private_key": KEY_OF_NOBODY,
@@ -127,8 +123,7 @@ fn a_service_account_signs_its_own_tokens() {
     });
     project.write("credentials.json", account.to_string());
     let credentials = project.file("credentials.json").to_string_lossy().into_owned();
-    let ran = eval(&project, &["--target", "vertex"], &vertex(&credentials, &service.url));
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    eval(&project, "--target vertex", &vertex(&credentials, &service.url)).assert_exit(0);
     let requests = service.requests();
     let token = requests[0]
         .header("authorization")
@@ -155,7 +150,7 @@ fn a_token_that_a_reply_repeats_is_masked() {
     });
     let project = Project::with_cases(2);
     let credentials = authorized_user(&project, &tokens.url);
-    let more = ["--target", "vertex", "--concurrency", "1"];
+    let more = "--target vertex --concurrency 1";
     eval(&project, &more, &vertex(&credentials, &service.url));
     let results = project.results();
     assert_eq!(results[0]["answer"]["text"], "your header was Bearer ***");
@@ -165,11 +160,10 @@ fn a_token_that_a_reply_repeats_is_masked() {
 
 #[test]
 fn express_mode_asks_with_a_key_and_without_a_project() {
-    let service = Fake::start(|_| Reply::answer("at nine"));
+    let service = Fake::answering("at nine");
     let project = Project::with_cases(1);
-    let more = ["--target", "vertex", "--base-url", &service.url];
-    let ran = eval(&project, &more, &[("GOOGLE_API_KEY", KEY)]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let more = format!("--target vertex --base-url {}", service.url);
+    eval(&project, &more, &[("GOOGLE_API_KEY", KEY)]).assert_exit(0);
     let requests = service.requests();
     assert_eq!(
         requests[0].path,
@@ -181,7 +175,7 @@ fn express_mode_asks_with_a_key_and_without_a_project() {
 
 #[test]
 fn vertex_without_project_or_credentials_sends_nothing() {
-    let service = Fake::start(|_| Reply::answer("at nine"));
+    let service = Fake::answering("at nine");
     let project = Project::with_cases(1);
     project.write("no-credentials.json", "{\"type\": \"service_account\"}");
     let file = project.file("no-credentials.json").to_string_lossy().into_owned();
@@ -189,82 +183,74 @@ fn vertex_without_project_or_credentials_sends_nothing() {
     let url = ("GOOGLE_VERTEX_BASE_URL", service.url.as_str());
     let own = ("GOOGLE_CLOUD_PROJECT", "p");
     for (more, variables, said) in [
-        (&[][..], vec![], "neither a project nor a key"),
-        (&[], vec![("GOOGLE_API_KEY", "")], "set, but empty"),
+        ("", vec![], "neither a project nor a key"),
+        ("", vec![("GOOGLE_API_KEY", "")], "set, but empty"),
         (
-            &["--location", "eu"],
+            "--location eu",
             vec![("GOOGLE_API_KEY", KEY)],
             "without a project there is no choice",
         ),
-        (&["--project", "a/b"], vec![], "--project: `a/b` is no id of a project"),
-        (&["--location", "EU"], vec![own], "--location: `EU` is no location"),
+        ("--project a/b", vec![], "--project: `a/b` is no id of a project"),
+        ("--location EU", vec![own], "--location: `EU` is no location"),
         (
-            &[],
+            "",
             vec![own, ("GOOGLE_APPLICATION_CREDENTIALS", &missing)],
             "can't be read",
         ),
-        (&[], vec![own, ("GOOGLE_APPLICATION_CREDENTIALS", "")], "can't be read"),
+        ("", vec![own, ("GOOGLE_APPLICATION_CREDENTIALS", "")], "can't be read"),
         (
-            &[],
+            "",
             vec![own, ("GOOGLE_APPLICATION_CREDENTIALS", &file)],
             "lacks a field",
         ),
     ] {
         let variables: Vec<_> = variables.into_iter().chain([url]).collect();
-        let ran = eval(&project, &[&["--target", "vertex"], more].concat(), &variables);
-        assert_eq!(ran.code, 2, "{}", ran.transcript());
-        assert!(ran.stderr.contains(said), "{said}: {}", ran.transcript());
+        eval(&project, &format!("--target vertex {more}"), &variables)
+            .assert_exit(2)
+            .assert_stderr(said);
     }
-    assert_eq!(service.requests().len(), 0);
+    assert_eq!(service.count(), 0);
     assert!(!project.file("reports/verdict.json").exists());
 }
 
 #[test]
 fn a_project_belongs_to_the_target_that_has_one() {
-    let ran = eval(&Project::with_cases(1), &["--target", "sim", "--project", "p"], &[]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(
-        ran.stderr.contains("only the target `vertex` has one"),
-        "{}",
-        ran.stderr
-    );
+    eval(&Project::with_cases(1), "--target sim --project p", &[])
+        .assert_exit(2)
+        .assert_stderr("only the target `vertex` has one");
     let variable = [("GOOGLE_CLOUD_PROJECT", "p")];
-    assert_eq!(eval(&Project::with_cases(1), &["--target", "sim"], &variable).code, 0);
+    eval(&Project::with_cases(1), "--target sim", &variable).assert_exit(0);
 }
 
 #[test]
 fn refused_credentials_send_nothing_and_say_why() {
-    let service = Fake::start(|_| Reply::answer("at nine"));
+    let service = Fake::answering("at nine");
     // The other side repeats what it was sent.
     let tokens = Fake::start(|request: &Received| {
-        let sent = String::from_utf8_lossy(&request.body).into_owned();
+        let sent = request.text();
         Reply::json(400, &json!({"error": "invalid_grant", "error_description": sent}))
     });
     let project = Project::with_cases(1);
     let credentials = authorized_user(&project, &tokens.url);
-    let ran = eval(&project, &["--target", "vertex"], &vertex(&credentials, &service.url));
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(ran.stderr.contains("http 400, invalid_grant"), "{}", ran.stderr);
-    assert!(
-        ran.stderr.contains("gcloud auth application-default login"),
-        "{}",
-        ran.stderr
-    );
-    assert_eq!(service.requests().len(), 0);
+    eval(&project, "--target vertex", &vertex(&credentials, &service.url))
+        .assert_exit(2)
+        .assert_stderr("http 400, invalid_grant")
+        .assert_stderr("gcloud auth application-default login");
+    assert_eq!(service.count(), 0);
     // Nothing is sent on a dry run, not even for a token.
     let before = tokens.requests().len();
-    let ran = eval(
+    eval(
         &project,
-        &["--target", "vertex", "--dry-run"],
+        "--target vertex --dry-run",
         &vertex(&credentials, &service.url),
-    );
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    )
+    .assert_exit(0);
     assert_eq!(tokens.requests().len(), before);
 }
 
 #[test]
 fn settings_that_vertex_refuses_are_listed_with_their_place() {
-    let service = Fake::start(|_| Reply::answer("at nine"));
+    let service = Fake::answering("at nine");
     let tokens = token_endpoint();
     let project = Project::with_cases(1);
     let credentials = authorized_user(&project, &tokens.url);
@@ -274,19 +260,17 @@ fn settings_that_vertex_refuses_are_listed_with_their_place() {
              responseMimeType: application/json\n  responseSchema:\n    defs: {{a: {{type: STRING{more}}}}}\n    ref: '#/defs/a'\n---\nHi {{{{question}}}}"
         )
     };
-    let asked = |prompt: String, target: &[&str]| {
+    let asked = |prompt: String, target: &str| {
         project.write("prompts/v2.prompt", &prompt);
         eval(
             &project,
-            &[&["--dry-run"], target].concat(),
+            &format!("--dry-run {target}"),
             &vertex(&credentials, &service.url),
         )
     };
-    let target = ["--target", "vertex"];
-    let fine = asked(prompt("BLOCK_NONE", ""), &target);
-    assert_eq!(fine.code, 0, "{}", fine.transcript());
-    let wrong = asked(prompt("SOME", ", minItems: few"), &target);
-    assert_eq!(wrong.code, 2, "{}", wrong.transcript());
+    let target = "--target vertex";
+    asked(prompt("BLOCK_NONE", ""), &target).assert_exit(0);
+    let wrong = asked(prompt("SOME", ", minItems: few"), &target).assert_exit(2);
     for line in [
         "error: prompts/v2.prompt:4:43: `threshold` is \"SOME\"",
         "error: prompts/v2.prompt:7:30: `minItems` is \"few\"",
@@ -294,8 +278,7 @@ fn settings_that_vertex_refuses_are_listed_with_their_place() {
         assert!(wrong.stderr.contains(line), "{}", wrong.stderr);
     }
     // The Gemini API knows neither the category, nor the method, nor references.
-    let other = asked(prompt("BLOCK_NONE", ""), &["--target", "sim"]);
-    assert_eq!(other.code, 2, "{}", other.transcript());
+    let other = asked(prompt("BLOCK_NONE", ""), "--target sim").assert_exit(2);
     for word in ["HARM_CATEGORY_JAILBREAK", "`method`", "`defs`", "`ref`"] {
         assert!(other.stderr.contains(word), "{word}: {}", other.stderr);
     }
@@ -313,10 +296,9 @@ fn an_account_without_the_role_stops_the_run() {
     });
     let project = Project::with_cases(8);
     let credentials = authorized_user(&project, &tokens.url);
-    let more = ["--target", "vertex", "--concurrency", "1"];
-    let ran = eval(&project, &more, &vertex(&credentials, &service.url));
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
-    assert_eq!(service.requests().len(), 1);
+    let more = "--target vertex --concurrency 1";
+    eval(&project, &more, &vertex(&credentials, &service.url)).assert_exit(11);
+    assert_eq!(service.count(), 1);
     let message = project.results()[0]["error"]["message"].as_str().unwrap().to_owned();
     assert!(message.contains("roles/aiplatform.user"), "{message}");
 }
@@ -328,14 +310,9 @@ fn settings_that_vertex_does_not_know_are_named_before_anything_is_sent() {
         "prompts/v2.prompt",
         "---\nconfig: {serviceTier: flex, temperature: 1}\n---\n{{question}}\n",
     );
-    let ran = eval(&project, &["--target", "vertex", "--project", "p"], &[]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(
-        ran.stderr
-            .contains("prompts/v2.prompt:2:10: Vertex AI has no generation setting `serviceTier`"),
-        "{}",
-        ran.stderr
-    );
+    eval(&project, "--target vertex --project p", &[])
+        .assert_exit(2)
+        .assert_stderr("prompts/v2.prompt:2:10: Vertex AI has no generation setting `serviceTier`");
 }
 
 /// A chat completion with this text.
@@ -356,15 +333,14 @@ fn an_openai_service_answers_the_same_prompts() {
     let service = Fake::start(|_| completion("at nine"));
     let project = Project::with_cases(3);
     let url = format!("{}/v1", service.url);
-    let more = ["--target", "openai", "--base-url", &url, "--model", "local-model"];
-    let ran = eval(&project, &more, &[("OPENAI_API_KEY", KEY)]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let more = format!("--target openai --base-url {url} --model local-model");
+    eval(&project, &more, &[("OPENAI_API_KEY", KEY)]).assert_exit(0);
     let requests = service.requests();
     assert_eq!(requests.len(), 3);
     for request in &requests {
         assert_eq!(request.path, "/v1/chat/completions");
         assert_eq!(request.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
-        let body: Value = serde_json::from_slice(&request.body).unwrap();
+        let body = request.json();
         assert_eq!(body["model"], "local-model");
         assert_eq!(body["messages"][0]["role"], "system");
         assert_eq!(body["messages"][1]["role"], "user");
@@ -381,8 +357,8 @@ fn an_openai_service_answers_the_same_prompts() {
         json!({"prompt": 10, "cached": 4, "output": 5, "thinking": 2, "total": 17})
     );
     // The same again is in the store; another model is not.
-    assert_eq!(eval(&project, &more, &[]).code, 0);
-    assert_eq!(service.requests().len(), 3);
+    eval(&project, &more, &[]).assert_exit(0);
+    assert_eq!(service.count(), 3);
     assert_eq!(service.requests()[0].header("x-promptgate-sample"), None);
 }
 
@@ -390,10 +366,9 @@ fn an_openai_service_answers_the_same_prompts() {
 fn a_local_model_needs_no_key() {
     let service = Fake::start(|_| completion("at nine"));
     let project = Project::with_cases(1);
-    let more = ["--target", "openai", "--base-url", &service.url, "--model", "m"];
+    let more = format!("--target openai --base-url {} --model m", service.url);
     for variables in [&[][..], &[("OPENAI_API_KEY", "")], &[("CI", "true")]] {
-        let ran = eval(&project, &[&more[..], &["--cache", "off"]].concat(), variables);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        eval(&project, &format!("{more} --cache off"), variables).assert_exit(0);
     }
     assert!(
         service
@@ -411,31 +386,23 @@ fn openai_settings_that_cannot_work_send_nothing() {
         "---\nconfig: {topK: 3, temperature: 1}\n---\n{{question}}\n",
     );
     project.write("prompts/v1.prompt", "{{question}}\n");
-    let remote = ["--base-url", "https://llm.example/v1"];
-    let model = ["--model", "m"];
+    let remote = "--base-url https://llm.example/v1";
+    let named = "--base-url https://llm.example/v1 --model m";
     for (more, variables, said) in [
-        (&[][..], &[][..], "no base url"),
+        ("", &[][..], "no base url"),
+        (named, &[("OPENAI_API_KEY", "")], "OPENAI_API_KEY is set, but empty"),
+        (named, &[("OPENAI_API_KEY", "short")], "fewer than 8"),
+        ("--base-url ftp://h", &[], "scheme `ftp`"),
         (
-            &[&remote[..], &model].concat(),
-            &[("OPENAI_API_KEY", "")],
-            "OPENAI_API_KEY is set, but empty",
-        ),
-        (
-            &[&remote[..], &model].concat(),
-            &[("OPENAI_API_KEY", "short")],
-            "fewer than 8",
-        ),
-        (&["--base-url", "ftp://h"], &[], "scheme `ftp`"),
-        (
-            &[&remote[..], &model].concat(),
+            named,
             &[],
             "prompts/v2.prompt:2:10: an OpenAI-compatible service has no counterpart of this `topK`",
         ),
-        (&remote, &[], "no model is named for the target `openai`"),
+        (remote, &[], "no model is named for the target `openai`"),
     ] {
-        let ran = eval(&project, &[&["--target", "openai"], more].concat(), variables);
-        assert_eq!(ran.code, 2, "{}", ran.transcript());
-        assert!(ran.stderr.contains(said), "{said}: {}", ran.transcript());
+        eval(&project, &format!("--target openai {more}"), variables)
+            .assert_exit(2)
+            .assert_stderr(said);
     }
 }
 
@@ -444,37 +411,22 @@ fn openai_errors_are_repeated_or_stop_the_run() {
     let project = Project::with_cases(3);
     let error = |code: &str| json!({"error": {"message": "m", "type": "t", "code": code}});
     let ask = |service: &Fake| {
-        let more = [
-            "--target",
-            "openai",
-            "--base-url",
-            &service.url,
-            "--model",
-            "m",
-            "--concurrency",
-            "1",
-        ];
-        eval(
-            &project,
-            &[&more[..], &["--cache", "off"]].concat(),
-            &[("OPENAI_API_KEY", KEY)],
-        )
+        let more = format!("--target openai --base-url {} --model m --concurrency 1", service.url);
+        eval(&project, &format!("{more} --cache off"), &[("OPENAI_API_KEY", KEY)])
     };
     let moody = Fake::start(move |request: &Received| match request.number {
         0 => Reply::json(429, &error("rate_limit_exceeded")).header("retry-after-ms", "1"),
         _ => completion("at nine"),
     });
-    let ran = ask(&moody);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    ask(&moody).assert_exit(0);
     assert_eq!(moody.requests().len(), 4);
     for (status, code, said) in [
         (429, "insufficient_quota", "plan and billing"),
         (401, "invalid_api_key", "check OPENAI_API_KEY"),
     ] {
         let service = Fake::start(move |_| Reply::json(status, &error(code)));
-        let ran = ask(&service);
-        assert_eq!(ran.code, 11, "{}", ran.transcript());
-        assert_eq!(service.requests().len(), 1);
+        let ran = ask(&service).assert_exit(11);
+        assert_eq!(service.count(), 1);
         assert!(ran.stderr.contains(said), "{}", ran.transcript());
     }
 }
@@ -482,24 +434,18 @@ fn openai_errors_are_repeated_or_stop_the_run() {
 #[test]
 fn prompt_render_shows_what_each_target_is_sent() {
     let project = Project::with_cases(1);
-    let render = |more: &[&str]| {
-        let ran = project.run(&[&["prompt", "render", "v2", "--case", "case-00000"], more].concat());
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let render = |more: &str| {
+        let ran = project
+            .run(&format!("prompt render v2 --case case-00000 {more}"))
+            .assert_exit(0);
         ran.stdout
     };
-    let vertex = render(&["--target", "vertex", "--project", "p", "--location", "eu"]);
+    let vertex = render("--target vertex --project p --location eu");
     assert!(vertex.starts_with(
         "POST https://aiplatform.eu.rep.googleapis.com/v1/projects/p/locations/eu/publishers/google/models/gemini-3.8-flash:generateContent\n"
     ));
     assert!(vertex.contains("\"systemInstruction\""));
-    let openai = render(&[
-        "--target",
-        "openai",
-        "--base-url",
-        "http://localhost:11434/v1",
-        "--model",
-        "m",
-    ]);
+    let openai = render("--target openai --base-url http://localhost:11434/v1 --model m");
     assert!(openai.starts_with("POST http://localhost:11434/v1/chat/completions\n"));
     assert!(openai.contains("\"messages\""));
 }

@@ -1,14 +1,14 @@
 //! `verify`: a verdict holds only as it was written, for the working tree as it is.
 
 use crate::support::fake::{Fake, Reply};
-use crate::support::project::{Project, Ran};
-use crate::support::promoted::{KEY, evaluate, promoted};
+use crate::support::project::{KEY, Project, Run};
+use crate::support::promoted::{evaluate, promoted};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-fn verify(project: &Project, more: &[&str]) -> Ran {
-    project.run(&[&["verify", "--prompt", "v2"], more].concat())
+fn verify(project: &Project, more: &str) -> Run {
+    project.run(&format!("verify --prompt v2 {more}"))
 }
 
 /// The verdict and the rows of a project, to be edited.
@@ -48,8 +48,7 @@ impl Evidence {
 fn a_promote_holds_until_something_changes() {
     let project = promoted();
     // No key is needed, also where nobody sits.
-    let ran = project.run_with(&["verify", "--prompt", "v2"], &[("CI", "true")]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = project.run_with("verify --prompt v2", &[("CI", "true")]).assert_exit(0);
     assert!(
         ran.stdout
             .starts_with("reports/verdict.json holds: promote of `v2` against `v1`, 80 cases")
@@ -106,7 +105,7 @@ fn a_promote_holds_until_something_changes() {
         ),
     ] {
         project.write(file, edited);
-        let ran = verify(&project, &[]);
+        let ran = verify(&project, "");
         project.write(file, original);
         assert_eq!(ran.code, 11, "{file} {found}: {}", ran.transcript());
         assert!(ran.stderr.contains(found), "{}", ran.transcript());
@@ -117,10 +116,10 @@ fn a_promote_holds_until_something_changes() {
         );
         assert!(ran.stdout.ends_with("verify=fails exit=11\n"), "{}", ran.stdout);
     }
-    assert_eq!(verify(&project, &["--max-age", "1h"]).code, 0);
-    assert_eq!(verify(&project, &["--margin", "0.04"]).code, 11);
-    assert_eq!(project.run(&["verify", "--prompt", "v1"]).code, 11);
-    assert_eq!(verify(&project, &[]).code, 0, "all is as it was again");
+    verify(&project, "--max-age 1h").assert_exit(0);
+    verify(&project, "--margin 0.04").assert_exit(11);
+    project.run("verify --prompt v1").assert_exit(11);
+    verify(&project, "").assert_exit(0);
 }
 
 #[test]
@@ -207,9 +206,7 @@ fn what_was_edited_by_hand_is_found_out() {
             evidence.redigest();
         }
         evidence.write(&project);
-        let ran = verify(&project, &[]);
-        assert_eq!(ran.code, 11, "{found}: {}", ran.transcript());
-        assert!(ran.stderr.contains(found), "{found}: {}", ran.transcript());
+        verify(&project, "").assert_exit(11).assert_stderr(found);
     };
     for (edit, found) in edits {
         check(*edit, found, false);
@@ -221,7 +218,7 @@ fn what_was_edited_by_hand_is_found_out() {
     older.verdict.as_object_mut().unwrap().remove("sentence");
     older.redigest();
     older.write(&project);
-    assert_eq!(verify(&project, &[]).code, 0);
+    verify(&project, "").assert_exit(0);
     // Rows: first without the digest, then with one that fits.
     let rows: &[(Edit, &str)] = &[
         (|e| drop(e.rows.pop()), "the file ends"),
@@ -274,9 +271,9 @@ fn a_candidate_that_its_rows_block_is_blocked() {
     }
     evidence.redigest();
     evidence.write(&project);
-    let ran = verify(&project, &[]);
-    assert_eq!(ran.code, 10, "{}", ran.transcript());
-    assert!(ran.stdout.contains("its rows say block today"), "{}", ran.stdout);
+    let ran = verify(&project, "")
+        .assert_exit(10)
+        .assert_stdout("its rows say block today");
     assert!(ran.stdout.ends_with("verify=fails exit=10\n"));
 }
 
@@ -300,41 +297,32 @@ fn what_is_no_verdict_is_refused() {
         (&*verdict.replace("0.05", "\"a lot\""), "the verdict is not complete"),
     ] {
         project.write("reports/verdict.json", text);
-        let ran = verify(&project, &[]);
-        assert_eq!(ran.code, 2, "{found}: {}", ran.transcript());
-        assert!(ran.stderr.contains(found), "{found}: {}", ran.transcript());
+        verify(&project, "").assert_exit(2).assert_stderr(found);
     }
     project.write("reports/verdict.json", &verdict);
-    assert_eq!(verify(&project, &["reports/verdict.json"]).code, 0);
+    verify(&project, "reports/verdict.json").assert_exit(0);
     for (arguments, found) in [
-        (&["elsewhere/verdict.json"][..], "the verdict can't be read"),
-        (&["--max-age", "soon"], "--max-age: `soon` is not an age"),
-        (&["--margin", "2"], "`margin` is 2"),
-        (&["--golden", "nowhere"], "nowhere"),
-        (&["--baseline", "v7"], "v7"),
+        ("elsewhere/verdict.json", "the verdict can't be read"),
+        ("--max-age soon", "--max-age: `soon` is not an age"),
+        ("--margin 2", "`margin` is 2"),
+        ("--golden nowhere", "nowhere"),
+        ("--baseline v7", "v7"),
     ] {
-        let ran = verify(&project, arguments);
-        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.transcript());
-        assert!(ran.stderr.contains(found), "{arguments:?}: {}", ran.transcript());
+        verify(&project, arguments).assert_exit(2).assert_stderr(found);
     }
     project.write("elsewhere/verdict.json", &verdict);
-    let ran = verify(&project, &["elsewhere/verdict.json"]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(
-        ran.stderr.contains("the rows of the verdict can't be read"),
-        "{}",
-        ran.stderr
-    );
+    verify(&project, "elsewhere/verdict.json")
+        .assert_exit(2)
+        .assert_stderr("the rows of the verdict can't be read");
 }
 
 #[test]
 fn a_run_that_proves_nothing_of_the_service_never_holds() {
     // Simulated, and only a part: all that is wrong is told at once.
     let project = Project::with_cases(80);
-    let ran = project.run(&["eval", "--prompt", "v2", "--baseline", "v1", "--quiet", "--limit", "75"]);
+    let ran = project.run("eval --prompt v2 --baseline v1 --quiet --limit 75");
     assert_eq!(project.verdict()["decision"], "promote", "{}", ran.transcript());
-    let ran = verify(&project, &["--baseline", "v1"]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    let ran = verify(&project, "--baseline v1").assert_exit(11);
     for found in [
         "a simulator answered",
         "75 of 80 cases were run",
@@ -361,21 +349,15 @@ fn repeats_tags_errors_and_must_pass_cases_are_computed_alike() {
         .collect();
     project.write("golden/cases.jsonl", rows);
     project.write("promptgate.toml", "baseline = \"v1\"\n");
-    let ran = evaluate(&project, &["--repeat", "3"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    let ran = verify(&project, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    evaluate(&project, "--repeat 3").assert_exit(0);
+    verify(&project, "").assert_exit(0);
 
     // Without a baseline, and with the same prompt twice.
-    let ran = evaluate(&project, &["--baseline", "none", "--min-pass-rate", "0.5"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    let ran = verify(&project, &["--baseline", "none", "--min-pass-rate", "0.5"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    let ran = evaluate(&project, &["--baseline", "v2"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    evaluate(&project, "--baseline none --min-pass-rate 0.5").assert_exit(0);
+    verify(&project, "--baseline none --min-pass-rate 0.5").assert_exit(0);
+    evaluate(&project, "--baseline v2").assert_exit(0);
     assert_eq!(project.verdict()["tested"]["identical"], true);
-    let ran = verify(&project, &["--baseline", "v2"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    verify(&project, "--baseline v2").assert_exit(0);
 }
 
 #[test]
@@ -383,18 +365,20 @@ fn rules_that_eval_was_given_are_given_again() {
     let project = Project::with_cases(80);
     project.write("promptgate.toml", "baseline = \"v1\"\n");
     for rules in [
-        &["--metric", "score"][..],
-        &["--estimand", "dataset"],
-        &["--margin", "0.06", "--tolerance", "0.02", "--alpha", "0.06"],
-        &["--attempts", "2"],
-        &["--strict-model"],
-        &["--sequential"],
+        "--metric score",
+        "--estimand dataset",
+        "--margin 0.06 --tolerance 0.02 --alpha 0.06",
+        "--attempts 2",
+        "--strict-model",
+        "--sequential",
     ] {
-        let ran = evaluate(&project, &[rules, &["--fresh-key", &rules[0][2..]]].concat());
+        let ran = evaluate(&project, &format!("{rules} --fresh-key '{rules}'"));
         assert!(matches!(ran.code, 0 | 11), "{rules:?} {}", ran.transcript());
-        let without = verify(&project, &[]);
-        assert_eq!(without.code, 11, "{rules:?} {}", without.transcript());
-        let decided = format!("the verdict was decided with {}", rules[0][2..].replace('-', "_"));
+        let without = verify(&project, "").assert_exit(11);
+        let decided = format!(
+            "the verdict was decided with {}",
+            rules[2..].split(' ').next().unwrap().replace('-', "_")
+        );
         assert!(without.stderr.contains(&decided), "{rules:?} {}", without.stderr);
         let with = verify(&project, rules);
         assert!(!with.stderr.contains("was decided with"), "{rules:?} {}", with.stderr);
@@ -425,35 +409,22 @@ fn confirmed_weighted_and_clustered_cases_are_computed_alike() {
     // The candidate fails once on `c0`.
     let asked = AtomicUsize::new(0);
     let service = Fake::start(move |request| {
-        let body = String::from_utf8_lossy(&request.body);
+        let body = request.text();
         let first = body.contains("nine in the morning")
             && body.contains("Question 0.")
             && asked.fetch_add(1, Ordering::SeqCst) == 1;
         Reply::answer(if first { "ten" } else { "nine" })
     });
     let eval = || {
-        project.run_with(
-            &[
-                "eval",
-                "--prompt",
-                "v2",
-                "--target",
-                "gemini",
-                "--quiet",
-                "--base-url",
-                &service.url,
-                "--repeat",
-                "3",
-            ],
-            &[("GEMINI_API_KEY", KEY)],
-        )
+        project.run_with_key(&format!(
+            "eval --prompt v2 --target gemini --quiet --base-url {} --repeat 3",
+            service.url
+        ))
     };
-    let ran = eval();
-    assert_eq!(ran.code, 0, "{} {}", ran.transcript(), project.verdict()["reasons"]);
+    eval().assert_exit(0);
     let of_first = |row: &&Value| row["case"] == "c0" && row["arm"] == "candidate";
     assert_eq!(project.results().iter().filter(of_first).count(), 10, "asked again");
-    let ran = verify(&project, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    verify(&project, "").assert_exit(0);
 
     // A further answer that is left out is missed, whether the digest fits or not.
     let mut evidence = Evidence::of(&project);
@@ -465,18 +436,15 @@ fn confirmed_weighted_and_clustered_cases_are_computed_alike() {
     evidence.rows.remove(further);
     evidence.redigest();
     evidence.write(&project);
-    let ran = verify(&project, &[]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    verify(&project, "").assert_exit(11);
 
     project.write("promptgate.toml", "baseline = \"v1\"\nmetric = \"score\"\n");
-    let ran = eval();
-    assert_eq!(ran.code, 0, "{} {}", ran.transcript(), project.verdict()["reasons"]);
-    let ran = verify(&project, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    eval().assert_exit(0);
+    verify(&project, "").assert_exit(0);
     // Other weights and clusters are other golden data.
     let golden = project.read("golden/cases.jsonl");
     for (from, to) in [("\"weight\":0.5", "\"weight\":1.5"), ("family 3\"", "family 4\"")] {
         project.write("golden/cases.jsonl", golden.replacen(from, to, 1));
-        assert_eq!(verify(&project, &[]).code, 11, "{from}");
+        verify(&project, "").assert_exit(11);
     }
 }

@@ -1,38 +1,8 @@
 //! The policy base: a change that makes golden data, checks or rules ask for less decides nothing by itself.
 
-use crate::support::project::{Project, Ran};
+use crate::support::project::{Project, Run};
 use crate::support::promoted::evaluate_with;
 use serde_json::{Value, json};
-use std::process::Command;
-
-fn git(project: &Project, arguments: &[&str]) -> String {
-    let mut command = Command::new("git");
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("GIT_") {
-            command.env_remove(name);
-        }
-    }
-    let output = command
-        .args([
-            "-c",
-            "user.name=t",
-            "-c",
-            "user.email=t@example.com",
-            "-c",
-            "init.defaultBranch=main",
-        ])
-        .args(arguments)
-        .current_dir(project.path())
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
 
 const TOML: &str = "baseline = \"v1\"\n";
 
@@ -54,15 +24,15 @@ fn repository() -> Project {
         );
     project.write("golden/cases.jsonl", golden);
     project.write(".gitignore", "reports\n.promptgate\n");
-    git(&project, &["init", "-q"]);
-    git(&project, &["add", "."]);
-    git(&project, &["commit", "-qm", "one"]);
-    git(&project, &["switch", "-qc", "change"]);
+    project.git("init -q");
+    project.git("add .");
+    project.git("commit -qm one");
+    project.git("switch -qc change");
     project
 }
 
-fn eval(project: &Project, more: &[&str]) -> Ran {
-    project.run(&[&["eval", "--prompt", "v2", "--policy-base", "main"], more].concat())
+fn eval(project: &Project, more: &str) -> Run {
+    project.run(&format!("eval --prompt v2 --policy-base main {more}"))
 }
 
 fn kinds(verdict: &Value) -> Vec<(String, bool)> {
@@ -80,17 +50,16 @@ fn kinds(verdict: &Value) -> Vec<(String, bool)> {
 fn what_asks_for_less_is_listed_and_decides_nothing() {
     let project = repository();
     // What main does later is not this branch's doing.
-    git(&project, &["switch", "-q", "main"]);
+    project.git("switch -q main");
     project.write(
         "golden/more.jsonl",
         "{\"id\":\"later\",\"vars\":{\"question\":\"?\"},\"expect\":[\"x\"]}\n",
     );
-    git(&project, &["add", "."]);
-    git(&project, &["commit", "-qm", "later"]);
-    git(&project, &["switch", "-q", "change"]);
-    let base = git(&project, &["rev-parse", "HEAD"]);
-    let ran = eval(&project, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project.git("add .");
+    project.git("commit -qm later");
+    project.git("switch -q change");
+    let base = project.git("rev-parse HEAD");
+    eval(&project, "").assert_exit(0);
     assert_eq!(project.verdict()["policy_base"], json!({"rev": "main", "commit": base}));
     assert_eq!(project.verdict()["changed"], json!([]));
     let summary = project.read("reports/summary.md");
@@ -163,7 +132,7 @@ fn what_asks_for_less_is_listed_and_decides_nothing() {
         ("promptgate.toml", TOML, format!("{TOML}limit = 75\n"), "limit"),
     ] {
         project.write(file, edited);
-        let ran = eval(&project, &[]);
+        let ran = eval(&project, "");
         let verdict = project.verdict();
         assert_eq!(ran.code, 11, "{kind}: {}", ran.transcript());
         assert!(
@@ -182,8 +151,7 @@ fn what_asks_for_less_is_listed_and_decides_nothing() {
         assert!(second.starts_with("> **WEAKER** than `main` ("), "{summary}");
         assert!(summary.contains("| **weaker** |"), "{summary}");
 
-        let ran = eval(&project, &["--accept-weaker", "agreed with @legal", "--quiet"]);
-        assert_eq!(ran.code, 0, "{kind}: {}", ran.transcript());
+        eval(&project, "--accept-weaker 'agreed with @legal' --quiet").assert_exit(0);
         assert_eq!(project.verdict()["accepted_weaker"], "agreed with @legal");
         let summary = project.read("reports/summary.md");
         assert!(summary.contains("Accepted: agreed with "), "{summary}");
@@ -200,8 +168,7 @@ fn what_asks_for_more_is_listed_and_no_more() {
     let stronger = golden.replacen("[{\"contains\":\"nine\"}]", "[{\"contains\":\"at nine\"}]", 1);
     project.write("golden/cases.jsonl", stronger + more);
     project.write("promptgate.toml", format!("{TOML}margin = 0.049\nrepeat = 2\n"));
-    let ran = eval(&project, &["--accept-weaker", "not needed"]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    eval(&project, "--accept-weaker 'not needed'").assert_exit(0);
     let rows = kinds(&project.verdict());
     let expected = ["cases", "check-strengthened", "margin", "repeat"];
     assert_eq!(rows, expected.map(|kind| (kind.to_owned(), false)));
@@ -216,15 +183,14 @@ fn what_asks_for_more_is_listed_and_no_more() {
 #[test]
 fn a_base_that_cannot_be_read_is_refused_before_anything_is_sent() {
     let project = repository();
-    let refused = |ran: Ran, found: &str| {
+    let refused = |ran: Run, found: &str| {
         assert_eq!(ran.code, 2, "{}", ran.transcript());
         assert!(ran.stderr.contains(found), "{found}: {}", ran.transcript());
         assert!(!project.file("reports/verdict.json").exists());
     };
-    let plain = ["eval", "--prompt", "v2", "--quiet"];
+    let plain = "eval --prompt v2 --quiet";
     for rev in ["nowhere", "-x", "", "HEAD:golden"] {
-        let option = format!("--policy-base={rev}");
-        let ran = project.run(&[&plain[..], &[&*option]].concat());
+        let ran = project.run(&format!("{plain} --policy-base={rev}"));
         refused(
             ran,
             if rev.is_empty() {
@@ -238,48 +204,45 @@ fn a_base_that_cannot_be_read_is_refused_before_anything_is_sent() {
     let ran = project.run_with(&plain, &[("GITHUB_BASE_REF", "main")]);
     refused(ran, "fetch-depth: 0");
     for reason in ["", "  "] {
-        let ran = project.run(&[&plain[..], &["--accept-weaker", reason]].concat());
+        let ran = project.run(&format!("{plain} --accept-weaker '{reason}'"));
         refused(ran, "--accept-weaker: needs a reason");
     }
     project.write("promptgate.toml", format!("{TOML}accept_weaker = \"x\"\n"));
     refused(project.run(&plain), "`accept_weaker` can't stand in a file");
 
     // A change can't choose another base than CI tells.
-    git(&project, &["update-ref", "refs/remotes/origin/main", "main"]);
+    project.git("update-ref refs/remotes/origin/main main");
     project.write(
         "promptgate.toml",
         format!("{TOML}policy_base = \"none\"\nmargin = 0.06\n"),
     );
-    let ran = project.run_with(&plain, &[("GITHUB_BASE_REF", "main")]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    project.run_with(&plain, &[("GITHUB_BASE_REF", "main")]).assert_exit(11);
     assert_eq!(project.verdict()["policy_base"]["rev"], "origin/main");
-    let ran = project.run(&plain);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    project.run(&plain).assert_exit(0);
     assert_eq!(project.verdict()["policy_base"], Value::Null);
 
     // Histories without a common commit, and no repository at all.
-    git(&project, &["checkout", "-q", "--orphan", "alone"]);
-    git(&project, &["commit", "-qm", "alone"]);
-    refused(eval(&project, &[]), "have no commit in common");
+    project.git("checkout -q --orphan alone");
+    project.git("commit -qm alone");
+    refused(eval(&project, ""), "have no commit in common");
     let bare = Project::with_cases(80);
-    let ran = bare.run(&["eval", "--prompt", "v2", "--baseline", "v1", "--policy-base", "main"]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(ran.stderr.contains("is not in a git repository"), "{}", ran.stderr);
+    bare.run("eval --prompt v2 --baseline v1 --policy-base main")
+        .assert_exit(2)
+        .assert_stderr("is not in a git repository");
 }
 
 #[test]
 fn an_older_state_that_does_not_load_counts_as_weaker() {
     let project = repository();
-    git(&project, &["switch", "-q", "main"]);
+    project.git("switch -q main");
     let golden = project.read("golden/cases.jsonl");
     project.write("golden/cases.jsonl", golden.replacen("contains", "cotnains", 1));
     project.write("promptgate.toml", "baseline = \"v1\"\nmargn = 1\n");
-    git(&project, &["commit", "-qam", "broken"]);
-    git(&project, &["switch", "-qc", "mend"]);
+    project.git("commit -qam broken");
+    project.git("switch -qc mend");
     project.write("golden/cases.jsonl", golden);
     project.write("promptgate.toml", TOML);
-    let ran = eval(&project, &[]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    eval(&project, "").assert_exit(11);
     let rows = kinds(&project.verdict());
     assert_eq!(
         rows.iter()
@@ -288,37 +251,32 @@ fn an_older_state_that_does_not_load_counts_as_weaker() {
         2,
         "{rows:?}"
     );
-    assert_eq!(eval(&project, &["--accept-weaker", "mends the data"]).code, 0);
+    eval(&project, "--accept-weaker 'mends the data'").assert_exit(0);
 }
 
 #[test]
 fn a_verdict_holds_only_with_the_base_it_was_compared_with() {
     let project = repository();
-    git(&project, &["update-ref", "refs/remotes/origin/main", "main"]);
+    project.git("update-ref refs/remotes/origin/main main");
     let golden = project.read("golden/cases.jsonl");
     let last = golden.lines().last().unwrap();
     project.write("golden/cases.jsonl", golden.replace(&format!("{last}\n"), ""));
-    git(&project, &["commit", "-qam", "fewer"]);
+    project.git("commit -qam fewer");
     let pull_request = [("GITHUB_BASE_REF", "main")];
-    let verify = |variables: &[(&str, &str)]| project.run_with(&["verify", "--prompt", "v2"], variables);
+    let verify = |variables: &[(&str, &str)]| project.run_with("verify --prompt v2", variables);
 
     // Nothing compared: fine where no base is told, and not in a pull request.
-    assert_eq!(evaluate_with(&project, &[], &[]).code, 0);
-    assert_eq!(verify(&[]).code, 0);
-    let ran = verify(&pull_request);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
-    assert!(ran.stderr.contains("with no earlier state"), "{}", ran.stderr);
+    evaluate_with(&project, "", &[]).assert_exit(0);
+    verify(&[]).assert_exit(0);
+    verify(&pull_request)
+        .assert_exit(11)
+        .assert_stderr("with no earlier state");
 
-    let ran = evaluate_with(&project, &["--accept-weaker", "agreed"], &pull_request);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    let ran = verify(&pull_request);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert!(
-        ran.stdout.contains("weaker checks were accepted: agreed"),
-        "{}",
-        ran.stdout
-    );
-    assert_eq!(verify(&[]).code, 0, "also after the merge");
+    evaluate_with(&project, "--accept-weaker agreed", &pull_request).assert_exit(0);
+    verify(&pull_request)
+        .assert_exit(0)
+        .assert_stdout("weaker checks were accepted: agreed");
+    verify(&[]).assert_exit(0);
 
     // Who hides what changed, or that it was accepted, is found out.
     let original = project.read("reports/verdict.json");
@@ -340,9 +298,7 @@ fn a_verdict_holds_only_with_the_base_it_was_compared_with() {
         let mut verdict: Value = serde_json::from_str(&original).unwrap();
         *verdict.pointer_mut(pointer).unwrap() = value;
         project.write("reports/verdict.json", verdict.to_string());
-        let ran = verify(&[]);
-        assert_eq!(ran.code, 11, "{pointer}: {}", ran.transcript());
-        assert!(ran.stderr.contains(found), "{pointer}: {}", ran.transcript());
+        verify(&[]).assert_exit(11).assert_stderr(found);
     }
 }
 
@@ -358,13 +314,13 @@ fn more_in_quarantine_is_weaker_and_less_is_not() {
         format!("{TOML}[gate.quarantine]\n{tags}")
     };
     let project = repository();
-    git(&project, &["switch", "-q", "main"]);
+    project.git("switch -q main");
     let golden = project.read("golden/cases.jsonl");
     let tagged = golden.replacen("\"expect\"", "\"tags\":[\"flaky\"],\"expect\"", 3);
     project.write("golden/cases.jsonl", &tagged);
     project.write("promptgate.toml", toml(&[("flaky", 30)]));
-    git(&project, &["commit", "-qam", "a quarantine"]);
-    git(&project, &["switch", "-qc", "more"]);
+    project.git("commit -qam 'a quarantine'");
+    project.git("switch -qc more");
 
     let last = tagged.lines().last().unwrap();
     let one_more = tagged.replace(last, &last.replace("\"expect\"", "\"tags\":[\"flaky\"],\"expect\""));
@@ -378,17 +334,17 @@ fn more_in_quarantine_is_weaker_and_less_is_not() {
     ] {
         project.write("promptgate.toml", rules);
         project.write("golden/cases.jsonl", cases);
-        let ran = eval(&project, &[]);
+        let ran = eval(&project, "");
         assert_eq!(ran.code, if weaker { 11 } else { 0 }, "{kind}: {}", ran.transcript());
         assert_eq!(kinds(&project.verdict()), [(kind.to_owned(), weaker)]);
         let summary = project.read("reports/summary.md");
         assert_eq!(summary.contains("**WEAKER**"), weaker, "{summary}");
         if weaker {
-            assert_eq!(eval(&project, &["--accept-weaker", "agreed"]).code, 0);
+            eval(&project, "--accept-weaker agreed").assert_exit(0);
         }
     }
     project.write("promptgate.toml", toml(&[("flaky", 30)]));
     project.write("golden/cases.jsonl", one_less);
-    assert_eq!(eval(&project, &[]).code, 0);
+    eval(&project, "").assert_exit(0);
     assert_eq!(project.verdict()["changed"], json!([]));
 }

@@ -2,20 +2,14 @@
 //! versions of the API, and the models that serve.
 
 use crate::support::fake::{Fake, Received, Reply};
-use crate::support::project::{Project, Ran};
+use crate::support::project::{KEY, Project};
 use serde_json::{Value, json};
 
-const KEY: [(&str, &str); 1] = [("GEMINI_API_KEY", "test-key-0123456789")];
-const EVAL: [&str; 5] = ["eval", "--prompt", "v2", "--baseline", "v1"];
-
-fn eval(project: &Project, url: &str, more: &[&str]) -> Ran {
-    let arguments = [&EVAL[..], &["--base-url", url], more].concat();
-    project.run_with(&arguments, &KEY)
-}
+const EVAL: &str = "eval --prompt v2 --baseline v1";
 
 /// An answer that another model gives to requests of the baseline (`v2` knows the opening hours).
 fn reply(request: &Received, baseline: &str, candidate: &str) -> Reply {
-    let is_candidate = String::from_utf8_lossy(&request.body).contains("opens at nine");
+    let is_candidate = request.text().contains("opens at nine");
     let (text, model) = if is_candidate {
         ("It opens at nine.", candidate)
     } else {
@@ -44,10 +38,9 @@ fn settings_that_the_service_refuses_are_listed_with_their_place() {
         "---\nmodel: gemini-2.5-flash-lite\nconfig:\n  temperature: 3\n  candidateCount: 2\n  thinkingConfig:\n    thinkingLevel: LOW\n  \
          responseSchema: {type: STRING}\n  safetySettings:\n    - {category: HARM_CATEGORY_HARASSMENT, threshold: SOME}\ntools:\n  - name: 1st\n---\nHi {{question}}",
     );
-    let ran = project.run(&EVAL);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    let ran = project.run(EVAL).assert_exit(2);
     insta::assert_snapshot!(ran.stderr);
-    let twice = project.run(&["eval", "--prompt", "v2", "--baseline", "v2"]);
+    let twice = project.run("eval --prompt v2 --baseline v2");
     assert_eq!(
         twice.stderr, ran.stderr,
         "a prompt compared with itself has its mistakes once"
@@ -62,32 +55,27 @@ fn settings_that_the_service_ignores_are_warnings_with_their_place() {
         "prompts/v2.prompt",
         v2.replacen("---\n{{", "config: {topK: 3}\n---\n{{", 1),
     );
-    let ran = project.run(&[&EVAL[..], &["--dry-run"]].concat());
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
-    assert!(
-        ran.stderr
-            .contains("warning: prompts/v2.prompt:3:10: gemini-3.8-flash ignores `topK`"),
-        "{}",
-        ran.stderr
-    );
+    project
+        .run(&format!("{EVAL} --dry-run"))
+        .assert_exit(0)
+        .assert_stderr("warning: prompts/v2.prompt:3:10: gemini-3.8-flash ignores `topK`");
 }
 
 #[test]
 fn streamed_answers_are_judged_alike_and_have_a_first_token() {
     let project = Project::with_cases(3);
-    let arguments = [&EVAL[..], &["--no-gate", "--repeat", "1", "--target", "sim"]].concat();
+    let arguments = format!("{EVAL} --no-gate --repeat 1 --target sim");
     let outcomes = |project: &Project| -> Vec<Value> {
         let rows = project.results();
         rows.iter()
             .map(|row| json!([row["case"], row["arm"], row["outcome"], row["answer"], row["usage"]]))
             .collect()
     };
-    assert_eq!(project.run(&arguments).code, 0);
+    project.run(&arguments).assert_exit(0);
     let whole = outcomes(&project);
     assert!(project.results().iter().all(|row| row["first_token_ms"].is_null()));
     for again in [false, true] {
-        let ran = project.run(&[&arguments[..], &["--stream"]].concat());
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        project.run(&format!("{arguments} --stream")).assert_exit(0);
         assert_eq!(outcomes(&project), whole);
         for row in project.results() {
             // An answer that was not streamed does not stand in for one that is to be; a streamed one does.
@@ -113,21 +101,11 @@ fn a_stream_that_breaks_off_is_asked_again_and_an_error_in_it_is_an_error() {
         };
         Reply::text(200, "text/event-stream", format!("{text}{tail}"))
     });
-    let arguments = [
-        "eval",
-        "--prompt",
-        "v2",
-        "--baseline",
-        "none",
-        "--no-gate",
-        "--repeat",
-        "1",
-        "--stream",
-        "--base-url",
-        &fake.url,
-    ];
-    let ran = project.run_with(&arguments, &KEY);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let arguments = format!(
+        "eval --prompt v2 --baseline none --no-gate --repeat 1 --stream --base-url {}",
+        fake.url
+    );
+    let ran = project.run_with_key(&arguments).assert_exit(0);
     let row = &project.results()[0];
     assert_eq!((&row["outcome"], &row["attempts"]), (&json!("pass"), &json!(3)));
     // What was waited for the third attempt stands apart from its latency; the store keeps both.
@@ -139,10 +117,10 @@ fn a_stream_that_breaks_off_is_asked_again_and_an_error_in_it_is_an_error() {
     );
     assert!(ran.stdout.contains("2 retries, waited "), "{}", ran.stdout);
     assert!(project.read("reports/summary.md").contains("(2 retries, waited "));
-    let (asked_for, sent) = (row.clone(), fake.requests().len());
-    assert_eq!(project.run_with(&arguments, &KEY).code, 0);
+    let (asked_for, sent) = (row.clone(), fake.count());
+    project.run_with_key(&arguments).assert_exit(0);
     let stored = &project.results()[0];
-    assert_eq!(fake.requests().len(), sent);
+    assert_eq!(fake.count(), sent);
     for field in ["attempts", "waited_ms", "latency_ms"] {
         assert_eq!(stored[field], asked_for[field], "{field}");
     }
@@ -164,35 +142,19 @@ fn a_stream_that_breaks_off_is_asked_again_and_an_error_in_it_is_an_error() {
 #[test]
 fn the_version_of_the_api_can_be_chosen() {
     let project = Project::with_cases(1);
-    let fake = Fake::start(|_| Reply::answer("nine"));
+    let fake = Fake::answering("nine");
     let base = format!("{}/gateway", fake.url);
-    let google = ("GOOGLE_GENAI_API_VERSION", "v1");
+    let (key, google) = (("GEMINI_API_KEY", KEY), ("GOOGLE_GENAI_API_VERSION", "v1"));
     for (more, variables, version) in [
-        (&[][..], &[][..], "v1beta"),
-        (&["--api-version", "v1"], &[], "v1"),
-        (&[], &[google], "v1"),
-        (&["--api-version", "beta"], &[google], "v1beta"),
-        (&[], &[google, ("PROMPTGATE_API_VERSION", "v2alpha")], "v2alpha"),
+        ("", &[key][..], "v1beta"),
+        ("--api-version v1", &[key], "v1"),
+        ("", &[key, google], "v1"),
+        ("--api-version beta", &[key, google], "v1beta"),
+        ("", &[key, google, ("PROMPTGATE_API_VERSION", "v2alpha")], "v2alpha"),
     ] {
-        let arguments = [
-            &[
-                "eval",
-                "--prompt",
-                "v2",
-                "--baseline",
-                "none",
-                "--no-gate",
-                "--repeat",
-                "1",
-                "--base-url",
-                &base,
-            ],
-            more,
-        ]
-        .concat();
-        let before = fake.requests().len();
-        let ran = project.run_with(&arguments, &[&KEY[..], variables].concat());
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        let arguments = format!("eval --prompt v2 --baseline none --no-gate --repeat 1 --base-url {base} {more}");
+        let before = fake.count();
+        project.run_with(&arguments, variables).assert_exit(0);
         if let Some(request) = fake.requests().get(before) {
             let expected = format!("/gateway/{version}/models/gemini-3.8-flash:generateContent");
             assert_eq!(request.path, expected);
@@ -200,35 +162,28 @@ fn the_version_of_the_api_can_be_chosen() {
             // An answer of the same version is there already.
             assert!(matches!(version, "v1" | "v1beta"), "{version} was not asked");
         }
-        let rendered = project.run_with(&["prompt", "render", "v2", "--case", "case-00000"], variables);
+        let rendered = project.run_with("prompt render v2 --case case-00000", variables);
         assert!(
-            more.len() == 2 || rendered.stdout.contains(&format!("/{version}/models/")),
+            !more.is_empty() || rendered.stdout.contains(&format!("/{version}/models/")),
             "{}",
             rendered.stdout
         );
     }
-    assert_eq!(fake.requests().len(), 3);
-    let ran = project.run_with(&[&EVAL[..], &["--api-version", "../x"]].concat(), &KEY);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(
-        ran.stderr.contains("--api-version: `../x` is no version"),
-        "{}",
-        ran.stderr
-    );
-    let ran = project.run_with(&EVAL, &[("GOOGLE_GENAI_API_VERSION", "latest")]);
-    assert!(
-        ran.stderr.contains("GOOGLE_GENAI_API_VERSION: `latest`"),
-        "{}",
-        ran.stderr
-    );
+    assert_eq!(fake.count(), 3);
+    project
+        .run_with_key(&format!("{EVAL} --api-version ../x"))
+        .assert_exit(2)
+        .assert_stderr("--api-version: `../x` is no version");
+    project
+        .run_with(EVAL, &[("GOOGLE_GENAI_API_VERSION", "latest")])
+        .assert_stderr("GOOGLE_GENAI_API_VERSION: `latest`");
 }
 
 #[test]
 fn another_model_than_the_one_asked_for_is_told_everywhere() {
     let project = Project::with_cases(40);
     let fake = Fake::start(|request| reply(request, "gemini-9-new", "gemini-9-new"));
-    let ran = eval(&project, &fake.url, &[]);
-    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let ran = project.eval_at(&fake.url, "").assert_exit(0);
     let sentence = "the candidate asked for gemini-3.8-flash, and gemini-9-new served";
     assert!(ran.stdout.contains(&format!("WARNING: {sentence}")), "{}", ran.stdout);
     for file in ["summary.md", "diff.md"] {
@@ -255,33 +210,31 @@ fn another_model_than_the_one_asked_for_is_told_everywhere() {
     assert_eq!(codes(&verdict, "warnings"), ["served_model", "served_model"]);
     assert_eq!(verdict["policy"]["strict_model"], Value::Null);
 
-    let strict = eval(&project, &fake.url, &["--strict-model"]);
-    assert_eq!(strict.code, 11, "{}", strict.transcript());
+    project.eval_at(&fake.url, "--strict-model").assert_exit(11);
     let verdict = project.verdict();
     assert_eq!(codes(&verdict, "reasons"), ["served_model"]);
     assert_eq!(verdict["policy"]["strict_model"], true);
     project.write("promptgate.toml", "strict_model = true\n");
-    assert_eq!(eval(&project, &fake.url, &[]).code, 11);
+    project.eval_at(&fake.url, "").assert_exit(11);
     project.write("promptgate.toml", "");
-    let arguments = [&EVAL[..], &["--base-url", &fake.url]].concat();
-    let by_variable = project.run_with(&arguments, &[&KEY[..], &[("PROMPTGATE_STRICT_MODEL", "1")]].concat());
-    assert_eq!(by_variable.code, 11, "{}", by_variable.transcript());
+    let arguments = format!("{EVAL} --base-url {}", fake.url);
+    project
+        .run_with(&arguments, &[("GEMINI_API_KEY", KEY), ("PROMPTGATE_STRICT_MODEL", "1")])
+        .assert_exit(11);
 }
 
 #[test]
 fn arms_that_different_models_served_are_not_compared() {
     let project = Project::with_cases(40);
     let fake = Fake::start(|request| reply(request, "gemini-3.8-flash-001", "gemini-3.8-flash-002"));
-    let ran = eval(&project, &fake.url, &[]);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    project.eval_at(&fake.url, "").assert_exit(11);
     assert_eq!(codes(&project.verdict(), "reasons"), ["mixed_models"]);
     assert_eq!(codes(&project.verdict(), "warnings"), [""; 0]);
     assert!(!project.read("reports/junit.xml").contains("\"warning 1\""));
     assert!(project.results().iter().all(|row| row.get("warning").is_none()));
     // The other way round, a regression that may be the model's is none either.
-    let arguments = ["eval", "--prompt", "v1", "--baseline", "v2", "--base-url", &fake.url];
-    let ran = project.run_with(&arguments, &KEY);
-    assert_eq!(ran.code, 11, "{}", ran.transcript());
+    let arguments = format!("eval --prompt v1 --baseline v2 --base-url {}", fake.url);
+    project.run_with_key(&arguments).assert_exit(11);
 }
 
 #[test]
@@ -302,8 +255,7 @@ fn what_is_told_beside_the_words_stands_in_the_results_also_from_the_cache() {
         )
     });
     for source in ["live", "cache"] {
-        let ran = eval(&project, &fake.url, &["--no-gate", "--repeat", "1"]);
-        assert_eq!(ran.code, 0, "{}", ran.transcript());
+        project.eval_at(&fake.url, "--no-gate --repeat 1").assert_exit(0);
         for row in project.results() {
             assert_eq!(row["source"], source);
             let answer = json!({

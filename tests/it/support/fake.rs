@@ -34,9 +34,19 @@ impl Received {
             .map(|(_, value)| value.as_str())
     }
 
+    /// The body's text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("a request has a json body")
+    }
+
     /// The text of the last part of the last turn: the tests write there what they want to happen.
     pub(crate) fn asks(&self) -> String {
-        let body: Value = serde_json::from_slice(&self.body).expect("a request has a json body");
+        let body = self.json();
         let last = |value: &Value| {
             value
                 .as_array()
@@ -216,6 +226,16 @@ impl Fake {
             stop: Some(stop),
             thread: Some(thread),
         }
+    }
+
+    /// A server that gives the same complete answer to every request.
+    pub(crate) fn answering(text: &'static str) -> Fake {
+        Fake::start(move |_| Reply::answer(text))
+    }
+
+    /// How many requests came so far.
+    pub(crate) fn count(&self) -> usize {
+        self.seen.requests.lock().expect("no script panicked").len()
     }
 
     /// All requests so far, in order of arrival.

@@ -3,4 +3,5 @@ pub(crate) mod batches;
 pub(crate) mod fake;
 pub(crate) mod project;
 pub(crate) mod promoted;
+pub(crate) mod questions;
 pub(crate) mod runs;
