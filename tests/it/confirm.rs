@@ -7,16 +7,11 @@ use serde_json::Value;
 /// 80 cases of which `c-0` must pass, and two prompts.
 fn project() -> Project {
     let project = Project::with_questions(80, &[("v1", "Old."), ("v2", "New.")]);
-    project.edit(
-        "golden/cases.csv",
-        "
-c-0,What is 0?,nine,contains
-",
-        "
-c-0,What is 0?,nine,contains,true
-",
-    );
-    project.edit("golden/cases.csv", "expected,matcher", "expected,matcher,critical");
+    let rows = (0..80).map(|i| format!("c-{i},{},What is {i}?,nine,contains
+", i == 0));
+    let head = "id,critical,question,expected,matcher
+".to_owned();
+    project.write("golden/cases.csv", head + &rows.collect::<String>());
     project
 }
 

@@ -249,7 +249,7 @@ fn a_limit_counts_answers_and_judgements_and_is_told_as_it_was_given() {
     ] {
         let (project, fake) = live(5, r#"{"judge": {"rubric": "It helps.", "votes": 3}}"#);
         project
-            .eval_at(&fake.url, &format!("{limit} {given} --concurrency 1"))
+            .eval_at(&fake.url, &format!("--repeat 1 {limit} {given} --concurrency 1"))
             .assert_exit(11);
         if limit != "--max-cost" {
             assert_eq!(fake.count(), asked, "{limit}");
@@ -325,7 +325,7 @@ fn a_command_beside_a_judge_is_asked_once() {
 #[test]
 fn replies_travel_with_the_answers_and_make_a_verdict_replayed() {
     let (home, fake) = live(80, r#"{"judge": "It helps."}"#);
-    home.eval_at(&fake.url, "").assert_exit(0);
+    home.eval_at(&fake.url, "--repeat 1").assert_exit(0);
     let export = |project: &Project| {
         let ran = project
             .run_with_key("record export --prompt v2 --to all.jsonl")
@@ -376,7 +376,7 @@ fn replies_travel_with_the_answers_and_make_a_verdict_replayed() {
     let replies: String = of_judges(&rows).iter().map(|row| format!("{row}\n")).collect();
     mixed.write("replies.jsonl", replies);
     mixed.run("record import replies.jsonl").assert_exit(0);
-    mixed.eval_at(&fake.url, "").assert_exit(0);
+    mixed.eval_at(&fake.url, "--repeat 1").assert_exit(0);
     let verdict = mixed.verdict();
     assert_eq!(
         (&verdict["replayed"], &verdict["promotable"]),
@@ -401,7 +401,7 @@ fn a_dry_run_tells_what_judges_would_be_asked_at_most() {
     let check = r#"{"judge": {"rubric": "It helps.", "votes": 3}},{"any": ["x", {"judge": {"rubric": "It helps.", "against": "No."}}]}"#;
     let (project, fake) = live(4, check);
     let said = |more: &str| {
-        let ran = project.eval_at(&fake.url, &format!("--dry-run {more}")).assert_exit(0);
+        let ran = project.eval_at(&fake.url, &format!("--repeat 1 --dry-run {more}")).assert_exit(0);
         let of_judges = ran
             .stdout
             .lines()
@@ -414,7 +414,7 @@ fn a_dry_run_tells_what_judges_would_be_asked_at_most() {
     assert_eq!(fake.count(), 0);
 
     // Eight answers with five questions each is what was foretold; equal answers are asked about once.
-    project.eval_at(&fake.url, "");
+    project.eval_at(&fake.url, "--repeat 1");
     let asked = fake
         .requests()
         .iter()

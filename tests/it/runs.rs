@@ -81,7 +81,7 @@ fn runs_are_listed_and_shown() {
     assert_eq!(of("/run"), [3, 2, 1]);
     assert_eq!(of("/concluded/exit_code"), [11, 11, 0]);
     assert_eq!(of("/concluded/decision"), ["inconclusive"; 3]);
-    assert_eq!(of("/facts/selection"), [json!([]), json!("'--limit 2'"), json!([])]);
+    assert_eq!(of("/facts/selection"), [json!([]), json!(["--limit 2"]), json!([])]);
     assert_eq!(of("/ended"), ["incomplete", "complete", "complete"]);
     let one = project.run("runs show 2 --json").json();
     let verdict: Value = {
