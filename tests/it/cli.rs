@@ -303,10 +303,7 @@ fn old_answers_are_no_evidence_about_today() {
     assert_eq!(fake.count(), 480);
     // Old baselines beside a live candidate would charge the service's drift to the candidate: they are asked again.
     age("[0]");
-    let another = project
-        .read("prompts/v2.prompt")
-        .replace("sells shoes", "sells good shoes");
-    project.write("prompts/v2.prompt", another);
+    project.edit("prompts/v2.prompt", "sells shoes", "sells good shoes");
     project.run_with_key(&arguments).assert_exit(0);
     assert_eq!(fake.count(), 480 + 480);
     assert_eq!(project.verdict()["promotable"], true);

@@ -7,10 +7,8 @@ use serde_json::Value;
 /// 80 cases of which `c-0` must pass, and two prompts.
 fn project() -> Project {
     let project = Project::with_questions(80, &[("v1", "Old."), ("v2", "New.")]);
-    let rows = (0..80).map(|i| format!("c-{i},{},What is {i}?,nine,contains
-", i == 0));
-    let head = "id,critical,question,expected,matcher
-".to_owned();
+    let rows = (0..80).map(|i| format!("c-{i},{},What is {i}?,nine,contains\n", i == 0));
+    let head = "id,critical,question,expected,matcher\n".to_owned();
     project.write("golden/cases.csv", head + &rows.collect::<String>());
     project
 }

@@ -135,7 +135,7 @@ fn a_judge_that_fails_is_an_error_and_never_a_pass_or_a_fail() {
     for (what, reply) in replies {
         for check in [r#"{"judge": "It helps."}"#, r#"{"not": {"judge": "It helps."}}"#] {
             let judge = Fake::start(move |_| reply());
-            let project = project(&judge, 80, "answer", check);
+            let project = project(&judge, 8, "answer", check);
             project.eval_recorded("--retries 0").assert_exit(11);
             let outcomes = project.results();
             assert!(outcomes.iter().all(|row| row["outcome"] == "error"), "{what} {check}");
@@ -401,7 +401,9 @@ fn a_dry_run_tells_what_judges_would_be_asked_at_most() {
     let check = r#"{"judge": {"rubric": "It helps.", "votes": 3}},{"any": ["x", {"judge": {"rubric": "It helps.", "against": "No."}}]}"#;
     let (project, fake) = live(4, check);
     let said = |more: &str| {
-        let ran = project.eval_at(&fake.url, &format!("--repeat 1 --dry-run {more}")).assert_exit(0);
+        let ran = project
+            .eval_at(&fake.url, &format!("--repeat 1 --dry-run {more}"))
+            .assert_exit(0);
         let of_judges = ran
             .stdout
             .lines()

@@ -215,8 +215,7 @@ fn another_judge_is_not_the_one_that_was_calibrated() {
     project.write(FILE, &entry);
     project.eval_recorded("").assert_exit(11);
     // Labels that the calibration has not seen are told.
-    let golden = project.read("golden/cases.jsonl").replace("good 0", "better 0");
-    project.write("golden/cases.jsonl", golden);
+    project.edit("golden/cases.jsonl", "good 0", "better 0");
     project.eval_recorded("").assert_exit(11);
     let warnings = project.verdict()["warnings"].clone();
     assert_eq!(warnings[0]["code"], "judge_labels", "{warnings}");
@@ -382,13 +381,10 @@ fn labels_are_sent_to_nobody_else_and_no_rate_is_corrected_where_other_checks_de
     let judge = wrong_about(0);
     let project = project(&judge, 120, LABELS);
     calibrate(&project, "").assert_exit(0);
-    let golden = project.read("golden/cases.jsonl");
-    project.write(
+    project.edit(
         "golden/cases.jsonl",
-        golden.replace(
-            r#"[{"judge":"It helps."}]"#,
-            r#"[{"judge":"It helps."},{"contains":"fine"}]"#,
-        ),
+        r#"[{"judge":"It helps."}]"#,
+        r#"[{"judge":"It helps."},{"contains":"fine"}]"#,
     );
     let before = judge.count();
     project.eval_recorded("").assert_exit(0);

@@ -208,10 +208,10 @@ fn a_limit_in_dollars_needs_a_price() {
 fn each_arm_is_priced_by_its_own_service_tier() {
     let fake = Fake::answering("nine");
     let project = Project::with_cases(1);
-    let v2 = project.read("prompts/v2.prompt");
-    project.write(
+    project.edit(
         "prompts/v2.prompt",
-        v2.replace("---\n{{role", "config: {serviceTier: flex}\n---\n{{role"),
+        "---\n{{role",
+        "config: {serviceTier: flex}\n---\n{{role",
     );
     project.eval_at(&fake.url, "--no-gate --repeat 1").assert_exit(0);
     let costs: Vec<f64> = project
@@ -249,8 +249,7 @@ fn what_can_change_an_answer_is_part_of_its_identity() {
     }
     project.write("prompts/v2.prompt", v2);
     assert_eq!(asked(""), 0);
-    let golden = project.read("golden/cases.jsonl");
-    project.write("golden/cases.jsonl", golden.replace("case-00000", "case-x"));
+    project.edit("golden/cases.jsonl", "case-00000", "case-x");
     assert_eq!(asked(""), 6);
     let other = Fake::answering("nine");
     project.eval_at(&other.url, "--no-gate").assert_exit(0);

@@ -5,13 +5,9 @@ use crate::support::project::Project;
 
 /// A project whose cases a command of its own judges; `replies` is what the shell does with a request's `$id` and `$line`.
 #[cfg(unix)]
-fn judged_by(replies: &str) -> Project {
-    let project = Project::with_cases(80);
-    let cases = project.read("golden/cases.jsonl");
-    project.write(
-        "golden/cases.jsonl",
-        cases.replace("{\"contains\":\"nine\"}", "{\"command\":\"own\"}"),
-    );
+fn judged_by(cases: usize, replies: &str) -> Project {
+    let project = Project::with_cases(cases);
+    project.edit("golden/cases.jsonl", "{\"contains\":\"nine\"}", "{\"command\":\"own\"}");
     project.write(
         "promptgate.toml",
         "baseline = \"v1\"\n[commands.own]\nargv = [\"sh\", \"own.sh\"]\n",
@@ -54,7 +50,7 @@ fn judgements_that_are_none_promote_nothing() {
     ];
     for (what, replies, code, reason) in table {
         for metric in ["pass", "score"] {
-            let project = judged_by(&replies);
+            let project = judged_by(if code == 0 { 80 } else { 20 }, &replies);
             project
                 .run(&format!("eval --prompt v2 --repeat 1 --metric {metric}"))
                 .assert_exit(code);

@@ -98,8 +98,7 @@ fn an_export_replays_elsewhere_to_the_same_results_and_is_never_promotable() {
     assert_eq!(fork.verdict()["requests"], 0);
 
     // An edited prompt has no recorded answers, so the fork's check can't be green.
-    let v2 = fork.read("prompts/v2.prompt").replace("shoes", "socks");
-    fork.write("prompts/v2.prompt", v2);
+    fork.edit("prompts/v2.prompt", "shoes", "socks");
     in_a_fork(&fork, &url, "--cache only").assert_exit(11);
     // And without `only`, an empty secret stays an error.
     in_a_fork(&fork, &url, "").assert_exit(2);

@@ -75,7 +75,7 @@ fn asked(fake: &Fake) -> HashMap<String, usize> {
 
 #[test]
 fn a_killed_run_resumes_and_ends_like_an_undisturbed_one() {
-    const CASES: usize = 2_000;
+    const CASES: usize = 400;
     let Held { fake, told, free } = server(CASES / 2);
     let killed = Project::with_cases(CASES);
     let mut child = start(&killed, &fake.url, "");

@@ -489,8 +489,7 @@ fn what_wavers_only_from_run_to_run_is_found_too() {
         json!({"run": {"judged": 3, "passed": 0}, "history": {"judged": 6, "passed": 3}, "pass_at_k": 0.95, "pass_all_k": 0.05})
     );
     // An edited prompt starts anew.
-    let v2 = project.read("prompts/v2.prompt").replace("shoes", "socks");
-    project.write("prompts/v2.prompt", v2);
+    project.edit("prompts/v2.prompt", "shoes", "socks");
     eval(&project, &fake.url, "v2", "").assert_exit(0);
     assert_eq!(flaky("4")["flaky"], 0);
 }

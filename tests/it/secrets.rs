@@ -995,7 +995,7 @@ fn eval_with_file(project: &Project, url: &str, more: &str) -> Run {
 
 #[test]
 fn a_key_that_is_rotated_midway_costs_nothing() {
-    const CASES: usize = 200;
+    const CASES: usize = 60;
     let traces = Traces::of(&[KEY, NEW_KEY]);
     for voice in VOICES {
         let project = Project::with_cases(CASES);
@@ -1033,7 +1033,7 @@ fn a_key_that_is_rotated_midway_costs_nothing() {
 
 #[test]
 fn a_refused_key_without_another_stops_fast_and_resumes() {
-    const CASES: usize = 200;
+    const CASES: usize = 60;
     let traces = Traces::of(&[KEY, NEW_KEY]);
     let project = Project::with_cases(CASES);
     project.write("key", KEY);

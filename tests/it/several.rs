@@ -116,11 +116,7 @@ fn the_baseline_is_asked_once_and_the_best_that_promotes_is_chosen() {
     verify(&project, "v3").assert_exit(0);
     verify(&project, "v2").assert_exit(11);
     // An edit that takes the correction away shows.
-    let text = project.read("reports/verdict.json");
-    project.write(
-        "reports/verdict.json",
-        text.replace("\"candidates\": 3", "\"candidates\": 1"),
-    );
+    project.edit("reports/verdict.json", "\"candidates\": 3", "\"candidates\": 1");
     let edited = verify(&project, "v3");
     assert!(
         edited.code != 0 && edited.stderr.contains("lists 3 candidates"),

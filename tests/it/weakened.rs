@@ -4,7 +4,7 @@ use crate::support::project::{Project, Run};
 use crate::support::promoted::evaluate_with;
 use serde_json::{Value, json};
 
-const TOML: &str = "baseline = \"v1\"\n";
+const TOML: &str = "baseline = \"v1\"\nrepeat = 1\n";
 
 /// Eighty cases on the branch `main`, one of them critical, and a branch `change` that starts there.
 fn repository() -> Project {
@@ -167,7 +167,10 @@ fn what_asks_for_more_is_listed_and_no_more() {
         "{\"id\":\"new\",\"vars\":{\"question\":\"When does the shop open?\"},\"expect\":[{\"contains\":\"nine\"}]}\n";
     let stronger = golden.replacen("[{\"contains\":\"nine\"}]", "[{\"contains\":\"at nine\"}]", 1);
     project.write("golden/cases.jsonl", stronger + more);
-    project.write("promptgate.toml", format!("{TOML}margin = 0.049\nrepeat = 2\n"));
+    project.write(
+        "promptgate.toml",
+        TOML.replace("repeat = 1", "repeat = 2") + "margin = 0.049\n",
+    );
     eval(&project, "--accept-weaker 'not needed'").assert_exit(0);
     let rows = kinds(&project.verdict());
     let expected = ["cases", "check-strengthened", "margin", "repeat"];
