@@ -110,11 +110,7 @@ fn compare_evalset(set: &Value, compared: &mut Compared) {
     }
     fs::create_dir(project.file("golden")).unwrap();
     let source = format!("source/{name}");
-    project
-        .run(&format!(
-            "golden import {source} --to golden/imported.yaml --allow-partial"
-        ))
-        .assert_exit(0);
+    project.run(&format!("golden import {source} --to golden/imported.yaml --allow-partial")).assert_exit(0);
 
     let mut rows = Vec::new();
     let mut turns = Vec::new();
@@ -155,9 +151,7 @@ fn compare_evalset(set: &Value, compared: &mut Compared) {
             if differs {
                 let as_expected = &conversation["kit"][0];
                 let because = because(&answers[turn], as_expected, turn, ours);
-                compared
-                    .differences
-                    .push((name.to_owned(), case.clone(), number, because));
+                compared.differences.push((name.to_owned(), case.clone(), number, because));
             }
             let metrics = kit.as_object().unwrap();
             let passes_there = metrics.values().all(|metric| metric[1] == true);
@@ -169,14 +163,9 @@ fn compare_evalset(set: &Value, compared: &mut Compared) {
     }
     for ((id, number), (there, here, known)) in whole {
         compared.conversations += 1;
-        let is_partly_left_out = compared
-            .left_out
-            .iter()
-            .any(|(file, case)| file == name && case.starts_with(&format!("{id}-turn-")));
-        assert!(
-            there || !here || known || is_partly_left_out,
-            "{name} {id} {number}: passes only here"
-        );
+        let is_partly_left_out =
+            compared.left_out.iter().any(|(file, case)| file == name && case.starts_with(&format!("{id}-turn-")));
+        assert!(there || !here || known || is_partly_left_out, "{name} {id} {number}: passes only here");
         compared.made_up_for += usize::from(there && !here && !known);
     }
 }
@@ -206,26 +195,11 @@ fn evalsets_are_judged_as_the_kit_judges_them() {
         .map(|(file, case, number, because)| ((*file).to_owned(), (*case).to_owned(), *number, Some(*because)))
         .collect();
     assert_eq!(compared.differences, expected);
-    let left_out: Vec<_> = compared
-        .left_out
-        .iter()
-        .map(|(file, case)| (&**file, &**case))
-        .collect();
+    let left_out: Vec<_> = compared.left_out.iter().map(|(file, case)| (&**file, &**case)).collect();
     assert_eq!(left_out, NOT_OF_THE_KIT);
-    let Compared {
-        turns,
-        conversations,
-        made_up_for,
-        ..
-    } = compared;
-    assert!(
-        turns > 500 && conversations > 400,
-        "{turns} turns, {conversations} conversations"
-    );
-    assert!(
-        made_up_for > 0,
-        "no conversation shows that a mean is laxer than each turn"
-    );
+    let Compared { turns, conversations, made_up_for, .. } = compared;
+    assert!(turns > 500 && conversations > 400, "{turns} turns, {conversations} conversations");
+    assert!(made_up_for > 0, "no conversation shows that a mean is laxer than each turn");
 }
 
 #[test]
@@ -238,17 +212,9 @@ fn other_evalsets_differ_only_for_the_same_reasons() {
     for set in &lines(&file.to_string_lossy())[1..] {
         compare_evalset(set, &mut compared);
     }
-    let unknown: Vec<_> = compared
-        .differences
-        .iter()
-        .filter(|(.., because)| because.is_none())
-        .collect();
+    let unknown: Vec<_> = compared.differences.iter().filter(|(.., because)| because.is_none()).collect();
     assert!(unknown.is_empty(), "{unknown:#?}");
-    eprintln!(
-        "{} turns compared, {} differ for a known reason",
-        compared.turns,
-        compared.differences.len()
-    );
+    eprintln!("{} turns compared, {} differ for a known reason", compared.turns, compared.differences.len());
 }
 
 /// Why an outcome here is another one than that of promptfoo.
@@ -307,21 +273,16 @@ fn promptfoo_tests_are_judged_as_promptfoo_judges_them() {
     project.write("source/table.csv", head["table"].as_str().unwrap());
     fs::create_dir(project.file("golden")).unwrap();
     let source = "source/promptfooconfig.yaml";
-    project
-        .run(&format!("golden import {source} --to golden/imported.yaml"))
-        .assert_exit(0);
+    project.run(&format!("golden import {source} --to golden/imported.yaml")).assert_exit(0);
 
     // A case is found by its variables.
     let variables = |vars: &Value| {
         let vars = vars.as_object().unwrap().iter();
-        vars.map(|(key, value)| (key.clone(), value.to_string()))
-            .collect::<BTreeMap<_, _>>()
+        vars.map(|(key, value)| (key.clone(), value.to_string())).collect::<BTreeMap<_, _>>()
     };
     let cases: Vec<Value> = serde_saphyr::from_str(&project.read("golden/imported.yaml")).unwrap();
-    let cases: BTreeMap<_, _> = cases
-        .iter()
-        .map(|case| (variables(&case["vars"]), case["id"].as_str().unwrap().to_owned()))
-        .collect();
+    let cases: BTreeMap<_, _> =
+        cases.iter().map(|case| (variables(&case["vars"]), case["id"].as_str().unwrap().to_owned())).collect();
     let (mut rows, mut found) = (Vec::new(), Vec::new());
     for test in tests {
         let mut vars = test["vars"].clone();
@@ -356,10 +317,7 @@ fn promptfoo_tests_are_judged_as_promptfoo_judges_them() {
             }
         }
     }
-    let listed: Vec<_> = OF_PROMPTFOO
-        .iter()
-        .map(|(name, number, ours, _)| (*name, *number, *ours))
-        .collect();
+    let listed: Vec<_> = OF_PROMPTFOO.iter().map(|(name, number, ours, _)| (*name, *number, *ours)).collect();
     assert_eq!(differences, listed);
     assert!(counts["pass"] > 200 && counts["fail"] > 200, "{counts:?}");
 }

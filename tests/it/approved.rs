@@ -23,9 +23,7 @@ fn with_cases(cases: &[Value]) -> Project {
 
 /// Records answers of both prompts, a repeat each: (case, v1, v2).
 fn record(project: &Project, answers: &[(&str, &str, &str)]) {
-    let rows = answers
-        .iter()
-        .flat_map(|(case, v1, v2)| [(*case, "v1", *v1), (*case, "v2", *v2)]);
+    let rows = answers.iter().flat_map(|(case, v1, v2)| [(*case, "v1", *v1), (*case, "v2", *v2)]);
     project.record(rows);
 }
 
@@ -40,10 +38,7 @@ fn eval(project: &Project, more: &str, variables: &[(&str, &str)]) -> Run {
 /// The outcome of a case's candidate and why, of its first repeat.
 fn outcome(project: &Project, case: &str) -> String {
     let results = project.results();
-    let row = results
-        .iter()
-        .find(|row| row["case"] == case && row["arm"] == "candidate")
-        .unwrap();
+    let row = results.iter().find(|row| row["case"] == case && row["arm"] == "candidate").unwrap();
     let reason = row["checks"][0]["reason"].as_str().unwrap_or_default();
     format!("{}: {reason}", row["outcome"].as_str().unwrap())
 }
@@ -53,9 +48,7 @@ fn files(project: &Project) -> Vec<String> {
     let Ok(entries) = fs::read_dir(project.file("golden/snapshots")) else {
         return Vec::new();
     };
-    let mut names: Vec<String> = entries
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -81,8 +74,7 @@ fn an_answer_passes_only_after_a_person_accepted_it() {
     assert_eq!(files(&project), ["opening.snap.new"]);
     insta::assert_snapshot!("proposed_first", project.read("golden/snapshots/opening.snap.new"));
     assert!(
-        ran.stderr
-            .contains("1 answer waits for approval in golden/snapshots/: `cargo insta review`"),
+        ran.stderr.contains("1 answer waits for approval in golden/snapshots/: `cargo insta review`"),
         "{}",
         ran.stderr
     );
@@ -170,16 +162,11 @@ fn hostile_ids_keep_to_their_folder_and_to_themselves() {
     let cases: Vec<Value> = ids.iter().map(|id| case(id, json!(true))).collect();
     let project = with_cases(&cases);
     let texts: Vec<String> = (0..ids.len()).map(|i| format!("Answer {i} of all.")).collect();
-    let answers: Vec<(&str, &str, &str)> = ids
-        .iter()
-        .zip(&texts)
-        .map(|(id, text)| (*id, "Other.", text.as_str()))
-        .collect();
+    let answers: Vec<(&str, &str, &str)> =
+        ids.iter().zip(&texts).map(|(id, text)| (*id, "Other.", text.as_str())).collect();
     record(&project, &answers);
     let around = || -> Vec<_> {
-        let entries = fs::read_dir(project.path())
-            .unwrap()
-            .chain(fs::read_dir(project.file("golden")).unwrap());
+        let entries = fs::read_dir(project.path()).unwrap().chain(fs::read_dir(project.file("golden")).unwrap());
         entries.map(|entry| entry.unwrap().path()).collect()
     };
     fs::create_dir(project.file("golden/snapshots")).unwrap();
@@ -218,10 +205,7 @@ fn the_first_differing_repeat_is_proposed() {
         ],
     );
     eval(&project, "--repeat 3", &[]);
-    insta::assert_snapshot!(
-        "proposed_second_repeat",
-        project.read("golden/snapshots/opening.snap.new")
-    );
+    insta::assert_snapshot!("proposed_second_repeat", project.read("golden/snapshots/opening.snap.new"));
 }
 
 #[test]
@@ -229,10 +213,7 @@ fn an_answer_that_is_none_is_not_proposed() {
     let cases = ["blocked", "empty", "only-numbers"].map(|id| case(id, json!({"redact": ["numbers"]})));
     let project = with_cases(&cases);
     let row = |case: &str, prompt: &str, text: &str, end: &str| {
-        format!(
-            "{}\n",
-            json!({"case": case, "prompt": prompt, "text": text, "finish_reason": end})
-        )
+        format!("{}\n", json!({"case": case, "prompt": prompt, "text": text, "finish_reason": end}))
     };
     let rows: String = ["v1", "v2"]
         .iter()
@@ -247,10 +228,7 @@ fn an_answer_that_is_none_is_not_proposed() {
     project.write("answers.jsonl", rows);
     eval(&project, "", &[]);
     assert!(files(&project).is_empty(), "{:?}", files(&project));
-    assert_eq!(
-        outcome(&project, "only-numbers"),
-        "fail: the redactions leave nothing of the answer to compare"
-    );
+    assert_eq!(outcome(&project, "only-numbers"), "fail: the redactions leave nothing of the answer to compare");
 }
 
 #[test]
@@ -260,10 +238,7 @@ fn approved_answers_that_no_case_asks_for_are_found() {
         case("CLOSING", json!(true)),
         json!({"id": "other", "vars": {"question": "?"}, "expect": ["x"]}),
     ]);
-    record(
-        &project,
-        &[("opening", "a", "b"), ("CLOSING", "a", "b"), ("other", "a", "b")],
-    );
+    record(&project, &[("opening", "a", "b"), ("CLOSING", "a", "b"), ("other", "a", "b")]);
     eval(&project, "", &[]);
     for name in files(&project) {
         accept(&project, name.strip_suffix(".snap.new").unwrap());
@@ -284,9 +259,7 @@ fn a_file_that_is_no_snapshot_is_told_at_its_case() {
     let project = with_cases(&[case("opening", json!(true))]);
     project.write("golden/snapshots/opening.snap", "At nine.");
     record(&project, &[("opening", "At nine.", "At nine.")]);
-    let ran = project
-        .run("eval --prompt v2 --baseline v1 --target recorded --answers answers.jsonl")
-        .assert_exit(2);
+    let ran = project.run("eval --prompt v2 --baseline v1 --target recorded --answers answers.jsonl").assert_exit(2);
     insta::assert_snapshot!("no_snapshot", ran.transcript());
 }
 
@@ -302,17 +275,10 @@ fn a_key_is_never_proposed_not_even_in_part() {
     };
     // Stored while another key was in use, so that it was no secret then.
     eval("another-key-0123456789");
-    assert!(
-        project
-            .read("golden/snapshots/opening.snap.new")
-            .contains("AIzaSy[number]secret")
-    );
+    assert!(project.read("golden/snapshots/opening.snap.new").contains("AIzaSy[number]secret"));
     eval(KEY);
     let proposed = project.read("golden/snapshots/opening.snap.new");
-    assert!(
-        proposed.ends_with("---\nThe key is ***, we open at [number].\n"),
-        "{proposed}"
-    );
+    assert!(proposed.ends_with("---\nThe key is ***, we open at [number].\n"), "{proposed}");
     for part in ["AIza", "secret", "4711"] {
         assert!(!proposed.contains(part), "{proposed}");
     }

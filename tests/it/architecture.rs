@@ -68,10 +68,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("reqwest", &["provider"]),
     ("google_cloud_auth", &["provider/vertex"]),
     ("tokio", &["provider", "runner", "store", "eval", "commands", "cli"]),
-    (
-        "rayon",
-        &["scoring", "compare", "report/diff", "gate/simulate", "gate/resample"],
-    ),
+    ("rayon", &["scoring", "compare", "report/diff", "gate/simulate", "gate/resample"]),
     ("junit_report", &["report/junit"]),
     ("clap", &["cli"]),
     ("rusqlite", &["store"]),
@@ -83,10 +80,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("url", &["scoring/matchers/grounding"]),
     ("roxmltree", &["scoring/matchers/xml"]),
     ("model2vec_rs", &["scoring/static_model"]),
-    (
-        "cel",
-        &["scoring/matchers/expression", "scoring/matchers/expression_bounds"],
-    ),
+    ("cel", &["scoring/matchers/expression", "scoring/matchers/expression_bounds"]),
     ("rustix", &["scoring/command/process"]),
     ("getrandom", &["scoring/command/process"]),
     ("toml", &["config"]),
@@ -124,9 +118,7 @@ fn crates_are_named_only_where_they_belong() {
     for (module, path, code) in sources() {
         for (krate, modules) in MAY_NAME {
             let named = code.contains(&format!("{krate}::")) && names(&code, krate);
-            let allowed = modules
-                .iter()
-                .any(|may| module == *may || module.starts_with(&format!("{may}/")));
+            let allowed = modules.iter().any(|may| module == *may || module.starts_with(&format!("{may}/")));
             if named && !allowed {
                 wrong.push(format!("{path} names {krate}"));
             }
@@ -148,14 +140,9 @@ fn no_files_import_each_other_in_a_circle() {
         }
     }
     for (place, files) in left {
-        let allowed = CIRCLES_LEFT
-            .iter()
-            .find(|(known, _)| *known == place)
-            .map_or(0, |(_, n)| *n);
+        let allowed = CIRCLES_LEFT.iter().find(|(known, _)| *known == place).map_or(0, |(_, n)| *n);
         if files > allowed {
-            over.push(format!(
-                "{place}: {files} files in circles, at most {allowed} are left to untie"
-            ));
+            over.push(format!("{place}: {files} files in circles, at most {allowed} are left to untie"));
         }
     }
     assert!(over.is_empty(), "{}", over.join("\n"));
@@ -164,50 +151,26 @@ fn no_files_import_each_other_in_a_circle() {
 #[test]
 fn circles_are_seen_through_use_trees_paths_and_reexports() {
     let circles = |files: &[(&str, &str)]| {
-        let files = files
-            .iter()
-            .map(|(path, code)| ((*path).to_owned(), (*code).to_owned()));
+        let files = files.iter().map(|(path, code)| ((*path).to_owned(), (*code).to_owned()));
         Modules::new(files.collect()).circles()
     };
-    let siblings = [
-        ("a/x", "use super::{y::Y, z};"),
-        ("a/y", "use crate::a::x::X;"),
-        ("a/z", ""),
-        ("a", "mod x;"),
-    ];
+    let siblings = [("a/x", "use super::{y::Y, z};"), ("a/y", "use crate::a::x::X;"), ("a/z", ""), ("a", "mod x;")];
     assert_eq!(circles(&siblings), [["a/x", "a/y"]]);
-    let paths = [
-        ("a/x", "fn f() { super::y::g() }"),
-        ("a/y", "fn g() { super::super::a::x::f() }"),
-        ("a", ""),
-        ("", ""),
-    ];
+    let paths =
+        [("a/x", "fn f() { super::y::g() }"), ("a/y", "fn g() { super::super::a::x::f() }"), ("a", ""), ("", "")];
     assert_eq!(circles(&paths), [["a/x", "a/y"]]);
-    let reexported = [
-        ("a", "pub use x::X;\nmod x;"),
-        ("a/x", "use crate::b::B;"),
-        ("b", "use crate::a::X;"),
-    ];
+    let reexported = [("a", "pub use x::X;\nmod x;"), ("a/x", "use crate::b::B;"), ("b", "use crate::a::X;")];
     assert_eq!(circles(&reexported), [["a/x", "b"]]);
-    let family = [
-        ("a", "use self::x::X;"),
-        ("a/x", "use super::A;\n#[cfg(test)]\nmod tests { use crate::b::B; }"),
-        ("b", ""),
-    ];
+    let family =
+        [("a", "use self::x::X;"), ("a/x", "use super::A;\n#[cfg(test)]\nmod tests { use crate::b::B; }"), ("b", "")];
     assert!(circles(&family).is_empty());
-    let comments = [
-        ("a", "// crate::b::B\nlet text = \"crate::b::B\";"),
-        ("b", "use crate::a::A;"),
-    ];
+    let comments = [("a", "// crate::b::B\nlet text = \"crate::b::B\";"), ("b", "use crate::a::A;")];
     assert!(circles(&comments).is_empty());
 }
 
 #[test]
 fn the_rule_sees_what_it_is_for() {
-    assert_eq!(
-        imports("use crate::load::x;\nlet y = crate::gate::z();"),
-        ["load", "gate"]
-    );
+    assert_eq!(imports("use crate::load::x;\nlet y = crate::gate::z();"), ["load", "gate"]);
     assert_eq!(imports("use crate::{domain::A, error::B};"), ["domain", "error"]);
     assert!(names("use reqwest::Client;", "reqwest"));
     assert!(!names("use my_reqwest::Client;", "reqwest"));
@@ -218,10 +181,7 @@ fn the_rule_sees_what_it_is_for() {
 fn sources() -> Vec<(String, String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let files = rust_files(&root).into_iter().map(|(module, path, text)| {
-        let code: Vec<&str> = text
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"))
-            .collect();
+        let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         (module, path, code.join("\n"))
     });
     files.collect()
@@ -271,17 +231,9 @@ impl Modules {
         let noise = Regex::new(r##"r#"[\s\S]*?"#|"(?:\\.|[^"\\])*"|//[^\n]*"##).unwrap();
         let usage = Regex::new(r"(pub(?:\([\w: ]+\))?\s+)?\buse\s+([^;]+);").unwrap();
         let path = Regex::new(r"\b(?:crate|super|self)(?:::\w+)+").unwrap();
-        let mut modules = Modules {
-            code: BTreeMap::new(),
-            reexports: BTreeMap::new(),
-            imports: BTreeMap::new(),
-        };
+        let mut modules = Modules { code: BTreeMap::new(), reexports: BTreeMap::new(), imports: BTreeMap::new() };
         for (module, text) in files {
-            let module = if matches!(module.as_str(), "lib" | "main") {
-                String::new()
-            } else {
-                module
-            };
+            let module = if matches!(module.as_str(), "lib" | "main") { String::new() } else { module };
             let product = inline_tests.split(&text).next().unwrap_or_default();
             let code = noise.replace_all(product, "").into_owned();
             let mut imports = Vec::new();
@@ -295,10 +247,7 @@ impl Modules {
                 }
             }
             let body = usage.replace_all(&code, "");
-            imports.extend(
-                path.find_iter(&body)
-                    .map(|path| path.as_str().split("::").map(str::to_owned).collect()),
-            );
+            imports.extend(path.find_iter(&body).map(|path| path.as_str().split("::").map(str::to_owned).collect()));
             modules.imports.insert(module.clone(), imports);
             modules.code.insert(module, code);
         }
@@ -328,9 +277,7 @@ impl Modules {
             here = inside(&here, first);
             names = rest;
         }
-        let published = names
-            .first()
-            .and_then(|name| self.reexports.get(&(here.clone(), name.clone())));
+        let published = names.first().and_then(|name| self.reexports.get(&(here.clone(), name.clone())));
         match published {
             Some(path) if depth < 8 => self.file_of(&here, path, depth + 1).or(Some(here)),
             Some(_) | None => Some(here),
@@ -349,12 +296,7 @@ impl Modules {
             let mut reached: BTreeSet<&str> = BTreeSet::new();
             let mut open = vec![from];
             while let Some(module) = open.pop() {
-                open.extend(
-                    edges[module]
-                        .iter()
-                        .map(String::as_str)
-                        .filter(|next| reached.insert(next)),
-                );
+                open.extend(edges[module].iter().map(String::as_str).filter(|next| reached.insert(next)));
             }
             reached
         };
@@ -380,11 +322,7 @@ fn is_test(module: &str) -> bool {
 }
 
 fn inside(module: &str, name: &str) -> String {
-    if module.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{module}/{name}")
-    }
+    if module.is_empty() { name.to_owned() } else { format!("{module}/{name}") }
 }
 
 /// The module is the other, or inside it.
@@ -405,11 +343,7 @@ fn expand(tree: &str) -> Vec<String> {
             '}' if at < close => depth -= 1,
             ',' | '}' if depth == 0 => {
                 if !tree[start..at].trim().is_empty() {
-                    paths.extend(
-                        expand(&tree[start..at])
-                            .iter()
-                            .map(|path| format!("{}{path}", &tree[..open])),
-                    );
+                    paths.extend(expand(&tree[start..at]).iter().map(|path| format!("{}{path}", &tree[..open])));
                 }
                 start = at + 1;
             }
@@ -433,10 +367,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
 /// The top modules named after `crate::`, in braces too.
 fn imports(code: &str) -> Vec<String> {
     let word = |text: &str| -> String {
-        text.trim_start()
-            .chars()
-            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-            .collect()
+        text.trim_start().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
     };
     let mut found = Vec::new();
     for (at, _) in code.match_indices("crate::") {
@@ -466,9 +397,6 @@ fn imports(code: &str) -> Vec<String> {
 
 fn names(code: &str, krate: &str) -> bool {
     code.match_indices(&format!("{krate}::")).any(|(at, _)| {
-        !code[..at]
-            .chars()
-            .next_back()
-            .is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+        !code[..at].chars().next_back().is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
     })
 }

@@ -33,12 +33,7 @@ fn the_first_look_is_final_and_other_answers_do_not_promote() {
 
     // Neither a copy of the prompt nor a comment makes it something else.
     project.write("prompts/v2-copy.prompt", project.read("prompts/v2.prompt"));
-    project.write(
-        "golden/cases.csv",
-        project
-            .read("golden/cases.csv")
-            .replace("id,question", "\u{feff}id,question"),
-    );
+    project.write("golden/cases.csv", project.read("golden/cases.csv").replace("id,question", "\u{feff}id,question"));
     let url = service.fake.url.as_str();
     let arguments =
         format!("eval --prompt v2-copy --baseline v1 --target gemini --base-url {url} --repeat 1 --cache refresh");
@@ -53,10 +48,7 @@ fn the_first_look_is_final_and_other_answers_do_not_promote() {
     assert_eq!(verdict["fresh_key"]["left_behind"], serde_json::json!(["inconclusive"]));
     assert_eq!(verdict["promotable"], true);
     let summary = project.read("reports/summary.md");
-    assert!(
-        summary.lines().nth(2).unwrap().starts_with("> **FRESH KEY**"),
-        "{summary}"
-    );
+    assert!(summary.lines().nth(2).unwrap().starts_with("> **FRESH KEY**"), "{summary}");
     // The same reason is the same series: its first look is final, too.
     service.expect(&project, &fresh, (0, "not_worse", 0));
     service.set_wrong(40);
@@ -130,41 +122,22 @@ fn planned_attempts_add_repeats_and_share_the_error() {
     // 80 cases that come out alike: Z(-margin) is 1.80; the bounds are 2.96, 2.09 and 1.71.
     service.expect(&project, &plan, (11, "too_few", 160));
     let verdict = project.verdict();
-    assert_eq!(
-        verdict["look"],
-        serde_json::json!({"attempt": 1, "attempts": 3, "candidates": 1})
-    );
-    assert!(
-        verdict["reasons"][0]["message"]
-            .as_str()
-            .unwrap()
-            .contains("attempt 1 of 3")
-    );
+    assert_eq!(verdict["look"], serde_json::json!({"attempt": 1, "attempts": 3, "candidates": 1}));
+    assert!(verdict["reasons"][0]["message"].as_str().unwrap().contains("attempt 1 of 3"));
     service.expect(&project, &plan, (11, "too_few", 160));
     // An attempt that is not planned for does not decide by itself either.
     assert_eq!(
-        (
-            project.verdict()["repeats"].clone(),
-            project.verdict()["look"]["attempt"].clone()
-        ),
+        (project.verdict()["repeats"].clone(), project.verdict()["look"]["attempt"].clone()),
         (2.into(), 2.into())
     );
     service.expect(&project, &format!("{plan} --cache refresh"), (0, "not_worse", 160));
     let verdict = project.verdict();
-    assert_eq!(
-        (&verdict["repeats"], &verdict["look"]["attempt"]),
-        (&3.into(), &3.into())
-    );
+    assert_eq!((&verdict["repeats"], &verdict["look"]["attempt"]), (&3.into(), &3.into()));
     assert_eq!(project.results().len(), 80 * 2 * 3);
     // All attempts are made: the last one stands.
     service.expect(&project, &plan, (0, "not_worse", 0));
     assert_eq!(project.verdict()["look"]["attempt"], 3);
-    project
-        .run_with(
-            "verify reports/verdict.json --prompt v2 --baseline v1 --attempts 3",
-            &[],
-        )
-        .assert_exit(0);
+    project.run_with("verify reports/verdict.json --prompt v2 --baseline v1 --attempts 3", &[]).assert_exit(0);
 }
 
 #[test]
@@ -184,10 +157,7 @@ fn attempts_are_planned_before_the_first_look_or_not_at_all() {
 #[test]
 fn extending_adds_the_repeats_that_are_needed_and_no_more() {
     let (project, service) = project();
-    service
-        .run(&project, "--extend", &[])
-        .assert_exit(2)
-        .assert_stderr("there is nothing to extend");
+    service.run(&project, "--extend", &[]).assert_exit(2).assert_stderr("there is nothing to extend");
 
     service.set_wrong(3);
     let plan = "--attempts 5";

@@ -21,31 +21,19 @@ fn run(project: &Project, api: &BatchApi, more: &str) -> Run {
 
 fn start(project: &Project, api: &BatchApi) -> Child {
     let mut command = project.command(&arguments(&api.fake.url, ""));
-    command
-        .env("GEMINI_API_KEY", KEY)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.env("GEMINI_API_KEY", KEY).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
 }
 
 /// A service that answers with what was asked, so that a wrong pairing shows.
 fn echoing(done_at: usize) -> BatchApi {
-    batch_api(
-        done_at,
-        |_, _, asks| answered(&format!("nine: {asks}")),
-        |_, _| Twist::None,
-    )
+    batch_api(done_at, |_, _, asks| answered(&format!("nine: {asks}")), |_, _| Twist::None)
 }
 
 /// Each answer stands at the case that it was given to.
 fn assert_paired(project: &Project) {
     for row in project.results() {
-        let number: usize = row["case"]
-            .as_str()
-            .unwrap()
-            .trim_start_matches("case-")
-            .parse()
-            .unwrap();
+        let number: usize = row["case"].as_str().unwrap().trim_start_matches("case-").parse().unwrap();
         let text = row["answer"]["text"].as_str().unwrap();
         assert!(text.contains(&format!("number {number}?")), "{row}");
     }
@@ -55,9 +43,7 @@ fn assert_paired(project: &Project) {
 fn one_job_holds_the_whole_plan_at_half_the_price() {
     let api = echoing(3);
     let project = Project::with_cases(80);
-    run(&project, &api, "")
-        .assert_exit(0)
-        .assert_stderr("waiting for 1 batch job: 0 of 80 requests");
+    run(&project, &api, "").assert_exit(0).assert_stderr("waiting for 1 batch job: 0 of 80 requests");
     assert_eq!(api.jobs().len(), 1);
     assert_eq!(api.jobs()[0].items.len(), 80);
     assert_eq!(api.count("POST", ":generateContent"), 0);
@@ -92,11 +78,7 @@ fn many_requests_are_uploaded_and_their_results_downloaded() {
     assert_eq!((jobs.len(), jobs[0].items.len()), (1, 1_200));
     assert!(jobs[0].file.is_some());
     assert_paired(&project);
-    assert_eq!(
-        api.count("DELETE", "/files/up0"),
-        1,
-        "the uploaded file is not left behind"
-    );
+    assert_eq!(api.count("DELETE", "/files/up0"), 1, "the uploaded file is not left behind");
 }
 
 #[test]
@@ -143,10 +125,7 @@ fn a_request_that_is_refused_is_an_error_outcome_and_never_a_pass() {
     let rows = project.results();
     let code = |code: &str| rows.iter().filter(|row| row["error"]["code"] == code).count();
     assert_eq!((code("http_400"), code("http_500")), (4, 4));
-    assert!(
-        rows.iter()
-            .all(|row| row["error"].is_null() == (row["outcome"] == "pass"))
-    );
+    assert!(rows.iter().all(|row| row["error"].is_null() == (row["outcome"] == "pass")));
 }
 
 #[test]
@@ -159,10 +138,7 @@ fn a_run_that_is_killed_while_it_waits_resumes_without_a_second_job() {
         |request, _| {
             let looks = request.method == "GET" && request.path.contains("/batches/");
             if looks && !*done.lock().unwrap() {
-                Twist::Say(Reply::json(
-                    200,
-                    &serde_json::json!({"metadata": {"state": "BATCH_STATE_RUNNING"}}),
-                ))
+                Twist::Say(Reply::json(200, &serde_json::json!({"metadata": {"state": "BATCH_STATE_RUNNING"}})))
             } else {
                 Twist::None
             }
@@ -175,9 +151,7 @@ fn a_run_that_is_killed_while_it_waits_resumes_without_a_second_job() {
     child.wait().unwrap();
     assert!(!project.file("reports/verdict.json").exists());
 
-    project
-        .run("batch list")
-        .assert_stdout("batches/job0  run 1, 80 answers");
+    project.run("batch list").assert_stdout("batches/job0  run 1, 80 answers");
 
     *done.lock().unwrap() = true;
     run(&project, &api, "--resume").assert_exit(0);
@@ -200,11 +174,7 @@ fn a_job_whose_name_was_lost_is_found_by_its_label() {
                 let creates = request.path.ends_with(":batchGenerateContent");
                 if creates && first.swap(false, Ordering::SeqCst) {
                     let _ = telling.lock().unwrap().send(());
-                    return if created {
-                        Twist::Say(Reply::stall())
-                    } else {
-                        Twist::Reply(Reply::stall())
-                    };
+                    return if created { Twist::Say(Reply::stall()) } else { Twist::Reply(Reply::stall()) };
                 }
                 Twist::None
             },
@@ -248,17 +218,9 @@ fn an_interrupted_run_leaves_its_jobs_and_says_so_and_they_can_be_cancelled() {
     let api = echoing(0);
     let project = Project::with_cases(80);
     let mut command = project.command(&arguments(&api.fake.url, ""));
-    let child = command
-        .env("GEMINI_API_KEY", KEY)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child = command.env("GEMINI_API_KEY", KEY).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     api.was_looked_at();
-    let kill = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()
-        .unwrap();
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     project
         .finished(child.wait_with_output().unwrap())
@@ -270,24 +232,13 @@ fn an_interrupted_run_leaves_its_jobs_and_says_so_and_they_can_be_cancelled() {
     assert_eq!(api.jobs().len(), 1);
 
     let elsewhere = project.run_with_key("batch cancel --base-url http://127.0.0.1:9");
-    assert_eq!(
-        (elsewhere.code, elsewhere.stdout.as_str()),
-        (0, "no batch job waits there\n")
-    );
+    assert_eq!((elsewhere.code, elsewhere.stdout.as_str()), (0, "no batch job waits there\n"));
     let cancel = |more: &str| project.run_with_key(&format!("batch cancel --base-url {} {more}", api.fake.url));
     cancel("batches/other").assert_exit(2);
     let cancelled = cancel("batches/job0");
-    assert_eq!(
-        cancelled.stdout,
-        "batches/job0 cancelled\n",
-        "{}",
-        cancelled.transcript()
-    );
+    assert_eq!(cancelled.stdout, "batches/job0 cancelled\n", "{}", cancelled.transcript());
     assert!(api.jobs()[0].cancelled);
-    assert!(
-        project.run("batch cancel").code == 2,
-        "without a key there is nobody to ask"
-    );
+    assert!(project.run("batch cancel").code == 2, "without a key there is nobody to ask");
 }
 
 #[test]
@@ -305,19 +256,12 @@ fn what_ends_without_results_is_inconclusive() {
             move |request, _| {
                 let looks = request.method == "GET" && request.path.contains("/batches/");
                 let body = serde_json::json!({"metadata": {"state": state}, "done": true});
-                if looks {
-                    Twist::Reply(Reply::json(200, &body))
-                } else {
-                    Twist::None
-                }
+                if looks { Twist::Reply(Reply::json(200, &body)) } else { Twist::None }
             },
         );
         let project = Project::with_cases(40);
         run(&project, &api, "").assert_exit(11);
-        assert!(
-            project.results().iter().all(|row| row["error"]["code"] == code),
-            "{state}"
-        );
+        assert!(project.results().iter().all(|row| row["error"]["code"] == code), "{state}");
         assert_eq!(api.jobs().len(), 1);
     }
 }
@@ -372,11 +316,7 @@ fn a_job_that_the_service_has_forgotten_is_asked_for_anew() {
 
 #[test]
 fn limits_hold_before_anything_is_submitted() {
-    for (limits, submitted) in [
-        ("--max-requests 30", 30),
-        ("--max-cost 0.0000001", 0),
-        ("--max-tokens 5", 0),
-    ] {
+    for (limits, submitted) in [("--max-requests 30", 30), ("--max-cost 0.0000001", 0), ("--max-tokens 5", 0)] {
         let api = echoing(1);
         let project = Project::with_cases(80);
         run(&project, &api, limits).assert_exit(11);
@@ -423,15 +363,10 @@ fn a_full_service_gets_the_rest_later() {
     let body = v1.rsplit("---").next().unwrap();
     project.write("prompts/v1.prompt", format!("{models}{body}"));
     let url = api.fake.url.clone();
-    let ran = project.run_with_key(&format!(
-        "eval --prompt v2 --baseline v1 --repeat 1 --base-url {url} --batch --batch-poll 1ms"
-    ));
+    let ran = project
+        .run_with_key(&format!("eval --prompt v2 --baseline v1 --repeat 1 --base-url {url} --batch --batch-poll 1ms"));
     assert_eq!(api.jobs().len(), 2, "{}", ran.transcript());
-    assert!(
-        project.results().iter().all(|row| row["outcome"] == "pass"),
-        "{}",
-        ran.transcript()
-    );
+    assert!(project.results().iter().all(|row| row["outcome"] == "pass"), "{}", ran.transcript());
 }
 
 #[test]
@@ -456,10 +391,7 @@ fn what_takes_no_batches_is_refused() {
 fn the_simulator_serves_batches_with_failing_items() {
     let simulator = Simulator::start(
         0,
-        gemini_sim::Settings {
-            faults: "503:0.2".parse().unwrap(),
-            ..gemini_sim::Settings::default()
-        },
+        gemini_sim::Settings { faults: "503:0.2".parse().unwrap(), ..gemini_sim::Settings::default() },
     )
     .unwrap();
     let project = Project::with_cases(60);
@@ -491,10 +423,7 @@ fn what_has_to_wait_takes_nothing_with_it() {
     let project = Project::with_cases(40);
     let v1 = project.read("prompts/v1.prompt");
     let body = v1.rsplit("---").next().unwrap();
-    project.write(
-        "prompts/v1.prompt",
-        format!("---\nmodel: googleai/gemini-2.5-pro\n---\n{body}"),
-    );
+    project.write("prompts/v1.prompt", format!("---\nmodel: googleai/gemini-2.5-pro\n---\n{body}"));
     let url = api.fake.url.clone();
     let arguments = format!("eval --prompt v2 --baseline v1 --repeat 1 --base-url {url} --batch --batch-poll 1ms");
     let ran = project.run_with_key(&arguments);
@@ -517,11 +446,8 @@ fn results_without_keys_are_paired_by_their_order_and_never_bought_again() {
                 let last = request["contents"].as_array().unwrap().last().unwrap();
                 last["parts"][0]["text"].as_str().unwrap().to_owned()
             };
-            let rows: Vec<Value> = jobs[0]
-                .items
-                .iter()
-                .map(|(_, request)| answered(&format!("nine: {}", asked(request))))
-                .collect();
+            let rows: Vec<Value> =
+                jobs[0].items.iter().map(|(_, request)| answered(&format!("nine: {}", asked(request)))).collect();
             let output = serde_json::json!({"inlinedResponses": {"inlinedResponses": rows}});
             Twist::Reply(Reply::json(
                 200,
@@ -559,12 +485,7 @@ fn a_job_that_ends_badly_still_gives_what_it_has() {
     run(&project, &api, "").assert_exit(11);
     let rows = project.results();
     assert_eq!(rows.iter().filter(|row| row["outcome"] == "pass").count(), 1);
-    assert_eq!(
-        rows.iter()
-            .filter(|row| row["error"]["code"] == "batch_expired")
-            .count(),
-        39
-    );
+    assert_eq!(rows.iter().filter(|row| row["error"]["code"] == "batch_expired").count(), 39);
 }
 
 /// The reply to the creation is lost, and the first look for the job fails, too.
@@ -620,9 +541,7 @@ fn a_second_process_waits_its_turn_and_the_last_look_comes_at_the_end_of_the_wai
     let project = Project::with_cases(80);
     let mut child = start(&project, &api);
     api.was_looked_at();
-    run(&project, &api, "--resume --out other")
-        .assert_exit(2)
-        .assert_stderr("another process works on run 1");
+    run(&project, &api, "--resume --out other").assert_exit(2).assert_stderr("another process works on run 1");
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(api.jobs().len(), 1);
@@ -639,9 +558,7 @@ fn a_job_that_has_finished_is_not_cancelled() {
     let api = echoing(2);
     let project = Project::with_cases(80);
     run(&project, &api, "--batch-wait 1ms").assert_exit(11);
-    project
-        .run_with_key(&format!("batch cancel --base-url {}", api.fake.url))
-        .assert_stdout("had finished already");
+    project.run_with_key(&format!("batch cancel --base-url {}", api.fake.url)).assert_stdout("had finished already");
     run(&project, &api, "--resume").assert_exit(0);
     assert_eq!(api.jobs().len(), 1);
 }

@@ -41,16 +41,10 @@ fn a_quote_is_one_of_the_version_that_was_asked() {
     let quote = json!({"text": "I was told: the shop opens at nine in the morning."});
     let cases = [
         case("leak", json!([{"prompt_leak": {"words": 6}}])),
-        case(
-            "inside",
-            json!([{"any": [{"not": {"prompt_leak": {"words": 6}}}, "no"]}]),
-        ),
+        case("inside", json!([{"any": [{"not": {"prompt_leak": {"words": 6}}}, "no"]}])),
     ];
     let answers = ["leak", "inside"].map(|id| ["v1", "v2"].map(|prompt| answer(id, prompt, quote.clone())));
-    assert_eq!(
-        outcomes(&project, &cases, &answers.concat()),
-        ["leak: pass, fail", "inside: fail, pass"]
-    );
+    assert_eq!(outcomes(&project, &cases, &answers.concat()), ["leak: pass, fail", "inside: fail, pass"]);
 }
 
 #[test]
@@ -60,10 +54,7 @@ fn an_answer_that_is_not_usable_passes_only_where_its_end_is_expected() {
         case("refusal", json!([{"refusal": true}])),
         case("no-refusal", json!([{"refusal": false}])),
         case("absent", json!([{"refusal": true}, {"not": {"contains": "recipe"}}])),
-        case(
-            "either",
-            json!([{"any": [{"refusal": true}, {"contains": "a doctor"}]}]),
-        ),
+        case("either", json!([{"any": [{"refusal": true}, {"contains": "a doctor"}]}])),
         case("other", json!([{"not": {"contains": "recipe"}}])),
     ];
     let blocked = json!({"finish_reason": "SAFETY"});
@@ -90,10 +81,7 @@ fn calls_are_compared_with_those_expected() {
     let project = Project::with_cases(0);
     let call = |id: u32| json!({"tool_calls": [{"name": "find_order", "args": {"id": id}}]});
     let cases = [
-        case(
-            "call",
-            json!([{"tool_calls": {"calls": [{"name": "find_order", "args": {"id": 7}}]}}]),
-        ),
+        case("call", json!([{"tool_calls": {"calls": [{"name": "find_order", "args": {"id": 7}}]}}])),
         case("none", json!([{"tool_calls": {"mode": "none"}}])),
     ];
     let answers = [
@@ -102,8 +90,5 @@ fn calls_are_compared_with_those_expected() {
         answer("none", "v1", call(7)),
         answer("none", "v2", json!({"text": "At nine."})),
     ];
-    assert_eq!(
-        outcomes(&project, &cases, &answers),
-        ["call: pass, fail", "none: fail, pass"]
-    );
+    assert_eq!(outcomes(&project, &cases, &answers), ["call: pass, fail", "none: fail, pass"]);
 }

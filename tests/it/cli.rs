@@ -15,10 +15,7 @@ fn eval(more: &str) -> String {
 #[track_caller]
 fn refused(project: &Project, arguments: &str, code: i32) -> String {
     let ran = project.run(arguments).assert_exit(code);
-    assert!(
-        !project.file("reports/verdict.json").exists(),
-        "a verdict was left behind"
-    );
+    assert!(!project.file("reports/verdict.json").exists(), "a verdict was left behind");
     ran.stderr
 }
 
@@ -27,11 +24,7 @@ fn a_better_prompt_is_promoted_and_the_way_back_is_blocked() {
     let project = Project::with_cases(80);
     let ran = project.run(EVAL).assert_exit(0);
     assert!(ran.stdout.starts_with("SIMULATED"), "{}", ran.stdout);
-    assert!(
-        ran.stdout.trim_end().ends_with("verdict=promote exit=0"),
-        "{}",
-        ran.stdout
-    );
+    assert!(ran.stdout.trim_end().ends_with("verdict=promote exit=0"), "{}", ran.stdout);
     let verdict = project.verdict();
     assert_eq!(verdict["simulated"], true);
     assert_eq!(verdict["promotable"], false);
@@ -44,9 +37,7 @@ fn a_better_prompt_is_promoted_and_the_way_back_is_blocked() {
 #[test]
 fn too_few_cases_are_inconclusive_and_say_what_would_settle_it() {
     let project = Project::with_cases(3);
-    let longer = project
-        .read("prompts/v2.prompt")
-        .replace("The shop sells", "Shoes come in boxes. The shop sells");
+    let longer = project.read("prompts/v2.prompt").replace("The shop sells", "Shoes come in boxes. The shop sells");
     project.write("prompts/v1.prompt", longer);
     project.run(EVAL).assert_exit(11);
     let verdict = project.verdict();
@@ -87,9 +78,7 @@ fn without_a_baseline_the_pass_rate_decides() {
     with("--min-pass-rate 0.9").assert_exit(0);
     assert_eq!(project.verdict()["baseline"], serde_json::Value::Null);
     with("--min-pass-rate 0.9 --baseline v1").assert_exit(2);
-    project
-        .run("eval --prompt v1 --baseline none --min-pass-rate 0.9")
-        .assert_exit(10);
+    project.run("eval --prompt v1 --baseline none --min-pass-rate 0.9").assert_exit(10);
     with("").assert_exit(2).assert_stderr("--min-pass-rate");
     with("--no-gate").assert_exit(0);
     assert_eq!(project.verdict()["gated"], false);
@@ -121,11 +110,7 @@ fn a_missing_key_is_never_green() {
         &[("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:9")],
     ] {
         let ran = project.run_with(EVAL, variables).assert_exit(2);
-        assert!(
-            ran.stderr.contains("help:") || ran.stderr.contains("expected:"),
-            "{}",
-            ran.stderr
-        );
+        assert!(ran.stderr.contains("help:") || ran.stderr.contains("expected:"), "{}", ran.stderr);
     }
 }
 
@@ -135,10 +120,7 @@ fn every_bad_input_has_its_own_message() {
     let said = |arguments: &str| refused(&project, arguments, 2);
     insta::assert_snapshot!("unknown_prompt", said("eval --prompt v7 --baseline v1"));
     insta::assert_snapshot!("unknown_case", said(&eval("--case case-00001 nope")));
-    insta::assert_snapshot!(
-        "bad_values",
-        said(&eval("--margin 0.9 --repeat 0 --shard 3/2 --timeout x"))
-    );
+    insta::assert_snapshot!("bad_values", said(&eval("--margin 0.9 --repeat 0 --shard 3/2 --timeout x")));
     insta::assert_snapshot!("recorded_without_answers", said(&eval("--target recorded")));
     project.write(
         "golden/bad.yaml",
@@ -150,15 +132,9 @@ fn every_bad_input_has_its_own_message() {
          - id: none\n  vars: {question: a}\n",
     );
     project.write("golden/bad.csv", "id,question,expected\na,\"open,x\nb,c,d\n");
-    project.write(
-        "golden/latin.jsonl",
-        b"{\"id\":\"l\",\"vars\":{\"question\":\"caf\xe9\"},\"expect\":[\"x\"]}\n",
-    );
+    project.write("golden/latin.jsonl", b"{\"id\":\"l\",\"vars\":{\"question\":\"caf\xe9\"},\"expect\":[\"x\"]}\n");
     // A list that grows with every matcher.
-    let names: Vec<&str> = promptgate::internals::scoring::MATCHERS
-        .iter()
-        .map(|def| def.name)
-        .collect();
+    let names: Vec<&str> = promptgate::internals::scoring::MATCHERS.iter().map(|def| def.name).collect();
     let told = said(EVAL).replace(&names.join(", "), "[every matcher]");
     insta::assert_snapshot!("bad_golden_files", told);
     for file in ["golden/bad.yaml", "golden/bad.csv", "golden/latin.jsonl"] {
@@ -226,15 +202,9 @@ fn files_of_others_are_never_removed() {
 #[test]
 fn a_service_that_answers_nothing_useful_is_no_evidence() {
     let project = Project::with_cases(80);
-    for body in [
-        "{}",
-        "{\"candidates\": []}",
-        "{\"candidates\": [{\"finishReason\": \"MAX_TOKENS\"}]}",
-    ] {
+    for body in ["{}", "{\"candidates\": []}", "{\"candidates\": [{\"finishReason\": \"MAX_TOKENS\"}]}"] {
         let fake = Fake::start(move |_| Reply::text(200, "application/json", body));
-        project
-            .run_with_key(&eval(&format!("--base-url {} --repeat 1 --cache off", fake.url)))
-            .assert_exit(11);
+        project.run_with_key(&eval(&format!("--base-url {} --repeat 1 --cache off", fake.url))).assert_exit(11);
         assert_eq!(project.verdict()["reasons"][0]["code"], "nothing_passed");
         assert_eq!(project.verdict()["promotable"], false);
     }
@@ -246,17 +216,10 @@ fn a_simulator_under_another_name_is_still_a_simulator() {
     let simulator = gemini_sim::Simulator::start(0, gemini_sim::Settings::default()).unwrap();
     let url = simulator.url();
     // Asked, from the cache, and asked for streams.
-    for more in [
-        &format!("--base-url {url}"),
-        &format!("--base-url {url}"),
-        &format!("--base-url {url} --stream"),
-    ] {
+    for more in [&format!("--base-url {url}"), &format!("--base-url {url}"), &format!("--base-url {url} --stream")] {
         project.run_with_key(&eval(more)).assert_exit(0);
         let verdict = project.verdict();
-        assert_eq!(
-            (&verdict["simulated"], &verdict["promotable"]),
-            (&true.into(), &false.into())
-        );
+        assert_eq!((&verdict["simulated"], &verdict["promotable"]), (&true.into(), &false.into()));
         assert!(project.read("reports/summary.md").contains("SIMULATED"));
     }
 }
@@ -265,13 +228,9 @@ fn a_simulator_under_another_name_is_still_a_simulator() {
 fn a_promote_over_everything_from_the_service_is_promotable() {
     let project = Project::with_cases(80);
     let fake = Fake::answering("nine");
-    project
-        .run_with_key(&eval(&format!("--base-url {}", fake.url)))
-        .assert_exit(0);
+    project.run_with_key(&eval(&format!("--base-url {}", fake.url))).assert_exit(0);
     assert_eq!(project.verdict()["promotable"], true);
-    project
-        .run_with_key(&eval(&format!("--base-url {} --limit 75", fake.url)))
-        .assert_exit(0);
+    project.run_with_key(&eval(&format!("--base-url {} --limit 75", fake.url))).assert_exit(0);
     assert_eq!(project.verdict()["promotable"], false);
 }
 
@@ -283,9 +242,7 @@ fn absurd_counts_of_tokens_are_only_absurd() {
             \"usageMetadata\": {\"candidatesTokenCount\": 18446744073709551615, \"thoughtsTokenCount\": 18446744073709551615}}";
         Reply::text(200, "application/json", body)
     });
-    project
-        .run_with_key(&eval(&format!("--base-url {}", fake.url)))
-        .assert_exit(0);
+    project.run_with_key(&eval(&format!("--base-url {}", fake.url))).assert_exit(0);
 }
 
 #[test]
@@ -312,20 +269,14 @@ fn old_answers_are_no_evidence_about_today() {
     let ran = project.run_with_key(&arguments).assert_exit(0);
     assert_eq!(fake.count(), 480 + 480);
     let verdict = project.verdict();
-    assert_eq!(
-        (&verdict["replayed"], &verdict["promotable"]),
-        (&true.into(), &false.into())
-    );
+    assert_eq!((&verdict["replayed"], &verdict["promotable"]), (&true.into(), &false.into()));
     assert!(ran.stderr.contains("--cache refresh"), "{}", ran.stderr);
 }
 
 #[test]
 fn a_dry_run_sends_nothing_and_leaves_no_verdict() {
     let project = Project::with_cases(3);
-    project
-        .run(&eval("--dry-run"))
-        .assert_exit(0)
-        .assert_stdout("18 requests");
+    project.run(&eval("--dry-run")).assert_exit(0).assert_stdout("18 requests");
     assert!(!project.file("reports/verdict.json").exists());
     assert!(!project.file(".promptgate").exists());
 }
@@ -402,17 +353,11 @@ fn the_gate_tells_how_often_it_decides_what() {
 
     let ran = simulate("--n 20 --repeat 10 --estimand dataset --scenario high --difference -0.1 --json");
     let told = ran.json();
-    assert_eq!(
-        (&told["schema"], &told["rule"]),
-        (&"promptgate.simulation/1".into(), &"gate".into())
-    );
+    assert_eq!((&told["schema"], &told["rule"]), (&"promptgate.simulation/1".into(), &"gate".into()));
     let row = &told["rows"][0];
     assert!((row["difference"].as_f64().unwrap() + 0.1).abs() < 1e-9, "{row}");
     assert!(row["block"].as_f64().unwrap() > 0.8, "{row}");
-    let all: f64 = ["promote", "block", "inconclusive"]
-        .iter()
-        .map(|key| row[key].as_f64().unwrap())
-        .sum();
+    let all: f64 = ["promote", "block", "inconclusive"].iter().map(|key| row[key].as_f64().unwrap()).sum();
     assert!((all - 1.0).abs() < 1e-9, "{row}");
 }
 
@@ -421,11 +366,7 @@ fn a_simulation_says_all_that_is_wrong_with_its_options() {
     let project = Project::empty();
     let ran = project.run("gate simulate --scenario lobsided --estimand sample");
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.transcript());
-    for part in [
-        "no scenario `lobsided`",
-        "did you mean `lopsided`?",
-        "no estimand `sample`",
-    ] {
+    for part in ["no scenario `lobsided`", "did you mean `lopsided`?", "no estimand `sample`"] {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
     }
     let ran = project.run("gate simulate --n 0 --runs 2000000 --tolerance 0.2 --difference 0 -1.5 NaN");
@@ -439,29 +380,20 @@ fn a_simulation_says_all_that_is_wrong_with_its_options() {
     ] {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
     }
-    project
-        .run("gate simulate --n 1000000 --runs 1000000")
-        .assert_exit(2)
-        .assert_stderr("cases x repeats x runs");
+    project.run("gate simulate --n 1000000 --runs 1000000").assert_exit(2).assert_stderr("cases x repeats x runs");
 }
 
 #[test]
 fn a_port_in_use_is_said_so() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    Project::empty()
-        .run(&format!("sim --port {port}"))
-        .assert_exit(2)
-        .assert_stderr("--port");
+    Project::empty().run(&format!("sim --port {port}")).assert_exit(2).assert_stderr("--port");
 }
 
 #[test]
 fn the_simulator_says_all_that_is_wrong_with_its_options() {
     let project = Project::empty();
-    project.write(
-        "script.jsonl",
-        "{\"outcomes\": []}\n{\"outcomes\": [\"ok\"]}\n{\"outcomes\": [\"fire\"]}\n",
-    );
+    project.write("script.jsonl", "{\"outcomes\": []}\n{\"outcomes\": [\"ok\"]}\n{\"outcomes\": [\"fire\"]}\n");
     project
         .run("sim --port 0 --fault fire:1 --script script.jsonl")
         .assert_exit(2)
@@ -469,10 +401,7 @@ fn the_simulator_says_all_that_is_wrong_with_its_options() {
         .assert_stderr("script.jsonl:1:1: `outcomes`")
         .assert_stderr("script.jsonl:3:1: unknown fault");
     for (option, place) in [("--script", "nowhere.jsonl"), ("--log", "nowhere/log.jsonl")] {
-        project
-            .run(&format!("sim --port 0 {option} {place}"))
-            .assert_exit(2)
-            .assert_stderr(option);
+        project.run(&format!("sim --port 0 {option} {place}")).assert_exit(2).assert_stderr(option);
     }
 }
 
@@ -509,21 +438,11 @@ fn a_report_that_cannot_be_written_turns_only_a_promote_into_12() {
         fs::create_dir_all(&taken).unwrap();
         Reply::answer("nine")
     });
-    let rate = format!(
-        "eval --prompt v2 --baseline none --min-pass-rate 0.5 --repeat 1 --base-url {}",
-        fake.url
-    );
+    let rate = format!("eval --prompt v2 --baseline none --min-pass-rate 0.5 --repeat 1 --base-url {}", fake.url);
     let ran = project.run_with_key(&rate).assert_exit(12).assert_stderr("junit.xml");
-    assert!(
-        ran.stdout.trim_end().ends_with("verdict=promote exit=12"),
-        "{}",
-        ran.stdout
-    );
+    assert!(ran.stdout.trim_end().ends_with("verdict=promote exit=12"), "{}", ran.stdout);
     assert_eq!(project.verdict()["exit_code"], 12);
-    assert!(
-        project.file("reports/summary.md").exists(),
-        "one broken report does not stop the others"
-    );
+    assert!(project.file("reports/summary.md").exists(), "one broken report does not stop the others");
 }
 
 #[test]
@@ -541,10 +460,7 @@ fn the_cases_that_failed_can_be_run_again_alone() {
     assert_eq!(verdict["dataset"]["cases"], 2);
     assert_eq!(verdict["promotable"], false);
     assert!(refused(&project, &eval("--failed 77"), 2).contains("run 77"));
-    project.write(
-        "golden/z.csv",
-        "id,question,expected,matcher\nhats,What does the shop sell?,shoes,contains\n",
-    );
+    project.write("golden/z.csv", "id,question,expected,matcher\nhats,What does the shop sell?,shoes,contains\n");
     project.run(EVAL).assert_exit(0);
     assert!(refused(&project, &eval("--failed"), 4).contains("every case passed"));
 }
@@ -559,10 +475,7 @@ fn a_key_never_appears_in_any_output() {
         _ => Reply::error(400, "INVALID_ARGUMENT", &format!("bad request from {key}")),
     });
     let ran = project
-        .run_with(
-            &format!("eval --prompt v2 --baseline v1 --base-url {}", fake.url),
-            &[("GEMINI_API_KEY", key)],
-        )
+        .run_with(&format!("eval --prompt v2 --baseline v1 --base-url {}", fake.url), &[("GEMINI_API_KEY", key)])
         .assert_exit(11);
     assert!(
         fake.requests()
@@ -581,11 +494,7 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(walk(&path))
-        } else {
-            files.push(path)
-        }
+        if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
     }
     files
 }
@@ -602,12 +511,7 @@ fn an_earlier_revision_can_be_the_baseline() {
     project.run("eval --prompt v2 --baseline git:HEAD").assert_exit(0);
     assert_eq!(project.verdict()["paired"]["improved"], 80);
     let ran = project.run("eval --prompt git:HEAD:v2 --baseline git:HEAD");
-    assert_eq!(
-        project.verdict()["reasons"][0]["code"],
-        "identical",
-        "{}",
-        ran.transcript()
-    );
+    assert_eq!(project.verdict()["reasons"][0]["code"], "identical", "{}", ran.transcript());
     let unknown = refused(&project, "eval --prompt v2 --baseline git:nowhere", 2);
     assert!(unknown.contains("nowhere"), "{unknown}");
     let option = refused(&project, "eval --prompt v2 --baseline git:--output=x", 2);

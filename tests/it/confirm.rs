@@ -39,9 +39,7 @@ fn reasons(verdict: &Value) -> Vec<&str> {
 
 fn answers(project: &Project, case: &str) -> usize {
     let rows = project.results();
-    rows.iter()
-        .filter(|row| row["case"] == case && row["arm"] == "candidate")
-        .count()
+    rows.iter().filter(|row| row["case"] == case && row["arm"] == "candidate").count()
 }
 
 #[test]
@@ -50,10 +48,7 @@ fn one_failure_of_ten_is_told_and_does_not_block() {
     let (code, verdict) = eval(&project, &fake, "");
     assert_eq!((code, reasons(&verdict)), (0, vec!["not_worse"]));
     let warned = verdict["warnings"].as_array().unwrap();
-    assert!(
-        warned.iter().any(|warning| warning["code"] == "flaky_critical"),
-        "{warned:?}"
-    );
+    assert!(warned.iter().any(|warning| warning["code"] == "flaky_critical"), "{warned:?}");
     assert_eq!((answers(&project, "c-0"), answers(&project, "c-1")), (10, 3));
     assert_eq!(fake.requests().len(), 80 * 6 + 7);
     assert_eq!(verdict["requests"], 80 * 6 + 7);

@@ -17,14 +17,9 @@ fn readme() -> String {
 
 /// The content of the first fenced block in a language after a heading.
 fn block(text: &str, heading: &str, language: &str) -> String {
-    let section = text
-        .split_once(&format!("\n{heading}\n"))
-        .unwrap_or_else(|| panic!("no heading {heading}"))
-        .1;
-    let opened = section
-        .split_once(&format!("\n```{language}\n"))
-        .unwrap_or_else(|| panic!("no {language} under {heading}"))
-        .1;
+    let section = text.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no heading {heading}")).1;
+    let opened =
+        section.split_once(&format!("\n```{language}\n")).unwrap_or_else(|| panic!("no {language} under {heading}")).1;
     opened.split_once("\n```").unwrap().0.to_owned()
 }
 
@@ -60,12 +55,7 @@ fn the_nicer_prompt_that_lost_sentences_is_blocked_for_reasons_in_the_diff() {
     let project = demo();
     project.run("eval --prompt v3").assert_exit(10);
     let verdict = project.verdict();
-    let codes: Vec<&str> = verdict["reasons"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|r| r["code"].as_str())
-        .collect();
+    let codes: Vec<&str> = verdict["reasons"].as_array().unwrap().iter().filter_map(|r| r["code"].as_str()).collect();
     assert_eq!(codes, ["critical", "regression", "slice"]);
     assert!(project.read("reports/diff.md").contains("return-worn-boots"));
 }
@@ -76,35 +66,22 @@ fn editing_a_prompt_changes_the_result() {
     let partial = project.read("prompts/_policies.prompt");
     let dropped: Vec<&str> = partial.lines().filter(|line| !line.contains("worn outdoors")).collect();
     assert_ne!(dropped.len(), partial.lines().count());
-    let v2 = project
-        .read("prompts/v2.prompt")
-        .replace("{{>policies}}", &dropped.join("\n"));
+    let v2 = project.read("prompts/v2.prompt").replace("{{>policies}}", &dropped.join("\n"));
     project.write("prompts/v4.prompt", v2);
     project.run("eval --prompt v4").assert_exit(10);
 }
 
 #[test]
 fn the_readme_lists_the_exit_codes() {
-    let rows: Vec<String> = exit::TABLE
-        .iter()
-        .map(|(code, meaning)| format!("| {code} | {meaning} |"))
-        .collect();
-    assert!(
-        readme().contains(&rows.join("\n")),
-        "the table of exit codes is not\n{}",
-        rows.join("\n")
-    );
+    let rows: Vec<String> = exit::TABLE.iter().map(|(code, meaning)| format!("| {code} | {meaning} |")).collect();
+    assert!(readme().contains(&rows.join("\n")), "the table of exit codes is not\n{}", rows.join("\n"));
 }
 
 #[test]
 fn the_readme_names_every_matcher() {
     let readme = readme();
     for matcher in scoring::MATCHERS {
-        assert!(
-            readme.contains(&format!("`{}`", matcher.name)),
-            "{} is missing",
-            matcher.name
-        );
+        assert!(readme.contains(&format!("`{}`", matcher.name)), "{} is missing", matcher.name);
     }
 }
 
@@ -150,17 +127,10 @@ fn sample(sample: scoring::Sample) -> String {
         scoring::Sample::Text(text) => code(&serde_json::to_string(text).unwrap()),
         scoring::Sample::Answer(fields) => code(fields),
         scoring::Sample::Judged { text, reply } => {
-            format!(
-                "{}, and the judge says {}",
-                code(&serde_json::to_string(text).unwrap()),
-                code(reply)
-            )
+            format!("{}, and the judge says {}", code(&serde_json::to_string(text).unwrap()), code(reply))
         }
         scoring::Sample::Embedded { text, cosine } => {
-            format!(
-                "{} at a cosine of {cosine}",
-                code(&serde_json::to_string(text).unwrap())
-            )
+            format!("{} at a cosine of {cosine}", code(&serde_json::to_string(text).unwrap()))
         }
     }
 }
@@ -209,9 +179,7 @@ fn the_examples_of_prompt_and_cases_work() {
     project.write("prompts/shop.prompt", block(&readme, "### A prompt", "handlebars"));
     project.write("golden/cases.yaml", block(&readme, "### A case", "yaml"));
     project.write("golden/cases.csv", block(&readme, "### A case", "csv"));
-    project
-        .run("eval --prompt shop --baseline none --no-gate --repeat 1")
-        .assert_exit(0);
+    project.run("eval --prompt shop --baseline none --no-gate --repeat 1").assert_exit(0);
     let verdict = project.verdict();
     assert_eq!(verdict["counts"]["cases"], 3);
     assert_eq!(verdict["counts"]["error"], 0);

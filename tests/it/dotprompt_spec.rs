@@ -40,20 +40,12 @@ fn dotprompt_specification() {
             }
         }
     }
-    assert!(
-        failures.is_empty(),
-        "{} of {ran} failed:\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} of {ran} failed:\n{}", failures.len(), failures.join("\n"));
     assert!(ran >= AT_LEAST, "only {ran} tests in {} files", files.len());
 }
 
 fn yaml_files(folder: &Path, files: &mut Vec<PathBuf>) {
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();
     for path in entries {
         if path.is_dir() {
@@ -69,28 +61,18 @@ fn run(suite: &Value, test: &Value) -> Result<(), String> {
     let source = suite["template"].as_str().unwrap();
     let file: Arc<str> = "spec.prompt".into();
     let document = Document::parse(&file, source).map_err(|problem| problem.to_string())?;
-    let text = Text {
-        file,
-        source: source.into(),
-        body: document.body.clone(),
-    };
+    let text = Text { file, source: source.into(), body: document.body.clone() };
     let template = Template::compile(text, &Given { suite }).map_err(|problems| problems.to_string())?;
 
     let data = merged(&suite["data"], &test["data"]);
     let mut input = map(&test["options"]["input"]["default"]);
     input.extend(map(&data["input"]));
-    let history = data["messages"]
-        .as_array()
-        .map(|messages| messages.iter().map(message_of).collect());
+    let history = data["messages"].as_array().map(|messages| messages.iter().map(message_of).collect());
     let messages = template
         .render(input, &map(&data["context"]), history.unwrap_or_default())
         .map_err(|problem| problem.to_string())?;
 
-    same(
-        "messages",
-        &Value::from_iter(messages.iter().map(json_of)),
-        &expect["messages"],
-    )?;
+    same("messages", &Value::from_iter(messages.iter().map(json_of)), &expect["messages"])?;
     let metadata = metadata(&document, &test["options"], &map(&suite["schemas"]))?;
     for key in KNOWN_KEYS {
         let expected = match key {
@@ -99,11 +81,7 @@ fn run(suite: &Value, test: &Value) -> Result<(), String> {
         };
         same(key, &metadata[key], &expected)?;
     }
-    same(
-        "ext",
-        &Value::Object(document.ext.clone()),
-        expect.get("ext").unwrap_or(&json!({})),
-    )?;
+    same("ext", &Value::Object(document.ext.clone()), expect.get("ext").unwrap_or(&json!({})))?;
     match expect.get("raw") {
         Some(raw) => same("raw", &Value::Object(document.raw.clone()), raw),
         None => Ok(()),
@@ -111,11 +89,7 @@ fn run(suite: &Value, test: &Value) -> Result<(), String> {
 }
 
 fn same(what: &str, got: &Value, expected: &Value) -> Result<(), String> {
-    if got == expected {
-        Ok(())
-    } else {
-        Err(format!("{what} is {got}, not {expected}"))
-    }
+    if got == expected { Ok(()) } else { Err(format!("{what} is {got}, not {expected}")) }
 }
 
 fn list<'a>(from: &'a Value, key: &str) -> &'a [Value] {
@@ -135,10 +109,7 @@ fn merged(below: &Value, above: &Value) -> Value {
 /// Options win over front matter; schemas become JSON Schema.
 fn metadata(document: &Document, options: &Value, schemas: &Map<String, Value>) -> Result<Value, String> {
     let mut all = merged(&Value::Object(document.raw.clone()), options);
-    all["config"] = merged(
-        &document.raw.get("config").cloned().unwrap_or_default(),
-        &options["config"],
-    );
+    all["config"] = merged(&document.raw.get("config").cloned().unwrap_or_default(), &options["config"]);
     for key in ["input", "output"] {
         if let Some(schema) = all.get(key).and_then(|section| section.get("schema")) {
             let schema = picoschema::to_json_schema(schema, schemas).map_err(|problem| problem.to_string())?;
@@ -160,14 +131,10 @@ fn message_of(message: &Value) -> Message {
 fn json_of(message: &Message) -> Value {
     let part = |part: &MessagePart| match part {
         MessagePart::Text(text) => json!({"text": text}),
-        MessagePart::Media {
-            url,
-            content_type: Some(content_type),
-        } => json!({"media": {"url": url, "contentType": content_type}}),
-        MessagePart::Media {
-            url,
-            content_type: None,
-        } => json!({"media": {"url": url}}),
+        MessagePart::Media { url, content_type: Some(content_type) } => {
+            json!({"media": {"url": url, "contentType": content_type}})
+        }
+        MessagePart::Media { url, content_type: None } => json!({"media": {"url": url}}),
         MessagePart::Pending { purpose } => json!({"metadata": {"purpose": purpose, "pending": true}}),
     };
     let mut json =
@@ -185,9 +152,7 @@ struct Given<'a> {
 
 impl Partials for Given<'_> {
     fn load(&self, name: &str) -> Result<Option<Text>, Problem> {
-        let given = ["partials", "resolverPartials"]
-            .into_iter()
-            .find_map(|key| self.suite[key][name].as_str());
+        let given = ["partials", "resolverPartials"].into_iter().find_map(|key| self.suite[key][name].as_str());
         Ok(given.map(|source| Text::whole(name, source)))
     }
 

@@ -40,29 +40,17 @@ impl Asked {
     fn new(case: &Case, prompt: &Prompt, arm: Arm, commands: &Commands) -> Asked {
         let request = prompt.render(MODEL, &case.vars, &case.history).unwrap();
         let rehearsal = Rehearsal::new(PATH, MODEL, &body(&request)).unwrap();
-        let answers: Vec<Answer> = rehearsal
-            .answers()
-            .iter()
-            .map(|answer| decode(answer.to_string().as_bytes()).unwrap())
-            .collect();
-        let unjudged = Unjudged {
-            case,
-            answers: answers.iter().map(Some).collect(),
-            systems: Vec::new(),
-            costs: Vec::new(),
-        };
+        let answers: Vec<Answer> =
+            rehearsal.answers().iter().map(|answer| decode(answer.to_string().as_bytes()).unwrap()).collect();
+        let unjudged =
+            Unjudged { case, answers: answers.iter().map(Some).collect(), systems: Vec::new(), costs: Vec::new() };
         let said = judge(&[unjudged], commands, &Asking::default()).remove(0);
         let judged: Vec<Judged> = said
             .into_iter()
             .zip(&answers)
             .map(|(said, answer)| {
                 let said = said.unwrap();
-                assert!(
-                    matches!(said.outcome, Outcome::Scored(_)),
-                    "{}: {:?}",
-                    case.id,
-                    said.outcome
-                );
+                assert!(matches!(said.outcome, Outcome::Scored(_)), "{}: {:?}", case.id, said.outcome);
                 Judged {
                     repeat: 1,
                     outcome: said.outcome,
@@ -90,10 +78,7 @@ impl Asked {
     /// The true pass rate.
     fn rate(&self, noise: f64) -> f64 {
         let chances = Rehearsal::chances(noise).into_iter().enumerate();
-        chances
-            .filter(|(answer, _)| self.passes(*answer))
-            .map(|(_, chance)| chance)
-            .sum()
+        chances.filter(|(answer, _)| self.passes(*answer)).map(|(_, chance)| chance).sum()
     }
 }
 
@@ -115,10 +100,7 @@ impl Tried {
 fn tried(project: &Path, baseline: &str, candidate: &str) -> Vec<Tried> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut cases = Vec::new();
-    dataset::survey(&[root.join("golden")], &Rules::new(root), &mut |case, _| {
-        cases.push(case.clone())
-    })
-    .unwrap();
+    dataset::survey(&[root.join("golden")], &Rules::new(root), &mut |case, _| cases.push(case.clone())).unwrap();
     let library = Library::new(project, Path::new("prompts"));
     let commands = Commands::new(root, &[]);
     let [baseline, candidate] = [baseline, candidate].map(|name| library.open(name, None).unwrap());
@@ -186,11 +168,7 @@ impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [promote, block, inconclusive] =
             [self.promote, self.block, self.inconclusive].map(|part| 100.0 * self.share(part));
-        write!(
-            f,
-            "promote {promote:.2}%, block {block:.2}%, inconclusive {inconclusive:.2}% of {} runs",
-            self.runs()
-        )
+        write!(f, "promote {promote:.2}%, block {block:.2}%, inconclusive {inconclusive:.2}% of {} runs", self.runs())
     }
 }
 
@@ -203,12 +181,7 @@ struct Slot {
 impl Slot {
     fn new(tried: &Tried) -> Slot {
         let arm = |asked: &Asked| ArmRow {
-            repeats: (1..=K)
-                .map(|repeat| Judged {
-                    repeat,
-                    ..asked.judged[0].clone()
-                })
-                .collect(),
+            repeats: (1..=K).map(|repeat| Judged { repeat, ..asked.judged[0].clone() }).collect(),
         };
         Slot {
             row: CaseRow {
@@ -237,10 +210,7 @@ impl Slot {
                 };
                 if drawn != *now {
                     *now = drawn;
-                    *judged = Judged {
-                        repeat: judged.repeat,
-                        ..asked.judged[drawn].clone()
-                    };
+                    *judged = Judged { repeat: judged.repeat, ..asked.judged[drawn].clone() };
                 }
             }
         }
@@ -249,12 +219,7 @@ impl Slot {
 
 fn run(all: &[Tried], slots: &mut [Slot], cases: Cases, seed: u64) -> Decision {
     let policy = Policy::default();
-    let mut comparing = Comparing::new(Design {
-        repeats: K,
-        baseline: true,
-        ..Design::default()
-    })
-    .under(&policy);
+    let mut comparing = Comparing::new(Design { repeats: K, baseline: true, ..Design::default() }).under(&policy);
     let others: Vec<usize> = (0..all.len()).filter(|at| !all[*at].case.critical).collect();
     let mut random = fastrand::Rng::with_seed(seed);
     let mut times = vec![0; all.len()];
@@ -285,9 +250,7 @@ fn simulate(all: &[Tried], cases: Cases, runs: u64) -> Tally {
     let seeds: Vec<u64> = (0..runs).collect();
     let some = |seeds: &[u64]| {
         let mut slots: Vec<Slot> = all.iter().map(Slot::new).collect();
-        seeds.iter().fold(Tally::default(), |tally, seed| {
-            tally.count(run(all, &mut slots, cases, *seed))
-        })
+        seeds.iter().fold(Tally::default(), |tally, seed| tally.count(run(all, &mut slots, cases, *seed)))
     };
     seeds.par_chunks(50).map(some).reduce(Tally::default, Tally::and)
 }
@@ -316,12 +279,9 @@ fn project() -> tempfile::TempDir {
     let project = tempfile::tempdir().unwrap();
     let prompts = project.path().join("prompts");
     fs::create_dir(&prompts).unwrap();
-    for (name, text) in [
-        ("_policies.prompt", policies),
-        ("_fewer.prompt", fewer),
-        ("less.prompt", less),
-        ("v2.prompt", v2),
-    ] {
+    for (name, text) in
+        [("_policies.prompt", policies), ("_fewer.prompt", fewer), ("less.prompt", less), ("v2.prompt", v2)]
+    {
         fs::write(prompts.join(name), text).unwrap();
     }
     project
@@ -351,10 +311,7 @@ pub fn loss_of_the_margin(runs: u64) -> Vec<String> {
     let all = tried(project().path(), "v2", "less");
     let truth = truth(&all);
     assert!((truth + 0.05).abs() <= 0.001, "the true difference is {truth}");
-    assert!(
-        all.iter()
-            .all(|tried| !tried.case.critical || tried.candidate.passes(0))
-    );
+    assert!(all.iter().all(|tried| !tried.case.critical || tried.candidate.passes(0)));
     let row = |cases| {
         let tally = simulate(&all, cases, runs);
         assert!(tally.share(tally.promote) <= at_most(0.05, runs), "{tally}");

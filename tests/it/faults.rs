@@ -19,10 +19,7 @@ async fn against(replies: Vec<Reply>, limits: Limits) -> (Fake, Ran) {
 }
 
 fn impatient() -> Limits {
-    Limits {
-        timeout: Duration::from_millis(200),
-        ..limits()
-    }
+    Limits { timeout: Duration::from_millis(200), ..limits() }
 }
 
 fn quota(ids: &[&str], delay: &str) -> Reply {
@@ -42,36 +39,15 @@ async fn transport_faults_are_asked_again_and_then_answered() {
     let faults = [
         ("http_408", Reply::error(408, "DEADLINE_EXCEEDED", "slow")),
         ("http_425", Reply::text(425, "text/plain", "")),
-        (
-            "http_429",
-            Reply::error(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted."),
-        ),
-        (
-            "http_429",
-            Reply::json(
-                429,
-                &json!({"error": {"message": "throttled", "code": "429", "param": null}}),
-            ),
-        ),
-        (
-            "http_499",
-            Reply::error(499, "CANCELLED", "The operation was cancelled."),
-        ),
-        (
-            "http_500",
-            Reply::error(500, "INTERNAL", "An internal error has occurred."),
-        ),
-        (
-            "http_502",
-            Reply::text(502, "text/html; charset=UTF-8", "<html><title>Error 502</title></html>"),
-        ),
+        ("http_429", Reply::error(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted.")),
+        ("http_429", Reply::json(429, &json!({"error": {"message": "throttled", "code": "429", "param": null}}))),
+        ("http_499", Reply::error(499, "CANCELLED", "The operation was cancelled.")),
+        ("http_500", Reply::error(500, "INTERNAL", "An internal error has occurred.")),
+        ("http_502", Reply::text(502, "text/html; charset=UTF-8", "<html><title>Error 502</title></html>")),
         ("http_503", Reply::json(503, &overloaded)),
         ("http_503", Reply::json(503, &json!([overloaded]))),
         ("http_503", Reply::text(503, "text/plain", "")),
-        (
-            "http_504",
-            Reply::error(504, "DEADLINE_EXCEEDED", "The request timed out."),
-        ),
+        ("http_504", Reply::error(504, "DEADLINE_EXCEEDED", "The request timed out.")),
         ("http_503", Reply::json(200, &overloaded)),
         ("reset", Reply::reset()),
         ("reset", Reply::raw("")),
@@ -79,18 +55,8 @@ async fn transport_faults_are_asked_again_and_then_answered() {
         ("bad_body", Reply::truncated()),
         ("bad_body", Reply::text(200, "application/json", "")),
         ("bad_body", Reply::text(200, "text/html", "<html>proxy</html>")),
-        (
-            "bad_body",
-            Reply::text(
-                200,
-                "application/json",
-                "{\"candidates\":[{\"content\":{\"parts\":[{\"te",
-            ),
-        ),
-        (
-            "bad_body",
-            Reply::text(200, "application/json", "{}").header("content-encoding", "gzip"),
-        ),
+        ("bad_body", Reply::text(200, "application/json", "{\"candidates\":[{\"content\":{\"parts\":[{\"te")),
+        ("bad_body", Reply::text(200, "application/json", "{}").header("content-encoding", "gzip")),
     ];
     for (code, fault) in faults {
         let (fake, ran) = against(vec![fault.clone(), fault.clone(), Reply::answer("fine")], limits()).await;
@@ -98,11 +64,7 @@ async fn transport_faults_are_asked_again_and_then_answered() {
         assert_eq!(ran.arrival("c0").attempts, 3);
         assert_eq!((ran.end.requests, ran.end.retries), (3, 2));
         assert_eq!(ran.end.ended, Ended::Complete);
-        assert_eq!(
-            ran.retries(),
-            [(code, Duration::ZERO), (code, Duration::ZERO)],
-            "{fault:?}"
-        );
+        assert_eq!(ran.retries(), [(code, Duration::ZERO), (code, Duration::ZERO)], "{fault:?}");
         assert_eq!(fake.requests().len(), 3);
     }
 }
@@ -111,10 +73,7 @@ async fn transport_faults_are_asked_again_and_then_answered() {
 async fn silence_times_out_and_is_asked_again() {
     for fault in [Reply::stall(), Reply::stall_mid_body()] {
         // A busy machine may take longer than that for the good answer too; then it is asked once more.
-        let limits = Limits {
-            retries: 100,
-            ..impatient()
-        };
+        let limits = Limits { retries: 100, ..impatient() };
         let (fake, ran) = against(vec![fault, Reply::answer("fine")], limits).await;
         assert_eq!(ran.answer("c0").text, "fine");
         assert_eq!(ran.retries()[0], ("timeout", Duration::ZERO));
@@ -125,18 +84,8 @@ async fn silence_times_out_and_is_asked_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_that_stays_is_an_error_after_all_attempts() {
     for (kind, code, fault, limits) in [
-        (
-            FailureKind::Transport,
-            "http_503",
-            Reply::error(503, "UNAVAILABLE", "overloaded"),
-            limits(),
-        ),
-        (
-            FailureKind::RateLimit,
-            "http_429",
-            Reply::error(429, "RESOURCE_EXHAUSTED", "slow down"),
-            limits(),
-        ),
+        (FailureKind::Transport, "http_503", Reply::error(503, "UNAVAILABLE", "overloaded"), limits()),
+        (FailureKind::RateLimit, "http_429", Reply::error(429, "RESOURCE_EXHAUSTED", "slow down"), limits()),
         (FailureKind::Transport, "reset", Reply::reset(), limits()),
         (FailureKind::Transport, "bad_body", Reply::truncated(), limits()),
         (FailureKind::Transport, "timeout", Reply::stall(), impatient()),
@@ -144,11 +93,7 @@ async fn a_fault_that_stays_is_an_error_after_all_attempts() {
         let (fake, ran) = against(vec![fault], limits).await;
         let failure = ran.failure("c0");
         assert_eq!((failure.kind, failure.code.as_str()), (kind, code), "{failure:?}");
-        assert!(
-            failure.message.ends_with("(gave up after 4 attempts)"),
-            "{}",
-            failure.message
-        );
+        assert!(failure.message.ends_with("(gave up after 4 attempts)"), "{}", failure.message);
         assert_eq!(fake.requests().len(), 4);
         assert_eq!(ran.arrival("c0").attempts, 4);
     }
@@ -159,47 +104,20 @@ async fn no_one_listens() {
     let url = Fake::start(|_| Reply::reset()).url.clone();
     let ran = run_cases(gemini(&url), limits(), &["c0"]).await;
     let failure = ran.failure("c0");
-    assert_eq!(
-        (failure.kind, failure.code.as_str()),
-        (FailureKind::Transport, "connect")
-    );
+    assert_eq!((failure.kind, failure.code.as_str()), (FailureKind::Transport, "connect"));
     assert!(failure.message.contains("refused"), "{}", failure.message);
-    assert!(
-        !failure.message.contains("127.0.0.1"),
-        "an error names no url: {}",
-        failure.message
-    );
+    assert!(!failure.message.contains("127.0.0.1"), "an error names no url: {}", failure.message);
     assert_eq!(ran.arrival("c0").attempts, 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_service_refuses_for_good_is_asked_once() {
     for (kind, code, fault) in [
-        (
-            FailureKind::Request,
-            "http_400",
-            Reply::error(400, "INVALID_ARGUMENT", "Unknown name \"x\""),
-        ),
-        (
-            FailureKind::Request,
-            "http_404",
-            Reply::error(404, "NOT_FOUND", "models/x is not found"),
-        ),
-        (
-            FailureKind::Request,
-            "http_413",
-            Reply::text(413, "text/html", "<html>too large</html>"),
-        ),
-        (
-            FailureKind::Transport,
-            "http_501",
-            Reply::error(501, "UNIMPLEMENTED", "no"),
-        ),
-        (
-            FailureKind::Transport,
-            "http_503",
-            Reply::text(503, "text/plain", "").header("retry-after", "86400"),
-        ),
+        (FailureKind::Request, "http_400", Reply::error(400, "INVALID_ARGUMENT", "Unknown name \"x\"")),
+        (FailureKind::Request, "http_404", Reply::error(404, "NOT_FOUND", "models/x is not found")),
+        (FailureKind::Request, "http_413", Reply::text(413, "text/html", "<html>too large</html>")),
+        (FailureKind::Transport, "http_501", Reply::error(501, "UNIMPLEMENTED", "no")),
+        (FailureKind::Transport, "http_503", Reply::text(503, "text/plain", "").header("retry-after", "86400")),
         (FailureKind::Transport, "too_large", Reply::huge(33 << 20)),
     ] {
         let (fake, ran) = against(vec![fault, Reply::answer("fine")], limits()).await;
@@ -216,11 +134,8 @@ async fn redirects_are_not_followed() {
     let elsewhere = Fake::answering("stolen");
     for status in [301, 302, 303, 307, 308] {
         let location = format!("{}/v1beta/models/m:generateContent", elsewhere.url);
-        let (_fake, ran) = against(
-            vec![Reply::text(status, "text/html", "").header("location", &location)],
-            limits(),
-        )
-        .await;
+        let (_fake, ran) =
+            against(vec![Reply::text(status, "text/html", "").header("location", &location)], limits()).await;
         assert_eq!(ran.failure("c0").code, format!("http_{status}"));
         assert_eq!(ran.end.requests, 1);
     }
@@ -238,21 +153,9 @@ async fn a_failure_that_all_requests_share_ends_the_run() {
             "failed_precondition",
             Reply::error(400, "FAILED_PRECONDITION", "User location is not supported"),
         ),
-        (
-            FailureKind::Auth,
-            "http_401",
-            Reply::error(401, "UNAUTHENTICATED", "who are you"),
-        ),
-        (
-            FailureKind::Auth,
-            "http_403",
-            Reply::error(403, "PERMISSION_DENIED", "reported as leaked"),
-        ),
-        (
-            FailureKind::Quota,
-            "quota_per_day",
-            quota(&["RequestsPerMinute", "RequestsPerDay-FreeTier"], "1s"),
-        ),
+        (FailureKind::Auth, "http_401", Reply::error(401, "UNAUTHENTICATED", "who are you")),
+        (FailureKind::Auth, "http_403", Reply::error(403, "PERMISSION_DENIED", "reported as leaked")),
+        (FailureKind::Quota, "quota_per_day", quota(&["RequestsPerMinute", "RequestsPerDay-FreeTier"], "1s")),
         (FailureKind::Quota, "quota_long_wait", quota(&["Requests"], "68940s")),
         (
             FailureKind::Quota,
@@ -267,10 +170,7 @@ async fn a_failure_that_all_requests_share_ends_the_run() {
         let cases: Vec<String> = (0..50).map(|n| format!("c{n}")).collect();
         let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
         let ran = run_cases(gemini(&fake.url), limits(), &cases).await;
-        let Ended::Stopped(Failure {
-            kind: told, code: with, ..
-        }) = &ran.end.ended
-        else {
+        let Ended::Stopped(Failure { kind: told, code: with, .. }) = &ran.end.ended else {
             panic!("{:?}", ran.end);
         };
         assert_eq!((*told, with.as_str()), (kind, code));
@@ -324,10 +224,7 @@ async fn the_request_is_what_the_service_expects() {
     assert_eq!(request.header("content-type"), Some("application/json"));
     assert_eq!(request.header("x-server-timeout"), Some("30"));
     assert_eq!(request.header("accept-encoding"), Some("gzip"));
-    assert_eq!(
-        request.header("user-agent"),
-        Some(concat!("promptgate/", env!("CARGO_PKG_VERSION")))
-    );
+    assert_eq!(request.header("user-agent"), Some(concat!("promptgate/", env!("CARGO_PKG_VERSION"))));
     assert_eq!(request.header("x-promptgate-sample"), None);
     assert_eq!(request.header("authorization"), None);
     assert_eq!(request.body, job(0, "c0").body.to_vec());
@@ -336,10 +233,7 @@ async fn the_request_is_what_the_service_expects() {
     assert_eq!((arrival.source, arrival.attempts), (Source::Live, 1));
     let answer = ran.answer("c0");
     assert_eq!(answer.model_version.as_deref(), Some("fake-001"));
-    assert_eq!(
-        (answer.usage.prompt, answer.usage.output, answer.usage.total),
-        (10, 5, 15)
-    );
+    assert_eq!((answer.usage.prompt, answer.usage.output, answer.usage.total), (10, 5, 15));
     assert_eq!(ran.end.cost_usd, Some(60.0 * 1e-6));
 }
 
@@ -353,11 +247,7 @@ async fn a_rotated_key_is_read_once_for_all_workers_and_the_run_goes_on() {
         // Quotes the key, as a service or a proxy may; 8 workers are refused at the same time.
         let fake = Fake::start(|received: &Received| match received.header("x-goog-api-key") {
             Some(NEW) => Reply::answer(&format!("fine with {NEW} after {KEY}")),
-            _ => Reply::error(
-                400,
-                "INVALID_ARGUMENT",
-                "API key not valid. Please pass a valid API key.",
-            ),
+            _ => Reply::error(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."),
         });
         let heard = Arc::new(Mutex::new(Vec::new()));
         let target = Gemini::new(&GeminiSettings {
@@ -373,11 +263,7 @@ async fn a_rotated_key_is_read_once_for_all_workers_and_the_run_goes_on() {
         .unwrap();
         let cases: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
         let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
-        let limits = Limits {
-            concurrency: 8,
-            retries: 0,
-            ..limits()
-        };
+        let limits = Limits { concurrency: 8, retries: 0, ..limits() };
         let ran = run_cases(AnyTarget::Gemini(target), limits, &cases).await;
         if goes_on {
             assert_eq!(ran.end.ended, Ended::Complete);
@@ -389,10 +275,7 @@ async fn a_rotated_key_is_read_once_for_all_workers_and_the_run_goes_on() {
             let Ended::Stopped(failure) = &ran.end.ended else {
                 panic!("{:?}", ran.end);
             };
-            assert!(
-                failure.message.contains("the same key") && failure.message.contains("--resume"),
-                "{failure:?}"
-            );
+            assert!(failure.message.contains("the same key") && failure.message.contains("--resume"), "{failure:?}");
             assert!(heard.lock().unwrap().is_empty());
             assert!(fake.requests().len() <= 8, "it ends fast");
         }
@@ -404,11 +287,7 @@ async fn the_key_goes_into_its_header_and_nowhere_else() {
     // A service, or a proxy before it, that quotes what it was sent.
     let quotes = |status| {
         Fake::start(move |received: &Received| {
-            Reply::error(
-                status,
-                "INVALID_ARGUMENT",
-                &format!("bad request: {:?}", received.headers),
-            )
+            Reply::error(status, "INVALID_ARGUMENT", &format!("bad request: {:?}", received.headers))
         })
     };
     for status in [400, 403, 503] {
@@ -433,11 +312,7 @@ async fn the_key_goes_into_its_header_and_nowhere_else() {
     for before in [960, 975, 990] {
         let message = format!("{}{KEY}", "x".repeat(before));
         let (_fake, ran) = against(vec![Reply::error(400, "INVALID_ARGUMENT", &message)], limits()).await;
-        assert!(
-            !ran.failure("c0").message.contains(&KEY[..8]),
-            "{:?}",
-            ran.failure("c0")
-        );
+        assert!(!ran.failure("c0").message.contains(&KEY[..8]), "{:?}", ran.failure("c0"));
     }
     let escaped = KEY.replace('-', "\\u002d");
     let escaped = format!("{{\"error\":{{\"message\":\"you sent {escaped}\"}}}}");
@@ -456,35 +331,18 @@ async fn the_simulator_gets_the_sample_header_and_attempts_share_it() {
         0 => Reply::reset(),
         1.. => Reply::answer("fine"),
     });
-    let simulated = Gemini::new(&GeminiSettings {
-        simulated: true,
-        key: None,
-        ..settings(&fake.url)
-    });
+    let simulated = Gemini::new(&GeminiSettings { simulated: true, key: None, ..settings(&fake.url) });
     run_cases(AnyTarget::Gemini(simulated.unwrap()), limits(), &["c0", "c1"]).await;
-    let samples: Vec<Option<String>> = fake
-        .requests()
-        .iter()
-        .map(|request| request.header("x-promptgate-sample").map(str::to_owned))
-        .collect();
+    let samples: Vec<Option<String>> =
+        fake.requests().iter().map(|request| request.header("x-promptgate-sample").map(str::to_owned)).collect();
     assert_eq!(samples.len(), 3);
-    assert!(
-        samples[0].is_some() && samples[0] == samples[1] && samples[1] != samples[2],
-        "{samples:?}"
-    );
-    assert!(
-        fake.requests()
-            .iter()
-            .all(|request| request.header("x-goog-api-key").is_none())
-    );
+    assert!(samples[0].is_some() && samples[0] == samples[1] && samples[1] != samples[2], "{samples:?}");
+    assert!(fake.requests().iter().all(|request| request.header("x-goog-api-key").is_none()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_permits_are_used_and_no_more() {
-    let limits = Limits {
-        concurrency: 5,
-        ..limits()
-    };
+    let limits = Limits { concurrency: 5, ..limits() };
     let fake = Fake::start(|_| Reply::answer("fine").together(5));
     let cases: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
     let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
@@ -502,10 +360,7 @@ async fn an_interrupted_run_keeps_what_arrived_and_drops_its_connections() {
         "c0" => Reply::answer("fine"),
         _ => Reply::stall(),
     });
-    let limits = Limits {
-        concurrency: 3,
-        ..limits()
-    };
+    let limits = Limits { concurrency: 3, ..limits() };
     let jobs = (0..100).map(|seq| job(seq, &format!("c{seq}"))).collect();
     let cancel = CancellationToken::new();
     let run = tokio::spawn(run_jobs(gemini(&fake.url), limits, jobs, cancel.clone()));
@@ -522,9 +377,7 @@ async fn an_interrupted_run_keeps_what_arrived_and_drops_its_connections() {
 /// Stored blocks only: what a gzip writer without compression makes of it (RFC 1951, 1952).
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let crc = !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
-        })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
     });
     let length = u16::try_from(bytes.len()).unwrap();
     let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255, 1];
@@ -550,10 +403,7 @@ async fn packed_and_chunked_answers_are_read() {
     assert_eq!(ran.answer("c0").text, "packed");
     let endless = [head.to_vec(), chunk(one)].concat();
     let (_fake, ran) = against(vec![Reply::raw(endless), Reply::answer("again")], limits()).await;
-    assert_eq!(
-        (ran.answer("c0").text.as_str(), ran.retries()[0].0),
-        ("again", "bad_body")
-    );
+    assert_eq!((ran.answer("c0").text.as_str(), ran.retries()[0].0), ("again", "bad_body"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -574,36 +424,18 @@ async fn a_model_name_cannot_lead_elsewhere() {
 fn a_local_server_needs_neither_proxy_nor_certificates() {
     const AGAIN: &str = "PROMPTGATE_TEST_BAD_ENVIRONMENT";
     if std::env::var_os(AGAIN).is_some() {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (_fake, ran) = against(vec![Reply::answer("fine")], limits()).await;
             assert_eq!(ran.answer("c0").text, "fine");
         });
         let problem = Gemini::new(&settings("https://generativelanguage.googleapis.com")).unwrap_err();
-        assert!(
-            problem
-                .hint
-                .as_ref()
-                .is_some_and(|hint| hint.contains("ca-certificates")),
-            "{problem}"
-        );
+        assert!(problem.hint.as_ref().is_some_and(|hint| hint.contains("ca-certificates")), "{problem}");
         return;
     }
     let mut again = Command::new(std::env::current_exe().unwrap());
-    again
-        .args(["--exact", "faults::a_local_server_needs_neither_proxy_nor_certificates"])
-        .env(AGAIN, "1");
-    for name in [
-        "http_proxy",
-        "https_proxy",
-        "all_proxy",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-    ] {
+    again.args(["--exact", "faults::a_local_server_needs_neither_proxy_nor_certificates"]).env(AGAIN, "1");
+    for name in ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
         again.env(name, "http://127.0.0.1:9");
     }
     for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {

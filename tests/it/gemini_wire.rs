@@ -29,10 +29,7 @@ fn same(one: &Value, two: &Value) -> bool {
             one.len() == two.len() && one.iter().zip(two).all(|(one, two)| same(one, two))
         }
         (Value::Object(one), Value::Object(two)) => {
-            one.len() == two.len()
-                && one
-                    .iter()
-                    .all(|(key, one)| two.get(key).is_some_and(|two| same(one, two)))
+            one.len() == two.len() && one.iter().all(|(key, one)| two.get(key).is_some_and(|two| same(one, two)))
         }
         (one, two) => one == two,
     }
@@ -41,25 +38,13 @@ fn same(one: &Value, two: &Value) -> bool {
 /// What the SDK reads, against what we read. `finish` is the name of the SDK's field for the finish reason.
 fn compare(name: &str, answer: &Answer, sdk: &Value, finish: &str) {
     assert_eq!(answer.text, sdk["text"].as_str().unwrap_or_default(), "text of {name}");
-    assert_eq!(
-        answer.finish_reason.as_deref(),
-        sdk[finish].as_str(),
-        "finish reason of {name}"
-    );
+    assert_eq!(answer.finish_reason.as_deref(), sdk[finish].as_str(), "finish reason of {name}");
     let calls = sdk["function_calls"].as_array().unwrap();
     assert_eq!(answer.tool_calls.len(), calls.len(), "calls of {name}");
     for (call, expected) in answer.tool_calls.iter().zip(calls) {
         assert_eq!(call.name, expected["name"], "{name}");
-        let args = if expected["args"].is_null() {
-            Value::Object(Map::new())
-        } else {
-            expected["args"].clone()
-        };
-        assert!(
-            same(&Value::Object(call.args.clone()), &args),
-            "args of {name}: {:?} and {args}",
-            call.args
-        );
+        let args = if expected["args"].is_null() { Value::Object(Map::new()) } else { expected["args"].clone() };
+        assert!(same(&Value::Object(call.args.clone()), &args), "args of {name}: {:?} and {args}", call.args);
     }
     // Of recorded streams only the total is told.
     if let Some(total) = sdk["total_token_count"].as_u64() {
@@ -90,64 +75,23 @@ fn details_told(name: &str, answer: &Answer, body: &str, streamed: bool) -> usiz
         found.map(|found| found.as_array().map_or(1, Vec::len)).sum()
     };
     let parts = |kind: &str| -> usize {
-        let parts = responses
-            .iter()
-            .filter_map(|response| response.pointer("/candidates/0/content/parts"));
-        parts
-            .flat_map(|parts| parts.as_array().unwrap())
-            .filter(|part| part.get(kind).is_some())
-            .count()
+        let parts = responses.iter().filter_map(|response| response.pointer("/candidates/0/content/parts"));
+        parts.flat_map(|parts| parts.as_array().unwrap()).filter(|part| part.get(kind).is_some()).count()
     };
     let details = answer.details.as_deref().cloned().unwrap_or_default();
     let candidate = "/candidates/0";
     assert_eq!(details.dropped, 0, "{name}");
-    assert_eq!(
-        usize::from(details.finish_message.is_some()),
-        count(&format!("{candidate}/finishMessage")),
-        "{name}"
-    );
-    assert_eq!(
-        usize::from(details.block_message.is_some()),
-        count("/promptFeedback/blockReasonMessage"),
-        "{name}"
-    );
-    assert_eq!(
-        details.avg_logprob.is_some(),
-        count(&format!("{candidate}/avgLogprobs")) > 0,
-        "{name}"
-    );
-    assert_eq!(
-        details.logprobs.len(),
-        count(&format!("{candidate}/logprobsResult/chosenCandidates")),
-        "{name}"
-    );
-    assert_eq!(
-        details.sources.len(),
-        count(&format!("{candidate}/groundingMetadata/groundingChunks")),
-        "{name}"
-    );
-    assert_eq!(
-        details.supports.len(),
-        count(&format!("{candidate}/groundingMetadata/groundingSupports")),
-        "{name}"
-    );
-    assert_eq!(
-        details.queries.len(),
-        count(&format!("{candidate}/groundingMetadata/webSearchQueries")),
-        "{name}"
-    );
-    assert_eq!(
-        details.urls.len(),
-        count(&format!("{candidate}/urlContextMetadata/urlMetadata")),
-        "{name}"
-    );
+    assert_eq!(usize::from(details.finish_message.is_some()), count(&format!("{candidate}/finishMessage")), "{name}");
+    assert_eq!(usize::from(details.block_message.is_some()), count("/promptFeedback/blockReasonMessage"), "{name}");
+    assert_eq!(details.avg_logprob.is_some(), count(&format!("{candidate}/avgLogprobs")) > 0, "{name}");
+    assert_eq!(details.logprobs.len(), count(&format!("{candidate}/logprobsResult/chosenCandidates")), "{name}");
+    assert_eq!(details.sources.len(), count(&format!("{candidate}/groundingMetadata/groundingChunks")), "{name}");
+    assert_eq!(details.supports.len(), count(&format!("{candidate}/groundingMetadata/groundingSupports")), "{name}");
+    assert_eq!(details.queries.len(), count(&format!("{candidate}/groundingMetadata/webSearchQueries")), "{name}");
+    assert_eq!(details.urls.len(), count(&format!("{candidate}/urlContextMetadata/urlMetadata")), "{name}");
     let code = |told: fn(&CodeRun) -> bool| details.code.iter().filter(|run| told(run)).count();
     assert_eq!(code(|run| run.code.is_some()), parts("executableCode"), "{name}");
-    assert_eq!(
-        code(|run| run.outcome.is_some()),
-        parts("codeExecutionResult"),
-        "{name}"
-    );
+    assert_eq!(code(|run| run.outcome.is_some()), parts("codeExecutionResult"), "{name}");
     usize::from(answer.details.is_some())
 }
 
@@ -158,10 +102,7 @@ fn recorded_exchanges_are_read_as_the_sdk_reads_them() {
     for line in fs::read_to_string(folder.join("gemini-wire.jsonl")).unwrap().lines() {
         let exchange: Value = serde_json::from_str(line).unwrap();
         // Vectors and counts of tokens: no answer is read from them, and none is expected.
-        if matches!(
-            exchange["method"].as_str(),
-            Some("countTokens" | "embedContent" | "batchEmbedContents")
-        ) {
+        if matches!(exchange["method"].as_str(), Some("countTokens" | "embedContent" | "batchEmbedContents")) {
             assert!(exchange["expected"].is_null());
             others += 1;
             continue;
@@ -173,28 +114,16 @@ fn recorded_exchanges_are_read_as_the_sdk_reads_them() {
         if status != 200 {
             // All that were recorded are refusals of one request.
             let error = classify(status, None, body.as_bytes());
-            assert_eq!(
-                (error.failure().kind, error.retry()),
-                (FailureKind::Request, Retry::Never),
-                "{name}"
-            );
+            assert_eq!((error.failure().kind, error.retry()), (FailureKind::Request, Retry::Never), "{name}");
             errors += 1;
             continue;
         }
-        let decoded = if stream.is_some() {
-            decode_stream(body.as_bytes())
-        } else {
-            decode(body.as_bytes())
-        };
+        let decoded = if stream.is_some() { decode_stream(body.as_bytes()) } else { decode(body.as_bytes()) };
         let answer = decoded.unwrap_or_else(|error| panic!("{name}: {error:?}"));
         let expected = &exchange["expected"];
         compare(&name, &answer, expected, "finish_reason");
         if stream.is_none() {
-            assert_eq!(
-                answer.model_version.as_deref(),
-                expected["model_version"].as_str(),
-                "{name}"
-            );
+            assert_eq!(answer.model_version.as_deref(), expected["model_version"].as_str(), "{name}");
         }
         told += details_told(&name, &answer, &body, stream.is_some());
         answers += 1;
@@ -216,18 +145,13 @@ fn in_camel_case(value: Value) -> Value {
         let first = words.next().unwrap_or_default().to_owned();
         words.fold(first, |name, word| {
             let mut letters = word.chars();
-            name + &letters
-                .next()
-                .map_or_else(String::new, |c| c.to_uppercase().to_string())
-                + letters.as_str()
+            name + &letters.next().map_or_else(String::new, |c| c.to_uppercase().to_string()) + letters.as_str()
         })
     };
     match value {
-        Value::Object(map) => Value::Object(
-            map.into_iter()
-                .map(|(key, value)| (camel(key), in_camel_case(value)))
-                .collect(),
-        ),
+        Value::Object(map) => {
+            Value::Object(map.into_iter().map(|(key, value)| (camel(key), in_camel_case(value))).collect())
+        }
         Value::Array(items) => Value::Array(items.into_iter().map(in_camel_case).collect()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
     }
@@ -258,9 +182,7 @@ fn what_the_service_took_is_not_refused_by_our_rules() {
                 }
             }
         }
-        let Value::Object(config) = in_camel_case(Value::Object(config)) else {
-            unreachable!("a map stays one")
-        };
+        let Value::Object(config) = in_camel_case(Value::Object(config)) else { unreachable!("a map stays one") };
         let request = Request {
             model: model.to_owned(),
             system: Vec::new(),
@@ -290,11 +212,7 @@ fn built_responses_are_read_as_the_sdk_reads_them() {
         // Two things the SDK lets through are no answer: a page of HTML it can't read either, and no bytes at all.
         if sdk["error"].is_object() || body.is_empty() {
             let error = decode(&body).unwrap_err();
-            assert_eq!(
-                (error.failure().code.as_str(), error.retry()),
-                ("bad_body", Retry::Backoff),
-                "{name}"
-            );
+            assert_eq!((error.failure().code.as_str(), error.retry()), ("bad_body", Retry::Backoff), "{name}");
             unreadable += 1;
             continue;
         }
@@ -308,10 +226,7 @@ fn built_responses_are_read_as_the_sdk_reads_them() {
         answers += 1;
         blocked += usize::from(answer.block_reason.is_some());
     }
-    assert!(
-        answers >= 55 && blocked >= 5 && unreadable >= 3,
-        "{answers} {blocked} {unreadable}"
-    );
+    assert!(answers >= 55 && blocked >= 5 && unreadable >= 3, "{answers} {blocked} {unreadable}");
 }
 
 #[test]
@@ -324,12 +239,7 @@ fn built_streams_are_read_as_the_sdk_reads_them() {
         ("s_cut_in_event", Transport, "bad_body", Retry::Backoff),
         ("s_error_event", Transport, "http_503", Retry::Backoff),
         ("s_error_raw_tail", Transport, "http_503", Retry::Backoff),
-        (
-            "s_error_first",
-            RateLimit,
-            "http_429",
-            Retry::After(Duration::from_nanos(2_185_908_122)),
-        ),
+        ("s_error_first", RateLimit, "http_429", Retry::After(Duration::from_nanos(2_185_908_122))),
     ];
     let (mut answers, mut refused) = (0, 0);
     for (name, entry) in index(&folder) {
@@ -349,15 +259,9 @@ fn built_streams_are_read_as_the_sdk_reads_them() {
         let answer = decoded.unwrap_or_else(|error| panic!("{name}: {error:?}"));
         if entry["sdk"].is_null() {
             // The SDK never asks for a stream without events.
-            assert!(
-                !answer.text.is_empty() && answer.finish_reason.as_deref() == Some("STOP"),
-                "{name}"
-            );
+            assert!(!answer.text.is_empty() && answer.finish_reason.as_deref() == Some("STOP"), "{name}");
         } else {
-            assert!(
-                entry["sdk"]["error"].is_null(),
-                "{name} is new: what should be done about it?"
-            );
+            assert!(entry["sdk"]["error"].is_null(), "{name} is new: what should be done about it?");
             compare_stream(&name, &answer, &entry["sdk"]);
         }
         answers += 1;
@@ -368,10 +272,7 @@ fn built_streams_are_read_as_the_sdk_reads_them() {
 /// As [`compare`]; for streams, the data does not tell calls.
 fn compare_stream(name: &str, answer: &Answer, sdk: &Value) {
     let calls = answer.tool_calls.clone();
-    let answer = Answer {
-        tool_calls: Vec::new(),
-        ..answer.clone()
-    };
+    let answer = Answer { tool_calls: Vec::new(), ..answer.clone() };
     let mut sdk = sdk.clone();
     sdk["function_calls"] = Value::Array(Vec::new());
     compare(name, &answer, &sdk, "finish");
@@ -418,22 +319,9 @@ fn every_built_error_is_classified() {
             .find(|(expected, ..)| expected == name)
             .unwrap_or_else(|| panic!("{name} is new: classify it"));
         let status = entry["http_status"].as_u64().unwrap() as u16;
-        let error = classify(
-            status,
-            entry["headers"]["Retry-After"].as_str(),
-            &body_of(&folder, entry),
-        );
-        assert_eq!(
-            (error.failure().kind, error.retry()),
-            (*kind, *retry),
-            "{name}: {error:?}"
-        );
-        let said: String = entry["sdk"]["error"]["message"]
-            .as_str()
-            .unwrap()
-            .chars()
-            .take(60)
-            .collect();
+        let error = classify(status, entry["headers"]["Retry-After"].as_str(), &body_of(&folder, entry));
+        assert_eq!((error.failure().kind, error.retry()), (*kind, *retry), "{name}: {error:?}");
+        let said: String = entry["sdk"]["error"]["message"].as_str().unwrap().chars().take(60).collect();
         assert!(error.failure().message.contains(said.trim()), "{name}: {error:?}");
     }
     for (name, ..) in table {

@@ -55,91 +55,49 @@ fn checks_that_exclude_each_other_are_found_and_others_are_not() {
     const OK: &[&str] = &[];
     assert_codes(&[
         (json!(["a", "b"]), NO),
-        (
-            json!([{"equals": {"value": "Yes", "ignore_case": true}}, "yes"]),
-            &["redundant-check"],
-        ),
+        (json!([{"equals": {"value": "Yes", "ignore_case": true}}, "yes"]), &["redundant-check"]),
         (json!([{"equals": {"value": "Yes", "ignore_case": true}}, "no"]), NO),
-        (
-            json!([{"equals": {"value": "yes", "ignore_case": true}}, {"contains": "Yes"}]),
-            OK,
-        ),
+        (json!([{"equals": {"value": "yes", "ignore_case": true}}, {"contains": "Yes"}]), OK),
         (
             json!([{"equals": {"value": "yes", "ignore_case": true}}, {"not": {"contains": {"value": "YES", "ignore_case": true}}}]),
             NO,
         ),
         (json!([{"contains": "30 days"}, {"not": {"contains": "30"}}]), NO),
         (json!([{"contains": "30"}, {"not": {"contains": "30 days"}}]), OK),
-        (
-            json!([{"contains": {"value": "Days", "ignore_case": true}}, {"not": {"contains": "Days"}}]),
-            OK,
-        ),
-        (
-            json!([{"contains_all": ["a", "b"]}, {"not": {"contains_any": ["c", "b"]}}]),
-            NO,
-        ),
+        (json!([{"contains": {"value": "Days", "ignore_case": true}}, {"not": {"contains": "Days"}}]), OK),
+        (json!([{"contains_all": ["a", "b"]}, {"not": {"contains_any": ["c", "b"]}}]), NO),
         (json!([{"contains_any": ["a", "b"]}, {"not": {"contains": "a"}}]), OK),
         (json!([{"contains_any": ["ab", "ac"]}, {"not": {"contains": "a"}}]), NO),
         (json!([{"starts_with": "No"}, "Yes, you can"]), NO),
         (json!([{"starts_with": "No"}, {"starts_with": "Yes"}]), NO),
-        (
-            json!([{"starts_with": "No"}, {"starts_with": "No, never"}]),
-            &["redundant-check"],
-        ),
+        (json!([{"starts_with": "No"}, {"starts_with": "No, never"}]), &["redundant-check"]),
         (json!([{"ends_with": "a."}, {"ends_with": "b."}]), NO),
         (json!(["a long text", {"length": {"max": 5}}]), NO),
         (json!(["a long text", {"length": {"min": 20}}]), NO),
         (json!([{"contains": "a long text"}, {"length": {"max": 5}}]), NO),
-        (
-            json!([{"contains": "a long text"}, {"length": {"max": 5, "unit": "words"}}]),
-            OK,
-        ),
+        (json!([{"contains": "a long text"}, {"length": {"max": 5, "unit": "words"}}]), OK),
         (json!([{"length": {"min": 9}}, {"length": {"max": 8}}]), NO),
-        (
-            json!([{"length": {"min": 9}}, {"length": {"max": 8, "unit": "words"}}]),
-            OK,
-        ),
+        (json!([{"length": {"min": 9}}, {"length": {"max": 8, "unit": "words"}}]), OK),
         (json!([{"number": 3}, {"number": 4}]), NO),
-        (
-            json!([{"number": {"value": 3, "tolerance": 1}}, {"number": {"value": 4.5, "tolerance": 0.5}}]),
-            OK,
-        ),
-        (
-            json!([{"number": {"value": 3, "after": "a"}}, {"number": {"value": 4, "after": "b"}}]),
-            OK,
-        ),
+        (json!([{"number": {"value": 3, "tolerance": 1}}, {"number": {"value": 4.5, "tolerance": 0.5}}]), OK),
+        (json!([{"number": {"value": 3, "after": "a"}}, {"number": {"value": 4, "after": "b"}}]), OK),
         (json!([{"number": 3}, "4 days"]), NO),
         (json!([{"one_of": ["a", "b"]}, "c"]), NO),
         (json!([{"one_of": ["a", "b"]}, {"one_of": ["c", "d"]}]), NO),
         (json!([{"one_of": ["a", "b"]}, {"one_of": ["b", "c"]}]), OK),
         (json!([{"regex": "^[0-9]+$"}, "ten"]), NO),
         (json!([{"json": true}, "no json"]), NO),
-        (
-            json!([{"json_equals": {"value": {"a": 1}}}, {"json_equals": {"value": {"a": 2}}}]),
-            NO,
-        ),
-        (
-            json!([{"json_equals": {"value": {"a": 1}}}, {"json_schema": {"required": ["b"]}}]),
-            NO,
-        ),
-        (
-            json!([{"json_equals": {"value": {"a": 1}, "subset": true}}, {"json_schema": {"required": ["b"]}}]),
-            OK,
-        ),
+        (json!([{"json_equals": {"value": {"a": 1}}}, {"json_equals": {"value": {"a": 2}}}]), NO),
+        (json!([{"json_equals": {"value": {"a": 1}}}, {"json_schema": {"required": ["b"]}}]), NO),
+        (json!([{"json_equals": {"value": {"a": 1}, "subset": true}}, {"json_schema": {"required": ["b"]}}]), OK),
         (json!([{"refusal": true}, {"refusal": false}]), NO),
         (json!([{"refusal": true}, "Yes"]), OK),
-        (
-            json!([{"finish_reason": "STOP"}, {"finish_reason": ["SAFETY", "MAX_TOKENS"]}]),
-            NO,
-        ),
+        (json!([{"finish_reason": "STOP"}, {"finish_reason": ["SAFETY", "MAX_TOKENS"]}]), NO),
         (json!([{"regex": "a"}, {"not": {"regex": "a"}}]), NO),
         (json!([{"all": ["a", {"contains": "b"}]}]), NO),
         (json!([{"any": ["a", "b"]}, "c"]), NO),
         (json!([{"any": ["a", "c"]}, "c"]), &["redundant-check"]),
-        (
-            json!([{"not": {"any": [{"contains": "x"}, {"contains": "y"}]}}, {"contains": "xy"}]),
-            NO,
-        ),
+        (json!([{"not": {"any": [{"contains": "x"}, {"contains": "y"}]}}, {"contains": "xy"}]), NO),
         // Only what decides can contradict.
         (json!(["a", {"equals": "b", "advisory": true}]), OK),
         (json!(["a", {"equals": "b", "weight": 0}]), OK),
@@ -158,49 +116,19 @@ fn checks_that_say_nothing_are_found() {
         (json!([{"contains": "30"}, {"contains": "days"}]), OK),
         (json!([{"contains_all": ["a", "b"]}, {"contains": "b"}]), SAYS_NOTHING),
         (json!([{"contains": "b"}, {"contains_any": ["a", "b"]}]), SAYS_NOTHING),
-        (
-            json!([{"not": {"contains": "30"}}, {"not": {"contains": "30 days"}}]),
-            SAYS_NOTHING,
-        ),
+        (json!([{"not": {"contains": "30"}}, {"not": {"contains": "30 days"}}]), SAYS_NOTHING),
         (json!([{"length": {"max": 9}}, {"length": {"max": 10}}]), SAYS_NOTHING),
         (json!([{"length": {"max": 9}}, {"length": {"min": 2}}]), OK),
-        (
-            json!([{"number": 3}, {"number": {"value": 3, "tolerance": 1}}]),
-            SAYS_NOTHING,
-        ),
-        (
-            json!([{"similarity": {"to": "abc", "min": 0.9}}, {"similarity": {"to": "abc", "min": 0.8}}]),
-            SAYS_NOTHING,
-        ),
-        (
-            json!([{"similarity": {"to": "abc", "min": 0.9}}, {"similarity": {"to": "abd", "min": 0.8}}]),
-            OK,
-        ),
-        (
-            json!([{"json": {"fenced": false}}, {"json_schema": {"type": "object"}}]),
-            OK,
-        ),
-        (
-            json!([{"json": true}, {"json_schema": {"type": "object"}}]),
-            SAYS_NOTHING,
-        ),
-        (
-            json!([{"any": [{"contains": "30 days"}, {"contains": "30"}]}]),
-            &["unreachable-alternative"],
-        ),
+        (json!([{"number": 3}, {"number": {"value": 3, "tolerance": 1}}]), SAYS_NOTHING),
+        (json!([{"similarity": {"to": "abc", "min": 0.9}}, {"similarity": {"to": "abc", "min": 0.8}}]), SAYS_NOTHING),
+        (json!([{"similarity": {"to": "abc", "min": 0.9}}, {"similarity": {"to": "abd", "min": 0.8}}]), OK),
+        (json!([{"json": {"fenced": false}}, {"json_schema": {"type": "object"}}]), OK),
+        (json!([{"json": true}, {"json_schema": {"type": "object"}}]), SAYS_NOTHING),
+        (json!([{"any": [{"contains": "30 days"}, {"contains": "30"}]}]), &["unreachable-alternative"]),
         (json!([{"any": [{"contains": "30 days"}, {"contains": "a month"}]}]), OK),
-        (
-            json!([{"any": [{"contains": "30 days"}, {"not": {"contains": "30 days"}}]}]),
-            &["always-holds"],
-        ),
-        (
-            json!([{"any": [{"not": {"contains": "30 days"}}, {"contains": "30"}]}]),
-            &["always-holds"],
-        ),
-        (
-            json!([{"any": [{"not": {"contains": "30"}}, {"contains": "30 days"}]}]),
-            OK,
-        ),
+        (json!([{"any": [{"contains": "30 days"}, {"not": {"contains": "30 days"}}]}]), &["always-holds"]),
+        (json!([{"any": [{"not": {"contains": "30 days"}}, {"contains": "30"}]}]), &["always-holds"]),
+        (json!([{"any": [{"not": {"contains": "30"}}, {"contains": "30 days"}]}]), OK),
     ]);
 }
 
@@ -275,24 +203,16 @@ fn what_is_said_of_two_checks_holds_for_every_text() {
     checks.extend(checks.clone().into_iter().map(|check| json!({"not": check})));
     let passes =
         |check: &Value, text: &str| scoring::passes_text(&CheckSpec::parse(check).unwrap(), text) == Some(true);
-    let passing: Vec<Vec<bool>> = checks
-        .iter()
-        .map(|check| texts.iter().map(|text| passes(check, text)).collect())
-        .collect();
+    let passing: Vec<Vec<bool>> =
+        checks.iter().map(|check| texts.iter().map(|text| passes(check, text)).collect()).collect();
     let pairs: Vec<(usize, usize)> = (0..checks.len()).flat_map(|a| (0..a).map(move |b| (a, b))).collect();
     let project = Project::empty();
     let expect = |(a, b): &(usize, usize)| json!([checks[*a], checks[*b]]);
     let cases = with_checks(&pairs.iter().map(expect).collect::<Vec<_>>());
-    project.write(
-        "golden/cases.jsonl",
-        cases.iter().map(|case| format!("{case}\n")).collect::<String>(),
-    );
+    project.write("golden/cases.jsonl", cases.iter().map(|case| format!("{case}\n")).collect::<String>());
     let said = project.run("golden lint --json").stdout;
     let mut told = 0;
-    for finding in serde_json::from_str::<Value>(&said).unwrap()["findings"]
-        .as_array()
-        .unwrap()
-    {
+    for finding in serde_json::from_str::<Value>(&said).unwrap()["findings"].as_array().unwrap() {
         let (a, b) = pairs[finding["line"].as_u64().unwrap() as usize - 1];
         let message = finding["message"].as_str().unwrap();
         let (one, other) = (&passing[a], &passing[b]);
@@ -321,30 +241,15 @@ fn what_is_asked_twice_is_found() {
         asks("a", boots, json!([{"contains": "No"}])),
         // Keys in another order, a contradiction.
         json!({"id": "b", "vars": {"lang": "en", "question": boots}, "expect": [{"not": {"contains": "No"}}]}),
-        asks(
-            "c",
-            &boots.to_uppercase().replace(',', " -"),
-            json!([{"contains": "No"}]),
-        ),
+        asks("c", &boots.to_uppercase().replace(',', " -"), json!([{"contains": "No"}])),
         asks("d", &boots.replace("only", "just"), json!([{"contains": "No"}])),
         asks("e", &boots.replace("worn boots", "a tent"), json!([{"contains": "No"}])),
-        asks(
-            "f",
-            "What do 2 pairs of socks cost, all taxes and the fee for delivery included?",
-            json!(["9"]),
-        ),
-        asks(
-            "g",
-            "What do 3 pairs of socks cost, all taxes and the fee for delivery included?",
-            json!(["12"]),
-        ),
+        asks("f", "What do 2 pairs of socks cost, all taxes and the fee for delivery included?", json!(["9"])),
+        asks("g", "What do 3 pairs of socks cost, all taxes and the fee for delivery included?", json!(["12"])),
         asks("h", "?", json!(["9"])),
         asks("i", "!", json!(["9"])),
     ];
-    project.write(
-        "golden/cases.jsonl",
-        cases.iter().map(|case| format!("{case}\n")).collect::<String>(),
-    );
+    project.write("golden/cases.jsonl", cases.iter().map(|case| format!("{case}\n")).collect::<String>());
     let ran = project.run("golden lint").assert_exit(2);
     insta::assert_snapshot!(ran.transcript());
 }
@@ -357,44 +262,21 @@ fn secrets_personal_data_and_leaked_answers_are_found_and_not_repeated() {
         "prompts/v1.prompt",
         "---\nmodel: m\n---\nQ: How do I wash the\nblue tent at home?\nA: Wash it by hand in cold water with a little soap.\n{{question}} {{>facts}}\n",
     );
-    project.write(
-        "prompts/_facts.prompt",
-        "Tents may be returned within thirty days if they were never used.",
-    );
+    project.write("prompts/_facts.prompt", "Tents may be returned within thirty days if they were never used.");
     let case =
         |id: &str, question: &str, expect: Value| json!({"id": id, "vars": {"question": question}, "expect": expect});
     let cases = [
         case("key", &format!("Is {key} valid?"), json!([{"contains": "no"}])),
-        case(
-            "expected-key",
-            "Which one?",
-            json!([{"contains": format!("it is {key}")}, {"contains": "it is"}]),
-        ),
-        case(
-            "own-key",
-            &format!("Is {key} valid?!"),
-            json!([{"no_secrets": {"allow": [key]}}]),
-        ),
+        case("expected-key", "Which one?", json!([{"contains": format!("it is {key}")}, {"contains": "it is"}])),
+        case("own-key", &format!("Is {key} valid?!"), json!([{"no_secrets": {"allow": [key]}}])),
         case(
             "mail",
             "Write to Ann.Lee@firm.com and to ann@shop.example, call 212-555-0123",
             json!([{"contains": "ok"}]),
         ),
-        case(
-            "own-mail",
-            "Write to Ann.Lee@firm.com",
-            json!([{"no_pii": {"allow": ["@firm.com"]}}]),
-        ),
-        case(
-            "example",
-            "how do I wash the blue tent at home",
-            json!([{"contains": "by hand in cold water"}]),
-        ),
-        case(
-            "answer",
-            "Washing?",
-            json!([{"contains": "wash it by hand, in cold water with a little soap"}]),
-        ),
+        case("own-mail", "Write to Ann.Lee@firm.com", json!([{"no_pii": {"allow": ["@firm.com"]}}])),
+        case("example", "how do I wash the blue tent at home", json!([{"contains": "by hand in cold water"}])),
+        case("answer", "Washing?", json!([{"contains": "wash it by hand, in cold water with a little soap"}])),
         case("fact", "Returns?", json!([{"contains": "within thirty days"}])),
         case(
             "partial",
@@ -402,10 +284,7 @@ fn secrets_personal_data_and_leaked_answers_are_found_and_not_repeated() {
             json!([{"not": {"contains": "x"}}, "tents may be returned within thirty days if they were never used"]),
         ),
     ];
-    project.write(
-        "golden/cases.jsonl",
-        cases.iter().map(|case| format!("{case}\n")).collect::<String>(),
-    );
+    project.write("golden/cases.jsonl", cases.iter().map(|case| format!("{case}\n")).collect::<String>());
     let ran = project.run("golden lint").assert_exit(2);
     for secret in [&key, "Ann.Lee"] {
         assert!(!ran.stdout.contains(secret), "{}", ran.transcript());
@@ -418,10 +297,7 @@ fn secrets_personal_data_and_leaked_answers_are_found_and_not_repeated() {
     assert_eq!((&told["errors"], &told["warnings"]), (&json!(2), &json!(1)), "{told}");
     assert_eq!(told["findings"][0]["code"], "secret");
     assert_eq!(told["findings"][0]["line"], 1);
-    project
-        .run("golden lint --prompt v9")
-        .assert_exit(2)
-        .assert_stderr("there is no prompt `v9`");
+    project.run("golden lint --prompt v9").assert_exit(2).assert_stderr("there is no prompt `v9`");
 }
 
 #[test]
@@ -444,10 +320,7 @@ fn mistakes_of_loading_stand_in_the_same_list() {
 #[test]
 fn strict_fails_for_every_finding() {
     let project = Project::empty();
-    project.write(
-        "golden/cases.yaml",
-        "- id: a\n  expect: [{contains: x}, {contains: xy}]\n",
-    );
+    project.write("golden/cases.yaml", "- id: a\n  expect: [{contains: x}, {contains: xy}]\n");
     project.run("golden lint").assert_exit(0);
     project.run("golden lint --strict").assert_exit(2);
     project.write("golden/cases.yaml", "- id: a\n  expect: [{contains: x}]\n");
@@ -467,24 +340,12 @@ fn what_an_older_revision_asked_for_is_not_lost_quietly() {
     write(&[
         case("critical", json!({"critical": true}), json!(["a"])),
         case("gone", json!({"critical": true}), json!(["a"])),
-        case(
-            "renamed",
-            json!({"vars": {"question": "same"}}),
-            json!([{"similarity": {"to": "abc", "min": 0.9}}]),
-        ),
+        case("renamed", json!({"vars": {"question": "same"}}), json!([{"similarity": {"to": "abc", "min": 0.9}}])),
         case("tolerance", plain(), json!([{"number": 3}])),
-        case(
-            "stricter",
-            plain(),
-            json!([{"contains": "30"}, {"length": {"max": 20}}]),
-        ),
+        case("stricter", plain(), json!([{"contains": "30"}, {"length": {"max": 20}}])),
         case("removed", plain(), json!([{"contains": "30"}, {"contains": "days"}])),
         case("advisory", plain(), json!([{"contains": "30"}, {"contains": "days"}])),
-        case(
-            "weight",
-            plain(),
-            json!([{"contains": "30", "weight": 2}, {"contains": "days"}]),
-        ),
+        case("weight", plain(), json!([{"contains": "30", "weight": 2}, {"contains": "days"}])),
         case("changed", plain(), json!([{"contains": "30 days"}])),
         case("shorter", plain(), json!([{"contains": "30 days"}])),
         case("same", plain(), json!([{"contains": "30 days"}])),
@@ -501,28 +362,12 @@ fn what_an_older_revision_asked_for_is_not_lost_quietly() {
     );
     write(&[
         case("critical", plain(), json!(["a"])),
-        case(
-            "new-name",
-            json!({"vars": {"question": "same"}}),
-            json!([{"similarity": {"to": "abc", "min": 0.8}}]),
-        ),
-        case(
-            "tolerance",
-            plain(),
-            json!([{"number": {"value": 3, "tolerance": 0.5}}]),
-        ),
+        case("new-name", json!({"vars": {"question": "same"}}), json!([{"similarity": {"to": "abc", "min": 0.8}}])),
+        case("tolerance", plain(), json!([{"number": {"value": 3, "tolerance": 0.5}}])),
         case("stricter", plain(), json!(["30 days"])),
         case("removed", plain(), json!([{"contains": "30"}])),
-        case(
-            "advisory",
-            plain(),
-            json!([{"contains": "30"}, {"contains": "days", "advisory": true}]),
-        ),
-        case(
-            "weight",
-            plain(),
-            json!([{"contains": "30", "weight": 0.5}, {"contains": "days"}]),
-        ),
+        case("advisory", plain(), json!([{"contains": "30"}, {"contains": "days", "advisory": true}])),
+        case("weight", plain(), json!([{"contains": "30", "weight": 0.5}, {"contains": "days"}])),
         case("changed", plain(), json!([{"contains": "14 days"}])),
         case("shorter", plain(), json!([{"contains": "30"}])),
         case("same", plain(), json!([{"contains": "30 days"}])),
@@ -531,29 +376,17 @@ fn what_an_older_revision_asked_for_is_not_lost_quietly() {
     insta::assert_snapshot!(ran.transcript());
     project.run("golden lint --against HEAD --strict").assert_exit(2);
 
-    for (rev, said) in [
-        ("nope", "unknown git revision `nope`"),
-        ("--all", "is not a git revision"),
-    ] {
-        project
-            .run(&format!("golden lint --against={rev}"))
-            .assert_exit(2)
-            .assert_stderr(said);
+    for (rev, said) in [("nope", "unknown git revision `nope`"), ("--all", "is not a git revision")] {
+        project.run(&format!("golden lint --against={rev}")).assert_exit(2).assert_stderr(said);
     }
     project.write("other/cases.yaml", "- id: a\n  expect: [a]\n");
-    project
-        .run("golden lint other --against HEAD")
-        .assert_stdout("[incomplete]: there are no golden files at HEAD");
+    project.run("golden lint other --against HEAD").assert_stdout("[incomplete]: there are no golden files at HEAD");
     project.write("golden/team/cases.jsonl", "{\"id\": \"a\"");
     project.git("add .");
     project.git("commit -qm broken");
     project.write("golden/team/cases.jsonl", case("same", plain(), json!(["a"])));
     let ran = project.run("golden lint --against HEAD").assert_exit(2);
-    assert!(
-        ran.stdout.starts_with("git:HEAD:golden/team/cases.jsonl:1:"),
-        "{}",
-        ran.transcript()
-    );
+    assert!(ran.stdout.starts_with("git:HEAD:golden/team/cases.jsonl:1:"), "{}", ran.transcript());
 }
 
 #[test]
@@ -565,32 +398,18 @@ fn stats_count_and_say_what_a_tag_needs() {
          - id: two\n  tags: [x]\n  vars: {q: äöü, n: 12}\n  history: [{role: user, text: hello}]\n  expect: [a]\n",
     );
     let rows: String = (0..98)
-        .map(|i| {
-            format!(
-                "{}\n",
-                json!({"id": i, "tags": ["y"], "vars": {"q": "abcd"}, "expect": ["a"]})
-            )
-        })
+        .map(|i| format!("{}\n", json!({"id": i, "tags": ["y"], "vars": {"q": "abcd"}, "expect": ["a"]})))
         .collect();
-    project.write(
-        "golden/b.jsonl",
-        rows + "{\"id\": \"none\", \"vars\": {\"q\": \"\"}, \"expect\": [\"a\"]}\n",
-    );
+    project.write("golden/b.jsonl", rows + "{\"id\": \"none\", \"vars\": {\"q\": \"\"}, \"expect\": [\"a\"]}\n");
     let ran = project.run("golden stats");
     insta::assert_snapshot!(ran.transcript());
     let ran = project.run("golden stats --tag x --json");
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(told["schema"], "promptgate.stats/1");
     assert_eq!(told["cases"], 2);
-    assert_eq!(
-        told["input_chars"],
-        json!({"min": 3, "median": 3, "p95": 10, "max": 10})
-    );
+    assert_eq!(told["input_chars"], json!({"min": 3, "median": 3, "p95": 10, "max": 10}));
     assert_eq!(told["needs"], json!({"alike": 70, "typical": 99, "repeats": 3}));
-    assert_eq!(
-        told["tags"][1],
-        json!({"tag": "y", "cases": 1, "critical": 1, "missing": 98})
-    );
+    assert_eq!(told["tags"][1], json!({"tag": "y", "cases": 1, "critical": 1, "missing": 98}));
     project.run("golden stats --tag z").assert_exit(4);
 }
 

@@ -40,10 +40,7 @@ fn outcomes_equal_the_published_verdicts() {
     for line in std::fs::read_to_string(file("truth.jsonl")).unwrap().lines() {
         let row: Value = serde_json::from_str(line).unwrap();
         for arm in ["baseline", "candidate"] {
-            truth.insert(
-                (row["case"].as_str().unwrap().to_owned(), arm.to_owned()),
-                row[arm].as_bool().unwrap(),
-            );
+            truth.insert((row["case"].as_str().unwrap().to_owned(), arm.to_owned()), row[arm].as_bool().unwrap());
         }
     }
     assert_eq!(truth.len(), 1320);
@@ -51,11 +48,7 @@ fn outcomes_equal_the_published_verdicts() {
     assert_eq!(results.len(), 1320);
     for row in results {
         let text = |key: &str| row[key].as_str().unwrap().to_owned();
-        let expected = if truth[&(text("case"), text("arm"))] {
-            "pass"
-        } else {
-            "fail"
-        };
+        let expected = if truth[&(text("case"), text("arm"))] { "pass" } else { "fail" };
         assert_eq!(row["outcome"], expected, "{row}");
     }
 }

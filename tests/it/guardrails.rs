@@ -35,11 +35,7 @@ fn arm(answers: &[Took]) -> ArmRow {
         outcome: Outcome::Scored(Score::binary(true, "")),
         answer: Some(Answer {
             latency_ms: took.latency_ms,
-            usage: Usage {
-                prompt: 10,
-                output: took.tokens,
-                ..Usage::default()
-            },
+            usage: Usage { prompt: 10, output: took.tokens, ..Usage::default() },
             ..Answer::default()
         }),
         checks: Vec::new(),
@@ -49,23 +45,13 @@ fn arm(answers: &[Took]) -> ArmRow {
         waited_ms: None,
         source: Some(Source::Live),
     };
-    ArmRow {
-        repeats: answers.iter().zip(1..).map(judged).collect(),
-    }
+    ArmRow { repeats: answers.iter().zip(1..).map(judged).collect() }
 }
 
 /// A run of `cases` cases, three repeats each; `case` draws the answers of baseline and candidate.
 fn run(guardrails: Guardrails, cases: usize, mut case: impl FnMut() -> ([Took; 3], [Took; 3])) -> GuardStatus {
-    let policy = Policy {
-        guardrails,
-        ..Policy::default()
-    };
-    let mut comparing = Comparing::new(Design {
-        repeats: 3,
-        baseline: true,
-        ..Design::default()
-    })
-    .under(&policy);
+    let policy = Policy { guardrails, ..Policy::default() };
+    let mut comparing = Comparing::new(Design { repeats: 3, baseline: true, ..Design::default() }).under(&policy);
     for _ in 0..cases {
         let (blue, green) = case();
         comparing.add(&CaseRow {
@@ -143,14 +129,8 @@ const NOISE: f64 = 4.1;
 /// differently; one that is much worse nearly always.
 #[test]
 fn latency_blocks_by_chance_no_more_than_alpha() {
-    let guardrails = Guardrails {
-        latency_p95: Some(0.2),
-        ..Guardrails::default()
-    };
-    let latency = |ms: f64| Took {
-        latency_ms: ms.round() as u64,
-        ..Took::default()
-    };
+    let guardrails = Guardrails { latency_p95: Some(0.2), ..Guardrails::default() };
+    let latency = |ms: f64| Took { latency_ms: ms.round() as u64, ..Took::default() };
     // 1.645 standard deviations of the logarithm make the 95th percentile.
     let like = |within: f64| (1.644_854 * (0.25f64.sqrt() - within.hypot(0.4))).exp();
     for (cases, green_within, factor, least, most) in [
@@ -166,23 +146,14 @@ fn latency_blocks_by_chance_no_more_than_alpha() {
             let medians = (1000.0, 1000.0 * factor * like(green_within));
             alike(random, 0.4, (0.3, green_within), medians, latency)
         });
-        assert!(
-            blocks >= least && blocks <= most + NOISE,
-            "{cases} {green_within} {factor}: {blocks}"
-        );
+        assert!(blocks >= least && blocks <= most + NOISE, "{cases} {green_within} {factor}: {blocks}");
     }
 }
 
 #[test]
 fn tokens_block_by_chance_no_more_than_alpha() {
-    let guardrails = Guardrails {
-        output_tokens: Some(0.3),
-        ..Guardrails::default()
-    };
-    let tokens = |tokens: f64| Took {
-        tokens: tokens.round() as u64,
-        ..Took::default()
-    };
+    let guardrails = Guardrails { output_tokens: Some(0.3), ..Guardrails::default() };
+    let tokens = |tokens: f64| Took { tokens: tokens.round() as u64, ..Took::default() };
     for (cases, within, factor, least, most) in [
         (20, (0.3, 0.3), 1.3, 0.0, 5.0),
         (100, (0.3, 0.3), 1.3, 0.0, 5.0),
@@ -196,10 +167,7 @@ fn tokens_block_by_chance_no_more_than_alpha() {
             let like = f64::exp((within.0 * within.0 - within.1 * within.1) / 2.0);
             alike(random, 0.6, within, (200.0, 200.0 * factor * like), tokens)
         });
-        assert!(
-            blocks >= least && blocks <= most + NOISE,
-            "{cases} {within:?} {factor}: {blocks}"
-        );
+        assert!(blocks >= least && blocks <= most + NOISE, "{cases} {within:?} {factor}: {blocks}");
     }
     // The hardest: a baseline of very different lengths, and a candidate whose answers are all of one.
     for (cases, most) in [(20, 18.0), (100, 12.0)] {
@@ -213,10 +181,7 @@ fn tokens_block_by_chance_no_more_than_alpha() {
 
 #[test]
 fn refusals_block_by_chance_no_more_than_alpha() {
-    let guardrails = Guardrails {
-        refusal_rate: Some(0.02),
-        ..Guardrails::default()
-    };
+    let guardrails = Guardrails { refusal_rate: Some(0.02), ..Guardrails::default() };
     for (cases, more, least, most) in [
         (50, 0.02, 0.0, 5.0),
         (200, 0.02, 0.0, 5.0),
@@ -225,10 +190,7 @@ fn refusals_block_by_chance_no_more_than_alpha() {
         (200, 0.10, 90.0, 100.0),
     ] {
         let (blocks, _) = shares(4, RUNS, guardrails, cases, |random| {
-            let answer = |refused: bool| Took {
-                refused,
-                ..Took::default()
-            };
+            let answer = |refused: bool| Took { refused, ..Took::default() };
             // One answer in a hundred by chance; and cases that the candidate always refuses.
             let breaks = random.f64() < more / 0.99;
             let mut draw = |always: bool| std::array::from_fn(|_| answer(always || random.f64() < 0.01));
@@ -252,11 +214,7 @@ fn recorded(tokens: u64, refusals: usize) -> Project {
         .unwrap();
         for prompt in ["v1", "v2"] {
             let candidate = prompt == "v2";
-            let text = if candidate && i < refusals {
-                "I'm sorry, but I can't help with that."
-            } else {
-                "Here it is."
-            };
+            let text = if candidate && i < refusals { "I'm sorry, but I can't help with that." } else { "Here it is." };
             let output = if candidate { tokens } else { 100 } + i as u64 % 7;
             writeln!(
                 answers,
@@ -275,20 +233,14 @@ fn recorded(tokens: u64, refusals: usize) -> Project {
 }
 
 fn evaluated(project: &Project, guardrails: &str) -> (i32, Value) {
-    project.write(
-        "promptgate.toml",
-        format!("margin = 0.1\n[gate.guardrails]\n{guardrails}"),
-    );
+    project.write("promptgate.toml", format!("margin = 0.1\n[gate.guardrails]\n{guardrails}"));
     let ran = project.run("eval --prompt v2 --baseline v1 --target recorded --answers answers.jsonl --repeat 1");
     (ran.code, project.verdict())
 }
 
 fn found(verdict: &Value) -> Vec<(&str, &str)> {
     let guardrails = verdict["guardrails"].as_array().map(Vec::as_slice).unwrap_or_default();
-    guardrails
-        .iter()
-        .map(|found| (found["metric"].as_str().unwrap(), found["status"].as_str().unwrap()))
-        .collect()
+    guardrails.iter().map(|found| (found["metric"].as_str().unwrap(), found["status"].as_str().unwrap())).collect()
 }
 
 #[test]
@@ -301,41 +253,22 @@ fn a_run_is_blocked_by_a_guardrail_and_held_by_one_that_can_not_be_judged() {
     let (code, verdict) = evaluated(&project, "output_tokens = 0.2\nrefusal_rate = 0.05\n");
     assert_eq!(code, 0, "{verdict:#}");
     assert_eq!(found(&verdict), [("output_tokens", "ok"), ("refusal_rate", "ok")]);
-    assert_eq!(
-        verdict["policy"]["guardrails"],
-        json!({"output_tokens": 0.2, "refusal_rate": 0.05})
-    );
+    assert_eq!(verdict["policy"]["guardrails"], json!({"output_tokens": 0.2, "refusal_rate": 0.05}));
 
     // A recording tells neither prices nor latencies of now.
     let (code, verdict) = evaluated(&project, "latency_p95 = 0.2\ncost = 0.1\n");
-    assert_eq!(
-        (code, &verdict["reasons"][0]["code"]),
-        (11, &json!("guardrail_open")),
-        "{verdict:#}"
-    );
+    assert_eq!((code, &verdict["reasons"][0]["code"]), (11, &json!("guardrail_open")), "{verdict:#}");
     assert_eq!(found(&verdict), [("latency_p95", "unknown"), ("cost", "unknown")]);
 
     let longer = recorded(150, 0);
     let (code, verdict) = evaluated(&longer, "output_tokens = 0.2\n");
-    assert_eq!(
-        (code, &verdict["reasons"][0]["code"]),
-        (10, &json!("guardrail")),
-        "{verdict:#}"
-    );
+    assert_eq!((code, &verdict["reasons"][0]["code"]), (10, &json!("guardrail")), "{verdict:#}");
     assert_eq!(found(&verdict), [("output_tokens", "block")]);
-    assert!(
-        longer
-            .read("reports/summary.md")
-            .contains("| output_tokens | 40 | 102.")
-    );
+    assert!(longer.read("reports/summary.md").contains("| output_tokens | 40 | 102."));
 
     let refusing = recorded(100, 12);
     let (code, verdict) = evaluated(&refusing, "refusal_rate = 0.05\n");
-    assert_eq!(
-        (code, &verdict["reasons"][0]["code"]),
-        (10, &json!("guardrail")),
-        "{verdict:#}"
-    );
+    assert_eq!((code, &verdict["reasons"][0]["code"]), (10, &json!("guardrail")), "{verdict:#}");
     let rows = refusing.read("reports/results.jsonl");
     assert_eq!(rows.matches("\"refused\":true").count(), 12);
 }

@@ -8,14 +8,9 @@ use std::path::Path;
 /// A project with the files of a folder or file of fixtures in `source/`.
 fn project(fixture: &str) -> Project {
     let project = Project::empty();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/it/import")
-        .join(fixture);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/import").join(fixture);
     let files = match root.is_dir() {
-        true => fs::read_dir(&root)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect(),
+        true => fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).collect(),
         false => vec![root],
     };
     for file in files {
@@ -37,11 +32,7 @@ const PROMPT: &str =
 /// What is told and what is written, with whatever has no equivalent left out.
 fn partial(project: &Project, source: &str, more: &str) -> String {
     let ran = import(project, source, &format!("--allow-partial {more}")).assert_exit(0);
-    format!(
-        "{}--- golden/imported.yaml\n{}",
-        ran.transcript(),
-        project.read("golden/imported.yaml")
-    )
+    format!("{}--- golden/imported.yaml\n{}", ran.transcript(), project.read("golden/imported.yaml"))
 }
 
 #[test]
@@ -76,11 +67,7 @@ fn evalsets_of_older_generations() {
 fn rows_of_openai_evals() {
     insta::assert_snapshot!(
         "import_openai",
-        partial(
-            &project("evals.jsonl"),
-            "evals.jsonl",
-            "--check starts_with --var question"
-        )
+        partial(&project("evals.jsonl"), "evals.jsonl", "--check starts_with --var question")
     );
 }
 
@@ -88,11 +75,7 @@ fn rows_of_openai_evals() {
 fn samples_of_inspect() {
     insta::assert_snapshot!(
         "import_inspect",
-        partial(
-            &project("samples.json"),
-            "samples.json",
-            "--check contains --ignore-case"
-        )
+        partial(&project("samples.json"), "samples.json", "--check contains --ignore-case")
     );
 }
 
@@ -112,23 +95,11 @@ struct Expected {
 }
 
 fn same(case: &'static str, answer: Value, outcome: &'static str) -> Expected {
-    Expected {
-        case,
-        answer,
-        tool: outcome,
-        ours: outcome,
-        because: "",
-    }
+    Expected { case, answer, tool: outcome, ours: outcome, because: "" }
 }
 
 fn other(case: &'static str, answer: Value, tool: &'static str, ours: &'static str, because: &'static str) -> Expected {
-    Expected {
-        case,
-        answer,
-        tool,
-        ours,
-        because,
-    }
+    Expected { case, answer, tool, ours, because }
 }
 
 fn says(text: &str) -> Value {
@@ -141,24 +112,14 @@ fn judge(project: &Project, table: &[Expected]) {
     project.write("prompts/v1.prompt", PROMPT);
     project.write("prompts/v2.prompt", PROMPT.replace("Answer", "Please answer"));
     let arms = |row: usize| {
-        let before = table[..row]
-            .iter()
-            .filter(|other| other.case == table[row].case)
-            .count();
+        let before = table[..row].iter().filter(|other| other.case == table[row].case).count();
         ["v1", "v2"][before]
     };
     let mut lines = String::new();
     for (index, row) in table.iter().enumerate() {
-        assert_eq!(
-            row.tool == row.ours,
-            row.because.is_empty(),
-            "{}: a difference needs a reason",
-            row.case
-        );
+        assert_eq!(row.tool == row.ours, row.because.is_empty(), "{}: a difference needs a reason", row.case);
         let mut line = json!({"case": row.case, "prompt": arms(index), "text": ""});
-        line.as_object_mut()
-            .unwrap()
-            .extend(row.answer.as_object().unwrap().clone());
+        line.as_object_mut().unwrap().extend(row.answer.as_object().unwrap().clone());
         lines += &format!("{line}\n");
     }
     project.write("answers.jsonl", lines);
@@ -168,15 +129,10 @@ fn judge(project: &Project, table: &[Expected]) {
     let mut wrong = Vec::new();
     for (index, row) in table.iter().enumerate() {
         let arm = ["baseline", "candidate"][usize::from(arms(index) == "v2")];
-        let result = results
-            .iter()
-            .find(|result| result["case"] == row.case && result["arm"] == arm);
+        let result = results.iter().find(|result| result["case"] == row.case && result["arm"] == arm);
         let outcome = result.map_or(Value::Null, |result| result["outcome"].clone());
         if outcome != row.ours {
-            wrong.push(format!(
-                "{} {}: {outcome}, not {}: {result:?}",
-                row.case, row.answer, row.ours
-            ));
+            wrong.push(format!("{} {}: {outcome}, not {}: {result:?}", row.case, row.answer, row.ours));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -208,13 +164,7 @@ fn imported_promptfoo_tests_judge_as_promptfoo_does() {
                 "four letters are replaced, which `similarity` counts against a shorter text than four added ones",
             ),
             same("opening hours", says("From Nine"), "pass"),
-            other(
-                "opening hours",
-                cut,
-                "pass",
-                "fail",
-                "an answer that was cut off never passes here",
-            ),
+            other("opening hours", cut, "pass", "fail", "an answer that was cut off never passes here"),
             same("test-8", says("4"), "pass"),
             same("test-8", says("4."), "fail"),
             // A slip in promptfoo's mini-language is a literal text, here too.
@@ -240,11 +190,7 @@ fn imported_evalsets_judge_as_the_kit_does() {
                 json!({"text": delivered, "tool_calls": [{"name": "log", "args": {}}, find(json!(7.0))]}),
                 "pass",
             ),
-            same(
-                "find_and_refund-turn-1",
-                json!({"text": delivered, "tool_calls": [find(json!(8))]}),
-                "fail",
-            ),
+            same("find_and_refund-turn-1", json!({"text": delivered, "tool_calls": [find(json!(8))]}), "fail"),
             same(
                 "find_and_refund-turn-2",
                 json!({"text": "I have refunded order 7!", "tool_calls": [find(json!(7)), refund.clone()]}),
@@ -281,10 +227,7 @@ fn an_existing_file_is_replaced_only_on_demand_and_always_by_the_same_bytes() {
     project.write("golden/imported.yaml", "# mine\n");
     let ran = import(&project, "sessions.json", "").assert_exit(2);
     assert_eq!(project.read("golden/imported.yaml"), "# mine\n");
-    assert_eq!(
-        ran.stderr,
-        "error: golden/imported.yaml: there is such a file already\n  help: --force replaces it\n"
-    );
+    assert_eq!(ran.stderr, "error: golden/imported.yaml: there is such a file already\n  help: --force replaces it\n");
     import(&project, "sessions.json", "--force").assert_exit(0);
     assert_eq!(project.read("golden/imported.yaml"), first);
 }
@@ -293,10 +236,7 @@ fn an_existing_file_is_replaced_only_on_demand_and_always_by_the_same_bytes() {
 fn hostile_sources_reach_nothing_and_fill_nothing() {
     let project = Project::empty();
     fs::create_dir(project.file("golden")).unwrap();
-    project.write(
-        "secret.yaml",
-        "- vars: {question: secret}\n  assert: [{type: equals, value: secret}]\n",
-    );
+    project.write("secret.yaml", "- vars: {question: secret}\n  assert: [{type: equals, value: secret}]\n");
     project.write("secret.txt", "secret");
     let far = project.file("secret.txt");
     project.write(
@@ -324,13 +264,8 @@ fn hostile_sources_reach_nothing_and_fill_nothing() {
         .assert_stderr("stand for more than 10000 cases");
     let long = "x".repeat(900_000);
     let tests = "- vars: {q: a}\n  assert: [{type: equals, value: a}]\n".repeat(100);
-    project.write(
-        "source/c.yaml",
-        format!("defaultTest: {{vars: {{long: {long}}}}}\ntests:\n{tests}"),
-    );
-    import(&project, "c.yaml", "--force")
-        .assert_exit(2)
-        .assert_stderr("more than 64 MiB");
+    project.write("source/c.yaml", format!("defaultTest: {{vars: {{long: {long}}}}}\ntests:\n{tests}"));
+    import(&project, "c.yaml", "--force").assert_exit(2).assert_stderr("more than 64 MiB");
 }
 
 #[test]
@@ -345,10 +280,7 @@ fn mistakes_are_told_with_their_place() {
     project.write("source/broken.yaml", "tests:\n  - vars: {a: 1\n");
     project.write("source/other.yaml", "colour: red\n");
     project.write("source/t.csv", "a,b\n1,2\n");
-    project.write(
-        "source/x.json",
-        "{\"eval_cases\": [{\"eval_id\": \"e\", \"eval_id\": \"f\"}]}",
-    );
+    project.write("source/x.json", "{\"eval_cases\": [{\"eval_id\": \"e\", \"eval_id\": \"f\"}]}");
     let mut told = String::new();
     for (source, more) in [
         ("broken.yaml", ""),

@@ -36,10 +36,8 @@ fn project(judge: &Fake, cases: usize, labels: usize) -> Project {
     };
     let answers: String = (0..cases).map(|i| answer(i, "v1") + &answer(i, "v2")).collect();
     project.write("answers.jsonl", answers);
-    let settings = format!(
-        "[judges.default]\ntarget = \"gemini\"\nbase_url = \"{}\"\nmodel = \"gemini-3.8-flash\"\n",
-        judge.url
-    );
+    let settings =
+        format!("[judges.default]\ntarget = \"gemini\"\nbase_url = \"{}\"\nmodel = \"gemini-3.8-flash\"\n", judge.url);
     project.write("promptgate.toml", settings);
     project
 }
@@ -133,10 +131,7 @@ fn the_gate_scales_its_margins_by_what_is_known_of_the_judge() {
     let judges = &verdict["judges"];
     let of = |value: &Value| value.as_f64().unwrap();
     let found = &judges["deciding"][0];
-    assert_eq!(
-        (found["name"].as_str(), found["calibrated"].as_bool()),
-        (Some("default"), Some(true))
-    );
+    assert_eq!((found["name"].as_str(), found["calibrated"].as_bool()), (Some("default"), Some(true)));
     assert_eq!((&found["labels"], &found["votes"]), (&json!(80), &json!(1)));
     assert_eq!((of(&found["sensitivity"]), of(&found["specificity"])), (0.95, 0.95));
     assert!((of(&found["youden"]) - 0.9).abs() < 1e-12);
@@ -156,10 +151,7 @@ fn the_gate_scales_its_margins_by_what_is_known_of_the_judge() {
 fn a_weak_judge_makes_a_run_inconclusive() {
     let judge = wrong_about(12);
     let project = project(&judge, 120, LABELS);
-    calibrate(&project, "")
-        .assert_exit(0)
-        .assert_stdout("TOO WEAK")
-        .assert_stdout("and 4 more");
+    calibrate(&project, "").assert_exit(0).assert_stdout("TOO WEAK").assert_stdout("and 4 more");
     project.eval_recorded("").assert_exit(11);
     let verdict = project.verdict();
     assert_eq!(verdict["reasons"][0]["code"], "judge_weak");
@@ -186,29 +178,21 @@ fn another_judge_is_not_the_one_that_was_calibrated() {
         "prompts/judge/strict.prompt",
         "{{role \"system\"}}Be strict.\n{{role \"user\"}}{{input}}\n{{answer}}\n{{rubric}}\n",
     );
-    project.write(
-        "promptgate.toml",
-        settings.clone() + "prompt = \"prompts/judge/strict.prompt\"\n",
-    );
+    project.write("promptgate.toml", settings.clone() + "prompt = \"prompts/judge/strict.prompt\"\n");
     stale("prompt", "its prompt was another one");
     project.write("promptgate.toml", settings.replace("3.8-flash", "3.8-pro"));
     stale("model", "its model was gemini-3.8-flash");
     project.write("promptgate.toml", &settings);
     let entry = project.read(FILE);
-    let digest = serde_json::from_str::<Value>(&entry).unwrap()["judges"][0]["judge_sha256"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let digest =
+        serde_json::from_str::<Value>(&entry).unwrap()["judges"][0]["judge_sha256"].as_str().unwrap().to_owned();
     project.write(FILE, entry.replace(&digest, &"0".repeat(64)));
     stale("service", "another service answered for it");
     project.write(FILE, entry.replace("\"votes\": 1", "\"votes\": 3"));
     stale("votes", "it was calibrated as default (3 votes, majority)");
     let served = serde_json::from_str::<Value>(&entry).unwrap()["judges"][0]["served"][0].clone();
     assert!(served.is_string(), "{entry}");
-    project.write(
-        FILE,
-        entry.replace(&format!("        {served}"), "        \"gemini-0.1-nano\""),
-    );
+    project.write(FILE, entry.replace(&format!("        {served}"), "        \"gemini-0.1-nano\""));
     stale("served", "serves it now");
 
     // With its own file the weak judge is known again.
@@ -232,9 +216,7 @@ fn what_can_not_be_judged_is_counted_apart_and_too_much_of_it_is_not_written() {
             says(answer.starts_with("good"))
         });
         let project = project(&judge, LABELS, LABELS);
-        let ran = calibrate(&project, "")
-            .assert_exit(code)
-            .assert_stdout(&format!("no judgement: {errors}"));
+        let ran = calibrate(&project, "").assert_exit(code).assert_stdout(&format!("no judgement: {errors}"));
         assert_eq!(project.file(FILE).exists(), code == 0);
         if code == 0 {
             let file: Value = serde_json::from_str(&project.read(FILE)).unwrap();
@@ -266,12 +248,7 @@ fn mistakes_are_told_before_anything_is_sent() {
         assert!(!project.file(FILE).exists());
     };
     refused(&project(&judge, 9, 0), "", 4, "no selected case has labels");
-    refused(
-        &project(&judge, 20, 9),
-        "",
-        2,
-        "has 9 labels with `pass: true`, which is too few",
-    );
+    refused(&project(&judge, 20, 9), "", 2, "has 9 labels with `pass: true`, which is too few");
     let good = project(&judge, LABELS, LABELS);
     refused(&good, "--judge defualt", 4, "did you mean `default`?");
     refused(&good, "--tag other", 4, "no selected case has labels");
@@ -285,37 +262,20 @@ fn mistakes_are_told_before_anything_is_sent() {
         project
     };
     let none = r#"[{"contains": "x"}, {"not": {"judge": "It helps."}}]"#;
-    refused(
-        &write(none),
-        "",
-        2,
-        "golden/cases.jsonl:1:1: the case `a` has labels, but no check `judge`",
-    );
+    refused(&write(none), "", 2, "golden/cases.jsonl:1:1: the case `a` has labels, but no check `judge`");
     let two = r#"[{"judge": "It helps."}, {"judge": "It is kind."}]"#;
-    refused(
-        &write(two),
-        "",
-        2,
-        "several checks `judge`, and a label does not say which",
-    );
+    refused(&write(two), "", 2, "several checks `judge`, and a label does not say which");
     // Without a key the simulator must not take the place of what is known of a model.
     let keyless = project(&judge, LABELS, LABELS);
     keyless.write("promptgate.toml", "");
     let ran = keyless.run("judge calibrate");
-    assert_eq!(
-        (ran.code, keyless.file(FILE).exists()),
-        (2, false),
-        "{}",
-        ran.transcript()
-    );
+    assert_eq!((ran.code, keyless.file(FILE).exists()), (2, false), "{}", ran.transcript());
     assert!(ran.stderr.contains("the simulator would judge"), "{}", ran.stderr);
     let ran = keyless.run("judge calibrate --target sim").assert_exit(0);
     assert!(ran.stdout.starts_with("SIMULATED"), "{}", ran.stdout);
     let broken = project(&judge, LABELS, LABELS);
     broken.write(FILE, "{\"schema\": 1}");
-    calibrate(&broken, "")
-        .assert_exit(2)
-        .assert_stderr("judge-calibration.json:1:12: is no calibration");
+    calibrate(&broken, "").assert_exit(2).assert_stderr("judge-calibration.json:1:12: is no calibration");
     broken.eval_recorded("").assert_exit(2);
     good.eval_recorded("--judge-calibration elsewhere.json")
         .assert_exit(2)
@@ -343,37 +303,20 @@ fn judges_are_calibrated_one_by_one_and_by_how_they_are_asked() {
     assert!(more.contains("advisory"), "{more}");
     project.write("golden/more.jsonl", more);
     let settings = project.read("promptgate.toml");
-    project.write(
-        "promptgate.toml",
-        settings.clone() + &settings.replace("judges.default", "judges.kind"),
-    );
+    project.write("promptgate.toml", settings.clone() + &settings.replace("judges.default", "judges.kind"));
     calibrate(&project, "--judge kind").assert_exit(0);
     assert_eq!(judge.count(), 120, "three votes on each of 40 labels");
     let judges = || -> Vec<(String, u64)> {
         let file: Value = serde_json::from_str(&project.read(FILE)).unwrap();
         let entries = file["judges"].as_array().unwrap().iter();
-        entries
-            .map(|entry| {
-                (
-                    entry["judge"].as_str().unwrap().to_owned(),
-                    entry["votes"].as_u64().unwrap(),
-                )
-            })
-            .collect()
+        entries.map(|entry| (entry["judge"].as_str().unwrap().to_owned(), entry["votes"].as_u64().unwrap())).collect()
     };
     assert_eq!(judges(), [("kind".to_owned(), 3)]);
     // The run's own target plays no part where judges have theirs.
     let settings = project.read("promptgate.toml");
-    project.write(
-        "promptgate.toml",
-        format!("target = \"recorded\"\nanswers = \"answers.jsonl\"\n{settings}"),
-    );
+    project.write("promptgate.toml", format!("target = \"recorded\"\nanswers = \"answers.jsonl\"\n{settings}"));
     calibrate(&project, "--judge default").assert_exit(0);
-    assert_eq!(
-        judges(),
-        [("default".to_owned(), 1), ("kind".to_owned(), 3)],
-        "the other entry stays"
-    );
+    assert_eq!(judges(), [("default".to_owned(), 1), ("kind".to_owned(), 3)], "the other entry stays");
 }
 
 #[test]
@@ -381,20 +324,12 @@ fn labels_are_sent_to_nobody_else_and_no_rate_is_corrected_where_other_checks_de
     let judge = wrong_about(0);
     let project = project(&judge, 120, LABELS);
     calibrate(&project, "").assert_exit(0);
-    project.edit(
-        "golden/cases.jsonl",
-        r#"[{"judge":"It helps."}]"#,
-        r#"[{"judge":"It helps."},{"contains":"fine"}]"#,
-    );
+    project.edit("golden/cases.jsonl", r#"[{"judge":"It helps."}]"#, r#"[{"judge":"It helps."},{"contains":"fine"}]"#);
     let before = judge.count();
     project.eval_recorded("").assert_exit(0);
     let verdict = project.verdict();
     assert_eq!(verdict["judges"]["corrected"], Value::Null);
     assert!(verdict["judges"]["margin_scaled"].as_f64().unwrap() < 0.05);
     let asked = judge.requests();
-    assert!(
-        asked[before..]
-            .iter()
-            .all(|request| judged(request).starts_with("fine"))
-    );
+    assert!(asked[before..].iter().all(|request| judged(request).starts_with("fine")));
 }

@@ -8,10 +8,7 @@ fn a_dry_run_tells_requests_tokens_and_cost_of_each_arm() {
     let fake = Fake::answering("nine");
     let project = Project::with_cases(4);
     let v2 = project.read("prompts/v2.prompt");
-    project.write(
-        "prompts/v2.prompt",
-        v2.replace("---\n{{role", "config: {maxOutputTokens: 100}\n---\n{{role"),
-    );
+    project.write("prompts/v2.prompt", v2.replace("---\n{{role", "config: {maxOutputTokens: 100}\n---\n{{role"));
     insta::assert_snapshot!(project.eval_at(&fake.url, "--dry-run").assert_exit(0).stdout, @"
     4 of 4 cases, 3 repeats: 24 answers planned, 0 of them stored
     an equally good candidate would be promoted with a chance of less than 1% (80% would take about 150 cases); a loss of 99.2 points or more would be blocked 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by
@@ -93,10 +90,7 @@ fn an_answer_costs_what_it_cost_on_the_day_it_was_asked_for() {
     assert_eq!(project.verdict()["answers_cost_usd"], 0.12);
     assert_eq!(project.results()[0]["cost_usd"], 0.01);
     // 2024-01-15
-    project
-        .store()
-        .execute("UPDATE answers SET created_at = 1705312800", [])
-        .unwrap();
+    project.store().execute("UPDATE answers SET created_at = 1705312800", []).unwrap();
     let ran = project.eval_at(&fake.url, "--no-gate").assert_exit(0);
     let verdict = project.verdict();
     assert_eq!(verdict["cost_usd"], 0.0);
@@ -106,11 +100,7 @@ fn an_answer_costs_what_it_cost_on_the_day_it_was_asked_for() {
     assert_eq!((&row["source"], &row["attempts"]), (&"cache".into(), &1.into()));
     assert!(row["latency_ms"].is_u64());
     assert_eq!(ran.stdout.matches("(6 from the store)").count(), 2, "{}", ran.stdout);
-    assert!(
-        ran.stdout.contains("when they were asked for: $0.0120"),
-        "{}",
-        ran.stdout
-    );
+    assert!(ran.stdout.contains("when they were asked for: $0.0120"), "{}", ran.stdout);
     let summary = project.read("reports/summary.md");
     assert_eq!(summary.matches("(6 from the store)").count(), 2, "{summary}");
 }
@@ -139,10 +129,7 @@ fn answers_of_a_pair_that_lie_more_than_a_day_apart_are_asked_again() {
     age(1.0, "baseline");
     project.eval_at(&fake.url, "--no-gate").assert_exit(0);
     assert_eq!(fake.count(), 60);
-    assert_eq!(
-        project.verdict()["cached"],
-        serde_json::json!({"baseline": 0, "candidate": 0})
-    );
+    assert_eq!(project.verdict()["cached"], serde_json::json!({"baseline": 0, "candidate": 0}));
 }
 
 #[test]
@@ -158,10 +145,7 @@ fn a_fresh_candidate_is_kept_beside_a_baseline_that_is_asked_again() {
         .unwrap();
     project.eval_at(&fake.url, "--no-gate").assert_exit(0);
     assert_eq!(fake.count(), 45);
-    assert_eq!(
-        project.verdict()["cached"],
-        serde_json::json!({"baseline": 0, "candidate": 15})
-    );
+    assert_eq!(project.verdict()["cached"], serde_json::json!({"baseline": 0, "candidate": 15}));
 }
 
 #[test]
@@ -194,9 +178,7 @@ fn spent_tokens_and_dollars_stop_the_run_and_it_can_be_resumed() {
 fn a_limit_in_dollars_needs_a_price() {
     let fake = Fake::answering("nine");
     let project = Project::with_cases(1);
-    let ran = project
-        .eval_at(&fake.url, "--max-cost 1 --model my-model")
-        .assert_exit(2);
+    let ran = project.eval_at(&fake.url, "--max-cost 1 --model my-model").assert_exit(2);
     insta::assert_snapshot!(ran.stderr, @r#"
     error: the price of `my-model` is not known, so --max-cost can't be kept
       help: set input and output under [prices."my-model"] in promptgate.toml
@@ -208,17 +190,9 @@ fn a_limit_in_dollars_needs_a_price() {
 fn each_arm_is_priced_by_its_own_service_tier() {
     let fake = Fake::answering("nine");
     let project = Project::with_cases(1);
-    project.edit(
-        "prompts/v2.prompt",
-        "---\n{{role",
-        "config: {serviceTier: flex}\n---\n{{role",
-    );
+    project.edit("prompts/v2.prompt", "---\n{{role", "config: {serviceTier: flex}\n---\n{{role");
     project.eval_at(&fake.url, "--no-gate --repeat 1").assert_exit(0);
-    let costs: Vec<f64> = project
-        .results()
-        .iter()
-        .filter_map(|row| row["cost_usd"].as_f64())
-        .collect();
+    let costs: Vec<f64> = project.results().iter().filter_map(|row| row["cost_usd"].as_f64()).collect();
     // 10 x $0.75 + 5 x $3.75 a million, and half of it.
     assert_eq!(costs, [0.000_026_25, 0.000_013_125]);
 }
@@ -229,9 +203,7 @@ fn what_can_change_an_answer_is_part_of_its_identity() {
     let project = Project::with_cases(1);
     let asked = |more: &str| {
         let before = fake.count();
-        project
-            .eval_at(&fake.url, &format!("--no-gate --limit 1 {more}"))
-            .assert_exit(0);
+        project.eval_at(&fake.url, &format!("--no-gate --limit 1 {more}")).assert_exit(0);
         fake.count() - before
     };
     assert_eq!(asked("--repeat 2"), 4);
@@ -240,10 +212,9 @@ fn what_can_change_an_answer_is_part_of_its_identity() {
     assert_eq!(asked(""), 0);
     assert_eq!(asked("--model gemini-3.5-flash"), 6);
     let v2 = project.read("prompts/v2.prompt");
-    for changed in [
-        v2.replace("---\n{{role", "config: {seed: 1}\n---\n{{role"),
-        v2.replace("sells shoes", "sells boots"),
-    ] {
+    for changed in
+        [v2.replace("---\n{{role", "config: {seed: 1}\n---\n{{role"), v2.replace("sells shoes", "sells boots")]
+    {
         project.write("prompts/v2.prompt", changed);
         assert_eq!(asked(""), 3);
     }

@@ -4,11 +4,7 @@ use crate::support::fake::Fake;
 use crate::support::project::{Project, Run};
 
 fn eval(project: &Project, fake: &Fake, more: &str) -> Run {
-    let baseline = if more.contains("--baseline") {
-        ""
-    } else {
-        "--baseline v1"
-    };
+    let baseline = if more.contains("--baseline") { "" } else { "--baseline v1" };
     project.run_with_key(&format!("eval --prompt v2 --base-url {} {baseline} {more}", fake.url))
 }
 

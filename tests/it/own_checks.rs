@@ -24,28 +24,14 @@ fn judged(project: &Project, answers: &[(&str, &str)], variables: &[(&str, &str)
 
 /// The outcome of each row, and the reason of its last check.
 fn outcomes(project: &Project) -> Vec<String> {
-    let last = |row: &Value| {
-        row["checks"]
-            .as_array()
-            .and_then(|checks| checks.last().cloned())
-            .unwrap_or_default()
-    };
-    let told = |row: &Value| {
-        format!(
-            "{}: {}",
-            row["outcome"].as_str().unwrap(),
-            last(row)["reason"].as_str().unwrap()
-        )
-    };
+    let last = |row: &Value| row["checks"].as_array().and_then(|checks| checks.last().cloned()).unwrap_or_default();
+    let told = |row: &Value| format!("{}: {}", row["outcome"].as_str().unwrap(), last(row)["reason"].as_str().unwrap());
     project.results().iter().map(told).collect()
 }
 
 /// The interpreter itself, which needs no environment, unlike a wrapper of it.
 fn python() -> Option<PathBuf> {
-    let output = Command::new("python3")
-        .args(["-c", "import sys; print(sys.executable)"])
-        .output()
-        .ok()?;
+    let output = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().ok()?;
     let path = String::from_utf8(output.stdout).ok()?;
     Some(PathBuf::from(path.trim())).filter(|path| path.is_file())
 }
@@ -102,9 +88,7 @@ fn the_examples_of_the_page_work() {
     }
     // Without what they need, both say so, and that is no judgement.
     let golden = project.read("golden/cases.yaml");
-    let golden = golden
-        .replace(", args: {tolerance: 0.001}", ", args: {}")
-        .replace(", args: {max: 40}", "");
+    let golden = golden.replace(", args: {tolerance: 0.001}", ", args: {}").replace(", args: {max: 40}", "");
     project.write("golden/cases.yaml", golden);
     judged(&project, &[("boots-and-wax", "Total 1.00")], &[("PATH", &path)]).assert_exit(11);
     let checks = &project.results()[0]["checks"];
@@ -113,10 +97,7 @@ fn the_examples_of_the_page_work() {
         checks[0]["reason"],
         "the command `sums` can't judge: the check needs a tolerance: KeyError('tolerance')"
     );
-    assert_eq!(
-        checks[1]["reason"],
-        "the command `narrow` can't judge: the check needs a `max`"
-    );
+    assert_eq!(checks[1]["reason"], "the command `narrow` can't judge: the check needs a `max`");
 }
 
 #[test]
@@ -124,16 +105,10 @@ fn the_expressions_of_the_page_are_good_checks() {
     let project = Project::with_cases(0);
     fs::remove_file(project.file("golden/cases.jsonl")).unwrap();
     let expect = block("## An expression", "yaml");
-    project.write(
-        "golden/cases.yaml",
-        format!("- id: a\n  vars: {{question: q}}\n{}\n", indented(&expect)),
-    );
+    project.write("golden/cases.yaml", format!("- id: a\n  vars: {{question: q}}\n{}\n", indented(&expect)));
     let answer = r#"{"items": [{"price": 2}], "found": 4, "wanted": 5}"#;
     judged(&project, &[("a", answer)], &[]);
-    assert_eq!(
-        outcomes(&project),
-        ["pass: the expression yields 0.8, not less than 0.8"]
-    );
+    assert_eq!(outcomes(&project), ["pass: the expression yields 0.8, not less than 0.8"]);
     assert!(project.verdict()["counts"]["pass"] == 1);
 }
 
@@ -151,10 +126,7 @@ fn with_script(cases: usize) -> Project {
             case $line in *boom*) echo "oh no" >&2; exit 7;; *yes*) pass=true;; *) pass=false;; esac
             echo "{\"id\":\"$id\",\"pass\":$pass}"; done"#,
     );
-    project.write(
-        "promptgate.toml",
-        "[commands.says-yes]\nargv = [\"sh\", \"check.sh\"]\n",
-    );
+    project.write("promptgate.toml", "[commands.says-yes]\nargv = [\"sh\", \"check.sh\"]\n");
     let row = |i: usize| {
         json!({"id": format!("c{i:03}"), "vars": {"question": "q"}, "expect": [{"command": "says-yes"}]}).to_string()
             + "\n"
@@ -167,22 +139,9 @@ fn with_script(cases: usize) -> Project {
 #[test]
 fn results_do_not_depend_on_how_many_processes_answer() {
     let project = with_script(60);
-    let answers: Vec<(String, String)> = (0..60)
-        .map(|i| {
-            (
-                format!("c{i:03}"),
-                if i % 3 == 0 {
-                    "yes".to_owned()
-                } else {
-                    format!("no {i}")
-                },
-            )
-        })
-        .collect();
-    let answers: Vec<(&str, &str)> = answers
-        .iter()
-        .map(|(case, text)| (case.as_str(), text.as_str()))
-        .collect();
+    let answers: Vec<(String, String)> =
+        (0..60).map(|i| (format!("c{i:03}"), if i % 3 == 0 { "yes".to_owned() } else { format!("no {i}") })).collect();
+    let answers: Vec<(&str, &str)> = answers.iter().map(|(case, text)| (case.as_str(), text.as_str())).collect();
     let mut results = Vec::new();
     for threads in ["1", "7"] {
         judged(&project, &answers, &[("RAYON_NUM_THREADS", threads)]).assert_exit(0);
@@ -219,10 +178,7 @@ fn another_command_is_another_dataset() {
         ("", script.replace("*yes*", "*yes*|*no*")),
         ("[commands.unused]\nargv = [\"./none\"]\n", script.clone()),
     ] {
-        project.write(
-            "promptgate.toml",
-            format!("[commands.says-yes]\nargv = [\"sh\", \"check.sh\"]\n{settings}"),
-        );
+        project.write("promptgate.toml", format!("[commands.says-yes]\nargv = [\"sh\", \"check.sh\"]\n{settings}"));
         project.write("check.sh", script);
         judged(&project, &[("c000", "yes")], &[]).assert_exit(0);
         let verdict = project.verdict();
@@ -286,10 +242,7 @@ fn no_key_reaches_a_command() {
     judged(
         &project,
         &[("c000", "yes")],
-        &[
-            ("GEMINI_API_KEY", "a-key-that-nobody-else-may-see"),
-            ("GITHUB_TOKEN", "nor-this-one"),
-        ],
+        &[("GEMINI_API_KEY", "a-key-that-nobody-else-may-see"), ("GITHUB_TOKEN", "nor-this-one")],
     )
     .assert_exit(0);
     let seen = project.read("seen.env");
@@ -310,23 +263,14 @@ fn what_an_answer_took_is_judged_where_it_is_known() {
             + &case("slow", json!({"latency": 10}))
             + &case("tokens", json!({"tokens": {"total": {"max": 30}}}))
             + &case("cost", json!({"cost": 0.0000001}))
-            + &case(
-                "unknown",
-                json!({"all": [{"latency": 100}, {"tokens": {"total": {"max": 30}}}, {"cost": 1}]}),
-            ),
+            + &case("unknown", json!({"all": [{"latency": 100}, {"tokens": {"total": {"max": 30}}}, {"cost": 1}]})),
     );
-    project.write(
-        "promptgate.toml",
-        "[prices.\"gemini-3.8-flash\"]\ninput = 1\noutput = 2\n",
-    );
+    project.write("promptgate.toml", "[prices.\"gemini-3.8-flash\"]\ninput = 1\noutput = 2\n");
     let known = |id: &str| {
         json!({"case": id, "prompt": "v2", "text": "a", "finish_reason": "STOP", "latency_ms": 50,
             "usage": {"prompt": 10, "cached": 0, "output": 20, "thinking": 0, "total": 30}})
     };
-    let rows = ["latency", "slow", "tokens", "cost"]
-        .map(known)
-        .map(|row| row.to_string())
-        .join("\n");
+    let rows = ["latency", "slow", "tokens", "cost"].map(known).map(|row| row.to_string()).join("\n");
     let unknown = json!({"case": "unknown", "prompt": "v2", "text": "a", "finish_reason": "STOP"});
     project.write("answers.jsonl", format!("{rows}\n{unknown}\n"));
     project

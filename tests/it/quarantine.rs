@@ -43,10 +43,7 @@ fn service() -> Fake {
 }
 
 fn eval(project: &Project, service: &Fake, more: &str) -> Run {
-    project.run_with_key(&format!(
-        "eval --prompt v2 --target gemini --base-url {} {more}",
-        service.url
-    ))
+    project.run_with_key(&format!("eval --prompt v2 --target gemini --base-url {} {more}", service.url))
 }
 
 fn codes<'v>(verdict: &'v Value, field: &str) -> Vec<&'v str> {
@@ -77,10 +74,7 @@ fn a_flaky_tag_that_blocks_promotes_in_quarantine_and_blocks_again_after_it() {
     project.write("promptgate.toml", quarantined_for(30));
     let ran = eval(&project, &service, "").assert_exit(0);
     let verdict = project.verdict();
-    assert_eq!(
-        (codes(&verdict, "reasons"), warned(&verdict)),
-        (vec!["not_worse"], vec!["quarantined"])
-    );
+    assert_eq!((codes(&verdict, "reasons"), warned(&verdict)), (vec!["not_worse"], vec!["quarantined"]));
     assert_eq!(verdict["promotable"], true);
     assert_eq!(
         verdict["quarantined"],
@@ -96,23 +90,14 @@ fn a_flaky_tag_that_blocks_promotes_in_quarantine_and_blocks_again_after_it() {
     assert_eq!(verdict["slices"], json!([]));
     assert_eq!(project.results().len(), 2 * CASES);
     let warning = verdict["warnings"].to_string();
-    assert!(
-        warning.contains(&format!("flaky (12 cases, until {until})")),
-        "{warning}"
-    );
+    assert!(warning.contains(&format!("flaky (12 cases, until {until})")), "{warning}");
     let junit = project.read("reports/junit.xml");
     assert!(junit.contains("failures=\"12\""), "{junit}");
     let mark = format!("in quarantine until {until} by its tag flaky, decides nothing: ");
     assert_eq!(junit.matches(&format!("message=\"{mark}")).count(), FLAKY);
     let diff = project.read("reports/diff.md");
-    assert!(
-        diff.contains("## In quarantine (12)") && !diff.contains("## Regressed"),
-        "{diff}"
-    );
-    assert!(
-        diff.contains(&format!("**in quarantine** by its tag `flaky` until {until}")),
-        "{diff}"
-    );
+    assert!(diff.contains("## In quarantine (12)") && !diff.contains("## Regressed"), "{diff}");
+    assert!(diff.contains(&format!("**in quarantine** by its tag `flaky` until {until}")), "{diff}");
     let summary = project.read("reports/summary.md");
     assert!(summary.contains("### Not passing, in quarantine (12)") && !summary.contains("### Regressed"));
     assert!(ran.stdout.contains("not passing, in quarantine: 12"), "{}", ran.stdout);
@@ -137,9 +122,7 @@ fn a_flaky_tag_that_blocks_promotes_in_quarantine_and_blocks_again_after_it() {
     }
     project.write("reports/verdict.json", &written);
     project.write("promptgate.toml", settings(""));
-    verify(&project)
-        .assert_exit(11)
-        .assert_stderr("was decided with quarantine");
+    verify(&project).assert_exit(11).assert_stderr("was decided with quarantine");
 
     project.write("promptgate.toml", quarantined_for(-1));
     eval(&project, &service, "").assert_exit(10);
@@ -156,20 +139,14 @@ fn a_flaky_tag_that_blocks_promotes_in_quarantine_and_blocks_again_after_it() {
 fn a_must_pass_case_decides_all_the_same() {
     let (project, service) = (project(), service());
     let golden = project.read("golden/cases.jsonl");
-    project.write(
-        "golden/cases.jsonl",
-        golden.replacen("{\"id\"", "{\"critical\":true,\"id\"", 1),
-    );
+    project.write("golden/cases.jsonl", golden.replacen("{\"id\"", "{\"critical\":true,\"id\"", 1));
     project.write("promptgate.toml", quarantined_for(30));
     eval(&project, &service, "").assert_exit(10);
     let verdict = project.verdict();
     assert_eq!(codes(&verdict, "reasons")[0], "critical");
     assert_eq!(verdict["reasons"][0]["cases"], json!(["case-00000"]));
     assert_eq!(warned(&verdict), ["quarantined", "quarantine_critical"]);
-    assert_eq!(
-        (&verdict["quarantined"]["cases"], &verdict["paired"]["regressed"]),
-        (&json!(11), &json!(1))
-    );
+    assert_eq!((&verdict["quarantined"]["cases"], &verdict["paired"]["regressed"]), (&json!(11), &json!(1)));
 }
 
 #[test]
@@ -182,20 +159,13 @@ fn where_every_case_is_in_quarantine_nothing_is_promoted() {
     let refused = |ran: Run| {
         assert_eq!(ran.code, 11, "{}", ran.transcript());
         assert_eq!(codes(&project.verdict(), "reasons"), ["nothing_scored"]);
-        assert!(
-            ran.stdout.contains("every case of the run is in quarantine"),
-            "{}",
-            ran.stdout
-        );
+        assert!(ran.stdout.contains("every case of the run is in quarantine"), "{}", ran.stdout);
     };
     refused(eval(&project, &service, ""));
     refused(eval(&project, &service, "--baseline v2"));
     project.write(
         "promptgate.toml",
-        format!(
-            "min_pass_rate = 0.01\n{}",
-            quarantined_for(30).replace("\"v1\"", "\"none\"")
-        ),
+        format!("min_pass_rate = 0.01\n{}", quarantined_for(30).replace("\"v1\"", "\"none\"")),
     );
     refused(eval(&project, &service, ""));
     // Without a decision the run says how it went.
@@ -215,10 +185,7 @@ fn what_can_not_be_in_quarantine_is_told_where_it_stands() {
             "promptgate.toml:4:9: the quarantine of `flaky` lasts until `forever`, which is not a day",
         ),
         (
-            format!(
-                "[gate]\ncritical_tags = [\"flaky\"]\n[gate.quarantine]\nflaky = \"{}\"\n",
-                in_days(3)
-            ),
+            format!("[gate]\ncritical_tags = [\"flaky\"]\n[gate.quarantine]\nflaky = \"{}\"\n", in_days(3)),
             "promptgate.toml:6:9: `flaky` is in quarantine and a critical tag",
         ),
         ("[gate]\nquarantaine = 3\n".to_owned(), "did you mean `quarantine`?"),
@@ -232,10 +199,8 @@ fn what_can_not_be_in_quarantine_is_told_where_it_stands() {
 fn two_stored_runs_are_compared_without_what_is_in_quarantine_today() {
     let (project, service) = (project(), service());
     for prompt in ["v1", "v2"] {
-        let alone = format!(
-            "eval --prompt {prompt} --baseline none --no-gate --target gemini --base-url {}",
-            service.url
-        );
+        let alone =
+            format!("eval --prompt {prompt} --baseline none --no-gate --target gemini --base-url {}", service.url);
         project.run_with_key(&alone).assert_exit(0);
     }
     let compare = || project.run("compare 1 2 --gate");

@@ -11,38 +11,27 @@ const EVAL: &str = "eval --prompt v2 --baseline v1";
 fn server() -> Fake {
     Fake::start(|request| {
         let body = request.text();
-        let hours = if body.contains("nine in the morning") {
-            "nine"
-        } else {
-            "ten"
-        };
+        let hours = if body.contains("nine in the morning") { "nine" } else { "ten" };
         Reply::answer(&format!("{hours}, {} {KEY} \u{202e}", request.asks()))
     })
 }
 
 /// As in the check of a fork's pull request: unattended, and the secret is empty.
 fn in_a_fork(project: &Project, url: &str, more: &str) -> Run {
-    project.run_with(
-        &format!("{EVAL} --base-url {url} {more}"),
-        &[("CI", "true"), ("GEMINI_API_KEY", "")],
-    )
+    project.run_with(&format!("{EVAL} --base-url {url} {more}"), &[("CI", "true"), ("GEMINI_API_KEY", "")])
 }
 
 /// A project whose answers are in its store, and its server's address; the server is gone.
 fn evaluated() -> (Project, String) {
     let fake = server();
     let project = Project::with_cases(80);
-    project
-        .run_with_key(&format!("{EVAL} --base-url {}", fake.url))
-        .assert_exit(0);
+    project.run_with_key(&format!("{EVAL} --base-url {}", fake.url)).assert_exit(0);
     assert_eq!(project.verdict()["promotable"], true);
     (project, fake.url.clone())
 }
 
 fn export(project: &Project) -> String {
-    let ran = project
-        .run_with_key("record export --prompt v2 --to answers.jsonl")
-        .assert_exit(0);
+    let ran = project.run_with_key("record export --prompt v2 --to answers.jsonl").assert_exit(0);
     assert_eq!(ran.stdout, "run 1: 480 answers written to answers.jsonl\n");
     project.read("answers.jsonl")
 }
@@ -74,21 +63,13 @@ fn an_export_replays_elsewhere_to_the_same_results_and_is_never_promotable() {
     assert_eq!(here["difference"], there["difference"]);
     assert_eq!(here["answers_cost_usd"], there["cost_usd"]);
     assert_eq!(
-        (
-            &here["replayed"],
-            &here["promotable"],
-            &here["imported"],
-            &here["requests"]
-        ),
+        (&here["replayed"], &here["promotable"], &here["imported"], &here["requests"]),
         (&json!(true), &json!(false), &json!(480), &json!(0))
     );
     for report in ["summary.md", "diff.md"] {
         assert!(fork.read(&format!("reports/{report}")).contains("REPLAYED"), "{report}");
     }
-    assert!(
-        fork.read("reports/junit.xml")
-            .contains("name=\"replayed\" value=\"true\"")
-    );
+    assert!(fork.read("reports/junit.xml").contains("name=\"replayed\" value=\"true\""));
     assert!(ran.stdout.contains("REPLAYED"), "{}", ran.stdout);
 
     // Without `only`, imported answers are used too, and the verdict is replayed all the same.
@@ -136,16 +117,11 @@ fn an_export_is_sorted_reviewable_and_always_the_same() {
 fn a_key_that_got_into_the_store_does_not_get_out() {
     let (home, _) = evaluated();
     let store = home.store();
-    let changed = store
-        .execute("UPDATE answers SET answer = replace(answer, 'number', ?1)", [KEY])
-        .unwrap();
+    let changed = store.execute("UPDATE answers SET answer = replace(answer, 'number', ?1)", [KEY]).unwrap();
     assert_eq!(changed, 480);
     let exported = export(&home);
     assert!(!exported.contains(KEY));
-    assert!(
-        exported.contains("When does the shop open, *** 0? ***"),
-        "{exported:.500}"
-    );
+    assert!(exported.contains("When does the shop open, *** 0? ***"), "{exported:.500}");
 }
 
 #[test]
@@ -153,12 +129,7 @@ fn own_answers_stay_and_importing_twice_changes_nothing() {
     let (home, url) = evaluated();
     export(&home);
     let ran = home.run("record import answers.jsonl");
-    assert!(
-        ran.stdout
-            .starts_with("0 answers imported, 0 were imported before, 480 stay"),
-        "{}",
-        ran.stdout
-    );
+    assert!(ran.stdout.starts_with("0 answers imported, 0 were imported before, 480 stay"), "{}", ran.stdout);
     home.run_with_key(&format!("{EVAL} --base-url {url}")).assert_exit(0);
     assert_eq!(home.verdict()["promotable"], true);
     assert_eq!(home.verdict()["imported"], 0);
@@ -167,11 +138,7 @@ fn own_answers_stay_and_importing_twice_changes_nothing() {
     fork.write("answers.jsonl", home.read("answers.jsonl"));
     fork.run("record import answers.jsonl answers.jsonl").assert_exit(0);
     let ran = fork.run("record import answers.jsonl");
-    assert!(
-        ran.stdout.starts_with("0 answers imported, 480 were imported before"),
-        "{}",
-        ran.stdout
-    );
+    assert!(ran.stdout.starts_with("0 answers imported, 480 were imported before"), "{}", ran.stdout);
 }
 
 #[test]
@@ -187,9 +154,7 @@ fn mistakes_are_told_with_file_and_line_and_nothing_is_imported() {
     let fork = Project::with_cases(80);
     fork.write("answers.jsonl", lines.join("\n"));
     fork.write("empty.jsonl", "\n");
-    let ran = fork
-        .run("record import answers.jsonl empty.jsonl missing.jsonl")
-        .assert_exit(2);
+    let ran = fork.run("record import answers.jsonl empty.jsonl missing.jsonl").assert_exit(2);
     insta::assert_snapshot!(ran.stderr, @r#"
     error: answers.jsonl:2: unknown field `note`, expected one of `case`, `arm`, `prompt`, `repeat`, `target`, `model`, `key`, `request`, `attempts`, `waited_ms`, `created_at`, `reply`, `answer`
     error: answers.jsonl:4: invalid type: string "one", expected u32
@@ -212,9 +177,7 @@ fn mistakes_are_told_with_file_and_line_and_nothing_is_imported() {
 fn an_export_needs_a_run_and_says_which_there_are() {
     let project = Project::with_cases(2);
     let export = |more: &str| {
-        let ran = project
-            .run(&format!("record export --to out/a.jsonl {more}"))
-            .assert_exit(2);
+        let ran = project.run(&format!("record export --to out/a.jsonl {more}")).assert_exit(2);
         ran.stderr
     };
     insta::assert_snapshot!(export(""), @"

@@ -38,8 +38,7 @@ fn read(dir: &Path, file: &str) -> String {
 
 /// Shortens the one long line, which has nothing to show in a snapshot.
 fn shorten(text: &str) -> String {
-    text.replace(&"x".repeat(1024 * 1024), "[a megabyte of x]")
-        .replace(&"x".repeat(1024), "")
+    text.replace(&"x".repeat(1024 * 1024), "[a megabyte of x]").replace(&"x".repeat(1024), "")
 }
 
 fn console(style: Style) -> String {
@@ -77,10 +76,7 @@ fn attributes(tag: &BytesStart<'_>) -> BTreeMap<String, String> {
         .map(|attribute| {
             let attribute = attribute.unwrap();
             let value = attribute.normalized_value(quick_xml::XmlVersion::Explicit1_0).unwrap();
-            (
-                String::from_utf8(attribute.key.as_ref().to_vec()).unwrap(),
-                value.into_owned(),
-            )
+            (String::from_utf8(attribute.key.as_ref().to_vec()).unwrap(), value.into_owned())
         })
         .collect()
 }
@@ -122,11 +118,7 @@ fn parse_junit(xml: &str) -> JunitCounts {
             }
             b"testcase" => {
                 found.cases.cases += 1;
-                assert!(
-                    found
-                        .names
-                        .insert((attributes["classname"].clone(), attributes["name"].clone()))
-                );
+                assert!(found.names.insert((attributes["classname"].clone(), attributes["name"].clone())));
             }
             b"properties" | b"property" => {}
             b"failure" => found.cases.fail += 1,
@@ -150,24 +142,9 @@ fn all_reports_tell_the_same_numbers() {
     let junit = parse_junit(&read(dir.path(), "junit.xml"));
     let passes = |found: &Counts| found.cases - found.fail - found.error - found.skipped;
     assert_eq!(junit.names.len() as u64, counts.cases);
-    assert_eq!(
-        Counts {
-            pass: passes(&junit.cases),
-            ..junit.cases
-        },
-        counts
-    );
-    assert_eq!(
-        Counts {
-            pass: passes(&junit.suites),
-            ..junit.suites
-        },
-        counts
-    );
-    assert_eq!(
-        (junit.root.cases, junit.root.fail, junit.root.error),
-        (counts.cases, counts.fail, counts.error)
-    );
+    assert_eq!(Counts { pass: passes(&junit.cases), ..junit.cases }, counts);
+    assert_eq!(Counts { pass: passes(&junit.suites), ..junit.suites }, counts);
+    assert_eq!((junit.root.cases, junit.root.fail, junit.root.error), (counts.cases, counts.fail, counts.error));
 
     let text = read(dir.path(), "results.jsonl");
     let mut outcomes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -175,10 +152,7 @@ fn all_reports_tell_the_same_numbers() {
         let row: Value = serde_json::from_str(line).unwrap();
         if row["arm"] == "candidate" {
             let outcome = row["outcome"].as_str().unwrap().to_owned();
-            outcomes
-                .entry(row["case"].as_str().unwrap().to_owned())
-                .or_default()
-                .insert(outcome);
+            outcomes.entry(row["case"].as_str().unwrap().to_owned()).or_default().insert(outcome);
         }
     }
     let with = |outcome: &str, without: &[&str]| {
@@ -215,10 +189,7 @@ fn rows_stand_in_plan_order_and_keep_hostile_text() {
             }
         }
     }
-    let seen: Vec<_> = lines
-        .iter()
-        .map(|row| json!([row["case"], row["arm"], row["repeat"]]))
-        .collect();
+    let seen: Vec<_> = lines.iter().map(|row| json!([row["case"], row["arm"], row["repeat"]])).collect();
     assert_eq!(seen, expected);
     let hostile = &rows[1].candidate.repeats[0].answer.as_ref().unwrap().text;
     assert_eq!(lines[5]["answer"]["text"], json!(hostile));
@@ -228,9 +199,7 @@ fn rows_stand_in_plan_order_and_keep_hostile_text() {
 fn no_report_carries_what_acts_on_its_reader() {
     let dir = tempfile::tempdir().unwrap();
     write_all(dir.path(), &rows(), Mask::default());
-    let texts = FORMATS
-        .iter()
-        .map(|format| (format.file, read(dir.path(), format.file)));
+    let texts = FORMATS.iter().map(|format| (format.file, read(dir.path(), format.file)));
     for (name, text) in texts.chain([("console", console(Style::default()))]) {
         // A test's name is the case's id to the letter, for those who match by it.
         let text = match name {
@@ -240,10 +209,7 @@ fn no_report_carries_what_acts_on_its_reader() {
         let acts = |c: char| (c.is_control() && c != '\n' && c != '\t') || ('\u{202a}'..='\u{202e}').contains(&c);
         assert!(!text.contains(acts), "{name}");
         for line in text.lines() {
-            assert!(
-                !line.trim_start().starts_with("::") && !line.contains("##["),
-                "{name}: {line}"
-            );
+            assert!(!line.trim_start().starts_with("::") && !line.contains("##["), "{name}: {line}");
         }
     }
 
@@ -298,9 +264,7 @@ fn a_secret_appears_in_no_report() {
     rows.iter().for_each(|row| console.case(row));
     let mut out = Vec::new();
     console.finish(&verdict, 10, Path::new("reports"), &mut out).unwrap();
-    let texts = FORMATS
-        .iter()
-        .map(|format| (format.file, read(dir.path(), format.file)));
+    let texts = FORMATS.iter().map(|format| (format.file, read(dir.path(), format.file)));
     for (name, text) in texts.chain([("console", String::from_utf8(out).unwrap())]) {
         assert!(!text.contains("AIzaSyD") && !text.contains("secret"), "{name}");
         assert!(text.contains("***") || text.contains("\\*\\*\\*"), "{name}");
@@ -310,11 +274,7 @@ fn a_secret_appears_in_no_report() {
 #[test]
 fn a_report_that_fails_stops_no_other_and_spoils_the_exit_code() {
     let dir = tempfile::tempdir().unwrap();
-    let verdict = Verdict {
-        decision: Decision::Promote,
-        exit_code: 0,
-        ..verdict()
-    };
+    let verdict = Verdict { decision: Decision::Promote, exit_code: 0, ..verdict() };
     let mut reports = Reports::open(Folder::claim(dir.path()).unwrap(), Mask::default());
     reports.begin(&run());
     rows().iter().for_each(|row| reports.case(row));
@@ -352,22 +312,14 @@ fn a_run_that_ends_badly_leaves_no_output() {
     reports.begin(&run());
     rows().iter().for_each(|row| reports.case(row));
     drop(reports);
-    let left: Vec<_> = fs::read_dir(dir.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, [".promptgate.lock"]);
 }
 
 #[test]
 fn a_verdict_that_miscounts_is_not_promotable() {
     let dir = tempfile::tempdir().unwrap();
-    let promote = Verdict {
-        decision: Decision::Promote,
-        exit_code: 0,
-        promotable: true,
-        ..verdict()
-    };
+    let promote = Verdict { decision: Decision::Promote, exit_code: 0, promotable: true, ..verdict() };
     let errors = write(dir.path(), &run(), &rows()[1..], &promote, Mask::default());
     assert!(matches!(errors[..], [ReportError::Disagreement { .. }]), "{errors:?}");
     let json: Value = serde_json::from_str(&read(dir.path(), "verdict.json")).unwrap();
@@ -377,23 +329,12 @@ fn a_verdict_that_miscounts_is_not_promotable() {
 #[test]
 fn without_a_baseline_the_failing_cases_are_shown() {
     let dir = tempfile::tempdir().unwrap();
-    let run = RunInfo {
-        baseline: None,
-        simulated: false,
-        total: 11,
-        ..run()
-    };
+    let run = RunInfo { baseline: None, simulated: false, total: 11, ..run() };
     let verdict = Verdict {
         baseline: None,
         simulated: false,
-        dataset: DatasetRecord {
-            total: 11,
-            ..verdict().dataset
-        },
-        rates: Arms {
-            baseline: None,
-            ..verdict().rates
-        },
+        dataset: DatasetRecord { total: 11, ..verdict().dataset },
+        rates: Arms { baseline: None, ..verdict().rates },
         difference: None,
         z: None,
         paired: Paired::default(),
@@ -401,10 +342,7 @@ fn without_a_baseline_the_failing_cases_are_shown() {
         guardrails: vec![],
         ..verdict()
     };
-    let rows: Vec<_> = rows()
-        .into_iter()
-        .map(|row| CaseRow { baseline: None, ..row })
-        .collect();
+    let rows: Vec<_> = rows().into_iter().map(|row| CaseRow { baseline: None, ..row }).collect();
     let errors = write(dir.path(), &run, &rows, &verdict, Mask::default());
     assert!(errors.is_empty(), "{errors:?}");
     assert_snapshot!("diff_alone", shorten(&read(dir.path(), "diff.md")));
@@ -425,47 +363,22 @@ fn big_runs_stay_bounded() {
             arm([fail(&text, &text)]),
         ));
     }
-    let counts = Counts {
-        cases: 2_500,
-        fail: 2_500,
-        ..Counts::default()
-    };
-    let errors = write(
-        dir.path(),
-        &run(),
-        &rows,
-        &Verdict { counts, ..verdict() },
-        Mask::default(),
-    );
+    let counts = Counts { cases: 2_500, fail: 2_500, ..Counts::default() };
+    let errors = write(dir.path(), &run(), &rows, &Verdict { counts, ..verdict() }, Mask::default());
     assert!(errors.is_empty(), "{errors:?}");
     let junit = parse_junit(&read(dir.path(), "junit.xml"));
-    assert_eq!(
-        (junit.cases.fail, junit.suites.fail, junit.root.fail),
-        (2_500, 2_500, 2_500)
-    );
+    assert_eq!((junit.cases.fail, junit.suites.fail, junit.root.fail), (2_500, 2_500, 2_500));
     let diff = read(dir.path(), "diff.md");
     assert_eq!(diff.matches("\n### ").count(), 500);
     assert!(diff.contains("\n## Regressed (2500)\n") && diff.ends_with("… and 2000 more cases, in results.jsonl.\n\n"));
     let summary = read(dir.path(), "summary.md");
-    assert!(
-        summary.len() < 60_000 && summary.contains("- … and 2480 more, see diff.md"),
-        "{summary}"
-    );
+    assert!(summary.len() < 60_000 && summary.contains("- … and 2480 more, see diff.md"), "{summary}");
 }
 
 #[test]
 fn the_last_line_is_for_machines() {
-    assert_eq!(
-        console(Style {
-            color: false,
-            quiet: true
-        }),
-        "verdict=block exit=10\n"
-    );
-    let colored = console(Style {
-        color: true,
-        quiet: false,
-    });
+    assert_eq!(console(Style { color: false, quiet: true }), "verdict=block exit=10\n");
+    let colored = console(Style { color: true, quiet: false });
     assert!(
         colored.starts_with("\u{1b}[1;31mv2 must not go live: ")
             && colored.contains("\n\u{1b}[1;33mPARTIAL\u{1b}[0m: "),

@@ -43,10 +43,7 @@ fn command(url: &str, more: &str) -> String {
 
 fn start(project: &Project, url: &str, more: &str) -> Child {
     let mut command = project.command(&command(url, more));
-    command
-        .env("GEMINI_API_KEY", KEY)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.env("GEMINI_API_KEY", KEY).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
 }
 
@@ -84,17 +81,12 @@ fn a_killed_run_resumes_and_ends_like_an_undisturbed_one() {
     child.wait().unwrap();
     free.store(true, Ordering::SeqCst);
     assert!(!killed.file("reports/verdict.json").exists());
-    run(&killed, &fake.url, "--resume")
-        .assert_exit(0)
-        .assert_stderr("resuming");
+    run(&killed, &fake.url, "--resume").assert_exit(0).assert_stderr("resuming");
 
     let asked = asked(&fake);
     assert_eq!(asked.len(), CASES);
     let twice = asked.values().filter(|times| **times > 1).count();
-    assert!(
-        twice <= CONCURRENCY,
-        "{twice} requests were sent again, at most {CONCURRENCY} were in flight"
-    );
+    assert!(twice <= CONCURRENCY, "{twice} requests were sent again, at most {CONCURRENCY} were in flight");
     assert!(asked.values().all(|times| *times <= 2));
 
     let undisturbed = Project::with_cases(CASES);
@@ -107,9 +99,7 @@ fn a_killed_run_resumes_and_ends_like_an_undisturbed_one() {
 fn resuming_nothing_starts_anew_and_says_so() {
     let fake = Fake::answering("nine");
     let project = Project::with_cases(80);
-    run(&project, &fake.url, "--resume")
-        .assert_exit(0)
-        .assert_stderr("starting anew");
+    run(&project, &fake.url, "--resume").assert_exit(0).assert_stderr("starting anew");
     run(&project, &fake.url, "--resume").assert_stderr("starting anew");
     assert_eq!(fake.requests().len(), 160);
 }
@@ -122,10 +112,8 @@ fn signals_keep_what_arrived_and_leave_partial_reports() {
         let project = Project::with_cases(200);
         let mut child = start(&project, &fake.url, "");
         told.recv().unwrap();
-        let sent = std::process::Command::new("kill")
-            .args([format!("-{signal}"), child.id().to_string()])
-            .status()
-            .unwrap();
+        let sent =
+            std::process::Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap();
         assert!(sent.success());
         assert_eq!(child.wait().unwrap().code(), Some(code));
         free.store(true, Ordering::SeqCst);
@@ -162,9 +150,7 @@ fn a_store_of_another_version_is_refused_and_kept() {
     let store = rusqlite::Connection::open(&path).unwrap();
     store.pragma_update(None, "user_version", 99).unwrap();
     drop(store);
-    run(&project, &fake.url, "--no-gate")
-        .assert_exit(2)
-        .assert_stderr("version 99");
+    run(&project, &fake.url, "--no-gate").assert_exit(2).assert_stderr("version 99");
     assert!(path.exists());
 }
 

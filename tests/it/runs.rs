@@ -16,9 +16,7 @@ fn server() -> Fake {
 
 /// Runs a prompt alone, or whatever `more` says, without a decision.
 fn eval(project: &Project, url: &str, prompt: &str, more: &str) -> Run {
-    project.run_with_key(&format!(
-        "eval --prompt {prompt} --baseline none --no-gate --base-url {url} {more}"
-    ))
+    project.run_with_key(&format!("eval --prompt {prompt} --baseline none --no-gate --base-url {url} {more}"))
 }
 
 /// Two runs: `v1` alone, then `v2` alone.
@@ -41,10 +39,7 @@ fn timeless(text: &str) -> String {
         (r"127\.0\.0\.1:\d{4,5} +", "127.0.0.1:[PORT] "),
         (r"127\.0\.0\.1:\d{4,5}", "127.0.0.1:[PORT]"),
     ] {
-        text = regex::Regex::new(pattern)
-            .unwrap()
-            .replace_all(&text, shown)
-            .into_owned();
+        text = regex::Regex::new(pattern).unwrap().replace_all(&text, shown).into_owned();
     }
     text
 }
@@ -60,9 +55,7 @@ fn runs_are_listed_and_shown() {
     let fake = server();
     eval(&project, &fake.url, "v1", "").assert_exit(0);
     let against = format!("eval --prompt v2 --baseline v1 --base-url {}", fake.url);
-    project
-        .run_with_key(&format!("{against} --limit 2 --repeat 1"))
-        .assert_exit(11);
+    project.run_with_key(&format!("{against} --limit 2 --repeat 1")).assert_exit(11);
     eval(&project, &fake.url, "v2", "--max-requests 4").assert_exit(11);
 
     insta::assert_snapshot!(timeless(&project.run("runs list").stdout));
@@ -75,8 +68,7 @@ fn runs_are_listed_and_shown() {
     assert_eq!(list["schema"], "promptgate.runs/1");
     let of = |field: &str| -> Vec<Value> {
         let runs = list["runs"].as_array().unwrap().iter();
-        runs.map(|run| run.pointer(field).cloned().unwrap_or_default())
-            .collect()
+        runs.map(|run| run.pointer(field).cloned().unwrap_or_default()).collect()
     };
     assert_eq!(of("/run"), [3, 2, 1]);
     assert_eq!(of("/concluded/exit_code"), [11, 11, 0]);
@@ -85,9 +77,7 @@ fn runs_are_listed_and_shown() {
     assert_eq!(of("/ended"), ["incomplete", "complete", "complete"]);
     let one = project.run("runs show 2 --json").json();
     let verdict: Value = {
-        project
-            .run_with_key(&format!("{against} --limit 2 --repeat 1"))
-            .assert_exit(11);
+        project.run_with_key(&format!("{against} --limit 2 --repeat 1")).assert_exit(11);
         project.verdict()
     };
     assert_eq!(one["schema"], "promptgate.run/1");
@@ -97,16 +87,10 @@ fn runs_are_listed_and_shown() {
     assert_eq!(one["facts"]["candidate"]["sha256"], verdict["candidate"]["sha256"]);
     assert_eq!(one["concluded"]["counts"], verdict["counts"]);
     assert_eq!(one["concluded"]["reasons"][0], verdict["reasons"][0]["code"]);
-    assert_eq!(
-        one["concluded"]["candidate_served"],
-        verdict["candidate"]["model"]["served"]
-    );
+    assert_eq!(one["concluded"]["candidate_served"], verdict["candidate"]["model"]["served"]);
 
     for (arguments, said) in [
-        (
-            "runs show 9",
-            "the store has no run 9\n  help: the newest runs are 4, 3, 2, 1",
-        ),
+        ("runs show 9", "the store has no run 9\n  help: the newest runs are 4, 3, 2, 1"),
         ("runs show two", "`two` is not the number of a run"),
         ("runs list --limit 0", "--limit: `0` is no number of lines"),
         ("runs list --limit 1001", "from 1 to 1000"),
@@ -131,10 +115,7 @@ fn two_runs_compare_to_the_very_numbers_of_an_eval_of_both() {
     assert_eq!(compared["baseline_rate"], verdict["rates"]["baseline"]);
     assert_eq!(compared["candidate_rate"], verdict["rates"]["candidate"]);
     assert_eq!(compared["reasons"], verdict["reasons"]);
-    assert_eq!(
-        (&compared["replayed"], &compared["promotable"]),
-        (&json!(true), &json!(false))
-    );
+    assert_eq!((&compared["replayed"], &compared["promotable"]), (&json!(true), &json!(false)));
     assert_eq!(compared["schema"], "promptgate.comparison/1");
     assert_eq!(compared["improved"].as_array().unwrap().len(), 20);
     assert_eq!(
@@ -167,18 +148,11 @@ fn a_comparison_says_that_it_is_none_to_deploy_by() {
     let ran = few.run(&wide);
     // The same answers of another server, so another target.
     assert_eq!(ran.code, 11, "{}", ran.transcript());
-    assert!(
-        ran.stdout
-            .contains("DOUBT: the answers come from gemini http://127.0.0.1:"),
-        "{}",
-        ran.stdout
-    );
+    assert!(ran.stdout.contains("DOUBT: the answers come from gemini http://127.0.0.1:"), "{}", ran.stdout);
     assert!(ran.stdout.contains("with doubts, this is no promote"), "{}", ran.stdout);
     assert!(ran.stdout.ends_with("replayed=promote exit=11\n"), "{}", ran.stdout);
     for wrong in ["--margin=0.6", "--tolerance=0", "--alpha=x"] {
-        few.run(&format!("compare 2 3 {wrong}"))
-            .assert_exit(2)
-            .assert_stderr(&wrong[..7]);
+        few.run(&format!("compare 2 3 {wrong}")).assert_exit(2).assert_stderr(&wrong[..7]);
     }
 }
 
@@ -194,9 +168,7 @@ fn a_promote_with_doubts_is_none() {
     age("case-00007", 80_000);
     gate().assert_exit(0);
     age("case-00007", 80_000);
-    gate()
-        .assert_exit(11)
-        .assert_stdout("DOUBT: the answers were asked for over 2 days");
+    gate().assert_exit(11).assert_stdout("DOUBT: the answers were asked for over 2 days");
     project.run("compare 1 2").assert_exit(0);
     // A block stays one.
     project.run("compare 2 1 --gate").assert_exit(10);
@@ -225,26 +197,17 @@ fn a_promote_that_models_judged_is_none() {
     project.write("golden/cases.jsonl", cases.replace(r#"{"contains":"nine"}"#, judged));
     project.write(
         "promptgate.toml",
-        format!(
-            "[judges.default]\ntarget = \"gemini\"\nbase_url = \"{}\"\nmodel = \"gemini-3.8-flash\"\n",
-            fake.url
-        ),
+        format!("[judges.default]\ntarget = \"gemini\"\nbase_url = \"{}\"\nmodel = \"gemini-3.8-flash\"\n", fake.url),
     );
     for prompt in ["v1", "v2"] {
         eval(&project, &fake.url, prompt, "--repeat 1").assert_exit(0);
     }
     // The second run's replies are stored ones, because equal answers to equal questions are asked about once.
-    let ran = project
-        .run("compare 1 2 --gate")
-        .assert_exit(11)
-        .assert_stdout("DOUBT: models judged");
+    let ran = project.run("compare 1 2 --gate").assert_exit(11).assert_stdout("DOUBT: models judged");
     assert!(ran.stdout.ends_with("replayed=promote exit=11\n"), "{}", ran.stdout);
     // Without the gate it is told all the same, and vectors of texts are no judgement.
     project.run("compare 1 2").assert_exit(0);
-    project
-        .store()
-        .execute("UPDATE answers SET case_id = 'embedding' WHERE case_id = 'judge'", [])
-        .unwrap();
+    project.store().execute("UPDATE answers SET case_id = 'embedding' WHERE case_id = 'judge'", []).unwrap();
     project.run("compare 1 2 --gate").assert_exit(0);
 }
 
@@ -276,9 +239,7 @@ fn runs_that_differ_in_more_than_the_prompt_are_refused_with_what_differs() {
     project.run("compare 1 4").assert_exit(0);
     // 5: an edited check, a case less, a case more.
     let golden = project.read("golden/cases.jsonl");
-    let edited = golden
-        .replacen("\"contains\":\"nine\"", "\"contains\":\"ten\"", 1)
-        .replace("case-00005", "case-new");
+    let edited = golden.replacen("\"contains\":\"nine\"", "\"contains\":\"ten\"", 1).replace("case-00005", "case-new");
     project.write("golden/cases.jsonl", &edited);
     run("");
     insta::assert_snapshot!(refused("1", "5"), @"
@@ -298,11 +259,7 @@ fn runs_that_differ_in_more_than_the_prompt_are_refused_with_what_differs() {
         run("");
         let told = refused("1", number);
         assert!(told.contains("1 case is written differently (`case-0000"), "{told}");
-        assert_eq!(
-            told.contains(&format!("the checks of runs 1 and {number} differ")),
-            number == "7",
-            "{told}"
-        );
+        assert_eq!(told.contains(&format!("the checks of runs 1 and {number} differ")), number == "7", "{told}");
     }
     // 9: a command that checks may ask.
     project.write("golden/cases.jsonl", &golden);
@@ -365,10 +322,7 @@ fn one_shard_is_never_enough() {
     for prompt in ["v1", "v2"] {
         eval(&project, &fake.url, prompt, "--shard 1/2 --repeat 1");
     }
-    project
-        .run("compare 1 2 --gate")
-        .assert_exit(11)
-        .assert_stdout("shard: ");
+    project.run("compare 1 2 --gate").assert_exit(11).assert_stdout("shard: ");
 }
 
 #[test]
@@ -382,20 +336,10 @@ fn hostile_names_act_nowhere_and_keys_are_masked() {
     for prompt in ["v1", "v2"] {
         eval(&project, &fake.url, prompt, "").assert_exit(0);
     }
-    for arguments in [
-        "compare 2 1",
-        "compare 2 1 --json",
-        "runs show 1 --json",
-        "runs flaky 1 --json",
-        "runs list",
-    ] {
+    for arguments in ["compare 2 1", "compare 2 1 --json", "runs show 1 --json", "runs flaky 1 --json", "runs list"] {
         let ran = project.run_with_key(arguments).assert_exit(0);
         assert!(!ran.stdout.contains(['\u{1b}', '\u{202e}']), "{}", ran.stdout);
-        assert!(
-            !ran.stdout.contains(KEY) && !ran.stdout.contains("##["),
-            "{}",
-            ran.stdout
-        );
+        assert!(!ran.stdout.contains(KEY) && !ran.stdout.contains("##["), "{}", ran.stdout);
     }
     project.run_with_key("compare 2 1").assert_stdout("must pass");
 }
@@ -413,10 +357,7 @@ fn recorded() -> Project {
         ("v2", 2, ["nine", "nine", "nine", "nine"]),
     ] {
         for text in answers {
-            rows += &format!(
-                "{}\n",
-                json!({"case": format!("case-{case:05}"), "prompt": prompt, "text": text})
-            );
+            rows += &format!("{}\n", json!({"case": format!("case-{case:05}"), "prompt": prompt, "text": text}));
         }
     }
     project.write("answers.jsonl", rows);
@@ -429,13 +370,7 @@ fn recorded() -> Project {
 fn cases_that_waver_stand_in_the_summary_and_in_a_list() {
     let project = recorded();
     let summary = project.read("reports/summary.md");
-    let section = summary
-        .split("### Flaky cases")
-        .nth(1)
-        .unwrap()
-        .split("\n\n")
-        .nth(1)
-        .unwrap();
+    let section = summary.split("### Flaky cases").nth(1).unwrap().split("\n\n").nth(1).unwrap();
     insta::assert_snapshot!(section, @"
     - `case-00001` (`golden/cases.jsonl:2:1`): baseline passes 3 of 4, candidate passes 2 of 4
     - `case-00000` (`golden/cases.jsonl:1:1`): baseline passes 4 of 4, candidate passes 3 of 4

@@ -44,21 +44,14 @@ fn spellings(key: &str) -> Vec<String> {
     let mut spellings = vec![
         key.to_owned(),
         json!(key).to_string().trim_matches('"').to_owned(),
-        key.replace('&', "&amp;")
-            .replace('<', "&lt;")
-            .replace('>', "&gt;")
-            .replace('"', "&quot;"),
+        key.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;"),
     ];
     for (at, write) in WRITINGS.iter().enumerate() {
         spellings.push(key.bytes().map(write).collect());
         // Hex stands for a whole text only. A percent sign as it is would be read together with what follows.
         if at < 9 {
             let partly = |byte: u8, written: bool| {
-                if written || byte == b'%' {
-                    write(byte)
-                } else {
-                    char::from(byte).to_string()
-                }
+                if written || byte == b'%' { write(byte) } else { char::from(byte).to_string() }
             };
             let bytes = || key.bytes().enumerate();
             spellings.push(bytes().map(|(at, byte)| partly(byte, at % 2 == 0)).collect());
@@ -114,10 +107,8 @@ impl Traces {
     /// The surroundings of the first piece of a key.
     fn find(&self, bytes: &[u8]) -> Option<String> {
         let windows = bytes.windows(TOO_MANY);
-        let at = windows
-            .enumerate()
-            .find(|(_, window)| self.0.contains::<[u8; TOO_MANY]>((*window).try_into().unwrap()))?
-            .0;
+        let at =
+            windows.enumerate().find(|(_, window)| self.0.contains::<[u8; TOO_MANY]>((*window).try_into().unwrap()))?.0;
         let around = &bytes[at.saturating_sub(80)..bytes.len().min(at + 80)];
         Some(String::from_utf8_lossy(around).into_owned())
     }
@@ -143,9 +134,7 @@ impl Traces {
 /// All files below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries
-        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
-        .collect()
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 /// What stands where the forms of the key are to come into a body, escaped as JSON may escape any text.
@@ -182,32 +171,16 @@ fn detail(name: &str, fields: &Value) -> Value {
 fn error_value(status: u16, name: &str, begin: &str, details: &[Value]) -> Value {
     let mut all = details.to_vec();
     all.extend([
-        detail(
-            "BadRequest",
-            &json!({"fieldViolations": [{"field": message("f"), "description": message("d")}]}),
-        ),
-        detail(
-            "ErrorInfo",
-            &json!({"reason": format!("KEY_{KEY}"), "metadata": {KEY: message("m")}}),
-        ),
-        detail(
-            "DebugInfo",
-            &json!({"stackEntries": [message("s")], "detail": message("d")}),
-        ),
-        detail(
-            "Help",
-            &json!({"links": [{"description": KEY, "url": format!("https://x.example/?key={KEY}")}]}),
-        ),
+        detail("BadRequest", &json!({"fieldViolations": [{"field": message("f"), "description": message("d")}]})),
+        detail("ErrorInfo", &json!({"reason": format!("KEY_{KEY}"), "metadata": {KEY: message("m")}})),
+        detail("DebugInfo", &json!({"stackEntries": [message("s")], "detail": message("d")})),
+        detail("Help", &json!({"links": [{"description": KEY, "url": format!("https://x.example/?key={KEY}")}]})),
     ]);
     json!({"error": {"code": status, "message": message(begin), "status": name, "details": all}})
 }
 
 fn error(status: u16, name: &str, begin: &str, details: &[Value]) -> Reply {
-    echoing(
-        status,
-        "application/json",
-        body(&error_value(status, name, begin, details)),
-    )
+    echoing(status, "application/json", body(&error_value(status, name, begin, details)))
 }
 
 fn wait(delay: &str) -> Value {
@@ -220,10 +193,7 @@ fn quota(id: &str) -> Value {
 }
 
 fn reason(reason: &str) -> Value {
-    detail(
-        "ErrorInfo",
-        &json!({"reason": reason, "domain": "googleapis.com", "metadata": {"consumer": KEY}}),
-    )
+    detail("ErrorInfo", &json!({"reason": reason, "domain": "googleapis.com", "metadata": {"consumer": KEY}}))
 }
 
 /// An answer with the key in every place, also in two parts that only together are it, and at its end.
@@ -306,10 +276,7 @@ fn errors_of_a_request() -> Script {
         (Some("http_413"), echoing(413, "text/html", html.clone())),
         (Some("http_418"), echoing(418, "text/plain", loud(KEY))),
         (Some("http_429"), at(429, "RESOURCE_EXHAUSTED")),
-        (
-            Some("http_429"),
-            error(429, "RESOURCE_EXHAUSTED", "later:", &[wait("0.001s")]),
-        ),
+        (Some("http_429"), error(429, "RESOURCE_EXHAUSTED", "later:", &[wait("0.001s")])),
         (
             Some("http_429"),
             error(
@@ -319,10 +286,7 @@ fn errors_of_a_request() -> Script {
                 &[quota("GenerateRequestsPerMinutePerProjectPerModel"), wait("0.001s")],
             ),
         ),
-        (
-            Some("http_429"),
-            error(429, "RESOURCE_EXHAUSTED", "your spending is too high:", &[]),
-        ),
+        (Some("http_429"), error(429, "RESOURCE_EXHAUSTED", "your spending is too high:", &[])),
         (Some("http_499"), at(499, "CANCELLED")),
         (Some("http_500"), at(500, "INTERNAL")),
         (Some("http_501"), at(501, "UNIMPLEMENTED")),
@@ -332,35 +296,15 @@ fn errors_of_a_request() -> Script {
         (Some("http_503"), echoing(503, "text/plain", KEY)),
         (
             Some("http_503"),
-            echoing(
-                503,
-                "application/json",
-                format!("[{}]", body(&error_value(503, "UNAVAILABLE", "x", &[]))),
-            ),
+            echoing(503, "application/json", format!("[{}]", body(&error_value(503, "UNAVAILABLE", "x", &[])))),
         ),
-        (
-            Some("http_503"),
-            echoing(503, "application/json", format!("\u{feff}\u{fffd}{}", loud(KEY))),
-        ),
+        (Some("http_503"), echoing(503, "application/json", format!("\u{feff}\u{fffd}{}", loud(KEY)))),
         (Some("http_503"), Reply::raw(cut_off(503, &cut))),
         (Some("http_504"), at(504, "DEADLINE_EXCEEDED")),
         (Some("http_302"), echoing(302, "text/html", loud(KEY))),
-        (
-            Some("http_307"),
-            echoing(307, "application/json", body(&error_value(307, "MOVED", "x", &[]))),
-        ),
-        (
-            Some("http_503"),
-            echoing(
-                200,
-                "application/json",
-                body(&error_value(503, "UNAVAILABLE", "x", &[])),
-            ),
-        ),
-        (
-            Some("http_500"),
-            echoing(200, "application/json", body(&json!({"error": message("x")}))),
-        ),
+        (Some("http_307"), echoing(307, "application/json", body(&error_value(307, "MOVED", "x", &[])))),
+        (Some("http_503"), echoing(200, "application/json", body(&error_value(503, "UNAVAILABLE", "x", &[])))),
+        (Some("http_500"), echoing(200, "application/json", body(&json!({"error": message("x")})))),
     ]
 }
 
@@ -377,31 +321,16 @@ fn bad_replies() -> Script {
     vec![
         (Some("reset"), Reply::reset()),
         (Some("reset"), Reply::raw(format!("{KEY}\r\n\r\n"))),
-        (
-            Some("reset"),
-            Reply::raw(format!("HTTP/1.1 {KEY} {KEY}\r\n{KEY}\r\n\r\n")),
-        ),
-        (
-            Some("reset"),
-            Reply::raw(format!("HTTP/1.1 200 OK\r\ncontent-length: {KEY}\r\n\r\n")),
-        ),
+        (Some("reset"), Reply::raw(format!("HTTP/1.1 {KEY} {KEY}\r\n{KEY}\r\n\r\n"))),
+        (Some("reset"), Reply::raw(format!("HTTP/1.1 200 OK\r\ncontent-length: {KEY}\r\n\r\n"))),
         (Some("bad_body"), Reply::raw(cut_off(200, half))),
         (Some("bad_body"), json(half.to_owned())),
         (Some("bad_body"), json(loud(KEY))),
         (Some("bad_body"), json(format!("<html>{}", loud(KEY)))),
-        (
-            Some("bad_body"),
-            json(body(&json!({"candidates": {KEY: message("x")}}))),
-        ),
+        (Some("bad_body"), json(body(&json!({"candidates": {KEY: message("x")}})))),
         (Some("bad_body"), json(body(&json!({"candidates": message("x")})))),
-        (
-            Some("bad_body"),
-            json(body(&json!({"candidates": [{"finishReason": {KEY: 1}}]}))),
-        ),
-        (
-            Some("bad_body"),
-            json(body(&json!({"usageMetadata": {"totalTokenCount": message("x")}}))),
-        ),
+        (Some("bad_body"), json(body(&json!({"candidates": [{"finishReason": {KEY: 1}}]})))),
+        (Some("bad_body"), json(body(&json!({"usageMetadata": {"totalTokenCount": message("x")}})))),
         (Some("bad_body"), json(format!("{answer_text}{KEY}"))),
         (Some("bad_body"), echoing(200, "application/json", invalid)),
         (Some("bad_body"), gzipped(200, answer_text.as_bytes())),
@@ -434,15 +363,7 @@ fn answers() -> Script {
         KEY,
         ESCAPED,
     ];
-    let blocks = [
-        "SAFETY",
-        "OTHER",
-        "BLOCKLIST",
-        "PROHIBITED_CONTENT",
-        "IMAGE_SAFETY",
-        KEY,
-        ESCAPED,
-    ];
+    let blocks = ["SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY", KEY, ESCAPED];
     let replies = reasons.map(answer).into_iter().chain(blocks.map(blocked));
     replies.map(|reply| (None, reply)).collect()
 }
@@ -457,11 +378,8 @@ fn piece(text: &str) -> Value {
 
 /// A form of the key over several events, as a stream cuts it anywhere.
 fn in_pieces(form: &str) -> String {
-    let mut pieces: String = form
-        .as_bytes()
-        .chunks(7)
-        .map(|text| event(&piece(std::str::from_utf8(text).unwrap())))
-        .collect();
+    let mut pieces: String =
+        form.as_bytes().chunks(7).map(|text| event(&piece(std::str::from_utf8(text).unwrap()))).collect();
     pieces.push_str(&event(&json!({"candidates": [{"finishReason": "STOP"}]})));
     pieces
 }
@@ -477,17 +395,8 @@ fn streams() -> Script {
         (None, sse(in_pieces(KEY))),
         (None, sse(in_pieces(&loud(KEY)))),
         (None, sse(format!("{begun}{}", event(&answer_value(KEY))))),
-        (
-            None,
-            sse(event(&json!({"promptFeedback": {"blockReason": message("x")}}))),
-        ),
-        (
-            None,
-            sse(format!(
-                ": {KEY}\nid: {KEY}\nevent: {KEY}\n{KEY}\n{}",
-                event(&answer_value("STOP"))
-            )),
-        ),
+        (None, sse(event(&json!({"promptFeedback": {"blockReason": message("x")}})))),
+        (None, sse(format!(": {KEY}\nid: {KEY}\nevent: {KEY}\n{KEY}\n{}", event(&answer_value("STOP"))))),
         (None, sse(format!("[{},{whole}]", body(&piece(KEY))))),
         (None, sse(whole.clone())),
         (None, sse(format!("{begun}{}{KEY}\n", event(&answer_value("STOP"))))),
@@ -513,58 +422,21 @@ fn ends_of_a_run() -> Script {
     let denied = |begin: &str, details: &[Value]| error(403, "PERMISSION_DENIED", begin, details);
     let spent = |begin: &str, details: &[Value]| error(429, "RESOURCE_EXHAUSTED", begin, details);
     vec![
-        (
-            Some("api_key_invalid"),
-            error(
-                400,
-                "INVALID_ARGUMENT",
-                "API key not valid.",
-                &[reason("API_KEY_INVALID")],
-            ),
-        ),
-        (
-            Some("api_key_invalid"),
-            error(400, "INVALID_ARGUMENT", "API key expired.", &[]),
-        ),
-        (
-            Some("failed_precondition"),
-            error(400, "FAILED_PRECONDITION", "User location is not supported", &[]),
-        ),
-        (
-            Some("http_401"),
-            error(
-                401,
-                "UNAUTHENTICATED",
-                "who is",
-                &[reason("ACCESS_TOKEN_TYPE_UNSUPPORTED")],
-            ),
-        ),
-        (
-            Some("http_403"),
-            denied("Method doesn't allow unregistered callers:", &[]),
-        ),
+        (Some("api_key_invalid"), error(400, "INVALID_ARGUMENT", "API key not valid.", &[reason("API_KEY_INVALID")])),
+        (Some("api_key_invalid"), error(400, "INVALID_ARGUMENT", "API key expired.", &[])),
+        (Some("failed_precondition"), error(400, "FAILED_PRECONDITION", "User location is not supported", &[])),
+        (Some("http_401"), error(401, "UNAUTHENTICATED", "who is", &[reason("ACCESS_TOKEN_TYPE_UNSUPPORTED")])),
+        (Some("http_403"), denied("Method doesn't allow unregistered callers:", &[])),
         (Some("http_403"), denied("Your API key was reported as leaked:", &[])),
         (
             Some("api_key_http_referrer_blocked"),
             denied("Requests from referer", &[reason("API_KEY_HTTP_REFERRER_BLOCKED")]),
         ),
-        (
-            Some("http_403"),
-            denied("API has not been used in project", &[reason("SERVICE_DISABLED")]),
-        ),
-        (
-            Some("http_403"),
-            echoing(403, "text/html", format!("<html>{}", loud(KEY))),
-        ),
-        (
-            Some("quota_per_day"),
-            spent("x", &[quota("GenerateRequestsPerDayPerProjectPerModel"), wait("1s")]),
-        ),
+        (Some("http_403"), denied("API has not been used in project", &[reason("SERVICE_DISABLED")])),
+        (Some("http_403"), echoing(403, "text/html", format!("<html>{}", loud(KEY)))),
+        (Some("quota_per_day"), spent("x", &[quota("GenerateRequestsPerDayPerProjectPerModel"), wait("1s")])),
         (Some("quota_zero"), spent("limit: 0, model: m,", &[wait("9s")])),
-        (
-            Some("quota_long_wait"),
-            spent("x", &[quota("Requests"), wait("68940s")]),
-        ),
+        (Some("quota_long_wait"), spent("x", &[quota("Requests"), wait("68940s")])),
     ]
 }
 
@@ -596,17 +468,11 @@ fn keeps_its_key(what: &str, script: &dyn Fn() -> Script, more: &str) {
         let (fake, project, codes) = scripted(script());
         let ran = project.run_with(&format!("{PLAIN} --base-url {} {voice} {more}", fake.url), &planted());
         traces.assert_none(what, &project, &ran, &[]);
-        let got: Vec<Option<String>> = project
-            .results()
-            .iter()
-            .map(|row| row["error"]["code"].as_str().map(str::to_owned))
-            .collect();
+        let got: Vec<Option<String>> =
+            project.results().iter().map(|row| row["error"]["code"].as_str().map(str::to_owned)).collect();
         let codes: Vec<Option<String>> = codes.iter().map(|code| code.map(str::to_owned)).collect();
         assert_eq!(got, codes, "{what} {voice:?}: {}", ran.transcript());
-        assert!(
-            project.read("reports/results.jsonl").contains("***"),
-            "{what}: nothing was masked"
-        );
+        assert!(project.read("reports/results.jsonl").contains("***"), "{what}: nothing was masked");
         let exported = project.run_with("record export --to answers.jsonl", &planted());
         traces.assert_none(what, &project, &exported, &[]);
         assert!(exported.code == 2 || project.read("answers.jsonl").lines().count() > 0);
@@ -620,10 +486,7 @@ fn the_traces_find_a_key_in_every_form() {
         assert!(traces.find(format!("xx{form}xx").as_bytes()).is_some(), "{form}");
     }
     assert!(traces.find(&KEY.as_bytes()[..TOO_MANY]).is_some());
-    assert_eq!(
-        traces.find(b"an innocent text with *** in it, AIzaSy and &lt;b&gt; \\u003c"),
-        None
-    );
+    assert_eq!(traces.find(b"an innocent text with *** in it, AIzaSy and &lt;b&gt; \\u003c"), None);
 }
 
 #[test]
@@ -670,12 +533,7 @@ fn no_error_that_ends_a_run_shows_the_key() {
 fn no_repeated_attempt_shows_the_key() {
     let traces = Traces::of(&[KEY]);
     let fake = Fake::start(|request: &Received| match request.number {
-        0 => error(
-            429,
-            "RESOURCE_EXHAUSTED",
-            "later:",
-            &[quota("RequestsPerMinute"), wait("0.001s")],
-        ),
+        0 => error(429, "RESOURCE_EXHAUSTED", "later:", &[quota("RequestsPerMinute"), wait("0.001s")]),
         1 => error(503, "UNAVAILABLE", "later:", &[wait("0.001s")]).header("retry-after", "0"),
         _ => answer("STOP"),
     });
@@ -780,11 +638,7 @@ fn no_message_about_a_key_file_shows_the_key() {
     let traces = Traces::of(&[NEW_KEY]);
     let two = format!("{NEW_KEY}\n{NEW_KEY}\n");
     let spaced = format!("GEMINI_API_KEY = {NEW_KEY}");
-    for content in [
-        two.as_bytes(),
-        spaced.as_bytes(),
-        &[NEW_KEY.as_bytes(), b"\xff"].concat(),
-    ] {
+    for content in [two.as_bytes(), spaced.as_bytes(), &[NEW_KEY.as_bytes(), b"\xff"].concat()] {
         let project = Project::with_cases(1);
         project.write("key", content);
         let path = project.file("key").to_string_lossy().into_owned();
@@ -858,11 +712,7 @@ fn the_other_targets_keep_their_secrets() {
     let exported = project.run_with("record export --to x.jsonl", &[("OPENAI_API_KEY", KEY)]);
     traces.assert_none("openai", &project, &exported, &[]);
 
-    let replies: Vec<Reply> = errors_of_a_request()
-        .into_iter()
-        .map(|(_, reply)| reply)
-        .take(4)
-        .collect();
+    let replies: Vec<Reply> = errors_of_a_request().into_iter().map(|(_, reply)| reply).take(4).collect();
     let script = move |request: &Received| match request.number {
         0 => answer("STOP"),
         n => replies[n % replies.len()].clone(),
@@ -920,13 +770,7 @@ fn a_private_key_is_not_quoted() {
     let mut number = whole.clone();
     number["private_key"] = json!([private]);
     let service = Fake::answering("nine");
-    for content in [
-        whole.to_string(),
-        lacks.to_string(),
-        number.to_string(),
-        format!("{whole}{private}"),
-        pem,
-    ] {
+    for content in [whole.to_string(), lacks.to_string(), number.to_string(), format!("{whole}{private}"), pem] {
         let project = Project::with_cases(1);
         project.write("credentials.json", content);
         let file = project.file("credentials.json").to_string_lossy().into_owned();
@@ -1001,18 +845,13 @@ fn a_key_that_is_rotated_midway_costs_nothing() {
         let project = Project::with_cases(CASES);
         project.write("key", format!("{KEY}\n"));
         let file = project.file("key");
-        let fake = rotating(CASES / 2, true, move || {
-            fs::write(&file, format!("{NEW_KEY}\n")).unwrap()
-        });
+        let fake = rotating(CASES / 2, true, move || fs::write(&file, format!("{NEW_KEY}\n")).unwrap());
         let ran = eval_with_file(&project, &fake.url, voice).assert_exit(0);
         traces.assert_none("rotation", &project, &ran, &["key"]);
         let rows = project.results();
         assert_eq!(rows.len(), CASES);
         assert!(rows.iter().all(|row| row["error"].is_null()), "every case is answered");
-        let ids: BTreeSet<&str> = rows
-            .iter()
-            .map(|row| row["case"].as_str().or(row["id"].as_str()).unwrap())
-            .collect();
+        let ids: BTreeSet<&str> = rows.iter().map(|row| row["case"].as_str().or(row["id"].as_str()).unwrap()).collect();
         assert_eq!(ids.len(), CASES);
         assert_eq!(project.verdict()["counts"]["pass"], CASES);
         // Those in flight with the old key are refused once each, and nothing is asked for a second answer.
@@ -1024,9 +863,7 @@ fn a_key_that_is_rotated_midway_costs_nothing() {
         assert_eq!(new.len(), CASES / 2);
         let path = project.file("key").to_string_lossy().into_owned();
         let export = "record export --to x.jsonl";
-        let exported = project
-            .run_with(export, &[("GEMINI_API_KEY_FILE", &path)])
-            .assert_exit(0);
+        let exported = project.run_with(export, &[("GEMINI_API_KEY_FILE", &path)]).assert_exit(0);
         traces.assert_none("rotation", &project, &exported, &["key"]);
     }
 }
@@ -1040,21 +877,11 @@ fn a_refused_key_without_another_stops_fast_and_resumes() {
     let fake = Arc::new(rotating(CASES / 2, false, || {}));
     let ran = eval_with_file(&project, &fake.url, "").assert_exit(11);
     traces.assert_none("refused", &project, &ran, &["key"]);
-    for said in [
-        "GEMINI_API_KEY_FILE was read again, but it holds the same key",
-        "--resume",
-    ] {
-        assert!(
-            ran.stdout.contains(said) || ran.stderr.contains(said),
-            "{said}: {}",
-            ran.transcript()
-        );
+    for said in ["GEMINI_API_KEY_FILE was read again, but it holds the same key", "--resume"] {
+        assert!(ran.stdout.contains(said) || ran.stderr.contains(said), "{said}: {}", ran.transcript());
     }
     let sent = fake.count();
-    assert!(
-        (CASES / 2 + 1..=CASES / 2 + CONCURRENCY).contains(&sent),
-        "{sent} requests were sent"
-    );
+    assert!((CASES / 2 + 1..=CASES / 2 + CONCURRENCY).contains(&sent), "{sent} requests were sent");
     let verdict = project.verdict();
     assert_eq!(verdict["decision"], "inconclusive");
     assert_eq!(verdict["counts"]["pass"], CASES / 2);

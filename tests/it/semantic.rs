@@ -19,11 +19,7 @@ fn project(settings: &str, cases: usize) -> Project {
     project.write("golden/cases.jsonl", rows);
     let answers: String = (0..cases)
         .flat_map(|i| {
-            let text = if i == 3 {
-                "lions sleep all day".to_owned()
-            } else {
-                format!("it opens at nine, number {i}")
-            };
+            let text = if i == 3 { "lions sleep all day".to_owned() } else { format!("it opens at nine, number {i}") };
             ["v1", "v2"].map(|prompt| {
                 json!({"case": format!("case-{i}"), "prompt": prompt, "text": text, "finish_reason": "STOP"})
                     .to_string()
@@ -40,10 +36,7 @@ fn project(settings: &str, cases: usize) -> Project {
 fn texts(request: &Received) -> Vec<String> {
     let body = request.json();
     let requests = body["requests"].as_array().unwrap();
-    requests
-        .iter()
-        .map(|one| one["content"]["parts"][0]["text"].as_str().unwrap().to_owned())
-        .collect()
+    requests.iter().map(|one| one["content"]["parts"][0]["text"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Texts about lions point another way than all others.
@@ -62,10 +55,7 @@ fn asked_for_768(request: &Received) -> bool {
 }
 
 fn asked_of(fake: &Fake) -> String {
-    format!(
-        "[embeddings.default]\ntarget = \"gemini\"\nbase_url = \"{}\"\n",
-        fake.url
-    )
+    format!("[embeddings.default]\ntarget = \"gemini\"\nbase_url = \"{}\"\n", fake.url)
 }
 
 #[test]
@@ -77,10 +67,7 @@ fn meanings_decide_and_each_text_is_sent_once() {
         *counts.entry(row["outcome"].as_str().unwrap().to_owned()).or_default() += 1;
         counts
     });
-    assert_eq!(
-        outcomes,
-        BTreeMap::from([("fail".to_owned(), 2), ("pass".to_owned(), 298)])
-    );
+    assert_eq!(outcomes, BTreeMap::from([("fail".to_owned(), 2), ("pass".to_owned(), 298)]));
     let sizes: Vec<usize> = fake.requests().iter().map(|request| texts(request).len()).collect();
     // 150 answers and one reference; both arms answer alike.
     assert_eq!(sizes.iter().sum::<usize>(), 151);
@@ -138,13 +125,7 @@ fn a_service_that_fails_is_never_green() {
         (Reply::error(400, "INVALID_ARGUMENT", "no such model"), 11),
         (Reply::json(200, &short), 11),
         (Reply::json(200, &json!({})), 11),
-        (
-            Reply::json(
-                200,
-                &json!({"error": {"code": 500}, "embeddings": vec![json!({"values": [1.0, 0.0]}); 81]}),
-            ),
-            11,
-        ),
+        (Reply::json(200, &json!({"error": {"code": 500}, "embeddings": vec![json!({"values": [1.0, 0.0]}); 81]})), 11),
         (Reply::error(403, "PERMISSION_DENIED", "the key is not allowed"), 11),
     ] {
         let fake = Fake::start(move |_| reply.clone());
@@ -176,10 +157,7 @@ fn embed_as_openai(request: &Received) -> Reply {
 }
 
 fn openai_at(fake: &Fake) -> String {
-    format!(
-        "[embeddings.default]\ntarget = \"openai\"\nbase_url = \"{}/v1\"\nmodel = \"m\"\n",
-        fake.url
-    )
+    format!("[embeddings.default]\ntarget = \"openai\"\nbase_url = \"{}/v1\"\nmodel = \"m\"\n", fake.url)
 }
 
 #[test]
@@ -188,25 +166,11 @@ fn a_service_that_speaks_as_openai_does_embeds_and_gets_its_own_key_only() {
         let fake = Fake::start(embed_as_openai);
         let project = project(&openai_at(&fake), 80);
         let eval = "eval --prompt v2 --baseline v1 --repeat 1 --target recorded";
-        let keys: Vec<(&str, &str)> = [Some(("GEMINI_API_KEY", KEY)), key.map(|key| ("OPENAI_API_KEY", key))]
-            .into_iter()
-            .flatten()
-            .collect();
-        let ran = project
-            .run_with(&format!("{eval} --answers answers.jsonl"), &keys)
-            .assert_exit(0);
-        let failed: Vec<Value> = project
-            .results()
-            .iter()
-            .filter(|row| row["outcome"] != "pass")
-            .cloned()
-            .collect();
-        assert!(
-            failed.len() == 2
-                && failed
-                    .iter()
-                    .all(|row| row["case"] == "case-3" && row["outcome"] == "fail")
-        );
+        let keys: Vec<(&str, &str)> =
+            [Some(("GEMINI_API_KEY", KEY)), key.map(|key| ("OPENAI_API_KEY", key))].into_iter().flatten().collect();
+        let ran = project.run_with(&format!("{eval} --answers answers.jsonl"), &keys).assert_exit(0);
+        let failed: Vec<Value> = project.results().iter().filter(|row| row["outcome"] != "pass").cloned().collect();
+        assert!(failed.len() == 2 && failed.iter().all(|row| row["case"] == "case-3" && row["outcome"] == "fail"));
         let requests = fake.requests();
         assert_eq!(requests.iter().map(|request| inputs(request).len()).sum::<usize>(), 81);
         for request in requests {
@@ -221,10 +185,7 @@ fn a_service_that_speaks_as_openai_does_embeds_and_gets_its_own_key_only() {
 #[test]
 fn a_service_elsewhere_needs_its_own_key_and_a_model() {
     for (settings, said) in [
-        (
-            "base_url = \"https://embeddings.example/v1\"\nmodel = \"m\"\n",
-            "set OPENAI_API_KEY",
-        ),
+        ("base_url = \"https://embeddings.example/v1\"\nmodel = \"m\"\n", "set OPENAI_API_KEY"),
         ("base_url = \"http://127.0.0.1:9/v1\"\n", "no model is named"),
         ("model = \"m\"\n", "has no base url"),
     ] {
@@ -251,32 +212,21 @@ fn long_texts_go_into_more_requests() {
         .collect();
     project.write("answers.jsonl", answers);
     project.eval_recorded("").assert_exit(0);
-    let sizes: Vec<usize> = fake
-        .requests()
-        .iter()
-        .map(|request| inputs(request).iter().map(String::len).sum())
-        .collect();
-    assert!(
-        sizes.len() >= 8 && sizes.iter().all(|size| *size <= 64 << 10),
-        "{sizes:?}"
-    );
+    let sizes: Vec<usize> =
+        fake.requests().iter().map(|request| inputs(request).iter().map(String::len).sum()).collect();
+    assert!(sizes.len() >= 8 && sizes.iter().all(|size| *size <= 64 << 10), "{sizes:?}");
 }
 
 #[test]
 fn without_a_model_that_embeds_nothing_is_sent() {
     let none = project("", 3);
-    none.eval_recorded("")
-        .assert_exit(2)
-        .assert_stderr("the target `recorded` embeds no texts");
+    none.eval_recorded("").assert_exit(2).assert_stderr("the target `recorded` embeds no texts");
     let unknown = project("[embeddings.other]\ntarget = \"gemini\"\n", 3);
     unknown.write(
         "golden/cases.jsonl",
         "{\"id\":\"a\",\"vars\":{\"question\":\"?\"},\"expect\":[{\"semantic\":{\"to\":\"x\",\"min\":0.5,\"by\":\"othr\"}}]}\n",
     );
-    unknown
-        .eval_recorded("")
-        .assert_exit(2)
-        .assert_stderr("did you mean `other`?");
+    unknown.eval_recorded("").assert_exit(2).assert_stderr("did you mean `other`?");
 }
 
 #[test]
@@ -288,13 +238,8 @@ fn the_built_in_simulator_embeds() {
     );
     let eval = "eval --prompt v2 --baseline v1 --no-gate";
     project.run(&eval).assert_exit(0);
-    let passes = |arm: &str| {
-        project
-            .results()
-            .iter()
-            .filter(|row| row["arm"] == arm && row["outcome"] == "pass")
-            .count()
-    };
+    let passes =
+        |arm: &str| project.results().iter().filter(|row| row["arm"] == arm && row["outcome"] == "pass").count();
     assert_eq!((passes("baseline"), passes("candidate")), (0, 3));
     project.run(&eval).assert_exit(0);
     assert_eq!(project.verdict()["requests"], 0, "answers and vectors are stored");
@@ -303,11 +248,7 @@ fn the_built_in_simulator_embeds() {
 /// A model of four words: `shop` and `store` point the same way.
 fn static_model(project: &Project) {
     let words = ["[PAD]", "[UNK]", "shop", "store", "opens", "lions"];
-    let vocabulary: Value = words
-        .iter()
-        .enumerate()
-        .map(|(id, word)| ((*word).to_owned(), json!(id)))
-        .collect();
+    let vocabulary: Value = words.iter().enumerate().map(|(id, word)| ((*word).to_owned(), json!(id))).collect();
     let tokenizer = json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
         "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true},
@@ -358,17 +299,9 @@ fn a_static_model_of_the_project_asks_nobody() {
     let ran = project.eval_recorded("");
     let outcome = |case: &str| {
         let rows = project.results();
-        rows.iter()
-            .find(|row| row["case"] == case)
-            .map(|row| row["outcome"].as_str().unwrap().to_owned())
-            .unwrap()
+        rows.iter().find(|row| row["case"] == case).map(|row| row["outcome"].as_str().unwrap().to_owned()).unwrap()
     };
-    assert_eq!(
-        (outcome("case-0"), outcome("case-3")),
-        ("pass".to_owned(), "fail".to_owned()),
-        "{}",
-        ran.transcript()
-    );
+    assert_eq!((outcome("case-0"), outcome("case-3")), ("pass".to_owned(), "fail".to_owned()), "{}", ran.transcript());
     // Of a text without a known word nothing is known.
     assert_eq!(outcome("case-4"), "error");
     assert_eq!(project.verdict()["requests"], 0);
@@ -385,10 +318,7 @@ fn a_static_model_of_the_project_asks_nobody() {
     ] {
         static_model(&project);
         project.write(file, broken);
-        project
-            .eval_recorded("")
-            .assert_exit(2)
-            .assert_stderr("promptgate.toml:1");
+        project.eval_recorded("").assert_exit(2).assert_stderr("promptgate.toml:1");
     }
 }
 
@@ -404,23 +334,15 @@ fn the_key_of_the_run_goes_to_the_address_of_the_run_only() {
     let keys_of = |fake: &Fake| -> Vec<Option<String>> {
         let requests = fake.requests();
         let embeddings = requests.iter().filter(|request| request.path == "/v1/embeddings");
-        embeddings
-            .map(|request| request.header("authorization").map(str::to_owned))
-            .collect()
+        embeddings.map(|request| request.header("authorization").map(str::to_owned)).collect()
     };
     for elsewhere in [false, true] {
         let (own, other) = (Fake::start(serve), Fake::start(serve));
-        let address = if elsewhere {
-            format!("base_url = \"{}/v1\"\n", other.url)
-        } else {
-            String::new()
-        };
+        let address = if elsewhere { format!("base_url = \"{}/v1\"\n", other.url) } else { String::new() };
         let project = project(&format!("[embeddings.default]\nmodel = \"m\"\n{address}"), 3);
         let url = format!("{}/v1", own.url);
         let eval = "eval --prompt v2 --baseline v1 --no-gate --target openai --model m";
-        project
-            .run_with(&format!("{eval} --base-url {url}"), &[("OPENAI_API_KEY", OTHER_KEY)])
-            .assert_exit(0);
+        project.run_with(&format!("{eval} --base-url {url}"), &[("OPENAI_API_KEY", OTHER_KEY)]).assert_exit(0);
         let (asked, idle) = if elsewhere { (&other, &own) } else { (&own, &other) };
         let expected = (!elsewhere).then(|| format!("Bearer {OTHER_KEY}"));
         assert_eq!((keys_of(asked), keys_of(idle)), (vec![expected], vec![]));

@@ -65,10 +65,7 @@ fn an_equal_candidate_is_promoted_early_and_the_verdict_holds() {
     service.expect(&project, EARLY, (0, "not_worse", 320));
     let verdict = project.verdict();
     assert_eq!(verdict["look"]["shares"].as_array().unwrap().len(), 2);
-    assert_eq!(
-        (&verdict["promotable"], &verdict["unlooked"]["cases"]),
-        (&true.into(), &80.into())
-    );
+    assert_eq!((&verdict["promotable"], &verdict["unlooked"]["cases"]), (&true.into(), &80.into()));
     verify(&project).assert_exit(0);
     service.expect(&project, EARLY, (0, "not_worse", 0));
 
@@ -103,9 +100,7 @@ fn an_edited_look_does_not_verify() {
     assert!(edited(second, "0.9").contains("look.shares"));
     assert!(edited(second, "1.0").contains("look.shares"));
     project.write("reports/verdict.json", &verdict);
-    let plain = project
-        .run_with("verify reports/verdict.json --prompt v2 --baseline v1", &[])
-        .assert_exit(11);
+    let plain = project.run_with("verify reports/verdict.json --prompt v2 --baseline v1", &[]).assert_exit(11);
     assert!(plain.transcript().contains("sequential"), "{}", plain.transcript());
 }
 
@@ -162,16 +157,7 @@ fn a_budget_that_ends_on_the_way_decides_nothing_and_resume_ends_like_the_whole(
     service.expect(&one, &resumed, (0, "not_worse", 120));
     let (whole, service) = project(240, 0);
     service.expect(&whole, EARLY, (0, "not_worse", 320));
-    for field in [
-        "decision",
-        "counts",
-        "paired",
-        "look",
-        "unlooked",
-        "difference",
-        "z",
-        "slices",
-    ] {
+    for field in ["decision", "counts", "paired", "look", "unlooked", "difference", "z", "slices"] {
         assert_eq!(one.verdict()[field], whole.verdict()[field], "{field}");
     }
 }
@@ -179,23 +165,14 @@ fn a_budget_that_ends_on_the_way_decides_nothing_and_resume_ends_like_the_whole(
 #[test]
 fn what_makes_no_sense_together_is_refused() {
     let (project, service) = project(9, 0);
-    for more in [
-        "--attempts 2",
-        "--extend",
-        "--estimand dataset",
-        "--shard 1/2",
-        "--batch",
-    ] {
+    for more in ["--attempts 2", "--extend", "--estimand dataset", "--shard 1/2", "--batch"] {
         service
             .run(&project, &format!("{EARLY} {more}"), &[])
             .assert_exit(2)
             .assert_stderr("--sequential does not go together with");
     }
     project
-        .run_with(
-            "eval --prompt v2 --baseline none --min-pass-rate 0.5 --sequential --target sim",
-            &[],
-        )
+        .run_with("eval --prompt v2 --baseline none --min-pass-rate 0.5 --sequential --target sim", &[])
         .assert_exit(2);
     assert_eq!(service.fake.count(), 0);
 }

@@ -17,10 +17,7 @@ fn answer(request: &Received) -> Reply {
 }
 
 fn run(project: &Project, fake: &Fake, prompt: &str, more: &str) -> Run {
-    let command = format!(
-        "eval --prompt {prompt} --baseline v1 --target gemini --base-url {}",
-        fake.url
-    );
+    let command = format!("eval --prompt {prompt} --baseline v1 --target gemini --base-url {}", fake.url);
     project.run_with_key(&format!("{command} --repeat 1 {more}"))
 }
 
@@ -68,45 +65,24 @@ fn verify(project: &Project, prompt: &str) -> Run {
 
 #[test]
 fn the_baseline_is_asked_once_and_the_best_that_promotes_is_chosen() {
-    let prompts = [
-        ("v1", "Old. wrong=12 "),
-        ("v2", "Second. wrong=10 "),
-        ("v3", "Third. wrong=5 "),
-        ("v4", "Fourth. wrong=90 "),
-    ];
+    let prompts =
+        [("v1", "Old. wrong=12 "), ("v2", "Second. wrong=10 "), ("v3", "Third. wrong=5 "), ("v4", "Fourth. wrong=90 ")];
     let (project, fake) = (Project::with_questions(200, &prompts), Fake::start(answer));
     assert_eq!(eval(&project, &fake, "v2,v3,v4", ""), (0, 800));
     assert_eq!(asked(&fake, "Old."), 200);
     let verdict = project.verdict();
-    assert_eq!(
-        told(&verdict),
-        [
-            line("v2", "promote", false),
-            line("v3", "promote", true),
-            line("v4", "block", false)
-        ]
-    );
+    assert_eq!(told(&verdict), [line("v2", "promote", false), line("v3", "promote", true), line("v4", "block", false)]);
     assert_eq!(verdict["look"]["candidates"], 3);
-    assert_eq!(
-        (&verdict["candidate"]["name"], &verdict["promotable"]),
-        (&json!("v3"), &json!(true))
-    );
+    assert_eq!((&verdict["candidate"]["name"], &verdict["promotable"]), (&json!("v3"), &json!(true)));
     assert_eq!(verdict["candidates"][0]["path"], "v2/verdict.json");
     for (name, code) in [("v2", 0), ("v3", 0), ("v4", 10)] {
         let own = part(&project, name);
-        assert_eq!(
-            (&own["exit_code"], &own["candidates"]),
-            (&json!(code), &Value::Null),
-            "{name}"
-        );
+        assert_eq!((&own["exit_code"], &own["candidates"]), (&json!(code), &Value::Null), "{name}");
         assert_eq!(own["look"]["candidates"], 3);
     }
     // The complete reports of the chosen one are on top.
     for file in ["results.jsonl", "junit.xml", "diff.md", "verdict.intoto.json"] {
-        let (top, own) = (
-            project.read(&format!("reports/{file}")),
-            project.read(&format!("reports/v3/{file}")),
-        );
+        let (top, own) = (project.read(&format!("reports/{file}")), project.read(&format!("reports/v3/{file}")));
         assert_eq!(top, own, "{file}");
     }
     let summary = project.read("reports/summary.md");
@@ -118,11 +94,7 @@ fn the_baseline_is_asked_once_and_the_best_that_promotes_is_chosen() {
     // An edit that takes the correction away shows.
     project.edit("reports/verdict.json", "\"candidates\": 3", "\"candidates\": 1");
     let edited = verify(&project, "v3");
-    assert!(
-        edited.code != 0 && edited.stderr.contains("lists 3 candidates"),
-        "{}",
-        edited.transcript()
-    );
+    assert!(edited.code != 0 && edited.stderr.contains("lists 3 candidates"), "{}", edited.transcript());
 }
 
 #[test]
@@ -131,16 +103,10 @@ fn being_picked_from_two_takes_more_than_being_the_only_one() {
     let (project, fake) = (Project::with_questions(80, &prompts), Fake::start(answer));
     // 80 cases that come out alike: Z(-margin) is 1.80, and the bounds are 1.645 alone and 1.96 among two.
     assert_eq!(eval(&project, &fake, "v2", ""), (0, 160));
-    assert!(
-        !project.file("reports/v2").exists(),
-        "one candidate has no folder of its own"
-    );
+    assert!(!project.file("reports/v2").exists(), "one candidate has no folder of its own");
     assert_eq!(project.verdict()["candidates"], Value::Null);
     assert_eq!(eval(&project, &fake, "v2,v3", ""), (11, 80));
-    assert_eq!(
-        told(&project.verdict()),
-        [line("v2", "inconclusive", true), line("v3", "block", false)]
-    );
+    assert_eq!(told(&project.verdict()), [line("v2", "inconclusive", true), line("v3", "block", false)]);
     // Running it alone afterwards does not undo the correction.
     let fresh = Project::with_questions(80, &prompts);
     assert_eq!(eval(&fresh, &fake, "v2,v3", ""), (11, 240));
@@ -156,17 +122,10 @@ fn answers_of_this_call_are_shared_whatever_the_cache_may_do() {
     for (run, mode) in ["off", "refresh", "off", "refresh"].into_iter().enumerate() {
         let (_, requests) = eval(&project, &fake, "v2,v3", &format!("--cache {mode}"));
         assert_eq!(requests, 60, "{mode}");
-        assert_eq!(
-            asked(&fake, "Old."),
-            20 * (run + 1),
-            "{mode}: answers of earlier calls are not used"
-        );
+        assert_eq!(asked(&fake, "Old."), 20 * (run + 1), "{mode}: answers of earlier calls are not used");
     }
     let third = part(&project, "v3");
-    assert_eq!(
-        (&third["cached"]["baseline"], &third["replayed"]),
-        (&json!(20), &json!(false))
-    );
+    assert_eq!((&third["cached"]["baseline"], &third["replayed"]), (&json!(20), &json!(false)));
     // One that is the baseline itself has nothing to share, and twins have everything.
     project.write("prompts/same.prompt", project.read("prompts/v1.prompt"));
     project.write("prompts/twin.prompt", project.read("prompts/v2.prompt"));
@@ -190,17 +149,10 @@ fn limits_bound_the_call_and_end_it() {
     let verdict = project.verdict();
     assert_eq!(
         told(&verdict),
-        [
-            line("v2", "promote", false),
-            line("v3", "inconclusive", true),
-            line("v4", "-", false)
-        ]
+        [line("v2", "promote", false), line("v3", "inconclusive", true), line("v4", "-", false)]
     );
     assert_eq!(verdict["candidates"][2]["path"], Value::Null);
-    assert_eq!(
-        (&verdict["promotable"], &verdict["reasons"][0]["code"]),
-        (&json!(false), &json!("budget"))
-    );
+    assert_eq!((&verdict["promotable"], &verdict["reasons"][0]["code"]), (&json!(false), &json!("budget")));
     let message = verdict["reasons"][0]["message"].as_str().unwrap();
     assert!(message.contains("ended with `v3`, and `v4` was not run"), "{message}");
     assert!(project.read("reports/verdict.intoto.json").contains("\"FAILED\""));
@@ -217,10 +169,7 @@ fn a_service_that_refuses_ends_the_call_although_another_one_would_promote() {
     let (code, _) = eval(&project, &fake, "v2,v3,v4", "");
     assert_eq!(code, 11);
     let verdict = project.verdict();
-    assert_eq!(
-        (&verdict["promotable"], &verdict["decision"]),
-        (&json!(false), &json!("inconclusive"))
-    );
+    assert_eq!((&verdict["promotable"], &verdict["decision"]), (&json!(false), &json!("inconclusive")));
     assert_eq!(told(&verdict)[0], line("v2", "promote", false));
     assert_eq!(told(&verdict)[2], line("v4", "-", false));
     assert_eq!(asked(&fake, "Fourth."), 0);
@@ -233,21 +182,11 @@ fn what_earlier_calls_left_is_removed_and_what_others_left_is_not() {
     eval(&project, &fake, "v2,v3", "");
     // Another call's folder below this one.
     let nightly = run(&project, &fake, "v4", "--out reports/nightly");
-    assert!(
-        project.file("reports/nightly/verdict.json").exists(),
-        "{}",
-        nightly.transcript()
-    );
+    assert!(project.file("reports/nightly/verdict.json").exists(), "{}", nightly.transcript());
     project.write("reports/v2/notes.txt", "mine");
     // A mistake is enough.
     run(&project, &fake, "v2,nowhere", "").assert_exit(2);
-    for gone in [
-        "verdict.json",
-        "summary.md",
-        "v2/verdict.json",
-        "v2/results.jsonl",
-        "v3/verdict.json",
-    ] {
+    for gone in ["verdict.json", "summary.md", "v2/verdict.json", "v2/results.jsonl", "v3/verdict.json"] {
         assert!(!project.file(&format!("reports/{gone}")).exists(), "{gone}");
     }
     for there in ["v2/notes.txt", "nightly/verdict.json"] {
@@ -285,10 +224,7 @@ fn a_report_of_any_candidate_that_is_missing_makes_a_promote_red() {
     });
     assert_eq!(eval(&project, &fake, "v2,v3", "").0, 12);
     let verdict = project.verdict();
-    assert_eq!(
-        (&verdict["decision"], &verdict["promotable"]),
-        (&json!("promote"), &json!(false))
-    );
+    assert_eq!((&verdict["decision"], &verdict["promotable"]), (&json!("promote"), &json!(false)));
     assert!(project.read("reports/verdict.intoto.json").contains("\"FAILED\""));
     assert_ne!(verify(&project, "v2").code, 0);
 }
@@ -301,10 +237,7 @@ fn all_mistakes_are_told_at_once_and_nothing_is_sent() {
         ("v2,v2", &["--prompt: `v2` is named twice"][..]),
         (
             "v2,git:main:v2,prompts/v2.prompt",
-            &[
-                "the reports of `v2` and `git:main:v2` would be in one folder, `v2`",
-                "`v2` and `prompts/v2.prompt`",
-            ],
+            &["the reports of `v2` and `git:main:v2` would be in one folder, `v2`", "`v2` and `prompts/v2.prompt`"],
         ),
         ("v2,,v3", &["a name between commas is empty"]),
         ("v2,", &["a name between commas is empty"]),
@@ -325,9 +258,7 @@ fn all_mistakes_are_told_at_once_and_nothing_is_sent() {
         ("--resume --cache off", "--resume: with several candidates"),
         ("--snapshots write", "--snapshots: one proposal"),
     ] {
-        run(&project, &fake, "v1,v2", more)
-            .assert_exit(2)
-            .assert_stderr(message);
+        run(&project, &fake, "v1,v2", more).assert_exit(2).assert_stderr(message);
     }
     project.write("golden/more.csv", "id,question,expected,matcher\nx,y,z,no-such\n");
     let refused = run(&project, &fake, "v1,v2", "");
@@ -342,16 +273,11 @@ fn names_come_from_repeated_options_a_variable_or_a_list_in_the_file() {
     let common = format!("eval --dry-run --target gemini --base-url {} --baseline v1", fake.url);
     let key = ("GEMINI_API_KEY", KEY);
     let forecast = |more: &str, variables: &[(&str, &str)]| {
-        let ran = project
-            .run_with(&format!("{common} {more}"), &[&[key], variables].concat())
-            .assert_exit(0);
+        let ran = project.run_with(&format!("{common} {more}"), &[&[key], variables].concat()).assert_exit(0);
         ran.stdout
     };
     let option = forecast("--prompt v2 --prompt v3", &[]);
-    assert!(
-        option.contains("2 candidates: 45 answers planned, 0 of them stored"),
-        "{option}"
-    );
+    assert!(option.contains("2 candidates: 45 answers planned, 0 of them stored"), "{option}");
     assert_eq!(option.matches("baseline: ").count(), 1, "{option}");
     assert!(option.contains("in all: 45 requests"), "{option}");
     assert_eq!(forecast("", &[("PROMPTGATE_PROMPT", "v2, v3")]), option);
@@ -366,11 +292,7 @@ fn the_terminal_tells_of_each_candidate_and_ends_with_one_line() {
     let (project, fake) = (Project::with_questions(200, &prompts), Fake::start(answer));
     let told = run(&project, &fake, "v2,v3", "").assert_exit(0);
     assert_eq!(told.stdout.matches("verdict=").count(), 1, "{}", told.stdout);
-    let at = |text: &str| {
-        told.stdout
-            .find(text)
-            .unwrap_or_else(|| panic!("{text}: {}", told.stdout))
-    };
+    let at = |text: &str| told.stdout.find(text).unwrap_or_else(|| panic!("{text}: {}", told.stdout));
     assert!(at("candidate 1 of 2: v2") < at("candidate 2 of 2: v3"));
     assert!(at("candidate 2 of 2: v3") < at("> v3  promote"), "{}", told.stdout);
     let quiet = run(&project, &fake, "v2,v3", "--quiet");
@@ -380,19 +302,13 @@ fn the_terminal_tells_of_each_candidate_and_ends_with_one_line() {
 #[test]
 fn through_batch_jobs_the_baseline_is_shared_as_well() {
     let project = Project::with_cases(200);
-    let twin = project
-        .read("prompts/v2.prompt")
-        .replace("sells shoes", "sells good shoes");
+    let twin = project.read("prompts/v2.prompt").replace("sells shoes", "sells good shoes");
     project.write("prompts/v3.prompt", twin);
     let arguments = "eval --prompt v2,v3 --baseline v1 --target sim --repeat 1 --batch --batch-poll 1ms";
     let ran = project.run(&arguments);
     let (second, third) = (part(&project, "v2"), part(&project, "v3"));
     assert_eq!(second["requests"], 400, "{}", ran.transcript());
-    assert_eq!(
-        (&third["requests"], &third["cached"]["baseline"]),
-        (&json!(200), &json!(200)),
-        "{third}"
-    );
+    assert_eq!((&third["requests"], &third["cached"]["baseline"]), (&json!(200), &json!(200)), "{third}");
     // Whoever answers, a simulator promotes nothing that may be acted on.
     assert_eq!(project.verdict()["promotable"], false);
 }

@@ -60,12 +60,7 @@ fn authorized_user(project: &Project, token_url: &str) -> String {
 }
 
 fn token_endpoint() -> Fake {
-    Fake::start(|_| {
-        Reply::json(
-            200,
-            &json!({"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"}),
-        )
-    })
+    Fake::start(|_| Reply::json(200, &json!({"access_token": TOKEN, "expires_in": 3600, "token_type": "Bearer"})))
 }
 
 fn vertex<'a>(credentials: &'a str, url: &'a str) -> [(&'a str, &'a str); 3] {
@@ -92,10 +87,7 @@ fn vertex_asks_with_one_token_for_all_requests() {
             request.path,
             "/v1/projects/my-project/locations/europe-west4/publishers/google/models/gemini-3.8-flash:generateContent"
         );
-        assert_eq!(
-            request.header("authorization"),
-            Some(format!("Bearer {TOKEN}").as_str())
-        );
+        assert_eq!(request.header("authorization"), Some(format!("Bearer {TOKEN}").as_str()));
         assert_eq!(request.header("x-goog-user-project"), Some("payer"));
         assert_eq!(request.header("x-goog-api-key"), None);
         assert!(request.asks().starts_with("When does the shop open"));
@@ -125,11 +117,7 @@ fn a_service_account_signs_its_own_tokens() {
     let credentials = project.file("credentials.json").to_string_lossy().into_owned();
     eval(&project, "--target vertex", &vertex(&credentials, &service.url)).assert_exit(0);
     let requests = service.requests();
-    let token = requests[0]
-        .header("authorization")
-        .unwrap()
-        .strip_prefix("Bearer ")
-        .unwrap();
+    let token = requests[0].header("authorization").unwrap().strip_prefix("Bearer ").unwrap();
     let pieces: Vec<&str> = token.split('.').collect();
     assert_eq!(pieces.len(), 3);
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(pieces[1]).unwrap()).unwrap();
@@ -165,10 +153,7 @@ fn express_mode_asks_with_a_key_and_without_a_project() {
     let more = format!("--target vertex --base-url {}", service.url);
     eval(&project, &more, &[("GOOGLE_API_KEY", KEY)]).assert_exit(0);
     let requests = service.requests();
-    assert_eq!(
-        requests[0].path,
-        "/v1beta1/publishers/google/models/gemini-3.8-flash:generateContent"
-    );
+    assert_eq!(requests[0].path, "/v1beta1/publishers/google/models/gemini-3.8-flash:generateContent");
     assert_eq!(requests[0].header("x-goog-api-key"), Some(KEY));
     assert_eq!(requests[0].header("authorization"), None);
 }
@@ -185,29 +170,15 @@ fn vertex_without_project_or_credentials_sends_nothing() {
     for (more, variables, said) in [
         ("", vec![], "neither a project nor a key"),
         ("", vec![("GOOGLE_API_KEY", "")], "set, but empty"),
-        (
-            "--location eu",
-            vec![("GOOGLE_API_KEY", KEY)],
-            "without a project there is no choice",
-        ),
+        ("--location eu", vec![("GOOGLE_API_KEY", KEY)], "without a project there is no choice"),
         ("--project a/b", vec![], "--project: `a/b` is no id of a project"),
         ("--location EU", vec![own], "--location: `EU` is no location"),
-        (
-            "",
-            vec![own, ("GOOGLE_APPLICATION_CREDENTIALS", &missing)],
-            "can't be read",
-        ),
+        ("", vec![own, ("GOOGLE_APPLICATION_CREDENTIALS", &missing)], "can't be read"),
         ("", vec![own, ("GOOGLE_APPLICATION_CREDENTIALS", "")], "can't be read"),
-        (
-            "",
-            vec![own, ("GOOGLE_APPLICATION_CREDENTIALS", &file)],
-            "lacks a field",
-        ),
+        ("", vec![own, ("GOOGLE_APPLICATION_CREDENTIALS", &file)], "lacks a field"),
     ] {
         let variables: Vec<_> = variables.into_iter().chain([url]).collect();
-        eval(&project, &format!("--target vertex {more}"), &variables)
-            .assert_exit(2)
-            .assert_stderr(said);
+        eval(&project, &format!("--target vertex {more}"), &variables).assert_exit(2).assert_stderr(said);
     }
     assert_eq!(service.count(), 0);
     assert!(!project.file("reports/verdict.json").exists());
@@ -239,12 +210,7 @@ fn refused_credentials_send_nothing_and_say_why() {
     assert_eq!(service.count(), 0);
     // Nothing is sent on a dry run, not even for a token.
     let before = tokens.requests().len();
-    eval(
-        &project,
-        "--target vertex --dry-run",
-        &vertex(&credentials, &service.url),
-    )
-    .assert_exit(0);
+    eval(&project, "--target vertex --dry-run", &vertex(&credentials, &service.url)).assert_exit(0);
     assert_eq!(tokens.requests().len(), before);
 }
 
@@ -262,11 +228,7 @@ fn settings_that_vertex_refuses_are_listed_with_their_place() {
     };
     let asked = |prompt: String, target: &str| {
         project.write("prompts/v2.prompt", &prompt);
-        eval(
-            &project,
-            &format!("--dry-run {target}"),
-            &vertex(&credentials, &service.url),
-        )
+        eval(&project, &format!("--dry-run {target}"), &vertex(&credentials, &service.url))
     };
     let target = "--target vertex";
     asked(prompt("BLOCK_NONE", ""), &target).assert_exit(0);
@@ -287,13 +249,8 @@ fn settings_that_vertex_refuses_are_listed_with_their_place() {
 #[test]
 fn an_account_without_the_role_stops_the_run() {
     let tokens = token_endpoint();
-    let service = Fake::start(|_| {
-        Reply::error(
-            403,
-            "PERMISSION_DENIED",
-            "Permission 'aiplatform.endpoints.predict' denied",
-        )
-    });
+    let service =
+        Fake::start(|_| Reply::error(403, "PERMISSION_DENIED", "Permission 'aiplatform.endpoints.predict' denied"));
     let project = Project::with_cases(8);
     let credentials = authorized_user(&project, &tokens.url);
     let more = "--target vertex --concurrency 1";
@@ -306,10 +263,7 @@ fn an_account_without_the_role_stops_the_run() {
 #[test]
 fn settings_that_vertex_does_not_know_are_named_before_anything_is_sent() {
     let project = Project::with_cases(1);
-    project.write(
-        "prompts/v2.prompt",
-        "---\nconfig: {serviceTier: flex, temperature: 1}\n---\n{{question}}\n",
-    );
+    project.write("prompts/v2.prompt", "---\nconfig: {serviceTier: flex, temperature: 1}\n---\n{{question}}\n");
     eval(&project, "--target vertex --project p", &[])
         .assert_exit(2)
         .assert_stderr("prompts/v2.prompt:2:10: Vertex AI has no generation setting `serviceTier`");
@@ -352,10 +306,7 @@ fn an_openai_service_answers_the_same_prompts() {
     assert_eq!(verdict["cost_usd"], Value::Null);
     let row = &project.results()[0];
     assert_eq!(row["answer"]["finish_reason"], "STOP");
-    assert_eq!(
-        row["usage"],
-        json!({"prompt": 10, "cached": 4, "output": 5, "thinking": 2, "total": 17})
-    );
+    assert_eq!(row["usage"], json!({"prompt": 10, "cached": 4, "output": 5, "thinking": 2, "total": 17}));
     // The same again is in the store; another model is not.
     eval(&project, &more, &[]).assert_exit(0);
     assert_eq!(service.count(), 3);
@@ -370,21 +321,13 @@ fn a_local_model_needs_no_key() {
     for variables in [&[][..], &[("OPENAI_API_KEY", "")], &[("CI", "true")]] {
         eval(&project, &format!("{more} --cache off"), variables).assert_exit(0);
     }
-    assert!(
-        service
-            .requests()
-            .iter()
-            .all(|request| request.header("authorization").is_none())
-    );
+    assert!(service.requests().iter().all(|request| request.header("authorization").is_none()));
 }
 
 #[test]
 fn openai_settings_that_cannot_work_send_nothing() {
     let project = Project::with_cases(1);
-    project.write(
-        "prompts/v2.prompt",
-        "---\nconfig: {topK: 3, temperature: 1}\n---\n{{question}}\n",
-    );
+    project.write("prompts/v2.prompt", "---\nconfig: {topK: 3, temperature: 1}\n---\n{{question}}\n");
     project.write("prompts/v1.prompt", "{{question}}\n");
     let remote = "--base-url https://llm.example/v1";
     let named = "--base-url https://llm.example/v1 --model m";
@@ -393,16 +336,10 @@ fn openai_settings_that_cannot_work_send_nothing() {
         (named, &[("OPENAI_API_KEY", "")], "OPENAI_API_KEY is set, but empty"),
         (named, &[("OPENAI_API_KEY", "short")], "fewer than 8"),
         ("--base-url ftp://h", &[], "scheme `ftp`"),
-        (
-            named,
-            &[],
-            "prompts/v2.prompt:2:10: an OpenAI-compatible service has no counterpart of this `topK`",
-        ),
+        (named, &[], "prompts/v2.prompt:2:10: an OpenAI-compatible service has no counterpart of this `topK`"),
         (remote, &[], "no model is named for the target `openai`"),
     ] {
-        eval(&project, &format!("--target openai {more}"), variables)
-            .assert_exit(2)
-            .assert_stderr(said);
+        eval(&project, &format!("--target openai {more}"), variables).assert_exit(2).assert_stderr(said);
     }
 }
 
@@ -420,10 +357,9 @@ fn openai_errors_are_repeated_or_stop_the_run() {
     });
     ask(&moody).assert_exit(0);
     assert_eq!(moody.requests().len(), 4);
-    for (status, code, said) in [
-        (429, "insufficient_quota", "plan and billing"),
-        (401, "invalid_api_key", "check OPENAI_API_KEY"),
-    ] {
+    for (status, code, said) in
+        [(429, "insufficient_quota", "plan and billing"), (401, "invalid_api_key", "check OPENAI_API_KEY")]
+    {
         let service = Fake::start(move |_| Reply::json(status, &error(code)));
         let ran = ask(&service).assert_exit(11);
         assert_eq!(service.count(), 1);
@@ -435,9 +371,7 @@ fn openai_errors_are_repeated_or_stop_the_run() {
 fn prompt_render_shows_what_each_target_is_sent() {
     let project = Project::with_cases(1);
     let render = |more: &str| {
-        let ran = project
-            .run(&format!("prompt render v2 --case case-00000 {more}"))
-            .assert_exit(0);
+        let ran = project.run(&format!("prompt render v2 --case case-00000 {more}")).assert_exit(0);
         ran.stdout
     };
     let vertex = render("--target vertex --project p --location eu");

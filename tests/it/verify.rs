@@ -19,10 +19,7 @@ struct Evidence {
 
 impl Evidence {
     fn of(project: &Project) -> Evidence {
-        Evidence {
-            verdict: project.verdict(),
-            rows: project.results(),
-        }
+        Evidence { verdict: project.verdict(), rows: project.results() }
     }
 
     fn text(&self) -> String {
@@ -36,10 +33,7 @@ impl Evidence {
 
     /// Makes the digest fit the rows again, as someone would who knows of it.
     fn redigest(&mut self) {
-        let digest: String = Sha256::digest(self.text())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digest: String = Sha256::digest(self.text()).iter().map(|byte| format!("{byte:02x}")).collect();
         self.verdict["results"]["sha256"] = json!(digest);
     }
 }
@@ -49,10 +43,7 @@ fn a_promote_holds_until_something_changes() {
     let project = promoted();
     // No key is needed, also where nobody sits.
     let ran = project.run_with("verify --prompt v2", &[("CI", "true")]).assert_exit(0);
-    assert!(
-        ran.stdout
-            .starts_with("reports/verdict.json holds: promote of `v2` against `v1`, 80 cases")
-    );
+    assert!(ran.stdout.starts_with("reports/verdict.json holds: promote of `v2` against `v1`, 80 cases"));
     assert!(ran.stdout.ends_with("verify=holds exit=0\n"), "{}", ran.stdout);
     assert!(!ran.transcript().contains(KEY));
 
@@ -61,36 +52,16 @@ fn a_promote_holds_until_something_changes() {
     let golden = project.read("golden/cases.jsonl");
     let toml = project.read("promptgate.toml");
     for (file, original, edited, found) in [
-        (
-            "prompts/v2.prompt",
-            &v2,
-            format!("{v2} "),
-            "the verdict's candidate `v2` has the digest",
-        ),
-        (
-            "prompts/v1.prompt",
-            &v1,
-            format!("{v1} "),
-            "the verdict's baseline `v1` has the digest",
-        ),
+        ("prompts/v2.prompt", &v2, format!("{v2} "), "the verdict's candidate `v2` has the digest"),
+        ("prompts/v1.prompt", &v1, format!("{v1} "), "the verdict's baseline `v1` has the digest"),
         (
             "golden/cases.jsonl",
             &golden,
             golden.replacen("nine", "ni", 1),
             "digest of golden cases and checks of the verdict",
         ),
-        (
-            "promptgate.toml",
-            &toml,
-            format!("{toml}margin = 0.04\n"),
-            "the verdict was decided with margin 0.05",
-        ),
-        (
-            "promptgate.toml",
-            &toml,
-            "baseline = \"v2\"\n".to_owned(),
-            "the verdict's baseline `v1` has the digest",
-        ),
+        ("promptgate.toml", &toml, format!("{toml}margin = 0.04\n"), "the verdict was decided with margin 0.05"),
+        ("promptgate.toml", &toml, "baseline = \"v2\"\n".to_owned(), "the verdict's baseline `v1` has the digest"),
         (
             "promptgate.toml",
             &toml,
@@ -109,11 +80,7 @@ fn a_promote_holds_until_something_changes() {
         project.write(file, original);
         assert_eq!(ran.code, 11, "{file} {found}: {}", ran.transcript());
         assert!(ran.stderr.contains(found), "{}", ran.transcript());
-        assert!(
-            ran.stderr.contains("\n  expected: ") && ran.stderr.contains("\n  help: "),
-            "{}",
-            ran.stderr
-        );
+        assert!(ran.stderr.contains("\n  expected: ") && ran.stderr.contains("\n  help: "), "{}", ran.stderr);
         assert!(ran.stdout.ends_with("verify=fails exit=11\n"), "{}", ran.stdout);
     }
     verify(&project, "--max-age 1h").assert_exit(0);
@@ -127,10 +94,7 @@ fn what_was_edited_by_hand_is_found_out() {
     let project = promoted();
     type Edit = fn(&mut Evidence);
     let edits: &[(Edit, &str)] = &[
-        (
-            |e| e.verdict["decision"] = json!("block"),
-            "`decision` of the verdict is \"block\"",
-        ),
+        (|e| e.verdict["decision"] = json!("block"), "`decision` of the verdict is \"block\""),
         (
             |e| e.verdict["sentence"] = json!("v2 may go live: everyone says so."),
             "`sentence` of the verdict is \"v2 may go live: everyone says so.\"",
@@ -140,65 +104,29 @@ fn what_was_edited_by_hand_is_found_out() {
         (|e| e.verdict["simulated"] = json!(true), "a simulator answered"),
         (|e| e.verdict["replayed"] = json!(true), "were replayed"),
         (|e| e.verdict["gated"] = json!(false), "--no-gate"),
-        (
-            |e| e.verdict["completion"] = json!("budget"),
-            "`decision` of the verdict is \"promote\"",
-        ),
+        (|e| e.verdict["completion"] = json!("budget"), "`decision` of the verdict is \"promote\""),
         (|e| e.verdict["counts"]["pass"] = json!(79), "`counts` of the verdict"),
-        (
-            |e| e.verdict["paired"]["regressed"] = json!(1),
-            "`paired` of the verdict",
-        ),
-        (
-            |e| e.verdict["difference"]["low"] = json!(0.01),
-            "`difference` of the verdict",
-        ),
+        (|e| e.verdict["paired"]["regressed"] = json!(1), "`paired` of the verdict"),
+        (|e| e.verdict["difference"]["low"] = json!(0.01), "`difference` of the verdict"),
         (|e| e.verdict["z"]["promote"] = json!(9.0), "`z` of the verdict"),
         (|e| e.verdict["usage"]["total"] = json!(1), "`usage` of the verdict"),
-        (
-            |e| e.verdict["reasons"][0]["code"] = json!("pass_rate"),
-            "`reasons` of the verdict",
-        ),
+        (|e| e.verdict["reasons"][0]["code"] = json!("pass_rate"), "`reasons` of the verdict"),
         (|e| e.verdict["warnings"] = json!([]), "`warnings` of the verdict"),
-        (
-            |e| e.verdict["candidate"]["model"]["served"] = json!(["gemini-3.8-flash"]),
-            "`candidate.model.served`",
-        ),
+        (|e| e.verdict["candidate"]["model"]["served"] = json!(["gemini-3.8-flash"]), "`candidate.model.served`"),
         (|e| e.verdict["policy"]["margin"] = json!(0.3), "don't belong together"),
-        (
-            |e| e.verdict["policy"]["max_missing"] = json!(0.5),
-            "the verdict was decided with max_missing 0.5",
-        ),
+        (|e| e.verdict["policy"]["max_missing"] = json!(0.5), "the verdict was decided with max_missing 0.5"),
         (|e| e.verdict["dataset"]["cases"] = json!(79), "79 of 80 cases were run"),
         (|e| e.verdict["repeats"] = json!(2), "of the plan"),
-        (
-            |e| e.verdict["tested"]["requests_sha256"] = json!("0".repeat(64)),
-            "digest of the requests",
-        ),
-        (
-            |e| e.verdict["tested"]["identical"] = json!(true),
-            "whether both prompts send the same requests",
-        ),
-        (
-            |e| e.verdict["baseline"] = Value::Null,
-            "the verdict compared with no baseline",
-        ),
+        (|e| e.verdict["tested"]["requests_sha256"] = json!("0".repeat(64)), "digest of the requests"),
+        (|e| e.verdict["tested"]["identical"] = json!(true), "whether both prompts send the same requests"),
+        (|e| e.verdict["baseline"] = Value::Null, "the verdict compared with no baseline"),
         (|e| e.verdict["results"] = Value::Null, "verdict.json knows of no rows"),
-        (
-            |e| e.verdict["finished_at"] = json!("2026-01-01T00:00:00Z"),
-            " days old",
-        ),
-        (
-            |e| e.verdict["finished_at"] = json!("2999-01-01T00:00:00Z"),
-            "a time to come",
-        ),
+        (|e| e.verdict["finished_at"] = json!("2026-01-01T00:00:00Z"), " days old"),
+        (|e| e.verdict["finished_at"] = json!("2999-01-01T00:00:00Z"), "a time to come"),
     ];
     let original = Evidence::of(&project);
     let check = |edit: Edit, found: &str, redigest: bool| {
-        let mut evidence = Evidence {
-            verdict: original.verdict.clone(),
-            rows: original.rows.clone(),
-        };
+        let mut evidence = Evidence { verdict: original.verdict.clone(), rows: original.rows.clone() };
         // The rows are written anew, so that their digest is another one already.
         evidence.redigest();
         edit(&mut evidence);
@@ -224,22 +152,13 @@ fn what_was_edited_by_hand_is_found_out() {
         (|e| drop(e.rows.pop()), "the file ends"),
         (|e| e.rows.truncate(e.rows.len() - 2), "results.jsonl ends too early"),
         (|e| drop(e.rows.drain(4..6)), "there stand the rows of `case-00003`"),
-        (
-            |e| e.rows.push(e.rows[1].clone()),
-            "repeat 1 of the candidate of `case-00000`",
-        ),
+        (|e| e.rows.push(e.rows[1].clone()), "repeat 1 of the candidate of `case-00000`"),
         (|e| e.rows.extend_from_within(..2), "behind the last case"),
-        (
-            |e| e.rows.insert(2, e.rows[1].clone()),
-            "there stands repeat 1 of the candidate of `case-00000`",
-        ),
+        (|e| e.rows.insert(2, e.rows[1].clone()), "there stands repeat 1 of the candidate of `case-00000`"),
         (|e| e.rows.swap(0, 1), "there stands repeat 1 of the candidate"),
         (|e| e.rows[0]["outcome"] = json!("fail"), "`counts`"),
         (|e| e.rows[1]["outcome"] = json!("fail"), "`counts`"),
-        (
-            |e| e.rows[1]["outcome"] = json!("error"),
-            "does not fit the row's score",
-        ),
+        (|e| e.rows[1]["outcome"] = json!("error"), "does not fit the row's score"),
         (|e| e.rows[1]["outcome"] = json!("maybe"), "unknown variant `maybe`"),
         (|e| e.rows[1]["critical"] = json!(true), "another `critical`"),
         (|e| e.rows[1]["tags"] = json!(["x"]), "another `critical`"),
@@ -248,11 +167,7 @@ fn what_was_edited_by_hand_is_found_out() {
     for (edit, found) in rows {
         check(*edit, "results.jsonl has the digest", false);
         // A flipped outcome of the baseline changes the pairs, not the counts of the candidate.
-        let found = if *found == "`counts`" {
-            "of the verdict is"
-        } else {
-            found
-        };
+        let found = if *found == "`counts`" { "of the verdict is" } else { found };
         if !matches!(found, "another `critical`") {
             check(*edit, found, true);
         }
@@ -271,9 +186,7 @@ fn a_candidate_that_its_rows_block_is_blocked() {
     }
     evidence.redigest();
     evidence.write(&project);
-    let ran = verify(&project, "")
-        .assert_exit(10)
-        .assert_stdout("its rows say block today");
+    let ran = verify(&project, "").assert_exit(10).assert_stdout("its rows say block today");
     assert!(ran.stdout.ends_with("verify=fails exit=10\n"));
 }
 
@@ -311,9 +224,7 @@ fn what_is_no_verdict_is_refused() {
         verify(&project, arguments).assert_exit(2).assert_stderr(found);
     }
     project.write("elsewhere/verdict.json", &verdict);
-    verify(&project, "elsewhere/verdict.json")
-        .assert_exit(2)
-        .assert_stderr("the rows of the verdict can't be read");
+    verify(&project, "elsewhere/verdict.json").assert_exit(2).assert_stderr("the rows of the verdict can't be read");
 }
 
 #[test]
@@ -323,11 +234,7 @@ fn a_run_that_proves_nothing_of_the_service_never_holds() {
     let ran = project.run("eval --prompt v2 --baseline v1 --quiet --limit 75");
     assert_eq!(project.verdict()["decision"], "promote", "{}", ran.transcript());
     let ran = verify(&project, "--baseline v1").assert_exit(11);
-    for found in [
-        "a simulator answered",
-        "75 of 80 cases were run",
-        "it is not promotable",
-    ] {
+    for found in ["a simulator answered", "75 of 80 cases were run", "it is not promotable"] {
         assert!(ran.stderr.contains(found), "{}", ran.transcript());
     }
     assert!(!ran.stderr.contains("was edited"), "{}", ran.stderr);
@@ -375,10 +282,8 @@ fn rules_that_eval_was_given_are_given_again() {
         let ran = evaluate(&project, &format!("{rules} --fresh-key '{}'", &rules[2..]));
         assert!(matches!(ran.code, 0 | 11), "{rules:?} {}", ran.transcript());
         let without = verify(&project, "").assert_exit(11);
-        let decided = format!(
-            "the verdict was decided with {}",
-            rules[2..].split(' ').next().unwrap().replace('-', "_")
-        );
+        let decided =
+            format!("the verdict was decided with {}", rules[2..].split(' ').next().unwrap().replace('-', "_"));
         assert!(without.stderr.contains(&decided), "{rules:?} {}", without.stderr);
         let with = verify(&project, rules);
         assert!(!with.stderr.contains("was decided with"), "{rules:?} {}", with.stderr);
@@ -416,10 +321,7 @@ fn confirmed_weighted_and_clustered_cases_are_computed_alike() {
         Reply::answer(if first { "ten" } else { "nine" })
     });
     let eval = || {
-        project.run_with_key(&format!(
-            "eval --prompt v2 --target gemini --quiet --base-url {} --repeat 3",
-            service.url
-        ))
+        project.run_with_key(&format!("eval --prompt v2 --target gemini --quiet --base-url {} --repeat 3", service.url))
     };
     eval().assert_exit(0);
     let of_first = |row: &&Value| row["case"] == "c0" && row["arm"] == "candidate";
@@ -428,11 +330,7 @@ fn confirmed_weighted_and_clustered_cases_are_computed_alike() {
 
     // A further answer that is left out is missed, whether the digest fits or not.
     let mut evidence = Evidence::of(&project);
-    let further = evidence
-        .rows
-        .iter()
-        .position(|row| of_first(&row) && row["repeat"] == 7)
-        .unwrap();
+    let further = evidence.rows.iter().position(|row| of_first(&row) && row["repeat"] == 7).unwrap();
     evidence.rows.remove(further);
     evidence.redigest();
     evidence.write(&project);

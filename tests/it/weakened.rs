@@ -10,10 +10,7 @@ const TOML: &str = "baseline = \"v1\"\nrepeat = 1\n";
 fn repository() -> Project {
     let project = Project::with_cases(80);
     project.write("promptgate.toml", TOML);
-    project.write(
-        "schemas/answer.json",
-        "{\"type\": \"object\", \"required\": [\"hour\"]}",
-    );
+    project.write("schemas/answer.json", "{\"type\": \"object\", \"required\": [\"hour\"]}");
     let golden = project.read("golden/cases.jsonl");
     let golden = golden
         .replacen("{\"id\"", "{\"critical\":true,\"id\"", 1)
@@ -37,13 +34,7 @@ fn eval(project: &Project, more: &str) -> Run {
 
 fn kinds(verdict: &Value) -> Vec<(String, bool)> {
     let rows = verdict["changed"].as_array().unwrap().iter();
-    rows.map(|row| {
-        (
-            row["kind"].as_str().unwrap().to_owned(),
-            row["weaker"].as_bool().unwrap(),
-        )
-    })
-    .collect()
+    rows.map(|row| (row["kind"].as_str().unwrap().to_owned(), row["weaker"].as_bool().unwrap())).collect()
 }
 
 #[test]
@@ -51,10 +42,7 @@ fn what_asks_for_less_is_listed_and_decides_nothing() {
     let project = repository();
     // What main does later is not this branch's doing.
     project.git("switch -q main");
-    project.write(
-        "golden/more.jsonl",
-        "{\"id\":\"later\",\"vars\":{\"question\":\"?\"},\"expect\":[\"x\"]}\n",
-    );
+    project.write("golden/more.jsonl", "{\"id\":\"later\",\"vars\":{\"question\":\"?\"},\"expect\":[\"x\"]}\n");
     project.git("add .");
     project.git("commit -qm later");
     project.git("switch -q change");
@@ -63,10 +51,7 @@ fn what_asks_for_less_is_listed_and_decides_nothing() {
     assert_eq!(project.verdict()["policy_base"], json!({"rev": "main", "commit": base}));
     assert_eq!(project.verdict()["changed"], json!([]));
     let summary = project.read("reports/summary.md");
-    assert!(
-        summary.contains("Golden data, checks and policy are those of `main`"),
-        "{summary}"
-    );
+    assert!(summary.contains("Golden data, checks and policy are those of `main`"), "{summary}");
 
     let golden = project.read("golden/cases.jsonl");
     let v1 = project.read("prompts/v1.prompt");
@@ -74,24 +59,9 @@ fn what_asks_for_less_is_listed_and_decides_nothing() {
     let cases = "golden/cases.jsonl";
     let last = golden.lines().last().unwrap();
     for (file, original, edited, kind) in [
-        (
-            cases,
-            &*golden,
-            golden.replace(&format!("{last}\n"), ""),
-            "case-deleted",
-        ),
-        (
-            cases,
-            &golden,
-            golden.replace("\"critical\":true,", ""),
-            "critical-removed",
-        ),
-        (
-            cases,
-            &golden,
-            golden.replacen("[{\"contains\":\"nine\"}]", "[{\"contains\":\"ni\"}]", 1),
-            "check-weakened",
-        ),
+        (cases, &*golden, golden.replace(&format!("{last}\n"), ""), "case-deleted"),
+        (cases, &golden, golden.replace("\"critical\":true,", ""), "critical-removed"),
+        (cases, &golden, golden.replacen("[{\"contains\":\"nine\"}]", "[{\"contains\":\"ni\"}]", 1), "check-weakened"),
         (
             cases,
             &golden,
@@ -108,26 +78,11 @@ fn what_asks_for_less_is_listed_and_decides_nothing() {
             ),
             "check-disarmed",
         ),
-        (
-            cases,
-            &golden,
-            golden.replace("number 7?", "number 70?"),
-            "input-changed",
-        ),
-        (
-            "schemas/answer.json",
-            &schema,
-            "{\"type\": \"object\"}".to_owned(),
-            "check-changed",
-        ),
+        (cases, &golden, golden.replace("number 7?", "number 70?"), "input-changed"),
+        ("schemas/answer.json", &schema, "{\"type\": \"object\"}".to_owned(), "check-changed"),
         ("prompts/v1.prompt", &v1, v1.replace("shoes", "hats"), "baseline-edited"),
         ("promptgate.toml", TOML, format!("{TOML}margin = 0.06\n"), "margin"),
-        (
-            "promptgate.toml",
-            TOML,
-            format!("{TOML}tolerance = 0.02\n"),
-            "tolerance",
-        ),
+        ("promptgate.toml", TOML, format!("{TOML}tolerance = 0.02\n"), "tolerance"),
         ("promptgate.toml", TOML, format!("{TOML}alpha = 0.1\n"), "alpha"),
         ("promptgate.toml", TOML, format!("{TOML}limit = 75\n"), "limit"),
     ] {
@@ -135,16 +90,9 @@ fn what_asks_for_less_is_listed_and_decides_nothing() {
         let ran = eval(&project, "");
         let verdict = project.verdict();
         assert_eq!(ran.code, 11, "{kind}: {}", ran.transcript());
-        assert!(
-            kinds(&verdict).contains(&(kind.to_owned(), true)),
-            "{kind}: {}",
-            verdict["changed"]
-        );
+        assert!(kinds(&verdict).contains(&(kind.to_owned(), true)), "{kind}: {}", verdict["changed"]);
         assert_eq!(verdict["reasons"][0]["code"], "weakened", "{kind}");
-        assert_eq!(
-            (&verdict["promotable"], &verdict["accepted_weaker"]),
-            (&json!(false), &Value::Null)
-        );
+        assert_eq!((&verdict["promotable"], &verdict["accepted_weaker"]), (&json!(false), &Value::Null));
         assert!(ran.stdout.contains("--accept-weaker REASON"), "{}", ran.stdout);
         let summary = project.read("reports/summary.md");
         let second = summary.lines().nth(2).unwrap();
@@ -167,19 +115,12 @@ fn what_asks_for_more_is_listed_and_no_more() {
         "{\"id\":\"new\",\"vars\":{\"question\":\"When does the shop open?\"},\"expect\":[{\"contains\":\"nine\"}]}\n";
     let stronger = golden.replacen("[{\"contains\":\"nine\"}]", "[{\"contains\":\"at nine\"}]", 1);
     project.write("golden/cases.jsonl", stronger + more);
-    project.write(
-        "promptgate.toml",
-        TOML.replace("repeat = 1", "repeat = 2") + "margin = 0.049\n",
-    );
+    project.write("promptgate.toml", TOML.replace("repeat = 1", "repeat = 2") + "margin = 0.049\n");
     eval(&project, "--accept-weaker 'not needed'").assert_exit(0);
     let rows = kinds(&project.verdict());
     let expected = ["cases", "check-strengthened", "margin", "repeat"];
     assert_eq!(rows, expected.map(|kind| (kind.to_owned(), false)));
-    assert_eq!(
-        project.verdict()["accepted_weaker"],
-        Value::Null,
-        "a reason for nothing"
-    );
+    assert_eq!(project.verdict()["accepted_weaker"], Value::Null, "a reason for nothing");
     assert!(!project.read("reports/summary.md").contains("WEAKER"));
 }
 
@@ -194,14 +135,7 @@ fn a_base_that_cannot_be_read_is_refused_before_anything_is_sent() {
     let plain = "eval --prompt v2 --quiet";
     for rev in ["nowhere", "-x", "", "HEAD:golden"] {
         let ran = project.run(&format!("{plain} --policy-base={rev}"));
-        refused(
-            ran,
-            if rev.is_empty() {
-                "is empty"
-            } else {
-                "the policy base (--policy-base) can't be read"
-            },
-        );
+        refused(ran, if rev.is_empty() { "is empty" } else { "the policy base (--policy-base) can't be read" });
     }
     // In CI the base of the pull request is asked for by itself; it is not here, because the clone lacks it.
     let ran = project.run_with(&plain, &[("GITHUB_BASE_REF", "main")]);
@@ -215,10 +149,7 @@ fn a_base_that_cannot_be_read_is_refused_before_anything_is_sent() {
 
     // A change can't choose another base than CI tells.
     project.git("update-ref refs/remotes/origin/main main");
-    project.write(
-        "promptgate.toml",
-        format!("{TOML}policy_base = \"none\"\nmargin = 0.06\n"),
-    );
+    project.write("promptgate.toml", format!("{TOML}policy_base = \"none\"\nmargin = 0.06\n"));
     project.run_with(&plain, &[("GITHUB_BASE_REF", "main")]).assert_exit(11);
     assert_eq!(project.verdict()["policy_base"]["rev"], "origin/main");
     project.run(&plain).assert_exit(0);
@@ -247,13 +178,7 @@ fn an_older_state_that_does_not_load_counts_as_weaker() {
     project.write("promptgate.toml", TOML);
     eval(&project, "").assert_exit(11);
     let rows = kinds(&project.verdict());
-    assert_eq!(
-        rows.iter()
-            .filter(|row| **row == ("unreadable".to_owned(), true))
-            .count(),
-        2,
-        "{rows:?}"
-    );
+    assert_eq!(rows.iter().filter(|row| **row == ("unreadable".to_owned(), true)).count(), 2, "{rows:?}");
     eval(&project, "--accept-weaker 'mends the data'").assert_exit(0);
 }
 
@@ -271,30 +196,18 @@ fn a_verdict_holds_only_with_the_base_it_was_compared_with() {
     // Nothing compared: fine where no base is told, and not in a pull request.
     evaluate_with(&project, "", &[]).assert_exit(0);
     verify(&[]).assert_exit(0);
-    verify(&pull_request)
-        .assert_exit(11)
-        .assert_stderr("with no earlier state");
+    verify(&pull_request).assert_exit(11).assert_stderr("with no earlier state");
 
     evaluate_with(&project, "--accept-weaker agreed", &pull_request).assert_exit(0);
-    verify(&pull_request)
-        .assert_exit(0)
-        .assert_stdout("weaker checks were accepted: agreed");
+    verify(&pull_request).assert_exit(0).assert_stdout("weaker checks were accepted: agreed");
     verify(&[]).assert_exit(0);
 
     // Who hides what changed, or that it was accepted, is found out.
     let original = project.read("reports/verdict.json");
     for (pointer, value, found) in [
-        (
-            "/changed",
-            json!([]),
-            "`changed` of the verdict has 0 changes, 0 of them weaker",
-        ),
+        ("/changed", json!([]), "`changed` of the verdict has 0 changes, 0 of them weaker"),
         ("/changed/0/weaker", json!(false), "`changed` of the verdict"),
-        (
-            "/accepted_weaker",
-            Value::Null,
-            "`decision` of the verdict is \"promote\"",
-        ),
+        ("/accepted_weaker", Value::Null, "`decision` of the verdict is \"promote\""),
         ("/policy_base/commit", json!("0".repeat(40)), "can't be read"),
         ("/policy_base/commit", json!("HEAD"), "is not the name of a commit"),
     ] {
@@ -310,10 +223,7 @@ fn more_in_quarantine_is_weaker_and_less_is_not() {
     use time::{Duration, OffsetDateTime};
     let day = |days: i64| (OffsetDateTime::now_utc().date() + Duration::days(days)).to_string();
     let toml = |tags: &[(&str, i64)]| {
-        let tags: String = tags
-            .iter()
-            .map(|(tag, days)| format!("{tag} = \"{}\"\n", day(*days)))
-            .collect();
+        let tags: String = tags.iter().map(|(tag, days)| format!("{tag} = \"{}\"\n", day(*days))).collect();
         format!("{TOML}[gate.quarantine]\n{tags}")
     };
     let project = repository();

@@ -10,11 +10,8 @@ const EVAL: &str = "eval --prompt v2 --baseline v1";
 /// An answer that another model gives to requests of the baseline (`v2` knows the opening hours).
 fn reply(request: &Received, baseline: &str, candidate: &str) -> Reply {
     let is_candidate = request.text().contains("opens at nine");
-    let (text, model) = if is_candidate {
-        ("It opens at nine.", candidate)
-    } else {
-        ("The text does not say.", baseline)
-    };
+    let (text, model) =
+        if is_candidate { ("It opens at nine.", candidate) } else { ("The text does not say.", baseline) };
     Reply::json(
         200,
         &json!({
@@ -41,20 +38,14 @@ fn settings_that_the_service_refuses_are_listed_with_their_place() {
     let ran = project.run(EVAL).assert_exit(2);
     insta::assert_snapshot!(ran.stderr);
     let twice = project.run("eval --prompt v2 --baseline v2");
-    assert_eq!(
-        twice.stderr, ran.stderr,
-        "a prompt compared with itself has its mistakes once"
-    );
+    assert_eq!(twice.stderr, ran.stderr, "a prompt compared with itself has its mistakes once");
 }
 
 #[test]
 fn settings_that_the_service_ignores_are_warnings_with_their_place() {
     let project = Project::with_cases(2);
     let v2 = project.read("prompts/v2.prompt");
-    project.write(
-        "prompts/v2.prompt",
-        v2.replacen("---\n{{", "config: {topK: 3}\n---\n{{", 1),
-    );
+    project.write("prompts/v2.prompt", v2.replacen("---\n{{", "config: {topK: 3}\n---\n{{", 1));
     project
         .run(&format!("{EVAL} --dry-run"))
         .assert_exit(0)
@@ -67,9 +58,7 @@ fn streamed_answers_are_judged_alike_and_have_a_first_token() {
     let arguments = format!("{EVAL} --no-gate --repeat 1 --target sim");
     let outcomes = |project: &Project| -> Vec<Value> {
         let rows = project.results();
-        rows.iter()
-            .map(|row| json!([row["case"], row["arm"], row["outcome"], row["answer"], row["usage"]]))
-            .collect()
+        rows.iter().map(|row| json!([row["case"], row["arm"], row["outcome"], row["answer"], row["usage"]])).collect()
     };
     project.run(&arguments).assert_exit(0);
     let whole = outcomes(&project);
@@ -101,10 +90,7 @@ fn a_stream_that_breaks_off_is_asked_again_and_an_error_in_it_is_an_error() {
         };
         Reply::text(200, "text/event-stream", format!("{text}{tail}"))
     });
-    let arguments = format!(
-        "eval --prompt v2 --baseline none --no-gate --repeat 1 --stream --base-url {}",
-        fake.url
-    );
+    let arguments = format!("eval --prompt v2 --baseline none --no-gate --repeat 1 --stream --base-url {}", fake.url);
     let ran = project.run_with_key(&arguments).assert_exit(0);
     let row = &project.results()[0];
     assert_eq!((&row["outcome"], &row["attempts"]), (&json!("pass"), &json!(3)));
@@ -125,16 +111,13 @@ fn a_stream_that_breaks_off_is_asked_again_and_an_error_in_it_is_an_error() {
         assert_eq!(stored[field], asked_for[field], "{field}");
     }
     assert_eq!(stored["source"], "cache");
-    assert_eq!(
-        project.verdict()["waited_ms"],
-        json!({"p50": 0, "p95": 0, "max": 0, "total": 0})
-    );
+    assert_eq!(project.verdict()["waited_ms"], json!({"p50": 0, "p95": 0, "max": 0, "total": 0}));
     assert_eq!(row["answer"]["text"], "It opens at nine.");
     let asked = fake.requests();
     assert!(
-        asked.iter().all(|request| request
-            .path
-            .ends_with("/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse")),
+        asked
+            .iter()
+            .all(|request| request.path.ends_with("/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse")),
         "{asked:?}"
     );
 }
@@ -163,11 +146,7 @@ fn the_version_of_the_api_can_be_chosen() {
             assert!(matches!(version, "v1" | "v1beta"), "{version} was not asked");
         }
         let rendered = project.run_with("prompt render v2 --case case-00000", variables);
-        assert!(
-            !more.is_empty() || rendered.stdout.contains(&format!("/{version}/models/")),
-            "{}",
-            rendered.stdout
-        );
+        assert!(!more.is_empty() || rendered.stdout.contains(&format!("/{version}/models/")), "{}", rendered.stdout);
     }
     assert_eq!(fake.count(), 3);
     project
@@ -193,16 +172,9 @@ fn another_model_than_the_one_asked_for_is_told_everywhere() {
     let junit = project.read("reports/junit.xml");
     for number in [1, 2] {
         let head = format!("<property name=\"warning {number}\" value=\"");
-        assert_eq!(
-            junit.matches(&head).count(),
-            junit.matches("<testsuite ").count(),
-            "{junit}"
-        );
+        assert_eq!(junit.matches(&head).count(), junit.matches("<testsuite ").count(), "{junit}");
     }
-    assert!(
-        junit.contains(&format!("<property name=\"warning 2\" value=\"{sentence}\"/>")),
-        "{junit}"
-    );
+    assert!(junit.contains(&format!("<property name=\"warning 2\" value=\"{sentence}\"/>")), "{junit}");
     for row in project.results() {
         assert_eq!(row["warning"], "asked for gemini-3.8-flash, and gemini-9-new served");
     }
@@ -218,9 +190,7 @@ fn another_model_than_the_one_asked_for_is_told_everywhere() {
     project.eval_at(&fake.url, "").assert_exit(11);
     project.write("promptgate.toml", "");
     let arguments = format!("{EVAL} --base-url {}", fake.url);
-    project
-        .run_with(&arguments, &[("GEMINI_API_KEY", KEY), ("PROMPTGATE_STRICT_MODEL", "1")])
-        .assert_exit(11);
+    project.run_with(&arguments, &[("GEMINI_API_KEY", KEY), ("PROMPTGATE_STRICT_MODEL", "1")]).assert_exit(11);
 }
 
 #[test]
@@ -249,10 +219,7 @@ fn what_is_told_beside_the_words_stands_in_the_results_also_from_the_cache() {
             "citationMetadata": {"citationSources": [{"endIndex": 4, "uri": "https://example.org/"}]},
             "groundingMetadata": {"webSearchQueries": ["opening hours"], "groundingChunks": [{"web": {"uri": "https://example.com/"}}]},
         });
-        Reply::json(
-            200,
-            &json!({"candidates": [candidate], "modelVersion": "gemini-3.8-flash"}),
-        )
+        Reply::json(200, &json!({"candidates": [candidate], "modelVersion": "gemini-3.8-flash"}))
     });
     for source in ["live", "cache"] {
         project.eval_at(&fake.url, "--no-gate --repeat 1").assert_exit(0);

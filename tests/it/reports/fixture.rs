@@ -60,21 +60,12 @@ fn changes() -> Changes {
         after: after.map(str::to_owned),
         weaker,
     };
-    let base = PolicyBase {
-        rev: "origin/main".into(),
-        commit: "a".repeat(40),
-    };
+    let base = PolicyBase { rev: "origin/main".into(), commit: "a".repeat(40) };
     Changes::of(
         base,
         vec![
             row("margin", "margin", Some("0.03"), Some("0.05"), true),
-            row(
-                "case-deleted",
-                "gone <b>@team</b>\n::error::x",
-                Some("critical"),
-                None,
-                true,
-            ),
+            row("case-deleted", "gone <b>@team</b>\n::error::x", Some("critical"), None, true),
             row("case-added", "refund <b>@team</b>", None, Some("2 checks"), false),
         ],
         Some("agreed with <b>@legal</b>".into()),
@@ -87,10 +78,7 @@ pub(super) fn verdict() -> Verdict {
         sha256: digit.repeat(64),
         path: format!("prompts/{name}.prompt"),
         file_sha256: digit.repeat(63) + "f",
-        model: ModelRecord {
-            requested: "gemini-3.8-flash".into(),
-            served: vec!["gemini-3.8-flash-001".into()],
-        },
+        model: ModelRecord { requested: "gemini-3.8-flash".into(), served: vec!["gemini-3.8-flash-001".into()] },
     };
     let run = run();
     Verdict {
@@ -104,11 +92,7 @@ pub(super) fn verdict() -> Verdict {
         policy_base: run.changes.base,
         changed: run.changes.rows,
         accepted_weaker: run.changes.accepted,
-        dataset: DatasetRecord {
-            sha256: run.dataset_sha256,
-            cases: run.cases,
-            total: run.total,
-        },
+        dataset: DatasetRecord { sha256: run.dataset_sha256, cases: run.cases, total: run.total },
         repeats: run.repeats,
         tested: run.tested,
         results: None,
@@ -126,11 +110,7 @@ pub(super) fn verdict() -> Verdict {
                 message: "the must-pass case \"refund <b>@team</b>\" failed".into(),
                 cases: vec![CaseId::new("refund <b>@team</b>")],
             },
-            Reason {
-                code: ReasonCode::Errors,
-                message: "2 of 22 answers are missing".into(),
-                cases: vec![],
-            },
+            Reason { code: ReasonCode::Errors, message: "2 of 22 answers are missing".into(), cases: vec![] },
         ],
         warnings: vec![Warning {
             code: WarningCode::ServedModel,
@@ -142,48 +122,16 @@ pub(super) fn verdict() -> Verdict {
         completion: Completion::Complete,
         candidate: record("v2", "2"),
         baseline: Some(record("v1", "1")),
-        counts: Counts {
-            cases: 11,
-            pass: 3,
-            fail: 4,
-            error: 2,
-            skipped: 2,
-        },
+        counts: Counts { cases: 11, pass: 3, fail: 4, error: 2, skipped: 2 },
         quarantined: None,
-        paired: Paired {
-            n: 7,
-            both_pass: 2,
-            regressed: 3,
-            improved: 1,
-            both_fail: 1,
-        },
+        paired: Paired { n: 7, both_pass: 2, regressed: 3, improved: 1, both_fail: 1 },
         rates: Arms {
-            baseline: Some(ArmRate {
-                pass: 0.75,
-                low: 0.4,
-                high: 0.93,
-            }),
-            candidate: Some(ArmRate {
-                pass: 0.5,
-                low: 0.2,
-                high: 0.8,
-            }),
+            baseline: Some(ArmRate { pass: 0.75, low: 0.4, high: 0.93 }),
+            candidate: Some(ArmRate { pass: 0.5, low: 0.2, high: 0.8 }),
         },
-        difference: Some(Difference {
-            estimate: -0.25,
-            low: -0.5,
-            high: 0.01,
-            confidence: 0.9,
-            method: Method::Score,
-        }),
-        z: Some(ZScores {
-            promote: -1.25,
-            block: f64::NAN,
-        }),
-        needed: Some(Needed {
-            cases: 240,
-            repeats: Some(6),
-        }),
+        difference: Some(Difference { estimate: -0.25, low: -0.5, high: 0.01, confidence: 0.9, method: Method::Score }),
+        z: Some(ZScores { promote: -1.25, block: f64::NAN }),
+        needed: Some(Needed { cases: 240, repeats: Some(6) }),
         slices: vec![Slice {
             tag: "a|b".into(),
             n: 4,
@@ -232,44 +180,19 @@ pub(super) fn verdict() -> Verdict {
                 why: Some("the price is not known".into()),
             },
         ],
-        usage: Usage {
-            prompt: 1000,
-            cached: 100,
-            output: 200,
-            thinking: 50,
-            total: 1250,
-        },
+        usage: Usage { prompt: 1000, cached: 100, output: 200, thinking: 50, total: 1250 },
         cost_usd: Some(0.0123),
         judges: None,
         answers_cost_usd: Some(0.0145),
-        prices: PriceList {
-            as_of: "2026-11-22".into(),
-            own: 0,
-        },
+        prices: PriceList { as_of: "2026-11-22".into(), own: 0 },
         requests: 24,
-        cached: Arms {
-            baseline: 3,
-            candidate: 0,
-        },
+        cached: Arms { baseline: 3, candidate: 0 },
         imported: 0,
         retries: 4,
-        waited_ms: Waited {
-            p50: 12,
-            p95: 3000,
-            max: 12_000,
-            total: 24_096,
-        },
+        waited_ms: Waited { p50: 12, p95: 3000, max: 12_000, total: 24_096 },
         latency_ms: Arms {
-            baseline: Latency {
-                p50: 400,
-                p95: 800,
-                p99: 900,
-            },
-            candidate: Latency {
-                p50: 410,
-                p95: 1200,
-                p99: 2100,
-            },
+            baseline: Latency { p50: 400, p95: 800, p99: 900 },
+            candidate: Latency { p50: 410, p95: 1200, p99: 2100 },
         },
         finished_at: "2026-11-22T17:57:02Z".into(),
         candidates: Vec::new(),
@@ -281,13 +204,7 @@ pub(super) fn answer(text: &str) -> Answer {
         text: text.into(),
         finish_reason: Some("STOP".into()),
         model_version: Some("gemini-3.8-flash-001".into()),
-        usage: Usage {
-            prompt: 40,
-            cached: 0,
-            output: 9,
-            thinking: 0,
-            total: 49,
-        },
+        usage: Usage { prompt: 40, cached: 0, output: 9, thinking: 0, total: 49 },
         latency_ms: 617,
         ..Answer::default()
     }
@@ -334,16 +251,8 @@ pub(super) fn unusable(reason: &str) -> Judged {
 }
 
 pub(super) fn error(kind: FailureKind, code: &str, message: &str) -> Judged {
-    let failure = Failure {
-        kind,
-        code: code.into(),
-        message: message.into(),
-    };
-    Judged {
-        attempts: 9,
-        waited_ms: Some(12_000),
-        ..judged(Outcome::Errored(failure), None, vec![])
-    }
+    let failure = Failure { kind, code: code.into(), message: message.into() };
+    Judged { attempts: 9, waited_ms: Some(12_000), ..judged(Outcome::Errored(failure), None, vec![]) }
 }
 
 pub(super) fn skipped(skip: Skip) -> Judged {
@@ -351,13 +260,8 @@ pub(super) fn skipped(skip: Skip) -> Judged {
 }
 
 pub(super) fn arm<const N: usize>(repeats: [Judged; N]) -> ArmRow {
-    let numbered = repeats
-        .into_iter()
-        .zip(1..)
-        .map(|(judged, repeat)| Judged { repeat, ..judged });
-    ArmRow {
-        repeats: numbered.collect(),
-    }
+    let numbered = repeats.into_iter().zip(1..).map(|(judged, repeat)| Judged { repeat, ..judged });
+    ArmRow { repeats: numbered.collect() }
 }
 
 pub(super) fn row(id: &str, suite: &str, line: u32, baseline: ArmRow, candidate: ArmRow) -> CaseRow {
@@ -391,22 +295,13 @@ pub(super) fn rows() -> Vec<CaseRow> {
         "refunds",
         2,
         arm([pass("Within 30 days."), pass("Within 30 days.")]),
-        arm([
-            pass("Within 30 days."),
-            fail("Within 14 days of delivery.", "the answer lacks \"30 days\""),
-        ]),
+        arm([pass("Within 30 days."), fail("Within 14 days of delivery.", "the answer lacks \"30 days\"")]),
     );
     critical.case.critical = true;
     let mut calls = answer("");
-    calls.tool_calls = vec![ToolCall {
-        name: "find_order".into(),
-        args: serde_json::Map::from_iter([("id".to_owned(), json!(7))]),
-    }];
-    let with_calls = judged(
-        Outcome::Scored(Score::binary(true, "")),
-        Some(calls),
-        vec![check(true, "called")],
-    );
+    calls.tool_calls =
+        vec![ToolCall { name: "find_order".into(), args: serde_json::Map::from_iter([("id".to_owned(), json!(7))]) }];
+    let with_calls = judged(Outcome::Scored(Score::binary(true, "")), Some(calls), vec![check(true, "called")]);
     vec![
         critical,
         row(
@@ -456,10 +351,7 @@ pub(super) fn rows() -> Vec<CaseRow> {
             "shipping",
             23,
             arm([pass("yes"), pass("yes")]),
-            arm([
-                pass("yes"),
-                error(FailureKind::Transport, "http_503", "overloaded @x\n::error::y"),
-            ]),
+            arm([pass("yes"), error(FailureKind::Transport, "http_503", "overloaded @x\n::error::y")]),
         ),
         row(
             "matcher",

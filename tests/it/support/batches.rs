@@ -148,10 +148,8 @@ impl Serving {
             ("POST", "/pieces") => self.piece(request),
             ("GET", "/v1beta/batches") => {
                 let jobs = self.jobs.lock().unwrap();
-                let operations: Vec<Value> = jobs
-                    .iter()
-                    .map(|job| json!({"name": job.name, "metadata": {"displayName": job.label}}))
-                    .collect();
+                let operations: Vec<Value> =
+                    jobs.iter().map(|job| json!({"name": job.name, "metadata": {"displayName": job.label}})).collect();
                 Reply::json(200, &json!({ "operations": operations }))
             }
             ("GET", _) if path.starts_with("/v1beta/batches/") => self.look(&format!("batches/{last}")),
@@ -174,19 +172,13 @@ impl Serving {
                 let (_, bytes) = state.files.iter().find(|(name, _)| name == file).unwrap();
                 let lines = std::str::from_utf8(bytes).unwrap().lines();
                 let rows = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
-                rows.map(|row| (row["key"].as_str().unwrap().to_owned(), row["request"].clone()))
-                    .collect()
+                rows.map(|row| (row["key"].as_str().unwrap().to_owned(), row["request"].clone())).collect()
             }
             None => batch["inputConfig"]["requests"]["requests"]
                 .as_array()
                 .unwrap()
                 .iter()
-                .map(|item| {
-                    (
-                        item["metadata"]["key"].as_str().unwrap().to_owned(),
-                        item["request"].clone(),
-                    )
-                })
+                .map(|item| (item["metadata"]["key"].as_str().unwrap().to_owned(), item["request"].clone()))
                 .collect(),
         };
         let mut jobs = self.jobs.lock().unwrap();
@@ -198,19 +190,13 @@ impl Serving {
             file,
             ..Job::default()
         });
-        Reply::json(
-            200,
-            &json!({"name": name, "metadata": {"state": "BATCH_STATE_PENDING"}}),
-        )
+        Reply::json(200, &json!({"name": name, "metadata": {"state": "BATCH_STATE_PENDING"}}))
     }
 
     fn piece(&self, request: &Received) -> Reply {
         assert!(request.header("x-goog-api-key").is_none(), "an upload carries no key");
         let mut state = self.state.lock().unwrap();
-        assert_eq!(
-            request.header("x-goog-upload-offset").unwrap(),
-            state.upload.len().to_string()
-        );
+        assert_eq!(request.header("x-goog-upload-offset").unwrap(), state.upload.len().to_string());
         state.upload.extend_from_slice(&request.body);
         if request.header("x-goog-upload-command") != Some("upload, finalize") {
             return Reply::json(200, &json!({}));
@@ -264,9 +250,7 @@ impl Serving {
     fn results(&self, job: &Job) -> Vec<(String, Value)> {
         let items = job.items.iter().enumerate().rev();
         let row = |(at, (key, request)): (usize, &(String, Value))| {
-            let asks = request["contents"].as_array().unwrap().last().unwrap()["parts"][0]["text"]
-                .as_str()
-                .unwrap();
+            let asks = request["contents"].as_array().unwrap().last().unwrap()["parts"][0]["text"].as_str().unwrap();
             (key.clone(), (self.answers)(job, at, asks))
         };
         items.map(row).filter(|(_, row)| !row.is_null()).collect()

@@ -28,10 +28,7 @@ pub(crate) struct Received {
 impl Received {
     /// The value of a header; the name in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(header, _)| header == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
     /// The body's text.
@@ -47,16 +44,8 @@ impl Received {
     /// The text of the last part of the last turn: the tests write there what they want to happen.
     pub(crate) fn asks(&self) -> String {
         let body = self.json();
-        let last = |value: &Value| {
-            value
-                .as_array()
-                .and_then(|array| array.last().cloned())
-                .unwrap_or_default()
-        };
-        last(&last(&body["contents"])["parts"])["text"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned()
+        let last = |value: &Value| value.as_array().and_then(|array| array.last().cloned()).unwrap_or_default();
+        last(&last(&body["contents"])["parts"])["text"].as_str().unwrap_or_default().to_owned()
     }
 }
 
@@ -114,10 +103,7 @@ impl Reply {
 
     /// An error as the service writes it.
     pub(crate) fn error(status: u16, name: &str, message: &str) -> Reply {
-        Reply::json(
-            status,
-            &json!({"error": {"code": status, "message": message, "status": name}}),
-        )
+        Reply::json(status, &json!({"error": {"code": status, "message": message, "status": name}}))
     }
 
     pub(crate) fn reset() -> Reply {
@@ -220,12 +206,7 @@ impl Fake {
                 });
             }
         });
-        Fake {
-            url,
-            seen,
-            stop: Some(stop),
-            thread: Some(thread),
-        }
+        Fake { url, seen, stop: Some(stop), thread: Some(thread) }
     }
 
     /// A server that gives the same complete answer to every request.
@@ -255,9 +236,7 @@ impl Fake {
 
     /// Waits until so many requests have arrived.
     pub(crate) async fn arrived(&self, n: usize) {
-        self.seen
-            .until(|seen| seen.requests.lock().expect("no script panicked").len() >= n)
-            .await;
+        self.seen.until(|seen| seen.requests.lock().expect("no script panicked").len() >= n).await;
     }
 }
 
@@ -404,11 +383,5 @@ async fn receive(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Receive
     }
     let rest = buffer.split_off(head_end + length);
     let body = std::mem::replace(buffer, rest).split_off(head_end);
-    Some(Received {
-        number: 0,
-        method,
-        path,
-        headers,
-        body,
-    })
+    Some(Received { number: 0, method, path, headers, body })
 }

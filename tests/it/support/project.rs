@@ -96,10 +96,7 @@ pub(crate) struct Run {
 impl Run {
     /// Exit code and both streams, for snapshots.
     pub(crate) fn transcript(&self) -> String {
-        format!(
-            "exit: {}\n--- stdout\n{}--- stderr\n{}",
-            self.code, self.stdout, self.stderr
-        )
+        format!("exit: {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
     }
 
     /// Standard output as one JSON document.
@@ -139,9 +136,7 @@ pub(crate) struct Project {
 impl Project {
     /// An empty folder.
     pub(crate) fn empty() -> Project {
-        Project {
-            folder: tempfile::tempdir().unwrap(),
-        }
+        Project { folder: tempfile::tempdir().unwrap() }
     }
 
     /// Two prompts, `v1` and `v2`, and `cases` golden cases that `v2` answers.
@@ -260,13 +255,8 @@ impl Project {
             }
         }
         let identity = "-c user.name=a -c user.email=a@b.example -c init.defaultBranch=main";
-        command
-            .args(identity.words())
-            .args(arguments.words())
-            .current_dir(self.path());
-        command
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null");
+        command.args(identity.words()).args(arguments.words()).current_dir(self.path());
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
         let output = command.output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "git {arguments}: {errors}");
@@ -276,10 +266,7 @@ impl Project {
     /// The binary in this folder, as on a person's machine without any key.
     pub(crate) fn command(&self, arguments: &(impl Arguments + ?Sized)) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_promptgate"));
-        command
-            .args(arguments.words())
-            .current_dir(self.path())
-            .stdin(Stdio::null());
+        command.args(arguments.words()).current_dir(self.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             let own = ["PROMPTGATE_", "GEMINI_", "GOOGLE_"];
@@ -323,10 +310,6 @@ impl Project {
     pub(crate) fn finished(&self, output: Output) -> Run {
         let folder = self.path().to_string_lossy().into_owned();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&folder, "[PROJECT]");
-        Run {
-            code: output.status.code().unwrap_or(-1),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
+        Run { code: output.status.code().unwrap_or(-1), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 }

@@ -11,10 +11,7 @@ pub(crate) fn evaluate(project: &Project, options: &str) -> Run {
 /// The same with variables set.
 pub(crate) fn evaluate_with(project: &Project, options: &str, variables: &[(&str, &str)]) -> Run {
     let service = Fake::start(|_| Reply::answer("It opens at nine."));
-    let command = format!(
-        "eval --prompt v2 --target gemini --quiet --base-url {} {options}",
-        service.url
-    );
+    let command = format!("eval --prompt v2 --target gemini --quiet --base-url {} {options}", service.url);
     let own = [("GEMINI_API_KEY", KEY), ("PROMPTGATE_REPEAT", "1")];
     project.run_with(&command, &[&own[..], variables].concat())
 }

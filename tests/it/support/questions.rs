@@ -35,10 +35,7 @@ impl Questions {
 
     /// A service that `fake` is, whatever its prompt.
     pub(crate) fn of(fake: Fake) -> Questions {
-        Questions {
-            fake,
-            wrong: Arc::default(),
-        }
+        Questions { fake, wrong: Arc::default() }
     }
 
     pub(crate) fn set_wrong(&self, wrong: usize) {

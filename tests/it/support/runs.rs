@@ -20,10 +20,7 @@ pub(crate) fn request(text: &str) -> Request {
     Request {
         model: "gemini-3.8-flash".to_owned(),
         system: Vec::new(),
-        contents: vec![Content {
-            role: Role::User,
-            parts: vec![Part::Text(text.to_owned())],
-        }],
+        contents: vec![Content { role: Role::User, parts: vec![Part::Text(text.to_owned())] }],
         config: Map::new(),
         json_output: false,
         output_schema: None,
@@ -69,10 +66,7 @@ pub(crate) fn limits() -> Limits {
         concurrency: 1,
         timeout: Duration::from_secs(30),
         retries: 3,
-        retry: RetryPolicy {
-            base: Duration::ZERO,
-            ..RetryPolicy::default()
-        },
+        retry: RetryPolicy { base: Duration::ZERO, ..RetryPolicy::default() },
         ..Limits::default()
     }
 }
@@ -145,11 +139,7 @@ impl Progress for Events {
 
 /// Asks one job per case.
 pub(crate) async fn run_cases(target: AnyTarget, limits: Limits, cases: &[&str]) -> Ran {
-    let jobs = cases
-        .iter()
-        .enumerate()
-        .map(|(seq, case)| job(seq as u64, case))
-        .collect();
+    let jobs = cases.iter().enumerate().map(|(seq, case)| job(seq as u64, case)).collect();
     run_jobs(target, limits, jobs, CancellationToken::new()).await
 }
 
