@@ -8,11 +8,7 @@ use promptgate::internals::stats::Rule;
 use promptgate::internals::stats::{CORRECTION, Differences, UnitKind};
 use std::hint::black_box;
 
-const RULE: Rule = Rule {
-    margin: 0.05,
-    tolerance: 0.01,
-    alpha: 0.05,
-};
+const RULE: Rule = Rule { margin: 0.05, tolerance: 0.01, alpha: 0.05 };
 
 /// What the gate asks of the worst, the best and the seen differences.
 fn decide(units: &Units, parts: u64, kind: UnitKind) -> (bool, bool, (f64, f64)) {
@@ -29,9 +25,7 @@ fn million() -> impl Iterator<Item = (u64, fastrand::Rng)> {
 
 /// Three passes or failures an arm.
 fn passes(random: &mut fastrand::Rng) -> i64 {
-    (0..3)
-        .map(|_| i64::from(random.f64() < 0.9) - i64::from(random.f64() < 0.9))
-        .sum()
+    (0..3).map(|_| i64::from(random.f64() < 0.9) - i64::from(random.f64() < 0.9)).sum()
 }
 
 /// Scores anywhere in 0..=1.
@@ -46,10 +40,7 @@ fn decisions(c: &mut Criterion) {
         passed.add(Unit::case(1, passes(&mut random)), 1);
         scored.add(Unit::case(1, scores(&mut random)), 1);
         let weight = random.u32(1..4);
-        clusters.add(
-            &format!("{}", i % 50_000 / (i % 3 + 1)),
-            Unit::case(weight, passes(&mut random)),
-        );
+        clusters.add(&format!("{}", i % 50_000 / (i % 3 + 1)), Unit::case(weight, passes(&mut random)));
     }
     let clustered = clusters.units();
     let ticks = u64::from(SCORE_TICKS);

@@ -18,8 +18,7 @@ fn case(i: usize, checks: &[Value]) -> Case {
     let rules = Rules::new(Path::new("."));
     let verified = |written: &Value| {
         let spec = CheckSpec::parse(written).map_err(|problem| vec![problem]);
-        spec.and_then(|spec| rules.verify(spec))
-            .unwrap_or_else(|problems| unreachable!("{problems:?}"))
+        spec.and_then(|spec| rules.verify(spec)).unwrap_or_else(|problems| unreachable!("{problems:?}"))
     };
     Case {
         id: CaseId::new(format!("case-{i}")),
@@ -38,11 +37,7 @@ fn case(i: usize, checks: &[Value]) -> Case {
 }
 
 fn answer(text: String) -> Answer {
-    Answer {
-        text,
-        finish_reason: Some("STOP".to_owned()),
-        ..Answer::default()
-    }
+    Answer { text, finish_reason: Some("STOP".to_owned()), ..Answer::default() }
 }
 
 /// A paragraph of some 600 characters.
@@ -114,14 +109,8 @@ fn mix(c: &mut Criterion) {
     });
     let kinds = [
         ("contains", json!({"contains": "laces"})),
-        (
-            "regex",
-            json!({"regex": r#""order": [0-9]{5}, "status": "(open|shipped|delivered)""#}),
-        ),
-        (
-            "number",
-            json!({"number": {"value": 49.95, "tolerance": 0.01, "after": "total"}}),
-        ),
+        ("regex", json!({"regex": r#""order": [0-9]{5}, "status": "(open|shipped|delivered)""#})),
+        ("number", json!({"number": {"value": 49.95, "tolerance": 0.01, "after": "total"}})),
         ("json_schema", json!({"json_schema": schema})),
         ("similarity", json!({"similarity": {"to": reference, "min": 0.7}})),
     ];
@@ -136,11 +125,7 @@ fn mix(c: &mut Criterion) {
 fn patterns(c: &mut Criterion) {
     let answers: Vec<Answer> = (0..CASES).map(paragraph).collect();
     let checks = |pattern: String| {
-        [
-            json!({"contains": "30 days"}),
-            json!({"regex": pattern}),
-            json!({"length": {"max": 200, "unit": "words"}}),
-        ]
+        [json!({"contains": "30 days"}), json!({"regex": pattern}), json!({"length": {"max": 200, "unit": "words"}})]
     };
     let cases =
         |pattern: &dyn Fn(usize) -> String| -> Vec<Case> { (0..CASES).map(|i| case(i, &checks(pattern(i)))).collect() };
