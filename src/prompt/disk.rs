@@ -1,6 +1,6 @@
 //! A folder of prompt files on disk.
 
-use super::source::{self, Content, MAX_BYTES};
+use super::content::{self, Content, MAX_BYTES};
 use crate::domain::{Place, Problem};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 
 /// A folder, and the folder that its files must not leave through symbolic links.
 #[derive(Clone, Debug)]
-pub(super) struct Folder {
+pub(super) struct DiskFolder {
     path: PathBuf,
     confines: PathBuf,
     shown: String,
 }
 
-impl Folder {
+impl DiskFolder {
     /// `shown` is the folder as the user would type it; empty for the project's root.
-    pub(super) fn new(path: PathBuf, confines: PathBuf, shown: String) -> Folder {
-        Folder { path, confines, shown }
+    pub(super) fn new(path: PathBuf, confines: PathBuf, shown: String) -> DiskFolder {
+        DiskFolder { path, confines, shown }
     }
 
     /// The folder as the user would type it.
@@ -64,7 +64,7 @@ impl Folder {
                 .expected("a file inside the project's folder"));
         }
         match read_bounded(&real) {
-            Ok(Some(bytes)) => source::decode(place().file, bytes).map(Some),
+            Ok(Some(bytes)) => content::decode(place().file, bytes).map(Some),
             Ok(None) => Err(Problem::at(place(), "this is a folder").expected("a prompt file")),
             Err(error) => Err(failed(&error)),
         }

@@ -1,6 +1,6 @@
 //! Prompt files at a git revision. After the revision is resolved only object names that git gave are passed on.
 
-use super::source::{self, Content, MAX_BYTES};
+use super::content::{self, Content, MAX_BYTES};
 use crate::domain::{Place, Problem};
 use crate::git::{resolve, succeed};
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// A folder at a revision.
 #[derive(Debug)]
-pub(super) struct Revision {
+pub(super) struct GitFolder {
     root: PathBuf,
     rev: String,
     /// Relative to the project's root, with `/` at its end; empty for the root.
@@ -30,9 +30,9 @@ enum EntryKind {
     Other,
 }
 
-impl Revision {
+impl GitFolder {
     /// Lists `folder`, a path relative to `root`, at revision `rev`.
-    pub(super) fn open(root: &Path, rev: &str, folder: &str) -> Result<Revision, Problem> {
+    pub(super) fn open(root: &Path, rev: &str, folder: &str) -> Result<GitFolder, Problem> {
         if rev.is_empty() {
             return Err(Problem::new("`git:` lacks a revision").expected("git:REV:NAME, like `git:origin/main:v2`"));
         }
@@ -48,7 +48,7 @@ impl Revision {
             args.extend(["--", &folder]);
         }
         let listing = succeed(root, &args)?;
-        Ok(Revision {
+        Ok(GitFolder {
             entries: entries(&String::from_utf8_lossy(&listing), &folder),
             root: root.to_owned(),
             rev: rev.to_owned(),
@@ -90,10 +90,10 @@ impl Revision {
             EntryKind::Other => return Err(Problem::at(place, "this is a folder").expected("a prompt file")),
         }
         if entry.bytes > MAX_BYTES {
-            return Err(source::too_large(place.file));
+            return Err(content::too_large(place.file));
         }
         let bytes = succeed(&self.root, &["cat-file", "blob", &entry.object])?;
-        source::decode(place.file, bytes).map(Some)
+        content::decode(place.file, bytes).map(Some)
     }
 }
 

@@ -1,10 +1,11 @@
 //! From what the user typed, a name, a path or a revision, to a compiled prompt.
 
-use super::disk::{Folder, unreadable_folder};
+use super::content::Content;
+use super::disk::{DiskFolder, unreadable_folder};
 use super::frontmatter::Document;
-use super::git::Revision;
+use super::git::GitFolder;
 use super::manifest;
-use super::source::{Content, EXTENSIONS, Shelf};
+use super::source::{EXTENSIONS, PromptSource};
 use super::template::{Partials, Template};
 use super::text::Text;
 use super::version::Prompt;
@@ -62,14 +63,14 @@ impl Library {
     /// # Errors
     /// There is no such prompt, or all mistakes in it and in its partials.
     pub fn open(&self, reference: &str, default_name: Option<&str>) -> Result<Prompt, Problems> {
-        let (shelf, file) = match reference.strip_prefix("git:") {
+        let (source, file) = match reference.strip_prefix("git:") {
             Some(rest) => self.at_revision(rest, default_name)?,
             None => self.on_disk(&Target::parse(reference))?,
         };
-        let Some(content) = shelf.read(&file)? else {
-            return Err(Problem::new(format!("there is no prompt file `{}`", shelf.shown(&file))).into());
+        let Some(content) = source.read(&file)? else {
+            return Err(Problem::new(format!("there is no prompt file `{}`", source.shown(&file))).into());
         };
-        compile(reference, &shelf, &file, content)
+        compile(reference, &source, &file, content)
     }
 
     /// Compiles a prompt that promptgate itself brings along.
@@ -77,7 +78,12 @@ impl Library {
     /// # Errors
     /// All mistakes in it.
     pub fn builtin(name: &str, source: &str) -> Result<Prompt, Problems> {
-        compile(name, &Shelf::Builtin, &format!("{name}.prompt"), Content::of(source))
+        compile(
+            name,
+            &PromptSource::Builtin,
+            &format!("{name}.prompt"),
+            Content::of(source),
+        )
     }
 
     /// Names of all prompts in the folder, sorted. Partials (`_name.prompt`) are none.
@@ -85,16 +91,16 @@ impl Library {
     /// # Errors
     /// The folder can't be listed.
     pub fn names(&self) -> Result<Vec<String>, Problem> {
-        Shelf::Disk(self.prompts_folder()?).prompt_names()
+        PromptSource::Disk(self.prompts_folder()?).prompt_names()
     }
 
-    fn prompts_folder(&self) -> Result<Folder, Problem> {
+    fn prompts_folder(&self) -> Result<DiskFolder, Problem> {
         let below = self.folder.strip_prefix(&self.root);
         let shown = below.unwrap_or(&self.folder).to_string_lossy().into_owned();
         self.folder_at(&self.folder, shown)
     }
 
-    fn folder_at(&self, path: &Path, shown: String) -> Result<Folder, Problem> {
+    fn folder_at(&self, path: &Path, shown: String) -> Result<DiskFolder, Problem> {
         let climbs = path.components().any(|part| part == Component::ParentDir);
         let confines = if path.starts_with(&self.root) && !climbs {
             &self.root
@@ -103,23 +109,23 @@ impl Library {
         };
         let confines = std::fs::canonicalize(confines)
             .map_err(|error| unreadable_folder(&confines.display().to_string(), &error))?;
-        Ok(Folder::new(path.to_owned(), confines, shown))
+        Ok(DiskFolder::new(path.to_owned(), confines, shown))
     }
 
-    fn on_disk(&self, target: &Target<'_>) -> Result<(Shelf, String), Problem> {
+    fn on_disk(&self, target: &Target<'_>) -> Result<(PromptSource, String), Problem> {
         match target {
             Target::Name(name) => {
-                let shelf = Shelf::Disk(self.prompts_folder()?);
-                let file = find(&shelf, name)?;
-                Ok((shelf, file))
+                let source = PromptSource::Disk(self.prompts_folder()?);
+                let file = find(&source, name)?;
+                Ok((source, file))
             }
             Target::Path(path) => {
                 let (folder, file) = split_path(path)?;
-                let shelf = Shelf::Disk(self.folder_at(&self.root.join(folder), folder.to_owned())?);
-                if shelf.read(file)?.is_none() {
+                let source = PromptSource::Disk(self.folder_at(&self.root.join(folder), folder.to_owned())?);
+                if source.read(file)?.is_none() {
                     return Err(self.no_file(path, file));
                 }
-                Ok((shelf, file.to_owned()))
+                Ok((source, file.to_owned()))
             }
         }
     }
@@ -139,7 +145,7 @@ impl Library {
         }
     }
 
-    fn at_revision(&self, rest: &str, default_name: Option<&str>) -> Result<(Shelf, String), Problem> {
+    fn at_revision(&self, rest: &str, default_name: Option<&str>) -> Result<(PromptSource, String), Problem> {
         let (rev, name) = match rest.split_once(':') {
             Some((rev, name)) => (rev, Some(name)),
             None => (rest, default_name),
@@ -154,9 +160,9 @@ impl Library {
                         "the prompts folder is outside of the project, so it has no revisions",
                     ));
                 };
-                let shelf = Shelf::Git(Revision::open(&self.root, rev, &below.to_string_lossy())?);
-                let file = find(&shelf, name)?;
-                Ok((shelf, file))
+                let source = PromptSource::Git(GitFolder::open(&self.root, rev, &below.to_string_lossy())?);
+                let file = find(&source, name)?;
+                Ok((source, file))
             }
             Target::Path(path) => {
                 if Path::new(path).is_absolute() {
@@ -164,22 +170,22 @@ impl Library {
                         .expected("a path below the project's root"));
                 }
                 let (folder, file) = split_path(path)?;
-                let shelf = Shelf::Git(Revision::open(&self.root, rev, folder)?);
-                if shelf.read(file)?.is_none() {
-                    let names = shelf.prompt_names()?;
+                let source = PromptSource::Git(GitFolder::open(&self.root, rev, folder)?);
+                if source.read(file)?.is_none() {
+                    let names = source.prompt_names()?;
                     return Err(unknown(
                         &format!("there is no `{path}` at revision `{rev}`"),
                         file,
                         &names,
                     ));
                 }
-                Ok((shelf, file.to_owned()))
+                Ok((source, file.to_owned()))
             }
         }
     }
 }
 
-/// Folder (empty, or with `/` at its end) and file.
+/// DiskFolder (empty, or with `/` at its end) and file.
 fn split_path(path: &str) -> Result<(&str, &str), Problem> {
     let (folder, file) = path.split_at(path.rfind('/').map_or(0, |slash| slash + 1));
     if !EXTENSIONS.iter().any(|extension| file.ends_with(extension)) {
@@ -191,27 +197,27 @@ fn split_path(path: &str) -> Result<(&str, &str), Problem> {
 }
 
 /// The file of a prompt's name.
-fn find(shelf: &Shelf, name: &str) -> Result<String, Problem> {
+fn find(source: &PromptSource, name: &str) -> Result<String, Problem> {
     if name.is_empty() {
         return Err(Problem::new("the prompt's name is empty").expected("a name like `v2`"));
     }
     if name.starts_with('_') {
         return Err(Problem::new(format!("`{name}` is a partial, not a prompt")));
     }
-    let names = shelf.prompt_names()?;
+    let names = source.prompt_names()?;
     if !names.iter().any(|known| known == name) {
-        let message = format!("there is no prompt `{name}` in {}", shelf.shown_folder());
+        let message = format!("there is no prompt `{name}` in {}", source.shown_folder());
         return Err(unknown(&message, name, &names));
     }
     for extension in EXTENSIONS {
         let file = format!("{name}{extension}");
-        if shelf.read(&file)?.is_some() {
+        if source.read(&file)?.is_some() {
             return Ok(file);
         }
     }
     Err(Problem::new(format!(
         "the file of prompt `{name}` in {} can't be found: a broken link?",
-        shelf.shown_folder()
+        source.shown_folder()
     )))
 }
 
@@ -224,23 +230,23 @@ fn unknown(message: &str, name: &str, names: &[String]) -> Problem {
     problem.did_you_mean(name, names.iter().map(String::as_str))
 }
 
-fn compile(reference: &str, shelf: &Shelf, file: &str, content: Content) -> Result<Prompt, Problems> {
-    let shown: Arc<str> = shelf.shown(file).into();
-    let source: Arc<str> = content.text.into();
+fn compile(reference: &str, source: &PromptSource, file: &str, content: Content) -> Result<Prompt, Problems> {
+    let shown: Arc<str> = source.shown(file).into();
+    let text: Arc<str> = content.text.into();
     let is_dotprompt = file.ends_with(".prompt");
     let mut problems = Problems::default();
     let document = if is_dotprompt {
-        Document::parse(&shown, &source)?
+        Document::parse(&shown, &text)?
     } else {
-        Document::without_front_matter(&source)
+        Document::without_front_matter(&text)
     };
     let manifest = manifest::read(&document, &mut problems);
     let text = Text {
         file: Arc::clone(&shown),
-        source,
+        source: text,
         body: document.body,
     };
-    match Template::compile(text, &Beside { shelf }) {
+    match Template::compile(text, &SiblingPartials { source }) {
         Ok(template) => {
             problems.extend(out_of_reach(&template, is_dotprompt));
             problems.or(())?;
@@ -280,20 +286,20 @@ fn out_of_reach(template: &Template, is_dotprompt: bool) -> Vec<Problem> {
 }
 
 /// The partials beside a prompt.
-struct Beside<'a> {
-    shelf: &'a Shelf,
+struct SiblingPartials<'a> {
+    source: &'a PromptSource,
 }
 
-impl Partials for Beside<'_> {
+impl Partials for SiblingPartials<'_> {
     fn load(&self, name: &str) -> Result<Option<Text>, Problem> {
         if !lint::is_partial_name(name) {
             return Ok(None);
         }
         let file = format!("_{name}.prompt");
-        let Some(Content { text: source, .. }) = self.shelf.read(&file)? else {
+        let Some(Content { text: source, .. }) = self.source.read(&file)? else {
             return Ok(None);
         };
-        let file: Arc<str> = self.shelf.shown(&file).into();
+        let file: Arc<str> = self.source.shown(&file).into();
         // Its front matter belongs to dotprompt's other users; a partial has only text to give.
         let body = Document::parse(&file, &source)?.body;
         Ok(Some(Text {
@@ -304,7 +310,7 @@ impl Partials for Beside<'_> {
     }
 
     fn names(&self) -> Vec<String> {
-        self.shelf.partial_names()
+        self.source.partial_names()
     }
 }
 

@@ -23,6 +23,7 @@ pub mod text;
 pub mod variables;
 
 mod bind;
+mod content;
 mod dialect;
 mod disk;
 mod dots;

@@ -81,7 +81,7 @@ impl Template {
         Ok(Template::assemble(main, parsed))
     }
 
-    fn assemble(main: Text, parsed: BTreeMap<String, Parsed>) -> Template {
+    fn assemble(main: Text, parsed: BTreeMap<String, ParsedTemplate>) -> Template {
         let uses = variables::uses(MAIN, &|name| {
             parsed.get(name).map(|parsed| (&parsed.template, &parsed.text))
         });
@@ -182,7 +182,7 @@ impl Template {
         if !self.context.is_empty() {
             dialect::with_context(&mut rc, context);
         }
-        let mut out = Bounded {
+        let mut out = BoundedOutput {
             text: String::with_capacity(self.main.body.len() * 2),
         };
         template.render(&self.registry, &data, &mut rc, &mut out)?;
@@ -210,11 +210,11 @@ impl Template {
 }
 
 /// Text that may not grow without end.
-struct Bounded {
+struct BoundedOutput {
     text: String,
 }
 
-impl Output for Bounded {
+impl Output for BoundedOutput {
     fn write(&mut self, piece: &str) -> io::Result<()> {
         if self.text.len() + piece.len() > MAX_RENDERED {
             return Err(io::Error::other(format!(
@@ -228,7 +228,7 @@ impl Output for Bounded {
 }
 
 /// One template of the set, as it was parsed.
-struct Parsed {
+struct ParsedTemplate {
     text: Text,
     template: handlebars::Template,
     lint: Lint,
@@ -237,7 +237,7 @@ struct Parsed {
 struct Loader<'a> {
     partials: &'a dyn Partials,
     problems: Problems,
-    parsed: BTreeMap<String, Parsed>,
+    parsed: BTreeMap<String, ParsedTemplate>,
     missing: BTreeSet<String>,
 }
 
@@ -276,7 +276,7 @@ impl Loader<'_> {
                     }
                 }
             }
-            self.parsed.insert(name, Parsed { text, template, lint });
+            self.parsed.insert(name, ParsedTemplate { text, template, lint });
         }
     }
 

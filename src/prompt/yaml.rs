@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// Line and column of a key or value, counted from 1 inside the front matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Spot {
+pub(super) struct Position {
     line: u64,
     column: u64,
 }
@@ -18,7 +18,7 @@ pub(super) struct Spot {
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     kind: Kind,
-    spot: Spot,
+    spot: Position,
 }
 
 /// What a node holds.
@@ -29,7 +29,7 @@ enum Kind {
     Number(Number),
     Text(String),
     List(Vec<Node>),
-    Map(Vec<(String, Spot, Node)>),
+    Map(Vec<(String, Position, Node)>),
 }
 
 /// Front matter with its place in the file.
@@ -60,7 +60,7 @@ impl Tree {
         let root = if blank {
             Node {
                 kind: Kind::Map(Vec::new()),
-                spot: Spot { line: 1, column: 1 },
+                spot: Position { line: 1, column: 1 },
             }
         } else {
             let spanned: Spanned<Kind> = serde_saphyr::from_str_with_options(text, options)
@@ -107,12 +107,12 @@ impl Tree {
         }
     }
 
-    fn place(&self, spot: Spot) -> Place {
+    fn place(&self, spot: Position) -> Place {
         place(&self.file, self.lines_before, spot)
     }
 }
 
-fn place(file: &Arc<str>, lines_before: u32, spot: Spot) -> Place {
+fn place(file: &Arc<str>, lines_before: u32, spot: Position) -> Place {
     let line = u32::try_from(spot.line)
         .unwrap_or(u32::MAX)
         .saturating_add(lines_before);
@@ -126,7 +126,7 @@ fn yaml_problem(file: &Arc<str>, lines_before: u32, error: &serde_saphyr::Error)
             place(
                 file,
                 lines_before,
-                Spot {
+                Position {
                     line: at.line(),
                     column: at.column(),
                 },
@@ -176,8 +176,8 @@ impl From<Spanned<Kind>> for Node {
     }
 }
 
-fn spot_of(at: serde_saphyr::Location) -> Spot {
-    Spot {
+fn spot_of(at: serde_saphyr::Location) -> Position {
+    Position {
         line: at.line(),
         column: at.column(),
     }
