@@ -2,13 +2,13 @@
 //! where things stand.
 
 use super::checks;
-use super::digest::Inlined;
+use super::digest::IncludedFiles;
 use super::history;
 use super::identity::{self, Origin};
 use super::labels;
-use super::row::Part;
+use super::mistake::{Mistake, Mistakes, kind};
 use super::source::shorten;
-use crate::domain::{ArgProblem, CaseId, CheckRules, CheckSpec, Label, Problem, Problems, Step, Turn, WEIGHT, nearest};
+use crate::domain::{CaseId, CheckRules, CheckSpec, Label, Problem, Step, Turn, WEIGHT, nearest};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -40,83 +40,8 @@ pub(super) struct Draft {
     pub(super) mistakes: Mistakes,
 }
 
-/// One mistake in a row.
-pub(super) struct Mistake {
-    /// Steps from the row to the culprit.
-    pub(super) path: Vec<Step>,
-    /// Which half of the last step is the culprit.
-    pub(super) part: Part,
-    /// What is wrong, still without a place.
-    pub(super) problem: Problem,
-}
-
-impl Mistake {
-    /// A key that should not be there.
-    pub(super) fn key(path: &[Step], problem: Problem) -> Mistake {
-        Mistake {
-            path: path.to_vec(),
-            part: Part::Key,
-            problem,
-        }
-    }
-
-    /// A value that should be another.
-    pub(super) fn value(path: &[Step], problem: Problem) -> Mistake {
-        Mistake {
-            path: path.to_vec(),
-            part: Part::Value,
-            problem,
-        }
-    }
-
-    /// A mistake inside a check. It is shown at the key: that is right for a wrong key, and near enough for a wrong
-    /// value.
-    pub(super) fn inside(check: &[Step], mistake: ArgProblem) -> Mistake {
-        let mut path = check.to_vec();
-        path.extend(mistake.path);
-        Mistake {
-            path,
-            part: Part::Key,
-            problem: Problem {
-                place: None,
-                message: mistake.message,
-                expected: mistake.expected,
-                hint: mistake.hint,
-            },
-        }
-    }
-}
-
-/// The mistakes of a row: the first ones, so that a hostile row can't fill the memory with them.
-#[derive(Default)]
-pub(super) struct Mistakes(Vec<Mistake>);
-
-impl Mistakes {
-    /// Adds one, if there is room.
-    pub(super) fn push(&mut self, mistake: Mistake) {
-        if self.0.len() < Problems::KEPT {
-            self.0.push(mistake);
-        }
-    }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// There is none.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// All of them, in the order in which they were found.
-    pub(super) fn take(&mut self) -> Vec<Mistake> {
-        std::mem::take(&mut self.0)
-    }
-}
-
 /// Reads a row. `flawed` rows have mistakes that are already reported: what they lack is no mistake.
-pub(super) fn read(written: Value, flawed: bool, rules: &dyn CheckRules, inlined: &mut Inlined) -> Draft {
+pub(super) fn read(written: Value, flawed: bool, rules: &dyn CheckRules, included: &mut IncludedFiles) -> Draft {
     let mut draft = Draft::default();
     let Value::Object(row) = written else {
         let problem = Problem::new(format!("a case is {}", kind(&written)))
@@ -148,7 +73,7 @@ pub(super) fn read(written: Value, flawed: bool, rules: &dyn CheckRules, inlined
             }
             "expect" => {
                 has_expect = true;
-                draft.checks = checks::read(&value, flawed, rules, inlined, &mut draft.mistakes);
+                draft.checks = checks::read(&value, flawed, rules, included, &mut draft.mistakes);
             }
             "labels" => draft.labels = labels::read(value, &mut draft.mistakes),
             "notes" => draft.notes = read_notes(value, &mut draft.mistakes),
@@ -173,7 +98,7 @@ pub(super) fn read(written: Value, flawed: bool, rules: &dyn CheckRules, inlined
     if let Some((id, _)) = &draft.id
         && draft.mistakes.is_empty()
     {
-        checks::complete(&mut draft.checks, id, rules, inlined, &mut draft.mistakes);
+        checks::complete(&mut draft.checks, id, rules, included, &mut draft.mistakes);
     }
     draft
 }
@@ -323,16 +248,4 @@ fn unknown_key(key: &str, rules: &dyn CheckRules) -> Mistake {
         }
     };
     Mistake::key(&[Step::key(key)], problem)
-}
-
-/// What a value is, in words.
-pub(super) fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a map",
-    }
 }

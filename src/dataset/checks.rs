@@ -1,7 +1,7 @@
 //! The list `expect` of a case.
 
-use super::case::{Mistake, Mistakes, kind};
-use super::digest::Inlined;
+use super::digest::IncludedFiles;
+use super::mistake::{Mistake, Mistakes, kind};
 use crate::domain::{CaseId, CheckRules, CheckSpec, Problem, Step};
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ pub(super) fn read(
     written: &Value,
     flawed: bool,
     rules: &dyn CheckRules,
-    inlined: &mut Inlined,
+    included: &mut IncludedFiles,
     mistakes: &mut Mistakes,
 ) -> Vec<CheckSpec> {
     let expect = [Step::key("expect")];
@@ -38,7 +38,7 @@ pub(super) fn read(
         match verified {
             Ok(check) => {
                 if arguments(written, &check.matcher) != Some(&check.args) {
-                    inlined.take(&check.args);
+                    included.take(&check.args);
                 }
                 checks.push(check);
             }
@@ -63,14 +63,14 @@ pub(super) fn complete(
     checks: &mut [CheckSpec],
     case: &CaseId,
     rules: &dyn CheckRules,
-    inlined: &mut Inlined,
+    included: &mut IncludedFiles,
     mistakes: &mut Mistakes,
 ) {
     for (index, check) in checks.iter_mut().enumerate() {
         match rules.complete(check.clone(), case) {
             Ok(completed) => {
                 if completed.args != check.args {
-                    inlined.take(&completed.args);
+                    included.take(&completed.args);
                 }
                 *check = completed;
             }

@@ -5,9 +5,9 @@ use sha2::{Digest, Sha256};
 
 /// Digest of what the checks of one file took in from other files, such as JSON schemas.
 #[derive(Default)]
-pub(super) struct Inlined(Option<Sha256>);
+pub(super) struct IncludedFiles(Option<Sha256>);
 
-impl Inlined {
+impl IncludedFiles {
     /// Takes the arguments of a check that are not those which the golden file shows.
     pub(super) fn take(&mut self, args: &Value) {
         let args = args.to_string();
@@ -24,13 +24,13 @@ impl Inlined {
 
 /// The SHA-256 over the digests of the files in order, as lowercase hexadecimal digits. Where checks took in other files,
 /// each file's digest of that follows in the same order, 32 zero bytes for a file without one.
-pub(super) fn dataset(files: &[[u8; 32]], inlined: &[Option<[u8; 32]>]) -> String {
+pub(super) fn dataset(files: &[[u8; 32]], included: &[Option<[u8; 32]>]) -> String {
     let mut hash = Sha256::new();
     for file in files {
         hash.update(file);
     }
-    if inlined.iter().any(Option::is_some) {
-        for digest in inlined {
+    if included.iter().any(Option::is_some) {
+        for digest in included {
             hash.update(digest.unwrap_or_default());
         }
     }

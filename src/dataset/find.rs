@@ -13,7 +13,7 @@ use std::sync::Arc;
 const SNAPSHOTS: &str = "snapshots";
 
 /// A golden file, not yet read.
-pub(super) struct Found {
+pub(super) struct GoldenPath {
     pub(super) path: PathBuf,
     pub(super) shown: Arc<str>,
     pub(super) suite: Arc<str>,
@@ -22,7 +22,7 @@ pub(super) struct Found {
 
 /// All golden files of `paths`: those named, and those below the folders named, in byte-wise order of their path in the
 /// folder.
-pub(super) fn files(paths: &[PathBuf], problems: &mut Problems) -> Vec<Found> {
+pub(super) fn files(paths: &[PathBuf], problems: &mut Problems) -> Vec<GoldenPath> {
     let mut search = Search {
         problems,
         found: Vec::new(),
@@ -40,7 +40,7 @@ pub(super) fn files(paths: &[PathBuf], problems: &mut Problems) -> Vec<Found> {
 
 struct Search<'a> {
     problems: &'a mut Problems,
-    found: Vec<Found>,
+    found: Vec<GoldenPath>,
     /// Files so far, links resolved.
     seen: HashMap<PathBuf, Arc<str>>,
 }
@@ -66,7 +66,7 @@ impl Search<'_> {
         }
     }
 
-    fn check_file(&mut self, path: &Path, shown: &Arc<str>) -> Option<Found> {
+    fn check_file(&mut self, path: &Path, shown: &Arc<str>) -> Option<GoldenPath> {
         let is_file = match fs::metadata(path) {
             Ok(data) => data.is_file(),
             Err(error) => {
@@ -76,7 +76,7 @@ impl Search<'_> {
         };
         let format = path.extension().and_then(OsStr::to_str).and_then(Format::of_extension);
         match format {
-            Some(format) if is_file => Some(Found {
+            Some(format) if is_file => Some(GoldenPath {
                 path: path.to_owned(),
                 shown: shown.clone(),
                 suite: path.file_stem().unwrap_or_default().to_string_lossy().into(),

@@ -1,6 +1,6 @@
 //! The list `history` of a case.
 
-use super::case::{Mistake, Mistakes, kind};
+use super::mistake::{Mistake, Mistakes, kind};
 use super::source::shorten;
 use crate::domain::{Problem, Step, Turn, TurnRole};
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! The list `labels` of a case: answers, and what people said of them.
 
-use super::case::{Mistake, Mistakes, kind};
+use super::mistake::{Mistake, Mistakes, kind};
 use super::source::shorten;
 use crate::domain::{CheckSpec, Label, Problem, Step, nearest};
 use serde_json::Value;

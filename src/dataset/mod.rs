@@ -26,6 +26,7 @@ mod json;
 mod json_text;
 mod jsonl;
 mod labels;
+mod mistake;
 mod older;
 mod row;
 mod schema;
@@ -38,10 +39,11 @@ mod yaml;
 pub use snapshots::unreferenced_snapshots;
 
 use crate::domain::{Case, CaseId, CheckRules, Place, Problem, Problems, WEIGHT};
-use case::{Draft, Mistake};
-use digest::Inlined;
-use find::Found;
+use case::Draft;
+use digest::IncludedFiles;
+use find::GoldenPath;
 use identity::{Ids, Origin};
+use mistake::Mistake;
 use row::{Locate, Row, Rows, Spot};
 use source::{Source, shorten};
 use std::io;
@@ -115,7 +117,7 @@ pub struct Dataset {
     /// How many cases the files have; 0 is not a mistake here.
     pub total: u64,
     /// For each file, the digest of what its checks took in.
-    inlined: Vec<Option<[u8; 32]>>,
+    included: Vec<Option<[u8; 32]>>,
 }
 
 /// First pass: finds, reads, validates and digests all files. `visit` sees every valid case in order, also when others are
@@ -135,7 +137,7 @@ pub fn survey(
     let mut ids = Ids::default();
     let mut total = 0;
     let mut files = Vec::with_capacity(found.len());
-    let mut inlined = Vec::with_capacity(found.len());
+    let mut included = Vec::with_capacity(found.len());
     for (index, file) in found.into_iter().enumerate() {
         let mut checking = Checking {
             file: &file,
@@ -145,11 +147,11 @@ pub fn survey(
             visit,
             ids: &mut ids,
             problems: &mut problems,
-            inlined: Inlined::default(),
+            included: IncludedFiles::default(),
             total: &mut total,
         };
         let digest = read(&file.path, file.format, rules, &mut checking);
-        inlined.push(checking.inlined.finish());
+        included.push(checking.included.finish());
         match digest {
             Ok((sha256, bytes)) => files.push(GoldenFile {
                 path: file.path,
@@ -164,10 +166,10 @@ pub fn survey(
     }
     let digests: Vec<[u8; 32]> = files.iter().map(|file| file.sha256).collect();
     problems.or(Dataset {
-        sha256: digest::dataset(&digests, &inlined),
+        sha256: digest::dataset(&digests, &included),
         files,
         total,
-        inlined,
+        included,
     })
 }
 
@@ -179,7 +181,7 @@ impl Dataset {
     /// A file can't be read any more, or its bytes, or those that its checks take in, are not those that were surveyed.
     /// Cases may have been handed out by then: what was done with them must not count.
     pub fn stream(&self, rules: &dyn CheckRules, each: &mut dyn FnMut(Case) -> ControlFlow<()>) -> Result<(), Problem> {
-        for (file, surveyed) in self.files.iter().zip(&self.inlined) {
+        for (file, surveyed) in self.files.iter().zip(&self.included) {
             let place = || Place::file(file.shown.clone());
             let unreadable = |error: io::Error| Problem::at(place(), format!("can't be read any more: {error}"));
             let changed = || {
@@ -196,18 +198,18 @@ impl Dataset {
                 file,
                 rules,
                 each,
-                inlined: Inlined::default(),
+                included: IncludedFiles::default(),
                 is_broken: false,
                 is_stopped: false,
             };
             let (sha256, _) = read(&file.path, file.format, rules, &mut replaying).map_err(unreadable)?;
             let Replaying {
-                inlined,
+                included,
                 is_broken,
                 is_stopped,
                 ..
             } = replaying;
-            if is_broken || sha256 != file.sha256 || inlined.finish() != *surveyed {
+            if is_broken || sha256 != file.sha256 || included.finish() != *surveyed {
                 return Err(changed());
             }
             if is_stopped {
@@ -227,20 +229,20 @@ fn read(path: &Path, format: Format, rules: &dyn CheckRules, rows: &mut dyn Rows
 
 /// The first pass over one file.
 struct Checking<'a> {
-    file: &'a Found,
+    file: &'a GoldenPath,
     index: u32,
     shown: &'a [Arc<str>],
     rules: &'a dyn CheckRules,
     visit: &'a mut dyn FnMut(&Case, &mut Problems),
     ids: &'a mut Ids,
     problems: &'a mut Problems,
-    inlined: Inlined,
+    included: IncludedFiles,
     total: &'a mut u64,
 }
 
 impl Rows for Checking<'_> {
     fn row(&mut self, row: Row<'_>) {
-        let mut draft = case::read(row.written, row.flawed, self.rules, &mut self.inlined);
+        let mut draft = case::read(row.written, row.flawed, self.rules, &mut self.included);
         let mut is_valid = !row.flawed && draft.mistakes.is_empty();
         for Mistake { path, part, problem } in draft.mistakes.take() {
             let at = match self.is_full() {
@@ -308,7 +310,7 @@ struct Replaying<'a> {
     file: &'a GoldenFile,
     rules: &'a dyn CheckRules,
     each: &'a mut dyn FnMut(Case) -> ControlFlow<()>,
-    inlined: Inlined,
+    included: IncludedFiles,
     /// A mistake that the first pass would have seen.
     is_broken: bool,
     is_stopped: bool,
@@ -316,7 +318,7 @@ struct Replaying<'a> {
 
 impl Rows for Replaying<'_> {
     fn row(&mut self, row: Row<'_>) {
-        let mut draft = case::read(row.written, row.flawed, self.rules, &mut self.inlined);
+        let mut draft = case::read(row.written, row.flawed, self.rules, &mut self.included);
         let id = draft.id.take().filter(|_| !row.flawed && draft.mistakes.is_empty());
         let Some((id, _)) = id else {
             self.is_broken = true;

@@ -276,13 +276,13 @@ impl Places {
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error> {
-        Untyped.deserialize(deserializer)
+        NodeSeed.deserialize(deserializer)
     }
 }
 
-struct Untyped;
+struct NodeSeed;
 
-impl<'de> DeserializeSeed<'de> for Untyped {
+impl<'de> DeserializeSeed<'de> for NodeSeed {
     type Value = Node;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
@@ -297,7 +297,7 @@ fn leaf<E>(value: impl Into<Value>) -> Result<Node, E> {
     })
 }
 
-impl<'de> Visitor<'de> for Untyped {
+impl<'de> Visitor<'de> for NodeSeed {
     type Value = Node;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -180,7 +180,7 @@ impl Record<'_> {
         if cells.len() != self.header.names.len() {
             return self.report_length(cells.len(), rows);
         }
-        let mut filled = Filled {
+        let mut filled = RowBuilder {
             record: self,
             cells,
             rules,
@@ -192,7 +192,7 @@ impl Record<'_> {
             check_columns: Vec::new(),
         };
         filled.read();
-        let Filled {
+        let RowBuilder {
             mut written,
             vars,
             checks,
@@ -241,7 +241,7 @@ fn cell_spot(text: &str, start: Spot, column: usize) -> Spot {
 }
 
 /// A row in the making.
-struct Filled<'a> {
+struct RowBuilder<'a> {
     record: &'a Record<'a>,
     cells: &'a StringRecord,
     rules: &'a dyn CheckRules,
@@ -254,7 +254,7 @@ struct Filled<'a> {
     check_columns: Vec<usize>,
 }
 
-impl Filled<'_> {
+impl RowBuilder<'_> {
     fn read(&mut self) {
         for (index, (column, cell)) in self.record.header.columns.iter().zip(self.cells).enumerate() {
             match column {

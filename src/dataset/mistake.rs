@@ -1,0 +1,92 @@
+//! What is wrong with a golden case, told by its path inside the case.
+
+use super::row::Part;
+use crate::domain::{ArgProblem, Problem, Problems, Step};
+use serde_json::Value;
+
+/// One mistake in a row.
+pub(super) struct Mistake {
+    /// Steps from the row to the culprit.
+    pub(super) path: Vec<Step>,
+    /// Which half of the last step is the culprit.
+    pub(super) part: Part,
+    /// What is wrong, still without a place.
+    pub(super) problem: Problem,
+}
+
+impl Mistake {
+    /// A key that should not be there.
+    pub(super) fn key(path: &[Step], problem: Problem) -> Mistake {
+        Mistake {
+            path: path.to_vec(),
+            part: Part::Key,
+            problem,
+        }
+    }
+
+    /// A value that should be another.
+    pub(super) fn value(path: &[Step], problem: Problem) -> Mistake {
+        Mistake {
+            path: path.to_vec(),
+            part: Part::Value,
+            problem,
+        }
+    }
+
+    /// A mistake inside a check. It is shown at the key: that is right for a wrong key, and near enough for a wrong
+    /// value.
+    pub(super) fn inside(check: &[Step], mistake: ArgProblem) -> Mistake {
+        let mut path = check.to_vec();
+        path.extend(mistake.path);
+        Mistake {
+            path,
+            part: Part::Key,
+            problem: Problem {
+                place: None,
+                message: mistake.message,
+                expected: mistake.expected,
+                hint: mistake.hint,
+            },
+        }
+    }
+}
+
+/// The mistakes of a row: the first ones, so that a hostile row can't fill the memory with them.
+#[derive(Default)]
+pub(super) struct Mistakes(Vec<Mistake>);
+
+impl Mistakes {
+    /// Adds one, if there is room.
+    pub(super) fn push(&mut self, mistake: Mistake) {
+        if self.0.len() < Problems::KEPT {
+            self.0.push(mistake);
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// There is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, in the order in which they were found.
+    pub(super) fn take(&mut self) -> Vec<Mistake> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+/// What a value is, in words.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a map",
+    }
+}
