@@ -76,7 +76,7 @@ pub mod internals {
         pub use crate::prompt::{Library, Prompt, frontmatter, marks, messages, picoschema, template, text};
     }
     pub mod report {
-        pub use crate::report::{FORMATS, Folder, Mask, ReportError, Reports, console};
+        pub use crate::report::{FORMATS, OutputDir, Redactor, ReportError, Reports, console};
     }
     pub mod provider {
         pub use crate::provider::{AnyTarget, ApiKey, Gemini, GeminiSettings, Renewal, Retry};

@@ -1,7 +1,7 @@
 //! Finds a secret in whatever comes from outside, in all the forms in which others repeat it, and puts `***` in its place.
 //!
-//! The one place that knows these forms. Keys (`run/key.rs`) use it where replies come in, the mask of the reports
-//! (`report/mask.rs`) where anything goes out.
+//! The one place that knows these forms. Keys (`run/key.rs`) use it where replies come in, the redactor of the reports
+//! (`report/redactor.rs`) where anything goes out.
 
 use crate::domain::{Answer, ToolCall};
 use base64::Engine as _;
@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// What stands in a secret's place.
-pub const STARS: &str = "***";
+pub const PLACEHOLDER: &str = "***";
 
 /// Forms shorter than this many characters are left alone: they would hit innocent text.
 const SHORTEST_FORM: usize = 6;
@@ -25,21 +25,21 @@ const SHORTEST_REST: usize = 8;
 const DEEPEST_PERCENT: usize = 4;
 
 /// Something that must not be shown, or several of them.
-pub trait Secret: fmt::Debug + Sync {
+pub trait Redact: fmt::Debug + Sync {
     /// The bytes without it; borrowed when it does not stand in them.
-    fn cover<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]>;
+    fn redact<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]>;
 
     /// Bytes without it, that are copied only if it stands in them.
-    fn mask_bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
-        match self.cover(&bytes) {
+    fn redact_bytes(&self, bytes: Vec<u8>) -> Vec<u8> {
+        match self.redact(&bytes) {
             Cow::Borrowed(_) => bytes,
-            Cow::Owned(covered) => covered,
+            Cow::Owned(redacted) => redacted,
         }
     }
 
     /// The text without it.
     fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        match self.cover(text.as_bytes()) {
+        match self.redact(text.as_bytes()) {
             Cow::Borrowed(_) => Cow::Borrowed(text),
             Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
         }
@@ -103,10 +103,10 @@ pub trait Secret: fmt::Debug + Sync {
 }
 
 /// The bytes without any of these secrets.
-pub fn covered<'a, 's>(secrets: impl Iterator<Item = &'s dyn Secret>, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-    secrets.fold(Cow::Borrowed(bytes), |bytes, secret| match secret.cover(&bytes) {
+pub fn redact_all<'a, 's>(secrets: impl Iterator<Item = &'s dyn Redact>, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+    secrets.fold(Cow::Borrowed(bytes), |bytes, secret| match secret.redact(&bytes) {
         Cow::Borrowed(_) => bytes,
-        Cow::Owned(covered) => Cow::Owned(covered),
+        Cow::Owned(redacted) => Cow::Owned(redacted),
     })
 }
 
@@ -117,7 +117,7 @@ pub fn covered<'a, 's>(secrets: impl Iterator<Item = &'s dyn Secret>, bytes: &'a
 ///
 /// Looking takes time in proportion to the text: see `cover`.
 #[derive(Clone)]
-pub struct Cover(Arc<Forms>);
+pub struct SecretForms(Arc<Forms>);
 
 struct Forms {
     forms: Vec<Form>,
@@ -133,15 +133,15 @@ struct Form {
     rest: usize,
 }
 
-impl fmt::Debug for Cover {
+impl fmt::Debug for SecretForms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
 }
 
-impl Cover {
+impl SecretForms {
     /// Hides `secret`; an empty one hides nothing.
-    pub fn new(secret: &str) -> Cover {
+    pub fn new(secret: &str) -> SecretForms {
         let forms = forms(secret);
         let mut begins = [false; 256];
         for form in &forms {
@@ -153,7 +153,7 @@ impl Cover {
                 }
             }
         }
-        Cover(Arc::new(Forms { forms, begins }))
+        SecretForms(Arc::new(Forms { forms, begins }))
     }
 
     /// Where the longest form that begins at `at` ends.
@@ -162,18 +162,18 @@ impl Cover {
     }
 }
 
-impl Secret for Cover {
+impl Redact for SecretForms {
     /// Goes through the bytes once. What begins like a secret is compared with it and then left by one byte, or, where it
     /// begins with backslashes, by all of them; so no run of anything is read more often than the secret is long.
-    fn cover<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-        let mut covered = Vec::new();
+    fn redact<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        let mut redacted = Vec::new();
         let (mut at, mut kept) = (0, 0);
         while let Some(byte) = bytes.get(at) {
             if !self.0.begins[usize::from(*byte)] {
                 at += 1;
             } else if let Some(end) = self.end(bytes, at) {
-                covered.extend_from_slice(&bytes[kept..at]);
-                covered.extend_from_slice(STARS.as_bytes());
+                redacted.extend_from_slice(&bytes[kept..at]);
+                redacted.extend_from_slice(PLACEHOLDER.as_bytes());
                 (at, kept) = (end, end);
             } else {
                 at += backslashes(&bytes[at..]).max(1);
@@ -182,8 +182,8 @@ impl Secret for Cover {
         if kept == 0 {
             return Cow::Borrowed(bytes);
         }
-        covered.extend_from_slice(&bytes[kept..]);
-        Cow::Owned(covered)
+        redacted.extend_from_slice(&bytes[kept..]);
+        Cow::Owned(redacted)
     }
 }
 
@@ -360,7 +360,7 @@ mod tests {
     const KEY: &str = "AIza_\"Sy+D/9~x?y>z<&%=";
 
     fn masked(text: &str) -> String {
-        Cover::new(KEY).text(text).into_owned()
+        SecretForms::new(KEY).text(text).into_owned()
     }
 
     fn each(write: impl Fn(u8) -> String) -> String {
@@ -415,7 +415,7 @@ mod tests {
             }),
         ] {
             assert_eq!(masked(&format!("a {form} b {form}")), "a *** b ***", "{form}");
-            assert_eq!(masked(&form), STARS, "{form}");
+            assert_eq!(masked(&form), PLACEHOLDER, "{form}");
         }
     }
 
@@ -426,9 +426,9 @@ mod tests {
                 for engine in [&STANDARD, &URL_SAFE, &STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
                     let plain = engine.encode(format!("{before}{KEY}{after}"));
                     let hidden = masked(&plain);
-                    assert!(hidden.contains(STARS), "{plain}");
+                    assert!(hidden.contains(PLACEHOLDER), "{plain}");
                     // Beside the stars stand at most the neighbours and the characters that are shared with them.
-                    assert!(hidden.len() <= STARS.len() + 14, "{plain} -> {hidden}");
+                    assert!(hidden.len() <= PLACEHOLDER.len() + 14, "{plain} -> {hidden}");
                     let slashed = plain.replace('/', "\\/").replace('+', "%2B");
                     assert_eq!(masked(&slashed).replace("%2B", "+"), hidden, "{slashed}");
                 }
@@ -444,7 +444,7 @@ mod tests {
             format!("{{\"a\": \"\\n{}\"}}", each(|byte| format!("\\\\u{byte:04x}"))),
         ] {
             let hidden = masked(&text);
-            assert!(hidden.contains(STARS), "{text}");
+            assert!(hidden.contains(PLACEHOLDER), "{text}");
             serde_json::from_str::<Value>(&hidden).unwrap_or_else(|error| panic!("{text} -> {hidden}: {error}"));
         }
     }
@@ -458,8 +458,8 @@ mod tests {
         assert_eq!(masked("\"key=AIza_\"Sy\\u00…\""), "\"key=***…\"");
         assert_eq!(masked("key=AIza_\"S"), "key=AIza_\"S");
         assert_eq!(masked("key=AIza_\"Sy+ is another"), "key=AIza_\"Sy+ is another");
-        assert_eq!(masked("AIza_%22Sy%2BD%2"), STARS);
-        assert_eq!(masked("AIza_\\u0022Sy\\u002BD\\u00"), STARS);
+        assert_eq!(masked("AIza_%22Sy%2BD%2"), PLACEHOLDER);
+        assert_eq!(masked("AIza_\\u0022Sy\\u002BD\\u00"), PLACEHOLDER);
     }
 
     #[test]
@@ -478,11 +478,11 @@ mod tests {
             "&#99999999999;",
             "%252525252525",
         ] {
-            assert!(matches!(Cover::new(KEY).text(text), Cow::Borrowed(same) if same == text));
+            assert!(matches!(SecretForms::new(KEY).text(text), Cow::Borrowed(same) if same == text));
         }
-        assert!(matches!(Cover::new("").text("\\ any % text &"), Cow::Borrowed(_)));
+        assert!(matches!(SecretForms::new("").text("\\ any % text &"), Cow::Borrowed(_)));
         let bytes = b"\xff\xfe nothing \xff".to_vec();
-        assert_eq!(Cover::new(KEY).mask_bytes(bytes.clone()), bytes);
+        assert_eq!(SecretForms::new(KEY).redact_bytes(bytes.clone()), bytes);
     }
 
     #[test]
@@ -496,19 +496,19 @@ mod tests {
             }],
             ..Answer::default()
         };
-        Cover::new(KEY).answer(&mut answer);
+        SecretForms::new(KEY).answer(&mut answer);
         assert_eq!(answer.text, "a***");
-        assert_eq!(answer.model_version.as_deref(), Some(STARS));
-        assert_eq!(answer.tool_calls[0].name, STARS);
+        assert_eq!(answer.model_version.as_deref(), Some(PLACEHOLDER));
+        assert_eq!(answer.tool_calls[0].name, PLACEHOLDER);
         assert_eq!(
             Value::Object(answer.tool_calls[0].args.clone()),
-            serde_json::json!({STARS: [STARS]})
+            serde_json::json!({PLACEHOLDER: [PLACEHOLDER]})
         );
     }
 
     #[test]
     fn it_is_not_shown() {
-        assert_eq!(format!("{:?}", Cover::new(KEY)), STARS);
+        assert_eq!(format!("{:?}", SecretForms::new(KEY)), PLACEHOLDER);
     }
 
     /// Whatever the text is made of, also of what begins like the secret all the time: each byte is looked at a bounded
@@ -516,7 +516,7 @@ mod tests {
     #[test]
     fn looking_takes_work_in_proportion_to_the_text() {
         const SIZE: usize = 200_000;
-        let cover = Cover::new(KEY);
+        let cover = SecretForms::new(KEY);
         for (piece, most) in [
             ("plain text ", 8),
             ("\\", 16),
@@ -529,7 +529,7 @@ mod tests {
         ] {
             let text = piece.repeat(SIZE / piece.len()) + " ";
             LOOKS.set(0);
-            assert_eq!(matches!(cover.cover(text.as_bytes()), Cow::Owned(_)), piece == KEY);
+            assert_eq!(matches!(cover.redact(text.as_bytes()), Cow::Owned(_)), piece == KEY);
             assert!(LOOKS.get() < most * SIZE, "{piece}: {} looks", LOOKS.get());
         }
     }

@@ -11,7 +11,7 @@ use crate::eval::{self, ArmForecast, Estimate, Forecast, Interrupt, JudgesForeca
 use crate::exit;
 use crate::report::console::{Console, Style};
 use crate::report::progress::{self, Silent};
-use crate::report::{Folder, Mask, ReportError};
+use crate::report::{OutputDir, Redactor, ReportError};
 use std::io::{IsTerminal, stdout};
 use std::path::Path;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub(super) fn clear_stale(arguments: &[String], environment: &Environment) {
     let out = Layers::read(Path::new("."), layer, None, environment.clone()).out();
     if out.is_dir() {
         // Whoever holds the folder now clears it, too; what else is wrong is not what this call is about.
-        let _ = Folder::claim(&out);
+        let _ = OutputDir::claim(&out);
     }
 }
 
@@ -56,15 +56,15 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
     let unattended = environment.contains_key("CI");
     let (layer, config) = options.into_layer();
     let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment);
-    let folder = Folder::claim(&layers.out()).map_err(unusable)?;
+    let folder = OutputDir::claim(&layers.out()).map_err(unusable)?;
     let out = folder.path().to_owned();
     let settings = layers.settle()?;
     if !settings.arms.candidates.is_empty() {
         return candidates::evaluate(&settings, &folder, no_color, unattended, interrupt);
     }
     let prepared = eval::prepare(&settings)?;
-    let mask = prepared.mask().clone();
-    hide(&mask);
+    let redactor = prepared.redactor().clone();
+    hide(&redactor);
     let tell = |sentence: &str| {
         if !settings.run.quiet {
             warn(sentence);
@@ -85,12 +85,12 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
     if prepared.run_info().simulated {
         tell_simulated(&settings);
     }
-    let progress = progress(&settings, &mask, unattended);
+    let progress = progress(&settings, &redactor, unattended);
     let style = Style {
         color: colored(&settings, no_color),
         quiet: settings.run.quiet,
     };
-    let mut console = Console::new(style, mask.clone()).apart(prepared.quarantine().clone());
+    let mut console = Console::new(style, redactor.clone()).apart(prepared.quarantine().clone());
     let finished = prepared.eval(folder, &progress, interrupt, &mut |row| console.case(row), &tell)?;
     for error in &finished.unwritten {
         complain(&error.to_string());
@@ -110,17 +110,17 @@ fn tell_simulated(settings: &Settings) {
     if settings.run.quiet { warn(line) } else { say(line) }
 }
 
-fn progress(settings: &Settings, mask: &Mask, unattended: bool) -> Arc<dyn Progress> {
+fn progress(settings: &Settings, redactor: &Redactor, unattended: bool) -> Arc<dyn Progress> {
     if settings.run.quiet {
         Arc::new(Silent)
     } else {
-        progress::to_stderr(mask.clone(), !unattended).into()
+        progress::to_stderr(redactor.clone(), !unattended).into()
     }
 }
 
 fn unusable(error: ReportError) -> Error {
     match error {
-        ReportError::Folder(problem) => problem.into(),
+        ReportError::OutputDir(problem) => problem.into(),
         other @ (ReportError::Write { .. } | ReportError::Disagreement { .. }) => {
             Problem::new(other.to_string()).into()
         }

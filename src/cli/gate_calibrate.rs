@@ -35,8 +35,8 @@ fn compare(options: CalibrateGate, environment: Environment, interrupt: &Interru
     let (layer, config) = options.into_layer();
     let settings = Layers::read(Path::new("."), layer, config.as_deref(), environment).settle_for_itself()?;
     let prepared = commands::prepare_itself(&settings)?;
-    let mask = prepared.mask().clone();
-    hide(&mask);
+    let redactor = prepared.redactor().clone();
+    hide(&redactor);
     let tell = |sentence: &str| {
         if !settings.run.quiet {
             warn(sentence);
@@ -52,7 +52,7 @@ fn compare(options: CalibrateGate, environment: Environment, interrupt: &Interru
     let progress: Arc<dyn Progress> = if settings.run.quiet {
         Arc::new(Silent)
     } else {
-        progress::to_stderr(mask, !unattended).into()
+        progress::to_stderr(redactor, !unattended).into()
     };
     let calibrated = prepared.calibrate(&progress, interrupt, &tell)?;
     if as_json {

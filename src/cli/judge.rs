@@ -39,7 +39,7 @@ fn calibrate(mut options: Calibrate, environment: Environment, interrupt: &Inter
     let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment);
     let settings = layers.settle_for_judges()?;
     let calibrating = Calibrating::prepare(&settings, only.as_deref())?;
-    hide(calibrating.mask());
+    hide(calibrating.redactor());
     for warning in &settings.warnings {
         warn(&format!("warning: {warning}"));
     }

@@ -21,7 +21,7 @@ use crate::config::{self, Environment};
 use crate::error::Error;
 use crate::exit;
 use crate::provider::ApiKey;
-use crate::report::{Mask, text};
+use crate::report::{Redactor, text};
 use clap::Parser;
 use options::{Cli, Command};
 use std::borrow::Cow;
@@ -35,7 +35,7 @@ use std::sync::{Mutex, PoisonError};
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 /// What this process must not say: the keys of its environment, and those that come up while it runs.
-static HIDDEN: Mutex<Vec<Mask>> = Mutex::new(Vec::new());
+static HIDDEN: Mutex<Vec<Redactor>> = Mutex::new(Vec::new());
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
@@ -64,7 +64,7 @@ fn run() -> u8 {
     let environment: Environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
         .collect();
-    hide(&Mask::new(config::secrets(&environment).iter().map(ApiKey::reveal)));
+    hide(&Redactor::new(config::secrets(&environment).iter().map(ApiKey::reveal)));
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -113,10 +113,10 @@ fn refuse(error: &clap::Error) {
     };
 }
 
-/// From now on nothing says what this mask hides, or will hide.
-fn hide(mask: &Mask) {
+/// From now on nothing says what this redactor hides, or will hide.
+fn hide(redactor: &Redactor) {
     let mut hidden = HIDDEN.lock().unwrap_or_else(PoisonError::into_inner);
-    hidden.push(mask.clone());
+    hidden.push(redactor.clone());
 }
 
 /// The text without what is hidden.
@@ -124,7 +124,7 @@ fn masked(text: &str) -> Cow<'_, str> {
     let hidden = HIDDEN.lock().unwrap_or_else(PoisonError::into_inner);
     hidden
         .iter()
-        .fold(Cow::Borrowed(text), |text, mask| match mask.text(&text) {
+        .fold(Cow::Borrowed(text), |text, redactor| match redactor.text(&text) {
             Cow::Borrowed(_) => text,
             Cow::Owned(masked) => Cow::Owned(masked),
         })
@@ -152,7 +152,7 @@ fn warn(message: &str) {
 }
 
 /// Writes a message, without secrets and safe for terminals and CI logs. Nothing else writes to standard error but the
-/// progress, which has the same mask, and what clap says of the command line.
+/// progress, which has the same redactor, and what clap says of the command line.
 fn tell(errors: &mut dyn Write, message: &str) {
     // Nothing is left to do when standard error is closed.
     let _ = writeln!(errors, "{}", text::log_safe(&masked(message)));
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_panic_is_a_bug_and_never_a_verdict() {
         let hook = std::panic::take_hook();
-        hide(&Mask::new(["a-key-in-a-panic"]));
+        hide(&Redactor::new(["a-key-in-a-panic"]));
         let mut said = Vec::new();
         let code = guarded(|| panic!("on purpose, with a-key-in-a-panic"), &mut said);
         std::panic::set_hook(hook);
@@ -181,11 +181,11 @@ mod tests {
 
     #[test]
     fn what_is_said_is_masked_also_what_comes_up_later() {
-        let mask = Mask::default();
-        hide(&mask);
+        let redactor = Redactor::default();
+        hide(&redactor);
         assert_eq!(masked("said in a panic: a-late-key"), "said in a panic: a-late-key");
-        mask.add("a-late-key");
-        hide(&Mask::new(["an-early-key"]));
+        redactor.add("a-late-key");
+        hide(&Redactor::new(["an-early-key"]));
         assert_eq!(
             masked("said in a panic: a-late-key, an-early-key"),
             "said in a panic: ***, ***"

@@ -7,7 +7,7 @@ use crate::config::{self, Environment, Layer, Layers};
 use crate::domain::Problem;
 use crate::error::Error;
 use crate::provider::ApiKey;
-use crate::report::{Mask, text};
+use crate::report::{Redactor, text};
 use std::path::{Path, PathBuf};
 
 pub(super) fn record(command: Command, environment: Environment) -> Result<u8, Error> {
@@ -22,10 +22,10 @@ pub(super) fn record(command: Command, environment: Environment) -> Result<u8, E
             let secrets = config::secrets(&environment);
             let layer = Layer::default().option("prompt", prompt.into_iter().collect());
             let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
-            let mask = Mask::new(secrets.iter().map(ApiKey::reveal));
+            let redactor = Redactor::new(secrets.iter().map(ApiKey::reveal));
             let (candidate, _) = layers.versions();
             let Exported { run, answers, replies } =
-                commands::export(layers.root(), &mask, number, candidate, Path::new(&to))?;
+                commands::export(layers.root(), &redactor, number, candidate, Path::new(&to))?;
             let replies = match replies {
                 0 => String::new(),
                 1 => " and 1 reply of a judge".to_owned(),

@@ -21,7 +21,7 @@ use crate::eval::target;
 use crate::exit;
 use crate::gate::judges::{LEAST_YOUDEN, youden_low};
 use crate::plan::price::Tier;
-use crate::report::Mask;
+use crate::report::Redactor;
 use crate::runner::{Ended, Taken};
 use crate::scoring::{self, Commands, Rules, Unjudged};
 use crate::stats::normal;
@@ -59,7 +59,7 @@ pub struct Calibrating<'a> {
     judges: Judges,
     /// What the file says already.
     before: Vec<CalibrationEntry>,
-    mask: Mask,
+    redactor: Redactor,
 }
 
 /// A share, and its 95% interval.
@@ -199,11 +199,11 @@ impl<'a> Calibrating<'a> {
         };
         let judges = Judges::open(&names, settings, &library(&settings.root), run_target.as_ref())?;
         affordable(settings, &judges, &names)?;
-        let mask = run_target
+        let redactor = run_target
             .as_ref()
-            .map_or_else(Mask::default, |target| target.mask.clone());
+            .map_or_else(Redactor::default, |target| target.redactor.clone());
         for key in Judges::keys(settings) {
-            mask.add(key.reveal());
+            redactor.add(key.reveal());
         }
         Ok(Calibrating {
             settings,
@@ -215,13 +215,13 @@ impl<'a> Calibrating<'a> {
             run_target,
             judges,
             before: before.unwrap_or_default(),
-            mask,
+            redactor,
         })
     }
 
     /// Secrets that must not be shown.
-    pub fn mask(&self) -> &Mask {
-        &self.mask
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// Asks, counts, and writes the file, if the judges could be asked.

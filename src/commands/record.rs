@@ -3,7 +3,7 @@
 use crate::domain::{Place, Problem, Problems};
 use crate::error::Error;
 use crate::eval::STORE;
-use crate::report::{Mask, text};
+use crate::report::{Redactor, text};
 use crate::store::{ImportOutcome, Record, RunLine, Store, StoreError};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -49,7 +49,7 @@ pub struct Imported {
 /// There is no such run, it has no answers, or the file can't be written.
 pub fn export(
     root: &Path,
-    mask: &Mask,
+    redactor: &Redactor,
     number: Option<i64>,
     candidate: Option<&str>,
     to: &Path,
@@ -76,7 +76,7 @@ pub fn export(
     let (mut answers, mut replies) = (0, 0);
     store.records::<Error>(run.id(), &mut |record| {
         let mut row = record.to_json().map_err(|error| failed(&error))?;
-        mask.json(&mut row);
+        redactor.json(&mut row);
         let row = row.to_string();
         writeln!(file, "{}", text::json_safe(&row)).map_err(|error| failed(&error))?;
         *if record.reply { &mut replies } else { &mut answers } += 1;

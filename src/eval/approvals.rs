@@ -4,7 +4,7 @@
 use crate::config::Settings;
 use crate::dataset::{Dataset, unreferenced_snapshots};
 use crate::domain::{CaseRow, CheckRules, Judged, Problem, RunInfo, SNAPSHOTS, snapshot_file};
-use crate::report::{self, Mask, Proposal};
+use crate::report::{self, Proposal, Redactor};
 use crate::scoring;
 use std::collections::BTreeSet;
 use std::io;
@@ -16,18 +16,18 @@ pub(crate) struct Approvals<'a> {
     /// The project root; `None` where nothing is to be written.
     root: Option<&'a Path>,
     run: RunInfo,
-    mask: Mask,
+    redactor: Redactor,
     proposed: u64,
     failed: u64,
     first_failure: Option<io::Error>,
 }
 
 impl<'a> Approvals<'a> {
-    pub(crate) fn new(settings: &'a Settings, run: &RunInfo, mask: &Mask) -> Approvals<'a> {
+    pub(crate) fn new(settings: &'a Settings, run: &RunInfo, redactor: &Redactor) -> Approvals<'a> {
         Approvals {
             root: settings.dataset.snapshots.then_some(&settings.root),
-            run: mask.run(run),
-            mask: mask.clone(),
+            run: redactor.run(run),
+            redactor: redactor.clone(),
             proposed: 0,
             failed: 0,
             first_failure: None,
@@ -41,7 +41,7 @@ impl<'a> Approvals<'a> {
             return;
         }
         // Secrets go before anything is redacted: a redaction could leave half of one.
-        let row = self.mask.row(row);
+        let row = self.redactor.row(row);
         match self.update(root, &row) {
             Ok(proposed) => self.proposed += u64::from(proposed),
             Err(error) => {

@@ -17,7 +17,7 @@ use crate::domain::{
 };
 use crate::error::Error;
 use crate::exit;
-use crate::report::{self, Folder, Mask, ReportError};
+use crate::report::{self, OutputDir, Redactor, ReportError};
 use crate::store::Store;
 use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ pub struct FinishedAll {
     /// The exit code of the call.
     pub exit_code: u8,
     /// Secrets that must not be shown.
-    pub mask: Mask,
+    pub redactor: Redactor,
 }
 
 /// The settings of each candidate's run.
@@ -123,7 +123,7 @@ pub fn forecast_all(prepared: &[Prepared<'_>]) -> Result<Vec<Forecast>, Error> {
 pub fn eval_all(
     prepared: Vec<Prepared<'_>>,
     candidates: &[Candidate],
-    folder: &Folder,
+    folder: &OutputDir,
     interrupt: &Interrupt,
     watching: &mut dyn Watching,
 ) -> Result<FinishedAll, Error> {
@@ -132,7 +132,7 @@ pub fn eval_all(
         .map(|candidate| folder.part(&candidate.folder))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| match error {
-            ReportError::Folder(problem) => problem,
+            ReportError::OutputDir(problem) => problem,
             other @ (ReportError::Write { .. } | ReportError::Disagreement { .. }) => Problem::new(other.to_string()),
         })?;
     let mut call = Call::default();
@@ -142,7 +142,7 @@ pub fn eval_all(
             call.since = Store::open(&one.settings.root.join(super::STORE))?.newest_answer()?;
         }
         one.call = call.clone();
-        let mask = one.mask().clone();
+        let redactor = one.redactor().clone();
         let progress = watching.begin(number, one.run_info());
         let path = part.path().to_owned();
         let told = std::cell::RefCell::new(&mut *watching);
@@ -173,7 +173,7 @@ pub fn eval_all(
             exit_code,
             results,
             part: path,
-            mask,
+            redactor,
         });
         if !whole {
             break;
@@ -191,7 +191,7 @@ struct Ran {
     exit_code: u8,
     results: Option<ResultsFile>,
     part: PathBuf,
-    mask: Mask,
+    redactor: Redactor,
 }
 
 /// Nothing ended the run before its end.
@@ -208,7 +208,7 @@ fn is_whole(verdict: &Verdict) -> bool {
 fn conclude(
     mut runs: Vec<Ran>,
     candidates: &[Candidate],
-    folder: &Folder,
+    folder: &OutputDir,
     interrupt: &Interrupt,
 ) -> Result<FinishedAll, Error> {
     let nothing = || Problem::new("no candidate was run");
@@ -219,8 +219,8 @@ fn conclude(
     let lines = lines(&runs, candidates, chosen);
     let unwritten = runs.iter().any(|ran| !ran.complete);
     let codes: Vec<u8> = runs.iter().map(|ran| ran.exit_code).collect();
-    let mask = Mask::default();
-    runs.iter().for_each(|ran| mask.add_all(&ran.mask));
+    let redactor = Redactor::default();
+    runs.iter().for_each(|ran| redactor.add_all(&ran.redactor));
     let Ran {
         run,
         mut verdict,
@@ -239,12 +239,12 @@ fn conclude(
         verdict.exit_code = signal;
         verdict.promotable = false;
     }
-    let unwritten = report::publish(folder, &part, &mask, &mut verdict, results.as_ref(), unwritten);
+    let unwritten = report::publish(folder, &part, &redactor, &mut verdict, results.as_ref(), unwritten);
     Ok(FinishedAll {
         exit_code: verdict.exit_code,
         verdict,
         unwritten,
-        mask,
+        redactor,
     })
 }
 

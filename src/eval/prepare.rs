@@ -24,7 +24,7 @@ use crate::error::Error;
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
 use crate::prompt::{Library, Prompt};
-use crate::report::Mask;
+use crate::report::Redactor;
 use crate::scoring::{Commands, Rules};
 use crate::store::{OpenRun, Store};
 use serde_json::Value;
@@ -139,7 +139,7 @@ pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prep
         survey.key = digest([survey.key.as_slice(), &judges.digest()]);
         survey.same = digest([survey.same.as_slice(), &judges.same()]);
         for key in Judges::keys(settings) {
-            target.mask.add(key.reveal());
+            target.redactor.add(key.reveal());
         }
     }
     let embedders = Embedders::open(&survey.embedders, settings, target.embeds.as_ref())?;
@@ -148,7 +148,7 @@ pub fn prepare_among<'a>(settings: &'a Settings, candidates: u32) -> Result<Prep
             *key = digest([key.as_slice(), b"embeddings", &embedders.digest()]);
         }
         for key in Embedders::keys(settings) {
-            target.mask.add(key.reveal());
+            target.redactor.add(key.reveal());
         }
     }
     let attempt = {
@@ -233,8 +233,8 @@ impl Prepared<'_> {
     }
 
     /// Secrets that must not be shown.
-    pub fn mask(&self) -> &Mask {
-        &self.target.mask
+    pub fn redactor(&self) -> &Redactor {
+        &self.target.redactor
     }
 
     /// What would be sent, and what it would cost. Neither sends nor writes anything.

@@ -20,7 +20,7 @@ use crate::domain::{
 use crate::error::Error;
 use crate::exit;
 use crate::gate::{self, Completion, Decided, Facts};
-use crate::report::{Folder, ReportError, Reports};
+use crate::report::{OutputDir, ReportError, Reports};
 use crate::runner::{Ended, RunEnd, Taken};
 use crate::store::{OpenRun, RunStatus, Store};
 use std::sync::Arc;
@@ -76,7 +76,7 @@ impl Prepared<'_> {
     /// Nobody can sign in at the service, the store is not usable, or the golden files changed meanwhile.
     pub fn eval(
         mut self,
-        folder: Folder,
+        folder: OutputDir,
         progress: &Arc<dyn Progress>,
         interrupt: &Interrupt,
         watch: &mut dyn FnMut(&CaseRow),
@@ -89,7 +89,7 @@ impl Prepared<'_> {
         let open_run = self.open_run(&store, say)?;
         self.describe(&store, &open_run)?;
         interrupt.end_cleanly();
-        let mut reports = Reports::open(folder, self.target.mask.clone());
+        let mut reports = Reports::open(folder, self.target.redactor.clone());
         reports.begin(&self.run);
 
         let mut asked = self.ask_first(&store, &open_run, progress, interrupt, say)?;
@@ -102,7 +102,7 @@ impl Prepared<'_> {
             });
         }
 
-        let mut approvals = Approvals::new(self.settings, &self.run, &self.target.mask);
+        let mut approvals = Approvals::new(self.settings, &self.run, &self.target.redactor);
         let mut remembering = Remembering::new(&store, open_run.id, self.plan);
         let judged = self.judge(&mut asked, upto, &mut |row| {
             remembering.case(row);

@@ -13,7 +13,7 @@ use crate::provider::{
     AnyTarget, ApiKey, ArmNames, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Recorded, Renewal, Vertex,
     VertexSettings, gemini,
 };
-use crate::report::Mask;
+use crate::report::Redactor;
 use gemini_sim::Simulator;
 use std::fmt;
 use std::path::Path;
@@ -30,7 +30,7 @@ pub(crate) struct OpenedTarget {
     /// Its answers may be used again.
     pub(crate) reusable: bool,
     /// Secrets that must not be written.
-    pub(crate) mask: Mask,
+    pub(crate) redactor: Redactor,
     /// Where it embeds texts, and what it is in the identity of a vector; `None` where it does not.
     pub(crate) embeds: Option<(String, String)>,
     /// The built-in simulator lives as long as the target.
@@ -60,12 +60,12 @@ pub(crate) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
     match settings.provider.target {
         TargetKind::Gemini => {
             let url = settings.provider.base_url.as_deref().unwrap_or(gemini::BASE_URL);
-            let mask = mask(settings);
+            let redactor = redactor(settings);
             let renewal = settings.provider.key_file.clone().map(|file| Renewal {
                 file,
                 hear: {
-                    let mask = mask.clone();
-                    Arc::new(move |key| mask.add(key.reveal()))
+                    let redactor = redactor.clone();
+                    Arc::new(move |key| redactor.add(key.reveal()))
                 },
             });
             let target = client(settings, url, settings.provider.key.clone(), renewal, false)?;
@@ -74,7 +74,7 @@ pub(crate) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
                 identity: service("gemini", url, &settings.provider.api_version) + delivered(settings),
                 service: service("gemini", url, gemini::VERSION),
                 reusable: true,
-                mask,
+                redactor,
                 embeds: Some((url.to_owned(), service("gemini", url, gemini::VERSION))),
                 _simulator: None,
             })
@@ -95,7 +95,7 @@ pub(crate) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
                 service: identity.clone(),
                 identity,
                 reusable: true,
-                mask: mask(settings),
+                redactor: redactor(settings),
                 embeds: None,
                 _simulator: None,
             })
@@ -113,7 +113,7 @@ pub(crate) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
                 service: identity.clone(),
                 identity,
                 reusable: true,
-                mask: mask(settings),
+                redactor: redactor(settings),
                 embeds: None,
                 _simulator: None,
             })
@@ -145,7 +145,7 @@ pub(crate) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
                 target: Arc::new(AnyTarget::Gemini(target)),
                 identity,
                 reusable: true,
-                mask: Mask::default(),
+                redactor: Redactor::default(),
                 service: embeds.clone(),
                 embeds: Some((url, embeds)),
                 _simulator: simulator,
@@ -169,7 +169,7 @@ pub(crate) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<O
                 service: format!("recorded {}", recorded.sha256()),
                 target: Arc::new(AnyTarget::Recorded(recorded)),
                 reusable: false,
-                mask: Mask::default(),
+                redactor: Redactor::default(),
                 embeds: None,
                 _simulator: None,
             })
@@ -200,12 +200,12 @@ fn delivered(settings: &Settings) -> &'static str {
 }
 
 /// Hides the key. An access token changes during the run, so it is masked where answers come in.
-fn mask(settings: &Settings) -> Mask {
+fn redactor(settings: &Settings) -> Redactor {
     settings
         .provider
         .key
         .as_ref()
-        .map_or_else(Mask::default, |key| Mask::new([key.reveal()]))
+        .map_or_else(Redactor::default, |key| Redactor::new([key.reveal()]))
 }
 
 /// The identity of a service: kind, base URL, and the API version, which is left out where it is the usual one. Nothing

@@ -6,7 +6,7 @@
 use super::base_url::BaseUrl;
 use super::target::{Retry, TargetError};
 use crate::domain::{Answer, FailureKind, Problem};
-use crate::secret::Secret;
+use crate::secret::Redact;
 use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Method, Request, Response, Url};
@@ -58,7 +58,7 @@ impl Http {
     ///
     /// # Errors
     /// No response came, or one with a status of success broke off. Any whole response is a reply.
-    pub(super) async fn send(&self, request: Request, secret: Option<&dyn Secret>) -> Result<Reply, TargetError> {
+    pub(super) async fn send(&self, request: Request, secret: Option<&dyn Redact>) -> Result<Reply, TargetError> {
         self.open(request).await?.whole(secret).await
     }
 
@@ -145,7 +145,7 @@ impl Incoming {
     ///
     /// # Errors
     /// One with a status of success broke off, or is too large.
-    pub(super) async fn whole(mut self, secret: Option<&dyn Secret>) -> Result<Reply, TargetError> {
+    pub(super) async fn whole(mut self, secret: Option<&dyn Redact>) -> Result<Reply, TargetError> {
         let body = if self.is_success() {
             self.read().await?
         } else {
@@ -156,7 +156,7 @@ impl Incoming {
             latency_ms: self.elapsed_ms(),
             headers: std::mem::take(self.response.headers_mut()),
             body: match secret {
-                Some(secret) => secret.mask_bytes(body),
+                Some(secret) => secret.redact_bytes(body),
                 None => body,
             },
         })
@@ -204,7 +204,7 @@ impl Reply {
 
 /// What came of a request, without the secret. Bodies are masked before they are read; here goes what only reading them
 /// puts together: the pieces of a stream, the parts of an answer.
-pub(super) fn without(secret: Option<&dyn Secret>, got: Result<Answer, TargetError>) -> Result<Answer, TargetError> {
+pub(super) fn without(secret: Option<&dyn Redact>, got: Result<Answer, TargetError>) -> Result<Answer, TargetError> {
     let Some(secret) = secret else {
         return got;
     };

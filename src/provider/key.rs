@@ -1,7 +1,7 @@
 //! The key of a service, in the one type that may hold it.
 
 use crate::domain::Problem;
-use crate::secret::{Cover, Secret};
+use crate::secret::{Redact, SecretForms};
 use reqwest::header::HeaderValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ use std::fmt;
 pub struct ApiKey {
     text: String,
     header: HeaderValue,
-    cover: Cover,
+    cover: SecretForms,
 }
 
 impl ApiKey {
@@ -45,7 +45,7 @@ impl ApiKey {
         Ok(ApiKey {
             text: text.to_owned(),
             header,
-            cover: Cover::new(text),
+            cover: SecretForms::new(text),
         })
     }
 
@@ -73,9 +73,9 @@ fn unsendable() -> Problem {
         .hint("look for a line break, a space, a quote or a second key in the variable or file")
 }
 
-impl Secret for ApiKey {
-    fn cover<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-        self.cover.cover(bytes)
+impl Redact for ApiKey {
+    fn redact<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        self.cover.redact(bytes)
     }
 }
 
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(key.header().as_bytes(), b"AQ.secret-key");
         assert_eq!(key.text("bad key AQ.secret-key, AQ.secret-key"), "bad key ***, ***");
         assert_eq!(key.text("nothing here"), "nothing here");
-        assert_eq!(key.mask_bytes(b"\xff AQ.secret-key".to_vec()), b"\xff ***");
-        assert_eq!(key.mask_bytes(b"\xff nothing".to_vec()), b"\xff nothing");
+        assert_eq!(key.redact_bytes(b"\xff AQ.secret-key".to_vec()), b"\xff ***");
+        assert_eq!(key.redact_bytes(b"\xff nothing".to_vec()), b"\xff nothing");
     }
 }

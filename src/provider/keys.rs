@@ -2,7 +2,7 @@
 
 use super::key::ApiKey;
 use crate::domain::Problem;
-use crate::secret::{Secret, covered};
+use crate::secret::{Redact, redact_all};
 use reqwest::header::HeaderValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -72,11 +72,11 @@ pub(super) enum Refused {
     Final(String),
 }
 
-impl Secret for Keys {
-    fn cover<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+impl Redact for Keys {
+    fn redact<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         // Not under the lock: a large reply takes its time, and others wait for their key.
         let keys = self.used().keys.clone();
-        covered(keys.iter().map(|key| key as &dyn Secret), bytes)
+        redact_all(keys.iter().map(|key| key as &dyn Redact), bytes)
     }
 }
 
@@ -190,7 +190,7 @@ mod tests {
         assert_eq!(*heard.lock().unwrap(), [NEW]);
         assert!(matches!(keys.refused(second), Refused::Final(why) if why.contains("refused too")));
         assert_eq!(keys.text(&format!("{OLD} {NEW}")), "*** ***");
-        assert_eq!(keys.mask_bytes(format!("{OLD} {NEW}").into_bytes()), b"*** ***");
+        assert_eq!(keys.redact_bytes(format!("{OLD} {NEW}").into_bytes()), b"*** ***");
         assert!(!format!("{keys:?}").contains("the-"), "{keys:?}");
     }
 

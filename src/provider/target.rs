@@ -5,7 +5,7 @@ use super::openai::OpenAi;
 use super::recorded::Recorded;
 use super::vertex::Vertex;
 use crate::domain::{Answer, Failure, FailureKind, Job, Problem, Source};
-use crate::secret::Secret;
+use crate::secret::Redact;
 use std::future::Future;
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ impl TargetError {
     }
 
     /// The same without a secret.
-    pub(crate) fn without(mut self, secret: &dyn Secret) -> TargetError {
+    pub(crate) fn without(mut self, secret: &dyn Redact) -> TargetError {
         let Failure { kind: _, code, message } = &mut self.failure;
         secret.hide(code);
         secret.hide(message);

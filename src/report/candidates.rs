@@ -6,7 +6,7 @@
 use super::numbers::{UNKNOWN, percent, points, usd};
 use super::output::Output;
 use super::text::{log_line, md_code, truncate};
-use super::{Context, Folder, Mask, ReportError, attestation, diff, junit, results, summary, verdict};
+use super::{Context, OutputDir, Redactor, ReportError, attestation, diff, junit, results, summary, verdict};
 use crate::domain::{CandidateLine, ResultsFile, Verdict};
 use crate::exit;
 use sha2::{Digest, Sha256};
@@ -22,9 +22,9 @@ const NAME: usize = 80;
 /// chosen candidate; `verdict` is its own, with all candidates. What is missing already (`unwritten`)
 /// or goes missing here makes of exit code 0 a 12, and nothing is promotable.
 pub fn publish(
-    folder: &Folder,
+    folder: &OutputDir,
     part: &Path,
-    mask: &Mask,
+    redactor: &Redactor,
     verdict: &mut Verdict,
     results: Option<&ResultsFile>,
     unwritten: bool,
@@ -59,17 +59,21 @@ pub fn publish(
         }
     };
     failed(&errors, verdict);
-    errors.extend(page(folder.path(), part, &mask.verdict(verdict)).err());
+    errors.extend(page(folder.path(), part, &redactor.verdict(verdict)).err());
     failed(&errors, verdict);
     let context = Context::default();
     if let Some(copied) = copied {
         let _ = context.results.set(copied);
     }
     let opened = attestation::open(folder.path(), &context);
-    errors.extend(opened.and_then(|report| report.finish(&mask.verdict(verdict))).err());
+    errors.extend(
+        opened
+            .and_then(|report| report.finish(&redactor.verdict(verdict)))
+            .err(),
+    );
     failed(&errors, verdict);
     let opened = verdict::open(folder.path(), &context);
-    let last = opened.and_then(|report| report.finish(&mask.verdict(verdict)));
+    let last = opened.and_then(|report| report.finish(&redactor.verdict(verdict)));
     if let Err(error) = last {
         errors.push(error);
         failed(&errors, verdict);
@@ -138,8 +142,8 @@ fn table(verdict: &Verdict) -> String {
 ///
 /// # Errors
 /// `out` can't be written.
-pub fn candidates_table(verdict: &Verdict, mask: &Mask, out: &mut dyn io::Write) -> io::Result<()> {
-    let verdict = mask.verdict(verdict);
+pub fn candidates_table(verdict: &Verdict, redactor: &Redactor, out: &mut dyn io::Write) -> io::Result<()> {
+    let verdict = redactor.verdict(verdict);
     let names: Vec<String> = verdict
         .candidates
         .iter()

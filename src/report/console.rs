@@ -11,8 +11,8 @@
 //! ```
 
 use super::highlights::{Headline, Highlights, Listed, Trouble};
-use super::mask::Mask;
 use super::numbers::{cost, count, difference, early, latency, rate, retries};
+use super::redactor::Redactor;
 use super::summary::{left_behind, needed};
 use super::text::{log_line, truncate};
 use crate::domain::{Arms, CaseRow, Counts, Decision, Paired, Quarantine, Reason, Verdict, Warning};
@@ -37,17 +37,17 @@ pub struct Style {
 #[derive(Debug)]
 pub struct Console {
     style: Style,
-    mask: Mask,
+    redactor: Redactor,
     highlights: Highlights,
 }
 
 impl Console {
     /// Nothing seen yet.
-    pub fn new(style: Style, mask: Mask) -> Console {
+    pub fn new(style: Style, redactor: Redactor) -> Console {
         Console {
             style,
-            highlights: Highlights::new(mask.clone()),
-            mask,
+            highlights: Highlights::new(redactor.clone()),
+            redactor,
         }
     }
 
@@ -80,7 +80,7 @@ impl Console {
         if self.style.quiet {
             return Ok(());
         }
-        let verdict = self.mask.verdict(verdict);
+        let verdict = self.redactor.verdict(verdict);
         self.sentence(&verdict, out)?;
         self.banners(&verdict, out)?;
         self.lists(&verdict, reports, out)?;

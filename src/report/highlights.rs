@@ -1,6 +1,6 @@
 //! The few cases and errors that a short report names, picked while the rows stream by. Bounded, whatever the run.
 
-use super::mask::Mask;
+use super::redactor::Redactor;
 use super::text::truncate;
 use super::why::{Why, why};
 use crate::domain::{Arm, ArmRow, CaseRow, Change, Failure, Judged, Outcome, OutcomeKind, Passes, Quarantine, Skip};
@@ -122,15 +122,15 @@ pub(super) struct Highlights {
     pub(super) other_errors: u64,
     /// Answers not asked for, by reason.
     pub(super) skipped: BTreeMap<&'static str, u64>,
-    mask: Mask,
+    redactor: Redactor,
     quarantine: Quarantine,
 }
 
 impl Highlights {
     /// Nothing yet; what is picked is masked before it is cut.
-    pub(super) fn new(mask: Mask) -> Highlights {
+    pub(super) fn new(redactor: Redactor) -> Highlights {
         Highlights {
-            mask,
+            redactor,
             ..Highlights::default()
         }
     }
@@ -142,15 +142,15 @@ impl Highlights {
 
     /// Takes note of the next case.
     pub(super) fn note(&mut self, row: &CaseRow) {
-        let mask = &self.mask;
+        let redactor = &self.redactor;
         let outcome = row.candidate.outcome();
-        let headline = || headline(mask, row, shown_repeat(row));
+        let headline = || headline(redactor, row, shown_repeat(row));
         let quarantined = self.quarantine.of(&row.case).is_some();
         if row.change() == Change::Regressed && !quarantined {
             self.regressed.add(headline);
         }
         let deciding = || match row.candidate.deciding() {
-            Some(judged) => headline_of(mask, row, judged),
+            Some(judged) => headline_of(redactor, row, judged),
             None => headline(),
         };
         if row.case.critical && matches!(outcome, OutcomeKind::Fail | OutcomeKind::Error) {
@@ -164,8 +164,8 @@ impl Highlights {
         let (baseline, candidate) = (row.baseline.as_ref().map(passes), passes(&row.candidate));
         if candidate.vary() || baseline.is_some_and(|passes| passes.vary()) {
             self.flaky.add(Wavering {
-                id: short(mask, row.case.id.as_str(), NAME),
-                place: short(mask, &row.case.place.to_string(), NAME),
+                id: short(redactor, row.case.id.as_str(), NAME),
+                place: short(redactor, &row.case.place.to_string(), NAME),
                 baseline,
                 candidate,
             });
@@ -183,11 +183,11 @@ impl Highlights {
             Outcome::Scored(_) | Outcome::Skipped(Skip::Decided) => {}
             Outcome::Skipped(skip) => *self.skipped.entry(skip.as_str()).or_default() += 1,
             Outcome::Errored(Failure { kind: _, code, message }) => {
-                let key = (arm, short(&self.mask, code, NAME));
+                let key = (arm, short(&self.redactor, code, NAME));
                 if let Some(trouble) = self.errors.get_mut(&key) {
                     trouble.count += 1;
                 } else if self.errors.len() < ERRORS {
-                    let message = short(&self.mask, message, REASON);
+                    let message = short(&self.redactor, message, REASON);
                     self.errors.insert(key, Trouble { count: 1, message });
                 } else {
                     self.other_errors += 1;
@@ -223,33 +223,33 @@ pub(super) fn shown_repeat(row: &CaseRow) -> usize {
         .unwrap_or_else(|| row.telling_repeat())
 }
 
-fn headline(mask: &Mask, row: &CaseRow, repeat: usize) -> Headline {
+fn headline(redactor: &Redactor, row: &CaseRow, repeat: usize) -> Headline {
     match row.candidate.repeats.get(repeat) {
-        Some(judged) => headline_of(mask, row, judged),
+        Some(judged) => headline_of(redactor, row, judged),
         None => Headline {
-            id: short(mask, row.case.id.as_str(), NAME),
-            place: short(mask, &row.case.place.to_string(), NAME),
+            id: short(redactor, row.case.id.as_str(), NAME),
+            place: short(redactor, &row.case.place.to_string(), NAME),
             label: "not asked".to_owned(),
             reason: "no answer was planned".to_owned(),
         },
     }
 }
 
-fn headline_of(mask: &Mask, row: &CaseRow, judged: &Judged) -> Headline {
+fn headline_of(redactor: &Redactor, row: &CaseRow, judged: &Judged) -> Headline {
     let reasons = why(judged);
     let (label, reason) = match reasons.first() {
         Some(Why { kind: _, label, reason }) => (*label, *reason),
         None => ("pass", ""),
     };
     Headline {
-        id: short(mask, row.case.id.as_str(), NAME),
-        place: short(mask, &row.case.place.to_string(), NAME),
-        label: short(mask, label, NAME),
-        reason: short(mask, reason, REASON),
+        id: short(redactor, row.case.id.as_str(), NAME),
+        place: short(redactor, &row.case.place.to_string(), NAME),
+        label: short(redactor, label, NAME),
+        reason: short(redactor, reason, REASON),
     }
 }
 
 /// Masked before it is cut: half a secret would not be found.
-fn short(mask: &Mask, text: &str, max: usize) -> String {
-    truncate(&mask.text(text), max).into_owned()
+fn short(redactor: &Redactor, text: &str, max: usize) -> String {
+    truncate(&redactor.text(text), max).into_owned()
 }

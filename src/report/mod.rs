@@ -5,7 +5,7 @@
 //! run ──┐            ├─▶ diff.rs      diff.md
 //! rows ─┼─▶ Reports ─┼─▶ summary.rs   summary.md
 //! verdict            ├─▶ results.rs   results.jsonl
-//!        (mask.rs)   ├─▶ attestation.rs  verdict.intoto.json
+//!        (redactor.rs)   ├─▶ attestation.rs  verdict.intoto.json
 //!                    └─▶ verdict.rs   verdict.json, last
 //! verdicts ─▶ candidates.rs  all of these again in the folder above, for the one that was chosen among several
 //! rows ───▶ console.rs   the end of a run on the terminal
@@ -14,7 +14,7 @@
 //! store ──▶ runs.rs      runs that are over
 //! ```
 //!
-//! A `Folder` is claimed first: it is locked, and what an earlier run left there is removed, so that no stale verdict
+//! A `OutputDir` is claimed first: it is locked, and what an earlier run left there is removed, so that no stale verdict
 //! survives a run that ends badly. `Reports` then hands every row, in plan order and without secrets, to every format of
 //! `FORMATS`. Reports stream: each holds one case, or a bounded number of them; what has to wait for the end of the run
 //! waits in temporary files. A format that fails never stops the others.
@@ -32,11 +32,11 @@ mod excerpt;
 mod highlights;
 mod judges;
 mod junit;
-mod mask;
 mod numbers;
 mod output;
 mod pending;
 pub mod progress;
+mod redactor;
 mod results;
 mod results_reader;
 pub mod runs;
@@ -47,8 +47,8 @@ mod why;
 
 pub use candidates::{candidates_table, publish};
 pub use excerpt::source_diff;
-pub use mask::Mask;
 pub use pending::{Proposal, propose, withdraw};
+pub use redactor::Redactor;
 pub use results_reader::ResultsReader;
 pub use verdict::read_verdict;
 
@@ -71,7 +71,7 @@ const TEMP_SUFFIX: &str = ".tmp";
 pub enum ReportError {
     /// The output folder can't be used; nothing was sent.
     #[error("{0}")]
-    Folder(Problem),
+    OutputDir(Problem),
     /// One report could not be written.
     #[error("can't write the report {}: {cause}", path.display())]
     Write {
@@ -187,25 +187,25 @@ pub const FORMATS: &[Format] = &[
 
 /// An output folder that belongs to this process, without any earlier output.
 #[derive(Debug)]
-pub struct Folder {
+pub struct OutputDir {
     path: PathBuf,
     /// Held until the reports are done; the system frees it with the process.
     _lock: File,
 }
 
-impl Folder {
+impl OutputDir {
     /// Creates the folder if need be, locks it, and removes the outputs of an earlier run. Other files stay.
     ///
     /// # Errors
     /// The folder can't be used, or another process is writing into it.
-    pub fn claim(dir: &Path) -> Result<Folder, ReportError> {
+    pub fn claim(dir: &Path) -> Result<OutputDir, ReportError> {
         if dir.as_os_str().is_empty() {
-            return Err(ReportError::Folder(
+            return Err(ReportError::OutputDir(
                 Problem::new("the output folder has no name").hint("give `--out DIR`, or nothing for the default"),
             ));
         }
         let unusable = |what: &str, cause: io::Error| {
-            ReportError::Folder(
+            ReportError::OutputDir(
                 Problem::new(format!(
                     "can't use the output folder {}: {what}: {cause}",
                     dir.display()
@@ -215,7 +215,7 @@ impl Folder {
         };
         fs::create_dir_all(dir).map_err(|cause| unusable("can't create it", cause))?;
         if let Some(file) = foreign_output(dir) {
-            return Err(ReportError::Folder(
+            return Err(ReportError::OutputDir(
                 Problem::new(format!(
                     "the output folder {} holds a {file} that promptgate did not write, and would replace",
                     dir.display()
@@ -232,7 +232,7 @@ impl Folder {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(ReportError::Folder(
+                return Err(ReportError::OutputDir(
                     Problem::new(format!(
                         "another promptgate is writing into the output folder {}",
                         dir.display()
@@ -245,7 +245,7 @@ impl Folder {
         remove_outputs(dir)
             .and_then(|()| remove_parts(dir))
             .map_err(|cause| unusable("can't remove an earlier output", cause))?;
-        Ok(Folder {
+        Ok(OutputDir {
             path: dir.to_owned(),
             _lock: lock,
         })
@@ -255,9 +255,9 @@ impl Folder {
     /// claimed by itself.
     ///
     /// # Errors
-    /// As [`Folder::claim`].
-    pub fn part(&self, name: &str) -> Result<Folder, ReportError> {
-        let part = Folder::claim(&self.path.join(name))?;
+    /// As [`OutputDir::claim`].
+    pub fn part(&self, name: &str) -> Result<OutputDir, ReportError> {
+        let part = OutputDir::claim(&self.path.join(name))?;
         match File::create(part.path.join(PART)) {
             Ok(_) => Ok(part),
             Err(cause) => Err(ReportError::Write {
@@ -328,15 +328,15 @@ pub struct Reports {
     /// One for each format; `None` once it failed.
     reporters: Vec<Option<Box<dyn Reporter>>>,
     errors: Vec<ReportError>,
-    mask: Mask,
+    redactor: Redactor,
     seen: Counts,
-    folder: Folder,
+    folder: OutputDir,
     results: Arc<OnceLock<ResultsFile>>,
 }
 
 impl Reports {
     /// Opens every format in the folder. What can't be opened is reported by [`Reports::finish`].
-    pub fn open(folder: Folder, mask: Mask) -> Reports {
+    pub fn open(folder: OutputDir, redactor: Redactor) -> Reports {
         let context = Context::default();
         let mut errors = Vec::new();
         let reporters = FORMATS
@@ -350,7 +350,7 @@ impl Reports {
         Reports {
             reporters,
             errors,
-            mask,
+            redactor,
             seen: Counts::default(),
             folder,
             results: context.results,
@@ -364,14 +364,14 @@ impl Reports {
 
     /// The run starts.
     pub fn begin(&mut self, run: &RunInfo) {
-        let run = self.mask.run(run);
+        let run = self.redactor.run(run);
         each(&mut self.reporters, &mut self.errors, |reporter| reporter.begin(&run));
     }
 
     /// The next case, in plan order.
     pub fn case(&mut self, row: &CaseRow) {
         self.seen.add(row.candidate.outcome());
-        let row = self.mask.row(row);
+        let row = self.redactor.row(row);
         each(&mut self.reporters, &mut self.errors, |reporter| reporter.case(&row));
     }
 
@@ -379,7 +379,7 @@ impl Reports {
     /// code in verdict.json is 12 where it would have been 0, as the process's is to be. A verdict that does not count the
     /// cases it was given is not promotable.
     pub fn finish(mut self, verdict: &Verdict) -> Vec<ReportError> {
-        let mut verdict = self.mask.verdict(verdict);
+        let mut verdict = self.redactor.verdict(verdict);
         if self.seen != verdict.counts {
             verdict.promotable = false;
             self.errors.push(ReportError::Disagreement {
@@ -446,7 +446,7 @@ mod tests {
         ] {
             fs::write(dir.path().join(name), "old").unwrap();
         }
-        let problem = Folder::claim(dir.path()).unwrap_err().to_string();
+        let problem = OutputDir::claim(dir.path()).unwrap_err().to_string();
         assert!(problem.contains("junit.xml that promptgate did not write"), "{problem}");
         assert!(dir.path().join("junit.xml").exists(), "files of others stay");
         fs::write(
@@ -454,7 +454,7 @@ mod tests {
             "{\"schema\": \"promptgate.verdict/1\"}",
         )
         .unwrap();
-        let folder = Folder::claim(dir.path()).unwrap();
+        let folder = OutputDir::claim(dir.path()).unwrap();
         let mut left: Vec<_> = fs::read_dir(folder.path())
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -467,15 +467,15 @@ mod tests {
     fn a_claimed_folder_is_refused_until_it_is_free() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep/er");
-        let first = Folder::claim(&path).unwrap();
-        let second = Folder::claim(&path).unwrap_err().to_string();
+        let first = OutputDir::claim(&path).unwrap();
+        let second = OutputDir::claim(&path).unwrap_err().to_string();
         assert!(
             second.starts_with("another promptgate is writing into the output folder"),
             "{second}"
         );
         assert!(second.contains("--out DIR"), "{second}");
         drop(first);
-        Folder::claim(&path).unwrap();
+        OutputDir::claim(&path).unwrap();
     }
 
     #[test]
@@ -483,8 +483,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "").unwrap();
-        let error = Folder::claim(&path).unwrap_err();
-        assert!(matches!(error, ReportError::Folder(_)), "{error}");
+        let error = OutputDir::claim(&path).unwrap_err();
+        assert!(matches!(error, ReportError::OutputDir(_)), "{error}");
         assert!(error.to_string().contains("can't use the output folder"), "{error}");
     }
 }

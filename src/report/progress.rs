@@ -1,8 +1,8 @@
 //! The run while it goes on: a bar on a terminal, a few plain lines elsewhere. Both go to standard error, and neither
 //! waits for anything.
 
-use super::mask::Mask;
 use super::numbers::{count, usd};
+use super::redactor::Redactor;
 use super::text::{log_line, truncate};
 use crate::domain::{Event, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -23,11 +23,11 @@ const LONG_PAUSE: Duration = Duration::from_secs(5);
 const MESSAGE: usize = 300;
 
 /// Progress for a person or a log: a bar if `interactive` and standard error is a terminal, else lines.
-pub fn to_stderr(mask: Mask, interactive: bool) -> Box<dyn Progress> {
+pub fn to_stderr(redactor: Redactor, interactive: bool) -> Box<dyn Progress> {
     if interactive && io::stderr().is_terminal() {
-        Box::new(Bar::new(ProgressDrawTarget::stderr(), mask))
+        Box::new(Bar::new(ProgressDrawTarget::stderr(), redactor))
     } else {
-        Box::new(Lines::new(io::stderr(), mask))
+        Box::new(Lines::new(io::stderr(), redactor))
     }
 }
 
@@ -64,8 +64,8 @@ struct Tally {
 
 impl Tally {
     /// Takes note of an event. Returns a message worth a line of its own.
-    fn note(&mut self, event: &Event, mask: &Mask) -> Option<String> {
-        let safe = |text: &str| log_line(&truncate(&mask.text(text), MESSAGE));
+    fn note(&mut self, event: &Event, redactor: &Redactor) -> Option<String> {
+        let safe = |text: &str| log_line(&truncate(&redactor.text(text), MESSAGE));
         match event {
             Event::Planned { answers } => self.planned = *answers,
             Event::Reused => self.reused += 1,
@@ -165,12 +165,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Bar {
     bar: ProgressBar,
     tally: Mutex<Tally>,
-    mask: Mask,
+    redactor: Redactor,
 }
 
 impl Bar {
     /// Draws to `target`.
-    pub fn new(target: ProgressDrawTarget, mask: Mask) -> Bar {
+    pub fn new(target: ProgressDrawTarget, redactor: Redactor) -> Bar {
         let bar = ProgressBar::with_draw_target(None, target);
         // Narrow enough for 80 columns: a wrapped bar leaves its lines behind.
         let template = "{bar:12} {pos}/{len}, {rate}, {msg}, {eta} left";
@@ -185,7 +185,7 @@ impl Bar {
         Bar {
             bar,
             tally: Mutex::default(),
-            mask,
+            redactor,
         }
     }
 }
@@ -193,7 +193,7 @@ impl Bar {
 impl Progress for Bar {
     fn on(&self, event: &Event) {
         let mut tally = lock(&self.tally);
-        let line = tally.note(event, &self.mask);
+        let line = tally.note(event, &self.redactor);
         if let Event::Planned { answers } = event {
             self.bar.set_length(*answers);
         }
@@ -212,15 +212,15 @@ impl Progress for Bar {
 #[derive(Debug)]
 pub struct Lines<W> {
     state: Mutex<(Tally, u64, W)>,
-    mask: Mask,
+    redactor: Redactor,
 }
 
 impl<W: Write + Send> Lines<W> {
     /// Writes to `out`.
-    pub fn new(out: W, mask: Mask) -> Lines<W> {
+    pub fn new(out: W, redactor: Redactor) -> Lines<W> {
         Lines {
             state: Mutex::new((Tally::default(), 0, out)),
-            mask,
+            redactor,
         }
     }
 }
@@ -230,7 +230,7 @@ impl<W: Write + Send> Progress for Lines<W> {
         let mut state = lock(&self.state);
         let (tally, step, out) = &mut *state;
         // A log that can't be written is no reason to stop the run.
-        if let Some(line) = tally.note(event, &self.mask) {
+        if let Some(line) = tally.note(event, &self.redactor) {
             let _ = writeln!(out, "{line}");
         }
         let reached = (tally.arrived() * STEPS)
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     fn lines(events: impl IntoIterator<Item = Event>) -> String {
-        let lines = Lines::new(Vec::new(), Mask::new(["sk-secret-1"]));
+        let lines = Lines::new(Vec::new(), Redactor::new(["sk-secret-1"]));
         for event in events {
             lines.on(&event);
         }
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn the_bar_follows_the_run() {
-        let bar = Bar::new(ProgressDrawTarget::hidden(), Mask::default());
+        let bar = Bar::new(ProgressDrawTarget::hidden(), Redactor::default());
         bar.on(&Event::Planned { answers: 4 });
         bar.on(&Event::Reused);
         bar.on(&Event::Answered { cost_usd: Some(0.5) });

@@ -2,9 +2,9 @@
 
 use super::highlights::{Flaky, Headline, Highlights, Listed, Trouble, Wavering};
 use super::judges;
-use super::mask::Mask;
 use super::numbers::{UNKNOWN, cost, count, difference, early, latency, percent, points, rate, retries, z};
 use super::output::Output;
+use super::redactor::Redactor;
 use super::text::{md_code, md_inline, truncate};
 use super::{Context, ReportError, Reporter};
 use crate::domain::{
@@ -33,7 +33,7 @@ pub(super) fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, Repo
     Ok(Box::new(Summary {
         output: Output::create(folder, FILE)?,
         // Rows come masked.
-        highlights: Highlights::new(Mask::default()),
+        highlights: Highlights::new(Redactor::default()),
     }))
 }
 

@@ -9,7 +9,7 @@ use promptgate::domain::{
     Arms, CaseId, CaseRow, Counts, DatasetRecord, Decision, Failure, FailureKind, Outcome, Paired, RunInfo, Verdict,
 };
 use promptgate::internals::report::console::{Console, Style};
-use promptgate::internals::report::{FORMATS, Folder, Mask, ReportError, Reports};
+use promptgate::internals::report::{FORMATS, OutputDir, Redactor, ReportError, Reports};
 use proptest::prelude::*;
 use quick_xml::events::{BytesStart, Event};
 use serde_json::{Value, json};
@@ -19,12 +19,12 @@ use std::path::Path;
 
 const KEY: &str = "AIzaSyD-this_is/a+secret";
 
-fn write_all(dir: &Path, rows: &[CaseRow], mask: Mask) -> Vec<ReportError> {
-    write(dir, &run(), rows, &verdict(), mask)
+fn write_all(dir: &Path, rows: &[CaseRow], redactor: Redactor) -> Vec<ReportError> {
+    write(dir, &run(), rows, &verdict(), redactor)
 }
 
-fn write(dir: &Path, run: &RunInfo, rows: &[CaseRow], verdict: &Verdict, mask: Mask) -> Vec<ReportError> {
-    let mut reports = Reports::open(Folder::claim(dir).unwrap(), mask);
+fn write(dir: &Path, run: &RunInfo, rows: &[CaseRow], verdict: &Verdict, redactor: Redactor) -> Vec<ReportError> {
+    let mut reports = Reports::open(OutputDir::claim(dir).unwrap(), redactor);
     reports.begin(run);
     for row in rows {
         reports.case(row);
@@ -42,7 +42,7 @@ fn shorten(text: &str) -> String {
 }
 
 fn console(style: Style) -> String {
-    let mut console = Console::new(style, Mask::default());
+    let mut console = Console::new(style, Redactor::default());
     rows().iter().for_each(|row| console.case(row));
     let mut out = Vec::new();
     console.finish(&verdict(), 10, Path::new("reports"), &mut out).unwrap();
@@ -52,7 +52,7 @@ fn console(style: Style) -> String {
 #[test]
 fn every_report_of_a_hostile_run() {
     let dir = tempfile::tempdir().unwrap();
-    let errors = write_all(dir.path(), &rows(), Mask::default());
+    let errors = write_all(dir.path(), &rows(), Redactor::default());
     assert!(errors.is_empty(), "{errors:?}");
     for format in FORMATS {
         assert_snapshot!(format.file, shorten(&read(dir.path(), format.file)));
@@ -63,8 +63,8 @@ fn every_report_of_a_hostile_run() {
 #[test]
 fn the_same_run_gives_the_same_bytes() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    write_all(one.path(), &rows(), Mask::default());
-    write_all(two.path(), &rows(), Mask::default());
+    write_all(one.path(), &rows(), Redactor::default());
+    write_all(two.path(), &rows(), Redactor::default());
     for format in FORMATS {
         assert_eq!(read(one.path(), format.file), read(two.path(), format.file));
     }
@@ -133,7 +133,7 @@ fn parse_junit(xml: &str) -> JunitCounts {
 #[test]
 fn all_reports_tell_the_same_numbers() {
     let dir = tempfile::tempdir().unwrap();
-    write_all(dir.path(), &rows(), Mask::default());
+    write_all(dir.path(), &rows(), Redactor::default());
     let counts = verdict().counts;
 
     let json: Value = serde_json::from_str(&read(dir.path(), "verdict.json")).unwrap();
@@ -175,7 +175,7 @@ fn all_reports_tell_the_same_numbers() {
 fn rows_stand_in_plan_order_and_keep_hostile_text() {
     let dir = tempfile::tempdir().unwrap();
     let rows = rows();
-    write_all(dir.path(), &rows, Mask::default());
+    write_all(dir.path(), &rows, Redactor::default());
     let mut lines = Vec::new();
     for line in read(dir.path(), "results.jsonl").lines() {
         let value: Value = serde_json::from_str(line).unwrap();
@@ -198,7 +198,7 @@ fn rows_stand_in_plan_order_and_keep_hostile_text() {
 #[test]
 fn no_report_carries_what_acts_on_its_reader() {
     let dir = tempfile::tempdir().unwrap();
-    write_all(dir.path(), &rows(), Mask::default());
+    write_all(dir.path(), &rows(), Redactor::default());
     let texts = FORMATS.iter().map(|format| (format.file, read(dir.path(), format.file)));
     for (name, text) in texts.chain([("console", console(Style::default()))]) {
         // A test's name is the case's id to the letter, for those who match by it.
@@ -258,9 +258,9 @@ fn a_secret_appears_in_no_report() {
     verdict.target.clone_from(&run.target);
     verdict.reasons[0].message = format!("failed: {KEY}");
     verdict.candidate.path = format!("prompts/{KEY}.prompt");
-    let errors = write(dir.path(), &run, &rows, &verdict, Mask::new([KEY]));
+    let errors = write(dir.path(), &run, &rows, &verdict, Redactor::new([KEY]));
     assert!(errors.is_empty(), "{errors:?}");
-    let mut console = Console::new(Style::default(), Mask::new([KEY]));
+    let mut console = Console::new(Style::default(), Redactor::new([KEY]));
     rows.iter().for_each(|row| console.case(row));
     let mut out = Vec::new();
     console.finish(&verdict, 10, Path::new("reports"), &mut out).unwrap();
@@ -275,7 +275,7 @@ fn a_secret_appears_in_no_report() {
 fn a_report_that_fails_stops_no_other_and_spoils_the_exit_code() {
     let dir = tempfile::tempdir().unwrap();
     let verdict = Verdict { decision: Decision::Promote, exit_code: 0, ..verdict() };
-    let mut reports = Reports::open(Folder::claim(dir.path()).unwrap(), Mask::default());
+    let mut reports = Reports::open(OutputDir::claim(dir.path()).unwrap(), Redactor::default());
     reports.begin(&run());
     rows().iter().for_each(|row| reports.case(row));
     // A folder that is in the way can't be replaced by a file.
@@ -294,7 +294,7 @@ fn a_report_that_fails_stops_no_other_and_spoils_the_exit_code() {
 fn a_folder_that_vanishes_fails_every_report_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("reports");
-    let mut reports = Reports::open(Folder::claim(&path).unwrap(), Mask::default());
+    let mut reports = Reports::open(OutputDir::claim(&path).unwrap(), Redactor::default());
     reports.begin(&run());
     fs::remove_dir_all(&path).unwrap();
     rows().iter().for_each(|row| reports.case(row));
@@ -307,7 +307,7 @@ fn a_run_that_ends_badly_leaves_no_output() {
     let dir = tempfile::tempdir().unwrap();
     let stale = "{\"schema\": \"promptgate.verdict/1\", \"promotable\": true}";
     fs::write(dir.path().join("verdict.json"), stale).unwrap();
-    let mut reports = Reports::open(Folder::claim(dir.path()).unwrap(), Mask::default());
+    let mut reports = Reports::open(OutputDir::claim(dir.path()).unwrap(), Redactor::default());
     assert!(!dir.path().join("verdict.json").exists(), "a stale verdict survived");
     reports.begin(&run());
     rows().iter().for_each(|row| reports.case(row));
@@ -320,7 +320,7 @@ fn a_run_that_ends_badly_leaves_no_output() {
 fn a_verdict_that_miscounts_is_not_promotable() {
     let dir = tempfile::tempdir().unwrap();
     let promote = Verdict { decision: Decision::Promote, exit_code: 0, promotable: true, ..verdict() };
-    let errors = write(dir.path(), &run(), &rows()[1..], &promote, Mask::default());
+    let errors = write(dir.path(), &run(), &rows()[1..], &promote, Redactor::default());
     assert!(matches!(errors[..], [ReportError::Disagreement { .. }]), "{errors:?}");
     let json: Value = serde_json::from_str(&read(dir.path(), "verdict.json")).unwrap();
     assert_eq!((&json["promotable"], &json["exit_code"]), (&json!(false), &json!(12)));
@@ -343,7 +343,7 @@ fn without_a_baseline_the_failing_cases_are_shown() {
         ..verdict()
     };
     let rows: Vec<_> = rows().into_iter().map(|row| CaseRow { baseline: None, ..row }).collect();
-    let errors = write(dir.path(), &run, &rows, &verdict, Mask::default());
+    let errors = write(dir.path(), &run, &rows, &verdict, Redactor::default());
     assert!(errors.is_empty(), "{errors:?}");
     assert_snapshot!("diff_alone", shorten(&read(dir.path(), "diff.md")));
     assert_snapshot!("summary_alone", read(dir.path(), "summary.md"));
@@ -364,7 +364,7 @@ fn big_runs_stay_bounded() {
         ));
     }
     let counts = Counts { cases: 2_500, fail: 2_500, ..Counts::default() };
-    let errors = write(dir.path(), &run(), &rows, &Verdict { counts, ..verdict() }, Mask::default());
+    let errors = write(dir.path(), &run(), &rows, &Verdict { counts, ..verdict() }, Redactor::default());
     assert!(errors.is_empty(), "{errors:?}");
     let junit = parse_junit(&read(dir.path(), "junit.xml"));
     assert_eq!((junit.cases.fail, junit.suites.fail, junit.root.fail), (2_500, 2_500, 2_500));
@@ -401,7 +401,7 @@ proptest! {
         row.case.checks[0].args = Value::from(text.as_str());
         row.candidate.repeats.iter_mut().filter_map(|judged| judged.answer.as_mut()).for_each(|answer| answer.latency_ms = latency);
         let counts = Counts { cases: 1, fail: 1, ..Counts::default() };
-        let errors = write(dir.path(), &run(), &[row], &Verdict { counts, ..verdict() }, Mask::default());
+        let errors = write(dir.path(), &run(), &[row], &Verdict { counts, ..verdict() }, Redactor::default());
         prop_assert!(errors.is_empty(), "{errors:?}");
 
         let junit = parse_junit(&read(dir.path(), "junit.xml"));

@@ -9,22 +9,22 @@ use crate::eval::{self, ArmForecast, Finished, FinishedAll, Forecast, Interrupt,
 use crate::exit;
 use crate::report::console::{self, Console, Style};
 use crate::report::text::log_line;
-use crate::report::{Folder, Mask, candidates_table};
+use crate::report::{OutputDir, Redactor, candidates_table};
 use std::io::{Write as _, stdout};
 use std::path::Path;
 use std::sync::Arc;
 
 pub(super) fn evaluate(
     settings: &Settings,
-    folder: &Folder,
+    folder: &OutputDir,
     no_color: bool,
     unattended: bool,
     interrupt: &Interrupt,
 ) -> Result<u8, Error> {
     let each = eval::each_candidate(settings);
     let prepared = eval::prepare_all(&each)?;
-    let masks: Vec<Mask> = prepared.iter().map(|one| one.mask().clone()).collect();
-    masks.iter().for_each(hide);
+    let redactors: Vec<Redactor> = prepared.iter().map(|one| one.redactor().clone()).collect();
+    redactors.iter().for_each(hide);
     let mut told: Vec<String> = Vec::new();
     for warning in prepared.iter().flat_map(|one| &one.warnings) {
         let sentence = format!("warning: {warning}");
@@ -57,16 +57,16 @@ pub(super) fn evaluate(
             quiet: settings.run.quiet,
         },
         unattended,
-        masks,
+        redactors,
         quarantines: prepared.iter().map(|one| one.quarantine().clone()).collect(),
-        console: Console::new(Style::default(), Mask::default()),
+        console: Console::new(Style::default(), Redactor::default()),
     };
     let finished = eval::eval_all(prepared, &settings.arms.candidates, folder, interrupt, &mut watching)?;
     let FinishedAll {
         verdict,
         unwritten,
         exit_code,
-        mask,
+        redactor,
     } = finished;
     for error in &unwritten {
         complain(&error.to_string());
@@ -74,7 +74,7 @@ pub(super) fn evaluate(
     let out = &mut stdout().lock();
     // A closed standard output changes no verdict.
     if !settings.run.quiet {
-        let _ = candidates_table(&verdict, &mask, out);
+        let _ = candidates_table(&verdict, &redactor, out);
     }
     let _ = console::last_line(&verdict, exit_code, out);
     Ok(exit_code)
@@ -85,14 +85,14 @@ struct Told<'a> {
     settings: &'a Settings,
     style: Style,
     unattended: bool,
-    masks: Vec<Mask>,
+    redactors: Vec<Redactor>,
     quarantines: Vec<Quarantine>,
     console: Console,
 }
 
 impl Watching for Told<'_> {
     fn begin(&mut self, number: usize, run: &RunInfo) -> Arc<dyn Progress> {
-        let mask = self.masks.get(number).cloned().unwrap_or_default();
+        let redactor = self.redactors.get(number).cloned().unwrap_or_default();
         if !self.settings.run.quiet {
             let of = self.settings.arms.candidates.len();
             say(&log_line(&format!(
@@ -102,8 +102,8 @@ impl Watching for Told<'_> {
             )));
         }
         let quarantine = self.quarantines.get(number).cloned().unwrap_or_default();
-        self.console = Console::new(self.style, mask.clone()).apart(quarantine);
-        progress(self.settings, &mask, self.unattended)
+        self.console = Console::new(self.style, redactor.clone()).apart(quarantine);
+        progress(self.settings, &redactor, self.unattended)
     }
 
     fn case(&mut self, row: &CaseRow) {

@@ -11,7 +11,7 @@ use super::reply::broken;
 use super::spool::{Lines, Spool};
 use super::{Gemini, classify, decode};
 use crate::domain::{Answer, Failure, FailureKind};
-use crate::secret::Secret;
+use crate::secret::Redact;
 use bytes::Bytes;
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, Request, Url};
@@ -100,7 +100,7 @@ impl Iterator for Results {
 #[derive(Debug)]
 pub(crate) struct Download<'a> {
     incoming: Incoming,
-    secret: Option<&'a dyn Secret>,
+    secret: Option<&'a dyn Redact>,
     /// What has come of lines that are not handed out yet.
     buffer: Vec<u8>,
     /// Bytes of `buffer` that were handed out.
@@ -149,7 +149,7 @@ impl Download<'_> {
             return None;
         }
         let line = match self.secret {
-            Some(secret) => secret.mask_bytes(line.to_vec()),
+            Some(secret) => secret.redact_bytes(line.to_vec()),
             None => line.to_vec(),
         };
         Some(item(&line, self.simulated))

@@ -45,7 +45,7 @@ use super::key::ApiKey;
 use super::keys::{Generation, Keys, Refused, Renewal};
 use super::target::{Retry, Target, TargetError};
 use crate::domain::{Answer, Arm, CaseId, Failure, FailureKind, Job, Problem, Source, digest};
-use crate::secret::Secret;
+use crate::secret::Redact;
 use endpoint::{Endpoint, resource};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use std::sync::Arc;
@@ -176,8 +176,8 @@ impl Connection {
     }
 
     /// What must not stand in a reply.
-    fn secret(&self) -> Option<&dyn Secret> {
-        self.keys.as_ref().map(|keys| keys as &dyn Secret)
+    fn secret(&self) -> Option<&dyn Redact> {
+        self.keys.as_ref().map(|keys| keys as &dyn Redact)
     }
 
     /// A failure with its consequence for the key, and without the key.
@@ -233,7 +233,7 @@ fn is_missing_cache(error: &TargetError) -> bool {
 }
 
 /// Reads a streamed response as it comes.
-async fn merge(mut incoming: Incoming, secret: Option<&dyn Secret>) -> Result<Answer, TargetError> {
+async fn merge(mut incoming: Incoming, secret: Option<&dyn Redact>) -> Result<Answer, TargetError> {
     let mut merging = Merging::new(secret);
     let mut first_token_ms = None;
     while let Some(piece) = incoming.piece().await? {

@@ -9,7 +9,7 @@ use super::super::target::TargetError;
 use super::sse::Decoder;
 use super::{error, reply};
 use crate::domain::Answer;
-use crate::secret::Secret;
+use crate::secret::Redact;
 use serde_json::value::RawValue;
 
 /// An optional mark before the first byte of a text (U+FEFF in UTF-8).
@@ -33,7 +33,7 @@ pub fn decode_stream(body: &[u8]) -> Result<Answer, TargetError> {
 #[derive(Debug)]
 pub(super) struct Merging<'a> {
     /// Hidden wherever it is quoted.
-    secret: Option<&'a dyn Secret>,
+    secret: Option<&'a dyn Redact>,
     form: Form,
     answer: Answer,
 }
@@ -51,7 +51,7 @@ enum Form {
 
 impl<'a> Merging<'a> {
     /// Nothing has come yet.
-    pub(super) fn new(secret: Option<&'a dyn Secret>) -> Merging<'a> {
+    pub(super) fn new(secret: Option<&'a dyn Redact>) -> Merging<'a> {
         Merging {
             secret,
             form: Form::Unknown(Vec::new()),
@@ -148,7 +148,7 @@ impl<'a> Merging<'a> {
 
     fn masked(&self, bytes: Vec<u8>) -> Vec<u8> {
         match self.secret {
-            Some(secret) => secret.mask_bytes(bytes),
+            Some(secret) => secret.redact_bytes(bytes),
             None => bytes,
         }
     }

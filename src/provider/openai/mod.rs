@@ -22,7 +22,7 @@ use super::http::{Http, post, without};
 use super::key::ApiKey;
 use super::target::{Retry, Target, TargetError};
 use crate::domain::{Answer, FailureKind, Job, Problem, Source};
-use crate::secret::Secret;
+use crate::secret::Redact;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 
@@ -92,8 +92,8 @@ impl OpenAi {
 }
 
 impl OpenAi {
-    fn secret(&self) -> Option<&dyn Secret> {
-        self.key.as_ref().map(|key| key as &dyn Secret)
+    fn secret(&self) -> Option<&dyn Redact> {
+        self.key.as_ref().map(|key| key as &dyn Redact)
     }
 }
 

@@ -19,7 +19,7 @@ use super::key::ApiKey;
 use super::protocol::Findings;
 use super::target::{Retry, Target, TargetError};
 use crate::domain::{Answer, ArgProblem, FailureKind, Job, Problem, Request, Source};
-use crate::secret::Secret;
+use crate::secret::Redact;
 use credentials::{SignIn, SignedIn};
 use place::{Endpoint, bare};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -137,7 +137,7 @@ impl Vertex {
         headers.extend(signed_in.headers.clone());
         let reply = self
             .http
-            .send(post(url, headers, &job.body), Some(&signed_in.token as &dyn Secret))
+            .send(post(url, headers, &job.body), Some(&signed_in.token as &dyn Redact))
             .await?;
         if !reply.is_success() {
             return Err(gemini::classify(reply.status, reply.retry_after(), &reply.body));
@@ -167,7 +167,7 @@ impl Target for Vertex {
     async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
         let signed_in = self.signed_in().await?;
         let answer = self.exchange(job, &signed_in).await;
-        let answer = without(Some(&signed_in.token as &dyn Secret), answer);
+        let answer = without(Some(&signed_in.token as &dyn Redact), answer);
         answer.map_err(|error| self.explained(error))
     }
 

@@ -5,41 +5,41 @@ use crate::domain::{
     ArmRow, Case, CaseId, CaseRow, Changed, Changes, CheckResult, CheckSpec, Failure, Judged, Label, Outcome, Place,
     Policy, PolicyBase, PromptInfo, PromptRecord, Reason, RunInfo, Slice, Turn, Verdict, Warning,
 };
-use crate::secret::{Cover, Secret, covered};
+use crate::secret::{Redact, SecretForms, redact_all};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-/// Secrets that must not appear in any output, in any of the forms that [`Cover`] knows.
+/// Secrets that must not appear in any output, in any of the forms that [`SecretForms`] knows.
 ///
 /// Clones share their secrets: one that appears while a run goes on, like a key that replaces a refused one, is hidden by
 /// all of them from then on.
 #[derive(Clone, Default)]
-pub struct Mask {
-    covers: Arc<RwLock<Vec<Cover>>>,
+pub struct Redactor {
+    secrets: Arc<RwLock<Vec<SecretForms>>>,
 }
 
-impl fmt::Debug for Mask {
+impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Mask({} secrets)", self.covers().len())
+        write!(f, "Mask({} secrets)", self.secrets().len())
     }
 }
 
-impl Secret for Mask {
-    fn cover<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
-        covered(self.covers().iter().map(|cover| cover as &dyn Secret), bytes)
+impl Redact for Redactor {
+    fn redact<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+        redact_all(self.secrets().iter().map(|cover| cover as &dyn Redact), bytes)
     }
 }
 
-impl Mask {
+impl Redactor {
     /// Hides these secrets; empty ones are ignored.
-    pub fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Mask {
-        let mask = Mask::default();
+    pub fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Redactor {
+        let redactor = Redactor::default();
         for secret in secrets {
-            mask.add(secret.as_ref());
+            redactor.add(secret.as_ref());
         }
-        mask
+        redactor
     }
 
     /// Hides another secret, here and in all clones.
@@ -47,14 +47,14 @@ impl Mask {
         if secret.is_empty() {
             return;
         }
-        let mut covers = self.covers.write().unwrap_or_else(PoisonError::into_inner);
-        covers.push(Cover::new(secret));
+        let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
+        secrets.push(SecretForms::new(secret));
     }
 
-    /// Hides what another mask hides now, too.
-    pub fn add_all(&self, other: &Mask) {
-        let further = other.covers().clone();
-        self.covers
+    /// Hides what another redactor hides now, too.
+    pub fn add_all(&self, other: &Redactor) {
+        let further = other.secrets().clone();
+        self.secrets
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .extend(further);
@@ -62,12 +62,12 @@ impl Mask {
 
     /// There is nothing to hide.
     pub fn is_empty(&self) -> bool {
-        self.covers().is_empty()
+        self.secrets().is_empty()
     }
 
     /// The text without the secrets.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        Secret::text(self, text)
+        Redact::text(self, text)
     }
 
     /// A JSON value without the secrets, in its texts and keys.
@@ -77,8 +77,8 @@ impl Mask {
         }
     }
 
-    fn covers(&self) -> RwLockReadGuard<'_, Vec<Cover>> {
-        self.covers.read().unwrap_or_else(PoisonError::into_inner)
+    fn secrets(&self) -> RwLockReadGuard<'_, Vec<SecretForms>> {
+        self.secrets.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The run without the secrets.
@@ -380,32 +380,32 @@ mod tests {
 
     #[test]
     fn a_secret_that_appears_later_is_hidden_by_every_clone() {
-        let mask = Mask::default();
-        let clone = mask.clone();
-        mask.add("");
+        let redactor = Redactor::default();
+        let clone = redactor.clone();
+        redactor.add("");
         assert!(clone.is_empty());
-        mask.add(KEY);
+        redactor.add(KEY);
         assert_eq!(clone.text(&format!("key={KEY};")), "key=***;");
         clone.add("the-second-key");
-        assert_eq!(mask.text(&format!("{KEY} the-second-key")), "*** ***");
+        assert_eq!(redactor.text(&format!("{KEY} the-second-key")), "*** ***");
     }
 
     #[test]
     fn nothing_to_hide_changes_nothing() {
-        let mask = Mask::new(["", ""]);
-        assert!(mask.is_empty());
-        assert!(matches!(mask.text("abc"), Cow::Borrowed("abc")));
+        let redactor = Redactor::new(["", ""]);
+        assert!(redactor.is_empty());
+        assert!(matches!(redactor.text("abc"), Cow::Borrowed("abc")));
     }
 
     #[test]
     fn a_mask_does_not_show_its_secrets() {
-        assert!(!format!("{:?}", Mask::new([KEY])).contains("AIza"));
+        assert!(!format!("{:?}", Redactor::new([KEY])).contains("AIza"));
     }
 
     #[test]
     fn keys_of_maps_are_hidden_too() {
         let mut value = serde_json::json!({"a": [{"AIza-secret": "x AIza-secret"}], "n": 1});
-        Mask::new(["AIza-secret"]).value(&mut value);
+        Redactor::new(["AIza-secret"]).value(&mut value);
         assert_eq!(value, serde_json::json!({"a": [{"***": "x ***"}], "n": 1}));
     }
 }
