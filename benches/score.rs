@@ -6,7 +6,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use promptgate::domain::{Answer, Case, CaseId, CheckRules, CheckSpec, Place, WEIGHT};
-use promptgate::internals::scoring::{Asking, Commands, Rules, Unjudged, judge};
+use promptgate::internals::scoring::{Commands, ReplyCache, Rules, Unscored, score};
 use serde_json::{Map, Value, json};
 use std::hint::black_box;
 use std::path::Path;
@@ -66,10 +66,10 @@ fn object(i: usize) -> Answer {
 
 /// Judges the answers, each with a case of its own, and reports `checks` for each of them.
 fn measure(c: &mut Criterion, group: &str, name: &str, cases: &[Case], answers: &[Answer]) {
-    let batch = || -> Vec<Unjudged<'_>> {
+    let batch = || -> Vec<Unscored<'_>> {
         let pairs = cases.iter().zip(answers);
         pairs
-            .map(|(case, answer)| Unjudged {
+            .map(|(case, answer)| Unscored {
                 case,
                 answers: vec![Some(answer)],
                 systems: Vec::new(),
@@ -85,7 +85,7 @@ fn measure(c: &mut Criterion, group: &str, name: &str, cases: &[Case], answers: 
     group.bench_function(name, |b| {
         b.iter_batched(
             batch,
-            |batch| judge(black_box(&batch), &Commands::default(), &Asking::default()),
+            |batch| score(black_box(&batch), &Commands::default(), &ReplyCache::default()),
             BatchSize::LargeInput,
         );
     });

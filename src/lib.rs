@@ -90,7 +90,7 @@ pub mod internals {
         pub use crate::runner::{Ended, Limits, Price, RetryPolicy, RunEnd, run};
     }
     pub mod scoring {
-        pub use crate::scoring::{Asking, Commands, MATCHERS, Rules, Sample, Unjudged, judge, passes_text};
+        pub use crate::scoring::{Commands, MATCHERS, ReplyCache, Rules, Sample, Unscored, passes_text, score};
     }
     pub mod stats {
         pub use crate::stats::rule::Rule;

@@ -23,7 +23,7 @@ use crate::gate::judges::{LEAST_YOUDEN, youden_low};
 use crate::plan::price::Tier;
 use crate::report::Redactor;
 use crate::runner::{Ended, Taken};
-use crate::scoring::{self, Commands, Rules, Unjudged};
+use crate::scoring::{self, Commands, Rules, Unscored};
 use crate::stats::normal;
 use crate::stats::proportions::wilson;
 use crate::store::{RunId, Store};
@@ -525,10 +525,10 @@ impl Asking<'_> {
             .iter()
             .map(|(_, _, labels)| labels.iter().map(|label| answer(&label.answer)).collect())
             .collect();
-        let unjudged: Vec<Unjudged<'_>> = batch
+        let unjudged: Vec<Unscored<'_>> = batch
             .iter()
             .zip(&answers)
-            .map(|((_, case, _), answers)| Unjudged {
+            .map(|((_, case, _), answers)| Unscored {
                 case,
                 answers: answers.iter().map(Some).collect(),
                 systems: Vec::new(),

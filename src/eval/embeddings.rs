@@ -13,7 +13,7 @@ use crate::plan::identity;
 use crate::plan::price::Tier;
 use crate::provider::gemini::{self, Delivery, EMBEDDING_MODEL};
 use crate::provider::{ApiKey, Embedder, GeminiSettings, OpenAiSettings, embedding_requests, openai};
-use crate::scoring::{Asking, StaticModel};
+use crate::scoring::{ReplyCache, StaticModel};
 use crate::store::Writer;
 use serde_json::Map;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -286,7 +286,7 @@ impl Asker<'_> {
     ///
     /// # Errors
     /// The store can't be used.
-    pub(crate) fn embed(&mut self, wanted: Vec<Meaning>, asking: &mut Asking) -> Result<(), Error> {
+    pub(crate) fn embed(&mut self, wanted: Vec<Meaning>, asking: &mut ReplyCache) -> Result<(), Error> {
         let mut by_model: BTreeMap<String, Vec<Meaning>> = BTreeMap::new();
         for meaning in wanted {
             by_model.entry(meaning.by.clone()).or_default().push(meaning);
@@ -311,7 +311,7 @@ impl Asker<'_> {
         Ok(())
     }
 
-    fn embed_by(&mut self, asked: &Arc<Asked>, meanings: Vec<Meaning>, asking: &mut Asking) -> Result<(), Error> {
+    fn embed_by(&mut self, asked: &Arc<Asked>, meanings: Vec<Meaning>, asking: &mut ReplyCache) -> Result<(), Error> {
         let mut open = Vec::new();
         for meaning in meanings {
             let known = match self.settings.run.cache {

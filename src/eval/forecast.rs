@@ -244,7 +244,7 @@ impl<'a> Consulting<'a> {
     /// Counts what is asked about one answer of so many tokens.
     fn add(&mut self, case: &Case, answer_tokens: f64) {
         if self.case.as_ref() != Some(&case.id) {
-            let asked = scoring::asks_at_most(case);
+            let asked = scoring::max_external_calls(case);
             let foretold = asked.questions.iter().filter_map(|question| {
                 let (request, tier) = self.judges.foretold(question)?;
                 let expected = *self.expected.get(question.judge.as_str())?;

@@ -19,7 +19,7 @@ use crate::prompt::Library;
 use crate::provider::gemini::{self, Delivery};
 use crate::provider::{AnyTarget, ApiKey, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Protocol, Target};
 use crate::runner::{self, Ended, Limits, Price, RunEnd, Taken};
-use crate::scoring::{self, Asking, Commands, Judgement, Unjudged};
+use crate::scoring::{self, Commands, ReplyCache, ScoredAnswer, Unscored};
 use crate::store::{RunId, Store, Writer};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -408,7 +408,7 @@ impl Asker<'_> {
     ///
     /// # Errors
     /// The store can't be used.
-    pub(crate) fn ask(&mut self, questions: Vec<Question>, asking: &mut Asking) -> Result<(), Error> {
+    pub(crate) fn ask(&mut self, questions: Vec<Question>, asking: &mut ReplyCache) -> Result<(), Error> {
         let mut by_judge: BTreeMap<&str, Vec<(Question, Job)>> = BTreeMap::new();
         for question in questions {
             let Some((name, judge)) = self.judges.by_name.get_key_value(&question.judge) else {
@@ -429,7 +429,7 @@ impl Asker<'_> {
         Ok(())
     }
 
-    fn ask_one(&mut self, judge: &Judge, asked: Vec<(Question, Job)>, asking: &mut Asking) -> Result<(), Error> {
+    fn ask_one(&mut self, judge: &Judge, asked: Vec<(Question, Job)>, asking: &mut ReplyCache) -> Result<(), Error> {
         let mut open = Vec::new();
         for (question, job) in asked {
             match self.stored(judge, &job)? {
@@ -493,7 +493,7 @@ impl Asker<'_> {
     }
 
     /// Reads an answer as a reply. One that is cut off, blocked or empty is none.
-    fn note(&mut self, question: &Question, reply: Result<Answer, Failure>, asking: &mut Asking) {
+    fn note(&mut self, question: &Question, reply: Result<Answer, Failure>, asking: &mut ReplyCache) {
         let reply = reply.and_then(|answer| {
             self.so_far.simulated |= answer.simulated;
             let refused = answer.details.as_ref().and_then(|details| details.refusal.as_deref());
@@ -629,21 +629,21 @@ impl Asker<'_> {
     /// The store can't be used.
     pub(crate) fn judge(
         &mut self,
-        batch: &[Unjudged<'_>],
+        batch: &[Unscored<'_>],
         commands: &Commands,
-    ) -> Result<Vec<Vec<Option<Judgement>>>, Error> {
+    ) -> Result<Vec<Vec<Option<ScoredAnswer>>>, Error> {
         // What commands say of this batch is kept while it is judged again and again.
         commands.forget();
-        let mut asking = Asking::default();
-        let mut judgements = scoring::judge(batch, commands, &asking);
+        let mut asking = ReplyCache::default();
+        let mut judgements = scoring::score(batch, commands, &asking);
         for _ in 0..ROUNDS {
-            let (questions, meanings) = asking.take_wanted();
+            let (questions, meanings) = asking.take_missing();
             if questions.is_empty() && meanings.is_empty() {
                 break;
             }
             self.ask(questions, &mut asking)?;
             self.embed(meanings, &mut asking)?;
-            judgements = scoring::judge(batch, commands, &asking);
+            judgements = scoring::score(batch, commands, &asking);
         }
         Ok(judgements)
     }

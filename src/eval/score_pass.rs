@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::plan::price::{Prices, Tier};
 use crate::plan::{Plan, Selection};
 use crate::runner::Ended;
-use crate::scoring::{self, Commands, Judgement, Unjudged};
+use crate::scoring::{self, Commands, ScoredAnswer, Unscored};
 use crate::store::{RunId, Store, StoredResult};
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
@@ -233,11 +233,11 @@ impl Judging<'_> {
         let slots = self.slots(cases, tally);
         let judgements = {
             let systems: Vec<Systems> = cases.iter().map(|(_, case)| Systems::of(case, self.versions)).collect();
-            let unjudged: Vec<Unjudged<'_>> = cases
+            let unscored: Vec<Unscored<'_>> = cases
                 .iter()
                 .zip(&slots)
                 .zip(&systems)
-                .map(|(((_, case), slots), systems)| Unjudged {
+                .map(|(((_, case), slots), systems)| Unscored {
                     case,
                     answers: slots
                         .iter()
@@ -250,12 +250,12 @@ impl Judging<'_> {
                         .collect(),
                 })
                 .collect();
-            match tally.asker.judge(&unjudged, self.commands) {
+            match tally.asker.judge(&unscored, self.commands) {
                 Ok(judgements) => judgements,
                 Err(error) => {
                     // Without the store no judge can be heard; what needs none is still judged.
                     tally.store_failed.get_or_insert(error.problems().to_string());
-                    scoring::judge(&unjudged, self.commands, &scoring::Asking::default())
+                    scoring::score(&unscored, self.commands, &scoring::ReplyCache::default())
                 }
             }
         };
@@ -320,7 +320,7 @@ impl Judging<'_> {
         slots
     }
 
-    fn row(&self, case: Case, index: u64, slots: Vec<Slot>, judgements: Vec<Option<Judgement>>) -> CaseRow {
+    fn row(&self, case: Case, index: u64, slots: Vec<Slot>, judgements: Vec<Option<ScoredAnswer>>) -> CaseRow {
         let mut baseline = ArmRow { repeats: Vec::new() };
         let mut candidate = ArmRow { repeats: Vec::new() };
         for ((repeat, arm, result), judgement) in slots.into_iter().zip(judgements) {
@@ -342,7 +342,7 @@ impl Judging<'_> {
         case: (&Case, u64),
         repeat: u32,
         arm: Arm,
-        judgement: Option<Judgement>,
+        judgement: Option<ScoredAnswer>,
         result: Option<StoredResult>,
     ) -> Judged {
         let Some(StoredResult {
@@ -380,11 +380,11 @@ impl Judging<'_> {
                 source: None,
             },
             Ok(answer) => {
-                let Judgement {
+                let ScoredAnswer {
                     outcome,
                     checks,
                     refused,
-                } = judgement.unwrap_or_else(|| Judgement {
+                } = judgement.unwrap_or_else(|| ScoredAnswer {
                     outcome: Outcome::Errored(lost("the answer was not judged")),
                     checks: Vec::new(),
                     refused: None,

@@ -315,8 +315,8 @@ impl<'a> Seen<'a> {
             }
         }
         if selected {
-            self.judges.extend(scoring::judges_of(case));
-            self.embedders.extend(scoring::embedders_of(case));
+            self.judges.extend(scoring::judges_named(case));
+            self.embedders.extend(scoring::embeddings_named(case));
         }
         problems.extend(self.judging.note(case, selected));
         if selected && let Err(problem) = self.render(case) {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What is known, and what was asked in vain. As large as the questions of one batch of answers.
 #[derive(Debug, Default)]
-pub struct Asking {
+pub struct ReplyCache {
     replies: HashMap<[u8; 32], Result<String, Failure>>,
     vectors: HashMap<[u8; 32], Result<Arc<[f32]>, Failure>>,
     wanted: Mutex<Wanted>,
@@ -20,9 +20,9 @@ struct Wanted {
     meanings: BTreeMap<[u8; 32], Meaning>,
 }
 
-impl Asking {
+impl ReplyCache {
     /// The questions and the texts that had no reply since the last call.
-    pub fn take_wanted(&self) -> (Vec<Question>, Vec<Meaning>) {
+    pub fn take_missing(&self) -> (Vec<Question>, Vec<Meaning>) {
         let Wanted { questions, meanings } = std::mem::take(&mut *self.wanted());
         (questions.into_values().collect(), meanings.into_values().collect())
     }
@@ -50,7 +50,7 @@ fn not_asked(who: &str) -> Failure {
     }
 }
 
-impl Replies for Asking {
+impl Replies for ReplyCache {
     fn reply(&self, question: &Question) -> Result<String, Failure> {
         let digest = question.digest();
         if let Some(known) = self.replies.get(&digest) {

@@ -1,9 +1,8 @@
 //! What makes a check a good one, for the loader.
 
 use super::command::Commands;
-use super::matcher::{Compile, located};
-use super::matchers::snapshot::{self, SNAPSHOT};
-use super::matchers::{MATCHERS, inner_checks};
+use super::definition::{Compile, located};
+use super::matchers::MATCHERS;
 use super::project_file::ProjectFiles;
 use crate::domain::{ArgProblem, CaseId, CheckRules, CheckSpec};
 use serde_json::Value;
@@ -42,10 +41,7 @@ impl Rules {
         if let Some(inline) = def.inline {
             inline(args, &self.files, &self.commands).map_err(|problems| located(problems, matcher))?;
         }
-        if !def.combines {
-            return Ok(());
-        }
-        for written in inner_checks(matcher, args) {
+        for written in def.children.of(args) {
             if let Ok(spec) = CheckSpec::parse(written)
                 && let Some(args) = written.get_mut(&spec.matcher)
             {
@@ -67,9 +63,8 @@ impl CheckRules for Rules {
     }
 
     fn complete(&self, mut check: CheckSpec, case: &CaseId) -> Result<CheckSpec, Vec<ArgProblem>> {
-        if check.matcher == SNAPSHOT.name {
-            snapshot::read_approved(&mut check.args, &self.files, case)
-                .map_err(|problems| located(problems, SNAPSHOT.name))?;
+        if let Some(complete) = Compile::new(MATCHERS).find(&check.matcher).and_then(|def| def.complete) {
+            complete(&mut check.args, &self.files, case).map_err(|problems| located(problems, &check.matcher))?;
         }
         Ok(check)
     }
@@ -90,13 +85,22 @@ pub(super) mod testing {
     use crate::domain::{
         Answer, Case, CaseId, Command, Failure, FailureKind, Meaning, Place, Question, Replies, Score, Step,
     };
-    use crate::scoring::judge::{Unjudged, judge};
-    use crate::scoring::matcher::{Matcher, Sample, Seen};
+    use crate::scoring::definition::{MatcherDef, Sample};
+    use crate::scoring::matcher::{MatchInput, Matcher};
+    use crate::scoring::matchers::snapshot::EXAMPLE_APPROVED;
+    use crate::scoring::score::{Unscored, score as score_all};
     use serde_json::Map;
     use std::collections::BTreeMap;
     use std::sync::Arc;
     use std::sync::LazyLock;
     use std::time::Duration;
+
+    /// The matchers that this build has all of.
+    pub(in crate::scoring) fn available() -> impl Iterator<Item = &'static MatcherDef> {
+        MATCHERS
+            .iter()
+            .filter(|def| def.feature.is_none_or(|feature| feature.enabled))
+    }
 
     /// A case with these checks, as a list.
     pub(in crate::scoring) fn case(checks: &Value) -> Case {
@@ -130,14 +134,14 @@ pub(super) mod testing {
         let cases: Vec<Case> = (0..500).map(|_| case(&serde_json::json!([check]))).collect();
         let batch: Vec<_> = cases
             .iter()
-            .map(|case| Unjudged {
+            .map(|case| Unscored {
                 case,
                 answers: vec![Some(&answer)],
                 systems: Vec::new(),
                 costs: Vec::new(),
             })
             .collect();
-        let judged = judge(&batch, &Commands::default(), &Canned::default());
+        let judged = score_all(&batch, &Commands::default(), &Canned::default());
         assert!(
             judged
                 .iter()
@@ -206,8 +210,8 @@ pub(super) mod testing {
     }
 
     impl AnswerText {
-        pub(in crate::scoring) fn seen(&self) -> Seen<'_> {
-            Seen {
+        pub(in crate::scoring) fn input(&self) -> MatchInput<'_> {
+            MatchInput {
                 case: &self.case,
                 answer: &self.answer,
                 system: Some(SYSTEM),
@@ -238,13 +242,16 @@ pub(super) mod testing {
 
     /// The matcher of a check that must be a good one.
     pub(in crate::scoring) fn compiled(written: Value) -> Box<dyn Matcher> {
-        approved(written, Some(snapshot::EXAMPLE_APPROVED))
+        approved(written, Some(EXAMPLE_APPROVED))
     }
 
     /// The same, with what is approved if it is a snapshot.
     pub(in crate::scoring) fn approved(written: Value, approved: Option<&str>) -> Box<dyn Matcher> {
         let mut spec = verify_in(Path::new("/nowhere"), written).unwrap();
-        if spec.matcher == SNAPSHOT.name {
+        if Compile::new(MATCHERS)
+            .find(&spec.matcher)
+            .is_some_and(|def| def.complete.is_some())
+        {
             let mut args = spec.args.as_object().cloned().unwrap_or_default();
             args.insert("approved".to_owned(), approved.into());
             spec.args = args.into();
@@ -286,7 +293,7 @@ pub(super) mod testing {
     }
 
     fn score(matcher: &dyn Matcher, text: &str) -> Score {
-        matcher.check(&answer_text(text).seen()).unwrap()
+        matcher.check(&answer_text(text).input()).unwrap()
     }
 
     /// Asserts pass or fail for each answer.
@@ -349,8 +356,9 @@ pub(super) mod testing {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::{commands, problems, verify_in};
+    use super::testing::{available, commands, problems, verify_in};
     use super::*;
+    use crate::scoring::definition::Asks;
     use serde_json::json;
     use std::collections::HashSet;
 
@@ -377,8 +385,13 @@ mod tests {
             );
             let example = parsed(&serde_json::from_str(def.example).unwrap());
             assert_eq!(example.matcher, def.name);
+            if let Some(feature) = def.feature.filter(|feature| !feature.enabled) {
+                let problems = rules.verify(example).unwrap_err();
+                assert_eq!(problems[0].message, format!("{}: {}", def.name, feature.missing()));
+                continue;
+            }
             let mut verified = rules.verify(example.clone()).unwrap();
-            if def.name == "command" {
+            if def.asks == Some(Asks::Command) {
                 // What identifies the command is read in.
                 verified.args = example.args.clone();
             }
@@ -390,7 +403,7 @@ mod tests {
     #[test]
     fn the_short_form_is_a_text_exactly_where_the_table_says_so() {
         let rules = Rules::new(Path::new("/nowhere")).with_commands(commands());
-        for def in MATCHERS {
+        for def in available() {
             // One text is as good as another, but some matchers take only texts that say something to them.
             let text = match def.name {
                 "finish_reason" => "STOP",

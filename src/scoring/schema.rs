@@ -95,7 +95,7 @@ pub fn schema() -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scoring::rules::testing::verify_in;
+    use crate::scoring::rules::testing::{available, verify_in};
     use jsonschema::Validator;
     use std::path::Path;
 
@@ -206,7 +206,7 @@ mod tests {
             json!({"type": "object"}),
         ];
         let mut loaded = 0;
-        for def in MATCHERS {
+        for def in available() {
             for value in &values {
                 let check = json!({def.name: value});
                 if verify_in(Path::new("/nowhere"), check.clone()).is_ok() {

@@ -78,7 +78,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("url", &["scoring/matchers/grounding"]),
     ("roxmltree", &["scoring/matchers/xml"]),
     ("model2vec_rs", &["scoring/static_model"]),
-    ("cel", &["scoring/matchers/expression", "scoring/matchers/expression_bounds"]),
+    ("cel", &["scoring/matchers/expression"]),
     ("rustix", &["scoring/command/process"]),
     ("getrandom", &["scoring/command/process"]),
     ("toml", &["config"]),

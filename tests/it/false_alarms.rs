@@ -15,7 +15,7 @@ use promptgate::internals::dataset;
 use promptgate::internals::gate::{Completion, Facts, decide};
 use promptgate::internals::prompt::{Library, Prompt};
 use promptgate::internals::provider::gemini::{body, decode, sample_of};
-use promptgate::internals::scoring::{Asking, Commands, Rules, Unjudged, judge};
+use promptgate::internals::scoring::{Commands, ReplyCache, Rules, Unscored, score};
 use rayon::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -42,9 +42,9 @@ impl Asked {
         let rehearsal = Rehearsal::new(PATH, MODEL, &body(&request)).unwrap();
         let answers: Vec<Answer> =
             rehearsal.answers().iter().map(|answer| decode(answer.to_string().as_bytes()).unwrap()).collect();
-        let unjudged =
-            Unjudged { case, answers: answers.iter().map(Some).collect(), systems: Vec::new(), costs: Vec::new() };
-        let said = judge(&[unjudged], commands, &Asking::default()).remove(0);
+        let unscored =
+            Unscored { case, answers: answers.iter().map(Some).collect(), systems: Vec::new(), costs: Vec::new() };
+        let said = score(&[unscored], commands, &ReplyCache::default()).remove(0);
         let judged: Vec<Judged> = said
             .into_iter()
             .zip(&answers)

@@ -246,6 +246,7 @@ fn the_built_in_simulator_embeds() {
 }
 
 /// A model of four words: `shop` and `store` point the same way.
+#[cfg(feature = "local-embeddings")]
 fn static_model(project: &Project) {
     let words = ["[PAD]", "[UNK]", "shop", "store", "opens", "lions"];
     let vocabulary: Value = words.iter().enumerate().map(|(id, word)| ((*word).to_owned(), json!(id))).collect();
@@ -268,6 +269,7 @@ fn static_model(project: &Project) {
     project.write("models/tiny/model.safetensors", file);
 }
 
+#[cfg(feature = "local-embeddings")]
 #[test]
 fn a_static_model_of_the_project_asks_nobody() {
     let project = project("[embeddings.default]\npath = \"models/tiny\"\n", 80);
@@ -320,6 +322,20 @@ fn a_static_model_of_the_project_asks_nobody() {
         project.write(file, broken);
         project.eval_recorded("").assert_exit(2).assert_stderr("promptgate.toml:1");
     }
+}
+
+#[cfg(not(feature = "local-embeddings"))]
+#[test]
+fn a_build_without_static_models_says_how_to_get_them() {
+    let project = project("[embeddings.default]\npath = \"models/tiny\"\n", 3);
+    let ran = run(&project, &[]);
+    assert_eq!(ran.code, 2, "{}", ran.transcript());
+    assert!(
+        ran.stderr
+            .contains("needs the Cargo feature `local-embeddings`: use a published binary, or build with `cargo build"),
+        "{}",
+        ran.transcript()
+    );
 }
 
 #[test]

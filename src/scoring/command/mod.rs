@@ -24,11 +24,11 @@ mod resolve;
 #[cfg(unix)]
 mod tests;
 
-use super::matcher::{CannotJudge, Seen};
+use super::matcher::{MatchError, MatchInput};
 use super::quote::bounded;
 use crate::domain::{ArgProblem, Command, Score, digest, nearest};
 use process::{Broken, Process};
-use protocol::Said;
+use protocol::Interpretation;
 pub(super) use protocol::{AnswerView, CaseView};
 use resolve::Program;
 use serde_json::Value;
@@ -135,7 +135,7 @@ struct State {
     idle: Vec<Process>,
     breaks: u32,
     /// What it said to requests, by their digest, since [`Commands::forget`]. As large as the checks of one batch.
-    said: HashMap<[u8; 32], Result<Score, CannotJudge>>,
+    said: HashMap<[u8; 32], Result<Score, MatchError>>,
     /// Why it broke for the last time.
     last: String,
 }
@@ -152,47 +152,47 @@ impl Pool {
     }
 
     /// Has the command judge an answer, or repeats what it said of it: a batch that asks judges is judged several times.
-    pub(super) fn judge(&self, seen: &Seen<'_>, args: &Value) -> Result<Score, CannotJudge> {
-        let request = protocol::request("", seen, args);
+    pub(super) fn score(&self, input: &MatchInput<'_>, args: &Value) -> Result<Score, MatchError> {
+        let request = protocol::request("", input, args);
         let digest = request.map(|request| digest([request.as_slice()]));
-        let digest = digest.map_err(|error| CannotJudge::new(format!("the request can't be written: {error}")))?;
+        let digest = digest.map_err(|error| MatchError::new(format!("the request can't be written: {error}")))?;
         if let Some(said) = self.lock().said.get(&digest) {
             return said.clone();
         }
-        let said = self.ask(seen, args);
+        let said = self.ask(input, args);
         self.lock().said.insert(digest, said.clone());
         said
     }
 
-    fn ask(&self, seen: &Seen<'_>, args: &Value) -> Result<Score, CannotJudge> {
+    fn ask(&self, input: &MatchInput<'_>, args: &Value) -> Result<Score, MatchError> {
         let name = &self.command.name;
         if self.interrupted.get().is_some_and(|interrupted| interrupted()) {
-            return Err(CannotJudge::new(format!(
+            return Err(MatchError::new(format!(
                 "the run was interrupted before the command `{name}` judged"
             )));
         }
         let mut process = self.take()?;
-        match process.ask(|id| protocol::request(id, seen, args), self.command.timeout) {
+        match process.ask(|id| protocol::request(id, input, args), self.command.timeout) {
             Ok(reply) => {
                 self.lock().idle.push(process);
-                match protocol::said(reply) {
-                    Said::Score(score) => Ok(score),
-                    Said::Error(message) => {
-                        Err(CannotJudge::new(format!("the command `{name}` can't judge: {message}")))
+                match protocol::interpret(reply) {
+                    Interpretation::Score(score) => Ok(score),
+                    Interpretation::Error(message) => {
+                        Err(MatchError::new(format!("the command `{name}` can't judge: {message}")))
                     }
-                    Said::Wrong(message) => Err(CannotJudge::new(format!("the command `{name}` {message}"))),
+                    Interpretation::Wrong(message) => Err(MatchError::new(format!("the command `{name}` {message}"))),
                 }
             }
-            Err(broken) => Err(CannotJudge::new(self.broke(process.end(), &broken))),
+            Err(broken) => Err(MatchError::new(self.broke(process.end(), &broken))),
         }
     }
 
     /// A process that waits for a request.
-    fn take(&self) -> Result<Process, CannotJudge> {
+    fn take(&self) -> Result<Process, MatchError> {
         let name = &self.command.name;
         let mut state = self.lock();
         if state.breaks > MOST_BREAKS {
-            return Err(CannotJudge::new(format!(
+            return Err(MatchError::new(format!(
                 "the command `{name}` broke {} times, so it is not started again; the last time: {}",
                 state.breaks, state.last
             )));
@@ -203,11 +203,11 @@ impl Pool {
         drop(state);
         let program = self
             .program()
-            .map_err(|message| CannotJudge::new(format!("the command `{name}` can't be started: {message}")))?;
+            .map_err(|message| MatchError::new(format!("the command `{name}` can't be started: {message}")))?;
         Process::start(program, &self.command).map_err(|error| {
             let message = format!("the command `{name}` can't be started: {error}");
             self.note(&message);
-            CannotJudge::new(message)
+            MatchError::new(message)
         })
     }
 

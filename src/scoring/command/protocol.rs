@@ -9,7 +9,7 @@
 //! docs/own-checks.md is the page for users.
 
 use crate::domain::{Score, ToolCall, Turn, Usage};
-use crate::scoring::matcher::Seen;
+use crate::scoring::matcher::MatchInput;
 use crate::scoring::quote::bounded;
 use crate::scoring::strict_json;
 use serde::{Deserialize, Serialize};
@@ -55,39 +55,39 @@ pub(in crate::scoring) struct AnswerView<'a> {
 }
 
 impl<'a> CaseView<'a> {
-    pub(in crate::scoring) fn of(seen: &Seen<'a>) -> CaseView<'a> {
+    pub(in crate::scoring) fn of(input: &MatchInput<'a>) -> CaseView<'a> {
         CaseView {
-            id: seen.case.id.as_str(),
-            tags: &seen.case.tags,
-            vars: &seen.case.vars,
-            history: &seen.case.history,
-            notes: seen.case.notes.as_deref(),
+            id: input.case.id.as_str(),
+            tags: &input.case.tags,
+            vars: &input.case.vars,
+            history: &input.case.history,
+            notes: input.case.notes.as_deref(),
         }
     }
 }
 
 impl<'a> AnswerView<'a> {
-    pub(in crate::scoring) fn of(seen: &Seen<'a>) -> AnswerView<'a> {
+    pub(in crate::scoring) fn of(input: &MatchInput<'a>) -> AnswerView<'a> {
         AnswerView {
-            text: &seen.answer.text,
-            tool_calls: &seen.answer.tool_calls,
-            finish_reason: seen.answer.finish_reason.as_deref(),
-            model_version: seen.answer.model_version.as_deref(),
-            usage: seen.answer.usage,
-            latency_ms: seen.answer.latency_ms,
-            first_token_ms: seen.answer.first_token_ms,
-            cost_usd: seen.cost_usd,
+            text: &input.answer.text,
+            tool_calls: &input.answer.tool_calls,
+            finish_reason: input.answer.finish_reason.as_deref(),
+            model_version: input.answer.model_version.as_deref(),
+            usage: input.answer.usage,
+            latency_ms: input.answer.latency_ms,
+            first_token_ms: input.answer.first_token_ms,
+            cost_usd: input.cost_usd,
         }
     }
 }
 
 /// A request as a line.
-pub(super) fn request(id: &str, seen: &Seen<'_>, args: &Value) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn request(id: &str, input: &MatchInput<'_>, args: &Value) -> Result<Vec<u8>, serde_json::Error> {
     let mut line = serde_json::to_vec(&Request {
         version: VERSION,
         id,
-        case: CaseView::of(seen),
-        answer: AnswerView::of(seen),
+        case: CaseView::of(input),
+        answer: AnswerView::of(input),
         args,
     })?;
     line.push(b'\n');
@@ -107,7 +107,7 @@ pub(super) struct Reply {
 
 /// What a reply says.
 #[derive(Debug, PartialEq)]
-pub(super) enum Said {
+pub(super) enum Interpretation {
     /// A judgement.
     Score(Score),
     /// The command can't judge, in its own words.
@@ -123,7 +123,7 @@ pub(super) fn reply(line: &[u8]) -> Result<Reply, serde_json::Error> {
 }
 
 /// What a reply to the request at hand says.
-pub(super) fn said(reply: Reply) -> Said {
+pub(super) fn interpret(reply: Reply) -> Interpretation {
     let Reply {
         id: _,
         pass,
@@ -132,18 +132,18 @@ pub(super) fn said(reply: Reply) -> Said {
         error,
     } = reply;
     match (error, pass) {
-        (Some(error), None) if score.is_none() => Said::Error(bounded(&error, SHOWN)),
-        (Some(_), Some(_) | None) => Said::Wrong("replied with an error and a judgement at once".to_owned()),
-        (None, None) => Said::Wrong("replied without `pass`".to_owned()),
+        (Some(error), None) if score.is_none() => Interpretation::Error(bounded(&error, SHOWN)),
+        (Some(_), Some(_) | None) => Interpretation::Wrong("replied with an error and a judgement at once".to_owned()),
+        (None, None) => Interpretation::Wrong("replied without `pass`".to_owned()),
         (None, Some(pass)) => {
             let score = score.unwrap_or(if pass { 1.0 } else { 0.0 });
             if !(0.0..=1.0).contains(&score) {
-                return Said::Wrong(format!("replied with the score {score}, which is not from 0 to 1"));
+                return Interpretation::Wrong(format!("replied with the score {score}, which is not from 0 to 1"));
             }
             // Rows show both, and the gate may go by either: one of them would be wrong.
             if (pass && score == 0.0) || (!pass && score == 1.0) {
                 let passed = if pass { "pass" } else { "fail" };
-                return Said::Wrong(format!(
+                return Interpretation::Wrong(format!(
                     "replied with {passed} and the score {score}, which contradict each other"
                 ));
             }
@@ -151,7 +151,7 @@ pub(super) fn said(reply: Reply) -> Said {
                 Some(reason) if !reason.is_empty() => bounded(reason, SHOWN),
                 Some(_) | None => format!("the command says {}", if pass { "pass" } else { "fail" }),
             };
-            Said::Score(Score::new(score, pass, reason))
+            Interpretation::Score(Score::new(score, pass, reason))
         }
     }
 }
@@ -161,10 +161,10 @@ mod tests {
     use super::*;
 
     fn told(line: &str) -> String {
-        match reply(line.as_bytes()).map(said) {
-            Ok(Said::Score(score)) => format!("pass {} {}: {}", score.pass, score.value(), score.reason),
-            Ok(Said::Error(message)) => format!("error: {message}"),
-            Ok(Said::Wrong(message)) => format!("wrong: {message}"),
+        match reply(line.as_bytes()).map(interpret) {
+            Ok(Interpretation::Score(score)) => format!("pass {} {}: {}", score.pass, score.value(), score.reason),
+            Ok(Interpretation::Error(message)) => format!("error: {message}"),
+            Ok(Interpretation::Wrong(message)) => format!("wrong: {message}"),
             Err(_) => "no reply".to_owned(),
         }
     }

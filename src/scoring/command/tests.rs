@@ -55,8 +55,8 @@ fn judge(commands: &Commands, text: &str, args: &Value) -> String {
         replies,
     } = answer_text(text);
     case.notes = Some("a\nnote".to_owned());
-    let seen = AnswerText { case, answer, replies };
-    match commands.find("check").unwrap().judge(&seen.seen(), args) {
+    let input = AnswerText { case, answer, replies };
+    match commands.find("check").unwrap().score(&input.input(), args) {
         Ok(score) => format!("pass {} {}: {}", score.pass, score.value(), score.reason),
         Err(cannot) => format!("error: {cannot}"),
     }

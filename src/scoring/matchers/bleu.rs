@@ -7,8 +7,9 @@
 
 use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::{Fields, not_a, wrong};
-use crate::scoring::likeness::{self, MAX_CHARS_SUM, is_python_space};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::references::{self, MAX_CHARS_SUM, is_python_space};
 use crate::scoring::sequences::{Runs, common_runs, runs};
 use serde_json::Value;
 
@@ -28,10 +29,8 @@ pub(super) const BLEU: MatcherDef = MatcherDef {
     refused: r#"{"bleu": {"to_any": [], "min": 0.5}}"#,
     cost: "linear in both, at most 100000 characters in the answer, and in all references together; a longer answer \
            can't be judged",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    ..MatcherDef::DEFAULT
 };
 
 /// The longest run, in tokens.
@@ -50,16 +49,16 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         return wrong(not_a("a map {to, min}", args));
     };
     let mut fields = Fields::new(map, &["to", "to_any", "min"]);
-    let references = likeness::references(&mut fields, MAX_CHARS_SUM, |text| match tokens(text) {
+    let references = references::references(&mut fields, MAX_CHARS_SUM, |text| match tokens(text) {
         none if none.is_empty() => Err(ArgProblem::new("the text has no words, so every answer scores 0")),
         tokens => Ok((tokens, text.to_owned())),
     });
-    let min = likeness::threshold(&mut fields, "BLEU score");
+    let min = references::threshold(&mut fields, "BLEU score");
     let (references, min) = fields.finish(references.zip(min))?;
     let (references, texts): (_, Vec<String>) = references.into_iter().unzip();
     Ok(Box::new(Bleu {
         references,
-        shown: likeness::shown(&texts),
+        shown: references::shown(&texts),
         min,
     }))
 }
@@ -192,10 +191,10 @@ fn brevity(answer: usize, references: &[Vec<String>]) -> f64 {
 }
 
 impl Matcher for Bleu {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let answer = tokens(likeness::measurable(&seen.answer.text, MAX_CHARS_SUM, "BLEU")?);
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let answer = tokens(references::measurable(&input.answer.text, MAX_CHARS_SUM, "BLEU")?);
         let score = bleu(&answer, &self.references);
-        Ok(likeness::verdict("BLEU", &self.shown, score, self.min))
+        Ok(references::verdict("BLEU", &self.shown, score, self.min))
     }
 }
 
@@ -243,8 +242,8 @@ mod tests {
     #[test]
     fn long_answers_are_not_measured() {
         let matcher = compiled(json!({"bleu": {"to": "a", "min": 0.1}}));
-        assert!(matcher.check(&answer_text(&"b".repeat(100_000)).seen()).is_ok());
-        assert!(matcher.check(&answer_text(&"b".repeat(100_001)).seen()).is_err());
+        assert!(matcher.check(&answer_text(&"b".repeat(100_000)).input()).is_ok());
+        assert!(matcher.check(&answer_text(&"b".repeat(100_001)).input()).is_err());
     }
 
     #[test]

@@ -7,8 +7,9 @@
 
 use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::{Fields, not_a, wrong};
-use crate::scoring::likeness::{self, MAX_CHARS_SUM, is_python_space};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::references::{self, MAX_CHARS_SUM, is_python_space};
 use crate::scoring::sequences::{Runs, common_runs, runs};
 use serde_json::Value;
 
@@ -27,10 +28,8 @@ pub(super) const CHRF: MatcherDef = MatcherDef {
     refused: r#"{"chrf": {"to": "Die Katze", "min": 60}}"#,
     cost: "linear in both, at most 100000 characters in the answer, and in all references together; a longer answer can't \
            be judged",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    ..MatcherDef::DEFAULT
 };
 
 /// The longest run, in characters.
@@ -51,16 +50,16 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         return wrong(not_a("a map {to, min}", args));
     };
     let mut fields = Fields::new(map, &["to", "to_any", "min"]);
-    let references = likeness::references(&mut fields, MAX_CHARS_SUM, |text| match characters(text) {
+    let references = references::references(&mut fields, MAX_CHARS_SUM, |text| match characters(text) {
         none if none.is_empty() => Err(ArgProblem::new("the text has no characters, so every answer scores 0")),
         characters => Ok((characters, text.to_owned())),
     });
-    let min = likeness::threshold(&mut fields, "chrF score");
+    let min = references::threshold(&mut fields, "chrF score");
     let (references, min) = fields.finish(references.zip(min))?;
     let (references, texts): (_, Vec<String>) = references.into_iter().unzip();
     Ok(Box::new(Chrf {
         references,
-        shown: likeness::shown(&texts),
+        shown: references::shown(&texts),
         min,
     }))
 }
@@ -92,10 +91,10 @@ fn chrf(answer: &[char], references: &[Vec<char>]) -> impl Iterator<Item = f64> 
 }
 
 impl Matcher for Chrf {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let answer = characters(likeness::measurable(&seen.answer.text, MAX_CHARS_SUM, "chrF")?);
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let answer = characters(references::measurable(&input.answer.text, MAX_CHARS_SUM, "chrF")?);
         let highest = chrf(&answer, &self.references).fold(0.0, f64::max);
-        Ok(likeness::verdict("chrF", &self.shown, highest, self.min))
+        Ok(references::verdict("chrF", &self.shown, highest, self.min))
     }
 }
 
@@ -131,8 +130,8 @@ mod tests {
     #[test]
     fn long_answers_are_not_measured() {
         let matcher = compiled(json!({"chrf": {"to": "a", "min": 0.1}}));
-        assert!(matcher.check(&answer_text(&"b".repeat(100_000)).seen()).is_ok());
-        assert!(matcher.check(&answer_text(&"b".repeat(100_001)).seen()).is_err());
+        assert!(matcher.check(&answer_text(&"b".repeat(100_000)).input()).is_ok());
+        assert!(matcher.check(&answer_text(&"b".repeat(100_001)).input()).is_err());
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use super::json_path::Judged;
 use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::{Bounds, Fields, Read, bounds, needle, not_a, wrong};
+use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
 use crate::scoring::fenced::blocks;
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
-use crate::scoring::part::PartCheck;
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::nested::PartCheck;
 use crate::scoring::quote::quote;
 use serde_json::Value;
 
@@ -24,9 +25,9 @@ pub(super) const CODE_BLOCK: MatcherDef = MatcherDef {
     refused: r#"{"code_block": {}}"#,
     cost: "linear in the answer, and the check for each of at most 1000 blocks",
     takes_text: true,
-    combines: true,
-    inline: None,
     compile,
+    children: Children::Key("check"),
+    ..MatcherDef::DEFAULT
 };
 
 /// How many blocks a check judges.
@@ -78,7 +79,7 @@ fn language(value: &Value) -> Read<String> {
 }
 
 impl Matcher for CodeBlock {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let of = self
             .language
             .as_ref()
@@ -88,7 +89,7 @@ impl Matcher for CodeBlock {
                 .as_ref()
                 .is_none_or(|language| language.eq_ignore_ascii_case(mark))
         };
-        let found: Vec<String> = blocks(&seen.answer.text)
+        let found: Vec<String> = blocks(&input.answer.text)
             .into_iter()
             .filter(|block| wanted(&block.mark))
             .map(|block| block.text)
@@ -102,7 +103,7 @@ impl Matcher for CodeBlock {
             return Ok(Score::binary(true, format!("has {number} code blocks{of}")));
         };
         if number > MAX_CHECKED {
-            return Err(CannotJudge::new(format!(
+            return Err(MatchError::new(format!(
                 "has {number} code blocks{of}, and at most {MAX_CHECKED} are checked"
             )));
         }
@@ -111,7 +112,7 @@ impl Matcher for CodeBlock {
             if text.ends_with('\n') {
                 text.pop();
             }
-            judged.add(&format!("code block {}", i + 1), check.check(seen, text));
+            judged.add(&format!("code block {}", i + 1), check.check(input, text));
         }
         judged.score(false, number)
     }

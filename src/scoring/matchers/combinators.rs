@@ -4,11 +4,12 @@
 //! fails, `any` passes if another one surely passes, and `at_least` does either once enough are sure, because the unknown
 //! could not change that; otherwise they can't judge.
 
-use crate::domain::{ArgProblem, CheckSpec, Score, Step};
+use crate::domain::{ArgProblem, Score, Step};
+use crate::scoring::aggregate::{Weighted, weighted_mean};
 use crate::scoring::arguments::{Fields, Read, count, inside, not_a, wrong};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
-use crate::scoring::quote::bounded;
-use crate::scoring::tally::{Weighted, weighted_mean};
+use crate::scoring::definition::{Children, Compile, Logic, MatcherDef, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::nested::{Nested, nested};
 use serde_json::Value;
 
 pub(super) const NOT: MatcherDef = MatcherDef {
@@ -21,15 +22,10 @@ pub(super) const NOT: MatcherDef = MatcherDef {
     fails: Sample::Text("I can't help you, as an AI."),
     refused: r#"{"not": 3}"#,
     cost: "that of the check inside; at most 32 checks deep",
-    takes_text: false,
-    combines: true,
-    inline: None,
-    compile: |args, ctx| {
-        Ok(Box::new(Not(nested(
-            args,
-            &ctx.deeper().map_err(|problem| vec![problem])?,
-        )?)))
-    },
+    compile: |args, ctx| Ok(Box::new(Not(nested(args, &ctx.deeper()?)?))),
+    logic: Some(Logic::Not),
+    children: Children::Arguments,
+    ..MatcherDef::DEFAULT
 };
 
 pub(super) const ALL: MatcherDef = MatcherDef {
@@ -42,10 +38,10 @@ pub(super) const ALL: MatcherDef = MatcherDef {
     fails: Sample::Text("It is Rome."),
     refused: r#"{"all": []}"#,
     cost: "the sum of the checks inside; at most 32 checks deep",
-    takes_text: false,
-    combines: true,
-    inline: None,
     compile: |args, ctx| Ok(Box::new(All(list(args, ctx)?))),
+    logic: Some(Logic::All),
+    children: Children::Arguments,
+    ..MatcherDef::DEFAULT
 };
 
 pub(super) const ANY: MatcherDef = MatcherDef {
@@ -58,10 +54,10 @@ pub(super) const ANY: MatcherDef = MatcherDef {
     fails: Sample::Text("Rome."),
     refused: r#"{"any": {"contains": "Paris"}}"#,
     cost: "the sum of the checks inside; at most 32 checks deep",
-    takes_text: false,
-    combines: true,
-    inline: None,
     compile: |args, ctx| Ok(Box::new(Any(list(args, ctx)?))),
+    logic: Some(Logic::Any),
+    children: Children::Arguments,
+    ..MatcherDef::DEFAULT
 };
 
 pub(super) const AT_LEAST: MatcherDef = MatcherDef {
@@ -76,10 +72,10 @@ pub(super) const AT_LEAST: MatcherDef = MatcherDef {
     fails: Sample::Text("A refund is fine."),
     refused: r#"{"at_least": {"n": 3, "of": ["yes", "no"]}}"#,
     cost: "the sum of the checks inside; at most 32 checks deep",
-    takes_text: false,
-    combines: true,
-    inline: None,
     compile: at_least,
+    logic: Some(Logic::Count),
+    children: Children::Key("of"),
+    ..MatcherDef::DEFAULT
 };
 
 #[derive(Debug)]
@@ -97,16 +93,8 @@ struct AtLeast {
     checks: Vec<Nested>,
 }
 
-/// A check inside a check.
-#[derive(Debug)]
-pub(in crate::scoring) struct Nested {
-    label: String,
-    weight: f64,
-    matcher: Box<dyn Matcher>,
-}
-
 fn list(args: &Value, ctx: &Compile<'_>) -> Read<Vec<Nested>> {
-    let ctx = ctx.deeper().map_err(|problem| vec![problem])?;
+    let ctx = ctx.deeper()?;
     let Some(written) = args.as_array() else {
         return wrong(not_a("a list of checks", args));
     };
@@ -155,58 +143,9 @@ fn at_least(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<Arg
     Ok(Box::new(AtLeast { n: n as usize, checks }))
 }
 
-/// Compiles a check inside a check; `ctx` is one level deeper.
-pub(in crate::scoring) fn nested(written: &Value, ctx: &Compile<'_>) -> Read<Nested> {
-    let spec = CheckSpec::parse(written).map_err(|problem| vec![problem])?;
-    if spec.advisory {
-        return wrong(
-            ArgProblem::new("a check inside another one can't be advisory")
-                .inside(Step::key("advisory"))
-                .expected("`advisory` on the outer check, or a check of its own"),
-        );
-    }
-    if spec.weight == 0.0 {
-        return wrong(
-            ArgProblem::new("a check inside another one can't have weight 0")
-                .inside(Step::key("weight"))
-                .expected("a weight of more than 0, or no such check"),
-        );
-    }
-    let matcher = ctx.check(&spec).map_err(|problems| {
-        let mut problems = problems;
-        if written.is_string() {
-            // A plain string has no key `equals` to step into.
-            problems.iter_mut().for_each(|problem| drop(problem.path.drain(..1)));
-        }
-        problems
-    })?;
-    Ok(Nested {
-        label: bounded(spec.name.as_deref().unwrap_or(&spec.matcher), 40),
-        weight: spec.weight,
-        matcher,
-    })
-}
-
-impl Nested {
-    /// Its share where the scores of several checks are weighed.
-    pub(in crate::scoring) fn weight(&self) -> f64 {
-        self.weight
-    }
-
-    /// With reasons that begin with its name.
-    pub(in crate::scoring) fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        // Cut, because reasons of reasons add up.
-        let named = |reason: &str| format!("{}: {}", self.label, bounded(reason, 300));
-        match self.matcher.check(seen) {
-            Ok(score) => Ok(Score::new(score.value(), score.pass, named(&score.reason))),
-            Err(cannot) => Err(CannotJudge::new(named(&cannot.reason))),
-        }
-    }
-}
-
 impl Matcher for Not {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let score = self.0.check(seen)?;
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let score = self.0.check(input)?;
         let held = if score.pass { "must not hold, but does: " } else { "" };
         Ok(Score::new(
             1.0 - score.value(),
@@ -217,12 +156,12 @@ impl Matcher for Not {
 }
 
 impl Matcher for All {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let mut scores = Vec::with_capacity(self.0.len());
         let mut failed = Vec::new();
         let mut unknown = None;
         for check in &self.0 {
-            match check.check(seen) {
+            match check.check(input) {
                 Ok(score) => {
                     scores.push(Weighted {
                         value: score.value(),
@@ -247,13 +186,13 @@ impl Matcher for All {
 }
 
 impl Matcher for Any {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let mut highest: f64 = 0.0;
         let mut passed = None;
         let mut failed = Vec::new();
         let mut unknown = None;
         for check in &self.0 {
-            match check.check(seen) {
+            match check.check(input) {
                 Ok(score) => {
                     highest = highest.max(score.value());
                     if score.pass {
@@ -274,13 +213,13 @@ impl Matcher for Any {
 }
 
 impl Matcher for AtLeast {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let mut scores = Vec::with_capacity(self.checks.len());
         let mut failed = Vec::new();
         let mut unknown = None;
         let mut unsure = 0;
         for check in &self.checks {
-            match check.check(seen) {
+            match check.check(input) {
                 Ok(score) => {
                     scores.push(score.value());
                     if !score.pass {
@@ -381,7 +320,7 @@ mod tests {
         let judged = |n, checks: serde_json::Value| {
             let answer = answer_text(&long);
             compiled(json!({"at_least": {"n": n, "of": checks}}))
-                .check(&answer.seen())
+                .check(&answer.input())
                 .map(|score| score.pass)
         };
         assert_eq!(judged(1, json!([unsure, {"contains": "a"}])), Ok(true));

@@ -3,7 +3,8 @@
 use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Fields, Read, inside, not_a, text, wrong};
 use crate::scoring::command::{Commands, Pool};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Asks, Compile, MatcherDef, Reads, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::project_file::ProjectFiles;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -21,9 +22,11 @@ pub(super) const COMMAND: MatcherDef = MatcherDef {
     refused: r#"{"command": "rm -rf ."}"#,
     cost: "what the command takes, up to its timeout; one process for each core",
     takes_text: true,
-    combines: false,
     inline: Some(inline),
     compile,
+    reads: Reads::WholeAnswer,
+    asks: Some(Asks::Command),
+    ..MatcherDef::DEFAULT
 };
 
 /// The key under which a verified check carries what identifies its command.
@@ -103,8 +106,8 @@ fn inline(args: &mut Value, _: &ProjectFiles, commands: &Commands) -> Result<(),
 }
 
 impl Matcher for Own {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        self.pool.judge(seen, &self.args)
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        self.pool.score(input, &self.args)
     }
 }
 

@@ -3,8 +3,9 @@
 use super::equals::one_text;
 use crate::domain::Score;
 use crate::scoring::arguments::{Fields, Read, needles, not_a, wrong};
+use crate::scoring::definition::{MatcherDef, Sample};
 use crate::scoring::folding::Folding;
-use crate::scoring::matcher::{CannotJudge, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::quote;
 use serde_json::Value;
 
@@ -20,12 +21,11 @@ pub(super) const CONTAINS: MatcherDef = MatcherDef {
     refused: r#"{"contains": {"value": "30 days", "case": "ignore"}}"#,
     cost: "linear in the answer",
     takes_text: true,
-    combines: false,
-    inline: None,
     compile: |args, _| {
         let (value, folding) = one_text(args)?;
         Ok(Box::new(Contains { value, folding }))
     },
+    ..MatcherDef::DEFAULT
 };
 
 pub(super) const CONTAINS_ANY: MatcherDef = MatcherDef {
@@ -39,13 +39,11 @@ pub(super) const CONTAINS_ANY: MatcherDef = MatcherDef {
     fails: Sample::Text("We give a voucher."),
     refused: r#"{"contains_any": []}"#,
     cost: "the answer's length times the number of texts",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile: |args, _| {
         let (values, folding) = many_texts(args)?;
         Ok(Box::new(ContainsAny { values, folding }))
     },
+    ..MatcherDef::DEFAULT
 };
 
 pub(super) const CONTAINS_ALL: MatcherDef = MatcherDef {
@@ -59,13 +57,11 @@ pub(super) const CONTAINS_ALL: MatcherDef = MatcherDef {
     fails: Sample::Text("Your name, please."),
     refused: r#"{"contains_all": ["name", ""]}"#,
     cost: "the answer's length times the number of texts",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile: |args, _| {
         let (values, folding) = many_texts(args)?;
         Ok(Box::new(ContainsAll { values, folding }))
     },
+    ..MatcherDef::DEFAULT
 };
 
 #[derive(Debug)]
@@ -115,16 +111,16 @@ pub(super) fn many_texts(args: &Value) -> Read<(Vec<String>, Folding)> {
 }
 
 impl Matcher for Contains {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let pass = self.folding.apply(&seen.answer.text).contains(&self.value);
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let pass = self.folding.apply(&input.answer.text).contains(&self.value);
         let verb = if pass { "contains" } else { "does not contain" };
         Ok(Score::binary(pass, format!("{verb} {}", quote(&self.value))))
     }
 }
 
 impl Matcher for ContainsAny {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let text = self.folding.apply(&seen.answer.text);
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let text = self.folding.apply(&input.answer.text);
         let found = self.values.iter().find(|value| text.contains(value.as_str()));
         Ok(match found {
             Some(value) => Score::binary(true, format!("contains {}", quote(value))),
@@ -134,8 +130,8 @@ impl Matcher for ContainsAny {
 }
 
 impl Matcher for ContainsAll {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let text = self.folding.apply(&seen.answer.text);
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let text = self.folding.apply(&input.answer.text);
         let missing: Vec<&String> = self
             .values
             .iter()

@@ -2,7 +2,8 @@
 
 use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::{Fields, Read, not_a, number, wrong};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Reads, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use serde_json::Value;
 
 pub(super) const COST: MatcherDef = MatcherDef {
@@ -21,10 +22,9 @@ pub(super) const COST: MatcherDef = MatcherDef {
     ),
     refused: r#"{"cost": {"max": 0}}"#,
     cost: "constant",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    reads: Reads::WholeAnswer,
+    ..MatcherDef::DEFAULT
 };
 
 #[derive(Debug)]
@@ -57,21 +57,21 @@ fn above_zero(value: &Value) -> Read<f64> {
 }
 
 impl Matcher for Cost {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        match seen.cost_usd {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        match input.cost_usd {
             Some(cost) if cost > 0.0 => {
                 let pass = cost <= self.max;
                 let than = if pass { "not more" } else { "more" };
                 Ok(Score::binary(pass, format!("cost ${cost}, {than} than ${}", self.max)))
             }
-            Some(_) | None => Err(CannotJudge::new("the cost of the answer is not known")),
+            Some(_) | None => Err(MatchError::new("the cost of the answer is not known")),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::scoring::matcher::Seen;
+    use crate::scoring::matcher::MatchInput;
     use crate::scoring::rules::testing::{answer_text, compiled};
     use serde_json::json;
 
@@ -80,9 +80,9 @@ mod tests {
         let whole = answer_text("Yes.");
         let said = |cost_usd| {
             compiled(json!({"cost": 0.01}))
-                .check(&Seen {
+                .check(&MatchInput {
                     cost_usd,
-                    ..whole.seen()
+                    ..whole.input()
                 })
                 .map(|score| score.pass)
                 .ok()

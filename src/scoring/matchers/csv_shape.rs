@@ -2,8 +2,9 @@
 
 use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Bounds, Fields, Read, bounds, count, flag, inside, not_a, text, wrong};
+use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::fenced::one_marked;
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::{counted, quote};
 use serde_json::Value;
 
@@ -23,10 +24,8 @@ pub(super) const CSV: MatcherDef = MatcherDef {
     fails: Sample::Text("name;price\nBoots; black;70\n"),
     refused: r#"{"csv": {"rows": {"min": 1}}}"#,
     cost: "linear in the answer",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    ..MatcherDef::DEFAULT
 };
 
 /// How many columns may be expected.
@@ -118,8 +117,8 @@ fn delimiter(value: &Value) -> Read<u8> {
 }
 
 impl Matcher for Csv {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let answer = &seen.answer.text;
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let answer = &input.answer.text;
         let block = if self.fenced {
             match one_marked(answer, &["csv", "tsv"]) {
                 Ok(block) => block,

@@ -2,8 +2,9 @@
 
 use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::{Fields, Read, needle};
+use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::folding::{Folding, Form, WhiteSpace};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::quote;
 use serde_json::Value;
 
@@ -21,9 +22,8 @@ pub(super) const EQUALS: MatcherDef = MatcherDef {
     refused: r#"{"equals": ""}"#,
     cost: "linear in the answer",
     takes_text: true,
-    combines: false,
-    inline: None,
     compile,
+    ..MatcherDef::DEFAULT
 };
 
 #[derive(Debug)]
@@ -55,8 +55,8 @@ pub(super) fn one_text(args: &Value) -> Read<(String, Folding)> {
 }
 
 impl Matcher for Equals {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let text = &seen.answer.text;
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let text = &input.answer.text;
         if self.folding.apply(text) == self.value {
             return Ok(Score::binary(true, format!("is {}", quote(text))));
         }

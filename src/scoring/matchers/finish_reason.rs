@@ -2,7 +2,8 @@
 
 use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Read, choice, inside, not_a, wrong};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Reads, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::quote;
 use serde_json::Value;
 
@@ -28,9 +29,10 @@ pub(super) const FINISH_REASON: MatcherDef = MatcherDef {
     refused: r#"{"finish_reason": "STPO"}"#,
     cost: "constant",
     takes_text: true,
-    combines: false,
-    inline: None,
     compile,
+    reads: Reads::WholeAnswer,
+    judges_ending: true,
+    ..MatcherDef::DEFAULT
 };
 
 /// The reasons of the Gemini API, of its SDK and of Vertex AI, and the two words of gateways for a function call. An
@@ -96,13 +98,13 @@ fn reason(value: &Value) -> Read<&'static str> {
 }
 
 impl Matcher for FinishReason {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let Some(reason) = &seen.answer.finish_reason else {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let Some(reason) = &input.answer.finish_reason else {
             return Ok(Score::binary(false, "has no finish reason"));
         };
         // An answer that ended with STOP and is not usable all the same is empty, which STOP does not name.
         if reason == "STOP"
-            && let Some(unusable) = seen.unusable
+            && let Some(unusable) = input.unusable
         {
             return Ok(Score::binary(false, unusable));
         }
@@ -131,7 +133,7 @@ mod tests {
                 finish_reason: reason.map(str::to_owned),
                 ..whole.answer
             };
-            let score = compiled(check).check(&whole.seen()).unwrap();
+            let score = compiled(check).check(&whole.input()).unwrap();
             format!("{}: {}", score.pass, score.reason)
         };
         insta::assert_snapshot!([

@@ -5,7 +5,8 @@
 
 use crate::domain::{Answer, ArgProblem, Details, Score, Step};
 use crate::scoring::arguments::{Fields, Read, count, flag, inside, needles, not_a, wrong};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Reads, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::{counted, quote};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -33,10 +34,9 @@ pub(super) const GROUNDING: MatcherDef = MatcherDef {
     ),
     refused: r#"{"grounding": {"hosts": ["https://who.int/news"]}}"#,
     cost: "the citations, of which at most 200 of each kind are kept, times the addresses of the check",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    reads: Reads::WholeAnswer,
+    ..MatcherDef::DEFAULT
 };
 
 /// The host of the links that stand for the addresses of Google Search. The title of such a source is the site's host.
@@ -221,8 +221,8 @@ impl Grounding {
 }
 
 impl Matcher for Grounding {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let Answer { details, .. } = seen.answer;
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let Answer { details, .. } = input.answer;
         let Some(details) = details else {
             return Ok(Score::binary(false, "cites no source"));
         };
@@ -233,7 +233,7 @@ impl Matcher for Grounding {
                 format!("cites {}", counted(cited.len() as u64, "source", "sources")),
             )),
             // What is missing may be among what was not kept; else `not` would pass for want of room.
-            Some(missing) if details.dropped > 0 => Err(CannotJudge::new(format!(
+            Some(missing) if details.dropped > 0 => Err(MatchError::new(format!(
                 "{missing}, but {} of what the service told could not be kept",
                 counted(details.dropped, "entry", "entries")
             ))),
@@ -250,7 +250,7 @@ mod tests {
     fn said(check: Value, details: Value) -> String {
         let mut whole = answer_text("a");
         whole.answer.details = serde_json::from_value(details).unwrap();
-        match compiled(json!({"grounding": check})).check(&whole.seen()) {
+        match compiled(json!({"grounding": check})).check(&whole.input()) {
             Ok(score) => format!("{}: {}", score.pass, score.reason),
             Err(cannot) => format!("no judgement: {}", cannot.reason),
         }

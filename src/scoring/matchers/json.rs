@@ -2,8 +2,9 @@
 
 use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::{Fields, Read, flag, not_a, wrong};
+use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::fenced::one_marked;
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::quote;
 use crate::scoring::strict_json::parse;
 use serde_json::Value;
@@ -21,10 +22,8 @@ pub(super) const JSON: MatcherDef = MatcherDef {
     fails: Sample::Text("It is ok."),
     refused: r#"{"json": false}"#,
     cost: "linear in the answer",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    ..MatcherDef::DEFAULT
 };
 
 #[derive(Debug)]
@@ -75,8 +74,8 @@ pub(super) fn find_json(text: &str, fenced: bool) -> Result<Value, String> {
 }
 
 impl Matcher for Json {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        Ok(match find_json(&seen.answer.text, self.fenced) {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        Ok(match find_json(&input.answer.text, self.fenced) {
             Ok(_) => Score::binary(true, "is valid JSON"),
             Err(reason) => Score::binary(false, reason),
         })

@@ -4,8 +4,9 @@ use super::json::find_json;
 use super::json_path::{PathText, Token};
 use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Fields, Read, flag, inside, not_a, number, wrong};
+use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::json_compare::{Comparison, Difference, Unordered};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use serde_json::Value;
 
 pub(super) const JSON_EQUALS: MatcherDef = MatcherDef {
@@ -28,10 +29,8 @@ pub(super) const JSON_EQUALS: MatcherDef = MatcherDef {
     refused: r#"{"json_equals": {"value": {}, "subset": true}}"#,
     cost: "linear in the answer; for unordered lists the product of their lengths; with more than 5 million comparisons it \
            can't judge",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    ..MatcherDef::DEFAULT
 };
 
 /// How many paths `ignore` and `unordered` may list.
@@ -228,8 +227,8 @@ fn lists(value: &Value, paths: &[PathText]) -> Read<Unordered> {
 }
 
 impl Matcher for JsonEquals {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let mut value = match find_json(&seen.answer.text, self.fenced) {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let mut value = match find_json(&input.answer.text, self.fenced) {
             Ok(value) => value,
             Err(reason) => return Ok(Score::binary(false, reason)),
         };
@@ -240,7 +239,7 @@ impl Matcher for JsonEquals {
         match self.comparison.compare(&self.value, &value) {
             Ok(()) => Ok(Score::binary(true, "is JSON that equals the value")),
             Err(Difference::Found(what)) => Ok(Score::binary(false, format!("does not equal the value: {what}"))),
-            Err(Difference::TooMany) => Err(CannotJudge::new(
+            Err(Difference::TooMany) => Err(MatchError::new(
                 "comparing its unordered lists takes more than 5 million comparisons",
             )),
         }

@@ -3,9 +3,10 @@
 use super::json::find_json;
 use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::{Bounds, Fields, Read, bounds, choice, flag, not_a, text, wrong};
+use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
 use crate::scoring::json_compare::{Comparison, Difference, shown};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
-use crate::scoring::part::{PartCheck, as_text};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::nested::{PartCheck, as_text};
 use crate::scoring::quote::{bounded, quote};
 use serde_json::Value;
 use serde_json_path::JsonPath as Path;
@@ -30,10 +31,9 @@ pub(super) const JSON_PATH: MatcherDef = MatcherDef {
     cost: "linear in the answer, and with the time of the check for each of at most 1000 values; each filter `?`, each \
            regex in one and each further `..` multiplies with the number of values in the answer, and several selectors \
            in one pair of brackets with their number; when that is more than 10^9 it can't judge",
-    takes_text: false,
-    combines: true,
-    inline: None,
     compile,
+    children: Children::Key("check"),
+    ..MatcherDef::DEFAULT
 };
 
 /// The longest path, in bytes, and how many brackets may open in it: its parser calls itself.
@@ -134,7 +134,7 @@ impl Selected {
     }
 
     /// Judges what the path selects from a value.
-    pub(super) fn check(&self, seen: &Seen<'_>, value: &Value) -> Result<Score, CannotJudge> {
+    pub(super) fn check(&self, input: &MatchInput<'_>, value: &Value) -> Result<Score, MatchError> {
         self.path.affordable(value)?;
         let nodes = self.path.path.query_located(value);
         let found = nodes.len();
@@ -154,30 +154,30 @@ impl Selected {
         }
         let taken = if self.which == Which::First { 1 } else { found };
         if taken > MAX_CHECKED {
-            return Err(CannotJudge::new(format!(
+            return Err(MatchError::new(format!(
                 "{} selects {taken} values, and at most {MAX_CHECKED} are checked",
                 self.path
             )));
         }
         let mut judged = Judged::default();
         for node in nodes.iter().take(taken) {
-            let said = self.check_one(seen, node.node());
+            let said = self.check_one(input, node.node());
             judged.add(&bounded(&node.location().to_string(), 80), said);
         }
         judged.score(self.which == Which::Any, taken)
     }
 
-    fn check_one(&self, seen: &Seen<'_>, value: &Value) -> Result<Score, CannotJudge> {
+    fn check_one(&self, input: &MatchInput<'_>, value: &Value) -> Result<Score, MatchError> {
         if let Some(check) = &self.check {
-            return check.check(seen, as_text(value));
+            return check.check(input, as_text(value));
         }
         let Some(expected) = &self.equals else {
-            return Err(CannotJudge::new("nothing is checked"));
+            return Err(MatchError::new("nothing is checked"));
         };
         match Comparison::default().compare(expected, value) {
             Ok(()) => Ok(Score::binary(true, format!("is {}", shown(value)))),
             Err(Difference::Found(what)) => Ok(Score::binary(false, what)),
-            Err(Difference::TooMany) => Err(CannotJudge::new("the values are too large to compare")),
+            Err(Difference::TooMany) => Err(MatchError::new("the values are too large to compare")),
         }
     }
 }
@@ -189,12 +189,12 @@ pub(super) struct Judged {
     passed: Option<String>,
     failed: Option<String>,
     failures: usize,
-    unknown: Option<CannotJudge>,
+    unknown: Option<MatchError>,
 }
 
 impl Judged {
     /// Adds what was said of the value at a place.
-    pub(super) fn add(&mut self, place: &str, said: Result<Score, CannotJudge>) {
+    pub(super) fn add(&mut self, place: &str, said: Result<Score, MatchError>) {
         match said {
             Ok(score) => {
                 self.values.push(score.value());
@@ -208,13 +208,13 @@ impl Judged {
             }
             Err(cannot) => {
                 let reason = format!("{place}: {}", bounded(&cannot.reason, 400));
-                self.unknown.get_or_insert(CannotJudge::new(reason));
+                self.unknown.get_or_insert(MatchError::new(reason));
             }
         }
     }
 
     /// What that is for all of them, or for `any` of them; `taken` is how many there are.
-    pub(super) fn score(self, any: bool, taken: usize) -> Result<Score, CannotJudge> {
+    pub(super) fn score(self, any: bool, taken: usize) -> Result<Score, MatchError> {
         let highest = self.values.iter().copied().fold(0.0, f64::max);
         let mean = self.values.iter().sum::<f64>() / self.values.len().max(1) as f64;
         match (any, self.passed, self.failed, self.unknown) {
@@ -231,7 +231,7 @@ impl Judged {
             }
             (false, Some(reason), None, None) if taken == 1 => Ok(Score::new(mean, true, reason)),
             (false, Some(_), None, None) => Ok(Score::new(mean, true, format!("all {taken} values hold"))),
-            (_, _, _, unknown) => Err(unknown.unwrap_or_else(|| CannotJudge::new("nothing was judged"))),
+            (_, _, _, unknown) => Err(unknown.unwrap_or_else(|| MatchError::new("nothing was judged"))),
         }
     }
 }
@@ -281,7 +281,7 @@ impl PathText {
 
     /// # Errors
     /// The evaluation could take too long.
-    fn affordable(&self, value: &Value) -> Result<(), CannotJudge> {
+    fn affordable(&self, value: &Value) -> Result<(), MatchError> {
         if self.factors == 0 && self.multiplicity == 1 {
             return Ok(());
         }
@@ -289,7 +289,7 @@ impl PathText {
         let steps = values.checked_pow(self.factors.saturating_add(1));
         match steps.and_then(|steps| steps.checked_mul(self.multiplicity)) {
             Some(steps) if steps <= MAX_STEPS => Ok(()),
-            Some(_) | None => Err(CannotJudge::new(format!(
+            Some(_) | None => Err(MatchError::new(format!(
                 "the answer has {values} values, too many for the path {self}"
             ))),
         }
@@ -299,7 +299,7 @@ impl PathText {
     ///
     /// # Errors
     /// The evaluation could take too long.
-    pub(super) fn places(&self, value: &Value) -> Result<Vec<Vec<Token>>, CannotJudge> {
+    pub(super) fn places(&self, value: &Value) -> Result<Vec<Vec<Token>>, MatchError> {
         self.affordable(value)?;
         let located = self.path.query_located(value);
         let mut places: Vec<Vec<Token>> = located
@@ -389,9 +389,9 @@ fn size(value: &Value) -> u64 {
 }
 
 impl Matcher for JsonPath {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        match find_json(&seen.answer.text, self.fenced) {
-            Ok(value) => self.selected.check(seen, &value),
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        match find_json(&input.answer.text, self.fenced) {
+            Ok(value) => self.selected.check(input, &value),
             Err(reason) => Ok(Score::binary(false, reason)),
         }
     }
@@ -516,7 +516,7 @@ mod tests {
         let said = |path: &str, count| {
             let matcher = compiled(json!({"json_path": {"path": path, "check": {"equals": "1"}, "count": count}}));
             matcher
-                .check(&answer_text(&many).seen())
+                .check(&answer_text(&many).input())
                 .map(|score| score.pass)
                 .map_err(|cannot| cannot.reason)
         };
@@ -525,7 +525,7 @@ mod tests {
         // Selected over and over, twice as often at each level.
         let deep = format!("{}1{}", "[".repeat(40), "]".repeat(40));
         let doubling = compiled(json!({"json_path": {"path": format!("${}", "[*,*]".repeat(40)), "count": 1}}));
-        assert!(doubling.check(&answer_text(&deep).seen()).is_err());
+        assert!(doubling.check(&answer_text(&deep).input()).is_err());
         insta::assert_snapshot!(said("$[?@..x]", json!({"min": 1})).unwrap_err(), @"the answer has 40001 values, too many for the path $[?@..x]");
     }
 

@@ -5,7 +5,8 @@ use super::regex::syntax_problem;
 use crate::domain::{ArgProblem, Score, Step, nearest};
 use crate::scoring::arguments::{Read, inside, not_a, text, wrong};
 use crate::scoring::cache::Cache;
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::project_file::ProjectFiles;
 use crate::scoring::quote::{bounded, quote};
 use crate::scoring::schema_keywords::keyword_problems;
@@ -27,10 +28,9 @@ pub(super) const JSON_SCHEMA: MatcherDef = MatcherDef {
     fails: Sample::Text("{\"name\": 3}"),
     refused: r#"{"json_schema": {"requierd": ["name"]}}"#,
     cost: "grows with the answer times the schema; a schema compiles once, its patterns to at most 2 MiB each",
-    takes_text: false,
-    combines: false,
     inline: Some(|args, files, _| inline_schema(args, files)),
     compile,
+    ..MatcherDef::DEFAULT
 };
 
 /// The largest compiled pattern of a schema, in bytes.
@@ -227,8 +227,8 @@ fn message(error: &ValidationError<'_>) -> String {
 }
 
 impl Matcher for JsonSchema {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        match find_json(&seen.answer.text, true) {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        match find_json(&input.answer.text, true) {
             Ok(value) => self.judge(&value, "JSON"),
             Err(reason) => Ok(Score::binary(false, reason)),
         }
@@ -237,11 +237,11 @@ impl Matcher for JsonSchema {
 
 impl JsonSchema {
     /// Judges a value that was written in this language.
-    pub(super) fn judge(&self, value: &Value, language: &str) -> Result<Score, CannotJudge> {
+    pub(super) fn judge(&self, value: &Value, language: &str) -> Result<Score, MatchError> {
         let mut violations = Vec::new();
         for error in self.validator.iter_errors(value).take(COMPARED) {
             if let ValidationErrorKind::RegexEngineFailure { .. } = error.kind() {
-                return Err(CannotJudge::new(format!(
+                return Err(MatchError::new(format!(
                     "a pattern could not be tried: {}",
                     message(&error)
                 )));

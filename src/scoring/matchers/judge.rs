@@ -5,9 +5,10 @@
 
 use crate::domain::{Answer, ArgProblem, Case, JudgeUse, JudgeVerdict, Question, Score, Step, digest};
 use crate::scoring::arguments::{Fields, Read, choice, count, needle, number, wrong};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Asks, Compile, MatcherDef, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::{bounded, quote};
-use crate::scoring::replies::Asking;
+use crate::scoring::replies::ReplyCache;
 use crate::scoring::strict_json;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -42,9 +43,9 @@ pub(super) const JUDGE: MatcherDef = MatcherDef {
     cost: "one request to the judge's model a vote, two with `against`; stored, so that a resumed or repeated run does not \
            ask again; a reply is read up to 64 KiB",
     takes_text: true,
-    combines: false,
-    inline: None,
     compile,
+    asks: Some(Asks::Judge),
+    ..MatcherDef::DEFAULT
 };
 
 /// Votes on one answer at most.
@@ -202,8 +203,8 @@ pub(in crate::scoring) fn questions(args: &Value, case: &Case) -> Vec<Question> 
         Rule::Against { other, .. } => other.as_str(),
         Rule::Majority | Rule::Mean { .. } => "",
     };
-    let (answer, replies) = (Answer::default(), Asking::default());
-    let seen = Seen {
+    let (answer, replies) = (Answer::default(), ReplyCache::default());
+    let input = MatchInput {
         case,
         answer: &answer,
         system: None,
@@ -216,7 +217,7 @@ pub(in crate::scoring) fn questions(args: &Value, case: &Case) -> Vec<Question> 
         .flat_map(|first| (1..=judge.votes).map(move |vote| (*first, vote)));
     asked
         .map(|(first, vote)| {
-            judge.question(&seen, verdict, vote, |nonce: &str| {
+            judge.question(&input, verdict, vote, |nonce: &str| {
                 first.map(|first| (first, fenced("other", nonce, other)))
             })
         })
@@ -224,23 +225,23 @@ pub(in crate::scoring) fn questions(args: &Value, case: &Case) -> Vec<Question> 
 }
 
 impl Matcher for Judge {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        if !seen.answer.tool_calls.is_empty() && seen.answer.text.trim().is_empty() {
-            return Err(CannotJudge::new(
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        if !input.answer.tool_calls.is_empty() && input.answer.text.trim().is_empty() {
+            return Err(MatchError::new(
                 "the answer calls functions and says nothing that a judge could read",
             ));
         }
         match &self.rule {
-            Rule::Majority => self.majority(seen),
-            Rule::Mean { min } => self.mean(seen, *min),
-            Rule::Against { other, min } => self.against(seen, other, *min),
+            Rule::Majority => self.majority(input),
+            Rule::Mean { min } => self.mean(input, *min),
+            Rule::Against { other, min } => self.against(input, other, *min),
         }
     }
 }
 
 impl Judge {
-    fn majority(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let votes = self.ask(seen, JudgeVerdict::PassOrFail, |_| None, read_pass)?;
+    fn majority(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let votes = self.ask(input, JudgeVerdict::PassOrFail, |_| None, read_pass)?;
         let passing = votes.iter().filter(|vote| vote.value == 1.0).count();
         let pass = 2 * passing > votes.len();
         let value = if pass { 1.0 } else { 0.0 };
@@ -252,18 +253,18 @@ impl Judge {
         Ok(Score::new(value, pass, format!("{tally}{}", said(heard))))
     }
 
-    fn mean(&self, seen: &Seen<'_>, min: f64) -> Result<Score, CannotJudge> {
-        let votes = self.ask(seen, JudgeVerdict::Score, |_| None, read_score)?;
+    fn mean(&self, input: &MatchInput<'_>, min: f64) -> Result<Score, MatchError> {
+        let votes = self.ask(input, JudgeVerdict::Score, |_| None, read_score)?;
         Ok(decided(&votes, min))
     }
 
     /// Each vote reads both in both orders: judges favour what stands first.
-    fn against(&self, seen: &Seen<'_>, other: &str, min: f64) -> Result<Score, CannotJudge> {
+    fn against(&self, input: &MatchInput<'_>, other: &str, min: f64) -> Result<Score, MatchError> {
         let mut votes = Vec::new();
         for first in [true, false] {
             let pair = |nonce: &str| Some((first, fenced("other", nonce, other)));
             let read = |reply: &str| read_preference(reply, first);
-            votes.extend(self.ask(seen, JudgeVerdict::Preference, pair, read)?);
+            votes.extend(self.ask(input, JudgeVerdict::Preference, pair, read)?);
         }
         Ok(decided(&votes, min))
     }
@@ -271,24 +272,24 @@ impl Judge {
     /// Asks all votes. Every reply must be one, for a vote that is left out could have decided.
     fn ask(
         &self,
-        seen: &Seen<'_>,
+        input: &MatchInput<'_>,
         verdict: JudgeVerdict,
         other: impl Fn(&str) -> Option<(bool, String)>,
         read: impl Fn(&str) -> Result<Vote, String>,
-    ) -> Result<Vec<Vote>, CannotJudge> {
+    ) -> Result<Vec<Vote>, MatchError> {
         let replies: Vec<_> = (1..=self.votes)
-            .map(|vote| seen.replies.reply(&self.question(seen, verdict, vote, &other)))
+            .map(|vote| input.replies.reply(&self.question(input, verdict, vote, &other)))
             .collect();
         let mut votes = Vec::with_capacity(replies.len());
         for reply in replies {
             let reply = reply.map_err(|failure| {
-                CannotJudge::new(format!(
+                MatchError::new(format!(
                     "the judge gave no reply ({}): {}",
                     failure.code, failure.message
                 ))
             })?;
             votes.push(read(&reply).map_err(|why| {
-                CannotJudge::new(format!("the judge's reply is none: {why}; it said {}", quote(&reply)))
+                MatchError::new(format!("the judge's reply is none: {why}; it said {}", quote(&reply)))
             })?);
         }
         Ok(votes)
@@ -296,13 +297,13 @@ impl Judge {
 
     fn question(
         &self,
-        seen: &Seen<'_>,
+        input: &MatchInput<'_>,
         verdict: JudgeVerdict,
         vote: u32,
         other: impl Fn(&str) -> Option<(bool, String)>,
     ) -> Question {
-        let nonce = nonce(&[&seen.answer.text, &self.rubric, seen.case.id.as_str()]);
-        let answer = fenced("answer", &nonce, &seen.answer.text);
+        let nonce = nonce(&[&input.answer.text, &self.rubric, input.case.id.as_str()]);
+        let answer = fenced("answer", &nonce, &input.answer.text);
         let mut vars = Map::new();
         let mut put = |name: &str, text: String| {
             vars.insert(name.to_owned(), Value::String(text));
@@ -311,7 +312,7 @@ impl Judge {
         if verdict == JudgeVerdict::Score {
             put("scores", "true".to_owned());
         }
-        put("input", fenced("input", &nonce, &input(seen)));
+        put("input", fenced("input", &nonce, &input_text(input)));
         if let Some(reference) = &self.reference {
             put("reference", fenced("reference", &nonce, reference));
         }
@@ -338,15 +339,15 @@ impl Judge {
 }
 
 /// What was asked of the model: the values of the case, which are the same for both arms.
-fn input(seen: &Seen<'_>) -> String {
-    let turns = seen.case.history.iter().map(|turn| {
+fn input_text(input: &MatchInput<'_>) -> String {
+    let turns = input.case.history.iter().map(|turn| {
         let who = match turn.role {
             crate::domain::TurnRole::User => "user",
             crate::domain::TurnRole::Model => "model",
         };
         format!("{who}: {}", turn.text)
     });
-    let vars = seen.case.vars.iter().map(|(name, value)| match value {
+    let vars = input.case.vars.iter().map(|(name, value)| match value {
         Value::String(text) => format!("{name}: {text}"),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
             format!("{name}: {value}")
@@ -468,7 +469,7 @@ mod tests {
             reply: Some(reply.to_owned()),
             meaning: None,
         };
-        match compiled(json!({ "judge": check })).check(&whole.seen()) {
+        match compiled(json!({ "judge": check })).check(&whole.input()) {
             Ok(score) => {
                 let word = if score.pass { "pass" } else { "fail" };
                 format!("{word} {}: {}", score.value(), score.reason)
@@ -549,7 +550,7 @@ mod tests {
     fn without_a_judge_nothing_is_judged_also_under_not() {
         let whole = answer_text("You have 30 days.");
         for check in [json!({"judge": "ok"}), json!({"not": {"judge": "ok"}})] {
-            let cannot = compiled(check).check(&whole.seen()).unwrap_err();
+            let cannot = compiled(check).check(&whole.input()).unwrap_err();
             assert!(cannot.reason.contains("there is no judge"), "{}", cannot.reason);
         }
     }

@@ -2,7 +2,8 @@
 
 use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::{Bounds, Fields, choice, not_a, wrong};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::counted;
 use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
@@ -22,10 +23,8 @@ pub(super) const LENGTH: MatcherDef = MatcherDef {
     fails: Sample::Text("One. Two. Three. Four."),
     refused: r#"{"length": {"min": 0}}"#,
     cost: "linear in the answer",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    ..MatcherDef::DEFAULT
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -83,8 +82,8 @@ impl Unit {
 }
 
 impl Matcher for Length {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let count = self.unit.count(&seen.answer.text) as u64;
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let count = self.unit.count(&input.answer.text) as u64;
         let pass = self.bounds.hold(count);
         let not = if pass { "" } else { "not " };
         Ok(Score::binary(

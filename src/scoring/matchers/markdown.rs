@@ -2,7 +2,8 @@
 
 use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Bounds, Fields, Read, bounds, count, inside, not_a, wrong};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::matchers::no_secrets::listed;
 use crate::scoring::quote::counted;
 use pulldown_cmark::{Event, Options, Parser, Tag};
@@ -29,10 +30,8 @@ pub(super) const MARKDOWN: MatcherDef = MatcherDef {
     fails: Sample::Text("# You need\n\n- boots"),
     refused: r#"{"markdown": {"has": ["tables"]}}"#,
     cost: "linear in the answer; it can't judge more than 256 KiB",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    ..MatcherDef::DEFAULT
 };
 
 /// The longest answer that is parsed, in bytes.
@@ -276,10 +275,10 @@ impl Markdown {
 }
 
 impl Matcher for Markdown {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let text = &seen.answer.text;
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let text = &input.answer.text;
         if text.len() > MAX_BYTES {
-            return Err(CannotJudge::new(format!(
+            return Err(MatchError::new(format!(
                 "has {} bytes, and at most {MAX_BYTES} are parsed",
                 text.len()
             )));

@@ -1,17 +1,16 @@
 //! The matchers, one file each (close relatives share one), and their table.
 
-mod affix;
 mod bleu;
+
 mod chrf;
 mod code_block;
-pub(super) mod combinators;
+mod combinators;
 mod command;
 mod contains;
 mod cost;
 mod csv_shape;
 mod equals;
 mod expression;
-mod expression_bounds;
 mod finish_reason;
 mod grounding;
 mod json;
@@ -20,6 +19,7 @@ mod json_path;
 mod json_schema;
 pub(super) mod judge;
 mod length;
+mod limits;
 mod markdown;
 pub(super) mod no_pii;
 pub(super) mod no_secrets;
@@ -33,15 +33,14 @@ mod script;
 mod semantic;
 mod similarity;
 pub(super) mod snapshot;
-mod spent;
+mod starts_ends;
 #[cfg(test)]
 mod tests;
 mod tool_calls;
 mod xml;
 mod yaml;
 
-use super::matcher::MatcherDef;
-use serde_json::Value;
+use super::definition::MatcherDef;
 
 /// Every matcher, in the order in which the documentation lists them.
 pub const MATCHERS: &[MatcherDef] = &[
@@ -49,8 +48,8 @@ pub const MATCHERS: &[MatcherDef] = &[
     contains::CONTAINS,
     contains::CONTAINS_ANY,
     contains::CONTAINS_ALL,
-    affix::STARTS_WITH,
-    affix::ENDS_WITH,
+    starts_ends::STARTS_WITH,
+    starts_ends::ENDS_WITH,
     one_of::ONE_OF,
     regex::REGEX,
     number::NUMBER,
@@ -77,8 +76,8 @@ pub const MATCHERS: &[MatcherDef] = &[
     no_secrets::NO_SECRETS,
     no_pii::NO_PII,
     prompt_leak::PROMPT_LEAK,
-    spent::LATENCY,
-    spent::TOKENS,
+    limits::LATENCY,
+    limits::TOKENS,
     semantic::SEMANTIC,
     judge::JUDGE,
     cost::COST,
@@ -89,20 +88,3 @@ pub const MATCHERS: &[MatcherDef] = &[
     combinators::ANY,
     combinators::AT_LEAST,
 ];
-
-/// Where the checks stand in the arguments of a matcher that combines: `not`, `all` and `any` have nothing else,
-/// `at_least` has a list under `of`; the others judge parts of the answer, `regex` by one under `is`, `tool_calls` by
-/// those of its arguments, the rest by one under `check`.
-pub(super) fn inner_checks<'a>(matcher: &str, args: &'a mut Value) -> Vec<&'a mut Value> {
-    let args = match matcher {
-        "tool_calls" => return tool_calls::argument_checks(args),
-        "not" | "all" | "any" => Some(args),
-        "at_least" => args.get_mut("of"),
-        "regex" => args.get_mut("is"),
-        _ => args.get_mut("check"),
-    };
-    match args {
-        Some(Value::Array(list)) => list.iter_mut().collect(),
-        args => args.into_iter().collect(),
-    }
-}

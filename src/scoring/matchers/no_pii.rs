@@ -7,7 +7,8 @@ use super::no_secrets::{MAX_FOUND, ascii_bounded, listed, more};
 use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Fields, Read, needles, not_a, wrong};
 use crate::scoring::cache::Cache;
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::counted;
 use regex::Regex;
 use serde_json::Value;
@@ -33,10 +34,8 @@ pub(super) const NO_PII: MatcherDef = MatcherDef {
     fails: Sample::Text("Ann paid with 4111 1111 1111 1111."),
     refused: r#"{"no_pii": {"kinds": ["name"]}}"#,
     cost: "linear in the answer",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    ..MatcherDef::DEFAULT
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -274,8 +273,8 @@ pub(in crate::scoring) fn find_all(text: &str) -> Vec<(&'static str, Range<usize
 }
 
 impl Matcher for NoPii {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let text = &seen.answer.text;
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let text = &input.answer.text;
         let found = self.find(text);
         // The find itself is not told: reports are read by many.
         Ok(match found.first() {

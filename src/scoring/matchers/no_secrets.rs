@@ -7,7 +7,8 @@
 use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Fields, Read, choice, inside, needles, not_a, wrong};
 use crate::scoring::cache::Cache;
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::counted;
 use regex::{Regex, RegexSet};
 use serde_json::Value;
@@ -34,10 +35,8 @@ pub(super) const NO_SECRETS: MatcherDef = MatcherDef {
     fails: Sample::Text(concat!("Use AI", "zaSyA0123456789abcdefghijklmnopqrstuv.")),
     refused: r#"{"no_secrets": {"kinds": ["passwords"]}}"#,
     cost: "linear in the answer",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    ..MatcherDef::DEFAULT
 };
 
 /// Kinds and their shapes. Every shape begins with letters of its own, so that ordinary text is none.
@@ -250,8 +249,8 @@ pub(in crate::scoring) fn find_all(text: &str) -> Vec<(&'static str, Range<usize
 }
 
 impl Matcher for NoSecrets {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let text = &seen.answer.text;
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let text = &input.answer.text;
         let found = self.find(text);
         // The secret itself is not told: reports are read by many.
         Ok(match found.first() {

@@ -2,7 +2,8 @@
 
 use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Fields, Read, choice, needle, not_a, number, wrong};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::numerals::numerals;
 use crate::scoring::quote::{bounded, quote};
 use serde_json::Value;
@@ -27,10 +28,8 @@ pub(super) const NUMBER: MatcherDef = MatcherDef {
     fails: Sample::Text("Total: 1,250"),
     refused: r#"{"number": {"value": "1250.5"}}"#,
     cost: "linear in the answer",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    ..MatcherDef::DEFAULT
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -212,8 +211,8 @@ impl Wanted {
 }
 
 impl Matcher for Number {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let mut text = seen.answer.text.as_str();
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let mut text = input.answer.text.as_str();
         let mut place = String::new();
         if let Some(after) = &self.after {
             place = format!(" after {}", quote(after));

@@ -2,8 +2,9 @@
 
 use super::contains::{list, many_texts};
 use crate::domain::Score;
+use crate::scoring::definition::{MatcherDef, Sample};
 use crate::scoring::folding::Folding;
-use crate::scoring::matcher::{CannotJudge, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::quote;
 
 pub(super) const ONE_OF: MatcherDef = MatcherDef {
@@ -17,13 +18,11 @@ pub(super) const ONE_OF: MatcherDef = MatcherDef {
     fails: Sample::Text("rather positive"),
     refused: r#"{"one_of": "positive"}"#,
     cost: "linear in the answer and in the texts",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile: |args, _| {
         let (values, folding) = many_texts(args)?;
         Ok(Box::new(OneOf { values, folding }))
     },
+    ..MatcherDef::DEFAULT
 };
 
 #[derive(Debug)]
@@ -33,10 +32,10 @@ struct OneOf {
 }
 
 impl Matcher for OneOf {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let text = self.folding.apply(&seen.answer.text);
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let text = self.folding.apply(&input.answer.text);
         let pass = self.values.iter().any(|value| *value == text);
-        let shown = quote(&seen.answer.text);
+        let shown = quote(&input.answer.text);
         Ok(if pass {
             Score::binary(true, format!("is {shown}"))
         } else {

@@ -6,7 +6,8 @@
 
 use crate::domain::{Answer, ArgProblem, Score, Step};
 use crate::scoring::arguments::{Fields, Read, flag, needles, not_a, wrong};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Reads, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::quote;
 use serde_json::Value;
 
@@ -38,10 +39,11 @@ pub(super) const REFUSAL: MatcherDef = MatcherDef {
     fails: Sample::Text("Take two of them, and I can't help you any further."),
     refused: r#"{"refusal": "I can't"}"#,
     cost: "constant, and with the number of phrases: only the beginning of the answer is read",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    reads: Reads::WholeAnswer,
+    judges_ending: true,
+    judges_refusal: true,
+    ..MatcherDef::DEFAULT
 };
 
 /// Finish reasons with which the service withholds an answer for what it says.
@@ -285,12 +287,12 @@ pub(in crate::scoring) fn refuses(answer: &Answer) -> bool {
 }
 
 impl Matcher for Refusal {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let said = || {
-            let found = phrase(&seen.answer.text, &self.phrases);
+            let found = phrase(&input.answer.text, &self.phrases);
             found.map(|phrase| format!("begins with {}", quote(&phrase)))
         };
-        Ok(match (withheld(seen.answer), seen.unusable) {
+        Ok(match (withheld(input.answer), input.unusable) {
             (Some(why), _) => Score::binary(self.expected, format!("is a refusal: {why}")),
             // Cut off, or empty: neither what a refusal should be nor an answer.
             (None, Some(unusable)) => Score::binary(false, unusable),
@@ -347,7 +349,7 @@ mod tests {
             let mut whole = answer_text("Yes");
             whole.answer.block_reason = block.map(str::to_owned);
             whole.answer.finish_reason = Some(finish.to_owned());
-            compiled(json!({"refusal": true})).check(&whole.seen()).unwrap().pass
+            compiled(json!({"refusal": true})).check(&whole.input()).unwrap().pass
         };
         for reason in WITHHELD {
             assert!(ended(None, reason), "{reason}");

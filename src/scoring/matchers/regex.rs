@@ -3,8 +3,9 @@
 use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Bounds, Fields, Read, count, not_a, text, wrong};
 use crate::scoring::cache::Cache;
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
-use crate::scoring::part::PartCheck;
+use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::nested::PartCheck;
 use crate::scoring::quote::{bounded, counted, quote};
 use ::regex::{Regex, RegexBuilder};
 use serde_json::Value;
@@ -28,9 +29,9 @@ pub(super) const REGEX: MatcherDef = MatcherDef {
     refused: r#"{"regex": ".*"}"#,
     cost: "linear in the answer for each match that is looked for; programs of at most 2 MiB, counts of at most 10000",
     takes_text: true,
-    combines: true,
-    inline: None,
     compile,
+    children: Children::Key("is"),
+    ..MatcherDef::DEFAULT
 };
 
 /// The largest compiled program, in bytes: far more than a pattern of a person needs, and little enough that hostile
@@ -244,8 +245,8 @@ fn column(message: &str) -> Option<usize> {
 }
 
 impl Matcher for Pattern {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let text = &seen.answer.text;
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let text = &input.answer.text;
         let shown = bounded(self.regex.as_str(), 80);
         let count = match &self.wanted {
             Wanted::One => {
@@ -266,7 +267,7 @@ impl Matcher for Pattern {
                     let reason = format!("matches /{shown}/, but without its group {name}");
                     return Ok(Score::binary(false, reason));
                 };
-                return check.check(seen, captured.as_str().to_owned());
+                return check.check(input, captured.as_str().to_owned());
             }
             Wanted::Count(count) => count,
         };

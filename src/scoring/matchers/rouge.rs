@@ -6,9 +6,10 @@
 
 use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::{Fields, choice, not_a, wrong};
-use crate::scoring::likeness::{self, MAX_CHARS_PRODUCT, MAX_CHARS_SUM};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::counted;
+use crate::scoring::references::{self, MAX_CHARS_PRODUCT, MAX_CHARS_SUM};
 use crate::scoring::sequences::{common_runs, common_subsequence, runs};
 use crate::scoring::stems::stem;
 use serde_json::Value;
@@ -34,10 +35,8 @@ pub(super) const ROUGE: MatcherDef = MatcherDef {
     refused: r#"{"rouge": {"to": "Кошка сидит.", "min": 0.6}}"#,
     cost: "at most 100000 characters in the answer, and in all references together for rouge1 and rouge2, linear in \
            both; at most 10000 for rougeL, the product of their words; a longer answer can't be judged",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    ..MatcherDef::DEFAULT
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +81,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     let kind = fields
         .optional("words", |value| choice(value, &WORDS))
         .unwrap_or(Words::Ascii);
-    let references = likeness::references(&mut fields, metric.max_chars(), |text| {
+    let references = references::references(&mut fields, metric.max_chars(), |text| {
         let words = kind.of(text);
         if words.len() < metric.least_words() {
             let problem = ArgProblem::new(format!(
@@ -101,12 +100,12 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         }
         Ok((words, text.to_owned()))
     });
-    let min = likeness::threshold(&mut fields, "ROUGE score");
+    let min = references::threshold(&mut fields, "ROUGE score");
     let (references, min) = fields.finish(references.zip(min))?;
     let (references, texts): (_, Vec<String>) = references.into_iter().unzip();
     Ok(Box::new(Rouge {
         references,
-        shown: likeness::shown(&texts),
+        shown: references::shown(&texts),
         min,
         metric,
         words: kind,
@@ -226,11 +225,11 @@ impl Metric {
 }
 
 impl Matcher for Rouge {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let text = likeness::measurable(&seen.answer.text, self.metric.max_chars(), self.metric.name())?;
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let text = references::measurable(&input.answer.text, self.metric.max_chars(), self.metric.name())?;
         let answer = self.words.of(text);
         let highest = self.metric.highest_f1(&answer, &self.references);
-        Ok(likeness::verdict(self.metric.name(), &self.shown, highest, self.min))
+        Ok(references::verdict(self.metric.name(), &self.shown, highest, self.min))
     }
 }
 
@@ -304,7 +303,8 @@ mod tests {
 
     #[test]
     fn long_answers_are_not_measured() {
-        let judged = |metric, length| compiled(rouge("a", 0.1, metric)).check(&answer_text(&"b".repeat(length)).seen());
+        let judged =
+            |metric, length| compiled(rouge("a", 0.1, metric)).check(&answer_text(&"b".repeat(length)).input());
         assert!(judged("rougeL", 10_000).is_ok());
         assert!(judged("rougeL", 10_001).is_err());
         assert!(judged("rouge1", 100_001).is_err());

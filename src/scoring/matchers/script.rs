@@ -2,7 +2,8 @@
 
 use crate::domain::{ArgProblem, Score, Step, nearest};
 use crate::scoring::arguments::{Fields, Read, inside, not_a, number, text, wrong};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::{bounded, counted};
 use serde_json::Value;
 use unicode_script::{Script, UnicodeScript};
@@ -23,9 +24,8 @@ pub(super) const SCRIPT: MatcherDef = MatcherDef {
     refused: r#"{"script": "Russian"}"#,
     cost: "the answer's length times the number of scripts, each named once",
     takes_text: true,
-    combines: false,
-    inline: None,
     compile,
+    ..MatcherDef::DEFAULT
 };
 
 #[derive(Debug)]
@@ -166,11 +166,11 @@ impl InScript {
 }
 
 impl Matcher for InScript {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let mut letters = 0_u64;
         let mut ours = 0_u64;
         let mut stranger = None;
-        for c in seen.answer.text.chars().filter(|c| c.is_alphabetic()) {
+        for c in input.answer.text.chars().filter(|c| c.is_alphabetic()) {
             match self.has(c) {
                 Some(true) => ours += 1,
                 Some(false) => stranger = stranger.or(Some(c)),

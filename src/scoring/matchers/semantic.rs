@@ -2,9 +2,10 @@
 
 use crate::domain::{ArgProblem, Meaning, Score, cosine};
 use crate::scoring::arguments::{Fields, Read, needle, not_a, number, wrong};
-use crate::scoring::likeness::references;
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Asks, Compile, MatcherDef, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::quote;
+use crate::scoring::references::references;
 use serde_json::Value;
 
 pub(super) const SEMANTIC: MatcherDef = MatcherDef {
@@ -31,10 +32,9 @@ pub(super) const SEMANTIC: MatcherDef = MatcherDef {
     refused: r#"{"semantic": {"to": "30 days"}}"#,
     cost: "one vector for each distinct text, stored, so that no text is sent twice; 100 texts or 64 KiB a request; answers and \
            references of more than 8,000 bytes can't be judged, since the models read no more than some 2,000 tokens",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    asks: Some(Asks::Embeddings),
+    ..MatcherDef::DEFAULT
 };
 
 /// Bytes of a text. The smallest of the models reads 2,048 tokens and cuts off the rest without a word, and a text that is
@@ -90,13 +90,13 @@ fn share(value: &Value) -> Read<f64> {
 }
 
 impl Matcher for Semantic {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let text = seen.answer.text.trim();
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let text = input.answer.text.trim();
         if text.is_empty() {
-            return Err(CannotJudge::new("there is no text whose meaning could be compared"));
+            return Err(MatchError::new("there is no text whose meaning could be compared"));
         }
         if text.len() > LONGEST {
-            return Err(CannotJudge::new(format!(
+            return Err(MatchError::new(format!(
                 "the text has {} bytes, and a model of embeddings reads no more than {LONGEST}",
                 text.len()
             )));
@@ -106,21 +106,21 @@ impl Matcher for Semantic {
             text: text.to_owned(),
         };
         // All are asked for at once, before any is missed.
-        let answer = seen.replies.vector(&meaning(text));
+        let answer = input.replies.vector(&meaning(text));
         let references: Vec<_> = self
             .references
             .iter()
-            .map(|reference| (reference, seen.replies.vector(&meaning(reference))))
+            .map(|reference| (reference, input.replies.vector(&meaning(reference))))
             .collect();
         let missing = |failure: crate::domain::Failure| {
-            CannotJudge::new(format!("there is no embedding: {} ({})", failure.message, failure.code))
+            MatchError::new(format!("there is no embedding: {} ({})", failure.message, failure.code))
         };
         let answer = answer.map_err(missing)?;
         let mut best: Option<(f64, &str)> = None;
         for (reference, vector) in references {
             let vector = vector.map_err(missing)?;
             let cosine = cosine(&answer, &vector).ok_or_else(|| {
-                CannotJudge::new(format!(
+                MatchError::new(format!(
                     "the embeddings can't be compared: {} and {} numbers, of which some may be none",
                     answer.len(),
                     vector.len()
@@ -131,7 +131,7 @@ impl Matcher for Semantic {
             }
         }
         let Some((cosine, reference)) = best else {
-            return Err(CannotJudge::new("there is no reference"));
+            return Err(MatchError::new("there is no reference"));
         };
         let pass = cosine >= self.min;
         let reason = format!(
@@ -148,7 +148,7 @@ impl Matcher for Semantic {
 mod tests {
     use super::*;
     use crate::domain::{Failure, FailureKind};
-    use crate::scoring::Asking;
+    use crate::scoring::ReplyCache;
     use crate::scoring::rules::testing::{answer_text, compiled, problems, sample};
     use serde_json::json;
     use std::sync::Arc;
@@ -159,7 +159,7 @@ mod tests {
 
     /// Judges with vectors by text.
     fn judged(text: &str, vectors: &[(&str, Result<Vec<f32>, &str>)]) -> Result<Score, String> {
-        let mut asking = Asking::default();
+        let mut asking = ReplyCache::default();
         for (text, vector) in vectors {
             let meaning = Meaning {
                 by: "default".to_owned(),
@@ -176,11 +176,11 @@ mod tests {
             asking.note_vector(&meaning, vector);
         }
         let whole = answer_text(text);
-        let seen = Seen {
+        let input = MatchInput {
             replies: &asking,
-            ..whole.seen()
+            ..whole.input()
         };
-        compiled(check()).check(&seen).map_err(|cannot| cannot.reason)
+        compiled(check()).check(&input).map_err(|cannot| cannot.reason)
     }
 
     #[test]
@@ -232,14 +232,14 @@ mod tests {
 
     #[test]
     fn all_texts_are_asked_for_at_once_and_once() {
-        let asking = Asking::default();
+        let asking = ReplyCache::default();
         let whole = answer_text("near");
-        let seen = Seen {
+        let input = MatchInput {
             replies: &asking,
-            ..whole.seen()
+            ..whole.input()
         };
-        assert!(compiled(check()).check(&seen).is_err());
-        let (questions, texts) = asking.take_wanted();
+        assert!(compiled(check()).check(&input).is_err());
+        let (questions, texts) = asking.take_missing();
         assert!(questions.is_empty());
         let mut texts: Vec<_> = texts.into_iter().map(|meaning| meaning.text).collect();
         texts.sort();
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn samples_say_what_they_show() {
         let matcher = compiled(serde_json::from_str(SEMANTIC.example).unwrap());
-        let of = |shown| matcher.check(&sample(shown).seen()).unwrap();
+        let of = |shown| matcher.check(&sample(shown).input()).unwrap();
         assert!((of(SEMANTIC.passes).value() - 0.91).abs() < 1e-6);
         assert!((of(SEMANTIC.fails).value() - 0.42).abs() < 1e-6);
     }

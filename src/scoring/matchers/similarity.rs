@@ -7,8 +7,9 @@
 
 use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::{Fields, choice, not_a, wrong};
-use crate::scoring::likeness::{self, MAX_CHARS_PRODUCT, is_python_space};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::references::{self, MAX_CHARS_PRODUCT, is_python_space};
 use crate::scoring::sequences::{common_subsequence, edit_distance};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -32,10 +33,8 @@ pub(super) const SIMILARITY: MatcherDef = MatcherDef {
     refused: r#"{"similarity": {"to": "Paris"}}"#,
     cost: "the product of both lengths, at most 10000 characters in the answer, and in all references together; a \
            longer answer fails, or can't be judged",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    ..MatcherDef::DEFAULT
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -63,14 +62,14 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         ("token_set", Metric::TokenSet),
     ];
     let mut fields = Fields::new(map, &["to", "to_any", "min", "metric"]);
-    let references = likeness::references(&mut fields, MAX_CHARS_PRODUCT, |text| {
+    let references = references::references(&mut fields, MAX_CHARS_PRODUCT, |text| {
         let reference: Vec<char> = text.chars().collect();
         if words(&reference).is_empty() {
             return Err(ArgProblem::new("the text has no words").expected("a text with at least one visible character"));
         }
         Ok((reference, text.to_owned()))
     });
-    let min = likeness::threshold(&mut fields, "similarity");
+    let min = references::threshold(&mut fields, "similarity");
     let metric = fields
         .optional("metric", |value| choice(value, &metrics))
         .unwrap_or(Metric::Levenshtein);
@@ -78,7 +77,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     let (references, texts): (_, Vec<String>) = references.into_iter().unzip();
     Ok(Box::new(Similarity {
         references,
-        shown: likeness::shown(&texts),
+        shown: references::shown(&texts),
         min,
         metric,
     }))
@@ -152,10 +151,10 @@ fn token_set(a: &[char], b: &[char]) -> f64 {
 }
 
 impl Matcher for Similarity {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        if let Err(too_long) = likeness::measurable(&seen.answer.text, MAX_CHARS_PRODUCT, "similarity") {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        if let Err(too_long) = references::measurable(&input.answer.text, MAX_CHARS_PRODUCT, "similarity") {
             // Too long to measure, but perhaps long enough to be sure.
-            let length = seen.answer.text.chars().count();
+            let length = input.answer.text.chars().count();
             let most = |reference: &Vec<char>| self.metric.at_most(reference.len(), length);
             if self.references.iter().map(most).fold(0.0, f64::max) < self.min {
                 let reason = format!("has {length} characters, too many for a similarity of {}", self.min);
@@ -163,10 +162,10 @@ impl Matcher for Similarity {
             }
             return Err(too_long);
         }
-        let answer = seen.answer.text.chars().collect();
+        let answer = input.answer.text.chars().collect();
         let measure = |reference| self.metric.measure(&answer, reference);
         let highest = self.references.iter().map(measure).fold(0.0, f64::max);
-        Ok(likeness::verdict("similarity", &self.shown, highest, self.min))
+        Ok(references::verdict("similarity", &self.shown, highest, self.min))
     }
 }
 
@@ -233,7 +232,7 @@ mod tests {
     #[test]
     fn long_answers_are_never_measured() {
         let long = "a".repeat(10_001);
-        let judge = |check: Value| compiled(check).check(&answer_text(&long).seen());
+        let judge = |check: Value| compiled(check).check(&answer_text(&long).input());
         let sure = judge(similarity("a", 0.5, "levenshtein")).unwrap();
         assert_eq!((sure.pass, sure.value()), (false, 0.0));
         let unsure = judge(similarity("a", 0.00001, "levenshtein")).unwrap_err();

@@ -7,14 +7,15 @@ use super::similarity::levenshtein;
 use crate::domain::{ArgProblem, CaseId, CheckSpec, SNAPSHOTS, Score, Step, snapshot_file, visible};
 use crate::scoring::approved;
 use crate::scoring::arguments::{Fields, Read, not_a, text, wrong};
-use crate::scoring::likeness::{self, MAX_CHARS_PRODUCT};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::project_file::ProjectFiles;
 use crate::scoring::quote::quote;
 use crate::scoring::redaction::{Redacted, Redactions};
+use crate::scoring::references::{self, MAX_CHARS_PRODUCT};
 use serde_json::{Map, Value};
 
-pub(in crate::scoring) const SNAPSHOT: MatcherDef = MatcherDef {
+pub(super) const SNAPSHOT: MatcherDef = MatcherDef {
     name: "snapshot",
     summary: "the answer's text is the one that people approved for this case, in `golden/snapshots/`; without an approved \
               answer it fails",
@@ -32,10 +33,10 @@ pub(in crate::scoring) const SNAPSHOT: MatcherDef = MatcherDef {
     refused: r#"{"snapshot": {"redact": ["date"]}}"#,
     cost: "linear in the answer for each redaction and what it finds; with `min` the product of both lengths, at most 10000 \
            characters each; texts of more than 1 MiB fail",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile,
+    top_level_only: true,
+    complete: Some(read_approved),
+    ..MatcherDef::DEFAULT
 };
 
 /// An answer that passes the example once `EXAMPLE_APPROVED` is approved.
@@ -82,7 +83,7 @@ fn read(args: &Value, with_approved: bool) -> Read<(Redactions, Option<f64>, Opt
         Some(Redactions::default())
     };
     let min = if fields.has("min") {
-        likeness::threshold(&mut fields, "similarity").map(Some)
+        references::threshold(&mut fields, "similarity").map(Some)
     } else {
         Some(None)
     };
@@ -115,11 +116,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
 ///
 /// # Errors
 /// It is there, but can't be used.
-pub(in crate::scoring) fn read_approved(
-    args: &mut Value,
-    files: &ProjectFiles,
-    case: &CaseId,
-) -> Result<(), Vec<ArgProblem>> {
+fn read_approved(args: &mut Value, files: &ProjectFiles, case: &CaseId) -> Result<(), Vec<ArgProblem>> {
     let (_, min, _) = read(args, false)?;
     let approved = approved::approved(files, case).map_err(|problem| vec![problem])?;
     let length = approved.as_ref().map_or(0, |text| text.chars().count());
@@ -164,9 +161,9 @@ fn useless(answer: &str, redacted: &Redacted) -> Option<&'static str> {
 const MAX_ANSWER: usize = ProjectFiles::MAX_BYTES as usize - (64 << 10);
 
 impl Matcher for Snapshot {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let fail = |reason: String| Ok(Score::binary(false, reason));
-        let answer = &seen.answer.text;
+        let answer = &input.answer.text;
         if answer.len() > MAX_ANSWER {
             return fail(format!("has {} bytes, more than a snapshot can hold", answer.len()));
         }
@@ -177,7 +174,7 @@ impl Matcher for Snapshot {
         let Some(approved) = &self.approved else {
             return fail(format!(
                 "no approved answer yet: there is no {SNAPSHOTS}/{}",
-                snapshot_file(&seen.case.id)
+                snapshot_file(&input.case.id)
             ));
         };
         if approved.contains(&redacted.text) {
@@ -194,7 +191,7 @@ impl Matcher for Snapshot {
             return if most < min {
                 fail(reason)
             } else {
-                Err(CannotJudge::new(reason))
+                Err(MatchError::new(reason))
             };
         }
         let answer: Vec<char> = redacted.text.chars().collect();
@@ -280,12 +277,12 @@ mod tests {
         let matcher = approved(json!({"snapshot": args}), is_approved);
         let said = answers
             .iter()
-            .map(|text| match matcher.check(&answer_text(text).seen()) {
+            .map(|text| match matcher.check(&answer_text(text).input()) {
                 Ok(score) => {
                     let word = if score.pass { "pass" } else { "fail" };
                     format!("{word} {:.3}: {}", score.value(), score.reason)
                 }
-                Err(CannotJudge { reason }) => format!("error: {reason}"),
+                Err(MatchError { reason }) => format!("error: {reason}"),
             });
         said.collect::<Vec<_>>().join("\n")
     }

@@ -1,9 +1,9 @@
 //! What holds for every matcher of the table.
 
-use super::MATCHERS;
 use crate::domain::{CheckSpec, Score, Step};
-use crate::scoring::matcher::{CannotJudge, Matcher, MatcherDef, STANDS_ALONE, Seen};
-use crate::scoring::rules::testing::{answer_text, compiled, sample, verify_in};
+use crate::scoring::definition::{Asks, Children, MatcherDef};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::rules::testing::{answer_text, available, compiled, sample, verify_in};
 use proptest::prelude::*;
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
@@ -18,14 +18,14 @@ fn loads(check: &Value) -> bool {
     verify_in(Path::new("/nowhere"), check.clone()).is_ok()
 }
 
-fn judged(matcher: &dyn Matcher, text: &str) -> Result<Score, CannotJudge> {
-    matcher.check(&answer_text(text).seen())
+fn judged(matcher: &dyn Matcher, text: &str) -> Result<Score, MatchError> {
+    matcher.check(&answer_text(text).input())
 }
 
 /// The example of a kind, and `not` of it.
 fn example(def: &MatcherDef) -> (Box<dyn Matcher>, Box<dyn Matcher>) {
     let example = written(def.example);
-    if STANDS_ALONE.contains(&def.name) {
+    if def.top_level_only {
         assert!(!loads(&json!({"not": example})), "{}", def.name);
         return (compiled(example.clone()), Box::new(Turned(compiled(example))));
     }
@@ -37,14 +37,14 @@ fn example(def: &MatcherDef) -> (Box<dyn Matcher>, Box<dyn Matcher>) {
 struct Turned(Box<dyn Matcher>);
 
 impl Matcher for Turned {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let said = self.0.check(seen)?;
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let said = self.0.check(input)?;
         Ok(Score::new(1.0 - said.value(), !said.pass, said.reason))
     }
 }
 
 /// `not` turns pass and fail around, and nothing else.
-fn assert_negated(name: &str, said: &Result<Score, CannotJudge>, negated: &Result<Score, CannotJudge>) {
+fn assert_negated(name: &str, said: &Result<Score, MatchError>, negated: &Result<Score, MatchError>) {
     match (said, negated) {
         (Ok(said), Ok(negated)) => {
             assert!((0.0..=1.0).contains(&said.value()), "{name}: {}", said.value());
@@ -63,13 +63,13 @@ fn assert_negated(name: &str, said: &Result<Score, CannotJudge>, negated: &Resul
 
 #[test]
 fn the_samples_of_every_matcher_are_judged_as_it_says() {
-    for def in MATCHERS {
+    for def in available() {
         let (matcher, negated) = example(def);
         for (of, pass) in [(def.passes, true), (def.fails, false)] {
             let answer = sample(of);
-            let said = matcher.check(&answer.seen());
+            let said = matcher.check(&answer.input());
             assert_eq!(said.as_ref().map(|said| said.pass), Ok(pass), "{}: {said:?}", def.name);
-            assert_negated(def.name, &said, &negated.check(&answer.seen()));
+            assert_negated(def.name, &said, &negated.check(&answer.input()));
         }
         assert!(!def.cost.is_empty() && !def.cost.contains('\n'), "{}", def.name);
     }
@@ -77,7 +77,7 @@ fn the_samples_of_every_matcher_are_judged_as_it_says() {
 
 #[test]
 fn what_every_matcher_refuses_is_refused_at_its_place() {
-    for def in MATCHERS {
+    for def in available() {
         let check = written(def.refused);
         assert!(check.get(def.name).is_some(), "{}", def.name);
         let problems = verify_in(Path::new("/nowhere"), check).expect_err(def.name);
@@ -90,7 +90,7 @@ fn what_every_matcher_refuses_is_refused_at_its_place() {
 #[test]
 fn an_answer_too_long_to_judge_is_so_under_not_as_well() {
     let long = "word ".repeat(60_000);
-    for def in MATCHERS {
+    for def in available() {
         let (matcher, negated) = example(def);
         assert_negated(
             def.name,
@@ -139,18 +139,20 @@ fn every_matcher_returns(bytes: usize) {
         ("number", "1,"),
         ("refusal", "I can't "),
     ];
-    let every = MATCHERS.iter().flat_map(|def| {
-        texts
-            .iter()
-            .map(|(kind, text)| (def.name, *kind, Cow::Borrowed(text.as_str())))
-    });
+    let every = available()
+        .filter(|def| def.asks != Some(Asks::Command))
+        .flat_map(|def| {
+            texts
+                .iter()
+                .map(|(kind, text)| (def.name, *kind, Cow::Borrowed(text.as_str())))
+        });
     // A command takes what it takes, up to its timeout.
-    let every: Vec<_> = every.filter(|(name, ..)| *name != "command").collect();
+    let every: Vec<_> = every.collect();
     let own = formats
         .par_iter()
         .map(|(name, piece)| (*name, *piece, Cow::Owned(repeated(piece))));
     every.into_par_iter().chain(own).for_each(|(name, kind, text)| {
-        let def = MATCHERS.iter().find(|def| def.name == name).unwrap();
+        let def = available().find(|def| def.name == name).unwrap();
         if let Ok(score) = judged(example(def).0.as_ref(), &text) {
             assert!(
                 score.reason.len() < 2_000,
@@ -179,8 +181,11 @@ fn patterns_that_would_grow_without_bounds_do_not_load() {
             assert!(!loads(&check), "{check}");
         }
         // An expression may put its patterns together, so they are bounded when they are there.
-        let computed = compiled(json!({"cel": format!("answer.text.matches(r'{pattern}')")}));
-        assert!(judged(computed.as_ref(), "a").is_err(), "{pattern}");
+        #[cfg(feature = "cel")]
+        {
+            let computed = compiled(json!({"cel": format!("answer.text.matches(r'{pattern}')")}));
+            assert!(judged(computed.as_ref(), "a").is_err(), "{pattern}");
+        }
     }
     assert!(loads(&json!({"regex": "(a{10}){10}"})));
 }
@@ -201,7 +206,7 @@ fn mistyped(check: &Value, at: usize, letter: char) -> Vec<Value> {
             map.insert(key.to_owned(), args);
             Value::Object(map)
         };
-        let combines = MATCHERS.iter().any(|def| def.name == key && def.combines);
+        let combines = available().any(|def| def.name == key && !matches!(def.children, Children::None));
         match args {
             Value::Object(args) if combines && !INSIDE.iter().any(|key| args.contains_key(*key)) => {
                 let check = Value::Object(args.clone());
@@ -264,7 +269,7 @@ fn with_typo(map: &Map<String, Value>, nth: usize, at: usize, letter: char) -> M
 proptest! {
     #[test]
     fn no_matcher_panics_and_every_score_is_a_share(text in "\\PC{0,60}|(?s:.{0,60})|[ -~\n]{0,200}|[\\[\\]{}\",:0-9a-z\\\\|<>/#*`~ \n-]{0,80}") {
-        for def in MATCHERS {
+        for def in available() {
             let (matcher, negated) = example(def);
             assert_negated(def.name, &judged(matcher.as_ref(), &text), &judged(negated.as_ref(), &text));
         }
@@ -272,7 +277,7 @@ proptest! {
 
     #[test]
     fn a_mistyped_key_never_loads(at in 0..20_usize, letter in "[a-z_A-Z0-9 -]") {
-        for def in MATCHERS {
+        for def in available() {
             for typo in mistyped(&written(def.example), at, letter.chars().next().unwrap()) {
                 prop_assert!(!loads(&typo), "{typo}");
             }
@@ -281,12 +286,12 @@ proptest! {
 
     #[test]
     fn a_key_more_never_loads(key in "[a-z_]{1,12}") {
-        for def in MATCHERS {
+        for def in available() {
             let mut check = written(def.example);
             let Some(args) = check.get_mut(def.name).and_then(Value::as_object_mut) else {
                 continue;
             };
-            let bare = def.combines && !INSIDE.iter().any(|key| args.contains_key(*key));
+            let bare = !matches!(def.children, Children::None) && !INSIDE.iter().any(|key| args.contains_key(*key));
             if !bare && args.insert(format!("{key}_"), json!(1)).is_none() {
                 prop_assert!(!loads(&check), "{check}");
             }

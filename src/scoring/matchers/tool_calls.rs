@@ -7,9 +7,10 @@
 
 use crate::domain::{ArgProblem, Score, Step, ToolCall};
 use crate::scoring::arguments::{Fields, Read, choice, inside, needle, not_a, number, wrong};
+use crate::scoring::definition::{Children, Compile, MatcherDef, Reads, Sample};
 use crate::scoring::json_compare::{Comparison, Difference, matching};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
-use crate::scoring::part::{PartCheck, as_text};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::nested::{PartCheck, as_text};
 use crate::scoring::quote::{bounded, counted, quote};
 use serde_json::{Map, Value};
 use std::cell::Cell;
@@ -41,10 +42,10 @@ pub(super) const TOOL_CALLS: MatcherDef = MatcherDef {
     refused: r#"{"tool_calls": {"mode": "exact", "calls": []}}"#,
     cost: "the calls of the answer (at most 256, else it can't judge) times the expected ones (at most 64), and the checks \
            of their arguments",
-    takes_text: false,
-    combines: true,
-    inline: None,
     compile,
+    reads: Reads::WholeAnswer,
+    children: Children::Custom(argument_checks),
+    ..MatcherDef::DEFAULT
 };
 
 /// How many calls may be expected.
@@ -96,7 +97,7 @@ enum Arg {
 }
 
 /// The checks in the arguments of `tool_calls`: `calls[].args.*.check`, where nothing stands beside `check`.
-pub(super) fn argument_checks(args: &mut Value) -> Vec<&mut Value> {
+fn argument_checks(args: &mut Value) -> Vec<&mut Value> {
     let calls = args.get_mut("calls").and_then(Value::as_array_mut);
     calls
         .into_iter()
@@ -243,7 +244,7 @@ fn arguments(value: &Value, ctx: &Compile<'_>) -> Read<Vec<(String, Arg)>> {
 
 impl Expected {
     /// Why a call does not fit; `None` if it does.
-    fn misfit(&self, seen: &Seen<'_>, made: &ToolCall) -> Result<Option<String>, CannotJudge> {
+    fn misfit(&self, input: &MatchInput<'_>, made: &ToolCall) -> Result<Option<String>, MatchError> {
         if self.name != made.name {
             return Ok(Some(format!("is {}", quote(&made.name))));
         }
@@ -260,13 +261,13 @@ impl Expected {
                 return Ok(Some(format!("has no argument {}", quote(name))));
             };
             let what = match arg {
-                Arg::Check(check) => Some(check.check(seen, as_text(value))?)
+                Arg::Check(check) => Some(check.check(input, as_text(value))?)
                     .filter(|score| !score.pass)
                     .map(|score| score.reason),
                 Arg::Value(expected) => match Comparison::default().compare(expected, value) {
                     Ok(()) => None,
                     Err(Difference::Found(what)) => Some(what),
-                    Err(Difference::TooMany) => return Err(CannotJudge::new("an argument is too large to compare")),
+                    Err(Difference::TooMany) => return Err(MatchError::new("an argument is too large to compare")),
                 },
             };
             if let Some(what) = what {
@@ -278,8 +279,8 @@ impl Expected {
 }
 
 impl Matcher for ToolCalls {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let made = &seen.answer.tool_calls;
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let made = &input.answer.tool_calls;
         let calls = |n: usize| counted(n as u64, "call", "calls");
         if self.mode == Mode::None {
             return Ok(match made.first() {
@@ -291,7 +292,7 @@ impl Matcher for ToolCalls {
             });
         }
         if made.len() > MAX_MADE {
-            return Err(CannotJudge::new(format!(
+            return Err(MatchError::new(format!(
                 "makes {} calls, and at most {MAX_MADE} are compared",
                 made.len()
             )));
@@ -299,9 +300,9 @@ impl Matcher for ToolCalls {
         // fits[i][j]: the j-th call that was made fits the i-th expected one.
         let mut fits = Vec::with_capacity(self.calls.len());
         for expected in &self.calls {
-            let row: Result<Vec<bool>, CannotJudge> = made
+            let row: Result<Vec<bool>, MatchError> = made
                 .iter()
-                .map(|made| expected.misfit(seen, made).map(|why| why.is_none()))
+                .map(|made| expected.misfit(input, made).map(|why| why.is_none()))
                 .collect();
             fits.push(row?);
         }
@@ -324,7 +325,7 @@ impl Matcher for ToolCalls {
         if pass {
             return Ok(Score::new(f1, true, summary));
         }
-        let why = self.first_misfit(seen, &fits)?;
+        let why = self.first_misfit(input, &fits)?;
         let least = self
             .min_f1
             .map_or_else(String::new, |min| format!(", F1 less than {min}"));
@@ -334,8 +335,8 @@ impl Matcher for ToolCalls {
 
 impl ToolCalls {
     /// What is wrong with the first expected call that nothing fits: with the call of its name, or else of its place.
-    fn first_misfit(&self, seen: &Seen<'_>, fits: &[Vec<bool>]) -> Result<String, CannotJudge> {
-        let made = &seen.answer.tool_calls;
+    fn first_misfit(&self, input: &MatchInput<'_>, fits: &[Vec<bool>]) -> Result<String, MatchError> {
+        let made = &input.answer.tool_calls;
         let unmet = self.calls.iter().zip(fits).enumerate();
         let Some((i, (expected, _))) = unmet.into_iter().find(|(_, (_, row))| !row.contains(&true)) else {
             return Ok(String::new());
@@ -343,7 +344,7 @@ impl ToolCalls {
         let name = bounded(&expected.name, 60);
         let near = made.iter().find(|made| made.name == expected.name);
         Ok(match near {
-            Some(made) => match expected.misfit(seen, made)? {
+            Some(made) => match expected.misfit(input, made)? {
                 Some(why) => format!("; {name} {why}"),
                 None => String::new(),
             },
@@ -370,7 +371,7 @@ fn in_order(fits: &[Vec<bool>], made: usize) -> usize {
 }
 
 /// How many expected calls have one of their own.
-fn in_any_order(fits: &[Vec<bool>], made: usize) -> Result<usize, CannotJudge> {
+fn in_any_order(fits: &[Vec<bool>], made: usize) -> Result<usize, MatchError> {
     let numbers = |row: &Vec<bool>| {
         row.iter()
             .enumerate()
@@ -383,7 +384,7 @@ fn in_any_order(fits: &[Vec<bool>], made: usize) -> Result<usize, CannotJudge> {
     let steps = Cell::new((MAX_EXPECTED * MAX_EXPECTED * MAX_MADE) as u64);
     match matching(&alike, made, &steps) {
         Some(owners) => Ok(owners.iter().flatten().count()),
-        None => Err(CannotJudge::new("there are too many calls to compare")),
+        None => Err(MatchError::new("there are too many calls to compare")),
     }
 }
 
@@ -404,7 +405,7 @@ mod tests {
                 args: call[1].as_object().cloned().unwrap_or_default(),
             });
         }
-        match compiled(json!({"tool_calls": check})).check(&whole.seen()) {
+        match compiled(json!({"tool_calls": check})).check(&whole.input()) {
             Ok(score) => format!("{} {:.3}: {}", score.pass, score.value(), score.reason),
             Err(cannot) => format!("no judgement: {}", cannot.reason),
         }

@@ -3,9 +3,10 @@
 use super::json_path::Judged;
 use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::{Bounds, Fields, Read, bounds, flag, needle, not_a, wrong};
+use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
 use crate::scoring::fenced::one_marked;
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
-use crate::scoring::part::PartCheck;
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::nested::PartCheck;
 use crate::scoring::quote::{bounded, quote};
 use roxmltree::{Document, Node, ParsingOptions};
 use serde_json::Value;
@@ -30,10 +31,9 @@ pub(super) const XML: MatcherDef = MatcherDef {
     refused: r#"{"xml": {"count": 1}}"#,
     cost: "linear in the answer, and the check for each of at most 1000 elements; it can't judge more than 1 MiB, 10000 \
            attributes, 1000 namespaces or 200000 nodes",
-    takes_text: false,
-    combines: true,
-    inline: None,
     compile,
+    children: Children::Key("check"),
+    ..MatcherDef::DEFAULT
 };
 
 /// The longest text that is parsed, in bytes.
@@ -195,14 +195,14 @@ impl Path {
 }
 
 impl Matcher for Xml {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let text = match find(&seen.answer.text, self.fenced) {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let text = match find(&input.answer.text, self.fenced) {
             Ok(text) => text,
             Err(reason) => return Ok(Score::binary(false, reason)),
         };
         let many = |what: &str, most: usize| text.matches(what).count() > most;
         if text.len() > MAX_BYTES || many("=", MAX_EQUALS) || many("xmlns", MAX_NAMESPACES) {
-            return Err(CannotJudge::new(format!(
+            return Err(MatchError::new(format!(
                 "the XML has more than {MAX_BYTES} bytes, {MAX_EQUALS} attributes or {MAX_NAMESPACES} namespaces"
             )));
         }
@@ -213,7 +213,7 @@ impl Matcher for Xml {
         let document = match Document::parse_with_options(&text, options) {
             Ok(document) => document,
             Err(roxmltree::Error::NodesLimitReached) => {
-                return Err(CannotJudge::new(format!("the XML has more than {MAX_NODES} nodes")));
+                return Err(MatchError::new(format!("the XML has more than {MAX_NODES} nodes")));
             }
             Err(error) => {
                 let reason = format!(
@@ -233,13 +233,13 @@ impl Matcher for Xml {
         }
         match &self.path {
             None => Ok(Score::binary(true, "is well-formed XML")),
-            Some(path) => self.selected(seen, path, path.select(&document)),
+            Some(path) => self.selected(input, path, path.select(&document)),
         }
     }
 }
 
 impl Xml {
-    fn selected(&self, seen: &Seen<'_>, path: &Path, texts: Vec<String>) -> Result<Score, CannotJudge> {
+    fn selected(&self, input: &MatchInput<'_>, path: &Path, texts: Vec<String>) -> Result<Score, MatchError> {
         let (found, path) = (texts.len(), bounded(&path.written, 80));
         let wanted = self.count.unwrap_or(Bounds { min: 1, max: None });
         if !wanted.hold(found as u64) {
@@ -253,13 +253,13 @@ impl Xml {
             ));
         };
         if found > MAX_CHECKED {
-            return Err(CannotJudge::new(format!(
+            return Err(MatchError::new(format!(
                 "{path} stands there {found} times, and at most {MAX_CHECKED} are checked"
             )));
         }
         let mut judged = Judged::default();
         for (i, text) in texts.into_iter().enumerate() {
-            judged.add(&format!("{path} number {}", i + 1), check.check(seen, text));
+            judged.add(&format!("{path} number {}", i + 1), check.check(input, text));
         }
         judged.score(false, found)
     }
@@ -333,7 +333,7 @@ mod tests {
 
     #[test]
     fn hostile_text_is_bounded() {
-        let said = |text: &str| compiled(json!({"xml": true})).check(&answer_text(text).seen());
+        let said = |text: &str| compiled(json!({"xml": true})).check(&answer_text(text).input());
         assert!(said(&"<a>".repeat(300_000)).is_err());
         let nested = |open: &str, levels| format!("{}{}", open.repeat(levels), "</a>".repeat(levels));
         assert!(said(&nested("<a>", 100_000)).is_ok_and(|score| score.pass));

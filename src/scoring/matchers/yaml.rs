@@ -5,8 +5,9 @@ use super::json_schema::{JsonSchema, inline_schema, schema};
 use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Fields, flag, inside, not_a, wrong};
 use crate::scoring::command::Commands;
+use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
 use crate::scoring::fenced::one_marked;
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::project_file::ProjectFiles;
 use crate::scoring::quote::{bounded, quote};
 use serde_json::Value;
@@ -32,10 +33,10 @@ pub(super) const YAML: MatcherDef = MatcherDef {
     refused: r#"{"yaml": {"path": "$.services"}}"#,
     cost: "linear in the answer, with at most 100000 values, 32 levels and the parser's limits on aliases, beyond which it \
            fails; then as for `json_schema` and `json_path`",
-    takes_text: false,
-    combines: true,
     inline: Some(inline),
     compile,
+    children: Children::Key("check"),
+    ..MatcherDef::DEFAULT
 };
 
 /// How many values and levels a document may have; a level takes some 40 KiB of stack in a debug build.
@@ -143,8 +144,8 @@ fn read(text: &str) -> Result<Value, String> {
 }
 
 impl Matcher for Yaml {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let value = match find(&seen.answer.text, self.fenced) {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let value = match find(&input.answer.text, self.fenced) {
             Ok(value) => value,
             Err(reason) => return Ok(Score::binary(false, reason)),
         };
@@ -156,7 +157,7 @@ impl Matcher for Yaml {
             }
         }
         match &self.selected {
-            Some(selected) => selected.check(seen, &value),
+            Some(selected) => selected.check(input, &value),
             None => Ok(said),
         }
     }

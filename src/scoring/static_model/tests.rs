@@ -1,5 +1,7 @@
-use super::*;
+use super::StaticModel;
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 use std::path::PathBuf;
 
 fn oracle(name: &str) -> PathBuf {

@@ -1,39 +1,39 @@
 //! Weighs what the checks of a case say.
 
-use super::matcher::CannotJudge;
+use super::matcher::MatchError;
 use super::quote::bounded;
 use crate::domain::{CheckSpec, Failure, FailureKind, Outcome, Score};
 
 /// What a check said, or why it said nothing.
-pub(super) type Said = Result<Score, Silent>;
+pub(super) type CheckOutcome = Result<Score, NotScored>;
 
 /// Why a check said nothing.
-pub(super) enum Silent {
-    CannotJudge(CannotJudge),
+pub(super) enum NotScored {
+    NoScore(MatchError),
     Panicked(String),
 }
 
-impl Silent {
+impl NotScored {
     pub(super) fn reason(&self) -> &str {
         match self {
-            Silent::CannotJudge(cannot) => &cannot.reason,
-            Silent::Panicked(message) => message,
+            NotScored::NoScore(cannot) => &cannot.reason,
+            NotScored::Panicked(message) => message,
         }
     }
 }
 
 /// What the deciding checks have said so far.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct Aggregate {
     scores: Vec<Weighted>,
     failed: Vec<String>,
     cannot: Option<String>,
     panicked: Option<String>,
 }
 
-impl Tally {
+impl Aggregate {
     /// Takes in what a deciding check said.
-    pub(super) fn add(&mut self, spec: &CheckSpec, said: &Said) {
+    pub(super) fn add(&mut self, spec: &CheckSpec, said: &CheckOutcome) {
         let label = spec.name.as_deref().unwrap_or(&spec.matcher);
         let because = |reason: &str| format!("{}: {reason}", bounded(label, 80));
         match said {
@@ -48,15 +48,15 @@ impl Tally {
             }
             Err(silent) => {
                 let first = match silent {
-                    Silent::CannotJudge(_) => &mut self.cannot,
-                    Silent::Panicked(_) => &mut self.panicked,
+                    NotScored::NoScore(_) => &mut self.cannot,
+                    NotScored::Panicked(_) => &mut self.panicked,
                 };
                 first.get_or_insert_with(|| because(silent.reason()));
             }
         }
     }
 
-    /// The outcome, by the rules of [`super::judge`].
+    /// The outcome, by the rules of `score.rs`.
     pub(super) fn outcome(self) -> Outcome {
         if let Some(message) = self.panicked {
             return Outcome::Errored(failure("matcher_panicked", message));

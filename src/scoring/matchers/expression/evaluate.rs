@@ -1,13 +1,14 @@
-//! `cel`: an expression in the Common Expression Language is true of the answer. What bounds it stands in `expression_bounds`.
+//! Parses, checks and evaluates expressions, within the bounds of `bounds.rs`.
 
-use super::expression_bounds::{MOST_STEPS, Size, depth, steps};
-use super::json::find_json;
-use super::regex::linear_regex;
+use super::bounds::{MOST_STEPS, Size, depth, steps};
 use crate::domain::{ArgProblem, Score, nearest};
 use crate::scoring::arguments::{Fields, Read, needle, not_a, number, wrong};
 use crate::scoring::cache::Cache;
 use crate::scoring::command::{AnswerView, CaseView};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::Compile;
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matchers::json::find_json;
+use crate::scoring::matchers::regex::linear_regex;
 use crate::scoring::quote::{bounded, quote};
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, SourceInfo};
 use cel::common::types::{self, CelBool, CelString};
@@ -18,29 +19,6 @@ use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
 use std::thread;
-
-pub(super) const CEL: MatcherDef = MatcherDef {
-    name: "cel",
-    summary: "an expression in the Common Expression Language is true of the answer, or yields at least `min`",
-    arguments: "\"expression\", or {expr, min}; it may use `answer` (text, tool_calls, finish_reason, model_version, usage, \
-                latency_ms, first_token_ms, cost_usd), `case` (id, tags, vars, history, notes) and `json`, the JSON of the \
-                answer as for `json`, without which the check fails; whole numbers are ints; min: the expression yields a \
-                number from 0 to 1, which is the score; what has no value, like a key that is not there (ask with `has`), is \
-                not judged; no side effects, no clock",
-    schema: r##"{"anyOf": [{"$ref": "#/$defs/text"}, {"type": "object", "properties": {"expr": {"$ref": "#/$defs/text"},
-        "min": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}}, "required": ["expr"],
-        "additionalProperties": false}]}"##,
-    example: r#"{"cel": "json.items.all(i, i.price > 0) && size(json.items) <= 3"}"#,
-    passes: Sample::Text("{\"items\": [{\"price\": 2}]}"),
-    fails: Sample::Text("{\"items\": [{\"price\": 0}]}"),
-    refused: r#"{"cel": "asnwer.text == 'yes'"}"#,
-    cost: "linear in the answer for each loop of the expression; at most 1000 characters, 20 levels and 20 million steps, \
-           told in advance from the sizes of the inputs: beyond them it is refused, or not judged",
-    takes_text: true,
-    combines: false,
-    inline: None,
-    compile,
-};
 
 /// The longest expression, in characters, and how deep its brackets and its parts may stand inside each other. A level
 /// takes up to some 40 KiB of stack in a debug build while it is evaluated.
@@ -103,7 +81,7 @@ struct Parsed {
     uses: BTreeSet<&'static str>,
 }
 
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+pub(super) fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let (expression, min) = match args {
         Value::Object(map) => {
             let mut fields = Fields::new(map, &["expr", "min"]);
@@ -407,19 +385,19 @@ fn value(json: &Value, size: &mut Size) -> cel::Value {
     }
 }
 
-fn view(of: impl Serialize) -> Result<Value, CannotJudge> {
-    serde_json::to_value(of).map_err(|error| CannotJudge::new(format!("the inputs can't be read: {error}")))
+fn view(of: impl Serialize) -> Result<Value, MatchError> {
+    serde_json::to_value(of).map_err(|error| MatchError::new(format!("the inputs can't be read: {error}")))
 }
 
 impl Matcher for Cel {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
         let mut sizes = Vec::new();
         for name in &self.expression.uses {
             let input = match *name {
-                "answer" => view(AnswerView::of(seen))?,
-                "case" => view(CaseView::of(seen))?,
-                _ => match find_json(&seen.answer.text, true) {
+                "answer" => view(AnswerView::of(input))?,
+                "case" => view(CaseView::of(input))?,
+                _ => match find_json(&input.answer.text, true) {
                     Ok(json) => json,
                     Err(reason) => return Ok(Score::binary(false, reason)),
                 },
@@ -430,14 +408,14 @@ impl Matcher for Cel {
         }
         let steps = steps(&self.expression.root, &sizes);
         if steps > MOST_STEPS {
-            return Err(CannotJudge::new(format!(
+            return Err(MatchError::new(format!(
                 "on an answer and a case of this size, the expression might take more than {} million steps",
                 MOST_STEPS / 1e6
             )));
         }
         match cel::Value::resolve(&self.expression.root, &context) {
             Ok(found) => self.score(&found),
-            Err(error) => Err(CannotJudge::new(format!(
+            Err(error) => Err(MatchError::new(format!(
                 "the expression has no value: {}",
                 told(&error)
             ))),
@@ -454,7 +432,7 @@ fn told(error: &ExecutionError) -> String {
 }
 
 impl Cel {
-    fn score(&self, found: &cel::Value) -> Result<Score, CannotJudge> {
+    fn score(&self, found: &cel::Value) -> Result<Score, MatchError> {
         use cel::Value::{Bool, Float, Int, UInt};
         let number = if let Int(number) = found {
             Some(*number as f64)
@@ -475,17 +453,17 @@ impl Cel {
                 let reason = format!("the expression yields {number}, {than} than {min}");
                 Ok(Score::new(number, number >= min, reason))
             }
-            (Some(_), _, Some(number)) => Err(CannotJudge::new(format!(
+            (Some(_), _, Some(number)) => Err(MatchError::new(format!(
                 "the expression yields {number}, which is not from 0 to 1"
             ))),
-            (Some(_), _, None) => Err(CannotJudge::new(format!(
+            (Some(_), _, None) => Err(MatchError::new(format!(
                 "the expression yields no number, but {}",
                 kind(found)
             ))),
-            (None, _, Some(_)) => Err(CannotJudge::new(
+            (None, _, Some(_)) => Err(MatchError::new(
                 "the expression yields a number; `min` says what passes",
             )),
-            (None, _, None) => Err(CannotJudge::new(format!(
+            (None, _, None) => Err(MatchError::new(format!(
                 "the expression yields neither true nor false, but {}",
                 kind(found)
             ))),
@@ -505,7 +483,7 @@ fn kind(value: &cel::Value) -> String {
 mod tests {
     use super::{Cel, expression};
     use crate::domain::{Answer, ToolCall, Turn, TurnRole};
-    use crate::scoring::matcher::{Matcher as _, Seen};
+    use crate::scoring::matcher::{MatchInput, Matcher as _};
     use crate::scoring::rules::testing::{AnswerText, Canned, answer_text, compiled, problems, verdicts};
     use serde_json::{Value, json};
 
@@ -520,7 +498,7 @@ mod tests {
             role: TurnRole::User,
             text: "Hi".to_owned(),
         }];
-        let seen = Seen {
+        let input = MatchInput {
             case: &case,
             answer,
             system: None,
@@ -528,7 +506,7 @@ mod tests {
             unusable: None,
             replies: &Canned::default(),
         };
-        match compiled(json!({"cel": expr})).check(&seen) {
+        match compiled(json!({"cel": expr})).check(&input) {
             Ok(score) => format!("{}: {}", score.pass, score.reason),
             Err(cannot) => cannot.to_string(),
         }
@@ -600,7 +578,7 @@ mod tests {
     fn a_number_is_a_score() {
         let matcher = compiled(json!({"cel": {"expr": "json", "min": 0.5}}));
         let table: Vec<String> = ["0.5", "1", "0.4", "1.5", "-1", "true"]
-            .map(|text| match matcher.check(&answer_text(text).seen()) {
+            .map(|text| match matcher.check(&answer_text(text).input()) {
                 Ok(score) => format!("{} {}: {}", score.pass, score.value(), score.reason),
                 Err(cannot) => cannot.to_string(),
             })
@@ -721,7 +699,7 @@ mod tests {
             });
             let AnswerText { case, .. } = answer_text("");
             // Whatever it says: the thread is still there.
-            let _ = deepest.unwrap().check(&Seen {
+            let _ = deepest.unwrap().check(&MatchInput {
                 case: &case,
                 answer: &answer,
                 system: None,

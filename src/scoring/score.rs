@@ -1,4 +1,4 @@
-//! Judges answers: runs a case's checks over them and weighs what they say.
+//! Scores answers: runs a case's checks over them and weighs what they say.
 //!
 //! An answer passes when every deciding check passes. A check decides unless it is advisory or has weight 0; the others
 //! are run and reported, but have no say, not even when they can't judge. The score is the weighted mean over the
@@ -9,22 +9,20 @@
 //! candidate (a sure fail is never softened to an error) and as honest for the baseline (it is no better for being
 //! harder to judge). A panic is a bug in a matcher, which puts everything into doubt, so it is always an error.
 
+use super::aggregate::{Aggregate, CheckOutcome, NotScored, failure};
 use super::command::Commands;
-use super::ending::JUDGE_THE_END;
-use super::matcher::{Compile, Matcher, Seen};
+use super::definition::Compile;
+use super::matcher::{MatchInput, Matcher};
 use super::matchers::MATCHERS;
-use super::matchers::judge::questions;
 use super::matchers::refusal::refuses;
 use super::quote::bounded;
-use super::tally::{Said, Silent, Tally, failure};
-use crate::domain::{Answer, ArgProblem, Case, CheckResult, CheckSpec, Failure, Outcome, Question, Replies, Score};
+use crate::domain::{Answer, ArgProblem, Case, CheckResult, CheckSpec, Failure, Outcome, Replies, Score};
 use rayon::prelude::*;
-use serde_json::Value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A case with answers to it, in plan order; `None` where there is none to judge.
 #[derive(Clone, Debug)]
-pub struct Unjudged<'a> {
+pub struct Unscored<'a> {
     /// The case.
     pub case: &'a Case,
     /// Its answers.
@@ -36,65 +34,9 @@ pub struct Unjudged<'a> {
     pub costs: Vec<Option<f64>>,
 }
 
-/// Whether a check of the case, or one inside it, looks at the system instruction that an answer was asked with.
-pub fn needs_system(case: &Case) -> bool {
-    let ctx = Compile::new(MATCHERS);
-    case.checks.iter().any(|spec| is_or_holds(&ctx, spec, &["prompt_leak"]))
-}
-
-/// The judges that the checks of a case, and those inside them, name.
-pub fn judges_of(case: &Case) -> Vec<String> {
-    named_by(case, "judge")
-}
-
-/// The models of embeddings that the checks of a case, and those inside them, name.
-pub fn embedders_of(case: &Case) -> Vec<String> {
-    named_by(case, "semantic")
-}
-
-/// What the checks of this kind name as `by`.
-fn named_by(case: &Case, matcher: &str) -> Vec<String> {
-    let ctx = Compile::new(MATCHERS);
-    let mut found = Vec::new();
-    let mut open: Vec<CheckSpec> = case.checks.clone();
-    while let Some(spec) = open.pop() {
-        if spec.matcher == matcher {
-            let by = spec.args.get("by").and_then(Value::as_str);
-            found.push(by.unwrap_or("default").to_owned());
-        }
-        open.extend(ctx.inner(&spec));
-    }
-    found
-}
-
-/// What the checks of a case may have to ask about one answer.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Asked {
-    /// Of judges, at most, as if the answer were empty. `any` and its like may need fewer.
-    pub questions: Vec<Question>,
-    /// Of commands, at most.
-    pub commands: u64,
-}
-
-/// What the checks of a case, and those inside them, may ask of judges and commands about one answer.
-pub fn asks_at_most(case: &Case) -> Asked {
-    let ctx = Compile::new(MATCHERS);
-    let mut asked = Asked::default();
-    let mut open: Vec<CheckSpec> = case.checks.clone();
-    while let Some(spec) = open.pop() {
-        match spec.matcher.as_str() {
-            "judge" => asked.questions.extend(questions(&spec.args, case)),
-            "command" => asked.commands += 1,
-            _ => {}
-        }
-        open.extend(ctx.inner(&spec));
-    }
-    asked
-}
-
 /// What the checks of a case say about one answer.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judgement {
+pub struct ScoredAnswer {
     /// Pass, fail or error.
     pub outcome: Outcome,
     /// What each check said, in the order of the case. Empty if the answer failed before its checks.
@@ -109,27 +51,27 @@ pub struct Judgement {
 /// `replies` has what judges replied; a check whose question has no reply can't judge, see `replies.rs`.
 /// A panicking matcher is an error outcome of that answer. Its message still reaches the panic hook: whether that prints
 /// anything is the caller's choice.
-pub fn judge(batch: &[Unjudged<'_>], commands: &Commands, replies: &dyn Replies) -> Vec<Vec<Option<Judgement>>> {
-    judge_with(&Compile::new(MATCHERS).with_commands(commands), batch, replies)
+pub fn score(batch: &[Unscored<'_>], commands: &Commands, replies: &dyn Replies) -> Vec<Vec<Option<ScoredAnswer>>> {
+    score_with(&Compile::new(MATCHERS).with_commands(commands), batch, replies)
 }
 
-fn judge_with(ctx: &Compile<'_>, batch: &[Unjudged<'_>], replies: &dyn Replies) -> Vec<Vec<Option<Judgement>>> {
+fn score_with(ctx: &Compile<'_>, batch: &[Unscored<'_>], replies: &dyn Replies) -> Vec<Vec<Option<ScoredAnswer>>> {
     batch
         .par_iter()
-        .map(|unjudged| judge_case(ctx, unjudged, replies))
+        .map(|unscored| score_case(ctx, unscored, replies))
         .collect()
 }
 
-fn judge_case(ctx: &Compile<'_>, unjudged: &Unjudged<'_>, replies: &dyn Replies) -> Vec<Option<Judgement>> {
-    let case = unjudged.case;
+fn score_case(ctx: &Compile<'_>, unscored: &Unscored<'_>, replies: &dyn Replies) -> Vec<Option<ScoredAnswer>> {
+    let case = unscored.case;
     let checks = compile(ctx, case);
-    let systems = unjudged.systems.iter().copied().chain(std::iter::repeat(None));
-    let costs = unjudged.costs.iter().copied().chain(std::iter::repeat(None));
-    let answers = unjudged.answers.iter().zip(systems.zip(costs));
-    let judge = |answer: &Answer, system: Option<&str>, cost_usd: Option<f64>| match &checks {
-        Ok(checks) => judge_answer(
+    let systems = unscored.systems.iter().copied().chain(std::iter::repeat(None));
+    let costs = unscored.costs.iter().copied().chain(std::iter::repeat(None));
+    let answers = unscored.answers.iter().zip(systems.zip(costs));
+    let score = |answer: &Answer, system: Option<&str>, cost_usd: Option<f64>| match &checks {
+        Ok(checks) => score_answer(
             checks,
-            Seen {
+            MatchInput {
                 case,
                 answer,
                 system,
@@ -138,14 +80,14 @@ fn judge_case(ctx: &Compile<'_>, unjudged: &Unjudged<'_>, replies: &dyn Replies)
                 replies,
             },
         ),
-        Err(failure) => Judgement {
+        Err(failure) => ScoredAnswer {
             outcome: Outcome::Errored(failure.clone()),
             checks: Vec::new(),
             refused: None,
         },
     };
     answers
-        .map(|(answer, (system, cost_usd))| answer.map(|answer| judge(answer, system, cost_usd)))
+        .map(|(answer, (system, cost_usd))| answer.map(|answer| score(answer, system, cost_usd)))
         .collect()
 }
 
@@ -171,11 +113,10 @@ fn compile<'a>(ctx: &Compile<'_>, case: &'a Case) -> Result<Checks<'a>, Failure>
     if !case.checks.iter().any(CheckSpec::decides) {
         return Err(failure("no_deciding_check", "the case has no check that decides"));
     }
-    let judge_the_end = case
-        .checks
-        .iter()
-        .any(|spec| spec.decides() && is_or_holds(ctx, spec, &JUDGE_THE_END));
-    let judge_refusals = case.checks.iter().any(|spec| is_or_holds(ctx, spec, &["refusal"]));
+    let judges_ending = |spec: &CheckSpec| spec.decides() && ctx.any_kind(spec, |def| def.judges_ending);
+    let judges_refusal = |spec: &CheckSpec| ctx.any_kind(spec, |def| def.judges_refusal);
+    let judge_the_end = case.checks.iter().any(judges_ending);
+    let judge_refusals = case.checks.iter().any(judges_refusal);
     Ok(Checks {
         checks,
         judge_the_end,
@@ -183,33 +124,28 @@ fn compile<'a>(ctx: &Compile<'_>, case: &'a Case) -> Result<Checks<'a>, Failure>
     })
 }
 
-/// Whether a check, or one inside it, is of one of these kinds. Depth is bounded: loading has verified the checks.
-pub(super) fn is_or_holds(ctx: &Compile<'_>, spec: &CheckSpec, kinds: &[&str]) -> bool {
-    kinds.contains(&spec.matcher.as_str()) || ctx.inner(spec).iter().any(|inner| is_or_holds(ctx, inner, kinds))
-}
-
-fn judge_answer(checks: &Checks<'_>, seen: Seen<'_>) -> Judgement {
-    let unusable = seen.answer.unusable();
-    let refused = (!checks.judge_refusals).then(|| refuses(seen.answer));
+fn score_answer(checks: &Checks<'_>, input: MatchInput<'_>) -> ScoredAnswer {
+    let unusable = input.answer.unusable();
+    let refused = (!checks.judge_refusals).then(|| refuses(input.answer));
     if !checks.judge_the_end
         && let Some(reason) = unusable
     {
-        return Judgement {
+        return ScoredAnswer {
             outcome: Outcome::Scored(Score::binary(false, reason)),
             checks: Vec::new(),
             refused,
         };
     }
-    let seen = Seen {
+    let input = MatchInput {
         unusable: unusable.as_deref(),
-        ..seen
+        ..input
     };
     let mut results = Vec::with_capacity(checks.checks.len());
-    let mut tally = Tally::default();
+    let mut tally = Aggregate::default();
     for (spec, matcher) in &checks.checks {
-        let said = match (caught(matcher.as_ref(), &seen), seen.unusable) {
+        let said = match (caught(matcher.as_ref(), &input), input.unusable) {
             // No check names this end as the one it expects, so the answer is as wrong as without any check of its end.
-            (Err(Silent::CannotJudge(_)), Some(reason)) => Ok(Score::binary(false, reason)),
+            (Err(NotScored::NoScore(_)), Some(reason)) => Ok(Score::binary(false, reason)),
             (said, _) => said,
         };
         if spec.decides() {
@@ -217,23 +153,23 @@ fn judge_answer(checks: &Checks<'_>, seen: Seen<'_>) -> Judgement {
         }
         results.push(result(spec, said));
     }
-    Judgement {
+    ScoredAnswer {
         outcome: tally.outcome(),
         checks: results,
         refused,
     }
 }
 
-fn caught(matcher: &dyn Matcher, seen: &Seen<'_>) -> Said {
+fn caught(matcher: &dyn Matcher, input: &MatchInput<'_>) -> CheckOutcome {
     // Matchers have no state of their own, so a panic leaves nothing half done behind.
-    match catch_unwind(AssertUnwindSafe(|| matcher.check(seen))) {
-        Ok(said) => said.map_err(Silent::CannotJudge),
+    match catch_unwind(AssertUnwindSafe(|| matcher.check(input))) {
+        Ok(said) => said.map_err(NotScored::NoScore),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text
                 .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or("no message");
-            Err(Silent::Panicked(format!(
+            Err(NotScored::Panicked(format!(
                 "the matcher panicked: {}",
                 bounded(text, 160)
             )))
@@ -241,7 +177,7 @@ fn caught(matcher: &dyn Matcher, seen: &Seen<'_>) -> Said {
     }
 }
 
-fn result(spec: &CheckSpec, said: Said) -> CheckResult {
+fn result(spec: &CheckSpec, said: CheckOutcome) -> CheckResult {
     let (pass, score, reason) = match said {
         Ok(score) => (Some(score.pass), Some(score.value()), score.reason),
         Err(silent) => (None, None, silent.reason().to_owned()),
@@ -258,10 +194,10 @@ fn result(spec: &CheckSpec, said: Said) -> CheckResult {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rules::testing::{AnswerText, Canned, answer_text, case, commands, verify_in};
+    use super::super::rules::testing::{AnswerText, Canned, answer_text, available, case, commands, verify_in};
     use super::*;
-    use crate::domain::JudgeVerdict;
-    use crate::scoring::matcher::{CannotJudge, MatcherDef, STANDS_ALONE, Sample};
+    use crate::scoring::definition::MatcherDef;
+    use crate::scoring::matcher::MatchError;
     use proptest::prelude::*;
     use serde_json::{Value, json};
     use std::path::Path;
@@ -271,31 +207,21 @@ mod tests {
         #[derive(Debug)]
         struct Unsure;
         impl Matcher for Unsure {
-            fn check(&self, _: &Seen<'_>) -> Result<Score, CannotJudge> {
-                Err(CannotJudge::new("no idea"))
+            fn check(&self, _: &MatchInput<'_>) -> Result<Score, MatchError> {
+                Err(MatchError::new("no idea"))
             }
         }
         #[derive(Debug)]
         struct Panics;
         impl Matcher for Panics {
-            fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-                panic!("can't cope with {:?}", seen.answer.text)
+            fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+                panic!("can't cope with {:?}", input.answer.text)
             }
         }
         let def = |name, compile| MatcherDef {
             name,
-            summary: "",
-            arguments: "",
-            schema: "true",
-            example: "",
-            passes: Sample::Text(""),
-            fails: Sample::Text(""),
-            refused: "",
-            cost: "",
-            takes_text: false,
-            combines: false,
-            inline: None,
             compile,
+            ..MatcherDef::DEFAULT
         };
         let mut matchers = MATCHERS.to_vec();
         matchers.push(def("unsure", |_, _| Ok(Box::new(Unsure))));
@@ -303,15 +229,15 @@ mod tests {
         matchers
     }
 
-    fn judged(checks: Value, answer: &Answer) -> Judgement {
+    fn judged(checks: Value, answer: &Answer) -> ScoredAnswer {
         let case = case(&checks);
-        let batch = [Unjudged {
+        let batch = [Unscored {
             case: &case,
             answers: vec![Some(answer)],
             systems: Vec::new(),
             costs: Vec::new(),
         }];
-        judge_with(&Compile::new(&matchers()), &batch, &Canned::default())
+        score_with(&Compile::new(&matchers()), &batch, &Canned::default())
             .remove(0)
             .remove(0)
             .unwrap()
@@ -326,83 +252,6 @@ mod tests {
             }
             Outcome::Errored(failure) => format!("error {}: {}", failure.code, failure.message),
             Outcome::Skipped(_) => unreachable!(),
-        }
-    }
-
-    #[test]
-    fn what_may_be_asked_is_counted_through_all_levels() {
-        let asked = |checks: Value| {
-            let Asked { questions, commands } = asks_at_most(&case(&checks));
-            let mut votes: Vec<(String, u32)> = questions.into_iter().map(|q| (q.judge, q.vote)).collect();
-            votes.sort();
-            (votes, commands)
-        };
-        let by = |judge: &str, votes: &[u32]| -> Vec<(String, u32)> {
-            votes.iter().map(|vote| (judge.to_owned(), *vote)).collect()
-        };
-        assert_eq!(asked(json!(["a"])), (Vec::new(), 0));
-        assert_eq!(asked(json!([{"judge": "ok"}])), (by("default", &[1]), 0));
-        assert_eq!(
-            asked(json!([{"judge": {"rubric": "ok", "votes": 3, "by": "b"}}, {"command": "polite"}])),
-            (by("b", &[1, 2, 3]), 1)
-        );
-        assert_eq!(
-            asked(json!([{"judge": {"rubric": "ok", "votes": 2, "against": "no"}}])),
-            (by("default", &[1, 1, 2, 2]), 0)
-        );
-        assert_eq!(
-            asked(json!([{"any": [{"not": {"judge": "ok"}}, {"command": "polite"}]}, {"not": {"command": "polite"}}])),
-            (by("default", &[1]), 2)
-        );
-    }
-
-    #[test]
-    fn what_may_be_asked_is_what_is_asked() {
-        for check in [
-            json!({"judge": {"rubric": "ok", "votes": 3, "reference": "r"}}),
-            json!({"judge": {"rubric": "ok", "votes": 2, "against": "no"}}),
-            json!({"judge": {"rubric": "ok", "aggregate": "mean", "min": 0.5}}),
-        ] {
-            let case = case(&json!([check]));
-            // An answer without words that can still be judged.
-            let answer = Answer {
-                finish_reason: Some("STOP".to_owned()),
-                text: "x".to_owned(),
-                ..Answer::default()
-            };
-            let mut asking = crate::scoring::Asking::default();
-            let batch = [Unjudged {
-                case: &case,
-                answers: vec![Some(&answer)],
-                systems: Vec::new(),
-                costs: Vec::new(),
-            }];
-            let mut really = Vec::new();
-            loop {
-                judge(&batch, &Commands::default(), &asking);
-                let (questions, _) = asking.take_wanted();
-                if questions.is_empty() {
-                    break;
-                }
-                for question in questions {
-                    let reply = json!({"reason": "so", question.verdict.as_str(): match question.verdict {
-                        JudgeVerdict::PassOrFail => json!(true),
-                        JudgeVerdict::Score => json!(0.5),
-                        JudgeVerdict::Preference => json!("equal"),
-                    }});
-                    asking.note(&question, Ok(reply.to_string()));
-                    really.push(question);
-                }
-            }
-            let foretold = asks_at_most(&case).questions;
-            assert_eq!(really.len(), foretold.len(), "{check}");
-            let names = |questions: &[Question]| -> Vec<Vec<String>> {
-                let keys = |q: &Question| q.vars.keys().cloned().collect();
-                let mut names: Vec<Vec<String>> = questions.iter().map(keys).collect();
-                names.sort();
-                names
-            };
-            assert_eq!(names(&really), names(&foretold), "{check}");
         }
     }
 
@@ -639,26 +488,26 @@ mod tests {
         let case = case(&json!([{"contains": "a"}]));
         let (a, b) = (answer_text("a").answer, answer_text("b").answer);
         let batch = [
-            Unjudged {
+            Unscored {
                 case: &case,
                 answers: vec![Some(&a), None, Some(&b)],
                 systems: Vec::new(),
                 costs: Vec::new(),
             },
-            Unjudged {
+            Unscored {
                 case: &case,
                 answers: vec![],
                 systems: Vec::new(),
                 costs: Vec::new(),
             },
-            Unjudged {
+            Unscored {
                 case: &case,
                 answers: vec![None],
                 systems: Vec::new(),
                 costs: Vec::new(),
             },
         ];
-        let words: Vec<Vec<Option<&str>>> = judge(&batch, &Commands::default(), &Canned::default())
+        let words: Vec<Vec<Option<&str>>> = score(&batch, &Commands::default(), &Canned::default())
             .iter()
             .map(|answers| {
                 answers
@@ -672,9 +521,8 @@ mod tests {
 
     /// Every example of the table as a check, as loading leaves it.
     fn examples() -> Vec<Value> {
-        MATCHERS
-            .iter()
-            .filter(|def| !STANDS_ALONE.contains(&def.name))
+        available()
+            .filter(|def| !def.top_level_only)
             .map(|def| {
                 let verified = verify_in(Path::new("/nowhere"), serde_json::from_str(def.example).unwrap()).unwrap();
                 json!({def.name: verified.args})
@@ -710,7 +558,7 @@ mod tests {
                 let negated = json!({"not": example.clone()});
                 let [plain, negated] = [example, negated].map(|written| {
                     let matcher = ctx.check(&CheckSpec::parse(&written).unwrap()).unwrap();
-                    matcher.check(&Seen { case: &case, answer: &answer, system: None, cost_usd: Some(0.001), unusable: None, replies: &replies })
+                    matcher.check(&MatchInput { case: &case, answer: &answer, system: None, cost_usd: Some(0.001), unusable: None, replies: &replies })
                 });
                 match (plain, negated) {
                     (Ok(plain), Ok(negated)) => {
@@ -729,7 +577,7 @@ mod tests {
         fn judging_never_panics(text in texts(), finish in proptest::option::of("STOP|MAX_TOKENS|\\PC{0,8}")) {
             let case = case(&Value::Array(examples()));
             let answer = Answer { text, finish_reason: finish, ..Answer::default() };
-            let judged = judge(&[Unjudged { case: &case, answers: vec![Some(&answer)], systems: Vec::new(), costs: Vec::new() }], &commands(), &Canned::default());
+            let judged = score(&[Unscored { case: &case, answers: vec![Some(&answer)], systems: Vec::new(), costs: Vec::new() }], &commands(), &Canned::default());
             let outcome = &judged[0][0].as_ref().unwrap().outcome;
             prop_assert!(matches!(outcome, Outcome::Scored(_)), "{outcome:?}");
         }

@@ -2,8 +2,9 @@
 
 use super::equals::one_text;
 use crate::domain::Score;
+use crate::scoring::definition::{MatcherDef, Sample};
 use crate::scoring::folding::Folding;
-use crate::scoring::matcher::{CannotJudge, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::quote;
 
 pub(super) const STARTS_WITH: MatcherDef = MatcherDef {
@@ -18,8 +19,6 @@ pub(super) const STARTS_WITH: MatcherDef = MatcherDef {
     refused: r#"{"starts_with": " "}"#,
     cost: "linear in the answer",
     takes_text: true,
-    combines: false,
-    inline: None,
     compile: |args, _| {
         let (value, folding) = one_text(args)?;
         Ok(Box::new(Affix {
@@ -28,6 +27,7 @@ pub(super) const STARTS_WITH: MatcherDef = MatcherDef {
             folding,
         }))
     },
+    ..MatcherDef::DEFAULT
 };
 
 pub(super) const ENDS_WITH: MatcherDef = MatcherDef {
@@ -42,8 +42,6 @@ pub(super) const ENDS_WITH: MatcherDef = MatcherDef {
     refused: r#"{"ends_with": ["regards."]}"#,
     cost: "linear in the answer",
     takes_text: true,
-    combines: false,
-    inline: None,
     compile: |args, _| {
         let (value, folding) = one_text(args)?;
         Ok(Box::new(Affix {
@@ -52,6 +50,7 @@ pub(super) const ENDS_WITH: MatcherDef = MatcherDef {
             folding,
         }))
     },
+    ..MatcherDef::DEFAULT
 };
 
 #[derive(Debug)]
@@ -68,8 +67,8 @@ struct Affix {
 }
 
 impl Matcher for Affix {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let text = self.folding.apply(&seen.answer.text);
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let text = self.folding.apply(&input.answer.text);
         let (pass, verb) = match self.end {
             End::Start => (text.starts_with(&self.value), "start"),
             End::End => (text.ends_with(&self.value), "end"),

@@ -5,7 +5,8 @@
 
 use crate::domain::{ArgProblem, Score, Usage};
 use crate::scoring::arguments::{Bounds, Fields, Read, bounds, count, not_a, wrong};
-use crate::scoring::matcher::{CannotJudge, Compile, Matcher, MatcherDef, Sample, Seen};
+use crate::scoring::definition::{Compile, MatcherDef, Reads, Sample};
+use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use serde_json::Value;
 
 pub(super) const LATENCY: MatcherDef = MatcherDef {
@@ -23,10 +24,9 @@ pub(super) const LATENCY: MatcherDef = MatcherDef {
     fails: Sample::Answer(r#"{"text": "Yes.", "latency_ms": 2001, "first_token_ms": 120}"#),
     refused: r#"{"latency": "2s"}"#,
     cost: "constant",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile: latency,
+    reads: Reads::WholeAnswer,
+    ..MatcherDef::DEFAULT
 };
 
 pub(super) const TOKENS: MatcherDef = MatcherDef {
@@ -48,10 +48,9 @@ pub(super) const TOKENS: MatcherDef = MatcherDef {
     ),
     refused: r#"{"tokens": {"outputs": {"max": 200}}}"#,
     cost: "constant",
-    takes_text: false,
-    combines: false,
-    inline: None,
     compile: tokens,
+    reads: Reads::WholeAnswer,
+    ..MatcherDef::DEFAULT
 };
 
 /// At most so many milliseconds.
@@ -91,10 +90,10 @@ fn milliseconds(value: &Value) -> Read<u64> {
 }
 
 impl Matcher for Latency {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let taken = [
-            ("the answer", self.max, Some(seen.answer.latency_ms)),
-            ("the first token", self.first_token, seen.answer.first_token_ms),
+            ("the answer", self.max, Some(input.answer.latency_ms)),
+            ("the first token", self.first_token, input.answer.first_token_ms),
         ];
         let mut unknown = None;
         for (what, max, taken) in taken {
@@ -105,7 +104,7 @@ impl Matcher for Latency {
                     return Ok(Score::binary(false, format!("{what} took {taken} ms, more than {max}")));
                 }
                 Some(_) => {}
-                None => unknown = Some(CannotJudge::new(format!("how long {what} took is not known"))),
+                None => unknown = Some(MatchError::new(format!("how long {what} took is not known"))),
             }
         }
         match unknown {
@@ -160,8 +159,8 @@ fn tokens(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProb
 }
 
 impl Matcher for Tokens {
-    fn check(&self, seen: &Seen<'_>) -> Result<Score, CannotJudge> {
-        let usage = &seen.answer.usage;
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let usage = &input.answer.usage;
         let mut unknown = None;
         for Counted {
             name,
@@ -173,7 +172,7 @@ impl Matcher for Tokens {
             let taken = of(usage);
             // Without any count, none of them was told.
             if taken == 0 && (*always || usage.total == 0) {
-                unknown = Some(CannotJudge::new(format!("how many {name} tokens it took is not known")));
+                unknown = Some(MatchError::new(format!("how many {name} tokens it took is not known")));
             } else if !bounds.hold(taken) {
                 let reason = format!("took {taken} {name} tokens, not {}", bounds.describe());
                 return Ok(Score::binary(false, reason));
@@ -205,7 +204,7 @@ mod tests {
             total,
             cached: 0,
         };
-        match compiled(check).check(&whole.seen()) {
+        match compiled(check).check(&whole.input()) {
             Ok(score) => format!("{}: {}", score.pass, score.reason),
             Err(cannot) => format!("no judgement: {}", cannot.reason),
         }

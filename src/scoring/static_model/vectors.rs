@@ -1,5 +1,4 @@
-//! A static model of embeddings that lies in the project: a vector for each token, of which a text's vector is the mean, as
-//! model2vec makes them (M. van Dongen, S. Tulkens, Model2Vec, 2024). Nothing is asked and nothing is downloaded.
+//! Reads a static model with the crate model2vec-rs.
 //!
 //! The vectors are those of the Python package's `encode(texts, max_length=None)`: unlike its default, no text is cut off, since
 //! what was not read must not decide.
@@ -111,6 +110,3 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     }
     Ok(bytes)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,10 +1,9 @@
 //! Asks matchers about texts that no model gave: expected ones, and those of golden cases.
 
-use super::judge::is_or_holds;
-use super::matcher::{Compile, Seen};
+use super::definition::{Compile, Reads};
+use super::matcher::MatchInput;
 use super::matchers::{MATCHERS, no_pii, no_secrets};
-use super::part::WHOLE_ANSWER;
-use super::replies::Asking;
+use super::replies::ReplyCache;
 use crate::domain::{Answer, Case, CaseId, CheckSpec, Place, WEIGHT};
 use serde_json::Map;
 use std::ops::Range;
@@ -13,7 +12,7 @@ use std::ops::Range;
 /// than the text, if it can't judge, or if it does not compile.
 pub fn passes_text(check: &CheckSpec, text: &str) -> Option<bool> {
     let ctx = Compile::new(MATCHERS);
-    if is_or_holds(&ctx, check, &WHOLE_ANSWER) || is_or_holds(&ctx, check, &["prompt_leak"]) {
+    if ctx.any_kind(check, |def| def.reads != Reads::Text) {
         return None;
     }
     let case = Case {
@@ -35,16 +34,16 @@ pub fn passes_text(check: &CheckSpec, text: &str) -> Option<bool> {
         finish_reason: Some("STOP".to_owned()),
         ..Answer::default()
     };
-    let seen = Seen {
+    let input = MatchInput {
         case: &case,
         answer: &answer,
         system: None,
         cost_usd: None,
         unusable: None,
-        replies: &Asking::default(),
+        replies: &ReplyCache::default(),
     };
     let matcher = ctx.check(check).ok()?;
-    matcher.check(&seen).ok().map(|score| score.pass)
+    matcher.check(&input).ok().map(|score| score.pass)
 }
 
 /// What `no_secrets` finds in a text: kinds and places, at most 100.

@@ -2,7 +2,7 @@
 //! their reasons.
 
 use super::arguments::{Fields, Read, inside, needle, not_a, number, wrong};
-use super::matcher::CannotJudge;
+use super::matcher::MatchError;
 use super::quote::quote;
 use crate::domain::{ArgProblem, Score, Step};
 use serde_json::Value;
@@ -101,13 +101,13 @@ pub(super) fn threshold(fields: &mut Fields<'_>, what: &str) -> Option<f64> {
 ///
 /// # Errors
 /// It is longer than `max_chars` characters.
-pub(super) fn measurable<'a>(text: &'a str, max_chars: usize, what: &str) -> Result<&'a str, CannotJudge> {
+pub(super) fn measurable<'a>(text: &'a str, max_chars: usize, what: &str) -> Result<&'a str, MatchError> {
     // No character is longer than its bytes.
     if text.len() <= max_chars {
         return Ok(text);
     }
     match text.chars().count() {
-        length if length > max_chars => Err(CannotJudge::new(format!(
+        length if length > max_chars => Err(MatchError::new(format!(
             "has {length} characters, and {what} compares at most {max_chars}"
         ))),
         _ => Ok(text),
@@ -180,7 +180,7 @@ mod tests {
                     refused += 1;
                     continue;
                 }
-                let score = compiled(check).check(&answer_text(&answer).seen()).unwrap();
+                let score = compiled(check).check(&answer_text(&answer).input()).unwrap();
                 assert!(
                     (score.value() - expected).abs() < 1e-6,
                     "{line}: {metric} is {}",
@@ -212,7 +212,7 @@ mod tests {
                 assert_eq!(expected, 0.0, "{line} is refused");
                 continue;
             }
-            let score = compiled(check).check(&answer_text(&answer).seen()).unwrap();
+            let score = compiled(check).check(&answer_text(&answer).input()).unwrap();
             assert!((score.value() - expected).abs() < 1e-6, "{line}: {}", score.value());
         }
     }
@@ -223,7 +223,7 @@ mod tests {
             for metric in ["rouge1", "rouge2", "rougeL", "bleu", "chrf", "levenshtein", "jaro_winkler", "token_set"] {
                 let check = check(metric, &json!([reference]));
                 if verify_in(Path::new("/nowhere"), check.clone()).is_ok() {
-                    prop_assert!(compiled(check).check(&answer_text(&answer).seen()).is_ok(), "{metric}");
+                    prop_assert!(compiled(check).check(&answer_text(&answer).input()).is_ok(), "{metric}");
                 }
             }
         }
@@ -236,7 +236,7 @@ mod tests {
                     args["min"] = json!(1);
                 }
                 if verify_in(Path::new("/nowhere"), exact.clone()).is_ok() {
-                    let score = compiled(exact).check(&answer_text(&text).seen()).unwrap();
+                    let score = compiled(exact).check(&answer_text(&text).input()).unwrap();
                     prop_assert!(score.pass, "{metric}: {}", score.reason);
                 }
             }
