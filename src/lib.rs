@@ -22,8 +22,6 @@ pub(crate) mod gate;
 pub(crate) mod git;
 /// What can be said about golden data without any answer: findings and figures.
 pub(crate) mod lint;
-/// Golden data of other tools, and what an earlier run left.
-pub(crate) mod load;
 /// Which answers are needed: jobs, shards, prices.
 pub(crate) mod plan;
 /// Prompt versions in the dotprompt format.

@@ -2,11 +2,11 @@
 
 use super::options::Import;
 use super::{say, warn};
-use crate::commands::{self, Written};
+use crate::commands::{self, Import as PendingImport};
 use crate::domain::Problem;
 use crate::error::Error;
-use crate::load::import::{Comparison, Kind, Options, Tool};
 use crate::report::text;
+use golden_import::{Comparison, FindingKind, Options, Tool};
 use std::path::Path;
 
 /// How many findings are listed; all of them stand in the file.
@@ -21,10 +21,10 @@ pub(super) fn import(import: Import) -> Result<u8, Error> {
         force,
         ..
     } = import;
-    let written = commands::import_golden(Path::new("."), &source, &to, &options, force)?;
-    list(&written, allow_partial);
-    let Written { imported, file } = written;
-    let (cases, lost) = (imported.cases, imported.lost());
+    let pending = commands::import_golden(Path::new("."), &source, &to, &options, force)?;
+    list(&pending, allow_partial);
+    let PendingImport { proposal, file } = pending;
+    let (cases, lost) = (proposal.cases, proposal.lost());
     if lost > 0 && !allow_partial {
         let problem = Problem::new(format!(
             "nothing is written, because of what has no equivalent (listed: {lost})"
@@ -37,7 +37,7 @@ pub(super) fn import(import: Import) -> Result<u8, Error> {
         return Err(Problem::new("nothing is written, because there is no case").into());
     }
     file.keep()?;
-    let left_out = match imported.left_out {
+    let left_out = match proposal.left_out {
         0 => String::new(),
         count => format!(", {count} left out"),
     };
@@ -50,13 +50,13 @@ pub(super) fn import(import: Import) -> Result<u8, Error> {
 }
 
 /// Tells what has no equivalent, and what does not mean quite the same.
-fn list(written: &Written, allow_partial: bool) {
-    let findings = &written.imported.findings;
+fn list(pending: &PendingImport, allow_partial: bool) {
+    let findings = &pending.proposal.findings;
     for finding in findings.iter().take(LISTED) {
         let word = match (finding.kind, allow_partial) {
-            (Kind::Note, _) => "note",
-            (Kind::Lost, true) => "warning",
-            (Kind::Lost, false) => "error",
+            (FindingKind::Note, _) => "note",
+            (FindingKind::Lost, true) => "warning",
+            (FindingKind::Lost, false) => "error",
         };
         warn(&format!("{word}: {}: {}", finding.place, finding.text()));
     }

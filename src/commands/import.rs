@@ -1,37 +1,78 @@
 //! Golden data of other tools: translated, checked by the loader of golden files, and put in place.
 
 use crate::dataset;
-use crate::domain::{Place, Problem};
+use crate::domain::{CheckRules, CheckSpec, Place, Problem};
 use crate::error::Error;
-use crate::load::import::{self, Options};
 use crate::scoring::Rules;
+use golden_import::{Matchers, Options, Proposal};
+use serde_json::Value;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use tempfile::{Builder, NamedTempFile};
 
 /// An import whose file is not in place yet.
 #[derive(Debug)]
-pub struct Written {
-    /// What was imported.
-    pub imported: import::Imported,
-    /// The file.
-    pub file: Waiting,
+pub struct Import {
+    /// What was translated.
+    pub proposal: Proposal,
+    /// Its file.
+    pub file: PendingFile,
+}
+
+/// The matchers as an import asks for them.
+struct MatcherTable(Rules);
+
+impl Matchers for MatcherTable {
+    fn names(&self) -> Vec<&'static str> {
+        self.0.names()
+    }
+
+    fn takes_text(&self, matcher: &str) -> Option<bool> {
+        self.0.takes_text(matcher)
+    }
+
+    fn verify(&self, check: &Value) -> Result<(), String> {
+        let spec = CheckSpec::parse(check).map_err(|problem| problem.message)?;
+        self.0.verify(spec).map(drop).map_err(|problems| {
+            problems
+                .into_iter()
+                .next()
+                .map_or_else(String::new, |problem| problem.message)
+        })
+    }
+}
+
+impl From<golden_import::Problem> for Problem {
+    fn from(problem: golden_import::Problem) -> Problem {
+        let golden_import::Problem {
+            place,
+            message,
+            expected,
+            hint,
+        } = problem;
+        Problem {
+            place: place.map(|place| Place::at(place.file, place.line, place.column)),
+            message,
+            expected,
+            hint,
+        }
+    }
 }
 
 /// A golden file that was written and checked, but is not in place. Dropped, it is gone.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct PendingFile {
     file: NamedTempFile,
     to: PathBuf,
     force: bool,
 }
 
-/// Translates `source` to the golden file `to`. Nothing is in place before [`Waiting::keep`].
+/// Translates `source` to the golden file `to`. Nothing is in place before [`PendingFile::keep`].
 ///
 /// # Errors
 /// The source can't be read or understood; `to` is taken, or is no name of a YAML golden file; the loader would refuse
 /// what was made.
-pub fn import_golden(root: &Path, source: &Path, to: &Path, options: &Options, force: bool) -> Result<Written, Error> {
+pub fn import_golden(root: &Path, source: &Path, to: &Path, options: &Options, force: bool) -> Result<Import, Error> {
     let extension = to
         .extension()
         .map(|extension| extension.to_string_lossy().to_lowercase());
@@ -43,7 +84,8 @@ pub fn import_golden(root: &Path, source: &Path, to: &Path, options: &Options, f
         return Err(taken(to).into());
     }
     let rules = Rules::new(root);
-    let imported = import::import(source, options, &rules)?;
+    let matchers = MatcherTable(rules);
+    let proposal = golden_import::import(source, options, &matchers).map_err(Problem::from)?;
     let failed = |error: std::io::Error| Problem::at(shown(to), format!("can't be written: {}", error.kind()));
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
     // The name is hidden, so that no one takes it for a golden file.
@@ -52,25 +94,25 @@ pub fn import_golden(root: &Path, source: &Path, to: &Path, options: &Options, f
         .suffix(".yaml")
         .tempfile_in(folder.unwrap_or(Path::new(".")))
         .map_err(failed)?;
-    file.write_all(imported.text.as_bytes()).map_err(failed)?;
+    file.write_all(proposal.text.as_bytes()).map_err(failed)?;
     file.flush().map_err(failed)?;
-    dataset::survey(&[file.path().to_owned()], &rules, &mut |_, _| {})?;
+    dataset::survey(&[file.path().to_owned()], &matchers.0, &mut |_, _| {})?;
     super::record::readable(file.as_file()).map_err(failed)?;
-    let file = Waiting {
+    let file = PendingFile {
         file,
         to: to.to_owned(),
         force,
     };
-    Ok(Written { imported, file })
+    Ok(Import { proposal, file })
 }
 
-impl Waiting {
+impl PendingFile {
     /// Puts the file in place: whole, or not at all.
     ///
     /// # Errors
     /// The place was taken meanwhile, or can't be written.
     pub fn keep(self) -> Result<(), Problem> {
-        let Waiting { file, to, force } = self;
+        let PendingFile { file, to, force } = self;
         let kept = match force {
             true => file.persist(&to),
             false => file.persist_noclobber(&to),

@@ -18,7 +18,7 @@ pub use batches::{Came, Cancelled, cancel, waiting};
 pub use characteristics::{SimulateRequest, simulate};
 pub use gate_calibrate::{GateCalibrated, prepare_itself};
 pub use golden::{LintRequest, lint, stats};
-pub use import::{Written, import_golden};
+pub use import::{Import, import_golden};
 pub use judge_calibrate::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
 pub use promote::{PromoteRequest, Promoted, promote, roll_back};
 pub use record::{Exported, Imported, export, import};

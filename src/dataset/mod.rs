@@ -18,7 +18,6 @@ mod case;
 mod checks;
 mod csv;
 mod digest;
-pub(crate) mod document;
 mod find;
 mod history;
 mod identity;

@@ -50,23 +50,6 @@ pub(super) fn read(mut source: &mut dyn BufRead, rows: &mut dyn Rows) -> io::Res
     Ok(())
 }
 
-/// Any YAML document, not only a list of cases, with the way back to its places.
-///
-/// # Errors
-/// The first mistake.
-pub(super) fn document(text: &str) -> Result<(Value, Box<dyn Locate>), (Spot, Problem)> {
-    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options(), |root| {
-        Spanned::<Node>::deserialize(root)
-    });
-    let root = read.map_err(|error| (error.location().map_or(Spot::START, spot), describe(&error)))?;
-    let start = spot(root.referenced);
-    let Node { value, places } = root.value;
-    match places.duplicates().first() {
-        Some((key, first, second)) => Err((*second, duplicate_key(key, *first))),
-        None => Ok((value, Box::new(Case { start, places }))),
-    }
-}
-
 /// The parser's error in our words, where they are better than its own.
 fn describe(error: &Error) -> Problem {
     let problem = if let Error::Budget { breach, .. } = error {

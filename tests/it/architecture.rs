@@ -12,7 +12,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("git", &["domain"]),
     ("dataset", &["domain", "git"]),
     ("prompt", &["domain", "git"]),
-    ("load", &["domain", "dataset"]),
     ("stats", &["domain"]),
     ("lint", &["domain"]),
     ("plan", &["domain"]),
@@ -29,21 +28,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "eval",
         &[
-            "domain", "stats", "git", "dataset", "prompt", "load", "lint", "plan", "provider", "runner", "store",
-            "scoring", "compare", "gate", "report", "config", "error", "exit",
+            "domain", "stats", "git", "dataset", "prompt", "lint", "plan", "provider", "runner", "store", "scoring",
+            "compare", "gate", "report", "config", "error", "exit",
         ],
     ),
     (
         "commands",
         &[
-            "domain", "stats", "git", "dataset", "prompt", "load", "lint", "plan", "provider", "runner", "store",
-            "scoring", "compare", "gate", "report", "config", "error", "exit", "eval",
+            "domain", "stats", "git", "dataset", "prompt", "lint", "plan", "provider", "runner", "store", "scoring",
+            "compare", "gate", "report", "config", "error", "exit", "eval",
         ],
     ),
     (
         "cli",
         &[
-            "domain", "lint", "dataset", "prompt", "load", "plan", "provider", "runner", "scoring", "report", "config",
+            "domain", "lint", "dataset", "prompt", "plan", "provider", "runner", "scoring", "report", "config",
             "error", "exit", "eval", "commands",
         ],
     ),
@@ -71,7 +70,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("rusqlite", &["store"]),
     ("handlebars", &["prompt"]),
-    ("serde_saphyr", &["dataset", "prompt", "load", "scoring/matchers/yaml"]),
+    ("serde_saphyr", &["dataset", "prompt", "scoring/matchers/yaml"]),
     ("csv", &["dataset", "scoring/matchers/csv_shape"]),
     ("serde_json_path", &["scoring/matchers/json_path"]),
     ("pulldown_cmark", &["scoring/matchers/markdown"]),

@@ -54,46 +54,6 @@ pub(super) fn read(source: &mut dyn BufRead, rules: &dyn CheckRules, rows: &mut 
     }
 }
 
-/// One record of any table, and the way back to its cells.
-pub(super) struct TableRow {
-    pub(super) cells: Vec<String>,
-    text: String,
-    start: Spot,
-}
-
-impl TableRow {
-    /// Where cell number `index` begins.
-    pub(super) fn spot(&self, index: usize) -> Spot {
-        cell_spot(&self.text, self.start, index)
-    }
-}
-
-/// All records of a table that need not be a golden file, the first one too.
-///
-/// # Errors
-/// Those of the source; inside, the first mistake in the quoting or encoding.
-pub(super) fn table(source: &mut dyn BufRead) -> io::Result<Result<Vec<TableRow>, (Spot, Problem)>> {
-    let mut records = Records::new(source);
-    let mut cells = Cells::new();
-    let mut rows = Vec::new();
-    loop {
-        let start = match records.cut()? {
-            Cut::End => return Ok(Ok(rows)),
-            Cut::Flawed(at, problem) => return Ok(Err((at, problem))),
-            Cut::Record(start) => start,
-        };
-        let text = match text(&records.bytes, start) {
-            Ok(text) => text,
-            Err(flaw) => return Ok(Err(flaw)),
-        };
-        rows.push(TableRow {
-            cells: cells.of(text)?.iter().map(str::to_owned).collect(),
-            text: text.to_owned(),
-            start,
-        });
-    }
-}
-
 /// The CSV crate's reader, fed with one record at a time.
 struct Cells {
     reader: Reader<Feed>,

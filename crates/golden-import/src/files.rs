@@ -1,6 +1,6 @@
 //! The files of a source. What a source names is data from anyone, so only what lies beside or below it is read.
 
-use crate::domain::{Place, Problem};
+use super::problem::{Place, Problem};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ const MAX_FILE: u64 = 64 << 20;
 const MAX_ALL: u64 = 256 << 20;
 
 /// The files beside and below a source.
-pub(super) struct Files {
+pub(crate) struct Files {
     source: PathBuf,
     folder: PathBuf,
     read: u64,
 }
 
 /// The text of a file, and how a user would type its path.
-pub(super) struct Text {
-    pub(super) shown: Arc<str>,
-    pub(super) text: String,
+pub(crate) struct Text {
+    pub(crate) shown: Arc<str>,
+    pub(crate) text: String,
 }
 
 impl Files {
@@ -30,7 +30,7 @@ impl Files {
     ///
     /// # Errors
     /// There is no such file.
-    pub(super) fn beside(source: &Path) -> Result<Files, Problem> {
+    pub(crate) fn around(source: &Path) -> Result<Files, Problem> {
         let folder = source.parent().filter(|folder| !folder.as_os_str().is_empty());
         let files = Files {
             source: source.to_owned(),
@@ -39,18 +39,13 @@ impl Files {
         };
         match fs::metadata(source) {
             Ok(data) if data.is_file() => Ok(files),
-            Ok(_) => Err(Problem::at(files.place(source), "not a file").expected("a file with golden data")),
-            Err(error) => Err(Problem::at(files.place(source), format!("can't be read: {error}"))),
+            Ok(_) => Err(Problem::at(files.place(), "not a file").expected("a file with golden data")),
+            Err(error) => Err(Problem::at(files.place(), format!("can't be read: {error}"))),
         }
     }
 
-    /// The source itself.
-    pub(super) fn source(&self) -> &Path {
-        &self.source
-    }
-
     /// The name of the source, without its folder.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.source
             .file_name()
             .unwrap_or_default()
@@ -58,25 +53,25 @@ impl Files {
             .into_owned()
     }
 
-    fn place(&self, path: &Path) -> Place {
-        Place::file(path.to_string_lossy().into_owned())
+    /// The source as a place.
+    pub(crate) fn place(&self) -> Place {
+        Place::file(self.source.to_string_lossy())
     }
 
     /// The text of the source.
     ///
     /// # Errors
     /// It can't be read, is too large, or is not UTF-8.
-    pub(super) fn read_source(&mut self) -> Result<Text, Problem> {
+    pub(crate) fn read_source(&mut self) -> Result<Text, Problem> {
         let source = self.source.clone();
-        self.open(&source)
-            .map_err(|message| Problem::at(self.place(&source), message))
+        self.open(&source).map_err(|message| Problem::at(self.place(), message))
     }
 
     /// The text of a file that the source names, from the source's folder on.
     ///
     /// # Errors
     /// Why it is not read, for a sentence.
-    pub(super) fn read(&mut self, name: &str) -> Result<Text, String> {
+    pub(crate) fn read(&mut self, name: &str) -> Result<Text, String> {
         let name = name.strip_prefix("file://").unwrap_or(name);
         let path = self.folder.join(name);
         let real = |path: &Path| {
@@ -91,7 +86,7 @@ impl Files {
     }
 
     /// There is such a file beside the source.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.folder.join(name).is_file()
     }
 
@@ -121,7 +116,7 @@ impl Files {
 }
 
 /// The extension of a name, in lowercase letters.
-pub(super) fn extension(name: &str) -> String {
+pub(crate) fn extension(name: &str) -> String {
     Path::new(name)
         .extension()
         .map(|extension| extension.to_string_lossy().to_lowercase())

@@ -1,17 +1,17 @@
 //! Plain CSV, with a map of its columns: `COLUMN=FIELD`, where FIELD is what a column of a golden CSV file may be called
 //! (`id`, `tags`, `critical`, `notes`, `expect:MATCHER`, or the name of a var), or `-` to leave the column out.
 
-use super::draft::{Draft, Finding, Kind};
-use super::node::Node;
-use super::{Import, single};
-use crate::domain::Problem;
-use serde_json::Value;
+use super::Import;
+use super::document::Node;
+use super::draft::Draft;
+use super::problem::Problem;
+use serde_json::{Value, json};
 
 /// Imports the rows of a table.
 ///
 /// # Errors
 /// The map does not fit the table; the golden file would be too large.
-pub(super) fn import(import: &mut Import<'_>, columns: &[String], rows: &[Node]) -> Result<(), Problem> {
+pub(crate) fn import(import: &mut Import<'_>, columns: &[String], rows: &[Node]) -> Result<(), Problem> {
     let map = import.options.map.clone();
     for (column, field) in &map {
         if !columns.contains(column) {
@@ -19,10 +19,10 @@ pub(super) fn import(import: &mut Import<'_>, columns: &[String], rows: &[Node])
             return Err(problem.did_you_mean(column, columns.iter().map(String::as_str)));
         }
         if let Some(matcher) = field.strip_prefix("expect:")
-            && import.rules.takes_text(matcher).is_none()
+            && import.matchers.takes_text(matcher).is_none()
         {
             let problem = Problem::new(format!("--map names the matcher `{matcher}`, and there is none"));
-            return Err(problem.did_you_mean(matcher, import.names.iter().copied()));
+            return Err(problem.did_you_mean(matcher, import.matchers.names()));
         }
         if field.is_empty() || ["vars", "expect", "expected", "matcher", "history"].contains(&field.as_str()) {
             return Err(Problem::new(format!("--map {column}={field}: no column can be that"))
@@ -36,7 +36,7 @@ pub(super) fn import(import: &mut Import<'_>, columns: &[String], rows: &[Node])
         for (column, node) in first.entries() {
             if !map.iter().any(|(mapped, _)| *mapped == column) {
                 let message = format!("the column `{column}` is not mapped; --map {column}=- leaves it out on purpose");
-                import.general.push(Finding::at(&node, Kind::Lost, message));
+                import.findings.lose(&node, message);
             }
         }
     }
@@ -77,12 +77,9 @@ fn case(import: &Import<'_>, map: &[(String, String)], row: &Node, number: usize
 }
 
 fn check(import: &Import<'_>, draft: &mut Draft, node: &Node, matcher: &str, cell: &str) {
-    let args = match import.rules.takes_text(matcher) {
+    let args = match import.matchers.takes_text(matcher) {
         Some(true) => Ok(Value::from(cell)),
         _ => serde_json::from_str(cell).map_err(|_| format!("`{matcher}` needs JSON in its cell")),
     };
-    match args.and_then(|args| import.verified(single(matcher, args))) {
-        Ok(check) => draft.checks.push(check),
-        Err(why) => draft.lose(node, why),
-    }
+    draft.check(node, args.and_then(|args| import.verified(json!({ matcher: args }))));
 }

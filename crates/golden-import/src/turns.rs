@@ -1,15 +1,14 @@
 //! Conversations of other tools: a list of messages becomes earlier turns and the variable that takes the last message.
 
-use super::draft::Draft;
+use super::document::Node;
+use super::draft::{Draft, Role};
 use super::kind;
-use super::node::Node;
-use crate::domain::TurnRole;
 
 /// The variable that takes a system message.
 const SYSTEM: &str = "system";
 
 /// Reads the input of a row: a text, or a list of messages `{role, content}` of which the user has the last one.
-pub(super) fn read(draft: &mut Draft, input: &Node, var: &str) {
+pub(crate) fn read(draft: &mut Draft, input: &Node, var: &str) {
     if let Some(text) = input.value().as_str() {
         draft.vars.insert(var.to_owned(), text.into());
         return;
@@ -35,8 +34,8 @@ pub(super) fn read(draft: &mut Draft, input: &Node, var: &str) {
             ("user", true) => {
                 draft.vars.insert(var.to_owned(), text.into());
             }
-            ("user", false) => draft.history.push((TurnRole::User, text)),
-            ("assistant" | "model", false) => draft.history.push((TurnRole::Model, text)),
+            ("user", false) => draft.history.push((Role::User, text)),
+            ("assistant" | "model", false) => draft.history.push((Role::Model, text)),
             ("system" | "developer", false) if index == 0 => {
                 draft.note(
                     message,

@@ -10,7 +10,7 @@ const MAX_TEXT: usize = 1 << 20;
 ///
 /// # Errors
 /// Why it can't be rendered here, for a sentence.
-pub(super) fn render(text: &str, vars: &Map<String, Value>) -> Result<String, String> {
+pub(crate) fn render(text: &str, vars: &Map<String, Value>) -> Result<String, String> {
     if text.contains("{%") || text.contains("{#") {
         return Err("it is a template with Nunjucks tags, which are not run".to_owned());
     }
@@ -33,7 +33,7 @@ pub(super) fn render(text: &str, vars: &Map<String, Value>) -> Result<String, St
 ///
 /// # Errors
 /// As for [`render`].
-pub(super) fn render_all(value: &Value, vars: &Map<String, Value>) -> Result<Value, String> {
+pub(crate) fn render_all(value: &Value, vars: &Map<String, Value>) -> Result<Value, String> {
     Ok(match value {
         Value::String(text) => render(text, vars)?.into(),
         Value::Array(list) => list

@@ -1,12 +1,13 @@
 //! One test: what it merges with, which cases it stands for, and what of it has no equivalent.
 
-use super::super::draft::{Draft, Finding, Kind};
+use super::super::document::Node;
+use super::super::draft::Draft;
 use super::super::files::extension;
-use super::super::node::Node;
+use super::super::finding::Findings;
+use super::super::problem::Problem;
 use super::super::{Import, kind, quoted, tags, template};
 use super::assertion::{self, Assertion};
-use super::{Found, Suite, document};
-use crate::domain::Problem;
+use super::{Suite, TestSource, document};
 use serde_json::{Map, Value};
 
 /// How many cases a test may stand for, because of lists in its vars.
@@ -24,7 +25,7 @@ struct Test {
     threshold: Option<(f64, Node)>,
     tags: Vec<String>,
     /// What is to be told whatever the vars.
-    findings: Vec<Finding>,
+    findings: Findings,
     /// The input is not known.
     unusable: bool,
     /// Why no assertion can be translated.
@@ -37,10 +38,10 @@ struct Test {
 ///
 /// # Errors
 /// The golden file would be too large.
-pub(super) fn import(
+pub(crate) fn import(
     import: &mut Import<'_>,
     suite: &mut Suite,
-    found: &Found,
+    found: &TestSource,
     data: Option<&Node>,
 ) -> Result<(), Problem> {
     suite.count += 1;
@@ -68,8 +69,8 @@ pub(super) fn import(
 }
 
 impl Test {
-    fn read(import: &mut Import<'_>, suite: &Suite, found: &Found, data: Option<&Node>) -> Test {
-        let (Found::Map(node) | Found::Row(node)) = found;
+    fn read(import: &mut Import<'_>, suite: &Suite, found: &TestSource, data: Option<&Node>) -> Test {
+        let (TestSource::Map(node) | TestSource::Row(node)) = found;
         let mut test = Test {
             node: node.clone(),
             description: None,
@@ -77,7 +78,7 @@ impl Test {
             assertions: Vec::new(),
             threshold: None,
             tags: Vec::new(),
-            findings: Vec::new(),
+            findings: Findings::default(),
             unusable: false,
             no_checks: None,
             expands: true,
@@ -90,8 +91,8 @@ impl Test {
             test.layer(import, suite, data, true);
         }
         match found {
-            Found::Map(node) => test.layer(import, suite, node, true),
-            Found::Row(node) => test.row(node),
+            TestSource::Map(node) => test.layer(import, suite, node, true),
+            TestSource::Row(node) => test.row(node),
         }
         test
     }
@@ -99,14 +100,16 @@ impl Test {
     /// Merges a map over what is there.
     fn layer(&mut self, import: &mut Import<'_>, suite: &Suite, node: &Node, asserts: bool) {
         if !node.value().is_object() {
-            self.lose(node, format!("a test is {}", kind(node.value())));
+            self.findings.lose(node, format!("a test is {}", kind(node.value())));
             self.unusable = true;
         }
         for (key, node) in node.entries() {
             match key.as_str() {
                 "description" => match node.value().as_str() {
                     Some(text) => self.description = Some(text.to_owned()),
-                    None => self.lose(&node, format!("a description that is {}", kind(node.value()))),
+                    None => self
+                        .findings
+                        .lose(&node, format!("a description that is {}", kind(node.value()))),
                 },
                 "vars" => self.vars(import, &node),
                 "assert" if !node.value().is_array() => {
@@ -114,7 +117,8 @@ impl Test {
                     self.no_checks(&why, &node);
                 }
                 "metadata" | "options" if !node.value().is_object() => {
-                    self.lose(&node, format!("`{key}` is {}, not a map", kind(node.value())));
+                    self.findings
+                        .lose(&node, format!("`{key}` is {}, not a map", kind(node.value())));
                 }
                 "assert" if asserts => self.assertions.extend(
                     node.items()
@@ -128,14 +132,16 @@ impl Test {
                 "assertScoringFunction" => {
                     self.no_checks("a function of its own decides, and code is not run", &node);
                 }
-                "providerOutput" => self.lose(&node, "recorded answers belong in a file for --target recorded"),
+                "providerOutput" => self
+                    .findings
+                    .lose(&node, "recorded answers belong in a file for --target recorded"),
                 "provider" | "providers" | "prompts" => {
-                    self.lose(
+                    self.findings.lose(
                         &node,
                         format!("a case is asked of every prompt and target, so it has no `{key}`"),
                     );
                 }
-                _ => self.lose(&node, format!("a case has no `{key}`")),
+                _ => self.findings.lose(&node, format!("a case has no `{key}`")),
             }
         }
     }
@@ -146,14 +152,14 @@ impl Test {
                 Ok(map) => map,
                 Err(why) => {
                     self.unusable = true;
-                    return self.lose(node, format!("the vars of {}: {why}", quoted(name)));
+                    return self.findings.lose(node, format!("the vars of {}: {why}", quoted(name)));
                 }
             },
             None => node.clone(),
         };
         if !map.value().is_object() {
             self.unusable = true;
-            return self.lose(node, format!("the vars are {}", kind(map.value())));
+            return self.findings.lose(node, format!("the vars are {}", kind(map.value())));
         }
         map.entries().into_iter().for_each(|(name, node)| self.var(name, node));
     }
@@ -175,15 +181,21 @@ impl Test {
             }
             "transformVars" => {
                 self.unusable = true;
-                self.lose(node, "its vars are transformed, and code is not run");
+                self.findings
+                    .lose(node, "its vars are transformed, and code is not run");
             }
-            "prefix" | "suffix" => self.lose(node, format!("a {key} of the prompt belongs in the template")),
-            "storeOutputAs" => self.lose(node, "an answer can't be the var of another case"),
-            "repeat" => self.lose(node, "how often is asked is said for all cases, with --repeat"),
+            "prefix" | "suffix" => self
+                .findings
+                .lose(node, format!("a {key} of the prompt belongs in the template")),
+            "storeOutputAs" => self.findings.lose(node, "an answer can't be the var of another case"),
+            "repeat" => self
+                .findings
+                .lose(node, "how often is asked is said for all cases, with --repeat"),
             "runSerially" | "disableConversationVar" | "provider" | "rubricPrompt" => {
-                self.note(node, format!("`{key}` says how to run or grade, and is left out"));
+                self.findings
+                    .note(node, format!("`{key}` says how to run or grade, and is left out"));
             }
-            _ => self.lose(node, format!("a case has no option `{key}`")),
+            _ => self.findings.lose(node, format!("a case has no option `{key}`")),
         }
     }
 
@@ -206,7 +218,7 @@ impl Test {
                         configured.push((name["__config:".len()..].to_owned(), node));
                     }
                 }
-                "__metadata" => self.lose(&node, "metadata without a key"),
+                "__metadata" => self.findings.lose(&node, "metadata without a key"),
                 name if name.starts_with("__metadata:") => {
                     if !is_blank {
                         self.cell_tag(&name["__metadata:".len()..], cell, &node);
@@ -219,7 +231,9 @@ impl Test {
                 "__prefix" | "__suffix" | "__providerOutput" if is_blank => {}
                 "__prefix" => self.option("prefix", &node),
                 "__suffix" => self.option("suffix", &node),
-                "__providerOutput" => self.lose(&node, "recorded answers belong in a file for --target recorded"),
+                "__providerOutput" => self
+                    .findings
+                    .lose(&node, "recorded answers belong in a file for --target recorded"),
                 _ => self.var(column, node),
             }
         }
@@ -245,7 +259,7 @@ impl Test {
             index.and_then(|index| expected.get_mut(index)),
         ) {
             (Some(number), Some(assertion)) => assertion.threshold = Some(number),
-            _ => self.lose(node, "it configures no assertion of this row"),
+            _ => self.findings.lose(node, "it configures no assertion of this row"),
         }
     }
 
@@ -256,7 +270,9 @@ impl Test {
                 self.tags.retain(|tag| !tag.starts_with(&prefix));
                 self.tags.extend(tags);
             }
-            None => self.lose(node, format!("metadata that are {} are no tag", kind(node.value()))),
+            None => self
+                .findings
+                .lose(node, format!("metadata that are {} are no tag", kind(node.value()))),
         }
     }
 
@@ -273,7 +289,7 @@ impl Test {
             None => (key, vec![cell.to_owned()]),
         };
         if key.is_empty() {
-            return self.lose(node, "metadata without a key");
+            return self.findings.lose(node, "metadata without a key");
         }
         let elements = elements.iter().map(|item| item.trim()).filter(|item| !item.is_empty());
         self.tags.extend(elements.map(|item| format!("{key}:{item}")));
@@ -288,16 +304,8 @@ impl Test {
         }
     }
 
-    fn lose(&mut self, node: &Node, message: impl Into<String>) {
-        self.findings.push(Finding::at(node, Kind::Lost, message));
-    }
-
-    fn note(&mut self, node: &Node, message: impl Into<String>) {
-        self.findings.push(Finding::at(node, Kind::Note, message));
-    }
-
     fn no_checks(&mut self, why: &str, node: &Node) {
-        self.lose(node, why);
+        self.findings.lose(node, why);
         self.no_checks = Some(why.to_owned());
     }
 
@@ -374,10 +382,7 @@ impl Test {
             Some((threshold, node)) => match assertion::group(deciding, pieces.lost, *threshold) {
                 Ok(checks) => {
                     for check in checks {
-                        match import.verified(check) {
-                            Ok(check) => draft.checks.push(check),
-                            Err(why) => draft.lose(node, why),
-                        }
+                        draft.check(node, import.verified(check));
                     }
                 }
                 Err(why) => draft.lose(node, why),

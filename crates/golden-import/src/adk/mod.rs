@@ -5,10 +5,10 @@
 mod criteria;
 mod session;
 
-use super::draft::{Draft, Finding, Kind};
-use super::node::Node;
+use super::document::Node;
+use super::draft::{Draft, Role};
+use super::problem::Problem;
 use super::{Import, kind};
-use crate::domain::{Place, Problem, TurnRole};
 use criteria::Criteria;
 use serde_json::{Map, Value, json};
 use session::{Session, Turn};
@@ -17,7 +17,7 @@ use session::{Session, Turn};
 ///
 /// # Errors
 /// It has no form of an evalset; the golden file would be too large.
-pub(super) fn import(import: &mut Import<'_>, root: &Node) -> Result<(), Problem> {
+pub(crate) fn import(import: &mut Import<'_>, root: &Node) -> Result<(), Problem> {
     if let Some(cases) = root.either("eval_cases", "evalCases") {
         let is_dataset = |case: &Node| {
             ["eval_case_id", "prompt", "agent_data"]
@@ -33,13 +33,11 @@ pub(super) fn import(import: &mut Import<'_>, root: &Node) -> Result<(), Problem
                 "eval_set_id" | "evalSetId" | "creation_timestamp" | "creationTimestamp" => {}
                 "name" | "description" => {
                     let message = format!("the {key} of an evalset is left out");
-                    import.general.push(Finding::at(&node, Kind::Note, message));
+                    import.findings.note(&node, message);
                 }
-                _ => lose(
-                    import,
-                    &node,
-                    format!("an evalset has no `{key}`, and the kit ignores it"),
-                ),
+                _ => import
+                    .findings
+                    .lose(&node, format!("an evalset has no `{key}`, and the kit ignores it")),
             }
         }
         return sessions(import, cases.items().iter().map(Session::of_case).collect());
@@ -60,17 +58,8 @@ pub(super) fn import(import: &mut Import<'_>, root: &Node) -> Result<(), Problem
 }
 
 fn unknown(root: &Node) -> Problem {
-    let place = Place {
-        line: 0,
-        column: 0,
-        ..root.place()
-    };
-    Problem::at(place, "not an evalset")
+    Problem::at(root.file(), "not an evalset")
         .expected("a map with `eval_cases`, or a list of `{name, data}` or of `{query, ..}`")
-}
-
-fn lose(import: &mut Import<'_>, node: &Node, message: impl Into<String>) {
-    import.general.push(Finding::at(node, Kind::Lost, message));
 }
 
 /// Makes the cases of all sessions.
@@ -82,13 +71,13 @@ fn sessions(import: &mut Import<'_>, sessions: Vec<Session>) -> Result<(), Probl
     remark(import, &sessions);
     for session in sessions {
         let turns = session.turns.len();
-        let mut history: Vec<(TurnRole, String)> = Vec::new();
+        let mut history: Vec<(Role, String)> = Vec::new();
         let mut broken = false;
         if turns == 0 {
             let mut draft = Draft::new(&session.node, session.name.clone());
             draft.findings.clone_from(&session.findings);
             draft.unusable = true;
-            if session.findings.is_empty() {
+            if session.findings.0.is_empty() {
                 draft.lose(&session.node, "a conversation without turns");
             }
             import.add(draft)?;
@@ -102,7 +91,7 @@ fn sessions(import: &mut Import<'_>, sessions: Vec<Session>) -> Result<(), Probl
             if number == 1 {
                 draft.findings.clone_from(&session.findings);
             }
-            draft.findings.extend(turn.findings.iter().cloned());
+            draft.findings.0.extend(turn.findings.0.iter().cloned());
             draft.notes.extend(session.notes.iter().cloned());
             draft.vars.clone_from(&session.state);
             draft.history.clone_from(&history);
@@ -124,8 +113,8 @@ fn sessions(import: &mut Import<'_>, sessions: Vec<Session>) -> Result<(), Probl
             criteria.checks(import, &mut draft, turn, &session.rubrics, turns);
             match (&turn.user, &turn.reference) {
                 (Ok(user), Some(Ok(answer))) => {
-                    history.push((TurnRole::User, user.clone()));
-                    history.push((TurnRole::Model, answer.clone()));
+                    history.push((Role::User, user.clone()));
+                    history.push((Role::Model, answer.clone()));
                 }
                 _ => broken = true,
             }
@@ -144,27 +133,19 @@ fn remark(import: &mut Import<'_>, sessions: &[Session]) {
     if let Some(turn) = both {
         let message = "a case is one request, and no tool is run: the expected calls and the final response are looked for \
                        in the same answer, for this turn and all others";
-        import.general.push(Finding::at(&turn.node, Kind::Note, message));
+        import.findings.note(&turn.node, message);
     }
     if let Some(recorded) = turns.find_map(|turn| turn.recorded.as_ref()) {
         let message = "ids and times of the recording are left out, for this turn and all others";
-        import.general.push(Finding::at(recorded, Kind::Note, message));
+        import.findings.note(recorded, message);
     }
 }
 
 /// The dataset of agents-cli: a prompt or a conversation, and a reference without a threshold.
 fn dataset(import: &mut Import<'_>, root: &Node, cases: &Node) -> Result<(), Problem> {
     let Some(comparison) = import.options.check else {
-        let place = Place {
-            line: 0,
-            column: 0,
-            ..root.place()
-        };
-        return Err(Problem::at(
-            place,
-            "the dataset does not say how an answer is compared with its reference",
-        )
-        .expected("--check equals, contains, starts_with or ends_with"));
+        let message = "the dataset does not say how an answer is compared with its reference";
+        return Err(Problem::at(root.file(), message).expected("--check equals, contains, starts_with or ends_with"));
     };
     for (number, case) in (1..).zip(cases.items()) {
         let name = case
@@ -182,13 +163,9 @@ fn dataset(import: &mut Import<'_>, root: &Node, cases: &Node) -> Result<(), Pro
                 "agent_data" => conversation(&mut draft, &node, &var),
                 "reference" => {
                     let text = node.get("response").map(|response| session::content(&response));
-                    match text.unwrap_or_else(|| Err("a reference without a response".to_owned())) {
-                        Ok(text) => match import.verified(comparison.check(&[&text], import.options.ignore_case)) {
-                            Ok(check) => draft.checks.push(check),
-                            Err(why) => draft.lose(&node, why),
-                        },
-                        Err(why) => draft.lose(&node, why),
-                    }
+                    let text = text.unwrap_or_else(|| Err("a reference without a response".to_owned()));
+                    let check = text.map(|text| comparison.check(&[&text], import.options.ignore_case));
+                    draft.check(&node, check.and_then(|check| import.verified(check)));
                 }
                 "rubric_groups" => draft.lose(&node, "rubrics of a metric that is named elsewhere"),
                 _ => draft.lose(&node, format!("no field of a case is `{key}`")),
@@ -222,8 +199,8 @@ fn conversation(draft: &mut Draft, node: &Node, var: &str) {
         match (event.text("author"), is_last) {
             (Some("user"), true) => drop(draft.vars.insert(var.to_owned(), text.into())),
             (_, true) => return draft.lose_input(event, "the last event is not the user's message"),
-            (Some("user"), false) => draft.history.push((TurnRole::User, text)),
-            (_, false) => draft.history.push((TurnRole::Model, text)),
+            (Some("user"), false) => draft.history.push((Role::User, text)),
+            (_, false) => draft.history.push((Role::Model, text)),
         }
     }
 }

@@ -4,15 +4,16 @@
 //! escaped. What was written is read back before it is used.
 
 use super::detect::Tool;
-use super::draft::{Entry, Finding};
+use super::draft::Entry;
+use super::finding::Finding;
 use serde_json::Value;
 use std::fmt::Write;
 
 /// The file of all entries.
-pub(super) fn file(tool: Tool, source: String, general: &[Finding], entries: &[Entry]) -> String {
+pub(crate) fn file(tool: Tool, source: &str, general: &[Finding], entries: &[Entry]) -> String {
     let mut text = format!(
         "# Imported from {}, {}. Comments tell what has no equivalent here, or not quite the same meaning.\n",
-        safe(&source),
+        safe(source),
         tool.title()
     );
     comments(general, &mut text);
@@ -149,7 +150,7 @@ fn double_quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::document::Document;
+    use crate::document::yaml_value;
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -181,8 +182,8 @@ mod tests {
         fn what_is_written_is_read_back(value in any_value()) {
             let mut text = String::from("- ");
             block(&value, 2, &mut text);
-            let read = Document::yaml(&"f".into(), &text).map_err(|problem| TestCaseError::fail(format!("{problem}\n{text}")))?;
-            prop_assert_eq!(read.value, json!([value]), "{}", text);
+            let read = yaml_value(&text).map_err(|problem| TestCaseError::fail(format!("{problem}\n{text}")))?;
+            prop_assert_eq!(read, json!([value]), "{}", text);
         }
     }
 }

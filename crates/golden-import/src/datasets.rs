@@ -1,17 +1,17 @@
 //! OpenAI evals and Inspect datasets: rows of an input and what is expected of its answer. Neither says how the two are
 //! compared: that is in the code of the evaluation, so whoever imports must say it.
 
+use super::document::Node;
 use super::draft::Draft;
-use super::node::Node;
+use super::problem::Problem;
 use super::{Import, kind, tags, turns};
-use crate::domain::Problem;
 use serde_json::Value;
 
 /// Imports rows `{input, ideal}` of OpenAI evals.
 ///
 /// # Errors
 /// It is not said how answers are compared; the golden file would be too large.
-pub(super) fn openai(import: &mut Import<'_>, rows: &[Node]) -> Result<(), Problem> {
+pub(crate) fn openai(import: &mut Import<'_>, rows: &[Node]) -> Result<(), Problem> {
     comparison(import)?;
     for (number, row) in (1..).zip(rows) {
         let mut draft = Draft::new(row, format!("row-{number}"));
@@ -34,7 +34,7 @@ pub(super) fn openai(import: &mut Import<'_>, rows: &[Node]) -> Result<(), Probl
 ///
 /// # Errors
 /// As for [`openai`].
-pub(super) fn inspect(import: &mut Import<'_>, rows: &[Node]) -> Result<(), Problem> {
+pub(crate) fn inspect(import: &mut Import<'_>, rows: &[Node]) -> Result<(), Problem> {
     comparison(import)?;
     for (number, row) in (1..).zip(rows) {
         let id = row.get("id").and_then(|id| match id.value() {
@@ -91,10 +91,10 @@ fn expect(import: &Import<'_>, draft: &mut Draft, row: &Node, key: &str) {
         );
     };
     let Some(comparison) = import.options.check else { return };
-    match import.verified(comparison.check(&texts, import.options.ignore_case)) {
-        Ok(check) => draft.checks.push(check),
-        Err(why) => draft.lose(&node, why),
-    }
+    draft.check(
+        &node,
+        import.verified(comparison.check(&texts, import.options.ignore_case)),
+    );
 }
 
 /// Choices become a var: a template can list them.

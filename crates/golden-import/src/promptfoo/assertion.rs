@@ -1,24 +1,24 @@
 //! Assertions: read from a map or from a cell of CSV, translated by the table of equivalents, and put together as
 //! promptfoo weighs them.
 
+use super::super::document::Node;
 use super::super::draft::Draft;
 use super::super::equivalents::{self, Args};
 use super::super::files::extension;
-use super::super::node::Node;
-use super::super::{Import, kind, quoted, template};
+use super::super::{Import, kind, least_count, quoted, template};
 use super::document;
 use serde_json::{Map, Value, json};
 
 /// An assertion as it was written.
-pub(super) struct Assertion {
+pub(crate) struct Assertion {
     node: Node,
     /// Its type without `not-`.
     kind: String,
     is_not: bool,
     value: Option<Value>,
-    pub(super) threshold: Option<f64>,
+    pub(crate) threshold: Option<f64>,
     weight: f64,
-    pub(super) metric: Option<String>,
+    pub(crate) metric: Option<String>,
     config: Option<Value>,
     /// The members of an `assert-set`.
     members: Option<Vec<Assertion>>,
@@ -29,18 +29,18 @@ pub(super) struct Assertion {
 }
 
 /// A translated assertion.
-pub(super) struct Piece {
+pub(crate) struct Piece {
     check: Value,
-    pub(super) weight: f64,
+    pub(crate) weight: f64,
     metric: Option<String>,
     is_binary: bool,
 }
 
 /// What became of a list of assertions.
-pub(super) struct Pieces {
-    pub(super) made: Vec<Piece>,
+pub(crate) struct Pieces {
+    pub(crate) made: Vec<Piece>,
     /// How many have no equivalent.
-    pub(super) lost: usize,
+    pub(crate) lost: usize,
 }
 
 /// Types of which the CSV mini-language keeps the threshold, or gives a default one.
@@ -85,7 +85,7 @@ impl Assertion {
     }
 
     /// Reads a map, or what it refers to in the configuration.
-    pub(super) fn read(root: Option<&Node>, node: &Node) -> Assertion {
+    pub(crate) fn read(root: Option<&Node>, node: &Node) -> Assertion {
         Assertion::read_inside(root, node, 0)
     }
 
@@ -152,7 +152,7 @@ impl Assertion {
     }
 
     /// Reads the mini-language of CSV: `[not-]type[(threshold)][:value]`, and the literal text for everything else.
-    pub(super) fn of_cell(node: &Node, cell: &str) -> Assertion {
+    pub(crate) fn of_cell(node: &Node, cell: &str) -> Assertion {
         let with = |kind: &str, value: &str| Assertion {
             value: Some(value.into()),
             ..Assertion::new(node, kind)
@@ -300,7 +300,7 @@ fn referred(root: Option<&Node>, reference: &str) -> Option<Node> {
 }
 
 /// Translates a list. What has no equivalent is told.
-pub(super) fn all(import: &mut Import<'_>, draft: &mut Draft, assertions: &[Assertion]) -> Pieces {
+pub(crate) fn all(import: &mut Import<'_>, draft: &mut Draft, assertions: &[Assertion]) -> Pieces {
     let mut pieces = Pieces {
         made: Vec::new(),
         lost: 0,
@@ -403,7 +403,7 @@ fn set(import: &mut Import<'_>, draft: &mut Draft, set: &Assertion, members: &[A
 ///
 /// # Errors
 /// Why there are none, for a sentence.
-pub(super) fn group(pieces: Vec<Piece>, lost: usize, threshold: f64) -> Result<Vec<Value>, String> {
+pub(crate) fn group(pieces: Vec<Piece>, lost: usize, threshold: f64) -> Result<Vec<Value>, String> {
     if lost > 0 {
         return Err(format!(
             "the threshold {threshold} is about all assertions together, and {lost} of them have no equivalent"
@@ -433,9 +433,7 @@ pub(super) fn group(pieces: Vec<Piece>, lost: usize, threshold: f64) -> Result<V
         ));
     }
     let count = pieces.len();
-    let needed = (1..=count)
-        .find(|n| *n as f64 / count as f64 >= threshold)
-        .unwrap_or(count);
+    let needed = least_count(count, threshold);
     let checks: Vec<Value> = pieces
         .into_iter()
         .map(|piece| Piece { weight: 1.0, ..piece }.into_check())
@@ -448,7 +446,7 @@ pub(super) fn group(pieces: Vec<Piece>, lost: usize, threshold: f64) -> Result<V
 
 impl Piece {
     /// The check with its weight and name.
-    pub(super) fn into_check(self) -> Value {
+    pub(crate) fn into_check(self) -> Value {
         let mut check: Map<String, Value> = match self.check {
             Value::Object(map) => map,
             text @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {

@@ -3,25 +3,26 @@
 //! Whether a matcher exists is asked of the matchers themselves when a check is verified, so a row whose matcher is not
 //! there yet is "no equivalent", and works from the day the matcher is there.
 
-use super::{js_regex, kind, number_text, single};
+use super::document::yaml_value;
+use super::{js_regex, kind, number_text};
 use serde_json::{Map, Value, json};
 
 /// What is known of an assertion, its templates rendered and its files read.
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Its value.
-    pub(super) value: Option<Value>,
+    pub(crate) value: Option<Value>,
     /// Its threshold.
-    pub(super) threshold: Option<f64>,
+    pub(crate) threshold: Option<f64>,
     /// Other keys that change its meaning, like `provider`; no row knows any.
-    pub(super) config: Option<Value>,
+    pub(crate) config: Option<Value>,
 }
 
 /// Why there is no equivalent, for a sentence.
-pub(super) type Made = Result<Value, String>;
+pub(crate) type Made = Result<Value, String>;
 
 /// What `not-` does to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Not {
+pub(crate) enum Not {
     /// The check inside `not` means the same.
     Same,
     /// It has no equivalent: the check is stricter than the assertion, so `not` of it would be laxer, or the assertion
@@ -30,19 +31,19 @@ pub(super) enum Not {
 }
 
 /// One kind of assertion.
-pub(super) struct Equivalent {
+pub(crate) struct Equivalent {
     /// Its type, without `not-`.
-    pub(super) assertion: &'static str,
+    pub(crate) assertion: &'static str,
     /// What it is here, for people.
-    pub(super) check: &'static str,
+    pub(crate) check: &'static str,
     /// How its meaning differs; empty if it does not.
-    pub(super) differs: &'static str,
+    pub(crate) differs: &'static str,
     /// Its score is 1 or 0, so that it can be counted.
-    pub(super) is_binary: bool,
+    pub(crate) is_binary: bool,
     /// What `not-` does.
-    pub(super) not: Not,
+    pub(crate) not: Not,
     /// Makes the check.
-    pub(super) make: fn(&Args) -> Made,
+    pub(crate) make: fn(&Args) -> Made,
 }
 
 /// A row without an equivalent.
@@ -75,7 +76,7 @@ const TRACE: &str = "it looks at traces";
 const WITHIN_RUN: &str = "it compares the answers of one run with each other";
 
 /// All of them.
-pub(super) const TABLE: &[Equivalent] = &[
+pub(crate) const TABLE: &[Equivalent] = &[
     same("equals", "`equals`; for a map or list `json_equals`", equals),
     same("contains", "`contains`", |args| Ok(json!({"contains": text(args)?}))),
     same("icontains", "`contains` with `ignore_case`", |args| {
@@ -318,7 +319,7 @@ pub(super) const TABLE: &[Equivalent] = &[
 ];
 
 /// The row of a type without `not-`.
-pub(super) fn find(assertion: &str) -> Option<&'static Equivalent> {
+pub(crate) fn find(assertion: &str) -> Option<&'static Equivalent> {
     TABLE.iter().find(|row| row.assertion == assertion)
 }
 
@@ -327,7 +328,7 @@ impl Equivalent {
     ///
     /// # Errors
     /// Why there is none, for a sentence.
-    pub(super) fn check(&self, args: &Args, is_not: bool) -> Made {
+    pub(crate) fn check(&self, args: &Args, is_not: bool) -> Made {
         if self.check.is_empty() {
             return Err(self.differs.to_owned());
         }
@@ -342,7 +343,7 @@ impl Equivalent {
         let check = (self.make)(args)?;
         Ok(match is_not {
             true if self.assertion == "is-refusal" => json!({"refusal": false}),
-            true => single("not", check),
+            true => json!({ "not": check }),
             false => check,
         })
     }
@@ -427,11 +428,7 @@ fn schema(args: &Args) -> Result<Option<Value>, String> {
     let mut schema = match &args.value {
         None => return Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
-        Some(Value::String(text)) => {
-            crate::dataset::document::Document::yaml(&"value".into(), text)
-                .map_err(|_| "its schema is not readable".to_owned())?
-                .value
-        }
+        Some(Value::String(text)) => yaml_value(text).map_err(|_| "its schema is not readable".to_owned())?,
         Some(value) => value.clone(),
     };
     let Some(map) = schema.as_object_mut() else {

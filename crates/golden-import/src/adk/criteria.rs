@@ -1,19 +1,18 @@
 //! What an evalset is measured by: `test_config.json` beside it, or the kit's defaults. The kit compares a mean over the
 //! turns of a case with a threshold; here each turn is a case, which for several turns is stricter.
 
-use super::super::draft::{Draft, Finding, Kind};
-use super::super::node::Node;
-use super::super::{Import, kind};
+use super::super::document::Node;
+use super::super::draft::Draft;
+use super::super::problem::Problem;
+use super::super::{Import, kind, least_count};
 use super::session::Turn;
-use super::{calls_check, lose, wrong};
-use crate::dataset::document::Document;
-use crate::domain::Problem;
+use super::{calls_check, wrong};
 use serde_json::{Value, json};
 
 const CONFIG: &str = "test_config.json";
 
 /// The criteria that have an equivalent.
-pub(super) struct Criteria {
+pub(crate) struct Criteria {
     trajectory: Option<Trajectory>,
     /// Least ROUGE-1 F of the final response.
     response: Option<f64>,
@@ -34,7 +33,7 @@ impl Criteria {
     ///
     /// # Errors
     /// `test_config.json` is there, but can't be read.
-    pub(super) fn read(import: &mut Import<'_>) -> Result<Criteria, Problem> {
+    pub(crate) fn read(import: &mut Import<'_>) -> Result<Criteria, Problem> {
         let mut criteria = Criteria {
             trajectory: None,
             response: None,
@@ -54,17 +53,17 @@ impl Criteria {
             .files
             .read(CONFIG)
             .map_err(|why| Problem::new(format!("{CONFIG} beside the evalset {why}")))?;
-        let root = Node::root(Document::json(&text.shown, &text.text)?);
+        let root = Node::read(&text.shown, &text.text, false)?;
         for (key, node) in root.entries() {
             match key.as_str() {
                 "criteria" => {}
-                "user_simulator_config" | "live_model_config" => import.general.push(Finding::at(
-                    &node,
-                    Kind::Note,
-                    format!("`{key}` says how to run, and is left out"),
-                )),
-                "custom_metrics" => lose(import, &node, "code is not run"),
-                _ => lose(import, &node, format!("no criterion is `{key}`")),
+                "user_simulator_config" | "live_model_config" => {
+                    import
+                        .findings
+                        .note(&node, format!("`{key}` says how to run, and is left out"));
+                }
+                "custom_metrics" => import.findings.lose(&node, "code is not run"),
+                _ => import.findings.lose(&node, format!("no criterion is `{key}`")),
             }
         }
         let Some(list) = root.get("criteria") else {
@@ -84,32 +83,28 @@ impl Criteria {
             .as_f64()
             .or_else(|| node.get("threshold").and_then(|threshold| threshold.value().as_f64()));
         let Some(threshold) = threshold else {
-            return lose(
-                import,
-                node,
-                format!("{metric}: {}", wrong(node, "a threshold, or a map with one")),
-            );
+            let why = wrong(node, "a threshold, or a map with one");
+            return import.findings.lose(node, format!("{metric}: {why}"));
         };
         let known: &[&str] = match metric {
             "tool_trajectory_avg_score" => &["threshold", "match_type", "matchType", "ignore_args", "ignoreArgs"],
             "final_response_match_v2" => &["threshold", "judge_model_options", "judgeModelOptions"],
             "response_match_score" | "rubric_based_final_response_quality_v1" => &["threshold"],
-            _ => return lose(import, node, format!("no matcher measures `{metric}`")),
+            _ => return import.findings.lose(node, format!("no matcher measures `{metric}`")),
         };
         for (key, node) in node.entries() {
             if !known.contains(&key.as_str()) {
-                lose(import, &node, format!("`{metric}` has no `{key}` here"));
+                import.findings.lose(&node, format!("`{metric}` has no `{key}` here"));
             }
         }
         if threshold <= 0.0 {
-            return lose(
-                import,
-                node,
-                format!("with the threshold {threshold} every answer passes"),
-            );
+            let message = format!("with the threshold {threshold} every answer passes");
+            return import.findings.lose(node, message);
         }
         if threshold > 1.0 {
-            return lose(import, node, format!("no answer reaches the threshold {threshold}"));
+            return import
+                .findings
+                .lose(node, format!("no answer reaches the threshold {threshold}"));
         }
         match metric {
             "tool_trajectory_avg_score" => {
@@ -123,7 +118,7 @@ impl Criteria {
                             threshold,
                         });
                     }
-                    None => lose(import, node, "the match type is not known"),
+                    None => import.findings.lose(node, "the match type is not known"),
                 }
             }
             "response_match_score" => self.response = Some(threshold),
@@ -134,19 +129,19 @@ impl Criteria {
                 // A judge here has an odd number of votes.
                 self.votes = Some(samples | 1);
                 let note = "final_response_match_v2 is `judge` here: another judge and another prompt for it";
-                import.general.push(Finding::at(node, Kind::Note, note));
+                import.findings.note(node, note);
             }
             _ => {
                 self.rubrics = Some(threshold);
                 if let Some(rubrics) = node.get("rubrics") {
-                    lose(import, &rubrics, "rubrics stand in the evalset here");
+                    import.findings.lose(&rubrics, "rubrics stand in the evalset here");
                 }
             }
         }
     }
 
     /// The checks of a turn, one of `turns`.
-    pub(super) fn checks(&self, import: &Import<'_>, draft: &mut Draft, turn: &Turn, rubrics: &[Node], turns: usize) {
+    pub(crate) fn checks(&self, import: &Import<'_>, draft: &mut Draft, turn: &Turn, rubrics: &[Node], turns: usize) {
         if let Some(trajectory) = &self.trajectory {
             trajectory.check(import, draft, turn, turns);
         }
@@ -200,7 +195,7 @@ impl Criteria {
 
 impl Trajectory {
     fn check(&self, import: &Import<'_>, draft: &mut Draft, turn: &Turn, turns: usize) {
-        if let Some(why) = &turn.calls_lost {
+        if let Some(why) = &turn.calls_problem {
             return draft.lose(&turn.node, format!("tool_trajectory_avg_score: {why}"));
         }
         let Some(check) = calls_check(turn, self.mode, self.ignore_args) else {
@@ -261,9 +256,7 @@ fn rubrics(import: &Import<'_>, draft: &mut Draft, nodes: &[&Node], threshold: f
         }
     }
     let count = checks.len();
-    let needed = (1..=count)
-        .find(|n| *n as f64 / count as f64 >= threshold)
-        .unwrap_or(count);
+    let needed = least_count(count, threshold);
     if needed == count {
         draft.checks.extend(checks);
     } else if let Ok(check) = import.verified(json!({"at_least": {"n": needed, "of": checks}})) {

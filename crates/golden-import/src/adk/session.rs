@@ -1,35 +1,35 @@
 //! Sessions of an evalset: who says what, and which tools are expected. The generations differ in their keys only.
 
-use super::super::draft::{Finding, Kind};
-use super::super::node::Node;
+use super::super::document::Node;
+use super::super::finding::Findings;
 use super::wrong;
 use serde_json::{Map, Value};
 
 /// A conversation that is evaluated.
-pub(super) struct Session {
-    pub(super) node: Node,
-    pub(super) name: String,
-    pub(super) state: Map<String, Value>,
-    pub(super) turns: Vec<Turn>,
-    pub(super) rubrics: Vec<Node>,
-    pub(super) notes: Vec<String>,
-    pub(super) findings: Vec<Finding>,
+pub(crate) struct Session {
+    pub(crate) node: Node,
+    pub(crate) name: String,
+    pub(crate) state: Map<String, Value>,
+    pub(crate) turns: Vec<Turn>,
+    pub(crate) rubrics: Vec<Node>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) findings: Findings,
 }
 
 /// One message of the user and what is expected of the answer.
-pub(super) struct Turn {
-    pub(super) node: Node,
-    pub(super) user: Result<String, String>,
+pub(crate) struct Turn {
+    pub(crate) node: Node,
+    pub(crate) user: Result<String, String>,
     /// The expected final response.
-    pub(super) reference: Option<Result<String, String>>,
+    pub(crate) reference: Option<Result<String, String>>,
     /// The expected tool calls: names and arguments.
-    pub(super) calls: Vec<(String, Map<String, Value>)>,
+    pub(crate) calls: Vec<(String, Map<String, Value>)>,
     /// Why they are not known.
-    pub(super) calls_lost: Option<String>,
-    pub(super) rubrics: Vec<Node>,
+    pub(crate) calls_problem: Option<String>,
+    pub(crate) rubrics: Vec<Node>,
     /// What was measured when the turn was recorded, not what is expected.
-    pub(super) recorded: Option<Node>,
-    pub(super) findings: Vec<Finding>,
+    pub(crate) recorded: Option<Node>,
+    pub(crate) findings: Findings,
 }
 
 impl Session {
@@ -41,12 +41,12 @@ impl Session {
             turns: Vec::new(),
             rubrics: Vec::new(),
             notes: Vec::new(),
-            findings: Vec::new(),
+            findings: Findings::default(),
         }
     }
 
     /// A case of an evalset with `eval_cases`.
-    pub(super) fn of_case(node: &Node) -> Session {
+    pub(crate) fn of_case(node: &Node) -> Session {
         let name = node.either("eval_id", "evalId");
         let name = name.map_or_else(String::new, |name| match name.value().as_str() {
             Some(name) => name.to_owned(),
@@ -63,35 +63,35 @@ impl Session {
                 "eval_id" | "evalId" | "creation_timestamp" | "creationTimestamp" => {}
                 "conversation" => session.turns = node.items().iter().map(Turn::of_invocation).collect(),
                 "conversation_scenario" | "conversationScenario" => {
-                    session.lose(&node, "a user that a model plays");
+                    session.findings.lose(&node, "a user that a model plays");
                 }
                 "session_input" | "sessionInput" => session.input(&node),
                 "rubrics" => session.rubrics = node.items(),
                 "final_session_state" | "finalSessionState" => {
-                    session.lose(&node, "answers carry no session state");
+                    session.findings.lose(&node, "answers carry no session state");
                 }
-                _ => session.lose(&node, format!("no field of a case is `{key}`")),
+                _ => session.findings.lose(&node, format!("no field of a case is `{key}`")),
             }
         }
         session
     }
 
     /// A case of the older list.
-    pub(super) fn of_old_case(node: &Node) -> Session {
+    pub(crate) fn of_old_case(node: &Node) -> Session {
         let mut session = Session::new(node, node.text("name").unwrap_or("case").to_owned());
         for (key, node) in node.entries() {
             match key.as_str() {
                 "name" => {}
                 "data" => session.turns = node.items().iter().map(Turn::of_query).collect(),
                 "initial_session" => session.input(&node),
-                _ => session.lose(&node, format!("no field of a case is `{key}`")),
+                _ => session.findings.lose(&node, format!("no field of a case is `{key}`")),
             }
         }
         session
     }
 
     /// The oldest form: nothing but turns.
-    pub(super) fn of_turns(node: &Node, name: String, turns: &[Node]) -> Session {
+    pub(crate) fn of_turns(node: &Node, name: String, turns: &[Node]) -> Session {
         Session {
             turns: turns.iter().map(Turn::of_query).collect(),
             ..Session::new(node, name)
@@ -101,26 +101,22 @@ impl Session {
     /// The session before the first turn: its state becomes vars.
     fn input(&mut self, node: &Node) {
         if !node.value().is_object() {
-            self.lose(node, wrong(node, "a map"));
+            self.findings.lose(node, wrong(node, "a map"));
         }
         for (key, node) in node.entries() {
             match key.as_str() {
                 "state" => match node.value().as_object() {
                     Some(state) => self.state = state.clone(),
-                    None => self.lose(&node, wrong(&node, "a map")),
+                    None => self.findings.lose(&node, wrong(&node, "a map")),
                 },
                 "app_name" | "appName" | "user_id" | "userId" | "session_id" | "sessionId" => {
                     if let Some(text) = node.value().as_str().filter(|text| !text.is_empty()) {
                         self.notes.push(format!("{key} {text}"));
                     }
                 }
-                _ => self.lose(&node, format!("no part of a session is `{key}`")),
+                _ => self.findings.lose(&node, format!("no part of a session is `{key}`")),
             }
         }
-    }
-
-    fn lose(&mut self, node: &Node, message: impl Into<String>) {
-        self.findings.push(Finding::at(node, Kind::Lost, message));
     }
 }
 
@@ -131,10 +127,10 @@ impl Turn {
             user: Err("a turn without a message of the user".to_owned()),
             reference: None,
             calls: Vec::new(),
-            calls_lost: None,
+            calls_problem: None,
             rubrics: Vec::new(),
             recorded: None,
-            findings: Vec::new(),
+            findings: Findings::default(),
         }
     }
 
@@ -151,8 +147,10 @@ impl Turn {
                 "final_response" | "finalResponse" => turn.reference = Some(content(&node)),
                 "intermediate_data" | "intermediateData" => turn.intermediate(&node),
                 "rubrics" => turn.rubrics = node.items(),
-                "app_details" | "appDetails" => turn.note(&node, "details of the recorded agent are left out"),
-                _ => turn.lose(&node, format!("an invocation has no `{key}`, and the kit refuses it")),
+                "app_details" | "appDetails" => turn.findings.note(&node, "details of the recorded agent are left out"),
+                _ => turn
+                    .findings
+                    .lose(&node, format!("an invocation has no `{key}`, and the kit refuses it")),
             }
         }
         turn
@@ -160,12 +158,12 @@ impl Turn {
 
     fn intermediate(&mut self, node: &Node) {
         if !node.value().is_object() {
-            self.calls_lost = Some(wrong(node, "a map"));
+            self.calls_problem = Some(wrong(node, "a map"));
         }
         for (key, node) in node.entries() {
             match key.as_str() {
                 "tool_uses" | "toolUses" | "invocation_events" | "invocationEvents" if !node.value().is_array() => {
-                    self.calls_lost = Some(wrong(&node, "a list"));
+                    self.calls_problem = Some(wrong(&node, "a list"));
                 }
                 "tool_uses" | "toolUses" => node.items().iter().for_each(|call| self.call(call, "name", "args")),
                 "invocation_events" | "invocationEvents" => {
@@ -180,10 +178,10 @@ impl Turn {
                 }
                 "tool_responses" | "toolResponses" | "intermediate_responses" | "intermediateResponses" => {
                     if node.value().as_array().is_none_or(|list| !list.is_empty()) {
-                        self.note(&node, "no criterion compares it, so it is left out");
+                        self.findings.note(&node, "no criterion compares it, so it is left out");
                     }
                 }
-                _ => self.lose(
+                _ => self.findings.lose(
                     &node,
                     format!("intermediate data have no `{key}`, and the kit refuses it"),
                 ),
@@ -204,7 +202,7 @@ impl Turn {
             match key.as_str() {
                 "query" => turn.user = text(),
                 "reference" => turn.reference = Some(text()),
-                "expected_tool_use" if !node.value().is_array() => turn.calls_lost = Some(wrong(&node, "a list")),
+                "expected_tool_use" if !node.value().is_array() => turn.calls_problem = Some(wrong(&node, "a list")),
                 "expected_tool_use" => {
                     node.items()
                         .iter()
@@ -212,10 +210,10 @@ impl Turn {
                 }
                 "expected_intermediate_agent_responses" => {
                     if node.value().as_array().is_none_or(|list| !list.is_empty()) {
-                        turn.note(&node, "no criterion compares it, so it is left out");
+                        turn.findings.note(&node, "no criterion compares it, so it is left out");
                     }
                 }
-                _ => turn.lose(&node, format!("a turn has no `{key}`")),
+                _ => turn.findings.lose(&node, format!("a turn has no `{key}`")),
             }
         }
         turn
@@ -226,16 +224,18 @@ impl Turn {
         for (key, node) in node.entries() {
             match key.as_str() {
                 "id" => {}
-                "mock_tool_output" => self.note(&node, "no tool is run, so what it would say is left out"),
+                "mock_tool_output" => self
+                    .findings
+                    .note(&node, "no tool is run, so what it would say is left out"),
                 key if key == name || key == args => {}
-                _ => self.lose(&node, format!("a tool call has no `{key}`")),
+                _ => self.findings.lose(&node, format!("a tool call has no `{key}`")),
             }
         }
         let args = match node.get(args) {
             None => {
                 let note =
                     "no answer here tells a call without arguments from one with empty ones; the kit fails the latter";
-                self.note(node, note);
+                self.findings.note(node, note);
                 Some(Map::new())
             }
             Some(args) => args.value().as_object().cloned(),
@@ -243,20 +243,12 @@ impl Turn {
         match (node.text(name), args) {
             (Some(name), Some(args)) => self.calls.push((name.to_owned(), args)),
             _ => {
-                self.calls_lost = Some(format!(
+                self.calls_problem = Some(format!(
                     "{}: a tool call without a name, or with arguments that are no map",
                     node.path()
                 ))
             }
         }
-    }
-
-    fn lose(&mut self, node: &Node, message: impl Into<String>) {
-        self.findings.push(Finding::at(node, Kind::Lost, message));
-    }
-
-    fn note(&mut self, node: &Node, message: impl Into<String>) {
-        self.findings.push(Finding::at(node, Kind::Note, message));
     }
 }
 
@@ -264,7 +256,7 @@ impl Turn {
 ///
 /// # Errors
 /// Why it has none, for a sentence.
-pub(super) fn content(node: &Node) -> Result<String, String> {
+pub(crate) fn content(node: &Node) -> Result<String, String> {
     let parts = node.get("parts").map(|parts| parts.items()).unwrap_or_default();
     let mut texts = Vec::with_capacity(parts.len());
     for part in &parts {

@@ -5,13 +5,13 @@
 const SPACE: &str = r"[[\s--\x85]\u{FEFF}]";
 
 /// Everything else.
-pub(super) const NOT_SPACE: &str = r"[^[\s--\x85]\u{FEFF}]";
+pub(crate) const NOT_SPACE: &str = r"[^[\s--\x85]\u{FEFF}]";
 
 /// The pattern in Rust's syntax.
 ///
 /// # Errors
 /// Why there is none, for a sentence.
-pub(super) fn translate(pattern: &str) -> Result<String, String> {
+pub(crate) fn translate(pattern: &str) -> Result<String, String> {
     let mut rust = String::with_capacity(pattern.len());
     let mut chars = pattern.chars().peekable();
     let mut in_class = false;

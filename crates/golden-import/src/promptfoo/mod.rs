@@ -6,15 +6,13 @@
 mod assertion;
 mod test;
 
-use super::draft::{Finding, Kind};
+use super::document::Node;
 use super::files::extension;
-use super::node::Node;
+use super::problem::Problem;
 use super::{Import, kind};
-use crate::dataset::document::{Document, Table};
-use crate::domain::Problem;
 
 /// What a source holds.
-pub(super) enum Data {
+pub(crate) enum Data {
     /// A configuration.
     Configuration(Node),
     /// Tests, a map each.
@@ -24,7 +22,7 @@ pub(super) enum Data {
 }
 
 /// Where a test comes from, and what else counts for it.
-pub(super) struct Suite {
+pub(crate) struct Suite {
     /// The configuration, for references into it.
     root: Option<Node>,
     /// What counts for every test.
@@ -35,7 +33,7 @@ pub(super) struct Suite {
 
 /// A test as it was found.
 #[derive(Clone)]
-enum Found {
+enum TestSource {
     Map(Node),
     Row(Node),
 }
@@ -62,7 +60,7 @@ const NOT_GOLDEN: [&str; 14] = [
 ///
 /// # Errors
 /// The golden file would be too large.
-pub(super) fn import(import: &mut Import<'_>, data: Data) -> Result<(), Problem> {
+pub(crate) fn import(import: &mut Import<'_>, data: Data) -> Result<(), Problem> {
     let mut suite = Suite {
         root: None,
         defaults: None,
@@ -72,10 +70,10 @@ pub(super) fn import(import: &mut Import<'_>, data: Data) -> Result<(), Problem>
         Data::Configuration(root) => configuration(import, &root, suite),
         Data::Tests(nodes) => nodes
             .into_iter()
-            .try_for_each(|node| test::import(import, &mut suite, &Found::Map(node), None)),
+            .try_for_each(|node| test::import(import, &mut suite, &TestSource::Map(node), None)),
         Data::Table(rows) => rows
             .into_iter()
-            .try_for_each(|row| test::import(import, &mut suite, &Found::Row(row), None)),
+            .try_for_each(|row| test::import(import, &mut suite, &TestSource::Row(row), None)),
     }
 }
 
@@ -86,12 +84,12 @@ fn configuration(import: &mut Import<'_>, root: &Node, mut suite: Suite) -> Resu
         match key.as_str() {
             "tests" | "scenarios" | "defaultTest" | "assertionTemplates" => {}
             key if NOT_GOLDEN.contains(&key) => left.push(key),
-            _ => lose(import, node, format!("golden files have no `{key}`")),
+            _ => import.findings.lose(node, format!("golden files have no `{key}`")),
         }
     }
     if !left.is_empty() {
         let message = format!("not golden data, left out: {}", left.join(", "));
-        import.general.push(Finding::at(root, Kind::Note, message));
+        import.findings.note(root, message);
     }
     let providers = ["providers", "targets"].iter().filter_map(|key| root.get(key));
     for provider in providers.flat_map(|list| [vec![list.clone()], list.items()].concat()) {
@@ -101,11 +99,8 @@ fn configuration(import: &mut Import<'_>, root: &Node, mut suite: Suite) -> Resu
                 .and_then(|config| config.either("transform", "transformResponse"))
         });
         if let Some(transform) = transform {
-            lose(
-                import,
-                &transform,
-                "its assertions look at transformed answers, and here answers are judged as they are",
-            );
+            let message = "its assertions look at transformed answers, and here answers are judged as they are";
+            import.findings.lose(&transform, message);
         }
     }
     suite.defaults = defaults(import, root);
@@ -117,16 +112,15 @@ fn configuration(import: &mut Import<'_>, root: &Node, mut suite: Suite) -> Resu
     }
     let scenarios = root.get("scenarios");
     if let Some(node) = scenarios.as_ref().filter(|node| !node.value().is_array()) {
-        lose(
-            import,
-            node,
-            format!("the scenarios are {}, not a list", kind(node.value())),
-        );
+        let message = format!("the scenarios are {}, not a list", kind(node.value()));
+        import.findings.lose(node, message);
     }
     for scenario in scenarios.map(|node| node.items()).unwrap_or_default() {
         let config = scenario.get("config").filter(|config| config.value().is_array());
         let (Some(config), Some(node)) = (config, scenario.get("tests")) else {
-            lose(import, &scenario, "a scenario without a list `config` and `tests`");
+            import
+                .findings
+                .lose(&scenario, "a scenario without a list `config` and `tests`");
             continue;
         };
         for (key, node) in scenario.entries() {
@@ -134,9 +128,9 @@ fn configuration(import: &mut Import<'_>, root: &Node, mut suite: Suite) -> Resu
                 "config" | "tests" => {}
                 "description" => {
                     let message = "the description of a scenario is left out";
-                    import.general.push(Finding::at(&node, Kind::Note, message));
+                    import.findings.note(&node, message);
                 }
-                _ => lose(import, &node, format!("golden files have no `{key}`")),
+                _ => import.findings.lose(&node, format!("golden files have no `{key}`")),
             }
         }
         let found = tests(import, &node);
@@ -159,49 +153,48 @@ fn defaults(import: &mut Import<'_>, root: &Node) -> Option<Node> {
     match document(import, &name) {
         Ok(node) => Some(node),
         Err(why) => {
-            lose(import, &node, format!("{why}, and it counts for every test"));
+            import
+                .findings
+                .lose(&node, format!("{why}, and it counts for every test"));
             None
         }
     }
 }
 
 /// The tests of a list, of a file, or of a list with files in it.
-fn tests(import: &mut Import<'_>, node: &Node) -> Vec<Found> {
+fn tests(import: &mut Import<'_>, node: &Node) -> Vec<TestSource> {
     if let Some(name) = node.value().as_str() {
         return named(import, node, name);
     }
     if !node.value().is_array() {
-        lose(
-            import,
-            node,
-            format!("the tests are {}, and generators are not run", kind(node.value())),
-        );
+        let message = format!("the tests are {}, and generators are not run", kind(node.value()));
+        import.findings.lose(node, message);
     }
     let mut found = Vec::new();
     for item in node.items() {
         match item.value().as_str() {
             Some(name) => found.extend(named(import, &item, name)),
-            None if item.get("path").is_some() => lose(import, &item, "generators of tests are not run"),
-            None => found.push(Found::Map(item)),
+            None if item.get("path").is_some() => import.findings.lose(&item, "generators of tests are not run"),
+            None => found.push(TestSource::Map(item)),
         }
     }
     found
 }
 
 /// The tests of a file that the source names.
-fn named(import: &mut Import<'_>, node: &Node, name: &str) -> Vec<Found> {
+fn named(import: &mut Import<'_>, node: &Node, name: &str) -> Vec<TestSource> {
     let read = match extension(name).as_str() {
         "csv" => import.files.read(name).and_then(|text| {
-            let table = Table::csv(&text.shown, &text.text).map_err(|problem| problem.to_string())?;
-            Ok(table.rows.into_iter().map(|row| Found::Row(Node::root(row))).collect())
+            let (_, rows) = Node::read_table(&text.shown, &text.text).map_err(|problem| problem.to_string())?;
+            Ok(rows.into_iter().map(TestSource::Row).collect())
         }),
         "jsonl" => import.files.read(name).and_then(|text| {
-            let rows = Document::json_lines(&text.shown, &text.text).map_err(|problem| problem.to_string())?;
-            Ok(rows.into_iter().map(|row| Found::Map(Node::root(row))).collect())
+            let rows = Node::read_lines(&text.shown, &text.text).map_err(|problem| problem.to_string())?;
+            Ok(rows.into_iter().map(TestSource::Map).collect())
         }),
         "json" | "yaml" | "yml" => document(import, name).map(|node| match node.value().is_array() {
-            true => node.items().into_iter().map(Found::Map).collect(),
-            false => vec![Found::Map(node)],
+            true => node.items().into_iter().map(TestSource::Map).collect(),
+            false => vec![TestSource::Map(node)],
         }),
         _ => Err(
             "only .csv, .json, .jsonl, .yaml and .yml files are read, no patterns, no code and no services".to_owned(),
@@ -210,7 +203,9 @@ fn named(import: &mut Import<'_>, node: &Node, name: &str) -> Vec<Found> {
     match read {
         Ok(found) => found,
         Err(why) => {
-            lose(import, node, format!("the tests of {}: {why}", super::quoted(name)));
+            import
+                .findings
+                .lose(node, format!("the tests of {}: {why}", super::quoted(name)));
             Vec::new()
         }
     }
@@ -219,14 +214,10 @@ fn named(import: &mut Import<'_>, node: &Node, name: &str) -> Vec<Found> {
 /// A JSON or YAML file that the source names.
 fn document(import: &mut Import<'_>, name: &str) -> Result<Node, String> {
     let text = import.files.read(name)?;
-    let document = match extension(name).as_str() {
-        "json" => Document::json(&text.shown, &text.text),
-        "yaml" | "yml" => Document::yaml(&text.shown, &text.text),
+    let is_yaml = match extension(name).as_str() {
+        "json" => false,
+        "yaml" | "yml" => true,
         _ => return Err("not a .json, .yaml or .yml file".to_owned()),
     };
-    document.map(Node::root).map_err(|problem| problem.to_string())
-}
-
-fn lose(import: &mut Import<'_>, node: &Node, message: impl Into<String>) {
-    import.general.push(Finding::at(node, Kind::Lost, message));
+    Node::read(&text.shown, &text.text, is_yaml).map_err(|problem| problem.to_string())
 }

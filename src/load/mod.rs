@@ -1,3 +1,0 @@
-//! Golden data of other tools.
-
-pub mod import;
