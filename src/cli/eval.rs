@@ -7,7 +7,7 @@ use super::{complain, hide, report, say, signals, warn};
 use crate::config::{Color, Environment, Layer, Layers, Settings};
 use crate::domain::{Problem, Progress, PromptInfo};
 use crate::error::Error;
-use crate::eval::{self, ArmForecast, Estimate, Forecast, Interrupt, JudgesForecast, Outlook};
+use crate::eval::{self, ArmForecast, Estimate, Forecast, Interrupt, JudgesForecast, Outlook, RunHooks, RunKind};
 use crate::exit;
 use crate::report::console::{Console, Style};
 use crate::report::progress::{self, Silent};
@@ -62,7 +62,7 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
     if !settings.arms.candidates.is_empty() {
         return candidates::evaluate(&settings, &folder, no_color, unattended, interrupt);
     }
-    let prepared = eval::prepare(&settings)?;
+    let prepared = eval::prepare(&settings, RunKind::Gate { candidates: 1 })?;
     let redactor = prepared.redactor().clone();
     hide(&redactor);
     let tell = |sentence: &str| {
@@ -74,11 +74,11 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
         tell(&format!("warning: {warning}"));
     }
     if settings.run.dry_run {
-        foresee(&prepared.forecast()?, prepared.outlook()?.as_ref());
+        foresee(&eval::forecast(&prepared)?, eval::outlook(&prepared)?.as_ref());
         return Ok(exit::OK);
     }
     // A store that can't be read is reported where the run needs it.
-    let outlook = prepared.outlook().ok().flatten();
+    let outlook = eval::outlook(&prepared).ok().flatten();
     if let Some(warning) = outlook.and_then(|outlook| outlook.warning()) {
         tell(&format!("warning: {warning}"));
     }
@@ -91,7 +91,12 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
         quiet: settings.run.quiet,
     };
     let mut console = Console::new(style, redactor.clone()).apart(prepared.quarantine().clone());
-    let finished = prepared.eval(folder, &progress, interrupt, &mut |row| console.case(row), &tell)?;
+    let hooks = RunHooks {
+        progress: &progress,
+        interrupt,
+        say: &tell,
+    };
+    let finished = eval::run(prepared, folder, hooks, &mut |row| console.case(row))?;
     for error in &finished.unwritten {
         complain(&error.to_string());
     }

@@ -7,7 +7,7 @@ use crate::commands::{self, GateCalibrated};
 use crate::config::{Environment, Layers};
 use crate::domain::{Estimand, Problem, Progress};
 use crate::error::Error;
-use crate::eval::Interrupt;
+use crate::eval::{self, Interrupt, RunHooks, RunKind};
 use crate::exit;
 use crate::report::progress::{self, Silent};
 use crate::report::text;
@@ -34,7 +34,7 @@ fn compare(options: CalibrateGate, environment: Environment, interrupt: &Interru
     let unattended = environment.contains_key("CI");
     let (layer, config) = options.into_layer();
     let settings = Layers::read(Path::new("."), layer, config.as_deref(), environment).settle_for_itself()?;
-    let prepared = commands::prepare_itself(&settings)?;
+    let prepared = eval::prepare(&settings, RunKind::AaTest)?;
     let redactor = prepared.redactor().clone();
     hide(&redactor);
     let tell = |sentence: &str| {
@@ -46,7 +46,7 @@ fn compare(options: CalibrateGate, environment: Environment, interrupt: &Interru
         tell(&format!("warning: {warning}"));
     }
     if settings.run.dry_run {
-        foresee(&prepared.forecast()?, None);
+        foresee(&eval::forecast(&prepared)?, None);
         return Ok(exit::OK);
     }
     let progress: Arc<dyn Progress> = if settings.run.quiet {
@@ -54,7 +54,12 @@ fn compare(options: CalibrateGate, environment: Environment, interrupt: &Interru
     } else {
         progress::to_stderr(redactor, !unattended).into()
     };
-    let calibrated = prepared.calibrate(&progress, interrupt, &tell)?;
+    let hooks = RunHooks {
+        progress: &progress,
+        interrupt,
+        say: &tell,
+    };
+    let calibrated = commands::gate_calibrate(prepared, hooks)?;
     if as_json {
         let pretty = serde_json::to_string_pretty(&document(&calibrated)).unwrap_or_default();
         say(&text::json_safe(&pretty));

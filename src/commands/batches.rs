@@ -74,7 +74,7 @@ pub fn cancel(root: &Path, at: &BatchService, names: &[String]) -> Result<Vec<Ca
         concurrency: 1,
         simulated: false,
     })?;
-    let runtime = runtime()?;
+    let runtime = runtime::single_threaded()?;
     let mut cancelled = Vec::new();
     for job in jobs {
         let asked = client.cancel(job.name.as_deref(), &job.label, job.file.as_deref(), at.timeout);

@@ -1,20 +1,16 @@
 //! `gate calibrate`: a prompt is compared with itself, on the way of every run up to the judged answers. What comes of it is no
 //! verdict: it tells how much answers vary on this dataset, and what the gate makes of that.
 
-use crate::config::{Baseline, Cache, Settings};
-use crate::domain::{ArmRow, Case, CaseRow, Metric, Problem, Progress, RunInfo, digest, score_ticks};
+use crate::domain::{ArmRow, CaseRow, Metric, Problem, RunInfo, score_ticks};
 use crate::error::Error;
-use crate::eval::Interrupt;
-use crate::eval::Prepared;
-use crate::eval::STORE;
-use crate::eval::hex;
-use crate::eval::prepare;
-use crate::eval::reruns::Attempt;
-use crate::eval::score_pass::judge_some;
-use crate::eval::sequential::Upto;
+use crate::eval::cases::CaseSource;
+use crate::eval::phase::AnalysisScope;
+use crate::eval::run_state::RunState;
+use crate::eval::score_pass::ScorePass;
+use crate::eval::{self, EvalContext, RunHooks, run_store};
 use crate::gate::resample::{self, Answered, Itself, Noise, REPEATS, Shares, USUAL_REPEATS};
 use crate::runner::Ended;
-use crate::store::{RunStatus, Store};
+use crate::store::RunStatus;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -71,142 +67,109 @@ impl GateCalibrated {
     }
 }
 
-/// Prepares the comparison of a prompt with itself. Sends nothing.
+/// Runs a prompt against itself, context as [`RunKind::AaTest`](crate::eval::RunKind::AaTest), and measures how its answers
+/// vary.
 ///
 /// # Errors
-/// As for any run.
-pub fn prepare_itself<'a>(settings: &'a Settings) -> Result<Prepared<'a>, Error> {
-    debug_assert!(!settings.gate.gated && settings.arms.baseline == Baseline::Prompt(settings.arms.prompt.clone()));
-    let mut prepared = prepare(settings)?;
-    // Both arms send the same requests, and just that is wanted: every answer is asked for.
-    prepared.survey.identical = false;
-    prepared.survey.schedule = None;
-    prepared.run.tested.identical = false;
-    // It is not a run of the gate: nothing that looks for those may find it.
-    prepared.survey.key = digest([prepared.survey.key.as_slice(), b"itself"]);
-    prepared.attempt = Attempt::first(settings, prepared.survey.key, 1);
-    prepared.plan = prepared.attempt.plan(true);
-    prepared.run.repeats = prepared.plan.repeats;
-    prepared.run.key = hex(&prepared.survey.key);
-    prepared.run.candidate.name.push_str(" (gate calibrate)");
-    Ok(prepared)
-}
-
-impl Prepared<'_> {
-    /// Asks and judges as a run does, and tells how the answers vary. `say` takes sentences worth showing on the way.
-    ///
-    /// # Errors
-    /// As for a run; and where it ended early, too many answers are missing, or the judges are too weak, so that nothing can
-    /// be said.
-    pub fn calibrate(
-        mut self,
-        progress: &Arc<dyn Progress>,
-        interrupt: &Interrupt,
-        say: &dyn Fn(&str),
-    ) -> Result<GateCalibrated, Error> {
-        let settings = self.settings;
-        if settings.run.cache != Cache::Only {
-            self.target.sign_in()?;
-        }
-        let store = Store::open(&settings.root.join(STORE))?;
-        let open_run = self.open_run(&store, say)?;
-        self.describe(&store, &open_run)?;
-        interrupt.end_cleanly();
-        let mut asked = self.ask_first(&store, &open_run, progress, interrupt, say)?;
-        self.stop_asking(&mut asked)?;
-        let mut gathering = Gathering::new(&self);
-        let everything = |_, _: &Case| true;
-        let judged = judge_some(
-            &self.judging(&asked, Upto::END),
-            self.asker(&asked),
-            &everything,
-            &mut |_, row| gathering.case(row),
-        )?;
-        let end = &asked.end;
-        let complete = end.ended == Ended::Complete && judged.unanswered == 0 && judged.store_failed.is_none();
-        let ended = if complete {
-            RunStatus::Complete
-        } else {
-            RunStatus::Incomplete
-        };
-        if let Err(error) = store.end(&open_run, ended) {
-            // Only --resume would miss it.
-            say(&format!("warning: {error}"));
-        }
-        if judged.stale > 0 {
-            say(&format!(
-                "warning: {} answers were stored more than a day ago; --cache refresh asks anew",
-                judged.stale
-            ));
-        }
-        self.run.simulated |= judged.simulated > 0 || judged.judges.simulated;
-        let comparison = &judged.comparison;
-        let ended = match judged.judges.ended {
-            Some(ref ended) if end.ended == Ended::Complete => ended,
-            _ => &end.ended,
-        };
-        if let Some(problem) = unfinished(ended, judged.store_failed.as_deref()) {
-            return Err(Error::TooLittle(problem));
-        }
-        let arms = [&comparison.baseline, &comparison.candidate];
-        let (planned, missing) = arms
-            .iter()
-            .fold((0, 0), |sum, tally| (sum.0 + tally.planned, sum.1 + tally.missing));
-        let most = settings.gate.policy.max_missing;
-        let too_many = |planned: u64, missing: u64| missing as f64 > most * planned as f64;
-        if gathering.cases.len() < LEAST_CASES || arms.iter().any(|arm| too_many(arm.planned, arm.missing)) {
-            let told = comparison.errors.first();
-            let told = told.map_or_else(String::new, |(code, message, _)| {
-                format!("; the most frequent error: {code}: {message}")
-            });
-            return Err(Error::TooLittle(
-                Problem::new(format!(
-                    "{missing} of {planned} answers could not be judged, and {} cases were judged completely, so nothing can be \
-                     said about how answers vary{told}",
-                    gathering.cases.len()
-                ))
-                .expected(format!(
-                    "at least {LEAST_CASES} cases, and at most {}% of the answers missing",
-                    100.0 * most
-                ))
-                .hint("--resume asks for what is missing"),
-            ));
-        }
-        let deciding = self
-            .survey
-            .judging
-            .deciding(&self.judges, &self.calibrations, &judged.judges.served);
-        let rule = resample::rule(&settings.gate.policy, comparison, &deciding).map_err(|message| {
-            Error::TooLittle(Problem::new(format!(
-                "with its judges the gate decides nothing: {message}"
-            )))
-        })?;
-        let policy = &settings.gate.policy;
-        let itself = Itself::new(gathering.cases, policy.metric.whole(), policy.estimand, rule, SEED);
-        let by_repeats: Vec<(u32, Shares)> = REPEATS.iter().map(|k| (*k, itself.equal(*k))).collect();
-        let enough = |(_, shares): &&(u32, Shares)| shares.promote >= resample::POWER;
-        Ok(GateCalibrated {
-            judged: itself.cases(),
-            missing,
-            noise: itself.noise(),
-            margins: (rule.margin, rule.tolerance),
-            equal: itself.equal(self.plan.repeats),
-            lost: itself.lost_the_margin(self.plan.repeats),
-            repeats: by_repeats.iter().find(enough).map(|(k, _)| *k),
-            by_repeats,
-            cases: itself.enough_cases(USUAL_REPEATS).map(|(cases, shares)| LeastCases {
-                repeats: USUAL_REPEATS,
-                cases,
-                promote: shares.promote,
-            }),
-            requests: end.requests + judged.judges.requests,
-            cost_usd: comparison
-                .cost_usd
-                .zip(judged.judges.cost_usd)
-                .map(|(answers, judges)| answers + judges),
-            run: self.run,
-        })
+/// As for a run; and where it ended early, too many answers are missing, or the judges are too weak, so that nothing can
+/// be said.
+pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Result<GateCalibrated, Error> {
+    let settings = context.settings;
+    let store = context.open_store()?;
+    let open_run = run_store::open_run(&context, &store, hooks.say)?;
+    eval::describe(&context, &store, &open_run)?;
+    hooks.interrupt.end_cleanly();
+    let mut state = RunState::new(&context, &store, &open_run, hooks);
+    eval::request(&context, &mut state)?;
+    eval::end_requests(&context, &mut state);
+    let mut scores = CaseScores::new(&context);
+    let pass = ScorePass::new(&context, &state, AnalysisScope::ALL);
+    let scored = pass.score_some(CaseSource::GoldenFiles, &|_, _| true, &mut |_, row| scores.case(row))?;
+    let end = &state.end;
+    let complete = end.ended == Ended::Complete && scored.unanswered == 0 && scored.store_failed.is_none();
+    let ended = if complete {
+        RunStatus::Complete
+    } else {
+        RunStatus::Incomplete
+    };
+    if let Err(error) = store.end(&open_run, ended) {
+        // Only --resume would miss it.
+        (hooks.say)(&format!("warning: {error}"));
     }
+    if scored.stale > 0 {
+        (hooks.say)(&format!(
+            "warning: {} answers were stored more than a day ago; --cache refresh asks anew",
+            scored.stale
+        ));
+    }
+    context.info.simulated |= scored.simulated > 0 || scored.judge_usage.simulated;
+    let comparison = &scored.comparison;
+    let ended = match scored.judge_usage.ended {
+        Some(ref ended) if end.ended == Ended::Complete => ended,
+        _ => &end.ended,
+    };
+    if let Some(problem) = unfinished(ended, scored.store_failed.as_deref()) {
+        return Err(Error::TooLittle(problem));
+    }
+    let arms = [&comparison.baseline, &comparison.candidate];
+    let (planned, missing) = arms
+        .iter()
+        .fold((0, 0), |sum, tally| (sum.0 + tally.planned, sum.1 + tally.missing));
+    let most = settings.gate.policy.max_missing;
+    let too_many = |planned: u64, missing: u64| missing as f64 > most * planned as f64;
+    if scores.cases.len() < LEAST_CASES || arms.iter().any(|arm| too_many(arm.planned, arm.missing)) {
+        let told = comparison.errors.first();
+        let told = told.map_or_else(String::new, |(code, message, _)| {
+            format!("; the most frequent error: {code}: {message}")
+        });
+        return Err(Error::TooLittle(
+            Problem::new(format!(
+                "{missing} of {planned} answers could not be judged, and {} cases were judged completely, so nothing can be \
+                 said about how answers vary{told}",
+                scores.cases.len()
+            ))
+            .expected(format!(
+                "at least {LEAST_CASES} cases, and at most {}% of the answers missing",
+                100.0 * most
+            ))
+            .hint("--resume asks for what is missing"),
+        ));
+    }
+    let deciding =
+        context
+            .survey
+            .judge_roles
+            .deciding(&context.judges, &context.calibrations, &scored.judge_usage.served);
+    let rule = resample::rule(&settings.gate.policy, comparison, &deciding).map_err(|message| {
+        Error::TooLittle(Problem::new(format!(
+            "with its judges the gate decides nothing: {message}"
+        )))
+    })?;
+    let policy = &settings.gate.policy;
+    let resampled = Itself::new(scores.cases, policy.metric.whole(), policy.estimand, rule, SEED);
+    let by_repeats: Vec<(u32, Shares)> = REPEATS.iter().map(|k| (*k, resampled.equal(*k))).collect();
+    let enough = |(_, shares): &&(u32, Shares)| shares.promote >= resample::POWER;
+    Ok(GateCalibrated {
+        judged: resampled.cases(),
+        missing,
+        noise: resampled.noise(),
+        margins: (rule.margin, rule.tolerance),
+        equal: resampled.equal(context.plan.repeats),
+        lost: resampled.lost_the_margin(context.plan.repeats),
+        repeats: by_repeats.iter().find(enough).map(|(k, _)| *k),
+        by_repeats,
+        cases: resampled.enough_cases(USUAL_REPEATS).map(|(cases, shares)| LeastCases {
+            repeats: USUAL_REPEATS,
+            cases,
+            promote: shares.promote,
+        }),
+        requests: end.requests + scored.judge_usage.requests,
+        cost_usd: comparison
+            .cost_usd
+            .zip(scored.judge_usage.cost_usd)
+            .map(|(answers, judges)| answers + judges),
+        run: context.info,
+    })
 }
 
 /// Why a run that ended so says nothing.
@@ -224,18 +187,18 @@ fn unfinished(ended: &Ended, store_failed: Option<&str>) -> Option<Problem> {
 }
 
 /// Keeps the scores of the cases that were judged completely. Memory: 8 bytes a repeat, and about 100 bytes a case.
-struct Gathering {
+struct CaseScores {
     repeats: usize,
     metric: Metric,
     clusters: BTreeMap<Arc<str>, u32>,
     cases: Vec<Answered>,
 }
 
-impl Gathering {
-    fn new(prepared: &Prepared<'_>) -> Gathering {
-        Gathering {
-            repeats: prepared.plan.repeats as usize,
-            metric: prepared.settings.gate.policy.metric,
+impl CaseScores {
+    fn new(context: &EvalContext<'_>) -> CaseScores {
+        CaseScores {
+            repeats: context.plan.repeats as usize,
+            metric: context.settings.gate.policy.metric,
             clusters: BTreeMap::new(),
             cases: Vec::new(),
         }

@@ -7,16 +7,18 @@ use crate::dataset::calibration as file;
 use crate::dataset::{self, Dataset};
 use crate::domain::{
     Agreement, Answer, CalibrationEntry, Case, CheckSpec, JudgeUse, JudgesAsked, JudgesFound, Label, Place, Problem,
-    Problems, Usage,
+    Problems,
 };
 use crate::error::Error;
 use crate::eval::Interrupt;
 use crate::eval::STORE;
 use crate::eval::calibration::{self, Labels, labelled};
+use crate::eval::context::limits;
 use crate::eval::embeddings::Embedders;
-use crate::eval::judges::{Asker, Consulted, Identity, Judges};
+use crate::eval::judge_client::JudgeClient;
+use crate::eval::judges::{JudgeIdentity, JudgeUsage, Judges};
 use crate::eval::library;
-use crate::eval::request_pass;
+use crate::eval::prepare::check_prices;
 use crate::eval::target;
 use crate::exit;
 use crate::gate::judges::{LEAST_YOUDEN, youden_low};
@@ -32,7 +34,6 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use target::OpenedTarget;
-use time::OffsetDateTime;
 
 /// Labels of each kind below which nothing is said of a judge: with ten of a kind, all judged right, its share may still be
 /// 79% (Wilson, 95%).
@@ -198,7 +199,12 @@ impl<'a> Calibrating<'a> {
             }
         };
         let judges = Judges::open(&names, settings, &library(&settings.root), run_target.as_ref())?;
-        affordable(settings, &judges, &names)?;
+        let models: BTreeSet<String> = names
+            .iter()
+            .filter_map(|name| judges.identity(name))
+            .map(|identity| identity.model)
+            .collect();
+        check_prices(settings, models.iter().map(|model| (model.as_str(), Tier::Standard)))?;
         let redactor = run_target
             .as_ref()
             .map_or_else(Redactor::default, |target| target.redactor.clone());
@@ -241,19 +247,16 @@ impl<'a> Calibrating<'a> {
         interrupt.end_cleanly();
         let embedders = Embedders::default();
         let mut asking = Asking {
-            asker: Asker {
+            client: JudgeClient {
                 judges: &self.judges,
                 embedders: &embedders,
                 settings,
                 store: &store,
                 run: RunId::NONE,
-                limits: request_pass::limits(settings),
-                answers_took: Taken::default(),
+                limits: limits(settings),
+                spent_by_answers: Taken::default(),
                 interrupt,
-                so_far: Consulted {
-                    cost_usd: Some(0.0),
-                    ..Consulted::default()
-                },
+                usage: JudgeUsage::none(),
             },
             commands: &self.commands,
             batch: Vec::new(),
@@ -272,13 +275,13 @@ impl<'a> Calibrating<'a> {
             return Err(error);
         }
         asking.judge()?;
-        let Asking { asker, tallies, .. } = asking;
-        self.finish(asker.so_far, tallies, interrupt)
+        let Asking { client, tallies, .. } = asking;
+        self.finish(client.usage, tallies, interrupt)
     }
 
     fn finish(
         &self,
-        consulted: Consulted,
+        consulted: JudgeUsage,
         tallies: BTreeMap<JudgeUse, Tally>,
         interrupt: &Interrupt,
     ) -> Result<Calibrated, Error> {
@@ -348,7 +351,7 @@ impl<'a> Calibrating<'a> {
     fn calibrated(
         &self,
         asked: JudgeUse,
-        identity: Identity,
+        identity: JudgeIdentity,
         counts: Agreement,
         disagreements: Vec<Disagreement>,
         more: u64,
@@ -427,31 +430,6 @@ fn enough(labels: &BTreeMap<JudgeUse, Labels>) -> Result<(), Problems> {
     problems.or(())
 }
 
-/// A limit in dollars can only be kept where prices are known.
-fn affordable(settings: &Settings, judges: &Judges, names: &BTreeSet<String>) -> Result<(), Problems> {
-    let mut problems = Problems::default();
-    if settings.limits.max_cost.is_some() && settings.run.cache != Cache::Only {
-        let today = OffsetDateTime::now_utc().date();
-        let models: BTreeSet<String> = names
-            .iter()
-            .filter_map(|name| judges.identity(name))
-            .map(|identity| identity.model)
-            .collect();
-        for model in models {
-            let price = settings
-                .prices
-                .cost_usd(&model, &Usage::default(), Tier::Standard, today);
-            if price.is_none() {
-                let message = format!("the price of `{model}` is not known, so --max-cost can't be kept");
-                problems.push(Problem::new(message).hint(format!(
-                    "set input and output under [prices.\"{model}\"] in promptgate.toml"
-                )));
-            }
-        }
-    }
-    problems.or(())
-}
-
 /// Why a judge's counts must not be written down.
 fn refused(asked: &JudgeUse, counts: &Agreement) -> Option<String> {
     let labels = counts.labels();
@@ -482,7 +460,7 @@ struct Tally {
 
 /// The walk over the labelled cases.
 struct Asking<'a> {
-    asker: Asker<'a>,
+    client: JudgeClient<'a>,
     commands: &'a Commands,
     /// Cases with one check each, and the labels of it.
     batch: Vec<(JudgeUse, Case, Vec<Label>)>,
@@ -535,7 +513,7 @@ impl Asking<'_> {
                 costs: Vec::new(),
             })
             .collect();
-        let judgements = self.asker.judge(&unjudged, self.commands)?;
+        let judgements = self.client.score(&unjudged, self.commands)?;
         for ((asked, case, labels), judgements) in batch.iter().zip(judgements) {
             let tally = self.tallies.entry(asked.clone()).or_default();
             for (label, judgement) in labels.iter().zip(judgements) {

@@ -16,7 +16,7 @@ pub use crate::eval::approvals::unreferenced;
 pub use crate::gate::resample::Shares;
 pub use batches::{Came, Cancelled, cancel, waiting};
 pub use characteristics::{SimulateRequest, simulate};
-pub use gate_calibrate::{GateCalibrated, prepare_itself};
+pub use gate_calibrate::{GateCalibrated, gate_calibrate};
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Import, import_golden};
 pub use judge_calibrate::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};

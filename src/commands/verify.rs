@@ -12,10 +12,10 @@ use crate::domain::{
 use crate::error::Error;
 use crate::eval::Version;
 use crate::eval::calibration;
-use crate::eval::fingerprint::{Deciders, tested};
-use crate::eval::policy_diff::{Since, Today, since};
-use crate::eval::prepare::open_versions;
-use crate::eval::survey::{self, Scope, Survey, Versions};
+use crate::eval::fingerprint::FingerprintInputs;
+use crate::eval::policy_diff::{CurrentState, DiffError, since};
+use crate::eval::survey::{self, Survey, SurveyScope};
+use crate::eval::versions::{Versions, open_versions};
 use crate::exit;
 use crate::gate::{self, Decided, Facts, Told};
 use crate::git;
@@ -77,20 +77,17 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
     let versions = open_versions(&settings.root, &settings.prompt, &settings.baseline, &settings.models)?;
     let rules = Rules::new(&settings.root).with_commands(Commands::new(&settings.root, &settings.commands));
     let survey = survey_all(&settings, &versions, &rules)?;
-    let calibrations = match survey.judging.is_empty() {
+    let calibrations = match survey.judge_roles.is_empty() {
         true => Vec::new(),
         false => calibration::entries(&settings.judge_calibration)?,
     };
-    let now = tested(
-        &survey,
-        &Deciders {
-            root: &settings.root,
-            judges: &settings.judges,
-            commands: &settings.commands,
-            models: &settings.models,
-            target: settings.target,
-        },
-    )?;
+    let now = survey.input_digests(&FingerprintInputs {
+        root: &settings.root,
+        judges: &settings.judges,
+        commands: &settings.commands,
+        models: &settings.models,
+        target: settings.target,
+    })?;
 
     let mut misses = Problems::default();
     misses.extend(says(&recorded));
@@ -133,7 +130,7 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
                     )
                 })
                 .collect();
-            let deciding = survey.judging.recorded(&judges, &calibrations);
+            let deciding = survey.judge_roles.recorded(&judges, &calibrations);
             let before = before(&recorded);
             for (look, comparison) in (1..).zip(&earlier) {
                 let look_then = Look {
@@ -182,7 +179,7 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
 }
 
 fn survey_all(settings: &TestedSettings, versions: &Versions, rules: &Rules) -> Result<Survey, Error> {
-    let scope = Scope {
+    let scope = SurveyScope {
         golden: &settings.golden,
         selection: &Selection::default(),
         rules,
@@ -190,6 +187,7 @@ fn survey_all(settings: &TestedSettings, versions: &Versions, rules: &Rules) -> 
         service: "",
         protocol: settings.target.protocol(),
         recorded: settings.target == TargetKind::Recorded,
+        may_be_identical: settings.target != TargetKind::Recorded,
         sequential: settings.policy.sequential,
         api_version: &settings.api_version,
         today: OffsetDateTime::now_utc().date(),
@@ -548,7 +546,7 @@ fn since_then(
     let Some(policy_base) = recorded.policy_base.clone() else {
         return Ok(Changes::default());
     };
-    let today = Today {
+    let today = CurrentState {
         root: &settings.root,
         golden: &settings.golden,
         base,
@@ -558,7 +556,7 @@ fn since_then(
         ),
     };
     let rows = git::commit(&settings.root, &policy_base.commit)
-        .map_err(Since::Base)
+        .map_err(DiffError::Base)
         .and_then(|commit| since(&today, &commit));
     match rows {
         Ok(rows) => {
@@ -579,8 +577,8 @@ fn since_then(
             }
             Ok(changes)
         }
-        Err(Since::Today(problems)) => Err(problems.into()),
-        Err(Since::Base(problem)) => {
+        Err(DiffError::CurrentState(problems)) => Err(problems.into()),
+        Err(DiffError::Base(problem)) => {
             misses.push(base.unreadable(problem));
             Ok(Changes::of(
                 policy_base,

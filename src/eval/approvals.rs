@@ -97,8 +97,8 @@ impl<'a> Approvals<'a> {
         Ok(true)
     }
 
-    /// Says what waits for a person.
-    pub(crate) fn tell(&self, say: &dyn Fn(&str)) {
+    /// Reports what waits for a person.
+    pub(crate) fn announce(&self, say: &dyn Fn(&str)) {
         if self.proposed > 0 {
             let waits = if self.proposed == 1 {
                 "1 answer waits".to_owned()

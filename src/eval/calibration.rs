@@ -1,6 +1,6 @@
 //! Which judges decide the cases of a run, what is known of their errors, and which labels there are to know more.
 
-use super::judges::{Identity, Judges};
+use super::judges::{JudgeIdentity, Judges};
 use crate::config::JudgeCalibration;
 use crate::dataset::calibration;
 use crate::domain::{
@@ -17,7 +17,7 @@ pub(crate) const KINDS: usize = 1_000;
 
 /// How judges decide the cases of a dataset.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Judgings {
+pub(crate) struct JudgeRoles {
     /// The judges that decide a selected case together, for each kind of case.
     together: BTreeSet<Vec<JudgeUse>>,
     /// Something else than one check of a judge decides a selected case.
@@ -70,9 +70,9 @@ impl Labels {
 }
 
 /// Model, digest of the prompt and calibration of a judge that is asked so, for which there may be an entry.
-type Look<'l> = dyn Fn(&JudgeUse, Option<&CalibrationEntry>) -> Option<(String, String, Calibration)> + 'l;
+type Lookup<'l> = dyn Fn(&JudgeUse, Option<&CalibrationEntry>) -> Option<(String, String, Calibration)> + 'l;
 
-impl Judgings {
+impl JudgeRoles {
     /// Takes note of a case.
     pub(crate) fn note(&mut self, case: &Case, selected: bool) -> Option<Problem> {
         if selected {
@@ -137,7 +137,7 @@ impl Judgings {
     }
 
     /// The judges that decide, each with its model, the digest of its prompt, and what is known of it.
-    fn found(&self, entries: &[CalibrationEntry], look: &Look<'_>) -> DecidingJudges {
+    fn found(&self, entries: &[CalibrationEntry], look: &Lookup<'_>) -> DecidingJudges {
         let uses: BTreeSet<&JudgeUse> = self.together.iter().flatten().collect();
         let places: BTreeMap<&JudgeUse, usize> = uses.iter().enumerate().map(|(at, asked)| (*asked, at)).collect();
         let found = uses.iter().filter_map(|asked| {
@@ -169,7 +169,7 @@ impl Judgings {
 
 /// Whether an entry says something of the judge as it is now.
 fn known(
-    identity: &Identity,
+    identity: &JudgeIdentity,
     entry: Option<&CalibrationEntry>,
     entries: &[CalibrationEntry],
     asked: &JudgeUse,

@@ -4,12 +4,13 @@
 //! anything is sent, so that all mistakes are told at once. What ends one run before its end (a signal, a spent budget, a
 //! service that is down) ends the call: nobody knows what the others would have come to, so nothing is promoted.
 
-use super::Finished;
-use super::Forecast;
-use super::Interrupt;
-use super::Prepared;
-use super::prepare_among;
-use super::prior_runs::Call;
+use super::context::{EvalContext, RunKind};
+use super::forecast::{Forecast, forecast};
+use super::interrupt::Interrupt;
+use super::prepare::prepare;
+use super::prior_runs::PriorRuns;
+use super::run::{RunResult, run};
+use super::run_state::RunHooks;
 use crate::config::{ArmSettings, Settings};
 use crate::domain::{
     Candidate, CandidateLine, CaseRow, Completion, Decision, Problem, Problems, Progress, Reason, ReasonCode,
@@ -32,7 +33,7 @@ pub trait Watching {
     fn case(&mut self, row: &CaseRow);
 
     /// The run is over; its reports are in `folder`.
-    fn end(&mut self, finished: &Finished, folder: &Path);
+    fn end(&mut self, finished: &RunResult, folder: &Path);
 
     /// A sentence worth showing on the way.
     fn say(&self, sentence: &str);
@@ -67,14 +68,14 @@ pub fn each_candidate(settings: &Settings) -> Vec<Settings> {
 ///
 /// # Errors
 /// All mistakes of all of them, each once.
-pub fn prepare_all(each: &[Settings]) -> Result<Vec<Prepared<'_>>, Error> {
-    let among = u32::try_from(each.len()).unwrap_or(u32::MAX);
+pub fn prepare_all(each: &[Settings]) -> Result<Vec<EvalContext<'_>>, Error> {
+    let candidates = u32::try_from(each.len()).unwrap_or(u32::MAX);
     let mut prepared = Vec::with_capacity(each.len());
     let mut told: Vec<Problem> = Vec::new();
     let mut problems = Problems::default();
     let mut other = None;
     for settings in each {
-        match prepare_among(settings, among) {
+        match prepare(settings, RunKind::Gate { candidates }) {
             Ok(one) => prepared.push(one),
             Err(Error::Invalid(found)) => {
                 for problem in found
@@ -103,8 +104,8 @@ pub fn prepare_all(each: &[Settings]) -> Result<Vec<Prepared<'_>>, Error> {
 ///
 /// # Errors
 /// As [`Prepared::forecast`].
-pub fn forecast_all(prepared: &[Prepared<'_>]) -> Result<Vec<Forecast>, Error> {
-    let mut forecasts: Vec<Forecast> = prepared.iter().map(Prepared::forecast).collect::<Result<_, _>>()?;
+pub fn forecast_all(prepared: &[EvalContext<'_>]) -> Result<Vec<Forecast>, Error> {
+    let mut forecasts: Vec<Forecast> = prepared.iter().map(forecast).collect::<Result<_, _>>()?;
     let asks = |forecast: &Forecast| forecast.baseline.as_ref().map_or(0, |arm| arm.planned);
     let most = forecasts.iter().map(asks).max().unwrap_or_default();
     let with = forecasts.iter().position(|forecast| asks(forecast) == most);
@@ -121,7 +122,7 @@ pub fn forecast_all(prepared: &[Prepared<'_>]) -> Result<Vec<Forecast>, Error> {
 /// # Errors
 /// As [`Prepared::eval`]; the folder of a candidate can't be used.
 pub fn eval_all(
-    prepared: Vec<Prepared<'_>>,
+    prepared: Vec<EvalContext<'_>>,
     candidates: &[Candidate],
     folder: &OutputDir,
     interrupt: &Interrupt,
@@ -135,37 +136,36 @@ pub fn eval_all(
             ReportError::OutputDir(problem) => problem,
             other @ (ReportError::Write { .. } | ReportError::Disagreement { .. }) => Problem::new(other.to_string()),
         })?;
-    let mut call = Call::default();
+    let mut prior = PriorRuns::default();
     let mut runs = Vec::new();
     for (number, (mut one, part)) in prepared.into_iter().zip(parts).enumerate() {
         if number == 0 {
-            call.since = Store::open(&one.settings.root.join(super::STORE))?.newest_answer()?;
+            prior.since = Store::open(&one.settings.root.join(super::STORE))?.newest_answer()?;
         }
-        one.call = call.clone();
+        one.prior = prior.clone();
         let redactor = one.redactor().clone();
         let progress = watching.begin(number, one.run_info());
         let path = part.path().to_owned();
         let told = std::cell::RefCell::new(&mut *watching);
-        let finished = one.eval(
-            part,
-            &progress,
+        let hooks = RunHooks {
+            progress: &progress,
             interrupt,
-            &mut |row| told.borrow_mut().case(row),
-            &|sentence| told.borrow().say(sentence),
-        )?;
+            say: &|sentence| told.borrow().say(sentence),
+        };
+        let finished = run(one, part, hooks, &mut |row| told.borrow_mut().case(row))?;
         watching.end(&finished, &path);
-        call.taken = finished.taken;
+        prior.spent = finished.spent;
         let whole = is_whole(&finished.verdict) && interrupt.code().is_none();
-        let Finished {
+        let RunResult {
             run,
             verdict,
             unwritten,
             exit_code,
-            taken: _,
-            of_call,
+            spent: _,
+            as_prior,
             results,
         } = finished;
-        call.runs.push(Arc::new(of_call));
+        prior.runs.push(Arc::new(as_prior));
         runs.push(Ran {
             run,
             verdict,

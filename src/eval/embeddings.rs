@@ -1,48 +1,43 @@
 //! Models that make vectors of texts. What checks want to compare by meaning is asked for like a judge's replies: through the
 //! run stage, under its limits and the run's budget, many texts a request, and each vector is stored by itself.
 
-use super::judges::Asker;
 use super::target::service;
 use crate::config::{Cache, EmbeddingSettings, Settings, TargetKind};
 use crate::domain::{
-    Answer, Arm, Arrival, CaseId, Content, Failure, FailureKind, Job, Keep, Meaning, Part, Problem, Problems, Request,
-    Role, Usage, digest,
+    Arm, Arrival, CaseId, Content, Failure, FailureKind, Job, Part, Problem, Problems, Request, Role, Usage, digest,
 };
-use crate::error::Error;
 use crate::plan::identity;
-use crate::plan::price::Tier;
 use crate::provider::gemini::{self, Delivery, EMBEDDING_MODEL};
 use crate::provider::{ApiKey, Embedder, GeminiSettings, OpenAiSettings, embedding_requests, openai};
-use crate::scoring::{ReplyCache, StaticModel};
-use crate::store::Writer;
+use crate::scoring::StaticModel;
 use serde_json::Map;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The model that a check means that names none.
 const DEFAULT: &str = "default";
 
 /// How vectors are called among the replies of a run.
-const REPLIES: &str = "embeddings";
+pub(super) const REPLIES: &str = "embeddings";
 
 /// The models that the checks name.
 #[derive(Debug, Default)]
 pub(crate) struct Embedders {
-    by_name: BTreeMap<String, Model>,
+    pub(super) by_name: BTreeMap<String, EmbeddingModel>,
 }
 
 #[derive(Debug)]
-enum Model {
-    Asked(Arc<Asked>),
+pub(super) enum EmbeddingModel {
+    Remote(Arc<RemoteModel>),
     Static(StaticModel),
 }
 
 /// A model that is asked over the network.
 #[derive(Debug)]
-struct Asked {
-    target: Arc<Embedder>,
+pub(super) struct RemoteModel {
+    pub(super) target: Arc<Embedder>,
     /// What answers, in the identity of each vector.
-    identity: String,
+    pub(super) identity: String,
     model: String,
     dimensions: Option<u32>,
 }
@@ -60,7 +55,7 @@ impl Embedders {
         let mut by_name = BTreeMap::new();
         let mut problems = Problems::default();
         for name in names {
-            match Model::open(name, settings, runs) {
+            match EmbeddingModel::open(name, settings, runs) {
                 Ok(model) => {
                     by_name.insert(name.clone(), model);
                 }
@@ -80,12 +75,14 @@ impl Embedders {
             .by_name
             .iter()
             .flat_map(|(name, model)| match model {
-                Model::Asked(asked) => [
+                EmbeddingModel::Remote(asked) => [
                     name.clone().into_bytes(),
                     asked.identity.clone().into_bytes(),
                     format!("{} {:?}", asked.model, asked.dimensions).into_bytes(),
                 ],
-                Model::Static(model) => [name.clone().into_bytes(), b"static".to_vec(), model.digest().to_vec()],
+                EmbeddingModel::Static(model) => {
+                    [name.clone().into_bytes(), b"static".to_vec(), model.digest().to_vec()]
+                }
             })
             .collect();
         digest(pieces.iter().map(Vec::as_slice))
@@ -97,8 +94,8 @@ impl Embedders {
     }
 }
 
-impl Model {
-    fn open(name: &str, settings: &Settings, runs: Option<&(String, String)>) -> Result<Model, Problem> {
+impl EmbeddingModel {
+    fn open(name: &str, settings: &Settings, runs: Option<&(String, String)>) -> Result<EmbeddingModel, Problem> {
         let written = settings.scoring.embeddings.get(name);
         if written.is_none() && name != DEFAULT {
             return Err(
@@ -121,25 +118,25 @@ impl Model {
         };
         if let Some(path) = written.and_then(|one| one.path.as_deref()) {
             return StaticModel::open(&settings.root.join(path))
-                .map(Model::Static)
+                .map(EmbeddingModel::Static)
                 .map_err(at);
         }
-        Asked::open(written, settings, runs)
-            .map(|asked| Model::Asked(Arc::new(asked)))
+        RemoteModel::open(written, settings, runs)
+            .map(|asked| EmbeddingModel::Remote(Arc::new(asked)))
             .map_err(at)
     }
 }
 
-impl Asked {
+impl RemoteModel {
     fn open(
         written: Option<&EmbeddingSettings>,
         settings: &Settings,
         runs: Option<&(String, String)>,
-    ) -> Result<Asked, Problem> {
+    ) -> Result<RemoteModel, Problem> {
         let kind = written.and_then(|one| one.target).unwrap_or(settings.provider.target);
         let base_url = written.and_then(|one| one.base_url.clone());
         if kind == TargetKind::OpenAi {
-            return Asked::open_openai(written, settings);
+            return RemoteModel::open_openai(written, settings);
         }
         // The run's own service, unless another one is named.
         let (url, service) = match (base_url, kind) {
@@ -196,7 +193,7 @@ impl Asked {
             concurrency: settings.limits.concurrency,
             simulated: false,
         })?;
-        Ok(Asked {
+        Ok(RemoteModel {
             target: Arc::new(Embedder::Gemini(target)),
             identity,
             model,
@@ -205,7 +202,7 @@ impl Asked {
     }
 
     /// A service that speaks as OpenAI does: the one that is named, else the run's own.
-    fn open_openai(written: Option<&EmbeddingSettings>, settings: &Settings) -> Result<Asked, Problem> {
+    fn open_openai(written: Option<&EmbeddingSettings>, settings: &Settings) -> Result<RemoteModel, Problem> {
         let named = written.and_then(|one| one.base_url.clone());
         let of_run = settings
             .provider
@@ -237,7 +234,7 @@ impl Asked {
             key,
             concurrency: settings.limits.concurrency,
         })?;
-        Ok(Asked {
+        Ok(RemoteModel {
             target: Arc::new(Embedder::OpenAi(Box::new(target))),
             identity,
             model,
@@ -246,7 +243,7 @@ impl Asked {
     }
 
     /// The identity of one vector.
-    fn key(&self, text: &str) -> [u8; 32] {
+    pub(super) fn key(&self, text: &str) -> [u8; 32] {
         let body = self.target.body(&self.model, &[text], self.dimensions);
         identity(&self.identity, &self.model, &body, "embedding", 1, None)
     }
@@ -281,104 +278,25 @@ impl Asked {
     }
 }
 
-impl Asker<'_> {
-    /// Gets the vectors of these texts, and notes them.
-    ///
-    /// # Errors
-    /// The store can't be used.
-    pub(crate) fn embed(&mut self, wanted: Vec<Meaning>, asking: &mut ReplyCache) -> Result<(), Error> {
-        let mut by_model: BTreeMap<String, Vec<Meaning>> = BTreeMap::new();
-        for meaning in wanted {
-            by_model.entry(meaning.by.clone()).or_default().push(meaning);
-        }
-        let embedders = self.embedders;
-        for (name, meanings) in by_model {
-            match embedders.by_name.get(&name) {
-                None => {
-                    for meaning in meanings {
-                        asking.note_vector(&meaning, Err(failed(format!("the embeddings `{name}` are not there"))));
-                    }
-                }
-                Some(Model::Static(model)) => {
-                    for meaning in meanings {
-                        let vector = model.vector(&meaning.text).map(Arc::from).map_err(failed);
-                        asking.note_vector(&meaning, vector);
-                    }
-                }
-                Some(Model::Asked(asked)) => self.embed_by(asked, meanings, asking)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn embed_by(&mut self, asked: &Arc<Asked>, meanings: Vec<Meaning>, asking: &mut ReplyCache) -> Result<(), Error> {
-        let mut open = Vec::new();
-        for meaning in meanings {
-            let known = match self.settings.run.cache {
-                Cache::Use | Cache::Only => self.store.reply(self.run, REPLIES, &asked.job_of_one(&meaning.text))?,
-                Cache::Refresh | Cache::Off => None,
-            };
-            match known {
-                Some((answer, imported)) => {
-                    self.so_far.stored += 1;
-                    self.so_far.imported += u64::from(imported);
-                    self.so_far.simulated |= answer.simulated;
-                    asking.note_vector(&meaning, read(&answer.text));
-                }
-                None => open.push(meaning),
-            }
-        }
-        if open.is_empty() {
-            return Ok(());
-        }
-        if let Some(failure) = self.unasked() {
-            for meaning in open {
-                asking.note_vector(&meaning, Err(failure.clone()));
-            }
-            return Ok(());
-        }
-        let mut texts = HashMap::new();
+impl RemoteModel {
+    /// Jobs for many texts, and how to split their replies.
+    pub(super) fn jobs(&self, texts: &[&str]) -> (Vec<Job>, VectorBatches) {
+        let mut keys = HashMap::new();
         let mut jobs = Vec::new();
-        for chunk in embedding_requests(&open, |meaning| meaning.text.len()) {
-            let chunk: Vec<&str> = chunk.iter().map(|meaning| meaning.text.as_str()).collect();
-            let job = asked.job(&chunk);
-            texts.insert(job.key, chunk.iter().map(|text| asked.key(text)).collect());
+        for chunk in embedding_requests(texts, |text| text.len()) {
+            let job = self.job(chunk);
+            keys.insert(job.key, chunk.iter().map(|text| self.key(text)).collect());
             jobs.push(job);
         }
-        let reusable = self.settings.run.cache != Cache::Off;
-        let keep = Arc::new(Vectors {
-            texts,
-            dimensions: asked.dimensions,
-            writer: self.store.replies(self.run, REPLIES, &asked.identity, reusable)?,
-            got: Mutex::default(),
-        });
-        let target = Arc::clone(&asked.target);
-        let end = self.send(jobs, target, Arc::clone(&keep), Tier::Standard)?;
-        self.count(end);
-        let Some(Vectors { writer, got, .. }) = Arc::into_inner(keep) else {
-            return Err(Error::StoreFailed(Problem::new("the store's writer is still in use")));
+        let batches = VectorBatches {
+            texts: keys,
+            dimensions: self.dimensions,
         };
-        writer
-            .finish()
-            .map_err(|message| Error::StoreFailed(Problem::new(message)))?;
-        let got = got.into_inner().unwrap_or_else(PoisonError::into_inner);
-        for meaning in open {
-            let vector = match got.get(&asked.key(&meaning.text)) {
-                Some(Ok(answer)) => {
-                    self.so_far.simulated |= answer.simulated;
-                    read(&answer.text)
-                }
-                Some(Err(failure)) => Err(failure.clone()),
-                None => Err(self.left_out()),
-            };
-            asking.note_vector(&meaning, vector);
-        }
-        Ok(())
+        (jobs, batches)
     }
-}
 
-impl Asked {
-    fn job_of_one(&self, text: &str) -> Job {
+    /// The job under which the vector of one text is stored.
+    pub(super) fn job_of_one(&self, text: &str) -> Job {
         Job {
             key: self.key(text),
             ..self.job(&[text])
@@ -386,13 +304,13 @@ impl Asked {
     }
 }
 
-fn read(stored: &str) -> Result<Arc<[f32]>, Failure> {
+pub(super) fn read(stored: &str) -> Result<Arc<[f32]>, Failure> {
     serde_json::from_str::<Vec<f32>>(stored)
         .map(Arc::from)
         .map_err(|error| failed(format!("a stored embedding can't be read: {error}")))
 }
 
-fn failed(message: String) -> Failure {
+pub(super) fn failed(message: String) -> Failure {
     Failure {
         kind: FailureKind::Matcher,
         code: "embedding".to_owned(),
@@ -400,67 +318,52 @@ fn failed(message: String) -> Failure {
     }
 }
 
-/// Takes the replies apart, and keeps each vector by itself.
+/// Splits the reply to a request into one reply for each of its texts.
 #[derive(Debug)]
-struct Vectors {
+pub(super) struct VectorBatches {
     /// By the identity of each job: those of its texts.
     texts: HashMap<[u8; 32], Vec<[u8; 32]>>,
     /// Numbers that each vector must have.
     dimensions: Option<u32>,
-    writer: Writer,
-    got: Mutex<HashMap<[u8; 32], Result<Answer, Failure>>>,
 }
 
-impl Vectors {
-    fn note(&self, key: [u8; 32], got: Result<Answer, Failure>) {
-        let mut all = self.got.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(key, got);
-    }
-}
-
-impl Keep for Vectors {
-    async fn keep(&self, arrival: Arrival) -> Result<(), String> {
-        let texts = self.texts.get(&arrival.asked.key).cloned().unwrap_or_default();
-        let vectors = arrival.result.as_ref().map_err(Clone::clone).and_then(|answer| {
-            let vectors: Vec<Vec<f32>> = serde_json::from_str(&answer.text)
-                .map_err(|error| failed(format!("the embeddings can't be read: {error}")))?;
-            let wrong = |vector: &&Vec<f32>| self.dimensions.is_some_and(|wanted| vector.len() != wanted as usize);
-            if let Some(vector) = vectors.iter().find(wrong) {
-                return Err(failed(format!(
-                    "an embedding has {} numbers, and {} were asked for",
-                    vector.len(),
-                    self.dimensions.unwrap_or_default()
-                )));
-            }
-            if vectors.len() == texts.len() {
-                Ok(vectors)
-            } else {
-                Err(failed(format!(
-                    "{} embeddings came for {} texts",
-                    vectors.len(),
-                    texts.len()
-                )))
-            }
-        });
-        let vectors = match vectors {
-            Ok(vectors) => vectors,
-            Err(failure) => {
-                texts.into_iter().for_each(|key| self.note(key, Err(failure.clone())));
-                return Ok(());
-            }
-        };
-        for (key, vector) in texts.into_iter().zip(vectors) {
+impl VectorBatches {
+    pub(super) fn split(&self, arrival: &Arrival) -> Vec<Arrival> {
+        let keys = self.texts.get(&arrival.asked.key).map_or(&[][..], Vec::as_slice);
+        let vectors = self.vectors(arrival, keys.len());
+        let one = |(at, key): (usize, &[u8; 32])| {
             let mut one = arrival.clone();
-            one.asked.key = key;
-            if let Ok(answer) = &mut one.result {
-                answer.text = serde_json::to_string(&vector).unwrap_or_default();
-                // The tokens are those of all texts together.
-                answer.usage = Usage::default();
+            one.asked.key = *key;
+            match (&mut one.result, &vectors) {
+                (Ok(answer), Ok(vectors)) => {
+                    answer.text = serde_json::to_string(&vectors[at]).unwrap_or_default();
+                    // The tokens are those of all texts together.
+                    answer.usage = Usage::default();
+                }
+                (result, Err(failure)) => *result = Err(failure.clone()),
+                (Err(_), Ok(_)) => {}
             }
-            let result = one.result.clone();
-            self.writer.keep(one).await?;
-            self.note(key, result);
+            one
+        };
+        keys.iter().enumerate().map(one).collect()
+    }
+
+    /// One vector for each text.
+    fn vectors(&self, arrival: &Arrival, texts: usize) -> Result<Vec<Vec<f32>>, Failure> {
+        let answer = arrival.result.as_ref().map_err(Clone::clone)?;
+        let vectors: Vec<Vec<f32>> = serde_json::from_str(&answer.text)
+            .map_err(|error| failed(format!("the embeddings can't be read: {error}")))?;
+        let wrong = |vector: &&Vec<f32>| self.dimensions.is_some_and(|wanted| vector.len() != wanted as usize);
+        if let Some(vector) = vectors.iter().find(wrong) {
+            return Err(failed(format!(
+                "an embedding has {} numbers, and {} were asked for",
+                vector.len(),
+                self.dimensions.unwrap_or_default()
+            )));
         }
-        Ok(())
+        if vectors.len() != texts {
+            return Err(failed(format!("{} embeddings came for {texts} texts", vectors.len())));
+        }
+        Ok(vectors)
     }
 }

@@ -3,10 +3,9 @@
 
 use super::hex;
 use super::judges::BUILTIN;
-use super::library;
-use super::survey::Survey;
+use super::versions::library;
 use crate::config::{JudgeSettings, ModelChoice, TargetKind};
-use crate::domain::{Command, Problems, Tested, digest};
+use crate::domain::{Case, Command, Problems, digest};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -17,7 +16,7 @@ use std::path::Path;
 const MAX_BYTES: u64 = 64 << 20;
 
 /// What decides besides prompts, dataset and policy.
-pub(crate) struct Deciders<'a> {
+pub(crate) struct FingerprintInputs<'a> {
     pub(crate) root: &'a Path,
     pub(crate) judges: &'a BTreeMap<String, JudgeSettings>,
     pub(crate) commands: &'a [Command],
@@ -26,35 +25,25 @@ pub(crate) struct Deciders<'a> {
     pub(crate) target: TargetKind,
 }
 
-/// Digests it all.
-///
-/// # Errors
-/// A judge's prompt can't be opened.
-pub(crate) fn tested(survey: &Survey, deciders: &Deciders<'_>) -> Result<Tested, Problems> {
-    Ok(Tested {
-        identical: survey.identical,
-        requests_sha256: hex(&survey.requests),
-        judges_sha256: judges(&survey.judges, deciders)?,
-        commands_sha256: commands(deciders),
-    })
-}
-
 /// Over the name, target, address, model and prompt of each judge.
-fn judges(names: &BTreeSet<String>, deciders: &Deciders<'_>) -> Result<Option<String>, Problems> {
+pub(crate) fn judges_digest(
+    names: &BTreeSet<String>,
+    inputs: &FingerprintInputs<'_>,
+) -> Result<Option<String>, Problems> {
     let mut pieces = Vec::new();
     for name in names {
-        let written = deciders.judges.get(name);
+        let written = inputs.judges.get(name);
         let own = written.filter(|judge| judge.target.is_some() || judge.base_url.is_some());
-        let target = own.and_then(|judge| judge.target).unwrap_or(deciders.target);
+        let target = own.and_then(|judge| judge.target).unwrap_or(inputs.target);
         let model = written.and_then(|judge| judge.model.clone()).unwrap_or_else(|| {
             let default = target.protocol().default_model().map(str::to_owned);
             match own {
-                None => deciders.models.resolve(None),
+                None => inputs.models.resolve(None),
                 Some(_) => default.unwrap_or_default(),
             }
         });
         let prompt = match written.and_then(|judge| judge.prompt.as_deref()) {
-            Some(path) => library(deciders.root).open(path, None)?.sha256,
+            Some(path) => library(inputs.root).open(path, None)?.sha256,
             None => hex(&digest([BUILTIN.as_bytes()])),
         };
         let url = own.and_then(|judge| judge.base_url.clone()).unwrap_or_default();
@@ -65,7 +54,7 @@ fn judges(names: &BTreeSet<String>, deciders: &Deciders<'_>) -> Result<Option<St
 }
 
 /// Over the name, arguments, time limit and environment of each command, and the files that its arguments name.
-fn commands(deciders: &Deciders<'_>) -> Option<String> {
+pub(crate) fn commands_digest(inputs: &FingerprintInputs<'_>) -> Option<String> {
     let mut pieces: Vec<Vec<u8>> = Vec::new();
     for Command {
         name,
@@ -73,21 +62,21 @@ fn commands(deciders: &Deciders<'_>) -> Option<String> {
         timeout,
         env,
         place: _,
-    } in deciders.commands
+    } in inputs.commands
     {
         pieces.push(name.as_bytes().to_vec());
         pieces.push(timeout.as_millis().to_le_bytes().to_vec());
         pieces.push((argv.len() as u64).to_le_bytes().to_vec());
         for word in argv {
             pieces.push(word.as_bytes().to_vec());
-            pieces.push(file(&deciders.root.join(word)).map_or_else(Vec::new, |digest| digest.to_vec()));
+            pieces.push(file(&inputs.root.join(word)).map_or_else(Vec::new, |digest| digest.to_vec()));
         }
         for (name, value) in env {
             pieces.extend([name.as_bytes().to_vec(), value.as_bytes().to_vec()]);
         }
     }
     let digest = digest(pieces.iter().map(Vec::as_slice));
-    (!deciders.commands.is_empty()).then(|| hex(&digest))
+    (!inputs.commands.is_empty()).then(|| hex(&digest))
 }
 
 /// The digest of a file, if there is one at this path.
@@ -102,6 +91,126 @@ fn file(path: &Path) -> Option<[u8; 32]> {
             Ok(0) => return Some(hash.finalize().into()),
             Ok(read) => hash.update(&chunk[..read]),
             Err(_) => return None,
+        }
+    }
+}
+
+/// Everything about the checks of a case.
+pub(crate) fn checks_digest(case: &Case) -> Vec<u8> {
+    let mut pieces = Vec::new();
+    for check in &case.checks {
+        let modifiers = [u8::from(check.advisory), u8::from(check.name.is_some())];
+        pieces.extend(digest([
+            check.matcher.as_bytes(),
+            check.args.to_string().as_bytes(),
+            &check.weight.to_le_bytes(),
+            check.name.as_deref().unwrap_or_default().as_bytes(),
+            &modifiers,
+        ]));
+    }
+    pieces
+}
+
+/// Everything that is written about a case, but for its place and notes.
+pub(crate) fn case_digest(case: &Case, checks: &[u8]) -> [u8; 32] {
+    let Case {
+        id,
+        suite: _,
+        place: _,
+        tags,
+        critical,
+        vars,
+        history,
+        weight,
+        cluster,
+        checks: _,
+        labels: _,
+        notes: _,
+    } = case;
+    // Maps of texts and plain structs become JSON always; what would not would be one more state of the case.
+    let json = serde_json::to_vec(&(vars, history, tags, weight, cluster.as_deref())).unwrap_or_default();
+    digest([
+        b"promptgate.case/1".as_slice(),
+        id.as_str().as_bytes(),
+        &json,
+        checks,
+        &[u8::from(*critical)],
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{CaseId, CheckSpec, Place, WEIGHT};
+    use serde_json::json;
+
+    fn case() -> Case {
+        Case {
+            id: CaseId::new("a"),
+            suite: "s".into(),
+            place: Place::file("f"),
+            tags: vec!["t".to_owned()],
+            critical: false,
+            weight: WEIGHT,
+            cluster: None,
+            vars: json!({"q": "x"}).as_object().cloned().unwrap_or_default(),
+            history: Vec::new(),
+            checks: vec![CheckSpec::plain("contains", json!("x"))],
+            labels: Vec::new(),
+            notes: None,
+        }
+    }
+
+    fn of(case: &Case) -> [u8; 32] {
+        case_digest(case, &checks_digest(case))
+    }
+
+    #[test]
+    fn whatever_decides_an_outcome_makes_another_case_and_nothing_else_does() {
+        let same = Case {
+            suite: "other".into(),
+            place: Place::file("other"),
+            notes: Some("n".to_owned()),
+            ..case()
+        };
+        assert_eq!(of(&same), of(&case()));
+        let check = |change: &dyn Fn(&mut CheckSpec)| {
+            let mut case = case();
+            change(&mut case.checks[0]);
+            case
+        };
+        let mut two = case();
+        two.checks.push(CheckSpec::plain("contains", json!("y")));
+        for other in [
+            Case {
+                id: CaseId::new("b"),
+                ..case()
+            },
+            Case {
+                critical: true,
+                ..case()
+            },
+            Case { weight: 1, ..case() },
+            Case {
+                cluster: Some("c".into()),
+                ..case()
+            },
+            Case {
+                tags: Vec::new(),
+                ..case()
+            },
+            Case {
+                vars: serde_json::Map::new(),
+                ..case()
+            },
+            check(&|check| check.args = json!("z")),
+            check(&|check| check.weight = 2.0),
+            check(&|check| check.advisory = true),
+            check(&|check| check.name = Some(String::new())),
+            check(&|check| check.matcher = "equals".to_owned()),
+            two,
+        ] {
+            assert_ne!(of(&other), of(&case()), "{other:?}");
         }
     }
 }

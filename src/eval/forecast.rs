@@ -1,22 +1,19 @@
 //! What `--dry-run` says: the requests that would be sent, and what they would use and cost.
 
-use super::Version;
+use super::cases::CaseSource;
+use super::context::EvalContext;
 use super::judges::Judges;
-use super::sample_walk::{Found, Walking};
+use super::phase::{MustPassRetries, Phase};
+use super::sample_walk::{CacheLookup, SampleWalk};
+use super::usage_estimate::{Estimate, UsageEstimate};
 use crate::config::{Cache, TargetKind};
 use crate::domain::{Arm, Case, CaseId, PriceList, Problem, Request, RunInfo, Usage};
 use crate::error::Error;
 use crate::plan::price::{Prices, Tier};
 use crate::scoring;
-use serde_json::Value;
+use crate::store::Store;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
-
-/// The most that the models of the table put out, thinking included; the bound where a prompt sets no `maxOutputTokens`.
-const LONGEST_OUTPUT: u64 = 65_536;
-
-/// Earlier answers whose mean says something of the next ones.
-const ENOUGH_ANSWERS: u64 = 20;
 
 /// What would be sent, and what it would cost.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +66,19 @@ pub struct ArmForecast {
     pub cost_usd: Option<f64>,
 }
 
+impl Default for ArmForecast {
+    fn default() -> ArmForecast {
+        ArmForecast {
+            planned: 0,
+            stored: 0,
+            input_tokens: 0,
+            output_tokens: 0,
+            output: Estimate::MaxOutputTokens,
+            cost_usd: Some(0.0),
+        }
+    }
+}
+
 impl ArmForecast {
     /// Requests that would be sent, if none has to be repeated.
     pub fn requests(&self) -> u64 {
@@ -84,48 +94,35 @@ impl ArmForecast {
     }
 }
 
-/// Where the number of output tokens comes from.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Estimate {
-    /// The mean of stored answers of earlier runs of the same prompt name, model and target.
-    Earlier {
-        /// How many answers.
-        answers: u64,
-    },
-    /// No such answers: an upper bound, the prompt's `maxOutputTokens`.
-    MaxOutputTokens,
-    /// No such answers and no `maxOutputTokens`: an upper bound, what the models put out at most.
-    ModelLimit,
-}
-
-impl Estimate {
-    /// The one of two that is a bound rather than a mean, or goes by fewer answers.
-    fn least_sure(self, other: Estimate) -> Estimate {
-        match (self, other) {
-            (Estimate::ModelLimit, _) | (_, Estimate::ModelLimit) => Estimate::ModelLimit,
-            (Estimate::MaxOutputTokens, _) | (_, Estimate::MaxOutputTokens) => Estimate::MaxOutputTokens,
-            (Estimate::Earlier { answers: a }, Estimate::Earlier { answers: b }) => {
-                Estimate::Earlier { answers: a.min(b) }
-            }
-        }
-    }
-}
-
-/// Works it out. Sends nothing and writes nothing.
-pub(crate) fn forecast(walking: &Walking<'_>, judges: &Judges, run: &RunInfo) -> Result<Forecast, Error> {
-    let settings = walking.settings;
-    let counting = |version: Option<&Version>| version.map(|version| Counting::new(walking, version)).transpose();
-    let mut baseline = counting(walking.versions.baseline.as_ref())?;
-    let mut candidate = Counting::new(walking, &walking.versions.candidate)?;
-    let mut judging = Consulting::new(walking, judges)?;
-    let unread = walking.walk(&mut |case, job, found| {
+/// Works out what would be sent and what it would cost. Neither sends nor writes anything.
+///
+/// # Errors
+/// There is a store, but it can't be read, or the golden files changed since the survey.
+pub fn forecast(context: &EvalContext<'_>) -> Result<Forecast, Error> {
+    let settings = context.settings;
+    let store = context.existing_store()?;
+    let resumed = match &store {
+        Some(store) if settings.run.resume => store.resume(&context.plan_digest())?,
+        Some(_) | None => None,
+    };
+    let mut baseline = ArmCounter::new(context, store.as_ref(), Arm::Baseline)?;
+    let mut candidate = ArmCounter::new(context, store.as_ref(), Arm::Candidate)?;
+    let mut judging = JudgeCounter::new(context, store.as_ref())?;
+    let walk = SampleWalk {
+        context,
+        store: store.as_ref(),
+        run: resumed.as_ref(),
+        retries: &MustPassRetries::new(settings),
+        phase: Phase::Planned,
+    };
+    let unread = walk.walk(CaseSource::GoldenFiles, None, &mut |case, job, lookup| {
         let arm = match job.arm {
             Arm::Baseline => baseline.as_mut(),
-            Arm::Candidate => Some(&mut candidate),
+            Arm::Candidate => candidate.as_mut(),
         };
         if let Some(arm) = arm {
-            arm.add(&job.request, found);
-            let (_, answer, _) = arm.expected.tokens(&job.request);
+            arm.add(&job.request, lookup);
+            let (_, answer, _) = arm.estimate.tokens(&job.request);
             judging.add(case, answer);
         }
         Ok(())
@@ -134,11 +131,11 @@ pub(crate) fn forecast(walking: &Walking<'_>, judges: &Judges, run: &RunInfo) ->
         return Err(Problem::new(message).into());
     }
     Ok(Forecast {
-        run: run.clone(),
-        baseline: baseline.map(|arm| arm.so_far),
-        candidate: candidate.so_far,
+        run: context.info.clone(),
+        baseline: baseline.map(|arm| arm.total),
+        candidate: candidate.map(|arm| arm.total).unwrap_or_default(),
         judges: judging
-            .so_far
+            .total
             .filter(|judges| judges.requests > 0 && settings.run.cache != Cache::Only),
         commands: judging.commands,
         offline: settings.provider.target == TargetKind::Recorded || settings.run.cache == Cache::Only,
@@ -146,94 +143,42 @@ pub(crate) fn forecast(walking: &Walking<'_>, judges: &Judges, run: &RunInfo) ->
     })
 }
 
-/// What an answer of one arm is expected to use: the mean of earlier answers, or an upper bound.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Expected {
-    /// Output tokens of an earlier answer in the mean, and how many there were.
-    pub(crate) earlier: Option<(f64, u64)>,
-}
-
-impl Expected {
-    pub(crate) fn of(walking: &Walking<'_>, version: &Version) -> Result<Expected, Error> {
-        let earlier = match walking.store {
-            Some(store) => store.mean_output(&version.info.name, &version.info.model, &walking.target.identity)?,
-            None => None,
-        };
-        Ok(Expected { earlier })
-    }
-
-    /// Input tokens, output tokens with their fraction, and where the latter come from.
-    fn tokens(self, request: &Request) -> (u64, f64, Estimate) {
-        let most = request.config.get("maxOutputTokens").and_then(Value::as_u64);
-        let (output, estimate) = match (self.earlier, most) {
-            (Some((mean, answers)), _) => (mean, Estimate::Earlier { answers }),
-            (None, Some(most)) => (most as f64, Estimate::MaxOutputTokens),
-            (None, None) => (LONGEST_OUTPUT as f64, Estimate::ModelLimit),
-        };
-        (request.estimated_tokens(), output, estimate)
-    }
-
-    /// What an answer may use, for a limit that has to hold: what it must not exceed, or, once enough answers are known,
-    /// twice their mean.
-    pub(crate) fn at_most(self, request: &Request) -> Usage {
-        let bound = request
-            .config
-            .get("maxOutputTokens")
-            .and_then(Value::as_u64)
-            .unwrap_or(LONGEST_OUTPUT);
-        let output = match self.earlier {
-            Some((mean, answers)) if answers >= ENOUGH_ANSWERS => bound.min((2.0 * mean).ceil() as u64),
-            Some(_) | None => bound,
-        };
-        Usage {
-            prompt: request.estimated_tokens(),
-            output,
-            ..Usage::default()
-        }
-    }
-
-    /// The same as an answer would count it.
-    pub(crate) fn usage(self, request: &Request) -> Usage {
-        let (prompt, output, _) = self.tokens(request);
-        Usage {
-            prompt,
-            output: output.round() as u64,
-            ..Usage::default()
-        }
-    }
-}
-
 /// A question about an answer whose length is not known yet.
-struct Foretold {
+struct ForecastQuestion {
     request: Request,
     tier: Tier,
-    expected: Expected,
+    estimate: UsageEstimate,
 }
 
-/// Judges and commands, while what they would be asked is counted.
-struct Consulting<'a> {
-    so_far: Option<JudgesForecast>,
+/// What judges and commands would be asked.
+struct JudgeCounter<'a> {
+    total: Option<JudgesForecast>,
     commands: u64,
     prices: &'a Prices,
-    /// What a reply of each judge is expected to use.
-    expected: BTreeMap<&'a str, Expected>,
+    /// Of a reply of each judge.
+    estimates: BTreeMap<&'a str, UsageEstimate>,
     judges: &'a Judges,
     /// The case that was last seen, and what its checks ask about each answer.
     case: Option<CaseId>,
-    questions: Vec<Foretold>,
+    questions: Vec<ForecastQuestion>,
     of_commands: u64,
     /// Sum of the outputs, kept with its fraction.
     output: f64,
 }
 
-impl<'a> Consulting<'a> {
-    fn new(walking: &'a Walking<'a>, judges: &'a Judges) -> Result<Consulting<'a>, Error> {
-        Ok(Consulting {
-            so_far: None,
+impl<'a> JudgeCounter<'a> {
+    fn new(context: &'a EvalContext<'_>, store: Option<&Store>) -> Result<JudgeCounter<'a>, Error> {
+        let replies = context.judges.mean_replies(store)?;
+        let estimates = replies
+            .into_iter()
+            .map(|(name, earlier)| (name, UsageEstimate { earlier }))
+            .collect();
+        Ok(JudgeCounter {
+            total: None,
             commands: 0,
-            prices: &walking.settings.prices,
-            expected: judges.expected(walking.store)?,
-            judges,
+            prices: &context.settings.prices,
+            estimates,
+            judges: &context.judges,
             case: None,
             questions: Vec::new(),
             of_commands: 0,
@@ -245,101 +190,102 @@ impl<'a> Consulting<'a> {
     fn add(&mut self, case: &Case, answer_tokens: f64) {
         if self.case.as_ref() != Some(&case.id) {
             let asked = scoring::max_external_calls(case);
-            let foretold = asked.questions.iter().filter_map(|question| {
-                let (request, tier) = self.judges.foretold(question)?;
-                let expected = *self.expected.get(question.judge.as_str())?;
-                Some(Foretold {
+            let questions = asked.questions.iter().filter_map(|question| {
+                let (request, tier) = self.judges.forecast(question)?;
+                let estimate = *self.estimates.get(question.judge.as_str())?;
+                Some(ForecastQuestion {
                     request,
                     tier,
-                    expected,
+                    estimate,
                 })
             });
-            self.questions = foretold.collect();
+            self.questions = questions.collect();
             self.of_commands = asked.commands;
             self.case = Some(case.id.clone());
         }
         self.commands += self.of_commands;
         let today = OffsetDateTime::now_utc().date();
-        for Foretold {
+        for ForecastQuestion {
             request,
             tier,
-            expected,
+            estimate,
         } in &self.questions
         {
-            let (prompt, output, estimate) = expected.tokens(request);
+            let (prompt, output, source) = estimate.tokens(request);
             let usage = Usage {
                 prompt: prompt + answer_tokens.round() as u64,
-                ..expected.usage(request)
+                ..estimate.usage(request)
             };
             let cost = self.prices.cost_usd(&request.model, &usage, *tier, today);
-            let so_far = self.so_far.get_or_insert(JudgesForecast {
+            let total = self.total.get_or_insert(JudgesForecast {
                 requests: 0,
                 input_tokens: 0,
                 output_tokens: 0,
-                output: estimate,
+                output: source,
                 cost_usd: Some(0.0),
             });
             self.output += output;
-            so_far.requests += 1;
-            so_far.input_tokens += usage.prompt;
-            so_far.output_tokens = self.output.round() as u64;
-            so_far.output = so_far.output.least_sure(estimate);
-            so_far.cost_usd = so_far.cost_usd.zip(cost).map(|(sum, cost)| sum + cost);
+            total.requests += 1;
+            total.input_tokens += usage.prompt;
+            total.output_tokens = self.output.round() as u64;
+            total.output = total.output.least_sure(source);
+            total.cost_usd = total.cost_usd.zip(cost).map(|(sum, cost)| sum + cost);
         }
     }
 }
 
-/// One arm, while its answers are counted.
-struct Counting<'a> {
-    so_far: ArmForecast,
+/// The planned answers of one arm.
+struct ArmCounter<'a> {
+    total: ArmForecast,
     prices: &'a Prices,
     tier: Tier,
-    expected: Expected,
+    estimate: UsageEstimate,
     /// Sum of the outputs, kept with its fraction.
     output: f64,
 }
 
-impl<'a> Counting<'a> {
-    fn new(walking: &Walking<'a>, version: &Version) -> Result<Counting<'a>, Error> {
-        let expected = Expected::of(walking, version)?;
-        Ok(Counting {
-            so_far: ArmForecast {
-                planned: 0,
-                stored: 0,
-                input_tokens: 0,
-                output_tokens: 0,
-                output: match expected.earlier {
+impl<'a> ArmCounter<'a> {
+    /// `None` without the arm.
+    fn new(context: &'a EvalContext<'_>, store: Option<&Store>, arm: Arm) -> Result<Option<ArmCounter<'a>>, Error> {
+        let Some((estimate, (_, tier))) = UsageEstimate::of_arm(context, store, arm)?.zip(context.priced_as(arm))
+        else {
+            return Ok(None);
+        };
+        Ok(Some(ArmCounter {
+            total: ArmForecast {
+                output: match estimate.earlier {
                     Some((_, answers)) => Estimate::Earlier { answers },
                     None => Estimate::MaxOutputTokens,
                 },
-                cost_usd: Some(0.0),
+                ..ArmForecast::default()
             },
-            prices: &walking.settings.prices,
-            tier: version.tier(walking.settings),
-            expected,
+            prices: &context.settings.prices,
+            tier,
+            estimate,
             output: 0.0,
-        })
+        }))
     }
 
-    fn add(&mut self, request: &Request, found: Found) {
-        self.so_far.planned += 1;
-        match found {
-            Found::InRun | Found::Stored(_) => {
-                self.so_far.stored += 1;
+    fn add(&mut self, request: &Request, lookup: CacheLookup) {
+        let total = &mut self.total;
+        total.planned += 1;
+        match lookup {
+            CacheLookup::Resumed | CacheLookup::Stored(_) => {
+                total.stored += 1;
                 return;
             }
-            Found::Nothing => {}
+            CacheLookup::Missing => {}
         }
-        let (prompt, output, estimate) = self.expected.tokens(request);
+        let (prompt, output, estimate) = self.estimate.tokens(request);
         if estimate == Estimate::ModelLimit {
-            self.so_far.output = estimate;
+            total.output = estimate;
         }
         self.output += output;
-        self.so_far.input_tokens += prompt;
-        self.so_far.output_tokens = self.output.round() as u64;
-        let usage = self.expected.usage(request);
+        total.input_tokens += prompt;
+        total.output_tokens = self.output.round() as u64;
+        let usage = self.estimate.usage(request);
         let today = OffsetDateTime::now_utc().date();
         let cost = self.prices.cost_usd(&request.model, &usage, self.tier, today);
-        self.so_far.cost_usd = self.so_far.cost_usd.zip(cost).map(|(sum, cost)| sum + cost);
+        total.cost_usd = total.cost_usd.zip(cost).map(|(sum, cost)| sum + cost);
     }
 }

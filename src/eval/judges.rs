@@ -1,37 +1,24 @@
 //! Models that judge: the second plan, over answers that are stored. Whatever checks want to ask of a judge is asked
 //! through the run stage, under its limits and the run's budget, and every reply is stored, so that nothing is asked twice.
 
-use super::Interrupt;
-use super::Version;
-use super::embeddings::Embedders;
-use super::forecast::Expected;
-use super::open_prompt;
 use super::target::{BATCHED, OpenedTarget, service};
+use super::versions::{Version, open_prompt};
 use crate::config::{Cache, JudgeSettings, Settings, TargetKind};
 use crate::domain::{
-    Answer, Arm, Arrival, CaseId, Event, Failure, FailureKind, Job, JudgeVerdict, Keep, Problem, Problems, Progress,
-    Question, Request, digest,
+    Arm, CaseId, Failure, FailureKind, Job, JudgeVerdict, Problem, Problems, Question, Request, digest,
 };
 use crate::error::Error;
 use crate::plan::identity;
 use crate::plan::price::Tier;
 use crate::prompt::Library;
 use crate::provider::gemini::{self, Delivery};
-use crate::provider::{AnyTarget, ApiKey, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Protocol, Target};
-use crate::runner::{self, Ended, Limits, Price, RunEnd, Taken};
-use crate::scoring::{self, Commands, ReplyCache, ScoredAnswer, Unscored};
-use crate::store::{RunId, Store, Writer};
+use crate::provider::{AnyTarget, ApiKey, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Protocol};
+use crate::runner::{Ended, Taken};
+use crate::store::Store;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
-use time::OffsetDateTime;
-use tokio::sync::mpsc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-/// Questions can lead to further questions (`any` asks its second check when the first one has failed), so often.
-pub(crate) const ROUNDS: usize = 8;
-
-/// Characters of a judge's refusal that its failure quotes.
-const REFUSAL_SHOWN: usize = 200;
 /// The prompt of a judge that names none.
 pub(crate) const BUILTIN: &str = include_str!("judge.prompt");
 
@@ -41,23 +28,24 @@ const DEFAULT: &str = "default";
 /// The judges that the checks name.
 #[derive(Debug, Default)]
 pub(crate) struct Judges {
-    by_name: BTreeMap<String, Judge>,
+    pub(super) by_name: BTreeMap<String, Judge>,
 }
 
+/// A model with the prompt by which it judges.
 #[derive(Debug)]
-struct Judge {
-    target: Arc<AnyTarget>,
+pub(super) struct Judge {
+    pub(super) target: Arc<AnyTarget>,
     /// What answers, in the identity of each reply.
-    identity: String,
+    pub(super) identity: String,
     /// The service alone, see [`OpenedTarget::service`].
     service: String,
     protocol: Protocol,
-    prompt: Version,
+    pub(super) prompt: Version,
 }
 
-/// What asking the judges came to, over a whole run.
+/// What judges were used for and cost, over a whole run.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Consulted {
+pub(crate) struct JudgeUsage {
     pub(crate) requests: u64,
     pub(crate) retries: u64,
     /// Tokens of the replies, input and output.
@@ -68,7 +56,7 @@ pub(crate) struct Consulted {
     pub(crate) imported: u64,
     /// `None` when a price is not known.
     pub(crate) cost_usd: Option<f64>,
-    /// Why no more is asked, if so.
+    /// Why no more requests are sent, if so.
     pub(crate) ended: Option<Ended>,
     /// A reply came from the simulator.
     pub(crate) simulated: bool,
@@ -76,21 +64,26 @@ pub(crate) struct Consulted {
     pub(crate) served: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Models that are remembered of each judge; more than that is no longer one judge in any case.
-const SERVED: usize = 100;
-
-/// Who a judge is.
+/// What makes a judge the one that it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub(crate) struct JudgeIdentity {
     pub(crate) model: String,
     pub(crate) prompt_sha256: String,
     /// Digest of service, model and prompt.
     pub(crate) sha256: String,
 }
 
-impl Consulted {
+impl JudgeUsage {
+    /// No requests, and so no costs.
+    pub(crate) fn none() -> JudgeUsage {
+        JudgeUsage {
+            cost_usd: Some(0.0),
+            ..JudgeUsage::default()
+        }
+    }
+
     /// Together with what answers took.
-    pub(crate) fn beside(&self, answers: Taken) -> Taken {
+    pub(crate) fn add_to(&self, answers: Taken) -> Taken {
         Taken {
             requests: answers.requests + self.requests,
             tokens: answers.tokens.saturating_add(self.tokens),
@@ -127,18 +120,18 @@ impl Judges {
         self.by_name.is_empty()
     }
 
-    /// What asking a question would send, and at which tier it is priced; `None` for a question that can't be asked.
-    pub(crate) fn foretold(&self, question: &Question) -> Option<(Request, Tier)> {
+    /// The request that a question would send, and its tier; `None` for a question that can't be sent.
+    pub(crate) fn forecast(&self, question: &Question) -> Option<(Request, Tier)> {
         let judge = self.by_name.get(&question.judge)?;
         let request = judge.request(question).ok()?;
         Some((request, judge.prompt.standard_tier()))
     }
 
-    /// What a reply of each judge is expected to use, by earlier ones.
+    /// Mean output tokens of each judge's earlier replies, and how many there were.
     ///
     /// # Errors
     /// The store can't be read.
-    pub(crate) fn expected(&self, store: Option<&Store>) -> Result<BTreeMap<&str, Expected>, Error> {
+    pub(crate) fn mean_replies(&self, store: Option<&Store>) -> Result<BTreeMap<&str, Option<(f64, u64)>>, Error> {
         let mut all = BTreeMap::new();
         for (name, judge) in &self.by_name {
             let info = &judge.prompt.info;
@@ -146,7 +139,7 @@ impl Judges {
                 Some(store) => store.mean_reply(&info.name, &info.model, &judge.identity)?,
                 None => None,
             };
-            all.insert(name.as_str(), Expected { earlier });
+            all.insert(name.as_str(), earlier);
         }
         Ok(all)
     }
@@ -170,11 +163,11 @@ impl Judges {
     }
 
     /// Who the judge of this name is, if it is open.
-    pub(crate) fn identity(&self, name: &str) -> Option<Identity> {
+    pub(crate) fn identity(&self, name: &str) -> Option<JudgeIdentity> {
         let judge = self.by_name.get(name)?;
         let info = &judge.prompt.info;
         let pieces = [&judge.identity, &info.model, &info.sha256];
-        Some(Identity {
+        Some(JudgeIdentity {
             model: info.model.clone(),
             prompt_sha256: info.sha256.clone(),
             sha256: super::hex(&digest(pieces.map(|piece| piece.as_bytes()))),
@@ -276,7 +269,7 @@ impl Judge {
     }
 
     /// The job that asks a question. Its body holds no arm, so equal answers of both arms share one reply.
-    fn job(&self, question: &Question) -> Result<Job, Failure> {
+    pub(super) fn job(&self, question: &Question) -> Result<Job, Failure> {
         let request = self.request(question)?;
         let body = self.protocol.body(&request);
         let key = identity(&self.identity, &request.model, &body, "judge", question.vote, None);
@@ -291,13 +284,15 @@ impl Judge {
         })
     }
 
-    fn request(&self, question: &Question) -> Result<Request, Failure> {
+    pub(super) fn request(&self, question: &Question) -> Result<Request, Failure> {
         let Version { prompt, info } = &self.prompt;
         let mut request = prompt
             .render(&info.model, &question.vars, &[])
-            .map_err(|problem| unaskable(format!("the judge's prompt does not render: {problem}")))?;
+            .map_err(|problem| invalid_question(format!("the judge's prompt does not render: {problem}")))?;
         if request.contents.is_empty() {
-            return Err(unaskable("the judge's prompt says nothing to the judge".to_owned()));
+            return Err(invalid_question(
+                "the judge's prompt says nothing to the judge".to_owned(),
+            ));
         }
         request.json_output = true;
         request.output_schema = Some(schema(question.verdict));
@@ -378,302 +373,10 @@ fn own_target(judge: &JudgeSettings, settings: &Settings) -> Result<(Arc<AnyTarg
     }
 }
 
-fn unaskable(message: String) -> Failure {
+pub(super) fn invalid_question(message: String) -> Failure {
     Failure {
         kind: FailureKind::Matcher,
         code: "judge_prompt".to_owned(),
         message,
     }
-}
-
-/// Asks judges for as long as the run's limits allow.
-pub(crate) struct Asker<'a> {
-    pub(crate) judges: &'a Judges,
-    pub(crate) embedders: &'a Embedders,
-    pub(crate) settings: &'a Settings,
-    pub(crate) store: &'a Store,
-    /// Of the whole run, answers included.
-    pub(crate) limits: Limits,
-    /// What the answers took of it.
-    pub(crate) answers_took: Taken,
-    /// The run whose answers are judged.
-    pub(crate) run: RunId,
-    pub(crate) interrupt: &'a Interrupt,
-    /// What asking came to so far.
-    pub(crate) so_far: Consulted,
-}
-
-impl Asker<'_> {
-    /// Gets replies to these questions, and notes them.
-    ///
-    /// # Errors
-    /// The store can't be used.
-    pub(crate) fn ask(&mut self, questions: Vec<Question>, asking: &mut ReplyCache) -> Result<(), Error> {
-        let mut by_judge: BTreeMap<&str, Vec<(Question, Job)>> = BTreeMap::new();
-        for question in questions {
-            let Some((name, judge)) = self.judges.by_name.get_key_value(&question.judge) else {
-                let message = format!("the judge `{}` is not there", question.judge);
-                asking.note(&question, Err(unaskable(message)));
-                continue;
-            };
-            match judge.job(&question) {
-                Ok(job) => by_judge.entry(name).or_default().push((question, job)),
-                Err(failure) => asking.note(&question, Err(failure)),
-            }
-        }
-        for (name, asked) in by_judge {
-            if let Some(judge) = self.judges.by_name.get(name) {
-                self.ask_one(judge, asked, asking)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn ask_one(&mut self, judge: &Judge, asked: Vec<(Question, Job)>, asking: &mut ReplyCache) -> Result<(), Error> {
-        let mut open = Vec::new();
-        for (question, job) in asked {
-            match self.stored(judge, &job)? {
-                Some((answer, imported)) => {
-                    self.so_far.stored += 1;
-                    self.so_far.imported += u64::from(imported);
-                    self.note(&question, Ok(answer), asking);
-                }
-                None => open.push((question, job)),
-            }
-        }
-        if open.is_empty() {
-            return Ok(());
-        }
-        let replies = match self.unasked() {
-            Some(failure) => Err(failure),
-            None => Ok(self.run(judge, open.iter().map(|(_, job)| job.clone()).collect())?),
-        };
-        for (question, job) in open {
-            let reply = match &replies {
-                Ok(replies) => replies.get(&job.key).cloned().unwrap_or_else(|| Err(self.left_out())),
-                Err(failure) => Err(failure.clone()),
-            };
-            self.note(&question, reply, asking);
-        }
-        Ok(())
-    }
-
-    /// A reply of an earlier run, and whether it was imported.
-    fn stored(&self, judge: &Judge, job: &Job) -> Result<Option<(Answer, bool)>, Error> {
-        match self.settings.run.cache {
-            Cache::Use | Cache::Only => Ok(self.store.reply(self.run, &judge.prompt.info.name, job)?),
-            Cache::Refresh | Cache::Off => Ok(None),
-        }
-    }
-
-    /// Why nothing may be asked, if so.
-    pub(crate) fn unasked(&self) -> Option<Failure> {
-        if self.settings.run.cache == Cache::Only {
-            return Some(Failure {
-                kind: FailureKind::Missing,
-                code: "not_cached".to_owned(),
-                message: "no stored reply of the judge, and --cache only sends nothing".to_owned(),
-            });
-        }
-        (self.so_far.ended.is_some() || self.interrupt.code().is_some()).then(|| self.left_out())
-    }
-
-    pub(crate) fn left_out(&self) -> Failure {
-        let why = match &self.so_far.ended {
-            Some(Ended::Budget(reason)) => reason.clone(),
-            Some(Ended::Stopped(failure)) => failure.message.clone(),
-            Some(Ended::StoreFailed(reason)) => reason.clone(),
-            Some(Ended::Complete | Ended::Interrupted) | None => "the run was interrupted".to_owned(),
-        };
-        Failure {
-            kind: FailureKind::Missing,
-            code: "judge_not_asked".to_owned(),
-            message: format!("the judge was not asked: {why}"),
-        }
-    }
-
-    /// Reads an answer as a reply. One that is cut off, blocked or empty is none.
-    fn note(&mut self, question: &Question, reply: Result<Answer, Failure>, asking: &mut ReplyCache) {
-        let reply = reply.and_then(|answer| {
-            self.so_far.simulated |= answer.simulated;
-            let refused = answer.details.as_ref().and_then(|details| details.refusal.as_deref());
-            let refused = refused.map(|refusal| {
-                format!(
-                    "it is refused: {}",
-                    refusal.chars().take(REFUSAL_SHOWN).collect::<String>()
-                )
-            });
-            if let Some(model) = &answer.model_version {
-                let served = self.so_far.served.entry(question.judge.clone()).or_default();
-                if served.len() < SERVED {
-                    served.insert(model.clone());
-                }
-            }
-            let calls = (!answer.tool_calls.is_empty()).then(|| "it calls functions instead of judging".to_owned());
-            match answer.unusable().or(refused).or(calls) {
-                None => Ok(answer.text),
-                Some(reason) => Err(Failure {
-                    kind: FailureKind::Matcher,
-                    code: "judge_unusable".to_owned(),
-                    message: reason,
-                }),
-            }
-        });
-        asking.note(question, reply);
-    }
-
-    /// Sends what is not stored.
-    fn run(&mut self, judge: &Judge, open: Vec<Job>) -> Result<HashMap<[u8; 32], Result<Answer, Failure>>, Error> {
-        let reusable = self.settings.run.cache != Cache::Off;
-        let keep = Arc::new(Gathering {
-            writer: self
-                .store
-                .replies(self.run, &judge.prompt.info.name, &judge.identity, reusable)?,
-            got: Mutex::default(),
-        });
-        let end = self.send(
-            open,
-            Arc::clone(&judge.target),
-            Arc::clone(&keep),
-            judge.prompt.standard_tier(),
-        )?;
-        self.count(end);
-        let Some(Gathering { writer, got }) = Arc::into_inner(keep) else {
-            return Err(Error::StoreFailed(Problem::new("the store's writer is still in use")));
-        };
-        writer
-            .finish()
-            .map_err(|message| Error::StoreFailed(Problem::new(message)))?;
-        Ok(got.into_inner().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Asks a target through the run stage, within what is left of the run's limits.
-    pub(crate) fn send<T: Target, K: Keep>(
-        &self,
-        jobs: Vec<Job>,
-        target: Arc<T>,
-        keep: Arc<K>,
-        tier: Tier,
-    ) -> Result<RunEnd, Error> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("judge")
-            .enable_all()
-            .build()
-            .map_err(|error| Problem::new(format!("the runtime can't start: {error}")))?;
-        let prices = self.settings.prices.clone();
-        let today = OffsetDateTime::now_utc().date();
-        let price: Arc<Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
-        let (sending, queue) = mpsc::channel(2 * self.settings.limits.concurrency);
-        let running = runtime.spawn(runner::run(
-            queue,
-            Arc::clone(&target),
-            self.limits(),
-            price,
-            keep,
-            Arc::new(Silent) as Arc<dyn Progress>,
-            self.interrupt.token.clone(),
-        ));
-        for job in jobs {
-            if sending.blocking_send(job).is_err() {
-                break;
-            }
-        }
-        drop(sending);
-        match runtime.block_on(running) {
-            Ok(end) => Ok(end),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(error) => Err(Error::StoreFailed(Problem::new(format!(
-                    "the judge was aborted: {error}"
-                )))),
-            },
-        }
-    }
-
-    /// Adds what asking took.
-    pub(crate) fn count(&mut self, end: RunEnd) {
-        self.so_far.requests += end.requests;
-        self.so_far.retries += end.retries;
-        self.so_far.tokens = self.so_far.tokens.saturating_add(end.tokens);
-        self.so_far.cost_usd = match (self.so_far.requests == end.requests, self.so_far.cost_usd, end.cost_usd) {
-            (true, _, cost) => cost,
-            (false, Some(sum), Some(cost)) => Some(sum + cost),
-            (false, _, _) => None,
-        };
-        if end.ended != Ended::Complete {
-            self.so_far.ended.get_or_insert(end.ended);
-        }
-    }
-
-    /// The run's limits, and what was taken of them. An unknown price has ended the run before, if it must.
-    fn limits(&self) -> Limits {
-        let Taken {
-            requests,
-            tokens,
-            cost_usd,
-        } = self.answers_took;
-        Limits {
-            taken: Taken {
-                requests: requests + self.so_far.requests,
-                tokens: tokens + self.so_far.tokens,
-                cost_usd: cost_usd + self.so_far.cost_usd.unwrap_or(0.0),
-            },
-            ..self.limits.clone()
-        }
-    }
-
-    /// Judges a batch; whatever its checks want to ask of judges is asked in between.
-    ///
-    /// # Errors
-    /// The store can't be used.
-    pub(crate) fn judge(
-        &mut self,
-        batch: &[Unscored<'_>],
-        commands: &Commands,
-    ) -> Result<Vec<Vec<Option<ScoredAnswer>>>, Error> {
-        // What commands say of this batch is kept while it is judged again and again.
-        commands.forget();
-        let mut asking = ReplyCache::default();
-        let mut judgements = scoring::score(batch, commands, &asking);
-        for _ in 0..ROUNDS {
-            let (questions, meanings) = asking.take_missing();
-            if questions.is_empty() && meanings.is_empty() {
-                break;
-            }
-            self.ask(questions, &mut asking)?;
-            self.embed(meanings, &mut asking)?;
-            judgements = scoring::score(batch, commands, &asking);
-        }
-        Ok(judgements)
-    }
-}
-
-/// Keeps replies in the store and at hand.
-#[derive(Debug)]
-struct Gathering {
-    writer: Writer,
-    got: Mutex<HashMap<[u8; 32], Result<Answer, Failure>>>,
-}
-
-impl Keep for Gathering {
-    async fn keep(&self, arrival: Arrival) -> Result<(), String> {
-        let (key, result) = (arrival.asked.key, arrival.result.clone());
-        if result.is_ok() {
-            self.writer.keep(arrival).await?;
-        }
-        self.got
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, result);
-        Ok(())
-    }
-}
-
-/// Progress is told of the answers, not of the replies of judges.
-#[derive(Debug)]
-struct Silent;
-
-impl Progress for Silent {
-    fn on(&self, _: &Event) {}
 }

@@ -1,7 +1,7 @@
 //! What the project asks for otherwise than at its policy base: golden data and checks by the comparison of `lint`, rules by
 //! that of `settings`, and the prompt that everything is compared with.
 
-use super::library;
+use super::versions::library;
 use crate::config::{Baseline, Layer, PolicyBaseSettings, compare_files};
 use crate::dataset::{self, Older};
 use crate::domain::{Changed, Changes, CheckSpec, Command, PolicyBase, Problem, Problems, PromptInfo};
@@ -37,7 +37,7 @@ pub(crate) fn rules(root: &Path, commands: &[Command]) -> Rules {
 }
 
 /// What is compared, as it is now.
-pub(crate) struct Today<'a> {
+pub(crate) struct CurrentState<'a> {
     pub(crate) root: &'a Path,
     pub(crate) golden: &'a [PathBuf],
     pub(crate) base: &'a PolicyBaseSettings,
@@ -49,14 +49,14 @@ pub(crate) struct Today<'a> {
 ///
 /// # Errors
 /// The revision can't be read, or the golden data of today have mistakes.
-pub(crate) fn changes(today: &Today<'_>) -> Result<Changes, Error> {
+pub(crate) fn changes(today: &CurrentState<'_>) -> Result<Changes, Error> {
     let Some(rev) = &today.base.rev else {
         return Ok(Changes::default());
     };
     let commit = git::merge_base(today.root, rev).map_err(|problem| today.base.unreadable(problem))?;
     let rows = since(today, &commit).map_err(|error| match error {
-        Since::Base(problem) => today.base.unreadable(problem).into(),
-        Since::Today(problems) => Error::from(problems),
+        DiffError::Base(problem) => today.base.unreadable(problem).into(),
+        DiffError::CurrentState(problems) => Error::from(problems),
     })?;
     let base = PolicyBase {
         rev: rev.clone(),
@@ -72,15 +72,15 @@ pub(crate) fn changes(today: &Today<'_>) -> Result<Changes, Error> {
 
 /// Why two states can't be compared.
 #[derive(Debug)]
-pub(crate) enum Since {
+pub(crate) enum DiffError {
     /// The older one can't be read.
     Base(Problem),
     /// The one of today has mistakes.
-    Today(Problems),
+    CurrentState(Problems),
 }
 
 /// What changed since a commit. An older state that is not valid by today's rules can't be compared, which counts as weaker.
-pub(crate) fn since(today: &Today<'_>, commit: &str) -> Result<Vec<Changed>, Since> {
+pub(crate) fn since(today: &CurrentState<'_>, commit: &str) -> Result<Vec<Changed>, DiffError> {
     let mut rows = Vec::new();
     let before = settings_at(today, commit, &mut rows)?;
     rows.extend(compare_files(&before, &today.base.file));
@@ -90,9 +90,9 @@ pub(crate) fn since(today: &Today<'_>, commit: &str) -> Result<Vec<Changed>, Sin
 }
 
 /// The settings file of the older state; an empty one if there was none.
-fn settings_at(today: &Today<'_>, commit: &str, rows: &mut Vec<Changed>) -> Result<Layer, Since> {
+fn settings_at(today: &CurrentState<'_>, commit: &str, rows: &mut Vec<Changed>) -> Result<Layer, DiffError> {
     let config = today.base.config.as_str();
-    let Some(bytes) = git::file_at(today.root, commit, config).map_err(Since::Base)? else {
+    let Some(bytes) = git::file_at(today.root, commit, config).map_err(DiffError::Base)? else {
         return Ok(Layer::default());
     };
     match Layer::of_text(&String::from_utf8_lossy(&bytes), config) {
@@ -115,13 +115,13 @@ fn unreadable(what: &str, problems: &Problems) -> Changed {
     }
 }
 
-fn cases(today: &Today<'_>, commit: &str, before: &Layer, rows: &mut Vec<Changed>) -> Result<(), Since> {
+fn cases(today: &CurrentState<'_>, commit: &str, before: &Layer, rows: &mut Vec<Changed>) -> Result<(), DiffError> {
     let paths: Vec<PathBuf> = match (&today.base.golden, before.golden_paths()) {
         (Some(given), _) => given.clone(),
         (None, Some(paths)) => paths.iter().map(|path| today.root.join(path)).collect(),
         (None, None) => vec![today.root.join("golden")],
     };
-    let older = Older::open(today.root, commit, &paths).map_err(Since::Base)?;
+    let older = Older::open(today.root, commit, &paths).map_err(DiffError::Base)?;
     let mut known = before.own_commands().to_vec();
     for command in today.base.file.own_commands() {
         if !known.iter().any(|other| other.name == command.name) {
@@ -158,7 +158,7 @@ fn cases(today: &Today<'_>, commit: &str, before: &Layer, rows: &mut Vec<Changed
             weakening.newer(case, &MatcherFacts, &mut tell);
         },
     )
-    .map_err(Since::Today)?;
+    .map_err(DiffError::CurrentState)?;
     let beyond = weakening.finish(&MatcherFacts, &mut tell);
     rows.append(&mut differences);
     if beyond > 0 {
@@ -184,7 +184,7 @@ fn cases(today: &Today<'_>, commit: &str, before: &Layer, rows: &mut Vec<Changed
 }
 
 /// A baseline that was edited is not what serves; compared with a worse one, every candidate looks good.
-fn baseline(today: &Today<'_>, commit: &str) -> Option<Changed> {
+fn baseline(today: &CurrentState<'_>, commit: &str) -> Option<Changed> {
     let (Baseline::Prompt(name), Some(info)) = today.baseline else {
         return None;
     };

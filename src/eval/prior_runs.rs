@@ -4,8 +4,7 @@
 //! the candidates after it, and so are those of a candidate with the same digest, whatever `--cache` says: to ask them again
 //! would show each candidate another baseline. Answers that were there before the call are the cache's business alone.
 
-use super::Version;
-use super::survey::Versions;
+use super::versions::{Version, Versions};
 use crate::domain::{Arm, Job};
 use crate::plan::Plan;
 use crate::runner::Taken;
@@ -14,28 +13,28 @@ use std::sync::Arc;
 
 /// What a run is given of the call that it is a part of. A call with one run has nothing to give.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Call {
+pub(crate) struct PriorRuns {
     /// What earlier runs took of the limits.
-    pub(crate) taken: Taken,
+    pub(crate) spent: Taken,
     /// The newest answer that was there when the call began.
     pub(crate) since: i64,
     /// Earlier runs, oldest first.
-    pub(crate) runs: Vec<Arc<RunOfCall>>,
+    pub(crate) runs: Vec<Arc<PriorRun>>,
 }
 
 /// An earlier run of the same cases.
 #[derive(Debug)]
-pub(crate) struct RunOfCall {
+pub(crate) struct PriorRun {
     run: i64,
     plan: Plan,
     candidate: String,
     model: String,
 }
 
-impl RunOfCall {
-    pub(crate) fn new(run: i64, plan: Plan, versions: &Versions) -> RunOfCall {
+impl PriorRun {
+    pub(crate) fn new(run: i64, plan: Plan, versions: &Versions) -> PriorRun {
         let Version { prompt: _, info } = &versions.candidate;
-        RunOfCall {
+        PriorRun {
             run,
             plan,
             candidate: info.sha256.clone(),
@@ -59,7 +58,7 @@ impl RunOfCall {
     }
 }
 
-impl Call {
+impl PriorRuns {
     /// The answer to a job that came since the call began.
     pub(crate) fn answer(
         &self,

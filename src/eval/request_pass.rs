@@ -1,48 +1,89 @@
-//! The second pass: every planned answer that is not there yet is asked for, and kept as it comes.
+//! Request phases: every planned answer that is not stored yet is requested, and stored as it comes.
 
-use super::Interrupt;
-use super::forecast::Expected;
-use super::sample_walk::{Found, Halt, Walking};
-use crate::config::{BatchSettings, Cache, Settings};
-use crate::domain::{Arm, Arrival, Asked, Event, Failure, FailureKind, Job, Problem, Progress, Source};
+use super::cases::{CaseSource, KeptCases};
+use super::context::{EvalContext, limits};
+use super::phase::Phase;
+use super::run_state::RunState;
+use super::runtime;
+use super::sample_walk::{CacheLookup, SampleWalk, StopWalk};
+use super::usage_estimate::UsageEstimate;
+use crate::config::{BatchSettings, Cache};
+use crate::domain::{Arm, Arrival, Asked, Event, Failure, FailureKind, Job, Progress, Source};
 use crate::error::Error;
 use crate::runner::{self, Batched, Ended, Expect, Limits, RunEnd, Taken};
-use crate::store::{OpenRun, Store, Writer};
+use crate::store::{Store, Writer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
-/// Asks until everything is there, the budget is spent, the run is interrupted, or nothing more can succeed. What was
-/// `taken` by earlier rounds counts against the limits.
-pub(crate) fn ask(
-    walking: &Walking<'_>,
-    store: &Store,
-    run: &OpenRun,
-    taken: Taken,
-    progress: &Arc<dyn Progress>,
-    interrupt: &Interrupt,
+/// Requests the planned answers up to the first look, and keeps the cases that later phases need.
+///
+/// # Errors
+/// The store can't be used, or the golden files changed since the survey.
+pub(crate) fn send_initial(context: &EvalContext<'_>, state: &mut RunState<'_>) -> Result<(), Error> {
+    announce(context, state, 1);
+    let mut kept = KeptCases::new(context, state.retries.possible);
+    let end = send(
+        context,
+        state,
+        context.phase(0),
+        CaseSource::GoldenFiles,
+        Some(&mut kept),
+        state.spent,
+    )?;
+    state.kept = kept;
+    state.spent.add(&end);
+    state.end = end;
+    Ok(())
+}
+
+/// Requests the answers of a later phase; `looks` is the number of looks that have their answers then.
+///
+/// # Errors
+/// The store can't be used, or the golden files changed since the survey.
+pub(crate) fn send_more(
+    context: &EvalContext<'_>,
+    state: &mut RunState<'_>,
+    phase: Phase,
+    looks: usize,
+) -> Result<(), Error> {
+    announce(context, state, looks);
+    let spent = state.judge_usage.add_to(state.spent);
+    let end = send(context, state, phase, state.kept.source(), None, spent)?;
+    state.spent.add(&end);
+    state.end = state.end.clone().and(end);
+    Ok(())
+}
+
+fn announce(context: &EvalContext<'_>, state: &RunState<'_>, looks: usize) {
+    state.hooks.progress.on(&Event::Planned {
+        answers: context.answers_up_to(looks, &state.retries),
+    });
+}
+
+/// Sends until every answer is there, the budget is spent, the run is interrupted, or nothing more can succeed. What was
+/// `spent` before counts against the limits.
+fn send(
+    context: &EvalContext<'_>,
+    state: &RunState<'_>,
+    phase: Phase,
+    source: CaseSource<'_>,
+    keep: Option<&mut KeptCases>,
+    spent: Taken,
 ) -> Result<RunEnd, Error> {
-    let Walking {
-        settings,
-        versions,
-        target,
-        ..
-    } = walking;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("run")
-        .enable_all()
-        .build()
-        .map_err(|error| Problem::new(format!("the runtime can't start: {error}")))?;
+    let settings = context.settings;
+    let target = context.target(Arm::Candidate);
+    let (store, run) = (state.store, state.open_run);
+    let workers = runtime::workers("run")?;
     let reusable = target.reusable && settings.run.cache != Cache::Off;
     let writer = Arc::new(store.writer(run.id, &target.identity, reusable)?);
     let limits = Limits {
-        taken,
+        taken: spent,
         ..limits(settings)
     };
     let today = OffsetDateTime::now_utc().date();
-    let (prices, tier) = (settings.prices.clone(), versions.dearest_tier(settings));
+    let (prices, tier) = (settings.prices.clone(), context.versions.dearest_tier(settings));
     let price: Arc<runner::Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
     // Two answers a worker: one in flight, one ready.
     let (jobs, queue) = mpsc::channel(2 * settings.limits.concurrency);
@@ -55,49 +96,45 @@ pub(crate) fn ask(
                 first_look,
                 wait,
                 price,
-                expected: expected(walking)?,
+                expected: expected_usage(context, store)?,
                 keep: Arc::clone(&writer),
                 ledger: store.batches(run.id)?,
                 handed_out: Arc::clone(&handed_out),
-                progress: Arc::clone(progress),
-                cancel: interrupt.token.clone(),
+                progress: Arc::clone(state.hooks.progress),
+                cancel: state.hooks.interrupt.token.clone(),
             };
-            runtime.spawn(batched.run(queue))
+            workers.spawn(batched.run(queue))
         }
-        None => runtime.spawn(runner::run(
+        None => workers.spawn(runner::run(
             queue,
             Arc::clone(&target.target),
             limits,
             price,
             Arc::clone(&writer),
-            Arc::clone(progress),
-            interrupt.token.clone(),
+            Arc::clone(state.hooks.progress),
+            state.hooks.interrupt.token.clone(),
         )),
     };
-    let handing = HandingOut {
+    let walk = SampleWalk {
+        context,
+        store: Some(store),
+        run: Some(run),
+        retries: &state.retries,
+        phase,
+    };
+    let dispatch = Dispatch {
         cache: settings.run.cache,
         writer: &writer,
         jobs: &jobs,
-        progress: progress.as_ref(),
+        progress: state.hooks.progress.as_ref(),
     };
-    let planned = walking.walk(&mut |_, job, found| handing.out(job, found));
-    handed_out.store(matches!(planned, Ok(None)), Ordering::SeqCst);
+    let walked = walk.walk(source, keep, &mut |_, job, lookup| dispatch.job(job, lookup));
+    handed_out.store(matches!(walked, Ok(None)), Ordering::SeqCst);
     drop(jobs);
-    let mut end = match runtime.block_on(running) {
-        Ok(end) => end,
-        // Nobody aborts the run, so it panicked: a bug, which must not look like a verdict.
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => {
-                return Err(Error::StoreFailed(Problem::new(format!(
-                    "the run was aborted: {error}"
-                ))));
-            }
-        },
-    };
+    let mut end = runtime::wait(&workers, running, "the run")?;
     let in_use = || Err("its writer is still in use".to_owned());
     let written = Arc::into_inner(writer).map_or_else(in_use, Writer::finish);
-    if let Some(message) = planned?.or(written.err())
+    if let Some(message) = walked?.or(written.err())
         && !matches!(end.ended, Ended::StoreFailed(_))
     {
         end.ended = Ended::StoreFailed(message);
@@ -105,63 +142,42 @@ pub(crate) fn ask(
     Ok(end)
 }
 
-/// What the settings allow a run.
-pub(crate) fn limits(settings: &Settings) -> Limits {
-    Limits {
-        concurrency: settings.limits.concurrency,
-        rpm: settings.limits.rpm,
-        tpm: settings.limits.tpm,
-        timeout: settings.limits.timeout,
-        retries: settings.limits.retries,
-        retry: settings.limits.retry,
-        max_requests: settings.limits.max_requests,
-        max_tokens: settings.limits.max_tokens,
-        max_cost_usd: settings.limits.max_cost,
-        ..Limits::default()
-    }
-}
-
 /// What each answer is expected to use.
-fn expected(walking: &Walking<'_>) -> Result<Arc<Expect>, Error> {
-    let of = |version| Expected::of(walking, version);
-    let baseline = walking.versions.baseline.as_ref().map(of).transpose()?;
-    let candidate = of(&walking.versions.candidate)?;
+fn expected_usage(context: &EvalContext<'_>, store: &Store) -> Result<Arc<Expect>, Error> {
+    let of = |arm| UsageEstimate::of_arm(context, Some(store), arm);
+    let (baseline, candidate) = (of(Arm::Baseline)?, of(Arm::Candidate)?);
     Ok(Arc::new(move |job| {
-        let expected = match job.arm {
-            Arm::Baseline => baseline.unwrap_or(candidate),
+        let estimate = match job.arm {
+            Arm::Baseline => baseline.or(candidate),
             Arm::Candidate => candidate,
         };
-        expected.at_most(&job.request)
+        estimate.unwrap_or_default().at_most(&job.request)
     }))
 }
 
-/// Hands out what is still needed.
-struct HandingOut<'a> {
+/// Sends a job, or takes its answer from the store.
+struct Dispatch<'a> {
     cache: Cache,
     writer: &'a Writer,
     jobs: &'a mpsc::Sender<Job>,
     progress: &'a dyn Progress,
 }
 
-impl HandingOut<'_> {
-    /// Reuses or sends a planned answer.
-    fn out(&self, job: Job, found: Found) -> Result<(), Halt> {
-        match found {
-            Found::InRun => {
+impl Dispatch<'_> {
+    fn job(&self, job: Job, lookup: CacheLookup) -> Result<(), StopWalk> {
+        match lookup {
+            CacheLookup::Resumed => self.progress.on(&Event::Reused),
+            CacheLookup::Stored(cached) => {
+                self.writer.reuse(&job, cached).map_err(|_| StopWalk::RunEnded)?;
                 self.progress.on(&Event::Reused);
-                Ok(())
             }
-            Found::Stored(cached) => {
-                self.writer.reuse(&job, cached).map_err(|_| Halt::RunEnded)?;
-                self.progress.on(&Event::Reused);
-                Ok(())
-            }
-            Found::Nothing if self.cache == Cache::Only => self.not_cached(job),
-            Found::Nothing => self.jobs.blocking_send(job).map_err(|_| Halt::RunEnded),
+            CacheLookup::Missing if self.cache == Cache::Only => return self.not_cached(&job),
+            CacheLookup::Missing => self.jobs.blocking_send(job).map_err(|_| StopWalk::RunEnded)?,
         }
+        Ok(())
     }
 
-    fn not_cached(&self, job: Job) -> Result<(), Halt> {
+    fn not_cached(&self, job: &Job) -> Result<(), StopWalk> {
         let failure = Failure {
             kind: FailureKind::Missing,
             code: "not_cached".to_owned(),
@@ -172,12 +188,12 @@ impl HandingOut<'_> {
             message: failure.message.clone(),
         });
         let arrival = Arrival {
-            asked: Asked::from(&job),
+            asked: Asked::from(job),
             result: Err(failure),
             attempts: 0,
             waited_ms: None,
             source: Source::Cache,
         };
-        self.writer.settle(arrival).map_err(|_| Halt::RunEnded)
+        self.writer.settle(arrival).map_err(|_| StopWalk::RunEnded)
     }
 }

@@ -13,7 +13,7 @@ use crate::store::{OpenRun, Series, Store, StoreError};
 
 /// Which look a run is going to be.
 #[derive(Clone, Debug)]
-pub(crate) struct Attempt {
+pub(crate) struct RerunPlan {
     pub(crate) series: Series,
     pub(crate) look: Look,
     /// Repeats per case and arm, those of earlier attempts included.
@@ -40,14 +40,14 @@ pub(crate) struct Attempt {
     pub(crate) notes: Vec<Problem>,
 }
 
-impl Attempt {
+impl RerunPlan {
     /// The first look at what is tested, whatever was looked at before.
-    pub(crate) fn first(settings: &Settings, same: [u8; 32], candidates: u32) -> Attempt {
+    pub(crate) fn first(settings: &Settings, same: [u8; 32], candidates: u32) -> RerunPlan {
         let key = match &settings.gate.attempts.fresh_key {
             Some(reason) => fresh(&same, reason),
             None => same,
         };
-        Attempt {
+        RerunPlan {
             series: Series { key, same },
             look: Look {
                 attempt: 1,
@@ -78,9 +78,9 @@ impl Attempt {
         same: [u8; 32],
         candidates: u32,
         store: Option<&Store>,
-    ) -> Result<Attempt, Error> {
+    ) -> Result<RerunPlan, Error> {
         let asked = &settings.gate.attempts;
-        let mut attempt = Attempt::first(settings, same, candidates);
+        let mut attempt = RerunPlan::first(settings, same, candidates);
         let series = attempt.series;
         if !attempt.counts {
             let useless = [("--extend", asked.extend), ("--fresh-key", asked.fresh_key.is_some())];

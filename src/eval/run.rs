@@ -1,33 +1,26 @@
 //! One run, from its first request to its reports.
 
-use super::STORE;
 use super::approvals::Approvals;
-use super::history::Remembering;
-use super::interrupt::Interrupt;
-use super::judges::{Asker, Consulted};
-use super::must_pass::{self, Confirming};
-use super::prepare::{Prepared, priced_as};
-use super::prior_runs::RunOfCall;
-use super::request_pass;
-use super::sample_walk::Round;
-use super::score_pass::{self, JudgedRun, Judging};
-use super::sequential::{self, Upto};
-use super::verdict;
-use crate::config::{Cache, TargetKind};
-use crate::domain::{
-    Case, CaseRow, DecidingJudges, Decision, Design, Event, Look, LooksBefore, Progress, ResultsFile, RunInfo, Verdict,
-};
+use super::context::EvalContext;
+use super::decision::{self, Analysis};
+use super::history::{self, HistoryWriter};
+use super::phase::{AnalysisScope, Phase, early_end};
+use super::prior_runs::PriorRun;
+use super::run_state::{RunHooks, RunState};
+use super::score_pass::{ScorePass, ScoredRun};
+use super::{request_pass, run_store, verdict};
+use crate::domain::{Attempts, Case, CaseRow, Decision, Event, ResultsFile, RunInfo, Verdict};
 use crate::error::Error;
 use crate::exit;
-use crate::gate::{self, Completion, Decided, Facts};
+use crate::gate::must_pass::wants_confirmation;
 use crate::report::{OutputDir, ReportError, Reports};
-use crate::runner::{Ended, RunEnd, Taken};
-use crate::store::{OpenRun, RunStatus, Store};
-use std::sync::Arc;
+use crate::runner::{Ended, Taken};
+use crate::store::RunStatus;
+use std::collections::BTreeSet;
 
-/// Everything that a finished `eval` has to say.
+/// What a run came to.
 #[derive(Debug)]
-pub struct Finished {
+pub struct RunResult {
     /// What was run.
     pub run: RunInfo,
     /// The verdict.
@@ -36,424 +29,222 @@ pub struct Finished {
     pub unwritten: Vec<ReportError>,
     /// The exit code: a signal's, else the verdict's, else that of a missing report.
     pub exit_code: u8,
-    /// What the run took of the limits, together with earlier runs of its call.
-    pub(crate) taken: Taken,
-    /// Where later runs of its call find its answers.
-    pub(crate) of_call: RunOfCall,
+    /// Of the limits, together with earlier runs of the invocation.
+    pub(crate) spent: Taken,
+    /// Where later runs of the invocation find the answers.
+    pub(crate) as_prior: PriorRun,
     /// results.jsonl, if it was written.
     pub(crate) results: Option<ResultsFile>,
 }
 
-/// A run that is asked, and what it came to so far.
-pub(crate) struct Asked<'r> {
-    pub(crate) store: &'r Store,
-    pub(crate) open_run: &'r OpenRun,
-    pub(crate) progress: &'r Arc<dyn Progress>,
-    pub(crate) interrupt: &'r Interrupt,
-    pub(crate) say: &'r dyn Fn(&str),
-    pub(crate) confirming: Confirming,
-    /// What its answers took of the limits, with earlier runs of the call.
-    pub(crate) taken: Taken,
-    /// How asking ended.
-    pub(crate) end: RunEnd,
-    /// What its judges were asked.
-    pub(crate) consulted: Consulted,
-}
+/// Runs what was prepared: requests, scores, compares, decides and reports. `watch` sees every scored case in plan order.
+///
+/// # Errors
+/// Nobody can sign in at the service, the store is not usable, or the golden files changed since the survey.
+pub fn run(
+    mut context: EvalContext<'_>,
+    folder: OutputDir,
+    hooks: RunHooks<'_>,
+    watch: &mut dyn FnMut(&CaseRow),
+) -> Result<RunResult, Error> {
+    let store = context.open_store()?;
+    let open_run = run_store::open_run(&context, &store, hooks.say)?;
+    history::describe(&context, &store, &open_run)?;
+    hooks.interrupt.end_cleanly();
+    let mut reports = Reports::open(folder, context.redactor().clone());
+    reports.begin(&context.info);
 
-/// What a look came to.
-struct AtLook {
-    decided: Decided,
-    completion: Completion,
-    before: LooksBefore,
-    deciding: DecidingJudges,
-}
-
-impl Prepared<'_> {
-    /// Asks, judges, decides and reports. `watch` sees every judged case in plan order; `say` takes sentences worth showing
-    /// on the way.
-    ///
-    /// # Errors
-    /// Nobody can sign in at the service, the store is not usable, or the golden files changed meanwhile.
-    pub fn eval(
-        mut self,
-        folder: OutputDir,
-        progress: &Arc<dyn Progress>,
-        interrupt: &Interrupt,
-        watch: &mut dyn FnMut(&CaseRow),
-        say: &dyn Fn(&str),
-    ) -> Result<Finished, Error> {
-        if self.settings.run.cache != Cache::Only {
-            self.target.sign_in()?;
-        }
-        let store = Store::open(&self.settings.root.join(STORE))?;
-        let open_run = self.open_run(&store, say)?;
-        self.describe(&store, &open_run)?;
-        interrupt.end_cleanly();
-        let mut reports = Reports::open(folder, self.target.redactor.clone());
-        reports.begin(&self.run);
-
-        let mut asked = self.ask_first(&store, &open_run, progress, interrupt, say)?;
-        self.confirm(&mut asked)?;
-        let (looks, upto) = self.look_on_the_way(&mut asked)?;
-        self.stop_asking(&mut asked)?;
-        if let Ended::Stopped(failure) = &asked.end.ended {
-            progress.on(&Event::Stopping {
-                reason: failure.message.clone(),
-            });
-        }
-
-        let mut approvals = Approvals::new(self.settings, &self.run, &self.target.redactor);
-        let mut remembering = Remembering::new(&store, open_run.id, self.plan);
-        let judged = self.judge(&mut asked, upto, &mut |row| {
-            remembering.case(row);
-            reports.case(row);
-            approvals.case(row);
-            watch(row);
-        })?;
-        approvals.tell(say);
-        // A simulator under another target's name is still a simulator, and so is one that judges.
-        self.run.simulated |= judged.simulated > 0 || judged.judges.simulated;
-        self.run.look = self.look(looks);
-        let at_look = self.decide(&judged, &asked, &self.run.look)?;
-        self.note_look(&asked, &at_look);
-
-        let ended = if asked.end.ended == Ended::Complete && judged.unanswered == 0 {
-            RunStatus::Complete
-        } else {
-            RunStatus::Incomplete
-        };
-        let taken = judged.judges.beside(asked.taken);
-        let of_call = RunOfCall::new(open_run.id.number(), self.plan, &self.versions);
-        let facts = Facts {
-            whole_run: at_look.completion,
-            judges: Some(&at_look.deciding),
-            before: &at_look.before,
-            ..self.facts(&asked.end, interrupt)
-        };
-        let verdict = verdict::assemble(&self, judged, at_look.decided, &facts, interrupt.code());
-        let results = reports.results();
-        let unwritten = reports.finish(&verdict);
-        let exit_code = match verdict.exit_code {
-            exit::OK if !unwritten.is_empty() => exit::REPORT,
-            code => code,
-        };
-        let concluded = remembering.conclude(&self.run, &verdict, exit_code);
-        if let Err(error) = store.end(&open_run, ended).and(concluded) {
-            // Only --resume, --failed and `compare` would miss it; the verdict stands.
-            say(&format!("warning: {error}"));
-        }
-        Ok(Finished {
-            run: self.run,
-            verdict,
-            unwritten,
-            exit_code,
-            taken,
-            of_call,
-            results: results.get().cloned(),
-        })
-    }
-
-    /// Asks for what is planned, up to the first look.
-    ///
-    /// # Errors
-    /// The store can't be read, or the golden files changed meanwhile.
-    pub(crate) fn ask_first<'r>(
-        &self,
-        store: &'r Store,
-        open_run: &'r OpenRun,
-        progress: &'r Arc<dyn Progress>,
-        interrupt: &'r Interrupt,
-        say: &'r dyn Fn(&str),
-    ) -> Result<Asked<'r>, Error> {
-        let confirming = Confirming::new(self.settings);
-        progress.on(&Event::Planned {
-            answers: self.survey.answers_upto(&self.plan, &confirming, 1),
+    let mut state = RunState::new(&context, &store, &open_run, hooks);
+    request(&context, &mut state)?;
+    confirm_must_pass(&context, &mut state)?;
+    let (looks, scope) = analyze_interims(&context, &mut state)?;
+    end_requests(&context, &mut state);
+    if let Ended::Stopped(failure) = &state.end.ended {
+        hooks.progress.on(&Event::Stopping {
+            reason: failure.message.clone(),
         });
-        let walking = self.walking(Some(store), Some(open_run), &confirming, self.round(0));
-        let mut taken = self.call.taken;
-        let end = request_pass::ask(&walking, store, open_run, taken, progress, interrupt)?;
-        taken.add(&end);
-        let watched = interrupt.clone();
-        self.commands.end_when(move || watched.code().is_some());
-        Ok(Asked {
-            store,
-            open_run,
-            progress,
-            interrupt,
-            say,
-            confirming,
-            taken,
-            end,
-            consulted: Consulted {
-                cost_usd: Some(0.0),
-                ..Consulted::default()
-            },
-        })
     }
 
-    /// Asks again for the must-pass cases of which an answer failed.
-    fn confirm(&self, asked: &mut Asked<'_>) -> Result<(), Error> {
-        if !asked.confirming.possible || self.survey.critical == 0 || asked.end.ended != Ended::Complete {
-            return Ok(());
-        }
-        let (failed, consulted) = must_pass::failed(&self.judging(asked, Upto::END), self.asker(asked))?;
-        asked.consulted = consulted;
-        if failed.is_empty() || asked.consulted.ended.is_some() {
-            return Ok(());
-        }
-        asked.confirming.note(failed);
-        (asked.say)(&asked.confirming.announcement());
-        self.ask_more(asked, Round::Confirming, 1)
-    }
+    let mut approvals = Approvals::new(context.settings, &context.info, context.redactor());
+    let mut history = HistoryWriter::new(&store, open_run.id, context.plan);
+    let scored = score(&context, &mut state, scope, &mut |row| {
+        history.case(row);
+        reports.case(row);
+        approvals.case(row);
+        watch(row);
+    })?;
+    approvals.announce(hooks.say);
+    // A simulator under another target's name is still a simulator, and so is one that judges.
+    context.info.simulated |= scored.simulated > 0 || scored.judge_usage.simulated;
+    context.info.look = context.look(looks);
 
-    /// Takes the looks before the last one, and asks for what the next one needs until one of them decides. Returns the
-    /// number of looks, and the cases that the decision goes by.
-    fn look_on_the_way(&self, asked: &mut Asked<'_>) -> Result<(usize, Upto<'_>), Error> {
-        let mut looks = 1;
-        while let Some(schedule) = &self.survey.schedule
-            && looks < schedule.looks()
-            && asked.end.ended == Ended::Complete
-            && asked.consulted.ended.is_none()
-        {
-            let upto = Upto::looks(schedule, looks);
-            let wanted = |index, case: &Case| upto.asks(index, case);
-            let judged =
-                score_pass::judge_some(&self.judging(asked, upto), self.asker(asked), &wanted, &mut |_, _| {})?;
-            if let Some(ended) = cut_short(&judged, asked.say) {
-                asked.end.ended = ended;
-                asked.consulted = judged.judges;
-                break;
+    let analysis = decision::analyze(&context, &state, &scored, &context.info.look)?;
+    decision::record_look(&context, &state, &analysis);
+    let status = status(&state, &scored);
+    let spent = scored.judge_usage.add_to(state.spent);
+    let as_prior = PriorRun::new(open_run.id.number(), context.plan, &context.versions);
+    let verdict = assemble(&context, &state, scored, analysis);
+
+    let results = reports.results();
+    let unwritten = reports.finish(&verdict);
+    let exit_code = match verdict.exit_code {
+        exit::OK if !unwritten.is_empty() => exit::REPORT,
+        code => code,
+    };
+    let concluded = history.conclude(&context.info, &verdict, exit_code);
+    if let Err(error) = store.end(&open_run, status).and(concluded) {
+        // Only --resume, --failed and `compare` would miss it; the verdict stands.
+        (hooks.say)(&format!("warning: {error}"));
+    }
+    Ok(RunResult {
+        run: context.info,
+        verdict,
+        unwritten,
+        exit_code,
+        spent,
+        as_prior,
+        results: results.get().cloned(),
+    })
+}
+
+/// Sends the planned requests, up to the first look.
+///
+/// # Errors
+/// The store can't be used, or the golden files changed since the survey.
+pub(crate) fn request(context: &EvalContext<'_>, state: &mut RunState<'_>) -> Result<(), Error> {
+    request_pass::send_initial(context, state)?;
+    let interrupt = state.hooks.interrupt.clone();
+    context.commands.end_when(move || interrupt.code().is_some());
+    Ok(())
+}
+
+/// Requests more answers to the must-pass cases with a failed one.
+fn confirm_must_pass(context: &EvalContext<'_>, state: &mut RunState<'_>) -> Result<(), Error> {
+    if !state.retries.possible || context.survey.critical == 0 || state.end.ended != Ended::Complete {
+        return Ok(());
+    }
+    let mut failed = BTreeSet::new();
+    let pass = ScorePass::new(context, state, AnalysisScope::ALL);
+    let usage = pass
+        .score_some(state.kept.source(), &|_, case| case.critical, &mut |index, row| {
+            let planned = row.candidate.repeats.len() as u32;
+            if wants_confirmation(Attempts::of(&row.candidate, planned)) {
+                failed.insert(index);
             }
-            let decision = self.decide(&judged, asked, &self.look(looks))?.decided.decision;
-            asked.consulted = judged.judges;
-            if decision != Decision::Inconclusive {
-                (asked.say)(&sequential::announcement(decision, looks, schedule));
-                return Ok((looks, upto));
-            }
-            looks += 1;
-            self.ask_more(asked, self.round(looks - 1), looks)?;
-        }
-        // Without an early decision the run is decided at its end, whether it came that far or not.
-        Ok((self.survey.looks(), Upto::END))
+        })?
+        .judge_usage;
+    state.judge_usage = usage;
+    if failed.is_empty() || state.judge_usage.ended.is_some() {
+        return Ok(());
     }
+    state.retries.retry(failed);
+    (state.hooks.say)(&state.retries.announcement());
+    request_pass::send_more(context, state, Phase::Confirmation, 1)
+}
 
-    /// Asks for the answers of one more round.
-    fn ask_more(&self, asked: &mut Asked<'_>, round: Round, looks: usize) -> Result<(), Error> {
-        let Asked {
-            store,
-            open_run,
-            progress,
-            interrupt,
-            ..
-        } = *asked;
-        progress.on(&Event::Planned {
-            answers: self.survey.answers_upto(&self.plan, &asked.confirming, looks),
-        });
-        let walking = self.walking(Some(store), Some(open_run), &asked.confirming, round);
-        let used = asked.consulted.beside(asked.taken);
-        let more = request_pass::ask(&walking, store, open_run, used, progress, interrupt)?;
-        asked.taken.add(&more);
-        asked.end = asked.end.clone().and(more);
-        Ok(())
+/// Analyzes what is there before the last look, and requests what the next look needs until one decides. Returns the number
+/// of looks, and the cases that the decision goes by.
+fn analyze_interims<'c>(
+    context: &'c EvalContext<'_>,
+    state: &mut RunState<'_>,
+) -> Result<(usize, AnalysisScope<'c>), Error> {
+    let mut looks = 1;
+    while let Some(schedule) = &context.survey.schedule
+        && looks < schedule.looks()
+        && state.end.ended == Ended::Complete
+        && state.judge_usage.ended.is_none()
+    {
+        let scope = AnalysisScope::up_to_look(schedule, looks);
+        let sent = |index, case: &Case| scope.sends(index, case);
+        let scored = ScorePass::new(context, state, scope).score_some(state.kept.source(), &sent, &mut |_, _| {})?;
+        if let Some(ended) = stop_reason(&scored, state.hooks.say) {
+            state.end.ended = ended;
+            state.judge_usage = scored.judge_usage;
+            break;
+        }
+        let analysis = decision::analyze(context, state, &scored, &context.look(looks))?;
+        state.judge_usage = scored.judge_usage;
+        if analysis.decided.decision != Decision::Inconclusive {
+            (state.hooks.say)(&early_end(analysis.decided.decision, looks, schedule));
+            return Ok((looks, scope));
+        }
+        looks += 1;
+        request_pass::send_more(context, state, context.phase(looks - 1), looks)?;
     }
+    // Without an early decision the run is decided at its end, whether it came that far or not.
+    Ok((context.survey.looks(), AnalysisScope::ALL))
+}
 
-    /// Gives back what the service keeps for the run, and tells of what goes on there.
-    ///
-    /// # Errors
-    /// The runtime can't start.
-    pub(crate) fn stop_asking(&self, asked: &mut Asked<'_>) -> Result<(), Error> {
-        asked.progress.on(&Event::Done);
-        if self.settings.provider.batch.is_some() {
-            self.tell_of_jobs(asked.store, asked.open_run, asked.say);
-        }
-        // A run that has ended early is not judged to its end for money: --resume asks the judges, too.
-        if asked.end.ended != Ended::Complete {
-            asked.consulted.ended.get_or_insert(asked.end.ended.clone());
-        }
-        Ok(())
+/// Ends the request phases, and reports the batch jobs that go on at the service.
+pub(crate) fn end_requests(context: &EvalContext<'_>, state: &mut RunState<'_>) {
+    state.hooks.progress.on(&Event::Done);
+    if context.settings.provider.batch.is_some() {
+        run_store::report_waiting_jobs(state.store, state.open_run, state.hooks.say);
     }
-
-    /// Judges all cases that the decision goes by, and hands each row out in plan order.
-    fn judge(&self, asked: &mut Asked<'_>, upto: Upto<'_>, each: &mut dyn FnMut(&CaseRow)) -> Result<JudgedRun, Error> {
-        let judged = score_pass::judge(&self.judging(asked, upto), self.asker(asked), each)?;
-        let say = asked.say;
-        if judged.stale > 0 {
-            say(&format!(
-                "warning: {} answers were stored more than a day ago, so the verdict counts as replayed; --cache refresh \
-                 asks anew",
-                judged.stale
-            ));
-        }
-        if let Some(ended) = &judged.judges.ended
-            && asked.end.ended == Ended::Complete
-        {
-            tell_of_judge(ended, say);
-            asked.end.ended = ended.clone();
-        }
-        if let Some(message) = &judged.store_failed {
-            say(&format!("error: {message}"));
-        }
-        Ok(judged)
-    }
-
-    /// Remembers the look, if it is one that counts.
-    fn note_look(&self, asked: &Asked<'_>, at_look: &AtLook) {
-        let Prepared { settings, attempt, .. } = self;
-        if at_look.before == LooksBefore::Clear
-            && let Some(look) = attempt.record(
-                asked.open_run,
-                settings.gate.gated,
-                &at_look.decided,
-                &settings.gate.policy,
-            )
-            && let Err(error) = attempt.note(asked.store, &look)
-        {
-            (asked.say)(&format!(
-                "warning: {error}, so that a later run may take itself for the first look"
-            ));
-        }
-    }
-
-    /// How the comparison is laid out.
-    pub(crate) fn design(&self) -> Design {
-        Design {
-            repeats: self.plan.repeats,
-            baseline: self.plan.baseline,
-            identical: self.survey.identical,
-            metric: self.settings.gate.policy.metric,
-            estimand: self.settings.gate.policy.estimand,
-        }
-    }
-
-    /// What is asked at a look, from 0.
-    fn round(&self, look: usize) -> Round {
-        match self.survey.looks() {
-            1 => Round::Planned,
-            _ => Round::Look(look),
-        }
-    }
-
-    /// The look after so many within the run.
-    fn look(&self, looks: usize) -> Look {
-        Look {
-            shares: self.survey.shares(looks),
-            ..self.attempt.look.clone()
-        }
-    }
-
-    /// Decides by what was judged.
-    fn decide(&self, judged: &JudgedRun, asked: &Asked<'_>, look: &Look) -> Result<AtLook, Error> {
-        let Asked {
-            store,
-            open_run,
-            interrupt,
-            end,
-            ..
-        } = asked;
-        let deciding = self
-            .survey
-            .judging
-            .deciding(&self.judges, &self.calibrations, &judged.judges.served);
-        let before = self.attempt.before(store, open_run, &self.plan, self.survey.selected)?;
-        let mut facts = Facts {
-            judges: Some(&deciding),
-            look,
-            before: &before,
-            ..self.facts(end, interrupt)
-        };
-        if judged.store_failed.is_some() && facts.whole_run != Completion::Interrupted {
-            facts.whole_run = Completion::StoreFailed;
-        }
-        Ok(AtLook {
-            completion: facts.whole_run,
-            decided: gate::decide(&self.settings.gate.policy, &judged.comparison, &facts),
-            before,
-            deciding,
-        })
-    }
-
-    /// What is judged.
-    pub(crate) fn judging<'j>(&'j self, asked: &'j Asked<'_>, upto: Upto<'j>) -> Judging<'j> {
-        let Prepared { settings, versions, .. } = self;
-        Judging {
-            selection: &self.selection,
-            survey: &self.survey,
-            versions,
-            plan: self.plan,
-            design: self.design(),
-            rules: &self.rules,
-            confirming: &asked.confirming,
-            upto,
-            commands: &self.commands,
-            store: asked.store,
-            run: asked.open_run.id,
-            ended: &asked.end.ended,
-            prices: &settings.prices,
-            policy: &settings.gate.policy,
-            quarantine: &self.quarantine,
-            models: (
-                versions.baseline.as_ref().map(|version| priced_as(version, settings)),
-                priced_as(&versions.candidate, settings),
-            ),
-        }
-    }
-
-    /// Who asks the judges.
-    pub(crate) fn asker<'j>(&'j self, asked: &Asked<'j>) -> Asker<'j> {
-        Asker {
-            judges: &self.judges,
-            embedders: &self.embedders,
-            settings: self.settings,
-            store: asked.store,
-            limits: request_pass::limits(self.settings),
-            answers_took: asked.taken,
-            run: asked.open_run.id,
-            interrupt: asked.interrupt,
-            so_far: asked.consulted.clone(),
-        }
-    }
-
-    /// What the gate must know beside the numbers.
-    fn facts(&self, end: &RunEnd, interrupt: &Interrupt) -> Facts<'_> {
-        let whole_run = match &end.ended {
-            _ if interrupt.code().is_some() => Completion::Interrupted,
-            Ended::Interrupted => Completion::Interrupted,
-            Ended::Budget(_) => Completion::Budget,
-            Ended::Stopped(_) => Completion::Stopped,
-            Ended::StoreFailed(_) => Completion::StoreFailed,
-            Ended::Complete if self.selection.shard.is_some_and(|shard| shard.is_partial()) => Completion::Shard,
-            Ended::Complete => Completion::Complete,
-        };
-        Facts {
-            gated: self.settings.gate.gated,
-            whole_run,
-            confirms: self.settings.provider.target != TargetKind::Recorded,
-            models: self.models(),
-            judges: None,
-            weaker: self.run.changes.unaccepted(),
-            look: &self.run.look,
-            before: &LooksBefore::Clear,
-        }
-    }
-
-    /// The models asked for: baseline, candidate.
-    fn models(&self) -> (Option<&str>, &str) {
-        let baseline = self.run.baseline.as_ref().map(|info| info.model.as_str());
-        (baseline, &self.run.candidate.model)
+    // Judging a run that has ended early would spend money on a part: --resume asks the judges, too.
+    if state.end.ended != Ended::Complete {
+        state.judge_usage.ended.get_or_insert(state.end.ended.clone());
     }
 }
 
-/// Why what was judged on the way can't be decided by.
-fn cut_short(judged: &JudgedRun, say: &dyn Fn(&str)) -> Option<Ended> {
-    if let Some(message) = &judged.store_failed {
+/// Scores all cases, and hands each row out in plan order.
+fn score(
+    context: &EvalContext<'_>,
+    state: &mut RunState<'_>,
+    scope: AnalysisScope<'_>,
+    each: &mut dyn FnMut(&CaseRow),
+) -> Result<ScoredRun, Error> {
+    let scored = ScorePass::new(context, state, scope).score_all(each)?;
+    let say = state.hooks.say;
+    if scored.stale > 0 {
+        say(&format!(
+            "warning: {} answers were stored more than a day ago, so the verdict counts as replayed; --cache refresh \
+             asks anew",
+            scored.stale
+        ));
+    }
+    if let Some(ended) = &scored.judge_usage.ended
+        && state.end.ended == Ended::Complete
+    {
+        report_judge_stop(ended, say);
+        state.end.ended = ended.clone();
+    }
+    if let Some(message) = &scored.store_failed {
+        say(&format!("error: {message}"));
+    }
+    Ok(scored)
+}
+
+fn assemble(context: &EvalContext<'_>, state: &RunState<'_>, scored: ScoredRun, analysis: Analysis) -> Verdict {
+    let Analysis {
+        decided,
+        completion,
+        before,
+        deciding,
+    } = analysis;
+    let facts = decision::facts(context, &context.info.look, completion, &deciding, &before);
+    verdict::assemble(context, scored, decided, &facts, state.hooks.interrupt.code())
+}
+
+fn status(state: &RunState<'_>, scored: &ScoredRun) -> RunStatus {
+    if state.end.ended == Ended::Complete && scored.unanswered == 0 {
+        RunStatus::Complete
+    } else {
+        RunStatus::Incomplete
+    }
+}
+
+/// Why an interim analysis can't decide.
+fn stop_reason(scored: &ScoredRun, say: &dyn Fn(&str)) -> Option<Ended> {
+    if let Some(message) = &scored.store_failed {
         return Some(Ended::StoreFailed(message.clone()));
     }
-    let ended = judged.judges.ended.clone()?;
-    tell_of_judge(&ended, say);
+    let ended = scored.judge_usage.ended.clone()?;
+    report_judge_stop(&ended, say);
     Some(ended)
 }
 
-fn tell_of_judge(ended: &Ended, say: &dyn Fn(&str)) {
+fn report_judge_stop(ended: &Ended, say: &dyn Fn(&str)) {
     if let Ended::Stopped(failure) = ended {
         say(&format!("error: the judge can't be asked: {}", failure.message));
     }

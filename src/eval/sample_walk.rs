@@ -1,304 +1,257 @@
-//! The walk over the planned answers, and which of them the store has: what the second pass asks by, and what a dry run
-//! counts by.
+//! The walk over the planned answers, with what the store has of each: request phases send by it, a dry run counts by it.
 
-use super::must_pass::Confirming;
-use super::prior_runs::Call;
-use super::reruns::Attempt;
-use super::survey::{Survey, Versions};
-use super::target::OpenedTarget;
-use crate::config::{Cache, Settings};
-use crate::domain::{Arm, Case, CheckRules, Job, Problem, Request};
+use super::cases::{CaseSource, KeptCases};
+use super::context::EvalContext;
+use super::phase::{MustPassRetries, Phase};
+use crate::config::Cache;
+use crate::domain::{Arm, Case, Job, Problem, Request};
 use crate::error::Error;
-use crate::plan::{Plan, Selection, identity};
+use crate::plan::identity;
 use crate::store::{CachedAnswer, OpenRun, Store, StoreError};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use time::OffsetDateTime;
 
-/// Two answers of a pair may lie this far apart, in seconds; more would charge the service's drift to the candidate.
+/// Seconds that two answers of a pair may lie apart; more would charge the service's drift to the candidate.
 pub(crate) const DAY: i64 = 86_400;
 
-/// What is planned, and where its answers may be.
-pub(crate) struct Walking<'a> {
-    pub(crate) settings: &'a Settings,
-    pub(crate) selection: &'a Selection,
-    pub(crate) versions: &'a Versions,
-    pub(crate) survey: &'a Survey,
-    pub(crate) plan: Plan,
-    pub(crate) rules: &'a dyn CheckRules,
-    pub(crate) target: &'a OpenedTarget,
-    /// `None` when there is no store yet.
+/// A walk over the planned answers of one phase.
+pub(crate) struct SampleWalk<'a> {
+    pub(crate) context: &'a EvalContext<'a>,
+    /// `None` without a store yet.
     pub(crate) store: Option<&'a Store>,
-    /// `None` when no run was begun.
+    /// `None` before a run was begun.
     pub(crate) run: Option<&'a OpenRun>,
-    /// Which answers to must-pass cases there are beyond the plan.
-    pub(crate) confirming: &'a Confirming,
-    /// Which look the run is, and whose answers it keeps.
-    pub(crate) attempt: &'a Attempt,
-    /// The call that the run is a part of.
-    pub(crate) call: &'a Call,
-    /// What the walk is over.
-    pub(crate) round: Round,
+    pub(crate) retries: &'a MustPassRetries,
+    pub(crate) phase: Phase,
 }
 
-/// Which answers a walk is over.
+/// What the store has of a planned answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Round {
-    /// All that are known to be needed.
-    Planned,
-    /// Those of one look of a run that may end early, from 0; the first one has all must-pass cases.
-    Look(usize),
-    /// Further answers to must-pass cases that failed.
-    Confirming,
-}
-
-/// What the store knows of a planned answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// The run that is resumed has it.
-    InRun,
+pub(crate) enum CacheLookup {
+    /// The resumed run has it.
+    Resumed,
     /// An earlier answer may be used again.
     Stored(CachedAnswer),
-    /// It has to be asked for.
-    Nothing,
+    /// It has to be requested.
+    Missing,
 }
 
-/// A planned answer that is there already.
+/// A planned answer that is stored already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Known {
+struct StoredAnswer {
     answer: CachedAnswer,
     /// The run itself has it, from before it was interrupted.
     in_run: bool,
 }
 
-impl Known {
-    fn found(self) -> Found {
-        match self {
-            Known { in_run: true, .. } => Found::InRun,
-            Known { answer, .. } => Found::Stored(answer),
+impl StoredAnswer {
+    fn earlier(answer: CachedAnswer) -> StoredAnswer {
+        StoredAnswer { answer, in_run: false }
+    }
+
+    fn lookup(stored: Option<StoredAnswer>) -> CacheLookup {
+        match stored {
+            None => CacheLookup::Missing,
+            Some(StoredAnswer { in_run: true, .. }) => CacheLookup::Resumed,
+            Some(StoredAnswer { answer, .. }) => CacheLookup::Stored(answer),
         }
     }
 }
 
 /// A case's request in one arm, shared by its repeats.
-struct Rendered {
+struct RenderedRequest {
+    arm: Arm,
     request: Arc<Request>,
     body: Arc<[u8]>,
 }
 
-/// Why the walk ends before its end.
-pub(crate) enum Halt {
-    /// The run stage takes no more jobs; it knows why.
+/// Why the walk stops before its end.
+pub(crate) enum StopWalk {
+    /// The runner takes no more jobs, and knows why.
     RunEnded,
     /// The store can't be read.
     Store(StoreError),
-    /// A case that rendered in the first pass does not render now.
+    /// A case that the survey rendered does not render now.
     Render(Problem),
 }
 
-/// Takes a planned answer, in plan order.
-pub(crate) type Take<'a> = dyn FnMut(&Case, Job, Found) -> Result<(), Halt> + 'a;
+impl From<StoreError> for StopWalk {
+    fn from(error: StoreError) -> StopWalk {
+        StopWalk::Store(error)
+    }
+}
 
-impl Walking<'_> {
-    /// Hands every planned answer that is to be had to `take`, with what the store knows of it. Returns why the store could
-    /// not be read to the end.
+/// Receives each planned answer, in plan order.
+pub(crate) type Visitor<'a> = dyn FnMut(&Case, Job, CacheLookup) -> Result<(), StopWalk> + 'a;
+
+impl SampleWalk<'_> {
+    /// Visits the planned answers of the phase, and keeps the cases that are needed again. Returns why the store could not be
+    /// read to the end.
     ///
     /// # Errors
-    /// The golden files changed since the first pass.
-    pub(crate) fn walk(&self, take: &mut Take<'_>) -> Result<Option<String>, Error> {
-        let Walking {
-            selection,
-            survey,
-            rules,
-            ..
-        } = self;
-        let mut walk = selection.walk();
-        let mut index = 0;
-        let mut halt = None;
-        survey.dataset.stream(*rules, &mut |case| {
-            if !walk.selects(&case) {
-                return ControlFlow::Continue(());
+    /// The golden files changed since the survey.
+    pub(crate) fn walk(
+        &self,
+        source: CaseSource<'_>,
+        mut keep: Option<&mut KeptCases>,
+        visit: &mut Visitor<'_>,
+    ) -> Result<Option<String>, Error> {
+        let mut stop = None;
+        self.context.each_case(source, &mut |index, case| {
+            if let Some(kept) = &mut keep {
+                kept.offer(index, &case);
             }
-            let outcome = self.case(&case, index, take);
-            index += 1;
-            match outcome {
+            match self.case(&case, index, visit) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(why) => {
-                    halt = Some(why);
+                    stop = Some(why);
                     ControlFlow::Break(())
                 }
             }
         })?;
-        match halt {
-            None | Some(Halt::RunEnded) => Ok(None),
-            Some(Halt::Store(error)) => Ok(Some(error.to_string())),
-            Some(Halt::Render(problem)) => Err(problem.into()),
+        match stop {
+            None | Some(StopWalk::RunEnded) => Ok(None),
+            Some(StopWalk::Store(error)) => Ok(Some(error.to_string())),
+            Some(StopWalk::Render(problem)) => Err(problem.into()),
         }
     }
 
-    fn case(&self, case: &Case, index: u64, take: &mut Take<'_>) -> Result<(), Halt> {
-        let Walking { survey, plan, .. } = self;
-        let takes_part = match self.round {
-            Round::Planned => true,
-            Round::Look(look) if case.critical => look == 0,
-            Round::Look(look) => survey
-                .schedule
-                .as_ref()
-                .is_none_or(|schedule| schedule.look(index) == look),
-            Round::Confirming => self.confirming.again(index),
-        };
-        if !takes_part || (survey.identical && !case.critical) {
+    fn case(&self, case: &Case, index: u64, visit: &mut Visitor<'_>) -> Result<(), StopWalk> {
+        let EvalContext { survey, plan, .. } = self.context;
+        let included = self.phase.includes(case, index, survey.schedule.as_ref(), self.retries);
+        if !included || (survey.identical && !case.critical) {
             return Ok(());
         }
         let baseline = self.render(case, Arm::Baseline)?;
         let candidate = self.render(case, Arm::Candidate)?;
         let same = match (&baseline, &candidate) {
-            (Some(blue), Some(green)) => blue.body == green.body && blue.request.model == green.request.model,
+            (Some(one), Some(other)) => one.body == other.body && one.request.model == other.request.model,
             _ => false,
         };
-        if self.round != Round::Confirming {
-            self.planned(case, index, &baseline, &candidate, same, take)?;
+        if self.phase != Phase::Confirmation {
+            let first = plan.first(index);
+            let arms = plan.arms().len();
+            let mut pair: Vec<(Job, Option<StoredAnswer>)> = Vec::with_capacity(arms);
+            for (offset, (repeat, arm)) in plan.answers().enumerate() {
+                let rendered = match arm {
+                    Arm::Baseline => baseline.as_ref().filter(|_| !survey.identical),
+                    Arm::Candidate => candidate.as_ref(),
+                };
+                if let Some(rendered) = rendered {
+                    let job = self.job(case, rendered, first + offset as u64, repeat, same);
+                    let stored = self.stored(&job)?;
+                    pair.push((job, stored));
+                }
+                if (offset + 1) % arms == 0 {
+                    self.visit_pair(case, &mut pair, visit)?;
+                }
+            }
         }
         let Some(rendered) = &candidate else { return Ok(()) };
-        for repeat in plan.repeats + 1..=self.confirming.answers(plan, case, index) {
+        for repeat in plan.repeats + 1..=self.retries.answers(plan, case, index) {
             let seq = plan.beyond(survey.selected, index, repeat);
-            let job = self.job(case, rendered, seq, repeat, Arm::Candidate, same);
-            let known = self.known(&job)?;
-            take(case, job, known.map_or(Found::Nothing, Known::found))?;
+            let job = self.job(case, rendered, seq, repeat, same);
+            let stored = self.stored(&job)?;
+            visit(case, job, StoredAnswer::lookup(stored))?;
         }
         Ok(())
     }
 
-    /// The answers of the plan.
-    fn planned(
-        &self,
-        case: &Case,
-        index: u64,
-        baseline: &Option<Rendered>,
-        candidate: &Option<Rendered>,
-        same: bool,
-        take: &mut Take<'_>,
-    ) -> Result<(), Halt> {
-        let Walking { survey, plan, .. } = self;
-        let first = plan.first(index);
-        let arms = plan.arms().len();
-        let mut pair: Vec<(Job, Option<Known>)> = Vec::with_capacity(arms);
-        for (offset, (repeat, arm)) in plan.answers().enumerate() {
-            let rendered = match arm {
-                Arm::Baseline => baseline,
-                Arm::Candidate => candidate,
-            };
-            if let Some(rendered) = rendered
-                && !(survey.identical && arm == Arm::Baseline)
-            {
-                let job = self.job(case, rendered, first + offset as u64, repeat, arm, same);
-                let known = self.known(&job)?;
-                pair.push((job, known));
-            }
-            if (offset + 1) % arms == 0 {
-                self.hand_out(case, &mut pair, take)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn render(&self, case: &Case, arm: Arm) -> Result<Option<Rendered>, Halt> {
-        let Some(version) = self.versions.arm(arm) else {
+    fn render(&self, case: &Case, arm: Arm) -> Result<Option<RenderedRequest>, StopWalk> {
+        let Some(version) = self.context.versions.arm(arm) else {
             return Ok(None);
         };
-        let request = version.render(case).map_err(Halt::Render)?;
-        let body = self.settings.provider.target.protocol().body(&request).into();
-        Ok(Some(Rendered {
+        let request = version.render(case).map_err(StopWalk::Render)?;
+        let body = self.context.protocol(arm).body(&request).into();
+        Ok(Some(RenderedRequest {
+            arm,
             request: Arc::new(request),
             body,
         }))
     }
 
-    fn job(&self, case: &Case, rendered: &Rendered, seq: u64, repeat: u32, arm: Arm, same: bool) -> Job {
-        let Rendered { request, body } = rendered;
-        let target = &self.target.identity;
-        let key = identity(
-            target,
-            &request.model,
-            body,
-            case.id.as_str(),
-            repeat,
-            same.then_some(arm),
-        );
+    /// An answer is shared by the arms unless both render the same request: then each arm has its own.
+    fn job(&self, case: &Case, rendered: &RenderedRequest, seq: u64, repeat: u32, same: bool) -> Job {
+        let RenderedRequest { arm, request, body } = rendered;
+        let target = &self.context.target(*arm).identity;
+        let arm_of_key = same.then_some(*arm);
         Job {
             seq,
             case: case.id.clone(),
-            arm,
+            arm: *arm,
             repeat,
             request: Arc::clone(request),
             body: Arc::clone(body),
-            key,
+            key: identity(target, &request.model, body, case.id.as_str(), repeat, arm_of_key),
         }
     }
 
-    /// The answer that the run, or the cache, has already.
-    fn known(&self, job: &Job) -> Result<Option<Known>, Halt> {
+    /// The answer that the run, an earlier look, an earlier run of the invocation, or the cache has.
+    fn stored(&self, job: &Job) -> Result<Option<StoredAnswer>, StopWalk> {
         let Some(store) = self.store else { return Ok(None) };
+        let context = self.context;
+        let target = context.target(job.arm);
         if let Some(run) = self.run
             && run.resumed > 0
-            && let Some(answer) = store
-                .answered(run.id.number(), job.seq, &self.target.identity)
-                .map_err(Halt::Store)?
+            && let Some(answer) = store.answered(run.id.number(), job.seq, &target.identity)?
         {
-            return Ok(Some(Known { answer, in_run: true }));
+            return Ok(Some(StoredAnswer { answer, in_run: true }));
         }
-        if let Some((run, seq)) = self.attempt.kept_answer(job, &self.plan, self.settings.run.cache)
-            && let Some(answer) = store.answered(run, seq, &self.target.identity).map_err(Halt::Store)?
+        let cache = context.settings.run.cache;
+        if let Some((run, seq)) = context.rerun.kept_answer(job, &context.plan, cache)
+            && let Some(answer) = store.answered(run, seq, &target.identity)?
         {
-            return Ok(Some(Known { answer, in_run: false }));
+            return Ok(Some(StoredAnswer::earlier(answer)));
         }
-        if let Some(answer) = self
-            .call
-            .answer(store, job, &self.plan, (self.versions, &self.target.identity))
-            .map_err(Halt::Store)?
-        {
-            return Ok(Some(Known { answer, in_run: false }));
+        let versions = (&context.versions, target.identity.as_str());
+        if let Some(answer) = context.prior.answer(store, job, &context.plan, versions)? {
+            return Ok(Some(StoredAnswer::earlier(answer)));
         }
-        let cached = match self.settings.run.cache {
-            Cache::Use | Cache::Only if self.target.reusable && !self.attempt.anew() => {
-                store.cached(job).map_err(Halt::Store)?
-            }
+        let cached = match cache {
+            Cache::Use | Cache::Only if target.reusable && !context.rerun.anew() => store.cached(job)?,
             Cache::Use | Cache::Only | Cache::Refresh | Cache::Off => None,
         };
-        Ok(cached.map(|answer| Known { answer, in_run: false }))
+        Ok(cached.map(StoredAnswer::earlier))
     }
 
-    /// Hands out the answers of one repeat, both arms together.
-    fn hand_out(&self, case: &Case, pair: &mut Vec<(Job, Option<Known>)>, take: &mut Take<'_>) -> Result<(), Halt> {
-        if self.settings.run.cache != Cache::Only && pair.len() == 2 {
+    /// Visits the answers of one repeat, both arms together.
+    fn visit_pair(
+        &self,
+        case: &Case,
+        pair: &mut Vec<(Job, Option<StoredAnswer>)>,
+        visit: &mut Visitor<'_>,
+    ) -> Result<(), StopWalk> {
+        if let [(_, baseline), (_, candidate)] = pair.as_mut_slice()
+            && self.context.settings.run.cache != Cache::Only
+        {
             let now = OffsetDateTime::now_utc().unix_timestamp();
-            let (blue, green) = coherent(pair[0].1, pair[1].1, now);
-            pair[0].1 = blue;
-            pair[1].1 = green;
+            (*baseline, *candidate) = coherent(*baseline, *candidate, now);
         }
-        for (job, known) in pair.drain(..) {
-            take(case, job, known.map_or(Found::Nothing, Known::found))?;
+        for (job, stored) in pair.drain(..) {
+            visit(case, job, StoredAnswer::lookup(stored))?;
         }
         Ok(())
     }
 }
 
 /// Which stored answers of a pair may stand side by side: none that is more than a day away from its partner, whose time is
-/// `now` if it has to be asked.
-fn coherent(blue: Option<Known>, green: Option<Known>, now: i64) -> (Option<Known>, Option<Known>) {
-    let fresh = |known: Known| (now - known.answer.created_at <= DAY).then_some(known);
-    match (blue, green) {
-        (Some(b), Some(g)) if (b.answer.created_at - g.answer.created_at).abs() <= DAY => (blue, green),
-        (blue, green) => {
-            // One of them will be asked now, so the other has to be fresh; if both are stored, the older one goes.
-            let (blue, green) = match (blue, green) {
-                (Some(b), Some(g)) if b.answer.created_at < g.answer.created_at => (None, Some(g)),
-                (Some(b), Some(_)) => (Some(b), None),
-                other => other,
-            };
-            (blue.and_then(fresh), green.and_then(fresh))
-        }
-    }
+/// `now` if it has to be requested.
+fn coherent(
+    baseline: Option<StoredAnswer>,
+    candidate: Option<StoredAnswer>,
+    now: i64,
+) -> (Option<StoredAnswer>, Option<StoredAnswer>) {
+    let fresh = |stored: StoredAnswer| (now - stored.answer.created_at <= DAY).then_some(stored);
+    // If both are stored and lie too far apart, the older one goes.
+    let (baseline, candidate) = match (baseline, candidate) {
+        (Some(b), Some(c)) if (b.answer.created_at - c.answer.created_at).abs() <= DAY => return (Some(b), Some(c)),
+        (Some(b), Some(c)) if b.answer.created_at < c.answer.created_at => (None, Some(c)),
+        (Some(b), Some(_)) => (Some(b), None),
+        other => other,
+    };
+    // The other one is requested now, so the one that is left has to be fresh.
+    (baseline.and_then(fresh), candidate.and_then(fresh))
 }
 
 #[cfg(test)]
@@ -312,7 +265,7 @@ mod tests {
                 answer: created_at,
                 created_at,
             };
-            Some(Known { answer, in_run: false })
+            Some(StoredAnswer::earlier(answer))
         };
         let now = 1_000_000;
         let old = now - DAY - 1;

@@ -1,239 +1,140 @@
-//! The third pass: stored answers are judged in batches, compared, and handed to the reports in plan order.
+//! The score pass: stored answers are scored in batches, compared, and handed to the reports in plan order.
 
-use super::judges::{Asker, Consulted};
-use super::must_pass::Confirming;
+use super::cases::CaseSource;
+use super::context::{EvalContext, limits};
+use super::judge_client::JudgeClient;
+use super::judges::JudgeUsage;
+use super::phase::AnalysisScope;
+use super::run_state::RunState;
 use super::sample_walk::DAY;
-use super::sequential::Upto;
-use super::survey::{Survey, Versions};
+use super::versions::Versions;
 use crate::compare::Comparing;
 use crate::domain::{
-    Answer, Arm, ArmRow, Case, CaseId, CaseRow, CheckRules, Comparison, Design, Failure, FailureKind, Judged, Outcome,
-    OutcomeKind, Part, Policy, Quarantine, Skip, Source,
+    Answer, Arm, ArmRow, Case, CaseId, CaseRow, Comparison, Failure, FailureKind, Judged, Outcome, OutcomeKind, Part,
+    Skip, Source,
 };
 use crate::error::Error;
-use crate::plan::price::{Prices, Tier};
-use crate::plan::{Plan, Selection};
 use crate::runner::Ended;
-use crate::scoring::{self, Commands, ScoredAnswer, Unscored};
-use crate::store::{RunId, Store, StoredResult};
+use crate::scoring::{self, ScoredAnswer, Unscored};
+use crate::store::StoredResult;
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
 use time::OffsetDateTime;
 
-/// Cases judged at a time, and answers of all of them; bound the memory of this pass.
+/// Cases scored at a time, and answers of all of them; bound the memory of this pass.
 const BATCH_CASES: u64 = 256;
 const BATCH_ANSWERS: u64 = 2_048;
 
-/// A judged run.
-pub(crate) struct JudgedRun {
+/// A run whose answers are scored.
+pub(crate) struct ScoredRun {
     pub(crate) comparison: Comparison,
-    /// Stored answers that were asked for more than a day ago.
+    /// Stored answers that were requested more than a day ago.
     pub(crate) stale: u64,
-    /// Planned answers that are not there: asking again may bring them.
+    /// Planned answers that are missing: a further run may bring them.
     pub(crate) unanswered: u64,
     /// Answers of a simulator, whatever the target is called.
     pub(crate) simulated: u64,
-    /// The store could not be read to the end, and why.
+    /// Why the store could not be read to the end.
     pub(crate) store_failed: Option<String>,
-    /// What asking judges came to.
-    pub(crate) judges: Consulted,
+    pub(crate) judge_usage: JudgeUsage,
 }
 
-/// What is judged.
-pub(crate) struct Judging<'a> {
-    pub(crate) selection: &'a Selection,
-    pub(crate) survey: &'a Survey,
-    /// Rendered again for the checks that look at the system instruction.
-    pub(crate) versions: &'a Versions,
-    pub(crate) plan: Plan,
-    /// How the arms are compared.
-    pub(crate) design: Design,
-    pub(crate) rules: &'a dyn CheckRules,
-    /// Which must-pass cases have answers beyond the plan.
-    pub(crate) confirming: &'a Confirming,
-    /// Which cases the decision goes by.
-    pub(crate) upto: Upto<'a>,
-    /// Those that the rules know.
-    pub(crate) commands: &'a Commands,
-    pub(crate) store: &'a Store,
-    pub(crate) run: RunId,
-    /// How the run ended: the reason why an answer was not asked for.
-    pub(crate) ended: &'a Ended,
-    /// What tokens cost.
-    pub(crate) prices: &'a Prices,
-    /// What the comparison has to look at.
-    pub(crate) policy: &'a Policy,
-    /// What must not decide.
-    pub(crate) quarantine: &'a Quarantine,
-    /// Models asked for and how they serve: baseline, candidate.
-    pub(crate) models: (Option<(&'a str, Tier)>, (&'a str, Tier)),
+/// Scores the answers that a run has so far.
+pub(crate) struct ScorePass<'a> {
+    context: &'a EvalContext<'a>,
+    state: &'a RunState<'a>,
+    scope: AnalysisScope<'a>,
 }
 
-/// Judges every selected case and hands the rows on in plan order. The store learns which cases did not pass.
-pub(crate) fn judge(
-    judging: &Judging<'_>,
-    asker: Asker<'_>,
-    watch: &mut dyn FnMut(&CaseRow),
-) -> Result<JudgedRun, Error> {
-    let mut tally = Tally::new(judging, asker);
-    judging.walk(&mut tally, &|_, _| true, &mut |_, row, outcomes| {
-        let outcome = row.candidate.outcome();
-        outcomes.push((
-            row.case.id.clone(),
-            match outcome {
-                OutcomeKind::Fail | OutcomeKind::Error => Some(outcome.as_str()),
-                OutcomeKind::Pass | OutcomeKind::Skipped => None,
-            },
-        ));
-        watch(row);
-    })?;
-    Ok(tally.finish())
-}
-
-/// Judges the selected cases that are `wanted`, and hands on their rows with their indexes among the selected ones.
-pub(crate) fn judge_some(
-    judging: &Judging<'_>,
-    asker: Asker<'_>,
-    wanted: &dyn Fn(u64, &Case) -> bool,
-    watch: &mut dyn FnMut(u64, &CaseRow),
-) -> Result<JudgedRun, Error> {
-    let mut tally = Tally::new(judging, asker);
-    judging.walk(&mut tally, wanted, &mut |index, row, _| watch(index, row))?;
-    Ok(tally.finish())
-}
-
-/// What is done with each judged case: its index among the selected ones, its row, and where outcomes for the store go.
+/// Receives each scored case: its index among the selected ones, its row, and where outcomes for the store go.
 type Watch<'w> = dyn FnMut(u64, &CaseRow, &mut Vec<(CaseId, Option<&'static str>)>) + 'w;
 
-/// The system instructions of a case's requests, where its checks look at them.
-#[derive(Default)]
-struct Systems {
-    baseline: Option<String>,
-    candidate: Option<String>,
-}
-
-impl Systems {
-    fn of(case: &Case, versions: &Versions) -> Systems {
-        if !scoring::needs_system(case) {
-            return Systems::default();
-        }
-        let system = |arm| {
-            // The survey has rendered it before; if it fails now, the instruction is unknown, which no check passes.
-            let request = versions.arm(arm)?.render(case).ok()?;
-            let texts = request.system.into_iter().filter_map(|part| match part {
-                Part::Text(text) => Some(text),
-                Part::Media { .. } => None,
-            });
-            Some(texts.collect::<Vec<_>>().join("\n"))
-        };
-        Systems {
-            baseline: system(Arm::Baseline),
-            candidate: system(Arm::Candidate),
-        }
+impl<'a> ScorePass<'a> {
+    pub(crate) fn new(
+        context: &'a EvalContext<'a>,
+        state: &'a RunState<'a>,
+        scope: AnalysisScope<'a>,
+    ) -> ScorePass<'a> {
+        ScorePass { context, state, scope }
     }
 
-    fn arm(&self, arm: Arm) -> Option<&str> {
-        match arm {
-            Arm::Baseline => self.baseline.as_deref(),
-            Arm::Candidate => self.candidate.as_deref(),
-        }
-    }
-}
-
-/// What one walk over the answers gathers.
-struct Tally<'a> {
-    asker: Asker<'a>,
-    comparing: Comparing,
-    stale: u64,
-    unanswered: u64,
-    simulated: u64,
-    imported: u64,
-    store_failed: Option<String>,
-}
-
-impl<'a> Tally<'a> {
-    fn new(judging: &Judging<'_>, asker: Asker<'a>) -> Tally<'a> {
-        Tally {
-            comparing: Comparing::new(judging.design)
-                .under(judging.policy)
-                .apart(judging.quarantine.clone()),
-            stale: 0,
-            unanswered: 0,
-            simulated: 0,
-            imported: 0,
-            store_failed: None,
-            asker,
-        }
+    /// Scores every selected case, and hands the rows on in plan order. The store learns which cases did not pass.
+    ///
+    /// # Errors
+    /// The golden files changed since the survey.
+    pub(crate) fn score_all(&self, watch: &mut dyn FnMut(&CaseRow)) -> Result<ScoredRun, Error> {
+        self.pass(CaseSource::GoldenFiles, &|_, _| true, &mut |_, row, outcomes| {
+            let outcome = row.candidate.outcome();
+            outcomes.push((
+                row.case.id.clone(),
+                match outcome {
+                    OutcomeKind::Fail | OutcomeKind::Error => Some(outcome.as_str()),
+                    OutcomeKind::Pass | OutcomeKind::Skipped => None,
+                },
+            ));
+            watch(row);
+        })
     }
 
-    fn finish(self) -> JudgedRun {
-        let mut comparison = self.comparing.finish();
-        // A reply decides as much as the answer that it judges.
-        comparison.imported = self.imported + self.asker.so_far.imported;
-        JudgedRun {
-            comparison,
-            stale: self.stale,
-            unanswered: self.unanswered,
-            simulated: self.simulated,
-            store_failed: self.store_failed,
-            judges: self.asker.so_far,
-        }
-    }
-
-    /// Takes note of where an answer comes from.
-    fn note(&mut self, result: &StoredResult, now: i64) {
-        let old = result.asked_at.is_some_and(|asked_at| now - asked_at > DAY);
-        self.stale += u64::from(old && result.source == Source::Cache);
-        self.unanswered += u64::from(result.result.is_err());
-        self.imported += u64::from(result.imported);
-        self.simulated += u64::from(result.result.as_ref().is_ok_and(|answer| answer.simulated));
-    }
-}
-
-/// A planned answer: its repeat, its arm, and what the store has of it.
-type Slot = (u32, Arm, Option<StoredResult>);
-
-impl Judging<'_> {
-    /// Judges the wanted cases in batches.
-    fn walk(
+    /// Scores the cases of a source that are `wanted`, and hands on their rows with their indexes among the selected ones.
+    ///
+    /// # Errors
+    /// The golden files changed since the survey.
+    pub(crate) fn score_some(
         &self,
-        tally: &mut Tally<'_>,
+        source: CaseSource<'_>,
+        wanted: &dyn Fn(u64, &Case) -> bool,
+        watch: &mut dyn FnMut(u64, &CaseRow),
+    ) -> Result<ScoredRun, Error> {
+        self.pass(source, wanted, &mut |index, row, _| watch(index, row))
+    }
+
+    fn pass(
+        &self,
+        source: CaseSource<'_>,
         wanted: &dyn Fn(u64, &Case) -> bool,
         watch: &mut Watch<'_>,
-    ) -> Result<(), Error> {
-        let Judging {
-            selection,
-            survey,
-            plan,
-            rules,
-            ..
-        } = self;
-        let mut walk = selection.walk();
-        let cases = (BATCH_ANSWERS / plan.per_case()).clamp(1, BATCH_CASES) as usize;
-        let mut batch: Vec<(u64, Case)> = Vec::with_capacity(cases);
-        let mut next = 0;
-        survey.dataset.stream(*rules, &mut |case| {
-            if walk.selects(&case) {
-                if wanted(next, &case) {
-                    batch.push((next, case));
-                }
-                next += 1;
+    ) -> Result<ScoredRun, Error> {
+        let mut tally = ScoreTally::new(self);
+        let size = (BATCH_ANSWERS / self.context.plan.per_case()).clamp(1, BATCH_CASES) as usize;
+        let mut batch: Vec<(u64, Case)> = Vec::with_capacity(size);
+        self.context.each_case(source, &mut |index, case| {
+            if wanted(index, &case) {
+                batch.push((index, case));
             }
-            if batch.len() == cases {
-                self.batch(&mut batch, tally, watch);
+            if batch.len() == size {
+                self.batch(&mut batch, &mut tally, watch);
             }
             ControlFlow::Continue(())
         })?;
-        self.batch(&mut batch, tally, watch);
-        Ok(())
+        self.batch(&mut batch, &mut tally, watch);
+        Ok(tally.finish())
     }
 
-    /// Judges the cases gathered so far.
-    fn batch(&self, cases: &mut Vec<(u64, Case)>, tally: &mut Tally<'_>, watch: &mut Watch<'_>) {
+    fn judge_client(&self) -> JudgeClient<'a> {
+        let (context, state) = (self.context, self.state);
+        JudgeClient {
+            judges: &context.judges,
+            embedders: &context.embedders,
+            settings: context.settings,
+            store: state.store,
+            limits: limits(context.settings),
+            spent_by_answers: state.spent,
+            run: state.open_run.id,
+            interrupt: state.hooks.interrupt,
+            usage: state.judge_usage.clone(),
+        }
+    }
+
+    /// Scores the cases gathered so far.
+    fn batch(&self, cases: &mut Vec<(u64, Case)>, tally: &mut ScoreTally<'_>, watch: &mut Watch<'_>) {
         let slots = self.slots(cases, tally);
         let judgements = {
-            let systems: Vec<Systems> = cases.iter().map(|(_, case)| Systems::of(case, self.versions)).collect();
-            let unscored: Vec<Unscored<'_>> = cases
+            let systems: Vec<SystemInstructions> = cases
+                .iter()
+                .map(|(_, case)| SystemInstructions::of(case, &self.context.versions))
+                .collect();
+            let unjudged: Vec<Unscored<'_>> = cases
                 .iter()
                 .zip(&slots)
                 .zip(&systems)
@@ -250,19 +151,19 @@ impl Judging<'_> {
                         .collect(),
                 })
                 .collect();
-            match tally.asker.judge(&unscored, self.commands) {
+            match tally.client.score(&unjudged, &self.context.commands) {
                 Ok(judgements) => judgements,
                 Err(error) => {
-                    // Without the store no judge can be heard; what needs none is still judged.
+                    // Without the store no judge can be asked; what needs none is still scored.
                     tally.store_failed.get_or_insert(error.problems().to_string());
-                    scoring::score(&unscored, self.commands, &scoring::ReplyCache::default())
+                    scoring::score(&unjudged, &self.context.commands, &scoring::ReplyCache::default())
                 }
             }
         };
         let mut outcomes = Vec::new();
         for (((index, case), slots), judgements) in cases.drain(..).zip(slots).zip(judgements) {
             let row = self.row(case, index, slots, judgements);
-            if self.upto.has(index) {
+            if self.scope.counts(index) {
                 tally.comparing.add(&row);
             } else {
                 tally.comparing.add_unlooked(&row);
@@ -271,25 +172,29 @@ impl Judging<'_> {
         }
         let outcomes = outcomes.iter().map(|(id, outcome)| (id.as_str(), *outcome));
         if tally.store_failed.is_none()
-            && let Err(error) = self.store.note_not_passed(self.run, outcomes)
+            && let Err(error) = self.state.store.note_not_passed(self.state.open_run.id, outcomes)
         {
             tally.store_failed = Some(error.to_string());
         }
     }
 
     /// The planned answers of each case, and those beyond the plan that it was asked for.
-    fn slots(&self, cases: &[(u64, Case)], tally: &mut Tally<'_>) -> Vec<Vec<Slot>> {
-        let Judging { plan, survey, .. } = self;
+    fn slots(&self, cases: &[(u64, Case)], tally: &mut ScoreTally<'_>) -> Vec<Vec<Slot>> {
+        let EvalContext { plan, survey, .. } = self.context;
         let mut slots: Vec<Vec<Slot>> = Vec::with_capacity(cases.len());
         let mut at: HashMap<u64, (usize, usize)> = HashMap::new();
         let mut spans: Vec<Range<u64>> = Vec::new();
         for (case, (index, written)) in cases.iter().enumerate() {
             let (from, to) = (plan.first(*index), plan.first(index + 1));
-            let further = plan.repeats + 1..=self.confirming.answers(plan, written, *index);
+            let further = plan.repeats + 1..=self.state.retries.answers(plan, written, *index);
             let beyond = further.map(|repeat| (plan.beyond(survey.selected, *index, repeat), (repeat, Arm::Candidate)));
             let own: Vec<(u64, (u32, Arm))> = (from..to).zip(plan.answers()).chain(beyond).collect();
             // What an early decision did not ask for plays no part, even if it is there.
-            let looked_up = if self.upto.asks(*index, written) { own.len() } else { 0 };
+            let looked_up = if self.scope.sends(*index, written) {
+                own.len()
+            } else {
+                0
+            };
             for (position, (seq, _)) in own.iter().take(looked_up).enumerate() {
                 at.insert(*seq, (case, position));
                 match spans.last_mut() {
@@ -304,7 +209,7 @@ impl Judging<'_> {
             if tally.store_failed.is_some() {
                 break;
             }
-            match self.store.results(self.run, span.start, span.end) {
+            match self.state.store.results(self.state.open_run.id, span.start, span.end) {
                 Ok(stored) => {
                     for result in stored {
                         tally.note(&result, now);
@@ -332,7 +237,7 @@ impl Judging<'_> {
         }
         CaseRow {
             case,
-            baseline: self.plan.baseline.then_some(baseline),
+            baseline: self.context.plan.baseline.then_some(baseline),
             candidate,
         }
     }
@@ -345,77 +250,52 @@ impl Judging<'_> {
         judgement: Option<ScoredAnswer>,
         result: Option<StoredResult>,
     ) -> Judged {
-        let Some(StoredResult {
+        let Some(stored) = result else {
+            return unscored(repeat, self.missing_outcome(case, arm), 0, None);
+        };
+        let StoredResult {
             result,
             source,
             attempts,
             waited_ms,
             asked_at,
             ..
-        }) = result
-        else {
-            let outcome = self.not_there(case, arm);
-            return Judged {
-                repeat,
-                outcome,
-                answer: None,
-                checks: Vec::new(),
-                refused: None,
-                cost_usd: None,
-                attempts: 0,
-                waited_ms: None,
-                source: None,
-            };
+        } = stored;
+        let answer = match result {
+            Err(failure) => return unscored(repeat, Outcome::Errored(failure), attempts, waited_ms),
+            Ok(answer) => answer,
         };
-        match result {
-            Err(failure) => Judged {
-                repeat,
-                outcome: Outcome::Errored(failure),
-                answer: None,
-                checks: Vec::new(),
-                refused: None,
-                cost_usd: None,
-                attempts,
-                waited_ms,
-                source: None,
-            },
-            Ok(answer) => {
-                let ScoredAnswer {
-                    outcome,
-                    checks,
-                    refused,
-                } = judgement.unwrap_or_else(|| ScoredAnswer {
-                    outcome: Outcome::Errored(lost("the answer was not judged")),
-                    checks: Vec::new(),
-                    refused: None,
-                });
-                let cost_usd = asked_at
-                    .filter(|_| source != Source::Recorded)
-                    .and_then(|asked_at| self.cost(arm, &answer, asked_at));
-                Judged {
-                    repeat,
-                    outcome,
-                    answer: Some(answer),
-                    checks,
-                    refused,
-                    cost_usd,
-                    attempts,
-                    waited_ms,
-                    source: Some(source),
-                }
-            }
+        let ScoredAnswer {
+            outcome,
+            checks,
+            refused,
+        } = judgement.unwrap_or_else(|| ScoredAnswer {
+            outcome: Outcome::Errored(lost("the answer was not judged")),
+            checks: Vec::new(),
+            refused: None,
+        });
+        let cost_usd = asked_at
+            .filter(|_| source != Source::Recorded)
+            .and_then(|asked_at| self.cost(arm, &answer, asked_at));
+        Judged {
+            answer: Some(answer),
+            checks,
+            refused,
+            cost_usd,
+            source: Some(source),
+            ..unscored(repeat, outcome, attempts, waited_ms)
         }
     }
 
     /// The outcome of a planned answer that the store does not have.
-    fn not_there(&self, (case, index): (&Case, u64), arm: Arm) -> Outcome {
-        if !self.upto.asks(index, case) {
+    fn missing_outcome(&self, (case, index): (&Case, u64), arm: Arm) -> Outcome {
+        if !self.scope.sends(index, case) {
             return Outcome::Skipped(Skip::Decided);
         }
-        if self.survey.identical && (!case.critical || arm == Arm::Baseline) {
+        if self.context.survey.identical && (!case.critical || arm == Arm::Baseline) {
             return Outcome::Skipped(Skip::Identical);
         }
-        match self.ended {
+        match &self.state.end.ended {
             Ended::Complete => Outcome::Errored(lost("the answer is not in the store")),
             Ended::Interrupted => Outcome::Skipped(Skip::Interrupted),
             Ended::Budget(_) => Outcome::Skipped(Skip::Budget),
@@ -430,13 +310,117 @@ impl Judging<'_> {
 
     /// What an answer cost on the day on which it was asked for, in seconds since 1970.
     fn cost(&self, arm: Arm, answer: &Answer, asked_at: i64) -> Option<f64> {
-        let (requested, tier) = match arm {
-            Arm::Baseline => self.models.0?,
-            Arm::Candidate => self.models.1,
-        };
+        let (requested, tier) = self.context.priced_as(arm)?;
         let day = OffsetDateTime::from_unix_timestamp(asked_at).ok()?.date();
         let served = answer.model_version.as_deref();
-        self.prices.served_cost_usd(served, requested, &answer.usage, tier, day)
+        self.context
+            .settings
+            .prices
+            .served_cost_usd(served, requested, &answer.usage, tier, day)
+    }
+}
+
+/// The system instructions of a case's requests, where its checks look at them.
+#[derive(Default)]
+struct SystemInstructions {
+    baseline: Option<String>,
+    candidate: Option<String>,
+}
+
+impl SystemInstructions {
+    fn of(case: &Case, versions: &Versions) -> SystemInstructions {
+        if !scoring::needs_system(case) {
+            return SystemInstructions::default();
+        }
+        let system = |arm| {
+            // The survey has rendered it before; if it fails now, the instruction is unknown, which no check passes.
+            let request = versions.arm(arm)?.render(case).ok()?;
+            let texts = request.system.into_iter().filter_map(|part| match part {
+                Part::Text(text) => Some(text),
+                Part::Media { .. } => None,
+            });
+            Some(texts.collect::<Vec<_>>().join("\n"))
+        };
+        SystemInstructions {
+            baseline: system(Arm::Baseline),
+            candidate: system(Arm::Candidate),
+        }
+    }
+
+    fn arm(&self, arm: Arm) -> Option<&str> {
+        match arm {
+            Arm::Baseline => self.baseline.as_deref(),
+            Arm::Candidate => self.candidate.as_deref(),
+        }
+    }
+}
+
+/// What one pass over the answers gathers.
+struct ScoreTally<'a> {
+    client: JudgeClient<'a>,
+    comparing: Comparing,
+    stale: u64,
+    unanswered: u64,
+    simulated: u64,
+    imported: u64,
+    store_failed: Option<String>,
+}
+
+impl<'a> ScoreTally<'a> {
+    fn new(pass: &ScorePass<'a>) -> ScoreTally<'a> {
+        let context = pass.context;
+        ScoreTally {
+            comparing: Comparing::new(context.design())
+                .under(&context.settings.gate.policy)
+                .apart(context.quarantine.clone()),
+            stale: 0,
+            unanswered: 0,
+            simulated: 0,
+            imported: 0,
+            store_failed: None,
+            client: pass.judge_client(),
+        }
+    }
+
+    fn finish(self) -> ScoredRun {
+        let mut comparison = self.comparing.finish();
+        // A reply decides as much as the answer that it judges.
+        comparison.imported = self.imported + self.client.usage.imported;
+        ScoredRun {
+            comparison,
+            stale: self.stale,
+            unanswered: self.unanswered,
+            simulated: self.simulated,
+            store_failed: self.store_failed,
+            judge_usage: self.client.usage,
+        }
+    }
+
+    /// Takes note of where an answer comes from.
+    fn note(&mut self, result: &StoredResult, now: i64) {
+        let old = result.asked_at.is_some_and(|asked_at| now - asked_at > DAY);
+        self.stale += u64::from(old && result.source == Source::Cache);
+        self.unanswered += u64::from(result.result.is_err());
+        self.imported += u64::from(result.imported);
+        self.simulated += u64::from(result.result.as_ref().is_ok_and(|answer| answer.simulated));
+    }
+}
+
+/// A planned answer: its repeat, its arm, and what the store has of it.
+type Slot = (u32, Arm, Option<StoredResult>);
+
+/// An answer without scores.
+fn unscored(repeat: u32, outcome: Outcome, attempts: u32, waited_ms: Option<u64>) -> Judged {
+    Judged {
+        repeat,
+        outcome,
+        answer: None,
+        checks: Vec::new(),
+        refused: None,
+        cost_usd: None,
+        attempts,
+        waited_ms,
+        source: None,
     }
 }
 

@@ -1,15 +1,16 @@
 //! The first pass: prompts opened, golden files validated, every selected case rendered in both arms, and from that the
 //! identity of what is tested.
 
-use super::Version;
-use super::calibration::Judgings;
-use super::history::{case_digest, checks};
-use crate::config::Settings;
+use super::calibration::JudgeRoles;
+use super::fingerprint::{self, FingerprintInputs, case_digest, checks_digest};
+use super::hex;
+use super::versions::{Version, Versions};
 use crate::dataset::{self, Dataset};
-use crate::domain::{ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Sequential, Step, digest};
+use crate::domain::{
+    ArgProblem, Case, CheckRules, Place, Problem, Problems, Request, Sequential, Step, Tested, digest,
+};
 use crate::error::Error;
 use crate::gate::preflight::Sizes;
-use crate::plan::price::Tier;
 use crate::plan::{Plan, Schedule, Selection, Spreading};
 use crate::provider::Protocol;
 use crate::scoring;
@@ -18,32 +19,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use time::Date;
-
-/// Both versions of the prompt.
-#[derive(Debug)]
-pub(crate) struct Versions {
-    pub(crate) candidate: Version,
-    pub(crate) baseline: Option<Version>,
-}
-
-impl Versions {
-    pub(crate) fn arm(&self, arm: Arm) -> Option<&Version> {
-        match arm {
-            Arm::Baseline => self.baseline.as_ref(),
-            Arm::Candidate => Some(&self.candidate),
-        }
-    }
-
-    /// Of the tiers that the arms ask for, the one that costs more: a limit must hold for both.
-    pub(crate) fn dearest_tier(&self, settings: &Settings) -> Tier {
-        let tiers = self.all().map(|version| version.tier(settings));
-        tiers.reduce(Tier::dearer).unwrap_or_default()
-    }
-
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Version> {
-        self.baseline.iter().chain([&self.candidate])
-    }
-}
 
 /// What the first pass found.
 #[derive(Debug)]
@@ -72,13 +47,13 @@ pub(crate) struct Survey {
     /// Which case is looked at when; `None` where a run looks only at its end.
     pub(crate) schedule: Option<Schedule>,
     /// How judges decide selected cases, and which labels there are for them.
-    pub(crate) judging: Judgings,
-    /// Words that stop nothing.
+    pub(crate) judge_roles: JudgeRoles,
+    /// Non-fatal warnings.
     pub(crate) warnings: Vec<Problem>,
 }
 
 /// How the survey is to look.
-pub(crate) struct Scope<'a> {
+pub(crate) struct SurveyScope<'a> {
     pub(crate) golden: &'a [PathBuf],
     pub(crate) selection: &'a Selection,
     pub(crate) rules: &'a dyn CheckRules,
@@ -88,8 +63,10 @@ pub(crate) struct Scope<'a> {
     pub(crate) service: &'a str,
     /// How requests are written.
     pub(crate) protocol: Protocol,
-    /// Recorded answers are looked up by name, so equal requests are no identity.
+    /// Recorded answers are looked up by the name of the prompt, which belongs to the key then.
     pub(crate) recorded: bool,
+    /// Two arms that render the same requests count as the same prompt.
+    pub(crate) may_be_identical: bool,
     /// Spread the cases over looks.
     pub(crate) sequential: Sequential,
     /// The version of the service's API.
@@ -99,7 +76,7 @@ pub(crate) struct Scope<'a> {
 }
 
 /// Validates everything and digests what is selected.
-pub(crate) fn survey(scope: &Scope<'_>, versions: &Versions) -> Result<Survey, Error> {
+pub(crate) fn survey(scope: &SurveyScope<'_>, versions: &Versions) -> Result<Survey, Error> {
     let mut problems = Problems::default();
     let mut doubts = Vec::new();
     for version in versions.all() {
@@ -117,7 +94,7 @@ pub(crate) fn survey(scope: &Scope<'_>, versions: &Versions) -> Result<Survey, E
         }
     }
     let mut walk = scope.selection.walk();
-    let mut seen = Seen::new(versions, scope);
+    let mut seen = SurveyPass::new(versions, scope);
     let dataset = dataset::survey(scope.golden, scope.rules, &mut |case, problems| {
         let selected = walk.selects(case);
         seen.case(case, selected, problems);
@@ -154,7 +131,7 @@ pub(crate) fn survey(scope: &Scope<'_>, versions: &Versions) -> Result<Survey, E
 }
 
 /// Settings of a version that the service would refuse with every request, and those that it would not heed.
-fn settings(version: &Version, scope: &Scope<'_>) -> (Vec<Problem>, Vec<Problem>) {
+fn settings(version: &Version, scope: &SurveyScope<'_>) -> (Vec<Problem>, Vec<Problem>) {
     let Version { prompt, info } = version;
     let place = |path: &[Step]| match path {
         // The model may come from an option, and then stands nowhere.
@@ -183,14 +160,14 @@ fn settings(version: &Version, scope: &Scope<'_>) -> (Vec<Problem>, Vec<Problem>
 }
 
 /// What one walk over the dataset gathers.
-struct Seen<'a> {
+struct SurveyPass<'a> {
     versions: &'a Versions,
     service: &'a str,
     protocol: Protocol,
     recorded: bool,
     /// Per version (baseline first) and variable: some case supplies it; first case that does not.
-    supplied: Vec<Vec<Supply>>,
-    weighed: Weighed,
+    supplied: Vec<Vec<VariableSupply>>,
+    weighed: SampleSize,
     critical: u64,
     identical: bool,
     key: Sha256,
@@ -200,12 +177,12 @@ struct Seen<'a> {
     files: BTreeSet<Arc<str>>,
     judges: BTreeSet<String>,
     embedders: BTreeSet<String>,
-    judging: Judgings,
+    judge_roles: JudgeRoles,
     spreading: Option<Spreading>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Supply {
+struct VariableSupply {
     somewhere: bool,
     missing: u64,
     first_missing: Option<String>,
@@ -213,7 +190,7 @@ struct Supply {
 
 /// Weights of the selected cases, and of their clusters. Memory: about 100 bytes a cluster.
 #[derive(Debug, Default)]
-struct Weighed {
+struct SampleSize {
     cases: u64,
     size: f64,
     squares: f64,
@@ -223,7 +200,7 @@ struct Weighed {
     clusters: HashMap<Arc<str>, f64>,
 }
 
-impl Weighed {
+impl SampleSize {
     fn add(&mut self, case: &Case) {
         self.cases += 1;
         // What weighs nothing tells nothing.
@@ -262,30 +239,30 @@ impl Weighed {
     }
 }
 
-impl<'a> Seen<'a> {
-    fn new(versions: &'a Versions, scope: &Scope<'a>) -> Seen<'a> {
+impl<'a> SurveyPass<'a> {
+    fn new(versions: &'a Versions, scope: &SurveyScope<'a>) -> SurveyPass<'a> {
         let mut key = Sha256::new();
         key.update(b"promptgate.key/1");
         key.update(scope.target.as_bytes());
-        Seen {
+        SurveyPass {
             versions,
             service: scope.service,
             protocol: scope.protocol,
             recorded: scope.recorded,
             supplied: versions
                 .all()
-                .map(|version| vec![Supply::default(); version.prompt.variables().len()])
+                .map(|version| vec![VariableSupply::default(); version.prompt.variables().len()])
                 .collect(),
-            weighed: Weighed::default(),
+            weighed: SampleSize::default(),
             critical: 0,
-            identical: versions.baseline.is_some() && !scope.recorded,
+            identical: versions.baseline.is_some() && scope.may_be_identical,
             key,
             cases: Sha256::new_with_prefix(b"promptgate.cases/1"),
             requests: Sha256::new_with_prefix(b"promptgate.requests/1"),
             files: BTreeSet::new(),
             judges: BTreeSet::new(),
             embedders: BTreeSet::new(),
-            judging: Judgings::default(),
+            judge_roles: JudgeRoles::default(),
             spreading: (scope.sequential != Sequential::Off).then(Spreading::default),
         }
     }
@@ -318,7 +295,7 @@ impl<'a> Seen<'a> {
             self.judges.extend(scoring::judges_named(case));
             self.embedders.extend(scoring::embeddings_named(case));
         }
-        problems.extend(self.judging.note(case, selected));
+        problems.extend(self.judge_roles.note(case, selected));
         if selected && let Err(problem) = self.render(case) {
             problems.push(problem);
         }
@@ -354,7 +331,7 @@ impl<'a> Seen<'a> {
         }
         self.key.update(case.id.as_str().as_bytes());
         self.requests.update(case.id.as_str().as_bytes());
-        self.cases.update(case_digest(case, &checks(case)));
+        self.cases.update(case_digest(case, &checks_digest(case)));
         self.critical += u64::from(case.critical);
         self.weighed.add(case);
         if let Some(spreading) = &mut self.spreading {
@@ -430,7 +407,7 @@ impl<'a> Seen<'a> {
             ]),
             judges: self.judges,
             embedders: self.embedders,
-            judging: self.judging,
+            judge_roles: self.judge_roles,
             sizes: self.weighed.sizes(),
             critical: self.critical,
             identical: self.identical,
@@ -442,6 +419,30 @@ impl<'a> Seen<'a> {
 }
 
 impl Survey {
+    /// Digests of what decides besides prompts, dataset and policy.
+    ///
+    /// # Errors
+    /// A judge's prompt can't be opened.
+    pub(crate) fn input_digests(&self, inputs: &FingerprintInputs<'_>) -> Result<Tested, Problems> {
+        Ok(Tested {
+            identical: self.identical,
+            requests_sha256: hex(&self.requests),
+            judges_sha256: fingerprint::judges_digest(&self.judges, inputs)?,
+            commands_sha256: fingerprint::commands_digest(inputs),
+        })
+    }
+
+    /// Analyses of a run, the final one included.
+    pub(crate) fn looks(&self) -> usize {
+        self.schedule.as_ref().map_or(1, Schedule::looks)
+    }
+
+    /// Shares of the cases at the first looks, as a verdict records them; none where a run is analyzed only at its end.
+    pub(crate) fn shares(&self, looks: usize) -> Vec<f64> {
+        let shares = self.schedule.as_ref().map(|schedule| schedule.shares(looks));
+        shares.unwrap_or_default().to_vec()
+    }
+
     /// Answers that will be asked for or looked up, `least` for a must-pass case of the candidate.
     pub(crate) fn answers(&self, plan: &Plan, least: u32) -> u64 {
         let further = self.critical * u64::from(least.saturating_sub(plan.repeats));

@@ -1,12 +1,10 @@
 //! What answers, opened and with an identity.
 
-use super::Version;
 use super::runtime;
-use super::survey::Versions;
+use super::versions::{Version, Versions};
 use crate::config::{Settings, TargetKind};
-use crate::domain::{Problem, Problems, PromptInfo};
+use crate::domain::Problem;
 use crate::error::Error;
-use crate::prompt::{Library, Prompt};
 use crate::provider::gemini::Delivery;
 use crate::provider::vertex::Place;
 use crate::provider::{
@@ -51,7 +49,7 @@ impl OpenedTarget {
     /// # Errors
     /// Nobody can sign in at the service.
     pub(crate) fn sign_in(&self) -> Result<(), Problem> {
-        runtime()?.block_on(self.target.sign_in())
+        runtime::single_threaded()?.block_on(self.target.sign_in())
     }
 }
 
@@ -246,27 +244,6 @@ fn client(
         concurrency: settings.limits.concurrency,
         simulated,
     })
-}
-
-/// Opens a prompt and resolves its model.
-///
-/// # Errors
-/// All mistakes of the prompt.
-pub fn open_prompt(
-    library: &Library,
-    reference: &str,
-    default_name: Option<&str>,
-    model: &dyn Fn(&Prompt) -> String,
-) -> Result<Version, Problems> {
-    let prompt = library.open(reference, default_name)?;
-    let info = PromptInfo {
-        name: prompt.name.clone(),
-        sha256: prompt.sha256.clone(),
-        model: model(&prompt),
-        path: prompt.path.clone(),
-        file_sha256: prompt.file_sha256.clone(),
-    };
-    Ok(Version { prompt, info })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The verdict, put together from the decision and its evidence.
 
-use super::Prepared;
-use super::score_pass::JudgedRun;
+use super::context::EvalContext;
+use super::score_pass::ScoredRun;
 use crate::config::{Cache, TargetKind};
 use crate::domain::{
     Arms, Comparison, DatasetRecord, Decision, JudgesAsked, ModelRecord, PromptInfo, PromptRecord, ToolInfo, Verdict,
@@ -11,25 +11,25 @@ use crate::gate::{self, Decided, Facts, Told};
 
 /// Puts the verdict together. The only place that maps a decision to an exit code; a signal's wins over everything.
 pub(crate) fn assemble(
-    prepared: &Prepared<'_>,
-    judged: JudgedRun,
+    context: &EvalContext<'_>,
+    scored: ScoredRun,
     decided: Decided,
     facts: &Facts<'_>,
     signal: Option<u8>,
 ) -> Verdict {
-    let Prepared {
+    let EvalContext {
         settings,
         selection,
         survey,
-        run,
+        info: run,
         ..
-    } = prepared;
-    let JudgedRun {
+    } = context;
+    let ScoredRun {
         comparison,
         stale,
-        judges,
+        judge_usage: judges,
         ..
-    } = judged;
+    } = scored;
     // Such answers prove nothing about the service of today.
     let replayed = settings.provider.target == TargetKind::Recorded
         || settings.run.cache == Cache::Only

@@ -5,7 +5,7 @@ use crate::cli::{complain, hide, say, warn};
 use crate::config::Settings;
 use crate::domain::{CaseRow, Progress, Quarantine, RunInfo};
 use crate::error::Error;
-use crate::eval::{self, ArmForecast, Finished, FinishedAll, Forecast, Interrupt, Outlook, Prepared, Watching};
+use crate::eval::{self, ArmForecast, FinishedAll, Forecast, Interrupt, Outlook, RunResult, Watching};
 use crate::exit;
 use crate::report::console::{self, Console, Style};
 use crate::report::text::log_line;
@@ -35,12 +35,12 @@ pub(super) fn evaluate(
         }
     }
     if settings.run.dry_run {
-        let outlooks = prepared.iter().map(Prepared::outlook).collect::<Result<Vec<_>, _>>()?;
+        let outlooks = prepared.iter().map(eval::outlook).collect::<Result<Vec<_>, _>>()?;
         foresee(&eval::forecast_all(&prepared)?, &outlooks);
         return Ok(exit::OK);
     }
     // Where a store can't be read, the run says so.
-    for outlook in prepared.iter().filter_map(|one| one.outlook().ok().flatten()) {
+    for outlook in prepared.iter().filter_map(|one| eval::outlook(one).ok().flatten()) {
         let sentence = outlook.warning().map(|warning| format!("warning: {warning}"));
         if let Some(sentence) = sentence.filter(|sentence| !settings.run.quiet && !told.contains(sentence)) {
             warn(&sentence);
@@ -110,7 +110,7 @@ impl Watching for Told<'_> {
         self.console.case(row);
     }
 
-    fn end(&mut self, finished: &Finished, folder: &Path) {
+    fn end(&mut self, finished: &RunResult, folder: &Path) {
         for error in &finished.unwritten {
             complain(&error.to_string());
         }

@@ -1,0 +1,97 @@
+//! What the gate makes of the answers so far.
+
+use super::context::EvalContext;
+use super::run_state::RunState;
+use super::score_pass::ScoredRun;
+use crate::config::TargetKind;
+use crate::domain::{DecidingJudges, Look, LooksBefore};
+use crate::error::Error;
+use crate::gate::{self, Completion, Decided, Facts};
+use crate::runner::Ended;
+
+/// The gate's decision at one look, and what it knew beside the numbers.
+pub(super) struct Analysis {
+    pub(super) decided: Decided,
+    pub(super) completion: Completion,
+    pub(super) before: LooksBefore,
+    pub(super) deciding: DecidingJudges,
+}
+
+/// Decides by what was scored.
+///
+/// # Errors
+/// The store can't be read.
+pub(super) fn analyze(
+    context: &EvalContext<'_>,
+    state: &RunState<'_>,
+    scored: &ScoredRun,
+    look: &Look,
+) -> Result<Analysis, Error> {
+    let EvalContext {
+        survey, judges, rerun, ..
+    } = context;
+    let deciding = survey
+        .judge_roles
+        .deciding(judges, &context.calibrations, &scored.judge_usage.served);
+    let before = rerun.before(state.store, state.open_run, &context.plan, survey.selected)?;
+    let completion = match completion(context, state) {
+        Completion::Interrupted => Completion::Interrupted,
+        _ if scored.store_failed.is_some() => Completion::StoreFailed,
+        completion => completion,
+    };
+    let facts = facts(context, look, completion, &deciding, &before);
+    Ok(Analysis {
+        decided: gate::decide(&context.settings.gate.policy, &scored.comparison, &facts),
+        completion,
+        before,
+        deciding,
+    })
+}
+
+/// Records the look in the store, if it is one that counts.
+pub(super) fn record_look(context: &EvalContext<'_>, state: &RunState<'_>, analysis: &Analysis) {
+    let gate = &context.settings.gate;
+    if analysis.before == LooksBefore::Clear
+        && let Some(look) = context
+            .rerun
+            .record(state.open_run, gate.gated, &analysis.decided, &gate.policy)
+        && let Err(error) = context.rerun.note(state.store, &look)
+    {
+        (state.hooks.say)(&format!(
+            "warning: {error}, so that a later run may take itself for the first look"
+        ));
+    }
+}
+
+/// What the gate must know beside the numbers.
+pub(super) fn facts<'f>(
+    context: &'f EvalContext<'_>,
+    look: &'f Look,
+    completion: Completion,
+    deciding: &'f DecidingJudges,
+    before: &'f LooksBefore,
+) -> Facts<'f> {
+    let baseline = context.info.baseline.as_ref().map(|info| info.model.as_str());
+    Facts {
+        gated: context.settings.gate.gated,
+        whole_run: completion,
+        confirms: context.settings.provider.target != TargetKind::Recorded,
+        models: (baseline, &context.info.candidate.model),
+        judges: Some(deciding),
+        weaker: context.info.changes.unaccepted(),
+        look,
+        before,
+    }
+}
+
+fn completion(context: &EvalContext<'_>, state: &RunState<'_>) -> Completion {
+    match &state.end.ended {
+        _ if state.hooks.interrupt.code().is_some() => Completion::Interrupted,
+        Ended::Interrupted => Completion::Interrupted,
+        Ended::Budget(_) => Completion::Budget,
+        Ended::Stopped(_) => Completion::Stopped,
+        Ended::StoreFailed(_) => Completion::StoreFailed,
+        Ended::Complete if context.selection.shard.is_some_and(|shard| shard.is_partial()) => Completion::Shard,
+        Ended::Complete => Completion::Complete,
+    }
+}
