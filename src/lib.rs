@@ -59,13 +59,13 @@ pub(crate) mod secret;
 #[doc(hidden)]
 pub mod internals {
     pub mod compare {
-        pub use crate::compare::Comparing;
+        pub use crate::compare::ComparisonBuilder;
     }
     pub mod dataset {
         pub use crate::dataset::survey;
     }
     pub mod gate {
-        pub use crate::gate::{Completion, Facts, decide, simulate};
+        pub use crate::gate::{Completion, RunContext, decide, simulate};
     }
     pub mod commands {
         pub use crate::commands::{LintRequest, lint, unreferenced};

@@ -7,7 +7,7 @@ use super::{complain, hide, report, say, signals, warn};
 use crate::config::{Color, Environment, Layer, Layers, Settings};
 use crate::domain::{Problem, Progress, PromptInfo};
 use crate::error::Error;
-use crate::eval::{self, ArmForecast, Estimate, Forecast, Interrupt, JudgesForecast, Outlook, RunHooks, RunKind};
+use crate::eval::{self, ArmForecast, Estimate, Forecast, Interrupt, JudgesForecast, PowerEstimate, RunHooks, RunKind};
 use crate::exit;
 use crate::report::console::{Console, Style};
 use crate::report::progress::{self, Silent};
@@ -74,12 +74,12 @@ fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> R
         tell(&format!("warning: {warning}"));
     }
     if settings.run.dry_run {
-        foresee(&eval::forecast(&prepared)?, eval::outlook(&prepared)?.as_ref());
+        print_dry_run(&eval::forecast(&prepared)?, eval::estimate_power(&prepared)?.as_ref());
         return Ok(exit::OK);
     }
     // A store that can't be read is reported where the run needs it.
-    let outlook = eval::outlook(&prepared).ok().flatten();
-    if let Some(warning) = outlook.and_then(|outlook| outlook.warning()) {
+    let estimate = eval::estimate_power(&prepared).ok().flatten();
+    if let Some(warning) = estimate.and_then(|estimate| estimate.warning()) {
         tell(&format!("warning: {warning}"));
     }
     if prepared.run_info().simulated {
@@ -141,7 +141,7 @@ fn colored(settings: &Settings, no_color: bool) -> bool {
 }
 
 /// Says what would be sent, and what it could decide.
-pub(super) fn foresee(forecast: &Forecast, outlook: Option<&Outlook>) {
+pub(super) fn print_dry_run(forecast: &Forecast, estimate: Option<&PowerEstimate>) {
     let Forecast {
         run,
         baseline,
@@ -157,8 +157,8 @@ pub(super) fn foresee(forecast: &Forecast, outlook: Option<&Outlook>) {
         "{} of {} cases, {} repeats: {planned} answers planned, {stored} of them stored",
         run.cases, run.total, run.repeats
     ));
-    if let Some(outlook) = outlook {
-        say(&crate::report::text::log_line(&outlook.sentence()));
+    if let Some(estimate) = estimate {
+        say(&crate::report::text::log_line(&estimate.sentence()));
     }
     let consulted = || {
         if let Some(judges) = judges {

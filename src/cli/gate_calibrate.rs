@@ -1,6 +1,6 @@
 //! `promptgate gate calibrate`.
 
-use super::eval::foresee;
+use super::eval::print_dry_run;
 use super::options::CalibrateGate;
 use super::{hide, report, say, signals, warn};
 use crate::commands::{self, GateCalibrated};
@@ -46,7 +46,7 @@ fn compare(options: CalibrateGate, environment: Environment, interrupt: &Interru
         tell(&format!("warning: {warning}"));
     }
     if settings.run.dry_run {
-        foresee(&eval::forecast(&prepared)?, None);
+        print_dry_run(&eval::forecast(&prepared)?, None);
         return Ok(exit::OK);
     }
     let progress: Arc<dyn Progress> = if settings.run.quiet {
@@ -183,7 +183,7 @@ fn tell_all(calibrated: &GateCalibrated) {
     say(&format!("{requests} requests, {cost}; no verdict was written"));
 }
 
-fn row(name: &str, shares: &commands::Shares) -> String {
+fn row(name: &str, shares: &commands::DecisionShares) -> String {
     format!(
         "{name:<24} {:>7.1}%  {:>7.1}%  {:>12.1}%",
         100.0 * shares.promote,
@@ -219,7 +219,7 @@ fn document(calibrated: &GateCalibrated) -> Value {
         requests,
         cost_usd,
     } = calibrated;
-    let shares = |shares: &commands::Shares| {
+    let shares = |shares: &commands::DecisionShares| {
         json!({
             "runs": shares.runs,
             "promote": shares.promote,

@@ -8,8 +8,9 @@ use crate::eval::phase::AnalysisScope;
 use crate::eval::run_state::RunState;
 use crate::eval::score_pass::ScorePass;
 use crate::eval::{self, EvalContext, RunHooks, run_store};
-use crate::gate::resample::{self, Answered, Itself, Noise, REPEATS, Shares, USUAL_REPEATS};
+use crate::gate::aa_test::{self, AaCase, AaTest, DecisionShares, Noise, REPEATS, USUAL_REPEATS};
 use crate::runner::Ended;
+use crate::stats::planning::POWER;
 use crate::store::RunStatus;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -45,11 +46,11 @@ pub struct GateCalibrated {
     /// Margin and tolerance of the rule, on the scale of judges that err.
     pub margins: (f64, f64),
     /// Decisions for an equal candidate with the run's repeats.
-    pub equal: Shares,
+    pub equal: DecisionShares,
     /// Decisions for a candidate that lost the margin; `None` where the baseline can't lose as much.
-    pub lost: Option<Shares>,
+    pub lost: Option<DecisionShares>,
     /// How often an equal candidate is promoted, by repeats, with the cases at hand.
-    pub by_repeats: Vec<(u32, Shares)>,
+    pub by_repeats: Vec<(u32, DecisionShares)>,
     /// The fewest of these repeats that promote it often enough.
     pub repeats: Option<u32>,
     /// How many cases are enough with the usual repeats; `None` where the cases are given, or none would do.
@@ -140,22 +141,22 @@ pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Resu
             .survey
             .judge_roles
             .deciding(&context.judges, &context.calibrations, &scored.judge_usage.served);
-    let rule = resample::rule(&settings.gate.policy, comparison, &deciding).map_err(|message| {
+    let rule = aa_test::rule(&settings.gate.policy, comparison, &deciding).map_err(|message| {
         Error::TooLittle(Problem::new(format!(
             "with its judges the gate decides nothing: {message}"
         )))
     })?;
     let policy = &settings.gate.policy;
-    let resampled = Itself::new(scores.cases, policy.metric.whole(), policy.estimand, rule, SEED);
-    let by_repeats: Vec<(u32, Shares)> = REPEATS.iter().map(|k| (*k, resampled.equal(*k))).collect();
-    let enough = |(_, shares): &&(u32, Shares)| shares.promote >= resample::POWER;
+    let resampled = AaTest::new(scores.cases, policy.metric.whole(), policy.estimand, rule, SEED);
+    let by_repeats: Vec<(u32, DecisionShares)> = REPEATS.iter().map(|k| (*k, resampled.equal(*k))).collect();
+    let enough = |(_, shares): &&(u32, DecisionShares)| shares.promote >= POWER;
     Ok(GateCalibrated {
         judged: resampled.cases(),
         missing,
         noise: resampled.noise(),
         margins: (rule.margin, rule.tolerance),
         equal: resampled.equal(context.plan.repeats),
-        lost: resampled.lost_the_margin(context.plan.repeats),
+        lost: resampled.after_losing_the_margin(context.plan.repeats),
         repeats: by_repeats.iter().find(enough).map(|(k, _)| *k),
         by_repeats,
         cases: resampled.enough_cases(USUAL_REPEATS).map(|(cases, shares)| LeastCases {
@@ -191,7 +192,7 @@ struct CaseScores {
     repeats: usize,
     metric: Metric,
     clusters: BTreeMap<Arc<str>, u32>,
-    cases: Vec<Answered>,
+    cases: Vec<AaCase>,
 }
 
 impl CaseScores {
@@ -215,7 +216,7 @@ impl CaseScores {
         };
         let next = self.clusters.len() as u32;
         let cluster = row.case.cluster.as_ref();
-        self.cases.push(Answered {
+        self.cases.push(AaCase {
             weight: row.case.weight,
             cluster: cluster.map(|cluster| *self.clusters.entry(Arc::clone(cluster)).or_insert(next)),
             critical: row.case.critical,

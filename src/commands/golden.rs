@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::eval::approvals::unreferenced;
 use crate::eval::library;
 use crate::eval::policy_diff::{MatcherFacts, rules};
-use crate::gate::needed;
+use crate::gate::sample_size;
 use crate::lint::{Figures, Linted, Linter, Needs, PromptText, Told};
 use crate::prompt::Prompt;
 use crate::scoring::Rules;
@@ -174,7 +174,7 @@ fn needs() -> Needs {
     let alike = fewest_cases(policy.margin, policy.alpha);
     Needs {
         alike,
-        typical: needed::to_compare(&policy, policy.alpha, &unknown).map_or(alike, |needed| needed.cases),
+        typical: sample_size::to_compare(&policy, policy.alpha, &unknown).map_or(alike, |needed| needed.cases),
         repeats: unknown.repeats,
     }
 }

@@ -21,7 +21,7 @@ use crate::eval::library;
 use crate::eval::prepare::check_prices;
 use crate::eval::target;
 use crate::exit;
-use crate::gate::judges::{LEAST_YOUDEN, youden_low};
+use crate::gate::judge_error::{LEAST_YOUDEN, youden_low};
 use crate::plan::price::Tier;
 use crate::report::Redactor;
 use crate::runner::{Ended, Taken};

@@ -13,7 +13,7 @@ mod runs;
 mod verify;
 
 pub use crate::eval::approvals::unreferenced;
-pub use crate::gate::resample::Shares;
+pub use crate::gate::aa_test::DecisionShares;
 pub use batches::{Came, Cancelled, cancel, waiting};
 pub use characteristics::{SimulateRequest, simulate};
 pub use gate_calibrate::{GateCalibrated, gate_calibrate};

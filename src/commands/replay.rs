@@ -2,7 +2,7 @@
 //! asked, and nothing is judged anew.
 
 use super::runs;
-use crate::compare::Comparing;
+use crate::compare::ComparisonBuilder;
 use crate::domain::{
     ArmRow, Case, CaseRow, Decision, Design, Judged, Look, LooksBefore, Moved, Passes, Place, Policy, Problem,
     Problems, Quarantine, Remembered, RememberedCase, RunComparison, RunFacts, RunRecord,
@@ -10,7 +10,7 @@ use crate::domain::{
 use crate::error::Error;
 use crate::eval::sample_walk::DAY;
 use crate::exit;
-use crate::gate::{self, Completion, Facts};
+use crate::gate::{self, Completion, RunContext};
 use crate::store::{CaseDifferences, CaseSample, Store};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -55,7 +55,7 @@ pub fn compare(root: &Path, first: i64, second: i64, policy: Policy, gated: bool
     comparison.baseline_served = served(&first);
     comparison.candidate_served = served(&second);
     let sharded = |run: &RunRecord| run.facts.as_ref().is_some_and(|facts| facts.shard);
-    let facts = Facts {
+    let facts = RunContext {
         gated: true,
         whole_run: if sharded(&first) || sharded(&second) {
             Completion::Shard
@@ -238,7 +238,7 @@ fn doubts(store: &Store, first: &RunRecord, second: &RunRecord, shared: u64) -> 
 /// What one walk over the pairs gathers.
 struct Pairs {
     repeats: u32,
-    comparing: Comparing,
+    comparing: ComparisonBuilder,
     /// Of the day of the call, not of the runs: it is today that someone wants to know.
     quarantine: Quarantine,
     regressed: Vec<Moved>,
@@ -252,15 +252,15 @@ impl Pairs {
         let quarantine = Quarantine::on(policy, Some(today));
         Pairs {
             repeats,
-            comparing: Comparing::new(Design {
+            comparing: ComparisonBuilder::new(Design {
                 repeats,
                 baseline: true,
                 identical: false,
                 metric: policy.metric,
                 estimand: policy.estimand,
             })
-            .under(policy)
-            .apart(quarantine.clone()),
+            .with_policy(policy)
+            .with_quarantine(quarantine.clone()),
             quarantine,
             regressed: Vec::new(),
             improved: Vec::new(),

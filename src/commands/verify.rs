@@ -2,7 +2,7 @@
 //! same comparison and the same gate as in `eval`, and the digests from the working tree. Nothing is sent, and no key is
 //! read.
 
-use crate::compare::Comparing;
+use crate::compare::ComparisonBuilder;
 use crate::config::{Baseline, Layers, TargetKind, TestedSettings};
 use crate::dataset::Dataset;
 use crate::domain::{
@@ -17,7 +17,7 @@ use crate::eval::policy_diff::{CurrentState, DiffError, since};
 use crate::eval::survey::{self, Survey, SurveyScope};
 use crate::eval::versions::{Versions, open_versions};
 use crate::exit;
-use crate::gate::{self, Decided, Facts, Told};
+use crate::gate::{self, GateDecision, RunContext, SentenceContext};
 use crate::git;
 use crate::plan::{Schedule, Selection};
 use crate::report::{ResultsReader, read_verdict};
@@ -141,7 +141,7 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
                         .to_vec(),
                     ..recorded.look.clone()
                 };
-                let facts = Facts {
+                let facts = RunContext {
                     look: &look_then,
                     ..facts(&recorded, &changes, &deciding, &before)
                 };
@@ -474,7 +474,7 @@ fn data(recorded: &Verdict, survey: &Survey, now: &Tested) -> Vec<Problem> {
         &recorded.dataset.total.to_string(),
         &survey.dataset.total.to_string(),
     );
-    // Of a part other requests were sent; that it is a part is told already.
+    // Of a part other requests were sent; that it is a part is context already.
     if recorded.dataset.cases == recorded.dataset.total {
         same("digest of the requests", requests_sha256, &now.requests_sha256);
         same(
@@ -636,18 +636,18 @@ fn compare(
     schedule: Option<(&Schedule, usize)>,
 ) -> Result<Compared, Problem> {
     let comparing = || {
-        Comparing::new(Design {
+        ComparisonBuilder::new(Design {
             repeats: recorded.repeats,
             baseline: recorded.baseline.is_some(),
             identical: recorded.tested.identical,
             metric: recorded.policy.metric,
             estimand: recorded.policy.estimand,
         })
-        .under(&recorded.policy)
-        .apart(Quarantine::of_run(&recorded.policy, &recorded.started_at))
+        .with_policy(&recorded.policy)
+        .with_quarantine(Quarantine::of_run(&recorded.policy, &recorded.started_at))
     };
     // One for each look up to that of the verdict, which is the last of them.
-    let mut all: Vec<Comparing> = (0..schedule.map_or(1, |(_, looks)| looks))
+    let mut all: Vec<ComparisonBuilder> = (0..schedule.map_or(1, |(_, looks)| looks))
         .map(|_| comparing())
         .collect();
     let looks = all.len();
@@ -669,7 +669,7 @@ fn compare(
             if look <= at {
                 comparing.add(row);
             } else {
-                comparing.add_unlooked(row);
+                comparing.add_unanalyzed(row);
             }
         }
         Ok(())
@@ -711,7 +711,7 @@ fn compare(
             add(&row)?;
         }
     }
-    let mut all: Vec<Comparison> = all.into_iter().map(Comparing::finish).collect();
+    let mut all: Vec<Comparison> = all.into_iter().map(ComparisonBuilder::finish).collect();
     let comparison = all.pop().unwrap_or_default();
     Ok(Compared {
         comparison,
@@ -736,8 +736,8 @@ fn facts<'a>(
     changes: &'a Changes,
     judges: &'a DecidingJudges,
     before: &'a LooksBefore,
-) -> Facts<'a> {
-    Facts {
+) -> RunContext<'a> {
+    RunContext {
         gated: recorded.gated,
         whole_run: recorded.completion,
         models: (
@@ -753,8 +753,8 @@ fn facts<'a>(
 }
 
 /// What `eval` says that it means.
-fn sentence(recorded: &Verdict, facts: &Facts<'_>, comparison: &Comparison, decided: &Decided) -> String {
-    let told = Told {
+fn sentence(recorded: &Verdict, facts: &RunContext<'_>, comparison: &Comparison, decided: &GateDecision) -> String {
+    let context = SentenceContext {
         candidate: &recorded.candidate.name,
         baseline: recorded.baseline.as_ref().map(|prompt| prompt.name.as_str()),
         simulated: recorded.simulated,
@@ -762,7 +762,7 @@ fn sentence(recorded: &Verdict, facts: &Facts<'_>, comparison: &Comparison, deci
         cases: (recorded.dataset.cases, recorded.dataset.total),
         promotable: recorded.promotable,
     };
-    gate::sentence(&told, &recorded.policy, facts, comparison, decided)
+    gate::sentence(&context, &recorded.policy, facts, comparison, decided)
 }
 
 /// What earlier looks forbade, which no row tells: it is believed, since it only ever forbids.
@@ -783,7 +783,7 @@ fn before(recorded: &Verdict) -> LooksBefore {
 }
 
 /// What of verdict.json is not what follows from the rows.
-fn numbers(recorded: &Verdict, comparison: &Comparison, decided: &Decided, sentence: &str) -> Vec<Problem> {
+fn numbers(recorded: &Verdict, comparison: &Comparison, decided: &GateDecision, sentence: &str) -> Vec<Problem> {
     let codes = |reasons: &Value| -> Value {
         let reasons = reasons.as_array().map_or(&[][..], Vec::as_slice);
         reasons.iter().map(|reason| reason["code"].clone()).collect()

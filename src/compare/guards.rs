@@ -31,9 +31,9 @@ impl Guards {
     }
 
     /// Adds a case.
-    pub(super) fn add(&mut self, blue: &ArmRow, green: &ArmRow, repeats: u32) {
-        let (blue, green) = (planned(blue, repeats), planned(green, repeats));
-        let both = || blue.iter().chain(green);
+    pub(super) fn add(&mut self, baseline: &ArmRow, candidate: &ArmRow, repeats: u32) {
+        let (baseline, candidate) = (planned(baseline, repeats), planned(candidate, repeats));
+        let both = || baseline.iter().chain(candidate);
         let identical = |judged: &Judged| judged.outcome == Outcome::Skipped(Skip::Identical);
         if repeats == 0 || both().any(identical) {
             return;
@@ -47,32 +47,34 @@ impl Guards {
         } = &mut self.sums;
         let told = |judged: &Judged| judged.answer.is_none() || judged.refused.is_some();
         if both().all(told) {
-            add_rate(refusals, (blue, green), repeats, |judged| judged.refused == Some(true));
+            add_rate(refusals, (baseline, candidate), repeats, |judged| {
+                judged.refused == Some(true)
+            });
         }
-        add_rate(truncations, (blue, green), repeats, |judged| {
+        add_rate(truncations, (baseline, candidate), repeats, |judged| {
             judged.answer.as_ref().is_some_and(Answer::is_cut_off)
         });
         let complete =
             |arm: &[Judged]| arm.len() == repeats as usize && arm.iter().all(|judged| judged.answer.is_some());
-        if !(complete(blue) && complete(green)) {
+        if !(complete(baseline) && complete(candidate)) {
             return;
         }
-        add_pair(output_tokens, sum(blue, tokens), sum(green, tokens));
-        add_pair(cost, sum(blue, nano_dollars), sum(green, nano_dollars));
+        add_pair(output_tokens, sum(baseline, tokens), sum(candidate, tokens));
+        add_pair(cost, sum(baseline, nano_dollars), sum(candidate, nano_dollars));
         if let Some((allowed, any)) = &mut self.latency {
             if !both().all(is_warm) {
                 latency.cold += 1;
                 return;
             }
             latency.cases += 1;
-            let (blue, green) = (milliseconds(blue), milliseconds(green));
-            for (arm, all) in [(&blue, &mut self.p95.0), (&green, &mut self.p95.1)] {
+            let (baseline, candidate) = (milliseconds(baseline), milliseconds(candidate));
+            for (arm, all) in [(&baseline, &mut self.p95.0), (&candidate, &mut self.p95.1)] {
                 for value in arm {
                     *all.entry(bucket(*value)).or_default() += 1;
                 }
             }
-            allowed.add(&blue, &green);
-            any.add(&blue, &green);
+            allowed.add(&baseline, &candidate);
+            any.add(&baseline, &candidate);
         }
     }
 
@@ -104,18 +106,24 @@ fn add_rate(sums: &mut GuardRates, arms: (&[Judged], &[Judged]), repeats: u32, h
         let happened = arm.iter().filter(|judged| happens(judged)).count() as i64;
         (happened, i64::from(repeats) - there)
     };
-    let ((blue, blue_missing), (green, green_missing)) = (count(arms.0), count(arms.1));
-    *sums.worst.entry(blue - (green + green_missing)).or_default() += 1;
-    *sums.best.entry((blue + blue_missing) - green).or_default() += 1;
-    if blue_missing == 0 && green_missing == 0 {
+    let ((baseline, baseline_missing), (candidate, candidate_missing)) = (count(arms.0), count(arms.1));
+    *sums
+        .missing_against
+        .entry(baseline - (candidate + candidate_missing))
+        .or_default() += 1;
+    *sums
+        .missing_for
+        .entry((baseline + baseline_missing) - candidate)
+        .or_default() += 1;
+    if baseline_missing == 0 && candidate_missing == 0 {
         sums.cases += 1;
-        sums.happened.0 += blue.unsigned_abs();
-        sums.happened.1 += green.unsigned_abs();
+        sums.happened.0 += baseline.unsigned_abs();
+        sums.happened.1 += candidate.unsigned_abs();
     }
 }
 
-fn add_pair(sums: &mut PairSums, blue: Option<i128>, green: Option<i128>) {
-    let (Some(b), Some(g)) = (blue, green) else {
+fn add_pair(sums: &mut PairSums, baseline: Option<i128>, candidate: Option<i128>) {
+    let (Some(b), Some(g)) = (baseline, candidate) else {
         sums.unknown += 1;
         return;
     };
@@ -195,15 +203,15 @@ impl Warm {
         }
     }
 
-    fn add(&mut self, blue: &[u64], green: &[u64]) {
+    fn add(&mut self, baseline: &[u64], candidate: &[u64]) {
         // At a threshold t an answer of v is beyond it while t < v: it leaves the count at t = v.
         let mut leaving: BTreeMap<u64, i64> = BTreeMap::new();
-        for value in blue {
+        for value in baseline {
             let longer = bucket((*value as f64 * self.factor).ceil() as u64);
             *leaving.entry(longer).or_default() -= 1;
             *self.all.entry(longer).or_default() += 1;
         }
-        for value in green {
+        for value in candidate {
             *leaving.entry(bucket(*value)).or_default() += 1;
             *self.all.entry(bucket(*value)).or_default() += 1;
         }
@@ -316,13 +324,15 @@ mod tests {
         if let Some(allowed) = latency {
             guards.with_latency(allowed);
         }
-        cases.iter().for_each(|(blue, green)| guards.add(blue, green, repeats));
+        cases
+            .iter()
+            .for_each(|(baseline, candidate)| guards.add(baseline, candidate, repeats));
         guards.finish()
     }
 
     #[test]
     fn rates_count_missing_answers_both_ways() {
-        for (blue, green, worst, best, happened) in [
+        for (baseline, candidate, missing_against, missing_for, happened) in [
             ("PPP", "PPP", 0, 0, Some((0, 0))),
             ("PPP", "RRP", -2, -2, Some((0, 2))),
             ("RRR", "RPP", 2, 2, Some((3, 1))),
@@ -330,13 +340,17 @@ mod tests {
             ("PP", "R", -3, 0, None),
         ] {
             let GuardRates {
-                worst: got_worst,
-                best: got_best,
+                missing_against: got_worst,
+                missing_for: got_best,
                 cases,
                 happened: got,
-            } = sums(&[(said(blue), said(green))], 3, None).refusals;
-            assert_eq!(got_worst, BTreeMap::from([(worst, 1)]), "{blue} {green}");
-            assert_eq!(got_best, BTreeMap::from([(best, 1)]), "{blue} {green}");
+            } = sums(&[(said(baseline), said(candidate))], 3, None).refusals;
+            assert_eq!(
+                got_worst,
+                BTreeMap::from([(missing_against, 1)]),
+                "{baseline} {candidate}"
+            );
+            assert_eq!(got_best, BTreeMap::from([(missing_for, 1)]), "{baseline} {candidate}");
             assert_eq!(
                 (cases, got),
                 (u64::from(happened.is_some()), happened.unwrap_or_default())
@@ -441,9 +455,9 @@ mod tests {
         ) {
             let rows: Vec<(ArmRow, ArmRow)> = cases
                 .iter()
-                .map(|(blue, green)| {
+                .map(|(baseline, candidate)| {
                     let row = |values: &[u64]| arm(values.iter().map(|value| took(*value)).collect());
-                    (row(blue), row(green))
+                    (row(baseline), row(candidate))
                 })
                 .collect();
             let got = sums(&rows, 2, Some(allowed));
@@ -454,7 +468,7 @@ mod tests {
             let longer = |value: u64| (value as f64 * (1.0 + allowed)).ceil() as u64;
             let mut all: Vec<u64> = cases
                 .iter()
-                .flat_map(|(blue, green)| blue.iter().map(|v| longer(*v)).chain(green.iter().copied()))
+                .flat_map(|(baseline, candidate)| baseline.iter().map(|v| longer(*v)).chain(candidate.iter().copied()))
                 .collect();
             all.sort_unstable();
             let threshold = all
@@ -463,10 +477,10 @@ mod tests {
                 .find(|t| all.iter().filter(|v| *v > t).count() * 20 <= all.len())
                 .unwrap();
             let mut expected = BTreeMap::new();
-            for (blue, green) in &cases {
-                let blue = blue.iter().filter(|v| longer(**v) > threshold).count() as i64;
-                let green = green.iter().filter(|v| **v > threshold).count() as i64;
-                *expected.entry(blue - green).or_default() += 1;
+            for (baseline, candidate) in &cases {
+                let baseline = baseline.iter().filter(|v| longer(**v) > threshold).count() as i64;
+                let candidate = candidate.iter().filter(|v| **v > threshold).count() as i64;
+                *expected.entry(baseline - candidate).or_default() += 1;
             }
             prop_assert_eq!(got.latency.beyond, expected);
         }

@@ -1,6 +1,6 @@
-//! Blue and green side by side.
+//! Blue and candidate side by side.
 //!
-//! `Comparing` is folded over the judged cases, one `CaseRow` at a time, and ends as a `Comparison`: the numbers a
+//! `ComparisonBuilder` is folded over the judged cases, one `CaseRow` at a time, and ends as a `Comparison`: the numbers a
 //! verdict is made of, and nothing else of the cases. Its memory grows with what is distinct (differences, tags, error
 //! codes, models), never with the number of cases.
 //!
@@ -25,18 +25,18 @@ use crate::domain::{
 };
 use guards::Guards;
 use latency::Latencies;
-use quarantine::Apart;
+use quarantine::QuarantineTally;
 use repeats::Repeats;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use tags::Tags;
-use units::Compared;
+use units::UnitSums;
 
 /// Ids kept in each list, for messages.
 const IDS: usize = 20;
 /// Distinct error codes that are counted, and how many of them are told.
 const CODES: usize = 64;
-const CODES_TOLD: usize = 5;
+const MAX_CODES_SHOWN: usize = 5;
 /// Names of served models kept per arm.
 const MODELS: usize = 20;
 /// Characters kept of a text that comes from outside.
@@ -44,13 +44,13 @@ const TEXT: usize = 300;
 
 /// A comparison in the making.
 #[derive(Debug)]
-pub struct Comparing {
+pub struct ComparisonBuilder {
     design: Design,
-    so_far: Comparison,
-    compared: Compared,
+    comparison: Comparison,
+    compared: UnitSums,
     tags: Tags,
     guards: Guards,
-    apart: Apart,
+    quarantine: QuarantineTally,
     baseline: ArmSums,
     candidate: ArmSums,
     /// Of what this run asked for.
@@ -75,13 +75,13 @@ struct ArmSums {
     served: BTreeSet<String>,
 }
 
-impl Comparing {
+impl ComparisonBuilder {
     /// Starts with what the plan knows. Only where both arms render the same requests may `Skip::Identical` stand for "no
     /// difference".
-    pub fn new(design: Design) -> Comparing {
-        Comparing {
+    pub fn new(design: Design) -> ComparisonBuilder {
+        ComparisonBuilder {
             design,
-            so_far: Comparison {
+            comparison: Comparison {
                 repeats: design.repeats,
                 has_baseline: design.baseline,
                 identical: design.identical && design.baseline,
@@ -89,10 +89,10 @@ impl Comparing {
                 estimand: design.estimand,
                 ..Comparison::default()
             },
-            compared: Compared::new(design),
+            compared: UnitSums::new(design),
             tags: Tags::new(design),
             guards: Guards::default(),
-            apart: Apart::default(),
+            quarantine: QuarantineTally::default(),
             baseline: ArmSums::default(),
             candidate: ArmSums::default(),
             cost: Some(PicoDollars::default()),
@@ -105,8 +105,8 @@ impl Comparing {
     /// Looks at what this policy asks for: its critical tags, whatever others there are, and latencies where a guardrail is
     /// declared for them.
     #[must_use]
-    pub fn under(mut self, policy: &Policy) -> Comparing {
-        self.tags.want(&policy.critical_tags);
+    pub fn with_policy(mut self, policy: &Policy) -> ComparisonBuilder {
+        self.tags.require(&policy.critical_tags);
         if let Some(allowed) = policy.guardrails.latency_p95 {
             self.guards.with_latency(allowed);
         }
@@ -116,8 +116,8 @@ impl Comparing {
     /// Keeps the cases in quarantine apart: they are counted, and enter nothing else that decides. What they cost and took, the
     /// models that served them, and whether they were asked at all belongs to the run like that of any other.
     #[must_use]
-    pub fn apart(mut self, quarantine: Quarantine) -> Comparing {
-        self.apart = Apart::new(quarantine);
+    pub fn with_quarantine(mut self, quarantine: Quarantine) -> ComparisonBuilder {
+        self.quarantine = QuarantineTally::new(quarantine);
         self
     }
 
@@ -125,20 +125,20 @@ impl Comparing {
     ///
     /// An arm with fewer repeats than planned misses the others; repeats beyond the plan do not enter the statistics.
     pub fn add(&mut self, row: &CaseRow) {
-        self.so_far.counts.add(row.candidate.outcome());
-        let green = Repeats::count(Some(&row.candidate), &self.design);
-        let blue = self
-            .so_far
+        self.comparison.counts.add(row.candidate.outcome());
+        let candidate = Repeats::count(Some(&row.candidate), &self.design);
+        let baseline = self
+            .comparison
             .has_baseline
             .then(|| Repeats::count(row.baseline.as_ref(), &self.design));
-        if self.apart.keeps(&row.case) {
-            self.apart.add(row, blue.as_ref(), &green);
+        if self.quarantine.contains(&row.case) {
+            self.quarantine.add(row, baseline.as_ref(), &candidate);
         } else {
-            self.decide_by(row, blue.as_ref(), &green);
+            self.add_deciding(row, baseline.as_ref(), &candidate);
         }
-        for counted in [Some(green), blue].into_iter().flatten() {
-            self.so_far.over_budget += u64::from(counted.over_budget);
-            self.so_far.not_asked += u64::from(counted.not_asked);
+        for counted in [Some(candidate), baseline].into_iter().flatten() {
+            self.comparison.over_budget += u64::from(counted.over_budget);
+            self.comparison.not_asked += u64::from(counted.not_asked);
         }
         if row.case.critical {
             self.must_pass(&row.case.id, &row.candidate);
@@ -148,15 +148,15 @@ impl Comparing {
 
     /// Adds one case that the decision does not go by, because the run was decided before its look. It enters no statistic
     /// and misses nothing; a must-pass case was asked all the same, and has to pass.
-    pub fn add_unlooked(&mut self, row: &CaseRow) {
-        self.so_far.counts.add(row.candidate.outcome());
-        if self.apart.keeps(&row.case) {
-            self.apart.count(row);
+    pub fn add_unanalyzed(&mut self, row: &CaseRow) {
+        self.comparison.counts.add(row.candidate.outcome());
+        if self.quarantine.contains(&row.case) {
+            self.quarantine.count(row);
         }
         let answers = row.baseline.iter().chain([&row.candidate]).flat_map(|arm| &arm.repeats);
         let spared = answers.filter(|judged| judged.outcome == Outcome::Skipped(Skip::Decided));
-        self.so_far.unlooked.cases += 1;
-        self.so_far.unlooked.answers += spared.count() as u64;
+        self.comparison.unlooked.cases += 1;
+        self.comparison.unlooked.answers += spared.count() as u64;
         if row.case.critical {
             self.must_pass(&row.case.id, &row.candidate);
         }
@@ -165,14 +165,14 @@ impl Comparing {
 
     /// Adds what the answers to a case took and cost.
     fn add_answers(&mut self, row: &CaseRow) {
-        let baseline = row.baseline.as_ref().filter(|_| self.so_far.has_baseline);
+        let baseline = row.baseline.as_ref().filter(|_| self.comparison.has_baseline);
         for judged in baseline.iter().flat_map(|arm| &arm.repeats) {
-            self.so_far.baseline.cached += u64::from(judged.source == Some(Source::Cache));
+            self.comparison.baseline.cached += u64::from(judged.source == Some(Source::Cache));
             self.baseline.add_answer(judged);
             self.add_answer(judged);
         }
         for judged in &row.candidate.repeats {
-            self.so_far.candidate.cached += u64::from(judged.source == Some(Source::Cache));
+            self.comparison.candidate.cached += u64::from(judged.source == Some(Source::Cache));
             self.candidate.add_answer(judged);
             self.add_answer(judged);
         }
@@ -180,13 +180,13 @@ impl Comparing {
 
     /// The comparison of all cases added.
     pub fn finish(self) -> Comparison {
-        let Comparing {
+        let ComparisonBuilder {
             design: _,
-            mut so_far,
+            mut comparison,
             compared,
             tags,
             guards,
-            apart,
+            quarantine,
             baseline,
             candidate,
             cost,
@@ -194,110 +194,110 @@ impl Comparing {
             waits,
             errors,
         } = self;
-        so_far.tags_left_out = tags.left_out();
-        so_far.slices = tags.slices(compared.common());
-        compared.finish(&mut so_far);
-        so_far.baseline_rate = baseline.rate;
-        so_far.candidate_rate = candidate.rate;
-        so_far.latency_ms = (baseline.latencies.percentiles(), candidate.latencies.percentiles());
+        comparison.tags_left_out = tags.left_out();
+        comparison.slices = tags.slices(compared.common());
+        compared.finish(&mut comparison);
+        comparison.baseline_rate = baseline.rate;
+        comparison.candidate_rate = candidate.rate;
+        comparison.latency_ms = (baseline.latencies.percentiles(), candidate.latencies.percentiles());
         let Latency { p50, p95, p99: _ } = waits.percentiles();
-        so_far.waited_ms = Waited {
+        comparison.waited_ms = Waited {
             p50,
             p95,
-            ..so_far.waited_ms
+            ..comparison.waited_ms
         };
-        so_far.baseline_served = baseline.served.into_iter().collect();
-        so_far.candidate_served = candidate.served.into_iter().collect();
-        so_far.guards = guards.finish();
-        so_far.quarantine = apart.finish();
-        so_far.cost_usd = cost.map(PicoDollars::usd);
-        so_far.answers_cost_usd = answers_cost.map(PicoDollars::usd);
-        so_far.errors = errors
+        comparison.baseline_served = baseline.served.into_iter().collect();
+        comparison.candidate_served = candidate.served.into_iter().collect();
+        comparison.guards = guards.finish();
+        comparison.quarantine = quarantine.finish();
+        comparison.cost_usd = cost.map(PicoDollars::usd);
+        comparison.answers_cost_usd = answers_cost.map(PicoDollars::usd);
+        comparison.errors = errors
             .into_iter()
             .map(|(code, (message, count))| (code, message, count))
             .collect();
         // Stable: among equally frequent ones the code's name decides.
-        so_far.errors.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
-        so_far.errors.truncate(CODES_TOLD);
-        so_far
+        comparison.errors.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
+        comparison.errors.truncate(MAX_CODES_SHOWN);
+        comparison
     }
 
     /// Enters a case into everything that decides.
-    fn decide_by(&mut self, row: &CaseRow, blue: Option<&Repeats>, green: &Repeats) {
-        self.so_far.candidate.add(green);
-        self.candidate.add_case(&row.case, green);
-        if let Some(blue) = blue {
-            self.so_far.baseline.add(blue);
-            self.baseline.add_case(&row.case, blue);
-            self.pair(&row.case, blue, green);
+    fn add_deciding(&mut self, row: &CaseRow, baseline: Option<&Repeats>, candidate: &Repeats) {
+        self.comparison.candidate.add(candidate);
+        self.candidate.add_case(&row.case, candidate);
+        if let Some(baseline) = baseline {
+            self.comparison.baseline.add(baseline);
+            self.baseline.add_case(&row.case, baseline);
+            self.pair(&row.case, baseline, candidate);
             let lost = ArmRow { repeats: Vec::new() };
             let baseline = row.baseline.as_ref().unwrap_or(&lost);
             self.guards.add(baseline, &row.candidate, self.design.repeats);
         } else {
-            self.count_alone(&row.case, green);
+            self.count_alone(&row.case, candidate);
         }
-        if green.missing + blue.map_or(0, |blue| blue.missing) > 0 {
-            keep(&mut self.so_far.missing, &row.case.id);
+        if candidate.missing + baseline.map_or(0, |baseline| baseline.missing) > 0 {
+            push_bounded(&mut self.comparison.missing, &row.case.id);
         }
     }
 
     /// Enters a case into the paired statistics. A case of which a repeat was left out as identical has no difference
     /// to test, and is no evidence either.
-    fn pair(&mut self, case: &Case, blue: &Repeats, green: &Repeats) {
-        if blue.identical > 0 || green.identical > 0 {
+    fn pair(&mut self, case: &Case, baseline: &Repeats, candidate: &Repeats) {
+        if baseline.identical > 0 || candidate.identical > 0 {
             return;
         }
-        self.compared.pair(case, blue, green);
-        let k = self.so_far.repeats;
-        self.tags.add(case, Some(blue), green);
-        if k == 0 || blue.missing > 0 || green.missing > 0 {
+        self.compared.pair(case, baseline, candidate);
+        let k = self.comparison.repeats;
+        self.tags.add(case, Some(baseline), candidate);
+        if k == 0 || baseline.missing > 0 || candidate.missing > 0 {
             return;
         }
 
-        self.so_far.within.0 += blue.variation();
-        self.so_far.within.1 += green.variation();
-        let paired = &mut self.so_far.paired;
+        self.comparison.within.0 += baseline.variation();
+        self.comparison.within.1 += candidate.variation();
+        let paired = &mut self.comparison.paired;
         paired.n += 1;
-        match green.sum.cmp(&blue.sum) {
+        match candidate.sum.cmp(&baseline.sum) {
             Ordering::Less => {
                 paired.regressed += 1;
-                keep(&mut self.so_far.regressed, &case.id);
+                push_bounded(&mut self.comparison.regressed, &case.id);
             }
-            Ordering::Equal if green.passed == k && blue.passed == k => paired.both_pass += 1,
+            Ordering::Equal if candidate.passed == k && baseline.passed == k => paired.both_pass += 1,
             Ordering::Equal => paired.both_fail += 1,
             Ordering::Greater => paired.improved += 1,
         }
     }
 
     /// Enters a case when there is no baseline.
-    fn count_alone(&mut self, case: &Case, green: &Repeats) {
-        self.compared.alone(case, green);
-        if self.so_far.repeats > 0 && green.identical == 0 {
-            self.tags.add(case, None, green);
+    fn count_alone(&mut self, case: &Case, candidate: &Repeats) {
+        self.compared.alone(case, candidate);
+        if self.comparison.repeats > 0 && candidate.identical == 0 {
+            self.tags.add(case, None, candidate);
         }
     }
 
     /// Notes how a must-pass case fared. Here every repeat counts, also one beyond the plan.
     fn must_pass(&mut self, id: &CaseId, candidate: &ArmRow) {
-        let attempts = Attempts::of(candidate, self.so_far.repeats);
-        let alike = self.so_far.must_pass.entry(attempts).or_default();
+        let attempts = Attempts::of(candidate, self.comparison.repeats);
+        let alike = self.comparison.must_pass.entry(attempts).or_default();
         alike.cases += 1;
-        keep(&mut alike.ids, id);
+        push_bounded(&mut alike.ids, id);
     }
 
     /// Adds what an answer took and cost, and its error.
     fn add_answer(&mut self, judged: &Judged) {
         if let Some(answer) = &judged.answer {
-            self.so_far.usage.add(&answer.usage);
+            self.comparison.usage.add(&answer.usage);
         }
         // Attempts of a cached or recorded answer were made by another run, and so was the waiting.
         match judged.source {
             Some(Source::Live) | None => {
-                self.so_far.requests += u64::from(judged.attempts);
-                self.so_far.retries += u64::from(judged.attempts.saturating_sub(1));
+                self.comparison.requests += u64::from(judged.attempts);
+                self.comparison.retries += u64::from(judged.attempts.saturating_sub(1));
                 if let Some(waited_ms) = judged.waited_ms {
                     self.waits.add(waited_ms);
-                    let Waited { max, total, .. } = &mut self.so_far.waited_ms;
+                    let Waited { max, total, .. } = &mut self.comparison.waited_ms;
                     *max = waited_ms.max(*max);
                     *total = total.saturating_add(waited_ms);
                 }
@@ -378,7 +378,7 @@ impl Tally {
     }
 }
 
-fn keep(ids: &mut Vec<CaseId>, id: &CaseId) {
+fn push_bounded(ids: &mut Vec<CaseId>, id: &CaseId) {
     if ids.len() < IDS {
         ids.push(id.clone());
     }

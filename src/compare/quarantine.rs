@@ -1,18 +1,18 @@
 //! Cases in quarantine: counted by themselves, so that they can be told of and decide nothing.
 
-use super::keep;
+use super::push_bounded;
 use super::repeats::Repeats;
 use crate::domain::{Case, CaseRow, Quarantine, QuarantineSums, Quarantined, QuarantinedTag};
 
 /// What is kept apart, in the making. Its size grows with the tags in quarantine only.
 #[derive(Debug, Default)]
-pub(super) struct Apart {
+pub(super) struct QuarantineTally {
     quarantine: Quarantine,
     sums: QuarantineSums,
 }
 
-impl Apart {
-    pub(super) fn new(quarantine: Quarantine) -> Apart {
+impl QuarantineTally {
+    pub(super) fn new(quarantine: Quarantine) -> QuarantineTally {
         let tags = quarantine.active().iter().map(|(tag, until)| QuarantinedTag {
             tag: tag.clone(),
             until: until.clone(),
@@ -26,25 +26,25 @@ impl Apart {
             expired: quarantine.expired().clone(),
             ..QuarantineSums::default()
         };
-        Apart { quarantine, sums }
+        QuarantineTally { quarantine, sums }
     }
 
     /// Whether a case must not decide. A must-pass case that would be one is noted.
-    pub(super) fn keeps(&mut self, case: &Case) -> bool {
+    pub(super) fn contains(&mut self, case: &Case) -> bool {
         if case.critical && self.quarantine.tags_of(case).next().is_some() {
             let (ids, cases) = &mut self.sums.critical;
-            keep(ids, &case.id);
+            push_bounded(ids, &case.id);
             *cases += 1;
         }
         self.quarantine.of(case).is_some()
     }
 
     /// Counts a case that must not decide.
-    pub(super) fn add(&mut self, row: &CaseRow, blue: Option<&Repeats>, green: &Repeats) {
+    pub(super) fn add(&mut self, row: &CaseRow, baseline: Option<&Repeats>, candidate: &Repeats) {
         self.count(row);
         self.sums.looked += 1;
         let answers = &mut self.sums.answers;
-        for repeats in [Some(green), blue].into_iter().flatten() {
+        for repeats in [Some(candidate), baseline].into_iter().flatten() {
             answers.0 += u64::from(repeats.planned() - repeats.identical);
             answers.1 += u64::from(repeats.scored);
         }

@@ -7,15 +7,15 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Tags are free text of the golden data, and there may be one a case: only so many get numbers.
-pub(super) const KEPT: usize = 500;
+pub(super) const MAX_TAGS: usize = 500;
 
-/// Cases and passing repeats per tag. Integers, so that the order of cases can't change a digit. Besides the [`KEPT`] tags
+/// Cases and passing repeats per tag. Integers, so that the order of cases can't change a digit. Besides the [`MAX_TAGS`] tags
 /// there are those that were asked for by name. Each has units of its own, as many as the whole has at most.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tags {
     design: Design,
     /// Those that were asked for, whether a case has them or not.
-    wanted: BTreeMap<String, Count>,
+    required: BTreeMap<String, Count>,
     others: BTreeMap<String, Count>,
     left_out: bool,
 }
@@ -43,30 +43,30 @@ impl Tags {
     }
 
     /// Keeps these tags whatever others there are.
-    pub(super) fn want(&mut self, tags: &[String]) {
+    pub(super) fn require(&mut self, tags: &[String]) {
         for tag in tags {
-            self.wanted.entry(tag.clone()).or_default();
+            self.required.entry(tag.clone()).or_default();
         }
     }
 
     /// Adds a case: its repeats in each arm, the baseline's if there is one; a tag written twice counts once.
-    pub(super) fn add(&mut self, case: &Case, blue: Option<&Repeats>, green: &Repeats) {
+    pub(super) fn add(&mut self, case: &Case, baseline: Option<&Repeats>, candidate: &Repeats) {
         let design = self.design;
         for tag in case.tags.iter().map(String::as_str).collect::<BTreeSet<_>>() {
             if let Some(count) = self.count(tag) {
-                count.add(&design, case, blue, green);
+                count.add(&design, case, baseline, candidate);
             }
         }
     }
 
     fn count(&mut self, tag: &str) -> Option<&mut Count> {
-        if self.wanted.contains_key(tag) {
-            return self.wanted.get_mut(tag);
+        if self.required.contains_key(tag) {
+            return self.required.get_mut(tag);
         }
         if !self.others.contains_key(tag) {
             // The first tags by name stay. A dropped one has 500 smaller ones before it for good, so what stays is
             // complete and does not depend on the order of cases.
-            if self.others.len() == KEPT {
+            if self.others.len() == MAX_TAGS {
                 self.left_out = true;
                 if self
                     .others
@@ -91,7 +91,7 @@ impl Tags {
     pub(super) fn slices(self, common: u64) -> Vec<TagSums> {
         let design = self.design;
         let mut all = self.others;
-        all.extend(self.wanted);
+        all.extend(self.required);
         all.into_iter()
             .map(|(tag, count)| count.sums(tag, &design, common))
             .collect()
@@ -99,17 +99,18 @@ impl Tags {
 }
 
 impl Count {
-    fn add(&mut self, design: &Design, case: &Case, blue: Option<&Repeats>, green: &Repeats) {
-        if let Some(blue) = blue {
-            self.pairs.add(design, case, blue, green);
+    fn add(&mut self, design: &Design, case: &Case, baseline: Option<&Repeats>, candidate: &Repeats) {
+        if let Some(baseline) = baseline {
+            self.pairs.add(design, case, baseline, candidate);
         }
-        if green.missing == 0 && blue.is_none_or(|blue| blue.missing == 0) {
+        if candidate.missing == 0 && baseline.is_none_or(|baseline| baseline.missing == 0) {
             let weight = u64::from(case.weight);
             self.cases += 1;
             self.size += weight;
-            self.baseline += weight * blue.map_or(0, |blue| u64::from(blue.passed));
-            self.candidate += weight * u64::from(green.passed);
-            self.difference += i128::from(weight) * i128::from(green.sum - blue.map_or(0, |blue| blue.sum));
+            self.baseline += weight * baseline.map_or(0, |baseline| u64::from(baseline.passed));
+            self.candidate += weight * u64::from(candidate.passed);
+            self.difference +=
+                i128::from(weight) * i128::from(candidate.sum - baseline.map_or(0, |baseline| baseline.sum));
         }
     }
 
@@ -135,8 +136,8 @@ impl Count {
         };
         TagSums {
             slice,
-            worst: self.pairs.worst.units(common),
-            best: self.pairs.best.units(common),
+            missing_against: self.pairs.missing_against.units(common),
+            missing_for: self.pairs.missing_for.units(common),
         }
     }
 }
@@ -187,9 +188,22 @@ mod tests {
         let slices = all.slices(WEIGHT.into());
         let shown: Vec<_> = slices
             .iter()
-            .map(|TagSums { slice: s, worst, .. }| {
-                (s.tag.as_str(), s.n, s.baseline, s.candidate, s.status, worst.clone())
-            })
+            .map(
+                |TagSums {
+                     slice: s,
+                     missing_against,
+                     ..
+                 }| {
+                    (
+                        s.tag.as_str(),
+                        s.n,
+                        s.baseline,
+                        s.candidate,
+                        s.status,
+                        missing_against.clone(),
+                    )
+                },
+            )
             .collect();
         assert_eq!(
             shown,
@@ -198,7 +212,7 @@ mod tests {
                 ("b", 1, Some(1.0), Some(1.0 / 3.0), SliceStatus::Worse, units(&[-2]))
             ]
         );
-        assert!(slices.iter().all(|sums| sums.worst == sums.best));
+        assert!(slices.iter().all(|sums| sums.missing_against == sums.missing_for));
     }
 
     #[test]
@@ -206,7 +220,7 @@ mod tests {
         let mut all = all(3, true);
         all.add(&tagged(&["a"]), Some(&repeats(1, 1)), &repeats(1, 2));
         let sums = all.slices(WEIGHT.into()).remove(0);
-        assert_eq!((sums.worst, sums.best), (units(&[-1]), units(&[2])));
+        assert_eq!((sums.missing_against, sums.missing_for), (units(&[-1]), units(&[2])));
         let Slice {
             n,
             baseline,
@@ -225,12 +239,16 @@ mod tests {
     fn without_a_baseline_there_is_no_difference() {
         let mut all = all(2, false);
         all.add(&tagged(&["a"]), None, &repeats(2, 0));
-        let TagSums { slice, worst, best } = all.slices(WEIGHT.into()).remove(0);
+        let TagSums {
+            slice,
+            missing_against,
+            missing_for,
+        } = all.slices(WEIGHT.into()).remove(0);
         assert_eq!(
             (slice.baseline, slice.candidate, slice.difference, slice.status),
             (None, Some(1.0), None, SliceStatus::Unknown)
         );
-        assert!(worst.count() == 0 && best.count() == 0);
+        assert!(missing_against.count() == 0 && missing_for.count() == 0);
     }
 
     #[test]
@@ -238,7 +256,7 @@ mod tests {
         let names: Vec<String> = (0..2000).map(|i| format!("{:04}", i * 7919 % 2000)).collect();
         let run = |order: &mut dyn Iterator<Item = &String>| {
             let mut all = all(1, true);
-            all.want(&["1999", "nowhere"].map(str::to_owned));
+            all.require(&["1999", "nowhere"].map(str::to_owned));
             order.for_each(|name| {
                 all.add(&tagged(&[name, "0001"]), Some(&repeats(1, 0)), &repeats(1, 0));
             });
@@ -248,7 +266,7 @@ mod tests {
         let forward = run(&mut names.iter());
         assert_eq!(forward, run(&mut names.iter().rev()));
         let named = |i: usize| (forward[i].slice.tag.as_str(), forward[i].slice.n);
-        assert_eq!(forward.len(), KEPT + 2);
+        assert_eq!(forward.len(), MAX_TAGS + 2);
         assert_eq!(
             [named(1), named(499), named(500), named(501)],
             [("0001", 2000), ("0499", 1), ("1999", 1), ("nowhere", 0)]
@@ -258,7 +276,7 @@ mod tests {
     #[test]
     fn as_many_tags_as_are_kept_leave_none_out() {
         let mut all = Tags::default();
-        for i in 0..KEPT {
+        for i in 0..MAX_TAGS {
             all.add(&tagged(&[&i.to_string()]), None, &repeats(1, 0));
         }
         assert!(!all.left_out());

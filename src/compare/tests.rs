@@ -70,11 +70,11 @@ pub(super) fn case(id: &str) -> Case {
     }
 }
 
-fn row(id: &str, blue: &str, green: &str) -> CaseRow {
+fn row(id: &str, baseline: &str, candidate: &str) -> CaseRow {
     CaseRow {
         case: case(id),
-        baseline: Some(arm(blue)),
-        candidate: arm(green),
+        baseline: Some(arm(baseline)),
+        candidate: arm(candidate),
     }
 }
 
@@ -96,7 +96,7 @@ fn by_sum(units: &Units) -> BTreeMap<i64, u64> {
 }
 
 fn compare(repeats: u32, rows: &[CaseRow]) -> Comparison {
-    let mut comparing = Comparing::new(design(repeats));
+    let mut comparing = ComparisonBuilder::new(design(repeats));
     rows.iter().for_each(|row| comparing.add(row));
     comparing.finish()
 }
@@ -107,8 +107,8 @@ fn ids(ids: &[CaseId]) -> Vec<&str> {
 
 #[test]
 fn a_case_enters_every_histogram_as_its_answers_say() {
-    // blue, green, worst, best, observed
-    for (blue, green, worst, best, observed) in [
+    // baseline, candidate, worst, best, observed
+    for (baseline, candidate, missing_against, missing_for, observed) in [
         ("PPP", "PPP", 0, 0, Some(0)),
         ("FFF", "PPP", 3, 3, Some(3)),
         ("PPP", "FFF", -3, -3, Some(-3)),
@@ -124,14 +124,22 @@ fn a_case_enters_every_histogram_as_its_answers_say() {
         ("", "", -3, 3, None),
         ("FFFPPP", "PPPFFF", 3, 3, Some(3)),
     ] {
-        let comparison = compare(3, &[row("a", blue, green)]);
+        let comparison = compare(3, &[row("a", baseline, candidate)]);
         let only = |d: i64| BTreeMap::from([(d, 1)]);
-        assert_eq!(by_sum(&comparison.worst), only(worst), "{blue} {green}");
-        assert_eq!(by_sum(&comparison.best), only(best), "{blue} {green}");
+        assert_eq!(
+            by_sum(&comparison.missing_against),
+            only(missing_against),
+            "{baseline} {candidate}"
+        );
+        assert_eq!(
+            by_sum(&comparison.missing_for),
+            only(missing_for),
+            "{baseline} {candidate}"
+        );
         assert_eq!(
             by_sum(&comparison.observed),
             observed.map(only).unwrap_or_default(),
-            "{blue} {green}"
+            "{baseline} {candidate}"
         );
     }
 }
@@ -141,7 +149,7 @@ fn a_row_without_its_baseline_misses_all_of_it() {
     let mut lost = row("a", "", "PPP");
     lost.baseline = None;
     let comparison = compare(3, &[lost]);
-    assert_eq!(by_sum(&comparison.worst), BTreeMap::from([(0, 1)]));
+    assert_eq!(by_sum(&comparison.missing_against), BTreeMap::from([(0, 1)]));
     assert_eq!((comparison.baseline.missing, comparison.paired.n), (3, 0));
 }
 
@@ -206,35 +214,38 @@ fn cases_and_answers_are_counted_per_arm() {
     assert_eq!(ids(&comparison.regressed), ["worse"]);
     assert_eq!(ids(&comparison.missing), ["error", "fail-and-error", "skipped"]);
     assert_eq!(
-        by_sum(&comparison.passes_worst),
+        by_sum(&comparison.passes_missing_against),
         BTreeMap::from([(0, 4), (1, 2), (2, 2)])
     );
     assert_eq!(
-        by_sum(&comparison.passes_best),
+        by_sum(&comparison.passes_missing_for),
         BTreeMap::from([(0, 1), (1, 3), (2, 4)])
     );
 }
 
 #[test]
 fn without_a_baseline_only_the_candidate_counts() {
-    let mut comparing = Comparing::new(Design {
+    let mut comparing = ComparisonBuilder::new(Design {
         baseline: false,
         identical: true,
         ..design(2)
     });
-    for green in ["PP", "PF", "PT"] {
-        let mut row = row("a", "FF", green);
+    for candidate in ["PP", "PF", "PT"] {
+        let mut row = row("a", "FF", candidate);
         row.case.tags = vec!["t".to_owned()];
         comparing.add(&row);
     }
     let comparison = comparing.finish();
-    assert!(comparison.worst.count() + comparison.best.count() + comparison.observed.count() == 0);
+    assert!(comparison.missing_against.count() + comparison.missing_for.count() + comparison.observed.count() == 0);
     assert_eq!(
         (comparison.baseline, comparison.paired),
         (Tally::default(), Paired::default())
     );
-    assert_eq!(by_sum(&comparison.passes_worst), BTreeMap::from([(1, 2), (2, 1)]));
-    assert_eq!(by_sum(&comparison.passes_best), BTreeMap::from([(1, 1), (2, 2)]));
+    assert_eq!(
+        by_sum(&comparison.passes_missing_against),
+        BTreeMap::from([(1, 2), (2, 1)])
+    );
+    assert_eq!(by_sum(&comparison.passes_missing_for), BTreeMap::from([(1, 1), (2, 2)]));
     assert_eq!(
         (comparison.slices[0].slice.n, comparison.slices[0].slice.candidate),
         (2, Some(0.75))
@@ -245,7 +256,7 @@ fn without_a_baseline_only_the_candidate_counts() {
 
 #[test]
 fn identical_requests_are_neither_missing_nor_evidence() {
-    let mut comparing = Comparing::new(Design {
+    let mut comparing = ComparisonBuilder::new(Design {
         identical: true,
         ..design(3)
     });
@@ -260,7 +271,7 @@ fn identical_requests_are_neither_missing_nor_evidence() {
     assert!(comparison.identical);
     assert_eq!((comparison.counts.skipped, comparison.counts.pass), (2, 1));
     assert_eq!((comparison.candidate.planned, comparison.candidate.missing), (3, 0));
-    assert_eq!(by_sum(&comparison.worst), BTreeMap::from([(0, 1)]));
+    assert_eq!(by_sum(&comparison.missing_against), BTreeMap::from([(0, 1)]));
     assert!(comparison.missing.is_empty());
     // A must-pass case needs an answer all the same.
     assert_eq!(
@@ -271,8 +282,8 @@ fn identical_requests_are_neither_missing_nor_evidence() {
 
 #[test]
 fn must_pass_cases_are_judged_by_the_candidate_alone() {
-    let critical = |id: &str, green: &str| {
-        let mut row = row(id, "FFF", green);
+    let critical = |id: &str, candidate: &str| {
+        let mut row = row(id, "FFF", candidate);
         row.case.critical = true;
         row
     };
@@ -335,8 +346,12 @@ fn further_answers_of_must_pass_cases_enter_nothing_but_their_count() {
         },
         ..Policy::default()
     };
-    let rows = |green: &str| {
-        let mut rows = vec![row("a", "PPP", "PPF"), row("b", "PFP", "PPP"), row("c", "PPP", green)];
+    let rows = |candidate: &str| {
+        let mut rows = vec![
+            row("a", "PPP", "PPF"),
+            row("b", "PFP", "PPP"),
+            row("c", "PPP", candidate),
+        ];
         for row in &mut rows {
             row.case.tags = vec!["t".to_owned(), "u".to_owned()];
             row.case.critical = true;
@@ -361,14 +376,14 @@ fn further_answers_of_must_pass_cases_enter_nothing_but_their_count() {
         (Metric::Score, Estimand::Population),
         (Metric::Pass, Estimand::Dataset),
     ] {
-        let compare = |green: &str| {
+        let compare = |candidate: &str| {
             let design = Design {
                 metric,
                 estimand,
                 ..design(3)
             };
-            let mut comparing = Comparing::new(design).under(&policy);
-            rows(green).iter().for_each(|row| comparing.add(row));
+            let mut comparing = ComparisonBuilder::new(design).with_policy(&policy);
+            rows(candidate).iter().for_each(|row| comparing.add(row));
             comparing.finish()
         };
         let planned = compare("PPF");
@@ -378,18 +393,18 @@ fn further_answers_of_must_pass_cases_enter_nothing_but_their_count() {
             assert_eq!(with.guards, planned.guards, "{further}");
             assert_eq!(
                 (
-                    &with.worst,
-                    &with.best,
+                    &with.missing_against,
+                    &with.missing_for,
                     &with.observed,
-                    &with.passes_worst,
-                    &with.passes_best
+                    &with.passes_missing_against,
+                    &with.passes_missing_for
                 ),
                 (
-                    &planned.worst,
-                    &planned.best,
+                    &planned.missing_against,
+                    &planned.missing_for,
                     &planned.observed,
-                    &planned.passes_worst,
-                    &planned.passes_best
+                    &planned.passes_missing_against,
+                    &planned.passes_missing_for
                 )
             );
             assert_eq!((with.paired, with.within), (planned.paired, planned.within));
@@ -434,7 +449,7 @@ fn errors_are_counted_by_code_and_bounded() {
         rows.push(strange);
     }
     let errors = compare(3, &rows).errors;
-    assert_eq!((errors.len(), errors[0].2), (CODES_TOLD, 4));
+    assert_eq!((errors.len(), errors[0].2), (MAX_CODES_SHOWN, 4));
     assert!(
         errors
             .iter()
@@ -462,17 +477,20 @@ fn effort_is_summed_over_what_this_run_asked_for() {
             ..Answer::default()
         });
     };
-    let blue = &mut row.baseline.as_mut().unwrap().repeats;
-    set(&mut blue[0], Source::Live, 1, 100, Some(0.1), "m-2");
-    set(&mut blue[1], Source::Live, 3, 300, Some(0.2), "m-1");
-    set(&mut blue[2], Source::Cache, 5, 9999, Some(5.0), "m-1");
-    blue[3].attempts = 9;
-    for (judged, waited_ms) in blue.iter_mut().zip([Some(10), Some(3_000), Some(77_777), Some(20_000)]) {
+    let baseline = &mut row.baseline.as_mut().unwrap().repeats;
+    set(&mut baseline[0], Source::Live, 1, 100, Some(0.1), "m-2");
+    set(&mut baseline[1], Source::Live, 3, 300, Some(0.2), "m-1");
+    set(&mut baseline[2], Source::Cache, 5, 9999, Some(5.0), "m-1");
+    baseline[3].attempts = 9;
+    for (judged, waited_ms) in baseline
+        .iter_mut()
+        .zip([Some(10), Some(3_000), Some(77_777), Some(20_000)])
+    {
         judged.waited_ms = waited_ms;
     }
-    let green = &mut row.candidate.repeats;
-    set(&mut green[0], Source::Recorded, 0, 70, None, "m-3");
-    set(&mut green[1], Source::Recorded, 0, 0, None, "m-3");
+    let candidate = &mut row.candidate.repeats;
+    set(&mut candidate[0], Source::Recorded, 0, 70, None, "m-3");
+    set(&mut candidate[1], Source::Recorded, 0, 0, None, "m-3");
     let comparison = compare(4, &[row.clone()]);
     assert_eq!((comparison.requests, comparison.retries), (1 + 3 + 9 + 2, 2 + 8));
     // Of what this run asked for, what failed included; not of what was stored.
@@ -538,8 +556,8 @@ fn any_row() -> impl Strategy<Value = CaseRow> {
         0u64..5000,
         "m[0-9]{2}",
     )
-        .prop_map(|(tag, blue, green, critical, cost, latency, model)| {
-            let mut row = row(&format!("{tag}{blue}{green}"), &blue, &green);
+        .prop_map(|(tag, baseline, candidate, critical, cost, latency, model)| {
+            let mut row = row(&format!("{tag}{baseline}{candidate}"), &baseline, &candidate);
             row.case.critical = critical;
             row.case.tags = vec![tag];
             for judged in row
@@ -580,7 +598,7 @@ proptest! {
     fn every_case_and_answer_is_counted_once(rows in prop::collection::vec(any_row(), 0..60)) {
         let comparison = compare(3, &rows);
         let n = rows.len() as u64;
-        prop_assert_eq!((comparison.worst.count(), comparison.best.count()), (n, n));
+        prop_assert_eq!((comparison.missing_against.count(), comparison.missing_for.count()), (n, n));
         prop_assert_eq!(comparison.observed.count(), comparison.paired.n);
         let Counts { cases, pass, fail, error, skipped } = comparison.counts;
         prop_assert_eq!((cases, pass + fail + error + skipped), (n, n));
@@ -605,7 +623,7 @@ fn quarantine(tags: &[&str]) -> Quarantine {
     Quarantine::on(&policy, Some(today))
 }
 
-fn apart(rows: &[CaseRow], tags: &[&str]) -> Comparison {
+fn with_quarantine(rows: &[CaseRow], tags: &[&str]) -> Comparison {
     let policy = Policy {
         guardrails: Guardrails {
             latency_p95: Some(0.1),
@@ -613,7 +631,9 @@ fn apart(rows: &[CaseRow], tags: &[&str]) -> Comparison {
         },
         ..Policy::default()
     };
-    let mut comparing = Comparing::new(design(3)).under(&policy).apart(quarantine(tags));
+    let mut comparing = ComparisonBuilder::new(design(3))
+        .with_policy(&policy)
+        .with_quarantine(quarantine(tags));
     rows.iter().for_each(|row| comparing.add(row));
     comparing.finish()
 }
@@ -636,7 +656,7 @@ fn cases_in_quarantine_are_counted_and_decide_nothing() {
         row("plain", "PPP", "PPP"),
         critical,
     ];
-    let comparison = apart(&rows, &["flaky", "new", "none"]);
+    let comparison = with_quarantine(&rows, &["flaky", "new", "none"]);
     let QuarantineSums {
         found,
         looked,
@@ -659,7 +679,7 @@ fn cases_in_quarantine_are_counted_and_decide_nothing() {
     assert_eq!(expired.keys().collect::<Vec<_>>(), ["over"]);
     // Every case is counted; only the others decide, and a must-pass case in both ways.
     assert_eq!(comparison.counts.cases, 7);
-    assert_eq!((comparison.worst.count(), comparison.paired.n), (3, 3));
+    assert_eq!((comparison.missing_against.count(), comparison.paired.n), (3, 3));
     assert_eq!(ids(&comparison.regressed), ["over", "critical"]);
     assert_eq!(must_pass(&comparison), [("critical", 3, 3, 1)]);
     assert_eq!(comparison.candidate.missing, 0);
@@ -677,7 +697,7 @@ proptest! {
             .filter(|row| quarantine(&tags).of(&row.case).is_none())
             .cloned()
             .collect();
-        let (all, rest) = (apart(&rows, &tags), apart(&rest, &tags));
+        let (all, rest) = (with_quarantine(&rows, &tags), with_quarantine(&rest, &tags));
         let n = rows.len() as u64;
         prop_assert_eq!((all.counts.cases, all.quarantine.found.counts.cases + rest.counts.cases), (n, n));
         let decides = |comparison: Comparison| Comparison {
@@ -729,8 +749,8 @@ fn the_cases_of_a_cluster_are_one_unit() {
     let comparison = compare(2, &rows);
     assert!(comparison.clustered);
     assert_eq!(comparison.parts, 2);
-    assert_eq!(all(&comparison.worst), [(1, -2, 1), (1, 2, 1), (2, -2, 1)]);
-    assert_eq!(all(&comparison.best), [(1, -2, 1), (1, 2, 1), (2, -1, 1)]);
+    assert_eq!(all(&comparison.missing_against), [(1, -2, 1), (1, 2, 1), (2, -2, 1)]);
+    assert_eq!(all(&comparison.missing_for), [(1, -2, 1), (1, 2, 1), (2, -1, 1)]);
     // Of the cluster what is judged.
     assert_eq!(all(&comparison.observed), [(1, -2, 1), (1, -1, 1), (1, 2, 1)]);
     // Cases are still counted as cases.
@@ -755,7 +775,7 @@ fn weights_count_by_their_proportions() {
 
 #[test]
 fn for_the_dataset_every_repeat_is_a_unit() {
-    let mut comparing = Comparing::new(Design {
+    let mut comparing = ComparisonBuilder::new(Design {
         estimand: Estimand::Dataset,
         ..design(3)
     });
@@ -764,8 +784,8 @@ fn for_the_dataset_every_repeat_is_a_unit() {
     let comparison = comparing.finish();
     assert!(!comparison.clustered);
     assert_eq!(comparison.parts, 1);
-    assert_eq!(all(&comparison.worst), [(1, -1, 1), (1, 0, 5)]);
-    assert_eq!(all(&comparison.best), [(1, -1, 1), (1, 0, 3), (1, 1, 2)]);
+    assert_eq!(all(&comparison.missing_against), [(1, -1, 1), (1, 0, 5)]);
+    assert_eq!(all(&comparison.missing_for), [(1, -1, 1), (1, 0, 3), (1, 1, 2)]);
     assert_eq!(all(&comparison.observed), [(1, -1, 1), (1, 0, 3)]);
 }
 
@@ -789,7 +809,7 @@ fn scores_between_pass_and_fail_count_as_they_are() {
         candidate: scored(&[0.5, 0.75]),
     };
     let of = |metric| {
-        let mut comparing = Comparing::new(Design { metric, ..design(2) });
+        let mut comparing = ComparisonBuilder::new(Design { metric, ..design(2) });
         comparing.add(&case);
         comparing.finish()
     };
@@ -804,16 +824,16 @@ fn scores_between_pass_and_fail_count_as_they_are() {
 
 #[test]
 fn cases_that_an_early_decision_left_out_enter_nothing() {
-    let mut comparing = Comparing::new(Design {
+    let mut comparing = ComparisonBuilder::new(Design {
         repeats: 2,
         baseline: true,
         ..Design::default()
     });
     comparing.add(&row("in", "PP", "PF"));
-    comparing.add_unlooked(&row("out", "DD", "DD"));
+    comparing.add_unanalyzed(&row("out", "DD", "DD"));
     let mut must = row("must", "PP", "FF");
     must.case.critical = true;
-    comparing.add_unlooked(&must);
+    comparing.add_unanalyzed(&must);
     let found = comparing.finish();
     assert_eq!(found.unlooked, crate::domain::Unlooked { cases: 2, answers: 4 });
     assert_eq!((found.counts.cases, found.counts.skipped, found.counts.fail), (3, 1, 2));

@@ -8,11 +8,11 @@ use crate::domain::{Case, Clusters, Comparison, Design, Estimand, Unit, Units};
 
 /// Units of all cases so far. Memory: about 40 bytes a kind of difference, and 100 bytes a cluster.
 #[derive(Debug)]
-pub(super) struct Compared {
+pub(super) struct UnitSums {
     design: Design,
     pairs: Pairs,
-    passes_worst: Side,
-    passes_best: Side,
+    passes_missing_against: UnitSet,
+    passes_missing_for: UnitSet,
     /// The greatest common divisor of all weights; 0 without cases.
     common: u64,
     clustered: bool,
@@ -21,19 +21,19 @@ pub(super) struct Compared {
 /// Differences of cases in both arms.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pairs {
-    pub(super) worst: Side,
-    pub(super) best: Side,
-    observed: Side,
+    pub(super) missing_against: UnitSet,
+    pub(super) missing_for: UnitSet,
+    observed: UnitSet,
 }
 
 /// Cases that stand alone, and clusters.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Side {
+pub(super) struct UnitSet {
     alone: Units,
     clusters: Clusters,
 }
 
-impl Side {
+impl UnitSet {
     fn add(&mut self, cluster: Option<&str>, unit: Unit) {
         match cluster {
             Some(cluster) => self.clusters.add(cluster, unit),
@@ -50,25 +50,32 @@ impl Side {
 
 impl Pairs {
     /// Enters a case in both arms.
-    pub(super) fn add(&mut self, design: &Design, case: &Case, blue: &Repeats, green: &Repeats) {
+    pub(super) fn add(&mut self, design: &Design, case: &Case, baseline: &Repeats, candidate: &Repeats) {
         let whole = i64::from(design.metric.whole());
         let cluster = case.cluster.as_deref();
         let unit = |difference| Unit::case(case.weight, difference);
         match design.estimand {
             Estimand::Population => {
-                let (blue_missing, green_missing) = (whole * i64::from(blue.missing), whole * i64::from(green.missing));
-                self.worst.add(cluster, unit(green.sum - blue.sum - blue_missing));
-                self.best.add(cluster, unit(green.sum + green_missing - blue.sum));
-                if blue.missing == 0 && green.missing == 0 && design.repeats > 0 {
-                    self.observed.add(cluster, unit(green.sum - blue.sum));
+                let (baseline_missing, candidate_missing) = (
+                    whole * i64::from(baseline.missing),
+                    whole * i64::from(candidate.missing),
+                );
+                self.missing_against
+                    .add(cluster, unit(candidate.sum - baseline.sum - baseline_missing));
+                self.missing_for
+                    .add(cluster, unit(candidate.sum + candidate_missing - baseline.sum));
+                if baseline.missing == 0 && candidate.missing == 0 && design.repeats > 0 {
+                    self.observed.add(cluster, unit(candidate.sum - baseline.sum));
                 }
             }
             Estimand::Dataset => {
-                for (blue, green) in blue.scores.iter().zip(&green.scores) {
-                    self.worst.add(None, unit(green.unwrap_or(0) - blue.unwrap_or(whole)));
-                    self.best.add(None, unit(green.unwrap_or(whole) - blue.unwrap_or(0)));
-                    if let (Some(green), Some(blue)) = (green, blue) {
-                        self.observed.add(None, unit(green - blue));
+                for (baseline, candidate) in baseline.scores.iter().zip(&candidate.scores) {
+                    self.missing_against
+                        .add(None, unit(candidate.unwrap_or(0) - baseline.unwrap_or(whole)));
+                    self.missing_for
+                        .add(None, unit(candidate.unwrap_or(whole) - baseline.unwrap_or(0)));
+                    if let (Some(candidate), Some(baseline)) = (candidate, baseline) {
+                        self.observed.add(None, unit(candidate - baseline));
                     }
                 }
             }
@@ -76,36 +83,37 @@ impl Pairs {
     }
 }
 
-impl Compared {
-    pub(super) fn new(design: Design) -> Compared {
-        Compared {
+impl UnitSums {
+    pub(super) fn new(design: Design) -> UnitSums {
+        UnitSums {
             design,
             pairs: Pairs::default(),
-            passes_worst: Side::default(),
-            passes_best: Side::default(),
+            passes_missing_against: UnitSet::default(),
+            passes_missing_for: UnitSet::default(),
             common: 0,
             clustered: false,
         }
     }
 
     /// Enters a case in both arms.
-    pub(super) fn pair(&mut self, case: &Case, blue: &Repeats, green: &Repeats) {
+    pub(super) fn pair(&mut self, case: &Case, baseline: &Repeats, candidate: &Repeats) {
         self.note(case);
-        self.pairs.add(&self.design, case, blue, green);
-        self.passes(case, green);
+        self.pairs.add(&self.design, case, baseline, candidate);
+        self.passes(case, candidate);
     }
 
     /// Enters a case when there is no baseline.
-    pub(super) fn alone(&mut self, case: &Case, green: &Repeats) {
+    pub(super) fn alone(&mut self, case: &Case, candidate: &Repeats) {
         self.note(case);
-        self.passes(case, green);
+        self.passes(case, candidate);
     }
 
-    fn passes(&mut self, case: &Case, green: &Repeats) {
+    fn passes(&mut self, case: &Case, candidate: &Repeats) {
         let cluster = case.cluster.as_deref();
         let unit = |passes: u32| Unit::case(case.weight, passes.into());
-        self.passes_worst.add(cluster, unit(green.passed));
-        self.passes_best.add(cluster, unit(green.passed + green.missing));
+        self.passes_missing_against.add(cluster, unit(candidate.passed));
+        self.passes_missing_for
+            .add(cluster, unit(candidate.passed + candidate.missing));
     }
 
     /// Takes note of a case's weight, and of its cluster.
@@ -121,11 +129,16 @@ impl Compared {
 
     /// Puts the units into the comparison.
     pub(super) fn finish(self, comparison: &mut Comparison) {
-        let Compared {
+        let UnitSums {
             design,
-            pairs: Pairs { worst, best, observed },
-            passes_worst,
-            passes_best,
+            pairs:
+                Pairs {
+                    missing_against,
+                    missing_for,
+                    observed,
+                },
+            passes_missing_against,
+            passes_missing_for,
             common,
             clustered,
         } = self;
@@ -135,11 +148,11 @@ impl Compared {
                 Estimand::Population => u64::from(design.repeats),
                 Estimand::Dataset => 1,
             };
-        comparison.worst = worst.units(common);
-        comparison.best = best.units(common);
+        comparison.missing_against = missing_against.units(common);
+        comparison.missing_for = missing_for.units(common);
         comparison.observed = observed.units(common);
-        comparison.passes_worst = passes_worst.units(common);
-        comparison.passes_best = passes_best.units(common);
+        comparison.passes_missing_against = passes_missing_against.units(common);
+        comparison.passes_missing_for = passes_missing_for.units(common);
     }
 }
 

@@ -158,20 +158,20 @@ pub struct Comparison {
     pub estimand: Estimand,
     /// Some cases stand in clusters, which are the units.
     pub clustered: bool,
-    /// Parts of a whole score in the sums of the units of `worst`, `best` and `observed`.
+    /// Parts of a whole score in the sums of the units of `missing_against`, `missing_for` and `observed`.
     pub parts: u64,
     /// Candidate minus baseline per unit, when every missing answer is worst for the candidate (missing candidate = 0,
     /// missing baseline = 1). A unit is a case or a cluster, for the dataset as estimand a repeat of a case.
-    pub worst: Units,
+    pub missing_against: Units,
     /// The same with every missing answer best for the candidate.
-    pub best: Units,
+    pub missing_for: Units,
     /// The same over what is scored in both arms, for the reported estimate.
     pub observed: Units,
     /// Passing repeats of the candidate per case or cluster, missing counted as fail; `repeats` parts are a whole. For the
     /// rate without a baseline.
-    pub passes_worst: Units,
+    pub passes_missing_against: Units,
     /// The same, missing counted as pass.
-    pub passes_best: Units,
+    pub passes_missing_for: Units,
     /// Answers of the baseline.
     pub baseline: Tally,
     /// Answers of the candidate.

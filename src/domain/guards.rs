@@ -140,9 +140,9 @@ pub struct GuardSums {
 pub struct GuardRates {
     /// Cases by how often it happens in the baseline less how often it does in the candidate, when every missing answer
     /// is worst for the candidate. Key in -k..=k; negative is worse.
-    pub worst: BTreeMap<i64, u64>,
+    pub missing_against: BTreeMap<i64, u64>,
     /// The same with every missing answer best for the candidate.
-    pub best: BTreeMap<i64, u64>,
+    pub missing_for: BTreeMap<i64, u64>,
     /// Cases with all answers in both arms.
     pub cases: u64,
     /// How often it happens in them: baseline, candidate.

@@ -66,7 +66,7 @@ pub struct TagSums {
     pub slice: Slice,
     /// Candidate minus baseline per unit, when every missing answer is worst for the candidate; units and parts as in the
     /// comparison.
-    pub worst: Units,
+    pub missing_against: Units,
     /// The same with every missing answer best for the candidate.
-    pub best: Units,
+    pub missing_for: Units,
 }

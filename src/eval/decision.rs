@@ -6,12 +6,12 @@ use super::score_pass::ScoredRun;
 use crate::config::TargetKind;
 use crate::domain::{DecidingJudges, Look, LooksBefore};
 use crate::error::Error;
-use crate::gate::{self, Completion, Decided, Facts};
+use crate::gate::{self, Completion, GateDecision, RunContext};
 use crate::runner::Ended;
 
 /// The gate's decision at one look, and what it knew beside the numbers.
 pub(super) struct Analysis {
-    pub(super) decided: Decided,
+    pub(super) decided: GateDecision,
     pub(super) completion: Completion,
     pub(super) before: LooksBefore,
     pub(super) deciding: DecidingJudges,
@@ -70,9 +70,9 @@ pub(super) fn facts<'f>(
     completion: Completion,
     deciding: &'f DecidingJudges,
     before: &'f LooksBefore,
-) -> Facts<'f> {
+) -> RunContext<'f> {
     let baseline = context.info.baseline.as_ref().map(|info| info.model.as_str());
-    Facts {
+    RunContext {
         gated: context.settings.gate.gated,
         whole_run: completion,
         confirms: context.settings.provider.target != TargetKind::Recorded,

@@ -45,13 +45,13 @@ mod verdict;
 pub(crate) mod versions;
 
 pub use crate::domain::bare_name;
-pub use crate::gate::preflight::Outlook;
+pub use crate::gate::power::PowerEstimate;
 pub use candidates::{FinishedAll, Watching, each_candidate, eval_all, forecast_all, prepare_all};
 pub use context::{EvalContext, RunKind};
 pub use forecast::{ArmForecast, Forecast, JudgesForecast, forecast};
 pub(crate) use history::describe;
 pub use interrupt::Interrupt;
-pub use power::outlook;
+pub use power::estimate_power;
 pub use prepare::prepare;
 pub use run::{RunResult, run};
 pub(crate) use run::{end_requests, request};

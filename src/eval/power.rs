@@ -5,7 +5,7 @@ use crate::config::TargetKind;
 use crate::domain::{Design, Metric, PromptInfo};
 use crate::error::Error;
 use crate::gate;
-use crate::gate::preflight::{self, Outlook, Past};
+use crate::gate::power::{self, PowerEstimate, VarianceSource};
 use crate::store::Noise;
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const RUNS: u32 = 20;
 ///
 /// # Errors
 /// There is a store, but it can't be read.
-pub fn outlook(context: &EvalContext<'_>) -> Result<Option<Outlook>, Error> {
+pub fn estimate_power(context: &EvalContext<'_>) -> Result<Option<PowerEstimate>, Error> {
     let shard = context.selection.shard.is_some_and(|shard| shard.is_partial());
     if !context.settings.gate.gated || shard {
         return Ok(None);
@@ -29,27 +29,27 @@ pub fn outlook(context: &EvalContext<'_>) -> Result<Option<Outlook>, Error> {
         .judge_roles
         .deciding(&context.judges, &context.calibrations, &BTreeMap::new());
     let (look, repeats) = context.rerun.last();
-    let Some(policy) = gate::policy_at(&context.settings.gate.policy, &look) else {
+    let Some(policy) = gate::policy_for_look(&context.settings.gate.policy, &look) else {
         return Ok(None);
     };
     let design = Design {
         repeats,
         ..context.design()
     };
-    let outlook = preflight::foresee(&policy, &design, &context.survey.sizes, past(context)?, Some(&deciding));
-    Ok(match (outlook, look.attempts) {
-        (Some(outlook), attempts @ 2..) => Some(Outlook::InAll {
+    let estimate = power::estimate_power(&policy, &design, &context.survey.sizes, past(context)?, Some(&deciding));
+    Ok(match (estimate, look.attempts) {
+        (Some(estimate), attempts @ 2..) => Some(PowerEstimate::AllAttempts {
             attempts,
-            outlook: Box::new(outlook),
+            estimate: Box::new(estimate),
         }),
-        (outlook, _) => outlook,
+        (estimate, _) => estimate,
     })
 }
 
 /// How much earlier answers vary. An arm of which nothing is known is taken to be like the other one.
-fn past(context: &EvalContext<'_>) -> Result<Past, Error> {
+fn past(context: &EvalContext<'_>) -> Result<VarianceSource, Error> {
     let Some(store) = context.existing_store()? else {
-        return Ok(Past::Typical);
+        return Ok(VarianceSource::Typical);
     };
     let noise = |prompt: &PromptInfo| -> Result<Option<Noise>, Error> {
         // Recorded answers are read anew by each run, so over runs one answer would count as several.
@@ -64,14 +64,14 @@ fn past(context: &EvalContext<'_>) -> Result<Past, Error> {
     let baseline = context.info.baseline.as_ref().map(noise).transpose()?.flatten();
     let candidate = noise(&context.info.candidate)?;
     Ok(match (baseline, candidate) {
-        (Some(one), Some(other)) => Past::Runs {
+        (Some(one), Some(other)) => VarianceSource::Runs {
             runs: one.runs.max(other.runs),
             within: one.variance + other.variance,
         },
-        (Some(known), None) | (None, Some(known)) => Past::Runs {
+        (Some(known), None) | (None, Some(known)) => VarianceSource::Runs {
             runs: known.runs,
             within: 2.0 * known.variance,
         },
-        (None, None) => Past::Typical,
+        (None, None) => VarianceSource::Typical,
     })
 }

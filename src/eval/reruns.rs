@@ -7,7 +7,7 @@
 use crate::config::{Cache, Settings, TargetKind};
 use crate::domain::{Decision, FreshKey, Job, Look, LookRecord, LooksBefore, Policy, Problem, Sequential, digest};
 use crate::error::Error;
-use crate::gate::{self, Decided};
+use crate::gate::{self, GateDecision};
 use crate::plan::Plan;
 use crate::store::{OpenRun, Series, Store, StoreError};
 
@@ -342,10 +342,16 @@ impl RerunPlan {
     }
 
     /// The look as it is to be remembered; `None` if it is none that counts.
-    pub(crate) fn record(&self, run: &OpenRun, gated: bool, decided: &Decided, policy: &Policy) -> Option<LookRecord> {
+    pub(crate) fn record(
+        &self,
+        run: &OpenRun,
+        gated: bool,
+        decided: &GateDecision,
+        policy: &Policy,
+    ) -> Option<LookRecord> {
         // A run that decides nothing must not use up one of several planned attempts.
         let takes_part = self.counts && (gated || self.look.attempts == 1);
-        let decision = decided.looked.filter(|_| takes_part)?;
+        let decision = decided.look_decision.filter(|_| takes_part)?;
         Some(LookRecord {
             run: run.id.number(),
             attempt: self.look.attempt,

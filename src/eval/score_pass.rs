@@ -8,7 +8,7 @@ use super::phase::AnalysisScope;
 use super::run_state::RunState;
 use super::sample_walk::DAY;
 use super::versions::Versions;
-use crate::compare::Comparing;
+use crate::compare::ComparisonBuilder;
 use crate::domain::{
     Answer, Arm, ArmRow, Case, CaseId, CaseRow, Comparison, Failure, FailureKind, Judged, Outcome, OutcomeKind, Part,
     Skip, Source,
@@ -166,7 +166,7 @@ impl<'a> ScorePass<'a> {
             if self.scope.counts(index) {
                 tally.comparing.add(&row);
             } else {
-                tally.comparing.add_unlooked(&row);
+                tally.comparing.add_unanalyzed(&row);
             }
             watch(index, &row, &mut outcomes);
         }
@@ -358,7 +358,7 @@ impl SystemInstructions {
 /// What one pass over the answers gathers.
 struct ScoreTally<'a> {
     client: JudgeClient<'a>,
-    comparing: Comparing,
+    comparing: ComparisonBuilder,
     stale: u64,
     unanswered: u64,
     simulated: u64,
@@ -370,9 +370,9 @@ impl<'a> ScoreTally<'a> {
     fn new(pass: &ScorePass<'a>) -> ScoreTally<'a> {
         let context = pass.context;
         ScoreTally {
-            comparing: Comparing::new(context.design())
-                .under(&context.settings.gate.policy)
-                .apart(context.quarantine.clone()),
+            comparing: ComparisonBuilder::new(context.design())
+                .with_policy(&context.settings.gate.policy)
+                .with_quarantine(context.quarantine.clone()),
             stale: 0,
             unanswered: 0,
             simulated: 0,

@@ -10,7 +10,7 @@ use crate::domain::{
     ArgProblem, Case, CheckRules, Place, Problem, Problems, Request, Sequential, Step, Tested, digest,
 };
 use crate::error::Error;
-use crate::gate::preflight::Sizes;
+use crate::gate::power::Sizes;
 use crate::plan::{Plan, Schedule, Selection, Spreading};
 use crate::provider::Protocol;
 use crate::scoring;

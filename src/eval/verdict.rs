@@ -7,14 +7,14 @@ use crate::domain::{
     Arms, Comparison, DatasetRecord, Decision, JudgesAsked, ModelRecord, PromptInfo, PromptRecord, ToolInfo, Verdict,
 };
 use crate::exit;
-use crate::gate::{self, Decided, Facts, Told};
+use crate::gate::{self, GateDecision, RunContext, SentenceContext};
 
 /// Puts the verdict together. The only place that maps a decision to an exit code; a signal's wins over everything.
 pub(crate) fn assemble(
     context: &EvalContext<'_>,
     scored: ScoredRun,
-    decided: Decided,
-    facts: &Facts<'_>,
+    decided: GateDecision,
+    facts: &RunContext<'_>,
     signal: Option<u8>,
 ) -> Verdict {
     let EvalContext {
@@ -53,7 +53,7 @@ pub(crate) fn assemble(
         && survey.selected == survey.dataset.total
         && !run.simulated
         && !replayed;
-    let told = Told {
+    let told = SentenceContext {
         candidate: &run.candidate.name,
         baseline: run.baseline.as_ref().map(|info| info.name.as_str()),
         simulated: run.simulated,

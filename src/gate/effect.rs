@@ -2,7 +2,7 @@
 
 use super::evidence::{Evidence, mean_rate, share};
 use super::looks::Levels;
-use super::{needed, reason, words};
+use super::{phrases, reason, sample_size};
 use crate::domain::{Comparison, Needed, Policy, Reason, ReasonCode};
 use crate::stats::proportions;
 use crate::stats::rule::Rule;
@@ -26,12 +26,12 @@ pub(super) fn paired(
     let numbers = evidence.numbers(comparison);
     let missing = comparison.candidate.missing + comparison.baseline.missing;
 
-    if blocks(&evidence.best) {
+    if blocks(&evidence.missing_for) {
         let despite = match missing {
             0 => String::new(),
             n => format!(
                 "; this holds even with {} counted for the candidate",
-                words::count(n, "missing answer")
+                phrases::count(n, "missing answer")
             ),
         };
         return (
@@ -39,8 +39,8 @@ pub(super) fn paired(
                 code: ReasonCode::Regression,
                 message: format!(
                     "the candidate is worse than the baseline by more than {}: {numbers}; {} regressed, {} improved{despite}",
-                    words::points(policy.tolerance),
-                    words::count(comparison.paired.regressed, "case"),
+                    phrases::points(policy.tolerance),
+                    phrases::count(comparison.paired.regressed, "case"),
                     comparison.paired.improved
                 ),
                 cases: comparison.regressed.clone(),
@@ -50,21 +50,21 @@ pub(super) fn paired(
     }
     // A difference within the margin may at the same time be a proven loss beyond the tolerance. If only missing answers
     // keep that proof from holding, they must not turn a block into a promotion.
-    if promotes(&evidence.worst) && !blocks(&evidence.worst) {
+    if promotes(&evidence.missing_against) && !blocks(&evidence.missing_against) {
         let message = format!(
             "the candidate is not worse than the baseline by {} or more: {numbers}",
-            words::points(policy.margin)
+            phrases::points(policy.margin)
         );
         return (reason(ReasonCode::NotWorse, message), None);
     }
     if missing > 0 && (promotes(&evidence.observed) || blocks(&evidence.observed)) {
         return (hangs_on_missing(comparison, missing, &numbers), None);
     }
-    let needed = needed::to_compare(policy, levels.next, comparison);
+    let needed = sample_size::to_compare(policy, levels.next, comparison);
     let message = format!(
         "not enough is known to decide: {}; {numbers}{}",
-        words::still_open(policy),
-        words::advice(needed.as_ref())
+        phrases::still_open(policy),
+        phrases::advice(needed.as_ref())
     );
     (reason(ReasonCode::TooFew, message), needed)
 }
@@ -74,14 +74,14 @@ fn hangs_on_missing(comparison: &Comparison, missing: u64, numbers: &str) -> Rea
         code: ReasonCode::Errors,
         message: format!(
             "{} could not be judged, and the decision hangs on them: {numbers}{}; --resume asks again for those that are not there, a check that could not judge has to be mended",
-            words::count(missing, "answer"),
-            words::most_frequent_error(comparison)
+            phrases::count(missing, "answer"),
+            phrases::most_frequent_error(comparison)
         ),
         cases: comparison.missing.clone(),
     }
 }
 
-/// Without a baseline: the pass rate against the required one, by one-sided bounds over cases (`proportions::surest`).
+/// Without a baseline: the pass rate against the required one, by one-sided bounds over cases (`proportions::conservative`).
 pub(super) fn absolute(
     policy: &Policy,
     levels: &Levels,
@@ -93,26 +93,26 @@ pub(super) fn absolute(
                        --min-pass-rate";
         return (reason(ReasonCode::NotGated, message), None);
     };
-    let (worst, n) = mean_rate(&comparison.passes_worst, comparison.repeats);
-    let (best, _) = mean_rate(&comparison.passes_best, comparison.repeats);
-    let low = proportions::surest(worst, n, levels.promote).0;
-    let high = proportions::surest(best, n, levels.block).1;
+    let (missing_against, n) = mean_rate(&comparison.passes_missing_against, comparison.repeats);
+    let (missing_for, _) = mean_rate(&comparison.passes_missing_for, comparison.repeats);
+    let low = proportions::conservative(missing_against, n, levels.promote).0;
+    let high = proportions::conservative(missing_for, n, levels.block).1;
     let seen = match &evidence.candidate_rate {
-        Some(rate) => format!("{} seen, ", words::percent(rate.pass)),
+        Some(rate) => format!("{} seen, ", phrases::percent(rate.pass)),
         None => String::new(),
     };
     let numbers = format!(
         "{seen}{} to {} possible ({} interval), {}",
-        words::percent(low),
-        words::percent(high),
-        words::percent(1.0 - (levels.promote + levels.block)),
-        words::size(comparison)
+        phrases::percent(low),
+        phrases::percent(high),
+        phrases::percent(1.0 - (levels.promote + levels.block)),
+        phrases::size(comparison)
     );
-    let required_text = words::percent(required);
+    let required_text = phrases::percent(required);
     let missing = comparison.candidate.missing;
     let decided_without_missing = share(comparison.candidate_rate, comparison.repeats).is_some_and(|(rate, cases)| {
-        let low = proportions::surest(rate, cases, levels.promote).0;
-        let high = proportions::surest(rate, cases, levels.block).1;
+        let low = proportions::conservative(rate, cases, levels.promote).0;
+        let high = proportions::conservative(rate, cases, levels.block).1;
         low >= required || high < required
     });
     if n > 0 && high < required {
@@ -124,11 +124,11 @@ pub(super) fn absolute(
     } else if missing > 0 && decided_without_missing {
         (hangs_on_missing(comparison, missing, &numbers), None)
     } else {
-        let rate = evidence.candidate_rate.map_or(worst, |rate| rate.pass);
-        let needed = needed::to_exceed(required, rate, n, levels.next);
+        let rate = evidence.candidate_rate.map_or(missing_against, |rate| rate.pass);
+        let needed = sample_size::to_exceed(required, rate, n, levels.next);
         let message = format!(
             "not enough is known to decide whether the pass rate reaches the required {required_text}: {numbers}{}",
-            words::advice(needed.as_ref())
+            phrases::advice(needed.as_ref())
         );
         (reason(ReasonCode::TooFew, message), needed)
     }

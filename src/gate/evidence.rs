@@ -1,15 +1,15 @@
 //! The numbers that reasons are taken from, computed once.
 
 use super::looks::Levels;
-use super::words;
+use super::phrases;
 use crate::domain::{ArmRate, Comparison, Difference, Method, Policy, RateSums, Units, ZScores};
 use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
 use crate::stats::{normal, proportions};
 
 /// Everything the reasons are taken from.
 pub(super) struct Evidence {
-    pub(super) worst: Differences,
-    pub(super) best: Differences,
+    pub(super) missing_against: Differences,
+    pub(super) missing_for: Differences,
     pub(super) observed: Differences,
     pub(super) difference: Option<Difference>,
     pub(super) z: Option<ZScores>,
@@ -46,9 +46,9 @@ pub(super) fn share(sums: RateSums, repeats: u32) -> Option<(f64, u64)> {
 impl Evidence {
     pub(super) fn of(policy: &Policy, levels: &Levels, comparison: &Comparison) -> Evidence {
         let differences = |units: &Units| differences(comparison, units);
-        let (worst, best, observed) = (
-            differences(&comparison.worst),
-            differences(&comparison.best),
+        let (missing_against, missing_for, observed) = (
+            differences(&comparison.missing_against),
+            differences(&comparison.missing_for),
             differences(&comparison.observed),
         );
         let rate = |sums: RateSums| {
@@ -59,30 +59,33 @@ impl Evidence {
         let difference = observed.mean().map(|estimate| Difference {
             estimate,
             // The ends come from all cases, the estimate from those scored in both arms; the interval never excludes it.
-            low: worst
-                .interval(worst.critical(levels.promote), CORRECTION)
+            low: missing_against
+                .interval(missing_against.critical(levels.promote), CORRECTION)
                 .0
                 .min(estimate),
-            high: best.interval(best.critical(levels.block), CORRECTION).1.max(estimate),
+            high: missing_for
+                .interval(missing_for.critical(levels.block), CORRECTION)
+                .1
+                .max(estimate),
             confidence: 1.0 - (levels.promote + levels.block),
             method: Method::Score,
         });
         Evidence {
             difference: difference.filter(|_| comparison.has_baseline),
-            z: (comparison.has_baseline && worst.n() > 0.0).then(|| ZScores {
-                promote: worst.z(-policy.margin, CORRECTION),
-                block: best.z(-policy.tolerance, CORRECTION),
+            z: (comparison.has_baseline && missing_against.n() > 0.0).then(|| ZScores {
+                promote: missing_against.z(-policy.margin, CORRECTION),
+                block: missing_for.z(-policy.tolerance, CORRECTION),
             }),
             baseline_rate: rate(comparison.baseline_rate).filter(|_| comparison.has_baseline),
             candidate_rate: rate(comparison.candidate_rate),
-            worst,
-            best,
+            missing_against,
+            missing_for,
             observed,
         }
     }
 
     pub(super) fn numbers(&self, comparison: &Comparison) -> String {
-        words::numbers(
+        phrases::numbers(
             comparison,
             self.difference.as_ref(),
             self.baseline_rate.as_ref(),

@@ -54,8 +54,8 @@ pub(super) fn compared(histogram: &[(i64, u64)], repeats: u32) -> Comparison {
             both_fail: 0,
         },
         parts: repeats.into(),
-        worst: units(&histogram),
-        best: units(&histogram),
+        missing_against: units(&histogram),
+        missing_for: units(&histogram),
         observed: units(&histogram),
         baseline,
         candidate,
@@ -79,8 +79,8 @@ pub(super) fn alone(passes: &[(u32, u64)], repeats: u32) -> Comparison {
             ..Counts::default()
         },
         parts: repeats.into(),
-        passes_worst: passing(&passes),
-        passes_best: passing(&passes),
+        passes_missing_against: passing(&passes),
+        passes_missing_for: passing(&passes),
         candidate: Tally {
             planned: answers,
             scored: answers,

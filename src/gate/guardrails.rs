@@ -18,7 +18,7 @@
 //!   Conover, "Practical nonparametric statistics" (1999), 3.5; the counts of a case are compared by the score statistic. It
 //!   needs no bootstrap, and so neither random numbers nor all latencies in memory.
 
-use super::{reason, words};
+use super::{phrases, reason};
 use crate::domain::{
     Comparison, GuardMetric, GuardRates, GuardStatus, Guardrail, LatencySums, PairSums, Policy, Reason, ReasonCode,
 };
@@ -38,7 +38,7 @@ const ROUNDING: f64 = 1e-9;
 const NANO: f64 = 1e9;
 
 /// What was found, and what speaks against the candidate.
-pub(super) struct Measured {
+pub(super) struct GuardrailFindings {
     pub(super) guardrails: Vec<Guardrail>,
     pub(super) reasons: Vec<Reason>,
 }
@@ -63,7 +63,7 @@ struct Chances {
 }
 
 /// The declared guardrails where nothing is compared: two equal requests can't differ, all else is not known.
-pub(super) fn unlooked(policy: &Policy, comparison: &Comparison) -> Vec<Guardrail> {
+pub(super) fn unanalyzed(policy: &Policy, comparison: &Comparison) -> Vec<Guardrail> {
     let equal = comparison.identical && comparison.has_baseline;
     let declared = policy.guardrails.declared().into_iter();
     declared
@@ -83,8 +83,8 @@ pub(super) fn unlooked(policy: &Policy, comparison: &Comparison) -> Vec<Guardrai
 }
 
 /// Judges every declared guardrail.
-pub(super) fn measure(policy: &Policy, comparison: &Comparison) -> Measured {
-    let mut guardrails = unlooked(policy, comparison);
+pub(super) fn measure(policy: &Policy, comparison: &Comparison) -> GuardrailFindings {
+    let mut guardrails = unanalyzed(policy, comparison);
     let mut likely = vec![false; guardrails.len()];
     for (guardrail, likely) in guardrails.iter_mut().zip(&mut likely) {
         let Finding {
@@ -122,8 +122,8 @@ pub(super) fn measure(policy: &Policy, comparison: &Comparison) -> Measured {
             guardrails[i].status = GuardStatus::Hold;
         }
     }
-    let reasons = guardrails.iter().filter_map(spoken).collect();
-    Measured { guardrails, reasons }
+    let reasons = guardrails.iter().filter_map(reason_against).collect();
+    GuardrailFindings { guardrails, reasons }
 }
 
 fn find(metric: GuardMetric, allowed: f64, alpha: f64, comparison: &Comparison) -> Finding {
@@ -154,32 +154,35 @@ fn find(metric: GuardMetric, allowed: f64, alpha: f64, comparison: &Comparison) 
 }
 
 fn too_few(n: u64, fewest: u64) -> String {
-    format!("{} to go by, at least {fewest} are needed", words::count(n, "case"))
+    format!("{} to go by, at least {fewest} are needed", phrases::count(n, "case"))
 }
 
 /// Refusals and the like. The keys of the histograms are negative where the candidate is worse, like those of scores.
 fn rate(sums: &GuardRates, repeats: u32, allowed: f64, alpha: f64) -> Finding {
-    let (best, worst) = (
-        Differences::new(&sums.best, repeats),
-        Differences::new(&sums.worst, repeats),
+    let (missing_for, missing_against) = (
+        Differences::new(&sums.missing_for, repeats),
+        Differences::new(&sums.missing_against, repeats),
     );
     let answers = sums.cases as f64 * f64::from(repeats);
     let share = |happened: u64| (answers > 0.0).then(|| happened as f64 / answers);
     let (baseline, candidate) = (share(sums.happened.0), share(sums.happened.1));
-    let n: u64 = sums.best.values().sum();
+    let n: u64 = sums.missing_for.values().sum();
     let below = |differences: &Differences, mu0: f64| differences.chance_below(mu0, CORRECTION);
     Finding {
         n,
         baseline,
         candidate,
-        change: candidate.zip(baseline).map(|(green, blue)| green - blue),
+        change: candidate
+            .zip(baseline)
+            .map(|(candidate, baseline)| candidate - baseline),
         chances: if n < FEWEST_FOR_RATES {
             Err(too_few(n, FEWEST_FOR_RATES))
         } else {
             Ok(Chances {
-                allowed: below(&best, -allowed),
-                any: below(&best, 0.0),
-                likely: worst.mean().is_some_and(|mean| -mean > allowed + ROUNDING) && below(&worst, 0.0) <= alpha,
+                allowed: below(&missing_for, -allowed),
+                any: below(&missing_for, 0.0),
+                likely: missing_against.mean().is_some_and(|mean| -mean > allowed + ROUNDING)
+                    && below(&missing_against, 0.0) <= alpha,
             })
         },
     }
@@ -188,17 +191,17 @@ fn rate(sums: &GuardRates, repeats: u32, allowed: f64, alpha: f64) -> Finding {
 /// Cost and tokens; `unit` makes a case's sum a mean over its repeats, in the unit of the report.
 fn mean(sums: &PairSums, unit: f64, allowed: f64, alpha: f64, unknown: &str) -> Finding {
     let n = sums.cases;
-    let [green, blue] = sums.first.map(|sum| sum as f64);
+    let [candidate, baseline] = sums.first.map(|sum| sum as f64);
     let per_case = |sum: f64| (n > 0 && !sums.overflow).then(|| sum / (n as f64 * unit));
-    let change = (blue > 0.0 && !sums.overflow).then(|| green / blue - 1.0);
+    let change = (baseline > 0.0 && !sums.overflow).then(|| candidate / baseline - 1.0);
     let any = paired_chance(sums, 0.0);
     Finding {
         n,
-        baseline: per_case(blue),
-        candidate: per_case(green),
+        baseline: per_case(baseline),
+        candidate: per_case(candidate),
         change,
         chances: match change {
-            _ if sums.unknown > 0 => Err(format!("for {} {unknown}", words::count(sums.unknown, "case"))),
+            _ if sums.unknown > 0 => Err(format!("for {} {unknown}", phrases::count(sums.unknown, "case"))),
             _ if n < FEWEST_FOR_MEANS => Err(too_few(n, FEWEST_FOR_MEANS)),
             _ if sums.overflow => Err("the sums are beyond what can be computed".to_owned()),
             None => Err("the baseline has none, so no share of it can be told".to_owned()),
@@ -245,25 +248,25 @@ fn latency(sums: &LatencySums, repeats: u32, allowed: f64, alpha: f64) -> Findin
         beyond_any,
     } = sums;
     let (n, answers) = (*cases, *cases * u64::from(repeats));
-    let (blue, green) = (p95.0 as f64, p95.1 as f64);
+    let (baseline, candidate) = (p95.0 as f64, p95.1 as f64);
     let below = |histogram: &BTreeMap<i64, u64>| Differences::new(histogram, repeats).chance_below(0.0, CORRECTION);
-    let change = (blue > 0.0).then(|| green / blue - 1.0);
+    let change = (baseline > 0.0).then(|| candidate / baseline - 1.0);
     let any = below(beyond_any);
     Finding {
         n,
-        baseline: (n > 0).then_some(blue),
-        candidate: (n > 0).then_some(green),
+        baseline: (n > 0).then_some(baseline),
+        candidate: (n > 0).then_some(candidate),
         change,
         chances: match change {
             _ if n < FEWEST_FOR_MEANS || answers < FEWEST_LATENCIES => {
                 let mut why = format!(
                     "latencies of {} to go by, at least {FEWEST_FOR_MEANS} cases and {FEWEST_LATENCIES} answers an arm are needed",
-                    words::count(n, "case")
+                    phrases::count(n, "case")
                 );
                 if *cold > 0 {
                     why.push_str(&format!(
                         "; of {} this run did not ask for each answer one by one (--cache refresh does, --batch never)",
-                        words::count(*cold, "case")
+                        phrases::count(*cold, "case")
                     ));
                 }
                 Err(why)
@@ -279,7 +282,7 @@ fn latency(sums: &LatencySums, repeats: u32, allowed: f64, alpha: f64) -> Findin
 }
 
 /// The sentence of a guardrail that is in the way.
-fn spoken(guardrail: &Guardrail) -> Option<Reason> {
+fn reason_against(guardrail: &Guardrail) -> Option<Reason> {
     let name = name(guardrail.metric);
     let allowed = amount(guardrail.metric, guardrail.allowed);
     let values = || {
@@ -291,10 +294,10 @@ fn spoken(guardrail: &Guardrail) -> Option<Reason> {
             "{} against {}{change}, {}",
             value(guardrail.candidate),
             value(guardrail.baseline),
-            words::count(guardrail.n, "case")
+            phrases::count(guardrail.n, "case")
         )
     };
-    let chance = |p: Option<f64>| p.map_or_else(String::new, |p| format!(", {}", words::chance(p)));
+    let chance = |p: Option<f64>| p.map_or_else(String::new, |p| format!(", {}", phrases::chance(p)));
     match guardrail.status {
         GuardStatus::Ok => None,
         GuardStatus::Block => Some(reason(
@@ -337,9 +340,9 @@ fn name(metric: GuardMetric) -> &'static str {
 /// `20%`, or `2 points`.
 fn amount(metric: GuardMetric, share: f64) -> String {
     if metric.is_relative() {
-        words::percent(share)
+        phrases::percent(share)
     } else {
-        words::points(share)
+        phrases::points(share)
     }
 }
 
@@ -348,7 +351,7 @@ fn shown(metric: GuardMetric, value: f64) -> String {
         GuardMetric::LatencyP95 => format!("{value:.0} ms"),
         GuardMetric::Cost => format!("${value:.6}"),
         GuardMetric::OutputTokens => format!("{value:.1}"),
-        GuardMetric::RefusalRate | GuardMetric::TruncationRate => words::percent(value),
+        GuardMetric::RefusalRate | GuardMetric::TruncationRate => phrases::percent(value),
     }
 }
 
@@ -376,7 +379,7 @@ mod tests {
         sums
     }
 
-    fn measured(guardrails: Guardrails, guards: GuardSums) -> Measured {
+    fn measured(guardrails: Guardrails, guards: GuardSums) -> GuardrailFindings {
         let policy = Policy { guardrails, ..policy() };
         let comparison = Comparison {
             guards,
@@ -389,8 +392,8 @@ mod tests {
         let differences: BTreeMap<i64, u64> = histogram.iter().copied().collect();
         GuardSums {
             refusals: GuardRates {
-                worst: differences.clone(),
-                best: differences,
+                missing_against: differences.clone(),
+                missing_for: differences,
                 ..GuardRates::default()
             },
             ..GuardSums::default()
@@ -446,7 +449,7 @@ mod tests {
     #[test]
     fn missing_answers_keep_a_rate_from_blocking_and_may_hold_it() {
         let mut guards = refusals(&[(-3, 10), (0, 90)]);
-        guards.refusals.best = BTreeMap::from([(0, 100)]);
+        guards.refusals.missing_for = BTreeMap::from([(0, 100)]);
         assert_eq!(measured(REFUSALS, guards).guardrails[0].status, GuardStatus::Hold);
     }
 
@@ -582,7 +585,7 @@ mod tests {
             ..cached
         };
         assert!(
-            unlooked(&policy, &identical)
+            unanalyzed(&policy, &identical)
                 .iter()
                 .all(|found| found.status == GuardStatus::Ok)
         );

@@ -7,7 +7,7 @@
 //! - **Several candidates**: the error of promoting is divided by their number (Bonferroni), so that the chance to promote any
 //!   one that is worse by the margin is at most alpha, whichever is picked. That of blocking is not: each is blocked for itself.
 
-use super::{reason, words};
+use super::{phrases, reason};
 use crate::domain::{Comparison, Decision, Look, LooksBefore, MOST_CANDIDATES, Policy, Reason, ReasonCode, Sequential};
 use crate::stats::normal::below;
 use crate::stats::sequential::{MAX_LOOKS, lan_demets, obrien_fleming};
@@ -64,7 +64,7 @@ impl Levels {
 }
 
 /// The policy with the error of promoting that a look may use, for what is foretold of it; `None` if the look is none.
-pub fn policy_at(policy: &Policy, look: &Look) -> Option<Policy> {
+pub fn policy_for_look(policy: &Policy, look: &Look) -> Option<Policy> {
     let levels = Levels::of(policy, look)?;
     Some(Policy {
         alpha: levels.promote,
@@ -73,7 +73,7 @@ pub fn policy_at(policy: &Policy, look: &Look) -> Option<Policy> {
 }
 
 /// Only at a look before the last one may cases be left out.
-pub(super) fn leaves_out(look: &Look, comparison: &Comparison) -> bool {
+pub(super) fn allows_unanalyzed(look: &Look, comparison: &Comparison) -> bool {
     comparison.unlooked.cases == 0 || look.shares.last().is_some_and(|share| *share < 1.0)
 }
 
@@ -102,7 +102,7 @@ fn within(alpha: f64, shares: &[f64]) -> Option<f64> {
 }
 
 /// Why earlier looks leave no room for a promotion.
-pub(super) fn before(before: &LooksBefore) -> Option<Reason> {
+pub(super) fn barred_by(before: &LooksBefore) -> Option<Reason> {
     match before {
         LooksBefore::Clear
         | LooksBefore::Final {
@@ -123,7 +123,7 @@ pub(super) fn before(before: &LooksBefore) -> Option<Reason> {
                 1 => "with one attempt the first look is final".to_owned(),
                 attempts => format!(
                     "it is one of {}, and they are made of the same answers",
-                    words::count((*attempts).into(), "planned attempt")
+                    phrases::count((*attempts).into(), "planned attempt")
                 ),
             };
             Some(reason(
@@ -150,7 +150,7 @@ pub(super) fn before(before: &LooksBefore) -> Option<Reason> {
 }
 
 /// What a look came to; `None` where the run is not whole, or how the prompts differ was not looked at.
-pub(super) fn looked(decision: Decision, reasons: &[Reason]) -> Option<Decision> {
+pub(super) fn decision_of_look(decision: Decision, reasons: &[Reason]) -> Option<Decision> {
     let unseen = reasons.iter().any(|reason| nothing_seen(reason.code));
     (!unseen).then_some(decision)
 }
@@ -190,7 +190,7 @@ fn nothing_seen(code: ReasonCode) -> bool {
 }
 
 /// What comes after an open look that is not the last.
-pub(super) fn further(look: &Look) -> String {
+pub(super) fn next_attempt(look: &Look) -> String {
     match look {
         Look { attempt, attempts, .. } if attempt < attempts => {
             format!("; this was attempt {attempt} of {attempts}: run again to add the repeats of the next one")
@@ -284,7 +284,11 @@ mod tests {
                 shares: shares.to_vec(),
                 ..Look::ONLY
             };
-            assert_eq!(leaves_out(&look, &comparison(left)), allowed, "{shares:?} {left}");
+            assert_eq!(
+                allows_unanalyzed(&look, &comparison(left)),
+                allowed,
+                "{shares:?} {left}"
+            );
         }
     }
 

@@ -3,49 +3,49 @@
 //!
 //! It collects reasons, each of which speaks for one decision, in the order in which a person would ask:
 //!
-//! 1. Is the run whole, and were enough answers judged? (`soundness`)
+//! 1. Is the run whole, and were enough answers judged? (`validity`)
 //! 2. Do the must-pass cases pass? (`must_pass`)
 //! 3. Is the candidate worse by more than the tolerance (block), or is being worse by the margin excluded (promote)?
 //!    (`effect`; without a baseline it asks for the pass rate instead)
 //! 4. Do the cases of a tag get worse, whatever the average says? (`slices`)
-//! 5. Is the candidate worse beside its score, by more than is allowed? (`guardrails`)
+//! 5. Is the candidate worse secondary its score, by more than is allowed? (`guardrails`)
 //!
-//! Weaker golden data, checks or rules than those of the policy base are a reason to wait before all that (`weakened`).
+//! Weaker golden data, checks or rules than those of the policy base are a reason to wait before all that (`policy_diff`).
 //!
 //! Answers of other models than the one asked for, or of different models in the two arms, decide nothing of that
-//! (`served`): with a strict policy nothing is decided at all, with mixed models only the must-pass cases are looked at.
-//! Where models judge, their own errors scale the margins, and too many of them decide nothing (`judges`).
+//! (`served_models`): with a strict policy nothing is decided at all, with mixed models only the must-pass cases are looked at.
+//! Where models judge, their own errors scale the margins, and too many of them decide nothing (`judge_error`).
 //!
 //! Then any reason to block blocks, else any reason to wait waits, else a reason to promote promotes. The statistics are
 //! in `statistics`, with their sources; `sentence` says what it means to people; `docs/gate.md` tells what the rules guarantee.
 //! Missing answers are counted as worst for the candidate where it would be promoted, and as best where it would be
 //! blocked, so that they can only move a verdict towards inconclusive.
 
+pub mod aa_test;
 mod effect;
 mod evidence;
 #[cfg(test)]
 mod fixtures;
 mod guardrails;
-pub mod judges;
+pub mod judge_error;
 mod looks;
 pub mod must_pass;
-pub mod needed;
+mod phrases;
 mod policy;
-pub mod preflight;
+mod policy_diff;
+pub mod power;
 mod quarantine;
-pub mod resample;
+pub mod sample_size;
 mod sentence;
-mod served;
+mod served_models;
 pub mod simulate;
 mod slices;
-mod soundness;
-mod weakened;
-mod words;
+mod validity;
 
 pub use crate::domain::Completion;
-pub use looks::policy_at;
+pub use looks::policy_for_look;
 pub use policy::policy_digest;
-pub use sentence::{Told, sentence};
+pub use sentence::{SentenceContext, sentence};
 
 use crate::domain::{
     ArmRate, Changed, Comparison, DecidingJudges, Decision, Difference, Guardrail, JudgesFound, Look, LooksBefore,
@@ -59,7 +59,7 @@ const IDS: usize = 20;
 
 /// What the gate must know of the run besides its numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Facts<'a> {
+pub struct RunContext<'a> {
     /// A decision was asked for; false with `--no-gate`.
     pub gated: bool,
     /// Whether the whole run is here.
@@ -80,7 +80,7 @@ pub struct Facts<'a> {
 
 /// The decision and its evidence.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Decided {
+pub struct GateDecision {
     /// May it go live?
     pub decision: Decision,
     /// Never empty; the most important first.
@@ -101,7 +101,7 @@ pub struct Decided {
     pub judges: JudgesFound,
     /// What the look at the answers came to, also where no decision was asked for; `None` if the run was not whole, or how
     /// the prompts differ was not looked at.
-    pub looked: Option<Decision>,
+    pub look_decision: Option<Decision>,
     /// Every tag with what the gate says of it.
     pub slices: Vec<Slice>,
     /// The declared guardrails.
@@ -112,28 +112,30 @@ pub struct Decided {
 ///
 /// Never promotes without data, with a failed or unjudged must-pass case, with more answers missing than the policy
 /// allows, on an incomplete run, when not gated, or under a policy that [`Policy::check`] refuses.
-pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> Decided {
+pub fn decide(policy: &Policy, comparison: &Comparison, facts: &RunContext<'_>) -> GateDecision {
     if let Err(problems) = policy.check() {
-        let reason = reason(ReasonCode::NotGated, words::invalid_policy(&problems));
-        return Decided::without_numbers(reason, slices::unlooked(comparison));
+        let reason = reason(ReasonCode::NotGated, phrases::invalid_policy(&problems));
+        return GateDecision::without_numbers(reason, slices::unanalyzed(comparison));
     }
-    let levels = Levels::of(policy, facts.look).filter(|_| looks::leaves_out(facts.look, comparison));
+    let levels = Levels::of(policy, facts.look).filter(|_| looks::allows_unanalyzed(facts.look, comparison));
     let Some(levels) = levels else {
-        let reason = reason(ReasonCode::NotGated, words::no_such_look(facts.look));
-        return Decided::without_numbers(reason, slices::unlooked(comparison));
+        let reason = reason(ReasonCode::NotGated, phrases::no_such_look(facts.look));
+        return GateDecision::without_numbers(reason, slices::unanalyzed(comparison));
     };
-    let judged = judges::look(policy, comparison, facts.judges);
-    let policy = &levels.apply(&judged.policy);
+    let judge_effect = judge_error::assess(policy, comparison, facts.judges);
+    let policy = &levels.apply(&judge_effect.policy);
     let evidence = Evidence::of(policy, &levels, comparison);
     let mut needed = None;
-    let mut reasons: Vec<Reason> = soundness::completion(comparison, facts.whole_run).into_iter().collect();
-    reasons.extend(weakened::look(facts.weaker));
-    reasons.extend(looks::before(facts.before));
-    let served = served::look(policy, comparison, facts.models);
-    let mut slices = slices::unlooked(comparison);
-    let mut guardrails = guardrails::unlooked(policy, comparison);
+    let mut reasons: Vec<Reason> = validity::completeness(comparison, facts.whole_run)
+        .into_iter()
+        .collect();
+    reasons.extend(policy_diff::weaker(facts.weaker));
+    reasons.extend(looks::barred_by(facts.before));
+    let served = served_models::check(policy, comparison, facts.models);
+    let mut slices = slices::unanalyzed(comparison);
+    let mut guardrails = guardrails::unanalyzed(policy, comparison);
 
-    if let Some(other) = served.other {
+    if let Some(other) = served.foreign {
         reasons.push(other);
     } else if comparison.identical
         && comparison.has_baseline
@@ -141,18 +143,18 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
         && !quarantine::is_everything(comparison)
     {
         reasons.extend(must_pass::reasons(comparison, facts.confirms));
-        reasons.push(soundness::identical(comparison));
+        reasons.push(validity::identical(comparison));
     } else {
-        reasons.extend(soundness::validity(policy, comparison));
-        reasons.extend(soundness::nothing_passed(comparison));
+        reasons.extend(validity::enough_scored(policy, comparison));
+        reasons.extend(validity::nothing_passed(comparison));
         let settled = [ReasonCode::Weakened, ReasonCode::EarlierLook, ReasonCode::AttemptsLost];
         let incomplete = reasons.iter().any(|reason| !settled.contains(&reason.code));
         reasons.extend(must_pass::reasons(comparison, facts.confirms));
         if let Some(mixed) = served.mixed {
             reasons.push(mixed);
         } else {
-            let mut beside = Vec::new();
-            if let Some(weak) = judged.weak.clone() {
+            let mut secondary = Vec::new();
+            if let Some(weak) = judge_effect.weak.clone() {
                 reasons.push(weak);
             } else {
                 let (mut reason, advice) = if comparison.has_baseline {
@@ -160,32 +162,32 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
                 } else {
                     effect::absolute(policy, &levels, comparison, &evidence)
                 };
-                judged.explain(&mut reason);
+                judge_effect.explain(&mut reason);
                 if reason.code == ReasonCode::TooFew {
-                    reason.message.push_str(&looks::further(facts.look));
+                    reason.message.push_str(&looks::next_attempt(facts.look));
                 }
-                reasons.extend(judged.lenient(comparison, &reason));
+                reasons.extend(judge_effect.lenient(comparison, &reason));
                 // Where answers are missing already, more cases are not what would settle it.
                 if !(incomplete && speaks_for(reason.code) == Decision::Inconclusive) {
                     reasons.push(reason);
                     needed = advice;
                 }
                 if comparison.has_baseline {
-                    let looked = slices::look(policy, &levels, comparison);
-                    slices = looked.slices;
-                    beside = looked.reasons;
+                    let found = slices::analyze(policy, &levels, comparison);
+                    slices = found.slices;
+                    secondary = found.reasons;
                 }
             }
             let measured = guardrails::measure(policy, comparison);
             guardrails = measured.guardrails;
-            beside.extend(measured.reasons);
-            beside.retain(|reason| !incomplete || speaks_for(reason.code) == Decision::Block);
-            reasons.extend(beside);
+            secondary.extend(measured.reasons);
+            secondary.retain(|reason| !incomplete || speaks_for(reason.code) == Decision::Block);
+            reasons.extend(secondary);
         }
     }
 
     let decision = combine(&reasons);
-    let looked = looks::looked(decision, &reasons);
+    let look_decision = looks::decision_of_look(decision, &reasons);
     reasons.retain(|reason| match speaks_for(reason.code) {
         Decision::Promote => decision == Decision::Promote,
         Decision::Block => true,
@@ -199,7 +201,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
     if decision != Decision::Inconclusive {
         needed = None;
     }
-    let decided = Decided {
+    let decided = GateDecision {
         decision,
         reasons,
         difference: evidence.difference,
@@ -211,12 +213,12 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &Facts<'_>) -> De
             .warnings
             .into_iter()
             .chain(must_pass::flaky(comparison, facts.confirms))
-            .chain(judged.warnings)
+            .chain(judge_effect.warnings)
             .chain(tags_left_out(comparison))
             .chain(quarantine::warnings(comparison))
             .collect(),
-        judges: judged.found,
-        looked,
+        judges: judge_effect.found,
+        look_decision,
         slices,
         guardrails,
     };
@@ -287,9 +289,9 @@ fn reason(code: ReasonCode, message: impl Into<String>) -> Reason {
     }
 }
 
-impl Decided {
-    fn without_numbers(reason: Reason, slices: Vec<Slice>) -> Decided {
-        Decided {
+impl GateDecision {
+    fn without_numbers(reason: Reason, slices: Vec<Slice>) -> GateDecision {
+        GateDecision {
             decision: Decision::Inconclusive,
             reasons: vec![reason],
             difference: None,
@@ -299,14 +301,14 @@ impl Decided {
             needed: None,
             warnings: Vec::new(),
             judges: JudgesFound::default(),
-            looked: None,
+            look_decision: None,
             slices,
             guardrails: Vec::new(),
         }
     }
 
     /// Keeps the numbers, and says what the decision would have been.
-    fn not_gated(mut self) -> Decided {
+    fn not_gated(mut self) -> GateDecision {
         let would = match self.reasons.first() {
             Some(first) => format!(
                 "no decision was asked for (--no-gate); the gate would have said {}: {}",

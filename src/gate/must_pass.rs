@@ -7,7 +7,7 @@
 //!
 //! Where nobody can ask again, as with recorded answers, every failure counts.
 
-use super::words;
+use super::phrases::{self, count, quoted};
 use crate::domain::{Alike, Attempts, CaseId, Comparison, Reason, ReasonCode, Warning, WarningCode};
 
 /// A must-pass case is judged by so many answers of the candidate at least, where more can be asked for.
@@ -16,6 +16,8 @@ pub const LEAST: u32 = 3;
 pub const CONFIRMED: u32 = 10;
 /// Of so many, this many failures block.
 const FAILURES: u32 = 2;
+/// Cases named in a message.
+const MAX_NAMED: usize = 3;
 
 /// How a must-pass case stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,23 +64,30 @@ pub fn wants_confirmation(attempts: Attempts) -> bool {
     attempts.failed > 0 && attempts.planned < CONFIRMED && standing(attempts, true) == Standing::Open
 }
 
-/// What the must-pass cases say, worst first.
+/// Reasons of the must-pass cases, blocking ones first.
 pub(super) fn reasons(comparison: &Comparison, confirms: bool) -> Vec<Reason> {
-    let of = |wanted| all(comparison, confirms, wanted);
     let mut reasons = Vec::new();
-    let failed = of(Standing::Fails);
+    let failed = all(comparison, confirms, Standing::Fails);
     if !failed.is_empty() {
         reasons.push(Reason {
             code: ReasonCode::Critical,
-            message: words::critical_failed(&failed),
+            message: format!("{} failed: {}", must_pass(&failed), named(&failed, failures)),
             cases: ids(&failed),
         });
     }
-    let open = of(Standing::Open);
+    let open = all(comparison, confirms, Standing::Open);
     if !open.is_empty() {
+        let judged = |attempts: &Attempts| {
+            let planned = count(attempts.planned.into(), "answer");
+            format!("{} of {planned} judged, {} failed", attempts.scored, attempts.failed)
+        };
         reasons.push(Reason {
             code: ReasonCode::CriticalUnscored,
-            message: words::critical_unscored(&open),
+            message: format!(
+                "{} could not be fully judged: {}; run again with --resume",
+                must_pass(&open),
+                named(&open, judged)
+            ),
             cases: ids(&open),
         });
     }
@@ -90,12 +99,38 @@ pub(super) fn flaky(comparison: &Comparison, confirms: bool) -> Option<Warning> 
     let flaky = all(comparison, confirms, Standing::Flaky);
     (!flaky.is_empty()).then(|| Warning {
         code: WarningCode::FlakyCritical,
-        message: words::critical_flaky(&flaky),
+        message: format!(
+            "{} {} sometimes: {}",
+            must_pass(&flaky),
+            if total(&flaky) == 1 { "fails" } else { "fail" },
+            named(&flaky, failures)
+        ),
     })
 }
 
-/// Cases that fared alike.
-pub(super) type Group<'a> = (&'a Attempts, &'a Alike);
+/// Cases with the same tally of answers.
+type Group<'a> = (&'a Attempts, &'a Alike);
+
+fn total(groups: &[Group<'_>]) -> u64 {
+    groups.iter().map(|(_, alike)| alike.cases).sum()
+}
+
+fn must_pass(groups: &[Group<'_>]) -> String {
+    count(total(groups), "must-pass case")
+}
+
+fn failures(attempts: &Attempts) -> String {
+    let answers = count(attempts.scored.into(), "answer");
+    format!("{} of {answers} failed", attempts.failed)
+}
+
+fn named(groups: &[Group<'_>], describe: impl Fn(&Attempts) -> String) -> String {
+    let ids = groups
+        .iter()
+        .flat_map(|(attempts, alike)| alike.ids.iter().map(move |id| (*attempts, id)));
+    let named = ids.map(|(attempts, id)| format!("{} ({})", quoted(id.as_str()), describe(attempts)));
+    phrases::list(named, total(groups), MAX_NAMED)
+}
 
 /// Those that stand as wanted, the most failures first.
 fn all(comparison: &Comparison, confirms: bool, wanted: Standing) -> Vec<Group<'_>> {
@@ -110,10 +145,7 @@ fn all(comparison: &Comparison, confirms: bool, wanted: Standing) -> Vec<Group<'
 
 /// How many cases stand so.
 pub(super) fn cases(comparison: &Comparison, confirms: bool, wanted: Standing) -> u64 {
-    all(comparison, confirms, wanted)
-        .iter()
-        .map(|(_, alike)| alike.cases)
-        .sum()
+    total(&all(comparison, confirms, wanted))
 }
 
 fn ids(groups: &[Group<'_>]) -> Vec<CaseId> {

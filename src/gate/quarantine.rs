@@ -1,10 +1,10 @@
 //! What a reader has to know of quarantine: which cases decided nothing, and which do again.
 
-use super::words;
+use super::phrases;
 use crate::domain::{Comparison, Warning, WarningCode};
 
 /// Tags and cases named in a sentence.
-const NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// Whether no case is left that could decide.
 pub(super) fn is_everything(comparison: &Comparison) -> bool {
@@ -22,8 +22,8 @@ pub(super) fn warnings(comparison: &Comparison) -> Vec<Warning> {
         let tags = quarantine.found.tags.iter().filter(|tag| tag.cases > 0);
         let tags: Vec<String> = tags
             .map(|tag| {
-                let cases = words::count(tag.cases, "case");
-                format!("{} ({cases}, until {})", words::quoted(&tag.tag), tag.until)
+                let cases = phrases::count(tag.cases, "case");
+                format!("{} ({cases}, until {})", phrases::quoted(&tag.tag), tag.until)
             })
             .collect();
         warn(
@@ -34,7 +34,7 @@ pub(super) fn warnings(comparison: &Comparison) -> Vec<Warning> {
                     1 => "1 case is in quarantine and decides nothing".to_owned(),
                     cases => format!("{cases} cases are in quarantine and decide nothing"),
                 },
-                some(&tags),
+                phrases::list(tags.iter().cloned(), tags.len() as u64, MAX_NAMED),
                 counts.fail
             ),
         );
@@ -43,42 +43,33 @@ pub(super) fn warnings(comparison: &Comparison) -> Vec<Warning> {
         let tags: Vec<String> = quarantine
             .expired
             .iter()
-            .map(|(tag, until)| format!("{} (until {until})", words::quoted(tag)))
+            .map(|(tag, until)| format!("{} (until {until})", phrases::quoted(tag)))
             .collect();
         warn(
             WarningCode::QuarantineExpired,
             format!(
                 "the quarantine of {} is over, so the cases decide again: {}",
-                words::count(tags.len() as u64, "tag"),
-                some(&tags)
+                phrases::count(tags.len() as u64, "tag"),
+                phrases::list(tags.iter().cloned(), tags.len() as u64, MAX_NAMED)
             ),
         );
     }
     let (ids, cases) = &quarantine.critical;
     if *cases > 0 {
-        let named: Vec<String> = ids.iter().take(NAMED).map(|id| words::quoted(id.as_str())).collect();
-        let more = if *cases > named.len() as u64 { ", …" } else { "" };
+        let named = ids.iter().map(|id| phrases::quoted(id.as_str()));
         warn(
             WarningCode::QuarantineCritical,
             format!(
-                "must-pass cases are never in quarantine, so {} all the same although a tag says otherwise: {}{more}",
+                "must-pass cases are never in quarantine, so {} all the same although a tag says otherwise: {}",
                 match cases {
                     1 => "1 case decides".to_owned(),
                     cases => format!("{cases} cases decide"),
                 },
-                named.join(", ")
+                phrases::list(named, *cases, MAX_NAMED)
             ),
         );
     }
     warnings
-}
-
-fn some(names: &[String]) -> String {
-    let mut named: Vec<String> = names.iter().take(NAMED).cloned().collect();
-    if names.len() > NAMED {
-        named.push(format!("{} more", names.len() - NAMED));
-    }
-    named.join(", ")
 }
 
 #[cfg(test)]
@@ -129,9 +120,9 @@ mod tests {
         assert_eq!(told(&comparison(0, 3, 0, 0)), Vec::<String>::new());
         insta::assert_snapshot!(told(&comparison(1, 1, 0, 0)).join("\n"), @"1 case is in quarantine and decides nothing: flaky-0 (1 case, until 2026-12-31); of them 0 failed");
         insta::assert_snapshot!(told(&comparison(4, 7, 1, 30)).join("\n"), @"
-        4 cases are in quarantine and decide nothing: flaky-0 (1 case, until 2026-12-31), flaky-1 (1 case, until 2026-12-31), flaky-2 (1 case, until 2026-12-31), flaky-3 (1 case, until 2026-12-31), flaky-4 (1 case, until 2026-12-31), 2 more; of them 2 failed
+        4 cases are in quarantine and decide nothing: flaky-0 (1 case, until 2026-12-31), flaky-1 (1 case, until 2026-12-31), flaky-2 (1 case, until 2026-12-31), flaky-3 (1 case, until 2026-12-31), flaky-4 (1 case, until 2026-12-31) and 2 more; of them 2 failed
         the quarantine of 1 tag is over, so the cases decide again: flaky-0 (until 2026-10-31)
-        must-pass cases are never in quarantine, so 30 cases decide all the same although a tag says otherwise: c-0, c-1, c-2, c-3, c-4, …
+        must-pass cases are never in quarantine, so 30 cases decide all the same although a tag says otherwise: c-0, c-1, c-2, c-3, c-4 and 25 more
         ");
         assert!(is_everything(&comparison(1, 1, 0, 0)) && !is_everything(&comparison(0, 1, 0, 0)));
     }

@@ -5,17 +5,17 @@
 //! safe.
 
 use super::must_pass::{self, Standing};
-use super::{Decided, Facts, words};
+use super::{GateDecision, RunContext, phrases};
 use crate::domain::{
     Comparison, Decision, GuardMetric, GuardStatus, Guardrail, Needed, Policy, Reason, ReasonCode, SliceGate,
 };
 
 /// Cases or tags named in the sentence.
-const NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 /// What the sentence tells of the run besides what was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Told<'a> {
+pub struct SentenceContext<'a> {
     /// Name of the candidate.
     pub candidate: &'a str,
     /// Name of the baseline, if there is one.
@@ -32,15 +32,17 @@ pub struct Told<'a> {
 
 /// The sentence of a verdict.
 pub fn sentence(
-    told: &Told<'_>,
+    context: &SentenceContext<'_>,
     policy: &Policy,
-    facts: &Facts<'_>,
+    facts: &RunContext<'_>,
     comparison: &Comparison,
-    decided: &Decided,
+    decided: &GateDecision,
 ) -> String {
     let sentence = Sentence {
-        green: words::quoted(told.candidate),
-        blue: told.baseline.map_or_else(|| "the baseline".to_owned(), words::quoted),
+        candidate: phrases::quoted(context.candidate),
+        baseline: context
+            .baseline
+            .map_or_else(|| "the baseline".to_owned(), phrases::quoted),
         policy,
         facts,
         comparison,
@@ -48,75 +50,75 @@ pub fn sentence(
     };
     let because = decided.reasons.first().map(|first| sentence.because(first));
     let because = because.unwrap_or_else(|| "nothing speaks for it".to_owned());
-    let lead = sentence.lead(told.promotable);
-    let but = doubts(told, decided.decision);
+    let lead = sentence.lead(context.promotable);
+    let but = doubts(context, decided.decision);
     format!("{lead}: {because}{but}.")
 }
 
 struct Sentence<'a> {
-    green: String,
-    blue: String,
+    candidate: String,
+    baseline: String,
     policy: &'a Policy,
-    facts: &'a Facts<'a>,
+    facts: &'a RunContext<'a>,
     comparison: &'a Comparison,
-    decided: &'a Decided,
+    decided: &'a GateDecision,
 }
 
 impl Sentence<'_> {
     fn lead(&self, promotable: bool) -> String {
-        let green = &self.green;
+        let candidate = &self.candidate;
         match (
             self.decided.decision,
             self.decided.reasons.first().map(|first| first.code),
         ) {
-            (Decision::Promote, _) if promotable => format!("{green} may go live"),
-            (Decision::Promote, _) => format!("{green} may not go live on this run"),
-            (Decision::Block, _) => format!("{green} must not go live"),
-            (Decision::Inconclusive, Some(ReasonCode::NotGated)) => format!("Nothing was decided about {green}"),
+            (Decision::Promote, _) if promotable => format!("{candidate} may go live"),
+            (Decision::Promote, _) => format!("{candidate} may not go live on this run"),
+            (Decision::Block, _) => format!("{candidate} must not go live"),
+            (Decision::Inconclusive, Some(ReasonCode::NotGated)) => format!("Nothing was decided about {candidate}"),
             (
                 Decision::Inconclusive,
                 Some(ReasonCode::Weakened | ReasonCode::EarlierLook | ReasonCode::AttemptsLost),
-            ) => format!("{green} may not go live yet"),
-            (Decision::Inconclusive, _) => format!("Not enough is known about {green} yet"),
+            ) => format!("{candidate} may not go live yet"),
+            (Decision::Inconclusive, _) => format!("Not enough is known about {candidate} yet"),
         }
     }
 
     fn because(&self, first: &Reason) -> String {
         let Sentence {
-            green,
-            blue,
+            candidate,
+            baseline,
             policy,
             comparison,
             decided,
             ..
         } = self;
-        let cases = words::cases(comparison);
-        let required = words::percent(policy.min_pass_rate.unwrap_or(0.0));
+        let cases = phrases::cases(comparison);
+        let required = phrases::percent(policy.min_pass_rate.unwrap_or(0.0));
         match first.code {
             ReasonCode::NotWorse => format!(
-                "over {cases} it answers {} {blue}, and a loss of {} or more can be ruled out",
+                "over {cases} it answers {} {baseline}, and a loss of {} or more can be ruled out",
                 match decided.difference {
                     Some(difference) if difference.low > 0.0 => "better than",
                     Some(_) | None => "at least about as well as",
                 },
-                words::points(policy.margin)
+                phrases::points(policy.margin)
             ),
-            ReasonCode::Identical => format!("it sends the model exactly what {blue} sends, so it can't be worse"),
+            ReasonCode::Identical => format!("it sends the model exactly what {baseline} sends, so it can't be worse"),
             ReasonCode::PassRate => format!("over {cases} it gets at least the required {required} right"),
             ReasonCode::Critical => format!("it fails {}", self.must_pass(Standing::Fails, first)),
             ReasonCode::Regression => format!(
-                "over {cases} it answers worse than {blue} ({} got worse, {} got better), by more than the {} that may be lost",
+                "over {cases} it answers worse than {baseline} ({} got worse, {} got better), by more than the {} that may be lost",
                 comparison.paired.regressed,
                 comparison.paired.improved,
-                words::points(policy.tolerance)
+                phrases::points(policy.tolerance)
             ),
             ReasonCode::PassRateLow => format!("over {cases} it gets less than the required {required} right"),
             ReasonCode::CandidateErrors => format!(
-                "the service refuses its requests, {} of them, against {} of {blue}",
+                "the service refuses its requests, {} of them, against {} of {baseline}",
                 comparison.candidate.refused, comparison.baseline.refused
             ),
             ReasonCode::Guardrail => format!(
-                "compared with {blue}, {} than is allowed",
+                "compared with {baseline}, {} than is allowed",
                 guardrails(&decided.guardrails, &[GuardStatus::Block], "and")
             ),
             ReasonCode::Slice => format!(
@@ -130,11 +132,11 @@ impl Sentence<'_> {
             ReasonCode::Errors => format!(
                 "{} of {} could not be judged, too many to decide without them",
                 comparison.candidate.missing + comparison.baseline.missing,
-                words::count(comparison.candidate.planned + comparison.baseline.planned, "answer")
+                phrases::count(comparison.candidate.planned + comparison.baseline.planned, "answer")
             ),
             ReasonCode::TooFew => self.too_few(&cases, &required),
             ReasonCode::GuardrailOpen => format!(
-                "compared with {blue}, it is not clear whether {} than is allowed",
+                "compared with {baseline}, it is not clear whether {} than is allowed",
                 guardrails(&decided.guardrails, &[GuardStatus::Hold, GuardStatus::Unknown], "or")
             ),
             ReasonCode::SliceOpen => format!("it may have got worse for {}", self.tags(SliceGate::Hold)),
@@ -142,12 +144,12 @@ impl Sentence<'_> {
             ReasonCode::Stopped => "the run ended before all answers were there".to_owned(),
             ReasonCode::Shard => "this is one part of a divided run, and only all parts together can decide".to_owned(),
             ReasonCode::NothingScored => match (comparison.candidate.scored, comparison.baseline.scored) {
-                (1.., 0) if comparison.has_baseline => format!("not one answer of {blue} could be judged"),
+                (1.., 0) if comparison.has_baseline => format!("not one answer of {baseline} could be judged"),
                 (_, _) => "not one of its answers could be judged".to_owned(),
             },
             ReasonCode::ServedModel => "another model answered than the one that was asked for".to_owned(),
             ReasonCode::MixedModels => {
-                format!("different models answered for {green} and for {blue}, so a difference may be theirs")
+                format!("different models answered for {candidate} and for {baseline}, so a difference may be theirs")
             }
             ReasonCode::NothingPassed => {
                 "not one of its answers is right, so the service, the cases or the checks may be broken".to_owned()
@@ -165,7 +167,7 @@ impl Sentence<'_> {
             ReasonCode::Store => "the disk failed midway, so answers may be lost".to_owned(),
             ReasonCode::Weakened => format!(
                 "its tests ask for less than they did ({}), and no one has accepted that",
-                words::count(self.facts.weaker.len() as u64, "change")
+                phrases::count(self.facts.weaker.len() as u64, "change")
             ),
             ReasonCode::EarlierLook => {
                 "an earlier run of the very same test came to another result, and asking again until it is green proves nothing"
@@ -187,8 +189,8 @@ impl Sentence<'_> {
         let open = if self.comparison.has_baseline {
             format!(
                 "{cases} can't tell whether it is as good as {} or worse by {}",
-                self.blue,
-                words::points(self.policy.margin)
+                self.baseline,
+                phrases::points(self.policy.margin)
             )
         } else {
             format!("{cases} can't tell whether it gets the required {required} right")
@@ -208,12 +210,12 @@ impl Sentence<'_> {
     /// `2 cases that must always pass (a, b)`.
     fn must_pass(&self, standing: Standing, reason: &Reason) -> String {
         let n = must_pass::cases(self.comparison, self.facts.confirms, standing);
-        let ids = reason.cases.iter().map(|id| words::quoted(id.as_str())).collect();
-        let named = match listed(ids, n) {
+        let ids = reason.cases.iter().map(|id| phrases::quoted(id.as_str()));
+        let named = match phrases::list(ids, n, MAX_NAMED) {
             names if names.is_empty() => String::new(),
             names => format!(" ({names})"),
         };
-        format!("{} that must always pass{named}", words::count(n, "case"))
+        format!("{} that must always pass{named}", phrases::count(n, "case"))
     }
 
     /// `cases tagged a, b`: tags of which the gate says so, and critical ones that no case has.
@@ -225,19 +227,9 @@ impl Sentence<'_> {
             .critical_tags
             .iter()
             .filter(|tag| gate == SliceGate::Hold && !slices.iter().any(|slice| slice.tag == **tag));
-        let tags: Vec<String> = said.chain(absent).map(|tag| words::quoted(tag)).collect();
+        let tags: Vec<String> = said.chain(absent).map(|tag| phrases::quoted(tag)).collect();
         let n = tags.len() as u64;
-        format!("cases tagged {}", listed(tags, n))
-    }
-}
-
-/// The first few of `n` names.
-fn listed(mut names: Vec<String>, n: u64) -> String {
-    names.truncate(NAMED);
-    let more = n.saturating_sub(names.len() as u64);
-    match names.join(", ") {
-        joined if more > 0 && !joined.is_empty() => format!("{joined} and {more} more"),
-        joined => joined,
+        format!("cases tagged {}", phrases::list(tags, n, MAX_NAMED))
     }
 }
 
@@ -262,19 +254,19 @@ fn guardrails(all: &[Guardrail], statuses: &[GuardStatus], and: &str) -> String 
 }
 
 /// Why the sentence is less than it seems.
-fn doubts(told: &Told<'_>, decision: Decision) -> String {
+fn doubts(context: &SentenceContext<'_>, decision: Decision) -> String {
     let mut doubts = Vec::new();
-    if told.simulated {
+    if context.simulated {
         doubts.push("the simulator answered, so this proves nothing about the model".to_owned());
-    } else if told.replayed {
+    } else if context.replayed {
         doubts.push("the answers were recorded earlier, so this proves nothing about the model of today".to_owned());
     }
-    let (run, total) = told.cases;
+    let (run, total) = context.cases;
     if run < total {
-        doubts.push(format!("only {run} of {} were run", words::count(total, "case")));
+        doubts.push(format!("only {run} of {} were run", phrases::count(total, "case")));
     }
     let promote = decision == Decision::Promote;
-    if doubts.is_empty() && promote && !told.promotable {
+    if doubts.is_empty() && promote && !context.promotable {
         doubts.push("this run alone is not enough for that".to_owned());
     }
     match (doubts.is_empty(), promote) {

@@ -197,30 +197,26 @@ impl Simulation {
             Estimand::Dataset => Some(self.scenario.dataset(self.cases, difference)),
         };
         let looks = self.looks();
-        let count = |run: u32| -> (u32, u32, u64) {
-            let mut random = Random::new(self.seed, (row << 32) | u64::from(run));
+        let decide = |random: &mut Random| {
             if let Some(cases) = &dataset {
-                let differences = self.of_pairs(cases, &mut random);
-                let (promotes, blocks) = self.decide(&differences, differences.critical(self.rule.alpha));
-                return (promotes.into(), blocks.into(), self.cases.into());
+                let differences = self.of_pairs(cases, random);
+                let (promotes, blocks) = self.rule.decide(&differences);
+                return (promotes, blocks, self.cases);
             }
             let shift = Shift::new(self.scenario, difference);
             let mut counts = vec![0u64; 2 * self.repeats as usize + 1];
             let mut asked = 0;
             for (cases, bound) in &looks {
-                let differences = self.of_cases(&shift, *cases - asked, &mut counts, &mut random);
+                let differences = self.of_cases(&shift, *cases - asked, &mut counts, random);
                 asked = *cases;
-                let (promotes, blocks) = self.decide(&differences, *bound);
+                let (promotes, blocks) = self.rule.decide_at(&differences, *bound);
                 if promotes || blocks {
-                    return (promotes.into(), blocks.into(), asked.into());
+                    return (promotes, blocks, asked);
                 }
             }
-            (0, 0, asked.into())
+            (false, false, asked)
         };
-        let (promote, block, asked) = (0..self.runs)
-            .into_par_iter()
-            .map(count)
-            .reduce(|| (0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
+        let (promote, block, asked) = count_decisions(self.seed, row, self.runs, decide);
         let truth = |cases: &Vec<Chances>| {
             cases.iter().map(|case| case.candidate - case.baseline).sum::<f64>() / cases.len().max(1) as f64
         };
@@ -253,12 +249,6 @@ impl Simulation {
         upto.into_iter().zip(bounds).collect()
     }
 
-    /// Whether the gate promotes, and whether it blocks, with this bound on Z.
-    fn decide(&self, differences: &Differences, bound: f64) -> (bool, bool) {
-        let blocks = self.rule.blocks_at(differences, bound);
-        (!blocks && self.rule.promotes_at(differences, bound), blocks)
-    }
-
     /// Asks `cases` new cases, each a unit, and returns the differences of all cases so far.
     fn of_cases(&self, shift: &Shift, cases: u32, counts: &mut [u64], random: &mut Random) -> Differences {
         let k = i64::from(self.repeats);
@@ -283,6 +273,23 @@ impl Simulation {
         }
         Differences::new(&(-1..=1).zip(counts).collect(), 1)
     }
+}
+
+/// Decides so many runs, each with a stream of random numbers of its own: how many promote, how many block, and the sum of the
+/// third number.
+pub(super) fn count_decisions(
+    seed: u64,
+    row: u64,
+    runs: u32,
+    decide: impl Fn(&mut Random) -> (bool, bool, u32) + Sync,
+) -> (u32, u32, u64) {
+    (0..runs)
+        .into_par_iter()
+        .map(|run| {
+            let (promotes, blocks, asked) = decide(&mut Random::new(seed, (row << 32) | u64::from(run)));
+            (u32::from(promotes), u32::from(blocks), u64::from(asked))
+        })
+        .reduce(|| (0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2))
 }
 
 fn passes(chance: f64, repeats: u32, random: &mut Random) -> u32 {
@@ -430,8 +437,8 @@ impl Scenario {
             let kept = (1.0 - total / sum).max(0.0);
             all.iter_mut().for_each(|case| case.candidate *= kept);
         } else if difference < 0.0 {
-            let best = all.first().map_or(0.0, |case| case.baseline);
-            let bearing = (total / best - 1e-9).ceil().max(0.0);
+            let missing_for = all.first().map_or(0.0, |case| case.baseline);
+            let bearing = (total / missing_for - 1e-9).ceil().max(0.0);
             let each = total / bearing;
             for case in all.iter_mut().take(bearing as usize) {
                 case.candidate = (case.baseline - each).max(0.0);
@@ -746,7 +753,7 @@ mod tests {
                         differences.critical(RULE.alpha)
                     };
                     if RULE.blocks_at(&differences, critical) {
-                        // Whoever runs until it is green isn't stopped by a block.
+                        // Whoever runs until it is candidate isn't stopped by a block.
                         if merge {
                             return 0;
                         }

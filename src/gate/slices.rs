@@ -9,7 +9,7 @@
 
 use super::evidence::differences;
 use super::looks::Levels;
-use super::{reason, words};
+use super::{phrases, reason};
 use crate::domain::{Comparison, Estimand, Policy, Reason, ReasonCode, Slice, SliceGate};
 use crate::stats::multiplicity::believed;
 use crate::stats::planning::fewest_cases;
@@ -20,30 +20,30 @@ const FEWEST: f64 = 10.0;
 /// Losses are compared with the margin as computed; this much is rounding.
 const ROUNDING: f64 = 1e-12;
 /// Tags named in a sentence.
-const NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 /// What was found, and what speaks against the candidate.
-pub(super) struct Looked {
+pub(super) struct SliceFindings {
     pub(super) slices: Vec<Slice>,
     pub(super) reasons: Vec<Reason>,
 }
 
 /// The numbers of all tags, without a decision.
-pub(super) fn unlooked(comparison: &Comparison) -> Vec<Slice> {
+pub(super) fn unanalyzed(comparison: &Comparison) -> Vec<Slice> {
     comparison.slices.iter().map(|sums| sums.slice.clone()).collect()
 }
 
 /// One tag in question.
 struct Tag {
-    worst: Differences,
-    best: Differences,
+    missing_against: Differences,
+    missing_for: Differences,
     large_enough: bool,
     critical: bool,
 }
 
 /// Decides for every tag. Blocks with every missing answer in the candidate's favour, holds with every one against it.
-pub(super) fn look(policy: &Policy, levels: &Levels, comparison: &Comparison) -> Looked {
-    let mut slices = unlooked(comparison);
+pub(super) fn analyze(policy: &Policy, levels: &Levels, comparison: &Comparison) -> SliceFindings {
+    let mut slices = unanalyzed(comparison);
     let fewest = match comparison.estimand {
         Estimand::Population => FEWEST,
         // There a unit is one repeat of a case.
@@ -53,12 +53,12 @@ pub(super) fn look(policy: &Policy, levels: &Levels, comparison: &Comparison) ->
         .slices
         .iter()
         .map(|sums| {
-            let worst = differences(comparison, &sums.worst);
+            let missing_against = differences(comparison, &sums.missing_against);
             Tag {
-                large_enough: worst.n() >= fewest,
+                large_enough: missing_against.n() >= fewest,
                 critical: policy.critical_tags.contains(&sums.slice.tag),
-                best: differences(comparison, &sums.best),
-                worst,
+                missing_for: differences(comparison, &sums.missing_for),
+                missing_against,
             }
         })
         .collect();
@@ -69,7 +69,7 @@ pub(super) fn look(policy: &Policy, levels: &Levels, comparison: &Comparison) ->
     };
     let chance = |differences: &Differences| differences.chance_below(0.0, CORRECTION);
     let tested: Vec<usize> = (0..tags.len()).filter(|i| tags[*i].large_enough).collect();
-    let chances: Vec<f64> = tested.iter().map(|i| chance(&tags[*i].best)).collect();
+    let chances: Vec<f64> = tested.iter().map(|i| chance(&tags[*i].missing_for)).collect();
     for (tag, slice) in tags.iter().zip(&mut slices) {
         slice.gate = if tag.large_enough {
             SliceGate::Ok
@@ -82,41 +82,57 @@ pub(super) fn look(policy: &Policy, levels: &Levels, comparison: &Comparison) ->
     for ((i, p), believed) in tested.iter().zip(&chances).zip(believed(&chances, policy.slice_q)) {
         let (tag, slice) = (&tags[*i], &mut slices[*i]);
         slice.p = Some(*p);
-        if believed && lost(&tag.best) {
+        if believed && lost(&tag.missing_for) {
             slice.gate = SliceGate::Block;
-        } else if chance(&tag.worst) <= doubtful && lost(&tag.worst) {
+        } else if chance(&tag.missing_against) <= doubtful && lost(&tag.missing_against) {
             slice.gate = SliceGate::Hold;
         }
     }
 
-    let named = |gate: SliceGate| -> Vec<&Slice> { slices.iter().filter(|slice| slice.gate == gate).collect() };
-    let mut reasons = Vec::new();
+    let named = |gate: SliceGate| -> Vec<String> {
+        let of_gate = slices.iter().filter(|slice| slice.gate == gate);
+        of_gate.map(described).collect()
+    };
     let (blocked, held) = (named(SliceGate::Block), named(SliceGate::Hold));
+    let tags_in = |named: &[String]| phrases::count(named.len() as u64, "tag");
+    let mut reasons = Vec::new();
     if !blocked.is_empty() {
-        reasons.push(reason(ReasonCode::Slice, words_of_blocked(&blocked)));
+        let message = format!(
+            "{} got worse, whatever the average says: {}",
+            tags_in(&blocked),
+            listed(blocked)
+        );
+        reasons.push(reason(ReasonCode::Slice, message));
     }
     if !held.is_empty() {
-        reasons.push(reason(ReasonCode::SliceOpen, words_of_held(&held)));
+        let message = format!(
+            "{} probably got worse, and it is not shown well enough to block: {}; more cases of the tag would settle it",
+            tags_in(&held),
+            listed(held)
+        );
+        reasons.push(reason(ReasonCode::SliceOpen, message));
     }
     if let Some(margin) = policy.critical_margin {
-        let excluded = |worst: &Differences| worst.z(-margin, CORRECTION) >= worst.critical(levels.promote);
+        let excluded = |missing_against: &Differences| {
+            missing_against.z(-margin, CORRECTION) >= missing_against.critical(levels.promote)
+        };
         let open: Vec<usize> = (0..tags.len())
-            .filter(|i| tags[*i].critical && !excluded(&tags[*i].worst))
+            .filter(|i| tags[*i].critical && !excluded(&tags[*i].missing_against))
             .collect();
         // A tag that the comparison doesn't have is as open as one without cases.
         let absent = policy
             .critical_tags
             .iter()
             .filter(|tag| !slices.iter().any(|slice| slice.tag == **tag));
-        let mut parts: Vec<String> = open.iter().map(|i| seen(&slices[*i])).collect();
-        parts.extend(absent.map(|tag| format!("{} (no case)", words::quoted(tag))));
+        let mut parts: Vec<String> = open.iter().map(|i| described(&slices[*i])).collect();
+        parts.extend(absent.map(|tag| format!("{} (no case)", phrases::quoted(tag))));
         if !parts.is_empty() {
             let message = format!(
                 "for {} being worse by {} is not excluded: {}; {} that all come out alike would be enough for a tag",
-                words::count(parts.len() as u64, "critical tag"),
-                words::points(margin),
-                listed(&parts),
-                words::count(fewest_cases(margin, levels.promote), "case")
+                phrases::count(parts.len() as u64, "critical tag"),
+                phrases::points(margin),
+                listed(parts),
+                phrases::count(fewest_cases(margin, levels.promote), "case")
             );
             reasons.push(reason(ReasonCode::SliceOpen, message));
         }
@@ -126,50 +142,34 @@ pub(super) fn look(policy: &Policy, levels: &Levels, comparison: &Comparison) ->
             }
         }
     }
-    Looked { slices, reasons }
-}
-
-fn words_of_blocked(slices: &[&Slice]) -> String {
-    let tags: Vec<String> = slices.iter().map(|slice| seen(slice)).collect();
-    format!(
-        "{} got worse, whatever the average says: {}",
-        words::count(tags.len() as u64, "tag"),
-        listed(&tags)
-    )
-}
-
-fn words_of_held(slices: &[&Slice]) -> String {
-    let tags: Vec<String> = slices.iter().map(|slice| seen(slice)).collect();
-    format!(
-        "{} probably got worse, and it is not shown well enough to block: {}; more cases of the tag would settle it",
-        words::count(tags.len() as u64, "tag"),
-        listed(&tags)
-    )
+    SliceFindings { slices, reasons }
 }
 
 /// `refunds (60% against 84% in 25 cases, p 0.003)`.
-fn seen(slice: &Slice) -> String {
+fn described(slice: &Slice) -> String {
     let rates = match (slice.candidate, slice.baseline) {
         (Some(candidate), Some(baseline)) => {
-            format!("{} against {} in ", words::percent(candidate), words::percent(baseline))
+            format!(
+                "{} against {} in ",
+                phrases::percent(candidate),
+                phrases::percent(baseline)
+            )
         }
         (_, _) => String::new(),
     };
     let cases = match slice.n {
         0 => "no case".to_owned(),
-        n => words::count(n, "case"),
+        n => phrases::count(n, "case"),
     };
-    let p = slice.p.map_or_else(String::new, |p| format!(", {}", words::chance(p)));
-    format!("{} ({rates}{cases}{p})", words::quoted(&slice.tag))
+    let p = slice
+        .p
+        .map_or_else(String::new, |p| format!(", {}", phrases::chance(p)));
+    format!("{} ({rates}{cases}{p})", phrases::quoted(&slice.tag))
 }
 
-fn listed(parts: &[String]) -> String {
-    let more = parts.len().saturating_sub(NAMED);
-    let mut text = parts[..parts.len().min(NAMED)].join(", ");
-    if more > 0 {
-        text.push_str(&format!(", and {more} more"));
-    }
-    text
+fn listed(names: Vec<String>) -> String {
+    let total = names.len() as u64;
+    phrases::list(names, total, MAX_NAMED)
 }
 
 #[cfg(test)]
@@ -179,9 +179,9 @@ mod tests {
     use crate::domain::{Look, TagSums, Unit, Units};
     use std::collections::BTreeMap;
 
-    fn look(policy: &Policy, comparison: &Comparison) -> Looked {
+    fn analyze(policy: &Policy, comparison: &Comparison) -> SliceFindings {
         let levels = Levels::of(policy, &Look::ONLY).unwrap();
-        super::look(policy, &levels, comparison)
+        super::analyze(policy, &levels, comparison)
     }
 
     /// A tag whose cases have these differences, in repeats.
@@ -193,8 +193,8 @@ mod tests {
                 n: differences.count(),
                 ..Slice::default()
             },
-            worst: differences.clone(),
-            best: differences,
+            missing_against: differences.clone(),
+            missing_for: differences,
         }
     }
 
@@ -208,7 +208,7 @@ mod tests {
         }
     }
 
-    fn gates(looked: &Looked) -> Vec<(&str, SliceGate)> {
+    fn gates(looked: &SliceFindings) -> Vec<(&str, SliceGate)> {
         looked
             .slices
             .iter()
@@ -216,7 +216,7 @@ mod tests {
             .collect()
     }
 
-    fn codes(looked: &Looked) -> Vec<ReasonCode> {
+    fn codes(looked: &SliceFindings) -> Vec<ReasonCode> {
         looked.reasons.iter().map(|reason| reason.code).collect()
     }
 
@@ -235,7 +235,7 @@ mod tests {
             // A large loss in few cases is not shown.
             (&[(-3, 2), (0, 8)], Ok),
         ] {
-            let looked = look(&policy(), &compared(3, vec![tag("a", histogram)]));
+            let looked = analyze(&policy(), &compared(3, vec![tag("a", histogram)]));
             assert_eq!(gates(&looked), [("a", gate)], "{histogram:?}");
             let expected: &[ReasonCode] = if gate == Block { &[ReasonCode::Slice] } else { &[] };
             assert_eq!(codes(&looked), expected, "{histogram:?}");
@@ -243,9 +243,9 @@ mod tests {
         // Among many tags the same loss is likely by chance: it only holds.
         let lost = &[(-3, 4), (0, 16)];
         let mut many = vec![tag("lost", lost)];
-        assert_eq!(gates(&look(&policy(), &compared(3, many.clone())))[0].1, Block);
+        assert_eq!(gates(&analyze(&policy(), &compared(3, many.clone())))[0].1, Block);
         many.extend((0..40).map(|i| tag(&format!("other-{i}"), &[(-1, 2), (0, 16), (1, 2)])));
-        let looked = look(&policy(), &compared(3, many));
+        let looked = analyze(&policy(), &compared(3, many));
         assert_eq!(
             (gates(&looked)[0].1, codes(&looked)),
             (Hold, vec![ReasonCode::SliceOpen])
@@ -255,8 +255,8 @@ mod tests {
     #[test]
     fn missing_answers_keep_a_tag_from_blocking_and_may_hold_it() {
         let mut sums = tag("a", &[(-3, 10), (0, 10)]);
-        sums.best = units(&BTreeMap::from([(0, 20)]));
-        let looked = look(&policy(), &compared(3, vec![sums]));
+        sums.missing_for = units(&BTreeMap::from([(0, 20)]));
+        let looked = analyze(&policy(), &compared(3, vec![sums]));
         assert_eq!(gates(&looked), [("a", SliceGate::Hold)]);
     }
 
@@ -267,8 +267,8 @@ mod tests {
             let mut all = Units::default();
             all.add(Unit { size: 10, sum: -lost }, count);
             let sums = TagSums {
-                worst: all.clone(),
-                best: all,
+                missing_against: all.clone(),
+                missing_for: all,
                 ..tag("a", &[])
             };
             Comparison {
@@ -282,7 +282,7 @@ mod tests {
             (10, 0, SliceGate::Ok),
         ] {
             assert_eq!(
-                gates(&look(&policy(), &clusters(count, lost))),
+                gates(&analyze(&policy(), &clusters(count, lost))),
                 [("a", gate)],
                 "{count}"
             );
@@ -294,7 +294,7 @@ mod tests {
         };
         for (count, open) in [(1, true), (40, false)] {
             assert_eq!(
-                !look(&critical, &clusters(count, 0)).reasons.is_empty(),
+                !analyze(&critical, &clusters(count, 0)).reasons.is_empty(),
                 open,
                 "{count}"
             );
@@ -314,7 +314,7 @@ mod tests {
             (34, 0.05, SliceGate::Hold),
         ] {
             let comparison = compared(3, vec![tag("a", &[(0, n)]), tag("b", &[(0, 5)])]);
-            let looked = look(&critical(margin, &["a"]), &comparison);
+            let looked = analyze(&critical(margin, &["a"]), &comparison);
             assert_eq!(
                 gates(&looked),
                 [("a", gate), ("b", SliceGate::Unpowered)],
@@ -324,11 +324,11 @@ mod tests {
         }
         // One that no case has is never settled by that.
         for slices in [Vec::new(), vec![tag("a", &[])]] {
-            let looked = look(&critical(0.10, &["a"]), &compared(3, slices));
+            let looked = analyze(&critical(0.10, &["a"]), &compared(3, slices));
             assert_eq!(codes(&looked), [ReasonCode::SliceOpen]);
         }
         insta::assert_snapshot!(
-            look(&critical(0.10, &["a", "b", "c", "d"]), &compared(3, vec![tag("a", &[(0, 33)])])).reasons[0].message, @"for 4 critical tags being worse by 10 points is not excluded: a (33 cases, p 0.500), b (no case), c (no case), and 1 more; 34 cases that all come out alike would be enough for a tag");
+            analyze(&critical(0.10, &["a", "b", "c", "d"]), &compared(3, vec![tag("a", &[(0, 33)])])).reasons[0].message, @"for 4 critical tags being worse by 10 points is not excluded: a (33 cases, p 0.500), b (no case), c (no case) and 1 more; 34 cases that all come out alike would be enough for a tag");
     }
 
     #[test]
@@ -338,8 +338,8 @@ mod tests {
             .into();
         sums[0].slice.candidate = Some(0.5);
         sums[0].slice.baseline = Some(1.0);
-        let looked = look(&policy(), &compared(3, sums));
-        insta::assert_snapshot!(looked.reasons[0].message, @"5 tags got worse, whatever the average says: a (50% against 100% in 20 cases, p 0.001), b (20 cases, p 0.001), c (20 cases, p 0.001), and 2 more");
+        let looked = analyze(&policy(), &compared(3, sums));
+        insta::assert_snapshot!(looked.reasons[0].message, @"5 tags got worse, whatever the average says: a (50% against 100% in 20 cases, p 0.001), b (20 cases, p 0.001), c (20 cases, p 0.001) and 2 more");
     }
 
     /// Cases as in the table of docs/gate.md: 75% nearly always pass, 15% are flaky, 10% nearly always fail; the candidate
@@ -360,14 +360,14 @@ mod tests {
         let slices = (0..tags).map(|i| {
             let mut differences: BTreeMap<i64, u64> = BTreeMap::new();
             for _ in 0..cases {
-                let blue = rate(random);
-                let mut green = if random.f64() < 0.06 { rate(random) } else { blue };
+                let baseline = rate(random);
+                let mut candidate = if random.f64() < 0.06 { rate(random) } else { baseline };
                 // A case that breaks loses its rate but for 2%, on average .8475 - .02.
                 if i == 0 && random.f64() < loss / 0.8275 {
-                    green = 0.02;
+                    candidate = 0.02;
                 }
                 *differences
-                    .entry(passes(green, random) - passes(blue, random))
+                    .entry(passes(candidate, random) - passes(baseline, random))
                     .or_default() += 1;
             }
             let histogram: Vec<(i64, u64)> = differences.into_iter().collect();
@@ -381,7 +381,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(20_260_101);
         let (mut blocks, mut stops) = (0u32, 0u32);
         for _ in 0..runs {
-            let looked = look(&policy(), &simulated(tags, cases, loss, &mut random));
+            let looked = analyze(&policy(), &simulated(tags, cases, loss, &mut random));
             let of = if loss > 0.0 { 1 } else { tags };
             let any = |gate| looked.slices[..of].iter().any(|slice| slice.gate == gate);
             blocks += u32::from(any(SliceGate::Block));

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-const WHOLE: Facts<'static> = Facts {
+const WHOLE: RunContext<'static> = RunContext {
     models: (Some("m"), "m"),
     judges: None,
     gated: true,
@@ -21,11 +21,11 @@ const WHOLE: Facts<'static> = Facts {
     before: &LooksBefore::Clear,
 };
 
-fn decided(comparison: &Comparison) -> Decided {
+fn decided(comparison: &Comparison) -> GateDecision {
     decide(&policy(), comparison, &WHOLE)
 }
 
-fn codes(decided: &Decided) -> Vec<&'static str> {
+fn codes(decided: &GateDecision) -> Vec<&'static str> {
     decided.reasons.iter().map(|reason| reason.code.as_str()).collect()
 }
 
@@ -67,13 +67,16 @@ fn troubled(mut comparison: Comparison, cases: &[MustPass]) -> Comparison {
 }
 
 /// Takes away answers of both arms, from cases without a difference, one a case; `refused` of the candidate's were refused.
-fn missing(mut comparison: Comparison, blue: u64, green: u64, refused: u64) -> Comparison {
-    let n = blue + green;
+fn missing(mut comparison: Comparison, baseline: u64, candidate: u64, refused: u64) -> Comparison {
+    let n = baseline + candidate;
     change(&mut comparison.observed, 0, None, n);
-    change(&mut comparison.worst, 0, Some(-1), green);
+    change(&mut comparison.missing_against, 0, Some(-1), candidate);
     // The baseline's missing answers were passes, so that best for the candidate is one it fails.
-    change(&mut comparison.best, 0, Some(1), blue);
-    for (tally, lost) in [(&mut comparison.baseline, blue), (&mut comparison.candidate, green)] {
+    change(&mut comparison.missing_for, 0, Some(1), baseline);
+    for (tally, lost) in [
+        (&mut comparison.baseline, baseline),
+        (&mut comparison.candidate, candidate),
+    ] {
         tally.missing += lost;
         tally.scored -= lost;
         tally.passed -= lost;
@@ -157,7 +160,7 @@ fn an_unfinished_run_waits_but_a_certain_block_stays() {
         (Completion::Stopped, "stopped"),
         (Completion::StoreFailed, "store"),
     ] {
-        let facts = Facts { whole_run, ..WHOLE };
+        let facts = RunContext { whole_run, ..WHOLE };
         let of = |comparison: &Comparison| decide(&policy(), comparison, &facts);
         assert_eq!(
             (of(&good()).decision, codes(&of(&good()))),
@@ -229,7 +232,7 @@ fn must_pass_cases_have_the_first_word() {
 
 #[test]
 fn a_must_pass_case_that_was_asked_again_blocks_by_two_of_ten() {
-    let confirms = Facts {
+    let confirms = RunContext {
         confirms: true,
         ..WHOLE
     };
@@ -296,7 +299,7 @@ fn a_block_is_never_lifted_by_missing_answers() {
     let mut held = proven;
     let lost = 400;
     change(&mut held.observed, -1, None, lost);
-    change(&mut held.best, -1, Some(0), lost);
+    change(&mut held.missing_for, -1, Some(0), lost);
     held.candidate.missing = lost;
     held.candidate.scored -= lost;
     assert_eq!(decided(&held).decision, Decision::Inconclusive);
@@ -435,17 +438,17 @@ fn without_a_baseline_the_pass_rate_decides() {
 
     // A few missing answers count as failed for promoting, and as passed for blocking.
     let mut some = most;
-    some.passes_worst = passing(&BTreeMap::from([(3, 177), (2, 3), (0, 20)]));
+    some.passes_missing_against = passing(&BTreeMap::from([(3, 177), (2, 3), (0, 20)]));
     some.candidate.missing = 3;
     assert_eq!(of(Some(0.85), &some), (Decision::Promote, vec!["pass_rate"], None));
-    some.passes_worst = passing(&BTreeMap::from([(3, 172), (0, 28)]));
+    some.passes_missing_against = passing(&BTreeMap::from([(3, 172), (0, 28)]));
     some.candidate.missing = 24;
     assert_eq!(of(Some(0.85), &some), (Decision::Inconclusive, vec!["errors"], None));
 }
 
 #[test]
 fn without_a_gate_nothing_is_promoted_and_the_numbers_stay() {
-    let facts = Facts { gated: false, ..WHOLE };
+    let facts = RunContext { gated: false, ..WHOLE };
     for comparison in [good(), bad(), pairs(0, 0, 20)] {
         let open = decide(&policy(), &comparison, &facts);
         assert_eq!(
@@ -522,7 +525,7 @@ fn messages_say_what_it_means_and_then_the_numbers() {
     let mut nothing = pairs(0, 0, 20);
     nothing.candidate.scored = 0;
     nothing.errors = vec![("http_401".to_owned(), "the key was refused".to_owned(), 20)];
-    let at = |whole_run| Facts { whole_run, ..WHOLE };
+    let at = |whole_run| RunContext { whole_run, ..WHOLE };
     let mut noisy = compared(&[(-2, 8), (-1, 14), (0, 56), (1, 14), (2, 8)], 3);
     noisy.within = (60, 60);
     let mut over = good();
@@ -556,7 +559,7 @@ fn messages_say_what_it_means_and_then_the_numbers() {
         decide(&absolute, &alone(&[(3, 100), (0, 100)], 3), &WHOLE),
         decide(&absolute, &alone(&[(3, 184), (0, 16)], 3), &WHOLE),
         decide(&policy(), &alone(&[(3, 184), (0, 16)], 3), &WHOLE),
-        decide(&policy(), &good(), &Facts { gated: false, ..WHOLE }),
+        decide(&policy(), &good(), &RunContext { gated: false, ..WHOLE }),
         decide(&Policy { alpha: 0.5, ..policy() }, &good(), &WHOLE),
     ] {
         for reason in &decided.reasons {
@@ -603,23 +606,23 @@ fn promoted_among_four(runs: u32) -> (f64, f64) {
     for _ in 0..runs {
         let mut histograms = [const { BTreeMap::new() }; 4];
         for _ in 0..200 {
-            let blue = draw(&mut random);
+            let rate = draw(&mut random);
             let passes =
                 |random: &mut fastrand::Rng, rate: f64| (0..REPEATS).filter(|_| random.f64() < rate).count() as i64;
-            let baseline = passes(&mut random, blue);
+            let baseline = passes(&mut random, rate);
             for histogram in &mut histograms {
-                let mut green = if random.f64() < 0.06 { draw(&mut random) } else { blue };
+                let mut candidate = if random.f64() < 0.06 { draw(&mut random) } else { rate };
                 if random.f64() < 0.05 / (MEAN - 0.02) {
-                    green = 0.02;
+                    candidate = 0.02;
                 }
-                *histogram.entry(passes(&mut random, green) - baseline).or_default() += 1;
+                *histogram.entry(passes(&mut random, candidate) - baseline).or_default() += 1;
             }
         }
         let comparisons =
             histograms.map(|histogram| compared(&histogram.into_iter().collect::<Vec<(i64, u64)>>(), REPEATS));
         let any = |look: &Look| {
             comparisons.iter().any(|comparison| {
-                let facts = Facts { look, ..WHOLE };
+                let facts = RunContext { look, ..WHOLE };
                 decide(&policy(), comparison, &facts).decision == Decision::Promote
             })
         };
@@ -653,13 +656,17 @@ fn simulated(loss: f64, runs: u32) -> (f64, f64) {
     for _ in 0..runs {
         let mut histogram = BTreeMap::new();
         for _ in 0..CASES {
-            let blue = draw(&mut random);
-            let mut green = if random.f64() < 0.06 { draw(&mut random) } else { blue };
+            let baseline = draw(&mut random);
+            let mut candidate = if random.f64() < 0.06 {
+                draw(&mut random)
+            } else {
+                baseline
+            };
             if random.f64() < loss / (mean - 0.02) {
-                green = 0.02;
+                candidate = 0.02;
             }
             let mut passes = |rate: f64| (0..REPEATS).filter(|_| random.f64() < rate).count() as i64;
-            *histogram.entry(passes(green) - passes(blue)).or_default() += 1;
+            *histogram.entry(passes(candidate) - passes(baseline)).or_default() += 1;
         }
         let bins: Vec<(i64, u64)> = histogram.into_iter().collect();
         match decided(&compared(&bins, REPEATS)).decision {
@@ -697,7 +704,7 @@ fn any_comparison() -> impl Strategy<Value = Comparison> {
 proptest! {
     #[test]
     fn every_decision_has_a_reason_and_finite_numbers(comparison in any_comparison(), gated in any::<bool>()) {
-        let decided = decide(&policy(), &comparison, &Facts { gated, ..WHOLE });
+        let decided = decide(&policy(), &comparison, &RunContext { gated, ..WHOLE });
         let leading = decided.reasons.first().map(|reason| speaks_for(reason.code));
         prop_assert_eq!(leading, Some(decided.decision));
         if let Some(z) = decided.z {
@@ -713,9 +720,9 @@ proptest! {
     }
 
     #[test]
-    fn too_many_missing_never_promote(comparison in any_comparison(), blue: bool, more in 0.0f64..0.9) {
+    fn too_many_missing_never_promote(comparison in any_comparison(), baseline: bool, more in 0.0f64..0.9) {
         let mut comparison = comparison;
-        let arm = if blue { &mut comparison.baseline } else { &mut comparison.candidate };
+        let arm = if baseline { &mut comparison.baseline } else { &mut comparison.candidate };
         let lost = ((arm.planned as f64 * (0.05 + more)) as u64 + 1).min(arm.planned);
         arm.missing = lost;
         arm.scored = arm.planned - lost;
@@ -741,9 +748,9 @@ proptest! {
 
 #[test]
 fn answers_of_other_models_decide_nothing_that_they_cannot() {
-    let served = |mut comparison: Comparison, blue: &str, green: &str| {
-        comparison.baseline_served = vec![blue.to_owned()];
-        comparison.candidate_served = vec![green.to_owned()];
+    let served = |mut comparison: Comparison, baseline: &str, candidate: &str| {
+        comparison.baseline_served = vec![baseline.to_owned()];
+        comparison.candidate_served = vec![candidate.to_owned()];
         comparison
     };
     let failing = |comparison: Comparison| troubled(comparison, &[critical("c", 1, 1, 1)]);
@@ -794,7 +801,7 @@ fn answers_of_other_models_decide_nothing_that_they_cannot() {
         assert_eq!((decided.decision, &codes(&decided)[..]), (decision, reasons));
         assert_eq!(decided.needed, None);
     }
-    let other = Facts {
+    let other = RunContext {
         models: (Some("other"), "m"),
         ..WHOLE
     };
@@ -810,8 +817,8 @@ fn tagged(histogram: &[(i64, u64)]) -> Comparison {
             n: histogram.iter().map(|(_, cases)| cases).sum(),
             ..Slice::default()
         },
-        worst: units(&histogram.iter().copied().collect()),
-        best: units(&histogram.iter().copied().collect()),
+        missing_against: units(&histogram.iter().copied().collect()),
+        missing_for: units(&histogram.iter().copied().collect()),
     };
     Comparison {
         slices: vec![sums],
@@ -844,7 +851,7 @@ fn a_tag_that_gets_worse_stops_what_the_average_would_promote() {
         );
     }
     let mut held = tagged(&[(-3, 10), (0, 10)]);
-    held.slices[0].best = units(&BTreeMap::from([(0, 20)]));
+    held.slices[0].missing_for = units(&BTreeMap::from([(0, 20)]));
     let decided = whole(&held);
     assert_eq!(
         (decided.decision, decided.reasons[0].code),
@@ -875,7 +882,7 @@ fn a_blocked_tag_is_not_released_by_a_missing_answer() {
     let p = blocked.slices[0].p.unwrap();
     assert!(p > policy.alpha && p < policy.slice_q, "{p}");
     assert_eq!(blocked.decision, Decision::Block);
-    comparison.slices[0].best = units(&BTreeMap::from([(-3, 1), (-2, 1), (0, 18)]));
+    comparison.slices[0].missing_for = units(&BTreeMap::from([(-3, 1), (-2, 1), (0, 18)]));
     let held = decide(&policy, &comparison, &WHOLE);
     assert_eq!(
         (held.decision, held.reasons[0].code),
@@ -906,7 +913,7 @@ fn weaker_demands_promote_nothing_and_excuse_nothing() {
         after: None,
         weaker: true,
     }];
-    let facts = Facts {
+    let facts = RunContext {
         weaker: &weaker,
         ..WHOLE
     };

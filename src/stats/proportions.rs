@@ -4,7 +4,7 @@
 //!   `(p + z²/2n ± z √(p(1-p)/n + z²/4n²)) / (1 + z²/n)`. The gate shows it.
 //! - Clopper-Pearson: C. J. Clopper, E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case of the
 //!   binomial", Biometrika 26 (1934), 404-413. Never short of its confidence, so the one for claims like "fails less than
-//!   1 in 100". The gate decides by it and Wilson's together, see [`surest`].
+//!   1 in 100". The gate decides by it and Wilson's together, see [`conservative`].
 //!
 //! Where nothing is known (`n = 0`, or a number that is none) every interval is 0..1.
 
@@ -41,7 +41,7 @@ pub fn wilson(rate: f64, n: u64, z: f64) -> (f64, f64) {
 /// `rate` is the mean over `n` independent units that are shares between 0 and 1. Where all are 0 or 1, which is when they vary
 /// most, each end is wrong with a chance of at most `alpha` (0 < alpha < 1/2); a fraction of a pass counts as the beta quantiles
 /// between the whole ones. Nothing known gives 0..1.
-pub fn surest(rate: f64, n: u64, alpha: f64) -> (f64, f64) {
+pub fn conservative(rate: f64, n: u64, alpha: f64) -> (f64, f64) {
     let (low, high) = wilson(rate, n, critical(alpha));
     if n == 0 || !rate.is_finite() || !(alpha > 0.0 && alpha < 0.5) {
         return (0.0, 1.0);
@@ -107,24 +107,28 @@ mod tests {
         for alpha in [0.01, 0.05, 0.1] {
             for n in 1..=40u64 {
                 for passes in 1..=n {
-                    let (low, high) = surest(passes as f64 / n as f64, n, alpha);
+                    let (low, high) = conservative(passes as f64 / n as f64, n, alpha);
                     // P(X >= passes) where the rate is just the bound.
                     let chance = beta::below(passes as f64, (n - passes) as f64 + 1.0, low);
                     assert!(chance <= alpha + 1e-9, "{passes}/{n}: {low} {chance}");
                     assert!(low <= wilson(passes as f64 / n as f64, n, critical(alpha)).0 && high <= 1.0);
                     // The mirror image.
-                    let (other, _) = surest((n - passes) as f64 / n as f64, n, alpha);
-                    assert!((surest(passes as f64 / n as f64, n, alpha).1 - (1.0 - other)).abs() < 1e-9);
+                    let (other, _) = conservative((n - passes) as f64 / n as f64, n, alpha);
+                    assert!((conservative(passes as f64 / n as f64, n, alpha).1 - (1.0 - other)).abs() < 1e-9);
                 }
             }
         }
         // 3 of 3: Wilson says 52.6%.
-        assert!((surest(1.0, 3, 0.05).0 - 0.05f64.powf(1.0 / 3.0)).abs() < 1e-12);
+        assert!((conservative(1.0, 3, 0.05).0 - 0.05f64.powf(1.0 / 3.0)).abs() < 1e-12);
         assert!(wilson(1.0, 3, critical(0.05)).0 > 0.5);
         // Fractions lie between.
-        let low = |passes: f64| surest(passes / 10.0, 10, 0.05).0;
+        let low = |passes: f64| conservative(passes / 10.0, 10, 0.05).0;
         assert!(low(8.0) < low(8.4) && low(8.4) < low(9.0));
-        for nothing in [surest(0.5, 0, 0.05), surest(f64::NAN, 9, 0.05), surest(0.5, 9, 0.7)] {
+        for nothing in [
+            conservative(0.5, 0, 0.05),
+            conservative(f64::NAN, 9, 0.05),
+            conservative(0.5, 9, 0.7),
+        ] {
             assert_eq!(nothing, (0.0, 1.0));
         }
     }

@@ -34,6 +34,17 @@ impl Rule {
         self.promotes_at(differences, differences.critical(self.alpha))
     }
 
+    /// Whether it promotes, and whether it blocks.
+    pub fn decide(&self, differences: &Differences) -> (bool, bool) {
+        self.decide_at(differences, differences.critical(self.alpha))
+    }
+
+    /// [`Rule::decide`] at another critical value.
+    pub fn decide_at(&self, differences: &Differences, critical: f64) -> (bool, bool) {
+        let blocks = self.blocks_at(differences, critical);
+        (!blocks && self.promotes_at(differences, critical), blocks)
+    }
+
     /// [`Rule::blocks`] at another critical value, like the bound of a look that is not the last.
     pub fn blocks_at(&self, differences: &Differences, critical: f64) -> bool {
         differences.z(-self.tolerance, CORRECTION) <= -critical

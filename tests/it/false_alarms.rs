@@ -10,9 +10,9 @@ use gemini_sim::Rehearsal;
 use promptgate::domain::{
     Answer, Arm, ArmRow, Case, CaseRow, Decision, Design, Judged, Look, LooksBefore, Outcome, Policy, Source,
 };
-use promptgate::internals::compare::Comparing;
+use promptgate::internals::compare::ComparisonBuilder;
 use promptgate::internals::dataset;
-use promptgate::internals::gate::{Completion, Facts, decide};
+use promptgate::internals::gate::{Completion, RunContext, decide};
 use promptgate::internals::prompt::{Library, Prompt};
 use promptgate::internals::provider::gemini::{body, decode, sample_of};
 use promptgate::internals::scoring::{Commands, ReplyCache, Rules, Unscored, score};
@@ -219,7 +219,8 @@ impl Slot {
 
 fn run(all: &[Tried], slots: &mut [Slot], cases: Cases, seed: u64) -> Decision {
     let policy = Policy::default();
-    let mut comparing = Comparing::new(Design { repeats: K, baseline: true, ..Design::default() }).under(&policy);
+    let mut comparing =
+        ComparisonBuilder::new(Design { repeats: K, baseline: true, ..Design::default() }).with_policy(&policy);
     let others: Vec<usize> = (0..all.len()).filter(|at| !all[*at].case.critical).collect();
     let mut random = fastrand::Rng::with_seed(seed);
     let mut times = vec![0; all.len()];
@@ -232,7 +233,7 @@ fn run(all: &[Tried], slots: &mut [Slot], cases: Cases, seed: u64) -> Decision {
         times[at] += 1;
         comparing.add(&slots[at].row);
     }
-    let facts = Facts {
+    let facts = RunContext {
         gated: true,
         whole_run: Completion::Complete,
         confirms: true,

@@ -5,12 +5,12 @@ use promptgate::domain::{
     Answer, ArmRow, Case, CaseId, CaseRow, Design, GuardStatus, Guardrails, Judged, Look, LooksBefore, Outcome, Place,
     Policy, Score, Source, Usage, WEIGHT,
 };
-use promptgate::internals::compare::Comparing;
-use promptgate::internals::gate::{Completion, Facts, decide};
+use promptgate::internals::compare::ComparisonBuilder;
+use promptgate::internals::gate::{Completion, RunContext, decide};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-const WHOLE: Facts<'static> = Facts {
+const WHOLE: RunContext<'static> = RunContext {
     models: (Some("m"), "m"),
     judges: None,
     confirms: false,
@@ -51,7 +51,8 @@ fn arm(answers: &[Took]) -> ArmRow {
 /// A run of `cases` cases, three repeats each; `case` draws the answers of baseline and candidate.
 fn run(guardrails: Guardrails, cases: usize, mut case: impl FnMut() -> ([Took; 3], [Took; 3])) -> GuardStatus {
     let policy = Policy { guardrails, ..Policy::default() };
-    let mut comparing = Comparing::new(Design { repeats: 3, baseline: true, ..Design::default() }).under(&policy);
+    let mut comparing =
+        ComparisonBuilder::new(Design { repeats: 3, baseline: true, ..Design::default() }).with_policy(&policy);
     for _ in 0..cases {
         let (blue, green) = case();
         comparing.add(&CaseRow {

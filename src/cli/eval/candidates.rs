@@ -5,7 +5,7 @@ use crate::cli::{complain, hide, say, warn};
 use crate::config::Settings;
 use crate::domain::{CaseRow, Progress, Quarantine, RunInfo};
 use crate::error::Error;
-use crate::eval::{self, ArmForecast, FinishedAll, Forecast, Interrupt, Outlook, RunResult, Watching};
+use crate::eval::{self, ArmForecast, FinishedAll, Forecast, Interrupt, PowerEstimate, RunResult, Watching};
 use crate::exit;
 use crate::report::console::{self, Console, Style};
 use crate::report::text::log_line;
@@ -35,13 +35,19 @@ pub(super) fn evaluate(
         }
     }
     if settings.run.dry_run {
-        let outlooks = prepared.iter().map(eval::outlook).collect::<Result<Vec<_>, _>>()?;
-        foresee(&eval::forecast_all(&prepared)?, &outlooks);
+        let estimates = prepared
+            .iter()
+            .map(eval::estimate_power)
+            .collect::<Result<Vec<_>, _>>()?;
+        print_dry_run(&eval::forecast_all(&prepared)?, &estimates);
         return Ok(exit::OK);
     }
     // Where a store can't be read, the run says so.
-    for outlook in prepared.iter().filter_map(|one| eval::outlook(one).ok().flatten()) {
-        let sentence = outlook.warning().map(|warning| format!("warning: {warning}"));
+    for estimate in prepared
+        .iter()
+        .filter_map(|one| eval::estimate_power(one).ok().flatten())
+    {
+        let sentence = estimate.warning().map(|warning| format!("warning: {warning}"));
         if let Some(sentence) = sentence.filter(|sentence| !settings.run.quiet && !told.contains(sentence)) {
             warn(&sentence);
             told.push(sentence);
@@ -129,7 +135,7 @@ impl Watching for Told<'_> {
 }
 
 /// Says what would be sent for all of them, the baseline once.
-fn foresee(forecasts: &[Forecast], outlooks: &[Option<Outlook>]) {
+fn print_dry_run(forecasts: &[Forecast], estimates: &[Option<PowerEstimate>]) {
     let Some(first) = forecasts.first() else { return };
     let arms = || {
         forecasts
@@ -144,12 +150,12 @@ fn foresee(forecasts: &[Forecast], outlooks: &[Option<Outlook>]) {
         first.run.total,
         forecasts.len()
     ));
-    for (forecast, outlook) in forecasts.iter().zip(outlooks) {
-        if let Some(outlook) = outlook {
+    for (forecast, estimate) in forecasts.iter().zip(estimates) {
+        if let Some(estimate) = estimate {
             say(&log_line(&format!(
                 "{}: {}",
                 forecast.run.candidate.name,
-                outlook.sentence()
+                estimate.sentence()
             )));
         }
     }

@@ -7,7 +7,7 @@ use crate::domain::{Attempts, CaseId, Changed, Look, LooksBefore, Method, Slice}
 use proptest::prelude::*;
 use std::fmt::Write as _;
 
-const FACTS: Facts<'static> = Facts {
+const FACTS: RunContext<'static> = RunContext {
     models: (Some("m"), "m"),
     judges: None,
     gated: true,
@@ -18,7 +18,7 @@ const FACTS: Facts<'static> = Facts {
     before: &LooksBefore::Clear,
 };
 
-const TOLD: Told<'static> = Told {
+const TOLD: SentenceContext<'static> = SentenceContext {
     candidate: "v2",
     baseline: Some("v1"),
     simulated: false,
@@ -86,7 +86,7 @@ fn comparison() -> Comparison {
     comparison
 }
 
-fn decided(code: ReasonCode) -> Decided {
+fn decided(code: ReasonCode) -> GateDecision {
     let reason = Reason {
         code,
         message: "with z and an interval".to_owned(),
@@ -115,7 +115,7 @@ fn decided(code: ReasonCode) -> Decided {
         status,
         why: None,
     };
-    Decided {
+    GateDecision {
         decision: speaks_for(code),
         needed: Some(Needed {
             cases: 310,
@@ -133,12 +133,18 @@ fn decided(code: ReasonCode) -> Decided {
             guardrail(GuardMetric::RefusalRate, GuardStatus::Unknown),
             guardrail(GuardMetric::TruncationRate, GuardStatus::Block),
         ],
-        ..Decided::without_numbers(reason, Vec::new())
+        ..GateDecision::without_numbers(reason, Vec::new())
     }
 }
 
-fn of(told: &Told<'_>, policy: &Policy, facts: &Facts<'_>, comparison: &Comparison, code: ReasonCode) -> String {
-    sentence(told, policy, facts, comparison, &decided(code))
+fn of(
+    context: &SentenceContext<'_>,
+    policy: &Policy,
+    facts: &RunContext<'_>,
+    comparison: &Comparison,
+    code: ReasonCode,
+) -> String {
+    sentence(context, policy, facts, comparison, &decided(code))
 }
 
 #[test]
@@ -150,7 +156,7 @@ fn every_reason_has_a_sentence_without_jargon() {
         after: None,
         weaker: true,
     }];
-    let facts = Facts {
+    let facts = RunContext {
         weaker: &weaker,
         ..FACTS
     };
@@ -191,27 +197,27 @@ fn every_reason_has_a_sentence_without_jargon() {
 #[test]
 fn what_a_run_is_not_is_told() {
     let policy = policy();
-    let mut told = String::new();
+    let mut context = String::new();
     let mut say = |what: &str, text: String| {
-        let _ = writeln!(told, "{what}: {text}");
+        let _ = writeln!(context, "{what}: {text}");
     };
-    let not = Told {
+    let not = SentenceContext {
         promotable: false,
         ..TOLD
     };
     let runs = [
-        ("simulated", Told { simulated: true, ..not }),
-        ("replayed", Told { replayed: true, ..not }),
+        ("simulated", SentenceContext { simulated: true, ..not }),
+        ("replayed", SentenceContext { replayed: true, ..not }),
         (
             "partial",
-            Told {
+            SentenceContext {
                 cases: (40, 204),
                 ..not
             },
         ),
         (
             "all of it",
-            Told {
+            SentenceContext {
                 simulated: true,
                 replayed: true,
                 cases: (40, 204),
@@ -225,14 +231,14 @@ fn what_a_run_is_not_is_told() {
             say(what, of(&run, &policy, &FACTS, &comparison(), code));
         }
     }
-    let ungated = Facts { gated: false, ..FACTS };
+    let ungated = RunContext { gated: false, ..FACTS };
     say(
         "no gate",
         of(&not, &policy, &ungated, &comparison(), ReasonCode::NotGated),
     );
 
     let single = alone(&[(3, 196), (0, 8)], 3);
-    let without = Told { baseline: None, ..TOLD };
+    let without = SentenceContext { baseline: None, ..TOLD };
     let required = Policy {
         min_pass_rate: Some(0.9),
         ..policy.clone()
@@ -252,7 +258,7 @@ fn what_a_run_is_not_is_told() {
             repeats: Some(6),
         }),
     ] {
-        let open = Decided {
+        let open = GateDecision {
             needed,
             ..decided(ReasonCode::TooFew)
         };
@@ -272,7 +278,7 @@ fn what_a_run_is_not_is_told() {
         "no answer",
         of(&TOLD, &policy, &FACTS, &unanswered, ReasonCode::NothingScored),
     );
-    let better = Decided {
+    let better = GateDecision {
         difference: Some(crate::domain::Difference {
             estimate: 0.17,
             low: 0.12,
@@ -283,12 +289,12 @@ fn what_a_run_is_not_is_told() {
         ..decided(ReasonCode::NotWorse)
     };
     say("better", sentence(&TOLD, &policy, &FACTS, &comparison(), &better));
-    let nothing = Decided {
+    let nothing = GateDecision {
         reasons: Vec::new(),
         ..decided(ReasonCode::TooFew)
     };
     say("no reason", sentence(&TOLD, &policy, &FACTS, &comparison(), &nothing));
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(context);
 }
 
 proptest! {
@@ -296,8 +302,8 @@ proptest! {
     #[test]
     fn only_what_may_go_live_is_said_to(at in 0usize..27, simulated: bool, replayed: bool, part: bool, promotable: bool) {
         let code = all_codes()[at];
-        let told = Told { simulated, replayed, cases: (if part { 40 } else { 204 }, 204), promotable, ..TOLD };
-        let text = of(&told, &policy(), &FACTS, &comparison(), code);
+        let context = SentenceContext { simulated, replayed, cases: (if part { 40 } else { 204 }, 204), promotable, ..TOLD };
+        let text = of(&context, &policy(), &FACTS, &comparison(), code);
         prop_assert_eq!(
             text.starts_with("v2 may go live"),
             promotable && speaks_for(code) == Decision::Promote

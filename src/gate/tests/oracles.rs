@@ -3,13 +3,13 @@
 //!
 //! The oracles are read from `gate-oracles.json` in the folder that `PROMPTGATE_CONFORMANCE` names; without it that test
 //! says so and ends.
-use crate::compare::Comparing;
+use crate::compare::ComparisonBuilder;
 use crate::domain::{
     ArmRow, Case, CaseId, CaseRow, Clusters, Comparison, Decision, Design, Estimand, Failure, FailureKind, Judged,
     Metric, Outcome, Place, Policy, Score, Unit, Units, WEIGHT,
 };
 use crate::domain::{Look, LooksBefore};
-use crate::gate::{Completion, Decided, Facts, decide};
+use crate::gate::{Completion, GateDecision, RunContext, decide};
 use crate::stats::exact_size_tests::worst_promotion;
 use crate::stats::judge_error::Judge;
 use crate::stats::normal::critical;
@@ -33,7 +33,7 @@ fn policy() -> Policy {
     }
 }
 
-const WHOLE: Facts<'static> = Facts {
+const WHOLE: RunContext<'static> = RunContext {
     models: (Some("m"), "m"),
     judges: None,
     gated: true,
@@ -269,11 +269,11 @@ fn ours(id: &str, input: &Value, expected: &Value) -> Option<(Vec<f64>, Vec<f64>
                 .as_array()?
                 .iter()
                 .map(|scores| {
-                    let green: Vec<char> = numbers(scores)
+                    let candidate: Vec<char> = numbers(scores)
                         .iter()
                         .map(|score| if *score == 1.0 { 'P' } else { 'F' })
                         .collect();
-                    row("case", &['P', 'P', 'P'], &green)
+                    row("case", &['P', 'P', 'P'], &candidate)
                 })
                 .collect();
             let comparison = compare(&rows, 3);
@@ -299,7 +299,7 @@ fn ours(id: &str, input: &Value, expected: &Value) -> Option<(Vec<f64>, Vec<f64>
             let comparison = compare(&[row("case", &letters("blue"), &letters("green"))], 3);
             let only = |units: &Units| units.iter().next().unwrap().0.sum as f64 / 3.0;
             return Some((
-                vec![only(&comparison.worst), only(&comparison.best)],
+                vec![only(&comparison.missing_against), only(&comparison.missing_for)],
                 vec![number(&expected["d_promote"]), number(&expected["d_block"])],
             ));
         }
@@ -356,7 +356,7 @@ fn identical_output_needs_the_tabled_number_of_cases() {
 
 /// A complete comparison with the given differences, from answers: the better arm passes every repeat.
 fn of_histogram(histogram: BTreeMap<i64, u64>, repeats: u32) -> Comparison {
-    let mut comparing = Comparing::new(design(repeats));
+    let mut comparing = ComparisonBuilder::new(design(repeats));
     for (d, cases) in histogram {
         let passing = |failed: i64| -> Vec<char> {
             (0..i64::from(repeats))
@@ -378,13 +378,13 @@ fn design(repeats: u32) -> Design {
 }
 
 fn compare(rows: &[CaseRow], repeats: u32) -> Comparison {
-    let mut comparing = Comparing::new(design(repeats));
+    let mut comparing = ComparisonBuilder::new(design(repeats));
     rows.iter().for_each(|row| comparing.add(row));
     comparing.finish()
 }
 
 /// A row of one letter an answer: Pass, Fail, Transport error, Refused.
-fn row(id: &str, blue: &[char], green: &[char]) -> CaseRow {
+fn row(id: &str, baseline: &[char], candidate: &[char]) -> CaseRow {
     CaseRow {
         case: Case {
             id: CaseId::new(id),
@@ -404,8 +404,8 @@ fn row(id: &str, blue: &[char], green: &[char]) -> CaseRow {
             labels: Vec::new(),
             notes: None,
         },
-        baseline: Some(arm(blue)),
-        candidate: arm(green),
+        baseline: Some(arm(baseline)),
+        candidate: arm(candidate),
     }
 }
 
@@ -446,10 +446,10 @@ struct Run {
 }
 
 impl Run {
-    fn decided(&self) -> Decided {
-        let mut comparing = Comparing::new(design(self.repeats));
-        for (blue, green, cases, critical) in &self.cases {
-            let mut row = row("case", blue, green);
+    fn decided(&self) -> GateDecision {
+        let mut comparing = ComparisonBuilder::new(design(self.repeats));
+        for (baseline, candidate, cases, critical) in &self.cases {
+            let mut row = row("case", baseline, candidate);
             row.case.critical = *critical;
             (0..*cases).for_each(|_| comparing.add(&row));
         }

@@ -1,12 +1,12 @@
 //! Properties of the way from judged answers to the decision, with everything that may play a part: tags and critical ones,
 //! must-pass cases, weights, clusters, scores in between, both estimands, and policies of all kinds.
 
-use crate::compare::Comparing;
+use crate::compare::ComparisonBuilder;
 use crate::domain::{
     ArmRow, Case, CaseId, CaseRow, Comparison, Decision, Design, Estimand, Failure, FailureKind, Judged, Look,
     LooksBefore, Metric, Outcome, Place, Policy, Score, Units,
 };
-use crate::gate::{Completion, Decided, Facts, decide};
+use crate::gate::{Completion, GateDecision, RunContext, decide};
 use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
 use proptest::prelude::*;
 
@@ -15,8 +15,8 @@ use proptest::prelude::*;
 struct Group {
     cases: u32,
     /// A letter an answer: Pass, half right (H), Fail, Transport error, Refused.
-    blue: Vec<char>,
-    green: Vec<char>,
+    baseline: Vec<char>,
+    candidate: Vec<char>,
     critical: bool,
     tag: Option<&'static str>,
     weight: u32,
@@ -61,26 +61,26 @@ impl Run {
                 labels: Vec::new(),
                 notes: None,
             },
-            baseline: Some(arm(&group.blue)),
-            candidate: arm(&group.green),
+            baseline: Some(arm(&group.baseline)),
+            candidate: arm(&group.candidate),
         }
     }
 
     fn comparison(&self, rows: &[CaseRow]) -> Comparison {
-        let mut comparing = Comparing::new(Design {
+        let mut comparing = ComparisonBuilder::new(Design {
             repeats: self.repeats,
             baseline: true,
             metric: self.policy.metric,
             estimand: self.policy.estimand,
             ..Design::default()
         })
-        .under(&self.policy);
+        .with_policy(&self.policy);
         rows.iter().for_each(|row| comparing.add(row));
         comparing.finish()
     }
 
-    fn decided_of(&self, rows: &[CaseRow]) -> Decided {
-        let facts = Facts {
+    fn decided_of(&self, rows: &[CaseRow]) -> GateDecision {
+        let facts = RunContext {
             look: &Look::ONLY,
             before: &LooksBefore::Clear,
             models: (Some("m"), "m"),
@@ -93,7 +93,7 @@ impl Run {
         decide(&self.policy, &self.comparison(rows), &facts)
     }
 
-    fn decided(&self) -> Decided {
+    fn decided(&self) -> GateDecision {
         self.decided_of(&self.rows())
     }
 
@@ -103,16 +103,20 @@ impl Run {
         let mut run = self.clone();
         let at_group = at.group % run.groups.len();
         let group = &mut run.groups[at_group];
-        let letters = if at.baseline { &mut group.blue } else { &mut group.green };
+        let letters = if at.baseline {
+            &mut group.baseline
+        } else {
+            &mut group.candidate
+        };
         let repeat = at.repeat % letters.len();
         if group.cases == 0 || !from.contains(&letters[repeat]) {
             return None;
         }
         let mut changed = group.clone();
         let letters = if at.baseline {
-            &mut changed.blue
+            &mut changed.baseline
         } else {
-            &mut changed.green
+            &mut changed.candidate
         };
         letters[repeat] = to;
         changed.cases = 1;
@@ -216,18 +220,18 @@ fn any_run() -> impl Strategy<Value = Run> {
             tag(),
             weight(),
         )
-            .prop_map(|(blue, green, cases, critical, tag, weight)| Group {
+            .prop_map(|(baseline, candidate, cases, critical, tag, weight)| Group {
                 cases,
-                blue,
-                green,
+                baseline,
+                candidate,
                 critical,
                 tag,
                 weight,
             });
         let good = (0u32..200, tag()).prop_map(move |(cases, tag)| Group {
             cases,
-            blue: vec!['P'; repeats as usize],
-            green: vec!['P'; repeats as usize],
+            baseline: vec!['P'; repeats as usize],
+            candidate: vec!['P'; repeats as usize],
             critical: false,
             tag,
             weight: 1_000,
@@ -290,7 +294,7 @@ proptest! {
         let mut shuffled = rows.clone();
         fastrand::Rng::with_seed(seed).shuffle(&mut shuffled);
         let numbers = |rows: &[CaseRow]| {
-            let Decided { decision, reasons, difference, z, baseline_rate, candidate_rate, needed, slices, .. } = run.decided_of(rows);
+            let GateDecision { decision, reasons, difference, z, baseline_rate, candidate_rate, needed, slices, .. } = run.decided_of(rows);
             let codes: Vec<_> = reasons.into_iter().map(|reason| reason.code).collect();
             (decision, codes, difference, z, baseline_rate, candidate_rate, needed, slices)
         };
@@ -302,11 +306,11 @@ proptest! {
     fn swapped_arms_negate_the_statistic(run in any_run()) {
         let mut swapped = run.clone();
         for group in &mut swapped.groups {
-            std::mem::swap(&mut group.blue, &mut group.green);
+            std::mem::swap(&mut group.baseline, &mut group.candidate);
         }
         let (one, other) = (run.comparison(&run.rows()), swapped.comparison(&swapped.rows()));
         for (one_units, other_units) in
-            [(&one.observed, &other.observed), (&one.worst, &other.best), (&one.best, &other.worst)]
+            [(&one.observed, &other.observed), (&one.missing_against, &other.missing_for), (&one.missing_for, &other.missing_against)]
         {
             let (z, negated) = (statistic(&one, one_units, 0.0), statistic(&other, other_units, 0.0));
             prop_assert!((z + negated).abs() < 1e-9, "{} {}", z, negated);
@@ -327,7 +331,7 @@ proptest! {
         };
         let (once, twice) = (population.comparison(&once), population.comparison(&twice));
         for mu0 in [-population.policy.margin, -population.policy.tolerance, 0.0] {
-            let (z, same) = (statistic(&once, &once.worst, mu0), statistic(&twice, &twice.worst, mu0));
+            let (z, same) = (statistic(&once, &once.missing_against, mu0), statistic(&twice, &twice.missing_against, mu0));
             prop_assert!((z - same).abs() < 1e-9, "{} {}", z, same);
         }
     }
@@ -338,10 +342,10 @@ proptest! {
         let mut lost = run;
         for group in &mut lost.groups {
             if arms.0 {
-                group.blue.fill('T');
+                group.baseline.fill('T');
             }
             if arms.1 {
-                group.green.fill('T');
+                group.candidate.fill('T');
             }
         }
         prop_assert_ne!(lost.decided().decision, Decision::Promote);

@@ -10,20 +10,20 @@
 //! independent proportions", Statistics in Medicine 17 (1998), 873-890, method 10: J is the difference Se - (1 - Sp).
 
 use super::evidence::{mean_rate, share};
-use super::{reason, words};
+use super::{phrases, reason};
 use crate::domain::{
     Agreement, Calibration, Comparison, CorrectedRate, CorrectedRates, DecidingJudge, DecidingJudges, JudgeRecord,
     JudgeScale, JudgesFound, Policy, RateSums, Reason, ReasonCode, Warning, WarningCode,
 };
 use crate::stats::judge_error::{Corrected, Judge};
 use crate::stats::normal::critical;
-use crate::stats::proportions::{surest, wilson};
+use crate::stats::proportions::{conservative, wilson};
 
 /// Below this J nothing is decided: more than half of a true difference would be lost.
 pub const LEAST_YOUDEN: f64 = 0.5;
 
 /// Judges that are named in a sentence.
-const NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// The one-sided lower bound of Youden's J, at the critical value `z`; at most J itself, and at least -1.
 pub fn youden_low(counts: &Agreement, z: f64) -> f64 {
@@ -34,7 +34,7 @@ pub fn youden_low(counts: &Agreement, z: f64) -> f64 {
 }
 
 /// What the gate makes of the judges.
-pub(super) struct Judged {
+pub(super) struct JudgeEffect {
     /// The rules, as they read on the judges' scale.
     pub(super) policy: Policy,
     /// Speaks against comparing: the judges err too often, or are known too little.
@@ -48,8 +48,8 @@ pub(super) struct Judged {
 }
 
 /// Looks at the judges that decide cases.
-pub(super) fn look(policy: &Policy, comparison: &Comparison, judges: Option<&DecidingJudges>) -> Judged {
-    let mut judged = Judged {
+pub(super) fn assess(policy: &Policy, comparison: &Comparison, judges: Option<&DecidingJudges>) -> JudgeEffect {
+    let mut effect = JudgeEffect {
         policy: policy.clone(),
         weak: None,
         warnings: Vec::new(),
@@ -58,27 +58,27 @@ pub(super) fn look(policy: &Policy, comparison: &Comparison, judges: Option<&Dec
         alone: None,
     };
     let Some(deciding) = judges.filter(|deciding| !deciding.judges.is_empty()) else {
-        return judged;
+        return effect;
     };
     let z = critical(policy.alpha);
-    judged.found.deciding = deciding.judges.iter().map(|judge| record(judge, z)).collect();
-    judged.warnings = warnings(&deciding.judges);
+    effect.found.deciding = deciding.judges.iter().map(|judge| record(judge, z)).collect();
+    effect.warnings = warnings(&deciding.judges);
     // Knowing a judge by what it was must not count for more than knowing that it errs.
-    if let Some(stale) = judged
+    if let Some(stale) = effect
         .warnings
         .iter()
         .find(|warning| warning.code == WarningCode::JudgeStale)
     {
-        judged.weak = Some(reason(ReasonCode::JudgeStale, stale.message.clone()));
-        return judged;
+        effect.weak = Some(reason(ReasonCode::JudgeStale, stale.message.clone()));
+        return effect;
     }
     let Some((scale, weakest)) = scale(policy, deciding, z) else {
-        return judged;
+        return effect;
     };
     // Negated, so that what is no number is too small.
     if !(scale.youden >= LEAST_YOUDEN && scale.youden_low >= LEAST_YOUDEN) {
-        judged.weak = Some(weak(deciding, weakest, &scale));
-        return judged;
+        effect.weak = Some(weak(deciding, weakest, &scale));
+        return effect;
     }
     if let (
         [
@@ -90,25 +90,25 @@ pub(super) fn look(policy: &Policy, comparison: &Comparison, judges: Option<&Dec
         true,
     ) = (deciding.judges.as_slice(), deciding.alone)
     {
-        judged.alone = Some(*counts);
-        judged.found.corrected = Some(CorrectedRates {
+        effect.alone = Some(*counts);
+        effect.found.corrected = Some(CorrectedRates {
             baseline: corrected(comparison.baseline_rate, comparison.repeats, counts)
                 .filter(|_| comparison.has_baseline),
             candidate: corrected(comparison.candidate_rate, comparison.repeats, counts),
         });
     }
     if comparison.has_baseline {
-        judged.policy.margin = scale.margin_scaled;
-        judged.policy.tolerance = scale.tolerance_scaled;
+        effect.policy.margin = scale.margin_scaled;
+        effect.policy.tolerance = scale.tolerance_scaled;
         // What holds for the whole holds for a tag: excluding a loss takes the bound, showing one the estimate.
-        judged.policy.critical_margin = policy.critical_margin.map(|margin| margin * scale.youden_low);
-        judged.policy.slice_margin = policy.slice_margin * scale.youden;
-        judged.found.scale = Some(scale);
+        effect.policy.critical_margin = policy.critical_margin.map(|margin| margin * scale.youden_low);
+        effect.policy.slice_margin = policy.slice_margin * scale.youden;
+        effect.found.scale = Some(scale);
     }
-    judged
+    effect
 }
 
-impl Judged {
+impl JudgeEffect {
     /// Says on which scale a comparison was decided.
     pub(super) fn explain(&self, reason: &mut Reason) {
         let Some(scale) = &self.found.scale else { return };
@@ -122,12 +122,12 @@ impl Judged {
         reason.message.push_str(&format!(
             "; a judge decides that shows {} of a true difference, at least {}, so here a tolerance of {} is {}, and a margin \
              of {} is {}",
-            words::percent(scale.youden),
-            words::percent(scale.youden_low),
-            words::points(tolerance),
-            words::points(scale.tolerance_scaled),
-            words::points(margin),
-            words::points(scale.margin_scaled)
+            phrases::percent(scale.youden),
+            phrases::percent(scale.youden_low),
+            phrases::points(tolerance),
+            phrases::points(scale.tolerance_scaled),
+            phrases::points(margin),
+            phrases::points(scale.margin_scaled)
         ));
     }
 
@@ -143,8 +143,8 @@ impl Judged {
         let sensitivity = wilson(counts.sensitivity(), counts.passing(), z).1;
         let specificity = wilson(counts.specificity(), counts.failing(), z).0;
         let shown = required * sensitivity + (1.0 - required) * (1.0 - specificity);
-        let (rate, cases) = mean_rate(&comparison.passes_worst, comparison.repeats);
-        let low = surest(rate, cases, self.policy.alpha).0;
+        let (rate, cases) = mean_rate(&comparison.passes_missing_against, comparison.repeats);
+        let low = conservative(rate, cases, self.policy.alpha).0;
         // What is no number does not reach it.
         let reached = low >= shown;
         (!reached).then(|| {
@@ -153,9 +153,9 @@ impl Judged {
                 format!(
                     "the pass rate is at least {}, but the judge lets bad answers pass: a candidate of which exactly the \
                      required {} are good may show {}",
-                    words::percent(low),
-                    words::percent(required),
-                    words::percent(shown)
+                    phrases::percent(low),
+                    phrases::percent(required),
+                    phrases::percent(shown)
                 ),
             )
         })
@@ -288,7 +288,7 @@ fn warnings(judges: &[DecidingJudge]) -> Vec<Warning> {
             "judge not calibrated: the calibration of {} is of another judge ({}), so it is not used, and the margins stand as \
              they are; {again} again",
             listed(&stale),
-            words::quoted(why)
+            phrases::quoted(why)
         );
         warn(WarningCode::JudgeStale, message);
     }
@@ -306,17 +306,13 @@ fn warnings(judges: &[DecidingJudge]) -> Vec<Warning> {
 fn listed(judges: &[&DecidingJudge]) -> String {
     let mut names: Vec<String> = Vec::new();
     for judge in judges {
-        let name = format!("`{}`", words::quoted(&judge.asked.to_string()));
+        let name = format!("`{}`", phrases::quoted(&judge.asked.to_string()));
         if !names.contains(&name) {
             names.push(name);
         }
     }
-    let more = names.len().saturating_sub(NAMED);
-    names.truncate(NAMED);
-    if more > 0 {
-        names.push(format!("{more} more"));
-    }
-    names.join(", ")
+    let total = names.len() as u64;
+    phrases::list(names, total, MAX_NAMED)
 }
 
 #[cfg(test)]

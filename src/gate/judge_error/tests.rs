@@ -1,5 +1,5 @@
 use super::super::fixtures::{alone, compared, policy};
-use super::super::{Completion, Decided, Facts, decide};
+use super::super::{Completion, GateDecision, RunContext, decide};
 use super::*;
 use crate::domain::{Attempts, Decision, JudgeUse, Look, LooksBefore};
 use proptest::prelude::*;
@@ -36,8 +36,8 @@ fn one(calibration: Calibration) -> DecidingJudges {
     }
 }
 
-fn decided(policy: &Policy, comparison: &Comparison, judges: &DecidingJudges) -> Decided {
-    let facts = Facts {
+fn decided(policy: &Policy, comparison: &Comparison, judges: &DecidingJudges) -> GateDecision {
+    let facts = RunContext {
         weaker: &[],
         look: &Look::ONLY,
         before: &LooksBefore::Clear,
@@ -169,7 +169,7 @@ fn judges_without_a_calibration_are_warned_of_and_others_than_the_calibrated_dec
     let plain = decided(&policy(), &comparison, &DecidingJudges::default());
     let found = decided(&policy(), &comparison, &one(Calibration::None));
     assert_eq!((found.decision, found.z), (plain.decision, plain.z));
-    let warned = |found: &Decided, code| {
+    let warned = |found: &GateDecision, code| {
         assert_eq!(found.warnings.len(), 1);
         assert_eq!(found.warnings[0].code, code);
         assert!(found.warnings[0].message.starts_with("judge not calibrated: "));
@@ -268,7 +268,7 @@ fn many_judges_make_one_warning() {
     let found = decided(&policy(), &compared(&[(0, 100)], 1), &judges);
     assert_eq!(found.warnings.len(), 1);
     assert!(
-        found.warnings[0].message.contains("`j04`, 45 more"),
+        found.warnings[0].message.contains("`j04` and 45 more"),
         "{}",
         found.warnings[0].message
     );

@@ -1,6 +1,6 @@
 //! Before any effect is looked at: is the run whole, and were enough answers judged?
 
-use super::{Completion, quarantine, reason, words};
+use super::{Completion, phrases, quarantine, reason};
 use crate::domain::{Comparison, Policy, Reason, ReasonCode, Tally};
 use crate::stats::fisher;
 
@@ -8,27 +8,27 @@ use crate::stats::fisher;
 const BLAME_ALPHA: f64 = 0.01;
 
 /// A run that is not whole decides nothing but what is bad for certain.
-pub(super) fn completion(comparison: &Comparison, whole_run: Completion) -> Option<Reason> {
-    let asked_not = |n: u64| match n {
+pub(super) fn completeness(comparison: &Comparison, whole_run: Completion) -> Option<Reason> {
+    let unsent = |n: u64| match n {
         0 => String::new(),
         n => format!(
             " before {} {} asked",
-            words::count(n, "answer"),
+            phrases::count(n, "answer"),
             if n == 1 { "was" } else { "were" }
         ),
     };
     let budget = || {
         let message = format!(
             "the budget was spent{}; raise --max-cost, --max-requests or --max-tokens, then run again with --resume",
-            asked_not(comparison.over_budget)
+            unsent(comparison.over_budget)
         );
         reason(ReasonCode::Budget, message)
     };
     let stopped = |what: &str| {
         let message = format!(
             "the run was {what}{}{}; finish it with --resume",
-            asked_not(comparison.not_asked),
-            words::most_frequent_error(comparison)
+            unsent(comparison.not_asked),
+            phrases::most_frequent_error(comparison)
         );
         reason(ReasonCode::Stopped, message)
     };
@@ -52,21 +52,28 @@ pub(super) fn completion(comparison: &Comparison, whole_run: Completion) -> Opti
 
 /// Were enough answers judged? Only requests that the service refused can be the candidate's fault; an outage, a quota or
 /// a bad key never is.
-pub(super) fn validity(policy: &Policy, comparison: &Comparison) -> Option<Reason> {
-    let (blue, green) = (&comparison.baseline, &comparison.candidate);
+pub(super) fn enough_scored(policy: &Policy, comparison: &Comparison) -> Option<Reason> {
+    let (baseline, candidate) = (&comparison.baseline, &comparison.candidate);
     let too_many = |tally: &Tally| tally.missing as f64 > policy.max_missing * tally.planned as f64;
     // Only requests that reached the service can have been refused.
     let reached = |tally: &Tally| tally.refused + tally.scored;
-    if too_many(green) && fisher::one_sided(green.refused, reached(green), blue.refused, reached(blue)) < BLAME_ALPHA {
+    if too_many(candidate)
+        && fisher::one_sided(
+            candidate.refused,
+            reached(candidate),
+            baseline.refused,
+            reached(baseline),
+        ) < BLAME_ALPHA
+    {
         return Some(Reason {
             code: ReasonCode::CandidateErrors,
             message: format!(
                 "the service refuses requests of the candidate: {} of {}, against {} of {} of the baseline{}",
-                green.refused,
-                words::count(reached(green), "request"),
-                blue.refused,
-                reached(blue),
-                words::most_frequent_error(comparison)
+                candidate.refused,
+                phrases::count(reached(candidate), "request"),
+                baseline.refused,
+                reached(baseline),
+                phrases::most_frequent_error(comparison)
             ),
             cases: comparison.missing.clone(),
         });
@@ -77,8 +84,8 @@ pub(super) fn validity(policy: &Policy, comparison: &Comparison) -> Option<Reaso
             "every case of the run is in quarantine, so nothing is left that could decide",
         ));
     }
-    if green.scored == 0 || (comparison.has_baseline && blue.scored == 0) {
-        let whose = match (green.scored, blue.scored) {
+    if candidate.scored == 0 || (comparison.has_baseline && baseline.scored == 0) {
+        let whose = match (candidate.scored, baseline.scored) {
             (0, 0) => "no answer",
             (0, _) => "no answer of the candidate",
             (_, _) => "no answer of the baseline",
@@ -88,14 +95,14 @@ pub(super) fn validity(policy: &Policy, comparison: &Comparison) -> Option<Reaso
             code: ReasonCode::NothingScored,
             message: format!(
                 "{whose} could be judged, so nothing is known{}",
-                words::most_frequent_error(comparison)
+                phrases::most_frequent_error(comparison)
             ),
             cases: comparison.missing.clone(),
         });
     }
-    (too_many(green) || too_many(blue)).then(|| {
+    (too_many(candidate) || too_many(baseline)).then(|| {
         let baseline = if comparison.has_baseline {
-            format!(" and {} of {} of the baseline", blue.missing, blue.planned)
+            format!(" and {} of {} of the baseline", baseline.missing, baseline.planned)
         } else {
             String::new()
         };
@@ -104,10 +111,10 @@ pub(super) fn validity(policy: &Policy, comparison: &Comparison) -> Option<Reaso
             message: format!(
                 "too many answers could not be judged: {} of {} of the candidate{baseline}, at most {} may be missing{}; \
                  --resume asks again for those that are not there, a check that could not judge has to be mended",
-                green.missing,
-                green.planned,
-                words::percent(policy.max_missing),
-                words::most_frequent_error(comparison)
+                candidate.missing,
+                candidate.planned,
+                phrases::percent(policy.max_missing),
+                phrases::most_frequent_error(comparison)
             ),
             cases: comparison.missing.clone(),
         }
@@ -117,14 +124,14 @@ pub(super) fn validity(policy: &Policy, comparison: &Comparison) -> Option<Reaso
 /// Two prompts that both fail everywhere are equally good by the numbers. What they show is a service, a dataset or a
 /// check that is broken, and that is no evidence for promoting.
 pub(super) fn nothing_passed(comparison: &Comparison) -> Option<Reason> {
-    let green = &comparison.candidate;
-    (green.scored > 0 && green.passed == 0).then(|| {
+    let candidate = &comparison.candidate;
+    (candidate.scored > 0 && candidate.passed == 0).then(|| {
         reason(
             ReasonCode::NothingPassed,
             format!(
                 "none of the candidate's {} passes, so nothing speaks for it; look at the answers: the service, the golden \
                  data or the checks may be broken",
-                words::count(green.scored, "answer")
+                phrases::count(candidate.scored, "answer")
             ),
         )
     })

@@ -1,37 +1,30 @@
 //! Does the project ask for no less than it did? A candidate that passes weaker checks proves nothing against the older ones.
 
-use super::reason;
+use super::{phrases, reason};
 use crate::domain::{Changed, Reason, ReasonCode};
 
 /// Changes that are named in the sentence.
-const NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// The reason why nothing is promoted; `weaker` is what asks for less and was accepted by no one.
-pub(super) fn look(weaker: &[Changed]) -> Option<Reason> {
+pub(super) fn weaker(weaker: &[Changed]) -> Option<Reason> {
     if weaker.is_empty() {
         return None;
     }
-    let mut named: Vec<String> = weaker
-        .iter()
-        .take(NAMED)
-        .map(|changed| {
-            let what: String = changed.what.chars().take(100).collect();
-            if what == changed.kind {
-                what
-            } else {
-                format!("{} {what}", changed.kind)
-            }
-        })
-        .collect();
-    if weaker.len() > NAMED {
-        named.push(format!("{} more", weaker.len() - NAMED));
-    }
+    let named = weaker.iter().map(|changed| {
+        let what: String = changed.what.chars().take(100).collect();
+        if what == changed.kind {
+            what
+        } else {
+            format!("{} {what}", changed.kind)
+        }
+    });
     Some(reason(
         ReasonCode::Weakened,
         format!(
             "golden data, checks or policy may ask for less than they did ({}); take it back, or accept it with \
              --accept-weaker REASON",
-            named.join(", ")
+            phrases::list(named, weaker.len() as u64, MAX_NAMED)
         ),
     ))
 }
@@ -52,14 +45,14 @@ mod tests {
 
     #[test]
     fn what_asks_for_less_is_named_up_to_a_bound() {
-        assert_eq!(look(&[]), None);
-        let one = look(&[changed("margin", "margin"), changed("case-deleted", "c1")]).unwrap();
+        assert_eq!(weaker(&[]), None);
+        let one = weaker(&[changed("margin", "margin"), changed("case-deleted", "c1")]).unwrap();
         assert_eq!(one.code, ReasonCode::Weakened);
         assert!(one.message.contains("(margin, case-deleted c1);"), "{}", one.message);
         let many: Vec<Changed> = (0..500).map(|i| changed("case-deleted", &"x".repeat(i))).collect();
-        let many = look(&many).unwrap();
+        let many = weaker(&many).unwrap();
         assert!(
-            many.message.contains(", 495 more)") && many.message.len() < 1000,
+            many.message.contains(" and 495 more)") && many.message.len() < 1000,
             "{}",
             many.message
         );

@@ -5,26 +5,13 @@
 use super::evidence::differences;
 use crate::domain::{Comparison, Estimand, Needed, Policy};
 use crate::stats::normal::critical;
-use crate::stats::planning::{Variation, cases_to_show, fewest, fewest_cases};
-use crate::stats::proportions::surest;
+use crate::stats::planning::{POWER, TYPICAL, Variation, cases_to_show, fewest, fewest_cases};
+use crate::stats::proportions::conservative;
 
-/// The advice holds with this chance if the truth is what the data show.
-const POWER: f64 = 0.8;
-/// Without data: one answer in ten differs between the arms, and a tenth of that is a lasting difference between cases.
-const BETWEEN: f64 = 0.01;
-const WITHIN: f64 = 0.09;
 /// Beyond this many repeats more cases are the better buy.
 const MAX_REPEATS: f64 = 100.0;
 /// Beyond this many cases the advice would be none.
 const MAX_CASES: f64 = 1e9;
-
-/// The variation of cases of which nothing is known yet.
-pub(super) fn typical() -> Variation {
-    Variation {
-        between: BETWEEN,
-        within: WITHIN,
-    }
-}
 
 impl Variation {
     /// Estimates it from the cases scored in both arms. With a single repeat only the sum is known; then the part
@@ -33,7 +20,7 @@ impl Variation {
         let observed = differences(comparison, &comparison.observed);
         let k = f64::from(comparison.repeats);
         let Some(variance) = observed.variance() else {
-            return typical();
+            return TYPICAL;
         };
         if comparison.estimand == Estimand::Dataset {
             // The cases are given: what varies are the answers, and a unit is one of them in each arm.
@@ -43,7 +30,7 @@ impl Variation {
             };
         }
         if comparison.repeats < 2 {
-            let between = variance.min(BETWEEN);
+            let between = variance.min(TYPICAL.between);
             return Variation {
                 between,
                 within: variance - between,
@@ -69,7 +56,7 @@ impl Variation {
 /// candidate is not counted on. `alpha` is the error that the look which is to settle it may use.
 pub fn to_compare(policy: &Policy, alpha: f64, comparison: &Comparison) -> Option<Needed> {
     let observed = differences(comparison, &comparison.observed);
-    let units = differences(comparison, &comparison.worst).n();
+    let units = differences(comparison, &comparison.missing_against).n();
     let planned = comparison.counts.cases as f64;
     let k = f64::from(comparison.repeats.max(1));
     // Units of a case: one, less in clusters, and each repeat where the cases are given.
@@ -131,7 +118,7 @@ pub fn to_exceed(required: f64, rate: f64, n: u64, alpha: f64) -> Option<Needed>
     let planned = (spread / (rate - required)).powi(2).ceil();
     // The same rate of more cases must decide, too.
     let decides = |n: f64| {
-        let (low, high) = surest(rate, n as u64, alpha);
+        let (low, high) = conservative(rate, n as u64, alpha);
         low >= required || high < required
     };
     let cases = first_from(planned.max(n as f64 + 1.0), &decides)?;
@@ -143,7 +130,7 @@ pub fn to_exceed(required: f64, rate: f64, n: u64, alpha: f64) -> Option<Needed>
 
 /// The fewest cases that show a rate of `required` if every one of them passes; `None` where nothing affordable does.
 pub(super) fn all_pass(required: f64, alpha: f64) -> Option<u64> {
-    first_from(1.0, &|n| surest(1.0, n as u64, alpha).0 >= required).map(|n| n as u64)
+    first_from(1.0, &|n| conservative(1.0, n as u64, alpha).0 >= required).map(|n| n as u64)
 }
 
 /// The first whole number from `least` on that is enough, where all larger ones are, too; `None` beyond [`MAX_CASES`].

@@ -6,25 +6,25 @@
 //!
 //! An answer that does not tell its model is no evidence of anything.
 
-use super::{reason, words};
+use super::{phrases, reason};
 use crate::domain::{Comparison, Policy, Reason, ReasonCode, Warning, WarningCode, answers_for, same_model as same};
 
 /// Models of one arm that are named in a sentence.
-const NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// What the models that served mean for the verdict.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Served {
+pub(super) struct ServedModels {
     /// Speaks against any decision: the answers are not those of the model that was asked for.
-    pub(super) other: Option<Reason>,
+    pub(super) foreign: Option<Reason>,
     /// Speaks against comparing the arms.
     pub(super) mixed: Option<Reason>,
     pub(super) warnings: Vec<Warning>,
 }
 
 /// Looks at the models asked for (baseline, candidate) and those that served.
-pub(super) fn look(policy: &Policy, comparison: &Comparison, models: (Option<&str>, &str)) -> Served {
-    let mut served = Served::default();
+pub(super) fn check(policy: &Policy, comparison: &Comparison, models: (Option<&str>, &str)) -> ServedModels {
+    let mut served = ServedModels::default();
     let (baseline, candidate) = models;
     let arms = [
         ("baseline", baseline, &comparison.baseline_served),
@@ -32,16 +32,17 @@ pub(super) fn look(policy: &Policy, comparison: &Comparison, models: (Option<&st
     ];
     for (arm, requested, models) in arms {
         let Some(requested) = requested else { continue };
-        let others: Vec<&String> = models.iter().filter(|model| !answers_for(requested, model)).collect();
+        let mut others = models.clone();
+        others.retain(|model| !answers_for(requested, model));
         if !others.is_empty() {
             let message = format!(
                 "the {arm} asked for {}, and {} served",
-                words::quoted(requested),
+                phrases::quoted(requested),
                 listed(&others)
             );
-            if policy.strict_model && served.other.is_none() {
+            if policy.strict_model && served.foreign.is_none() {
                 let why = format!("{message}; answers of another model decide nothing with strict_model");
-                served.other = Some(reason(ReasonCode::ServedModel, why));
+                served.foreign = Some(reason(ReasonCode::ServedModel, why));
             }
             served.warnings.push(Warning {
                 code: WarningCode::ServedModel,
@@ -52,10 +53,7 @@ pub(super) fn look(policy: &Policy, comparison: &Comparison, models: (Option<&st
         {
             served.warnings.push(Warning {
                 code: WarningCode::SeveralModels,
-                message: format!(
-                    "the {arm} was served by several models: {}",
-                    listed(&models.iter().collect::<Vec<_>>())
-                ),
+                message: format!("the {arm} was served by several models: {}", listed(models)),
             });
         }
     }
@@ -66,9 +64,9 @@ pub(super) fn look(policy: &Policy, comparison: &Comparison, models: (Option<&st
         let message = format!(
             "both arms asked for {}, but {} served the baseline and {} the candidate, so a difference may be the \
              models'; run again with --cache refresh",
-            words::quoted(candidate),
-            listed(&comparison.baseline_served.iter().collect::<Vec<_>>()),
-            listed(&comparison.candidate_served.iter().collect::<Vec<_>>()),
+            phrases::quoted(candidate),
+            listed(&comparison.baseline_served),
+            listed(&comparison.candidate_served),
         );
         served.mixed = Some(reason(ReasonCode::MixedModels, message));
     }
@@ -85,12 +83,12 @@ fn differ(one: &[String], other: &[String]) -> bool {
     !one.is_empty() && !other.is_empty() && (lacks(one, other) || lacks(other, one))
 }
 
-fn listed(models: &[&String]) -> String {
-    let mut named: Vec<String> = models.iter().take(NAMED).map(|model| words::quoted(model)).collect();
-    if models.len() > NAMED {
-        named.push(format!("{} more", models.len() - NAMED));
-    }
-    named.join(", ")
+fn listed(models: &[String]) -> String {
+    phrases::list(
+        models.iter().map(|model| phrases::quoted(model)),
+        models.len() as u64,
+        MAX_NAMED,
+    )
 }
 
 #[cfg(test)]
@@ -98,18 +96,18 @@ mod tests {
     use super::super::fixtures::policy;
     use super::*;
 
-    fn served(strict: bool, models: (Option<&str>, &str), blue: &[&str], green: &[&str]) -> Served {
+    fn served(strict: bool, models: (Option<&str>, &str), baseline: &[&str], candidate: &[&str]) -> ServedModels {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let comparison = Comparison {
-            baseline_served: names(blue),
-            candidate_served: names(green),
+            baseline_served: names(baseline),
+            candidate_served: names(candidate),
             ..Comparison::default()
         };
         let policy = Policy {
             strict_model: strict,
             ..policy()
         };
-        look(&policy, &comparison, models)
+        check(&policy, &comparison, models)
     }
 
     #[test]
@@ -117,18 +115,18 @@ mod tests {
         let m = "gemini-2.5-pro";
         assert_eq!(
             served(true, (Some(m), m), &[m], &["models/gemini-2.5-pro-001"]),
-            Served::default()
+            ServedModels::default()
         );
-        assert_eq!(served(true, (Some(m), m), &[], &[]), Served::default());
+        assert_eq!(served(true, (Some(m), m), &[], &[]), ServedModels::default());
         let found = served(false, (Some(m), m), &["new"], &["new"]);
-        assert_eq!((found.other.clone(), found.mixed.clone()), (None, None));
+        assert_eq!((found.foreign.clone(), found.mixed.clone()), (None, None));
         assert_eq!(found.warnings.len(), 2);
         assert_eq!(
             found.warnings[1].message,
             "the candidate asked for gemini-2.5-pro, and new served"
         );
         let found = served(true, (None, m), &[], &["new"]);
-        assert_eq!(found.other.unwrap().code, ReasonCode::ServedModel);
+        assert_eq!(found.foreign.unwrap().code, ReasonCode::ServedModel);
         assert_eq!(found.warnings.len(), 1);
     }
 
@@ -138,9 +136,9 @@ mod tests {
         assert!(served(false, (Some(a), a), &["x"], &["y"]).mixed.is_some());
         assert!(served(false, (Some(a), a), &["x"], &["x", "y"]).mixed.is_some());
         assert!(served(false, (Some(a), a), &["x-001"], &["x-002"]).mixed.is_some());
-        assert_eq!(served(false, (Some(a), a), &["x"], &["x-001"]), Served::default());
-        assert_eq!(served(false, (Some(a), a), &[], &["x"]), Served::default());
-        assert_eq!(served(false, (Some(a), "b"), &["x"], &["b"]), Served::default());
+        assert_eq!(served(false, (Some(a), a), &["x"], &["x-001"]), ServedModels::default());
+        assert_eq!(served(false, (Some(a), a), &[], &["x"]), ServedModels::default());
+        assert_eq!(served(false, (Some(a), "b"), &["x"], &["b"]), ServedModels::default());
         let both = served(false, (Some(a), a), &["x", "y"], &["x", "y"]);
         assert_eq!(both.mixed, None);
         assert!(

@@ -15,17 +15,15 @@
 //!
 //! The loss that would be blocked with a chance of 80% is found in the same way, where a loss breaks cases outright.
 
-use super::judges;
-use super::needed::{self, typical};
-use super::words;
+use super::judge_error;
+use super::phrases;
+use super::sample_size;
 use crate::domain::{Comparison, DecidingJudges, Design, Estimand, Needed, Policy, Unit, Units};
-use crate::stats::planning::{Variation, fewest_cases};
+use crate::stats::planning::{POWER, TYPICAL, Variation, fewest_cases};
 use crate::stats::proportions;
 use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
 use crate::stats::{beta, normal, student};
 
-/// "4 times in 5".
-const POWER: f64 = 0.8;
 /// A plan below this chance is worth a warning.
 const HARDLY: f64 = 0.5;
 /// Beyond this many repeats more cases are the better buy.
@@ -34,10 +32,10 @@ const MAX_REPEATS: u32 = 100;
 const MAX_FACTOR: f64 = 1e6;
 /// Fewer clusters than this are compared with Student's t.
 const FEW_CLUSTERS: u64 = 40;
-/// Units of a picture, and the parts of a whole score in it.
-const PICTURED: f64 = 1e9;
+/// Units of a model, and the parts of a whole score in it.
+const MODEL_UNITS: f64 = 1e9;
 const PARTS: u32 = 1_000_000;
-/// The most that noise takes of a picture; beyond it answers differ by less, not more of them.
+/// The most that noise takes of a model; beyond it answers differ by less, not more of them.
 const NOISY: f64 = 0.9;
 /// Halvings of a search between 0 and 1.
 const STEPS: usize = 40;
@@ -59,7 +57,7 @@ pub struct Sizes {
 
 /// Where the variation comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Past {
+pub enum VarianceSource {
     /// Earlier answers to the same prompts.
     Runs {
         /// How many runs they are of.
@@ -73,7 +71,7 @@ pub enum Past {
 
 /// What a plan can decide.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outlook {
+pub enum PowerEstimate {
     /// Two arms.
     Compared {
         /// Chance that an equally good candidate is promoted, as far as the whole is concerned: tags, must-pass cases and
@@ -87,7 +85,7 @@ pub enum Outlook {
         /// where this plan has as many.
         fewest: Option<u64>,
         /// Where the variation comes from.
-        past: Past,
+        variance: VarianceSource,
         /// More cases help in more clusters only.
         clustered: bool,
     },
@@ -105,23 +103,23 @@ pub enum Outlook {
     /// The judges are known to err too often, or are not the ones that were calibrated: nothing would be compared.
     Weak(String),
     /// All planned attempts together.
-    InAll {
+    AllAttempts {
         /// How many there are.
         attempts: u32,
         /// What they can decide.
-        outlook: Box<Outlook>,
+        estimate: Box<PowerEstimate>,
     },
 }
 
 /// What a plan can decide; `None` where there is nothing to decide: both arms ask the same, or neither a baseline nor a
 /// required rate is there.
-pub fn foresee(
+pub fn estimate_power(
     policy: &Policy,
     design: &Design,
     sizes: &Sizes,
-    past: Past,
+    variance: VarianceSource,
     deciding: Option<&DecidingJudges>,
-) -> Option<Outlook> {
+) -> Option<PowerEstimate> {
     if sizes.cases == 0 || design.repeats == 0 || (design.baseline && design.identical) {
         return None;
     }
@@ -130,28 +128,28 @@ pub fn foresee(
         has_baseline: design.baseline,
         ..Comparison::default()
     };
-    let judged = judges::look(policy, &nothing_yet, deciding);
+    let judged = judge_error::assess(policy, &nothing_yet, deciding);
     if let Some(weak) = judged.weak {
-        return Some(Outlook::Weak(weak.message));
+        return Some(PowerEstimate::Weak(weak.message));
     }
     if !design.baseline {
         return Some(alone(policy, policy.min_pass_rate?, sizes));
     }
-    let plan = Planned::new(&judged.policy, design, sizes, past);
+    let plan = PlannedComparison::new(&judged.policy, design, sizes, variance);
     let fewest = plan.fewest();
-    Some(Outlook::Compared {
+    Some(PowerEstimate::Compared {
         promotes: plan.promotes(),
         detectable: plan.detectable(),
         needed: (plan.promotes() < POWER).then(|| plan.needed(sizes)).flatten(),
         fewest: fewest.filter(|fewest| *fewest > sizes.cases),
-        past,
+        variance,
         clustered: sizes.clustered && design.estimand == Estimand::Population,
     })
 }
 
 /// A comparison that is planned.
 #[derive(Clone, Copy)]
-struct Planned<'a> {
+struct PlannedComparison<'a> {
     policy: &'a Policy,
     estimand: Estimand,
     repeats: u32,
@@ -164,13 +162,13 @@ struct Planned<'a> {
     variation: Variation,
 }
 
-impl<'a> Planned<'a> {
-    fn new(policy: &'a Policy, design: &Design, sizes: &Sizes, past: Past) -> Planned<'a> {
-        let variation = match past {
-            Past::Runs { within, .. } => Variation { within, ..typical() },
-            Past::Typical => typical(),
+impl<'a> PlannedComparison<'a> {
+    fn new(policy: &'a Policy, design: &Design, sizes: &Sizes, variance: VarianceSource) -> PlannedComparison<'a> {
+        let variation = match variance {
+            VarianceSource::Runs { within, .. } => Variation { within, ..TYPICAL },
+            VarianceSource::Typical => TYPICAL,
         };
-        Planned {
+        PlannedComparison {
             policy,
             estimand: design.estimand,
             repeats: design.repeats,
@@ -200,7 +198,7 @@ impl<'a> Planned<'a> {
     }
 
     /// The differences of units as they may look where the candidate has lost `loss` of the cases.
-    fn picture(&self, loss: f64) -> Differences {
+    fn model(&self, loss: f64) -> Differences {
         let (between, within, repeats) = match self.estimand {
             // The noise of a cluster's cases averages out.
             Estimand::Population => (
@@ -226,7 +224,7 @@ impl<'a> Planned<'a> {
                 size: 1,
                 sum: (difference * f64::from(PARTS)).round() as i128,
             };
-            units.add(unit, (share * PICTURED).round() as u64);
+            units.add(unit, (share * MODEL_UNITS).round() as u64);
         };
         add(-1.0, kept * lasting / 2.0 + loss);
         add(1.0, kept * lasting / 2.0);
@@ -237,15 +235,15 @@ impl<'a> Planned<'a> {
     }
 
     /// The chance that the difference seen lies above (`sign` 1) or below (`sign` -1) `mu0` by what the test asks for.
-    fn chance(&self, picture: &Differences, mu0: f64, sign: f64) -> f64 {
+    fn chance(&self, model: &Differences, mu0: f64, sign: f64) -> f64 {
         let (units, critical) = (self.units(), self.critical());
-        let (Some(mean), Some(variance)) = (picture.mean(), picture.variance()) else {
+        let (Some(mean), Some(variance)) = (model.mean(), model.variance()) else {
             return 0.0;
         };
         if !(units > 0.0 && critical.is_finite()) {
             return 0.0;
         }
-        let asked = CORRECTION / units + critical * (picture.null_variance(mu0) / units).sqrt();
+        let asked = CORRECTION / units + critical * (model.null_variance(mu0) / units).sqrt();
         let room = sign * (mean - mu0) - asked;
         let error = (variance / units).sqrt();
         if error > 0.0 {
@@ -259,29 +257,17 @@ impl<'a> Planned<'a> {
 
     /// The chance that an equally good candidate is promoted.
     fn promotes(&self) -> f64 {
-        self.chance(&self.picture(0.0), -self.policy.margin, 1.0)
+        self.chance(&self.model(0.0), -self.policy.margin, 1.0)
     }
 
     /// The loss from which the candidate is blocked with a chance of 80%.
     fn detectable(&self) -> Option<f64> {
-        let blocked = |loss: f64| self.chance(&self.picture(loss), -self.policy.tolerance, -1.0) >= POWER;
-        let (mut open, mut shown) = (0.0, 1.0);
-        if !blocked(shown) {
-            return None;
-        }
-        for _ in 0..STEPS {
-            let middle = (open + shown) / 2.0;
-            if blocked(middle) {
-                shown = middle;
-            } else {
-                open = middle;
-            }
-        }
-        Some(shown)
+        let blocked = |loss: f64| self.chance(&self.model(loss), -self.policy.tolerance, -1.0) >= POWER;
+        blocked(1.0).then(|| bisect(0.0, 1.0, blocked))
     }
 
-    fn times(&self, factor: f64) -> Planned<'a> {
-        Planned {
+    fn times(&self, factor: f64) -> PlannedComparison<'a> {
+        PlannedComparison {
             weighed: self.weighed * factor,
             drawn: self.drawn * factor,
             groups: self.groups * factor,
@@ -292,7 +278,7 @@ impl<'a> Planned<'a> {
     /// What would promote an equally good candidate with a chance of 80%.
     fn needed(&self, sizes: &Sizes) -> Option<Needed> {
         let repeats = (self.repeats + 1..=MAX_REPEATS).find(|repeats| {
-            Planned {
+            PlannedComparison {
                 repeats: *repeats,
                 ..*self
             }
@@ -307,14 +293,7 @@ impl<'a> Planned<'a> {
                 return None;
             }
         }
-        for _ in 0..STEPS {
-            let middle = (few + many) / 2.0;
-            if enough(middle) {
-                many = middle;
-            } else {
-                few = middle;
-            }
-        }
+        let many = bisect(few, many, enough);
         Some(Needed {
             cases: (sizes.cases as f64 * many).ceil() as u64,
             repeats,
@@ -331,11 +310,24 @@ impl<'a> Planned<'a> {
     }
 }
 
+/// The least number between `low` and `high` for which `holds` is true, as it is for `high`.
+fn bisect(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
+    for _ in 0..STEPS {
+        let middle = (low + high) / 2.0;
+        if holds(middle) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    high
+}
+
 /// Without a baseline.
-fn alone(policy: &Policy, required: f64, sizes: &Sizes) -> Outlook {
+fn alone(policy: &Policy, required: f64, sizes: &Sizes) -> PowerEstimate {
     // Of the number of units the same is taken as in the verdict: whole ones.
     let n = sizes.units.floor();
-    let bounds = |passes: f64| proportions::surest(passes / n.max(1.0), n as u64, policy.alpha);
+    let bounds = |passes: f64| proportions::conservative(passes / n.max(1.0), n as u64, policy.alpha);
     // The fewest passes that promote, and the most that block; both bounds grow with the passes.
     let first = |holds: &dyn Fn(f64) -> bool| {
         let (mut below, mut at) = (-1.0, n + 1.0);
@@ -351,7 +343,7 @@ fn alone(policy: &Policy, required: f64, sizes: &Sizes) -> Outlook {
     };
     let promotes = first(&|passes| bounds(passes).0 >= required);
     let open = first(&|passes| bounds(passes).1 >= required);
-    Outlook::Alone {
+    PowerEstimate::Alone {
         required,
         // P(X >= c) = I(p; c, n - c + 1) of a binomial variable.
         promoted_from: (n > 0.0 && promotes <= n).then(|| {
@@ -369,22 +361,22 @@ fn alone(policy: &Policy, required: f64, sizes: &Sizes) -> Outlook {
                 beta::quantile(open, n - open + 1.0, 1.0 - POWER)
             }
         }),
-        fewest: needed::all_pass(required, policy.alpha)
+        fewest: sample_size::all_pass(required, policy.alpha)
             .filter(|_| n > 0.0)
             .map(|units| (units as f64 * sizes.cases as f64 / sizes.units).ceil() as u64),
     }
 }
 
-impl Outlook {
+impl PowerEstimate {
     /// What a plan can decide, in a sentence.
     pub fn sentence(&self) -> String {
         match self {
-            Outlook::Compared {
+            PowerEstimate::Compared {
                 promotes,
                 detectable,
                 needed,
                 fewest,
-                past,
+                variance,
                 clustered,
             } => {
                 let mut sentence = format!(
@@ -397,19 +389,19 @@ impl Outlook {
                 match detectable {
                     Some(loss) => sentence.push_str(&format!(
                         "; a loss of {} or more would be blocked 4 times in 5",
-                        words::points(*loss)
+                        phrases::points(*loss)
                     )),
                     None => sentence.push_str("; no loss would be blocked as often as 4 times in 5"),
                 }
                 if let Some(fewest) = fewest {
                     sentence.push_str(&format!(
                         "; with fewer than {} even one that differs nowhere is not promoted",
-                        words::count(*fewest, "case")
+                        phrases::count(*fewest, "case")
                     ));
                 }
-                format!("{sentence}; {}", past.words())
+                format!("{sentence}; {}", variance.describe())
             }
-            Outlook::Alone {
+            PowerEstimate::Alone {
                 required,
                 promoted_from,
                 blocked_to,
@@ -419,27 +411,27 @@ impl Outlook {
                 match (promoted_from, fewest) {
                     (Some(rate), _) => parts.push(format!(
                         "a candidate that passes {} or more would be promoted 4 times in 5",
-                        words::percent(*rate)
+                        phrases::percent(*rate)
                     )),
                     (None, Some(fewest)) => parts.push(format!(
                         "nothing would be promoted: {} are the fewest that can show a pass rate of {}",
-                        words::count(*fewest, "case"),
-                        words::percent(*required)
+                        phrases::count(*fewest, "case"),
+                        phrases::percent(*required)
                     )),
                     (None, None) => parts.push("nothing would be promoted".to_owned()),
                 }
                 match blocked_to {
                     Some(rate) => parts.push(format!(
                         "one that passes {} or less would be blocked as often",
-                        words::percent(*rate)
+                        phrases::percent(*rate)
                     )),
                     None => parts.push("nothing would be blocked".to_owned()),
                 }
                 parts.join("; ")
             }
-            Outlook::Weak(why) => format!("nothing would be decided: {why}"),
-            Outlook::InAll { attempts, outlook } => {
-                format!("in all {attempts} planned attempts together, {}", outlook.sentence())
+            PowerEstimate::Weak(why) => format!("nothing would be decided: {why}"),
+            PowerEstimate::AllAttempts { attempts, estimate } => {
+                format!("in all {attempts} planned attempts together, {}", estimate.sentence())
             }
         }
     }
@@ -447,10 +439,10 @@ impl Outlook {
     /// What is to be said before money is spent on a plan that can hardly decide.
     pub fn warning(&self) -> Option<String> {
         match self {
-            Outlook::Compared {
+            PowerEstimate::Compared {
                 promotes,
                 needed,
-                past,
+                variance,
                 clustered,
                 ..
             } if *promotes < HARDLY => {
@@ -461,24 +453,26 @@ impl Outlook {
                 Some(format!(
                     "this plan can hardly decide: an equally good candidate would be promoted with a chance of {} ({}){advice}",
                     chance(*promotes),
-                    past.words()
+                    variance.describe()
                 ))
             }
-            Outlook::Alone {
+            PowerEstimate::Alone {
                 promoted_from: None, ..
             }
-            | Outlook::Weak(_) => Some(format!("this plan can't promote: {}", self.sentence())),
-            Outlook::InAll { outlook, .. } => outlook.warning(),
-            Outlook::Compared { .. } | Outlook::Alone { .. } => None,
+            | PowerEstimate::Weak(_) => Some(format!("this plan can't promote: {}", self.sentence())),
+            PowerEstimate::AllAttempts { estimate, .. } => estimate.warning(),
+            PowerEstimate::Compared { .. } | PowerEstimate::Alone { .. } => None,
         }
     }
 }
 
-impl Past {
-    fn words(self) -> String {
+impl VarianceSource {
+    fn describe(self) -> String {
         match self {
-            Past::Runs { runs, .. } => format!("by the noise of {}", words::count(runs.into(), "earlier run")),
-            Past::Typical => "by typical noise, there is no earlier run to go by".to_owned(),
+            VarianceSource::Runs { runs, .. } => {
+                format!("by the noise of {}", phrases::count(runs.into(), "earlier run"))
+            }
+            VarianceSource::Typical => "by typical noise, there is no earlier run to go by".to_owned(),
         }
     }
 }
@@ -495,7 +489,7 @@ fn chance(share: f64) -> String {
 /// `--repeat 5, or about 110 cases`.
 fn either(needed: &Needed, clustered: bool) -> String {
     let clusters = if clustered { ", in as many more clusters" } else { "" };
-    let cases = format!("about {}{clusters}", words::count(two_digits(needed.cases), "case"));
+    let cases = format!("about {}{clusters}", phrases::count(two_digits(needed.cases), "case"));
     match needed.repeats {
         Some(repeats) => format!("--repeat {repeats}, or {cases}"),
         None => cases,
@@ -518,7 +512,7 @@ mod tests {
     use crate::domain::{Agreement, Calibration, DecidingJudge, JudgeUse};
 
     /// Variation of the scenario that the simulated tables are made of.
-    const USUAL: Past = Past::Runs {
+    const USUAL: VarianceSource = VarianceSource::Runs {
         runs: 1,
         within: 0.0815,
     };
@@ -542,8 +536,8 @@ mod tests {
         }
     }
 
-    fn planned(policy: &Policy, cases: u64, repeats: u32, estimand: Estimand) -> Planned<'_> {
-        Planned::new(policy, &design(repeats, estimand), &sizes(cases), USUAL)
+    fn planned(policy: &Policy, cases: u64, repeats: u32, estimand: Estimand) -> PlannedComparison<'_> {
+        PlannedComparison::new(policy, &design(repeats, estimand), &sizes(cases), USUAL)
     }
 
     /// Percent promoted without a loss, and blocked with losses of 5 and 10 points; simulated, 4000 runs a cell.
@@ -566,7 +560,7 @@ mod tests {
             (50, 10, dataset, 97.0, 79.0, 100.0),
         ] {
             let plan = planned(&policy, cases, repeats, estimand);
-            let blocked = |loss| plan.chance(&plan.picture(loss), -policy.tolerance, -1.0);
+            let blocked = |loss| plan.chance(&plan.model(loss), -policy.tolerance, -1.0);
             for (what, got, want) in [
                 ("promoted", plan.promotes(), promote),
                 ("blocked at 5", blocked(0.05), block),
@@ -585,26 +579,26 @@ mod tests {
         }
     }
 
-    /// The picture has the variance that it stands for; the published figures leave out the variance of the test itself.
+    /// The model has the variance that it stands for; the published figures leave out the variance of the test itself.
     #[test]
     fn the_picture_varies_as_it_should() {
         let policy = policy();
         for (repeats, published) in [(1u32, 0.716), (3, 0.966), (5, 0.993)] {
             let mut plan = planned(&policy, 200, repeats, Estimand::Population);
             plan.variation.between = 0.0104;
-            let variance = plan.picture(0.0).variance().unwrap();
+            let variance = plan.model(0.0).variance().unwrap();
             let want = 0.0104 + 0.0815 / f64::from(repeats);
             assert!((variance - want).abs() < 1e-6, "{variance} {want}");
             assert!(plan.promotes() < published);
         }
         // So does one of very noisy cases, and of many repeats.
         for (within, repeats) in [(0.5, 1u32), (0.5, 10), (0.0815, 40), (0.0, 3)] {
-            let plan = Planned {
+            let plan = PlannedComparison {
                 variation: Variation { between: 0.01, within },
                 repeats,
                 ..planned(&policy, 200, 1, Estimand::Population)
             };
-            let variance = plan.picture(0.0).variance().unwrap();
+            let variance = plan.model(0.0).variance().unwrap();
             let want = 0.01 + within / f64::from(repeats);
             assert!((variance - want).abs() < 1e-5, "{variance} {want}");
         }
@@ -616,7 +610,7 @@ mod tests {
         for (cases, repeats) in [(20, 1), (200, 3), (1000, 1)] {
             let plan = planned(&policy, cases, repeats, Estimand::Population);
             let loss = plan.detectable().unwrap();
-            let blocked = |loss| plan.chance(&plan.picture(loss), -policy.tolerance, -1.0);
+            let blocked = |loss| plan.chance(&plan.model(loss), -policy.tolerance, -1.0);
             assert!((blocked(loss) - 0.8).abs() < 1e-6, "{loss}");
         }
         // Simulated: 62% of 5 points and 98.5% of 10.
@@ -632,11 +626,11 @@ mod tests {
             (100, 1, Estimand::Population),
             (20, 3, Estimand::Dataset),
         ] {
-            let Some(Outlook::Compared {
+            let Some(PowerEstimate::Compared {
                 promotes,
                 needed: Some(needed),
                 ..
-            }) = foresee(&policy, &design(repeats, estimand), &sizes(cases), USUAL, None)
+            }) = estimate_power(&policy, &design(repeats, estimand), &sizes(cases), USUAL, None)
             else {
                 panic!("nothing is advised for {cases}");
             };
@@ -652,22 +646,22 @@ mod tests {
 
     #[test]
     fn sentences_of_a_comparison() {
-        let sentence = |cases, repeats, past| {
+        let sentence = |cases, repeats, variance| {
             let design = design(repeats, Estimand::Population);
-            let outlook = foresee(&policy(), &design, &sizes(cases), past, None).unwrap();
-            let said = [Some(outlook.sentence()), outlook.warning()];
+            let estimate = estimate_power(&policy(), &design, &sizes(cases), variance, None).unwrap();
+            let said = [Some(estimate.sentence()), estimate.warning()];
             said.into_iter().flatten().collect::<Vec<_>>().join("\n")
         };
-        insta::assert_snapshot!(sentence(20, 1, Past::Typical), @"
+        insta::assert_snapshot!(sentence(20, 1, VarianceSource::Typical), @"
         an equally good candidate would be promoted with a chance of about 8% (80% would take about 300 cases); a loss of 38.1 points or more would be blocked 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by
         this plan can hardly decide: an equally good candidate would be promoted with a chance of about 8% (by typical noise, there is no earlier run to go by); 80% would take about 300 cases
         ");
-        insta::assert_snapshot!(sentence(100, 1, Past::Typical), @"
+        insta::assert_snapshot!(sentence(100, 1, VarianceSource::Typical), @"
         an equally good candidate would be promoted with a chance of about 36% (80% would take about 300 cases); a loss of 12.8 points or more would be blocked 4 times in 5; by typical noise, there is no earlier run to go by
         this plan can hardly decide: an equally good candidate would be promoted with a chance of about 36% (by typical noise, there is no earlier run to go by); 80% would take about 300 cases
         ");
-        insta::assert_snapshot!(sentence(200, 3, Past::Runs { runs: 3, within: 0.05 }), @"an equally good candidate would be promoted with a chance of about 96%; a loss of 6.1 points or more would be blocked 4 times in 5; by the noise of 3 earlier runs");
-        insta::assert_snapshot!(sentence(10_000, 1, Past::Runs { runs: 1, within: 0.0 }), @"an equally good candidate would be promoted with a chance of more than 99%; a loss of 1.4 points or more would be blocked 4 times in 5; by the noise of 1 earlier run");
+        insta::assert_snapshot!(sentence(200, 3, VarianceSource::Runs { runs: 3, within: 0.05 }), @"an equally good candidate would be promoted with a chance of about 96%; a loss of 6.1 points or more would be blocked 4 times in 5; by the noise of 3 earlier runs");
+        insta::assert_snapshot!(sentence(10_000, 1, VarianceSource::Runs { runs: 1, within: 0.0 }), @"an equally good candidate would be promoted with a chance of more than 99%; a loss of 1.4 points or more would be blocked 4 times in 5; by the noise of 1 earlier run");
     }
 
     #[test]
@@ -681,8 +675,8 @@ mod tests {
                 repeats: 1,
                 ..Design::default()
             };
-            let outlook = foresee(&policy, &design, &sizes(cases), Past::Typical, None).unwrap();
-            let said = [Some(outlook.sentence()), outlook.warning()];
+            let estimate = estimate_power(&policy, &design, &sizes(cases), VarianceSource::Typical, None).unwrap();
+            let said = [Some(estimate.sentence()), estimate.warning()];
             said.into_iter().flatten().collect::<Vec<_>>().join("\n")
         };
         insta::assert_snapshot!(sentence(3, 0.5), @"
@@ -696,7 +690,7 @@ mod tests {
     /// With 200 cases and a required 90% the rates that the sentence names are decided four times in five.
     #[test]
     fn rates_without_a_baseline_are_decided_four_times_in_five() {
-        let Outlook::Alone {
+        let PowerEstimate::Alone {
             promoted_from: Some(promoted),
             blocked_to: Some(blocked),
             ..
@@ -715,8 +709,8 @@ mod tests {
             }
             sum
         };
-        let above = chance(promoted, &|rate| proportions::surest(rate, 200, 0.05).0 >= 0.9);
-        let below = chance(blocked, &|rate| proportions::surest(rate, 200, 0.05).1 < 0.9);
+        let above = chance(promoted, &|rate| proportions::conservative(rate, 200, 0.05).0 >= 0.9);
+        let below = chance(blocked, &|rate| proportions::conservative(rate, 200, 0.05).1 < 0.9);
         assert!(
             (above - 0.8).abs() < 1e-6 && (below - 0.8).abs() < 1e-6,
             "{above} {below}"
@@ -726,11 +720,14 @@ mod tests {
     #[test]
     fn weights_and_clusters_tell_less() {
         let policy = policy();
-        let chance =
-            |sizes: Sizes| match foresee(&policy, &design(3, Estimand::Population), &sizes, USUAL, None).unwrap() {
-                Outlook::Compared { promotes, .. } => promotes,
-                other @ (Outlook::Alone { .. } | Outlook::Weak(_) | Outlook::InAll { .. }) => panic!("{other:?}"),
-            };
+        let chance = |sizes: Sizes| match estimate_power(&policy, &design(3, Estimand::Population), &sizes, USUAL, None)
+            .unwrap()
+        {
+            PowerEstimate::Compared { promotes, .. } => promotes,
+            other @ (PowerEstimate::Alone { .. } | PowerEstimate::Weak(_) | PowerEstimate::AllAttempts { .. }) => {
+                panic!("{other:?}")
+            }
+        };
         let all = chance(sizes(200));
         let weighed = chance(Sizes {
             weighed: 120.0,
@@ -754,7 +751,7 @@ mod tests {
         };
         assert!(chance(few(30, true)) < chance(few(30, false)));
         assert_eq!(chance(few(1, true)), 0.0);
-        let one = foresee(&policy, &design(3, Estimand::Population), &few(1, true), USUAL, None).unwrap();
+        let one = estimate_power(&policy, &design(3, Estimand::Population), &few(1, true), USUAL, None).unwrap();
         assert!(one.warning().is_some());
     }
 
@@ -782,7 +779,7 @@ mod tests {
             alone: true,
         };
         let look = |judges: &DecidingJudges| {
-            foresee(
+            estimate_power(
                 &policy(),
                 &design(3, Estimand::Population),
                 &sizes(200),
@@ -791,11 +788,11 @@ mod tests {
             )
             .unwrap()
         };
-        let Outlook::Compared { promotes, .. } = look(&judges(100, 100)) else {
+        let PowerEstimate::Compared { promotes, .. } = look(&judges(100, 100)) else {
             panic!("a good judge decides");
         };
         assert!(promotes < planned(&policy(), 200, 3, Estimand::Population).promotes() - 0.1);
-        let Outlook::Weak(_) = look(&judges(11, 11)) else {
+        let PowerEstimate::Weak(_) = look(&judges(11, 11)) else {
             panic!("a bad judge decides nothing");
         };
     }
@@ -803,7 +800,7 @@ mod tests {
     #[test]
     fn where_nothing_is_decided_nothing_is_foretold() {
         let policy = policy();
-        let look = |design: Design, cases| foresee(&policy, &design, &sizes(cases), USUAL, None);
+        let look = |design: Design, cases| estimate_power(&policy, &design, &sizes(cases), USUAL, None);
         let paired = design(3, Estimand::Population);
         assert_eq!(
             look(
@@ -838,9 +835,10 @@ mod tests {
                             alpha,
                             ..policy.clone()
                         };
-                        let outlook = foresee(&policy, &paired, &sizes(cases), Past::Typical, None).unwrap();
-                        let Outlook::Compared { promotes, .. } = outlook else {
-                            panic!("{outlook:?}")
+                        let estimate =
+                            estimate_power(&policy, &paired, &sizes(cases), VarianceSource::Typical, None).unwrap();
+                        let PowerEstimate::Compared { promotes, .. } = estimate else {
+                            panic!("{estimate:?}")
                         };
                         assert!((0.0..=1.0).contains(&promotes));
                     }

@@ -1,11 +1,8 @@
 //! The sentences of a verdict: first what it means, then the numbers. They may quote ids and messages from outside, so a
 //! reporter makes them safe.
 
-use super::must_pass::Group;
-use crate::domain::{ArmRate, Attempts, Comparison, Difference, Look, Needed, Policy, Problems};
+use crate::domain::{ArmRate, Comparison, Difference, Look, Needed, Policy, Problems};
 
-/// Must-pass cases named in a sentence.
-const NAMED: usize = 3;
 /// Characters of a quoted id or message.
 const QUOTED: usize = 100;
 
@@ -36,6 +33,16 @@ pub(super) fn count(n: u64, noun: &str) -> String {
         format!("1 {noun}")
     } else {
         format!("{n} {noun}s")
+    }
+}
+
+/// The first `most` of `total` names: `a, b and 3 more`.
+pub(super) fn list(names: impl IntoIterator<Item = String>, total: u64, most: usize) -> String {
+    let named: Vec<String> = names.into_iter().take(most).collect();
+    let joined = named.join(", ");
+    match total.saturating_sub(named.len() as u64) {
+        more if more > 0 && !named.is_empty() => format!("{joined} and {more} more"),
+        _ => joined,
     }
 }
 
@@ -141,72 +148,6 @@ pub(super) fn advice(needed: Option<&Needed>) -> String {
         }
         None => "; no affordable number of cases would settle it at the present policy".to_owned(),
     }
-}
-
-/// Must-pass cases that failed.
-pub(super) fn critical_failed(groups: &[Group<'_>]) -> String {
-    let named = name(groups, |attempts| {
-        format!(
-            "{} of {} failed",
-            attempts.failed,
-            count(attempts.scored.into(), "answer")
-        )
-    });
-    format!("{} failed: {named}", must_pass(groups))
-}
-
-/// Must-pass cases of which too few answers were judged.
-pub(super) fn critical_unscored(groups: &[Group<'_>]) -> String {
-    let named = name(groups, |attempts| {
-        format!(
-            "{} of {} judged, {} failed",
-            attempts.scored,
-            count(attempts.planned.into(), "answer"),
-            attempts.failed
-        )
-    });
-    format!(
-        "{} could not be fully judged: {named}; run again with --resume",
-        must_pass(groups)
-    )
-}
-
-/// Must-pass cases that pass, but not always.
-pub(super) fn critical_flaky(groups: &[Group<'_>]) -> String {
-    let named = name(groups, |attempts| {
-        format!(
-            "{} of {} failed",
-            attempts.failed,
-            count(attempts.scored.into(), "answer")
-        )
-    });
-    format!(
-        "{} sometimes: {named}",
-        match must_pass(groups) {
-            one if one == "1 must-pass case" => format!("{one} fails"),
-            several => format!("{several} fail"),
-        }
-    )
-}
-
-fn must_pass(groups: &[Group<'_>]) -> String {
-    count(groups.iter().map(|(_, alike)| alike.cases).sum(), "must-pass case")
-}
-
-fn name(groups: &[Group<'_>], one: impl Fn(&Attempts) -> String) -> String {
-    let ids = groups
-        .iter()
-        .flat_map(|(attempts, alike)| alike.ids.iter().map(move |id| (*attempts, id)));
-    let mut named: Vec<String> = ids
-        .take(NAMED)
-        .map(|(attempts, id)| format!("{} ({})", quoted(id.as_str()), one(attempts)))
-        .collect();
-    let all: u64 = groups.iter().map(|(_, alike)| alike.cases).sum();
-    let more = all.saturating_sub(named.len() as u64);
-    if more > 0 {
-        named.push(format!("and {more} more"));
-    }
-    named.join(", ")
 }
 
 /// What is wrong with the policy, on one line.

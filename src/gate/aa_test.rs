@@ -9,15 +9,15 @@
 //! Resamples are independent streams of one seed and are only counted, so that the numbers are the same for any number of
 //! threads.
 
-use super::judges;
+use super::judge_error;
+use super::simulate::count_decisions;
 use crate::domain::{Comparison, DecidingJudges, Estimand, Policy, Unit, Units};
 use crate::stats::normal::critical;
-use crate::stats::planning::{Variation, cases_to_show, fewest_cases};
+use crate::stats::planning::{POWER, TYPICAL, Variation, cases_to_show, fewest_cases};
 use crate::stats::random::Random;
 use crate::stats::repeats::SECOND_LOOK;
 use crate::stats::rule::Rule;
 use crate::stats::score_test::{Differences, UnitKind};
-use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// Resamples of one row; a share near 5% is then known within a point (two standard errors).
@@ -26,11 +26,6 @@ pub const RESAMPLES: u32 = 2_000;
 const FEWEST_RESAMPLES: u32 = 200;
 /// Answers drawn for one row, about: some seconds.
 const DRAWS: u64 = 2_000_000_000;
-/// An equal candidate should be promoted with this chance.
-pub const POWER: f64 = 0.8;
-/// omega², the variance over cases of the true difference, that is planned with: a comparison of a prompt with itself has
-/// none, a real candidate has.
-pub const BETWEEN: f64 = 0.01;
 /// Repeats that are tried.
 pub const REPEATS: [u32; 4] = [1, 3, 5, 10];
 /// Repeats that a number of cases is told for.
@@ -41,7 +36,7 @@ const STEP: f64 = 1.05;
 
 /// A case whose answers were all judged in both arms.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answered {
+pub struct AaCase {
     /// Its weight.
     pub weight: u32,
     /// Its cluster, by any number.
@@ -56,7 +51,7 @@ pub struct Answered {
     pub passed: (u32, u32),
 }
 
-impl Answered {
+impl AaCase {
     fn repeats(&self) -> f64 {
         self.baseline.len() as f64
     }
@@ -104,7 +99,7 @@ pub struct Noise {
 
 /// How often what was decided.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Shares {
+pub struct DecisionShares {
     /// Resamples.
     pub runs: u32,
     /// Share that promotes.
@@ -117,8 +112,8 @@ pub struct Shares {
 
 /// All cases of a prompt that was compared with itself.
 #[derive(Clone, Debug)]
-pub struct Itself {
-    cases: Vec<Answered>,
+pub struct AaTest {
+    cases: Vec<AaCase>,
     /// Indexes of the cases that are drawn together.
     units: Vec<Vec<usize>>,
     kind: UnitKind,
@@ -134,7 +129,7 @@ pub struct Itself {
 /// # Errors
 /// Why nothing is decided by these judges, in a sentence.
 pub fn rule(policy: &Policy, comparison: &Comparison, deciding: &DecidingJudges) -> Result<Rule, String> {
-    let looked = judges::look(policy, comparison, Some(deciding));
+    let looked = judge_error::assess(policy, comparison, Some(deciding));
     match looked.weak {
         Some(weak) => Err(weak.message),
         None => Ok(Rule {
@@ -145,9 +140,9 @@ pub fn rule(policy: &Policy, comparison: &Comparison, deciding: &DecidingJudges)
     }
 }
 
-impl Itself {
+impl AaTest {
     /// Takes the cases in plan order; `whole` are the ticks of a score of 1.
-    pub fn new(cases: Vec<Answered>, whole: u32, estimand: Estimand, rule: Rule, seed: u64) -> Itself {
+    pub fn new(cases: Vec<AaCase>, whole: u32, estimand: Estimand, rule: Rule, seed: u64) -> AaTest {
         let mut clusters: BTreeMap<u32, usize> = BTreeMap::new();
         let mut units: Vec<Vec<usize>> = Vec::new();
         for (index, case) in cases.iter().enumerate() {
@@ -165,7 +160,7 @@ impl Itself {
         } else {
             UnitKind::Cluster
         };
-        Itself {
+        AaTest {
             cases,
             units,
             kind,
@@ -188,7 +183,7 @@ impl Itself {
         if weights <= 0.0 {
             return Noise::default();
         }
-        let rate = |of: fn(&Answered) -> f64| {
+        let rate = |of: fn(&AaCase) -> f64| {
             let sum: f64 = self.cases.iter().map(|case| f64::from(case.weight) * of(case)).sum();
             sum / weights
         };
@@ -204,9 +199,9 @@ impl Itself {
             .iter()
             .map(|case| mean(&case.candidate) - mean(&case.baseline))
             .collect();
-        let repeats = self.cases.first().map_or(0.0, Answered::repeats);
+        let repeats = self.cases.first().map_or(0.0, AaCase::repeats);
         let within = if repeats >= 2.0 {
-            let both = |case: &Answered| variance(&case.baseline) + variance(&case.candidate);
+            let both = |case: &AaCase| variance(&case.baseline) + variance(&case.candidate);
             self.cases.iter().map(both).sum::<f64>() / cases
         } else {
             differences.iter().map(|d| d * d).sum::<f64>() / cases
@@ -217,11 +212,11 @@ impl Itself {
             squares / (cases - 1.0) - within / repeats
         });
         let discordance = self.cases.iter().map(|case| {
-            let (blue, green) = case.passes();
-            blue * (1.0 - green) + green * (1.0 - blue)
+            let (baseline, candidate) = case.passes();
+            baseline * (1.0 - candidate) + candidate * (1.0 - baseline)
         });
         let critical = || self.cases.iter().filter(|case| case.critical);
-        let failing = |case: &Answered| 1.0 - (case.passes().0 + case.passes().1) / 2.0;
+        let failing = |case: &AaCase| 1.0 - (case.passes().0 + case.passes().1) / 2.0;
         let spared: f64 = critical()
             .map(|case| 1.0 - SECOND_LOOK.chance_to_block(failing(case)))
             .product();
@@ -239,14 +234,14 @@ impl Itself {
     }
 
     /// Decisions for an equal candidate with `repeats` answers a case and arm.
-    pub fn equal(&self, repeats: u32) -> Shares {
+    pub fn equal(&self, repeats: u32) -> DecisionShares {
         self.shares(repeats, self.units.len(), 0.0, u64::from(repeats))
     }
 
     /// Decisions for a candidate that truly lost the margin, because as many of its cases as that takes are broken, at random:
     /// all their answers score 0. For the dataset as estimand answers are broken instead, in all cases alike. `None` if the
     /// baseline itself scores less than the margin.
-    pub fn lost_the_margin(&self, repeats: u32) -> Option<Shares> {
+    pub fn after_losing_the_margin(&self, repeats: u32) -> Option<DecisionShares> {
         let weights: f64 = self.cases.iter().map(|case| f64::from(case.weight)).sum();
         let sum: f64 = self
             .cases
@@ -262,14 +257,14 @@ impl Itself {
     }
 
     /// The number of cases with which an equal candidate is promoted with a chance of [`POWER`] at so many repeats, and how
-    /// often resamples of that size promote it. The larger of what the planning formula says with [`BETWEEN`], and what
+    /// often resamples of that size promote it. The larger of what the planning formula says with [`TYPICAL`] differences between cases, which a prompt compared with itself has none of,, and what
     /// resamples need. `None` where the cases are given, and where no affordable number would do.
-    pub fn enough_cases(&self, repeats: u32) -> Option<(u64, Shares)> {
+    pub fn enough_cases(&self, repeats: u32) -> Option<(u64, DecisionShares)> {
         if self.estimand == Estimand::Dataset || self.cases.is_empty() {
             return None;
         }
         let variation = Variation {
-            between: BETWEEN,
+            between: TYPICAL.between,
             within: self.noise().within,
         };
         let z = critical(self.rule.alpha) + critical(1.0 - POWER);
@@ -289,27 +284,19 @@ impl Itself {
 
     /// Decides as many resamples of `units` units as the bounds allow, up to [`RESAMPLES`]. `broken` is the chance that a
     /// unit is broken; `row` keeps the random numbers of different rows apart.
-    fn shares(&self, repeats: u32, units: usize, broken: f64, row: u64) -> Shares {
+    fn shares(&self, repeats: u32, units: usize, broken: f64, row: u64) -> DecisionShares {
         let per_unit = (self.cases.len() as u64).div_ceil(self.units.len().max(1) as u64);
         let draws = (units as u64)
             .saturating_mul(per_unit)
             .saturating_mul(2 * u64::from(repeats));
         let runs = (DRAWS / draws.max(1)).clamp(FEWEST_RESAMPLES.into(), RESAMPLES.into()) as u32;
-        let count = |run: u32| -> [u32; 2] {
-            let mut random = Random::new(self.seed, (row << 32) | u64::from(run));
-            let differences = self.resample(repeats, units, broken, &mut random);
-            let blocks = self.rule.blocks(&differences);
-            [
-                u32::from(!blocks && self.rule.promotes(&differences)),
-                u32::from(blocks),
-            ]
+        let decide = |random: &mut Random| {
+            let (promotes, blocks) = self.rule.decide(&self.resample(repeats, units, broken, random));
+            (promotes, blocks, 0)
         };
-        let [promote, block] = (0..runs)
-            .into_par_iter()
-            .map(count)
-            .reduce(|| [0; 2], |a, b| [a[0] + b[0], a[1] + b[1]]);
+        let (promote, block, _) = count_decisions(self.seed, row, runs, decide);
         let share = |count: u32| f64::from(count) / f64::from(runs);
-        Shares {
+        DecisionShares {
             runs,
             promote: share(promote),
             block: share(block),
@@ -324,9 +311,9 @@ impl Itself {
             for case in &self.cases {
                 let mut pair = Pool::of(case, repeats, &mut pool);
                 for _ in 0..repeats {
-                    let blue = pair.draw(random);
-                    let green = if random.chance(broken) { 0 } else { pair.draw(random) };
-                    drawn.add(Unit::case(case.weight, green - blue), 1);
+                    let baseline = pair.draw(random);
+                    let candidate = if random.chance(broken) { 0 } else { pair.draw(random) };
+                    drawn.add(Unit::case(case.weight, candidate - baseline), 1);
                 }
             }
             return Differences::of_units(&drawn, u64::from(self.whole), UnitKind::Case);
@@ -339,9 +326,9 @@ impl Itself {
                 let case = &self.cases[*index];
                 let mut pair = Pool::of(case, repeats, &mut pool);
                 let mut arm = || (0..repeats).map(|_| pair.draw(random)).sum::<i64>();
-                let blue = arm();
-                let green = if lost { 0 } else { arm() };
-                sum.add(Unit::case(case.weight, green - blue));
+                let baseline = arm();
+                let candidate = if lost { 0 } else { arm() };
+                sum.add(Unit::case(case.weight, candidate - baseline));
             }
             drawn.add(sum, 1);
         }
@@ -359,7 +346,7 @@ struct Pool<'a> {
 
 impl<'a> Pool<'a> {
     /// For both arms with so many repeats; `scores` is room to work in.
-    fn of(case: &Answered, repeats: u32, scores: &'a mut Vec<u32>) -> Pool<'a> {
+    fn of(case: &AaCase, repeats: u32, scores: &'a mut Vec<u32>) -> Pool<'a> {
         scores.clear();
         scores.extend(case.pool());
         Pool {
@@ -393,8 +380,8 @@ mod tests {
         alpha: 0.05,
     };
 
-    fn case(baseline: &[u32], candidate: &[u32]) -> Answered {
-        Answered {
+    fn case(baseline: &[u32], candidate: &[u32]) -> AaCase {
+        AaCase {
             weight: 1_000,
             cluster: None,
             critical: false,
@@ -404,12 +391,12 @@ mod tests {
         }
     }
 
-    fn itself(cases: Vec<Answered>) -> Itself {
-        Itself::new(cases, 1, Estimand::Population, RULE, 1)
+    fn itself(cases: Vec<AaCase>) -> AaTest {
+        AaTest::new(cases, 1, Estimand::Population, RULE, 1)
     }
 
     /// 200 cases, of which one in five passes two times of three in both arms.
-    fn noisy() -> Vec<Answered> {
+    fn noisy() -> Vec<AaCase> {
         let one = |i: u32| match i % 5 {
             0 => case(&[1, 1, 0], &[0, 1, 1]),
             _ => case(&[1; 3], &[1; 3]),
@@ -462,24 +449,24 @@ mod tests {
     #[test]
     fn the_rule_keeps_its_errors_on_resamples() {
         let noisy = itself(noisy());
-        let equal: Vec<Shares> = REPEATS.iter().map(|k| noisy.equal(*k)).collect();
+        let equal: Vec<DecisionShares> = REPEATS.iter().map(|k| noisy.equal(*k)).collect();
         assert!(equal.iter().all(|shares| shares.block <= 0.02), "{equal:?}");
         assert!(
             equal.windows(2).all(|pair| pair[0].promote < pair[1].promote + 0.02),
             "{equal:?}"
         );
-        let lost = noisy.lost_the_margin(3).unwrap();
+        let lost = noisy.after_losing_the_margin(3).unwrap();
         assert!(lost.promote <= 0.05 && lost.promote > 0.005, "{lost:?}");
         assert!((lost.promote + lost.block + lost.inconclusive - 1.0).abs() < 1e-12);
-        let dataset = Itself {
+        let dataset = AaTest {
             estimand: Estimand::Dataset,
             ..noisy.clone()
         };
-        let lost = dataset.lost_the_margin(3).unwrap();
+        let lost = dataset.after_losing_the_margin(3).unwrap();
         assert!(lost.promote <= 0.06 && lost.promote > 0.005, "{lost:?}");
         assert_eq!(dataset.enough_cases(3), None);
         // What never passes can't lose.
-        assert_eq!(itself(vec![case(&[0], &[0]); 100]).lost_the_margin(3), None);
+        assert_eq!(itself(vec![case(&[0], &[0]); 100]).after_losing_the_margin(3), None);
     }
 
     #[test]
@@ -487,7 +474,7 @@ mod tests {
         let noisy = itself(noisy());
         let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         assert_eq!(alone.install(|| noisy.equal(3)), noisy.equal(3));
-        let other = Itself {
+        let other = AaTest {
             seed: 2,
             ..noisy.clone()
         };
@@ -497,8 +484,8 @@ mod tests {
     /// Four cases of a cluster that vary together vary more than four that don't.
     #[test]
     fn clusters_are_drawn_whole() {
-        let cases = |clustered: bool| -> Vec<Answered> {
-            let one = |i: u32| Answered {
+        let cases = |clustered: bool| -> Vec<AaCase> {
+            let one = |i: u32| AaCase {
                 cluster: clustered.then_some(i / 4),
                 ..case(&[1, 0], &[1, u32::from(i % 8 < 4)])
             };
