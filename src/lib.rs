@@ -77,7 +77,7 @@ pub mod internals {
         pub use crate::report::{FORMATS, OutputDir, Redactor, ReportError, Reports, console};
     }
     pub mod provider {
-        pub use crate::provider::{AnyTarget, ApiKey, Gemini, GeminiSettings, Renewal, Retry};
+        pub use crate::provider::{ApiKey, Gemini, GeminiSettings, Renewal, Retry};
         pub mod gemini {
             pub use crate::provider::gemini::{
                 Delivery, VERSION, body, classify, decode, decode_stream, review, sample_of,

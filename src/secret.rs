@@ -79,6 +79,7 @@ pub trait Redact: fmt::Debug + Sync {
             text,
             tool_calls,
             finish_reason,
+            finish: _,
             block_reason,
             model_version,
             usage: _,

@@ -2,14 +2,13 @@
 
 use super::options::Prompt as Command;
 use super::say;
-use crate::config::{Environment, Layer, Layers, TargetKind};
+use crate::config::{Environment, Layer, Layers};
 use crate::dataset;
 use crate::domain::{Case, Problem, Problems};
 use crate::error::Error;
 use crate::eval::{bare_name, library, open_prompt};
 use crate::prompt::Prompt;
-use crate::provider::vertex::Place;
-use crate::provider::{gemini, openai, vertex};
+use crate::provider::ProviderConfig;
 use crate::report::{source_diff, text};
 use crate::scoring::{Commands, Rules};
 use std::path::Path;
@@ -114,30 +113,23 @@ fn render(layers: &Layers, name: &str, id: &str) -> Result<(), Error> {
     };
     let request = version.render(&case)?;
     let target = layers.target()?;
-    let body: serde_json::Value = serde_json::from_slice(&target.protocol().body(&request))
+    let (version, delivery) = layers.call(target)?;
+    let encoder = (target.def().encoder)(&ProviderConfig {
+        base_url: layers.base_url(target),
+        api_version: Some(version),
+        delivery,
+        place: layers.place(Some(target))?,
+        ..ProviderConfig::default()
+    });
+    let body: serde_json::Value = serde_json::from_slice(&encoder.body(&request))
         .map_err(|error| Problem::new(format!("the request is not JSON: {error}")))?;
-    let url = url(layers, target, &request.model)?;
+    let url = encoder.url(&request.model)?;
     say(&text::log_safe(&format!("POST {url}")));
     say("");
     for line in serde_json::to_string_pretty(&body).unwrap_or_default().lines() {
         say(&text::log_safe(line));
     }
     Ok(())
-}
-
-/// Where a request to a model would go.
-fn url(layers: &Layers, target: TargetKind, model: &str) -> Result<String, Error> {
-    let base_url = layers.base_url(target);
-    let base_url = base_url.as_deref();
-    let place = layers.place(Some(target))?;
-    let (version, delivery) = layers.call(target)?;
-    Ok(match target {
-        TargetKind::Gemini | TargetKind::Sim | TargetKind::Recorded => {
-            gemini::url(base_url.unwrap_or(gemini::BASE_URL), &version, model, delivery)?
-        }
-        TargetKind::Vertex => vertex::url(&place.unwrap_or(Place::Express), base_url, model)?,
-        TargetKind::OpenAi => openai::url(base_url.unwrap_or_default())?,
-    })
 }
 
 fn diff(layers: &Layers, old: &str, new: &str) -> Result<(), Error> {

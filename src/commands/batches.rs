@@ -5,9 +5,7 @@ use crate::domain::{Failure, Problem};
 use crate::error::Error;
 use crate::eval::STORE;
 use crate::eval::runtime;
-use crate::eval::target::{BATCHED, service};
-use crate::provider::gemini::{self, Delivery};
-use crate::provider::{Gemini, GeminiSettings};
+use crate::provider::{ProviderConfig, Target};
 use crate::store::{Store, WaitingBatch};
 use std::path::Path;
 
@@ -51,10 +49,26 @@ pub fn cancel(root: &Path, at: &BatchService, names: &[String]) -> Result<Vec<Ca
     let Some(store) = Store::open_existing(&root.join(STORE))? else {
         return Ok(Vec::new());
     };
-    let url = at.base_url.as_deref().unwrap_or(gemini::BASE_URL);
-    let identity = service(at.target.as_str(), url, &at.api_version) + BATCHED;
+    let target = (at.target.def().open)(&ProviderConfig {
+        base_url: at.base_url.clone(),
+        api_version: Some(at.api_version.clone()),
+        batched: true,
+        key: at.key.clone(),
+        timeout: at.timeout,
+        concurrency: 1,
+        ..ProviderConfig::default()
+    })?;
+    let Target {
+        batches: Some(client),
+        base_url: url,
+        identity,
+        ..
+    } = &target
+    else {
+        return Err(Problem::new("this target takes no batches").into());
+    };
     let mut jobs = store.waiting_batches()?;
-    jobs.retain(|job| job.target == identity);
+    jobs.retain(|job| job.target == *identity);
     for name in names {
         if !jobs.iter().any(|job| job.is_called(name)) {
             let message = format!("`{name}` is no batch job that waits at {url}");
@@ -64,16 +78,6 @@ pub fn cancel(root: &Path, at: &BatchService, names: &[String]) -> Result<Vec<Ca
         }
     }
     jobs.retain(|job| names.is_empty() || names.iter().any(|name| job.is_called(name)));
-    let client = Gemini::new(&GeminiSettings {
-        base_url: url.to_owned(),
-        version: at.api_version.clone(),
-        delivery: Delivery::Whole,
-        key: at.key.clone(),
-        renewal: None,
-        timeout: at.timeout,
-        concurrency: 1,
-        simulated: false,
-    })?;
     let runtime = runtime::single_threaded()?;
     let mut cancelled = Vec::new();
     for job in jobs {

@@ -6,8 +6,8 @@ use crate::config::{Cache, Settings, TargetKind};
 use crate::dataset::calibration as file;
 use crate::dataset::{self, Dataset};
 use crate::domain::{
-    Agreement, Answer, CalibrationEntry, Case, CheckSpec, JudgeUse, JudgesAsked, JudgesFound, Label, Place, Problem,
-    Problems,
+    Agreement, Answer, Arm, CalibrationEntry, Case, CheckSpec, JudgeUse, JudgesAsked, JudgesFound, Label, Place,
+    Problem, Problems,
 };
 use crate::error::Error;
 use crate::eval::Interrupt;
@@ -19,7 +19,7 @@ use crate::eval::judge_client::JudgeClient;
 use crate::eval::judges::{JudgeIdentity, JudgeUsage, Judges};
 use crate::eval::library;
 use crate::eval::prepare::check_prices;
-use crate::eval::target;
+use crate::eval::target::Targets;
 use crate::exit;
 use crate::gate::judge_error::{LEAST_YOUDEN, youden_low};
 use crate::plan::price::Tier;
@@ -33,7 +33,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use target::OpenedTarget;
 
 /// Labels of each kind below which nothing is said of a judge: with ten of a kind, all judged right, its share may still be
 /// 79% (Wilson, 95%).
@@ -56,7 +55,7 @@ pub struct Calibrating<'a> {
     rules: Rules,
     commands: Commands,
     labels: BTreeMap<JudgeUse, Labels>,
-    run_target: Option<OpenedTarget>,
+    run_targets: Option<Targets>,
     judges: Judges,
     /// What the file says already.
     before: Vec<CalibrationEntry>,
@@ -192,20 +191,25 @@ impl<'a> Calibrating<'a> {
             &settings.scoring.judge_calibration.path.display().to_string(),
         )?;
         let names: BTreeSet<String> = labels.keys().map(|asked| asked.judge.clone()).collect();
-        let run_target = match settings.provider.target {
+        let run_targets = match settings.provider.target {
             TargetKind::Recorded => None,
             TargetKind::Gemini | TargetKind::Vertex | TargetKind::OpenAi | TargetKind::Sim => {
-                Some(target::open(settings, None)?)
+                Some(Targets::open(settings, None)?)
             }
         };
-        let judges = Judges::open(&names, settings, &library(&settings.root), run_target.as_ref())?;
+        let judges = Judges::open(
+            &names,
+            settings,
+            &library(&settings.root),
+            run_targets.as_ref().map(|targets| targets.of(Arm::Candidate)),
+        )?;
         let models: BTreeSet<String> = names
             .iter()
             .filter_map(|name| judges.identity(name))
             .map(|identity| identity.model)
             .collect();
         check_prices(settings, models.iter().map(|model| (model.as_str(), Tier::Standard)))?;
-        let redactor = run_target
+        let redactor = run_targets
             .as_ref()
             .map_or_else(Redactor::default, |target| target.redactor.clone());
         for key in Judges::keys(settings) {
@@ -218,7 +222,7 @@ impl<'a> Calibrating<'a> {
             rules,
             commands,
             labels,
-            run_target,
+            run_targets,
             judges,
             before: before.unwrap_or_default(),
             redactor,
@@ -237,7 +241,7 @@ impl<'a> Calibrating<'a> {
     pub fn run(self, interrupt: &Interrupt) -> Result<Calibrated, Error> {
         let settings = self.settings;
         // Only a judge without a target of its own needs the run's.
-        if let Some(target) = &self.run_target
+        if let Some(target) = &self.run_targets
             && uses_run_target(settings, self.labels.keys())
             && settings.run.cache != Cache::Only
         {

@@ -15,11 +15,13 @@ use crate::eval::calibration;
 use crate::eval::fingerprint::FingerprintInputs;
 use crate::eval::policy_diff::{CurrentState, DiffError, since};
 use crate::eval::survey::{self, Survey, SurveyScope};
+use crate::eval::target::Encoders;
 use crate::eval::versions::{Versions, open_versions};
 use crate::exit;
 use crate::gate::{self, GateDecision, RunContext, SentenceContext};
 use crate::git;
 use crate::plan::{Schedule, Selection};
+use crate::provider::ProviderConfig;
 use crate::report::{ResultsReader, read_verdict};
 use crate::scoring::{Commands, Rules};
 use serde_json::{Value, json};
@@ -185,11 +187,13 @@ fn survey_all(settings: &TestedSettings, versions: &Versions, rules: &Rules) -> 
         rules,
         target: "",
         service: "",
-        protocol: settings.target.protocol(),
+        encoders: Encoders::both((settings.target.def().encoder)(&ProviderConfig {
+            api_version: Some(settings.api_version.clone()),
+            ..ProviderConfig::default()
+        })),
         recorded: settings.target == TargetKind::Recorded,
         may_be_identical: settings.target != TargetKind::Recorded,
         sequential: settings.policy.sequential,
-        api_version: &settings.api_version,
         today: OffsetDateTime::now_utc().date(),
     };
     survey::survey(&scope, versions)

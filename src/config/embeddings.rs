@@ -11,9 +11,10 @@
 //! path = "models/potion"    # a folder with a static model, as model2vec writes it; nothing is sent
 //! ```
 
-use super::target::TargetKind;
+use super::target::{names, target_kind};
 use crate::domain::{Place, Problem, Problems};
 use crate::provider::ApiKey;
+use crate::provider::TargetKind;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::{Spanned, Value};
@@ -124,13 +125,10 @@ fn one(value: &Value, place: &Place) -> Result<EmbeddingSettings, (String, Strin
         };
         match key.as_str() {
             "target" => {
-                let target =
-                    TargetKind::parse(text).map_err(|message| (message, "gemini, openai or sim".to_owned()))?;
-                if !matches!(target, TargetKind::Gemini | TargetKind::OpenAi | TargetKind::Sim) {
-                    return Err((
-                        format!("`{text}` can't embed texts"),
-                        "gemini, openai or sim".to_owned(),
-                    ));
+                let usable = names(|def| def.embedding.is_some());
+                let target = target_kind(text).map_err(|message| (message, usable.clone()))?;
+                if !target.def().embedding.is_some() {
+                    return Err((format!("`{text}` can't embed texts"), usable));
                 }
                 one.target = Some(target);
             }

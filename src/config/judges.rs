@@ -8,9 +8,10 @@
 //! prompt = "prompts/judge/default.prompt"   # default: a built-in one
 //! ```
 
-use super::target::TargetKind;
+use super::target::{names, target_kind};
 use crate::domain::{Place, Problem, Problems};
 use crate::provider::ApiKey;
+use crate::provider::TargetKind;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use toml::{Spanned, Value};
@@ -96,10 +97,10 @@ fn judge(value: &Value, place: &Place) -> Result<JudgeSettings, (String, String)
         };
         match key.as_str() {
             "target" => {
-                let target =
-                    TargetKind::parse(text).map_err(|message| (message, "gemini, openai or sim".to_owned()))?;
-                if matches!(target, TargetKind::Recorded | TargetKind::Vertex) {
-                    return Err((format!("`{text}` can't be a judge"), "gemini, openai or sim".to_owned()));
+                let usable = names(|def| def.judges);
+                let target = target_kind(text).map_err(|message| (message, usable.clone()))?;
+                if !target.def().judges {
+                    return Err((format!("`{text}` can't be a judge"), usable));
                 }
                 judge.target = Some(target);
             }

@@ -2,7 +2,7 @@
 
 use super::layers::Environment;
 use crate::domain::Problem;
-use crate::provider::{ApiKey, read_key_file};
+use crate::provider::{ApiKey, KeySource, TargetKind, read_key_file};
 use std::path::{Path, PathBuf};
 
 /// Keys by precedence.
@@ -21,9 +21,6 @@ const UNATTENDED: [&str; 7] = [
     "KUBERNETES_SERVICE_HOST",
     "CLOUD_RUN_JOB",
 ];
-
-/// The key of an OpenAI-compatible service.
-pub(super) const OPENAI_KEY: &str = "OPENAI_API_KEY";
 
 /// What the environment says about a key.
 pub(super) enum KeyState {
@@ -89,7 +86,11 @@ fn from_file(path: &str) -> KeyState {
 /// Every key of the environment, whether this call needs it or not, also those in the key file: what must not be written.
 /// Those too short to be a key are left out: they would hit innocent text.
 pub fn secrets(environment: &Environment) -> Vec<ApiKey> {
-    let named = KEY_VARIABLES.into_iter().chain([OPENAI_KEY]);
+    let own = TargetKind::ALL.iter().filter_map(|kind| match kind.def().key {
+        KeySource::Variable(name) => Some(name),
+        KeySource::None | KeySource::Google | KeySource::GoogleOrCredentials => None,
+    });
+    let named = KEY_VARIABLES.into_iter().chain(own);
     let named = named.filter_map(|name| environment.get(name).cloned());
     let in_file = environment
         .get(KEY_FILE)

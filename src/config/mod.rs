@@ -25,6 +25,7 @@ mod sequential;
 mod target;
 mod tested;
 
+pub use crate::provider::TargetKind;
 pub use attempts::AttemptSettings;
 pub use base::{PolicyBaseSettings, compare_files};
 pub use baseline::BaselineFile;
@@ -34,7 +35,7 @@ pub use key::secrets;
 pub use layers::{Environment, Layer, Written};
 pub use read::duration;
 pub use schema::schema;
-pub use target::{BatchService, TargetKind};
+pub use target::BatchService;
 pub use tested::TestedSettings;
 
 use crate::domain::{Candidate, Command, Policy, Problem, Problems, Sequential};
@@ -44,7 +45,6 @@ use crate::provider::ApiKey;
 use crate::provider::gemini::Delivery;
 use crate::provider::vertex::Place;
 use crate::runner::RetryPolicy;
-use key::KeyState;
 use read::{Reader, word};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -370,7 +370,7 @@ impl Layers {
         ModelChoice {
             wins: value(options).or_else(|| value(variables)),
             loses: value(file),
-            default: self.target().unwrap_or(TargetKind::Gemini).protocol().default_model(),
+            default: self.target().unwrap_or(TargetKind::Gemini).def().default_model,
         }
     }
 
@@ -488,7 +488,7 @@ impl Layers {
                 ],
             )
         });
-        let target = read.parsed("target", TargetKind::parse);
+        let target = read.parsed("target", target::target_kind);
         let (api_version, delivery) = read.call(target.unwrap_or(TargetKind::Gemini));
         let batch = read.batch(target.unwrap_or(TargetKind::Gemini), delivery);
         let resume = read.flag("resume");
@@ -680,15 +680,7 @@ impl Layers {
     fn judges(&self) -> BTreeMap<String, JudgeSettings> {
         let mut judges = self.layers[2].judges().clone();
         for judge in judges.values_mut() {
-            let state = match judge.target {
-                Some(TargetKind::Gemini) => key::find(&self.environment),
-                Some(TargetKind::OpenAi) => key::in_variable("OPENAI_API_KEY", &self.environment),
-                Some(TargetKind::Sim | TargetKind::Vertex | TargetKind::Recorded) | None => KeyState::Absent,
-            };
-            judge.key = match state {
-                KeyState::Present(text, _) => ApiKey::new(&text).ok(),
-                KeyState::Absent | KeyState::Unusable(_) => None,
-            };
+            judge.key = self.key_of(judge.target);
         }
         judges
     }
@@ -697,15 +689,7 @@ impl Layers {
     fn embeddings(&self) -> BTreeMap<String, EmbeddingSettings> {
         let mut embeddings = self.layers[2].embeddings().clone();
         for one in embeddings.values_mut() {
-            let state = match one.target {
-                Some(TargetKind::Gemini) => key::find(&self.environment),
-                Some(TargetKind::OpenAi) => key::in_variable("OPENAI_API_KEY", &self.environment),
-                Some(TargetKind::Sim | TargetKind::Vertex | TargetKind::Recorded) | None => KeyState::Absent,
-            };
-            one.key = match state {
-                KeyState::Present(text, _) => ApiKey::new(&text).ok(),
-                KeyState::Absent | KeyState::Unusable(_) => None,
-            };
+            one.key = self.key_of(one.target);
         }
         embeddings
     }

@@ -35,8 +35,7 @@ impl Reader<'_> {
     /// The version of the API and the way of delivery. Variables and the file may serve other targets, too; an option is
     /// meant for this call.
     pub(super) fn call(&mut self, target: TargetKind) -> (String, Delivery) {
-        let gemini = matches!(target, TargetKind::Gemini | TargetKind::Sim);
-        let versioned = gemini || target == TargetKind::Recorded;
+        let (gemini, versioned) = (target.def().streams, target.def().versions);
         for (key, has, message) in [
             ("stream", gemini, "only the targets `gemini` and `sim` stream"),
             ("batch", gemini, "only the targets `gemini` and `sim` take batches"),
@@ -106,7 +105,7 @@ impl Reader<'_> {
         let wait = self
             .parsed("batch_wait", long_duration)
             .unwrap_or(Duration::from_secs(86_400));
-        if !asked || !matches!(target, TargetKind::Gemini | TargetKind::Sim) {
+        if !asked || !target.def().streams {
             return None;
         }
         if delivery == Delivery::Stream {

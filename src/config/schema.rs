@@ -2,6 +2,7 @@
 
 use super::layers::{KEYS, ONE_CALL, may_be_list};
 use super::{commands, embeddings, gate, judges, prices};
+use crate::provider::{ProviderDef, TargetKind};
 use serde_json::{Map, Value, json};
 
 /// The schema (draft 2020-12) of promptgate.toml. It knows the plain way to write a value: a number as a number, not as
@@ -42,6 +43,12 @@ fn of_setting(key: &str) -> Value {
     }
 }
 
+/// The names of the targets that fit.
+fn targets(fits: fn(&ProviderDef) -> bool) -> Vec<&'static str> {
+    let fitting = TargetKind::ALL.iter().filter(|kind| fits(kind.def()));
+    fitting.map(|kind| kind.as_str()).collect()
+}
+
 fn of_key(key: &str) -> Option<Value> {
     let text = |what: &str| json!({"description": what, "type": "string", "minLength": 1});
     let flag = |what: &str| json!({"description": what, "type": "boolean"});
@@ -64,7 +71,7 @@ fn of_key(key: &str) -> Option<Value> {
         "tag" => text("only cases with any of these tags"),
         "limit" => count("only the first of the selected cases", 1, None),
         "repeat" => count("samples per case and arm", 1, Some(1000)),
-        "target" => words("what answers", &["gemini", "vertex", "openai", "sim", "recorded"]),
+        "target" => words("what answers", &targets(|_| true)),
         "model" => text("the model where a prompt names none"),
         "base_url" => text("base URL of the service"),
         "api_version" => text("version of the service's API"),
@@ -211,7 +218,7 @@ fn own_judges() -> Value {
         "additionalProperties": {
             "type": "object",
             "properties": {
-                "target": {"enum": ["gemini", "openai", "sim"]},
+                "target": {"enum": targets(|def| def.judges)},
                 "model": text,
                 "base_url": text,
                 "prompt": text,

@@ -6,75 +6,34 @@ use super::layers::{Origin, Written};
 use super::read::{Reader, duration, word};
 use crate::domain::{Problem, Problems};
 use crate::provider::vertex::Place;
-use crate::provider::{ApiKey, Protocol, openai, vertex};
+use crate::provider::{ApiKey, BaseUrlSource, KeySource, ProviderDef, TargetKind, is_local, vertex};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TargetKind {
-    /// The Gemini API.
-    Gemini,
-    /// Gemini models on Vertex AI.
-    Vertex,
-    /// A service that completes chats as OpenAI does.
-    OpenAi,
-    /// The built-in simulator, or one at a base URL.
-    Sim,
-    /// Files of recorded answers.
-    Recorded,
+/// The target of this name.
+///
+/// # Errors
+/// There is none, in a sentence.
+pub(super) fn target_kind(text: &str) -> Result<TargetKind, String> {
+    let words: Vec<(&str, TargetKind)> = TargetKind::ALL.iter().map(|kind| (kind.as_str(), *kind)).collect();
+    word(text, &words)
 }
 
-impl TargetKind {
-    /// The word in reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            TargetKind::Gemini => "gemini",
-            TargetKind::Vertex => "vertex",
-            TargetKind::OpenAi => "openai",
-            TargetKind::Sim => "sim",
-            TargetKind::Recorded => "recorded",
-        }
-    }
-
-    /// How it is written to. Recorded answers were once asked of the Gemini API, as far as anyone can tell.
-    pub fn protocol(self) -> Protocol {
-        match self {
-            TargetKind::Gemini | TargetKind::Sim | TargetKind::Recorded => Protocol::Gemini,
-            TargetKind::Vertex => Protocol::Vertex,
-            TargetKind::OpenAi => Protocol::OpenAi,
-        }
-    }
-
-    /// The variable in which the official SDKs look for a base URL. A simulator is never looked for where a service is
-    /// said to be.
-    fn base_url_variable(self) -> Option<&'static str> {
-        match self {
-            TargetKind::Gemini => Some("GOOGLE_GEMINI_BASE_URL"),
-            TargetKind::Vertex => Some("GOOGLE_VERTEX_BASE_URL"),
-            TargetKind::OpenAi => Some("OPENAI_BASE_URL"),
-            TargetKind::Sim | TargetKind::Recorded => None,
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Result<TargetKind, String> {
-        word(
-            text,
-            &[
-                ("gemini", TargetKind::Gemini),
-                ("vertex", TargetKind::Vertex),
-                ("openai", TargetKind::OpenAi),
-                ("sim", TargetKind::Sim),
-                ("recorded", TargetKind::Recorded),
-            ],
-        )
+/// The names of the targets that fit, for messages: `gemini, openai or sim`.
+pub(super) fn names(fits: fn(&ProviderDef) -> bool) -> String {
+    let fitting = TargetKind::ALL.iter().filter(|kind| fits(kind.def()));
+    let names: Vec<&str> = fitting.map(|kind| kind.as_str()).collect();
+    match names.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
     }
 }
 
 impl Layers {
     /// The base URL of a target, if one is set: option, `PROMPTGATE_BASE_URL`, the variable of the target's SDKs, file.
     pub fn base_url(&self, target: TargetKind) -> Option<String> {
-        let written = match target.base_url_variable() {
+        let written = match target.def().base_url.variable {
             Some(variable) => self.shared("base_url", variable)?,
             None => self.get("base_url")?.clone(),
         };
@@ -88,9 +47,7 @@ impl Layers {
     pub fn target(&self) -> Result<TargetKind, Problem> {
         match self.get("target") {
             None => Ok(TargetKind::Gemini),
-            Some(written) => {
-                TargetKind::parse(written.values[0].trim()).map_err(|message| written.origin.problem(message))
-            }
+            Some(written) => target_kind(written.values[0].trim()).map_err(|message| written.origin.problem(message)),
         }
     }
 
@@ -175,27 +132,26 @@ impl Layers {
         if !answers.is_empty() && target != Some(TargetKind::Recorded) {
             return Err(Problem::new("recorded answers are given, but not asked for").hint("add --target recorded"));
         }
-        match target {
-            Some(TargetKind::Sim) => return Ok(Answerer::keyless(TargetKind::Sim)),
-            Some(TargetKind::Recorded) if answers.is_empty() => {
-                return Err(Problem::new("the target `recorded` has no answers").hint("give --answers FILE"));
-            }
-            Some(TargetKind::Recorded) => return Ok(Answerer::keyless(TargetKind::Recorded)),
-            Some(TargetKind::Vertex) => {
-                let key = self.vertex_key(place)?;
-                return Ok(Answerer {
-                    key,
-                    ..Answerer::keyless(TargetKind::Vertex)
-                });
-            }
-            Some(TargetKind::OpenAi) => {
-                let key = self.openai_key(base_url)?;
-                return Ok(Answerer {
-                    key,
-                    ..Answerer::keyless(TargetKind::OpenAi)
-                });
-            }
-            Some(TargetKind::Gemini) | None => {}
+        let kind = target.unwrap_or(TargetKind::Gemini);
+        if kind == TargetKind::Recorded && answers.is_empty() {
+            return Err(Problem::new("the target `recorded` has no answers").hint("give --answers FILE"));
+        }
+        let BaseUrlSource { required, example, .. } = kind.def().base_url;
+        if required && base_url.is_none() {
+            return Err(Problem::new(format!("the target `{}` has no base url", kind.as_str()))
+                .hint(format!("give --base-url, like {example}")));
+        }
+        let own_key = match kind.def().key {
+            KeySource::None => Some(None),
+            KeySource::GoogleOrCredentials => Some(self.vertex_key(place)?),
+            KeySource::Variable(name) => Some(self.own_key(name, base_url.unwrap_or_default())?),
+            KeySource::Google => None,
+        };
+        if let Some(key) = own_key {
+            return Ok(Answerer {
+                key,
+                ..Answerer::keyless(kind)
+            });
         }
         let hint = "set GEMINI_API_KEY (or GOOGLE_API_KEY, or GEMINI_API_KEY_FILE), or rehearse with --target sim";
         match key::find(&self.environment) {
@@ -242,18 +198,27 @@ impl Layers {
         }
     }
 
-    /// The key of an OpenAI-compatible service. A local model asks for none; but an empty secret on the way to another
-    /// machine is a mistake.
-    fn openai_key(&self, base_url: Option<&str>) -> Result<Option<ApiKey>, Problem> {
-        let Some(base_url) = base_url else {
-            return Err(Problem::new("the target `openai` has no base url")
-                .hint("give --base-url, like http://localhost:11434/v1 for Ollama or https://api.openai.com/v1"));
-        };
-        let local = openai::is_local(base_url)?;
-        match key::in_variable(key::OPENAI_KEY, &self.environment) {
+    /// The key of a service with a variable of its own. A local model asks for none; but an empty secret on the way to
+    /// another machine is a mistake.
+    fn own_key(&self, variable: &str, base_url: &str) -> Result<Option<ApiKey>, Problem> {
+        let local = is_local(base_url)?;
+        match key::in_variable(variable, &self.environment) {
             KeyState::Present(text, _) => Ok(Some(ApiKey::new(&text)?)),
             KeyState::Unusable(problem) if !local => Err(problem),
             KeyState::Unusable(_) | KeyState::Absent => Ok(None),
+        }
+    }
+
+    /// The key of a judge or an embedding model that names its own target, if there is one.
+    pub(super) fn key_of(&self, target: Option<TargetKind>) -> Option<ApiKey> {
+        let state = match target?.def().key {
+            KeySource::Google => key::find(&self.environment),
+            KeySource::Variable(name) => key::in_variable(name, &self.environment),
+            KeySource::None | KeySource::GoogleOrCredentials => KeyState::Absent,
+        };
+        match state {
+            KeyState::Present(text, _) => ApiKey::new(&text).ok(),
+            KeyState::Absent | KeyState::Unusable(_) => None,
         }
     }
 }
@@ -284,7 +249,7 @@ impl Layers {
             layers: self,
             problems: &mut problems,
         };
-        let target = read.parsed("target", TargetKind::parse);
+        let target = read.parsed("target", target_kind);
         let api_version = read.api_version();
         let timeout = read.parsed("timeout", duration).unwrap_or(Duration::from_secs(60));
         let base_url = self.base_url(target.unwrap_or(TargetKind::Gemini));
@@ -295,18 +260,18 @@ impl Layers {
             key: None,
             timeout,
         };
-        match service.target {
-            TargetKind::Gemini => match self.answerer(Some(TargetKind::Gemini), None, None, &[], false) {
-                Ok(Answerer { key, .. }) => return problems.or(BatchService { key, ..service }),
-                Err(problem) => problems.push(problem),
-            },
-            TargetKind::Sim if service.base_url.is_none() => problems.push(
+        let BatchService { target, base_url, .. } = &service;
+        if !target.def().streams {
+            problems.push(Problem::new("only the targets `gemini` and `sim` take batches"));
+        } else if *target == TargetKind::Sim && base_url.is_none() {
+            problems.push(
                 Problem::new("the built-in simulator ends with its run, and its batch jobs with it")
                     .hint("give --base-url for a simulator that was started with `promptgate sim`"),
-            ),
-            TargetKind::Sim => {}
-            TargetKind::Vertex | TargetKind::OpenAi | TargetKind::Recorded => {
-                problems.push(Problem::new("only the targets `gemini` and `sim` take batches"));
+            );
+        } else {
+            match self.answerer(Some(*target), base_url.as_deref(), None, &[], false) {
+                Ok(Answerer { key, .. }) => return problems.or(BatchService { key, ..service }),
+                Err(problem) => problems.push(problem),
             }
         }
         problems.or(service)

@@ -2,6 +2,7 @@
 //! need no key, and read none.
 
 use super::read::{Reader, age};
+use super::target::target_kind;
 use super::{Baseline, JudgeCalibration, JudgeSettings, Layers, ModelChoice, PolicyBaseSettings, TargetKind};
 use crate::domain::{Command, Policy, Problem, Problems};
 use std::collections::BTreeMap;
@@ -76,7 +77,7 @@ impl Layers {
                 Baseline::None
             }
         };
-        let target = match TargetKind::parse(target) {
+        let target = match target_kind(target) {
             Ok(target) => target,
             Err(message) => {
                 problems.push(Problem::new(format!("the verdict's target: {message}")));
@@ -90,7 +91,7 @@ impl Layers {
             golden: self.golden(),
             target,
             models: ModelChoice {
-                default: target.protocol().default_model(),
+                default: target.def().default_model,
                 ..self.models()
             },
             api_version,

@@ -1,6 +1,7 @@
 //! What a target answered.
 
 use super::Details;
+use super::finish::Finish;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -49,8 +50,11 @@ pub struct Answer {
     pub text: String,
     /// Function calls, in order.
     pub tool_calls: Vec<ToolCall>,
-    /// Why the model stopped, in the service's words; `None` if it did not say.
+    /// Why the model stopped, in the provider's word; `None` if it did not say.
     pub finish_reason: Option<String>,
+    /// What that means, where the word does not tell or there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish: Option<Finish>,
     /// Why the service refused the prompt itself, in the service's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block_reason: Option<String>,
@@ -75,13 +79,23 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// It ends because it got too long, not because it is complete.
-    pub fn is_cut_off(&self) -> bool {
-        matches!(self.finish_reason.as_deref(), Some("MAX_TOKENS" | "CONTINUATION"))
+    /// Why it ended.
+    pub fn finish(&self) -> Finish {
+        self.finish.unwrap_or_else(|| Finish::of(self.finish_reason.as_deref()))
     }
 
-    /// Why this answer can't be a good one before any check has looked at it: blocked, cut off, or empty. A complete
-    /// answer ends with `STOP`, also when it calls functions.
+    /// The word for why it ended, as files, reports and checks have it.
+    pub fn finish_word(&self) -> Option<&str> {
+        let word = self.finish_reason.as_deref();
+        word.or_else(|| self.finish.and_then(|finish| finish.words().next()))
+    }
+
+    /// It ends because it got too long, not because it is complete.
+    pub fn is_cut_off(&self) -> bool {
+        matches!(self.finish(), Finish::CutOff | Finish::Partial)
+    }
+
+    /// Why this answer can't be a good one before any check has looked at it: blocked, cut off, or empty.
     pub fn unusable(&self) -> Option<String> {
         if let Some(reason) = &self.block_reason {
             let message = self
@@ -90,23 +104,23 @@ impl Answer {
                 .and_then(|details| details.block_message.as_deref());
             return Some(format!("the prompt was blocked ({})", explained(reason, message)));
         }
-        match self.finish_reason.as_deref() {
-            Some("STOP") => {}
-            // Gemini ends calls with STOP; gateways and mocks of it have a word of their own.
-            Some("FUNCTION_CALL" | "TOOL_CALLS") if !self.tool_calls.is_empty() => {}
-            Some("MAX_TOKENS") => return Some("the answer was cut off (MAX_TOKENS)".to_owned()),
-            Some("CONTINUATION") => {
+        let word = self.finish_word().unwrap_or("no reason given");
+        match self.finish() {
+            Finish::Complete => {}
+            Finish::ToolCall if !self.tool_calls.is_empty() => {}
+            Finish::CutOff => return Some(format!("the answer was cut off ({word})")),
+            Finish::Partial => {
                 let part = "the answer is only a part: the service would continue it, which costs another request";
-                return Some(format!("{part} (CONTINUATION)"));
+                return Some(format!("{part} ({word})"));
             }
-            Some(reason) => {
+            Finish::Blocked | Finish::ToolCall | Finish::Other => {
                 let message = self
                     .details
                     .as_ref()
                     .and_then(|details| details.finish_message.as_deref());
-                return Some(format!("the answer was stopped ({})", explained(reason, message)));
+                return Some(format!("the answer was stopped ({})", explained(word, message)));
             }
-            None => return Some("the answer has no finish reason, so it may be incomplete".to_owned()),
+            Finish::Unknown => return Some("the answer has no finish reason, so it may be incomplete".to_owned()),
         }
         if self.text.trim().is_empty() && self.tool_calls.is_empty() {
             return Some("the answer is empty: no text and no tool call".to_owned());

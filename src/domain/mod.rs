@@ -20,6 +20,7 @@ mod diagnostic;
 mod embedding;
 mod event;
 mod evidence;
+mod finish;
 mod guards;
 mod history;
 mod look;
@@ -55,6 +56,7 @@ pub use diagnostic::{Place, Problem, Problems, nearest};
 pub use embedding::{Meaning, cosine};
 pub use event::{Event, Progress};
 pub use evidence::{Changed, Changes, Completion, PolicyBase, Tested};
+pub use finish::Finish;
 pub use guards::{GuardMetric, GuardRates, GuardStatus, GuardSums, Guardrail, Guardrails, LatencySums, PairSums};
 pub use history::{
     Concluded, Flaky, FlakyCase, Mark, Marked, MarkedCase, Moved, Passes, Reliability, Remembered, RememberedCase,
@@ -65,7 +67,7 @@ pub use outcome::{CheckResult, Counts, Failure, FailureKind, Outcome, OutcomeKin
 pub use policy::{Estimand, Metric, Policy};
 pub use quarantine::{LONGEST_QUARANTINE, Quarantine, QuarantineSums, Quarantined, QuarantinedTag, day, day_of};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};
-pub use request::{Asked, Content, Job, Part, Request, Role, Source, Tool, digest};
+pub use request::{Asked, Content, Job, JobTurn, Part, Request, Role, Source, Tool, digest};
 pub use row::{ArmRow, CaseRow, Change, Judged};
 pub use run::{PromptInfo, RunInfo};
 pub use served::{answers_for, same_model};

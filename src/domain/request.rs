@@ -98,7 +98,16 @@ string_enum! {
     }
 }
 
-/// One planned answer.
+/// What is sent at once: a request, and the bytes that say it.
+#[derive(Clone, Debug)]
+pub struct JobTurn {
+    /// What is asked.
+    pub request: Arc<Request>,
+    /// The body on the wire.
+    pub body: Arc<[u8]>,
+}
+
+/// One planned answer: a request, or a conversation of several turns in one session.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// Position in plan order, from 0.
@@ -113,8 +122,45 @@ pub struct Job {
     pub request: Arc<Request>,
     /// The body on the wire; shared by the repeats. Empty for recorded answers.
     pub body: Arc<[u8]>,
+    /// The turns after the first. All are answered, or none is.
+    pub later: Vec<JobTurn>,
     /// Identity of the answer: no two planned answers share one.
     pub key: [u8; 32],
+}
+
+impl Job {
+    /// The job of each turn, in order.
+    pub fn turns(&self) -> impl Iterator<Item = Job> {
+        let first = JobTurn {
+            request: Arc::clone(&self.request),
+            body: Arc::clone(&self.body),
+        };
+        [first].into_iter().chain(self.later.iter().cloned()).map(|turn| Job {
+            request: turn.request,
+            body: turn.body,
+            later: Vec::new(),
+            case: self.case.clone(),
+            ..*self
+        })
+    }
+
+    /// Estimated input tokens of all turns.
+    pub fn estimated_tokens(&self) -> u64 {
+        let later = self.later.iter().map(|turn| turn.request.estimated_tokens());
+        self.request.estimated_tokens() + later.sum::<u64>()
+    }
+
+    /// SHA-256 of the body on the wire, and of those of later turns.
+    fn body_sha256(&self) -> [u8; 32] {
+        match self.later.as_slice() {
+            [] => Sha256::digest(&self.body).into(),
+            later => digest(
+                [self.body.as_ref()]
+                    .into_iter()
+                    .chain(later.iter().map(|turn| turn.body.as_ref())),
+            ),
+        }
+    }
 }
 
 /// What is kept of a job beside its answer: everything but the request itself.
@@ -144,7 +190,7 @@ impl From<&Job> for Asked {
             arm: job.arm,
             repeat: job.repeat,
             model: job.request.model.clone(),
-            body_sha256: Sha256::digest(&job.body).into(),
+            body_sha256: job.body_sha256(),
             key: job.key,
         }
     }

@@ -7,14 +7,14 @@ use super::phase::{MustPassRetries, Phase};
 use super::prior_runs::PriorRuns;
 use super::reruns::RerunPlan;
 use super::survey::Survey;
-use super::target::OpenedTarget;
+use super::target::Targets;
 use super::versions::{Version, Versions};
 use crate::config::{Cache, Settings};
 use crate::domain::{Arm, CalibrationEntry, Design, Look, Problem, PromptInfo, Quarantine, RunInfo, digest};
 use crate::error::Error;
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
-use crate::provider::Protocol;
+use crate::provider::Target;
 use crate::report::Redactor;
 use crate::runner::Limits;
 use crate::scoring::{Commands, Rules};
@@ -40,7 +40,7 @@ pub struct EvalContext<'a> {
     pub(crate) rules: Rules,
     pub(crate) commands: Commands,
     pub(crate) versions: Versions,
-    pub(crate) target: OpenedTarget,
+    pub(crate) targets: Targets,
     pub(crate) judges: Judges,
     pub(crate) embedders: Embedders,
     /// Known error rates of judges.
@@ -70,21 +70,12 @@ impl EvalContext<'_> {
 
     /// Secrets that must not be shown.
     pub fn redactor(&self) -> &Redactor {
-        &self.target.redactor
+        &self.targets.redactor
     }
 
     /// What answers an arm.
-    pub(crate) fn target(&self, arm: Arm) -> &OpenedTarget {
-        match arm {
-            Arm::Baseline | Arm::Candidate => &self.target,
-        }
-    }
-
-    /// How the requests of an arm are encoded.
-    pub(crate) fn protocol(&self, arm: Arm) -> Protocol {
-        match arm {
-            Arm::Baseline | Arm::Candidate => self.settings.provider.target.protocol(),
-        }
+    pub(crate) fn target(&self, arm: Arm) -> &Target {
+        self.targets.of(arm)
     }
 
     /// Signs in at the service if requests may be sent, and opens the store.
@@ -93,7 +84,7 @@ impl EvalContext<'_> {
     /// Nobody can sign in, or the store can't be used.
     pub(crate) fn open_store(&self) -> Result<Store, Error> {
         if self.settings.run.cache != Cache::Only {
-            self.target.sign_in()?;
+            self.targets.sign_in()?;
         }
         Ok(Store::open(&self.settings.root.join(STORE))?)
     }
@@ -164,7 +155,7 @@ impl EvalContext<'_> {
             b"promptgate.subject/1".as_slice(),
             sha256.as_bytes(),
             model.as_bytes(),
-            self.target.identity.as_bytes(),
+            self.targets.identity().as_bytes(),
             &self.judges_digest(),
         ]))
     }

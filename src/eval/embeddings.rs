@@ -1,14 +1,13 @@
 //! Models that make vectors of texts. What checks want to compare by meaning is asked for like a judge's replies: through the
 //! run stage, under its limits and the run's budget, many texts a request, and each vector is stored by itself.
 
-use super::target::service;
-use crate::config::{Cache, EmbeddingSettings, Settings, TargetKind};
+use super::target::{limits_of, run_service};
+use crate::config::{EmbeddingSettings, Settings};
 use crate::domain::{
     Arm, Arrival, CaseId, Content, Failure, FailureKind, Job, Part, Problem, Problems, Request, Role, Usage, digest,
 };
 use crate::plan::identity;
-use crate::provider::gemini::{self, Delivery, EMBEDDING_MODEL};
-use crate::provider::{ApiKey, Embedder, GeminiSettings, OpenAiSettings, embedding_requests, openai};
+use crate::provider::{AnyProvider, ApiKey, OwnService, Purpose, ServiceConfig, Target, embedding_requests};
 use crate::scoring::StaticModel;
 use serde_json::Map;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -35,7 +34,9 @@ pub(super) enum EmbeddingModel {
 /// A model that is asked over the network.
 #[derive(Debug)]
 pub(super) struct RemoteModel {
-    pub(super) target: Arc<Embedder>,
+    pub(super) provider: AnyProvider,
+    /// Writes a request: model, texts, dimensions.
+    body: fn(&str, &[&str], Option<u32>) -> Vec<u8>,
     /// What answers, in the identity of each vector.
     pub(super) identity: String,
     model: String,
@@ -43,19 +44,19 @@ pub(super) struct RemoteModel {
 }
 
 impl Embedders {
-    /// Opens the models of these names. `runs` is where the run's own target embeds and what it is, if it does.
+    /// Opens the models of these names. `run` is the run's own target.
     ///
     /// # Errors
     /// All mistakes: a model that is not declared, or can't be used.
     pub(crate) fn open(
         names: &BTreeSet<String>,
         settings: &Settings,
-        runs: Option<&(String, String)>,
+        run: Option<&Target>,
     ) -> Result<Embedders, Problems> {
         let mut by_name = BTreeMap::new();
         let mut problems = Problems::default();
         for name in names {
-            match EmbeddingModel::open(name, settings, runs) {
+            match EmbeddingModel::open(name, settings, run) {
                 Ok(model) => {
                     by_name.insert(name.clone(), model);
                 }
@@ -95,7 +96,7 @@ impl Embedders {
 }
 
 impl EmbeddingModel {
-    fn open(name: &str, settings: &Settings, runs: Option<&(String, String)>) -> Result<EmbeddingModel, Problem> {
+    fn open(name: &str, settings: &Settings, run: Option<&Target>) -> Result<EmbeddingModel, Problem> {
         let written = settings.scoring.embeddings.get(name);
         if written.is_none() && name != DEFAULT {
             return Err(
@@ -121,7 +122,7 @@ impl EmbeddingModel {
                 .map(EmbeddingModel::Static)
                 .map_err(at);
         }
-        RemoteModel::open(written, settings, runs)
+        RemoteModel::open(written, settings, run)
             .map(|asked| EmbeddingModel::Remote(Arc::new(asked)))
             .map_err(at)
     }
@@ -131,112 +132,34 @@ impl RemoteModel {
     fn open(
         written: Option<&EmbeddingSettings>,
         settings: &Settings,
-        runs: Option<&(String, String)>,
+        run: Option<&Target>,
     ) -> Result<RemoteModel, Problem> {
-        let kind = written.and_then(|one| one.target).unwrap_or(settings.provider.target);
-        let base_url = written.and_then(|one| one.base_url.clone());
-        if kind == TargetKind::OpenAi {
-            return RemoteModel::open_openai(written, settings);
-        }
-        // The run's own service, unless another one is named.
-        let (url, service) = match (base_url, kind) {
-            (Some(url), TargetKind::Gemini | TargetKind::Sim) => {
-                let name = service(kind.as_str(), &url, gemini::VERSION);
-                (url, name)
-            }
-            (None, TargetKind::Gemini | TargetKind::Sim) if kind == settings.provider.target && runs.is_some() => {
-                runs.cloned().unwrap_or_default()
-            }
-            (None, TargetKind::Gemini) => {
-                let url = gemini::BASE_URL.to_owned();
-                let name = service(kind.as_str(), &url, gemini::VERSION);
-                (url, name)
-            }
-            (None, TargetKind::Sim) => {
-                return Err(Problem::new("a simulator that embeds needs an address")
-                    .hint("set base_url to that of `promptgate sim`"));
-            }
-            (_, TargetKind::Vertex | TargetKind::OpenAi | TargetKind::Recorded) => {
-                return Err(
-                    Problem::new(format!("the target `{}` embeds no texts", kind.as_str())).hint(
-                        "set target = \"gemini\" or \"openai\", or path = \"FOLDER\" of a static model, under [embeddings.NAME] in promptgate.toml",
-                    ),
-                );
-            }
+        let own = written.map_or_else(OwnService::default, |one| OwnService {
+            target: one.target,
+            base_url: one.base_url.clone(),
+            key: one.key.clone(),
+        });
+        let service = ServiceConfig::find(Purpose::Embed, own, run_service(settings, run), limits_of(settings))?;
+        let Some(embedding) = &service.def.embedding else {
+            return Err(Problem::new(format!(
+                "the target `{}` embeds no texts",
+                service.def.name
+            )));
         };
-        let of_run = settings
-            .provider
-            .key
-            .clone()
-            .filter(|_| settings.provider.target == TargetKind::Gemini);
-        let key = written
-            .and_then(|one| one.key.clone())
-            .or(of_run)
-            .filter(|_| kind == TargetKind::Gemini);
-        if kind == TargetKind::Gemini && key.is_none() && settings.run.cache != Cache::Only {
-            return Err(Problem::new("there is no key for it").hint("set GEMINI_API_KEY"));
-        }
-        let model = written
-            .and_then(|one| one.model.clone())
-            .unwrap_or_else(|| EMBEDDING_MODEL.to_owned());
-        if let Some(message) = gemini::model_problem(&model) {
+        let model = written.and_then(|one| one.model.clone());
+        let model = model
+            .or_else(|| embedding.default_model.map(str::to_owned))
+            .ok_or_else(|| {
+                Problem::new("no model is named")
+                    .hint("set model, like \"text-embedding-3-small\", under [embeddings.NAME]")
+            })?;
+        if let Some(message) = (service.def.encoder)(&service.config).model_problem(&model) {
             return Err(Problem::new(message));
         }
-        let identity = format!("{service} embeddings");
-        let target = gemini::Embedder::new(&GeminiSettings {
-            base_url: url,
-            version: gemini::VERSION.to_owned(),
-            delivery: Delivery::Whole,
-            key,
-            renewal: None,
-            timeout: settings.limits.timeout,
-            concurrency: settings.limits.concurrency,
-            simulated: false,
-        })?;
         Ok(RemoteModel {
-            target: Arc::new(Embedder::Gemini(target)),
-            identity,
-            model,
-            dimensions: written.and_then(|one| one.dimensions),
-        })
-    }
-
-    /// A service that speaks as OpenAI does: the one that is named, else the run's own.
-    fn open_openai(written: Option<&EmbeddingSettings>, settings: &Settings) -> Result<RemoteModel, Problem> {
-        let named = written.and_then(|one| one.base_url.clone());
-        let of_run = settings
-            .provider
-            .base_url
-            .clone()
-            .filter(|_| settings.provider.target == TargetKind::OpenAi);
-        let base_url = named.clone().or(of_run).ok_or_else(|| {
-            Problem::new("the target `openai` has no base url").hint("set base_url, like http://localhost:11434/v1")
-        })?;
-        // The run's key goes nowhere but to the run's own address.
-        let key_of_run = (settings.provider.target == TargetKind::OpenAi && named.is_none())
-            .then(|| settings.provider.key.clone())
-            .flatten();
-        let key = written.and_then(|one| one.key.clone()).or(key_of_run);
-        if key.is_none() && settings.run.cache != Cache::Only && !openai::is_local(&base_url)? {
-            return Err(Problem::new("there is no key for it").hint("set OPENAI_API_KEY"));
-        }
-        // A model for chats is none for embeddings, so the run's is no default.
-        let model = written.and_then(|one| one.model.clone()).ok_or_else(|| {
-            Problem::new("no model is named")
-                .hint("set model, like \"text-embedding-3-small\", under [embeddings.NAME]")
-        })?;
-        if let Some(message) = openai::model_problem(&model) {
-            return Err(Problem::new(message));
-        }
-        let identity = format!("openai {} embeddings", base_url.trim_end_matches('/'));
-        let target = openai::Embedder::new(&OpenAiSettings {
-            base_url,
-            key,
-            concurrency: settings.limits.concurrency,
-        })?;
-        Ok(RemoteModel {
-            target: Arc::new(Embedder::OpenAi(Box::new(target))),
-            identity,
+            provider: (embedding.open)(&service.config)?,
+            body: embedding.body,
+            identity: format!("{} embeddings", service.service),
             model,
             dimensions: written.and_then(|one| one.dimensions),
         })
@@ -244,7 +167,7 @@ impl RemoteModel {
 
     /// The identity of one vector.
     pub(super) fn key(&self, text: &str) -> [u8; 32] {
-        let body = self.target.body(&self.model, &[text], self.dimensions);
+        let body = (self.body)(&self.model, &[text], self.dimensions);
         identity(&self.identity, &self.model, &body, "embedding", 1, None)
     }
 
@@ -272,7 +195,8 @@ impl RemoteModel {
             arm: Arm::Candidate,
             repeat: 1,
             request: Arc::new(request),
-            body: self.target.body(&self.model, texts, self.dimensions).into(),
+            body: (self.body)(&self.model, texts, self.dimensions).into(),
+            later: Vec::new(),
             key: digest(keys.iter().map(<[u8; 32]>::as_slice)),
         }
     }

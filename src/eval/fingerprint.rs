@@ -36,7 +36,7 @@ pub(crate) fn judges_digest(
         let own = written.filter(|judge| judge.target.is_some() || judge.base_url.is_some());
         let target = own.and_then(|judge| judge.target).unwrap_or(inputs.target);
         let model = written.and_then(|judge| judge.model.clone()).unwrap_or_else(|| {
-            let default = target.protocol().default_model().map(str::to_owned);
+            let default = target.def().default_model.map(str::to_owned);
             match own {
                 None => inputs.models.resolve(None),
                 Some(_) => default.unwrap_or_default(),

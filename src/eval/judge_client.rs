@@ -9,7 +9,7 @@ use crate::config::{Cache, Settings};
 use crate::domain::{Answer, Arrival, Event, Failure, FailureKind, Job, Keep, Meaning, Problem, Progress, Question};
 use crate::error::Error;
 use crate::plan::price::Tier;
-use crate::provider::Target;
+use crate::provider::AnyProvider;
 use crate::runner::{self, Ended, Limits, Price, RunEnd, Taken};
 use crate::scoring::{self, Commands, ReplyCache, ScoredAnswer, Unscored};
 use crate::store::{RunId, Store, Writer};
@@ -46,8 +46,8 @@ pub(crate) struct JudgeClient<'a> {
 }
 
 /// What is sent to one model.
-struct Batch<'b, T> {
-    target: &'b Arc<T>,
+struct Batch<'b> {
+    provider: &'b AnyProvider,
     /// The name that the replies are stored by.
     name: &'b str,
     /// What answers, in the identity of each reply.
@@ -124,9 +124,9 @@ impl JudgeClient<'_> {
             }
         }
         let replies = self.request(Batch {
-            target: &judge.target,
+            provider: &judge.target.provider,
             name,
-            identity: &judge.identity,
+            identity: &judge.target.identity,
             tier: judge.prompt.standard_tier(),
             jobs: open.iter().map(|(_, job)| job.clone()).collect(),
             vectors: None,
@@ -184,7 +184,7 @@ impl JudgeClient<'_> {
         let texts: Vec<&str> = open.iter().map(|meaning| meaning.text.as_str()).collect();
         let (jobs, vectors) = model.jobs(&texts);
         let replies = self.request(Batch {
-            target: &model.target,
+            provider: &model.provider,
             name: embeddings::REPLIES,
             identity: &model.identity,
             tier: Tier::Standard,
@@ -272,9 +272,9 @@ impl JudgeClient<'_> {
 
     /// Sends a batch within what is left of the run's limits, and stores its replies. The inner error says why nothing was
     /// sent.
-    fn request<T: Target>(&mut self, batch: Batch<'_, T>) -> Result<Result<Replies, Failure>, Error> {
+    fn request(&mut self, batch: Batch<'_>) -> Result<Result<Replies, Failure>, Error> {
         let Batch {
-            target,
+            provider,
             name,
             identity,
             tier,
@@ -293,7 +293,7 @@ impl JudgeClient<'_> {
             vectors,
             received: Mutex::default(),
         });
-        let end = self.send(jobs, Arc::clone(target), Arc::clone(&sink), tier)?;
+        let end = self.send(jobs, provider.clone(), Arc::clone(&sink), tier)?;
         self.count(end);
         let Some(ReplySink { writer, received, .. }) = Arc::into_inner(sink) else {
             return Err(Error::StoreFailed(Problem::new("the store's writer is still in use")));
@@ -304,13 +304,7 @@ impl JudgeClient<'_> {
         Ok(Ok(received.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    fn send<T: Target>(
-        &self,
-        jobs: Vec<Job>,
-        target: Arc<T>,
-        sink: Arc<ReplySink>,
-        tier: Tier,
-    ) -> Result<RunEnd, Error> {
+    fn send(&self, jobs: Vec<Job>, provider: AnyProvider, sink: Arc<ReplySink>, tier: Tier) -> Result<RunEnd, Error> {
         let workers = runtime::workers("judge")?;
         let prices = self.settings.prices.clone();
         let today = OffsetDateTime::now_utc().date();
@@ -318,7 +312,7 @@ impl JudgeClient<'_> {
         let (sender, queue) = mpsc::channel(2 * self.settings.limits.concurrency);
         let running = workers.spawn(runner::run(
             queue,
-            target,
+            Arc::new(provider),
             self.limits(),
             price,
             sink,

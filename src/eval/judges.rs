@@ -1,9 +1,9 @@
 //! Models that judge: the second plan, over answers that are stored. Whatever checks want to ask of a judge is asked
 //! through the run stage, under its limits and the run's budget, and every reply is stored, so that nothing is asked twice.
 
-use super::target::{BATCHED, OpenedTarget, service};
+use super::target::{limits_of, run_service};
 use super::versions::{Version, open_prompt};
-use crate::config::{Cache, JudgeSettings, Settings, TargetKind};
+use crate::config::{JudgeSettings, Settings, TargetKind};
 use crate::domain::{
     Arm, CaseId, Failure, FailureKind, Job, JudgeVerdict, Problem, Problems, Question, Request, digest,
 };
@@ -11,8 +11,7 @@ use crate::error::Error;
 use crate::plan::identity;
 use crate::plan::price::Tier;
 use crate::prompt::Library;
-use crate::provider::gemini::{self, Delivery};
-use crate::provider::{AnyTarget, ApiKey, Gemini, GeminiSettings, OpenAi, OpenAiSettings, Protocol};
+use crate::provider::{ApiKey, OwnService, Purpose, ServiceConfig, Target};
 use crate::runner::{Ended, Taken};
 use crate::store::Store;
 use serde_json::{Value, json};
@@ -34,12 +33,7 @@ pub(crate) struct Judges {
 /// A model with the prompt by which it judges.
 #[derive(Debug)]
 pub(super) struct Judge {
-    pub(super) target: Arc<AnyTarget>,
-    /// What answers, in the identity of each reply.
-    pub(super) identity: String,
-    /// The service alone, see [`OpenedTarget::service`].
-    service: String,
-    protocol: Protocol,
+    pub(super) target: Target,
     pub(super) prompt: Version,
 }
 
@@ -101,7 +95,7 @@ impl Judges {
         names: &BTreeSet<String>,
         settings: &Settings,
         library: &Library,
-        run_target: Option<&OpenedTarget>,
+        run_target: Option<&Target>,
     ) -> Result<Judges, Problems> {
         let mut by_name = BTreeMap::new();
         let mut problems = Problems::default();
@@ -136,7 +130,7 @@ impl Judges {
         for (name, judge) in &self.by_name {
             let info = &judge.prompt.info;
             let earlier = match store {
-                Some(store) => store.mean_reply(&info.name, &info.model, &judge.identity)?,
+                Some(store) => store.mean_reply(&info.name, &info.model, &judge.target.identity)?,
                 None => None,
             };
             all.insert(name.as_str(), earlier);
@@ -146,12 +140,12 @@ impl Judges {
 
     /// What the judges are: another model or prompt of a judge makes another test.
     pub(crate) fn digest(&self) -> [u8; 32] {
-        self.digest_with(|judge| &judge.identity)
+        self.digest_with(|judge| &judge.target.identity)
     }
 
     /// The same, in whichever way they are asked.
     pub(crate) fn same(&self) -> [u8; 32] {
-        self.digest_with(|judge| &judge.service)
+        self.digest_with(|judge| &judge.target.service)
     }
 
     fn digest_with(&self, asked: impl Fn(&Judge) -> &String) -> [u8; 32] {
@@ -166,7 +160,7 @@ impl Judges {
     pub(crate) fn identity(&self, name: &str) -> Option<JudgeIdentity> {
         let judge = self.by_name.get(name)?;
         let info = &judge.prompt.info;
-        let pieces = [&judge.identity, &info.model, &info.sha256];
+        let pieces = [&judge.target.identity, &info.model, &info.sha256];
         Some(JudgeIdentity {
             model: info.model.clone(),
             prompt_sha256: info.sha256.clone(),
@@ -185,7 +179,7 @@ impl Judge {
         name: &str,
         settings: &Settings,
         library: &Library,
-        run_target: Option<&OpenedTarget>,
+        run_target: Option<&Target>,
     ) -> Result<Judge, Problems> {
         let written = settings.scoring.judges.get(name);
         if written.is_none() && name != DEFAULT {
@@ -200,42 +194,29 @@ impl Judge {
         };
         let own = written.filter(|judge| judge.target.is_some() || judge.base_url.is_some());
         let run_target = run_target.filter(|_| settings.provider.target != TargetKind::Recorded);
-        let (target, identity, service, protocol) = match (own, run_target) {
+        let (target, default_model) = match (own, run_target) {
             (None, None) => {
                 return Err(at("recorded answers can't judge".to_owned())
                     .hint(format!("set target and model under [judges.{name}] in promptgate.toml"))
                     .into());
             }
-            (None, Some(run_target)) => {
-                let identity = run_target.identity.trim_end_matches(BATCHED).to_owned();
-                let service = run_target.service.clone();
-                (
-                    Arc::clone(&run_target.target),
-                    identity,
-                    service,
-                    settings.provider.target.protocol(),
-                )
-            }
+            (None, Some(run_target)) => (run_target.unbatched(), settings.arms.models.resolve(None)),
             (Some(judge), _) => {
-                let (target, identity, protocol) = own_target(judge, settings).map_err(|problem| {
-                    let said = at(problem.message.clone());
-                    Problem {
-                        expected: problem.expected,
-                        hint: problem.hint,
-                        ..said
-                    }
+                let placed = |problem: &Problem| Problem {
+                    expected: problem.expected.clone(),
+                    hint: problem.hint.clone(),
+                    ..at(problem.message.clone())
+                };
+                let (target, model) = own_target(judge, settings).map_err(|found| {
+                    let mut problems = Problems::default();
+                    problems.extend(found.iter().map(placed));
+                    problems
                 })?;
-                (target, identity.clone(), identity, protocol)
+                (target, model.unwrap_or_default().to_owned())
             }
         };
-        let model = written.and_then(|judge| judge.model.clone()).unwrap_or_else(|| {
-            let default = protocol.default_model().map(str::to_owned);
-            match own {
-                None => settings.arms.models.resolve(None),
-                Some(_) => default.unwrap_or_default(),
-            }
-        });
-        if let Some(message) = protocol.model_problem(&model) {
+        let model = written.and_then(|judge| judge.model.clone()).unwrap_or(default_model);
+        if let Some(message) = target.encoder.model_problem(&model) {
             return Err(at(message).into());
         }
         let prompt = match written.and_then(|judge| judge.prompt.as_deref()) {
@@ -259,20 +240,21 @@ impl Judge {
                     .into());
             }
         }
-        Ok(Judge {
-            target,
-            identity,
-            service,
-            protocol,
-            prompt,
-        })
+        Ok(Judge { target, prompt })
     }
 
     /// The job that asks a question. Its body holds no arm, so equal answers of both arms share one reply.
     pub(super) fn job(&self, question: &Question) -> Result<Job, Failure> {
         let request = self.request(question)?;
-        let body = self.protocol.body(&request);
-        let key = identity(&self.identity, &request.model, &body, "judge", question.vote, None);
+        let body = self.target.encoder.body(&request);
+        let key = identity(
+            &self.target.identity,
+            &request.model,
+            &body,
+            "judge",
+            question.vote,
+            None,
+        );
         Ok(Job {
             seq: 0,
             case: CaseId::new("judge"),
@@ -280,6 +262,7 @@ impl Judge {
             repeat: question.vote,
             request: Arc::new(request),
             body: body.into(),
+            later: Vec::new(),
             key,
         })
     }
@@ -315,62 +298,15 @@ fn schema(verdict: JudgeVerdict) -> Value {
     })
 }
 
-/// A target of a judge's own.
-fn own_target(judge: &JudgeSettings, settings: &Settings) -> Result<(Arc<AnyTarget>, String, Protocol), Problem> {
-    let kind = judge.target.unwrap_or(settings.provider.target);
-    let concurrency = settings.limits.concurrency;
-    match kind {
-        TargetKind::OpenAi => {
-            let base_url = judge.base_url.clone().ok_or_else(|| {
-                Problem::new("the target `openai` has no base url").hint("set base_url, like http://localhost:11434/v1")
-            })?;
-            if judge.key.is_none() && !crate::provider::openai::is_local(&base_url)? {
-                return Err(Problem::new("there is no key for it").hint("set OPENAI_API_KEY"));
-            }
-            let identity = format!("openai {}", base_url.trim_end_matches('/'));
-            let target = OpenAi::new(&OpenAiSettings {
-                base_url,
-                key: judge.key.clone(),
-                concurrency,
-            })?;
-            Ok((Arc::new(AnyTarget::OpenAi(target)), identity, Protocol::OpenAi))
-        }
-        TargetKind::Gemini | TargetKind::Sim => {
-            // The run's key only if it is one for the same service.
-            let runs = settings
-                .provider
-                .key
-                .clone()
-                .filter(|_| settings.provider.target == TargetKind::Gemini);
-            let key = judge.key.clone().or(runs).filter(|_| kind == TargetKind::Gemini);
-            if kind == TargetKind::Gemini && key.is_none() && settings.run.cache != Cache::Only {
-                return Err(Problem::new("there is no key for it").hint("set GEMINI_API_KEY"));
-            }
-            let url = match (&judge.base_url, kind) {
-                (Some(url), _) => url.clone(),
-                (None, TargetKind::Gemini) => gemini::BASE_URL.to_owned(),
-                (None, _) => {
-                    return Err(Problem::new("a simulator that judges needs an address")
-                        .hint("set base_url to that of `promptgate sim`"));
-                }
-            };
-            let identity = service(kind.as_str(), &url, gemini::VERSION);
-            let target = Gemini::new(&GeminiSettings {
-                base_url: url,
-                version: gemini::VERSION.to_owned(),
-                delivery: Delivery::Whole,
-                key,
-                renewal: None,
-                timeout: settings.limits.timeout,
-                concurrency,
-                simulated: false,
-            })?;
-            Ok((Arc::new(AnyTarget::Gemini(target)), identity, Protocol::Gemini))
-        }
-        TargetKind::Vertex | TargetKind::Recorded => {
-            Err(Problem::new("it has a base url, but no target that takes one").hint("set target"))
-        }
-    }
+/// A target of a judge's own, and the model where the judge names none.
+fn own_target(judge: &JudgeSettings, settings: &Settings) -> Result<(Target, Option<&'static str>), Problems> {
+    let own = OwnService {
+        target: judge.target,
+        base_url: judge.base_url.clone(),
+        key: judge.key.clone(),
+    };
+    let service = ServiceConfig::find(Purpose::Judge, own, run_service(settings, None), limits_of(settings))?;
+    Ok((service.open()?, service.def.default_model))
 }
 
 pub(super) fn invalid_question(message: String) -> Failure {

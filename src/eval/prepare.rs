@@ -8,11 +8,11 @@ use super::policy_diff::{self, CurrentState};
 use super::prior_runs::PriorRuns;
 use super::reruns::{self, RerunPlan};
 use super::survey::{self, Survey, SurveyScope};
-use super::target::{self, OpenedTarget};
+use super::target::Targets;
 use super::versions::{Versions, library, open_versions};
 use super::{STORE, calibration, hex, now};
 use crate::config::{Cache, Earlier, Settings, TargetKind};
-use crate::domain::{Problem, Problems, Quarantine, RunInfo, Sequential, Usage, digest};
+use crate::domain::{Arm, Problem, Problems, Quarantine, RunInfo, Sequential, Usage, digest};
 use crate::error::Error;
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
@@ -33,20 +33,25 @@ pub fn prepare(settings: &Settings, kind: RunKind) -> Result<EvalContext<'_>, Er
             .map(|version| (version.info.model.as_str(), version.tier(settings)));
         check_prices(settings, priced)?;
     }
-    let target = target::open(settings, Some(&versions))?;
+    let targets = Targets::open(settings, Some(&versions))?;
     let selection = select(settings)?;
     let commands = Commands::new(&settings.root, &settings.scoring.commands);
     let rules = Rules::new(&settings.root).with_commands(commands.clone());
-    let mut survey = survey_run(settings, kind, &versions, &selection, &rules, &target)?;
-    let judges = Judges::open(&survey.judges, settings, &library(&settings.root), Some(&target))?;
+    let mut survey = survey_run(settings, kind, &versions, &selection, &rules, &targets)?;
+    let judges = Judges::open(
+        &survey.judges,
+        settings,
+        &library(&settings.root),
+        Some(targets.of(Arm::Candidate)),
+    )?;
     let calibrations = match survey.judge_roles.is_empty() {
         true => Vec::new(),
         false => calibration::entries(&settings.scoring.judge_calibration)?,
     };
-    let embedders = Embedders::open(&survey.embedders, settings, target.embeds.as_ref())?;
+    let embedders = Embedders::open(&survey.embedders, settings, Some(targets.of(Arm::Candidate)))?;
     add_models(&mut survey, &judges, &embedders);
     for key in Judges::keys(settings).chain(Embedders::keys(settings)) {
-        target.redactor.add(key.reveal());
+        targets.redactor.add(key.reveal());
     }
     let rerun = plan_rerun(settings, kind, &mut survey)?;
     let plan = rerun.plan(versions.baseline.is_some());
@@ -61,7 +66,7 @@ pub fn prepare(settings: &Settings, kind: RunKind) -> Result<EvalContext<'_>, Er
         rules,
         commands,
         versions,
-        target,
+        targets,
         judges,
         embedders,
         calibrations,
@@ -78,7 +83,7 @@ fn survey_run(
     versions: &Versions,
     selection: &Selection,
     rules: &Rules,
-    target: &OpenedTarget,
+    targets: &Targets,
 ) -> Result<Survey, Error> {
     let recorded = settings.provider.target == TargetKind::Recorded;
     let (may_be_identical, sequential) = match kind {
@@ -89,13 +94,12 @@ fn survey_run(
         golden: &settings.dataset.golden,
         selection,
         rules,
-        target: &target.identity,
-        service: &target.service,
-        protocol: settings.provider.target.protocol(),
+        target: &targets.identity(),
+        service: &targets.service(),
+        encoders: targets.encoders(),
         recorded,
-        may_be_identical,
+        may_be_identical: may_be_identical && targets.are_one(),
         sequential,
-        api_version: &settings.provider.api_version,
         today: OffsetDateTime::now_utc().date(),
     };
     survey::survey(&scope, versions)

@@ -8,7 +8,7 @@ use super::runtime;
 use super::sample_walk::{CacheLookup, SampleWalk, StopWalk};
 use super::usage_estimate::UsageEstimate;
 use crate::config::{BatchSettings, Cache};
-use crate::domain::{Arm, Arrival, Asked, Event, Failure, FailureKind, Job, Progress, Source};
+use crate::domain::{Arm, Arrival, Asked, Event, Failure, FailureKind, Job, Problem, Progress, Source};
 use crate::error::Error;
 use crate::runner::{self, Batched, Ended, Expect, Limits, RunEnd, Taken};
 use crate::store::{Store, Writer};
@@ -77,7 +77,8 @@ fn send(
     let (store, run) = (state.store, state.open_run);
     let workers = runtime::workers("run")?;
     let reusable = target.reusable && settings.run.cache != Cache::Off;
-    let writer = Arc::new(store.writer(run.id, &target.identity, reusable)?);
+    let identities = [Arm::Baseline, Arm::Candidate].map(|arm| context.target(arm).identity.as_str());
+    let writer = Arc::new(store.writer(run.id, identities, reusable)?);
     let limits = Limits {
         taken: spent,
         ..limits(settings)
@@ -90,8 +91,11 @@ fn send(
     let handed_out = Arc::new(AtomicBool::new(false));
     let running = match settings.provider.batch {
         Some(BatchSettings { first_look, wait }) => {
+            let Some(batches) = target.batches.clone() else {
+                return Err(Problem::new("this target takes no batches").into());
+            };
             let batched = Batched {
-                target: Arc::clone(&target.target),
+                target: batches,
                 limits,
                 first_look,
                 wait,
@@ -107,7 +111,7 @@ fn send(
         }
         None => workers.spawn(runner::run(
             queue,
-            Arc::clone(&target.target),
+            Arc::new(context.targets.provider()),
             limits,
             price,
             Arc::clone(&writer),

@@ -56,7 +56,7 @@ fn resume_or_begin(
         plan: *plan,
         candidate: context.info.candidate.name.clone(),
         baseline: context.info.baseline.as_ref().map(|info| info.name.clone()),
-        target: context.target.identity.clone(),
+        target: context.targets.identity(),
         answers: context.survey.answers(&context.plan, retries.min_answers()),
     })?)
 }

@@ -163,7 +163,7 @@ impl SampleWalk<'_> {
             return Ok(None);
         };
         let request = version.render(case).map_err(StopWalk::Render)?;
-        let body = self.context.protocol(arm).body(&request).into();
+        let body = self.context.target(arm).encoder.body(&request).into();
         Ok(Some(RenderedRequest {
             arm,
             request: Arc::new(request),
@@ -183,6 +183,7 @@ impl SampleWalk<'_> {
             repeat,
             request: Arc::clone(request),
             body: Arc::clone(body),
+            later: Vec::new(),
             key: identity(target, &request.model, body, case.id.as_str(), repeat, arm_of_key),
         }
     }

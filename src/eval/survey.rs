@@ -4,15 +4,16 @@
 use super::calibration::JudgeRoles;
 use super::fingerprint::{self, FingerprintInputs, case_digest, checks_digest};
 use super::hex;
+use super::target::Encoders;
 use super::versions::{Version, Versions};
 use crate::dataset::{self, Dataset};
 use crate::domain::{
-    ArgProblem, Case, CheckRules, Place, Problem, Problems, Request, Sequential, Step, Tested, digest,
+    ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Sequential, Step, Tested, digest,
 };
 use crate::error::Error;
 use crate::gate::power::Sizes;
 use crate::plan::{Plan, Schedule, Selection, Spreading};
-use crate::provider::Protocol;
+use crate::provider::RequestEncoder;
 use crate::scoring;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
@@ -62,15 +63,13 @@ pub(crate) struct SurveyScope<'a> {
     /// The service, however it is asked.
     pub(crate) service: &'a str,
     /// How requests are written.
-    pub(crate) protocol: Protocol,
+    pub(crate) encoders: Encoders,
     /// Recorded answers are looked up by the name of the prompt, which belongs to the key then.
     pub(crate) recorded: bool,
     /// Two arms that render the same requests count as the same prompt.
     pub(crate) may_be_identical: bool,
     /// Spread the cases over looks.
     pub(crate) sequential: Sequential,
-    /// The version of the service's API.
-    pub(crate) api_version: &'a str,
     /// Models retire.
     pub(crate) today: Date,
 }
@@ -79,8 +78,8 @@ pub(crate) struct SurveyScope<'a> {
 pub(crate) fn survey(scope: &SurveyScope<'_>, versions: &Versions) -> Result<Survey, Error> {
     let mut problems = Problems::default();
     let mut doubts = Vec::new();
-    for version in versions.all() {
-        let (refused, doubtful) = settings(version, scope);
+    for (arm, version) in versions.arms() {
+        let (refused, doubtful) = settings(version, scope.encoders.of(arm), scope.today);
         // A prompt that is compared with itself has its mistakes once.
         for problem in refused {
             if !problems.iter().any(|told| *told == problem) {
@@ -131,7 +130,7 @@ pub(crate) fn survey(scope: &SurveyScope<'_>, versions: &Versions) -> Result<Sur
 }
 
 /// Settings of a version that the service would refuse with every request, and those that it would not heed.
-fn settings(version: &Version, scope: &SurveyScope<'_>) -> (Vec<Problem>, Vec<Problem>) {
+fn settings(version: &Version, encoder: &dyn RequestEncoder, today: Date) -> (Vec<Problem>, Vec<Problem>) {
     let Version { prompt, info } = version;
     let place = |path: &[Step]| match path {
         // The model may come from an option, and then stands nowhere.
@@ -146,13 +145,11 @@ fn settings(version: &Version, scope: &SurveyScope<'_>) -> (Vec<Problem>, Vec<Pr
         expected: found.expected,
         hint: found.hint,
     };
-    if let Some(message) = scope.protocol.model_problem(&info.model) {
+    if let Some(message) = encoder.model_problem(&info.model) {
         let found = ArgProblem::new(message).inside(Step::key("model"));
         return (vec![problem(found)], Vec::new());
     }
-    let found = scope
-        .protocol
-        .review(&prompt.frame(&info.model), scope.api_version, scope.today);
+    let found = encoder.review(&prompt.frame(&info.model), today);
     (
         found.refused.into_iter().map(problem).collect(),
         found.doubtful.into_iter().map(problem).collect(),
@@ -163,7 +160,7 @@ fn settings(version: &Version, scope: &SurveyScope<'_>) -> (Vec<Problem>, Vec<Pr
 struct SurveyPass<'a> {
     versions: &'a Versions,
     service: &'a str,
-    protocol: Protocol,
+    encoders: Encoders,
     recorded: bool,
     /// Per version (baseline first) and variable: some case supplies it; first case that does not.
     supplied: Vec<Vec<VariableSupply>>,
@@ -247,7 +244,7 @@ impl<'a> SurveyPass<'a> {
         SurveyPass {
             versions,
             service: scope.service,
-            protocol: scope.protocol,
+            encoders: scope.encoders.clone(),
             recorded: scope.recorded,
             supplied: versions
                 .all()
@@ -302,10 +299,10 @@ impl<'a> SurveyPass<'a> {
     }
 
     fn render(&mut self, case: &Case) -> Result<(), Problem> {
-        let protocol = self.protocol;
-        let render = |version: &Version| {
+        let (blue, green) = (self.encoders.of(Arm::Baseline), self.encoders.of(Arm::Candidate));
+        let render = |version: &Version, encoder: &dyn RequestEncoder| {
             let request = version.render(case)?;
-            match protocol.content_problem(&request) {
+            match encoder.content_problem(&request) {
                 Some(problem) => Err(Problem::at(
                     case.place.clone(),
                     format!("in `{}`: {problem}", version.info.name),
@@ -313,10 +310,11 @@ impl<'a> SurveyPass<'a> {
                 None => Ok(request),
             }
         };
-        let candidate = render(&self.versions.candidate)?;
-        let baseline = self.versions.baseline.as_ref().map(render).transpose()?;
-        let mut add = |request: &Request| {
-            let body = protocol.body(request);
+        let candidate = render(&self.versions.candidate, green)?;
+        let baseline = self.versions.baseline.as_ref();
+        let baseline = baseline.map(|version| render(version, blue)).transpose()?;
+        let mut add = |request: &Request, encoder: &dyn RequestEncoder| {
+            let body = encoder.body(request);
             for hash in [&mut self.key, &mut self.requests] {
                 hash.update((body.len() as u64).to_le_bytes());
                 hash.update(&body);
@@ -324,9 +322,9 @@ impl<'a> SurveyPass<'a> {
             }
             body
         };
-        let body = add(&candidate);
+        let body = add(&candidate, green);
         if let Some(baseline) = baseline {
-            let other = add(&baseline);
+            let other = add(&baseline, blue);
             self.identical &= body == other && baseline.model == candidate.model;
         }
         self.key.update(case.id.as_str().as_bytes());

@@ -68,7 +68,13 @@ impl Versions {
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Version> {
-        self.baseline.iter().chain([&self.candidate])
+        self.arms().map(|(_, version)| version)
+    }
+
+    /// Baseline first.
+    pub(crate) fn arms(&self) -> impl Iterator<Item = (Arm, &Version)> {
+        let baseline = self.baseline.iter().map(|version| (Arm::Baseline, version));
+        baseline.chain([(Arm::Candidate, &self.candidate)])
     }
 }
 

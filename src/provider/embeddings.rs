@@ -1,9 +1,8 @@
 //! Embeddings, whoever makes them: a job holds many texts, one a content, and its answer is their vectors as a JSON array of
 //! arrays of numbers, in the order of the texts. `gemini/embed.rs` and `openai/embed.rs` know what that is on the wire.
 
-use super::target::{Retry, Target, TargetError};
-use super::{gemini, openai};
-use crate::domain::{Answer, FailureKind, Job, Source, Usage};
+use super::api::{ProviderError, Retry};
+use crate::domain::{Answer, FailureKind, Finish, Job, Usage};
 
 /// Texts of one request; `batchEmbedContents` takes no more.
 const MOST_TEXTS: usize = 100;
@@ -11,38 +10,6 @@ const MOST_TEXTS: usize = 100;
 /// Bytes of the texts of one request, unless a single text is longer: about 16,000 tokens, below the 20,000 that some models
 /// take at once, and little enough for a small quota of tokens a minute.
 const MOST_BYTES: usize = 64 << 10;
-
-/// What makes vectors of texts.
-#[derive(Debug)]
-pub enum Embedder {
-    /// The Gemini API, or the simulator.
-    Gemini(gemini::Embedder),
-    /// A service that embeds as OpenAI does.
-    OpenAi(Box<openai::Embedder>),
-}
-
-impl Embedder {
-    /// The exact body of a request for the vectors of these texts. The same texts always give the same bytes.
-    pub fn body(&self, model: &str, texts: &[&str], dimensions: Option<u32>) -> Vec<u8> {
-        match self {
-            Embedder::Gemini(_) => gemini::embedding_body(model, texts, dimensions),
-            Embedder::OpenAi(_) => openai::embedding_body(model, texts, dimensions),
-        }
-    }
-}
-
-impl Target for Embedder {
-    async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
-        match self {
-            Embedder::Gemini(target) => target.answer(job).await,
-            Embedder::OpenAi(target) => target.answer(job).await,
-        }
-    }
-
-    fn source(&self) -> Source {
-        Source::Live
-    }
-}
 
 /// Cuts texts into those of one request each, in their order; `bytes` is the length of one.
 pub fn requests<T>(texts: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
@@ -66,7 +33,7 @@ pub fn requests<T>(texts: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
 ///
 /// # Errors
 /// There is not one vector for each text, or one has fewer than two numbers: `bad_body`, worth another attempt.
-pub(super) fn answer(job: &Job, vectors: &[Vec<f32>], counted: Option<u64>) -> Result<Answer, TargetError> {
+pub(super) fn answer(job: &Job, vectors: &[Vec<f32>], counted: Option<u64>) -> Result<Answer, ProviderError> {
     let (got, texts) = (vectors.len(), job.request.contents.len());
     if got != texts {
         return Err(broken(&format!("{got} embeddings came for {texts} texts")));
@@ -84,14 +51,14 @@ pub(super) fn answer(job: &Job, vectors: &[Vec<f32>], counted: Option<u64>) -> R
             ..Usage::default()
         },
         model_version: Some(job.request.model.clone()),
-        finish_reason: Some("STOP".to_owned()),
+        finish: Some(Finish::Complete),
         ..Answer::default()
     })
 }
 
 /// A body that holds no embeddings, for a reason in a sentence.
-pub(super) fn broken(message: &str) -> TargetError {
-    TargetError::new(FailureKind::Transport, "bad_body", message, Retry::Backoff)
+pub(super) fn broken(message: &str) -> ProviderError {
+    ProviderError::new(FailureKind::Transport, "bad_body", message, Retry::Backoff)
 }
 
 #[cfg(test)]

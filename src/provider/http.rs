@@ -3,8 +3,8 @@
 //!
 //! A target makes the request and reads the reply; client, bounds, masking and the errors of the way stand here.
 
+use super::api::{ProviderError, Retry};
 use super::base_url::BaseUrl;
-use super::target::{Retry, TargetError};
 use crate::domain::{Answer, FailureKind, Problem};
 use crate::secret::Redact;
 use bytes::Bytes;
@@ -58,7 +58,7 @@ impl Http {
     ///
     /// # Errors
     /// No response came, or one with a status of success broke off. Any whole response is a reply.
-    pub(super) async fn send(&self, request: Request, secret: Option<&dyn Redact>) -> Result<Reply, TargetError> {
+    pub(super) async fn send(&self, request: Request, secret: Option<&dyn Redact>) -> Result<Reply, ProviderError> {
         self.open(request).await?.whole(secret).await
     }
 
@@ -66,7 +66,7 @@ impl Http {
     ///
     /// # Errors
     /// No response came.
-    pub(super) async fn open(&self, request: Request) -> Result<Incoming, TargetError> {
+    pub(super) async fn open(&self, request: Request) -> Result<Incoming, ProviderError> {
         let started = Instant::now();
         let response = self.client.execute(request).await.map_err(unsent)?;
         Ok(Incoming {
@@ -117,7 +117,7 @@ impl Incoming {
     ///
     /// # Errors
     /// The body broke off.
-    pub(super) async fn piece_of_many(&mut self) -> Result<Option<Bytes>, TargetError> {
+    pub(super) async fn piece_of_many(&mut self) -> Result<Option<Bytes>, ProviderError> {
         self.response.chunk().await.map_err(cut_off)
     }
 
@@ -125,12 +125,12 @@ impl Incoming {
     ///
     /// # Errors
     /// The body broke off, or is too large.
-    pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, TargetError> {
+    pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, ProviderError> {
         let piece = self.response.chunk().await.map_err(cut_off)?;
         self.size += piece.as_ref().map_or(0, Bytes::len);
         if self.size > self.most {
             let message = format!("the response is larger than {} MiB", self.most >> 20);
-            return Err(TargetError::new(
+            return Err(ProviderError::new(
                 FailureKind::Transport,
                 "too_large",
                 message,
@@ -145,7 +145,7 @@ impl Incoming {
     ///
     /// # Errors
     /// One with a status of success broke off, or is too large.
-    pub(super) async fn whole(mut self, secret: Option<&dyn Redact>) -> Result<Reply, TargetError> {
+    pub(super) async fn whole(mut self, secret: Option<&dyn Redact>) -> Result<Reply, ProviderError> {
         let body = if self.is_success() {
             self.read().await?
         } else {
@@ -163,7 +163,7 @@ impl Incoming {
     }
 
     /// Reads a whole body, within bounds.
-    async fn read(&mut self) -> Result<Vec<u8>, TargetError> {
+    async fn read(&mut self) -> Result<Vec<u8>, ProviderError> {
         let announced = self
             .response
             .content_length()
@@ -204,7 +204,10 @@ impl Reply {
 
 /// What came of a request, without the secret. Bodies are masked before they are read; here goes what only reading them
 /// puts together: the pieces of a stream, the parts of an answer.
-pub(super) fn without(secret: Option<&dyn Redact>, got: Result<Answer, TargetError>) -> Result<Answer, TargetError> {
+pub(super) fn without(
+    secret: Option<&dyn Redact>,
+    got: Result<Answer, ProviderError>,
+) -> Result<Answer, ProviderError> {
     let Some(secret) = secret else {
         return got;
     };
@@ -274,7 +277,7 @@ async fn read_error(response: &mut Response) -> Vec<u8> {
 }
 
 /// No response came.
-fn unsent(cause: reqwest::Error) -> TargetError {
+fn unsent(cause: reqwest::Error) -> ProviderError {
     let code = if cause.is_builder() {
         return transport("bad_request", cause, Retry::Never);
     } else if cause.is_connect() {
@@ -288,13 +291,13 @@ fn unsent(cause: reqwest::Error) -> TargetError {
 }
 
 /// A response began and did not end.
-fn cut_off(cause: reqwest::Error) -> TargetError {
+fn cut_off(cause: reqwest::Error) -> ProviderError {
     let code = if is_reset(&cause) { "reset" } else { "bad_body" };
     transport(code, cause, Retry::Backoff)
 }
 
-fn transport(code: &str, cause: reqwest::Error, retry: Retry) -> TargetError {
-    TargetError::new(FailureKind::Transport, code, chain(&cause.without_url()), retry)
+fn transport(code: &str, cause: reqwest::Error, retry: Retry) -> ProviderError {
+    ProviderError::new(FailureKind::Transport, code, chain(&cause.without_url()), retry)
 }
 
 /// The other side closed or reset the connection, as the operating system tells it.

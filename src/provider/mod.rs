@@ -1,32 +1,44 @@
 //! What answers: each provider turns one request into one answer. Who asks, when and how often is the business of `runner`.
 //!
-//! - `gemini/`: the Gemini API, and the simulator that speaks its protocol. `vertex/`: the same models on Vertex AI.
-//!   `openai/`: chat completions. `recorded.rs`: answers from files.
-//! - `target.rs`: what answers. A target sends once; it neither retries nor waits.
-//! - `embeddings.rs`: vectors of texts instead of answers, whoever makes them.
-//! - `protocol.rs`: what a target must know of a prompt before anything is sent. `media.rs`: media inside a prompt.
-//! - `http.rs`: one exchange over HTTP, whoever answers. `base_url.rs`: where a service is.
-//! - `key.rs`: the type that holds an API key. `keys.rs`: the key of a run, which may be replaced once.
+//! - `api.rs`: the trait, and what can go wrong. `any.rs`: a provider of any kind.
+//! - `encoder.rs`: how requests are written, known before anything is sent. `media.rs`: media inside a prompt.
+//! - `definition.rs`: what there is to know about a kind of provider. `registry.rs`: the table of them.
+//! - `target.rs`: a provider that is open. `open.rs`: the service of a judge or an embedding model.
+//! - `gemini/`: the Gemini API. `simulator.rs`: the simulator, which speaks its protocol. `vertex/`: the same models on
+//!   Vertex AI. `openai/`: chat completions. `recorded.rs`: answers from files.
+//! - `embeddings.rs`: vectors of texts instead of answers.
+//! - `http.rs`: one exchange over HTTP. `base_url.rs`: where a service is. `key.rs`: an API key. `keys.rs`: the key of a run,
+//!   which may be replaced once.
 
+mod any;
+mod api;
 mod base_url;
+mod definition;
 mod embeddings;
+mod encoder;
 pub mod gemini;
 mod http;
 mod key;
 mod keys;
 mod media;
-pub mod openai;
-mod protocol;
+mod open;
+mod openai;
 mod recorded;
+mod registry;
+mod simulator;
 mod target;
 pub mod vertex;
 
-pub use embeddings::{Embedder, requests as embedding_requests};
+pub use any::AnyProvider;
+pub use api::{Lane, Provider, ProviderError, Reach, Retry};
+pub use definition::{BaseUrlSource, KeySource, ProviderConfig, ProviderDef};
+pub use embeddings::requests as embedding_requests;
+pub use encoder::RequestEncoder;
 pub use gemini::{Gemini, GeminiSettings};
 pub use key::ApiKey;
 pub use keys::{Renewal, read_key_file};
-pub use openai::{OpenAi, OpenAiSettings};
-pub use protocol::Protocol;
-pub use recorded::{ArmNames, Recorded};
-pub use target::{AnyTarget, Reach, Retry, Target, TargetError};
-pub use vertex::{Vertex, VertexSettings};
+pub use open::{OwnService, Purpose, RunService, ServiceConfig};
+pub use openai::is_local;
+pub use recorded::ArmNames;
+pub use registry::TargetKind;
+pub use target::Target;

@@ -4,9 +4,13 @@
 //! the place of the row, about 48 bytes a row); the row itself is read when its job asks for it, and must not have
 //! changed by then.
 
-use super::target::{Retry, Target, TargetError};
-use crate::domain::{Answer, Arm, FailureKind, Job, Place, Problem, Problems, Source, ToolCall, Usage, digest};
-use serde::Deserialize;
+mod definition;
+
+pub(crate) use definition::PROVIDER;
+
+use super::api::{Provider, ProviderError, Retry};
+use crate::domain::{Answer, Arm, FailureKind, Finish, Job, Place, Problem, Problems, Source, ToolCall, Usage, digest};
+use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -62,7 +66,7 @@ impl ArmNames {
 
 /// Recorded answers of the two arms.
 #[derive(Debug)]
-pub struct Recorded {
+pub(crate) struct Recorded {
     names: ArmNames,
     files: Vec<Recording>,
     index: HashMap<RowKey, RowPlace>,
@@ -103,16 +107,17 @@ struct Row<'a> {
     #[serde(default)]
     tool_calls: Vec<ToolCall>,
     /// Without one the answer is complete; an explicit null says that the service gave none.
-    #[serde(default = "complete")]
-    finish_reason: Option<String>,
+    #[serde(default, deserialize_with = "given")]
+    finish_reason: Option<Option<String>>,
     #[serde(default)]
     latency_ms: u64,
     #[serde(default)]
     usage: Usage,
 }
 
-fn complete() -> Option<String> {
-    Some("STOP".to_owned())
+/// Tells null from absent.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(value).map(Some)
 }
 
 /// Ids are texts or integers in golden data, so they are here.
@@ -139,7 +144,7 @@ impl Recorded {
     /// # Errors
     /// Every mistake with file, line and column: unreadable files, rows that are not JSON objects, unknown keys, wrong
     /// types, two rows for the same case, prompt and repeat.
-    pub fn open(files: &[PathBuf], names: ArmNames) -> Result<Recorded, Problems> {
+    pub(crate) fn open(files: &[PathBuf], names: ArmNames) -> Result<Recorded, Problems> {
         let mut reader = Reader {
             names: names.unambiguous(),
             index: HashMap::new(),
@@ -180,18 +185,19 @@ impl Recorded {
     }
 
     /// SHA-256 over the rows of all files, in order, as hexadecimal digits.
-    pub fn sha256(&self) -> &str {
+    pub(crate) fn sha256(&self) -> &str {
         &self.sha256
     }
 
-    fn look_up(&self, job: &Job) -> Result<Answer, TargetError> {
+    fn look_up(&self, job: &Job) -> Result<Answer, ProviderError> {
         let names = self.names.of(job.arm);
         let place = names
             .iter()
             .find_map(|name| self.index.get(&row_key(job.case.as_str(), name, job.repeat)))
             .ok_or_else(|| missing(job, names))?;
-        self.row_at(place)
-            .map_err(|message| TargetError::new(FailureKind::Missing, "recorded_answer_changed", message, Retry::Never))
+        self.row_at(place).map_err(|message| {
+            ProviderError::new(FailureKind::Missing, "recorded_answer_changed", message, Retry::Never)
+        })
     }
 
     /// Reads a row again. Rows are small and were just read, so the file's pages are in memory, and a blocking read is
@@ -216,8 +222,8 @@ impl Recorded {
     }
 }
 
-impl Target for Recorded {
-    async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
+impl Provider for Recorded {
+    async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
         self.look_up(job)
     }
 
@@ -231,7 +237,8 @@ impl Row<'_> {
         Answer {
             text: self.text.into_owned(),
             tool_calls: self.tool_calls,
-            finish_reason: self.finish_reason,
+            finish: self.finish_reason.is_none().then_some(Finish::Complete),
+            finish_reason: self.finish_reason.flatten(),
             block_reason: None,
             model_version: None,
             usage: self.usage,
@@ -370,14 +377,14 @@ fn checked(bytes: &[u8]) -> Result<Row<'_>, (usize, String)> {
     Ok(row)
 }
 
-fn missing(job: &Job, names: &[String]) -> TargetError {
+fn missing(job: &Job, names: &[String]) -> ProviderError {
     let message = format!(
         "no recorded answer for case `{}`, prompt `{}`, repeat {}",
         job.case,
         names.join("` or `"),
         job.repeat
     );
-    TargetError::new(FailureKind::Missing, "no_recorded_answer", message, Retry::Never)
+    ProviderError::new(FailureKind::Missing, "no_recorded_answer", message, Retry::Never)
 }
 
 fn row_key(case: &str, prompt: &str, repeat: u32) -> RowKey {

@@ -246,7 +246,7 @@ fn result<'a>(case: &'a Case, arm: Arm, prompt: &'a Prompt, judged: &'a Judged) 
         skip,
         warning: answer.as_ref().and_then(|answer| other_model(&prompt.model, answer)),
         served: unshown.and_then(|answer| borrowed(&answer.model_version)),
-        ended: unshown.and_then(|answer| borrowed(&answer.finish_reason)),
+        ended: unshown.and_then(|answer| answer.finish_word().map(Cow::Borrowed)),
         batched: answer.as_ref().is_some_and(|answer| answer.batched),
         simulated: answer.as_ref().is_some_and(|answer| answer.simulated),
         refused: *refused,
@@ -263,7 +263,8 @@ fn record(answer: &Answer) -> AnswerRecord<'_> {
     let Answer {
         text,
         tool_calls,
-        finish_reason,
+        finish_reason: _,
+        finish: _,
         block_reason,
         model_version,
         usage: _,
@@ -276,7 +277,7 @@ fn record(answer: &Answer) -> AnswerRecord<'_> {
     AnswerRecord {
         text: text.into(),
         tool_calls: Cow::Borrowed(tool_calls),
-        finish_reason: borrowed(finish_reason),
+        finish_reason: answer.finish_word().map(Cow::Borrowed),
         block_reason: borrowed(block_reason),
         model_version: borrowed(model_version),
         details: details.as_deref().map(Cow::Borrowed),

@@ -225,6 +225,7 @@ fn judged(row: ResultRow<'_>) -> Result<Judged, String> {
         text: text.into_owned(),
         tool_calls: tool_calls.into_owned(),
         finish_reason: finish_reason.map(Cow::into_owned),
+        finish: None,
         block_reason: block_reason.map(Cow::into_owned),
         model_version: model_version.map(Cow::into_owned),
         usage,

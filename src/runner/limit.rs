@@ -1,7 +1,7 @@
 //! When a request may leave: not before the instant that the service named, not more at once or a minute than is allowed.
 
 use super::pace::{Counted, Pace};
-use crate::provider::Reach;
+use crate::provider::{Lane, Reach};
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -246,13 +246,13 @@ impl Limiter {
     }
 }
 
-/// One [`Limiter`] per model. A run has one base URL and one key (a key that replaces a refused one takes its place, as
-/// quotas belong to the project, not to the key), and the service counts per model.
+/// One [`Limiter`] per service and model. A service is one base URL and one key (a key that replaces a refused one takes its
+/// place, as quotas belong to the project, not to the key).
 #[derive(Debug)]
 pub(super) struct Limiters {
     rate: Rate,
     concurrency: usize,
-    by_model: Mutex<HashMap<String, Arc<Limiter>>>,
+    by_model: Mutex<HashMap<(Lane, String), Arc<Limiter>>>,
 }
 
 impl Limiters {
@@ -265,15 +265,13 @@ impl Limiters {
         }
     }
 
-    /// The limiter of a model.
-    pub(super) fn of(&self, model: &str) -> Arc<Limiter> {
+    /// The limiter of a model at a service.
+    pub(super) fn of(&self, lane: Lane, model: &str) -> Arc<Limiter> {
         let mut by_model = self.by_model.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(limiter) = by_model.get(model) {
-            return Arc::clone(limiter);
-        }
-        let limiter = Arc::new(Limiter::new(self.rate, self.concurrency));
-        by_model.insert(model.to_owned(), Arc::clone(&limiter));
-        limiter
+        let limiter = by_model
+            .entry((lane, model.to_owned()))
+            .or_insert_with(|| Arc::new(Limiter::new(self.rate, self.concurrency)));
+        Arc::clone(limiter)
     }
 }
 
@@ -365,11 +363,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn models_do_not_wait_for_each_other() {
         let limiters = Limiters::new(Rate::new(Some(60), None), 16);
-        hold(&limiters.of("a"), 30);
+        hold(&limiters.of(Lane::default(), "a"), 30);
         let start = Instant::now();
-        drop(limiters.of("b").pass(1).await);
+        drop(limiters.of(Lane::default(), "b").pass(1).await);
         assert_eq!(start.elapsed(), Duration::ZERO);
-        drop(limiters.of("a").pass(1).await);
+        drop(limiters.of(Lane::default(), "a").pass(1).await);
         assert_eq!(start.elapsed(), Duration::from_secs(30));
     }
 

@@ -8,12 +8,14 @@
 //!
 //! - `worker.rs`: the bounded loop. `concurrency` workers are the permits, so memory and what a crash can cost are
 //!   bounded by their number, not by the number of jobs.
+//! - `conversation.rs`: the turns of one job, one after the other.
 //! - `batch/`: the other strategy: the same jobs through the service's batch API.
 //! - `retry.rs`: how long to wait before another attempt. `limit.rs`: when any attempt may leave at all. `pace.rs`: limits
 //!   learned from refusals. `reset.rs`: when a quota per day comes back. `budget.rs`: what a run may spend.
 
 mod batch;
 mod budget;
+mod conversation;
 mod limit;
 mod pace;
 mod reset;
@@ -24,7 +26,7 @@ pub use batch::{Batched, Expect};
 pub use retry::RetryPolicy;
 
 use crate::domain::{Failure, Job, Keep, Progress, Usage};
-use crate::provider::Target;
+use crate::provider::Provider;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -155,7 +157,7 @@ pub enum Ended {
 ///
 /// # Panics
 /// Passes on a panic of target, keep, price or progress.
-pub async fn run<T: Target, K: Keep>(
+pub async fn run<T: Provider, K: Keep>(
     jobs: mpsc::Receiver<Job>,
     target: Arc<T>,
     limits: Limits,

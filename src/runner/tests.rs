@@ -1,8 +1,8 @@
 //! The loop against a scripted target, in virtual time: delays are asserted to the millisecond and nothing sleeps.
 
 use super::*;
-use crate::domain::{Answer, Arm, Arrival, CaseId, Event, FailureKind, Request, Source};
-use crate::provider::{Reach, Retry, TargetError};
+use crate::domain::{Answer, Arm, Arrival, CaseId, Event, FailureKind, JobTurn, Request, Source};
+use crate::provider::{ProviderError, Reach, Retry};
 use serde_json::Map;
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -54,8 +54,8 @@ impl Scripted {
     }
 }
 
-impl Target for Scripted {
-    async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
+impl Provider for Scripted {
+    async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
         let case = job.case.to_string();
         let step = {
             let mut asked = self.asked.lock().unwrap();
@@ -66,7 +66,7 @@ impl Target for Scripted {
         };
         let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_in_flight.fetch_max(now, Ordering::SeqCst);
-        let failed = |kind, retry| Err(TargetError::new(kind, "scripted", "as scripted", retry));
+        let failed = |kind, retry| Err(ProviderError::new(kind, "scripted", "as scripted", retry));
         let result = match step {
             Step::Answer(millis) => {
                 sleep(Duration::from_millis(millis)).await;
@@ -83,7 +83,7 @@ impl Target for Scripted {
             Step::Told(seconds, reach) => {
                 sleep(Duration::from_millis(5)).await;
                 let after = Retry::After(Duration::from_secs(seconds));
-                failed(FailureKind::RateLimit, after).map_err(|error: TargetError| error.reaching(reach))
+                failed(FailureKind::RateLimit, after).map_err(|error: ProviderError| error.reaching(reach))
             }
             Step::Down => failed(FailureKind::Transport, Retry::Backoff),
             Step::Panic => panic!("a bug in the target"),
@@ -203,8 +203,81 @@ fn job(seq: u64) -> Job {
         repeat: 1,
         request: Arc::new(request),
         body: Arc::from(&b"{}"[..]),
+        later: Vec::new(),
         key: [seq as u8; 32],
     }
+}
+
+/// Echoes the body of each turn; the second turn fails the first time.
+#[derive(Default)]
+struct Echo {
+    bodies: Mutex<Vec<String>>,
+}
+
+impl Provider for Echo {
+    async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
+        let body = String::from_utf8(job.body.to_vec()).unwrap();
+        let mut bodies = self.bodies.lock().unwrap();
+        bodies.push(body.clone());
+        if bodies.len() == 2 {
+            return Err(ProviderError::new(
+                FailureKind::Transport,
+                "reset",
+                "as scripted",
+                Retry::Backoff,
+            ));
+        }
+        let usage = Usage {
+            prompt: 10,
+            ..Default::default()
+        };
+        Ok(Answer {
+            text: body,
+            latency_ms: 3,
+            usage,
+            ..Answer::default()
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_is_asked_turn_by_turn_and_repeated_as_a_whole() {
+    let turn = |body: &'static [u8]| JobTurn {
+        request: job(0).request,
+        body: Arc::from(body),
+    };
+    let (first, second) = (turn(b"hello"), turn(b"and then?"));
+    let conversation = Job {
+        body: first.body,
+        later: vec![second],
+        ..job(0)
+    };
+    let (sending, queue) = mpsc::channel(1);
+    sending.send(conversation).await.unwrap();
+    drop(sending);
+    let (echo, keep) = (Arc::new(Echo::default()), Arc::new(Memory::default()));
+    let end = run(
+        queue,
+        Arc::clone(&echo),
+        Limits::default(),
+        Arc::new(|_: &str, _: &Usage| Some(0.0)),
+        Arc::clone(&keep),
+        Arc::new(Events::default()),
+        CancellationToken::new(),
+    )
+    .await;
+    assert_eq!(end.ended, Ended::Complete);
+    assert_eq!(
+        *echo.bodies.lock().unwrap(),
+        ["hello", "and then?", "hello", "and then?"]
+    );
+    let arrivals = keep.arrivals.lock().unwrap();
+    assert_eq!((arrivals.len(), arrivals[0].attempts), (1, 2));
+    let answer = arrivals[0].result.as_ref().unwrap();
+    assert_eq!(
+        (answer.text.as_str(), answer.usage.prompt, answer.latency_ms),
+        ("and then?", 20, 6)
+    );
 }
 
 /// Feeds `n` jobs, and stops feeding when nobody listens any more.

@@ -1,11 +1,12 @@
 //! The bounded loop: what each worker does, and what the workers share.
 
 use super::budget::Budget;
+use super::conversation;
 use super::limit::{Learnt, Limiter, Limiters, Pass, Rate};
 use super::reset;
 use super::{Ended, Limits, Price, RunEnd, describe};
 use crate::domain::{Answer, Arrival, Asked, Event, Failure, FailureKind, Job, Keep, Progress, Source};
-use crate::provider::{Retry, Target, TargetError};
+use crate::provider::{Provider, ProviderError, Retry};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
@@ -58,7 +59,7 @@ enum Ending {
 /// What a failed attempt leads to.
 enum Next {
     /// Another attempt after a pause, with the delay the service told.
-    Again(TargetError, Option<Duration>),
+    Again(ProviderError, Option<Duration>),
     /// Another attempt now: what failed was not the request.
     AtOnce(Failure),
     /// No further attempt.
@@ -78,7 +79,7 @@ enum Waited<T> {
     Aborted,
 }
 
-impl<T: Target, K: Keep> Shared<T, K> {
+impl<T: Provider, K: Keep> Shared<T, K> {
     pub(super) fn new(
         jobs: mpsc::Receiver<Job>,
         target: Arc<T>,
@@ -153,8 +154,8 @@ impl<T: Target, K: Keep> Shared<T, K> {
         if self.source != Source::Live {
             return self.look_up(job).await;
         }
-        let limiter = self.limiters.of(&job.request.model);
-        let tokens = job.request.estimated_tokens();
+        let limiter = self.limiters.of(self.target.lane(job), &job.request.model);
+        let tokens = job.estimated_tokens();
         let mut waited = Duration::ZERO;
         let mut failed: Option<Failure> = None;
         loop {
@@ -209,12 +210,12 @@ impl<T: Target, K: Keep> Shared<T, K> {
     }
 
     /// One attempt, in its time; `None` when it was abandoned.
-    async fn attempt(&self, job: &Job) -> Option<Result<Answer, TargetError>> {
+    async fn attempt(&self, job: &Job) -> Option<Result<Answer, ProviderError>> {
         tokio::select! {
             // First the answer: one that has arrived is kept, also when the run is cancelled in the same moment.
             biased;
-            answer = timeout(self.limits.timeout, self.target.answer(job)) => {
-                Some(answer.unwrap_or_else(|_| Err(TargetError::timeout(self.limits.timeout))))
+            answer = timeout(self.limits.timeout, conversation::answer(self.target.as_ref(), job)) => {
+                Some(answer.unwrap_or_else(|_| Err(ProviderError::timeout(self.limits.timeout))))
             }
             () = self.abort.cancelled() => None,
         }
@@ -223,14 +224,14 @@ impl<T: Target, K: Keep> Shared<T, K> {
     /// An answer that is there or not: nothing is sent, so nothing is paced, counted or repeated.
     async fn look_up(&self, job: &Job) -> Ending {
         match self.attempt(job).await {
-            Some(result) => Ending::Arrived(result.map_err(TargetError::into_failure)),
+            Some(result) => Ending::Arrived(result.map_err(ProviderError::into_failure)),
             None => self.leave_out(),
         }
     }
 
     /// What a failure leads to; the whole table of decisions, but for the caps on attempts and waiting. Stops the run when no
     /// further request can succeed.
-    fn next_step(&self, error: TargetError, pass: &Pass<'_>) -> Next {
+    fn next_step(&self, error: ProviderError, pass: &Pass<'_>) -> Next {
         match error.retry() {
             Retry::Never => Next::GiveUp(error.into_failure()),
             Retry::Backoff => Next::Again(error, None),
@@ -368,7 +369,7 @@ fn given_up(failed: Option<Failure>) -> Ending {
 }
 
 /// The failure of a job that was asked as often or as long as it may.
-fn exhausted(error: TargetError, attempts: u32) -> Failure {
+fn exhausted(error: ProviderError, attempts: u32) -> Failure {
     let mut failure = error.into_failure();
     if attempts > 1 {
         failure.message = format!("{} (gave up after {attempts} attempts)", failure.message);

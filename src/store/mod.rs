@@ -407,12 +407,13 @@ impl Store {
         Ok(Some((run, cases)))
     }
 
-    /// A writer with its own connection and thread. `target` and `reusable` describe all answers of this run.
+    /// A writer with its own connection and thread. `targets` are the identities of what answers in the baseline and in the
+    /// candidate; `reusable` describes all answers of this run.
     ///
     /// # Errors
     /// The store can't be opened a second time.
-    pub fn writer(&self, run: RunId, target: &str, reusable: bool) -> Result<Writer, StoreError> {
-        self.start_writer(Part::Results(run), target, reusable)
+    pub fn writer(&self, run: RunId, targets: [&str; 2], reusable: bool) -> Result<Writer, StoreError> {
+        self.start_writer(Part::Results(run), targets, reusable)
     }
 
     /// A writer of replies of judges, which a run goes by and which are kept for whoever asks the same. `prompt` is the name
@@ -421,12 +422,12 @@ impl Store {
     /// # Errors
     /// The store can't be opened a second time.
     pub fn replies(&self, run: RunId, prompt: &str, target: &str, reusable: bool) -> Result<Writer, StoreError> {
-        self.start_writer(Part::Replies(run, prompt.to_owned()), target, reusable)
+        self.start_writer(Part::Replies(run, prompt.to_owned()), [target; 2], reusable)
     }
 
-    fn start_writer(&self, part: Part, target: &str, reusable: bool) -> Result<Writer, StoreError> {
+    fn start_writer(&self, part: Part, targets: [&str; 2], reusable: bool) -> Result<Writer, StoreError> {
         let connection = open::connect(&self.path)?;
-        Writer::start(connection, part, target.to_owned(), reusable)
+        Writer::start(connection, part, targets.map(str::to_owned), reusable)
             .map_err(|error| StoreError::new(&self.path, format!("its writer can't start: {error}")))
     }
 

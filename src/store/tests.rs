@@ -24,6 +24,7 @@ fn job(seq: u64, key: u8) -> Job {
         repeat: 1,
         request: Arc::new(request()),
         body: Arc::from(&b"body"[..]),
+        later: Vec::new(),
         key: [key; 32],
     }
 }
@@ -84,7 +85,7 @@ fn kept_answers_are_read_back_in_plan_order() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     let run = store.begin(&planned()).unwrap();
-    let writer = store.writer(run.id, "t", true).unwrap();
+    let writer = store.writer(run.id, ["t"; 2], true).unwrap();
     block_on(async {
         writer.keep(arrival(2, 2, Ok("two"))).await.unwrap();
         writer.keep(arrival(0, 0, Ok("zero"))).await.unwrap();
@@ -106,7 +107,7 @@ fn the_newest_reusable_answer_is_found_by_its_key() {
     let store = Store::open(folder.path()).unwrap();
     let run = store.begin(&planned()).unwrap();
     let once = |reusable, key, text| {
-        let writer = store.writer(run.id, "t", reusable).unwrap();
+        let writer = store.writer(run.id, ["t"; 2], reusable).unwrap();
         block_on(writer.keep(arrival(0, key, Ok(text)))).unwrap();
         writer.finish().unwrap();
     };
@@ -118,7 +119,7 @@ fn the_newest_reusable_answer_is_found_by_its_key() {
     let cached = store.cached(&first).unwrap().unwrap();
     assert_eq!(store.cached(&job(0, 2)).unwrap(), None);
     let other = store.begin(&planned()).unwrap();
-    let writer = store.writer(other.id, "t", true).unwrap();
+    let writer = store.writer(other.id, ["t"; 2], true).unwrap();
     writer.reuse(&Job { seq: 5, ..first }, cached).unwrap();
     writer.finish().unwrap();
     assert_eq!(texts(&store, other.id), [(5, "new".into())]);
@@ -186,11 +187,11 @@ fn a_reused_answer_tells_what_it_took_when_it_was_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     let run = store.begin(&planned()).unwrap();
-    let writer = store.writer(run.id, "t", true).unwrap();
+    let writer = store.writer(run.id, ["t"; 2], true).unwrap();
     block_on(writer.keep(arrival(0, 0, Ok("zero")))).unwrap();
     writer.finish().unwrap();
     let again = store.begin(&planned()).unwrap();
-    let writer = store.writer(again.id, "t", true).unwrap();
+    let writer = store.writer(again.id, ["t"; 2], true).unwrap();
     let cached = store.cached(&job(0, 0)).unwrap().unwrap();
     writer.reuse(&job(0, 0), cached).unwrap();
     writer.finish().unwrap();
@@ -213,7 +214,7 @@ fn a_run_has_the_replies_that_it_goes_by() {
         rows
     };
     let first = store.begin(&planned()).unwrap().id;
-    let writer = store.writer(first, "t", true).unwrap();
+    let writer = store.writer(first, ["t"; 2], true).unwrap();
     block_on(writer.keep(arrival(0, 9, Ok("answer")))).unwrap();
     writer.finish().unwrap();
     let writer = store.replies(first, "strict", "t", true).unwrap();
@@ -274,7 +275,7 @@ fn reused(store: &Store, key: u8) -> Option<(String, bool)> {
     let first = job(0, key);
     let cached = store.cached(&first).unwrap()?;
     let run = store.begin(&planned()).unwrap();
-    let writer = store.writer(run.id, "t", true).unwrap();
+    let writer = store.writer(run.id, ["t"; 2], true).unwrap();
     writer.reuse(&first, cached).unwrap();
     writer.finish().unwrap();
     let row = store.results(run.id, 0, 1).unwrap().pop()?;
@@ -292,7 +293,7 @@ fn imported_answers_are_marked_and_never_hide_own_ones() {
     assert_eq!(reused(&store, 1), Some(("newer".to_owned(), true)));
 
     let run = store.begin(&planned()).unwrap();
-    let writer = store.writer(run.id, "t", true).unwrap();
+    let writer = store.writer(run.id, ["t"; 2], true).unwrap();
     block_on(writer.keep(arrival(0, 1, Ok("own")))).unwrap();
     writer.finish().unwrap();
     assert_eq!(reused(&store, 1), Some(("own".to_owned(), false)));

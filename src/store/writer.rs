@@ -39,11 +39,16 @@ pub struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, part: Part, target: String, reusable: bool) -> std::io::Result<Writer> {
+    pub(super) fn start(
+        connection: Connection,
+        part: Part,
+        targets: [String; 2],
+        reusable: bool,
+    ) -> std::io::Result<Writer> {
         let (orders, queue) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || write(connection, &part, &target, reusable, queue))?;
+            .spawn(move || write(connection, &part, &targets, reusable, queue))?;
         Ok(Writer {
             orders: Some(orders),
             thread: Some(thread),
@@ -117,7 +122,7 @@ impl Drop for Writer {
 fn write(
     mut connection: Connection,
     part: &Part,
-    target: &str,
+    targets: &[String; 2],
     reusable: bool,
     mut queue: mpsc::Receiver<(Order, Acknowledge)>,
 ) -> Result<(), String> {
@@ -125,7 +130,7 @@ fn write(
     let mut group = Vec::with_capacity(QUEUE);
     while queue.blocking_recv_many(&mut group, QUEUE) > 0 {
         if failed.is_ok() {
-            failed = commit(&mut connection, part, target, reusable, &group).map_err(|error| error.to_string());
+            failed = commit(&mut connection, part, targets, reusable, &group).map_err(|error| error.to_string());
         }
         for (_, acknowledge) in group.drain(..) {
             if let Some(acknowledge) = acknowledge {
@@ -140,7 +145,7 @@ fn write(
 fn commit(
     connection: &mut Connection,
     part: &Part,
-    target: &str,
+    targets: &[String; 2],
     reusable: bool,
     group: &[(Order, Acknowledge)],
 ) -> rusqlite::Result<()> {
@@ -192,7 +197,7 @@ fn commit(
                                 asked.key,
                                 asked.body_sha256,
                                 asked.case.as_str(),
-                                target,
+                                targets[usize::from(asked.arm == Arm::Candidate)],
                                 asked.model,
                                 given.model_version,
                                 given.latency_ms as i64,

@@ -3,7 +3,7 @@
 use crate::support::fake::{Fake, Received, Reply};
 use crate::support::runs::{KEY, Ran, gemini, job, limits, run_cases, run_jobs, settings};
 use promptgate::domain::{Failure, FailureKind, Source};
-use promptgate::internals::provider::{AnyTarget, Gemini, GeminiSettings, Renewal};
+use promptgate::internals::provider::{Gemini, GeminiSettings, Renewal};
 use promptgate::internals::runner::{Ended, Limits};
 use serde_json::{Value, json};
 use std::process::Command;
@@ -264,7 +264,7 @@ async fn a_rotated_key_is_read_once_for_all_workers_and_the_run_goes_on() {
         let cases: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
         let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
         let limits = Limits { concurrency: 8, retries: 0, ..limits() };
-        let ran = run_cases(AnyTarget::Gemini(target), limits, &cases).await;
+        let ran = run_cases(target, limits, &cases).await;
         if goes_on {
             assert_eq!(ran.end.ended, Ended::Complete);
             assert_eq!(ran.arrivals.len(), 40);
@@ -332,7 +332,7 @@ async fn the_simulator_gets_the_sample_header_and_attempts_share_it() {
         1.. => Reply::answer("fine"),
     });
     let simulated = Gemini::new(&GeminiSettings { simulated: true, key: None, ..settings(&fake.url) });
-    run_cases(AnyTarget::Gemini(simulated.unwrap()), limits(), &["c0", "c1"]).await;
+    run_cases(simulated.unwrap(), limits(), &["c0", "c1"]).await;
     let samples: Vec<Option<String>> =
         fake.requests().iter().map(|request| request.header("x-promptgate-sample").map(str::to_owned)).collect();
     assert_eq!(samples.len(), 3);

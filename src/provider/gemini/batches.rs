@@ -5,8 +5,8 @@
 //! and `JOB_STATE_…` in the SDKs, counts are strings, the results of inline requests stand in the operation itself and those
 //! of a file in another file, and a job that succeeded may hold requests that failed.
 
+use super::super::api::{ProviderError, Retry};
 use super::super::http::{Incoming, Reply};
-use super::super::target::{Retry, TargetError};
 use super::reply::broken;
 use super::spool::{Lines, Spool};
 use super::{Gemini, classify, decode};
@@ -50,7 +50,7 @@ pub(crate) enum Looked {
         /// Its results.
         output: Output,
         /// Why it did not end well.
-        why: Option<TargetError>,
+        why: Option<ProviderError>,
     },
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct Item {
     /// What the request was called.
     pub(crate) key: Option<String>,
     /// What came of it.
-    pub(crate) result: Result<Answer, TargetError>,
+    pub(crate) result: Result<Answer, ProviderError>,
 }
 
 /// The results of inline requests.
@@ -115,7 +115,7 @@ impl Download<'_> {
     ///
     /// # Errors
     /// The download broke off, or a line is longer than any answer.
-    pub(crate) async fn next(&mut self) -> Result<Option<Item>, TargetError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Item>, ProviderError> {
         loop {
             let from = self.scanned.max(self.taken);
             if let Some(length) = self.buffer[from..].iter().position(|&byte| byte == b'\n') {
@@ -230,7 +230,7 @@ fn item(line: &[u8], simulated: bool) -> Item {
 }
 
 /// A `google.rpc.Status` inside a job: its code is that of gRPC, not of HTTP.
-fn failure(error: &Value) -> TargetError {
+fn failure(error: &Value) -> ProviderError {
     let code = error.get("code").and_then(Value::as_u64).unwrap_or(2);
     // As google.rpc.Code maps to HTTP.
     let (http, status) = match code {
@@ -261,7 +261,7 @@ fn failure(error: &Value) -> TargetError {
 }
 
 impl Operation {
-    fn read(body: &[u8]) -> Result<Operation, TargetError> {
+    fn read(body: &[u8]) -> Result<Operation, ProviderError> {
         serde_json::from_slice(body)
             .map_err(|cause| broken(&format!("the operation is not the expected json: {cause}")))
     }
@@ -276,7 +276,7 @@ impl Operation {
         let ended = |code: &str, what: &str| {
             let told = self.error.as_ref().map(failure).map(|error| error.failure().message);
             let message = told.map_or_else(|| what.to_owned(), |told| format!("{what}: {told}"));
-            Some(TargetError::new(FailureKind::Transport, code, message, Retry::Never))
+            Some(ProviderError::new(FailureKind::Transport, code, message, Retry::Never))
         };
         let why = match (word, self.done) {
             ("CANCELLED", _) => ended("batch_cancelled", "the batch job was cancelled"),
@@ -349,7 +349,7 @@ impl Gemini {
         label: &str,
         spool: &Spool,
         lines: &Lines,
-    ) -> Result<String, TargetError> {
+    ) -> Result<String, ProviderError> {
         let mut body = format!(
             r#"{{"batch":{{"displayName":{},"inputConfig":{{"requests":{{"requests":["#,
             json!(label)
@@ -373,17 +373,17 @@ impl Gemini {
     ///
     /// # Errors
     /// As any call; after one of transport the job may exist all the same.
-    pub(crate) async fn create_from_file(&self, model: &str, label: &str, file: &str) -> Result<String, TargetError> {
+    pub(crate) async fn create_from_file(&self, model: &str, label: &str, file: &str) -> Result<String, ProviderError> {
         let body = json!({"batch": {"displayName": label, "inputConfig": {"fileName": file}}});
         self.create(model, body.to_string().into_bytes()).await
     }
 
-    async fn create(&self, model: &str, body: Vec<u8>) -> Result<String, TargetError> {
+    async fn create(&self, model: &str, body: Vec<u8>) -> Result<String, ProviderError> {
         let url = self
             .connection
             .endpoint
             .batch_generate_content(model)
-            .map_err(|message| TargetError::new(FailureKind::Request, "bad_model", message, Retry::Never))?;
+            .map_err(|message| ProviderError::new(FailureKind::Request, "bad_model", message, Retry::Never))?;
         let mut request = Request::new(Method::POST, url);
         *request.headers_mut() = self.connection.headers.clone();
         *request.body_mut() = Some(body.into());
@@ -397,7 +397,7 @@ impl Gemini {
     ///
     /// # Errors
     /// As any call.
-    pub(crate) async fn find_batch(&self, label: &str) -> Result<Option<String>, TargetError> {
+    pub(crate) async fn find_batch(&self, label: &str) -> Result<Option<String>, ProviderError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Page {
@@ -438,7 +438,7 @@ impl Gemini {
     ///
     /// # Errors
     /// As any call.
-    pub(crate) async fn look(&self, name: &str) -> Result<Looked, TargetError> {
+    pub(crate) async fn look(&self, name: &str) -> Result<Looked, ProviderError> {
         let url = self.connection.endpoint.resource(name);
         let reply = self.call(self.get(url)).await?;
         Ok(Operation::read(&reply.body)?.looked(reply.is_simulated()))
@@ -448,7 +448,7 @@ impl Gemini {
     ///
     /// # Errors
     /// As any call.
-    pub(crate) async fn download(&self, file: &str) -> Result<Download<'_>, TargetError> {
+    pub(crate) async fn download(&self, file: &str) -> Result<Download<'_>, ProviderError> {
         if !is_resource(file, "files/") {
             return Err(broken("the file of the results has no name that could be asked for"));
         }
@@ -507,11 +507,11 @@ impl Gemini {
         };
         let done = timeout(limit, cancelling)
             .await
-            .unwrap_or_else(|_| Err(TargetError::timeout(limit)));
-        done.map_err(TargetError::into_failure)
+            .unwrap_or_else(|_| Err(ProviderError::timeout(limit)));
+        done.map_err(ProviderError::into_failure)
     }
 
-    async fn cancel_batch(&self, name: &str) -> Result<(), TargetError> {
+    async fn cancel_batch(&self, name: &str) -> Result<(), ProviderError> {
         let url = self.connection.endpoint.resource(&format!("{name}:cancel"));
         let mut request = Request::new(Method::POST, url);
         *request.headers_mut() = self.connection.headers.clone();
@@ -523,7 +523,7 @@ impl Gemini {
     ///
     /// # Errors
     /// As any call.
-    pub(crate) async fn delete_file(&self, file: &str) -> Result<(), TargetError> {
+    pub(crate) async fn delete_file(&self, file: &str) -> Result<(), ProviderError> {
         if !is_resource(file, "files/") {
             return Err(broken("the file has no name that could be deleted"));
         }
@@ -535,7 +535,7 @@ impl Gemini {
     ///
     /// # Errors
     /// As any call.
-    pub(crate) async fn begin_upload(&self, label: &str, length: u64) -> Result<Url, TargetError> {
+    pub(crate) async fn begin_upload(&self, label: &str, length: u64) -> Result<Url, ProviderError> {
         let mut request = Request::new(Method::POST, self.connection.endpoint.upload());
         let headers = request.headers_mut();
         *headers = self.connection.headers.clone();
@@ -565,7 +565,7 @@ impl Gemini {
         offset: u64,
         piece: Vec<u8>,
         last: bool,
-    ) -> Result<Option<String>, TargetError> {
+    ) -> Result<Option<String>, ProviderError> {
         #[derive(Deserialize)]
         struct Uploaded {
             file: Named,
@@ -606,7 +606,7 @@ impl Gemini {
     }
 
     /// A call with the key; its reply has a status of success.
-    async fn call(&self, mut request: Request) -> Result<Reply, TargetError> {
+    async fn call(&self, mut request: Request) -> Result<Reply, ProviderError> {
         let generation = self.connection.sign(&mut request);
         let reply = match self.connection.http.open(request).await {
             Ok(incoming) => incoming.of_many().whole(self.connection.secret()).await,
@@ -633,7 +633,7 @@ fn is_resource(name: &str, collection: &str) -> bool {
 }
 
 /// The spool of requests can't be read: nothing was sent.
-fn unreadable(cause: std::io::Error) -> TargetError {
+fn unreadable(cause: std::io::Error) -> ProviderError {
     let message = format!("the requests that were put aside can't be read: {cause}");
-    TargetError::new(FailureKind::Transport, "spool", message, Retry::Never)
+    ProviderError::new(FailureKind::Transport, "spool", message, Retry::Never)
 }

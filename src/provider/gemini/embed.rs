@@ -1,20 +1,20 @@
 //! Embeddings: one `batchEmbedContents` request for many texts.
 
 use super::{Connection, Gemini, GeminiSettings, classify, resource};
-use crate::domain::{Answer, FailureKind, Job, Problem, Source};
+use crate::domain::{Answer, FailureKind, Job, Problem};
+use crate::provider::api::{Provider, ProviderError, Retry};
 use crate::provider::embeddings::{answer, broken};
 use crate::provider::http::post;
-use crate::provider::target::{Retry, Target, TargetError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The model that embeds if none is named.
-pub const MODEL: &str = "gemini-embedding-001";
+pub(crate) const MODEL: &str = "gemini-embedding-001";
 
 /// The models behind `embedContent`.
 #[derive(Debug)]
-pub struct Embedder {
+pub(crate) struct Embedder {
     connection: Arc<Connection>,
 }
 
@@ -23,14 +23,14 @@ impl Embedder {
     ///
     /// # Errors
     /// As [`Gemini::new`].
-    pub fn new(settings: &GeminiSettings) -> Result<Embedder, Problem> {
+    pub(crate) fn new(settings: &GeminiSettings) -> Result<Embedder, Problem> {
         let Gemini { connection, .. } = Gemini::new(settings)?;
         Ok(Embedder { connection })
     }
 }
 
 /// The bytes of a request for the vectors of these texts.
-pub fn body(model: &str, texts: &[&str], dimensions: Option<u32>) -> Vec<u8> {
+pub(crate) fn body(model: &str, texts: &[&str], dimensions: Option<u32>) -> Vec<u8> {
     let requests: Vec<Value> = texts
         .iter()
         .map(|text| {
@@ -69,9 +69,9 @@ struct UsageMetadata {
     prompt_token_count: Option<u64>,
 }
 
-impl Target for Embedder {
-    async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
-        let unaskable = |message| TargetError::new(FailureKind::Request, "bad_model", message, Retry::Never);
+impl Provider for Embedder {
+    async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
+        let unaskable = |message| ProviderError::new(FailureKind::Request, "bad_model", message, Retry::Never);
         let url = self
             .connection
             .endpoint
@@ -82,14 +82,10 @@ impl Target for Embedder {
         let got = self.exchange(request, job).await;
         got.map_err(|error| self.connection.judge(error, generation))
     }
-
-    fn source(&self) -> Source {
-        Source::Live
-    }
 }
 
 impl Embedder {
-    async fn exchange(&self, request: reqwest::Request, job: &Job) -> Result<Answer, TargetError> {
+    async fn exchange(&self, request: reqwest::Request, job: &Job) -> Result<Answer, ProviderError> {
         let reply = self.connection.http.send(request, self.connection.secret()).await?;
         if !reply.is_success() {
             return Err(classify(reply.status, reply.retry_after(), &reply.body));
@@ -104,7 +100,7 @@ impl Embedder {
 }
 
 /// The vectors of a response, and the tokens that were counted: those of some models only.
-fn decode(body: &[u8]) -> Result<(Vec<Vec<f32>>, Option<u64>), TargetError> {
+fn decode(body: &[u8]) -> Result<(Vec<Vec<f32>>, Option<u64>), ProviderError> {
     let response: Response =
         serde_json::from_slice(body).map_err(|cause| broken(&format!("the embeddings can't be read: {cause}")))?;
     if response.error.is_some() {

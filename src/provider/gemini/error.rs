@@ -3,7 +3,7 @@
 //! Replies also come from gateways and front ends: a code may be a string, the status absent, the body an HTML page, an
 //! array around the error, or nothing at all. So everything here is optional, and a reply is never refused for its form.
 
-use super::super::target::{Reach, Retry, TargetError};
+use super::super::api::{ProviderError, Reach, Retry};
 use crate::domain::FailureKind;
 use serde_json::Value;
 use std::time::Duration;
@@ -26,15 +26,15 @@ pub(crate) const LONGEST_MESSAGE: usize = 1000;
 /// | 408, 425, 499, 500, 502, 503, 504 | transport | after the told delay, else backoff |
 /// | other 5xx | transport | never |
 /// | 404 and all others | request | never |
-pub fn classify(status: u16, retry_after: Option<&str>, body: &[u8]) -> TargetError {
+pub fn classify(status: u16, retry_after: Option<&str>, body: &[u8]) -> ProviderError {
     let reply = Reply::read(status, body);
     let told = reply.told_delay(retry_after);
     let (kind, code, retry) = reply.meaning(told);
-    TargetError::new(kind, code, reply.sentence(), retry).reaching(reply.reach(retry_after.is_some()))
+    ProviderError::new(kind, code, reply.sentence(), retry).reaching(reply.reach(retry_after.is_some()))
 }
 
 /// The error in the body of a reply that claims success, if there is one.
-pub(super) fn in_success(body: &[u8]) -> Option<TargetError> {
+pub(super) fn in_success(body: &[u8]) -> Option<ProviderError> {
     let error = error_object(body)?;
     let status = code_of(&error).unwrap_or(500);
     Some(classify(status, None, body))

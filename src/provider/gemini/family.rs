@@ -3,7 +3,7 @@
 //! Facts as published in November 2026 in the API's documentation (thinking, deprecations, latest models). A model that
 //! is not known here is not judged: a private or newer one may take anything.
 
-use super::super::protocol::Findings;
+use super::super::encoder::Findings;
 use super::rules::at;
 use crate::domain::{ArgProblem, Step};
 use serde_json::{Map, Value};

@@ -2,7 +2,7 @@
 //!
 //! - `endpoint.rs`: base URL, version and model become a URL.
 //! - `body.rs`: a rendered prompt becomes the bytes of a request.
-//! - `rules.rs`, `shape.rs`, `family.rs`: what the service would refuse or ignore in a prompt's settings: their
+//! - `rules.rs`, `fields.rs`, `shape.rs`, `family.rs`: what the service would refuse or ignore in a prompt's settings: their
 //!   forms, and what each model takes. Known before anything is sent.
 //! - `reply.rs`: the bytes of a response become an answer; `details.rs`: what is told beside its words. `sse.rs`,
 //!   `stream.rs`: the pieces of a streamed one.
@@ -15,11 +15,13 @@
 
 mod batches;
 mod body;
+mod definition;
 mod details;
 mod embed;
 mod endpoint;
 mod error;
 mod family;
+mod fields;
 mod reply;
 mod rules;
 mod shape;
@@ -29,22 +31,23 @@ mod stream;
 
 pub(crate) use batches::{Item, Looked, Output, PIECE, Results};
 pub use body::{body, content_problem};
-pub use embed::{Embedder, MODEL as EMBEDDING_MODEL, body as embedding_body};
+pub use definition::PROVIDER;
+pub(in crate::provider) use definition::{Identity, open_as};
 pub use endpoint::{BASE_URL, Delivery, VERSION, model_problem, url};
 pub use error::classify;
 pub(super) use error::{LONGEST_MESSAGE, LONGEST_WAIT, duration, excerpt, seconds, shorten};
 pub use reply::decode;
 pub use rules::review;
-pub(super) use rules::{at, knows_setting, review_by};
-pub(super) use shape::{Field, Form, MANY, MOST};
+pub(super) use rules::{at, knows_setting, review_for};
+pub(super) use shape::Service;
 pub(crate) use spool::{Line, Lines, Spool, jsonl_length};
 pub use stream::decode_stream;
 
+use super::api::{Provider, ProviderError, Retry};
 use super::http::{Http, Incoming, post, whole_seconds, without};
 use super::key::ApiKey;
 use super::keys::{Generation, Keys, Refused, Renewal};
-use super::target::{Retry, Target, TargetError};
-use crate::domain::{Answer, Arm, CaseId, Failure, FailureKind, Job, Problem, Source, digest};
+use crate::domain::{Answer, Arm, CaseId, Failure, FailureKind, Job, Problem, digest};
 use crate::secret::Redact;
 use endpoint::{Endpoint, resource};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -121,18 +124,18 @@ impl Gemini {
         })
     }
 
-    async fn send(&self, job: &Job, body: &Arc<[u8]>) -> Result<Answer, TargetError> {
+    async fn send(&self, job: &Job, body: &Arc<[u8]>) -> Result<Answer, ProviderError> {
         let (request, generation) = self.request(job, body)?;
         let answer = self.exchange(request).await;
         self.without_key(answer.map_err(|error| self.connection.judge(error, generation)))
     }
 
     /// What came of a request, without the key.
-    pub(crate) fn without_key(&self, got: Result<Answer, TargetError>) -> Result<Answer, TargetError> {
+    pub(crate) fn without_key(&self, got: Result<Answer, ProviderError>) -> Result<Answer, ProviderError> {
         without(self.connection.secret(), got)
     }
 
-    async fn exchange(&self, request: reqwest::Request) -> Result<Answer, TargetError> {
+    async fn exchange(&self, request: reqwest::Request) -> Result<Answer, ProviderError> {
         let secret = self.connection.secret();
         let incoming = self.connection.http.open(request).await?;
         if self.delivery == Delivery::Stream && incoming.is_success() {
@@ -149,8 +152,8 @@ impl Gemini {
     }
 
     /// The request, and which key it carries.
-    fn request(&self, job: &Job, body: &Arc<[u8]>) -> Result<(reqwest::Request, Option<Generation>), TargetError> {
-        let unaskable = |message| TargetError::new(FailureKind::Request, "bad_model", message, Retry::Never);
+    fn request(&self, job: &Job, body: &Arc<[u8]>) -> Result<(reqwest::Request, Option<Generation>), ProviderError> {
+        let unaskable = |message| ProviderError::new(FailureKind::Request, "bad_model", message, Retry::Never);
         let connection = &self.connection;
         let url = connection
             .endpoint
@@ -181,7 +184,7 @@ impl Connection {
     }
 
     /// A failure with its consequence for the key, and without the key.
-    fn judge(&self, error: TargetError, generation: Option<Generation>) -> TargetError {
+    fn judge(&self, error: ProviderError, generation: Option<Generation>) -> ProviderError {
         let error = self.with_key_in_mind(error, generation);
         match self.secret() {
             Some(secret) => error.without(secret),
@@ -190,7 +193,7 @@ impl Connection {
     }
 
     /// What a failure leads to when it was the key that was refused: another key, or a sentence on what to do.
-    fn with_key_in_mind(&self, error: TargetError, generation: Option<Generation>) -> TargetError {
+    fn with_key_in_mind(&self, error: ProviderError, generation: Option<Generation>) -> ProviderError {
         let (Some(keys), Some(generation), Retry::KeyRefused) = (&self.keys, generation, error.retry()) else {
             return error;
         };
@@ -210,19 +213,15 @@ impl Connection {
     }
 }
 
-impl Target for Gemini {
-    async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
+impl Provider for Gemini {
+    async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
         self.send(job, &job.body).await
-    }
-
-    fn source(&self) -> Source {
-        Source::Live
     }
 }
 
 /// The service doesn't know the cached content that a prompt names. It answers 404, or 403 in words that leave open whose it
 /// is ("CachedContent not found (or permission denied)").
-fn is_missing_cache(error: &TargetError) -> bool {
+fn is_missing_cache(error: &ProviderError) -> bool {
     let Failure { code, message, .. } = error.failure();
     let letters: String = message.chars().filter(char::is_ascii_alphanumeric).collect();
     let letters = letters.to_ascii_lowercase();
@@ -233,7 +232,7 @@ fn is_missing_cache(error: &TargetError) -> bool {
 }
 
 /// Reads a streamed response as it comes.
-async fn merge(mut incoming: Incoming, secret: Option<&dyn Redact>) -> Result<Answer, TargetError> {
+async fn merge(mut incoming: Incoming, secret: Option<&dyn Redact>) -> Result<Answer, ProviderError> {
     let mut merging = Merging::new(secret);
     let mut first_token_ms = None;
     while let Some(piece) = incoming.piece().await? {
@@ -291,6 +290,7 @@ mod tests {
             repeat,
             request: Arc::new(request),
             body: Arc::from(&b"{}"[..]),
+            later: Vec::new(),
             key: [0; 32],
         }
     }
@@ -308,7 +308,7 @@ mod tests {
         }
     }
 
-    fn of_job(target: &Gemini, job: &Job) -> Result<(reqwest::Request, Option<Generation>), TargetError> {
+    fn of_job(target: &Gemini, job: &Job) -> Result<(reqwest::Request, Option<Generation>), ProviderError> {
         target.request(job, &job.body)
     }
 

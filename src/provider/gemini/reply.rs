@@ -4,7 +4,7 @@
 //! is optional and unknown ones are skipped unread. An answer is what the response says, also when that is nothing:
 //! without a candidate there is no finish reason and no text, and whoever judges it finds it unusable.
 
-use super::super::target::{Retry, TargetError};
+use super::super::api::{ProviderError, Retry};
 use super::details::{self, Told};
 use super::error;
 use crate::domain::{Answer, Details, FailureKind, ToolCall, Usage};
@@ -18,7 +18,7 @@ use std::fmt;
 ///
 /// # Errors
 /// The body is an error after all (classified like one), or not a JSON object (`bad_body`, worth another attempt).
-pub fn decode(body: &[u8]) -> Result<Answer, TargetError> {
+pub fn decode(body: &[u8]) -> Result<Answer, ProviderError> {
     let mut answer = Answer::default();
     add(&mut answer, body)?;
     Ok(answer)
@@ -28,7 +28,7 @@ pub fn decode(body: &[u8]) -> Result<Answer, TargetError> {
 ///
 /// # Errors
 /// As [`decode`].
-pub(super) fn add(answer: &mut Answer, body: &[u8]) -> Result<(), TargetError> {
+pub(super) fn add(answer: &mut Answer, body: &[u8]) -> Result<(), ProviderError> {
     // A derived reader would also take an array for an object, field by field.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(error::in_success(body).unwrap_or_else(|| not_json(body, "not a json object")));
@@ -43,13 +43,13 @@ pub(super) fn add(answer: &mut Answer, body: &[u8]) -> Result<(), TargetError> {
 }
 
 /// An unreadable body. Its bytes are not quoted: a cut answer says nothing, and could say anything.
-fn not_json(body: &[u8], what: &str) -> TargetError {
+fn not_json(body: &[u8], what: &str) -> ProviderError {
     broken(&format!("the response ({} bytes) is {what}", body.len()))
 }
 
 /// A body that is no answer, for a reason in a sentence.
-pub(super) fn broken(message: &str) -> TargetError {
-    TargetError::new(FailureKind::Transport, "bad_body", message, Retry::Backoff)
+pub(super) fn broken(message: &str) -> ProviderError {
+    ProviderError::new(FailureKind::Transport, "bad_body", message, Retry::Backoff)
 }
 
 #[derive(Deserialize)]

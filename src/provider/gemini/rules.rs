@@ -1,35 +1,39 @@
 //! What the service would say about a prompt's settings, known before anything is sent.
 //!
 //! A wrong setting is refused with every request, after a run has begun and money is spent; an ignored one leaves a
-//! difference between two prompts that is none. Types, ranges and names are those of the v1beta messages
-//! GenerateContentRequest and GenerationConfig; rules across settings are those that the documentation names, and
+//! difference between two prompts that is none. Types, ranges and names stand in `fields.rs`; rules across settings are those that the documentation names, and
 //! `family.rs` knows the models. What the service grows tomorrow stands inside the settings that are not looked into.
 
-use super::super::protocol::Findings;
+use super::super::encoder::Findings;
 use super::family::Family;
-use super::shape::{Field, Form, MANY, MOST, check, deeper};
+use super::fields::CONFIG;
+use super::shape::{Form, Service, check, deeper};
 use crate::domain::{ArgProblem, Request, Step};
 use serde_json::{Map, Value};
 use time::Date;
 
-/// Stop sequences of one request.
-const STOP_SEQUENCES: usize = 5;
 /// Bytes of a function's name.
 const LONGEST_NAME: usize = 128;
 
 /// Reviews what a prompt asks of the service beside its turns, for a version of the API and a day.
 pub fn review(request: &Request, version: &str, today: Date) -> Findings {
-    review_by(CONFIG, request, version, today)
+    review_for(Service::Gemini, request, version, today)
 }
 
-/// The same for a service with settings of other forms.
-pub(crate) fn review_by(settings: &'static [Field], request: &Request, version: &str, today: Date) -> Findings {
+/// The same for either service.
+pub(in crate::provider) fn review_for(service: Service, request: &Request, version: &str, today: Date) -> Findings {
     let mut review = Review {
         request,
         findings: Findings::default(),
     };
     let config = Value::Object(request.config.clone());
-    check(&config, Form::Map(settings), &at(&[]), &mut review.findings.refused);
+    check(
+        &config,
+        Form::Map(CONFIG),
+        &at(&[]),
+        service,
+        &mut review.findings.refused,
+    );
     review.schemas();
     review.logprobs();
     review.safety();
@@ -276,166 +280,20 @@ fn is_function_name(name: &str) -> bool {
 }
 
 /// The service has a generation setting of this name.
-pub(crate) fn knows_setting(name: &str) -> bool {
-    CONFIG.iter().any(|(known, _)| *known == name)
+pub(in crate::provider) fn knows_setting(name: &str) -> bool {
+    CONFIG
+        .iter()
+        .any(|field| field.name == name && field.is_of(Service::Gemini))
 }
 
 /// The path of a setting.
-pub(crate) fn at(keys: &[&str]) -> Vec<Step> {
+pub(in crate::provider) fn at(keys: &[&str]) -> Vec<Step> {
     ["config"].iter().chain(keys).map(|key| Step::key(*key)).collect()
 }
 
 fn short(text: &str) -> String {
     text.chars().take(60).collect()
 }
-
-/// The settings: first those of `generationConfig` (message GenerationConfig of the v1beta API, and newer fields of the
-/// official SDK), then those that stand beside it.
-const CONFIG: &[Field] = &[
-    ("audioTranscriptionConfig", Form::Object),
-    // Further candidates would be paid for, and never looked at.
-    ("candidateCount", Form::Whole(1, 1)),
-    ("enableEnhancedCivicAnswers", Form::Flag),
-    ("frequencyPenalty", Form::Number(-2.0, 2.0)),
-    ("imageConfig", Form::Object),
-    ("logprobs", Form::Whole(0, 20)),
-    ("maxOutputTokens", Form::Whole(1, MOST)),
-    (
-        "mediaResolution",
-        Form::Word(&[
-            "MEDIA_RESOLUTION_UNSPECIFIED",
-            "MEDIA_RESOLUTION_LOW",
-            "MEDIA_RESOLUTION_MEDIUM",
-            "MEDIA_RESOLUTION_HIGH",
-        ]),
-    ),
-    ("presencePenalty", Form::Number(-2.0, 2.0)),
-    ("responseFormat", Form::Any),
-    ("responseJsonSchema", Form::Any),
-    ("responseLogprobs", Form::Flag),
-    (
-        "responseMimeType",
-        Form::Word(&["text/plain", "application/json", "text/x.enum"]),
-    ),
-    (
-        "responseModalities",
-        Form::List(&Form::Word(&["TEXT", "IMAGE", "AUDIO"]), MANY),
-    ),
-    ("responseSchema", Form::Map(&SCHEMA)),
-    ("seed", Form::Whole(-MOST - 1, MOST)),
-    ("speechConfig", Form::Object),
-    ("stopSequences", Form::List(&Form::Text, STOP_SEQUENCES)),
-    ("temperature", Form::Number(0.0, 2.0)),
-    ("thinkingConfig", Form::Map(THINKING)),
-    ("topK", Form::Whole(1, MOST)),
-    ("topP", Form::Number(0.0, 1.0)),
-    ("translationConfig", Form::Object),
-    ("safetySettings", Form::List(&Form::Map(SAFETY), MANY)),
-    ("tools", Form::OneOrMany(&Form::Map(TOOL))),
-    ("toolConfig", Form::Map(TOOL_CONFIG)),
-    ("cachedContent", Form::Text),
-    ("labels", Form::Texts),
-    (
-        "serviceTier",
-        Form::Word(&["unspecified", "flex", "standard", "priority"]),
-    ),
-    ("store", Form::Flag),
-];
-
-const THINKING: &[Field] = &[
-    ("includeThoughts", Form::Flag),
-    // 0 turns thinking off, -1 leaves it to the model.
-    ("thinkingBudget", Form::Whole(-1, MOST)),
-    (
-        "thinkingLevel",
-        Form::Word(&["MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH"]),
-    ),
-];
-
-const SAFETY: &[Field] = &[
-    (
-        "category",
-        Form::Word(&[
-            "HARM_CATEGORY_HARASSMENT",
-            "HARM_CATEGORY_HATE_SPEECH",
-            "HARM_CATEGORY_SEXUALLY_EXPLICIT",
-            "HARM_CATEGORY_DANGEROUS_CONTENT",
-            "HARM_CATEGORY_CIVIC_INTEGRITY",
-        ]),
-    ),
-    (
-        "threshold",
-        Form::Word(&[
-            "BLOCK_LOW_AND_ABOVE",
-            "BLOCK_MEDIUM_AND_ABOVE",
-            "BLOCK_ONLY_HIGH",
-            "BLOCK_NONE",
-            "OFF",
-        ]),
-    ),
-];
-
-const TOOL: &[Field] = &[
-    ("functionDeclarations", Form::List(&Form::Map(FUNCTION), MANY)),
-    ("googleSearch", Form::Object),
-    ("googleSearchRetrieval", Form::Object),
-    ("codeExecution", Form::Object),
-    ("urlContext", Form::Object),
-    ("googleMaps", Form::Object),
-    ("fileSearch", Form::Object),
-    ("computerUse", Form::Object),
-    ("mcpServers", Form::Any),
-];
-
-const FUNCTION: &[Field] = &[
-    ("name", Form::Text),
-    ("description", Form::Text),
-    ("parameters", Form::Map(&SCHEMA)),
-    ("parametersJsonSchema", Form::Object),
-    ("response", Form::Map(&SCHEMA)),
-    ("responseJsonSchema", Form::Object),
-    ("behavior", Form::Word(&["UNSPECIFIED", "BLOCKING", "NON_BLOCKING"])),
-];
-
-const TOOL_CONFIG: &[Field] = &[
-    ("functionCallingConfig", Form::Map(CALLING)),
-    ("retrievalConfig", Form::Object),
-    ("includeServerSideToolInvocations", Form::Flag),
-];
-
-const CALLING: &[Field] = &[
-    ("mode", Form::Word(&["AUTO", "ANY", "NONE", "VALIDATED"])),
-    ("allowedFunctionNames", Form::List(&Form::Text, MANY)),
-];
-
-/// The subset of OpenAPI that describes answers and arguments. A static, because it holds itself.
-static SCHEMA: [Field; 22] = [
-    (
-        "type",
-        Form::Word(&["STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"]),
-    ),
-    ("format", Form::Text),
-    ("title", Form::Text),
-    ("description", Form::Text),
-    ("nullable", Form::Flag),
-    ("enum", Form::List(&Form::Text, MANY)),
-    ("items", Form::Map(&SCHEMA)),
-    ("minItems", Form::Count),
-    ("maxItems", Form::Count),
-    ("properties", Form::MapOf(&SCHEMA)),
-    ("required", Form::List(&Form::Text, MANY)),
-    ("minProperties", Form::Count),
-    ("maxProperties", Form::Count),
-    ("minimum", Form::Number(f64::MIN, f64::MAX)),
-    ("maximum", Form::Number(f64::MIN, f64::MAX)),
-    ("minLength", Form::Count),
-    ("maxLength", Form::Count),
-    ("pattern", Form::Text),
-    ("example", Form::Any),
-    ("anyOf", Form::List(&Form::Map(&SCHEMA), MANY)),
-    ("propertyOrdering", Form::List(&Form::Text, MANY)),
-    ("default", Form::Any),
-];
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 /// What a value must look like.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Form {
+pub(super) enum Form {
     /// Whatever it is.
     Any,
     /// true or false.
@@ -37,11 +37,31 @@ pub(crate) enum Form {
     OneOrMany(&'static Form),
 }
 
-/// A field of a map: its name in the service's camelCase, and its form.
-pub(crate) type Field = (&'static str, Form);
+/// Which of the two services is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::provider) enum Service {
+    Gemini,
+    Vertex,
+}
+
+/// A field of a map.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field {
+    /// In the service's camelCase.
+    pub(super) name: &'static str,
+    pub(super) form: Form,
+    /// The one service that has it so; `None` for both.
+    pub(super) only: Option<Service>,
+}
+
+impl Field {
+    pub(super) fn is_of(&self, service: Service) -> bool {
+        self.only.is_none_or(|only| only == service)
+    }
+}
 
 /// Any number of elements.
-pub(crate) const MANY: usize = usize::MAX;
+pub(super) const MANY: usize = usize::MAX;
 
 impl Form {
     /// What would have been right.
@@ -66,10 +86,10 @@ impl Form {
 }
 
 /// The largest number of the service's 32-bit fields.
-pub(crate) const MOST: i64 = i32::MAX as i64;
+pub(super) const MOST: i64 = i32::MAX as i64;
 
 /// Checks a value and all that is in it. `path` leads to it; its last key is its name in the message. Null is absent.
-pub(super) fn check(value: &Value, form: Form, path: &[Step], problems: &mut Vec<ArgProblem>) {
+pub(super) fn check(value: &Value, form: Form, path: &[Step], service: Service, problems: &mut Vec<ArgProblem>) {
     let fits = match (form, value) {
         (_, Value::Null) | (Form::Any, _) => true,
         (Form::Flag, Value::Bool(_)) => true,
@@ -86,32 +106,38 @@ pub(super) fn check(value: &Value, form: Form, path: &[Step], problems: &mut Vec
         (Form::Object, Value::Object(_)) => true,
         (Form::Texts, Value::Object(map)) => {
             for (key, value) in map {
-                check(value, Form::Text, &deeper(path, Step::key(key)), problems);
+                check(value, Form::Text, &deeper(path, Step::key(key)), service, problems);
             }
             true
         }
         (Form::Map(fields), Value::Object(map)) => {
-            check_fields(map, fields, path, problems);
+            check_fields(map, fields, path, service, problems);
             true
         }
         (Form::MapOf(fields), Value::Object(map)) => {
             for (key, value) in map {
-                check(value, Form::Map(fields), &deeper(path, Step::key(key)), problems);
+                check(
+                    value,
+                    Form::Map(fields),
+                    &deeper(path, Step::key(key)),
+                    service,
+                    problems,
+                );
             }
             true
         }
         (Form::List(form, most), Value::Array(items)) => {
             for (index, item) in items.iter().enumerate() {
-                check(item, *form, &deeper(path, Step::Index(index)), problems);
+                check(item, *form, &deeper(path, Step::Index(index)), service, problems);
             }
             items.len() <= most
         }
         (Form::OneOrMany(form), Value::Array(_)) => {
-            check(value, Form::List(form, MANY), path, problems);
+            check(value, Form::List(form, MANY), path, service, problems);
             true
         }
         (Form::OneOrMany(form), lone) => {
-            check(lone, *form, path, problems);
+            check(lone, *form, path, service, problems);
             true
         }
         (
@@ -138,11 +164,18 @@ pub(super) fn check(value: &Value, form: Form, path: &[Step], problems: &mut Vec
     }
 }
 
-fn check_fields(map: &Map<String, Value>, fields: &[Field], path: &[Step], problems: &mut Vec<ArgProblem>) {
+fn check_fields(
+    map: &Map<String, Value>,
+    fields: &[Field],
+    path: &[Step],
+    service: Service,
+    problems: &mut Vec<ArgProblem>,
+) {
+    let fields = || fields.iter().filter(|field| field.is_of(service));
     for (key, value) in map {
         let path = deeper(path, Step::key(key));
-        match fields.iter().find(|(name, _)| name == key) {
-            Some((_, form)) => check(value, *form, &path, problems),
+        match fields().find(|field| field.name == key) {
+            Some(field) => check(value, field.form, &path, service, problems),
             None => {
                 let message = format!(
                     "the service has no setting `{}` in `{}`",
@@ -151,7 +184,7 @@ fn check_fields(map: &Map<String, Value>, fields: &[Field], path: &[Step], probl
                 );
                 let mut problem = ArgProblem::new(message);
                 problem.hint =
-                    nearest(key, fields.iter().map(|(name, _)| *name)).map(|near| format!("did you mean `{near}`?"));
+                    nearest(key, fields().map(|field| field.name)).map(|near| format!("did you mean `{near}`?"));
                 problems.push(ArgProblem { path, ..problem });
             }
         }

@@ -5,7 +5,7 @@
 //! and so does a broken one: only a finish reason, or a blocked prompt, shows that an answer is whole. Without
 //! `alt=sse`, or behind a gateway, the whole body is one JSON array, or a single response.
 
-use super::super::target::TargetError;
+use super::super::api::ProviderError;
 use super::sse::Decoder;
 use super::{error, reply};
 use crate::domain::Answer;
@@ -23,7 +23,7 @@ const DONE: &[u8] = b"[DONE]";
 /// # Errors
 /// An error inside the stream, classified like one; an event that is not JSON; an end without a finish reason
 /// (`bad_body`, worth another attempt).
-pub fn decode_stream(body: &[u8]) -> Result<Answer, TargetError> {
+pub fn decode_stream(body: &[u8]) -> Result<Answer, ProviderError> {
     let mut merging = Merging::new(None);
     merging.push(body)?;
     merging.finish()
@@ -63,7 +63,7 @@ impl<'a> Merging<'a> {
     ///
     /// # Errors
     /// As [`decode_stream`]; nothing more has to be read then.
-    pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), TargetError> {
+    pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), ProviderError> {
         match &mut self.form {
             Form::Whole(body) => {
                 body.extend_from_slice(piece);
@@ -93,7 +93,7 @@ impl<'a> Merging<'a> {
     ///
     /// # Errors
     /// As [`decode_stream`].
-    pub(super) fn finish(mut self) -> Result<Answer, TargetError> {
+    pub(super) fn finish(mut self) -> Result<Answer, ProviderError> {
         match std::mem::replace(&mut self.form, Form::Unknown(Vec::new())) {
             Form::Unknown(_) => {}
             Form::Whole(body) => self.whole(&self.masked(body))?,
@@ -113,7 +113,7 @@ impl<'a> Merging<'a> {
         Ok(self.answer)
     }
 
-    fn event(&mut self, data: Vec<u8>) -> Result<(), TargetError> {
+    fn event(&mut self, data: Vec<u8>) -> Result<(), ProviderError> {
         let data = self.masked(data);
         match data.trim_ascii() {
             b"" | DONE => Ok(()),
@@ -122,7 +122,7 @@ impl<'a> Merging<'a> {
     }
 
     /// A body without events: an array of responses, or one response.
-    fn whole(&mut self, body: &[u8]) -> Result<(), TargetError> {
+    fn whole(&mut self, body: &[u8]) -> Result<(), ProviderError> {
         if body.first() != Some(&b'[') {
             return reply::add(&mut self.answer, body);
         }
@@ -138,7 +138,7 @@ impl<'a> Merging<'a> {
     }
 
     /// Lines that are no event. Bare JSON is an error that the service appends; other unknown lines mean nothing.
-    fn tail(&self, stray: &[u8]) -> Result<(), TargetError> {
+    fn tail(&self, stray: &[u8]) -> Result<(), ProviderError> {
         let stray = stray.trim_ascii();
         if !stray.starts_with(b"{") && !stray.starts_with(b"[") {
             return Ok(());

@@ -33,7 +33,7 @@ const REWRITTEN: [&str; 4] = ["responseJsonSchema", "responseMimeType", "thinkin
 const SCHEMA_NAME: &str = "answer";
 
 /// The settings that chat completions can't say, and why.
-pub fn config_problems(config: &Map<String, Value>) -> Vec<ArgProblem> {
+pub(crate) fn config_problems(config: &Map<String, Value>) -> Vec<ArgProblem> {
     config
         .iter()
         .filter(|(_, value)| !value.is_null())
@@ -78,7 +78,7 @@ fn setting_problem(name: &str, value: &Value) -> Option<ArgProblem> {
 }
 
 /// What chat completions can't take in a rendered prompt, in a sentence; `None` when [`body`] can say everything.
-pub fn content_problem(request: &Request) -> Option<String> {
+pub(crate) fn content_problem(request: &Request) -> Option<String> {
     if request.system.iter().any(|part| matches!(part, Part::Media { .. })) {
         return Some("the system instruction holds media; it takes text only".to_owned());
     }
@@ -124,7 +124,7 @@ fn image_problem(url: &str, content_type: Option<&str>) -> Option<String> {
 
 /// Why a text can't name a model, in a sentence. It stands in the body, so it can't lead elsewhere; gateways and local
 /// servers have names like `llama3.2:1b`, `vendor/model` or a path.
-pub fn model_problem(model: &str) -> Option<String> {
+pub(crate) fn model_problem(model: &str) -> Option<String> {
     if model.is_empty() {
         return Some("no model is named for the target `openai`; give --model, or set `model`".to_owned());
     }
@@ -135,7 +135,7 @@ pub fn model_problem(model: &str) -> Option<String> {
 }
 
 /// The exact body on the wire. The same request always gives the same bytes.
-pub fn body(request: &Request) -> Vec<u8> {
+pub(crate) fn body(request: &Request) -> Vec<u8> {
     let system = (!request.system.is_empty()).then(|| Message {
         role: "system",
         content: said(&request.system),

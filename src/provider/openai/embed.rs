@@ -1,17 +1,17 @@
 //! `/embeddings`: texts become vectors, at OpenAI and at the servers that speak as it does.
 
 use super::{EXAMPLE, OpenAi, OpenAiSettings, at, classify, error};
-use crate::domain::{Answer, Job, Problem, Source};
+use crate::domain::{Answer, Job, Problem};
+use crate::provider::api::{Provider, ProviderError};
 use crate::provider::base_url::BaseUrl;
 use crate::provider::embeddings::{answer, broken};
 use crate::provider::http::{post, without};
-use crate::provider::target::{Target, TargetError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The models behind `/embeddings`.
 #[derive(Debug)]
-pub struct Embedder {
+pub(crate) struct Embedder {
     /// With the URL of embeddings instead of that of chats.
     service: OpenAi,
 }
@@ -21,7 +21,7 @@ impl Embedder {
     ///
     /// # Errors
     /// As [`OpenAi::new`].
-    pub fn new(settings: &OpenAiSettings) -> Result<Embedder, Problem> {
+    pub(crate) fn new(settings: &OpenAiSettings) -> Result<Embedder, Problem> {
         let url = at(&BaseUrl::new(&settings.base_url, EXAMPLE)?, "embeddings")?;
         let service = OpenAi {
             url,
@@ -30,7 +30,7 @@ impl Embedder {
         Ok(Embedder { service })
     }
 
-    async fn exchange(&self, job: &Job) -> Result<Answer, TargetError> {
+    async fn exchange(&self, job: &Job) -> Result<Answer, ProviderError> {
         let OpenAi { http, url, headers, .. } = &self.service;
         let request = post(url.clone(), headers.clone(), &job.body);
         let reply = http.send(request, self.service.secret()).await?;
@@ -46,18 +46,14 @@ impl Embedder {
     }
 }
 
-impl Target for Embedder {
-    async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
+impl Provider for Embedder {
+    async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
         without(self.service.secret(), self.exchange(job).await)
-    }
-
-    fn source(&self) -> Source {
-        Source::Live
     }
 }
 
 /// The bytes of a request for the vectors of these texts.
-pub fn body(model: &str, texts: &[&str], dimensions: Option<u32>) -> Vec<u8> {
+pub(crate) fn body(model: &str, texts: &[&str], dimensions: Option<u32>) -> Vec<u8> {
     let mut body = json!({"model": model, "input": texts, "encoding_format": "float"});
     if let Some(dimensions) = dimensions {
         body["dimensions"] = dimensions.into();
@@ -85,7 +81,7 @@ struct Tokens {
 }
 
 /// The vectors of a response in the order of the texts, and the tokens that were counted: 0 says that none were.
-fn decode(body: &[u8]) -> Result<(Vec<Vec<f32>>, Option<u64>), TargetError> {
+fn decode(body: &[u8]) -> Result<(Vec<Vec<f32>>, Option<u64>), ProviderError> {
     // A derived reader would also take an array for an object, field by field.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(broken("the response is not a json object"));

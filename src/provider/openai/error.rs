@@ -3,8 +3,8 @@
 //! Local servers and gateways write the same thing in other forms: the error as a text, the code as a number, `detail`
 //! instead of `error`, an HTML page. So everything here is optional, and a reply is never refused for its form.
 
+use super::super::api::{ProviderError, Retry};
 use super::super::gemini::{LONGEST_MESSAGE, LONGEST_WAIT, duration, excerpt, seconds, shorten};
-use super::super::target::{Retry, TargetError};
 use crate::domain::FailureKind;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -25,7 +25,7 @@ const REFUSED: [&str; 3] = ["invalid_api_key", "account_deactivated", "invalid_o
 /// | 408, 409, 425, 500, 502, 503, 504 and 529 | transport | after the told delay, else backoff |
 /// | other 5xx | transport | never |
 /// | 404 and all others | request | never |
-pub fn classify(status: u16, told: Option<Duration>, body: &[u8]) -> TargetError {
+pub(crate) fn classify(status: u16, told: Option<Duration>, body: &[u8]) -> ProviderError {
     let error = error_value(body);
     let message = error.as_ref().map_or_else(|| excerpt(body), message_of);
     let told = told.or_else(|| message.as_deref().and_then(delay_in_message));
@@ -51,11 +51,11 @@ pub fn classify(status: u16, told: Option<Duration>, body: &[u8]) -> TargetError
             _ => (FailureKind::Request, code(), Retry::Never),
         }
     };
-    TargetError::new(kind, code, sentence(status, message.as_deref(), kind), retry)
+    ProviderError::new(kind, code, sentence(status, message.as_deref(), kind), retry)
 }
 
 /// The error in the body of a reply that claims success.
-pub(super) fn in_success(body: &[u8]) -> TargetError {
+pub(super) fn in_success(body: &[u8]) -> ProviderError {
     let code = error_value(body).and_then(|error| match error.get("code")? {
         Value::Number(code) => code.as_u64().and_then(|code| u16::try_from(code).ok()),
         Value::String(code) => code.parse().ok(),

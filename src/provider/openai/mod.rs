@@ -8,20 +8,21 @@
 //! - this file: one exchange.
 
 mod body;
+mod definition;
 mod embed;
 mod error;
 mod reply;
 
-pub use body::{body, config_problems, content_problem, model_problem};
-pub use embed::{Embedder, body as embedding_body};
-pub use error::classify;
-pub use reply::decode;
+pub(crate) use body::{body, config_problems, content_problem, model_problem};
+pub(crate) use definition::PROVIDER;
+pub(crate) use error::classify;
+pub(crate) use reply::decode;
 
+use super::api::{Provider, ProviderError, Retry};
 use super::base_url::BaseUrl;
 use super::http::{Http, post, without};
 use super::key::ApiKey;
-use super::target::{Retry, Target, TargetError};
-use crate::domain::{Answer, FailureKind, Job, Problem, Source};
+use crate::domain::{Answer, FailureKind, Job, Problem};
 use crate::secret::Redact;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -31,7 +32,7 @@ const EXAMPLE: &str = "http://localhost:11434/v1";
 
 /// What an [`OpenAi`] target needs to know.
 #[derive(Clone, Debug)]
-pub struct OpenAiSettings {
+pub(crate) struct OpenAiSettings {
     /// Where the service is, up to and with its version: `https://api.openai.com/v1`.
     pub base_url: String,
     /// Sent in a header. `None` sends none: a local model needs none.
@@ -42,7 +43,7 @@ pub struct OpenAiSettings {
 
 /// A service that completes chats.
 #[derive(Debug)]
-pub struct OpenAi {
+pub(crate) struct OpenAi {
     http: Http,
     url: Url,
     /// Of every request.
@@ -55,7 +56,7 @@ impl OpenAi {
     ///
     /// # Errors
     /// The base URL is wrong, or no client can be made (no certificates on this machine).
-    pub fn new(settings: &OpenAiSettings) -> Result<OpenAi, Problem> {
+    pub(crate) fn new(settings: &OpenAiSettings) -> Result<OpenAi, Problem> {
         let base = BaseUrl::new(&settings.base_url, EXAMPLE)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -70,9 +71,9 @@ impl OpenAi {
         })
     }
 
-    async fn exchange(&self, job: &Job) -> Result<Answer, TargetError> {
+    async fn exchange(&self, job: &Job) -> Result<Answer, ProviderError> {
         if let Some(problem) = model_problem(&job.request.model) {
-            return Err(TargetError::new(
+            return Err(ProviderError::new(
                 FailureKind::Request,
                 "bad_model",
                 problem,
@@ -97,13 +98,9 @@ impl OpenAi {
     }
 }
 
-impl Target for OpenAi {
-    async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
+impl Provider for OpenAi {
+    async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
         without(self.secret(), self.exchange(job).await)
-    }
-
-    fn source(&self) -> Source {
-        Source::Live
     }
 }
 
@@ -111,7 +108,7 @@ impl Target for OpenAi {
 ///
 /// # Errors
 /// The base URL is wrong.
-pub fn url(base_url: &str) -> Result<String, Problem> {
+pub(crate) fn url(base_url: &str) -> Result<String, Problem> {
     Ok(completions(&BaseUrl::new(base_url, EXAMPLE)?)?.to_string())
 }
 

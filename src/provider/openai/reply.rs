@@ -4,7 +4,7 @@
 //! message's content may be a text or a list of pieces, and arguments a text or an object. Reasons to stop are told in
 //! Gemini's words, because the rest of the program knows those.
 
-use super::super::target::{Retry, TargetError};
+use super::super::api::{ProviderError, Retry};
 use super::error;
 use crate::domain::{Answer, Details, FailureKind, ToolCall, Usage};
 use serde::Deserialize;
@@ -20,7 +20,7 @@ const MALFORMED_CALL: &str = "MALFORMED_FUNCTION_CALL";
 ///
 /// # Errors
 /// The body is an error after all (classified like one), or no chat completion (`bad_body`, worth another attempt).
-pub fn decode(body: &[u8]) -> Result<Answer, TargetError> {
+pub(crate) fn decode(body: &[u8]) -> Result<Answer, ProviderError> {
     // A derived reader would also take an array for an object, field by field.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(not_a_completion(body, "not a json object"));
@@ -41,9 +41,9 @@ pub fn decode(body: &[u8]) -> Result<Answer, TargetError> {
 }
 
 /// An unreadable body. Its bytes are not quoted: a cut answer says nothing, and could say anything.
-fn not_a_completion(body: &[u8], what: &str) -> TargetError {
+fn not_a_completion(body: &[u8], what: &str) -> ProviderError {
     let message = format!("the response ({} bytes) is {what}", body.len());
-    TargetError::new(FailureKind::Transport, "bad_body", message, Retry::Backoff)
+    ProviderError::new(FailureKind::Transport, "bad_body", message, Retry::Backoff)
 }
 
 #[derive(Deserialize)]

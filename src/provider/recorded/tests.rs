@@ -49,6 +49,7 @@ fn job(case: &str, arm: Arm, repeat: u32) -> Job {
         repeat,
         request: Arc::new(request),
         body: Arc::from([]),
+        later: Vec::new(),
         key: [0; 32],
     }
 }

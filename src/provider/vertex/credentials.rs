@@ -1,8 +1,8 @@
 //! Application Default Credentials, found, exchanged for access tokens and refreshed by Google's own crate: a service
 //! account's or an authorized user's file, workload identity, or the metadata server.
 
+use super::super::api::{ProviderError, Retry};
 use super::super::key::ApiKey;
-use super::super::target::{Retry, TargetError};
 use crate::domain::{FailureKind, Problem};
 use google_cloud_auth::credentials::{Builder, CacheableResource, Credentials};
 use google_cloud_auth::errors::CredentialsError;
@@ -74,7 +74,7 @@ impl SignIn {
     ///
     /// # Errors
     /// No token can be had: for good, or for now.
-    pub(super) async fn headers(&self) -> Result<SignedIn, TargetError> {
+    pub(super) async fn headers(&self) -> Result<SignedIn, ProviderError> {
         let headers = match timeout(PATIENCE, self.credentials.headers(Default::default())).await {
             Ok(Ok(CacheableResource::New { data, .. })) => data,
             Ok(Ok(CacheableResource::NotModified)) => {
@@ -82,7 +82,7 @@ impl SignIn {
             }
             Ok(Err(error)) => return Err(not_signed_in(&error)),
             Err(_) => {
-                return Err(TargetError::new(
+                return Err(ProviderError::new(
                     FailureKind::Transport,
                     "no_token",
                     format!("no access token within {} s", PATIENCE.as_secs()),
@@ -114,22 +114,22 @@ pub(super) fn are_configured() -> bool {
     var_os(FILE).is_some() || var_os(METADATA).is_some() || well_known()
 }
 
-fn not_signed_in(error: &CredentialsError) -> TargetError {
+fn not_signed_in(error: &CredentialsError) -> ProviderError {
     let what = format!("no access token: {}", explain(error));
     if error.is_transient() {
-        return TargetError::new(FailureKind::Transport, "no_token", what, Retry::Backoff);
+        return ProviderError::new(FailureKind::Transport, "no_token", what, Retry::Backoff);
     }
     refused(&what)
 }
 
 /// A request can't be sent for want of credentials.
-pub(super) fn missing(problem: Problem) -> TargetError {
-    TargetError::new(FailureKind::Auth, "credentials", problem.to_string(), Retry::KeyRefused)
+pub(super) fn missing(problem: Problem) -> ProviderError {
+    ProviderError::new(FailureKind::Auth, "credentials", problem.to_string(), Retry::KeyRefused)
 }
 
-fn refused(what: &str) -> TargetError {
+fn refused(what: &str) -> ProviderError {
     let message = format!("{what}; {WHAT_TO_DO}");
-    TargetError::new(FailureKind::Auth, "credentials", message, Retry::KeyRefused)
+    ProviderError::new(FailureKind::Auth, "credentials", message, Retry::KeyRefused)
 }
 
 /// What happened, without the bodies that the crate quotes: the other side may repeat in them what it was sent. Of a body

@@ -3,22 +3,22 @@
 //!
 //! - `place.rs`: project, location and model become a URL.
 //! - `credentials.rs`: Application Default Credentials become access tokens.
-//! - `settings.rs`: the settings it knows.
 //! - this file: one exchange. Bodies, replies and errors are those of `gemini/`; what differs
 //!   in them (finish reasons, citations, traffic types) is read there as anything unknown is: kept or skipped.
 
 mod credentials;
+mod definition;
 mod place;
-mod settings;
 
+pub use definition::PROVIDER;
 pub use place::{Place, location, model_problem, project, url};
 
-use super::gemini::{self, TIMEOUT_HEADER};
+use super::api::{Provider, ProviderError, Retry};
+use super::encoder::Findings;
+use super::gemini::{self, Service, TIMEOUT_HEADER};
 use super::http::{Http, post, whole_seconds, without};
 use super::key::ApiKey;
-use super::protocol::Findings;
-use super::target::{Retry, Target, TargetError};
-use crate::domain::{Answer, ArgProblem, FailureKind, Job, Problem, Request, Source};
+use crate::domain::{Answer, ArgProblem, FailureKind, Job, Problem, Request};
 use crate::secret::Redact;
 use credentials::{SignIn, SignedIn};
 use place::{Endpoint, bare};
@@ -94,7 +94,7 @@ impl Vertex {
     /// # Errors
     /// The credentials are refused, or there are none. A token endpoint that fails for now is no error: each request will
     /// try again.
-    pub(super) async fn sign_in(&self) -> Result<(), Problem> {
+    async fn find_credentials(&self) -> Result<(), Problem> {
         if let Asker::Credentials(sign_in) = &self.asker {
             sign_in.get_or_try_init(async || SignIn::find()).await?;
         }
@@ -113,7 +113,7 @@ impl Vertex {
         }
     }
 
-    async fn signed_in(&self) -> Result<SignedIn, TargetError> {
+    async fn signed_in(&self) -> Result<SignedIn, ProviderError> {
         match &self.asker {
             Asker::Key(key) => {
                 let mut headers = HeaderMap::new();
@@ -130,8 +130,8 @@ impl Vertex {
         }
     }
 
-    async fn exchange(&self, job: &Job, signed_in: &SignedIn) -> Result<Answer, TargetError> {
-        let unaskable = |message| TargetError::new(FailureKind::Request, "bad_model", message, Retry::Never);
+    async fn exchange(&self, job: &Job, signed_in: &SignedIn) -> Result<Answer, ProviderError> {
+        let unaskable = |message| ProviderError::new(FailureKind::Request, "bad_model", message, Retry::Never);
         let url = self.endpoint.generate_content(&job.request.model).map_err(unaskable)?;
         let mut headers = self.headers.clone();
         headers.extend(signed_in.headers.clone());
@@ -149,7 +149,7 @@ impl Vertex {
     }
 
     /// An error with what to do where who asks is refused.
-    fn explained(&self, error: TargetError) -> TargetError {
+    fn explained(&self, error: ProviderError) -> ProviderError {
         let refused = error.retry() == Retry::KeyRefused;
         error.map_message(|message| {
             match &self.asker {
@@ -163,16 +163,16 @@ impl Vertex {
     }
 }
 
-impl Target for Vertex {
-    async fn answer(&self, job: &Job) -> Result<Answer, TargetError> {
+impl Provider for Vertex {
+    async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
         let signed_in = self.signed_in().await?;
         let answer = self.exchange(job, &signed_in).await;
         let answer = without(Some(&signed_in.token as &dyn Redact), answer);
         answer.map_err(|error| self.explained(error))
     }
 
-    fn source(&self) -> Source {
-        Source::Live
+    async fn sign_in(&self) -> Result<(), Problem> {
+        self.find_credentials().await
     }
 }
 
@@ -191,7 +191,7 @@ pub fn review(request: &Request, today: Date) -> Findings {
             });
         }
     }
-    let Findings { refused, doubtful } = gemini::review_by(settings::CONFIG, &request, gemini::VERSION, today);
+    let Findings { refused, doubtful } = gemini::review_for(Service::Vertex, &request, gemini::VERSION, today);
     unknown.extend(refused);
     Findings {
         refused: unknown,

@@ -4,7 +4,7 @@
 use super::{Key, Open, Running};
 use crate::domain::{Answer, Arrival, BatchLedger, Event, Failure, FailureKind, Keep};
 use crate::provider::gemini::{Item, Looked, Output, Results};
-use crate::provider::{Retry, Target, TargetError};
+use crate::provider::{Provider, ProviderError, Retry};
 use crate::runner::Ended;
 use std::sync::Arc;
 
@@ -49,7 +49,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
 
     /// A look that failed: the next one may work, for the job is paid for. Only a refused key, and a service that fails
     /// again and again, end the run. Returns whether the job is gone.
-    async fn look_again(&mut self, mut batch: Open, error: TargetError) -> Result<bool, Ended> {
+    async fn look_again(&mut self, mut batch: Open, error: ProviderError) -> Result<bool, Ended> {
         let failure = error.failure();
         batch.failed_looks += 1;
         batch.not_found = if failure.code == "http_404" {
@@ -95,8 +95,8 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
         &mut self,
         batch: &Open,
         output: Output,
-        why: Option<TargetError>,
-    ) -> Result<Result<(), TargetError>, Ended> {
+        why: Option<ProviderError>,
+    ) -> Result<Result<(), ProviderError>, Ended> {
         let read = match output {
             Output::Nothing => Ok(()),
             Output::Inline(results) => {
@@ -111,7 +111,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
             Err(error) if error.failure().code == "http_404" || error.retry() == Retry::Never => {
                 let failure = error.failure();
                 let message = format!("the results can't be read: {}", failure.message);
-                let error = TargetError::new(failure.kind, failure.code, message, Retry::Never);
+                let error = ProviderError::new(failure.kind, failure.code, message, Retry::Never);
                 self.fail_rest(batch, &error).await?;
             }
             Err(error) => return Ok(Err(error)),
@@ -137,7 +137,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
 
     /// Collects the results in a file. The inner error is one of reading it: what has come is kept, the rest may come at the
     /// next look.
-    async fn collect_file(&mut self, batch: &Open, file: &str) -> Result<Result<(), TargetError>, Ended> {
+    async fn collect_file(&mut self, batch: &Open, file: &str) -> Result<Result<(), ProviderError>, Ended> {
         let mut results = match self.in_time(self.gemini.download(file)).await {
             Ok(results) => results,
             Err(error) => return Ok(Err(error)),
@@ -195,7 +195,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     }
 
     /// What a failed request leads to: another job, or a failure.
-    async fn fail(&mut self, key: &Key, error: &TargetError) -> Result<(), Ended> {
+    async fn fail(&mut self, key: &Key, error: &ProviderError) -> Result<(), Ended> {
         let again = match error.retry() {
             Retry::Backoff | Retry::After(_) | Retry::KeyChanged => true,
             Retry::Never => false,
@@ -227,7 +227,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     }
 
     /// What a job that has ended says nothing about.
-    async fn fail_rest(&mut self, batch: &Open, error: &TargetError) -> Result<(), Ended> {
+    async fn fail_rest(&mut self, batch: &Open, error: &ProviderError) -> Result<(), Ended> {
         let rest: Vec<Key> = batch
             .keys
             .iter()
@@ -291,15 +291,15 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
 }
 
 /// The job does not exist any more.
-fn gone() -> TargetError {
+fn gone() -> ProviderError {
     let message = "the service knows nothing of the batch job any more";
-    TargetError::new(FailureKind::Transport, "batch_gone", message, Retry::Backoff)
+    ProviderError::new(FailureKind::Transport, "batch_gone", message, Retry::Backoff)
 }
 
 /// No result came for a request.
-fn missing() -> TargetError {
+fn missing() -> ProviderError {
     let message = "the batch job holds no result for this request";
-    TargetError::new(FailureKind::Transport, "batch_missing", message, Retry::Backoff)
+    ProviderError::new(FailureKind::Transport, "batch_missing", message, Retry::Backoff)
 }
 
 fn unhex(text: &str) -> Option<Key> {

@@ -22,9 +22,8 @@ mod submit;
 use super::budget::Budget;
 use super::{Ended, Limits, Price, RunEnd, describe};
 use crate::domain::{Asked, BatchLedger, Event, Failure, FailureKind, Job, Keep, Progress, Usage};
-use crate::provider::Gemini;
 use crate::provider::gemini::{Line, Spool};
-use crate::provider::{AnyTarget, Retry, TargetError};
+use crate::provider::{Gemini, ProviderError, Retry};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +48,7 @@ pub type Expect = dyn Fn(&Job) -> Usage + Send + Sync;
 /// What a run by batches needs beside its jobs.
 pub struct Batched<K, L> {
     /// What answers. Only the Gemini API takes batches.
-    pub target: Arc<AnyTarget>,
+    pub target: Arc<Gemini>,
     /// What the run may do and cost.
     pub limits: Limits,
     /// The first pause before a look at the jobs.
@@ -110,16 +109,11 @@ impl<K: Keep, L: BatchLedger> Batched<K, L> {
     /// still waits, has none.
     pub async fn run(self, jobs: mpsc::Receiver<Job>) -> RunEnd {
         let budget = Budget::new(&self.limits);
-        let AnyTarget::Gemini(gemini) = self.target.as_ref() else {
-            // Settings do not let it come to this.
-            let message = "this target takes no batches".to_owned();
-            return end(&budget, Ended::Stopped(unasked(message)));
-        };
         let ended = match Spool::new() {
             Ok(spool) => {
                 let mut run = Running {
                     set: &self,
-                    gemini,
+                    gemini: &self.target,
                     budget: &budget,
                     spool,
                     waiting: HashMap::new(),
@@ -295,6 +289,11 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
                     false => Err(Ended::Stopped(unasked("the plan broke off".to_owned()))),
                 };
             };
+            if !job.later.is_empty() {
+                return Err(Ended::Stopped(unasked(
+                    "a batch job takes no conversation of several turns".to_owned(),
+                )));
+            }
             let line = self
                 .spool
                 .push(&job.body)
@@ -328,7 +327,7 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
     }
 
     /// A call that is repeated as often as a request may be.
-    async fn insist<T, F: Future<Output = Result<T, TargetError>>>(
+    async fn insist<T, F: Future<Output = Result<T, ProviderError>>>(
         &self,
         call: impl Fn(&'a Gemini) -> F,
     ) -> Result<T, Ended> {
@@ -355,14 +354,14 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
     }
 
     /// A call in its time, or until the run is cancelled; the next pause then ends it.
-    async fn in_time<T>(&self, call: impl Future<Output = Result<T, TargetError>>) -> Result<T, TargetError> {
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, ProviderError>>) -> Result<T, ProviderError> {
         let limit = self.set.limits.timeout;
         tokio::select! {
             biased;
-            done = timeout(limit, call) => done.unwrap_or_else(|_| Err(TargetError::timeout(limit))),
+            done = timeout(limit, call) => done.unwrap_or_else(|_| Err(ProviderError::timeout(limit))),
             () = self.set.cancel.cancelled() => {
                 let message = "the run was interrupted";
-                Err(TargetError::new(FailureKind::Transport, "interrupted", message, Retry::Backoff))
+                Err(ProviderError::new(FailureKind::Transport, "interrupted", message, Retry::Backoff))
             }
         }
     }

@@ -4,7 +4,7 @@ use super::{Key, Open, Running, hex};
 use crate::domain::{BatchLedger, Event, FailureKind, Keep, digest};
 use crate::provider::gemini::PIECE;
 use crate::provider::gemini::{Line, Lines, jsonl_length};
-use crate::provider::{Retry, TargetError};
+use crate::provider::{ProviderError, Retry};
 use crate::runner::Ended;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -251,7 +251,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     }
 
     /// The service takes no such job, or no job at all.
-    async fn refused(&mut self, chunk: Chunk, error: &TargetError) -> Result<Created, Ended> {
+    async fn refused(&mut self, chunk: Chunk, error: &ProviderError) -> Result<Created, Ended> {
         let failure = error.failure();
         match error.retry() {
             Retry::KeyRefused => return Err(Ended::Stopped(failure)),
@@ -286,7 +286,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
         label: &str,
         id: i64,
         file: &mut Option<String>,
-    ) -> Result<Result<String, TargetError>, Ended> {
+    ) -> Result<Result<String, ProviderError>, Ended> {
         let lines: Vec<(Line, String)> = chunk
             .keys
             .iter()
@@ -314,7 +314,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     }
 
     /// Uploads requests as JSON lines. Returns the file's name.
-    async fn upload(&self, label: &str, lines: &Lines) -> Result<String, TargetError> {
+    async fn upload(&self, label: &str, lines: &Lines) -> Result<String, ProviderError> {
         let length = jsonl_length(lines);
         let url = self.in_time(self.gemini.begin_upload(label, length)).await?;
         let mut pieces = self.spool.jsonl(lines);
@@ -322,7 +322,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
         loop {
             let piece = pieces.piece(PIECE).map_err(|cause| {
                 let message = format!("the requests that were put aside can't be read: {cause}");
-                TargetError::new(FailureKind::Transport, "spool", message, Retry::Never)
+                ProviderError::new(FailureKind::Transport, "spool", message, Retry::Never)
             })?;
             let end = offset + piece.len() as u64;
             let sent = self

@@ -71,7 +71,7 @@ impl<'a> AnswerView<'a> {
         AnswerView {
             text: &input.answer.text,
             tool_calls: &input.answer.tool_calls,
-            finish_reason: input.answer.finish_reason.as_deref(),
+            finish_reason: input.answer.finish_word(),
             model_version: input.answer.model_version.as_deref(),
             usage: input.answer.usage,
             latency_ms: input.answer.latency_ms,

@@ -1,6 +1,6 @@
 //! `finish_reason`: the model stopped for one of these reasons. Also sees answers that are not usable; see `ending.rs`.
 
-use crate::domain::{ArgProblem, Score, Step};
+use crate::domain::{ArgProblem, Finish, Score, Step};
 use crate::scoring::arguments::{Read, choice, inside, not_a, wrong};
 use crate::scoring::definition::{Compile, MatcherDef, Reads, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
@@ -99,16 +99,16 @@ fn reason(value: &Value) -> Read<&'static str> {
 
 impl Matcher for FinishReason {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let Some(reason) = &input.answer.finish_reason else {
+        let Some(reason) = input.answer.finish_word() else {
             return Ok(Score::binary(false, "has no finish reason"));
         };
         // An answer that ended with STOP and is not usable all the same is empty, which STOP does not name.
-        if reason == "STOP"
+        if input.answer.finish() == Finish::Complete
             && let Some(unusable) = input.unusable
         {
             return Ok(Score::binary(false, unusable));
         }
-        if self.0.iter().any(|expected| expected == reason) {
+        if self.0.iter().any(|expected| *expected == reason) {
             return Ok(Score::binary(true, format!("stopped with {}", quote(reason))));
         }
         let expected = self.0.join(" or ");

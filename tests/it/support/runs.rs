@@ -4,7 +4,7 @@ use promptgate::domain::{
     Answer, Arm, Arrival, CaseId, Content, Event, Failure, Job, Keep, Part, Progress, Request, Role, Usage, digest,
 };
 use promptgate::internals::provider::gemini::{self, Delivery, VERSION};
-use promptgate::internals::provider::{AnyTarget, ApiKey, Gemini, GeminiSettings};
+use promptgate::internals::provider::{ApiKey, Gemini, GeminiSettings};
 use promptgate::internals::runner::{self, Limits, Price, RetryPolicy, RunEnd};
 use serde_json::Map;
 use std::sync::{Arc, Mutex};
@@ -38,13 +38,14 @@ pub(crate) fn job(seq: u64, case: &str) -> Job {
         repeat: 1,
         body: gemini::body(&request).into(),
         request: Arc::new(request),
+        later: Vec::new(),
         key: digest([case.as_bytes()]),
     }
 }
 
 /// The target that talks to a server at `url`.
-pub(crate) fn gemini(url: &str) -> AnyTarget {
-    AnyTarget::Gemini(Gemini::new(&settings(url)).expect("the settings are fine"))
+pub(crate) fn gemini(url: &str) -> Gemini {
+    Gemini::new(&settings(url)).expect("the settings are fine")
 }
 
 pub(crate) fn settings(url: &str) -> GeminiSettings {
@@ -138,13 +139,13 @@ impl Progress for Events {
 }
 
 /// Asks one job per case.
-pub(crate) async fn run_cases(target: AnyTarget, limits: Limits, cases: &[&str]) -> Ran {
+pub(crate) async fn run_cases(target: Gemini, limits: Limits, cases: &[&str]) -> Ran {
     let jobs = cases.iter().enumerate().map(|(seq, case)| job(seq as u64, case)).collect();
     run_jobs(target, limits, jobs, CancellationToken::new()).await
 }
 
 /// Runs jobs to the end. Afterwards, whatever came out holds no key.
-pub(crate) async fn run_jobs(target: AnyTarget, limits: Limits, jobs: Vec<Job>, cancel: CancellationToken) -> Ran {
+pub(crate) async fn run_jobs(target: Gemini, limits: Limits, jobs: Vec<Job>, cancel: CancellationToken) -> Ran {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         for job in jobs {
