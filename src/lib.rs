@@ -85,7 +85,7 @@ pub mod internals {
         }
     }
     pub mod runner {
-        pub use crate::runner::{Ended, Limits, Price, RetryPolicy, RunEnd, run};
+        pub use crate::runner::{Limits, Price, RetryPolicy, RunSummary, StopReason, run};
     }
     pub mod scoring {
         pub use crate::scoring::{Commands, MATCHERS, ReplyCache, Rules, Sample, Unscored, passes_text, score};

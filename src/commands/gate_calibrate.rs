@@ -9,7 +9,7 @@ use crate::eval::run_state::RunState;
 use crate::eval::score_pass::ScorePass;
 use crate::eval::{self, EvalContext, RunHooks, run_store};
 use crate::gate::aa_test::{self, AaCase, AaTest, DecisionShares, Noise, REPEATS, USUAL_REPEATS};
-use crate::runner::Ended;
+use crate::runner::StopReason;
 use crate::stats::planning::POWER;
 use crate::store::RunStatus;
 use std::collections::BTreeMap;
@@ -87,7 +87,7 @@ pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Resu
     let pass = ScorePass::new(&context, &state, AnalysisScope::ALL);
     let scored = pass.score_some(CaseSource::GoldenFiles, &|_, _| true, &mut |_, row| scores.case(row))?;
     let end = &state.end;
-    let complete = end.ended == Ended::Complete && scored.unanswered == 0 && scored.store_failed.is_none();
+    let complete = end.ended == StopReason::Complete && scored.unanswered == 0 && scored.store_failed.is_none();
     let ended = if complete {
         RunStatus::Complete
     } else {
@@ -106,7 +106,7 @@ pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Resu
     context.info.simulated |= scored.simulated > 0 || scored.judge_usage.simulated;
     let comparison = &scored.comparison;
     let ended = match scored.judge_usage.ended {
-        Some(ref ended) if end.ended == Ended::Complete => ended,
+        Some(ref ended) if end.ended == StopReason::Complete => ended,
         _ => &end.ended,
     };
     if let Some(problem) = unfinished(ended, scored.store_failed.as_deref()) {
@@ -174,14 +174,14 @@ pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Resu
 }
 
 /// Why a run that ended so says nothing.
-fn unfinished(ended: &Ended, store_failed: Option<&str>) -> Option<Problem> {
+fn unfinished(ended: &StopReason, store_failed: Option<&str>) -> Option<Problem> {
     let why = match (ended, store_failed) {
         (_, Some(message)) => format!("the store can't be read: {message}"),
-        (Ended::StoreFailed(message), None) => format!("the store failed: {message}"),
-        (Ended::Budget(_), None) => "the budget was spent before every answer was there".to_owned(),
-        (Ended::Interrupted, None) => "the run was interrupted".to_owned(),
-        (Ended::Stopped(failure), None) => format!("the run was stopped: {}", failure.message),
-        (Ended::Complete, None) => return None,
+        (StopReason::StoreFailed(message), None) => format!("the store failed: {message}"),
+        (StopReason::Budget(_), None) => "the budget was spent before every answer was there".to_owned(),
+        (StopReason::Interrupted, None) => "the run was interrupted".to_owned(),
+        (StopReason::Stopped(failure), None) => format!("the run was stopped: {}", failure.message),
+        (StopReason::Complete, None) => return None,
     };
     let problem = Problem::new(format!("{why}, so nothing can be said about how answers vary"));
     Some(problem.hint("remove the cause, then --resume"))

@@ -24,7 +24,7 @@ use crate::exit;
 use crate::gate::judge_error::{LEAST_YOUDEN, youden_low};
 use crate::plan::price::Tier;
 use crate::report::Redactor;
-use crate::runner::{Ended, Taken};
+use crate::runner::{Spend, StopReason};
 use crate::scoring::{self, Commands, Rules, Unscored};
 use crate::stats::normal;
 use crate::stats::proportions::wilson;
@@ -258,7 +258,7 @@ impl<'a> Calibrating<'a> {
                 store: &store,
                 run: RunId::NONE,
                 limits: limits(settings),
-                spent_by_answers: Taken::default(),
+                spent_by_answers: Spend::default(),
                 interrupt,
                 usage: JudgeUsage::none(),
             },
@@ -291,10 +291,10 @@ impl<'a> Calibrating<'a> {
     ) -> Result<Calibrated, Error> {
         let mut unwritten = Vec::new();
         match &consulted.ended {
-            Some(Ended::Budget(reason) | Ended::StoreFailed(reason)) => unwritten.push(reason.clone()),
-            Some(Ended::Stopped(failure)) => unwritten.push(failure.message.clone()),
-            Some(Ended::Interrupted) => unwritten.push("it was interrupted".to_owned()),
-            Some(Ended::Complete) | None => {}
+            Some(StopReason::Budget(reason) | StopReason::StoreFailed(reason)) => unwritten.push(reason.clone()),
+            Some(StopReason::Stopped(failure)) => unwritten.push(failure.message.clone()),
+            Some(StopReason::Interrupted) => unwritten.push("it was interrupted".to_owned()),
+            Some(StopReason::Complete) | None => {}
         }
         let mut judges = Vec::new();
         let mut entries = Vec::new();

@@ -2,14 +2,14 @@
 
 use super::answer::Answer;
 use super::outcome::Failure;
-use super::request::{Asked, Source};
+use super::request::{RequestMeta, Source};
 use std::future::Future;
 
 /// The end of one job.
 #[derive(Clone, Debug)]
-pub struct Arrival {
+pub struct JobResult {
     /// What was asked.
-    pub asked: Asked,
+    pub asked: RequestMeta,
     /// What came of it.
     pub result: Result<Answer, Failure>,
     /// Attempts made; 0 when nothing was sent.
@@ -23,10 +23,10 @@ pub struct Arrival {
 }
 
 /// Keeps arrivals safe. When `keep` returns, the arrival survives a kill of the process.
-pub trait Keep: Send + Sync + 'static {
+pub trait AnswerSink: Send + Sync + 'static {
     /// Stores one arrival.
     ///
     /// # Errors
     /// A sentence why it could not be stored; the run stops.
-    fn keep(&self, arrival: Arrival) -> impl Future<Output = Result<(), String>> + Send;
+    fn keep(&self, arrival: JobResult) -> impl Future<Output = Result<(), String>> + Send;
 }

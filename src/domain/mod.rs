@@ -40,7 +40,7 @@ mod visible;
 
 pub use answer::{Answer, ToolCall, Usage};
 pub use arm::{Arm, Arms};
-pub use arrival::{Arrival, Keep};
+pub use arrival::{AnswerSink, JobResult};
 pub use batch::{BatchLedger, OpenBatch};
 pub use calibration::{Agreement, Calibration, CalibrationEntry, DecidingJudge, DecidingJudges, JudgeUse, Label};
 pub use candidate::{Candidate, CandidateLine, MOST_CANDIDATES, bare_name, candidate_folder};
@@ -67,7 +67,7 @@ pub use outcome::{CheckResult, Counts, Failure, FailureKind, Outcome, OutcomeKin
 pub use policy::{Estimand, Metric, Policy};
 pub use quarantine::{LONGEST_QUARANTINE, Quarantine, QuarantineSums, Quarantined, QuarantinedTag, day, day_of};
 pub use question::{Question, Replies, Verdict as JudgeVerdict};
-pub use request::{Asked, Content, Job, JobTurn, Part, Request, Role, Source, Tool, digest};
+pub use request::{Content, Job, JobTurn, Part, Request, RequestMeta, Role, Source, Tool, digest};
 pub use row::{ArmRow, CaseRow, Change, Judged};
 pub use run::{PromptInfo, RunInfo};
 pub use served::{answers_for, same_model};

@@ -165,7 +165,7 @@ impl Job {
 
 /// What is kept of a job beside its answer: everything but the request itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestMeta {
     /// Position in plan order, from 0.
     pub seq: u64,
     /// The case asked about.
@@ -182,9 +182,9 @@ pub struct Asked {
     pub key: [u8; 32],
 }
 
-impl From<&Job> for Asked {
-    fn from(job: &Job) -> Asked {
-        Asked {
+impl From<&Job> for RequestMeta {
+    fn from(job: &Job) -> RequestMeta {
+        RequestMeta {
             seq: job.seq,
             case: job.case.clone(),
             arm: job.arm,

@@ -7,7 +7,7 @@ use crate::config::TargetKind;
 use crate::domain::{DecidingJudges, Look, LooksBefore};
 use crate::error::Error;
 use crate::gate::{self, Completion, GateDecision, RunContext};
-use crate::runner::Ended;
+use crate::runner::StopReason;
 
 /// The gate's decision at one look, and what it knew beside the numbers.
 pub(super) struct Analysis {
@@ -87,11 +87,11 @@ pub(super) fn facts<'f>(
 fn completion(context: &EvalContext<'_>, state: &RunState<'_>) -> Completion {
     match &state.end.ended {
         _ if state.hooks.interrupt.code().is_some() => Completion::Interrupted,
-        Ended::Interrupted => Completion::Interrupted,
-        Ended::Budget(_) => Completion::Budget,
-        Ended::Stopped(_) => Completion::Stopped,
-        Ended::StoreFailed(_) => Completion::StoreFailed,
-        Ended::Complete if context.selection.shard.is_some_and(|shard| shard.is_partial()) => Completion::Shard,
-        Ended::Complete => Completion::Complete,
+        StopReason::Interrupted => Completion::Interrupted,
+        StopReason::Budget(_) => Completion::Budget,
+        StopReason::Stopped(_) => Completion::Stopped,
+        StopReason::StoreFailed(_) => Completion::StoreFailed,
+        StopReason::Complete if context.selection.shard.is_some_and(|shard| shard.is_partial()) => Completion::Shard,
+        StopReason::Complete => Completion::Complete,
     }
 }

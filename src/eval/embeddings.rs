@@ -4,7 +4,7 @@
 use super::target::{limits_of, run_service};
 use crate::config::{EmbeddingSettings, Settings};
 use crate::domain::{
-    Arm, Arrival, CaseId, Content, Failure, FailureKind, Job, Part, Problem, Problems, Request, Role, Usage, digest,
+    Arm, CaseId, Content, Failure, FailureKind, Job, JobResult, Part, Problem, Problems, Request, Role, Usage, digest,
 };
 use crate::plan::identity;
 use crate::provider::{AnyProvider, ApiKey, OwnService, Purpose, ServiceConfig, Target, embedding_requests};
@@ -252,7 +252,7 @@ pub(super) struct VectorBatches {
 }
 
 impl VectorBatches {
-    pub(super) fn split(&self, arrival: &Arrival) -> Vec<Arrival> {
+    pub(super) fn split(&self, arrival: &JobResult) -> Vec<JobResult> {
         let keys = self.texts.get(&arrival.asked.key).map_or(&[][..], Vec::as_slice);
         let vectors = self.vectors(arrival, keys.len());
         let one = |(at, key): (usize, &[u8; 32])| {
@@ -273,7 +273,7 @@ impl VectorBatches {
     }
 
     /// One vector for each text.
-    fn vectors(&self, arrival: &Arrival, texts: usize) -> Result<Vec<Vec<f32>>, Failure> {
+    fn vectors(&self, arrival: &JobResult, texts: usize) -> Result<Vec<Vec<f32>>, Failure> {
         let answer = arrival.result.as_ref().map_err(Clone::clone)?;
         let vectors: Vec<Vec<f32>> = serde_json::from_str(&answer.text)
             .map_err(|error| failed(format!("the embeddings can't be read: {error}")))?;

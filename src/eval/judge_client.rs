@@ -6,11 +6,13 @@ use super::interrupt::Interrupt;
 use super::judges::{Judge, JudgeUsage, Judges, invalid_question};
 use super::runtime;
 use crate::config::{Cache, Settings};
-use crate::domain::{Answer, Arrival, Event, Failure, FailureKind, Job, Keep, Meaning, Problem, Progress, Question};
+use crate::domain::{
+    Answer, AnswerSink, Event, Failure, FailureKind, Job, JobResult, Meaning, Problem, Progress, Question,
+};
 use crate::error::Error;
 use crate::plan::price::Tier;
 use crate::provider::AnyProvider;
-use crate::runner::{self, Ended, Limits, Price, RunEnd, Taken};
+use crate::runner::{self, Limits, Price, RunSummary, Spend, StopReason};
 use crate::scoring::{self, Commands, ReplyCache, ScoredAnswer, Unscored};
 use crate::store::{RunId, Store, Writer};
 use std::collections::{BTreeMap, HashMap};
@@ -38,7 +40,7 @@ pub(crate) struct JudgeClient<'a> {
     /// Of the whole run, answers included.
     pub(crate) limits: Limits,
     /// What the answers took of the limits.
-    pub(crate) spent_by_answers: Taken,
+    pub(crate) spent_by_answers: Spend,
     /// The run whose answers are scored.
     pub(crate) run: RunId,
     pub(crate) interrupt: &'a Interrupt,
@@ -233,10 +235,10 @@ impl JudgeClient<'_> {
 
     fn not_sent(&self) -> Failure {
         let why = match &self.usage.ended {
-            Some(Ended::Budget(reason)) => reason.clone(),
-            Some(Ended::Stopped(failure)) => failure.message.clone(),
-            Some(Ended::StoreFailed(reason)) => reason.clone(),
-            Some(Ended::Complete | Ended::Interrupted) | None => "the run was interrupted".to_owned(),
+            Some(StopReason::Budget(reason)) => reason.clone(),
+            Some(StopReason::Stopped(failure)) => failure.message.clone(),
+            Some(StopReason::StoreFailed(reason)) => reason.clone(),
+            Some(StopReason::Complete | StopReason::Interrupted) | None => "the run was interrupted".to_owned(),
         };
         Failure {
             kind: FailureKind::Missing,
@@ -304,7 +306,13 @@ impl JudgeClient<'_> {
         Ok(Ok(received.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    fn send(&self, jobs: Vec<Job>, provider: AnyProvider, sink: Arc<ReplySink>, tier: Tier) -> Result<RunEnd, Error> {
+    fn send(
+        &self,
+        jobs: Vec<Job>,
+        provider: AnyProvider,
+        sink: Arc<ReplySink>,
+        tier: Tier,
+    ) -> Result<RunSummary, Error> {
         let workers = runtime::workers("judge")?;
         let prices = self.settings.prices.clone();
         let today = OffsetDateTime::now_utc().date();
@@ -328,7 +336,7 @@ impl JudgeClient<'_> {
         runtime::wait(&workers, running, "the judge")
     }
 
-    fn count(&mut self, end: RunEnd) {
+    fn count(&mut self, end: RunSummary) {
         let usage = &mut self.usage;
         usage.requests += end.requests;
         usage.retries += end.retries;
@@ -338,7 +346,7 @@ impl JudgeClient<'_> {
             (false, Some(sum), Some(cost)) => Some(sum + cost),
             (false, _, _) => None,
         };
-        if end.ended != Ended::Complete {
+        if end.ended != StopReason::Complete {
             usage.ended.get_or_insert(end.ended);
         }
     }
@@ -360,8 +368,8 @@ struct ReplySink {
     received: Mutex<Replies>,
 }
 
-impl Keep for ReplySink {
-    async fn keep(&self, arrival: Arrival) -> Result<(), String> {
+impl AnswerSink for ReplySink {
+    async fn keep(&self, arrival: JobResult) -> Result<(), String> {
         let arrivals = match &self.vectors {
             None => vec![arrival],
             Some(vectors) => vectors.split(&arrival),

@@ -12,7 +12,7 @@ use crate::plan::identity;
 use crate::plan::price::Tier;
 use crate::prompt::Library;
 use crate::provider::{ApiKey, OwnService, Purpose, ServiceConfig, Target};
-use crate::runner::{Ended, Taken};
+use crate::runner::{Spend, StopReason};
 use crate::store::Store;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,7 +51,7 @@ pub(crate) struct JudgeUsage {
     /// `None` when a price is not known.
     pub(crate) cost_usd: Option<f64>,
     /// Why no more requests are sent, if so.
-    pub(crate) ended: Option<Ended>,
+    pub(crate) ended: Option<StopReason>,
     /// A reply came from the simulator.
     pub(crate) simulated: bool,
     /// The models that served, by the judge's name.
@@ -77,8 +77,8 @@ impl JudgeUsage {
     }
 
     /// Together with what answers took.
-    pub(crate) fn add_to(&self, answers: Taken) -> Taken {
-        Taken {
+    pub(crate) fn add_to(&self, answers: Spend) -> Spend {
+        Spend {
             requests: answers.requests + self.requests,
             tokens: answers.tokens.saturating_add(self.tokens),
             cost_usd: answers.cost_usd + self.cost_usd.unwrap_or(0.0),

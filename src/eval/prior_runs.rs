@@ -7,7 +7,7 @@
 use super::versions::{Version, Versions};
 use crate::domain::{Arm, Job};
 use crate::plan::Plan;
-use crate::runner::Taken;
+use crate::runner::Spend;
 use crate::store::{CachedAnswer, Store, StoreError};
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PriorRuns {
     /// What earlier runs took of the limits.
-    pub(crate) spent: Taken,
+    pub(crate) spent: Spend,
     /// The newest answer that was there when the call began.
     pub(crate) since: i64,
     /// Earlier runs, oldest first.

@@ -8,9 +8,9 @@ use super::runtime;
 use super::sample_walk::{CacheLookup, SampleWalk, StopWalk};
 use super::usage_estimate::UsageEstimate;
 use crate::config::{BatchSettings, Cache};
-use crate::domain::{Arm, Arrival, Asked, Event, Failure, FailureKind, Job, Problem, Progress, Source};
+use crate::domain::{Arm, Event, Failure, FailureKind, Job, JobResult, Problem, Progress, RequestMeta, Source};
 use crate::error::Error;
-use crate::runner::{self, Batched, Ended, Expect, Limits, RunEnd, Taken};
+use crate::runner::{self, BatchRun, Expect, Limits, RunSummary, Spend, StopReason};
 use crate::store::{Store, Writer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,8 +70,8 @@ fn send(
     phase: Phase,
     source: CaseSource<'_>,
     keep: Option<&mut KeptCases>,
-    spent: Taken,
-) -> Result<RunEnd, Error> {
+    spent: Spend,
+) -> Result<RunSummary, Error> {
     let settings = context.settings;
     let target = context.target(Arm::Candidate);
     let (store, run) = (state.store, state.open_run);
@@ -94,7 +94,7 @@ fn send(
             let Some(batches) = target.batches.clone() else {
                 return Err(Problem::new("this target takes no batches").into());
             };
-            let batched = Batched {
+            let batched = BatchRun {
                 target: batches,
                 limits,
                 first_look,
@@ -139,9 +139,9 @@ fn send(
     let in_use = || Err("its writer is still in use".to_owned());
     let written = Arc::into_inner(writer).map_or_else(in_use, Writer::finish);
     if let Some(message) = walked?.or(written.err())
-        && !matches!(end.ended, Ended::StoreFailed(_))
+        && !matches!(end.ended, StopReason::StoreFailed(_))
     {
-        end.ended = Ended::StoreFailed(message);
+        end.ended = StopReason::StoreFailed(message);
     }
     Ok(end)
 }
@@ -191,8 +191,8 @@ impl Dispatch<'_> {
             code: failure.code.clone(),
             message: failure.message.clone(),
         });
-        let arrival = Arrival {
-            asked: Asked::from(job),
+        let arrival = JobResult {
+            asked: RequestMeta::from(job),
             result: Err(failure),
             attempts: 0,
             waited_ms: None,

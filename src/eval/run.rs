@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::exit;
 use crate::gate::must_pass::wants_confirmation;
 use crate::report::{OutputDir, ReportError, Reports};
-use crate::runner::{Ended, Taken};
+use crate::runner::{Spend, StopReason};
 use crate::store::RunStatus;
 use std::collections::BTreeSet;
 
@@ -30,7 +30,7 @@ pub struct RunResult {
     /// The exit code: a signal's, else the verdict's, else that of a missing report.
     pub exit_code: u8,
     /// Of the limits, together with earlier runs of the invocation.
-    pub(crate) spent: Taken,
+    pub(crate) spent: Spend,
     /// Where later runs of the invocation find the answers.
     pub(crate) as_prior: PriorRun,
     /// results.jsonl, if it was written.
@@ -59,7 +59,7 @@ pub fn run(
     confirm_must_pass(&context, &mut state)?;
     let (looks, scope) = analyze_interims(&context, &mut state)?;
     end_requests(&context, &mut state);
-    if let Ended::Stopped(failure) = &state.end.ended {
+    if let StopReason::Stopped(failure) = &state.end.ended {
         hooks.progress.on(&Event::Stopping {
             reason: failure.message.clone(),
         });
@@ -120,7 +120,7 @@ pub(crate) fn request(context: &EvalContext<'_>, state: &mut RunState<'_>) -> Re
 
 /// Requests more answers to the must-pass cases with a failed one.
 fn confirm_must_pass(context: &EvalContext<'_>, state: &mut RunState<'_>) -> Result<(), Error> {
-    if !state.retries.possible || context.survey.critical == 0 || state.end.ended != Ended::Complete {
+    if !state.retries.possible || context.survey.critical == 0 || state.end.ended != StopReason::Complete {
         return Ok(());
     }
     let mut failed = BTreeSet::new();
@@ -151,7 +151,7 @@ fn analyze_interims<'c>(
     let mut looks = 1;
     while let Some(schedule) = &context.survey.schedule
         && looks < schedule.looks()
-        && state.end.ended == Ended::Complete
+        && state.end.ended == StopReason::Complete
         && state.judge_usage.ended.is_none()
     {
         let scope = AnalysisScope::up_to_look(schedule, looks);
@@ -182,7 +182,7 @@ pub(crate) fn end_requests(context: &EvalContext<'_>, state: &mut RunState<'_>) 
         run_store::report_waiting_jobs(state.store, state.open_run, state.hooks.say);
     }
     // Judging a run that has ended early would spend money on a part: --resume asks the judges, too.
-    if state.end.ended != Ended::Complete {
+    if state.end.ended != StopReason::Complete {
         state.judge_usage.ended.get_or_insert(state.end.ended.clone());
     }
 }
@@ -204,7 +204,7 @@ fn score(
         ));
     }
     if let Some(ended) = &scored.judge_usage.ended
-        && state.end.ended == Ended::Complete
+        && state.end.ended == StopReason::Complete
     {
         report_judge_stop(ended, say);
         state.end.ended = ended.clone();
@@ -227,7 +227,7 @@ fn assemble(context: &EvalContext<'_>, state: &RunState<'_>, scored: ScoredRun, 
 }
 
 fn status(state: &RunState<'_>, scored: &ScoredRun) -> RunStatus {
-    if state.end.ended == Ended::Complete && scored.unanswered == 0 {
+    if state.end.ended == StopReason::Complete && scored.unanswered == 0 {
         RunStatus::Complete
     } else {
         RunStatus::Incomplete
@@ -235,17 +235,17 @@ fn status(state: &RunState<'_>, scored: &ScoredRun) -> RunStatus {
 }
 
 /// Why an interim analysis can't decide.
-fn stop_reason(scored: &ScoredRun, say: &dyn Fn(&str)) -> Option<Ended> {
+fn stop_reason(scored: &ScoredRun, say: &dyn Fn(&str)) -> Option<StopReason> {
     if let Some(message) = &scored.store_failed {
-        return Some(Ended::StoreFailed(message.clone()));
+        return Some(StopReason::StoreFailed(message.clone()));
     }
     let ended = scored.judge_usage.ended.clone()?;
     report_judge_stop(&ended, say);
     Some(ended)
 }
 
-fn report_judge_stop(ended: &Ended, say: &dyn Fn(&str)) {
-    if let Ended::Stopped(failure) = ended {
+fn report_judge_stop(ended: &StopReason, say: &dyn Fn(&str)) {
+    if let StopReason::Stopped(failure) = ended {
         say(&format!("error: the judge can't be asked: {}", failure.message));
     }
 }

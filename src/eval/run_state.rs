@@ -6,7 +6,7 @@ use super::interrupt::Interrupt;
 use super::judges::JudgeUsage;
 use super::phase::MustPassRetries;
 use crate::domain::Progress;
-use crate::runner::{Ended, RunEnd, Taken};
+use crate::runner::{RunSummary, Spend, StopReason};
 use crate::store::{OpenRun, Store};
 use std::sync::Arc;
 
@@ -29,9 +29,9 @@ pub(crate) struct RunState<'r> {
     pub(crate) retries: MustPassRetries,
     pub(crate) kept: KeptCases,
     /// Of the limits, by answers: earlier runs of the invocation included, judges not.
-    pub(crate) spent: Taken,
+    pub(crate) spent: Spend,
     /// How the requests ended.
-    pub(crate) end: RunEnd,
+    pub(crate) end: RunSummary,
     pub(crate) judge_usage: JudgeUsage,
 }
 
@@ -50,8 +50,8 @@ impl<'r> RunState<'r> {
             retries: MustPassRetries::new(context.settings),
             kept: KeptCases::none(),
             spent: context.prior.spent,
-            end: RunEnd {
-                ended: Ended::Interrupted,
+            end: RunSummary {
+                ended: StopReason::Interrupted,
                 requests: 0,
                 retries: 0,
                 tokens: 0,

@@ -14,7 +14,7 @@ use crate::domain::{
     Skip, Source,
 };
 use crate::error::Error;
-use crate::runner::Ended;
+use crate::runner::StopReason;
 use crate::scoring::{self, ScoredAnswer, Unscored};
 use crate::store::StoredResult;
 use std::collections::HashMap;
@@ -296,10 +296,10 @@ impl<'a> ScorePass<'a> {
             return Outcome::Skipped(Skip::Identical);
         }
         match &self.state.end.ended {
-            Ended::Complete => Outcome::Errored(lost("the answer is not in the store")),
-            Ended::Interrupted => Outcome::Skipped(Skip::Interrupted),
-            Ended::Budget(_) => Outcome::Skipped(Skip::Budget),
-            Ended::Stopped(_) | Ended::StoreFailed(_) => Outcome::Skipped(Skip::Stopped),
+            StopReason::Complete => Outcome::Errored(lost("the answer is not in the store")),
+            StopReason::Interrupted => Outcome::Skipped(Skip::Interrupted),
+            StopReason::Budget(_) => Outcome::Skipped(Skip::Budget),
+            StopReason::Stopped(_) | StopReason::StoreFailed(_) => Outcome::Skipped(Skip::Stopped),
         }
     }
 

@@ -6,18 +6,18 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The same as [`Provider`], for trait objects.
-trait Erased: Send + Sync {
-    fn answer<'a>(&'a self, job: &'a Job) -> Boxed<'a, Result<Answer, ProviderError>>;
+trait DynProvider: Send + Sync {
+    fn answer<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Answer, ProviderError>>;
     fn source(&self) -> Source;
     fn lane(&self, job: &Job) -> Lane;
-    fn sign_in(&self) -> Boxed<'_, Result<(), Problem>>;
+    fn sign_in(&self) -> BoxFuture<'_, Result<(), Problem>>;
 }
 
-impl<P: Provider> Erased for P {
-    fn answer<'a>(&'a self, job: &'a Job) -> Boxed<'a, Result<Answer, ProviderError>> {
+impl<P: Provider> DynProvider for P {
+    fn answer<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Answer, ProviderError>> {
         Box::pin(Provider::answer(self, job))
     }
 
@@ -29,14 +29,14 @@ impl<P: Provider> Erased for P {
         Provider::lane(self, job)
     }
 
-    fn sign_in(&self) -> Boxed<'_, Result<(), Problem>> {
+    fn sign_in(&self) -> BoxFuture<'_, Result<(), Problem>> {
         Box::pin(Provider::sign_in(self))
     }
 }
 
 /// A provider whose type is not known to whoever sends through it.
 #[derive(Clone)]
-pub struct AnyProvider(Arc<dyn Erased>);
+pub struct AnyProvider(Arc<dyn DynProvider>);
 
 impl AnyProvider {
     /// Hides the type of a provider.

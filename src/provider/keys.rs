@@ -48,12 +48,12 @@ impl fmt::Debug for Renewal {
 /// The keys that a run has used: one, or two once the first was refused and its file held another one.
 #[derive(Debug)]
 pub(super) struct Keys {
-    used: Mutex<Used>,
+    used: Mutex<KeyHistory>,
     renewal: Option<Renewal>,
 }
 
 #[derive(Debug)]
-struct Used {
+struct KeyHistory {
     keys: Vec<ApiKey>,
     /// The file was read again, and gave this reason not to go on; `None` where it was not read, or gave another key.
     given_up: Option<String>,
@@ -65,7 +65,7 @@ pub(super) struct Generation(usize);
 
 /// What a refused key leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum Rejection {
     /// There is another key now.
     Changed,
     /// There is none; why, and what to do.
@@ -83,7 +83,7 @@ impl Redact for Keys {
 impl Keys {
     pub(super) fn new(key: ApiKey, renewal: Option<Renewal>) -> Keys {
         Keys {
-            used: Mutex::new(Used {
+            used: Mutex::new(KeyHistory {
                 keys: vec![key],
                 given_up: None,
             }),
@@ -99,32 +99,32 @@ impl Keys {
 
     /// A key was refused. The first to say so reads the file again, for all: whoever used the same key gets the same
     /// reply, and the service is not asked with it any more.
-    pub(super) fn refused(&self, generation: Generation) -> Refused {
+    pub(super) fn refused(&self, generation: Generation) -> Rejection {
         // The lock is held while a small file is read: all others would only find out the same.
         let mut used = self.used();
         if generation.0 < used.keys.len() {
-            return Refused::Changed;
+            return Rejection::Changed;
         }
         if used.keys.len() > 1 {
-            return Refused::Final(format!("the new key of {} is refused too; {ADVICE}", self.place()));
+            return Rejection::Final(format!("the new key of {} is refused too; {ADVICE}", self.place()));
         }
         if let Some(reason) = &used.given_up {
-            return Refused::Final(reason.clone());
+            return Rejection::Final(reason.clone());
         }
         match self.another(&used) {
             Ok(key) => {
                 used.keys.push(key);
-                Refused::Changed
+                Rejection::Changed
             }
             Err(reason) => {
                 used.given_up = Some(reason.clone());
-                Refused::Final(reason)
+                Rejection::Final(reason)
             }
         }
     }
 
     /// Reads the file again; the key is heard of before anyone can send it.
-    fn another(&self, used: &Used) -> Result<ApiKey, String> {
+    fn another(&self, used: &KeyHistory) -> Result<ApiKey, String> {
         let Some(Renewal { file, hear }) = &self.renewal else {
             return Err(ADVICE.to_owned());
         };
@@ -144,7 +144,7 @@ impl Keys {
     }
 
     /// Nothing panics while it holds the lock but a caller's `hear`, after which nothing has changed.
-    fn used(&self) -> MutexGuard<'_, Used> {
+    fn used(&self) -> MutexGuard<'_, KeyHistory> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -181,14 +181,14 @@ mod tests {
         let (keys, file, heard) = keys(&folder, &format!("{NEW}\n"));
         let (header, first) = keys.current();
         assert_eq!(header.unwrap(), OLD);
-        assert_eq!(keys.refused(first), Refused::Changed);
+        assert_eq!(keys.refused(first), Rejection::Changed);
         // Whoever was in flight with the old key just goes on, and the file is not read again.
         std::fs::write(&file, "a-third-key").unwrap();
-        assert_eq!(keys.refused(first), Refused::Changed);
+        assert_eq!(keys.refused(first), Rejection::Changed);
         let (header, second) = keys.current();
         assert_eq!(header.unwrap(), NEW);
         assert_eq!(*heard.lock().unwrap(), [NEW]);
-        assert!(matches!(keys.refused(second), Refused::Final(why) if why.contains("refused too")));
+        assert!(matches!(keys.refused(second), Rejection::Final(why) if why.contains("refused too")));
         assert_eq!(keys.text(&format!("{OLD} {NEW}")), "*** ***");
         assert_eq!(keys.redact_bytes(format!("{OLD} {NEW}").into_bytes()), b"*** ***");
         assert!(!format!("{keys:?}").contains("the-"), "{keys:?}");
@@ -200,22 +200,22 @@ mod tests {
         for (content, said) in [(OLD, "the same key"), ("", "is empty"), ("short", "fewer than 8")] {
             let (keys, file, heard) = keys(&folder, content);
             let (_, first) = keys.current();
-            let Refused::Final(why) = keys.refused(first) else {
+            let Rejection::Final(why) = keys.refused(first) else {
                 panic!("{content:?} changed the key");
             };
             assert!(why.contains(said) && why.contains("--resume"), "{why}");
             // It is not read again for the next worker.
             std::fs::write(&file, NEW).unwrap();
-            assert_eq!(keys.refused(first), Refused::Final(why));
+            assert_eq!(keys.refused(first), Rejection::Final(why));
             assert!(heard.lock().unwrap().is_empty());
         }
         let (keys, file, _) = keys(&folder, OLD);
         std::fs::remove_file(&file).unwrap();
-        assert!(matches!(keys.refused(keys.current().1), Refused::Final(why) if why.contains("can't be read")));
+        assert!(matches!(keys.refused(keys.current().1), Rejection::Final(why) if why.contains("can't be read")));
         let without_file = Keys::new(ApiKey::new(OLD).unwrap(), None);
         assert_eq!(
             without_file.refused(without_file.current().1),
-            Refused::Final(ADVICE.to_owned())
+            Rejection::Final(ADVICE.to_owned())
         );
     }
 }

@@ -1,6 +1,6 @@
 //! What a run has sent and spent, and whether it may send more.
 
-use super::{Limits, Taken};
+use super::{Limits, Spend};
 use crate::domain::Usage;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,13 +11,13 @@ pub(super) struct Budget {
     max_tokens: Option<u64>,
     max_cost_usd: Option<f64>,
     /// Before this run.
-    taken: Taken,
-    spent: Mutex<Spent>,
+    taken: Spend,
+    spent: Mutex<Totals>,
 }
 
 /// What is known so far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Spent {
+pub(super) struct Totals {
     /// Requests sent.
     pub(super) requests: u64,
     /// Of these, repeated attempts.
@@ -31,7 +31,7 @@ pub(super) struct Spent {
     unpriced: Option<String>,
 }
 
-impl Spent {
+impl Totals {
     /// What the answers cost; `None` when the price of one of them is not known.
     pub(super) fn cost_usd(&self) -> Option<f64> {
         self.unpriced.is_none().then_some(self.cost_usd)
@@ -156,16 +156,16 @@ impl Budget {
     }
 
     /// Tokens of the limit that are used.
-    fn tokens(&self, spent: &Spent) -> u64 {
+    fn tokens(&self, spent: &Totals) -> u64 {
         self.taken.tokens.saturating_add(spent.tokens)
     }
 
     /// What this run has spent so far.
-    pub(super) fn so_far(&self) -> Spent {
+    pub(super) fn so_far(&self) -> Totals {
         self.spent().clone()
     }
 
-    fn spent(&self) -> MutexGuard<'_, Spent> {
+    fn spent(&self) -> MutexGuard<'_, Totals> {
         self.spent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_before_counts_and_the_limit_keeps_its_name() {
-        let taken = Taken {
+        let taken = Spend {
             requests: 17,
             tokens: 170,
             cost_usd: 0.17,
@@ -236,9 +236,9 @@ mod tests {
     fn reservations_count_what_was_taken_before() {
         let budget = Budget::new(&Limits {
             max_tokens: Some(200),
-            taken: Taken {
+            taken: Spend {
                 tokens: 190,
-                ..Taken::default()
+                ..Spend::default()
             },
             ..Limits::default()
         });

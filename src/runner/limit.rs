@@ -1,6 +1,6 @@
 //! When a request may leave: not before the instant that the service named, not more at once or a minute than is allowed.
 
-use super::pace::{Counted, Pace};
+use super::pace::{Pace, QuotaUnit};
 use crate::provider::{Lane, Reach};
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -63,7 +63,7 @@ struct State {
     in_flight: usize,
     pace: Pace,
     /// What [`Limiter::news`] said last.
-    told: Learnt,
+    told: PaceUpdate,
 }
 
 impl State {
@@ -75,7 +75,7 @@ impl State {
 
 /// What a limiter has learnt; nothing, where the user's own limits hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Learnt {
+pub(super) struct PaceUpdate {
     /// Requests at once, if fewer than the user allows.
     pub(super) at_once: Option<usize>,
     /// Requests a minute.
@@ -134,8 +134,8 @@ impl Pass<'_> {
         let counted = match reach {
             Reach::Request => return None,
             Reach::Everyone => None,
-            Reach::Requests => Some(Counted::Requests),
-            Reach::Tokens => Some(Counted::Tokens),
+            Reach::Requests => Some(QuotaUnit::Requests),
+            Reach::Tokens => Some(QuotaUnit::Tokens),
         };
         let now = Instant::now();
         let until = now.checked_add(delay)?;
@@ -165,7 +165,7 @@ impl Limiter {
                 next_slot: None,
                 in_flight: 0,
                 pace: Pace::new(concurrency, rate.rpm.is_some(), rate.tpm.is_some()),
-                told: Learnt::default(),
+                told: PaceUpdate::default(),
             }),
             freed: Notify::new(),
         }
@@ -204,10 +204,10 @@ impl Limiter {
     }
 
     /// What has been learnt, if that is other than what this said last.
-    pub(super) fn news(&self) -> Option<Learnt> {
+    pub(super) fn news(&self) -> Option<PaceUpdate> {
         let mut state = self.state();
         let (rpm, tpm) = state.pace.learnt(Instant::now());
-        let learnt = Learnt {
+        let learnt = PaceUpdate {
             at_once: state.pace.is_lowered().then(|| state.pace.at_once()),
             rpm,
             tpm,
@@ -404,9 +404,9 @@ mod tests {
         let held: Vec<Pass<'_>> = vec![limiter.pass(1).await, limiter.pass(1).await, limiter.pass(1).await];
         assert_eq!(
             limiter.news(),
-            Some(Learnt {
+            Some(PaceUpdate {
                 at_once: Some(4),
-                ..Learnt::default()
+                ..PaceUpdate::default()
             })
         );
         assert_eq!(limiter.news(), None);

@@ -22,10 +22,10 @@ mod reset;
 mod retry;
 mod worker;
 
-pub use batch::{Batched, Expect};
+pub use batch::{BatchRun, Expect};
 pub use retry::RetryPolicy;
 
-use crate::domain::{Failure, Job, Keep, Progress, Usage};
+use crate::domain::{AnswerSink, Failure, Job, Progress, Usage};
 use crate::provider::Provider;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +56,7 @@ pub struct Limits {
     /// in flight. An answer whose price is not known ends the run: the limit could not be kept.
     pub max_cost_usd: Option<f64>,
     /// What was taken of the three limits above before this run began: what is left of them is what it may take.
-    pub taken: Taken,
+    pub taken: Spend,
     /// How long to wait before another attempt.
     pub retry: RetryPolicy,
     /// After so many failures in a row for reasons of transport or rate, each after all its attempts, the service counts
@@ -66,7 +66,7 @@ pub struct Limits {
 
 /// What has been taken of limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Taken {
+pub struct Spend {
     /// Requests sent, repeated attempts included.
     pub requests: u64,
     /// Tokens of answers, input and output.
@@ -75,9 +75,9 @@ pub struct Taken {
     pub cost_usd: f64,
 }
 
-impl Taken {
+impl Spend {
     /// Adds what a round took; a cost that is not known counts as none.
-    pub fn add(&mut self, end: &RunEnd) {
+    pub fn add(&mut self, end: &RunSummary) {
         self.requests += end.requests;
         self.tokens = self.tokens.saturating_add(end.tokens);
         self.cost_usd += end.cost_usd.unwrap_or(0.0);
@@ -95,7 +95,7 @@ impl Default for Limits {
             max_requests: None,
             max_tokens: None,
             max_cost_usd: None,
-            taken: Taken::default(),
+            taken: Spend::default(),
             retry: RetryPolicy::default(),
             give_up_after: Some(32),
         }
@@ -107,9 +107,9 @@ pub type Price<'a> = dyn Fn(&str, &Usage) -> Option<f64> + Send + Sync + 'a;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RunEnd {
+pub struct RunSummary {
     /// Why.
-    pub ended: Ended,
+    pub ended: StopReason,
     /// Requests sent, repeated attempts included.
     pub requests: u64,
     /// Repeated attempts.
@@ -120,10 +120,10 @@ pub struct RunEnd {
     pub cost_usd: Option<f64>,
 }
 
-impl RunEnd {
+impl RunSummary {
     /// Both rounds of a run.
-    pub fn and(self, later: RunEnd) -> RunEnd {
-        RunEnd {
+    pub fn and(self, later: RunSummary) -> RunSummary {
+        RunSummary {
             ended: later.ended,
             requests: self.requests + later.requests,
             retries: self.retries + later.retries,
@@ -135,7 +135,7 @@ impl RunEnd {
 
 /// Why a run ended.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Ended {
+pub enum StopReason {
     /// Every job has its arrival.
     Complete,
     /// Cancelled; some jobs have no arrival.
@@ -157,7 +157,7 @@ pub enum Ended {
 ///
 /// # Panics
 /// Passes on a panic of target, keep, price or progress.
-pub async fn run<T: Provider, K: Keep>(
+pub async fn run<T: Provider, K: AnswerSink>(
     jobs: mpsc::Receiver<Job>,
     target: Arc<T>,
     limits: Limits,
@@ -165,7 +165,7 @@ pub async fn run<T: Provider, K: Keep>(
     keep: Arc<K>,
     progress: Arc<dyn Progress>,
     cancel: CancellationToken,
-) -> RunEnd {
+) -> RunSummary {
     let concurrency = limits.concurrency.max(1);
     let shared = Arc::new(Shared::new(jobs, target, limits, price, keep, progress, cancel));
     let mut workers = JoinSet::new();
@@ -185,13 +185,13 @@ pub async fn run<T: Provider, K: Keep>(
 }
 
 /// Why a run ended, for people.
-fn describe(reason: &Ended) -> String {
+fn describe(reason: &StopReason) -> String {
     match reason {
-        Ended::Complete => "all answers are in".to_owned(),
-        Ended::Interrupted => "interrupted".to_owned(),
-        Ended::Budget(reason) => reason.clone(),
-        Ended::Stopped(failure) => failure.message.clone(),
-        Ended::StoreFailed(reason) => format!("an answer could not be stored: {reason}"),
+        StopReason::Complete => "all answers are in".to_owned(),
+        StopReason::Interrupted => "interrupted".to_owned(),
+        StopReason::Budget(reason) => reason.clone(),
+        StopReason::Stopped(failure) => failure.message.clone(),
+        StopReason::StoreFailed(reason) => format!("an answer could not be stored: {reason}"),
     }
 }
 

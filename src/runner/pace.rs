@@ -20,7 +20,7 @@ const STEP_A_MINUTE: f64 = 1.0 / 50.0;
 
 /// What a quota counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Counted {
+pub(super) enum QuotaUnit {
     /// Requests.
     Requests,
     /// Input tokens.
@@ -45,7 +45,7 @@ pub(super) struct Pace {
 /// The time from a refusal to the instant that the service named.
 #[derive(Debug)]
 struct Episode {
-    counted: Counted,
+    counted: QuotaUnit,
     until: Instant,
     refused: u32,
     answered: u32,
@@ -58,11 +58,11 @@ struct Episode {
 struct Quota {
     /// It is given by the user, so nothing is learnt.
     given: bool,
-    learnt: Option<Learnt>,
+    learnt: Option<Estimate>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Learnt {
+struct Estimate {
     /// Per minute, at `since`.
     base: f64,
     /// More per minute and minute.
@@ -70,7 +70,7 @@ struct Learnt {
     since: Instant,
 }
 
-impl Learnt {
+impl Estimate {
     fn now(&self, now: Instant) -> f64 {
         let minutes = now.saturating_duration_since(self.since).as_secs_f64() / MINUTE.as_secs_f64();
         self.base + self.step * minutes
@@ -113,8 +113,8 @@ impl Pace {
     pub(super) fn fits_at(&mut self, now: Instant) -> Option<Instant> {
         let (requests, tokens) = self.learnt(now);
         self.minute.forget(now);
-        let requests = requests.and_then(|quota| self.minute.below(Counted::Requests, quota.max(1)));
-        let tokens = tokens.and_then(|quota| self.minute.below(Counted::Tokens, quota.max(1)));
+        let requests = requests.and_then(|quota| self.minute.below(QuotaUnit::Requests, quota.max(1)));
+        let tokens = tokens.and_then(|quota| self.minute.below(QuotaUnit::Tokens, quota.max(1)));
         requests.max(tokens)
     }
 
@@ -136,7 +136,7 @@ impl Pace {
     }
 
     /// A request that left at `sent` was refused for a quota per minute until `until`.
-    pub(super) fn refused(&mut self, now: Instant, sent: Instant, counted: Counted, until: Instant) {
+    pub(super) fn refused(&mut self, now: Instant, sent: Instant, counted: QuotaUnit, until: Instant) {
         if self.closed.is_some_and(|closed| sent < closed) {
             return;
         }
@@ -173,8 +173,8 @@ impl Pace {
     /// Lowers what the episode's quota is thought to be, at most once a minute: only a whole minute shows what fits into one.
     fn learn(&mut self, now: Instant, episode: &Episode, factor: f64) {
         let quota = match episode.counted {
-            Counted::Requests => &mut self.requests,
-            Counted::Tokens => &mut self.tokens,
+            QuotaUnit::Requests => &mut self.requests,
+            QuotaUnit::Tokens => &mut self.tokens,
         };
         let since = quota.learnt.map(|learnt| learnt.since).or(self.minute.first);
         if quota.given || since.is_none_or(|since| now.saturating_duration_since(since) < MINUTE) {
@@ -185,7 +185,7 @@ impl Pace {
         let step = quota
             .learnt
             .map_or((base * STEP_A_MINUTE).max(1.0), |learnt| learnt.step);
-        quota.learnt = Some(Learnt { base, step, since: now });
+        quota.learnt = Some(Estimate { base, step, since: now });
     }
 }
 
@@ -201,10 +201,10 @@ struct LastMinute {
 }
 
 impl LastMinute {
-    fn total(&self, counted: Counted) -> u64 {
+    fn total(&self, counted: QuotaUnit) -> u64 {
         match counted {
-            Counted::Requests => self.requests,
-            Counted::Tokens => self.tokens,
+            QuotaUnit::Requests => self.requests,
+            QuotaUnit::Tokens => self.tokens,
         }
     }
 
@@ -252,7 +252,7 @@ impl LastMinute {
     }
 
     /// When so much has gone that the total is below `quota`; `None` if it is already.
-    fn below(&self, counted: Counted, quota: u64) -> Option<Instant> {
+    fn below(&self, counted: QuotaUnit, quota: u64) -> Option<Instant> {
         let mut left = self.total(counted);
         let mut gone = None;
         for (second, requests, tokens) in &self.seconds {
@@ -260,8 +260,8 @@ impl LastMinute {
                 break;
             }
             left -= match counted {
-                Counted::Requests => *requests,
-                Counted::Tokens => (*tokens).min(left),
+                QuotaUnit::Requests => *requests,
+                QuotaUnit::Tokens => (*tokens).min(left),
             };
             gone = Some(*second);
         }
@@ -282,7 +282,7 @@ mod tests {
     /// Opens an episode at `now` with so many refusals and answers, and closes it.
     fn episode(pace: &mut Pace, now: Instant, refused: u32, answered: u32) {
         for _ in 0..refused {
-            pace.refused(now, now, Counted::Requests, now + seconds(1));
+            pace.refused(now, now, QuotaUnit::Requests, now + seconds(1));
         }
         for _ in 0..answered {
             pace.answered(now, 0);
@@ -294,9 +294,9 @@ mod tests {
     async fn a_spent_quota_halves_once_a_window_and_a_stray_refusal_hardly_counts() {
         let start = Instant::now();
         let mut pace = Pace::new(200, false, false);
-        pace.refused(start, start, Counted::Requests, start + seconds(2));
+        pace.refused(start, start, QuotaUnit::Requests, start + seconds(2));
         for _ in 0..199 {
-            pace.refused(start, start, Counted::Requests, start + seconds(2));
+            pace.refused(start, start, QuotaUnit::Requests, start + seconds(2));
         }
         pace.close(start + seconds(1));
         assert_eq!(pace.at_once(), 200, "the window is still open");
@@ -304,7 +304,7 @@ mod tests {
         pace.close(start + seconds(3));
         assert_eq!(pace.at_once(), 100);
         // A straggler that left before the window closed lowers nothing again.
-        pace.refused(start + seconds(4), start, Counted::Requests, start + seconds(5));
+        pace.refused(start + seconds(4), start, QuotaUnit::Requests, start + seconds(5));
         pace.close(start + seconds(9));
         assert_eq!(pace.at_once(), 100);
 
@@ -364,10 +364,10 @@ mod tests {
     async fn tokens_are_learnt_apart_and_a_given_quota_is_not() {
         let start = Instant::now();
         for (requests_given, tokens_given, counted, learnt) in [
-            (false, false, Counted::Tokens, (None, Some(500))),
-            (false, true, Counted::Tokens, (None, None)),
-            (true, false, Counted::Requests, (None, None)),
-            (false, false, Counted::Requests, (Some(1), None)),
+            (false, false, QuotaUnit::Tokens, (None, Some(500))),
+            (false, true, QuotaUnit::Tokens, (None, None)),
+            (true, false, QuotaUnit::Requests, (None, None)),
+            (false, false, QuotaUnit::Requests, (Some(1), None)),
         ] {
             let mut pace = Pace::new(4, requests_given, tokens_given);
             pace.sent(start, 1);
@@ -387,15 +387,15 @@ mod tests {
         for at in [0, 0, 5, 20] {
             minute.add(start + seconds(at), 1, 100);
         }
-        assert_eq!(minute.below(Counted::Requests, 5), None);
-        assert_eq!(minute.below(Counted::Requests, 4), Some(start + seconds(61)));
-        assert_eq!(minute.below(Counted::Requests, 2), Some(start + seconds(66)));
-        assert_eq!(minute.below(Counted::Tokens, 1), Some(start + seconds(81)));
+        assert_eq!(minute.below(QuotaUnit::Requests, 5), None);
+        assert_eq!(minute.below(QuotaUnit::Requests, 4), Some(start + seconds(61)));
+        assert_eq!(minute.below(QuotaUnit::Requests, 2), Some(start + seconds(66)));
+        assert_eq!(minute.below(QuotaUnit::Tokens, 1), Some(start + seconds(81)));
         minute.correct(start + seconds(21), -150);
-        assert_eq!(minute.total(Counted::Tokens), 250);
+        assert_eq!(minute.total(QuotaUnit::Tokens), 250);
         minute.correct(start + seconds(21), -1000);
-        assert_eq!(minute.total(Counted::Tokens), 0);
+        assert_eq!(minute.total(QuotaUnit::Tokens), 0);
         minute.forget(start + seconds(66));
-        assert_eq!(minute.total(Counted::Requests), 1);
+        assert_eq!(minute.total(QuotaUnit::Requests), 1);
     }
 }

@@ -1,7 +1,7 @@
 //! The loop against a scripted target, in virtual time: delays are asserted to the millisecond and nothing sleeps.
 
 use super::*;
-use crate::domain::{Answer, Arm, Arrival, CaseId, Event, FailureKind, JobTurn, Request, Source};
+use crate::domain::{Answer, Arm, CaseId, Event, FailureKind, JobResult, JobTurn, Request, Source};
 use crate::provider::{ProviderError, Reach, Retry};
 use serde_json::Map;
 use std::collections::HashMap;
@@ -100,14 +100,14 @@ impl Provider for Scripted {
 /// Keeps arrivals in memory; can be slow, or fail from the n-th on.
 #[derive(Default)]
 struct Memory {
-    arrivals: Mutex<Vec<Arrival>>,
+    arrivals: Mutex<Vec<JobResult>>,
     slow: Option<Duration>,
     full_at: Option<usize>,
     first: Notify,
 }
 
-impl Keep for Memory {
-    async fn keep(&self, arrival: Arrival) -> Result<(), String> {
+impl AnswerSink for Memory {
+    async fn keep(&self, arrival: JobResult) -> Result<(), String> {
         if let Some(slow) = self.slow {
             sleep(slow).await;
         }
@@ -132,7 +132,7 @@ impl Progress for Events {
 
 /// A run, its parts, and how it ended.
 struct Ran {
-    end: RunEnd,
+    end: RunSummary,
     target: Arc<Scripted>,
     keep: Arc<Memory>,
     events: Arc<Events>,
@@ -266,7 +266,7 @@ async fn a_conversation_is_asked_turn_by_turn_and_repeated_as_a_whole() {
         CancellationToken::new(),
     )
     .await;
-    assert_eq!(end.ended, Ended::Complete);
+    assert_eq!(end.ended, StopReason::Complete);
     assert_eq!(
         *echo.bodies.lock().unwrap(),
         ["hello", "and then?", "hello", "and then?"]
@@ -333,7 +333,7 @@ async fn every_job_arrives_once_and_no_more_than_the_permits_are_in_flight() {
         ..Limits::default()
     };
     let ran = ran(10, Scripted::new(vec![Step::Answer(100)], []), limits).await;
-    assert_eq!(ran.end.ended, Ended::Complete);
+    assert_eq!(ran.end.ended, StopReason::Complete);
     assert_eq!(
         (ran.end.requests, ran.end.retries, ran.end.cost_usd),
         (10, 0, Some(2.5))
@@ -351,7 +351,7 @@ async fn no_jobs_and_no_concurrency_still_end() {
         ..Limits::default()
     };
     let ran = ran(0, Scripted::new(vec![Step::Answer(0)], []), limits).await;
-    assert_eq!((ran.end.ended, ran.end.cost_usd), (Ended::Complete, Some(0.0)));
+    assert_eq!((ran.end.ended, ran.end.cost_usd), (StopReason::Complete, Some(0.0)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -455,7 +455,7 @@ async fn every_consequence_leads_to_its_decision() {
         let script = vec![Step::Fail(retry), Step::Answer(0)];
         let ran = ran(1, Scripted::new(script, []), limits).await;
         assert_eq!(ran.arrivals(), [("c0".to_owned(), ok, requests)], "{retry:?}");
-        assert_eq!(ran.end.ended == Ended::Complete, complete, "{retry:?}");
+        assert_eq!(ran.end.ended == StopReason::Complete, complete, "{retry:?}");
         assert_eq!(ran.millis, millis, "{retry:?}");
     }
 }
@@ -560,7 +560,7 @@ async fn attempts_end_at_retries_plus_one() {
     let ran = ran(1, Scripted::new(vec![Step::Fail(Retry::Backoff)], []), limits).await;
     assert_eq!(ran.arrivals(), [("c0".to_owned(), false, 3)]);
     assert_eq!(ran.failure("c0").message, "as scripted (gave up after 3 attempts)");
-    assert_eq!(ran.end.ended, Ended::Complete);
+    assert_eq!(ran.end.ended, StopReason::Complete);
 }
 
 #[tokio::test(start_paused = true)]
@@ -595,7 +595,7 @@ async fn a_silent_target_times_out_each_attempt() {
 async fn what_cannot_help_is_not_repeated_and_does_not_stop_the_others() {
     let target = Scripted::new(vec![Step::Answer(0)], [("c1", vec![Step::Fail(Retry::Never)])]);
     let ran = ran(3, target, one_at_a_time()).await;
-    assert_eq!(ran.end.ended, Ended::Complete);
+    assert_eq!(ran.end.ended, StopReason::Complete);
     let seen: Vec<bool> = ran.arrivals().into_iter().map(|(_, ok, _)| ok).collect();
     assert_eq!(seen, [true, false, true]);
     assert_eq!(ran.end.requests, 3);
@@ -612,7 +612,7 @@ async fn a_refused_key_and_a_spent_quota_stop_the_run() {
         let target = Scripted::new(vec![Step::Fail(retry)], [("c0", vec![Step::Answer(1000)])]);
         let ran = ran(100, target, limits).await;
         assert!(
-            matches!(&ran.end.ended, Ended::Stopped(failure) if failure.code == "scripted"),
+            matches!(&ran.end.ended, StopReason::Stopped(failure) if failure.code == "scripted"),
             "{:?}",
             ran.end
         );
@@ -638,7 +638,7 @@ async fn a_stop_ends_those_who_wait_with_what_they_know() {
     let ran = ran(9, target, limits).await;
     // c2 waits for the limiter, so the refusal comes after 200 s; c0 was due then too, plus its jitter.
     assert!((200_000..202_000).contains(&ran.millis), "{}", ran.millis);
-    assert!(matches!(ran.end.ended, Ended::Stopped(_)));
+    assert!(matches!(ran.end.ended, StopReason::Stopped(_)));
     assert!(
         ran.arrivals().contains(&("c0".to_owned(), false, 1)),
         "{:?}",
@@ -661,7 +661,7 @@ async fn the_budget_of_requests_counts_retries_and_is_never_exceeded() {
     .await;
     assert_eq!(
         ran.end.ended,
-        Ended::Budget("the limit of 5 requests is reached".to_owned())
+        StopReason::Budget("the limit of 5 requests is reached".to_owned())
     );
     assert_eq!((ran.end.requests, ran.target.asked().len()), (5, 5));
     // Whoever was asked and could not be asked again has failed; nobody else has an arrival.
@@ -677,7 +677,7 @@ async fn a_budget_that_is_just_enough_is_no_stop() {
         ..one_at_a_time()
     };
     let ran = ran(3, Scripted::new(vec![Step::Answer(0)], []), limits).await;
-    assert_eq!((ran.end.ended, ran.end.cost_usd), (Ended::Complete, Some(0.75)));
+    assert_eq!((ran.end.ended, ran.end.cost_usd), (StopReason::Complete, Some(0.75)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -689,7 +689,7 @@ async fn the_budget_of_dollars_stops_before_the_next_request() {
     let ran = ran(9, Scripted::new(vec![Step::Answer(0)], []), limits).await;
     assert_eq!(
         ran.end.ended,
-        Ended::Budget("$0.7500 of at most $0.6 are spent".to_owned())
+        StopReason::Budget("$0.7500 of at most $0.6 are spent".to_owned())
     );
     assert_eq!(ran.arrivals().len(), 3);
 }
@@ -717,7 +717,7 @@ async fn an_unknown_price_can_not_keep_a_budget() {
         assert_eq!(end.cost_usd, None);
         assert_eq!(keep.arrivals.lock().unwrap().len(), arrived);
         assert_eq!(
-            matches!(end.ended, Ended::Budget(reason) if reason.contains("`m`")),
+            matches!(end.ended, StopReason::Budget(reason) if reason.contains("`m`")),
             arrived == 1
         );
     }
@@ -753,7 +753,7 @@ async fn a_cancelled_run_ends_at_once_and_keeps_what_it_has() {
         cancel,
     )
     .await;
-    assert_eq!(end.ended, Ended::Interrupted);
+    assert_eq!(end.ended, StopReason::Interrupted);
     assert_eq!(keep.arrivals.lock().unwrap().len(), 1);
     assert_eq!(start.elapsed().as_millis(), 10);
 }
@@ -780,7 +780,7 @@ async fn cancelling_ends_every_kind_of_wait() {
             ..Limits::default()
         };
         let ran = ran_with(9, Scripted::new(script, []), limits, Memory::default(), cancel).await;
-        assert_eq!((ran.end.ended, ran.millis), (Ended::Interrupted, 5));
+        assert_eq!((ran.end.ended, ran.millis), (StopReason::Interrupted, 5));
     }
 }
 
@@ -796,7 +796,7 @@ async fn a_store_that_fails_ends_the_run() {
     };
     let target = Scripted::new(vec![Step::Answer(10)], [("c1", vec![Step::Answer(3_600_000)])]);
     let ran = ran_with(50, target, limits, keep, CancellationToken::new()).await;
-    assert_eq!(ran.end.ended, Ended::StoreFailed("the disk is full".to_owned()));
+    assert_eq!(ran.end.ended, StopReason::StoreFailed("the disk is full".to_owned()));
     assert_eq!(ran.arrivals().len(), 2);
     assert_eq!(ran.millis, 30);
 }
@@ -811,7 +811,7 @@ async fn a_service_that_is_down_ends_the_run() {
     // An answer in between begins the count anew.
     let target = Scripted::new(vec![Step::Down], [("c3", vec![Step::Answer(0)])]);
     let ran = ran(1000, target, limits).await;
-    let Ended::Stopped(failure) = &ran.end.ended else {
+    let StopReason::Stopped(failure) = &ran.end.ended else {
         panic!("{:?}", ran.end);
     };
     assert!(
@@ -833,7 +833,7 @@ async fn recorded_answers_are_neither_paced_nor_counted() {
         ..one_at_a_time()
     };
     let ran = ran(3, target, limits).await;
-    assert_eq!(ran.end.ended, Ended::Complete);
+    assert_eq!(ran.end.ended, StopReason::Complete);
     assert_eq!((ran.end.requests, ran.end.cost_usd, ran.millis), (0, Some(0.0), 0));
     assert_eq!(ran.arrivals()[1], ("c1".to_owned(), false, 0));
     assert!(

@@ -2,10 +2,10 @@
 
 use super::budget::Budget;
 use super::conversation;
-use super::limit::{Learnt, Limiter, Limiters, Pass, Rate};
+use super::limit::{Limiter, Limiters, PaceUpdate, Pass, Rate};
 use super::reset;
-use super::{Ended, Limits, Price, RunEnd, describe};
-use crate::domain::{Answer, Arrival, Asked, Event, Failure, FailureKind, Job, Keep, Progress, Source};
+use super::{Limits, Price, RunSummary, StopReason, describe};
+use crate::domain::{Answer, AnswerSink, Event, Failure, FailureKind, Job, JobResult, Progress, RequestMeta, Source};
 use crate::provider::{Provider, ProviderError, Retry};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
@@ -33,7 +33,7 @@ pub(super) struct Shared<T, K> {
     /// Nothing more is sent; what is in flight finishes.
     stop: CancellationToken,
     /// Why `stop` fired.
-    ended: SyncMutex<Option<Ended>>,
+    ended: SyncMutex<Option<StopReason>>,
     /// A job was left without an arrival because of `cancel`.
     interrupted: AtomicBool,
     failures_in_a_row: AtomicU32,
@@ -49,7 +49,7 @@ struct Effort {
 }
 
 /// The end of one job.
-enum Ending {
+enum JobEnd {
     /// An answer, or the failure to get one.
     Arrived(Result<Answer, Failure>),
     /// It was not asked, or given up halfway; it has no arrival.
@@ -70,7 +70,7 @@ enum Next {
 const QUOTA_PER_DAY: &str = "quota_per_day";
 
 /// What a wait ended with.
-enum Waited<T> {
+enum Wait<T> {
     /// It is over.
     Enough(T),
     /// Nothing more is sent.
@@ -79,7 +79,7 @@ enum Waited<T> {
     Aborted,
 }
 
-impl<T: Provider, K: Keep> Shared<T, K> {
+impl<T: Provider, K: AnswerSink> Shared<T, K> {
     pub(super) fn new(
         jobs: mpsc::Receiver<Job>,
         target: Arc<T>,
@@ -113,21 +113,21 @@ impl<T: Provider, K: Keep> Shared<T, K> {
         while let Some(job) = self.next().await {
             let mut effort = Effort::default();
             match self.ask(&job, &mut effort).await {
-                Ending::Arrived(result) => self.settle(job, result, effort).await,
-                Ending::LeftOut => return,
+                JobEnd::Arrived(result) => self.settle(job, result, effort).await,
+                JobEnd::LeftOut => return,
             }
         }
     }
 
     /// How the run ended; call it when all workers are done.
-    pub(super) fn end(&self) -> RunEnd {
+    pub(super) fn end(&self) -> RunSummary {
         let reason = self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let spent = self.budget.so_far();
-        RunEnd {
+        RunSummary {
             ended: if self.interrupted.load(Ordering::Relaxed) {
-                Ended::Interrupted
+                StopReason::Interrupted
             } else {
-                reason.unwrap_or(Ended::Complete)
+                reason.unwrap_or(StopReason::Complete)
             },
             requests: spent.requests,
             retries: spent.retries,
@@ -149,7 +149,7 @@ impl<T: Provider, K: Keep> Shared<T, K> {
     }
 
     /// Asks until there is an answer, or no reason to ask again.
-    async fn ask(&self, job: &Job, effort: &mut Effort) -> Ending {
+    async fn ask(&self, job: &Job, effort: &mut Effort) -> JobEnd {
         let taken = Instant::now();
         if self.source != Source::Live {
             return self.look_up(job).await;
@@ -160,12 +160,12 @@ impl<T: Provider, K: Keep> Shared<T, K> {
         let mut failed: Option<Failure> = None;
         loop {
             let pass = match self.wait(limiter.pass(tokens)).await {
-                Waited::Enough(pass) => pass,
-                Waited::Stopped => return given_up(failed),
-                Waited::Aborted => return self.leave_out(),
+                Wait::Enough(pass) => pass,
+                Wait::Stopped => return given_up(failed),
+                Wait::Aborted => return self.leave_out(),
             };
             if let Err(reason) = self.budget.take(effort.attempts + 1) {
-                self.stop_with(Ended::Budget(reason));
+                self.stop_with(StopReason::Budget(reason));
                 return given_up(failed);
             }
             effort.attempts += 1;
@@ -174,7 +174,7 @@ impl<T: Provider, K: Keep> Shared<T, K> {
                 Some(Ok(answer)) => {
                     pass.answered(answer.usage.prompt);
                     self.tell_pace(&limiter);
-                    return Ending::Arrived(Ok(answer));
+                    return JobEnd::Arrived(Ok(answer));
                 }
                 Some(Err(error)) => error,
                 None => return self.leave_out(),
@@ -188,12 +188,12 @@ impl<T: Provider, K: Keep> Shared<T, K> {
                     failed = Some(failure);
                     continue;
                 }
-                Next::GiveUp(failure) => return Ending::Arrived(Err(failure)),
+                Next::GiveUp(failure) => return JobEnd::Arrived(Err(failure)),
             };
             let delay = self.limits.retry.delay(&job.key, effort.attempts, told);
             waited = waited.saturating_add(delay);
             if effort.attempts > self.limits.retries || waited > self.limits.retry.max_total {
-                return Ending::Arrived(Err(exhausted(error, effort.attempts)));
+                return JobEnd::Arrived(Err(exhausted(error, effort.attempts)));
             }
             let failure = error.into_failure();
             self.progress.on(&Event::Retrying {
@@ -202,9 +202,9 @@ impl<T: Provider, K: Keep> Shared<T, K> {
             });
             failed = Some(failure);
             match self.wait(sleep(delay)).await {
-                Waited::Enough(()) => {}
-                Waited::Stopped => return given_up(failed),
-                Waited::Aborted => return self.leave_out(),
+                Wait::Enough(()) => {}
+                Wait::Stopped => return given_up(failed),
+                Wait::Aborted => return self.leave_out(),
             }
         }
     }
@@ -222,9 +222,9 @@ impl<T: Provider, K: Keep> Shared<T, K> {
     }
 
     /// An answer that is there or not: nothing is sent, so nothing is paced, counted or repeated.
-    async fn look_up(&self, job: &Job) -> Ending {
+    async fn look_up(&self, job: &Job) -> JobEnd {
         match self.attempt(job).await {
-            Some(result) => Ending::Arrived(result.map_err(ProviderError::into_failure)),
+            Some(result) => JobEnd::Arrived(result.map_err(ProviderError::into_failure)),
             None => self.leave_out(),
         }
     }
@@ -248,7 +248,7 @@ impl<T: Provider, K: Keep> Shared<T, K> {
                     let notice = reset::notice(OffsetDateTime::now_utc());
                     failure.message = format!("{notice}; {}", failure.message);
                 }
-                self.stop_with(Ended::Stopped(failure.clone()));
+                self.stop_with(StopReason::Stopped(failure.clone()));
                 Next::GiveUp(failure)
             }
         }
@@ -256,7 +256,7 @@ impl<T: Provider, K: Keep> Shared<T, K> {
 
     /// Tells what the limiter has learnt, when that has changed.
     fn tell_pace(&self, limiter: &Limiter) {
-        if let Some(Learnt { at_once, rpm, tpm }) = limiter.news() {
+        if let Some(PaceUpdate { at_once, rpm, tpm }) = limiter.news() {
             self.progress.on(&Event::Paced { at_once, rpm, tpm });
         }
     }
@@ -274,8 +274,8 @@ impl<T: Provider, K: Keep> Shared<T, K> {
             },
         };
         self.watch_for_outage(result.as_ref().err());
-        let kept = self.keep.keep(Arrival {
-            asked: Asked::from(&job),
+        let kept = self.keep.keep(JobResult {
+            asked: RequestMeta::from(&job),
             result,
             attempts,
             waited_ms: waited.map(|waited| waited.as_millis().try_into().unwrap_or(u64::MAX)),
@@ -284,7 +284,7 @@ impl<T: Provider, K: Keep> Shared<T, K> {
         match kept.await {
             Ok(()) => self.progress.on(&event),
             Err(reason) => {
-                self.stop_with(Ended::StoreFailed(reason));
+                self.stop_with(StopReason::StoreFailed(reason));
                 self.abort.cancel();
             }
         }
@@ -324,7 +324,7 @@ impl<T: Provider, K: Keep> Shared<T, K> {
                 "{in_a_row} requests in a row got no answer; the last: {}",
                 failure.message
             );
-            self.stop_with(Ended::Stopped(Failure {
+            self.stop_with(StopReason::Stopped(Failure {
                 message,
                 ..failure.clone()
             }));
@@ -332,19 +332,19 @@ impl<T: Provider, K: Keep> Shared<T, K> {
     }
 
     /// Waits for something, or until nothing more may be sent.
-    async fn wait<W>(&self, enough: impl Future<Output = W>) -> Waited<W> {
+    async fn wait<W>(&self, enough: impl Future<Output = W>) -> Wait<W> {
         tokio::select! {
             biased;
-            () = self.abort.cancelled() => Waited::Aborted,
-            () = self.stop.cancelled() => Waited::Stopped,
-            enough = enough => Waited::Enough(enough),
+            () = self.abort.cancelled() => Wait::Aborted,
+            () = self.stop.cancelled() => Wait::Stopped,
+            enough = enough => Wait::Enough(enough),
         }
     }
 
     /// Sends nothing more. The first reason stays, but for one that says that answers were lost.
-    fn stop_with(&self, reason: Ended) {
+    fn stop_with(&self, reason: StopReason) {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        if ended.is_some() && !matches!(reason, Ended::StoreFailed(_)) {
+        if ended.is_some() && !matches!(reason, StopReason::StoreFailed(_)) {
             return;
         }
         self.progress.on(&Event::Stopping {
@@ -355,17 +355,17 @@ impl<T: Provider, K: Keep> Shared<T, K> {
     }
 
     /// A job ends without an arrival because everything is abandoned.
-    fn leave_out(&self) -> Ending {
+    fn leave_out(&self) -> JobEnd {
         if self.cancel.is_cancelled() {
             self.interrupted.store(true, Ordering::Relaxed);
         }
-        Ending::LeftOut
+        JobEnd::LeftOut
     }
 }
 
 /// Nothing more is sent: a job that was asked before has failed, one that was not is left out.
-fn given_up(failed: Option<Failure>) -> Ending {
-    failed.map_or(Ending::LeftOut, |failure| Ending::Arrived(Err(failure)))
+fn given_up(failed: Option<Failure>) -> JobEnd {
+    failed.map_or(JobEnd::LeftOut, |failure| JobEnd::Arrived(Err(failure)))
 }
 
 /// The failure of a job that was asked as often or as long as it may.

@@ -1,7 +1,7 @@
 //! What the store promises: one row per answer, the newest reusable one by key, results in order, nothing of others touched.
 
 use super::*;
-use crate::domain::{Arm, Arrival, Asked, CaseId, FailureKind, Job, Keep, Request};
+use crate::domain::{AnswerSink, Arm, CaseId, FailureKind, Job, JobResult, Request, RequestMeta};
 use std::sync::Arc;
 
 fn request() -> Request {
@@ -29,14 +29,14 @@ fn job(seq: u64, key: u8) -> Job {
     }
 }
 
-fn arrival(seq: u64, key: u8, result: Result<&str, &str>) -> Arrival {
+fn arrival(seq: u64, key: u8, result: Result<&str, &str>) -> JobResult {
     let failure = |code: &str| Failure {
         kind: FailureKind::Transport,
         code: code.to_owned(),
         message: "m".to_owned(),
     };
-    Arrival {
-        asked: Asked::from(&job(seq, key)),
+    JobResult {
+        asked: RequestMeta::from(&job(seq, key)),
         result: result
             .map(|text| Answer {
                 text: text.to_owned(),

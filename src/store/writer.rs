@@ -1,7 +1,7 @@
 //! The one thread that writes: takes arrivals from a bounded queue and commits them in groups.
 
 use super::{CachedAnswer, RunId, now, source_name};
-use crate::domain::{Arm, Arrival, Job, Keep, Source};
+use crate::domain::{AnswerSink, Arm, Job, JobResult, Source};
 use rusqlite::{Connection, TransactionBehavior, params};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 const QUEUE: usize = 256;
 
 enum Order {
-    Arrived(Box<Arrival>),
+    Arrived(Box<JobResult>),
     Reused {
         seq: u64,
         arm: Arm,
@@ -72,7 +72,7 @@ impl Writer {
     ///
     /// # Errors
     /// The writer has stopped.
-    pub fn settle(&self, arrival: Arrival) -> Result<(), String> {
+    pub fn settle(&self, arrival: JobResult) -> Result<(), String> {
         self.note(Order::Arrived(Box::new(arrival)))
     }
 
@@ -97,8 +97,8 @@ fn stopped() -> String {
     "the store's writer has stopped".to_owned()
 }
 
-impl Keep for Writer {
-    async fn keep(&self, arrival: Arrival) -> Result<(), String> {
+impl AnswerSink for Writer {
+    async fn keep(&self, arrival: JobResult) -> Result<(), String> {
         let (acknowledge, done) = oneshot::channel();
         let orders = self.orders.as_ref().ok_or_else(stopped)?;
         orders
@@ -183,7 +183,7 @@ fn commit(
                     ])?;
                 }
                 Order::Arrived(arrival) => {
-                    let Arrival {
+                    let JobResult {
                         asked,
                         result: outcome,
                         attempts,

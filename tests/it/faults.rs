@@ -4,7 +4,7 @@ use crate::support::fake::{Fake, Received, Reply};
 use crate::support::runs::{KEY, Ran, gemini, job, limits, run_cases, run_jobs, settings};
 use promptgate::domain::{Failure, FailureKind, Source};
 use promptgate::internals::provider::{Gemini, GeminiSettings, Renewal};
-use promptgate::internals::runner::{Ended, Limits};
+use promptgate::internals::runner::{Limits, StopReason};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -63,7 +63,7 @@ async fn transport_faults_are_asked_again_and_then_answered() {
         assert_eq!(ran.answer("c0").text, "fine", "{fault:?}");
         assert_eq!(ran.arrival("c0").attempts, 3);
         assert_eq!((ran.end.requests, ran.end.retries), (3, 2));
-        assert_eq!(ran.end.ended, Ended::Complete);
+        assert_eq!(ran.end.ended, StopReason::Complete);
         assert_eq!(ran.retries(), [(code, Duration::ZERO), (code, Duration::ZERO)], "{fault:?}");
         assert_eq!(fake.requests().len(), 3);
     }
@@ -125,7 +125,7 @@ async fn what_the_service_refuses_for_good_is_asked_once() {
         assert_eq!((failure.kind, failure.code.as_str()), (kind, code), "{failure:?}");
         assert_eq!(fake.requests().len(), 1);
         // Other requests may fare better.
-        assert_eq!(ran.end.ended, Ended::Complete);
+        assert_eq!(ran.end.ended, StopReason::Complete);
     }
 }
 
@@ -170,7 +170,7 @@ async fn a_failure_that_all_requests_share_ends_the_run() {
         let cases: Vec<String> = (0..50).map(|n| format!("c{n}")).collect();
         let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
         let ran = run_cases(gemini(&fake.url), limits(), &cases).await;
-        let Ended::Stopped(Failure { kind: told, code: with, .. }) = &ran.end.ended else {
+        let StopReason::Stopped(Failure { kind: told, code: with, .. }) = &ran.end.ended else {
             panic!("{:?}", ran.end);
         };
         assert_eq!((*told, with.as_str()), (kind, code));
@@ -266,13 +266,13 @@ async fn a_rotated_key_is_read_once_for_all_workers_and_the_run_goes_on() {
         let limits = Limits { concurrency: 8, retries: 0, ..limits() };
         let ran = run_cases(target, limits, &cases).await;
         if goes_on {
-            assert_eq!(ran.end.ended, Ended::Complete);
+            assert_eq!(ran.end.ended, StopReason::Complete);
             assert_eq!(ran.arrivals.len(), 40);
             assert_eq!(ran.answer("c39").text, "fine with *** after ***");
             assert_eq!(*heard.lock().unwrap(), [NEW]);
             assert!(fake.requests().len() <= 48, "each worker is refused once at most");
         } else {
-            let Ended::Stopped(failure) = &ran.end.ended else {
+            let StopReason::Stopped(failure) = &ran.end.ended else {
                 panic!("{:?}", ran.end);
             };
             assert!(failure.message.contains("the same key") && failure.message.contains("--resume"), "{failure:?}");
@@ -347,7 +347,7 @@ async fn all_permits_are_used_and_no_more() {
     let cases: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
     let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
     let ran = run_cases(gemini(&fake.url), limits, &cases).await;
-    assert_eq!(ran.end.ended, Ended::Complete);
+    assert_eq!(ran.end.ended, StopReason::Complete);
     let mut answered: Vec<u64> = ran.arrivals.iter().map(|arrival| arrival.asked.seq).collect();
     answered.sort_unstable();
     assert_eq!(answered, (0..40).collect::<Vec<u64>>());
@@ -367,7 +367,7 @@ async fn an_interrupted_run_keeps_what_arrived_and_drops_its_connections() {
     fake.arrived(4).await;
     cancel.cancel();
     let ran = run.await.unwrap();
-    assert_eq!(ran.end.ended, Ended::Interrupted);
+    assert_eq!(ran.end.ended, StopReason::Interrupted);
     assert_eq!(ran.arrivals.len(), 1);
     assert_eq!(ran.answer("c0").text, "fine");
     fake.gone(3).await;

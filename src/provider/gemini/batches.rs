@@ -39,7 +39,7 @@ const UPLOAD_URL: &str = "x-goog-upload-url";
 
 /// A batch job, as a look at it finds it.
 #[derive(Debug)]
-pub(crate) enum Looked {
+pub(crate) enum BatchStatus {
     /// Still at work: requests answered, and all of them.
     Waiting {
         /// Answered so far, well or badly.
@@ -163,7 +163,7 @@ struct Operation {
     metadata: Option<Metadata>,
     #[serde(default)]
     done: bool,
-    response: Option<Written>,
+    response: Option<FileReply>,
     error: Option<Value>,
 }
 
@@ -173,7 +173,7 @@ struct Metadata {
     display_name: Option<String>,
     state: Option<String>,
     batch_stats: Option<Stats>,
-    output: Option<Written>,
+    output: Option<FileReply>,
 }
 
 #[derive(Deserialize)]
@@ -185,14 +185,14 @@ struct Stats {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Written {
-    inlined_responses: Option<Inlined>,
+struct FileReply {
+    inlined_responses: Option<InlineReply>,
     responses_file: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Inlined {
+struct InlineReply {
     #[serde(default)]
     inlined_responses: Vec<Box<RawValue>>,
 }
@@ -266,7 +266,7 @@ impl Operation {
             .map_err(|cause| broken(&format!("the operation is not the expected json: {cause}")))
     }
 
-    fn looked(self, simulated: bool) -> Looked {
+    fn looked(self, simulated: bool) -> BatchStatus {
         let metadata = self.metadata;
         let state = metadata
             .as_ref()
@@ -291,7 +291,7 @@ impl Operation {
                 let done = stats.map_or(0, |stats| {
                     count(&stats.successful_request_count).saturating_add(count(&stats.failed_request_count))
                 });
-                return Looked::Waiting { done };
+                return BatchStatus::Waiting { done };
             }
             (_, true) => {
                 let what = format!(
@@ -306,26 +306,26 @@ impl Operation {
             .into_iter()
             .chain(metadata.and_then(|metadata| metadata.output));
         let output = written.into_iter().find_map(|written| match written {
-            Written {
+            FileReply {
                 responses_file: Some(file),
                 ..
             } => Some(Output::File(file)),
-            Written {
+            FileReply {
                 inlined_responses: Some(inlined),
                 ..
             } => Some(Output::Inline(Results {
                 items: inlined.inlined_responses.into_iter(),
                 simulated,
             })),
-            Written { .. } => None,
+            FileReply { .. } => None,
         });
         match (output, why) {
-            (Some(output), why) => Looked::Ended { output, why },
-            (None, Some(why)) => Looked::Ended {
+            (Some(output), why) => BatchStatus::Ended { output, why },
+            (None, Some(why)) => BatchStatus::Ended {
                 output: Output::Nothing,
                 why: Some(why),
             },
-            (None, None) => Looked::Ended {
+            (None, None) => BatchStatus::Ended {
                 output: Output::Nothing,
                 why: ended("batch_failed", "the batch job succeeded, but holds no results"),
             },
@@ -438,7 +438,7 @@ impl Gemini {
     ///
     /// # Errors
     /// As any call.
-    pub(crate) async fn look(&self, name: &str) -> Result<Looked, ProviderError> {
+    pub(crate) async fn look(&self, name: &str) -> Result<BatchStatus, ProviderError> {
         let url = self.connection.endpoint.resource(name);
         let reply = self.call(self.get(url)).await?;
         Ok(Operation::read(&reply.body)?.looked(reply.is_simulated()))
@@ -493,9 +493,9 @@ impl Gemini {
             };
             let Some(name) = name else { return Ok(true) };
             match self.look(&name).await {
-                Ok(Looked::Ended { why: None, .. }) => return Ok(false),
-                Ok(Looked::Ended { why: Some(_), .. }) => {}
-                Ok(Looked::Waiting { .. }) => self.cancel_batch(&name).await?,
+                Ok(BatchStatus::Ended { why: None, .. }) => return Ok(false),
+                Ok(BatchStatus::Ended { why: Some(_), .. }) => {}
+                Ok(BatchStatus::Waiting { .. }) => self.cancel_batch(&name).await?,
                 Err(error) if error.failure().code == "http_404" => {}
                 Err(error) => return Err(error),
             }
@@ -567,11 +567,11 @@ impl Gemini {
         last: bool,
     ) -> Result<Option<String>, ProviderError> {
         #[derive(Deserialize)]
-        struct Uploaded {
-            file: Named,
+        struct UploadReply {
+            file: NameReply,
         }
         #[derive(Deserialize)]
-        struct Named {
+        struct NameReply {
             name: String,
         }
         let mut request = Request::new(Method::POST, url.clone());
@@ -591,7 +591,7 @@ impl Gemini {
         if !last {
             return Ok(None);
         }
-        let uploaded: Uploaded = serde_json::from_slice(&reply.body)
+        let uploaded: UploadReply = serde_json::from_slice(&reply.body)
             .map_err(|cause| broken(&format!("the uploaded file is not described as expected: {cause}")))?;
         let name = Some(uploaded.file.name).filter(|name| is_resource(name, "files/"));
         name.map(Some)

@@ -25,7 +25,7 @@ const CODE: usize = 16 * 1024;
 
 /// The fields of a candidate that are told beside its words.
 #[derive(Default)]
-pub(super) struct Told<'a> {
+pub(super) struct WireDetails<'a> {
     pub(super) finish_message: Option<&'a RawValue>,
     pub(super) safety_ratings: Option<&'a RawValue>,
     pub(super) avg_logprobs: Option<&'a RawValue>,
@@ -36,8 +36,8 @@ pub(super) struct Told<'a> {
 }
 
 /// Adds what a candidate tells.
-pub(super) fn add(details: &mut Details, told: Told<'_>) {
-    let Told {
+pub(super) fn add(details: &mut Details, told: WireDetails<'_>) {
+    let WireDetails {
         finish_message,
         safety_ratings,
         avg_logprobs,

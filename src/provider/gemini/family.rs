@@ -4,7 +4,7 @@
 //! is not known here is not judged: a private or newer one may take anything.
 
 use super::super::encoder::Findings;
-use super::rules::at;
+use super::shape::at;
 use crate::domain::{ArgProblem, Step};
 use serde_json::{Map, Value};
 use time::macros::date;

@@ -29,7 +29,7 @@ mod spool;
 mod sse;
 mod stream;
 
-pub(crate) use batches::{Item, Looked, Output, PIECE, Results};
+pub(crate) use batches::{BatchStatus, Item, Output, PIECE, Results};
 pub use body::{body, content_problem};
 pub use definition::PROVIDER;
 pub(in crate::provider) use definition::{Identity, open_as};
@@ -38,22 +38,22 @@ pub use error::classify;
 pub(super) use error::{LONGEST_MESSAGE, LONGEST_WAIT, duration, excerpt, seconds, shorten};
 pub use reply::decode;
 pub use rules::review;
-pub(super) use rules::{at, knows_setting, review_for};
-pub(super) use shape::Service;
+pub(super) use rules::{knows_setting, review_for};
+pub(super) use shape::{Service, at};
 pub(crate) use spool::{Line, Lines, Spool, jsonl_length};
 pub use stream::decode_stream;
 
 use super::api::{Provider, ProviderError, Retry};
 use super::http::{Http, Incoming, post, whole_seconds, without};
 use super::key::ApiKey;
-use super::keys::{Generation, Keys, Refused, Renewal};
+use super::keys::{Generation, Keys, Rejection, Renewal};
 use crate::domain::{Answer, Arm, CaseId, Failure, FailureKind, Job, Problem, digest};
 use crate::secret::Redact;
 use endpoint::{Endpoint, resource};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use std::sync::Arc;
 use std::time::Duration;
-use stream::Merging;
+use stream::StreamMerge;
 
 /// The header that carries the key; never the URL, which ends up in logs.
 pub(super) const KEY_HEADER: HeaderName = HeaderName::from_static("x-goog-api-key");
@@ -206,9 +206,9 @@ impl Connection {
             return error;
         }
         match keys.refused(generation) {
-            Refused::Changed => error.with_retry(Retry::KeyChanged),
+            Rejection::Changed => error.with_retry(Retry::KeyChanged),
             // What to do comes first, so that no long reply of the service pushes it out of a line that is cut.
-            Refused::Final(advice) => error.map_message(|message| format!("{advice} (the service said: {message})")),
+            Rejection::Final(advice) => error.map_message(|message| format!("{advice} (the service said: {message})")),
         }
     }
 }
@@ -233,7 +233,7 @@ fn is_missing_cache(error: &ProviderError) -> bool {
 
 /// Reads a streamed response as it comes.
 async fn merge(mut incoming: Incoming, secret: Option<&dyn Redact>) -> Result<Answer, ProviderError> {
-    let mut merging = Merging::new(secret);
+    let mut merging = StreamMerge::new(secret);
     let mut first_token_ms = None;
     while let Some(piece) = incoming.piece().await? {
         merging.push(&piece)?;

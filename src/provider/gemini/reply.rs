@@ -5,7 +5,7 @@
 //! without a candidate there is no finish reason and no text, and whoever judges it finds it unusable.
 
 use super::super::api::{ProviderError, Retry};
-use super::details::{self, Told};
+use super::details::{self, WireDetails};
 use super::error;
 use crate::domain::{Answer, Details, FailureKind, ToolCall, Usage};
 use serde::de::{Deserializer, IgnoredAny, Unexpected, Visitor};
@@ -148,7 +148,7 @@ impl Response<'_> {
         if let Some(first) = candidate {
             content = first.content;
             finish_reason = first.finish_reason;
-            let told = Told {
+            let told = WireDetails {
                 finish_message: first.finish_message,
                 safety_ratings: first.safety_ratings,
                 avg_logprobs: first.avg_logprobs,

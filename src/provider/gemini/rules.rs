@@ -7,7 +7,7 @@
 use super::super::encoder::Findings;
 use super::family::Family;
 use super::fields::CONFIG;
-use super::shape::{Form, Service, check, deeper};
+use super::shape::{Form, Service, at, check, deeper};
 use crate::domain::{ArgProblem, Request, Step};
 use serde_json::{Map, Value};
 use time::Date;
@@ -284,11 +284,6 @@ pub(in crate::provider) fn knows_setting(name: &str) -> bool {
     CONFIG
         .iter()
         .any(|field| field.name == name && field.is_of(Service::Gemini))
-}
-
-/// The path of a setting.
-pub(in crate::provider) fn at(keys: &[&str]) -> Vec<Step> {
-    ["config"].iter().chain(keys).map(|key| Step::key(*key)).collect()
 }
 
 fn short(text: &str) -> String {

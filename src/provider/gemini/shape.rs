@@ -201,6 +201,11 @@ fn whole(number: &serde_json::Number) -> Option<i64> {
     number.as_i64().or_else(|| float().map(|float| float as i64))
 }
 
+/// The path of a setting.
+pub(in crate::provider) fn at(keys: &[&str]) -> Vec<Step> {
+    ["config"].iter().chain(keys).map(|key| Step::key(*key)).collect()
+}
+
 pub(super) fn deeper(path: &[Step], step: Step) -> Vec<Step> {
     path.iter().cloned().chain([step]).collect()
 }

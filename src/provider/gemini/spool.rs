@@ -25,7 +25,7 @@ impl Line {
 pub(crate) type Lines = [(Line, String)];
 
 /// A request, read back.
-pub(crate) struct Spooled {
+pub(crate) struct SpoolEntry {
     /// What it is called.
     pub(crate) key: String,
     /// Its body.
@@ -98,7 +98,7 @@ pub(crate) struct Reader<'a> {
 
 impl Reader<'_> {
     /// The next request; `None` at the end.
-    pub(crate) fn line(&mut self) -> io::Result<Option<Spooled>> {
+    pub(crate) fn line(&mut self) -> io::Result<Option<SpoolEntry>> {
         let Some((line, key)) = self.lines.next() else {
             return Ok(None);
         };
@@ -111,7 +111,7 @@ impl Reader<'_> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.at = Some(line.at + line.length);
-        Ok(Some(Spooled { key: key.clone(), body }))
+        Ok(Some(SpoolEntry { key: key.clone(), body }))
     }
 }
 
@@ -125,7 +125,7 @@ impl Jsonl<'_> {
     /// The next piece: `size` bytes, less at the end, none after it.
     pub(crate) fn piece(&mut self, size: usize) -> io::Result<Vec<u8>> {
         while self.buffer.len() < size {
-            let Some(Spooled { key, body }) = self.reader.line()? else {
+            let Some(SpoolEntry { key, body }) = self.reader.line()? else {
                 return Ok(std::mem::take(&mut self.buffer));
             };
             self.buffer.extend_from_slice(frame(&key).as_bytes());
@@ -154,7 +154,7 @@ mod tests {
         ];
         let mut reader = spool.reader(&lines);
         let mut seen = Vec::new();
-        while let Some(Spooled { key, body }) = reader.line().unwrap() {
+        while let Some(SpoolEntry { key, body }) = reader.line().unwrap() {
             seen.push((key, String::from_utf8(body).unwrap()));
         }
         assert_eq!(

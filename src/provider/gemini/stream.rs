@@ -24,14 +24,14 @@ const DONE: &[u8] = b"[DONE]";
 /// An error inside the stream, classified like one; an event that is not JSON; an end without a finish reason
 /// (`bad_body`, worth another attempt).
 pub fn decode_stream(body: &[u8]) -> Result<Answer, ProviderError> {
-    let mut merging = Merging::new(None);
+    let mut merging = StreamMerge::new(None);
     merging.push(body)?;
     merging.finish()
 }
 
 /// An answer in the making.
 #[derive(Debug)]
-pub(super) struct Merging<'a> {
+pub(super) struct StreamMerge<'a> {
     /// Hidden wherever it is quoted.
     secret: Option<&'a dyn Redact>,
     form: Form,
@@ -49,10 +49,10 @@ enum Form {
     Whole(Vec<u8>),
 }
 
-impl<'a> Merging<'a> {
+impl<'a> StreamMerge<'a> {
     /// Nothing has come yet.
-    pub(super) fn new(secret: Option<&'a dyn Redact>) -> Merging<'a> {
-        Merging {
+    pub(super) fn new(secret: Option<&'a dyn Redact>) -> StreamMerge<'a> {
+        StreamMerge {
             secret,
             form: Form::Unknown(Vec::new()),
             answer: Answer::default(),
@@ -220,7 +220,7 @@ mod tests {
             total: 13,
         };
         assert_eq!(answer.usage, usage);
-        let mut merging = Merging::new(None);
+        let mut merging = StreamMerge::new(None);
         let spoke: Vec<bool> = body
             .split_inclusive("\r\n\r\n")
             .map(|event| {
@@ -350,7 +350,7 @@ mod tests {
     #[test]
     fn a_key_is_hidden_also_when_it_comes_in_pieces() {
         let key = ApiKey::new("a-secret-key").unwrap();
-        let mut merging = Merging::new(Some(&key));
+        let mut merging = StreamMerge::new(Some(&key));
         for part in ["it is a-secret-key or a-sec", "ret-key"] {
             merging.push(event(&text(part)).as_bytes()).unwrap();
         }

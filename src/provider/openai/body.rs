@@ -171,13 +171,13 @@ struct Body<'a> {
 #[derive(Serialize)]
 struct Message<'a> {
     role: &'static str,
-    content: Said<'a>,
+    content: MessageContent<'a>,
 }
 
 /// One text stands as it is, because some servers know no other form.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Said<'a> {
+enum MessageContent<'a> {
     Text(&'a str),
     Parts(Vec<Piece<'a>>),
 }
@@ -209,10 +209,10 @@ struct Declaration<'a> {
     parameters: Option<&'a Value>,
 }
 
-fn said(parts: &[Part]) -> Said<'_> {
+fn said(parts: &[Part]) -> MessageContent<'_> {
     match parts {
-        [Part::Text(text)] => Said::Text(text),
-        parts => Said::Parts(parts.iter().map(piece).collect()),
+        [Part::Text(text)] => MessageContent::Text(text),
+        parts => MessageContent::Parts(parts.iter().map(piece).collect()),
     }
 }
 

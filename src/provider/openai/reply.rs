@@ -62,14 +62,14 @@ struct Choice {
 
 #[derive(Deserialize)]
 struct Message {
-    content: Option<Said>,
+    content: Option<ReplyContent>,
     refusal: Option<String>,
     tool_calls: Option<Vec<Call>>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Said {
+enum ReplyContent {
     Text(String),
     Pieces(Vec<Piece>),
 }
@@ -129,7 +129,7 @@ fn answer(choices: Vec<Choice>, usage: Option<Tokens>, model: Option<String>) ->
     else {
         return answer;
     };
-    let (text, in_content) = content.map(Said::into_texts).unwrap_or_default();
+    let (text, in_content) = content.map(ReplyContent::into_texts).unwrap_or_default();
     answer.text = text;
     let refusal = refusal.unwrap_or_default() + &in_content;
     let refusal = Some(refusal).filter(|refusal| !refusal.is_empty());
@@ -176,12 +176,12 @@ fn arguments(written: Option<Value>) -> Option<Map<String, Value>> {
     }
 }
 
-impl Said {
+impl ReplyContent {
     /// The text, and what refuses to give one.
     fn into_texts(self) -> (String, String) {
         match self {
-            Said::Text(text) => (text, String::new()),
-            Said::Pieces(pieces) => {
+            ReplyContent::Text(text) => (text, String::new()),
+            ReplyContent::Pieces(pieces) => {
                 let parts = pieces.into_iter();
                 let parts =
                     parts.map(|Piece { text, refusal }| (text.unwrap_or_default(), refusal.unwrap_or_default()));

@@ -35,7 +35,7 @@ pub(super) struct SignIn {
 }
 
 /// The headers that show who asks, and the secret in them.
-pub(super) struct SignedIn {
+pub(super) struct Authorization {
     pub(super) headers: HeaderMap,
     pub(super) token: ApiKey,
 }
@@ -74,7 +74,7 @@ impl SignIn {
     ///
     /// # Errors
     /// No token can be had: for good, or for now.
-    pub(super) async fn headers(&self) -> Result<SignedIn, ProviderError> {
+    pub(super) async fn headers(&self) -> Result<Authorization, ProviderError> {
         let headers = match timeout(PATIENCE, self.credentials.headers(Default::default())).await {
             Ok(Ok(CacheableResource::New { data, .. })) => data,
             Ok(Ok(CacheableResource::NotModified)) => {
@@ -100,7 +100,7 @@ impl SignIn {
             AUTHORIZATION,
             token.bearer().map_err(|problem| refused(&problem.message))?,
         );
-        Ok(SignedIn { headers, token })
+        Ok(Authorization { headers, token })
     }
 }
 

@@ -20,7 +20,7 @@ use super::http::{Http, post, whole_seconds, without};
 use super::key::ApiKey;
 use crate::domain::{Answer, ArgProblem, FailureKind, Job, Problem, Request};
 use crate::secret::Redact;
-use credentials::{SignIn, SignedIn};
+use credentials::{Authorization, SignIn};
 use place::{Endpoint, bare};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use std::time::Duration;
@@ -51,12 +51,12 @@ pub struct Vertex {
     endpoint: Endpoint,
     /// Of every request.
     headers: HeaderMap,
-    asker: Asker,
+    asker: Auth,
 }
 
 /// Who asks.
 #[derive(Debug)]
-enum Asker {
+enum Auth {
     /// Whoever holds the key.
     Key(ApiKey),
     /// Whoever this machine's credentials name; found when somebody first has to sign in.
@@ -75,11 +75,11 @@ impl Vertex {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(TIMEOUT_HEADER, whole_seconds(settings.timeout));
         let asker = match (&settings.place, &settings.key) {
-            (Place::Express, Some(key)) => Asker::Key(key.clone()),
+            (Place::Express, Some(key)) => Auth::Key(key.clone()),
             (Place::Express, None) => {
                 return Err(Problem::new("express mode of Vertex AI needs an api key").hint("set GOOGLE_API_KEY"));
             }
-            (Place::Project { .. }, _) => Asker::Credentials(OnceCell::new()),
+            (Place::Project { .. }, _) => Auth::Credentials(OnceCell::new()),
         };
         Ok(Vertex {
             http,
@@ -95,7 +95,7 @@ impl Vertex {
     /// The credentials are refused, or there are none. A token endpoint that fails for now is no error: each request will
     /// try again.
     async fn find_credentials(&self) -> Result<(), Problem> {
-        if let Asker::Credentials(sign_in) = &self.asker {
+        if let Auth::Credentials(sign_in) = &self.asker {
             sign_in.get_or_try_init(async || SignIn::find()).await?;
         }
         let Err(error) = self.signed_in().await else {
@@ -113,24 +113,24 @@ impl Vertex {
         }
     }
 
-    async fn signed_in(&self) -> Result<SignedIn, ProviderError> {
+    async fn signed_in(&self) -> Result<Authorization, ProviderError> {
         match &self.asker {
-            Asker::Key(key) => {
+            Auth::Key(key) => {
                 let mut headers = HeaderMap::new();
                 headers.insert(gemini::KEY_HEADER, key.header());
-                Ok(SignedIn {
+                Ok(Authorization {
                     headers,
                     token: key.clone(),
                 })
             }
-            Asker::Credentials(sign_in) => {
+            Auth::Credentials(sign_in) => {
                 let found = sign_in.get_or_try_init(async || SignIn::find()).await;
                 found.map_err(credentials::missing)?.headers().await
             }
         }
     }
 
-    async fn exchange(&self, job: &Job, signed_in: &SignedIn) -> Result<Answer, ProviderError> {
+    async fn exchange(&self, job: &Job, signed_in: &Authorization) -> Result<Answer, ProviderError> {
         let unaskable = |message| ProviderError::new(FailureKind::Request, "bad_model", message, Retry::Never);
         let url = self.endpoint.generate_content(&job.request.model).map_err(unaskable)?;
         let mut headers = self.headers.clone();
@@ -154,8 +154,8 @@ impl Vertex {
         error.map_message(|message| {
             match &self.asker {
                 _ if !refused => message,
-                Asker::Key(_) => format!("{message}; check GOOGLE_API_KEY and that it is one of Vertex AI"),
-                Asker::Credentials(_) => format!(
+                Auth::Key(_) => format!("{message}; check GOOGLE_API_KEY and that it is one of Vertex AI"),
+                Auth::Credentials(_) => format!(
                     "{message}; check --project and --location, and that the account of the credentials has the role Vertex AI User (roles/aiplatform.user) there"
                 ),
             }

@@ -1,11 +1,11 @@
 //! Collecting: looks at the jobs, reads their results, pairs each with the planned answer that it belongs to, and hands it to
 //! the store.
 
-use super::{Key, Open, Running};
-use crate::domain::{Answer, Arrival, BatchLedger, Event, Failure, FailureKind, Keep};
-use crate::provider::gemini::{Item, Looked, Output, Results};
+use super::{BatchState, Key, OpenBatch};
+use crate::domain::{Answer, AnswerSink, BatchLedger, Event, Failure, FailureKind, JobResult};
+use crate::provider::gemini::{BatchStatus, Item, Output, Results};
 use crate::provider::{Provider, ProviderError, Retry};
-use crate::runner::Ended;
+use crate::runner::StopReason;
 use std::sync::Arc;
 
 /// Looks in a row that find no job before it counts as gone.
@@ -13,17 +13,17 @@ const LOOKS_FOR_GONE: u32 = 3;
 /// Arrivals on their way to the store.
 const KEEPING: usize = 256;
 
-impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
+impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
     /// Looks at every job, and collects what has ended. Returns whether one has.
-    pub(super) async fn look_at_all(&mut self) -> Result<bool, Ended> {
+    pub(super) async fn look_at_all(&mut self) -> Result<bool, StopReason> {
         let mut ended = false;
         for mut batch in std::mem::take(&mut self.open) {
             let looked = match self.in_time(self.gemini.look(&batch.name)).await {
-                Ok(Looked::Waiting { done }) => {
+                Ok(BatchStatus::Waiting { done }) => {
                     batch.done = done;
                     Ok(false)
                 }
-                Ok(Looked::Ended { output, why }) => self.collect_all(&batch, output, why).await?.map(|()| true),
+                Ok(BatchStatus::Ended { output, why }) => self.collect_all(&batch, output, why).await?.map(|()| true),
                 Err(error) => Err(error),
             };
             match looked {
@@ -49,7 +49,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
 
     /// A look that failed: the next one may work, for the job is paid for. Only a refused key, and a service that fails
     /// again and again, end the run. Returns whether the job is gone.
-    async fn look_again(&mut self, mut batch: Open, error: ProviderError) -> Result<bool, Ended> {
+    async fn look_again(&mut self, mut batch: OpenBatch, error: ProviderError) -> Result<bool, StopReason> {
         let failure = error.failure();
         batch.failed_looks += 1;
         batch.not_found = if failure.code == "http_404" {
@@ -62,7 +62,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
         }
         let limit = self.set.limits.give_up_after.unwrap_or(u32::MAX);
         if error.retry() == Retry::KeyRefused || batch.failed_looks >= limit {
-            return Err(Ended::Stopped(failure));
+            return Err(StopReason::Stopped(failure));
         }
         self.set.progress.on(&Event::Retrying {
             code: failure.code,
@@ -73,11 +73,14 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     }
 
     /// The service does not know a job: it may list it under its label all the same; else no answer of it can come any more.
-    async fn gone(&mut self, mut batch: Open) -> Result<bool, Ended> {
+    async fn gone(&mut self, mut batch: OpenBatch) -> Result<bool, StopReason> {
         if let Some(name) = self.insist(|gemini| gemini.find_batch(&batch.label)).await?
             && name != batch.name
         {
-            self.set.ledger.created(batch.id, &name).map_err(Ended::StoreFailed)?;
+            self.set
+                .ledger
+                .created(batch.id, &name)
+                .map_err(StopReason::StoreFailed)?;
             batch.name = name;
             batch.not_found = 0;
             self.open.push(batch);
@@ -93,10 +96,10 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     /// kept, and the next look reads the rest.
     async fn collect_all(
         &mut self,
-        batch: &Open,
+        batch: &OpenBatch,
         output: Output,
         why: Option<ProviderError>,
-    ) -> Result<Result<(), ProviderError>, Ended> {
+    ) -> Result<Result<(), ProviderError>, StopReason> {
         let read = match output {
             Output::Nothing => Ok(()),
             Output::Inline(results) => {
@@ -122,7 +125,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
 
     /// Results that travel in the operation. They come in the order of the requests, so that none is lost where a service
     /// does not send the keys back.
-    async fn collect_inline(&mut self, batch: &Open, results: Results) -> Result<(), Ended> {
+    async fn collect_inline(&mut self, batch: &OpenBatch, results: Results) -> Result<(), StopReason> {
         let whole = results.how_many() == batch.requests.len();
         let items: Vec<Item> = results.collect();
         let in_order = whole && items.iter().all(|item| item.key.is_none());
@@ -137,7 +140,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
 
     /// Collects the results in a file. The inner error is one of reading it: what has come is kept, the rest may come at the
     /// next look.
-    async fn collect_file(&mut self, batch: &Open, file: &str) -> Result<Result<(), ProviderError>, Ended> {
+    async fn collect_file(&mut self, batch: &OpenBatch, file: &str) -> Result<Result<(), ProviderError>, StopReason> {
         let mut results = match self.in_time(self.gemini.download(file)).await {
             Ok(results) => results,
             Err(error) => return Ok(Err(error)),
@@ -152,7 +155,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     }
 
     /// One result. One that belongs to no request can't be used, but is paid for.
-    async fn collect(&mut self, batch: &Open, item: Item) -> Result<(), Ended> {
+    async fn collect(&mut self, batch: &OpenBatch, item: Item) -> Result<(), StopReason> {
         match item.key.as_deref().and_then(unhex) {
             Some(key) => self.take(batch, &key, item).await,
             None => {
@@ -165,7 +168,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     }
 
     /// What is not waited for is skipped: a job that was taken over may hold answers that arrived before.
-    async fn take(&mut self, batch: &Open, key: &Key, item: Item) -> Result<(), Ended> {
+    async fn take(&mut self, batch: &OpenBatch, key: &Key, item: Item) -> Result<(), StopReason> {
         if !self.holds(batch, key) {
             return Ok(());
         }
@@ -188,21 +191,21 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     }
 
     /// A planned answer is waited for in this job.
-    fn holds(&self, batch: &Open, key: &Key) -> bool {
+    fn holds(&self, batch: &OpenBatch, key: &Key) -> bool {
         self.waiting
             .get(key)
             .is_some_and(|waiting| waiting.job == Some(batch.id))
     }
 
     /// What a failed request leads to: another job, or a failure.
-    async fn fail(&mut self, key: &Key, error: &ProviderError) -> Result<(), Ended> {
+    async fn fail(&mut self, key: &Key, error: &ProviderError) -> Result<(), StopReason> {
         let again = match error.retry() {
             Retry::Backoff | Retry::After(_) | Retry::KeyChanged => true,
             Retry::Never => false,
             Retry::QuotaSpent | Retry::KeyRefused => {
                 let failure = error.failure();
                 self.settle(key, Err(failure.clone())).await?;
-                self.spent.get_or_insert(Ended::Stopped(failure));
+                self.spent.get_or_insert(StopReason::Stopped(failure));
                 return Ok(());
             }
         };
@@ -227,7 +230,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     }
 
     /// What a job that has ended says nothing about.
-    async fn fail_rest(&mut self, batch: &Open, error: &ProviderError) -> Result<(), Ended> {
+    async fn fail_rest(&mut self, batch: &OpenBatch, error: &ProviderError) -> Result<(), StopReason> {
         let rest: Vec<Key> = batch
             .keys
             .iter()
@@ -241,7 +244,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     }
 
     /// The arrival of a planned answer, on its way to the store.
-    pub(super) async fn settle(&mut self, key: &Key, result: Result<Answer, Failure>) -> Result<(), Ended> {
+    pub(super) async fn settle(&mut self, key: &Key, result: Result<Answer, Failure>) -> Result<(), StopReason> {
         let Some(waiting) = self.waiting.remove(key) else {
             return Ok(());
         };
@@ -257,7 +260,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
                 message: failure.message.clone(),
             },
         };
-        let arrival = Arrival {
+        let arrival = JobResult {
             asked: waiting.asked,
             result,
             attempts: waiting.attempts,
@@ -273,15 +276,15 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     }
 
     /// Waits until at most so many arrivals are on their way.
-    pub(super) async fn keep_all(&mut self, most: usize) -> Result<(), Ended> {
+    pub(super) async fn keep_all(&mut self, most: usize) -> Result<(), StopReason> {
         while self.keeping.len() > most {
             match self.keeping.join_next().await {
                 Some(Ok(Ok(event))) => self.set.progress.on(&event),
-                Some(Ok(Err(reason))) => return Err(Ended::StoreFailed(reason)),
+                Some(Ok(Err(reason))) => return Err(StopReason::StoreFailed(reason)),
                 // Nobody aborts these tasks, so one panicked: a bug, which must not look like an answer.
                 Some(Err(error)) => match error.try_into_panic() {
                     Ok(panic) => std::panic::resume_unwind(panic),
-                    Err(error) => return Err(Ended::StoreFailed(error.to_string())),
+                    Err(error) => return Err(StopReason::StoreFailed(error.to_string())),
                 },
                 None => return Ok(()),
             }

@@ -20,8 +20,8 @@ mod collect;
 mod submit;
 
 use super::budget::Budget;
-use super::{Ended, Limits, Price, RunEnd, describe};
-use crate::domain::{Asked, BatchLedger, Event, Failure, FailureKind, Job, Keep, Progress, Usage};
+use super::{Limits, Price, RunSummary, StopReason, describe};
+use crate::domain::{AnswerSink, BatchLedger, Event, Failure, FailureKind, Job, Progress, RequestMeta, Usage};
 use crate::provider::gemini::{Line, Spool};
 use crate::provider::{Gemini, ProviderError, Retry};
 use std::collections::{BTreeMap, HashMap};
@@ -46,7 +46,7 @@ type Key = [u8; 32];
 pub type Expect = dyn Fn(&Job) -> Usage + Send + Sync;
 
 /// What a run by batches needs beside its jobs.
-pub struct Batched<K, L> {
+pub struct BatchRun<K, L> {
     /// What answers. Only the Gemini API takes batches.
     pub target: Arc<Gemini>,
     /// What the run may do and cost.
@@ -73,8 +73,8 @@ pub struct Batched<K, L> {
 }
 
 /// A planned answer that has not arrived.
-struct Waiting {
-    asked: Asked,
+struct Pending {
+    asked: RequestMeta,
     /// Times its request was submitted, so far.
     attempts: u32,
     /// The job that holds it; `None` while it is to be submitted.
@@ -86,7 +86,7 @@ struct Waiting {
 }
 
 /// A job at the service.
-struct Open {
+struct OpenBatch {
     id: i64,
     label: String,
     name: String,
@@ -103,15 +103,15 @@ struct Open {
     not_found: u32,
 }
 
-impl<K: Keep, L: BatchLedger> Batched<K, L> {
+impl<K: AnswerSink, L: BatchLedger> BatchRun<K, L> {
     /// Runs until every job has its arrival, everything is cancelled, the budget or the time is spent, or a failure occurs
     /// that every further call would share. Arrivals are handed to `keep`; a job that was not submitted, or whose batch job
     /// still waits, has none.
-    pub async fn run(self, jobs: mpsc::Receiver<Job>) -> RunEnd {
+    pub async fn run(self, jobs: mpsc::Receiver<Job>) -> RunSummary {
         let budget = Budget::new(&self.limits);
         let ended = match Spool::new() {
             Ok(spool) => {
-                let mut run = Running {
+                let mut run = BatchState {
                     set: &self,
                     gemini: &self.target,
                     budget: &budget,
@@ -127,11 +127,11 @@ impl<K: Keep, L: BatchLedger> Batched<K, L> {
                 let ended = run.all(jobs).await.err();
                 // Whatever ended it, answers that have arrived are kept.
                 let kept = run.keep_all(0).await.err();
-                ended.or(kept).or(run.spent).unwrap_or(Ended::Complete)
+                ended.or(kept).or(run.spent).unwrap_or(StopReason::Complete)
             }
-            Err(cause) => Ended::Stopped(unasked(format!("no temporary file can be made: {cause}"))),
+            Err(cause) => StopReason::Stopped(unasked(format!("no temporary file can be made: {cause}"))),
         };
-        if ended != Ended::Complete && ended != Ended::Interrupted {
+        if ended != StopReason::Complete && ended != StopReason::Interrupted {
             self.progress.on(&Event::Stopping {
                 reason: describe(&ended),
             });
@@ -140,9 +140,9 @@ impl<K: Keep, L: BatchLedger> Batched<K, L> {
     }
 }
 
-fn end(budget: &Budget, ended: Ended) -> RunEnd {
+fn end(budget: &Budget, ended: StopReason) -> RunSummary {
     let spent = budget.so_far();
-    RunEnd {
+    RunSummary {
         ended,
         requests: spent.requests,
         retries: spent.retries,
@@ -161,31 +161,31 @@ fn unasked(message: String) -> Failure {
 }
 
 /// The state of one run.
-struct Running<'a, K, L> {
-    set: &'a Batched<K, L>,
+struct BatchState<'a, K, L> {
+    set: &'a BatchRun<K, L>,
     gemini: &'a Gemini,
     budget: &'a Budget,
     spool: Spool,
-    waiting: HashMap<Key, Waiting>,
+    waiting: HashMap<Key, Pending>,
     /// What is to be submitted, by model.
     fresh: BTreeMap<String, Vec<Key>>,
     /// The part of it that the budget has no room for, while the rest is submitted.
     parked: BTreeMap<String, Vec<Key>>,
-    open: Vec<Open>,
+    open: Vec<OpenBatch>,
     /// Arrivals on their way to the store; each yields what is told of it.
     keeping: JoinSet<Result<Event, String>>,
     /// A limit was reached: nothing more is submitted, what is out is waited for.
-    spent: Option<Ended>,
+    spent: Option<StopReason>,
     /// Bytes of a job at most; less once the service has refused a larger one.
     largest: u64,
 }
 
-impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
+impl<'a, K: AnswerSink, L: BatchLedger> BatchState<'a, K, L> {
     /// From the first job to the last arrival.
     ///
     /// # Errors
     /// Why it ends early.
-    async fn all(&mut self, jobs: mpsc::Receiver<Job>) -> Result<(), Ended> {
+    async fn all(&mut self, jobs: mpsc::Receiver<Job>) -> Result<(), StopReason> {
         let resumed = self.adopt().await?;
         self.take_in(jobs, resumed).await?;
         self.close_settled().await?;
@@ -211,16 +211,16 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
             let ended = self.look_at_all().await?;
             held &= !ended && !self.open.is_empty();
             if left.is_zero() && !self.open.is_empty() {
-                return Err(Ended::Stopped(self.out_of_time()));
+                return Err(StopReason::Stopped(self.out_of_time()));
             }
         }
         self.keep_all(0).await
     }
 
     /// Takes over the jobs of a process that died. One that was noted but never created is forgotten.
-    async fn adopt(&mut self) -> Result<HashMap<Key, usize>, Ended> {
+    async fn adopt(&mut self) -> Result<HashMap<Key, usize>, StopReason> {
         let mut adopted = HashMap::new();
-        for batch in self.set.ledger.open().map_err(Ended::StoreFailed)? {
+        for batch in self.set.ledger.open().map_err(StopReason::StoreFailed)? {
             let name = match batch.name {
                 Some(name) => Some(name),
                 None => self.find_lost(batch.id, &batch.label).await?,
@@ -230,7 +230,7 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
                 continue;
             };
             adopted.extend(batch.items.iter().map(|(_, key)| (*key, self.open.len())));
-            self.open.push(Open {
+            self.open.push(OpenBatch {
                 id: batch.id,
                 label: batch.label,
                 name,
@@ -247,10 +247,10 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
 
     /// Looks for a job that may exist without our knowing its name. The service may list it late, so it is looked for
     /// several times before it counts as never created.
-    async fn find_lost(&self, id: i64, label: &str) -> Result<Option<String>, Ended> {
+    async fn find_lost(&self, id: i64, label: &str) -> Result<Option<String>, StopReason> {
         for look in 1..=LOOKS_FOR_LOST {
             if let Some(name) = self.insist(|gemini| gemini.find_batch(label)).await? {
-                self.set.ledger.created(id, &name).map_err(Ended::StoreFailed)?;
+                self.set.ledger.created(id, &name).map_err(StopReason::StoreFailed)?;
                 return Ok(Some(name));
             }
             if look < LOOKS_FOR_LOST {
@@ -262,12 +262,12 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
 
     /// Forgets the jobs that were taken over and hold nothing that is still waited for: the process died between keeping
     /// their last answer and noting that.
-    async fn close_settled(&mut self) -> Result<(), Ended> {
+    async fn close_settled(&mut self) -> Result<(), StopReason> {
         let (waited_for, settled) = std::mem::take(&mut self.open)
             .into_iter()
             .partition(|batch| !batch.keys.is_empty());
         self.open = waited_for;
-        let settled: Vec<Open> = settled;
+        let settled: Vec<OpenBatch> = settled;
         for batch in settled {
             self.give_up(batch.id, batch.file.as_deref()).await?;
         }
@@ -275,29 +275,29 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
     }
 
     /// Puts every job aside: those that a job at the service holds already wait for it, the others are to be submitted.
-    async fn take_in(&mut self, mut jobs: mpsc::Receiver<Job>, adopted: HashMap<Key, usize>) -> Result<(), Ended> {
+    async fn take_in(&mut self, mut jobs: mpsc::Receiver<Job>, adopted: HashMap<Key, usize>) -> Result<(), StopReason> {
         loop {
             let job = tokio::select! {
                 biased;
-                () = self.set.cancel.cancelled() => return Err(Ended::Interrupted),
+                () = self.set.cancel.cancelled() => return Err(StopReason::Interrupted),
                 job = jobs.recv() => job,
             };
             let Some(job) = job else {
                 // Without the whole plan nothing is known of what is missing in it.
                 return match self.set.handed_out.load(Ordering::SeqCst) {
                     true => Ok(()),
-                    false => Err(Ended::Stopped(unasked("the plan broke off".to_owned()))),
+                    false => Err(StopReason::Stopped(unasked("the plan broke off".to_owned()))),
                 };
             };
             if !job.later.is_empty() {
-                return Err(Ended::Stopped(unasked(
+                return Err(StopReason::Stopped(unasked(
                     "a batch job takes no conversation of several turns".to_owned(),
                 )));
             }
             let line = self
                 .spool
                 .push(&job.body)
-                .map_err(|cause| Ended::Stopped(unasked(format!("a request can't be put aside: {cause}"))))?;
+                .map_err(|cause| StopReason::Stopped(unasked(format!("a request can't be put aside: {cause}"))))?;
             let holder = adopted.get(&job.key).and_then(|&at| self.open.get_mut(at));
             let held_by = holder.map(|open| {
                 open.keys.push(job.key);
@@ -314,13 +314,13 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
                 self.budget.hold(&expected, cost);
                 cost.unwrap_or(0.0)
             });
-            let waiting = Waiting {
+            let waiting = Pending {
                 attempts: u32::from(held_by.is_some()),
                 job: held_by,
                 line,
                 expected,
                 reserved,
-                asked: Asked::from(&job),
+                asked: RequestMeta::from(&job),
             };
             self.waiting.insert(job.key, waiting);
         }
@@ -330,7 +330,7 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
     async fn insist<T, F: Future<Output = Result<T, ProviderError>>>(
         &self,
         call: impl Fn(&'a Gemini) -> F,
-    ) -> Result<T, Ended> {
+    ) -> Result<T, StopReason> {
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -343,11 +343,11 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
                 Retry::Backoff => None,
                 Retry::After(delay) => Some(delay),
                 Retry::Never | Retry::QuotaSpent | Retry::KeyRefused => {
-                    return Err(Ended::Stopped(error.failure()));
+                    return Err(StopReason::Stopped(error.failure()));
                 }
             };
             if attempt > self.set.limits.retries {
-                return Err(Ended::Stopped(error.failure()));
+                return Err(StopReason::Stopped(error.failure()));
             }
             self.pause(self.set.limits.retry.delay(&[0; 32], attempt, told)).await?;
         }
@@ -367,10 +367,10 @@ impl<'a, K: Keep, L: BatchLedger> Running<'a, K, L> {
     }
 
     /// Waits, unless the run is cancelled. The jobs at the service go on.
-    async fn pause(&self, pause: Duration) -> Result<(), Ended> {
+    async fn pause(&self, pause: Duration) -> Result<(), StopReason> {
         tokio::select! {
             biased;
-            () = self.set.cancel.cancelled() => Err(Ended::Interrupted),
+            () = self.set.cancel.cancelled() => Err(StopReason::Interrupted),
             () = sleep(pause) => Ok(()),
         }
     }

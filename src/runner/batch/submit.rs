@@ -1,11 +1,11 @@
 //! Submitting: requests become jobs of a size that the service takes, as far as the budget has room for them.
 
-use super::{Key, Open, Running, hex};
-use crate::domain::{BatchLedger, Event, FailureKind, Keep, digest};
+use super::{BatchState, Key, OpenBatch, hex};
+use crate::domain::{AnswerSink, BatchLedger, Event, FailureKind, digest};
 use crate::provider::gemini::PIECE;
 use crate::provider::gemini::{Line, Lines, jsonl_length};
 use crate::provider::{ProviderError, Retry};
-use crate::runner::Ended;
+use crate::runner::StopReason;
 use std::time::Duration;
 use time::OffsetDateTime;
 
@@ -25,16 +25,16 @@ struct Chunk {
 }
 
 /// What came of creating a job.
-enum Created {
+enum Creation {
     /// It waits.
     Yes,
     /// Not now: the service has enough of them.
     Later(Chunk),
 }
 
-impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
+impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
     /// Submits what is to be submitted and what the budget has room for. Returns whether more has to wait until a job ends.
-    pub(super) async fn submit(&mut self) -> Result<bool, Ended> {
+    pub(super) async fn submit(&mut self) -> Result<bool, StopReason> {
         let more = self.reserve();
         while let Some((model, keys)) = self.fresh.pop_first() {
             let (keys, later): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(|key| self.is_reserved(key));
@@ -43,8 +43,8 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
             while let Some(chunk) = chunks.next() {
                 if self.open.len() < MOST_JOBS {
                     match self.create(chunk).await? {
-                        Created::Yes => continue,
-                        Created::Later(chunk) => back.extend(chunk.keys),
+                        Creation::Yes => continue,
+                        Creation::Later(chunk) => back.extend(chunk.keys),
                     }
                 } else {
                     back.extend(chunk.keys);
@@ -113,7 +113,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
         if something && self.spent.is_none() && !self.budget.is_out_of_requests() {
             return true;
         }
-        self.spent.get_or_insert(Ended::Budget(reason));
+        self.spent.get_or_insert(StopReason::Budget(reason));
         for (_, key) in fresh {
             if !self.is_reserved(&key) {
                 self.waiting.remove(&key);
@@ -152,17 +152,21 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     }
 
     /// Creates a job, and insists on it as long as that may help.
-    async fn create(&mut self, chunk: Chunk) -> Result<Created, Ended> {
+    async fn create(&mut self, chunk: Chunk) -> Result<Creation, StopReason> {
         let items: Vec<(u64, Key)> = chunk
             .keys
             .iter()
             .filter_map(|key| Some((self.waiting.get(key)?.asked.seq, *key)))
             .collect();
         let Some((_, first)) = items.first().copied() else {
-            return Ok(Created::Yes);
+            return Ok(Creation::Yes);
         };
         let label = label(&items);
-        let id = self.set.ledger.announce(&label, &items).map_err(Ended::StoreFailed)?;
+        let id = self
+            .set
+            .ledger
+            .announce(&label, &items)
+            .map_err(StopReason::StoreFailed)?;
         let mut file = None;
         let mut attempt = 0;
         let mut waited = Duration::ZERO;
@@ -194,7 +198,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
             let full = failure.kind == FailureKind::RateLimit && !in_doubt;
             if full && !self.open.is_empty() {
                 self.give_up(id, file.as_deref()).await?;
-                return Ok(Created::Later(chunk));
+                return Ok(Creation::Later(chunk));
             }
             let delay = self.set.limits.retry.delay(&first, attempt, told);
             waited += delay;
@@ -203,15 +207,15 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
                     // Perhaps it is too large for what the service takes of this project.
                     self.largest = chunk.keys.iter().map(|key| self.size(key)).sum::<u64>() / 2;
                     self.give_up(id, file.as_deref()).await?;
-                    return Ok(Created::Later(chunk));
+                    return Ok(Creation::Later(chunk));
                 }
                 // What is announced stays so: the job may exist, and --resume looks for it.
                 if self.open.is_empty() {
-                    return Err(Ended::Stopped(failure));
+                    return Err(StopReason::Stopped(failure));
                 }
-                self.spent.get_or_insert(Ended::Stopped(failure));
+                self.spent.get_or_insert(StopReason::Stopped(failure));
                 self.forget(&chunk);
-                return Ok(Created::Yes);
+                return Ok(Creation::Yes);
             }
             self.set.progress.on(&Event::Retrying {
                 code: failure.code,
@@ -229,14 +233,14 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
         name: String,
         file: Option<String>,
         chunk: Chunk,
-    ) -> Result<Created, Ended> {
-        self.set.ledger.created(id, &name).map_err(Ended::StoreFailed)?;
+    ) -> Result<Creation, StopReason> {
+        self.set.ledger.created(id, &name).map_err(StopReason::StoreFailed)?;
         for key in &chunk.keys {
             if let Some(waiting) = self.waiting.get_mut(key) {
                 waiting.job = Some(id);
             }
         }
-        self.open.push(Open {
+        self.open.push(OpenBatch {
             id,
             label,
             name,
@@ -247,16 +251,16 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
             failed_looks: 0,
             not_found: 0,
         });
-        Ok(Created::Yes)
+        Ok(Creation::Yes)
     }
 
     /// The service takes no such job, or no job at all.
-    async fn refused(&mut self, chunk: Chunk, error: &ProviderError) -> Result<Created, Ended> {
+    async fn refused(&mut self, chunk: Chunk, error: &ProviderError) -> Result<Creation, StopReason> {
         let failure = error.failure();
         match error.retry() {
-            Retry::KeyRefused => return Err(Ended::Stopped(failure)),
+            Retry::KeyRefused => return Err(StopReason::Stopped(failure)),
             Retry::QuotaSpent => {
-                self.spent.get_or_insert(Ended::Stopped(failure));
+                self.spent.get_or_insert(StopReason::Stopped(failure));
                 self.forget(&chunk);
             }
             Retry::Never | Retry::Backoff | Retry::After(_) | Retry::KeyChanged => {
@@ -265,7 +269,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
                 }
             }
         }
-        Ok(Created::Yes)
+        Ok(Creation::Yes)
     }
 
     /// These requests get no arrival.
@@ -286,7 +290,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
         label: &str,
         id: i64,
         file: &mut Option<String>,
-    ) -> Result<Result<String, ProviderError>, Ended> {
+    ) -> Result<Result<String, ProviderError>, StopReason> {
         let lines: Vec<(Line, String)> = chunk
             .keys
             .iter()
@@ -300,7 +304,7 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
             if file.is_none() {
                 match self.upload(label, &lines).await {
                     Ok(name) => {
-                        self.set.ledger.uploaded(id, &name).map_err(Ended::StoreFailed)?;
+                        self.set.ledger.uploaded(id, &name).map_err(StopReason::StoreFailed)?;
                         *file = Some(name);
                     }
                     Err(error) => return Ok(Err(error)),
@@ -336,9 +340,9 @@ impl<K: Keep, L: BatchLedger> Running<'_, K, L> {
     }
 
     /// Forgets a job of which nothing is to be had any more.
-    pub(super) async fn give_up(&self, id: i64, file: Option<&str>) -> Result<(), Ended> {
+    pub(super) async fn give_up(&self, id: i64, file: Option<&str>) -> Result<(), StopReason> {
         self.discard(file).await;
-        self.set.ledger.close(id).map_err(Ended::StoreFailed)
+        self.set.ledger.close(id).map_err(StopReason::StoreFailed)
     }
 
     /// Deletes an uploaded file. One that can't be deleted is deleted by the service after two days.

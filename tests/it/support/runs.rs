@@ -1,11 +1,12 @@
 //! Runs of the asynchronous stage: jobs in, everything that came out in one value.
 
 use promptgate::domain::{
-    Answer, Arm, Arrival, CaseId, Content, Event, Failure, Job, Keep, Part, Progress, Request, Role, Usage, digest,
+    Answer, AnswerSink, Arm, CaseId, Content, Event, Failure, Job, JobResult, Part, Progress, Request, Role, Usage,
+    digest,
 };
 use promptgate::internals::provider::gemini::{self, Delivery, VERSION};
 use promptgate::internals::provider::{ApiKey, Gemini, GeminiSettings};
-use promptgate::internals::runner::{self, Limits, Price, RetryPolicy, RunEnd};
+use promptgate::internals::runner::{self, Limits, Price, RetryPolicy, RunSummary};
 use serde_json::Map;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -75,13 +76,13 @@ pub(crate) fn limits() -> Limits {
 /// What came out of a run.
 #[derive(Debug)]
 pub(crate) struct Ran {
-    pub(crate) end: RunEnd,
-    pub(crate) arrivals: Vec<Arrival>,
+    pub(crate) end: RunSummary,
+    pub(crate) arrivals: Vec<JobResult>,
     pub(crate) events: Vec<Event>,
 }
 
 impl Ran {
-    pub(crate) fn arrival(&self, case: &str) -> &Arrival {
+    pub(crate) fn arrival(&self, case: &str) -> &JobResult {
         let arrival = self.arrivals.iter().find(|arrival| arrival.asked.case.as_str() == case);
         arrival.unwrap_or_else(|| panic!("no arrival for {case} in {self:?}"))
     }
@@ -120,10 +121,10 @@ impl Ran {
 }
 
 #[derive(Default)]
-struct Memory(Mutex<Vec<Arrival>>);
+struct Memory(Mutex<Vec<JobResult>>);
 
-impl Keep for Memory {
-    async fn keep(&self, arrival: Arrival) -> Result<(), String> {
+impl AnswerSink for Memory {
+    async fn keep(&self, arrival: JobResult) -> Result<(), String> {
         self.0.lock().map_err(|cause| cause.to_string())?.push(arrival);
         Ok(())
     }
