@@ -149,7 +149,7 @@ pub fn stats(root: &Path, golden: &[PathBuf], tags: &[String], commands: &[Comma
     let mut counted = 0u64;
     dataset::survey(golden, &rules(root, commands), &mut |case, _| {
         if tags.is_empty() || case.tags.iter().any(|tag| tags.contains(tag)) {
-            figures.case(case);
+            figures.case(case, &MatcherFacts);
             counted += 1;
         }
     })?;

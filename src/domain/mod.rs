@@ -14,6 +14,7 @@ mod case;
 mod check;
 mod command;
 mod comparison;
+mod constraint;
 mod decision;
 mod details;
 mod diagnostic;
@@ -48,6 +49,7 @@ pub use case::{Case, CaseId, Turn, TurnRole, WEIGHT};
 pub use check::{ArgProblem, CheckRules, CheckSpec, Step};
 pub use command::Command;
 pub use comparison::{Alike, ArmRate, Attempts, Comparison, Design, Latency, Paired, RateSums, Tally, Waited};
+pub use constraint::{Constraint, JsonSays, Logic, Overlooks, Range, TextConstraint, TextRelation};
 pub use decision::{Decision, Reason, ReasonCode, Warning, WarningCode};
 pub use details::{
     ChosenToken, Citation, CodeRun, Details, FoundSource, ModelStatus, RetrievedUrl, SafetyRating, Support, TopToken,

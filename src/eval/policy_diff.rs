@@ -4,7 +4,9 @@
 use super::versions::library;
 use crate::config::{Baseline, Layer, PolicyBaseSettings, compare_files};
 use crate::dataset::{self, Older};
-use crate::domain::{Changed, Changes, CheckSpec, Command, PolicyBase, Problem, Problems, PromptInfo};
+use crate::domain::{
+    Changed, Changes, CheckSpec, Command, Constraint, Logic, PolicyBase, Problem, Problems, PromptInfo,
+};
 use crate::error::Error;
 use crate::git;
 use crate::lint::{Matchers, Weakening};
@@ -21,6 +23,14 @@ pub(crate) struct MatcherFacts;
 impl Matchers for MatcherFacts {
     fn passes(&self, check: &CheckSpec, text: &str) -> Option<bool> {
         scoring::passes_text(check, text)
+    }
+
+    fn logic(&self, check: &CheckSpec) -> Option<Logic> {
+        scoring::logic_of(check)
+    }
+
+    fn constraint(&self, check: &CheckSpec) -> Option<Constraint> {
+        scoring::constraint_of(check)
     }
 
     fn secrets(&self, text: &str) -> Vec<(&'static str, Range<usize>)> {

@@ -3,7 +3,7 @@
 use super::claims::{self, Claim, MAX_CLAIMS};
 use super::finding::{Finding, Findings, Level};
 use super::{Matchers, named};
-use crate::domain::{Case, CheckSpec};
+use crate::domain::{Case, CheckSpec, Logic};
 use std::collections::BTreeSet;
 
 /// Looks at the claims of a case in pairs, and at its checks of kind `any`.
@@ -36,7 +36,7 @@ pub(super) fn look(case: &Case, claims: &[Claim], matchers: &dyn Matchers, findi
         findings.push(Finding::at(&case.place, Level::Note, "redundant-check", message, help));
     }
     for (number, check) in case.checks.iter().enumerate().take(MAX_CLAIMS) {
-        if check.matcher == "any" {
+        if matchers.logic(check) == Some(Logic::Any) {
             look_at_any(case, number, check, matchers, findings);
         }
     }
@@ -78,7 +78,7 @@ fn superfluous(claims: &[Claim], matchers: &dyn Matchers) -> Vec<(usize, usize)>
 fn look_at_any(case: &Case, number: usize, check: &CheckSpec, matchers: &dyn Matchers, findings: &mut Findings) {
     let alternatives = claims::alternatives(check);
     let single = |check: &CheckSpec| {
-        let claims = claims::claims(std::slice::from_ref(check));
+        let claims = claims::claims(std::slice::from_ref(check), matchers);
         match <[Claim; 1]>::try_from(claims) {
             Ok([claim]) => Some(claim),
             Err(_) => None,

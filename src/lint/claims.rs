@@ -8,11 +8,10 @@
 //! ```
 //!
 //! Both relations are sure, and incomplete: where nothing is known they say no. What a check says of a certain text is not
-//! known here but asked of the matcher itself ([`Matchers::passes`]), so a new matcher takes part without a line here
-//! wherever a case expects a certain text.
+//! known here but asked of the matcher itself ([`Matchers`]), so a new matcher takes part without a line here.
 
 use super::Matchers;
-use crate::domain::CheckSpec;
+use crate::domain::{CheckSpec, Constraint, JsonSays, Logic, Overlooks, Range, TextConstraint, TextRelation};
 use serde_json::{Map, Value, json};
 
 /// Beyond this many claims the rest of a case is not compared: the work grows with their square.
@@ -32,47 +31,58 @@ pub(super) struct Claim {
 }
 
 /// The claims of the deciding checks of a case, at most [`MAX_CLAIMS`].
-pub(super) fn claims(checks: &[CheckSpec]) -> Vec<Claim> {
+pub(super) fn claims(checks: &[CheckSpec], matchers: &dyn Matchers) -> Vec<Claim> {
     let mut claims = Vec::new();
     for (from, check) in checks.iter().enumerate().filter(|(_, check)| check.decides()) {
-        flatten(check, true, from, &mut claims);
+        flatten(check, true, from, matchers, &mut claims);
     }
     claims.truncate(MAX_CLAIMS);
     claims
 }
 
-fn flatten(check: &CheckSpec, holds: bool, from: usize, claims: &mut Vec<Claim>) {
+fn flatten(check: &CheckSpec, holds: bool, from: usize, matchers: &dyn Matchers, claims: &mut Vec<Claim>) {
     if claims.len() > MAX_CLAIMS {
         return;
     }
-    match (check.matcher.as_str(), holds) {
-        ("not", _) => {
+    match (matchers.logic(check), holds) {
+        (Some(Logic::Not), _) => {
             if let Ok(inner) = CheckSpec::parse(&check.args) {
-                flatten(&inner, !holds, from, claims);
+                flatten(&inner, !holds, from, matchers, claims);
             }
+            return;
         }
         // Not any of them is none of them.
-        ("all", true) | ("any", false) => {
+        (Some(Logic::All), true) | (Some(Logic::Any), false) => {
             for inner in alternatives(check) {
-                flatten(&inner, holds, from, claims);
+                flatten(&inner, holds, from, matchers, claims);
             }
+            return;
         }
-        ("contains_all", true) | ("contains_any", false) if Texts::of(check).is_some() => {
-            let (texts, folding) = Texts::of(check).map_or_else(Default::default, |it| (it.texts, it.folding));
-            for text in texts {
-                claims.push(Claim {
-                    check: CheckSpec::plain("contains", folding.arguments(&text)),
-                    holds,
-                    from,
-                });
-            }
-        }
-        _ => claims.push(Claim {
-            check: check.clone(),
-            holds,
-            from,
-        }),
+        (Some(Logic::All | Logic::Any | Logic::Count) | None, _) => {}
     }
+    let mut claim = |check: CheckSpec| claims.push(Claim { check, holds, from });
+    match (texts_of(check, matchers), holds) {
+        (Some(of), true) if of.relation == TextRelation::ContainsAll => one_by_one(check, of).for_each(claim),
+        (Some(of), false) if of.relation == TextRelation::ContainsAny => one_by_one(check, of).for_each(claim),
+        _ => claim(check.clone()),
+    }
+}
+
+/// The check of each of its texts.
+fn one_by_one(check: &CheckSpec, of: TextConstraint) -> impl Iterator<Item = CheckSpec> {
+    let Overlooks { case, form } = of.overlooks;
+    let list = check.args.is_array() || check.args.get("values").is_some();
+    of.texts.into_iter().map(move |text| {
+        let mut args = Map::from_iter([
+            ("ignore_case".to_owned(), case.into()),
+            ("normalize".to_owned(), form.into()),
+        ]);
+        match list {
+            true => args.insert("values".to_owned(), json!([text])),
+            false => args.insert("value".to_owned(), text.into()),
+        };
+        CheckSpec::plain(check.matcher.clone(), Value::Object(args))
+    })
 }
 
 /// The checks in the list of an `any` or `all`.
@@ -138,15 +148,15 @@ impl Relations<'_> {
     /// All claims of `b` follow from some claim of `a`.
     fn whole_implies(&self, a: &CheckSpec, b: &CheckSpec) -> bool {
         let (mut from, mut to) = (Vec::new(), Vec::new());
-        flatten(a, true, 0, &mut from);
-        flatten(b, true, 0, &mut to);
+        flatten(a, true, 0, self.matchers, &mut from);
+        flatten(b, true, 0, self.matchers, &mut to);
         !to.is_empty() && to.iter().all(|b| from.iter().any(|a| self.claim_implies(a, b)))
     }
 
     fn whole_excludes(&self, a: &CheckSpec, b: &CheckSpec) -> bool {
         let (mut one, mut other) = (Vec::new(), Vec::new());
-        flatten(a, true, 0, &mut one);
-        flatten(b, true, 0, &mut other);
+        flatten(a, true, 0, self.matchers, &mut one);
+        flatten(b, true, 0, self.matchers, &mut other);
         one.iter().any(|a| other.iter().any(|b| self.claims_exclude(a, b)))
     }
 
@@ -157,52 +167,54 @@ impl Relations<'_> {
         })
     }
 
+    fn is(&self, check: &CheckSpec, logic: Logic) -> bool {
+        self.matchers.logic(check) == Some(logic)
+    }
+
     /// Both must hold, and no answer can.
     fn excludes(&self, a: &CheckSpec, b: &CheckSpec) -> bool {
-        if let (true, Some(deeper)) = (a.matcher == "any", self.deeper()) {
+        if let (true, Some(deeper)) = (self.is(a, Logic::Any), self.deeper()) {
             let inner = alternatives(a);
             return !inner.is_empty() && inner.iter().all(|a| deeper.whole_excludes(a, b));
         }
-        if let Some(pinned) = Texts::pinned_by(a) {
-            return pinned.texts.iter().all(|text| self.refuses(b, text, pinned.folding));
-        }
-        match (a.matcher.as_str(), b.matcher.as_str()) {
-            ("starts_with", "starts_with") | ("ends_with", "ends_with") => {
-                let (Some(one), Some(other)) = (Texts::of(a), Texts::of(b)) else {
-                    return false;
-                };
-                let lacks = |check: &CheckSpec, texts: &Texts| {
+        let (of_a, of_b) = (self.matchers.constraint(a), self.matchers.constraint(b));
+        match (of_a, of_b) {
+            (Some(Constraint::Text(one)), _) if one.relation == TextRelation::Is => {
+                one.texts.iter().all(|text| self.refuses(b, text, one.overlooks))
+            }
+            (Some(Constraint::Text(one)), Some(Constraint::Text(other))) => {
+                let lacks = |check: &CheckSpec, texts: &TextConstraint| {
                     let text = texts.texts.first().map_or("", String::as_str);
                     self.matchers.passes(&lenient(check), text) == Some(false)
                 };
-                lacks(a, &other) && lacks(b, &one)
+                let at_an_end = matches!(one.relation, TextRelation::StartsWith | TextRelation::EndsWith);
+                at_an_end && one.relation == other.relation && lacks(a, &other) && lacks(b, &one)
             }
-            ("contains" | "contains_any" | "starts_with" | "ends_with", "length") => {
-                let (Some(found), Some(length)) = (Texts::of(a), Range::of_length(b)) else {
-                    return false;
-                };
-                let shortest = found.texts.iter().map(|text| text.chars().count()).min();
-                found.folding == Folding::default()
-                    && length.what == "chars"
+            (Some(Constraint::Text(one)), Some(Constraint::Range(length))) => {
+                let shortest = one.texts.iter().map(|text| text.chars().count()).min();
+                one.relation != TextRelation::ContainsAll
+                    && one.overlooks == Overlooks::default()
+                    && length.measure == Range::CHARS
                     && shortest.is_some_and(|shortest| shortest as f64 > length.max)
             }
-            ("length", "length") => pair(a, b, Range::of_length, |a, b| a.disjoint(b)),
-            ("number", "number") => pair(a, b, Range::of_number, |a, b| a.disjoint(b)),
-            ("finish_reason", "finish_reason") => match (words(&a.args), words(&b.args)) {
-                (Some(a), Some(b)) => !a.iter().any(|word| b.contains(word)),
-                (_, _) => false,
-            },
-            ("refusal", "refusal") => match (&a.args, &b.args) {
-                (Value::Bool(a), Value::Bool(b)) => a != b,
-                (_, _) => false,
-            },
-            // Only where the first one says all of the value.
-            ("json_equals", "json_equals" | "json_schema") => match a.args.as_object() {
-                Some(map) if map.keys().all(|key| key == "value" || key == "fenced") => map
-                    .get("value")
-                    .is_some_and(|value| self.matchers.passes(b, &value.to_string()) == Some(false)),
-                Some(_) | None => false,
-            },
+            (Some(Constraint::Range(one)), Some(Constraint::Range(other))) => disjoint(&one, &other),
+            (
+                Some(Constraint::OneOf { property, values }),
+                Some(Constraint::OneOf {
+                    property: same,
+                    values: others,
+                }),
+            ) => property == same && !values.iter().any(|value| others.contains(value)),
+            (
+                Some(Constraint::Json {
+                    says: JsonSays::Value(value),
+                    ..
+                }),
+                Some(Constraint::Json {
+                    says: JsonSays::Shape | JsonSays::Value(_),
+                    ..
+                }),
+            ) => self.matchers.passes(b, &value.to_string()) == Some(false),
             (_, _) => false,
         }
     }
@@ -212,171 +224,101 @@ impl Relations<'_> {
         if a.matcher == b.matcher && a.args == b.args {
             return true;
         }
-        if let (true, Some(deeper)) = (a.matcher == "any", self.deeper()) {
+        if let (true, Some(deeper)) = (self.is(a, Logic::Any), self.deeper()) {
             let inner = alternatives(a);
             return !inner.is_empty() && inner.iter().all(|a| deeper.whole_implies(a, b));
         }
-        if let Some(pinned) = Texts::pinned_by(a) {
-            let folding = pinned.folding;
-            let covered = folding == Folding::default() || Texts::of(b).is_some_and(|b| b.folding.covers(folding));
-            if covered
-                && pinned
-                    .texts
-                    .iter()
-                    .all(|text| self.matchers.passes(b, text) == Some(true))
-            {
+        let (of_a, of_b) = (self.matchers.constraint(a), self.matchers.constraint(b));
+        let passes = |text: &String| self.matchers.passes(b, text) == Some(true);
+        if let Some(Constraint::Text(one)) = &of_a
+            && one.relation == TextRelation::Is
+        {
+            let covered = match &of_b {
+                _ if one.overlooks == Overlooks::default() => true,
+                Some(Constraint::Text(other)) => covers(other.overlooks, one.overlooks),
+                Some(_) | None => false,
+            };
+            if covered && one.texts.iter().all(passes) {
                 return true;
             }
         }
-        if let (true, Some(deeper)) = (b.matcher == "any", self.deeper()) {
+        if let (true, Some(deeper)) = (self.is(b, Logic::Any), self.deeper()) {
             return alternatives(b).iter().any(|b| deeper.whole_implies(a, b));
         }
-        if let ("all", Some(deeper)) = (b.matcher.as_str(), self.deeper()) {
+        if let (true, Some(deeper)) = (self.is(b, Logic::All), self.deeper()) {
             return deeper.whole_implies(a, b);
         }
-        match (a.matcher.as_str(), b.matcher.as_str()) {
-            ("contains" | "contains_any" | "starts_with" | "ends_with", "contains" | "contains_any")
-            | ("starts_with", "starts_with")
-            | ("ends_with", "ends_with") => {
-                let (Some(found), Some(wanted)) = (Texts::of(a), Texts::of(b)) else {
-                    return false;
-                };
-                wanted.folding.covers(found.folding)
-                    && found
-                        .texts
-                        .iter()
-                        .all(|text| self.matchers.passes(b, text) == Some(true))
+        match (of_a, of_b) {
+            (Some(Constraint::Text(one)), Some(Constraint::Text(other)))
+                if found_within(one.relation, other.relation) =>
+            {
+                covers(other.overlooks, one.overlooks) && one.texts.iter().all(passes)
             }
-            ("length", "length") => pair(a, b, Range::of_length, |a, b| a.within(b)),
-            ("number", "number") => pair(a, b, Range::of_number, |a, b| a.within(b)),
-            ("finish_reason", "finish_reason") => match (words(&a.args), words(&b.args)) {
-                (Some(a), Some(b)) => a.iter().all(|word| b.contains(word)),
-                (_, _) => false,
-            },
-            ("json_schema" | "json_path" | "json_equals", "json") => !is_fenced(a) || is_fenced(b),
-            (one, other) if one == other => at_least_as_strict(&a.args, &b.args),
-            (_, _) => false,
+            (Some(Constraint::Range(one)), Some(Constraint::Range(other))) => {
+                one.measure == other.measure && one.min >= other.min && one.max <= other.max
+            }
+            (
+                Some(Constraint::OneOf { property, values }),
+                Some(Constraint::OneOf {
+                    property: same,
+                    values: others,
+                }),
+            ) => property == same && values.iter().all(|value| others.contains(value)),
+            (
+                Some(Constraint::Json { fenced, says }),
+                Some(Constraint::Json {
+                    fenced: also,
+                    says: JsonSays::Valid,
+                }),
+            ) if says != JsonSays::Valid => !fenced || also,
+            (_, _) => a.matcher == b.matcher && at_least_as_strict(&a.args, &b.args),
         }
     }
 
-    /// No answer that is this text, but for what `folding` overlooks, passes the check.
-    fn refuses(&self, check: &CheckSpec, text: &str, folding: Folding) -> bool {
-        if folding == Folding::default() {
+    /// No answer that is this text, but for what is overlooked, passes the check.
+    fn refuses(&self, check: &CheckSpec, text: &str, overlooks: Overlooks) -> bool {
+        if overlooks == Overlooks::default() {
             return self.matchers.passes(check, text) == Some(false);
         }
-        Texts::of(check).is_some() && self.matchers.passes(&lenient(check), text) == Some(false)
+        texts_of(check, self.matchers).is_some() && self.matchers.passes(&lenient(check), text) == Some(false)
     }
 }
 
-/// The JSON matchers take fenced JSON unless told otherwise.
-fn is_fenced(check: &CheckSpec) -> bool {
-    check.args.get("fenced") != Some(&Value::Bool(false))
-}
-
-/// Both checks have what `read` reads, and `holds` of it.
-fn pair<T>(
-    a: &CheckSpec,
-    b: &CheckSpec,
-    read: impl Fn(&CheckSpec) -> Option<T>,
-    holds: impl Fn(&T, &T) -> bool,
-) -> bool {
-    match (read(a), read(b)) {
-        (Some(a), Some(b)) => holds(&a, &b),
-        (_, _) => false,
+fn texts_of(check: &CheckSpec, matchers: &dyn Matchers) -> Option<TextConstraint> {
+    match matchers.constraint(check)? {
+        Constraint::Text(texts) => Some(texts),
+        Constraint::Range(_) | Constraint::OneOf { .. } | Constraint::Json { .. } => None,
     }
 }
 
-/// One word, or a list of them.
-fn words(args: &Value) -> Option<Vec<&str>> {
-    match args {
-        Value::String(word) => Some(vec![word]),
-        Value::Array(list) => list.iter().map(Value::as_str).collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
-    }
+/// Wherever a text has the first relation to others, what the second one looks for may be looked for in those others.
+fn found_within(one: TextRelation, other: TextRelation) -> bool {
+    use TextRelation::{ContainsAny, EndsWith, StartsWith};
+    matches!(
+        (one, other),
+        (ContainsAny | StartsWith | EndsWith, ContainsAny) | (StartsWith, StartsWith) | (EndsWith, EndsWith)
+    )
 }
 
-/// What a text comparison overlooks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Folding {
-    ignore_case: bool,
-    normalize: bool,
+/// Overlooks all that the other one overlooks.
+fn covers(one: Overlooks, other: Overlooks) -> bool {
+    (one.case || !other.case) && (one.form || !other.form)
 }
 
-impl Folding {
-    fn of(args: &Value) -> Folding {
-        let flag = |key: &str| args.get(key).and_then(Value::as_bool).unwrap_or(false);
-        Folding {
-            ignore_case: flag("ignore_case"),
-            normalize: flag("normalize"),
-        }
-    }
-
-    /// Overlooks all that the other one overlooks.
-    fn covers(self, other: Folding) -> bool {
-        (self.ignore_case || !other.ignore_case) && (self.normalize || !other.normalize)
-    }
-
-    fn arguments(self, text: &str) -> Value {
-        if self == Folding::default() {
-            return Value::from(text);
-        }
-        json!({"value": text, "ignore_case": self.ignore_case, "normalize": self.normalize})
-    }
+/// What a decimal tolerance leaves of rounding must not make two ranges that touch exclude each other.
+fn disjoint(one: &Range, other: &Range) -> bool {
+    let bounds = [one.min, one.max, other.min, other.max].into_iter();
+    let largest = bounds
+        .filter(|bound| bound.is_finite())
+        .fold(0.0, |largest: f64, bound| largest.max(bound.abs()));
+    let gap = 8.0 * f64::EPSILON * largest;
+    one.measure == other.measure && (one.max + gap < other.min || other.max + gap < one.min)
 }
 
-/// The arguments are not a map, or a map of these keys alone: an option that is not known here may change what they mean.
-fn has_only(args: &Value, known: &[&str]) -> bool {
-    args.as_object()
-        .is_none_or(|map| map.keys().all(|key| known.contains(&key.as_str())))
-}
-
-/// The texts that a check compares with.
-struct Texts {
-    texts: Vec<String>,
-    folding: Folding,
-}
-
-impl Texts {
-    fn of(check: &CheckSpec) -> Option<Texts> {
-        let key = match check.matcher.as_str() {
-            "equals" | "contains" | "starts_with" | "ends_with" => "value",
-            "contains_any" | "contains_all" | "one_of" => "values",
-            _ => return None,
-        };
-        if !has_only(&check.args, &[key, "ignore_case", "normalize"]) {
-            return None;
-        }
-        let written = check.args.get(key).unwrap_or(&check.args);
-        let texts: Vec<String> = match written {
-            Value::String(text) => vec![text.clone()],
-            Value::Array(list) => list
-                .iter()
-                .map(|text| text.as_str().map(str::to_owned))
-                .collect::<Option<_>>()?,
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return None,
-        };
-        (!texts.is_empty()).then_some(Texts {
-            texts,
-            folding: Folding::of(&check.args),
-        })
-    }
-
-    /// The texts of which the whole answer must be one.
-    fn pinned_by(check: &CheckSpec) -> Option<Texts> {
-        match check.matcher.as_str() {
-            "equals" | "one_of" => Texts::of(check),
-            _ => None,
-        }
-    }
-}
-
-/// The texts that a check wants to see in an answer, for those who look whether they stand elsewhere.
-pub(super) fn expected_texts(claim: &Claim) -> Vec<String> {
-    if claim.holds {
-        Texts::of(&claim.check).map_or_else(Vec::new, |texts| texts.texts)
-    } else {
-        Vec::new()
-    }
+/// The texts that a check expects in an answer, for those who look whether they stand elsewhere.
+pub(super) fn expected_texts(claim: &Claim, matchers: &dyn Matchers) -> Vec<String> {
+    let texts = texts_of(&claim.check, matchers).filter(|_| claim.holds);
+    texts.map_or_else(Vec::new, |texts| texts.texts)
 }
 
 /// The check, overlooking letter case and white space.
@@ -391,64 +333,6 @@ fn lenient(check: &CheckSpec) -> CheckSpec {
     map.insert("ignore_case".to_owned(), Value::Bool(true));
     map.insert("normalize".to_owned(), Value::Bool(true));
     CheckSpec::plain(check.matcher.clone(), Value::Object(map))
-}
-
-/// Numbers that a check lets through.
-struct Range {
-    min: f64,
-    max: f64,
-    /// Of what: the unit of a length, the place of a number. Only ranges of the same thing compare.
-    what: Value,
-}
-
-impl Range {
-    fn of_length(check: &CheckSpec) -> Option<Range> {
-        let map = check.args.as_object()?;
-        if !has_only(&check.args, &["min", "max", "unit"]) {
-            return None;
-        }
-        Some(Range {
-            min: map.get("min").map_or(Some(0.0), Value::as_f64)?,
-            max: map.get("max").map_or(Some(f64::INFINITY), Value::as_f64)?,
-            what: map.get("unit").cloned().unwrap_or_else(|| Value::from("chars")),
-        })
-    }
-
-    fn of_number(check: &CheckSpec) -> Option<Range> {
-        if !has_only(&check.args, &["value", "tolerance", "relative", "after", "which"]) {
-            return None;
-        }
-        let get = |key: &str| check.args.get(key);
-        let value = get("value").unwrap_or(&check.args).as_f64()?;
-        let share = |key: &str| get(key).and_then(Value::as_f64).unwrap_or(0.0);
-        let allowed = share("tolerance").max(share("relative") * value.abs());
-        let after = get("after").cloned().unwrap_or(Value::Null);
-        let which = get("which").cloned();
-        let which = which.unwrap_or_else(|| Value::from(if after.is_null() { "last" } else { "first" }));
-        Some(Range {
-            min: value - allowed,
-            max: value + allowed,
-            what: json!([after, which]),
-        })
-    }
-
-    /// What a decimal tolerance leaves of rounding must not make two ranges that touch exclude each other.
-    fn rounding(&self, other: &Range) -> f64 {
-        let largest = [self.min, self.max, other.min, other.max]
-            .into_iter()
-            .filter(|bound| bound.is_finite())
-            .fold(0.0, |largest: f64, bound| largest.max(bound.abs()));
-        8.0 * f64::EPSILON * largest
-    }
-
-    fn disjoint(&self, other: &Range) -> bool {
-        let gap = self.rounding(other);
-        self.what == other.what && (self.max + gap < other.min || other.max + gap < self.min)
-    }
-
-    fn within(&self, other: &Range) -> bool {
-        self.what == other.what && self.min >= other.min && self.max <= other.max
-    }
 }
 
 /// Arguments that differ only in thresholds, of which those of `a` let no more through. Known by their names, which mean

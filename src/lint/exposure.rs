@@ -75,7 +75,7 @@ impl Exposure {
         }
         let mut told = BTreeSet::new();
         for claim in claims {
-            for text in expected_texts(claim) {
+            for text in expected_texts(claim, matchers) {
                 if let Some((count, place)) = self.find(&text, EXPECTED_WORDS)
                     && told.insert(claim.from)
                     && let Some(check) = case.checks.get(claim.from)

@@ -1,7 +1,8 @@
 //! How many of what there is in golden data.
 
+use super::Matchers;
 use super::claims::alternatives;
-use crate::domain::{Case, CheckSpec};
+use crate::domain::{Case, CheckSpec, Logic};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,7 +92,7 @@ pub struct MatcherFigures {
 
 impl Figures {
     /// Counts a case.
-    pub fn case(&mut self, case: &Case) {
+    pub fn case(&mut self, case: &Case, matchers: &dyn Matchers) {
         self.cases += 1;
         self.critical += u64::from(case.critical);
         *self.files.entry(case.place.file.to_string()).or_default() += 1;
@@ -103,7 +104,7 @@ impl Figures {
         }
         let mut used = BTreeSet::new();
         for check in &case.checks {
-            self.check(check, &mut used);
+            self.check(check, matchers, &mut used);
         }
         for matcher in used {
             self.matchers.entry(matcher).or_default().1 += 1;
@@ -115,17 +116,21 @@ impl Figures {
     }
 
     /// Depth is bounded: loading has verified the checks.
-    fn check(&mut self, check: &CheckSpec, used: &mut BTreeSet<String>) {
+    fn check(&mut self, check: &CheckSpec, matchers: &dyn Matchers, used: &mut BTreeSet<String>) {
         self.matchers.entry(check.matcher.clone()).or_default().0 += 1;
         used.insert(check.matcher.clone());
-        match check.matcher.as_str() {
-            "not" => {
+        match matchers.logic(check) {
+            Some(Logic::Not) => {
                 if let Ok(inner) = CheckSpec::parse(&check.args) {
-                    self.check(&inner, used);
+                    self.check(&inner, matchers, used);
                 }
             }
-            "all" | "any" => alternatives(check).iter().for_each(|inner| self.check(inner, used)),
-            _ => {}
+            Some(Logic::All | Logic::Any) => {
+                alternatives(check)
+                    .iter()
+                    .for_each(|inner| self.check(inner, matchers, used));
+            }
+            Some(Logic::Count) | None => {}
         }
     }
 

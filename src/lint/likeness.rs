@@ -226,7 +226,7 @@ fn contradictory(
     matchers: &dyn Matchers,
     findings: &mut Findings,
 ) {
-    let (ours, theirs) = (claims(&kept.checks), claims(&earlier.checks));
+    let (ours, theirs) = (claims(&kept.checks, matchers), claims(&earlier.checks, matchers));
     let pair = ours.iter().find_map(|a| {
         let (one, other) = first_contradiction(std::slice::from_ref(a), &theirs, matchers)?;
         // They may have been swapped to stand in order.
@@ -400,6 +400,14 @@ mod tests {
 
     impl Matchers for Silent {
         fn passes(&self, _: &CheckSpec, _: &str) -> Option<bool> {
+            None
+        }
+
+        fn logic(&self, _: &CheckSpec) -> Option<crate::domain::Logic> {
+            None
+        }
+
+        fn constraint(&self, _: &CheckSpec) -> Option<crate::domain::Constraint> {
             None
         }
 

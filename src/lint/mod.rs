@@ -26,7 +26,7 @@ pub use figures::{Figures, Needs, Told};
 pub use finding::{Finding, Level};
 pub use weakening::{Difference, Weakening};
 
-use crate::domain::{Case, CheckSpec, Place, Problems};
+use crate::domain::{Case, CheckSpec, Constraint, Logic, Place, Problems};
 use exposure::Exposure;
 use finding::Findings;
 use likeness::Likeness;
@@ -40,6 +40,12 @@ pub const MAX_CASES: usize = 200_000;
 pub trait Matchers: Sync {
     /// Whether a complete answer of exactly this text passes the check; `None` where the text alone does not tell.
     fn passes(&self, check: &CheckSpec, text: &str) -> Option<bool>;
+
+    /// How a check combines others on the same answer, if it does.
+    fn logic(&self, check: &CheckSpec) -> Option<Logic>;
+
+    /// What a check says of answers without looking at one.
+    fn constraint(&self, check: &CheckSpec) -> Option<Constraint>;
 
     /// Keys in a text: their kinds and places.
     fn secrets(&self, text: &str) -> Vec<(&'static str, Range<usize>)>;
@@ -98,7 +104,7 @@ impl<'a> Linter<'a> {
     /// Looks at a case.
     pub fn case(&mut self, case: &Case) {
         self.cases += 1;
-        let claims = claims::claims(&case.checks);
+        let claims = claims::claims(&case.checks, self.matchers);
         checks::look(case, &claims, self.matchers, &mut self.findings);
         self.exposure.look(case, &claims, self.matchers, &mut self.findings);
         self.likeness.first(case);

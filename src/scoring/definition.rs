@@ -3,7 +3,7 @@
 use super::command::Commands;
 use super::matcher::{MatchError, MatchInput, Matcher};
 use super::project_file::ProjectFiles;
-use crate::domain::{ArgProblem, CaseId, CheckSpec, Score, Step, nearest};
+use crate::domain::{ArgProblem, CaseId, CheckSpec, Constraint, Logic, Score, Step, nearest};
 use serde_json::Value;
 
 /// One kind of matcher: its name, its documentation, how its arguments compile, and every fact about it that other parts of
@@ -51,6 +51,8 @@ pub struct MatcherDef {
     pub children: Children,
     /// Whom it asks.
     pub asks: Option<Asks>,
+    /// What a check of these arguments says of answers without looking at one.
+    pub constraint: fn(&Value) -> Option<Constraint>,
     /// Reads what its arguments name into them, files or what identifies a command, so that scoring needs no file and the
     /// digest of the dataset covers it. For arguments that compile.
     pub inline: Option<InlineFn>,
@@ -81,6 +83,7 @@ impl MatcherDef {
         logic: None,
         children: Children::None,
         asks: None,
+        constraint: |_| None,
         inline: None,
         complete: None,
         feature: None,
@@ -119,19 +122,6 @@ pub enum Reads {
     SystemInstruction,
     /// More of the answer than its text, so that it can't judge a part.
     WholeAnswer,
-}
-
-/// How checks on the same answer are combined.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Logic {
-    /// Its one check does not hold.
-    Not,
-    /// All hold.
-    All,
-    /// At least one holds.
-    Any,
-    /// Another number of them holds.
-    Count,
 }
 
 /// Where checks stand in the arguments of a matcher.

@@ -20,6 +20,7 @@ mod approved;
 mod arguments;
 mod cache;
 mod command;
+mod constraint;
 mod definition;
 mod fenced;
 mod folding;
@@ -50,7 +51,9 @@ pub use matchers::MATCHERS;
 pub use matchers::snapshot::approval;
 pub use offline::{passes_text, personal_data, secrets};
 pub use replies::ReplyCache;
-pub use requirements::{deciding_judges, embeddings_named, judges_named, max_external_calls, needs_system, use_of};
+pub use requirements::{
+    constraint_of, deciding_judges, embeddings_named, judges_named, logic_of, max_external_calls, needs_system, use_of,
+};
 pub use rules::Rules;
 pub use schema::schema;
 pub use score::{ScoredAnswer, Unscored, score};

@@ -3,7 +3,7 @@
 use super::definition::{Asks, Compile, MatcherDef, Reads};
 use super::matchers::MATCHERS;
 use super::matchers::judge::{judge_use, questions};
-use crate::domain::{Case, CheckSpec, JudgeUse, Question};
+use crate::domain::{Case, CheckSpec, Constraint, JudgeUse, Logic, Question};
 use serde_json::Value;
 
 /// Whether a check of the case, or one inside it, looks at the system instruction of the request.
@@ -82,6 +82,16 @@ pub fn deciding_judges(case: &Case) -> Vec<JudgeUse> {
 pub fn use_of(spec: &CheckSpec) -> Option<JudgeUse> {
     let def = Compile::new(MATCHERS).find(&spec.matcher)?;
     (def.asks == Some(Asks::Judge)).then(|| judge_use(&spec.args)).flatten()
+}
+
+/// How a check combines others on the same answer, if it does.
+pub fn logic_of(check: &CheckSpec) -> Option<Logic> {
+    Compile::new(MATCHERS).find(&check.matcher)?.logic
+}
+
+/// What a check says of answers without looking at one.
+pub fn constraint_of(check: &CheckSpec) -> Option<Constraint> {
+    (Compile::new(MATCHERS).find(&check.matcher)?.constraint)(&check.args)
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@
 //! fails, `any` passes if another one surely passes, and `at_least` does either once enough are sure, because the unknown
 //! could not change that; otherwise they can't judge.
 
-use crate::domain::{ArgProblem, Score, Step};
+use crate::domain::{ArgProblem, Logic, Score, Step};
 use crate::scoring::aggregate::{Weighted, weighted_mean};
 use crate::scoring::arguments::{Fields, Read, count, inside, not_a, wrong};
-use crate::scoring::definition::{Children, Compile, Logic, MatcherDef, Sample};
+use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::nested::{Nested, nested};
 use serde_json::Value;

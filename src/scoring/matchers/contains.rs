@@ -1,8 +1,9 @@
 //! `contains`, `contains_any`, `contains_all`: the answer holds these texts.
 
 use super::equals::one_text;
-use crate::domain::Score;
+use crate::domain::{Score, TextRelation};
 use crate::scoring::arguments::{Fields, Read, needles, not_a, wrong};
+use crate::scoring::constraint;
 use crate::scoring::definition::{MatcherDef, Sample};
 use crate::scoring::folding::Folding;
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
@@ -25,6 +26,7 @@ pub(super) const CONTAINS: MatcherDef = MatcherDef {
         let (value, folding) = one_text(args)?;
         Ok(Box::new(Contains { value, folding }))
     },
+    constraint: |args| constraint::text(args, TextRelation::ContainsAny, "value"),
     ..MatcherDef::DEFAULT
 };
 
@@ -43,6 +45,7 @@ pub(super) const CONTAINS_ANY: MatcherDef = MatcherDef {
         let (values, folding) = many_texts(args)?;
         Ok(Box::new(ContainsAny { values, folding }))
     },
+    constraint: |args| constraint::text(args, TextRelation::ContainsAny, "values"),
     ..MatcherDef::DEFAULT
 };
 
@@ -61,6 +64,7 @@ pub(super) const CONTAINS_ALL: MatcherDef = MatcherDef {
         let (values, folding) = many_texts(args)?;
         Ok(Box::new(ContainsAll { values, folding }))
     },
+    constraint: |args| constraint::text(args, TextRelation::ContainsAll, "values"),
     ..MatcherDef::DEFAULT
 };
 

@@ -1,7 +1,8 @@
 //! `equals`: the answer is this text.
 
-use crate::domain::{ArgProblem, Score};
+use crate::domain::{ArgProblem, Score, TextRelation};
 use crate::scoring::arguments::{Fields, Read, needle};
+use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::folding::{Folding, Form, WhiteSpace};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
@@ -23,6 +24,7 @@ pub(super) const EQUALS: MatcherDef = MatcherDef {
     cost: "linear in the answer",
     takes_text: true,
     compile,
+    constraint: |args| constraint::text(args, TextRelation::Is, "value"),
     ..MatcherDef::DEFAULT
 };
 

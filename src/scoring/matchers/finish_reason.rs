@@ -2,6 +2,7 @@
 
 use crate::domain::{ArgProblem, Finish, Score, Step};
 use crate::scoring::arguments::{Read, choice, inside, not_a, wrong};
+use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Reads, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::quote;
@@ -32,6 +33,7 @@ pub(super) const FINISH_REASON: MatcherDef = MatcherDef {
     compile,
     reads: Reads::WholeAnswer,
     judges_ending: true,
+    constraint: constraint::finish_reason,
     ..MatcherDef::DEFAULT
 };
 

@@ -1,7 +1,8 @@
 //! `json`: the answer is valid JSON, bare or in a fenced block.
 
-use crate::domain::{ArgProblem, Score};
+use crate::domain::{ArgProblem, JsonSays, Score};
 use crate::scoring::arguments::{Fields, Read, flag, not_a, wrong};
+use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::fenced::one_marked;
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
@@ -23,6 +24,7 @@ pub(super) const JSON: MatcherDef = MatcherDef {
     refused: r#"{"json": false}"#,
     cost: "linear in the answer",
     compile,
+    constraint: |args| constraint::json(args, JsonSays::Valid),
     ..MatcherDef::DEFAULT
 };
 

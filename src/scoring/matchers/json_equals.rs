@@ -4,6 +4,7 @@ use super::json::find_json;
 use super::json_path::{PathText, Token};
 use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Fields, Read, flag, inside, not_a, number, wrong};
+use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::json_compare::{Comparison, Difference, Unordered};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
@@ -30,6 +31,7 @@ pub(super) const JSON_EQUALS: MatcherDef = MatcherDef {
     cost: "linear in the answer; for unordered lists the product of their lengths; with more than 5 million comparisons it \
            can't judge",
     compile,
+    constraint: constraint::json_equals,
     ..MatcherDef::DEFAULT
 };
 

@@ -1,8 +1,9 @@
 //! `json_path`: what a path selects from the JSON of the answer holds a check, is a value, or is so many.
 
 use super::json::find_json;
-use crate::domain::{ArgProblem, Score};
+use crate::domain::{ArgProblem, JsonSays, Score};
 use crate::scoring::arguments::{Bounds, Fields, Read, bounds, choice, flag, not_a, text, wrong};
+use crate::scoring::constraint;
 use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
 use crate::scoring::json_compare::{Comparison, Difference, shown};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
@@ -33,6 +34,7 @@ pub(super) const JSON_PATH: MatcherDef = MatcherDef {
            in one pair of brackets with their number; when that is more than 10^9 it can't judge",
     compile,
     children: Children::Key("check"),
+    constraint: |args| constraint::json(args, JsonSays::Written),
     ..MatcherDef::DEFAULT
 };
 

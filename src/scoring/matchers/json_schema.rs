@@ -2,9 +2,10 @@
 
 use super::json::find_json;
 use super::regex::syntax_problem;
-use crate::domain::{ArgProblem, Score, Step, nearest};
+use crate::domain::{ArgProblem, JsonSays, Score, Step, nearest};
 use crate::scoring::arguments::{Read, inside, not_a, text, wrong};
 use crate::scoring::cache::Cache;
+use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::project_file::ProjectFiles;
@@ -30,6 +31,7 @@ pub(super) const JSON_SCHEMA: MatcherDef = MatcherDef {
     cost: "grows with the answer times the schema; a schema compiles once, its patterns to at most 2 MiB each",
     inline: Some(|args, files, _| inline_schema(args, files)),
     compile,
+    constraint: |args| constraint::json(args, JsonSays::Shape),
     ..MatcherDef::DEFAULT
 };
 

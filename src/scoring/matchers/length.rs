@@ -2,6 +2,7 @@
 
 use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::{Bounds, Fields, choice, not_a, wrong};
+use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::counted;
@@ -24,6 +25,7 @@ pub(super) const LENGTH: MatcherDef = MatcherDef {
     refused: r#"{"length": {"min": 0}}"#,
     cost: "linear in the answer",
     compile,
+    constraint: constraint::length,
     ..MatcherDef::DEFAULT
 };
 

@@ -2,6 +2,7 @@
 
 use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Fields, Read, choice, needle, not_a, number, wrong};
+use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::numerals::numerals;
@@ -29,6 +30,7 @@ pub(super) const NUMBER: MatcherDef = MatcherDef {
     refused: r#"{"number": {"value": "1250.5"}}"#,
     cost: "linear in the answer",
     compile,
+    constraint: constraint::number,
     ..MatcherDef::DEFAULT
 };
 

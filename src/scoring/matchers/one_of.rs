@@ -1,7 +1,8 @@
 //! `one_of`: the answer is one of a few texts.
 
 use super::contains::{list, many_texts};
-use crate::domain::Score;
+use crate::domain::{Score, TextRelation};
+use crate::scoring::constraint;
 use crate::scoring::definition::{MatcherDef, Sample};
 use crate::scoring::folding::Folding;
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
@@ -22,6 +23,7 @@ pub(super) const ONE_OF: MatcherDef = MatcherDef {
         let (values, folding) = many_texts(args)?;
         Ok(Box::new(OneOf { values, folding }))
     },
+    constraint: |args| constraint::text(args, TextRelation::Is, "values"),
     ..MatcherDef::DEFAULT
 };
 

@@ -6,6 +6,7 @@
 
 use crate::domain::{Answer, ArgProblem, Finish, Score, Step};
 use crate::scoring::arguments::{Fields, Read, flag, needles, not_a, wrong};
+use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Reads, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::quote;
@@ -43,6 +44,7 @@ pub(super) const REFUSAL: MatcherDef = MatcherDef {
     reads: Reads::WholeAnswer,
     judges_ending: true,
     judges_refusal: true,
+    constraint: constraint::refusal,
     ..MatcherDef::DEFAULT
 };
 

@@ -1,7 +1,8 @@
 //! `starts_with`, `ends_with`: the answer begins or ends with this text.
 
 use super::equals::one_text;
-use crate::domain::Score;
+use crate::domain::{Score, TextRelation};
+use crate::scoring::constraint;
 use crate::scoring::definition::{MatcherDef, Sample};
 use crate::scoring::folding::Folding;
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
@@ -27,6 +28,7 @@ pub(super) const STARTS_WITH: MatcherDef = MatcherDef {
             folding,
         }))
     },
+    constraint: |args| constraint::text(args, TextRelation::StartsWith, "value"),
     ..MatcherDef::DEFAULT
 };
 
@@ -50,6 +52,7 @@ pub(super) const ENDS_WITH: MatcherDef = MatcherDef {
             folding,
         }))
     },
+    constraint: |args| constraint::text(args, TextRelation::EndsWith, "value"),
     ..MatcherDef::DEFAULT
 };
 
