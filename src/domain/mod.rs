@@ -21,6 +21,7 @@ mod diagnostic;
 mod embedding;
 mod event;
 mod evidence;
+mod feature;
 mod finish;
 mod guards;
 mod history;
@@ -58,6 +59,7 @@ pub use diagnostic::{Place, Problem, Problems, nearest};
 pub use embedding::{Meaning, cosine};
 pub use event::{Event, Progress};
 pub use evidence::{Changed, Changes, Completion, PolicyBase, Tested};
+pub use feature::Feature;
 pub use finish::Finish;
 pub use guards::{GuardMetric, GuardRates, GuardStatus, GuardSums, Guardrail, Guardrails, LatencySums, PairSums};
 pub use history::{

@@ -5,6 +5,7 @@
 
 use super::api::{ProviderError, Retry};
 use super::base_url::BaseUrl;
+use super::tls::choose_provider;
 use crate::domain::{Answer, FailureKind, Problem};
 use crate::secret::Redact;
 use bytes::Bytes;
@@ -235,6 +236,7 @@ pub(super) fn whole_seconds(timeout: Duration) -> HeaderValue {
 }
 
 fn client(base: &BaseUrl, concurrency: usize) -> Result<Client, reqwest::Error> {
+    choose_provider();
     let mut builder = Client::builder()
         .user_agent(concat!("promptgate/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())

@@ -27,6 +27,7 @@ mod recorded;
 mod registry;
 mod simulator;
 mod target;
+mod tls;
 pub mod vertex;
 
 pub use any::AnyProvider;

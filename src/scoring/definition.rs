@@ -3,7 +3,7 @@
 use super::command::Commands;
 use super::matcher::{MatchError, MatchInput, Matcher};
 use super::project_file::ProjectFiles;
-use crate::domain::{ArgProblem, CaseId, CheckSpec, Constraint, Logic, Score, Step, nearest};
+use crate::domain::{ArgProblem, CaseId, CheckSpec, Constraint, Feature, Logic, Score, Step, nearest};
 use serde_json::Value;
 
 /// One kind of matcher: its name, its documentation, how its arguments compile, and every fact about it that other parts of
@@ -162,25 +162,6 @@ pub enum Asks {
     Embeddings,
     /// A command of the user's own.
     Command,
-}
-
-/// A Cargo feature of this package.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Feature {
-    /// Its name.
-    pub name: &'static str,
-    /// This binary was built with it.
-    pub enabled: bool,
-}
-
-impl Feature {
-    /// What to say where it is needed and missing: what is missing, and how to get it.
-    pub(crate) fn missing(self) -> String {
-        let name = self.name;
-        format!(
-            "needs the Cargo feature `{name}`: use a published binary, or build with `cargo build --features {name}`"
-        )
-    }
 }
 
 /// See [`MatcherDef::compile`].

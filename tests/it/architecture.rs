@@ -57,6 +57,7 @@ const CIRCLES_LEFT: &[(&str, usize)] =
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("reqwest", &["provider"]),
     ("google_cloud_auth", &["provider/vertex"]),
+    ("rustls", &["provider/tls"]),
     ("tokio", &["provider", "runner", "store", "eval", "commands", "cli"]),
     ("rayon", &["scoring", "compare", "report/diff", "gate/simulate", "gate/aa_test"]),
     ("junit_report", &["report/junit"]),

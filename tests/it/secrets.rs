@@ -686,6 +686,7 @@ fn reports_hide_keys_of_the_golden_files() {
 }
 
 /// What a secret's reply looks like to the targets beside the Gemini API.
+#[cfg(feature = "vertex-auth")]
 #[test]
 fn the_other_targets_keep_their_secrets() {
     let traces = Traces::of(&[KEY]);

@@ -328,13 +328,8 @@ fn a_static_model_of_the_project_asks_nobody() {
 #[test]
 fn a_build_without_static_models_says_how_to_get_them() {
     let project = project("[embeddings.default]\npath = \"models/tiny\"\n", 3);
-    let ran = run(&project, &[]);
-    assert_eq!(ran.code, 2, "{}", ran.transcript());
-    assert!(
-        ran.stderr
-            .contains("needs the Cargo feature `local-embeddings`: use a published binary, or build with `cargo build"),
-        "{}",
-        ran.transcript()
+    project.eval_recorded("").assert_exit(2).assert_stderr(
+        "needs the Cargo feature `local-embeddings`: use a published binary, or build with `cargo build",
     );
 }
 

@@ -20,6 +20,8 @@ fn simulator(settings: Settings) -> Simulator {
 
 /// Runs a client against a simulator.
 fn client<T>(work: impl AsyncFnOnce(reqwest::Client) -> T) -> T {
+    // Built with the whole workspace, reqwest has TLS, and no provider of its own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     Builder::new_current_thread()
         .enable_all()

@@ -3,6 +3,7 @@
 
 use super::super::api::{ProviderError, Retry};
 use super::super::key::ApiKey;
+use super::super::tls::choose_provider;
 use crate::domain::{FailureKind, Problem};
 use google_cloud_auth::credentials::{Builder, CacheableResource, Credentials};
 use google_cloud_auth::errors::CredentialsError;
@@ -47,6 +48,7 @@ impl SignIn {
     /// The file with them can't be read, or holds none. Its content is not quoted.
     pub(super) fn find() -> Result<SignIn, Problem> {
         let wrong = |what: String| Problem::new(what).hint(WHAT_TO_DO);
+        choose_provider();
         // The crate's own clients panic where none can be made.
         if reqwest::Client::builder().build().is_err() {
             return Err(Problem::new("no http client can be made, so nobody can be signed in")

@@ -2,10 +2,15 @@
 //! way to show who asks.
 //!
 //! - `place.rs`: project, location and model become a URL.
-//! - `credentials.rs`: Application Default Credentials become access tokens.
+//! - `credentials.rs`: Application Default Credentials become access tokens; `no_credentials.rs` in a build without the
+//!   feature `vertex-auth`, which knows express mode only.
 //! - this file: one exchange. Bodies, replies and errors are those of `gemini/`; what differs
 //!   in them (finish reasons, citations, traffic types) is read there as anything unknown is: kept or skipped.
 
+#[cfg(feature = "vertex-auth")]
+mod credentials;
+#[cfg(not(feature = "vertex-auth"))]
+#[path = "no_credentials.rs"]
 mod credentials;
 mod definition;
 mod place;

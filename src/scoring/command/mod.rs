@@ -29,6 +29,7 @@ use super::quote::bounded;
 use crate::domain::{ArgProblem, Command, Score, digest, nearest};
 use process::{Broken, Process};
 use protocol::Interpretation;
+#[cfg(feature = "cel")]
 pub(super) use protocol::{AnswerView, CaseView};
 use resolve::Program;
 use serde_json::Value;

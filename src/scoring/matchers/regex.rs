@@ -188,6 +188,7 @@ pub(in crate::scoring) fn compiled_pattern(pattern: &str) -> Read<Arc<Regex>> {
 }
 
 /// A regular expression for a search by other matchers.
+#[cfg(feature = "cel")]
 pub(super) fn linear_regex(pattern: &str) -> Result<Arc<Regex>, ArgProblem> {
     compiled(pattern).map_err(|error| problem(pattern, &error))
 }

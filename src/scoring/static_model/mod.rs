@@ -16,8 +16,7 @@ pub use missing::StaticModel;
 
 #[cfg(not(feature = "local-embeddings"))]
 mod missing {
-    use super::super::definition::Feature;
-    use crate::domain::Problem;
+    use crate::domain::{Feature, Problem};
     use std::path::Path;
 
     /// A model that this binary can't read.

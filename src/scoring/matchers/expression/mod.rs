@@ -5,7 +5,8 @@ mod bounds;
 #[cfg(feature = "cel")]
 mod evaluate;
 
-use crate::scoring::definition::{Feature, MatcherDef, Reads, Sample};
+use crate::domain::Feature;
+use crate::scoring::definition::{MatcherDef, Reads, Sample};
 
 pub(super) const CEL: MatcherDef = MatcherDef {
     name: "cel",
