@@ -219,8 +219,21 @@ impl Dataset {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    static READS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// How often this thread has read a golden file.
+#[cfg(test)]
+pub(crate) fn counted_reads() -> u64 {
+    READS.with(std::cell::Cell::get)
+}
+
 /// Reads a whole file; its digest and size.
 fn read(path: &Path, format: Format, rules: &dyn CheckRules, rows: &mut dyn Rows) -> io::Result<([u8; 32], u64)> {
+    #[cfg(test)]
+    READS.with(|reads| reads.set(reads.get() + 1));
     let mut source = Source::open(path)?;
     format.read(&mut source, rules, rows)?;
     source.finish()

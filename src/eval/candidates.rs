@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Watches the runs of a call.
-pub trait Watching {
+pub trait CandidateObserver {
     /// A candidate's run begins; returns what is told of its way.
     fn begin(&mut self, number: usize, run: &RunInfo) -> Arc<dyn Progress>;
 
@@ -41,7 +41,7 @@ pub trait Watching {
 
 /// What a call with several candidates came to.
 #[derive(Debug)]
-pub struct FinishedAll {
+pub struct CandidatesResult {
     /// The verdict of the call: the chosen one's, with all candidates.
     pub verdict: Verdict,
     /// Reports of the call that could not be written; those of single candidates were told with them.
@@ -126,8 +126,8 @@ pub fn eval_all(
     candidates: &[Candidate],
     folder: &OutputDir,
     interrupt: &Interrupt,
-    watching: &mut dyn Watching,
-) -> Result<FinishedAll, Error> {
+    watching: &mut dyn CandidateObserver,
+) -> Result<CandidatesResult, Error> {
     let parts = candidates
         .iter()
         .map(|candidate| folder.part(&candidate.folder))
@@ -166,7 +166,7 @@ pub fn eval_all(
             results,
         } = finished;
         prior.runs.push(Arc::new(as_prior));
-        runs.push(Ran {
+        runs.push(CandidateRun {
             run,
             verdict,
             complete: unwritten.is_empty(),
@@ -183,7 +183,7 @@ pub fn eval_all(
 }
 
 /// A candidate's run that is over.
-struct Ran {
+struct CandidateRun {
     run: RunInfo,
     verdict: Verdict,
     /// All its reports were written.
@@ -206,11 +206,11 @@ fn is_whole(verdict: &Verdict) -> bool {
 }
 
 fn conclude(
-    mut runs: Vec<Ran>,
+    mut runs: Vec<CandidateRun>,
     candidates: &[Candidate],
     folder: &OutputDir,
     interrupt: &Interrupt,
-) -> Result<FinishedAll, Error> {
+) -> Result<CandidatesResult, Error> {
     let nothing = || Problem::new("no candidate was run");
     let last = runs.len().checked_sub(1).ok_or_else(nothing)?;
     let whole = runs.len() == candidates.len() && is_whole(&runs[last].verdict) && interrupt.code().is_none();
@@ -221,7 +221,7 @@ fn conclude(
     let codes: Vec<u8> = runs.iter().map(|ran| ran.exit_code).collect();
     let redactor = Redactor::default();
     runs.iter().for_each(|ran| redactor.add_all(&ran.redactor));
-    let Ran {
+    let CandidateRun {
         run,
         mut verdict,
         results,
@@ -240,7 +240,7 @@ fn conclude(
         verdict.promotable = false;
     }
     let unwritten = report::publish(folder, &part, &redactor, &mut verdict, results.as_ref(), unwritten);
-    Ok(FinishedAll {
+    Ok(CandidatesResult {
         exit_code: verdict.exit_code,
         verdict,
         unwritten,
@@ -288,7 +288,7 @@ fn looks(verdict: &Verdict) -> f64 {
     }
 }
 
-fn lines(runs: &[Ran], candidates: &[Candidate], chosen: usize) -> Vec<CandidateLine> {
+fn lines(runs: &[CandidateRun], candidates: &[Candidate], chosen: usize) -> Vec<CandidateLine> {
     let line = |(number, candidate): (usize, &Candidate)| {
         let ran = runs.get(number);
         let verdict = ran.map(|ran| &ran.verdict);

@@ -40,13 +40,15 @@ pub(crate) mod sample_walk;
 pub(crate) mod score_pass;
 pub(crate) mod survey;
 pub(crate) mod target;
+#[cfg(test)]
+mod tests;
 mod usage_estimate;
 mod verdict;
 pub(crate) mod versions;
 
 pub use crate::domain::bare_name;
 pub use crate::gate::power::PowerEstimate;
-pub use candidates::{FinishedAll, Watching, each_candidate, eval_all, forecast_all, prepare_all};
+pub use candidates::{CandidateObserver, CandidatesResult, each_candidate, eval_all, forecast_all, prepare_all};
 pub use context::{EvalContext, RunKind};
 pub use forecast::{ArmForecast, Forecast, JudgesForecast, forecast};
 pub(crate) use history::describe;

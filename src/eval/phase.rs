@@ -132,3 +132,96 @@ pub(crate) fn early_end(decision: Decision, look: usize, schedule: &Schedule) ->
         all - schedule.asked(look),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{CaseId, Place, WEIGHT};
+    use crate::plan::Spreading;
+
+    fn case(id: u64, critical: bool) -> Case {
+        Case {
+            id: CaseId::new(id.to_string()),
+            suite: "s".into(),
+            place: Place::file("f"),
+            tags: Vec::new(),
+            critical,
+            weight: WEIGHT,
+            cluster: None,
+            vars: serde_json::Map::new(),
+            history: Vec::new(),
+            checks: Vec::new(),
+            labels: Vec::new(),
+            notes: None,
+        }
+    }
+
+    /// Ten cases, of which the last one must pass.
+    fn spread() -> (Vec<Case>, Schedule) {
+        let cases: Vec<Case> = (0..10).map(|id| case(id, id == 9)).collect();
+        let mut spreading = Spreading::default();
+        cases.iter().for_each(|case| spreading.case(case));
+        let schedule = spreading.schedule(&[7; 32]);
+        (cases, schedule)
+    }
+
+    #[test]
+    fn every_case_is_sent_in_one_interim_phase_and_must_pass_cases_in_the_first() {
+        let (cases, schedule) = spread();
+        let retries = MustPassRetries::default();
+        for (index, case) in (0..).zip(&cases) {
+            let phases: Vec<usize> = (0..schedule.looks())
+                .filter(|look| Phase::Interim(*look).includes(case, index, Some(&schedule), &retries))
+                .collect();
+            let expected = if case.critical { 0 } else { schedule.look(index) };
+            assert_eq!(phases, [expected], "{index}");
+            assert!(Phase::Planned.includes(case, index, Some(&schedule), &retries));
+        }
+    }
+
+    #[test]
+    fn only_failed_cases_are_confirmed() {
+        let (cases, schedule) = spread();
+        let mut retries = MustPassRetries::default();
+        let confirmed = |retries: &MustPassRetries| -> Vec<u64> {
+            let included =
+                |index: &u64| Phase::Confirmation.includes(&cases[*index as usize], *index, Some(&schedule), retries);
+            (0..10).filter(included).collect()
+        };
+        assert!(confirmed(&retries).is_empty());
+        retries.retry([9].into());
+        assert_eq!(confirmed(&retries), [9]);
+    }
+
+    #[test]
+    fn must_pass_cases_have_more_answers_and_failed_ones_most() {
+        let plan = Plan {
+            repeats: 1,
+            baseline: true,
+        };
+        let mut retries = MustPassRetries {
+            possible: true,
+            ..MustPassRetries::default()
+        };
+        retries.retry([1].into());
+        let answers = |critical, index| retries.answers(&plan, &case(index, critical), index);
+        assert_eq!(answers(false, 0), 1);
+        assert_eq!(answers(true, 0), LEAST);
+        assert_eq!(answers(true, 1), CONFIRMED);
+        assert_eq!(retries.extra_answers(&plan), u64::from(CONFIRMED - LEAST));
+        let impossible = MustPassRetries::default();
+        assert_eq!(impossible.answers(&plan, &case(0, true), 0), 1);
+    }
+
+    #[test]
+    fn an_early_decision_goes_by_the_cases_of_its_looks() {
+        let (cases, schedule) = spread();
+        let scope = AnalysisScope::up_to_look(&schedule, 1);
+        for (index, case) in (0..).zip(&cases) {
+            assert_eq!(scope.counts(index), schedule.look(index) == 0);
+            assert_eq!(scope.sends(index, case), case.critical || schedule.look(index) == 0);
+            assert!(AnalysisScope::up_to_look(&schedule, schedule.looks()).counts(index));
+            assert!(AnalysisScope::ALL.counts(index));
+        }
+    }
+}

@@ -5,7 +5,9 @@ use crate::cli::{complain, hide, say, warn};
 use crate::config::Settings;
 use crate::domain::{CaseRow, Progress, Quarantine, RunInfo};
 use crate::error::Error;
-use crate::eval::{self, ArmForecast, FinishedAll, Forecast, Interrupt, PowerEstimate, RunResult, Watching};
+use crate::eval::{
+    self, ArmForecast, CandidateObserver, CandidatesResult, Forecast, Interrupt, PowerEstimate, RunResult,
+};
 use crate::exit;
 use crate::report::console::{self, Console, Style};
 use crate::report::text::log_line;
@@ -68,7 +70,7 @@ pub(super) fn evaluate(
         console: Console::new(Style::default(), Redactor::default()),
     };
     let finished = eval::eval_all(prepared, &settings.arms.candidates, folder, interrupt, &mut watching)?;
-    let FinishedAll {
+    let CandidatesResult {
         verdict,
         unwritten,
         exit_code,
@@ -96,7 +98,7 @@ struct Told<'a> {
     console: Console,
 }
 
-impl Watching for Told<'_> {
+impl CandidateObserver for Told<'_> {
     fn begin(&mut self, number: usize, run: &RunInfo) -> Arc<dyn Progress> {
         let redactor = self.redactors.get(number).cloned().unwrap_or_default();
         if !self.settings.run.quiet {
