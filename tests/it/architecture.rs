@@ -51,7 +51,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 
 /// Files that still import each other in a circle, by top module or crate: only ever lowered.
 const CIRCLES_LEFT: &[(&str, usize)] =
-    &[("config", 9), ("domain", 4), ("eval", 16), ("scoring", 7), ("crates/gemini-sim/src", 8)];
+    &[("config", 9), ("domain", 4), ("scoring", 7), ("crates/gemini-sim/src", 8)];
 
 /// Crates that only some modules may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
