@@ -2,7 +2,7 @@
 """Drives a Gemini API with the official Python SDK, and says what worked: one line a check, exit code 1 on any failure.
 
     pip install google-genai
-    promptgate sim --port 8080 &
+    cargo run --features emulator -- sim --port 8080 &
     python3 .ci/sdk.py http://127.0.0.1:8080
 
 Meant for `promptgate sim`. Nothing in it is known to the simulator; what a check expects is what the SDK makes of the
@@ -217,31 +217,6 @@ def files(client):
     return f"{len(content)} bytes in more than one piece"
 
 
-def caches(client):
-    filler = "".join(f"Visitor number {n} liked animal number {n * 7}. " for n in range(600))
-    cache = client.caches.create(
-        model=MODEL,
-        config=types.CreateCachedContentConfig(
-            system_instruction=SYSTEM, contents=[filler], ttl="300s", display_name="prefix"
-        ),
-    )
-    tokens = cache.usage_metadata.total_token_count
-    with_cache = types.GenerateContentConfig(cached_content=cache.name)
-    reply = client.models.generate_content(model=MODEL, contents="When does the zoo open?", config=with_cache)
-    same(reply.text, "The zoo opens at nine.")
-    same(reply.usage_metadata.cached_content_token_count, tokens)
-    assert reply.usage_metadata.prompt_token_count > tokens
-    longer = client.caches.update(name=cache.name, config=types.UpdateCachedContentConfig(ttl="7200s"))
-    assert longer.expire_time > cache.expire_time
-    same(client.caches.get(name=cache.name).display_name, "prefix")
-    assert cache.name in [cache.name for cache in client.caches.list()]
-    client.caches.delete(name=cache.name)
-    refused(
-        403, lambda: client.models.generate_content(model=MODEL, contents="When does the zoo open?", config=with_cache)
-    )
-    return f"{tokens} tokens"
-
-
 def refusals(client):
     refused(404, lambda: client.models.generate_content(model="gpt-4", contents="x"))
     refused(404, lambda: client.models.embed_content(model=MODEL, contents="x"))
@@ -258,7 +233,7 @@ def counters(base):
 def main(base):
     checks = [
         generate, generate_json, call_function, stream, chat, count, embed, models, batch_inline, batch_file, batch_cancel,
-        files, caches, refusals,
+        files, refusals,
     ]  # fmt: skip
     for version in ("v1beta", "v1"):
         client = genai.Client(

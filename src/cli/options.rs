@@ -951,9 +951,9 @@ pub(super) struct Sim {
     /// Refuse requests without a key
     #[arg(long)]
     pub(super) require_key: bool,
-    /// Looks at a batch that find it unfinished
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub(super) batch_polls: u32,
+    /// Polls that find a batch unfinished [default: 2]; needs a build with the feature `emulator`
+    #[arg(long, value_name = "N")]
+    pub(super) batch_polls: Option<u32>,
     /// Log each request, a line of JSON each; counters are at /_promptgate/counters
     #[arg(long, value_name = "FILE")]
     pub(super) log: Option<PathBuf>,

@@ -31,6 +31,12 @@ pub(super) fn sim(options: &Sim) -> Result<u8, Error> {
             0.0
         }
     };
+    if options.batch_polls.is_some() && !gemini_sim::HAS_EMULATOR {
+        problem(
+            "batch-polls",
+            "this build has no batches; build it with --features emulator".to_owned(),
+        );
+    }
     let script = match &options.script {
         Some(path) => script(path).unwrap_or_else(|found| {
             problems.extend(found);
@@ -47,7 +53,7 @@ pub(super) fn sim(options: &Sim) -> Result<u8, Error> {
         noise,
         require_key: options.require_key,
         script,
-        batch_polls: options.batch_polls,
+        batch_polls: options.batch_polls.unwrap_or(2),
         log: options.log.clone(),
     };
     if let Some(log) = &options.log {

@@ -50,8 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// Files that still import each other in a circle, by top module or crate: only ever lowered.
-const CIRCLES_LEFT: &[(&str, usize)] =
-    &[("config", 9), ("domain", 4), ("scoring", 7), ("crates/gemini-sim/src", 8)];
+const CIRCLES_LEFT: &[(&str, usize)] = &[("config", 9), ("domain", 4)];
 
 /// Crates that only some modules may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
@@ -181,7 +180,8 @@ fn sources() -> Vec<(String, String, String)> {
 /// Folders whose files are one crate each.
 fn package_roots() -> Vec<String> {
     let members = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("crates")).unwrap();
-    let members = members.map(|entry| format!("crates/{}/src", entry.unwrap().file_name().display()));
+    let members = members.map(|entry| entry.unwrap()).filter(|entry| entry.path().is_dir());
+    let members = members.map(|entry| format!("crates/{}/src", entry.file_name().display()));
     std::iter::once("src".to_owned()).chain(members).collect()
 }
 

@@ -2,85 +2,21 @@
 
 use super::calls;
 use super::instructions::{Form, Instructions, LetterCase};
+use super::json_answer;
 use super::noise::Degrade;
-use super::polarity::{amounts, asks_number, asks_yes_or_no, is_yes};
-use super::rank::{Query, Ranked, rank};
+use super::polarity::{asks_number, asks_yes_or_no};
+use super::question::{Question, nearest_amount};
+use super::rank::{Query, rank};
 use super::reader::Document;
-use super::structured;
 use super::turns::{Turns, orders_of, topics};
-use super::words::{term, terms, words};
+use super::words::{terms, words};
 use serde_json::Value;
-
-/// Below this share of the question covered, a text doesn't say. Only a request that asks for refusals gets one.
-const SAYS: f32 = 0.3;
-/// A further sentence is added when it is nearly as good as the best one.
-const NEARLY: f32 = 0.8;
-/// The same, when the request allows several sentences in so many words.
-const ALLOWED: f32 = 0.55;
 
 /// What the model says.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Reply {
     Text(String),
     Call(calls::Call),
-}
-
-/// A request, read.
-pub(super) struct Asked<'a> {
-    pub(super) question: String,
-    pub(super) query: Query,
-    pub(super) ranked: Vec<Ranked<'a>>,
-    pub(super) instructions: Instructions,
-}
-
-impl Asked<'_> {
-    /// What to say because the text doesn't say, if the request wants that said.
-    pub(super) fn refusal(&self) -> Option<&str> {
-        let refusal = self.instructions.refusal.as_deref()?;
-        let covered = self.ranked.first().map_or(0.0, |best| best.coverage);
-        (covered < SAYS).then_some(refusal)
-    }
-
-    /// The answer in plain sentences.
-    pub(super) fn sentences(&self) -> String {
-        let Some(best) = self.ranked.first() else {
-            return self.invention().to_owned();
-        };
-        let (most, enough) = match self.instructions.max_sentences {
-            Some(most) => (most, ALLOWED),
-            None => (2, NEARLY),
-        };
-        let mut text = String::with_capacity(200);
-        for (at, ranked) in self.ranked.iter().take(most).enumerate() {
-            if at > 0 && ranked.score < enough * best.score {
-                break;
-            }
-            if at > 0 {
-                text.push(' ');
-            }
-            text.push_str(&ranked.passage.text);
-            if !text.ends_with(['.', '!', '?', '"', '”', ')']) {
-                text.push('.');
-            }
-        }
-        text
-    }
-
-    /// Yes or no, by the best passage. Without one the model guesses.
-    pub(super) fn is_yes(&self) -> bool {
-        self.ranked
-            .first()
-            .is_none_or(|best| is_yes(&self.question, &best.passage.text, &self.query))
-    }
-
-    /// Nothing fits and nobody asked to admit it: a confident guess.
-    fn invention(&self) -> &'static str {
-        if asks_yes_or_no(&self.question) {
-            "Yes, that should be no problem."
-        } else {
-            "That is usually sorted out within a few days."
-        }
-    }
 }
 
 /// Answers a valid request.
@@ -103,17 +39,15 @@ pub(super) fn answer(body: &Value, system: Option<&Document>, degrade: Option<De
     }
     let documents = [system, &turns.context];
     let number = asks_number(question);
-    let mut ranked = rank(&documents, &query, |passage| {
-        if number && passage.text.bytes().any(|b| b.is_ascii_digit()) {
-            1.25
-        } else {
-            1.0
-        }
-    });
-    let mut instructions = system
-        .instructions
-        .and_then(&turns.context.instructions)
-        .and_then(&orders_of(question));
+    let mut ranked =
+        rank(
+            &documents,
+            &query,
+            |passage| {
+                if number && passage.text.bytes().any(|b| b.is_ascii_digit()) { 1.25 } else { 1.0 }
+            },
+        );
+    let mut instructions = system.instructions.and_then(&turns.context.instructions).and_then(&orders_of(question));
     match degrade {
         Some(Degrade::SecondBest) if ranked.len() > 1 => {
             ranked.remove(0);
@@ -121,23 +55,18 @@ pub(super) fn answer(body: &Value, system: Option<&Document>, degrade: Option<De
         Some(Degrade::DropFormat) => instructions = Instructions::default(),
         Some(Degrade::SecondBest) | None => {}
     }
-    let asked = Asked {
-        question: turns.question,
-        query,
-        ranked,
-        instructions,
-    };
+    let asked = Question { question: turns.question, query, ranked, instructions };
     let dropped = degrade == Some(Degrade::DropFormat);
-    if !dropped && let Some(text) = structured::by_config(body, &asked) {
+    if !dropped && let Some(text) = json_answer::by_config(body, &asked) {
         return Reply::Text(text);
     }
     Reply::Text(compose(&asked))
 }
 
-fn compose(asked: &Asked<'_>) -> String {
+fn compose(asked: &Question<'_>) -> String {
     let instructions = &asked.instructions;
     if let Some(Form::Json(keys)) = &instructions.form {
-        return structured::by_keys(keys, asked);
+        return json_answer::by_keys(keys, asked);
     }
     if let Some(refusal) = asked.refusal()
         && !matches!(instructions.form, Some(Form::Exactly(_)))
@@ -149,13 +78,13 @@ fn compose(asked: &Asked<'_>) -> String {
         Some(Form::YesNo) => yes_or_no(asked).to_owned(),
         Some(Form::Number) => number(asked),
         Some(Form::OneWord) => one_word(asked),
-        Some(Form::OneOf(options)) => structured::option(options, asked).to_owned(),
+        Some(Form::OneOf(options)) => json_answer::option(options, asked).to_owned(),
         Some(Form::Json(_)) | None => framed(asked),
     };
     with_case(text, instructions)
 }
 
-fn framed(asked: &Asked<'_>) -> String {
+fn framed(asked: &Question<'_>) -> String {
     let instructions = &asked.instructions;
     let best = asked.ranked.first();
     let mut text = asked.sentences();
@@ -190,7 +119,7 @@ fn with_case(text: String, instructions: &Instructions) -> String {
     }
 }
 
-fn yes_or_no(asked: &Asked<'_>) -> &'static str {
+fn yes_or_no(asked: &Question<'_>) -> &'static str {
     if asked.is_yes() { "Yes" } else { "No" }
 }
 
@@ -206,7 +135,7 @@ fn first_words(text: String, most: usize) -> String {
 }
 
 /// The number that the question asks for, else the best sentence: a model without a number talks.
-fn number(asked: &Asked<'_>) -> String {
+fn number(asked: &Question<'_>) -> String {
     asked
         .ranked
         .first()
@@ -214,18 +143,7 @@ fn number(asked: &Asked<'_>) -> String {
         .unwrap_or_else(|| asked.sentences())
 }
 
-/// The amount of a text whose unit is asked for; else its first. An amount that the question states is not the answer.
-pub(super) fn nearest_amount(text: &str, query: &Query) -> Option<String> {
-    let all = amounts(text);
-    let new = || all.iter().filter(|amount| !query.has(term(amount.text)));
-    new()
-        .find(|amount| amount.unit.iter().flatten().any(|unit| query.has(*unit)))
-        .or_else(|| new().next())
-        .or(all.first())
-        .map(|amount| amount.text.replace(',', ""))
-}
-
-fn one_word(asked: &Asked<'_>) -> String {
+fn one_word(asked: &Question<'_>) -> String {
     if asks_yes_or_no(&asked.question) {
         return yes_or_no(asked).to_owned();
     }
@@ -239,12 +157,7 @@ fn one_word(asked: &Asked<'_>) -> String {
     }
     words(&best.passage.text)
         .filter(|word| !word.stop && !asked.query.has(word.term))
-        .max_by_key(|word| {
-            (
-                word.text.starts_with(char::is_uppercase) && word.start > 0,
-                word.text.len(),
-            )
-        })
+        .max_by_key(|word| (word.text.starts_with(char::is_uppercase) && word.start > 0, word.text.len()))
         .map_or_else(|| yes_or_no(asked).to_owned(), |word| word.text.to_owned())
 }
 
@@ -299,21 +212,9 @@ mod tests {
                 "When do you open in winter?",
                 "In winter it opens at 10. (Opening hours)",
             ),
-            (
-                r#"End with "Roar.""#,
-                "When do you open in winter?",
-                "In winter it opens at 10. Roar.",
-            ),
-            (
-                "Write in upper case.",
-                "When do you open in winter?",
-                "IN WINTER IT OPENS AT 10.",
-            ),
-            (
-                "Answer in under 4 words.",
-                "When do you open in winter?",
-                "In winter it opens.",
-            ),
+            (r#"End with "Roar.""#, "When do you open in winter?", "In winter it opens at 10. Roar."),
+            ("Write in upper case.", "When do you open in winter?", "IN WINTER IT OPENS AT 10."),
+            ("Answer in under 4 words.", "When do you open in winter?", "In winter it opens."),
             (
                 r#"Answer as JSON with the keys "answer" and "section"."#,
                 "When do you open in winter?",
@@ -331,10 +232,7 @@ mod tests {
         assert_eq!(ask(ZOO, question), "Yes, that should be no problem.");
         let honest = format!("{ZOO}\nIf the text does not say, reply \"I can't say.\"");
         assert_eq!(ask(&honest, question), "I can't say.");
-        assert_eq!(
-            ask(&honest, "When does the zoo open in winter?"),
-            "In winter it opens at 10."
-        );
+        assert_eq!(ask(&honest, "When does the zoo open in winter?"), "In winter it opens at 10.");
     }
 
     #[test]
@@ -351,11 +249,7 @@ mod tests {
         let body = |turns: Vec<Value>| json!({"systemInstruction": {"parts": [{"text": ZOO}]}, "contents": turns});
         let follow_up = text("user", "And what about the winter?");
         assert_eq!(
-            ask_with(body(vec![
-                text("user", "When do you open in summer?"),
-                text("model", "At 9."),
-                follow_up
-            ])),
+            ask_with(body(vec![text("user", "When do you open in summer?"), text("model", "At 9."), follow_up])),
             "In winter it opens at 10."
         );
         let tour = text("user", "Tell me about the tour.");
@@ -382,10 +276,7 @@ mod tests {
         let system = Library::default().system(&body);
         let say = |degrade| answer(&body, system.as_deref(), degrade);
         assert_eq!(say(None), Reply::Text("IN WINTER IT OPENS AT 10.".into()));
-        assert_eq!(
-            say(Some(Degrade::SecondBest)),
-            Reply::Text("THE ZOO OPENS AT 9 IN SUMMER.".into())
-        );
+        assert_eq!(say(Some(Degrade::SecondBest)), Reply::Text("THE ZOO OPENS AT 9 IN SUMMER.".into()));
         assert_eq!(
             say(Some(Degrade::DropFormat)),
             Reply::Text("In winter it opens at 10. The zoo opens at 9 in summer.".into())

@@ -1,19 +1,32 @@
 //! Calls of a model: answers, streams, counts and embeddings.
 
 use super::answer::answer;
+use super::body::{get, list, number};
 use super::embed::{DIMENSIONS, embedding};
+use super::library::Library;
 use super::noise::{Key, degrade};
-use super::respond::{Answered, counted, prompt_tokens};
-use super::service::Service;
+use super::respond::{Answer, counted, prompt_tokens};
 use super::status::Status;
 use super::turns::text_of;
-use super::validate::{Method, get, list, number, validate};
+use super::validate::{Method, validate};
 use super::wire::{Ending, array, events, sent};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
-use std::borrow::Cow;
-use time::OffsetDateTime;
+
+/// What all answers share.
+#[derive(Debug)]
+pub(super) struct Answerer {
+    library: Library,
+    /// Chance that an answer is degraded, 0..=1.
+    noise: f64,
+}
+
+impl Answerer {
+    pub(super) fn new(noise: f64) -> Answerer {
+        Answerer { library: Library::default(), noise }
+    }
+}
 
 /// How an answer ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,26 +51,24 @@ pub(super) struct Call<'a> {
 
 impl Call<'_> {
     /// Answers a body.
-    pub(super) fn answer(&self, service: &Service, body: &Value) -> Result<Response, Status> {
+    pub(super) fn answer(&self, answerer: &Answerer, body: &Value) -> Result<Response, Status> {
         validate(self.method, self.model, body)?;
         match self.method {
-            Method::Generate | Method::BatchGenerate => {
-                let answered = generate(service, body, self.model, self.key)?;
+            #[cfg(feature = "emulator")]
+            Method::BatchGenerate => Err(Status::new(400, "A batch is no call.")),
+            Method::Generate => {
+                let answered = generate(answerer, body, self.model, self.key)?;
                 Ok(sent(StatusCode::OK, &self.ended(answered.body())))
             }
             Method::Stream => {
-                let said = generate(service, body, self.model, self.key)?.events();
+                let said = generate(answerer, body, self.model, self.key)?.events();
                 let said = said.into_iter().map(|event| self.ended(event)).collect();
-                Ok(if self.sse {
-                    events(said, self.ending)
-                } else {
-                    array(said, self.ending)
-                })
+                Ok(if self.sse { events(said, self.ending) } else { array(said, self.ending) })
             }
             Method::CountTokens => {
                 let asked = get(body, "generateContentRequest").unwrap_or(body);
-                let (whole, cached) = whole(service, asked, self.model)?;
-                Ok(sent(StatusCode::OK, &counted(prompt_tokens(&whole), cached)))
+                refuse_cached_content(asked)?;
+                Ok(sent(StatusCode::OK, &counted(prompt_tokens(asked))))
             }
             Method::Embed => Ok(sent(StatusCode::OK, &json!({"embedding": embed(body)}))),
             Method::BatchEmbed => {
@@ -79,49 +90,38 @@ impl Call<'_> {
 }
 
 /// Answers a request that was validated.
-fn generate(service: &Service, body: &Value, model: &str, key: Key) -> Result<Answered, Status> {
-    let (whole, cached) = whole(service, body, model)?;
-    let system = service.library.system(&whole);
-    let reply = answer(&whole, system.as_deref(), degrade(key, service.settings.noise));
-    Ok(Answered::new(reply, &whole, model, key).cached(cached))
+fn generate(answerer: &Answerer, body: &Value, model: &str, key: Key) -> Result<Answer, Status> {
+    refuse_cached_content(body)?;
+    let system = answerer.library.system(body);
+    let reply = answer(body, system.as_deref(), degrade(key, answerer.noise));
+    Ok(Answer::new(reply, body, model, key))
 }
 
 /// Answers a request inside a batch.
+#[cfg(feature = "emulator")]
 pub(super) fn answer_item(
-    service: &Service,
+    answerer: &Answerer,
     request: &Value,
     model: &str,
     key: Key,
     finish: Finish,
 ) -> Result<Value, Status> {
-    let call = Call {
-        method: Method::Generate,
-        model,
-        sse: false,
-        key,
-        finish,
-        ending: Ending::Whole,
-    };
+    let call = Call { method: Method::Generate, model, sse: false, key, finish, ending: Ending::Whole };
     validate(call.method, model, request)?;
-    Ok(call.ended(generate(service, request, model, key)?.body()))
+    Ok(call.ended(generate(answerer, request, model, key)?.body()))
 }
 
-/// A request with the cached content that it names, and how many of its tokens come from there.
-fn whole<'a>(service: &Service, body: &'a Value, model: &str) -> Result<(Cow<'a, Value>, u64), Status> {
+/// No cached content is kept here, so that none is found.
+fn refuse_cached_content(body: &Value) -> Result<(), Status> {
     match get(body, "cachedContent").and_then(Value::as_str) {
-        None | Some("") => Ok((Cow::Borrowed(body), 0)),
-        Some(name) => {
-            let cache = service.caches.find(name, OffsetDateTime::now_utc())?;
-            Ok((Cow::Owned(cache.extend(body, model)?), cache.tokens))
-        }
+        None | Some("") => Ok(()),
+        Some(_) => Err(Status::new(403, "CachedContent not found (or permission denied)")),
     }
 }
 
 /// The embedding of a request that was validated.
 fn embed(request: &Value) -> Value {
-    let dimensions = get(request, "outputDimensionality")
-        .and_then(number)
-        .map_or(DIMENSIONS, |wanted| wanted as usize);
+    let dimensions = get(request, "outputDimensionality").and_then(number).map_or(DIMENSIONS, |wanted| wanted as usize);
     let text = get(request, "content").map(text_of).unwrap_or_default();
     embedding(&text, dimensions)
 }

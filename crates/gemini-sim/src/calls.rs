@@ -1,8 +1,8 @@
 //! Function calls: when a declared function is asked for, and which arguments the question holds for it.
 
+use super::body::{get, list};
+use super::json_answer::description_terms;
 use super::rank::Query;
-use super::structured::description_terms;
-use super::validate::{get, list};
 use super::words::{Term, key_terms, term, words};
 use serde_json::{Map, Value, json};
 
@@ -19,20 +19,14 @@ const WORTH: usize = 3;
 /// The call to make, if any: in mode ANY the nearest function, in mode AUTO one whose words the question uses.
 pub(super) fn choose(body: &Value, question: &str, query: &Query) -> Option<Call> {
     let config = get(body, "toolConfig").and_then(|config| get(config, "functionCallingConfig"));
-    let mode = config
-        .and_then(|config| get(config, "mode"))
-        .and_then(Value::as_str)
-        .unwrap_or("AUTO");
+    let mode = config.and_then(|config| get(config, "mode")).and_then(Value::as_str).unwrap_or("AUTO");
     if mode.eq_ignore_ascii_case("NONE") {
         return None;
     }
     let forced = mode.eq_ignore_ascii_case("ANY");
     let allowed = config.map_or(&[][..], |config| list(config, "allowedFunctionNames"));
     let mut best: Option<(usize, &str, &Value)> = None;
-    for function in list(body, "tools")
-        .iter()
-        .flat_map(|tool| list(tool, "functionDeclarations"))
-    {
+    for function in list(body, "tools").iter().flat_map(|tool| list(tool, "functionDeclarations")) {
         let Some(name) = get(function, "name").and_then(Value::as_str) else {
             continue;
         };
@@ -46,26 +40,17 @@ pub(super) fn choose(body: &Value, question: &str, query: &Query) -> Option<Call
         }
     }
     let (points, name, function) = best?;
-    (forced || points >= WORTH).then(|| Call {
-        name: name.to_owned(),
-        args: arguments(function, question),
-    })
+    (forced || points >= WORTH).then(|| Call { name: name.to_owned(), args: arguments(function, question) })
 }
 
 fn arguments(function: &Value, question: &str) -> Map<String, Value> {
     let schema = get(function, "parameters").or_else(|| get(function, "parametersJsonSchema"));
     let mut args = Map::new();
-    let Some(properties) = schema
-        .and_then(|schema| get(schema, "properties"))
-        .and_then(Value::as_object)
-    else {
+    let Some(properties) = schema.and_then(|schema| get(schema, "properties")).and_then(Value::as_object) else {
         return args;
     };
-    let required: Vec<&str> = schema
-        .map_or(&[][..], |s| list(s, "required"))
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
+    let required: Vec<&str> =
+        schema.map_or(&[][..], |s| list(s, "required")).iter().filter_map(Value::as_str).collect();
     for (key, property) in properties {
         match argument(key, property, question) {
             Some(value) => {
@@ -83,31 +68,20 @@ fn arguments(function: &Value, question: &str) -> Map<String, Value> {
 /// The question's value for a parameter: one of its enum, a number, what follows the parameter's own name, a quotation,
 /// or a name.
 fn argument(key: &str, property: &Value, question: &str) -> Option<Value> {
-    let kind = get(property, "type")
-        .and_then(Value::as_str)
-        .unwrap_or("string")
-        .to_ascii_lowercase();
+    let kind = get(property, "type").and_then(Value::as_str).unwrap_or("string").to_ascii_lowercase();
     let options = list(property, "enum");
     if !options.is_empty() {
         let asked: Vec<Term> = words(question).map(|word| word.term).collect();
         return options
             .iter()
-            .find(|option| {
-                option
-                    .as_str()
-                    .is_some_and(|option| key_terms(option).iter().any(|t| asked.contains(t)))
-            })
+            .find(|option| option.as_str().is_some_and(|option| key_terms(option).iter().any(|t| asked.contains(t))))
             .cloned();
     }
     match kind.as_str() {
         "boolean" => Some(Value::Bool(true)),
         "integer" | "number" => {
             let amount = super::polarity::amounts(question).into_iter().next()?;
-            Some(if kind == "integer" {
-                json!(amount.value as i64)
-            } else {
-                json!(amount.value)
-            })
+            Some(if kind == "integer" { json!(amount.value as i64) } else { json!(amount.value) })
         }
         "string" => text_argument(key, question).map(Value::String),
         _ => None,
@@ -132,15 +106,9 @@ fn text_argument(key: &str, question: &str) -> Option<String> {
         return Some(word.text.to_owned());
     }
     let capital = |text: &str| text.starts_with(char::is_uppercase);
-    let first = all
-        .iter()
-        .skip(1)
-        .position(|word| capital(word.text) && word.text.len() > 1)?
-        + 1;
+    let first = all.iter().skip(1).position(|word| capital(word.text) && word.text.len() > 1)? + 1;
     let last = first + all[first..].iter().take_while(|word| capital(word.text)).count() - 1;
-    question
-        .get(all[first].start..all[last].start + all[last].text.len())
-        .map(str::to_owned)
+    question.get(all[first].start..all[last].start + all[last].text.len()).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -168,10 +136,7 @@ mod tests {
     fn the_question_decides_what_is_called_and_with_what() {
         let fed = call("Please feed animal A7 with 3 portions of fish.", "AUTO").unwrap();
         assert_eq!(fed.name, "feed_animal");
-        assert_eq!(
-            Value::Object(fed.args),
-            json!({"animal_id": "A7", "portions": 3, "food": "fish"})
-        );
+        assert_eq!(Value::Object(fed.args), json!({"animal_id": "A7", "portions": 3, "food": "fish"}));
         let weather = call("What is the weather in New York?", "AUTO").unwrap();
         assert_eq!(Value::Object(weather.args), json!({"city": "New York"}));
         assert_eq!(call("Who are you?", "AUTO"), None);

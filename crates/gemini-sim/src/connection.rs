@@ -38,13 +38,7 @@ impl Listener for Door {
         let (stream, address) = Listener::accept(&mut self.0).await;
         // Small answers must not wait for an acknowledgement. Without the option they are only slower.
         let _ = stream.set_nodelay(true);
-        (
-            Cuttable {
-                stream,
-                line: Line::default(),
-            },
-            address,
-        )
+        (Cuttable { stream, line: Line::default() }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

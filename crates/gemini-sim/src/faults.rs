@@ -135,12 +135,7 @@ impl FromStr for Fault {
                 .ok_or_else(|| FaultsError("`slow` needs a time; expected something like `slow:2s`".to_owned()));
         }
         let named = NAMED.iter().find(|(known, _)| *known == name).map(|(_, fault)| *fault);
-        let status = || {
-            name.parse()
-                .ok()
-                .filter(|code| STATUSES.contains(code))
-                .map(Fault::Status)
-        };
+        let status = || name.parse().ok().filter(|code| STATUSES.contains(code)).map(Fault::Status);
         match (named.or_else(status), delay) {
             (Some(fault), None) => Ok(fault),
             (Some(fault), Some(_)) => Err(FaultsError(format!(
@@ -193,9 +188,7 @@ impl FromStr for Faults {
         let mut faults: Vec<(Fault, f64)> = Vec::new();
         for piece in written.split(',').map(str::trim).filter(|piece| !piece.is_empty()) {
             let Some((name, chance)) = piece.rsplit_once(':') else {
-                return Err(FaultsError(format!(
-                    "`{piece}` has no chance; expected `NAME:CHANCE` like `429:0.1`"
-                )));
+                return Err(FaultsError(format!("`{piece}` has no chance; expected `NAME:CHANCE` like `429:0.1`")));
             };
             let fault: Fault = name.trim().parse()?;
             let chance = match chance.trim().parse::<f64>() {
@@ -208,17 +201,13 @@ impl FromStr for Faults {
                 }
             };
             if faults.iter().any(|(known, _)| *known == fault) {
-                return Err(FaultsError(format!(
-                    "`{fault}` is given twice; write it once with the sum"
-                )));
+                return Err(FaultsError(format!("`{fault}` is given twice; write it once with the sum")));
             }
             faults.push((fault, chance));
         }
         let sum: f64 = faults.iter().map(|(_, chance)| chance).sum();
         if sum > 1.0 + 1e-9 {
-            return Err(FaultsError(format!(
-                "the chances sum to {sum:.3}; at most 1 is possible"
-            )));
+            return Err(FaultsError(format!("the chances sum to {sum:.3}; at most 1 is possible")));
         }
         Ok(Faults(faults))
     }
@@ -254,11 +243,11 @@ impl Faults {
 #[derive(Debug)]
 pub(super) struct Injector {
     faults: Faults,
-    failed: Mutex<Failed>,
+    failed: Mutex<Failures>,
 }
 
 #[derive(Debug, Default)]
-struct Failed {
+struct Failures {
     attempts: HashMap<Key, u32>,
     /// In the order of the first failure, so that given-up requests can be forgotten.
     order: VecDeque<Key>,
@@ -269,10 +258,7 @@ impl Injector {
     const KEPT: usize = 100_000;
 
     pub(super) fn new(faults: Faults) -> Injector {
-        Injector {
-            faults,
-            failed: Mutex::default(),
-        }
+        Injector { faults, failed: Mutex::default() }
     }
 
     /// The fault of the next attempt of this request. After a success the attempts count from the start again.
@@ -311,23 +297,10 @@ mod tests {
 
     #[test]
     fn faults_are_read_and_written() {
-        let faults: Faults = "429:0.1, 503:0.05,reset:0,stall:0.2,truncate:0.1,html502:0.1"
-            .parse()
-            .unwrap();
-        assert_eq!(
-            faults.to_string(),
-            "429:0.1,503:0.05,reset:0,stall:0.2,truncate:0.1,html502:0.1"
-        );
+        let faults: Faults = "429:0.1, 503:0.05,reset:0,stall:0.2,truncate:0.1,html502:0.1".parse().unwrap();
+        assert_eq!(faults.to_string(), "429:0.1,503:0.05,reset:0,stall:0.2,truncate:0.1,html502:0.1");
         assert_eq!("".parse::<Faults>().unwrap(), Faults::default());
-        for written in [
-            "429",
-            "429:1.5s",
-            "429-day",
-            "429-zero:2s",
-            "429-tokens:0.001s",
-            "503",
-            "slow:2s",
-        ] {
+        for written in ["429", "429:1.5s", "429-day", "429-zero:2s", "429-tokens:0.001s", "503", "slow:2s"] {
             assert_eq!(written.parse::<Fault>().unwrap().to_string(), written);
         }
         for (name, fault) in NAMED {
@@ -352,14 +325,8 @@ mod tests {
                  the statuses 400, 401, 403, 404, 499, 500, 503, 504",
             ),
             ("slow:0.1", "`slow` needs a time; expected something like `slow:2s`"),
-            (
-                "slow:2:0.1",
-                "`2` is not a time; expected something like `200ms` or `1.5s`, up to `3600s`",
-            ),
-            (
-                "slow:9999s:0.1",
-                "`9999s` is not a time; expected something like `200ms` or `1.5s`, up to `3600s`",
-            ),
+            ("slow:2:0.1", "`2` is not a time; expected something like `200ms` or `1.5s`, up to `3600s`"),
+            ("slow:9999s:0.1", "`9999s` is not a time; expected something like `200ms` or `1.5s`, up to `3600s`"),
             (
                 "reset:1s:0.1",
                 "`reset` takes no time; only slow and the quotas 429, 429-tokens, 429-day, 429-zero, 429-retry do",

@@ -1,27 +1,95 @@
-//! The fields of a request, as the public protocol buffers and the official client of the Gemini API know them. Names are
-//! in lowerCamelCase; the service accepts snake_case too.
+//! The messages of the API, as its public protocol buffers and official client know them.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// A line for each message: its name, then `field:type` in lowerCamelCase. `*` marks a repeated field, `?` an alternative of
+/// which a message may hold only one, `{M}` a map to messages `M`; types in upper case are enums.
+const MESSAGES: &str = "
+Generate model:text systemInstruction:Content contents:Content* tools:Tool* toolConfig:ToolConfig safetySettings:Safety* \
+  generationConfig:GenerationConfig cachedContent:text serviceTier:TIER store:bool labels:object continuationToken:bytes
+CountTokens model:text contents:Content* generateContentRequest:Generate
+Content parts:Part* role:text
+Part text:text? inlineData:Blob? fileData:FileData? functionCall:FunctionCall? functionResponse:FunctionResponse? \
+  executableCode:ExecutableCode? codeExecutionResult:CodeResult? toolCall:object? toolResponse:object? thought:bool \
+  thoughtSignature:bytes partMetadata:object videoMetadata:VideoMetadata mediaResolution:object audioTranscription:object \
+  mediaProcessing:any speechMetadata:object documentMetadata:object spreadsheetMetadata:object audioMetadata:object
+Blob mimeType:text data:bytes displayName:text
+FileData mimeType:text fileUri:text displayName:text
+FunctionCall id:text name:text args:object
+FunctionResponse id:text name:text response:object parts:ResponsePart* willContinue:bool scheduling:SCHEDULING
+ResponsePart inlineData:Blob? fileData:FileData?
+ExecutableCode id:text language:LANGUAGE code:text
+CodeResult id:text outcome:OUTCOME output:text
+VideoMetadata startOffset:text endOffset:text fps:number
+Tool functionDeclarations:FunctionDeclaration* googleSearchRetrieval:object googleSearch:object codeExecution:object \
+  urlContext:object googleMaps:object fileSearch:object computerUse:object mcpServers:any
+FunctionDeclaration name:text description:text parameters:Schema parametersJsonSchema:any response:Schema \
+  responseJsonSchema:any behavior:BEHAVIOR
+Schema type:TYPE format:text title:text description:text nullable:bool enum:text* items:Schema maxItems:int64 minItems:int64 \
+  properties:{Schema} required:text* minProperties:int64 maxProperties:int64 minimum:number maximum:number minLength:int64 \
+  maxLength:int64 pattern:text example:any anyOf:Schema* propertyOrdering:text* default:any additionalProperties:any \
+  defs:object ref:text
+ToolConfig functionCallingConfig:CallingConfig retrievalConfig:object includeServerSideToolInvocations:bool
+CallingConfig mode:MODE allowedFunctionNames:text*
+Safety category:CATEGORY threshold:THRESHOLD
+GenerationConfig candidateCount:int32 stopSequences:text* maxOutputTokens:int32 temperature:number topP:number topK:number \
+  seed:int32 responseMimeType:text responseSchema:Schema responseJsonSchema:any responseJsonSchemaOrdered:any \
+  presencePenalty:number frequencyPenalty:number responseLogprobs:bool logprobs:int32 enableEnhancedCivicAnswers:bool \
+  responseModalities:MODALITY* speechConfig:object thinkingConfig:ThinkingConfig imageConfig:object mediaResolution:RESOLUTION \
+  responseFormat:any audioTranscriptionConfig:object translationConfig:object
+ThinkingConfig includeThoughts:bool thinkingBudget:int32 thinkingLevel:LEVEL
+Embed model:text content:Content taskType:TASK title:text outputDimensionality:int32 embedContentConfig:object
+BatchEmbed model:text requests:Embed*
+BatchGenerate batch:Batch
+Batch name:text model:text displayName:text inputConfig:BatchInput priority:int64 webhookConfig:object
+BatchInput fileName:text requests:InlinedRequests
+InlinedRequests requests:InlinedRequest*
+InlinedRequest request:Generate metadata:object
+Upload file:File
+File name:text displayName:text mimeType:text sizeBytes:int64
+";
+
+/// A line for each enum: its name above, its name in the API, and its values by number.
+const ENUMS: &str = "
+TIER ServiceTier UNSPECIFIED FLEX STANDARD PRIORITY
+SCHEDULING FunctionResponse.Scheduling SCHEDULING_UNSPECIFIED SILENT WHEN_IDLE INTERRUPT
+LANGUAGE ExecutableCode.Language LANGUAGE_UNSPECIFIED PYTHON
+OUTCOME CodeExecutionResult.Outcome OUTCOME_UNSPECIFIED OUTCOME_OK OUTCOME_FAILED OUTCOME_DEADLINE_EXCEEDED
+BEHAVIOR FunctionDeclaration.Behavior UNSPECIFIED BLOCKING NON_BLOCKING
+TYPE Type TYPE_UNSPECIFIED STRING NUMBER INTEGER BOOLEAN ARRAY OBJECT NULL
+MODE FunctionCallingConfig.Mode MODE_UNSPECIFIED AUTO ANY NONE VALIDATED
+CATEGORY HarmCategory HARM_CATEGORY_UNSPECIFIED HARM_CATEGORY_DEROGATORY HARM_CATEGORY_TOXICITY HARM_CATEGORY_VIOLENCE \
+  HARM_CATEGORY_SEXUAL HARM_CATEGORY_MEDICAL HARM_CATEGORY_DANGEROUS HARM_CATEGORY_HARASSMENT HARM_CATEGORY_HATE_SPEECH \
+  HARM_CATEGORY_SEXUALLY_EXPLICIT HARM_CATEGORY_DANGEROUS_CONTENT HARM_CATEGORY_CIVIC_INTEGRITY
+THRESHOLD SafetySetting.HarmBlockThreshold HARM_BLOCK_THRESHOLD_UNSPECIFIED BLOCK_LOW_AND_ABOVE BLOCK_MEDIUM_AND_ABOVE \
+  BLOCK_ONLY_HIGH BLOCK_NONE OFF
+MODALITY GenerationConfig.Modality MODALITY_UNSPECIFIED TEXT IMAGE AUDIO
+RESOLUTION GenerationConfig.MediaResolution MEDIA_RESOLUTION_UNSPECIFIED MEDIA_RESOLUTION_LOW MEDIA_RESOLUTION_MEDIUM \
+  MEDIA_RESOLUTION_HIGH
+LEVEL ThinkingConfig.ThinkingLevel THINKING_LEVEL_UNSPECIFIED MINIMAL LOW MEDIUM HIGH XHIGH
+TASK TaskType TASK_TYPE_UNSPECIFIED RETRIEVAL_QUERY RETRIEVAL_DOCUMENT SEMANTIC_SIMILARITY CLASSIFICATION CLUSTERING \
+  QUESTION_ANSWERING FACT_VERIFICATION CODE_RETRIEVAL_QUERY
+";
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    /// A string.
     Text,
     /// Base64, standard or URL-safe.
     Bytes,
-    /// `true` or `false`.
     Bool,
-    /// A whole number of 32 bits; as a string too.
+    /// A whole number; as a string too.
     Int32,
-    /// A whole number of 64 bits; as a string too.
+    /// A whole number; as a string too.
     Int64,
     /// Any number; as a string too.
     Number,
-    /// A name out of a list, in any case, or its number. The first is the full name of the type.
-    Enum(&'static str, &'static [&'static str]),
-    /// A message.
-    Message(&'static [Field]),
+    /// A name out of [`values`], in any case, or its number.
+    Enum(&'static str),
+    Message(&'static str),
     /// A map from any key to a message.
-    MapOf(&'static [Field]),
+    MapOf(&'static str),
     /// An object of any shape.
     Object,
     /// Any JSON at all.
@@ -31,348 +99,85 @@ pub(super) enum Kind {
 /// One field of a message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
-    /// In lowerCamelCase.
+    /// In lowerCamelCase; the service accepts snake_case too.
     pub(super) name: &'static str,
     pub(super) kind: Kind,
     /// A list; the service also takes a lone element.
     pub(super) repeated: bool,
     /// One of the alternatives of which a message may hold only one.
-    pub(super) data: bool,
+    pub(super) alternative: bool,
 }
 
-pub(super) const fn one(name: &'static str, kind: Kind) -> Field {
-    Field {
-        name,
-        kind,
-        repeated: false,
-        data: false,
+/// The fields of a message.
+pub(super) fn fields(message: &str) -> &'static [Field] {
+    static TABLE: LazyLock<HashMap<&str, Vec<Field>>> =
+        LazyLock::new(|| rows(MESSAGES).map(|(name, fields)| (name, fields.map(field).collect())).collect());
+    TABLE.get(message).map_or(&[], Vec::as_slice)
+}
+
+/// The full name of an enum, and its values by number.
+pub(super) fn values(name: &str) -> (&'static str, &'static [&'static str]) {
+    static TABLE: LazyLock<HashMap<&str, Vec<&str>>> =
+        LazyLock::new(|| rows(ENUMS).map(|(name, values)| (name, values.collect())).collect());
+    match TABLE.get(name).map(Vec::as_slice) {
+        Some([full, values @ ..]) => (full, values),
+        Some([]) | None => ("", &[]),
     }
 }
 
-pub(super) const fn many(name: &'static str, kind: Kind) -> Field {
+fn rows(table: &'static str) -> impl Iterator<Item = (&'static str, impl Iterator<Item = &'static str>)> {
+    table.lines().filter_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        Some((words.next()?, words))
+    })
+}
+
+fn field(text: &'static str) -> Field {
+    let (name, kind) = text.split_once(':').unwrap_or((text, "any"));
+    let base = kind.trim_end_matches(['*', '?']);
     Field {
         name,
-        kind,
-        repeated: true,
-        data: false,
+        kind: match base {
+            "text" => Kind::Text,
+            "bytes" => Kind::Bytes,
+            "bool" => Kind::Bool,
+            "int32" => Kind::Int32,
+            "int64" => Kind::Int64,
+            "number" => Kind::Number,
+            "object" => Kind::Object,
+            "any" => Kind::Any,
+            map if map.starts_with('{') => Kind::MapOf(map.trim_matches(['{', '}'])),
+            name if name.bytes().all(|byte| byte.is_ascii_uppercase()) => Kind::Enum(name),
+            message => Kind::Message(message),
+        },
+        repeated: kind.ends_with('*'),
+        alternative: kind.ends_with('?'),
     }
 }
 
-const fn data(name: &'static str, kind: Kind) -> Field {
-    Field {
-        name,
-        kind,
-        repeated: false,
-        data: true,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_is_defined() {
+        let all: Vec<(&str, Field)> =
+            rows(MESSAGES).flat_map(|(name, _)| fields(name).iter().map(move |f| (name, *f))).collect();
+        assert!(all.len() > 150, "{}", all.len());
+        for (message, field) in all {
+            let is_known = match field.kind {
+                Kind::Message(name) | Kind::MapOf(name) => !fields(name).is_empty(),
+                Kind::Enum(name) => values(name).1.len() > 1,
+                Kind::Text
+                | Kind::Bytes
+                | Kind::Bool
+                | Kind::Int32
+                | Kind::Int64
+                | Kind::Number
+                | Kind::Object
+                | Kind::Any => true,
+            };
+            assert!(is_known, "{message}.{}", field.name);
+        }
     }
 }
-
-/// `generateContent` and `streamGenerateContent`.
-pub(super) const GENERATE: &[Field] = &[
-    one("model", Kind::Text),
-    one("systemInstruction", Kind::Message(CONTENT)),
-    many("contents", Kind::Message(CONTENT)),
-    many("tools", Kind::Message(TOOL)),
-    one("toolConfig", Kind::Message(TOOL_CONFIG)),
-    many("safetySettings", Kind::Message(SAFETY_SETTING)),
-    one("generationConfig", Kind::Message(GENERATION_CONFIG)),
-    one("cachedContent", Kind::Text),
-    one(
-        "serviceTier",
-        Kind::Enum("ServiceTier", &["UNSPECIFIED", "FLEX", "STANDARD", "PRIORITY"]),
-    ),
-    one("store", Kind::Bool),
-    one("labels", Kind::Object),
-    one("continuationToken", Kind::Bytes),
-];
-
-/// `countTokens`.
-pub(super) const COUNT_TOKENS: &[Field] = &[
-    one("model", Kind::Text),
-    many("contents", Kind::Message(CONTENT)),
-    one("generateContentRequest", Kind::Message(GENERATE)),
-];
-
-pub(super) const CONTENT: &[Field] = &[many("parts", Kind::Message(PART)), one("role", Kind::Text)];
-
-const PART: &[Field] = &[
-    data("text", Kind::Text),
-    data("inlineData", Kind::Message(BLOB)),
-    data("fileData", Kind::Message(FILE_DATA)),
-    data("functionCall", Kind::Message(FUNCTION_CALL)),
-    data("functionResponse", Kind::Message(FUNCTION_RESPONSE)),
-    data("executableCode", Kind::Message(EXECUTABLE_CODE)),
-    data("codeExecutionResult", Kind::Message(CODE_RESULT)),
-    data("toolCall", Kind::Object),
-    data("toolResponse", Kind::Object),
-    one("thought", Kind::Bool),
-    one("thoughtSignature", Kind::Bytes),
-    one("partMetadata", Kind::Object),
-    one("videoMetadata", Kind::Message(VIDEO_METADATA)),
-    one("mediaResolution", Kind::Object),
-    one("audioTranscription", Kind::Object),
-    one("mediaProcessing", Kind::Any),
-    one("speechMetadata", Kind::Object),
-    one("documentMetadata", Kind::Object),
-    one("spreadsheetMetadata", Kind::Object),
-    one("audioMetadata", Kind::Object),
-];
-
-const BLOB: &[Field] = &[
-    one("mimeType", Kind::Text),
-    one("data", Kind::Bytes),
-    one("displayName", Kind::Text),
-];
-
-const FILE_DATA: &[Field] = &[
-    one("mimeType", Kind::Text),
-    one("fileUri", Kind::Text),
-    one("displayName", Kind::Text),
-];
-
-const FUNCTION_CALL: &[Field] = &[
-    one("id", Kind::Text),
-    one("name", Kind::Text),
-    one("args", Kind::Object),
-];
-
-const FUNCTION_RESPONSE: &[Field] = &[
-    one("id", Kind::Text),
-    one("name", Kind::Text),
-    one("response", Kind::Object),
-    many("parts", Kind::Message(RESPONSE_PART)),
-    one("willContinue", Kind::Bool),
-    one(
-        "scheduling",
-        Kind::Enum(
-            "FunctionResponse.Scheduling",
-            &["SCHEDULING_UNSPECIFIED", "SILENT", "WHEN_IDLE", "INTERRUPT"],
-        ),
-    ),
-];
-
-const RESPONSE_PART: &[Field] = &[
-    data("inlineData", Kind::Message(BLOB)),
-    data("fileData", Kind::Message(FILE_DATA)),
-];
-
-const EXECUTABLE_CODE: &[Field] = &[
-    one("id", Kind::Text),
-    one(
-        "language",
-        Kind::Enum("ExecutableCode.Language", &["LANGUAGE_UNSPECIFIED", "PYTHON"]),
-    ),
-    one("code", Kind::Text),
-];
-
-const CODE_RESULT: &[Field] = &[
-    one("id", Kind::Text),
-    one(
-        "outcome",
-        Kind::Enum(
-            "CodeExecutionResult.Outcome",
-            &[
-                "OUTCOME_UNSPECIFIED",
-                "OUTCOME_OK",
-                "OUTCOME_FAILED",
-                "OUTCOME_DEADLINE_EXCEEDED",
-            ],
-        ),
-    ),
-    one("output", Kind::Text),
-];
-
-const VIDEO_METADATA: &[Field] = &[
-    one("startOffset", Kind::Text),
-    one("endOffset", Kind::Text),
-    one("fps", Kind::Number),
-];
-
-pub(super) const TOOL: &[Field] = &[
-    many("functionDeclarations", Kind::Message(FUNCTION_DECLARATION)),
-    one("googleSearchRetrieval", Kind::Object),
-    one("googleSearch", Kind::Object),
-    one("codeExecution", Kind::Object),
-    one("urlContext", Kind::Object),
-    one("googleMaps", Kind::Object),
-    one("fileSearch", Kind::Object),
-    one("computerUse", Kind::Object),
-    one("mcpServers", Kind::Any),
-];
-
-const FUNCTION_DECLARATION: &[Field] = &[
-    one("name", Kind::Text),
-    one("description", Kind::Text),
-    one("parameters", Kind::Message(&SCHEMA)),
-    one("parametersJsonSchema", Kind::Any),
-    one("response", Kind::Message(&SCHEMA)),
-    one("responseJsonSchema", Kind::Any),
-    one(
-        "behavior",
-        Kind::Enum(
-            "FunctionDeclaration.Behavior",
-            &["UNSPECIFIED", "BLOCKING", "NON_BLOCKING"],
-        ),
-    ),
-];
-
-/// A static, because it holds itself.
-static SCHEMA: [Field; 25] = [
-    one(
-        "type",
-        Kind::Enum(
-            "Type",
-            &[
-                "TYPE_UNSPECIFIED",
-                "STRING",
-                "NUMBER",
-                "INTEGER",
-                "BOOLEAN",
-                "ARRAY",
-                "OBJECT",
-                "NULL",
-            ],
-        ),
-    ),
-    one("format", Kind::Text),
-    one("title", Kind::Text),
-    one("description", Kind::Text),
-    one("nullable", Kind::Bool),
-    many("enum", Kind::Text),
-    one("items", Kind::Message(&SCHEMA)),
-    one("maxItems", Kind::Int64),
-    one("minItems", Kind::Int64),
-    one("properties", Kind::MapOf(&SCHEMA)),
-    many("required", Kind::Text),
-    one("minProperties", Kind::Int64),
-    one("maxProperties", Kind::Int64),
-    one("minimum", Kind::Number),
-    one("maximum", Kind::Number),
-    one("minLength", Kind::Int64),
-    one("maxLength", Kind::Int64),
-    one("pattern", Kind::Text),
-    one("example", Kind::Any),
-    many("anyOf", Kind::Message(&SCHEMA)),
-    many("propertyOrdering", Kind::Text),
-    one("default", Kind::Any),
-    one("additionalProperties", Kind::Any),
-    one("defs", Kind::Object),
-    one("ref", Kind::Text),
-];
-
-pub(super) const TOOL_CONFIG: &[Field] = &[
-    one("functionCallingConfig", Kind::Message(CALLING_CONFIG)),
-    one("retrievalConfig", Kind::Object),
-    one("includeServerSideToolInvocations", Kind::Bool),
-];
-
-const CALLING_CONFIG: &[Field] = &[
-    one(
-        "mode",
-        Kind::Enum(
-            "FunctionCallingConfig.Mode",
-            &["MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED"],
-        ),
-    ),
-    many("allowedFunctionNames", Kind::Text),
-];
-
-const SAFETY_SETTING: &[Field] = &[
-    one(
-        "category",
-        Kind::Enum(
-            "HarmCategory",
-            &[
-                "HARM_CATEGORY_UNSPECIFIED",
-                "HARM_CATEGORY_DEROGATORY",
-                "HARM_CATEGORY_TOXICITY",
-                "HARM_CATEGORY_VIOLENCE",
-                "HARM_CATEGORY_SEXUAL",
-                "HARM_CATEGORY_MEDICAL",
-                "HARM_CATEGORY_DANGEROUS",
-                "HARM_CATEGORY_HARASSMENT",
-                "HARM_CATEGORY_HATE_SPEECH",
-                "HARM_CATEGORY_SEXUALLY_EXPLICIT",
-                "HARM_CATEGORY_DANGEROUS_CONTENT",
-                "HARM_CATEGORY_CIVIC_INTEGRITY",
-            ],
-        ),
-    ),
-    one(
-        "threshold",
-        Kind::Enum(
-            "SafetySetting.HarmBlockThreshold",
-            &[
-                "HARM_BLOCK_THRESHOLD_UNSPECIFIED",
-                "BLOCK_LOW_AND_ABOVE",
-                "BLOCK_MEDIUM_AND_ABOVE",
-                "BLOCK_ONLY_HIGH",
-                "BLOCK_NONE",
-                "OFF",
-            ],
-        ),
-    ),
-];
-
-const GENERATION_CONFIG: &[Field] = &[
-    one("candidateCount", Kind::Int32),
-    many("stopSequences", Kind::Text),
-    one("maxOutputTokens", Kind::Int32),
-    one("temperature", Kind::Number),
-    one("topP", Kind::Number),
-    one("topK", Kind::Number),
-    one("seed", Kind::Int32),
-    one("responseMimeType", Kind::Text),
-    one("responseSchema", Kind::Message(&SCHEMA)),
-    one("responseJsonSchema", Kind::Any),
-    one("responseJsonSchemaOrdered", Kind::Any),
-    one("presencePenalty", Kind::Number),
-    one("frequencyPenalty", Kind::Number),
-    one("responseLogprobs", Kind::Bool),
-    one("logprobs", Kind::Int32),
-    one("enableEnhancedCivicAnswers", Kind::Bool),
-    many(
-        "responseModalities",
-        Kind::Enum(
-            "GenerationConfig.Modality",
-            &["MODALITY_UNSPECIFIED", "TEXT", "IMAGE", "AUDIO"],
-        ),
-    ),
-    one("speechConfig", Kind::Object),
-    one("thinkingConfig", Kind::Message(THINKING_CONFIG)),
-    one("imageConfig", Kind::Object),
-    one(
-        "mediaResolution",
-        Kind::Enum(
-            "GenerationConfig.MediaResolution",
-            &[
-                "MEDIA_RESOLUTION_UNSPECIFIED",
-                "MEDIA_RESOLUTION_LOW",
-                "MEDIA_RESOLUTION_MEDIUM",
-                "MEDIA_RESOLUTION_HIGH",
-            ],
-        ),
-    ),
-    one("responseFormat", Kind::Any),
-    one("audioTranscriptionConfig", Kind::Object),
-    one("translationConfig", Kind::Object),
-];
-
-const THINKING_CONFIG: &[Field] = &[
-    one("includeThoughts", Kind::Bool),
-    one("thinkingBudget", Kind::Int32),
-    one(
-        "thinkingLevel",
-        Kind::Enum(
-            "ThinkingConfig.ThinkingLevel",
-            &[
-                "THINKING_LEVEL_UNSPECIFIED",
-                "MINIMAL",
-                "LOW",
-                "MEDIUM",
-                "HIGH",
-                "XHIGH",
-            ],
-        ),
-    ),
-];

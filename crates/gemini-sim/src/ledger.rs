@@ -65,13 +65,13 @@ struct Book {
     by_status: BTreeMap<u16, u64>,
     by_fault: BTreeMap<String, u64>,
     items: [u64; 2],
-    told_apart: HashMap<Key, Seen>,
+    told_apart: HashMap<Key, RequestCount>,
     order: VecDeque<Key>,
     forgotten: u64,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct RequestCount {
     path: Box<str>,
     sample: Box<str>,
     is_call: bool,
@@ -84,14 +84,8 @@ struct Seen {
 impl Ledger {
     /// Begins a ledger, and its log if there is to be one; an older file is overwritten.
     pub(super) fn new(log: Option<&Path>) -> io::Result<Ledger> {
-        let book = Book {
-            log: log.map(File::create).transpose()?,
-            ..Book::default()
-        };
-        Ok(Ledger {
-            began: Instant::now(),
-            book: Mutex::new(book),
-        })
+        let book = Book { log: log.map(File::create).transpose()?, ..Book::default() };
+        Ok(Ledger { began: Instant::now(), book: Mutex::new(book) })
     }
 
     /// Records a request.
@@ -118,6 +112,7 @@ impl Ledger {
     }
 
     /// Records a request inside a batch.
+    #[cfg(feature = "emulator")]
     pub(super) fn record_item(&self, answered: bool) {
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         book.items[usize::from(!answered)] += 1;
@@ -149,7 +144,7 @@ impl Book {
             }
             self.order.push_back(entry.key);
         }
-        let seen = self.told_apart.entry(entry.key).or_insert_with(|| Seen {
+        let seen = self.told_apart.entry(entry.key).or_insert_with(|| RequestCount {
             path: shortened(entry.path.as_bytes()).into(),
             sample: shortened(entry.sample).into(),
             is_call: entry.is_call,
@@ -170,7 +165,7 @@ impl Book {
 
     fn counters(&self, each: bool) -> Value {
         let calls = || self.told_apart.values().filter(|seen| seen.is_call);
-        let times = |count: fn(&Seen) -> u64| {
+        let times = |count: fn(&RequestCount) -> u64| {
             let mut times: BTreeMap<u64, u64> = BTreeMap::new();
             for seen in calls() {
                 *times.entry(count(seen)).or_default() += 1;
@@ -269,10 +264,7 @@ mod tests {
         for key in 0..KEPT as u64 + 10 {
             book.count(entry(key, Some(200), None));
         }
-        assert_eq!(
-            (book.told_apart.len(), book.order.len(), book.forgotten),
-            (KEPT, KEPT, 10)
-        );
+        assert_eq!((book.told_apart.len(), book.order.len(), book.forgotten), (KEPT, KEPT, 10));
     }
 
     #[test]
@@ -285,10 +277,7 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 2);
-        assert_eq!(
-            (&lines[0]["status"], &lines[0]["fault"]),
-            (&Value::Null, &json!("reset"))
-        );
+        assert_eq!((&lines[0]["status"], &lines[0]["fault"]), (&Value::Null, &json!("reset")));
         assert_eq!((&lines[1]["n"], &lines[1]["attempt"]), (&json!(2), &json!(2)));
         assert_eq!(lines[0]["request"], lines[1]["request"]);
         assert!(Ledger::new(Some(folder.path())).is_err(), "a folder is no file");

@@ -5,11 +5,9 @@
 //!                        │ path                       │      ├ fields    ├ turns, library: what is asked, and of what
 //!                        │ ledger: log, counters      │      └ rules     ├ reader, instructions, words: what the text says
 //!                        │                          embed                ├ rank, polarity: what fits the question
-//!                        │                                               ├ structured, calls: JSON and functions
-//!                        └ resources: files, batches, caches             └ noise
+//!                        │                                               ├ json_answer, calls: JSON and functions
+//!                        └ emulator: files, batches (feature `emulator`)  └ noise
 //! ```
-//!
-//! `rehearsal.rs` is the same model without a server: every answer that it has to a request, and which of them it gives.
 //!
 //! Its model is an extractive question answerer. It splits the system instruction (and a long question's own context)
 //! into sentences, ranks them against the question, and answers with the best ones in the form that the text asks for.
@@ -18,12 +16,11 @@
 //! asked for a refusal, it answers anyway, and wrongly, as models do.
 //!
 //! Noise and faults are keyed by seed, request and the `x-promptgate-sample` header, never by time or order: a run repeats
-//! exactly at any concurrency. A script (`script.rs`) can also count requests in their order, when it says so. Files, batches
-//! and cached contents live in memory, within fixed bounds; a batch takes a number of polls, not a time.
+//! exactly at any concurrency. A script (`script.rs`) can also count requests in their order, when it says so. With the feature
+//! `emulator` there are files and batches, too: in memory, within fixed bounds; a batch takes a number of polls, not a time.
 
 mod answer;
-mod batches;
-mod caches;
+mod body;
 mod call;
 mod calls;
 mod clock;
@@ -31,39 +28,39 @@ mod connection;
 mod embed;
 mod faults;
 mod fields;
-mod files;
 mod instructions;
-mod job;
+mod json_answer;
 mod ledger;
 mod library;
 mod noise;
 mod pages;
 mod path;
 mod polarity;
+mod question;
 mod rank;
 mod reader;
-mod rehearsal;
-mod resource_fields;
-mod resources;
 mod respond;
 mod rules;
 mod script;
 mod server;
 mod service;
 mod status;
-mod structured;
 mod turns;
 mod validate;
 mod wire;
 mod words;
 
 pub use faults::{Faults, FaultsError};
-pub use rehearsal::Rehearsal;
 pub use script::Script;
 pub use server::Simulator;
+#[cfg(feature = "emulator")]
+pub use service::emulator::Rehearsal;
 
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// There are files and batches in this build.
+pub const HAS_EMULATOR: bool = cfg!(feature = "emulator");
 
 /// How the simulator behaves.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -80,7 +77,7 @@ pub struct Settings {
     pub noise: f64,
     /// Refuse requests without a key, as the service does. Any key is good.
     pub require_key: bool,
-    /// Polls that find a batch unfinished.
+    /// Polls that find a batch unfinished, where there are batches (feature `emulator`).
     pub batch_polls: u32,
     /// Where each request is logged, a line of JSON each; an older file is overwritten.
     pub log: Option<PathBuf>,

@@ -1,8 +1,8 @@
 //! System instructions that were read before.
 
+use super::body::get;
 use super::reader::Document;
 use super::turns::text_of;
-use super::validate::get;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -22,9 +22,7 @@ impl Library {
     pub(super) fn system(&self, body: &Value) -> Option<Arc<Document>> {
         let text = text_of(get(body, "systemInstruction")?);
         let known = |kept: &[(String, Arc<Document>)]| {
-            kept.iter()
-                .find(|(other, _)| *other == text)
-                .map(|(_, document)| Arc::clone(document))
+            kept.iter().find(|(other, _)| *other == text).map(|(_, document)| Arc::clone(document))
         };
         if let Ok(kept) = self.read.read()
             && let Some(document) = known(&kept)

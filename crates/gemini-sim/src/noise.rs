@@ -80,11 +80,7 @@ pub(super) fn degrade(key: Key, noise: f64) -> Option<Degrade> {
     if key.draw(WHETHER) >= noise {
         return None;
     }
-    Some(if key.draw(HOW) < SECOND_BEST {
-        Degrade::SecondBest
-    } else {
-        Degrade::DropFormat
-    })
+    Some(if key.draw(HOW) < SECOND_BEST { Degrade::SecondBest } else { Degrade::DropFormat })
 }
 
 #[cfg(test)]
@@ -109,19 +105,13 @@ mod tests {
         assert_eq!(keys[0], Key::new(0, "/p", b"body", b"1"));
         // Recorded: whoever repeats a run with a newer version gets the same noise.
         let request = b"a body of more than eight bytes";
-        assert_eq!(
-            Key::new(7, "/v1beta/models/m:generateContent", request, b"1").hex(),
-            "b0ae1f47619818f3"
-        );
+        assert_eq!(Key::new(7, "/v1beta/models/m:generateContent", request, b"1").hex(), "b0ae1f47619818f3");
     }
 
     #[test]
     fn the_share_of_degraded_answers_is_the_chance() {
-        let degraded = |noise| {
-            (0..4000u32)
-                .filter(|i| degrade(Key::new(7, "/p", &i.to_le_bytes(), b""), noise).is_some())
-                .count()
-        };
+        let degraded =
+            |noise| (0..4000u32).filter(|i| degrade(Key::new(7, "/p", &i.to_le_bytes(), b""), noise).is_some()).count();
         assert_eq!(degraded(0.0), 0);
         assert_eq!(degraded(1.0), 4000);
         let quarter = degraded(0.25);

@@ -18,16 +18,10 @@ pub(super) fn page<T>(all: &[T], query: &str, name: &str, shown: impl Fn(&T) -> 
         None | Some("") => Ok(None),
         Some(text) => match text.parse::<usize>() {
             Ok(number) => Ok(Some(number)),
-            Err(_) => Err(Status::new(
-                400,
-                format!("Invalid value at '{}', \"{text}\"", super::validate::snake(camel)),
-            )),
+            Err(_) => Err(Status::new(400, format!("Invalid value at '{}', \"{text}\"", super::body::snake(camel)))),
         },
     };
-    let size = number("pageSize")?
-        .filter(|size| *size > 0)
-        .unwrap_or(USUAL)
-        .min(LARGEST);
+    let size = number("pageSize")?.filter(|size| *size > 0).unwrap_or(USUAL).min(LARGEST);
     let start = number("pageToken")?.unwrap_or(0).min(all.len());
     let end = (start + size).min(all.len());
     let mut body = json!({});
@@ -50,10 +44,7 @@ mod tests {
         let all: Vec<u32> = (0..5).collect();
         let get = |query: &str| page(&all, query, "items", |n| json!(n));
         assert_eq!(get("").unwrap(), json!({"items": [0, 1, 2, 3, 4]}));
-        assert_eq!(
-            get("pageSize=2").unwrap(),
-            json!({"items": [0, 1], "nextPageToken": "2"})
-        );
+        assert_eq!(get("pageSize=2").unwrap(), json!({"items": [0, 1], "nextPageToken": "2"}));
         assert_eq!(get("pageSize=2&pageToken=4").unwrap(), json!({"items": [4]}));
         assert_eq!(get("pageToken=9").unwrap(), json!({}));
         assert_eq!(get("pageToken=x").unwrap_err().http, 400);

@@ -18,8 +18,6 @@ pub(super) enum Resource<'a> {
     Batches,
     Batch(&'a str),
     CancelBatch(&'a str),
-    Caches,
-    Cache(&'a str),
     /// What the simulator counted; no part of the real service.
     Counters,
 }
@@ -40,22 +38,14 @@ pub(super) struct Place<'a> {
 impl<'a> Place<'a> {
     /// Model and method of a call.
     pub(super) fn call(self) -> Option<(&'a str, &'a str)> {
-        if let Resource::Call { model, method } = self.resource {
-            Some((model, method))
-        } else {
-            None
-        }
+        if let Resource::Call { model, method } = self.resource { Some((model, method)) } else { None }
     }
 }
 
 /// Finds version and resource in a path.
 pub(super) fn place(path: &str) -> Option<Place<'_>> {
     if path == COUNTERS {
-        return Some(Place {
-            prefix: "",
-            version: "",
-            resource: Resource::Counters,
-        });
+        return Some(Place { prefix: "", version: "", resource: Resource::Counters });
     }
     let (at, version, collection) = ["v1beta", "v1"]
         .iter()
@@ -90,25 +80,19 @@ pub(super) fn place(path: &str) -> Option<Place<'_>> {
         ("batches", None) => Resource::Batches,
         ("batches", Some((_, Some((name, "cancel"))))) => Resource::CancelBatch(name),
         ("batches", Some((name, None))) => Resource::Batch(name),
-        ("cachedContents", None) => Resource::Caches,
-        ("cachedContents", Some((name, None))) => Resource::Cache(name),
         _ => return None,
     };
-    Some(Place {
-        prefix,
-        version,
-        resource,
-    })
+    Some(Place { prefix, version, resource })
 }
 
-const COLLECTIONS: [&str; 4] = ["models", "files", "batches", "cachedContents"];
+const COLLECTIONS: [&str; 3] = ["models", "files", "batches"];
 
 /// The value of a query's parameter under either of its names, as it stands.
 pub(super) fn parameter<'a>(query: &'a str, camel: &str) -> Option<&'a str> {
     query
         .split('&')
         .filter_map(|pair| pair.split_once('='))
-        .find(|(name, _)| super::validate::same_name(camel, name))
+        .find(|(name, _)| super::body::same_name(camel, name))
         .map(|(_, value)| value)
 }
 
@@ -122,31 +106,17 @@ mod tests {
         for (path, expected) in [
             ("/v1beta/models", Some(("", "v1beta", Resource::Models))),
             ("/v1/models/gemini-x", Some(("", "v1", Resource::Model("gemini-x")))),
-            (
-                "/v1beta/models/m:generateContent",
-                Some(("", "v1beta", call("m", "generateContent"))),
-            ),
-            (
-                "/gateway/gemini/v1/models/m:countTokens",
-                Some(("/gateway/gemini", "v1", call("m", "countTokens"))),
-            ),
+            ("/v1beta/models/m:generateContent", Some(("", "v1beta", call("m", "generateContent")))),
+            ("/gateway/gemini/v1/models/m:countTokens", Some(("/gateway/gemini", "v1", call("m", "countTokens")))),
             ("/upload/v1beta/files", Some(("", "v1beta", Resource::Upload))),
             ("/g/upload/v1/files", Some(("/g", "v1", Resource::Upload))),
             ("/v1beta/files", Some(("", "v1beta", Resource::Files))),
             ("/v1beta/files/a1", Some(("", "v1beta", Resource::File("a1")))),
-            (
-                "/v1beta/files/a1:download",
-                Some(("", "v1beta", Resource::Download("a1"))),
-            ),
-            (
-                "/download/v1beta/files/a1:download",
-                Some(("", "v1beta", Resource::Download("a1"))),
-            ),
+            ("/v1beta/files/a1:download", Some(("", "v1beta", Resource::Download("a1")))),
+            ("/download/v1beta/files/a1:download", Some(("", "v1beta", Resource::Download("a1")))),
             ("/v1beta/batches", Some(("", "v1beta", Resource::Batches))),
             ("/v1beta/batches/b", Some(("", "v1beta", Resource::Batch("b")))),
             ("/v1/batches/b:cancel", Some(("", "v1", Resource::CancelBatch("b")))),
-            ("/v1beta/cachedContents", Some(("", "v1beta", Resource::Caches))),
-            ("/v1beta/cachedContents/c", Some(("", "v1beta", Resource::Cache("c")))),
             ("/_promptgate/counters", Some(("", "", Resource::Counters))),
             ("/v1beta/batches/b:banana", None),
             ("/upload/v1beta/models", None),

@@ -31,15 +31,8 @@ pub(super) fn amounts(text: &str) -> Vec<Amount<'_>> {
         if found.len() >= MOST_AMOUNTS {
             break;
         }
-        let mut after = words(&text[word.start + word.text.len()..])
-            .take(2)
-            .map(|next| next.term);
-        found.push(Amount {
-            value,
-            text: word.text,
-            start: word.start,
-            unit: [after.next(), after.next()],
-        });
+        let mut after = words(&text[word.start + word.text.len()..]).take(2).map(|next| next.term);
+        found.push(Amount { value, text: word.text, start: word.start, unit: [after.next(), after.next()] });
     }
     found
 }
@@ -54,16 +47,8 @@ enum Limit {
 }
 
 fn limit_before(text: &str) -> Option<Limit> {
-    const AT_MOST: [&str; 8] = [
-        "within",
-        "up to",
-        "at most",
-        "under",
-        "less than",
-        "no more than",
-        "maximum of",
-        "in the first",
-    ];
+    const AT_MOST: [&str; 8] =
+        ["within", "up to", "at most", "under", "less than", "no more than", "maximum of", "in the first"];
     const AT_LEAST: [&str; 5] = ["over", "more than", "at least", "from", "minimum of"];
     let before = text.trim_end_matches(|c: char| c.is_whitespace() || !c.is_ascii() || matches!(c, '$' | '('));
     let before = before.strip_suffix(" the").unwrap_or(before);
@@ -196,16 +181,10 @@ pub(super) fn asks_number(question: &str) -> bool {
     let mut before = None;
     for word in words(question) {
         let after_how = before == Some(how)
-            && [
-                "many", "much", "long", "soon", "late", "old", "far", "big", "heavy", "fast", "quickly", "often",
-            ]
-            .iter()
-            .any(|sign| word.text.eq_ignore_ascii_case(sign));
-        if after_how
-            || ["when", "deadline", "cost", "costs"]
+            && ["many", "much", "long", "soon", "late", "old", "far", "big", "heavy", "fast", "quickly", "often"]
                 .iter()
-                .any(|sign| word.text.eq_ignore_ascii_case(sign))
-        {
+                .any(|sign| word.text.eq_ignore_ascii_case(sign));
+        if after_how || ["when", "deadline", "cost", "costs"].iter().any(|sign| word.text.eq_ignore_ascii_case(sign)) {
             return true;
         }
         before = Some(word.term);
@@ -228,11 +207,7 @@ mod tests {
     fn passages_say_yes_or_no() {
         for (question, passage, expected) in [
             ("Can I feed the lions?", "Visitors may feed the lions.", true),
-            (
-                "Can I feed the lions?",
-                "Nobody may feed the lions, not even keepers.",
-                true,
-            ),
+            ("Can I feed the lions?", "Nobody may feed the lions, not even keepers.", true),
             ("Can I feed the lions?", "You cannot feed the lions.", false),
             ("Can I bring a dog?", "You may bring a child, but not a dog.", false),
             ("Can I bring a child?", "You may bring a child, but not a dog.", true),

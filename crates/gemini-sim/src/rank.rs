@@ -38,7 +38,7 @@ impl Query {
 
 /// A passage and how well it answers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ranked<'a> {
+pub(super) struct RankedPassage<'a> {
     pub(super) document: &'a Document,
     pub(super) passage: &'a Passage,
     /// 0 or more; comparable within one question.
@@ -54,12 +54,8 @@ pub(super) fn rank<'a>(
     documents: &[&'a Document],
     query: &Query,
     favours: impl Fn(&Passage) -> f32,
-) -> Vec<Ranked<'a>> {
-    let passages = || {
-        documents
-            .iter()
-            .flat_map(|document| document.passages.iter().map(move |p| (*document, p)))
-    };
+) -> Vec<RankedPassage<'a>> {
+    let passages = || documents.iter().flat_map(|document| document.passages.iter().map(move |p| (*document, p)));
     let count = documents.iter().map(|document| document.passages.len()).sum::<usize>();
     let length = passages().map(|(_, passage)| passage.terms.len()).sum::<usize>();
     let mean = (length as f32 / count.max(1) as f32).max(1.0);
@@ -73,11 +69,7 @@ pub(super) fn rank<'a>(
         let mut covered = 0.0;
         for ((term, _), weight) in query.terms.iter().zip(&weights) {
             let own = passage.terms.iter().filter(|known| *known == term).count() as f32;
-            let near = if own == 0.0 && passage.context.contains(term) {
-                CONTEXT
-            } else {
-                0.0
-            };
+            let near = if own == 0.0 && passage.context.contains(term) { CONTEXT } else { 0.0 };
             let frequency = own + near;
             if frequency > 0.0 {
                 score += weight * frequency * (K1 + 1.0) / (frequency + held);
@@ -85,7 +77,7 @@ pub(super) fn rank<'a>(
             }
         }
         if score > 0.0 {
-            ranked.push(Ranked {
+            ranked.push(RankedPassage {
                 document,
                 passage,
                 score: score * favours(passage),
@@ -133,10 +125,7 @@ mod tests {
     #[test]
     fn rare_words_weigh_more() {
         let text = "The zoo opens at nine. The zoo shows lions. The zoo feeds penguins at noon.";
-        assert_eq!(
-            best(text, "When does the zoo feed the penguins?").0,
-            "The zoo feeds penguins at noon."
-        );
+        assert_eq!(best(text, "When does the zoo feed the penguins?").0, "The zoo feeds penguins at noon.");
         assert_eq!(best(text, "Are there lions in the zoo?").0, "The zoo shows lions.");
     }
 

@@ -75,12 +75,7 @@ impl Document {
                 Meaning::Refusal(text) => self.instructions.refusal = Some(text),
                 Meaning::Rule(Rule { condition, reply }) => {
                     let terms = terms(&condition).collect();
-                    self.passages.push(Passage {
-                        text: reply,
-                        heading,
-                        terms,
-                        context: Vec::new(),
-                    });
+                    self.passages.push(Passage { text: reply, heading, terms, context: Vec::new() });
                 }
                 Meaning::Fact => {
                     let mut context = std::mem::take(&mut asked);
@@ -139,10 +134,9 @@ fn bare(line: &str) -> &str {
         .unwrap_or(line);
     let digits = line.bytes().take_while(u8::is_ascii_digit).count();
     let line = match line.get(digits..) {
-        Some(rest) if (1..=2).contains(&digits) => rest
-            .strip_prefix(". ")
-            .or_else(|| rest.strip_prefix(") "))
-            .unwrap_or(line),
+        Some(rest) if (1..=2).contains(&digits) => {
+            rest.strip_prefix(". ").or_else(|| rest.strip_prefix(") ")).unwrap_or(line)
+        }
         _ => line,
     };
     line.trim_matches(['|', ' '])
@@ -174,20 +168,8 @@ fn label_of(line: &str) -> Option<(&str, &str)> {
 
 /// The sentence leans on the one before it.
 fn points_back(sentence: &str) -> bool {
-    const POINTERS: [&str; 9] = [
-        "it",
-        "this",
-        "they",
-        "these",
-        "that",
-        "then",
-        "otherwise",
-        "after",
-        "those",
-    ];
-    words(sentence)
-        .next()
-        .is_some_and(|word| POINTERS.iter().any(|pointer| word.text.eq_ignore_ascii_case(pointer)))
+    const POINTERS: [&str; 9] = ["it", "this", "they", "these", "that", "then", "otherwise", "after", "those"];
+    words(sentence).next().is_some_and(|word| POINTERS.iter().any(|pointer| word.text.eq_ignore_ascii_case(pointer)))
 }
 
 /// Splits a line after `.`, `!` or `?` and the quotes that follow it, if the next sentence starts like one.
@@ -205,9 +187,7 @@ pub(super) fn sentences(line: &str) -> impl Iterator<Item = &str> {
 }
 
 fn sentence_end(text: &str) -> usize {
-    const ABBREVIATIONS: [&str; 12] = [
-        "e.g", "i.e", "etc", "mr", "mrs", "ms", "dr", "no", "vs", "approx", "st", "a.m",
-    ];
+    const ABBREVIATIONS: [&str; 12] = ["e.g", "i.e", "etc", "mr", "mrs", "ms", "dr", "no", "vs", "approx", "st", "a.m"];
     let bytes = text.as_bytes();
     let mut from = 0;
     // A quotation is part of its sentence, however many sentences are quoted.
@@ -229,10 +209,8 @@ fn sentence_end(text: &str) -> usize {
         }
         let mark = bytes[at];
         let mut end = at + 1;
-        while let Some(c) = text[end..]
-            .chars()
-            .next()
-            .filter(|c| matches!(c, '"' | '”' | '\'' | ')' | '*' | '.' | '!' | '?'))
+        while let Some(c) =
+            text[end..].chars().next().filter(|c| matches!(c, '"' | '”' | '\'' | ')' | '*' | '.' | '!' | '?'))
         {
             if matches!(c, '"' | '”') {
                 quoted = false;
@@ -247,11 +225,7 @@ fn sentence_end(text: &str) -> usize {
         let next = after.trim_start().chars().next();
         let starts =
             next.is_none_or(|c| c.is_uppercase() || c.is_ascii_digit() || matches!(c, '"' | '“' | '(' | '*' | '\''));
-        let last_word = text[..at]
-            .rsplit([' ', '('])
-            .next()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let last_word = text[..at].rsplit([' ', '(']).next().unwrap_or_default().to_ascii_lowercase();
         let abbreviated = mark == b'.' && (last_word.len() == 1 || ABBREVIATIONS.contains(&last_word.as_str()));
         if starts && !abbreviated {
             return end;
@@ -269,14 +243,8 @@ mod tests {
         for (line, expected) in [
             ("One. Two! Three? four.", &["One.", "Two!", "Three? four."][..]),
             ("It costs 4.90 a day. Ask.", &["It costs 4.90 a day.", "Ask."]),
-            (
-                "Use a box, e.g. Brown ones. Fine.",
-                &["Use a box, e.g. Brown ones.", "Fine."],
-            ),
-            (
-                r#"Say "No. Not now." and stop. Done."#,
-                &[r#"Say "No. Not now." and stop."#, "Done."],
-            ),
+            ("Use a box, e.g. Brown ones. Fine.", &["Use a box, e.g. Brown ones.", "Fine."]),
+            (r#"Say "No. Not now." and stop. Done."#, &[r#"Say "No. Not now." and stop."#, "Done."]),
             (r#"Reply "No." Then stop."#, &[r#"Reply "No.""#, "Then stop."]),
             ("", &[]),
             ("no end", &["no end"]),
@@ -290,11 +258,8 @@ mod tests {
         let document = Document::read(
             "You are a guide.\n\n# Opening hours\n- We open at nine. It is earlier in May.\n\n**Prices:**\n1. Adults: Five euros a day\n2. Children: one euro a day. Late? We wait.\nAnswer in one sentence.",
         );
-        let seen: Vec<_> = document
-            .passages
-            .iter()
-            .map(|p| (document.heading(p).unwrap_or(""), p.text.as_str()))
-            .collect();
+        let seen: Vec<_> =
+            document.passages.iter().map(|p| (document.heading(p).unwrap_or(""), p.text.as_str())).collect();
         assert_eq!(
             seen,
             [
@@ -306,11 +271,7 @@ mod tests {
             ]
         );
         assert_eq!(document.instructions.max_sentences, Some(1));
-        assert!(
-            document.passages[1]
-                .context
-                .contains(&super::super::words::term("nine"))
-        );
+        assert!(document.passages[1].context.contains(&super::super::words::term("nine")));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //! does.
 
 use super::answer::Reply;
+use super::body::{get, list, number};
 use super::noise::Key;
 use super::pages::page;
 use super::status::Status;
-use super::validate::{Method, get, list, number};
+use super::validate::Method;
 use serde_json::{Value, json};
 
 /// Characters of a streamed chunk.
@@ -13,33 +14,26 @@ const CHUNK: usize = 48;
 
 /// A finished answer.
 #[derive(Clone, Debug)]
-pub(super) struct Answered {
+pub(super) struct Answer {
     reply: Reply,
     finish: &'static str,
     prompt_tokens: u64,
-    cached_tokens: u64,
     model: String,
     id: String,
 }
 
-impl Answered {
+impl Answer {
     /// Cuts the reply at the first stop sequence and at the token limit of the request.
-    pub(super) fn new(reply: Reply, body: &Value, model: &str, key: Key) -> Answered {
+    pub(super) fn new(reply: Reply, body: &Value, model: &str, key: Key) -> Answer {
         let mut finish = "STOP";
         let reply = match (reply, get(body, "generationConfig")) {
             (Reply::Text(text), Some(config)) => {
                 let mut text = text;
                 let stops = list(config, "stopSequences").iter().filter_map(Value::as_str);
-                if let Some(at) = stops
-                    .filter(|stop| !stop.is_empty())
-                    .filter_map(|stop| text.find(stop))
-                    .min()
-                {
+                if let Some(at) = stops.filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop)).min() {
                     text.truncate(at);
                 }
-                let limit = get(config, "maxOutputTokens")
-                    .and_then(number)
-                    .map(|limit| limit as u64);
+                let limit = get(config, "maxOutputTokens").and_then(number).map(|limit| limit as u64);
                 if let Some(limit) = limit
                     && tokens(&text) > limit
                 {
@@ -51,22 +45,7 @@ impl Answered {
             }
             (reply, _) => reply,
         };
-        Answered {
-            reply,
-            finish,
-            prompt_tokens: prompt_tokens(body),
-            cached_tokens: 0,
-            model: model.to_owned(),
-            id: key.hex(),
-        }
-    }
-
-    /// The same, with this many of the prompt's tokens from a cached content.
-    pub(super) fn cached(self, tokens: u64) -> Answered {
-        Answered {
-            cached_tokens: tokens,
-            ..self
-        }
+        Answer { reply, finish, prompt_tokens: prompt_tokens(body), model: model.to_owned(), id: key.hex() }
     }
 
     /// The body of generateContent.
@@ -119,13 +98,7 @@ impl Answered {
             usage["candidatesTokenCount"] = json!(output);
         }
         usage["totalTokenCount"] = json!(self.prompt_tokens + output);
-        if self.cached_tokens > 0 {
-            usage["cachedContentTokenCount"] = json!(self.cached_tokens);
-        }
         usage["promptTokensDetails"] = text_details(self.prompt_tokens);
-        if self.cached_tokens > 0 {
-            usage["cacheTokensDetails"] = text_details(self.cached_tokens);
-        }
         json!({
             "candidates": [candidate],
             "usageMetadata": usage,
@@ -136,11 +109,7 @@ impl Answered {
 }
 
 fn text_parts(text: &str) -> Vec<Value> {
-    if text.is_empty() {
-        Vec::new()
-    } else {
-        vec![json!({"text": text})]
-    }
+    if text.is_empty() { Vec::new() } else { vec![json!({"text": text})] }
 }
 
 fn text_details(tokens: u64) -> Value {
@@ -160,11 +129,7 @@ pub(super) fn prompt_tokens(body: &Value) -> u64 {
             Value::Bool(_) | Value::Number(_) => 4,
             Value::String(text) => text.chars().count() as u64,
             Value::Array(items) => items.iter().map(characters).sum(),
-            Value::Object(map) => map
-                .iter()
-                .filter(|(key, _)| *key != "role")
-                .map(|(_, v)| characters(v))
-                .sum(),
+            Value::Object(map) => map.iter().filter(|(key, _)| *key != "role").map(|(_, v)| characters(v)).sum(),
         }
     }
     let read = ["systemInstruction", "contents", "tools"];
@@ -172,17 +137,9 @@ pub(super) fn prompt_tokens(body: &Value) -> u64 {
     all.div_ceil(4).max(1)
 }
 
-/// The body of countTokens; `cached` of the tokens are from a cached content.
-pub(super) fn counted(count: u64, cached: u64) -> Value {
-    let mut body = json!({"totalTokens": count});
-    if cached > 0 {
-        body["cachedContentTokenCount"] = json!(cached);
-    }
-    body["promptTokensDetails"] = text_details(count);
-    if cached > 0 {
-        body["cacheTokensDetails"] = text_details(cached);
-    }
-    body
+/// The body of countTokens.
+pub(super) fn counted(count: u64) -> Value {
+    json!({"totalTokens": count, "promptTokensDetails": text_details(count)})
 }
 
 /// Models in the list; any other `gemini-…` name is served too.
@@ -197,10 +154,7 @@ const MODELS: [(&str, &str); 5] = [
 /// The simulator has this model.
 pub(super) fn serves(model: &str) -> bool {
     model.strip_prefix("gemini-").is_some_and(|rest| {
-        !rest.is_empty()
-            && rest
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
     })
 }
 
@@ -212,7 +166,9 @@ fn embeds(model: &str) -> bool {
 /// The model can be called with this method.
 pub(super) fn supports(model: &str, method: Method) -> bool {
     match method {
-        Method::Generate | Method::Stream | Method::BatchGenerate => !embeds(model),
+        Method::Generate | Method::Stream => !embeds(model),
+        #[cfg(feature = "emulator")]
+        Method::BatchGenerate => !embeds(model),
         Method::Embed | Method::BatchEmbed => embeds(model),
         Method::CountTokens => true,
     }
@@ -220,19 +176,11 @@ pub(super) fn supports(model: &str, method: Method) -> bool {
 
 /// The body of a model.
 pub(super) fn model(name: &str) -> Value {
-    let shown = MODELS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map_or(name, |(_, shown)| *shown);
+    let shown = MODELS.iter().find(|(known, _)| *known == name).map_or(name, |(_, shown)| *shown);
     let (input, output, methods) = if embeds(name) {
         (2_048, 1, json!(["embedContent", "countTokens"]))
     } else {
-        let methods = json!([
-            "generateContent",
-            "countTokens",
-            "createCachedContent",
-            "batchGenerateContent"
-        ]);
+        let methods = json!(["generateContent", "countTokens", "batchGenerateContent"]);
         (1_048_576, 65_536, methods)
     };
     json!({
@@ -254,14 +202,9 @@ pub(super) fn models(query: &str) -> Result<Value, Status> {
 mod tests {
     use super::*;
 
-    fn answered(text: &str, config: Value) -> Answered {
+    fn answered(text: &str, config: Value) -> Answer {
         let body = json!({"contents": [{"parts": [{"text": "12345678"}]}], "generationConfig": config});
-        Answered::new(
-            Reply::Text(text.to_owned()),
-            &body,
-            "gemini-3.8-flash",
-            Key::new(0, "", b"", b""),
-        )
+        Answer::new(Reply::Text(text.to_owned()), &body, "gemini-3.8-flash", Key::new(0, "", b"", b""))
     }
 
     #[test]
@@ -309,10 +252,7 @@ mod tests {
         assert_eq!(stopped["candidates"][0]["finishReason"], "STOP");
         let nothing = answered("Hello", json!({"stopSequences": ["H"]})).body();
         assert_eq!(nothing["candidates"][0]["content"], json!({"role": "model"}));
-        assert!(
-            nothing["usageMetadata"].get("candidatesTokenCount").is_none(),
-            "zero is left out"
-        );
+        assert!(nothing["usageMetadata"].get("candidatesTokenCount").is_none(), "zero is left out");
     }
 
     #[test]
@@ -321,10 +261,8 @@ mod tests {
         let whole = answered(text, json!({}));
         let events = whole.events();
         assert_eq!(events.len(), 3);
-        let joined: String = events
-            .iter()
-            .map(|e| e["candidates"][0]["content"]["parts"][0]["text"].as_str().unwrap())
-            .collect();
+        let joined: String =
+            events.iter().map(|e| e["candidates"][0]["content"]["parts"][0]["text"].as_str().unwrap()).collect();
         assert_eq!(joined, text);
         assert_eq!(events[2]["usageMetadata"], whole.body()["usageMetadata"]);
         assert!(events[0]["candidates"][0].get("finishReason").is_none());

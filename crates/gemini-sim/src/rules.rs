@@ -1,8 +1,8 @@
 //! What the service refuses after parsing: roles, empty turns, and the limits that its documentation states.
 
+use super::body::{get, list, number, same_name, snake};
 use super::embed::DIMENSIONS;
 use super::status::Status;
-use super::validate::{get, list, number, same_name, snake};
 use serde_json::Value;
 
 fn refuse<T>(message: impl Into<String>) -> Result<T, Status> {
@@ -13,11 +13,7 @@ fn refuse<T>(message: impl Into<String>) -> Result<T, Status> {
 pub(super) fn generate_rules(body: &Value, model: &str) -> Result<(), Status> {
     contents_rules(body, "GenerateContentRequest")?;
     let generation = Generation::of(model);
-    if list(body, "contents")
-        .last()
-        .and_then(|c| get(c, "role"))
-        .and_then(Value::as_str)
-        == Some("model")
+    if list(body, "contents").last().and_then(|c| get(c, "role")).and_then(Value::as_str) == Some("model")
         && generation.is_some_and(Generation::refuses_prefill)
     {
         return refuse("Please ensure that the last turn of a request has the role user.");
@@ -28,10 +24,7 @@ pub(super) fn generate_rules(body: &Value, model: &str) -> Result<(), Status> {
     for (at, tool) in list(body, "tools").iter().enumerate() {
         for (index, function) in list(tool, "functionDeclarations").iter().enumerate() {
             let place = format!("GenerateContentRequest.tools[{at}].function_declarations[{index}]");
-            if !get(function, "name")
-                .and_then(Value::as_str)
-                .is_some_and(is_function_name)
-            {
+            if !get(function, "name").and_then(Value::as_str).is_some_and(is_function_name) {
                 return refuse(format!(
                     "* {place}.name: Invalid function name. Must start with a letter or an underscore. Must be \
                      alphanumeric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:), or dashes (-), with a maximum \
@@ -39,9 +32,7 @@ pub(super) fn generate_rules(body: &Value, model: &str) -> Result<(), Status> {
                 ));
             }
             if get(function, "parameters").is_some() && get(function, "parametersJsonSchema").is_some() {
-                return refuse(format!(
-                    "* {place}: parameters and parameters_json_schema are mutually exclusive.\n"
-                ));
+                return refuse(format!("* {place}: parameters and parameters_json_schema are mutually exclusive.\n"));
             }
         }
     }
@@ -90,9 +81,7 @@ pub(super) fn batch_embed_rules(body: &Value, model: &str) -> Result<(), Status>
     }
     for (at, request) in requests.iter().enumerate() {
         if get(request, "model").is_none() {
-            return refuse(format!(
-                "* BatchEmbedContentsRequest.requests[{at}].model: model is required\n"
-            ));
+            return refuse(format!("* BatchEmbedContentsRequest.requests[{at}].model: model is required\n"));
         }
         embed_rules(request, model, &format!("BatchEmbedContentsRequest.requests[{at}]"))?;
     }
@@ -111,9 +100,7 @@ fn contents_rules(body: &Value, message: &str) -> Result<(), Status> {
         }
         let parts = list(content, "parts");
         if parts.is_empty() {
-            return refuse(format!(
-                "* {message}.contents[{at}].parts: contents.parts must not be empty.\n"
-            ));
+            return refuse(format!("* {message}.contents[{at}].parts: contents.parts must not be empty.\n"));
         }
         for (index, part) in parts.iter().enumerate() {
             if !has_data(part) {
@@ -140,9 +127,7 @@ fn has_data(part: &Value) -> bool {
 fn is_function_name(name: &str) -> bool {
     name.len() <= 128
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-'))
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'-'))
 }
 
 fn config_rules(config: &Value, model: &str, generation: Option<Generation>) -> Result<(), Status> {
@@ -158,21 +143,15 @@ fn config_rules(config: &Value, model: &str, generation: Option<Generation>) -> 
     in_range("topP", 0.0, 1.0, "[0.0, 1.0]")?;
     in_range("logprobs", 0.0, 20.0, "[0, 20]")?;
     if get(config, "maxOutputTokens").and_then(number).is_some_and(|n| n < 1.0) {
-        return refuse(format!(
-            "* {PLACE}.max_output_tokens: max_output_tokens must be positive.\n"
-        ));
+        return refuse(format!("* {PLACE}.max_output_tokens: max_output_tokens must be positive.\n"));
     }
     if list(config, "stopSequences").len() > 5 {
-        return refuse(format!(
-            "* {PLACE}.stop_sequences: at most 5 stop sequences are allowed.\n"
-        ));
+        return refuse(format!("* {PLACE}.stop_sequences: at most 5 stop sequences are allowed.\n"));
     }
     let schema = get(config, "responseSchema").is_some();
     let json_schema = get(config, "responseJsonSchema").is_some();
     if schema && json_schema {
-        return refuse(format!(
-            "* {PLACE}: response_schema and response_json_schema are mutually exclusive.\n"
-        ));
+        return refuse(format!("* {PLACE}: response_schema and response_json_schema are mutually exclusive.\n"));
     }
     let mime = get(config, "responseMimeType").and_then(Value::as_str).unwrap_or("");
     if !matches!(mime, "" | "text/plain" | "application/json" | "text/x.enum") {
@@ -229,10 +208,7 @@ impl Generation {
     fn of(model: &str) -> Option<Generation> {
         let version = model.strip_prefix("gemini-")?.split('-').next()?;
         let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
-        Some(Generation {
-            major: major.parse().ok()?,
-            minor: minor.parse().ok()?,
-        })
+        Some(Generation { major: major.parse().ok()?, minor: minor.parse().ok()? })
     }
 
     /// A last turn of the model is a 400 since 3.6.

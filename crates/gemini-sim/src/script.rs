@@ -26,9 +26,9 @@
 //!
 //! The first rule that matches and is not used up decides, `"ok"` included; without one, `--fault` does.
 
+use super::body::same_name;
 use super::faults::Fault;
 use super::noise::Key;
-use super::validate::same_name;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
@@ -63,7 +63,7 @@ struct Rule {
     after: u64,
     /// `None` is a good answer.
     outcomes: Vec<Option<Fault>>,
-    then: Then,
+    then: AfterLast,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
@@ -76,7 +76,7 @@ enum Count {
 
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
-enum Then {
+enum AfterLast {
     #[default]
     Pass,
     Last,
@@ -86,7 +86,7 @@ enum Then {
 /// A rule as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RawRule {
     #[serde(rename = "match")]
     text: Option<String>,
     path: Option<String>,
@@ -96,7 +96,7 @@ struct Written {
     after: u64,
     outcomes: Vec<Value>,
     #[serde(default)]
-    then: Then,
+    then: AfterLast,
 }
 
 impl Script {
@@ -126,7 +126,7 @@ impl Script {
 }
 
 fn rule(line: &str) -> Result<Rule, String> {
-    let written: Written = serde_json::from_str(line).map_err(|error| {
+    let written: RawRule = serde_json::from_str(line).map_err(|error| {
         // The place of the error is in the line, which the caller names.
         let message = error.to_string();
         let message = message.split(" at line ").next().unwrap_or_default();
@@ -155,17 +155,13 @@ fn outcome(written: &Value) -> Result<Option<Fault>, String> {
         Value::String(name) => name.clone(),
         Value::Number(code) => code.to_string(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
-            return Err(format!(
-                "the outcome {written} is neither a name nor a status; expected \"ok\" or a fault"
-            ));
+            return Err(format!("the outcome {written} is neither a name nor a status; expected \"ok\" or a fault"));
         }
     };
     if name == "ok" {
         return Ok(None);
     }
-    name.parse()
-        .map(Some)
-        .map_err(|error: super::FaultsError| error.to_string())
+    name.parse().map(Some).map_err(|error: super::FaultsError| error.to_string())
 }
 
 /// What a request is to the rules.
@@ -183,11 +179,11 @@ pub(super) struct Scene<'a> {
 #[derive(Debug)]
 pub(super) struct Player {
     script: Script,
-    played: Mutex<Played>,
+    played: Mutex<RuleCounts>,
 }
 
 #[derive(Debug, Default)]
-struct Played {
+struct RuleCounts {
     /// By rule, for all requests together.
     together: Vec<u64>,
     /// By rule and request.
@@ -201,14 +197,8 @@ impl Player {
     const KEPT: usize = 100_000;
 
     pub(super) fn new(script: Script) -> Player {
-        let played = Played {
-            together: vec![0; script.rules.len()],
-            ..Played::default()
-        };
-        Player {
-            script,
-            played: Mutex::new(played),
-        }
+        let played = RuleCounts { together: vec![0; script.rules.len()], ..RuleCounts::default() };
+        Player { script, played: Mutex::new(played) }
     }
 
     /// Nothing is scripted.
@@ -228,7 +218,7 @@ impl Player {
     }
 }
 
-impl Played {
+impl RuleCounts {
     /// How often the rule was asked before, for this request or for all.
     fn step(&mut self, rule: usize, count: Count, key: Key) -> u64 {
         let steps = match count {
@@ -258,11 +248,7 @@ impl Rule {
             Some(path) => scene.path.contains(path.as_str()),
             None => scene.is_call,
         };
-        placed
-            && self
-                .text
-                .as_ref()
-                .is_none_or(|text| scene.body.is_some_and(|body| says(body, text)))
+        placed && self.text.as_ref().is_none_or(|text| scene.body.is_some_and(|body| says(body, text)))
     }
 
     /// The outcome at a step; `None` when the rule has not begun, or is used up.
@@ -270,9 +256,9 @@ impl Rule {
         let at = usize::try_from(step.checked_sub(self.after)?).ok()?;
         let count = self.outcomes.len();
         let at = match self.then {
-            Then::Pass => at,
-            Then::Last => at.min(count - 1),
-            Then::Again => at % count,
+            AfterLast::Pass => at,
+            AfterLast::Last => at.min(count - 1),
+            AfterLast::Again => at % count,
         };
         self.outcomes.get(at).copied()
     }
@@ -283,9 +269,9 @@ fn says(body: &Value, text: &str) -> bool {
     match body {
         Value::String(said) => said.contains(text),
         Value::Array(items) => items.iter().any(|item| says(item, text)),
-        Value::Object(map) => map
-            .iter()
-            .any(|(key, item)| !same_name("cachedContent", key) && key != "model" && says(item, text)),
+        Value::Object(map) => {
+            map.iter().any(|(key, item)| !same_name("cachedContent", key) && key != "model" && says(item, text))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
@@ -345,14 +331,8 @@ mod tests {
     #[test]
     fn a_path_reaches_what_is_no_call() {
         let player = player(r#"{"path": "/batches/", "outcomes": ["stall"]}"#);
-        let poll = |path| {
-            named(player.next(Scene {
-                key: Key::new(0, path, b"", b""),
-                path,
-                is_call: false,
-                body: None,
-            }))
-        };
+        let poll =
+            |path| named(player.next(Scene { key: Key::new(0, path, b"", b""), path, is_call: false, body: None }));
         assert_eq!(poll("/v1/batches/a"), "stall");
         assert_eq!(poll("/v1/files/a"), "-");
         assert_eq!(next(&player, "a"), "-");
@@ -361,11 +341,8 @@ mod tests {
     #[test]
     fn all_bad_lines_are_named() {
         let script = "{\"outcomes\": []}\n\n{\"outcome\": [1]}\n{\"outcomes\": [\"fire\"]}\n{\"outcomes\": [{}]}\nx\n{\"match\": \"\", \"outcomes\": [\"ok\"]}";
-        let errors: Vec<String> = Script::parse(script)
-            .unwrap_err()
-            .iter()
-            .map(|error| format!("{}: {error}", error.line))
-            .collect();
+        let errors: Vec<String> =
+            Script::parse(script).unwrap_err().iter().map(|error| format!("{}: {error}", error.line)).collect();
         insta::assert_snapshot!(errors.join("\n"), @r#"
         1: `outcomes` needs 1 to 10000 outcomes
         3: not a rule: unknown field `outcome`, expected one of `match`, `path`, `count`, `after`, `outcomes`, `then`; expected something like {"match": "refund", "outcomes": ["429:1s", "ok"]}
@@ -378,7 +355,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let mut played = Played::default();
+        let mut played = RuleCounts::default();
         for i in 0..Player::KEPT as u64 + 10 {
             played.step(0, Count::Request, Key::new(i, "", b"", b""));
         }

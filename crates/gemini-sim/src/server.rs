@@ -43,24 +43,20 @@ impl Simulator {
         let (ready, started) = std::sync::mpsc::channel();
         let served = Arc::clone(&service);
         // The runtime is born and dies on its own thread: a caller may be on a runtime itself.
-        let thread = std::thread::Builder::new()
-            .name("promptgate-sim".to_owned())
-            .spawn(move || match runtime_for(listener) {
-                Ok((runtime, listener)) => {
-                    let _ = ready.send(Ok(()));
-                    run(runtime, listener, served, stopped);
-                }
-                Err(error) => {
-                    let _ = ready.send(Err(error));
+        let thread =
+            std::thread::Builder::new().name("promptgate-sim".to_owned()).spawn(move || {
+                match runtime_for(listener) {
+                    Ok((runtime, listener)) => {
+                        let _ = ready.send(Ok(()));
+                        run(runtime, listener, served, stopped);
+                    }
+                    Err(error) => {
+                        let _ = ready.send(Err(error));
+                    }
                 }
             })?;
         started.recv().map_err(io::Error::other)??;
-        Ok(Simulator {
-            address,
-            service,
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Simulator { address, service, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it listens, without a path: `http://127.0.0.1:PORT`.

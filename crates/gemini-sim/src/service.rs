@@ -1,31 +1,34 @@
 //! The REST API: from an HTTP request to a response, with the faults in between.
 
+#[cfg(feature = "emulator")]
+pub(super) mod emulator;
+
 use super::Settings;
-use super::batches::Batches;
-use super::caches::Caches;
-use super::call::{Call, Finish};
+use super::call::{Answerer, Call, Finish};
 use super::connection::Line;
 use super::faults::{Fault, Injector};
-use super::files::Files;
 use super::ledger::{Entry, Ledger};
-use super::library::Library;
 use super::noise::Key;
 use super::path::{Place, Resource, parameter, place};
-use super::resources::json_of;
 use super::respond::{model, models, serves, supports};
 use super::script::{Player, Scene};
 use super::status::{Status, high_demand, injected, unknown_model, unregistered};
-use super::validate::{Method, validate};
+use super::validate::Method;
+#[cfg(feature = "emulator")]
+use super::validate::validate;
 use super::wire::{Ending, bad_gateway, failed, failed_in_array, hanging, replied, sent, truncated};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header, request};
+#[cfg(feature = "emulator")]
+use axum::http::header;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, request};
 use axum::response::Response;
-use serde_json::{Value, json};
+#[cfg(feature = "emulator")]
+use emulator::{Emulator, ResourceRequest};
+use serde_json::Value;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use time::OffsetDateTime;
 
 /// The service's limit for a request body.
 const LARGEST: usize = 20 << 20;
@@ -39,10 +42,9 @@ pub(super) struct Service {
     pub(super) settings: Settings,
     injector: Injector,
     player: Player,
-    pub(super) library: Library,
-    pub(super) files: Files,
-    pub(super) batches: Batches,
-    pub(super) caches: Caches,
+    answerer: Answerer,
+    #[cfg(feature = "emulator")]
+    emulator: Emulator,
     pub(super) ledger: Ledger,
     requests: AtomicU64,
 }
@@ -52,10 +54,9 @@ impl Service {
         Ok(Service {
             injector: Injector::new(settings.faults.clone()),
             player: Player::new(settings.script.clone()),
-            library: Library::default(),
-            files: Files::new(settings.seed),
-            batches: Batches::new(settings.seed, settings.batch_polls),
-            caches: Caches::new(settings.seed),
+            answerer: Answerer::new(settings.noise),
+            #[cfg(feature = "emulator")]
+            emulator: Emulator::new(&settings),
             ledger: Ledger::new(settings.log.as_deref())?,
             settings,
             requests: AtomicU64::new(0),
@@ -78,11 +79,12 @@ impl Service {
 }
 
 /// A request that was received whole, but for the bytes of an upload.
-struct Asked<'a> {
+struct ApiRequest<'a> {
     head: &'a request::Parts,
     place: Place<'a>,
     bytes: Bytes,
     /// The bytes of an upload, as they come.
+    #[cfg_attr(not(feature = "emulator"), expect(dead_code, reason = "only the emulator takes uploads"))]
     upload: Option<Body>,
     key: Key,
 }
@@ -132,10 +134,7 @@ fn query(head: &request::Parts) -> &str {
 }
 
 fn not_found(head: &request::Parts) -> Response {
-    failed(&Status::new(
-        404,
-        format!("The requested URL {} was not found on this server.", head.uri.path()),
-    ))
+    failed(&Status::new(404, format!("The requested URL {} was not found on this server.", head.uri.path())))
 }
 
 /// Reads a request, or refuses to: no such path, no key, no such method or model, too large.
@@ -144,7 +143,7 @@ async fn receive<'a>(
     head: &'a request::Parts,
     place: Option<Place<'a>>,
     body: Body,
-) -> Result<Asked<'a>, Response> {
+) -> Result<ApiRequest<'a>, Response> {
     let place = place.ok_or_else(|| not_found(head))?;
     // The address of an upload is secret, and so its own key.
     let uploads = place.resource == Resource::Upload && parameter(query(head), "uploadId").is_some();
@@ -162,10 +161,7 @@ async fn receive<'a>(
         (Bytes::new(), Some(body))
     } else {
         let bytes = to_bytes(body, LARGEST).await.map_err(|_| {
-            failed(&Status::new(
-                400,
-                format!("Request payload size exceeds the limit: {LARGEST} bytes."),
-            ))
+            failed(&Status::new(400, format!("Request payload size exceeds the limit: {LARGEST} bytes.")))
         })?;
         (bytes, None)
     };
@@ -174,32 +170,19 @@ async fn receive<'a>(
     let key = if head.method == "POST" {
         Key::new(service.settings.seed, path, &bytes, sample)
     } else {
-        Key::new(
-            service.settings.seed,
-            &format!("{} {path}", head.method),
-            &bytes,
-            sample,
-        )
+        Key::new(service.settings.seed, &format!("{} {path}", head.method), &bytes, sample)
     };
-    Ok(Asked {
-        head,
-        place,
-        bytes,
-        upload,
-        key,
-    })
+    Ok(ApiRequest { head, place, bytes, upload, key })
 }
 
 /// A key in the header or, as the service still allows, in the query. It is looked at, never kept or shown.
 fn has_key(headers: &HeaderMap, query: &str) -> bool {
-    let in_header = headers
-        .get(KEY)
-        .is_some_and(|key| !key.as_bytes().trim_ascii().is_empty());
+    let in_header = headers.get(KEY).is_some_and(|key| !key.as_bytes().trim_ascii().is_empty());
     in_header || parameter(query, "key").is_some_and(|key| !key.is_empty())
 }
 
 /// Responds after the latency, through the faults.
-async fn respond(service: &Service, line: &Line, asked: Asked<'_>, log: &mut Entry<'_>) -> Response {
+async fn respond(service: &Service, line: &Line, asked: ApiRequest<'_>, log: &mut Entry<'_>) -> Response {
     if !service.settings.latency.is_zero() {
         tokio::time::sleep(service.settings.latency).await;
     }
@@ -237,7 +220,7 @@ async fn respond(service: &Service, line: &Line, asked: Asked<'_>, log: &mut Ent
     }
 }
 
-impl Asked<'_> {
+impl ApiRequest<'_> {
     /// The method that is called, if one is.
     fn method(&self) -> Option<Method> {
         self.place.call().and_then(|(_, method)| Method::parse(method))
@@ -258,7 +241,7 @@ impl Asked<'_> {
 
     /// A call for answers, counts or embeddings.
     fn is_call(&self) -> bool {
-        self.method().is_some_and(|method| method != Method::BatchGenerate)
+        self.method().is_some_and(Method::is_call)
     }
 
     /// What is asked, for the counters.
@@ -276,81 +259,51 @@ impl Asked<'_> {
             ("GET", Resource::Batch(_)) => "batches.get",
             ("DELETE", Resource::Batch(_)) => "batches.delete",
             ("POST", Resource::CancelBatch(_)) => "batches.cancel",
-            ("POST", Resource::Caches) => "cachedContents.create",
-            ("GET", Resource::Caches) => "cachedContents.list",
-            ("GET", Resource::Cache(_)) => "cachedContents.get",
-            ("PATCH", Resource::Cache(_)) => "cachedContents.patch",
-            ("DELETE", Resource::Cache(_)) => "cachedContents.delete",
             _ => "unknown",
         }
     }
 
     fn fault(&self, service: &Service) -> Option<Fault> {
         // A body is read for its text only where a script may ask for it.
-        let body = if service.player.is_idle() {
-            None
-        } else {
-            json_of(&self.bytes).ok()
-        };
-        service.fault(Scene {
-            key: self.key,
-            path: self.head.uri.path(),
-            is_call: self.is_call(),
-            body: body.as_ref(),
-        })
+        let body = if service.player.is_idle() { None } else { json_of(&self.bytes).ok() };
+        service.fault(Scene { key: self.key, path: self.head.uri.path(), is_call: self.is_call(), body: body.as_ref() })
     }
 
     /// An error; a stream without server-sent events wraps it in an array.
     fn refused(&self, status: &Status) -> Response {
-        if self.streams() && !self.sse() {
-            failed_in_array(status)
-        } else {
-            failed(status)
-        }
+        if self.streams() && !self.sse() { failed_in_array(status) } else { failed(status) }
     }
 
     /// Does what is asked.
     async fn handle(self, service: &Service, finish: Finish, ending: Ending) -> Response {
-        let now = OffsetDateTime::now_utc();
-        let Place {
-            prefix,
-            version,
-            resource,
-        } = self.place;
-        let host = self.head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let root = format!("http://{}{prefix}", host.unwrap_or("127.0.0.1"));
-        let base = format!("{root}/{version}");
-        let query = query(self.head);
-        let none = |done: Result<(), Status>| replied(done.map(|()| json!({})));
-        match (self.head.method.as_str(), resource) {
+        let version = self.place.version;
+        match (self.head.method.as_str(), self.place.resource) {
             ("POST", Resource::Call { .. }) => self.call(service, finish, ending),
-            ("GET", Resource::Models) => replied(models(query)),
+            ("GET", Resource::Models) => replied(models(query(self.head))),
             ("GET", Resource::Model(name)) if serves(name) => sent(StatusCode::OK, &model(name)),
             ("GET", Resource::Model(name)) => failed(&unknown_model(name, version, "getModel")),
-            ("POST", Resource::Upload) => {
-                if let (Some(body), Some(id)) = (self.upload, parameter(query, "uploadId")) {
-                    return service.continue_upload(id, &self.head.headers, body, &base).await;
-                }
-                let url = format!("{root}/upload/{version}/files");
-                service
-                    .begin_upload(&self.head.headers, &self.bytes, &url)
-                    .unwrap_or_else(|status| failed(&status))
-            }
-            ("GET", Resource::Files) => replied(service.files.list(query, &base)),
-            ("GET", Resource::File(name)) => replied(service.files.get(name, &base)),
-            ("DELETE", Resource::File(name)) => none(service.files.delete(name)),
-            ("GET", Resource::Download(name)) => service.download(name).unwrap_or_else(|status| failed(&status)),
-            ("GET", Resource::Batches) => replied(service.batches.list(query)),
-            ("GET", Resource::Batch(name)) => replied(service.poll_batch(name)),
-            ("DELETE", Resource::Batch(name)) => none(service.batches.delete(name)),
-            ("POST", Resource::CancelBatch(name)) => none(service.batches.cancel(name, now)),
-            ("POST", Resource::Caches) => replied(service.create_cache(&self.bytes, version)),
-            ("GET", Resource::Caches) => replied(service.caches.list(query, now)),
-            ("GET", Resource::Cache(name)) => replied(service.caches.get(name, now)),
-            ("PATCH", Resource::Cache(name)) => replied(service.patch_cache(name, &self.bytes)),
-            ("DELETE", Resource::Cache(name)) => none(service.caches.delete(name, now)),
-            _ => not_found(self.head),
+            _ => self.resource(service).await,
         }
+    }
+
+    #[cfg(feature = "emulator")]
+    async fn resource(self, service: &Service) -> Response {
+        let host = self.head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let root = format!("http://{}{}", host.unwrap_or("127.0.0.1"), self.place.prefix);
+        let request = ResourceRequest {
+            head: self.head,
+            resource: self.place.resource,
+            body: &self.bytes,
+            upload: self.upload,
+            root: &root,
+            version: self.place.version,
+        };
+        service.resource(request).await.unwrap_or_else(|| not_found(self.head))
+    }
+
+    #[cfg(not(feature = "emulator"))]
+    async fn resource(self, _: &Service) -> Response {
+        not_found(self.head)
     }
 
     fn call(&self, service: &Service, finish: Finish, ending: Ending) -> Response {
@@ -358,23 +311,22 @@ impl Asked<'_> {
             return not_found(self.head);
         };
         let answered = json_of(&self.bytes).and_then(|body| match method {
+            #[cfg(feature = "emulator")]
             Method::BatchGenerate => {
                 validate(method, self.model(), &body)?;
                 let operation = service.create_batch(&body, self.model(), self.bytes.len())?;
                 Ok(sent(StatusCode::OK, &operation))
             }
             Method::Generate | Method::Stream | Method::CountTokens | Method::Embed | Method::BatchEmbed => {
-                let call = Call {
-                    method,
-                    model: self.model(),
-                    sse: self.sse(),
-                    key: self.key,
-                    finish,
-                    ending,
-                };
-                call.answer(service, &body)
+                let call = Call { method, model: self.model(), sse: self.sse(), key: self.key, finish, ending };
+                call.answer(&service.answerer, &body)
             }
         });
         answered.unwrap_or_else(|status| self.refused(&status))
     }
+}
+
+/// The JSON of a body.
+pub(super) fn json_of(body: &[u8]) -> Result<Value, Status> {
+    serde_json::from_slice(body).map_err(|error| Status::new(400, format!("Invalid JSON payload received. {error}")))
 }

@@ -20,21 +20,12 @@ pub(super) struct Status {
 impl Status {
     /// A status without details; the canonical name follows from the HTTP status.
     pub(super) fn new(http: u16, message: impl Into<String>) -> Status {
-        Status {
-            http,
-            status: canonical(http),
-            message: message.into(),
-            details: Vec::new(),
-        }
+        Status { http, status: canonical(http), message: message.into(), details: Vec::new() }
     }
 
     /// 400 with the offending fields.
     pub(super) fn bad_fields(violations: Vec<(String, String)>) -> Status {
-        let message = violations
-            .iter()
-            .map(|(_, description)| description.as_str())
-            .collect::<Vec<_>>()
-            .join("\n");
+        let message = violations.iter().map(|(_, description)| description.as_str()).collect::<Vec<_>>().join("\n");
         let listed: Vec<Value> = violations
             .iter()
             .map(|(field, description)| {
@@ -54,6 +45,7 @@ impl Status {
     }
 
     /// The same as a bare google.rpc.Status, with its gRPC code: how operations and items of a batch carry errors.
+    #[cfg(feature = "emulator")]
     pub(super) fn rpc(&self) -> Value {
         let mut error = json!({"code": rpc_code(self.http), "message": self.message});
         if !self.details.is_empty() {
@@ -89,6 +81,7 @@ fn canonical(http: u16) -> &'static str {
 }
 
 /// The number of google.rpc.Code for an HTTP status.
+#[cfg(feature = "emulator")]
 fn rpc_code(http: u16) -> u8 {
     match http {
         400 => 3,
@@ -252,37 +245,21 @@ mod tests {
     fn quota_says_when_to_retry_in_both_places() {
         let body = body("429");
         assert_eq!(body["error"]["status"], "RESOURCE_EXHAUSTED");
-        assert!(
-            body["error"]["message"]
-                .as_str()
-                .unwrap()
-                .ends_with("Please retry in 0.2s.")
-        );
+        assert!(body["error"]["message"].as_str().unwrap().ends_with("Please retry in 0.2s."));
         let details = body["error"]["details"].as_array().unwrap();
-        let delay = details
-            .iter()
-            .find(|d| d["@type"].as_str().unwrap().ends_with("RetryInfo"));
+        let delay = details.iter().find(|d| d["@type"].as_str().unwrap().ends_with("RetryInfo"));
         assert_eq!(delay.unwrap()["retryDelay"], "0.2s");
-        assert_eq!(
-            details[0]["violations"][0]["quotaValue"], "10",
-            "int64 is a string on the wire"
-        );
+        assert_eq!(details[0]["violations"][0]["quotaValue"], "10", "int64 is a string on the wire");
     }
 
     #[test]
     fn quotas_are_told_apart() {
         let day = body("429-day:60s").to_string();
-        assert!(
-            day.contains("PerDay") && day.contains("\"retryDelay\":\"60s\""),
-            "{day}"
-        );
+        assert!(day.contains("PerDay") && day.contains("\"retryDelay\":\"60s\""), "{day}");
         let tokens = body("429-tokens").to_string();
         assert!(tokens.contains("InputTokensPerModelPerMinute"), "{tokens}");
         let zero = body("429-zero").to_string();
-        assert!(
-            zero.contains("limit: 0, model") && !zero.contains("QuotaFailure"),
-            "{zero}"
-        );
+        assert!(zero.contains("limit: 0, model") && !zero.contains("QuotaFailure"), "{zero}");
         let retry = body("429-retry:1s").to_string();
         assert!(
             retry.contains("\"retryDelay\":\"1s\"") && !retry.contains("QuotaFailure") && !retry.contains("retry in"),

@@ -23,18 +23,11 @@ fn client<T>(work: impl AsyncFnOnce(reqwest::Client) -> T) -> T {
     // Built with the whole workspace, reqwest has TLS, and no provider of its own.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(work(client))
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(work(client))
 }
 
 async fn post(client: &reqwest::Client, url: String, body: &Value, sample: u32) -> reqwest::Result<(u16, String)> {
-    let request = client
-        .post(url)
-        .header("x-promptgate-sample", sample.to_string())
-        .body(body.to_string());
+    let request = client.post(url).header("x-promptgate-sample", sample.to_string()).body(body.to_string());
     let response = request.send().await?;
     Ok((response.status().as_u16(), response.text().await?))
 }
@@ -45,39 +38,24 @@ fn every_endpoint_answers() {
     let url = simulator.url();
     client(async |client| {
         let question = body("When does the zoo open?");
-        let (code, text) = post(&client, format!("{url}{PATH}:generateContent"), &question, 1)
-            .await
-            .unwrap();
+        let (code, text) = post(&client, format!("{url}{PATH}:generateContent"), &question, 1).await.unwrap();
         let answer: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(code, 200);
-        assert_eq!(
-            answer["candidates"][0]["content"]["parts"][0]["text"],
-            "The zoo opens at nine."
-        );
+        assert_eq!(answer["candidates"][0]["content"]["parts"][0]["text"], "The zoo opens at nine.");
         assert_eq!(answer["modelVersion"], "gemini-3.8-flash");
 
         let prefixed = format!("{url}/gateway/v1/models/gemini-3.8-flash:countTokens");
-        let (code, text) = post(&client, prefixed, &json!({"contents": question["contents"]}), 1)
-            .await
-            .unwrap();
+        let (code, text) = post(&client, prefixed, &json!({"contents": question["contents"]}), 1).await.unwrap();
         let counted: Value = serde_json::from_str(&text).unwrap();
         assert_eq!((code, counted["totalTokens"].as_u64()), (200, Some(6)));
 
-        let (code, text) = post(
-            &client,
-            format!("{url}{PATH}:streamGenerateContent?alt=sse"),
-            &question,
-            1,
-        )
-        .await
-        .unwrap();
+        let (code, text) =
+            post(&client, format!("{url}{PATH}:streamGenerateContent?alt=sse"), &question, 1).await.unwrap();
         assert_eq!(code, 200);
         assert!(text.starts_with("data: {") && text.ends_with("}\r\n\r\n"), "{text}");
         assert!(!text.contains("[DONE]"));
 
-        let (_, text) = post(&client, format!("{url}{PATH}:streamGenerateContent"), &question, 1)
-            .await
-            .unwrap();
+        let (_, text) = post(&client, format!("{url}{PATH}:streamGenerateContent"), &question, 1).await.unwrap();
         assert!(serde_json::from_str::<Value>(&text).unwrap().is_array());
 
         let models = client.get(format!("{url}/v1beta/models")).send().await.unwrap();
@@ -91,39 +69,19 @@ fn every_endpoint_answers() {
 
 #[test]
 fn refusals_are_statuses() {
-    let simulator = simulator(Settings {
-        require_key: true,
-        ..Settings::default()
-    });
+    let simulator = simulator(Settings { require_key: true, ..Settings::default() });
     let url = simulator.url();
     client(async |client| {
         let question = body("When?");
-        let (code, text) = post(&client, format!("{url}{PATH}:generateContent"), &question, 1)
-            .await
-            .unwrap();
+        let (code, text) = post(&client, format!("{url}{PATH}:generateContent"), &question, 1).await.unwrap();
         assert_eq!(code, 403);
         assert!(text.contains("PERMISSION_DENIED"));
         for (path, body, code, name) in [
-            (
-                "/v1beta/models/gpt-x:generateContent",
-                question.clone(),
-                404,
-                "NOT_FOUND",
-            ),
+            ("/v1beta/models/gpt-x:generateContent", question.clone(), 404, "NOT_FOUND"),
             ("/v1beta/models/gemini-x:banana", question.clone(), 404, "NOT_FOUND"),
             ("/elsewhere", question.clone(), 404, "NOT_FOUND"),
-            (
-                "/v1/models/gemini-x:generateContent",
-                json!({"banana": 1}),
-                400,
-                "INVALID_ARGUMENT",
-            ),
-            (
-                "/v1/models/gemini-x:streamGenerateContent",
-                json!({}),
-                400,
-                "INVALID_ARGUMENT",
-            ),
+            ("/v1/models/gemini-x:generateContent", json!({"banana": 1}), 400, "INVALID_ARGUMENT"),
+            ("/v1/models/gemini-x:streamGenerateContent", json!({}), 400, "INVALID_ARGUMENT"),
         ] {
             let request = client.post(format!("{url}{path}")).header("x-goog-api-key", "any");
             let response = request.body(body.to_string()).send().await.unwrap();
@@ -143,17 +101,9 @@ fn refusals_are_statuses() {
 
 #[test]
 fn noise_repeats_in_any_order() {
-    let settings = Settings {
-        noise: 0.5,
-        seed: 3,
-        ..Settings::default()
-    };
+    let settings = Settings { noise: 0.5, seed: 3, ..Settings::default() };
     let questions: Vec<Value> = ["zoo", "lions", "goats"]
-        .map(|about| {
-            body(&format!(
-                "Tell me of the zoo, the lions and the goats, mostly the {about}."
-            ))
-        })
+        .map(|about| body(&format!("Tell me of the zoo, the lions and the goats, mostly the {about}.")))
         .into();
     let ask = |order: Vec<u32>| {
         let simulator = simulator(settings.clone());
@@ -181,10 +131,7 @@ fn noise_repeats_in_any_order() {
 #[test]
 fn each_fault_looks_like_itself() {
     let seen = |fault: &str| {
-        let simulator = simulator(Settings {
-            faults: format!("{fault}:1").parse().unwrap(),
-            ..Settings::default()
-        });
+        let simulator = simulator(Settings { faults: format!("{fault}:1").parse().unwrap(), ..Settings::default() });
         let url = format!("{}{PATH}:generateContent", simulator.url());
         client(async |client| post(&client, url, &body("When does the zoo open?"), 1).await)
     };
@@ -199,17 +146,11 @@ fn each_fault_looks_like_itself() {
     assert!(text.starts_with("<html>"));
     assert!(seen("reset").is_err_and(|error| error.is_request()));
     let cut = seen("truncate");
-    assert!(
-        cut.is_err_and(|error| error.is_body() || error.is_decode()),
-        "the head arrives, the body does not"
-    );
+    assert!(cut.is_err_and(|error| error.is_body() || error.is_decode()), "the head arrives, the body does not");
 }
 
 fn scripted(script: &str) -> Simulator {
-    simulator(Settings {
-        script: Script::parse(script).unwrap(),
-        ..Settings::default()
-    })
+    simulator(Settings { script: Script::parse(script).unwrap(), ..Settings::default() })
 }
 
 #[test]
@@ -221,19 +162,13 @@ fn streams_break_off_as_they_do() {
     };
     let (code, text) = seen("error-event").unwrap();
     assert_eq!(code, 200);
-    assert!(
-        text.starts_with("data: {\"candidates\"") && text.contains("\ndata: {\"error\""),
-        "{text}"
-    );
+    assert!(text.starts_with("data: {\"candidates\"") && text.contains("\ndata: {\"error\""), "{text}");
     assert!(!text.contains("finishReason"), "{text}");
     let (_, text) = seen("error-tail").unwrap();
     let tail = text.split("\r\n\r\n").last().unwrap();
     assert_eq!(serde_json::from_str::<Value>(tail).unwrap()["error"]["code"], 503);
     let (code, text) = seen("no-finish").unwrap();
-    assert!(
-        code == 200 && text.contains("nine") && !text.contains("finishReason"),
-        "{text}"
-    );
+    assert!(code == 200 && text.contains("nine") && !text.contains("finishReason"), "{text}");
     let (code, text) = seen("slow:1ms").unwrap();
     assert!(code == 200 && text.contains("finishReason"), "{text}");
     assert!(seen("truncate").is_err());
@@ -269,34 +204,26 @@ fn a_hanging_answer_begins() {
     client(async |client| {
         let request = client.post(url).body(body("When does the zoo open?").to_string());
         let mut response = request.send().await.unwrap();
-        assert!(
-            response
-                .chunk()
-                .await
-                .unwrap()
-                .is_some_and(|chunk| chunk.starts_with(b"data: {"))
-        );
+        assert!(response.chunk().await.unwrap().is_some_and(|chunk| chunk.starts_with(b"data: {")));
     });
 }
 
 /// Sends JSON and reads JSON.
 async fn send(client: &reqwest::Client, verb: &str, url: &str, body: Value) -> (u16, Value) {
     let request = client.request(verb.parse().unwrap(), url);
-    let request = if body.is_null() {
-        request
-    } else {
-        request.body(body.to_string())
-    };
+    let request = if body.is_null() { request } else { request.body(body.to_string()) };
     let response = request.send().await.unwrap();
     let code = response.status().as_u16();
     let text = response.text().await.unwrap();
     (code, serde_json::from_str(&text).unwrap_or(Value::Null))
 }
 
+#[cfg(feature = "emulator")]
 fn item(question: &str, key: &str) -> Value {
     json!({"request": body(question), "metadata": {"key": key}})
 }
 
+#[cfg(feature = "emulator")]
 #[test]
 fn a_batch_answers_each_item_or_says_why_not() {
     let simulator = simulator(Settings {
@@ -327,29 +254,21 @@ fn a_batch_answers_each_item_or_says_why_not() {
             json!({"requestCount": "3", "successfulRequestCount": "1", "failedRequestCount": "2"})
         );
         let answers = &job["response"]["inlinedResponses"]["inlinedResponses"];
-        assert_eq!(
-            answers,
-            &job["metadata"]["output"]["inlinedResponses"]["inlinedResponses"]
-        );
+        assert_eq!(answers, &job["metadata"]["output"]["inlinedResponses"]["inlinedResponses"]);
         assert_eq!(answers[0]["metadata"], json!({"key": "a"}));
-        assert_eq!(
-            answers[0]["response"]["candidates"][0]["content"]["parts"][0]["text"],
-            "The zoo opens at nine."
-        );
+        assert_eq!(answers[0]["response"]["candidates"][0]["content"]["parts"][0]["text"], "The zoo opens at nine.");
         assert_eq!(answers[1]["error"]["code"], 8);
         assert_eq!(answers[2]["error"]["code"], 3);
     });
 }
 
+#[cfg(feature = "emulator")]
 #[test]
 fn a_file_is_uploaded_in_pieces_and_answered_as_a_batch() {
     let simulator = simulator(Settings::default());
     let url = simulator.url();
     client(async |client| {
-        let lines = format!(
-            "{}\nnot json\n",
-            json!({"key": "a", "request": body("When does the zoo open?")})
-        );
+        let lines = format!("{}\nnot json\n", json!({"key": "a", "request": body("When does the zoo open?")}));
         let (head, tail) = lines.split_at(100);
         let start = client
             .post(format!("{url}/upload/v1beta/files"))
@@ -362,10 +281,8 @@ fn a_file_is_uploaded_in_pieces_and_answered_as_a_batch() {
             .unwrap();
         let to = start.headers()["x-goog-upload-url"].to_str().unwrap().to_owned();
         let piece = async |command: &str, offset: usize, bytes: &str| {
-            let request = client
-                .post(&to)
-                .header("x-goog-upload-command", command)
-                .header("x-goog-upload-offset", offset);
+            let request =
+                client.post(&to).header("x-goog-upload-command", command).header("x-goog-upload-offset", offset);
             let response = request.body(bytes.to_owned()).send().await.unwrap();
             let status = response.headers().get("x-goog-upload-status").cloned();
             (response.status().as_u16(), status, response.text().await.unwrap())
@@ -398,48 +315,6 @@ fn a_file_is_uploaded_in_pieces_and_answered_as_a_batch() {
 }
 
 #[test]
-fn a_cached_content_is_part_of_the_answer() {
-    let simulator = simulator(Settings::default());
-    let url = simulator.url();
-    client(async |client| {
-        let filler = "Visitors like the animals of the park. ".repeat(600);
-        let cache = json!({
-            "model": "models/gemini-3.8-flash",
-            "systemInstruction": body("")["systemInstruction"],
-            "contents": [{"role": "user", "parts": [{"text": filler}]}],
-            "ttl": "60s",
-        });
-        let caches = format!("{url}/v1beta/cachedContents");
-        let (code, cache) = send(&client, "POST", &caches, cache).await;
-        assert_eq!(code, 200, "{cache}");
-        let tokens = &cache["usageMetadata"]["totalTokenCount"];
-        let mut question = body("When does the zoo open?");
-        question["cachedContent"] = cache["name"].clone();
-        let call = format!("{url}{PATH}:generateContent");
-        let (code, refused) = send(&client, "POST", &call, question.clone()).await;
-        assert_eq!(code, 400, "the system instruction is in both: {refused}");
-        question.as_object_mut().unwrap().remove("systemInstruction");
-        let (_, answer) = send(&client, "POST", &call, question.clone()).await;
-        assert_eq!(
-            answer["candidates"][0]["content"]["parts"][0]["text"],
-            "The zoo opens at nine."
-        );
-        assert_eq!(&answer["usageMetadata"]["cachedContentTokenCount"], tokens);
-        let count = json!({"generateContentRequest": {
-            "model": "models/gemini-3.8-flash", "contents": question["contents"], "cachedContent": cache["name"],
-        }});
-        let (_, counted) = send(&client, "POST", &format!("{url}{PATH}:countTokens"), count).await;
-        assert_eq!(counted["totalTokens"], answer["usageMetadata"]["promptTokenCount"]);
-        let one = format!("{url}/v1beta/{}", cache["name"].as_str().unwrap());
-        assert_eq!(send(&client, "DELETE", &one, Value::Null).await.0, 200);
-        let (code, _) = send(&client, "POST", &call, question).await;
-        assert_eq!(code, 403);
-        let small = json!({"model": "models/gemini-3.8-flash", "contents": [{"parts": [{"text": "x"}]}]});
-        assert_eq!(send(&client, "POST", &caches, small).await.0, 400);
-    });
-}
-
-#[test]
 fn embeddings_are_asked_one_by_one_or_together() {
     let simulator = simulator(Settings::default());
     let url = format!("{}/v1beta/models/gemini-embedding-001", simulator.url());
@@ -452,21 +327,12 @@ fn embeddings_are_asked_one_by_one_or_together() {
         let many = |request: Value, count| json!({"requests": vec![request; count]});
         let batch = format!("{url}:batchEmbedContents");
         let (_, together) = send(&client, "POST", &batch, many(named.clone(), 2)).await;
-        assert_eq!(
-            together["embeddings"],
-            json!([single["embedding"], single["embedding"]])
-        );
+        assert_eq!(together["embeddings"], json!([single["embedding"], single["embedding"]]));
         let mut other = named.clone();
         other["model"] = json!("models/gemini-embedding-2");
         let mut long = named.clone();
         long["outputDimensionality"] = json!(4000);
-        for bad in [
-            many(one, 1),
-            many(named, 101),
-            many(other, 1),
-            many(long, 1),
-            json!({"requests": []}),
-        ] {
+        for bad in [many(one, 1), many(named, 101), many(other, 1), many(long, 1), json!({"requests": []})] {
             assert_eq!(send(&client, "POST", &batch, bad).await.0, 400);
         }
         let generate = url.replace("gemini-embedding-001", "gemini-3.8-flash");
@@ -477,10 +343,7 @@ fn embeddings_are_asked_one_by_one_or_together() {
 
 #[test]
 fn a_stalled_request_ends_with_its_client() {
-    let simulator = simulator(Settings {
-        faults: "stall:1".parse().unwrap(),
-        ..Settings::default()
-    });
+    let simulator = simulator(Settings { faults: "stall:1".parse().unwrap(), ..Settings::default() });
     let url = format!("{}{PATH}:generateContent", simulator.url());
     client(async |client| {
         let question = body("When?");
@@ -502,14 +365,8 @@ fn a_stalled_request_ends_with_its_client() {
 fn starting_can_fail() {
     let first = simulator(Settings::default());
     let port = first.url().rsplit(':').next().unwrap().parse().unwrap();
-    assert!(
-        Simulator::start(port, Settings::default()).is_err(),
-        "the port is taken"
-    );
-    let noisy = Settings {
-        noise: 1.5,
-        ..Settings::default()
-    };
+    assert!(Simulator::start(port, Settings::default()).is_err(), "the port is taken");
+    let noisy = Settings { noise: 1.5, ..Settings::default() };
     let error = Simulator::start(0, noisy).unwrap_err();
     assert_eq!(error.to_string(), "the noise 1.5 is not a number from 0 to 1");
 }
@@ -524,14 +381,11 @@ fn it_starts_inside_a_runtime() {
     assert_eq!(inside, 200);
 }
 
+#[cfg(feature = "emulator")]
 #[test]
 fn a_rehearsal_says_what_the_server_says_to_every_sample() {
     let noise = 0.5;
-    let simulator = simulator(Settings {
-        noise,
-        seed: 7,
-        ..Settings::default()
-    });
+    let simulator = simulator(Settings { noise, seed: 7, ..Settings::default() });
     let url = simulator.url();
     let question = body("When does the zoo open?");
     let path = format!("{PATH}:generateContent");

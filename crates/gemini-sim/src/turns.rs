@@ -1,8 +1,8 @@
 //! The turns of a request: its question, what may answer it besides the system instruction, and what was said before.
 
+use super::body::{get, list};
 use super::instructions::{Instructions, Meaning, meaning};
 use super::reader::{Document, sentences};
-use super::validate::{get, list};
 use serde_json::Value;
 
 /// Weight of the last earlier turn of the person, of older ones, and of the model's last turn.
@@ -23,9 +23,7 @@ impl Turns {
     pub(super) fn read(body: &Value) -> Turns {
         let contents = list(body, "contents");
         let is_user = |content: &Value| get(content, "role").and_then(Value::as_str) != Some("model");
-        let asking = contents
-            .iter()
-            .rposition(|content| is_user(content) && !text_of(content).trim().is_empty());
+        let asking = contents.iter().rposition(|content| is_user(content) && !text_of(content).trim().is_empty());
         let said = asking.map(|at| text_of(&contents[at])).unwrap_or_default();
         let (question, mut rest) = split_question(&said);
 
@@ -49,18 +47,12 @@ impl Turns {
                 }
             }
         }
-        let answered = contents.last().is_some_and(|content| {
-            list(content, "parts")
-                .iter()
-                .any(|part| get(part, "functionResponse").is_some())
-        });
+        let answered = contents
+            .last()
+            .is_some_and(|content| list(content, "parts").iter().any(|part| get(part, "functionResponse").is_some()));
         Turns {
             question,
-            context: if rest.trim().is_empty() {
-                Document::default()
-            } else {
-                Document::read(&rest)
-            },
+            context: if rest.trim().is_empty() { Document::default() } else { Document::read(&rest) },
             earlier,
             answered,
         }
@@ -87,10 +79,7 @@ pub(super) fn text_of(content: &Value) -> String {
 /// mark its question with `Question:`, else its question sentences are the question.
 fn split_question(said: &str) -> (String, String) {
     const SHORT: usize = 5;
-    let marked = said
-        .match_indices("uestion:")
-        .last()
-        .filter(|(at, _)| said[..*at].ends_with(['Q', 'q']));
+    let marked = said.match_indices("uestion:").last().filter(|(at, _)| said[..*at].ends_with(['Q', 'q']));
     if let Some((at, mark)) = marked {
         return (said[at + mark.len()..].trim().to_owned(), said[..at - 1].to_owned());
     }

@@ -2,8 +2,8 @@
 //!
 //! Messages follow the service's own where a recorded one is known, so that what a client makes of them is tested too.
 
-use super::fields::{COUNT_TOKENS, Field, GENERATE, Kind};
-use super::resource_fields::{BATCH_EMBED, BATCH_GENERATE, EMBED};
+use super::body::{number, same_name, snake};
+use super::fields::{Field, Kind, fields, values};
 use super::rules::{batch_embed_rules, count_rules, embed_rules, generate_rules};
 use super::status::Status;
 use serde_json::{Map, Value};
@@ -16,6 +16,7 @@ pub(super) enum Method {
     CountTokens,
     Embed,
     BatchEmbed,
+    #[cfg(feature = "emulator")]
     BatchGenerate,
 }
 
@@ -28,7 +29,17 @@ impl Method {
             Method::CountTokens => "countTokens",
             Method::Embed => "embedContent",
             Method::BatchEmbed => "batchEmbedContents",
+            #[cfg(feature = "emulator")]
             Method::BatchGenerate => "batchGenerateContent",
+        }
+    }
+
+    /// It answers at once: an answer, a count or embeddings.
+    pub(super) fn is_call(self) -> bool {
+        match self {
+            Method::Generate | Method::Stream | Method::CountTokens | Method::Embed | Method::BatchEmbed => true,
+            #[cfg(feature = "emulator")]
+            Method::BatchGenerate => false,
         }
     }
 
@@ -40,6 +51,7 @@ impl Method {
             "countTokens" => Some(Method::CountTokens),
             "embedContent" => Some(Method::Embed),
             "batchEmbedContents" => Some(Method::BatchEmbed),
+            #[cfg(feature = "emulator")]
             "batchGenerateContent" => Some(Method::BatchGenerate),
             _ => None,
         }
@@ -59,11 +71,12 @@ pub(super) fn validate(method: Method, model: &str, body: &Value) -> Result<(), 
     parsed(
         body,
         match method {
-            Method::Generate | Method::Stream => GENERATE,
-            Method::CountTokens => COUNT_TOKENS,
-            Method::Embed => EMBED,
-            Method::BatchEmbed => BATCH_EMBED,
-            Method::BatchGenerate => BATCH_GENERATE,
+            Method::Generate | Method::Stream => "Generate",
+            Method::CountTokens => "CountTokens",
+            Method::Embed => "Embed",
+            Method::BatchEmbed => "BatchEmbed",
+            #[cfg(feature = "emulator")]
+            Method::BatchGenerate => "BatchGenerate",
         },
     )?;
     match method {
@@ -72,6 +85,7 @@ pub(super) fn validate(method: Method, model: &str, body: &Value) -> Result<(), 
         Method::Embed => embed_rules(body, model, "EmbedContentRequest"),
         Method::BatchEmbed => batch_embed_rules(body, model),
         // A batch's requests are judged one by one, when they are answered.
+        #[cfg(feature = "emulator")]
         Method::BatchGenerate => Ok(()),
     }
 }
@@ -80,77 +94,17 @@ pub(super) fn validate(method: Method, model: &str, body: &Value) -> Result<(), 
 ///
 /// # Errors
 /// The service's 400.
-pub(super) fn parsed(body: &Value, fields: &'static [Field]) -> Result<(), Status> {
+pub(super) fn parsed(body: &Value, message: &str) -> Result<(), Status> {
     let Value::Object(object) = body else {
-        return Err(Status::new(
-            400,
-            "Invalid JSON payload received. Expected an object at the top level.",
-        ));
+        return Err(Status::new(400, "Invalid JSON payload received. Expected an object at the top level."));
     };
     let mut violations = Vec::new();
-    walk(object, fields, "", DEPTH, &mut violations);
-    if violations.is_empty() {
-        Ok(())
-    } else {
-        Err(Status::bad_fields(violations))
-    }
-}
-
-/// The value of a field under either of its names; null counts as absent.
-pub(super) fn get<'a>(body: &'a Value, name: &str) -> Option<&'a Value> {
-    let object = body.as_object()?;
-    let found = object.get(name).or_else(|| {
-        object
-            .iter()
-            .find(|(key, _)| same_name(name, key))
-            .map(|(_, value)| value)
-    });
-    found.filter(|value| !value.is_null())
-}
-
-/// The elements of a repeated field; a lone element counts as a list of one.
-pub(super) fn list<'a>(body: &'a Value, name: &str) -> &'a [Value] {
-    match get(body, name) {
-        Some(Value::Array(items)) => items,
-        Some(lone) => std::slice::from_ref(lone),
-        None => &[],
-    }
-}
-
-/// `given` is `camel` or its snake_case form.
-pub(super) fn same_name(camel: &str, given: &str) -> bool {
-    if camel == given {
-        return true;
-    }
-    let mut given = given.bytes();
-    for byte in camel.bytes() {
-        if byte.is_ascii_uppercase() && given.next() != Some(b'_') {
-            return false;
-        }
-        if given.next() != Some(byte.to_ascii_lowercase()) {
-            return false;
-        }
-    }
-    given.next().is_none()
-}
-
-pub(super) fn snake(camel: &str) -> String {
-    let mut snake = String::with_capacity(camel.len() + 4);
-    for c in camel.chars() {
-        if c.is_ascii_uppercase() {
-            snake.push('_');
-        }
-        snake.push(c.to_ascii_lowercase());
-    }
-    snake
+    walk(object, fields(message), "", DEPTH, &mut violations);
+    if violations.is_empty() { Ok(()) } else { Err(Status::bad_fields(violations)) }
 }
 
 fn join(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 type Violations = Vec<(String, String)>;
@@ -158,10 +112,7 @@ type Violations = Vec<(String, String)>;
 /// Checks an object's fields. Paths are built only for what is wrong or deeper.
 fn walk(object: &Map<String, Value>, fields: &'static [Field], path: &str, depth: usize, violations: &mut Violations) {
     if depth == 0 {
-        violations.push((
-            path.to_owned(),
-            "Message too deep. Max recursion depth reached.".to_owned(),
-        ));
+        violations.push((path.to_owned(), "Message too deep. Max recursion depth reached.".to_owned()));
         return;
     }
     let mut set: Option<&Field> = None;
@@ -170,11 +121,7 @@ fn walk(object: &Map<String, Value>, fields: &'static [Field], path: &str, depth
             return;
         }
         let Some(field) = fields.iter().find(|field| same_name(field.name, key)) else {
-            let at = if path.is_empty() {
-                String::new()
-            } else {
-                format!(" at '{path}'")
-            };
+            let at = if path.is_empty() { String::new() } else { format!(" at '{path}'") };
             violations.push((
                 path.to_owned(),
                 format!("Invalid JSON payload received. Unknown name \"{key}\"{at}: Cannot find field."),
@@ -184,7 +131,7 @@ fn walk(object: &Map<String, Value>, fields: &'static [Field], path: &str, depth
         if value.is_null() {
             continue;
         }
-        if field.data {
+        if field.alternative {
             if set.is_some() {
                 violations.push((
                     path.to_owned(),
@@ -229,20 +176,20 @@ fn check(value: &Value, field: &Field, path: impl Fn() -> String, depth: usize, 
         Kind::Int32 if !is_integer(value, f64::from(i32::MIN), f64::from(i32::MAX)) => wrong("TYPE_INT32"),
         Kind::Int64 if !is_integer(value, -9.3e18, 9.3e18) => wrong("TYPE_INT64"),
         Kind::Number if !is_number(value) => wrong("TYPE_FLOAT"),
-        Kind::Enum(kind, names) if !is_name(value, names) => wrong(&format!(
-            "type.googleapis.com/google.ai.generativelanguage.v1beta.{kind}"
-        )),
+        Kind::Enum(name) if !is_name(value, values(name).1) => {
+            wrong(&format!("type.googleapis.com/google.ai.generativelanguage.v1beta.{}", values(name).0))
+        }
         Kind::Object if !value.is_object() => wrong("TYPE_MESSAGE"),
-        Kind::Message(fields) => match value.as_object() {
-            Some(object) => walk(object, fields, &path(), depth - 1, violations),
+        Kind::Message(name) => match value.as_object() {
+            Some(object) => walk(object, fields(name), &path(), depth - 1, violations),
             None => wrong("TYPE_MESSAGE"),
         },
-        Kind::MapOf(fields) => match value.as_object() {
+        Kind::MapOf(name) => match value.as_object() {
             Some(object) => {
                 for (key, item) in object {
                     let at = format!("{}[{key}].value", path());
                     match item.as_object() {
-                        Some(item) => walk(item, fields, &at, depth - 1, violations),
+                        Some(item) => walk(item, fields(name), &at, depth - 1, violations),
                         None => {
                             let description = format!("Invalid value at '{at}' (TYPE_MESSAGE), {item}");
                             violations.push((at, description));
@@ -266,17 +213,7 @@ fn check(value: &Value, field: &Field, path: impl Fn() -> String, depth: usize, 
 
 /// Characters only: the service takes both alphabets, with or without padding.
 fn is_base64(text: &str) -> bool {
-    text.trim_end_matches('=')
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_'))
-}
-
-pub(super) fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.parse().ok(),
-        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
+    text.trim_end_matches('=').bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_'))
 }
 
 fn is_integer(value: &Value, low: f64, high: f64) -> bool {
@@ -317,10 +254,7 @@ mod tests {
                 with("generation_config", json!({"thinkingConfig": {"level": 1}})),
                 "Invalid JSON payload received. Unknown name \"level\" at 'generation_config.thinking_config': Cannot find field.",
             ),
-            (
-                with("banana", json!(1)),
-                "Invalid JSON payload received. Unknown name \"banana\": Cannot find field.",
-            ),
+            (with("banana", json!(1)), "Invalid JSON payload received. Unknown name \"banana\": Cannot find field."),
             (
                 with("contents", json!([{"role": "system", "parts": [{"text": "x"}]}])),
                 "Please use a valid role: user, model.",
@@ -333,10 +267,7 @@ mod tests {
                 with("contents", json!([{"parts": [{"text": 3}]}])),
                 "Invalid value at 'contents[0].parts[0].text' (TYPE_STRING), 3",
             ),
-            (
-                with("contents", json!([])),
-                "* GenerateContentRequest.contents: contents is not specified\n",
-            ),
+            (with("contents", json!([])), "* GenerateContentRequest.contents: contents is not specified\n"),
             (
                 with("contents", json!([{"role": "user", "parts": []}])),
                 "* GenerateContentRequest.contents[0].parts: contents.parts must not be empty.\n",
@@ -365,27 +296,18 @@ mod tests {
                 "Multiple candidates is not enabled for this model",
             ),
             (
-                with(
-                    "generationConfig",
-                    json!({"thinkingConfig": {"thinkingBudget": 5, "thinkingLevel": "LOW"}}),
-                ),
+                with("generationConfig", json!({"thinkingConfig": {"thinkingBudget": 5, "thinkingLevel": "LOW"}})),
                 "You can only set only one of thinking budget and thinking level.",
             ),
             (
-                with(
-                    "safetySettings",
-                    json!([{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_ALL"}]),
-                ),
+                with("safetySettings", json!([{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_ALL"}])),
                 "Invalid value at 'safety_settings[0].threshold' (type.googleapis.com/google.ai.generativelanguage.v1beta.SafetySetting.HarmBlockThreshold), \"BLOCK_ALL\"",
             ),
             (
                 with("systemInstruction", json!([{"parts": [{"text": "x"}]}])),
                 "Invalid JSON payload received. Unknown name \"systemInstruction\" at 'system_instruction': Proto field is not repeating, cannot start list.",
             ),
-            (
-                json!([]),
-                "Invalid JSON payload received. Expected an object at the top level.",
-            ),
+            (json!([]), "Invalid JSON payload received. Expected an object at the top level."),
         ];
         for (body, message) in table {
             let status = validate(Method::Generate, "gemini-3.8-flash", &body).unwrap_err();
@@ -406,27 +328,15 @@ mod tests {
     #[test]
     fn good_requests_pass() {
         for body in [
-            with(
-                "generation_config",
-                json!({"max_output_tokens": "12", "stop_sequences": ["x"]}),
-            ),
+            with("generation_config", json!({"max_output_tokens": "12", "stop_sequences": ["x"]})),
             with(
                 "generationConfig",
                 json!({"responseMimeType": "application/json", "responseSchema":
                 {"type": "object", "properties": {"a": {"type": "string"}}, "propertyOrdering": ["a"]}}),
             ),
-            with(
-                "tools",
-                json!({"function_declarations": [{"name": "f", "description": "d"}]}),
-            ),
-            with(
-                "system_instruction",
-                json!({"role": "anything", "parts": {"text": "x"}}),
-            ),
-            with(
-                "toolConfig",
-                json!({"functionCallingConfig": {"mode": "any", "allowedFunctionNames": ["f"]}}),
-            ),
+            with("tools", json!({"function_declarations": [{"name": "f", "description": "d"}]})),
+            with("system_instruction", json!({"role": "anything", "parts": {"text": "x"}})),
+            with("toolConfig", json!({"functionCallingConfig": {"mode": "any", "allowedFunctionNames": ["f"]}})),
             with(
                 "contents",
                 json!([{"parts": [{"text": "a"}]}, {"role": "model", "parts": [{"thoughtSignature": "a_-="}]},
@@ -439,10 +349,7 @@ mod tests {
 
     #[test]
     fn a_trailing_model_turn_depends_on_the_generation() {
-        let body = with(
-            "contents",
-            json!([{"parts": [{"text": "a"}]}, {"role": "model", "parts": [{"text": "b"}]}]),
-        );
+        let body = with("contents", json!([{"parts": [{"text": "a"}]}, {"role": "model", "parts": [{"text": "b"}]}]));
         assert!(validate(Method::Generate, "gemini-3.8-flash", &body).is_err());
         assert!(validate(Method::Generate, "gemini-2.5-flash", &body).is_ok());
     }
@@ -458,11 +365,7 @@ mod tests {
             (json!({"generateContentRequest": {"contents": contents}}), false),
             (json!({}), false),
         ] {
-            assert_eq!(
-                validate(Method::CountTokens, "gemini-3.8-flash", &body).is_ok(),
-                good,
-                "{body}"
-            );
+            assert_eq!(validate(Method::CountTokens, "gemini-3.8-flash", &body).is_ok(), good, "{body}");
         }
     }
 
@@ -472,10 +375,7 @@ mod tests {
         for _ in 0..100 {
             schema = json!({"type": "ARRAY", "items": schema});
         }
-        let body = with(
-            "generationConfig",
-            json!({"responseMimeType": "application/json", "responseSchema": schema}),
-        );
+        let body = with("generationConfig", json!({"responseMimeType": "application/json", "responseSchema": schema}));
         let status = validate(Method::Generate, "gemini-3.8-flash", &body).unwrap_err();
         assert!(status.message.contains("too deep"));
     }

@@ -38,10 +38,7 @@ pub(super) fn replied(result: Result<Value, Status>) -> Response {
 
 /// JSON with a status.
 pub(super) fn sent(code: StatusCode, body: &Value) -> Response {
-    let mut response = bytes(
-        Body::from(body.to_string()),
-        HeaderValue::from_static("application/json; charset=UTF-8"),
-    );
+    let mut response = bytes(Body::from(body.to_string()), HeaderValue::from_static("application/json; charset=UTF-8"));
     *response.status_mut() = code;
     response
 }
@@ -67,10 +64,8 @@ pub(super) enum Ending {
 
 /// Server-sent events: `data:` lines, ended by CRLF CRLF, without a closing sentinel.
 pub(super) fn events(events: Vec<Value>, ending: Ending) -> Response {
-    let mut chunks: Vec<Bytes> = begun(&events, ending)
-        .iter()
-        .map(|event| Bytes::from(format!("data: {event}\r\n\r\n")))
-        .collect();
+    let mut chunks: Vec<Bytes> =
+        begun(&events, ending).iter().map(|event| Bytes::from(format!("data: {event}\r\n\r\n"))).collect();
     match ending {
         Ending::Whole => {}
         Ending::ErrorEvent => chunks.push(Bytes::from(format!("data: {}\r\n\r\n", high_demand().body()))),
@@ -123,10 +118,7 @@ pub(super) async fn truncated(whole: Response) -> Response {
 
 /// The first half of a response's body, then nothing until the client hangs up.
 pub(super) async fn hanging(whole: Response) -> Response {
-    half(whole, |half| {
-        Body::from_stream(first(half).chain(futures_util::stream::pending()))
-    })
-    .await
+    half(whole, |half| Body::from_stream(first(half).chain(futures_util::stream::pending()))).await
 }
 
 fn first(half: Bytes) -> impl Stream<Item = io::Result<Bytes>> {
@@ -138,8 +130,7 @@ async fn half(whole: Response, body: impl FnOnce(Bytes) -> Body) -> Response {
     let (mut head, rest) = whole.into_parts();
     let bytes = to_bytes(rest, usize::MAX).await.unwrap_or_default();
     if head.headers.get(header::CONTENT_TYPE) != Some(&EVENTS) {
-        head.headers
-            .insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+        head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     }
     Response::from_parts(head, body(bytes.slice(..bytes.len() / 2)))
 }

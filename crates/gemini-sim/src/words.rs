@@ -246,12 +246,7 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = Word<'_>> {
         at = end;
         let text = &text[start..end];
         let (term, stop) = term_of(text);
-        Some(Word {
-            text,
-            start,
-            term,
-            stop,
-        })
+        Some(Word { text, start, term, stop })
     })
 }
 
@@ -297,7 +292,7 @@ fn word_length(text: &str) -> usize {
 }
 
 fn term_of(word: &str) -> (Term, bool) {
-    let mut folded = Folded::default();
+    let mut folded = FoldedWord::default();
     let mut chars = word.chars();
     while let Some(c) = chars.next() {
         match c {
@@ -318,27 +313,22 @@ fn term_of(word: &str) -> (Term, bool) {
 
 /// FNV-1a.
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// A short lower-case word without an allocation.
-struct Folded {
+struct FoldedWord {
     bytes: [u8; LONGEST],
     length: usize,
 }
 
-impl Default for Folded {
-    fn default() -> Folded {
-        Folded {
-            bytes: [0; LONGEST],
-            length: 0,
-        }
+impl Default for FoldedWord {
+    fn default() -> FoldedWord {
+        FoldedWord { bytes: [0; LONGEST], length: 0 }
     }
 }
 
-impl Folded {
+impl FoldedWord {
     fn push(&mut self, c: char) {
         let end = self.length + c.len_utf8();
         if let Some(place) = self.bytes.get_mut(self.length..end) {

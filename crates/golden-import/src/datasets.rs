@@ -67,7 +67,9 @@ fn comparison(import: &Import<'_>) -> Result<(), Problem> {
         Some(_) => Ok(()),
         None => Err(Problem::new("the dataset does not say how an answer is compared with what is expected")
             .expected("--check equals, contains, starts_with or ends_with")
-            .hint("look at the scorer of the evaluation: `includes` is contains with --ignore-case, `exact` is equals")),
+            .hint(
+                "look at the scorer of the evaluation: `includes` is contains with --ignore-case, `exact` is equals",
+            )),
     }
 }
 
@@ -82,19 +84,10 @@ fn expect(import: &Import<'_>, draft: &mut Draft, row: &Node, key: &str) {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => None,
     };
     let Some(texts) = texts.filter(|texts| !texts.is_empty()) else {
-        return draft.lose(
-            &node,
-            format!(
-                "what is expected is {}, not a text or a list of texts",
-                kind(node.value())
-            ),
-        );
+        return draft.lose(&node, format!("what is expected is {}, not a text or a list of texts", kind(node.value())));
     };
     let Some(comparison) = import.options.check else { return };
-    draft.check(
-        &node,
-        import.verified(comparison.check(&texts, import.options.ignore_case)),
-    );
+    draft.check(&node, import.verified(comparison.check(&texts, import.options.ignore_case)));
 }
 
 /// Choices become a var: a template can list them.
@@ -106,10 +99,7 @@ fn choices(draft: &mut Draft, node: &Node) {
     };
     match choices {
         Some(choices) if !draft.vars.contains_key("choices") => {
-            draft.note(
-                node,
-                "the choices are the var `choices`: the template says how they are listed",
-            );
+            draft.note(node, "the choices are the var `choices`: the template says how they are listed");
             draft.vars.insert("choices".to_owned(), choices.into());
         }
         _ => draft.lose_input(node, "choices that are no list of texts"),

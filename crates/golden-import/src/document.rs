@@ -50,13 +50,7 @@ struct Document {
 
 impl Node {
     fn root(file: &Arc<str>, tree: Tree) -> Node {
-        Node {
-            document: Rc::new(Document {
-                file: file.clone(),
-                tree,
-            }),
-            steps: Vec::new(),
-        }
+        Node { document: Rc::new(Document { file: file.clone(), tree }), steps: Vec::new() }
     }
 
     /// Reads a YAML or JSON document, by the extension of its file.
@@ -65,8 +59,7 @@ impl Node {
     /// The first mistake, with its place.
     pub(crate) fn read(file: &Arc<str>, text: &str, is_yaml: bool) -> Result<Node, Problem> {
         let tree = if is_yaml { yaml::read(text) } else { json::read(text, 1) };
-        tree.map(|tree| Node::root(file, tree))
-            .map_err(|error| placed(file, error))
+        tree.map(|tree| Node::root(file, tree)).map_err(|error| placed(file, error))
     }
 
     /// Reads JSONL: a document for each line that is not blank.
@@ -101,10 +94,7 @@ impl Node {
 
     /// What stands under a key; `None` if there is nothing, or null.
     pub(crate) fn get(&self, key: &str) -> Option<Node> {
-        let index = self
-            .map()?
-            .iter()
-            .position(|(name, value)| name == key && !value.is_null())?;
+        let index = self.map()?.iter().position(|(name, value)| name == key && !value.is_null())?;
         Some(self.step(index))
     }
 
@@ -140,10 +130,7 @@ impl Node {
     fn step(&self, index: usize) -> Node {
         let mut steps = self.steps.clone();
         steps.push(index);
-        Node {
-            document: self.document.clone(),
-            steps,
-        }
+        Node { document: self.document.clone(), steps }
     }
 
     /// Where it stands.
@@ -151,11 +138,7 @@ impl Node {
         let spots = &self.document.tree.spots;
         let spots = self.steps.iter().try_fold(spots, |spots, step| spots.inside.get(*step));
         let Spot { line, column } = spots.map_or(self.document.tree.spots.at, |spots| spots.at);
-        Place {
-            file: self.document.file.clone(),
-            line,
-            column,
-        }
+        Place { file: self.document.file.clone(), line, column }
     }
 
     /// The file it stands in.
@@ -192,10 +175,7 @@ pub(crate) fn yaml_value(text: &str) -> Result<Value, Problem> {
 
 fn placed(file: &Arc<str>, (Spot { line, column }, problem): (Spot, Problem)) -> Problem {
     let file = file.clone();
-    Problem {
-        place: Some(Place { file, line, column }),
-        ..problem
-    }
+    Problem { place: Some(Place { file, line, column }), ..problem }
 }
 
 /// Refuses a key that its map already has.
@@ -220,11 +200,7 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn new(text: &'a str, line: u32) -> Cursor<'a> {
-        Cursor {
-            text,
-            offset: 0,
-            at: Spot { line, column: 1 },
-        }
+        Cursor { text, offset: 0, at: Spot { line, column: 1 } }
     }
 
     fn peek(&self) -> Option<char> {
@@ -257,10 +233,7 @@ mod tests {
 
     fn places(node: &Node) -> Vec<String> {
         let mut all = vec![format!("{} {}", node.place(), node.path())];
-        let inside = node
-            .items()
-            .into_iter()
-            .chain(node.entries().into_iter().map(|(_, node)| node));
+        let inside = node.items().into_iter().chain(node.entries().into_iter().map(|(_, node)| node));
         all.extend(inside.flat_map(|node| places(&node)));
         all
     }
@@ -268,15 +241,7 @@ mod tests {
     #[test]
     fn json_and_yaml_have_the_same_places() {
         let text = "{\"a\": [1, {\"é\\\"\": \"x\"}],\n \"b\": {\"c\": null, \"d\": 2}}";
-        let expected = [
-            "f:1:1 ",
-            "f:1:2 a",
-            "f:1:8 a[0]",
-            "f:1:11 a[1]",
-            "f:1:12 a[1].é\"",
-            "f:2:2 b",
-            "f:2:19 b.d",
-        ];
+        let expected = ["f:1:1 ", "f:1:2 a", "f:1:8 a[0]", "f:1:11 a[1]", "f:1:12 a[1].é\"", "f:2:2 b", "f:2:19 b.d"];
         for is_yaml in [false, true] {
             let node = Node::read(&"f".into(), text, is_yaml).unwrap();
             assert_eq!(places(&node), expected, "{is_yaml}");
@@ -298,27 +263,12 @@ mod tests {
         assert_eq!(refused("json", "{\"a\": 1,\n \"a\": 2}"), "json:2:2: duplicate key `a`");
         assert_eq!(refused("yaml", "a: 1\na: 2\n"), "yaml:2:1: duplicate key `a`");
         assert_eq!(refused("jsonl", "{}\n\n{\"é\" 1}"), "jsonl:3:6: not JSON: expected `:`");
-        assert_eq!(
-            refused("csv", "a,b\n1,\"x\n"),
-            "csv:2:3: the quote that opens here is never closed"
-        );
-        assert_eq!(
-            refused("csv", "a,b\n1,\"x\"y\n"),
-            "csv:2:6: text after the closing quote of a cell"
-        );
-        assert_eq!(
-            refused("csv", "a,b\n1, \"x\"\n"),
-            "csv:2:4: a blank before the opening quote of a cell"
-        );
-        assert_eq!(
-            refused("csv", "a,b\n\n1,2,3\n"),
-            "csv:3:5: the row has 3 cells, and the header 2"
-        );
+        assert_eq!(refused("csv", "a,b\n1,\"x\n"), "csv:2:3: the quote that opens here is never closed");
+        assert_eq!(refused("csv", "a,b\n1,\"x\"y\n"), "csv:2:6: text after the closing quote of a cell");
+        assert_eq!(refused("csv", "a,b\n1, \"x\"\n"), "csv:2:4: a blank before the opening quote of a cell");
+        assert_eq!(refused("csv", "a,b\n\n1,2,3\n"), "csv:3:5: the row has 3 cells, and the header 2");
         assert_eq!(refused("csv", "a,a\n"), "csv:1:3: a column's name is taken already");
-        assert_eq!(
-            refused("yaml", "a: [\n"),
-            "yaml:1:4: not readable as YAML: unclosed bracket '['"
-        );
+        assert_eq!(refused("yaml", "a: [\n"), "yaml:1:4: not readable as YAML: unclosed bracket '['");
     }
 
     #[test]

@@ -145,12 +145,7 @@ pub(crate) fn assign_ids(entries: &mut [Entry]) {
     for entry in entries {
         let Entry::Case(draft) = entry else { continue };
         let words: Vec<&str> = draft.name.split_whitespace().collect();
-        let base: String = words
-            .join(" ")
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(MAX_CHARS)
-            .collect();
+        let base: String = words.join(" ").chars().filter(|c| !c.is_control()).take(MAX_CHARS).collect();
         let mut id = base.clone();
         while !ids.insert(id.clone()) {
             let number = next.entry(base.clone()).or_insert(1);

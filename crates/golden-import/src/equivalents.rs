@@ -17,8 +17,8 @@ pub(crate) struct Args {
     pub(crate) config: Option<Value>,
 }
 
-/// Why there is no equivalent, for a sentence.
-pub(crate) type Made = Result<Value, String>;
+/// A check, or why there is no equivalent, for a sentence.
+pub(crate) type Translation = Result<Value, String>;
 
 /// What `not-` does to a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,14 @@ pub(crate) enum Not {
     Lost,
 }
 
+/// What an assertion scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Score {
+    /// 1 or 0, so that it can be counted.
+    Binary,
+    Graded,
+}
+
 /// One kind of assertion.
 pub(crate) struct Equivalent {
     /// Its type, without `not-`.
@@ -38,163 +46,132 @@ pub(crate) struct Equivalent {
     pub(crate) check: &'static str,
     /// How its meaning differs; empty if it does not.
     pub(crate) differs: &'static str,
-    /// Its score is 1 or 0, so that it can be counted.
-    pub(crate) is_binary: bool,
+    pub(crate) score: Score,
     /// What `not-` does.
     pub(crate) not: Not,
     /// Makes the check.
-    pub(crate) make: fn(&Args) -> Made,
-}
-
-/// A row without an equivalent.
-const fn none(assertion: &'static str, why: &'static str) -> Equivalent {
-    Equivalent {
-        assertion,
-        check: "",
-        differs: why,
-        is_binary: false,
-        not: Not::Lost,
-        make: |_| Err(String::new()),
-    }
+    pub(crate) make: fn(&Args) -> Translation,
 }
 
 /// A row that means the same.
-const fn same(assertion: &'static str, check: &'static str, make: fn(&Args) -> Made) -> Equivalent {
-    Equivalent {
-        assertion,
-        check,
-        differs: "",
-        is_binary: true,
-        not: Not::Same,
-        make,
-    }
+const fn same(assertion: &'static str, check: &'static str, make: fn(&Args) -> Translation) -> Equivalent {
+    differs(assertion, check, "", Score::Binary, Not::Same, make)
 }
 
-const CODE: &str = "code is not run";
-const OTHER_MODEL: &str = "it asks a model in a way of its own";
-const TRACE: &str = "it looks at traces";
-const WITHIN_RUN: &str = "it compares the answers of one run with each other";
+const fn differs(
+    assertion: &'static str,
+    check: &'static str,
+    differs: &'static str,
+    score: Score,
+    not: Not,
+    make: fn(&Args) -> Translation,
+) -> Equivalent {
+    Equivalent { assertion, check, differs, score, not, make }
+}
 
-/// All of them.
+/// Types with an equivalent.
 pub(crate) const TABLE: &[Equivalent] = &[
     same("equals", "`equals`; for a map or list `json_equals`", equals),
     same("contains", "`contains`", |args| Ok(json!({"contains": text(args)?}))),
     same("icontains", "`contains` with `ignore_case`", |args| {
         Ok(json!({"contains": {"value": text(args)?, "ignore_case": true}}))
     }),
-    same("contains-any", "`contains_any`", |args| {
-        Ok(json!({"contains_any": list(args)?}))
-    }),
-    same("contains-all", "`contains_all`", |args| {
-        Ok(json!({"contains_all": list(args)?}))
-    }),
+    same("contains-any", "`contains_any`", |args| Ok(json!({"contains_any": list(args)?}))),
+    same("contains-all", "`contains_all`", |args| Ok(json!({"contains_all": list(args)?}))),
     same("icontains-any", "`contains_any` with `ignore_case`", |args| {
         Ok(json!({"contains_any": {"values": list(args)?, "ignore_case": true}}))
     }),
     same("icontains-all", "`contains_all` with `ignore_case`", |args| {
         Ok(json!({"contains_all": {"values": list(args)?, "ignore_case": true}}))
     }),
-    same("starts-with", "`starts_with`", |args| {
-        Ok(json!({"starts_with": text(args)?}))
-    }),
+    same("starts-with", "`starts_with`", |args| Ok(json!({"starts_with": text(args)?}))),
     same("regex", "`regex`, the pattern rewritten to Rust's syntax", |args| {
         Ok(json!({"regex": js_regex::translate(&text(args)?)?}))
     }),
-    same(
-        "is-json",
-        "`json: {fenced: false}`, with a schema `json_schema` too",
+    same("is-json", "`json: {fenced: false}`, with a schema `json_schema` too", |args| {
+        let whole = json!({"json": {"fenced": false}});
+        Ok(match schema(args)? {
+            Some(schema) => json!({"all": [whole, {"json_schema": schema}]}),
+            None => whole,
+        })
+    }),
+    differs(
+        "contains-json",
+        "`json_schema: {type: object}`, with a schema that too",
+        "stricter: the JSON is the whole answer or its one code block, not anywhere in it",
+        Score::Binary,
+        Not::Lost,
         |args| {
-            let whole = json!({"json": {"fenced": false}});
-            Ok(match schema(args)? {
-                Some(schema) => json!({"all": [whole, {"json_schema": schema}]}),
-                None => whole,
-            })
-        },
-    ),
-    Equivalent {
-        assertion: "contains-json",
-        check: "`json_schema: {type: object}`, with a schema that too",
-        differs: "stricter: the JSON is the whole answer or its one code block, not anywhere in it",
-        is_binary: true,
-        not: Not::Lost,
-        make: |args| {
             let object = json!({"json_schema": {"type": "object"}});
             Ok(match schema(args)? {
                 Some(schema) => json!({"all": [object, {"json_schema": schema}]}),
                 None => object,
             })
         },
-    },
-    Equivalent {
-        assertion: "is-xml",
-        check: "`xml: {fenced: false}`, with required elements a `path` each",
-        differs: "stricter: a document type declaration is refused",
-        is_binary: true,
-        not: Not::Lost,
-        make: |args| xml(args, false),
-    },
-    Equivalent {
-        assertion: "contains-xml",
-        check: "`xml`, with required elements a `path` each",
-        differs: "stricter: the XML is the whole answer or its one code block, and a document type declaration is refused",
-        is_binary: true,
-        not: Not::Lost,
-        make: |args| xml(args, true),
-    },
+    ),
+    differs(
+        "is-xml",
+        "`xml: {fenced: false}`, with required elements a `path` each",
+        "stricter: a document type declaration is refused",
+        Score::Binary,
+        Not::Lost,
+        |args| xml(args, false),
+    ),
+    differs(
+        "contains-xml",
+        "`xml`, with required elements a `path` each",
+        "stricter: the XML is the whole answer or its one code block, and a document type declaration is refused",
+        Score::Binary,
+        Not::Lost,
+        |args| xml(args, true),
+    ),
     same("word-count", "`regex` that counts runs without white space", word_count),
-    Equivalent {
-        assertion: "levenshtein",
-        check: "`similarity`, with the `min` that as many added letters reach",
-        differs: "stricter: the distance is measured against the longer text, so replaced and missing letters weigh more",
-        is_binary: true,
-        not: Not::Lost,
-        make: levenshtein,
-    },
-    Equivalent {
-        assertion: "rouge-n",
-        check: "`rouge` with `metric: rouge1`",
-        differs: "words are cut otherwise (only a-z and 0-9 are letters), so scores near the threshold may differ",
-        is_binary: false,
-        not: Not::Same,
-        make: |args| Ok(json!({"rouge": {"to": text(args)?, "min": share(args, Some(0.75))?, "metric": "rouge1"}})),
-    },
-    Equivalent {
-        assertion: "bleu",
-        check: "`bleu`",
-        differs: "another BLEU (sacrebleu's: smoothed, case counts, punctuation is cut off), so scores differ",
-        is_binary: false,
-        not: Not::Same,
-        make: |args| {
+    differs(
+        "levenshtein",
+        "`similarity`, with the `min` that as many added letters reach",
+        "stricter: the distance is measured against the longer text, so replaced and missing letters weigh more",
+        Score::Binary,
+        Not::Lost,
+        levenshtein,
+    ),
+    differs(
+        "rouge-n",
+        "`rouge` with `metric: rouge1`",
+        "words are cut otherwise (only a-z and 0-9 are letters), so scores near the threshold may differ",
+        Score::Graded,
+        Not::Same,
+        |args| Ok(json!({"rouge": {"to": text(args)?, "min": share(args, Some(0.75))?, "metric": "rouge1"}})),
+    ),
+    differs(
+        "bleu",
+        "`bleu`",
+        "another BLEU (sacrebleu's: smoothed, case counts, punctuation is cut off), so scores differ",
+        Score::Graded,
+        Not::Same,
+        |args| {
             let min = share(args, Some(0.5))?;
             Ok(json!({"bleu": reference(args, min)?}))
         },
-    },
-    Equivalent {
-        assertion: "similar",
-        check: "`semantic`",
-        differs: "another embedding model, so scores differ",
-        is_binary: false,
-        not: Not::Same,
-        make: |args| {
-            let min = share(args, Some(0.75))?;
-            match &args.value {
-                Some(Value::Array(texts)) => {
-                    let each = texts.iter().map(|to| json!({"semantic": {"to": to, "min": min}}));
-                    Ok(json!({"any": each.collect::<Vec<_>>()}))
-                }
-                Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) | None => {
-                    Ok(json!({"semantic": {"to": text(args)?, "min": min}}))
-                }
+    ),
+    differs("similar", "`semantic`", "another embedding model, so scores differ", Score::Graded, Not::Same, |args| {
+        let min = share(args, Some(0.75))?;
+        match &args.value {
+            Some(Value::Array(texts)) => {
+                let each = texts.iter().map(|to| json!({"semantic": {"to": to, "min": min}}));
+                Ok(json!({"any": each.collect::<Vec<_>>()}))
             }
-        },
-    },
-    Equivalent {
-        assertion: "llm-rubric",
-        check: "`judge`; with a threshold also its mean score",
-        differs: "another judge and another prompt for it",
-        is_binary: false,
-        not: Not::Same,
-        make: |args| match args.threshold {
+            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) | None => {
+                Ok(json!({"semantic": {"to": text(args)?, "min": min}}))
+            }
+        }
+    }),
+    differs(
+        "llm-rubric",
+        "`judge`; with a threshold also its mean score",
+        "another judge and another prompt for it",
+        Score::Graded,
+        Not::Same,
+        |args| match args.threshold {
             None => Ok(json!({"judge": {"rubric": text(args)?}})),
             Some(_) => {
                 let (rubric, min) = (text(args)?, share(args, None)?);
@@ -203,41 +180,36 @@ pub(crate) const TABLE: &[Equivalent] = &[
                 )
             }
         },
-    },
-    Equivalent {
-        assertion: "model-graded-closedqa",
-        check: "`judge`",
-        differs: "another judge and another prompt for it",
-        is_binary: false,
-        not: Not::Lost,
-        make: |args| Ok(json!({"judge": {"rubric": text(args)?}})),
-    },
-    Equivalent {
-        assertion: "latency",
-        check: "`latency`",
-        differs: "the time of the one attempt that succeeded, without waiting and retries; an unknown time can't be judged",
-        is_binary: true,
-        not: Not::Same,
-        make: |args| match limit(args)?.floor() {
+    ),
+    differs(
+        "model-graded-closedqa",
+        "`judge`",
+        "another judge and another prompt for it",
+        Score::Graded,
+        Not::Lost,
+        |args| Ok(json!({"judge": {"rubric": text(args)?}})),
+    ),
+    differs(
+        "latency",
+        "`latency`",
+        "the time of the one attempt that succeeded, without waiting and retries; an unknown time can't be judged",
+        Score::Binary,
+        Not::Same,
+        |args| match limit(args)?.floor() {
             milliseconds if (1.0..1e15).contains(&milliseconds) => Ok(json!({"latency": {"max": milliseconds as u64}})),
             _ => Err("its threshold is no time of 1 millisecond or more".to_owned()),
         },
-    },
-    Equivalent {
-        assertion: "cost",
-        check: "`cost`",
-        differs: "by the prices of promptgate",
-        is_binary: true,
-        not: Not::Same,
-        make: |args| Ok(json!({"cost": {"max": limit(args)?}})),
-    },
-    Equivalent {
-        assertion: "finish-reason",
-        check: "`finish_reason`, stop as STOP and length as MAX_TOKENS",
-        differs: "in Gemini's words; promptfoo itself fails this assertion for every Gemini answer",
-        is_binary: true,
-        not: Not::Lost,
-        make: |args| {
+    ),
+    differs("cost", "`cost`", "by the prices of promptgate", Score::Binary, Not::Same, |args| {
+        Ok(json!({"cost": {"max": limit(args)?}}))
+    }),
+    differs(
+        "finish-reason",
+        "`finish_reason`, stop as STOP and length as MAX_TOKENS",
+        "in Gemini's words; promptfoo itself fails this assertion for every Gemini answer",
+        Score::Binary,
+        Not::Lost,
+        |args| {
             let text = text(args)?.to_lowercase();
             let reason = match text.as_str() {
                 "stop" => "STOP",
@@ -246,81 +218,80 @@ pub(crate) const TABLE: &[Equivalent] = &[
             };
             Ok(json!({"finish_reason": reason}))
         },
-    },
-    Equivalent {
-        assertion: "is-refusal",
-        check: "`refusal: true`; not- is `refusal: false`",
-        differs: "another list of phrases; a blocked answer is a refusal too",
-        is_binary: true,
-        not: Not::Same,
-        make: |_| Ok(json!({"refusal": true})),
-    },
-    Equivalent {
-        assertion: "tool-call-f1",
-        check: "`tool_calls` with `mode: any_order` and `min_f1`",
-        differs: "stricter: a function that is called twice counts twice",
-        is_binary: false,
-        not: Not::Lost,
-        make: tool_call_f1,
-    },
-    none("javascript", CODE),
-    none("python", CODE),
-    none("ruby", CODE),
-    none("webhook", "nothing is sent to a service"),
-    none("contains-html", "no matcher knows HTML"),
-    none("is-html", "no matcher knows HTML"),
-    none("contains-sql", "no matcher knows SQL"),
-    none("is-sql", "no matcher knows SQL"),
-    none("gleu", "no matcher measures GLEU"),
-    none("meteor", "no matcher measures METEOR"),
-    none("perplexity", "answers carry no log probabilities"),
-    none("perplexity-score", "answers carry no log probabilities"),
-    none("guardrails", "answers carry no guardrail verdict"),
-    none(
-        "is-valid-function-call",
-        "golden data knows no declarations of functions",
     ),
-    none(
-        "is-valid-openai-function-call",
-        "golden data knows no declarations of functions",
+    differs(
+        "is-refusal",
+        "`refusal: true`; not- is `refusal: false`",
+        "another list of phrases; a blocked answer is a refusal too",
+        Score::Binary,
+        Not::Same,
+        |_| Ok(json!({"refusal": true})),
     ),
-    none(
-        "is-valid-openai-tools-call",
-        "golden data knows no declarations of functions",
+    differs(
+        "tool-call-f1",
+        "`tool_calls` with `mode: any_order` and `min_f1`",
+        "stricter: a function that is called twice counts twice",
+        Score::Graded,
+        Not::Lost,
+        tool_call_f1,
     ),
-    none("skill-used", TRACE),
-    none("trajectory:tool-used", TRACE),
-    none("trajectory:tool-sequence", TRACE),
-    none("trajectory:tool-args-match", TRACE),
-    none("trajectory:step-count", TRACE),
-    none("trajectory:goal-success", TRACE),
-    none("trace-span-count", TRACE),
-    none("trace-span-duration", TRACE),
-    none("trace-error-spans", TRACE),
-    none("factuality", OTHER_MODEL),
-    none("model-graded-factuality", OTHER_MODEL),
-    none("g-eval", OTHER_MODEL),
-    none("answer-relevance", OTHER_MODEL),
-    none("context-faithfulness", OTHER_MODEL),
-    none("context-recall", OTHER_MODEL),
-    none("context-relevance", OTHER_MODEL),
-    none("conversation-relevance", OTHER_MODEL),
-    none("similar:cosine", "`similar` is the one that has an equivalent"),
-    none("similar:dot", "no matcher measures dot products"),
-    none("similar:euclidean", "no matcher measures distances of embeddings"),
-    none("classifier", "it asks a service"),
-    none("moderation", "it asks a service"),
-    none("pi", "it asks a service"),
-    none("search-rubric", OTHER_MODEL),
-    none("agent-rubric", OTHER_MODEL),
-    none("human", "no person is asked"),
-    none("select-best", WITHIN_RUN),
-    none("max-score", WITHIN_RUN),
 ];
 
-/// The row of a type without `not-`.
-pub(crate) fn find(assertion: &str) -> Option<&'static Equivalent> {
-    TABLE.iter().find(|row| row.assertion == assertion)
+/// Types without an equivalent, by reason.
+pub(crate) const NONE: &[(&str, &[&str])] = &[
+    ("code is not run", &["javascript", "python", "ruby"]),
+    ("nothing is sent to a service", &["webhook"]),
+    ("no matcher knows HTML", &["contains-html", "is-html"]),
+    ("no matcher knows SQL", &["contains-sql", "is-sql"]),
+    ("no matcher measures GLEU", &["gleu"]),
+    ("no matcher measures METEOR", &["meteor"]),
+    ("answers carry no log probabilities", &["perplexity", "perplexity-score"]),
+    ("answers carry no guardrail verdict", &["guardrails"]),
+    (
+        "golden data knows no declarations of functions",
+        &["is-valid-function-call", "is-valid-openai-function-call", "is-valid-openai-tools-call"],
+    ),
+    (
+        "it looks at traces",
+        &[
+            "skill-used",
+            "trajectory:tool-used",
+            "trajectory:tool-sequence",
+            "trajectory:tool-args-match",
+            "trajectory:step-count",
+            "trajectory:goal-success",
+            "trace-span-count",
+            "trace-span-duration",
+            "trace-error-spans",
+        ],
+    ),
+    (
+        "it asks a model in a way of its own",
+        &[
+            "factuality",
+            "model-graded-factuality",
+            "g-eval",
+            "answer-relevance",
+            "context-faithfulness",
+            "context-recall",
+            "context-relevance",
+            "conversation-relevance",
+            "search-rubric",
+            "agent-rubric",
+        ],
+    ),
+    ("`similar` is the one that has an equivalent", &["similar:cosine"]),
+    ("no matcher measures dot products", &["similar:dot"]),
+    ("no matcher measures distances of embeddings", &["similar:euclidean"]),
+    ("it asks a service", &["classifier", "moderation", "pi"]),
+    ("no person is asked", &["human"]),
+    ("it compares the answers of one run with each other", &["select-best", "max-score"]),
+];
+
+/// The row of a type without `not-`, or why there is none, for a sentence.
+pub(crate) fn find(assertion: &str) -> Option<Result<&'static Equivalent, &'static str>> {
+    let row = TABLE.iter().find(|row| row.assertion == assertion).map(Ok);
+    row.or_else(|| NONE.iter().find(|(_, types)| types.contains(&assertion)).map(|(why, _)| Err(*why)))
 }
 
 impl Equivalent {
@@ -328,14 +299,9 @@ impl Equivalent {
     ///
     /// # Errors
     /// Why there is none, for a sentence.
-    pub(crate) fn check(&self, args: &Args, is_not: bool) -> Made {
-        if self.check.is_empty() {
-            return Err(self.differs.to_owned());
-        }
+    pub(crate) fn check(&self, args: &Args, is_not: bool) -> Translation {
         if is_not && self.not == Not::Lost {
-            return Err(
-                "its equivalent is not exactly the same, so `not` of it could pass where this fails".to_owned(),
-            );
+            return Err("its equivalent is not exactly the same, so `not` of it could pass where this fails".to_owned());
         }
         if args.config.is_some() {
             return Err("`config` changes its meaning".to_owned());
@@ -362,7 +328,7 @@ fn text(args: &Args) -> Result<String, String> {
     }
 }
 
-fn equals(args: &Args) -> Made {
+fn equals(args: &Args) -> Translation {
     Ok(match &args.value {
         Some(value @ (Value::Object(_) | Value::Array(_))) => json!({"json_equals": {"value": value, "fenced": false}}),
         Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => {
@@ -374,16 +340,9 @@ fn equals(args: &Args) -> Made {
 /// The value as a list of texts; a text is cut at commas outside quotes.
 fn list(args: &Args) -> Result<Vec<String>, String> {
     match &args.value {
-        Some(Value::Array(items)) => items
-            .iter()
-            .map(|item| {
-                text(&Args {
-                    value: Some(item.clone()),
-                    threshold: None,
-                    config: None,
-                })
-            })
-            .collect(),
+        Some(Value::Array(items)) => {
+            items.iter().map(|item| text(&Args { value: Some(item.clone()), threshold: None, config: None })).collect()
+        }
         Some(Value::String(text)) => cut(text),
         Some(value) => Err(format!("its value is {}", kind(value))),
         None => Err("it has no value".to_owned()),
@@ -435,23 +394,17 @@ fn schema(args: &Args) -> Result<Option<Value>, String> {
         return Err(format!("its schema is {}", kind(&schema)));
     };
     if !map.contains_key("$schema") {
-        map.shift_insert(
-            0,
-            "$schema".to_owned(),
-            "http://json-schema.org/draft-07/schema#".into(),
-        );
+        map.shift_insert(0, "$schema".to_owned(), "http://json-schema.org/draft-07/schema#".into());
     }
     Ok(Some(schema))
 }
 
-fn xml(args: &Args, fenced: bool) -> Made {
+fn xml(args: &Args, fenced: bool) -> Translation {
     let required = match &args.value {
         None => Vec::new(),
-        Some(Value::Object(map)) if map.len() == 1 && map.contains_key("requiredElements") => list(&Args {
-            value: map.get("requiredElements").cloned(),
-            threshold: None,
-            config: None,
-        })?,
+        Some(Value::Object(map)) if map.len() == 1 && map.contains_key("requiredElements") => {
+            list(&Args { value: map.get("requiredElements").cloned(), threshold: None, config: None })?
+        }
         Some(Value::Object(_)) => return Err("its value has keys that no matcher knows".to_owned()),
         Some(_) => list(args)?,
     };
@@ -470,21 +423,15 @@ fn xml(args: &Args, fenced: bool) -> Made {
     })
 }
 
-fn word_count(args: &Args) -> Made {
+fn word_count(args: &Args) -> Translation {
     let (min, max) = match &args.value {
         Some(Value::Object(map)) if map.keys().all(|key| key == "min" || key == "max") && !map.is_empty() => {
-            let bound = |key: &str| {
-                map.get(key)
-                    .map(|value| value.as_u64().ok_or("a bound is not a whole number"))
-            };
+            let bound = |key: &str| map.get(key).map(|value| value.as_u64().ok_or("a bound is not a whole number"));
             (bound("min").transpose()?, bound("max").transpose()?)
         }
         Some(Value::Object(_)) => return Err("its value has keys that are not known".to_owned()),
         Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) | None => {
-            let count = text(args)?
-                .trim()
-                .parse()
-                .map_err(|_| "its value is not a whole number")?;
+            let count = text(args)?.trim().parse().map_err(|_| "its value is not a whole number")?;
             (Some(count), Some(count))
         }
     };
@@ -500,7 +447,7 @@ fn word_count(args: &Args) -> Made {
 
 /// An answer of `distance` edits has at least the similarity `length / (length + distance)` only if the edits are
 /// additions; every other one with that similarity has fewer edits.
-fn levenshtein(args: &Args) -> Made {
+fn levenshtein(args: &Args) -> Translation {
     let (to, distance) = (text(args)?, args.threshold.unwrap_or(5.0).floor());
     if distance < 0.0 {
         return Err("no answer has a distance below 0".to_owned());
@@ -515,7 +462,7 @@ fn levenshtein(args: &Args) -> Made {
     Ok(json!({"similarity": {"to": to, "min": min}}))
 }
 
-fn tool_call_f1(args: &Args) -> Made {
+fn tool_call_f1(args: &Args) -> Translation {
     let mut names = Vec::new();
     for name in list(args)? {
         if !name.trim().is_empty() && !names.contains(&name) {
@@ -527,7 +474,7 @@ fn tool_call_f1(args: &Args) -> Made {
 }
 
 /// `{to, min}`, or `{to_any, min}` for a list.
-fn reference(args: &Args, min: f64) -> Made {
+fn reference(args: &Args, min: f64) -> Translation {
     Ok(match args.value.as_ref().is_some_and(Value::is_array) {
         true => json!({"to_any": list(args)?, "min": min}),
         false => json!({"to": text(args)?, "min": min}),
@@ -545,9 +492,7 @@ fn share(args: &Args, default: Option<f64>) -> Result<f64, String> {
 
 /// A threshold that must be there.
 fn limit(args: &Args) -> Result<f64, String> {
-    args.threshold
-        .filter(|limit| *limit > 0.0)
-        .ok_or_else(|| "it has no threshold above 0".to_owned())
+    args.threshold.filter(|limit| *limit > 0.0).ok_or_else(|| "it has no threshold above 0".to_owned())
 }
 
 #[cfg(test)]
@@ -555,45 +500,28 @@ mod tests {
     use super::*;
 
     fn args(value: Value, threshold: Option<f64>) -> Args {
-        Args {
-            value: Some(value).filter(|value| !value.is_null()),
-            threshold,
-            config: None,
-        }
+        Args { value: Some(value).filter(|value| !value.is_null()), threshold, config: None }
     }
 
     #[test]
     fn the_documentation_holds_the_table() {
-        let rows = TABLE.iter().map(|row| {
-            let Equivalent {
-                assertion,
-                check,
-                differs,
-                not,
-                ..
-            } = row;
-            match (check.is_empty(), not) {
-                (true, _) => format!("| `{assertion}` | no equivalent: {differs} | |\n"),
-                (false, Not::Same) => format!("| `{assertion}` | {check} | {differs} |\n"),
-                (false, Not::Lost) => format!("| `{assertion}` | {check}; `not-` has no equivalent | {differs} |\n"),
-            }
+        let equivalents = TABLE.iter().map(|Equivalent { assertion, check, differs, not, .. }| match not {
+            Not::Same => format!("| `{assertion}` | {check} | {differs} |\n"),
+            Not::Lost => format!("| `{assertion}` | {check}; `not-` has no equivalent | {differs} |\n"),
         });
-        let table = format!(
-            "| assertion | here | difference |\n| --- | --- | --- |\n{}",
-            rows.collect::<String>()
-        );
+        let none = NONE.iter().map(|(why, types)| format!("| `{}` | no equivalent: {why} | |\n", types.join("`, `")));
+        let rows = equivalents.chain(none);
+        let table = format!("| assertion | here | difference |\n| --- | --- | --- |\n{}", rows.collect::<String>());
         let page = include_str!("../../../docs/import.md");
         assert!(page.contains(&table), "docs/import.md has not this table:\n{table}");
     }
 
     #[test]
     fn types_stand_once() {
-        for (index, row) in TABLE.iter().enumerate() {
-            assert!(
-                TABLE[..index].iter().all(|other| other.assertion != row.assertion),
-                "{}",
-                row.assertion
-            );
+        let mut seen = std::collections::HashSet::new();
+        let none = NONE.iter().flat_map(|(_, types)| types.iter().copied());
+        for assertion in TABLE.iter().map(|row| row.assertion).chain(none) {
+            assert!(seen.insert(assertion), "{assertion}");
         }
     }
 
@@ -637,7 +565,8 @@ mod tests {
             .into_iter()
             .map(|(written, value, threshold)| {
                 let kind = written.strip_prefix("not-").unwrap_or(written);
-                let made = find(kind).unwrap().check(&args(value, threshold), kind != written);
+                let row = find(kind).unwrap().map_err(str::to_owned);
+                let made = row.and_then(|row| row.check(&args(value, threshold), kind != written));
                 match made {
                     Ok(check) => format!("{written}: {check}"),
                     Err(why) => format!("{written}: ! {why}"),

@@ -32,11 +32,7 @@ impl Files {
     /// There is no such file.
     pub(crate) fn around(source: &Path) -> Result<Files, Problem> {
         let folder = source.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let files = Files {
-            source: source.to_owned(),
-            folder: folder.unwrap_or(Path::new(".")).to_owned(),
-            read: 0,
-        };
+        let files = Files { source: source.to_owned(), folder: folder.unwrap_or(Path::new(".")).to_owned(), read: 0 };
         match fs::metadata(source) {
             Ok(data) if data.is_file() => Ok(files),
             Ok(_) => Err(Problem::at(files.place(), "not a file").expected("a file with golden data")),
@@ -46,11 +42,7 @@ impl Files {
 
     /// The name of the source, without its folder.
     pub(crate) fn name(&self) -> String {
-        self.source
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned()
+        self.source.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
     /// The source as a place.
@@ -74,10 +66,7 @@ impl Files {
     pub(crate) fn read(&mut self, name: &str) -> Result<Text, String> {
         let name = name.strip_prefix("file://").unwrap_or(name);
         let path = self.folder.join(name);
-        let real = |path: &Path| {
-            path.canonicalize()
-                .map_err(|error| format!("can't be read: {}", error.kind()))
-        };
+        let real = |path: &Path| path.canonicalize().map_err(|error| format!("can't be read: {}", error.kind()));
         let (root, target) = (real(&self.folder)?, real(&path)?);
         if !target.starts_with(root) {
             return Err("lies outside the folder of the source".to_owned());
@@ -117,8 +106,5 @@ impl Files {
 
 /// The extension of a name, in lowercase letters.
 pub(crate) fn extension(name: &str) -> String {
-    Path::new(name)
-        .extension()
-        .map(|extension| extension.to_string_lossy().to_lowercase())
-        .unwrap_or_default()
+    Path::new(name).extension().map(|extension| extension.to_string_lossy().to_lowercase()).unwrap_or_default()
 }

@@ -54,12 +54,7 @@ impl Findings {
     }
 
     fn add(&mut self, node: &Node, kind: FindingKind, message: String) {
-        self.0.push(Finding {
-            place: node.place(),
-            path: node.path(),
-            kind,
-            message,
-        });
+        self.0.push(Finding { place: node.place(), path: node.path(), kind, message });
     }
 
     pub(crate) fn has_losses(&self) -> bool {

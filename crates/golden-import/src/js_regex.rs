@@ -36,9 +36,7 @@ pub(crate) fn translate(pattern: &str) -> Result<String, String> {
                         rust.push_str(&format!(r"\x{letter:02X}"));
                     }
                     ('c' | 'B' | 'p' | 'P' | '0', _) => {
-                        return Err(format!(
-                            "the pattern has `\\{escaped}`, which means something else here"
-                        ));
+                        return Err(format!("the pattern has `\\{escaped}`, which means something else here"));
                     }
                     ('u', _) if chars.peek() == Some(&'{') => {
                         return Err("the pattern has `\\u{`, which means something else here".to_owned());
@@ -96,9 +94,7 @@ pub(crate) fn translate(pattern: &str) -> Result<String, String> {
 
 /// Whether what follows a brace makes it a count: `2}`, `2,}` or `2,3}`.
 fn counts(after: impl Iterator<Item = char>) -> bool {
-    let inside: String = after
-        .take_while(|c| c.is_ascii_digit() || matches!(c, ',' | '}'))
-        .collect();
+    let inside: String = after.take_while(|c| c.is_ascii_digit() || matches!(c, ',' | '}')).collect();
     let Some((count, _)) = inside.split_once('}') else {
         return false;
     };
@@ -139,12 +135,7 @@ mod tests {
             r"\u{2}",
         ]
         .iter()
-        .map(|pattern| {
-            format!(
-                "{pattern}  =>  {}",
-                translate(pattern).unwrap_or_else(|why| format!("! {why}"))
-            )
-        })
+        .map(|pattern| format!("{pattern}  =>  {}", translate(pattern).unwrap_or_else(|why| format!("! {why}"))))
         .collect();
         insta::assert_snapshot!(table.join("\n"), @r#"
         ^\d{3}-\w+$  =>  ^[0-9]{3}-[0-9A-Za-z_]+$

@@ -183,12 +183,7 @@ pub fn import(source: &Path, options: &Options, matchers: &dyn Matchers) -> Resu
         Source::Inspect(rows) => datasets::inspect(&mut import, &rows)?,
         Source::Csv(columns, rows) => table::import(&mut import, &columns, &rows)?,
     }
-    let Import {
-        files,
-        mut entries,
-        findings: Findings(general),
-        ..
-    } = import;
+    let Import { files, mut entries, findings: Findings(general), .. } = import;
     draft::assign_ids(&mut entries);
     let text = yaml_text::file(tool, &files.name(), &general, &entries);
     if text.len() > MAX_OUTPUT {
@@ -204,12 +199,7 @@ pub fn import(source: &Path, options: &Options, matchers: &dyn Matchers) -> Resu
     let each = entries.iter().flat_map(|entry| entry.findings().iter().cloned());
     let findings = general.into_iter().chain(each);
     let findings = findings.filter(|finding| seen.insert((finding.place.clone(), finding.text())));
-    Ok(Proposal {
-        text,
-        cases,
-        left_out: entries.len() - cases,
-        findings: findings.collect(),
-    })
+    Ok(Proposal { text, cases, left_out: entries.len() - cases, findings: findings.collect() })
 }
 
 /// Whether the file reads as what was meant, to the last character.
@@ -302,10 +292,7 @@ fn number_text(number: &serde_json::Number) -> Option<String> {
 /// Tags `key:value` for a text, a number, true or false, or a list of those.
 fn tags(key: &str, value: &Value) -> Option<Vec<String>> {
     match value {
-        Value::Array(list) => list
-            .iter()
-            .map(|value| tags(key, value).filter(|_| !value.is_array())?.pop())
-            .collect(),
+        Value::Array(list) => list.iter().map(|value| tags(key, value).filter(|_| !value.is_array())?.pop()).collect(),
         Value::String(text) if text.trim().is_empty() => None,
         Value::String(text) => Some(vec![format!("{key}:{}", text.trim())]),
         Value::Number(_) | Value::Bool(_) => Some(vec![format!("{key}:{value}")]),
@@ -315,7 +302,5 @@ fn tags(key: &str, value: &Value) -> Option<Vec<String>> {
 
 /// The least number of `count` checks whose share reaches a threshold.
 fn least_count(count: usize, threshold: f64) -> usize {
-    (1..=count)
-        .find(|n| *n as f64 / count as f64 >= threshold)
-        .unwrap_or(count)
+    (1..=count).find(|n| *n as f64 / count as f64 >= threshold).unwrap_or(count)
 }

@@ -17,11 +17,7 @@ pub struct Place {
 impl Place {
     /// A whole file.
     pub(crate) fn file(file: impl Into<Arc<str>>) -> Place {
-        Place {
-            file: file.into(),
-            line: 0,
-            column: 0,
-        }
+        Place { file: file.into(), line: 0, column: 0 }
     }
 }
 
@@ -49,19 +45,11 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn new(message: impl Into<String>) -> Problem {
-        Problem {
-            place: None,
-            message: message.into(),
-            expected: None,
-            hint: None,
-        }
+        Problem { place: None, message: message.into(), expected: None, hint: None }
     }
 
     pub(crate) fn at(place: Place, message: impl Into<String>) -> Problem {
-        Problem {
-            place: Some(place),
-            ..Problem::new(message)
-        }
+        Problem { place: Some(place), ..Problem::new(message) }
     }
 
     pub(crate) fn expected(mut self, expected: impl Into<String>) -> Problem {

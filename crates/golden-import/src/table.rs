@@ -58,11 +58,9 @@ fn case(import: &Import<'_>, map: &[(String, String)], row: &Node, number: usize
             (_, Some(matcher)) => check(import, &mut draft, &node, matcher, cell),
             ("id", _) if cell.trim().is_empty() => {}
             ("id", _) => draft.name = cell.to_owned(),
-            ("tags", _) => draft.tags.extend(
-                cell.split([',', ';'])
-                    .map(|tag| tag.trim().to_owned())
-                    .filter(|tag| !tag.is_empty()),
-            ),
+            ("tags", _) => {
+                draft.tags.extend(cell.split([',', ';']).map(|tag| tag.trim().to_owned()).filter(|tag| !tag.is_empty()))
+            }
             ("critical", _) => match cell.trim().to_ascii_lowercase().as_str() {
                 "true" | "yes" | "1" => draft.critical = true,
                 "false" | "no" | "0" | "" => {}

@@ -36,11 +36,7 @@ pub(crate) fn render(text: &str, vars: &Map<String, Value>) -> Result<String, St
 pub(crate) fn render_all(value: &Value, vars: &Map<String, Value>) -> Result<Value, String> {
     Ok(match value {
         Value::String(text) => render(text, vars)?.into(),
-        Value::Array(list) => list
-            .iter()
-            .map(|value| render_all(value, vars))
-            .collect::<Result<Vec<_>, _>>()?
-            .into(),
+        Value::Array(list) => list.iter().map(|value| render_all(value, vars)).collect::<Result<Vec<_>, _>>()?.into(),
         Value::Object(map) => map
             .iter()
             .map(|(key, value)| Ok((key.clone(), render_all(value, vars)?)))

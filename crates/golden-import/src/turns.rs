@@ -15,10 +15,8 @@ pub(crate) fn read(draft: &mut Draft, input: &Node, var: &str) {
     }
     let messages = input.items();
     if messages.is_empty() {
-        return draft.lose_input(
-            input,
-            format!("the input is {}, not a text or a list of messages", kind(input.value())),
-        );
+        return draft
+            .lose_input(input, format!("the input is {}, not a text or a list of messages", kind(input.value())));
     }
     for (index, message) in messages.iter().enumerate() {
         let is_last = index + 1 == messages.len();
@@ -59,10 +57,7 @@ fn content(message: &Node) -> Option<String> {
     let texts: Option<Vec<&str>> = parts
         .iter()
         .map(|part| {
-            part.text("text").filter(|_| {
-                part.text("type")
-                    .is_none_or(|kind| kind == "text" || kind == "input_text")
-            })
+            part.text("text").filter(|_| part.text("type").is_none_or(|kind| kind == "text" || kind == "input_text"))
         })
         .collect();
     // The texts borrow from the parts, which end here.

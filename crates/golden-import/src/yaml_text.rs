@@ -114,9 +114,7 @@ fn key_text(key: &str) -> String {
 
 /// Words that begin with a letter and have nothing in them that YAML could read otherwise.
 fn is_plain(text: &str) -> bool {
-    const WORDS: [&str; 12] = [
-        "true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf", "none",
-    ];
+    const WORDS: [&str; 12] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan", "inf", "none"];
     let begins = text.starts_with(|c: char| c.is_ascii_alphabetic());
     let ends = text.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '!' | '?' | ')'));
     let inside =

@@ -34,33 +34,20 @@ impl Criteria {
     /// # Errors
     /// `test_config.json` is there, but can't be read.
     pub(crate) fn read(import: &mut Import<'_>) -> Result<Criteria, Problem> {
-        let mut criteria = Criteria {
-            trajectory: None,
-            response: None,
-            votes: None,
-            rubrics: None,
-        };
+        let mut criteria = Criteria { trajectory: None, response: None, votes: None, rubrics: None };
         if !import.files.has(CONFIG) {
-            criteria.trajectory = Some(Trajectory {
-                mode: "exact",
-                ignore_args: false,
-                threshold: 1.0,
-            });
+            criteria.trajectory = Some(Trajectory { mode: "exact", ignore_args: false, threshold: 1.0 });
             criteria.response = Some(0.8);
             return Ok(criteria);
         }
-        let text = import
-            .files
-            .read(CONFIG)
-            .map_err(|why| Problem::new(format!("{CONFIG} beside the evalset {why}")))?;
+        let text =
+            import.files.read(CONFIG).map_err(|why| Problem::new(format!("{CONFIG} beside the evalset {why}")))?;
         let root = Node::read(&text.shown, &text.text, false)?;
         for (key, node) in root.entries() {
             match key.as_str() {
                 "criteria" => {}
                 "user_simulator_config" | "live_model_config" => {
-                    import
-                        .findings
-                        .note(&node, format!("`{key}` says how to run, and is left out"));
+                    import.findings.note(&node, format!("`{key}` says how to run, and is left out"));
                 }
                 "custom_metrics" => import.findings.lose(&node, "code is not run"),
                 _ => import.findings.lose(&node, format!("no criterion is `{key}`")),
@@ -78,10 +65,8 @@ impl Criteria {
     }
 
     fn metric(&mut self, import: &mut Import<'_>, metric: &str, node: &Node) {
-        let threshold = node
-            .value()
-            .as_f64()
-            .or_else(|| node.get("threshold").and_then(|threshold| threshold.value().as_f64()));
+        let threshold =
+            node.value().as_f64().or_else(|| node.get("threshold").and_then(|threshold| threshold.value().as_f64()));
         let Some(threshold) = threshold else {
             let why = wrong(node, "a threshold, or a map with one");
             return import.findings.lose(node, format!("{metric}: {why}"));
@@ -102,9 +87,7 @@ impl Criteria {
             return import.findings.lose(node, message);
         }
         if threshold > 1.0 {
-            return import
-                .findings
-                .lose(node, format!("no answer reaches the threshold {threshold}"));
+            return import.findings.lose(node, format!("no answer reaches the threshold {threshold}"));
         }
         match metric {
             "tool_trajectory_avg_score" => {
@@ -162,10 +145,9 @@ impl Criteria {
         match (self.response, &turn.reference) {
             (None, None) => {}
             (None, Some(_)) if self.votes.is_some() => {}
-            (None, Some(_)) => draft.note(
-                &turn.node,
-                "no criterion compares the final response, so it is history only",
-            ),
+            (None, Some(_)) => {
+                draft.note(&turn.node, "no criterion compares the final response, so it is history only")
+            }
             (Some(_), None) => draft.lose(&turn.node, "response_match_score: the turn has no final response"),
             (Some(_), Some(Err(why))) => draft.lose(&turn.node, format!("response_match_score: {why}")),
             (Some(min), Some(Ok(text))) => {
@@ -186,9 +168,9 @@ impl Criteria {
         let rubrics: Vec<&Node> = rubrics.iter().chain(&turn.rubrics).collect();
         match self.rubrics {
             Some(threshold) => self::rubrics(import, draft, &rubrics, threshold),
-            None => rubrics
-                .iter()
-                .for_each(|node| draft.note(node, "no criterion uses this rubric, so it is left out")),
+            None => {
+                rubrics.iter().for_each(|node| draft.note(node, "no criterion uses this rubric, so it is left out"))
+            }
         }
     }
 }
@@ -199,10 +181,8 @@ impl Trajectory {
             return draft.lose(&turn.node, format!("tool_trajectory_avg_score: {why}"));
         }
         let Some(check) = calls_check(turn, self.mode, self.ignore_args) else {
-            return draft.note(
-                &turn.node,
-                "tool_trajectory_avg_score: without expected calls it holds for every answer",
-            );
+            return draft
+                .note(&turn.node, "tool_trajectory_avg_score: without expected calls it holds for every answer");
         };
         match import.verified(check) {
             Ok(check) => {

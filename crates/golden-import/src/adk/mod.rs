@@ -19,11 +19,8 @@ use session::{Session, Turn};
 /// It has no form of an evalset; the golden file would be too large.
 pub(crate) fn import(import: &mut Import<'_>, root: &Node) -> Result<(), Problem> {
     if let Some(cases) = root.either("eval_cases", "evalCases") {
-        let is_dataset = |case: &Node| {
-            ["eval_case_id", "prompt", "agent_data"]
-                .iter()
-                .any(|key| case.get(key).is_some())
-        };
+        let is_dataset =
+            |case: &Node| ["eval_case_id", "prompt", "agent_data"].iter().any(|key| case.get(key).is_some());
         if cases.items().iter().any(is_dataset) {
             return dataset(import, root, &cases);
         }
@@ -35,9 +32,7 @@ pub(crate) fn import(import: &mut Import<'_>, root: &Node) -> Result<(), Problem
                     let message = format!("the {key} of an evalset is left out");
                     import.findings.note(&node, message);
                 }
-                _ => import
-                    .findings
-                    .lose(&node, format!("an evalset has no `{key}`, and the kit ignores it")),
+                _ => import.findings.lose(&node, format!("an evalset has no `{key}`, and the kit ignores it")),
             }
         }
         return sessions(import, cases.items().iter().map(Session::of_case).collect());
@@ -96,10 +91,7 @@ fn sessions(import: &mut Import<'_>, sessions: Vec<Session>) -> Result<(), Probl
             draft.vars.clone_from(&session.state);
             draft.history.clone_from(&history);
             if broken {
-                draft.lose_input(
-                    &turn.node,
-                    "a turn before it has no final response, so its history is not known",
-                );
+                draft.lose_input(&turn.node, "a turn before it has no final response, so its history is not known");
             }
             let var = import.options.var().to_owned();
             match &turn.user {
@@ -127,9 +119,7 @@ fn sessions(import: &mut Import<'_>, sessions: Vec<Session>) -> Result<(), Probl
 /// What is to be told once about all turns.
 fn remark(import: &mut Import<'_>, sessions: &[Session]) {
     let mut turns = sessions.iter().flat_map(|session| &session.turns);
-    let both = turns
-        .clone()
-        .find(|turn| !turn.calls.is_empty() && turn.reference.is_some());
+    let both = turns.clone().find(|turn| !turn.calls.is_empty() && turn.reference.is_some());
     if let Some(turn) = both {
         let message = "a case is one request, and no tool is run: the expected calls and the final response are looked for \
                        in the same answer, for this turn and all others";
@@ -148,9 +138,7 @@ fn dataset(import: &mut Import<'_>, root: &Node, cases: &Node) -> Result<(), Pro
         return Err(Problem::at(root.file(), message).expected("--check equals, contains, starts_with or ends_with"));
     };
     for (number, case) in (1..).zip(cases.items()) {
-        let name = case
-            .text("eval_case_id")
-            .map_or_else(|| format!("case-{number}"), str::to_owned);
+        let name = case.text("eval_case_id").map_or_else(|| format!("case-{number}"), str::to_owned);
         let mut draft = Draft::new(&case, name);
         let var = import.options.var().to_owned();
         for (key, node) in case.entries() {
@@ -182,10 +170,8 @@ fn dataset(import: &mut Import<'_>, root: &Node, cases: &Node) -> Result<(), Pro
 /// Turns of events; the last event is the user's message.
 fn conversation(draft: &mut Draft, node: &Node, var: &str) {
     let turns = node.get("turns").map(|turns| turns.items()).unwrap_or_default();
-    let events: Vec<Node> = turns
-        .iter()
-        .flat_map(|turn| turn.get("events").map(|events| events.items()).unwrap_or_default())
-        .collect();
+    let events: Vec<Node> =
+        turns.iter().flat_map(|turn| turn.get("events").map(|events| events.items()).unwrap_or_default()).collect();
     for (index, event) in events.iter().enumerate() {
         let is_last = index + 1 == events.len();
         if let Some(delta) = event.get("state_delta") {

@@ -52,11 +52,7 @@ impl Session {
             Some(name) => name.to_owned(),
             None => name.value().to_string(),
         });
-        let name = if name.trim().is_empty() {
-            "case".to_owned()
-        } else {
-            name
-        };
+        let name = if name.trim().is_empty() { "case".to_owned() } else { name };
         let mut session = Session::new(node, name);
         for (key, node) in node.entries() {
             match key.as_str() {
@@ -92,10 +88,7 @@ impl Session {
 
     /// The oldest form: nothing but turns.
     pub(crate) fn of_turns(node: &Node, name: String, turns: &[Node]) -> Session {
-        Session {
-            turns: turns.iter().map(Turn::of_query).collect(),
-            ..Session::new(node, name)
-        }
+        Session { turns: turns.iter().map(Turn::of_query).collect(), ..Session::new(node, name) }
     }
 
     /// The session before the first turn: its state becomes vars.
@@ -148,9 +141,7 @@ impl Turn {
                 "intermediate_data" | "intermediateData" => turn.intermediate(&node),
                 "rubrics" => turn.rubrics = node.items(),
                 "app_details" | "appDetails" => turn.findings.note(&node, "details of the recorded agent are left out"),
-                _ => turn
-                    .findings
-                    .lose(&node, format!("an invocation has no `{key}`, and the kit refuses it")),
+                _ => turn.findings.lose(&node, format!("an invocation has no `{key}`, and the kit refuses it")),
             }
         }
         turn
@@ -181,10 +172,7 @@ impl Turn {
                         self.findings.note(&node, "no criterion compares it, so it is left out");
                     }
                 }
-                _ => self.findings.lose(
-                    &node,
-                    format!("intermediate data have no `{key}`, and the kit refuses it"),
-                ),
+                _ => self.findings.lose(&node, format!("intermediate data have no `{key}`, and the kit refuses it")),
             }
         }
     }
@@ -193,20 +181,13 @@ impl Turn {
     fn of_query(node: &Node) -> Turn {
         let mut turn = Turn::new(node);
         for (key, node) in node.entries() {
-            let text = || {
-                node.value()
-                    .as_str()
-                    .map(str::to_owned)
-                    .ok_or_else(|| wrong(&node, "a text"))
-            };
+            let text = || node.value().as_str().map(str::to_owned).ok_or_else(|| wrong(&node, "a text"));
             match key.as_str() {
                 "query" => turn.user = text(),
                 "reference" => turn.reference = Some(text()),
                 "expected_tool_use" if !node.value().is_array() => turn.calls_problem = Some(wrong(&node, "a list")),
                 "expected_tool_use" => {
-                    node.items()
-                        .iter()
-                        .for_each(|call| turn.call(call, "tool_name", "tool_input"));
+                    node.items().iter().for_each(|call| turn.call(call, "tool_name", "tool_input"));
                 }
                 "expected_intermediate_agent_responses" => {
                     if node.value().as_array().is_none_or(|list| !list.is_empty()) {
@@ -224,9 +205,7 @@ impl Turn {
         for (key, node) in node.entries() {
             match key.as_str() {
                 "id" => {}
-                "mock_tool_output" => self
-                    .findings
-                    .note(&node, "no tool is run, so what it would say is left out"),
+                "mock_tool_output" => self.findings.note(&node, "no tool is run, so what it would say is left out"),
                 key if key == name || key == args => {}
                 _ => self.findings.lose(&node, format!("a tool call has no `{key}`")),
             }
@@ -243,10 +222,8 @@ impl Turn {
         match (node.text(name), args) {
             (Some(name), Some(args)) => self.calls.push((name.to_owned(), args)),
             _ => {
-                self.calls_problem = Some(format!(
-                    "{}: a tool call without a name, or with arguments that are no map",
-                    node.path()
-                ))
+                self.calls_problem =
+                    Some(format!("{}: a tool call without a name, or with arguments that are no map", node.path()))
             }
         }
     }

@@ -26,23 +26,14 @@ pub(super) fn read(text: &str) -> Result<(Vec<String>, Vec<Tree>), (Spot, Proble
     let trees = rows.map(|row| {
         if row.len() != columns.len() {
             let message = format!("the row has {} cells, and the header {}", row.len(), columns.len());
-            let at = row
-                .get(columns.len())
-                .or(row.last())
-                .map_or(Spot { line: 1, column: 1 }, |cell| cell.at);
+            let at = row.get(columns.len()).or(row.last()).map_or(Spot { line: 1, column: 1 }, |cell| cell.at);
             let expected = "as many cells as the header has, separated by commas";
             return Err((at, Problem::new(message).expected(expected)));
         }
         let at = row.first().map_or(Spot { line: 1, column: 1 }, |cell| cell.at);
         let inside = row.iter().map(|cell| Spots::leaf(cell.at)).collect();
-        let cells = columns
-            .iter()
-            .cloned()
-            .zip(row.into_iter().map(|cell| Value::from(cell.text)));
-        Ok(Tree {
-            value: Value::Object(cells.collect()),
-            spots: Spots { at, inside },
-        })
+        let cells = columns.iter().cloned().zip(row.into_iter().map(|cell| Value::from(cell.text)));
+        Ok(Tree { value: Value::Object(cells.collect()), spots: Spots { at, inside } })
     });
     let trees = trees.collect::<Result<_, _>>()?;
     Ok((columns, trees))
@@ -97,10 +88,7 @@ fn cell(cursor: &mut Cursor<'_>) -> Result<Cell, (Spot, Problem)> {
     }
     if !matches!(cursor.peek(), None | Some(',' | '\n')) {
         let problem = Problem::new("text after the closing quote of a cell").expected("a comma or the end of the line");
-        return Err((
-            cursor.at,
-            problem.hint("write a quote inside a quoted cell twice: `\"\"`"),
-        ));
+        return Err((cursor.at, problem.hint("write a quote inside a quoted cell twice: `\"\"`")));
     }
     Ok(Cell { text, at })
 }

@@ -8,10 +8,7 @@ use serde_json::Value;
 pub(super) fn read(text: &str, line: u32) -> Result<Tree, (Spot, Problem)> {
     let value: Value = serde_json::from_str(text).map_err(|error| {
         let before = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
-        let column = before
-            .char_indices()
-            .take_while(|(at, _)| at + 1 < error.column())
-            .count();
+        let column = before.char_indices().take_while(|(at, _)| at + 1 < error.column()).count();
         let at = Spot {
             line: line + u32::try_from(error.line().saturating_sub(1)).unwrap_or(u32::MAX - line),
             column: u32::try_from(column + 1).unwrap_or(u32::MAX),

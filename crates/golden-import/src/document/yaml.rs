@@ -35,32 +35,21 @@ pub(super) fn read(text: &str) -> Result<Tree, (Spot, Problem)> {
     let at = spot(root.referenced);
     let Branch { value, keys, inside } = root.value;
     check_keys(&keys, &inside)?;
-    Ok(Tree {
-        value,
-        spots: spots(at, inside),
-    })
+    Ok(Tree { value, spots: spots(at, inside) })
 }
 
 fn spot(location: Location) -> Spot {
     let clamp = |count: u64| u32::try_from(count).unwrap_or(u32::MAX).max(1);
-    Spot {
-        line: clamp(location.line()),
-        column: clamp(location.column()),
-    }
+    Spot { line: clamp(location.line()), column: clamp(location.column()) }
 }
 
 fn check_keys(keys: &[String], inside: &[(Spot, Branch)]) -> Result<(), (Spot, Problem)> {
     unique_keys(keys.iter().map(String::as_str).zip(inside.iter().map(|(at, _)| *at)))?;
-    inside
-        .iter()
-        .try_for_each(|(_, branch)| check_keys(&branch.keys, &branch.inside))
+    inside.iter().try_for_each(|(_, branch)| check_keys(&branch.keys, &branch.inside))
 }
 
 fn spots(at: Spot, inside: Vec<(Spot, Branch)>) -> Spots {
-    let inside = inside
-        .into_iter()
-        .map(|(at, branch)| spots(at, branch.inside))
-        .collect();
+    let inside = inside.into_iter().map(|(at, branch)| spots(at, branch.inside)).collect();
     Spots { at, inside }
 }
 
@@ -80,11 +69,7 @@ impl<'de> Deserialize<'de> for Branch {
 struct AnyValue;
 
 fn leaf<E>(value: impl Into<Value>) -> Result<Branch, E> {
-    Ok(Branch {
-        value: value.into(),
-        keys: Vec::new(),
-        inside: Vec::new(),
-    })
+    Ok(Branch { value: value.into(), keys: Vec::new(), inside: Vec::new() })
 }
 
 impl<'de> Visitor<'de> for AnyValue {
@@ -125,11 +110,7 @@ impl<'de> Visitor<'de> for AnyValue {
             items.push(item.value.value.take());
             inside.push((spot(item.referenced), item.value));
         }
-        Ok(Branch {
-            value: items.into(),
-            keys: Vec::new(),
-            inside,
-        })
+        Ok(Branch { value: items.into(), keys: Vec::new(), inside })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Branch, A::Error> {
@@ -139,10 +120,6 @@ impl<'de> Visitor<'de> for AnyValue {
             keys.push(key.value);
             inside.push((spot(key.referenced), item.value));
         }
-        Ok(Branch {
-            value: values.into(),
-            keys,
-            inside,
-        })
+        Ok(Branch { value: values.into(), keys, inside })
     }
 }

@@ -3,7 +3,7 @@
 
 use super::super::document::Node;
 use super::super::draft::Draft;
-use super::super::equivalents::{self, Args};
+use super::super::equivalents::{self, Args, Score};
 use super::super::files::extension;
 use super::super::{Import, kind, least_count, quoted, template};
 use super::document;
@@ -33,7 +33,7 @@ pub(crate) struct Piece {
     check: Value,
     pub(crate) weight: f64,
     metric: Option<String>,
-    is_binary: bool,
+    score: Score,
 }
 
 /// What became of a list of assertions.
@@ -90,16 +90,12 @@ impl Assertion {
     }
 
     fn read_inside(root: Option<&Node>, node: &Node, depth: usize) -> Assertion {
-        let lost = |why: String| Assertion {
-            lost: Some(why),
-            ..Assertion::new(node, "")
-        };
+        let lost = |why: String| Assertion { lost: Some(why), ..Assertion::new(node, "") };
         if let Some(reference) = node.text("$ref") {
             return match referred(root, reference) {
-                Some(target) if depth < 4 => Assertion {
-                    node: node.clone(),
-                    ..Assertion::read_inside(root, &target, depth + 1)
-                },
+                Some(target) if depth < 4 => {
+                    Assertion { node: node.clone(), ..Assertion::read_inside(root, &target, depth + 1) }
+                }
                 _ => lost(format!("the reference {} leads nowhere", quoted(reference))),
             };
         }
@@ -121,31 +117,21 @@ impl Assertion {
                 },
                 "metric" => match node.value().as_str() {
                     Some(metric) => assertion.metric = Some(metric.to_owned()),
-                    None => assertion
-                        .notes
-                        .push((node, "its metric is no text, and is left out".to_owned())),
+                    None => assertion.notes.push((node, "its metric is no text, and is left out".to_owned())),
                 },
                 "config" => assertion.config = Some(node.value().clone()),
                 "assert" if written == "assert-set" => {
                     let members = node.items();
-                    assertion.members = Some(
-                        members
-                            .iter()
-                            .map(|node| Assertion::read_inside(root, node, depth + 1))
-                            .collect(),
-                    );
+                    assertion.members =
+                        Some(members.iter().map(|node| Assertion::read_inside(root, node, depth + 1)).collect());
                 }
                 "transform" | "contextTransform" => {
                     assertion.lost = Some("it looks at a transformed answer, and code is not run".to_owned());
                 }
                 "provider" | "rubricPrompt" => {
-                    assertion
-                        .notes
-                        .push((node, format!("`{key}` says how to grade, and is left out")));
+                    assertion.notes.push((node, format!("`{key}` says how to grade, and is left out")));
                 }
-                _ => assertion
-                    .notes
-                    .push((node, format!("an assertion has no `{key}`, and promptfoo ignores it"))),
+                _ => assertion.notes.push((node, format!("an assertion has no `{key}`, and promptfoo ignores it"))),
             }
         }
         assertion
@@ -153,10 +139,7 @@ impl Assertion {
 
     /// Reads the mini-language of CSV: `[not-]type[(threshold)][:value]`, and the literal text for everything else.
     pub(crate) fn of_cell(node: &Node, cell: &str) -> Assertion {
-        let with = |kind: &str, value: &str| Assertion {
-            value: Some(value.into()),
-            ..Assertion::new(node, kind)
-        };
+        let with = |kind: &str, value: &str| Assertion { value: Some(value.into()), ..Assertion::new(node, kind) };
         for (prefix, kind) in [
             ("javascript:", "javascript"),
             ("fn:", "javascript"),
@@ -185,9 +168,7 @@ impl Assertion {
         }
         let mut assertion = with("equals", cell);
         let is_word = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '-');
-        if cell
-            .split_once(':')
-            .is_some_and(|(before, _)| is_word(before.split('(').next().unwrap_or_default()))
+        if cell.split_once(':').is_some_and(|(before, _)| is_word(before.split('(').next().unwrap_or_default()))
             && !cell.starts_with("file://")
         {
             let note =
@@ -198,29 +179,22 @@ impl Assertion {
     }
 
     /// The check of this assertion, if there is one; what else is to be told goes to the draft.
-    fn translate(&self, import: &mut Import<'_>, draft: &mut Draft) -> Result<(Value, bool), String> {
+    fn translate(&self, import: &mut Import<'_>, draft: &mut Draft) -> Result<(Value, Score), String> {
         for (node, note) in &self.notes {
             draft.note(node, note.clone());
         }
         if let Some(why) = &self.lost {
             return Err(why.clone());
         }
-        let Some(row) = equivalents::find(&self.kind) else {
-            return Err(format!("the type {} is not known", quoted(&self.kind)));
-        };
-        let args = Args {
-            value: self.value(import, draft)?,
-            threshold: self.threshold,
-            config: self.config.clone(),
-        };
+        let row = equivalents::find(&self.kind)
+            .ok_or_else(|| format!("the type {} is not known", quoted(&self.kind)))?
+            .map_err(str::to_owned)?;
+        let args = Args { value: self.value(import, draft)?, threshold: self.threshold, config: self.config.clone() };
         let check = import.verified(row.check(&args, self.is_not)?)?;
         if !row.differs.is_empty() {
-            draft.note(
-                &self.node,
-                format!("`{}` has an equivalent that differs: {}", self.name(), row.differs),
-            );
+            draft.note(&self.node, format!("`{}` has an equivalent that differs: {}", self.name(), row.differs));
         }
-        Ok((check, row.is_binary))
+        Ok((check, row.score))
     }
 
     fn name(&self) -> String {
@@ -234,21 +208,14 @@ impl Assertion {
             None => value.clone(),
             Some(name) => match extension(name).as_str() {
                 "txt" => {
-                    let text = import
-                        .files
-                        .read(name)
-                        .map_err(|why| format!("{} {why}", quoted(name)))?;
+                    let text = import.files.read(name).map_err(|why| format!("{} {why}", quoted(name)))?;
                     text.text.trim().into()
                 }
-                "json" | "yaml" | "yml" => document(import, name)
-                    .map_err(|why| format!("{} {why}", quoted(name)))?
-                    .value()
-                    .clone(),
+                "json" | "yaml" | "yml" => {
+                    document(import, name).map_err(|why| format!("{} {why}", quoted(name)))?.value().clone()
+                }
                 _ => {
-                    return Err(format!(
-                        "code is not run, and {} is no .txt, .json or .yaml",
-                        quoted(name)
-                    ));
+                    return Err(format!("code is not run, and {} is no .txt, .json or .yaml", quoted(name)));
                 }
             },
         };
@@ -275,9 +242,7 @@ fn typed(cell: &str) -> Option<(&str, Option<f64>, Option<&str>)> {
             let (number, rest) = inside.split_once(')')?;
             let is_number = !number.is_empty()
                 && number.split('.').count() <= 2
-                && number
-                    .split('.')
-                    .all(|digits| !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit()));
+                && number.split('.').all(|digits| !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit()));
             if !is_number {
                 return None;
             }
@@ -294,17 +259,12 @@ fn typed(cell: &str) -> Option<(&str, Option<f64>, Option<&str>)> {
 /// What `#/a/b` leads to.
 fn referred(root: Option<&Node>, reference: &str) -> Option<Node> {
     let path = reference.strip_prefix("#/")?;
-    path.split('/').try_fold(root?.clone(), |node, key| {
-        node.get(&key.replace("~1", "/").replace("~0", "~"))
-    })
+    path.split('/').try_fold(root?.clone(), |node, key| node.get(&key.replace("~1", "/").replace("~0", "~")))
 }
 
 /// Translates a list. What has no equivalent is told.
 pub(crate) fn all(import: &mut Import<'_>, draft: &mut Draft, assertions: &[Assertion]) -> Pieces {
-    let mut pieces = Pieces {
-        made: Vec::new(),
-        lost: 0,
-    };
+    let mut pieces = Pieces { made: Vec::new(), lost: 0 };
     for assertion in assertions {
         match &assertion.members {
             Some(members) if assertion.lost.is_none() => set(import, draft, assertion, members, &mut pieces),
@@ -316,12 +276,9 @@ pub(crate) fn all(import: &mut Import<'_>, draft: &mut Draft, assertions: &[Asse
 
 fn one(import: &mut Import<'_>, draft: &mut Draft, assertion: &Assertion, pieces: &mut Pieces) {
     match assertion.translate(import, draft) {
-        Ok((check, is_binary)) => pieces.made.push(Piece {
-            check,
-            weight: assertion.weight,
-            metric: assertion.metric(draft),
-            is_binary,
-        }),
+        Ok((check, score)) => {
+            pieces.made.push(Piece { check, weight: assertion.weight, metric: assertion.metric(draft), score })
+        }
         Err(why) => {
             let name = assertion.name();
             let message = match name.as_str() {
@@ -355,10 +312,7 @@ fn set(import: &mut Import<'_>, draft: &mut Draft, set: &Assertion, members: &[A
         draft.note(node, note.clone());
     }
     if let Some(inner) = members.iter().find(|member| member.members.is_some()) {
-        draft.lose(
-            &inner.node,
-            "an `assert-set` in another one, which promptfoo refuses too",
-        );
+        draft.lose(&inner.node, "an `assert-set` in another one, which promptfoo refuses too");
         outer.lost += 1;
         return;
     }
@@ -384,12 +338,7 @@ fn set(import: &mut Import<'_>, draft: &mut Draft, set: &Assertion, members: &[A
     match check {
         Ok(check) => {
             outer.lost += usize::from(inner.lost > 0);
-            outer.made.push(Piece {
-                check,
-                weight: set.weight,
-                metric: set.metric(draft),
-                is_binary: false,
-            });
+            outer.made.push(Piece { check, weight: set.weight, metric: set.metric(draft), score: Score::Graded });
         }
         Err(why) => {
             draft.lose(&set.node, format!("`assert-set`: {why}"));
@@ -412,7 +361,7 @@ pub(crate) fn group(pieces: Vec<Piece>, lost: usize, threshold: f64) -> Result<V
     if threshold <= 0.0 {
         return Err(format!("with the threshold {threshold} every answer passes"));
     }
-    if let Some(piece) = pieces.iter().find(|piece| !piece.is_binary) {
+    if let Some(piece) = pieces.iter().find(|piece| piece.score == Score::Graded) {
         return Err(format!(
             "the threshold {threshold} is about a mean of scores, and that of {} is not 1 or 0",
             quoted(&piece.check.to_string())
@@ -428,16 +377,11 @@ pub(crate) fn group(pieces: Vec<Piece>, lost: usize, threshold: f64) -> Result<V
         return Ok(pieces.into_iter().map(Piece::into_check).collect());
     }
     if pieces.iter().any(|piece| piece.weight != lightest) {
-        return Err(format!(
-            "the threshold {threshold} is about a weighted mean of assertions with different weights"
-        ));
+        return Err(format!("the threshold {threshold} is about a weighted mean of assertions with different weights"));
     }
     let count = pieces.len();
     let needed = least_count(count, threshold);
-    let checks: Vec<Value> = pieces
-        .into_iter()
-        .map(|piece| Piece { weight: 1.0, ..piece }.into_check())
-        .collect();
+    let checks: Vec<Value> = pieces.into_iter().map(|piece| Piece { weight: 1.0, ..piece }.into_check()).collect();
     Ok(vec![match needed {
         1 => json!({ "any": checks }),
         _ => json!({"at_least": {"n": needed, "of": checks}}),

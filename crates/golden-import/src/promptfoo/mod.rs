@@ -61,19 +61,15 @@ const NOT_GOLDEN: [&str; 14] = [
 /// # Errors
 /// The golden file would be too large.
 pub(crate) fn import(import: &mut Import<'_>, data: Data) -> Result<(), Problem> {
-    let mut suite = Suite {
-        root: None,
-        defaults: None,
-        count: 0,
-    };
+    let mut suite = Suite { root: None, defaults: None, count: 0 };
     match data {
         Data::Configuration(root) => configuration(import, &root, suite),
-        Data::Tests(nodes) => nodes
-            .into_iter()
-            .try_for_each(|node| test::import(import, &mut suite, &TestSource::Map(node), None)),
-        Data::Table(rows) => rows
-            .into_iter()
-            .try_for_each(|row| test::import(import, &mut suite, &TestSource::Row(row), None)),
+        Data::Tests(nodes) => {
+            nodes.into_iter().try_for_each(|node| test::import(import, &mut suite, &TestSource::Map(node), None))
+        }
+        Data::Table(rows) => {
+            rows.into_iter().try_for_each(|row| test::import(import, &mut suite, &TestSource::Row(row), None))
+        }
     }
 }
 
@@ -93,11 +89,9 @@ fn configuration(import: &mut Import<'_>, root: &Node, mut suite: Suite) -> Resu
     }
     let providers = ["providers", "targets"].iter().filter_map(|key| root.get(key));
     for provider in providers.flat_map(|list| [vec![list.clone()], list.items()].concat()) {
-        let transform = provider.get("transform").or_else(|| {
-            provider
-                .get("config")
-                .and_then(|config| config.either("transform", "transformResponse"))
-        });
+        let transform = provider
+            .get("transform")
+            .or_else(|| provider.get("config").and_then(|config| config.either("transform", "transformResponse")));
         if let Some(transform) = transform {
             let message = "its assertions look at transformed answers, and here answers are judged as they are";
             import.findings.lose(&transform, message);
@@ -118,9 +112,7 @@ fn configuration(import: &mut Import<'_>, root: &Node, mut suite: Suite) -> Resu
     for scenario in scenarios.map(|node| node.items()).unwrap_or_default() {
         let config = scenario.get("config").filter(|config| config.value().is_array());
         let (Some(config), Some(node)) = (config, scenario.get("tests")) else {
-            import
-                .findings
-                .lose(&scenario, "a scenario without a list `config` and `tests`");
+            import.findings.lose(&scenario, "a scenario without a list `config` and `tests`");
             continue;
         };
         for (key, node) in scenario.entries() {
@@ -153,9 +145,7 @@ fn defaults(import: &mut Import<'_>, root: &Node) -> Option<Node> {
     match document(import, &name) {
         Ok(node) => Some(node),
         Err(why) => {
-            import
-                .findings
-                .lose(&node, format!("{why}, and it counts for every test"));
+            import.findings.lose(&node, format!("{why}, and it counts for every test"));
             None
         }
     }
@@ -183,29 +173,27 @@ fn tests(import: &mut Import<'_>, node: &Node) -> Vec<TestSource> {
 
 /// The tests of a file that the source names.
 fn named(import: &mut Import<'_>, node: &Node, name: &str) -> Vec<TestSource> {
-    let read = match extension(name).as_str() {
-        "csv" => import.files.read(name).and_then(|text| {
-            let (_, rows) = Node::read_table(&text.shown, &text.text).map_err(|problem| problem.to_string())?;
-            Ok(rows.into_iter().map(TestSource::Row).collect())
-        }),
-        "jsonl" => import.files.read(name).and_then(|text| {
-            let rows = Node::read_lines(&text.shown, &text.text).map_err(|problem| problem.to_string())?;
-            Ok(rows.into_iter().map(TestSource::Map).collect())
-        }),
-        "json" | "yaml" | "yml" => document(import, name).map(|node| match node.value().is_array() {
-            true => node.items().into_iter().map(TestSource::Map).collect(),
-            false => vec![TestSource::Map(node)],
-        }),
-        _ => Err(
-            "only .csv, .json, .jsonl, .yaml and .yml files are read, no patterns, no code and no services".to_owned(),
-        ),
-    };
+    let read =
+        match extension(name).as_str() {
+            "csv" => import.files.read(name).and_then(|text| {
+                let (_, rows) = Node::read_table(&text.shown, &text.text).map_err(|problem| problem.to_string())?;
+                Ok(rows.into_iter().map(TestSource::Row).collect())
+            }),
+            "jsonl" => import.files.read(name).and_then(|text| {
+                let rows = Node::read_lines(&text.shown, &text.text).map_err(|problem| problem.to_string())?;
+                Ok(rows.into_iter().map(TestSource::Map).collect())
+            }),
+            "json" | "yaml" | "yml" => document(import, name).map(|node| match node.value().is_array() {
+                true => node.items().into_iter().map(TestSource::Map).collect(),
+                false => vec![TestSource::Map(node)],
+            }),
+            _ => Err("only .csv, .json, .jsonl, .yaml and .yml files are read, no patterns, no code and no services"
+                .to_owned()),
+        };
     match read {
         Ok(found) => found,
         Err(why) => {
-            import
-                .findings
-                .lose(node, format!("the tests of {}: {why}", super::quoted(name)));
+            import.findings.lose(node, format!("the tests of {}: {why}", super::quoted(name)));
             Vec::new()
         }
     }

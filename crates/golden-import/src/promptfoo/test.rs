@@ -107,9 +107,7 @@ impl Test {
             match key.as_str() {
                 "description" => match node.value().as_str() {
                     Some(text) => self.description = Some(text.to_owned()),
-                    None => self
-                        .findings
-                        .lose(&node, format!("a description that is {}", kind(node.value()))),
+                    None => self.findings.lose(&node, format!("a description that is {}", kind(node.value()))),
                 },
                 "vars" => self.vars(import, &node),
                 "assert" if !node.value().is_array() => {
@@ -117,14 +115,11 @@ impl Test {
                     self.no_checks(&why, &node);
                 }
                 "metadata" | "options" if !node.value().is_object() => {
-                    self.findings
-                        .lose(&node, format!("`{key}` is {}, not a map", kind(node.value())));
+                    self.findings.lose(&node, format!("`{key}` is {}, not a map", kind(node.value())));
                 }
-                "assert" if asserts => self.assertions.extend(
-                    node.items()
-                        .iter()
-                        .map(|node| Assertion::read(suite.root.as_ref(), node)),
-                ),
+                "assert" if asserts => {
+                    self.assertions.extend(node.items().iter().map(|node| Assertion::read(suite.root.as_ref(), node)))
+                }
                 "assert" => {}
                 "threshold" => self.set_threshold(&node),
                 "metadata" => node.entries().iter().for_each(|(key, node)| self.tag(key, node)),
@@ -132,14 +127,12 @@ impl Test {
                 "assertScoringFunction" => {
                     self.no_checks("a function of its own decides, and code is not run", &node);
                 }
-                "providerOutput" => self
-                    .findings
-                    .lose(&node, "recorded answers belong in a file for --target recorded"),
+                "providerOutput" => {
+                    self.findings.lose(&node, "recorded answers belong in a file for --target recorded")
+                }
                 "provider" | "providers" | "prompts" => {
-                    self.findings.lose(
-                        &node,
-                        format!("a case is asked of every prompt and target, so it has no `{key}`"),
-                    );
+                    self.findings
+                        .lose(&node, format!("a case is asked of every prompt and target, so it has no `{key}`"));
                 }
                 _ => self.findings.lose(&node, format!("a case has no `{key}`")),
             }
@@ -181,19 +174,13 @@ impl Test {
             }
             "transformVars" => {
                 self.unusable = true;
-                self.findings
-                    .lose(node, "its vars are transformed, and code is not run");
+                self.findings.lose(node, "its vars are transformed, and code is not run");
             }
-            "prefix" | "suffix" => self
-                .findings
-                .lose(node, format!("a {key} of the prompt belongs in the template")),
+            "prefix" | "suffix" => self.findings.lose(node, format!("a {key} of the prompt belongs in the template")),
             "storeOutputAs" => self.findings.lose(node, "an answer can't be the var of another case"),
-            "repeat" => self
-                .findings
-                .lose(node, "how often is asked is said for all cases, with --repeat"),
+            "repeat" => self.findings.lose(node, "how often is asked is said for all cases, with --repeat"),
             "runSerially" | "disableConversationVar" | "provider" | "rubricPrompt" => {
-                self.findings
-                    .note(node, format!("`{key}` says how to run or grade, and is left out"));
+                self.findings.note(node, format!("`{key}` says how to run or grade, and is left out"));
             }
             _ => self.findings.lose(node, format!("a case has no option `{key}`")),
         }
@@ -231,9 +218,9 @@ impl Test {
                 "__prefix" | "__suffix" | "__providerOutput" if is_blank => {}
                 "__prefix" => self.option("prefix", &node),
                 "__suffix" => self.option("suffix", &node),
-                "__providerOutput" => self
-                    .findings
-                    .lose(&node, "recorded answers belong in a file for --target recorded"),
+                "__providerOutput" => {
+                    self.findings.lose(&node, "recorded answers belong in a file for --target recorded")
+                }
                 _ => self.var(column, node),
             }
         }
@@ -254,10 +241,7 @@ impl Test {
             .and_then(|rest| rest.strip_suffix(":threshold"))
             .and_then(|n| if n.is_empty() { Some(1) } else { n.parse::<usize>().ok() })
             .and_then(|n| n.checked_sub(1));
-        match (
-            number.filter(|number| number.is_finite()),
-            index.and_then(|index| expected.get_mut(index)),
-        ) {
+        match (number.filter(|number| number.is_finite()), index.and_then(|index| expected.get_mut(index))) {
             (Some(number), Some(assertion)) => assertion.threshold = Some(number),
             _ => self.findings.lose(node, "it configures no assertion of this row"),
         }
@@ -270,22 +254,16 @@ impl Test {
                 self.tags.retain(|tag| !tag.starts_with(&prefix));
                 self.tags.extend(tags);
             }
-            None => self
-                .findings
-                .lose(node, format!("metadata that are {} are no tag", kind(node.value()))),
+            None => self.findings.lose(node, format!("metadata that are {} are no tag", kind(node.value()))),
         }
     }
 
     /// `key`, or `key[]` for a list with commas, where `\,` is one inside an element.
     fn cell_tag(&mut self, key: &str, cell: &str, node: &Node) {
         let (key, elements) = match key.strip_suffix("[]") {
-            Some(key) => (
-                key,
-                cell.replace("\\,", "\u{0}")
-                    .split(',')
-                    .map(|item| item.replace('\u{0}', ","))
-                    .collect(),
-            ),
+            Some(key) => {
+                (key, cell.replace("\\,", "\u{0}").split(',').map(|item| item.replace('\u{0}', ",")).collect())
+            }
             None => (key, vec![cell.to_owned()]),
         };
         if key.is_empty() {
@@ -326,17 +304,10 @@ impl Test {
                 }
             }
             // Each combination has all vars, and must not fill the memory.
-            bytes += read
-                .iter()
-                .map(|value| value.to_string().len())
-                .max()
-                .unwrap_or_default();
+            bytes += read.iter().map(|value| value.to_string().len()).max().unwrap_or_default();
             let count = combinations.len().saturating_mul(read.len());
             if count.saturating_mul(bytes) > MAX_BYTES {
-                return vec![Err((
-                    node.clone(),
-                    "the lists of its vars make more than 64 MiB".to_owned(),
-                ))];
+                return vec![Err((node.clone(), "the lists of its vars make more than 64 MiB".to_owned()))];
             }
             if count > MAX_CASES {
                 return vec![Err((
@@ -376,9 +347,7 @@ impl Test {
         let pieces = assertion::all(import, draft, &self.assertions);
         let (deciding, counted): (Vec<_>, Vec<_>) = pieces.made.into_iter().partition(|piece| piece.weight > 0.0);
         match &self.threshold {
-            None => draft
-                .checks
-                .extend(deciding.into_iter().map(assertion::Piece::into_check)),
+            None => draft.checks.extend(deciding.into_iter().map(assertion::Piece::into_check)),
             Some((threshold, node)) => match assertion::group(deciding, pieces.lost, *threshold) {
                 Ok(checks) => {
                     for check in checks {
@@ -388,17 +357,13 @@ impl Test {
                 Err(why) => draft.lose(node, why),
             },
         }
-        draft
-            .checks
-            .extend(counted.into_iter().map(assertion::Piece::into_check));
+        draft.checks.extend(counted.into_iter().map(assertion::Piece::into_check));
     }
 }
 
 /// An option of a test is true.
 fn flag(node: &Node, key: &str) -> bool {
-    node.get("options")
-        .and_then(|options| options.get(key))
-        .is_some_and(|flag| flag.value() == &Value::Bool(true))
+    node.get("options").and_then(|options| options.get(key)).is_some_and(|flag| flag.value() == &Value::Bool(true))
 }
 
 /// A var, read from its text file if it names one.
@@ -411,9 +376,6 @@ fn inlined(import: &mut Import<'_>, value: Value) -> Result<Value, String> {
             Ok(text) => Ok(text.text.trim().into()),
             Err(why) => Err(format!("{} {why}", quoted(name))),
         },
-        _ => Err(format!(
-            "of the files that vars name only .txt and .md are read, not {}",
-            quoted(name)
-        )),
+        _ => Err(format!("of the files that vars name only .txt and .md are read, not {}", quoted(name))),
     }
 }

@@ -1,11 +1,11 @@
 //! The model without a server: all answers that it has to one request, and which of them a sample gets. For those who need
 //! thousands of noisy runs, in which the few distinct answers can be judged once.
 
-use super::answer::answer;
-use super::library::Library;
-use super::noise::{Degrade, Key, SECOND_BEST, degrade, numbers};
-use super::respond::Answered;
-use super::validate::{Method, validate};
+use crate::answer::answer;
+use crate::library::Library;
+use crate::noise::{Degrade, Key, SECOND_BEST, degrade, numbers};
+use crate::respond::Answer;
+use crate::validate::{Method, validate};
 use serde_json::Value;
 
 /// What noise can do to an answer, in the order of [`Rehearsal::answers`].
@@ -23,7 +23,7 @@ impl Rehearsal {
     /// Answers a body for a model, as the server does at `path`, which takes part in the draws of noise.
     ///
     /// # Errors
-    /// The body is no JSON, or the server would refuse it; in the server's words. Cached contents are not known here.
+    /// The body is no JSON, or the server would refuse it; in the server's words.
     pub fn new(path: &str, model: &str, body: &[u8]) -> Result<Rehearsal, String> {
         let request: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         validate(Method::Generate, model, &request).map_err(|status| status.message)?;
@@ -32,7 +32,7 @@ impl Rehearsal {
         let key = Key::of_request(0, &numbers);
         let answers = WAYS.map(|way| {
             let reply = answer(&request, system.as_deref(), way);
-            Answered::new(reply, &request, model, key).body()
+            Answer::new(reply, &request, model, key).body()
         });
         Ok(Rehearsal { numbers, answers })
     }

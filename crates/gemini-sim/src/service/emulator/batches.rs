@@ -3,11 +3,11 @@
 //!
 //! Bounded: jobs that wait, jobs kept at all, and bytes of their requests and answers.
 
-use super::job::{Finished, Job, Output, Source, State, Work};
-use super::noise::mix;
-use super::pages::page;
-use super::status::Status;
-use super::validate::{get, list};
+use super::job::{Job, JobResult, Output, Source, State, Work};
+use crate::body::{get, list};
+use crate::noise::mix;
+use crate::pages::page;
+use crate::status::Status;
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ const MOST: usize = 1_000;
 const ROOM: usize = 256 << 20;
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Jobs {
     jobs: VecDeque<Job>,
     named: u64,
 }
@@ -32,19 +32,15 @@ pub(super) struct Batches {
     seed: u64,
     /// Polls that find a job unfinished.
     polls: u32,
-    kept: Mutex<Kept>,
+    kept: Mutex<Jobs>,
 }
 
 impl Batches {
     pub(super) fn new(seed: u64, polls: u32) -> Batches {
-        Batches {
-            seed,
-            polls,
-            kept: Mutex::default(),
-        }
+        Batches { seed, polls, kept: Mutex::default() }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, Jobs> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -63,10 +59,7 @@ impl Batches {
         let inline = get(input, "requests").map_or(&[][..], |requests| list(requests, "requests"));
         let (source, requests) = match (get(input, "fileName").and_then(Value::as_str), inline) {
             (Some(_), [_, ..]) => {
-                return Err(refusal(
-                    "batch.input_config",
-                    "may hold either requests or a file name, not both",
-                ));
+                return Err(refusal("batch.input_config", "may hold either requests or a file name, not both"));
             }
             (Some(file), []) => {
                 let file = file.strip_prefix("files/").unwrap_or(file);
@@ -97,11 +90,7 @@ impl Batches {
             ));
         }
         kept.named += 1;
-        let name = format!(
-            "{:016x}{:016x}",
-            mix(self.seed ^ mix(kept.named)),
-            mix(self.seed ^ mix(!kept.named))
-        );
+        let name = format!("{:016x}{:016x}", mix(self.seed ^ mix(kept.named)), mix(self.seed ^ mix(!kept.named)));
         let job = Job {
             name,
             model: model.to_owned(),
@@ -154,7 +143,7 @@ impl Batches {
     pub(super) fn finish(
         &self,
         name: &str,
-        came: Result<Finished, Status>,
+        came: Result<JobResult, Status>,
         now: OffsetDateTime,
     ) -> Result<Value, Status> {
         let mut kept = self.kept();
@@ -222,15 +211,12 @@ pub(super) enum Poll {
     Due(Work),
 }
 
-fn find<'a>(kept: &'a mut Kept, name: &str) -> Result<&'a mut Job, Status> {
-    kept.jobs
-        .iter_mut()
-        .find(|job| job.name == name)
-        .ok_or_else(|| missing(name))
+fn find<'a>(kept: &'a mut Jobs, name: &str) -> Result<&'a mut Job, Status> {
+    kept.jobs.iter_mut().find(|job| job.name == name).ok_or_else(|| missing(name))
 }
 
 /// Forgets the oldest finished jobs until the bounds hold. The newest job stays.
-fn trim(kept: &mut Kept) {
+fn trim(kept: &mut Jobs) {
     let over = |jobs: &VecDeque<Job>| jobs.len() > MOST || jobs.iter().map(|job| job.size).sum::<usize>() > ROOM;
     while over(&kept.jobs) {
         let newest = kept.jobs.len() - 1;
@@ -311,7 +297,7 @@ mod tests {
             panic!("the job is due");
         };
         assert!(matches!(&work.source, Source::Inline(requests) if requests.len() == 2));
-        let finished = Finished {
+        let finished = JobResult {
             output: Output::Inline(vec![
                 json!({"response": {"candidates": []}, "metadata": {"key": "a"}}),
                 json!({"error": Status::new(429, "quota").rpc()}),
@@ -324,10 +310,7 @@ mod tests {
             panic!("the job is done");
         };
         let listed = batches.list("").unwrap();
-        assert!(
-            !listed.to_string().contains("inlinedResponses"),
-            "lists leave answers out"
-        );
+        assert!(!listed.to_string().contains("inlinedResponses"), "lists leave answers out");
         body["name"] = json!("batches/x");
         body["metadata"]["name"] = json!("batches/x");
         insta::assert_json_snapshot!(body, @r#"
@@ -405,11 +388,7 @@ mod tests {
             panic!("the job is due");
         };
         batches.cancel(&name, at(2)).unwrap();
-        let late = Finished {
-            output: Output::Inline(vec![]),
-            succeeded: 2,
-            failed: 0,
-        };
+        let late = JobResult { output: Output::Inline(vec![]), succeeded: 2, failed: 0 };
         let body = batches.finish(&name, Ok(late), at(3)).unwrap();
         assert_eq!(body["metadata"]["state"], "BATCH_STATE_CANCELLED");
         assert_eq!(body["error"]["code"], 1);
@@ -427,20 +406,13 @@ mod tests {
         let error = batches.create(&body, "gemini-x", 1, |_| Err(Status::new(403, "no")), at(0));
         assert_eq!(error.unwrap_err().http, 403);
         let name = created(&batches, &body);
-        let Poll::Due(Work {
-            source: Source::File(file),
-            ..
-        }) = batches.poll(&name, at(1)).unwrap()
-        else {
+        let Poll::Due(Work { source: Source::File(file), .. }) = batches.poll(&name, at(1)).unwrap() else {
             panic!("the job is due");
         };
         assert_eq!(file, "f");
         let body = batches.finish(&name, Err(Status::new(404, "gone")), at(1)).unwrap();
         assert_eq!(body["metadata"]["state"], "BATCH_STATE_FAILED");
-        assert_eq!(
-            body["metadata"]["batchStats"],
-            json!({"requestCount": "3", "pendingRequestCount": "3"})
-        );
+        assert_eq!(body["metadata"]["batchStats"], json!({"requestCount": "3", "pendingRequestCount": "3"}));
         assert_eq!(body["error"], json!({"code": 5, "message": "gone"}));
     }
 

@@ -1,23 +1,32 @@
-//! Requests about resources: files and their uploads, batches, cached contents.
+//! Files with their resumable uploads, and batches, as the service keeps them.
 
-use super::batches::Poll;
-use super::call::{Finish, answer_item};
-use super::faults::Fault;
-use super::files::{ROOM, full, no_upload};
-use super::job::{Finished, Output, Source, Work};
-use super::noise::Key;
-use super::resource_fields::{CACHED_CONTENT, UPLOAD};
-use super::respond::{serves, supports};
-use super::script::Scene;
-use super::service::Service;
-use super::status::{Status, injected, unknown_model};
-use super::validate::{Method, get, parsed};
-use super::wire::{bytes, failed, replied};
+mod batches;
+mod files;
+mod job;
+mod rehearsal;
+
+pub use rehearsal::Rehearsal;
+
+use super::{Service, json_of};
+use crate::Settings;
+use crate::body::get;
+use crate::call::{Finish, answer_item};
+use crate::faults::Fault;
+use crate::noise::Key;
+use crate::path::{Resource, parameter};
+use crate::script::Scene;
+use crate::status::{Status, injected};
+use crate::validate::parsed;
+use crate::wire::{bytes, failed, replied};
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, request};
 use axum::response::Response;
+use batches::{Batches, Poll};
+use files::{Files, ROOM, full, no_upload};
+use job::{JobResult, Output, Source, Work};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 const COMMAND: &str = "x-goog-upload-command";
 const OFFSET: &str = "x-goog-upload-offset";
@@ -29,39 +38,82 @@ const URL: HeaderName = HeaderName::from_static("x-goog-upload-url");
 const GRANULARITY: HeaderName = HeaderName::from_static("x-goog-upload-chunk-granularity");
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .trim()
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().trim()
+}
+
+/// What is kept between requests.
+#[derive(Debug)]
+pub(super) struct Emulator {
+    files: Files,
+    batches: Batches,
+}
+
+impl Emulator {
+    pub(super) fn new(settings: &Settings) -> Emulator {
+        Emulator { files: Files::new(settings.seed), batches: Batches::new(settings.seed, settings.batch_polls) }
+    }
+}
+
+/// A request about a file or a batch.
+pub(super) struct ResourceRequest<'a> {
+    pub(super) head: &'a request::Parts,
+    pub(super) resource: Resource<'a>,
+    pub(super) body: &'a [u8],
+    /// The bytes of an upload, as they come.
+    pub(super) upload: Option<Body>,
+    /// The address up to the version, and the version.
+    pub(super) root: &'a str,
+    pub(super) version: &'a str,
 }
 
 impl Service {
+    /// Answers a request about a file or a batch; `None` where there is no such method.
+    pub(super) async fn resource(&self, request: ResourceRequest<'_>) -> Option<Response> {
+        let ResourceRequest { head, resource, body, upload, root, version } = request;
+        let Emulator { files, batches } = &self.emulator;
+        let query = head.uri.query().unwrap_or("");
+        let base = format!("{root}/{version}");
+        let empty = |done: Result<(), Status>| replied(done.map(|()| json!({})));
+        Some(match (head.method.as_str(), resource) {
+            ("POST", Resource::Upload) => match (upload, parameter(query, "uploadId")) {
+                (Some(upload), Some(id)) => self.continue_upload(id, &head.headers, upload, &base).await,
+                _ => {
+                    let url = format!("{root}/upload/{version}/files");
+                    let begun = self.begin_upload(&head.headers, body, &url);
+                    begun.unwrap_or_else(|status| failed(&status))
+                }
+            },
+            ("GET", Resource::Files) => replied(files.list(query, &base)),
+            ("GET", Resource::File(name)) => replied(files.get(name, &base)),
+            ("DELETE", Resource::File(name)) => empty(files.delete(name)),
+            ("GET", Resource::Download(name)) => self.download(name).unwrap_or_else(|status| failed(&status)),
+            ("GET", Resource::Batches) => replied(batches.list(query)),
+            ("GET", Resource::Batch(name)) => replied(self.poll_batch(name)),
+            ("DELETE", Resource::Batch(name)) => empty(batches.delete(name)),
+            ("POST", Resource::CancelBatch(name)) => empty(batches.cancel(name, OffsetDateTime::now_utc())),
+            _ => return None,
+        })
+    }
+
     /// Begins a resumable upload. `url` is where its bytes are to be sent, up to the query.
-    pub(super) fn begin_upload(&self, headers: &HeaderMap, body: &[u8], url: &str) -> Result<Response, Status> {
+    fn begin_upload(&self, headers: &HeaderMap, body: &[u8], url: &str) -> Result<Response, Status> {
         if text(headers, "x-goog-upload-protocol") != "resumable" || text(headers, COMMAND) != "start" {
             return Err(Status::new(
                 400,
                 "The simulator takes resumable uploads only: X-Goog-Upload-Protocol: resumable, X-Goog-Upload-Command: start.",
             ));
         }
-        let body = if body.trim_ascii().is_empty() {
-            json!({})
-        } else {
-            json_of(body)?
-        };
-        parsed(&body, UPLOAD)?;
+        let body = if body.trim_ascii().is_empty() { json!({}) } else { json_of(body)? };
+        parsed(&body, "Upload")?;
         let length = match text(headers, LENGTH) {
             "" => None,
             length => Some(
-                length
-                    .parse()
-                    .map_err(|_| Status::new(400, "X-Goog-Upload-Header-Content-Length is no number."))?,
+                length.parse().map_err(|_| Status::new(400, "X-Goog-Upload-Header-Content-Length is no number."))?,
             ),
         };
         let nothing = json!({});
         let file = get(&body, "file").unwrap_or(&nothing);
-        let id = self.files.begin(file, length, text(headers, TYPE))?;
+        let id = self.emulator.files.begin(file, length, text(headers, TYPE))?;
         let mut response = Response::new(Body::empty());
         let url = format!("{url}?upload_id={id}&upload_protocol=resumable");
         let url = HeaderValue::from_str(&url).map_err(|_| Status::new(400, "The request has no usable host."))?;
@@ -73,15 +125,15 @@ impl Service {
     }
 
     /// Takes the next bytes of an upload, or says how many came. `base` is what addresses of files begin with.
-    pub(super) async fn continue_upload(&self, id: &str, headers: &HeaderMap, body: Body, base: &str) -> Response {
-        let Some(handle) = self.files.upload(id) else {
+    async fn continue_upload(&self, id: &str, headers: &HeaderMap, body: Body, base: &str) -> Response {
+        let Some(handle) = self.emulator.files.upload(id) else {
             return failed(&no_upload());
         };
         let mut upload = handle.lock().await;
         let commands: Vec<&str> = text(headers, COMMAND).split(',').map(str::trim).collect();
         let does = |command| commands.contains(&command);
         if does("cancel") {
-            self.files.abandon(id);
+            self.emulator.files.abandon(id);
             return with_status("cancelled", replied(Ok(json!({}))));
         }
         if does("upload") {
@@ -100,22 +152,20 @@ impl Service {
             }
         }
         if does("finalize") {
-            let file = self.files.finish(&mut upload, base, OffsetDateTime::now_utc());
+            let file = self.emulator.files.finish(&mut upload, base, OffsetDateTime::now_utc());
             return match file {
                 Ok(file) => with_status("final", replied(Ok(json!({"file": file})))),
                 Err(status) => failed(&status),
             };
         }
         let mut response = with_status("active", Response::new(Body::empty()));
-        response
-            .headers_mut()
-            .insert(RECEIVED, HeaderValue::from(upload.received()));
+        response.headers_mut().insert(RECEIVED, HeaderValue::from(upload.received()));
         response
     }
 
     /// A file's bytes.
-    pub(super) fn download(&self, name: &str) -> Result<Response, Status> {
-        let (content, mime_type) = self.files.download(name)?;
+    fn download(&self, name: &str) -> Result<Response, Status> {
+        let (content, mime_type) = self.emulator.files.download(name)?;
         let mime_type =
             HeaderValue::from_str(&mime_type).unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"));
         Ok(bytes(Body::from(content), mime_type))
@@ -123,27 +173,27 @@ impl Service {
 
     /// Creates a batch out of a body that was validated.
     pub(super) fn create_batch(&self, body: &Value, model: &str, size: usize) -> Result<Value, Status> {
-        let lines = |file: &str| match lines(&self.files.read(file)?).count() {
+        let lines = |file: &str| match lines(&self.emulator.files.read(file)?).count() {
             0 => Err(Status::new(400, format!("The file files/{file} has no requests."))),
             count => Ok(count),
         };
-        self.batches.create(body, model, size, lines, OffsetDateTime::now_utc())
+        self.emulator.batches.create(body, model, size, lines, OffsetDateTime::now_utc())
     }
 
     /// Looks at a batch, and answers it when it is due.
-    pub(super) fn poll_batch(&self, name: &str) -> Result<Value, Status> {
-        match self.batches.poll(name, OffsetDateTime::now_utc())? {
+    fn poll_batch(&self, name: &str) -> Result<Value, Status> {
+        match self.emulator.batches.poll(name, OffsetDateTime::now_utc())? {
             Poll::Seen(operation) => Ok(operation),
             // Other requests are served meanwhile by the runtime's other threads.
             Poll::Due(work) => {
                 let came = tokio::task::block_in_place(|| self.work(&work));
-                self.batches.finish(&work.name, came, OffsetDateTime::now_utc())
+                self.emulator.batches.finish(&work.name, came, OffsetDateTime::now_utc())
             }
         }
     }
 
     /// Answers all requests of a batch.
-    fn work(&self, work: &Work) -> Result<Finished, Status> {
+    fn work(&self, work: &Work) -> Result<JobResult, Status> {
         let mut succeeded = 0;
         let mut failed = 0;
         let mut answer = |request: Result<&Value, Status>, sample: &str, row: &mut Map<String, Value>| {
@@ -166,9 +216,7 @@ impl Service {
                 for (at, item) in items.iter().enumerate() {
                     let mut row = Map::new();
                     let metadata = get(item, "metadata");
-                    let key = metadata
-                        .and_then(|metadata| get(metadata, "key"))
-                        .and_then(Value::as_str);
+                    let key = metadata.and_then(|metadata| get(metadata, "key")).and_then(Value::as_str);
                     let sample = key.map_or_else(|| at.to_string(), str::to_owned);
                     answer(get(item, "request").ok_or_else(no_request), &sample, &mut row);
                     if let Some(metadata) = metadata {
@@ -180,16 +228,14 @@ impl Service {
             }
             Source::File(file) => {
                 let mut written = Vec::new();
-                for (at, line) in lines(&self.files.read(file)?).enumerate() {
+                for (at, line) in lines(&self.emulator.files.read(file)?).enumerate() {
                     let read = json_of(line);
                     let mut row = Map::new();
                     let key = read.as_ref().ok().and_then(|line| get(line, "key"));
                     if let Some(key) = key {
                         row.insert("key".to_owned(), key.clone());
                     }
-                    let sample = key
-                        .and_then(Value::as_str)
-                        .map_or_else(|| at.to_string(), str::to_owned);
+                    let sample = key.and_then(Value::as_str).map_or_else(|| at.to_string(), str::to_owned);
                     let request = match &read {
                         Ok(line) => get(line, "request").ok_or_else(no_request),
                         Err(status) => Err(status.clone()),
@@ -202,33 +248,19 @@ impl Service {
                     }
                 }
                 let name = format!("batch-{}", work.name);
-                self.files.put(&name, written, OffsetDateTime::now_utc())?;
+                self.emulator.files.put(&name, written, OffsetDateTime::now_utc())?;
                 Output::File(name)
             }
         };
-        Ok(Finished {
-            output,
-            succeeded,
-            failed,
-        })
+        Ok(JobResult { output, succeeded, failed })
     }
 
     /// Answers a request of a batch, with the faults of calls: errors are its errors; where a connection would break, the
     /// service is unavailable.
     fn answer_item(&self, request: &Value, model: &str, sample: &str) -> Result<Value, Status> {
         let path = format!("/batches/models/{model}:generateContent");
-        let key = Key::new(
-            self.settings.seed,
-            &path,
-            request.to_string().as_bytes(),
-            sample.as_bytes(),
-        );
-        let fault = self.fault(Scene {
-            key,
-            path: &path,
-            is_call: true,
-            body: Some(request),
-        });
+        let key = Key::new(self.settings.seed, &path, request.to_string().as_bytes(), sample.as_bytes());
+        let fault = self.fault(Scene { key, path: &path, is_call: true, body: Some(request) });
         let finish = match fault {
             None | Some(Fault::Slow(_)) => Finish::Said,
             Some(Fault::NoFinish) => Finish::Unsaid,
@@ -238,43 +270,13 @@ impl Service {
                 );
             }
         };
-        answer_item(self, request, model, key, finish)
+        answer_item(&self.answerer, request, model, key, finish)
     }
-
-    /// Creates a cached content.
-    pub(super) fn create_cache(&self, body: &[u8], version: &str) -> Result<Value, Status> {
-        let body = json_of(body)?;
-        parsed(&body, CACHED_CONTENT)?;
-        let Some(model) = get(&body, "model").and_then(Value::as_str) else {
-            return Err(Status::new(
-                400,
-                "* CreateCachedContentRequest.model: model is required.\n",
-            ));
-        };
-        let model = model.strip_prefix("models/").unwrap_or(model);
-        if !serves(model) || !supports(model, Method::Generate) {
-            return Err(unknown_model(model, version, "createCachedContent"));
-        }
-        self.caches.create(&body, model, OffsetDateTime::now_utc())
-    }
-
-    /// Changes when a cached content expires.
-    pub(super) fn patch_cache(&self, name: &str, body: &[u8]) -> Result<Value, Status> {
-        let body = json_of(body)?;
-        parsed(&body, CACHED_CONTENT)?;
-        self.caches.patch(name, &body, OffsetDateTime::now_utc())
-    }
-}
-
-/// The JSON of a body.
-pub(super) fn json_of(body: &[u8]) -> Result<Value, Status> {
-    serde_json::from_slice(body).map_err(|error| Status::new(400, format!("Invalid JSON payload received. {error}")))
 }
 
 /// The lines of a file that hold something.
 fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
-    file.split(|byte| *byte == b'\n')
-        .filter(|line| !line.trim_ascii().is_empty())
+    file.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty())
 }
 
 fn no_request() -> Status {
@@ -284,4 +286,9 @@ fn no_request() -> Status {
 fn with_status(status: &'static str, mut response: Response) -> Response {
     response.headers_mut().insert(STATUS, HeaderValue::from_static(status));
     response
+}
+
+/// The stamp of a moment on the wire.
+fn stamp(moment: OffsetDateTime) -> String {
+    moment.format(&Rfc3339).unwrap_or_default()
 }

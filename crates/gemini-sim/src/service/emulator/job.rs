@@ -1,7 +1,7 @@
 //! A batch as an operation on the wire.
 
-use super::clock::stamp;
-use super::status::Status;
+use super::stamp;
+use crate::status::Status;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -55,7 +55,7 @@ pub(super) enum Output {
 
 /// What came of a job.
 #[derive(Clone, Debug)]
-pub(super) struct Finished {
+pub(super) struct JobResult {
     pub(super) output: Output,
     /// Requests that were answered, and those that were not.
     pub(super) succeeded: usize,
@@ -89,7 +89,7 @@ pub(super) struct Job {
     pub(super) created: OffsetDateTime,
     pub(super) updated: OffsetDateTime,
     /// What came of it, once it succeeded.
-    pub(super) finished: Option<Finished>,
+    pub(super) finished: Option<JobResult>,
     /// Why it failed or was cancelled.
     pub(super) failure: Option<Status>,
     /// Bytes of what is kept of it.
@@ -154,10 +154,7 @@ impl Job {
     fn stats(&self) -> Value {
         let mut stats = json!({"requestCount": self.requests.to_string()});
         let counts = match &self.finished {
-            Some(finished) => [
-                ("successfulRequestCount", finished.succeeded),
-                ("failedRequestCount", finished.failed),
-            ],
+            Some(finished) => [("successfulRequestCount", finished.succeeded), ("failedRequestCount", finished.failed)],
             None => [("pendingRequestCount", self.requests), ("", 0)],
         };
         for (name, count) in counts {

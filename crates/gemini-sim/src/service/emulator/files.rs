@@ -1,11 +1,11 @@
 //! Files: resumable uploads, and what batches write. Everything is in memory and bounded; when the room is used up, an
 //! upload is refused as the service refuses it, so nothing disappears behind a client's back.
 
-use super::clock::stamp;
-use super::noise::mix;
-use super::pages::page;
-use super::status::Status;
-use super::validate::{get, number};
+use super::stamp;
+use crate::body::{get, number};
+use crate::noise::mix;
+use crate::pages::page;
+use crate::status::Status;
 use axum::body::Bytes;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -84,9 +84,7 @@ pub(super) struct Upload {
 impl Upload {
     /// Bytes that may still come.
     pub(super) fn left(&self) -> usize {
-        usize::try_from(self.room)
-            .unwrap_or(usize::MAX)
-            .saturating_sub(self.received.len())
+        usize::try_from(self.room).unwrap_or(usize::MAX).saturating_sub(self.received.len())
     }
 
     /// Bytes that came so far.
@@ -131,10 +129,7 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn new(seed: u64) -> Files {
-        Files {
-            seed,
-            shelf: Mutex::default(),
-        }
+        Files { seed, shelf: Mutex::default() }
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
@@ -281,9 +276,7 @@ impl Files {
 fn file_name(name: &str) -> Result<&str, Status> {
     let bare = name.strip_prefix("files/").unwrap_or(name);
     let legal = (1..=40).contains(&bare.len())
-        && bare
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && bare.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !bare.starts_with('-')
         && !bare.ends_with('-');
     if legal {
@@ -311,10 +304,7 @@ fn generated_name(seed: u64, number: u64) -> String {
 /// The service doesn't tell a missing file from someone else's.
 fn missing(name: &str) -> Status {
     let shown: String = name.chars().take(60).collect();
-    Status::new(
-        403,
-        format!("You do not have permission to access the File {shown} or it may not exist."),
-    )
+    Status::new(403, format!("You do not have permission to access the File {shown} or it may not exist."))
 }
 
 /// An upload that never began, or was forgotten.
@@ -341,9 +331,7 @@ mod tests {
     }
 
     fn uploaded(files: &Files, bytes: &[u8]) -> Value {
-        let id = files
-            .begin(&json!({"displayName": "mine"}), Some(bytes.len() as u64), "text/plain")
-            .unwrap();
+        let id = files.begin(&json!({"displayName": "mine"}), Some(bytes.len() as u64), "text/plain").unwrap();
         let handle = files.upload(&id).unwrap();
         let mut upload = handle.try_lock().unwrap();
         assert_eq!(upload.left(), bytes.len());
@@ -356,20 +344,11 @@ mod tests {
     fn an_upload_becomes_a_file() {
         let files = Files::new(1);
         let mut file = uploaded(&files, b"hello");
-        let name = file["name"]
-            .as_str()
-            .unwrap()
-            .strip_prefix("files/")
-            .unwrap()
-            .to_owned();
+        let name = file["name"].as_str().unwrap().strip_prefix("files/").unwrap().to_owned();
         assert_eq!(files.get(&name, BASE).unwrap(), file);
         assert_eq!(files.list("", BASE).unwrap(), json!({"files": [file.clone()]}));
         assert_eq!(files.read(&name).unwrap(), "hello");
-        assert_eq!(
-            files.download(&name).unwrap_err().http,
-            400,
-            "uploads can't be downloaded"
-        );
+        assert_eq!(files.download(&name).unwrap_err().http, 400, "uploads can't be downloaded");
         file["name"] = json!("files/x");
         file["uri"] = json!("http://sim/v1beta/files/x");
         insta::assert_json_snapshot!(file, @r#"
@@ -397,10 +376,7 @@ mod tests {
     fn what_the_service_wrote_can_be_downloaded() {
         let files = Files::default();
         files.put("batch-1", b"{}\n".to_vec(), now()).unwrap();
-        assert_eq!(
-            files.download("batch-1").unwrap(),
-            (Bytes::from("{}\n"), "application/jsonl".to_owned())
-        );
+        assert_eq!(files.download("batch-1").unwrap(), (Bytes::from("{}\n"), "application/jsonl".to_owned()));
         assert_eq!(
             files.get("batch-1", BASE).unwrap()["downloadUri"],
             "http://sim/v1beta/files/batch-1:download?alt=media"
@@ -426,20 +402,13 @@ mod tests {
     fn names_are_checked() {
         let files = Files::default();
         for name in ["files/", "Upper", "a/../b", "-a", "a-", &"a".repeat(41)] {
-            assert_eq!(
-                files.begin(&json!({"name": name}), Some(1), "").unwrap_err().http,
-                400,
-                "{name}"
-            );
+            assert_eq!(files.begin(&json!({"name": name}), Some(1), "").unwrap_err().http, 400, "{name}");
         }
         let id = files.begin(&json!({"name": "files/my-file"}), Some(0), "").unwrap();
         let handle = files.upload(&id).unwrap();
         let mut upload = handle.try_lock().unwrap();
         files.finish(&mut upload, BASE, now()).unwrap();
         assert_eq!(files.finish(&mut upload, BASE, now()).unwrap_err().http, 404);
-        assert_eq!(
-            files.begin(&json!({"name": "my-file"}), Some(1), "").unwrap_err().http,
-            409
-        );
+        assert_eq!(files.begin(&json!({"name": "my-file"}), Some(1), "").unwrap_err().http, 409);
     }
 }

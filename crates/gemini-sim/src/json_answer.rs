@@ -1,8 +1,8 @@
 //! JSON answers: by a response schema of the request, or by the keys that its text names. Values are found by ranking.
 
-use super::answer::{Asked, nearest_amount};
-use super::rank::Ranked;
-use super::validate::{get, list};
+use super::body::{get, list};
+use super::question::{Question, nearest_amount};
+use super::rank::RankedPassage;
 use super::words::{Term, key_terms, term, terms};
 use serde_json::{Map, Number, Value, json};
 
@@ -10,16 +10,14 @@ use serde_json::{Map, Number, Value, json};
 const DEPTH: usize = 8;
 
 /// The answer that `generationConfig` asks for: JSON by a schema, or one of an enum. `None` when it asks for plain text.
-pub(super) fn by_config(body: &Value, asked: &Asked<'_>) -> Option<String> {
+pub(super) fn by_config(body: &Value, asked: &Question<'_>) -> Option<String> {
     let config = get(body, "generationConfig")?;
     let mime = get(config, "responseMimeType")?.as_str()?;
     let schema = get(config, "responseSchema").or_else(|| get(config, "responseJsonSchema"));
     match (mime, schema) {
         ("text/x.enum", Some(schema)) => {
-            let options: Vec<String> = list(schema, "enum")
-                .iter()
-                .filter_map(|v| Some(v.as_str()?.to_owned()))
-                .collect();
+            let options: Vec<String> =
+                list(schema, "enum").iter().filter_map(|v| Some(v.as_str()?.to_owned())).collect();
             Some(option(&options, asked).to_owned())
         }
         ("application/json", Some(schema)) => Some(Filling { asked, root: schema }.fill("", schema, DEPTH).to_string()),
@@ -32,18 +30,15 @@ pub(super) fn by_config(body: &Value, asked: &Asked<'_>) -> Option<String> {
 }
 
 /// An object with these keys, the kinds of their values guessed from their names.
-pub(super) fn by_keys(keys: &[String], asked: &Asked<'_>) -> String {
+pub(super) fn by_keys(keys: &[String], asked: &Question<'_>) -> String {
     let root = Value::Null;
     let filling = Filling { asked, root: &root };
-    let object: Map<String, Value> = keys
-        .iter()
-        .map(|key| (key.clone(), filling.of_kind(key, kind_of(key))))
-        .collect();
+    let object: Map<String, Value> = keys.iter().map(|key| (key.clone(), filling.of_kind(key, kind_of(key)))).collect();
     Value::Object(object).to_string()
 }
 
 /// The option that the best passages or the question speak of; the first if none is mentioned.
-pub(super) fn option<'a>(options: &'a [String], asked: &Asked<'_>) -> &'a str {
+pub(super) fn option<'a>(options: &'a [String], asked: &Question<'_>) -> &'a str {
     let mut best = (0.0, options.first().map_or("", String::as_str));
     for option in options {
         let wanted = key_terms(option);
@@ -51,10 +46,8 @@ pub(super) fn option<'a>(options: &'a [String], asked: &Asked<'_>) -> &'a str {
         let mut score = 0.1 * share(wanted.iter().filter(|term| asked.query.has(**term)).count());
         for (at, ranked) in asked.ranked.iter().take(3).enumerate() {
             let passage = ranked.passage;
-            let found = wanted
-                .iter()
-                .filter(|term| passage.terms.contains(term) || passage.context.contains(term))
-                .count();
+            let found =
+                wanted.iter().filter(|term| passage.terms.contains(term) || passage.context.contains(term)).count();
             score += ranked.score * share(found) / (at + 1) as f32;
         }
         if matches!(wanted.as_slice(), [word] if *word == term("yes") || *word == term("no")) {
@@ -68,7 +61,7 @@ pub(super) fn option<'a>(options: &'a [String], asked: &Asked<'_>) -> &'a str {
     best.1
 }
 
-fn plain(asked: &Asked<'_>) -> String {
+fn plain(asked: &Question<'_>) -> String {
     asked.refusal().map_or_else(|| asked.sentences(), str::to_owned)
 }
 
@@ -115,21 +108,13 @@ fn kind_of(key: &str) -> Sort {
 }
 
 fn names_heading(key: &[Term]) -> bool {
-    [
-        "section",
-        "source",
-        "topic",
-        "heading",
-        "title",
-        "category",
-        "reference",
-    ]
-    .iter()
-    .any(|name| key.contains(&term(name)))
+    ["section", "source", "topic", "heading", "title", "category", "reference"]
+        .iter()
+        .any(|name| key.contains(&term(name)))
 }
 
 struct Filling<'a, 'b> {
-    asked: &'a Asked<'b>,
+    asked: &'a Question<'b>,
     /// The whole schema, for its `$defs`.
     root: &'a Value,
 }
@@ -202,12 +187,7 @@ impl Filling<'_, '_> {
             return Value::Array(vec![self.fill(key, items, depth - 1)]);
         }
         let best = self.asked.ranked.first().map_or(0.0, |best| best.score);
-        let texts = self
-            .asked
-            .ranked
-            .iter()
-            .take(3)
-            .filter(|ranked| ranked.score >= 0.6 * best);
+        let texts = self.asked.ranked.iter().take(3).filter(|ranked| ranked.score >= 0.6 * best);
         Value::Array(texts.map(|ranked| Value::String(ranked.passage.text.clone())).collect())
     }
 
@@ -229,10 +209,7 @@ impl Filling<'_, '_> {
             return Value::Null;
         }
         let wanted = key_terms(key);
-        if [term("confidence"), term("score"), term("probability")]
-            .iter()
-            .any(|name| wanted.contains(name))
-        {
+        if [term("confidence"), term("score"), term("probability")].iter().any(|name| wanted.contains(name)) {
             let sure = self.asked.ranked.first().map_or(0.0, |best| f64::from(best.coverage));
             return json!((sure * 100.0).round() / 100.0);
         }
@@ -254,15 +231,10 @@ impl Filling<'_, '_> {
     }
 
     /// The best of the first passages that also speaks of the key and has a number; else the best with a number.
-    fn nearest(&self, wanted: &[Term]) -> Option<&Ranked<'_>> {
+    fn nearest(&self, wanted: &[Term]) -> Option<&RankedPassage<'_>> {
         let least = 0.6 * self.asked.ranked.first().map_or(0.0, |best| best.score);
         let numbered = || {
-            let near = self
-                .asked
-                .ranked
-                .iter()
-                .take(3)
-                .filter(move |ranked| ranked.score >= least);
+            let near = self.asked.ranked.iter().take(3).filter(move |ranked| ranked.score >= least);
             near.filter(|ranked| ranked.passage.text.bytes().any(|b| b.is_ascii_digit()))
         };
         numbered()
@@ -271,18 +243,8 @@ impl Filling<'_, '_> {
     }
 
     fn text(&self, key: &str) -> String {
-        const WHOLE: [&str; 10] = [
-            "answer",
-            "text",
-            "reply",
-            "message",
-            "summary",
-            "response",
-            "result",
-            "explanation",
-            "reason",
-            "details",
-        ];
+        const WHOLE: [&str; 10] =
+            ["answer", "text", "reply", "message", "summary", "response", "result", "explanation", "reason", "details"];
         let wanted = key_terms(key);
         let whole = wanted.is_empty() || WHOLE.iter().any(|name| wanted.contains(&term(name)));
         if whole || self.asked.refusal().is_some() {
@@ -307,18 +269,12 @@ fn only(wanted: &[Term]) -> super::rank::Query {
 fn is_type(schema: &Value, name: &str) -> bool {
     match schema.get("type") {
         Some(Value::String(kind)) => kind.eq_ignore_ascii_case(name),
-        Some(Value::Array(kinds)) => kinds
-            .iter()
-            .filter_map(Value::as_str)
-            .any(|kind| kind.eq_ignore_ascii_case(name)),
+        Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).any(|kind| kind.eq_ignore_ascii_case(name)),
         _ => false,
     }
 }
 
 /// Content words of a description, for function arguments.
 pub(super) fn description_terms(schema: &Value) -> Vec<Term> {
-    get(schema, "description")
-        .and_then(Value::as_str)
-        .map(|text| terms(text).collect())
-        .unwrap_or_default()
+    get(schema, "description").and_then(Value::as_str).map(|text| terms(text).collect()).unwrap_or_default()
 }
