@@ -12,22 +12,8 @@ use serde_json::Value;
 /// # Errors
 /// It is not said how answers are compared; the golden file would be too large.
 pub(crate) fn openai(import: &mut Import<'_>, rows: &[Node]) -> Result<(), Problem> {
-    comparison(import)?;
-    for (number, row) in (1..).zip(rows) {
-        let mut draft = Draft::new(row, format!("row-{number}"));
-        match row.get("input") {
-            Some(input) => turns::read(&mut draft, &input, import.options.var()),
-            None => draft.lose_input(row, "the row has no `input`"),
-        }
-        expect(import, &mut draft, row, "ideal");
-        for (key, node) in row.entries() {
-            if key != "input" && key != "ideal" {
-                draft.lose(&node, format!("no field of a case is `{key}`"));
-            }
-        }
-        import.add(draft)?;
-    }
-    Ok(())
+    let name = |_: &Node, number: usize| format!("row-{number}");
+    each_row(import, rows, name, "ideal", |draft, key, node| draft.lose(node, format!("no field of a case is `{key}`")))
 }
 
 /// Imports samples of Inspect.
@@ -35,26 +21,41 @@ pub(crate) fn openai(import: &mut Import<'_>, rows: &[Node]) -> Result<(), Probl
 /// # Errors
 /// As for [`openai`].
 pub(crate) fn inspect(import: &mut Import<'_>, rows: &[Node]) -> Result<(), Problem> {
+    let name = |row: &Node, number: usize| match row.get("id").as_ref().map(Node::value) {
+        Some(Value::String(text)) if !text.trim().is_empty() => text.clone(),
+        Some(Value::Number(id)) => id.to_string(),
+        Some(Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | None => {
+            number.to_string()
+        }
+    };
+    each_row(import, rows, name, "target", |draft, key, node| match key {
+        "id" => {}
+        "choices" => choices(draft, node),
+        "metadata" => metadata(draft, node),
+        "sandbox" | "files" | "setup" => draft.lose(node, format!("there is no sandbox, so no `{key}`")),
+        _ => draft.lose(node, format!("no field of a case is `{key}`")),
+    })
+}
+
+/// A case for each row: its input, what is expected under `target`, and what `other` makes of its further fields.
+fn each_row(
+    import: &mut Import<'_>,
+    rows: &[Node],
+    name: impl Fn(&Node, usize) -> String,
+    target: &str,
+    other: impl Fn(&mut Draft, &str, &Node),
+) -> Result<(), Problem> {
     comparison(import)?;
     for (number, row) in (1..).zip(rows) {
-        let id = row.get("id").and_then(|id| match id.value() {
-            Value::String(text) if !text.trim().is_empty() => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::String(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-        });
-        let mut draft = Draft::new(row, id.unwrap_or_else(|| number.to_string()));
+        let mut draft = Draft::new(row, name(row, number));
         match row.get("input") {
             Some(input) => turns::read(&mut draft, &input, import.options.var()),
-            None => draft.lose_input(row, "the sample has no `input`"),
+            None => draft.lose_input(row, "the row has no `input`"),
         }
-        expect(import, &mut draft, row, "target");
+        expect(import, &mut draft, row, target);
         for (key, node) in row.entries() {
-            match key.as_str() {
-                "input" | "target" | "id" => {}
-                "choices" => choices(&mut draft, &node),
-                "metadata" => metadata(&mut draft, &node),
-                "sandbox" | "files" | "setup" => draft.lose(&node, format!("there is no sandbox, so no `{key}`")),
-                _ => draft.lose(&node, format!("no field of a case is `{key}`")),
+            if key != "input" && key != target {
+                other(&mut draft, &key, &node);
             }
         }
         import.add(draft)?;

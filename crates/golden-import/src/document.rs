@@ -183,8 +183,9 @@ fn unique_keys<'a>(keys: impl Iterator<Item = (&'a str, Spot)>) -> Result<(), (S
     let mut first = HashMap::new();
     for (key, at) in keys {
         if let Some(Spot { line, column }) = first.insert(key, at) {
-            let problem = Problem::new(format!("duplicate key `{}`", key.chars().take(60).collect::<String>()));
-            let hint = format!("the first one is at line {line}, column {column}");
+            let key: String = key.chars().take(60).collect();
+            let hint = format!("the first `{key}` is at line {line}, column {column}");
+            let problem = Problem::new(format!("duplicate key `{key}`"));
             return Err((at, problem.expected("every key once").hint(hint)));
         }
     }

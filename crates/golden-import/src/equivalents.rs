@@ -43,6 +43,7 @@ pub(crate) struct Equivalent {
     /// Its type, without `not-`.
     pub(crate) assertion: &'static str,
     /// What it is here, for people.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the documentation, which a test holds to the table"))]
     pub(crate) check: &'static str,
     /// How its meaning differs; empty if it does not.
     pub(crate) differs: &'static str,

@@ -128,42 +128,23 @@ impl Criteria {
         if let Some(trajectory) = &self.trajectory {
             trajectory.check(import, draft, turn, turns);
         }
+        let reference = match &turn.reference {
+            Some(reference) => reference.clone(),
+            None => Err("the turn has no final response".to_owned()),
+        };
         if let Some(votes) = self.votes {
-            let why = match &turn.reference {
-                Some(Ok(text)) => {
-                    let rubric = "The answer says the same as the reference, though perhaps in other words.";
-                    let check = json!({"judge": {"rubric": rubric, "reference": text, "votes": votes}});
-                    import.verified(check).map(|check| draft.checks.push(check)).err()
-                }
-                Some(Err(why)) => Some(why.clone()),
-                None => Some("the turn has no final response".to_owned()),
-            };
-            if let Some(why) = why {
-                draft.lose(&turn.node, format!("final_response_match_v2: {why}"));
-            }
+            let rubric = "The answer says the same as the reference, though perhaps in other words.";
+            let check = |text| json!({"judge": {"rubric": rubric, "reference": text, "votes": votes}});
+            add(import, draft, turn, "final_response_match_v2", reference.clone().map(check));
         }
-        match (self.response, &turn.reference) {
-            (None, None) => {}
-            (None, Some(_)) if self.votes.is_some() => {}
-            (None, Some(_)) => {
-                draft.note(&turn.node, "no criterion compares the final response, so it is history only")
+        if let Some(min) = self.response {
+            let check = |text| json!({"rouge": {"to": text, "min": min, "metric": "rouge1", "words": "stems"}});
+            if add(import, draft, turn, "response_match_score", reference.map(check)) && turns > 1 {
+                let note = "response_match_score is `rouge` here, for each turn and not on average: stricter";
+                draft.note(&turn.node, note);
             }
-            (Some(_), None) => draft.lose(&turn.node, "response_match_score: the turn has no final response"),
-            (Some(_), Some(Err(why))) => draft.lose(&turn.node, format!("response_match_score: {why}")),
-            (Some(min), Some(Ok(text))) => {
-                let check = json!({"rouge": {"to": text, "min": min, "metric": "rouge1", "words": "stems"}});
-                match import.verified(check) {
-                    Ok(check) => {
-                        draft.checks.push(check);
-                        if turns > 1 {
-                            let note =
-                                "response_match_score is `rouge` here, for each turn and not on average: stricter";
-                            draft.note(&turn.node, note);
-                        }
-                    }
-                    Err(why) => draft.lose(&turn.node, format!("response_match_score: {why}")),
-                }
-            }
+        } else if turn.reference.is_some() && self.votes.is_none() {
+            draft.note(&turn.node, "no criterion compares the final response, so it is history only");
         }
         let rubrics: Vec<&Node> = rubrics.iter().chain(&turn.rubrics).collect();
         match self.rubrics {
@@ -177,25 +158,27 @@ impl Criteria {
 
 impl Trajectory {
     fn check(&self, import: &Import<'_>, draft: &mut Draft, turn: &Turn, turns: usize) {
-        if let Some(why) = &turn.calls_problem {
-            return draft.lose(&turn.node, format!("tool_trajectory_avg_score: {why}"));
-        }
-        let Some(check) = calls_check(turn, self.mode, self.ignore_args) else {
-            return draft
-                .note(&turn.node, "tool_trajectory_avg_score: without expected calls it holds for every answer");
-        };
-        match import.verified(check) {
-            Ok(check) => {
-                draft.checks.push(check);
-                if turns > 1 && self.threshold < 1.0 {
-                    let note =
-                        "tool_trajectory_avg_score is `tool_calls` here, for each turn and not on average: stricter";
-                    draft.note(&turn.node, note);
+        let check = match &turn.calls_problem {
+            Some(why) => Err(why.clone()),
+            None => match calls_check(turn, self.mode, self.ignore_args) {
+                Some(check) => Ok(check),
+                None => {
+                    let note = "tool_trajectory_avg_score: without expected calls it holds for every answer";
+                    return draft.note(&turn.node, note);
                 }
-            }
-            Err(why) => draft.lose(&turn.node, format!("tool_trajectory_avg_score: {why}")),
+            },
+        };
+        if add(import, draft, turn, "tool_trajectory_avg_score", check) && turns > 1 && self.threshold < 1.0 {
+            let note = "tool_trajectory_avg_score is `tool_calls` here, for each turn and not on average: stricter";
+            draft.note(&turn.node, note);
         }
     }
+}
+
+/// Adds the check of a criterion, or says why there is none; whether it was added.
+fn add(import: &Import<'_>, draft: &mut Draft, turn: &Turn, metric: &str, check: Result<Value, String>) -> bool {
+    let check = check.and_then(|check| import.verified(check));
+    draft.check(&turn.node, check.map_err(|why| format!("{metric}: {why}")))
 }
 
 /// The match type by any of its names, in any case of letters.

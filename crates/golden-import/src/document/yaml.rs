@@ -5,7 +5,7 @@ use super::super::problem::Problem;
 use super::{Spot, Spots, Tree, unique_keys};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-use serde_saphyr::{DuplicateKeyPolicy, Location, MessageFormatter, Spanned, UserMessageFormatter};
+use serde_saphyr::{DuplicateKeyPolicy, Error, Location, MessageFormatter, Spanned, UserMessageFormatter};
 use std::fmt;
 
 pub(super) fn read(text: &str) -> Result<Tree, (Spot, Problem)> {
@@ -28,14 +28,26 @@ pub(super) fn read(text: &str) -> Result<Tree, (Spot, Problem)> {
         Spanned::<Branch>::deserialize(root)
     });
     let root = read.map_err(|error| {
-        let message = UserMessageFormatter.format_message(&error);
         let at = error.location().map_or(Spot { line: 1, column: 1 }, spot);
-        (at, Problem::new(format!("not readable as YAML: {message}")))
+        (at, describe(&error))
     })?;
     let at = spot(root.referenced);
     let Branch { value, keys, inside } = root.value;
     check_keys(&keys, &inside)?;
     Ok(Tree { value, spots: spots(at, inside) })
+}
+
+/// The parser's error in our words, where they are better than its own.
+fn describe(error: &Error) -> Problem {
+    if let Error::UnknownAnchor { .. } = error {
+        return Problem::new("an alias to an anchor that is not above it")
+            .hint("put a text that begins with `*` in quotes");
+    }
+    let problem = match error {
+        Error::MultipleDocuments { .. } => Problem::new("a second YAML document").expected("one document"),
+        error => Problem::new(format!("not readable as YAML: {}", UserMessageFormatter.format_message(error))),
+    };
+    problem.hint("what follows in this file is not checked yet")
 }
 
 fn spot(location: Location) -> Spot {

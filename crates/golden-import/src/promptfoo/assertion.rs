@@ -186,10 +186,10 @@ impl Assertion {
         if let Some(why) = &self.lost {
             return Err(why.clone());
         }
-        let row = equivalents::find(&self.kind)
-            .ok_or_else(|| format!("the type {} is not known", quoted(&self.kind)))?
-            .map_err(str::to_owned)?;
+        let row =
+            equivalents::find(&self.kind).ok_or_else(|| format!("the type {} is not known", quoted(&self.kind)))?;
         let args = Args { value: self.value(import, draft)?, threshold: self.threshold, config: self.config.clone() };
+        let row = row?;
         let check = import.verified(row.check(&args, self.is_not)?)?;
         if !row.differs.is_empty() {
             draft.note(&self.node, format!("`{}` has an equivalent that differs: {}", self.name(), row.differs));
