@@ -3,7 +3,7 @@
 use super::options::Batch as Command;
 use super::{complain, say};
 use crate::commands::{self, Came, Cancelled};
-use crate::config::{Environment, Layer, Layers};
+use crate::config::Environment;
 use crate::error::Error;
 use crate::exit;
 use crate::report::text;
@@ -25,16 +25,8 @@ pub(super) fn batch(command: Command, environment: Environment) -> Result<u8, Er
             }
             Ok(exit::OK)
         }
-        Command::Cancel {
-            names,
-            target,
-            base_url,
-            config,
-        } => {
-            let layer = Layer::default()
-                .option("target", target.into_iter().collect())
-                .option("base_url", base_url.into_iter().collect());
-            let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
+        Command::Cancel { names, given } => {
+            let layers = given.layers(environment).check()?;
             let service = layers.batch_service()?;
             let cancelled = commands::cancel(layers.root(), &service, &names)?;
             if cancelled.is_empty() {

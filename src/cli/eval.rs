@@ -2,9 +2,9 @@
 
 mod candidates;
 
-use super::options::Eval;
+use super::options::EvalOptions;
 use super::{complain, hide, report, say, signals, warn};
-use crate::config::{Color, Environment, Layer, Layers, Settings};
+use crate::config::{Color, Environment, Given, Layers, Settings, Typed};
 use crate::domain::{Problem, Progress, PromptInfo};
 use crate::error::Error;
 use crate::eval::{self, ArmForecast, Estimate, Forecast, Interrupt, JudgesForecast, PowerEstimate, RunHooks, RunKind};
@@ -16,7 +16,7 @@ use std::io::{IsTerminal, stdout};
 use std::path::Path;
 use std::sync::Arc;
 
-pub(super) fn eval(options: Eval, environment: Environment) -> Result<u8, Error> {
+pub(super) fn eval(options: Given<EvalOptions>, environment: Environment) -> Result<u8, Error> {
     let interrupt = signals::watch().map_err(|error| Problem::new(format!("signals can't be watched: {error}")))?;
     let done = evaluate(options, environment, &interrupt);
     // A signal wins over everything, also over what went wrong meanwhile.
@@ -43,19 +43,18 @@ pub(super) fn clear_stale(arguments: &[String], environment: &Environment) {
             None => {}
         }
     }
-    let layer = Layer::default().option("out", out.into_iter().collect());
-    let out = Layers::read(Path::new("."), layer, None, environment.clone()).out();
+    let typed = Typed::default().option("out", out.into_iter().collect());
+    let out = Layers::read(Path::new("."), typed, environment.clone()).out();
     if out.is_dir() {
         // Whoever holds the folder now clears it, too; what else is wrong is not what this call is about.
         let _ = OutputDir::claim(&out);
     }
 }
 
-fn evaluate(options: Eval, environment: Environment, interrupt: &Interrupt) -> Result<u8, Error> {
+fn evaluate(options: Given<EvalOptions>, environment: Environment, interrupt: &Interrupt) -> Result<u8, Error> {
     let no_color = environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
     let unattended = environment.contains_key("CI");
-    let (layer, config) = options.into_layer();
-    let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment);
+    let layers = options.layers(environment);
     let folder = OutputDir::claim(&layers.out()).map_err(unusable)?;
     let out = folder.path().to_owned();
     let settings = layers.settle()?;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub(super) fn gate(command: Command, environment: Environment) -> Result<u8, Error> {
     match command {
         Command::Simulate(options) => simulate(&options),
-        Command::Calibrate(options) => calibrate(*options, environment),
+        Command::Calibrate(options) => calibrate(options, environment),
     }
 }
 

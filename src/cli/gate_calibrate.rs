@@ -4,7 +4,7 @@ use super::eval::print_dry_run;
 use super::options::CalibrateGate;
 use super::{hide, report, say, signals, warn};
 use crate::commands::{self, GateCalibrated};
-use crate::config::{Environment, Layers};
+use crate::config::Environment;
 use crate::domain::{Estimand, Problem, Progress};
 use crate::error::Error;
 use crate::eval::{self, Interrupt, RunHooks, RunKind};
@@ -12,7 +12,6 @@ use crate::exit;
 use crate::report::progress::{self, Silent};
 use crate::report::text;
 use serde_json::{Value, json};
-use std::path::Path;
 use std::sync::Arc;
 
 pub(super) fn calibrate(options: CalibrateGate, environment: Environment) -> Result<u8, Error> {
@@ -32,8 +31,7 @@ pub(super) fn calibrate(options: CalibrateGate, environment: Environment) -> Res
 fn compare(options: CalibrateGate, environment: Environment, interrupt: &Interrupt) -> Result<u8, Error> {
     let as_json = options.json;
     let unattended = environment.contains_key("CI");
-    let (layer, config) = options.into_layer();
-    let settings = Layers::read(Path::new("."), layer, config.as_deref(), environment).settle_for_itself()?;
+    let settings = options.given.layers(environment).settle_for_itself()?;
     let prepared = eval::prepare(&settings, RunKind::AaTest)?;
     let redactor = prepared.redactor().clone();
     hide(&redactor);

@@ -1,9 +1,10 @@
 //! `promptgate golden lint | stats`.
 
+use super::options::ConfigOptions;
 use super::options::Golden as Command;
 use super::{golden_import, say};
 use crate::commands::{self, LintRequest};
-use crate::config::{Environment, Layer, Layers};
+use crate::config::{Environment, Given, Layers};
 use crate::error::Error;
 use crate::exit;
 use crate::lint::Linted;
@@ -12,9 +13,9 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 pub(super) fn golden(command: Command, environment: Environment) -> Result<u8, Error> {
-    let layers = |paths: Vec<String>, config: Option<String>| {
-        let layer = Layer::default().option("golden", paths);
-        Layers::read(Path::new("."), layer, config.as_deref(), environment).check()
+    let layers = |paths: Vec<String>, given: Given<ConfigOptions>| {
+        let typed = given.typed().option("golden", paths);
+        Layers::read(Path::new("."), typed, environment).check()
     };
     match command {
         Command::Import(import) => golden_import::import(import),
@@ -24,14 +25,14 @@ pub(super) fn golden(command: Command, environment: Environment) -> Result<u8, E
             against,
             strict,
             json,
-            config,
-        } => lint(&layers(paths, config)?, &prompt, against.as_deref(), strict, json),
+            given,
+        } => lint(&layers(paths, given)?, &prompt, against.as_deref(), strict, json),
         Command::Stats {
             paths,
             tag,
             json,
-            config,
-        } => stats(&layers(paths, config)?, &tag, json),
+            given,
+        } => stats(&layers(paths, given)?, &tag, json),
     }
 }
 

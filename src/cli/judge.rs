@@ -3,14 +3,13 @@
 use super::options::{Calibrate, Judge as Command};
 use super::{complain, hide, report, say, signals, warn};
 use crate::commands::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
-use crate::config::{Environment, Layers, Settings};
+use crate::config::{Environment, Settings};
 use crate::domain::Problem;
 use crate::error::Error;
 use crate::eval::Interrupt;
 use crate::exit;
 use crate::report::text;
 use serde_json::{Value, json};
-use std::path::Path;
 
 /// Bytes of an answer, and of a reason, that are shown.
 const SHOWN: usize = 200;
@@ -21,7 +20,7 @@ const DIGITS: usize = 12;
 pub(super) fn judge(command: Command, environment: Environment) -> Result<u8, Error> {
     let Command::Calibrate(options) = command;
     let interrupt = signals::watch().map_err(|error| Problem::new(format!("signals can't be watched: {error}")))?;
-    let done = calibrate(*options, environment, &interrupt);
+    let done = calibrate(options, environment, &interrupt);
     // A signal wins over everything, also over what went wrong meanwhile.
     match (interrupt.code(), done) {
         (None, done) => done,
@@ -33,11 +32,9 @@ pub(super) fn judge(command: Command, environment: Environment) -> Result<u8, Er
     }
 }
 
-fn calibrate(mut options: Calibrate, environment: Environment, interrupt: &Interrupt) -> Result<u8, Error> {
-    let (only, json) = (options.judge.take(), options.json);
-    let (layer, config) = options.into_layer();
-    let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment);
-    let settings = layers.settle_for_judges()?;
+fn calibrate(options: Calibrate, environment: Environment, interrupt: &Interrupt) -> Result<u8, Error> {
+    let (only, json) = (options.judge, options.json);
+    let settings = options.given.layers(environment).settle_for_judges()?;
     let calibrating = Calibrating::prepare(&settings, only.as_deref())?;
     hide(calibrating.redactor());
     for warning in &settings.warnings {

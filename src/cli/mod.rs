@@ -83,10 +83,10 @@ fn run() -> u8 {
         }
     };
     let done = match cli.command {
-        Command::Eval(options) => eval::eval(*options, environment),
+        Command::Eval(options) => eval::eval(options, environment),
         Command::Gate(command) => gate::gate(command, environment),
-        Command::Verify(options) => verify::verify(*options, environment),
-        Command::Promote(options) => promote::promote(*options, environment),
+        Command::Verify(options) => verify::verify(options, environment),
+        Command::Promote(options) => promote::promote(options, environment),
         Command::Golden(command) => golden::golden(command, environment),
         Command::Prompt(command) => prompt::prompt(command, environment),
         Command::Judge(command) => judge::judge(command, environment),

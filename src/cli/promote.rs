@@ -15,12 +15,11 @@ pub(super) fn promote(options: Promote, environment: Environment) -> Result<u8, 
         name,
         verdict,
         rollback,
-        tested,
+        given,
     } = options;
-    let (layer, config) = tested.into_layer();
-    let layer = layer.option("prompt", vec![name.clone()]);
-    let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
-    let file = config.as_deref().unwrap_or("promptgate.toml");
+    let typed = given.typed().option("prompt", vec![name.clone()]);
+    let layers = Layers::read(Path::new("."), typed, environment).check()?;
+    let file = layers.config();
     if rollback {
         let before = commands::roll_back(&name, file, &layers)?;
         moved(file, before.as_deref(), &name);

@@ -2,7 +2,7 @@
 
 use super::options::Prompt as Command;
 use super::say;
-use crate::config::{Environment, Layer, Layers};
+use crate::config::{Environment, Layers, Typed};
 use crate::dataset;
 use crate::domain::{Case, Problem, Problems};
 use crate::error::Error;
@@ -15,35 +15,14 @@ use std::path::Path;
 
 pub(super) fn prompt(command: Command, environment: Environment) -> Result<u8, Error> {
     match command {
-        Command::List { config } => list(&layers(Layer::default(), config, environment)?)?,
-        Command::Render {
-            name,
-            case,
-            golden,
-            model,
-            target,
-            base_url,
-            project,
-            location,
-            config,
-        } => {
-            let one = |value: Option<String>| value.into_iter().collect();
-            let layer = Layer::default()
-                .option("golden", golden)
-                .option("model", one(model))
-                .option("target", one(target))
-                .option("base_url", one(base_url))
-                .option("project", one(project))
-                .option("location", one(location));
-            render(&layers(layer, config, environment)?, &name, &case)?;
+        Command::List { given } => list(&given.layers(environment).check()?)?,
+        Command::Render { name, case, given } => render(&given.layers(environment).check()?, &name, &case)?,
+        Command::Diff { old, new } => {
+            let layers = Layers::read(Path::new("."), Typed::default(), environment);
+            diff(&layers.check()?, &old, &new)?;
         }
-        Command::Diff { old, new } => diff(&layers(Layer::default(), None, environment)?, &old, &new)?,
     }
     Ok(crate::exit::OK)
-}
-
-fn layers(layer: Layer, config: Option<String>, environment: Environment) -> Result<Layers, Error> {
-    Ok(Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?)
 }
 
 fn list(layers: &Layers) -> Result<(), Error> {

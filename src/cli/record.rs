@@ -3,7 +3,7 @@
 use super::options::Record as Command;
 use super::say;
 use crate::commands::{self, Exported, Imported};
-use crate::config::{self, Environment, Layer, Layers};
+use crate::config::{self, Environment};
 use crate::domain::Problem;
 use crate::error::Error;
 use crate::provider::ApiKey;
@@ -12,16 +12,10 @@ use std::path::{Path, PathBuf};
 
 pub(super) fn record(command: Command, environment: Environment) -> Result<u8, Error> {
     match command {
-        Command::Export {
-            run,
-            to,
-            prompt,
-            config,
-        } => {
+        Command::Export { run, to, given } => {
             let number = run.as_deref().map(number).transpose()?;
             let secrets = config::secrets(&environment);
-            let layer = Layer::default().option("prompt", prompt.into_iter().collect());
-            let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
+            let layers = given.layers(environment).check()?;
             let redactor = Redactor::new(secrets.iter().map(ApiKey::reveal));
             let (candidate, _) = layers.versions();
             let Exported { run, answers, replies } =

@@ -4,7 +4,7 @@ use super::options::{Compare, Runs as Command};
 use super::record::number;
 use super::say;
 use crate::commands;
-use crate::config::{Environment, Layer, Layers};
+use crate::config::Environment;
 use crate::domain::Problem;
 use crate::error::Error;
 use crate::exit;
@@ -31,14 +31,12 @@ pub(super) fn runs(command: Command, environment: Environment) -> Result<u8, Err
         }
         Command::Flaky {
             run,
-            prompt,
             limit,
             json,
-            config,
+            given,
         } => {
             let number = run.as_deref().map(number).transpose()?;
-            let layer = Layer::default().option("prompt", prompt.into_iter().collect());
-            let layers = Layers::read(root, layer, config.as_deref(), environment).check()?;
+            let layers = given.layers(environment).check()?;
             let (candidate, _) = layers.versions();
             let (run, flaky) = commands::flaky(layers.root(), number, candidate, bounded(&limit)? as usize)?;
             say(&if json {
@@ -56,20 +54,11 @@ pub(super) fn compare(options: Compare, environment: Environment) -> Result<u8, 
         first,
         second,
         gate,
-        margin,
-        tolerance,
-        alpha,
-        strict_model,
         json,
-        config,
+        given,
     } = options;
     let (first, second) = (this(&first)?, this(&second)?);
-    let layer = Layer::default()
-        .option("margin", margin.into_iter().collect())
-        .option("tolerance", tolerance.into_iter().collect())
-        .option("alpha", alpha.into_iter().collect())
-        .flag("strict_model", strict_model);
-    let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
+    let layers = given.layers(environment).check()?;
     let compared = commands::compare(layers.root(), first, second, layers.policy()?, gate)?;
     say(&if json {
         runs::compared_json(&compared)

@@ -10,17 +10,8 @@ use crate::report::text::log_line;
 use std::path::{Path, PathBuf};
 
 pub(super) fn verify(options: Verify, environment: Environment) -> Result<u8, Error> {
-    let Verify {
-        verdict,
-        prompt,
-        baseline,
-        tested,
-    } = options;
-    let (layer, config) = tested.into_layer();
-    let layer = layer
-        .option("prompt", prompt.into_iter().collect())
-        .option("baseline", baseline.into_iter().collect());
-    let layers = Layers::read(Path::new("."), layer, config.as_deref(), environment).check()?;
+    let Verify { verdict, given } = options;
+    let layers = given.layers(environment).check()?;
     let path = verdict_file(verdict, &layers);
     let verified = commands::verify(&path, &layers, None)?;
     let code = tell(&path, &verified);

@@ -3,7 +3,7 @@
 //! read.
 
 use crate::compare::ComparisonBuilder;
-use crate::config::{Baseline, Layers, TargetKind, TestedSettings};
+use crate::config::{Baseline, Layers, TargetKind, VerificationSettings};
 use crate::dataset::Dataset;
 use crate::domain::{
     Case, CaseRow, Changed, Changes, Comparison, Completion, DecidingJudges, Decision, Design, Look, LooksBefore,
@@ -70,7 +70,7 @@ impl Verified {
 /// can't be used.
 pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Verified, Error> {
     let recorded = read_verdict(path)?;
-    let settings = layers.tested(&recorded.target, baseline)?;
+    let settings = layers.verification(&recorded.target, baseline)?;
     let mut rows = ResultsReader::open(
         &path.with_file_name(ROWS),
         recorded.repeats,
@@ -180,7 +180,7 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
     })
 }
 
-fn survey_all(settings: &TestedSettings, versions: &Versions, rules: &Rules) -> Result<Survey, Error> {
+fn survey_all(settings: &VerificationSettings, versions: &Versions, rules: &Rules) -> Result<Survey, Error> {
     let scope = SurveyScope {
         golden: &settings.golden,
         selection: &Selection::default(),
@@ -336,7 +336,7 @@ fn about(age: time::Duration) -> String {
 }
 
 /// Are its rules those of the project?
-fn policy(recorded: &Verdict, settings: &TestedSettings) -> Vec<Problem> {
+fn policy(recorded: &Verdict, settings: &VerificationSettings) -> Vec<Problem> {
     let mut misses = Vec::new();
     if gate::policy_digest(&recorded.policy) != recorded.policy_sha256 {
         misses.push(
@@ -426,7 +426,7 @@ fn prompt(arm: &str, recorded: &PromptRecord, version: &Version) -> Vec<Problem>
 }
 
 /// Was it compared with what serves now?
-fn blue(recorded: &Verdict, settings: &TestedSettings, version: Option<&Version>) -> Vec<Problem> {
+fn blue(recorded: &Verdict, settings: &VerificationSettings, version: Option<&Version>) -> Vec<Problem> {
     match (&recorded.baseline, version) {
         (Some(recorded), Some(version)) => prompt("baseline", recorded, version),
         (None, None) => Vec::new(),
@@ -526,7 +526,7 @@ fn digest_of_rows(recorded: &Verdict, rows: &ResultsReader) -> Option<Problem> {
 /// what is found now, and where a base is asked for, it has to be that one.
 fn since_then(
     recorded: &Verdict,
-    settings: &TestedSettings,
+    settings: &VerificationSettings,
     versions: &Versions,
     misses: &mut Problems,
 ) -> Result<Changes, Error> {

@@ -6,12 +6,9 @@
 //!
 //! Which attempt a run is, CI systems count, too. Their counters are read from the variables listed in `COUNTERS`.
 
+use super::groups::Exceptions;
 use super::layers::Environment;
-use super::read::Reader;
-use crate::domain::{CiAttempt, Problem};
-
-/// Characters of the longest reason.
-const MAX_REASON: usize = 500;
+use crate::domain::{CiAttempt, Problem, Problems};
 
 /// What one call asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,32 +44,24 @@ const COUNTERS: [(&str, u32, &[&str]); 4] = [
 /// Beyond this nobody counts.
 const MOST: u32 = 10_000;
 
-impl Reader<'_> {
-    pub(super) fn attempts(&mut self) -> AttemptSettings {
-        let fresh_key = self.parsed("fresh_key", |text| {
-            if text.is_empty() {
-                Err("needs a reason".to_owned())
-            } else if text.chars().count() > MAX_REASON {
-                Err(format!("the reason has more than {MAX_REASON} characters"))
-            } else {
-                Ok(text.to_owned())
-            }
-        });
-        let extend = self.flag("extend");
-        if extend && fresh_key.is_some() {
-            self.problems.push(
+impl AttemptSettings {
+    pub(super) fn new(exceptions: &Exceptions, environment: &Environment, problems: &mut Problems) -> AttemptSettings {
+        let Exceptions { extend, fresh_key, .. } = exceptions;
+        if *extend && fresh_key.is_some() {
+            problems.push(
                 Problem::new("--extend adds to the last look, and --fresh-key leaves it behind")
                     .hint("leave out one of them"),
             );
         }
-        let ci = match counted(&self.layers.environment) {
-            Ok(ci) => ci,
-            Err(problem) => {
-                self.problems.push(problem);
-                None
-            }
-        };
-        AttemptSettings { extend, fresh_key, ci }
+        let ci = counted(environment).unwrap_or_else(|problem| {
+            problems.push(problem);
+            None
+        });
+        AttemptSettings {
+            extend: *extend,
+            fresh_key: fresh_key.clone(),
+            ci,
+        }
     }
 }
 

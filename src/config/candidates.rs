@@ -1,8 +1,7 @@
 //! The candidate, or several from which one call picks the best.
 
-use super::Cache;
-use super::layers::Origin;
-use super::read::Reader;
+use super::definition::{Origin, Reader};
+use super::groups::Cache;
 use crate::domain::{Candidate, MOST_CANDIDATES, candidate_folder};
 
 impl Reader<'_> {
@@ -14,7 +13,7 @@ impl Reader<'_> {
         if names.len() < 2 {
             return (first, Vec::new());
         }
-        let Some(written) = self.layers.get("prompt") else {
+        let Some(written) = self.raw("prompt") else {
             return (None, Vec::new());
         };
         let mut found = Vec::new();
@@ -61,7 +60,7 @@ impl Reader<'_> {
     pub(super) fn only_candidate(&mut self) -> Option<String> {
         let names = self.names();
         if names.len() > 1
-            && let Some(written) = self.layers.get("prompt")
+            && let Some(written) = self.raw("prompt")
         {
             let problem = written.origin.problem(format!("{} candidates are named", names.len()));
             self.problems
@@ -72,7 +71,7 @@ impl Reader<'_> {
 
     /// All names that are written. An empty one is a mistake.
     fn names(&mut self) -> Vec<String> {
-        let Some(written) = self.layers.get("prompt") else {
+        let Some(written) = self.raw("prompt") else {
             return Vec::new();
         };
         let pieces = written.values.iter().flat_map(|value| value.split(','));
@@ -93,15 +92,14 @@ impl Reader<'_> {
     pub(super) fn fits_several(&mut self, cache: Cache) {
         let mut found = Vec::new();
         let mut refuse = |key: &str, message: &str, hint: &str| {
-            if let Some(written) = self.layers.get(key) {
+            if let Some(written) = self.raw(key) {
                 found.push(written.origin.problem(message).hint(hint));
             }
         };
         let revision_alone = |text: &str| text.strip_prefix("git:").is_some_and(|rest| !rest.contains(':'));
         if self
-            .layers
-            .get("baseline")
-            .is_some_and(|written| revision_alone(written.values[0].trim()))
+            .raw("baseline")
+            .is_some_and(|written| revision_alone(written.text()))
         {
             refuse(
                 "baseline",
@@ -115,9 +113,8 @@ impl Reader<'_> {
             "give --case ID..., or one --prompt",
         );
         let given = |key: &str| {
-            self.layers
-                .get(key)
-                .is_some_and(|written| written.values[0].trim() == "true")
+            self.raw(key)
+                .is_some_and(|written| matches!(written.text(), "true" | "1"))
         };
         if given("extend") {
             refuse(
@@ -133,9 +130,9 @@ impl Reader<'_> {
                 "leave out --cache: answers that are there are used",
             );
         }
-        if let Some(written) = self.layers.get("snapshots")
+        if let Some(written) = self.raw("snapshots")
             && matches!(written.origin, Origin::Option(_))
-            && written.values[0].trim() == "write"
+            && written.text() == "write"
         {
             refuse(
                 "snapshots",

@@ -1,372 +1,256 @@
-//! Where settings are written: options, `PROMPTGATE_…` variables and promptgate.toml, all as texts with their origin.
+//! Options, environment and file of one call, by precedence.
 
-use super::{commands, embeddings, gate, judges, prices, quarantine};
+use super::definition::{Group, Origin, RawValue, RawValues, Reader};
+use super::file::FileSettings;
+use super::groups;
+use super::value::Kind;
 use crate::domain::{Command, Place, Problem, Problems, nearest};
+use crate::provider::TargetKind;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
-use toml::{Spanned, Value};
+use std::path::{Path, PathBuf};
 
 /// Environment variables, injected so that tests need not change the process's own.
 pub type Environment = BTreeMap<String, String>;
 
-/// Every setting's name, as in promptgate.toml. The option is the same with `-`, the variable `PROMPTGATE_` and upper case.
-pub(super) const KEYS: &[&str] = &[
-    "prompt",
-    "baseline",
-    "golden",
-    "case",
-    "tag",
-    "limit",
-    "repeat",
-    "target",
-    "model",
-    "base_url",
-    "api_version",
-    "stream",
-    "batch",
-    "batch_poll",
-    "batch_wait",
-    "project",
-    "location",
-    "answers",
-    "concurrency",
-    "rpm",
-    "tpm",
-    "timeout",
-    "retries",
-    "retry_base",
-    "retry_max",
-    "retry_total",
-    "max_cost",
-    "max_requests",
-    "max_tokens",
-    "cache",
-    "resume",
-    "failed",
-    "shard",
-    "out",
-    "dry_run",
-    "no_gate",
-    "quiet",
-    "color",
-    "margin",
-    "tolerance",
-    "alpha",
-    "min_pass_rate",
-    "metric",
-    "estimand",
-    "attempts",
-    "sequential",
-    "extend",
-    "fresh_key",
-    "strict_model",
-    "snapshots",
-    "judge_calibration",
-    "max_age",
-    "policy_base",
-    "accept_weaker",
-];
-
-/// Settings that a file can't hold: there they would make every later check meaningless.
-pub(super) const ONE_CALL: &[&str] = &[
-    "dry_run",
-    "no_gate",
-    "resume",
-    "failed",
-    "extend",
-    "fresh_key",
-    "accept_weaker",
-];
-
-/// Where a setting was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// `--name` on the command line.
-    Option(&'static str),
-    /// A variable.
-    Variable(String),
-    /// promptgate.toml.
-    File(Place),
-}
-
-impl Origin {
-    /// A problem with a setting from here.
-    pub fn problem(&self, message: impl fmt::Display) -> Problem {
-        match self {
-            Origin::Option(name) => Problem::new(format!("--{}: {message}", name.replace('_', "-"))),
-            Origin::Variable(name) => Problem::new(format!("{name}: {message}")),
-            Origin::File(place) => Problem::at(place.clone(), message.to_string()),
-        }
-    }
-}
-
-/// One setting as it was written; flags are `true` or `false`, lists have many values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
-    /// The texts.
-    pub values: Vec<String>,
-    /// Where.
-    pub origin: Origin,
-}
-
-/// The settings of one place, and the tables that only a file can have.
+/// What was typed on the command line.
 #[derive(Clone, Debug, Default)]
-pub struct Layer(
-    BTreeMap<&'static str, Written>,
-    prices::Own,
-    judges::Judges,
-    commands::Own,
-    embeddings::Own,
-    quarantine::Own,
-);
+pub struct Typed(pub(super) RawValues);
 
-impl Layer {
-    /// Adds an option of the command line, unless it was not given.
+impl Typed {
+    /// Adds an option, unless it was not given.
     #[must_use]
-    pub fn option(mut self, key: &'static str, values: Vec<String>) -> Layer {
+    pub fn option(mut self, key: &'static str, values: Vec<String>) -> Typed {
         if !values.is_empty() {
-            self.0.insert(
-                key,
-                Written {
-                    values,
-                    origin: Origin::Option(key),
-                },
-            );
+            let origin = Origin::Option(key);
+            self.0.insert(key, RawValue { values, origin });
         }
         self
     }
+}
 
-    /// Adds a flag of the command line, unless it was not given.
-    #[must_use]
-    pub fn flag(self, key: &'static str, given: bool) -> Layer {
-        self.option(key, if given { vec!["true".to_owned()] } else { Vec::new() })
+/// The layers of one call before they have types.
+pub struct Layers {
+    pub(super) root: PathBuf,
+    /// The settings file, below the root.
+    pub(super) shown: String,
+    pub(super) options: RawValues,
+    pub(super) variables: RawValues,
+    /// Variables of the services' own SDKs.
+    foreign: RawValues,
+    pub(super) file: FileSettings,
+    pub(super) environment: Environment,
+    /// Mistakes of the file.
+    pub(super) problems: Problems,
+    pub(super) warnings: Vec<Problem>,
+}
+
+impl fmt::Debug for Layers {
+    /// Without the environment: keys stand in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Layers")
+            .field("root", &self.root)
+            .finish_non_exhaustive()
     }
+}
 
-    pub(super) fn get(&self, key: &str) -> Option<&Written> {
-        self.0.get(key)
-    }
-
-    /// Forgets these settings.
-    pub(super) fn forget(&mut self, keys: &[&str]) {
-        self.0.retain(|key, _| !keys.contains(key));
-    }
-
-    pub(super) fn prices(&self) -> &prices::Own {
-        &self.1
-    }
-
-    pub(super) fn embeddings(&self) -> &embeddings::Own {
-        &self.4
-    }
-
-    pub(super) fn quarantine(&self) -> &quarantine::Own {
-        &self.5
-    }
-
-    /// The judges of a file.
-    pub(super) fn judges(&self) -> &judges::Judges {
-        &self.2
-    }
-
-    pub(super) fn commands(&self) -> &[Command] {
-        &self.3
-    }
-
-    /// Reads the `PROMPTGATE_…` variables; empty ones count as unset. Also returns warnings about unknown ones.
-    pub(super) fn from_environment(environment: &Environment) -> (Layer, Vec<Problem>) {
-        let mut layer = Layer::default();
-        let mut unknown = Vec::new();
-        for (name, value) in environment {
-            let Some(key) = name.strip_prefix("PROMPTGATE_") else {
-                continue;
-            };
-            let key = key.to_ascii_lowercase();
-            let Some(key) = known(&key).or_else(|| gate::KEYS.iter().copied().find(|of_gate| *of_gate == key)) else {
-                let names: Vec<String> = KEYS
-                    .iter()
-                    .chain(gate::KEYS)
-                    .map(|key| format!("PROMPTGATE_{}", key.to_uppercase()))
-                    .collect();
-                let problem = Problem::new(format!("the variable {name} is not a setting, it is ignored"));
-                unknown.push(match nearest(name, names.iter().map(String::as_str)) {
-                    Some(near) => problem.hint(format!("did you mean {near}?")),
-                    None => problem,
-                });
-                continue;
-            };
-            if value.is_empty() {
-                continue;
-            }
-            let values = if is_list(key) {
-                value
-                    .split(',')
-                    .map(|value| value.trim().to_owned())
-                    .filter(|value| !value.is_empty())
-                    .collect()
-            } else {
-                vec![value.clone()]
-            };
-            layer.0.insert(
-                key,
-                Written {
-                    values,
-                    origin: Origin::Variable(name.clone()),
-                },
-            );
-        }
-        (layer, unknown)
-    }
-
-    /// Reads promptgate.toml, as far as it can be read. A missing file is an empty layer unless it was asked for by name.
-    pub(super) fn from_file(path: &Path, shown: &str, required: bool, problems: &mut Problems) -> Layer {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => return Layer::default(),
+impl Layers {
+    /// Reads environment and file below the options. Mistakes of the file are kept for [`Layers::check`] and the typed settings,
+    /// because the output folder has to be known all the same. A missing file is empty unless `--config` names it.
+    pub fn read(root: &Path, Typed(options): Typed, environment: Environment) -> Layers {
+        let (variables, warnings) = from_environment(&environment);
+        let named = options.get("config").map(|raw| raw.text().to_owned());
+        let shown = named.as_deref().unwrap_or("promptgate.toml");
+        let mut problems = Problems::default();
+        let file = match std::fs::read_to_string(root.join(shown)) {
+            Ok(text) => FileSettings::parse(&text, shown, &mut problems),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => FileSettings::default(),
             Err(error) => {
                 problems.push(Problem::at(Place::file(shown), format!("can't be read: {error}")));
-                return Layer::default();
+                FileSettings::default()
             }
         };
-        Layer::parse(&text, shown, problems)
-    }
-
-    /// Reads the text of a settings file, as far as it can be read.
-    pub(super) fn parse(text: &str, shown: &str, problems: &mut Problems) -> Layer {
-        let mut layer = Layer::default();
-        let mut found = Vec::new();
-        let table: BTreeMap<Spanned<String>, Spanned<Value>> = match toml::from_str(text) {
-            Ok(table) => table,
-            Err(error) => {
-                let at = error.span().map_or(0, |span| span.start);
-                let place = Place::of_offset(shown, text, at);
-                problems.push(Problem::at(place, error.message().trim_end_matches('.').to_owned()));
-                return layer;
-            }
-        };
-        for (name, value) in table {
-            if name.get_ref() == prices::TABLE {
-                match prices::read(text, shown) {
-                    Ok(own) => layer.1 = own,
-                    Err(found) => problems.append(found),
-                }
-                continue;
-            }
-            if name.get_ref() == judges::TABLE {
-                match judges::read(text, shown) {
-                    Ok(own) => layer.2 = own,
-                    Err(found) => problems.append(found),
-                }
-                continue;
-            }
-            if name.get_ref() == embeddings::TABLE {
-                match embeddings::read(text, shown) {
-                    Ok(own) => layer.4 = own,
-                    Err(found) => problems.append(found),
-                }
-                continue;
-            }
-            if name.get_ref() == commands::TABLE {
-                match commands::read(text, shown) {
-                    Ok(own) => layer.3 = own,
-                    Err(found) => problems.append(found),
-                }
-                continue;
-            }
-            if name.get_ref() == gate::TABLE {
-                match gate::read(text, shown) {
-                    Ok(own) => layer.0.extend(own),
-                    Err(found) => problems.append(found),
-                }
-                match quarantine::read(text, shown) {
-                    Ok(own) => layer.5 = own,
-                    Err(found) => problems.append(found),
-                }
-                continue;
-            }
-            let place = |span: std::ops::Range<usize>| Place::of_offset(shown, text, span.start);
-            let written = if name.get_ref() == "candidate" {
-                "prompt"
-            } else {
-                name.get_ref().as_str()
-            };
-            let Some(key) = known(written) else {
-                let problem = Problem::at(place(name.span()), format!("`{}` is not a setting", name.get_ref()));
-                found.push(if gate::KEYS.contains(&written) {
-                    problem.hint("it stands in the table [gate]")
-                } else {
-                    problem.did_you_mean(
-                        name.get_ref(),
-                        KEYS.iter().copied().chain([
-                            "candidate",
-                            prices::TABLE,
-                            judges::TABLE,
-                            embeddings::TABLE,
-                            commands::TABLE,
-                            gate::TABLE,
-                        ]),
-                    )
-                });
-                continue;
-            };
-            if ONE_CALL.contains(&key) {
-                found.push(
-                    Problem::at(
-                        place(name.span()),
-                        format!("`{key}` can't stand in a file, it holds for one call only"),
-                    )
-                    .hint(format!("give --{} on the command line", key.replace('_', "-"))),
-                );
-                continue;
-            }
-            let origin = Origin::File(place(value.span()));
-            match texts(value.get_ref(), may_be_list(key)) {
-                Ok(values) if values.is_empty() => found.push(origin.problem(format!("`{key}` is an empty list"))),
-                Ok(values) => {
-                    if layer.0.insert(key, Written { values, origin }).is_some() {
-                        found.push(Problem::at(
-                            place(name.span()),
-                            "`candidate` and `prompt` are the same setting",
-                        ));
-                    }
-                }
-                Err(expected) => found.push(origin.problem(format!("`{key}` has the wrong type")).expected(expected)),
-            }
+        let foreign = groups::all()
+            .filter_map(|definition| Some((definition.key, foreign(&environment, definition.variable?)?)))
+            .collect();
+        Layers {
+            root: root.to_owned(),
+            shown: shown.to_owned(),
+            options,
+            variables,
+            foreign,
+            file,
+            environment,
+            problems,
+            warnings,
         }
-        found.sort_by(|a, b| a.place.cmp(&b.place));
-        problems.extend(found);
-        layer
     }
-}
 
-fn known(name: &str) -> Option<&'static str> {
-    KEYS.iter().copied().find(|key| *key == name)
-}
+    /// For commands that need few settings: the file has no mistake.
+    ///
+    /// # Errors
+    /// All mistakes of the file.
+    pub fn check(self) -> Result<Layers, Problems> {
+        self.problems.clone().or(self)
+    }
 
-pub(super) fn is_list(key: &str) -> bool {
-    matches!(key, "golden" | "case" | "tag" | "answers") || gate::is_list(key)
-}
+    fn by_precedence(&self) -> [&RawValues; 4] {
+        [&self.options, &self.variables, &self.foreign, &self.file.values]
+    }
 
-/// A file may hold a list of it. An option or variable separates several prompts by commas, and every piece of that counts, also
-/// an empty one, so they are taken apart where prompts are read.
-pub(super) fn may_be_list(key: &str) -> bool {
-    key == "prompt" || is_list(key)
-}
+    pub(super) fn reader<'a>(&'a self, problems: &'a mut Problems) -> Reader<'a> {
+        Reader {
+            layers: self.by_precedence().to_vec(),
+            problems,
+        }
+    }
 
-pub(super) fn texts(value: &Value, list: bool) -> Result<Vec<String>, &'static str> {
-    match value {
-        Value::String(text) => Ok(vec![text.clone()]),
-        Value::Integer(number) => Ok(vec![number.to_string()]),
-        Value::Float(number) => Ok(vec![number.to_string()]),
-        Value::Boolean(flag) => Ok(vec![flag.to_string()]),
-        Value::Array(values) if list => values
-            .iter()
-            .map(|value| value.as_str().map(str::to_owned).ok_or("a text or a list of texts"))
-            .collect(),
-        Value::Array(_) | Value::Table(_) | Value::Datetime(_) => Err(if list {
-            "a text or a list of texts"
+    pub(super) fn raw(&self, key: &str) -> Option<&RawValue> {
+        self.by_precedence().into_iter().find_map(|layer| layer.get(key))
+    }
+
+    /// One group of settings.
+    pub(super) fn group<G: Group>(&self, problems: &mut Problems) -> G {
+        self.reader(problems).group()
+    }
+
+    /// The output folder, which is cleared before anything else is looked at.
+    pub fn out(&self) -> PathBuf {
+        // A mistake in it is found with all others.
+        let groups::Output { out, .. } = self.group(&mut Problems::default());
+        self.under_root(&out)
+    }
+
+    /// A path below the root, as the user would type it.
+    pub(super) fn under_root(&self, path: &str) -> PathBuf {
+        if self.root == Path::new(".") {
+            PathBuf::from(path)
         } else {
-            "one text, number, or true/false"
-        }),
+            self.root.join(path)
+        }
     }
+
+    /// Candidate and baseline as written, for commands that only look at prompts.
+    pub fn versions(&self) -> (Option<&str>, Option<&str>) {
+        // Of several candidates the first.
+        let prompt = self.raw("prompt").map(RawValue::text);
+        let first = prompt.map(|names| names.split(',').next().unwrap_or(names).trim());
+        (first, self.raw("baseline").map(RawValue::text))
+    }
+
+    /// The golden files and folders.
+    pub fn golden(&self) -> Vec<PathBuf> {
+        let groups::Cases { golden, .. } = self.group(&mut Problems::default());
+        golden.iter().map(|path| self.under_root(path)).collect()
+    }
+
+    /// The commands that checks may name.
+    pub fn commands(&self) -> &[Command] {
+        &self.file.tables.commands
+    }
+
+    /// The project root.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The settings file, below the root.
+    pub fn config(&self) -> &str {
+        &self.shown
+    }
+
+    /// What answers, for commands that only look at prompts; the Gemini API when nothing is said.
+    ///
+    /// # Errors
+    /// There is no such target.
+    pub fn target(&self) -> Result<TargetKind, Problems> {
+        let mut problems = Problems::default();
+        let groups::Service { target, .. } = self.group(&mut problems);
+        problems.or(target.unwrap_or(TargetKind::Gemini))
+    }
+
+    /// The models that are named, for a run against `target`.
+    pub(super) fn models_for(&self, target: TargetKind) -> ModelChoice {
+        let text = |layer: &RawValues| layer.get("model").map(|raw| raw.text().to_owned());
+        ModelChoice {
+            wins: text(&self.options).or_else(|| text(&self.variables)),
+            loses: text(&self.file.values),
+            default: target.def().default_model,
+        }
+    }
+
+    /// The models that are named.
+    pub fn models(&self) -> ModelChoice {
+        self.models_for(self.target().unwrap_or(TargetKind::Gemini))
+    }
+
+    /// The base URL of a target, if one is set: option, `PROMPTGATE_BASE_URL`, the variable of the target's SDKs, file.
+    pub fn base_url(&self, target: TargetKind) -> Option<String> {
+        const KEY: &str = "base_url";
+        let own = self.options.get(KEY).or_else(|| self.variables.get(KEY)).cloned();
+        let foreign = || foreign(&self.environment, target.def().base_url.variable?);
+        let written = own.or_else(foreign).or_else(|| self.file.values.get(KEY).cloned());
+        written.map(|raw| raw.text().to_owned())
+    }
+}
+
+/// The models that settings name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelChoice {
+    /// Of option or environment: wins over front matter.
+    wins: Option<String>,
+    /// Of promptgate.toml: loses against front matter.
+    loses: Option<String>,
+    /// The target's own.
+    default: Option<&'static str>,
+}
+
+impl ModelChoice {
+    /// The model for a prompt with this front matter model; empty when nothing names one and the target has no default.
+    pub fn resolve(&self, front_matter: Option<&str>) -> String {
+        let model = self.wins.as_deref().or(front_matter).or(self.loses.as_deref());
+        model.or(self.default).unwrap_or_default().to_owned()
+    }
+}
+
+/// A variable of other tools; an empty one counts as unset.
+fn foreign(environment: &Environment, variable: &str) -> Option<RawValue> {
+    let value = environment.get(variable).filter(|value| !value.trim().is_empty())?;
+    Some(RawValue {
+        values: vec![value.clone()],
+        origin: Origin::Variable(variable.to_owned()),
+    })
+}
+
+/// Reads the `PROMPTGATE_…` variables; empty ones count as unset. Also returns warnings about unknown ones.
+fn from_environment(environment: &Environment) -> (RawValues, Vec<Problem>) {
+    const PREFIX: &str = "PROMPTGATE_";
+    let mut raw = RawValues::new();
+    let mut unknown = Vec::new();
+    for (name, value) in environment {
+        let Some(key) = name.strip_prefix(PREFIX) else { continue };
+        let Some(definition) = groups::all().find(|definition| definition.key == key.to_ascii_lowercase()) else {
+            let names: Vec<String> = groups::all()
+                .map(|definition| format!("{PREFIX}{}", definition.key.to_uppercase()))
+                .collect();
+            let problem = Problem::new(format!("the variable {name} is not a setting, it is ignored"));
+            unknown.push(match nearest(name, names.iter().map(String::as_str)) {
+                Some(near) => problem.hint(format!("did you mean {near}?")),
+                None => problem,
+            });
+            continue;
+        };
+        if value.is_empty() {
+            continue;
+        }
+        let pieces = value.split(',').map(str::trim).filter(|value| !value.is_empty());
+        let values = if matches!(definition.kind, Kind::List) {
+            pieces.map(str::to_owned).collect()
+        } else {
+            vec![value.clone()]
+        };
+        let origin = Origin::Variable(name.clone());
+        raw.insert(definition.key, RawValue { values, origin });
+    }
+    (raw, unknown)
 }

@@ -7,13 +7,14 @@
 //!
 //! It stands in the file alone: a variable or an option would take cases out of a verdict without anyone reviewing it.
 
-use super::layers::{Origin, Written};
-use super::read::Reader;
-use crate::domain::{LONGEST_QUARANTINE, Place, Policy, Problem, Problems, day};
-use serde::Deserialize;
+use super::definition::{Origin, RawValue, Reader};
+use super::section::Source;
+use crate::domain::{LONGEST_QUARANTINE, Policy, Problem, day};
+use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use time::{Date, Duration, OffsetDateTime};
-use toml::{Spanned, Value};
+use toml::Spanned;
+use toml::de::DeValue;
 
 /// The table's name within that of the gate.
 pub(super) const TABLE: &str = "quarantine";
@@ -22,121 +23,81 @@ pub(super) const TABLE: &str = "quarantine";
 const MOST_TAGS: usize = 100;
 
 /// The last days as they were written, by tag.
-pub(super) type Own = BTreeMap<String, Written>;
+pub(super) type Quarantine = BTreeMap<String, RawValue>;
 
-/// The part of promptgate.toml that matters here.
-#[derive(Deserialize)]
-struct File {
-    gate: Gate,
-}
-
-#[derive(Deserialize)]
-struct Gate {
-    #[serde(default)]
-    quarantine: Option<Spanned<Value>>,
-}
-
-/// The same with the places of all tags and days.
-#[derive(Deserialize)]
-struct Within {
-    gate: Tags,
-}
-
-#[derive(Deserialize)]
-struct Tags {
-    quarantine: BTreeMap<Spanned<String>, Spanned<Value>>,
-}
-
-/// Reads the tags of a file that is known to be TOML and to have a table for the gate, and refuses what does not hold on any
-/// day.
-pub(super) fn read(text: &str, shown: &str) -> Result<Own, Problems> {
-    const EXPECTED: &str = "a table, like [gate.quarantine] with flaky-shipping = \"2026-12-31\"";
+/// Reads the table, and refuses what does not hold on any day.
+pub(super) fn read(value: &Spanned<DeValue<'_>>, source: Source<'_>, problems: &mut Vec<Problem>) -> Quarantine {
     const DAY: &str = "the last day on which its cases don't decide, like \"2026-12-31\"";
-    let place = |at: usize| Place::of_offset(shown, text, at);
-    // A gate that is no table is told of where that is read.
-    let Ok(File { gate }) = toml::from_str(text) else {
-        return Ok(Own::new());
+    let Some(tags) = value.get_ref().as_table() else {
+        const EXPECTED: &str = "a table, like [gate.quarantine] with flaky-shipping = \"2026-12-31\"";
+        problems.push(source.not_a_table(value, TABLE, EXPECTED));
+        return Quarantine::new();
     };
-    let Some(quarantine) = gate.quarantine else {
-        return Ok(Own::new());
-    };
-    if !quarantine.get_ref().is_table() {
-        let problem = Problem::at(place(quarantine.span().start), "`quarantine` is not a table");
-        return Err(problem.expected(EXPECTED).into());
-    }
-    let broken = |error: toml::de::Error| {
-        let at = error.span().map_or(0, |span| span.start);
-        Problem::at(place(at), error.message().to_owned()).expected(EXPECTED)
-    };
-    let Within {
-        gate: Tags { quarantine: tags },
-    } = toml::from_str(text).map_err(broken)?;
-    let mut own = Own::new();
-    let mut found = Vec::new();
     if tags.len() > MOST_TAGS {
         let message = format!("`quarantine` has {} tags", tags.len());
-        found.push(Problem::at(place(quarantine.span().start), message).expected(format!("at most {MOST_TAGS}")));
+        let problem = Problem::at(source.place(value.span()), message);
+        problems.push(problem.expected(format!("at most {MOST_TAGS}")));
     }
+    let mut quarantine = Quarantine::new();
     for (tag, value) in tags {
         let name = tag.get_ref();
         if name.is_empty() || name.trim() != name {
-            found.push(
-                Problem::at(place(tag.span().start), format!("{name:?} is not the name of a tag"))
+            problems.push(
+                Problem::at(source.place(tag.span()), format!("{name:?} is not the name of a tag"))
                     .expected("a tag as the golden data have it, without spaces around it"),
             );
             continue;
         }
-        let at = place(value.span().start);
-        let until = match value.get_ref() {
-            Value::String(text) => text.clone(),
-            // A day of TOML's own, without quotes.
-            Value::Datetime(written) => written.to_string(),
-            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Array(_) | Value::Table(_) => {
-                let problem = Problem::at(
-                    at,
-                    format!("the last day of the quarantine of `{name}` has the wrong type"),
-                );
-                found.push(problem.expected(DAY));
+        let at = source.place(value.span());
+        // A day of TOML's own is written without quotes.
+        let until = match (value.get_ref().as_str(), value.get_ref().as_datetime()) {
+            (Some(text), _) => text.to_owned(),
+            (None, Some(date)) => date.to_string(),
+            (None, None) => {
+                let message = format!("the last day of the quarantine of `{name}` has the wrong type");
+                problems.push(Problem::at(at, message).expected(DAY));
                 continue;
             }
         };
         if day(&until).is_none() {
-            let problem = Problem::at(
-                at,
-                format!("the quarantine of `{name}` lasts until `{until}`, which is not a day"),
-            );
-            found.push(problem.expected(DAY));
+            let message = format!("the quarantine of `{name}` lasts until `{until}`, which is not a day");
+            problems.push(Problem::at(at, message).expected(DAY));
             continue;
         }
-        own.insert(
-            name.clone(),
-            Written {
-                values: vec![until],
-                origin: Origin::File(at),
-            },
-        );
+        let raw = RawValue {
+            values: vec![until],
+            origin: Origin::File(at),
+        };
+        quarantine.insert(name.to_string(), raw);
     }
-    found.sort_by(|a, b| a.place.cmp(&b.place));
-    let mut problems = Problems::default();
-    problems.extend(found);
-    problems.or(own)
+    quarantine
+}
+
+/// JSON Schema of the table. A day of TOML's own becomes a text of JSON.
+pub(super) fn schema() -> Json {
+    json!({
+        "description": "tags whose cases don't decide, each with the last day on which they don't; at most 90 days ahead",
+        "type": "object",
+        "propertyNames": {"pattern": "^\\S(.*\\S)?$"},
+        "additionalProperties": {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
+        "maxProperties": MOST_TAGS,
+    })
 }
 
 impl Reader<'_> {
     /// Fills in the tags in quarantine. Those that are over are kept: a verdict says that their cases decide again.
-    pub(super) fn quarantine(&mut self, policy: Policy) -> Policy {
-        let [_, _, file] = &self.layers.layers;
+    pub(super) fn quarantine(&mut self, written: &Quarantine, policy: Policy) -> Policy {
         let today = OffsetDateTime::now_utc().date();
         let mut quarantine = BTreeMap::new();
-        for (tag, written) in file.quarantine() {
-            match allowed(tag, &written.values[0], today, &policy.critical_tags) {
+        for (tag, raw) in written {
+            match allowed(tag, raw.text(), today, &policy.critical_tags) {
                 Ok(until) => {
                     quarantine.insert(tag.clone(), until.to_owned());
                 }
                 Err(problem) => self.problems.push(Problem {
                     expected: problem.expected,
                     hint: problem.hint,
-                    ..written.origin.problem(problem.message)
+                    ..raw.origin.problem(problem.message)
                 }),
             }
         }
@@ -167,17 +128,23 @@ fn allowed<'a>(tag: &str, until: &'a str, today: Date, critical: &[String]) -> R
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{MOST_TAGS, Quarantine, allowed};
+    use crate::config::FileSettings;
+    use crate::domain::Problems;
     use time::macros::date;
 
+    fn read(text: &str) -> Result<Quarantine, Problems> {
+        FileSettings::of_text(text, "promptgate.toml").map(|file| file.quarantine)
+    }
+
     fn problems(text: &str) -> String {
-        read(text, "promptgate.toml").map_or_else(|problems| problems.to_string(), |_| "none".to_owned())
+        read(text).map_or_else(|problems| problems.to_string(), |_| "none".to_owned())
     }
 
     #[test]
     fn tags_and_days_are_read_with_their_places() {
         let text = "margin = 0.1\n[gate]\nslice_q = 0.1\n[gate.quarantine]\nb = 2026-12-31\n\"a b\" = \"2026-12-01\"\n";
-        let own = read(text, "promptgate.toml").unwrap();
+        let own = read(text).unwrap();
         let shown: Vec<String> = own
             .iter()
             .map(|(tag, written)| format!("{tag} {:?} {}", written.values, written.origin.problem("here")))
@@ -186,8 +153,8 @@ mod tests {
         a b ["2026-12-01"] promptgate.toml:6:9: here
         b ["2026-12-31"] promptgate.toml:5:5: here
         "#);
-        for none in ["[gate]\nslice_q = 0.1", "gate = 3", "[gate.quarantine]"] {
-            assert_eq!(read(none, "promptgate.toml").unwrap(), Own::new(), "{none}");
+        for none in ["[gate]\nslice_q = 0.1", "[gate.quarantine]"] {
+            assert_eq!(read(none).unwrap(), Quarantine::new(), "{none}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! What does not go together with a run that may end early.
 
-use super::Layers;
+use super::layers::Layers;
 use crate::domain::{Estimand, Policy, Problem, Sequential};
 
 impl Layers {
@@ -9,11 +9,8 @@ impl Layers {
         if policy.sequential == Sequential::Off {
             return Vec::new();
         }
-        let is = |key: &str, value: &str| self.get(key).is_some_and(|written| written.values[0] == value);
-        let set = |key: &str| {
-            self.get(key)
-                .is_some_and(|written| !matches!(written.values[0].as_str(), "false" | "0"))
-        };
+        let is = |key: &str, value: &str| self.raw(key).is_some_and(|raw| raw.text() == value);
+        let set = |key: &str| self.raw(key).is_some_and(|raw| !matches!(raw.text(), "false" | "0"));
         [
             (
                 alone,

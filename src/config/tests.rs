@@ -1,8 +1,12 @@
 //! Precedence, bounds, and when the simulator may stand in.
 
-use super::*;
-use crate::config::tested::MAX_AGE;
-use crate::domain::Guardrails;
+use super::{Baseline, Environment, JudgeCalibration, Layers, Settings, TargetKind, Typed, secrets};
+use crate::domain::{Guardrails, Policy, Problems};
+use crate::provider::gemini::Delivery;
+use crate::provider::vertex::Place;
+use crate::runner::RetryPolicy;
+use std::path::Path;
+use std::time::Duration;
 
 fn environment(pairs: &[(&str, &str)]) -> Environment {
     pairs
@@ -11,16 +15,16 @@ fn environment(pairs: &[(&str, &str)]) -> Environment {
         .collect()
 }
 
-fn options(pairs: &[(&'static str, &str)]) -> Layer {
-    pairs.iter().fold(Layer::default(), |layer, (key, value)| {
-        layer.option(key, vec![(*value).to_owned()])
+fn options(pairs: &[(&'static str, &str)]) -> Typed {
+    pairs.iter().fold(Typed::default(), |typed, (key, value)| {
+        typed.option(key, vec![(*value).to_owned()])
     })
 }
 
 fn settle(given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str) -> Result<Settings, Problems> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("promptgate.toml"), file).unwrap();
-    Layers::read(folder.path(), options(given), None, environment(variables)).settle()
+    Layers::read(folder.path(), options(given), environment(variables)).settle()
 }
 
 const PAIR: [(&str, &str); 2] = [("prompt", "v2"), ("baseline", "v1")];
@@ -294,7 +298,7 @@ fn what_sends_nothing_needs_no_key_and_never_becomes_the_simulator_in_a_check() 
 #[test]
 fn waits_between_attempts_are_settings() {
     let retry =
-        |variables: &[(&str, &str)], file: &str| settle(&PAIR, variables, file).map(|settings| settings.limits.retry);
+        |variables: &[(&str, &str)], file: &str| settle(&PAIR, variables, file).map(|settings| settings.limits.retry());
     assert_eq!(retry(&[], "").unwrap(), RetryPolicy::default());
     let policy = retry(
         &[("PROMPTGATE_RETRY_TOTAL", "5m")],
@@ -356,7 +360,7 @@ fn a_key_file_is_read_and_never_shown() {
 fn settings_can_be_looked_at_without_showing_a_key() {
     for name in ["GEMINI_API_KEY", "GOOGLE_API_KEY", "OPENAI_API_KEY"] {
         let environment = environment(&[(name, "a-secret-key")]);
-        let layers = Layers::read(Path::new("."), options(&PAIR), None, environment.clone());
+        let layers = Layers::read(Path::new("."), options(&PAIR), environment.clone());
         let written = format!("{layers:?}");
         let shown = format!("{written} {:?} {:?}", layers.settle(), secrets(&environment));
         assert!(!shown.contains("a-secret-key"), "{shown}");
@@ -381,7 +385,7 @@ fn the_model_of_the_front_matter_loses_against_options_and_wins_over_the_file() 
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("promptgate.toml"), "model = \"file\"").unwrap();
     let model = |given: &[(&'static str, &str)], front: Option<&str>| {
-        Layers::read(folder.path(), options(given), None, Environment::new())
+        Layers::read(folder.path(), options(given), Environment::new())
             .models()
             .resolve(front)
     };
@@ -501,7 +505,6 @@ fn a_call_that_asks_judges_alone_needs_no_prompt_and_no_pass_rate() {
         Layers::read(
             folder.path(),
             options(&[("target", "sim"), ("margin", "0.1")]),
-            None,
             environment(&[]),
         )
     };
@@ -509,7 +512,7 @@ fn a_call_that_asks_judges_alone_needs_no_prompt_and_no_pass_rate() {
     let settings = layers().settle_for_judges().unwrap();
     assert_eq!((settings.gate.policy.margin, settings.gate.gated), (0.1, false));
     // What is wrong elsewhere is still wrong.
-    let wrong = Layers::read(folder.path(), options(&[("retries", "many")]), None, environment(&[]));
+    let wrong = Layers::read(folder.path(), options(&[("retries", "many")]), environment(&[]));
     assert!(message(wrong.settle_for_judges()).contains("--retries"));
 }
 
@@ -639,7 +642,7 @@ fn a_verdict_is_checked_without_a_key_and_by_bounded_settings() {
     let tested = |given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str, target: &str| {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("promptgate.toml"), file).unwrap();
-        Layers::read(folder.path(), options(given), None, environment(variables)).tested(target, None)
+        Layers::read(folder.path(), options(given), environment(variables)).verification(target, None)
     };
     // Nothing of this machine but what is tested plays a part: `eval` would want a key here.
     let settings = tested(
@@ -649,7 +652,10 @@ fn a_verdict_is_checked_without_a_key_and_by_bounded_settings() {
         "gemini",
     )
     .unwrap();
-    assert_eq!((settings.policy.margin, settings.max_age), (0.04, MAX_AGE));
+    assert_eq!(
+        (settings.policy.margin, settings.max_age),
+        (0.04, Duration::from_secs(7 * 86_400))
+    );
     let age = |text| tested(&[PAIR[0], PAIR[1], ("max_age", text)], &[], "", "sim").map(|settings| settings.max_age);
     assert_eq!(age("36h"), Ok(Duration::from_secs(129_600)));
     assert_eq!(age("365d"), Ok(Duration::from_secs(31_536_000)));
@@ -749,7 +755,7 @@ fn a_prompt_is_compared_with_itself_whatever_is_said_of_single_runs() {
     let settle = |given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str| {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("promptgate.toml"), file).unwrap();
-        Layers::read(folder.path(), options(given), None, environment(variables)).settle_for_itself()
+        Layers::read(folder.path(), options(given), environment(variables)).settle_for_itself()
     };
     let both = "candidate = \"v2\"\nbaseline = \"v1\"\n";
     for (given, variables, file, name) in [

@@ -77,6 +77,8 @@ pub use run::{PromptInfo, RunInfo};
 pub use served::{answers_for, same_model};
 pub use slices::{Slice, SliceGate, SliceStatus, TagSums};
 pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
+pub use string_enum::Words;
+pub(crate) use string_enum::string_enum;
 pub use units::{Clusters, SCORE_TICKS, Unit, Units, score_ticks};
 pub use verdict::{
     CorrectedRate, CorrectedRates, DatasetRecord, Difference, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound,

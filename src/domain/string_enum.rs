@@ -11,11 +11,23 @@ macro_rules! string_enum {
 
         impl $name {
             /// The word in files, settings and messages.
+            #[allow(dead_code, reason = "some enums are only read")]
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $($name::$variant => $word,)+
                 }
             }
         }
+
+        impl $crate::domain::Words for $name {
+            const WORDS: &'static [(&'static str, $name)] = &[$(($word, $name::$variant),)+];
+        }
     };
+}
+pub(crate) use string_enum;
+
+/// An enum whose variants have words.
+pub trait Words: Copy + 'static {
+    /// All of them, in the order of their declaration.
+    const WORDS: &'static [(&'static str, Self)];
 }

@@ -184,7 +184,7 @@ pub(crate) fn limits(settings: &Settings) -> Limits {
         tpm: settings.limits.tpm,
         timeout: settings.limits.timeout,
         retries: settings.limits.retries,
-        retry: settings.limits.retry,
+        retry: settings.limits.retry(),
         max_requests: settings.limits.max_requests,
         max_tokens: settings.limits.max_tokens,
         max_cost_usd: settings.limits.max_cost,

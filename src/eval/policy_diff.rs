@@ -2,7 +2,7 @@
 //! that of `settings`, and the prompt that everything is compared with.
 
 use super::versions::library;
-use crate::config::{Baseline, Layer, PolicyBaseSettings, compare_files};
+use crate::config::{Baseline, FileSettings, PolicyBaseSettings, compare_files};
 use crate::dataset::{self, Older};
 use crate::domain::{
     Changed, Changes, CheckSpec, Command, Constraint, Logic, PolicyBase, Problem, Problems, PromptInfo,
@@ -100,16 +100,16 @@ pub(crate) fn since(today: &CurrentState<'_>, commit: &str) -> Result<Vec<Change
 }
 
 /// The settings file of the older state; an empty one if there was none.
-fn settings_at(today: &CurrentState<'_>, commit: &str, rows: &mut Vec<Changed>) -> Result<Layer, DiffError> {
+fn settings_at(today: &CurrentState<'_>, commit: &str, rows: &mut Vec<Changed>) -> Result<FileSettings, DiffError> {
     let config = today.base.config.as_str();
     let Some(bytes) = git::file_at(today.root, commit, config).map_err(DiffError::Base)? else {
-        return Ok(Layer::default());
+        return Ok(FileSettings::default());
     };
-    match Layer::of_text(&String::from_utf8_lossy(&bytes), config) {
+    match FileSettings::of_text(&String::from_utf8_lossy(&bytes), config) {
         Ok(layer) => Ok(layer),
         Err(problems) => {
             rows.push(unreadable(config, &problems));
-            Ok(Layer::default())
+            Ok(FileSettings::default())
         }
     }
 }
@@ -125,7 +125,12 @@ fn unreadable(what: &str, problems: &Problems) -> Changed {
     }
 }
 
-fn cases(today: &CurrentState<'_>, commit: &str, before: &Layer, rows: &mut Vec<Changed>) -> Result<(), DiffError> {
+fn cases(
+    today: &CurrentState<'_>,
+    commit: &str,
+    before: &FileSettings,
+    rows: &mut Vec<Changed>,
+) -> Result<(), DiffError> {
     let paths: Vec<PathBuf> = match (&today.base.golden, before.golden_paths()) {
         (Some(given), _) => given.clone(),
         (None, Some(paths)) => paths.iter().map(|path| today.root.join(path)).collect(),

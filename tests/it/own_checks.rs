@@ -226,7 +226,7 @@ fn what_can_not_be_run_is_told_before_anything_is_sent() {
     exit: 2
     --- stdout
     --- stderr
-    error: promptgate.toml:2:8: the command `says-yes`: `argv` is not a program and its arguments
+    error: promptgate.toml:2:8: `argv` has the wrong type
       expected: a list of texts, the program and its arguments: ["python3", "checks/polite.py"]
     "#);
 }

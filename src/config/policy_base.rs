@@ -1,15 +1,15 @@
 //! The policy base: the state of the project that golden data, checks and policy must not ask for less than; and what
 //! promptgate.toml asked for there and does not any more.
 
-use super::layers::{Environment, Layer, Origin};
-use super::read::Reader;
-use super::{EmbeddingSettings, JudgeSettings};
-use crate::domain::{Changed, Command, Policy, Problem, Problems};
+use super::definition::{Definition, Origin, Weaker};
+use super::file::FileSettings;
+use super::groups::{self, Exceptions};
+use super::layers::{Environment, Layers};
+use super::tables::{Embedding, Judge};
+use super::value::Kind;
+use crate::domain::{Changed, Command, Policy, Problem};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-
-/// Characters of a reason.
-const MAX_REASON: usize = 1_000;
 
 /// What is compared with what.
 #[derive(Clone, Debug)]
@@ -23,51 +23,36 @@ pub struct PolicyBaseSettings {
     /// The settings file, below the root.
     pub config: String,
     /// What it says now.
-    pub file: Layer,
+    pub file: FileSettings,
     /// Golden files and folders of options or variables, which hold for both states.
     pub golden: Option<Vec<PathBuf>>,
 }
 
-impl Reader<'_> {
+impl Layers {
     /// Option and variable win over what CI tells, and that over the file: a change must not choose what it is compared with.
-    pub(super) fn policy_base(&mut self) -> PolicyBaseSettings {
-        let [options, variables, file] = &self.layers.layers;
-        let given = options.get("policy_base").or_else(|| variables.get("policy_base"));
-        let in_ci = base_in_ci(&self.layers.environment);
-        let (rev, asked_by) = match (given, in_ci, file.get("policy_base")) {
-            (Some(written), _, _) | (None, None, Some(written)) => {
-                let asked_by = match &written.origin {
+    pub(super) fn policy_base(&self, exceptions: &Exceptions) -> PolicyBaseSettings {
+        const KEY: &str = "policy_base";
+        let given = self.options.get(KEY).or_else(|| self.variables.get(KEY));
+        let (rev, asked_by) = match (given, base_in_ci(&self.environment), self.file.values.get(KEY)) {
+            (Some(raw), _, _) | (None, None, Some(raw)) => {
+                let asked_by = match &raw.origin {
                     Origin::Option(_) => "--policy-base".to_owned(),
                     Origin::Variable(name) => name.clone(),
                     Origin::File(place) => place.to_string(),
                 };
-                let rev = written.values[0].trim().to_owned();
-                if rev.is_empty() {
-                    let problem = written.origin.problem("is empty").expected("a git revision, or `none`");
-                    self.problems.push(problem);
-                }
-                (Some(rev).filter(|rev| rev != "none"), asked_by)
+                (Some(raw.text().to_owned()).filter(|rev| rev != "none"), asked_by)
             }
             (None, Some((name, rev)), _) => (Some(rev), name.to_owned()),
             (None, None, None) => (None, String::new()),
         };
-        let accepted = self.parsed("accept_weaker", |text| {
-            if text.is_empty() {
-                Err("needs a reason".to_owned())
-            } else if text.chars().count() > MAX_REASON {
-                Err(format!("the reason has more than {MAX_REASON} characters"))
-            } else {
-                Ok(text.to_owned())
-            }
-        });
-        let golden = [options, variables].into_iter().find_map(|layer| layer.get("golden"));
+        let typed_golden = self.options.contains_key("golden") || self.variables.contains_key("golden");
         PolicyBaseSettings {
             rev,
             asked_by,
-            accepted,
-            config: self.layers.shown.clone(),
-            file: file.clone(),
-            golden: golden.map(|_| self.layers.golden()),
+            accepted: exceptions.accept_weaker.clone(),
+            config: self.shown.clone(),
+            file: self.file.clone(),
+            golden: typed_golden.then(|| self.golden()),
         }
     }
 }
@@ -103,205 +88,112 @@ fn base_in_ci(environment: &Environment) -> Option<(&'static str, String)> {
         .or_else(|| branch("CHANGE_TARGET"))
 }
 
-impl Layer {
-    /// Reads a settings file of an older state.
-    ///
-    /// # Errors
-    /// All mistakes in it.
-    pub fn of_text(text: &str, shown: &str) -> Result<Layer, Problems> {
-        let mut problems = Problems::default();
-        let layer = Layer::parse(text, shown, &mut problems);
-        problems.or(layer)
-    }
-
+impl FileSettings {
     /// The golden files and folders it names.
     pub fn golden_paths(&self) -> Option<&[String]> {
-        self.get("golden").map(|written| written.values.as_slice())
+        self.values.get("golden").map(|raw| raw.values.as_slice())
     }
 
     /// The commands it declares.
     pub fn own_commands(&self) -> &[Command] {
-        self.commands()
+        &self.tables.commands
     }
 
     /// The tags it has in quarantine, whatever day it is.
     pub fn quarantined_tags(&self) -> BTreeSet<String> {
-        self.quarantine().keys().cloned().collect()
+        self.quarantine.keys().cloned().collect()
     }
-
-    fn texts(&self, key: &str) -> Option<String> {
-        self.get(key).map(|written| written.values.join(", "))
-    }
-}
-
-/// How another value of a setting is to be taken.
-#[derive(Clone, Copy)]
-enum Direction {
-    /// A larger one asks for less.
-    LessIsStronger,
-    /// A smaller one asks for less.
-    MoreIsStronger,
-    /// It leaves cases out: any value but the old one may leave out others, and none at all leaves out nothing.
-    Selects,
-    /// `true` asks for more.
-    Flag,
-    /// A guardrail: a smaller one asks for more, and none for nothing.
-    Guard,
-    /// A list: what is no longer named is no longer asked for.
-    Names,
-    /// Whether another one is milder is not known, so it counts as if it were.
-    Unknown,
-    /// These values keep the model from being asked.
-    Without(&'static [&'static str]),
-    /// Neither is weaker.
-    Note,
-}
-
-/// The settings that decide, with their defaults.
-fn rules() -> Vec<(&'static str, Direction, Option<String>)> {
-    let Policy {
-        margin,
-        tolerance,
-        alpha,
-        slice_margin,
-        slice_q,
-        ..
-    } = Policy::default();
-    let number = |number: f64| Some(number.to_string());
-    vec![
-        ("margin", Direction::LessIsStronger, number(margin)),
-        ("tolerance", Direction::LessIsStronger, number(tolerance)),
-        ("alpha", Direction::LessIsStronger, number(alpha)),
-        ("min_pass_rate", Direction::MoreIsStronger, None),
-        ("slice_margin", Direction::LessIsStronger, number(slice_margin)),
-        ("slice_q", Direction::MoreIsStronger, number(slice_q)),
-        ("critical_tags", Direction::Names, None),
-        ("critical_margin", Direction::LessIsStronger, number(slice_margin)),
-        ("guardrail_latency_p95", Direction::Guard, None),
-        ("guardrail_cost", Direction::Guard, None),
-        ("guardrail_output_tokens", Direction::Guard, None),
-        ("guardrail_refusal_rate", Direction::Guard, None),
-        ("guardrail_truncation_rate", Direction::Guard, None),
-        ("metric", Direction::Unknown, Some("pass".to_owned())),
-        ("estimand", Direction::Unknown, Some("population".to_owned())),
-        (
-            "judge_calibration",
-            Direction::Unknown,
-            Some("judge-calibration.json".to_owned()),
-        ),
-        ("strict_model", Direction::Flag, Some("false".to_owned())),
-        ("case", Direction::Selects, None),
-        ("tag", Direction::Selects, None),
-        ("limit", Direction::Selects, None),
-        ("shard", Direction::Selects, None),
-        ("target", Direction::Without(&["sim", "recorded"]), None),
-        ("cache", Direction::Without(&["only"]), None),
-        ("baseline", Direction::Without(&["none"]), None),
-        ("policy_base", Direction::Selects, None),
-        ("golden", Direction::Note, None),
-        ("repeat", Direction::Note, None),
-        ("attempts", Direction::Note, None),
-        ("sequential", Direction::Note, Some("false".to_owned())),
-        ("max_age", Direction::Note, None),
-    ]
 }
 
 /// What the settings file asks for otherwise than before.
-pub fn compare_files(before: &Layer, after: &Layer) -> Vec<Changed> {
-    let mut rows = Vec::new();
-    for (key, direction, default) in rules() {
-        let (was, is) = (before.texts(key), after.texts(key));
-        if was == is {
-            continue;
-        }
-        let (old, new) = (
-            was.clone().or_else(|| default.clone()),
-            is.clone().or_else(|| default.clone()),
-        );
-        let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<f64>().ok());
-        let weaker = match direction {
-            Direction::LessIsStronger => match (number(&old), number(&new)) {
-                (Some(old), Some(new)) if old == new => continue,
-                (Some(old), Some(new)) => new > old,
-                _ => true,
-            },
-            Direction::MoreIsStronger => match (number(&old), number(&new)) {
-                (Some(old), Some(new)) if old == new => continue,
-                (Some(old), Some(new)) => new < old,
-                (None, Some(_)) => false,
-                _ => true,
-            },
-            Direction::Selects => match (key, number(&old), number(&new)) {
-                ("limit", Some(old), Some(new)) => new < old,
-                ("policy_base", ..) => was.is_some(),
-                _ => is.is_some(),
-            },
-            Direction::Flag | Direction::Unknown if old == new => continue,
-            Direction::Unknown => true,
-            Direction::Guard => match (number(&old), number(&new)) {
-                (Some(old), Some(new)) if old == new => continue,
-                (Some(old), Some(new)) => new > old,
-                (None, Some(_)) => false,
-                _ => true,
-            },
-            Direction::Names => {
-                let names = |layer: &Layer| layer.get(key).map_or_else(Vec::new, |written| written.values.clone());
-                let kept = names(after);
-                names(before).iter().any(|name| !kept.contains(name))
-            }
-            Direction::Flag => new.as_deref() != Some("true"),
-            Direction::Without(values) => is.as_deref().is_some_and(|is| values.contains(&is)),
-            Direction::Note => false,
-        };
-        rows.push(Changed {
-            kind: key.to_owned(),
-            what: key.to_owned(),
-            before: was,
-            after: is,
-            weaker,
-        });
-    }
+pub fn compare_files(before: &FileSettings, after: &FileSettings) -> Vec<Changed> {
+    let mut rows: Vec<Changed> = groups::all()
+        .filter(|definition| definition.weaker != Weaker::Unrelated)
+        .filter_map(|definition| compare_setting(definition, before, after))
+        .collect();
     rows.extend(quarantine(before, after));
-    rows.extend(judges(before, after));
-    rows.extend(commands(before, after));
-    let embeddings = |layer: &Layer| {
-        let models = layer.embeddings().iter();
-        models
-            .map(|(name, model)| {
-                let EmbeddingSettings {
-                    target,
-                    model,
-                    base_url,
-                    dimensions,
-                    path,
-                    key: _,
-                    place: _,
-                } = model;
-                let or_default = |text: Option<String>| text.unwrap_or_else(|| "default".to_owned());
-                let shown = format!(
-                    "target {}, model {}, base_url {}, dimensions {}, path {}",
-                    target.map_or("default", |target| target.as_str()),
-                    or_default(model.clone()),
-                    or_default(base_url.clone()),
-                    or_default(dimensions.map(|n| n.to_string())),
-                    path.as_deref().unwrap_or("none")
-                );
-                (name.clone(), shown)
-            })
+    rows.extend(tables("judge", before, after, |file| {
+        let judges = file.tables.judges.iter();
+        judges.map(|(name, judge)| (name.clone(), show_judge(judge))).collect()
+    }));
+    rows.extend(tables("command", before, after, |file| {
+        let commands = file.tables.commands.iter();
+        commands
+            .map(|command| (command.name.clone(), show_command(command)))
             .collect()
-    };
-    rows.extend(tables("embeddings", embeddings(before), embeddings(after)));
+    }));
+    rows.extend(tables("embeddings", before, after, |file| {
+        let models = file.tables.embeddings.iter();
+        models
+            .map(|(name, model)| (name.clone(), show_embedding(model)))
+            .collect()
+    }));
     rows
+}
+
+/// What one setting asks for otherwise than before; `None` for the same.
+fn compare_setting(definition: &Definition, before: &FileSettings, after: &FileSettings) -> Option<Changed> {
+    let key = definition.key;
+    let names = |file: &FileSettings| file.values.get(key).map_or_else(Vec::new, |raw| raw.values.clone());
+    let text = |file: &FileSettings| file.values.get(key).map(|raw| raw.values.join(", "));
+    let (was, is) = (text(before), text(after));
+    if was == is {
+        return None;
+    }
+    let default = match (definition.default, definition.kind) {
+        (Some(default), _) => Some(default()),
+        (None, Kind::Flag) => Some("false".to_owned()),
+        // A critical tag without a margin of its own has that of all tags.
+        (None, _) if key == "critical_margin" => Some(Policy::default().slice_margin.to_string()),
+        (None, _) => None,
+    };
+    let (old, new) = (was.clone().or_else(|| default.clone()), is.clone().or(default));
+    let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<f64>().ok());
+    let numbers = (number(&old), number(&new));
+    let same = match definition.weaker {
+        Weaker::Larger | Weaker::Smaller | Weaker::LargerOrNone => numbers.0.is_some() && numbers.0 == numbers.1,
+        Weaker::Off | Weaker::AnyOther => old == new,
+        Weaker::Unrelated => true,
+        Weaker::Selecting
+        | Weaker::SmallerSelection
+        | Weaker::Replaced
+        | Weaker::NameLost
+        | Weaker::Words(_)
+        | Weaker::Never => false,
+    };
+    if same {
+        return None;
+    }
+    let weaker = match (definition.weaker, numbers) {
+        (Weaker::Smaller | Weaker::LargerOrNone, (None, Some(_))) => false,
+        (Weaker::Smaller | Weaker::SmallerSelection, (Some(old), Some(new))) => new < old,
+        (Weaker::Larger | Weaker::LargerOrNone, (Some(old), Some(new))) => new > old,
+        (Weaker::Larger | Weaker::Smaller | Weaker::LargerOrNone | Weaker::AnyOther, _) => true,
+        (Weaker::Selecting | Weaker::SmallerSelection, _) => is.is_some(),
+        (Weaker::Replaced, _) => was.is_some(),
+        (Weaker::NameLost, _) => {
+            let kept = names(after);
+            names(before).iter().any(|name| !kept.contains(name))
+        }
+        (Weaker::Off, _) => new.as_deref() != Some("true"),
+        (Weaker::Words(words), _) => is.as_deref().is_some_and(|is| words.contains(&is)),
+        (Weaker::Never | Weaker::Unrelated, _) => false,
+    };
+    Some(Changed {
+        kind: key.to_owned(),
+        what: key.to_owned(),
+        before: was,
+        after: is,
+        weaker,
+    })
 }
 
 /// A tag in quarantine, or one that stays there longer, is decided by less. What day it is plays no part, so that a verdict is
 /// checked by the same changes on a later day.
-fn quarantine(before: &Layer, after: &Layer) -> Vec<Changed> {
-    let state = |layer: &Layer| -> BTreeMap<String, String> {
-        let written = layer.quarantine().iter();
-        written
-            .map(|(tag, written)| (tag.clone(), written.values[0].clone()))
-            .collect()
+fn quarantine(before: &FileSettings, after: &FileSettings) -> Vec<Changed> {
+    let state = |file: &FileSettings| -> BTreeMap<String, String> {
+        let tags = file.quarantine.iter();
+        tags.map(|(tag, raw)| (tag.clone(), raw.text().to_owned())).collect()
     };
     let (were, are) = (state(before), state(after));
     let tags: BTreeSet<&String> = were.keys().chain(are.keys()).collect();
@@ -319,69 +211,67 @@ fn quarantine(before: &Layer, after: &Layer) -> Vec<Changed> {
         .collect()
 }
 
-/// Whether another judge judges more mildly is not known, so it counts as if it did.
-fn judges(before: &Layer, after: &Layer) -> Vec<Changed> {
-    let shown = |judge: &JudgeSettings| {
-        let JudgeSettings {
-            target,
-            model,
-            base_url,
-            prompt,
-            key: _,
-            place: _,
-        } = judge;
-        let or_default = |text: &Option<String>| text.clone().unwrap_or_else(|| "default".to_owned());
-        format!(
-            "target {}, model {}, base_url {}, prompt {}",
-            target.map_or("default", |target| target.as_str()),
-            or_default(model),
-            or_default(base_url),
-            or_default(prompt)
-        )
-    };
-    let state = |layer: &Layer| {
-        layer
-            .judges()
-            .iter()
-            .map(|(name, judge)| (name.clone(), shown(judge)))
-            .collect()
-    };
-    tables("judge", state(before), state(after))
+fn or_default(text: Option<&str>) -> &str {
+    text.unwrap_or("default")
 }
 
-/// Nor is it known of another command.
-fn commands(before: &Layer, after: &Layer) -> Vec<Changed> {
-    let state = |layer: &Layer| {
-        let commands = layer.commands().iter();
-        // Values of variables are not told.
-        commands
-            .map(|command| {
-                let variables: Vec<&str> = command.env.keys().map(String::as_str).collect();
-                let shown = format!(
-                    "{}, timeout {} ms, variables {}",
-                    command.argv.join(" "),
-                    command.timeout.as_millis(),
-                    variables.join(" ")
-                );
-                (command.name.clone(), shown)
-            })
-            .collect()
-    };
-    tables("command", state(before), state(after))
+fn show_judge(judge: &Judge) -> String {
+    let Judge {
+        target,
+        model,
+        base_url,
+        prompt,
+    } = judge;
+    format!(
+        "target {}, model {}, base_url {}, prompt {}",
+        or_default(target.map(|target| target.as_str())),
+        or_default(model.as_deref()),
+        or_default(base_url.as_deref()),
+        or_default(prompt.as_deref())
+    )
 }
 
-fn tables(kind: &str, before: Vec<(String, String)>, after: Vec<(String, String)>) -> Vec<Changed> {
-    let of = |all: &[(String, String)], name: &str| {
-        all.iter()
-            .find(|(other, _)| other == name)
-            .map(|(_, state)| state.clone())
-    };
-    let mut names: Vec<&String> = before.iter().chain(&after).map(|(name, _)| name).collect();
-    names.sort();
-    names.dedup();
+fn show_embedding(model: &Embedding) -> String {
+    let Embedding {
+        target,
+        model,
+        base_url,
+        dimensions,
+        path,
+    } = model;
+    format!(
+        "target {}, model {}, base_url {}, dimensions {}, path {}",
+        or_default(target.map(|target| target.as_str())),
+        or_default(model.as_deref()),
+        or_default(base_url.as_deref()),
+        or_default(dimensions.map(|n| n.to_string()).as_deref()),
+        path.as_deref().unwrap_or("none")
+    )
+}
+
+/// Without the values of variables.
+fn show_command(command: &Command) -> String {
+    let variables: Vec<&str> = command.env.keys().map(String::as_str).collect();
+    format!(
+        "{}, timeout {} ms, variables {}",
+        command.argv.join(" "),
+        command.timeout.as_millis(),
+        variables.join(" ")
+    )
+}
+
+/// Whether another judge, command or model is milder is not known, so it counts as if it were.
+fn tables(
+    kind: &str,
+    before: &FileSettings,
+    after: &FileSettings,
+    state: fn(&FileSettings) -> BTreeMap<String, String>,
+) -> Vec<Changed> {
+    let (before, after) = (state(before), state(after));
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     names
         .into_iter()
-        .map(|name| (name, of(&before, name), of(&after, name)))
+        .map(|name| (name, before.get(name).cloned(), after.get(name).cloned()))
         .filter(|(_, was, is)| was != is)
         .map(|(name, was, is)| Changed {
             kind: kind.to_owned(),
@@ -418,7 +308,7 @@ mod tests {
     const QUARANTINE: &str = "[gate.quarantine]\na = \"2026-12-31\"";
 
     fn rows(before: &str, after: &str) -> Vec<(String, bool)> {
-        let layer = |text| Layer::of_text(text, "promptgate.toml").unwrap();
+        let layer = |text| FileSettings::of_text(text, "promptgate.toml").unwrap();
         let rows = compare_files(&layer(before), &layer(after));
         rows.into_iter().map(|row| (row.kind, row.weaker)).collect()
     }

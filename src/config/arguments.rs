@@ -1,0 +1,164 @@
+//! Settings as options of the command line, by definition.
+
+use super::definition::{Definition, Group, Scope};
+use super::groups;
+use super::layers::{Environment, Layers, Typed};
+use super::value::Kind;
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use std::ffi::OsStr;
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::Path;
+
+/// The options of one command.
+pub(crate) trait Options {
+    /// In the order of help.
+    fn definitions() -> Vec<Definition>;
+}
+
+/// Options of a group.
+pub(crate) fn group<G: Group>() -> impl Iterator<Item = Definition> {
+    let options = G::DEFINITIONS
+        .iter()
+        .filter(|definition| definition.scope != Scope::Project);
+    options.copied()
+}
+
+/// A single option, perhaps with another help text. It stands without a heading.
+pub(crate) fn single(key: &str, help: Option<&'static str>) -> Option<Definition> {
+    let definition = groups::definition(key)?;
+    let plain = Definition {
+        heading: "",
+        ..*definition
+    };
+    Some(match help {
+        Some(help) => Definition {
+            help,
+            default: None,
+            ..plain
+        },
+        None => plain,
+    })
+}
+
+/// What was given of the options `O`.
+pub(crate) struct Given<O>(Typed, PhantomData<O>);
+
+impl<O> Given<O> {
+    /// What was typed.
+    pub(crate) fn typed(self) -> Typed {
+        self.0
+    }
+
+    /// With environment and file below, in this folder.
+    pub(crate) fn layers(self, environment: Environment) -> Layers {
+        Layers::read(Path::new("."), self.0, environment)
+    }
+}
+
+impl<O> fmt::Debug for Given<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<O: Options> FromArgMatches for Given<O> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Given<O>, clap::Error> {
+        let typed = O::definitions()
+            .into_iter()
+            .fold(Typed::default(), |typed, definition| {
+                let key = definition.key;
+                let values = if matches!(definition.kind, Kind::Flag) {
+                    let given = matches.get_flag(key);
+                    given.then(|| "true".to_owned()).into_iter().collect()
+                } else {
+                    matches.get_many::<String>(key).into_iter().flatten().cloned().collect()
+                };
+                typed.option(key, values)
+            });
+        Ok(Given(typed, PhantomData))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Given::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl<O: Options> Args for Given<O> {
+    fn augment_args(command: Command) -> Command {
+        command.args(O::definitions().iter().map(argument))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Given::<O>::augment_args(command)
+    }
+}
+
+fn argument(definition: &Definition) -> Arg {
+    // Names live as long as the process, which makes its command line once.
+    let long: &'static str = Box::leak(definition.key.replace('_', "-").into_boxed_str());
+    let argument = Arg::new(definition.key)
+        .long(long)
+        .value_name(definition.value_name)
+        .help(definition.described())
+        .action(ArgAction::Set);
+    let argument = match definition.heading {
+        "" => argument,
+        heading => argument.help_heading(heading),
+    };
+    match definition.kind {
+        Kind::Flag => argument.action(ArgAction::SetTrue).value_name(None::<&str>),
+        Kind::List => argument.action(ArgAction::Append).num_args(1..),
+        Kind::Names => argument.action(ArgAction::Append),
+        Kind::Run => argument.num_args(0..=1).default_missing_value("newest"),
+        Kind::Words(words) => argument.value_parser(Suggested(words)),
+        Kind::Text
+        | Kind::Reason(_)
+        | Kind::Pattern(_)
+        | Kind::Argv
+        | Kind::Variables
+        | Kind::Whole(..)
+        | Kind::Number(..)
+        | Kind::Time(_)
+        | Kind::Day => argument,
+    }
+}
+
+/// Words that help and completions offer. Others are let pass: the settings refuse them, with all other mistakes.
+#[derive(Clone)]
+struct Suggested(fn() -> Vec<&'static str>);
+
+impl TypedValueParser for Suggested {
+    type Value = String;
+
+    fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new((self.0)().into_iter().map(PossibleValue::new)))
+    }
+}
+
+/// Declares the options of a command: whole groups, and single settings with a help text of their own where needed.
+macro_rules! options {
+    ($(#[$meta:meta])* $name:ident: $($group:ident),* $(; $($key:ident $(= $help:literal)?),+)?) => {
+        $(#[$meta])*
+        pub(super) enum $name {}
+
+        impl $crate::config::Options for $name {
+            fn definitions() -> Vec<$crate::config::Definition> {
+                let mut definitions = Vec::new();
+                $($(
+                    let help: Option<&'static str> = None $(.or(Some($help)))?;
+                    definitions.extend($crate::config::single(stringify!($key), help));
+                )+)?
+                $(definitions.extend($crate::config::group::<$crate::config::$group>());)*
+                definitions
+            }
+        }
+    };
+}
+pub(crate) use options;

@@ -1,0 +1,421 @@
+//! The settings of a run, typed and within bounds.
+
+use super::attempts::AttemptSettings;
+use super::definition::Group as _;
+use super::groups::{
+    Cache, Cases, Color, Continuation, DifferenceRules, Earlier, Exceptions, GateTable, GuardrailTable, LimitSettings,
+    Output, Part, Prompts, Proposals, Recordings,
+};
+use super::key;
+use super::layers::{Layers, ModelChoice};
+use super::policy_base::PolicyBaseSettings;
+use super::provider::ProviderSettings;
+use super::tables::{EmbeddingSettings, JudgeSettings};
+use crate::domain::{Candidate, Command, Policy, Problem, Problems};
+use crate::plan::Selection;
+use crate::plan::price::Prices;
+use crate::provider::TargetKind;
+use crate::runner::RetryPolicy;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Everything a run needs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Project root: holds prompts/, .promptgate/, and bounds all paths that come from data.
+    pub root: PathBuf,
+    /// What is compared.
+    pub arms: ArmSettings,
+    /// Cases and samples.
+    pub dataset: DatasetSettings,
+    /// Where requests go.
+    pub provider: ProviderSettings,
+    /// Pace, patience and budget.
+    pub limits: LimitSettings,
+    /// What checks may consult.
+    pub scoring: ScoringSettings,
+    /// How this call runs.
+    pub run: RunSettings,
+    /// How the verdict is found.
+    pub gate: GateSettings,
+    /// Prices of tokens.
+    pub prices: Prices,
+    /// Non-fatal warnings.
+    pub warnings: Vec<Problem>,
+}
+
+/// Prompts and models of both arms.
+#[derive(Clone, Debug)]
+pub struct ArmSettings {
+    /// Candidate, as typed; the first of several.
+    pub prompt: String,
+    /// All of several candidates, 2..=[`crate::domain::MOST_CANDIDATES`], in the order they were typed; empty where there is one.
+    pub candidates: Vec<Candidate>,
+    /// Baseline, as typed.
+    pub baseline: Baseline,
+    /// The models that are named.
+    pub models: ModelChoice,
+}
+
+/// What `--baseline` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Baseline {
+    /// `none`: gate on an absolute pass rate.
+    None,
+    /// A prompt.
+    Prompt(String),
+}
+
+impl From<String> for Baseline {
+    fn from(text: String) -> Baseline {
+        if text == "none" {
+            Baseline::None
+        } else {
+            Baseline::Prompt(text)
+        }
+    }
+}
+
+/// Cases, and how often each is sampled.
+#[derive(Clone, Debug)]
+pub struct DatasetSettings {
+    /// Golden files and folders.
+    pub golden: Vec<PathBuf>,
+    /// Which cases take part.
+    pub selection: Selection,
+    /// Samples per case and arm; 1..=1000.
+    pub repeat: u32,
+    /// Only the cases that failed in an earlier run.
+    pub failed: Option<Earlier>,
+    /// Answers that differ from the approved ones are proposed in golden/snapshots/.
+    pub snapshots: bool,
+}
+
+/// Models and commands that checks may consult.
+#[derive(Clone, Debug)]
+pub struct ScoringSettings {
+    /// LLM judges by name.
+    pub judges: BTreeMap<String, JudgeSettings>,
+    /// Embedding models by name.
+    pub embeddings: BTreeMap<String, EmbeddingSettings>,
+    /// What is known of the judges' errors.
+    pub judge_calibration: JudgeCalibration,
+    /// Commands that checks may name.
+    pub commands: Vec<Command>,
+}
+
+/// The file of what is known of judges' errors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JudgeCalibration {
+    /// Where it is.
+    pub path: PathBuf,
+    /// A setting names it, so it has to be there for a run.
+    pub named: bool,
+}
+
+impl JudgeCalibration {
+    pub(super) fn new(layers: &Layers, path: &str) -> JudgeCalibration {
+        JudgeCalibration {
+            path: layers.under_root(path),
+            named: layers.raw("judge_calibration").is_some(),
+        }
+    }
+}
+
+/// How this call runs.
+#[derive(Clone, Debug)]
+pub struct RunSettings {
+    /// How stored answers are used.
+    pub cache: Cache,
+    /// Continue the newest unfinished run of the same plan.
+    pub resume: bool,
+    /// Send nothing.
+    pub dry_run: bool,
+    /// Print only the last line.
+    pub quiet: bool,
+    /// When to color.
+    pub color: Color,
+}
+
+/// How the verdict is found.
+#[derive(Clone, Debug)]
+pub struct GateSettings {
+    /// Decide; false with `--no-gate`.
+    pub gated: bool,
+    /// Its rules.
+    pub policy: Policy,
+    /// What golden data, checks and policy must not ask for less than.
+    pub policy_base: PolicyBaseSettings,
+    /// Looking again at the same.
+    pub attempts: AttemptSettings,
+}
+
+/// What a call needs settings for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// A verdict on a candidate.
+    Verdict,
+    /// Judges alone: no prompt is under test, and nothing is decided.
+    Judges,
+    /// A prompt against itself: nothing is decided, so what was accepted or is meant for single runs plays no part.
+    SameArms,
+}
+
+impl Layers {
+    /// The settings of a run that decides.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn settle(self) -> Result<Settings, Problems> {
+        self.settle_for(Purpose::Verdict)
+    }
+
+    /// The settings of a call to judges alone.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn settle_for_judges(self) -> Result<Settings, Problems> {
+        self.settle_for(Purpose::Judges)
+    }
+
+    /// The settings of a comparison of a prompt with itself: the one of the option, else the baseline, else the candidate.
+    ///
+    /// # Errors
+    /// All mistakes at once; recorded answers, which are no second sample.
+    pub fn settle_for_itself(mut self) -> Result<Settings, Problems> {
+        const UNUSED: [&str; 5] = ["accept_weaker", "failed", "min_pass_rate", "shard", "snapshots"];
+        for layer in [&mut self.options, &mut self.variables, &mut self.file.values] {
+            layer.retain(|key, _| !UNUSED.contains(key));
+        }
+        let settings = self.settle_for(Purpose::SameArms)?;
+        if settings.provider.target == TargetKind::Recorded {
+            return Err(Problem::new(
+                "recorded answers can't tell how much answers vary: both arms would get the same ones",
+            )
+            .expected("a target that answers anew")
+            .hint("give another --target")
+            .into());
+        }
+        Ok(settings)
+    }
+
+    fn settle_for(self, purpose: Purpose) -> Result<Settings, Problems> {
+        let mut problems = self.problems.clone();
+        let arms = self.arms(purpose, &mut problems);
+        let Cases {
+            case,
+            tag,
+            limit,
+            repeat,
+            ..
+        } = self.group(&mut problems);
+        let Part { failed, shard } = self.group(&mut problems);
+        let limits: LimitSettings = self.group(&mut problems);
+        self.check_retries(&limits, &mut problems);
+        let Continuation { resume, dry_run } = self.group(&mut problems);
+        let Output {
+            snapshots,
+            no_gate,
+            quiet,
+            color,
+            ..
+        } = self.group(&mut problems);
+        let gated = purpose == Purpose::Verdict && !no_gate;
+        let policy = self.policy_rules(&mut problems);
+        let DifferenceRules { judge_calibration, .. } = self.group(&mut Problems::default());
+        let exceptions: Exceptions = self.group(&mut problems);
+        let mut policy_base = self.policy_base(&exceptions);
+        if purpose == Purpose::SameArms {
+            policy_base.rev = None;
+        }
+        let attempts = AttemptSettings::new(&exceptions, &self.environment, &mut problems);
+        let Some(arms) = arms else {
+            return Err(problems);
+        };
+        if !arms.candidates.is_empty() {
+            self.reader(&mut problems).fits_several(limits.cache);
+        }
+        if purpose == Purpose::Verdict {
+            self.fits_baseline(&arms.baseline, gated, &policy, &mut problems);
+        }
+        if purpose != Purpose::Judges {
+            problems.extend(self.not_early(&policy, gated && arms.baseline == Baseline::None));
+        }
+        let Recordings { answers } = self.group(&mut problems);
+        let provider = match self.provider(&answers, limits.cache == Cache::Only, &mut problems) {
+            Ok(provider) => provider,
+            Err(found) => {
+                problems.append(found);
+                return Err(problems);
+            }
+        };
+        // One proposal file cannot hold the answers of several candidates, and on an unattended machine nobody would look.
+        let propose = match snapshots {
+            Some(proposals) => proposals == Proposals::Write,
+            None => key::unattended(&self.environment).is_none(),
+        };
+        problems.or(Settings {
+            dataset: DatasetSettings {
+                golden: self.golden(),
+                selection: Selection {
+                    cases: case.into_iter().collect(),
+                    failed: None,
+                    tags: tag.into_iter().collect(),
+                    limit,
+                    shard,
+                },
+                repeat,
+                failed,
+                snapshots: propose && arms.candidates.is_empty(),
+            },
+            arms,
+            provider,
+            scoring: ScoringSettings {
+                judges: self.judges(),
+                embeddings: self.embeddings(),
+                judge_calibration: JudgeCalibration::new(&self, &judge_calibration),
+                commands: self.commands().to_vec(),
+            },
+            run: RunSettings {
+                cache: limits.cache,
+                resume,
+                dry_run,
+                quiet,
+                color,
+            },
+            limits,
+            gate: GateSettings {
+                gated,
+                policy,
+                policy_base,
+                attempts,
+            },
+            prices: Prices::with_own(self.file.tables.prices.clone()),
+            warnings: self.warnings,
+            root: self.root,
+        })
+    }
+
+    /// Prompts and models; `None` after a mistake that leaves nothing to compare.
+    fn arms(&self, purpose: Purpose, problems: &mut Problems) -> Option<ArmSettings> {
+        let models = self.models();
+        match purpose {
+            Purpose::Judges => Some(ArmSettings {
+                prompt: String::new(),
+                candidates: Vec::new(),
+                baseline: Baseline::None,
+                models,
+            }),
+            Purpose::SameArms => {
+                let Some(prompt) = self.own_baseline() else {
+                    problems.push(no_prompt());
+                    return None;
+                };
+                Some(ArmSettings {
+                    candidates: Vec::new(),
+                    baseline: Baseline::Prompt(prompt.clone()),
+                    prompt,
+                    models,
+                })
+            }
+            Purpose::Verdict => {
+                let (prompt, candidates) = self.reader(problems).candidates();
+                let Prompts { baseline, .. } = self.group(problems);
+                if prompt.is_none() {
+                    problems.push(no_prompt());
+                } else if baseline.is_none() {
+                    problems.push(no_baseline("`none` gates on --min-pass-rate instead"));
+                }
+                Some(ArmSettings {
+                    prompt: prompt?,
+                    candidates,
+                    baseline: baseline?.into(),
+                    models,
+                })
+            }
+        }
+    }
+
+    /// The prompt that is compared with itself.
+    fn own_baseline(&self) -> Option<String> {
+        if let Some(typed) = self.options.get("prompt") {
+            return Some(typed.text().to_owned());
+        }
+        let text = |key| self.raw(key).map(|raw| raw.text().to_owned());
+        let candidate = text("prompt");
+        match text("baseline").filter(|name| name != "none") {
+            // A revision alone means the candidate's name there.
+            Some(rev) if rev.strip_prefix("git:").is_some_and(|rest| !rest.contains(':')) => {
+                let name = candidate.unwrap_or_default();
+                let bare = name.rsplit(':').next().unwrap_or_default();
+                Some(format!("{rev}:{bare}"))
+            }
+            Some(baseline) => Some(baseline),
+            None => candidate,
+        }
+    }
+
+    /// Refuses rules that mean nothing with this baseline.
+    fn fits_baseline(&self, baseline: &Baseline, gated: bool, policy: &Policy, problems: &mut Problems) {
+        match baseline {
+            Baseline::Prompt(_) if policy.min_pass_rate.is_some() => problems.push(
+                Problem::new("--min-pass-rate plays no part beside a baseline, so it would promise what nobody checks")
+                    .hint("leave it out, or compare with nothing: --baseline none"),
+            ),
+            Baseline::None if gated => {
+                if policy.min_pass_rate.is_none() {
+                    problems.push(
+                        Problem::new("without a baseline there is nothing to compare with")
+                            .expected("--min-pass-rate, the pass rate that must be exceeded")
+                            .hint("give --min-pass-rate 0.9, say, or --no-gate for no decision"),
+                    );
+                }
+                let comparing = GateTable::DEFINITIONS
+                    .iter()
+                    .filter(|definition| definition.key == "critical_tags")
+                    .chain(GuardrailTable::DEFINITIONS);
+                problems.extend(comparing.filter_map(|definition| self.raw(definition.key)).map(|raw| {
+                    let message =
+                        "without a baseline there is nothing to be worse than, so it would promise what nobody checks";
+                    raw.origin
+                        .problem(message)
+                        .hint("leave it out, name a baseline, or give --no-gate")
+                }));
+            }
+            Baseline::Prompt(_) | Baseline::None => {}
+        }
+    }
+
+    /// The longest delay can't be shorter than the first.
+    fn check_retries(&self, limits: &LimitSettings, problems: &mut Problems) {
+        if let (Some(base), Some(max), Some(raw)) = (limits.retry_base, limits.retry_max, self.raw("retry_max"))
+            && max < base
+        {
+            problems.push(raw.origin.problem("is shorter than retry_base, the longest first wait"));
+        }
+    }
+}
+
+impl LimitSettings {
+    /// Delays between attempts. A long first one alone lifts the longest.
+    pub fn retry(&self) -> RetryPolicy {
+        let default = RetryPolicy::default();
+        let base = self.retry_base.unwrap_or(default.base);
+        RetryPolicy {
+            base,
+            max: self.retry_max.unwrap_or(default.max.max(base)),
+            max_total: self.retry_total.unwrap_or(default.max_total),
+            ..default
+        }
+    }
+}
+
+pub(super) fn no_prompt() -> Problem {
+    Problem::new("no prompt is named").hint("give --prompt NAME, or set `candidate` in promptgate.toml")
+}
+
+pub(super) fn no_baseline(otherwise: &str) -> Problem {
+    Problem::new("no baseline is named").hint(format!(
+        "give --baseline NAME, or set `baseline` in promptgate.toml; {otherwise}"
+    ))
+}

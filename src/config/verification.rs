@@ -1,0 +1,90 @@
+//! Settings of the commands that check a verdict: what is tested and by which rules, without anything that answers. They
+//! need no key, and read none.
+
+use super::groups::{Acceptance, DifferenceRules, Exceptions, Prompts, Transport};
+use super::layers::{Layers, ModelChoice};
+use super::policy_base::PolicyBaseSettings;
+use super::settings::{Baseline, JudgeCalibration, no_baseline, no_prompt};
+use super::tables::JudgeSettings;
+use super::value::Value as _;
+use crate::domain::{Command, Policy, Problem, Problems};
+use crate::provider::TargetKind;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What is tested, and by which rules.
+#[derive(Clone, Debug)]
+pub struct VerificationSettings {
+    /// Project root.
+    pub root: PathBuf,
+    /// Green, as typed.
+    pub prompt: String,
+    /// Blue, as typed.
+    pub baseline: Baseline,
+    /// Golden files and folders.
+    pub golden: Vec<PathBuf>,
+    /// The target of the run whose verdict is checked.
+    pub target: TargetKind,
+    /// The models that are named.
+    pub models: ModelChoice,
+    /// Version of the API.
+    pub api_version: String,
+    /// The models that read answers against a rubric, by name.
+    pub judges: BTreeMap<String, JudgeSettings>,
+    /// What is known of their errors.
+    pub judge_calibration: JudgeCalibration,
+    /// Commands that checks may name.
+    pub commands: Vec<Command>,
+    /// The rules of the verdict.
+    pub policy: Policy,
+    /// How old a verdict may be.
+    pub max_age: Duration,
+    /// What golden data, checks and policy must not ask for less than.
+    pub policy_base: PolicyBaseSettings,
+}
+
+impl Layers {
+    /// The settings by which a verdict of a run against `target` is checked. `baseline` is another one than the settings
+    /// say.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn verification(&self, target: &str, baseline: Option<&str>) -> Result<VerificationSettings, Problems> {
+        let mut problems = self.problems.clone();
+        let prompt = self.reader(&mut problems).only_candidate();
+        let named: Prompts = self.group(&mut problems);
+        let policy = self.policy_rules(&mut problems);
+        let DifferenceRules { judge_calibration, .. } = self.group(&mut Problems::default());
+        let Acceptance { max_age } = self.group(&mut problems);
+        let exceptions: Exceptions = self.group(&mut problems);
+        let Transport { api_version, .. } = self.group(&mut problems);
+        if prompt.is_none() {
+            problems.push(no_prompt());
+        }
+        let baseline = baseline.map(str::to_owned).or(named.baseline);
+        let baseline = baseline.map(Baseline::from).unwrap_or_else(|| {
+            problems.push(no_baseline("`none` for a verdict without one"));
+            Baseline::None
+        });
+        let target = TargetKind::from_text(target).unwrap_or_else(|message| {
+            problems.push(Problem::new(format!("the verdict's target: {message}")));
+            TargetKind::Gemini
+        });
+        problems.or(VerificationSettings {
+            root: self.root.clone(),
+            prompt: prompt.unwrap_or_default(),
+            baseline,
+            golden: self.golden(),
+            target,
+            models: self.models_for(target),
+            api_version: api_version.0,
+            judges: self.file.tables.judges.clone(),
+            judge_calibration: JudgeCalibration::new(self, &judge_calibration),
+            commands: self.commands().to_vec(),
+            policy,
+            max_age,
+            policy_base: self.policy_base(&exceptions),
+        })
+    }
+}
