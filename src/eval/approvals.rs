@@ -58,13 +58,13 @@ impl<'a> Approvals<'a> {
             return Ok(false);
         };
         let repeats = &row.candidate.repeats;
-        let said = |judged: &Judged| judged.checks.get(approval.check).and_then(|check| check.pass);
-        if !repeats.is_empty() && repeats.iter().all(|judged| said(judged) == Some(true)) {
+        let passes = |judged: &Judged| judged.checks.get(approval.check).and_then(|check| check.pass);
+        if !repeats.is_empty() && repeats.iter().all(|judged| passes(judged) == Some(true)) {
             report::withdraw(root, &case.id)?;
             return Ok(false);
         }
         // The first one, so that the same answers always give the same proposal.
-        let differing = repeats.iter().filter(|judged| said(judged) == Some(false));
+        let differing = repeats.iter().filter(|judged| passes(judged) == Some(false));
         let proposal = differing
             .filter_map(|judged| Some((judged, approval.proposal(&judged.answer.as_ref()?.text)?)))
             .next();

@@ -69,7 +69,7 @@ impl Labels {
     }
 }
 
-/// Model, digest of the prompt and calibration of a judge that is asked so, for which there may be an entry.
+/// Returns model, digest of the prompt and calibration of a judge; the entry is that of the same use, if there is one.
 type Lookup<'l> = dyn Fn(&JudgeUse, Option<&CalibrationEntry>) -> Option<(String, String, Calibration)> + 'l;
 
 impl JudgeRoles {
@@ -86,8 +86,8 @@ impl JudgeRoles {
         }
         // What is wrong with labels is for `judge calibrate` to say.
         for (check, label) in labelled(case).unwrap_or_default() {
-            if let Some(asked) = case.checks.get(check).and_then(scoring::use_of) {
-                self.labels.entry(asked).or_default().note(case, check, label);
+            if let Some(judge_use) = case.checks.get(check).and_then(scoring::use_of) {
+                self.labels.entry(judge_use).or_default().note(case, check, label);
             }
         }
         (self.together.len() > KINDS || self.labels.len() > KINDS).then(|| too_many(case))
@@ -105,9 +105,9 @@ impl JudgeRoles {
         entries: &[CalibrationEntry],
         served: &BTreeMap<String, BTreeSet<String>>,
     ) -> DecidingJudges {
-        self.found(entries, &|asked, entry| {
-            let identity = judges.identity(&asked.judge)?;
-            let calibration = known(&identity, entry, entries, asked, served.get(&asked.judge));
+        self.deciding_judges(entries, &|judge_use, entry| {
+            let identity = judges.identity(&judge_use.judge)?;
+            let calibration = match_calibration(&identity, entry, entries, judge_use, served.get(&judge_use.judge));
             Some((identity.model, identity.prompt_sha256, calibration))
         })
     }
@@ -120,14 +120,14 @@ impl JudgeRoles {
         judges: &BTreeMap<&str, (&str, &str)>,
         entries: &[CalibrationEntry],
     ) -> DecidingJudges {
-        self.found(entries, &|asked, entry| {
-            let (model, prompt_sha256) = *judges.get(asked.judge.as_str())?;
+        self.deciding_judges(entries, &|judge_use, entry| {
+            let (model, prompt_sha256) = *judges.get(judge_use.judge.as_str())?;
             let calibration = match entry {
                 Some(entry) if (entry.model.as_str(), entry.prompt_sha256.as_str()) == (model, prompt_sha256) => {
                     Calibration::Known(entry.counts)
                 }
                 Some(_) => Calibration::Stale("its model or prompt was another one".to_owned()),
-                None if entries.iter().any(|entry| entry.judge == asked.judge) => {
+                None if entries.iter().any(|entry| entry.judge == judge_use.judge) => {
                     Calibration::Stale("it was asked in another way".to_owned())
                 }
                 None => Calibration::None,
@@ -137,18 +137,22 @@ impl JudgeRoles {
     }
 
     /// The judges that decide, each with its model, the digest of its prompt, and what is known of it.
-    fn found(&self, entries: &[CalibrationEntry], look: &Lookup<'_>) -> DecidingJudges {
+    fn deciding_judges(&self, entries: &[CalibrationEntry], lookup: &Lookup<'_>) -> DecidingJudges {
         let uses: BTreeSet<&JudgeUse> = self.together.iter().flatten().collect();
-        let places: BTreeMap<&JudgeUse, usize> = uses.iter().enumerate().map(|(at, asked)| (*asked, at)).collect();
-        let found = uses.iter().filter_map(|asked| {
-            let entry = entries.iter().find(|entry| entry.judge_use() == **asked);
-            let labels = self.labels.get(*asked).map(Labels::sha256);
+        let places: BTreeMap<&JudgeUse, usize> = uses
+            .iter()
+            .enumerate()
+            .map(|(at, judge_use)| (*judge_use, at))
+            .collect();
+        let judges_found = uses.iter().filter_map(|judge_use| {
+            let entry = entries.iter().find(|entry| entry.judge_use() == **judge_use);
+            let labels = self.labels.get(*judge_use).map(Labels::sha256);
             let other_labels = entry
                 .zip(labels)
                 .is_some_and(|(entry, labels)| entry.labels_sha256 != labels);
-            let (model, prompt_sha256, calibration) = look(asked, entry)?;
+            let (model, prompt_sha256, calibration) = lookup(judge_use, entry)?;
             Some(DecidingJudge {
-                asked: (*asked).clone(),
+                asked: (*judge_use).clone(),
                 calibration,
                 model,
                 prompt_sha256,
@@ -156,11 +160,15 @@ impl JudgeRoles {
             })
         });
         DecidingJudges {
-            judges: found.collect(),
+            judges: judges_found.collect(),
             together: self
                 .together
                 .iter()
-                .map(|kind| kind.iter().filter_map(|asked| places.get(asked).copied()).collect())
+                .map(|kind| {
+                    kind.iter()
+                        .filter_map(|judge_use| places.get(judge_use).copied())
+                        .collect()
+                })
                 .collect(),
             alone: !self.others && self.together.len() == 1,
         }
@@ -168,16 +176,16 @@ impl JudgeRoles {
 }
 
 /// Whether an entry says something of the judge as it is now.
-fn known(
+fn match_calibration(
     identity: &JudgeIdentity,
     entry: Option<&CalibrationEntry>,
     entries: &[CalibrationEntry],
-    asked: &JudgeUse,
+    judge_use: &JudgeUse,
     served: Option<&BTreeSet<String>>,
 ) -> Calibration {
     let Some(entry) = entry else {
         // The same judge, asked in another way, errs in another way.
-        return match entries.iter().find(|entry| entry.judge == asked.judge) {
+        return match entries.iter().find(|entry| entry.judge == judge_use.judge) {
             Some(other) => Calibration::Stale(format!("it was calibrated as {}", other.judge_use())),
             None => Calibration::None,
         };

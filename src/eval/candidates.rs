@@ -71,7 +71,7 @@ pub fn each_candidate(settings: &Settings) -> Vec<Settings> {
 pub fn prepare_all(each: &[Settings]) -> Result<Vec<EvalContext<'_>>, Error> {
     let candidates = u32::try_from(each.len()).unwrap_or(u32::MAX);
     let mut prepared = Vec::with_capacity(each.len());
-    let mut told: Vec<Problem> = Vec::new();
+    let mut reported: Vec<Problem> = Vec::new();
     let mut problems = Problems::default();
     let mut other = None;
     for settings in each {
@@ -80,11 +80,11 @@ pub fn prepare_all(each: &[Settings]) -> Result<Vec<EvalContext<'_>>, Error> {
             Err(Error::Invalid(found)) => {
                 for problem in found
                     .iter()
-                    .filter(|problem| !told.contains(problem))
+                    .filter(|problem| !reported.contains(problem))
                     .cloned()
                     .collect::<Vec<_>>()
                 {
-                    told.push(problem.clone());
+                    reported.push(problem.clone());
                     problems.push(problem);
                 }
             }
@@ -263,7 +263,7 @@ fn best(verdicts: &[&Verdict]) -> Option<usize> {
             Some(other) => {
                 rank(verdict)
                     .cmp(&rank(other))
-                    .then(looks(verdict).total_cmp(&looks(other)))
+                    .then(observed_gain(verdict).total_cmp(&observed_gain(other)))
                     == Ordering::Greater
             }
         };
@@ -275,7 +275,7 @@ fn best(verdicts: &[&Verdict]) -> Option<usize> {
 }
 
 /// How good it looks: the observed difference, without a baseline the pass rate. The same requests are no difference.
-fn looks(verdict: &Verdict) -> f64 {
+fn observed_gain(verdict: &Verdict) -> f64 {
     let identical = verdict
         .reasons
         .iter()

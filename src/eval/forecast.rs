@@ -161,7 +161,7 @@ struct JudgeCounter<'a> {
     /// The case that was last seen, and what its checks ask about each answer.
     case: Option<CaseId>,
     questions: Vec<ForecastQuestion>,
-    of_commands: u64,
+    commands_per_answer: u64,
     /// Sum of the outputs, kept with its fraction.
     output: f64,
 }
@@ -181,7 +181,7 @@ impl<'a> JudgeCounter<'a> {
             judges: &context.judges,
             case: None,
             questions: Vec::new(),
-            of_commands: 0,
+            commands_per_answer: 0,
             output: 0.0,
         })
     }
@@ -189,8 +189,8 @@ impl<'a> JudgeCounter<'a> {
     /// Counts what is asked about one answer of so many tokens.
     fn add(&mut self, case: &Case, answer_tokens: f64) {
         if self.case.as_ref() != Some(&case.id) {
-            let asked = scoring::max_external_calls(case);
-            let questions = asked.questions.iter().filter_map(|question| {
+            let calls = scoring::max_external_calls(case);
+            let questions = calls.questions.iter().filter_map(|question| {
                 let (request, tier) = self.judges.forecast(question)?;
                 let estimate = *self.estimates.get(question.judge.as_str())?;
                 Some(ForecastQuestion {
@@ -200,10 +200,10 @@ impl<'a> JudgeCounter<'a> {
                 })
             });
             self.questions = questions.collect();
-            self.of_commands = asked.commands;
+            self.commands_per_answer = calls.commands;
             self.case = Some(case.id.clone());
         }
-        self.commands += self.of_commands;
+        self.commands += self.commands_per_answer;
         let today = OffsetDateTime::now_utc().date();
         for ForecastQuestion {
             request,

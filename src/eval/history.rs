@@ -71,7 +71,7 @@ pub(crate) struct HistoryWriter<'a> {
     run: RunId,
     plan: Plan,
     /// Cases so far.
-    seen: u64,
+    cases: u64,
     waiting: Vec<MarkedCase>,
     answers: usize,
     checks: Sha256,
@@ -85,7 +85,7 @@ impl<'a> HistoryWriter<'a> {
             store,
             run,
             plan,
-            seen: 0,
+            cases: 0,
             waiting: Vec::new(),
             answers: 0,
             checks: Sha256::new(),
@@ -94,8 +94,8 @@ impl<'a> HistoryWriter<'a> {
     }
 
     pub(crate) fn case(&mut self, row: &CaseRow) {
-        let first = self.plan.first(self.seen);
-        self.seen += 1;
+        let first = self.plan.first(self.cases);
+        self.cases += 1;
         if self.failed.is_some() {
             return;
         }

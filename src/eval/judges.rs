@@ -1,5 +1,4 @@
-//! Models that judge: the second plan, over answers that are stored. Whatever checks want to ask of a judge is asked
-//! through the run stage, under its limits and the run's budget, and every reply is stored, so that nothing is asked twice.
+//! The models that judge, each with its prompt and its target. `judge_client` sends their requests.
 
 use super::target::{limits_of, run_service};
 use super::versions::{Version, open_prompt};
@@ -148,10 +147,10 @@ impl Judges {
         self.digest_with(|judge| &judge.target.service)
     }
 
-    fn digest_with(&self, asked: impl Fn(&Judge) -> &String) -> [u8; 32] {
+    fn digest_with(&self, identity: impl Fn(&Judge) -> &String) -> [u8; 32] {
         let pieces = self.by_name.iter().flat_map(|(name, judge)| {
             let info = &judge.prompt.info;
-            [name, asked(judge), &info.model, &info.sha256]
+            [name, identity(judge), &info.model, &info.sha256]
         });
         digest(pieces.map(|piece| piece.as_bytes()))
     }

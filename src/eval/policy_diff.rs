@@ -14,8 +14,8 @@ use crate::scoring::{self, Commands, Rules};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Characters of a check or an id that are told.
-const TOLD: usize = 200;
+/// Characters shown of a check or an id.
+const SHOWN: usize = 200;
 
 /// What `score` knows of matchers, for `lint`.
 pub(crate) struct MatcherFacts;
@@ -119,7 +119,7 @@ fn unreadable(what: &str, problems: &Problems) -> Changed {
     Changed {
         kind: "unreadable".to_owned(),
         what: what.to_owned(),
-        before: Some(told(first.unwrap_or("it can't be read"))),
+        before: Some(clip(first.unwrap_or("it can't be read"))),
         after: None,
         weaker: true,
     }
@@ -144,10 +144,10 @@ fn cases(
         }
     }
     let mut weakening = Weakening::default().with_quarantine(today.base.file.quarantined_tags());
-    let mut were = 0u64;
+    let mut cases_before = 0u64;
     if !older.paths().is_empty() {
         let surveyed = dataset::survey(older.paths(), &rules(older.root(), &known), &mut |case, _| {
-            were += 1;
+            cases_before += 1;
             weakening.older(case);
         });
         if let Err(problems) = surveyed {
@@ -158,18 +158,18 @@ fn cases(
     let mut tell = |difference: crate::lint::Difference| {
         differences.push(Changed {
             kind: difference.code.to_owned(),
-            what: told(difference.case.as_str()),
-            before: difference.before.as_deref().map(told),
-            after: difference.after.as_deref().map(told),
+            what: clip(difference.case.as_str()),
+            before: difference.before.as_deref().map(clip),
+            after: difference.after.as_deref().map(clip),
             weaker: difference.weaker,
         });
     };
-    let mut are = 0u64;
+    let mut cases_after = 0u64;
     dataset::survey(
         today.golden,
         &rules(today.root, today.base.file.own_commands()),
         &mut |case, _| {
-            are += 1;
+            cases_after += 1;
             weakening.newer(case, &MatcherFacts, &mut tell);
         },
     )
@@ -185,12 +185,12 @@ fn cases(
             weaker: true,
         });
     }
-    if were != are {
+    if cases_before != cases_after {
         rows.push(Changed {
             kind: "cases".to_owned(),
             what: "number of cases".to_owned(),
-            before: Some(were.to_string()),
-            after: Some(are.to_string()),
+            before: Some(cases_before.to_string()),
+            after: Some(cases_after.to_string()),
             // Those that are gone have rows of their own.
             weaker: false,
         });
@@ -209,15 +209,15 @@ fn baseline(today: &CurrentState<'_>, commit: &str) -> Option<Changed> {
     let then = library(today.root).open(&format!("git:{commit}:{name}"), None).ok()?;
     (then.sha256 != info.sha256).then(|| Changed {
         kind: "baseline-edited".to_owned(),
-        what: told(name),
+        what: clip(name),
         before: Some(then.sha256),
         after: Some(info.sha256.clone()),
         weaker: true,
     })
 }
 
-fn told(text: &str) -> String {
-    let short: String = text.chars().take(TOLD).collect();
+fn clip(text: &str) -> String {
+    let short: String = text.chars().take(SHOWN).collect();
     if short.len() < text.len() {
         format!("{short}…")
     } else {

@@ -1,8 +1,8 @@
-//! What the runs of one call have in common: answers of earlier ones, and what is left of the limits.
+//! What the runs of one invocation have in common: answers of earlier ones, and what is left of the limits.
 //!
-//! The baseline is asked with the first candidate that needs it. The answers that came since the call began are used again by
+//! The baseline is requested with the first candidate that needs it. Answers that came since the invocation began are reused by
 //! the candidates after it, and so are those of a candidate with the same digest, whatever `--cache` says: to ask them again
-//! would show each candidate another baseline. Answers that were there before the call are the cache's business alone.
+//! would show each candidate another baseline. Answers that were there before the invocation are the cache's business alone.
 
 use super::versions::{Version, Versions};
 use crate::domain::{Arm, Job};
@@ -11,12 +11,12 @@ use crate::runner::Spend;
 use crate::store::{CachedAnswer, Store, StoreError};
 use std::sync::Arc;
 
-/// What a run is given of the call that it is a part of. A call with one run has nothing to give.
+/// What a run is given of the invocation that it is a part of. An invocation with one run has nothing to give.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PriorRuns {
     /// What earlier runs took of the limits.
     pub(crate) spent: Spend,
-    /// The newest answer that was there when the call began.
+    /// The newest answer that was there when the invocation began.
     pub(crate) since: i64,
     /// Earlier runs, oldest first.
     pub(crate) runs: Vec<Arc<PriorRun>>,
@@ -59,7 +59,7 @@ impl PriorRun {
 }
 
 impl PriorRuns {
-    /// The answer to a job that came since the call began.
+    /// The answer to a job that came since the invocation began.
     pub(crate) fn answer(
         &self,
         store: &Store,

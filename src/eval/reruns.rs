@@ -21,7 +21,7 @@ pub(crate) struct RerunPlan {
     /// Repeats that each attempt adds.
     step: u32,
     /// The look whose answers are used again.
-    pub(crate) kept: Option<LookRecord>,
+    pub(crate) previous: Option<LookRecord>,
     /// Its answers are used whatever the cache is allowed to do: merging them is the rule.
     pub(crate) merges: bool,
     /// The first look of the series.
@@ -57,7 +57,7 @@ impl RerunPlan {
             },
             repeats: settings.dataset.repeat,
             step: settings.dataset.repeat,
-            kept: None,
+            previous: None,
             merges: false,
             first: None,
             replanned: false,
@@ -79,11 +79,14 @@ impl RerunPlan {
         candidates: u32,
         store: Option<&Store>,
     ) -> Result<RerunPlan, Error> {
-        let asked = &settings.gate.attempts;
+        let options = &settings.gate.attempts;
         let mut attempt = RerunPlan::first(settings, same, candidates);
         let series = attempt.series;
         if !attempt.counts {
-            let useless = [("--extend", asked.extend), ("--fresh-key", asked.fresh_key.is_some())];
+            let useless = [
+                ("--extend", options.extend),
+                ("--fresh-key", options.fresh_key.is_some()),
+            ];
             return match useless.iter().find(|(_, given)| *given) {
                 Some((option, _)) => Err(Problem::new(format!("{option} plays no part with recorded answers"))
                     .expected("a target that can be asked again")
@@ -96,7 +99,7 @@ impl RerunPlan {
             Some(store) => store.looks(&series)?,
             None => Vec::new(),
         };
-        if let Some(reason) = &asked.fresh_key {
+        if let Some(reason) = &options.fresh_key {
             let mut left_behind = Vec::new();
             if let Some(store) = store {
                 left_behind = store
@@ -115,7 +118,7 @@ impl RerunPlan {
         }
         match (looks.first(), looks.last()) {
             (Some(first), Some(last)) => attempt.follow(settings, first, last)?,
-            (_, _) if asked.extend => {
+            (_, _) if options.extend => {
                 return Err(Problem::new(
                     "there is nothing to extend: the store has no look at these prompts and cases",
                 )
@@ -124,14 +127,14 @@ impl RerunPlan {
             }
             (_, _) => {}
         }
-        attempt.lost_first();
+        attempt.note_lost_attempts();
         Ok(attempt)
     }
 
     /// Goes on after earlier looks.
     fn follow(&mut self, settings: &Settings, first: &LookRecord, last: &LookRecord) -> Result<(), Error> {
         self.first = Some(first.clone());
-        self.kept = Some(last.clone());
+        self.previous = Some(last.clone());
         // What was planned before the first look holds, and a correction for picking the best of several is not undone.
         self.look.attempts = first.attempts;
         self.look.candidates = self.look.candidates.max(first.candidates);
@@ -179,7 +182,7 @@ impl RerunPlan {
         }
         let open = last.decision == Decision::Inconclusive;
         if settings.gate.attempts.extend {
-            self.repeats = further(last, first, open)?;
+            self.repeats = extended_repeats(last, first, open)?;
             self.step = first.step;
             self.merges = true;
             if first.attempts > 1 {
@@ -200,7 +203,7 @@ impl RerunPlan {
                 first.decision.as_str(),
                 if first.decision == Decision::Promote { " unless it did" } else { "" },
             )));
-            self.kept = None;
+            self.previous = None;
         } else if open && last.attempt < first.attempts {
             self.look.attempt = last.attempt + 1;
             self.repeats = self.look.attempt * first.step;
@@ -213,7 +216,7 @@ impl RerunPlan {
     }
 
     /// Of attempts that are not known nothing is merged; the count of the CI system says which attempt this is.
-    fn lost_first(&mut self) {
+    fn note_lost_attempts(&mut self) {
         if let Some(LooksBefore::Lost { attempt, known }) = &self.lost {
             self.notes.push(Problem::new(format!(
                 "this is attempt {attempt} by the count of the CI system, and the store knows {known}: this run can't promote"
@@ -240,30 +243,30 @@ impl RerunPlan {
     }
 
     /// Where an earlier look has the answer to a job: its run, and the position there.
-    pub(crate) fn kept_answer(&self, job: &Job, plan: &Plan, cache: Cache) -> Option<(i64, u64)> {
-        let kept = self.kept.as_ref()?;
+    pub(crate) fn previous_answer(&self, job: &Job, plan: &Plan, cache: Cache) -> Option<(i64, u64)> {
+        let previous = self.previous.as_ref()?;
         let allowed = self.merges || matches!(cache, Cache::Use | Cache::Only);
         if !allowed {
             return None;
         }
-        if kept.repeats == plan.repeats {
-            return Some((kept.run, job.seq));
+        if previous.repeats == plan.repeats {
+            return Some((previous.run, job.seq));
         }
         // Answers beyond the plan stand elsewhere there; the cache has them.
-        if job.repeat > kept.repeats || job.repeat > plan.repeats {
+        if job.repeat > previous.repeats || job.repeat > plan.repeats {
             return None;
         }
         let its = Plan {
-            repeats: kept.repeats,
+            repeats: previous.repeats,
             ..*plan
         };
         let case = job.seq / plan.per_case();
-        Some((kept.run, its.first(case) + job.seq % plan.per_case()))
+        Some((previous.run, its.first(case) + job.seq % plan.per_case()))
     }
 
     /// Stored answers are those of looks that were left behind.
-    pub(crate) fn anew(&self) -> bool {
-        self.fresh.is_some() && self.kept.is_none()
+    pub(crate) fn ignores_cache(&self) -> bool {
+        self.fresh.is_some() && self.previous.is_none()
     }
 
     /// What earlier looks forbid, after all answers are there.
@@ -372,7 +375,7 @@ pub(crate) fn fresh(key: &[u8; 32], reason: &str) -> [u8; 32] {
 }
 
 /// The repeats in all that `--extend` asks for.
-fn further(last: &LookRecord, first: &LookRecord, open: bool) -> Result<u32, Problem> {
+fn extended_repeats(last: &LookRecord, first: &LookRecord, open: bool) -> Result<u32, Problem> {
     let nothing = |why: String| Problem::new(format!("there is nothing to extend: {why}"));
     if !open {
         let why = format!(

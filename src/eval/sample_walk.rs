@@ -200,7 +200,7 @@ impl SampleWalk<'_> {
             return Ok(Some(StoredAnswer { answer, in_run: true }));
         }
         let cache = context.settings.run.cache;
-        if let Some((run, seq)) = context.rerun.kept_answer(job, &context.plan, cache)
+        if let Some((run, seq)) = context.rerun.previous_answer(job, &context.plan, cache)
             && let Some(answer) = store.answered(run, seq, &target.identity)?
         {
             return Ok(Some(StoredAnswer::earlier(answer)));
@@ -210,7 +210,7 @@ impl SampleWalk<'_> {
             return Ok(Some(StoredAnswer::earlier(answer)));
         }
         let cached = match cache {
-            Cache::Use | Cache::Only if target.reusable && !context.rerun.anew() => store.cached(job)?,
+            Cache::Use | Cache::Only if target.reusable && !context.rerun.ignores_cache() => store.cached(job)?,
             Cache::Use | Cache::Only | Cache::Refresh | Cache::Off => None,
         };
         Ok(cached.map(StoredAnswer::earlier))

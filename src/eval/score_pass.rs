@@ -147,7 +147,7 @@ impl<'a> ScorePass<'a> {
                     systems: slots.iter().map(|(_, arm, _)| systems.arm(*arm)).collect(),
                     costs: slots
                         .iter()
-                        .map(|(_, arm, result)| self.cost_when_asked(*arm, result.as_ref()?))
+                        .map(|(_, arm, result)| self.list_price(*arm, result.as_ref()?))
                         .collect(),
                 })
                 .collect();
@@ -304,7 +304,7 @@ impl<'a> ScorePass<'a> {
     }
 
     /// What a check of the cost goes by: also what a recorded answer, of which this run pays nothing, would cost.
-    fn cost_when_asked(&self, arm: Arm, stored: &StoredResult) -> Option<f64> {
+    fn list_price(&self, arm: Arm, stored: &StoredResult) -> Option<f64> {
         self.cost(arm, stored.result.as_ref().ok()?, stored.asked_at?)
     }
 

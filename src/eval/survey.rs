@@ -93,10 +93,10 @@ pub(crate) fn survey(scope: &SurveyScope<'_>, versions: &Versions) -> Result<Sur
         }
     }
     let mut walk = scope.selection.walk();
-    let mut seen = SurveyPass::new(versions, scope);
+    let mut pass = SurveyPass::new(versions, scope);
     let dataset = dataset::survey(scope.golden, scope.rules, &mut |case, problems| {
         let selected = walk.selects(case);
-        seen.case(case, selected, problems);
+        pass.case(case, selected, problems);
     });
     let dataset = match dataset {
         Ok(dataset) => dataset,
@@ -107,7 +107,7 @@ pub(crate) fn survey(scope: &SurveyScope<'_>, versions: &Versions) -> Result<Sur
     };
     problems.extend(walk.unknown());
     if dataset.total > 0 {
-        problems.extend(seen.unsupplied());
+        problems.extend(pass.unsupplied());
     }
     if !problems.is_empty() {
         return Err(problems.into());
@@ -123,7 +123,7 @@ pub(crate) fn survey(scope: &SurveyScope<'_>, versions: &Versions) -> Result<Sur
         };
         return Err(Error::Nothing(problem));
     }
-    let mut survey = seen.finish(dataset, walk.selected());
+    let mut survey = pass.finish(dataset, walk.selected());
     doubts.append(&mut survey.warnings);
     survey.warnings = doubts;
     Ok(survey)
@@ -356,7 +356,7 @@ impl<'a> SurveyPass<'a> {
     }
 
     /// Variables that some cases supply and others do not are worth a word.
-    fn patchy(&self) -> Vec<Problem> {
+    fn partly_supplied(&self) -> Vec<Problem> {
         let mut warnings = Vec::new();
         for (version, supplied) in self.versions.all().zip(&self.supplied) {
             for (variable, supply) in version.prompt.variables().iter().zip(supplied) {
@@ -382,7 +382,7 @@ impl<'a> SurveyPass<'a> {
     }
 
     fn finish(self, dataset: Dataset, selected: u64) -> Survey {
-        let mut warnings = self.patchy();
+        let mut warnings = self.partly_supplied();
         warnings.extend(self.empty_files(&dataset));
         let mut key = self.key;
         key.update(dataset.sha256.as_bytes());
