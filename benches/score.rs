@@ -6,7 +6,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use promptgate::domain::{Answer, Case, CaseId, CheckRules, CheckSpec, Place, WEIGHT};
-use promptgate::internals::scoring::{Commands, ReplyCache, Rules, Unscored, score};
+use promptgate::internals::scoring::{CaseAnswers, Commands, ReplyCache, Rules, score};
 use serde_json::{Map, Value, json};
 use std::hint::black_box;
 use std::path::Path;
@@ -66,10 +66,10 @@ fn object(i: usize) -> Answer {
 
 /// Judges the answers, each with a case of its own, and reports `checks` for each of them.
 fn measure(c: &mut Criterion, group: &str, name: &str, cases: &[Case], answers: &[Answer]) {
-    let batch = || -> Vec<Unscored<'_>> {
+    let batch = || -> Vec<CaseAnswers<'_>> {
         let pairs = cases.iter().zip(answers);
         pairs
-            .map(|(case, answer)| Unscored {
+            .map(|(case, answer)| CaseAnswers {
                 case,
                 answers: vec![Some(answer)],
                 systems: Vec::new(),

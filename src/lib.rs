@@ -88,7 +88,7 @@ pub mod internals {
         pub use crate::runner::{Limits, Price, RetryPolicy, RunSummary, StopReason, run};
     }
     pub mod scoring {
-        pub use crate::scoring::{Commands, MATCHERS, ReplyCache, Rules, Sample, Unscored, passes_text, score};
+        pub use crate::scoring::{CaseAnswers, Commands, MATCHERS, ReplyCache, Rules, Sample, passes_text, score};
     }
     pub mod stats {
         pub use crate::stats::rule::Rule;

@@ -7,7 +7,7 @@ use crate::commands::{self, LintRequest};
 use crate::config::{Environment, Given, Layers};
 use crate::error::Error;
 use crate::exit;
-use crate::lint::Linted;
+use crate::lint::LintReport;
 use crate::report::text;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -44,7 +44,7 @@ fn lint(layers: &Layers, prompts: &[String], against: Option<&str>, strict: bool
         against,
         commands: layers.commands(),
     })?;
-    let Linted {
+    let LintReport {
         findings,
         errors,
         warnings,

@@ -7,7 +7,7 @@ use crate::eval::approvals::unreferenced;
 use crate::eval::library;
 use crate::eval::policy_diff::{MatcherFacts, rules};
 use crate::gate::sample_size;
-use crate::lint::{Figures, Linted, Linter, Needs, PromptText, Told};
+use crate::lint::{FigureReport, Figures, LintReport, Linter, Needs, PromptText};
 use crate::prompt::Prompt;
 use crate::scoring::Rules;
 use crate::stats::planning::fewest_cases;
@@ -35,7 +35,7 @@ pub struct LintRequest<'a> {
 ///
 /// # Errors
 /// Nothing to lint, no such prompt or revision, or a file that changed meanwhile.
-pub fn lint(request: &LintRequest<'_>) -> Result<Linted, Error> {
+pub fn lint(request: &LintRequest<'_>) -> Result<LintReport, Error> {
     let rules = rules(request.root, request.commands);
     let mut unread = Problems::default();
     let prompts = prompt_texts(request, &mut unread)?;
@@ -144,7 +144,7 @@ fn take_older(request: &LintRequest<'_>, rev: &str, linter: &mut Linter<'_>) -> 
 ///
 /// # Errors
 /// The golden files have mistakes, or no case is left.
-pub fn stats(root: &Path, golden: &[PathBuf], tags: &[String], commands: &[Command]) -> Result<Told, Error> {
+pub fn stats(root: &Path, golden: &[PathBuf], tags: &[String], commands: &[Command]) -> Result<FigureReport, Error> {
     let mut figures = Figures::default();
     let mut counted = 0u64;
     dataset::survey(golden, &rules(root, commands), &mut |case, _| {

@@ -25,7 +25,7 @@ use crate::gate::judge_error::{LEAST_YOUDEN, youden_low};
 use crate::plan::price::Tier;
 use crate::report::Redactor;
 use crate::runner::{Spend, StopReason};
-use crate::scoring::{self, Commands, Rules, Unscored};
+use crate::scoring::{self, CaseAnswers, Commands, Rules};
 use crate::stats::normal;
 use crate::stats::proportions::wilson;
 use crate::store::{RunId, Store};
@@ -507,10 +507,10 @@ impl Asking<'_> {
             .iter()
             .map(|(_, _, labels)| labels.iter().map(|label| answer(&label.answer)).collect())
             .collect();
-        let unjudged: Vec<Unscored<'_>> = batch
+        let unjudged: Vec<CaseAnswers<'_>> = batch
             .iter()
             .zip(&answers)
-            .map(|((_, case, _), answers)| Unscored {
+            .map(|((_, case, _), answers)| CaseAnswers {
                 case,
                 answers: answers.iter().map(Some).collect(),
                 systems: Vec::new(),

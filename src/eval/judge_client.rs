@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::plan::price::Tier;
 use crate::provider::AnyProvider;
 use crate::runner::{self, Limits, Price, RunSummary, Spend, StopReason};
-use crate::scoring::{self, Commands, ReplyCache, ScoredAnswer, Unscored};
+use crate::scoring::{self, CaseAnswers, Commands, ReplyCache, ScoredAnswer};
 use crate::store::{RunId, Store, Writer};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,7 +67,7 @@ impl JudgeClient<'_> {
     /// The store can't be used.
     pub(crate) fn score(
         &mut self,
-        batch: &[Unscored<'_>],
+        batch: &[CaseAnswers<'_>],
         commands: &Commands,
     ) -> Result<Vec<Vec<Option<ScoredAnswer>>>, Error> {
         // What commands say of this batch is kept while it is scored again and again.

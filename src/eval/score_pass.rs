@@ -15,7 +15,7 @@ use crate::domain::{
 };
 use crate::error::Error;
 use crate::runner::StopReason;
-use crate::scoring::{self, ScoredAnswer, Unscored};
+use crate::scoring::{self, CaseAnswers, ScoredAnswer};
 use crate::store::StoredResult;
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
@@ -134,11 +134,11 @@ impl<'a> ScorePass<'a> {
                 .iter()
                 .map(|(_, case)| SystemInstructions::of(case, &self.context.versions))
                 .collect();
-            let unjudged: Vec<Unscored<'_>> = cases
+            let unjudged: Vec<CaseAnswers<'_>> = cases
                 .iter()
                 .zip(&slots)
                 .zip(&systems)
-                .map(|(((_, case), slots), systems)| Unscored {
+                .map(|(((_, case), slots), systems)| CaseAnswers {
                     case,
                     answers: slots
                         .iter()

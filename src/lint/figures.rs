@@ -60,7 +60,7 @@ pub struct TagFigures {
 
 /// All figures, in the order in which they are shown.
 #[derive(Clone, Debug, Serialize)]
-pub struct Told {
+pub struct FigureReport {
     /// Cases.
     pub cases: u64,
     /// Of them critical.
@@ -135,9 +135,9 @@ impl Figures {
     }
 
     /// All of it.
-    pub fn told(mut self, needs: Needs) -> Told {
+    pub fn told(mut self, needs: Needs) -> FigureReport {
         let matcher = |(checks, cases)| MatcherFigures { checks, cases };
-        Told {
+        FigureReport {
             cases: self.cases,
             critical: self.critical,
             untagged: self.untagged,
@@ -164,7 +164,7 @@ impl Figures {
     }
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for FigureReport {
     /// For people: a table for each kind of count. Names are from outside, so a writer must make them safe.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(

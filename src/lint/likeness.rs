@@ -39,7 +39,7 @@ const MAX_TEXT: usize = 4096;
 /// Cases so far.
 #[derive(Default)]
 pub(super) struct Likeness {
-    cases: Vec<Known>,
+    cases: Vec<CaseSketch>,
     by_input: HashMap<[u8; 16], u32>,
     /// Bands and cases.
     bands: Vec<(u64, u32)>,
@@ -49,11 +49,11 @@ pub(super) struct Likeness {
     near: Vec<(u32, u32)>,
     wanted: BTreeSet<u32>,
     again: u32,
-    kept: BTreeMap<u32, Kept>,
+    kept: BTreeMap<u32, CaseDetail>,
     beyond: u64,
 }
 
-struct Known {
+struct CaseSketch {
     id: CaseId,
     place: Place,
     hashes: Box<[u32; HASHES]>,
@@ -61,7 +61,7 @@ struct Known {
 }
 
 /// What is kept of a case that came a second time.
-struct Kept {
+struct CaseDetail {
     checks: Vec<CheckSpec>,
     shingles: Vec<BTreeSet<u64>>,
 }
@@ -87,7 +87,7 @@ impl Likeness {
                 self.bands.push((key, number));
             }
         }
-        self.cases.push(Known {
+        self.cases.push(CaseSketch {
             id: case.id.clone(),
             place: case.place.clone(),
             hashes: Box::new(hashes),
@@ -174,7 +174,7 @@ impl Likeness {
         let number = self.again;
         self.again += 1;
         if self.wanted.contains(&number) {
-            let kept = Kept {
+            let kept = CaseDetail {
                 shingles: Texts::of(&case).shingles(),
                 checks: case.checks,
             };
@@ -214,15 +214,15 @@ impl Likeness {
         }
     }
 
-    fn find(&self, number: u32) -> Option<(&Known, &Kept)> {
+    fn find(&self, number: u32) -> Option<(&CaseSketch, &CaseDetail)> {
         Some((self.cases.get(number as usize)?, self.kept.get(&number)?))
     }
 }
 
 /// Two cases that ask the same and expect what excludes each other.
 fn contradictory(
-    (case, kept): (&Known, &Kept),
-    (first, earlier): (&Known, &Kept),
+    (case, kept): (&CaseSketch, &CaseDetail),
+    (first, earlier): (&CaseSketch, &CaseDetail),
     matchers: &dyn Matchers,
     findings: &mut Findings,
 ) {

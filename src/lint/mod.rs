@@ -22,7 +22,7 @@ mod weakening;
 mod words;
 
 pub use exposure::PromptText;
-pub use figures::{Figures, Needs, Told};
+pub use figures::{FigureReport, Figures, Needs};
 pub use finding::{Finding, Level};
 pub use weakening::{Difference, Weakening};
 
@@ -67,7 +67,7 @@ pub struct Linter<'a> {
 
 /// All findings, in order, and how many there were.
 #[derive(Debug)]
-pub struct Linted {
+pub struct LintReport {
     /// By place; at most 1,000 of each level.
     pub findings: Vec<Finding>,
     /// How many errors there are, kept or not.
@@ -157,7 +157,7 @@ impl<'a> Linter<'a> {
     }
 
     /// The end.
-    pub fn finish(mut self) -> Linted {
+    pub fn finish(mut self) -> LintReport {
         self.likeness.finish(self.matchers, &mut self.findings);
         if let Some((revision, weakening)) = self.weakening {
             let findings = &mut self.findings;
@@ -178,7 +178,7 @@ impl<'a> Linter<'a> {
             }
         }
         let [errors, warnings, notes] = self.findings.counts();
-        Linted {
+        LintReport {
             findings: self.findings.sorted(),
             errors,
             warnings,

@@ -51,9 +51,9 @@ const DELETED: &str = "case-deleted";
 /// The older cases that were not met again so far. All of them come before the newer ones.
 #[derive(Default)]
 pub struct Weakening {
-    older: BTreeMap<CaseId, Asked>,
+    older: BTreeMap<CaseId, CaseDemands>,
     /// New ids, by input.
-    added: HashMap<[u8; 16], Asked>,
+    added: HashMap<[u8; 16], CaseDemands>,
     /// Cases that were too many to be kept.
     beyond: u64,
     /// Tags whose cases don't decide.
@@ -61,7 +61,7 @@ pub struct Weakening {
 }
 
 /// What a case asks for.
-struct Asked {
+struct CaseDemands {
     id: CaseId,
     place: Place,
     input: [u8; 16],
@@ -73,13 +73,13 @@ struct Asked {
     quarantined: BTreeSet<String>,
 }
 
-impl Asked {
-    fn by(case: &Case, quarantine: &BTreeSet<String>) -> Asked {
+impl CaseDemands {
+    fn by(case: &Case, quarantine: &BTreeSet<String>) -> CaseDemands {
         let tags = case
             .tags
             .iter()
             .filter(|tag| !case.critical && quarantine.contains(*tag));
-        Asked {
+        CaseDemands {
             id: case.id.clone(),
             place: case.place.clone(),
             input: input(case),
@@ -102,7 +102,7 @@ impl Weakening {
     /// Adds a case of the older state.
     pub fn older(&mut self, case: &Case) {
         if self.older.len() < MAX_CASES {
-            let asked = Asked::by(case, &self.quarantine);
+            let asked = CaseDemands::by(case, &self.quarantine);
             self.older.insert(case.id.clone(), asked);
         } else {
             self.beyond += 1;
@@ -111,7 +111,7 @@ impl Weakening {
 
     /// Compares a case of the newer state.
     pub fn newer(&mut self, case: &Case, matchers: &dyn Matchers, tell: &mut dyn FnMut(Difference)) {
-        let asked = Asked::by(case, &self.quarantine);
+        let asked = CaseDemands::by(case, &self.quarantine);
         match self.older.remove(&case.id) {
             Some(older) => compare(&older, &asked, matchers, tell),
             None if self.added.len() < MAX_CASES => {
@@ -146,7 +146,7 @@ impl Weakening {
     }
 }
 
-fn compare(older: &Asked, newer: &Asked, matchers: &dyn Matchers, tell: &mut dyn FnMut(Difference)) {
+fn compare(older: &CaseDemands, newer: &CaseDemands, matchers: &dyn Matchers, tell: &mut dyn FnMut(Difference)) {
     let mut tell = |code, before: Option<String>, after: Option<String>, weaker, told| {
         tell(Difference {
             place: newer.place.clone(),

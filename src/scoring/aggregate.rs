@@ -5,19 +5,19 @@ use super::quote::bounded;
 use crate::domain::{CheckSpec, Failure, FailureKind, Outcome, Score};
 
 /// What a check said, or why it said nothing.
-pub(super) type CheckOutcome = Result<Score, NotScored>;
+pub(super) type CheckOutcome = Result<Score, NoScore>;
 
 /// Why a check said nothing.
-pub(super) enum NotScored {
-    NoScore(MatchError),
+pub(super) enum NoScore {
+    Refused(MatchError),
     Panicked(String),
 }
 
-impl NotScored {
+impl NoScore {
     pub(super) fn reason(&self) -> &str {
         match self {
-            NotScored::NoScore(cannot) => &cannot.reason,
-            NotScored::Panicked(message) => message,
+            NoScore::Refused(cannot) => &cannot.reason,
+            NoScore::Panicked(message) => message,
         }
     }
 }
@@ -25,7 +25,7 @@ impl NotScored {
 /// What the deciding checks have said so far.
 #[derive(Default)]
 pub(super) struct Aggregate {
-    scores: Vec<Weighted>,
+    scores: Vec<WeightedScore>,
     failed: Vec<String>,
     cannot: Option<String>,
     panicked: Option<String>,
@@ -38,7 +38,7 @@ impl Aggregate {
         let because = |reason: &str| format!("{}: {reason}", bounded(label, 80));
         match said {
             Ok(score) => {
-                self.scores.push(Weighted {
+                self.scores.push(WeightedScore {
                     value: score.value(),
                     weight: spec.weight,
                 });
@@ -48,8 +48,8 @@ impl Aggregate {
             }
             Err(silent) => {
                 let first = match silent {
-                    NotScored::NoScore(_) => &mut self.cannot,
-                    NotScored::Panicked(_) => &mut self.panicked,
+                    NoScore::Refused(_) => &mut self.cannot,
+                    NoScore::Panicked(_) => &mut self.panicked,
                 };
                 first.get_or_insert_with(|| because(silent.reason()));
             }
@@ -91,7 +91,7 @@ pub(super) fn failure(code: &str, message: impl Into<String>) -> Failure {
 
 /// A score and its share in a mean.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Weighted {
+pub(super) struct WeightedScore {
     /// 0..=1.
     pub(super) value: f64,
     /// Finite, 0 or more.
@@ -99,7 +99,7 @@ pub(super) struct Weighted {
 }
 
 /// The weighted mean, added up in the given order, so that it is the same everywhere. 0 without any weight.
-pub(super) fn weighted_mean(scores: &[Weighted]) -> f64 {
+pub(super) fn weighted_mean(scores: &[WeightedScore]) -> f64 {
     let total: f64 = scores.iter().map(|score| score.weight).sum();
     if total == 0.0 {
         return 0.0;
@@ -129,7 +129,7 @@ mod tests {
             weighted_mean(
                 &scores
                     .iter()
-                    .map(|&(value, weight)| Weighted { value, weight })
+                    .map(|&(value, weight)| WeightedScore { value, weight })
                     .collect::<Vec<_>>(),
             )
         };

@@ -28,6 +28,17 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// The map that the arguments are.
+    ///
+    /// # Errors
+    /// They are none.
+    pub(super) fn of(args: &'a Value, known: &[&str], expected: &str) -> Read<Fields<'a>> {
+        match args.as_object() {
+            Some(map) => Ok(Fields::new(map, known)),
+            None => wrong(not_a(expected, args)),
+        }
+    }
+
     /// Refuses every key that is not `known`.
     pub(super) fn new(map: &'a Map<String, Value>, known: &[&str]) -> Fields<'a> {
         let unknown = |key: &String| {

@@ -21,12 +21,12 @@ pub(super) struct Comparison {
     /// How far apart numbers may be.
     pub(super) tolerance: f64,
     /// Lists whose order says nothing.
-    pub(super) unordered: Unordered,
+    pub(super) unordered: ListOrder,
 }
 
 /// Lists whose order says nothing, by their place in the expected value.
 #[derive(Clone, Debug, Default)]
-pub(super) enum Unordered {
+pub(super) enum ListOrder {
     /// None.
     #[default]
     None,
@@ -99,9 +99,9 @@ impl Comparing<'_> {
             }
             (Value::Array(a), Value::Array(b)) => {
                 let unordered = match &self.rules.unordered {
-                    Unordered::None => false,
-                    Unordered::All => true,
-                    Unordered::At(places) => places.contains(&self.place),
+                    ListOrder::None => false,
+                    ListOrder::All => true,
+                    ListOrder::At(places) => places.contains(&self.place),
                 };
                 let fewer = unordered && self.rules.subset;
                 if a.len() > b.len() || (a.len() < b.len() && !fewer) {
@@ -309,11 +309,11 @@ mod tests {
     #[test]
     fn unordered_lists_count_duplicates() {
         let unordered = Comparison {
-            unordered: Unordered::All,
+            unordered: ListOrder::All,
             ..Comparison::default()
         };
         let places = Comparison {
-            unordered: Unordered::At(HashSet::from(["/a".to_owned()])),
+            unordered: ListOrder::At(HashSet::from(["/a".to_owned()])),
             ..Comparison::default()
         };
         let subset = Comparison {
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn the_work_is_bounded() {
         let unordered = Comparison {
-            unordered: Unordered::All,
+            unordered: ListOrder::All,
             ..Comparison::default()
         };
         let many = Value::Array((0..3_000).map(Value::from).collect());
@@ -350,7 +350,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_shuffled_list_is_the_same_multiset(list in proptest::collection::vec(0..5u8, 0..12), seed in any::<u64>()) {
-            let unordered = Comparison { unordered: Unordered::All, ..Comparison::default() };
+            let unordered = Comparison { unordered: ListOrder::All, ..Comparison::default() };
             let mut shuffled = list.clone();
             fastrand::Rng::with_seed(seed).shuffle(&mut shuffled);
             prop_assert!(unordered.compare(&json!(list), &json!(shuffled)).is_ok());

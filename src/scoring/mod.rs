@@ -16,18 +16,17 @@
 //! `schema`).
 
 mod aggregate;
-mod approved;
 mod arguments;
 mod cache;
+mod code_fence;
 mod command;
 mod constraint;
 mod definition;
-mod fenced;
 mod folding;
+mod inner_check;
 mod json_compare;
 mod matcher;
 mod matchers;
-mod nested;
 mod numerals;
 mod offline;
 mod project_file;
@@ -41,6 +40,7 @@ mod schema;
 mod schema_keywords;
 mod score;
 mod sequences;
+mod snapshot_file;
 mod static_model;
 mod stems;
 mod strict_json;
@@ -56,5 +56,5 @@ pub use requirements::{
 };
 pub use rules::Rules;
 pub use schema::schema;
-pub use score::{ScoredAnswer, Unscored, score};
+pub use score::{CaseAnswers, ScoredAnswer, score};
 pub use static_model::StaticModel;

@@ -64,7 +64,7 @@ struct Redaction {
 
 /// A text after its redactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Redacted {
+pub(super) struct RedactedText {
     pub(super) text: String,
     /// Something that can be seen is not redacted.
     pub(super) says_something: bool,
@@ -118,7 +118,7 @@ impl Redactions {
     }
 
     /// The text with everything replaced that is to be.
-    pub(super) fn apply(&self, text: &str) -> Redacted {
+    pub(super) fn apply(&self, text: &str) -> RedactedText {
         let text = if self.trims { text.trim() } else { text };
         let mut out = String::with_capacity(text.len());
         let mut says_something = false;
@@ -146,7 +146,7 @@ impl Redactions {
             at = found.end;
         }
         keep(&text[at..], &mut out);
-        Redacted {
+        RedactedText {
             text: out,
             says_something,
         }

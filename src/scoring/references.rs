@@ -16,6 +16,52 @@ pub(super) const MAX_CHARS_PRODUCT: usize = 10_000;
 /// The longest texts, in characters, of measures whose time grows with the sum of both lengths.
 pub(super) const MAX_CHARS_SUM: usize = 100_000;
 
+/// The references that a matcher measures answers against, and the least score that passes.
+#[derive(Debug)]
+pub(super) struct References<R> {
+    pub(super) all: Vec<R>,
+    /// The text of the only one, or how many there are.
+    shown: String,
+    min: f64,
+}
+
+impl<R> References<R> {
+    /// Reads `to` or `to_any`, as [`references`], and `min`. `what` names the measure.
+    pub(super) fn read(
+        fields: &mut Fields<'_>,
+        max_chars: usize,
+        what: &str,
+        prepare: impl Fn(&str) -> Result<R, ArgProblem>,
+    ) -> Option<References<R>> {
+        let read = references(fields, max_chars, |text| Ok((prepare(text)?, text.to_owned())));
+        let min = threshold(fields, what);
+        let (read, min) = read.zip(min)?;
+        let (all, texts): (_, Vec<String>) = read.into_iter().unzip();
+        let shown = match texts.as_slice() {
+            [one] => quote(one),
+            several => format!("the nearest of {} texts", several.len()),
+        };
+        Some(References { all, shown, min })
+    }
+
+    /// The score of an answer that comes as near as `value`.
+    pub(super) fn score(&self, what: &str, value: f64) -> Score {
+        let (shown, min) = (&self.shown, self.min);
+        let pass = value >= min;
+        let is = if pass { "at least" } else { "less than" };
+        Score::new(value, pass, format!("its {what} to {shown} is {value:.4}, {is} {min}"))
+    }
+
+    /// Whether one of these values reaches `min`.
+    pub(super) fn may_pass(&self, most: impl Fn(&R) -> f64) -> bool {
+        self.all.iter().map(most).fold(0.0, f64::max) >= self.min
+    }
+
+    pub(super) fn min(&self) -> f64 {
+        self.min
+    }
+}
+
 /// Reads `to`, or `to_any` with several references, together of at most `max_chars` characters; `prepare` makes of each what
 /// the measure needs, and refuses one that no answer could come near.
 pub(super) fn references<R>(
@@ -111,21 +157,6 @@ pub(super) fn measurable<'a>(text: &'a str, max_chars: usize, what: &str) -> Res
             "has {length} characters, and {what} compares at most {max_chars}"
         ))),
         _ => Ok(text),
-    }
-}
-
-/// The judgement of an answer that was measured. `shown` are the references' texts.
-pub(super) fn verdict(what: &str, shown: &str, value: f64, min: f64) -> Score {
-    let pass = value >= min;
-    let is = if pass { "at least" } else { "less than" };
-    Score::new(value, pass, format!("its {what} to {shown} is {value:.4}, {is} {min}"))
-}
-
-/// The references in a reason: the text, or how many there are.
-pub(super) fn shown(references: &[String]) -> String {
-    match references {
-        [one] => quote(one),
-        several => format!("the nearest of {} texts", several.len()),
     }
 }
 

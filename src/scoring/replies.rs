@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct ReplyCache {
     replies: HashMap<[u8; 32], Result<String, Failure>>,
     vectors: HashMap<[u8; 32], Result<Arc<[f32]>, Failure>>,
-    wanted: Mutex<Wanted>,
+    pending: Mutex<Pending>,
 }
 
 /// What had no reply, each once, in an order that depends on nothing else.
 #[derive(Debug, Default)]
-struct Wanted {
+struct Pending {
     questions: BTreeMap<[u8; 32], Question>,
     meanings: BTreeMap<[u8; 32], Meaning>,
 }
@@ -23,7 +23,7 @@ struct Wanted {
 impl ReplyCache {
     /// The questions and the texts that had no reply since the last call.
     pub fn take_missing(&self) -> (Vec<Question>, Vec<Meaning>) {
-        let Wanted { questions, meanings } = std::mem::take(&mut *self.wanted());
+        let Pending { questions, meanings } = std::mem::take(&mut *self.pending());
         (questions.into_values().collect(), meanings.into_values().collect())
     }
 
@@ -37,8 +37,8 @@ impl ReplyCache {
         self.vectors.insert(meaning.digest(), vector);
     }
 
-    fn wanted(&self) -> MutexGuard<'_, Wanted> {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -56,7 +56,7 @@ impl Replies for ReplyCache {
         if let Some(known) = self.replies.get(&digest) {
             return known.clone();
         }
-        self.wanted()
+        self.pending()
             .questions
             .entry(digest)
             .or_insert_with(|| question.clone());
@@ -68,7 +68,7 @@ impl Replies for ReplyCache {
         if let Some(known) = self.vectors.get(&digest) {
             return known.clone();
         }
-        self.wanted().meanings.entry(digest).or_insert_with(|| meaning.clone());
+        self.pending().meanings.entry(digest).or_insert_with(|| meaning.clone());
         Err(not_asked("the model of embeddings"))
     }
 }

@@ -99,7 +99,7 @@ mod tests {
     use super::super::rules::testing::case;
     use super::*;
     use crate::domain::{Answer, JudgeVerdict};
-    use crate::scoring::{Commands, ReplyCache, Unscored, score};
+    use crate::scoring::{CaseAnswers, Commands, ReplyCache, score};
     use serde_json::json;
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
                 ..Answer::default()
             };
             let mut asking = ReplyCache::default();
-            let batch = [Unscored {
+            let batch = [CaseAnswers {
                 case: &case,
                 answers: vec![Some(&answer)],
                 systems: Vec::new(),

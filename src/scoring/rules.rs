@@ -88,7 +88,7 @@ pub(super) mod testing {
     use crate::scoring::definition::{MatcherDef, Sample};
     use crate::scoring::matcher::{MatchInput, Matcher};
     use crate::scoring::matchers::snapshot::EXAMPLE_APPROVED;
-    use crate::scoring::score::{Unscored, score as score_all};
+    use crate::scoring::score::{CaseAnswers, score as score_all};
     use serde_json::Map;
     use std::collections::BTreeMap;
     use std::sync::Arc;
@@ -134,7 +134,7 @@ pub(super) mod testing {
         let cases: Vec<Case> = (0..500).map(|_| case(&serde_json::json!([check]))).collect();
         let batch: Vec<_> = cases
             .iter()
-            .map(|case| Unscored {
+            .map(|case| CaseAnswers {
                 case,
                 answers: vec![Some(&answer)],
                 systems: Vec::new(),

@@ -9,7 +9,7 @@
 //! candidate (a sure fail is never softened to an error) and as honest for the baseline (it is no better for being
 //! harder to judge). A panic is a bug in a matcher, which puts everything into doubt, so it is always an error.
 
-use super::aggregate::{Aggregate, CheckOutcome, NotScored, failure};
+use super::aggregate::{Aggregate, CheckOutcome, NoScore, failure};
 use super::command::Commands;
 use super::definition::Compile;
 use super::matcher::{MatchInput, Matcher};
@@ -22,7 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A case with answers to it, in plan order; `None` where there is none to judge.
 #[derive(Clone, Debug)]
-pub struct Unscored<'a> {
+pub struct CaseAnswers<'a> {
     /// The case.
     pub case: &'a Case,
     /// Its answers.
@@ -51,18 +51,18 @@ pub struct ScoredAnswer {
 /// `replies` has what judges replied; a check whose question has no reply can't judge, see `replies.rs`.
 /// A panicking matcher is an error outcome of that answer. Its message still reaches the panic hook: whether that prints
 /// anything is the caller's choice.
-pub fn score(batch: &[Unscored<'_>], commands: &Commands, replies: &dyn Replies) -> Vec<Vec<Option<ScoredAnswer>>> {
+pub fn score(batch: &[CaseAnswers<'_>], commands: &Commands, replies: &dyn Replies) -> Vec<Vec<Option<ScoredAnswer>>> {
     score_with(&Compile::new(MATCHERS).with_commands(commands), batch, replies)
 }
 
-fn score_with(ctx: &Compile<'_>, batch: &[Unscored<'_>], replies: &dyn Replies) -> Vec<Vec<Option<ScoredAnswer>>> {
+fn score_with(ctx: &Compile<'_>, batch: &[CaseAnswers<'_>], replies: &dyn Replies) -> Vec<Vec<Option<ScoredAnswer>>> {
     batch
         .par_iter()
         .map(|unscored| score_case(ctx, unscored, replies))
         .collect()
 }
 
-fn score_case(ctx: &Compile<'_>, unscored: &Unscored<'_>, replies: &dyn Replies) -> Vec<Option<ScoredAnswer>> {
+fn score_case(ctx: &Compile<'_>, unscored: &CaseAnswers<'_>, replies: &dyn Replies) -> Vec<Option<ScoredAnswer>> {
     let case = unscored.case;
     let checks = compile(ctx, case);
     let systems = unscored.systems.iter().copied().chain(std::iter::repeat(None));
@@ -145,7 +145,7 @@ fn score_answer(checks: &Checks<'_>, input: MatchInput<'_>) -> ScoredAnswer {
     for (spec, matcher) in &checks.checks {
         let said = match (caught(matcher.as_ref(), &input), input.unusable) {
             // No check names this end as the one it expects, so the answer is as wrong as without any check of its end.
-            (Err(NotScored::NoScore(_)), Some(reason)) => Ok(Score::binary(false, reason)),
+            (Err(NoScore::Refused(_)), Some(reason)) => Ok(Score::binary(false, reason)),
             (said, _) => said,
         };
         if spec.decides() {
@@ -163,13 +163,13 @@ fn score_answer(checks: &Checks<'_>, input: MatchInput<'_>) -> ScoredAnswer {
 fn caught(matcher: &dyn Matcher, input: &MatchInput<'_>) -> CheckOutcome {
     // Matchers have no state of their own, so a panic leaves nothing half done behind.
     match catch_unwind(AssertUnwindSafe(|| matcher.check(input))) {
-        Ok(said) => said.map_err(NotScored::NoScore),
+        Ok(said) => said.map_err(NoScore::Refused),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text
                 .or_else(|| panic.downcast_ref::<&str>().copied())
                 .unwrap_or("no message");
-            Err(NotScored::Panicked(format!(
+            Err(NoScore::Panicked(format!(
                 "the matcher panicked: {}",
                 bounded(text, 160)
             )))
@@ -231,7 +231,7 @@ mod tests {
 
     fn judged(checks: Value, answer: &Answer) -> ScoredAnswer {
         let case = case(&checks);
-        let batch = [Unscored {
+        let batch = [CaseAnswers {
             case: &case,
             answers: vec![Some(answer)],
             systems: Vec::new(),
@@ -488,19 +488,19 @@ mod tests {
         let case = case(&json!([{"contains": "a"}]));
         let (a, b) = (answer_text("a").answer, answer_text("b").answer);
         let batch = [
-            Unscored {
+            CaseAnswers {
                 case: &case,
                 answers: vec![Some(&a), None, Some(&b)],
                 systems: Vec::new(),
                 costs: Vec::new(),
             },
-            Unscored {
+            CaseAnswers {
                 case: &case,
                 answers: vec![],
                 systems: Vec::new(),
                 costs: Vec::new(),
             },
-            Unscored {
+            CaseAnswers {
                 case: &case,
                 answers: vec![None],
                 systems: Vec::new(),
@@ -577,7 +577,7 @@ mod tests {
         fn judging_never_panics(text in texts(), finish in proptest::option::of("STOP|MAX_TOKENS|\\PC{0,8}")) {
             let case = case(&Value::Array(examples()));
             let answer = Answer { text, finish_reason: finish, ..Answer::default() };
-            let judged = score(&[Unscored { case: &case, answers: vec![Some(&answer)], systems: Vec::new(), costs: Vec::new() }], &commands(), &Canned::default());
+            let judged = score(&[CaseAnswers { case: &case, answers: vec![Some(&answer)], systems: Vec::new(), costs: Vec::new() }], &commands(), &Canned::default());
             let outcome = &judged[0][0].as_ref().unwrap().outcome;
             prop_assert!(matches!(outcome, Outcome::Scored(_)), "{outcome:?}");
         }

@@ -15,7 +15,7 @@ use promptgate::internals::dataset;
 use promptgate::internals::gate::{Completion, RunContext, decide};
 use promptgate::internals::prompt::{Library, Prompt};
 use promptgate::internals::provider::gemini::{body, decode, sample_of};
-use promptgate::internals::scoring::{Commands, ReplyCache, Rules, Unscored, score};
+use promptgate::internals::scoring::{CaseAnswers, Commands, ReplyCache, Rules, score};
 use rayon::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -43,7 +43,7 @@ impl Asked {
         let answers: Vec<Answer> =
             rehearsal.answers().iter().map(|answer| decode(answer.to_string().as_bytes()).unwrap()).collect();
         let unscored =
-            Unscored { case, answers: answers.iter().map(Some).collect(), systems: Vec::new(), costs: Vec::new() };
+            CaseAnswers { case, answers: answers.iter().map(Some).collect(), systems: Vec::new(), costs: Vec::new() };
         let said = score(&[unscored], commands, &ReplyCache::default()).remove(0);
         let judged: Vec<Judged> = said
             .into_iter()

@@ -49,11 +49,11 @@ pub struct Commands(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     pools: BTreeMap<String, Arc<Pool>>,
-    interrupted: Arc<OnceLock<Interrupted>>,
+    interrupted: Arc<OnceLock<InterruptCheck>>,
 }
 
 /// Whether a person asked the run to end.
-type Interrupted = Box<dyn Fn() -> bool + Send + Sync>;
+type InterruptCheck = Box<dyn Fn() -> bool + Send + Sync>;
 
 impl Commands {
     /// The declared commands of the project under `root`. Starts nothing.
@@ -127,7 +127,7 @@ pub(super) struct Pool {
     command: Command,
     root: PathBuf,
     program: OnceLock<Result<Program, String>>,
-    interrupted: Arc<OnceLock<Interrupted>>,
+    interrupted: Arc<OnceLock<InterruptCheck>>,
     state: Mutex<State>,
 }
 

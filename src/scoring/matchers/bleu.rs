@@ -6,10 +6,10 @@
 //! 3 of B. Chen and C. Cherry, "A systematic comparison of smoothing techniques for sentence-level BLEU" (2014).
 
 use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::{Fields, not_a, wrong};
+use crate::scoring::arguments::Fields;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
-use crate::scoring::references::{self, MAX_CHARS_SUM, is_python_space};
+use crate::scoring::references::{MAX_CHARS_SUM, References, is_python_space, measurable};
 use crate::scoring::sequences::{Runs, common_runs, runs};
 use serde_json::Value;
 
@@ -38,29 +38,17 @@ const ORDER: usize = 4;
 
 #[derive(Debug)]
 struct Bleu {
-    /// Tokens of each reference.
-    references: Vec<Vec<String>>,
-    shown: String,
-    min: f64,
+    references: References<Vec<String>>,
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let Some(map) = args.as_object() else {
-        return wrong(not_a("a map {to, min}", args));
-    };
-    let mut fields = Fields::new(map, &["to", "to_any", "min"]);
-    let references = references::references(&mut fields, MAX_CHARS_SUM, |text| match tokens(text) {
+    let mut fields = Fields::of(args, &["to", "to_any", "min"], "a map {to, min}")?;
+    let references = References::read(&mut fields, MAX_CHARS_SUM, "BLEU score", |text| match tokens(text) {
         none if none.is_empty() => Err(ArgProblem::new("the text has no words, so every answer scores 0")),
-        tokens => Ok((tokens, text.to_owned())),
+        tokens => Ok(tokens),
     });
-    let min = references::threshold(&mut fields, "BLEU score");
-    let (references, min) = fields.finish(references.zip(min))?;
-    let (references, texts): (_, Vec<String>) = references.into_iter().unzip();
-    Ok(Box::new(Bleu {
-        references,
-        shown: references::shown(&texts),
-        min,
-    }))
+    let references = fields.finish(references)?;
+    Ok(Box::new(Bleu { references }))
 }
 
 /// The tokens of sacrebleu's `Tokenizer13a`.
@@ -192,9 +180,9 @@ fn brevity(answer: usize, references: &[Vec<String>]) -> f64 {
 
 impl Matcher for Bleu {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let answer = tokens(references::measurable(&input.answer.text, MAX_CHARS_SUM, "BLEU")?);
-        let score = bleu(&answer, &self.references);
-        Ok(references::verdict("BLEU", &self.shown, score, self.min))
+        let answer = tokens(measurable(&input.answer.text, MAX_CHARS_SUM, "BLEU")?);
+        let score = bleu(&answer, &self.references.all);
+        Ok(self.references.score("BLEU", score))
     }
 }
 

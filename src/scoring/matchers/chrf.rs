@@ -6,10 +6,10 @@
 //! counts.
 
 use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::{Fields, not_a, wrong};
+use crate::scoring::arguments::Fields;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
-use crate::scoring::references::{self, MAX_CHARS_SUM, is_python_space};
+use crate::scoring::references::{MAX_CHARS_SUM, References, is_python_space, measurable};
 use crate::scoring::sequences::{Runs, common_runs, runs};
 use serde_json::Value;
 
@@ -40,28 +40,19 @@ const BETA: f64 = 2.0;
 
 #[derive(Debug)]
 struct Chrf {
-    references: Vec<Vec<char>>,
-    shown: String,
-    min: f64,
+    references: References<Vec<char>>,
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let Some(map) = args.as_object() else {
-        return wrong(not_a("a map {to, min}", args));
-    };
-    let mut fields = Fields::new(map, &["to", "to_any", "min"]);
-    let references = references::references(&mut fields, MAX_CHARS_SUM, |text| match characters(text) {
-        none if none.is_empty() => Err(ArgProblem::new("the text has no characters, so every answer scores 0")),
-        characters => Ok((characters, text.to_owned())),
+    let mut fields = Fields::of(args, &["to", "to_any", "min"], "a map {to, min}")?;
+    let references = References::read(&mut fields, MAX_CHARS_SUM, "chrF score", |text| {
+        match characters(text) {
+            none if none.is_empty() => Err(ArgProblem::new("the text has no characters, so every answer scores 0")),
+            characters => Ok(characters),
+        }
     });
-    let min = references::threshold(&mut fields, "chrF score");
-    let (references, min) = fields.finish(references.zip(min))?;
-    let (references, texts): (_, Vec<String>) = references.into_iter().unzip();
-    Ok(Box::new(Chrf {
-        references,
-        shown: references::shown(&texts),
-        min,
-    }))
+    let references = fields.finish(references)?;
+    Ok(Box::new(Chrf { references }))
 }
 
 fn characters(text: &str) -> Vec<char> {
@@ -92,9 +83,9 @@ fn chrf(answer: &[char], references: &[Vec<char>]) -> impl Iterator<Item = f64> 
 
 impl Matcher for Chrf {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let answer = characters(references::measurable(&input.answer.text, MAX_CHARS_SUM, "chrF")?);
-        let highest = chrf(&answer, &self.references).fold(0.0, f64::max);
-        Ok(references::verdict("chrF", &self.shown, highest, self.min))
+        let answer = characters(measurable(&input.answer.text, MAX_CHARS_SUM, "chrF")?);
+        let highest = chrf(&answer, &self.references.all).fold(0.0, f64::max);
+        Ok(self.references.score("chrF", highest))
     }
 }
 

@@ -1,12 +1,12 @@
 //! `code_block`: fenced code blocks of a language are there, so many, and hold a check.
 
-use super::json_path::Judged;
+use super::json_path::ValueScores;
 use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::{Bounds, Fields, Read, bounds, needle, not_a, wrong};
+use crate::scoring::code_fence::blocks;
 use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
-use crate::scoring::fenced::blocks;
+use crate::scoring::inner_check::PartCheck;
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
-use crate::scoring::nested::PartCheck;
 use crate::scoring::quote::quote;
 use serde_json::Value;
 
@@ -107,7 +107,7 @@ impl Matcher for CodeBlock {
                 "has {number} code blocks{of}, and at most {MAX_CHECKED} are checked"
             )));
         }
-        let mut judged = Judged::default();
+        let mut judged = ValueScores::default();
         for (i, mut text) in found.into_iter().enumerate() {
             if text.ends_with('\n') {
                 text.pop();

@@ -5,11 +5,11 @@
 //! could not change that; otherwise they can't judge.
 
 use crate::domain::{ArgProblem, Logic, Score, Step};
-use crate::scoring::aggregate::{Weighted, weighted_mean};
+use crate::scoring::aggregate::{WeightedScore, weighted_mean};
 use crate::scoring::arguments::{Fields, Read, count, inside, not_a, wrong};
 use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
+use crate::scoring::inner_check::{InnerCheck, nested};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
-use crate::scoring::nested::{Nested, nested};
 use serde_json::Value;
 
 pub(super) const NOT: MatcherDef = MatcherDef {
@@ -79,21 +79,21 @@ pub(super) const AT_LEAST: MatcherDef = MatcherDef {
 };
 
 #[derive(Debug)]
-struct Not(Nested);
+struct Not(InnerCheck);
 
 #[derive(Debug)]
-struct All(Vec<Nested>);
+struct All(Vec<InnerCheck>);
 
 #[derive(Debug)]
-struct Any(Vec<Nested>);
+struct Any(Vec<InnerCheck>);
 
 #[derive(Debug)]
 struct AtLeast {
     n: usize,
-    checks: Vec<Nested>,
+    checks: Vec<InnerCheck>,
 }
 
-fn list(args: &Value, ctx: &Compile<'_>) -> Read<Vec<Nested>> {
+fn list(args: &Value, ctx: &Compile<'_>) -> Read<Vec<InnerCheck>> {
     let ctx = ctx.deeper()?;
     let Some(written) = args.as_array() else {
         return wrong(not_a("a list of checks", args));
@@ -113,10 +113,7 @@ fn list(args: &Value, ctx: &Compile<'_>) -> Read<Vec<Nested>> {
 }
 
 fn at_least(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let Some(map) = args.as_object() else {
-        return wrong(not_a("a map {n, of}", args));
-    };
-    let mut fields = Fields::new(map, &["n", "of"]);
+    let mut fields = Fields::of(args, &["n", "of"], "a map {n, of}")?;
     let n = fields.required("n", "how many of the checks must hold", count);
     let checks = fields.required("of", "a list of checks", |value| {
         let checks = list(value, ctx)?;
@@ -163,7 +160,7 @@ impl Matcher for All {
         for check in &self.0 {
             match check.check(input) {
                 Ok(score) => {
-                    scores.push(Weighted {
+                    scores.push(WeightedScore {
                         value: score.value(),
                         weight: check.weight,
                     });

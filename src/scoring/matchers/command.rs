@@ -39,15 +39,15 @@ struct Own {
 }
 
 /// The name of a command and what the check gives it.
-struct Written<'a> {
+struct Arguments<'a> {
     name: &'a str,
     args: Value,
     declared: Option<&'a str>,
 }
 
-fn read<'a>(args: &'a Value, loading: bool) -> Read<Written<'a>> {
+fn read<'a>(args: &'a Value, loading: bool) -> Read<Arguments<'a>> {
     match args {
-        Value::String(name) => Ok(Written {
+        Value::String(name) => Ok(Arguments {
             name,
             args: Value::Null,
             declared: None,
@@ -63,7 +63,7 @@ fn read<'a>(args: &'a Value, loading: bool) -> Read<Written<'a>> {
             let declared = fields.optional(DECLARED, text);
             let name = fields.required("name", "the name of a command that promptgate.toml declares", text);
             let name = fields.finish(name)?;
-            Ok(Written { name, args, declared })
+            Ok(Arguments { name, args, declared })
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
             wrong(not_a("the name of a command, or a map {name, args}", args))
@@ -99,7 +99,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
 
 /// Reads what identifies the command into the check, so that another command makes another dataset.
 fn inline(args: &mut Value, _: &ProjectFiles, commands: &Commands) -> Result<(), Vec<ArgProblem>> {
-    let Written { name, args: given, .. } = read(args, true)?;
+    let Arguments { name, args: given, .. } = read(args, true)?;
     let pool = commands.find(name).map_err(|problem| at_name(args, problem))?;
     *args = json!({"name": name, "args": given, DECLARED: pool.digest()});
     Ok(())

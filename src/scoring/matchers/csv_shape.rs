@@ -2,8 +2,8 @@
 
 use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Bounds, Fields, Read, bounds, count, flag, inside, not_a, text, wrong};
+use crate::scoring::code_fence::one_marked;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
-use crate::scoring::fenced::one_marked;
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::{counted, quote};
 use serde_json::Value;
@@ -41,10 +41,11 @@ struct Csv {
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let Some(map) = args.as_object() else {
-        return wrong(not_a("a map {columns or header, rows, delimiter, fenced}", args));
-    };
-    let mut fields = Fields::new(map, &["columns", "header", "rows", "delimiter", "fenced"]);
+    let mut fields = Fields::of(
+        args,
+        &["columns", "header", "rows", "delimiter", "fenced"],
+        "a map {columns or header, rows, delimiter, fenced}",
+    )?;
     let columns = fields.optional("columns", columns);
     let header = fields.optional("header", header);
     let rows = fields.optional("rows", bounds);

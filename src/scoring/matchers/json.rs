@@ -2,9 +2,9 @@
 
 use crate::domain::{ArgProblem, JsonSays, Score};
 use crate::scoring::arguments::{Fields, Read, flag, not_a, wrong};
+use crate::scoring::code_fence::one_marked;
 use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
-use crate::scoring::fenced::one_marked;
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::quote;
 use crate::scoring::strict_json::parse;

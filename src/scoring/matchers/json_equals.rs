@@ -6,7 +6,7 @@ use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Fields, Read, flag, inside, not_a, number, wrong};
 use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
-use crate::scoring::json_compare::{Comparison, Difference, Unordered};
+use crate::scoring::json_compare::{Comparison, Difference, ListOrder};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use serde_json::Value;
 
@@ -59,10 +59,10 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     let subset = fields.optional("subset", flag).unwrap_or(false);
     let ignore = fields.optional("ignore", paths).unwrap_or_default();
     let unordered = fields.optional("unordered", |value| match value {
-        Value::Bool(false) => Ok(Listed::None),
-        Value::Bool(true) => Ok(Listed::All),
+        Value::Bool(false) => Ok(OrderOption::None),
+        Value::Bool(true) => Ok(OrderOption::All),
         Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-            paths(value).map(Listed::Paths)
+            paths(value).map(OrderOption::Paths)
         }
     });
     let tolerance = fields.optional("tolerance", tolerance).unwrap_or(0.0);
@@ -89,10 +89,10 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
                 .expected("a value with something in it that is not ignored, or no `subset`"),
         );
     }
-    let unordered = match unordered.unwrap_or(Listed::None) {
-        Listed::None => Unordered::None,
-        Listed::All => Unordered::All,
-        Listed::Paths(paths) => lists(&value, &paths)?,
+    let unordered = match unordered.unwrap_or(OrderOption::None) {
+        OrderOption::None => ListOrder::None,
+        OrderOption::All => ListOrder::All,
+        OrderOption::Paths(paths) => lists(&value, &paths)?,
     };
     Ok(Box::new(JsonEquals {
         value,
@@ -128,7 +128,7 @@ fn holds_something(value: &Value) -> bool {
 }
 
 /// What `unordered` says.
-enum Listed {
+enum OrderOption {
     None,
     All,
     Paths(Vec<PathText>),
@@ -200,7 +200,7 @@ fn remove(value: &mut Value, places: &[Vec<Token>]) {
 }
 
 /// The lists that the paths of `unordered` select.
-fn lists(value: &Value, paths: &[PathText]) -> Read<Unordered> {
+fn lists(value: &Value, paths: &[PathText]) -> Read<ListOrder> {
     let mut found = std::collections::HashSet::new();
     for (i, path) in paths.iter().enumerate() {
         let at = |problem: ArgProblem| vec![problem.inside(Step::Index(i)).inside(Step::key("unordered"))];
@@ -225,7 +225,7 @@ fn lists(value: &Value, paths: &[PathText]) -> Read<Unordered> {
             return Err(at(problem.expected("a path to a list of `value`, like $.tags")));
         }
     }
-    Ok(Unordered::At(found))
+    Ok(ListOrder::At(found))
 }
 
 impl Matcher for JsonEquals {

@@ -5,9 +5,9 @@ use crate::domain::{ArgProblem, JsonSays, Score};
 use crate::scoring::arguments::{Bounds, Fields, Read, bounds, choice, flag, not_a, text, wrong};
 use crate::scoring::constraint;
 use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
+use crate::scoring::inner_check::{PartCheck, as_text};
 use crate::scoring::json_compare::{Comparison, Difference, shown};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
-use crate::scoring::nested::{PartCheck, as_text};
 use crate::scoring::quote::{bounded, quote};
 use serde_json::Value;
 use serde_json_path::JsonPath as Path;
@@ -161,7 +161,7 @@ impl Selected {
                 self.path
             )));
         }
-        let mut judged = Judged::default();
+        let mut judged = ValueScores::default();
         for node in nodes.iter().take(taken) {
             let said = self.check_one(input, node.node());
             judged.add(&bounded(&node.location().to_string(), 80), said);
@@ -186,7 +186,7 @@ impl Selected {
 
 /// What was said of values: as for `all` and `any`, what can't be judged matters only where it could change the result.
 #[derive(Debug, Default)]
-pub(super) struct Judged {
+pub(super) struct ValueScores {
     values: Vec<f64>,
     passed: Option<String>,
     failed: Option<String>,
@@ -194,7 +194,7 @@ pub(super) struct Judged {
     unknown: Option<MatchError>,
 }
 
-impl Judged {
+impl ValueScores {
     /// Adds what was said of the value at a place.
     pub(super) fn add(&mut self, place: &str, said: Result<Score, MatchError>) {
         match said {

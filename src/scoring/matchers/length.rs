@@ -1,7 +1,7 @@
 //! `length`: the answer is neither too short nor too long.
 
 use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::{Bounds, Fields, choice, not_a, wrong};
+use crate::scoring::arguments::{Bounds, Fields, choice};
 use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
@@ -51,10 +51,7 @@ struct Length {
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let Some(map) = args.as_object() else {
-        return wrong(not_a("a map {min, max, unit}", args));
-    };
-    let mut fields = Fields::new(map, &["min", "max", "unit"]);
+    let mut fields = Fields::of(args, &["min", "max", "unit"], "a map {min, max, unit}")?;
     let unit = fields
         .optional("unit", |value| choice(value, &UNITS))
         .unwrap_or(Unit::Chars);

@@ -42,14 +42,14 @@ enum Which {
 
 #[derive(Debug)]
 struct Number {
-    wanted: Wanted,
+    wanted: Target,
     after: Option<String>,
     which: Which,
 }
 
 /// What the number must be.
 #[derive(Debug)]
-enum Wanted {
+enum Target {
     Near {
         value: f64,
         tolerance: f64,
@@ -84,7 +84,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
             }
         }
         Value::Number(_) | Value::String(_) => Number {
-            wanted: Wanted::Near {
+            wanted: Target::Near {
                 value: number(args)?,
                 tolerance: 0.0,
                 relative: 0.0,
@@ -102,7 +102,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     Ok(Box::new(matcher))
 }
 
-fn near(fields: &mut Fields<'_>) -> Option<Wanted> {
+fn near(fields: &mut Fields<'_>) -> Option<Target> {
     let value = fields.required("value", "a number, or a range of `min` and `max`", number);
     let tolerance = fields.optional("tolerance", not_negative).unwrap_or(0.0);
     let relative = fields.optional("relative", share).unwrap_or(0.0);
@@ -113,14 +113,14 @@ fn near(fields: &mut Fields<'_>) -> Option<Wanted> {
                 .expected("`tolerance` instead"),
         );
     }
-    value.map(|value| Wanted::Near {
+    value.map(|value| Target::Near {
         value,
         tolerance,
         relative,
     })
 }
 
-fn within(fields: &mut Fields<'_>) -> Option<Wanted> {
+fn within(fields: &mut Fields<'_>) -> Option<Target> {
     let min = fields.optional("min", number);
     let max = fields.optional("max", number);
     for key in ["value", "tolerance", "relative"] {
@@ -141,7 +141,7 @@ fn within(fields: &mut Fields<'_>) -> Option<Wanted> {
                 .expected("`min` at most `max`"),
         );
     }
-    Some(Wanted::Within {
+    Some(Target::Within {
         min: min.unwrap_or(f64::NEG_INFINITY),
         max: max.unwrap_or(f64::INFINITY),
     })
@@ -165,10 +165,10 @@ fn share(value: &Value) -> Read<f64> {
     Ok(share)
 }
 
-impl Wanted {
+impl Target {
     fn accepts(&self, found: f64) -> bool {
         match *self {
-            Wanted::Near {
+            Target::Near {
                 value,
                 tolerance,
                 relative,
@@ -183,14 +183,14 @@ impl Wanted {
                 found == value || (found.is_finite() && (found - value).abs() <= allowed + rounding)
             }
             // A number too large to be told is in no range.
-            Wanted::Within { min, max } => found.is_finite() && (min..=max).contains(&found),
+            Target::Within { min, max } => found.is_finite() && (min..=max).contains(&found),
         }
     }
 
     /// What the number is or is not.
     fn describe(&self) -> String {
         match *self {
-            Wanted::Near {
+            Target::Near {
                 value,
                 tolerance,
                 relative,
@@ -205,9 +205,9 @@ impl Wanted {
                 }
                 text
             }
-            Wanted::Within { min, max } if min.is_infinite() => format!("at most {max}"),
-            Wanted::Within { min, max } if max.is_infinite() => format!("at least {min}"),
-            Wanted::Within { min, max } => format!("from {min} to {max}"),
+            Target::Within { min, max } if min.is_infinite() => format!("at most {max}"),
+            Target::Within { min, max } if max.is_infinite() => format!("at least {min}"),
+            Target::Within { min, max } => format!("from {min} to {max}"),
         }
     }
 }

@@ -4,8 +4,8 @@ use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Bounds, Fields, Read, count, not_a, text, wrong};
 use crate::scoring::cache::Cache;
 use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
+use crate::scoring::inner_check::PartCheck;
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
-use crate::scoring::nested::PartCheck;
 use crate::scoring::quote::{bounded, counted, quote};
 use ::regex::{Regex, RegexBuilder};
 use serde_json::Value;
@@ -44,12 +44,12 @@ const MAX_COUNT: u64 = 10_000;
 #[derive(Debug)]
 struct Pattern {
     regex: Arc<Regex>,
-    wanted: Wanted,
+    wanted: Condition,
 }
 
 /// What must be so about the matches.
 #[derive(Debug)]
-enum Wanted {
+enum Condition {
     One,
     Count(Bounds),
     /// What the group captured passes the check.
@@ -64,7 +64,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
     let Value::Object(map) = args else {
         return Ok(Box::new(Pattern {
             regex: pattern(args, None, false)?,
-            wanted: Wanted::One,
+            wanted: Condition::One,
         }));
     };
     let mut fields = Fields::new(map, &["pattern", "count", "capture", "is"]);
@@ -75,15 +75,15 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
     });
     let wanted = match count {
         _ if captures => captured(&mut fields, regex.as_deref(), ctx),
-        Some(count) => Some(Wanted::Count(count)),
-        None => Some(Wanted::One),
+        Some(count) => Some(Condition::Count(count)),
+        None => Some(Condition::One),
     };
     let (regex, wanted) = fields.finish(regex.zip(wanted))?;
     Ok(Box::new(Pattern { regex, wanted }))
 }
 
 /// Reads `capture` and `is`.
-fn captured(fields: &mut Fields<'_>, regex: Option<&Regex>, ctx: &Compile<'_>) -> Option<Wanted> {
+fn captured(fields: &mut Fields<'_>, regex: Option<&Regex>, ctx: &Compile<'_>) -> Option<Condition> {
     if fields.has("count") {
         fields.refuse(
             ArgProblem::new("`count` does not go with `capture`")
@@ -96,7 +96,7 @@ fn captured(fields: &mut Fields<'_>, regex: Option<&Regex>, ctx: &Compile<'_>) -
         PartCheck::read(value, ctx)
     });
     let ((group, shown), check) = group.zip(check)?;
-    Some(Wanted::Captured { group, shown, check })
+    Some(Condition::Captured { group, shown, check })
 }
 
 /// The number of a group, and how a reason calls it. Without a pattern there is nothing to look it up in.
@@ -250,13 +250,13 @@ impl Matcher for Pattern {
         let text = &input.answer.text;
         let shown = bounded(self.regex.as_str(), 80);
         let count = match &self.wanted {
-            Wanted::One => {
+            Condition::One => {
                 return Ok(match self.regex.find(text) {
                     Some(found) => Score::binary(true, format!("matches /{shown}/ with {}", quote(found.as_str()))),
                     None => Score::binary(false, format!("does not match /{shown}/")),
                 });
             }
-            Wanted::Captured {
+            Condition::Captured {
                 group,
                 shown: name,
                 check,
@@ -270,7 +270,7 @@ impl Matcher for Pattern {
                 };
                 return check.check(input, captured.as_str().to_owned());
             }
-            Wanted::Count(count) => count,
+            Condition::Count(count) => count,
         };
         // No further than the bounds can tell.
         let enough = count.max.map_or(count.min, |max| max + 1);

@@ -5,11 +5,11 @@
 //! references the nearest counts (`score_multi`).
 
 use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::{Fields, choice, not_a, wrong};
+use crate::scoring::arguments::{Fields, choice};
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::counted;
-use crate::scoring::references::{self, MAX_CHARS_PRODUCT, MAX_CHARS_SUM};
+use crate::scoring::references::{MAX_CHARS_PRODUCT, MAX_CHARS_SUM, References, measurable};
 use crate::scoring::sequences::{common_runs, common_subsequence, runs};
 use crate::scoring::stems::stem;
 use serde_json::Value;
@@ -63,25 +63,24 @@ const WORDS: [(&str, Words); 2] = [("ascii", Words::Ascii), ("stems", Words::Ste
 
 #[derive(Debug)]
 struct Rouge {
-    references: Vec<Vec<String>>,
-    shown: String,
-    min: f64,
+    references: References<Vec<String>>,
     metric: Metric,
     words: Words,
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let Some(map) = args.as_object() else {
-        return wrong(not_a("a map {to, min, metric}", args));
-    };
-    let mut fields = Fields::new(map, &["to", "to_any", "min", "metric", "words"]);
+    let mut fields = Fields::of(
+        args,
+        &["to", "to_any", "min", "metric", "words"],
+        "a map {to, min, metric}",
+    )?;
     let metric = fields
         .optional("metric", |value| choice(value, &METRICS))
         .unwrap_or(Metric::Subsequence);
     let kind = fields
         .optional("words", |value| choice(value, &WORDS))
         .unwrap_or(Words::Ascii);
-    let references = references::references(&mut fields, metric.max_chars(), |text| {
+    let references = References::read(&mut fields, metric.max_chars(), "ROUGE score", |text| {
         let words = kind.of(text);
         if words.len() < metric.least_words() {
             let problem = ArgProblem::new(format!(
@@ -98,15 +97,11 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
                 Words::Stems => problem,
             });
         }
-        Ok((words, text.to_owned()))
+        Ok(words)
     });
-    let min = references::threshold(&mut fields, "ROUGE score");
-    let (references, min) = fields.finish(references.zip(min))?;
-    let (references, texts): (_, Vec<String>) = references.into_iter().unzip();
+    let references = fields.finish(references)?;
     Ok(Box::new(Rouge {
         references,
-        shown: references::shown(&texts),
-        min,
         metric,
         words: kind,
     }))
@@ -226,10 +221,10 @@ impl Metric {
 
 impl Matcher for Rouge {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let text = references::measurable(&input.answer.text, self.metric.max_chars(), self.metric.name())?;
+        let text = measurable(&input.answer.text, self.metric.max_chars(), self.metric.name())?;
         let answer = self.words.of(text);
-        let highest = self.metric.highest_f1(&answer, &self.references);
-        Ok(references::verdict(self.metric.name(), &self.shown, highest, self.min))
+        let highest = self.metric.highest_f1(&answer, &self.references.all);
+        Ok(self.references.score(self.metric.name(), highest))
     }
 }
 

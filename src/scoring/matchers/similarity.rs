@@ -9,7 +9,7 @@ use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::{Fields, choice, not_a, wrong};
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
-use crate::scoring::references::{self, MAX_CHARS_PRODUCT, is_python_space};
+use crate::scoring::references::{MAX_CHARS_PRODUCT, References, is_python_space, measurable};
 use crate::scoring::sequences::{common_subsequence, edit_distance};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -46,9 +46,7 @@ enum Metric {
 
 #[derive(Debug)]
 struct Similarity {
-    references: Vec<Vec<char>>,
-    shown: String,
-    min: f64,
+    references: References<Vec<char>>,
     metric: Metric,
 }
 
@@ -62,25 +60,18 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         ("token_set", Metric::TokenSet),
     ];
     let mut fields = Fields::new(map, &["to", "to_any", "min", "metric"]);
-    let references = references::references(&mut fields, MAX_CHARS_PRODUCT, |text| {
+    let references = References::read(&mut fields, MAX_CHARS_PRODUCT, "similarity", |text| {
         let reference: Vec<char> = text.chars().collect();
         if words(&reference).is_empty() {
             return Err(ArgProblem::new("the text has no words").expected("a text with at least one visible character"));
         }
-        Ok((reference, text.to_owned()))
+        Ok(reference)
     });
-    let min = references::threshold(&mut fields, "similarity");
     let metric = fields
         .optional("metric", |value| choice(value, &metrics))
         .unwrap_or(Metric::Levenshtein);
-    let (references, min) = fields.finish(references.zip(min))?;
-    let (references, texts): (_, Vec<String>) = references.into_iter().unzip();
-    Ok(Box::new(Similarity {
-        references,
-        shown: references::shown(&texts),
-        min,
-        metric,
-    }))
+    let references = fields.finish(references)?;
+    Ok(Box::new(Similarity { references, metric }))
 }
 
 impl Metric {
@@ -152,20 +143,23 @@ fn token_set(a: &[char], b: &[char]) -> f64 {
 
 impl Matcher for Similarity {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        if let Err(too_long) = references::measurable(&input.answer.text, MAX_CHARS_PRODUCT, "similarity") {
+        if let Err(too_long) = measurable(&input.answer.text, MAX_CHARS_PRODUCT, "similarity") {
             // Too long to measure, but perhaps long enough to be sure.
             let length = input.answer.text.chars().count();
             let most = |reference: &Vec<char>| self.metric.at_most(reference.len(), length);
-            if self.references.iter().map(most).fold(0.0, f64::max) < self.min {
-                let reason = format!("has {length} characters, too many for a similarity of {}", self.min);
+            if !self.references.may_pass(most) {
+                let reason = format!(
+                    "has {length} characters, too many for a similarity of {}",
+                    self.references.min()
+                );
                 return Ok(Score::binary(false, reason));
             }
             return Err(too_long);
         }
         let answer = input.answer.text.chars().collect();
         let measure = |reference| self.metric.measure(&answer, reference);
-        let highest = self.references.iter().map(measure).fold(0.0, f64::max);
-        Ok(references::verdict("similarity", &self.shown, highest, self.min))
+        let highest = self.references.all.iter().map(measure).fold(0.0, f64::max);
+        Ok(self.references.score("similarity", highest))
     }
 }
 

@@ -1,18 +1,18 @@
 //! `snapshot`: the answer is the one that people approved.
 //!
-//! The approved answer of a case is a file; see `approved.rs`. Loading reads it into the check, under the key `approved`,
+//! The approved answer of a case is a file; see `snapshot_file.rs`. Loading reads it into the check, under the key `approved`,
 //! which nobody can write: so judging needs no file, and another approved answer makes another dataset.
 
 use super::similarity::levenshtein;
 use crate::domain::{ArgProblem, CaseId, CheckSpec, SNAPSHOTS, Score, Step, snapshot_file, visible};
-use crate::scoring::approved;
 use crate::scoring::arguments::{Fields, Read, not_a, text, wrong};
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::project_file::ProjectFiles;
 use crate::scoring::quote::quote;
-use crate::scoring::redaction::{Redacted, Redactions};
+use crate::scoring::redaction::{RedactedText, Redactions};
 use crate::scoring::references::{self, MAX_CHARS_PRODUCT};
+use crate::scoring::snapshot_file;
 use serde_json::{Map, Value};
 
 pub(super) const SNAPSHOT: MatcherDef = MatcherDef {
@@ -118,7 +118,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
 /// It is there, but can't be used.
 fn read_approved(args: &mut Value, files: &ProjectFiles, case: &CaseId) -> Result<(), Vec<ArgProblem>> {
     let (_, min, _) = read(args, false)?;
-    let approved = approved::approved(files, case).map_err(|problem| vec![problem])?;
+    let approved = snapshot_file::approved(files, case).map_err(|problem| vec![problem])?;
     let length = approved.as_ref().map_or(0, |text| text.chars().count());
     if min.is_some() && length > MAX_CHARS_PRODUCT {
         return wrong(
@@ -138,16 +138,16 @@ fn read_approved(args: &mut Value, files: &ProjectFiles, case: &CaseId) -> Resul
 
 /// A text in the form in which it is compared: line feeds end lines, redactions are made, nothing acts or hides, and no
 /// white space stands at the end. A file that insta wrote keeps all of that.
-fn compared(redactions: &Redactions, text: &str) -> Redacted {
+fn compared(redactions: &Redactions, text: &str) -> RedactedText {
     let redacted = redactions.apply(&text.replace("\r\n", "\n"));
-    Redacted {
+    RedactedText {
         text: visible(redacted.text.trim_end()).into_owned(),
         ..redacted
     }
 }
 
 /// What keeps an answer from being compared, and so from being approved.
-fn useless(answer: &str, redacted: &Redacted) -> Option<&'static str> {
+fn useless(answer: &str, redacted: &RedactedText) -> Option<&'static str> {
     if answer.trim().is_empty() {
         Some("the answer has no text to compare")
     } else if !redacted.says_something {

@@ -8,9 +8,9 @@
 use crate::domain::{ArgProblem, Score, Step, ToolCall};
 use crate::scoring::arguments::{Fields, Read, choice, inside, needle, not_a, number, wrong};
 use crate::scoring::definition::{Children, Compile, MatcherDef, Reads, Sample};
+use crate::scoring::inner_check::{PartCheck, as_text};
 use crate::scoring::json_compare::{Comparison, Difference, matching};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
-use crate::scoring::nested::{PartCheck, as_text};
 use crate::scoring::quote::{bounded, counted, quote};
 use serde_json::{Map, Value};
 use std::cell::Cell;
@@ -109,10 +109,7 @@ fn argument_checks(args: &mut Value) -> Vec<&mut Value> {
 }
 
 fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let Some(map) = args.as_object() else {
-        return wrong(not_a("a map {mode, calls, min_f1}", args));
-    };
-    let mut fields = Fields::new(map, &["mode", "calls", "min_f1"]);
+    let mut fields = Fields::of(args, &["mode", "calls", "min_f1"], "a map {mode, calls, min_f1}")?;
     let mode = fields
         .optional("mode", |value| choice(value, &MODES))
         .unwrap_or(Mode::Exact);

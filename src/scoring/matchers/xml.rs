@@ -1,12 +1,12 @@
 //! `xml`: the answer is well-formed XML, and its elements are as expected.
 
-use super::json_path::Judged;
+use super::json_path::ValueScores;
 use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::{Bounds, Fields, Read, bounds, flag, needle, not_a, wrong};
+use crate::scoring::code_fence::one_marked;
 use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
-use crate::scoring::fenced::one_marked;
+use crate::scoring::inner_check::PartCheck;
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
-use crate::scoring::nested::PartCheck;
 use crate::scoring::quote::{bounded, quote};
 use roxmltree::{Document, Node, ParsingOptions};
 use serde_json::Value;
@@ -257,7 +257,7 @@ impl Xml {
                 "{path} stands there {found} times, and at most {MAX_CHECKED} are checked"
             )));
         }
-        let mut judged = Judged::default();
+        let mut judged = ValueScores::default();
         for (i, text) in texts.into_iter().enumerate() {
             judged.add(&format!("{path} number {}", i + 1), check.check(input, text));
         }

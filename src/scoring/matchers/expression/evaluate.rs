@@ -70,13 +70,13 @@ const LISTED: &str = "@listed";
 
 #[derive(Debug)]
 struct Cel {
-    expression: Arc<Parsed>,
+    expression: Arc<Program>,
     min: Option<f64>,
 }
 
 /// An expression that may be evaluated.
 #[derive(Debug)]
-struct Parsed {
+struct Program {
     root: IdedExpr,
     uses: BTreeSet<&'static str>,
 }
@@ -105,8 +105,8 @@ fn share(value: &Value) -> Read<f64> {
     wrong(ArgProblem::new(format!("{value} is not a share")).expected("a number above 0, up to 1"))
 }
 
-fn expression(value: &Value) -> Read<Arc<Parsed>> {
-    static PARSED: Cache<Arc<Parsed>> = Cache::new(256);
+fn expression(value: &Value) -> Read<Arc<Program>> {
+    static PARSED: Cache<Arc<Program>> = Cache::new(256);
     let text = needle(value)?;
     if text.chars().count() > LONGEST {
         return wrong(
@@ -151,7 +151,7 @@ fn brackets(text: &str) -> usize {
     most
 }
 
-fn parse(text: &str) -> Read<Arc<Parsed>> {
+fn parse(text: &str) -> Read<Arc<Program>> {
     let parser = ENVIRONMENT
         .parser()
         .max_recursion_depth(PARSER_LEVELS)
@@ -187,7 +187,7 @@ fn parse(text: &str) -> Read<Arc<Parsed>> {
         );
     }
     list_what_is_looped_over(&mut root);
-    Ok(Arc::new(Parsed { root, uses }))
+    Ok(Arc::new(Program { root, uses }))
 }
 
 fn place(line: isize, column: isize) -> String {

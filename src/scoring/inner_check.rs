@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// A check inside a check.
 #[derive(Debug)]
-pub(super) struct Nested {
+pub(super) struct InnerCheck {
     label: String,
     /// Its share where the scores of several checks are weighed.
     pub(super) weight: f64,
@@ -18,7 +18,7 @@ pub(super) struct Nested {
 }
 
 /// Compiles a check inside a check; `ctx` is one level deeper.
-pub(super) fn nested(written: &Value, ctx: &Compile<'_>) -> Read<Nested> {
+pub(super) fn nested(written: &Value, ctx: &Compile<'_>) -> Read<InnerCheck> {
     let spec = CheckSpec::parse(written).map_err(|problem| vec![problem])?;
     if spec.advisory {
         return wrong(
@@ -42,14 +42,14 @@ pub(super) fn nested(written: &Value, ctx: &Compile<'_>) -> Read<Nested> {
         }
         problems
     })?;
-    Ok(Nested {
+    Ok(InnerCheck {
         label: bounded(spec.name.as_deref().unwrap_or(&spec.matcher), 40),
         weight: spec.weight,
         matcher,
     })
 }
 
-impl Nested {
+impl InnerCheck {
     /// With reasons that begin with its name.
     pub(super) fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         // Cut, because reasons of reasons add up.
@@ -63,7 +63,7 @@ impl Nested {
 
 /// A check on parts.
 #[derive(Debug)]
-pub(super) struct PartCheck(Nested);
+pub(super) struct PartCheck(InnerCheck);
 
 impl PartCheck {
     /// Compiles the check as it is written.
