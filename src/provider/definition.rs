@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A kind of provider: everything that settings, runs, judges and embeddings ask about it. The registry lists them.
+/// A kind of provider: everything that settings, runs, judges and embeddings ask about it. The table in `mod.rs` lists them.
 #[derive(Debug)]
 pub struct ProviderDef {
     /// The word of `--target`, of reports and of identities.

@@ -2,7 +2,7 @@
 //!
 //! - `api.rs`: the trait, and what can go wrong. `any.rs`: a provider of any kind.
 //! - `encoder.rs`: how requests are written, known before anything is sent. `media.rs`: media inside a prompt.
-//! - `definition.rs`: what there is to know about a kind of provider. `registry.rs`: the table of them.
+//! - `definition.rs`: what there is to know about a kind of provider. The table of them stands in this file.
 //! - `target.rs`: a provider that is open. `open.rs`: the service of a judge or an embedding model.
 //! - `gemini/`: the Gemini API. `simulator.rs`: the simulator, which speaks its protocol. `vertex/`: the same models on
 //!   Vertex AI. `openai/`: chat completions. `recorded.rs`: answers from files.
@@ -24,7 +24,6 @@ mod media;
 mod open;
 mod openai;
 mod recorded;
-mod registry;
 mod simulator;
 mod target;
 mod tls;
@@ -41,5 +40,41 @@ pub use keys::{Renewal, read_key_file};
 pub use open::{OwnService, Purpose, RunService, ServiceConfig};
 pub use openai::is_local;
 pub use recorded::ArmNames;
-pub use registry::TargetKind;
 pub use target::Target;
+
+macro_rules! providers {
+    ($($kind:ident => $definition:path,)*) => {
+        /// What answers.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum TargetKind {
+            $($kind,)*
+        }
+
+        impl TargetKind {
+            /// All of them, in the order in which help and messages list them.
+            pub const ALL: &[TargetKind] = &[$(TargetKind::$kind,)*];
+
+            /// What there is to know about it.
+            pub fn def(self) -> &'static ProviderDef {
+                match self {
+                    $(TargetKind::$kind => &$definition,)*
+                }
+            }
+        }
+    };
+}
+
+providers! {
+    Gemini => gemini::PROVIDER,
+    Vertex => vertex::PROVIDER,
+    OpenAi => openai::PROVIDER,
+    Sim => simulator::PROVIDER,
+    Recorded => recorded::PROVIDER,
+}
+
+impl TargetKind {
+    /// Its name in settings and reports.
+    pub fn as_str(self) -> &'static str {
+        self.def().name
+    }
+}

@@ -2,9 +2,8 @@
 
 use super::definition::{ProviderConfig, ProviderDef, service};
 use super::key::ApiKey;
-use super::registry::TargetKind;
 use super::target::Target;
-use super::{KeySource, is_local};
+use super::{KeySource, TargetKind, is_local};
 use crate::domain::{Problem, Problems};
 
 /// Why a service is asked beside the run's target.

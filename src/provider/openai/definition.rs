@@ -1,6 +1,6 @@
 //! A service that completes chats as OpenAI does, as a provider.
 
-use super::{OpenAi, OpenAiSettings};
+use super::OpenAi;
 use crate::domain::{Problem, Problems, Request};
 use crate::provider::any::AnyProvider;
 use crate::provider::definition::{BaseUrlSource, EmbeddingDef, KeySource, ProviderConfig, ProviderDef, service};
@@ -27,37 +27,25 @@ pub(crate) const PROVIDER: ProviderDef = ProviderDef {
         // A model for chats is none for embeddings, so the run's is no default.
         default_model: None,
         body: super::embed::body,
-        open: |config| {
-            Ok(AnyProvider::new(Arc::new(super::embed::Embedder::new(&settings(
-                config,
-            ))?)))
-        },
+        open: |config| Ok(AnyProvider::new(Arc::new(super::embed::Embedder::new(config)?))),
     }),
     encoder: |config| Arc::new(ChatCompletions::new(config)),
     open,
 };
 
 fn open(config: &ProviderConfig) -> Result<Target, Problems> {
-    let settings = settings(config);
-    let service = service("openai", &settings.base_url);
+    let base_url = config.base_url.clone().unwrap_or_default();
+    let service = service("openai", &base_url);
     Ok(Target {
-        provider: AnyProvider::new(Arc::new(OpenAi::new(&settings)?)),
+        provider: AnyProvider::new(Arc::new(OpenAi::new(config)?)),
         encoder: Arc::new(ChatCompletions::new(config)),
         batches: None,
-        base_url: settings.base_url,
+        base_url,
         identity: service.clone(),
         service,
         reusable: true,
         _guard: None,
     })
-}
-
-fn settings(config: &ProviderConfig) -> OpenAiSettings {
-    OpenAiSettings {
-        base_url: config.base_url.clone().unwrap_or_default(),
-        key: config.key.clone(),
-        concurrency: config.concurrency,
-    }
 }
 
 /// Writes chat completions.

@@ -1,9 +1,10 @@
 //! `/embeddings`: texts become vectors, at OpenAI and at the servers that speak as it does.
 
-use super::{EXAMPLE, OpenAi, OpenAiSettings, at, classify, error};
+use super::{EXAMPLE, OpenAi, at, classify, error};
 use crate::domain::{Answer, Job, Problem};
 use crate::provider::api::{Provider, ProviderError};
 use crate::provider::base_url::BaseUrl;
+use crate::provider::definition::ProviderConfig;
 use crate::provider::embeddings::{answer, broken};
 use crate::provider::http::{post, without};
 use serde::Deserialize;
@@ -21,11 +22,14 @@ impl Embedder {
     ///
     /// # Errors
     /// As [`OpenAi::new`].
-    pub(crate) fn new(settings: &OpenAiSettings) -> Result<Embedder, Problem> {
-        let url = at(&BaseUrl::new(&settings.base_url, EXAMPLE)?, "embeddings")?;
+    pub(crate) fn new(config: &ProviderConfig) -> Result<Embedder, Problem> {
+        let url = at(
+            &BaseUrl::new(config.base_url.as_deref().unwrap_or_default(), EXAMPLE)?,
+            "embeddings",
+        )?;
         let service = OpenAi {
             url,
-            ..OpenAi::new(settings)?
+            ..OpenAi::new(config)?
         };
         Ok(Embedder { service })
     }

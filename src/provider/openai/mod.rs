@@ -20,6 +20,7 @@ pub(crate) use reply::decode;
 
 use super::api::{Provider, ProviderError, Retry};
 use super::base_url::BaseUrl;
+use super::definition::ProviderConfig;
 use super::http::{Http, post, without};
 use super::key::ApiKey;
 use crate::domain::{Answer, FailureKind, Job, Problem};
@@ -29,17 +30,6 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 /// A base URL that works, for messages.
 const EXAMPLE: &str = "http://localhost:11434/v1";
-
-/// What an [`OpenAi`] target needs to know.
-#[derive(Clone, Debug)]
-pub(crate) struct OpenAiSettings {
-    /// Where the service is, up to and with its version: `https://api.openai.com/v1`.
-    pub base_url: String,
-    /// Sent in a header. `None` sends none: a local model needs none.
-    pub key: Option<ApiKey>,
-    /// Requests in flight, for the connection pool.
-    pub concurrency: usize,
-}
 
 /// A service that completes chats.
 #[derive(Debug)]
@@ -56,18 +46,18 @@ impl OpenAi {
     ///
     /// # Errors
     /// The base URL is wrong, or no client can be made (no certificates on this machine).
-    pub(crate) fn new(settings: &OpenAiSettings) -> Result<OpenAi, Problem> {
-        let base = BaseUrl::new(&settings.base_url, EXAMPLE)?;
+    pub(crate) fn new(config: &ProviderConfig) -> Result<OpenAi, Problem> {
+        let base = BaseUrl::new(config.base_url.as_deref().unwrap_or_default(), EXAMPLE)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(key) = &settings.key {
+        if let Some(key) = &config.key {
             headers.insert(AUTHORIZATION, key.bearer()?);
         }
         Ok(OpenAi {
-            http: Http::new(&base, settings.concurrency)?,
+            http: Http::new(&base, config.concurrency)?,
             url: completions(&base)?,
             headers,
-            key: settings.key.clone(),
+            key: config.key.clone(),
         })
     }
 
@@ -150,10 +140,10 @@ mod tests {
 
     #[test]
     fn the_key_stands_in_a_header_only_and_is_not_shown() {
-        let target = OpenAi::new(&OpenAiSettings {
-            base_url: "http://127.0.0.1:9/v1".to_owned(),
+        let target = OpenAi::new(&ProviderConfig {
+            base_url: Some("http://127.0.0.1:9/v1".to_owned()),
             key: Some(ApiKey::new("a-secret-key").unwrap()),
-            concurrency: 4,
+            ..ProviderConfig::default()
         })
         .unwrap();
         assert_eq!(target.headers[AUTHORIZATION], "Bearer a-secret-key");

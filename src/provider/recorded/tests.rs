@@ -112,10 +112,13 @@ fn a_finish_reason_is_complete_when_absent_and_unknown_when_null() {
     let reason = |field: &str| {
         let row = format!(r#"{{"case":"a","prompt":"v","text":"t"{field}}}"#);
         let recorded = opened(&row, names(&[], &["v"])).unwrap();
-        recorded.look_up(&job("a", Arm::Candidate, 1)).unwrap().finish_reason
+        let answer = recorded.look_up(&job("a", Arm::Candidate, 1)).unwrap();
+        (answer.finish(), answer.finish_word().map(str::to_owned))
     };
-    assert_eq!(reason("").as_deref(), Some("STOP"));
-    assert_eq!(reason(r#","finish_reason":null"#), None);
+    let stop = Some("STOP".to_owned());
+    assert_eq!(reason(""), (Finish::Complete, stop));
+    assert_eq!(reason(r#","finish_reason":null"#), (Finish::Unknown, None));
+    assert_eq!(reason(r#","finish_reason":"SAFETY""#).0, Finish::Blocked);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Vertex AI as a provider.
 
-use super::{Place, Vertex, VertexSettings, model_problem, review, url};
+use super::{Place, Vertex, model_problem, review, url};
 use crate::domain::{Problem, Problems, Request};
 use crate::provider::any::AnyProvider;
 use crate::provider::definition::{BaseUrlSource, KeySource, ProviderConfig, ProviderDef};
@@ -36,13 +36,7 @@ fn open(config: &ProviderConfig) -> Result<Target, Problems> {
         encoder.base_url.trim_end_matches('/'),
         encoder.place.identity()
     );
-    let provider = Vertex::new(&VertexSettings {
-        base_url: Some(encoder.base_url.clone()),
-        place: encoder.place.clone(),
-        key: config.key.clone(),
-        timeout: config.timeout,
-        concurrency: config.concurrency,
-    })?;
+    let provider = Vertex::new(config)?;
     Ok(Target {
         provider: AnyProvider::new(Arc::new(provider)),
         base_url: encoder.base_url.clone(),

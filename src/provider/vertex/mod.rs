@@ -19,6 +19,7 @@ pub use definition::PROVIDER;
 pub use place::{Place, location, model_problem, project, url};
 
 use super::api::{Provider, ProviderError, Retry};
+use super::definition::ProviderConfig;
 use super::encoder::Findings;
 use super::gemini::{self, Service, TIMEOUT_HEADER};
 use super::http::{Http, post, whole_seconds, without};
@@ -28,27 +29,11 @@ use crate::secret::Redact;
 use credentials::{Authorization, SignIn};
 use place::{Endpoint, bare};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use std::time::Duration;
 use time::Date;
 use tokio::sync::OnceCell;
 
 /// Settings that only the Gemini API knows.
 const GEMINI_ONLY: [&str; 3] = ["enableEnhancedCivicAnswers", "serviceTier", "store"];
-/// What a [`Vertex`] target needs to know.
-#[derive(Clone, Debug)]
-pub struct VertexSettings {
-    /// Instead of the place's own host.
-    pub base_url: Option<String>,
-    /// Whose resources answer, and where.
-    pub place: Place,
-    /// The key of express mode; a project is asked with the credentials of this machine instead.
-    pub key: Option<ApiKey>,
-    /// What the service is told about the time it has; the loop enforces it. Keep it equal to `Limits::timeout`.
-    pub timeout: Duration,
-    /// Requests in flight, for the connection pool.
-    pub concurrency: usize,
-}
-
 /// Gemini models on Vertex AI.
 #[derive(Debug)]
 pub struct Vertex {
@@ -73,13 +58,14 @@ impl Vertex {
     ///
     /// # Errors
     /// The base URL is wrong, express mode has no key, or no client can be made.
-    pub fn new(settings: &VertexSettings) -> Result<Vertex, Problem> {
-        let endpoint = Endpoint::new(&settings.place, settings.base_url.as_deref())?;
-        let http = Http::new(endpoint.base(), settings.concurrency)?;
+    pub(crate) fn new(config: &ProviderConfig) -> Result<Vertex, Problem> {
+        let place = config.place.as_ref().unwrap_or(&Place::Express);
+        let endpoint = Endpoint::new(place, config.base_url.as_deref())?;
+        let http = Http::new(endpoint.base(), config.concurrency)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(TIMEOUT_HEADER, whole_seconds(settings.timeout));
-        let asker = match (&settings.place, &settings.key) {
+        headers.insert(TIMEOUT_HEADER, whole_seconds(config.timeout));
+        let asker = match (place, &config.key) {
             (Place::Express, Some(key)) => Auth::Key(key.clone()),
             (Place::Express, None) => {
                 return Err(Problem::new("express mode of Vertex AI needs an api key").hint("set GOOGLE_API_KEY"));
@@ -327,12 +313,10 @@ mod tests {
 
     #[test]
     fn a_key_travels_in_a_header_and_is_not_shown() {
-        let target = Vertex::new(&VertexSettings {
+        let target = Vertex::new(&ProviderConfig {
             base_url: Some("http://127.0.0.1:9".to_owned()),
-            place: Place::Express,
             key: Some(ApiKey::new("a-secret-key").unwrap()),
-            timeout: Duration::from_secs(1),
-            concurrency: 1,
+            ..ProviderConfig::default()
         })
         .unwrap();
         assert!(!format!("{target:?}").contains("a-secret-key"));
