@@ -1,5 +1,6 @@
 //! What runs were and what they came to, for lists and comparisons, and for what the next versions of a gate may ask.
 
+use super::writer::json;
 use super::{Json, RunId, Store, StoreError};
 use crate::domain::{Concluded, RunFacts, RunRecord};
 use rusqlite::params;
@@ -20,7 +21,7 @@ impl Store {
         candidate: Subject,
         baseline: Option<Subject>,
     ) -> Result<(), StoreError> {
-        let text = self.to_json(facts)?;
+        let text = json(facts).map_err(|error| self.failed("describe a run", error))?;
         let baseline = baseline.map(|subject| subject.0);
         self.execute(
             "describe a run",
@@ -34,7 +35,7 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn conclude(&self, run: RunId, concluded: &Concluded) -> Result<(), StoreError> {
-        let text = self.to_json(concluded)?;
+        let text = json(concluded).map_err(|error| self.failed("conclude a run", error))?;
         self.execute(
             "conclude a run",
             "UPDATE facts SET concluded = ?2 WHERE run = ?1",
@@ -83,10 +84,5 @@ impl Store {
                 })
             },
         )
-    }
-
-    pub(super) fn to_json(&self, value: &impl serde::Serialize) -> Result<String, StoreError> {
-        serde_json::to_string(value)
-            .map_err(|error| StoreError::new(&self.path, format!("can't hold what a run was: {error}")))
     }
 }

@@ -364,24 +364,23 @@ impl Store {
         run: RunId,
         judged: impl IntoIterator<Item = (&'a str, Option<&'static str>)>,
     ) -> Result<(), StoreError> {
-        let failed = |error| self.failed("note outcomes", error);
-        let transaction = self.connection.unchecked_transaction().map_err(failed)?;
-        {
-            let mut note = transaction
-                .prepare_cached("INSERT OR REPLACE INTO not_passed (run, case_id, outcome) VALUES (?1, ?2, ?3)")
-                .map_err(failed)?;
-            let mut forget = transaction
-                .prepare_cached("DELETE FROM not_passed WHERE run = ?1 AND case_id = ?2")
-                .map_err(failed)?;
-            for (case, outcome) in judged {
-                match outcome {
-                    Some(outcome) => note.execute(params![run.0, case, outcome]),
-                    None => forget.execute(params![run.0, case]),
+        let note = || {
+            let transaction = self.connection.unchecked_transaction()?;
+            {
+                let mut note = transaction
+                    .prepare_cached("INSERT OR REPLACE INTO not_passed (run, case_id, outcome) VALUES (?1, ?2, ?3)")?;
+                let mut forget =
+                    transaction.prepare_cached("DELETE FROM not_passed WHERE run = ?1 AND case_id = ?2")?;
+                for (case, outcome) in judged {
+                    match outcome {
+                        Some(outcome) => note.execute(params![run.0, case, outcome])?,
+                        None => forget.execute(params![run.0, case])?,
+                    };
                 }
-                .map_err(failed)?;
             }
-        }
-        transaction.commit().map_err(failed)
+            transaction.commit()
+        };
+        note().map_err(|error| self.failed("note outcomes", error))
     }
 
     /// The cases that did not pass in a run: the one with this number, else the newest of this candidate that was judged.

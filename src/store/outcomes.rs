@@ -4,6 +4,7 @@
 //! newest [`RUNS`] runs, and of fewer once these have more than [`ANSWERS`] answers together (about 100 MB); the newest run is
 //! always kept.
 
+use super::writer::json;
 use super::{Json, RunId, Store, StoreError, Subject};
 use crate::domain::{Arm, CaseId, Flaky, FlakyCase, Mark, MarkedCase, Reliability, Remembered, RememberedCase};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
@@ -73,45 +74,40 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn note_outcomes(&self, run: RunId, cases: &[MarkedCase]) -> Result<(), StoreError> {
-        let failed = |error| self.failed("note outcomes", error);
-        let transaction = self.connection.unchecked_transaction().map_err(failed)?;
+        self.insert_outcomes(run, cases)
+            .map_err(|error| self.failed("note outcomes", error))
+    }
+
+    fn insert_outcomes(&self, run: RunId, cases: &[MarkedCase]) -> rusqlite::Result<()> {
+        let transaction = self.connection.unchecked_transaction()?;
         {
-            let mut find = transaction
-                .prepare_cached("SELECT id FROM cases WHERE digest = ?1")
-                .map_err(failed)?;
-            let mut add = transaction
-                .prepare_cached(
-                    "INSERT INTO cases (digest, case_id, critical, tags, weight, cluster)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
-                )
-                .map_err(failed)?;
-            let mut note = transaction
-                .prepare_cached(
-                    "INSERT OR REPLACE INTO outcomes (run, case_no, arm, repeat, mark, score, answer)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT answer FROM results WHERE run = ?1 AND seq = ?7))",
-                )
-                .map_err(failed)?;
+            let mut find = transaction.prepare_cached("SELECT id FROM cases WHERE digest = ?1")?;
+            let mut add = transaction.prepare_cached(
+                "INSERT INTO cases (digest, case_id, critical, tags, weight, cluster)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
+            )?;
+            let mut note = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO outcomes (run, case_no, arm, repeat, mark, score, answer)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT answer FROM results WHERE run = ?1 AND seq = ?7))",
+            )?;
             for case in cases {
-                let known = find.query_row([case.digest], |row| row.get::<_, i64>(0)).optional();
-                let number = match known.map_err(failed)? {
+                let MarkedCase {
+                    digest,
+                    id,
+                    critical,
+                    tags,
+                    weight,
+                    cluster,
+                    answers,
+                } = case;
+                let number = match find.query_row([digest], |row| row.get::<_, i64>(0)).optional()? {
                     Some(number) => number,
                     None => {
-                        let tags = self.to_json(&case.tags)?;
-                        add.query_row(
-                            params![
-                                case.digest,
-                                case.id.as_str(),
-                                case.critical,
-                                tags,
-                                case.weight,
-                                case.cluster
-                            ],
-                            |row| row.get(0),
-                        )
-                        .map_err(failed)?
+                        let values = params![digest, id.as_str(), critical, json(tags)?, weight, cluster];
+                        add.query_row(values, |row| row.get(0))?
                     }
                 };
-                for marked in &case.answers {
+                for marked in answers {
                     note.execute(params![
                         run.0,
                         number,
@@ -120,12 +116,11 @@ impl Store {
                         marked.mark as i64,
                         marked.score,
                         marked.seq.map(|seq| seq as i64),
-                    ])
-                    .map_err(failed)?;
+                    ])?;
                 }
             }
         }
-        transaction.commit().map_err(failed)
+        transaction.commit()
     }
 
     /// Forgets the outcomes of runs that are too old to be kept.
@@ -238,34 +233,35 @@ impl Store {
         second: i64,
         each: &mut dyn FnMut(RememberedCase, Vec<Remembered>),
     ) -> Result<(), StoreError> {
-        let failed = |error| self.failed("read outcomes", error);
-        let mut statement = self
-            .connection
-            .prepare(
-                "SELECT case_no, run = ?1, repeat, mark, score, answer, case_id, critical, tags, weight, cluster
-                 FROM outcomes JOIN cases ON cases.id = case_no WHERE run IN (?1, ?2) AND arm = 1
-                 ORDER BY case_no, run, repeat",
-            )
-            .map_err(failed)?;
-        let mut rows = statement.query([first, second]).map_err(failed)?;
+        self.walk_outcomes([first, second], each)
+            .map_err(|error| self.failed("read outcomes", error))
+    }
+
+    fn walk_outcomes(
+        &self,
+        runs: [i64; 2],
+        each: &mut dyn FnMut(RememberedCase, Vec<Remembered>),
+    ) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare(
+            "SELECT case_no, run = ?1, repeat, mark, score, answer, case_id, critical, tags, weight, cluster
+             FROM outcomes JOIN cases ON cases.id = case_no WHERE run IN (?1, ?2) AND arm = 1
+             ORDER BY case_no, run, repeat",
+        )?;
+        let mut rows = statement.query(runs)?;
         let mut pending: Option<(RememberedCase, Vec<Remembered>)> = None;
-        while let Some(row) = rows.next().map_err(failed)? {
-            let number: i64 = row.get(0).map_err(failed)?;
+        while let Some(row) = rows.next()? {
+            let number: i64 = row.get(0)?;
             if let Some((case, other)) = pending.take_if(|(case, _)| case.number != number) {
                 each(case, other);
             }
-            let answer = stored_outcome(row).map_err(failed)?;
-            let of_first: bool = row.get(1).map_err(failed)?;
-            let (case, other) = match pending.take() {
+            let next = match pending.take() {
                 Some(pending) => pending,
-                None => (stored_case(row).map_err(failed)?, Vec::new()),
+                None => (stored_case(row)?, Vec::new()),
             };
-            let (case, other) = pending.insert((case, other));
-            if of_first {
-                case.answers.push(answer);
-            } else {
-                other.push(answer);
-            }
+            let (case, other) = pending.insert(next);
+            let of_first: bool = row.get(1)?;
+            let answers = if of_first { &mut case.answers } else { other };
+            answers.push(stored_outcome(row)?);
         }
         if let Some((case, other)) = pending {
             each(case, other);

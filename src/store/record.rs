@@ -4,6 +4,7 @@
 //! A row shows openly what it answers (case, arm, prompt, repeat, target, model) beside the identity that decides where it
 //! is used. What comes in is data from anyone: each row is read strictly and within bounds, and marked as imported for good.
 
+use super::writer::json;
 use super::{Json, RunId, Store, StoreError, now};
 use crate::domain::{Answer, Arm};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
@@ -425,41 +426,31 @@ impl AnswerImport<'_> {
     /// # Errors
     /// The store can't be written.
     pub fn add(&self, record: &Record) -> Result<ImportOutcome, StoreError> {
-        let failed = |error| self.store.failed("import an answer", error);
-        let answer = serde_json::to_string(&record.answer)
-            .map_err(|error| StoreError::new(&self.store.path, format!("can't hold an answer: {error}")))?;
+        self.insert(record)
+            .map_err(|error| self.store.failed("import an answer", error))
+    }
+
+    fn insert(&self, record: &Record) -> rusqlite::Result<ImportOutcome> {
+        let answer = json(&record.answer)?;
         let own = self
             .transaction
-            .prepare_cached("SELECT 1 FROM answers WHERE key = ?1 AND reusable AND NOT imported")
-            .and_then(|mut statement| statement.exists([record.key]))
-            .map_err(failed)?;
+            .prepare_cached("SELECT 1 FROM answers WHERE key = ?1 AND reusable AND NOT imported")?
+            .exists([record.key])?;
         if own {
             return Ok(ImportOutcome::Own);
         }
-        let newest: Option<(String, i64, String, String)> = self
+        let is_newest = self
             .transaction
             .prepare_cached(
-                "SELECT answer, created_at, case_id, model FROM answers WHERE key = ?1 AND reusable AND imported
-                 ORDER BY id DESC LIMIT 1",
+                "SELECT answer = ?2 AND created_at = ?3 AND case_id = ?4 AND model = ?5 FROM answers
+                 WHERE key = ?1 AND reusable AND imported ORDER BY id DESC LIMIT 1",
+            )?
+            .query_row(
+                params![record.key, answer, record.created_at, record.case, record.model],
+                |row| row.get(0),
             )
-            .and_then(|mut statement| {
-                statement
-                    .query_row([record.key], |row| {
-                        Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                    })
-                    .optional()
-            })
-            .map_err(failed)?;
-        let this = (
-            answer.as_str(),
-            record.created_at,
-            record.case.as_str(),
-            record.model.as_str(),
-        );
-        if newest
-            .as_ref()
-            .is_some_and(|(answer, at, case, model)| (answer.as_str(), *at, case.as_str(), model.as_str()) == this)
-        {
+            .optional()?;
+        if is_newest == Some(true) {
             return Ok(ImportOutcome::Known);
         }
         self.transaction
@@ -467,23 +458,20 @@ impl AnswerImport<'_> {
                 "INSERT INTO answers (key, request, case_id, target, model, served, latency_ms, attempts, answer, reusable,
                                       created_at, imported, waited_ms)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, 1, ?11)",
-            )
-            .and_then(|mut statement| {
-                statement.execute(params![
-                    record.key,
-                    record.request,
-                    record.case,
-                    record.target,
-                    record.model,
-                    record.answer.model_version,
-                    i64::try_from(record.answer.latency_ms).unwrap_or(i64::MAX),
-                    record.attempts,
-                    answer,
-                    record.created_at,
-                    record.waited_ms.map(|waited_ms| i64::try_from(waited_ms).unwrap_or(i64::MAX))
-                ])
-            })
-            .map_err(failed)?;
+            )?
+            .execute(params![
+                record.key,
+                record.request,
+                record.case,
+                record.target,
+                record.model,
+                record.answer.model_version,
+                i64::try_from(record.answer.latency_ms).unwrap_or(i64::MAX),
+                record.attempts,
+                answer,
+                record.created_at,
+                record.waited_ms.map(|waited_ms| i64::try_from(waited_ms).unwrap_or(i64::MAX)),
+            ])?;
         Ok(ImportOutcome::New)
     }
 
