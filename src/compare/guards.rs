@@ -447,6 +447,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         /// The marks give what counting at the threshold gives, in any order of cases.
         #[test]
         fn marks_are_counts(

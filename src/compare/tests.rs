@@ -578,6 +578,7 @@ fn any_row() -> impl Strategy<Value = CaseRow> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn the_order_of_cases_changes_no_number(rows in prop::collection::vec(any_row(), 0..60), seed in any::<u64>()) {
         let mut shuffled = rows.clone();
@@ -688,6 +689,7 @@ fn cases_in_quarantine_are_counted_and_decide_nothing() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     /// What decides is what it would be if the cases in quarantine were not there.
     #[test]
     fn a_case_in_quarantine_enters_nothing_that_decides(rows in prop::collection::vec(any_row(), 0..60)) {

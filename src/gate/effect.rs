@@ -30,7 +30,7 @@ pub(super) fn paired(
         let despite = match missing {
             0 => String::new(),
             n => format!(
-                "; this holds even with {} counted for the candidate",
+                "; holds even with {} counted for the candidate",
                 phrases::count(n, "missing answer")
             ),
         };
@@ -38,7 +38,7 @@ pub(super) fn paired(
             Reason {
                 code: ReasonCode::Regression,
                 message: format!(
-                    "the candidate is worse than the baseline by more than {}: {numbers}; {} regressed, {} improved{despite}",
+                    "worse by more than {}: {numbers}; {} regressed, {} improved{despite}",
                     phrases::points(policy.tolerance),
                     phrases::count(comparison.paired.regressed, "case"),
                     comparison.paired.improved
@@ -51,10 +51,7 @@ pub(super) fn paired(
     // A difference within the margin may at the same time be a proven loss beyond the tolerance. If only missing answers
     // keep that proof from holding, they must not turn a block into a promotion.
     if promotes(&evidence.missing_against) && !blocks(&evidence.missing_against) {
-        let message = format!(
-            "the candidate is not worse than the baseline by {} or more: {numbers}",
-            phrases::points(policy.margin)
-        );
+        let message = format!("not worse by {} or more: {numbers}", phrases::points(policy.margin));
         return (reason(ReasonCode::NotWorse, message), None);
     }
     if missing > 0 && (promotes(&evidence.observed) || blocks(&evidence.observed)) {
@@ -62,7 +59,7 @@ pub(super) fn paired(
     }
     let needed = sample_size::to_compare(policy, levels.next, comparison);
     let message = format!(
-        "not enough is known to decide: {}; {numbers}{}",
+        "not enough data to decide: {}; {numbers}{}",
         phrases::still_open(policy),
         phrases::advice(needed.as_ref())
     );
@@ -73,7 +70,7 @@ fn hangs_on_missing(comparison: &Comparison, missing: u64, numbers: &str) -> Rea
     Reason {
         code: ReasonCode::Errors,
         message: format!(
-            "{} could not be judged, and the decision hangs on them: {numbers}{}; --resume asks again for those that are not there, a check that could not judge has to be mended",
+            "the decision depends on {} that could not be scored: {numbers}{}; --resume requests missing answers again; fix checks that could not score",
             phrases::count(missing, "answer"),
             phrases::most_frequent_error(comparison)
         ),
@@ -89,25 +86,24 @@ pub(super) fn absolute(
     evidence: &Evidence,
 ) -> (Reason, Option<Needed>) {
     let Some(required) = policy.min_pass_rate else {
-        let message = "there is neither a baseline nor a required pass rate to decide by; give --baseline or \
-                       --min-pass-rate";
+        let message = "nothing to compare with: set --baseline, or a required pass rate with --min-pass-rate";
         return (reason(ReasonCode::NotGated, message), None);
     };
     let (missing_against, n) = mean_rate(&comparison.passes_missing_against, comparison.repeats);
     let (missing_for, _) = mean_rate(&comparison.passes_missing_for, comparison.repeats);
     let low = proportions::conservative(missing_against, n, levels.promote).0;
     let high = proportions::conservative(missing_for, n, levels.block).1;
-    let seen = match &evidence.candidate_rate {
-        Some(rate) => format!("{} seen, ", phrases::percent(rate.pass)),
-        None => String::new(),
-    };
-    let numbers = format!(
-        "{seen}{} to {} possible ({} interval), {}",
-        phrases::percent(low),
-        phrases::percent(high),
+    let seen = evidence
+        .candidate_rate
+        .map_or_else(String::new, |rate| phrases::rate(rate.pass));
+    let interval = format!(
+        "{} CI {} to {}; {}",
         phrases::percent(1.0 - (levels.promote + levels.block)),
+        phrases::rate(low),
+        phrases::rate(high),
         phrases::size(comparison)
     );
+    let numbers = format!("{seen} ({interval})").trim_start().to_owned();
     let required_text = phrases::percent(required);
     let missing = comparison.candidate.missing;
     let decided_without_missing = share(comparison.candidate_rate, comparison.repeats).is_some_and(|(rate, cases)| {
@@ -116,10 +112,10 @@ pub(super) fn absolute(
         low >= required || high < required
     });
     if n > 0 && high < required {
-        let message = format!("the candidate's pass rate is below the required {required_text}: {numbers}");
+        let message = format!("pass rate below the required {required_text}: {numbers}");
         (reason(ReasonCode::PassRateLow, message), None)
     } else if n > 0 && low >= required {
-        let message = format!("the candidate's pass rate is at least the required {required_text}: {numbers}");
+        let message = format!("pass rate at least the required {required_text}: {numbers}");
         (reason(ReasonCode::PassRate, message), None)
     } else if missing > 0 && decided_without_missing {
         (hangs_on_missing(comparison, missing, &numbers), None)
@@ -127,7 +123,7 @@ pub(super) fn absolute(
         let rate = evidence.candidate_rate.map_or(missing_against, |rate| rate.pass);
         let needed = sample_size::to_exceed(required, rate, n, levels.next);
         let message = format!(
-            "not enough is known to decide whether the pass rate reaches the required {required_text}: {numbers}{}",
+            "not enough data to tell whether the pass rate reaches the required {required_text}: {numbers}{}",
             phrases::advice(needed.as_ref())
         );
         (reason(ReasonCode::TooFew, message), needed)

@@ -120,8 +120,8 @@ impl JudgeEffect {
         }
         let (margin, tolerance) = self.written;
         reason.message.push_str(&format!(
-            "; a judge decides that shows {} of a true difference, at least {}, so here a tolerance of {} is {}, and a margin \
-             of {} is {}",
+            "; the deciding judge shows {} of a true difference, at least {}, so a tolerance of {} counts as {} and a margin of {} \
+             as {}",
             phrases::percent(scale.youden),
             phrases::percent(scale.youden_low),
             phrases::points(tolerance),
@@ -151,8 +151,8 @@ impl JudgeEffect {
             reason(
                 ReasonCode::JudgeLenient,
                 format!(
-                    "the pass rate is at least {}, but the judge lets bad answers pass: a candidate of which exactly the \
-                     required {} are good may show {}",
+                    "the pass rate is at least {}, but the judge passes bad answers: a candidate with exactly the required {} of \
+                     good answers may show {}",
                     phrases::percent(low),
                     phrases::percent(required),
                     phrases::percent(shown)

@@ -79,12 +79,12 @@ pub(super) fn reasons(comparison: &Comparison, confirms: bool) -> Vec<Reason> {
     if !open.is_empty() {
         let judged = |attempts: &Attempts| {
             let planned = count(attempts.planned.into(), "answer");
-            format!("{} of {planned} judged, {} failed", attempts.scored, attempts.failed)
+            format!("{} of {planned} scored, {} failed", attempts.scored, attempts.failed)
         };
         reasons.push(Reason {
             code: ReasonCode::CriticalUnscored,
             message: format!(
-                "{} could not be fully judged: {}; run again with --resume",
+                "{} could not be fully scored: {}; rerun with --resume",
                 must_pass(&open),
                 named(&open, judged)
             ),

@@ -53,12 +53,16 @@ fn tenth(number: f64) -> String {
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
 }
 
+/// `77.0%`: a measured rate.
+pub(super) fn rate(share: f64) -> String {
+    format!("{:.1}%", share * 100.0)
+}
+
+/// `+17.2`, `0.0`: a measured difference in points.
 fn signed(share: f64) -> String {
-    let text = tenth(share * 100.0);
-    if text.starts_with('-') || text == "0" {
-        text
-    } else {
-        format!("+{text}")
+    match format!("{:+.1}", share * 100.0).as_str() {
+        "+0.0" | "-0.0" => "0.0".to_owned(),
+        text => text.to_owned(),
     }
 }
 
@@ -81,46 +85,44 @@ pub(super) fn cases(comparison: &Comparison) -> String {
     }
 }
 
-/// What the run is made of: `200 cases x 3 repeats`.
+/// What the run is made of: `200 cases × 3`, the repeats.
 pub(super) fn size(comparison: &Comparison) -> String {
     let early = if comparison.unlooked.cases > 0 {
         "decided after "
     } else {
         ""
     };
-    format!(
-        "{early}{} x {}",
-        cases(comparison),
-        count(u64::from(comparison.repeats), "repeat")
-    )
+    format!("{early}{} × {}", cases(comparison), comparison.repeats)
 }
 
-/// Rates, difference, interval and size, as far as they are known.
+/// Rates, difference, interval and size, as far as they are known: `77.0% → 94.1%, +17.2 points (90% CI +12.1 to +22.7; 204
+/// cases × 3)`.
 pub(super) fn numbers(
     comparison: &Comparison,
     difference: Option<&Difference>,
     baseline: Option<&ArmRate>,
     candidate: Option<&ArmRate>,
 ) -> String {
-    let mut parts = Vec::new();
-    if let (Some(baseline), Some(candidate)) = (baseline, candidate) {
-        parts.push(format!(
-            "candidate {}, baseline {}",
-            percent(candidate.pass),
-            percent(baseline.pass)
-        ));
+    let size = size(comparison);
+    let rates = baseline.zip(candidate);
+    let rates = rates.map(|(baseline, candidate)| format!("{} → {}", rate(baseline.pass), rate(candidate.pass)));
+    let (difference, interval) = match difference {
+        Some(difference) => (
+            Some(format!("{} points", signed(difference.estimate))),
+            format!(
+                "{} CI {} to {}; ",
+                percent(difference.confidence),
+                signed(difference.low),
+                signed(difference.high)
+            ),
+        ),
+        None => (None, String::new()),
+    };
+    let known: Vec<String> = rates.into_iter().chain(difference).collect();
+    match known.is_empty() {
+        true => size,
+        false => format!("{} ({interval}{size})", known.join(", ")),
     }
-    if let Some(difference) = difference {
-        parts.push(format!(
-            "difference {} points ({} interval {} to {})",
-            signed(difference.estimate),
-            percent(difference.confidence),
-            signed(difference.low),
-            signed(difference.high)
-        ));
-    }
-    parts.push(size(comparison));
-    parts.join(", ")
 }
 
 /// Why an answer may be missing: the most frequent error.
@@ -142,11 +144,11 @@ pub(super) fn advice(needed: Option<&Needed>) -> String {
         Some(Needed {
             cases,
             repeats: Some(repeats),
-        }) => format!("; about {cases} cases, or {repeats} repeats of the present ones, would probably settle it"),
+        }) => format!("; about {cases} cases, or {repeats} repeats of these, would probably settle it"),
         Some(Needed { cases, repeats: None }) => {
-            format!("; about {cases} cases would probably settle it, more repeats would not")
+            format!("; about {cases} cases would probably settle it; more repeats would not")
         }
-        None => "; no affordable number of cases would settle it at the present policy".to_owned(),
+        None => "; no affordable number of cases would settle it under this policy".to_owned(),
     }
 }
 
@@ -159,16 +161,13 @@ pub(super) fn invalid_policy(problems: &Problems) -> String {
             None => problem.message.clone(),
         })
         .collect();
-    format!(
-        "nothing was decided, because the policy is not valid: {}",
-        all.join(", ")
-    )
+    format!("nothing was decided: the policy is invalid: {}", all.join(", "))
 }
 
 /// A look that is none.
 pub(super) fn no_such_look(look: &Look) -> String {
     format!(
-        "nothing was decided, because there is no such look at the answers: attempt {} of {}, {}",
+        "nothing was decided: there is no such look at the answers: attempt {} of {}, {}",
         look.attempt,
         look.attempts,
         count(look.candidates.into(), "candidate")
@@ -178,7 +177,7 @@ pub(super) fn no_such_look(look: &Look) -> String {
 /// The required loss bounds, for the open verdict.
 pub(super) fn still_open(policy: &Policy) -> String {
     format!(
-        "being worse by {} is not excluded, being worse by more than {} is not shown",
+        "a loss of {} is not excluded, and a loss of more than {} is not shown",
         points(policy.margin),
         points(policy.tolerance)
     )
@@ -194,9 +193,10 @@ mod tests {
         assert_eq!(points(0.01), "1 point");
         assert_eq!(points(0.005), "0.5 points");
         assert_eq!(percent(0.8425), "84.2%");
-        assert_eq!(signed(-0.0001), "0");
+        assert_eq!(signed(-0.0001), "0.0");
         assert_eq!(signed(0.012), "+1.2");
-        assert_eq!(signed(-1.0), "-100");
+        assert_eq!(signed(-1.0), "-100.0");
+        assert_eq!(rate(0.77), "77.0%");
         assert_eq!(
             (count(1, "case"), count(0, "case")),
             ("1 case".to_owned(), "0 cases".to_owned())

@@ -475,13 +475,13 @@ mod tests {
         rule: RULE,
         scenario: Scenario::Std,
         estimand: Estimand::Population,
-        runs: 1_000,
+        runs: 500,
         sequential: Sequential::Off,
         seed: 1,
     };
 
     /// Percent of runs, and how far they may be from another simulation of 4,000 runs: 4 standard errors and a rounding.
-    fn check(simulation: Simulation, difference: f64, promote: f64, block: f64) {
+    fn check(simulation: Simulation, difference: f64, promote: f64, block: f64) -> Row {
         let row = simulation.table(&[difference]).unwrap()[0];
         let runs = f64::from(simulation.runs);
         for (count, percent) in [(row.promote, promote), (row.block, block)] {
@@ -493,6 +493,7 @@ mod tests {
                 "{simulation:?} {difference}: {row:?}, want {percent}%"
             );
         }
+        row
     }
 
     /// Cells of the published table: promote and block, in percent.
@@ -571,8 +572,7 @@ mod tests {
             (-0.05, 4.1, 83.0, 0.80),
             (-0.1, 0.0, 100.0, 0.50),
         ] {
-            check(long, difference, promote, block);
-            let row = long.table(&[difference]).unwrap()[0];
+            let row = check(long, difference, promote, block);
             assert!((row.asked - asked).abs() < 0.05, "{row:?}");
         }
         let row = SMALL.table(&[0.0]).unwrap()[0];
@@ -594,7 +594,7 @@ mod tests {
             let simulation = Simulation { scenario, ..SMALL };
             check(simulation, -0.05, wrong, block);
             let equal = simulation.table(&[0.0]).unwrap()[0];
-            assert!((f64::from(equal.promote) / 10.0 - promote).abs() < 6.0, "{equal:?}");
+            assert!((f64::from(equal.promote) / 5.0 - promote).abs() < 6.0, "{equal:?}");
         }
         let lopsided = Simulation {
             scenario: Scenario::Lopsided,
@@ -602,7 +602,7 @@ mod tests {
             ..SMALL
         };
         let row = lopsided.table(&[-0.05]).unwrap()[0];
-        assert!((10..=55).contains(&row.promote), "{row:?}");
+        assert!((3..=30).contains(&row.promote), "{row:?}");
     }
 
     #[test]
@@ -727,7 +727,7 @@ mod tests {
     #[test]
     fn planned_attempts_err_no_more_than_one_look_and_running_until_green_does() {
         use crate::stats::sequential::obrien_fleming;
-        const RUNS: u32 = 2_000;
+        const RUNS: u32 = 1_000;
         let bounds = obrien_fleming(3, RULE.alpha).unwrap();
         let promoted = |difference: f64, merge: bool| -> f64 {
             let shift = Shift::new(Scenario::Std, difference);
@@ -766,9 +766,9 @@ mod tests {
             f64::from((0..RUNS).into_par_iter().map(run).sum::<u32>()) / f64::from(RUNS)
         };
         let (merged, until_green) = (promoted(-0.05, true), promoted(-0.05, false));
-        // Published for this scenario: 2.6% and 8.8%, within three standard errors of 2,000 runs.
-        assert!((merged - 0.026).abs() < 0.011, "{merged}");
-        assert!((until_green - 0.088).abs() < 0.019, "{until_green}");
+        // Published for this scenario: 2.6% and 8.8%, within three standard errors of 1,000 runs.
+        assert!((merged - 0.026).abs() < 0.0155, "{merged}");
+        assert!((until_green - 0.088).abs() < 0.027, "{until_green}");
         // And an equal candidate gets further than with a single look, of which 66% promote.
         let equal = promoted(0.0, true);
         assert!(equal > 0.85, "{equal}");

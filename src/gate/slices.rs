@@ -106,7 +106,7 @@ pub(super) fn analyze(policy: &Policy, levels: &Levels, comparison: &Comparison)
     }
     if !held.is_empty() {
         let message = format!(
-            "{} probably got worse, and it is not shown well enough to block: {}; more cases of the tag would settle it",
+            "{} probably got worse, but not clearly enough to block: {}; more cases of the tag would settle it",
             tags_in(&held),
             listed(held)
         );
@@ -128,7 +128,7 @@ pub(super) fn analyze(policy: &Policy, levels: &Levels, comparison: &Comparison)
         parts.extend(absent.map(|tag| format!("{} (no case)", phrases::quoted(tag))));
         if !parts.is_empty() {
             let message = format!(
-                "for {} being worse by {} is not excluded: {}; {} that all come out alike would be enough for a tag",
+                "for {} a loss of {} is not excluded: {}; {} that all come out alike would be enough for a tag",
                 phrases::count(parts.len() as u64, "critical tag"),
                 phrases::points(margin),
                 listed(parts),
@@ -328,7 +328,7 @@ mod tests {
             assert_eq!(codes(&looked), [ReasonCode::SliceOpen]);
         }
         insta::assert_snapshot!(
-            analyze(&critical(0.10, &["a", "b", "c", "d"]), &compared(3, vec![tag("a", &[(0, 33)])])).reasons[0].message, @"for 4 critical tags being worse by 10 points is not excluded: a (33 cases, p 0.500), b (no case), c (no case) and 1 more; 34 cases that all come out alike would be enough for a tag");
+            analyze(&critical(0.10, &["a", "b", "c", "d"]), &compared(3, vec![tag("a", &[(0, 33)])])).reasons[0].message, @"for 4 critical tags a loss of 10 points is not excluded: a (33 cases, p 0.500), b (no case), c (no case) and 1 more; 34 cases that all come out alike would be enough for a tag");
     }
 
     #[test]

@@ -637,10 +637,10 @@ fn promoted_among_four(runs: u32) -> (f64, f64) {
 
 #[test]
 fn the_best_of_four_that_are_all_worse_is_hardly_ever_promoted() {
-    let (corrected, uncorrected) = promoted_among_four(300);
+    let (corrected, uncorrected) = promoted_among_four(200);
     // 5%, and two standard errors of the simulation; without the correction it is far more.
     assert!(
-        corrected <= 0.05 + 0.025 && uncorrected > 0.09,
+        corrected <= 0.05 + 0.031 && uncorrected > 0.09,
         "{corrected} {uncorrected}"
     );
 }
@@ -683,15 +683,15 @@ fn simulated(loss: f64, runs: u32) -> (f64, f64) {
 
 #[test]
 fn an_equal_candidate_is_promoted_and_hardly_ever_blocked() {
-    let (promoted, blocked) = simulated(0.0, 400);
-    assert!(promoted > 0.90 && blocked <= 0.05, "{promoted} {blocked}");
+    let (promoted, blocked) = simulated(0.0, 200);
+    assert!(promoted > 0.89 && blocked <= 0.05, "{promoted} {blocked}");
 }
 
 #[test]
 fn a_candidate_5_points_worse_is_hardly_ever_promoted() {
-    let (promoted, blocked) = simulated(0.05, 600);
+    let (promoted, blocked) = simulated(0.05, 200);
     // 5%, and two standard errors of the simulation.
-    assert!(promoted <= 0.05 + 0.018 && blocked > 0.5, "{promoted} {blocked}");
+    assert!(promoted <= 0.05 + 0.031 && blocked > 0.5, "{promoted} {blocked}");
 }
 
 fn any_comparison() -> impl Strategy<Value = Comparison> {
@@ -702,6 +702,7 @@ fn any_comparison() -> impl Strategy<Value = Comparison> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn every_decision_has_a_reason_and_finite_numbers(comparison in any_comparison(), gated in any::<bool>()) {
         let decided = decide(&policy(), &comparison, &RunContext { gated, ..WHOLE });

@@ -11,15 +11,11 @@ const BLAME_ALPHA: f64 = 0.01;
 pub(super) fn completeness(comparison: &Comparison, whole_run: Completion) -> Option<Reason> {
     let unsent = |n: u64| match n {
         0 => String::new(),
-        n => format!(
-            " before {} {} asked",
-            phrases::count(n, "answer"),
-            if n == 1 { "was" } else { "were" }
-        ),
+        n => format!(" with {} not requested", phrases::count(n, "answer")),
     };
     let budget = || {
         let message = format!(
-            "the budget was spent{}; raise --max-cost, --max-requests or --max-tokens, then run again with --resume",
+            "the budget was spent{}; raise --max-cost, --max-requests or --max-tokens, then rerun with --resume",
             unsent(comparison.over_budget)
         );
         reason(ReasonCode::Budget, message)
@@ -35,14 +31,14 @@ pub(super) fn completeness(comparison: &Comparison, whole_run: Completion) -> Op
     match whole_run {
         Completion::Shard => Some(reason(
             ReasonCode::Shard,
-            "this is one shard of the run, and only all shards together can be promoted; merge them",
+            "this is one shard of a run; only all shards together can promote: merge them",
         )),
         Completion::Budget => Some(budget()),
         Completion::Interrupted => Some(stopped("interrupted")),
         Completion::Stopped => Some(stopped("stopped")),
         Completion::StoreFailed => Some(reason(
             ReasonCode::Store,
-            "the store failed midway, so answers may be lost; check the disk, then run again with --resume",
+            "the store failed midway, so answers may be lost; check the disk, then rerun with --resume",
         )),
         Completion::Complete if comparison.over_budget > 0 => Some(budget()),
         Completion::Complete if comparison.not_asked > 0 => Some(stopped("stopped")),
@@ -68,7 +64,7 @@ pub(super) fn enough_scored(policy: &Policy, comparison: &Comparison) -> Option<
         return Some(Reason {
             code: ReasonCode::CandidateErrors,
             message: format!(
-                "the service refuses requests of the candidate: {} of {}, against {} of {} of the baseline{}",
+                "the service rejects requests of the candidate: {} of {}, against {} of {} of the baseline{}",
                 candidate.refused,
                 phrases::count(reached(candidate), "request"),
                 baseline.refused,
@@ -81,7 +77,7 @@ pub(super) fn enough_scored(policy: &Policy, comparison: &Comparison) -> Option<
     if quarantine::is_everything(comparison) {
         return Some(reason(
             ReasonCode::NothingScored,
-            "every case of the run is in quarantine, so nothing is left that could decide",
+            "every case of the run is in quarantine, so none is left to decide",
         ));
     }
     if candidate.scored == 0 || (comparison.has_baseline && baseline.scored == 0) {
@@ -93,10 +89,7 @@ pub(super) fn enough_scored(policy: &Policy, comparison: &Comparison) -> Option<
         let whose = if comparison.has_baseline { whose } else { "no answer" };
         return Some(Reason {
             code: ReasonCode::NothingScored,
-            message: format!(
-                "{whose} could be judged, so nothing is known{}",
-                phrases::most_frequent_error(comparison)
-            ),
+            message: format!("{whose} could be scored{}", phrases::most_frequent_error(comparison)),
             cases: comparison.missing.clone(),
         });
     }
@@ -109,8 +102,8 @@ pub(super) fn enough_scored(policy: &Policy, comparison: &Comparison) -> Option<
         Reason {
             code: ReasonCode::Errors,
             message: format!(
-                "too many answers could not be judged: {} of {} of the candidate{baseline}, at most {} may be missing{}; \
-                 --resume asks again for those that are not there, a check that could not judge has to be mended",
+                "too many answers could not be scored: {} of {} of the candidate{baseline}, at most {} may be missing{}; --resume \
+                 requests missing answers again; fix checks that could not score",
                 candidate.missing,
                 candidate.planned,
                 phrases::percent(policy.max_missing),
@@ -129,8 +122,7 @@ pub(super) fn nothing_passed(comparison: &Comparison) -> Option<Reason> {
         reason(
             ReasonCode::NothingPassed,
             format!(
-                "none of the candidate's {} passes, so nothing speaks for it; look at the answers: the service, the golden \
-                 data or the checks may be broken",
+                "none of the candidate's {} passes; the service, the golden data or the checks may be broken",
                 phrases::count(candidate.scored, "answer")
             ),
         )
@@ -140,7 +132,7 @@ pub(super) fn nothing_passed(comparison: &Comparison) -> Option<Reason> {
 pub(super) fn identical(comparison: &Comparison) -> Reason {
     let critical = match comparison.must_pass.values().map(|alike| alike.cases).sum::<u64>() {
         0 => String::new(),
-        n => format!("; must-pass cases that were asked and pass: {n}"),
+        n => format!("; must-pass cases that were run and pass: {n}"),
     };
     reason(
         ReasonCode::Identical,

@@ -180,6 +180,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn each_look_has_its_share_of_every_stratum(
             tags in prop::collection::vec(prop::collection::vec(0u8..3, 0..3), 1..200),

@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn the_surest_end_is_wrong_with_a_chance_of_at_most_alpha() {
         for alpha in [0.01, 0.05, 0.1] {
-            for n in 1..=40u64 {
+            for n in [1u64, 2, 3, 5, 8, 13, 21, 40] {
                 for passes in 1..=n {
                     let (low, high) = conservative(passes as f64 / n as f64, n, alpha);
                     // P(X >= passes) where the rate is just the bound.

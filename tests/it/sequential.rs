@@ -48,7 +48,7 @@ fn a_broken_candidate_is_blocked_after_a_third_of_the_requests() {
     assert_eq!(verdict["counts"]["skipped"], 60);
     assert_eq!(verdict["paired"]["n"], 30);
     let message = verdict["reasons"][0]["message"].as_str().unwrap();
-    assert!(message.contains("decided after 30 of 90 cases x 1 repeat"), "{message}");
+    assert!(message.contains("decided after 30 of 90 cases × 1"), "{message}");
     assert_eq!(skipped(&project).len(), 120);
     assert_eq!(project.results().len(), 180);
     let summary = project.read("reports/summary.md");

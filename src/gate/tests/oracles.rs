@@ -492,6 +492,7 @@ fn any_run() -> impl Strategy<Value = Run> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     /// From block or inconclusive no failed answer leads to a promotion.
     #[test]
     fn a_worse_answer_never_promotes(run in any_run(), group: usize, repeat: usize) {

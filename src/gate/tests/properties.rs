@@ -267,7 +267,7 @@ fn statistic(comparison: &Comparison, units: &Units, mu0: f64) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
     /// From block or inconclusive no worse answer of the candidate leads to a promotion.
     #[test]
