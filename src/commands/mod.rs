@@ -1,7 +1,6 @@
 //! The commands beside `eval`: each one file, wired from the stages and from the parts of [`eval`](crate::eval).
 
 mod batches;
-mod characteristics;
 mod gate_calibrate;
 mod golden;
 mod import;
@@ -10,12 +9,12 @@ mod promote;
 mod record;
 mod replay;
 mod runs;
+mod simulate;
 mod verify;
 
 pub use crate::eval::approvals::unreferenced;
 pub use crate::gate::aa_test::DecisionShares;
 pub use batches::{Came, Cancelled, cancel, waiting};
-pub use characteristics::{SimulateRequest, simulate};
 pub use gate_calibrate::{GateCalibrated, gate_calibrate};
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Import, import_golden};
@@ -24,4 +23,5 @@ pub use promote::{PromoteRequest, Promoted, promote, roll_back};
 pub use record::{Exported, Imported, export, import};
 pub use replay::compare;
 pub use runs::{flaky, list, recall};
+pub use simulate::{SimulateRequest, simulate};
 pub use verify::{Verified, verify};

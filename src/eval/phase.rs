@@ -137,7 +137,7 @@ pub(crate) fn early_end(decision: Decision, look: usize, schedule: &Schedule) ->
 mod tests {
     use super::*;
     use crate::domain::{CaseId, Place, WEIGHT};
-    use crate::plan::Spreading;
+    use crate::plan::ScheduleBuilder;
 
     fn case(id: u64, critical: bool) -> Case {
         Case {
@@ -159,7 +159,7 @@ mod tests {
     /// Ten cases, of which the last one must pass.
     fn spread() -> (Vec<Case>, Schedule) {
         let cases: Vec<Case> = (0..10).map(|id| case(id, id == 9)).collect();
-        let mut spreading = Spreading::default();
+        let mut spreading = ScheduleBuilder::default();
         cases.iter().for_each(|case| spreading.case(case));
         let schedule = spreading.schedule(&[7; 32]);
         (cases, schedule)

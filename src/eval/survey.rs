@@ -12,7 +12,7 @@ use crate::domain::{
 };
 use crate::error::Error;
 use crate::gate::power::Sizes;
-use crate::plan::{Plan, Schedule, Selection, Spreading};
+use crate::plan::{Plan, Schedule, ScheduleBuilder, Selection};
 use crate::provider::RequestEncoder;
 use crate::scoring;
 use sha2::{Digest, Sha256};
@@ -175,7 +175,7 @@ struct SurveyPass<'a> {
     judges: BTreeSet<String>,
     embedders: BTreeSet<String>,
     judge_roles: JudgeRoles,
-    spreading: Option<Spreading>,
+    spreading: Option<ScheduleBuilder>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -260,7 +260,7 @@ impl<'a> SurveyPass<'a> {
             judges: BTreeSet::new(),
             embedders: BTreeSet::new(),
             judge_roles: JudgeRoles::default(),
-            spreading: (scope.sequential != Sequential::Off).then(Spreading::default),
+            spreading: (scope.sequential != Sequential::Off).then(ScheduleBuilder::default),
         }
     }
 

@@ -15,7 +15,7 @@ use crate::domain::{
     Agreement, Calibration, Comparison, CorrectedRate, CorrectedRates, DecidingJudge, DecidingJudges, JudgeRecord,
     JudgeScale, JudgesFound, Policy, RateSums, Reason, ReasonCode, Warning, WarningCode,
 };
-use crate::stats::judge_error::{Corrected, Judge};
+use crate::stats::judge_error::{Judge, RateEstimate};
 use crate::stats::normal::critical;
 use crate::stats::proportions::{conservative, wilson};
 
@@ -254,7 +254,7 @@ fn corrected(sums: RateSums, repeats: u32, counts: &Agreement) -> Option<Correct
         sensitivity: counts.sensitivity(),
         specificity: counts.specificity(),
     };
-    let Corrected { rate, standard_error } = judge.rogan_gladen(apparent, cases, labels)?;
+    let RateEstimate { rate, standard_error } = judge.rogan_gladen(apparent, cases, labels)?;
     Some(CorrectedRate {
         pass: rate.clamp(0.0, 1.0),
         standard_error,

@@ -1,25 +1,25 @@
-//! The gate: policy and comparison in, verdict out. Pure, total, and it fails closed: what is not known to be good is
-//! not promoted.
+//! The gate: policy and comparison in, decision out. Pure, total, and it fails closed: what is not known to be good is not
+//! promoted.
 //!
-//! It collects reasons, each of which speaks for one decision, in the order in which a person would ask:
+//! It collects reasons, each of which speaks for one decision:
 //!
-//! 1. Is the run whole, and were enough answers judged? (`validity`)
-//! 2. Do the must-pass cases pass? (`must_pass`)
-//! 3. Is the candidate worse by more than the tolerance (block), or is being worse by the margin excluded (promote)?
-//!    (`effect`; without a baseline it asks for the pass rate instead)
-//! 4. Do the cases of a tag get worse, whatever the average says? (`slices`)
-//! 5. Is the candidate worse secondary its score, by more than is allowed? (`guardrails`)
+//! 1. `validity`: is the run complete, and were enough answers scored?
+//! 2. `must_pass`: do the must-pass cases pass?
+//! 3. `effect`: is a loss beyond the tolerance shown (block), or a loss of the margin excluded (promote)? Without a baseline:
+//!    the pass rate against the required one.
+//! 4. `slices`: do the cases of a tag get worse, whatever the average says?
+//! 5. `guardrails`: does the candidate cost more, take longer or refuse more often than is allowed?
 //!
-//! Weaker golden data, checks or rules than those of the policy base are a reason to wait before all that (`policy_diff`).
+//! Before all that, golden data, checks or rules weaker than those of the policy base are a reason to wait (`policy_diff`).
+//! Answers of another model than requested decide nothing with a strict policy, different models in the two arms only the
+//! must-pass cases (`served_models`). Errors of judges scale the margins, and too many of them decide nothing (`judge_error`).
 //!
-//! Answers of other models than the one asked for, or of different models in the two arms, decide nothing of that
-//! (`served_models`): with a strict policy nothing is decided at all, with mixed models only the must-pass cases are looked at.
-//! Where models judge, their own errors scale the margins, and too many of them decide nothing (`judge_error`).
+//! Any reason to block blocks, else any reason to wait waits, else a reason to promote promotes. Missing answers count against
+//! the candidate where it would be promoted and for it where it would be blocked, so that they can only move a verdict
+//! towards inconclusive.
 //!
-//! Then any reason to block blocks, else any reason to wait waits, else a reason to promote promotes. The statistics are
-//! in `statistics`, with their sources; `sentence` says what it means to people; `docs/gate.md` tells what the rules guarantee.
-//! Missing answers are counted as worst for the candidate where it would be promoted, and as best where it would be
-//! blocked, so that they can only move a verdict towards inconclusive.
+//! Before a run `power` estimates what it can decide, after it `sample_size` what would settle it; `aa_test` and `simulate` tell
+//! how often the rule decides what. `sentence` puts a verdict into plain words. `docs/gate.md` tells what the rules guarantee.
 
 pub mod aa_test;
 mod effect;

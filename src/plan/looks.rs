@@ -52,7 +52,7 @@ impl Schedule {
 /// Selected cases while they are gathered. About 30 bytes a case, 150 a cluster and 16 for each of its tags, and when they
 /// are dealt out 30 more a unit.
 #[derive(Debug, Default)]
-pub struct Spreading {
+pub struct ScheduleBuilder {
     /// Of each case its unit, and whether it must pass.
     cases: Vec<(u32, bool)>,
     units: Vec<Unit>,
@@ -66,7 +66,7 @@ struct Unit {
     stratum: u64,
 }
 
-impl Spreading {
+impl ScheduleBuilder {
     /// Takes the next selected case.
     pub fn case(&mut self, case: &Case) {
         let next = self.units.len() as u32;
@@ -167,7 +167,7 @@ mod tests {
     }
 
     fn schedule(cases: &[Case], seed: u8) -> Schedule {
-        let mut spreading = Spreading::default();
+        let mut spreading = ScheduleBuilder::default();
         cases.iter().for_each(|case| spreading.case(case));
         spreading.schedule(&[seed; 32])
     }

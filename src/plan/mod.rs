@@ -10,7 +10,7 @@ mod looks;
 pub mod price;
 mod selection;
 
-pub use looks::{Schedule, Spreading};
+pub use looks::{Schedule, ScheduleBuilder};
 pub use selection::{Selection, Shard};
 
 use crate::domain::{Arm, digest};

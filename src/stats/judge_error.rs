@@ -14,7 +14,7 @@ pub struct Judge {
 
 /// A rate and its standard error.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Corrected {
+pub struct RateEstimate {
     /// The true rate; outside 0..=1 where the judge's errors alone would give another apparent rate.
     pub rate: f64,
     /// Its standard error.
@@ -31,7 +31,7 @@ impl Judge {
     /// The true pass rate behind an apparent one over `n` answers: `(a + Sp - 1) / (Se + Sp - 1)`. Its standard error counts
     /// the answers, and with `labelled`, the numbers of good and of bad answers on which the judge was measured, its own
     /// uncertainty too (delta method). `None` for a judge no better than a coin, and without answers.
-    pub fn rogan_gladen(&self, apparent: f64, n: u64, labelled: Option<(u64, u64)>) -> Option<Corrected> {
+    pub fn rogan_gladen(&self, apparent: f64, n: u64, labelled: Option<(u64, u64)>) -> Option<RateEstimate> {
         let youden = self.youden();
         if youden.is_nan() || youden <= 0.0 || n == 0 || labelled.is_some_and(|(good, bad)| good == 0 || bad == 0) {
             return None;
@@ -42,7 +42,7 @@ impl Judge {
                 + (1.0 - rate).powi(2) * self.specificity * (1.0 - self.specificity) / bad as f64
         });
         let variance = apparent * (1.0 - apparent) / n as f64 + of_judge;
-        Some(Corrected {
+        Some(RateEstimate {
             rate,
             standard_error: variance.sqrt() / youden,
         })

@@ -29,15 +29,15 @@ const PATH: &str = "/v1beta/models/gemini-3.8-flash:generateContent";
 
 /// A case in one arm: the answers it may get, judged.
 #[derive(Clone)]
-struct Asked {
+struct ArmSamples {
     rehearsal: Rehearsal,
     judged: [Judged; 3],
     /// Sample headers of the repeats.
     samples: Vec<String>,
 }
 
-impl Asked {
-    fn new(case: &Case, prompt: &Prompt, arm: Arm, commands: &Commands) -> Asked {
+impl ArmSamples {
+    fn new(case: &Case, prompt: &Prompt, arm: Arm, commands: &Commands) -> ArmSamples {
         let request = prompt.render(MODEL, &case.vars, &case.history).unwrap();
         let rehearsal = Rehearsal::new(PATH, MODEL, &body(&request)).unwrap();
         let answers: Vec<Answer> =
@@ -64,7 +64,7 @@ impl Asked {
                 }
             })
             .collect();
-        Asked {
+        ArmSamples {
             rehearsal,
             judged: judged.try_into().unwrap(),
             samples: (1..=K).map(|repeat| sample_of(&case.id, arm, repeat)).collect(),
@@ -84,20 +84,20 @@ impl Asked {
 
 /// A case in both arms.
 #[derive(Clone)]
-struct Tried {
+struct CasePair {
     case: Case,
-    baseline: Asked,
-    candidate: Asked,
+    baseline: ArmSamples,
+    candidate: ArmSamples,
 }
 
-impl Tried {
+impl CasePair {
     fn noise(&self) -> f64 {
         if self.case.critical { 0.0 } else { NOISE }
     }
 }
 
 /// The golden cases of this repository under two prompts of a project.
-fn tried(project: &Path, baseline: &str, candidate: &str) -> Vec<Tried> {
+fn case_pairs(project: &Path, baseline: &str, candidate: &str) -> Vec<CasePair> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut cases = Vec::new();
     dataset::survey(&[root.join("golden")], &Rules::new(root), &mut |case, _| cases.push(case.clone())).unwrap();
@@ -106,16 +106,16 @@ fn tried(project: &Path, baseline: &str, candidate: &str) -> Vec<Tried> {
     let [baseline, candidate] = [baseline, candidate].map(|name| library.open(name, None).unwrap());
     cases
         .into_par_iter()
-        .map(|case| Tried {
-            baseline: Asked::new(&case, &baseline, Arm::Baseline, &commands),
-            candidate: Asked::new(&case, &candidate, Arm::Candidate, &commands),
+        .map(|case| CasePair {
+            baseline: ArmSamples::new(&case, &baseline, Arm::Baseline, &commands),
+            candidate: ArmSamples::new(&case, &candidate, Arm::Candidate, &commands),
             case,
         })
         .collect()
 }
 
-fn truth(all: &[Tried]) -> f64 {
-    let change = |tried: &Tried| tried.candidate.rate(tried.noise()) - tried.baseline.rate(tried.noise());
+fn truth(all: &[CasePair]) -> f64 {
+    let change = |tried: &CasePair| tried.candidate.rate(tried.noise()) - tried.baseline.rate(tried.noise());
     all.iter().map(change).sum::<f64>() / all.len() as f64
 }
 
@@ -179,8 +179,8 @@ struct Slot {
 }
 
 impl Slot {
-    fn new(tried: &Tried) -> Slot {
-        let arm = |asked: &Asked| ArmRow {
+    fn new(tried: &CasePair) -> Slot {
+        let arm = |asked: &ArmSamples| ArmRow {
             repeats: (1..=K).map(|repeat| Judged { repeat, ..asked.judged[0].clone() }).collect(),
         };
         Slot {
@@ -194,7 +194,7 @@ impl Slot {
     }
 
     /// Draws the answers of the `nth` time that this run asks the case.
-    fn draw(&mut self, tried: &Tried, seed: u64, nth: u32) {
+    fn draw(&mut self, tried: &CasePair, seed: u64, nth: u32) {
         let baseline = self.row.baseline.as_mut().unwrap();
         let arms = [(&tried.baseline, baseline), (&tried.candidate, &mut self.row.candidate)];
         for ((asked, row), now) in arms.into_iter().zip(&mut self.now) {
@@ -217,7 +217,7 @@ impl Slot {
     }
 }
 
-fn run(all: &[Tried], slots: &mut [Slot], cases: Cases, seed: u64) -> Decision {
+fn run(all: &[CasePair], slots: &mut [Slot], cases: Cases, seed: u64) -> Decision {
     let policy = Policy::default();
     let mut comparing =
         ComparisonBuilder::new(Design { repeats: K, baseline: true, ..Design::default() }).with_policy(&policy);
@@ -247,7 +247,7 @@ fn run(all: &[Tried], slots: &mut [Slot], cases: Cases, seed: u64) -> Decision {
 }
 
 /// Runs with the seeds from 0 on.
-fn simulate(all: &[Tried], cases: Cases, runs: u64) -> Tally {
+fn simulate(all: &[CasePair], cases: Cases, runs: u64) -> Tally {
     let seeds: Vec<u64> = (0..runs).collect();
     let some = |seeds: &[u64]| {
         let mut slots: Vec<Slot> = all.iter().map(Slot::new).collect();
@@ -295,7 +295,7 @@ fn at_most(share: f64, runs: u64) -> f64 {
 
 /// An equal candidate is blocked in at most 15 of 1,000 runs.
 pub fn equal_candidate(runs: u64) -> Vec<String> {
-    let all = tried(project().path(), "v2", "v2");
+    let all = case_pairs(project().path(), "v2", "v2");
     assert_eq!(truth(&all), 0.0);
     assert!(all.len() >= 200, "{}", all.len());
     assert!(all.iter().filter(|tried| tried.case.critical).count() >= 10);
@@ -309,7 +309,7 @@ pub fn equal_candidate(runs: u64) -> Vec<String> {
 
 /// A loss of the margin is promoted in at most 6 of 100 runs.
 pub fn loss_of_the_margin(runs: u64) -> Vec<String> {
-    let all = tried(project().path(), "v2", "less");
+    let all = case_pairs(project().path(), "v2", "less");
     let truth = truth(&all);
     assert!((truth + 0.05).abs() <= 0.001, "the true difference is {truth}");
     assert!(all.iter().all(|tried| !tried.case.critical || tried.candidate.passes(0)));

@@ -34,7 +34,7 @@ pub struct SimulateRequest<'a> {
 
 /// How often the gate decided what.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Simulated {
+pub struct SimulationRow {
     /// The true difference.
     pub difference: f64,
     /// Share of runs that promote.
@@ -51,7 +51,7 @@ pub struct Simulated {
 ///
 /// # Errors
 /// A name that is none, or a number out of its bounds.
-pub fn simulate(request: &SimulateRequest<'_>) -> Result<Vec<Simulated>, Error> {
+pub fn simulate(request: &SimulateRequest<'_>) -> Result<Vec<SimulationRow>, Error> {
     let mut problems = Problems::default();
     let scenario = named("scenario", request.scenario, &Scenario::ALL, &mut problems);
     let estimand = named("estimand", request.estimand, &Estimand::ALL, &mut problems);
@@ -73,7 +73,7 @@ pub fn simulate(request: &SimulateRequest<'_>) -> Result<Vec<Simulated>, Error> 
         seed: request.seed,
     };
     let share = |runs: u32| f64::from(runs) / f64::from(request.runs);
-    let shares = |row: Row| Simulated {
+    let shares = |row: Row| SimulationRow {
         difference: row.difference,
         promote: share(row.promote),
         block: share(row.block),
