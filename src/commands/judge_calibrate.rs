@@ -6,7 +6,7 @@ use crate::config::{Cache, Settings, TargetKind};
 use crate::dataset::calibration as file;
 use crate::dataset::{self, Dataset};
 use crate::domain::{
-    Agreement, Answer, Arm, CalibrationEntry, Case, CheckSpec, JudgeUse, JudgesAsked, JudgesFound, Label, Place,
+    Agreement, Answer, Arm, CalibrationEntry, Case, CheckSpec, JudgeEvidence, JudgeUse, JudgesRecord, Label, Place,
     Problem, Problems,
 };
 use crate::error::Error;
@@ -124,7 +124,7 @@ pub struct Calibrated {
     /// The judges, in order.
     pub judges: Vec<CalibratedJudge>,
     /// What asking took.
-    pub asked: JudgesAsked,
+    pub asked: JudgesRecord,
     /// A judge was a simulator.
     pub simulated: bool,
     /// The file, if it was written.
@@ -339,11 +339,11 @@ impl<'a> Calibrating<'a> {
         }
         Ok(Calibrated {
             judges,
-            asked: JudgesAsked {
+            asked: JudgesRecord {
                 requests: consulted.requests,
                 stored: consulted.stored,
                 cost_usd: consulted.cost_usd,
-                found: JudgesFound::default(),
+                found: JudgeEvidence::default(),
             },
             simulated: consulted.simulated,
             written,

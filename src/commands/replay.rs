@@ -4,8 +4,8 @@
 use super::runs;
 use crate::compare::ComparisonBuilder;
 use crate::domain::{
-    ArmRow, Case, CaseRow, Decision, Design, Judged, Look, LooksBefore, Moved, Passes, Place, Policy, Problem,
-    Problems, Quarantine, Remembered, RememberedCase, RunComparison, RunFacts, RunRecord,
+    ArmRow, Case, CaseChange, CaseRow, Decision, Design, Look, LooksBefore, Passes, Place, Policy, Problem, Problems,
+    Quarantine, RunComparison, RunFacts, RunRecord, ScoredSample, StoredAnswer, StoredCase,
 };
 use crate::error::Error;
 use crate::eval::sample_walk::DAY;
@@ -241,8 +241,8 @@ struct Pairs {
     comparing: ComparisonBuilder,
     /// Of the day of the call, not of the runs: it is today that someone wants to know.
     quarantine: Quarantine,
-    regressed: Vec<Moved>,
-    improved: Vec<Moved>,
+    regressed: Vec<CaseChange>,
+    improved: Vec<CaseChange>,
     /// Stored answers that both runs used.
     shared: u64,
 }
@@ -268,8 +268,8 @@ impl Pairs {
         }
     }
 
-    fn add(&mut self, case: RememberedCase, other: &[Remembered]) {
-        let RememberedCase {
+    fn add(&mut self, case: StoredCase, other: &[StoredAnswer]) {
+        let StoredCase {
             number: _,
             id,
             critical,
@@ -285,7 +285,7 @@ impl Pairs {
             .filter(|id| used.contains(id));
         self.shared += shared.count() as u64;
         // Answers beyond the plan count for must-pass cases of the candidate only.
-        let planned: Vec<Remembered> = answers
+        let planned: Vec<StoredAnswer> = answers
             .into_iter()
             .filter(|answer| answer.repeat <= self.repeats)
             .collect();
@@ -314,7 +314,7 @@ impl Pairs {
         self.comparing.add(&row);
     }
 
-    fn note_move(&mut self, id: &str, critical: bool, first: &[Remembered], second: &[Remembered]) {
+    fn note_move(&mut self, id: &str, critical: bool, first: &[StoredAnswer], second: &[StoredAnswer]) {
         let (Some(baseline), Some(candidate)) = (self.passes(first), self.passes(second)) else {
             return;
         };
@@ -324,7 +324,7 @@ impl Pairs {
             Ordering::Equal => return,
         };
         if list.len() < NAMED {
-            list.push(Moved {
+            list.push(CaseChange {
                 case: id.to_owned(),
                 critical,
                 baseline,
@@ -334,7 +334,7 @@ impl Pairs {
     }
 
     /// Passes of the planned answers, if all of them were judged.
-    fn passes(&self, answers: &[Remembered]) -> Option<Passes> {
+    fn passes(&self, answers: &[StoredAnswer]) -> Option<Passes> {
         let mut passes = Passes::default();
         for answer in answers.iter().filter(|answer| answer.repeat <= self.repeats) {
             let outcome = answer.mark.outcome(answer.score);
@@ -344,8 +344,8 @@ impl Pairs {
     }
 }
 
-fn arm(answers: &[Remembered]) -> ArmRow {
-    let judged = |answer: &Remembered| Judged {
+fn arm(answers: &[StoredAnswer]) -> ArmRow {
+    let judged = |answer: &StoredAnswer| ScoredSample {
         repeat: answer.repeat,
         outcome: answer.mark.outcome(answer.score),
         answer: None,

@@ -6,8 +6,8 @@ use crate::compare::ComparisonBuilder;
 use crate::config::{Baseline, Layers, TargetKind, VerificationSettings};
 use crate::dataset::Dataset;
 use crate::domain::{
-    Case, CaseRow, Changed, Changes, Comparison, Completion, DecidingJudges, Decision, Design, Look, LooksBefore,
-    Outcome, Policy, Problem, Problems, PromptRecord, Quarantine, ReasonCode, Skip, Tested, Verdict, day_of,
+    Case, CaseRow, Changes, Comparison, Completion, DecidingJudges, Decision, Design, InputDigests, Look, LooksBefore,
+    Outcome, Policy, PolicyChange, Problem, Problems, PromptRecord, Quarantine, ReasonCode, Skip, Verdict, day_of,
 };
 use crate::error::Error;
 use crate::eval::Version;
@@ -450,8 +450,8 @@ fn blue(recorded: &Verdict, settings: &VerificationSettings, version: Option<&Ve
 }
 
 /// Is it about these cases, checks and requests?
-fn data(recorded: &Verdict, survey: &Survey, now: &Tested) -> Vec<Problem> {
-    let Tested {
+fn data(recorded: &Verdict, survey: &Survey, now: &InputDigests) -> Vec<Problem> {
+    let InputDigests {
         identical,
         requests_sha256,
         judges_sha256,
@@ -566,7 +566,7 @@ fn since_then(
         Ok(rows) => {
             let changes = Changes::of(policy_base, rows, recorded.accepted_weaker.clone());
             if changes.rows != recorded.changed {
-                let count = |rows: &[Changed]| {
+                let count = |rows: &[PolicyChange]| {
                     let weaker = rows.iter().filter(|row| row.weaker).count();
                     format!("{} changes, {weaker} of them weaker", rows.len())
                 };

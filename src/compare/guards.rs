@@ -4,7 +4,9 @@
 //! does not matter. Only the planned repeats are looked at, and only cases of which none was left out as identical.
 
 use super::latency::bucket;
-use crate::domain::{Answer, ArmRow, GuardRates, GuardSums, Judged, LatencySums, Outcome, PairSums, Skip, Source};
+use crate::domain::{
+    Answer, ArmRow, GuardRates, GuardSums, LatencySums, Outcome, PairSums, ScoredSample, Skip, Source,
+};
 use std::collections::BTreeMap;
 
 /// Billionths of a US dollar in a dollar.
@@ -34,7 +36,7 @@ impl Guards {
     pub(super) fn add(&mut self, baseline: &ArmRow, candidate: &ArmRow, repeats: u32) {
         let (baseline, candidate) = (planned(baseline, repeats), planned(candidate, repeats));
         let both = || baseline.iter().chain(candidate);
-        let identical = |judged: &Judged| judged.outcome == Outcome::Skipped(Skip::Identical);
+        let identical = |judged: &ScoredSample| judged.outcome == Outcome::Skipped(Skip::Identical);
         if repeats == 0 || both().any(identical) {
             return;
         }
@@ -45,7 +47,7 @@ impl Guards {
             cost,
             latency,
         } = &mut self.sums;
-        let told = |judged: &Judged| judged.answer.is_none() || judged.refused.is_some();
+        let told = |judged: &ScoredSample| judged.answer.is_none() || judged.refused.is_some();
         if both().all(told) {
             add_rate(refusals, (baseline, candidate), repeats, |judged| {
                 judged.refused == Some(true)
@@ -55,7 +57,7 @@ impl Guards {
             judged.answer.as_ref().is_some_and(Answer::is_cut_off)
         });
         let complete =
-            |arm: &[Judged]| arm.len() == repeats as usize && arm.iter().all(|judged| judged.answer.is_some());
+            |arm: &[ScoredSample]| arm.len() == repeats as usize && arm.iter().all(|judged| judged.answer.is_some());
         if !(complete(baseline) && complete(candidate)) {
             return;
         }
@@ -95,13 +97,18 @@ impl Guards {
     }
 }
 
-fn planned(arm: &ArmRow, repeats: u32) -> &[Judged] {
+fn planned(arm: &ArmRow, repeats: u32) -> &[ScoredSample] {
     &arm.repeats[..arm.repeats.len().min(repeats as usize)]
 }
 
 /// Counts how often something happens; answers that are not there may have it or not.
-fn add_rate(sums: &mut GuardRates, arms: (&[Judged], &[Judged]), repeats: u32, happens: impl Fn(&Judged) -> bool) {
-    let count = |arm: &[Judged]| {
+fn add_rate(
+    sums: &mut GuardRates,
+    arms: (&[ScoredSample], &[ScoredSample]),
+    repeats: u32,
+    happens: impl Fn(&ScoredSample) -> bool,
+) {
+    let count = |arm: &[ScoredSample]| {
         let there = arm.iter().filter(|judged| judged.answer.is_some()).count() as i64;
         let happened = arm.iter().filter(|judged| happens(judged)).count() as i64;
         (happened, i64::from(repeats) - there)
@@ -154,28 +161,28 @@ fn add_pair(sums: &mut PairSums, baseline: Option<i128>, candidate: Option<i128>
 }
 
 /// The sum over the repeats; `None` if one of them is not known.
-fn sum(arm: &[Judged], value: impl Fn(&Judged) -> Option<i128>) -> Option<i128> {
+fn sum(arm: &[ScoredSample], value: impl Fn(&ScoredSample) -> Option<i128>) -> Option<i128> {
     arm.iter().map(value).sum()
 }
 
 /// Output tokens, thinking included, as the service bills them. One that counts no tokens at all does not count.
-fn tokens(judged: &Judged) -> Option<i128> {
+fn tokens(judged: &ScoredSample) -> Option<i128> {
     let usage = &judged.answer.as_ref()?.usage;
     let output = usage.output.saturating_add(usage.thinking);
     (output > 0 || usage.prompt > 0).then_some(output.into())
 }
 
-fn nano_dollars(judged: &Judged) -> Option<i128> {
+fn nano_dollars(judged: &ScoredSample) -> Option<i128> {
     let usd = judged.cost_usd.filter(|usd| usd.is_finite() && *usd >= 0.0)?;
     Some((usd * NANO).round() as i128)
 }
 
 /// Asked by this run, one by one: only such latencies of both arms were measured under the same load.
-fn is_warm(judged: &Judged) -> bool {
+fn is_warm(judged: &ScoredSample) -> bool {
     judged.source == Some(Source::Live) && judged.answer.as_ref().is_some_and(|answer| !answer.batched)
 }
 
-fn milliseconds(arm: &[Judged]) -> Vec<u64> {
+fn milliseconds(arm: &[ScoredSample]) -> Vec<u64> {
     arm.iter()
         .filter_map(|judged| Some(judged.answer.as_ref()?.latency_ms))
         .collect()
@@ -268,8 +275,8 @@ mod tests {
     use crate::domain::{Score, Usage};
     use proptest::prelude::*;
 
-    fn answered(answer: Answer) -> Judged {
-        Judged {
+    fn answered(answer: Answer) -> ScoredSample {
+        ScoredSample {
             repeat: 1,
             outcome: Outcome::Scored(Score::binary(true, "")),
             answer: Some(answer),
@@ -282,14 +289,14 @@ mod tests {
         }
     }
 
-    fn took(latency_ms: u64) -> Judged {
+    fn took(latency_ms: u64) -> ScoredSample {
         answered(Answer {
             latency_ms,
             ..Answer::default()
         })
     }
 
-    fn used(output: u64, thinking: u64) -> Judged {
+    fn used(output: u64, thinking: u64) -> ScoredSample {
         answered(Answer {
             usage: Usage {
                 prompt: 10,
@@ -306,7 +313,7 @@ mod tests {
         ArmRow {
             repeats: letters
                 .chars()
-                .map(|letter| Judged {
+                .map(|letter| ScoredSample {
                     refused: Some(letter == 'R'),
                     answer: (letter != '-').then(Answer::default),
                     ..answered(Answer::default())
@@ -315,7 +322,7 @@ mod tests {
         }
     }
 
-    fn arm(repeats: Vec<Judged>) -> ArmRow {
+    fn arm(repeats: Vec<ScoredSample>) -> ArmRow {
         ArmRow { repeats }
     }
 
@@ -409,7 +416,7 @@ mod tests {
     #[test]
     fn what_is_not_known_or_does_not_fit_is_no_number() {
         let priced = |usd: Option<f64>| {
-            arm(vec![Judged {
+            arm(vec![ScoredSample {
                 cost_usd: usd,
                 ..took(1)
             }])
@@ -425,7 +432,7 @@ mod tests {
     #[test]
     fn only_answers_that_this_run_asked_for_one_by_one_are_warm() {
         let of = |source, batched| {
-            arm(vec![Judged {
+            arm(vec![ScoredSample {
                 source,
                 ..answered(Answer {
                     batched,

@@ -20,8 +20,8 @@ mod tags;
 mod units;
 
 use crate::domain::{
-    ArmRow, Attempts, Case, CaseId, CaseRow, Comparison, Design, Judged, Latency, Outcome, Policy, Quarantine,
-    RateSums, Skip, Source, Tally, Waited,
+    ArmRow, Attempts, Case, CaseId, CaseRow, Comparison, Design, Latency, Outcome, Policy, Quarantine, RateSums,
+    ScoredSample, Skip, Source, Tally, WaitTimes,
 };
 use guards::Guards;
 use latency::Latencies;
@@ -201,7 +201,7 @@ impl ComparisonBuilder {
         comparison.candidate_rate = candidate.rate;
         comparison.latency_ms = (baseline.latencies.percentiles(), candidate.latencies.percentiles());
         let Latency { p50, p95, p99: _ } = waits.percentiles();
-        comparison.waited_ms = Waited {
+        comparison.waited_ms = WaitTimes {
             p50,
             p95,
             ..comparison.waited_ms
@@ -286,7 +286,7 @@ impl ComparisonBuilder {
     }
 
     /// Adds what an answer took and cost, and its error.
-    fn add_answer(&mut self, judged: &Judged) {
+    fn add_answer(&mut self, judged: &ScoredSample) {
         if let Some(answer) = &judged.answer {
             self.comparison.usage.add(&answer.usage);
         }
@@ -297,7 +297,7 @@ impl ComparisonBuilder {
                 self.comparison.retries += u64::from(judged.attempts.saturating_sub(1));
                 if let Some(waited_ms) = judged.waited_ms {
                     self.waits.add(waited_ms);
-                    let Waited { max, total, .. } = &mut self.comparison.waited_ms;
+                    let WaitTimes { max, total, .. } = &mut self.comparison.waited_ms;
                     *max = waited_ms.max(*max);
                     *total = total.saturating_add(waited_ms);
                 }
@@ -346,7 +346,7 @@ impl ArmSums {
         }
     }
 
-    fn add_answer(&mut self, judged: &Judged) {
+    fn add_answer(&mut self, judged: &ScoredSample) {
         let Some(answer) = &judged.answer else { return };
         match judged.source {
             // A stored answer took as long as it took when it was asked for; reports say how many those are.

@@ -2,7 +2,7 @@
 
 use super::push_bounded;
 use super::repeats::Repeats;
-use crate::domain::{Case, CaseRow, Quarantine, QuarantineSums, Quarantined, QuarantinedTag};
+use crate::domain::{Case, CaseRow, Quarantine, QuarantineRecord, QuarantineSums, QuarantinedTag};
 
 /// What is kept apart, in the making. Its size grows with the tags in quarantine only.
 #[derive(Debug, Default)]
@@ -19,9 +19,9 @@ impl QuarantineTally {
             cases: 0,
         });
         let sums = QuarantineSums {
-            found: Quarantined {
+            found: QuarantineRecord {
                 tags: tags.collect(),
-                ..Quarantined::default()
+                ..QuarantineRecord::default()
             },
             expired: quarantine.expired().clone(),
             ..QuarantineSums::default()

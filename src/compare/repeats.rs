@@ -1,6 +1,6 @@
 //! The answers to one case in one arm, counted.
 
-use crate::domain::{ArmRow, Design, FailureKind, Judged, Metric, Outcome, Skip, score_ticks};
+use crate::domain::{ArmRow, Design, FailureKind, Metric, Outcome, ScoredSample, Skip, score_ticks};
 
 /// The planned repeats of one case in one arm.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +33,7 @@ impl Repeats {
         counted
     }
 
-    fn add(&mut self, judged: &Judged, metric: Metric) {
+    fn add(&mut self, judged: &ScoredSample, metric: Metric) {
         let mut ticks = None;
         match &judged.outcome {
             Outcome::Scored(score) => {

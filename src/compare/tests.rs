@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::{
-    Answer, Counts, Estimand, Failure, FailureKind, Guardrails, Latency, Metric, Paired, Place, QuarantineSums, Score,
-    Skip, Unit, Units, Usage, WEIGHT,
+    Answer, Counts, Estimand, Failure, FailureKind, Guardrails, Latency, Metric, PairCounts, Place, QuarantineSums,
+    Score, Skip, Unit, Units, Usage, WEIGHT,
 };
 use proptest::prelude::*;
 use serde_json::Map;
@@ -16,7 +16,7 @@ fn arm(letters: &str) -> ArmRow {
     ArmRow { repeats }
 }
 
-fn judged(letter: char, repeat: u32) -> Judged {
+fn judged(letter: char, repeat: u32) -> ScoredSample {
     let failed = |kind, code: &str| {
         Outcome::Errored(Failure {
             kind,
@@ -36,7 +36,7 @@ fn judged(letter: char, repeat: u32) -> Judged {
         other => panic!("no outcome {other}"),
     };
     let answered = matches!(outcome, Outcome::Scored(_));
-    Judged {
+    ScoredSample {
         repeat,
         answer: answered.then(Answer::default),
         checks: Vec::new(),
@@ -187,7 +187,7 @@ fn cases_and_answers_are_counted_per_arm() {
     );
     assert_eq!(
         *paired,
-        Paired {
+        PairCounts {
             n: 5,
             both_pass: 1,
             regressed: 1,
@@ -239,7 +239,7 @@ fn without_a_baseline_only_the_candidate_counts() {
     assert!(comparison.missing_against.count() + comparison.missing_for.count() + comparison.observed.count() == 0);
     assert_eq!(
         (comparison.baseline, comparison.paired),
-        (Tally::default(), Paired::default())
+        (Tally::default(), PairCounts::default())
     );
     assert_eq!(
         by_sum(&comparison.passes_missing_against),
@@ -460,7 +460,7 @@ fn errors_are_counted_by_code_and_bounded() {
 #[test]
 fn effort_is_summed_over_what_this_run_asked_for() {
     let mut row = row("a", "PPPT", "PPPP");
-    let set = |judged: &mut Judged, source, attempts, latency_ms, cost_usd, model: &str| {
+    let set = |judged: &mut ScoredSample, source, attempts, latency_ms, cost_usd, model: &str| {
         judged.source = Some(source);
         judged.attempts = attempts;
         judged.cost_usd = cost_usd;
@@ -603,7 +603,7 @@ proptest! {
         prop_assert_eq!(comparison.observed.count(), comparison.paired.n);
         let Counts { cases, pass, fail, error, skipped } = comparison.counts;
         prop_assert_eq!((cases, pass + fail + error + skipped), (n, n));
-        let Paired { n: paired, both_pass, regressed, improved, both_fail } = comparison.paired;
+        let PairCounts { n: paired, both_pass, regressed, improved, both_fail } = comparison.paired;
         prop_assert_eq!(both_pass + regressed + improved + both_fail, paired);
         for tally in [comparison.baseline, comparison.candidate] {
             prop_assert_eq!((tally.planned, tally.scored + tally.missing), (3 * n, 3 * n));
@@ -837,7 +837,7 @@ fn cases_that_an_early_decision_left_out_enter_nothing() {
     must.case.critical = true;
     comparing.add_unanalyzed(&must);
     let found = comparing.finish();
-    assert_eq!(found.unlooked, crate::domain::Unlooked { cases: 2, answers: 4 });
+    assert_eq!(found.unlooked, crate::domain::EarlyStop { cases: 2, answers: 4 });
     assert_eq!((found.counts.cases, found.counts.skipped, found.counts.fail), (3, 1, 2));
     assert_eq!(
         (found.paired.n, found.candidate.planned, found.candidate.missing),

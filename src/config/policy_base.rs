@@ -7,7 +7,7 @@ use super::groups::{self, Exceptions};
 use super::layers::{Environment, Layers};
 use super::tables::{Embedding, Judge};
 use super::value::Kind;
-use crate::domain::{Changed, Command, Policy, Problem};
+use crate::domain::{Command, Policy, PolicyChange, Problem};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -106,8 +106,8 @@ impl FileSettings {
 }
 
 /// What the settings file asks for otherwise than before.
-pub fn compare_files(before: &FileSettings, after: &FileSettings) -> Vec<Changed> {
-    let mut rows: Vec<Changed> = groups::all()
+pub fn compare_files(before: &FileSettings, after: &FileSettings) -> Vec<PolicyChange> {
+    let mut rows: Vec<PolicyChange> = groups::all()
         .filter(|definition| definition.weaker != Weaker::Unrelated)
         .filter_map(|definition| compare_setting(definition, before, after))
         .collect();
@@ -132,7 +132,7 @@ pub fn compare_files(before: &FileSettings, after: &FileSettings) -> Vec<Changed
 }
 
 /// What one setting asks for otherwise than before; `None` for the same.
-fn compare_setting(definition: &Definition, before: &FileSettings, after: &FileSettings) -> Option<Changed> {
+fn compare_setting(definition: &Definition, before: &FileSettings, after: &FileSettings) -> Option<PolicyChange> {
     let key = definition.key;
     let names = |file: &FileSettings| file.values.get(key).map_or_else(Vec::new, |raw| raw.values.clone());
     let text = |file: &FileSettings| file.values.get(key).map(|raw| raw.values.join(", "));
@@ -179,7 +179,7 @@ fn compare_setting(definition: &Definition, before: &FileSettings, after: &FileS
         (Weaker::Words(words), _) => is.as_deref().is_some_and(|is| words.contains(&is)),
         (Weaker::Never | Weaker::Unrelated, _) => false,
     };
-    Some(Changed {
+    Some(PolicyChange {
         kind: key.to_owned(),
         what: key.to_owned(),
         before: was,
@@ -190,7 +190,7 @@ fn compare_setting(definition: &Definition, before: &FileSettings, after: &FileS
 
 /// A tag in quarantine, or one that stays there longer, is decided by less. What day it is plays no part, so that a verdict is
 /// checked by the same changes on a later day.
-fn quarantine(before: &FileSettings, after: &FileSettings) -> Vec<Changed> {
+fn quarantine(before: &FileSettings, after: &FileSettings) -> Vec<PolicyChange> {
     let state = |file: &FileSettings| -> BTreeMap<String, String> {
         let tags = file.quarantine.iter();
         tags.map(|(tag, raw)| (tag.clone(), raw.text().to_owned())).collect()
@@ -200,7 +200,7 @@ fn quarantine(before: &FileSettings, after: &FileSettings) -> Vec<Changed> {
     tags.into_iter()
         .map(|tag| (tag, were.get(tag), are.get(tag)))
         .filter(|(_, was, is)| was != is)
-        .map(|(tag, was, is)| Changed {
+        .map(|(tag, was, is)| PolicyChange {
             kind: "quarantine".to_owned(),
             what: tag.clone(),
             before: was.cloned(),
@@ -266,14 +266,14 @@ fn tables(
     before: &FileSettings,
     after: &FileSettings,
     state: fn(&FileSettings) -> BTreeMap<String, String>,
-) -> Vec<Changed> {
+) -> Vec<PolicyChange> {
     let (before, after) = (state(before), state(after));
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     names
         .into_iter()
         .map(|name| (name, before.get(name).cloned(), after.get(name).cloned()))
         .filter(|(_, was, is)| was != is)
-        .map(|(name, was, is)| Changed {
+        .map(|(name, was, is)| PolicyChange {
             kind: kind.to_owned(),
             what: name.clone(),
             weaker: was.is_some(),

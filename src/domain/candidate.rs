@@ -2,8 +2,8 @@
 
 use super::comparison::ArmRate;
 use super::decision::Decision;
+use super::difference::Difference;
 use super::snapshot::file_stem;
-use super::verdict::Difference;
 use serde::{Deserialize, Serialize};
 
 /// Candidates of one call, at most.

@@ -1,35 +1,12 @@
 //! A golden case.
 
 use super::calibration::Label;
+use super::case_id::CaseId;
 use super::check::CheckSpec;
 use super::diagnostic::Place;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::fmt;
 use std::sync::Arc;
-
-/// The identity of a case, unique over the dataset.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct CaseId(Arc<str>);
-
-impl CaseId {
-    /// Takes an id as it was written.
-    pub fn new(id: impl Into<Arc<str>>) -> CaseId {
-        CaseId(id.into())
-    }
-
-    /// The id as it was written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for CaseId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 string_enum! {
     /// Who spoke in an earlier turn.

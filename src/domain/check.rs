@@ -1,6 +1,6 @@
 //! A check: a matcher with its arguments on a case, as written in the golden data.
 
-use super::case::CaseId;
+use super::case_id::CaseId;
 use serde_json::Value;
 use std::fmt;
 

@@ -1,9 +1,9 @@
 //! Blue and green side by side: the numbers a verdict is made of.
 
 use super::answer::Usage;
-use super::case::CaseId;
+use super::case_id::CaseId;
 use super::guards::GuardSums;
-use super::look::Unlooked;
+use super::look::EarlyStop;
 use super::outcome::Counts;
 use super::policy::{Estimand, Metric};
 use super::quarantine::QuarantineSums;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// Cases scored in both arms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Paired {
+pub struct PairCounts {
     /// All of them.
     pub n: u64,
     /// Every repeat passes in both arms.
@@ -107,7 +107,7 @@ impl Attempts {
 
 /// Must-pass cases that fared alike.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Alike {
+pub struct MustPassGroup {
     /// How many.
     pub cases: u64,
     /// Some of them, in plan order.
@@ -129,7 +129,7 @@ pub struct Latency {
 /// last ones: for their turn, and for earlier attempts and the pauses after them. They wait side by side, so the total may
 /// be longer than the run. 0 without any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Waited {
+pub struct WaitTimes {
     /// Median.
     pub p50: u64,
     /// 95th percentile.
@@ -151,7 +151,7 @@ pub struct Comparison {
     /// Candidate arm, per case.
     pub counts: Counts,
     /// Cases scored in both arms.
-    pub paired: Paired,
+    pub paired: PairCounts,
     /// What an answer scores, and what a difference is about.
     pub metric: Metric,
     /// What a difference is about.
@@ -184,7 +184,7 @@ pub struct Comparison {
     /// repeats x sum of squares - square of the sum of its scores; a score of 1 has [`Metric::whole`] ticks.
     pub within: (u128, u128),
     /// The must-pass cases, by how they fared.
-    pub must_pass: BTreeMap<Attempts, Alike>,
+    pub must_pass: BTreeMap<Attempts, MustPassGroup>,
     /// Some ids of regressed cases, in plan order, for messages.
     pub regressed: Vec<CaseId>,
     /// Some ids of cases with missing answers, in plan order, for messages.
@@ -203,7 +203,7 @@ pub struct Comparison {
     /// Attempts beyond the first.
     pub retries: u64,
     /// How long what this run asked for waited.
-    pub waited_ms: Waited,
+    pub waited_ms: WaitTimes,
     /// Answers by the time they took when they were asked for, those from the store included; baseline and candidate.
     pub latency_ms: (Latency, Latency),
     /// Models that served the baseline, sorted.
@@ -228,5 +228,5 @@ pub struct Comparison {
     pub quarantine: QuarantineSums,
     /// Cases of later looks, of which only must-pass ones were asked; all else here is without them, but for the counts, the
     /// must-pass cases, and what answers used, cost and took.
-    pub unlooked: Unlooked,
+    pub unlooked: EarlyStop,
 }

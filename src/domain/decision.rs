@@ -1,6 +1,6 @@
 //! What the gate decides, and why.
 
-use super::case::CaseId;
+use super::case_id::CaseId;
 use serde::{Deserialize, Serialize};
 
 string_enum! {

@@ -23,7 +23,7 @@ string_enum! {
 
 /// Digests of what decides besides prompts' files, dataset and policy; SHA-256, in hex.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tested {
+pub struct InputDigests {
     /// Both arms render the same requests.
     pub identical: bool,
     /// Over the requests of all selected cases in both arms, as they go over the wire, and their models.
@@ -46,7 +46,7 @@ pub struct PolicyBase {
 
 /// One thing that is not as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changed {
+pub struct PolicyChange {
     /// A stable word, like `case-deleted` or `margin`.
     pub kind: String,
     /// What changed: a case's id, the name of a setting.
@@ -65,7 +65,7 @@ pub struct Changes {
     /// What it was compared with; `None` if with nothing.
     pub base: Option<PolicyBase>,
     /// What is weaker first; at most [`Changes::KEPT`], and one more that counts the rest.
-    pub rows: Vec<Changed>,
+    pub rows: Vec<PolicyChange>,
     /// Why someone accepts what is weaker.
     pub accepted: Option<String>,
 }
@@ -75,13 +75,13 @@ impl Changes {
     pub const KEPT: usize = 200;
 
     /// Sorts the rows, what is weaker first, and keeps the first of them.
-    pub fn of(base: PolicyBase, mut rows: Vec<Changed>, accepted: Option<String>) -> Changes {
+    pub fn of(base: PolicyBase, mut rows: Vec<PolicyChange>, accepted: Option<String>) -> Changes {
         rows.sort_by(|a, b| (!a.weaker, &a.kind, &a.what, &a.before).cmp(&(!b.weaker, &b.kind, &b.what, &b.before)));
         let more = rows.len().saturating_sub(Changes::KEPT);
         if more > 0 {
             let weaker = rows[Changes::KEPT..].iter().any(|row| row.weaker);
             rows.truncate(Changes::KEPT);
-            rows.push(Changed {
+            rows.push(PolicyChange {
                 kind: "more".to_owned(),
                 what: format!("{more} more changes"),
                 before: None,
@@ -97,12 +97,12 @@ impl Changes {
     }
 
     /// What is weaker.
-    pub fn weaker(&self) -> impl Iterator<Item = &Changed> {
+    pub fn weaker(&self) -> impl Iterator<Item = &PolicyChange> {
         self.rows.iter().filter(|row| row.weaker)
     }
 
     /// What is weaker, where no one accepted it.
-    pub fn unaccepted(&self) -> &[Changed] {
+    pub fn unaccepted(&self) -> &[PolicyChange] {
         match self.accepted {
             Some(_) => &[],
             // They come first; a row for the rest is weaker only if all before it are.
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_is_weaker_comes_first_and_is_never_cut_away_unseen() {
-        let row = |i: usize, weaker| Changed {
+        let row = |i: usize, weaker| PolicyChange {
             kind: "k".to_owned(),
             what: format!("{i:04}"),
             before: None,
@@ -128,7 +128,7 @@ mod tests {
             rev: "main".to_owned(),
             commit: "c".to_owned(),
         };
-        let mut rows: Vec<Changed> = (0..500).map(|i| row(i, false)).collect();
+        let mut rows: Vec<PolicyChange> = (0..500).map(|i| row(i, false)).collect();
         rows.push(row(999, true));
         let changes = Changes::of(base(), rows, None);
         assert_eq!(changes.rows.len(), Changes::KEPT + 1);

@@ -1,14 +1,15 @@
 //! What is remembered of runs that are over, and what can be said about them together.
 
 use super::arm::Arm;
-use super::case::CaseId;
-use super::comparison::{ArmRate, Paired};
+use super::case_id::CaseId;
+use super::comparison::{ArmRate, PairCounts};
 use super::decision::{Decision, Reason, Warning};
+use super::difference::{Difference, ZScores};
 use super::look::CiAttempt;
 use super::outcome::{Counts, Failure, FailureKind, Outcome, Score, Skip};
 use super::policy::Policy;
 use super::slices::Slice;
-use super::verdict::{Difference, Needed, ZScores};
+use super::verdict::SampleSize;
 use serde::{Deserialize, Serialize};
 
 /// A prompt that a run tested.
@@ -60,7 +61,7 @@ pub struct RunFacts {
 
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Concluded {
+pub struct RunConclusion {
     /// `promote`, `block` or `inconclusive`.
     pub decision: String,
     /// The process's exit code.
@@ -107,13 +108,13 @@ pub struct RunRecord {
     /// `None` for a run of an older promptgate.
     pub facts: Option<RunFacts>,
     /// `None` until it is decided.
-    pub concluded: Option<Concluded>,
+    pub concluded: Option<RunConclusion>,
 }
 
 /// The outcome of one answer, as it is remembered: an [`Outcome`] without its words. The numbers are those in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]
-pub enum Mark {
+pub enum OutcomeCode {
     /// Judged, and wrong.
     Fail = 0,
     /// Judged, and right.
@@ -134,37 +135,37 @@ pub enum Mark {
     Decided = 8,
 }
 
-impl Mark {
-    const ALL: [Mark; 9] = [
-        Mark::Fail,
-        Mark::Pass,
-        Mark::Error,
-        Mark::Refused,
-        Mark::Identical,
-        Mark::Budget,
-        Mark::Interrupted,
-        Mark::Stopped,
-        Mark::Decided,
+impl OutcomeCode {
+    const ALL: [OutcomeCode; 9] = [
+        OutcomeCode::Fail,
+        OutcomeCode::Pass,
+        OutcomeCode::Error,
+        OutcomeCode::Refused,
+        OutcomeCode::Identical,
+        OutcomeCode::Budget,
+        OutcomeCode::Interrupted,
+        OutcomeCode::Stopped,
+        OutcomeCode::Decided,
     ];
 
     /// What is remembered of an outcome.
-    pub fn of(outcome: &Outcome) -> Mark {
+    pub fn of(outcome: &Outcome) -> OutcomeCode {
         match outcome {
-            Outcome::Scored(score) if score.pass => Mark::Pass,
-            Outcome::Scored(_) => Mark::Fail,
-            Outcome::Errored(failure) if failure.kind == FailureKind::Request => Mark::Refused,
-            Outcome::Errored(_) => Mark::Error,
-            Outcome::Skipped(Skip::Identical) => Mark::Identical,
-            Outcome::Skipped(Skip::Budget) => Mark::Budget,
-            Outcome::Skipped(Skip::Interrupted) => Mark::Interrupted,
-            Outcome::Skipped(Skip::Stopped) => Mark::Stopped,
-            Outcome::Skipped(Skip::Decided) => Mark::Decided,
+            Outcome::Scored(score) if score.pass => OutcomeCode::Pass,
+            Outcome::Scored(_) => OutcomeCode::Fail,
+            Outcome::Errored(failure) if failure.kind == FailureKind::Request => OutcomeCode::Refused,
+            Outcome::Errored(_) => OutcomeCode::Error,
+            Outcome::Skipped(Skip::Identical) => OutcomeCode::Identical,
+            Outcome::Skipped(Skip::Budget) => OutcomeCode::Budget,
+            Outcome::Skipped(Skip::Interrupted) => OutcomeCode::Interrupted,
+            Outcome::Skipped(Skip::Stopped) => OutcomeCode::Stopped,
+            Outcome::Skipped(Skip::Decided) => OutcomeCode::Decided,
         }
     }
 
     /// The mark with this number.
-    pub fn from_number(number: i64) -> Option<Mark> {
-        Mark::ALL.into_iter().find(|mark| *mark as i64 == number)
+    pub fn from_number(number: i64) -> Option<OutcomeCode> {
+        OutcomeCode::ALL.into_iter().find(|mark| *mark as i64 == number)
     }
 
     /// The outcome that is remembered so, with the answer's score.
@@ -177,22 +178,22 @@ impl Mark {
             })
         };
         match self {
-            Mark::Fail => Outcome::Scored(Score::new(score.unwrap_or(0.0), false, "")),
-            Mark::Pass => Outcome::Scored(Score::new(score.unwrap_or(1.0), true, "")),
-            Mark::Error => errored(FailureKind::Missing),
-            Mark::Refused => errored(FailureKind::Request),
-            Mark::Identical => Outcome::Skipped(Skip::Identical),
-            Mark::Budget => Outcome::Skipped(Skip::Budget),
-            Mark::Interrupted => Outcome::Skipped(Skip::Interrupted),
-            Mark::Stopped => Outcome::Skipped(Skip::Stopped),
-            Mark::Decided => Outcome::Skipped(Skip::Decided),
+            OutcomeCode::Fail => Outcome::Scored(Score::new(score.unwrap_or(0.0), false, "")),
+            OutcomeCode::Pass => Outcome::Scored(Score::new(score.unwrap_or(1.0), true, "")),
+            OutcomeCode::Error => errored(FailureKind::Missing),
+            OutcomeCode::Refused => errored(FailureKind::Request),
+            OutcomeCode::Identical => Outcome::Skipped(Skip::Identical),
+            OutcomeCode::Budget => Outcome::Skipped(Skip::Budget),
+            OutcomeCode::Interrupted => Outcome::Skipped(Skip::Interrupted),
+            OutcomeCode::Stopped => Outcome::Skipped(Skip::Stopped),
+            OutcomeCode::Decided => Outcome::Skipped(Skip::Decided),
         }
     }
 }
 
 /// One judged answer, for the store.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Marked {
+pub struct AnswerOutcome {
     /// Whose.
     pub arm: Arm,
     /// From 1.
@@ -200,14 +201,14 @@ pub struct Marked {
     /// Its position in plan order; `None` for an answer beyond the plan.
     pub seq: Option<u64>,
     /// What it came to.
-    pub mark: Mark,
+    pub mark: OutcomeCode,
     /// 0..=1; `None` when it was not judged.
     pub score: Option<f64>,
 }
 
 /// A judged case, for the store.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MarkedCase {
+pub struct CaseOutcomes {
     /// Digest of everything that is written about the case.
     pub digest: [u8; 32],
     /// Which.
@@ -221,16 +222,16 @@ pub struct MarkedCase {
     /// Its cluster, if it is in one.
     pub cluster: Option<String>,
     /// Both arms.
-    pub answers: Vec<Marked>,
+    pub answers: Vec<AnswerOutcome>,
 }
 
 /// One answer of the candidate, as the store has it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Remembered {
+pub struct StoredAnswer {
     /// From 1.
     pub repeat: u32,
     /// What it came to.
-    pub mark: Mark,
+    pub mark: OutcomeCode,
     /// 0..=1; `None` when it was not judged.
     pub score: Option<f64>,
     /// The stored answer; `None` if there is none, or it was asked beyond the plan.
@@ -239,7 +240,7 @@ pub struct Remembered {
 
 /// The candidate's answers to one case, as the store has them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RememberedCase {
+pub struct StoredCase {
     /// The store's number for this state of the case: equal numbers, equal cases.
     pub number: i64,
     /// Which.
@@ -253,7 +254,7 @@ pub struct RememberedCase {
     /// Its cluster, if it is in one.
     pub cluster: Option<String>,
     /// By repeat.
-    pub answers: Vec<Remembered>,
+    pub answers: Vec<StoredAnswer>,
 }
 
 /// Passing answers among judged ones.
@@ -323,7 +324,7 @@ pub struct Flaky {
 
 /// A case that moved between two runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Moved {
+pub struct CaseChange {
     /// Which.
     pub case: String,
     /// Must pass.
@@ -356,7 +357,7 @@ pub struct RunComparison {
     /// Second run, per case.
     pub counts: Counts,
     /// Cases scored in both runs.
-    pub paired: Paired,
+    pub paired: PairCounts,
     /// Pass rate of the first run.
     pub baseline_rate: Option<ArmRate>,
     /// Pass rate of the second run.
@@ -366,11 +367,11 @@ pub struct RunComparison {
     /// The two test statistics.
     pub z: Option<ZScores>,
     /// What would settle it.
-    pub needed: Option<Needed>,
+    pub needed: Option<SampleSize>,
     /// Some cases that pass less often in the second run; `paired` has their number.
-    pub regressed: Vec<Moved>,
+    pub regressed: Vec<CaseChange>,
     /// Some cases that pass more often in the second run.
-    pub improved: Vec<Moved>,
+    pub improved: Vec<CaseChange>,
     /// Tags.
     pub slices: Vec<Slice>,
 }

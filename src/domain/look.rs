@@ -26,7 +26,7 @@ impl Sequential {
 
 /// Cases that play no part, because the run was decided before their look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unlooked {
+pub struct EarlyStop {
     /// How many.
     pub cases: u64,
     /// Their planned answers that were not asked for, both arms together.

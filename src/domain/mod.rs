@@ -6,11 +6,11 @@ mod string_enum;
 
 mod answer;
 mod arm;
-mod arrival;
 mod batch;
 mod calibration;
 mod candidate;
 mod case;
+mod case_id;
 mod check;
 mod command;
 mod comparison;
@@ -18,6 +18,7 @@ mod constraint;
 mod decision;
 mod details;
 mod diagnostic;
+mod difference;
 mod embedding;
 mod event;
 mod evidence;
@@ -25,7 +26,9 @@ mod feature;
 mod finish;
 mod guards;
 mod history;
+mod job_result;
 mod look;
+mod model_name;
 mod outcome;
 mod policy;
 mod quarantine;
@@ -33,7 +36,6 @@ mod question;
 mod request;
 mod row;
 mod run;
-mod served;
 mod slices;
 mod snapshot;
 mod units;
@@ -42,46 +44,50 @@ mod visible;
 
 pub use answer::{Answer, ToolCall, Usage};
 pub use arm::{Arm, Arms};
-pub use arrival::{AnswerSink, JobResult};
 pub use batch::{BatchLedger, OpenBatch};
 pub use calibration::{Agreement, Calibration, CalibrationEntry, DecidingJudge, DecidingJudges, JudgeUse, Label};
 pub use candidate::{Candidate, CandidateLine, MOST_CANDIDATES, bare_name, candidate_folder};
-pub use case::{Case, CaseId, Turn, TurnRole, WEIGHT};
+pub use case::{Case, Turn, TurnRole, WEIGHT};
+pub use case_id::CaseId;
 pub use check::{ArgProblem, CheckRules, CheckSpec, Step};
 pub use command::Command;
-pub use comparison::{Alike, ArmRate, Attempts, Comparison, Design, Latency, Paired, RateSums, Tally, Waited};
+pub use comparison::{
+    ArmRate, Attempts, Comparison, Design, Latency, MustPassGroup, PairCounts, RateSums, Tally, WaitTimes,
+};
 pub use constraint::{Constraint, JsonSays, Logic, Overlooks, Range, TextConstraint, TextRelation};
 pub use decision::{Decision, Reason, ReasonCode, Warning, WarningCode};
 pub use details::{
     ChosenToken, Citation, CodeRun, Details, FoundSource, ModelStatus, RetrievedUrl, SafetyRating, Support, TopToken,
 };
 pub use diagnostic::{Place, Problem, Problems, nearest};
+pub use difference::{Difference, Method, ZScores};
 pub use embedding::{Meaning, cosine};
 pub use event::{Event, Progress};
-pub use evidence::{Changed, Changes, Completion, PolicyBase, Tested};
+pub use evidence::{Changes, Completion, InputDigests, PolicyBase, PolicyChange};
 pub use feature::Feature;
 pub use finish::Finish;
 pub use guards::{GuardMetric, GuardRates, GuardStatus, GuardSums, Guardrail, Guardrails, LatencySums, PairSums};
 pub use history::{
-    Concluded, Flaky, FlakyCase, Mark, Marked, MarkedCase, Moved, Passes, Reliability, Remembered, RememberedCase,
-    RunComparison, RunFacts, RunRecord, TestedPrompt,
+    AnswerOutcome, CaseChange, CaseOutcomes, Flaky, FlakyCase, OutcomeCode, Passes, Reliability, RunComparison,
+    RunConclusion, RunFacts, RunRecord, StoredAnswer, StoredCase, TestedPrompt,
 };
-pub use look::{CiAttempt, FreshKey, Look, LookRecord, LooksBefore, MOST_ATTEMPTS, Sequential, Unlooked};
+pub use job_result::{AnswerSink, JobResult};
+pub use look::{CiAttempt, EarlyStop, FreshKey, Look, LookRecord, LooksBefore, MOST_ATTEMPTS, Sequential};
+pub use model_name::{answers_for, same_model};
 pub use outcome::{CheckResult, Counts, Failure, FailureKind, Outcome, OutcomeKind, Score, Skip};
 pub use policy::{Estimand, Metric, Policy};
-pub use quarantine::{LONGEST_QUARANTINE, Quarantine, QuarantineSums, Quarantined, QuarantinedTag, day, day_of};
-pub use question::{Question, Replies, Verdict as JudgeVerdict};
+pub use quarantine::{LONGEST_QUARANTINE, Quarantine, QuarantineRecord, QuarantineSums, QuarantinedTag, day, day_of};
+pub use question::{Question, Replies, ReplyForm};
 pub use request::{Content, Job, JobTurn, Part, Request, RequestMeta, Role, Source, Tool, digest};
-pub use row::{ArmRow, CaseRow, Change, Judged};
+pub use row::{ArmRow, CaseRow, Change, ScoredSample};
 pub use run::{PromptInfo, RunInfo};
-pub use served::{answers_for, same_model};
 pub use slices::{Slice, SliceGate, SliceStatus, TagSums};
 pub use snapshot::{SNAPSHOT_ENDING, SNAPSHOTS, snapshot_file};
 pub use string_enum::Words;
 pub(crate) use string_enum::string_enum;
 pub use units::{Clusters, SCORE_TICKS, Unit, Units, score_ticks};
 pub use verdict::{
-    CorrectedRate, CorrectedRates, DatasetRecord, Difference, JudgeRecord, JudgeScale, JudgesAsked, JudgesFound,
-    Method, ModelRecord, Needed, PriceList, PromptRecord, ResultsFile, ToolInfo, Verdict, ZScores,
+    CorrectedRate, CorrectedRates, DatasetRecord, JudgeEvidence, JudgeRecord, JudgeScale, JudgesRecord, ModelRecord,
+    PriceList, PromptRecord, ResultsFile, SampleSize, ToolInfo, Verdict,
 };
 pub use visible::{is_hidden, show, visible};

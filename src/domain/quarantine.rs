@@ -1,7 +1,8 @@
 //! Quarantine: cases of a tag that waver are asked, judged and reported, and decide nothing, until a day that is written
 //! down. After it they count again by themselves, so that nobody has to remember them.
 
-use super::case::{Case, CaseId};
+use super::case::Case;
+use super::case_id::CaseId;
 use super::outcome::Counts;
 use super::policy::Policy;
 use serde::{Deserialize, Serialize};
@@ -92,7 +93,7 @@ impl Quarantine {
 
 /// What is in quarantine, in verdict.json.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quarantined {
+pub struct QuarantineRecord {
     /// The candidate's outcomes of the cases in quarantine, which the counts of the run have, too.
     #[serde(flatten)]
     pub counts: Counts,
@@ -115,7 +116,7 @@ pub struct QuarantinedTag {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QuarantineSums {
     /// For verdict.json.
-    pub found: Quarantined,
+    pub found: QuarantineRecord,
     /// Cases of them that the run came to; those behind an early end are not among them.
     pub looked: u64,
     /// Their answers in both arms: planned, judged.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 string_enum! {
     /// What a judge is to say.
-    pub enum Verdict {
+    pub enum ReplyForm {
         /// Whether the answer passes: `{reason, pass}`.
         PassOrFail = "pass",
         /// How good it is: `{reason, score}`, 0 to 1.
@@ -25,7 +25,7 @@ pub struct Question {
     /// The judge's name in the settings.
     pub judge: String,
     /// What it is to say.
-    pub verdict: Verdict,
+    pub verdict: ReplyForm,
     /// Values for the judge's prompt.
     pub vars: Map<String, Value>,
     /// Which of several votes on the same, from 1.

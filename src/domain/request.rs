@@ -1,7 +1,7 @@
 //! What is asked: a rendered prompt, and the job that asks it.
 
 use super::arm::Arm;
-use super::case::CaseId;
+use super::case_id::CaseId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};

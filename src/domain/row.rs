@@ -8,7 +8,7 @@ use super::request::Source;
 
 /// One judged answer.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judged {
+pub struct ScoredSample {
     /// Which repeat, from 1.
     pub repeat: u32,
     /// The judgement.
@@ -33,12 +33,12 @@ pub struct Judged {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArmRow {
     /// Repeats from 1, in order.
-    pub repeats: Vec<Judged>,
+    pub repeats: Vec<ScoredSample>,
 }
 
 impl ArmRow {
     /// The first repeat that has the case's outcome; `None` without repeats.
-    pub fn deciding(&self) -> Option<&Judged> {
+    pub fn deciding(&self) -> Option<&ScoredSample> {
         self.repeats.iter().min_by_key(|judged| judged.outcome.kind())
     }
 

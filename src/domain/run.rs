@@ -1,6 +1,6 @@
 //! What is known of a run before its first answer.
 
-use super::evidence::{Changes, Tested};
+use super::evidence::{Changes, InputDigests};
 use super::look::{FreshKey, Look};
 use super::policy::Policy;
 use serde::Serialize;
@@ -46,7 +46,7 @@ pub struct RunInfo {
     /// Identity of what is tested.
     pub key: String,
     /// Digests of what else decides.
-    pub tested: Tested,
+    pub tested: InputDigests,
     /// Which look at the answers it is.
     pub look: Look,
     /// Earlier looks were left behind.

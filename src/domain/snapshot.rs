@@ -1,7 +1,7 @@
 //! Approved answers: where they are kept. Those who read them, write proposals beside them and look for forgotten ones
 //! agree on names only here.
 
-use super::case::CaseId;
+use super::case_id::CaseId;
 use sha2::{Digest, Sha256};
 
 /// The folder of approved answers, from the project root.

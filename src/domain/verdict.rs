@@ -3,16 +3,17 @@
 use super::answer::Usage;
 use super::arm::Arms;
 use super::candidate::CandidateLine;
-use super::comparison::{ArmRate, Latency, Paired, Waited};
+use super::comparison::{ArmRate, Latency, PairCounts, WaitTimes};
 use super::decision::{Decision, Reason, Warning};
-use super::evidence::{Changed, Completion, PolicyBase, Tested};
+use super::difference::{Difference, ZScores};
+use super::evidence::{Completion, InputDigests, PolicyBase, PolicyChange};
 use super::guards::Guardrail;
-use super::look::{FreshKey, Look, Unlooked};
+use super::look::{EarlyStop, FreshKey, Look};
 use super::outcome::Counts;
 use super::policy::Policy;
-use super::quarantine::Quarantined;
+use super::quarantine::QuarantineRecord;
 use super::slices::Slice;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A prompt in verdict.json.
@@ -39,51 +40,9 @@ pub struct ModelRecord {
     pub served: Vec<String>,
 }
 
-/// Candidate minus baseline.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Difference {
-    /// Mean over cases scored in both arms.
-    #[serde(deserialize_with = "nan_for_null")]
-    pub estimate: f64,
-    /// Lower end; missing answers are worst for the candidate.
-    #[serde(deserialize_with = "nan_for_null")]
-    pub low: f64,
-    /// Upper end; missing answers are best for the candidate.
-    #[serde(deserialize_with = "nan_for_null")]
-    pub high: f64,
-    /// Two-sided confidence, 1 - 2 alpha.
-    pub confidence: f64,
-    /// How it was computed.
-    pub method: Method,
-}
-
-string_enum! {
-    /// How a difference and its interval are computed.
-    pub enum Method {
-        /// Score test of Tango, for pairs with more than two outcomes.
-        Score = "generalised Tango score, continuity correction 1/2",
-    }
-}
-
-/// JSON has no number that is none, so it is written as null.
-fn nan_for_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
-}
-
-/// The two test statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ZScores {
-    /// Against "worse by the margin"; promotes at or above the critical value.
-    #[serde(deserialize_with = "nan_for_null")]
-    pub promote: f64,
-    /// Against "worse by the tolerance"; blocks at or below the negative critical value.
-    #[serde(deserialize_with = "nan_for_null")]
-    pub block: f64,
-}
-
 /// What would settle an inconclusive verdict, if the candidate is as good as it looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Needed {
+pub struct SampleSize {
     /// Cases in all, with the present number of repeats.
     pub cases: u64,
     /// Repeats in all, with the present cases; `None` if only more cases help.
@@ -146,7 +105,7 @@ pub struct Verdict {
     /// What golden data, checks and policy were compared with.
     pub policy_base: Option<PolicyBase>,
     /// What changed since.
-    pub changed: Vec<Changed>,
+    pub changed: Vec<PolicyChange>,
     /// Why weaker checks were accepted.
     pub accepted_weaker: Option<String>,
     pub candidate: PromptRecord,
@@ -154,7 +113,7 @@ pub struct Verdict {
     pub dataset: DatasetRecord,
     /// Per case and arm.
     pub repeats: u32,
-    pub tested: Tested,
+    pub tested: InputDigests,
     pub completion: Completion,
     /// `None` if it could not be written.
     pub results: Option<ResultsFile>,
@@ -167,17 +126,17 @@ pub struct Verdict {
     pub counts: Counts,
     /// Of these, the cases in quarantine; absent where no tag is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quarantined: Option<Quarantined>,
+    pub quarantined: Option<QuarantineRecord>,
     /// Cases left out because the run was decided before their look; absent where there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unlooked: Option<Unlooked>,
-    pub paired: Paired,
+    pub unlooked: Option<EarlyStop>,
+    pub paired: PairCounts,
     pub rates: Arms<Option<ArmRate>>,
     /// Candidate minus baseline.
     pub difference: Option<Difference>,
     pub z: Option<ZScores>,
     /// What would settle it.
-    pub needed: Option<Needed>,
+    pub needed: Option<SampleSize>,
     pub slices: Vec<Slice>,
     /// Absent where none is declared.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -188,7 +147,7 @@ pub struct Verdict {
     pub cost_usd: Option<f64>,
     /// Part of `requests` and `cost_usd`; absent where no judge was asked, and none decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub judges: Option<JudgesAsked>,
+    pub judges: Option<JudgesRecord>,
     /// US dollars for all answers when they were asked for, those from the store included; `None` when a price is unknown.
     pub answers_cost_usd: Option<f64>,
     pub prices: PriceList,
@@ -200,7 +159,7 @@ pub struct Verdict {
     pub imported: u64,
     /// Attempts beyond the first.
     pub retries: u64,
-    pub waited_ms: Waited,
+    pub waited_ms: WaitTimes,
     pub latency_ms: Arms<Latency>,
     /// RFC 3339, seconds, UTC; its day decides what was in quarantine.
     pub started_at: String,
@@ -257,7 +216,7 @@ impl Default for ToolInfo {
 
 /// What asking judges took, and what is known of those that decide.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct JudgesAsked {
+pub struct JudgesRecord {
     /// Requests sent.
     pub requests: u64,
     /// Replies that were stored already.
@@ -266,12 +225,12 @@ pub struct JudgesAsked {
     pub cost_usd: Option<f64>,
     /// The judges that decide.
     #[serde(flatten)]
-    pub found: JudgesFound,
+    pub found: JudgeEvidence,
 }
 
 /// The judges that decide cases, and what their errors do to the verdict.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct JudgesFound {
+pub struct JudgeEvidence {
     /// Each of them, and each way of asking it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deciding: Vec<JudgeRecord>,

@@ -3,7 +3,7 @@
 
 use crate::config::Settings;
 use crate::dataset::{Dataset, unreferenced_snapshots};
-use crate::domain::{CaseRow, CheckRules, Judged, Problem, RunInfo, SNAPSHOTS, snapshot_file};
+use crate::domain::{CaseRow, CheckRules, Problem, RunInfo, SNAPSHOTS, ScoredSample, snapshot_file};
 use crate::report::{self, Proposal, Redactor};
 use crate::scoring;
 use std::collections::BTreeSet;
@@ -58,7 +58,7 @@ impl<'a> Approvals<'a> {
             return Ok(false);
         };
         let repeats = &row.candidate.repeats;
-        let passes = |judged: &Judged| judged.checks.get(approval.check).and_then(|check| check.pass);
+        let passes = |judged: &ScoredSample| judged.checks.get(approval.check).and_then(|check| check.pass);
         if !repeats.is_empty() && repeats.iter().all(|judged| passes(judged) == Some(true)) {
             report::withdraw(root, &case.id)?;
             return Ok(false);

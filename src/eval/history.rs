@@ -4,7 +4,8 @@ use super::context::EvalContext;
 use super::fingerprint::{case_digest, checks_digest};
 use super::hex;
 use crate::domain::{
-    ArmRow, CaseRow, Concluded, Mark, Marked, MarkedCase, PromptInfo, RunFacts, RunInfo, TestedPrompt, Verdict, digest,
+    AnswerOutcome, ArmRow, CaseOutcomes, CaseRow, OutcomeCode, PromptInfo, RunConclusion, RunFacts, RunInfo,
+    TestedPrompt, Verdict, digest,
 };
 use crate::gate;
 use crate::plan::Plan;
@@ -72,7 +73,7 @@ pub(crate) struct HistoryWriter<'a> {
     plan: Plan,
     /// Cases so far.
     cases: u64,
-    waiting: Vec<MarkedCase>,
+    waiting: Vec<CaseOutcomes>,
     answers: usize,
     checks: Sha256,
     /// The first failure; nothing is stored after it.
@@ -106,19 +107,19 @@ impl<'a> HistoryWriter<'a> {
         for (position, arm) in arms.iter().enumerate() {
             let repeats = row.arm(*arm).map_or(&[][..], |ArmRow { repeats }| repeats);
             answers.extend(repeats.iter().map(|judged| {
-                Marked {
+                AnswerOutcome {
                     arm: *arm,
                     repeat: judged.repeat,
                     seq: (1..=self.plan.repeats)
                         .contains(&judged.repeat)
                         .then(|| first + u64::from(judged.repeat - 1) * arms.len() as u64 + position as u64),
-                    mark: Mark::of(&judged.outcome),
+                    mark: OutcomeCode::of(&judged.outcome),
                     score: judged.outcome.score().map(|score| score.value()),
                 }
             }));
         }
         self.answers += answers.len();
-        self.waiting.push(MarkedCase {
+        self.waiting.push(CaseOutcomes {
             digest: case_digest(&row.case, &checks),
             id: row.case.id.clone(),
             critical: row.case.critical,
@@ -152,7 +153,7 @@ impl<'a> HistoryWriter<'a> {
         let baseline = verdict.baseline.as_ref();
         self.store.conclude(
             self.run,
-            &Concluded {
+            &RunConclusion {
                 decision: verdict.decision.as_str().to_owned(),
                 exit_code,
                 promotable: verdict.promotable && exit_code == crate::exit::OK,

@@ -3,9 +3,7 @@
 use super::target::{limits_of, run_service};
 use super::versions::{Version, open_prompt};
 use crate::config::{JudgeSettings, Settings, TargetKind};
-use crate::domain::{
-    Arm, CaseId, Failure, FailureKind, Job, JudgeVerdict, Problem, Problems, Question, Request, digest,
-};
+use crate::domain::{Arm, CaseId, Failure, FailureKind, Job, Problem, Problems, Question, ReplyForm, Request, digest};
 use crate::error::Error;
 use crate::plan::identity;
 use crate::plan::price::Tier;
@@ -283,11 +281,11 @@ impl Judge {
 }
 
 /// The object that a judge has to reply with.
-fn schema(verdict: JudgeVerdict) -> Value {
+fn schema(verdict: ReplyForm) -> Value {
     let verdict_schema = match verdict {
-        JudgeVerdict::PassOrFail => json!({"type": "boolean"}),
-        JudgeVerdict::Score => json!({"type": "number", "minimum": 0, "maximum": 1}),
-        JudgeVerdict::Preference => json!({"type": "string", "enum": ["first", "second", "equal"]}),
+        ReplyForm::PassOrFail => json!({"type": "boolean"}),
+        ReplyForm::Score => json!({"type": "number", "minimum": 0, "maximum": 1}),
+        ReplyForm::Preference => json!({"type": "string", "enum": ["first", "second", "equal"]}),
     };
     json!({
         "type": "object",

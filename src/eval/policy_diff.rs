@@ -5,7 +5,7 @@ use super::versions::library;
 use crate::config::{Baseline, FileSettings, PolicyBaseSettings, compare_files};
 use crate::dataset::{self, Older};
 use crate::domain::{
-    Changed, Changes, CheckSpec, Command, Constraint, Logic, PolicyBase, Problem, Problems, PromptInfo,
+    Changes, CheckSpec, Command, Constraint, Logic, PolicyBase, PolicyChange, Problem, Problems, PromptInfo,
 };
 use crate::error::Error;
 use crate::git;
@@ -90,7 +90,7 @@ pub(crate) enum DiffError {
 }
 
 /// What changed since a commit. An older state that is not valid by today's rules can't be compared, which counts as weaker.
-pub(crate) fn since(today: &CurrentState<'_>, commit: &str) -> Result<Vec<Changed>, DiffError> {
+pub(crate) fn since(today: &CurrentState<'_>, commit: &str) -> Result<Vec<PolicyChange>, DiffError> {
     let mut rows = Vec::new();
     let before = settings_at(today, commit, &mut rows)?;
     rows.extend(compare_files(&before, &today.base.file));
@@ -100,7 +100,11 @@ pub(crate) fn since(today: &CurrentState<'_>, commit: &str) -> Result<Vec<Change
 }
 
 /// The settings file of the older state; an empty one if there was none.
-fn settings_at(today: &CurrentState<'_>, commit: &str, rows: &mut Vec<Changed>) -> Result<FileSettings, DiffError> {
+fn settings_at(
+    today: &CurrentState<'_>,
+    commit: &str,
+    rows: &mut Vec<PolicyChange>,
+) -> Result<FileSettings, DiffError> {
     let config = today.base.config.as_str();
     let Some(bytes) = git::file_at(today.root, commit, config).map_err(DiffError::Base)? else {
         return Ok(FileSettings::default());
@@ -114,9 +118,9 @@ fn settings_at(today: &CurrentState<'_>, commit: &str, rows: &mut Vec<Changed>) 
     }
 }
 
-fn unreadable(what: &str, problems: &Problems) -> Changed {
+fn unreadable(what: &str, problems: &Problems) -> PolicyChange {
     let first = problems.iter().next().map(|problem| problem.message.as_str());
-    Changed {
+    PolicyChange {
         kind: "unreadable".to_owned(),
         what: what.to_owned(),
         before: Some(clip(first.unwrap_or("it can't be read"))),
@@ -129,7 +133,7 @@ fn cases(
     today: &CurrentState<'_>,
     commit: &str,
     before: &FileSettings,
-    rows: &mut Vec<Changed>,
+    rows: &mut Vec<PolicyChange>,
 ) -> Result<(), DiffError> {
     let paths: Vec<PathBuf> = match (&today.base.golden, before.golden_paths()) {
         (Some(given), _) => given.clone(),
@@ -156,7 +160,7 @@ fn cases(
     }
     let mut differences = Vec::new();
     let mut tell = |difference: crate::lint::Difference| {
-        differences.push(Changed {
+        differences.push(PolicyChange {
             kind: difference.code.to_owned(),
             what: clip(difference.case.as_str()),
             before: difference.before.as_deref().map(clip),
@@ -177,7 +181,7 @@ fn cases(
     let beyond = weakening.finish(&MatcherFacts, &mut tell);
     rows.append(&mut differences);
     if beyond > 0 {
-        rows.push(Changed {
+        rows.push(PolicyChange {
             kind: "incomplete".to_owned(),
             what: format!("{beyond} cases are too many to be compared"),
             before: None,
@@ -186,7 +190,7 @@ fn cases(
         });
     }
     if cases_before != cases_after {
-        rows.push(Changed {
+        rows.push(PolicyChange {
             kind: "cases".to_owned(),
             what: "number of cases".to_owned(),
             before: Some(cases_before.to_string()),
@@ -199,7 +203,7 @@ fn cases(
 }
 
 /// A baseline that was edited is not what serves; compared with a worse one, every candidate looks good.
-fn baseline(today: &CurrentState<'_>, commit: &str) -> Option<Changed> {
+fn baseline(today: &CurrentState<'_>, commit: &str) -> Option<PolicyChange> {
     let (Baseline::Prompt(name), Some(info)) = today.baseline else {
         return None;
     };
@@ -207,7 +211,7 @@ fn baseline(today: &CurrentState<'_>, commit: &str) -> Option<Changed> {
         return None;
     }
     let then = library(today.root).open(&format!("git:{commit}:{name}"), None).ok()?;
-    (then.sha256 != info.sha256).then(|| Changed {
+    (then.sha256 != info.sha256).then(|| PolicyChange {
         kind: "baseline-edited".to_owned(),
         what: clip(name),
         before: Some(then.sha256),

@@ -10,8 +10,8 @@ use super::sample_walk::DAY;
 use super::versions::Versions;
 use crate::compare::ComparisonBuilder;
 use crate::domain::{
-    Answer, Arm, ArmRow, Case, CaseId, CaseRow, Comparison, Failure, FailureKind, Judged, Outcome, OutcomeKind, Part,
-    Skip, Source,
+    Answer, Arm, ArmRow, Case, CaseId, CaseRow, Comparison, Failure, FailureKind, Outcome, OutcomeKind, Part,
+    ScoredSample, Skip, Source,
 };
 use crate::error::Error;
 use crate::runner::StopReason;
@@ -249,7 +249,7 @@ impl<'a> ScorePass<'a> {
         arm: Arm,
         judgement: Option<ScoredAnswer>,
         result: Option<StoredResult>,
-    ) -> Judged {
+    ) -> ScoredSample {
         let Some(stored) = result else {
             return unscored(repeat, self.missing_outcome(case, arm), 0, None);
         };
@@ -277,7 +277,7 @@ impl<'a> ScorePass<'a> {
         let cost_usd = asked_at
             .filter(|_| source != Source::Recorded)
             .and_then(|asked_at| self.cost(arm, &answer, asked_at));
-        Judged {
+        ScoredSample {
             answer: Some(answer),
             checks,
             refused,
@@ -410,8 +410,8 @@ impl<'a> ScoreTally<'a> {
 type Slot = (u32, Arm, Option<StoredResult>);
 
 /// An answer without scores.
-fn unscored(repeat: u32, outcome: Outcome, attempts: u32, waited_ms: Option<u64>) -> Judged {
-    Judged {
+fn unscored(repeat: u32, outcome: Outcome, attempts: u32, waited_ms: Option<u64>) -> ScoredSample {
+    ScoredSample {
         repeat,
         outcome,
         answer: None,

@@ -8,7 +8,7 @@ use super::target::Encoders;
 use super::versions::{Version, Versions};
 use crate::dataset::{self, Dataset};
 use crate::domain::{
-    ArgProblem, Arm, Case, CheckRules, Place, Problem, Problems, Request, Sequential, Step, Tested, digest,
+    ArgProblem, Arm, Case, CheckRules, InputDigests, Place, Problem, Problems, Request, Sequential, Step, digest,
 };
 use crate::error::Error;
 use crate::gate::power::Sizes;
@@ -421,8 +421,8 @@ impl Survey {
     ///
     /// # Errors
     /// A judge's prompt can't be opened.
-    pub(crate) fn input_digests(&self, inputs: &FingerprintInputs<'_>) -> Result<Tested, Problems> {
-        Ok(Tested {
+    pub(crate) fn input_digests(&self, inputs: &FingerprintInputs<'_>) -> Result<InputDigests, Problems> {
+        Ok(InputDigests {
             identical: self.identical,
             requests_sha256: hex(&self.requests),
             judges_sha256: fingerprint::judges_digest(&self.judges, inputs)?,

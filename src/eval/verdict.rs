@@ -4,7 +4,7 @@ use super::context::EvalContext;
 use super::score_pass::ScoredRun;
 use crate::config::{Cache, TargetKind};
 use crate::domain::{
-    Arms, Comparison, DatasetRecord, Decision, JudgesAsked, ModelRecord, PromptInfo, PromptRecord, ToolInfo, Verdict,
+    Arms, Comparison, DatasetRecord, Decision, JudgesRecord, ModelRecord, PromptInfo, PromptRecord, ToolInfo, Verdict,
 };
 use crate::exit;
 use crate::gate::{self, GateDecision, RunContext, SentenceContext};
@@ -63,7 +63,7 @@ pub(crate) fn assemble(
     };
     let sentence = gate::sentence(&told, &settings.gate.policy, facts, &comparison, &decided);
     let judge_retries = judges.retries;
-    let judges = JudgesAsked {
+    let judges = JudgesRecord {
         requests: judges.requests,
         stored: judges.stored,
         cost_usd: judges.cost_usd,

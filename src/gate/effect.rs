@@ -3,7 +3,7 @@
 use super::evidence::{Evidence, mean_rate, share};
 use super::looks::Levels;
 use super::{phrases, reason, sample_size};
-use crate::domain::{Comparison, Needed, Policy, Reason, ReasonCode};
+use crate::domain::{Comparison, Policy, Reason, ReasonCode, SampleSize};
 use crate::stats::proportions;
 use crate::stats::rule::Rule;
 use crate::stats::score_test::Differences;
@@ -15,7 +15,7 @@ pub(super) fn paired(
     levels: &Levels,
     comparison: &Comparison,
     evidence: &Evidence,
-) -> (Reason, Option<Needed>) {
+) -> (Reason, Option<SampleSize>) {
     let rule = Rule {
         margin: policy.margin,
         tolerance: policy.tolerance,
@@ -84,7 +84,7 @@ pub(super) fn absolute(
     levels: &Levels,
     comparison: &Comparison,
     evidence: &Evidence,
-) -> (Reason, Option<Needed>) {
+) -> (Reason, Option<SampleSize>) {
     let Some(required) = policy.min_pass_rate else {
         let message = "nothing to compare with: set --baseline, or a required pass rate with --min-pass-rate";
         return (reason(ReasonCode::NotGated, message), None);

@@ -1,6 +1,6 @@
 //! Policies and comparisons for the tests of this room.
 
-use crate::domain::{Comparison, Counts, Estimand, Metric, Paired, Policy, RateSums, Tally, Unit, Units};
+use crate::domain::{Comparison, Counts, Estimand, Metric, PairCounts, Policy, RateSums, Tally, Unit, Units};
 use std::collections::BTreeMap;
 
 /// The default policy.
@@ -46,7 +46,7 @@ pub(super) fn compared(histogram: &[(i64, u64)], repeats: u32) -> Comparison {
             fail: count(|d| d < 0),
             ..Counts::default()
         },
-        paired: Paired {
+        paired: PairCounts {
             n: cases,
             both_pass: count(|d| d == 0),
             regressed: count(|d| d < 0),

@@ -12,8 +12,8 @@
 use super::evidence::{mean_rate, share};
 use super::{phrases, reason};
 use crate::domain::{
-    Agreement, Calibration, Comparison, CorrectedRate, CorrectedRates, DecidingJudge, DecidingJudges, JudgeRecord,
-    JudgeScale, JudgesFound, Policy, RateSums, Reason, ReasonCode, Warning, WarningCode,
+    Agreement, Calibration, Comparison, CorrectedRate, CorrectedRates, DecidingJudge, DecidingJudges, JudgeEvidence,
+    JudgeRecord, JudgeScale, Policy, RateSums, Reason, ReasonCode, Warning, WarningCode,
 };
 use crate::stats::judge_error::{Judge, RateEstimate};
 use crate::stats::normal::critical;
@@ -40,7 +40,7 @@ pub(super) struct JudgeEffect {
     /// Speaks against comparing: the judges err too often, or are known too little.
     pub(super) weak: Option<Reason>,
     pub(super) warnings: Vec<Warning>,
-    pub(super) found: JudgesFound,
+    pub(super) found: JudgeEvidence,
     /// The margins of the policy as it was written, for the sentence.
     written: (f64, f64),
     /// The one judge that alone decides every case, if its errors are known.
@@ -53,7 +53,7 @@ pub(super) fn assess(policy: &Policy, comparison: &Comparison, judges: Option<&D
         policy: policy.clone(),
         weak: None,
         warnings: Vec::new(),
-        found: JudgesFound::default(),
+        found: JudgeEvidence::default(),
         written: (policy.margin, policy.tolerance),
         alone: None,
     };

@@ -203,7 +203,7 @@ pub(super) fn next_attempt(look: &Look) -> String {
 mod tests {
     use super::super::fixtures::policy;
     use super::*;
-    use crate::domain::Unlooked;
+    use crate::domain::EarlyStop;
     use crate::stats::normal::critical;
 
     fn levels(look: &Look) -> Option<Levels> {
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn cases_are_left_out_only_before_the_last_look() {
         let comparison = |cases| Comparison {
-            unlooked: Unlooked { cases, answers: 0 },
+            unlooked: EarlyStop { cases, answers: 0 },
             ..Comparison::default()
         };
         for (shares, left, allowed) in [

@@ -48,8 +48,8 @@ pub use policy::policy_digest;
 pub use sentence::{SentenceContext, sentence};
 
 use crate::domain::{
-    ArmRate, Changed, Comparison, DecidingJudges, Decision, Difference, Guardrail, JudgesFound, Look, LooksBefore,
-    Needed, Policy, Reason, ReasonCode, Slice, Warning, WarningCode, ZScores,
+    ArmRate, Comparison, DecidingJudges, Decision, Difference, Guardrail, JudgeEvidence, Look, LooksBefore, Policy,
+    PolicyChange, Reason, ReasonCode, SampleSize, Slice, Warning, WarningCode, ZScores,
 };
 use evidence::Evidence;
 use looks::Levels;
@@ -71,7 +71,7 @@ pub struct RunContext<'a> {
     /// The judges that decide cases, if any.
     pub judges: Option<&'a DecidingJudges>,
     /// What asks for less than it did, and was accepted by no one.
-    pub weaker: &'a [Changed],
+    pub weaker: &'a [PolicyChange],
     /// Which look at the answers this is.
     pub look: &'a Look,
     /// What earlier looks forbid.
@@ -94,11 +94,11 @@ pub struct GateDecision {
     /// Pass rate of the candidate; `None` without a fully scored case.
     pub candidate_rate: Option<ArmRate>,
     /// What would settle it; only when it is inconclusive for want of data.
-    pub needed: Option<Needed>,
+    pub needed: Option<SampleSize>,
     /// What a reader has to know besides; decides nothing.
     pub warnings: Vec<Warning>,
     /// The judges that decide cases, and what their errors do to the margins.
-    pub judges: JudgesFound,
+    pub judges: JudgeEvidence,
     /// What the look at the answers came to, also where no decision was asked for; `None` if the run was not whole, or how
     /// the prompts differ was not looked at.
     pub look_decision: Option<Decision>,
@@ -300,7 +300,7 @@ impl GateDecision {
             candidate_rate: None,
             needed: None,
             warnings: Vec::new(),
-            judges: JudgesFound::default(),
+            judges: JudgeEvidence::default(),
             look_decision: None,
             slices,
             guardrails: Vec::new(),

@@ -8,7 +8,7 @@
 //! Where nobody can ask again, as with recorded answers, every failure counts.
 
 use super::phrases::{self, count, quoted};
-use crate::domain::{Alike, Attempts, CaseId, Comparison, Reason, ReasonCode, Warning, WarningCode};
+use crate::domain::{Attempts, CaseId, Comparison, MustPassGroup, Reason, ReasonCode, Warning, WarningCode};
 
 /// A must-pass case is judged by so many answers of the candidate at least, where more can be asked for.
 pub const LEAST: u32 = 3;
@@ -109,7 +109,7 @@ pub(super) fn flaky(comparison: &Comparison, confirms: bool) -> Option<Warning> 
 }
 
 /// Cases with the same tally of answers.
-type Group<'a> = (&'a Attempts, &'a Alike);
+type Group<'a> = (&'a Attempts, &'a MustPassGroup);
 
 fn total(groups: &[Group<'_>]) -> u64 {
     groups.iter().map(|(_, alike)| alike.cases).sum()

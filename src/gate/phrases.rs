@@ -1,7 +1,7 @@
 //! The sentences of a verdict: first what it means, then the numbers. They may quote ids and messages from outside, so a
 //! reporter makes them safe.
 
-use crate::domain::{ArmRate, Comparison, Difference, Look, Needed, Policy, Problems};
+use crate::domain::{ArmRate, Comparison, Difference, Look, Policy, Problems, SampleSize};
 
 /// Characters of a quoted id or message.
 const QUOTED: usize = 100;
@@ -139,13 +139,13 @@ pub(super) fn most_frequent_error(comparison: &Comparison) -> String {
 }
 
 /// How many cases or repeats would probably settle it (four chances in five, if the truth is what the data show).
-pub(super) fn advice(needed: Option<&Needed>) -> String {
+pub(super) fn advice(needed: Option<&SampleSize>) -> String {
     match needed {
-        Some(Needed {
+        Some(SampleSize {
             cases,
             repeats: Some(repeats),
         }) => format!("; about {cases} cases, or {repeats} repeats of these, would probably settle it"),
-        Some(Needed { cases, repeats: None }) => {
+        Some(SampleSize { cases, repeats: None }) => {
             format!("; about {cases} cases would probably settle it; more repeats would not")
         }
         None => "; no affordable number of cases would settle it under this policy".to_owned(),

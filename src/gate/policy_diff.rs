@@ -1,13 +1,13 @@
 //! Does the project ask for no less than it did? A candidate that passes weaker checks proves nothing against the older ones.
 
 use super::{phrases, reason};
-use crate::domain::{Changed, Reason, ReasonCode};
+use crate::domain::{PolicyChange, Reason, ReasonCode};
 
 /// Changes that are named in the sentence.
 const MAX_NAMED: usize = 5;
 
 /// The reason why nothing is promoted; `weaker` is what asks for less and was accepted by no one.
-pub(super) fn weaker(weaker: &[Changed]) -> Option<Reason> {
+pub(super) fn weaker(weaker: &[PolicyChange]) -> Option<Reason> {
     if weaker.is_empty() {
         return None;
     }
@@ -33,8 +33,8 @@ pub(super) fn weaker(weaker: &[Changed]) -> Option<Reason> {
 mod tests {
     use super::*;
 
-    fn changed(kind: &str, what: &str) -> Changed {
-        Changed {
+    fn changed(kind: &str, what: &str) -> PolicyChange {
+        PolicyChange {
             kind: kind.to_owned(),
             what: what.to_owned(),
             before: None,
@@ -49,7 +49,7 @@ mod tests {
         let one = weaker(&[changed("margin", "margin"), changed("case-deleted", "c1")]).unwrap();
         assert_eq!(one.code, ReasonCode::Weakened);
         assert!(one.message.contains("(margin, case-deleted c1);"), "{}", one.message);
-        let many: Vec<Changed> = (0..500).map(|i| changed("case-deleted", &"x".repeat(i))).collect();
+        let many: Vec<PolicyChange> = (0..500).map(|i| changed("case-deleted", &"x".repeat(i))).collect();
         let many = weaker(&many).unwrap();
         assert!(
             many.message.contains(" and 495 more)") && many.message.len() < 1000,

@@ -18,7 +18,7 @@
 use super::judge_error;
 use super::phrases;
 use super::sample_size;
-use crate::domain::{Comparison, DecidingJudges, Design, Estimand, Needed, Policy, Unit, Units};
+use crate::domain::{Comparison, DecidingJudges, Design, Estimand, Policy, SampleSize, Unit, Units};
 use crate::stats::planning::{POWER, TYPICAL, Variation, fewest_cases};
 use crate::stats::proportions;
 use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
@@ -80,7 +80,7 @@ pub enum PowerEstimate {
         /// The true loss from which it is blocked with a chance of 80%; `None` if there is none.
         detectable: Option<f64>,
         /// What would promote an equally good candidate with a chance of 80%; `None` if this plan does, or nothing affordable.
-        needed: Option<Needed>,
+        needed: Option<SampleSize>,
         /// Cases with which a candidate whose outcomes are all those of the baseline is promoted; `None` without a margin, and
         /// where this plan has as many.
         fewest: Option<u64>,
@@ -276,7 +276,7 @@ impl<'a> PlannedComparison<'a> {
     }
 
     /// What would promote an equally good candidate with a chance of 80%.
-    fn needed(&self, sizes: &Sizes) -> Option<Needed> {
+    fn needed(&self, sizes: &Sizes) -> Option<SampleSize> {
         let repeats = (self.repeats + 1..=MAX_REPEATS).find(|repeats| {
             PlannedComparison {
                 repeats: *repeats,
@@ -294,7 +294,7 @@ impl<'a> PlannedComparison<'a> {
             }
         }
         let many = bisect(few, many, enough);
-        Some(Needed {
+        Some(SampleSize {
             cases: (sizes.cases as f64 * many).ceil() as u64,
             repeats,
         })
@@ -487,7 +487,7 @@ fn chance(share: f64) -> String {
 }
 
 /// `--repeat 5, or about 110 cases`.
-fn either(needed: &Needed, clustered: bool) -> String {
+fn either(needed: &SampleSize, clustered: bool) -> String {
     let clusters = if clustered { ", in as many more clusters" } else { "" };
     let cases = format!("about {}{clusters}", phrases::count(two_digits(needed.cases), "case"));
     match needed.repeats {

@@ -75,7 +75,7 @@ pub(super) fn warnings(comparison: &Comparison) -> Vec<Warning> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CaseId, Counts, QuarantineSums, Quarantined, QuarantinedTag};
+    use crate::domain::{CaseId, Counts, QuarantineRecord, QuarantineSums, QuarantinedTag};
 
     fn comparison(cases: u64, tags: usize, expired: usize, critical: u64) -> Comparison {
         let name = |i: usize| format!("flaky-{i}");
@@ -93,7 +93,7 @@ mod tests {
         Comparison {
             counts,
             quarantine: QuarantineSums {
-                found: Quarantined {
+                found: QuarantineRecord {
                     counts,
                     tags: tags.collect(),
                 },

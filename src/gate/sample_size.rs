@@ -3,7 +3,7 @@
 //! The formulas are those of [`crate::stats::planning`], with the variation that the data show.
 
 use super::evidence::differences;
-use crate::domain::{Comparison, Estimand, Needed, Policy};
+use crate::domain::{Comparison, Estimand, Policy, SampleSize};
 use crate::stats::normal::critical;
 use crate::stats::planning::{POWER, TYPICAL, Variation, cases_to_show, fewest, fewest_cases};
 use crate::stats::proportions::conservative;
@@ -54,7 +54,7 @@ impl Variation {
 ///
 /// It is the advice for the nearer of the two decisions, if the true difference is the observed one; an advantage of the
 /// candidate is not counted on. `alpha` is the error that the look which is to settle it may use.
-pub fn to_compare(policy: &Policy, alpha: f64, comparison: &Comparison) -> Option<Needed> {
+pub fn to_compare(policy: &Policy, alpha: f64, comparison: &Comparison) -> Option<SampleSize> {
     let observed = differences(comparison, &comparison.observed);
     let units = differences(comparison, &comparison.missing_against).n();
     let planned = comparison.counts.cases as f64;
@@ -104,7 +104,7 @@ pub fn to_compare(policy: &Policy, alpha: f64, comparison: &Comparison) -> Optio
         Estimand::Dataset => (planned > 0.0).then(|| (needed_units / planned).ceil().max(k + 1.0)),
     };
     let helps = |repeats: &f64| *repeats > f64::from(comparison.repeats) && *repeats <= MAX_REPEATS;
-    Some(Needed {
+    Some(SampleSize {
         cases: cases as u64,
         repeats: repeats.filter(helps).map(|repeats| repeats as u32),
     })
@@ -112,7 +112,7 @@ pub fn to_compare(policy: &Policy, alpha: f64, comparison: &Comparison) -> Optio
 
 /// What would settle whether a single arm's rate exceeds `required`, if its true rate is `rate`, seen on `n` cases.
 /// `None` when they are equal, or too close. Only more cases count: a case is the unit.
-pub fn to_exceed(required: f64, rate: f64, n: u64, alpha: f64) -> Option<Needed> {
+pub fn to_exceed(required: f64, rate: f64, n: u64, alpha: f64) -> Option<SampleSize> {
     let (z_alpha, z_beta) = (critical(alpha), critical(1.0 - POWER));
     let spread = z_alpha * (required * (1.0 - required)).sqrt() + z_beta * (rate * (1.0 - rate)).max(0.0).sqrt();
     let planned = (spread / (rate - required)).powi(2).ceil();
@@ -122,7 +122,7 @@ pub fn to_exceed(required: f64, rate: f64, n: u64, alpha: f64) -> Option<Needed>
         low >= required || high < required
     };
     let cases = first_from(planned.max(n as f64 + 1.0), &decides)?;
-    Some(Needed {
+    Some(SampleSize {
         cases: cases as u64,
         repeats: None,
     })

@@ -7,7 +7,7 @@
 use super::must_pass::{self, Standing};
 use super::{GateDecision, RunContext, phrases};
 use crate::domain::{
-    Comparison, Decision, GuardMetric, GuardStatus, Guardrail, Needed, Policy, Reason, ReasonCode, SliceGate,
+    Comparison, Decision, GuardMetric, GuardStatus, Guardrail, Policy, Reason, ReasonCode, SampleSize, SliceGate,
 };
 
 /// Cases or tags named in the sentence.
@@ -196,8 +196,10 @@ impl Sentence<'_> {
             format!("{cases} can't tell whether it gets the required {required} right")
         };
         match self.decided.needed {
-            Some(Needed { cases, repeats: None }) => format!("{open}; about {cases} cases would probably settle it"),
-            Some(Needed {
+            Some(SampleSize { cases, repeats: None }) => {
+                format!("{open}; about {cases} cases would probably settle it")
+            }
+            Some(SampleSize {
                 cases,
                 repeats: Some(repeats),
             }) => format!(

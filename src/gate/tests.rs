@@ -494,7 +494,7 @@ fn advice_asks_for_more_than_there_is() {
     // Identical output: n0.
     assert_eq!(
         decided(&pairs(0, 0, 20)).needed,
-        Some(Needed {
+        Some(SampleSize {
             cases: 70,
             repeats: None
         })
@@ -907,7 +907,7 @@ fn tags_that_are_not_looked_at_are_told() {
 
 #[test]
 fn weaker_demands_promote_nothing_and_excuse_nothing() {
-    let weaker = [Changed {
+    let weaker = [PolicyChange {
         kind: "case-deleted".to_owned(),
         what: "c1".to_owned(),
         before: None,

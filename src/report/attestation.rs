@@ -7,7 +7,7 @@
 use super::output::Output;
 use super::text::json_safe;
 use super::{Context, ReportError, Reporter};
-use crate::domain::{CaseRow, Decision, PromptRecord, ResultsFile, RunInfo, Tested, Verdict};
+use crate::domain::{CaseRow, Decision, InputDigests, PromptRecord, ResultsFile, RunInfo, Verdict};
 use serde_json::{Value, json};
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -101,7 +101,7 @@ fn prompt(record: &PromptRecord) -> Value {
 
 /// What the candidate was tested with, each with its digest.
 fn configuration(verdict: &Verdict, results: Option<&ResultsFile>) -> Vec<Value> {
-    let Tested {
+    let InputDigests {
         identical: _,
         requests_sha256,
         judges_sha256,

@@ -15,7 +15,7 @@ use super::numbers::{cost, count, difference, early, latency, rate, retries};
 use super::redactor::Redactor;
 use super::summary::{left_behind, needed};
 use super::text::{log_line, truncate};
-use crate::domain::{Arms, CaseRow, Counts, Decision, Paired, Quarantine, Reason, Verdict, Warning};
+use crate::domain::{Arms, CaseRow, Counts, Decision, PairCounts, Quarantine, Reason, Verdict, Warning};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -213,7 +213,7 @@ impl Console {
             lines.push(("early", early));
         }
         if verdict.baseline.is_some() {
-            let Paired {
+            let PairCounts {
                 n,
                 both_pass,
                 regressed,

@@ -10,7 +10,9 @@ use super::output::{Output, Spool};
 use super::text::{md_code, md_fence, md_inline, truncate};
 use super::why::{Why, answered, expected, outcomes, why};
 use super::{Context, ReportError, Reporter, summary};
-use crate::domain::{Case, CaseRow, Change, Judged, OutcomeKind, PromptRecord, Quarantine, RunInfo, Verdict, WEIGHT};
+use crate::domain::{
+    Case, CaseRow, Change, OutcomeKind, PromptRecord, Quarantine, RunInfo, ScoredSample, Verdict, WEIGHT,
+};
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 
@@ -85,7 +87,7 @@ impl Section {
 }
 
 /// The two repeats that a case is shown by; without a baseline the one that decides its outcome.
-fn shown(row: &CaseRow) -> (Option<&Judged>, Option<&Judged>) {
+fn shown(row: &CaseRow) -> (Option<&ScoredSample>, Option<&ScoredSample>) {
     let Some(baseline) = &row.baseline else {
         return (None, row.candidate.deciding());
     };
@@ -93,7 +95,7 @@ fn shown(row: &CaseRow) -> (Option<&Judged>, Option<&Judged>) {
     (baseline.repeats.get(at), row.candidate.repeats.get(at))
 }
 
-fn said(judged: &Judged) -> Option<String> {
+fn said(judged: &ScoredSample) -> Option<String> {
     judged.answer.as_ref().map(answered)
 }
 
@@ -274,7 +276,7 @@ fn case_text(row: &CaseRow, quarantined: Option<(&str, &str)>) -> String {
         }
     }
     text.push_str(&expectations(case));
-    let answer = |judged: Option<&Judged>| judged.and_then(|judged| judged.answer.as_ref()).map(answered);
+    let answer = |judged: Option<&ScoredSample>| judged.and_then(|judged| judged.answer.as_ref()).map(answered);
     match (answer(blue), answer(green)) {
         (Some(blue), Some(green)) if blue == green => {
             text.push_str("\nBoth answers are the same:\n\n");
@@ -299,7 +301,7 @@ fn case_text(row: &CaseRow, quarantined: Option<(&str, &str)>) -> String {
 }
 
 /// Where it stands, its tags, its repeats, and how it was called.
-fn facts(row: &CaseRow, green: Option<&Judged>) -> String {
+fn facts(row: &CaseRow, green: Option<&ScoredSample>) -> String {
     let Case {
         id: _,
         suite: _,
@@ -340,7 +342,7 @@ fn facts(row: &CaseRow, green: Option<&Judged>) -> String {
 }
 
 /// Which checks broke, and why; nothing for a pass.
-fn reasons(arm: &str, judged: &Judged) -> String {
+fn reasons(arm: &str, judged: &ScoredSample) -> String {
     let mut text = String::new();
     let reasons = why(judged);
     let word = judged.outcome.kind().as_str();

@@ -3,7 +3,9 @@
 use super::redactor::Redactor;
 use super::text::truncate;
 use super::why::{Why, why};
-use crate::domain::{Arm, ArmRow, CaseRow, Change, Failure, Judged, Outcome, OutcomeKind, Passes, Quarantine, Skip};
+use crate::domain::{
+    Arm, ArmRow, CaseRow, Change, Failure, Outcome, OutcomeKind, Passes, Quarantine, ScoredSample, Skip,
+};
 use std::collections::BTreeMap;
 
 /// Cases named of each kind.
@@ -235,7 +237,7 @@ fn headline(redactor: &Redactor, row: &CaseRow, repeat: usize) -> Headline {
     }
 }
 
-fn headline_of(redactor: &Redactor, row: &CaseRow, judged: &Judged) -> Headline {
+fn headline_of(redactor: &Redactor, row: &CaseRow, judged: &ScoredSample) -> Headline {
     let reasons = why(judged);
     let (label, reason) = match reasons.first() {
         Some(Why { kind: _, label, reason }) => (*label, *reason),

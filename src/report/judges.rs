@@ -2,7 +2,7 @@
 
 use super::numbers::{UNKNOWN, percent};
 use super::text::{md_inline, truncate};
-use crate::domain::{CorrectedRate, CorrectedRates, JudgeRecord, JudgesFound};
+use crate::domain::{CorrectedRate, CorrectedRates, JudgeEvidence, JudgeRecord};
 use std::fmt::Write as _;
 
 /// Judges that are listed.
@@ -11,7 +11,7 @@ const LISTED: usize = 20;
 const NAME: usize = 120;
 
 /// The section; empty where no judge decides.
-pub(super) fn section(found: &JudgesFound) -> String {
+pub(super) fn section(found: &JudgeEvidence) -> String {
     if found.deciding.is_empty() {
         return String::new();
     }
@@ -96,8 +96,8 @@ mod tests {
 
     #[test]
     fn what_is_known_and_what_is_not() {
-        assert_eq!(section(&JudgesFound::default()), "");
-        let found = JudgesFound {
+        assert_eq!(section(&JudgeEvidence::default()), "");
+        let found = JudgeEvidence {
             deciding: vec![judge("default", true), judge("new", false)],
             scale: None,
             corrected: Some(CorrectedRates {
@@ -118,9 +118,9 @@ mod tests {
 
         Pass rates without the judge's errors (± standard error): baseline –, candidate 82.3% ± 3.0%.
         ");
-        let many = JudgesFound {
+        let many = JudgeEvidence {
             deciding: vec![judge("default", false); 25],
-            ..JudgesFound::default()
+            ..JudgeEvidence::default()
         };
         assert!(section(&many).contains("… and 5 more, in verdict.json."));
     }

@@ -9,7 +9,7 @@ use super::output::{Output, Spool};
 use super::text::{log_line, log_safe, truncate, xml_cdata, xml_safe};
 use super::why::{Why, answered, expected, outcomes, why};
 use super::{Context, ReportError, Reporter};
-use crate::domain::{ArmRow, Case, CaseRow, Judged, OutcomeKind, Quarantine, RunInfo, Verdict, Warning};
+use crate::domain::{ArmRow, Case, CaseRow, OutcomeKind, Quarantine, RunInfo, ScoredSample, Verdict, Warning};
 use junit_report::{Report, TestCase, TestResult, TestSuite};
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
 use quick_xml::{Reader, Writer};
@@ -326,7 +326,7 @@ fn test_case(row: &CaseRow, quarantined: Option<(&str, &str)>) -> TestCase {
 }
 
 /// What the deciding repeat makes of the test case. A skipped one keeps its reason in the attribute.
-fn result(case: &Case, candidate: &ArmRow, judged: &Judged, quarantined: Option<(&str, &str)>) -> TestResult {
+fn result(case: &Case, candidate: &ArmRow, judged: &ScoredSample, quarantined: Option<(&str, &str)>) -> TestResult {
     let reasons = why(judged);
     let Some(Why { kind, label, reason }) = reasons.first() else {
         return TestResult::Success;
@@ -359,7 +359,7 @@ fn result(case: &Case, candidate: &ArmRow, judged: &Judged, quarantined: Option<
 }
 
 /// The text of a failure or error. The message comes first, because some readers show only the text.
-fn details(message: &str, case: &Case, candidate: &ArmRow, judged: &Judged, reasons: &[Why<'_>]) -> String {
+fn details(message: &str, case: &Case, candidate: &ArmRow, judged: &ScoredSample, reasons: &[Why<'_>]) -> String {
     let mut text = format!("{message}\n\nat {}\n", log_line(&case.place.to_string()));
     text.push_str(&format!(
         "repeat {} of {} ({})\n",

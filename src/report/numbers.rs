@@ -1,6 +1,6 @@
 //! Numbers as people read them. Never `NaN`: what is not a number is a dash.
 
-use crate::domain::{ArmRate, Arms, Difference, Latency, Unlooked, Verdict, Waited};
+use crate::domain::{ArmRate, Arms, Difference, EarlyStop, Latency, Verdict, WaitTimes};
 
 /// What stands for a number that is not known.
 pub(super) const UNKNOWN: &str = "–";
@@ -52,7 +52,7 @@ pub(super) fn difference(difference: &Difference) -> String {
 
 /// What an early decision left out; `None` where all cases were looked at.
 pub(super) fn early(verdict: &Verdict) -> Option<String> {
-    let Unlooked { cases, answers } = verdict.unlooked?;
+    let EarlyStop { cases, answers } = verdict.unlooked?;
     Some(format!(
         "after {} of {}; {} saved",
         verdict.counts.cases.saturating_sub(cases),
@@ -111,7 +111,7 @@ const UNNOTICED: u64 = 1_000;
 /// Attempts beyond the first, and the waiting: `3 retries, waited 12.4 s in all`; the waiting where there is some to tell.
 pub(super) fn retries(verdict: &Verdict) -> String {
     let retries = count(verdict.retries, "retry", "retries");
-    let Waited { max, total, .. } = verdict.waited_ms;
+    let WaitTimes { max, total, .. } = verdict.waited_ms;
     if verdict.retries == 0 && max < UNNOTICED {
         return retries;
     }

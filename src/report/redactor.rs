@@ -2,8 +2,8 @@
 //! them, so none can forget to hide them, and no escape or cut can save half of one.
 
 use crate::domain::{
-    ArmRow, Case, CaseId, CaseRow, Changed, Changes, CheckResult, CheckSpec, Failure, Judged, Label, Outcome, Place,
-    Policy, PolicyBase, PromptInfo, PromptRecord, Reason, RunInfo, Slice, Turn, Verdict, Warning,
+    ArmRow, Case, CaseId, CaseRow, Changes, CheckResult, CheckSpec, Failure, Label, Outcome, Place, Policy, PolicyBase,
+    PolicyChange, PromptInfo, PromptRecord, Reason, RunInfo, ScoredSample, Slice, Turn, Verdict, Warning,
 };
 use crate::secret::{Redact, SecretForms, redact_all};
 use serde_json::Value;
@@ -256,11 +256,11 @@ impl Redactor {
             .collect();
     }
 
-    fn changes(&self, base: &mut Option<PolicyBase>, rows: &mut [Changed]) {
+    fn changes(&self, base: &mut Option<PolicyBase>, rows: &mut [PolicyChange]) {
         if let Some(PolicyBase { rev, commit: _ }) = base {
             self.hide(rev);
         }
-        for Changed {
+        for PolicyChange {
             kind: _,
             what,
             before,
@@ -321,8 +321,8 @@ impl Redactor {
         self.hide_all(notes);
     }
 
-    fn judged(&self, judged: &mut Judged) {
-        let Judged {
+    fn judged(&self, judged: &mut ScoredSample) {
+        let ScoredSample {
             repeat: _,
             outcome,
             answer,

@@ -4,8 +4,8 @@ use super::output::Output;
 use super::text::json_safe;
 use super::{Context, ReportError, Reporter};
 use crate::domain::{
-    Answer, Arm, Case, CaseRow, CheckResult, Details, Failure, FailureKind, Judged, Outcome, OutcomeKind, PromptInfo,
-    ResultsFile, RunInfo, Skip, Source, ToolCall, Usage, Verdict, WEIGHT, answers_for,
+    Answer, Arm, Case, CaseRow, CheckResult, Details, Failure, FailureKind, Outcome, OutcomeKind, PromptInfo,
+    ResultsFile, RunInfo, ScoredSample, Skip, Source, ToolCall, Usage, Verdict, WEIGHT, answers_for,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -189,8 +189,8 @@ pub(super) struct ErrorRecord<'a> {
     pub(super) kind: FailureKind,
 }
 
-fn result<'a>(case: &'a Case, arm: Arm, prompt: &'a Prompt, judged: &'a Judged) -> ResultRow<'a> {
-    let Judged {
+fn result<'a>(case: &'a Case, arm: Arm, prompt: &'a Prompt, judged: &'a ScoredSample) -> ResultRow<'a> {
+    let ScoredSample {
         repeat,
         outcome,
         answer,

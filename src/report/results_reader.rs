@@ -3,7 +3,8 @@
 
 use super::results::{AnswerRecord, ErrorRecord, ResultRow};
 use crate::domain::{
-    Answer, Arm, ArmRow, Case, CaseId, CaseRow, Failure, Judged, Outcome, OutcomeKind, Place, Problem, Score, WEIGHT,
+    Answer, Arm, ArmRow, Case, CaseId, CaseRow, Failure, Outcome, OutcomeKind, Place, Problem, Score, ScoredSample,
+    WEIGHT,
 };
 use serde_json::Map;
 use sha2::{Digest, Sha256};
@@ -187,7 +188,7 @@ fn case_of(row: &ResultRow<'_>, place: Place) -> Case {
     }
 }
 
-fn judged(row: ResultRow<'_>) -> Result<Judged, String> {
+fn judged(row: ResultRow<'_>) -> Result<ScoredSample, String> {
     let outcome = match (row.outcome, row.score, row.error, row.skip) {
         (OutcomeKind::Pass | OutcomeKind::Fail, Some(score), None, None) => {
             Outcome::Scored(Score::new(score, row.outcome == OutcomeKind::Pass, ""))
@@ -235,7 +236,7 @@ fn judged(row: ResultRow<'_>) -> Result<Judged, String> {
         batched: row.batched,
         simulated: row.simulated,
     });
-    Ok(Judged {
+    Ok(ScoredSample {
         repeat: row.repeat,
         outcome,
         answer,

@@ -3,8 +3,8 @@
 use super::numbers::{UNKNOWN, count, difference, percent, rate};
 use super::text::{json_safe, log_line, truncate};
 use crate::domain::{
-    Concluded, Counts, Decision, Flaky, FlakyCase, Moved, Paired, Passes, Reason, Reliability, RunComparison, RunFacts,
-    RunRecord, TestedPrompt, Warning,
+    CaseChange, Counts, Decision, Flaky, FlakyCase, PairCounts, Passes, Reason, Reliability, RunComparison,
+    RunConclusion, RunFacts, RunRecord, TestedPrompt, Warning,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -136,8 +136,8 @@ fn facts_lines(facts: &RunFacts) -> Vec<(&'static str, String)> {
     lines
 }
 
-fn concluded_lines(concluded: &Concluded) -> Vec<(&'static str, String)> {
-    let Concluded {
+fn concluded_lines(concluded: &RunConclusion) -> Vec<(&'static str, String)> {
+    let RunConclusion {
         decision: _,
         exit_code,
         promotable,
@@ -291,7 +291,7 @@ pub fn compared(comparison: &RunComparison) -> String {
     for doubt in doubts {
         let _ = writeln!(text, "DOUBT: {}", name_of(doubt, MESSAGE));
     }
-    let Paired {
+    let PairCounts {
         n,
         both_pass,
         regressed: worse,
@@ -332,12 +332,12 @@ pub fn compared(comparison: &RunComparison) -> String {
     text
 }
 
-fn moved(title: &str, all: u64, cases: &[Moved]) -> String {
+fn moved(title: &str, all: u64, cases: &[CaseChange]) -> String {
     if all == 0 {
         return String::new();
     }
     let mut text = format!("{title}: {}\n", count(all, "case", "cases"));
-    for Moved {
+    for CaseChange {
         case,
         critical,
         baseline,
@@ -390,7 +390,7 @@ fn document(schema: &str, body: &impl Serialize) -> String {
 
 fn verdict(run: &RunRecord) -> String {
     match (&run.concluded, &run.ended) {
-        (Some(Concluded { decision, reasons, .. }), _) => {
+        (Some(RunConclusion { decision, reasons, .. }), _) => {
             let reason = reasons.first().map_or_else(String::new, |code| format!(" ({code})"));
             name(&format!("{decision}{reason}"))
         }

@@ -8,8 +8,8 @@ use super::redactor::Redactor;
 use super::text::{md_code, md_inline, truncate};
 use super::{Context, ReportError, Reporter};
 use crate::domain::{
-    CaseRow, Changed, Counts, DatasetRecord, Decision, FreshKey, GuardMetric, Guardrail, Needed, Paired, Passes,
-    PolicyBase, Quarantine, Reason, RunInfo, Slice, SliceGate, Usage, Verdict, Warning,
+    CaseRow, Counts, DatasetRecord, Decision, FreshKey, GuardMetric, Guardrail, PairCounts, Passes, PolicyBase,
+    PolicyChange, Quarantine, Reason, RunInfo, SampleSize, Slice, SliceGate, Usage, Verdict, Warning,
 };
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -199,7 +199,7 @@ fn changes(verdict: &Verdict) -> String {
         let text = value.as_deref().unwrap_or(UNKNOWN);
         md_inline(&truncate(text, NAME))
     };
-    for Changed {
+    for PolicyChange {
         kind,
         what,
         before,
@@ -317,7 +317,7 @@ fn numbers(verdict: &Verdict) -> String {
         );
         return text;
     }
-    let Paired {
+    let PairCounts {
         n,
         both_pass,
         regressed,
@@ -368,8 +368,8 @@ fn settle(verdict: &Verdict) -> String {
 }
 
 /// What would settle the verdict, in a sentence.
-pub(super) fn needed(needed: Option<&Needed>, counts: &Counts) -> Option<String> {
-    let Needed { cases, repeats } = needed?;
+pub(super) fn needed(needed: Option<&SampleSize>, counts: &Counts) -> Option<String> {
+    let SampleSize { cases, repeats } = needed?;
     let now = counts.cases;
     let or = repeats.map_or_else(String::new, |repeats| {
         format!(", or {repeats} repeats of the present cases (`--repeat {repeats}`)")

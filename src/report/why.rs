@@ -1,6 +1,6 @@
 //! Why a case is not a pass, said once, so that all reports say the same; and what was expected of it.
 
-use crate::domain::{Answer, ArmRow, CheckResult, CheckSpec, Failure, Judged, Outcome};
+use crate::domain::{Answer, ArmRow, CheckResult, CheckSpec, Failure, Outcome, ScoredSample};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ pub(super) struct Why<'a> {
 }
 
 /// Every reason why the answer is not a pass, the first one first; empty for a pass.
-pub(super) fn why(judged: &Judged) -> Vec<Why<'_>> {
+pub(super) fn why(judged: &ScoredSample) -> Vec<Why<'_>> {
     match &judged.outcome {
         Outcome::Scored(score) if score.pass => Vec::new(),
         Outcome::Scored(score) => {
@@ -123,8 +123,8 @@ mod tests {
     use crate::domain::{FailureKind, Score, Skip, ToolCall};
     use serde_json::json;
 
-    fn judged(outcome: Outcome, checks: Vec<CheckResult>) -> Judged {
-        Judged {
+    fn judged(outcome: Outcome, checks: Vec<CheckResult>) -> ScoredSample {
+        ScoredSample {
             repeat: 1,
             outcome,
             answer: None,

@@ -98,7 +98,7 @@ pub fn constraint_of(check: &CheckSpec) -> Option<Constraint> {
 mod tests {
     use super::super::rules::testing::case;
     use super::*;
-    use crate::domain::{Answer, JudgeVerdict};
+    use crate::domain::{Answer, ReplyForm};
     use crate::scoring::{CaseAnswers, Commands, ReplyCache, score};
     use serde_json::json;
 
@@ -189,9 +189,9 @@ mod tests {
                 }
                 for question in questions {
                     let reply = json!({"reason": "so", question.verdict.as_str(): match question.verdict {
-                        JudgeVerdict::PassOrFail => json!(true),
-                        JudgeVerdict::Score => json!(0.5),
-                        JudgeVerdict::Preference => json!("equal"),
+                        ReplyForm::PassOrFail => json!(true),
+                        ReplyForm::Score => json!(0.5),
+                        ReplyForm::Preference => json!("equal"),
                     }});
                     asking.note(&question, Ok(reply.to_string()));
                     really.push(question);

@@ -2,7 +2,7 @@
 
 use super::writer::json;
 use super::{Json, RunId, Store, StoreError};
-use crate::domain::{Concluded, RunFacts, RunRecord};
+use crate::domain::{RunConclusion, RunFacts, RunRecord};
 use rusqlite::params;
 
 /// What makes outcomes of two runs one kind: digest of prompt, model, target and judges.
@@ -34,7 +34,7 @@ impl Store {
     ///
     /// # Errors
     /// The store can't be written.
-    pub fn conclude(&self, run: RunId, concluded: &Concluded) -> Result<(), StoreError> {
+    pub fn conclude(&self, run: RunId, concluded: &RunConclusion) -> Result<(), StoreError> {
         let text = json(concluded).map_err(|error| self.failed("conclude a run", error))?;
         self.execute(
             "conclude a run",
@@ -79,7 +79,7 @@ impl Store {
                     ended_at: row.get(6)?,
                     ended: row.get(7)?,
                     facts: row.get::<_, Option<Json<RunFacts>>>(8)?.map(|facts| facts.0),
-                    concluded: row.get::<_, Option<Json<Concluded>>>(9)?.map(|concluded| concluded.0),
+                    concluded: row.get::<_, Option<Json<RunConclusion>>>(9)?.map(|concluded| concluded.0),
                     answers: row.get::<_, i64>(10)?.unsigned_abs(),
                 })
             },

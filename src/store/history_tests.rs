@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::domain::{
-    Arm, CaseId, Concluded, Counts, Mark, Marked, MarkedCase, Passes, Reliability, RunFacts, RunRecord, TestedPrompt,
+    AnswerOutcome, Arm, CaseId, CaseOutcomes, Counts, OutcomeCode, Passes, Reliability, RunConclusion, RunFacts,
+    RunRecord, TestedPrompt,
 };
 
 const REPEATS: u32 = 2;
@@ -37,8 +38,8 @@ fn facts(cases: u64) -> RunFacts {
     }
 }
 
-fn concluded() -> Concluded {
-    Concluded {
+fn concluded() -> RunConclusion {
+    RunConclusion {
         decision: "promote".to_owned(),
         exit_code: 0,
         promotable: true,
@@ -81,8 +82,8 @@ fn answered(store: &Store, run: RunId, seq: u64, answer: i64) {
         .unwrap();
 }
 
-fn case(id: &str, digest: u8, answers: Vec<Marked>) -> MarkedCase {
-    MarkedCase {
+fn case(id: &str, digest: u8, answers: Vec<AnswerOutcome>) -> CaseOutcomes {
+    CaseOutcomes {
         digest: [digest; 32],
         id: CaseId::new(id),
         critical: digest == 1,
@@ -93,18 +94,18 @@ fn case(id: &str, digest: u8, answers: Vec<Marked>) -> MarkedCase {
     }
 }
 
-fn marked(arm: Arm, repeat: u32, seq: Option<u64>, mark: Mark) -> Marked {
-    Marked {
+fn marked(arm: Arm, repeat: u32, seq: Option<u64>, mark: OutcomeCode) -> AnswerOutcome {
+    AnswerOutcome {
         arm,
         repeat,
         seq,
         mark,
-        score: matches!(mark, Mark::Pass | Mark::Fail).then_some(0.5),
+        score: matches!(mark, OutcomeCode::Pass | OutcomeCode::Fail).then_some(0.5),
     }
 }
 
 /// Notes the candidate's answers (the stored answer's row, and its mark) to one case.
-fn note(store: &Store, run: &OpenRun, digest: u8, answers: &[(i64, Mark)]) {
+fn note(store: &Store, run: &OpenRun, digest: u8, answers: &[(i64, OutcomeCode)]) {
     let seq = |repeat: usize| u64::from(digest) * 100 + repeat as u64;
     for (repeat, (answer, _)) in answers.iter().enumerate() {
         answered(store, run.id, seq(repeat), *answer);
@@ -193,7 +194,7 @@ fn what_can_t_be_read_is_an_error() {
     );
     let other = begin(&store, 1, 2, None);
     for run in [&run, &other] {
-        note(&store, run, 1, &[(1, Mark::Pass)]);
+        note(&store, run, 1, &[(1, OutcomeCode::Pass)]);
     }
     store.connection.execute("UPDATE outcomes SET mark = 9", []).unwrap();
     let error = store.side_by_side(run.id.0, other.id.0, &mut |_, _| {}).unwrap_err();
@@ -202,38 +203,49 @@ fn what_can_t_be_read_is_an_error() {
 
 #[test]
 fn every_mark_has_a_number_and_comes_back_as_the_same_outcome() {
-    let marks: Vec<Mark> = (0..9).map(|number| Mark::from_number(number).unwrap()).collect();
+    let marks: Vec<OutcomeCode> = (0..9).map(|number| OutcomeCode::from_number(number).unwrap()).collect();
     for mark in &marks {
-        assert_eq!(Mark::of(&mark.outcome(Some(0.5))), *mark);
-        assert_eq!(Mark::from_number(*mark as i64), Some(*mark));
+        assert_eq!(OutcomeCode::of(&mark.outcome(Some(0.5))), *mark);
+        assert_eq!(OutcomeCode::from_number(*mark as i64), Some(*mark));
     }
-    assert_eq!((Mark::from_number(9), Mark::from_number(-1)), (None, None));
+    assert_eq!(
+        (OutcomeCode::from_number(9), OutcomeCode::from_number(-1)),
+        (None, None)
+    );
 }
 
 #[test]
 fn outcomes_of_two_runs_come_side_by_side_with_their_answers() {
     let (_folder, store) = store();
     let (first, second) = (begin(&store, 2, 2, None), begin(&store, 2, 3, None));
-    note(&store, &first, 1, &[(11, Mark::Pass), (12, Mark::Fail)]);
-    note(&store, &first, 2, &[(13, Mark::Pass)]);
-    note(&store, &second, 1, &[(21, Mark::Pass), (22, Mark::Pass)]);
+    note(&store, &first, 1, &[(11, OutcomeCode::Pass), (12, OutcomeCode::Fail)]);
+    note(&store, &first, 2, &[(13, OutcomeCode::Pass)]);
+    note(&store, &second, 1, &[(21, OutcomeCode::Pass), (22, OutcomeCode::Pass)]);
     // Noted again, as by a resumed run: replaced.
     store
         .note_outcomes(
             second.id,
-            &[case("case-1", 1, vec![marked(Arm::Candidate, 2, None, Mark::Refused)])],
+            &[case(
+                "case-1",
+                1,
+                vec![marked(Arm::Candidate, 2, None, OutcomeCode::Refused)],
+            )],
         )
         .unwrap();
     store
         .note_outcomes(
             second.id,
-            &[case("case-1", 1, vec![marked(Arm::Baseline, 1, None, Mark::Fail)])],
+            &[case(
+                "case-1",
+                1,
+                vec![marked(Arm::Baseline, 1, None, OutcomeCode::Fail)],
+            )],
         )
         .unwrap();
     let mut seen = Vec::new();
     store
         .side_by_side(first.id.0, second.id.0, &mut |case, other| {
-            let plain = |answers: &[crate::domain::Remembered]| -> Vec<(u32, Mark, Option<f64>, Option<i64>)> {
+            let plain = |answers: &[crate::domain::StoredAnswer]| -> Vec<(u32, OutcomeCode, Option<f64>, Option<i64>)> {
                 answers.iter().map(|a| (a.repeat, a.mark, a.score, a.answer)).collect()
             };
             seen.push((case.id.to_string(), case.critical, plain(&case.answers), plain(&other)));
@@ -246,10 +258,15 @@ fn outcomes_of_two_runs_come_side_by_side_with_their_answers() {
             (
                 "case-1".to_owned(),
                 true,
-                vec![judged(1, Mark::Pass, 11), judged(2, Mark::Fail, 12)],
-                vec![judged(1, Mark::Pass, 21), (2, Mark::Refused, None, None)]
+                vec![judged(1, OutcomeCode::Pass, 11), judged(2, OutcomeCode::Fail, 12)],
+                vec![judged(1, OutcomeCode::Pass, 21), (2, OutcomeCode::Refused, None, None)]
             ),
-            ("case-2".to_owned(), false, vec![judged(1, Mark::Pass, 13)], vec![]),
+            (
+                "case-2".to_owned(),
+                false,
+                vec![judged(1, OutcomeCode::Pass, 13)],
+                vec![]
+            ),
         ]
     );
     assert_eq!(store.cases_remembered(first.id.0).unwrap(), 2);
@@ -265,8 +282,8 @@ fn outcomes_of_two_runs_come_side_by_side_with_their_answers() {
 fn cases_that_differ_are_told_by_kind() {
     let (_folder, store) = store();
     let (first, second) = (begin(&store, 2, 2, None), begin(&store, 2, 3, None));
-    let pass = |id: &str, digest| case(id, digest, vec![marked(Arm::Candidate, 1, None, Mark::Pass)]);
-    let many: Vec<MarkedCase> = (0..12).map(|i| pass(&format!("old-{i:02}"), 100 + i)).collect();
+    let pass = |id: &str, digest| case(id, digest, vec![marked(Arm::Candidate, 1, None, OutcomeCode::Pass)]);
+    let many: Vec<CaseOutcomes> = (0..12).map(|i| pass(&format!("old-{i:02}"), 100 + i)).collect();
     store.note_outcomes(first.id, &many).unwrap();
     store
         .note_outcomes(first.id, &[pass("same", 1), pass("edited", 2)])
@@ -291,7 +308,7 @@ fn history(judged: u32, passed: u32) -> Passes {
 
 #[test]
 fn flaky_cases_are_found_in_a_run_and_over_runs_each_answer_counting_once() {
-    use Mark::{Error, Fail, Pass};
+    use OutcomeCode::{Error, Fail, Pass};
     let (_folder, store) = store();
     let first = begin(&store, 4, 2, None);
     note(&store, &first, 1, &[(1, Pass), (2, Pass)]);
@@ -358,16 +375,16 @@ fn flaky_cases_are_found_in_a_run_and_over_runs_each_answer_counting_once() {
 fn a_prompt_has_one_history_in_either_arm() {
     let (_folder, store) = store();
     let green = begin(&store, 1, 2, Some(1));
-    note(&store, &green, 1, &[(1, Mark::Fail), (2, Mark::Pass)]);
+    note(&store, &green, 1, &[(1, OutcomeCode::Fail), (2, OutcomeCode::Pass)]);
     // Now it is the baseline.
     let blue = begin(&store, 1, 3, Some(2));
-    note(&store, &blue, 1, &[(5, Mark::Pass), (6, Mark::Pass)]);
+    note(&store, &blue, 1, &[(5, OutcomeCode::Pass), (6, OutcomeCode::Pass)]);
     for (seq, answer) in [(0, 7), (1, 8)] {
         answered(&store, blue.id, seq, answer);
     }
     let answers = vec![
-        marked(Arm::Baseline, 1, Some(0), Mark::Pass),
-        marked(Arm::Baseline, 2, Some(1), Mark::Pass),
+        marked(Arm::Baseline, 1, Some(0), OutcomeCode::Pass),
+        marked(Arm::Baseline, 2, Some(1), OutcomeCode::Pass),
     ];
     store.note_outcomes(blue.id, &[case("case-1", 1, answers)]).unwrap();
     let flaky = store.flaky(blue.id.0, true, 10).unwrap();
@@ -381,7 +398,12 @@ fn a_prompt_has_one_history_in_either_arm() {
 fn answers_beyond_the_plan_say_nothing_of_flakiness() {
     let (_folder, store) = store();
     let run = begin(&store, 1, 2, None);
-    note(&store, &run, 1, &[(1, Mark::Pass), (2, Mark::Pass), (3, Mark::Fail)]);
+    note(
+        &store,
+        &run,
+        1,
+        &[(1, OutcomeCode::Pass), (2, OutcomeCode::Pass), (3, OutcomeCode::Fail)],
+    );
     assert_eq!(store.flaky(run.id.0, true, 10).unwrap().flaky, 0);
 }
 
@@ -391,7 +413,7 @@ fn outcomes_of_the_newest_runs_are_kept_and_always_those_of_the_newest() {
     let runs: Vec<OpenRun> = (0..4)
         .map(|_| {
             let run = begin(&store, 10, 2, None);
-            note(&store, &run, 1, &[(1, Mark::Pass), (2, Mark::Pass)]);
+            note(&store, &run, 1, &[(1, OutcomeCode::Pass), (2, OutcomeCode::Pass)]);
             run
         })
         .collect();
@@ -423,8 +445,8 @@ fn the_time_between_answers_is_that_of_both_runs() {
             )
             .unwrap();
     }
-    note(&store, &first, 1, &[(1, Mark::Pass)]);
-    note(&store, &second, 1, &[(2, Mark::Pass)]);
+    note(&store, &first, 1, &[(1, OutcomeCode::Pass)]);
+    note(&store, &second, 1, &[(2, OutcomeCode::Pass)]);
     assert_eq!(store.asked_between(first.id.0, second.id.0).unwrap(), Some((100, 500)));
 }
 
@@ -436,8 +458,13 @@ fn how_much_answers_vary_is_known_of_enough_decided_runs() {
     let noise = |own_scores| store.noise(subject, 20, own_scores).unwrap();
     let run = begin(&store, 20, 2, None);
     for digest in 1..=20u8 {
-        let marks = [Mark::Pass, Mark::Fail, Mark::Pass, Mark::Pass];
-        let answers: Vec<(i64, Mark)> = marks
+        let marks = [
+            OutcomeCode::Pass,
+            OutcomeCode::Fail,
+            OutcomeCode::Pass,
+            OutcomeCode::Pass,
+        ];
+        let answers: Vec<(i64, OutcomeCode)> = marks
             .into_iter()
             .zip(i64::from(digest) * 10..)
             .map(|(mark, answer)| (answer, mark))
@@ -458,14 +485,14 @@ fn how_much_answers_vary_is_known_of_enough_decided_runs() {
     let again = begin(&store, 20, 5, Some(2));
     for digest in 1..=20u8 {
         answered(&store, again.id, u64::from(digest), i64::from(digest) * 10);
-        let same = marked(Arm::Baseline, 1, Some(digest.into()), Mark::Pass);
+        let same = marked(Arm::Baseline, 1, Some(digest.into()), OutcomeCode::Pass);
         let case = case(&format!("case-{digest}"), digest, vec![same]);
         store.note_outcomes(again.id, &[case]).unwrap();
     }
     store.conclude(again.id, &concluded()).unwrap();
     assert_eq!(noise(false).unwrap().variance, found.variance);
     let other = begin(&store, 20, 2, None);
-    note(&store, &other, 1, &[(1_000, Mark::Fail)]);
+    note(&store, &other, 1, &[(1_000, OutcomeCode::Fail)]);
     store.conclude(other.id, &concluded()).unwrap();
     let more = noise(false).unwrap();
     assert_eq!(more.runs, 3);
@@ -482,7 +509,12 @@ fn a_few_cases_tell_nothing_of_how_much_answers_vary() {
     let run = begin(&store, 19, 2, None);
     for digest in 1..=19u8 {
         let at = i64::from(digest) * 10;
-        note(&store, &run, digest, &[(at, Mark::Pass), (at + 1, Mark::Fail)]);
+        note(
+            &store,
+            &run,
+            digest,
+            &[(at, OutcomeCode::Pass), (at + 1, OutcomeCode::Fail)],
+        );
     }
     store.conclude(run.id, &concluded()).unwrap();
     assert_eq!(store.noise(Subject([2; 32]), 20, false).unwrap(), None);

@@ -6,7 +6,7 @@
 
 use super::writer::json;
 use super::{Json, RunId, Store, StoreError, Subject};
-use crate::domain::{Arm, CaseId, Flaky, FlakyCase, Mark, MarkedCase, Reliability, Remembered, RememberedCase};
+use crate::domain::{Arm, CaseId, CaseOutcomes, Flaky, FlakyCase, OutcomeCode, Reliability, StoredAnswer, StoredCase};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{OptionalExtension as _, Row, params};
 use std::collections::{HashMap, HashSet};
@@ -73,12 +73,12 @@ impl Store {
     ///
     /// # Errors
     /// The store can't be written.
-    pub fn note_outcomes(&self, run: RunId, cases: &[MarkedCase]) -> Result<(), StoreError> {
+    pub fn note_outcomes(&self, run: RunId, cases: &[CaseOutcomes]) -> Result<(), StoreError> {
         self.insert_outcomes(run, cases)
             .map_err(|error| self.failed("note outcomes", error))
     }
 
-    fn insert_outcomes(&self, run: RunId, cases: &[MarkedCase]) -> rusqlite::Result<()> {
+    fn insert_outcomes(&self, run: RunId, cases: &[CaseOutcomes]) -> rusqlite::Result<()> {
         let transaction = self.connection.unchecked_transaction()?;
         {
             let mut find = transaction.prepare_cached("SELECT id FROM cases WHERE digest = ?1")?;
@@ -91,7 +91,7 @@ impl Store {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT answer FROM results WHERE run = ?1 AND seq = ?7))",
             )?;
             for case in cases {
-                let MarkedCase {
+                let CaseOutcomes {
                     digest,
                     id,
                     critical,
@@ -231,7 +231,7 @@ impl Store {
         &self,
         first: i64,
         second: i64,
-        each: &mut dyn FnMut(RememberedCase, Vec<Remembered>),
+        each: &mut dyn FnMut(StoredCase, Vec<StoredAnswer>),
     ) -> Result<(), StoreError> {
         self.walk_outcomes([first, second], each)
             .map_err(|error| self.failed("read outcomes", error))
@@ -240,7 +240,7 @@ impl Store {
     fn walk_outcomes(
         &self,
         runs: [i64; 2],
-        each: &mut dyn FnMut(RememberedCase, Vec<Remembered>),
+        each: &mut dyn FnMut(StoredCase, Vec<StoredAnswer>),
     ) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare(
             "SELECT case_no, run = ?1, repeat, mark, score, answer, case_id, critical, tags, weight, cluster
@@ -248,7 +248,7 @@ impl Store {
              ORDER BY case_no, run, repeat",
         )?;
         let mut rows = statement.query(runs)?;
-        let mut pending: Option<(RememberedCase, Vec<Remembered>)> = None;
+        let mut pending: Option<(StoredCase, Vec<StoredAnswer>)> = None;
         while let Some(row) = rows.next()? {
             let number: i64 = row.get(0)?;
             if let Some((case, other)) = pending.take_if(|(case, _)| case.number != number) {
@@ -441,8 +441,8 @@ impl Scores {
     }
 }
 
-fn stored_outcome(row: &Row<'_>) -> rusqlite::Result<Remembered> {
-    Ok(Remembered {
+fn stored_outcome(row: &Row<'_>) -> rusqlite::Result<StoredAnswer> {
+    Ok(StoredAnswer {
         repeat: row.get(2)?,
         mark: row.get(3)?,
         score: row.get(4)?,
@@ -450,8 +450,8 @@ fn stored_outcome(row: &Row<'_>) -> rusqlite::Result<Remembered> {
     })
 }
 
-fn stored_case(row: &Row<'_>) -> rusqlite::Result<RememberedCase> {
-    Ok(RememberedCase {
+fn stored_case(row: &Row<'_>) -> rusqlite::Result<StoredCase> {
+    Ok(StoredCase {
         number: row.get(0)?,
         id: CaseId::new(row.get::<_, String>(6)?),
         critical: row.get(7)?,
@@ -462,10 +462,10 @@ fn stored_case(row: &Row<'_>) -> rusqlite::Result<RememberedCase> {
     })
 }
 
-impl FromSql for Mark {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Mark> {
+impl FromSql for OutcomeCode {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<OutcomeCode> {
         let number = value.as_i64()?;
-        Mark::from_number(number).ok_or_else(|| FromSqlError::Other(format!("unknown outcome {number}").into()))
+        OutcomeCode::from_number(number).ok_or_else(|| FromSqlError::Other(format!("unknown outcome {number}").into()))
     }
 }
 

@@ -8,7 +8,7 @@
 
 use gemini_sim::Rehearsal;
 use promptgate::domain::{
-    Answer, Arm, ArmRow, Case, CaseRow, Decision, Design, Judged, Look, LooksBefore, Outcome, Policy, Source,
+    Answer, Arm, ArmRow, Case, CaseRow, Decision, Design, Look, LooksBefore, Outcome, Policy, ScoredSample, Source,
 };
 use promptgate::internals::compare::ComparisonBuilder;
 use promptgate::internals::dataset;
@@ -31,7 +31,7 @@ const PATH: &str = "/v1beta/models/gemini-3.8-flash:generateContent";
 #[derive(Clone)]
 struct ArmSamples {
     rehearsal: Rehearsal,
-    judged: [Judged; 3],
+    judged: [ScoredSample; 3],
     /// Sample headers of the repeats.
     samples: Vec<String>,
 }
@@ -45,13 +45,13 @@ impl ArmSamples {
         let unscored =
             CaseAnswers { case, answers: answers.iter().map(Some).collect(), systems: Vec::new(), costs: Vec::new() };
         let said = score(&[unscored], commands, &ReplyCache::default()).remove(0);
-        let judged: Vec<Judged> = said
+        let judged: Vec<ScoredSample> = said
             .into_iter()
             .zip(&answers)
             .map(|(said, answer)| {
                 let said = said.unwrap();
                 assert!(matches!(said.outcome, Outcome::Scored(_)), "{}: {:?}", case.id, said.outcome);
-                Judged {
+                ScoredSample {
                     repeat: 1,
                     outcome: said.outcome,
                     answer: Some(answer.clone()),
@@ -181,7 +181,7 @@ struct Slot {
 impl Slot {
     fn new(tried: &CasePair) -> Slot {
         let arm = |asked: &ArmSamples| ArmRow {
-            repeats: (1..=K).map(|repeat| Judged { repeat, ..asked.judged[0].clone() }).collect(),
+            repeats: (1..=K).map(|repeat| ScoredSample { repeat, ..asked.judged[0].clone() }).collect(),
         };
         Slot {
             row: CaseRow {
@@ -210,7 +210,7 @@ impl Slot {
                 };
                 if drawn != *now {
                     *now = drawn;
-                    *judged = Judged { repeat: judged.repeat, ..asked.judged[drawn].clone() };
+                    *judged = ScoredSample { repeat: judged.repeat, ..asked.judged[drawn].clone() };
                 }
             }
         }

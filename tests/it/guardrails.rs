@@ -2,8 +2,8 @@
 
 use crate::support::project::Project;
 use promptgate::domain::{
-    Answer, ArmRow, Case, CaseId, CaseRow, Design, GuardStatus, Guardrails, Judged, Look, LooksBefore, Outcome, Place,
-    Policy, Score, Source, Usage, WEIGHT,
+    Answer, ArmRow, Case, CaseId, CaseRow, Design, GuardStatus, Guardrails, Look, LooksBefore, Outcome, Place, Policy,
+    Score, ScoredSample, Source, Usage, WEIGHT,
 };
 use promptgate::internals::compare::ComparisonBuilder;
 use promptgate::internals::gate::{Completion, RunContext, decide};
@@ -30,7 +30,7 @@ struct Took {
 }
 
 fn arm(answers: &[Took]) -> ArmRow {
-    let judged = |(took, repeat): (&Took, u32)| Judged {
+    let judged = |(took, repeat): (&Took, u32)| ScoredSample {
         repeat,
         outcome: Outcome::Scored(Score::binary(true, "")),
         answer: Some(Answer {

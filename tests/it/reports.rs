@@ -6,7 +6,7 @@ mod fixture;
 use fixture::{answer, arm, fail, pass, row, rows, run, verdict};
 use insta::assert_snapshot;
 use promptgate::domain::{
-    Arms, CaseId, CaseRow, Counts, DatasetRecord, Decision, Failure, FailureKind, Outcome, Paired, RunInfo, Verdict,
+    Arms, CaseId, CaseRow, Counts, DatasetRecord, Decision, Failure, FailureKind, Outcome, PairCounts, RunInfo, Verdict,
 };
 use promptgate::internals::report::console::{Console, Style};
 use promptgate::internals::report::{FORMATS, OutputDir, Redactor, ReportError, Reports};
@@ -337,7 +337,7 @@ fn without_a_baseline_the_failing_cases_are_shown() {
         rates: Arms { baseline: None, ..verdict().rates },
         difference: None,
         z: None,
-        paired: Paired::default(),
+        paired: PairCounts::default(),
         slices: vec![],
         guardrails: vec![],
         ..verdict()

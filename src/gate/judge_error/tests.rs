@@ -71,7 +71,7 @@ fn a_calibrated_judge_scales_the_margins() {
     let plain = decided(&policy(), &comparison, &DecidingJudges::default());
     assert_eq!(
         (plain.decision, &plain.judges),
-        (Decision::Promote, &JudgesFound::default())
+        (Decision::Promote, &JudgeEvidence::default())
     );
 
     let good = decided(&policy(), &comparison, &one(Calibration::Known(counts(95, 5, 96, 4))));

@@ -3,7 +3,7 @@
 use super::super::fixtures::{alone, compared, policy};
 use super::super::{Completion, speaks_for};
 use super::*;
-use crate::domain::{Attempts, CaseId, Changed, Look, LooksBefore, Method, Slice};
+use crate::domain::{Attempts, CaseId, Look, LooksBefore, Method, PolicyChange, Slice};
 use proptest::prelude::*;
 use std::fmt::Write as _;
 
@@ -117,7 +117,7 @@ fn decided(code: ReasonCode) -> GateDecision {
     };
     GateDecision {
         decision: speaks_for(code),
-        needed: Some(Needed {
+        needed: Some(SampleSize {
             cases: 310,
             repeats: None,
         }),
@@ -149,7 +149,7 @@ fn of(
 
 #[test]
 fn every_reason_has_a_sentence_without_jargon() {
-    let weaker = [Changed {
+    let weaker = [PolicyChange {
         kind: "case-deleted".to_owned(),
         what: "c1".to_owned(),
         before: None,
@@ -253,7 +253,7 @@ fn what_a_run_is_not_is_told() {
     }
     for needed in [
         None,
-        Some(Needed {
+        Some(SampleSize {
             cases: 310,
             repeats: Some(6),
         }),

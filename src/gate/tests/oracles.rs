@@ -5,8 +5,8 @@
 //! says so and ends.
 use crate::compare::ComparisonBuilder;
 use crate::domain::{
-    ArmRow, Case, CaseId, CaseRow, Clusters, Comparison, Decision, Design, Estimand, Failure, FailureKind, Judged,
-    Metric, Outcome, Place, Policy, Score, Unit, Units, WEIGHT,
+    ArmRow, Case, CaseId, CaseRow, Clusters, Comparison, Decision, Design, Estimand, Failure, FailureKind, Metric,
+    Outcome, Place, Policy, Score, ScoredSample, Unit, Units, WEIGHT,
 };
 use crate::domain::{Look, LooksBefore};
 use crate::gate::{Completion, GateDecision, RunContext, decide};
@@ -417,7 +417,7 @@ fn arm(letters: &[char]) -> ArmRow {
             message: "message".to_owned(),
         })
     };
-    let judged = |(letter, repeat): (&char, u32)| Judged {
+    let judged = |(letter, repeat): (&char, u32)| ScoredSample {
         repeat,
         outcome: match letter {
             'P' => Outcome::Scored(Score::binary(true, "")),

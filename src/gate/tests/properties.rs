@@ -3,8 +3,8 @@
 
 use crate::compare::ComparisonBuilder;
 use crate::domain::{
-    ArmRow, Case, CaseId, CaseRow, Comparison, Decision, Design, Estimand, Failure, FailureKind, Judged, Look,
-    LooksBefore, Metric, Outcome, Place, Policy, Score, Units,
+    ArmRow, Case, CaseId, CaseRow, Comparison, Decision, Design, Estimand, Failure, FailureKind, Look, LooksBefore,
+    Metric, Outcome, Place, Policy, Score, ScoredSample, Units,
 };
 use crate::gate::{Completion, GateDecision, RunContext, decide};
 use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
@@ -142,7 +142,7 @@ fn arm(letters: &[char]) -> ArmRow {
             message: "message".to_owned(),
         })
     };
-    let judged = |(letter, repeat): (&char, u32)| Judged {
+    let judged = |(letter, repeat): (&char, u32)| ScoredSample {
         repeat,
         outcome: match letter {
             'P' => Outcome::Scored(Score::binary(true, "")),

@@ -3,7 +3,7 @@
 //! The reply must be the JSON object that was asked for and nothing else. Whatever else comes (a failure, a refusal, prose,
 //! a field too many, a score out of range) is no judgement, and so an error: never a pass, never a fail, also under `not`.
 
-use crate::domain::{Answer, ArgProblem, Case, JudgeUse, JudgeVerdict, Question, Score, Step, digest};
+use crate::domain::{Answer, ArgProblem, Case, JudgeUse, Question, ReplyForm, Score, Step, digest};
 use crate::scoring::arguments::{Fields, Read, choice, count, needle, number, wrong};
 use crate::scoring::definition::{Asks, Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
@@ -195,9 +195,9 @@ fn share(value: &Value) -> Read<f64> {
 pub(in crate::scoring) fn questions(args: &Value, case: &Case) -> Vec<Question> {
     let Ok(judge) = read(args) else { return Vec::new() };
     let (verdict, pairs): (_, &[Option<bool>]) = match &judge.rule {
-        Rule::Majority => (JudgeVerdict::PassOrFail, &[None]),
-        Rule::Mean { .. } => (JudgeVerdict::Score, &[None]),
-        Rule::Against { .. } => (JudgeVerdict::Preference, &[Some(true), Some(false)]),
+        Rule::Majority => (ReplyForm::PassOrFail, &[None]),
+        Rule::Mean { .. } => (ReplyForm::Score, &[None]),
+        Rule::Against { .. } => (ReplyForm::Preference, &[Some(true), Some(false)]),
     };
     let other = match &judge.rule {
         Rule::Against { other, .. } => other.as_str(),
@@ -241,7 +241,7 @@ impl Matcher for Judge {
 
 impl Judge {
     fn majority(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let votes = self.ask(input, JudgeVerdict::PassOrFail, |_| None, read_pass)?;
+        let votes = self.ask(input, ReplyForm::PassOrFail, |_| None, read_pass)?;
         let passing = votes.iter().filter(|vote| vote.value == 1.0).count();
         let pass = 2 * passing > votes.len();
         let value = if pass { 1.0 } else { 0.0 };
@@ -254,7 +254,7 @@ impl Judge {
     }
 
     fn mean(&self, input: &MatchInput<'_>, min: f64) -> Result<Score, MatchError> {
-        let votes = self.ask(input, JudgeVerdict::Score, |_| None, read_score)?;
+        let votes = self.ask(input, ReplyForm::Score, |_| None, read_score)?;
         Ok(decided(&votes, min))
     }
 
@@ -264,7 +264,7 @@ impl Judge {
         for first in [true, false] {
             let pair = |nonce: &str| Some((first, fenced("other", nonce, other)));
             let read = |reply: &str| read_preference(reply, first);
-            votes.extend(self.ask(input, JudgeVerdict::Preference, pair, read)?);
+            votes.extend(self.ask(input, ReplyForm::Preference, pair, read)?);
         }
         Ok(decided(&votes, min))
     }
@@ -273,7 +273,7 @@ impl Judge {
     fn ask(
         &self,
         input: &MatchInput<'_>,
-        verdict: JudgeVerdict,
+        verdict: ReplyForm,
         other: impl Fn(&str) -> Option<(bool, String)>,
         read: impl Fn(&str) -> Result<Vote, String>,
     ) -> Result<Vec<Vote>, MatchError> {
@@ -298,7 +298,7 @@ impl Judge {
     fn question(
         &self,
         input: &MatchInput<'_>,
-        verdict: JudgeVerdict,
+        verdict: ReplyForm,
         vote: u32,
         other: impl Fn(&str) -> Option<(bool, String)>,
     ) -> Question {
@@ -309,7 +309,7 @@ impl Judge {
             vars.insert(name.to_owned(), Value::String(text));
         };
         put("rubric", self.rubric.clone());
-        if verdict == JudgeVerdict::Score {
+        if verdict == ReplyForm::Score {
             put("scores", "true".to_owned());
         }
         put("input", fenced("input", &nonce, &input_text(input)));

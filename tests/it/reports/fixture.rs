@@ -1,11 +1,12 @@
 //! A run that holds every kind of outcome and every hostile text.
 
 use promptgate::domain::{
-    Answer, ArmRate, ArmRow, Arms, Case, CaseId, CaseRow, Changed, Changes, CheckResult, CheckSpec, Completion, Counts,
+    Answer, ArmRate, ArmRow, Arms, Case, CaseId, CaseRow, Changes, CheckResult, CheckSpec, Completion, Counts,
     DatasetRecord, Decision, Difference, Estimand, Failure, FailureKind, FreshKey, GuardMetric, GuardStatus, Guardrail,
-    Judged, Latency, Look, Method, Metric, ModelRecord, Needed, Outcome, Paired, Place, Policy, PolicyBase, PriceList,
-    PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, Score, Skip, Slice, SliceGate, SliceStatus, Source, Tested,
-    ToolCall, ToolInfo, Usage, Verdict, WEIGHT, Waited, Warning, WarningCode, ZScores,
+    InputDigests, Latency, Look, Method, Metric, ModelRecord, Outcome, PairCounts, Place, Policy, PolicyBase,
+    PolicyChange, PriceList, PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, SampleSize, Score, ScoredSample,
+    Skip, Slice, SliceGate, SliceStatus, Source, ToolCall, ToolInfo, Usage, Verdict, WEIGHT, WaitTimes, Warning,
+    WarningCode, ZScores,
 };
 use serde_json::json;
 
@@ -36,7 +37,7 @@ pub(super) fn run() -> RunInfo {
             ..Policy::default()
         },
         key: "k".repeat(64),
-        tested: Tested {
+        tested: InputDigests {
             identical: false,
             requests_sha256: "e".repeat(64),
             judges_sha256: None,
@@ -53,7 +54,7 @@ pub(super) fn run() -> RunInfo {
 }
 
 fn changes() -> Changes {
-    let row = |kind: &str, what: &str, before: Option<&str>, after: Option<&str>, weaker| Changed {
+    let row = |kind: &str, what: &str, before: Option<&str>, after: Option<&str>, weaker| PolicyChange {
         kind: kind.into(),
         what: what.into(),
         before: before.map(str::to_owned),
@@ -124,14 +125,14 @@ pub(super) fn verdict() -> Verdict {
         baseline: Some(record("v1", "1")),
         counts: Counts { cases: 11, pass: 3, fail: 4, error: 2, skipped: 2 },
         quarantined: None,
-        paired: Paired { n: 7, both_pass: 2, regressed: 3, improved: 1, both_fail: 1 },
+        paired: PairCounts { n: 7, both_pass: 2, regressed: 3, improved: 1, both_fail: 1 },
         rates: Arms {
             baseline: Some(ArmRate { pass: 0.75, low: 0.4, high: 0.93 }),
             candidate: Some(ArmRate { pass: 0.5, low: 0.2, high: 0.8 }),
         },
         difference: Some(Difference { estimate: -0.25, low: -0.5, high: 0.01, confidence: 0.9, method: Method::Score }),
         z: Some(ZScores { promote: -1.25, block: f64::NAN }),
-        needed: Some(Needed { cases: 240, repeats: Some(6) }),
+        needed: Some(SampleSize { cases: 240, repeats: Some(6) }),
         slices: vec![Slice {
             tag: "a|b".into(),
             n: 4,
@@ -189,7 +190,7 @@ pub(super) fn verdict() -> Verdict {
         cached: Arms { baseline: 3, candidate: 0 },
         imported: 0,
         retries: 4,
-        waited_ms: Waited { p50: 12, p95: 3000, max: 12_000, total: 24_096 },
+        waited_ms: WaitTimes { p50: 12, p95: 3000, max: 12_000, total: 24_096 },
         latency_ms: Arms {
             baseline: Latency { p50: 400, p95: 800, p99: 900 },
             candidate: Latency { p50: 410, p95: 1200, p99: 2100 },
@@ -210,8 +211,8 @@ pub(super) fn answer(text: &str) -> Answer {
     }
 }
 
-pub(super) fn judged(outcome: Outcome, answer: Option<Answer>, checks: Vec<CheckResult>) -> Judged {
-    Judged {
+pub(super) fn judged(outcome: Outcome, answer: Option<Answer>, checks: Vec<CheckResult>) -> ScoredSample {
+    ScoredSample {
         repeat: 0,
         source: answer.as_ref().map(|_| Source::Live),
         cost_usd: answer.as_ref().map(|_| 0.0005),
@@ -235,32 +236,32 @@ pub(super) fn check(pass: bool, reason: &str) -> CheckResult {
     }
 }
 
-pub(super) fn pass(text: &str) -> Judged {
+pub(super) fn pass(text: &str) -> ScoredSample {
     let score = Score::binary(true, "all checks hold");
     judged(Outcome::Scored(score), Some(answer(text)), vec![check(true, "found")])
 }
 
-pub(super) fn fail(text: &str, reason: &str) -> Judged {
+pub(super) fn fail(text: &str, reason: &str) -> ScoredSample {
     let score = Score::binary(false, "1 of 1 checks broke");
     judged(Outcome::Scored(score), Some(answer(text)), vec![check(false, reason)])
 }
 
-pub(super) fn unusable(reason: &str) -> Judged {
+pub(super) fn unusable(reason: &str) -> ScoredSample {
     let score = Score::binary(false, reason);
     judged(Outcome::Scored(score), Some(answer("")), vec![])
 }
 
-pub(super) fn error(kind: FailureKind, code: &str, message: &str) -> Judged {
+pub(super) fn error(kind: FailureKind, code: &str, message: &str) -> ScoredSample {
     let failure = Failure { kind, code: code.into(), message: message.into() };
-    Judged { attempts: 9, waited_ms: Some(12_000), ..judged(Outcome::Errored(failure), None, vec![]) }
+    ScoredSample { attempts: 9, waited_ms: Some(12_000), ..judged(Outcome::Errored(failure), None, vec![]) }
 }
 
-pub(super) fn skipped(skip: Skip) -> Judged {
+pub(super) fn skipped(skip: Skip) -> ScoredSample {
     judged(Outcome::Skipped(skip), None, vec![])
 }
 
-pub(super) fn arm<const N: usize>(repeats: [Judged; N]) -> ArmRow {
-    let numbered = repeats.into_iter().zip(1..).map(|(judged, repeat)| Judged { repeat, ..judged });
+pub(super) fn arm<const N: usize>(repeats: [ScoredSample; N]) -> ArmRow {
+    let numbered = repeats.into_iter().zip(1..).map(|(judged, repeat)| ScoredSample { repeat, ..judged });
     ArmRow { repeats: numbered.collect() }
 }
 
