@@ -2,7 +2,7 @@
 
 use super::options::Verify;
 use super::{complain, say};
-use crate::commands::{self, Verified};
+use crate::commands::{self, Verification};
 use crate::config::{Environment, Layers};
 use crate::error::Error;
 use crate::exit;
@@ -28,8 +28,8 @@ pub(super) fn verdict_file(named: Option<PathBuf>, layers: &Layers) -> PathBuf {
 }
 
 /// Tells all that does not hold, or what does; the exit code.
-pub(super) fn tell(path: &Path, verified: &Verified) -> u8 {
-    let Verified {
+pub(super) fn tell(path: &Path, verified: &Verification) -> u8 {
+    let Verification {
         recorded,
         misses,
         decision,

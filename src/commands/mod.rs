@@ -24,4 +24,4 @@ pub use record::{Exported, Imported, export, import};
 pub use replay::compare;
 pub use runs::{flaky, list, recall};
 pub use simulate::{SimulateRequest, simulate};
-pub use verify::{Verified, verify};
+pub use verify::{Verification, verify};

@@ -1,6 +1,6 @@
 //! Blue ← green: the candidate of a verdict that holds becomes the baseline of promptgate.toml.
 
-use super::verify::{Verified, verify};
+use super::verify::{Verification, verify};
 use crate::config::{BaselineFile, Layers};
 use crate::domain::{Problem, Problems};
 use crate::error::Error;
@@ -25,11 +25,11 @@ pub struct PromoteRequest<'a> {
 #[derive(Debug)]
 pub enum Promoted {
     /// The verdict does not hold; nothing was changed.
-    Refused(Verified),
+    Refused(Verification),
     /// It was the baseline before; the verdict holds.
-    Already(Verified),
+    Already(Verification),
     /// It is the baseline now, in place of this one.
-    Moved(Verified, Option<String>),
+    Moved(Verification, Option<String>),
 }
 
 /// Checks the verdict, then moves the baseline.
