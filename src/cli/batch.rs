@@ -2,7 +2,7 @@
 
 use super::options::Batch as Command;
 use super::{complain, say};
-use crate::commands::{self, Came, Cancelled};
+use crate::commands::{self, CancelOutcome, CancelReport};
 use crate::config::Environment;
 use crate::error::Error;
 use crate::exit;
@@ -33,14 +33,14 @@ pub(super) fn batch(command: Command, environment: Environment) -> Result<u8, Er
                 say("no batch job waits there");
             }
             let mut failed = false;
-            for Cancelled { job, came } in cancelled {
+            for CancelReport { job, outcome } in cancelled {
                 let name = job.name.as_deref().unwrap_or(&job.label);
-                match came {
-                    Came::Cancelled => say(&text::log_line(&format!("{name} cancelled"))),
-                    Came::Finished => say(&text::log_line(&format!(
+                match outcome {
+                    CancelOutcome::Cancelled => say(&text::log_line(&format!("{name} cancelled"))),
+                    CancelOutcome::Finished => say(&text::log_line(&format!(
                         "{name} had finished already; its answers are paid for, and --resume collects them"
                     ))),
-                    Came::Failed(failure) => {
+                    CancelOutcome::Failed(failure) => {
                         failed = true;
                         complain(&format!("{name} is not cancelled: {}", failure.message));
                     }

@@ -3,7 +3,7 @@
 use super::eval::print_dry_run;
 use super::options::CalibrateGate;
 use super::{hide, report, say, signals, warn};
-use crate::commands::{self, GateCalibrated};
+use crate::commands::{self, GateCalibration};
 use crate::config::Environment;
 use crate::domain::{Estimand, Problem, Progress};
 use crate::error::Error;
@@ -67,8 +67,8 @@ fn compare(options: CalibrateGate, environment: Environment, interrupt: &Interru
     Ok(exit::OK)
 }
 
-fn tell_all(calibrated: &GateCalibrated) {
-    let GateCalibrated {
+fn tell_all(calibrated: &GateCalibration) {
+    let GateCalibration {
         run,
         judged,
         missing,
@@ -202,8 +202,8 @@ fn round(share: f64) -> f64 {
     (share * 10_000.0).round() / 10_000.0
 }
 
-fn document(calibrated: &GateCalibrated) -> Value {
-    let GateCalibrated {
+fn document(calibrated: &GateCalibration) -> Value {
+    let GateCalibration {
         run,
         judged,
         missing,

@@ -2,7 +2,7 @@
 
 use super::options::{Calibrate, Judge as Command};
 use super::{complain, hide, report, say, signals, warn};
-use crate::commands::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
+use crate::commands::{JudgeCalibration, JudgeResult, CalibrationRun, Disagreement, RateEstimate};
 use crate::config::{Environment, Settings};
 use crate::domain::Problem;
 use crate::error::Error;
@@ -35,7 +35,7 @@ pub(super) fn judge(command: Command, environment: Environment) -> Result<u8, Er
 fn calibrate(options: Calibrate, environment: Environment, interrupt: &Interrupt) -> Result<u8, Error> {
     let (only, json) = (options.judge, options.json);
     let settings = options.given.layers(environment).settle_for_judges()?;
-    let calibrating = Calibrating::prepare(&settings, only.as_deref())?;
+    let calibrating = CalibrationRun::prepare(&settings, only.as_deref())?;
     hide(calibrating.redactor());
     for warning in &settings.warnings {
         warn(&format!("warning: {warning}"));
@@ -56,7 +56,7 @@ fn calibrate(options: Calibrate, environment: Environment, interrupt: &Interrupt
     Ok(calibrated.exit_code)
 }
 
-fn tell(calibrated: &Calibrated, settings: &Settings) {
+fn tell(calibrated: &JudgeCalibration, settings: &Settings) {
     if calibrated.simulated {
         say("SIMULATED: the simulator judges, not the model; its calibration holds for no other judge");
     }
@@ -76,8 +76,8 @@ fn tell(calibrated: &Calibrated, settings: &Settings) {
     }
 }
 
-fn tell_judge(judge: &CalibratedJudge, settings: &Settings) {
-    let CalibratedJudge {
+fn tell_judge(judge: &JudgeResult, settings: &Settings) {
+    let JudgeResult {
         asked,
         model,
         prompt_sha256,
@@ -168,12 +168,12 @@ fn word(pass: Option<bool>) -> &'static str {
 }
 
 /// `95.0% (86.3% to 98.3%)`.
-fn rated(rated: &Rated) -> String {
-    let Rated { share, low, high } = rated;
+fn rated(rated: &RateEstimate) -> String {
+    let RateEstimate { share, low, high } = rated;
     format!("{:.1}% ({:.1}% to {:.1}%)", 100.0 * share, 100.0 * low, 100.0 * high)
 }
 
-fn document(calibrated: &Calibrated) -> Value {
+fn document(calibrated: &JudgeCalibration) -> Value {
     let judges: Vec<Value> = calibrated.judges.iter().map(judge_document).collect();
     json!({
         "schema": "promptgate.calibrated/1",
@@ -186,8 +186,8 @@ fn document(calibrated: &Calibrated) -> Value {
     })
 }
 
-fn judge_document(judge: &CalibratedJudge) -> Value {
-    let rated = |Rated { share, low, high }: &Rated| json!({"share": share, "low": low, "high": high});
+fn judge_document(judge: &JudgeResult) -> Value {
+    let rated = |RateEstimate { share, low, high }: &RateEstimate| json!({"share": share, "low": low, "high": high});
     let disagreements: Vec<Value> = judge
         .disagreements
         .iter()

@@ -3,7 +3,7 @@
 use super::options::Promote;
 use super::say;
 use super::verify::{tell, verdict_file};
-use crate::commands::{self, PromoteRequest, Promoted};
+use crate::commands::{self, PromoteOutcome, PromoteRequest};
 use crate::config::{Environment, Layers};
 use crate::error::Error;
 use crate::exit;
@@ -33,13 +33,13 @@ pub(super) fn promote(options: Promote, environment: Environment) -> Result<u8, 
         config: file,
     };
     let (code, word) = match commands::promote(&request, &layers)? {
-        Promoted::Refused(verified) => (tell(&path, &verified), "refused"),
-        Promoted::Already(verified) => {
+        PromoteOutcome::Refused(verified) => (tell(&path, &verified), "refused"),
+        PromoteOutcome::Already(verified) => {
             let code = tell(&path, &verified);
             moved(file, Some(&name), &name);
             (code, "already")
         }
-        Promoted::Moved(verified, before) => {
+        PromoteOutcome::Moved(verified, before) => {
             let code = tell(&path, &verified);
             moved(file, before.as_deref(), &name);
             let back = match &before {

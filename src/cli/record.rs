@@ -2,7 +2,7 @@
 
 use super::options::Record as Command;
 use super::say;
-use crate::commands::{self, Exported, Imported};
+use crate::commands::{self, ExportSummary, ImportSummary};
 use crate::config::{self, Environment};
 use crate::domain::Problem;
 use crate::error::Error;
@@ -18,7 +18,7 @@ pub(super) fn record(command: Command, environment: Environment) -> Result<u8, E
             let layers = given.layers(environment).check()?;
             let redactor = Redactor::new(secrets.iter().map(ApiKey::reveal));
             let (candidate, _) = layers.versions();
-            let Exported { run, answers, replies } =
+            let ExportSummary { run, answers, replies } =
                 commands::export(layers.root(), &redactor, number, candidate, Path::new(&to))?;
             let replies = match replies {
                 0 => String::new(),
@@ -31,7 +31,7 @@ pub(super) fn record(command: Command, environment: Environment) -> Result<u8, E
         }
         Command::Import { files } => {
             let files: Vec<PathBuf> = files.into_iter().map(PathBuf::from).collect();
-            let Imported { new, known, own } = commands::import(Path::new("."), &files)?;
+            let ImportSummary { new, known, own } = commands::import(Path::new("."), &files)?;
             say(&format!(
                 "{new} answers imported, {known} were imported before, {own} stay as this store has its own"
             ));

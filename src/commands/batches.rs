@@ -11,16 +11,16 @@ use std::path::Path;
 
 /// A job that was cancelled, or not.
 #[derive(Debug)]
-pub struct Cancelled {
+pub struct CancelReport {
     /// The job.
     pub job: WaitingBatch,
     /// What came of it.
-    pub came: Came,
+    pub outcome: CancelOutcome,
 }
 
 /// What came of cancelling a job.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Came {
+pub enum CancelOutcome {
     /// It is cancelled.
     Cancelled,
     /// It had finished already: its answers are paid for, and `--resume` collects them.
@@ -45,7 +45,7 @@ pub fn waiting(root: &Path) -> Result<Vec<WaitingBatch>, Error> {
 ///
 /// # Errors
 /// A name is not that of a waiting job at this service; the store can't be used; no client can be made.
-pub fn cancel(root: &Path, at: &BatchService, names: &[String]) -> Result<Vec<Cancelled>, Error> {
+pub fn cancel(root: &Path, at: &BatchService, names: &[String]) -> Result<Vec<CancelReport>, Error> {
     let Some(store) = Store::open_existing(&root.join(STORE))? else {
         return Ok(Vec::new());
     };
@@ -82,16 +82,16 @@ pub fn cancel(root: &Path, at: &BatchService, names: &[String]) -> Result<Vec<Ca
     let mut cancelled = Vec::new();
     for job in jobs {
         let asked = client.cancel(job.name.as_deref(), &job.label, job.file.as_deref(), at.timeout);
-        let came = match runtime.block_on(asked) {
-            Ok(true) => Came::Cancelled,
-            Ok(false) => Came::Finished,
-            Err(failure) => Came::Failed(failure),
+        let outcome = match runtime.block_on(asked) {
+            Ok(true) => CancelOutcome::Cancelled,
+            Ok(false) => CancelOutcome::Finished,
+            Err(failure) => CancelOutcome::Failed(failure),
         };
         // A process that waits for it will see that it was cancelled, and forget it itself.
-        if came == Came::Cancelled && !store.is_in_use(&job)? {
+        if outcome == CancelOutcome::Cancelled && !store.is_in_use(&job)? {
             store.forget_batch(job.id)?;
         }
-        cancelled.push(Cancelled { job, came });
+        cancelled.push(CancelReport { job, outcome });
     }
     Ok(cancelled)
 }

@@ -34,7 +34,7 @@ pub struct LeastCases {
 
 /// What comparing a prompt with itself came to.
 #[derive(Clone, Debug)]
-pub struct GateCalibrated {
+pub struct GateCalibration {
     /// What was run.
     pub run: RunInfo,
     /// Cases that were judged completely in both arms.
@@ -61,7 +61,7 @@ pub struct GateCalibrated {
     pub cost_usd: Option<f64>,
 }
 
-impl GateCalibrated {
+impl GateCalibration {
     /// No two answers to a case were judged differently.
     pub fn is_still(&self) -> bool {
         self.noise.flaky == 0 && self.noise.within == 0.0
@@ -74,7 +74,7 @@ impl GateCalibrated {
 /// # Errors
 /// As for a run; and where it ended early, too many answers are missing, or the judges are too weak, so that nothing can
 /// be said.
-pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Result<GateCalibrated, Error> {
+pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Result<GateCalibration, Error> {
     let settings = context.settings;
     let store = context.open_store()?;
     let open_run = run_store::open_run(&context, &store, hooks.say)?;
@@ -150,7 +150,7 @@ pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Resu
     let resampled = AaTest::new(scores.cases, policy.metric.whole(), policy.estimand, rule, SEED);
     let by_repeats: Vec<(u32, DecisionShares)> = REPEATS.iter().map(|k| (*k, resampled.equal(*k))).collect();
     let enough = |(_, shares): &&(u32, DecisionShares)| shares.promote >= POWER;
-    Ok(GateCalibrated {
+    Ok(GateCalibration {
         judged: resampled.cases(),
         missing,
         noise: resampled.noise(),

@@ -97,7 +97,7 @@ pub fn import_golden(root: &Path, source: &Path, to: &Path, options: &Options, f
     file.write_all(proposal.text.as_bytes()).map_err(failed)?;
     file.flush().map_err(failed)?;
     dataset::survey(&[file.path().to_owned()], &matchers.0, &mut |_, _| {})?;
-    super::record::readable(file.as_file()).map_err(failed)?;
+    super::files::readable(file.as_file()).map_err(failed)?;
     let file = PendingFile {
         file,
         to: to.to_owned(),

@@ -1,6 +1,7 @@
 //! The commands beside `eval`: each one file, wired from the stages and from the parts of [`eval`](crate::eval).
 
 mod batches;
+mod files;
 mod gate_calibrate;
 mod golden;
 mod import;
@@ -14,13 +15,13 @@ mod verify;
 
 pub use crate::eval::approvals::unreferenced;
 pub use crate::gate::aa_test::DecisionShares;
-pub use batches::{Came, Cancelled, cancel, waiting};
-pub use gate_calibrate::{GateCalibrated, gate_calibrate};
+pub use batches::{CancelOutcome, CancelReport, cancel, waiting};
+pub use gate_calibrate::{GateCalibration, gate_calibrate};
 pub use golden::{LintRequest, lint, stats};
 pub use import::{Import, import_golden};
-pub use judge_calibrate::{Calibrated, CalibratedJudge, Calibrating, Disagreement, Rated};
-pub use promote::{PromoteRequest, Promoted, promote, roll_back};
-pub use record::{Exported, Imported, export, import};
+pub use judge_calibrate::{CalibrationRun, Disagreement, JudgeCalibration, JudgeResult, RateEstimate};
+pub use promote::{PromoteOutcome, PromoteRequest, promote, roll_back};
+pub use record::{ExportSummary, ImportSummary, export, import};
 pub use replay::compare;
 pub use runs::{flaky, list, recall};
 pub use simulate::{SimulateRequest, simulate};

@@ -23,7 +23,7 @@ pub struct PromoteRequest<'a> {
 
 /// What became of it.
 #[derive(Debug)]
-pub enum Promoted {
+pub enum PromoteOutcome {
     /// The verdict does not hold; nothing was changed.
     Refused(Verification),
     /// It was the baseline before; the verdict holds.
@@ -36,7 +36,7 @@ pub enum Promoted {
 ///
 /// # Errors
 /// As for [`verify`]; or the settings file does not hold a baseline that can be moved.
-pub fn promote(request: &PromoteRequest<'_>, layers: &Layers) -> Result<Promoted, Error> {
+pub fn promote(request: &PromoteRequest<'_>, layers: &Layers) -> Result<PromoteOutcome, Error> {
     let PromoteRequest { name, verdict, config } = request;
     plain(name)?;
     let file = BaselineFile::read(layers.root(), config)?;
@@ -47,13 +47,13 @@ pub fn promote(request: &PromoteRequest<'_>, layers: &Layers) -> Result<Promoted
     let against = file.current().filter(|_| !already).unwrap_or(compared);
     let verified = verify(verdict, layers, Some(against))?;
     if verified.exit_code() != exit::OK {
-        return Ok(Promoted::Refused(verified));
+        return Ok(PromoteOutcome::Refused(verified));
     }
     if already {
-        return Ok(Promoted::Already(verified));
+        return Ok(PromoteOutcome::Already(verified));
     }
     file.set(name)?;
-    Ok(Promoted::Moved(verified, file.current().map(str::to_owned)))
+    Ok(PromoteOutcome::Moved(verified, file.current().map(str::to_owned)))
 }
 
 /// Makes a prompt the baseline that was it before, without any verdict. Returns the one that it replaces.

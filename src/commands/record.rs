@@ -1,5 +1,6 @@
 //! Answers out of the store and into another one: `record export` and `record import`.
 
+use super::files;
 use crate::domain::{Place, Problem, Problems};
 use crate::error::Error;
 use crate::eval::STORE;
@@ -21,7 +22,7 @@ const RUNS_LISTED: u32 = 10;
 
 /// What an export did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Exported {
+pub struct ExportSummary {
     /// The run.
     pub run: i64,
     /// Answers written.
@@ -32,7 +33,7 @@ pub struct Exported {
 
 /// What an import did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
+pub struct ImportSummary {
     /// Answers that are new in the store.
     pub new: u64,
     /// Answers that were imported before.
@@ -53,7 +54,7 @@ pub fn export(
     number: Option<i64>,
     candidate: Option<&str>,
     to: &Path,
-) -> Result<Exported, Error> {
+) -> Result<ExportSummary, Error> {
     let nothing = || Problem::new("there is no store yet, so there are no answers").hint("run `promptgate eval` first");
     let store = Store::open_existing(&root.join(STORE))?.ok_or_else(nothing)?;
     let run = chosen(&store, number, candidate)?;
@@ -69,10 +70,7 @@ pub fn export(
     }
     let failed =
         |error: &dyn std::fmt::Display| Problem::at(Place::file(shown(to)), format!("can't be written: {error}"));
-    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let mut file = BufWriter::new(
-        tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new("."))).map_err(|error| failed(&error))?,
-    );
+    let mut file = BufWriter::new(files::beside(to).map_err(|error| failed(&error))?);
     let (mut answers, mut replies) = (0, 0);
     store.records::<Error>(run.id(), &mut |record| {
         let mut row = record.to_json().map_err(|error| failed(&error))?;
@@ -83,25 +81,12 @@ pub fn export(
         Ok(())
     })?;
     let file = file.into_inner().map_err(|error| failed(&error))?;
-    readable(file.as_file()).map_err(|error| failed(&error))?;
-    file.persist(to).map_err(|error| failed(&error.error))?;
-    Ok(Exported {
+    files::publish(file, to).map_err(|error| failed(&error))?;
+    Ok(ExportSummary {
         run: run.number,
         answers,
         replies,
     })
-}
-
-/// A temporary file is for its owner only; this one is to be shared.
-#[cfg(unix)]
-pub(super) fn readable(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-pub(super) fn readable(_: &File) -> std::io::Result<()> {
-    Ok(())
 }
 
 fn chosen(store: &Store, number: Option<i64>, candidate: Option<&str>) -> Result<RunLine, Error> {
@@ -151,16 +136,16 @@ fn describe(run: &RunLine) -> String {
 ///
 /// # Errors
 /// Every mistake with its file and line; the store can't be written.
-pub fn import(root: &Path, files: &[PathBuf]) -> Result<Imported, Error> {
+pub fn import(root: &Path, files: &[PathBuf]) -> Result<ImportSummary, Error> {
     let store = Store::open(&root.join(STORE))?;
     let importing = store.importing()?;
-    let mut reading = Reading {
+    let mut reader = RowReader {
         seen: HashMap::new(),
         problems: Problems::default(),
     };
-    let mut imported = Imported::default();
+    let mut imported = ImportSummary::default();
     for path in files {
-        let rows = reading.file(path, &mut |record| {
+        let rows = reader.file(path, &mut |record| {
             match importing.add(record)? {
                 ImportOutcome::New => imported.new += 1,
                 ImportOutcome::Known => imported.known += 1,
@@ -170,24 +155,24 @@ pub fn import(root: &Path, files: &[PathBuf]) -> Result<Imported, Error> {
         })?;
         if rows == Some(0) {
             let problem = Problem::at(Place::file(shown(path)), "there is no answer in this file");
-            reading
+            reader
                 .problems
                 .push(problem.hint("write one with `promptgate record export --to FILE`"));
         }
     }
-    reading.problems.or(())?;
+    reader.problems.or(())?;
     importing.commit()?;
     Ok(imported)
 }
 
 /// Reads rows and gathers what is wrong with them.
-struct Reading {
+struct RowReader {
     /// Where each identity stands, and what it answers.
     seen: HashMap<[u8; 32], (Place, [u8; 32])>,
     problems: Problems,
 }
 
-impl Reading {
+impl RowReader {
     /// Reads a file; returns how many rows it has, right or wrong, or `None` if it can't be read.
     fn file(
         &mut self,

@@ -29,7 +29,12 @@ pub(super) fn facts<'a>(
 }
 
 /// What `eval` says that it means.
-pub(super) fn sentence(recorded: &Verdict, facts: &RunContext<'_>, comparison: &Comparison, decided: &GateDecision) -> String {
+pub(super) fn sentence(
+    recorded: &Verdict,
+    facts: &RunContext<'_>,
+    comparison: &Comparison,
+    decided: &GateDecision,
+) -> String {
     let context = SentenceContext {
         candidate: &recorded.candidate.name,
         baseline: recorded.baseline.as_ref().map(|prompt| prompt.name.as_str()),
