@@ -77,27 +77,83 @@ pub fn commit(root: &Path, name: &str) -> Result<String, Problem> {
 /// git fails, or the file has more than 8 MiB.
 pub fn file_at(root: &Path, commit: &str, path: &str) -> Result<Option<Vec<u8>>, Problem> {
     const MAX_BYTES: u64 = 8 << 20;
-    let listing = succeed(root, &["ls-tree", "-z", "-l", commit, "--", path])?;
-    let listing = String::from_utf8_lossy(&listing);
-    let Some((about, _)) = listing.split('\0').next().and_then(|entry| entry.split_once('\t')) else {
-        return Ok(None);
-    };
-    match about.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
-        ["100644" | "100755", _, object, size] => {
-            if size.parse::<u64>().is_ok_and(|size| size <= MAX_BYTES) {
-                succeed(root, &["cat-file", "blob", object]).map(Some)
-            } else {
-                Err(Problem::new(format!(
-                    "`{path}` at {commit} has more than {} MiB",
-                    MAX_BYTES >> 20
-                )))
-            }
-        }
-        _ => Ok(None),
+    let entries = tree(root, commit, Depth::Folder, Some(path))?;
+    match entries.first() {
+        Some(entry) if entry.kind == EntryKind::File && entry.bytes <= MAX_BYTES => entry.read(root).map(Some),
+        Some(entry) if entry.kind == EntryKind::File => Err(Problem::new(format!(
+            "`{path}` at {commit} has more than {} MiB",
+            MAX_BYTES >> 20
+        ))),
+        Some(_) | None => Ok(None),
     }
 }
 
-pub(super) fn succeed(root: &Path, args: &[&str]) -> Result<Vec<u8>, Problem> {
+/// How far [`tree`] goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// What stands in the folder itself.
+    Folder,
+    /// All files below it.
+    Recursive,
+}
+
+/// An entry of a commit's tree.
+#[derive(Debug)]
+pub(super) struct TreeEntry {
+    /// From the root of the project.
+    pub(super) path: String,
+    pub(super) kind: EntryKind,
+    pub(super) bytes: u64,
+    object: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EntryKind {
+    File,
+    Link,
+    Other,
+}
+
+impl TreeEntry {
+    /// The entry's bytes.
+    pub(super) fn read(&self, root: &Path) -> Result<Vec<u8>, Problem> {
+        succeed(root, &["cat-file", "blob", &self.object])
+    }
+}
+
+/// Lists a commit's tree, at `path` or as a whole.
+pub(super) fn tree(root: &Path, commit: &str, depth: Depth, path: Option<&str>) -> Result<Vec<TreeEntry>, Problem> {
+    let mut args = vec!["ls-tree", "-z", "-l", commit];
+    if depth == Depth::Recursive {
+        args.insert(1, "-r");
+    }
+    args.extend(path.iter().flat_map(|path| ["--", path]));
+    let listing = succeed(root, &args)?;
+    Ok(String::from_utf8_lossy(&listing)
+        .split('\0')
+        .filter_map(entry)
+        .collect())
+}
+
+/// Reads `MODE TYPE OBJECT SIZE<TAB>PATH`.
+fn entry(line: &str) -> Option<TreeEntry> {
+    let (about, path) = line.split_once('\t')?;
+    let mut words = about.split_ascii_whitespace();
+    let (mode, _, object, bytes) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    Some(TreeEntry {
+        path: path.to_owned(),
+        kind: match mode {
+            "100644" | "100755" => EntryKind::File,
+            "120000" => EntryKind::Link,
+            _ => EntryKind::Other,
+        },
+        // Folders have none.
+        bytes: bytes.parse().unwrap_or(u64::MAX),
+        object: object.to_owned(),
+    })
+}
+
+fn succeed(root: &Path, args: &[&str]) -> Result<Vec<u8>, Problem> {
     let output = git(root, args)?;
     if output.status.success() {
         Ok(output.stdout)

@@ -1,6 +1,6 @@
 //! What can be said about golden data without any answer: `golden lint` and `golden stats`.
 
-use crate::dataset::{self, Dataset, Older};
+use crate::dataset::{self, Dataset, GoldenRevision};
 use crate::domain::{Case, Command, Comparison, Policy, Problem, Problems};
 use crate::error::Error;
 use crate::eval::approvals::unreferenced;
@@ -111,7 +111,7 @@ fn take_texts(prompt: &Prompt, texts: &mut BTreeMap<Arc<str>, Arc<str>>) {
 /// Hands the cases of a revision to the linter. Those that don't load can't be compared, which is an error: a check that
 /// is not made must not look like one that found nothing.
 fn take_older(request: &LintRequest<'_>, rev: &str, linter: &mut Linter<'_>) -> Result<(), Error> {
-    let older = Older::open(request.root, rev, request.golden)?;
+    let older = GoldenRevision::open(request.root, rev, request.golden)?;
     // Schemas and approved answers are those of the revision.
     let rules = rules(older.root(), request.commands);
     if older.paths().is_empty() {

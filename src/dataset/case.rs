@@ -130,8 +130,7 @@ fn read_tags(value: Value, mistakes: &mut Mistakes) -> Vec<String> {
         Value::Array(written) => written,
         Value::Null => return Vec::new(),
         Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-            let problem = Problem::new(format!("`tags` is {}", kind(&value))).expected(EXPECTED);
-            mistakes.push(Mistake::value(&[Step::key("tags")], problem));
+            mistakes.push_value("tags", format!("`tags` is {}", kind(&value)), EXPECTED);
             return Vec::new();
         }
     };
@@ -159,8 +158,7 @@ fn read_tags(value: Value, mistakes: &mut Mistakes) -> Vec<String> {
 
 fn read_critical(value: &Value, mistakes: &mut Mistakes) -> bool {
     value.as_bool().unwrap_or_else(|| {
-        let problem = Problem::new(format!("`critical` is {}", kind(value))).expected("true or false");
-        mistakes.push(Mistake::value(&[Step::key("critical")], problem));
+        mistakes.push_value("critical", format!("`critical` is {}", kind(value)), "true or false");
         false
     })
 }
@@ -201,9 +199,8 @@ fn read_cluster(value: &Value, mistakes: &mut Mistakes) -> Option<Arc<str>> {
                     kind(value).to_owned()
                 }
             };
-            let problem = Problem::new(format!("`cluster` is {written}"))
-                .expected("a text or a whole number, the same for all cases that stand or fall together");
-            mistakes.push(Mistake::value(&[Step::key("cluster")], problem));
+            let expected = "a text or a whole number, the same for all cases that stand or fall together";
+            mistakes.push_value("cluster", format!("`cluster` is {written}"), expected);
             None
         }
     }
@@ -214,9 +211,8 @@ fn read_vars(value: Value, mistakes: &mut Mistakes) -> Map<String, Value> {
         Value::Object(vars) => vars,
         Value::Null => Map::new(),
         Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            let problem = Problem::new(format!("`vars` is {}", kind(&value)))
-                .expected("a map from the names of the template's variables to their values");
-            mistakes.push(Mistake::value(&[Step::key("vars")], problem));
+            let expected = "a map from the names of the template's variables to their values";
+            mistakes.push_value("vars", format!("`vars` is {}", kind(&value)), expected);
             Map::new()
         }
     }
@@ -227,8 +223,7 @@ fn read_notes(value: Value, mistakes: &mut Mistakes) -> Option<String> {
         Value::String(notes) => Some(notes).filter(|notes| !notes.is_empty()),
         Value::Null => None,
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            let problem = Problem::new(format!("`notes` is {}", kind(&value))).expected("a text");
-            mistakes.push(Mistake::value(&[Step::key("notes")], problem));
+            mistakes.push_value("notes", format!("`notes` is {}", kind(&value)), "a text");
             None
         }
     }

@@ -18,8 +18,7 @@ pub(super) fn read(written: Value, mistakes: &mut Mistakes) -> Vec<Turn> {
             .collect(),
         Value::Null => Vec::new(),
         Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-            let problem = Problem::new(format!("`history` is {}", kind(&written))).expected(EXPECTED);
-            mistakes.push(Mistake::value(&[Step::key("history")], problem));
+            mistakes.push_value("history", format!("`history` is {}", kind(&written)), EXPECTED);
             Vec::new()
         }
     }

@@ -18,7 +18,7 @@ pub(super) struct JsonText<'a> {
 }
 
 /// A value, and whether one of its maps has a key twice (the first one counts).
-pub(super) struct Parsed {
+pub(super) struct ParsedText {
     pub(super) value: Value,
     pub(super) has_duplicates: bool,
 }
@@ -37,7 +37,7 @@ pub(super) struct Flaw {
 ///
 /// # Errors
 /// Where it is not JSON, too deeply nested, or followed by something else.
-pub(super) fn parse(text: &str) -> Result<Parsed, Flaw> {
+pub(super) fn parse(text: &str) -> Result<ParsedText, Flaw> {
     let has_duplicates = Cell::new(false);
     let mut deserializer = serde_json::Deserializer::from_str(text);
     Strict {
@@ -45,7 +45,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed, Flaw> {
     }
     .deserialize(&mut deserializer)
     .and_then(|value| deserializer.end().map(|()| value))
-    .map(|value| Parsed {
+    .map(|value| ParsedText {
         value,
         has_duplicates: has_duplicates.get(),
     })

@@ -63,6 +63,14 @@ impl Mistakes {
         }
     }
 
+    /// Adds what is wrong with the value of a key of the case.
+    pub(super) fn push_value(&mut self, key: &str, message: impl Into<String>, expected: &str) {
+        self.push(Mistake::value(
+            &[Step::key(key)],
+            Problem::new(message).expected(expected),
+        ));
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.0.len()

@@ -11,7 +11,7 @@
 //!
 //! The files are read twice. [`survey`] validates and digests them and lists every mistake; [`Dataset::stream`] hands out
 //! the cases and refuses bytes that changed in between. Neither holds more than one case, besides the table of ids (and
-//! the text of a YAML file). [`Older`] has the files of a git revision.
+//! the text of a YAML file). [`GoldenRevision`] has the files of a git revision.
 
 pub mod calibration;
 mod case;
@@ -26,7 +26,7 @@ mod json_text;
 mod jsonl;
 mod labels;
 mod mistake;
-mod older;
+mod revision;
 mod row;
 mod schema;
 mod snapshots;
@@ -50,7 +50,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use older::Older;
+pub use revision::GoldenRevision;
 pub use schema::schema;
 
 /// How a golden file is written.
@@ -138,7 +138,7 @@ pub fn survey(
     let mut files = Vec::with_capacity(found.len());
     let mut included = Vec::with_capacity(found.len());
     for (index, file) in found.into_iter().enumerate() {
-        let mut checking = Checking {
+        let mut pass = SurveyPass {
             file: &file,
             index: u32::try_from(index).unwrap_or(u32::MAX),
             shown: &shown,
@@ -149,8 +149,8 @@ pub fn survey(
             included: IncludedFiles::default(),
             total: &mut total,
         };
-        let digest = read(&file.path, file.format, rules, &mut checking);
-        included.push(checking.included.finish());
+        let digest = read(&file.path, file.format, rules, &mut pass);
+        included.push(pass.included.finish());
         match digest {
             Ok((sha256, bytes)) => files.push(GoldenFile {
                 path: file.path,
@@ -193,7 +193,7 @@ impl Dataset {
             if std::fs::metadata(&file.path).map_err(unreadable)?.len() != file.bytes {
                 return Err(changed());
             }
-            let mut replaying = Replaying {
+            let mut pass = StreamPass {
                 file,
                 rules,
                 each,
@@ -201,13 +201,13 @@ impl Dataset {
                 is_broken: false,
                 is_stopped: false,
             };
-            let (sha256, _) = read(&file.path, file.format, rules, &mut replaying).map_err(unreadable)?;
-            let Replaying {
+            let (sha256, _) = read(&file.path, file.format, rules, &mut pass).map_err(unreadable)?;
+            let StreamPass {
                 included,
                 is_broken,
                 is_stopped,
                 ..
-            } = replaying;
+            } = pass;
             if is_broken || sha256 != file.sha256 || included.finish() != *surveyed {
                 return Err(changed());
             }
@@ -240,7 +240,7 @@ fn read(path: &Path, format: Format, rules: &dyn CheckRules, rows: &mut dyn Rows
 }
 
 /// The first pass over one file.
-struct Checking<'a> {
+struct SurveyPass<'a> {
     file: &'a GoldenPath,
     index: u32,
     shown: &'a [Arc<str>],
@@ -252,7 +252,7 @@ struct Checking<'a> {
     total: &'a mut u64,
 }
 
-impl Rows for Checking<'_> {
+impl Rows for SurveyPass<'_> {
     fn row(&mut self, row: Row<'_>) {
         let mut draft = case::read(row.written, row.flawed, self.rules, &mut self.included);
         let mut is_valid = !row.flawed && draft.mistakes.is_empty();
@@ -288,7 +288,7 @@ impl Rows for Checking<'_> {
     }
 }
 
-impl Checking<'_> {
+impl SurveyPass<'_> {
     fn place(&self, at: Spot) -> Place {
         Place::at(self.file.shown.clone(), at.line, at.column)
     }
@@ -318,7 +318,7 @@ impl Checking<'_> {
 }
 
 /// The second pass over one file.
-struct Replaying<'a> {
+struct StreamPass<'a> {
     file: &'a GoldenFile,
     rules: &'a dyn CheckRules,
     each: &'a mut dyn FnMut(Case) -> ControlFlow<()>,
@@ -328,7 +328,7 @@ struct Replaying<'a> {
     is_stopped: bool,
 }
 
-impl Rows for Replaying<'_> {
+impl Rows for StreamPass<'_> {
     fn row(&mut self, row: Row<'_>) {
         let mut draft = case::read(row.written, row.flawed, self.rules, &mut self.included);
         let id = draft.id.take().filter(|_| !row.flawed && draft.mistakes.is_empty());

@@ -16,7 +16,7 @@ pub(super) const MAX_YAML: usize = 64 * 1024 * 1024;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// An open golden file.
-pub(super) struct Source(BufReader<Digesting>);
+pub(super) struct Source(BufReader<HashingReader>);
 
 impl Source {
     /// Opens a file and skips its byte order mark.
@@ -24,12 +24,12 @@ impl Source {
     /// # Errors
     /// Those of the file system.
     pub(super) fn open(path: &Path) -> io::Result<Source> {
-        let digesting = Digesting {
+        let reader = HashingReader {
             file: File::open(path)?,
             hash: Sha256::new(),
             bytes: 0,
         };
-        let mut reader = BufReader::with_capacity(64 * 1024, digesting);
+        let mut reader = BufReader::with_capacity(64 * 1024, reader);
         if reader.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
             reader.consume(BYTE_ORDER_MARK.len());
         }
@@ -47,18 +47,18 @@ impl Source {
     /// Those of the file system.
     pub(super) fn finish(mut self) -> io::Result<([u8; 32], u64)> {
         io::copy(&mut self.0, &mut io::sink())?;
-        let digesting = self.0.into_inner();
-        Ok((digesting.hash.finalize().into(), digesting.bytes))
+        let reader = self.0.into_inner();
+        Ok((reader.hash.finalize().into(), reader.bytes))
     }
 }
 
-struct Digesting {
+struct HashingReader {
     file: File,
     hash: Sha256,
     bytes: u64,
 }
 
-impl Read for Digesting {
+impl Read for HashingReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.file.read(buffer) {

@@ -1,4 +1,4 @@
-//! YAML: one list of cases. The only file that knows the YAML crate. The text is held whole, the cases are not: each is
+//! YAML: one list of cases. The text is held whole, the cases are not: each is
 //! handed over as soon as it is read.
 //!
 //! Values are those of the YAML 1.2 core schema (`no`, `on`, `012` and `1_000` are texts). Aliases and merge keys work,
@@ -9,10 +9,10 @@ use super::json_text::duplicate_key;
 use super::row::{Locate, Part, Row, Rows, Spot};
 use super::source::{MAX_YAML, text};
 use crate::domain::{Problem, Step};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use crate::yaml::{Node, Places, Position};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::budget::BudgetBreach;
-use serde_saphyr::{DuplicateKeyPolicy, Error, Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
+use serde_saphyr::{DuplicateKeyPolicy, Error, MessageFormatter, Options, Spanned, UserMessageFormatter};
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, BufRead, Read};
@@ -93,12 +93,9 @@ fn options() -> Options {
     }
 }
 
-fn spot(location: Location) -> Spot {
-    let clamp = |count: u64| u32::try_from(count).unwrap_or(u32::MAX).max(1);
-    Spot {
-        line: clamp(location.line()),
-        column: clamp(location.column()),
-    }
+fn spot(at: impl Into<Position>) -> Spot {
+    let Position { line, column } = at.into();
+    Spot { line, column }
 }
 
 /// The document: hands its elements over while they are read.
@@ -124,7 +121,7 @@ impl<'de> Visitor<'de> for Root<'_> {
         while let Some(case) = list.next_element::<Spanned<Node>>()? {
             let start = spot(case.referenced);
             let Node { value, places } = case.value;
-            let duplicates = places.duplicates();
+            let duplicates = duplicates(&places);
             for (key, first, second) in &duplicates {
                 self.rows.problem(*second, duplicate_key(key, *first));
             }
@@ -193,11 +190,11 @@ impl Locate for Case {
                     let Some(entry) = entries.iter().find(|entry| entry.key == *key) else {
                         break;
                     };
-                    (key_at, value_at, places) = (entry.key_at, entry.value_at, &entry.inside);
+                    (key_at, value_at, places) = (spot(entry.key_at), spot(entry.value_at), &entry.inside);
                 }
                 (Step::Index(index), Places::List(items)) => {
                     let Some((at, inside)) = items.get(*index) else { break };
-                    (key_at, value_at, places) = (*at, *at, inside);
+                    (key_at, value_at, places) = (spot(*at), spot(*at), inside);
                 }
                 (Step::Key(_), Places::List(_) | Places::Leaf) | (Step::Index(_), Places::Map(_) | Places::Leaf) => {
                     key_at = value_at;
@@ -212,137 +209,26 @@ impl Locate for Case {
     }
 }
 
-/// Any value, with the places of what is inside.
-struct Node {
-    value: Value,
-    places: Places,
-}
-
-enum Places {
-    Leaf,
-    List(Vec<(Spot, Places)>),
-    Map(Vec<Entry>),
-}
-
-struct Entry {
-    key: String,
-    key_at: Spot,
-    value_at: Spot,
-    inside: Places,
-}
-
-impl Places {
-    /// Every key that its map already has: the key, its first place, its second one.
-    fn duplicates(&self) -> Vec<(String, Spot, Spot)> {
-        let mut found = Vec::new();
-        let mut open = vec![self];
-        while let Some(places) = open.pop() {
-            match places {
-                Places::Leaf => {}
-                Places::List(items) => open.extend(items.iter().rev().map(|(_, inside)| inside)),
-                Places::Map(entries) => {
-                    let mut seen = HashMap::with_capacity(entries.len());
-                    for entry in entries {
-                        match seen.get(entry.key.as_str()) {
-                            Some(first) => found.push((entry.key.clone(), *first, entry.key_at)),
-                            None => drop(seen.insert(entry.key.as_str(), entry.key_at)),
-                        }
+/// Every key that its map already has: the key, its first place, its second one.
+fn duplicates(places: &Places) -> Vec<(String, Spot, Spot)> {
+    let mut found = Vec::new();
+    let mut open = vec![places];
+    while let Some(places) = open.pop() {
+        match places {
+            Places::Leaf => {}
+            Places::List(items) => open.extend(items.iter().rev().map(|(_, inside)| inside)),
+            Places::Map(entries) => {
+                let mut seen = HashMap::with_capacity(entries.len());
+                for entry in entries {
+                    match seen.get(entry.key.as_str()) {
+                        Some(first) => found.push((entry.key.clone(), spot(*first), spot(entry.key_at))),
+                        None => drop(seen.insert(entry.key.as_str(), entry.key_at)),
                     }
-                    open.extend(entries.iter().rev().map(|entry| &entry.inside));
                 }
+                open.extend(entries.iter().rev().map(|entry| &entry.inside));
             }
         }
-        found.sort_by_key(|(_, _, second)| (second.line, second.column));
-        found
     }
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Node, D::Error> {
-        NodeSeed.deserialize(deserializer)
-    }
-}
-
-struct NodeSeed;
-
-impl<'de> DeserializeSeed<'de> for NodeSeed {
-    type Value = Node;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-fn leaf<E>(value: impl Into<Value>) -> Result<Node, E> {
-    Ok(Node {
-        value: value.into(),
-        places: Places::Leaf,
-    })
-}
-
-impl<'de> Visitor<'de> for NodeSeed {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        leaf(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        leaf(value)
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        leaf(value)
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        leaf(value)
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        leaf(value)
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-        leaf(value)
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Node, E> {
-        leaf(value)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
-        let (mut values, mut places) = (Vec::new(), Vec::new());
-        while let Some(item) = list.next_element::<Spanned<Node>>()? {
-            let at = spot(item.referenced);
-            values.push(item.value.value);
-            places.push((at, item.value.places));
-        }
-        Ok(Node {
-            value: Value::Array(values),
-            places: Places::List(places),
-        })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let (mut values, mut places) = (Map::new(), Vec::new());
-        while let Some((key, item)) = map.next_entry::<Spanned<String>, Spanned<Node>>()? {
-            places.push(Entry {
-                key: key.value.clone(),
-                key_at: spot(key.referenced),
-                value_at: spot(item.referenced),
-                inside: item.value.places,
-            });
-            // The first one counts; the second is reported from its places.
-            values.entry(key.value).or_insert(item.value.value);
-        }
-        Ok(Node {
-            value: Value::Object(values),
-            places: Places::Map(places),
-        })
-    }
+    found.sort_by_key(|(_, _, second)| (second.line, second.column));
+    found
 }

@@ -3,7 +3,7 @@
 
 use super::versions::library;
 use crate::config::{Baseline, FileSettings, PolicyBaseSettings, compare_files};
-use crate::dataset::{self, Older};
+use crate::dataset::{self, GoldenRevision};
 use crate::domain::{
     Changes, CheckSpec, Command, Constraint, Logic, PolicyBase, PolicyChange, Problem, Problems, PromptInfo,
 };
@@ -140,7 +140,7 @@ fn cases(
         (None, Some(paths)) => paths.iter().map(|path| today.root.join(path)).collect(),
         (None, None) => vec![today.root.join("golden")],
     };
-    let older = Older::open(today.root, commit, &paths).map_err(DiffError::Base)?;
+    let older = GoldenRevision::open(today.root, commit, &paths).map_err(DiffError::Base)?;
     let mut known = before.own_commands().to_vec();
     for command in today.base.file.own_commands() {
         if !known.iter().any(|other| other.name == command.name) {

@@ -2,7 +2,7 @@
 
 use super::content::{self, Content, MAX_BYTES};
 use crate::domain::{Place, Problem};
-use crate::git::{resolve, succeed};
+use crate::git::{Depth, EntryKind, TreeEntry, resolve, tree};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -13,21 +13,7 @@ pub(super) struct GitFolder {
     rev: String,
     /// Relative to the project's root, with `/` at its end; empty for the root.
     folder: String,
-    entries: BTreeMap<String, Entry>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    object: String,
-    kind: EntryKind,
-    bytes: u64,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum EntryKind {
-    File,
-    Link,
-    Other,
+    entries: BTreeMap<String, TreeEntry>,
 }
 
 impl GitFolder {
@@ -43,13 +29,14 @@ impl GitFolder {
         } else {
             format!("{folder}/")
         };
-        let mut args = vec!["ls-tree", "-z", "-l", &commit];
-        if !folder.is_empty() {
-            args.extend(["--", &folder]);
-        }
-        let listing = succeed(root, &args)?;
+        let path = Some(folder.as_str()).filter(|folder| !folder.is_empty());
+        let below = |entry: TreeEntry| Some((entry.path.strip_prefix(&folder)?.to_owned(), entry));
+        let entries = tree(root, &commit, Depth::Folder, path)?
+            .into_iter()
+            .filter_map(below)
+            .collect();
         Ok(GitFolder {
-            entries: entries(&String::from_utf8_lossy(&listing), &folder),
+            entries,
             root: root.to_owned(),
             rev: rev.to_owned(),
             folder,
@@ -92,39 +79,9 @@ impl GitFolder {
         if entry.bytes > MAX_BYTES {
             return Err(content::too_large(place.file));
         }
-        let bytes = succeed(&self.root, &["cat-file", "blob", &entry.object])?;
+        let bytes = entry.read(&self.root)?;
         content::decode(place.file, bytes).map(Some)
     }
-}
-
-/// Reads `MODE TYPE OBJECT SIZE<TAB>PATH<NUL>` lines.
-fn entries(listing: &str, folder: &str) -> BTreeMap<String, Entry> {
-    let mut entries = BTreeMap::new();
-    for line in listing.split('\0') {
-        let Some((about, path)) = line.split_once('\t') else {
-            continue;
-        };
-        let Some(name) = path.strip_prefix(folder) else {
-            continue;
-        };
-        let mut words = about.split_ascii_whitespace();
-        let (Some(mode), Some(_), Some(object), Some(bytes)) = (words.next(), words.next(), words.next(), words.next())
-        else {
-            continue;
-        };
-        let kind = match mode {
-            "100644" | "100755" => EntryKind::File,
-            "120000" => EntryKind::Link,
-            _ => EntryKind::Other,
-        };
-        let entry = Entry {
-            object: object.to_owned(),
-            kind,
-            bytes: bytes.parse().unwrap_or(0),
-        };
-        entries.insert(name.to_owned(), entry);
-    }
-    entries
 }
 
 #[cfg(test)]

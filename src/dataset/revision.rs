@@ -1,7 +1,7 @@
 //! Golden files as they were at a git revision: written into a temporary folder, so that they are read like any other.
 
 use crate::domain::{Place, Problem};
-use crate::git::{resolve, succeed};
+use crate::git::{Depth, EntryKind, TreeEntry, resolve, tree};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -13,25 +13,25 @@ const MAX_BYTES: u64 = 1 << 30;
 
 /// Golden files of a revision. They are gone when this is.
 #[derive(Debug)]
-pub struct Older {
+pub struct GoldenRevision {
     folder: TempDir,
     rev: String,
     /// Files and folders to survey, in the order in which they were asked for; those that did not exist are left out.
     paths: Vec<PathBuf>,
 }
 
-impl Older {
+impl GoldenRevision {
     /// Reads `paths`, golden files and folders below `root`, as they were at `rev`. Links are left out.
     ///
     /// # Errors
     /// No such revision, no repository, a path outside of the root, or more than 1 GiB of files.
-    pub fn open(root: &Path, rev: &str, paths: &[PathBuf]) -> Result<Older, Problem> {
+    pub fn open(root: &Path, rev: &str, paths: &[PathBuf]) -> Result<GoldenRevision, Problem> {
         if rev.is_empty() {
             return Err(Problem::new("the revision is empty").expected("a git revision like origin/main"));
         }
         let commit = resolve(root, rev)?;
         let folder = tempfile::tempdir().map_err(|error| Problem::new(format!("no temporary folder: {error}")))?;
-        let mut older = Older {
+        let mut older = GoldenRevision {
             folder,
             rev: rev.to_owned(),
             paths: Vec::new(),
@@ -39,10 +39,9 @@ impl Older {
         let mut bytes = 0;
         for path in paths {
             let below = below(root, path)?;
-            let listing = succeed(root, &["ls-tree", "-r", "-z", "-l", &commit, "--", &below])?;
             let mut is_there = false;
-            for entry in String::from_utf8_lossy(&listing).split('\0') {
-                is_there |= older.extract(root, entry, &mut bytes)?;
+            for entry in tree(root, &commit, Depth::Recursive, Some(&below))? {
+                is_there |= older.extract(root, &entry, &mut bytes)?;
             }
             if is_there {
                 older.paths.push(older.folder.path().join(below));
@@ -63,13 +62,10 @@ impl Older {
         if texts.is_empty() {
             return Ok(());
         }
-        let listing = succeed(root, &["ls-tree", "-r", "-z", "-l", commit, "--", "."])?;
-        for entry in String::from_utf8_lossy(&listing).split('\0') {
-            let Some((_, path)) = entry.split_once('\t') else {
-                continue;
-            };
+        for entry in tree(root, commit, Depth::Recursive, Some("."))? {
+            let path = entry.path.as_str();
             if !self.folder.path().join(path).exists() && texts.iter().any(|text| text.contains(path)) {
-                self.extract(root, entry, bytes)?;
+                self.extract(root, &entry, bytes)?;
             }
         }
         Ok(())
@@ -80,16 +76,13 @@ impl Older {
         self.folder.path()
     }
 
-    /// Writes one file of a listing: `MODE TYPE OBJECT SIZE<TAB>PATH`.
-    fn extract(&self, root: &Path, entry: &str, bytes: &mut u64) -> Result<bool, Problem> {
-        let Some((about, path)) = entry.split_once('\t') else {
+    /// Writes one plain file.
+    fn extract(&self, root: &Path, entry: &TreeEntry, bytes: &mut u64) -> Result<bool, Problem> {
+        let path = entry.path.as_str();
+        if entry.kind != EntryKind::File || !is_plain(Path::new(path)) {
             return Ok(false);
-        };
-        let words: Vec<&str> = about.split_ascii_whitespace().collect();
-        let (["100644" | "100755", _, object, size], true) = (words.as_slice(), is_plain(Path::new(path))) else {
-            return Ok(false);
-        };
-        *bytes += size.parse::<u64>().unwrap_or(u64::MAX / 2);
+        }
+        *bytes = bytes.saturating_add(entry.bytes);
         if *bytes > MAX_BYTES {
             return Err(Problem::new(format!(
                 "the golden files at {} have more than {} MiB together",
@@ -97,7 +90,7 @@ impl Older {
                 MAX_BYTES >> 20
             )));
         }
-        let content = succeed(root, &["cat-file", "blob", object])?;
+        let content = entry.read(root)?;
         let target = self.folder.path().join(path);
         let write = || {
             target.parent().map_or(Ok(()), fs::create_dir_all)?;
