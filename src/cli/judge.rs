@@ -2,7 +2,7 @@
 
 use super::options::{Calibrate, Judge as Command};
 use super::{complain, hide, report, say, signals, warn};
-use crate::commands::{JudgeCalibration, JudgeResult, CalibrationRun, Disagreement, RateEstimate};
+use crate::commands::{CalibrationRun, Disagreement, JudgeCalibration, JudgeResult, RateEstimate};
 use crate::config::{Environment, Settings};
 use crate::domain::Problem;
 use crate::error::Error;

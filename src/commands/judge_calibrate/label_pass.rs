@@ -5,7 +5,7 @@ use crate::domain::{Agreement, Answer, Case, CheckSpec, JudgeUse, Label};
 use crate::error::Error;
 use crate::eval::calibration::labelled;
 use crate::eval::judge_client::JudgeClient;
-use crate::scoring::{self, Commands, CaseAnswers};
+use crate::scoring::{self, CaseAnswers, Commands};
 use std::collections::BTreeMap;
 
 /// Labels judged at a time; bounds the memory of the walk.

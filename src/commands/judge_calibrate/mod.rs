@@ -9,7 +9,7 @@ use super::files;
 use crate::config::{Cache, Settings, TargetKind};
 use crate::dataset::calibration as file;
 use crate::dataset::{self, Dataset};
-use crate::domain::{Agreement, Arm, CalibrationEntry, JudgeUse, JudgesRecord, JudgeEvidence, Problem, Problems};
+use crate::domain::{Agreement, Arm, CalibrationEntry, JudgeEvidence, JudgeUse, JudgesRecord, Problem, Problems};
 use crate::error::Error;
 use crate::eval::calibration::{self, Labels, labelled};
 use crate::eval::context::limits;

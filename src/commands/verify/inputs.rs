@@ -2,7 +2,7 @@
 
 use super::{AGAIN, EDITED, ROWS, excerpt, shorten};
 use crate::config::{Baseline, VerificationSettings};
-use crate::domain::{PolicyChange, Changes, Problem, Problems, PromptRecord, InputDigests, Verdict};
+use crate::domain::{Changes, InputDigests, PolicyChange, Problem, Problems, PromptRecord, Verdict};
 use crate::error::Error;
 use crate::eval::Version;
 use crate::eval::policy_diff::{CurrentState, DiffError, since};
@@ -45,7 +45,11 @@ pub(super) fn check_prompt(arm: &str, recorded: &PromptRecord, version: &Version
 }
 
 /// Was it compared with what serves now?
-pub(super) fn check_baseline(recorded: &Verdict, settings: &VerificationSettings, version: Option<&Version>) -> Vec<Problem> {
+pub(super) fn check_baseline(
+    recorded: &Verdict,
+    settings: &VerificationSettings,
+    version: Option<&Version>,
+) -> Vec<Problem> {
     match (&recorded.baseline, version) {
         (Some(recorded), Some(version)) => check_prompt("baseline", recorded, version),
         (None, None) => Vec::new(),
