@@ -6,7 +6,7 @@
 
 use super::output::Output;
 use super::text::json_safe;
-use super::{Context, ReportError, Reporter};
+use super::{CallReport, Context, Format, ReportError, Reporter};
 use crate::domain::{CaseRow, Decision, InputDigests, PromptRecord, ResultsFile, RunInfo, Verdict};
 use serde_json::{Value, json};
 use std::io::{self, Write as _};
@@ -15,16 +15,30 @@ use std::sync::{Arc, OnceLock};
 
 pub(super) const FILE: &str = "verdict.intoto.json";
 
+pub(super) const FORMAT: Format = Format {
+    file: FILE,
+    purpose: "signing: the verdict as an in-toto statement",
+    call: CallReport::Rewrite,
+    open,
+};
+
 /// Type of the statement.
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 /// Type of its predicate.
 const PREDICATE: &str = "https://in-toto.io/attestation/test-result/v0.1";
 
-pub(super) fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>, ReportError> {
+fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>, ReportError> {
     Ok(Box::new(Attestation {
         results: Arc::clone(&context.results),
         output: Output::create(folder, FILE)?,
     }))
+}
+
+/// Removes the statement where there is no verdict: it would outlive what it is about.
+pub(super) fn remove_orphan(folder: &Path) {
+    if !folder.join(super::verdict::FILE).exists() {
+        let _ = std::fs::remove_file(folder.join(FILE));
+    }
 }
 
 struct Attestation {

@@ -1,12 +1,12 @@
 //! The folder of a call with several candidates: the complete reports of the one that was chosen, with a table of all of them.
 //!
-//! Each candidate has its own folder below. What says nothing of the other candidates is copied from there byte by byte;
-//! summary.md, the statement and verdict.json are written anew, verdict.json as the last file of the call.
+//! Each candidate has its own folder below. Each row of `FORMATS` says how the folder above gets its report:
+//! copied byte by byte, or written anew. verdict.json is the last file of the call.
 
 use super::numbers::{UNKNOWN, percent, points, usd};
 use super::output::Output;
 use super::text::{log_line, md_code, truncate};
-use super::{Context, OutputDir, Redactor, ReportError, attestation, diff, junit, results, summary, verdict};
+use super::{CallReport, Context, FORMATS, OutputDir, Redactor, ReportError, attestation, summary};
 use crate::domain::{CandidateLine, ResultsFile, Verdict};
 use crate::exit;
 use sha2::{Digest, Sha256};
@@ -30,57 +30,47 @@ pub fn publish(
     unwritten: bool,
 ) -> Vec<ReportError> {
     let mut errors = Vec::new();
-    let mut copied = None;
-    let mut note = |done: Result<(), ReportError>| errors.extend(done.err());
-    match (copy(part, folder.path(), results::FILE), results) {
-        (Ok(sha256), Some(results)) if sha256 == results.sha256 => copied = Some(results.clone()),
-        (Ok(_), _) => note(Err(ReportError::Write {
-            path: folder.path().join(results::FILE),
-            cause: io::Error::other("the candidate's own file is not as it was written"),
-        })),
-        (Err(error), _) => note(Err(error)),
-    }
-    for file in [junit::FILE, diff::FILE] {
-        note(copy(part, folder.path(), file).map(drop));
-    }
-    let failed = |errors: &[ReportError], verdict: &mut Verdict| {
-        if unwritten || !errors.is_empty() {
-            verdict.promotable = false;
-            verdict.sentence = match verdict.exit_code {
-                exit::OK => format!(
-                    "`{}` may not go live on this run: not all of its reports could be written.",
-                    verdict.candidate.name
-                ),
-                _ => std::mem::take(&mut verdict.sentence),
-            };
-            if verdict.exit_code == exit::OK {
-                verdict.exit_code = exit::REPORT;
-            }
-        }
-    };
-    failed(&errors, verdict);
-    errors.extend(page(folder.path(), part, &redactor.verdict(verdict)).err());
-    failed(&errors, verdict);
     let context = Context::default();
-    if let Some(copied) = copied {
-        let _ = context.results.set(copied);
+    for format in FORMATS {
+        if unwritten || !errors.is_empty() {
+            refuse(verdict);
+        }
+        let written = match format.call {
+            CallReport::Copy => copy(part, folder.path(), format.file).map(drop),
+            CallReport::CopyRows => copy(part, folder.path(), format.file).and_then(|sha256| {
+                let expected = results.filter(|results| results.sha256 == sha256);
+                let changed = || ReportError::Write {
+                    path: folder.path().join(format.file),
+                    cause: io::Error::other("the candidate's own file is not as it was written"),
+                };
+                // It is set once: there is one such format.
+                let _ = context.results.set(expected.ok_or_else(changed)?.clone());
+                Ok(())
+            }),
+            CallReport::Page => page(folder.path(), part, &redactor.verdict(verdict)),
+            CallReport::Rewrite => {
+                (format.open)(folder.path(), &context).and_then(|report| report.finish(&redactor.verdict(verdict)))
+            }
+        };
+        errors.extend(written.err());
     }
-    let opened = attestation::open(folder.path(), &context);
-    errors.extend(
-        opened
-            .and_then(|report| report.finish(&redactor.verdict(verdict)))
-            .err(),
-    );
-    failed(&errors, verdict);
-    let opened = verdict::open(folder.path(), &context);
-    let last = opened.and_then(|report| report.finish(&redactor.verdict(verdict)));
-    if let Err(error) = last {
-        errors.push(error);
-        failed(&errors, verdict);
-        // A statement about a verdict that is not there would outlive it.
-        let _ = std::fs::remove_file(folder.path().join(attestation::FILE));
+    if !errors.is_empty() {
+        refuse(verdict);
     }
+    attestation::remove_orphan(folder.path());
     errors
+}
+
+/// A report is missing: nothing may go live on this run, and the exit code is not 0.
+fn refuse(verdict: &mut Verdict) {
+    verdict.promotable = false;
+    if verdict.exit_code == exit::OK {
+        verdict.exit_code = exit::REPORT;
+        verdict.sentence = format!(
+            "`{}` may not go live on this run: not all of its reports could be written.",
+            verdict.candidate.name
+        );
+    }
 }
 
 /// Copies a report; the digest of its bytes.

@@ -9,7 +9,7 @@ use super::numbers::count;
 use super::output::{Output, Spool};
 use super::text::{md_code, md_fence, md_inline, truncate};
 use super::why::{Why, answered, expected, outcomes, why};
-use super::{Context, ReportError, Reporter, summary};
+use super::{CallReport, Context, Format, ReportError, Reporter, summary};
 use crate::domain::{
     Case, CaseRow, Change, OutcomeKind, PromptRecord, Quarantine, RunInfo, ScoredSample, Verdict, WEIGHT,
 };
@@ -17,6 +17,13 @@ use std::io::{self, Read, Write as _};
 use std::path::Path;
 
 pub(super) const FILE: &str = "diff.md";
+
+pub(super) const FORMAT: Format = Format {
+    file: FILE,
+    purpose: "people: every changed case, what broke, the two answers side by side",
+    call: CallReport::Copy,
+    open,
+};
 
 /// Bytes of the expectations of a case, and of each diff.
 const PART: usize = 16 * 1024;
@@ -99,7 +106,7 @@ fn said(judged: &ScoredSample) -> Option<String> {
     judged.answer.as_ref().map(answered)
 }
 
-pub(super) fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>, ReportError> {
+fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>, ReportError> {
     let output = Output::create(folder, FILE)?;
     let mut bodies = Vec::with_capacity(Section::ALL.len());
     for section in Section::ALL {

@@ -8,7 +8,7 @@
 use super::output::{Output, Spool};
 use super::text::{log_line, log_safe, truncate, xml_cdata, xml_safe};
 use super::why::{Why, answered, expected, outcomes, why};
-use super::{Context, ReportError, Reporter};
+use super::{CallReport, Context, Format, ReportError, Reporter};
 use crate::domain::{ArmRow, Case, CaseRow, OutcomeKind, Quarantine, RunInfo, ScoredSample, Verdict, Warning};
 use junit_report::{Report, TestCase, TestResult, TestSuite};
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
@@ -20,6 +20,13 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
 pub(super) const FILE: &str = "junit.xml";
+
+pub(super) const FORMAT: Format = Format {
+    file: FILE,
+    purpose: "test tabs: one suite a golden file, one test a case",
+    call: CallReport::Copy,
+    open,
+};
 
 /// Cases held at a time.
 const CHUNK: usize = 1_000;
@@ -34,7 +41,7 @@ const LONGEST: u64 = u32::MAX as u64;
 /// Broken checks named in that text.
 const BROKEN: usize = 10;
 
-pub(super) fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, ReportError> {
+fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, ReportError> {
     let output = Output::create(folder, FILE)?;
     let spool = Spool::create(folder).map_err(|cause| output.error(cause))?;
     Ok(Box::new(Junit {

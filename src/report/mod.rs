@@ -136,53 +136,44 @@ impl Default for Context {
     }
 }
 
-/// A kind of report.
+/// A kind of report: all that others have to know of it.
 #[derive(Debug)]
 pub struct Format {
-    /// Its name, for people.
-    pub name: &'static str,
     /// Its file in the output folder.
     pub file: &'static str,
+    /// Whom it serves, for the documentation.
+    pub purpose: &'static str,
     /// Starts it in a folder.
     pub open: Open,
+    /// How the folder of a call with several candidates gets it.
+    pub call: CallReport,
 }
 
 /// Starts a report in a folder.
 pub type Open = fn(&Path, &Context) -> Result<Box<dyn Reporter>, ReportError>;
 
+/// How the folder of a call with several candidates gets a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallReport {
+    /// It says nothing of other candidates: that of the chosen one is copied.
+    Copy,
+    /// Copied, and has to have the digest that the verdict names.
+    CopyRows,
+    /// A table of all candidates stands before that of the chosen one.
+    Page,
+    /// It needs no rows: written anew from the verdict of the call.
+    Rewrite,
+}
+
 /// Every report, in the order in which they are finished: verdict.json is the last, so that whoever sees it can rely on
 /// the others.
 pub const FORMATS: &[Format] = &[
-    Format {
-        name: "results",
-        file: results::FILE,
-        open: results::open,
-    },
-    Format {
-        name: "junit",
-        file: junit::FILE,
-        open: junit::open,
-    },
-    Format {
-        name: "diff",
-        file: diff::FILE,
-        open: diff::open,
-    },
-    Format {
-        name: "summary",
-        file: summary::FILE,
-        open: summary::open,
-    },
-    Format {
-        name: "attestation",
-        file: attestation::FILE,
-        open: attestation::open,
-    },
-    Format {
-        name: "verdict",
-        file: verdict::FILE,
-        open: verdict::open,
-    },
+    results::FORMAT,
+    junit::FORMAT,
+    diff::FORMAT,
+    summary::FORMAT,
+    attestation::FORMAT,
+    verdict::FORMAT,
 ];
 
 /// An output folder that belongs to this process, without any earlier output.
@@ -397,10 +388,7 @@ impl Reports {
                 self.errors.push(error);
             }
         }
-        // A statement about a verdict that is not there would outlive it.
-        if !self.folder.path.join(verdict::FILE).exists() {
-            let _ = fs::remove_file(self.folder.path.join(attestation::FILE));
-        }
+        attestation::remove_orphan(self.folder.path());
         self.errors
     }
 }

@@ -2,7 +2,7 @@
 
 use super::output::Output;
 use super::text::json_safe;
-use super::{Context, ReportError, Reporter};
+use super::{CallReport, Context, Format, ReportError, Reporter};
 use crate::domain::{
     Answer, Arm, Case, CaseRow, CheckResult, Details, Failure, FailureKind, Outcome, OutcomeKind, PromptInfo,
     ResultsFile, RunInfo, ScoredSample, Skip, Source, ToolCall, Usage, Verdict, WEIGHT, answers_for,
@@ -16,7 +16,14 @@ use std::sync::{Arc, OnceLock};
 
 pub(super) const FILE: &str = "results.jsonl";
 
-pub(super) fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>, ReportError> {
+pub(super) const FORMAT: Format = Format {
+    file: FILE,
+    purpose: "everything else: one line per case, arm and repeat",
+    call: CallReport::CopyRows,
+    open,
+};
+
+fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>, ReportError> {
     Ok(Box::new(Results {
         output: Output::create(folder, FILE)?,
         sha256: Sha256::new(),

@@ -6,7 +6,7 @@ use super::numbers::{UNKNOWN, cost, count, difference, early, latency, percent, 
 use super::output::Output;
 use super::redactor::Redactor;
 use super::text::{md_code, md_inline, truncate};
-use super::{Context, ReportError, Reporter};
+use super::{CallReport, Context, Format, ReportError, Reporter};
 use crate::domain::{
     CaseRow, Counts, DatasetRecord, Decision, FreshKey, GuardMetric, Guardrail, PairCounts, Passes, PolicyBase,
     PolicyChange, Quarantine, Reason, RunInfo, SampleSize, Slice, SliceGate, Usage, Verdict, Warning,
@@ -16,6 +16,13 @@ use std::io::Write as _;
 use std::path::Path;
 
 pub(super) const FILE: &str = "summary.md";
+
+pub(super) const FORMAT: Format = Format {
+    file: FILE,
+    purpose: "the step summary or a comment on the pull request",
+    call: CallReport::Page,
+    open,
+};
 
 /// Bytes of the whole file: a comment may have 65,536 characters, and others may want to add to it.
 const MOST: usize = 60_000;
@@ -29,7 +36,7 @@ const CHANGES: usize = 30;
 /// Bytes of a name in a list.
 const NAME: usize = 120;
 
-pub(super) fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, ReportError> {
+fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, ReportError> {
     Ok(Box::new(Summary {
         output: Output::create(folder, FILE)?,
         // Rows come masked.

@@ -2,7 +2,7 @@
 
 use super::output::Output;
 use super::text::json_safe;
-use super::{Context, ReportError, Reporter};
+use super::{CallReport, Context, Format, ReportError, Reporter};
 use crate::domain::{CaseRow, Place, Problem, ResultsFile, RunInfo, Verdict};
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -13,10 +13,17 @@ use std::sync::{Arc, OnceLock};
 
 pub(super) const FILE: &str = "verdict.json";
 
+pub(super) const FORMAT: Format = Format {
+    file: FILE,
+    purpose: "deploy steps: `decision`, `promotable`, a `sentence` for people, reasons, and all evidence",
+    call: CallReport::Rewrite,
+    open,
+};
+
 /// Bytes of the largest file that is read back.
 const MAX_VERDICT: u64 = 64 << 20;
 
-pub(super) fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>, ReportError> {
+fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>, ReportError> {
     Ok(Box::new(VerdictReport {
         results: Arc::clone(&context.results),
         output: Output::create(folder, FILE)?,

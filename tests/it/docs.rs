@@ -3,7 +3,7 @@
 use crate::support::project::Project;
 use promptgate::domain::{CheckRules, CheckSpec};
 use promptgate::exit;
-use promptgate::internals::scoring;
+use promptgate::internals::{report, scoring};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -151,6 +151,24 @@ fn the_page_of_the_matchers_is_what_the_table_says() {
 }
 
 #[test]
+fn the_page_of_the_reports_is_what_the_table_says() {
+    let mut page = "# Reports\n\nWritten from the table in `src/report/mod.rs` by a test. `eval` writes these files into `reports/` \
+                    (`--out DIR`), verdict.json last:\n\n| file | for |\n| --- | --- |\n"
+        .to_owned();
+    for format in report::FORMATS.iter().rev() {
+        page.push_str(&format!("| `{}` | {} |\n", format.file, format.purpose));
+    }
+    let path = root().join("docs/reports.md");
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        fs::write(&path, &page).unwrap();
+    }
+    assert!(
+        fs::read_to_string(&path).unwrap_or_default() == page,
+        "docs/reports.md is stale; write it with INSTA_UPDATE=always cargo test --test it the_page_of_the_reports"
+    );
+}
+
+#[test]
 fn the_readme_names_only_options_that_exist() {
     let help = |command: &str| Project::empty().run(command).stdout;
     let help = [
@@ -194,6 +212,7 @@ fn links_lead_somewhere() {
         "docs/gate.md",
         "docs/architecture.md",
         "docs/matchers.md",
+        "docs/reports.md",
         "docs/own-checks.md",
         "golden/README.md",
     ] {

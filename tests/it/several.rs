@@ -3,6 +3,7 @@
 use crate::support::fake::{Fake, Received, Reply};
 use crate::support::project::{KEY, Project, Run};
 use crate::support::questions::number_after;
+use promptgate::internals::report::FORMATS;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -81,6 +82,9 @@ fn the_baseline_is_asked_once_and_the_best_that_promotes_is_chosen() {
         assert_eq!(own["look"]["candidates"], 3);
     }
     // The complete reports of the chosen one are on top.
+    for format in FORMATS {
+        assert!(project.file(&format!("reports/{}", format.file)).is_file(), "{}", format.file);
+    }
     for file in ["results.jsonl", "junit.xml", "diff.md", "verdict.intoto.json"] {
         let (top, own) = (project.read(&format!("reports/{file}")), project.read(&format!("reports/v3/{file}")));
         assert_eq!(top, own, "{file}");
