@@ -4,7 +4,7 @@ mod candidates;
 
 use super::options::EvalOptions;
 use super::{complain, hide, report, say, signals, warn};
-use crate::config::{Color, Environment, Given, Layers, Settings, Typed};
+use crate::config::{Color, CommandLine, Environment, Layers, OptionArgs, Settings};
 use crate::domain::{Problem, Progress, PromptInfo};
 use crate::error::Error;
 use crate::eval::{self, ArmForecast, Estimate, Forecast, Interrupt, JudgesForecast, PowerEstimate, RunHooks, RunKind};
@@ -16,7 +16,7 @@ use std::io::{IsTerminal, stdout};
 use std::path::Path;
 use std::sync::Arc;
 
-pub(super) fn eval(options: Given<EvalOptions>, environment: Environment) -> Result<u8, Error> {
+pub(super) fn eval(options: OptionArgs<EvalOptions>, environment: Environment) -> Result<u8, Error> {
     let interrupt = signals::watch().map_err(|error| Problem::new(format!("signals can't be watched: {error}")))?;
     let done = evaluate(options, environment, &interrupt);
     // A signal wins over everything, also over what went wrong meanwhile.
@@ -43,7 +43,7 @@ pub(super) fn clear_stale(arguments: &[String], environment: &Environment) {
             None => {}
         }
     }
-    let typed = Typed::default().option("out", out.into_iter().collect());
+    let typed = CommandLine::default().option("out", out.into_iter().collect());
     let out = Layers::read(Path::new("."), typed, environment.clone()).out();
     if out.is_dir() {
         // Whoever holds the folder now clears it, too; what else is wrong is not what this call is about.
@@ -51,7 +51,7 @@ pub(super) fn clear_stale(arguments: &[String], environment: &Environment) {
     }
 }
 
-fn evaluate(options: Given<EvalOptions>, environment: Environment, interrupt: &Interrupt) -> Result<u8, Error> {
+fn evaluate(options: OptionArgs<EvalOptions>, environment: Environment, interrupt: &Interrupt) -> Result<u8, Error> {
     let no_color = environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
     let unattended = environment.contains_key("CI");
     let layers = options.layers(environment);

@@ -4,7 +4,7 @@ use super::options::ConfigOptions;
 use super::options::Golden as Command;
 use super::{golden_import, say};
 use crate::commands::{self, LintRequest};
-use crate::config::{Environment, Given, Layers};
+use crate::config::{Environment, Layers, OptionArgs};
 use crate::error::Error;
 use crate::exit;
 use crate::lint::LintReport;
@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 pub(super) fn golden(command: Command, environment: Environment) -> Result<u8, Error> {
-    let layers = |paths: Vec<String>, given: Given<ConfigOptions>| {
-        let typed = given.typed().option("golden", paths);
+    let layers = |paths: Vec<String>, given: OptionArgs<ConfigOptions>| {
+        let typed = given.command_line().option("golden", paths);
         Layers::read(Path::new("."), typed, environment).check()
     };
     match command {

@@ -1,7 +1,7 @@
 //! What can be typed. The options of settings come from their definitions in `config`, which also gives them their types, so
 //! that an option, a variable and a file entry have one set of rules and one set of messages.
 
-use crate::config::{Given, options};
+use crate::config::{OptionArgs, options};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Run candidate and baseline over the golden cases and decide
     #[command(after_help = exit_codes())]
-    Eval(Given<EvalOptions>),
+    Eval(OptionArgs<EvalOptions>),
     /// Simulate and calibrate the gate
     #[command(subcommand)]
     Gate(Gate),
@@ -131,7 +131,7 @@ pub(super) struct Verify {
     #[arg(value_name = "FILE")]
     pub(super) verdict: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) given: Given<VerifyOptions>,
+    pub(super) given: OptionArgs<VerifyOptions>,
 }
 
 #[derive(Args, Debug)]
@@ -147,7 +147,7 @@ pub(super) struct Promote {
     #[arg(long, conflicts_with = "verdict")]
     pub(super) rollback: bool,
     #[command(flatten)]
-    pub(super) given: Given<VerdictOptions>,
+    pub(super) given: OptionArgs<VerdictOptions>,
 }
 
 /// What a schema describes.
@@ -176,7 +176,7 @@ pub(super) struct CalibrateGate {
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
-    pub(super) given: Given<SelfComparisonOptions>,
+    pub(super) given: OptionArgs<SelfComparisonOptions>,
 }
 
 #[derive(Args, Debug)]
@@ -241,7 +241,7 @@ pub(super) enum Golden {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        given: Given<ConfigOptions>,
+        given: OptionArgs<ConfigOptions>,
     },
     /// Count cases by file, tag and matcher, and say how many a tag needs to be decided
     Stats {
@@ -255,7 +255,7 @@ pub(super) enum Golden {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        given: Given<ConfigOptions>,
+        given: OptionArgs<ConfigOptions>,
     },
 }
 
@@ -264,7 +264,7 @@ pub(super) enum Prompt {
     /// List the prompts with their digests and models
     List {
         #[command(flatten)]
-        given: Given<ConfigOptions>,
+        given: OptionArgs<ConfigOptions>,
     },
     /// Show the exact request for a case
     Render {
@@ -274,7 +274,7 @@ pub(super) enum Prompt {
         #[arg(long, value_name = "ID")]
         case: String,
         #[command(flatten)]
-        given: Given<RenderOptions>,
+        given: OptionArgs<RenderOptions>,
     },
     /// Show what changed between two prompts
     Diff {
@@ -300,7 +300,7 @@ pub(super) struct Calibrate {
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
-    pub(super) given: Given<JudgeOptions>,
+    pub(super) given: OptionArgs<JudgeOptions>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -333,7 +333,7 @@ pub(super) enum Runs {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        given: Given<CandidateOptions>,
+        given: OptionArgs<CandidateOptions>,
     },
 }
 
@@ -353,7 +353,7 @@ pub(super) struct Compare {
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
-    pub(super) given: Given<CompareOptions>,
+    pub(super) given: OptionArgs<CompareOptions>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -366,7 +366,7 @@ pub(super) enum Batch {
         #[arg(value_name = "JOB")]
         names: Vec<String>,
         #[command(flatten)]
-        given: Given<BatchOptions>,
+        given: OptionArgs<BatchOptions>,
     },
 }
 
@@ -380,7 +380,7 @@ pub(super) enum Record {
         #[arg(long, value_name = "FILE")]
         to: String,
         #[command(flatten)]
-        given: Given<CandidateOptions>,
+        given: OptionArgs<CandidateOptions>,
     },
     /// Read exported answers into the store; a verdict that uses them is `replayed` and can't be promoted
     Import {

@@ -17,7 +17,7 @@ pub(super) fn promote(options: Promote, environment: Environment) -> Result<u8, 
         rollback,
         given,
     } = options;
-    let typed = given.typed().option("prompt", vec![name.clone()]);
+    let typed = given.command_line().option("prompt", vec![name.clone()]);
     let layers = Layers::read(Path::new("."), typed, environment).check()?;
     let file = layers.config();
     if rollback {

@@ -2,7 +2,7 @@
 
 use super::options::Prompt as Command;
 use super::say;
-use crate::config::{Environment, Layers, Typed};
+use crate::config::{CommandLine, Environment, Layers};
 use crate::dataset;
 use crate::domain::{Case, Problem, Problems};
 use crate::error::Error;
@@ -18,7 +18,7 @@ pub(super) fn prompt(command: Command, environment: Environment) -> Result<u8, E
         Command::List { given } => list(&given.layers(environment).check()?)?,
         Command::Render { name, case, given } => render(&given.layers(environment).check()?, &name, &case)?,
         Command::Diff { old, new } => {
-            let layers = Layers::read(Path::new("."), Typed::default(), environment);
+            let layers = Layers::read(Path::new("."), CommandLine::default(), environment);
             diff(&layers.check()?, &old, &new)?;
         }
     }

@@ -2,7 +2,7 @@
 
 use super::definition::{Definition, Group, Scope};
 use super::groups;
-use super::layers::{Environment, Layers, Typed};
+use super::layers::{CommandLine, Environment, Layers};
 use super::value::Kind;
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
@@ -43,11 +43,11 @@ pub(crate) fn single(key: &str, help: Option<&'static str>) -> Option<Definition
 }
 
 /// What was given of the options `O`.
-pub(crate) struct Given<O>(Typed, PhantomData<O>);
+pub(crate) struct OptionArgs<O>(CommandLine, PhantomData<O>);
 
-impl<O> Given<O> {
+impl<O> OptionArgs<O> {
     /// What was typed.
-    pub(crate) fn typed(self) -> Typed {
+    pub(crate) fn command_line(self) -> CommandLine {
         self.0
     }
 
@@ -57,17 +57,17 @@ impl<O> Given<O> {
     }
 }
 
-impl<O> fmt::Debug for Given<O> {
+impl<O> fmt::Debug for OptionArgs<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl<O: Options> FromArgMatches for Given<O> {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Given<O>, clap::Error> {
+impl<O: Options> FromArgMatches for OptionArgs<O> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<OptionArgs<O>, clap::Error> {
         let typed = O::definitions()
             .into_iter()
-            .fold(Typed::default(), |typed, definition| {
+            .fold(CommandLine::default(), |typed, definition| {
                 let key = definition.key;
                 let values = if matches!(definition.kind, Kind::Flag) {
                     let given = matches.get_flag(key);
@@ -77,22 +77,22 @@ impl<O: Options> FromArgMatches for Given<O> {
                 };
                 typed.option(key, values)
             });
-        Ok(Given(typed, PhantomData))
+        Ok(OptionArgs(typed, PhantomData))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Given::from_arg_matches(matches)?;
+        *self = OptionArgs::from_arg_matches(matches)?;
         Ok(())
     }
 }
 
-impl<O: Options> Args for Given<O> {
+impl<O: Options> Args for OptionArgs<O> {
     fn augment_args(command: Command) -> Command {
         command.args(O::definitions().iter().map(argument))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
-        Given::<O>::augment_args(command)
+        OptionArgs::<O>::augment_args(command)
     }
 }
 
@@ -113,7 +113,7 @@ fn argument(definition: &Definition) -> Arg {
         Kind::List => argument.action(ArgAction::Append).num_args(1..),
         Kind::Names => argument.action(ArgAction::Append),
         Kind::Run => argument.num_args(0..=1).default_missing_value("newest"),
-        Kind::Words(words) => argument.value_parser(Suggested(words)),
+        Kind::Words(words) => argument.value_parser(WordParser(words)),
         Kind::Text
         | Kind::Reason(_)
         | Kind::Pattern(_)
@@ -128,9 +128,9 @@ fn argument(definition: &Definition) -> Arg {
 
 /// Words that help and completions offer. Others are let pass: the settings refuse them, with all other mistakes.
 #[derive(Clone)]
-struct Suggested(fn() -> Vec<&'static str>);
+struct WordParser(fn() -> Vec<&'static str>);
 
-impl TypedValueParser for Suggested {
+impl TypedValueParser for WordParser {
     type Value = String;
 
     fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<String, clap::Error> {

@@ -15,12 +15,12 @@ pub type Environment = BTreeMap<String, String>;
 
 /// What was typed on the command line.
 #[derive(Clone, Debug, Default)]
-pub struct Typed(pub(super) RawValues);
+pub struct CommandLine(pub(super) RawValues);
 
-impl Typed {
+impl CommandLine {
     /// Adds an option, unless it was not given.
     #[must_use]
-    pub fn option(mut self, key: &'static str, values: Vec<String>) -> Typed {
+    pub fn option(mut self, key: &'static str, values: Vec<String>) -> CommandLine {
         if !values.is_empty() {
             let origin = Origin::Option(key);
             self.0.insert(key, RawValue { values, origin });
@@ -57,7 +57,7 @@ impl fmt::Debug for Layers {
 impl Layers {
     /// Reads environment and file below the options. Mistakes of the file are kept for [`Layers::check`] and the typed settings,
     /// because the output folder has to be known all the same. A missing file is empty unless `--config` names it.
-    pub fn read(root: &Path, Typed(options): Typed, environment: Environment) -> Layers {
+    pub fn read(root: &Path, CommandLine(options): CommandLine, environment: Environment) -> Layers {
         let (variables, warnings) = from_environment(&environment);
         let named = options.get("config").map(|raw| raw.text().to_owned());
         let shown = named.as_deref().unwrap_or("promptgate.toml");

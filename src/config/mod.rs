@@ -29,7 +29,7 @@ mod value;
 mod verification;
 
 pub use crate::provider::TargetKind;
-pub(crate) use arguments::{Given, Options, group, options, single};
+pub(crate) use arguments::{OptionArgs, Options, group, options, single};
 pub use baseline::BaselineFile;
 pub(crate) use definition::Definition;
 pub use file::FileSettings;
@@ -40,7 +40,7 @@ pub use groups::{
     Prompts, REPEATS, Recordings, Service, Transport, VerdictRules,
 };
 pub use key::secrets;
-pub use layers::{Environment, Layers, ModelChoice, Typed};
+pub use layers::{CommandLine, Environment, Layers, ModelChoice};
 pub use policy_base::{PolicyBaseSettings, compare_files};
 pub use provider::{BatchService, BatchSettings};
 pub use schema::schema;

@@ -93,7 +93,7 @@ const LONG: &str = "long";
 
 /// A model that checks may name, with its place in the file.
 #[derive(Clone, Debug)]
-pub struct Named<T> {
+pub struct ModelEntry<T> {
     /// Where it stands.
     pub place: Place,
     /// The key of its target, if it has one of its own.
@@ -101,7 +101,7 @@ pub struct Named<T> {
     settings: T,
 }
 
-impl<T> Deref for Named<T> {
+impl<T> Deref for ModelEntry<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -110,9 +110,9 @@ impl<T> Deref for Named<T> {
 }
 
 /// A judge.
-pub type JudgeSettings = Named<Judge>;
+pub type JudgeSettings = ModelEntry<Judge>;
 /// An embedding model.
-pub type EmbeddingSettings = Named<Embedding>;
+pub type EmbeddingSettings = ModelEntry<Embedding>;
 
 /// The tables of a file.
 #[derive(Clone, Debug, Default)]
@@ -146,7 +146,7 @@ impl Tables {
             };
         each(judges, &mut |name, place, value, problems| {
             let judge = entry::<Judge>(&format!("{judges}.{name}"), value, source, problems);
-            let judge = judge.map(|settings| Named {
+            let judge = judge.map(|settings| ModelEntry {
                 place,
                 key: None,
                 settings,
@@ -171,7 +171,7 @@ impl Tables {
             }
             tables.embeddings.insert(
                 name.to_owned(),
-                Named {
+                ModelEntry {
                     place,
                     key: None,
                     settings,

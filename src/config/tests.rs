@@ -1,6 +1,6 @@
 //! Precedence, bounds, and when the simulator may stand in.
 
-use super::{Baseline, Environment, JudgeCalibration, Layers, Settings, TargetKind, Typed, secrets};
+use super::{Baseline, CommandLine, Environment, JudgeCalibration, Layers, Settings, TargetKind, secrets};
 use crate::domain::{Guardrails, Policy, Problems};
 use crate::provider::gemini::Delivery;
 use crate::provider::vertex::Place;
@@ -15,8 +15,8 @@ fn environment(pairs: &[(&str, &str)]) -> Environment {
         .collect()
 }
 
-fn options(pairs: &[(&'static str, &str)]) -> Typed {
-    pairs.iter().fold(Typed::default(), |typed, (key, value)| {
+fn options(pairs: &[(&'static str, &str)]) -> CommandLine {
+    pairs.iter().fold(CommandLine::default(), |typed, (key, value)| {
         typed.option(key, vec![(*value).to_owned()])
     })
 }

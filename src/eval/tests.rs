@@ -1,7 +1,7 @@
 //! Whole runs within this process, against the built-in simulator.
 
 use super::{Interrupt, RunHooks, RunKind, RunResult, prepare, run};
-use crate::config::{Environment, Layers, Typed};
+use crate::config::{CommandLine, Environment, Layers};
 use crate::dataset::counted_reads;
 use crate::domain::Progress;
 use crate::report::OutputDir;
@@ -44,7 +44,7 @@ fn run_project(sequential: &str) -> (RunResult, u64) {
         ("repeat", "1"),
         ("sequential", sequential),
     ];
-    let options = options.iter().fold(Typed::default(), |typed, (key, value)| {
+    let options = options.iter().fold(CommandLine::default(), |typed, (key, value)| {
         typed.option(key, vec![(*value).to_owned()])
     });
     let settings = Layers::read(folder.path(), options, Environment::new())
