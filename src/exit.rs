@@ -24,10 +24,7 @@ pub const TERMINATED: u8 = 143;
 /// Code and meaning of each, as `--help` and the README list them.
 pub const TABLE: &[(u8, &str)] = &[
     (OK, "promote (or, for other commands, done)"),
-    (
-        INVALID,
-        "usage, settings, prompt or golden data invalid, store or output folder not usable; nothing was sent",
-    ),
+    (INVALID, "usage, settings, prompt or golden data invalid, store or output folder not usable; nothing was sent"),
     (NOTHING, "nothing to evaluate: no case selected"),
     (BLOCK, "block"),
     (
@@ -36,12 +33,6 @@ pub const TABLE: &[(u8, &str)] = &[
     ),
     (REPORT, "a report could not be written (replaces only a 0)"),
     (BUG, "a bug in promptgate"),
-    (
-        INTERRUPTED,
-        "interrupted (SIGINT); finished answers are kept, --resume goes on",
-    ),
-    (
-        TERMINATED,
-        "interrupted (SIGTERM); finished answers are kept, --resume goes on",
-    ),
+    (INTERRUPTED, "interrupted (SIGINT); finished answers are kept, --resume goes on"),
+    (TERMINATED, "interrupted (SIGTERM); finished answers are kept, --resume goes on"),
 ];

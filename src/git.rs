@@ -8,9 +8,7 @@ use std::process::{Command, Output, Stdio};
 /// The commit that a revision names.
 pub(super) fn resolve(root: &Path, rev: &str) -> Result<String, Problem> {
     if rev.starts_with('-') {
-        return Err(Problem::new(format!(
-            "`{rev}` is not a git revision: it starts with `-`"
-        )));
+        return Err(Problem::new(format!("`{rev}` is not a git revision: it starts with `-`")));
     }
     if let Some(commit) = commit_of(root, rev)? {
         return Ok(commit);
@@ -33,10 +31,7 @@ pub(super) fn resolve(root: &Path, rev: &str) -> Result<String, Problem> {
 }
 
 fn commit_of(root: &Path, rev: &str) -> Result<Option<String>, Problem> {
-    let output = git(
-        root,
-        &["rev-parse", "--verify", "--quiet", &format!("{rev}^{{commit}}")],
-    )?;
+    let output = git(root, &["rev-parse", "--verify", "--quiet", &format!("{rev}^{{commit}}")])?;
     let commit = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     let is_object = commit.len() >= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
     Ok((output.status.success() && is_object).then_some(commit))
@@ -80,10 +75,9 @@ pub fn file_at(root: &Path, commit: &str, path: &str) -> Result<Option<Vec<u8>>,
     let entries = tree(root, commit, Depth::Folder, Some(path))?;
     match entries.first() {
         Some(entry) if entry.kind == EntryKind::File && entry.bytes <= MAX_BYTES => entry.read(root).map(Some),
-        Some(entry) if entry.kind == EntryKind::File => Err(Problem::new(format!(
-            "`{path}` at {commit} has more than {} MiB",
-            MAX_BYTES >> 20
-        ))),
+        Some(entry) if entry.kind == EntryKind::File => {
+            Err(Problem::new(format!("`{path}` at {commit} has more than {} MiB", MAX_BYTES >> 20)))
+        }
         Some(_) | None => Ok(None),
     }
 }
@@ -129,10 +123,7 @@ pub(super) fn tree(root: &Path, commit: &str, depth: Depth, path: Option<&str>) 
     }
     args.extend(path.iter().flat_map(|path| ["--", path]));
     let listing = succeed(root, &args)?;
-    Ok(String::from_utf8_lossy(&listing)
-        .split('\0')
-        .filter_map(entry)
-        .collect())
+    Ok(String::from_utf8_lossy(&listing).split('\0').filter_map(entry).collect())
 }
 
 /// Reads `MODE TYPE OBJECT SIZE<TAB>PATH`.
@@ -155,21 +146,11 @@ fn entry(line: &str) -> Option<TreeEntry> {
 
 fn succeed(root: &Path, args: &[&str]) -> Result<Vec<u8>, Problem> {
     let output = git(root, args)?;
-    if output.status.success() {
-        Ok(output.stdout)
-    } else {
-        Err(failure(root, &output))
-    }
+    if output.status.success() { Ok(output.stdout) } else { Err(failure(root, &output)) }
 }
 
 /// Variables by which a hook's git tells programs about its own repository; the project's is found from its folder.
-pub(super) const OF_A_HOOK: [&str; 5] = [
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_PREFIX",
-    "GIT_COMMON_DIR",
-];
+pub(super) const OF_A_HOOK: [&str; 5] = ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR"];
 
 fn git(root: &Path, args: &[&str]) -> Result<Output, Problem> {
     let mut command = Command::new("git");
@@ -194,12 +175,6 @@ fn failure(root: &Path, output: &Output) -> Problem {
         return Problem::new(format!("`{}` is not in a git repository", root.display()))
             .hint("name files instead of a revision");
     }
-    let line: String = said
-        .lines()
-        .next()
-        .unwrap_or("it gave no reason")
-        .chars()
-        .take(200)
-        .collect();
+    let line: String = said.lines().next().unwrap_or("it gave no reason").chars().take(200).collect();
     Problem::new(format!("git failed: {line}"))
 }

@@ -65,10 +65,7 @@ pub trait Redact: fmt::Debug + Sync {
     /// Takes it out of the keys and values of a JSON object.
     fn map(&self, map: &mut Map<String, Value>) {
         if map.keys().any(|key| matches!(self.text(key), Cow::Owned(_))) {
-            *map = std::mem::take(map)
-                .into_iter()
-                .map(|(key, value)| (self.text(&key).into_owned(), value))
-                .collect();
+            *map = std::mem::take(map).into_iter().map(|(key, value)| (self.text(&key).into_owned(), value)).collect();
         }
         map.values_mut().for_each(|value| self.value(value));
     }
@@ -230,10 +227,7 @@ fn cut_off(rest: &[u8]) -> Option<usize> {
         Some(_) | None => 0,
     };
     let digits = rest[begun..].iter().take(if begun > 0 { LONGEST_ESCAPE } else { 0 });
-    let end = begun
-        + digits
-            .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'#')
-            .count();
+    let end = begun + digits.take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'#').count();
     (end == rest.len() || rest[end..].starts_with(ELLIPSIS)).then_some(end)
 }
 
@@ -317,16 +311,8 @@ fn forms(secret: &str) -> Vec<Form> {
     }
     let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
     let mut forms = vec![
-        Form {
-            bytes: secret.as_bytes().to_vec(),
-            any_case: true,
-            rest: SHORTEST_REST,
-        },
-        Form {
-            bytes: hex.into_bytes(),
-            any_case: true,
-            rest: 2 * SHORTEST_REST,
-        },
+        Form { bytes: secret.as_bytes().to_vec(), any_case: true, rest: SHORTEST_REST },
+        Form { bytes: hex.into_bytes(), any_case: true, rest: 2 * SHORTEST_REST },
     ];
     for offset in 0..3 {
         let mut bytes = vec![0; offset];
@@ -375,13 +361,7 @@ mod tests {
         let other = |n: &dyn Fn(u8) -> String| {
             KEY.bytes()
                 .enumerate()
-                .map(|(at, byte)| {
-                    if at % 2 == 0 && byte != b'%' {
-                        char::from(byte).to_string()
-                    } else {
-                        n(byte)
-                    }
-                })
+                .map(|(at, byte)| if at % 2 == 0 && byte != b'%' { char::from(byte).to_string() } else { n(byte) })
                 .collect::<String>()
         };
         for form in [
@@ -401,10 +381,7 @@ mod tests {
             other(&|byte| format!("%{byte:02X}")),
             each(|byte| format!("&#{byte};")),
             each(|byte| format!("&#x{byte:X};")),
-            KEY.replace('&', "&amp;")
-                .replace('<', "&lt;")
-                .replace('>', "&gt;")
-                .replace('"', "&quot;"),
+            KEY.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;"),
             each(|byte| format!("{byte:02x}")),
             each(|byte| format!("{byte:02X}")),
             each(|byte| {
@@ -501,10 +478,7 @@ mod tests {
         assert_eq!(answer.text, "a***");
         assert_eq!(answer.model_version.as_deref(), Some(PLACEHOLDER));
         assert_eq!(answer.tool_calls[0].name, PLACEHOLDER);
-        assert_eq!(
-            Value::Object(answer.tool_calls[0].args.clone()),
-            serde_json::json!({PLACEHOLDER: [PLACEHOLDER]})
-        );
+        assert_eq!(Value::Object(answer.tool_calls[0].args.clone()), serde_json::json!({PLACEHOLDER: [PLACEHOLDER]}));
     }
 
     #[test]

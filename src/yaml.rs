@@ -15,10 +15,7 @@ pub(crate) struct Position {
 impl From<Location> for Position {
     fn from(location: Location) -> Position {
         let clamp = |count: u64| u32::try_from(count).unwrap_or(u32::MAX).max(1);
-        Position {
-            line: clamp(location.line()),
-            column: clamp(location.column()),
-        }
+        Position { line: clamp(location.line()), column: clamp(location.column()) }
     }
 }
 
@@ -56,10 +53,7 @@ impl<'de> Deserialize<'de> for Node {
 struct NodeVisitor;
 
 fn leaf<E>(value: impl Into<Value>) -> Result<Node, E> {
-    Ok(Node {
-        value: value.into(),
-        places: Places::Leaf,
-    })
+    Ok(Node { value: value.into(), places: Places::Leaf })
 }
 
 impl<'de> Visitor<'de> for NodeVisitor {
@@ -114,10 +108,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
             places.push((item.referenced.into(), item.value.places));
             values.push(item.value.value);
         }
-        Ok(Node {
-            value: Value::Array(values),
-            places: Places::List(places),
-        })
+        Ok(Node { value: Value::Array(values), places: Places::List(places) })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
@@ -131,9 +122,6 @@ impl<'de> Visitor<'de> for NodeVisitor {
             });
             values.entry(key.value).or_insert(item.value.value);
         }
-        Ok(Node {
-            value: Value::Object(values),
-            places: Places::Map(places),
-        })
+        Ok(Node { value: Value::Object(values), places: Places::Map(places) })
     }
 }

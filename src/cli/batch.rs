@@ -18,10 +18,7 @@ pub(super) fn batch(command: Command, environment: Environment) -> Result<u8, Er
             }
             for job in jobs {
                 let name = job.name.as_deref().unwrap_or(&job.label);
-                say(&text::log_line(&format!(
-                    "{name}  run {}, {} answers, {}",
-                    job.run, job.answers, job.target
-                )));
+                say(&text::log_line(&format!("{name}  run {}, {} answers, {}", job.run, job.answers, job.target)));
             }
             Ok(exit::OK)
         }

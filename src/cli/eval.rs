@@ -85,16 +85,9 @@ fn evaluate(options: OptionArgs<EvalOptions>, environment: Environment, interrup
         tell_simulated(&settings);
     }
     let progress = progress(&settings, &redactor, unattended);
-    let style = Style {
-        color: colored(&settings, no_color),
-        quiet: settings.run.quiet,
-    };
+    let style = Style { color: colored(&settings, no_color), quiet: settings.run.quiet };
     let mut console = Console::new(style, redactor.clone()).apart(prepared.quarantine().clone());
-    let hooks = RunHooks {
-        progress: &progress,
-        interrupt,
-        say: &tell,
-    };
+    let hooks = RunHooks { progress: &progress, interrupt, say: &tell };
     let finished = eval::run(prepared, folder, hooks, &mut |row| console.case(row))?;
     for error in &finished.unwritten {
         complain(&error.to_string());
@@ -115,11 +108,7 @@ fn tell_simulated(settings: &Settings) {
 }
 
 fn progress(settings: &Settings, redactor: &Redactor, unattended: bool) -> Arc<dyn Progress> {
-    if settings.run.quiet {
-        Arc::new(Silent)
-    } else {
-        progress::to_stderr(redactor.clone(), !unattended).into()
-    }
+    if settings.run.quiet { Arc::new(Silent) } else { progress::to_stderr(redactor.clone(), !unattended).into() }
 }
 
 fn unusable(error: ReportError) -> Error {
@@ -141,15 +130,7 @@ fn colored(settings: &Settings, no_color: bool) -> bool {
 
 /// Says what would be sent, and what it could decide.
 pub(super) fn print_dry_run(forecast: &Forecast, estimate: Option<&PowerEstimate>) {
-    let Forecast {
-        run,
-        baseline,
-        candidate,
-        judges,
-        commands,
-        offline,
-        prices,
-    } = forecast;
+    let Forecast { run, baseline, candidate, judges, commands, offline, prices } = forecast;
     let sum = |of: fn(&ArmForecast) -> u64| of(candidate) + baseline.as_ref().map_or(0, of);
     let (planned, stored) = (sum(|arm| arm.planned), sum(|arm| arm.stored));
     say(&format!(
@@ -180,19 +161,11 @@ pub(super) fn print_dry_run(forecast: &Forecast, estimate: Option<&PowerEstimate
     }
     foresee_arm("candidate", &run.candidate, candidate);
     let cost = match baseline {
-        Some(baseline) => baseline
-            .cost_usd
-            .zip(candidate.cost_usd)
-            .map(|(blue, green)| blue + green),
+        Some(baseline) => baseline.cost_usd.zip(candidate.cost_usd).map(|(blue, green)| blue + green),
         None => candidate.cost_usd,
     };
     let bounded = sum(|arm| u64::from(arm.bounded())) > 0;
-    say(&format!(
-        "in all: {} to {}, {}",
-        requests(planned - stored),
-        run.target,
-        dollars(cost, bounded)
-    ));
+    say(&format!("in all: {} to {}, {}", requests(planned - stored), run.target, dollars(cost, bounded)));
     consulted();
     say(&format!("{prices}; nothing was sent"));
 }

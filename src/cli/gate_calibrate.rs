@@ -47,16 +47,9 @@ fn compare(options: CalibrateGate, environment: Environment, interrupt: &Interru
         print_dry_run(&eval::forecast(&prepared)?, None);
         return Ok(exit::OK);
     }
-    let progress: Arc<dyn Progress> = if settings.run.quiet {
-        Arc::new(Silent)
-    } else {
-        progress::to_stderr(redactor, !unattended).into()
-    };
-    let hooks = RunHooks {
-        progress: &progress,
-        interrupt,
-        say: &tell,
-    };
+    let progress: Arc<dyn Progress> =
+        if settings.run.quiet { Arc::new(Silent) } else { progress::to_stderr(redactor, !unattended).into() };
+    let hooks = RunHooks { progress: &progress, interrupt, say: &tell };
     let calibrated = commands::gate_calibrate(prepared, hooks)?;
     if as_json {
         let pretty = serde_json::to_string_pretty(&document(&calibrated)).unwrap_or_default();
@@ -95,27 +88,15 @@ fn tell_all(calibrated: &GateCalibration) {
         )));
     }
     if *missing > 0 {
-        say(&format!(
-            "{missing} answers could not be judged; their cases are left out below"
-        ));
+        say(&format!("{missing} answers could not be judged; their cases are left out below"));
     }
-    say(&format!(
-        "pass rate           {:.1}% and {:.1}%",
-        100.0 * noise.baseline_rate,
-        100.0 * noise.candidate_rate
-    ));
+    say(&format!("pass rate           {:.1}% and {:.1}%", 100.0 * noise.baseline_rate, 100.0 * noise.candidate_rate));
     say(&format!(
         "discordance         {:.1}% of pairs of answers to one case: one passes, the other fails",
         100.0 * noise.discordance
     ));
-    say(&format!(
-        "flaky cases         {} of {judged}: some of their answers pass, some don't",
-        noise.flaky
-    ));
-    say(&format!(
-        "sigma2              {:.4}: variance of an answer within a case, both arms together",
-        noise.within
-    ));
+    say(&format!("flaky cases         {} of {judged}: some of their answers pass, some don't", noise.flaky));
+    say(&format!("sigma2              {:.4}: variance of an answer within a case, both arms together", noise.within));
     say(&match noise.between {
         Some(between) => format!(
             "omega2              {between:+.4}: variance between cases, as estimated; it is 0 here, as both arms are one prompt"
@@ -152,9 +133,7 @@ fn tell_all(calibrated: &GateCalibration) {
     }
     say("By the pass rate alone: must-pass cases, tags and guardrails can only block or wait more often.");
     say("");
-    say(&format!(
-        "An equal candidate is promoted, with {judged} cases like these:"
-    ));
+    say(&format!("An equal candidate is promoted, with {judged} cases like these:"));
     for (k, shares) in by_repeats {
         say(&format!("  --repeat {k:<3} {:>6.1}%", 100.0 * shares.promote));
     }

@@ -19,20 +19,10 @@ pub(super) fn golden(command: Command, environment: Environment) -> Result<u8, E
     };
     match command {
         Command::Import(import) => golden_import::import(import),
-        Command::Lint {
-            paths,
-            prompt,
-            against,
-            strict,
-            json,
-            given,
-        } => lint(&layers(paths, given)?, &prompt, against.as_deref(), strict, json),
-        Command::Stats {
-            paths,
-            tag,
-            json,
-            given,
-        } => stats(&layers(paths, given)?, &tag, json),
+        Command::Lint { paths, prompt, against, strict, json, given } => {
+            lint(&layers(paths, given)?, &prompt, against.as_deref(), strict, json)
+        }
+        Command::Stats { paths, tag, json, given } => stats(&layers(paths, given)?, &tag, json),
     }
 }
 
@@ -44,13 +34,7 @@ fn lint(layers: &Layers, prompts: &[String], against: Option<&str>, strict: bool
         against,
         commands: layers.commands(),
     })?;
-    let LintReport {
-        findings,
-        errors,
-        warnings,
-        notes,
-        cases,
-    } = &linted;
+    let LintReport { findings, errors, warnings, notes, cases } = &linted;
     let all = errors + warnings + notes;
     if json {
         say_json(&json!({

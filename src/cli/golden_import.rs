@@ -14,24 +14,14 @@ const LISTED: usize = 1000;
 
 pub(super) fn import(import: Import) -> Result<u8, Error> {
     let options = options(&import)?;
-    let Import {
-        source,
-        to,
-        allow_partial,
-        force,
-        ..
-    } = import;
+    let Import { source, to, allow_partial, force, .. } = import;
     let pending = commands::import_golden(Path::new("."), &source, &to, &options, force)?;
     list(&pending, allow_partial);
     let PendingImport { proposal, file } = pending;
     let (cases, lost) = (proposal.cases, proposal.lost());
     if lost > 0 && !allow_partial {
-        let problem = Problem::new(format!(
-            "nothing is written, because of what has no equivalent (listed: {lost})"
-        ));
-        return Err(problem
-            .hint("--allow-partial writes the rest, with a comment for each of them")
-            .into());
+        let problem = Problem::new(format!("nothing is written, because of what has no equivalent (listed: {lost})"));
+        return Err(problem.hint("--allow-partial writes the rest, with a comment for each of them").into());
     }
     if cases == 0 {
         return Err(Problem::new("nothing is written, because there is no case").into());
@@ -42,10 +32,7 @@ pub(super) fn import(import: Import) -> Result<u8, Error> {
         count => format!(", {count} left out"),
     };
     let word = if cases == 1 { "case" } else { "cases" };
-    say(&text::log_line(&format!(
-        "{cases} {word} written to {}{left_out}; without equivalent: {lost}",
-        to.display()
-    )));
+    say(&text::log_line(&format!("{cases} {word} written to {}{left_out}; without equivalent: {lost}", to.display())));
     Ok(crate::exit::OK)
 }
 
@@ -67,10 +54,7 @@ fn list(pending: &PendingImport, allow_partial: bool) {
 
 fn options(import: &Import) -> Result<Options, Problem> {
     let tool = import.from.as_deref().map(|name| choice("--from", name, &Tool::ALL));
-    let check = import
-        .check
-        .as_deref()
-        .map(|name| choice("--check", name, &Comparison::ALL));
+    let check = import.check.as_deref().map(|name| choice("--check", name, &Comparison::ALL));
     Ok(Options {
         tool: tool.transpose()?,
         map: import.map.iter().map(|pair| mapped(pair)).collect::<Result<_, _>>()?,

@@ -64,13 +64,8 @@ fn tell(calibrated: &JudgeCalibration, settings: &Settings) {
         tell_judge(judge, settings);
     }
     let asked = &calibrated.asked;
-    let cost = asked
-        .cost_usd
-        .map_or_else(|| "price unknown".to_owned(), |cost| format!("${cost:.4}"));
-    say(&format!(
-        "{} requests, {} replies from the store, {cost}",
-        asked.requests, asked.stored
-    ));
+    let cost = asked.cost_usd.map_or_else(|| "price unknown".to_owned(), |cost| format!("${cost:.4}"));
+    say(&format!("{} requests, {} replies from the store, {cost}", asked.requests, asked.stored));
     if let Some(path) = &calibrated.written {
         say(&text::log_line(&format!("written to {}", path.display())));
     }
@@ -91,30 +86,15 @@ fn tell_judge(judge: &JudgeResult, settings: &Settings) {
         more,
     } = judge;
     let digest: String = prompt_sha256.chars().take(DIGITS).collect();
-    say(&text::log_line(&format!(
-        "judge {asked}: {model}, prompt {digest}, {} labels",
-        counts.labels()
-    )));
+    say(&text::log_line(&format!("judge {asked}: {model}, prompt {digest}, {} labels", counts.labels())));
     say("                   people: pass  people: fail");
-    say(&format!(
-        "  judge: pass      {:>12}  {:>12}",
-        counts.true_pass, counts.false_pass
-    ));
-    say(&format!(
-        "  judge: fail      {:>12}  {:>12}",
-        counts.false_fail, counts.true_fail
-    ));
+    say(&format!("  judge: pass      {:>12}  {:>12}", counts.true_pass, counts.false_pass));
+    say(&format!("  judge: fail      {:>12}  {:>12}", counts.false_fail, counts.true_fail));
     if counts.errors > 0 {
         say(&format!("  no judgement: {}", counts.errors));
     }
-    say(&format!(
-        "  sensitivity {}, of what people let pass",
-        rated(sensitivity)
-    ));
-    say(&format!(
-        "  specificity {}, of what people do not let pass",
-        rated(specificity)
-    ));
+    say(&format!("  sensitivity {}, of what people let pass", rated(sensitivity)));
+    say(&format!("  specificity {}, of what people do not let pass", rated(specificity)));
     let (margin, tolerance) = (settings.gate.policy.margin, settings.gate.policy.tolerance);
     say(&format!("  Youden's J {youden:.3}, at least {youden_low:.3}"));
     match margins {
@@ -129,22 +109,10 @@ fn tell_judge(judge: &JudgeResult, settings: &Settings) {
         let all = disagreements.len() as u64 + more;
         say(&format!("  disagreements and missing judgements: {all}"));
     }
-    for Disagreement {
-        case,
-        place,
-        answer,
-        people,
-        judge,
-        reason,
-    } in disagreements
-    {
+    for Disagreement { case, place, answer, people, judge, reason } in disagreements {
         say(&indented(
             2,
-            &format!(
-                "{case} at {place}: people say {}, the judge {}",
-                word(Some(*people)),
-                word(*judge)
-            ),
+            &format!("{case} at {place}: people say {}, the judge {}", word(Some(*people)), word(*judge)),
         ));
         say(&indented(4, &format!("answer: {}", text::truncate(answer, SHOWN))));
         say(&indented(4, &text::truncate(reason, SHOWN)));

@@ -72,10 +72,8 @@ fn run() -> u8 {
             if !error.use_stderr() {
                 return exit::OK;
             }
-            let arguments: Vec<String> = std::env::args_os()
-                .skip(1)
-                .map(|word| word.to_string_lossy().into_owned())
-                .collect();
+            let arguments: Vec<String> =
+                std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
             if arguments.first().is_some_and(|command| command == "eval") {
                 eval::clear_stale(&arguments, &environment);
             }
@@ -122,12 +120,10 @@ fn hide(redactor: &Redactor) {
 /// The text without what is hidden.
 fn masked(text: &str) -> Cow<'_, str> {
     let hidden = HIDDEN.lock().unwrap_or_else(PoisonError::into_inner);
-    hidden
-        .iter()
-        .fold(Cow::Borrowed(text), |text, redactor| match redactor.text(&text) {
-            Cow::Borrowed(_) => text,
-            Cow::Owned(masked) => Cow::Owned(masked),
-        })
+    hidden.iter().fold(Cow::Borrowed(text), |text, redactor| match redactor.text(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(masked) => Cow::Owned(masked),
+    })
 }
 
 /// Tells what is wrong.
@@ -186,9 +182,6 @@ mod tests {
         assert_eq!(masked("said in a panic: a-late-key"), "said in a panic: a-late-key");
         redactor.add("a-late-key");
         hide(&Redactor::new(["an-early-key"]));
-        assert_eq!(
-            masked("said in a panic: a-late-key, an-early-key"),
-            "said in a panic: ***, ***"
-        );
+        assert_eq!(masked("said in a panic: a-late-key, an-early-key"), "said in a panic: ***, ***");
     }
 }

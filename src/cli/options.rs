@@ -57,10 +57,8 @@ pub(super) enum Command {
 
 /// The exit codes, for the end of `--help`.
 fn exit_codes() -> String {
-    let rows: Vec<String> = crate::exit::TABLE
-        .iter()
-        .map(|(code, meaning)| format!("  {code:>3}  {meaning}"))
-        .collect();
+    let rows: Vec<String> =
+        crate::exit::TABLE.iter().map(|(code, meaning)| format!("  {code:>3}  {meaning}")).collect();
     format!("Exit codes:\n{}", rows.join("\n"))
 }
 
@@ -477,11 +475,7 @@ mod tests {
         let command = Cli::command();
         let eval = command.find_subcommand("eval").unwrap();
         let cache = eval.get_arguments().find(|option| option.get_id() == "cache").unwrap();
-        let offered: Vec<String> = cache
-            .get_possible_values()
-            .iter()
-            .map(|word| word.get_name().to_owned())
-            .collect();
+        let offered: Vec<String> = cache.get_possible_values().iter().map(|word| word.get_name().to_owned()).collect();
         assert_eq!(offered, ["use", "refresh", "off", "only"]);
         assert!(Cli::try_parse_from(["promptgate", "eval", "--cache", "always"]).is_ok());
     }

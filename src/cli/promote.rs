@@ -11,12 +11,7 @@ use crate::report::text::log_line;
 use std::path::Path;
 
 pub(super) fn promote(options: Promote, environment: Environment) -> Result<u8, Error> {
-    let Promote {
-        name,
-        verdict,
-        rollback,
-        given,
-    } = options;
+    let Promote { name, verdict, rollback, given } = options;
     let typed = given.command_line().option("prompt", vec![name.clone()]);
     let layers = Layers::read(Path::new("."), typed, environment).check()?;
     let file = layers.config();
@@ -27,11 +22,7 @@ pub(super) fn promote(options: Promote, environment: Environment) -> Result<u8, 
         return Ok(exit::OK);
     }
     let path = verdict_file(verdict, &layers);
-    let request = PromoteRequest {
-        name: &name,
-        verdict: &path,
-        config: file,
-    };
+    let request = PromoteRequest { name: &name, verdict: &path, config: file };
     let (code, word) = match commands::promote(&request, &layers)? {
         PromoteOutcome::Refused(verified) => (tell(&path, &verified), "refused"),
         PromoteOutcome::Already(verified) => {
@@ -65,9 +56,5 @@ fn moved(file: &str, before: Option<&str>, now: &str) {
 /// A word for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-    if word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }

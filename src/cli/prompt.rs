@@ -51,18 +51,12 @@ fn list(layers: &Layers) -> Result<(), Error> {
     }
     let heads = ["NAME", "SHA256", "MODEL", "ROLE"];
     let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .chain([heads[column].len()])
-            .max()
-            .unwrap_or_default()
+        rows.iter().map(|row| row[column].chars().count()).chain([heads[column].len()]).max().unwrap_or_default()
     };
     let widths = [width(0), width(1), width(2)];
     let line = |row: [&str; 4]| {
         let [a, b, c] = widths;
-        format!("{:a$}  {:b$}  {:c$}  {}", row[0], row[1], row[2], row[3])
-            .trim_end()
-            .to_owned()
+        format!("{:a$}  {:b$}  {:c$}  {}", row[0], row[1], row[2], row[3]).trim_end().to_owned()
     };
     say(&line(heads));
     for row in &rows {
@@ -115,10 +109,7 @@ fn diff(layers: &Layers, old: &str, new: &str) -> Result<(), Error> {
     let library = library(layers.root());
     let mut problems = Problems::default();
     let mut open = |reference: &str, default_name: Option<&str>| {
-        library
-            .open(reference, default_name)
-            .map_err(|found| problems.append(found))
-            .ok()
+        library.open(reference, default_name).map_err(|found| problems.append(found)).ok()
     };
     let newer = open(new, None);
     let older = open(old, Some(bare_name(new)));

@@ -29,42 +29,23 @@ pub(super) fn runs(command: Command, environment: Environment) -> Result<u8, Err
             let run = commands::recall(root, this(&run)?)?;
             say(&if json { runs::show_json(&run) } else { runs::show(&run) });
         }
-        Command::Flaky {
-            run,
-            limit,
-            json,
-            given,
-        } => {
+        Command::Flaky { run, limit, json, given } => {
             let number = run.as_deref().map(number).transpose()?;
             let layers = given.layers(environment).check()?;
             let (candidate, _) = layers.versions();
             let (run, flaky) = commands::flaky(layers.root(), number, candidate, bounded(&limit)? as usize)?;
-            say(&if json {
-                runs::flaky_json(&run, &flaky)
-            } else {
-                runs::flaky(&run, &flaky)
-            });
+            say(&if json { runs::flaky_json(&run, &flaky) } else { runs::flaky(&run, &flaky) });
         }
     }
     Ok(exit::OK)
 }
 
 pub(super) fn compare(options: Compare, environment: Environment) -> Result<u8, Error> {
-    let Compare {
-        first,
-        second,
-        gate,
-        json,
-        given,
-    } = options;
+    let Compare { first, second, gate, json, given } = options;
     let (first, second) = (this(&first)?, this(&second)?);
     let layers = given.layers(environment).check()?;
     let compared = commands::compare(layers.root(), first, second, layers.policy()?, gate)?;
-    say(&if json {
-        runs::compared_json(&compared)
-    } else {
-        runs::compared(&compared)
-    });
+    say(&if json { runs::compared_json(&compared) } else { runs::compared(&compared) });
     Ok(compared.exit_code)
 }
 
@@ -75,12 +56,8 @@ fn this(run: &str) -> Result<i64, Problem> {
 }
 
 fn bounded(limit: &str) -> Result<u32, Problem> {
-    limit
-        .parse()
-        .ok()
-        .filter(|limit| (1..=MOST).contains(limit))
-        .ok_or_else(|| {
-            Problem::new(format!("--limit: `{limit}` is no number of lines"))
-                .expected(format!("a whole number from 1 to {MOST}"))
-        })
+    limit.parse().ok().filter(|limit| (1..=MOST).contains(limit)).ok_or_else(|| {
+        Problem::new(format!("--limit: `{limit}` is no number of lines"))
+            .expected(format!("a whole number from 1 to {MOST}"))
+    })
 }

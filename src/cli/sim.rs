@@ -11,19 +11,10 @@ use std::path::Path;
 pub(super) fn sim(options: &Sim) -> Result<u8, Error> {
     let mut problems = Problems::default();
     let mut problem = |option: &str, message: String| problems.push(Problem::new(format!("--{option}: {message}")));
-    let latency = if options.latency == "0ms" {
-        Ok(Default::default())
-    } else {
-        duration(&options.latency)
-    };
-    let latency = latency
-        .map_err(|message| problem("latency", message))
-        .unwrap_or_default();
-    let faults = options
-        .fault
-        .parse::<Faults>()
-        .map_err(|error| problem("fault", error.to_string()))
-        .unwrap_or_default();
+    let latency = if options.latency == "0ms" { Ok(Default::default()) } else { duration(&options.latency) };
+    let latency = latency.map_err(|message| problem("latency", message)).unwrap_or_default();
+    let faults =
+        options.fault.parse::<Faults>().map_err(|error| problem("fault", error.to_string())).unwrap_or_default();
     let noise = match options.noise.parse::<f64>() {
         Ok(noise) if (0.0..=1.0).contains(&noise) => noise,
         _ => {
@@ -32,10 +23,7 @@ pub(super) fn sim(options: &Sim) -> Result<u8, Error> {
         }
     };
     if options.batch_polls.is_some() && !gemini_sim::HAS_EMULATOR {
-        problem(
-            "batch-polls",
-            "this build has no batches; build it with --features emulator".to_owned(),
-        );
+        problem("batch-polls", "this build has no batches; build it with --features emulator".to_owned());
     }
     let script = match &options.script {
         Some(path) => script(path).unwrap_or_else(|found| {
@@ -72,12 +60,8 @@ pub(super) fn sim(options: &Sim) -> Result<u8, Error> {
 
 /// Reads a script; all its mistakes are told at once.
 fn script(path: &Path) -> Result<Script, Vec<Problem>> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        vec![Problem::new(format!(
-            "--script: {} can't be read: {error}",
-            path.display()
-        ))]
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| vec![Problem::new(format!("--script: {} can't be read: {error}", path.display()))])?;
     Script::parse(&text).map_err(|errors| {
         errors
             .iter()

@@ -15,10 +15,7 @@ pub(super) fn verify(options: Verify, environment: Environment) -> Result<u8, Er
     let path = verdict_file(verdict, &layers);
     let verified = commands::verify(&path, &layers, None)?;
     let code = tell(&path, &verified);
-    say(&format!(
-        "verify={} exit={code}",
-        if code == exit::OK { "holds" } else { "fails" }
-    ));
+    say(&format!("verify={} exit={code}", if code == exit::OK { "holds" } else { "fails" }));
     Ok(code)
 }
 
@@ -29,11 +26,7 @@ pub(super) fn verdict_file(named: Option<PathBuf>, layers: &Layers) -> PathBuf {
 
 /// Tells all that does not hold, or what does; the exit code.
 pub(super) fn tell(path: &Path, verified: &Verification) -> u8 {
-    let Verification {
-        recorded,
-        misses,
-        decision,
-    } = verified;
+    let Verification { recorded, misses, decision } = verified;
     for miss in misses.iter() {
         complain(&miss.to_string());
     }
@@ -41,10 +34,8 @@ pub(super) fn tell(path: &Path, verified: &Verification) -> u8 {
         complain(&format!("… and {} more", misses.more()));
     }
     let code = verified.exit_code();
-    let against = recorded
-        .baseline
-        .as_ref()
-        .map_or_else(|| "no baseline".to_owned(), |prompt| format!("`{}`", prompt.name));
+    let against =
+        recorded.baseline.as_ref().map_or_else(|| "no baseline".to_owned(), |prompt| format!("`{}`", prompt.name));
     let what = format!(
         "{} of `{}` against {against}, {} cases, finished at {}",
         recorded.decision.as_str(),
@@ -60,10 +51,9 @@ pub(super) fn tell(path: &Path, verified: &Verification) -> u8 {
             decision.as_str(),
             things(misses.count())
         ),
-        (_, None) => format!(
-            "{file} does not hold: {what}; its rows can't be judged; see {} above",
-            things(misses.count())
-        ),
+        (_, None) => {
+            format!("{file} does not hold: {what}; its rows can't be judged; see {} above", things(misses.count()))
+        }
     }));
     if let Some(reason) = recorded.accepted_weaker.as_deref().filter(|_| code == exit::OK) {
         say(&log_line(&format!("weaker checks were accepted: {reason}")));

@@ -58,13 +58,7 @@ pub fn cancel(root: &Path, at: &BatchService, names: &[String]) -> Result<Vec<Ca
         concurrency: 1,
         ..ProviderConfig::default()
     })?;
-    let Target {
-        batches: Some(client),
-        base_url: url,
-        identity,
-        ..
-    } = &target
-    else {
+    let Target { batches: Some(client), base_url: url, identity, .. } = &target else {
         return Err(Problem::new("this target takes no batches").into());
     };
     let mut jobs = store.waiting_batches()?;

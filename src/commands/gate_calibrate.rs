@@ -88,11 +88,7 @@ pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Resu
     let scored = pass.score_some(CaseSource::GoldenFiles, &|_, _| true, &mut |_, row| scores.case(row))?;
     let end = &state.end;
     let complete = end.ended == StopReason::Complete && scored.unanswered == 0 && scored.store_failed.is_none();
-    let ended = if complete {
-        RunStatus::Complete
-    } else {
-        RunStatus::Incomplete
-    };
+    let ended = if complete { RunStatus::Complete } else { RunStatus::Incomplete };
     if let Err(error) = store.end(&open_run, ended) {
         // Only --resume would miss it.
         (hooks.say)(&format!("warning: {error}"));
@@ -113,16 +109,13 @@ pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Resu
         return Err(Error::TooLittle(problem));
     }
     let arms = [&comparison.baseline, &comparison.candidate];
-    let (planned, missing) = arms
-        .iter()
-        .fold((0, 0), |sum, tally| (sum.0 + tally.planned, sum.1 + tally.missing));
+    let (planned, missing) = arms.iter().fold((0, 0), |sum, tally| (sum.0 + tally.planned, sum.1 + tally.missing));
     let most = settings.gate.policy.max_missing;
     let too_many = |planned: u64, missing: u64| missing as f64 > most * planned as f64;
     if scores.cases.len() < LEAST_CASES || arms.iter().any(|arm| too_many(arm.planned, arm.missing)) {
         let told = comparison.errors.first();
-        let told = told.map_or_else(String::new, |(code, message, _)| {
-            format!("; the most frequent error: {code}: {message}")
-        });
+        let told =
+            told.map_or_else(String::new, |(code, message, _)| format!("; the most frequent error: {code}: {message}"));
         return Err(Error::TooLittle(
             Problem::new(format!(
                 "{missing} of {planned} answers could not be judged, and {} cases were judged completely, so nothing can be \
@@ -137,14 +130,9 @@ pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Resu
         ));
     }
     let deciding =
-        context
-            .survey
-            .judge_roles
-            .deciding(&context.judges, &context.calibrations, &scored.judge_usage.served);
+        context.survey.judge_roles.deciding(&context.judges, &context.calibrations, &scored.judge_usage.served);
     let rule = aa_test::rule(&settings.gate.policy, comparison, &deciding).map_err(|message| {
-        Error::TooLittle(Problem::new(format!(
-            "with its judges the gate decides nothing: {message}"
-        )))
+        Error::TooLittle(Problem::new(format!("with its judges the gate decides nothing: {message}")))
     })?;
     let policy = &settings.gate.policy;
     let resampled = AaTest::new(scores.cases, policy.metric.whole(), policy.estimand, rule, SEED);
@@ -165,10 +153,7 @@ pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Resu
             promote: shares.promote,
         }),
         requests: end.requests + scored.judge_usage.requests,
-        cost_usd: comparison
-            .cost_usd
-            .zip(scored.judge_usage.cost_usd)
-            .map(|(answers, judges)| answers + judges),
+        cost_usd: comparison.cost_usd.zip(scored.judge_usage.cost_usd).map(|(answers, judges)| answers + judges),
         run: context.info,
     })
 }
@@ -206,11 +191,8 @@ impl CaseScores {
     }
 
     fn case(&mut self, row: &CaseRow) {
-        let Some(((baseline, passed), (candidate, also))) = row
-            .baseline
-            .as_ref()
-            .and_then(|arm| self.arm(arm))
-            .zip(self.arm(&row.candidate))
+        let Some(((baseline, passed), (candidate, also))) =
+            row.baseline.as_ref().and_then(|arm| self.arm(arm)).zip(self.arm(&row.candidate))
         else {
             return;
         };

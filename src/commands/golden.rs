@@ -96,10 +96,7 @@ fn prompt_texts(request: &LintRequest<'_>, unread: &mut Problems) -> Result<Vec<
             Err(problems) => missing.append(problems),
         }
     }
-    Ok(missing.or(texts
-        .into_iter()
-        .map(|(file, text)| PromptText { file, text })
-        .collect())?)
+    Ok(missing.or(texts.into_iter().map(|(file, text)| PromptText { file, text }).collect())?)
 }
 
 fn take_texts(prompt: &Prompt, texts: &mut BTreeMap<Arc<str>, Arc<str>>) {
@@ -123,18 +120,17 @@ fn take_older(request: &LintRequest<'_>, rev: &str, linter: &mut Linter<'_>) -> 
         return Ok(());
     }
     let surveyed = dataset::survey(older.paths(), &rules, &mut |case, _| {
-        let case = Case {
-            place: older.shown(&case.place),
-            ..case.clone()
-        };
+        let case = Case { place: older.shown(&case.place), ..case.clone() };
         linter.older(rev, &case);
     });
     if let Err(problems) = surveyed {
         let mut shown = Problems::default();
-        shown.extend(problems.iter().cloned().map(|problem| Problem {
-            place: problem.place.as_ref().map(|place| older.shown(place)),
-            ..problem
-        }));
+        shown.extend(
+            problems
+                .iter()
+                .cloned()
+                .map(|problem| Problem { place: problem.place.as_ref().map(|place| older.shown(place)), ..problem }),
+        );
         linter.problems("against", &shown);
     }
     Ok(())
@@ -166,11 +162,7 @@ pub fn stats(root: &Path, golden: &[PathBuf], tags: &[String], commands: &[Comma
 /// What the default policy needs with the default repeats, before anything is known.
 fn needs() -> Needs {
     let policy = Policy::default();
-    let unknown = Comparison {
-        repeats: crate::config::REPEATS,
-        has_baseline: true,
-        ..Comparison::default()
-    };
+    let unknown = Comparison { repeats: crate::config::REPEATS, has_baseline: true, ..Comparison::default() };
     let alike = fewest_cases(policy.margin, policy.alpha);
     Needs {
         alike,

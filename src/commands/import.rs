@@ -33,29 +33,17 @@ impl Matchers for MatcherTable {
 
     fn verify(&self, check: &Value) -> Result<(), String> {
         let spec = CheckSpec::parse(check).map_err(|problem| problem.message)?;
-        self.0.verify(spec).map(drop).map_err(|problems| {
-            problems
-                .into_iter()
-                .next()
-                .map_or_else(String::new, |problem| problem.message)
-        })
+        self.0
+            .verify(spec)
+            .map(drop)
+            .map_err(|problems| problems.into_iter().next().map_or_else(String::new, |problem| problem.message))
     }
 }
 
 impl From<golden_import::Problem> for Problem {
     fn from(problem: golden_import::Problem) -> Problem {
-        let golden_import::Problem {
-            place,
-            message,
-            expected,
-            hint,
-        } = problem;
-        Problem {
-            place: place.map(|place| Place::at(place.file, place.line, place.column)),
-            message,
-            expected,
-            hint,
-        }
+        let golden_import::Problem { place, message, expected, hint } = problem;
+        Problem { place: place.map(|place| Place::at(place.file, place.line, place.column)), message, expected, hint }
     }
 }
 
@@ -73,9 +61,7 @@ pub struct PendingFile {
 /// The source can't be read or understood; `to` is taken, or is no name of a YAML golden file; the loader would refuse
 /// what was made.
 pub fn import_golden(root: &Path, source: &Path, to: &Path, options: &Options, force: bool) -> Result<Import, Error> {
-    let extension = to
-        .extension()
-        .map(|extension| extension.to_string_lossy().to_lowercase());
+    let extension = to.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     if !matches!(extension.as_deref(), Some("yaml" | "yml")) {
         let problem = Problem::at(shown(to), "not the name of a YAML file");
         return Err(problem.expected("a name that ends in .yaml or .yml").into());
@@ -98,11 +84,7 @@ pub fn import_golden(root: &Path, source: &Path, to: &Path, options: &Options, f
     file.flush().map_err(failed)?;
     dataset::survey(&[file.path().to_owned()], &matchers.0, &mut |_, _| {})?;
     super::files::readable(file.as_file()).map_err(failed)?;
-    let file = PendingFile {
-        file,
-        to: to.to_owned(),
-        force,
-    };
+    let file = PendingFile { file, to: to.to_owned(), force };
     Ok(Import { proposal, file })
 }
 

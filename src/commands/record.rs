@@ -59,11 +59,7 @@ pub fn export(
     let store = Store::open_existing(&root.join(STORE))?.ok_or_else(nothing)?;
     let run = chosen(&store, number, candidate)?;
     if run.target.starts_with("recorded") {
-        return Err(Problem::new(format!(
-            "run {} judged recorded answers, which are files already",
-            run.number
-        ))
-        .into());
+        return Err(Problem::new(format!("run {} judged recorded answers, which are files already", run.number)).into());
     }
     if run.answers == 0 {
         return Err(none(&store, format!("run {} has no answers", run.number))?.into());
@@ -82,11 +78,7 @@ pub fn export(
     })?;
     let file = file.into_inner().map_err(|error| failed(&error))?;
     files::publish(file, to).map_err(|error| failed(&error))?;
-    Ok(ExportSummary {
-        run: run.number,
-        answers,
-        replies,
-    })
+    Ok(ExportSummary { run: run.number, answers, replies })
 }
 
 fn chosen(store: &Store, number: Option<i64>, candidate: Option<&str>) -> Result<RunLine, Error> {
@@ -114,18 +106,8 @@ fn none(store: &Store, message: String) -> Result<Problem, Error> {
 }
 
 fn describe(run: &RunLine) -> String {
-    let RunLine {
-        number,
-        candidate,
-        baseline,
-        target,
-        answers,
-        started_at,
-        finished,
-    } = run;
-    let baseline = baseline
-        .as_ref()
-        .map_or_else(String::new, |name| format!(" against {name}"));
+    let RunLine { number, candidate, baseline, target, answers, started_at, finished } = run;
+    let baseline = baseline.as_ref().map_or_else(String::new, |name| format!(" against {name}"));
     let day = OffsetDateTime::from_unix_timestamp(*started_at)
         .map_or_else(|_| String::new(), |at| format!(", {}", at.date()));
     let unfinished = if *finished { "" } else { ", unfinished" };
@@ -139,10 +121,7 @@ fn describe(run: &RunLine) -> String {
 pub fn import(root: &Path, files: &[PathBuf]) -> Result<ImportSummary, Error> {
     let store = Store::open(&root.join(STORE))?;
     let importing = store.importing()?;
-    let mut reader = RowReader {
-        seen: HashMap::new(),
-        problems: Problems::default(),
-    };
+    let mut reader = RowReader { seen: HashMap::new(), problems: Problems::default() };
     let mut imported = ImportSummary::default();
     for path in files {
         let rows = reader.file(path, &mut |record| {
@@ -155,9 +134,7 @@ pub fn import(root: &Path, files: &[PathBuf]) -> Result<ImportSummary, Error> {
         })?;
         if rows == Some(0) {
             let problem = Problem::at(Place::file(shown(path)), "there is no answer in this file");
-            reader
-                .problems
-                .push(problem.hint("write one with `promptgate record export --to FILE`"));
+            reader.problems.push(problem.hint("write one with `promptgate record export --to FILE`"));
         }
     }
     reader.problems.or(())?;
@@ -212,10 +189,7 @@ impl RowReader {
                 return Ok(None);
             }
             // Editors on Windows put a byte order mark in front of a file.
-            let row = bytes
-                .strip_prefix(b"\xef\xbb\xbf")
-                .filter(|_| line == 1)
-                .unwrap_or(&bytes);
+            let row = bytes.strip_prefix(b"\xef\xbb\xbf").filter(|_| line == 1).unwrap_or(&bytes);
             let row = row.trim_ascii();
             if row.is_empty() {
                 continue;
@@ -230,11 +204,7 @@ impl RowReader {
                 Err(mistakes) => self.problems.extend(mistakes.into_iter().map(|mistake| {
                     let told = mistake.contains("expected");
                     let problem = Problem::at(place(), mistake);
-                    if told {
-                        problem
-                    } else {
-                        problem.hint(format!("a row has {}", Record::FIELDS))
-                    }
+                    if told { problem } else { problem.hint(format!("a row has {}", Record::FIELDS)) }
                 })),
             }
         }
@@ -258,8 +228,7 @@ impl RowReader {
                 let (first, known) = taken.get();
                 if *known != content {
                     let message = format!("a second answer with the same `key`, for case `{}`", record.case);
-                    self.problems
-                        .push(Problem::at(place, message).hint(format!("the first one stands in {first}")));
+                    self.problems.push(Problem::at(place, message).hint(format!("the first one stands in {first}")));
                 }
                 false
             }

@@ -39,29 +39,16 @@ pub fn compare(root: &Path, first: i64, second: i64, policy: Policy, gated: bool
     let repeats = alike(&store, &first, &second)?;
     let mut pairs = Pairs::new(repeats, &policy, OffsetDateTime::now_utc().date());
     store.side_by_side(first.run, second.run, &mut |case, other| pairs.add(case, &other))?;
-    let Pairs {
-        comparing,
-        regressed,
-        improved,
-        shared,
-        ..
-    } = pairs;
+    let Pairs { comparing, regressed, improved, shared, .. } = pairs;
     let mut comparison = comparing.finish();
-    let served = |run: &RunRecord| {
-        run.concluded
-            .as_ref()
-            .map_or_else(Vec::new, |concluded| concluded.candidate_served.clone())
-    };
+    let served =
+        |run: &RunRecord| run.concluded.as_ref().map_or_else(Vec::new, |concluded| concluded.candidate_served.clone());
     comparison.baseline_served = served(&first);
     comparison.candidate_served = served(&second);
     let sharded = |run: &RunRecord| run.facts.as_ref().is_some_and(|facts| facts.shard);
     let facts = RunContext {
         gated: true,
-        whole_run: if sharded(&first) || sharded(&second) {
-            Completion::Shard
-        } else {
-            Completion::Complete
-        },
+        whole_run: if sharded(&first) || sharded(&second) { Completion::Shard } else { Completion::Complete },
         models: (Some(model(&first)), model(&second)),
         // Nobody asks again, and what judges are known for was not remembered.
         confirms: false,
@@ -161,10 +148,8 @@ fn alike(store: &Store, first: &RunRecord, second: &RunRecord) -> Result<u32, Er
     }
     if one.judges_sha256 != two.judges_sha256 {
         problems.push(
-            Problem::new(format!(
-                "the judges of {both}, or the commands of promptgate.toml, differ"
-            ))
-            .hint("an answer that others judge may come to something else; run the older candidate again"),
+            Problem::new(format!("the judges of {both}, or the commands of promptgate.toml, differ"))
+                .hint("an answer that others judge may come to something else; run the older candidate again"),
         );
     }
     if one.repeats != two.repeats {
@@ -178,11 +163,7 @@ fn alike(store: &Store, first: &RunRecord, second: &RunRecord) -> Result<u32, Er
 
 /// How the cases differ, a phrase for each way.
 fn cases_apart(first: i64, second: i64, apart: &CaseDifferences) -> Vec<String> {
-    let CaseDifferences {
-        only_first,
-        only_second,
-        changed,
-    } = apart;
+    let CaseDifferences { only_first, only_second, changed } = apart;
     let mut phrases = Vec::new();
     for (cases, what) in [
         (only_first, format!("only in run {first}")),
@@ -216,10 +197,7 @@ fn doubts(store: &Store, first: &RunRecord, second: &RunRecord, shared: u64) -> 
         ));
     }
     if first.target != second.target {
-        doubts.push(format!(
-            "the answers come from {} and from {}",
-            first.target, second.target
-        ));
+        doubts.push(format!("the answers come from {} and from {}", first.target, second.target));
     }
     if store.judged(first.run)? || store.judged(second.run)? {
         doubts.push(
@@ -228,9 +206,7 @@ fn doubts(store: &Store, first: &RunRecord, second: &RunRecord, shared: u64) -> 
         );
     }
     if shared > 0 {
-        doubts.push(format!(
-            "{shared} answers of the two runs are the same stored ones, which can't differ"
-        ));
+        doubts.push(format!("{shared} answers of the two runs are the same stored ones, which can't differ"));
     }
     Ok(doubts)
 }
@@ -269,26 +245,12 @@ impl Pairs {
     }
 
     fn add(&mut self, case: StoredCase, other: &[StoredAnswer]) {
-        let StoredCase {
-            number: _,
-            id,
-            critical,
-            tags,
-            weight,
-            cluster,
-            answers,
-        } = case;
+        let StoredCase { number: _, id, critical, tags, weight, cluster, answers } = case;
         let used: BTreeSet<i64> = answers.iter().filter_map(|answer| answer.answer).collect();
-        let shared = other
-            .iter()
-            .filter_map(|answer| answer.answer)
-            .filter(|id| used.contains(id));
+        let shared = other.iter().filter_map(|answer| answer.answer).filter(|id| used.contains(id));
         self.shared += shared.count() as u64;
         // Answers beyond the plan count for must-pass cases of the candidate only.
-        let planned: Vec<StoredAnswer> = answers
-            .into_iter()
-            .filter(|answer| answer.repeat <= self.repeats)
-            .collect();
+        let planned: Vec<StoredAnswer> = answers.into_iter().filter(|answer| answer.repeat <= self.repeats).collect();
         let file: Arc<str> = "".into();
         let row = CaseRow {
             case: Case {
@@ -324,12 +286,7 @@ impl Pairs {
             Ordering::Equal => return,
         };
         if list.len() < NAMED {
-            list.push(CaseChange {
-                case: id.to_owned(),
-                critical,
-                baseline,
-                candidate,
-            });
+            list.push(CaseChange { case: id.to_owned(), critical, baseline, candidate });
         }
     }
 
@@ -356,7 +313,5 @@ fn arm(answers: &[StoredAnswer]) -> ArmRow {
         waited_ms: None,
         source: None,
     };
-    ArmRow {
-        repeats: answers.iter().map(judged).collect(),
-    }
+    ArmRow { repeats: answers.iter().map(judged).collect() }
 }

@@ -46,9 +46,7 @@ pub fn flaky(
         None => match store.newest_finished(candidate)? {
             Some(newest) => newest.number,
             None => {
-                return Err(Problem::new("the store has no finished run")
-                    .hint("run `promptgate eval` first")
-                    .into());
+                return Err(Problem::new("the store has no finished run").hint("run `promptgate eval` first").into());
             }
         },
     };
@@ -85,14 +83,10 @@ pub(super) fn run(store: &Store, number: i64) -> Result<RunRecord, Error> {
 
 /// The repeats of a run whose outcomes are all in the store.
 pub(super) fn remembered(store: &Store, record: &RunRecord) -> Result<u32, Error> {
-    let RunRecord {
-        run, facts, concluded, ..
-    } = record;
+    let RunRecord { run, facts, concluded, .. } = record;
     let problem = match (facts, concluded) {
-        (None, _) => Problem::new(format!(
-            "run {run} was made by an older promptgate, which did not note outcomes"
-        ))
-        .hint("run it again; answers that are stored are not asked for again"),
+        (None, _) => Problem::new(format!("run {run} was made by an older promptgate, which did not note outcomes"))
+            .hint("run it again; answers that are stored are not asked for again"),
         (Some(_), None) => Problem::new(format!("run {run} is not decided, so its outcomes are not all known"))
             .hint("finish it with `promptgate eval … --resume`"),
         (Some(facts), Some(_)) => {

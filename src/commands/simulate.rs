@@ -61,11 +61,7 @@ pub fn simulate(request: &SimulateRequest<'_>) -> Result<Vec<SimulationRow>, Err
     let simulation = Simulation {
         cases: request.cases,
         repeats: request.repeats,
-        rule: Rule {
-            margin: request.margin,
-            tolerance: request.tolerance,
-            alpha: request.alpha,
-        },
+        rule: Rule { margin: request.margin, tolerance: request.tolerance, alpha: request.alpha },
         scenario,
         estimand,
         sequential: request.sequential,

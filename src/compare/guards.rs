@@ -40,18 +40,10 @@ impl Guards {
         if repeats == 0 || both().any(identical) {
             return;
         }
-        let GuardSums {
-            refusals,
-            truncations,
-            output_tokens,
-            cost,
-            latency,
-        } = &mut self.sums;
+        let GuardSums { refusals, truncations, output_tokens, cost, latency } = &mut self.sums;
         let told = |judged: &ScoredSample| judged.answer.is_none() || judged.refused.is_some();
         if both().all(told) {
-            add_rate(refusals, (baseline, candidate), repeats, |judged| {
-                judged.refused == Some(true)
-            });
+            add_rate(refusals, (baseline, candidate), repeats, |judged| judged.refused == Some(true));
         }
         add_rate(truncations, (baseline, candidate), repeats, |judged| {
             judged.answer.as_ref().is_some_and(Answer::is_cut_off)
@@ -82,13 +74,7 @@ impl Guards {
 
     pub(super) fn finish(mut self) -> GuardSums {
         if let Some((allowed, any)) = self.latency {
-            let LatencySums {
-                cases,
-                cold: _,
-                p95,
-                beyond,
-                beyond_any,
-            } = &mut self.sums.latency;
+            let LatencySums { cases, cold: _, p95, beyond, beyond_any } = &mut self.sums.latency;
             *beyond = allowed.beyond(*cases);
             *beyond_any = any.beyond(*cases);
             *p95 = (percentile(&self.p95.0), percentile(&self.p95.1));
@@ -114,14 +100,8 @@ fn add_rate(
         (happened, i64::from(repeats) - there)
     };
     let ((baseline, baseline_missing), (candidate, candidate_missing)) = (count(arms.0), count(arms.1));
-    *sums
-        .missing_against
-        .entry(baseline - (candidate + candidate_missing))
-        .or_default() += 1;
-    *sums
-        .missing_for
-        .entry((baseline + baseline_missing) - candidate)
-        .or_default() += 1;
+    *sums.missing_against.entry(baseline - (candidate + candidate_missing)).or_default() += 1;
+    *sums.missing_for.entry((baseline + baseline_missing) - candidate).or_default() += 1;
     if baseline_missing == 0 && candidate_missing == 0 {
         sums.cases += 1;
         sums.happened.0 += baseline.unsigned_abs();
@@ -135,11 +115,7 @@ fn add_pair(sums: &mut PairSums, baseline: Option<i128>, candidate: Option<i128>
         return;
     };
     sums.cases += 1;
-    let power = |factors: &[i128]| {
-        factors
-            .iter()
-            .try_fold(1i128, |product, factor| product.checked_mul(*factor))
-    };
+    let power = |factors: &[i128]| factors.iter().try_fold(1i128, |product, factor| product.checked_mul(*factor));
     let mut add = |sum: &mut i128, factors: &[i128]| match power(factors).and_then(|term| sum.checked_add(term)) {
         Some(total) => *sum = total,
         None => sums.overflow = true,
@@ -183,9 +159,7 @@ fn is_warm(judged: &ScoredSample) -> bool {
 }
 
 fn milliseconds(arm: &[ScoredSample]) -> Vec<u64> {
-    arm.iter()
-        .filter_map(|judged| Some(judged.answer.as_ref()?.latency_ms))
-        .collect()
+    arm.iter().filter_map(|judged| Some(judged.answer.as_ref()?.latency_ms)).collect()
 }
 
 /// Pairs of latencies against every threshold at once. A case's difference (answers of the baseline beyond a threshold,
@@ -203,11 +177,7 @@ struct Warm {
 
 impl Warm {
     fn new(allowed: f64) -> Warm {
-        Warm {
-            factor: 1.0 + allowed,
-            marks: BTreeMap::new(),
-            all: BTreeMap::new(),
-        }
+        Warm { factor: 1.0 + allowed, marks: BTreeMap::new(), all: BTreeMap::new() }
     }
 
     fn add(&mut self, baseline: &[u64], candidate: &[u64]) {
@@ -290,22 +260,11 @@ mod tests {
     }
 
     fn took(latency_ms: u64) -> ScoredSample {
-        answered(Answer {
-            latency_ms,
-            ..Answer::default()
-        })
+        answered(Answer { latency_ms, ..Answer::default() })
     }
 
     fn used(output: u64, thinking: u64) -> ScoredSample {
-        answered(Answer {
-            usage: Usage {
-                prompt: 10,
-                output,
-                thinking,
-                ..Usage::default()
-            },
-            ..Answer::default()
-        })
+        answered(Answer { usage: Usage { prompt: 10, output, thinking, ..Usage::default() }, ..Answer::default() })
     }
 
     /// Refused, Plain, or missing (-).
@@ -331,9 +290,7 @@ mod tests {
         if let Some(allowed) = latency {
             guards.with_latency(allowed);
         }
-        cases
-            .iter()
-            .for_each(|(baseline, candidate)| guards.add(baseline, candidate, repeats));
+        cases.iter().for_each(|(baseline, candidate)| guards.add(baseline, candidate, repeats));
         guards.finish()
     }
 
@@ -346,22 +303,11 @@ mod tests {
             ("PP-", "RP-", -2, 0, None),
             ("PP", "R", -3, 0, None),
         ] {
-            let GuardRates {
-                missing_against: got_worst,
-                missing_for: got_best,
-                cases,
-                happened: got,
-            } = sums(&[(said(baseline), said(candidate))], 3, None).refusals;
-            assert_eq!(
-                got_worst,
-                BTreeMap::from([(missing_against, 1)]),
-                "{baseline} {candidate}"
-            );
+            let GuardRates { missing_against: got_worst, missing_for: got_best, cases, happened: got } =
+                sums(&[(said(baseline), said(candidate))], 3, None).refusals;
+            assert_eq!(got_worst, BTreeMap::from([(missing_against, 1)]), "{baseline} {candidate}");
             assert_eq!(got_best, BTreeMap::from([(missing_for, 1)]), "{baseline} {candidate}");
-            assert_eq!(
-                (cases, got),
-                (u64::from(happened.is_some()), happened.unwrap_or_default())
-            );
+            assert_eq!((cases, got), (u64::from(happened.is_some()), happened.unwrap_or_default()));
         }
     }
 
@@ -376,10 +322,7 @@ mod tests {
     #[test]
     fn answers_that_are_cut_off_are_counted_by_their_finish_reason() {
         let ended = |reason: Option<&str>| {
-            arm(vec![answered(Answer {
-                finish_reason: reason.map(str::to_owned),
-                ..Answer::default()
-            })])
+            arm(vec![answered(Answer { finish_reason: reason.map(str::to_owned), ..Answer::default() })])
         };
         let cases = [
             (ended(Some("STOP")), ended(Some("MAX_TOKENS"))),
@@ -396,9 +339,7 @@ mod tests {
             (arm(vec![used(1, 0), used(0, 0)]), arm(vec![used(1, 0), took(1)])),
             (arm(vec![used(1, 0)]), arm(vec![used(1, 0), used(1, 0)])),
         ];
-        let GuardSums {
-            output_tokens, cost, ..
-        } = sums(&cases, 2, None);
+        let GuardSums { output_tokens, cost, .. } = sums(&cases, 2, None);
         assert_eq!(
             output_tokens,
             PairSums {
@@ -415,12 +356,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_or_does_not_fit_is_no_number() {
-        let priced = |usd: Option<f64>| {
-            arm(vec![ScoredSample {
-                cost_usd: usd,
-                ..took(1)
-            }])
-        };
+        let priced = |usd: Option<f64>| arm(vec![ScoredSample { cost_usd: usd, ..took(1) }]);
         let known = || priced(Some(0.001));
         for unknown in [None, Some(f64::NAN), Some(-1.0), Some(f64::INFINITY)] {
             let cost = sums(&[(known(), priced(unknown)), (priced(unknown), known())], 1, None).cost;
@@ -432,14 +368,7 @@ mod tests {
     #[test]
     fn only_answers_that_this_run_asked_for_one_by_one_are_warm() {
         let of = |source, batched| {
-            arm(vec![ScoredSample {
-                source,
-                ..answered(Answer {
-                    batched,
-                    latency_ms: 5,
-                    ..Answer::default()
-                })
-            }])
+            arm(vec![ScoredSample { source, ..answered(Answer { batched, latency_ms: 5, ..Answer::default() }) }])
         };
         let live = || of(Some(Source::Live), false);
         let cases = [

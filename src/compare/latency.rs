@@ -28,11 +28,7 @@ impl Latencies {
     }
 
     pub(super) fn percentiles(&self) -> Latency {
-        Latency {
-            p50: self.percentile(50),
-            p95: self.percentile(95),
-            p99: self.percentile(99),
-        }
+        Latency { p50: self.percentile(50), p95: self.percentile(95), p99: self.percentile(99) }
     }
 
     /// The nearest-rank percentile: the smallest latency that at least `percent` of 100 answers do not exceed.

@@ -127,10 +127,7 @@ impl ComparisonBuilder {
     pub fn add(&mut self, row: &CaseRow) {
         self.comparison.counts.add(row.candidate.outcome());
         let candidate = Repeats::count(Some(&row.candidate), &self.design);
-        let baseline = self
-            .comparison
-            .has_baseline
-            .then(|| Repeats::count(row.baseline.as_ref(), &self.design));
+        let baseline = self.comparison.has_baseline.then(|| Repeats::count(row.baseline.as_ref(), &self.design));
         if self.quarantine.contains(&row.case) {
             self.quarantine.add(row, baseline.as_ref(), &candidate);
         } else {
@@ -201,21 +198,14 @@ impl ComparisonBuilder {
         comparison.candidate_rate = candidate.rate;
         comparison.latency_ms = (baseline.latencies.percentiles(), candidate.latencies.percentiles());
         let Latency { p50, p95, p99: _ } = waits.percentiles();
-        comparison.waited_ms = WaitTimes {
-            p50,
-            p95,
-            ..comparison.waited_ms
-        };
+        comparison.waited_ms = WaitTimes { p50, p95, ..comparison.waited_ms };
         comparison.baseline_served = baseline.served.into_iter().collect();
         comparison.candidate_served = candidate.served.into_iter().collect();
         comparison.guards = guards.finish();
         comparison.quarantine = quarantine.finish();
         comparison.cost_usd = cost.map(PicoDollars::usd);
         comparison.answers_cost_usd = answers_cost.map(PicoDollars::usd);
-        comparison.errors = errors
-            .into_iter()
-            .map(|(code, (message, count))| (code, message, count))
-            .collect();
+        comparison.errors = errors.into_iter().map(|(code, (message, count))| (code, message, count)).collect();
         // Stable: among equally frequent ones the code's name decides.
         comparison.errors.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
         comparison.errors.truncate(MAX_CODES_SHOWN);

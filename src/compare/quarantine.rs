@@ -19,10 +19,7 @@ impl QuarantineTally {
             cases: 0,
         });
         let sums = QuarantineSums {
-            found: QuarantineRecord {
-                tags: tags.collect(),
-                ..QuarantineRecord::default()
-            },
+            found: QuarantineRecord { tags: tags.collect(), ..QuarantineRecord::default() },
             expired: quarantine.expired().clone(),
             ..QuarantineSums::default()
         };

@@ -62,12 +62,7 @@ impl Repeats {
 
     /// k x sum of squares - square of the sum: k² (k - 1) / k times the sample variance of the k scores.
     pub(super) fn variation(&self) -> u128 {
-        let squares: i128 = self
-            .scores
-            .iter()
-            .flatten()
-            .map(|score| i128::from(score * score))
-            .sum();
+        let squares: i128 = self.scores.iter().flatten().map(|score| i128::from(score * score)).sum();
         let variation = i128::from(self.planned()) * squares - i128::from(self.sum).pow(2);
         // Never negative, by the inequality of Cauchy and Schwarz.
         variation.unsigned_abs()

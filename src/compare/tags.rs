@@ -36,10 +36,7 @@ struct Count {
 
 impl Tags {
     pub(super) fn new(design: Design) -> Tags {
-        Tags {
-            design,
-            ..Tags::default()
-        }
+        Tags { design, ..Tags::default() }
     }
 
     /// Keeps these tags whatever others there are.
@@ -68,11 +65,7 @@ impl Tags {
             // complete and does not depend on the order of cases.
             if self.others.len() == MAX_TAGS {
                 self.left_out = true;
-                if self
-                    .others
-                    .last_key_value()
-                    .is_some_and(|(last, _)| tag > last.as_str())
-                {
+                if self.others.last_key_value().is_some_and(|(last, _)| tag > last.as_str()) {
                     return None;
                 }
                 self.others.pop_last();
@@ -92,9 +85,7 @@ impl Tags {
         let design = self.design;
         let mut all = self.others;
         all.extend(self.required);
-        all.into_iter()
-            .map(|(tag, count)| count.sums(tag, &design, common))
-            .collect()
+        all.into_iter().map(|(tag, count)| count.sums(tag, &design, common)).collect()
     }
 }
 
@@ -150,27 +141,15 @@ mod tests {
     use crate::domain::{Unit, Units, WEIGHT};
 
     fn tagged(names: &[&str]) -> Case {
-        Case {
-            tags: names.iter().map(|name| (*name).to_owned()).collect(),
-            ..case("c")
-        }
+        Case { tags: names.iter().map(|name| (*name).to_owned()).collect(), ..case("c") }
     }
 
     fn all(repeats: u32, baseline: bool) -> Tags {
-        Tags::new(Design {
-            repeats,
-            baseline,
-            ..Design::default()
-        })
+        Tags::new(Design { repeats, baseline, ..Design::default() })
     }
 
     fn repeats(passed: u32, missing: u32) -> Repeats {
-        Repeats {
-            sum: passed.into(),
-            passed,
-            missing,
-            ..Repeats::default()
-        }
+        Repeats { sum: passed.into(), passed, missing, ..Repeats::default() }
     }
 
     fn units(differences: &[i64]) -> Units {
@@ -188,22 +167,9 @@ mod tests {
         let slices = all.slices(WEIGHT.into());
         let shown: Vec<_> = slices
             .iter()
-            .map(
-                |TagSums {
-                     slice: s,
-                     missing_against,
-                     ..
-                 }| {
-                    (
-                        s.tag.as_str(),
-                        s.n,
-                        s.baseline,
-                        s.candidate,
-                        s.status,
-                        missing_against.clone(),
-                    )
-                },
-            )
+            .map(|TagSums { slice: s, missing_against, .. }| {
+                (s.tag.as_str(), s.n, s.baseline, s.candidate, s.status, missing_against.clone())
+            })
             .collect();
         assert_eq!(
             shown,
@@ -221,29 +187,15 @@ mod tests {
         all.add(&tagged(&["a"]), Some(&repeats(1, 1)), &repeats(1, 2));
         let sums = all.slices(WEIGHT.into()).remove(0);
         assert_eq!((sums.missing_against, sums.missing_for), (units(&[-1]), units(&[2])));
-        let Slice {
-            n,
-            baseline,
-            candidate,
-            difference,
-            status,
-            ..
-        } = sums.slice;
-        assert_eq!(
-            (n, baseline, candidate, difference, status),
-            (0, None, None, None, SliceStatus::Unknown)
-        );
+        let Slice { n, baseline, candidate, difference, status, .. } = sums.slice;
+        assert_eq!((n, baseline, candidate, difference, status), (0, None, None, None, SliceStatus::Unknown));
     }
 
     #[test]
     fn without_a_baseline_there_is_no_difference() {
         let mut all = all(2, false);
         all.add(&tagged(&["a"]), None, &repeats(2, 0));
-        let TagSums {
-            slice,
-            missing_against,
-            missing_for,
-        } = all.slices(WEIGHT.into()).remove(0);
+        let TagSums { slice, missing_against, missing_for } = all.slices(WEIGHT.into()).remove(0);
         assert_eq!(
             (slice.baseline, slice.candidate, slice.difference, slice.status),
             (None, Some(1.0), None, SliceStatus::Unknown)

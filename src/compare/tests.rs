@@ -8,21 +8,13 @@ use serde_json::Map;
 
 /// One letter a repeat: Pass, Fail, Transport error, Refused, Budget, stopped (X), Identical.
 fn arm(letters: &str) -> ArmRow {
-    let repeats = letters
-        .chars()
-        .zip(1..)
-        .map(|(letter, repeat)| judged(letter, repeat))
-        .collect();
+    let repeats = letters.chars().zip(1..).map(|(letter, repeat)| judged(letter, repeat)).collect();
     ArmRow { repeats }
 }
 
 fn judged(letter: char, repeat: u32) -> ScoredSample {
     let failed = |kind, code: &str| {
-        Outcome::Errored(Failure {
-            kind,
-            code: code.to_owned(),
-            message: format!("{code} happened"),
-        })
+        Outcome::Errored(Failure { kind, code: code.to_owned(), message: format!("{code} happened") })
     };
     let outcome = match letter {
         'P' => Outcome::Scored(Score::binary(true, "")),
@@ -53,11 +45,7 @@ pub(super) fn case(id: &str) -> Case {
     Case {
         id: CaseId::new(id),
         suite: "suite".into(),
-        place: Place {
-            file: "golden.yaml".into(),
-            line: 1,
-            column: 1,
-        },
+        place: Place { file: "golden.yaml".into(), line: 1, column: 1 },
         tags: Vec::new(),
         critical: false,
         weight: WEIGHT,
@@ -71,19 +59,11 @@ pub(super) fn case(id: &str) -> Case {
 }
 
 fn row(id: &str, baseline: &str, candidate: &str) -> CaseRow {
-    CaseRow {
-        case: case(id),
-        baseline: Some(arm(baseline)),
-        candidate: arm(candidate),
-    }
+    CaseRow { case: case(id), baseline: Some(arm(baseline)), candidate: arm(candidate) }
 }
 
 fn design(repeats: u32) -> Design {
-    Design {
-        repeats,
-        baseline: true,
-        ..Design::default()
-    }
+    Design { repeats, baseline: true, ..Design::default() }
 }
 
 /// Units of size 1, by their sum.
@@ -126,21 +106,9 @@ fn a_case_enters_every_histogram_as_its_answers_say() {
     ] {
         let comparison = compare(3, &[row("a", baseline, candidate)]);
         let only = |d: i64| BTreeMap::from([(d, 1)]);
-        assert_eq!(
-            by_sum(&comparison.missing_against),
-            only(missing_against),
-            "{baseline} {candidate}"
-        );
-        assert_eq!(
-            by_sum(&comparison.missing_for),
-            only(missing_for),
-            "{baseline} {candidate}"
-        );
-        assert_eq!(
-            by_sum(&comparison.observed),
-            observed.map(only).unwrap_or_default(),
-            "{baseline} {candidate}"
-        );
+        assert_eq!(by_sum(&comparison.missing_against), only(missing_against), "{baseline} {candidate}");
+        assert_eq!(by_sum(&comparison.missing_for), only(missing_for), "{baseline} {candidate}");
+        assert_eq!(by_sum(&comparison.observed), observed.map(only).unwrap_or_default(), "{baseline} {candidate}");
     }
 }
 
@@ -168,41 +136,10 @@ fn cases_and_answers_are_counted_per_arm() {
             row("skipped", "PP", "BX"),
         ],
     );
-    let Comparison {
-        counts,
-        paired,
-        baseline,
-        candidate,
-        ..
-    } = &comparison;
-    assert_eq!(
-        *counts,
-        Counts {
-            cases: 8,
-            pass: 2,
-            fail: 4,
-            error: 1,
-            skipped: 1
-        }
-    );
-    assert_eq!(
-        *paired,
-        PairCounts {
-            n: 5,
-            both_pass: 1,
-            regressed: 1,
-            improved: 1,
-            both_fail: 2
-        }
-    );
-    let tally = |scored, passed, missing, refused| Tally {
-        planned: 16,
-        scored,
-        passed,
-        missing,
-        refused,
-        cached: 0,
-    };
+    let Comparison { counts, paired, baseline, candidate, .. } = &comparison;
+    assert_eq!(*counts, Counts { cases: 8, pass: 2, fail: 4, error: 1, skipped: 1 });
+    assert_eq!(*paired, PairCounts { n: 5, both_pass: 1, regressed: 1, improved: 1, both_fail: 2 });
+    let tally = |scored, passed, missing, refused| Tally { planned: 16, scored, passed, missing, refused, cached: 0 };
     assert_eq!(*baseline, tally(15, 11, 1, 0));
     assert_eq!(*candidate, tally(11, 6, 5, 2));
     assert_eq!((comparison.over_budget, comparison.not_asked), (1, 1));
@@ -213,23 +150,13 @@ fn cases_and_answers_are_counted_per_arm() {
     assert_eq!(comparison.within, (2, 2));
     assert_eq!(ids(&comparison.regressed), ["worse"]);
     assert_eq!(ids(&comparison.missing), ["error", "fail-and-error", "skipped"]);
-    assert_eq!(
-        by_sum(&comparison.passes_missing_against),
-        BTreeMap::from([(0, 4), (1, 2), (2, 2)])
-    );
-    assert_eq!(
-        by_sum(&comparison.passes_missing_for),
-        BTreeMap::from([(0, 1), (1, 3), (2, 4)])
-    );
+    assert_eq!(by_sum(&comparison.passes_missing_against), BTreeMap::from([(0, 4), (1, 2), (2, 2)]));
+    assert_eq!(by_sum(&comparison.passes_missing_for), BTreeMap::from([(0, 1), (1, 3), (2, 4)]));
 }
 
 #[test]
 fn without_a_baseline_only_the_candidate_counts() {
-    let mut comparing = ComparisonBuilder::new(Design {
-        baseline: false,
-        identical: true,
-        ..design(2)
-    });
+    let mut comparing = ComparisonBuilder::new(Design { baseline: false, identical: true, ..design(2) });
     for candidate in ["PP", "PF", "PT"] {
         let mut row = row("a", "FF", candidate);
         row.case.tags = vec!["t".to_owned()];
@@ -237,29 +164,17 @@ fn without_a_baseline_only_the_candidate_counts() {
     }
     let comparison = comparing.finish();
     assert!(comparison.missing_against.count() + comparison.missing_for.count() + comparison.observed.count() == 0);
-    assert_eq!(
-        (comparison.baseline, comparison.paired),
-        (Tally::default(), PairCounts::default())
-    );
-    assert_eq!(
-        by_sum(&comparison.passes_missing_against),
-        BTreeMap::from([(1, 2), (2, 1)])
-    );
+    assert_eq!((comparison.baseline, comparison.paired), (Tally::default(), PairCounts::default()));
+    assert_eq!(by_sum(&comparison.passes_missing_against), BTreeMap::from([(1, 2), (2, 1)]));
     assert_eq!(by_sum(&comparison.passes_missing_for), BTreeMap::from([(1, 1), (2, 2)]));
-    assert_eq!(
-        (comparison.slices[0].slice.n, comparison.slices[0].slice.candidate),
-        (2, Some(0.75))
-    );
+    assert_eq!((comparison.slices[0].slice.n, comparison.slices[0].slice.candidate), (2, Some(0.75)));
     assert_eq!(comparison.requests, 6);
     assert!(!comparison.identical, "there is nothing to be identical to");
 }
 
 #[test]
 fn identical_requests_are_neither_missing_nor_evidence() {
-    let mut comparing = ComparisonBuilder::new(Design {
-        identical: true,
-        ..design(3)
-    });
+    let mut comparing = ComparisonBuilder::new(Design { identical: true, ..design(3) });
     comparing.add(&row("plain", "III", "III"));
     let mut critical = row("critical", "PPP", "PPP");
     critical.case.critical = true;
@@ -274,10 +189,7 @@ fn identical_requests_are_neither_missing_nor_evidence() {
     assert_eq!(by_sum(&comparison.missing_against), BTreeMap::from([(0, 1)]));
     assert!(comparison.missing.is_empty());
     // A must-pass case needs an answer all the same.
-    assert_eq!(
-        must_pass(&comparison),
-        [("critical-unasked", 3, 0, 0), ("critical", 3, 3, 0)]
-    );
+    assert_eq!(must_pass(&comparison), [("critical-unasked", 3, 0, 0), ("critical", 3, 3, 0)]);
 }
 
 #[test]
@@ -298,24 +210,14 @@ fn must_pass_cases_are_judged_by_the_candidate_alone() {
     let comparison = compare(3, &rows);
     assert_eq!(
         must_pass(&comparison),
-        [
-            ("failed-and-missing", 3, 1, 1),
-            ("short", 3, 2, 0),
-            ("fine", 3, 3, 0),
-            ("flaky", 3, 3, 1),
-            ("late", 4, 4, 1)
-        ]
+        [("failed-and-missing", 3, 1, 1), ("short", 3, 2, 0), ("fine", 3, 3, 0), ("flaky", 3, 3, 1), ("late", 4, 4, 1)]
     );
 
     // The list is bounded per kind: however many are unjudged, a failed one is still named.
     rows = (0..100).map(|i| critical(&format!("t{i}"), "TTT")).collect();
     rows.push(critical("failed", "FFF"));
     let comparison = compare(3, &rows);
-    let alike: Vec<_> = comparison
-        .must_pass
-        .values()
-        .map(|alike| (alike.cases, alike.ids.len()))
-        .collect();
+    let alike: Vec<_> = comparison.must_pass.values().map(|alike| (alike.cases, alike.ids.len())).collect();
     assert_eq!(alike, [(100, IDS), (1, 1)]);
 }
 
@@ -324,10 +226,7 @@ fn must_pass(comparison: &Comparison) -> Vec<(&str, u32, u32, u32)> {
     let groups = comparison.must_pass.iter();
     groups
         .flat_map(|(attempts, alike)| {
-            alike
-                .ids
-                .iter()
-                .map(|id| (id.as_str(), attempts.planned, attempts.scored, attempts.failed))
+            alike.ids.iter().map(|id| (id.as_str(), attempts.planned, attempts.scored, attempts.failed))
         })
         .collect()
 }
@@ -347,11 +246,7 @@ fn further_answers_of_must_pass_cases_enter_nothing_but_their_count() {
         ..Policy::default()
     };
     let rows = |candidate: &str| {
-        let mut rows = vec![
-            row("a", "PPP", "PPF"),
-            row("b", "PFP", "PPP"),
-            row("c", "PPP", candidate),
-        ];
+        let mut rows = vec![row("a", "PPP", "PPF"), row("b", "PFP", "PPP"), row("c", "PPP", candidate)];
         for row in &mut rows {
             row.case.tags = vec!["t".to_owned(), "u".to_owned()];
             row.case.critical = true;
@@ -371,17 +266,11 @@ fn further_answers_of_must_pass_cases_enter_nothing_but_their_count() {
         }
         rows
     };
-    for (metric, estimand) in [
-        (Metric::Pass, Estimand::Population),
-        (Metric::Score, Estimand::Population),
-        (Metric::Pass, Estimand::Dataset),
-    ] {
+    for (metric, estimand) in
+        [(Metric::Pass, Estimand::Population), (Metric::Score, Estimand::Population), (Metric::Pass, Estimand::Dataset)]
+    {
         let compare = |candidate: &str| {
-            let design = Design {
-                metric,
-                estimand,
-                ..design(3)
-            };
+            let design = Design { metric, estimand, ..design(3) };
             let mut comparing = ComparisonBuilder::new(design).with_policy(&policy);
             rows(candidate).iter().for_each(|row| comparing.add(row));
             comparing.finish()
@@ -418,15 +307,11 @@ fn further_answers_of_must_pass_cases_enter_nothing_but_their_count() {
 
 #[test]
 fn lists_of_ids_are_bounded_and_in_plan_order() {
-    let rows: Vec<_> = (0..50)
-        .flat_map(|i| [row(&format!("r{i}"), "P", "F"), row(&format!("m{i}"), "P", "T")])
-        .collect();
+    let rows: Vec<_> =
+        (0..50).flat_map(|i| [row(&format!("r{i}"), "P", "F"), row(&format!("m{i}"), "P", "T")]).collect();
     let comparison = compare(1, &rows);
     assert_eq!((comparison.regressed.len(), comparison.missing.len()), (IDS, IDS));
-    assert_eq!(
-        (comparison.regressed[19].as_str(), comparison.missing[0].as_str()),
-        ("r19", "m0")
-    );
+    assert_eq!((comparison.regressed[19].as_str(), comparison.missing[0].as_str()), ("r19", "m0"));
 }
 
 #[test]
@@ -450,11 +335,7 @@ fn errors_are_counted_by_code_and_bounded() {
     }
     let errors = compare(3, &rows).errors;
     assert_eq!((errors.len(), errors[0].2), (MAX_CODES_SHOWN, 4));
-    assert!(
-        errors
-            .iter()
-            .all(|(code, message, _)| code.len() <= TEXT && message.len() <= TEXT)
-    );
+    assert!(errors.iter().all(|(code, message, _)| code.len() <= TEXT && message.len() <= TEXT));
 }
 
 #[test]
@@ -467,13 +348,7 @@ fn effort_is_summed_over_what_this_run_asked_for() {
         judged.answer = Some(Answer {
             latency_ms,
             model_version: Some(model.to_owned()),
-            usage: Usage {
-                prompt: 10,
-                cached: 1,
-                output: 2,
-                thinking: 3,
-                total: u64::MAX / 2,
-            },
+            usage: Usage { prompt: 10, cached: 1, output: 2, thinking: 3, total: u64::MAX / 2 },
             ..Answer::default()
         });
     };
@@ -482,10 +357,7 @@ fn effort_is_summed_over_what_this_run_asked_for() {
     set(&mut baseline[1], Source::Live, 3, 300, Some(0.2), "m-1");
     set(&mut baseline[2], Source::Cache, 5, 9999, Some(5.0), "m-1");
     baseline[3].attempts = 9;
-    for (judged, waited_ms) in baseline
-        .iter_mut()
-        .zip([Some(10), Some(3_000), Some(77_777), Some(20_000)])
-    {
+    for (judged, waited_ms) in baseline.iter_mut().zip([Some(10), Some(3_000), Some(77_777), Some(20_000)]) {
         judged.waited_ms = waited_ms;
     }
     let candidate = &mut row.candidate.repeats;
@@ -499,11 +371,7 @@ fn effort_is_summed_over_what_this_run_asked_for() {
     assert_eq!(comparison.cost_usd, Some(0.302));
     assert_eq!((comparison.baseline.cached, comparison.candidate.cached), (1, 0));
     assert_eq!((comparison.usage.prompt, comparison.usage.total), (50, u64::MAX));
-    let p = |p50, rest| Latency {
-        p50,
-        p95: rest,
-        p99: rest,
-    };
+    let p = |p50, rest| Latency { p50, p95: rest, p99: rest };
     assert_eq!(comparison.latency_ms, (p(300, 9992), p(0, 70)));
     assert_eq!(comparison.answers_cost_usd, None, "a recording has no price");
     assert_eq!(
@@ -512,19 +380,11 @@ fn effort_is_summed_over_what_this_run_asked_for() {
     );
 
     row.candidate.repeats.truncate(0);
-    assert_eq!(
-        compare(4, &[row.clone()]).answers_cost_usd,
-        Some(5.3),
-        "what was asked earlier counts too"
-    );
+    assert_eq!(compare(4, &[row.clone()]).answers_cost_usd, Some(5.3), "what was asked earlier counts too");
     row.baseline.as_mut().unwrap().repeats[2].cost_usd = None;
     assert_eq!(compare(4, &[row.clone()]).answers_cost_usd, None);
     row.baseline.as_mut().unwrap().repeats[1].cost_usd = None;
-    assert_eq!(
-        compare(4, &[row]).cost_usd,
-        None,
-        "an unknown price makes the sum unknown"
-    );
+    assert_eq!(compare(4, &[row]).cost_usd, None, "an unknown price makes the sum unknown");
     assert_eq!(compare(4, &[]).cost_usd, Some(0.0));
 }
 
@@ -547,34 +407,19 @@ fn no_repeats_and_no_rows_are_no_evidence() {
 }
 
 fn any_row() -> impl Strategy<Value = CaseRow> {
-    (
-        "[a-c]{1,2}",
-        "[PFTRBX]{0,3}",
-        "[PFTRBX]{0,3}",
-        any::<bool>(),
-        0.0f64..0.01,
-        0u64..5000,
-        "m[0-9]{2}",
-    )
-        .prop_map(|(tag, baseline, candidate, critical, cost, latency, model)| {
+    ("[a-c]{1,2}", "[PFTRBX]{0,3}", "[PFTRBX]{0,3}", any::<bool>(), 0.0f64..0.01, 0u64..5000, "m[0-9]{2}").prop_map(
+        |(tag, baseline, candidate, critical, cost, latency, model)| {
             let mut row = row(&format!("{tag}{baseline}{candidate}"), &baseline, &candidate);
             row.case.critical = critical;
             row.case.tags = vec![tag];
-            for judged in row
-                .candidate
-                .repeats
-                .iter_mut()
-                .filter(|judged| judged.answer.is_some())
-            {
+            for judged in row.candidate.repeats.iter_mut().filter(|judged| judged.answer.is_some()) {
                 judged.cost_usd = Some(cost);
-                judged.answer = Some(Answer {
-                    latency_ms: latency,
-                    model_version: Some(model.clone()),
-                    ..Answer::default()
-                });
+                judged.answer =
+                    Some(Answer { latency_ms: latency, model_version: Some(model.clone()), ..Answer::default() });
             }
             row
-        })
+        },
+    )
 }
 
 proptest! {
@@ -617,24 +462,14 @@ fn quarantine(tags: &[&str]) -> Quarantine {
     let today = time::macros::date!(2026 - 11 - 23);
     let until = |tag: &&str| ((*tag).to_owned(), "2026-12-31".to_owned());
     let over = ("over".to_owned(), "2026-11-22".to_owned());
-    let policy = Policy {
-        quarantine: tags.iter().map(until).chain([over]).collect(),
-        ..Policy::default()
-    };
+    let policy = Policy { quarantine: tags.iter().map(until).chain([over]).collect(), ..Policy::default() };
     Quarantine::on(&policy, Some(today))
 }
 
 fn with_quarantine(rows: &[CaseRow], tags: &[&str]) -> Comparison {
-    let policy = Policy {
-        guardrails: Guardrails {
-            latency_p95: Some(0.1),
-            ..Guardrails::default()
-        },
-        ..Policy::default()
-    };
-    let mut comparing = ComparisonBuilder::new(design(3))
-        .with_policy(&policy)
-        .with_quarantine(quarantine(tags));
+    let policy =
+        Policy { guardrails: Guardrails { latency_p95: Some(0.1), ..Guardrails::default() }, ..Policy::default() };
+    let mut comparing = ComparisonBuilder::new(design(3)).with_policy(&policy).with_quarantine(quarantine(tags));
     rows.iter().for_each(|row| comparing.add(row));
     comparing.finish()
 }
@@ -658,20 +493,8 @@ fn cases_in_quarantine_are_counted_and_decide_nothing() {
         critical,
     ];
     let comparison = with_quarantine(&rows, &["flaky", "new", "none"]);
-    let QuarantineSums {
-        found,
-        looked,
-        answers,
-        critical,
-        expired,
-    } = &comparison.quarantine;
-    let counts = Counts {
-        cases: 4,
-        pass: 1,
-        fail: 1,
-        error: 1,
-        skipped: 1,
-    };
+    let QuarantineSums { found, looked, answers, critical, expired } = &comparison.quarantine;
+    let counts = Counts { cases: 4, pass: 1, fail: 1, error: 1, skipped: 1 };
     assert_eq!(found.counts, counts);
     let tags: Vec<_> = found.tags.iter().map(|tag| (tag.tag.as_str(), tag.cases)).collect();
     assert_eq!(tags, [("flaky", 3), ("new", 2), ("none", 0)]);
@@ -761,11 +584,8 @@ fn the_cases_of_a_cluster_are_one_unit() {
 
 #[test]
 fn weights_count_by_their_proportions() {
-    let rows = [
-        weighing(500, row("half", "PP", "FF")),
-        weighing(1_500, row("more", "PP", "PF")),
-        row("one", "FF", "PP"),
-    ];
+    let rows =
+        [weighing(500, row("half", "PP", "FF")), weighing(1_500, row("more", "PP", "PF")), row("one", "FF", "PP")];
     let comparison = compare(2, &rows);
     assert_eq!(all(&comparison.observed), [(1, -2, 1), (2, 4, 1), (3, -3, 1)]);
     assert_eq!(comparison.candidate_rate.size, 3_000);
@@ -777,10 +597,7 @@ fn weights_count_by_their_proportions() {
 
 #[test]
 fn for_the_dataset_every_repeat_is_a_unit() {
-    let mut comparing = ComparisonBuilder::new(Design {
-        estimand: Estimand::Dataset,
-        ..design(3)
-    });
+    let mut comparing = ComparisonBuilder::new(Design { estimand: Estimand::Dataset, ..design(3) });
     comparing.add(&in_cluster("a", row("1", "PPF", "FPT")));
     comparing.add(&row("2", "PTP", "PPP"));
     let comparison = comparing.finish();
@@ -805,11 +622,7 @@ fn scores_between_pass_and_fail_count_as_they_are() {
             })
             .collect(),
     };
-    let case = CaseRow {
-        case: case("a"),
-        baseline: Some(scored(&[1.0, 0.75])),
-        candidate: scored(&[0.5, 0.75]),
-    };
+    let case = CaseRow { case: case("a"), baseline: Some(scored(&[1.0, 0.75])), candidate: scored(&[0.5, 0.75]) };
     let of = |metric| {
         let mut comparing = ComparisonBuilder::new(Design { metric, ..design(2) });
         comparing.add(&case);
@@ -826,11 +639,7 @@ fn scores_between_pass_and_fail_count_as_they_are() {
 
 #[test]
 fn cases_that_an_early_decision_left_out_enter_nothing() {
-    let mut comparing = ComparisonBuilder::new(Design {
-        repeats: 2,
-        baseline: true,
-        ..Design::default()
-    });
+    let mut comparing = ComparisonBuilder::new(Design { repeats: 2, baseline: true, ..Design::default() });
     comparing.add(&row("in", "PP", "PF"));
     comparing.add_unanalyzed(&row("out", "DD", "DD"));
     let mut must = row("must", "PP", "FF");
@@ -839,19 +648,13 @@ fn cases_that_an_early_decision_left_out_enter_nothing() {
     let found = comparing.finish();
     assert_eq!(found.unlooked, crate::domain::EarlyStop { cases: 2, answers: 4 });
     assert_eq!((found.counts.cases, found.counts.skipped, found.counts.fail), (3, 1, 2));
-    assert_eq!(
-        (found.paired.n, found.candidate.planned, found.candidate.missing),
-        (1, 2, 0)
-    );
+    assert_eq!((found.paired.n, found.candidate.planned, found.candidate.missing), (1, 2, 0));
     assert_eq!((found.not_asked, found.missing.len()), (0, 0));
     let failed: u32 = found.must_pass.keys().map(|attempts| attempts.failed).sum();
     assert_eq!(failed, 2);
 
     // Without an early decision such an answer is missing, and was not asked.
     let found = compare(2, &[row("in", "PP", "PF"), row("out", "DD", "DD")]);
-    assert_eq!(
-        (found.candidate.missing, found.baseline.missing, found.not_asked),
-        (2, 2, 4)
-    );
+    assert_eq!((found.candidate.missing, found.baseline.missing, found.not_asked), (2, 2, 4));
     assert_eq!(found.unlooked.cases, 0);
 }

@@ -56,24 +56,18 @@ impl Pairs {
         let unit = |difference| Unit::case(case.weight, difference);
         match design.estimand {
             Estimand::Population => {
-                let (baseline_missing, candidate_missing) = (
-                    whole * i64::from(baseline.missing),
-                    whole * i64::from(candidate.missing),
-                );
-                self.missing_against
-                    .add(cluster, unit(candidate.sum - baseline.sum - baseline_missing));
-                self.missing_for
-                    .add(cluster, unit(candidate.sum + candidate_missing - baseline.sum));
+                let (baseline_missing, candidate_missing) =
+                    (whole * i64::from(baseline.missing), whole * i64::from(candidate.missing));
+                self.missing_against.add(cluster, unit(candidate.sum - baseline.sum - baseline_missing));
+                self.missing_for.add(cluster, unit(candidate.sum + candidate_missing - baseline.sum));
                 if baseline.missing == 0 && candidate.missing == 0 && design.repeats > 0 {
                     self.observed.add(cluster, unit(candidate.sum - baseline.sum));
                 }
             }
             Estimand::Dataset => {
                 for (baseline, candidate) in baseline.scores.iter().zip(&candidate.scores) {
-                    self.missing_against
-                        .add(None, unit(candidate.unwrap_or(0) - baseline.unwrap_or(whole)));
-                    self.missing_for
-                        .add(None, unit(candidate.unwrap_or(whole) - baseline.unwrap_or(0)));
+                    self.missing_against.add(None, unit(candidate.unwrap_or(0) - baseline.unwrap_or(whole)));
+                    self.missing_for.add(None, unit(candidate.unwrap_or(whole) - baseline.unwrap_or(0)));
                     if let (Some(candidate), Some(baseline)) = (candidate, baseline) {
                         self.observed.add(None, unit(candidate - baseline));
                     }
@@ -112,8 +106,7 @@ impl UnitSums {
         let cluster = case.cluster.as_deref();
         let unit = |passes: u32| Unit::case(case.weight, passes.into());
         self.passes_missing_against.add(cluster, unit(candidate.passed));
-        self.passes_missing_for
-            .add(cluster, unit(candidate.passed + candidate.missing));
+        self.passes_missing_for.add(cluster, unit(candidate.passed + candidate.missing));
     }
 
     /// Takes note of a case's weight, and of its cluster.
@@ -131,12 +124,7 @@ impl UnitSums {
     pub(super) fn finish(self, comparison: &mut Comparison) {
         let UnitSums {
             design,
-            pairs:
-                Pairs {
-                    missing_against,
-                    missing_for,
-                    observed,
-                },
+            pairs: Pairs { missing_against, missing_for, observed },
             passes_missing_against,
             passes_missing_for,
             common,

@@ -19,25 +19,16 @@ pub(crate) trait Options {
 
 /// Options of a group.
 pub(crate) fn group<G: Group>() -> impl Iterator<Item = Definition> {
-    let options = G::DEFINITIONS
-        .iter()
-        .filter(|definition| definition.scope != Scope::Project);
+    let options = G::DEFINITIONS.iter().filter(|definition| definition.scope != Scope::Project);
     options.copied()
 }
 
 /// A single option, perhaps with another help text. It stands without a heading.
 pub(crate) fn single(key: &str, help: Option<&'static str>) -> Option<Definition> {
     let definition = groups::definition(key)?;
-    let plain = Definition {
-        heading: "",
-        ..*definition
-    };
+    let plain = Definition { heading: "", ..*definition };
     Some(match help {
-        Some(help) => Definition {
-            help,
-            default: None,
-            ..plain
-        },
+        Some(help) => Definition { help, default: None, ..plain },
         None => plain,
     })
 }
@@ -65,18 +56,16 @@ impl<O> fmt::Debug for OptionArgs<O> {
 
 impl<O: Options> FromArgMatches for OptionArgs<O> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<OptionArgs<O>, clap::Error> {
-        let typed = O::definitions()
-            .into_iter()
-            .fold(CommandLine::default(), |typed, definition| {
-                let key = definition.key;
-                let values = if matches!(definition.kind, Kind::Flag) {
-                    let given = matches.get_flag(key);
-                    given.then(|| "true".to_owned()).into_iter().collect()
-                } else {
-                    matches.get_many::<String>(key).into_iter().flatten().cloned().collect()
-                };
-                typed.option(key, values)
-            });
+        let typed = O::definitions().into_iter().fold(CommandLine::default(), |typed, definition| {
+            let key = definition.key;
+            let values = if matches!(definition.kind, Kind::Flag) {
+                let given = matches.get_flag(key);
+                given.then(|| "true".to_owned()).into_iter().collect()
+            } else {
+                matches.get_many::<String>(key).into_iter().flatten().cloned().collect()
+            };
+            typed.option(key, values)
+        });
         Ok(OptionArgs(typed, PhantomData))
     }
 

@@ -28,17 +28,9 @@ pub struct AttemptSettings {
 /// <https://support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets/>.
 const COUNTERS: [(&str, u32, &[&str]); 4] = [
     ("GITHUB_RUN_ATTEMPT", 0, &["GITHUB_REPOSITORY", "GITHUB_RUN_ID"]),
-    (
-        "SYSTEM_JOBATTEMPT",
-        0,
-        &["SYSTEM_COLLECTIONURI", "BUILD_BUILDID", "SYSTEM_JOBID"],
-    ),
+    ("SYSTEM_JOBATTEMPT", 0, &["SYSTEM_COLLECTIONURI", "BUILD_BUILDID", "SYSTEM_JOBID"]),
     ("BUILDKITE_RETRY_COUNT", 1, &["BUILDKITE_BUILD_ID", "BUILDKITE_STEP_ID"]),
-    (
-        "BITBUCKET_STEP_RUN_NUMBER",
-        0,
-        &["BITBUCKET_REPO_UUID", "BITBUCKET_BUILD_NUMBER", "BITBUCKET_STEP_UUID"],
-    ),
+    ("BITBUCKET_STEP_RUN_NUMBER", 0, &["BITBUCKET_REPO_UUID", "BITBUCKET_BUILD_NUMBER", "BITBUCKET_STEP_UUID"]),
 ];
 
 /// Beyond this nobody counts.
@@ -57,40 +49,27 @@ impl AttemptSettings {
             problems.push(problem);
             None
         });
-        AttemptSettings {
-            extend: *extend,
-            fresh_key: fresh_key.clone(),
-            ci,
-        }
+        AttemptSettings { extend: *extend, fresh_key: fresh_key.clone(), ci }
     }
 }
 
 /// What the CI system counts.
 fn counted(environment: &Environment) -> Result<Option<CiAttempt>, Problem> {
-    let value = |name: &str| {
-        environment
-            .get(name)
-            .map(|value| value.trim())
-            .filter(|value| !value.is_empty())
-    };
+    let value = |name: &str| environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
     for (name, short, ids) in COUNTERS {
         let Some(text) = value(name) else { continue };
         // Beyond the bound it is still a later attempt than any that is known.
-        let number = text
-            .parse::<u64>()
-            .ok()
-            .map(|number| number.min(MOST.into()) as u32 + short);
+        let number = text.parse::<u64>().ok().map(|number| number.min(MOST.into()) as u32 + short);
         let Some(attempt) = number.filter(|number| *number > 0) else {
             let shown: String = text.chars().take(50).collect();
             return Err(Problem::new(format!("{name}: `{shown}` is not the number of an attempt"))
                 .expected("a whole number, as the CI system sets it")
-                .hint("unset it, or leave it as the CI system sets it: it tells whether answers were looked at before"));
+                .hint(
+                    "unset it, or leave it as the CI system sets it: it tells whether answers were looked at before",
+                ));
         };
         let ids: Vec<&str> = ids.iter().filter_map(|id| value(id)).collect();
-        return Ok(Some(CiAttempt {
-            attempt,
-            run: format!("{name} {}", ids.join(" ")),
-        }));
+        return Ok(Some(CiAttempt { attempt, run: format!("{name} {}", ids.join(" ")) }));
     }
     Ok(None)
 }
@@ -100,24 +79,15 @@ mod tests {
     use super::*;
 
     fn of(variables: &[(&str, &str)]) -> Result<Option<(u32, String)>, String> {
-        let environment = variables
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        counted(&environment)
-            .map(|ci| ci.map(|ci| (ci.attempt, ci.run)))
-            .map_err(|problem| problem.message)
+        let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        counted(&environment).map(|ci| ci.map(|ci| (ci.attempt, ci.run))).map_err(|problem| problem.message)
     }
 
     #[test]
     fn attempts_are_counted_as_the_systems_do() {
         assert_eq!(of(&[("CI", "true")]), Ok(None));
         assert_eq!(of(&[("GITHUB_RUN_ATTEMPT", "")]), Ok(None));
-        let github = [
-            ("GITHUB_RUN_ATTEMPT", "2"),
-            ("GITHUB_RUN_ID", "7"),
-            ("GITHUB_REPOSITORY", "a/b"),
-        ];
+        let github = [("GITHUB_RUN_ATTEMPT", "2"), ("GITHUB_RUN_ID", "7"), ("GITHUB_REPOSITORY", "a/b")];
         assert_eq!(of(&github), Ok(Some((2, "GITHUB_RUN_ATTEMPT a/b 7".to_owned()))));
         for (name, value, attempt) in [
             ("SYSTEM_JOBATTEMPT", "3", 3),
@@ -126,11 +96,7 @@ mod tests {
             ("BITBUCKET_STEP_RUN_NUMBER", " 2 ", 2),
             ("GITHUB_RUN_ATTEMPT", "99999999999", MOST),
         ] {
-            assert_eq!(
-                of(&[(name, value)]).map(|ci| ci.map(|ci| ci.0)),
-                Ok(Some(attempt)),
-                "{name}"
-            );
+            assert_eq!(of(&[(name, value)]).map(|ci| ci.map(|ci| ci.0)), Ok(Some(attempt)), "{name}");
         }
     }
 

@@ -33,22 +33,15 @@ impl BaselineFile {
         let unreadable = |error: io::Error| Problem::at(whole(), format!("can't be read: {error}"));
         let exists = match fs::symlink_metadata(&path) {
             Ok(meta) if meta.file_type().is_symlink() => {
-                return Err(Problem::at(
-                    whole(),
-                    "the settings file is a symbolic link, which is not written through",
-                )
-                .expected("a file")
-                .hint("name the file itself with --config, or set `baseline` by hand"));
+                return Err(Problem::at(whole(), "the settings file is a symbolic link, which is not written through")
+                    .expected("a file")
+                    .hint("name the file itself with --config, or set `baseline` by hand"));
             }
             Ok(_) => true,
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(unreadable(error)),
         };
-        let text = if exists {
-            fs::read_to_string(&path).map_err(unreadable)?
-        } else {
-            String::new()
-        };
+        let text = if exists { fs::read_to_string(&path).map_err(unreadable)? } else { String::new() };
         let table: BTreeMap<Spanned<String>, Spanned<Value>> = toml::from_str(&text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             let message = error.message().trim_end_matches('.').to_owned();
@@ -111,11 +104,7 @@ impl BaselineFile {
             Problem::at(Place::file(self.shown.as_str()), format!("can't be written: {error}"))
                 .hint(format!("set `baseline = \"{name}\"` by hand"))
         };
-        let now = if self.exists {
-            fs::read_to_string(&self.path).map_err(failed)?
-        } else {
-            String::new()
-        };
+        let now = if self.exists { fs::read_to_string(&self.path).map_err(failed)? } else { String::new() };
         if now != self.text || self.exists != self.path.exists() {
             return Err(Problem::at(Place::file(self.shown.as_str()), "the file changed meanwhile").hint("run again"));
         }
@@ -148,11 +137,7 @@ impl BaselineFile {
         match &self.current {
             Some((_, span)) => text.replace_range(span.clone(), &value),
             None => {
-                let before = if text[..self.insert].ends_with('\n') || self.insert == 0 {
-                    ""
-                } else {
-                    "\n"
-                };
+                let before = if text[..self.insert].ends_with('\n') || self.insert == 0 { "" } else { "\n" };
                 text.insert_str(self.insert, &format!("{before}baseline = {value}\n"));
             }
         }
@@ -172,12 +157,9 @@ impl BaselineFile {
 }
 
 fn not_plain(shown: &str, text: &str, at: usize) -> Problem {
-    Problem::at(
-        Place::of_offset(shown, text, at),
-        "the baseline is not the plain name of a prompt, so it is not moved",
-    )
-    .expected("`baseline = \"v1\"`")
-    .hint("set it by hand")
+    Problem::at(Place::of_offset(shown, text, at), "the baseline is not the plain name of a prompt, so it is not moved")
+        .expected("`baseline = \"v1\"`")
+        .hint("set it by hand")
 }
 
 #[cfg(test)]
@@ -250,10 +232,7 @@ mod tests {
         std::os::unix::fs::symlink(&real, folder.path().join("promptgate.toml")).unwrap();
         let problem = BaselineFile::read(folder.path(), "promptgate.toml").unwrap_err();
         assert!(problem.message.contains("symbolic link"), "{problem}");
-        BaselineFile::read(folder.path(), "real.toml")
-            .unwrap()
-            .set("v2")
-            .unwrap();
+        BaselineFile::read(folder.path(), "real.toml").unwrap().set("v2").unwrap();
         assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
         let stale = BaselineFile::read(folder.path(), "real.toml").unwrap();
         fs::write(&real, "baseline = \"v9\"").unwrap();

@@ -33,10 +33,7 @@ impl Reader<'_> {
             match twin {
                 Some(twin) if twin.name == name => {
                     found.push(
-                        written
-                            .origin
-                            .problem(format!("`{name}` is named twice"))
-                            .expected("each candidate once"),
+                        written.origin.problem(format!("`{name}` is named twice")).expected("each candidate once"),
                     );
                 }
                 Some(twin) => found.push(
@@ -63,8 +60,7 @@ impl Reader<'_> {
             && let Some(written) = self.raw("prompt")
         {
             let problem = written.origin.problem(format!("{} candidates are named", names.len()));
-            self.problems
-                .push(problem.expected("the one that is meant").hint("give --prompt NAME"));
+            self.problems.push(problem.expected("the one that is meant").hint("give --prompt NAME"));
         }
         names.into_iter().next()
     }
@@ -97,25 +93,15 @@ impl Reader<'_> {
             }
         };
         let revision_alone = |text: &str| text.strip_prefix("git:").is_some_and(|rest| !rest.contains(':'));
-        if self
-            .raw("baseline")
-            .is_some_and(|written| revision_alone(written.text()))
-        {
+        if self.raw("baseline").is_some_and(|written| revision_alone(written.text())) {
             refuse(
                 "baseline",
                 "a revision alone is another baseline for each of several candidates",
                 "name the prompt, too: git:REV:NAME",
             );
         }
-        refuse(
-            "failed",
-            "several candidates did not fail at the same cases",
-            "give --case ID..., or one --prompt",
-        );
-        let given = |key: &str| {
-            self.raw(key)
-                .is_some_and(|written| matches!(written.text(), "true" | "1"))
-        };
+        refuse("failed", "several candidates did not fail at the same cases", "give --case ID..., or one --prompt");
+        let given = |key: &str| self.raw(key).is_some_and(|written| matches!(written.text(), "true" | "1"));
         if given("extend") {
             refuse(
                 "extend",
@@ -134,11 +120,7 @@ impl Reader<'_> {
             && matches!(written.origin, Origin::Option(_))
             && written.text() == "write"
         {
-            refuse(
-                "snapshots",
-                "one proposal for a case can't be that of several candidates",
-                "give one --prompt",
-            );
+            refuse("snapshots", "one proposal for a case can't be that of several candidates", "give one --prompt");
         }
         self.problems.extend(found);
     }

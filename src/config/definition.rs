@@ -162,10 +162,7 @@ impl<'a> Reader<'a> {
             return T::default();
         };
         if let Some(raw) = self.raw(key) {
-            let read = definition
-                .kind
-                .check(raw.text())
-                .and_then(|()| T::from_texts(&raw.values));
+            let read = definition.kind.check(raw.text()).and_then(|()| T::from_texts(&raw.values));
             match read {
                 Ok(value) => return value,
                 Err(message) => {
@@ -184,8 +181,7 @@ impl<'a> Reader<'a> {
             return T::default();
         };
         T::from_texts(&[default()]).unwrap_or_else(|message| {
-            self.problems
-                .push(Problem::new(format!("the default of `{key}`: {message}")));
+            self.problems.push(Problem::new(format!("the default of `{key}`: {message}")));
             T::default()
         })
     }

@@ -268,9 +268,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Definition> {
 
 /// A setting by its name, wherever it may be written.
 pub(crate) fn definition(key: &str) -> Option<&'static Definition> {
-    all()
-        .chain(ConfigFile::DEFINITIONS)
-        .find(|definition| definition.key == key)
+    all().chain(ConfigFile::DEFINITIONS).find(|definition| definition.key == key)
 }
 
 /// Samples per case and arm without a setting.
@@ -345,9 +343,7 @@ pub struct ApiVersion(pub String);
 
 impl Value for ApiVersion {
     fn from_text(text: &str) -> Result<ApiVersion, String> {
-        let number = text
-            .strip_prefix('v')
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        let number = text.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         match text {
             "beta" => Ok(ApiVersion("v1beta".to_owned())),
             _ if number && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) => Ok(ApiVersion(text.to_owned())),

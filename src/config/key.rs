@@ -12,15 +12,8 @@ const KEY_VARIABLES: [&str; 2] = ["GOOGLE_API_KEY", "GEMINI_API_KEY"];
 const KEY_FILE: &str = "GEMINI_API_KEY_FILE";
 
 /// Any of these means an unattended machine, where a missing secret must never turn a check green.
-const UNATTENDED: [&str; 7] = [
-    "CI",
-    "GITHUB_ACTIONS",
-    "TF_BUILD",
-    "BUILD_ID",
-    "JENKINS_URL",
-    "KUBERNETES_SERVICE_HOST",
-    "CLOUD_RUN_JOB",
-];
+const UNATTENDED: [&str; 7] =
+    ["CI", "GITHUB_ACTIONS", "TF_BUILD", "BUILD_ID", "JENKINS_URL", "KUBERNETES_SERVICE_HOST", "CLOUD_RUN_JOB"];
 
 /// What the environment says about a key.
 pub(super) enum KeyState {
@@ -44,11 +37,7 @@ pub(super) fn in_variable(name: &str, environment: &Environment) -> KeyState {
 /// The key, from `GOOGLE_API_KEY`, else `GEMINI_API_KEY`, else the file named by `GEMINI_API_KEY_FILE`.
 pub(super) fn find(environment: &Environment) -> KeyState {
     for name in KEY_VARIABLES {
-        if let Some(key) = environment
-            .get(name)
-            .map(|key| key.trim())
-            .filter(|key| !key.is_empty())
-        {
+        if let Some(key) = environment.get(name).map(|key| key.trim()).filter(|key| !key.is_empty()) {
             return KeyState::Present(key.to_owned(), None);
         }
     }
@@ -92,13 +81,8 @@ pub fn secrets(environment: &Environment) -> Vec<ApiKey> {
     });
     let named = KEY_VARIABLES.into_iter().chain(own);
     let named = named.filter_map(|name| environment.get(name).cloned());
-    let in_file = environment
-        .get(KEY_FILE)
-        .and_then(|path| read_key_file(Path::new(path)).ok());
-    named
-        .chain(in_file)
-        .filter_map(|text| ApiKey::new(&text).ok())
-        .collect()
+    let in_file = environment.get(KEY_FILE).and_then(|path| read_key_file(Path::new(path)).ok());
+    named.chain(in_file).filter_map(|text| ApiKey::new(&text).ok()).collect()
 }
 
 /// The variable that shows that no person sits here.

@@ -48,9 +48,7 @@ pub struct Layers {
 impl fmt::Debug for Layers {
     /// Without the environment: keys stand in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Layers")
-            .field("root", &self.root)
-            .finish_non_exhaustive()
+        f.debug_struct("Layers").field("root", &self.root).finish_non_exhaustive()
     }
 }
 
@@ -99,10 +97,7 @@ impl Layers {
     }
 
     pub(super) fn reader<'a>(&'a self, problems: &'a mut Problems) -> Reader<'a> {
-        Reader {
-            layers: self.by_precedence().to_vec(),
-            problems,
-        }
+        Reader { layers: self.by_precedence().to_vec(), problems }
     }
 
     pub(super) fn raw(&self, key: &str) -> Option<&RawValue> {
@@ -123,11 +118,7 @@ impl Layers {
 
     /// A path below the root, as the user would type it.
     pub(super) fn under_root(&self, path: &str) -> PathBuf {
-        if self.root == Path::new(".") {
-            PathBuf::from(path)
-        } else {
-            self.root.join(path)
-        }
+        if self.root == Path::new(".") { PathBuf::from(path) } else { self.root.join(path) }
     }
 
     /// Candidate and baseline as written, for commands that only look at prompts.
@@ -216,10 +207,7 @@ impl ModelChoice {
 /// A variable of other tools; an empty one counts as unset.
 fn foreign(environment: &Environment, variable: &str) -> Option<RawValue> {
     let value = environment.get(variable).filter(|value| !value.trim().is_empty())?;
-    Some(RawValue {
-        values: vec![value.clone()],
-        origin: Origin::Variable(variable.to_owned()),
-    })
+    Some(RawValue { values: vec![value.clone()], origin: Origin::Variable(variable.to_owned()) })
 }
 
 /// Reads the `PROMPTGATE_…` variables; empty ones count as unset. Also returns warnings about unknown ones.
@@ -230,9 +218,8 @@ fn from_environment(environment: &Environment) -> (RawValues, Vec<Problem>) {
     for (name, value) in environment {
         let Some(key) = name.strip_prefix(PREFIX) else { continue };
         let Some(definition) = groups::all().find(|definition| definition.key == key.to_ascii_lowercase()) else {
-            let names: Vec<String> = groups::all()
-                .map(|definition| format!("{PREFIX}{}", definition.key.to_uppercase()))
-                .collect();
+            let names: Vec<String> =
+                groups::all().map(|definition| format!("{PREFIX}{}", definition.key.to_uppercase())).collect();
             let problem = Problem::new(format!("the variable {name} is not a setting, it is ignored"));
             unknown.push(match nearest(name, names.iter().map(String::as_str)) {
                 Some(near) => problem.hint(format!("did you mean {near}?")),

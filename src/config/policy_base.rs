@@ -59,12 +59,7 @@ impl Layers {
 
 /// The base of the change that CI looks at, and the variable that tells it.
 fn base_in_ci(environment: &Environment) -> Option<(&'static str, String)> {
-    let value = |name: &str| {
-        environment
-            .get(name)
-            .map(|value| value.trim())
-            .filter(|value| !value.is_empty())
-    };
+    let value = |name: &str| environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
     let branch = |name: &'static str| {
         let branch = value(name)?;
         let branch = branch.strip_prefix("refs/heads/").unwrap_or(branch);
@@ -118,15 +113,11 @@ pub fn compare_files(before: &FileSettings, after: &FileSettings) -> Vec<PolicyC
     }));
     rows.extend(tables("command", before, after, |file| {
         let commands = file.tables.commands.iter();
-        commands
-            .map(|command| (command.name.clone(), show_command(command)))
-            .collect()
+        commands.map(|command| (command.name.clone(), show_command(command))).collect()
     }));
     rows.extend(tables("embeddings", before, after, |file| {
         let models = file.tables.embeddings.iter();
-        models
-            .map(|(name, model)| (name.clone(), show_embedding(model)))
-            .collect()
+        models.map(|(name, model)| (name.clone(), show_embedding(model))).collect()
     }));
     rows
 }
@@ -179,13 +170,7 @@ fn compare_setting(definition: &Definition, before: &FileSettings, after: &FileS
         (Weaker::Words(words), _) => is.as_deref().is_some_and(|is| words.contains(&is)),
         (Weaker::Never | Weaker::Unrelated, _) => false,
     };
-    Some(PolicyChange {
-        kind: key.to_owned(),
-        what: key.to_owned(),
-        before: was,
-        after: is,
-        weaker,
-    })
+    Some(PolicyChange { kind: key.to_owned(), what: key.to_owned(), before: was, after: is, weaker })
 }
 
 /// A tag in quarantine, or one that stays there longer, is decided by less. What day it is plays no part, so that a verdict is
@@ -216,12 +201,7 @@ fn or_default(text: Option<&str>) -> &str {
 }
 
 fn show_judge(judge: &Judge) -> String {
-    let Judge {
-        target,
-        model,
-        base_url,
-        prompt,
-    } = judge;
+    let Judge { target, model, base_url, prompt } = judge;
     format!(
         "target {}, model {}, base_url {}, prompt {}",
         or_default(target.map(|target| target.as_str())),
@@ -232,13 +212,7 @@ fn show_judge(judge: &Judge) -> String {
 }
 
 fn show_embedding(model: &Embedding) -> String {
-    let Embedding {
-        target,
-        model,
-        base_url,
-        dimensions,
-        path,
-    } = model;
+    let Embedding { target, model, base_url, dimensions, path } = model;
     format!(
         "target {}, model {}, base_url {}, dimensions {}, path {}",
         or_default(target.map(|target| target.as_str())),
@@ -252,12 +226,7 @@ fn show_embedding(model: &Embedding) -> String {
 /// Without the values of variables.
 fn show_command(command: &Command) -> String {
     let variables: Vec<&str> = command.env.keys().map(String::as_str).collect();
-    format!(
-        "{}, timeout {} ms, variables {}",
-        command.argv.join(" "),
-        command.timeout.as_millis(),
-        variables.join(" ")
-    )
+    format!("{}, timeout {} ms, variables {}", command.argv.join(" "), command.timeout.as_millis(), variables.join(" "))
 }
 
 /// Whether another judge, command or model is milder is not known, so it counts as if it were.
@@ -288,11 +257,7 @@ impl PolicyBaseSettings {
     pub fn unreadable(&self, problem: Problem) -> Problem {
         let hint = problem.hint.unwrap_or_default();
         let fetch = "fetch all commits, as with `fetch-depth: 0` of actions/checkout, or say `--policy-base none`";
-        let hint = if hint.is_empty() {
-            fetch.to_owned()
-        } else {
-            format!("{hint}; {fetch}")
-        };
+        let hint = if hint.is_empty() { fetch.to_owned() } else { format!("{hint}; {fetch}") };
         Problem {
             message: format!("the policy base ({}) can't be read: {}", self.asked_by, problem.message),
             hint: Some(hint),
@@ -325,16 +290,8 @@ mod tests {
             ("tolerance = 0.005", "tolerance = 0.01", Some(("tolerance", true))),
             ("alpha = 0.05", "alpha = 0.1", Some(("alpha", true))),
             ("alpha = 0.05", "alpha = 0.01", Some(("alpha", false))),
-            (
-                "min_pass_rate = 0.9",
-                "min_pass_rate = 0.8",
-                Some(("min_pass_rate", true)),
-            ),
-            (
-                "min_pass_rate = 0.8",
-                "min_pass_rate = 0.9",
-                Some(("min_pass_rate", false)),
-            ),
+            ("min_pass_rate = 0.9", "min_pass_rate = 0.8", Some(("min_pass_rate", true))),
+            ("min_pass_rate = 0.8", "min_pass_rate = 0.9", Some(("min_pass_rate", false))),
             ("min_pass_rate = 0.8", "", Some(("min_pass_rate", true))),
             ("", "min_pass_rate = 0.8", Some(("min_pass_rate", false))),
             ("strict_model = true", "", Some(("strict_model", true))),
@@ -343,29 +300,13 @@ mod tests {
             ("", "[gate]\nslice_margin = 0.2", Some(("slice_margin", true))),
             ("", "[gate]\nslice_q = 0.01", Some(("slice_q", true))),
             ("", "[gate]\ncritical_tags = [\"a\"]", Some(("critical_tags", false))),
-            (
-                "[gate]\ncritical_tags = [\"a\"]",
-                "[gate]\ncritical_tags = [\"b\"]",
-                Some(("critical_tags", true)),
-            ),
+            ("[gate]\ncritical_tags = [\"a\"]", "[gate]\ncritical_tags = [\"b\"]", Some(("critical_tags", true))),
             ("", "[gate.guardrails]\ncost = 0.1", Some(("guardrail_cost", false))),
-            (
-                "[gate.guardrails]\ncost = 0.1",
-                "[gate.guardrails]\ncost = 0.2",
-                Some(("guardrail_cost", true)),
-            ),
+            ("[gate.guardrails]\ncost = 0.1", "[gate.guardrails]\ncost = 0.2", Some(("guardrail_cost", true))),
             ("[gate.guardrails]\ncost = 0.1", "", Some(("guardrail_cost", true))),
             ("", QUARANTINE, Some(("quarantine", true))),
-            (
-                QUARANTINE,
-                "[gate.quarantine]\na = \"2027-01-01\"",
-                Some(("quarantine", true)),
-            ),
-            (
-                QUARANTINE,
-                "[gate.quarantine]\na = \"2026-12-30\"",
-                Some(("quarantine", false)),
-            ),
+            (QUARANTINE, "[gate.quarantine]\na = \"2027-01-01\"", Some(("quarantine", true))),
+            (QUARANTINE, "[gate.quarantine]\na = \"2026-12-30\"", Some(("quarantine", false))),
             // Also one that was over long ago: what day it is plays no part.
             ("", "[gate.quarantine]\na = \"2020-01-01\"", Some(("quarantine", true))),
             (QUARANTINE, "", Some(("quarantine", false))),
@@ -388,11 +329,7 @@ mod tests {
             ("", "cache = \"only\"", Some(("cache", true))),
             ("baseline = \"v1\"", "baseline = \"none\"", Some(("baseline", true))),
             ("baseline = \"v1\"", "baseline = \"v2\"", Some(("baseline", false))),
-            (
-                "policy_base = \"a\"",
-                "policy_base = \"none\"",
-                Some(("policy_base", true)),
-            ),
+            ("policy_base = \"a\"", "policy_base = \"none\"", Some(("policy_base", true))),
             ("policy_base = \"a\"", "", Some(("policy_base", true))),
             ("", "policy_base = \"a\"", Some(("policy_base", false))),
             ("repeat = 5", "repeat = 1", Some(("repeat", false))),
@@ -400,23 +337,13 @@ mod tests {
             ("concurrency = 1", "concurrency = 2", None),
             ("", "[commands.c]\nargv = [\"a\"]", Some(("command", false))),
             ("[commands.c]\nargv = [\"a\"]", "\n\n[commands.c]\nargv = [\"a\"]", None),
-            (
-                "[commands.c]\nargv = [\"a\"]",
-                "[commands.c]\nargv = [\"b\"]",
-                Some(("command", true)),
-            ),
+            ("[commands.c]\nargv = [\"a\"]", "[commands.c]\nargv = [\"b\"]", Some(("command", true))),
             ("[commands.c]\nargv = [\"a\"]", "", Some(("command", true))),
-            (
-                "[judges.default]\nmodel = \"a\"",
-                "[judges.default]\nmodel = \"b\"",
-                Some(("judge", true)),
-            ),
+            ("[judges.default]\nmodel = \"a\"", "[judges.default]\nmodel = \"b\"", Some(("judge", true))),
             ("", "[judges.default]\nmodel = \"b\"", Some(("judge", false))),
         ] {
-            let expected: Vec<(String, bool)> = expected
-                .into_iter()
-                .map(|(kind, weaker)| (kind.to_owned(), weaker))
-                .collect();
+            let expected: Vec<(String, bool)> =
+                expected.into_iter().map(|(kind, weaker)| (kind.to_owned(), weaker)).collect();
             assert_eq!(rows(before, after), expected, "{before:?} {after:?}");
         }
     }
@@ -424,17 +351,11 @@ mod tests {
     #[test]
     fn the_base_of_a_change_is_known_from_ci() {
         let base = |pairs: &[(&str, &str)]| {
-            let environment = pairs
-                .iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect();
+            let environment = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
             base_in_ci(&environment).map(|(_, rev)| rev)
         };
         assert_eq!(base(&[]), None);
-        assert_eq!(
-            base(&[("GITHUB_BASE_REF", ""), ("GITHUB_REF", "refs/heads/main")]),
-            None
-        );
+        assert_eq!(base(&[("GITHUB_BASE_REF", ""), ("GITHUB_REF", "refs/heads/main")]), None);
         for (name, value, expected) in [
             ("GITHUB_BASE_REF", "release/1.x", "origin/release/1.x"),
             ("GITHUB_REF", "refs/heads/gh-readonly-queue/a/b/pr-7-0123", "origin/a/b"),

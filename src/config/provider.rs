@@ -65,24 +65,8 @@ impl Layers {
         let place = self.place(target)?;
         let answers: Vec<PathBuf> = answers.iter().map(|path| self.under_root(path)).collect();
         let answerer = self.answerer(target, base_url.as_deref(), place.as_ref(), &answers, offline)?;
-        let Answerer {
-            target,
-            fallback,
-            key,
-            key_file,
-        } = answerer;
-        Ok(ProviderSettings {
-            target,
-            fallback,
-            base_url,
-            api_version,
-            delivery,
-            batch,
-            answers,
-            key,
-            place,
-            key_file,
-        })
+        let Answerer { target, fallback, key, key_file } = answerer;
+        Ok(ProviderSettings { target, fallback, base_url, api_version, delivery, batch, answers, key, place, key_file })
     }
 
     /// The version of the API and the way of delivery. Variables and the file may serve other targets, too; an option is
@@ -93,28 +77,16 @@ impl Layers {
         for (key, has, message) in [
             ("stream", gemini, "only the targets `gemini` and `sim` stream"),
             ("batch", gemini, "only the targets `gemini` and `sim` take batches"),
-            (
-                "api_version",
-                versioned,
-                "only the targets `gemini` and `sim` have a choice of version",
-            ),
+            ("api_version", versioned, "only the targets `gemini` and `sim` have a choice of version"),
         ] {
             if let Some(raw) = self.options.get(key).filter(|_| !has) {
                 problems.push(raw.origin.problem(message).hint("leave it out for this target"));
             }
         }
-        let Transport {
-            api_version: ApiVersion(version),
-            stream,
-            ..
-        } = self.group(problems);
+        let Transport { api_version: ApiVersion(version), stream, .. } = self.group(problems);
         (
             if versioned { version } else { gemini::VERSION.to_owned() },
-            if gemini && stream {
-                Delivery::Stream
-            } else {
-                Delivery::Whole
-            },
+            if gemini && stream { Delivery::Stream } else { Delivery::Whole },
         )
     }
 
@@ -130,12 +102,7 @@ impl Layers {
 
     /// How batch jobs are waited for, if the answers are to come through them. Mistakes in the group are those of the form.
     fn batch(&self, target: TargetKind, delivery: Delivery, problems: &mut Problems) -> Option<BatchSettings> {
-        let Transport {
-            batch,
-            batch_poll,
-            batch_wait,
-            ..
-        } = self.group(&mut Problems::default());
+        let Transport { batch, batch_poll, batch_wait, .. } = self.group(&mut Problems::default());
         if !batch || !target.def().streams {
             return None;
         }
@@ -143,10 +110,7 @@ impl Layers {
             let problem = Problem::new("answers of batch jobs can't be streamed");
             problems.push(problem.hint("leave out one of --batch and --stream"));
         }
-        Some(BatchSettings {
-            first_look: batch_poll,
-            wait: batch_wait,
-        })
+        Some(BatchSettings { first_look: batch_poll, wait: batch_wait })
     }
 
     /// Project and location of the target `vertex`; express mode without a project. `None` for other targets.
@@ -169,18 +133,15 @@ impl Layers {
             parsed.ok()
         };
         let place = match (read("project", vertex::project), read("location", vertex::location)) {
-            (Some(project), location) => Place::Project {
-                project,
-                location: location.unwrap_or_else(|| "global".to_owned()),
-            },
+            (Some(project), location) => {
+                Place::Project { project, location: location.unwrap_or_else(|| "global".to_owned()) }
+            }
             (None, _) => Place::Express,
         };
         if let (None, Some(location)) = (self.raw("project"), self.raw("location"))
             && location.text() != "global"
         {
-            let problem = location
-                .origin
-                .problem("without a project there is no choice of location");
+            let problem = location.origin.problem("without a project there is no choice of location");
             problems.push(problem.hint("give --project, or set GOOGLE_CLOUD_PROJECT"));
         }
         problems.or(Some(place))
@@ -215,10 +176,7 @@ impl Layers {
             KeySource::Google => None,
         };
         if let Some(key) = own_key {
-            return Ok(Answerer {
-                key,
-                ..Answerer::keyless(kind)
-            });
+            return Ok(Answerer { key, ..Answerer::keyless(kind) });
         }
         let hint = "set GEMINI_API_KEY (or GOOGLE_API_KEY, or GEMINI_API_KEY_FILE), or rehearse with --target sim";
         match key::find(&self.environment) {
@@ -313,19 +271,10 @@ impl Layers {
     pub fn batch_service(&self) -> Result<BatchService, Problems> {
         let mut problems = Problems::default();
         let Service { target, .. } = self.group(&mut problems);
-        let Transport {
-            api_version: ApiVersion(api_version),
-            ..
-        } = self.group(&mut problems);
+        let Transport { api_version: ApiVersion(api_version), .. } = self.group(&mut problems);
         let LimitSettings { timeout, .. } = self.group(&mut problems);
         let target = target.unwrap_or(TargetKind::Gemini);
-        let mut service = BatchService {
-            target,
-            base_url: self.base_url(target),
-            api_version,
-            key: None,
-            timeout,
-        };
+        let mut service = BatchService { target, base_url: self.base_url(target), api_version, key: None, timeout };
         if !target.def().streams {
             problems.push(Problem::new("only the targets `gemini` and `sim` take batches"));
         } else if target == TargetKind::Sim && service.base_url.is_none() {
@@ -373,11 +322,6 @@ struct Answerer {
 
 impl Answerer {
     fn keyless(target: TargetKind) -> Answerer {
-        Answerer {
-            target,
-            fallback: false,
-            key: None,
-            key_file: None,
-        }
+        Answerer { target, fallback: false, key: None, key_file: None }
     }
 }

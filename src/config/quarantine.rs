@@ -64,10 +64,7 @@ pub(super) fn read(value: &Spanned<DeValue<'_>>, source: Source<'_>, problems: &
             problems.push(Problem::at(at, message).expected(DAY));
             continue;
         }
-        let raw = RawValue {
-            values: vec![until],
-            origin: Origin::File(at),
-        };
+        let raw = RawValue { values: vec![until], origin: Origin::File(at) };
         quarantine.insert(name.to_string(), raw);
     }
     quarantine
@@ -108,20 +105,14 @@ impl Reader<'_> {
 /// Checks what depends on the day and on other settings.
 fn allowed<'a>(tag: &str, until: &'a str, today: Date, critical: &[String]) -> Result<&'a str, Problem> {
     if critical.iter().any(|other| other == tag) {
-        return Err(Problem::new(format!(
-            "`{tag}` is in quarantine and a critical tag, which can't both be"
-        ))
-        .hint("take it out of one of the two: what must not get worse can't be left undecided"));
+        return Err(Problem::new(format!("`{tag}` is in quarantine and a critical tag, which can't both be"))
+            .hint("take it out of one of the two: what must not get worse can't be left undecided"));
     }
     let latest = today.saturating_add(Duration::days(LONGEST_QUARANTINE));
     if day(until).is_none_or(|until| until > latest) {
-        return Err(Problem::new(format!(
-            "the quarantine of `{tag}` lasts until {until}, which is too long"
-        ))
-        .expected(format!(
-            "at most {LONGEST_QUARANTINE} days from today, so {latest} at the latest"
-        ))
-        .hint("make the cases steady until then, or take them out of the golden data where everyone sees it"));
+        return Err(Problem::new(format!("the quarantine of `{tag}` lasts until {until}, which is too long"))
+            .expected(format!("at most {LONGEST_QUARANTINE} days from today, so {latest} at the latest"))
+            .hint("make the cases steady until then, or take them out of the golden data where everyone sees it"));
     }
     Ok(until)
 }

@@ -12,11 +12,7 @@ impl Layers {
     pub fn policy(&self) -> Result<Policy, Problems> {
         let mut problems = Problems::default();
         let policy = self.policy_rules(&mut problems);
-        problems.or(Policy {
-            min_pass_rate: None,
-            sequential: Sequential::Off,
-            ..policy
-        })
+        problems.or(Policy { min_pass_rate: None, sequential: Sequential::Off, ..policy })
     }
 
     /// The rules of the verdict. Their bounds are those of [`Policy::check`].
@@ -37,11 +33,7 @@ impl Layers {
             estimand: difference.estimand,
             min_pass_rate: verdict.min_pass_rate,
             attempts: verdict.attempts,
-            sequential: if verdict.sequential {
-                Sequential::Looks
-            } else {
-                Sequential::Off
-            },
+            sequential: if verdict.sequential { Sequential::Looks } else { Sequential::Off },
             strict_model: verdict.strict_model,
             slice_margin: gate.slice_margin,
             slice_q: gate.slice_q,

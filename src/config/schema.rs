@@ -10,9 +10,8 @@ use serde_json::{Map, Value, json};
 /// The schema (draft 2020-12) of promptgate.toml.
 pub fn schema() -> Value {
     let settings = groups::top().filter(|definition| definition.scope != Scope::OneCall);
-    let mut properties: Map<String, Value> = settings
-        .map(|definition| (definition.key.to_owned(), definition.schema()))
-        .collect();
+    let mut properties: Map<String, Value> =
+        settings.map(|definition| (definition.key.to_owned(), definition.schema())).collect();
     if let Some(candidate) = properties.get("prompt").cloned() {
         properties.insert("candidate".to_owned(), candidate);
     }
@@ -59,29 +58,17 @@ mod tests {
             ("candidate = \"v2\"\nbaseline = \"none\"\nmin_pass_rate = 0.9", true),
             ("golden = \"golden\"\ntag = [\"a\", \"b\"]\nrepeat = 5", true),
             ("timeout = \"90s\"\nstream = true\nmargin = 0.03", true),
-            (
-                "[prices.m]\ninput = 1\noutput = 2.5\nlong = {input = 2, output = 5}",
-                true,
-            ),
+            ("[prices.m]\ninput = 1\noutput = 2.5\nlong = {input = 2, output = 5}", true),
             ("[[prices.m]]\ninput = 1\noutput = 2", true),
             ("dry_run = true", false),
             ("repeats = 3", false),
             ("golden = []", false),
             ("prompt = \"a\"\ncandidate = \"b\"", false),
-            (
-                "[judges.default]\nmodel = \"m\"\n[judges.local]\ntarget = \"openai\"",
-                true,
-            ),
+            ("[judges.default]\nmodel = \"m\"\n[judges.local]\ntarget = \"openai\"", true),
             ("[judges.default]\nvotes = 3", false),
-            (
-                "[commands.sums]\nargv = [\"python3\", \"sums.py\"]\ntimeout = \"10s\"",
-                true,
-            ),
+            ("[commands.sums]\nargv = [\"python3\", \"sums.py\"]\ntimeout = \"10s\"", true),
             ("[commands.sums]\ntimeout = \"10s\"", false),
-            (
-                "[gate]\nslice_margin = 0.2\nslice_q = 0.01\ncritical_tags = [\"a\"]\ncritical_margin = 0.05",
-                true,
-            ),
+            ("[gate]\nslice_margin = 0.2\nslice_q = 0.01\ncritical_tags = [\"a\"]\ncritical_margin = 0.05", true),
             (
                 "[gate.guardrails]\nlatency_p95 = 0.2\ncost = 0.1\noutput_tokens = 1\nrefusal_rate = 0.02\ntruncation_rate = 0.01",
                 true,
@@ -99,11 +86,7 @@ mod tests {
             ("[prices.m]\ninput = 1\noutput = 2\nbatch = 1", false),
         ] {
             let written: toml::Value = toml::from_str(text).unwrap();
-            assert_eq!(
-                validator.is_valid(&serde_json::to_value(&written).unwrap()),
-                valid,
-                "{text}"
-            );
+            assert_eq!(validator.is_valid(&serde_json::to_value(&written).unwrap()), valid, "{text}");
             let problems = FileSettings::of_text(text, "promptgate.toml").err().unwrap_or_default();
             assert_eq!(problems.is_empty(), valid, "{text}: {problems}");
         }

@@ -62,10 +62,7 @@ impl Section<'_> {
             };
             let key = definition.key;
             if definition.scope == Scope::OneCall {
-                let problem = Problem::at(
-                    place,
-                    format!("`{key}` can't stand in a file, it holds for one call only"),
-                );
+                let problem = Problem::at(place, format!("`{key}` can't stand in a file, it holds for one call only"));
                 problems.push(problem.hint(format!("give --{} on the command line", key.replace('_', "-"))));
                 continue;
             }

@@ -68,11 +68,7 @@ pub enum Baseline {
 
 impl From<String> for Baseline {
     fn from(text: String) -> Baseline {
-        if text == "none" {
-            Baseline::None
-        } else {
-            Baseline::Prompt(text)
-        }
+        if text == "none" { Baseline::None } else { Baseline::Prompt(text) }
     }
 }
 
@@ -115,10 +111,7 @@ pub struct JudgeCalibration {
 
 impl JudgeCalibration {
     pub(super) fn new(layers: &Layers, path: &str) -> JudgeCalibration {
-        JudgeCalibration {
-            path: layers.under_root(path),
-            named: layers.raw("judge_calibration").is_some(),
-        }
+        JudgeCalibration { path: layers.under_root(path), named: layers.raw("judge_calibration").is_some() }
     }
 }
 
@@ -202,24 +195,12 @@ impl Layers {
     fn settle_for(self, purpose: Purpose) -> Result<Settings, Problems> {
         let mut problems = self.problems.clone();
         let arms = self.arms(purpose, &mut problems);
-        let Cases {
-            case,
-            tag,
-            limit,
-            repeat,
-            ..
-        } = self.group(&mut problems);
+        let Cases { case, tag, limit, repeat, .. } = self.group(&mut problems);
         let Part { failed, shard } = self.group(&mut problems);
         let limits: LimitSettings = self.group(&mut problems);
         self.check_retries(&limits, &mut problems);
         let Continuation { resume, dry_run } = self.group(&mut problems);
-        let Output {
-            snapshots,
-            no_gate,
-            quiet,
-            color,
-            ..
-        } = self.group(&mut problems);
+        let Output { snapshots, no_gate, quiet, color, .. } = self.group(&mut problems);
         let gated = purpose == Purpose::Verdict && !no_gate;
         let policy = self.policy_rules(&mut problems);
         let DifferenceRules { judge_calibration, .. } = self.group(&mut Problems::default());
@@ -276,20 +257,9 @@ impl Layers {
                 judge_calibration: JudgeCalibration::new(&self, &judge_calibration),
                 commands: self.commands().to_vec(),
             },
-            run: RunSettings {
-                cache: limits.cache,
-                resume,
-                dry_run,
-                quiet,
-                color,
-            },
+            run: RunSettings { cache: limits.cache, resume, dry_run, quiet, color },
             limits,
-            gate: GateSettings {
-                gated,
-                policy,
-                policy_base,
-                attempts,
-            },
+            gate: GateSettings { gated, policy, policy_base, attempts },
             prices: Prices::with_own(self.file.tables.prices.clone()),
             warnings: self.warnings,
             root: self.root,
@@ -300,23 +270,15 @@ impl Layers {
     fn arms(&self, purpose: Purpose, problems: &mut Problems) -> Option<ArmSettings> {
         let models = self.models();
         match purpose {
-            Purpose::Judges => Some(ArmSettings {
-                prompt: String::new(),
-                candidates: Vec::new(),
-                baseline: Baseline::None,
-                models,
-            }),
+            Purpose::Judges => {
+                Some(ArmSettings { prompt: String::new(), candidates: Vec::new(), baseline: Baseline::None, models })
+            }
             Purpose::SameArms => {
                 let Some(prompt) = self.own_baseline() else {
                     problems.push(no_prompt());
                     return None;
                 };
-                Some(ArmSettings {
-                    candidates: Vec::new(),
-                    baseline: Baseline::Prompt(prompt.clone()),
-                    prompt,
-                    models,
-                })
+                Some(ArmSettings { candidates: Vec::new(), baseline: Baseline::Prompt(prompt.clone()), prompt, models })
             }
             Purpose::Verdict => {
                 let (prompt, candidates) = self.reader(problems).candidates();
@@ -326,12 +288,7 @@ impl Layers {
                 } else if baseline.is_none() {
                     problems.push(no_baseline("`none` gates on --min-pass-rate instead"));
                 }
-                Some(ArmSettings {
-                    prompt: prompt?,
-                    candidates,
-                    baseline: baseline?.into(),
-                    models,
-                })
+                Some(ArmSettings { prompt: prompt?, candidates, baseline: baseline?.into(), models })
             }
         }
     }
@@ -377,9 +334,7 @@ impl Layers {
                 problems.extend(comparing.filter_map(|definition| self.raw(definition.key)).map(|raw| {
                     let message =
                         "without a baseline there is nothing to be worse than, so it would promise what nobody checks";
-                    raw.origin
-                        .problem(message)
-                        .hint("leave it out, name a baseline, or give --no-gate")
+                    raw.origin.problem(message).hint("leave it out, name a baseline, or give --no-gate")
                 }));
             }
             Baseline::Prompt(_) | Baseline::None => {}
@@ -415,7 +370,6 @@ pub(super) fn no_prompt() -> Problem {
 }
 
 pub(super) fn no_baseline(otherwise: &str) -> Problem {
-    Problem::new("no baseline is named").hint(format!(
-        "give --baseline NAME, or set `baseline` in promptgate.toml; {otherwise}"
-    ))
+    Problem::new("no baseline is named")
+        .hint(format!("give --baseline NAME, or set `baseline` in promptgate.toml; {otherwise}"))
 }

@@ -62,11 +62,8 @@ settings! {
 }
 
 /// US dollars per million tokens; more than the largest is a slip of the keyboard.
-const DOLLARS: Kind = Kind::Number(
-    Bound::Included(0.0),
-    Bound::Included(100_000.0),
-    "US dollars per million tokens, from 0 to 100000",
-);
+const DOLLARS: Kind =
+    Kind::Number(Bound::Included(0.0), Bound::Included(100_000.0), "US dollars per million tokens, from 0 to 100000");
 
 settings! {
     /// Prices in US dollars per million tokens.
@@ -146,11 +143,7 @@ impl Tables {
             };
         each(judges, &mut |name, place, value, problems| {
             let judge = entry::<Judge>(&format!("{judges}.{name}"), value, source, problems);
-            let judge = judge.map(|settings| ModelEntry {
-                place,
-                key: None,
-                settings,
-            });
+            let judge = judge.map(|settings| ModelEntry { place, key: None, settings });
             tables.judges.extend(judge.map(|judge| (name.to_owned(), judge)));
         });
         each(embeddings, &mut |name, place, value, problems| {
@@ -169,20 +162,11 @@ impl Tables {
                     Problem::at(place.clone(), message).expected("target, model, base_url and dimensions, or path"),
                 );
             }
-            tables.embeddings.insert(
-                name.to_owned(),
-                ModelEntry {
-                    place,
-                    key: None,
-                    settings,
-                },
-            );
+            tables.embeddings.insert(name.to_owned(), ModelEntry { place, key: None, settings });
         });
         each(commands, &mut |name, place, value, problems| {
             let usable = (1..=64).contains(&name.chars().count())
-                && name
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
             if !usable {
                 let problem = Problem::at(place.clone(), format!("`{name}` can't be the name of a command"));
                 problems.push(problem.expected("1 to 64 letters, digits, `-` and `_`"));
@@ -195,13 +179,7 @@ impl Tables {
                 let problem = Problem::at(place.clone(), format!("[{section}]: `argv` is missing"));
                 problems.push(problem.expected("argv = [\"python3\", \"checks/polite.py\"]"));
             }
-            tables.commands.push(Command {
-                name: name.to_owned(),
-                argv,
-                timeout,
-                env,
-                place,
-            });
+            tables.commands.push(Command { name: name.to_owned(), argv, timeout, env, place });
         });
         each(prices, &mut |model, place, value, problems| {
             let section = format!("{prices}.{model}");
@@ -233,12 +211,7 @@ fn raw_entry(
     problems: &mut Vec<Problem>,
 ) -> Option<RawValues> {
     let Some(table) = value.get_ref().as_table() else {
-        let names: Vec<&str> = groups
-            .iter()
-            .copied()
-            .flatten()
-            .map(|definition| definition.key)
-            .collect();
+        let names: Vec<&str> = groups.iter().copied().flatten().map(|definition| definition.key).collect();
         problems.push(source.not_a_table(value, section, &names.join(", ")));
         return None;
     };
@@ -255,11 +228,7 @@ fn raw_entry(
 
 fn typed<G: Group>(raw: &RawValues, problems: &mut Vec<Problem>) -> G {
     let mut found = Problems::default();
-    let group = Reader {
-        layers: vec![raw],
-        problems: &mut found,
-    }
-    .group();
+    let group = Reader { layers: vec![raw], problems: &mut found }.group();
     problems.extend(found.iter().cloned());
     group
 }
@@ -295,10 +264,7 @@ fn model_prices(
             Some(self::rates(&section, &raw, place, problems))
         });
         if prices.iter().any(|earlier| earlier.from == from) {
-            let problem = Problem::at(
-                place.clone(),
-                format!("[{section}]: two prices hold from the same day on"),
-            );
+            let problem = Problem::at(place.clone(), format!("[{section}]: two prices hold from the same day on"));
             problems.push(problem.expected("a `from` of its own for each"));
         }
         prices.push(Price { from, rates, long });
@@ -313,11 +279,7 @@ fn rates(section: &str, raw: &RawValues, place: &Place, problems: &mut Vec<Probl
     }
     let RateTable { input, output, cached } = typed(raw, problems);
     let input = input.unwrap_or_default();
-    Rates {
-        input,
-        output: output.unwrap_or_default(),
-        cached: cached.unwrap_or(input),
-    }
+    Rates { input, output: output.unwrap_or_default(), cached: cached.unwrap_or(input) }
 }
 
 /// JSON Schema of the tables, by name.
@@ -330,17 +292,9 @@ pub(super) fn schemas() -> Map<String, Json> {
     let embedding = object(&[Embedding::DEFINITIONS], &[]);
     [
         (prices, "own prices of models, in US dollars per million tokens", price),
-        (
-            judges,
-            "models that read answers against a rubric",
-            object(&[Judge::DEFINITIONS], &[]),
-        ),
+        (judges, "models that read answers against a rubric", object(&[Judge::DEFINITIONS], &[])),
         (embeddings, "models that make vectors of texts", embedding),
-        (
-            commands,
-            "programs of your own that judge answers",
-            object(&[CommandTable::DEFINITIONS], &["argv"]),
-        ),
+        (commands, "programs of your own that judge answers", object(&[CommandTable::DEFINITIONS], &["argv"])),
     ]
     .into_iter()
     .map(|(name, description, entry)| {
@@ -352,12 +306,8 @@ pub(super) fn schemas() -> Map<String, Json> {
 
 /// JSON Schema of a table of settings.
 pub(super) fn object(groups: &[&[Definition]], required: &[&str]) -> Json {
-    let properties: Map<String, Json> = groups
-        .iter()
-        .copied()
-        .flatten()
-        .map(|definition| (definition.key.to_owned(), definition.schema()))
-        .collect();
+    let properties: Map<String, Json> =
+        groups.iter().copied().flatten().map(|definition| (definition.key.to_owned(), definition.schema())).collect();
     let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
     if !required.is_empty() {
         schema["required"] = json!(required);
@@ -391,10 +341,7 @@ mod tests {
         );
         assert_eq!(tables.judges["default"].target, None);
         let local = &tables.judges["local"];
-        assert_eq!(
-            (local.target, local.model.as_deref()),
-            (Some(TargetKind::OpenAi), Some("m"))
-        );
+        assert_eq!((local.target, local.model.as_deref()), (Some(TargetKind::OpenAi), Some("m")));
         assert_eq!(local.place, Place::at("f.toml", 2, 9));
         let near = &tables.embeddings["near"];
         assert_eq!((near.target, near.dimensions), (Some(TargetKind::Gemini), Some(768)));
@@ -407,9 +354,7 @@ mod tests {
             "margin = 0.1\n[commands.polite]\nargv = [\"python3\", \"checks/polite.py\"]\ntimeout = \"500ms\"\n\
              env = {LANG = \"C\"}\n[commands.b-2]\nargv = [\"./b\"]\n",
         );
-        let [first, second] = &tables.commands[..] else {
-            panic!("two commands")
-        };
+        let [first, second] = &tables.commands[..] else { panic!("two commands") };
         assert_eq!((first.name.as_str(), first.timeout), ("b-2", Duration::from_secs(10)));
         let expected = Command {
             name: "polite".to_owned(),
@@ -429,14 +374,9 @@ mod tests {
         );
         let rates = |input, output, cached| Rates { input, output, cached };
         assert_eq!(tables.prices["a/b-1"][0].rates, rates(1.0, 2.5, 1.0));
-        let [first, second] = &tables.prices["c"][..] else {
-            panic!("two prices")
-        };
+        let [first, second] = &tables.prices["c"][..] else { panic!("two prices") };
         assert_eq!((first.from, first.rates), (None, rates(1.0, 2.0, 0.1)));
-        assert_eq!(
-            (second.from, second.rates),
-            (Some(date!(2026 - 12 - 01)), rates(3.0, 4.0, 3.0))
-        );
+        assert_eq!((second.from, second.rates), (Some(date!(2026 - 12 - 01)), rates(3.0, 4.0, 3.0)));
         assert_eq!(second.long, Some(rates(5.0, 6.0, 5.0)));
     }
 

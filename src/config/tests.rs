@@ -9,16 +9,11 @@ use std::path::Path;
 use std::time::Duration;
 
 fn environment(pairs: &[(&str, &str)]) -> Environment {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn options(pairs: &[(&'static str, &str)]) -> CommandLine {
-    pairs.iter().fold(CommandLine::default(), |typed, (key, value)| {
-        typed.option(key, vec![(*value).to_owned()])
-    })
+    pairs.iter().fold(CommandLine::default(), |typed, (key, value)| typed.option(key, vec![(*value).to_owned()]))
 }
 
 fn settle(given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str) -> Result<Settings, Problems> {
@@ -30,9 +25,7 @@ fn settle(given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str
 const PAIR: [(&str, &str); 2] = [("prompt", "v2"), ("baseline", "v1")];
 
 fn message(result: Result<Settings, Problems>) -> String {
-    result
-        .err()
-        .map_or_else(|| "no problem".to_owned(), |problems| problems.to_string())
+    result.err().map_or_else(|| "no problem".to_owned(), |problems| problems.to_string())
 }
 
 #[test]
@@ -96,31 +89,16 @@ fn what_holds_for_one_call_only_cannot_stand_in_the_file() {
 fn answers_are_proposed_where_a_person_may_look_at_them() {
     let writes = |given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str| {
         let given: Vec<_> = PAIR.iter().chain(&[("target", "sim")]).chain(given).copied().collect();
-        settle(&given, variables, file)
-            .map(|settings| settings.dataset.snapshots)
-            .map_err(|found| found.to_string())
+        settle(&given, variables, file).map(|settings| settings.dataset.snapshots).map_err(|found| found.to_string())
     };
     assert_eq!(writes(&[], &[], ""), Ok(true));
     assert_eq!(writes(&[], &[], "snapshots = \"no\""), Ok(false));
-    assert_eq!(
-        writes(&[], &[("PROMPTGATE_SNAPSHOTS", "write")], "snapshots = \"no\""),
-        Ok(true)
-    );
-    for name in [
-        "CI",
-        "GITHUB_ACTIONS",
-        "TF_BUILD",
-        "BUILD_ID",
-        "JENKINS_URL",
-        "KUBERNETES_SERVICE_HOST",
-        "CLOUD_RUN_JOB",
-    ] {
+    assert_eq!(writes(&[], &[("PROMPTGATE_SNAPSHOTS", "write")], "snapshots = \"no\""), Ok(true));
+    for name in
+        ["CI", "GITHUB_ACTIONS", "TF_BUILD", "BUILD_ID", "JENKINS_URL", "KUBERNETES_SERVICE_HOST", "CLOUD_RUN_JOB"]
+    {
         assert_eq!(writes(&[], &[(name, "")], ""), Ok(false), "{name}");
-        assert_eq!(
-            writes(&[("snapshots", "write")], &[(name, "1")], ""),
-            Ok(true),
-            "{name}"
-        );
+        assert_eq!(writes(&[("snapshots", "write")], &[(name, "1")], ""), Ok(true), "{name}");
     }
     assert_eq!(
         writes(&[("snapshots", "yes")], &[], ""),
@@ -144,15 +122,9 @@ fn the_simulator_stands_in_only_on_a_persons_machine() {
     };
     assert_eq!(target(&[], &[]), Ok((TargetKind::Sim, true)));
     assert_eq!(target(&[], &[("target", "sim")]), Ok((TargetKind::Sim, false)));
+    assert_eq!(target(&[("GEMINI_API_KEY", "12345678")], &[]), Ok((TargetKind::Gemini, false)));
     assert_eq!(
-        target(&[("GEMINI_API_KEY", "12345678")], &[]),
-        Ok((TargetKind::Gemini, false))
-    );
-    assert_eq!(
-        target(
-            &[("GOOGLE_API_KEY", ""), ("GEMINI_API_KEY", "12345678"), ("CI", "true")],
-            &[]
-        ),
+        target(&[("GOOGLE_API_KEY", ""), ("GEMINI_API_KEY", "12345678"), ("CI", "true")], &[]),
         Ok((TargetKind::Gemini, false))
     );
     for (variables, given) in [
@@ -177,12 +149,7 @@ fn the_simulator_stands_in_only_on_a_persons_machine() {
 #[test]
 fn vertex_has_a_place_or_a_key() {
     let place = |variables: &[(&str, &str)], given: &[(&'static str, &str)], file: &str| {
-        let given: Vec<_> = PAIR
-            .iter()
-            .chain(&[("target", "vertex")])
-            .chain(given)
-            .copied()
-            .collect();
+        let given: Vec<_> = PAIR.iter().chain(&[("target", "vertex")]).chain(given).copied().collect();
         settle(&given, variables, file)
             .map(|settings| (settings.provider.place, settings.provider.key.is_some()))
             .map_err(|problems| problems.to_string())
@@ -192,25 +159,14 @@ fn vertex_has_a_place_or_a_key() {
         Ok((Some(Place::Project { project, location }), false))
     };
     let google = [("GOOGLE_CLOUD_PROJECT", "g"), ("GOOGLE_CLOUD_LOCATION", "us")];
-    assert_eq!(
-        place(&google, &[("project", "o"), ("location", "eu")], ""),
-        of("o", "eu")
-    );
-    assert_eq!(
-        place(&[google[0], ("PROMPTGATE_PROJECT", "e")], &[], ""),
-        of("e", "global")
-    );
+    assert_eq!(place(&google, &[("project", "o"), ("location", "eu")], ""), of("o", "eu"));
+    assert_eq!(place(&[google[0], ("PROMPTGATE_PROJECT", "e")], &[], ""), of("e", "global"));
     assert_eq!(place(&google, &[], "project = \"f\"\nlocation = \"eu\""), of("g", "us"));
     assert_eq!(place(&[], &[], "project = \"f\"\nlocation = \"eu\""), of("f", "eu"));
     let key = ("GOOGLE_API_KEY", "12345678");
     assert_eq!(place(&[key], &[], ""), Ok((Some(Place::Express), true)));
     assert_eq!(place(&[key, google[0], ("CI", "true")], &[], ""), of("g", "global"));
-    for variables in [
-        &[][..],
-        &[("GEMINI_API_KEY", "12345678")],
-        &[("GOOGLE_API_KEY", "")],
-        &[google[1], key],
-    ] {
+    for variables in [&[][..], &[("GEMINI_API_KEY", "12345678")], &[("GOOGLE_API_KEY", "")], &[google[1], key]] {
         assert!(place(variables, &[], "").is_err(), "{variables:?}");
     }
 }
@@ -226,40 +182,18 @@ fn each_target_has_its_own_variable_for_the_base_url() {
     for (target, port) in [("gemini", 1), ("vertex", 2), ("openai", 3)] {
         let given = [PAIR[0], PAIR[1], ("target", target)];
         let settings = settle(&given, &variables, "base_url = \"http://127.0.0.1:9\"").unwrap();
-        assert_eq!(
-            settings.provider.base_url,
-            Some(format!("http://127.0.0.1:{port}")),
-            "{target}"
-        );
+        assert_eq!(settings.provider.base_url, Some(format!("http://127.0.0.1:{port}")), "{target}");
         let own = [given[0], given[1], given[2], ("base_url", "http://127.0.0.1:8")];
-        assert_eq!(
-            settle(&own, &variables, "").unwrap().provider.base_url.as_deref(),
-            Some("http://127.0.0.1:8")
-        );
+        assert_eq!(settle(&own, &variables, "").unwrap().provider.base_url.as_deref(), Some("http://127.0.0.1:8"));
     }
 }
 
 #[test]
 fn an_openai_service_has_no_default_model() {
-    let given = [
-        PAIR[0],
-        PAIR[1],
-        ("target", "openai"),
-        ("base_url", "http://127.0.0.1:1/v1"),
-    ];
+    let given = [PAIR[0], PAIR[1], ("target", "openai"), ("base_url", "http://127.0.0.1:1/v1")];
     assert_eq!(settle(&given, &[], "").unwrap().arms.models.resolve(None), "");
-    assert_eq!(
-        settle(&given, &[], "").unwrap().arms.models.resolve(Some("front")),
-        "front"
-    );
-    assert_eq!(
-        settle(&given, &[], "model = \"file\"")
-            .unwrap()
-            .arms
-            .models
-            .resolve(None),
-        "file"
-    );
+    assert_eq!(settle(&given, &[], "").unwrap().arms.models.resolve(Some("front")), "front");
+    assert_eq!(settle(&given, &[], "model = \"file\"").unwrap().arms.models.resolve(None), "file");
 }
 
 #[test]
@@ -278,21 +212,11 @@ fn what_sends_nothing_needs_no_key_and_never_becomes_the_simulator_in_a_check() 
         (&[], &[("target", "gemini")]),
         (&[], &[("base_url", "http://127.0.0.1:1")]),
     ] {
-        assert_eq!(
-            only(variables, given),
-            Ok((TargetKind::Gemini, false)),
-            "{variables:?} {given:?}"
-        );
+        assert_eq!(only(variables, given), Ok((TargetKind::Gemini, false)), "{variables:?} {given:?}");
     }
-    assert_eq!(
-        only(&[("GEMINI_API_KEY", "12345678")], &[]),
-        Ok((TargetKind::Gemini, true))
-    );
+    assert_eq!(only(&[("GEMINI_API_KEY", "12345678")], &[]), Ok((TargetKind::Gemini, true)));
     assert_eq!(only(&[], &[]), Ok((TargetKind::Sim, false)));
-    assert!(
-        only(&[("GEMINI_API_KEY", "short")], &[]).is_err(),
-        "it could not be masked"
-    );
+    assert!(only(&[("GEMINI_API_KEY", "short")], &[]).is_err(), "it could not be masked");
 }
 
 #[test]
@@ -300,26 +224,17 @@ fn waits_between_attempts_are_settings() {
     let retry =
         |variables: &[(&str, &str)], file: &str| settle(&PAIR, variables, file).map(|settings| settings.limits.retry());
     assert_eq!(retry(&[], "").unwrap(), RetryPolicy::default());
-    let policy = retry(
-        &[("PROMPTGATE_RETRY_TOTAL", "5m")],
-        "retry_base = \"250ms\"\nretry_max = 30\nretry_total = \"20m\"\n",
-    )
-    .unwrap();
+    let policy =
+        retry(&[("PROMPTGATE_RETRY_TOTAL", "5m")], "retry_base = \"250ms\"\nretry_max = 30\nretry_total = \"20m\"\n")
+            .unwrap();
     assert_eq!(
         (policy.base, policy.max, policy.max_total),
-        (
-            Duration::from_millis(250),
-            Duration::from_secs(30),
-            Duration::from_secs(300)
-        )
+        (Duration::from_millis(250), Duration::from_secs(30), Duration::from_secs(300))
     );
     // A long first wait alone lifts the longest.
     assert_eq!(retry(&[], "retry_base = \"2m\"").unwrap().max, Duration::from_secs(120));
     let text = message(settle(&PAIR, &[], "retry_base = 20\nretry_max = 10\n"));
-    assert!(
-        text.starts_with("promptgate.toml:2:13: is shorter than retry_base"),
-        "{text}"
-    );
+    assert!(text.starts_with("promptgate.toml:2:13: is shorter than retry_base"), "{text}");
 }
 
 #[test]
@@ -328,10 +243,7 @@ fn prices_are_settings_of_the_file_alone() {
     assert_eq!(settings.prices.list().own, 1);
     assert!(message(settle(&PAIR, &[], "[price.m]\ninput = 1\noutput = 2\n")).contains("did you mean `prices`?"));
     let both = message(settle(&PAIR, &[], "repeats = 3\n[prices.m]\ninput = 1\n"));
-    assert!(
-        both.contains("`repeats` is not a setting") && both.contains("`output` is missing"),
-        "{both}"
-    );
+    assert!(both.contains("`repeats` is not a setting") && both.contains("`output` is missing"), "{both}");
     let settings = settle(&PAIR, &[("PROMPTGATE_MAX_TOKENS", "7")], "max_tokens = 9").unwrap();
     assert_eq!(settings.limits.max_tokens, Some(7));
 }
@@ -345,15 +257,8 @@ fn a_key_file_is_read_and_never_shown() {
     assert_eq!(settings.provider.target, TargetKind::Gemini);
     assert_eq!(settings.provider.key_file, Some(path.clone()));
     assert!(!format!("{settings:?}").contains("secret"));
-    let variables = [
-        ("GEMINI_API_KEY", "another-key"),
-        ("GEMINI_API_KEY_FILE", path.to_str().unwrap()),
-    ];
-    assert_eq!(
-        settle(&PAIR, &variables, "").unwrap().provider.key_file,
-        None,
-        "the variable wins"
-    );
+    let variables = [("GEMINI_API_KEY", "another-key"), ("GEMINI_API_KEY_FILE", path.to_str().unwrap())];
+    assert_eq!(settle(&PAIR, &variables, "").unwrap().provider.key_file, None, "the variable wins");
 }
 
 #[test]
@@ -385,9 +290,7 @@ fn the_model_of_the_front_matter_loses_against_options_and_wins_over_the_file() 
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("promptgate.toml"), "model = \"file\"").unwrap();
     let model = |given: &[(&'static str, &str)], front: Option<&str>| {
-        Layers::read(folder.path(), options(given), Environment::new())
-            .models()
-            .resolve(front)
+        Layers::read(folder.path(), options(given), Environment::new()).models().resolve(front)
     };
     assert_eq!(model(&[], None), "file");
     assert_eq!(model(&[], Some("front")), "front");
@@ -397,11 +300,7 @@ fn the_model_of_the_front_matter_loses_against_options_and_wins_over_the_file() 
 #[test]
 fn unknown_variables_are_warned_about() {
     let settings = settle(&PAIR, &[("PROMPTGATE_REPEATS", "3")], "").unwrap();
-    assert!(
-        settings.warnings[0]
-            .to_string()
-            .contains("did you mean PROMPTGATE_REPEAT?")
-    );
+    assert!(settings.warnings[0].to_string().contains("did you mean PROMPTGATE_REPEAT?"));
 }
 
 #[test]
@@ -410,20 +309,13 @@ fn version_delivery_and_strictness_come_from_every_place() {
         let given = [&PAIR[..], &[("target", "sim")], given].concat();
         let settings = settle(&given, variables, file).unwrap();
         let strict = settings.gate.policy.strict_model;
-        (
-            settings.provider.api_version,
-            settings.provider.delivery == Delivery::Stream,
-            strict,
-        )
+        (settings.provider.api_version, settings.provider.delivery == Delivery::Stream, strict)
     };
     let file = "api_version = \"v1\"\nstream = true\nstrict_model = true";
     assert_eq!(seen(&[], &[], ""), ("v1beta".to_owned(), false, false));
     assert_eq!(seen(&[], &[], file), ("v1".to_owned(), true, true));
-    let variables = [
-        ("PROMPTGATE_API_VERSION", "v1alpha"),
-        ("PROMPTGATE_STREAM", "false"),
-        ("PROMPTGATE_STRICT_MODEL", "0"),
-    ];
+    let variables =
+        [("PROMPTGATE_API_VERSION", "v1alpha"), ("PROMPTGATE_STREAM", "false"), ("PROMPTGATE_STRICT_MODEL", "0")];
     assert_eq!(seen(&[], &variables, file), ("v1alpha".to_owned(), false, false));
     let given = [("api_version", "beta"), ("stream", "true"), ("strict_model", "true")];
     assert_eq!(seen(&given, &variables, ""), ("v1beta".to_owned(), true, true));
@@ -467,11 +359,9 @@ fn only_the_gemini_api_streams_and_has_versions() {
         let settings = given(&[]).unwrap();
         assert_eq!(settings.provider.delivery == Delivery::Stream, streams, "{target}");
         assert_eq!(settings.provider.api_version == "v1", versioned, "{target}");
-        for (option, value, fits) in [
-            ("stream", "true", streams),
-            ("batch", "true", streams),
-            ("api_version", "v1", versioned),
-        ] {
+        for (option, value, fits) in
+            [("stream", "true", streams), ("batch", "true", streams), ("api_version", "v1", versioned)]
+        {
             let said = message(given(&[(option, value)]));
             let refused = said.contains("only the targets `gemini` and `sim`") && said.contains("leave it out");
             assert_eq!(refused, !fits, "{target} {option}: {said}");
@@ -491,23 +381,14 @@ fn the_calibration_of_judges_has_a_usual_place_and_has_to_be_there_where_it_is_n
     assert_eq!(found(&[], &[], file), ("f.json".to_owned(), true));
     let variable = [("PROMPTGATE_JUDGE_CALIBRATION", "v.json")];
     assert_eq!(found(&[], &variable, file), ("v.json".to_owned(), true));
-    assert_eq!(
-        found(&[("judge_calibration", "o.json")], &variable, file),
-        ("o.json".to_owned(), true)
-    );
+    assert_eq!(found(&[("judge_calibration", "o.json")], &variable, file), ("o.json".to_owned(), true));
     assert!(message(settle(&[&PAIR[..], &[("judge_calibration", " ")]].concat(), &[], "")).contains("is empty"));
 }
 
 #[test]
 fn a_call_that_asks_judges_alone_needs_no_prompt_and_no_pass_rate() {
     let folder = tempfile::tempdir().unwrap();
-    let layers = || {
-        Layers::read(
-            folder.path(),
-            options(&[("target", "sim"), ("margin", "0.1")]),
-            environment(&[]),
-        )
-    };
+    let layers = || Layers::read(folder.path(), options(&[("target", "sim"), ("margin", "0.1")]), environment(&[]));
     assert!(message(layers().settle()).contains("no prompt is named"));
     let settings = layers().settle_for_judges().unwrap();
     assert_eq!((settings.gate.policy.margin, settings.gate.gated), (0.1, false));
@@ -529,15 +410,9 @@ fn the_rules_of_tags_come_from_the_file_or_from_variables() {
         ..Policy::default()
     };
     assert_eq!(policy(&[], file), expected);
-    let variables = [
-        ("PROMPTGATE_CRITICAL_TAGS", "c, d"),
-        ("PROMPTGATE_CRITICAL_MARGIN", "0.05"),
-    ];
-    let expected = Policy {
-        critical_tags: vec!["c".to_owned(), "d".to_owned()],
-        critical_margin: Some(0.05),
-        ..expected
-    };
+    let variables = [("PROMPTGATE_CRITICAL_TAGS", "c, d"), ("PROMPTGATE_CRITICAL_MARGIN", "0.05")];
+    let expected =
+        Policy { critical_tags: vec!["c".to_owned(), "d".to_owned()], critical_margin: Some(0.05), ..expected };
     assert_eq!(policy(&variables, file), expected);
 }
 
@@ -592,13 +467,7 @@ fn guardrails_are_shares_and_off_unless_set() {
     };
     assert_eq!(guardrails(&[], file), expected);
     let variables = [("PROMPTGATE_GUARDRAIL_COST", "0.3")];
-    assert_eq!(
-        guardrails(&variables, file),
-        Guardrails {
-            cost: Some(0.3),
-            ..expected
-        }
-    );
+    assert_eq!(guardrails(&variables, file), Guardrails { cost: Some(0.3), ..expected });
 }
 
 #[test]
@@ -645,33 +514,17 @@ fn a_verdict_is_checked_without_a_key_and_by_bounded_settings() {
         Layers::read(folder.path(), options(given), environment(variables)).verification(target, None)
     };
     // Nothing of this machine but what is tested plays a part: `eval` would want a key here.
-    let settings = tested(
-        &PAIR,
-        &[("CI", "true"), ("GEMINI_API_KEY", "")],
-        "margin = 0.04",
-        "gemini",
-    )
-    .unwrap();
-    assert_eq!(
-        (settings.policy.margin, settings.max_age),
-        (0.04, Duration::from_secs(7 * 86_400))
-    );
+    let settings = tested(&PAIR, &[("CI", "true"), ("GEMINI_API_KEY", "")], "margin = 0.04", "gemini").unwrap();
+    assert_eq!((settings.policy.margin, settings.max_age), (0.04, Duration::from_secs(7 * 86_400)));
     let age = |text| tested(&[PAIR[0], PAIR[1], ("max_age", text)], &[], "", "sim").map(|settings| settings.max_age);
     assert_eq!(age("36h"), Ok(Duration::from_secs(129_600)));
     assert_eq!(age("365d"), Ok(Duration::from_secs(31_536_000)));
     for text in ["366d", "0", "-1d", "1w", "soon"] {
         let told = age(text).unwrap_err().to_string();
-        assert!(
-            told.contains("is not an age; expected something like 90m"),
-            "{text}: {told}"
-        );
+        assert!(told.contains("is not an age; expected something like 90m"), "{text}: {told}");
     }
     let told = tested(&[], &[], "", "oracle").unwrap_err().to_string();
-    for problem in [
-        "no prompt is named",
-        "no baseline is named",
-        "the verdict's target: `oracle`",
-    ] {
+    for problem in ["no prompt is named", "no baseline is named", "the verdict's target: `oracle`"] {
         assert!(told.contains(problem), "{told}");
     }
 }
@@ -680,11 +533,7 @@ fn a_verdict_is_checked_without_a_key_and_by_bounded_settings() {
 fn what_ci_tells_of_the_base_wins_over_the_file_and_loses_against_the_caller() {
     let ci = ("GITHUB_BASE_REF", "main");
     let base = |given: &[(&'static str, &str)], variables: &[(&str, &str)]| {
-        let settings = settle(
-            &[&PAIR[..], &[("target", "sim")], given].concat(),
-            variables,
-            "policy_base = \"mine\"",
-        );
+        let settings = settle(&[&PAIR[..], &[("target", "sim")], given].concat(), variables, "policy_base = \"mine\"");
         settings.unwrap().gate.policy_base.rev
     };
     assert_eq!(base(&[], &[]).as_deref(), Some("mine"));
@@ -700,52 +549,24 @@ fn what_ci_tells_of_the_base_wins_over_the_file_and_loses_against_the_caller() {
 
 #[test]
 fn several_prompts_are_a_list_with_a_folder_each() {
-    let settings = settle(
-        &[("prompt", "v2, git:main:v3"), ("baseline", "v1"), ("target", "sim")],
-        &[],
-        "",
-    )
-    .unwrap();
-    let folders: Vec<(&str, &str)> = settings
-        .arms
-        .candidates
-        .iter()
-        .map(|candidate| (candidate.name.as_str(), candidate.folder.as_str()))
-        .collect();
+    let settings = settle(&[("prompt", "v2, git:main:v3"), ("baseline", "v1"), ("target", "sim")], &[], "").unwrap();
+    let folders: Vec<(&str, &str)> =
+        settings.arms.candidates.iter().map(|candidate| (candidate.name.as_str(), candidate.folder.as_str())).collect();
     assert_eq!(settings.arms.prompt, "v2");
     assert_eq!(folders, [("v2", "v2"), ("git:main:v3", "v3")]);
     assert!(!settings.dataset.snapshots);
     let one = settle(&PAIR_SIM, &[], "").unwrap();
     assert!(one.arms.candidates.is_empty());
-    for (baseline, message) in [
-        ("git:main", "a revision alone is another baseline"),
-        ("v1", ""),
-        ("git:main:v1", ""),
-    ] {
-        let settled = settle(
-            &[("prompt", "v2,v3"), ("baseline", baseline), ("target", "sim")],
-            &[],
-            "",
-        );
+    for (baseline, message) in [("git:main", "a revision alone is another baseline"), ("v1", ""), ("git:main:v1", "")] {
+        let settled = settle(&[("prompt", "v2,v3"), ("baseline", baseline), ("target", "sim")], &[], "");
         assert_eq!(settled.is_err(), !message.is_empty(), "{baseline}");
         if settled.is_err() {
             assert!(self::message(settled).contains(message), "{baseline}");
         }
     }
-    let all_at_once = message(settle(
-        &[
-            ("prompt", "v2,v2,,prompts/v2.md"),
-            ("baseline", "v1"),
-            ("target", "sim"),
-        ],
-        &[],
-        "",
-    ));
-    for told in [
-        "a name between commas is empty",
-        "`v2` is named twice",
-        "in one folder, `v2`",
-    ] {
+    let all_at_once =
+        message(settle(&[("prompt", "v2,v2,,prompts/v2.md"), ("baseline", "v1"), ("target", "sim")], &[], ""));
+    for told in ["a name between commas is empty", "`v2` is named twice", "in one folder, `v2`"] {
         assert!(all_at_once.contains(told), "{all_at_once}");
     }
 }
@@ -763,35 +584,19 @@ fn a_prompt_is_compared_with_itself_whatever_is_said_of_single_runs() {
         (&[("prompt", "v3")], &[], both, "v3"),
         (&[], &[("PROMPTGATE_BASELINE", "v4")], both, "v4"),
         // Without a baseline, and with what only such a run is asked for.
-        (
-            &[],
-            &[("PROMPTGATE_MIN_PASS_RATE", "0.9")],
-            "candidate = \"v2\"\nbaseline = \"none\"\n",
-            "v2",
-        ),
+        (&[], &[("PROMPTGATE_MIN_PASS_RATE", "0.9")], "candidate = \"v2\"\nbaseline = \"none\"\n", "v2"),
         (&[], &[], "candidate = \"v2\"\nbaseline = \"git:main\"\n", "git:main:v2"),
-        (
-            &[],
-            &[],
-            "candidate = \"git:dev:v2\"\nbaseline = \"git:main\"\n",
-            "git:main:v2",
-        ),
+        (&[], &[], "candidate = \"git:dev:v2\"\nbaseline = \"git:main\"\n", "git:main:v2"),
         (&[], &[], "baseline = \"git:main:v1\"\n", "git:main:v1"),
     ] {
         let settings = settle(given, variables, file).unwrap();
         assert_eq!(settings.arms.prompt, name);
         assert_eq!(settings.arms.baseline, Baseline::Prompt(name.to_owned()));
         assert!(!settings.gate.gated);
-        assert_eq!(
-            (settings.gate.policy.min_pass_rate, settings.gate.policy_base.rev),
-            (None, None)
-        );
+        assert_eq!((settings.gate.policy.min_pass_rate, settings.gate.policy_base.rev), (None, None));
     }
     let shard = settle(&[], &[("PROMPTGATE_SHARD", "1/2"), ("GITHUB_BASE_REF", "main")], both).unwrap();
-    assert_eq!(
-        (shard.dataset.selection.shard, shard.gate.policy_base.rev),
-        (None, None)
-    );
+    assert_eq!((shard.dataset.selection.shard, shard.gate.policy_base.rev), (None, None));
     assert!(message(settle(&[], &[], "")).contains("no prompt is named"));
     assert!(
         message(settle(&[("answers", "a.jsonl"), ("target", "recorded")], &[], both))

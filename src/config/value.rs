@@ -149,18 +149,13 @@ impl Kind {
             (Kind::Variables, value) => variables(value).ok_or("a table of texts, like {LANG = \"C.UTF-8\"}"),
             (_, DeValue::String(text)) => Ok(vec![text.to_string()]),
             // Written in one way, so that equal numbers are equal texts.
-            (_, DeValue::Integer(number)) => {
-                Ok(vec![i64::from_str_radix(number.as_str(), number.radix()).map_or_else(
-                    |_| number.as_str().to_owned(),
-                    |number| number.to_string(),
-                )])
-            }
-            (_, DeValue::Float(number)) => {
-                Ok(vec![number.as_str().parse::<f64>().map_or_else(
-                    |_| number.as_str().to_owned(),
-                    |number| number.to_string(),
-                )])
-            }
+            (_, DeValue::Integer(number)) => Ok(vec![
+                i64::from_str_radix(number.as_str(), number.radix())
+                    .map_or_else(|_| number.as_str().to_owned(), |number| number.to_string()),
+            ]),
+            (_, DeValue::Float(number)) => Ok(vec![
+                number.as_str().parse::<f64>().map_or_else(|_| number.as_str().to_owned(), |number| number.to_string()),
+            ]),
             (_, DeValue::Boolean(flag)) => Ok(vec![flag.to_string()]),
             (Kind::Day, DeValue::Datetime(day)) => Ok(vec![day.to_string()]),
             (kind, DeValue::Array(values)) if kind.is_list() => values
@@ -191,10 +186,9 @@ impl Kind {
             Kind::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
             Kind::Number(from, to, _) => {
                 let mut schema = json!({"type": "number"});
-                for (bound, included, excluded) in [
-                    (from, "minimum", "exclusiveMinimum"),
-                    (to, "maximum", "exclusiveMaximum"),
-                ] {
+                for (bound, included, excluded) in
+                    [(from, "minimum", "exclusiveMinimum"), (to, "maximum", "exclusiveMaximum")]
+                {
                     match bound {
                         Bound::Included(number) => schema[included] = json!(number),
                         Bound::Excluded(number) if number.is_infinite() => {}
@@ -213,10 +207,7 @@ impl Kind {
 }
 
 fn argv(value: &DeValue<'_>) -> Option<Vec<String>> {
-    let texts = value
-        .as_array()?
-        .iter()
-        .map(|item| item.get_ref().as_str().map(str::to_owned));
+    let texts = value.as_array()?.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
     let texts: Vec<String> = texts.collect::<Option<_>>()?;
     let usable = texts.first()?.trim() != "" && !texts.iter().any(|text| text.contains('\0'));
     usable.then_some(texts)
@@ -291,9 +282,7 @@ impl Value for TargetKind {
 impl<T: Words> Value for T {
     fn from_text(text: &str) -> Result<T, String> {
         let found = T::WORDS.iter().find(|(word, _)| *word == text);
-        found
-            .map(|(_, value)| *value)
-            .ok_or_else(|| format!("`{text}` is not known"))
+        found.map(|(_, value)| *value).ok_or_else(|| format!("`{text}` is not known"))
     }
 }
 
@@ -330,14 +319,8 @@ impl Field for BTreeMap<String, String> {
 
 impl TimeRange {
     fn read(self, text: &str) -> Result<Duration, String> {
-        within(text, self.most).ok_or_else(|| {
-            format!(
-                "`{text}` is not {} {}; expected {}",
-                article(self.noun),
-                self.noun,
-                self.expected
-            )
-        })
+        within(text, self.most)
+            .ok_or_else(|| format!("`{text}` is not {} {}; expected {}", article(self.noun), self.noun, self.expected))
     }
 }
 

@@ -92,10 +92,7 @@ fn clamp(count: usize) -> u32 {
 /// The file's text, sorted by judge: the same entries give the same bytes.
 pub fn text(mut entries: Vec<CalibrationEntry>) -> String {
     entries.sort_by_key(CalibrationEntry::judge_use);
-    let document = Document {
-        schema: SCHEMA.to_owned(),
-        judges: entries,
-    };
+    let document = Document { schema: SCHEMA.to_owned(), judges: entries };
     // Texts and counts always become JSON.
     serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
 }
@@ -115,13 +112,7 @@ mod tests {
             prompt_sha256: "aa".to_owned(),
             judge_sha256: "bb".to_owned(),
             labels_sha256: "cc".to_owned(),
-            counts: Agreement {
-                true_pass: 9,
-                false_fail: 1,
-                true_fail: 8,
-                false_pass: 2,
-                errors: 0,
-            },
+            counts: Agreement { true_pass: 9, false_fail: 1, true_fail: 8, false_pass: 2, errors: 0 },
         }
     }
 
@@ -165,11 +156,7 @@ mod tests {
             ("calibration/1", "calibration/2", "its schema is not"),
             ("\"true_pass\": 9", "\"true_pass\": -9", "f:16:23: is no calibration"),
             ("\"true_pass\": 9", "\"sensitivity\": 1", "unknown field `sensitivity`"),
-            (
-                "\"errors\": 0",
-                "\"errors\": 0, \"youden\": 1",
-                "unknown field `youden`",
-            ),
+            ("\"errors\": 0", "\"errors\": 0, \"youden\": 1", "unknown field `youden`"),
             ("\"votes\": 1,", "", "missing field `votes`"),
         ] {
             let bad = good.replace(from, to);
@@ -180,12 +167,7 @@ mod tests {
         let mut none = entry("a", 1);
         none.counts.true_fail = 0;
         none.counts.false_pass = 0;
-        let told = parse(&text(vec![none, entry("b", 1), entry("b", 1)]), "f")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            told.contains("`a` has no labels of one") && told.contains("`b` is there twice"),
-            "{told}"
-        );
+        let told = parse(&text(vec![none, entry("b", 1), entry("b", 1)]), "f").unwrap_err().to_string();
+        assert!(told.contains("`a` has no labels of one") && told.contains("`b` is there twice"), "{told}");
     }
 }

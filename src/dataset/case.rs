@@ -13,9 +13,8 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// The keys of a case.
-pub(super) const KEYS: [&str; 10] = [
-    "id", "tags", "critical", "weight", "cluster", "vars", "history", "expect", "labels", "notes",
-];
+pub(super) const KEYS: [&str; 10] =
+    ["id", "tags", "critical", "weight", "cluster", "vars", "history", "expect", "labels", "notes"];
 
 /// The largest weight of a case. A case that weighs more than a thousand others is a mistake.
 const MAX_WEIGHT: f64 = 1_000.0;
@@ -117,10 +116,7 @@ fn read_id(value: Value, mistakes: &mut Mistakes) -> Option<CaseId> {
             Problem::new(format!("`id` is {}", kind(&value)))
         }
     };
-    mistakes.push(Mistake::value(
-        &[Step::key("id")],
-        problem.expected("a text or a whole number"),
-    ));
+    mistakes.push(Mistake::value(&[Step::key("id")], problem.expected("a text or a whole number")));
     None
 }
 
@@ -177,9 +173,7 @@ fn read_weight(value: &Value, mistakes: &mut Mistakes) -> Option<u32> {
             }
         };
         let problem = Problem::new(format!("`weight` is {written}"))
-            .expected(format!(
-                "a number from 0.001 to {MAX_WEIGHT} with at most three decimals"
-            ))
+            .expected(format!("a number from 0.001 to {MAX_WEIGHT} with at most three decimals"))
             .hint("1 is what a case weighs that says nothing; to leave a case out, delete it or select by tag");
         mistakes.push(Mistake::value(&[Step::key("weight")], problem));
     }
@@ -233,9 +227,7 @@ fn unknown_key(key: &str, rules: &dyn CheckRules) -> Mistake {
     let problem =
         Problem::new(format!("unknown key `{}`", shorten(key))).expected(format!("one of {}", KEYS.join(", ")));
     let problem = if rules.takes_text(key).is_some() {
-        problem.hint(format!(
-            "a check stands in the list `expect`: `expect: [{{{key}: ..}}]`"
-        ))
+        problem.hint(format!("a check stands in the list `expect`: `expect: [{{{key}: ..}}]`"))
     } else {
         match nearest(key, KEYS) {
             Some(known) => problem.hint(format!("did you mean `{known}`?")),

@@ -32,9 +32,7 @@ pub(super) fn read(
     let mut has_mistake = flawed;
     for (index, written) in list.iter().enumerate() {
         let place = [Step::key("expect"), Step::Index(index)];
-        let verified = CheckSpec::parse(written)
-            .map_err(|mistake| vec![mistake])
-            .and_then(|check| rules.verify(check));
+        let verified = CheckSpec::parse(written).map_err(|mistake| vec![mistake]).and_then(|check| rules.verify(check));
         match verified {
             Ok(check) => {
                 if arguments(written, &check.matcher) != Some(&check.args) {

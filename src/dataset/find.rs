@@ -23,11 +23,7 @@ pub(super) struct GoldenPath {
 /// All golden files of `paths`: those named, and those below the folders named, in byte-wise order of their path in the
 /// folder.
 pub(super) fn files(paths: &[PathBuf], problems: &mut Problems) -> Vec<GoldenPath> {
-    let mut search = Search {
-        problems,
-        found: Vec::new(),
-        seen: HashMap::new(),
-    };
+    let mut search = Search { problems, found: Vec::new(), seen: HashMap::new() };
     for path in paths {
         match fs::metadata(path) {
             Ok(data) if data.is_dir() => search.folder(path),
@@ -102,15 +98,9 @@ impl Search<'_> {
             Ok(real) => real,
             Err(error) => return self.unreadable(root, &error),
         };
-        let mut walk = Walk {
-            root,
-            visited: HashSet::from([real_root.clone()]),
-            real_root,
-            files: Vec::new(),
-        };
+        let mut walk = Walk { root, visited: HashSet::from([real_root.clone()]), real_root, files: Vec::new() };
         self.walk(root, &mut walk);
-        walk.files
-            .sort_by(|one, other| in_folder(root, one).cmp(in_folder(root, other)));
+        walk.files.sort_by(|one, other| in_folder(root, one).cmp(in_folder(root, other)));
         for file in walk.files {
             self.file(&file);
         }
@@ -166,10 +156,7 @@ impl Search<'_> {
             return false;
         }
         if is_folder && !walk.visited.insert(real) {
-            let problem = Problem::at(
-                Place::file(shown(path)),
-                "the link leads to a folder that is read already",
-            );
+            let problem = Problem::at(Place::file(shown(path)), "the link leads to a folder that is read already");
             self.problems.push(problem.expected("every folder once"));
             return false;
         }

@@ -11,11 +11,9 @@ const KEYS: [&str; 2] = ["role", "text"];
 /// Reads earlier turns.
 pub(super) fn read(written: Value, mistakes: &mut Mistakes) -> Vec<Turn> {
     match written {
-        Value::Array(turns) => turns
-            .into_iter()
-            .enumerate()
-            .filter_map(|(index, turn)| read_turn(turn, index, mistakes))
-            .collect(),
+        Value::Array(turns) => {
+            turns.into_iter().enumerate().filter_map(|(index, turn)| read_turn(turn, index, mistakes)).collect()
+        }
         Value::Null => Vec::new(),
         Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
             mistakes.push_value("history", format!("`history` is {}", kind(&written)), EXPECTED);

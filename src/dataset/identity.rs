@@ -30,12 +30,7 @@ fn sorted(value: &Value) -> Value {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_unstable_by(|one, other| one.0.cmp(other.0));
-            Value::Object(
-                entries
-                    .into_iter()
-                    .map(|(key, value)| (key.clone(), sorted(value)))
-                    .collect(),
-            )
+            Value::Object(entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect())
         }
         Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
@@ -91,10 +86,7 @@ mod tests {
     #[test]
     fn derived_ids_ignore_the_order_of_keys_but_nothing_else() {
         let id = |vars: &str, history: &[Turn]| derive(&serde_json::from_str(vars).unwrap(), history).to_string();
-        let turn = Turn {
-            role: TurnRole::User,
-            text: "Hi".to_owned(),
-        };
+        let turn = Turn { role: TurnRole::User, text: "Hi".to_owned() };
         let first = id(r#"{"a": 1, "b": {"c": [1, 2], "d": null}}"#, &[]);
         // printf '{"history":[],"vars":{"a":1,"b":{"c":[1,2],"d":null}}}' | sha256sum
         insta::assert_snapshot!(first, @"78e2e01c91a4bbb9");

@@ -12,11 +12,7 @@ use std::io::{self, BufRead};
 /// # Errors
 /// Those of the source.
 pub(super) fn read(source: &mut dyn BufRead, rows: &mut dyn Rows) -> io::Result<()> {
-    let mut cutter = Cutter {
-        source,
-        at: Spot::START,
-        value: Vec::new(),
-    };
+    let mut cutter = Cutter { source, at: Spot::START, value: Vec::new() };
     let whole = match cutter.peek()? {
         None => return Ok(()),
         Some(b'[') => read_list(&mut cutter, rows)?,

@@ -40,25 +40,16 @@ pub(super) struct Flaw {
 pub(super) fn parse(text: &str) -> Result<ParsedText, Flaw> {
     let has_duplicates = Cell::new(false);
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    Strict {
-        has_duplicates: &has_duplicates,
-    }
-    .deserialize(&mut deserializer)
-    .and_then(|value| deserializer.end().map(|()| value))
-    .map(|value| ParsedText {
-        value,
-        has_duplicates: has_duplicates.get(),
-    })
-    .map_err(|error| Flaw::of(text, &error))
+    Strict { has_duplicates: &has_duplicates }
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value))
+        .map(|value| ParsedText { value, has_duplicates: has_duplicates.get() })
+        .map_err(|error| Flaw::of(text, &error))
 }
 
 impl Flaw {
     fn of(text: &str, error: &serde_json::Error) -> Flaw {
-        let line_start = text
-            .split_inclusive('\n')
-            .take(error.line().saturating_sub(1))
-            .map(str::len)
-            .sum::<usize>();
+        let line_start = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
         let mut offset = (line_start + error.column().saturating_sub(1)).min(text.len());
         while !text.is_char_boundary(offset) {
             offset -= 1;
@@ -93,11 +84,7 @@ impl JsonText<'_> {
                         rows.problem(spot(second), problem);
                     }
                 }
-                rows.row(Row {
-                    written: parsed.value,
-                    flawed: parsed.has_duplicates,
-                    at: self,
-                });
+                rows.row(Row { written: parsed.value, flawed: parsed.has_duplicates, at: self });
                 true
             }
         }
@@ -150,9 +137,7 @@ impl JsonText<'_> {
 
     /// The offset of a slice of this text.
     fn offset_of(&self, inner: &str) -> usize {
-        (inner.as_ptr() as usize)
-            .saturating_sub(self.text.as_ptr() as usize)
-            .min(self.text.len())
+        (inner.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize).min(self.text.len())
     }
 }
 
@@ -168,9 +153,8 @@ impl Locate for JsonText<'_> {
             key_at = None;
             match (step, Level::of(here)) {
                 (Step::Key(key), Level::Map(entries)) => {
-                    let Some((written, value)) = entries
-                        .into_iter()
-                        .find(|(written, _)| key_of(written).as_deref() == Some(key))
+                    let Some((written, value)) =
+                        entries.into_iter().find(|(written, _)| key_of(written).as_deref() == Some(key))
                     else {
                         break;
                     };
@@ -197,10 +181,7 @@ pub(super) fn duplicate_key(key: &str, first: Spot) -> Problem {
     let key = shorten(key);
     Problem::new(format!("duplicate key `{key}`"))
         .expected("every key once")
-        .hint(format!(
-            "the first `{key}` is at line {}, column {}",
-            first.line, first.column
-        ))
+        .hint(format!("the first `{key}` is at line {}, column {}", first.line, first.column))
 }
 
 fn key_of(written: &RawValue) -> Option<String> {

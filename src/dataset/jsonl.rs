@@ -40,10 +40,7 @@ pub(super) fn read(mut source: &mut dyn BufRead, rows: &mut dyn Rows) -> io::Res
                 Err((at, problem)) => rows.problem(at, problem),
             }
         }
-        start = Spot {
-            line: start.line.saturating_add(1),
-            column: 1,
-        };
+        start = Spot { line: start.line.saturating_add(1), column: 1 };
     }
 }
 

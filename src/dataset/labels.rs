@@ -23,10 +23,7 @@ pub(super) fn read(written: Value, mistakes: &mut Mistakes) -> Vec<Label> {
     };
     if list.is_empty() {
         let problem = Problem::new("`labels` is an empty list").expected(EXPECTED);
-        mistakes.push(Mistake::value(
-            &here,
-            problem.hint("leave `labels` out where nobody judged an answer"),
-        ));
+        mistakes.push(Mistake::value(&here, problem.hint("leave `labels` out where nobody judged an answer")));
     }
     let mut labels: Vec<Label> = Vec::with_capacity(list.len());
     // Of each answer, the labels that it has: their places in the file, and in `labels`.
@@ -69,11 +66,9 @@ fn repeated(first: usize, one: &Label, index: usize, other: &Label) -> Mistake {
             .expected("every answer once")
     } else {
         let hint = "decide which of the two holds, or give each the name of its `check`";
-        Problem::new(format!(
-            "a label contradicts label {number}: the same answer passes in one and not in the other"
-        ))
-        .expected("one judgement of an answer")
-        .hint(hint)
+        Problem::new(format!("a label contradicts label {number}: the same answer passes in one and not in the other"))
+            .expected("one judgement of an answer")
+            .hint(hint)
     };
     Mistake::value(&here, problem)
 }
@@ -104,11 +99,7 @@ fn read_label(written: Value, index: usize, mistakes: &mut Mistakes) -> Option<L
                     "check" => "the `name` of a check of this case",
                     _ => "the text of an answer",
                 };
-                let is = if other.is_string() && key == "check" {
-                    "empty"
-                } else {
-                    kind(&other)
-                };
+                let is = if other.is_string() && key == "check" { "empty" } else { kind(&other) };
                 let problem = Problem::new(format!("`{key}` is {is}")).expected(expected);
                 mistakes.push(Mistake::value(&inside(&key), problem));
             }

@@ -17,20 +17,12 @@ pub(super) struct Mistake {
 impl Mistake {
     /// A key that should not be there.
     pub(super) fn key(path: &[Step], problem: Problem) -> Mistake {
-        Mistake {
-            path: path.to_vec(),
-            part: Part::Key,
-            problem,
-        }
+        Mistake { path: path.to_vec(), part: Part::Key, problem }
     }
 
     /// A value that should be another.
     pub(super) fn value(path: &[Step], problem: Problem) -> Mistake {
-        Mistake {
-            path: path.to_vec(),
-            part: Part::Value,
-            problem,
-        }
+        Mistake { path: path.to_vec(), part: Part::Value, problem }
     }
 
     /// A mistake inside a check. It is shown at the key: that is right for a wrong key, and near enough for a wrong
@@ -41,12 +33,7 @@ impl Mistake {
         Mistake {
             path,
             part: Part::Key,
-            problem: Problem {
-                place: None,
-                message: mistake.message,
-                expected: mistake.expected,
-                hint: mistake.hint,
-            },
+            problem: Problem { place: None, message: mistake.message, expected: mistake.expected, hint: mistake.hint },
         }
     }
 }
@@ -65,10 +52,7 @@ impl Mistakes {
 
     /// Adds what is wrong with the value of a key of the case.
     pub(super) fn push_value(&mut self, key: &str, message: impl Into<String>, expected: &str) {
-        self.push(Mistake::value(
-            &[Step::key(key)],
-            Problem::new(message).expected(expected),
-        ));
+        self.push(Mistake::value(&[Step::key(key)], Problem::new(message).expected(expected)));
     }
 
     /// How many there are.

@@ -164,12 +164,7 @@ pub fn survey(
         }
     }
     let digests: Vec<[u8; 32]> = files.iter().map(|file| file.sha256).collect();
-    problems.or(Dataset {
-        sha256: digest::dataset(&digests, &included),
-        files,
-        total,
-        included,
-    })
+    problems.or(Dataset { sha256: digest::dataset(&digests, &included), files, total, included })
 }
 
 impl Dataset {
@@ -184,11 +179,8 @@ impl Dataset {
             let place = || Place::file(file.shown.clone());
             let unreadable = |error: io::Error| Problem::at(place(), format!("can't be read any more: {error}"));
             let changed = || {
-                Problem::at(
-                    place(),
-                    "the file, or one that its checks name, changed while it was in use",
-                )
-                .hint("run again")
+                Problem::at(place(), "the file, or one that its checks name, changed while it was in use")
+                    .hint("run again")
             };
             if std::fs::metadata(&file.path).map_err(unreadable)?.len() != file.bytes {
                 return Err(changed());
@@ -202,12 +194,7 @@ impl Dataset {
                 is_stopped: false,
             };
             let (sha256, _) = read(&file.path, file.format, rules, &mut pass).map_err(unreadable)?;
-            let StreamPass {
-                included,
-                is_broken,
-                is_stopped,
-                ..
-            } = pass;
+            let StreamPass { included, is_broken, is_stopped, .. } = pass;
             if is_broken || sha256 != file.sha256 || included.finish() != *surveyed {
                 return Err(changed());
             }
@@ -277,10 +264,7 @@ impl Rows for SurveyPass<'_> {
 
     fn problem(&mut self, at: Spot, problem: Problem) {
         let place = self.place(at);
-        self.problems.push(Problem {
-            place: Some(place),
-            ..problem
-        });
+        self.problems.push(Problem { place: Some(place), ..problem });
     }
 
     fn is_full(&self) -> bool {
@@ -301,18 +285,13 @@ impl SurveyPass<'_> {
         };
         let place = first.place(self.shown);
         if origin == Origin::Derived && first.origin == Origin::Derived {
-            let problem = Problem::new(format!(
-                "a case without `id` has the same vars and history as that at {place}"
-            ))
-            .expected("cases that differ in vars or history, or an `id` for each")
-            .hint("remove one of them, or give both an `id`");
+            let problem = Problem::new(format!("a case without `id` has the same vars and history as that at {place}"))
+                .expected("cases that differ in vars or history, or an `id` for each")
+                .hint("remove one of them, or give both an `id`");
             return Err((start, problem));
         }
-        let problem = Problem::new(format!(
-            "duplicate id `{}`: the first is at {place}",
-            shorten(id.as_str())
-        ))
-        .expected("an id that is unique over all golden files");
+        let problem = Problem::new(format!("duplicate id `{}`: the first is at {place}", shorten(id.as_str())))
+            .expected("an id that is unique over all golden files");
         Err((at.find(&[crate::domain::Step::key("id")], row::Part::Value), problem))
     }
 }
@@ -354,19 +333,7 @@ impl Rows for StreamPass<'_> {
 
 /// The case of a draft without mistakes.
 fn case_of(id: CaseId, draft: Draft, suite: &Arc<str>, place: Place) -> Case {
-    let Draft {
-        id: _,
-        tags,
-        critical,
-        weight,
-        cluster,
-        vars,
-        history,
-        checks,
-        labels,
-        notes,
-        mistakes: _,
-    } = draft;
+    let Draft { id: _, tags, critical, weight, cluster, vars, history, checks, labels, notes, mistakes: _ } = draft;
     Case {
         id,
         suite: suite.clone(),

@@ -31,11 +31,7 @@ impl GoldenRevision {
         }
         let commit = resolve(root, rev)?;
         let folder = tempfile::tempdir().map_err(|error| Problem::new(format!("no temporary folder: {error}")))?;
-        let mut older = GoldenRevision {
-            folder,
-            rev: rev.to_owned(),
-            paths: Vec::new(),
-        };
+        let mut older = GoldenRevision { folder, rev: rev.to_owned(), paths: Vec::new() };
         let mut bytes = 0;
         for path in paths {
             let below = below(root, path)?;
@@ -109,10 +105,7 @@ impl GoldenRevision {
     pub fn shown(&self, place: &Place) -> Place {
         let file = Path::new(&*place.file);
         match file.strip_prefix(self.folder.path()) {
-            Ok(below) => Place {
-                file: Arc::from(format!("git:{}:{}", self.rev, below.display())),
-                ..place.clone()
-            },
+            Ok(below) => Place { file: Arc::from(format!("git:{}:{}", self.rev, below.display())), ..place.clone() },
             Err(_) => place.clone(),
         }
     }
@@ -143,10 +136,7 @@ fn below(root: &Path, path: &Path) -> Result<String, Problem> {
         }
         false => path.strip_prefix(root).unwrap_or(path).to_owned(),
     };
-    let path: PathBuf = path
-        .components()
-        .filter(|part| !matches!(part, Component::CurDir))
-        .collect();
+    let path: PathBuf = path.components().filter(|part| !matches!(part, Component::CurDir)).collect();
     if !is_plain(&path) {
         return Err(outside());
     }
@@ -159,8 +149,7 @@ fn below(root: &Path, path: &Path) -> Result<String, Problem> {
 
 /// Only names: nothing that leads up or elsewhere, and nothing that git takes for an option or a pattern.
 fn is_plain(path: &Path) -> bool {
-    path.components()
-        .all(|part| matches!(part, Component::Normal(name) if name != OsStr::new(".git")))
+    path.components().all(|part| matches!(part, Component::Normal(name) if name != OsStr::new(".git")))
 }
 
 #[cfg(test)]

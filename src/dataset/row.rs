@@ -18,19 +18,13 @@ impl Spot {
     /// could begin one.
     pub(super) fn after(self, bytes: &[u8]) -> Spot {
         let (lines, last) = match bytes.iter().rposition(|byte| *byte == b'\n') {
-            Some(at) => (
-                bytes[..=at].iter().filter(|byte| **byte == b'\n').count(),
-                &bytes[at + 1..],
-            ),
+            Some(at) => (bytes[..=at].iter().filter(|byte| **byte == b'\n').count(), &bytes[at + 1..]),
             None => (0, bytes),
         };
         let is_continuation = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
         let characters = last.iter().filter(|byte| !is_continuation(**byte)).count();
         let before = if lines == 0 { self.column } else { 1 };
-        Spot {
-            line: self.line.saturating_add(clamp(lines)),
-            column: before.saturating_add(clamp(characters)),
-        }
+        Spot { line: self.line.saturating_add(clamp(lines)), column: before.saturating_add(clamp(characters)) }
     }
 }
 

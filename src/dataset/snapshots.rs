@@ -42,26 +42,12 @@ mod tests {
     fn files_that_no_case_asks_for_are_listed() {
         let root = tempfile::tempdir().unwrap();
         let referenced = BTreeSet::from(["a.snap".to_owned()]);
-        assert_eq!(
-            unreferenced_snapshots(root.path(), &referenced).unwrap(),
-            Vec::<String>::new()
-        );
+        assert_eq!(unreferenced_snapshots(root.path(), &referenced).unwrap(), Vec::<String>::new());
         let folder = root.path().join(SNAPSHOTS);
         fs::create_dir_all(folder.join("sub.snap")).unwrap();
-        for name in [
-            "a.snap",
-            "a.snap.new",
-            "b.snap",
-            "c.snap.new",
-            "README.md",
-            "Cargo.toml",
-            "d.new",
-        ] {
+        for name in ["a.snap", "a.snap.new", "b.snap", "c.snap.new", "README.md", "Cargo.toml", "d.new"] {
             fs::write(folder.join(name), "").unwrap();
         }
-        assert_eq!(
-            unreferenced_snapshots(root.path(), &referenced).unwrap(),
-            ["b.snap", "c.snap.new"]
-        );
+        assert_eq!(unreferenced_snapshots(root.path(), &referenced).unwrap(), ["b.snap", "c.snap.new"]);
     }
 }

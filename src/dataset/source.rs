@@ -24,11 +24,7 @@ impl Source {
     /// # Errors
     /// Those of the file system.
     pub(super) fn open(path: &Path) -> io::Result<Source> {
-        let reader = HashingReader {
-            file: File::open(path)?,
-            hash: Sha256::new(),
-            bytes: 0,
-        };
+        let reader = HashingReader { file: File::open(path)?, hash: Sha256::new(), bytes: 0 };
         let mut reader = BufReader::with_capacity(64 * 1024, reader);
         if reader.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
             reader.consume(BYTE_ORDER_MARK.len());

@@ -54,9 +54,7 @@ pub(super) fn read(mut source: &mut dyn BufRead, rows: &mut dyn Rows) -> io::Res
 fn describe(error: &Error) -> Problem {
     let problem = if let Error::Budget { breach, .. } = error {
         if let BudgetBreach::Depth { .. } = breach {
-            Problem::new(format!(
-                "nested too deeply for a YAML file: more than {MAX_DEPTH} lists and maps"
-            ))
+            Problem::new(format!("nested too deeply for a YAML file: more than {MAX_DEPTH} lists and maps"))
         } else {
             Problem::new("too many values or aliases for a YAML file")
                 .expected("aliases that are not nested in aliases")
@@ -125,11 +123,7 @@ impl<'de> Visitor<'de> for Root<'_> {
             for (key, first, second) in &duplicates {
                 self.rows.problem(*second, duplicate_key(key, *first));
             }
-            self.rows.row(Row {
-                written: value,
-                flawed: !duplicates.is_empty(),
-                at: &Case { start, places },
-            });
+            self.rows.row(Row { written: value, flawed: !duplicates.is_empty(), at: &Case { start, places } });
         }
         Ok(())
     }

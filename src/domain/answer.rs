@@ -98,10 +98,7 @@ impl Answer {
     /// Why this answer can't be a good one before any check has looked at it: blocked, cut off, or empty.
     pub fn unusable(&self) -> Option<String> {
         if let Some(reason) = &self.block_reason {
-            let message = self
-                .details
-                .as_ref()
-                .and_then(|details| details.block_message.as_deref());
+            let message = self.details.as_ref().and_then(|details| details.block_message.as_deref());
             return Some(format!("the prompt was blocked ({})", explained(reason, message)));
         }
         let word = self.finish_word().unwrap_or("no reason given");
@@ -114,10 +111,7 @@ impl Answer {
                 return Some(format!("{part} ({word})"));
             }
             Finish::Blocked | Finish::ToolCall | Finish::Other => {
-                let message = self
-                    .details
-                    .as_ref()
-                    .and_then(|details| details.finish_message.as_deref());
+                let message = self.details.as_ref().and_then(|details| details.finish_message.as_deref());
                 return Some(format!("the answer was stopped ({})", explained(word, message)));
             }
             Finish::Unknown => return Some("the answer has no finish reason, so it may be incomplete".to_owned()),

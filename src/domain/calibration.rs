@@ -56,16 +56,8 @@ pub struct Agreement {
 impl Agreement {
     /// Labels that the judge was asked about.
     pub fn labels(&self) -> u64 {
-        let Agreement {
-            true_pass,
-            false_fail,
-            true_fail,
-            false_pass,
-            errors,
-        } = *self;
-        [true_pass, false_fail, true_fail, false_pass, errors]
-            .into_iter()
-            .fold(0, u64::saturating_add)
+        let Agreement { true_pass, false_fail, true_fail, false_pass, errors } = *self;
+        [true_pass, false_fail, true_fail, false_pass, errors].into_iter().fold(0, u64::saturating_add)
     }
 
     /// Judged answers that people let pass.
@@ -139,11 +131,7 @@ pub struct CalibrationEntry {
 impl CalibrationEntry {
     /// Which judge, asked how.
     pub fn judge_use(&self) -> JudgeUse {
-        JudgeUse {
-            judge: self.judge.clone(),
-            votes: self.votes,
-            rule: self.rule.clone(),
-        }
+        JudgeUse { judge: self.judge.clone(), votes: self.votes, rule: self.rule.clone() }
     }
 }
 
@@ -191,10 +179,7 @@ mod tests {
     #[test]
     fn agreement_is_counted_and_errors_stand_apart() {
         let mut counts = Agreement::default();
-        assert_eq!(
-            (counts.sensitivity(), counts.specificity(), counts.labels()),
-            (0.0, 0.0, 0)
-        );
+        assert_eq!((counts.sensitivity(), counts.specificity(), counts.labels()), (0.0, 0.0, 0));
         for (people, judge, times) in [
             (true, Some(true), 9),
             (true, Some(false), 1),
@@ -206,29 +191,17 @@ mod tests {
                 counts.note(people, judge);
             }
         }
-        assert_eq!(
-            (counts.passing(), counts.failing(), counts.errors, counts.labels()),
-            (10, 8, 3, 21)
-        );
+        assert_eq!((counts.passing(), counts.failing(), counts.errors, counts.labels()), (10, 8, 3, 21));
         assert_eq!((counts.sensitivity(), counts.specificity()), (0.9, 0.75));
         assert!((counts.youden() - 0.65).abs() < 1e-15);
     }
 
     #[test]
     fn the_usual_way_of_asking_needs_no_words() {
-        let shown = |votes, rule: &str| {
-            JudgeUse {
-                judge: "strict".to_owned(),
-                votes,
-                rule: rule.to_owned(),
-            }
-            .to_string()
-        };
+        let shown =
+            |votes, rule: &str| JudgeUse { judge: "strict".to_owned(), votes, rule: rule.to_owned() }.to_string();
         assert_eq!(shown(1, "majority"), "strict");
         assert_eq!(shown(3, "majority"), "strict (3 votes, majority)");
-        assert_eq!(
-            shown(1, "mean of at least 0.7"),
-            "strict (1 vote, mean of at least 0.7)"
-        );
+        assert_eq!(shown(1, "mean of at least 0.7"), "strict (1 vote, mean of at least 0.7)");
     }
 }

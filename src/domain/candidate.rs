@@ -53,13 +53,8 @@ pub fn bare_name(reference: &str) -> &str {
 pub fn candidate_folder(reference: &str) -> String {
     let name = bare_name(reference);
     let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
-    let stem = [".prompt", ".md", ".txt"]
-        .iter()
-        .find_map(|ending| name.strip_suffix(ending))
-        .unwrap_or(name);
-    let report = [".json", ".jsonl", ".xml", ".md"]
-        .iter()
-        .any(|ending| stem.ends_with(ending));
+    let stem = [".prompt", ".md", ".txt"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
+    let report = [".json", ".jsonl", ".xml", ".md"].iter().any(|ending| stem.ends_with(ending));
     file_stem(stem, "candidate", !report)
 }
 
@@ -79,27 +74,10 @@ mod tests {
         ] {
             assert_eq!(candidate_folder(reference), folder, "{reference}");
         }
-        for odd in [
-            "V2",
-            "..",
-            "../..",
-            ".hidden",
-            "verdict.json",
-            "junit.xml",
-            "con",
-            "",
-            "ä",
-            "a\0b",
-            "git:main:",
-        ] {
+        for odd in ["V2", "..", "../..", ".hidden", "verdict.json", "junit.xml", "con", "", "ä", "a\0b", "git:main:"] {
             let folder = candidate_folder(odd);
             assert!(folder.contains('@') && !folder.starts_with('.'), "{odd:?}: {folder}");
-            assert!(
-                folder
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-@".contains(&byte)),
-                "{folder}"
-            );
+            assert!(folder.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-@".contains(&byte)), "{folder}");
         }
         assert_ne!(candidate_folder("V2"), candidate_folder("v2"));
     }

@@ -44,11 +44,9 @@ impl CheckSpec {
             return Err(ArgProblem::new("a check names no matcher").expected("a one-key map like `contains: \"text\"`"));
         };
         if let Some((second, _)) = matchers.next() {
-            return Err(
-                ArgProblem::new(format!("a check names two matchers, `{matcher}` and `{second}`"))
-                    .inside(Step::key(second))
-                    .expected("one matcher a check; write two checks, or `all: [..]`"),
-            );
+            return Err(ArgProblem::new(format!("a check names two matchers, `{matcher}` and `{second}`"))
+                .inside(Step::key(second))
+                .expected("one matcher a check; write two checks, or `all: [..]`"));
         }
         let mut spec = CheckSpec::plain(matcher, args.clone());
         if let Some(weight) = map.get("weight") {
@@ -86,13 +84,7 @@ impl CheckSpec {
 
     /// A check with weight 1, no name, and a say in the outcome.
     pub fn plain(matcher: impl Into<String>, args: Value) -> CheckSpec {
-        CheckSpec {
-            matcher: matcher.into(),
-            args,
-            weight: 1.0,
-            name: None,
-            advisory: false,
-        }
+        CheckSpec { matcher: matcher.into(), args, weight: 1.0, name: None, advisory: false }
     }
 
     /// May decide whether the case passes.
@@ -133,12 +125,7 @@ pub struct ArgProblem {
 impl ArgProblem {
     /// A mistake of the value itself.
     pub fn new(message: impl Into<String>) -> ArgProblem {
-        ArgProblem {
-            path: Vec::new(),
-            message: message.into(),
-            expected: None,
-            hint: None,
-        }
+        ArgProblem { path: Vec::new(), message: message.into(), expected: None, hint: None }
     }
 
     /// Puts the mistake one step deeper: `step` leads from the outer value to this one.

@@ -208,59 +208,30 @@ impl Details {
         } = self;
         let mut all: Vec<&mut String> = Vec::new();
         all.extend([refusal, finish_message, block_message].into_iter().flatten());
-        for SafetyRating {
-            category,
-            probability,
-            blocked: _,
-        } in safety
-        {
+        for SafetyRating { category, probability, blocked: _ } in safety {
             all.extend([category, probability]);
         }
         for ChosenToken { token, logprob: _, top } in logprobs {
             all.push(token);
             all.extend(top.iter_mut().map(|TopToken { token, logprob: _ }| token));
         }
-        for Citation {
-            start: _,
-            end: _,
-            uri,
-            title,
-            license,
-        } in citations
-        {
+        for Citation { start: _, end: _, uri, title, license } in citations {
             all.extend([uri, title, license].into_iter().flatten());
         }
         all.extend(queries);
         for FoundSource { uri, title, text } in sources {
             all.extend([uri, title, text].into_iter().flatten());
         }
-        for Support {
-            start: _,
-            end: _,
-            text,
-            sources: _,
-        } in supports
-        {
+        for Support { start: _, end: _, text, sources: _ } in supports {
             all.push(text);
         }
         for RetrievedUrl { url, status } in urls {
             all.extend([url, status]);
         }
-        for CodeRun {
-            language,
-            code,
-            outcome,
-            output,
-        } in code
-        {
+        for CodeRun { language, code, outcome, output } in code {
             all.extend([language, code, outcome, output].into_iter().flatten());
         }
-        if let Some(ModelStatus {
-            stage,
-            message,
-            retires_at,
-        }) = model_status
-        {
+        if let Some(ModelStatus { stage, message, retires_at }) = model_status {
             all.extend([stage, message, retires_at].into_iter().flatten());
         }
         all.into_iter().for_each(visit);

@@ -17,20 +17,12 @@ pub struct Place {
 impl Place {
     /// A whole file.
     pub fn file(file: impl Into<Arc<str>>) -> Place {
-        Place {
-            file: file.into(),
-            line: 0,
-            column: 0,
-        }
+        Place { file: file.into(), line: 0, column: 0 }
     }
 
     /// A line and column of a file.
     pub fn at(file: impl Into<Arc<str>>, line: u32, column: u32) -> Place {
-        Place {
-            file: file.into(),
-            line,
-            column,
-        }
+        Place { file: file.into(), line, column }
     }
 
     /// The place of byte `offset` of `text`, the content of `file`.
@@ -42,11 +34,7 @@ impl Place {
         let before = &text[..offset];
         let line = before.bytes().filter(|b| *b == b'\n').count() as u32 + 1;
         let start = before.rfind('\n').map_or(0, |at| at + 1);
-        Place {
-            file: file.into(),
-            line,
-            column: before[start..].chars().count() as u32 + 1,
-        }
+        Place { file: file.into(), line, column: before[start..].chars().count() as u32 + 1 }
     }
 }
 
@@ -77,20 +65,12 @@ pub struct Problem {
 impl Problem {
     /// A mistake without a place.
     pub fn new(message: impl Into<String>) -> Problem {
-        Problem {
-            place: None,
-            message: message.into(),
-            expected: None,
-            hint: None,
-        }
+        Problem { place: None, message: message.into(), expected: None, hint: None }
     }
 
     /// A mistake at a place.
     pub fn at(place: Place, message: impl Into<String>) -> Problem {
-        Problem {
-            place: Some(place),
-            ..Problem::new(message)
-        }
+        Problem { place: Some(place), ..Problem::new(message) }
     }
 
     /// Adds what would have been right.
@@ -199,10 +179,7 @@ impl Problems {
 
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Problems {
-        Problems {
-            kept: vec![problem],
-            more: 0,
-        }
+        Problems { kept: vec![problem], more: 0 }
     }
 }
 

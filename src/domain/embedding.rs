@@ -14,11 +14,7 @@ pub struct Meaning {
 impl Meaning {
     /// Identity of the question: everything but what the model is.
     pub fn digest(&self) -> [u8; 32] {
-        digest([
-            b"promptgate.meaning/1".as_slice(),
-            self.by.as_bytes(),
-            self.text.as_bytes(),
-        ])
+        digest([b"promptgate.meaning/1".as_slice(), self.by.as_bytes(), self.text.as_bytes()])
     }
 }
 
@@ -58,13 +54,7 @@ mod tests {
 
     #[test]
     fn a_text_is_one_question_for_each_model() {
-        let of = |by: &str, text: &str| {
-            Meaning {
-                by: by.to_owned(),
-                text: text.to_owned(),
-            }
-            .digest()
-        };
+        let of = |by: &str, text: &str| Meaning { by: by.to_owned(), text: text.to_owned() }.digest();
         assert_eq!(of("a", "b"), of("a", "b"));
         assert_ne!(of("a", "b"), of("ab", ""));
     }

@@ -89,11 +89,7 @@ impl Changes {
                 weaker,
             });
         }
-        Changes {
-            base: Some(base),
-            rows,
-            accepted,
-        }
+        Changes { base: Some(base), rows, accepted }
     }
 
     /// What is weaker.
@@ -124,10 +120,7 @@ mod tests {
             after: None,
             weaker,
         };
-        let base = || PolicyBase {
-            rev: "main".to_owned(),
-            commit: "c".to_owned(),
-        };
+        let base = || PolicyBase { rev: "main".to_owned(), commit: "c".to_owned() };
         let mut rows: Vec<PolicyChange> = (0..500).map(|i| row(i, false)).collect();
         rows.push(row(999, true));
         let changes = Changes::of(base(), rows, None);

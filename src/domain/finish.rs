@@ -45,10 +45,7 @@ impl Finish {
     pub fn of(word: Option<&str>) -> Finish {
         match word {
             None => Finish::Unknown,
-            Some(word) => WORDS
-                .iter()
-                .find(|(known, _)| *known == word)
-                .map_or(Finish::Other, |(_, finish)| *finish),
+            Some(word) => WORDS.iter().find(|(known, _)| *known == word).map_or(Finish::Other, |(_, finish)| *finish),
         }
     }
 

@@ -29,13 +29,7 @@ pub struct Guardrails {
 impl Guardrails {
     /// Those that are declared, with what they allow.
     pub fn declared(&self) -> Vec<(GuardMetric, f64)> {
-        let Guardrails {
-            cost,
-            latency_p95,
-            output_tokens,
-            refusal_rate,
-            truncation_rate,
-        } = *self;
+        let Guardrails { cost, latency_p95, output_tokens, refusal_rate, truncation_rate } = *self;
         [
             (GuardMetric::LatencyP95, latency_p95),
             (GuardMetric::Cost, cost),

@@ -50,12 +50,7 @@ pub struct Look {
 
 impl Look {
     /// The only look at the only candidate.
-    pub const ONLY: Look = Look {
-        attempt: 1,
-        attempts: 1,
-        candidates: 1,
-        shares: Vec::new(),
-    };
+    pub const ONLY: Look = Look { attempt: 1, attempts: 1, candidates: 1, shares: Vec::new() };
 }
 
 impl Default for Look {

@@ -7,9 +7,7 @@
 
 /// A model that serves is what was asked for.
 pub fn answers_for(requested: &str, served: &str) -> bool {
-    let own = ["tunedModels/", "dynamic/"]
-        .iter()
-        .any(|collection| requested.starts_with(collection));
+    let own = ["tunedModels/", "dynamic/"].iter().any(|collection| requested.starts_with(collection));
     own || plain(requested).ends_with("-latest") || same_model(requested, served)
 }
 
@@ -29,11 +27,7 @@ fn versionless(model: &str) -> &str {
     let Some((name, version)) = model.rsplit_once(['-', '@']) else {
         return model;
     };
-    if version.len() == 3 && version.bytes().all(|byte| byte.is_ascii_digit()) {
-        name
-    } else {
-        model
-    }
+    if version.len() == 3 && version.bytes().all(|byte| byte.is_ascii_digit()) { name } else { model }
 }
 
 #[cfg(test)]
@@ -46,11 +40,7 @@ mod tests {
             ("gemini-3.8-flash", "gemini-3.8-flash", true),
             ("models/gemini-3.8-flash", "gemini-3.8-flash", true),
             ("gemini-3.8-flash", "models/gemini-3.8-flash-001", true),
-            (
-                "gemini-3.8-flash",
-                "publishers/google/models/gemini-3.8-flash@001",
-                true,
-            ),
+            ("gemini-3.8-flash", "publishers/google/models/gemini-3.8-flash@001", true),
             ("gemini-3.8-flash-001", "gemini-3.8-flash", true),
             ("gemini-3.8-flash-001", "gemini-3.8-flash-002", false),
             ("gemini-3.8-flash", "gemini-3.8-flash-lite", false),

@@ -61,11 +61,7 @@ impl Score {
     /// A score; the value is clamped to 0..=1, NaN becomes 0.
     pub fn new(value: f64, pass: bool, reason: impl Into<String>) -> Score {
         let value = if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) };
-        Score {
-            value,
-            pass,
-            reason: reason.into(),
-        }
+        Score { value, pass, reason: reason.into() }
     }
 
     /// 1 for pass, 0 for fail.

@@ -17,10 +17,7 @@ pub const LONGEST_QUARANTINE: i64 = 90;
 pub fn day(text: &str) -> Option<Date> {
     let digits = |range: std::ops::Range<usize>| {
         let part = text.get(range)?;
-        part.bytes()
-            .all(|byte| byte.is_ascii_digit())
-            .then(|| part.parse::<u16>().ok())
-            .flatten()
+        part.bytes().all(|byte| byte.is_ascii_digit()).then(|| part.parse::<u16>().ok()).flatten()
     };
     if text.len() != 10 || text.get(4..5) != Some("-") || text.get(7..8) != Some("-") {
         return None;
@@ -135,10 +132,7 @@ mod tests {
 
     fn policy(tags: &[(&str, &str)]) -> Policy {
         let quarantine = tags.iter().map(|(tag, until)| ((*tag).to_owned(), (*until).to_owned()));
-        Policy {
-            quarantine: quarantine.collect(),
-            ..Policy::default()
-        }
+        Policy { quarantine: quarantine.collect(), ..Policy::default() }
     }
 
     fn case(tags: &[&str], critical: bool) -> Case {
@@ -208,12 +202,7 @@ mod tests {
 
     #[test]
     fn a_case_stays_as_long_as_any_of_its_tags_and_a_must_pass_case_never() {
-        let policy = policy(&[
-            ("a", "2026-12-02"),
-            ("b", "2026-12-05"),
-            ("over", "2026-11-30"),
-            ("odd", "some day"),
-        ]);
+        let policy = policy(&[("a", "2026-12-02"), ("b", "2026-12-05"), ("over", "2026-11-30"), ("odd", "some day")]);
         let quarantine = Quarantine::on(&policy, Some(date!(2026 - 12 - 01)));
         for (tags, critical, expected) in [
             (&["a"][..], false, Some(("a", "2026-12-02"))),

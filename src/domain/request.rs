@@ -131,10 +131,7 @@ pub struct Job {
 impl Job {
     /// The job of each turn, in order.
     pub fn turns(&self) -> impl Iterator<Item = Job> {
-        let first = JobTurn {
-            request: Arc::clone(&self.request),
-            body: Arc::clone(&self.body),
-        };
+        let first = JobTurn { request: Arc::clone(&self.request), body: Arc::clone(&self.body) };
         [first].into_iter().chain(self.later.iter().cloned()).map(|turn| Job {
             request: turn.request,
             body: turn.body,
@@ -154,11 +151,7 @@ impl Job {
     fn body_sha256(&self) -> [u8; 32] {
         match self.later.as_slice() {
             [] => Sha256::digest(&self.body).into(),
-            later => digest(
-                [self.body.as_ref()]
-                    .into_iter()
-                    .chain(later.iter().map(|turn| turn.body.as_ref())),
-            ),
+            later => digest([self.body.as_ref()].into_iter().chain(later.iter().map(|turn| turn.body.as_ref()))),
         }
     }
 }
@@ -213,17 +206,11 @@ mod tests {
     #[test]
     fn tokens_are_estimated_from_text_and_media() {
         let text = |bytes: usize| Part::Text("x".repeat(bytes));
-        let media = Part::Media {
-            url: format!("data:image/png;base64,{}", "A".repeat(1_000_000)),
-            content_type: None,
-        };
+        let media = Part::Media { url: format!("data:image/png;base64,{}", "A".repeat(1_000_000)), content_type: None };
         let request = Request {
             model: "m".to_owned(),
             system: vec![text(401)],
-            contents: vec![Content {
-                role: Role::User,
-                parts: vec![text(40), media],
-            }],
+            contents: vec![Content { role: Role::User, parts: vec![text(40), media] }],
             config: Map::new(),
             json_output: false,
             output_schema: None,

@@ -45,8 +45,7 @@ impl ArmRow {
     /// The case's outcome in this arm: fail if any repeat fails, else error if any errs, else skipped if any is skipped or
     /// there are none, else pass.
     pub fn outcome(&self) -> OutcomeKind {
-        self.deciding()
-            .map_or(OutcomeKind::Skipped, |judged| judged.outcome.kind())
+        self.deciding().map_or(OutcomeKind::Skipped, |judged| judged.outcome.kind())
     }
 
     /// Mean gate score over the scored repeats (1 for pass, 0 for fail), if all repeats are scored.

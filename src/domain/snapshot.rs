@@ -56,9 +56,7 @@ pub(super) fn file_stem(id: &str, instead: &str, own: bool) -> String {
 fn is_plain(id: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte);
     let stem = id.split('.').next().unwrap_or(id);
-    let numbered = ["com", "lpt"]
-        .iter()
-        .any(|port| stem.strip_prefix(port).is_some_and(|rest| rest.len() == 1));
+    let numbered = ["com", "lpt"].iter().any(|port| stem.strip_prefix(port).is_some_and(|rest| rest.len() == 1));
     id.len() <= LONGEST
         && id.bytes().all(known)
         && id.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -108,19 +106,13 @@ mod tests {
             "a", "A", "ä", "a\u{308}", "Ä", "a b", "a-b", "A B", "a/b", "a\\b", "a:b", "a\0b", "a?", "a*", "a.", "a ",
             " a", "con", "CON", "\u{212a}", "k", "K", "..", ".", "/", "é", "e\u{301}",
         ];
-        let long: Vec<String> = ["", "x", "y", "X"]
-            .iter()
-            .map(|end| format!("{}{end}", "a".repeat(300)))
-            .collect();
+        let long: Vec<String> = ["", "x", "y", "X"].iter().map(|end| format!("{}{end}", "a".repeat(300))).collect();
         let all: Vec<&str> = ids.into_iter().chain(long.iter().map(String::as_str)).collect();
         let names: BTreeSet<String> = all.iter().map(|id| name(id).to_lowercase()).collect();
         assert_eq!(names.len(), all.len(), "{names:?}");
         for name in names {
             assert!(name.is_ascii() && name.len() <= 100, "{name}");
-            assert!(
-                !name.contains(['/', '\\', ':', '*', '?', '\0', ' ']) && !name.starts_with(['.', '-']),
-                "{name}"
-            );
+            assert!(!name.contains(['/', '\\', ':', '*', '?', '\0', ' ']) && !name.starts_with(['.', '-']), "{name}");
         }
     }
 

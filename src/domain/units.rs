@@ -11,9 +11,7 @@ pub const SCORE_TICKS: u32 = 1_000_000;
 
 /// The score in ticks; `None` for what is no number in 0..=1, which is no score.
 pub fn score_ticks(score: f64) -> Option<i64> {
-    (0.0..=1.0)
-        .contains(&score)
-        .then(|| (score * f64::from(SCORE_TICKS)).round() as i64)
+    (0.0..=1.0).contains(&score).then(|| (score * f64::from(SCORE_TICKS)).round() as i64)
 }
 
 /// What the cases of one unit add up to.
@@ -30,10 +28,7 @@ impl Unit {
     /// A unit of one case. Weights are whole; decimal ones are taken in a common part, like thousandths: only their
     /// proportions matter. 1 without weights.
     pub fn case(weight: u32, difference: i64) -> Unit {
-        Unit {
-            size: u64::from(weight),
-            sum: i128::from(weight) * i128::from(difference),
-        }
+        Unit { size: u64::from(weight), sum: i128::from(weight) * i128::from(difference) }
     }
 
     /// Adds the cases of another part of the same unit.
@@ -67,10 +62,7 @@ impl Units {
     pub fn in_parts_of(&self, common: u64) -> Units {
         let mut units = Units::default();
         for (Unit { size, sum }, count) in self.iter() {
-            let unit = Unit {
-                size: size / common.max(1),
-                sum: sum / i128::from(common.max(1)),
-            };
+            let unit = Unit { size: size / common.max(1), sum: sum / i128::from(common.max(1)) };
             units.add(unit, count);
         }
         units
@@ -146,9 +138,8 @@ mod tests {
     #[test]
     fn histograms_merge_to_the_histogram_of_all() {
         let (mut first, mut second, mut all) = (Units::default(), Units::default(), Units::default());
-        for (i, unit) in [Unit::case(1, 0), Unit::case(1, -1), Unit::case(1, 0), Unit::case(2, 0)]
-            .into_iter()
-            .enumerate()
+        for (i, unit) in
+            [Unit::case(1, 0), Unit::case(1, -1), Unit::case(1, 0), Unit::case(2, 0)].into_iter().enumerate()
         {
             let part = if i % 2 == 0 { &mut first } else { &mut second };
             part.add(unit, 1);

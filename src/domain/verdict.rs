@@ -207,10 +207,7 @@ pub struct ToolInfo {
 impl Default for ToolInfo {
     /// This very program.
     fn default() -> ToolInfo {
-        ToolInfo {
-            name: env!("CARGO_PKG_NAME").to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        }
+        ToolInfo { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
     }
 }
 

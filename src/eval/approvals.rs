@@ -65,9 +65,8 @@ impl<'a> Approvals<'a> {
         }
         // The first one, so that the same answers always give the same proposal.
         let differing = repeats.iter().filter(|judged| passes(judged) == Some(false));
-        let proposal = differing
-            .filter_map(|judged| Some((judged, approval.proposal(&judged.answer.as_ref()?.text)?)))
-            .next();
+        let proposal =
+            differing.filter_map(|judged| Some((judged, approval.proposal(&judged.answer.as_ref()?.text)?))).next();
         let Some((judged, text)) = proposal else {
             return Ok(false);
         };
@@ -105,15 +104,10 @@ impl<'a> Approvals<'a> {
             } else {
                 format!("{} answers wait", self.proposed)
             };
-            say(&format!(
-                "{waits} for approval in {SNAPSHOTS}/: `cargo insta review`, or rename .snap.new to .snap"
-            ));
+            say(&format!("{waits} for approval in {SNAPSHOTS}/: `cargo insta review`, or rename .snap.new to .snap"));
         }
         if let Some(error) = &self.first_failure {
-            say(&format!(
-                "warning: {} proposals in {SNAPSHOTS}/ could not be kept up to date: {error}",
-                self.failed
-            ));
+            say(&format!("warning: {} proposals in {SNAPSHOTS}/ could not be kept up to date: {error}", self.failed));
         }
     }
 }

@@ -42,16 +42,9 @@ impl Labels {
 
     /// Takes one label, of check number `check` of the case.
     pub(crate) fn note(&mut self, case: &Case, check: usize, label: &Label) {
-        let args = case
-            .checks
-            .get(check)
-            .map_or(&Value::Null, |spec| &spec.args)
-            .to_string();
-        let history: Vec<Value> = case
-            .history
-            .iter()
-            .map(|turn| Value::from(vec![format!("{:?}", turn.role), turn.text.clone()]))
-            .collect();
+        let args = case.checks.get(check).map_or(&Value::Null, |spec| &spec.args).to_string();
+        let history: Vec<Value> =
+            case.history.iter().map(|turn| Value::from(vec![format!("{:?}", turn.role), turn.text.clone()])).collect();
         self.hash.update(digest([
             case.id.as_str().as_bytes(),
             Value::Object(case.vars.clone()).to_string().as_bytes(),
@@ -60,11 +53,7 @@ impl Labels {
             label.answer.as_bytes(),
             &[u8::from(label.pass)],
         ]));
-        let count = if label.pass {
-            &mut self.passing
-        } else {
-            &mut self.failing
-        };
+        let count = if label.pass { &mut self.passing } else { &mut self.failing };
         *count += 1;
     }
 }
@@ -139,36 +128,21 @@ impl JudgeRoles {
     /// The judges that decide, each with its model, the digest of its prompt, and what is known of it.
     fn deciding_judges(&self, entries: &[CalibrationEntry], lookup: &Lookup<'_>) -> DecidingJudges {
         let uses: BTreeSet<&JudgeUse> = self.together.iter().flatten().collect();
-        let places: BTreeMap<&JudgeUse, usize> = uses
-            .iter()
-            .enumerate()
-            .map(|(at, judge_use)| (*judge_use, at))
-            .collect();
+        let places: BTreeMap<&JudgeUse, usize> =
+            uses.iter().enumerate().map(|(at, judge_use)| (*judge_use, at)).collect();
         let judges_found = uses.iter().filter_map(|judge_use| {
             let entry = entries.iter().find(|entry| entry.judge_use() == **judge_use);
             let labels = self.labels.get(*judge_use).map(Labels::sha256);
-            let other_labels = entry
-                .zip(labels)
-                .is_some_and(|(entry, labels)| entry.labels_sha256 != labels);
+            let other_labels = entry.zip(labels).is_some_and(|(entry, labels)| entry.labels_sha256 != labels);
             let (model, prompt_sha256, calibration) = lookup(judge_use, entry)?;
-            Some(DecidingJudge {
-                asked: (*judge_use).clone(),
-                calibration,
-                model,
-                prompt_sha256,
-                other_labels,
-            })
+            Some(DecidingJudge { asked: (*judge_use).clone(), calibration, model, prompt_sha256, other_labels })
         });
         DecidingJudges {
             judges: judges_found.collect(),
             together: self
                 .together
                 .iter()
-                .map(|kind| {
-                    kind.iter()
-                        .filter_map(|judge_use| places.get(judge_use).copied())
-                        .collect()
-                })
+                .map(|kind| kind.iter().filter_map(|judge_use| places.get(judge_use).copied()).collect())
                 .collect(),
             alone: !self.others && self.together.len() == 1,
         }
@@ -216,22 +190,14 @@ fn match_calibration(
 /// # Errors
 /// A label is about no check of a judge, or it is not known about which.
 pub(crate) fn labelled(case: &Case) -> Result<Vec<(usize, &Label)>, Problem> {
-    let judged = || {
-        case.checks
-            .iter()
-            .enumerate()
-            .filter(|(_, spec)| scoring::use_of(spec).is_some())
-    };
+    let judged = || case.checks.iter().enumerate().filter(|(_, spec)| scoring::use_of(spec).is_some());
     let only = || {
         let mut judged = judged();
         match (judged.next(), judged.next()) {
             (Some((at, _)), None) => Ok(at),
             (None, _) => Err(Problem::at(
                 case.place.clone(),
-                format!(
-                    "the case `{}` has labels, but no check `judge` that they could be about",
-                    case.id
-                ),
+                format!("the case `{}` has labels, but no check `judge` that they could be about", case.id),
             )
             .expected(
                 "a check `judge` of its own in `expect`; inside `not`, `all` or `any` it is part of another check",
@@ -247,19 +213,13 @@ pub(crate) fn labelled(case: &Case) -> Result<Vec<(usize, &Label)>, Problem> {
         }
     };
     let named = |name: &str| {
-        judged()
-            .find(|(_, spec)| spec.name.as_deref() == Some(name))
-            .map(|(at, _)| at)
-            .ok_or_else(|| {
-                Problem::at(
-                    case.place.clone(),
-                    format!(
-                        "a label of the case `{}` is about the check `{name}`, which no judge decides",
-                        case.id
-                    ),
-                )
-                .expected("the name of a check `judge`")
-            })
+        judged().find(|(_, spec)| spec.name.as_deref() == Some(name)).map(|(at, _)| at).ok_or_else(|| {
+            Problem::at(
+                case.place.clone(),
+                format!("a label of the case `{}` is about the check `{name}`, which no judge decides", case.id),
+            )
+            .expected("the name of a check `judge`")
+        })
     };
     case.labels
         .iter()
@@ -274,11 +234,8 @@ pub(crate) fn labelled(case: &Case) -> Result<Vec<(usize, &Label)>, Problem> {
 }
 
 pub(crate) fn too_many(case: &Case) -> Problem {
-    Problem::at(
-        case.place.clone(),
-        format!("judges are asked in more than {KINDS} ways"),
-    )
-    .expected("few judges, with the same votes and the same `min` in most checks")
+    Problem::at(case.place.clone(), format!("judges are asked in more than {KINDS} ways"))
+        .expected("few judges, with the same votes and the same `min` in most checks")
 }
 
 /// The calibrations that the settings name.

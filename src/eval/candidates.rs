@@ -55,10 +55,7 @@ pub struct CandidatesResult {
 /// The settings of each candidate's run.
 pub fn each_candidate(settings: &Settings) -> Vec<Settings> {
     let of = |candidate: &Candidate| Settings {
-        arms: ArmSettings {
-            prompt: candidate.name.clone(),
-            ..settings.arms.clone()
-        },
+        arms: ArmSettings { prompt: candidate.name.clone(), ..settings.arms.clone() },
         ..settings.clone()
     };
     settings.arms.candidates.iter().map(of).collect()
@@ -78,12 +75,7 @@ pub fn prepare_all(each: &[Settings]) -> Result<Vec<EvalContext<'_>>, Error> {
         match prepare(settings, RunKind::Gate { candidates }) {
             Ok(one) => prepared.push(one),
             Err(Error::Invalid(found)) => {
-                for problem in found
-                    .iter()
-                    .filter(|problem| !reported.contains(problem))
-                    .cloned()
-                    .collect::<Vec<_>>()
-                {
+                for problem in found.iter().filter(|problem| !reported.contains(problem)).cloned().collect::<Vec<_>>() {
                     reported.push(problem.clone());
                     problems.push(problem);
                 }
@@ -147,24 +139,12 @@ pub fn eval_all(
         let progress = watching.begin(number, one.run_info());
         let path = part.path().to_owned();
         let told = std::cell::RefCell::new(&mut *watching);
-        let hooks = RunHooks {
-            progress: &progress,
-            interrupt,
-            say: &|sentence| told.borrow().say(sentence),
-        };
+        let hooks = RunHooks { progress: &progress, interrupt, say: &|sentence| told.borrow().say(sentence) };
         let finished = run(one, part, hooks, &mut |row| told.borrow_mut().case(row))?;
         watching.end(&finished, &path);
         prior.spent = finished.spent;
         let whole = is_whole(&finished.verdict) && interrupt.code().is_none();
-        let RunResult {
-            run,
-            verdict,
-            unwritten,
-            exit_code,
-            spent: _,
-            as_prior,
-            results,
-        } = finished;
+        let RunResult { run, verdict, unwritten, exit_code, spent: _, as_prior, results } = finished;
         prior.runs.push(Arc::new(as_prior));
         runs.push(CandidateRun {
             run,
@@ -196,12 +176,7 @@ struct CandidateRun {
 
 /// Nothing ended the run before its end.
 fn is_whole(verdict: &Verdict) -> bool {
-    let early = |reason: &Reason| {
-        matches!(
-            reason.code,
-            ReasonCode::Budget | ReasonCode::Stopped | ReasonCode::Store
-        )
-    };
+    let early = |reason: &Reason| matches!(reason.code, ReasonCode::Budget | ReasonCode::Stopped | ReasonCode::Store);
     matches!(verdict.completion, Completion::Complete | Completion::Shard) && !verdict.reasons.iter().any(early)
 }
 
@@ -221,13 +196,7 @@ fn conclude(
     let codes: Vec<u8> = runs.iter().map(|ran| ran.exit_code).collect();
     let redactor = Redactor::default();
     runs.iter().for_each(|ran| redactor.add_all(&ran.redactor));
-    let CandidateRun {
-        run,
-        mut verdict,
-        results,
-        part,
-        ..
-    } = runs.swap_remove(chosen);
+    let CandidateRun { run, mut verdict, results, part, .. } = runs.swap_remove(chosen);
     verdict.candidates = lines;
     if !whole {
         ended_early(&mut verdict, &candidates[last].name, &candidates[last + 1..]);
@@ -240,12 +209,7 @@ fn conclude(
         verdict.promotable = false;
     }
     let unwritten = report::publish(folder, &part, &redactor, &mut verdict, results.as_ref(), unwritten);
-    Ok(CandidatesResult {
-        exit_code: verdict.exit_code,
-        verdict,
-        unwritten,
-        redactor,
-    })
+    Ok(CandidatesResult { exit_code: verdict.exit_code, verdict, unwritten, redactor })
 }
 
 /// The one whose verdict is the call's: of those that promote the one that looks best; else of the inconclusive ones, else of
@@ -261,9 +225,7 @@ fn best(verdicts: &[&Verdict]) -> Option<usize> {
         let better = match best.map(|best| verdicts[best]) {
             None => true,
             Some(other) => {
-                rank(verdict)
-                    .cmp(&rank(other))
-                    .then(observed_gain(verdict).total_cmp(&observed_gain(other)))
+                rank(verdict).cmp(&rank(other)).then(observed_gain(verdict).total_cmp(&observed_gain(other)))
                     == Ordering::Greater
             }
         };
@@ -276,10 +238,7 @@ fn best(verdicts: &[&Verdict]) -> Option<usize> {
 
 /// How good it looks: the observed difference, without a baseline the pass rate. The same requests are no difference.
 fn observed_gain(verdict: &Verdict) -> f64 {
-    let identical = verdict
-        .reasons
-        .iter()
-        .any(|reason| reason.code == ReasonCode::Identical);
+    let identical = verdict.reasons.iter().any(|reason| reason.code == ReasonCode::Identical);
     match (&verdict.difference, &verdict.rates.candidate) {
         (Some(found), _) => found.estimate,
         (None, _) if identical => 0.0,
@@ -314,10 +273,7 @@ fn ended_early(verdict: &mut Verdict, last: &str, missing: &[Candidate]) {
         Completion::StoreFailed => ReasonCode::Store,
         Completion::Complete | Completion::Shard | Completion::Interrupted | Completion::Stopped => ReasonCode::Stopped,
     };
-    let names: Vec<String> = missing
-        .iter()
-        .map(|candidate| format!("`{}`", candidate.name))
-        .collect();
+    let names: Vec<String> = missing.iter().map(|candidate| format!("`{}`", candidate.name)).collect();
     let not_run = match names.as_slice() {
         [] => String::new(),
         [one] => format!(", and {one} was not run"),
@@ -327,14 +283,7 @@ fn ended_early(verdict: &mut Verdict, last: &str, missing: &[Candidate]) {
         "the call ended with `{last}`{not_run}: which of the candidates is the best is not known; run again with --resume, and what \
          is there is not asked again"
     );
-    verdict.reasons.insert(
-        0,
-        Reason {
-            code,
-            message,
-            cases: Vec::new(),
-        },
-    );
+    verdict.reasons.insert(0, Reason { code, message, cases: Vec::new() });
     verdict.sentence = format!(
         "Not enough is known yet to pick one of the candidates: the call ended with `{last}`, before all of them were judged."
     );

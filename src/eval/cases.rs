@@ -55,12 +55,7 @@ impl KeptCases {
     }
 
     fn with_limit(needed: Needed, most_bytes: usize) -> KeptCases {
-        KeptCases {
-            needed,
-            most_bytes,
-            bytes: 0,
-            cases: Vec::new(),
-        }
+        KeptCases { needed, most_bytes, bytes: 0, cases: Vec::new() }
     }
 
     /// Keeps the case if it will be needed again. Beyond the limit nothing is kept, since a part would be no use.
@@ -87,11 +82,7 @@ impl KeptCases {
 
     /// Where to take the cases from that are needed between the first request phase and the final scoring.
     pub(crate) fn source(&self) -> CaseSource<'_> {
-        if self.overflows() {
-            CaseSource::GoldenFiles
-        } else {
-            CaseSource::Kept(self)
-        }
+        if self.overflows() { CaseSource::GoldenFiles } else { CaseSource::Kept(self) }
     }
 }
 
@@ -119,10 +110,7 @@ impl EvalContext<'_> {
     ) -> Result<(), Problem> {
         match source {
             CaseSource::Kept(kept) => {
-                let _ = kept
-                    .cases
-                    .iter()
-                    .try_for_each(|(index, case)| visit(*index, case.clone()));
+                let _ = kept.cases.iter().try_for_each(|(index, case)| visit(*index, case.clone()));
                 Ok(())
             }
             CaseSource::GoldenFiles => {
@@ -173,11 +161,7 @@ mod tests {
 
     #[test]
     fn keeps_what_is_needed_again() {
-        for (needed, indexes) in [
-            (Needed::None, &[][..]),
-            (Needed::MustPass, &[1]),
-            (Needed::All, &[0, 1, 2]),
-        ] {
+        for (needed, indexes) in [(Needed::None, &[][..]), (Needed::MustPass, &[1]), (Needed::All, &[0, 1, 2])] {
             let kept = kept(needed, MOST_BYTES);
             let found: Vec<u64> = kept.cases.iter().map(|(index, _)| *index).collect();
             assert_eq!(found, indexes, "{needed:?}");

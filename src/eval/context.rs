@@ -114,10 +114,7 @@ impl EvalContext<'_> {
 
     /// The look after so many analyses within the run.
     pub(crate) fn look(&self, analyses: usize) -> Look {
-        Look {
-            shares: self.survey.shares(analyses),
-            ..self.rerun.look.clone()
-        }
+        Look { shares: self.survey.shares(analyses), ..self.rerun.look.clone() }
     }
 
     /// Answers that are requested or looked up in the first looks.

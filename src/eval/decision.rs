@@ -27,12 +27,8 @@ pub(super) fn analyze(
     scored: &ScoredRun,
     look: &Look,
 ) -> Result<Analysis, Error> {
-    let EvalContext {
-        survey, judges, rerun, ..
-    } = context;
-    let deciding = survey
-        .judge_roles
-        .deciding(judges, &context.calibrations, &scored.judge_usage.served);
+    let EvalContext { survey, judges, rerun, .. } = context;
+    let deciding = survey.judge_roles.deciding(judges, &context.calibrations, &scored.judge_usage.served);
     let before = rerun.before(state.store, state.open_run, &context.plan, survey.selected)?;
     let completion = match completion(context, state) {
         Completion::Interrupted => Completion::Interrupted,
@@ -52,14 +48,10 @@ pub(super) fn analyze(
 pub(super) fn record_look(context: &EvalContext<'_>, state: &RunState<'_>, analysis: &Analysis) {
     let gate = &context.settings.gate;
     if analysis.before == LooksBefore::Clear
-        && let Some(look) = context
-            .rerun
-            .record(state.open_run, gate.gated, &analysis.decided, &gate.policy)
+        && let Some(look) = context.rerun.record(state.open_run, gate.gated, &analysis.decided, &gate.policy)
         && let Err(error) = context.rerun.note(state.store, &look)
     {
-        (state.hooks.say)(&format!(
-            "warning: {error}, so that a later run may take itself for the first look"
-        ));
+        (state.hooks.say)(&format!("warning: {error}, so that a later run may take itself for the first look"));
     }
 }
 

@@ -99,11 +99,9 @@ impl EmbeddingModel {
     fn open(name: &str, settings: &Settings, run: Option<&Target>) -> Result<EmbeddingModel, Problem> {
         let written = settings.scoring.embeddings.get(name);
         if written.is_none() && name != DEFAULT {
-            return Err(
-                Problem::new(format!("a check names the embeddings `{name}`, which are not declared"))
-                    .did_you_mean(name, settings.scoring.embeddings.keys().map(String::as_str))
-                    .expected(format!("[embeddings.{name}] in promptgate.toml")),
-            );
+            return Err(Problem::new(format!("a check names the embeddings `{name}`, which are not declared"))
+                .did_you_mean(name, settings.scoring.embeddings.keys().map(String::as_str))
+                .expected(format!("[embeddings.{name}] in promptgate.toml")));
         }
         let at = |problem: Problem| {
             let message = format!("the embeddings `{name}`: {}", problem.message);
@@ -111,20 +109,12 @@ impl EmbeddingModel {
                 Some(one) => Problem::at(one.place.clone(), message),
                 None => Problem::new(message),
             };
-            Problem {
-                expected: problem.expected,
-                hint: problem.hint,
-                ..told
-            }
+            Problem { expected: problem.expected, hint: problem.hint, ..told }
         };
         if let Some(path) = written.and_then(|one| one.path.as_deref()) {
-            return StaticModel::open(&settings.root.join(path))
-                .map(EmbeddingModel::Static)
-                .map_err(at);
+            return StaticModel::open(&settings.root.join(path)).map(EmbeddingModel::Static).map_err(at);
         }
-        RemoteModel::open(written, settings, run)
-            .map(|asked| EmbeddingModel::Remote(Arc::new(asked)))
-            .map_err(at)
+        RemoteModel::open(written, settings, run).map(|asked| EmbeddingModel::Remote(Arc::new(asked))).map_err(at)
     }
 }
 
@@ -141,18 +131,13 @@ impl RemoteModel {
         });
         let service = ServiceConfig::find(Purpose::Embed, own, run_service(settings, run), limits_of(settings))?;
         let Some(embedding) = &service.def.embedding else {
-            return Err(Problem::new(format!(
-                "the target `{}` embeds no texts",
-                service.def.name
-            )));
+            return Err(Problem::new(format!("the target `{}` embeds no texts", service.def.name)));
         };
         let model = written.and_then(|one| one.model.clone());
-        let model = model
-            .or_else(|| embedding.default_model.map(str::to_owned))
-            .ok_or_else(|| {
-                Problem::new("no model is named")
-                    .hint("set model, like \"text-embedding-3-small\", under [embeddings.NAME]")
-            })?;
+        let model = model.or_else(|| embedding.default_model.map(str::to_owned)).ok_or_else(|| {
+            Problem::new("no model is named")
+                .hint("set model, like \"text-embedding-3-small\", under [embeddings.NAME]")
+        })?;
         if let Some(message) = (service.def.encoder)(&service.config).model_problem(&model) {
             return Err(Problem::new(message));
         }
@@ -178,10 +163,7 @@ impl RemoteModel {
             system: Vec::new(),
             contents: texts
                 .iter()
-                .map(|text| Content {
-                    role: Role::User,
-                    parts: vec![Part::Text((*text).to_owned())],
-                })
+                .map(|text| Content { role: Role::User, parts: vec![Part::Text((*text).to_owned())] })
                 .collect(),
             config: Map::new(),
             json_output: false,
@@ -212,19 +194,13 @@ impl RemoteModel {
             keys.insert(job.key, chunk.iter().map(|text| self.key(text)).collect());
             jobs.push(job);
         }
-        let batches = VectorBatches {
-            texts: keys,
-            dimensions: self.dimensions,
-        };
+        let batches = VectorBatches { texts: keys, dimensions: self.dimensions };
         (jobs, batches)
     }
 
     /// The job under which the vector of one text is stored.
     pub(super) fn job_of_one(&self, text: &str) -> Job {
-        Job {
-            key: self.key(text),
-            ..self.job(&[text])
-        }
+        Job { key: self.key(text), ..self.job(&[text]) }
     }
 }
 
@@ -235,11 +211,7 @@ pub(super) fn read(stored: &str) -> Result<Arc<[f32]>, Failure> {
 }
 
 pub(super) fn failed(message: String) -> Failure {
-    Failure {
-        kind: FailureKind::Matcher,
-        code: "embedding".to_owned(),
-        message,
-    }
+    Failure { kind: FailureKind::Matcher, code: "embedding".to_owned(), message }
 }
 
 /// Splits the reply to a request into one reply for each of its texts.

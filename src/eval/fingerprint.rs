@@ -56,14 +56,7 @@ pub(crate) fn judges_digest(
 /// Over the name, arguments, time limit and environment of each command, and the files that its arguments name.
 pub(crate) fn commands_digest(inputs: &FingerprintInputs<'_>) -> Option<String> {
     let mut pieces: Vec<Vec<u8>> = Vec::new();
-    for Command {
-        name,
-        argv,
-        timeout,
-        env,
-        place: _,
-    } in inputs.commands
-    {
+    for Command { name, argv, timeout, env, place: _ } in inputs.commands {
         pieces.push(name.as_bytes().to_vec());
         pieces.push(timeout.as_millis().to_le_bytes().to_vec());
         pieces.push((argv.len() as u64).to_le_bytes().to_vec());
@@ -113,29 +106,11 @@ pub(crate) fn checks_digest(case: &Case) -> Vec<u8> {
 
 /// Everything that is written about a case, but for its place and notes.
 pub(crate) fn case_digest(case: &Case, checks: &[u8]) -> [u8; 32] {
-    let Case {
-        id,
-        suite: _,
-        place: _,
-        tags,
-        critical,
-        vars,
-        history,
-        weight,
-        cluster,
-        checks: _,
-        labels: _,
-        notes: _,
-    } = case;
+    let Case { id, suite: _, place: _, tags, critical, vars, history, weight, cluster, checks: _, labels: _, notes: _ } =
+        case;
     // Maps of texts and plain structs become JSON always; what would not would be one more state of the case.
     let json = serde_json::to_vec(&(vars, history, tags, weight, cluster.as_deref())).unwrap_or_default();
-    digest([
-        b"promptgate.case/1".as_slice(),
-        id.as_str().as_bytes(),
-        &json,
-        checks,
-        &[u8::from(*critical)],
-    ])
+    digest([b"promptgate.case/1".as_slice(), id.as_str().as_bytes(), &json, checks, &[u8::from(*critical)]])
 }
 
 #[cfg(test)]
@@ -167,12 +142,7 @@ mod tests {
 
     #[test]
     fn whatever_decides_an_outcome_makes_another_case_and_nothing_else_does() {
-        let same = Case {
-            suite: "other".into(),
-            place: Place::file("other"),
-            notes: Some("n".to_owned()),
-            ..case()
-        };
+        let same = Case { suite: "other".into(), place: Place::file("other"), notes: Some("n".to_owned()), ..case() };
         assert_eq!(of(&same), of(&case()));
         let check = |change: &dyn Fn(&mut CheckSpec)| {
             let mut case = case();
@@ -182,27 +152,12 @@ mod tests {
         let mut two = case();
         two.checks.push(CheckSpec::plain("contains", json!("y")));
         for other in [
-            Case {
-                id: CaseId::new("b"),
-                ..case()
-            },
-            Case {
-                critical: true,
-                ..case()
-            },
+            Case { id: CaseId::new("b"), ..case() },
+            Case { critical: true, ..case() },
             Case { weight: 1, ..case() },
-            Case {
-                cluster: Some("c".into()),
-                ..case()
-            },
-            Case {
-                tags: Vec::new(),
-                ..case()
-            },
-            Case {
-                vars: serde_json::Map::new(),
-                ..case()
-            },
+            Case { cluster: Some("c".into()), ..case() },
+            Case { tags: Vec::new(), ..case() },
+            Case { vars: serde_json::Map::new(), ..case() },
             check(&|check| check.args = json!("z")),
             check(&|check| check.weight = 2.0),
             check(&|check| check.advisory = true),

@@ -134,9 +134,7 @@ pub fn forecast(context: &EvalContext<'_>) -> Result<Forecast, Error> {
         run: context.info.clone(),
         baseline: baseline.map(|arm| arm.total),
         candidate: candidate.map(|arm| arm.total).unwrap_or_default(),
-        judges: judging
-            .total
-            .filter(|judges| judges.requests > 0 && settings.run.cache != Cache::Only),
+        judges: judging.total.filter(|judges| judges.requests > 0 && settings.run.cache != Cache::Only),
         commands: judging.commands,
         offline: settings.provider.target == TargetKind::Recorded || settings.run.cache == Cache::Only,
         prices: settings.prices.list(),
@@ -169,10 +167,7 @@ struct JudgeCounter<'a> {
 impl<'a> JudgeCounter<'a> {
     fn new(context: &'a EvalContext<'_>, store: Option<&Store>) -> Result<JudgeCounter<'a>, Error> {
         let replies = context.judges.mean_replies(store)?;
-        let estimates = replies
-            .into_iter()
-            .map(|(name, earlier)| (name, UsageEstimate { earlier }))
-            .collect();
+        let estimates = replies.into_iter().map(|(name, earlier)| (name, UsageEstimate { earlier })).collect();
         Ok(JudgeCounter {
             total: None,
             commands: 0,
@@ -193,11 +188,7 @@ impl<'a> JudgeCounter<'a> {
             let questions = calls.questions.iter().filter_map(|question| {
                 let (request, tier) = self.judges.forecast(question)?;
                 let estimate = *self.estimates.get(question.judge.as_str())?;
-                Some(ForecastQuestion {
-                    request,
-                    tier,
-                    estimate,
-                })
+                Some(ForecastQuestion { request, tier, estimate })
             });
             self.questions = questions.collect();
             self.commands_per_answer = calls.commands;
@@ -205,17 +196,9 @@ impl<'a> JudgeCounter<'a> {
         }
         self.commands += self.commands_per_answer;
         let today = OffsetDateTime::now_utc().date();
-        for ForecastQuestion {
-            request,
-            tier,
-            estimate,
-        } in &self.questions
-        {
+        for ForecastQuestion { request, tier, estimate } in &self.questions {
             let (prompt, output, source) = estimate.tokens(request);
-            let usage = Usage {
-                prompt: prompt + answer_tokens.round() as u64,
-                ..estimate.usage(request)
-            };
+            let usage = Usage { prompt: prompt + answer_tokens.round() as u64, ..estimate.usage(request) };
             let cost = self.prices.cost_usd(&request.model, &usage, *tier, today);
             let total = self.total.get_or_insert(JudgesForecast {
                 requests: 0,

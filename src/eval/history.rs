@@ -59,11 +59,7 @@ pub(crate) fn describe(context: &EvalContext<'_>, store: &Store, run: &OpenRun) 
 }
 
 fn tested_prompt(prompt: &PromptInfo) -> TestedPrompt {
-    TestedPrompt {
-        name: prompt.name.clone(),
-        sha256: prompt.sha256.clone(),
-        model: prompt.model.clone(),
-    }
+    TestedPrompt { name: prompt.name.clone(), sha256: prompt.sha256.clone(), model: prompt.model.clone() }
 }
 
 /// Stores outcomes in batches while the scored cases stream by in plan order.
@@ -159,11 +155,7 @@ impl<'a> HistoryWriter<'a> {
                 promotable: verdict.promotable && exit_code == crate::exit::OK,
                 simulated: run.simulated,
                 replayed: verdict.replayed,
-                reasons: verdict
-                    .reasons
-                    .iter()
-                    .map(|reason| reason.code.as_str().to_owned())
-                    .collect(),
+                reasons: verdict.reasons.iter().map(|reason| reason.code.as_str().to_owned()).collect(),
                 counts: verdict.counts,
                 checks_sha256: hex(&self.checks.finalize()),
                 baseline_served: baseline.map_or_else(Vec::new, |prompt| prompt.model.served.clone()),

@@ -264,25 +264,16 @@ impl JudgeClient<'_> {
         let calls = (!answer.tool_calls.is_empty()).then(|| "it calls functions instead of judging".to_owned());
         match answer.unusable().or(refusal).or(calls) {
             None => Ok(answer.text),
-            Some(reason) => Err(Failure {
-                kind: FailureKind::Matcher,
-                code: "judge_unusable".to_owned(),
-                message: reason,
-            }),
+            Some(reason) => {
+                Err(Failure { kind: FailureKind::Matcher, code: "judge_unusable".to_owned(), message: reason })
+            }
         }
     }
 
     /// Sends a batch within what is left of the run's limits, and stores its replies. The inner error says why nothing was
     /// sent.
     fn request(&mut self, batch: Batch<'_>) -> Result<Result<Replies, Failure>, Error> {
-        let Batch {
-            provider,
-            name,
-            identity,
-            tier,
-            jobs,
-            vectors,
-        } = batch;
+        let Batch { provider, name, identity, tier, jobs, vectors } = batch;
         if jobs.is_empty() {
             return Ok(Ok(Replies::default()));
         }
@@ -300,9 +291,7 @@ impl JudgeClient<'_> {
         let Some(ReplySink { writer, received, .. }) = Arc::into_inner(sink) else {
             return Err(Error::StoreFailed(Problem::new("the store's writer is still in use")));
         };
-        writer
-            .finish()
-            .map_err(|message| Error::StoreFailed(Problem::new(message)))?;
+        writer.finish().map_err(|message| Error::StoreFailed(Problem::new(message)))?;
         Ok(Ok(received.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
 
@@ -353,10 +342,7 @@ impl JudgeClient<'_> {
 
     /// The run's limits, and what was spent of them. An unknown price has ended the run before, if it must.
     fn limits(&self) -> Limits {
-        Limits {
-            taken: self.usage.add_to(self.spent_by_answers),
-            ..self.limits.clone()
-        }
+        Limits { taken: self.usage.add_to(self.spent_by_answers), ..self.limits.clone() }
     }
 }
 

@@ -67,10 +67,7 @@ pub(crate) struct JudgeIdentity {
 impl JudgeUsage {
     /// No requests, and so no costs.
     pub(crate) fn none() -> JudgeUsage {
-        JudgeUsage {
-            cost_usd: Some(0.0),
-            ..JudgeUsage::default()
-        }
+        JudgeUsage { cost_usd: Some(0.0), ..JudgeUsage::default() }
     }
 
     /// Together with what answers took.
@@ -233,7 +230,9 @@ impl Judge {
         for needed in ["rubric", "answer"] {
             if !prompt.prompt.variables().iter().any(|variable| variable.name == needed) {
                 return Err(Problem::new(format!("{} never says {{{{{needed}}}}}", prompt.info.path))
-                    .expected("a judge's prompt with rubric, answer and input; first, second, reference and scores as needed")
+                    .expected(
+                        "a judge's prompt with rubric, answer and input; first, second, reference and scores as needed",
+                    )
                     .into());
             }
         }
@@ -244,14 +243,7 @@ impl Judge {
     pub(super) fn job(&self, question: &Question) -> Result<Job, Failure> {
         let request = self.request(question)?;
         let body = self.target.encoder.body(&request);
-        let key = identity(
-            &self.target.identity,
-            &request.model,
-            &body,
-            "judge",
-            question.vote,
-            None,
-        );
+        let key = identity(&self.target.identity, &request.model, &body, "judge", question.vote, None);
         Ok(Job {
             seq: 0,
             case: CaseId::new("judge"),
@@ -270,9 +262,7 @@ impl Judge {
             .render(&info.model, &question.vars, &[])
             .map_err(|problem| invalid_question(format!("the judge's prompt does not render: {problem}")))?;
         if request.contents.is_empty() {
-            return Err(invalid_question(
-                "the judge's prompt says nothing to the judge".to_owned(),
-            ));
+            return Err(invalid_question("the judge's prompt says nothing to the judge".to_owned()));
         }
         request.json_output = true;
         request.output_schema = Some(schema(question.verdict));
@@ -297,19 +287,11 @@ fn schema(verdict: ReplyForm) -> Value {
 
 /// A target of a judge's own, and the model where the judge names none.
 fn own_target(judge: &JudgeSettings, settings: &Settings) -> Result<(Target, Option<&'static str>), Problems> {
-    let own = OwnService {
-        target: judge.target,
-        base_url: judge.base_url.clone(),
-        key: judge.key.clone(),
-    };
+    let own = OwnService { target: judge.target, base_url: judge.base_url.clone(), key: judge.key.clone() };
     let service = ServiceConfig::find(Purpose::Judge, own, run_service(settings, None), limits_of(settings))?;
     Ok((service.open()?, service.def.default_model))
 }
 
 pub(super) fn invalid_question(message: String) -> Failure {
-    Failure {
-        kind: FailureKind::Matcher,
-        code: "judge_prompt".to_owned(),
-        message,
-    }
+    Failure { kind: FailureKind::Matcher, code: "judge_prompt".to_owned(), message }
 }

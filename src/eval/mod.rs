@@ -74,8 +74,5 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// RFC 3339 in UTC, whole seconds.
 fn now() -> String {
     let now = OffsetDateTime::now_utc();
-    now.replace_nanosecond(0)
-        .unwrap_or(now)
-        .format(&Rfc3339)
-        .unwrap_or_default()
+    now.replace_nanosecond(0).unwrap_or(now).format(&Rfc3339).unwrap_or_default()
 }

@@ -50,15 +50,12 @@ impl<'a> AnalysisScope<'a> {
 
     /// The cases of the first looks.
     pub(crate) fn up_to_look(schedule: &'a Schedule, looks: usize) -> AnalysisScope<'a> {
-        AnalysisScope {
-            interim: (looks < schedule.looks()).then_some((schedule, looks)),
-        }
+        AnalysisScope { interim: (looks < schedule.looks()).then_some((schedule, looks)) }
     }
 
     /// Whether a case counts.
     pub(crate) fn counts(self, index: u64) -> bool {
-        self.interim
-            .is_none_or(|(schedule, looks)| schedule.look(index) < looks)
+        self.interim.is_none_or(|(schedule, looks)| schedule.look(index) < looks)
     }
 
     /// Whether requests for a case are sent.
@@ -195,14 +192,8 @@ mod tests {
 
     #[test]
     fn must_pass_cases_have_more_answers_and_failed_ones_most() {
-        let plan = Plan {
-            repeats: 1,
-            baseline: true,
-        };
-        let mut retries = MustPassRetries {
-            possible: true,
-            ..MustPassRetries::default()
-        };
+        let plan = Plan { repeats: 1, baseline: true };
+        let mut retries = MustPassRetries { possible: true, ..MustPassRetries::default() };
         retries.retry([1].into());
         let answers = |critical, index| retries.answers(&plan, &case(index, critical), index);
         assert_eq!(answers(false, 0), 1);

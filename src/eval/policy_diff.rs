@@ -68,10 +68,7 @@ pub(crate) fn changes(today: &CurrentState<'_>) -> Result<Changes, Error> {
         DiffError::Base(problem) => today.base.unreadable(problem).into(),
         DiffError::CurrentState(problems) => Error::from(problems),
     })?;
-    let base = PolicyBase {
-        rev: rev.clone(),
-        commit,
-    };
+    let base = PolicyBase { rev: rev.clone(), commit };
     let mut changes = Changes::of(base, rows, today.base.accepted.clone());
     // A reason for nothing would look as if there had been something.
     if changes.weaker().next().is_none() {
@@ -169,14 +166,10 @@ fn cases(
         });
     };
     let mut cases_after = 0u64;
-    dataset::survey(
-        today.golden,
-        &rules(today.root, today.base.file.own_commands()),
-        &mut |case, _| {
-            cases_after += 1;
-            weakening.newer(case, &MatcherFacts, &mut tell);
-        },
-    )
+    dataset::survey(today.golden, &rules(today.root, today.base.file.own_commands()), &mut |case, _| {
+        cases_after += 1;
+        weakening.newer(case, &MatcherFacts, &mut tell);
+    })
     .map_err(DiffError::CurrentState)?;
     let beyond = weakening.finish(&MatcherFacts, &mut tell);
     rows.append(&mut differences);
@@ -222,9 +215,5 @@ fn baseline(today: &CurrentState<'_>, commit: &str) -> Option<PolicyChange> {
 
 fn clip(text: &str) -> String {
     let short: String = text.chars().take(SHOWN).collect();
-    if short.len() < text.len() {
-        format!("{short}…")
-    } else {
-        short
-    }
+    if short.len() < text.len() { format!("{short}…") } else { short }
 }

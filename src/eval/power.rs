@@ -24,24 +24,15 @@ pub fn estimate_power(context: &EvalContext<'_>) -> Result<Option<PowerEstimate>
     if !context.settings.gate.gated || shard {
         return Ok(None);
     }
-    let deciding = context
-        .survey
-        .judge_roles
-        .deciding(&context.judges, &context.calibrations, &BTreeMap::new());
+    let deciding = context.survey.judge_roles.deciding(&context.judges, &context.calibrations, &BTreeMap::new());
     let (look, repeats) = context.rerun.last();
     let Some(policy) = gate::policy_for_look(&context.settings.gate.policy, &look) else {
         return Ok(None);
     };
-    let design = Design {
-        repeats,
-        ..context.design()
-    };
+    let design = Design { repeats, ..context.design() };
     let estimate = power::estimate_power(&policy, &design, &context.survey.sizes, past(context)?, Some(&deciding));
     Ok(match (estimate, look.attempts) {
-        (Some(estimate), attempts @ 2..) => Some(PowerEstimate::AllAttempts {
-            attempts,
-            estimate: Box::new(estimate),
-        }),
+        (Some(estimate), attempts @ 2..) => Some(PowerEstimate::AllAttempts { attempts, estimate: Box::new(estimate) }),
         (estimate, _) => estimate,
     })
 }
@@ -53,25 +44,19 @@ fn past(context: &EvalContext<'_>) -> Result<VarianceSource, Error> {
     };
     let noise = |prompt: &PromptInfo| -> Result<Option<Noise>, Error> {
         // Recorded answers are read anew by each run, so over runs one answer would count as several.
-        let most = if context.settings.provider.target == TargetKind::Recorded {
-            1
-        } else {
-            RUNS
-        };
+        let most = if context.settings.provider.target == TargetKind::Recorded { 1 } else { RUNS };
         let own_scores = context.settings.gate.policy.metric == Metric::Score;
         Ok(store.noise(context.subject(prompt), most, own_scores)?)
     };
     let baseline = context.info.baseline.as_ref().map(noise).transpose()?.flatten();
     let candidate = noise(&context.info.candidate)?;
     Ok(match (baseline, candidate) {
-        (Some(one), Some(other)) => VarianceSource::Runs {
-            runs: one.runs.max(other.runs),
-            within: one.variance + other.variance,
-        },
-        (Some(known), None) | (None, Some(known)) => VarianceSource::Runs {
-            runs: known.runs,
-            within: 2.0 * known.variance,
-        },
+        (Some(one), Some(other)) => {
+            VarianceSource::Runs { runs: one.runs.max(other.runs), within: one.variance + other.variance }
+        }
+        (Some(known), None) | (None, Some(known)) => {
+            VarianceSource::Runs { runs: known.runs, within: 2.0 * known.variance }
+        }
         (None, None) => VarianceSource::Typical,
     })
 }

@@ -28,9 +28,7 @@ pub fn prepare(settings: &Settings, kind: RunKind) -> Result<EvalContext<'_>, Er
     let arms = &settings.arms;
     let versions = open_versions(&settings.root, &arms.prompt, &arms.baseline, &arms.models)?;
     if settings.provider.target != TargetKind::Recorded {
-        let priced = versions
-            .all()
-            .map(|version| (version.info.model.as_str(), version.tier(settings)));
+        let priced = versions.all().map(|version| (version.info.model.as_str(), version.tier(settings)));
         check_prices(settings, priced)?;
     }
     let targets = Targets::open(settings, Some(&versions))?;
@@ -38,12 +36,7 @@ pub fn prepare(settings: &Settings, kind: RunKind) -> Result<EvalContext<'_>, Er
     let commands = Commands::new(&settings.root, &settings.scoring.commands);
     let rules = Rules::new(&settings.root).with_commands(commands.clone());
     let mut survey = survey_run(settings, kind, &versions, &selection, &rules, &targets)?;
-    let judges = Judges::open(
-        &survey.judges,
-        settings,
-        &library(&settings.root),
-        Some(targets.of(Arm::Candidate)),
-    )?;
+    let judges = Judges::open(&survey.judges, settings, &library(&settings.root), Some(targets.of(Arm::Candidate)))?;
     let calibrations = match survey.judge_roles.is_empty() {
         true => Vec::new(),
         false => calibration::entries(&settings.scoring.judge_calibration)?,
@@ -204,9 +197,10 @@ pub(crate) fn check_prices<'m>(
         let price = settings.prices.cost_usd(model, &Usage::default(), tier, today);
         if price.is_none() && !checked.contains(&model) {
             let message = format!("the price of `{model}` is not known, so --max-cost can't be kept");
-            problems.push(Problem::new(message).hint(format!(
-                "set input and output under [prices.\"{model}\"] in promptgate.toml"
-            )));
+            problems.push(
+                Problem::new(message)
+                    .hint(format!("set input and output under [prices.\"{model}\"] in promptgate.toml")),
+            );
         }
         checked.push(model);
     }

@@ -34,12 +34,7 @@ pub(crate) struct PriorRun {
 impl PriorRun {
     pub(crate) fn new(run: i64, plan: Plan, versions: &Versions) -> PriorRun {
         let Version { prompt: _, info } = &versions.candidate;
-        PriorRun {
-            run,
-            plan,
-            candidate: info.sha256.clone(),
-            model: info.model.clone(),
-        }
+        PriorRun { run, plan, candidate: info.sha256.clone(), model: info.model.clone() }
     }
 
     /// Where it has the answer to a job of another run, if it was planned there.

@@ -24,14 +24,7 @@ use tokio::sync::mpsc;
 pub(crate) fn send_initial(context: &EvalContext<'_>, state: &mut RunState<'_>) -> Result<(), Error> {
     announce(context, state, 1);
     let mut kept = KeptCases::new(context, state.retries.possible);
-    let end = send(
-        context,
-        state,
-        context.phase(0),
-        CaseSource::GoldenFiles,
-        Some(&mut kept),
-        state.spent,
-    )?;
+    let end = send(context, state, context.phase(0), CaseSource::GoldenFiles, Some(&mut kept), state.spent)?;
     state.kept = kept;
     state.spent.add(&end);
     state.end = end;
@@ -57,9 +50,7 @@ pub(crate) fn send_more(
 }
 
 fn announce(context: &EvalContext<'_>, state: &RunState<'_>, looks: usize) {
-    state.hooks.progress.on(&Event::Planned {
-        answers: context.answers_up_to(looks, &state.retries),
-    });
+    state.hooks.progress.on(&Event::Planned { answers: context.answers_up_to(looks, &state.retries) });
 }
 
 /// Sends until every answer is there, the budget is spent, the run is interrupted, or nothing more can succeed. What was
@@ -79,10 +70,7 @@ fn send(
     let reusable = target.reusable && settings.run.cache != Cache::Off;
     let identities = [Arm::Baseline, Arm::Candidate].map(|arm| context.target(arm).identity.as_str());
     let writer = Arc::new(store.writer(run.id, identities, reusable)?);
-    let limits = Limits {
-        taken: spent,
-        ..limits(settings)
-    };
+    let limits = Limits { taken: spent, ..limits(settings) };
     let today = OffsetDateTime::now_utc().date();
     let (prices, tier) = (settings.prices.clone(), context.versions.dearest_tier(settings));
     let price: Arc<runner::Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
@@ -119,19 +107,9 @@ fn send(
             state.hooks.interrupt.token.clone(),
         )),
     };
-    let walk = SampleWalk {
-        context,
-        store: Some(store),
-        run: Some(run),
-        retries: &state.retries,
-        phase,
-    };
-    let dispatch = Dispatch {
-        cache: settings.run.cache,
-        writer: &writer,
-        jobs: &jobs,
-        progress: state.hooks.progress.as_ref(),
-    };
+    let walk = SampleWalk { context, store: Some(store), run: Some(run), retries: &state.retries, phase };
+    let dispatch =
+        Dispatch { cache: settings.run.cache, writer: &writer, jobs: &jobs, progress: state.hooks.progress.as_ref() };
     let walked = walk.walk(source, keep, &mut |_, job, lookup| dispatch.job(job, lookup));
     handed_out.store(matches!(walked, Ok(None)), Ordering::SeqCst);
     drop(jobs);
@@ -187,10 +165,7 @@ impl Dispatch<'_> {
             code: "not_cached".to_owned(),
             message: "no stored answer, and --cache only sends nothing".to_owned(),
         };
-        self.progress.on(&Event::Failed {
-            code: failure.code.clone(),
-            message: failure.message.clone(),
-        });
+        self.progress.on(&Event::Failed { code: failure.code.clone(), message: failure.message.clone() });
         let arrival = JobResult {
             asked: RequestMeta::from(job),
             result: Err(failure),

@@ -49,12 +49,7 @@ impl RerunPlan {
         };
         RerunPlan {
             series: Series { key, same },
-            look: Look {
-                attempt: 1,
-                attempts: settings.gate.policy.attempts,
-                candidates,
-                shares: Vec::new(),
-            },
+            look: Look { attempt: 1, attempts: settings.gate.policy.attempts, candidates, shares: Vec::new() },
             repeats: settings.dataset.repeat,
             step: settings.dataset.repeat,
             previous: None,
@@ -83,10 +78,7 @@ impl RerunPlan {
         let mut attempt = RerunPlan::first(settings, same, candidates);
         let series = attempt.series;
         if !attempt.counts {
-            let useless = [
-                ("--extend", options.extend),
-                ("--fresh-key", options.fresh_key.is_some()),
-            ];
+            let useless = [("--extend", options.extend), ("--fresh-key", options.fresh_key.is_some())];
             return match useless.iter().find(|(_, given)| *given) {
                 Some((option, _)) => Err(Problem::new(format!("{option} plays no part with recorded answers"))
                     .expected("a target that can be asked again")
@@ -102,17 +94,10 @@ impl RerunPlan {
         if let Some(reason) = &options.fresh_key {
             let mut left_behind = Vec::new();
             if let Some(store) = store {
-                left_behind = store
-                    .looks_left_behind(&series)?
-                    .iter()
-                    .map(|look| look.decision)
-                    .collect();
+                left_behind = store.looks_left_behind(&series)?.iter().map(|look| look.decision).collect();
             }
             left_behind.truncate(FreshKey::KEPT);
-            attempt.fresh = Some(FreshKey {
-                reason: reason.clone(),
-                left_behind,
-            });
+            attempt.fresh = Some(FreshKey { reason: reason.clone(), left_behind });
         } else {
             attempt.lost = lost(settings, &looks, store)?;
         }
@@ -152,10 +137,7 @@ impl RerunPlan {
             .into_iter()
             .filter(|sequential| *sequential != settings.gate.policy.sequential)
             .any(|sequential| {
-                let planned = Policy {
-                    sequential,
-                    ..settings.gate.policy.clone()
-                };
+                let planned = Policy { sequential, ..settings.gate.policy.clone() };
                 gate::policy_digest(&planned) == first.policy_sha256
             });
         if self.replanned {
@@ -164,11 +146,7 @@ impl RerunPlan {
                     "the first look at these prompts and cases (run {}, {}) was planned with other looks on the way{}",
                     first.run,
                     first.decision.as_str(),
-                    if first.decision == Decision::Promote {
-                        ""
-                    } else {
-                        "; planned otherwise this run can't promote"
-                    },
+                    if first.decision == Decision::Promote { "" } else { "; planned otherwise this run can't promote" },
                 ))
                 .hint("plan it so from the next prompt on, or with --fresh-key REASON"),
             );
@@ -227,19 +205,13 @@ impl RerunPlan {
     /// The last of the planned looks, and its repeats.
     pub(crate) fn last(&self) -> (Look, u32) {
         let attempts = self.look.attempts;
-        let look = Look {
-            attempt: attempts,
-            ..self.look.clone()
-        };
+        let look = Look { attempt: attempts, ..self.look.clone() };
         (look, self.repeats.max(attempts * self.step))
     }
 
     /// The plan of the run.
     pub(crate) fn plan(&self, baseline: bool) -> Plan {
-        Plan {
-            repeats: self.repeats,
-            baseline,
-        }
+        Plan { repeats: self.repeats, baseline }
     }
 
     /// Where an earlier look has the answer to a job: its run, and the position there.
@@ -256,10 +228,7 @@ impl RerunPlan {
         if job.repeat > previous.repeats || job.repeat > plan.repeats {
             return None;
         }
-        let its = Plan {
-            repeats: previous.repeats,
-            ..*plan
-        };
+        let its = Plan { repeats: previous.repeats, ..*plan };
         let case = job.seq / plan.per_case();
         Some((previous.run, its.first(case) + job.seq % plan.per_case()))
     }
@@ -291,10 +260,7 @@ impl RerunPlan {
             let looks = store.looks(&self.series)?;
             let mut other = 0;
             for look in &looks {
-                let its = Plan {
-                    repeats: look.repeats,
-                    ..*plan
-                };
+                let its = Plan { repeats: look.repeats, ..*plan };
                 if look.run != run.id.number() && look.repeats <= plan.repeats {
                     other +=
                         store.other_answers((look.run, its.per_case()), its.first(cases), run.id, plan.per_case())?;
@@ -378,11 +344,7 @@ pub(crate) fn fresh(key: &[u8; 32], reason: &str) -> [u8; 32] {
 fn extended_repeats(last: &LookRecord, first: &LookRecord, open: bool) -> Result<u32, Problem> {
     let nothing = |why: String| Problem::new(format!("there is nothing to extend: {why}"));
     if !open {
-        let why = format!(
-            "run {} at these prompts and cases was {}",
-            last.run,
-            last.decision.as_str()
-        );
+        let why = format!("run {} at these prompts and cases was {}", last.run, last.decision.as_str());
         return Err(nothing(why).hint("without --extend its answers are used again"));
     }
     let most = match first.attempts {

@@ -60,9 +60,7 @@ pub fn run(
     let (looks, scope) = analyze_interims(&context, &mut state)?;
     end_requests(&context, &mut state);
     if let StopReason::Stopped(failure) = &state.end.ended {
-        hooks.progress.on(&Event::Stopping {
-            reason: failure.message.clone(),
-        });
+        hooks.progress.on(&Event::Stopping { reason: failure.message.clone() });
     }
 
     let mut approvals = Approvals::new(context.settings, &context.info, context.redactor());
@@ -96,15 +94,7 @@ pub fn run(
         // Only --resume, --failed and `compare` would miss it; the verdict stands.
         (hooks.say)(&format!("warning: {error}"));
     }
-    Ok(RunResult {
-        run: context.info,
-        verdict,
-        unwritten,
-        exit_code,
-        spent,
-        as_prior,
-        results: results.get().cloned(),
-    })
+    Ok(RunResult { run: context.info, verdict, unwritten, exit_code, spent, as_prior, results: results.get().cloned() })
 }
 
 /// Sends the planned requests, up to the first look.
@@ -216,12 +206,7 @@ fn score(
 }
 
 fn assemble(context: &EvalContext<'_>, state: &RunState<'_>, scored: ScoredRun, analysis: Analysis) -> Verdict {
-    let Analysis {
-        decided,
-        completion,
-        before,
-        deciding,
-    } = analysis;
+    let Analysis { decided, completion, before, deciding } = analysis;
     let facts = decision::facts(context, &context.info.look, completion, &deciding, &before);
     verdict::assemble(context, scored, decided, &facts, state.hooks.interrupt.code())
 }

@@ -50,13 +50,7 @@ impl<'r> RunState<'r> {
             retries: MustPassRetries::new(context.settings),
             kept: KeptCases::none(),
             spent: context.prior.spent,
-            end: RunSummary {
-                ended: StopReason::Interrupted,
-                requests: 0,
-                retries: 0,
-                tokens: 0,
-                cost_usd: Some(0.0),
-            },
+            end: RunSummary { ended: StopReason::Interrupted, requests: 0, retries: 0, tokens: 0, cost_usd: Some(0.0) },
             judge_usage: JudgeUsage::none(),
         }
     }

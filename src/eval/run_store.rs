@@ -43,10 +43,7 @@ fn resume_or_begin(
 ) -> Result<OpenRun, Error> {
     if context.settings.run.resume {
         if let Some(run) = store.resume(plan)? {
-            say(&format!(
-                "resuming an unfinished run: {} answers are there already",
-                run.resumed
-            ));
+            say(&format!("resuming an unfinished run: {} answers are there already", run.resumed));
             return Ok(run);
         }
         say("nothing to resume: no unfinished run has this plan; starting anew");

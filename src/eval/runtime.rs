@@ -12,12 +12,7 @@ pub(crate) fn single_threaded() -> Result<Runtime, Problem> {
 
 /// For many requests at once.
 pub(super) fn workers(name: &str) -> Result<Runtime, Problem> {
-    Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name(name)
-        .enable_all()
-        .build()
-        .map_err(cannot_start)
+    Builder::new_multi_thread().worker_threads(2).thread_name(name).enable_all().build().map_err(cannot_start)
 }
 
 fn cannot_start(error: std::io::Error) -> Problem {

@@ -164,11 +164,7 @@ impl SampleWalk<'_> {
         };
         let request = version.render(case).map_err(StopWalk::Render)?;
         let body = self.context.target(arm).encoder.body(&request).into();
-        Ok(Some(RenderedRequest {
-            arm,
-            request: Arc::new(request),
-            body,
-        }))
+        Ok(Some(RenderedRequest { arm, request: Arc::new(request), body }))
     }
 
     /// An answer is shared by the arms unless both render the same request: then each arm has its own.
@@ -262,10 +258,7 @@ mod tests {
     #[test]
     fn stored_answers_of_a_pair_lie_at_most_a_day_apart() {
         let at = |created_at| {
-            let answer = CachedAnswer {
-                answer: created_at,
-                created_at,
-            };
+            let answer = CachedAnswer { answer: created_at, created_at };
             Some(StoredAnswer::earlier(answer))
         };
         let now = 1_000_000;

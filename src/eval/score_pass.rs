@@ -130,10 +130,8 @@ impl<'a> ScorePass<'a> {
     fn batch(&self, cases: &mut Vec<(u64, Case)>, tally: &mut ScoreTally<'_>, watch: &mut Watch<'_>) {
         let slots = self.slots(cases, tally);
         let judgements = {
-            let systems: Vec<SystemInstructions> = cases
-                .iter()
-                .map(|(_, case)| SystemInstructions::of(case, &self.context.versions))
-                .collect();
+            let systems: Vec<SystemInstructions> =
+                cases.iter().map(|(_, case)| SystemInstructions::of(case, &self.context.versions)).collect();
             let unjudged: Vec<CaseAnswers<'_>> = cases
                 .iter()
                 .zip(&slots)
@@ -145,10 +143,7 @@ impl<'a> ScorePass<'a> {
                         .map(|(_, _, result)| result.as_ref().and_then(|r| r.result.as_ref().ok()))
                         .collect(),
                     systems: slots.iter().map(|(_, arm, _)| systems.arm(*arm)).collect(),
-                    costs: slots
-                        .iter()
-                        .map(|(_, arm, result)| self.list_price(*arm, result.as_ref()?))
-                        .collect(),
+                    costs: slots.iter().map(|(_, arm, result)| self.list_price(*arm, result.as_ref()?)).collect(),
                 })
                 .collect();
             match tally.client.score(&unjudged, &self.context.commands) {
@@ -190,11 +185,7 @@ impl<'a> ScorePass<'a> {
             let beyond = further.map(|repeat| (plan.beyond(survey.selected, *index, repeat), (repeat, Arm::Candidate)));
             let own: Vec<(u64, (u32, Arm))> = (from..to).zip(plan.answers()).chain(beyond).collect();
             // What an early decision did not ask for plays no part, even if it is there.
-            let looked_up = if self.scope.sends(*index, written) {
-                own.len()
-            } else {
-                0
-            };
+            let looked_up = if self.scope.sends(*index, written) { own.len() } else { 0 };
             for (position, (seq, _)) in own.iter().take(looked_up).enumerate() {
                 at.insert(*seq, (case, position));
                 match spans.last_mut() {
@@ -235,11 +226,7 @@ impl<'a> ScorePass<'a> {
                 Arm::Candidate => candidate.repeats.push(judged),
             }
         }
-        CaseRow {
-            case,
-            baseline: self.context.plan.baseline.then_some(baseline),
-            candidate,
-        }
+        CaseRow { case, baseline: self.context.plan.baseline.then_some(baseline), candidate }
     }
 
     fn judged(
@@ -253,30 +240,18 @@ impl<'a> ScorePass<'a> {
         let Some(stored) = result else {
             return unscored(repeat, self.missing_outcome(case, arm), 0, None);
         };
-        let StoredResult {
-            result,
-            source,
-            attempts,
-            waited_ms,
-            asked_at,
-            ..
-        } = stored;
+        let StoredResult { result, source, attempts, waited_ms, asked_at, .. } = stored;
         let answer = match result {
             Err(failure) => return unscored(repeat, Outcome::Errored(failure), attempts, waited_ms),
             Ok(answer) => answer,
         };
-        let ScoredAnswer {
-            outcome,
-            checks,
-            refused,
-        } = judgement.unwrap_or_else(|| ScoredAnswer {
+        let ScoredAnswer { outcome, checks, refused } = judgement.unwrap_or_else(|| ScoredAnswer {
             outcome: Outcome::Errored(lost("the answer was not judged")),
             checks: Vec::new(),
             refused: None,
         });
-        let cost_usd = asked_at
-            .filter(|_| source != Source::Recorded)
-            .and_then(|asked_at| self.cost(arm, &answer, asked_at));
+        let cost_usd =
+            asked_at.filter(|_| source != Source::Recorded).and_then(|asked_at| self.cost(arm, &answer, asked_at));
         ScoredSample {
             answer: Some(answer),
             checks,
@@ -313,10 +288,7 @@ impl<'a> ScorePass<'a> {
         let (requested, tier) = self.context.priced_as(arm)?;
         let day = OffsetDateTime::from_unix_timestamp(asked_at).ok()?.date();
         let served = answer.model_version.as_deref();
-        self.context
-            .settings
-            .prices
-            .served_cost_usd(served, requested, &answer.usage, tier, day)
+        self.context.settings.prices.served_cost_usd(served, requested, &answer.usage, tier, day)
     }
 }
 
@@ -341,10 +313,7 @@ impl SystemInstructions {
             });
             Some(texts.collect::<Vec<_>>().join("\n"))
         };
-        SystemInstructions {
-            baseline: system(Arm::Baseline),
-            candidate: system(Arm::Candidate),
-        }
+        SystemInstructions { baseline: system(Arm::Baseline), candidate: system(Arm::Candidate) }
     }
 
     fn arm(&self, arm: Arm) -> Option<&str> {
@@ -425,9 +394,5 @@ fn unscored(repeat: u32, outcome: Outcome, attempts: u32, waited_ms: Option<u64>
 }
 
 fn lost(message: &str) -> Failure {
-    Failure {
-        kind: FailureKind::Missing,
-        code: "lost".to_owned(),
-        message: message.to_owned(),
-    }
+    Failure { kind: FailureKind::Missing, code: "lost".to_owned(), message: message.to_owned() }
 }

@@ -150,10 +150,7 @@ fn settings(version: &Version, encoder: &dyn RequestEncoder, today: Date) -> (Ve
         return (vec![problem(found)], Vec::new());
     }
     let found = encoder.review(&prompt.frame(&info.model), today);
-    (
-        found.refused.into_iter().map(problem).collect(),
-        found.doubtful.into_iter().map(problem).collect(),
-    )
+    (found.refused.into_iter().map(problem).collect(), found.doubtful.into_iter().map(problem).collect())
 }
 
 /// What one walk over the dataset gathers.
@@ -218,11 +215,7 @@ impl SampleSize {
 
     fn sizes(&self) -> Sizes {
         let effective = |squares: f64| {
-            if squares > 0.0 {
-                self.size * self.size / squares
-            } else {
-                0.0
-            }
+            if squares > 0.0 { self.size * self.size / squares } else { 0.0 }
         };
         // Whole numbers, so that the order of the clusters changes nothing.
         let in_clusters: f64 = self.clusters.values().map(|weight| weight * weight).sum();
@@ -303,10 +296,7 @@ impl<'a> SurveyPass<'a> {
         let render = |version: &Version, encoder: &dyn RequestEncoder| {
             let request = version.render(case)?;
             match encoder.content_problem(&request) {
-                Some(problem) => Err(Problem::at(
-                    case.place.clone(),
-                    format!("in `{}`: {problem}", version.info.name),
-                )),
+                Some(problem) => Err(Problem::at(case.place.clone(), format!("in `{}`: {problem}", version.info.name))),
                 None => Ok(request),
             }
         };
@@ -397,12 +387,7 @@ impl<'a> SurveyPass<'a> {
             dataset,
             selected,
             schedule: spreading.map(|spreading| spreading.schedule(&seed)),
-            same: digest([
-                b"promptgate.same/1".as_slice(),
-                self.service.as_bytes(),
-                &requests,
-                &cases,
-            ]),
+            same: digest([b"promptgate.same/1".as_slice(), self.service.as_bytes(), &requests, &cases]),
             judges: self.judges,
             embedders: self.embedders,
             judge_roles: self.judge_roles,
@@ -444,11 +429,6 @@ impl Survey {
     /// Answers that will be asked for or looked up, `least` for a must-pass case of the candidate.
     pub(crate) fn answers(&self, plan: &Plan, least: u32) -> u64 {
         let further = self.critical * u64::from(least.saturating_sub(plan.repeats));
-        further
-            + if self.identical {
-                self.critical * u64::from(plan.repeats)
-            } else {
-                self.selected * plan.per_case()
-            }
+        further + if self.identical { self.critical * u64::from(plan.repeats) } else { self.selected * plan.per_case() }
     }
 }

@@ -25,10 +25,7 @@ impl Targets {
     pub(crate) fn open(settings: &Settings, versions: Option<&Versions>) -> Result<Targets, Error> {
         let provider = &settings.provider;
         // An access token changes during the run, so it is redacted where answers come in.
-        let redactor = provider
-            .key
-            .as_ref()
-            .map_or_else(Redactor::default, |key| Redactor::new([key.reveal()]));
+        let redactor = provider.key.as_ref().map_or_else(Redactor::default, |key| Redactor::new([key.reveal()]));
         let renewal = provider.key_file.clone().map(|file| Renewal {
             file,
             hear: {
@@ -46,11 +43,7 @@ impl Targets {
             ..config(settings)
         };
         let candidate = (provider.target.def().open)(&config)?;
-        Ok(Targets {
-            baseline: candidate.clone(),
-            candidate,
-            redactor,
-        })
+        Ok(Targets { baseline: candidate.clone(), candidate, redactor })
     }
 
     pub(crate) fn of(&self, arm: Arm) -> &Target {
@@ -88,10 +81,7 @@ impl Targets {
     }
 
     pub(crate) fn encoders(&self) -> Encoders {
-        Encoders {
-            baseline: Arc::clone(&self.baseline.encoder),
-            candidate: Arc::clone(&self.candidate.encoder),
-        }
+        Encoders { baseline: Arc::clone(&self.baseline.encoder), candidate: Arc::clone(&self.candidate.encoder) }
     }
 
     /// Makes sure that the first request can leave.
@@ -116,10 +106,7 @@ pub(crate) struct Encoders {
 impl Encoders {
     /// The same way in both.
     pub(crate) fn both(encoder: Arc<dyn RequestEncoder>) -> Encoders {
-        Encoders {
-            baseline: Arc::clone(&encoder),
-            candidate: encoder,
-        }
+        Encoders { baseline: Arc::clone(&encoder), candidate: encoder }
     }
 
     pub(crate) fn of(&self, arm: Arm) -> &dyn RequestEncoder {
@@ -166,9 +153,7 @@ pub(crate) fn run_service<'a>(settings: &'a Settings, target: Option<&'a Target>
 
 /// What a recording may call a prompt: its name as typed, or the stem of its file.
 fn recorded_names(version: &Version) -> Vec<String> {
-    let stem = Path::new(&version.info.path)
-        .file_stem()
-        .map(|stem| stem.to_string_lossy().into_owned());
+    let stem = Path::new(&version.info.path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let mut names = vec![version.info.name.clone()];
     names.extend(stem.filter(|stem| *stem != version.info.name));
     names

@@ -37,27 +37,15 @@ fn project() -> tempfile::TempDir {
 /// Runs the project; returns what came of it and how often the golden file was read.
 fn run_project(sequential: &str) -> (RunResult, u64) {
     let folder = project();
-    let options = [
-        ("prompt", "v2"),
-        ("baseline", "v1"),
-        ("target", "sim"),
-        ("repeat", "1"),
-        ("sequential", sequential),
-    ];
-    let options = options.iter().fold(CommandLine::default(), |typed, (key, value)| {
-        typed.option(key, vec![(*value).to_owned()])
-    });
-    let settings = Layers::read(folder.path(), options, Environment::new())
-        .settle()
-        .unwrap();
+    let options =
+        [("prompt", "v2"), ("baseline", "v1"), ("target", "sim"), ("repeat", "1"), ("sequential", sequential)];
+    let options =
+        options.iter().fold(CommandLine::default(), |typed, (key, value)| typed.option(key, vec![(*value).to_owned()]));
+    let settings = Layers::read(folder.path(), options, Environment::new()).settle().unwrap();
     let before = counted_reads();
     let context = prepare(&settings, RunKind::Gate { candidates: 1 }).unwrap();
     let progress: Arc<dyn Progress> = Arc::new(Silent);
-    let hooks = RunHooks {
-        progress: &progress,
-        interrupt: &Interrupt::default(),
-        say: &|_| {},
-    };
+    let hooks = RunHooks { progress: &progress, interrupt: &Interrupt::default(), say: &|_| {} };
     let reports = OutputDir::claim(&folder.path().join("reports")).unwrap();
     let result = run(context, reports, hooks, &mut |_| {}).unwrap();
     (result, counted_reads() - before)

@@ -85,21 +85,13 @@ impl UsageEstimate {
             Some((mean, answers)) if answers >= ENOUGH_ANSWERS => bound.min((2.0 * mean).ceil() as u64),
             Some(_) | None => bound,
         };
-        Usage {
-            prompt: request.estimated_tokens(),
-            output,
-            ..Usage::default()
-        }
+        Usage { prompt: request.estimated_tokens(), output, ..Usage::default() }
     }
 
     /// The expected usage in whole tokens.
     pub(super) fn usage(self, request: &Request) -> Usage {
         let (prompt, output, _) = self.tokens(request);
-        Usage {
-            prompt,
-            output: output.round() as u64,
-            ..Usage::default()
-        }
+        Usage { prompt, output: output.round() as u64, ..Usage::default() }
     }
 }
 
@@ -149,10 +141,7 @@ mod tests {
         assert_eq!(of(None, Some(9)), Estimate::MaxOutputTokens);
         assert_eq!(of(None, None), Estimate::ModelLimit);
         let sure = Estimate::Earlier { answers: 5 };
-        assert_eq!(
-            sure.least_sure(Estimate::Earlier { answers: 2 }),
-            Estimate::Earlier { answers: 2 }
-        );
+        assert_eq!(sure.least_sure(Estimate::Earlier { answers: 2 }), Estimate::Earlier { answers: 2 });
         assert_eq!(sure.least_sure(Estimate::ModelLimit), Estimate::ModelLimit);
     }
 }

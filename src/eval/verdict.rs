@@ -17,19 +17,8 @@ pub(crate) fn assemble(
     facts: &RunContext<'_>,
     signal: Option<u8>,
 ) -> Verdict {
-    let EvalContext {
-        settings,
-        selection,
-        survey,
-        info: run,
-        ..
-    } = context;
-    let ScoredRun {
-        comparison,
-        stale,
-        judge_usage: judges,
-        ..
-    } = scored;
+    let EvalContext { settings, selection, survey, info: run, .. } = context;
+    let ScoredRun { comparison, stale, judge_usage: judges, .. } = scored;
     // Such answers prove nothing about the service of today.
     let replayed = settings.provider.target == TargetKind::Recorded
         || settings.run.cache == Cache::Only
@@ -41,10 +30,7 @@ pub(crate) fn assemble(
         sha256: info.sha256.clone(),
         path: info.path.clone(),
         file_sha256: info.file_sha256.clone(),
-        model: ModelRecord {
-            requested: info.model.clone(),
-            served,
-        },
+        model: ModelRecord { requested: info.model.clone(), served },
     };
     let promotable = decided.decision == Decision::Promote
         && exit_code == exit::OK
@@ -89,15 +75,8 @@ pub(crate) fn assemble(
         changed: run.changes.rows.clone(),
         accepted_weaker: run.changes.accepted.clone(),
         candidate: record(&run.candidate, comparison.candidate_served),
-        baseline: run
-            .baseline
-            .as_ref()
-            .map(|info| record(info, comparison.baseline_served)),
-        dataset: DatasetRecord {
-            sha256: run.dataset_sha256.clone(),
-            cases: run.cases,
-            total: run.total,
-        },
+        baseline: run.baseline.as_ref().map(|info| record(info, comparison.baseline_served)),
+        dataset: DatasetRecord { sha256: run.dataset_sha256.clone(), cases: run.cases, total: run.total },
         repeats: run.repeats,
         tested: run.tested.clone(),
         completion: facts.whole_run,
@@ -108,34 +87,22 @@ pub(crate) fn assemble(
         quarantined: (!comparison.quarantine.found.tags.is_empty()).then_some(comparison.quarantine.found),
         unlooked: (comparison.unlooked.cases > 0).then_some(comparison.unlooked),
         paired: comparison.paired,
-        rates: Arms {
-            baseline: decided.baseline_rate,
-            candidate: decided.candidate_rate,
-        },
+        rates: Arms { baseline: decided.baseline_rate, candidate: decided.candidate_rate },
         difference: decided.difference,
         z: decided.z,
         needed: decided.needed,
         slices: decided.slices,
         guardrails: decided.guardrails,
         usage: comparison.usage,
-        cost_usd: comparison
-            .cost_usd
-            .zip(judges.cost_usd)
-            .map(|(answers, judges)| answers + judges),
+        cost_usd: comparison.cost_usd.zip(judges.cost_usd).map(|(answers, judges)| answers + judges),
         answers_cost_usd: comparison.answers_cost_usd,
         prices: settings.prices.list(),
         requests: comparison.requests + judges.requests,
-        cached: Arms {
-            baseline: comparison.baseline.cached,
-            candidate: comparison.candidate.cached,
-        },
+        cached: Arms { baseline: comparison.baseline.cached, candidate: comparison.candidate.cached },
         imported: comparison.imported,
         retries: comparison.retries + judge_retries,
         waited_ms: comparison.waited_ms,
-        latency_ms: Arms {
-            baseline: comparison.latency_ms.0,
-            candidate: comparison.latency_ms.1,
-        },
+        latency_ms: Arms { baseline: comparison.latency_ms.0, candidate: comparison.latency_ms.1 },
         started_at: run.started_at.clone(),
         finished_at: super::now(),
         tool: ToolInfo::default(),
@@ -156,9 +123,5 @@ fn exit_code(gated: bool, comparison: &Comparison, decision: Decision) -> u8 {
     let planned = comparison.baseline.planned + comparison.candidate.planned + apart.0;
     let scored = comparison.baseline.scored + comparison.candidate.scored + apart.1;
     let unasked = comparison.over_budget + comparison.not_asked;
-    if unasked > 0 || (planned > 0 && scored == 0) {
-        exit::INCONCLUSIVE
-    } else {
-        exit::OK
-    }
+    if unasked > 0 || (planned > 0 && scored == 0) { exit::INCONCLUSIVE } else { exit::OK }
 }

@@ -37,12 +37,10 @@ impl Version {
     /// # Errors
     /// The template does not render with the case's vars.
     pub fn render(&self, case: &Case) -> Result<Request, Problem> {
-        self.prompt
-            .render(&self.info.model, &case.vars, &case.history)
-            .map_err(|problem| {
-                let at = format!("{} (case `{}` at {})", problem.message, case.id, case.place);
-                Problem { message: at, ..problem }
-            })
+        self.prompt.render(&self.info.model, &case.vars, &case.history).map_err(|problem| {
+            let at = format!("{} (case `{}` at {})", problem.message, case.id, case.place);
+            Problem { message: at, ..problem }
+        })
     }
 }
 

@@ -132,11 +132,9 @@ pub fn rule(policy: &Policy, comparison: &Comparison, deciding: &DecidingJudges)
     let looked = judge_error::assess(policy, comparison, Some(deciding));
     match looked.weak {
         Some(weak) => Err(weak.message),
-        None => Ok(Rule {
-            margin: looked.policy.margin,
-            tolerance: looked.policy.tolerance,
-            alpha: looked.policy.alpha,
-        }),
+        None => {
+            Ok(Rule { margin: looked.policy.margin, tolerance: looked.policy.tolerance, alpha: looked.policy.alpha })
+        }
     }
 }
 
@@ -155,20 +153,8 @@ impl AaTest {
             }
             units[known].push(index);
         }
-        let kind = if clusters.is_empty() {
-            UnitKind::Case
-        } else {
-            UnitKind::Cluster
-        };
-        AaTest {
-            cases,
-            units,
-            kind,
-            whole,
-            estimand,
-            rule,
-            seed,
-        }
+        let kind = if clusters.is_empty() { UnitKind::Case } else { UnitKind::Cluster };
+        AaTest { cases, units, kind, whole, estimand, rule, seed }
     }
 
     /// How many cases there are.
@@ -194,11 +180,8 @@ impl AaTest {
             let squares: f64 = scores.iter().map(|s| (f64::from(*s) / whole - mean).powi(2)).sum();
             squares / (scores.len() as f64 - 1.0)
         };
-        let differences: Vec<f64> = self
-            .cases
-            .iter()
-            .map(|case| mean(&case.candidate) - mean(&case.baseline))
-            .collect();
+        let differences: Vec<f64> =
+            self.cases.iter().map(|case| mean(&case.candidate) - mean(&case.baseline)).collect();
         let repeats = self.cases.first().map_or(0.0, AaCase::repeats);
         let within = if repeats >= 2.0 {
             let both = |case: &AaCase| variance(&case.baseline) + variance(&case.candidate);
@@ -217,9 +200,7 @@ impl AaTest {
         });
         let critical = || self.cases.iter().filter(|case| case.critical);
         let failing = |case: &AaCase| 1.0 - (case.passes().0 + case.passes().1) / 2.0;
-        let spared: f64 = critical()
-            .map(|case| 1.0 - SECOND_LOOK.chance_to_block(failing(case)))
-            .product();
+        let spared: f64 = critical().map(|case| 1.0 - SECOND_LOOK.chance_to_block(failing(case))).product();
         Noise {
             baseline_rate: rate(|case| case.passes().0),
             candidate_rate: rate(|case| case.passes().1),
@@ -263,10 +244,7 @@ impl AaTest {
         if self.estimand == Estimand::Dataset || self.cases.is_empty() {
             return None;
         }
-        let variation = Variation {
-            between: TYPICAL.between,
-            within: self.noise().within,
-        };
+        let variation = Variation { between: TYPICAL.between, within: self.noise().within };
         let z = critical(self.rule.alpha) + critical(1.0 - POWER);
         let planned = cases_to_show(self.rule.margin, variation.of_case(f64::from(repeats)), z).ceil();
         let per_unit = self.cases.len() as f64 / self.units.len() as f64;
@@ -286,9 +264,7 @@ impl AaTest {
     /// unit is broken; `row` keeps the random numbers of different rows apart.
     fn shares(&self, repeats: u32, units: usize, broken: f64, row: u64) -> DecisionShares {
         let per_unit = (self.cases.len() as u64).div_ceil(self.units.len().max(1) as u64);
-        let draws = (units as u64)
-            .saturating_mul(per_unit)
-            .saturating_mul(2 * u64::from(repeats));
+        let draws = (units as u64).saturating_mul(per_unit).saturating_mul(2 * u64::from(repeats));
         let runs = (DRAWS / draws.max(1)).clamp(FEWEST_RESAMPLES.into(), RESAMPLES.into()) as u32;
         let decide = |random: &mut Random| {
             let (promotes, blocks) = self.rule.decide(&self.resample(repeats, units, broken, random));
@@ -349,11 +325,7 @@ impl<'a> Pool<'a> {
     fn of(case: &AaCase, repeats: u32, scores: &'a mut Vec<u32>) -> Pool<'a> {
         scores.clear();
         scores.extend(case.pool());
-        Pool {
-            gone: 0,
-            put_back: 2 * repeats as usize > scores.len(),
-            scores,
-        }
+        Pool { gone: 0, put_back: 2 * repeats as usize > scores.len(), scores }
     }
 
     fn draw(&mut self, random: &mut Random) -> i64 {
@@ -374,11 +346,7 @@ impl<'a> Pool<'a> {
 mod tests {
     use super::*;
 
-    const RULE: Rule = Rule {
-        margin: 0.05,
-        tolerance: 0.01,
-        alpha: 0.05,
-    };
+    const RULE: Rule = Rule { margin: 0.05, tolerance: 0.01, alpha: 0.05 };
 
     fn case(baseline: &[u32], candidate: &[u32]) -> AaCase {
         AaCase {
@@ -412,10 +380,7 @@ mod tests {
         assert!((noise.within - 0.2 * 2.0 / 3.0).abs() < 1e-12, "{noise:?}");
         assert!((noise.between.unwrap() + noise.within / 3.0).abs() < 1e-12, "{noise:?}");
         assert_eq!(noise.flaky, 40);
-        assert!(
-            (noise.baseline_rate - (0.8 + 0.2 * 2.0 / 3.0)).abs() < 1e-12,
-            "{noise:?}"
-        );
+        assert!((noise.baseline_rate - (0.8 + 0.2 * 2.0 / 3.0)).abs() < 1e-12, "{noise:?}");
         // One repeat: what varies between the arms is all within.
         let single = itself(vec![case(&[1], &[0]), case(&[1], &[1])]).noise();
         assert_eq!((single.within, single.between, single.discordance), (0.5, None, 0.5));
@@ -451,17 +416,11 @@ mod tests {
         let noisy = itself(noisy());
         let equal: Vec<DecisionShares> = [1, 3, 5].iter().map(|k| noisy.equal(*k)).collect();
         assert!(equal.iter().all(|shares| shares.block <= 0.02), "{equal:?}");
-        assert!(
-            equal.windows(2).all(|pair| pair[0].promote < pair[1].promote + 0.02),
-            "{equal:?}"
-        );
+        assert!(equal.windows(2).all(|pair| pair[0].promote < pair[1].promote + 0.02), "{equal:?}");
         let lost = noisy.after_losing_the_margin(3).unwrap();
         assert!(lost.promote <= 0.05 && lost.promote > 0.005, "{lost:?}");
         assert!((lost.promote + lost.block + lost.inconclusive - 1.0).abs() < 1e-12);
-        let dataset = AaTest {
-            estimand: Estimand::Dataset,
-            ..noisy.clone()
-        };
+        let dataset = AaTest { estimand: Estimand::Dataset, ..noisy.clone() };
         let lost = dataset.after_losing_the_margin(3).unwrap();
         assert!(lost.promote <= 0.06 && lost.promote > 0.005, "{lost:?}");
         assert_eq!(dataset.enough_cases(3), None);
@@ -474,10 +433,7 @@ mod tests {
         let noisy = itself(noisy());
         let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         assert_eq!(alone.install(|| noisy.equal(1)), noisy.equal(1));
-        let other = AaTest {
-            seed: 2,
-            ..noisy.clone()
-        };
+        let other = AaTest { seed: 2, ..noisy.clone() };
         assert_ne!(other.equal(1), noisy.equal(1));
     }
 
@@ -485,10 +441,8 @@ mod tests {
     #[test]
     fn clusters_are_drawn_whole() {
         let cases = |clustered: bool| -> Vec<AaCase> {
-            let one = |i: u32| AaCase {
-                cluster: clustered.then_some(i / 4),
-                ..case(&[1, 0], &[1, u32::from(i % 8 < 4)])
-            };
+            let one =
+                |i: u32| AaCase { cluster: clustered.then_some(i / 4), ..case(&[1, 0], &[1, u32::from(i % 8 < 4)]) };
             (0..200).map(one).collect()
         };
         let (alone, clusters) = (itself(cases(false)), itself(cases(true)));

@@ -16,11 +16,7 @@ pub(super) fn paired(
     comparison: &Comparison,
     evidence: &Evidence,
 ) -> (Reason, Option<SampleSize>) {
-    let rule = Rule {
-        margin: policy.margin,
-        tolerance: policy.tolerance,
-        alpha: policy.alpha,
-    };
+    let rule = Rule { margin: policy.margin, tolerance: policy.tolerance, alpha: policy.alpha };
     let blocks = |arm: &Differences| rule.blocks_at(arm, arm.critical(levels.block));
     let promotes = |arm: &Differences| rule.promotes_at(arm, arm.critical(levels.promote));
     let numbers = evidence.numbers(comparison);
@@ -29,10 +25,7 @@ pub(super) fn paired(
     if blocks(&evidence.missing_for) {
         let despite = match missing {
             0 => String::new(),
-            n => format!(
-                "; holds even with {} counted for the candidate",
-                phrases::count(n, "missing answer")
-            ),
+            n => format!("; holds even with {} counted for the candidate", phrases::count(n, "missing answer")),
         };
         return (
             Reason {
@@ -93,9 +86,7 @@ pub(super) fn absolute(
     let (missing_for, _) = mean_rate(&comparison.passes_missing_for, comparison.repeats);
     let low = proportions::conservative(missing_against, n, levels.promote).0;
     let high = proportions::conservative(missing_for, n, levels.block).1;
-    let seen = evidence
-        .candidate_rate
-        .map_or_else(String::new, |rate| phrases::rate(rate.pass));
+    let seen = evidence.candidate_rate.map_or_else(String::new, |rate| phrases::rate(rate.pass));
     let interval = format!(
         "{} CI {} to {}; {}",
         phrases::percent(1.0 - (levels.promote + levels.block)),

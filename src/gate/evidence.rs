@@ -19,11 +19,7 @@ pub(super) struct Evidence {
 
 /// The differences of a comparison's units.
 pub(super) fn differences(comparison: &Comparison, units: &Units) -> Differences {
-    let kind = if comparison.clustered {
-        UnitKind::Cluster
-    } else {
-        UnitKind::Case
-    };
+    let kind = if comparison.clustered { UnitKind::Cluster } else { UnitKind::Case };
     Differences::of_units(units, comparison.parts, kind)
 }
 
@@ -59,14 +55,8 @@ impl Evidence {
         let difference = observed.mean().map(|estimate| Difference {
             estimate,
             // The ends come from all cases, the estimate from those scored in both arms; the interval never excludes it.
-            low: missing_against
-                .interval(missing_against.critical(levels.promote), CORRECTION)
-                .0
-                .min(estimate),
-            high: missing_for
-                .interval(missing_for.critical(levels.block), CORRECTION)
-                .1
-                .max(estimate),
+            low: missing_against.interval(missing_against.critical(levels.promote), CORRECTION).0.min(estimate),
+            high: missing_for.interval(missing_for.critical(levels.block), CORRECTION).1.max(estimate),
             confidence: 1.0 - (levels.promote + levels.block),
             method: Method::Score,
         });

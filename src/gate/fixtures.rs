@@ -21,31 +21,17 @@ pub(super) fn compared(histogram: &[(i64, u64)], repeats: u32) -> Comparison {
     let cases: u64 = histogram.values().sum();
     let answers = cases * u64::from(repeats);
     let sum = |wanted: fn(i64) -> bool| -> u64 {
-        histogram
-            .iter()
-            .filter(|(d, _)| wanted(**d))
-            .map(|(d, cases)| d.unsigned_abs() * cases)
-            .sum()
+        histogram.iter().filter(|(d, _)| wanted(**d)).map(|(d, cases)| d.unsigned_abs() * cases).sum()
     };
     let count =
         |wanted: fn(i64) -> bool| -> u64 { histogram.iter().filter(|(d, _)| wanted(**d)).map(|(_, n)| n).sum() };
-    let tally = |passed: u64| Tally {
-        planned: answers,
-        scored: answers,
-        passed,
-        ..Tally::default()
-    };
+    let tally = |passed: u64| Tally { planned: answers, scored: answers, passed, ..Tally::default() };
     let (baseline, candidate) = (tally(answers - sum(|d| d > 0)), tally(answers - sum(|d| d < 0)));
     let rate = |tally: Tally| rate(tally.passed, cases);
     Comparison {
         repeats,
         has_baseline: true,
-        counts: Counts {
-            cases,
-            pass: cases - count(|d| d < 0),
-            fail: count(|d| d < 0),
-            ..Counts::default()
-        },
+        counts: Counts { cases, pass: cases - count(|d| d < 0), fail: count(|d| d < 0), ..Counts::default() },
         paired: PairCounts {
             n: cases,
             both_pass: count(|d| d == 0),
@@ -74,49 +60,30 @@ pub(super) fn alone(passes: &[(u32, u64)], repeats: u32) -> Comparison {
     Comparison {
         repeats,
         has_baseline: false,
-        counts: Counts {
-            cases,
-            ..Counts::default()
-        },
+        counts: Counts { cases, ..Counts::default() },
         parts: repeats.into(),
         passes_missing_against: passing(&passes),
         passes_missing_for: passing(&passes),
-        candidate: Tally {
-            planned: answers,
-            scored: answers,
-            passed,
-            ..Tally::default()
-        },
+        candidate: Tally { planned: answers, scored: answers, passed, ..Tally::default() },
         candidate_rate: rate(passed, cases),
         ..Comparison::default()
     }
 }
 
 fn rate(passes: u64, cases: u64) -> RateSums {
-    RateSums {
-        passes,
-        size: cases,
-        squares: cases.into(),
-    }
+    RateSums { passes, size: cases, squares: cases.into() }
 }
 
 /// Cases by the sum of their differences.
 pub(super) fn units(histogram: &BTreeMap<i64, u64>) -> Units {
     let mut units = Units::default();
-    histogram
-        .iter()
-        .for_each(|(d, cases)| units.add(Unit::case(1, *d), *cases));
+    histogram.iter().for_each(|(d, cases)| units.add(Unit::case(1, *d), *cases));
     units
 }
 
 /// Cases by passing repeats.
 pub(super) fn passing(passes: &BTreeMap<u32, u64>) -> Units {
-    units(
-        &passes
-            .iter()
-            .map(|(passes, cases)| (i64::from(*passes), *cases))
-            .collect(),
-    )
+    units(&passes.iter().map(|(passes, cases)| (i64::from(*passes), *cases)).collect())
 }
 
 /// Has so many cases another sum.

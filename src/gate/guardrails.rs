@@ -87,13 +87,8 @@ pub(super) fn measure(policy: &Policy, comparison: &Comparison) -> GuardrailFind
     let mut guardrails = unanalyzed(policy, comparison);
     let mut likely = vec![false; guardrails.len()];
     for (guardrail, likely) in guardrails.iter_mut().zip(&mut likely) {
-        let Finding {
-            n,
-            baseline,
-            candidate,
-            change,
-            chances,
-        } = find(guardrail.metric, guardrail.allowed, policy.alpha, comparison);
+        let Finding { n, baseline, candidate, change, chances } =
+            find(guardrail.metric, guardrail.allowed, policy.alpha, comparison);
         let (p, p_any, status, why) = match chances {
             Ok(chances) => {
                 *likely = chances.likely;
@@ -101,17 +96,7 @@ pub(super) fn measure(policy: &Policy, comparison: &Comparison) -> GuardrailFind
             }
             Err(why) => (None, None, GuardStatus::Unknown, Some(why)),
         };
-        *guardrail = Guardrail {
-            n,
-            baseline,
-            candidate,
-            change,
-            p,
-            p_any,
-            status,
-            why,
-            ..guardrail.clone()
-        };
+        *guardrail = Guardrail { n, baseline, candidate, change, p, p_any, status, why, ..guardrail.clone() };
     }
     let tested: Vec<usize> = (0..guardrails.len()).filter(|i| guardrails[*i].p.is_some()).collect();
     let chances: Vec<f64> = tested.iter().filter_map(|i| guardrails[*i].p).collect();
@@ -146,10 +131,7 @@ fn find(metric: GuardMetric, allowed: f64, alpha: f64, comparison: &Comparison) 
     if comparison.has_baseline {
         finding
     } else {
-        Finding {
-            chances: Err("there is no baseline".to_owned()),
-            ..finding
-        }
+        Finding { chances: Err("there is no baseline".to_owned()), ..finding }
     }
 }
 
@@ -159,10 +141,8 @@ fn too_few(n: u64, fewest: u64) -> String {
 
 /// Refusals and the like. The keys of the histograms are negative where the candidate is worse, like those of scores.
 fn rate(sums: &GuardRates, repeats: u32, allowed: f64, alpha: f64) -> Finding {
-    let (missing_for, missing_against) = (
-        Differences::new(&sums.missing_for, repeats),
-        Differences::new(&sums.missing_against, repeats),
-    );
+    let (missing_for, missing_against) =
+        (Differences::new(&sums.missing_for, repeats), Differences::new(&sums.missing_against, repeats));
     let answers = sums.cases as f64 * f64::from(repeats);
     let share = |happened: u64| (answers > 0.0).then(|| happened as f64 / answers);
     let (baseline, candidate) = (share(sums.happened.0), share(sums.happened.1));
@@ -172,9 +152,7 @@ fn rate(sums: &GuardRates, repeats: u32, allowed: f64, alpha: f64) -> Finding {
         n,
         baseline,
         candidate,
-        change: candidate
-            .zip(baseline)
-            .map(|(candidate, baseline)| candidate - baseline),
+        change: candidate.zip(baseline).map(|(candidate, baseline)| candidate - baseline),
         chances: if n < FEWEST_FOR_RATES {
             Err(too_few(n, FEWEST_FOR_RATES))
         } else {
@@ -240,13 +218,7 @@ fn paired_chance(sums: &PairSums, allowed: f64) -> f64 {
 
 /// The 95th percentile of the latency.
 fn latency(sums: &LatencySums, repeats: u32, allowed: f64, alpha: f64) -> Finding {
-    let LatencySums {
-        cases,
-        cold,
-        p95,
-        beyond,
-        beyond_any,
-    } = sums;
+    let LatencySums { cases, cold, p95, beyond, beyond_any } = sums;
     let (n, answers) = (*cases, *cases * u64::from(repeats));
     let (baseline, candidate) = (p95.0 as f64, p95.1 as f64);
     let below = |histogram: &BTreeMap<i64, u64>| Differences::new(histogram, repeats).chance_below(0.0, CORRECTION);
@@ -272,11 +244,9 @@ fn latency(sums: &LatencySums, repeats: u32, allowed: f64, alpha: f64) -> Findin
                 Err(why)
             }
             None => Err("the baseline takes less than a millisecond, so no share of it can be told".to_owned()),
-            Some(change) => Ok(Chances {
-                allowed: below(beyond),
-                any,
-                likely: change > allowed + ROUNDING && any <= alpha,
-            }),
+            Some(change) => {
+                Ok(Chances { allowed: below(beyond), any, likely: change > allowed + ROUNDING && any <= alpha })
+            }
         },
     }
 }
@@ -287,9 +257,8 @@ fn reason_against(guardrail: &Guardrail) -> Option<Reason> {
     let allowed = amount(guardrail.metric, guardrail.allowed);
     let values = || {
         let value = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), |value| shown(guardrail.metric, value));
-        let change = guardrail.change.map_or_else(String::new, |change| {
-            format!(", {} more", amount(guardrail.metric, change))
-        });
+        let change =
+            guardrail.change.map_or_else(String::new, |change| format!(", {} more", amount(guardrail.metric, change)));
         format!(
             "{} against {}{change}, {}",
             value(guardrail.candidate),
@@ -339,11 +308,7 @@ fn name(metric: GuardMetric) -> &'static str {
 
 /// `20%`, or `2 points`.
 fn amount(metric: GuardMetric, share: f64) -> String {
-    if metric.is_relative() {
-        phrases::percent(share)
-    } else {
-        phrases::points(share)
-    }
+    if metric.is_relative() { phrases::percent(share) } else { phrases::points(share) }
 }
 
 fn shown(metric: GuardMetric, value: f64) -> String {
@@ -381,10 +346,7 @@ mod tests {
 
     fn measured(guardrails: Guardrails, guards: GuardSums) -> GuardrailFindings {
         let policy = Policy { guardrails, ..policy() };
-        let comparison = Comparison {
-            guards,
-            ..compared(&[(0, 100)], 3)
-        };
+        let comparison = Comparison { guards, ..compared(&[(0, 100)], 3) };
         measure(&policy, &comparison)
     }
 
@@ -401,10 +363,7 @@ mod tests {
     }
 
     fn tokens(sums: PairSums) -> GuardSums {
-        GuardSums {
-            output_tokens: sums,
-            ..GuardSums::default()
-        }
+        GuardSums { output_tokens: sums, ..GuardSums::default() }
     }
 
     const REFUSALS: Guardrails = Guardrails {
@@ -414,11 +373,7 @@ mod tests {
         refusal_rate: Some(0.02),
         truncation_rate: None,
     };
-    const TOKENS: Guardrails = Guardrails {
-        refusal_rate: None,
-        output_tokens: Some(0.2),
-        ..REFUSALS
-    };
+    const TOKENS: Guardrails = Guardrails { refusal_rate: None, output_tokens: Some(0.2), ..REFUSALS };
 
     #[test]
     fn a_rate_blocks_where_it_is_shown_and_holds_where_it_is_likely() {
@@ -479,27 +434,11 @@ mod tests {
             (pairs((0..50).map(|_| (5, 5))), Ok),
             // In one case out of many.
             (pairs((0..50).map(|i| (if i == 0 { 3000 } else { 100 }, 100))), Ok),
-            (
-                PairSums {
-                    unknown: 1,
-                    ..noisy(100, 100)
-                },
-                Unknown,
-            ),
-            (
-                PairSums {
-                    overflow: true,
-                    ..noisy(100, 100)
-                },
-                Unknown,
-            ),
+            (PairSums { unknown: 1, ..noisy(100, 100) }, Unknown),
+            (PairSums { overflow: true, ..noisy(100, 100) }, Unknown),
         ] {
             let measured = measured(TOKENS, tokens(sums));
-            assert_eq!(
-                measured.guardrails[0].status, status,
-                "{sums:?} {:?}",
-                measured.guardrails
-            );
+            assert_eq!(measured.guardrails[0].status, status, "{sums:?} {:?}", measured.guardrails);
         }
     }
 
@@ -535,60 +474,26 @@ mod tests {
         assert_eq!(alone.status, GuardStatus::Block);
         let p = alone.p.unwrap();
         assert!(p > 0.0125 && p < 0.05, "{p}");
-        let several = Guardrails {
-            output_tokens: Some(0.2),
-            truncation_rate: Some(0.02),
-            ..REFUSALS
-        };
+        let several = Guardrails { output_tokens: Some(0.2), truncation_rate: Some(0.02), ..REFUSALS };
         guards.truncations = refusals(&[(0, 100)]).refusals;
         let together = measured(several, guards);
-        assert_eq!(
-            together.guardrails[1].status,
-            GuardStatus::Hold,
-            "{:?}",
-            together.guardrails
-        );
+        assert_eq!(together.guardrails[1].status, GuardStatus::Hold, "{:?}", together.guardrails);
     }
 
     #[test]
     fn without_a_baseline_or_latencies_nothing_is_known() {
-        let policy = Policy {
-            guardrails: Guardrails {
-                latency_p95: Some(0.2),
-                ..REFUSALS
-            },
-            ..policy()
-        };
-        let alone = Comparison {
-            guards: refusals(&[(0, 100)]),
-            has_baseline: false,
-            ..compared(&[(0, 100)], 3)
-        };
+        let policy = Policy { guardrails: Guardrails { latency_p95: Some(0.2), ..REFUSALS }, ..policy() };
+        let alone = Comparison { guards: refusals(&[(0, 100)]), has_baseline: false, ..compared(&[(0, 100)], 3) };
         let found = measure(&policy, &alone);
-        assert!(
-            found
-                .guardrails
-                .iter()
-                .all(|guardrail| guardrail.status == GuardStatus::Unknown)
-        );
-        let mut cached = Comparison {
-            guards: refusals(&[(0, 100)]),
-            ..compared(&[(0, 100)], 3)
-        };
+        assert!(found.guardrails.iter().all(|guardrail| guardrail.status == GuardStatus::Unknown));
+        let mut cached = Comparison { guards: refusals(&[(0, 100)]), ..compared(&[(0, 100)], 3) };
         cached.guards.latency.cold = 100;
         let found = measure(&policy, &cached);
         insta::assert_snapshot!(found.reasons[0].message, @"whether the 95th percentile of the latency is worse by more than the allowed 20% can't be judged: latencies of 0 cases to go by, at least 20 cases and 100 answers an arm are needed; of 100 cases this run did not ask for each answer one by one (--cache refresh does, --batch never)");
         assert_eq!(found.guardrails[1].status, GuardStatus::Ok);
         // Equal requests have equal costs and latencies.
-        let identical = Comparison {
-            identical: true,
-            ..cached
-        };
-        assert!(
-            unanalyzed(&policy, &identical)
-                .iter()
-                .all(|found| found.status == GuardStatus::Ok)
-        );
+        let identical = Comparison { identical: true, ..cached };
+        assert!(unanalyzed(&policy, &identical).iter().all(|found| found.status == GuardStatus::Ok));
     }
 
     #[test]
@@ -598,16 +503,8 @@ mod tests {
         guards.refusals.happened = (3, 33);
         guards.output_tokens = pairs((0..40).map(|i| (3000 + i * 150 % 400, 2500)));
         guards.cost.unknown = 4;
-        let all = Guardrails {
-            cost: Some(0.1),
-            output_tokens: Some(0.25),
-            ..REFUSALS
-        };
-        let messages: Vec<String> = measured(all, guards)
-            .reasons
-            .into_iter()
-            .map(|reason| reason.message)
-            .collect();
+        let all = Guardrails { cost: Some(0.1), output_tokens: Some(0.25), ..REFUSALS };
+        let messages: Vec<String> = measured(all, guards).reasons.into_iter().map(|reason| reason.message).collect();
         insta::assert_snapshot!(messages.join("\n"), @"
         whether the cost of a case is worse by more than the allowed 10% can't be judged: for 4 cases the price is not known (set it in promptgate.toml, under [prices]; a recorded answer has none)
         the candidate's number of output tokens is worse by more than the allowed 25%: 1058.3 against 833.3, 27% more, 40 cases, p 0.005

@@ -64,11 +64,7 @@ pub(super) fn assess(policy: &Policy, comparison: &Comparison, judges: Option<&D
     effect.found.deciding = deciding.judges.iter().map(|judge| record(judge, z)).collect();
     effect.warnings = warnings(&deciding.judges);
     // Knowing a judge by what it was must not count for more than knowing that it errs.
-    if let Some(stale) = effect
-        .warnings
-        .iter()
-        .find(|warning| warning.code == WarningCode::JudgeStale)
-    {
+    if let Some(stale) = effect.warnings.iter().find(|warning| warning.code == WarningCode::JudgeStale) {
         effect.weak = Some(reason(ReasonCode::JudgeStale, stale.message.clone()));
         return effect;
     }
@@ -80,15 +76,8 @@ pub(super) fn assess(policy: &Policy, comparison: &Comparison, judges: Option<&D
         effect.weak = Some(weak(deciding, weakest, &scale));
         return effect;
     }
-    if let (
-        [
-            DecidingJudge {
-                calibration: Calibration::Known(counts),
-                ..
-            },
-        ],
-        true,
-    ) = (deciding.judges.as_slice(), deciding.alone)
+    if let ([DecidingJudge { calibration: Calibration::Known(counts), .. }], true) =
+        (deciding.judges.as_slice(), deciding.alone)
     {
         effect.alone = Some(*counts);
         effect.found.corrected = Some(CorrectedRates {
@@ -112,10 +101,7 @@ impl JudgeEffect {
     /// Says on which scale a comparison was decided.
     pub(super) fn explain(&self, reason: &mut Reason) {
         let Some(scale) = &self.found.scale else { return };
-        if !matches!(
-            reason.code,
-            ReasonCode::NotWorse | ReasonCode::Regression | ReasonCode::TooFew
-        ) {
+        if !matches!(reason.code, ReasonCode::NotWorse | ReasonCode::Regression | ReasonCode::TooFew) {
             return;
         }
         let (margin, tolerance) = self.written;
@@ -177,11 +163,7 @@ fn scale(policy: &Policy, deciding: &DecidingJudges, z: f64) -> Option<(JudgeSca
             .enumerate()
             .filter(|(_, kind)| kind.iter().any(|place| known(place).is_some()))
             .map(|(at, kind)| {
-                let product: f64 = kind
-                    .iter()
-                    .filter_map(known)
-                    .map(|counts| of(counts).max(0.0))
-                    .product();
+                let product: f64 = kind.iter().filter_map(known).map(|counts| of(counts).max(0.0)).product();
                 (at, product)
             })
             .min_by(|one, other| one.1.total_cmp(&other.1))
@@ -201,11 +183,8 @@ fn weak(deciding: &DecidingJudges, weakest: usize, scale: &JudgeScale) -> Reason
     let kind = deciding.together.get(weakest).map(Vec::as_slice).unwrap_or_default();
     let judges: Vec<&DecidingJudge> = kind.iter().filter_map(|place| deciding.judges.get(*place)).collect();
     let names = listed(&judges);
-    let (several, errs, agrees) = if judges.len() == 1 {
-        ("the judge", "errs", "agrees")
-    } else {
-        ("together the judges", "err", "agree")
-    };
+    let (several, errs, agrees) =
+        if judges.len() == 1 { ("the judge", "errs", "agrees") } else { ("together the judges", "err", "agree") };
     let message = if scale.youden >= LEAST_YOUDEN {
         format!(
             "{several} {names} may show less than half of a true difference: Youden's J is {:.2} by the labels, but it may be \
@@ -217,11 +196,7 @@ fn weak(deciding: &DecidingJudges, weakest: usize, scale: &JudgeScale) -> Reason
             "{several} {names} {errs} too often to decide by: Youden's J is {:.2} by the labels, at least {LEAST_YOUDEN} is \
              needed; mend rubric, prompt or model until {agrees} with people, then run `promptgate judge calibrate` again",
             scale.youden,
-            agrees = if judges.len() == 1 {
-                format!("it {agrees}")
-            } else {
-                format!("they {agrees}")
-            },
+            agrees = if judges.len() == 1 { format!("it {agrees}") } else { format!("they {agrees}") },
         )
     };
     reason(ReasonCode::JudgeWeak, message)
@@ -250,15 +225,9 @@ fn record(judge: &DecidingJudge, z: f64) -> JudgeRecord {
 fn corrected(sums: RateSums, repeats: u32, counts: &Agreement) -> Option<CorrectedRate> {
     let (apparent, cases) = share(sums, repeats)?;
     let labels = Some((counts.passing(), counts.failing()));
-    let judge = Judge {
-        sensitivity: counts.sensitivity(),
-        specificity: counts.specificity(),
-    };
+    let judge = Judge { sensitivity: counts.sensitivity(), specificity: counts.specificity() };
     let RateEstimate { rate, standard_error } = judge.rogan_gladen(apparent, cases, labels)?;
-    Some(CorrectedRate {
-        pass: rate.clamp(0.0, 1.0),
-        standard_error,
-    })
+    Some(CorrectedRate { pass: rate.clamp(0.0, 1.0), standard_error })
 }
 
 /// One warning of each kind, whatever the number of judges.
@@ -279,11 +248,7 @@ fn warnings(judges: &[DecidingJudge]) -> Vec<Warning> {
         warn(WarningCode::JudgeUncalibrated, message);
     }
     let stale = of(&|judge| matches!(judge.calibration, Calibration::Stale(_)));
-    if let Some(DecidingJudge {
-        calibration: Calibration::Stale(why),
-        ..
-    }) = stale.first()
-    {
+    if let Some(DecidingJudge { calibration: Calibration::Stale(why), .. }) = stale.first() {
         let message = format!(
             "judge not calibrated: the calibration of {} is of another judge ({}), so it is not used, and the margins stand as \
              they are; {again} again",

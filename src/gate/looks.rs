@@ -28,12 +28,7 @@ pub(super) struct Levels {
 impl Levels {
     /// `None` if the look is none of its schedule.
     pub(super) fn of(policy: &Policy, look: &Look) -> Option<Levels> {
-        let Look {
-            attempt,
-            attempts,
-            candidates,
-            ref shares,
-        } = *look;
+        let Look { attempt, attempts, candidates, ref shares } = *look;
         let sound = (1..=attempts).contains(&attempt) && (1..=MOST_CANDIDATES).contains(&(candidates as usize));
         let early = !shares.is_empty();
         if !sound || (early && (attempts > 1 || policy.sequential == Sequential::Off)) {
@@ -55,21 +50,14 @@ impl Levels {
 
     /// The policy with the errors of this look.
     pub(super) fn apply(&self, policy: &Policy) -> Policy {
-        Policy {
-            alpha: self.block,
-            slice_q: self.slice_q,
-            ..policy.clone()
-        }
+        Policy { alpha: self.block, slice_q: self.slice_q, ..policy.clone() }
     }
 }
 
 /// The policy with the error of promoting that a look may use, for what is foretold of it; `None` if the look is none.
 pub fn policy_for_look(policy: &Policy, look: &Look) -> Option<Policy> {
     let levels = Levels::of(policy, look)?;
-    Some(Policy {
-        alpha: levels.promote,
-        ..levels.apply(policy)
-    })
+    Some(Policy { alpha: levels.promote, ..levels.apply(policy) })
 }
 
 /// Only at a look before the last one may cases be left out.
@@ -104,18 +92,8 @@ fn within(alpha: f64, shares: &[f64]) -> Option<f64> {
 /// Why earlier looks leave no room for a promotion.
 pub(super) fn barred_by(before: &LooksBefore) -> Option<Reason> {
     match before {
-        LooksBefore::Clear
-        | LooksBefore::Final {
-            decision: Decision::Promote,
-            other_rules: false,
-            ..
-        } => None,
-        LooksBefore::Final {
-            decision,
-            run,
-            attempts,
-            other_rules,
-        } => {
+        LooksBefore::Clear | LooksBefore::Final { decision: Decision::Promote, other_rules: false, .. } => None,
+        LooksBefore::Final { decision, run, attempts, other_rules } => {
             let rule = match attempts {
                 _ if *other_rules && *decision == Decision::Promote => {
                     "by other rules than these, which nobody asked of those answers".to_owned()
@@ -211,11 +189,7 @@ mod tests {
     }
 
     fn attempt(attempt: u32, attempts: u32) -> Look {
-        Look {
-            attempt,
-            attempts,
-            ..Look::ONLY
-        }
+        Look { attempt, attempts, ..Look::ONLY }
     }
 
     #[test]
@@ -223,14 +197,8 @@ mod tests {
         let only = levels(&Look::ONLY).unwrap();
         assert_eq!((only.promote, only.block, only.next), (0.05, 0.05, 0.05));
         assert_eq!(only.apply(&policy()), policy());
-        let whole = Look {
-            shares: vec![1.0],
-            ..Look::ONLY
-        };
-        let planned = Policy {
-            sequential: Sequential::Looks,
-            ..policy()
-        };
+        let whole = Look { shares: vec![1.0], ..Look::ONLY };
+        let planned = Policy { sequential: Sequential::Looks, ..policy() };
         assert_eq!(Levels::of(&planned, &whole), Some(only));
     }
 
@@ -248,14 +216,8 @@ mod tests {
     #[test]
     fn looks_within_a_run_share_it_by_their_cases() {
         let at = |shares: &[f64]| {
-            let look = Look {
-                shares: shares.to_vec(),
-                ..Look::ONLY
-            };
-            let policy = Policy {
-                sequential: Sequential::Looks,
-                ..policy()
-            };
+            let look = Look { shares: shares.to_vec(), ..Look::ONLY };
+            let policy = Policy { sequential: Sequential::Looks, ..policy() };
             // It had to be planned.
             assert_eq!(levels(&look), None);
             Levels::of(&policy, &look).map(|levels| levels.block)
@@ -269,35 +231,18 @@ mod tests {
 
     #[test]
     fn cases_are_left_out_only_before_the_last_look() {
-        let comparison = |cases| Comparison {
-            unlooked: EarlyStop { cases, answers: 0 },
-            ..Comparison::default()
-        };
-        for (shares, left, allowed) in [
-            (&[][..], 0, true),
-            (&[], 1, false),
-            (&[0.5], 1, true),
-            (&[0.5, 1.0], 1, false),
-            (&[0.5, 1.0], 0, true),
-        ] {
-            let look = Look {
-                shares: shares.to_vec(),
-                ..Look::ONLY
-            };
-            assert_eq!(
-                allows_unanalyzed(&look, &comparison(left)),
-                allowed,
-                "{shares:?} {left}"
-            );
+        let comparison = |cases| Comparison { unlooked: EarlyStop { cases, answers: 0 }, ..Comparison::default() };
+        for (shares, left, allowed) in
+            [(&[][..], 0, true), (&[], 1, false), (&[0.5], 1, true), (&[0.5, 1.0], 1, false), (&[0.5, 1.0], 0, true)]
+        {
+            let look = Look { shares: shares.to_vec(), ..Look::ONLY };
+            assert_eq!(allows_unanalyzed(&look, &comparison(left)), allowed, "{shares:?} {left}");
         }
     }
 
     #[test]
     fn candidates_share_the_error_of_promoting_alone() {
-        let four = Look {
-            candidates: 4,
-            ..Look::ONLY
-        };
+        let four = Look { candidates: 4, ..Look::ONLY };
         let four = levels(&four).unwrap();
         assert_eq!((four.promote, four.block), (0.0125, 0.05));
     }
@@ -309,18 +254,9 @@ mod tests {
             attempt(2, 1),
             attempt(1, 0),
             attempt(1, 1000),
-            Look {
-                candidates: 0,
-                ..Look::ONLY
-            },
-            Look {
-                candidates: 101,
-                ..Look::ONLY
-            },
-            Look {
-                shares: vec![0.5],
-                ..attempt(1, 2)
-            },
+            Look { candidates: 0, ..Look::ONLY },
+            Look { candidates: 101, ..Look::ONLY },
+            Look { shares: vec![0.5], ..attempt(1, 2) },
         ] {
             assert_eq!(levels(&look), None, "{look:?}");
         }

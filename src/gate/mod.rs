@@ -126,9 +126,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &RunContext<'_>) 
     let policy = &levels.apply(&judge_effect.policy);
     let evidence = Evidence::of(policy, &levels, comparison);
     let mut needed = None;
-    let mut reasons: Vec<Reason> = validity::completeness(comparison, facts.whole_run)
-        .into_iter()
-        .collect();
+    let mut reasons: Vec<Reason> = validity::completeness(comparison, facts.whole_run).into_iter().collect();
     reasons.extend(policy_diff::weaker(facts.weaker));
     reasons.extend(looks::barred_by(facts.before));
     let served = served_models::check(policy, comparison, facts.models);
@@ -282,11 +280,7 @@ fn combine(reasons: &[Reason]) -> Decision {
 }
 
 fn reason(code: ReasonCode, message: impl Into<String>) -> Reason {
-    Reason {
-        code,
-        message: message.into(),
-        cases: Vec::new(),
-    }
+    Reason { code, message: message.into(), cases: Vec::new() }
 }
 
 impl GateDecision {

@@ -34,11 +34,7 @@ pub enum Standing {
 
 /// Judges one case. With `confirms`, a case that failed is asked again.
 pub fn standing(attempts: Attempts, confirms: bool) -> Standing {
-    let Attempts {
-        planned,
-        scored,
-        failed,
-    } = attempts;
+    let Attempts { planned, scored, failed } = attempts;
     let missing = planned.saturating_sub(scored);
     if !confirms {
         return match (failed, missing) {
@@ -125,9 +121,7 @@ fn failures(attempts: &Attempts) -> String {
 }
 
 fn named(groups: &[Group<'_>], describe: impl Fn(&Attempts) -> String) -> String {
-    let ids = groups
-        .iter()
-        .flat_map(|(attempts, alike)| alike.ids.iter().map(move |id| (*attempts, id)));
+    let ids = groups.iter().flat_map(|(attempts, alike)| alike.ids.iter().map(move |id| (*attempts, id)));
     let named = ids.map(|(attempts, id)| format!("{} ({})", quoted(id.as_str()), describe(attempts)));
     phrases::list(named, total(groups), MAX_NAMED)
 }
@@ -159,11 +153,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn of(planned: u32, scored: u32, failed: u32) -> Attempts {
-        Attempts {
-            planned,
-            scored,
-            failed,
-        }
+        Attempts { planned, scored, failed }
     }
 
     #[test]
@@ -220,39 +210,16 @@ mod tests {
             for first in 0..=3 {
                 for further in 0..=7 {
                     let asked = wants_confirmation(of(3, 3, first));
-                    let end = if asked {
-                        of(10, 10, first + further)
-                    } else {
-                        of(3, 3, first)
-                    };
-                    let weight = binomial(3, first)
-                        * if asked {
-                            binomial(7, further)
-                        } else {
-                            f64::from(further == 0)
-                        };
-                    blocked += if standing(end, true) == Standing::Fails {
-                        weight
-                    } else {
-                        0.0
-                    };
+                    let end = if asked { of(10, 10, first + further) } else { of(3, 3, first) };
+                    let weight =
+                        binomial(3, first) * if asked { binomial(7, further) } else { f64::from(further == 0) };
+                    blocked += if standing(end, true) == Standing::Fails { weight } else { 0.0 };
                 }
             }
             blocked
         };
-        for (p, expected) in [
-            (0.01, 0.0023),
-            (0.02, 0.0088),
-            (0.05, 0.048),
-            (0.2, 0.41),
-            (0.5, 0.87),
-            (0.9, 0.999),
-        ] {
-            assert!(
-                (chance(p) - expected).abs() < 0.01 * expected.max(0.5),
-                "{p}: {}",
-                chance(p)
-            );
+        for (p, expected) in [(0.01, 0.0023), (0.02, 0.0088), (0.05, 0.048), (0.2, 0.41), (0.5, 0.87), (0.9, 0.999)] {
+            assert!((chance(p) - expected).abs() < 0.01 * expected.max(0.5), "{p}: {}", chance(p));
         }
     }
 

@@ -20,20 +20,12 @@ pub(super) fn percent(share: f64) -> String {
 
 /// `p 0.034`, `p below 0.001`.
 pub(super) fn chance(p: f64) -> String {
-    if p < 0.001 {
-        "p below 0.001".to_owned()
-    } else {
-        format!("p {p:.3}")
-    }
+    if p < 0.001 { "p below 0.001".to_owned() } else { format!("p {p:.3}") }
 }
 
 /// `1 case`, `20 cases`.
 pub(super) fn count(n: u64, noun: &str) -> String {
-    if n == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{n} {noun}s")
-    }
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
 /// The first `most` of `total` names: `a, b and 3 more`.
@@ -87,11 +79,7 @@ pub(super) fn cases(comparison: &Comparison) -> String {
 
 /// What the run is made of: `200 cases × 3`, the repeats.
 pub(super) fn size(comparison: &Comparison) -> String {
-    let early = if comparison.unlooked.cases > 0 {
-        "decided after "
-    } else {
-        ""
-    };
+    let early = if comparison.unlooked.cases > 0 { "decided after " } else { "" };
     format!("{early}{} × {}", cases(comparison), comparison.repeats)
 }
 
@@ -128,12 +116,9 @@ pub(super) fn numbers(
 /// Why an answer may be missing: the most frequent error.
 pub(super) fn most_frequent_error(comparison: &Comparison) -> String {
     match comparison.errors.first() {
-        Some((code, message, times)) => format!(
-            "; most frequent error: {} ({}), {}",
-            quoted(code),
-            quoted(message),
-            count(*times, "time")
-        ),
+        Some((code, message, times)) => {
+            format!("; most frequent error: {} ({}), {}", quoted(code), quoted(message), count(*times, "time"))
+        }
         None => String::new(),
     }
 }
@@ -141,10 +126,9 @@ pub(super) fn most_frequent_error(comparison: &Comparison) -> String {
 /// How many cases or repeats would probably settle it (four chances in five, if the truth is what the data show).
 pub(super) fn advice(needed: Option<&SampleSize>) -> String {
     match needed {
-        Some(SampleSize {
-            cases,
-            repeats: Some(repeats),
-        }) => format!("; about {cases} cases, or {repeats} repeats of these, would probably settle it"),
+        Some(SampleSize { cases, repeats: Some(repeats) }) => {
+            format!("; about {cases} cases, or {repeats} repeats of these, would probably settle it")
+        }
         Some(SampleSize { cases, repeats: None }) => {
             format!("; about {cases} cases would probably settle it; more repeats would not")
         }
@@ -197,10 +181,7 @@ mod tests {
         assert_eq!(signed(0.012), "+1.2");
         assert_eq!(signed(-1.0), "-100.0");
         assert_eq!(rate(0.77), "77.0%");
-        assert_eq!(
-            (count(1, "case"), count(0, "case")),
-            ("1 case".to_owned(), "0 cases".to_owned())
-        );
+        assert_eq!((count(1, "case"), count(0, "case")), ("1 case".to_owned(), "0 cases".to_owned()));
         assert_eq!(quoted(&"ä".repeat(200)).chars().count(), QUOTED + 1);
     }
 }

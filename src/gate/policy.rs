@@ -90,10 +90,7 @@ impl Policy {
             let (most, expected) = if metric.is_relative() {
                 (5.0, "more than 0, at most 5; 0.2 means 20% more than the baseline")
             } else {
-                (
-                    0.5,
-                    "more than 0, at most 0.5; 0.02 means 2 points more than the baseline",
-                )
+                (0.5, "more than 0, at most 0.5; 0.02 means 2 points more than the baseline")
             };
             if !(allowed > 0.0 && allowed <= most) {
                 problems.push(Problem::new(format!("`guardrail_{}` is {allowed}", metric.as_str())).expected(expected));
@@ -137,10 +134,7 @@ pub fn policy_digest(policy: &Policy) -> String {
         Ok(_) | Err(_) => BTreeMap::new(),
     };
     let canonical: Value = fields.into_iter().collect();
-    Sha256::digest(canonical.to_string())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(canonical.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -151,20 +145,14 @@ mod tests {
 
     fn quarantined(tags: &[(&str, &str)]) -> Policy {
         let quarantine = tags.iter().map(|(tag, until)| ((*tag).to_owned(), (*until).to_owned()));
-        Policy {
-            quarantine: quarantine.collect(),
-            ..policy()
-        }
+        Policy { quarantine: quarantine.collect(), ..policy() }
     }
 
     #[test]
     fn a_quarantine_is_part_of_the_digest() {
         let one = quarantined(&[("b", "2026-12-31"), ("a", "2026-12-01")]);
         assert_eq!(one.check(), Ok(()));
-        assert_eq!(
-            serde_json::to_string(&one.quarantine).unwrap(),
-            r#"{"a":"2026-12-01","b":"2026-12-31"}"#
-        );
+        assert_eq!(serde_json::to_string(&one.quarantine).unwrap(), r#"{"a":"2026-12-01","b":"2026-12-31"}"#);
         let later = quarantined(&[("b", "2026-12-31"), ("a", "2026-12-02")]);
         assert_ne!(policy_digest(&one), policy_digest(&policy()));
         assert_ne!(policy_digest(&one), policy_digest(&later));
@@ -173,21 +161,10 @@ mod tests {
     #[test]
     fn ranges_are_checked_all_at_once() {
         assert_eq!(policy().check(), Ok(()));
-        let edge = Policy {
-            margin: 0.5,
-            tolerance: 0.5,
-            alpha: 0.2,
-            ..policy()
-        };
+        let edge = Policy { margin: 0.5, tolerance: 0.5, alpha: 0.2, ..policy() };
         assert_eq!(edge.check(), Ok(()));
-        let all_wrong = Policy {
-            margin: 0.51,
-            tolerance: 0.0,
-            alpha: 0.0,
-            min_pass_rate: Some(1.0),
-            max_missing: 0.6,
-            ..policy()
-        };
+        let all_wrong =
+            Policy { margin: 0.51, tolerance: 0.0, alpha: 0.0, min_pass_rate: Some(1.0), max_missing: 0.6, ..policy() };
         insta::assert_snapshot!(all_wrong.check().unwrap_err(), @r"
         `margin` is 0.51
           expected: more than 0, at most 0.5; 0.05 means 5 points of pass rate
@@ -202,76 +179,23 @@ mod tests {
           expected: 0 to 0.5
         ");
         for broken in [
-            Policy {
-                margin: f64::NAN,
-                ..policy()
-            },
-            Policy {
-                tolerance: f64::NAN,
-                ..policy()
-            },
-            Policy {
-                tolerance: 0.06,
-                ..policy()
-            },
-            Policy {
-                tolerance: -0.01,
-                ..policy()
-            },
-            Policy {
-                alpha: 0.21,
-                ..policy()
-            },
-            Policy {
-                alpha: f64::NAN,
-                ..policy()
-            },
-            Policy {
-                min_pass_rate: Some(f64::NAN),
-                ..policy()
-            },
-            Policy {
-                min_pass_rate: Some(0.0),
-                ..policy()
-            },
-            Policy {
-                max_missing: f64::NAN,
-                ..policy()
-            },
-            Policy {
-                slice_margin: 0.0,
-                ..policy()
-            },
-            Policy {
-                slice_margin: f64::NAN,
-                ..policy()
-            },
-            Policy {
-                slice_q: 0.21,
-                ..policy()
-            },
-            Policy {
-                slice_q: f64::NAN,
-                ..policy()
-            },
-            Policy {
-                critical_margin: Some(0.1),
-                ..policy()
-            },
-            Policy {
-                critical_tags: vec!["a".to_owned()],
-                ..policy()
-            },
-            Policy {
-                critical_tags: vec!["a".to_owned()],
-                critical_margin: Some(f64::NAN),
-                ..policy()
-            },
-            Policy {
-                critical_tags: vec![" ".to_owned()],
-                critical_margin: Some(0.1),
-                ..policy()
-            },
+            Policy { margin: f64::NAN, ..policy() },
+            Policy { tolerance: f64::NAN, ..policy() },
+            Policy { tolerance: 0.06, ..policy() },
+            Policy { tolerance: -0.01, ..policy() },
+            Policy { alpha: 0.21, ..policy() },
+            Policy { alpha: f64::NAN, ..policy() },
+            Policy { min_pass_rate: Some(f64::NAN), ..policy() },
+            Policy { min_pass_rate: Some(0.0), ..policy() },
+            Policy { max_missing: f64::NAN, ..policy() },
+            Policy { slice_margin: 0.0, ..policy() },
+            Policy { slice_margin: f64::NAN, ..policy() },
+            Policy { slice_q: 0.21, ..policy() },
+            Policy { slice_q: f64::NAN, ..policy() },
+            Policy { critical_margin: Some(0.1), ..policy() },
+            Policy { critical_tags: vec!["a".to_owned()], ..policy() },
+            Policy { critical_tags: vec!["a".to_owned()], critical_margin: Some(f64::NAN), ..policy() },
+            Policy { critical_tags: vec![" ".to_owned()], critical_margin: Some(0.1), ..policy() },
             quarantined(&[("", "2026-12-31")]),
             quarantined(&[(" a", "2026-12-31")]),
             quarantined(&[("a", "2026-02-30")]),
@@ -282,9 +206,7 @@ mod tests {
                 ..quarantined(&[("a", "2026-12-31")])
             },
             Policy {
-                quarantine: (0..=MOST_TAGS)
-                    .map(|i| (i.to_string(), "2026-12-31".to_owned()))
-                    .collect(),
+                quarantine: (0..=MOST_TAGS).map(|i| (i.to_string(), "2026-12-31".to_owned())).collect(),
                 ..policy()
             },
         ] {
@@ -315,16 +237,7 @@ mod tests {
     /// "min_pass_rate":null,"slice_margin":0.1,"slice_q":0.05,"tolerance":0.01}' | sha256sum`, on one line.
     #[test]
     fn the_digest_is_that_of_the_sorted_json() {
-        assert_eq!(
-            policy_digest(&policy()),
-            "c150c1d039957b2888e7f6e47d7d57dfa06317d818fd03125845bbf1e3f3cac5"
-        );
-        assert_ne!(
-            policy_digest(&policy()),
-            policy_digest(&Policy {
-                margin: 0.04,
-                ..policy()
-            })
-        );
+        assert_eq!(policy_digest(&policy()), "c150c1d039957b2888e7f6e47d7d57dfa06317d818fd03125845bbf1e3f3cac5");
+        assert_ne!(policy_digest(&policy()), policy_digest(&Policy { margin: 0.04, ..policy() }));
     }
 }

@@ -13,11 +13,7 @@ pub(super) fn weaker(weaker: &[PolicyChange]) -> Option<Reason> {
     }
     let named = weaker.iter().map(|changed| {
         let what: String = changed.what.chars().take(100).collect();
-        if what == changed.kind {
-            what
-        } else {
-            format!("{} {what}", changed.kind)
-        }
+        if what == changed.kind { what } else { format!("{} {what}", changed.kind) }
     });
     Some(reason(
         ReasonCode::Weakened,
@@ -34,13 +30,7 @@ mod tests {
     use super::*;
 
     fn changed(kind: &str, what: &str) -> PolicyChange {
-        PolicyChange {
-            kind: kind.to_owned(),
-            what: what.to_owned(),
-            before: None,
-            after: None,
-            weaker: true,
-        }
+        PolicyChange { kind: kind.to_owned(), what: what.to_owned(), before: None, after: None, weaker: true }
     }
 
     #[test]
@@ -51,10 +41,6 @@ mod tests {
         assert!(one.message.contains("(margin, case-deleted c1);"), "{}", one.message);
         let many: Vec<PolicyChange> = (0..500).map(|i| changed("case-deleted", &"x".repeat(i))).collect();
         let many = weaker(&many).unwrap();
-        assert!(
-            many.message.contains(" and 495 more)") && many.message.len() < 1000,
-            "{}",
-            many.message
-        );
+        assert!(many.message.contains(" and 495 more)") && many.message.len() < 1000, "{}", many.message);
     }
 }

@@ -123,11 +123,7 @@ pub fn estimate_power(
     if sizes.cases == 0 || design.repeats == 0 || (design.baseline && design.identical) {
         return None;
     }
-    let nothing_yet = Comparison {
-        repeats: design.repeats,
-        has_baseline: design.baseline,
-        ..Comparison::default()
-    };
+    let nothing_yet = Comparison { repeats: design.repeats, has_baseline: design.baseline, ..Comparison::default() };
     let judged = judge_error::assess(policy, &nothing_yet, deciding);
     if let Some(weak) = judged.weak {
         return Some(PowerEstimate::Weak(weak.message));
@@ -213,17 +209,10 @@ impl<'a> PlannedComparison<'a> {
         let lasting = between.clamp(0.0, 1.0 - NOISY);
         let noise = within.max(0.0) / repeats;
         let noisy = (noise * repeats * repeats).min(NOISY);
-        let step = if noisy > 0.0 {
-            (noise / noisy).sqrt().min(1.0)
-        } else {
-            0.0
-        };
+        let step = if noisy > 0.0 { (noise / noisy).sqrt().min(1.0) } else { 0.0 };
         let mut units = Units::default();
         let mut add = |difference: f64, share: f64| {
-            let unit = Unit {
-                size: 1,
-                sum: (difference * f64::from(PARTS)).round() as i128,
-            };
+            let unit = Unit { size: 1, sum: (difference * f64::from(PARTS)).round() as i128 };
             units.add(unit, (share * MODEL_UNITS).round() as u64);
         };
         add(-1.0, kept * lasting / 2.0 + loss);
@@ -277,14 +266,8 @@ impl<'a> PlannedComparison<'a> {
 
     /// What would promote an equally good candidate with a chance of 80%.
     fn needed(&self, sizes: &Sizes) -> Option<SampleSize> {
-        let repeats = (self.repeats + 1..=MAX_REPEATS).find(|repeats| {
-            PlannedComparison {
-                repeats: *repeats,
-                ..*self
-            }
-            .promotes()
-                >= POWER
-        });
+        let repeats = (self.repeats + 1..=MAX_REPEATS)
+            .find(|repeats| PlannedComparison { repeats: *repeats, ..*self }.promotes() >= POWER);
         let enough = |factor: f64| self.times(factor).promotes() >= POWER;
         let (mut few, mut many) = (1.0, 2.0);
         while !enough(many) {
@@ -294,10 +277,7 @@ impl<'a> PlannedComparison<'a> {
             }
         }
         let many = bisect(few, many, enough);
-        Some(SampleSize {
-            cases: (sizes.cases as f64 * many).ceil() as u64,
-            repeats,
-        })
+        Some(SampleSize { cases: (sizes.cases as f64 * many).ceil() as u64, repeats })
     }
 
     /// The fewest cases with which a candidate that differs nowhere is promoted.
@@ -346,21 +326,11 @@ fn alone(policy: &Policy, required: f64, sizes: &Sizes) -> PowerEstimate {
     PowerEstimate::Alone {
         required,
         // P(X >= c) = I(p; c, n - c + 1) of a binomial variable.
-        promoted_from: (n > 0.0 && promotes <= n).then(|| {
-            if promotes > 0.0 {
-                beta::quantile(promotes, n - promotes + 1.0, POWER)
-            } else {
-                0.0
-            }
-        }),
+        promoted_from: (n > 0.0 && promotes <= n)
+            .then(|| if promotes > 0.0 { beta::quantile(promotes, n - promotes + 1.0, POWER) } else { 0.0 }),
         // P(X < c) = 1 - I(p; c, n - c + 1).
-        blocked_to: (n > 0.0 && open > 0.0).then(|| {
-            if open > n {
-                1.0
-            } else {
-                beta::quantile(open, n - open + 1.0, 1.0 - POWER)
-            }
-        }),
+        blocked_to: (n > 0.0 && open > 0.0)
+            .then(|| if open > n { 1.0 } else { beta::quantile(open, n - open + 1.0, 1.0 - POWER) }),
         fewest: sample_size::all_pass(required, policy.alpha)
             .filter(|_| n > 0.0)
             .map(|units| (units as f64 * sizes.cases as f64 / sizes.units).ceil() as u64),
@@ -371,18 +341,9 @@ impl PowerEstimate {
     /// What a plan can decide, in a sentence.
     pub fn sentence(&self) -> String {
         match self {
-            PowerEstimate::Compared {
-                promotes,
-                detectable,
-                needed,
-                fewest,
-                variance,
-                clustered,
-            } => {
-                let mut sentence = format!(
-                    "an equally good candidate would be promoted with a chance of {}",
-                    chance(*promotes)
-                );
+            PowerEstimate::Compared { promotes, detectable, needed, fewest, variance, clustered } => {
+                let mut sentence =
+                    format!("an equally good candidate would be promoted with a chance of {}", chance(*promotes));
                 if let Some(needed) = needed {
                     sentence.push_str(&format!(" (80% would take {})", either(needed, *clustered)));
                 }
@@ -401,12 +362,7 @@ impl PowerEstimate {
                 }
                 format!("{sentence}; {}", variance.describe())
             }
-            PowerEstimate::Alone {
-                required,
-                promoted_from,
-                blocked_to,
-                fewest,
-            } => {
+            PowerEstimate::Alone { required, promoted_from, blocked_to, fewest } => {
                 let mut parts = Vec::new();
                 match (promoted_from, fewest) {
                     (Some(rate), _) => parts.push(format!(
@@ -421,10 +377,8 @@ impl PowerEstimate {
                     (None, None) => parts.push("nothing would be promoted".to_owned()),
                 }
                 match blocked_to {
-                    Some(rate) => parts.push(format!(
-                        "one that passes {} or less would be blocked as often",
-                        phrases::percent(*rate)
-                    )),
+                    Some(rate) => parts
+                        .push(format!("one that passes {} or less would be blocked as often", phrases::percent(*rate))),
                     None => parts.push("nothing would be blocked".to_owned()),
                 }
                 parts.join("; ")
@@ -439,13 +393,7 @@ impl PowerEstimate {
     /// What is to be said before money is spent on a plan that can hardly decide.
     pub fn warning(&self) -> Option<String> {
         match self {
-            PowerEstimate::Compared {
-                promotes,
-                needed,
-                variance,
-                clustered,
-                ..
-            } if *promotes < HARDLY => {
+            PowerEstimate::Compared { promotes, needed, variance, clustered, .. } if *promotes < HARDLY => {
                 let advice = match needed {
                     Some(needed) => format!("; 80% would take {}", either(needed, *clustered)),
                     None => String::new(),
@@ -456,10 +404,9 @@ impl PowerEstimate {
                     variance.describe()
                 ))
             }
-            PowerEstimate::Alone {
-                promoted_from: None, ..
+            PowerEstimate::Alone { promoted_from: None, .. } | PowerEstimate::Weak(_) => {
+                Some(format!("this plan can't promote: {}", self.sentence()))
             }
-            | PowerEstimate::Weak(_) => Some(format!("this plan can't promote: {}", self.sentence())),
             PowerEstimate::AllAttempts { estimate, .. } => estimate.warning(),
             PowerEstimate::Compared { .. } | PowerEstimate::Alone { .. } => None,
         }

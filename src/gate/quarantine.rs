@@ -40,11 +40,8 @@ pub(super) fn warnings(comparison: &Comparison) -> Vec<Warning> {
         );
     }
     if !quarantine.expired.is_empty() {
-        let tags: Vec<String> = quarantine
-            .expired
-            .iter()
-            .map(|(tag, until)| format!("{} (until {until})", phrases::quoted(tag)))
-            .collect();
+        let tags: Vec<String> =
+            quarantine.expired.iter().map(|(tag, until)| format!("{} (until {until})", phrases::quoted(tag))).collect();
         warn(
             WarningCode::QuarantineExpired,
             format!(
@@ -79,30 +76,16 @@ mod tests {
 
     fn comparison(cases: u64, tags: usize, expired: usize, critical: u64) -> Comparison {
         let name = |i: usize| format!("flaky-{i}");
-        let counts = Counts {
-            cases,
-            pass: cases - cases / 2,
-            fail: cases / 2,
-            ..Counts::default()
-        };
-        let tags = (0..tags).map(|i| QuarantinedTag {
-            tag: name(i),
-            until: "2026-12-31".to_owned(),
-            cases: cases.min(1),
-        });
+        let counts = Counts { cases, pass: cases - cases / 2, fail: cases / 2, ..Counts::default() };
+        let tags =
+            (0..tags).map(|i| QuarantinedTag { tag: name(i), until: "2026-12-31".to_owned(), cases: cases.min(1) });
         Comparison {
             counts,
             quarantine: QuarantineSums {
-                found: QuarantineRecord {
-                    counts,
-                    tags: tags.collect(),
-                },
+                found: QuarantineRecord { counts, tags: tags.collect() },
                 looked: counts.cases,
                 answers: (0, 0),
-                critical: (
-                    (0..critical.min(20)).map(|i| CaseId::new(format!("c-{i}"))).collect(),
-                    critical,
-                ),
+                critical: ((0..critical.min(20)).map(|i| CaseId::new(format!("c-{i}"))).collect(), critical),
                 expired: (0..expired).map(|i| (name(i), "2026-10-31".to_owned())).collect(),
             },
             ..Comparison::default()

@@ -24,17 +24,11 @@ impl Variation {
         };
         if comparison.estimand == Estimand::Dataset {
             // The cases are given: what varies are the answers, and a unit is one of them in each arm.
-            return Variation {
-                between: 0.0,
-                within: variance,
-            };
+            return Variation { between: 0.0, within: variance };
         }
         if comparison.repeats < 2 {
             let between = variance.min(TYPICAL.between);
-            return Variation {
-                between,
-                within: variance - between,
-            };
+            return Variation { between, within: variance - between };
         }
         let (baseline, candidate) = comparison.within;
         let whole = f64::from(comparison.metric.whole()).powi(2);
@@ -42,10 +36,7 @@ impl Variation {
         let answer = (baseline as f64 + candidate as f64) / (whole * k * (k - 1.0) * cases.max(1.0));
         // The noise of a cluster's cases averages out.
         let within = answer * observed.n() / cases.max(observed.n());
-        Variation {
-            between: (variance - within / k).max(0.0),
-            within,
-        }
+        Variation { between: (variance - within / k).max(0.0), within }
     }
 }
 
@@ -60,11 +51,7 @@ pub fn to_compare(policy: &Policy, alpha: f64, comparison: &Comparison) -> Optio
     let planned = comparison.counts.cases as f64;
     let k = f64::from(comparison.repeats.max(1));
     // Units of a case: one, less in clusters, and each repeat where the cases are given.
-    let per_case = if units > 0.0 && planned > 0.0 {
-        units / planned
-    } else {
-        1.0
-    };
+    let per_case = if units > 0.0 && planned > 0.0 { units / planned } else { 1.0 };
     let mean = observed.mean().unwrap_or(0.0);
     let to_promote = policy.margin + mean.min(0.0);
     let to_block = -policy.tolerance - mean;
@@ -104,10 +91,7 @@ pub fn to_compare(policy: &Policy, alpha: f64, comparison: &Comparison) -> Optio
         Estimand::Dataset => (planned > 0.0).then(|| (needed_units / planned).ceil().max(k + 1.0)),
     };
     let helps = |repeats: &f64| *repeats > f64::from(comparison.repeats) && *repeats <= MAX_REPEATS;
-    Some(SampleSize {
-        cases: cases as u64,
-        repeats: repeats.filter(helps).map(|repeats| repeats as u32),
-    })
+    Some(SampleSize { cases: cases as u64, repeats: repeats.filter(helps).map(|repeats| repeats as u32) })
 }
 
 /// What would settle whether a single arm's rate exceeds `required`, if its true rate is `rate`, seen on `n` cases.
@@ -122,10 +106,7 @@ pub fn to_exceed(required: f64, rate: f64, n: u64, alpha: f64) -> Option<SampleS
         low >= required || high < required
     };
     let cases = first_from(planned.max(n as f64 + 1.0), &decides)?;
-    Some(SampleSize {
-        cases: cases as u64,
-        repeats: None,
-    })
+    Some(SampleSize { cases: cases as u64, repeats: None })
 }
 
 /// The fewest cases that show a rate of `required` if every one of them passes; `None` where nothing affordable does.
@@ -178,20 +159,13 @@ mod tests {
     #[test]
     fn a_single_repeat_and_no_data_use_priors() {
         let close = |got: Variation, between: f64, within: f64| {
-            assert!(
-                (got.between - between).abs() < 1e-15 && (got.within - within).abs() < 1e-15,
-                "{got:?}"
-            );
+            assert!((got.between - between).abs() < 1e-15 && (got.within - within).abs() < 1e-15, "{got:?}");
         };
         close(Variation::estimate(&compared(&[], 3)), 0.01, 0.09);
         close(Variation::estimate(&compared(&[(0, 1)], 3)), 0.01, 0.09);
         close(Variation::estimate(&compared(&[(0, 50)], 1)), 0.0, 0.0);
         // 5 losses and 5 wins of 100: variance 10/99.
-        close(
-            Variation::estimate(&compared(&[(-1, 5), (0, 90), (1, 5)], 1)),
-            0.01,
-            10.0 / 99.0 - 0.01,
-        );
+        close(Variation::estimate(&compared(&[(-1, 5), (0, 90), (1, 5)], 1)), 0.01, 10.0 / 99.0 - 0.01);
     }
 
     #[test]
@@ -211,10 +185,7 @@ mod tests {
 
     #[test]
     fn a_difference_where_promoting_and_blocking_meet_has_no_advice() {
-        let policy = Policy {
-            tolerance: 0.05,
-            ..policy()
-        };
+        let policy = Policy { tolerance: 0.05, ..policy() };
         assert_eq!(to_compare(&policy, 0.05, &compared(&[(-1, 5), (0, 95)], 1)), None);
     }
 }

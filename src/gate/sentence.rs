@@ -40,9 +40,7 @@ pub fn sentence(
 ) -> String {
     let sentence = Sentence {
         candidate: phrases::quoted(context.candidate),
-        baseline: context
-            .baseline
-            .map_or_else(|| "the baseline".to_owned(), phrases::quoted),
+        baseline: context.baseline.map_or_else(|| "the baseline".to_owned(), phrases::quoted),
         policy,
         facts,
         comparison,
@@ -67,10 +65,7 @@ struct Sentence<'a> {
 impl Sentence<'_> {
     fn lead(&self, promotable: bool) -> String {
         let candidate = &self.candidate;
-        match (
-            self.decided.decision,
-            self.decided.reasons.first().map(|first| first.code),
-        ) {
+        match (self.decided.decision, self.decided.reasons.first().map(|first| first.code)) {
             (Decision::Promote, _) if promotable => format!("{candidate} may go live"),
             (Decision::Promote, _) => format!("{candidate} may not go live on this run"),
             (Decision::Block, _) => format!("{candidate} must not go live"),
@@ -84,14 +79,7 @@ impl Sentence<'_> {
     }
 
     fn because(&self, first: &Reason) -> String {
-        let Sentence {
-            candidate,
-            baseline,
-            policy,
-            comparison,
-            decided,
-            ..
-        } = self;
+        let Sentence { candidate, baseline, policy, comparison, decided, .. } = self;
         let cases = phrases::cases(comparison);
         let required = phrases::percent(policy.min_pass_rate.unwrap_or(0.0));
         match first.code {
@@ -199,10 +187,7 @@ impl Sentence<'_> {
             Some(SampleSize { cases, repeats: None }) => {
                 format!("{open}; about {cases} cases would probably settle it")
             }
-            Some(SampleSize {
-                cases,
-                repeats: Some(repeats),
-            }) => format!(
+            Some(SampleSize { cases, repeats: Some(repeats) }) => format!(
                 "{open}; about {cases} cases, or asking each of these {repeats} times, would probably settle it"
             ),
             None => format!("{open}, and it is too close for any affordable number of cases"),

@@ -35,19 +35,12 @@ pub(super) fn check(policy: &Policy, comparison: &Comparison, models: (Option<&s
         let mut others = models.clone();
         others.retain(|model| !answers_for(requested, model));
         if !others.is_empty() {
-            let message = format!(
-                "the {arm} asked for {}, and {} served",
-                phrases::quoted(requested),
-                listed(&others)
-            );
+            let message = format!("the {arm} asked for {}, and {} served", phrases::quoted(requested), listed(&others));
             if policy.strict_model && served.foreign.is_none() {
                 let why = format!("{message}; answers of another model decide nothing with strict_model");
                 served.foreign = Some(reason(ReasonCode::ServedModel, why));
             }
-            served.warnings.push(Warning {
-                code: WarningCode::ServedModel,
-                message,
-            });
+            served.warnings.push(Warning { code: WarningCode::ServedModel, message });
         } else if let Some(first) = models.first()
             && models.iter().any(|model| !same(first, model))
         {
@@ -76,19 +69,13 @@ pub(super) fn check(policy: &Policy, comparison: &Comparison, models: (Option<&s
 /// Both arms tell their models, and one of them has a model that the other has not.
 fn differ(one: &[String], other: &[String]) -> bool {
     let lacks = |models: &[String], among: &[String]| {
-        models
-            .iter()
-            .any(|model| !among.iter().any(|candidate| same(model, candidate)))
+        models.iter().any(|model| !among.iter().any(|candidate| same(model, candidate)))
     };
     !one.is_empty() && !other.is_empty() && (lacks(one, other) || lacks(other, one))
 }
 
 fn listed(models: &[String]) -> String {
-    phrases::list(
-        models.iter().map(|model| phrases::quoted(model)),
-        models.len() as u64,
-        MAX_NAMED,
-    )
+    phrases::list(models.iter().map(|model| phrases::quoted(model)), models.len() as u64, MAX_NAMED)
 }
 
 #[cfg(test)]
@@ -103,28 +90,19 @@ mod tests {
             candidate_served: names(candidate),
             ..Comparison::default()
         };
-        let policy = Policy {
-            strict_model: strict,
-            ..policy()
-        };
+        let policy = Policy { strict_model: strict, ..policy() };
         check(&policy, &comparison, models)
     }
 
     #[test]
     fn another_model_is_a_warning_or_with_strict_model_a_reason() {
         let m = "gemini-2.5-pro";
-        assert_eq!(
-            served(true, (Some(m), m), &[m], &["models/gemini-2.5-pro-001"]),
-            ServedModels::default()
-        );
+        assert_eq!(served(true, (Some(m), m), &[m], &["models/gemini-2.5-pro-001"]), ServedModels::default());
         assert_eq!(served(true, (Some(m), m), &[], &[]), ServedModels::default());
         let found = served(false, (Some(m), m), &["new"], &["new"]);
         assert_eq!((found.foreign.clone(), found.mixed.clone()), (None, None));
         assert_eq!(found.warnings.len(), 2);
-        assert_eq!(
-            found.warnings[1].message,
-            "the candidate asked for gemini-2.5-pro, and new served"
-        );
+        assert_eq!(found.warnings[1].message, "the candidate asked for gemini-2.5-pro, and new served");
         let found = served(true, (None, m), &[], &["new"]);
         assert_eq!(found.foreign.unwrap().code, ReasonCode::ServedModel);
         assert_eq!(found.warnings.len(), 1);
@@ -141,11 +119,7 @@ mod tests {
         assert_eq!(served(false, (Some(a), "b"), &["x"], &["b"]), ServedModels::default());
         let both = served(false, (Some(a), a), &["x", "y"], &["x", "y"]);
         assert_eq!(both.mixed, None);
-        assert!(
-            both.warnings
-                .iter()
-                .all(|warning| warning.code == WarningCode::SeveralModels)
-        );
+        assert!(both.warnings.iter().all(|warning| warning.code == WarningCode::SeveralModels));
         assert_eq!(both.warnings.len(), 2);
     }
 }

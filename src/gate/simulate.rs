@@ -57,21 +57,11 @@ impl Scenario {
 
     fn mixture(self) -> Mixture {
         match self {
-            Scenario::Std | Scenario::Diffuse | Scenario::Lopsided => Mixture {
-                solid: 0.75,
-                flaky: 0.15,
-                passing: 0.99,
-            },
-            Scenario::High => Mixture {
-                solid: 0.93,
-                flaky: 0.06,
-                passing: 0.995,
-            },
-            Scenario::Flaky => Mixture {
-                solid: 0.5,
-                flaky: 0.4,
-                passing: 0.99,
-            },
+            Scenario::Std | Scenario::Diffuse | Scenario::Lopsided => {
+                Mixture { solid: 0.75, flaky: 0.15, passing: 0.99 }
+            }
+            Scenario::High => Mixture { solid: 0.93, flaky: 0.06, passing: 0.995 },
+            Scenario::Flaky => Mixture { solid: 0.5, flaky: 0.4, passing: 0.99 },
         }
     }
 }
@@ -150,10 +140,7 @@ impl Simulation {
                 problems.push(Problem::new(format!("the {name} is {value}")).expected(format!("1 to {most}")));
             }
         }
-        let answers = [self.cases, self.repeats, self.runs]
-            .into_iter()
-            .map(u64::from)
-            .fold(1, u64::saturating_mul);
+        let answers = [self.cases, self.repeats, self.runs].into_iter().map(u64::from).fold(1, u64::saturating_mul);
         if problems.is_empty() && answers > MAX_ANSWERS {
             problems.push(
                 Problem::new(format!("cases x repeats x runs are {answers}"))
@@ -162,16 +149,10 @@ impl Simulation {
             );
         }
         if !self.rule.is_sound() {
-            let Rule {
-                margin,
-                tolerance,
-                alpha,
-            } = self.rule;
+            let Rule { margin, tolerance, alpha } = self.rule;
             problems.push(
-                Problem::new(format!(
-                    "margin {margin}, tolerance {tolerance} and alpha {alpha} are no rule"
-                ))
-                .expected("0 < tolerance <= margin < 1 and 0 < alpha < 0.5"),
+                Problem::new(format!("margin {margin}, tolerance {tolerance} and alpha {alpha} are no rule"))
+                    .expected("0 < tolerance <= margin < 1 and 0 < alpha < 0.5"),
             );
         }
         if self.sequential != Sequential::Off && self.estimand == Estimand::Dataset {
@@ -235,13 +216,9 @@ impl Simulation {
             Sequential::Off => 1,
             Sequential::Looks => LOOKS.min(self.cases),
         };
-        let upto: Vec<u32> = (1..=looks)
-            .map(|look| (u64::from(self.cases) * u64::from(look)).div_ceil(looks.into()) as u32)
-            .collect();
-        let shares: Vec<f64> = upto
-            .iter()
-            .map(|cases| f64::from(*cases) / f64::from(self.cases))
-            .collect();
+        let upto: Vec<u32> =
+            (1..=looks).map(|look| (u64::from(self.cases) * u64::from(look)).div_ceil(looks.into()) as u32).collect();
+        let shares: Vec<f64> = upto.iter().map(|cases| f64::from(*cases) / f64::from(self.cases)).collect();
         let bounds = match looks {
             1 => vec![critical(self.rule.alpha)],
             _ => lan_demets(&shares, self.rule.alpha).unwrap_or_default(),
@@ -374,12 +351,7 @@ impl Shift {
         } else {
             difference / (MENDED - mean)
         };
-        Shift {
-            scenario,
-            mixture,
-            difference,
-            moved,
-        }
+        Shift { scenario, mixture, difference, moved }
     }
 
     fn case(&self, random: &mut Random) -> Chances {
@@ -390,11 +362,7 @@ impl Shift {
             return Chances { baseline, candidate };
         }
         let baseline = self.mixture.draw(random);
-        let same = if random.chance(CHURN) {
-            self.mixture.draw(random)
-        } else {
-            baseline
-        };
+        let same = if random.chance(CHURN) { self.mixture.draw(random) } else { baseline };
         let candidate = if self.difference < 0.0 && self.scenario == Scenario::Diffuse {
             same * (1.0 + self.difference / self.mixture.mean())
         } else if self.difference != 0.0 && random.chance(self.moved) {
@@ -425,10 +393,7 @@ impl Scenario {
                     FAILING
                 };
                 let chance = if deterministic { chance.round() } else { chance };
-                Chances {
-                    baseline: chance,
-                    candidate: chance,
-                }
+                Chances { baseline: chance, candidate: chance }
             })
             .collect();
         let total = difference.abs() * n;

@@ -62,20 +62,13 @@ pub(super) fn analyze(policy: &Policy, levels: &Levels, comparison: &Comparison)
             }
         })
         .collect();
-    let lost = |differences: &Differences| {
-        differences
-            .mean()
-            .is_some_and(|mean| mean <= -policy.slice_margin + ROUNDING)
-    };
+    let lost =
+        |differences: &Differences| differences.mean().is_some_and(|mean| mean <= -policy.slice_margin + ROUNDING);
     let chance = |differences: &Differences| differences.chance_below(0.0, CORRECTION);
     let tested: Vec<usize> = (0..tags.len()).filter(|i| tags[*i].large_enough).collect();
     let chances: Vec<f64> = tested.iter().map(|i| chance(&tags[*i].missing_for)).collect();
     for (tag, slice) in tags.iter().zip(&mut slices) {
-        slice.gate = if tag.large_enough {
-            SliceGate::Ok
-        } else {
-            SliceGate::Unpowered
-        };
+        slice.gate = if tag.large_enough { SliceGate::Ok } else { SliceGate::Unpowered };
     }
     // What blocked must at least hold once answers are missing, so it holds up to the larger of both errors.
     let doubtful = policy.alpha.max(policy.slice_q);
@@ -97,11 +90,7 @@ pub(super) fn analyze(policy: &Policy, levels: &Levels, comparison: &Comparison)
     let tags_in = |named: &[String]| phrases::count(named.len() as u64, "tag");
     let mut reasons = Vec::new();
     if !blocked.is_empty() {
-        let message = format!(
-            "{} got worse, whatever the average says: {}",
-            tags_in(&blocked),
-            listed(blocked)
-        );
+        let message = format!("{} got worse, whatever the average says: {}", tags_in(&blocked), listed(blocked));
         reasons.push(reason(ReasonCode::Slice, message));
     }
     if !held.is_empty() {
@@ -116,14 +105,10 @@ pub(super) fn analyze(policy: &Policy, levels: &Levels, comparison: &Comparison)
         let excluded = |missing_against: &Differences| {
             missing_against.z(-margin, CORRECTION) >= missing_against.critical(levels.promote)
         };
-        let open: Vec<usize> = (0..tags.len())
-            .filter(|i| tags[*i].critical && !excluded(&tags[*i].missing_against))
-            .collect();
+        let open: Vec<usize> =
+            (0..tags.len()).filter(|i| tags[*i].critical && !excluded(&tags[*i].missing_against)).collect();
         // A tag that the comparison doesn't have is as open as one without cases.
-        let absent = policy
-            .critical_tags
-            .iter()
-            .filter(|tag| !slices.iter().any(|slice| slice.tag == **tag));
+        let absent = policy.critical_tags.iter().filter(|tag| !slices.iter().any(|slice| slice.tag == **tag));
         let mut parts: Vec<String> = open.iter().map(|i| described(&slices[*i])).collect();
         parts.extend(absent.map(|tag| format!("{} (no case)", phrases::quoted(tag))));
         if !parts.is_empty() {
@@ -149,11 +134,7 @@ pub(super) fn analyze(policy: &Policy, levels: &Levels, comparison: &Comparison)
 fn described(slice: &Slice) -> String {
     let rates = match (slice.candidate, slice.baseline) {
         (Some(candidate), Some(baseline)) => {
-            format!(
-                "{} against {} in ",
-                phrases::percent(candidate),
-                phrases::percent(baseline)
-            )
+            format!("{} against {} in ", phrases::percent(candidate), phrases::percent(baseline))
         }
         (_, _) => String::new(),
     };
@@ -161,9 +142,7 @@ fn described(slice: &Slice) -> String {
         0 => "no case".to_owned(),
         n => phrases::count(n, "case"),
     };
-    let p = slice
-        .p
-        .map_or_else(String::new, |p| format!(", {}", phrases::chance(p)));
+    let p = slice.p.map_or_else(String::new, |p| format!(", {}", phrases::chance(p)));
     format!("{} ({rates}{cases}{p})", phrases::quoted(&slice.tag))
 }
 
@@ -188,32 +167,18 @@ mod tests {
     fn tag(name: &str, histogram: &[(i64, u64)]) -> TagSums {
         let differences = units(&histogram.iter().copied().collect());
         TagSums {
-            slice: Slice {
-                tag: name.to_owned(),
-                n: differences.count(),
-                ..Slice::default()
-            },
+            slice: Slice { tag: name.to_owned(), n: differences.count(), ..Slice::default() },
             missing_against: differences.clone(),
             missing_for: differences,
         }
     }
 
     fn compared(repeats: u32, slices: Vec<TagSums>) -> Comparison {
-        Comparison {
-            repeats,
-            parts: repeats.into(),
-            has_baseline: true,
-            slices,
-            ..Comparison::default()
-        }
+        Comparison { repeats, parts: repeats.into(), has_baseline: true, slices, ..Comparison::default() }
     }
 
     fn gates(looked: &SliceFindings) -> Vec<(&str, SliceGate)> {
-        looked
-            .slices
-            .iter()
-            .map(|slice| (slice.tag.as_str(), slice.gate))
-            .collect()
+        looked.slices.iter().map(|slice| (slice.tag.as_str(), slice.gate)).collect()
     }
 
     fn codes(looked: &SliceFindings) -> Vec<ReasonCode> {
@@ -246,10 +211,7 @@ mod tests {
         assert_eq!(gates(&analyze(&policy(), &compared(3, many.clone())))[0].1, Block);
         many.extend((0..40).map(|i| tag(&format!("other-{i}"), &[(-1, 2), (0, 16), (1, 2)])));
         let looked = analyze(&policy(), &compared(3, many));
-        assert_eq!(
-            (gates(&looked)[0].1, codes(&looked)),
-            (Hold, vec![ReasonCode::SliceOpen])
-        );
+        assert_eq!((gates(&looked)[0].1, codes(&looked)), (Hold, vec![ReasonCode::SliceOpen]));
     }
 
     #[test]
@@ -266,38 +228,15 @@ mod tests {
         let clusters = |count, lost: i128| {
             let mut all = Units::default();
             all.add(Unit { size: 10, sum: -lost }, count);
-            let sums = TagSums {
-                missing_against: all.clone(),
-                missing_for: all,
-                ..tag("a", &[])
-            };
-            Comparison {
-                clustered: true,
-                ..compared(3, vec![sums])
-            }
+            let sums = TagSums { missing_against: all.clone(), missing_for: all, ..tag("a", &[]) };
+            Comparison { clustered: true, ..compared(3, vec![sums]) }
         };
-        for (count, lost, gate) in [
-            (9, 30, SliceGate::Unpowered),
-            (10, 30, SliceGate::Block),
-            (10, 0, SliceGate::Ok),
-        ] {
-            assert_eq!(
-                gates(&analyze(&policy(), &clusters(count, lost))),
-                [("a", gate)],
-                "{count}"
-            );
+        for (count, lost, gate) in [(9, 30, SliceGate::Unpowered), (10, 30, SliceGate::Block), (10, 0, SliceGate::Ok)] {
+            assert_eq!(gates(&analyze(&policy(), &clusters(count, lost))), [("a", gate)], "{count}");
         }
-        let critical = Policy {
-            critical_tags: vec!["a".to_owned()],
-            critical_margin: Some(0.1),
-            ..policy()
-        };
+        let critical = Policy { critical_tags: vec!["a".to_owned()], critical_margin: Some(0.1), ..policy() };
         for (count, open) in [(1, true), (40, false)] {
-            assert_eq!(
-                !analyze(&critical, &clusters(count, 0)).reasons.is_empty(),
-                open,
-                "{count}"
-            );
+            assert_eq!(!analyze(&critical, &clusters(count, 0)).reasons.is_empty(), open, "{count}");
         }
     }
 
@@ -308,18 +247,10 @@ mod tests {
             critical_margin: Some(margin),
             ..policy()
         };
-        for (n, margin, gate) in [
-            (33, 0.10, SliceGate::Hold),
-            (34, 0.10, SliceGate::Ok),
-            (34, 0.05, SliceGate::Hold),
-        ] {
+        for (n, margin, gate) in [(33, 0.10, SliceGate::Hold), (34, 0.10, SliceGate::Ok), (34, 0.05, SliceGate::Hold)] {
             let comparison = compared(3, vec![tag("a", &[(0, n)]), tag("b", &[(0, 5)])]);
             let looked = analyze(&critical(margin, &["a"]), &comparison);
-            assert_eq!(
-                gates(&looked),
-                [("a", gate), ("b", SliceGate::Unpowered)],
-                "{n} {margin}"
-            );
+            assert_eq!(gates(&looked), [("a", gate), ("b", SliceGate::Unpowered)], "{n} {margin}");
             assert_eq!(looked.reasons.is_empty(), gate == SliceGate::Ok);
         }
         // One that no case has is never settled by that.
@@ -333,9 +264,7 @@ mod tests {
 
     #[test]
     fn reasons_name_the_tags_and_their_numbers() {
-        let mut sums: Vec<TagSums> = ["a", "b", "c", "d", "e"]
-            .map(|name| tag(name, &[(-3, 10), (0, 10)]))
-            .into();
+        let mut sums: Vec<TagSums> = ["a", "b", "c", "d", "e"].map(|name| tag(name, &[(-3, 10), (0, 10)])).into();
         sums[0].slice.candidate = Some(0.5);
         sums[0].slice.baseline = Some(1.0);
         let looked = analyze(&policy(), &compared(3, sums));
@@ -366,9 +295,7 @@ mod tests {
                 if i == 0 && random.f64() < loss / 0.8275 {
                     candidate = 0.02;
                 }
-                *differences
-                    .entry(passes(candidate, random) - passes(baseline, random))
-                    .or_default() += 1;
+                *differences.entry(passes(candidate, random) - passes(baseline, random)).or_default() += 1;
             }
             let histogram: Vec<(i64, u64)> = differences.into_iter().collect();
             tag(&i.to_string(), &histogram)

@@ -48,11 +48,7 @@ fn bad() -> Comparison {
 type MustPass = (CaseId, Attempts);
 
 fn critical(id: &str, planned: u32, scored: u32, failed: u32) -> MustPass {
-    let attempts = Attempts {
-        planned,
-        scored,
-        failed,
-    };
+    let attempts = Attempts { planned, scored, failed };
     (CaseId::new(id), attempts)
 }
 
@@ -73,10 +69,7 @@ fn missing(mut comparison: Comparison, baseline: u64, candidate: u64, refused: u
     change(&mut comparison.missing_against, 0, Some(-1), candidate);
     // The baseline's missing answers were passes, so that best for the candidate is one it fails.
     change(&mut comparison.missing_for, 0, Some(1), baseline);
-    for (tally, lost) in [
-        (&mut comparison.baseline, baseline),
-        (&mut comparison.candidate, candidate),
-    ] {
+    for (tally, lost) in [(&mut comparison.baseline, baseline), (&mut comparison.candidate, candidate)] {
         tally.missing += lost;
         tally.scored -= lost;
         tally.passed -= lost;
@@ -91,63 +84,18 @@ fn missing(mut comparison: Comparison, baseline: u64, candidate: u64, refused: u
 fn verdicts_are_those_of_the_reference_table() {
     for (losses, wins, n, decision, promote, block) in [
         (0, 0, 20, Decision::Inconclusive, 0.512_989_176_042_577_1, 0.0),
-        (
-            0,
-            0,
-            69,
-            Decision::Inconclusive,
-            1.629_486_121_165_017_3,
-            0.229_885_436_069_532_18,
-        ),
-        (
-            0,
-            0,
-            70,
-            Decision::Promote,
-            1.645_225_491_321_245_2,
-            0.240_249_990_052_149_11,
-        ),
-        (
-            10,
-            10,
-            200,
-            Decision::Promote,
-            1.968_767_154_600_566_3,
-            0.334_089_739_583_801_2,
-        ),
-        (
-            14,
-            6,
-            200,
-            Decision::Inconclusive,
-            0.332_277_048_215_870_6,
-            -1.247_996_417_610_098_8,
-        ),
-        (
-            18,
-            2,
-            200,
-            Decision::Block,
-            -1.371_687_171_549_298_9,
-            -3.128_885_868_126_028,
-        ),
+        (0, 0, 69, Decision::Inconclusive, 1.629_486_121_165_017_3, 0.229_885_436_069_532_18),
+        (0, 0, 70, Decision::Promote, 1.645_225_491_321_245_2, 0.240_249_990_052_149_11),
+        (10, 10, 200, Decision::Promote, 1.968_767_154_600_566_3, 0.334_089_739_583_801_2),
+        (14, 6, 200, Decision::Inconclusive, 0.332_277_048_215_870_6, -1.247_996_417_610_098_8),
+        (18, 2, 200, Decision::Block, -1.371_687_171_549_298_9, -3.128_885_868_126_028),
         // Within the margin for certain, and beyond the tolerance for certain: block wins.
-        (
-            650,
-            400,
-            10_000,
-            Decision::Block,
-            7.443_673_225_029_037,
-            -4.644_687_432_413_241_4,
-        ),
+        (650, 400, 10_000, Decision::Block, 7.443_673_225_029_037, -4.644_687_432_413_241_4),
     ] {
         let decided = decided(&pairs(losses, wins, n));
         assert_eq!(decided.decision, decision, "{losses} {wins} {n}");
         let z = decided.z.unwrap();
-        assert!(
-            (z.promote - promote).abs() < 1e-9 && (z.block - block).abs() < 1e-9,
-            "{losses} {wins} {n}: {z:?}"
-        );
+        assert!((z.promote - promote).abs() < 1e-9 && (z.block - block).abs() < 1e-9, "{losses} {wins} {n}: {z:?}");
     }
 }
 
@@ -162,37 +110,19 @@ fn an_unfinished_run_waits_but_a_certain_block_stays() {
     ] {
         let facts = RunContext { whole_run, ..WHOLE };
         let of = |comparison: &Comparison| decide(&policy(), comparison, &facts);
-        assert_eq!(
-            (of(&good()).decision, codes(&of(&good()))),
-            (Decision::Inconclusive, vec![code])
-        );
+        assert_eq!((of(&good()).decision, codes(&of(&good()))), (Decision::Inconclusive, vec![code]));
         // The run has to be finished first: no advice on more cases.
-        assert_eq!(
-            (codes(&of(&pairs(0, 0, 20))), of(&pairs(0, 0, 20)).needed),
-            (vec![code], None)
-        );
-        assert_eq!(
-            (of(&bad()).decision, codes(&of(&bad()))),
-            (Decision::Block, vec!["regression", code])
-        );
+        assert_eq!((codes(&of(&pairs(0, 0, 20))), of(&pairs(0, 0, 20)).needed), (vec![code], None));
+        assert_eq!((of(&bad()).decision, codes(&of(&bad()))), (Decision::Block, vec!["regression", code]));
         let failed = troubled(good(), &[critical("c", 3, 1, 1)]);
         assert_eq!(codes(&of(&failed)), ["critical", code]);
-        let identical = Comparison {
-            identical: true,
-            ..good()
-        };
+        let identical = Comparison { identical: true, ..good() };
         assert_eq!(codes(&of(&identical)), [code]);
     }
     // Answers that were not asked give a run away that calls itself complete.
-    let over = Comparison {
-        over_budget: 1,
-        ..good()
-    };
+    let over = Comparison { over_budget: 1, ..good() };
     let not_asked = Comparison { not_asked: 1, ..good() };
-    assert_eq!(
-        (codes(&decided(&over)), codes(&decided(&not_asked))),
-        (vec!["budget"], vec!["stopped"])
-    );
+    assert_eq!((codes(&decided(&over)), codes(&decided(&not_asked))), (vec!["budget"], vec!["stopped"]));
 }
 
 #[test]
@@ -203,27 +133,15 @@ fn must_pass_cases_have_the_first_word() {
     };
     let (failed, unscored) = (critical("f", 3, 3, 1), critical("u", 3, 2, 0));
     assert_eq!(of(good(), &[]), (Decision::Promote, vec!["not_worse"]));
-    assert_eq!(
-        of(good(), std::slice::from_ref(&failed)),
-        (Decision::Block, vec!["critical"])
-    );
-    assert_eq!(
-        of(good(), std::slice::from_ref(&unscored)),
-        (Decision::Inconclusive, vec!["critical_unscored"])
-    );
+    assert_eq!(of(good(), std::slice::from_ref(&failed)), (Decision::Block, vec!["critical"]));
+    assert_eq!(of(good(), std::slice::from_ref(&unscored)), (Decision::Inconclusive, vec!["critical_unscored"]));
     assert_eq!(
         of(good(), &[unscored.clone(), failed.clone()]),
         (Decision::Block, vec!["critical", "critical_unscored"])
     );
-    assert_eq!(
-        of(bad(), std::slice::from_ref(&unscored)),
-        (Decision::Block, vec!["regression", "critical_unscored"])
-    );
+    assert_eq!(of(bad(), std::slice::from_ref(&unscored)), (Decision::Block, vec!["regression", "critical_unscored"]));
     assert_eq!(of(bad(), &[failed]), (Decision::Block, vec!["critical", "regression"]));
-    assert_eq!(
-        of(pairs(0, 0, 20), &[unscored]),
-        (Decision::Inconclusive, vec!["critical_unscored", "too_few"])
-    );
+    assert_eq!(of(pairs(0, 0, 20), &[unscored]), (Decision::Inconclusive, vec!["critical_unscored", "too_few"]));
     // A count without ids is trouble all the same.
     let mut unlisted = troubled(good(), &[critical("f", 3, 3, 1)]);
     unlisted.must_pass.values_mut().for_each(|alike| alike.ids.clear());
@@ -232,10 +150,7 @@ fn must_pass_cases_have_the_first_word() {
 
 #[test]
 fn a_must_pass_case_that_was_asked_again_blocks_by_two_of_ten() {
-    let confirms = RunContext {
-        confirms: true,
-        ..WHOLE
-    };
+    let confirms = RunContext { confirms: true, ..WHOLE };
     for (attempts, expected, reasons) in [
         ((3, 3, 0), Decision::Promote, vec!["not_worse"]),
         ((3, 3, 1), Decision::Inconclusive, vec!["critical_unscored"]),
@@ -248,11 +163,7 @@ fn a_must_pass_case_that_was_asked_again_blocks_by_two_of_ten() {
         let comparison = troubled(good(), &[critical("c", planned, scored, failed)]);
         let decided = decide(&policy(), &comparison, &confirms);
         assert_eq!((decided.decision, codes(&decided)), (expected, reasons), "{attempts:?}");
-        let flaky: Vec<_> = decided
-            .warnings
-            .iter()
-            .map(|warning| warning.message.as_str())
-            .collect();
+        let flaky: Vec<_> = decided.warnings.iter().map(|warning| warning.message.as_str()).collect();
         if attempts == (10, 10, 1) {
             assert_eq!(flaky, ["1 must-pass case fails sometimes: c (1 of 10 answers failed)"]);
         } else {
@@ -274,19 +185,10 @@ fn missing_answers_only_ever_hold_a_verdict_back() {
     // Exactly 5% is allowed, more is not, in either arm.
     let large = || pairs(10, 10, 4000);
     assert_eq!(of(missing(large(), 0, 40, 0)).0, Decision::Promote);
-    assert_eq!(
-        of(missing(large(), 201, 0, 0)),
-        (Decision::Inconclusive, vec!["errors"])
-    );
-    assert_eq!(
-        of(missing(large(), 0, 201, 0)),
-        (Decision::Inconclusive, vec!["errors"])
-    );
+    assert_eq!(of(missing(large(), 201, 0, 0)), (Decision::Inconclusive, vec!["errors"]));
+    assert_eq!(of(missing(large(), 0, 201, 0)), (Decision::Inconclusive, vec!["errors"]));
     // A block that holds with every missing answer in the candidate's favour stays one.
-    assert_eq!(
-        of(missing(pairs(400, 0, 1000), 0, 100, 0)),
-        (Decision::Block, vec!["regression", "errors"])
-    );
+    assert_eq!(of(missing(pairs(400, 0, 1000), 0, 100, 0)), (Decision::Block, vec!["regression", "errors"]));
 }
 
 #[test]
@@ -339,32 +241,15 @@ fn only_refused_requests_blame_the_candidate() {
 
 #[test]
 fn nothing_judged_is_never_a_promotion() {
-    let nothing = Comparison {
-        repeats: 3,
-        has_baseline: true,
-        ..Comparison::default()
-    };
+    let nothing = Comparison { repeats: 3, has_baseline: true, ..Comparison::default() };
     assert_eq!(codes(&decided(&nothing)), ["nothing_scored"]);
-    let unasked_baseline = Comparison {
-        baseline: Default::default(),
-        ..good()
-    };
+    let unasked_baseline = Comparison { baseline: Default::default(), ..good() };
     assert_eq!(codes(&decided(&unasked_baseline)), ["nothing_scored"]);
-    let alone = Comparison {
-        has_baseline: false,
-        ..nothing
-    };
-    let policy = Policy {
-        min_pass_rate: Some(0.001),
-        ..policy()
-    };
+    let alone = Comparison { has_baseline: false, ..nothing };
+    let policy = Policy { min_pass_rate: Some(0.001), ..policy() };
     assert_eq!(codes(&decide(&policy, &alone, &WHOLE)), ["nothing_scored"]);
     // Not a case: even if both arms send the same.
-    let empty = Comparison {
-        identical: true,
-        has_baseline: true,
-        ..Comparison::default()
-    };
+    let empty = Comparison { identical: true, has_baseline: true, ..Comparison::default() };
     assert_eq!(codes(&decided(&empty)), ["nothing_scored"]);
 }
 
@@ -383,43 +268,24 @@ fn identical_requests_promote_unless_a_must_pass_case_is_in_trouble() {
     };
     assert_eq!(of(&[]), (Decision::Promote, vec!["identical"]));
     assert_eq!(of(&[critical("c", 3, 3, 1)]), (Decision::Block, vec!["critical"]));
-    assert_eq!(
-        of(&[critical("c", 3, 0, 0)]),
-        (Decision::Inconclusive, vec!["critical_unscored"])
-    );
+    assert_eq!(of(&[critical("c", 3, 0, 0)]), (Decision::Inconclusive, vec!["critical_unscored"]));
     // Without a baseline there is nothing to be identical to.
-    let alone = Comparison {
-        has_baseline: false,
-        ..identical()
-    };
+    let alone = Comparison { has_baseline: false, ..identical() };
     assert_eq!(decided(&alone).decision, Decision::Inconclusive);
 }
 
 #[test]
 fn without_a_baseline_the_pass_rate_decides() {
-    let policy = |rate| Policy {
-        min_pass_rate: rate,
-        ..policy()
-    };
+    let policy = |rate| Policy { min_pass_rate: rate, ..policy() };
     let of = |required, comparison: &Comparison| {
         let decided = decide(&policy(required), comparison, &WHOLE);
-        assert_eq!(
-            (decided.z, decided.difference, decided.baseline_rate),
-            (None, None, None)
-        );
-        (
-            decided.decision,
-            codes(&decided),
-            decided.needed.map(|needed| needed.cases),
-        )
+        assert_eq!((decided.z, decided.difference, decided.baseline_rate), (None, None, None));
+        (decided.decision, codes(&decided), decided.needed.map(|needed| needed.cases))
     };
     let most = alone(&[(3, 180), (0, 20)], 3);
     assert_eq!(of(Some(0.85), &most), (Decision::Promote, vec!["pass_rate"], None));
     assert_eq!(of(Some(0.95), &most), (Decision::Block, vec!["pass_rate_low"], None));
-    assert_eq!(
-        of(Some(0.89), &most),
-        (Decision::Inconclusive, vec!["too_few"], Some(5886))
-    );
+    assert_eq!(of(Some(0.89), &most), (Decision::Inconclusive, vec!["too_few"], Some(5886)));
     assert_eq!(of(Some(0.90), &most), (Decision::Inconclusive, vec!["too_few"], None));
     assert_eq!(of(None, &most), (Decision::Inconclusive, vec!["not_gated"], None));
     // Where all pass the bound is .05^(1/n), which exceeds 90% from 29 cases on. Wilson's alone would from 25 on.
@@ -451,15 +317,9 @@ fn without_a_gate_nothing_is_promoted_and_the_numbers_stay() {
     let facts = RunContext { gated: false, ..WHOLE };
     for comparison in [good(), bad(), pairs(0, 0, 20)] {
         let open = decide(&policy(), &comparison, &facts);
-        assert_eq!(
-            (open.decision, codes(&open)),
-            (Decision::Inconclusive, vec!["not_gated"])
-        );
+        assert_eq!((open.decision, codes(&open)), (Decision::Inconclusive, vec!["not_gated"]));
         let gated = decided(&comparison);
-        assert_eq!(
-            (open.z, open.difference, open.needed),
-            (gated.z, gated.difference, gated.needed)
-        );
+        assert_eq!((open.z, open.difference, open.needed), (gated.z, gated.difference, gated.needed));
         assert!(open.reasons[0].message.contains(gated.decision.as_str()));
     }
 }
@@ -467,46 +327,25 @@ fn without_a_gate_nothing_is_promoted_and_the_numbers_stay() {
 #[test]
 fn a_policy_out_of_range_decides_nothing() {
     for broken in [
-        Policy {
-            margin: f64::NAN,
-            ..policy()
-        },
-        Policy {
-            margin: 1.0,
-            ..policy()
-        },
+        Policy { margin: f64::NAN, ..policy() },
+        Policy { margin: 1.0, ..policy() },
         Policy { alpha: 0.9, ..policy() },
-        Policy {
-            tolerance: 0.2,
-            ..policy()
-        },
+        Policy { tolerance: 0.2, ..policy() },
     ] {
         let decided = decide(&broken, &good(), &WHOLE);
-        assert_eq!(
-            (decided.decision, codes(&decided)),
-            (Decision::Inconclusive, vec!["not_gated"])
-        );
+        assert_eq!((decided.decision, codes(&decided)), (Decision::Inconclusive, vec!["not_gated"]));
     }
 }
 
 #[test]
 fn advice_asks_for_more_than_there_is() {
     // Identical output: n0.
-    assert_eq!(
-        decided(&pairs(0, 0, 20)).needed,
-        Some(SampleSize {
-            cases: 70,
-            repeats: None
-        })
-    );
+    assert_eq!(decided(&pairs(0, 0, 20)).needed, Some(SampleSize { cases: 70, repeats: None }));
     // Much noise within the cases: repeats help.
     let mut noisy = compared(&[(-2, 8), (-1, 14), (0, 56), (1, 14), (2, 8)], 3);
     noisy.within = (60, 60);
     let needed = decided(&noisy).needed.unwrap();
-    assert!(
-        needed.cases > 100 && needed.repeats.is_some_and(|repeats| repeats > 3),
-        "{needed:?}"
-    );
+    assert!(needed.cases > 100 && needed.repeats.is_some_and(|repeats| repeats > 3), "{needed:?}");
     // Noise between the cases: only more cases help.
     let mut uneven = compared(&[(-3, 10), (0, 80), (3, 10)], 3);
     uneven.within = (0, 0);
@@ -518,10 +357,7 @@ fn messages_say_what_it_means_and_then_the_numbers() {
     let mut regressed = missing(pairs(60, 2, 400), 0, 3, 0);
     regressed.regressed = vec![CaseId::new("r-1"), CaseId::new("r-2")];
     let many: Vec<_> = (0..5).map(|i| critical(&format!("case-{i}"), 3, 3, 2)).collect();
-    let absolute = Policy {
-        min_pass_rate: Some(0.9),
-        ..policy()
-    };
+    let absolute = Policy { min_pass_rate: Some(0.9), ..policy() };
     let mut nothing = pairs(0, 0, 20);
     nothing.candidate.scored = 0;
     nothing.errors = vec![("http_401".to_owned(), "the key was refused".to_owned(), 20)];
@@ -563,13 +399,7 @@ fn messages_say_what_it_means_and_then_the_numbers() {
         decide(&Policy { alpha: 0.5, ..policy() }, &good(), &WHOLE),
     ] {
         for reason in &decided.reasons {
-            let _ = writeln!(
-                told,
-                "{} [{}] {}",
-                decided.decision.as_str(),
-                reason.code.as_str(),
-                reason.message
-            );
+            let _ = writeln!(told, "{} [{}] {}", decided.decision.as_str(), reason.code.as_str(), reason.message);
         }
     }
     insta::assert_snapshot!(told);
@@ -596,10 +426,7 @@ fn draw(random: &mut fastrand::Rng) -> f64 {
 /// [`draw`], 3 repeats, seeded. With and without the correction for picking the best, by the same answers.
 fn promoted_among_four(runs: u32) -> (f64, f64) {
     const REPEATS: u32 = 3;
-    let among = |candidates: u32| Look {
-        candidates,
-        ..Look::ONLY
-    };
+    let among = |candidates: u32| Look { candidates, ..Look::ONLY };
     let (alone, four) = (among(1), among(4));
     let mut random = fastrand::Rng::with_seed(20_260_404);
     let (mut corrected, mut uncorrected) = (0u32, 0u32);
@@ -629,20 +456,14 @@ fn promoted_among_four(runs: u32) -> (f64, f64) {
         corrected += u32::from(any(&four));
         uncorrected += u32::from(any(&alone));
     }
-    (
-        f64::from(corrected) / f64::from(runs),
-        f64::from(uncorrected) / f64::from(runs),
-    )
+    (f64::from(corrected) / f64::from(runs), f64::from(uncorrected) / f64::from(runs))
 }
 
 #[test]
 fn the_best_of_four_that_are_all_worse_is_hardly_ever_promoted() {
     let (corrected, uncorrected) = promoted_among_four(200);
     // 5%, and two standard errors of the simulation; without the correction it is far more.
-    assert!(
-        corrected <= 0.05 + 0.031 && uncorrected > 0.09,
-        "{corrected} {uncorrected}"
-    );
+    assert!(corrected <= 0.05 + 0.031 && uncorrected > 0.09, "{corrected} {uncorrected}");
 }
 
 /// How often the gate errs on simulated runs of 200 cases and 3 repeats, seeded. Three cases in four nearly always pass,
@@ -657,11 +478,7 @@ fn simulated(loss: f64, runs: u32) -> (f64, f64) {
         let mut histogram = BTreeMap::new();
         for _ in 0..CASES {
             let baseline = draw(&mut random);
-            let mut candidate = if random.f64() < 0.06 {
-                draw(&mut random)
-            } else {
-                baseline
-            };
+            let mut candidate = if random.f64() < 0.06 { draw(&mut random) } else { baseline };
             if random.f64() < loss / (mean - 0.02) {
                 candidate = 0.02;
             }
@@ -675,10 +492,7 @@ fn simulated(loss: f64, runs: u32) -> (f64, f64) {
             Decision::Inconclusive => {}
         }
     }
-    (
-        f64::from(promoted) / f64::from(runs),
-        f64::from(blocked) / f64::from(runs),
-    )
+    (f64::from(promoted) / f64::from(runs), f64::from(blocked) / f64::from(runs))
 }
 
 #[test]
@@ -756,56 +570,25 @@ fn answers_of_other_models_decide_nothing_that_they_cannot() {
     };
     let failing = |comparison: Comparison| troubled(comparison, &[critical("c", 1, 1, 1)]);
     let lax = policy();
-    let strict = Policy {
-        strict_model: true,
-        ..policy()
-    };
+    let strict = Policy { strict_model: true, ..policy() };
     // (policy, comparison) → decision and reasons
     for (policy, comparison, decision, reasons) in [
-        (
-            &lax,
-            served(good(), "m", "m-001"),
-            Decision::Promote,
-            &["not_worse"][..],
-        ),
+        (&lax, served(good(), "m", "m-001"), Decision::Promote, &["not_worse"][..]),
         (&strict, served(good(), "m", "m-001"), Decision::Promote, &["not_worse"]),
         (&lax, served(good(), "x", "x"), Decision::Promote, &["not_worse"]),
         (&lax, served(bad(), "x", "x"), Decision::Block, &["regression"]),
-        (
-            &lax,
-            served(good(), "m", "x"),
-            Decision::Inconclusive,
-            &["mixed_models"],
-        ),
+        (&lax, served(good(), "m", "x"), Decision::Inconclusive, &["mixed_models"]),
         (&lax, served(bad(), "m", "x"), Decision::Inconclusive, &["mixed_models"]),
         // A must-pass case is not compared with anything.
-        (
-            &lax,
-            served(failing(bad()), "m", "x"),
-            Decision::Block,
-            &["critical", "mixed_models"],
-        ),
-        (
-            &strict,
-            served(good(), "x", "x"),
-            Decision::Inconclusive,
-            &["served_model"],
-        ),
-        (
-            &strict,
-            served(failing(bad()), "m", "x"),
-            Decision::Inconclusive,
-            &["served_model"],
-        ),
+        (&lax, served(failing(bad()), "m", "x"), Decision::Block, &["critical", "mixed_models"]),
+        (&strict, served(good(), "x", "x"), Decision::Inconclusive, &["served_model"]),
+        (&strict, served(failing(bad()), "m", "x"), Decision::Inconclusive, &["served_model"]),
     ] {
         let decided = decide(policy, &comparison, &WHOLE);
         assert_eq!((decided.decision, &codes(&decided)[..]), (decision, reasons));
         assert_eq!(decided.needed, None);
     }
-    let other = RunContext {
-        models: (Some("other"), "m"),
-        ..WHOLE
-    };
+    let other = RunContext { models: (Some("other"), "m"), ..WHOLE };
     let decided = decide(&lax, &served(good(), "other", "m"), &other);
     assert_eq!((decided.decision, decided.warnings), (Decision::Promote, Vec::new()));
 }
@@ -821,10 +604,7 @@ fn tagged(histogram: &[(i64, u64)]) -> Comparison {
         missing_against: units(&histogram.iter().copied().collect()),
         missing_for: units(&histogram.iter().copied().collect()),
     };
-    Comparison {
-        slices: vec![sums],
-        ..compared(&[(-3, 10), (0, 980), (3, 10)], 3)
-    }
+    Comparison { slices: vec![sums], ..compared(&[(-3, 10), (0, 980), (3, 10)], 3) }
 }
 
 #[test]
@@ -832,52 +612,27 @@ fn a_tag_that_gets_worse_stops_what_the_average_would_promote() {
     let whole = |comparison: &Comparison| decide(&policy(), comparison, &WHOLE);
     for (histogram, decision, code, gate) in [
         (&[(0, 20)][..], Decision::Promote, ReasonCode::NotWorse, SliceGate::Ok),
-        (
-            &[(-3, 10), (0, 10)],
-            Decision::Block,
-            ReasonCode::Slice,
-            SliceGate::Block,
-        ),
-        (
-            &[(-3, 9)],
-            Decision::Promote,
-            ReasonCode::NotWorse,
-            SliceGate::Unpowered,
-        ),
+        (&[(-3, 10), (0, 10)], Decision::Block, ReasonCode::Slice, SliceGate::Block),
+        (&[(-3, 9)], Decision::Promote, ReasonCode::NotWorse, SliceGate::Unpowered),
     ] {
         let decided = whole(&tagged(histogram));
-        assert_eq!(
-            (decided.decision, decided.reasons[0].code, decided.slices[0].gate),
-            (decision, code, gate)
-        );
+        assert_eq!((decided.decision, decided.reasons[0].code, decided.slices[0].gate), (decision, code, gate));
     }
     let mut held = tagged(&[(-3, 10), (0, 10)]);
     held.slices[0].missing_for = units(&BTreeMap::from([(0, 20)]));
     let decided = whole(&held);
-    assert_eq!(
-        (decided.decision, decided.reasons[0].code),
-        (Decision::Inconclusive, ReasonCode::SliceOpen)
-    );
+    assert_eq!((decided.decision, decided.reasons[0].code), (Decision::Inconclusive, ReasonCode::SliceOpen));
     // Where nothing is decided by differences, nothing is said of tags.
-    let identical = Comparison {
-        identical: true,
-        ..tagged(&[(-3, 10), (0, 10)])
-    };
+    let identical = Comparison { identical: true, ..tagged(&[(-3, 10), (0, 10)]) };
     let decided = whole(&identical);
-    assert_eq!(
-        (decided.decision, decided.slices[0].gate),
-        (Decision::Promote, SliceGate::Unknown)
-    );
+    assert_eq!((decided.decision, decided.slices[0].gate), (Decision::Promote, SliceGate::Unknown));
 }
 
 /// A tag may be blocked by a chance above alpha, where `slice_q` is larger. With an answer missing it is no longer lost for
 /// certain, and then it has to hold.
 #[test]
 fn a_blocked_tag_is_not_released_by_a_missing_answer() {
-    let policy = Policy {
-        slice_q: 0.2,
-        ..policy()
-    };
+    let policy = Policy { slice_q: 0.2, ..policy() };
     let mut comparison = tagged(&[(-3, 2), (0, 18)]);
     let blocked = decide(&policy, &comparison, &WHOLE);
     let p = blocked.slices[0].p.unwrap();
@@ -885,22 +640,12 @@ fn a_blocked_tag_is_not_released_by_a_missing_answer() {
     assert_eq!(blocked.decision, Decision::Block);
     comparison.slices[0].missing_for = units(&BTreeMap::from([(-3, 1), (-2, 1), (0, 18)]));
     let held = decide(&policy, &comparison, &WHOLE);
-    assert_eq!(
-        (held.decision, held.reasons[0].code),
-        (Decision::Inconclusive, ReasonCode::SliceOpen)
-    );
+    assert_eq!((held.decision, held.reasons[0].code), (Decision::Inconclusive, ReasonCode::SliceOpen));
 }
 
 #[test]
 fn tags_that_are_not_looked_at_are_told() {
-    let decided = decide(
-        &policy(),
-        &Comparison {
-            tags_left_out: true,
-            ..tagged(&[(0, 20)])
-        },
-        &WHOLE,
-    );
+    let decided = decide(&policy(), &Comparison { tags_left_out: true, ..tagged(&[(0, 20)]) }, &WHOLE);
     assert_eq!(decided.decision, Decision::Promote);
     assert_eq!(decided.warnings[0].code, WarningCode::TagsLeftOut);
 }
@@ -914,10 +659,7 @@ fn weaker_demands_promote_nothing_and_excuse_nothing() {
         after: None,
         weaker: true,
     }];
-    let facts = RunContext {
-        weaker: &weaker,
-        ..WHOLE
-    };
+    let facts = RunContext { weaker: &weaker, ..WHOLE };
     let mut identical = good();
     identical.identical = true;
     for (comparison, decision, reasons) in [

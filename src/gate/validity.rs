@@ -54,12 +54,7 @@ pub(super) fn enough_scored(policy: &Policy, comparison: &Comparison) -> Option<
     // Only requests that reached the service can have been refused.
     let reached = |tally: &Tally| tally.refused + tally.scored;
     if too_many(candidate)
-        && fisher::one_sided(
-            candidate.refused,
-            reached(candidate),
-            baseline.refused,
-            reached(baseline),
-        ) < BLAME_ALPHA
+        && fisher::one_sided(candidate.refused, reached(candidate), baseline.refused, reached(baseline)) < BLAME_ALPHA
     {
         return Some(Reason {
             code: ReasonCode::CandidateErrors,

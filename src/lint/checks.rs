@@ -9,9 +9,7 @@ use std::collections::BTreeSet;
 /// Looks at the claims of a case in pairs, and at its checks of kind `any`.
 pub(super) fn look(case: &Case, claims: &[Claim], matchers: &dyn Matchers, findings: &mut Findings) {
     let name = |claim: &Claim| {
-        case.checks
-            .get(claim.from)
-            .map_or_else(String::new, |check| named(claim.from, check, matchers))
+        case.checks.get(claim.from).map_or_else(String::new, |check| named(claim.from, check, matchers))
     };
     if let Some((a, b)) = first_contradiction(claims, claims, matchers) {
         let message = match a.from == b.from {
@@ -90,11 +88,8 @@ fn look_at_any(case: &Case, number: usize, check: &CheckSpec, matchers: &dyn Mat
             if let (Some(a), Some(b)) = (single(one), single(other))
                 && claims::exhaust(&a, &b, matchers)
             {
-                let message = format!(
-                    "{name} always holds: of its alternatives {} and {} one is always true",
-                    i + 1,
-                    j + 1
-                );
+                let message =
+                    format!("{name} always holds: of its alternatives {} and {} one is always true", i + 1, j + 1);
                 let help = "correct the alternatives; as it is, no answer can fail it";
                 findings.push(Finding::at(&case.place, Level::Warning, "always-holds", message, help));
                 return;
@@ -108,19 +103,10 @@ fn look_at_any(case: &Case, number: usize, check: &CheckSpec, matchers: &dyn Mat
                 && (*j < i || !claims::check_implies(other, one, matchers))
         });
         if let Some((j, _)) = wider {
-            let message = format!(
-                "in {name} alternative {} never matters: alternative {} holds wherever it does",
-                i + 1,
-                j + 1
-            );
+            let message =
+                format!("in {name} alternative {} never matters: alternative {} holds wherever it does", i + 1, j + 1);
             let help = "leave it out, or make the wider one stricter";
-            findings.push(Finding::at(
-                &case.place,
-                Level::Note,
-                "unreachable-alternative",
-                message,
-                help,
-            ));
+            findings.push(Finding::at(&case.place, Level::Note, "unreachable-alternative", message, help));
         }
     }
 }

@@ -73,10 +73,7 @@ fn one_by_one(check: &CheckSpec, of: TextConstraint) -> impl Iterator<Item = Che
     let Overlooks { case, form } = of.overlooks;
     let list = check.args.is_array() || check.args.get("values").is_some();
     of.texts.into_iter().map(move |text| {
-        let mut args = Map::from_iter([
-            ("ignore_case".to_owned(), case.into()),
-            ("normalize".to_owned(), form.into()),
-        ]);
+        let mut args = Map::from_iter([("ignore_case".to_owned(), case.into()), ("normalize".to_owned(), form.into())]);
         match list {
             true => args.insert("values".to_owned(), json!([text])),
             false => args.insert("value".to_owned(), text.into()),
@@ -88,11 +85,7 @@ fn one_by_one(check: &CheckSpec, of: TextConstraint) -> impl Iterator<Item = Che
 /// The checks in the list of an `any` or `all`.
 pub(super) fn alternatives(check: &CheckSpec) -> Vec<CheckSpec> {
     let written = check.args.as_array().map_or(&[][..], Vec::as_slice);
-    written
-        .iter()
-        .take(MAX_CLAIMS)
-        .filter_map(|written| CheckSpec::parse(written).ok())
-        .collect()
+    written.iter().take(MAX_CLAIMS).filter_map(|written| CheckSpec::parse(written).ok()).collect()
 }
 
 /// No answer makes both claims true.
@@ -161,10 +154,7 @@ impl Relations<'_> {
     }
 
     fn deeper(&self) -> Option<Self> {
-        (self.depth < MAX_DEPTH).then_some(Relations {
-            depth: self.depth + 1,
-            ..*self
-        })
+        (self.depth < MAX_DEPTH).then_some(Relations { depth: self.depth + 1, ..*self })
     }
 
     fn is(&self, check: &CheckSpec, logic: Logic) -> bool {
@@ -200,20 +190,11 @@ impl Relations<'_> {
             (Some(Constraint::Range(one)), Some(Constraint::Range(other))) => disjoint(&one, &other),
             (
                 Some(Constraint::OneOf { property, values }),
-                Some(Constraint::OneOf {
-                    property: same,
-                    values: others,
-                }),
+                Some(Constraint::OneOf { property: same, values: others }),
             ) => property == same && !values.iter().any(|value| others.contains(value)),
             (
-                Some(Constraint::Json {
-                    says: JsonSays::Value(value),
-                    ..
-                }),
-                Some(Constraint::Json {
-                    says: JsonSays::Shape | JsonSays::Value(_),
-                    ..
-                }),
+                Some(Constraint::Json { says: JsonSays::Value(value), .. }),
+                Some(Constraint::Json { says: JsonSays::Shape | JsonSays::Value(_), .. }),
             ) => self.matchers.passes(b, &value.to_string()) == Some(false),
             (_, _) => false,
         }
@@ -259,17 +240,11 @@ impl Relations<'_> {
             }
             (
                 Some(Constraint::OneOf { property, values }),
-                Some(Constraint::OneOf {
-                    property: same,
-                    values: others,
-                }),
+                Some(Constraint::OneOf { property: same, values: others }),
             ) => property == same && values.iter().all(|value| others.contains(value)),
             (
                 Some(Constraint::Json { fenced, says }),
-                Some(Constraint::Json {
-                    fenced: also,
-                    says: JsonSays::Valid,
-                }),
+                Some(Constraint::Json { fenced: also, says: JsonSays::Valid }),
             ) if says != JsonSays::Valid => !fenced || also,
             (_, _) => a.matcher == b.matcher && at_least_as_strict(&a.args, &b.args),
         }
@@ -308,9 +283,7 @@ fn covers(one: Overlooks, other: Overlooks) -> bool {
 /// What a decimal tolerance leaves of rounding must not make two ranges that touch exclude each other.
 fn disjoint(one: &Range, other: &Range) -> bool {
     let bounds = [one.min, one.max, other.min, other.max].into_iter();
-    let largest = bounds
-        .filter(|bound| bound.is_finite())
-        .fold(0.0, |largest: f64, bound| largest.max(bound.abs()));
+    let largest = bounds.filter(|bound| bound.is_finite()).fold(0.0, |largest: f64, bound| largest.max(bound.abs()));
     let gap = 8.0 * f64::EPSILON * largest;
     one.measure == other.measure && (one.max + gap < other.min || other.max + gap < one.min)
 }

@@ -46,22 +46,15 @@ impl Exposure {
     pub(super) fn new(prompts: &[PromptText]) -> Exposure {
         let mut exposure = Exposure::default();
         for (number, prompt) in prompts.iter().enumerate() {
-            let words: Vec<(u64, usize)> = words(&prompt.text)
-                .map(|(at, word)| (hash(START, word.as_bytes()), at))
-                .collect();
+            let words: Vec<(u64, usize)> =
+                words(&prompt.text).map(|(at, word)| (hash(START, word.as_bytes()), at)).collect();
             for (at, run) in words.windows(INPUT_WORDS).enumerate() {
-                let places = exposure
-                    .runs
-                    .entry(run_hash(run.iter().map(|(word, _)| *word)))
-                    .or_default();
+                let places = exposure.runs.entry(run_hash(run.iter().map(|(word, _)| *word))).or_default();
                 if places.len() < PLACES {
                     places.push((number as u32, at as u32));
                 }
             }
-            exposure.files.push(File {
-                text: prompt.clone(),
-                words,
-            });
+            exposure.files.push(File { text: prompt.clone(), words });
         }
         exposure
     }
@@ -113,10 +106,7 @@ impl Exposure {
             let found = file.words.get(*at as usize..*at as usize + wanted.len())?;
             let same = found.iter().map(|(word, _)| word).eq(wanted.iter());
             let (_, byte) = *found.first().filter(|_| same)?;
-            Some((
-                wanted.len(),
-                Place::of_offset(Arc::clone(&file.text.file), &file.text.text, byte),
-            ))
+            Some((wanted.len(), Place::of_offset(Arc::clone(&file.text.file), &file.text.text, byte)))
         })
     }
 }
@@ -135,9 +125,7 @@ fn texts(case: &Case) -> Vec<(String, &str)> {
         texts.push((format!("turn {} of the history", number + 1), turn.text.as_str()));
     }
     for (number, check) in case.checks.iter().enumerate() {
-        strings(&check.args, &mut |text| {
-            texts.push((format!("check {}", number + 1), text))
-        });
+        strings(&check.args, &mut |text| texts.push((format!("check {}", number + 1), text)));
     }
     for (number, label) in case.labels.iter().enumerate() {
         texts.push((format!("label {}", number + 1), label.answer.as_str()));
@@ -185,12 +173,7 @@ fn private(case: &Case, place: &str, text: &str, matchers: &dyn Matchers, findin
 fn allowed(case: &Case, matcher: &str, found: &str) -> bool {
     let checks = case.checks.iter().filter(|check| check.matcher == matcher);
     let mut texts = checks.filter_map(|check: &CheckSpec| check.args.get("allow")?.as_array());
-    texts.any(|texts| {
-        texts
-            .iter()
-            .filter_map(Value::as_str)
-            .any(|text| is_allowed(text, found))
-    })
+    texts.any(|texts| texts.iter().filter_map(Value::as_str).any(|text| is_allowed(text, found)))
 }
 
 fn is_allowed(allowed: &str, found: &str) -> bool {
@@ -213,17 +196,7 @@ fn reserved(kind: &str, found: &str) -> bool {
         "email" => {
             let domain = found.rsplit('@').next().unwrap_or_default().to_ascii_lowercase();
             let is = |reserved: &str| domain == reserved || domain.ends_with(&format!(".{reserved}"));
-            [
-                "example",
-                "test",
-                "invalid",
-                "localhost",
-                "example.com",
-                "example.net",
-                "example.org",
-            ]
-            .into_iter()
-            .any(is)
+            ["example", "test", "invalid", "localhost", "example.com", "example.net", "example.org"].into_iter().any(is)
         }
         "phone" => {
             let digits: String = found.chars().filter(char::is_ascii_digit).collect();
@@ -258,21 +231,14 @@ mod tests {
 
     #[test]
     fn only_whole_texts_of_enough_words_are_found() {
-        let prompt = |text: &str| PromptText {
-            file: "p".into(),
-            text: text.into(),
-        };
+        let prompt = |text: &str| PromptText { file: "p".into(), text: text.into() };
         let exposure = Exposure::new(&[
             prompt("You may return unused items"),
             prompt(
                 "Q: Can I\nreturn worn boots, or not?\nA: You may return unused items within thirty days of delivery.",
             ),
         ]);
-        let find = |text: &str, fewest| {
-            exposure
-                .find(text, fewest)
-                .map(|(words, place)| format!("{words} {place}"))
-        };
+        let find = |text: &str, fewest| exposure.find(text, fewest).map(|(words, place)| format!("{words} {place}"));
         assert_eq!(find("can i return worn boots or NOT", 5).as_deref(), Some("7 p:1:4"));
         assert_eq!(
             find("you may return unused items within thirty days of delivery", 8).as_deref(),

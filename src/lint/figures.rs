@@ -126,9 +126,7 @@ impl Figures {
                 }
             }
             Some(Logic::All | Logic::Any) => {
-                alternatives(check)
-                    .iter()
-                    .for_each(|inner| self.check(inner, matchers, used));
+                alternatives(check).iter().for_each(|inner| self.check(inner, matchers, used));
             }
             Some(Logic::Count) | None => {}
         }
@@ -155,11 +153,7 @@ impl Figures {
                     missing: needs.typical.saturating_sub(cases),
                 })
                 .collect(),
-            matchers: self
-                .matchers
-                .into_iter()
-                .map(|(name, counts)| (name, matcher(counts)))
-                .collect(),
+            matchers: self.matchers.into_iter().map(|(name, counts)| (name, matcher(counts))).collect(),
         }
     }
 }
@@ -167,32 +161,15 @@ impl Figures {
 impl fmt::Display for FigureReport {
     /// For people: a table for each kind of count. Names are from outside, so a writer must make them safe.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{} cases, {} critical, {} without a tag",
-            self.cases, self.critical, self.untagged
-        )?;
+        writeln!(f, "{} cases, {} critical, {} without a tag", self.cases, self.critical, self.untagged)?;
         let spread = |name: &str, spread: &Option<Spread>| {
             let Spread { min, median, p95, max } = (*spread)?;
-            Some([
-                name.to_owned(),
-                min.to_string(),
-                median.to_string(),
-                p95.to_string(),
-                max.to_string(),
-            ])
+            Some([name.to_owned(), min.to_string(), median.to_string(), p95.to_string(), max.to_string()])
         };
-        let rows = [
-            spread("characters of input", &self.input_chars),
-            spread("checks", &self.checks),
-        ];
+        let rows = [spread("characters of input", &self.input_chars), spread("checks", &self.checks)];
         table(f, ["A CASE", "MIN", "MEDIAN", "P95", "MAX"], rows.into_iter().flatten())?;
         let files = self.files.iter();
-        table(
-            f,
-            ["FILE", "CASES"],
-            files.map(|(file, cases)| [file.clone(), cases.to_string()]),
-        )?;
+        table(f, ["FILE", "CASES"], files.map(|(file, cases)| [file.clone(), cases.to_string()]))?;
         let matchers = self.matchers.iter();
         table(
             f,
@@ -204,19 +181,10 @@ impl fmt::Display for FigureReport {
                 0 => "enough".to_owned(),
                 missing => format!("{missing} more"),
             };
-            [
-                its.tag.clone(),
-                its.cases.to_string(),
-                its.critical.to_string(),
-                missing,
-            ]
+            [its.tag.clone(), its.cases.to_string(), its.critical.to_string(), missing]
         });
         table(f, ["TAG", "CASES", "CRITICAL", "NEEDS"], tags)?;
-        let Needs {
-            alike,
-            typical,
-            repeats,
-        } = self.needs;
+        let Needs { alike, typical, repeats } = self.needs;
         write!(
             f,
             "\nneeds: with the default policy and {repeats} repeats a comparison is decided with about {typical} cases if one \
@@ -242,19 +210,14 @@ fn table<const N: usize>(
     let widths: [usize; N] = std::array::from_fn(width);
     writeln!(f)?;
     let mut line = |row: [&str; N]| {
-        let cells = row
-            .iter()
-            .zip(widths)
-            .enumerate()
-            .map(|(column, (cell, width))| match column {
-                0 => format!("{cell:width$}"),
-                _ => format!("{cell:>width$}"),
-            });
+        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| match column {
+            0 => format!("{cell:width$}"),
+            _ => format!("{cell:>width$}"),
+        });
         writeln!(f, "{}", cells.collect::<Vec<_>>().join("  "))
     };
     line(head)?;
-    rows.iter()
-        .try_for_each(|row| line(std::array::from_fn(|column| row[column].as_str())))
+    rows.iter().try_for_each(|row| line(std::array::from_fn(|column| row[column].as_str())))
 }
 
 /// Characters of a value: of a text its own, of anything else those of its JSON.
@@ -273,12 +236,7 @@ fn spread(values: &mut [u32]) -> Option<Spread> {
         let rank = (share * values.len() as f64).ceil() as usize;
         values.get(rank.max(1) - 1).copied()
     };
-    Some(Spread {
-        min: *values.first()?,
-        median: rank(0.5)?,
-        p95: rank(0.95)?,
-        max: *values.last()?,
-    })
+    Some(Spread { min: *values.first()?, median: rank(0.5)?, p95: rank(0.95)?, max: *values.last()? })
 }
 
 #[cfg(test)]

@@ -46,13 +46,7 @@ pub struct Finding {
 impl Finding {
     /// A finding at a place.
     pub(super) fn at(place: &Place, level: Level, code: &'static str, message: String, help: &str) -> Finding {
-        Finding {
-            place: Some(place.clone()),
-            level,
-            code,
-            message,
-            help: Some(help.to_owned()),
-        }
+        Finding { place: Some(place.clone()), level, code, message, help: Some(help.to_owned()) }
     }
 
     /// A mistake that kept a file from being read.
@@ -61,13 +55,7 @@ impl Finding {
             Some(expected) => format!("{}; expected {expected}", problem.message),
             None => problem.message.clone(),
         };
-        Finding {
-            place: problem.place.clone(),
-            level: Level::Error,
-            code,
-            message,
-            help: problem.hint.clone(),
-        }
+        Finding { place: problem.place.clone(), level: Level::Error, code, message, help: problem.hint.clone() }
     }
 }
 
@@ -145,8 +133,7 @@ impl Findings {
 
     /// The kept ones by place, those without one first, and by code and words.
     pub(super) fn sorted(mut self) -> Vec<Finding> {
-        self.kept
-            .sort_by(|a, b| (&a.place, a.level, a.code, &a.message).cmp(&(&b.place, b.level, b.code, &b.message)));
+        self.kept.sort_by(|a, b| (&a.place, a.level, a.code, &a.message).cmp(&(&b.place, b.level, b.code, &b.message)));
         self.kept
     }
 }
@@ -169,10 +156,6 @@ mod tests {
         assert_eq!(findings.counts(), [301, 0, 5000]);
         let sorted = findings.sorted();
         assert_eq!(sorted.len(), 1000 + 1 + Problems::KEPT);
-        assert!(
-            sorted
-                .iter()
-                .any(|finding| finding.to_string().starts_with("f:9000:1: error[code]"))
-        );
+        assert!(sorted.iter().any(|finding| finding.to_string().starts_with("f:9000:1: error[code]")));
     }
 }

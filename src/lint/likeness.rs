@@ -104,13 +104,7 @@ impl Likeness {
                     case.id, first.id, first.place
                 );
                 let help = "put the checks of both into one case, so that the question does not count twice";
-                findings.push(Finding::at(
-                    &case.place,
-                    Level::Warning,
-                    "duplicate-case",
-                    message,
-                    help,
-                ));
+                findings.push(Finding::at(&case.place, Level::Warning, "duplicate-case", message, help));
             }
         }
         let mut near: BTreeMap<u32, (u32, usize)> = BTreeMap::new();
@@ -130,10 +124,7 @@ impl Likeness {
                 }
             }
         }
-        self.near = near
-            .into_iter()
-            .map(|(number, (earlier, _))| (number, earlier))
-            .collect();
+        self.near = near.into_iter().map(|(number, (earlier, _))| (number, earlier)).collect();
         let left_out = self.near.len().saturating_sub(MAX_PAIRS) + self.same.len().saturating_sub(MAX_PAIRS);
         self.near.truncate(MAX_PAIRS);
         self.same.truncate(MAX_PAIRS);
@@ -159,12 +150,9 @@ impl Likeness {
     /// How many of the hashes agree.
     fn alike(&self, one: u32, other: u32) -> usize {
         match (self.cases.get(one as usize), self.cases.get(other as usize)) {
-            (Some(one), Some(other)) if one.is_first && other.is_first => one
-                .hashes
-                .iter()
-                .zip(other.hashes.iter())
-                .filter(|(a, b)| a == b)
-                .count(),
+            (Some(one), Some(other)) if one.is_first && other.is_first => {
+                one.hashes.iter().zip(other.hashes.iter()).filter(|(a, b)| a == b).count()
+            }
             (_, _) => 0,
         }
     }
@@ -174,10 +162,7 @@ impl Likeness {
         let number = self.again;
         self.again += 1;
         if self.wanted.contains(&number) {
-            let kept = CaseDetail {
-                shingles: Texts::of(&case).shingles(),
-                checks: case.checks,
-            };
+            let kept = CaseDetail { shingles: Texts::of(&case).shingles(), checks: case.checks };
             self.kept.insert(number, kept);
         }
     }
@@ -193,12 +178,8 @@ impl Likeness {
             let (Some((case, kept)), Some((earlier, other))) = (self.find(*number), self.find(*earlier)) else {
                 continue;
             };
-            let similarity: f64 = kept
-                .shingles
-                .iter()
-                .zip(&other.shingles)
-                .map(|(one, other)| jaccard(one, other))
-                .product();
+            let similarity: f64 =
+                kept.shingles.iter().zip(&other.shingles).map(|(one, other)| jaccard(one, other)).product();
             if similarity >= NEAR {
                 let message = format!(
                     "case `{}` asks nearly the same as `{}` at {}: {:.0} % alike",
@@ -230,17 +211,11 @@ fn contradictory(
     let pair = ours.iter().find_map(|a| {
         let (one, other) = first_contradiction(std::slice::from_ref(a), &theirs, matchers)?;
         // They may have been swapped to stand in order.
-        Some(if std::ptr::eq(one, a) {
-            (one, other)
-        } else {
-            (other, one)
-        })
+        Some(if std::ptr::eq(one, a) { (one, other) } else { (other, one) })
     });
     if let Some((a, b)) = pair {
         let name = |checks: &[CheckSpec], number: usize| {
-            checks
-                .get(number)
-                .map_or_else(String::new, |it| named(number, it, matchers))
+            checks.get(number).map_or_else(String::new, |it| named(number, it, matchers))
         };
         let message = format!(
             "no prompt can pass both: {} of case `{}` and {} of case `{}` at {} exclude each other, and both ask the same",
@@ -251,13 +226,7 @@ fn contradictory(
             first.place
         );
         let help = "decide which one is right";
-        findings.push(Finding::at(
-            &case.place,
-            Level::Error,
-            "contradictory-duplicates",
-            message,
-            help,
-        ));
+        findings.push(Finding::at(&case.place, Level::Error, "contradictory-duplicates", message, help));
     }
 }
 
@@ -271,11 +240,8 @@ fn jaccard(one: &BTreeSet<u64>, other: &BTreeSet<u64>) -> f64 {
 
 /// Digest of vars and history; the order of keys says nothing.
 pub(super) fn input(case: &Case) -> [u8; 16] {
-    let history: Vec<Value> = case
-        .history
-        .iter()
-        .map(|turn| Value::from(vec![format!("{:?}", turn.role), turn.text.clone()]))
-        .collect();
+    let history: Vec<Value> =
+        case.history.iter().map(|turn| Value::from(vec![format!("{:?}", turn.role), turn.text.clone()])).collect();
     let vars = sorted(&Value::Object(case.vars.clone())).to_string();
     let whole = digest([vars.as_bytes(), Value::from(history).to_string().as_bytes()]);
     let mut half = [0; 16];
@@ -287,10 +253,7 @@ fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let entries: BTreeMap<&String, &Value> = map.iter().collect();
-            entries
-                .into_iter()
-                .map(|(key, value)| (key.clone(), sorted(value)))
-                .collect()
+            entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect()
         }
         Value::Array(list) => list.iter().map(sorted).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
@@ -448,15 +411,7 @@ mod tests {
         }
         likeness.finish(&Silent, &mut findings);
         let near = findings.sorted().into_iter().filter(|it| it.code == "near-duplicate");
-        let words = |message: String| {
-            message
-                .split('`')
-                .skip(1)
-                .step_by(2)
-                .take(2)
-                .collect::<Vec<_>>()
-                .join("-")
-        };
+        let words = |message: String| message.split('`').skip(1).step_by(2).take(2).collect::<Vec<_>>().join("-");
         near.map(|finding| words(finding.message)).collect()
     }
 
@@ -483,9 +438,7 @@ mod tests {
     #[test]
     fn a_long_text_that_all_cases_share_makes_none_alike() {
         let shared = text(1, 500);
-        let same_context: Vec<Value> = (0..50)
-            .map(|i| json!({"context": shared, "q": text(2 + i, 8)}))
-            .collect();
+        let same_context: Vec<Value> = (0..50).map(|i| json!({"context": shared, "q": text(2 + i, 8)})).collect();
         assert!(near(&same_context).is_empty());
         let same_question: Vec<Value> = (0..3).map(|_| json!({"q": text(1, 8), "n": 1})).collect();
         assert!(near(&same_question).is_empty(), "those are duplicates, not near ones");
@@ -502,23 +455,16 @@ mod tests {
         assert_eq!(pair(json!({"q": "a b c", "n": 1}), json!({"q": "A, b, c", "n": 1})), 1);
         assert_eq!(pair(json!({"q": "a b c"}), json!({"p": "A, b, c"})), 0);
         assert_eq!(pair(json!({"q": "in 30 days"}), json!({"q": "In 30 days?"})), 1);
-        assert_eq!(
-            pair(json!({"q": format!("{long} 30")}), json!({"q": format!("{long} 31")})),
-            0
-        );
+        assert_eq!(pair(json!({"q": format!("{long} 30")}), json!({"q": format!("{long} 31")})), 0);
     }
 
     #[test]
     fn many_cases_that_are_alike_cost_a_bounded_number_of_comparisons() {
         let question = text(1, 40);
-        let vars: Vec<Value> = (0..2100)
-            .map(|i| json!({"q": format!("{question}{}", "!".repeat(i))}))
-            .collect();
+        let vars: Vec<Value> = (0..2100).map(|i| json!({"q": format!("{question}{}", "!".repeat(i))})).collect();
         let mut likeness = Likeness::default();
         let mut findings = Findings::default();
-        vars.iter()
-            .enumerate()
-            .for_each(|(number, vars)| likeness.first(&case(number, vars)));
+        vars.iter().enumerate().for_each(|(number, vars)| likeness.first(&case(number, vars)));
         assert!(likeness.choose(&mut findings));
         assert_eq!(likeness.near.len(), MAX_PAIRS);
         let told: Vec<&str> = findings.sorted().iter().map(|it| it.code).collect();

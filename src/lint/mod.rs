@@ -95,10 +95,7 @@ impl<'a> Linter<'a> {
 
     /// Adds a case of the older state `revision` that the new one is compared with. All of them come before the new ones.
     pub fn older(&mut self, revision: &str, case: &Case) {
-        self.weakening
-            .get_or_insert_with(|| (revision.to_owned(), Weakening::default()))
-            .1
-            .older(case);
+        self.weakening.get_or_insert_with(|| (revision.to_owned(), Weakening::default())).1.older(case);
     }
 
     /// Looks at a case.
@@ -111,10 +108,7 @@ impl<'a> Linter<'a> {
         if let Some((revision, weakening)) = &mut self.weakening {
             let findings = &mut self.findings;
             weakening.newer(case, self.matchers, &mut |difference| {
-                difference
-                    .finding(revision)
-                    .into_iter()
-                    .for_each(|finding| findings.push(finding));
+                difference.finding(revision).into_iter().for_each(|finding| findings.push(finding));
             });
         }
     }
@@ -162,10 +156,7 @@ impl<'a> Linter<'a> {
         if let Some((revision, weakening)) = self.weakening {
             let findings = &mut self.findings;
             let beyond = weakening.finish(self.matchers, &mut |difference| {
-                difference
-                    .finding(&revision)
-                    .into_iter()
-                    .for_each(|finding| findings.push(finding));
+                difference.finding(&revision).into_iter().for_each(|finding| findings.push(finding));
             });
             if beyond > 0 {
                 findings.push(Finding {
@@ -178,13 +169,7 @@ impl<'a> Linter<'a> {
             }
         }
         let [errors, warnings, notes] = self.findings.counts();
-        LintReport {
-            findings: self.findings.sorted(),
-            errors,
-            warnings,
-            notes,
-            cases: self.cases,
-        }
+        LintReport { findings: self.findings.sorted(), errors, warnings, notes, cases: self.cases }
     }
 }
 

@@ -75,10 +75,7 @@ struct CaseDemands {
 
 impl CaseDemands {
     fn by(case: &Case, quarantine: &BTreeSet<String>) -> CaseDemands {
-        let tags = case
-            .tags
-            .iter()
-            .filter(|tag| !case.critical && quarantine.contains(*tag));
+        let tags = case.tags.iter().filter(|tag| !case.critical && quarantine.contains(*tag));
         CaseDemands {
             id: case.id.clone(),
             place: case.place.clone(),
@@ -148,26 +145,14 @@ impl Weakening {
 
 fn compare(older: &CaseDemands, newer: &CaseDemands, matchers: &dyn Matchers, tell: &mut dyn FnMut(Difference)) {
     let mut tell = |code, before: Option<String>, after: Option<String>, weaker, told| {
-        tell(Difference {
-            place: newer.place.clone(),
-            code,
-            case: newer.id.clone(),
-            before,
-            after,
-            weaker,
-            told,
-        });
+        tell(Difference { place: newer.place.clone(), code, case: newer.id.clone(), before, after, weaker, told });
     };
     let warning = |message: String| Some((Level::Warning, message));
     let word = |critical| Some(if critical { "critical" } else { "not critical" }.to_owned());
     match (older.critical, newer.critical) {
-        (true, false) => tell(
-            "critical-removed",
-            word(true),
-            word(false),
-            true,
-            warning("it is no longer critical".to_owned()),
-        ),
+        (true, false) => {
+            tell("critical-removed", word(true), word(false), true, warning("it is no longer critical".to_owned()))
+        }
         (false, true) => tell("critical-added", word(false), word(true), false, None),
         (true, true) | (false, false) => {}
     }
@@ -178,13 +163,7 @@ fn compare(older: &CaseDemands, newer: &CaseDemands, matchers: &dyn Matchers, te
     }
     if older.cluster != newer.cluster {
         let shown = |cluster: &Option<std::sync::Arc<str>>| cluster.as_deref().map(str::to_owned);
-        tell(
-            "cluster-changed",
-            shown(&older.cluster),
-            shown(&newer.cluster),
-            true,
-            None,
-        );
+        tell("cluster-changed", shown(&older.cluster), shown(&newer.cluster), true, None);
     }
     // Each tag has a last day of its own, so one more may keep a case that has another already from deciding for longer.
     for tag in newer.quarantined.difference(&older.quarantined) {
@@ -196,11 +175,8 @@ fn compare(older: &CaseDemands, newer: &CaseDemands, matchers: &dyn Matchers, te
     }
     let same = |a: &CheckSpec, b: &CheckSpec| a.matcher == b.matcher && a.args == b.args;
     // Checks of the new case that no check of the old one is.
-    let mut changed: Vec<&CheckSpec> = newer
-        .checks
-        .iter()
-        .filter(|check| !older.checks.iter().any(|old| same(old, check)))
-        .collect();
+    let mut changed: Vec<&CheckSpec> =
+        newer.checks.iter().filter(|check| !older.checks.iter().any(|old| same(old, check))).collect();
     for old in older.checks.iter().filter(|check| check.decides()) {
         let twins = || newer.checks.iter().filter(|check| same(check, old));
         let name = shown(old, matchers);
@@ -220,18 +196,11 @@ fn compare(older: &CaseDemands, newer: &CaseDemands, matchers: &dyn Matchers, te
         }
         let mut deciding = newer.checks.iter().filter(|check| check.decides());
         if let Some(stronger) = deciding.find(|check| check_implies(check, old, matchers)) {
-            tell(
-                "check-strengthened",
-                before,
-                Some(shown(stronger, matchers)),
-                false,
-                None,
-            );
+            tell("check-strengthened", before, Some(shown(stronger, matchers)), false, None);
             continue;
         }
-        let weaker = changed
-            .iter()
-            .position(|check| check.matcher == old.matcher && check_implies(old, check, matchers));
+        let weaker =
+            changed.iter().position(|check| check.matcher == old.matcher && check_implies(old, check, matchers));
         let alike = || changed.iter().position(|check| check.matcher == old.matcher);
         match (weaker, alike()) {
             (Some(at), _) => {
@@ -253,13 +222,7 @@ fn compare(older: &CaseDemands, newer: &CaseDemands, matchers: &dyn Matchers, te
                     }
                 }
             }
-            (None, None) => tell(
-                "check-removed",
-                before,
-                None,
-                true,
-                warning(format!("{name} was removed")),
-            ),
+            (None, None) => tell("check-removed", before, None, true, warning(format!("{name} was removed"))),
         }
     }
 }

@@ -6,8 +6,7 @@ use unicode_segmentation::UnicodeSegmentation;
 /// The words of a text in lower case, in compatibility form (NFKC), with the byte of the text where each begins (which is
 /// only near where the normal form has other lengths).
 pub(super) fn words(text: &str) -> impl Iterator<Item = (usize, String)> + '_ {
-    text.unicode_word_indices()
-        .map(|(at, word)| (at, word.nfkc().flat_map(char::to_lowercase).collect()))
+    text.unicode_word_indices().map(|(at, word)| (at, word.nfkc().flat_map(char::to_lowercase).collect()))
 }
 
 /// The words alone, one blank between them.
@@ -25,9 +24,7 @@ pub(super) fn plain(text: &str) -> String {
 /// FNV-1a over bytes, started anew or going on from an earlier hash. For tables of this process only: what it finds is
 /// compared in full, or is an estimate.
 pub(super) fn hash(start: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(start, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes.iter().fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Where [`hash`] starts.

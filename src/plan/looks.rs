@@ -27,9 +27,7 @@ pub struct Schedule {
 impl Schedule {
     /// The look at which the case counts, from 0; the last one for a case that is not known.
     pub fn look(&self, case_index: u64) -> usize {
-        let look = usize::try_from(case_index)
-            .ok()
-            .and_then(|index| self.of_case.get(index));
+        let look = usize::try_from(case_index).ok().and_then(|index| self.of_case.get(index));
         look.map_or(self.looks().saturating_sub(1), |look| usize::from(*look))
     }
 
@@ -81,10 +79,7 @@ impl ScheduleBuilder {
             }
             Some(cluster) => {
                 let (unit, all) = self.clusters.entry(Arc::clone(cluster)).or_insert_with(|| {
-                    self.units.push(Unit {
-                        name: short([b"cluster", cluster.as_bytes()]),
-                        stratum: 0,
-                    });
+                    self.units.push(Unit { name: short([b"cluster", cluster.as_bytes()]), stratum: 0 });
                     (next, BTreeSet::new())
                 });
                 all.extend(tags);
@@ -173,10 +168,7 @@ mod tests {
     }
 
     fn looks(schedule: &Schedule, cases: &[Case]) -> HashMap<String, usize> {
-        (0..)
-            .zip(cases)
-            .map(|(index, case)| (case.id.as_str().to_owned(), schedule.look(index)))
-            .collect()
+        (0..).zip(cases).map(|(index, case)| (case.id.as_str().to_owned(), schedule.look(index))).collect()
     }
 
     proptest! {

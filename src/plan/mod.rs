@@ -30,11 +30,7 @@ pub struct Plan {
 impl Plan {
     /// The arms, in plan order.
     pub fn arms(&self) -> &'static [Arm] {
-        if self.baseline {
-            &[Arm::Baseline, Arm::Candidate]
-        } else {
-            &[Arm::Candidate]
-        }
+        if self.baseline { &[Arm::Baseline, Arm::Candidate] } else { &[Arm::Candidate] }
     }
 
     /// Planned answers of one case.
@@ -86,18 +82,10 @@ mod tests {
 
     #[test]
     fn answers_of_a_case_alternate_between_the_arms() {
-        let plan = Plan {
-            repeats: 2,
-            baseline: true,
-        };
+        let plan = Plan { repeats: 2, baseline: true };
         assert_eq!(
             plan.answers().collect::<Vec<_>>(),
-            [
-                (1, Arm::Baseline),
-                (1, Arm::Candidate),
-                (2, Arm::Baseline),
-                (2, Arm::Candidate)
-            ]
+            [(1, Arm::Baseline), (1, Arm::Candidate), (2, Arm::Baseline), (2, Arm::Candidate)]
         );
         assert_eq!(plan.first(3), 12);
         assert_eq!((plan.first_beyond(3, 0), plan.beyond(3, 0, 3)), (12, 12));

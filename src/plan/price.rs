@@ -49,11 +49,7 @@ pub enum Tier {
 impl Tier {
     /// The tier of a request with this `serviceTier`; what is not known counts as standard, as the service does.
     pub fn of(service_tier: &str) -> Tier {
-        match service_tier
-            .trim_start_matches("SERVICE_TIER_")
-            .to_ascii_lowercase()
-            .as_str()
-        {
+        match service_tier.trim_start_matches("SERVICE_TIER_").to_ascii_lowercase().as_str() {
             "flex" => Tier::Flex,
             "priority" => Tier::Priority,
             "batch" => Tier::Batch,
@@ -91,10 +87,7 @@ impl Prices {
 
     /// Where the prices come from, for reports.
     pub fn list(&self) -> PriceList {
-        PriceList {
-            as_of: AS_OF.to_owned(),
-            own: self.own.len(),
-        }
+        PriceList { as_of: AS_OF.to_owned(), own: self.own.len() }
     }
 
     /// What an answer costs when it is asked for on a day, or `None` for a model without a known price. A `models/`
@@ -138,11 +131,7 @@ impl Prices {
         })
         .or_else(|| {
             let row = TABLE.iter().rfind(|row| row.model == model && from(row) <= Some(day))?;
-            Some(Entry {
-                from: from(row),
-                rates: row.rates,
-                long: row.long,
-            })
+            Some(Entry { from: from(row), rates: row.rates, long: row.long })
         })
     }
 }
@@ -162,19 +151,11 @@ struct Row {
 }
 
 const fn row(model: &'static str, from: (i32, u8, u8), input: f64, output: f64, cached: f64) -> Row {
-    Row {
-        model,
-        from,
-        rates: Rates { input, output, cached },
-        long: None,
-    }
+    Row { model, from, rates: Rates { input, output, cached }, long: None }
 }
 
 const fn long(base: Row, input: f64, output: f64, cached: f64) -> Row {
-    Row {
-        long: Some(Rates { input, output, cached }),
-        ..base
-    }
+    Row { long: Some(Rates { input, output, cached }), ..base }
 }
 
 const EVER: (i32, u8, u8) = (2025, 1, 1);
@@ -194,12 +175,7 @@ const TABLE: &[Row] = &[
     row("gemini-3.5-flash", EVER, 1.50, 9.00, 0.15),
     row("gemini-3.5-flash-lite", EVER, 0.30, 2.50, 0.03),
     row("gemini-flash-lite-latest", EVER, 0.30, 2.50, 0.03),
-    long(
-        row("gemini-3.1-pro-preview", EVER, 2.00, 12.00, 0.20),
-        4.00,
-        18.00,
-        0.40,
-    ),
+    long(row("gemini-3.1-pro-preview", EVER, 2.00, 12.00, 0.20), 4.00, 18.00, 0.40),
     long(row("gemini-pro-latest", EVER, 2.00, 12.00, 0.20), 4.00, 18.00, 0.40),
     row("gemini-3.1-flash-lite", EVER, 0.25, 1.50, 0.025),
     row("gemini-3-flash-preview", EVER, 0.50, 3.00, 0.05),
@@ -232,13 +208,7 @@ mod tests {
     }
 
     fn usage(prompt: u64, cached: u64, output: u64, thinking: u64) -> Usage {
-        Usage {
-            prompt,
-            cached,
-            output,
-            thinking,
-            total: 0,
-        }
+        Usage { prompt, cached, output, thinking, total: 0 }
     }
 
     const NOW: Date = date!(2026 - 11 - 22);
@@ -258,24 +228,9 @@ mod tests {
             ("gemini-4-argon", million, date!(2026 - 12 - 01), Some(4.0)),
             ("gemini-2.5-pro", million, NOW, Some(2.50)),
             ("gemini-2.5-pro", usage(200_000, 0, 0, 0), NOW, Some(0.25)),
-            (
-                "gemini-2.5-pro",
-                usage(200_001, 200_001, 0, 0),
-                NOW,
-                Some(200_001.0 * 0.25 / 1e6),
-            ),
-            (
-                "gemini-3.1-pro-preview",
-                usage(300_000, 0, 1_000_000, 0),
-                NOW,
-                Some(1.2 + 18.0),
-            ),
-            (
-                "gemini-2.5-flash",
-                usage(1000, 1000, 1000, 1000),
-                NOW,
-                Some((30.0 + 5000.0) / 1e6),
-            ),
+            ("gemini-2.5-pro", usage(200_001, 200_001, 0, 0), NOW, Some(200_001.0 * 0.25 / 1e6)),
+            ("gemini-3.1-pro-preview", usage(300_000, 0, 1_000_000, 0), NOW, Some(1.2 + 18.0)),
+            ("gemini-2.5-flash", usage(1000, 1000, 1000, 1000), NOW, Some((30.0 + 5000.0) / 1e6)),
             ("gemini-unheard-of", million, NOW, None),
             ("gemini-3.8-flash", million, date!(2024 - 01 - 01), None),
         ] {
@@ -304,25 +259,11 @@ mod tests {
 
     #[test]
     fn own_prices_win_from_their_day_on() {
-        let entry = |from, input| Entry {
-            from,
-            rates: Rates {
-                input,
-                output: 0.0,
-                cached: input,
-            },
-            long: None,
-        };
+        let entry = |from, input| Entry { from, rates: Rates { input, output: 0.0, cached: input }, long: None };
         let prices = Prices::with_own(
             [
-                (
-                    "gemini-3.8-flash".to_owned(),
-                    vec![entry(Some(date!(2026 - 06 - 01)), 9.0)],
-                ),
-                (
-                    "mine".to_owned(),
-                    vec![entry(Some(date!(2027 - 01 - 01)), 2.0), entry(None, 1.0)],
-                ),
+                ("gemini-3.8-flash".to_owned(), vec![entry(Some(date!(2026 - 06 - 01)), 9.0)]),
+                ("mine".to_owned(), vec![entry(Some(date!(2027 - 01 - 01)), 2.0), entry(None, 1.0)]),
             ]
             .into(),
         );
@@ -336,9 +277,6 @@ mod tests {
         assert_eq!(served(Some("gemini-2.5-flash")), Some(0.30));
         assert_eq!(served(Some("mine-001")), Some(1.0));
         assert_eq!(served(None), Some(1.0));
-        assert_eq!(
-            prices.list().to_string(),
-            "prices as of 2026-11-22, 2 models as set in promptgate.toml"
-        );
+        assert_eq!(prices.list().to_string(), "prices as of 2026-11-22, 2 models as set in promptgate.toml");
     }
 }

@@ -72,13 +72,7 @@ pub struct Selection {
 impl Selection {
     /// Every case is selected.
     pub fn is_everything(&self) -> bool {
-        let Selection {
-            cases,
-            failed,
-            tags,
-            limit,
-            shard,
-        } = self;
+        let Selection { cases, failed, tags, limit, shard } = self;
         cases.is_empty()
             && failed.is_none()
             && tags.is_empty()
@@ -88,13 +82,7 @@ impl Selection {
 
     /// The filters as people write them, each within bounds; empty if there is none.
     pub fn describe(&self) -> Vec<String> {
-        let Selection {
-            cases,
-            failed,
-            tags,
-            limit,
-            shard,
-        } = self;
+        let Selection { cases, failed, tags, limit, shard } = self;
         let some = |option: &str, values: &BTreeSet<String>| {
             let named: Vec<String> = values.iter().take(NAMED).map(|value| clip(value)).collect();
             let more = match values.len().saturating_sub(NAMED) {
@@ -103,24 +91,15 @@ impl Selection {
             };
             (!values.is_empty()).then(|| format!("{option} {}{more}", named.join(" ")))
         };
-        let failed = failed
-            .as_ref()
-            .map(|failed| format!("--failed (cases: {})", failed.len()));
+        let failed = failed.as_ref().map(|failed| format!("--failed (cases: {})", failed.len()));
         let limit = limit.map(|limit| format!("--limit {limit}"));
         let shard = shard.filter(Shard::is_partial).map(|shard| format!("--shard {shard}"));
-        [some("--case", cases), some("--tag", tags), failed, limit, shard]
-            .into_iter()
-            .flatten()
-            .collect()
+        [some("--case", cases), some("--tag", tags), failed, limit, shard].into_iter().flatten().collect()
     }
 
     /// Walks the dataset in order.
     pub fn walk(&self) -> Walk<'_> {
-        Walk {
-            selection: self,
-            selected: 0,
-            unseen: self.cases.clone(),
-        }
+        Walk { selection: self, selected: 0, unseen: self.cases.clone() }
     }
 }
 
@@ -135,13 +114,7 @@ pub struct Walk<'a> {
 impl Walk<'_> {
     /// Takes note of the next case and says whether it is selected.
     pub fn selects(&mut self, case: &Case) -> bool {
-        let Selection {
-            cases,
-            failed,
-            tags,
-            limit,
-            shard,
-        } = self.selection;
+        let Selection { cases, failed, tags, limit, shard } = self.selection;
         if !cases.is_empty() {
             self.unseen.remove(case.id.as_str());
         }
@@ -194,15 +167,7 @@ mod tests {
     fn shards_are_disjoint_and_cover() {
         for i in 0..500 {
             let case = case(&format!("case-{i}"), &[]);
-            let shards = (1..=7)
-                .filter(|index| {
-                    Shard {
-                        index: *index,
-                        count: 7,
-                    }
-                    .contains(&case)
-                })
-                .count();
+            let shards = (1..=7).filter(|index| Shard { index: *index, count: 7 }.contains(&case)).count();
             assert_eq!(shards, 1);
         }
     }
@@ -217,11 +182,8 @@ mod tests {
 
     #[test]
     fn several_tags_mean_any_and_different_filters_mean_all() {
-        let selection = Selection {
-            tags: ["a".to_owned(), "b".to_owned()].into(),
-            limit: Some(2),
-            ..Selection::default()
-        };
+        let selection =
+            Selection { tags: ["a".to_owned(), "b".to_owned()].into(), limit: Some(2), ..Selection::default() };
         let mut walk = selection.walk();
         let picked: Vec<bool> = [("1", ["a"]), ("2", ["c"]), ("3", ["b"]), ("4", ["a"])]
             .iter()
@@ -256,10 +218,7 @@ mod tests {
 
     #[test]
     fn unknown_ids_are_named() {
-        let selection = Selection {
-            cases: ["x".to_owned()].into(),
-            ..Selection::default()
-        };
+        let selection = Selection { cases: ["x".to_owned()].into(), ..Selection::default() };
         let mut walk = selection.walk();
         assert!(!walk.selects(&case("y", &[])));
         assert_eq!(walk.unknown().count(), 1);

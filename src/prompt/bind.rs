@@ -18,11 +18,7 @@ pub(super) fn context_steps(path: &Path) -> Option<Vec<&str>> {
     let Path::Local((level, name, raw)) = path else {
         return None;
     };
-    let steps: Vec<&str> = raw
-        .trim_start_matches('@')
-        .split(['.', '/'])
-        .filter(|step| !step.is_empty())
-        .collect();
+    let steps: Vec<&str> = raw.trim_start_matches('@').split(['.', '/']).filter(|step| !step.is_empty()).collect();
     let loop_variable = LOOP_VARIABLES.contains(&name.as_str()) && (*level > 0 || steps.len() == 1);
     (!loop_variable).then_some(steps)
 }
@@ -54,10 +50,7 @@ pub(super) fn bind(template: &mut Template) {
     visit(template, &mut |parameter| {
         let Parameter::Path(path) = &*parameter else { return };
         if let Some(steps) = context_steps(path) {
-            let steps = steps
-                .into_iter()
-                .map(|step| Parameter::Literal(Value::from(step)))
-                .collect();
+            let steps = steps.into_iter().map(|step| Parameter::Literal(Value::from(step))).collect();
             *parameter = Parameter::Subexpression(Subexpression::new(
                 Parameter::Name(CONTEXT.to_owned()),
                 steps,

@@ -19,10 +19,7 @@ pub(super) struct Content {
 impl Content {
     /// A file that has exactly this text.
     pub(super) fn of(text: &str) -> Content {
-        Content {
-            text: text.to_owned(),
-            sha256: sha256(text.as_bytes()),
-        }
+        Content { text: text.to_owned(), sha256: sha256(text.as_bytes()) }
     }
 }
 
@@ -49,9 +46,5 @@ pub(super) fn decode(file: Arc<str>, mut bytes: Vec<u8>) -> Result<Content, Prob
 
 /// The file is larger than a prompt may be.
 pub(super) fn too_large(file: Arc<str>) -> Problem {
-    Problem::at(
-        Place::file(file),
-        format!("the file is larger than {} MiB", MAX_BYTES >> 20),
-    )
-    .expected("a prompt")
+    Problem::at(Place::file(file), format!("the file is larger than {} MiB", MAX_BYTES >> 20)).expected("a prompt")
 }

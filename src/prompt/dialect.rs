@@ -35,12 +35,7 @@ pub(super) const HELPERS: [Signature; 12] = [
     inline("history", 0, &[], "{{history}}"),
     inline("json", 1, &["indent"], "{{json value}} or {{json value indent=2}}"),
     inline("lookup", 2, &[], "{{lookup map key}}"),
-    inline(
-        "media",
-        0,
-        &["url", "contentType"],
-        "{{media url=url contentType=type}}",
-    ),
+    inline("media", 0, &["url", "contentType"], "{{media url=url contentType=type}}"),
     inline("role", 1, &[], "{{role \"system\"}}"),
     inline("section", 1, &[], "{{section \"name\"}}"),
     block("each", 1, &[], "{{#each list}}..{{/each}}"),
@@ -52,23 +47,11 @@ pub(super) const HELPERS: [Signature; 12] = [
 ];
 
 const fn inline(name: &'static str, params: usize, hash: &'static [&'static str], usage: &'static str) -> Signature {
-    Signature {
-        name,
-        block: false,
-        params,
-        hash,
-        usage,
-    }
+    Signature { name, block: false, params, hash, usage }
 }
 
 const fn block(name: &'static str, params: usize, hash: &'static [&'static str], usage: &'static str) -> Signature {
-    Signature {
-        name,
-        block: true,
-        params,
-        hash,
-        usage,
-    }
+    Signature { name, block: true, params, hash, usage }
 }
 
 /// The helper of that name.
@@ -84,9 +67,7 @@ pub(super) fn leaves_mark(name: &str) -> bool {
 /// A registry with the helpers that need nothing but their arguments.
 pub(super) fn registry() -> Handlebars<'static> {
     let mut registry = Handlebars::new();
-    for foreign in [
-        "raw", "log", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len",
-    ] {
+    for foreign in ["raw", "log", "eq", "ne", "gt", "gte", "lt", "lte", "and", "or", "not", "len"] {
         registry.unregister_helper(foreign);
     }
     registry.register_escape_fn(handlebars::no_escape);
@@ -142,18 +123,9 @@ impl HelperDef for PrintValue {
             None => scalar_text(value),
         };
         let text = text.ok_or_else(|| {
-            let name = helper
-                .param(0)
-                .and_then(|param| param.relative_path())
-                .map_or("this", String::as_str);
-            let kind = if value.is_object() {
-                "a map"
-            } else {
-                "a list of more than plain values"
-            };
-            refuse(format!(
-                "`{name}` is {kind}, which has no text; write {{{{json {name}}}}}"
-            ))
+            let name = helper.param(0).and_then(|param| param.relative_path()).map_or("this", String::as_str);
+            let kind = if value.is_object() { "a map" } else { "a list of more than plain values" };
+            refuse(format!("`{name}` is {kind}, which has no text; write {{{{json {name}}}}}"))
         })?;
         Ok(ScopedJson::Derived(Value::String(text)))
     }
@@ -194,11 +166,7 @@ impl HelperDef for PrintJson {
             Some(Value::String(text)) => text.chars().take(10).collect(),
             Some(_) => return Err(refuse("`indent` of `json` is neither a number nor a text")),
         };
-        let text = if indent.is_empty() {
-            serde_json::to_string(value)
-        } else {
-            indented(value, &indent)
-        };
+        let text = if indent.is_empty() { serde_json::to_string(value) } else { indented(value, &indent) };
         text.map(|text| ScopedJson::Derived(Value::String(text)))
             .map_err(|error| refuse(format!("`json` failed: {error}")))
     }
@@ -225,11 +193,7 @@ impl HelperDef for Equals {
         out: &mut dyn Output,
     ) -> HelperResult {
         let equal = equal(argument(helper, 0)?, argument(helper, 1)?);
-        let branch = if equal == self.wanted {
-            helper.template()
-        } else {
-            helper.inverse()
-        };
+        let branch = if equal == self.wanted { helper.template() } else { helper.inverse() };
         branch.map_or(Ok(()), |branch| branch.render(registry, context, rc, out))
     }
 }
@@ -289,8 +253,7 @@ impl HelperDef for LeaveMark<'_> {
 
 fn role(helper: &Helper<'_>) -> Result<String, RenderError> {
     let role = argument(helper, 0)?.as_str().and_then(marks::Speaker::parse);
-    role.map(marks::role)
-        .ok_or_else(|| refuse("`role` got something else than \"system\", \"user\" or \"model\""))
+    role.map(marks::role).ok_or_else(|| refuse("`role` got something else than \"system\", \"user\" or \"model\""))
 }
 
 fn history(_: &Helper<'_>) -> Result<String, RenderError> {

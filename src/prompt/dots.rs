@@ -46,10 +46,7 @@ fn lone_dots(body: &str, tag: &Range<usize>) -> Vec<Range<usize>> {
                     at += 1;
                 }
                 let before = start == tag.start
-                    || matches!(
-                        bytes[start - 1],
-                        b' ' | b'\t' | b'\r' | b'\n' | b'(' | b'=' | b'~' | b'&' | b'{'
-                    );
+                    || matches!(bytes[start - 1], b' ' | b'\t' | b'\r' | b'\n' | b'(' | b'=' | b'~' | b'&' | b'{');
                 let after =
                     at + 1 == tag.end || matches!(bytes[at + 1], b' ' | b'\t' | b'\r' | b'\n' | b')' | b'~' | b'}');
                 if before && after && at - start < 2 {
@@ -93,14 +90,8 @@ mod tests {
             named.replace(DOTS, "<up>").replace(DOT, "<this>")
         };
         for (body, expected) in [
-            (
-                "a . b .. {{a.b}} {{./c}} {{../d}} {{this.e}}",
-                "a . b .. {{a.b}} {{./c}} {{../d}} {{this.e}}",
-            ),
-            (
-                "{{.}} {{~.~}} {{{.}}} {{&.}} {{ . }}",
-                "{{<this>}} {{~<this>~}} {{{<this>}}} {{&<this>}} {{ <this> }}",
-            ),
+            ("a . b .. {{a.b}} {{./c}} {{../d}} {{this.e}}", "a . b .. {{a.b}} {{./c}} {{../d}} {{this.e}}"),
+            ("{{.}} {{~.~}} {{{.}}} {{&.}} {{ . }}", "{{<this>}} {{~<this>~}} {{{<this>}}} {{&<this>}} {{ <this> }}"),
             ("{{..}} {{#each ..}}{{/each}}", "{{<up>}} {{#each <up>}}{{/each}}"),
             (
                 "{{json . indent=2}} {{#if (lookup . k)}}{{/if}}",

@@ -52,22 +52,12 @@ impl Document {
             );
         };
         let ext = namespaces(&raw);
-        Ok(Document {
-            raw,
-            ext,
-            body: trimmed(source, fences.body),
-            tree: Some(tree),
-        })
+        Ok(Document { raw, ext, body: trimmed(source, fences.body), tree: Some(tree) })
     }
 
     /// A file that is a template from its first byte to its last.
     pub fn without_front_matter(source: &str) -> Document {
-        Document {
-            raw: Map::new(),
-            ext: Map::new(),
-            body: 0..source.len(),
-            tree: None,
-        }
+        Document { raw: Map::new(), ext: Map::new(), body: 0..source.len(), tree: None }
     }
 }
 
@@ -93,17 +83,11 @@ impl Fences {
         let start = lines.at;
         for line in lines.by_ref() {
             if is_fence(&source[line.clone()]) {
-                return Ok(Some(Fences {
-                    yaml: start..line.start,
-                    body: line.end..source.len(),
-                }));
+                return Ok(Some(Fences { yaml: start..line.start, body: line.end..source.len() }));
             }
         }
-        Err(Problem::at(
-            Place::of_offset(Arc::clone(file), source, open.start),
-            "the front matter is never closed",
-        )
-        .expected("a second line `---` between front matter and template"))
+        Err(Problem::at(Place::of_offset(Arc::clone(file), source, open.start), "the front matter is never closed")
+            .expected("a second line `---` between front matter and template"))
     }
 }
 
@@ -125,9 +109,7 @@ impl Iterator for Lines<'_> {
             return None;
         }
         let start = self.at;
-        self.at = self.source[start..]
-            .find('\n')
-            .map_or(self.source.len(), |end| start + end + 1);
+        self.at = self.source[start..].find('\n').map_or(self.source.len(), |end| start + end + 1);
         Some(start..self.at)
     }
 }
@@ -172,11 +154,7 @@ mod tests {
             ("---\n---\nHello", "{}", "Hello"),
             ("---\n# nothing\n---\nHello", "{}", "Hello"),
             ("# Copyright\n#\n\n---  \na: 1\n---\t\nHello", r#"{"a":1}"#, "Hello"),
-            (
-                "# A heading\n\nNo front matter\n",
-                "{}",
-                "# A heading\n\nNo front matter\n",
-            ),
+            ("# A heading\n\nNo front matter\n", "{}", "# A heading\n\nNo front matter\n"),
             ("Text\n---\na: 1\n---\n", "{}", "Text\n---\na: 1\n---\n"),
             ("---\na: 1\n---\nA\n---\nB\n", r#"{"a":1}"#, "A\n---\nB"),
         ];

@@ -24,23 +24,11 @@ impl GitFolder {
         }
         let commit = resolve(root, rev)?;
         let folder = folder.trim_start_matches("./");
-        let folder = if folder.is_empty() || folder.ends_with('/') {
-            folder.to_owned()
-        } else {
-            format!("{folder}/")
-        };
+        let folder = if folder.is_empty() || folder.ends_with('/') { folder.to_owned() } else { format!("{folder}/") };
         let path = Some(folder.as_str()).filter(|folder| !folder.is_empty());
         let below = |entry: TreeEntry| Some((entry.path.strip_prefix(&folder)?.to_owned(), entry));
-        let entries = tree(root, &commit, Depth::Folder, path)?
-            .into_iter()
-            .filter_map(below)
-            .collect();
-        Ok(GitFolder {
-            entries,
-            root: root.to_owned(),
-            rev: rev.to_owned(),
-            folder,
-        })
+        let entries = tree(root, &commit, Depth::Folder, path)?.into_iter().filter_map(below).collect();
+        Ok(GitFolder { entries, root: root.to_owned(), rev: rev.to_owned(), folder })
     }
 
     pub(super) fn shown(&self, file: &str) -> String {
@@ -48,11 +36,7 @@ impl GitFolder {
     }
 
     pub(super) fn shown_folder(&self) -> String {
-        let folder = if self.folder.is_empty() {
-            "."
-        } else {
-            self.folder.trim_end_matches('/')
-        };
+        let folder = if self.folder.is_empty() { "." } else { self.folder.trim_end_matches('/') };
         format!("`{folder}` at revision `{}`", self.rev)
     }
 
@@ -69,10 +53,7 @@ impl GitFolder {
         match entry.kind {
             EntryKind::File => {}
             EntryKind::Link => {
-                return Err(Problem::at(
-                    place,
-                    "this is a symbolic link; at a revision links are not followed",
-                ));
+                return Err(Problem::at(place, "this is a symbolic link; at a revision links are not followed"));
             }
             EntryKind::Other => return Err(Problem::at(place, "this is a folder").expected("a prompt file")),
         }
@@ -91,10 +72,7 @@ mod tests {
     use std::path::Path;
 
     fn repository() -> Project {
-        let project = Project::new(&[
-            ("prompts/v1.prompt", "one {{> part}}"),
-            ("prompts/_part.prompt", "part one"),
-        ]);
+        let project = Project::new(&[("prompts/v1.prompt", "one {{> part}}"), ("prompts/_part.prompt", "part one")]);
         project.git(&["init", "-q"]);
         project.git(&["add", "."]);
         project.git(&["commit", "-qm", "one"]);
@@ -111,24 +89,15 @@ mod tests {
         let now = project.open("v1").unwrap();
         let then = project.open("git:first:v1").unwrap();
         assert_eq!((&*now.source, &*then.source), ("two {{> part}}", "one {{> part}}"));
-        assert_eq!(
-            (then.name.as_str(), then.path.as_str()),
-            ("git:first:v1", "git:first:prompts/v1.prompt")
-        );
-        let text = |prompt: &Prompt| {
-            prompt.render("m", &serde_json::Map::new(), &[]).unwrap().contents[0]
-                .parts
-                .clone()
-        };
+        assert_eq!((then.name.as_str(), then.path.as_str()), ("git:first:v1", "git:first:prompts/v1.prompt"));
+        let text =
+            |prompt: &Prompt| prompt.render("m", &serde_json::Map::new(), &[]).unwrap().contents[0].parts.clone();
         assert_eq!(text(&then), [crate::domain::Part::Text("one part one".to_owned())]);
         assert_ne!(now.sha256, then.sha256);
         assert_eq!(project.open("git:HEAD:prompts/v1.prompt").unwrap().sha256, then.sha256);
         let library = project.library();
         assert_eq!(library.open("git:HEAD", Some("v1")).unwrap().sha256, then.sha256);
-        assert_eq!(
-            library.open("git:HEAD", Some("prompts/v1.prompt")).unwrap().sha256,
-            then.sha256
-        );
+        assert_eq!(library.open("git:HEAD", Some("prompts/v1.prompt")).unwrap().sha256, then.sha256);
     }
 
     #[test]
@@ -139,10 +108,7 @@ mod tests {
         outer.git(&["commit", "-qm", "one"]);
         let library = Library::new(&outer.path("agent"), Path::new("prompts"));
         assert_eq!(&*library.open("git:HEAD:v1", None).unwrap().source, "inner");
-        assert_eq!(
-            &*library.open("git:HEAD:../prompts/v1.prompt", None).unwrap().source,
-            "outer"
-        );
+        assert_eq!(&*library.open("git:HEAD:../prompts/v1.prompt", None).unwrap().source, "outer");
     }
 
     #[test]

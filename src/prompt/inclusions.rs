@@ -48,10 +48,7 @@ fn size_of<'a>(
     if let Some(size) = known.get(name) {
         return Ok(*size);
     }
-    let mut size = Size {
-        inclusions: 1,
-        depth: 0,
-    };
+    let mut size = Size { inclusions: 1, depth: 0 };
     let Some((_, lint)) = find(name) else { return Ok(size) };
     size.depth = lint.depth;
     path.push(name);
@@ -101,10 +98,7 @@ mod tests {
     fn partials_do_not_add_up_to_a_bomb() {
         let project = Project::new(&[("prompts/p.prompt", "{{> n0}}"), ("prompts/deep.prompt", "{{> d0}}")]);
         for i in 0..31 {
-            project.write(
-                &format!("prompts/_n{i}.prompt"),
-                format!("{{{{> n{}}}}}{{{{> n{}}}}}", i + 1, i + 1),
-            );
+            project.write(&format!("prompts/_n{i}.prompt"), format!("{{{{> n{}}}}}{{{{> n{}}}}}", i + 1, i + 1));
         }
         project.write("prompts/_n31.prompt", "x");
         for i in 0..50 {
@@ -117,18 +111,11 @@ mod tests {
 
     #[test]
     fn nesting_is_bounded_over_all_partials() {
-        let project = Project::new(&[
-            ("prompts/deepest.prompt", "{{> c0}}"),
-            ("prompts/deeper.prompt", "{{> d0}}"),
-        ]);
+        let project = Project::new(&[("prompts/deepest.prompt", "{{> c0}}"), ("prompts/deeper.prompt", "{{> d0}}")]);
         for (letter, blocks) in [("c", 3), ("d", 4)] {
             for i in 0..30 {
-                let text = format!(
-                    "{}{{{{> {letter}{}}}}}{}",
-                    "{{#if x}}".repeat(blocks),
-                    i + 1,
-                    "{{/if}}".repeat(blocks)
-                );
+                let text =
+                    format!("{}{{{{> {letter}{}}}}}{}", "{{#if x}}".repeat(blocks), i + 1, "{{/if}}".repeat(blocks));
                 project.write(&format!("prompts/_{letter}{i}.prompt"), text);
             }
             project.write(&format!("prompts/_{letter}30.prompt"), "y");

@@ -40,20 +40,9 @@ impl<'a> Target<'a> {
 impl Library {
     /// `folder` is that of the prompts, with or without `root` before it. Neither needs to exist yet.
     pub fn new(root: &Path, folder: &Path) -> Library {
-        let root = if root.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            root
-        };
-        let folder = if folder.starts_with(root) {
-            folder.to_owned()
-        } else {
-            root.join(folder)
-        };
-        Library {
-            root: root.to_owned(),
-            folder,
-        }
+        let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
+        let folder = if folder.starts_with(root) { folder.to_owned() } else { root.join(folder) };
+        Library { root: root.to_owned(), folder }
     }
 
     /// Reads and compiles a prompt: NAME (`prompts/NAME.prompt`, then `.md`, `.txt`), a PATH below the root (it contains
@@ -78,12 +67,7 @@ impl Library {
     /// # Errors
     /// All mistakes in it.
     pub fn builtin(name: &str, source: &str) -> Result<Prompt, Problems> {
-        compile(
-            name,
-            &PromptSource::Builtin,
-            &format!("{name}.prompt"),
-            Content::of(source),
-        )
+        compile(name, &PromptSource::Builtin, &format!("{name}.prompt"), Content::of(source))
     }
 
     /// Names of all prompts in the folder, sorted. Partials (`_name.prompt`) are none.
@@ -102,11 +86,7 @@ impl Library {
 
     fn folder_at(&self, path: &Path, shown: String) -> Result<DiskFolder, Problem> {
         let climbs = path.components().any(|part| part == Component::ParentDir);
-        let confines = if path.starts_with(&self.root) && !climbs {
-            &self.root
-        } else {
-            path
-        };
+        let confines = if path.starts_with(&self.root) && !climbs { &self.root } else { path };
         let confines = std::fs::canonicalize(confines)
             .map_err(|error| unreadable_folder(&confines.display().to_string(), &error))?;
         Ok(DiskFolder::new(path.to_owned(), confines, shown))
@@ -132,10 +112,7 @@ impl Library {
 
     fn no_file(&self, path: &str, file: &str) -> Problem {
         let problem = Problem::new(format!("there is no file `{path}`"));
-        let stem = EXTENSIONS
-            .iter()
-            .find_map(|extension| file.strip_suffix(extension))
-            .unwrap_or(file);
+        let stem = EXTENSIONS.iter().find_map(|extension| file.strip_suffix(extension)).unwrap_or(file);
         match self.names() {
             Ok(names) => match nearest(stem, names.iter().map(String::as_str)) {
                 Some(near) => problem.hint(format!("did you mean the prompt `{near}`?")),
@@ -156,9 +133,7 @@ impl Library {
         match Target::parse(name) {
             Target::Name(name) => {
                 let Ok(below) = self.folder.strip_prefix(&self.root) else {
-                    return Err(Problem::new(
-                        "the prompts folder is outside of the project, so it has no revisions",
-                    ));
+                    return Err(Problem::new("the prompts folder is outside of the project, so it has no revisions"));
                 };
                 let source = PromptSource::Git(GitFolder::open(&self.root, rev, &below.to_string_lossy())?);
                 let file = find(&source, name)?;
@@ -173,11 +148,7 @@ impl Library {
                 let source = PromptSource::Git(GitFolder::open(&self.root, rev, folder)?);
                 if source.read(file)?.is_none() {
                     let names = source.prompt_names()?;
-                    return Err(unknown(
-                        &format!("there is no `{path}` at revision `{rev}`"),
-                        file,
-                        &names,
-                    ));
+                    return Err(unknown(&format!("there is no `{path}` at revision `{rev}`"), file, &names));
                 }
                 Ok((source, file.to_owned()))
             }
@@ -235,17 +206,9 @@ fn compile(reference: &str, source: &PromptSource, file: &str, content: Content)
     let text: Arc<str> = content.text.into();
     let is_dotprompt = file.ends_with(".prompt");
     let mut problems = Problems::default();
-    let document = if is_dotprompt {
-        Document::parse(&shown, &text)?
-    } else {
-        Document::without_front_matter(&text)
-    };
+    let document = if is_dotprompt { Document::parse(&shown, &text)? } else { Document::without_front_matter(&text) };
     let manifest = manifest::read(&document, &mut problems);
-    let text = Text {
-        file: Arc::clone(&shown),
-        source: text,
-        body: document.body,
-    };
+    let text = Text { file: Arc::clone(&shown), source: text, body: document.body };
     match Template::compile(text, &SiblingPartials { source }) {
         Ok(template) => {
             problems.extend(out_of_reach(&template, is_dotprompt));
@@ -264,21 +227,15 @@ fn out_of_reach(template: &Template, is_dotprompt: bool) -> Vec<Problem> {
     let mut problems: Vec<Problem> = template
         .context_variables()
         .map(|(name, place)| {
-            Problem::at(
-                place.clone(),
-                format!("`{name}` is a context variable, and a golden case has none"),
-            )
-            .expected("a variable of the case, like `{{question}}`")
+            Problem::at(place.clone(), format!("`{name}` is a context variable, and a golden case has none"))
+                .expected("a variable of the case, like `{{question}}`")
         })
         .collect();
     for helper in ["role", "history"] {
         if let Some(place) = template.call_of(helper).filter(|_| !is_dotprompt) {
             problems.push(
-                Problem::at(
-                    place.clone(),
-                    format!("`{helper}` in a prompt that is one user message"),
-                )
-                .hint("call the file NAME.prompt"),
+                Problem::at(place.clone(), format!("`{helper}` in a prompt that is one user message"))
+                    .hint("call the file NAME.prompt"),
             );
         }
     }
@@ -302,11 +259,7 @@ impl Partials for SiblingPartials<'_> {
         let file: Arc<str> = self.source.shown(&file).into();
         // Its front matter belongs to dotprompt's other users; a partial has only text to give.
         let body = Document::parse(&file, &source)?.body;
-        Ok(Some(Text {
-            file,
-            source: source.into(),
-            body,
-        }))
+        Ok(Some(Text { file, source: source.into(), body }))
     }
 
     fn names(&self) -> Vec<String> {
@@ -355,10 +308,7 @@ mod tests {
         let expect = |name: &str, path: &str, source: &str| (name.to_owned(), path.to_owned(), source.to_owned());
         assert_eq!(opened("v2"), expect("v2", "prompts/v2.prompt", "two"));
         assert_eq!(opened("old"), expect("old", "prompts/old.md", "old {{question}}"));
-        assert_eq!(
-            opened("prompts/v2.md"),
-            expect("prompts/v2.md", "prompts/v2.md", "two, as text")
-        );
+        assert_eq!(opened("prompts/v2.md"), expect("prompts/v2.md", "prompts/v2.md", "two, as text"));
         assert_eq!(opened("plain").2, "---\nnot front matter\n---");
         assert_eq!(opened("elsewhere/x.prompt").1, "elsewhere/x.prompt");
         let absolute = project.path("prompts/v2.prompt").display().to_string();
@@ -395,9 +345,7 @@ mod tests {
         there is no prompt `v1` in `prompts`
           expected: a file `NAME.prompt`; there is none yet
         ");
-        let bare = Project {
-            root: tempfile::tempdir().unwrap(),
-        };
+        let bare = Project { root: tempfile::tempdir().unwrap() };
         insta::assert_snapshot!(bare.refused("v1"), @r"
         there is no folder `prompts`
           expected: a folder with prompt files, `NAME.prompt`
@@ -429,10 +377,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn links_out_of_the_project_are_refused() {
-        let outside = Project::new(&[
-            ("prompts/secret.prompt", "secret"),
-            ("prompts/_secret.prompt", "secret"),
-        ]);
+        let outside = Project::new(&[("prompts/secret.prompt", "secret"), ("prompts/_secret.prompt", "secret")]);
         let project = Project::new(&[("inside.prompt", "inside"), ("prompts/p.prompt", "{{> out}}")]);
         let link = |from: PathBuf, to: &str| std::os::unix::fs::symlink(from, project.path(to)).unwrap();
         link(outside.path("prompts/secret.prompt"), "prompts/out.prompt");

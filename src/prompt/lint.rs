@@ -33,11 +33,7 @@ pub(super) struct Inclusion {
 
 /// Looks over one template.
 pub(super) fn lint(template: &Template, text: &Text) -> Lint {
-    let mut linter = Linter {
-        text,
-        depth: 0,
-        found: Lint::default(),
-    };
+    let mut linter = Linter { text, depth: 0, found: Lint::default() };
     linter.template(template, 0);
     linter.found
 }
@@ -67,29 +63,21 @@ impl Linter<'_> {
                 }
                 TemplateElement::HelperBlock(block) => self.call(block, at),
                 TemplateElement::PartialExpression(partial) => self.partial(partial, at),
-                TemplateElement::PartialBlock(_) => self.refuse(
-                    at,
-                    "a partial with a block, `{{#> name}}`, is not supported",
-                    "`{{> name}}`",
-                ),
+                TemplateElement::PartialBlock(_) => {
+                    self.refuse(at, "a partial with a block, `{{#> name}}`, is not supported", "`{{> name}}`")
+                }
                 TemplateElement::DecoratorBlock(_) | TemplateElement::DecoratorExpression(_) => self.refuse(
                     at,
                     "decorators and inline partials, `{{#*inline}}`, are not supported",
                     "a partial in a file of its own, `_name.prompt`",
                 ),
-                _ => self.refuse(
-                    at,
-                    "this tag is not supported",
-                    "a variable, a helper, a block or a partial",
-                ),
+                _ => self.refuse(at, "this tag is not supported", "a variable, a helper, a block or a partial"),
             }
         }
     }
 
     fn refuse(&mut self, at: usize, message: &str, expected: &str) {
-        self.found
-            .problems
-            .push(Problem::at(self.text.place(at), message).expected(expected));
+        self.found.problems.push(Problem::at(self.text.place(at), message).expected(expected));
     }
 
     /// `{{name}}`, `{{helper args}}`.
@@ -106,10 +94,7 @@ impl Linter<'_> {
         match call.name.as_name() {
             Some(name) => match dialect::helper(name) {
                 Some(helper) => {
-                    self.found
-                        .calls
-                        .entry(helper.name)
-                        .or_insert_with(|| self.text.place(at));
+                    self.found.calls.entry(helper.name).or_insert_with(|| self.text.place(at));
                     self.signature(helper, call, at);
                 }
                 None => self.unknown(name, call, at),
@@ -144,12 +129,7 @@ impl Linter<'_> {
             Some(format!("`{}` is {kind}", helper.name))
         } else if call.params.len() != helper.params {
             let plural = if helper.params == 1 { "" } else { "s" };
-            Some(format!(
-                "`{}` takes {} argument{plural}, not {}",
-                helper.name,
-                helper.params,
-                call.params.len()
-            ))
+            Some(format!("`{}` takes {} argument{plural}, not {}", helper.name, helper.params, call.params.len()))
         } else if let Some(unknown) = sorted(call).into_iter().find(|name| !helper.hash.contains(name)) {
             Some(format!("`{}` has no argument `{unknown}`", helper.name))
         } else if helper.name == "media" && !call.hash.contains_key("url") {
@@ -160,10 +140,7 @@ impl Linter<'_> {
         if let Some(fault) = fault {
             let mut problem = Problem::at(self.text.place(at), fault).expected(format!("`{}`", helper.usage));
             if is_bare(call) {
-                problem = problem.hint(format!(
-                    "a variable of that name is written `{{{{this.{}}}}}`",
-                    helper.name
-                ));
+                problem = problem.hint(format!("a variable of that name is written `{{{{this.{}}}}}`", helper.name));
             }
             self.found.problems.push(problem);
         } else if helper.name == "role" {
@@ -179,9 +156,7 @@ impl Linter<'_> {
         if Speaker::parse(name).is_none() {
             let problem = Problem::at(self.text.place(at), format!("unknown role {written}"))
                 .expected("\"system\", \"user\" or \"model\"");
-            self.found
-                .problems
-                .push(problem.did_you_mean(name, ["system", "user", "model"]));
+            self.found.problems.push(problem.did_you_mean(name, ["system", "user", "model"]));
         }
     }
 
@@ -189,11 +164,7 @@ impl Linter<'_> {
         match &partial.name {
             Parameter::Name(name) if is_partial_name(name) => {
                 let place = self.text.place(self.text.find_word(at, name));
-                self.found.partials.push(Inclusion {
-                    name: name.clone(),
-                    place,
-                    depth: self.depth,
-                });
+                self.found.partials.push(Inclusion { name: name.clone(), place, depth: self.depth });
             }
             Parameter::Name(_) => self.refuse(
                 at,
@@ -245,7 +216,5 @@ pub(super) fn is_partial_name(name: &str) -> bool {
         && name.len() <= 100
         && !name.starts_with('.')
         && !name.contains("..")
-        && name
-            .chars()
-            .all(|char| char.is_alphanumeric() || matches!(char, '-' | '_' | '.'))
+        && name.chars().all(|char| char.is_alphanumeric() || matches!(char, '-' | '_' | '.'))
 }

@@ -38,11 +38,7 @@ pub(super) struct InputSchema {
 impl InputSchema {
     /// The schema has the variable, and does not require it.
     pub(super) fn is_optional(&self, name: &str) -> bool {
-        let has = self
-            .schema
-            .get("properties")
-            .and_then(|fields| fields.get(name))
-            .is_some();
+        let has = self.schema.get("properties").and_then(|fields| fields.get(name)).is_some();
         let required = self.schema.get("required").and_then(Value::as_array);
         has && !required.is_some_and(|required| required.iter().any(|field| field == name))
     }
@@ -57,18 +53,10 @@ impl InputSchema {
                 let path = mistake.instance_path().to_string();
                 // Masked: a value may be a megabyte long.
                 let text: String = mistake.masked().to_string().chars().take(200).collect();
-                if path.is_empty() {
-                    text
-                } else {
-                    format!("at `{path}`: {text}")
-                }
+                if path.is_empty() { text } else { format!("at `{path}`: {text}") }
             })
             .collect();
-        if mistakes.is_empty() {
-            Ok(())
-        } else {
-            Err(mistakes.join("; "))
-        }
+        if mistakes.is_empty() { Ok(()) } else { Err(mistakes.join("; ")) }
     }
 }
 
@@ -77,10 +65,7 @@ pub(super) fn read(document: &Document, problems: &mut Problems) -> Manifest {
     let Some(tree) = &document.tree else {
         return Manifest::default();
     };
-    let mut reader = Reader {
-        tree,
-        problems: Vec::new(),
-    };
+    let mut reader = Reader { tree, problems: Vec::new() };
     let manifest = reader.manifest(&document.raw);
     reader.problems.sort_by(|one, other| one.place.cmp(&other.place));
     problems.extend(reader.problems);
@@ -111,17 +96,11 @@ impl Reader<'_> {
     }
 
     fn known_keys(&mut self, raw: &Map<String, Value>) {
-        for key in raw
-            .keys()
-            .filter(|key| !key.contains('.') && !KNOWN_KEYS.contains(&key.as_str()))
-        {
+        for key in raw.keys().filter(|key| !key.contains('.') && !KNOWN_KEYS.contains(&key.as_str())) {
             let shown: String = key.chars().take(60).collect();
             let problem = self
                 .problem(&[Step::key(key)], format!("unknown key `{shown}` in the front matter"))
-                .expected(format!(
-                    "one of {}, or a key in a namespace, `team.key`",
-                    KNOWN_KEYS.join(", ")
-                ));
+                .expected(format!("one of {}, or a key in a namespace, `team.key`", KNOWN_KEYS.join(", ")));
             self.problems.push(problem.did_you_mean(key, KNOWN_KEYS));
         }
     }
@@ -150,18 +129,11 @@ impl Reader<'_> {
             None | Some(Value::Null) => return Map::new(),
             Some(Value::Object(map)) => map,
             Some(_) => {
-                self.refuse(
-                    &path,
-                    format!("`{key}` is not a map"),
-                    "keys and values, indented below it",
-                );
+                self.refuse(&path, format!("`{key}` is not a map"), "keys and values, indented below it");
                 return Map::new();
             }
         };
-        for unknown in map
-            .keys()
-            .filter(|name| !keys.is_empty() && !keys.contains(&name.as_str()))
-        {
+        for unknown in map.keys().filter(|name| !keys.is_empty() && !keys.contains(&name.as_str())) {
             let path: Vec<Step> = path.iter().cloned().chain([Step::key(unknown)]).collect();
             let shown: String = unknown.chars().take(60).collect();
             let problem = self
@@ -177,17 +149,11 @@ impl Reader<'_> {
             Value::Null => None,
             Value::String(model) if !model.trim().is_empty() => {
                 let model = model.trim();
-                let prefix = ["googleai/", "vertexai/", "models/"]
-                    .into_iter()
-                    .find(|prefix| model.starts_with(prefix));
+                let prefix = ["googleai/", "vertexai/", "models/"].into_iter().find(|prefix| model.starts_with(prefix));
                 Some(model[prefix.map_or(0, str::len)..].to_owned())
             }
             Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-                self.refuse(
-                    &[Step::key("model")],
-                    "`model` is not a name",
-                    "a text like `gemini-3.8-flash`",
-                );
+                self.refuse(&[Step::key("model")], "`model` is not a name", "a text like `gemini-3.8-flash`");
                 None
             }
         }
@@ -211,11 +177,7 @@ impl Reader<'_> {
             Ok(validator) => Some((schema, validator)),
             Err(error) => {
                 let text: String = error.masked().to_string().chars().take(200).collect();
-                let path: Vec<Step> = path
-                    .iter()
-                    .cloned()
-                    .chain(steps(error.instance_path().as_str()))
-                    .collect();
+                let path: Vec<Step> = path.iter().cloned().chain(steps(error.instance_path().as_str())).collect();
                 self.refuse(
                     &path,
                     format!("not a valid json schema: {text}"),
@@ -292,11 +254,7 @@ impl Reader<'_> {
                     Value::Object(written) => {
                         if let Some(tool) = self.tool(written, &path) {
                             if tools.iter().any(|other| other.name == tool.name) {
-                                self.refuse(
-                                    &path,
-                                    format!("tool `{}` is defined twice", tool.name),
-                                    "one definition",
-                                );
+                                self.refuse(&path, format!("tool `{}` is defined twice", tool.name), "one definition");
                             }
                             tools.push(tool);
                         }
@@ -321,14 +279,7 @@ impl Reader<'_> {
     }
 
     fn tool(&mut self, written: &Map<String, Value>, path: &[Step; 2]) -> Option<Tool> {
-        const KEYS: [&str; 6] = [
-            "name",
-            "description",
-            "inputSchema",
-            "input",
-            "parameters",
-            "outputSchema",
-        ];
+        const KEYS: [&str; 6] = ["name", "description", "inputSchema", "input", "parameters", "outputSchema"];
         let inside = |key: &str| -> Vec<Step> { path.iter().cloned().chain([Step::key(key)]).collect() };
         for key in written.keys().filter(|key| !KEYS.contains(&key.as_str())) {
             let shown: String = key.chars().take(60).collect();
@@ -337,11 +288,7 @@ impl Reader<'_> {
                 .expected(format!("one of {}", KEYS.join(", ")));
             self.problems.push(problem.did_you_mean(key, KEYS));
         }
-        let Some(name) = written
-            .get("name")
-            .and_then(Value::as_str)
-            .filter(|name| !name.is_empty())
-        else {
+        let Some(name) = written.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()) else {
             self.refuse(path, "a tool has no name", TOOL);
             return None;
         };
@@ -368,11 +315,7 @@ impl Reader<'_> {
             );
         }
         if written.contains_key("input") && input.is_none() {
-            self.refuse(
-                &inside("input"),
-                format!("`input` of tool `{name}` has no schema"),
-                "`input: {schema: ..}`",
-            );
+            self.refuse(&inside("input"), format!("`input` of tool `{name}` has no schema"), "`input: {schema: ..}`");
         }
         let parameters = schemas.first().and_then(|(key, schema)| {
             let mut path = inside(key);
@@ -381,11 +324,7 @@ impl Reader<'_> {
             }
             self.json_schema(schema, &path).map(|(schema, _)| schema)
         });
-        Some(Tool {
-            name: name.to_owned(),
-            description: description.to_owned(),
-            parameters,
-        })
+        Some(Tool { name: name.to_owned(), description: description.to_owned(), parameters })
     }
 }
 

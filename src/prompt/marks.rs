@@ -94,10 +94,7 @@ fn read(text: &str) -> Option<Mark> {
     match words.next()?.as_str() {
         "role" => Some(Mark::Role(Speaker::parse(&words.next()?)?)),
         "history" => Some(Mark::History),
-        "media" => Some(Mark::Media {
-            url: words.next()?,
-            content_type: words.next(),
-        }),
+        "media" => Some(Mark::Media { url: words.next()?, content_type: words.next() }),
         "section" => Some(Mark::Section(words.next()?)),
         _ => None,
     }

@@ -70,10 +70,8 @@ pub(super) fn assemble(pieces: Vec<Piece<'_>>, history: Vec<Message>) -> Vec<Mes
             }
             Piece::Mark(Mark::History) => {
                 push(&mut messages, std::mem::replace(&mut current, empty(Speaker::Model)));
-                messages.extend(history.take().into_iter().flatten().map(|message| Message {
-                    history: true,
-                    ..message
-                }));
+                messages
+                    .extend(history.take().into_iter().flatten().map(|message| Message { history: true, ..message }));
             }
         }
     }
@@ -87,11 +85,7 @@ pub(super) fn assemble(pieces: Vec<Piece<'_>>, history: Vec<Message>) -> Vec<Mes
 }
 
 fn empty(speaker: Speaker) -> Message {
-    Message {
-        speaker,
-        parts: Vec::new(),
-        history: false,
-    }
+    Message { speaker, parts: Vec::new(), history: false }
 }
 
 fn push(messages: &mut Vec<Message>, message: Message) {
@@ -135,10 +129,7 @@ mod tests {
     }
 
     fn said(text: &str) -> Message {
-        Message {
-            parts: vec![MessagePart::Text(text.to_owned())],
-            ..empty(Speaker::User)
-        }
+        Message { parts: vec![MessagePart::Text(text.to_owned())], ..empty(Speaker::User) }
     }
 
     fn show(messages: &[Message]) -> String {
@@ -149,12 +140,7 @@ mod tests {
         };
         let show = |message: &Message| {
             let parts: Vec<String> = message.parts.iter().map(show_part).collect();
-            format!(
-                "{}{}: {}",
-                message.speaker.as_str(),
-                if message.history { "*" } else { "" },
-                parts.join("|")
-            )
+            format!("{}{}: {}", message.speaker.as_str(), if message.history { "*" } else { "" }, parts.join("|"))
         };
         messages.iter().map(show).collect::<Vec<_>>().join("; ")
     }
@@ -167,29 +153,15 @@ mod tests {
             (vec![Text("a")], h(), "user: h; user: a"),
             (vec![role(Speaker::System), Text("s")], h(), "system: s; user: h"),
             (vec![], h(), "user: h"),
+            (vec![Text("a"), role(Speaker::Model), Text("b")], h(), "user: a; model: b; user: h"),
             (
-                vec![Text("a"), role(Speaker::Model), Text("b")],
-                h(),
-                "user: a; model: b; user: h",
-            ),
-            (
-                vec![
-                    Text("a"),
-                    Piece::Mark(Mark::History),
-                    Text(" \n"),
-                    role(Speaker::User),
-                    Text("b"),
-                ],
+                vec![Text("a"), Piece::Mark(Mark::History), Text(" \n"), role(Speaker::User), Text("b")],
                 h(),
                 "user: a; user*: h; user: b",
             ),
             (vec![Piece::Mark(Mark::History), Text("b")], h(), "user*: h; model: b"),
             (vec![Piece::Mark(Mark::History), Text("b")], vec![], "model: b"),
-            (
-                vec![Text(" "), role(Speaker::System), role(Speaker::Model), Text("b")],
-                vec![],
-                "model: b",
-            ),
+            (vec![Text(" "), role(Speaker::System), role(Speaker::Model), Text("b")], vec![], "model: b"),
         ];
         for (pieces, history, expected) in cases {
             assert_eq!(show(&assemble(pieces, history)), expected);

@@ -184,12 +184,7 @@ impl Field<'_> {
             return Err(ArgProblem::new("a field has no name"));
         }
         let Some(info) = info else {
-            return Ok(Field {
-                name,
-                optional,
-                container: None,
-                description: None,
-            });
+            return Ok(Field { name, optional, container: None, description: None });
         };
         let (kind, description) = with_description(info);
         let container = match kind {
@@ -197,18 +192,11 @@ impl Field<'_> {
             "object" => Container::Object,
             "enum" => Container::Enum,
             other => {
-                return Err(
-                    ArgProblem::new(format!("unknown container `{other}` of field `{name}`"))
-                        .expected("array, object or enum"),
-                );
+                return Err(ArgProblem::new(format!("unknown container `{other}` of field `{name}`"))
+                    .expected("array, object or enum"));
             }
         };
-        Ok(Field {
-            name,
-            optional,
-            container: Some(container),
-            description,
-        })
+        Ok(Field { name, optional, container: Some(container), description })
     }
 }
 
@@ -229,10 +217,7 @@ mod tests {
 
     fn refused(schema: Value) -> String {
         let problem = to_json_schema(&schema, &Map::new()).unwrap_err();
-        format!(
-            "{:?}: {problem} | {:?} | {:?}",
-            problem.path, problem.expected, problem.hint
-        )
+        format!("{:?}: {problem} | {:?} | {:?}", problem.path, problem.expected, problem.hint)
     }
 
     #[test]
@@ -249,11 +234,8 @@ mod tests {
 
     #[test]
     fn an_optional_field_may_be_null() {
-        let schema = to_json_schema(
-            &json!({"a?(enum)": ["x"], "b?(array)": "string", "c?": "any"}),
-            &Map::new(),
-        )
-        .unwrap();
+        let schema =
+            to_json_schema(&json!({"a?(enum)": ["x"], "b?(array)": "string", "c?": "any"}), &Map::new()).unwrap();
         assert_eq!(
             schema["properties"],
             json!({"a": {"enum": ["x", null]}, "b": {"type": ["array", "null"], "items": {"type": "string"}}, "c": {}})

@@ -104,18 +104,9 @@ mod tests {
         for (front, valid) in [
             (json!({}), true),
             (json!({"model": "gemini-3.8-flash", "config": {"temperature": 0}}), true),
-            (
-                json!({"input": {"default": {"a": 1}, "schema": {"question": "string"}}}),
-                true,
-            ),
-            (
-                json!({"output": {"format": "json", "schema": {"answer": "string"}}}),
-                true,
-            ),
-            (
-                json!({"tools": [{"name": "f", "inputSchema": {"id": "integer"}}]}),
-                true,
-            ),
+            (json!({"input": {"default": {"a": 1}, "schema": {"question": "string"}}}), true),
+            (json!({"output": {"format": "json", "schema": {"answer": "string"}}}), true),
+            (json!({"tools": [{"name": "f", "inputSchema": {"id": "integer"}}]}), true),
             (json!({"team.owner": "support"}), true),
             (json!({"modle": "gemini-3.8-flash"}), false),
             (json!({"output": {"format": "xml"}}), false),

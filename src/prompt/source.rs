@@ -59,11 +59,7 @@ impl PromptSource {
             .files()?
             .iter()
             .filter(|file| !file.starts_with(['_', '.']) && !file.to_lowercase().starts_with("readme"))
-            .filter_map(|file| {
-                EXTENSIONS
-                    .into_iter()
-                    .find_map(|extension| file.strip_suffix(extension))
-            })
+            .filter_map(|file| EXTENSIONS.into_iter().find_map(|extension| file.strip_suffix(extension)))
             .map(str::to_owned)
             .collect();
         names.sort_unstable();
@@ -74,9 +70,7 @@ impl PromptSource {
     /// Names of partials, sorted; none if the folder can't be listed, for this is only for messages.
     pub(super) fn partial_names(&self) -> Vec<String> {
         let files = self.files().unwrap_or_default();
-        let partials = files
-            .iter()
-            .filter_map(|file| file.strip_prefix('_')?.strip_suffix(".prompt"));
+        let partials = files.iter().filter_map(|file| file.strip_prefix('_')?.strip_suffix(".prompt"));
         partials.map(str::to_owned).collect()
     }
 }

@@ -17,11 +17,7 @@ pub(super) struct SyntaxProblem {
 }
 
 fn problem(at: usize, message: impl Into<String>, expected: Option<&str>) -> SyntaxProblem {
-    SyntaxProblem {
-        at,
-        message: message.into(),
-        expected: expected.map(str::to_owned),
-    }
+    SyntaxProblem { at, message: message.into(), expected: expected.map(str::to_owned) }
 }
 
 /// What stands between the braces of each tag, comments aside.
@@ -29,18 +25,9 @@ fn problem(at: usize, message: impl Into<String>, expected: Option<&str>) -> Syn
 /// # Errors
 /// All mistakes in the tags of `body`.
 pub(super) fn tags(body: &str) -> Result<Vec<Range<usize>>, Vec<SyntaxProblem>> {
-    let mut checker = Checker {
-        body,
-        open: Vec::new(),
-        tags: Vec::new(),
-        found: Vec::new(),
-    };
+    let mut checker = Checker { body, open: Vec::new(), tags: Vec::new(), found: Vec::new() };
     checker.run();
-    if checker.found.is_empty() {
-        Ok(checker.tags)
-    } else {
-        Err(checker.found)
-    }
+    if checker.found.is_empty() { Ok(checker.tags) } else { Err(checker.found) }
 }
 
 struct Checker<'a> {
@@ -70,11 +57,7 @@ impl<'a> Checker<'a> {
     /// Looks at what starts with `{{` and returns where to go on; `None` if the rest can't be read.
     fn tag(&mut self, start: usize) -> Option<usize> {
         // One backslash makes the braces text; two or more stand for themselves.
-        let backslashes = self.body[..start]
-            .bytes()
-            .rev()
-            .take_while(|byte| *byte == b'\\')
-            .count();
+        let backslashes = self.body[..start].bytes().rev().take_while(|byte| *byte == b'\\').count();
         if backslashes == 1 {
             return Some(start + 2);
         }
@@ -108,11 +91,7 @@ impl<'a> Checker<'a> {
             None => rest.find("}}").map(|end| start + end + 2),
         };
         if end.is_none() {
-            self.found.push(problem(
-                start,
-                "a comment is never closed",
-                Some("`}}`, or `--}}` after `{{!--`"),
-            ));
+            self.found.push(problem(start, "a comment is never closed", Some("`}}`, or `--}}` after `{{!--`")));
         }
         end
     }
@@ -127,27 +106,18 @@ impl<'a> Checker<'a> {
         }
         let inside = inside.trim_matches('~').trim();
         if inside.is_empty() {
-            self.found.push(problem(
-                start,
-                "a tag is empty",
-                Some("a variable or a helper, like `{{question}}`"),
-            ));
+            self.found.push(problem(start, "a tag is empty", Some("a variable or a helper, like `{{question}}`")));
         } else if let Some(opened) = inside.strip_prefix('#') {
             let name = first_word(opened.trim_start_matches(['>', '*']));
             self.open.push((name, start));
             if self.open.len() > MAX_DEPTH {
-                self.found.push(problem(
-                    start,
-                    format!("blocks are nested more than {MAX_DEPTH} deep"),
-                    None,
-                ));
+                self.found.push(problem(start, format!("blocks are nested more than {MAX_DEPTH} deep"), None));
                 self.open.clear();
             }
         } else if let Some(closed) = inside.strip_prefix('/') {
             self.close(start, first_word(closed));
         } else if (first_word(inside) == "else" || inside == "^") && self.open.is_empty() {
-            self.found
-                .push(problem(start, "an `else` stands outside of any block", None));
+            self.found.push(problem(start, "an `else` stands outside of any block", None));
         }
     }
 
@@ -197,8 +167,7 @@ fn inside_of_tag(text: &str) -> Option<Range<usize>> {
 
 fn first_word(text: &str) -> &str {
     let text = text.trim_start();
-    text.find(|char: char| char.is_whitespace() || char == '~')
-        .map_or(text, |end| &text[..end])
+    text.find(|char: char| char.is_whitespace() || char == '~').map_or(text, |end| &text[..end])
 }
 
 fn deepest(text: &str) -> usize {
@@ -226,14 +195,7 @@ mod tests {
             .err()
             .into_iter()
             .flatten()
-            .map(|p| {
-                format!(
-                    "{}: {}{}",
-                    p.at,
-                    p.message,
-                    p.expected.map(|e| format!(" ({e})")).unwrap_or_default()
-                )
-            })
+            .map(|p| format!("{}: {}{}", p.at, p.message, p.expected.map(|e| format!(" ({e})")).unwrap_or_default()))
             .collect::<Vec<_>>()
             .join("\n")
     }

@@ -63,16 +63,10 @@ impl Template {
     /// # Errors
     /// All mistakes in all of them: syntax, unknown helpers and partials, partials that include themselves.
     pub fn compile(main: Text, partials: &dyn Partials) -> Result<Template, Problems> {
-        let mut loader = Loader {
-            partials,
-            problems: Problems::default(),
-            parsed: BTreeMap::new(),
-            missing: BTreeSet::new(),
-        };
+        let mut loader =
+            Loader { partials, problems: Problems::default(), parsed: BTreeMap::new(), missing: BTreeSet::new() };
         loader.add(MAIN, main.clone());
-        let Loader {
-            mut problems, parsed, ..
-        } = loader;
+        let Loader { mut problems, parsed, .. } = loader;
         let lookup = |name: &str| parsed.get(name).map(|parsed| (&parsed.text, &parsed.lint));
         if let Err(problem) = inclusions::check(MAIN, &lookup) {
             problems.push(problem);
@@ -82,9 +76,7 @@ impl Template {
     }
 
     fn assemble(main: Text, parsed: BTreeMap<String, ParsedTemplate>) -> Template {
-        let uses = variables::uses(MAIN, &|name| {
-            parsed.get(name).map(|parsed| (&parsed.template, &parsed.text))
-        });
+        let uses = variables::uses(MAIN, &|name| parsed.get(name).map(|parsed| (&parsed.template, &parsed.text)));
         let tokens = TokenMaker::new(parsed.values().map(|parsed| parsed.text.body()));
         let mut template = Template {
             registry: dialect::registry(),
@@ -148,15 +140,11 @@ impl Template {
         history: Vec<Message>,
     ) -> Result<Vec<Message>, Problem> {
         let token = self.marks.then(|| self.tokens.token([&data, context]));
-        let rendered = self
-            .render_text(data, context, token.as_deref())
-            .map_err(|error| self.render_problem(&error))?;
+        let rendered =
+            self.render_text(data, context, token.as_deref()).map_err(|error| self.render_problem(&error))?;
         let pieces = match &token {
             Some(token) => split(&rendered, token).ok_or_else(|| {
-                Problem::at(
-                    Place::file(self.main.file.clone()),
-                    "a role, history, media or section helper was cut",
-                )
+                Problem::at(Place::file(self.main.file.clone()), "a role, history, media or section helper was cut")
             })?,
             None => vec![Piece::Text(&rendered)],
         };
@@ -182,9 +170,7 @@ impl Template {
         if !self.context.is_empty() {
             dialect::with_context(&mut rc, context);
         }
-        let mut out = BoundedOutput {
-            text: String::with_capacity(self.main.body.len() * 2),
-        };
+        let mut out = BoundedOutput { text: String::with_capacity(self.main.body.len() * 2) };
         template.render(&self.registry, &data, &mut rc, &mut out)?;
         Ok(out.text)
     }
@@ -217,10 +203,7 @@ struct BoundedOutput {
 impl Output for BoundedOutput {
     fn write(&mut self, piece: &str) -> io::Result<()> {
         if self.text.len() + piece.len() > MAX_RENDERED {
-            return Err(io::Error::other(format!(
-                "more than {} MiB of text",
-                MAX_RENDERED >> 20
-            )));
+            return Err(io::Error::other(format!("more than {} MiB of text", MAX_RENDERED >> 20)));
         }
         self.text.push_str(piece);
         Ok(())
@@ -256,10 +239,7 @@ impl Loader<'_> {
             };
             let mut lint = lint::lint(&template, &text);
             self.problems.extend(std::mem::take(&mut lint.problems));
-            for lint::Inclusion {
-                name: partial, place, ..
-            } in &lint.partials
-            {
+            for lint::Inclusion { name: partial, place, .. } in &lint.partials {
                 let known = self.parsed.contains_key(partial) || *partial == name || self.missing.contains(partial);
                 if known || queue.iter().any(|(queued, _)| queued == partial) {
                     continue;
@@ -295,10 +275,11 @@ impl Loader<'_> {
 fn parse(text: &Text) -> Result<handlebars::Template, Problems> {
     let tags = syntax::tags(text.body()).map_err(|found| {
         let mut problems = Problems::default();
-        problems.extend(found.into_iter().map(|found| Problem {
-            expected: found.expected,
-            ..Problem::at(text.place(found.at), found.message)
-        }));
+        problems.extend(
+            found
+                .into_iter()
+                .map(|found| Problem { expected: found.expected, ..Problem::at(text.place(found.at), found.message) }),
+        );
         problems
     })?;
     let body = name_dots(text.body(), &tags);
@@ -430,10 +411,7 @@ mod tests {
     fn mistakes_in_partials_have_the_partials_place() {
         let project = Project::new(&[
             ("prompts/p.prompt", "{{> one}} {{> two}} {{> tow}} {{> one}}"),
-            (
-                "prompts/_one.prompt",
-                "---\nmodel: m\n---\nHello {{#if}}x{{/if}}\n{{> nothing}}",
-            ),
+            ("prompts/_one.prompt", "---\nmodel: m\n---\nHello {{#if}}x{{/if}}\n{{> nothing}}"),
             ("prompts/_two.prompt", "{{#if a}}"),
         ]);
         insta::assert_snapshot!(project.refused("p"), @r"

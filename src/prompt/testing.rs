@@ -11,9 +11,7 @@ pub(super) struct Project {
 
 impl Project {
     pub(super) fn new(files: &[(&str, &str)]) -> Project {
-        let project = Project {
-            root: tempfile::tempdir().unwrap(),
-        };
+        let project = Project { root: tempfile::tempdir().unwrap() };
         std::fs::create_dir(project.path("prompts")).unwrap();
         files.iter().for_each(|(file, text)| project.write(file, text));
         project
@@ -35,11 +33,9 @@ impl Project {
 
     /// The prompt, or its problems without the temporary folder's name.
     pub(super) fn open(&self, reference: &str) -> Result<Prompt, String> {
-        self.library().open(reference, None).map_err(|problems| {
-            problems
-                .to_string()
-                .replace(&self.root.path().display().to_string(), "ROOT")
-        })
+        self.library()
+            .open(reference, None)
+            .map_err(|problems| problems.to_string().replace(&self.root.path().display().to_string(), "ROOT"))
     }
 
     pub(super) fn refused(&self, reference: &str) -> String {
@@ -52,14 +48,7 @@ impl Project {
             command.env_remove(variable);
         }
         let output = command
-            .args([
-                "-c",
-                "user.name=t",
-                "-c",
-                "user.email=t@example.org",
-                "-c",
-                "init.defaultBranch=main",
-            ])
+            .args(["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"])
             .args(args)
             .current_dir(self.root.path())
             .env("GIT_CONFIG_GLOBAL", "/dev/null")

@@ -19,11 +19,7 @@ impl Text {
     /// A file that is a template from its first byte to its last.
     pub fn whole(file: impl Into<Arc<str>>, source: impl Into<Arc<str>>) -> Text {
         let source = source.into();
-        Text {
-            file: file.into(),
-            body: 0..source.len(),
-            source,
-        }
+        Text { file: file.into(), body: 0..source.len(), source }
     }
 
     /// The template.
@@ -47,11 +43,7 @@ impl Text {
             }
         }
         let rest = &body[start..];
-        start
-            + rest
-                .char_indices()
-                .nth(column.saturating_sub(1))
-                .map_or(rest.len(), |(at, _)| at)
+        start + rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(at, _)| at)
     }
 
     /// Where `word` stands alone in the tags from byte `from` on, else `from` itself.
@@ -65,10 +57,7 @@ impl Text {
         while let Some(found) = body.get(at..).and_then(|rest| rest.find(word)).map(|found| at + found) {
             let end = found + word.len();
             let before = body[..found].chars().next_back().is_some_and(&is_name);
-            let after = body[end..]
-                .chars()
-                .next()
-                .is_some_and(|char| is_name(char) || char == '=');
+            let after = body[end..].chars().next().is_some_and(|char| is_name(char) || char == '=');
             if !before && !after {
                 return found;
             }
@@ -86,11 +75,7 @@ mod tests {
     fn lines_and_columns_become_offsets_and_places() {
         let source = "---\na: 1\n---\näb {{x}}\n{{foo y=yy yy}}";
         let start = source.find('ä').unwrap();
-        let text = Text {
-            file: "p".into(),
-            source: source.into(),
-            body: start..source.len(),
-        };
+        let text = Text { file: "p".into(), source: source.into(), body: start..source.len() };
         let offset = text.offset(1, 4);
         assert_eq!(&text.body()[offset..offset + 2], "{{");
         assert_eq!(text.place(offset).to_string(), "p:4:4");

@@ -49,10 +49,7 @@ pub(super) fn uses<'a>(main: &str, find: &dyn Fn(&str) -> Option<(&'a Template, 
     let mut walker = Walker {
         find,
         text,
-        scopes: vec![Scope {
-            root: true,
-            names: Vec::new(),
-        }],
+        scopes: vec![Scope { root: true, names: Vec::new() }],
         guards: Vec::new(),
         uses: Vec::new(),
     };
@@ -148,10 +145,8 @@ impl<'a> Walker<'a, '_> {
         if let Some(template) = &block.template {
             if scoped {
                 let root = block.params.first().is_some_and(|parameter| self.is_root(parameter));
-                self.scopes.push(Scope {
-                    root: root && helper == "with",
-                    names: block_names(block.block_param.as_ref()),
-                });
+                self.scopes
+                    .push(Scope { root: root && helper == "with", names: block_names(block.block_param.as_ref()) });
             }
             self.template(template, at);
             if scoped {
@@ -198,11 +193,7 @@ impl<'a> Walker<'a, '_> {
         } else {
             Demand::Sometimes
         };
-        self.uses.push(Use {
-            name: name.to_owned(),
-            place: self.text.place(self.text.find_word(at, name)),
-            demand,
-        });
+        self.uses.push(Use { name: name.to_owned(), place: self.text.place(self.text.find_word(at, name)), demand });
     }
 
     /// The parameter is the case itself: `this` where plain names are variables.
@@ -224,10 +215,7 @@ impl<'a> Walker<'a, '_> {
     fn variable<'p>(&self, path: &'p Path) -> Option<&'p str> {
         let target = Target::of(path)?;
         let name = target.name?;
-        let given = self
-            .scopes
-            .iter()
-            .any(|scope| scope.names.iter().any(|given| given == name));
+        let given = self.scopes.iter().any(|scope| scope.names.iter().any(|given| given == name));
         (!given || target.from_root).then_some(())?;
         self.lands_in_root(&target).then_some(name)
     }
@@ -246,23 +234,13 @@ impl Target<'_> {
         let Path::Relative((steps, raw)) = path else {
             return None;
         };
-        let from_root = raw
-            .trim_start_matches("this.")
-            .trim_start_matches("./")
-            .starts_with("@root");
-        let climbs = steps
-            .iter()
-            .take_while(|step| matches!(step, PathSeg::Ruled(_)))
-            .count();
+        let from_root = raw.trim_start_matches("this.").trim_start_matches("./").starts_with("@root");
+        let climbs = steps.iter().take_while(|step| matches!(step, PathSeg::Ruled(_))).count();
         let name = steps.iter().find_map(|step| match step {
             PathSeg::Named(name) => Some(name.as_str()),
             PathSeg::Ruled(_) | _ => None,
         });
-        Some(Target {
-            from_root,
-            up: if from_root { 0 } else { climbs },
-            name,
-        })
+        Some(Target { from_root, up: if from_root { 0 } else { climbs }, name })
     }
 }
 
@@ -300,32 +278,18 @@ mod tests {
             (false, false) => "?",
         };
         let prompt = prompt(text);
-        prompt
-            .variables()
-            .iter()
-            .map(|v| format!("{}{}", v.name, mark(v)))
-            .collect::<Vec<_>>()
-            .join(" ")
+        prompt.variables().iter().map(|v| format!("{}{}", v.name, mark(v))).collect::<Vec<_>>().join(" ")
     }
 
     #[test]
     fn scopes_are_followed() {
         let cases = [
-            (
-                "{{a}} {{b.c}} {{this.d}} {{./e}} {{{f}}} {{[g h].i}} {{@root.j}}",
-                "a! b! d! e! f! g h! j!",
-            ),
+            ("{{a}} {{b.c}} {{this.d}} {{./e}} {{{f}}} {{[g h].i}} {{@root.j}}", "a! b! d! e! f! g h! j!"),
             ("{{this}} {{json this}} {{json @root}} {{.}}", ""),
             ("{{#each l}}{{.}} {{#with ..}}{{a}}{{/with}}{{/each}}", "l! a"),
-            (
-                "{{#each l}}{{a}} {{this}} {{this.b}} {{../c}} {{@index}} {{@root.d}}{{/each}}",
-                "l! c d",
-            ),
+            ("{{#each l}}{{a}} {{this}} {{this.b}} {{../c}} {{@index}} {{@root.d}}{{/each}}", "l! c d"),
             ("{{#each l}}{{#each m}}{{../a}} {{../../b}}{{/each}}{{/each}}", "l! b"),
-            (
-                "{{#each l as |x i|}}{{x.a}} {{i}} {{#each x.m}}{{x}} {{../../b}}{{/each}}{{/each}}",
-                "l! b",
-            ),
+            ("{{#each l as |x i|}}{{x.a}} {{i}} {{#each x.m}}{{x}} {{../../b}}{{/each}}{{/each}}", "l! b"),
             ("{{#each l}}x{{else}}{{a}}{{/each}}", "l? a"),
             ("{{#with u}}{{name}} {{../a}}{{/with}}", "u! a"),
             ("{{#with this}}{{a}}{{/with}}", "a"),
@@ -335,10 +299,7 @@ mod tests {
             ("{{#unless a}}x{{else}}{{a}}{{/unless}}", "a?"),
             ("{{#if a}}1{{else if b}}{{b}}{{else}}{{c}}{{/if}}", "a? b? c"),
             ("{{#ifEquals a b}}{{b}}{{/ifEquals}}", "a? b?"),
-            (
-                "{{lookup m k}} {{json x indent=n}} {{media url=u contentType=t}}",
-                "m! k! x! n! t? u!",
-            ),
+            ("{{lookup m k}} {{json x indent=n}} {{media url=u contentType=t}}", "m! k! x! n! t? u!"),
             ("{{#if (lookup m k)}}{{m.x}}{{/if}}", "m? k?"),
             ("{{history}} {{section \"s\"}} {{role \"user\"}}", ""),
             ("{{! a }} \\{{b}}", ""),

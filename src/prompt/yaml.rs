@@ -29,26 +29,16 @@ impl Tree {
             underscored_numbers_as_strings: true,
             with_snippet: false,
         };
-        let blank = text
-            .lines()
-            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
+        let blank = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
         let (root, start) = if blank {
-            let root = Node {
-                value: Value::Object(Map::new()),
-                places: Places::Map(Vec::new()),
-            };
+            let root = Node { value: Value::Object(Map::new()), places: Places::Map(Vec::new()) };
             (root, Position { line: 1, column: 1 })
         } else {
             let spanned: Spanned<Node> = serde_saphyr::from_str_with_options(text, options)
                 .map_err(|error| yaml_problem(file, lines_before, &error))?;
             (spanned.value, spanned.referenced.into())
         };
-        Ok(Tree {
-            file: Arc::clone(file),
-            lines_before,
-            root,
-            start,
-        })
+        Ok(Tree { file: Arc::clone(file), lines_before, root, start })
     }
 
     /// All of it as JSON.
@@ -94,19 +84,14 @@ fn yaml_problem(file: &Arc<str>, lines_before: u32, error: &serde_saphyr::Error)
         None => Place::at(Arc::clone(file), lines_before + 1, 0),
     };
     // The crate ends its sentences with the line inside the YAML, which is not the line in the file.
-    let text = error
-        .without_snippet()
-        .render_with_formatter(&serde_saphyr::UserMessageFormatter);
+    let text = error.without_snippet().render_with_formatter(&serde_saphyr::UserMessageFormatter);
     let first = text.lines().next().unwrap_or_default();
     let message = match first.rfind(" at line ") {
         Some(at) => &first[..at],
         None => first,
     };
     let message: String = message.chars().take(300).collect();
-    Problem::at(
-        place,
-        format!("the front matter is not valid yaml: {}", message.trim_end_matches('.')),
-    )
+    Problem::at(place, format!("the front matter is not valid yaml: {}", message.trim_end_matches('.')))
 }
 
 #[cfg(test)]
@@ -133,10 +118,7 @@ mod tests {
         let place = |path: &[Step]| tree.place_of(path).to_string();
         assert_eq!(place(&[Step::key("b")]), "p.prompt:3:1");
         assert_eq!(place(&[Step::key("b"), Step::key("c")]), "p.prompt:4:3");
-        assert_eq!(
-            place(&[Step::key("b"), Step::key("c"), Step::Index(1), Step::key("d")]),
-            "p.prompt:5:6"
-        );
+        assert_eq!(place(&[Step::key("b"), Step::key("c"), Step::Index(1), Step::key("d")]), "p.prompt:5:6");
         assert_eq!(place(&[Step::key("b"), Step::key("nothing")]), "p.prompt:3:1");
     }
 

@@ -79,11 +79,7 @@ impl ProviderError {
     /// otherwise: waiting in vain is better than storming a service that asked for a pause.
     pub fn new(kind: FailureKind, code: impl Into<String>, message: impl Into<String>, retry: Retry) -> ProviderError {
         ProviderError {
-            failure: Failure {
-                kind,
-                code: code.into(),
-                message: message.into(),
-            },
+            failure: Failure { kind, code: code.into(), message: message.into() },
             retry,
             reach: Reach::Everyone,
         }

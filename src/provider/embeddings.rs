@@ -45,11 +45,7 @@ pub(super) fn answer(job: &Job, vectors: &[Vec<f32>], counted: Option<u64>) -> R
     let tokens = counted.unwrap_or_else(|| job.request.estimated_tokens());
     Ok(Answer {
         text: serde_json::to_string(vectors).unwrap_or_default(),
-        usage: Usage {
-            prompt: tokens,
-            total: tokens,
-            ..Usage::default()
-        },
+        usage: Usage { prompt: tokens, total: tokens, ..Usage::default() },
         model_version: Some(job.request.model.clone()),
         finish: Some(Finish::Complete),
         ..Answer::default()

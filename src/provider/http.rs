@@ -70,12 +70,7 @@ impl Http {
     pub(super) async fn open(&self, request: Request) -> Result<Incoming, ProviderError> {
         let started = Instant::now();
         let response = self.client.execute(request).await.map_err(unsent)?;
-        Ok(Incoming {
-            response,
-            started,
-            size: 0,
-            most: LARGEST_BODY,
-        })
+        Ok(Incoming { response, started, size: 0, most: LARGEST_BODY })
     }
 }
 
@@ -108,10 +103,7 @@ impl Incoming {
 
     /// The same, allowed to be as large as what many answers need together.
     pub(super) fn of_many(self) -> Incoming {
-        Incoming {
-            most: MANY_ANSWERS,
-            ..self
-        }
+        Incoming { most: MANY_ANSWERS, ..self }
     }
 
     /// The next piece of a body that is read line by line and so may be of any size; not masked, `None` at its end.
@@ -131,12 +123,7 @@ impl Incoming {
         self.size += piece.as_ref().map_or(0, Bytes::len);
         if self.size > self.most {
             let message = format!("the response is larger than {} MiB", self.most >> 20);
-            return Err(ProviderError::new(
-                FailureKind::Transport,
-                "too_large",
-                message,
-                Retry::Never,
-            ));
+            return Err(ProviderError::new(FailureKind::Transport, "too_large", message, Retry::Never));
         }
         Ok(piece)
     }
@@ -147,11 +134,7 @@ impl Incoming {
     /// # Errors
     /// One with a status of success broke off, or is too large.
     pub(super) async fn whole(mut self, secret: Option<&dyn Redact>) -> Result<Reply, ProviderError> {
-        let body = if self.is_success() {
-            self.read().await?
-        } else {
-            read_error(&mut self.response).await
-        };
+        let body = if self.is_success() { self.read().await? } else { read_error(&mut self.response).await };
         Ok(Reply {
             status: self.response.status().as_u16(),
             latency_ms: self.elapsed_ms(),
@@ -165,11 +148,7 @@ impl Incoming {
 
     /// Reads a whole body, within bounds.
     async fn read(&mut self) -> Result<Vec<u8>, ProviderError> {
-        let announced = self
-            .response
-            .content_length()
-            .and_then(|length| usize::try_from(length).ok())
-            .unwrap_or(0);
+        let announced = self.response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         let mut body = Vec::with_capacity(announced.min(LARGEST_ERROR));
         while let Some(piece) = self.piece().await? {
             body.extend_from_slice(&piece);

@@ -31,10 +31,8 @@ impl ApiKey {
             return Err(Problem::new("the api key is empty").hint("set GEMINI_API_KEY to a key of the Gemini API"));
         }
         if text.chars().count() < ApiKey::SHORTEST {
-            return Err(
-                Problem::new(format!("the api key has fewer than {} characters", ApiKey::SHORTEST))
-                    .expected("a whole key, so that it can be masked in everything that is written"),
-            );
+            return Err(Problem::new(format!("the api key has fewer than {} characters", ApiKey::SHORTEST))
+                .expected("a whole key, so that it can be masked in everything that is written"));
         }
         // HeaderValue would also let spaces and tabs through; no key has them, but a file with two lines does.
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -42,11 +40,7 @@ impl ApiKey {
         }
         let mut header = HeaderValue::from_str(text).map_err(|_| unsendable())?;
         header.set_sensitive(true);
-        Ok(ApiKey {
-            text: text.to_owned(),
-            header,
-            cover: SecretForms::new(text),
-        })
+        Ok(ApiKey { text: text.to_owned(), header, cover: SecretForms::new(text) })
     }
 
     /// The key in the clear, for building a mask of it and nothing else.
@@ -108,10 +102,7 @@ mod tests {
         ] {
             let problem = ApiKey::new(written).unwrap_err().to_string();
             assert!(problem.contains(said), "{written:?}: {problem}");
-            assert!(
-                written.trim().is_empty() || !problem.contains(written.trim()),
-                "{problem}"
-            );
+            assert!(written.trim().is_empty() || !problem.contains(written.trim()), "{problem}");
         }
     }
 

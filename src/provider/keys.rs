@@ -39,9 +39,7 @@ pub struct Renewal {
 
 impl fmt::Debug for Renewal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Renewal")
-            .field("file", &self.file)
-            .finish_non_exhaustive()
+        f.debug_struct("Renewal").field("file", &self.file).finish_non_exhaustive()
     }
 }
 
@@ -82,13 +80,7 @@ impl Redact for Keys {
 
 impl Keys {
     pub(super) fn new(key: ApiKey, renewal: Option<Renewal>) -> Keys {
-        Keys {
-            used: Mutex::new(KeyHistory {
-                keys: vec![key],
-                given_up: None,
-            }),
-            renewal,
-        }
+        Keys { used: Mutex::new(KeyHistory { keys: vec![key], given_up: None }), renewal }
     }
 
     /// The header of the key that counts now, and which one it is.
@@ -213,9 +205,6 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         assert!(matches!(keys.refused(keys.current().1), Rejection::Final(why) if why.contains("can't be read")));
         let without_file = Keys::new(ApiKey::new(OLD).unwrap(), None);
-        assert_eq!(
-            without_file.refused(without_file.current().1),
-            Rejection::Final(ADVICE.to_owned())
-        );
+        assert_eq!(without_file.refused(without_file.current().1), Rejection::Final(ADVICE.to_owned()));
     }
 }

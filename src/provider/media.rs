@@ -25,11 +25,7 @@ impl Inline<'_> {
         let mime = head.split(';').next().filter(|mime| !mime.is_empty());
         Some(Inline {
             mime,
-            data: if base64 {
-                Cow::Borrowed(data)
-            } else {
-                Cow::Owned(BASE64.encode(percent_decoded(data)))
-            },
+            data: if base64 { Cow::Borrowed(data) } else { Cow::Owned(BASE64.encode(percent_decoded(data))) },
         })
     }
 }

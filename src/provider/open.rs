@@ -65,9 +65,7 @@ impl ServiceConfig {
         let def = kind.def();
         fits(purpose, def)?;
         let same_kind = kind == run.kind;
-        let inherited = run
-            .target
-            .filter(|_| purpose == Purpose::Embed && same_kind && own.base_url.is_none());
+        let inherited = run.target.filter(|_| purpose == Purpose::Embed && same_kind && own.base_url.is_none());
         let base_url = own
             .base_url
             .or_else(|| inherited.map(|target| target.base_url.clone()))
@@ -97,11 +95,7 @@ impl ServiceConfig {
         Ok(ServiceConfig {
             def,
             service: inherited.map_or_else(|| service(def.name, &base_url), |target| target.service.clone()),
-            config: ProviderConfig {
-                base_url: Some(base_url),
-                key,
-                ..base
-            },
+            config: ProviderConfig { base_url: Some(base_url), key, ..base },
         })
     }
 }

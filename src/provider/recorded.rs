@@ -46,12 +46,7 @@ impl ArmNames {
     fn unambiguous(self) -> ArmNames {
         let without = |names: &[String], others: &[String]| {
             let own = |(at, name): &(usize, &String)| *at == 0 || !others.contains(name);
-            names
-                .iter()
-                .enumerate()
-                .filter(own)
-                .map(|(_, name)| name.clone())
-                .collect()
+            names.iter().enumerate().filter(own).map(|(_, name)| name.clone()).collect()
         };
         ArmNames {
             baseline: without(&self.baseline, &self.candidate),
@@ -157,27 +152,16 @@ impl Recorded {
             let name: Arc<str> = path.display().to_string().into();
             match u16::try_from(recordings.len()) {
                 Ok(number) => match reader.read(path, &name, number, &recordings) {
-                    Ok(file) => recordings.push(Recording {
-                        name,
-                        file: Mutex::new(file),
-                    }),
-                    Err(cause) => reader.problems.push(Problem::at(
-                        Place::file(name),
-                        format!("recorded answers can't be read: {cause}"),
-                    )),
+                    Ok(file) => recordings.push(Recording { name, file: Mutex::new(file) }),
+                    Err(cause) => reader
+                        .problems
+                        .push(Problem::at(Place::file(name), format!("recorded answers can't be read: {cause}"))),
                 },
-                Err(_) => reader
-                    .problems
-                    .push(Problem::new("more than 65536 files of recorded answers")),
+                Err(_) => reader.problems.push(Problem::new("more than 65536 files of recorded answers")),
             }
         }
         reader.problems.or(Recorded {
-            sha256: reader
-                .digest
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            sha256: reader.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
             names: reader.names,
             files: recordings,
             index: reader.index,
@@ -210,8 +194,7 @@ impl Recorded {
         let mut bytes = vec![0; place.length as usize];
         let read = {
             let mut file = recording.file.lock().unwrap_or_else(PoisonError::into_inner);
-            file.seek(SeekFrom::Start(place.offset))
-                .and_then(|_| file.read_exact(&mut bytes))
+            file.seek(SeekFrom::Start(place.offset)).and_then(|_| file.read_exact(&mut bytes))
         };
         read.map_err(|cause| format!("{at}: the recorded answer can't be read any more: {cause}"))?;
         if hash_of(&bytes) != place.hash {
@@ -274,25 +257,18 @@ impl Reader {
         let mut line = 0;
         loop {
             bytes.clear();
-            let length = (&mut lines)
-                .take(LONGEST_ROW as u64 + 1)
-                .read_until(b'\n', &mut bytes)?;
+            let length = (&mut lines).take(LONGEST_ROW as u64 + 1).read_until(b'\n', &mut bytes)?;
             if length == 0 {
                 return Ok(lines.into_inner());
             }
             if length > LONGEST_ROW {
                 let message = format!("a row is longer than {} MiB", LONGEST_ROW >> 20);
-                self.problems
-                    .push(Problem::at(Place::at(name.clone(), line + 1, 0), message));
+                self.problems.push(Problem::at(Place::at(name.clone(), line + 1, 0), message));
                 return Ok(lines.into_inner());
             }
             line = line.saturating_add(1);
             // Editors on Windows put a byte order mark in front of a file.
-            let mark = if line == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
-                3
-            } else {
-                0
-            };
+            let mark = if line == 1 && bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
             let row = bytes[mark..].trim_ascii_end();
             if !row.trim_ascii_start().is_empty() {
                 let place = RowPlace {
@@ -344,9 +320,7 @@ impl Reader {
             }
             Entry::Occupied(taken) => {
                 let first = taken.get();
-                let file = earlier
-                    .get(usize::from(first.file))
-                    .map_or(name, |recording| &recording.name);
+                let file = earlier.get(usize::from(first.file)).map_or(name, |recording| &recording.name);
                 Err(Problem::at(
                     at(1),
                     format!("a second answer for case `{case}`, prompt `{prompt}`, repeat {repeat}"),
@@ -366,9 +340,7 @@ fn checked(bytes: &[u8]) -> Result<Row<'_>, (usize, String)> {
     }
     let row: Row<'_> = serde_json::from_slice(bytes).map_err(|cause| {
         let message = cause.to_string();
-        let message = message
-            .rsplit_once(" at line ")
-            .map_or(message.as_str(), |(what, _)| what);
+        let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
         (cause.column().max(1), message.to_owned())
     })?;
     if row.repeat == Some(0) {
@@ -378,12 +350,8 @@ fn checked(bytes: &[u8]) -> Result<Row<'_>, (usize, String)> {
 }
 
 fn missing(job: &Job, names: &[String]) -> ProviderError {
-    let message = format!(
-        "no recorded answer for case `{}`, prompt `{}`, repeat {}",
-        job.case,
-        names.join("` or `"),
-        job.repeat
-    );
+    let message =
+        format!("no recorded answer for case `{}`, prompt `{}`, repeat {}", job.case, names.join("` or `"), job.repeat);
     ProviderError::new(FailureKind::Missing, "no_recorded_answer", message, Retry::Never)
 }
 

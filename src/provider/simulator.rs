@@ -37,8 +37,5 @@ fn open(config: &ProviderConfig) -> Result<Target, Problems> {
         }
     };
     let target = gemini::open_as(Identity::Simulator { service }, base_url, config)?;
-    Ok(Target {
-        _guard: guard,
-        ..target
-    })
+    Ok(Target { _guard: guard, ..target })
 }

@@ -33,9 +33,7 @@ pub struct Target {
 
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Target")
-            .field("identity", &self.identity)
-            .finish_non_exhaustive()
+        f.debug_struct("Target").field("identity", &self.identity).finish_non_exhaustive()
     }
 }
 
@@ -46,10 +44,7 @@ impl Target {
     /// The same, asked request by request.
     #[must_use]
     pub fn unbatched(&self) -> Target {
-        Target {
-            identity: self.identity.trim_end_matches(BATCHED).to_owned(),
-            ..self.clone()
-        }
+        Target { identity: self.identity.trim_end_matches(BATCHED).to_owned(), ..self.clone() }
     }
 
     /// Makes sure that the first request can leave.

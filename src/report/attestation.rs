@@ -15,12 +15,8 @@ use std::sync::{Arc, OnceLock};
 
 pub(super) const FILE: &str = "verdict.intoto.json";
 
-pub(super) const FORMAT: Format = Format {
-    file: FILE,
-    purpose: "signing: the verdict as an in-toto statement",
-    call: CallReport::Rewrite,
-    open,
-};
+pub(super) const FORMAT: Format =
+    Format { file: FILE, purpose: "signing: the verdict as an in-toto statement", call: CallReport::Rewrite, open };
 
 /// Type of the statement.
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
@@ -28,10 +24,7 @@ const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const PREDICATE: &str = "https://in-toto.io/attestation/test-result/v0.1";
 
 fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>, ReportError> {
-    Ok(Box::new(Attestation {
-        results: Arc::clone(&context.results),
-        output: Output::create(folder, FILE)?,
-    }))
+    Ok(Box::new(Attestation { results: Arc::clone(&context.results), output: Output::create(folder, FILE)? }))
 }
 
 /// Removes the statement where there is no verdict: it would outlive what it is about.
@@ -115,12 +108,7 @@ fn prompt(record: &PromptRecord) -> Value {
 
 /// What the candidate was tested with, each with its digest.
 fn configuration(verdict: &Verdict, results: Option<&ResultsFile>) -> Vec<Value> {
-    let InputDigests {
-        identical: _,
-        requests_sha256,
-        judges_sha256,
-        commands_sha256,
-    } = &verdict.tested;
+    let InputDigests { identical: _, requests_sha256, judges_sha256, commands_sha256 } = &verdict.tested;
     let resource = |name: &str, sha256: &str| json!({"name": name, "digest": {"sha256": sha256}});
     let mut all: Vec<Value> = verdict.baseline.iter().map(prompt).collect();
     all.push(resource("golden data", &verdict.dataset.sha256));

@@ -120,10 +120,7 @@ fn table(verdict: &Verdict) -> String {
         let [rate, difference, interval, decision, cost] = cells(line);
         let name = md_code(&truncate(&line.name, NAME));
         let name = if line.chosen { format!("**{name}**") } else { name };
-        let _ = writeln!(
-            text,
-            "| {name} | {rate} | {difference} | {interval} | {decision} | {cost} |"
-        );
+        let _ = writeln!(text, "| {name} | {rate} | {difference} | {interval} | {decision} | {cost} |");
     }
     text
 }
@@ -134,11 +131,7 @@ fn table(verdict: &Verdict) -> String {
 /// `out` can't be written.
 pub fn candidates_table(verdict: &Verdict, redactor: &Redactor, out: &mut dyn io::Write) -> io::Result<()> {
     let verdict = redactor.verdict(verdict);
-    let names: Vec<String> = verdict
-        .candidates
-        .iter()
-        .map(|line| log_line(&truncate(&line.name, NAME)))
-        .collect();
+    let names: Vec<String> = verdict.candidates.iter().map(|line| log_line(&truncate(&line.name, NAME))).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
     writeln!(out, "\n{}", shared(&verdict))?;
     for (line, name) in verdict.candidates.iter().zip(&names) {
@@ -177,8 +170,7 @@ fn cells(line: &CandidateLine) -> [String; 5] {
         line.rate.map_or_else(dash, |rate| percent(rate.pass)),
         difference.map_or_else(dash, |found| points(found.estimate)),
         difference.map_or_else(dash, |found| format!("{} to {}", points(found.low), points(found.high))),
-        line.decision
-            .map_or_else(|| "not run".to_owned(), |decision| decision.as_str().to_owned()),
+        line.decision.map_or_else(|| "not run".to_owned(), |decision| decision.as_str().to_owned()),
         match line.decision {
             Some(_) => usd(line.cost_usd),
             None => dash(),

@@ -44,11 +44,7 @@ pub struct Console {
 impl Console {
     /// Nothing seen yet.
     pub fn new(style: Style, redactor: Redactor) -> Console {
-        Console {
-            style,
-            highlights: Highlights::new(redactor.clone()),
-            redactor,
-        }
+        Console { style, highlights: Highlights::new(redactor.clone()), redactor }
     }
 
     /// The tags whose cases don't decide.
@@ -97,11 +93,7 @@ impl Console {
 
     fn banners(&self, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
         for (on, word, text) in [
-            (
-                verdict.replayed,
-                "REPLAYED",
-                "the answers were recorded earlier; nothing here can be promoted",
-            ),
+            (verdict.replayed, "REPLAYED", "the answers were recorded earlier; nothing here can be promoted"),
             (
                 verdict.dataset.cases < verdict.dataset.total,
                 "PARTIAL",
@@ -125,16 +117,8 @@ impl Console {
     }
 
     fn lists(&self, verdict: &Verdict, reports: &Path, out: &mut dyn Write) -> io::Result<()> {
-        let Highlights {
-            regressed,
-            critical,
-            failing,
-            quarantined,
-            errors: _,
-            other_errors: _,
-            skipped: _,
-            ..
-        } = &self.highlights;
+        let Highlights { regressed, critical, failing, quarantined, errors: _, other_errors: _, skipped: _, .. } =
+            &self.highlights;
         if verdict.baseline.is_some() {
             let of = format!("of {} compared", verdict.paired.n);
             self.list("regressed", &of, regressed, reports, out)?;
@@ -152,35 +136,19 @@ impl Console {
         }
         let title = self.paint(RED, title);
         writeln!(out, "{}", format!("{title}: {} {of}", listed.count()).trim_end())?;
-        for Headline {
-            id,
-            place,
-            label,
-            reason,
-        } in &listed.named
-        {
+        for Headline { id, place, label, reason } in &listed.named {
             writeln!(out, "  {}  {}", self.paint(BOLD, &log_line(id)), log_line(place))?;
             writeln!(out, "    {}: {}", log_line(label), log_line(reason))?;
         }
         if listed.more > 0 {
             let path = reports.join(super::diff::FILE);
-            writeln!(
-                out,
-                "  … and {} more, see {}",
-                listed.more,
-                log_line(&path.to_string_lossy())
-            )?;
+            writeln!(out, "  … and {} more, see {}", listed.more, log_line(&path.to_string_lossy()))?;
         }
         writeln!(out)
     }
 
     fn errors(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Highlights {
-            errors,
-            other_errors,
-            skipped,
-            ..
-        } = &self.highlights;
+        let Highlights { errors, other_errors, skipped, .. } = &self.highlights;
         if errors.is_empty() && skipped.is_empty() {
             return Ok(());
         }
@@ -198,41 +166,21 @@ impl Console {
     }
 
     fn table(&self, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
-        let Counts {
-            cases,
-            pass,
-            fail,
-            error,
-            skipped,
-        } = &verdict.counts;
-        let mut lines = vec![(
-            "candidate",
-            format!("{cases} cases: {pass} pass, {fail} fail, {error} error, {skipped} skipped"),
-        )];
+        let Counts { cases, pass, fail, error, skipped } = &verdict.counts;
+        let mut lines =
+            vec![("candidate", format!("{cases} cases: {pass} pass, {fail} fail, {error} error, {skipped} skipped"))];
         if let Some(early) = early(verdict) {
             lines.push(("early", early));
         }
         if verdict.baseline.is_some() {
-            let PairCounts {
-                n,
-                both_pass,
-                regressed,
-                improved,
-                both_fail,
-            } = &verdict.paired;
+            let PairCounts { n, both_pass, regressed, improved, both_fail } = &verdict.paired;
             lines.push((
                 "compared",
                 format!("{n} cases: {regressed} regressed, {improved} improved, {both_pass} both pass, {both_fail} both fail"),
             ));
-            lines.push((
-                "baseline",
-                format!("pass rate {}", rate(verdict.rates.baseline.as_ref())),
-            ));
+            lines.push(("baseline", format!("pass rate {}", rate(verdict.rates.baseline.as_ref()))));
         }
-        lines.push((
-            "candidate",
-            format!("pass rate {}", rate(verdict.rates.candidate.as_ref())),
-        ));
+        lines.push(("candidate", format!("pass rate {}", rate(verdict.rates.candidate.as_ref()))));
         if let Some(found) = &verdict.difference {
             lines.push(("difference", difference(found)));
         }
@@ -256,12 +204,7 @@ impl Console {
     fn reasons(&self, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
         let decision = verdict.decision;
         writeln!(out, "{}", self.paint(color(decision), decision.as_str()))?;
-        for Reason {
-            code,
-            message,
-            cases: _,
-        } in verdict.reasons.iter().take(REASONS)
-        {
+        for Reason { code, message, cases: _ } in verdict.reasons.iter().take(REASONS) {
             writeln!(out, "  {}: {}", code.as_str(), log_line(&truncate(message, MESSAGE)))?;
         }
         if let Some(text) = needed(verdict.needed.as_ref(), &verdict.counts) {
@@ -271,11 +214,7 @@ impl Console {
     }
 
     fn paint(&self, color: &str, text: &str) -> String {
-        if self.style.color {
-            format!("\x1b[{color}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.style.color { format!("\x1b[{color}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 

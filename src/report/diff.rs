@@ -155,13 +155,7 @@ impl Reporter for Diff {
     }
 
     fn finish(self: Box<Self>, verdict: &Verdict) -> Result<(), ReportError> {
-        let Diff {
-            mut output,
-            bodies,
-            quarantine: _,
-            most_cases,
-            most_bytes,
-        } = *self;
+        let Diff { mut output, bodies, quarantine: _, most_cases, most_bytes } = *self;
         write_document(&mut output, bodies, (most_cases, most_bytes), verdict).map_err(|cause| output.error(cause))?;
         output.publish()
     }
@@ -196,12 +190,7 @@ fn write_document(
         output.write_all(b"No case to show.\n")?;
     }
     for body in bodies.into_iter().filter(|body| body.cases > 0) {
-        let Body {
-            section,
-            spool,
-            lengths,
-            cases,
-        } = body;
+        let Body { section, spool, lengths, cases } = body;
         writeln!(output, "## {} ({cases})\n", section.title())?;
         let mut fitting = 0;
         let mut bytes = 0;
@@ -217,11 +206,7 @@ fn write_document(
         bytes_left -= bytes;
         let more = cases - fitting as u64;
         if more > 0 {
-            writeln!(
-                output,
-                "… and {}, in results.jsonl.\n",
-                count(more, "more case", "more cases")
-            )?;
+            writeln!(output, "… and {}, in results.jsonl.\n", count(more, "more case", "more cases"))?;
         }
     }
     Ok(())
@@ -229,30 +214,16 @@ fn write_document(
 
 fn head(verdict: &Verdict) -> String {
     let mut head = match &verdict.baseline {
-        Some(baseline) => format!(
-            "# {} → {}\n\n",
-            md_code(&baseline.name),
-            md_code(&verdict.candidate.name)
-        ),
+        Some(baseline) => format!("# {} → {}\n\n", md_code(&baseline.name), md_code(&verdict.candidate.name)),
         None => format!("# {}\n\n", md_code(&verdict.candidate.name)),
     };
     head.push_str(&summary::verdict_line(verdict));
     head.push_str(&summary::rule(verdict));
     head.push_str(&summary::banners(verdict));
     head.push('\n');
-    let prompts = [
-        ("baseline", verdict.baseline.as_ref()),
-        ("candidate", Some(&verdict.candidate)),
-    ];
+    let prompts = [("baseline", verdict.baseline.as_ref()), ("candidate", Some(&verdict.candidate))];
     for (arm, prompt) in prompts {
-        if let Some(PromptRecord {
-            name,
-            sha256,
-            model,
-            path,
-            file_sha256: _,
-        }) = prompt
-        {
+        if let Some(PromptRecord { name, sha256, model, path, file_sha256: _ }) = prompt {
             head.push_str(&format!(
                 "- {arm}: {} from {}, model {}, sha256 {}\n",
                 md_code(name),

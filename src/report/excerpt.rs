@@ -56,10 +56,7 @@ pub(super) fn unified(old: &str, new: &str) -> String {
 
 /// The hunks of a unified diff of two prompts' sources; empty if they are equal.
 pub fn source_diff(old: &str, new: &str) -> String {
-    TextDiff::from_lines(old, new)
-        .unified_diff()
-        .context_radius(CONTEXT)
-        .to_string()
+    TextDiff::from_lines(old, new).unified_diff().context_radius(CONTEXT).to_string()
 }
 
 /// A diff by words: `[-removed-]{+added+}`, as `git diff --word-diff` writes it.

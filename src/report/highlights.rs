@@ -131,10 +131,7 @@ pub(super) struct Highlights {
 impl Highlights {
     /// Nothing yet; what is picked is masked before it is cut.
     pub(super) fn new(redactor: Redactor) -> Highlights {
-        Highlights {
-            redactor,
-            ..Highlights::default()
-        }
+        Highlights { redactor, ..Highlights::default() }
     }
 
     /// The tags whose cases don't decide.

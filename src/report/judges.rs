@@ -102,10 +102,7 @@ mod tests {
             scale: None,
             corrected: Some(CorrectedRates {
                 baseline: None,
-                candidate: Some(CorrectedRate {
-                    pass: 0.823,
-                    standard_error: 0.03,
-                }),
+                candidate: Some(CorrectedRate { pass: 0.823, standard_error: 0.03 }),
             }),
         };
         insta::assert_snapshot!(section(&found), @r"
@@ -118,10 +115,7 @@ mod tests {
 
         Pass rates without the judge's errors (± standard error): baseline –, candidate 82.3% ± 3.0%.
         ");
-        let many = JudgeEvidence {
-            deciding: vec![judge("default", false); 25],
-            ..JudgeEvidence::default()
-        };
+        let many = JudgeEvidence { deciding: vec![judge("default", false); 25], ..JudgeEvidence::default() };
         assert!(section(&many).contains("… and 5 more, in verdict.json."));
     }
 }

@@ -21,12 +21,8 @@ use time::{Duration, OffsetDateTime, UtcOffset};
 
 pub(super) const FILE: &str = "junit.xml";
 
-pub(super) const FORMAT: Format = Format {
-    file: FILE,
-    purpose: "test tabs: one suite a golden file, one test a case",
-    call: CallReport::Copy,
-    open,
-};
+pub(super) const FORMAT: Format =
+    Format { file: FILE, purpose: "test tabs: one suite a golden file, one test a case", call: CallReport::Copy, open };
 
 /// Cases held at a time.
 const CHUNK: usize = 1_000;
@@ -44,13 +40,7 @@ const BROKEN: usize = 10;
 fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, ReportError> {
     let output = Output::create(folder, FILE)?;
     let spool = Spool::create(folder).map_err(|cause| output.error(cause))?;
-    Ok(Box::new(Junit {
-        output,
-        spool,
-        suites: Vec::new(),
-        chunk: Vec::new(),
-        quarantine: Quarantine::default(),
-    }))
+    Ok(Box::new(Junit { output, spool, suites: Vec::new(), chunk: Vec::new(), quarantine: Quarantine::default() }))
 }
 
 struct Junit {
@@ -85,13 +75,7 @@ struct Totals {
 
 impl Totals {
     fn add(&mut self, other: Totals) {
-        let Totals {
-            tests,
-            failures,
-            errors,
-            skipped,
-            time,
-        } = other;
+        let Totals { tests, failures, errors, skipped, time } = other;
         self.tests += tests;
         self.failures += failures;
         self.errors += errors;
@@ -112,13 +96,7 @@ impl Reporter for Junit {
 
     fn finish(mut self: Box<Self>, verdict: &Verdict) -> Result<(), ReportError> {
         self.serialise().map_err(|cause| self.output.error(cause))?;
-        let Junit {
-            mut output,
-            spool,
-            suites,
-            chunk: _,
-            quarantine: _,
-        } = *self;
+        let Junit { mut output, spool, suites, chunk: _, quarantine: _ } = *self;
         write_document(&mut output, spool, &suites, verdict).map_err(|cause| output.error(cause))?;
         output.publish()
     }
@@ -267,11 +245,7 @@ fn push_properties(writer: &mut Writer<&mut Output>, verdict: &Verdict) -> io::R
     }
     // Numbered, because readers keep one property of a name.
     for (number, Warning { code: _, message }) in (1..).zip(&verdict.warnings) {
-        push_property(
-            writer,
-            &format!("warning {number}"),
-            &truncate(&attribute(message), MESSAGE),
-        )?;
+        push_property(writer, &format!("warning {number}"), &truncate(&attribute(message), MESSAGE))?;
     }
     writer.write_event(Event::End(BytesEnd::new("properties")))?;
     writer.write_event(Event::Text(BytesText::from_escaped("\n")))
@@ -294,35 +268,24 @@ fn push_totals(tag: &mut BytesStart<'_>, totals: &Totals) {
 
 /// UTC to the second without a zone, the only form that every reader of the format takes; `None` if it can't be read.
 fn timestamp(started_at: &str) -> Option<String> {
-    let started = OffsetDateTime::parse(started_at, &Rfc3339)
-        .ok()?
-        .to_offset(UtcOffset::UTC);
+    let started = OffsetDateTime::parse(started_at, &Rfc3339).ok()?.to_offset(UtcOffset::UTC);
     let (year, month, day) = started.to_calendar_date();
     let (hour, minute, second) = started.to_hms();
-    Some(format!(
-        "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}",
-        u8::from(month)
-    ))
+    Some(format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}", u8::from(month)))
 }
 
 /// The candidate's side of a case, and by which tag and until when it is in quarantine. One that fails there fails here, too,
 /// so that the totals are those of the verdict; its message says that it decides nothing.
 fn test_case(row: &CaseRow, quarantined: Option<(&str, &str)>) -> TestCase {
-    let CaseRow {
-        case,
-        baseline: _,
-        candidate,
-    } = row;
+    let CaseRow { case, baseline: _, candidate } = row;
     let latency: u64 = candidate
         .repeats
         .iter()
         .filter_map(|judged| judged.answer.as_ref())
         .fold(0, |sum: u64, answer| sum.saturating_add(answer.latency_ms))
         .min(LONGEST);
-    let mut test = TestCase::success(
-        &name(case.id.as_str()),
-        Duration::milliseconds(i64::try_from(latency).unwrap_or_default()),
-    );
+    let mut test =
+        TestCase::success(&name(case.id.as_str()), Duration::milliseconds(i64::try_from(latency).unwrap_or_default()));
     test.set_classname(&name(&case.suite));
     test.result = match candidate.deciding() {
         // Nothing was planned for it.
@@ -340,40 +303,24 @@ fn result(case: &Case, candidate: &ArmRow, judged: &ScoredSample, quarantined: O
     };
     let type_ = attribute(kind);
     let apart = quarantined.map_or_else(String::new, |(tag, until)| {
-        format!(
-            "in quarantine until {until} by its tag {}, decides nothing: ",
-            truncate(tag, 100)
-        )
+        format!("in quarantine until {until} by its tag {}, decides nothing: ", truncate(tag, 100))
     });
     let message = truncate(&attribute(&format!("{apart}{label}: {reason}")), MESSAGE).into_owned();
     match judged.outcome.kind() {
-        OutcomeKind::Fail => TestResult::Failure {
-            cause: Some(details(&message, case, candidate, judged, &reasons)),
-            type_,
-            message,
-        },
-        OutcomeKind::Error => TestResult::Error {
-            cause: Some(details(&message, case, candidate, judged, &reasons)),
-            type_,
-            message,
-        },
-        OutcomeKind::Skipped | OutcomeKind::Pass => TestResult::SkippedWithCause {
-            cause: None,
-            type_,
-            message,
-        },
+        OutcomeKind::Fail => {
+            TestResult::Failure { cause: Some(details(&message, case, candidate, judged, &reasons)), type_, message }
+        }
+        OutcomeKind::Error => {
+            TestResult::Error { cause: Some(details(&message, case, candidate, judged, &reasons)), type_, message }
+        }
+        OutcomeKind::Skipped | OutcomeKind::Pass => TestResult::SkippedWithCause { cause: None, type_, message },
     }
 }
 
 /// The text of a failure or error. The message comes first, because some readers show only the text.
 fn details(message: &str, case: &Case, candidate: &ArmRow, judged: &ScoredSample, reasons: &[Why<'_>]) -> String {
     let mut text = format!("{message}\n\nat {}\n", log_line(&case.place.to_string()));
-    text.push_str(&format!(
-        "repeat {} of {} ({})\n",
-        judged.repeat,
-        candidate.repeats.len(),
-        outcomes(candidate)
-    ));
+    text.push_str(&format!("repeat {} of {} ({})\n", judged.repeat, candidate.repeats.len(), outcomes(candidate)));
     if reasons.len() > 1 {
         text.push_str("\nbroken checks:\n");
         for Why { kind: _, label, reason } in reasons.iter().take(BROKEN) {
@@ -410,14 +357,8 @@ mod tests {
 
     #[test]
     fn time_stamps_have_seconds_and_no_zone() {
-        assert_eq!(
-            timestamp("2026-11-22T17:56:32Z").as_deref(),
-            Some("2026-11-22T17:56:32")
-        );
-        assert_eq!(
-            timestamp("2026-11-22T17:56:32.399656224+02:00").as_deref(),
-            Some("2026-11-22T15:56:32")
-        );
+        assert_eq!(timestamp("2026-11-22T17:56:32Z").as_deref(), Some("2026-11-22T17:56:32"));
+        assert_eq!(timestamp("2026-11-22T17:56:32.399656224+02:00").as_deref(), Some("2026-11-22T15:56:32"));
         assert_eq!(timestamp("yesterday"), None);
     }
 }

@@ -128,11 +128,7 @@ pub struct Context {
 
 impl Default for Context {
     fn default() -> Context {
-        Context {
-            diff_cases: 500,
-            diff_bytes: 8 * 1024 * 1024,
-            results: Arc::default(),
-        }
+        Context { diff_cases: 500, diff_bytes: 8 * 1024 * 1024, results: Arc::default() }
     }
 }
 
@@ -167,14 +163,8 @@ pub enum CallReport {
 
 /// Every report, in the order in which they are finished: verdict.json is the last, so that whoever sees it can rely on
 /// the others.
-pub const FORMATS: &[Format] = &[
-    results::FORMAT,
-    junit::FORMAT,
-    diff::FORMAT,
-    summary::FORMAT,
-    attestation::FORMAT,
-    verdict::FORMAT,
-];
+pub const FORMATS: &[Format] =
+    &[results::FORMAT, junit::FORMAT, diff::FORMAT, summary::FORMAT, attestation::FORMAT, verdict::FORMAT];
 
 /// An output folder that belongs to this process, without any earlier output.
 #[derive(Debug)]
@@ -197,11 +187,8 @@ impl OutputDir {
         }
         let unusable = |what: &str, cause: io::Error| {
             ReportError::OutputDir(
-                Problem::new(format!(
-                    "can't use the output folder {}: {what}: {cause}",
-                    dir.display()
-                ))
-                .hint("name a folder that can be written, with `--out DIR`"),
+                Problem::new(format!("can't use the output folder {}: {what}: {cause}", dir.display()))
+                    .hint("name a folder that can be written, with `--out DIR`"),
             )
         };
         fs::create_dir_all(dir).map_err(|cause| unusable("can't create it", cause))?;
@@ -224,11 +211,8 @@ impl OutputDir {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(ReportError::OutputDir(
-                    Problem::new(format!(
-                        "another promptgate is writing into the output folder {}",
-                        dir.display()
-                    ))
-                    .hint("wait until it ends, or name another folder with `--out DIR`"),
+                    Problem::new(format!("another promptgate is writing into the output folder {}", dir.display()))
+                        .hint("wait until it ends, or name another folder with `--out DIR`"),
                 ));
             }
             Err(TryLockError::Error(cause)) => return Err(unusable("can't lock it", cause)),
@@ -236,10 +220,7 @@ impl OutputDir {
         remove_outputs(dir)
             .and_then(|()| remove_parts(dir))
             .map_err(|cause| unusable("can't remove an earlier output", cause))?;
-        Ok(OutputDir {
-            path: dir.to_owned(),
-            _lock: lock,
-        })
+        Ok(OutputDir { path: dir.to_owned(), _lock: lock })
     }
 
     /// Claims the folder of one of several candidates below this one. It is empty of outputs, and belongs to this one until it is
@@ -251,10 +232,7 @@ impl OutputDir {
         let part = OutputDir::claim(&self.path.join(name))?;
         match File::create(part.path.join(PART)) {
             Ok(_) => Ok(part),
-            Err(cause) => Err(ReportError::Write {
-                path: part.path.join(PART),
-                cause,
-            }),
+            Err(cause) => Err(ReportError::Write { path: part.path.join(PART), cause }),
         }
     }
 
@@ -270,11 +248,7 @@ fn foreign_output(dir: &Path) -> Option<&'static str> {
     let ours = dir.join(LOCK).exists()
         || fs::read_to_string(dir.join(verdict::FILE)).is_ok_and(|text| text.contains(Verdict::SCHEMA));
     let mut files = FORMATS.iter().map(|format| format.file);
-    if ours {
-        None
-    } else {
-        files.find(|file| dir.join(file).exists())
-    }
+    if ours { None } else { files.find(|file| dir.join(file).exists()) }
 }
 
 /// Removes the files that [`FORMATS`] names, verdict.json first, and what a killed run left of them.
@@ -332,20 +306,9 @@ impl Reports {
         let mut errors = Vec::new();
         let reporters = FORMATS
             .iter()
-            .map(|format| {
-                (format.open)(folder.path(), &context)
-                    .map_err(|error| errors.push(error))
-                    .ok()
-            })
+            .map(|format| (format.open)(folder.path(), &context).map_err(|error| errors.push(error)).ok())
             .collect();
-        Reports {
-            reporters,
-            errors,
-            redactor,
-            seen: Counts::default(),
-            folder,
-            results: context.results,
-        }
+        Reports { reporters, errors, redactor, seen: Counts::default(), folder, results: context.results }
     }
 
     /// Where [`Reports::finish`] says what results.jsonl came to.
@@ -373,10 +336,7 @@ impl Reports {
         let mut verdict = self.redactor.verdict(verdict);
         if self.seen != verdict.counts {
             verdict.promotable = false;
-            self.errors.push(ReportError::Disagreement {
-                saw: self.seen,
-                counted: verdict.counts,
-            });
+            self.errors.push(ReportError::Disagreement { saw: self.seen, counted: verdict.counts });
         }
         for reporter in self.reporters.into_iter().flatten() {
             if !self.errors.is_empty() && verdict.exit_code == 0 {
@@ -425,23 +385,13 @@ mod tests {
     #[test]
     fn claiming_removes_earlier_outputs_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
-        for name in [
-            "verdict.json",
-            "junit.xml",
-            ".promptgate-x1.tmp",
-            "README.md",
-            "notes.tmp",
-        ] {
+        for name in ["verdict.json", "junit.xml", ".promptgate-x1.tmp", "README.md", "notes.tmp"] {
             fs::write(dir.path().join(name), "old").unwrap();
         }
         let problem = OutputDir::claim(dir.path()).unwrap_err().to_string();
         assert!(problem.contains("junit.xml that promptgate did not write"), "{problem}");
         assert!(dir.path().join("junit.xml").exists(), "files of others stay");
-        fs::write(
-            dir.path().join("verdict.json"),
-            "{\"schema\": \"promptgate.verdict/1\"}",
-        )
-        .unwrap();
+        fs::write(dir.path().join("verdict.json"), "{\"schema\": \"promptgate.verdict/1\"}").unwrap();
         let folder = OutputDir::claim(dir.path()).unwrap();
         let mut left: Vec<_> = fs::read_dir(folder.path())
             .unwrap()
@@ -457,10 +407,7 @@ mod tests {
         let path = dir.path().join("deep/er");
         let first = OutputDir::claim(&path).unwrap();
         let second = OutputDir::claim(&path).unwrap_err().to_string();
-        assert!(
-            second.starts_with("another promptgate is writing into the output folder"),
-            "{second}"
-        );
+        assert!(second.starts_with("another promptgate is writing into the output folder"), "{second}");
         assert!(second.contains("--out DIR"), "{second}");
         drop(first);
         OutputDir::claim(&path).unwrap();

@@ -7,20 +7,12 @@ pub(super) const UNKNOWN: &str = "–";
 
 /// A share of 0..=1 as `92.5%`.
 pub(super) fn percent(share: f64) -> String {
-    if share.is_finite() {
-        format!("{:.1}%", positive_zero(share * 100.0, 1))
-    } else {
-        UNKNOWN.to_owned()
-    }
+    if share.is_finite() { format!("{:.1}%", positive_zero(share * 100.0, 1)) } else { UNKNOWN.to_owned() }
 }
 
 /// A difference of shares in percentage points, signed: `-4.2`.
 pub(super) fn points(share: f64) -> String {
-    if share.is_finite() {
-        format!("{:+.1}", positive_zero(share * 100.0, 1))
-    } else {
-        UNKNOWN.to_owned()
-    }
+    if share.is_finite() { format!("{:+.1}", positive_zero(share * 100.0, 1)) } else { UNKNOWN.to_owned() }
 }
 
 /// An arm's pass rate with its interval: `92.5% (88.1% to 95.4%)`.
@@ -33,13 +25,7 @@ pub(super) fn rate(rate: Option<&ArmRate>) -> String {
 
 /// Candidate minus baseline with its interval: `-4.2 points (-8.0 to -0.5, 90% confidence)`.
 pub(super) fn difference(difference: &Difference) -> String {
-    let Difference {
-        estimate,
-        low,
-        high,
-        confidence,
-        method: _,
-    } = difference;
+    let Difference { estimate, low, high, confidence, method: _ } = difference;
     format!(
         "{} points ({} to {}, {} confidence)",
         points(*estimate),
@@ -63,11 +49,7 @@ pub(super) fn early(verdict: &Verdict) -> Option<String> {
 
 /// A test statistic: `-1.83`.
 pub(super) fn z(value: f64) -> String {
-    if value.is_finite() {
-        format!("{:.2}", positive_zero(value, 2))
-    } else {
-        UNKNOWN.to_owned()
-    }
+    if value.is_finite() { format!("{:.2}", positive_zero(value, 2)) } else { UNKNOWN.to_owned() }
 }
 
 /// US dollars: `$0.0123`, `$12.30`.
@@ -99,10 +81,7 @@ pub(super) fn cost(verdict: &Verdict) -> String {
     if verdict.cached == Arms::default() {
         return spent;
     }
-    format!(
-        "{spent} (all answers, when they were asked for: {})",
-        usd(verdict.answers_cost_usd)
-    )
+    format!("{spent} (all answers, when they were asked for: {})", usd(verdict.answers_cost_usd))
 }
 
 /// Milliseconds of one answer's waiting that are the machine's own, and not worth telling.
@@ -125,11 +104,7 @@ pub(super) fn count(n: u64, one: &str, many: &str) -> String {
 
 /// Drops the sign of what rounds to zero.
 fn positive_zero(value: f64, digits: i32) -> f64 {
-    if value.abs() < 0.5 / 10f64.powi(digits) {
-        0.0
-    } else {
-        value
-    }
+    if value.abs() < 0.5 / 10f64.powi(digits) { 0.0 } else { value }
 }
 
 #[cfg(test)]

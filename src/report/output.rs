@@ -26,20 +26,14 @@ impl Output {
             builder.permissions(std::fs::Permissions::from_mode(0o666));
         }
         match builder.tempfile_in(folder) {
-            Ok(file) => Ok(Output {
-                file: BufWriter::new(file),
-                path,
-            }),
+            Ok(file) => Ok(Output { file: BufWriter::new(file), path }),
             Err(cause) => Err(ReportError::Write { path, cause }),
         }
     }
 
     /// Names the file in a failure.
     pub(super) fn error(&self, cause: io::Error) -> ReportError {
-        ReportError::Write {
-            path: self.path.clone(),
-            cause,
-        }
+        ReportError::Write { path: self.path.clone(), cause }
     }
 
     /// Gives the file its name; from now on it is there, and whole.
@@ -73,10 +67,7 @@ pub(super) struct Spool {
 impl Spool {
     /// An empty spool in the folder.
     pub(super) fn create(folder: &Path) -> io::Result<Spool> {
-        Ok(Spool {
-            file: BufWriter::new(tempfile::tempfile_in(folder)?),
-            bytes: 0,
-        })
+        Ok(Spool { file: BufWriter::new(tempfile::tempfile_in(folder)?), bytes: 0 })
     }
 
     /// Bytes written so far.

@@ -102,16 +102,7 @@ fn folder(root: &Path, make: bool) -> io::Result<Option<PathBuf>> {
 }
 
 fn file_text(proposal: &Proposal<'_>) -> String {
-    let Proposal {
-        case,
-        prompt,
-        target,
-        repeat,
-        reason,
-        against,
-        approved,
-        text,
-    } = proposal;
+    let Proposal { case, prompt, target, repeat, reason, against, approved, text } = proposal;
     let mut out = String::from("---\n");
     let mut line = |key: &str, value: String| out.push_str(&format!("{key}: {}\n", quoted(&value)));
     line("description", format!("case {}, prompt {prompt}: {reason}", case.id));
@@ -131,10 +122,7 @@ fn file_text(proposal: &Proposal<'_>) -> String {
             lines.iter().for_each(|line| out.push_str(&format!("    - {line}\n")));
         }
     };
-    list(
-        "against",
-        against.iter().take(CHECKS).map(|said| quoted(said)).collect(),
-    );
+    list("against", against.iter().take(CHECKS).map(|said| quoted(said)).collect());
     if let Some(approved) = approved {
         list("diff", diff(approved, text));
     }
@@ -229,25 +217,16 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let case = case("a");
         withdraw(root.path(), &case.id).unwrap();
-        assert!(
-            !root.path().join("golden").exists(),
-            "nothing is made to remove something"
-        );
+        assert!(!root.path().join("golden").exists(), "nothing is made to remove something");
         propose(root.path(), &proposal(&case, None, "one")).unwrap();
         propose(root.path(), &proposal(&case, None, "two")).unwrap();
         let folder = root.path().join(SNAPSHOTS);
         let names = || {
-            let names = fs::read_dir(&folder)
-                .unwrap()
-                .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
             names.collect::<Vec<_>>()
         };
         assert_eq!(names(), ["a.snap.new"]);
-        assert!(
-            fs::read_to_string(folder.join("a.snap.new"))
-                .unwrap()
-                .ends_with("---\ntwo\n")
-        );
+        assert!(fs::read_to_string(folder.join("a.snap.new")).unwrap().ends_with("---\ntwo\n"));
         withdraw(root.path(), &case.id).unwrap();
         withdraw(root.path(), &case.id).unwrap();
         assert!(names().is_empty());

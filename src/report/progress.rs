@@ -80,11 +80,7 @@ impl Tally {
             Event::Held { wait } => {
                 if *wait >= LONG_PAUSE && self.pauses < FIRST_PAUSES {
                     self.pauses += 1;
-                    let last = if self.pauses == FIRST_PAUSES {
-                        "; further pauses are not told"
-                    } else {
-                        ""
-                    };
+                    let last = if self.pauses == FIRST_PAUSES { "; further pauses are not told" } else { "" };
                     return Some(format!(
                         "the service asks for a pause: nothing is sent for {} s{last}",
                         wait.as_secs_f64().ceil()
@@ -99,11 +95,7 @@ impl Tally {
                 ];
                 self.pace = learnt.into_iter().flatten().collect::<Vec<_>>().join(", ");
             }
-            Event::Batched {
-                jobs,
-                answered,
-                requests,
-            } => return self.batches(*jobs, *answered, *requests),
+            Event::Batched { jobs, answered, requests } => return self.batches(*jobs, *answered, *requests),
             Event::Failed { code, message } => {
                 self.errors += 1;
                 if self.told.len() < FIRST_ERRORS && !self.told.contains(code) {
@@ -129,9 +121,7 @@ impl Tally {
             return None;
         }
         let noun = if jobs == 1 { "batch job" } else { "batch jobs" };
-        Some(format!(
-            "waiting for {jobs} {noun}: {answered} of {requests} requests answered"
-        ))
+        Some(format!("waiting for {jobs} {noun}: {answered} of {requests} requests answered"))
     }
 
     fn arrived(&self) -> u64 {
@@ -141,11 +131,7 @@ impl Tally {
     /// Cost, errors, retries, and the pace if the service forced one.
     fn figures(&self) -> String {
         let cost = if self.unpriced { None } else { Some(self.cost_usd) };
-        let pace = if self.pace.is_empty() {
-            String::new()
-        } else {
-            format!(", {}", self.pace)
-        };
+        let pace = if self.pace.is_empty() { String::new() } else { format!(", {}", self.pace) };
         format!(
             "cost {}, {}, {}{pace}",
             usd(cost),
@@ -175,18 +161,12 @@ impl Bar {
         // Narrow enough for 80 columns: a wrapped bar leaves its lines behind.
         let template = "{bar:12} {pos}/{len}, {rate}, {msg}, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(
-                style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
-                    // A bar that can't be drawn is no reason to stop.
-                    let _ = write!(out, "{:.0}/s", state.per_sec());
-                }),
-            );
+            bar.set_style(style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                // A bar that can't be drawn is no reason to stop.
+                let _ = write!(out, "{:.0}/s", state.per_sec());
+            }));
         }
-        Bar {
-            bar,
-            tally: Mutex::default(),
-            redactor,
-        }
+        Bar { bar, tally: Mutex::default(), redactor }
     }
 }
 
@@ -218,10 +198,7 @@ pub struct Lines<W> {
 impl<W: Write + Send> Lines<W> {
     /// Writes to `out`.
     pub fn new(out: W, redactor: Redactor) -> Lines<W> {
-        Lines {
-            state: Mutex::new((Tally::default(), 0, out)),
-            redactor,
-        }
+        Lines { state: Mutex::new((Tally::default(), 0, out)), redactor }
     }
 }
 
@@ -233,19 +210,10 @@ impl<W: Write + Send> Progress for Lines<W> {
         if let Some(line) = tally.note(event, &self.redactor) {
             let _ = writeln!(out, "{line}");
         }
-        let reached = (tally.arrived() * STEPS)
-            .checked_div(tally.planned)
-            .unwrap_or(0)
-            .min(STEPS);
+        let reached = (tally.arrived() * STEPS).checked_div(tally.planned).unwrap_or(0).min(STEPS);
         if reached > *step {
             *step = reached;
-            let _ = writeln!(
-                out,
-                "{} of {} answers, {}",
-                tally.arrived(),
-                tally.planned,
-                tally.figures()
-            );
+            let _ = writeln!(out, "{} of {} answers, {}", tally.arrived(), tally.planned, tally.figures());
         }
     }
 }
@@ -265,41 +233,24 @@ mod tests {
     #[test]
     fn a_long_run_prints_a_line_for_every_tenth() {
         let answered = std::iter::repeat_n(Event::Answered { cost_usd: Some(0.001) }, 1_000);
-        let text = lines(
-            std::iter::once(Event::Planned { answers: 1_000 })
-                .chain(answered)
-                .chain([Event::Done]),
-        );
+        let text = lines(std::iter::once(Event::Planned { answers: 1_000 }).chain(answered).chain([Event::Done]));
         assert_eq!(text.lines().count(), 10);
-        assert!(
-            text.starts_with("100 of 1000 answers, cost $0.1000, 0 errors, 0 retries\n"),
-            "{text}"
-        );
-        assert!(
-            text.ends_with("1000 of 1000 answers, cost $1.00, 0 errors, 0 retries\n"),
-            "{text}"
-        );
+        assert!(text.starts_with("100 of 1000 answers, cost $0.1000, 0 errors, 0 retries\n"), "{text}");
+        assert!(text.ends_with("1000 of 1000 answers, cost $1.00, 0 errors, 0 retries\n"), "{text}");
     }
 
     #[test]
     fn errors_are_told_once_and_safely() {
-        let failed = || Event::Failed {
-            code: "http_401".into(),
-            message: "key sk-secret-1 \x1b[31m\n::error::x".into(),
-        };
+        let failed =
+            || Event::Failed { code: "http_401".into(), message: "key sk-secret-1 \x1b[31m\n::error::x".into() };
         let text = lines([
             Event::Planned { answers: 100 },
             Event::Reused,
-            Event::Retrying {
-                code: "http_429".into(),
-                wait: Duration::from_secs(1),
-            },
+            Event::Retrying { code: "http_429".into(), wait: Duration::from_secs(1) },
             Event::Answered { cost_usd: None },
             failed(),
             failed(),
-            Event::Stopping {
-                reason: "the key was refused".into(),
-            },
+            Event::Stopping { reason: "the key was refused".into() },
         ]);
         insta::assert_snapshot!(text, @r"
         error http_401: key *** ␛[31m ⏎ ::error::x
@@ -309,9 +260,7 @@ mod tests {
 
     #[test]
     fn long_pauses_and_the_learnt_pace_are_shown() {
-        let held = |seconds| Event::Held {
-            wait: Duration::from_secs_f64(seconds),
-        };
+        let held = |seconds| Event::Held { wait: Duration::from_secs_f64(seconds) };
         let paced = |at_once, rpm, tpm| Event::Paced { at_once, rpm, tpm };
         let text = lines([
             Event::Planned { answers: 2 },
@@ -345,10 +294,7 @@ mod tests {
         bar.on(&Event::Planned { answers: 4 });
         bar.on(&Event::Reused);
         bar.on(&Event::Answered { cost_usd: Some(0.5) });
-        bar.on(&Event::Failed {
-            code: "timeout".into(),
-            message: "60s".into(),
-        });
+        bar.on(&Event::Failed { code: "timeout".into(), message: "60s".into() });
         assert_eq!((bar.bar.position(), bar.bar.length()), (3, Some(4)));
         assert_eq!(bar.bar.message(), "cost $0.5000, 1 error, 0 retries");
         bar.on(&Event::Done);

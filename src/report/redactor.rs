@@ -54,10 +54,7 @@ impl Redactor {
     /// Hides what another redactor hides now, too.
     pub fn add_all(&self, other: &Redactor) {
         let further = other.secrets().clone();
-        self.secrets
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(further);
+        self.secrets.write().unwrap_or_else(PoisonError::into_inner).extend(further);
     }
 
     /// There is nothing to hide.
@@ -103,13 +100,7 @@ impl Redactor {
             started_at: _,
         } = &mut run;
         for prompt in [Some(candidate), baseline.as_mut()].into_iter().flatten() {
-            let PromptInfo {
-                name,
-                sha256: _,
-                model,
-                path,
-                file_sha256: _,
-            } = prompt;
+            let PromptInfo { name, sha256: _, model, path, file_sha256: _ } = prompt;
             self.hide_all([name, model, path]);
         }
         self.hide(target);
@@ -127,11 +118,7 @@ impl Redactor {
             return Cow::Borrowed(row);
         }
         let mut row = row.clone();
-        let CaseRow {
-            case,
-            baseline,
-            candidate,
-        } = &mut row;
+        let CaseRow { case, baseline, candidate } = &mut row;
         self.case(case);
         for ArmRow { repeats } in [baseline.as_mut(), Some(candidate)].into_iter().flatten() {
             for judged in repeats {
@@ -211,25 +198,15 @@ impl Redactor {
         for judge in judges.iter_mut().flat_map(|judges| &mut judges.found.deciding) {
             self.hide_all([&mut judge.name, &mut judge.model]);
         }
-        for Reason {
-            code: _,
-            message,
-            cases,
-        } in reasons
-        {
+        for Reason { code: _, message, cases } in reasons {
             self.hide(message);
             cases.iter_mut().for_each(|id| self.id(id));
         }
         for Warning { code: _, message } in warnings {
             self.hide(message);
         }
-        for PromptRecord {
-            name,
-            sha256: _,
-            path,
-            file_sha256: _,
-            model,
-        } in [Some(candidate), baseline.as_mut()].into_iter().flatten()
+        for PromptRecord { name, sha256: _, path, file_sha256: _, model } in
+            [Some(candidate), baseline.as_mut()].into_iter().flatten()
         {
             self.hide_all([name, path, &mut model.requested]);
             self.hide_all(&mut model.served);
@@ -260,14 +237,7 @@ impl Redactor {
         if let Some(PolicyBase { rev, commit: _ }) = base {
             self.hide(rev);
         }
-        for PolicyChange {
-            kind: _,
-            what,
-            before,
-            after,
-            weaker: _,
-        } in rows
-        {
+        for PolicyChange { kind: _, what, before, after, weaker: _ } in rows {
             self.hide_all([Some(what), before.as_mut(), after.as_mut()].into_iter().flatten());
         }
     }
@@ -276,11 +246,7 @@ impl Redactor {
         let Case {
             id,
             suite,
-            place: Place {
-                file,
-                line: _,
-                column: _,
-            },
+            place: Place { file, line: _, column: _ },
             tags,
             critical: _,
             weight: _,
@@ -302,14 +268,7 @@ impl Redactor {
         for Turn { role: _, text } in history {
             self.hide(text);
         }
-        for CheckSpec {
-            matcher,
-            args,
-            weight: _,
-            name,
-            advisory: _,
-        } in checks
-        {
+        for CheckSpec { matcher, args, weight: _, name, advisory: _ } in checks {
             self.hide(matcher);
             self.value(args);
             self.hide_all(name);
@@ -341,15 +300,7 @@ impl Redactor {
         if let Some(answer) = answer {
             self.answer(answer);
         }
-        for CheckResult {
-            matcher,
-            name,
-            pass: _,
-            score: _,
-            reason,
-            advisory: _,
-        } in checks
-        {
+        for CheckResult { matcher, name, pass: _, score: _, reason, advisory: _ } in checks {
             self.hide_all([matcher, reason]);
             self.hide_all(name);
         }

@@ -57,10 +57,7 @@ struct Prompt {
 
 impl Prompt {
     fn of(prompt: &PromptInfo) -> Prompt {
-        Prompt {
-            name: prompt.name.clone(),
-            model: prompt.model.clone(),
-        }
+        Prompt { name: prompt.name.clone(), model: prompt.model.clone() }
     }
 }
 
@@ -77,21 +74,11 @@ impl Reporter for Results {
     }
 
     fn finish(self: Box<Self>, _: &Verdict) -> Result<(), ReportError> {
-        let Results {
-            output,
-            sha256,
-            rows,
-            written,
-            ..
-        } = *self;
+        let Results { output, sha256, rows, written, .. } = *self;
         output.publish()?;
         let sha256 = sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         // It is set once: a report finishes once.
-        let _ = written.set(ResultsFile {
-            file: FILE.to_owned(),
-            sha256,
-            rows,
-        });
+        let _ = written.set(ResultsFile { file: FILE.to_owned(), sha256, rows });
         Ok(())
     }
 }
@@ -197,31 +184,12 @@ pub(super) struct ErrorRecord<'a> {
 }
 
 fn result<'a>(case: &'a Case, arm: Arm, prompt: &'a Prompt, judged: &'a ScoredSample) -> ResultRow<'a> {
-    let ScoredSample {
-        repeat,
-        outcome,
-        answer,
-        checks,
-        refused,
-        cost_usd,
-        attempts,
-        waited_ms,
-        source,
-    } = judged;
+    let ScoredSample { repeat, outcome, answer, checks, refused, cost_usd, attempts, waited_ms, source } = judged;
     let (score, shown, error, skip) = match outcome {
         Outcome::Scored(score) => (Some(score.value()), answer.as_ref().map(record), None, None),
         Outcome::Errored(Failure { kind, code, message }) => {
             let kind = *kind;
-            (
-                None,
-                None,
-                Some(ErrorRecord {
-                    code: code.into(),
-                    message: message.into(),
-                    kind,
-                }),
-                None,
-            )
+            (None, None, Some(ErrorRecord { code: code.into(), message: message.into(), kind }), None)
         }
         Outcome::Skipped(skip) => (None, None, None, Some(*skip)),
     };
@@ -239,10 +207,7 @@ fn result<'a>(case: &'a Case, arm: Arm, prompt: &'a Prompt, judged: &'a ScoredSa
         score,
         answer: shown,
         checks: Cow::Borrowed(checks),
-        latency_ms: answer
-            .as_ref()
-            .filter(|answer| !answer.batched)
-            .map(|answer| answer.latency_ms),
+        latency_ms: answer.as_ref().filter(|answer| !answer.batched).map(|answer| answer.latency_ms),
         waited_ms: *waited_ms,
         first_token_ms: answer.as_ref().and_then(|answer| answer.first_token_ms),
         usage: answer.as_ref().map(|answer| answer.usage),

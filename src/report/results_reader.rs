@@ -41,12 +41,9 @@ impl ResultsReader {
     pub fn open(path: &Path, repeats: u32, has_baseline: bool) -> Result<ResultsReader, Problem> {
         let shown = path.to_string_lossy().into_owned();
         let unreadable = |error: io::Error| {
-            Problem::at(
-                Place::file(shown.as_str()),
-                format!("the rows of the verdict can't be read: {error}"),
-            )
-            .expected("results.jsonl beside verdict.json, as `promptgate eval` writes both")
-            .hint("keep the whole output folder together")
+            Problem::at(Place::file(shown.as_str()), format!("the rows of the verdict can't be read: {error}"))
+                .expected("results.jsonl beside verdict.json, as `promptgate eval` writes both")
+                .hint("keep the whole output folder together")
         };
         let mut file = File::open(path).map_err(unreadable)?;
         let mut hash = Sha256::new();
@@ -63,11 +60,7 @@ impl ResultsReader {
             ahead: None,
             line: 0,
             repeats,
-            arms: if has_baseline {
-                &[Arm::Baseline, Arm::Candidate]
-            } else {
-                &[Arm::Candidate]
-            },
+            arms: if has_baseline { &[Arm::Baseline, Arm::Candidate] } else { &[Arm::Candidate] },
             sha256: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
             shown: shown.into(),
         })
@@ -112,11 +105,7 @@ impl ResultsReader {
         if let Some(case) = case.as_ref().filter(|case| case.critical) {
             self.beyond(case.id.as_str(), &mut candidate)?;
         }
-        Ok(case.map(|case| CaseRow {
-            case,
-            baseline: (self.arms.len() > 1).then_some(baseline),
-            candidate,
-        }))
+        Ok(case.map(|case| CaseRow { case, baseline: (self.arms.len() > 1).then_some(baseline), candidate }))
     }
 
     /// Further answers of the candidate to a must-pass case, which confirm a failure.
@@ -193,17 +182,12 @@ fn judged(row: ResultRow<'_>) -> Result<ScoredSample, String> {
         (OutcomeKind::Pass | OutcomeKind::Fail, Some(score), None, None) => {
             Outcome::Scored(Score::new(score, row.outcome == OutcomeKind::Pass, ""))
         }
-        (OutcomeKind::Error, None, Some(ErrorRecord { code, message, kind }), None) => Outcome::Errored(Failure {
-            kind,
-            code: code.into_owned(),
-            message: message.into_owned(),
-        }),
+        (OutcomeKind::Error, None, Some(ErrorRecord { code, message, kind }), None) => {
+            Outcome::Errored(Failure { kind, code: code.into_owned(), message: message.into_owned() })
+        }
         (OutcomeKind::Skipped, None, None, Some(skip)) => Outcome::Skipped(skip),
         (outcome, ..) => {
-            return Err(format!(
-                "the outcome `{}` does not fit the row's score, error and skip",
-                outcome.as_str()
-            ));
+            return Err(format!("the outcome `{}` does not fit the row's score, error and skip", outcome.as_str()));
         }
     };
     let shown = row.answer.unwrap_or_else(|| AnswerRecord {
@@ -214,14 +198,7 @@ fn judged(row: ResultRow<'_>) -> Result<ScoredSample, String> {
         model_version: row.served,
         details: None,
     });
-    let AnswerRecord {
-        text,
-        tool_calls,
-        finish_reason,
-        block_reason,
-        model_version,
-        details,
-    } = shown;
+    let AnswerRecord { text, tool_calls, finish_reason, block_reason, model_version, details } = shown;
     let answer = row.usage.map(|usage| Answer {
         text: text.into_owned(),
         tool_calls: tool_calls.into_owned(),

@@ -21,19 +21,8 @@ const REASONS: usize = 10;
 
 /// The runs in a plain table, in the order given.
 pub fn list(runs: &[RunRecord]) -> String {
-    let mut rows = vec![
-        [
-            "run",
-            "started",
-            "candidate",
-            "baseline",
-            "target",
-            "cases",
-            "answers",
-            "verdict",
-        ]
-        .map(str::to_owned),
-    ];
+    let mut rows =
+        vec![["run", "started", "candidate", "baseline", "target", "cases", "answers", "verdict"].map(str::to_owned)];
     rows.extend(runs.iter().map(|run| {
         let facts = run.facts.as_ref();
         [
@@ -69,10 +58,7 @@ pub fn show(run: &RunRecord) -> String {
         Some(facts) => lines.extend(facts_lines(facts)),
         None => {
             lines.push(("candidate", name(&run.candidate)));
-            lines.push((
-                "baseline",
-                run.baseline.as_deref().map_or_else(|| "none".to_owned(), name),
-            ));
+            lines.push(("baseline", run.baseline.as_deref().map_or_else(|| "none".to_owned(), name)));
             lines.push(("", "more was not noted by the promptgate that made it".to_owned()));
         }
     }
@@ -104,13 +90,7 @@ fn facts_lines(facts: &RunFacts) -> Vec<(&'static str, String)> {
     let mut lines = vec![
         ("candidate", tested(candidate)),
         ("baseline", baseline.as_ref().map_or_else(|| "none".to_owned(), tested)),
-        (
-            "cases",
-            format!(
-                "{cases} of {total} × {}",
-                count(u64::from(*repeats), "repeat", "repeats")
-            ),
-        ),
+        ("cases", format!("{cases} of {total} × {}", count(u64::from(*repeats), "repeat", "repeats"))),
     ];
     if !selection.is_empty() {
         lines.push(("selection", name_of(&selection.join(" "), MESSAGE)));
@@ -149,20 +129,11 @@ fn concluded_lines(concluded: &RunConclusion) -> Vec<(&'static str, String)> {
         baseline_served,
         candidate_served,
     } = concluded;
-    let Counts {
-        cases: _,
-        pass,
-        fail,
-        error,
-        skipped,
-    } = counts;
+    let Counts { cases: _, pass, fail, error, skipped } = counts;
     let served = [baseline_served, candidate_served].map(|models| name_of(&models.join(", "), MESSAGE));
     let mut lines = vec![
         ("checks", digest(checks_sha256)),
-        (
-            "outcomes",
-            format!("{pass} pass, {fail} fail, {error} error, {skipped} skipped"),
-        ),
+        ("outcomes", format!("{pass} pass, {fail} fail, {error} error, {skipped} skipped")),
     ];
     for (title, models) in ["baseline by", "candidate by"].into_iter().zip(served) {
         if !models.is_empty() {
@@ -206,23 +177,13 @@ pub fn flaky(run: &RunRecord, flaky: &Flaky) -> String {
         format!("pass^{repeats}"),
         format!("pass@{repeats}"),
     ]];
-    rows.extend(cases.iter().map(
-        |FlakyCase {
-             case,
-             baseline,
-             candidate,
-         }| {
-            let [run, history, all, _] = cells(baseline.as_ref());
-            let [green, ever, every, any] = cells(candidate.as_ref());
-            [name(case), run, history, all, green, ever, every, any]
-        },
-    ));
+    rows.extend(cases.iter().map(|FlakyCase { case, baseline, candidate }| {
+        let [run, history, all, _] = cells(baseline.as_ref());
+        let [green, ever, every, any] = cells(candidate.as_ref());
+        [name(case), run, history, all, green, ever, every, any]
+    }));
     let more = all.saturating_sub(cases.len() as u64);
-    let more = if more > 0 {
-        format!("\n… and {more} more")
-    } else {
-        String::new()
-    };
+    let more = if more > 0 { format!("\n… and {more} more") } else { String::new() };
     format!("{head}\n\n{}{more}", table(&rows))
 }
 
@@ -230,22 +191,16 @@ fn cells(reliability: Option<&Reliability>) -> [String; 4] {
     let share = |share: Option<f64>| share.map_or_else(|| UNKNOWN.to_owned(), percent);
     match reliability {
         None => [UNKNOWN; 4].map(str::to_owned),
-        Some(Reliability {
-            run,
-            history,
-            pass_at_k,
-            pass_all_k,
-        }) => [passes(*run), passes(*history), share(*pass_all_k), share(*pass_at_k)],
+        Some(Reliability { run, history, pass_at_k, pass_all_k }) => {
+            [passes(*run), passes(*history), share(*pass_all_k), share(*pass_at_k)]
+        }
     }
 }
 
 /// The same as one JSON document.
 pub fn flaky_json(run: &RunRecord, flaky: &Flaky) -> String {
     let k = run.facts.as_ref().map(|facts| facts.repeats);
-    document(
-        "promptgate.flaky/1",
-        &json!({ "run": run.run, "k": k, "flaky": flaky.flaky, "cases": flaky.cases }),
-    )
+    document("promptgate.flaky/1", &json!({ "run": run.run, "k": k, "flaky": flaky.flaky, "cases": flaky.cases }))
 }
 
 /// Two runs side by side. The last line is for machines; it never says `verdict=`, as it is none.
@@ -291,13 +246,7 @@ pub fn compared(comparison: &RunComparison) -> String {
     for doubt in doubts {
         let _ = writeln!(text, "DOUBT: {}", name_of(doubt, MESSAGE));
     }
-    let PairCounts {
-        n,
-        both_pass,
-        regressed: worse,
-        improved: better,
-        both_fail,
-    } = paired;
+    let PairCounts { n, both_pass, regressed: worse, improved: better, both_fail } = paired;
     text.push('\n');
     text.push_str(&moved("regressed", *worse, regressed));
     text.push_str(&moved("improved", *better, improved));
@@ -314,12 +263,7 @@ pub fn compared(comparison: &RunComparison) -> String {
     }
     text.push_str(&pairs(&lines));
     let _ = write!(text, "\n\n{}", decision.as_str());
-    for Reason {
-        code,
-        message,
-        cases: _,
-    } in reasons.iter().take(REASONS)
-    {
+    for Reason { code, message, cases: _ } in reasons.iter().take(REASONS) {
         let _ = write!(text, "\n  {}: {}", code.as_str(), name_of(message, MESSAGE));
     }
     if let Some(settled) = super::summary::needed(needed.as_ref(), &comparison.counts) {
@@ -337,21 +281,9 @@ fn moved(title: &str, all: u64, cases: &[CaseChange]) -> String {
         return String::new();
     }
     let mut text = format!("{title}: {}\n", count(all, "case", "cases"));
-    for CaseChange {
-        case,
-        critical,
-        baseline,
-        candidate,
-    } in cases
-    {
+    for CaseChange { case, critical, baseline, candidate } in cases {
         let critical = if *critical { ", must pass" } else { "" };
-        let _ = writeln!(
-            text,
-            "  {}  {} → {}{critical}",
-            name_of(case, 200),
-            passes(*baseline),
-            passes(*candidate)
-        );
+        let _ = writeln!(text, "  {}  {} → {}{critical}", name_of(case, 200), passes(*baseline), passes(*candidate));
     }
     let more = all.saturating_sub(cases.len() as u64);
     if more > 0 {
@@ -407,21 +339,13 @@ fn ended(run: &RunRecord) -> String {
 }
 
 fn tested(prompt: &TestedPrompt) -> String {
-    let TestedPrompt {
-        name: typed,
-        sha256,
-        model,
-    } = prompt;
+    let TestedPrompt { name: typed, sha256, model } = prompt;
     let short: String = sha256.chars().take(12).collect();
     format!("{} ({}, {})", name(typed), name(&short), name(model))
 }
 
 fn passes(Passes { judged, passed }: Passes) -> String {
-    if judged == 0 {
-        UNKNOWN.to_owned()
-    } else {
-        format!("{passed}/{judged}")
-    }
+    if judged == 0 { UNKNOWN.to_owned() } else { format!("{passed}/{judged}") }
 }
 
 fn digest(text: &str) -> String {
@@ -454,11 +378,7 @@ fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     let line = |row: &[String; N]| {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         cells.join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")

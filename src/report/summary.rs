@@ -17,12 +17,8 @@ use std::path::Path;
 
 pub(super) const FILE: &str = "summary.md";
 
-pub(super) const FORMAT: Format = Format {
-    file: FILE,
-    purpose: "the step summary or a comment on the pull request",
-    call: CallReport::Page,
-    open,
-};
+pub(super) const FORMAT: Format =
+    Format { file: FILE, purpose: "the step summary or a comment on the pull request", call: CallReport::Page, open };
 
 /// Bytes of the whole file: a comment may have 65,536 characters, and others may want to add to it.
 const MOST: usize = 60_000;
@@ -62,9 +58,7 @@ impl Reporter for Summary {
 
     fn finish(mut self: Box<Self>, verdict: &Verdict) -> Result<(), ReportError> {
         let text = fit(page(verdict, &self.highlights));
-        self.output
-            .write_all(text.as_bytes())
-            .map_err(|cause| self.output.error(cause))?;
+        self.output.write_all(text.as_bytes()).map_err(|cause| self.output.error(cause))?;
         self.output.publish()
     }
 }
@@ -141,11 +135,7 @@ fn fresh(verdict: &Verdict) -> String {
     let Some(fresh) = &verdict.fresh_key else {
         return String::new();
     };
-    format!(
-        "\n> **FRESH KEY**: {}. Reason: {}\n",
-        left_behind(fresh),
-        md_inline(&truncate(&fresh.reason, MESSAGE))
-    )
+    format!("\n> **FRESH KEY**: {}. Reason: {}\n", left_behind(fresh), md_inline(&truncate(&fresh.reason, MESSAGE)))
 }
 
 /// `2 earlier looks at the same were left behind (block, inconclusive)`.
@@ -164,10 +154,7 @@ pub(super) fn left_behind(fresh: &FreshKey) -> String {
 
 /// Whether the project asks for less than it did.
 fn weaker(verdict: &Verdict) -> String {
-    let (Some(base), n) = (
-        &verdict.policy_base,
-        verdict.changed.iter().filter(|row| row.weaker).count(),
-    ) else {
+    let (Some(base), n) = (&verdict.policy_base, verdict.changed.iter().filter(|row| row.weaker).count()) else {
         return String::new();
     };
     if n == 0 {
@@ -206,14 +193,7 @@ fn changes(verdict: &Verdict) -> String {
         let text = value.as_deref().unwrap_or(UNKNOWN);
         md_inline(&truncate(text, NAME))
     };
-    for PolicyChange {
-        kind,
-        what,
-        before,
-        after,
-        weaker,
-    } in verdict.changed.iter().take(CHANGES)
-    {
+    for PolicyChange { kind, what, before, after, weaker } in verdict.changed.iter().take(CHANGES) {
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} |",
@@ -225,11 +205,7 @@ fn changes(verdict: &Verdict) -> String {
         );
     }
     if verdict.changed.len() > CHANGES {
-        let _ = writeln!(
-            text,
-            "\n… and {} more, in verdict.json.",
-            verdict.changed.len() - CHANGES
-        );
+        let _ = writeln!(text, "\n… and {} more, in verdict.json.", verdict.changed.len() - CHANGES);
     }
     text
 }
@@ -246,10 +222,7 @@ pub(super) fn banners(verdict: &Verdict) -> String {
             verdict.replayed,
             "**REPLAYED**: answers were recorded earlier, not asked for now. Nothing here can be promoted.",
         ),
-        (
-            !verdict.gated,
-            "**NOT GATED**: no decision was asked for. Nothing here can be promoted.",
-        ),
+        (!verdict.gated, "**NOT GATED**: no decision was asked for. Nothing here can be promoted."),
         (
             verdict.dataset.cases < verdict.dataset.total,
             "**PARTIAL**: only a part of the dataset was run. Nothing here can be promoted.",
@@ -272,10 +245,10 @@ fn what_ran(verdict: &Verdict) -> String {
     } else {
         format!("{cases} of {}", count(total, "case", "cases"))
     };
-    let against = verdict.baseline.as_ref().map_or_else(
-        || "without a baseline".to_owned(),
-        |prompt| format!("against {}", code(&prompt.name)),
-    );
+    let against = verdict
+        .baseline
+        .as_ref()
+        .map_or_else(|| "without a baseline".to_owned(), |prompt| format!("against {}", code(&prompt.name)));
     format!(
         "{} {against}, {cases} × {}, target {}, model {}.\n",
         code(&verdict.candidate.name),
@@ -288,29 +261,14 @@ fn what_ran(verdict: &Verdict) -> String {
 fn more_reasons(verdict: &Verdict) -> String {
     let mut text = String::new();
     let rest = verdict.reasons.get(1..).unwrap_or_default();
-    for Reason {
-        code: _,
-        message,
-        cases: _,
-    } in rest.iter().take(REASONS)
-    {
+    for Reason { code: _, message, cases: _ } in rest.iter().take(REASONS) {
         let _ = writeln!(text, "- {}", md_inline(&truncate(message, MESSAGE)));
     }
-    if text.is_empty() {
-        text
-    } else {
-        format!("\nAlso:\n\n{text}")
-    }
+    if text.is_empty() { text } else { format!("\nAlso:\n\n{text}") }
 }
 
 fn numbers(verdict: &Verdict) -> String {
-    let Counts {
-        cases,
-        pass,
-        fail,
-        error,
-        skipped,
-    } = &verdict.counts;
+    let Counts { cases, pass, fail, error, skipped } = &verdict.counts;
     let mut text = format!(
         "\n| candidate cases | pass | fail | error | skipped |\n| ---: | ---: | ---: | ---: | ---: |\n\
          | {cases} | {pass} | {fail} | {error} | {skipped} |\n"
@@ -324,13 +282,7 @@ fn numbers(verdict: &Verdict) -> String {
         );
         return text;
     }
-    let PairCounts {
-        n,
-        both_pass,
-        regressed,
-        improved,
-        both_fail,
-    } = &verdict.paired;
+    let PairCounts { n, both_pass, regressed, improved, both_fail } = &verdict.paired;
     let _ = write!(
         text,
         "\n| compared cases | regressed | improved | both pass | both fail |\n| ---: | ---: | ---: | ---: | ---: |\n\
@@ -392,13 +344,7 @@ fn listed(title: &str, listed: &Listed) -> String {
         return String::new();
     }
     let mut text = format!("\n### {title} ({})\n\n", listed.count());
-    for Headline {
-        id,
-        place,
-        label,
-        reason,
-    } in &listed.named
-    {
+    for Headline { id, place, label, reason } in &listed.named {
         let _ = writeln!(
             text,
             "- {} ({}): **{}**: {}",
@@ -422,21 +368,9 @@ fn flaky(flaky: &Flaky) -> String {
     }
     let passing = |Passes { judged, passed }: Passes| format!("{passed} of {judged}");
     let mut text = format!("\n### Flaky cases ({})\n\n", named.len() as u64 + more);
-    for Wavering {
-        id,
-        place,
-        baseline,
-        candidate,
-    } in named
-    {
+    for Wavering { id, place, baseline, candidate } in named {
         let baseline = baseline.map_or_else(String::new, |passes| format!("baseline passes {}, ", passing(passes)));
-        let _ = writeln!(
-            text,
-            "- {} ({}): {baseline}candidate passes {}",
-            code(id),
-            code(place),
-            passing(*candidate)
-        );
+        let _ = writeln!(text, "- {} ({}): {baseline}candidate passes {}", code(id), code(place), passing(*candidate));
     }
     if *more > 0 {
         let _ = writeln!(text, "- … and {more} more");
@@ -450,20 +384,12 @@ fn errors(highlights: &Highlights) -> String {
         let _ = writeln!(text, "- {arm}: {} × {}: {}", n, code(code_), md_inline(message));
     }
     if highlights.other_errors > 0 {
-        let _ = writeln!(
-            text,
-            "- {} of other kinds",
-            count(highlights.other_errors, "error", "errors")
-        );
+        let _ = writeln!(text, "- {} of other kinds", count(highlights.other_errors, "error", "errors"));
     }
     for (word, n) in &highlights.skipped {
         let _ = writeln!(text, "- {} not asked: {word}", count(*n, "answer", "answers"));
     }
-    if text.is_empty() {
-        text
-    } else {
-        format!("\n### Answers without a judgement\n\n{text}")
-    }
+    if text.is_empty() { text } else { format!("\n### Answers without a judgement\n\n{text}") }
 }
 
 /// The declared guardrails. Latencies in milliseconds, costs in US dollars, both like tokens for a case asked once.
@@ -474,30 +400,12 @@ fn guardrails(guardrails: &[Guardrail]) -> String {
     let mut text = "\n### Guardrails\n\n| | cases | baseline | candidate | change | allowed | p | |\n\
                     | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n"
         .to_owned();
-    for Guardrail {
-        metric,
-        n,
-        baseline,
-        candidate,
-        change,
-        allowed,
-        p,
-        p_any: _,
-        status,
-        why,
-    } in guardrails
-    {
+    for Guardrail { metric, n, baseline, candidate, change, allowed, p, p_any: _, status, why } in guardrails {
         let value = |value: &Option<f64>| value.map_or_else(|| UNKNOWN.to_owned(), |value| guarded(*metric, value));
         let share = |share: f64| {
-            if metric.is_relative() {
-                percent(share)
-            } else {
-                points(share)
-            }
+            if metric.is_relative() { percent(share) } else { points(share) }
         };
-        let why = why
-            .as_ref()
-            .map_or_else(String::new, |why| format!(": {}", md_inline(why)));
+        let why = why.as_ref().map_or_else(String::new, |why| format!(": {}", md_inline(why)));
         let _ = writeln!(
             text,
             "| {} | {n} | {} | {} | {} | {} | {} | {}{why} |",
@@ -537,17 +445,7 @@ fn slices(slices: &[Slice]) -> String {
         SliceGate::Hold => 1,
         SliceGate::Ok | SliceGate::Unpowered | SliceGate::Unknown => 2,
     });
-    for Slice {
-        tag,
-        n,
-        baseline,
-        candidate,
-        difference,
-        status,
-        gate,
-        p: _,
-    } in ordered.into_iter().take(SLICES)
-    {
+    for Slice { tag, n, baseline, candidate, difference, status, gate, p: _ } in ordered.into_iter().take(SLICES) {
         let _ = writeln!(
             text,
             "| {} | {n} | {} | {} | {} | {} | {} |",
@@ -566,13 +464,7 @@ fn slices(slices: &[Slice]) -> String {
 }
 
 fn spent(verdict: &Verdict) -> String {
-    let Usage {
-        prompt,
-        cached,
-        output,
-        thinking,
-        total,
-    } = &verdict.usage;
+    let Usage { prompt, cached, output, thinking, total } = &verdict.usage;
     format!(
         "\n{} ({}), cost {}, {total} tokens: {prompt} in (of them {cached} cached), {output} out, {thinking} thinking; {}.\n",
         count(verdict.requests, "request", "requests"),

@@ -14,11 +14,7 @@ const MD_BREAK: &str = "&#8203;";
 /// One line of [`visible`] text: newlines become ` ⏎ `, tabs a space.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     let text = visible(text.trim());
-    if text.contains(['\n', '\t']) {
-        Cow::Owned(text.replace('\n', " ⏎ ").replace('\t', " "))
-    } else {
-        text
-    }
+    if text.contains(['\n', '\t']) { Cow::Owned(text.replace('\n', " ⏎ ").replace('\t', " ")) } else { text }
 }
 
 /// Starts of lines that GitHub's runner takes for a command, after blanks.
@@ -91,11 +87,7 @@ pub fn xml_safe(text: &str) -> Cow<'_, str> {
 /// The inside of a CDATA section: [`xml_safe`], and `]]>` is spread over two sections.
 pub fn xml_cdata(text: &str) -> Cow<'_, str> {
     let text = xml_safe(text);
-    if text.contains("]]>") {
-        Cow::Owned(text.replace("]]>", "]]]]><![CDATA[>"))
-    } else {
-        text
-    }
+    if text.contains("]]>") { Cow::Owned(text.replace("]]>", "]]]]><![CDATA[>")) } else { text }
 }
 
 /// Serialised JSON whose invisible characters and log commands are written as `\u` escapes; it parses to the same value.
@@ -182,11 +174,7 @@ pub fn md_code(text: &str) -> String {
     let mut line = String::new();
     break_commands(&one_line(text), &mut line);
     let ticks = "`".repeat(longest_run(&line, '`') + 1);
-    let pad = if line.is_empty() || line.starts_with(['`', ' ']) || line.ends_with(['`', ' ']) {
-        " "
-    } else {
-        ""
-    };
+    let pad = if line.is_empty() || line.starts_with(['`', ' ']) || line.ends_with(['`', ' ']) { " " } else { "" };
     format!("{ticks}{pad}{line}{pad}{ticks}")
 }
 
@@ -195,11 +183,7 @@ pub fn md_code(text: &str) -> String {
 pub fn md_fence(language: &'static str, text: &str) -> String {
     let text = defuse(text, &COMMANDS);
     let fence = "`".repeat((longest_run(&text, '`') + 1).max(3));
-    let end = if text.is_empty() || text.ends_with('\n') {
-        ""
-    } else {
-        "\n"
-    };
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     format!("{fence}{language}\n{text}{end}{fence}\n")
 }
 
@@ -287,10 +271,7 @@ mod tests {
         assert_eq!(md_code("`a"), "`` `a ``");
         assert_eq!(md_code("##[x]"), "`# #[x]`");
         assert_eq!(md_fence("text", "a\n```\nb"), "````text\na\n```\nb\n````\n");
-        assert_eq!(
-            md_fence("diff", "--- a\n ::error::b"),
-            "```diff\n--- a\n|  ::error::b\n```\n"
-        );
+        assert_eq!(md_fence("diff", "--- a\n ::error::b"), "```diff\n--- a\n|  ::error::b\n```\n");
     }
 
     #[test]

@@ -24,10 +24,7 @@ pub(super) const FORMAT: Format = Format {
 const MAX_VERDICT: u64 = 64 << 20;
 
 fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>, ReportError> {
-    Ok(Box::new(VerdictReport {
-        results: Arc::clone(&context.results),
-        output: Output::create(folder, FILE)?,
-    }))
+    Ok(Box::new(VerdictReport { results: Arc::clone(&context.results), output: Output::create(folder, FILE)? }))
 }
 
 struct VerdictReport {
@@ -53,10 +50,7 @@ impl Reporter for VerdictReport {
 
 impl VerdictReport {
     fn write(&mut self, verdict: &Verdict) -> io::Result<()> {
-        let verdict = Verdict {
-            results: self.results.get().cloned(),
-            ..verdict.clone()
-        };
+        let verdict = Verdict { results: self.results.get().cloned(), ..verdict.clone() };
         // A float that is not a number becomes null.
         writeln!(self.output, "{}", json_safe(&serde_json::to_string_pretty(&verdict)?))
     }
@@ -81,10 +75,8 @@ pub fn read_verdict(path: &Path) -> Result<Verdict, Problem> {
         return Err(Problem::at(place(), message).expected("a verdict.json"));
     }
     let no_verdict = |what: String| {
-        Problem::at(place(), what).expected(format!(
-            "the verdict.json of `promptgate eval`, schema {}",
-            Verdict::SCHEMA
-        ))
+        Problem::at(place(), what)
+            .expected(format!("the verdict.json of `promptgate eval`, schema {}", Verdict::SCHEMA))
     };
     let json: Value =
         serde_json::from_slice(&text).map_err(|error| no_verdict(format!("this is not JSON: {error}")))?;

@@ -24,32 +24,15 @@ pub(super) fn why(judged: &ScoredSample) -> Vec<Why<'_>> {
     match &judged.outcome {
         Outcome::Scored(score) if score.pass => Vec::new(),
         Outcome::Scored(score) => {
-            let broken: Vec<_> = judged
-                .checks
-                .iter()
-                .filter(|check| breaks(check))
-                .map(check_why)
-                .collect();
+            let broken: Vec<_> = judged.checks.iter().filter(|check| breaks(check)).map(check_why).collect();
             if broken.is_empty() {
-                vec![Why {
-                    kind: "answer",
-                    label: "answer",
-                    reason: &score.reason,
-                }]
+                vec![Why { kind: "answer", label: "answer", reason: &score.reason }]
             } else {
                 broken
             }
         }
-        Outcome::Errored(Failure { kind: _, code, message }) => vec![Why {
-            kind: code,
-            label: code,
-            reason: message,
-        }],
-        Outcome::Skipped(skip) => vec![Why {
-            kind: skip.as_str(),
-            label: "not asked",
-            reason: skip.describe(),
-        }],
+        Outcome::Errored(Failure { kind: _, code, message }) => vec![Why { kind: code, label: code, reason: message }],
+        Outcome::Skipped(skip) => vec![Why { kind: skip.as_str(), label: "not asked", reason: skip.describe() }],
     }
 }
 
@@ -59,20 +42,12 @@ fn breaks(check: &CheckResult) -> bool {
 }
 
 fn check_why(check: &CheckResult) -> Why<'_> {
-    Why {
-        kind: &check.matcher,
-        label: check.name.as_deref().unwrap_or(&check.matcher),
-        reason: &check.reason,
-    }
+    Why { kind: &check.matcher, label: check.name.as_deref().unwrap_or(&check.matcher), reason: &check.reason }
 }
 
 /// The outcomes of an arm's repeats in order: `pass, fail, pass`.
 pub(super) fn outcomes(arm: &ArmRow) -> String {
-    let words: Vec<_> = arm
-        .repeats
-        .iter()
-        .map(|judged| judged.outcome.kind().as_str())
-        .collect();
+    let words: Vec<_> = arm.repeats.iter().map(|judged| judged.outcome.kind().as_str()).collect();
     words.join(", ")
 }
 
@@ -80,13 +55,7 @@ pub(super) fn outcomes(arm: &ArmRow) -> String {
 pub(super) fn expected(checks: &[CheckSpec]) -> String {
     let mut yaml = String::new();
     for check in checks {
-        let CheckSpec {
-            matcher,
-            args,
-            weight,
-            name,
-            advisory,
-        } = check;
+        let CheckSpec { matcher, args, weight, name, advisory } = check;
         let _ = writeln!(yaml, "- {matcher}: {args}");
         if *weight != 1.0 {
             let _ = writeln!(yaml, "  weight: {weight}");
@@ -167,10 +136,7 @@ mod tests {
     fn every_other_outcome_has_its_reason() {
         let unusable = judged(Outcome::Scored(Score::binary(false, "the answer is empty")), vec![]);
         assert_eq!(why(&unusable)[0].kind, "answer");
-        let pass = judged(
-            Outcome::Scored(Score::binary(true, "")),
-            vec![check(None, Some(false), true)],
-        );
+        let pass = judged(Outcome::Scored(Score::binary(true, "")), vec![check(None, Some(false), true)]);
         assert!(why(&pass).is_empty());
         let error = judged(
             Outcome::Errored(Failure {
@@ -203,10 +169,7 @@ mod tests {
     fn tool_calls_are_part_of_the_answer() {
         let answer = Answer {
             text: "Let me see.".into(),
-            tool_calls: vec![ToolCall {
-                name: "find".into(),
-                args: json!({"id": 7}).as_object().unwrap().clone(),
-            }],
+            tool_calls: vec![ToolCall { name: "find".into(), args: json!({"id": 7}).as_object().unwrap().clone() }],
             ..Answer::default()
         };
         assert_eq!(answered(&Answer::default()), EMPTY);

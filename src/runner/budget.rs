@@ -68,9 +68,7 @@ impl Budget {
         }
         if let Some(max) = self.max_cost_usd {
             if let Some(model) = &spent.unpriced {
-                return Err(format!(
-                    "the price of `{model}` is not known, so the limit of ${max} can't be kept"
-                ));
+                return Err(format!("the price of `{model}` is not known, so the limit of ${max} can't be kept"));
             }
             let cost = self.taken.cost_usd + spent.cost_usd;
             if cost >= max {
@@ -93,11 +91,7 @@ impl Budget {
             let spent = self.spent();
             let (reserved_tokens, reserved_usd) = spent.reserved;
             if let Some(max) = self.max_tokens
-                && self
-                    .tokens(&spent)
-                    .saturating_add(reserved_tokens)
-                    .saturating_add(tokens)
-                    > max
+                && self.tokens(&spent).saturating_add(reserved_tokens).saturating_add(tokens) > max
             {
                 return Err(format!(
                     "{} of at most {max} tokens are used, {reserved_tokens} more may be by what is submitted, and the next \
@@ -126,8 +120,7 @@ impl Budget {
 
     /// No request more may be sent, whatever comes back.
     pub(super) fn is_out_of_requests(&self) -> bool {
-        self.max_requests
-            .is_some_and(|max| self.taken.requests.saturating_add(self.spent().requests) >= max)
+        self.max_requests.is_some_and(|max| self.taken.requests.saturating_add(self.spent().requests) >= max)
     }
 
     /// Reserves for a request that was submitted earlier, whatever the limits.
@@ -186,45 +179,25 @@ mod tests {
                 Ok(()) => taken += 1,
                 Err(reason) => return (taken, reason),
             }
-            let usage = Usage {
-                prompt: 6,
-                output: 4,
-                ..Usage::default()
-            };
+            let usage = Usage { prompt: 6, output: 4, ..Usage::default() };
             budget.add("m", &usage, Some(cost_usd));
         }
     }
 
     #[test]
     fn what_was_taken_before_counts_and_the_limit_keeps_its_name() {
-        let taken = Spend {
-            requests: 17,
-            tokens: 170,
-            cost_usd: 0.17,
-        };
+        let taken = Spend { requests: 17, tokens: 170, cost_usd: 0.17 };
         let limits = |set: &dyn Fn(&mut Limits)| {
-            let mut limits = Limits {
-                taken,
-                ..Limits::default()
-            };
+            let mut limits = Limits { taken, ..Limits::default() };
             set(&mut limits);
             limits
         };
         let requests = limits(&|limits| limits.max_requests = Some(20));
-        assert_eq!(
-            refusal(requests, 0.01),
-            (3, "the limit of 20 requests is reached".to_owned())
-        );
+        assert_eq!(refusal(requests, 0.01), (3, "the limit of 20 requests is reached".to_owned()));
         let tokens = limits(&|limits| limits.max_tokens = Some(200));
-        assert_eq!(
-            refusal(tokens, 0.01),
-            (3, "200 of at most 200 tokens are used".to_owned())
-        );
+        assert_eq!(refusal(tokens, 0.01), (3, "200 of at most 200 tokens are used".to_owned()));
         let cost = limits(&|limits| limits.max_cost_usd = Some(0.195));
-        assert_eq!(
-            refusal(cost, 0.01),
-            (3, "$0.2000 of at most $0.195 are spent".to_owned())
-        );
+        assert_eq!(refusal(cost, 0.01), (3, "$0.2000 of at most $0.195 are spent".to_owned()));
         let spent = limits(&|limits| limits.max_requests = Some(17));
         assert_eq!(refusal(spent, 0.01).0, 0);
         let over = Budget::new(&limits(&|limits| limits.max_requests = Some(3)));
@@ -236,16 +209,10 @@ mod tests {
     fn reservations_count_what_was_taken_before() {
         let budget = Budget::new(&Limits {
             max_tokens: Some(200),
-            taken: Spend {
-                tokens: 190,
-                ..Spend::default()
-            },
+            taken: Spend { tokens: 190, ..Spend::default() },
             ..Limits::default()
         });
-        let expected = |output| Usage {
-            output,
-            ..Usage::default()
-        };
+        let expected = |output| Usage { output, ..Usage::default() };
         assert!(budget.reserve(1, &expected(11), Some(0.0)).is_err());
         assert!(budget.reserve(1, &expected(10), Some(0.0)).is_ok());
     }

@@ -31,10 +31,7 @@ pub(super) struct Rate {
 impl Rate {
     /// `rpm` requests and `tpm` input tokens a minute; 0 and `None` mean no rate.
     pub(super) fn new(rpm: Option<u32>, tpm: Option<u32>) -> Rate {
-        Rate {
-            rpm: rpm.and_then(NonZeroU32::new),
-            tpm: tpm.and_then(NonZeroU32::new),
-        }
+        Rate { rpm: rpm.and_then(NonZeroU32::new), tpm: tpm.and_then(NonZeroU32::new) }
     }
 
     /// How long the next request waits after one with so many tokens.
@@ -115,11 +112,7 @@ impl Pass<'_> {
         if let (Some(slot), Some(tpm)) = (state.next_slot, self.limiter.rate.tpm) {
             let shift = Rate::of_tokens(tpm, more.unsigned_abs());
             // Earlier than now is as good as now: what was not used does not pile up to a burst.
-            let settled = if more < 0 {
-                slot.checked_sub(shift)
-            } else {
-                slot.checked_add(shift)
-            };
+            let settled = if more < 0 { slot.checked_sub(shift) } else { slot.checked_add(shift) };
             state.next_slot = settled.or(Some(slot));
         }
         let places = state.pace.at_once().saturating_sub(before);
@@ -181,11 +174,7 @@ impl Limiter {
                 Admission::At(instant) => sleep_until(instant).await,
                 Admission::Slot(slot) => {
                     // From here on, giving up gives the place back.
-                    let mut pass = Pass {
-                        limiter: self,
-                        tokens,
-                        at: slot,
-                    };
+                    let mut pass = Pass { limiter: self, tokens, at: slot };
                     if slot > Instant::now() {
                         sleep_until(slot).await;
                     }
@@ -207,11 +196,7 @@ impl Limiter {
     pub(super) fn news(&self) -> Option<PaceUpdate> {
         let mut state = self.state();
         let (rpm, tpm) = state.pace.learnt(Instant::now());
-        let learnt = PaceUpdate {
-            at_once: state.pace.is_lowered().then(|| state.pace.at_once()),
-            rpm,
-            tpm,
-        };
+        let learnt = PaceUpdate { at_once: state.pace.is_lowered().then(|| state.pace.at_once()), rpm, tpm };
         (learnt != std::mem::replace(&mut state.told, learnt)).then_some(learnt)
     }
 
@@ -258,11 +243,7 @@ pub(super) struct Limiters {
 impl Limiters {
     /// Every model gets the whole rate and concurrency.
     pub(super) fn new(rate: Rate, concurrency: usize) -> Limiters {
-        Limiters {
-            rate,
-            concurrency,
-            by_model: Mutex::default(),
-        }
+        Limiters { rate, concurrency, by_model: Mutex::default() }
     }
 
     /// The limiter of a model at a service.
@@ -288,11 +269,7 @@ mod tests {
 
     fn refuse(limiter: &Limiter, seconds: u64, reach: Reach) -> Option<Duration> {
         limiter.state().in_flight += 1;
-        let pass = Pass {
-            limiter,
-            tokens: 0,
-            at: Instant::now(),
-        };
+        let pass = Pass { limiter, tokens: 0, at: Instant::now() };
         pass.told_to_wait(Duration::from_secs(seconds), reach)
     }
 
@@ -388,11 +365,7 @@ mod tests {
             let limiter = Arc::new(Limiter::new(Rate::new(None, Some(2000)), 4));
             let start = Instant::now();
             limiter.pass(100).await.answered(counted);
-            assert_eq!(
-                passes(&limiter, 2, start).await,
-                [next - 3000, next],
-                "{counted} tokens instead of 100"
-            );
+            assert_eq!(passes(&limiter, 2, start).await, [next - 3000, next], "{counted} tokens instead of 100");
         }
     }
 
@@ -402,13 +375,7 @@ mod tests {
         assert_eq!(limiter.news(), None);
         refuse(&limiter, 1, Reach::Requests);
         let held: Vec<Pass<'_>> = vec![limiter.pass(1).await, limiter.pass(1).await, limiter.pass(1).await];
-        assert_eq!(
-            limiter.news(),
-            Some(PaceUpdate {
-                at_once: Some(4),
-                ..PaceUpdate::default()
-            })
-        );
+        assert_eq!(limiter.news(), Some(PaceUpdate { at_once: Some(4), ..PaceUpdate::default() }));
         assert_eq!(limiter.news(), None);
         let last = limiter.pass(1).await;
         let start = Instant::now();
@@ -452,11 +419,7 @@ mod tests {
                         let delay = Duration::from_millis(delay);
                         let mut told = told.lock().unwrap();
                         *told = (*told).max(Instant::now() + delay);
-                        let reach = if delay.as_millis().is_multiple_of(2) {
-                            Reach::Requests
-                        } else {
-                            Reach::Everyone
-                        };
+                        let reach = if delay.as_millis().is_multiple_of(2) { Reach::Requests } else { Reach::Everyone };
                         pass.told_to_wait(delay, reach);
                     }
                     None => pass.answered(1),

@@ -147,13 +147,8 @@ impl Pace {
             }
             None => {
                 self.minute.forget(now);
-                self.episode = Some(Episode {
-                    counted,
-                    until,
-                    refused: 1,
-                    answered: 0,
-                    sent: self.minute.total(counted),
-                });
+                self.episode =
+                    Some(Episode { counted, until, refused: 1, answered: 0, sent: self.minute.total(counted) });
             }
         }
     }
@@ -182,9 +177,7 @@ impl Pace {
         }
         let known = quota.learnt.map_or(f64::INFINITY, |learnt| learnt.now(now));
         let base = (known.min(episode.sent as f64) * factor).max(1.0);
-        let step = quota
-            .learnt
-            .map_or((base * STEP_A_MINUTE).max(1.0), |learnt| learnt.step);
+        let step = quota.learnt.map_or((base * STEP_A_MINUTE).max(1.0), |learnt| learnt.step);
         quota.learnt = Some(Estimate { base, step, since: now });
     }
 }
@@ -322,11 +315,7 @@ mod tests {
         for _ in 0..50 {
             pace.answered(start, 0);
         }
-        assert_eq!(
-            pace.at_once(),
-            54,
-            "a window of answers raises it by nearly a twentieth of the most"
-        );
+        assert_eq!(pace.at_once(), 54, "a window of answers raises it by nearly a twentieth of the most");
         for _ in 0..2000 {
             pace.answered(start, 0);
         }
@@ -353,10 +342,7 @@ mod tests {
         // 61 seconds are kept, so that no second counts too early as gone; a refusal for every answer costs a quarter.
         assert_eq!(pace.learnt(start + seconds(70)), (Some(45), None));
         assert_eq!(pace.learnt(start + seconds(130)), (Some(46), None));
-        assert!(
-            pace.fits_at(start + seconds(70))
-                .is_some_and(|at| at > start + seconds(70))
-        );
+        assert!(pace.fits_at(start + seconds(70)).is_some_and(|at| at > start + seconds(70)));
         assert_eq!(pace.fits_at(start + seconds(200)), None);
     }
 

@@ -27,13 +27,8 @@ pub(super) fn next_pacific_midnight(now: OffsetDateTime) -> Option<OffsetDateTim
 /// What to say when the quota per day is spent at `now`; short, since messages are cut from the end.
 pub(super) fn notice(now: OffsetDateTime) -> String {
     let at = next_pacific_midnight(now).and_then(|reset| {
-        let text = reset
-            .format(format_description!("[year]-[month]-[day] [hour]:[minute] UTC"))
-            .ok()?;
-        Some(format!(
-            "{text} (midnight Pacific, in {})",
-            span((reset - now).unsigned_abs())
-        ))
+        let text = reset.format(format_description!("[year]-[month]-[day] [hour]:[minute] UTC")).ok()?;
+        Some(format!("{text} (midnight Pacific, in {})", span((reset - now).unsigned_abs())))
     });
     let until = at.unwrap_or_else(|| "midnight Pacific".to_owned());
     format!("the quota per day is spent until {until}; go on then with --resume")
@@ -99,10 +94,7 @@ mod tests {
         while now < datetime!(2028-01-01 00:00 UTC) {
             let reset = next_pacific_midnight(now).unwrap();
             let waits = reset - now;
-            assert!(
-                waits > time::Duration::ZERO && waits <= time::Duration::hours(25),
-                "{now}"
-            );
+            assert!(waits > time::Duration::ZERO && waits <= time::Duration::hours(25), "{now}");
             now += time::Duration::HOUR;
         }
     }

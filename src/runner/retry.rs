@@ -65,9 +65,7 @@ mod tests {
         let policy = RetryPolicy::default();
         for attempt in 1..=12 {
             let ceiling = f64::from(2_u32.pow(attempt - 1)).min(60.0);
-            let delays: Vec<f64> = (0..=255)
-                .map(|n| policy.delay(&key(n), attempt, None).as_secs_f64())
-                .collect();
+            let delays: Vec<f64> = (0..=255).map(|n| policy.delay(&key(n), attempt, None).as_secs_f64()).collect();
             assert!(delays.iter().all(|delay| (0.0..=ceiling).contains(delay)));
             let mean = delays.iter().sum::<f64>() / delays.len() as f64;
             assert!((0.4..0.6).contains(&(mean / ceiling)), "attempt {attempt}: mean {mean}");
@@ -93,17 +91,10 @@ mod tests {
 
     #[test]
     fn extreme_policies_do_not_overflow() {
-        let policy = RetryPolicy {
-            factor: f64::MAX,
-            ..RetryPolicy::default()
-        };
+        let policy = RetryPolicy { factor: f64::MAX, ..RetryPolicy::default() };
         assert!(policy.delay(&key(9), u32::MAX, None) <= Duration::from_secs(60));
         assert_eq!(policy.delay(&key(9), 1, Some(Duration::MAX)), Duration::MAX);
-        let nowhere = RetryPolicy {
-            factor: f64::NAN,
-            base: Duration::ZERO,
-            ..policy
-        };
+        let nowhere = RetryPolicy { factor: f64::NAN, base: Duration::ZERO, ..policy };
         assert_eq!(nowhere.delay(&key(9), 5, None), Duration::ZERO);
     }
 }

@@ -70,10 +70,7 @@ impl Provider for Scripted {
         let result = match step {
             Step::Answer(millis) => {
                 sleep(Duration::from_millis(millis)).await;
-                Ok(Answer {
-                    text: case,
-                    ..Answer::default()
-                })
+                Ok(Answer { text: case, ..Answer::default() })
             }
             Step::Fail(retry) => failed(FailureKind::Request, retry),
             Step::FailLate(millis, retry) => {
@@ -159,10 +156,7 @@ impl Ran {
 
     fn failure(&self, case: &str) -> Failure {
         let arrivals = self.keep.arrivals.lock().unwrap();
-        let of_case = arrivals
-            .iter()
-            .find(|arrival| arrival.asked.case.as_str() == case)
-            .unwrap();
+        let of_case = arrivals.iter().find(|arrival| arrival.asked.case.as_str() == case).unwrap();
         of_case.result.clone().unwrap_err()
     }
 
@@ -220,38 +214,18 @@ impl Provider for Echo {
         let mut bodies = self.bodies.lock().unwrap();
         bodies.push(body.clone());
         if bodies.len() == 2 {
-            return Err(ProviderError::new(
-                FailureKind::Transport,
-                "reset",
-                "as scripted",
-                Retry::Backoff,
-            ));
+            return Err(ProviderError::new(FailureKind::Transport, "reset", "as scripted", Retry::Backoff));
         }
-        let usage = Usage {
-            prompt: 10,
-            ..Default::default()
-        };
-        Ok(Answer {
-            text: body,
-            latency_ms: 3,
-            usage,
-            ..Answer::default()
-        })
+        let usage = Usage { prompt: 10, ..Default::default() };
+        Ok(Answer { text: body, latency_ms: 3, usage, ..Answer::default() })
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_conversation_is_asked_turn_by_turn_and_repeated_as_a_whole() {
-    let turn = |body: &'static [u8]| JobTurn {
-        request: job(0).request,
-        body: Arc::from(body),
-    };
+    let turn = |body: &'static [u8]| JobTurn { request: job(0).request, body: Arc::from(body) };
     let (first, second) = (turn(b"hello"), turn(b"and then?"));
-    let conversation = Job {
-        body: first.body,
-        later: vec![second],
-        ..job(0)
-    };
+    let conversation = Job { body: first.body, later: vec![second], ..job(0) };
     let (sending, queue) = mpsc::channel(1);
     sending.send(conversation).await.unwrap();
     drop(sending);
@@ -267,17 +241,11 @@ async fn a_conversation_is_asked_turn_by_turn_and_repeated_as_a_whole() {
     )
     .await;
     assert_eq!(end.ended, StopReason::Complete);
-    assert_eq!(
-        *echo.bodies.lock().unwrap(),
-        ["hello", "and then?", "hello", "and then?"]
-    );
+    assert_eq!(*echo.bodies.lock().unwrap(), ["hello", "and then?", "hello", "and then?"]);
     let arrivals = keep.arrivals.lock().unwrap();
     assert_eq!((arrivals.len(), arrivals[0].attempts), (1, 2));
     let answer = arrivals[0].result.as_ref().unwrap();
-    assert_eq!(
-        (answer.text.as_str(), answer.usage.prompt, answer.latency_ms),
-        ("and then?", 20, 6)
-    );
+    assert_eq!((answer.text.as_str(), answer.usage.prompt, answer.latency_ms), ("and then?", 20, 6));
 }
 
 /// Feeds `n` jobs, and stops feeding when nobody listens any more.
@@ -294,10 +262,7 @@ fn jobs(n: u64) -> mpsc::Receiver<Job> {
 }
 
 fn one_at_a_time() -> Limits {
-    Limits {
-        concurrency: 1,
-        ..Limits::default()
-    }
+    Limits { concurrency: 1, ..Limits::default() }
 }
 
 async fn ran(n: u64, target: Scripted, limits: Limits) -> Ran {
@@ -317,27 +282,15 @@ async fn ran_with(n: u64, target: Scripted, limits: Limits, keep: Memory, cancel
         Arc::clone(&events) as Arc<dyn Progress>,
         cancel,
     );
-    Ran {
-        end: end.await,
-        target,
-        keep,
-        events,
-        millis: start.elapsed().as_millis(),
-    }
+    Ran { end: end.await, target, keep, events, millis: start.elapsed().as_millis() }
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_job_arrives_once_and_no_more_than_the_permits_are_in_flight() {
-    let limits = Limits {
-        concurrency: 4,
-        ..Limits::default()
-    };
+    let limits = Limits { concurrency: 4, ..Limits::default() };
     let ran = ran(10, Scripted::new(vec![Step::Answer(100)], []), limits).await;
     assert_eq!(ran.end.ended, StopReason::Complete);
-    assert_eq!(
-        (ran.end.requests, ran.end.retries, ran.end.cost_usd),
-        (10, 0, Some(2.5))
-    );
+    assert_eq!((ran.end.requests, ran.end.retries, ran.end.cost_usd), (10, 0, Some(2.5)));
     assert_eq!(ran.arrivals().len(), 10);
     assert!(ran.arrivals().iter().all(|(_, ok, attempts)| *ok && *attempts == 1));
     assert_eq!(ran.target.most_in_flight.load(Ordering::SeqCst), 4);
@@ -346,20 +299,14 @@ async fn every_job_arrives_once_and_no_more_than_the_permits_are_in_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn no_jobs_and_no_concurrency_still_end() {
-    let limits = Limits {
-        concurrency: 0,
-        ..Limits::default()
-    };
+    let limits = Limits { concurrency: 0, ..Limits::default() };
     let ran = ran(0, Scripted::new(vec![Step::Answer(0)], []), limits).await;
     assert_eq!((ran.end.ended, ran.end.cost_usd), (StopReason::Complete, Some(0.0)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_permit_is_free_only_when_the_answer_is_kept() {
-    let keep = Memory {
-        slow: Some(Duration::from_secs(1)),
-        ..Memory::default()
-    };
+    let keep = Memory { slow: Some(Duration::from_secs(1)), ..Memory::default() };
     let target = Scripted::new(vec![Step::Answer(0)], []);
     let ran = ran_with(3, target, one_at_a_time(), keep, CancellationToken::new()).await;
     let asked: Vec<u128> = ran.target.asked().into_iter().map(|(_, at)| at).collect();
@@ -368,10 +315,7 @@ async fn a_permit_is_free_only_when_the_answer_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn retries_wait_as_the_policy_says() {
-    let target = Scripted::new(
-        vec![Step::Fail(Retry::Backoff), Step::Fail(Retry::Backoff), Step::Answer(0)],
-        [],
-    );
+    let target = Scripted::new(vec![Step::Fail(Retry::Backoff), Step::Fail(Retry::Backoff), Step::Answer(0)], []);
     let ran = ran(1, target, one_at_a_time()).await;
     let policy = RetryPolicy::default();
     let waits = [policy.delay(&[0; 32], 1, None), policy.delay(&[0; 32], 2, None)];
@@ -380,11 +324,7 @@ async fn retries_wait_as_the_policy_says() {
     assert_eq!((ran.end.requests, ran.end.retries), (3, 2));
     // Timers have a resolution of a millisecond and never fire early.
     let total = (waits[0] + waits[1]).as_millis();
-    assert!(
-        (total..=total + 2).contains(&ran.millis),
-        "{} after {total}",
-        ran.millis
-    );
+    assert!((total..=total + 2).contains(&ran.millis), "{} after {total}", ran.millis);
     // The answer came at once, so all of it was waiting.
     assert_eq!(ran.waited(), [Some(ran.millis as u64)]);
 }
@@ -398,27 +338,18 @@ async fn waiting_is_no_part_of_the_last_attempt() {
     let failed = ran(1, never, one_at_a_time()).await;
     assert_eq!(failed.waited(), [Some(0)]);
     // One attempt a minute: the second job waits for its turn.
-    let limits = Limits {
-        rpm: Some(1),
-        ..one_at_a_time()
-    };
+    let limits = Limits { rpm: Some(1), ..one_at_a_time() };
     let paced = ran(2, Scripted::new(vec![Step::Answer(10)], []), limits).await;
     let waited = paced.waited();
     assert_eq!(waited[0], Some(0));
-    assert!(
-        waited[1].is_some_and(|waited| (59_900..=60_000).contains(&waited)),
-        "{waited:?}"
-    );
+    assert!(waited[1].is_some_and(|waited| (59_900..=60_000).contains(&waited)), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_told_delay_holds_everyone_and_a_success_does_not_erase_it() {
     let limits = Limits {
         concurrency: 2,
-        retry: RetryPolicy {
-            base: Duration::ZERO,
-            ..RetryPolicy::default()
-        },
+        retry: RetryPolicy { base: Duration::ZERO, ..RetryPolicy::default() },
         ..Limits::default()
     };
     let slow_down = Step::FailLate(5, Retry::After(Duration::from_secs(44)));
@@ -445,13 +376,8 @@ async fn every_consequence_leads_to_its_decision() {
         (Retry::KeyRefused, false, 1, false, 0),
         (Retry::QuotaSpent, false, 1, false, 0),
     ] {
-        let limits = Limits {
-            retry: RetryPolicy {
-                base: Duration::ZERO,
-                ..RetryPolicy::default()
-            },
-            ..one_at_a_time()
-        };
+        let limits =
+            Limits { retry: RetryPolicy { base: Duration::ZERO, ..RetryPolicy::default() }, ..one_at_a_time() };
         let script = vec![Step::Fail(retry), Step::Answer(0)];
         let ran = ran(1, Scripted::new(script, []), limits).await;
         assert_eq!(ran.arrivals(), [("c0".to_owned(), ok, requests)], "{retry:?}");
@@ -462,10 +388,7 @@ async fn every_consequence_leads_to_its_decision() {
 
 #[tokio::test(start_paused = true)]
 async fn a_changed_key_costs_no_repetition() {
-    let limits = Limits {
-        retries: 0,
-        ..one_at_a_time()
-    };
+    let limits = Limits { retries: 0, ..one_at_a_time() };
     let script = vec![Step::Fail(Retry::KeyChanged), Step::Answer(0)];
     let ran = ran(1, Scripted::new(script, []), limits).await;
     assert_eq!(ran.arrivals(), [("c0".to_owned(), true, 2)]);
@@ -482,40 +405,26 @@ async fn a_delay_holds_those_whom_it_concerns() {
     ] {
         let limits = Limits {
             concurrency: 2,
-            retry: RetryPolicy {
-                base: Duration::ZERO,
-                ..RetryPolicy::default()
-            },
+            retry: RetryPolicy { base: Duration::ZERO, ..RetryPolicy::default() },
             ..Limits::default()
         };
         let told = vec![Step::Told(9, reach), Step::Answer(10)];
         let ran = ran(3, Scripted::new(vec![Step::Answer(10)], [("c0", told)]), limits).await;
         let mut asked: Vec<u128> = ran.target.asked().into_iter().map(|(_, at)| at).collect();
         asked.sort_unstable();
-        assert!(
-            asked.iter().zip(at).all(|(asked, at)| (at..at + 20).contains(asked)),
-            "{reach:?}: {asked:?}"
-        );
+        assert!(asked.iter().zip(at).all(|(asked, at)| (at..at + 20).contains(asked)), "{reach:?}: {asked:?}");
         let events = ran.events.0.lock().unwrap();
-        let holds = events
-            .iter()
-            .filter(|event| matches!(event, Event::Held { .. }))
-            .count();
+        let holds = events.iter().filter(|event| matches!(event, Event::Held { .. })).count();
         assert_eq!(holds, held, "{reach:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_lowered_pace_is_told_and_recovers() {
-    let limits = Limits {
-        concurrency: 8,
-        ..Limits::default()
-    };
+    let limits = Limits { concurrency: 8, ..Limits::default() };
     let told = || vec![Step::Told(2, Reach::Requests), Step::Answer(10)];
-    let target = Scripted::new(
-        vec![Step::Answer(10)],
-        [("c0", told()), ("c1", told()), ("c2", told()), ("c3", told())],
-    );
+    let target =
+        Scripted::new(vec![Step::Answer(10)], [("c0", told()), ("c1", told()), ("c2", told()), ("c3", told())]);
     let ran = ran(200, target, limits).await;
     assert_eq!(ran.arrivals().len(), 200);
     let events = ran.events.0.lock().unwrap();
@@ -541,11 +450,7 @@ async fn a_lowered_pace_is_told_and_recovers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rate_spaces_attempts_of_all_workers() {
-    let limits = Limits {
-        concurrency: 8,
-        rpm: Some(60),
-        ..Limits::default()
-    };
+    let limits = Limits { concurrency: 8, rpm: Some(60), ..Limits::default() };
     let ran = ran(5, Scripted::new(vec![Step::Answer(5)], []), limits).await;
     let at: Vec<u128> = ran.target.asked().into_iter().map(|(_, at)| at).collect();
     assert_eq!(at, [0, 1000, 2000, 3000, 4000]);
@@ -553,10 +458,7 @@ async fn a_rate_spaces_attempts_of_all_workers() {
 
 #[tokio::test(start_paused = true)]
 async fn attempts_end_at_retries_plus_one() {
-    let limits = Limits {
-        retries: 2,
-        ..one_at_a_time()
-    };
+    let limits = Limits { retries: 2, ..one_at_a_time() };
     let ran = ran(1, Scripted::new(vec![Step::Fail(Retry::Backoff)], []), limits).await;
     assert_eq!(ran.arrivals(), [("c0".to_owned(), false, 3)]);
     assert_eq!(ran.failure("c0").message, "as scripted (gave up after 3 attempts)");
@@ -574,21 +476,11 @@ async fn waiting_ends_at_its_total() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_target_times_out_each_attempt() {
-    let limits = Limits {
-        retries: 1,
-        timeout: Duration::from_millis(500),
-        ..one_at_a_time()
-    };
+    let limits = Limits { retries: 1, timeout: Duration::from_millis(500), ..one_at_a_time() };
     let ran = ran(1, Scripted::new(vec![Step::Answer(u64::MAX)], []), limits).await;
     let failure = ran.failure("c0");
-    assert_eq!(
-        (failure.kind, failure.code.as_str()),
-        (FailureKind::Transport, "timeout")
-    );
-    assert_eq!(
-        failure.message,
-        "no complete answer within 0.5 s (gave up after 2 attempts)"
-    );
+    assert_eq!((failure.kind, failure.code.as_str()), (FailureKind::Transport, "timeout"));
+    assert_eq!(failure.message, "no complete answer within 0.5 s (gave up after 2 attempts)");
 }
 
 #[tokio::test(start_paused = true)]
@@ -604,65 +496,33 @@ async fn what_cannot_help_is_not_repeated_and_does_not_stop_the_others() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_key_and_a_spent_quota_stop_the_run() {
     for retry in [Retry::KeyRefused, Retry::QuotaSpent] {
-        let limits = Limits {
-            concurrency: 2,
-            ..Limits::default()
-        };
+        let limits = Limits { concurrency: 2, ..Limits::default() };
         // c0 is in flight when c1 is refused: it finishes.
         let target = Scripted::new(vec![Step::Fail(retry)], [("c0", vec![Step::Answer(1000)])]);
         let ran = ran(100, target, limits).await;
-        assert!(
-            matches!(&ran.end.ended, StopReason::Stopped(failure) if failure.code == "scripted"),
-            "{:?}",
-            ran.end
-        );
-        assert_eq!(
-            ran.arrivals(),
-            [("c0".to_owned(), true, 1), ("c1".to_owned(), false, 1)]
-        );
+        assert!(matches!(&ran.end.ended, StopReason::Stopped(failure) if failure.code == "scripted"), "{:?}", ran.end);
+        assert_eq!(ran.arrivals(), [("c0".to_owned(), true, 1), ("c1".to_owned(), false, 1)]);
         assert_eq!(ran.end.requests, 2);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_ends_those_who_wait_with_what_they_know() {
-    let limits = Limits {
-        concurrency: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { concurrency: 2, ..Limits::default() };
     let wait = vec![Step::Fail(Retry::After(Duration::from_secs(200)))];
-    let target = Scripted::new(
-        vec![Step::Fail(Retry::KeyRefused)],
-        [("c0", wait), ("c1", vec![Step::Answer(50)])],
-    );
+    let target = Scripted::new(vec![Step::Fail(Retry::KeyRefused)], [("c0", wait), ("c1", vec![Step::Answer(50)])]);
     let ran = ran(9, target, limits).await;
     // c2 waits for the limiter, so the refusal comes after 200 s; c0 was due then too, plus its jitter.
     assert!((200_000..202_000).contains(&ran.millis), "{}", ran.millis);
     assert!(matches!(ran.end.ended, StopReason::Stopped(_)));
-    assert!(
-        ran.arrivals().contains(&("c0".to_owned(), false, 1)),
-        "{:?}",
-        ran.arrivals()
-    );
+    assert!(ran.arrivals().contains(&("c0".to_owned(), false, 1)), "{:?}", ran.arrivals());
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_budget_of_requests_counts_retries_and_is_never_exceeded() {
-    let limits = Limits {
-        concurrency: 3,
-        max_requests: Some(5),
-        ..Limits::default()
-    };
-    let ran = ran(
-        10,
-        Scripted::new(vec![Step::Fail(Retry::Backoff), Step::Answer(0)], []),
-        limits,
-    )
-    .await;
-    assert_eq!(
-        ran.end.ended,
-        StopReason::Budget("the limit of 5 requests is reached".to_owned())
-    );
+    let limits = Limits { concurrency: 3, max_requests: Some(5), ..Limits::default() };
+    let ran = ran(10, Scripted::new(vec![Step::Fail(Retry::Backoff), Step::Answer(0)], []), limits).await;
+    assert_eq!(ran.end.ended, StopReason::Budget("the limit of 5 requests is reached".to_owned()));
     assert_eq!((ran.end.requests, ran.target.asked().len()), (5, 5));
     // Whoever was asked and could not be asked again has failed; nobody else has an arrival.
     let attempts: u32 = ran.arrivals().iter().map(|(_, _, attempts)| attempts).sum();
@@ -671,55 +531,30 @@ async fn the_budget_of_requests_counts_retries_and_is_never_exceeded() {
 
 #[tokio::test(start_paused = true)]
 async fn a_budget_that_is_just_enough_is_no_stop() {
-    let limits = Limits {
-        max_requests: Some(3),
-        max_cost_usd: Some(0.75),
-        ..one_at_a_time()
-    };
+    let limits = Limits { max_requests: Some(3), max_cost_usd: Some(0.75), ..one_at_a_time() };
     let ran = ran(3, Scripted::new(vec![Step::Answer(0)], []), limits).await;
     assert_eq!((ran.end.ended, ran.end.cost_usd), (StopReason::Complete, Some(0.75)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_budget_of_dollars_stops_before_the_next_request() {
-    let limits = Limits {
-        max_cost_usd: Some(0.6),
-        ..one_at_a_time()
-    };
+    let limits = Limits { max_cost_usd: Some(0.6), ..one_at_a_time() };
     let ran = ran(9, Scripted::new(vec![Step::Answer(0)], []), limits).await;
-    assert_eq!(
-        ran.end.ended,
-        StopReason::Budget("$0.7500 of at most $0.6 are spent".to_owned())
-    );
+    assert_eq!(ran.end.ended, StopReason::Budget("$0.7500 of at most $0.6 are spent".to_owned()));
     assert_eq!(ran.arrivals().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_unknown_price_can_not_keep_a_budget() {
     for (max_cost_usd, arrived) in [(None, 2), (Some(100.0), 1)] {
-        let limits = Limits {
-            max_cost_usd,
-            ..one_at_a_time()
-        };
+        let limits = Limits { max_cost_usd, ..one_at_a_time() };
         let (keep, events) = (Arc::new(Memory::default()), Arc::new(Events::default()));
         let target = Arc::new(Scripted::new(vec![Step::Answer(0)], []));
         let price: Arc<Price<'static>> = Arc::new(|_: &str, _: &Usage| None);
-        let end = run(
-            jobs(2),
-            target,
-            limits,
-            price,
-            Arc::clone(&keep),
-            events,
-            CancellationToken::new(),
-        )
-        .await;
+        let end = run(jobs(2), target, limits, price, Arc::clone(&keep), events, CancellationToken::new()).await;
         assert_eq!(end.cost_usd, None);
         assert_eq!(keep.arrivals.lock().unwrap().len(), arrived);
-        assert_eq!(
-            matches!(end.ended, StopReason::Budget(reason) if reason.contains("`m`")),
-            arrived == 1
-        );
+        assert_eq!(matches!(end.ended, StopReason::Budget(reason) if reason.contains("`m`")), arrived == 1);
     }
 }
 
@@ -728,11 +563,7 @@ async fn a_cancelled_run_ends_at_once_and_keeps_what_it_has() {
     let cancel = CancellationToken::new();
     let target = Scripted::new(vec![Step::Answer(3_600_000)], [("c0", vec![Step::Answer(10)])]);
     let keep = Arc::new(Memory::default());
-    let limits = Limits {
-        concurrency: 3,
-        timeout: Duration::from_secs(7200),
-        ..Limits::default()
-    };
+    let limits = Limits { concurrency: 3, timeout: Duration::from_secs(7200), ..Limits::default() };
     let start = Instant::now();
     tokio::spawn({
         let (keep, cancel) = (Arc::clone(&keep), cancel.clone());
@@ -743,16 +574,7 @@ async fn a_cancelled_run_ends_at_once_and_keeps_what_it_has() {
     });
     let price: Arc<Price<'static>> = Arc::new(|_: &str, _: &Usage| Some(0.0));
     let events = Arc::new(Events::default());
-    let end = run(
-        jobs(50),
-        Arc::new(target),
-        limits,
-        price,
-        Arc::clone(&keep),
-        events,
-        cancel,
-    )
-    .await;
+    let end = run(jobs(50), Arc::new(target), limits, price, Arc::clone(&keep), events, cancel).await;
     assert_eq!(end.ended, StopReason::Interrupted);
     assert_eq!(keep.arrivals.lock().unwrap().len(), 1);
     assert_eq!(start.elapsed().as_millis(), 10);
@@ -774,11 +596,7 @@ async fn cancelling_ends_every_kind_of_wait() {
                 cancel.cancel();
             }
         });
-        let limits = Limits {
-            concurrency: 2,
-            rpm,
-            ..Limits::default()
-        };
+        let limits = Limits { concurrency: 2, rpm, ..Limits::default() };
         let ran = ran_with(9, Scripted::new(script, []), limits, Memory::default(), cancel).await;
         assert_eq!((ran.end.ended, ran.millis), (StopReason::Interrupted, 5));
     }
@@ -786,14 +604,8 @@ async fn cancelling_ends_every_kind_of_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fails_ends_the_run() {
-    let keep = Memory {
-        full_at: Some(2),
-        ..Memory::default()
-    };
-    let limits = Limits {
-        concurrency: 2,
-        ..Limits::default()
-    };
+    let keep = Memory { full_at: Some(2), ..Memory::default() };
+    let limits = Limits { concurrency: 2, ..Limits::default() };
     let target = Scripted::new(vec![Step::Answer(10)], [("c1", vec![Step::Answer(3_600_000)])]);
     let ran = ran_with(50, target, limits, keep, CancellationToken::new()).await;
     assert_eq!(ran.end.ended, StopReason::StoreFailed("the disk is full".to_owned()));
@@ -803,22 +615,14 @@ async fn a_store_that_fails_ends_the_run() {
 
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_down_ends_the_run() {
-    let limits = Limits {
-        retries: 1,
-        give_up_after: Some(5),
-        ..one_at_a_time()
-    };
+    let limits = Limits { retries: 1, give_up_after: Some(5), ..one_at_a_time() };
     // An answer in between begins the count anew.
     let target = Scripted::new(vec![Step::Down], [("c3", vec![Step::Answer(0)])]);
     let ran = ran(1000, target, limits).await;
     let StopReason::Stopped(failure) = &ran.end.ended else {
         panic!("{:?}", ran.end);
     };
-    assert!(
-        failure
-            .message
-            .starts_with("5 requests in a row got no answer; the last: as scripted")
-    );
+    assert!(failure.message.starts_with("5 requests in a row got no answer; the last: as scripted"));
     assert_eq!(ran.arrivals().len(), 9);
 }
 
@@ -826,12 +630,7 @@ async fn a_service_that_is_down_ends_the_run() {
 async fn recorded_answers_are_neither_paced_nor_counted() {
     let mut target = Scripted::new(vec![Step::Answer(0)], [("c1", vec![Step::Fail(Retry::Never)])]);
     target.source = Source::Recorded;
-    let limits = Limits {
-        rpm: Some(1),
-        max_requests: Some(0),
-        max_cost_usd: Some(0.0),
-        ..one_at_a_time()
-    };
+    let limits = Limits { rpm: Some(1), max_requests: Some(0), max_cost_usd: Some(0.0), ..one_at_a_time() };
     let ran = ran(3, target, limits).await;
     assert_eq!(ran.end.ended, StopReason::Complete);
     assert_eq!((ran.end.requests, ran.end.cost_usd, ran.millis), (0, Some(0.0), 0));
@@ -850,10 +649,7 @@ async fn recorded_answers_are_neither_paced_nor_counted() {
 async fn events_tell_the_story_in_order() {
     let target = Scripted::new(
         vec![Step::Answer(0)],
-        [
-            ("c0", vec![Step::Fail(Retry::Backoff), Step::Answer(0)]),
-            ("c1", vec![Step::Fail(Retry::KeyRefused)]),
-        ],
+        [("c0", vec![Step::Fail(Retry::Backoff), Step::Answer(0)]), ("c1", vec![Step::Fail(Retry::KeyRefused)])],
     );
     let ran = ran(3, target, one_at_a_time()).await;
     let events = ran.events.0.lock().unwrap();

@@ -196,10 +196,7 @@ impl<T: Provider, K: AnswerSink> Shared<T, K> {
                 return JobEnd::Arrived(Err(exhausted(error, effort.attempts)));
             }
             let failure = error.into_failure();
-            self.progress.on(&Event::Retrying {
-                code: failure.code.clone(),
-                wait: delay,
-            });
+            self.progress.on(&Event::Retrying { code: failure.code.clone(), wait: delay });
             failed = Some(failure);
             match self.wait(sleep(delay)).await {
                 Wait::Enough(()) => {}
@@ -265,13 +262,8 @@ impl<T: Provider, K: AnswerSink> Shared<T, K> {
     async fn settle(&self, job: Job, result: Result<Answer, Failure>, effort: Effort) {
         let Effort { attempts, waited } = effort;
         let event = match &result {
-            Ok(answer) => Event::Answered {
-                cost_usd: self.cost(&job, answer),
-            },
-            Err(failure) => Event::Failed {
-                code: failure.code.clone(),
-                message: failure.message.clone(),
-            },
+            Ok(answer) => Event::Answered { cost_usd: self.cost(&job, answer) },
+            Err(failure) => Event::Failed { code: failure.code.clone(), message: failure.message.clone() },
         };
         self.watch_for_outage(result.as_ref().err());
         let kept = self.keep.keep(JobResult {
@@ -300,8 +292,7 @@ impl<T: Provider, K: AnswerSink> Shared<T, K> {
         let cost = served
             .and_then(|model| (self.price)(model, &answer.usage))
             .or_else(|| (self.price)(&job.request.model, &answer.usage));
-        self.budget
-            .add(served.unwrap_or(&job.request.model), &answer.usage, cost);
+        self.budget.add(served.unwrap_or(&job.request.model), &answer.usage, cost);
         cost
     }
 
@@ -320,14 +311,8 @@ impl<T: Provider, K: AnswerSink> Shared<T, K> {
         };
         let in_a_row = self.failures_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
         if self.limits.give_up_after.is_some_and(|limit| in_a_row >= limit) {
-            let message = format!(
-                "{in_a_row} requests in a row got no answer; the last: {}",
-                failure.message
-            );
-            self.stop_with(StopReason::Stopped(Failure {
-                message,
-                ..failure.clone()
-            }));
+            let message = format!("{in_a_row} requests in a row got no answer; the last: {}", failure.message);
+            self.stop_with(StopReason::Stopped(Failure { message, ..failure.clone() }));
         }
     }
 
@@ -347,9 +332,7 @@ impl<T: Provider, K: AnswerSink> Shared<T, K> {
         if ended.is_some() && !matches!(reason, StopReason::StoreFailed(_)) {
             return;
         }
-        self.progress.on(&Event::Stopping {
-            reason: describe(&reason),
-        });
+        self.progress.on(&Event::Stopping { reason: describe(&reason) });
         *ended = Some(reason);
         self.stop.cancel();
     }

@@ -38,10 +38,7 @@ impl Aggregate {
         let because = |reason: &str| format!("{}: {reason}", bounded(label, 80));
         match said {
             Ok(score) => {
-                self.scores.push(WeightedScore {
-                    value: score.value(),
-                    weight: spec.weight,
-                });
+                self.scores.push(WeightedScore { value: score.value(), weight: spec.weight });
                 if !score.pass {
                     self.failed.push(because(&score.reason));
                 }
@@ -82,11 +79,7 @@ impl Aggregate {
 
 /// No judgement, for a reason of our own.
 pub(super) fn failure(code: &str, message: impl Into<String>) -> Failure {
-    Failure {
-        kind: FailureKind::Matcher,
-        code: code.to_owned(),
-        message: message.into(),
-    }
+    Failure { kind: FailureKind::Matcher, code: code.to_owned(), message: message.into() }
 }
 
 /// A score and its share in a mean.
@@ -105,11 +98,7 @@ pub(super) fn weighted_mean(scores: &[WeightedScore]) -> f64 {
         return 0.0;
     }
     // Finite weights may have an infinite sum; then only their ratio to the largest counts.
-    let unit = if total.is_finite() {
-        1.0
-    } else {
-        scores.iter().map(|score| score.weight).fold(0.0, f64::max)
-    };
+    let unit = if total.is_finite() { 1.0 } else { scores.iter().map(|score| score.weight).fold(0.0, f64::max) };
     let (mut sum, mut weights) = (0.0, 0.0);
     for score in scores {
         let weight = score.weight / unit;
@@ -126,12 +115,7 @@ mod tests {
     #[test]
     fn means_are_weighted() {
         let mean = |scores: &[(f64, f64)]| {
-            weighted_mean(
-                &scores
-                    .iter()
-                    .map(|&(value, weight)| WeightedScore { value, weight })
-                    .collect::<Vec<_>>(),
-            )
+            weighted_mean(&scores.iter().map(|&(value, weight)| WeightedScore { value, weight }).collect::<Vec<_>>())
         };
         assert_eq!(mean(&[(1.0, 3.0), (0.0, 1.0)]), 0.75);
         assert_eq!(mean(&[(1.0, 0.1), (1.0, 0.2), (1.0, 0.3)]), 1.0);

@@ -14,10 +14,7 @@ pub(super) fn wrong<T>(problem: ArgProblem) -> Read<T> {
 
 /// Moves mistakes one step deeper.
 pub(super) fn inside(problems: Vec<ArgProblem>, step: &Step) -> Vec<ArgProblem> {
-    problems
-        .into_iter()
-        .map(|problem| problem.inside(step.clone()))
-        .collect()
+    problems.into_iter().map(|problem| problem.inside(step.clone())).collect()
 }
 
 /// The long form of arguments: a map. Collects every mistake in it, unknown keys first.
@@ -51,10 +48,7 @@ impl<'a> Fields<'a> {
             }
         };
         let strangers = map.keys().filter(|key| !known.contains(&key.as_str()));
-        Fields {
-            map,
-            problems: strangers.map(unknown).collect(),
-        }
+        Fields { map, problems: strangers.map(unknown).collect() }
     }
 
     /// The key is there.
@@ -81,8 +75,7 @@ impl<'a> Fields<'a> {
         read: impl FnOnce(&'a Value) -> Read<T>,
     ) -> Option<T> {
         if !self.map.contains_key(key) {
-            self.problems
-                .push(ArgProblem::new(format!("`{key}` is missing")).expected(expected));
+            self.problems.push(ArgProblem::new(format!("`{key}` is missing")).expected(expected));
         }
         self.optional(key, read)
     }
@@ -223,10 +216,7 @@ pub(super) fn bounds(value: &Value) -> Read<Bounds> {
         }
         Value::Number(_) => {
             let exact = count(value)?;
-            Ok(Bounds {
-                min: exact,
-                max: Some(exact),
-            })
+            Ok(Bounds { min: exact, max: Some(exact) })
         }
         Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) => {
             wrong(not_a("a count like 3, or a map {min, max}", value))
@@ -265,10 +255,7 @@ impl Bounds {
                     .expected("`min` at most `max`"),
             ),
             (min, max) => {
-                return Some(Bounds {
-                    min: min.unwrap_or(0),
-                    max,
-                });
+                return Some(Bounds { min: min.unwrap_or(0), max });
             }
         }
         None

@@ -37,10 +37,7 @@ impl<T: Clone> Cache<T> {
             entries: Mutex::new(None),
             capacity,
             #[cfg(test)]
-            log: Mutex::new(Log {
-                made: std::collections::BTreeMap::new(),
-                emptied: 0,
-            }),
+            log: Mutex::new(Log { made: std::collections::BTreeMap::new(), emptied: 0 }),
         }
     }
 
@@ -80,10 +77,7 @@ impl<T: Clone> Cache<T> {
                 locked(&self.log).emptied += 1;
             }
         }
-        let slot = Arc::new(Slot {
-            made: OnceLock::new(),
-            making: Mutex::new(()),
-        });
+        let slot = Arc::new(Slot { made: OnceLock::new(), making: Mutex::new(()) });
         entries.insert(key.to_owned(), slot.clone());
         slot
     }

@@ -21,9 +21,8 @@ impl Block {
 /// # Errors
 /// Several candidates: a sentence that says that it is not clear which is meant.
 pub(super) fn one_marked(text: &str, marks: &[&str]) -> Result<Option<String>, String> {
-    let (marked, others): (Vec<Block>, Vec<Block>) = blocks(text)
-        .into_iter()
-        .partition(|block| marks.iter().any(|mark| block.is_marked(mark)));
+    let (marked, others): (Vec<Block>, Vec<Block>) =
+        blocks(text).into_iter().partition(|block| marks.iter().any(|mark| block.is_marked(mark)));
     let (mut candidates, kind) = if marked.is_empty() {
         let unmarked: Vec<Block> = others.into_iter().filter(|block| block.mark.is_empty()).collect();
         (unmarked, "unmarked blocks".to_owned())
@@ -87,10 +86,7 @@ mod tests {
                 "```yml\na\n```\n```yaml\nb\n```",
                 Err("has 2 blocks marked yaml or yml, so it is not clear which one is meant"),
             ),
-            (
-                "```\na\n```\n```\nb\n```",
-                Err("has 2 unmarked blocks, so it is not clear which one is meant"),
-            ),
+            ("```\na\n```\n```\nb\n```", Err("has 2 unmarked blocks, so it is not clear which one is meant")),
             ("```yaml\na", Ok(None)),
         ];
         for (text, expected) in table {

@@ -15,10 +15,7 @@ pub(super) fn text(args: &Value, relation: TextRelation, key: &str) -> Option<Co
     has_only(args, &[key, "ignore_case", "normalize"])?;
     let texts: Vec<String> = match args.get(key).unwrap_or(args) {
         Value::String(text) => vec![text.clone()],
-        Value::Array(list) => list
-            .iter()
-            .map(|text| text.as_str().map(str::to_owned))
-            .collect::<Option<_>>()?,
+        Value::Array(list) => list.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<_>>()?,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return None,
     };
     let flag = |key: &str| args.get(key).and_then(Value::as_bool).unwrap_or(false);
@@ -30,10 +27,7 @@ pub(super) fn text(args: &Value, relation: TextRelation, key: &str) -> Option<Co
     Some(Constraint::Text(TextConstraint {
         relation,
         texts,
-        overlooks: Overlooks {
-            case: flag("ignore_case"),
-            form: flag("normalize"),
-        },
+        overlooks: Overlooks { case: flag("ignore_case"), form: flag("normalize") },
     }))
 }
 
@@ -55,41 +49,25 @@ pub(super) fn number(args: &Value) -> Option<Constraint> {
     let after = args.get("after").cloned().unwrap_or(Value::Null);
     let default = if after.is_null() { "last" } else { "first" };
     let which = args.get("which").cloned().unwrap_or_else(|| Value::from(default));
-    Some(Constraint::Range(Range {
-        min: value - allowed,
-        max: value + allowed,
-        measure: json!([after, which]),
-    }))
+    Some(Constraint::Range(Range { min: value - allowed, max: value + allowed, measure: json!([after, which]) }))
 }
 
 pub(super) fn finish_reason(args: &Value) -> Option<Constraint> {
     let values = match args {
         Value::String(word) => vec![word.clone()],
-        Value::Array(list) => list
-            .iter()
-            .map(|word| word.as_str().map(str::to_owned))
-            .collect::<Option<_>>()?,
+        Value::Array(list) => list.iter().map(|word| word.as_str().map(str::to_owned)).collect::<Option<_>>()?,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return None,
     };
-    Some(Constraint::OneOf {
-        property: "finish reason",
-        values,
-    })
+    Some(Constraint::OneOf { property: "finish reason", values })
 }
 
 pub(super) fn refusal(args: &Value) -> Option<Constraint> {
-    Some(Constraint::OneOf {
-        property: "refusal",
-        values: vec![args.as_bool()?.to_string()],
-    })
+    Some(Constraint::OneOf { property: "refusal", values: vec![args.as_bool()?.to_string()] })
 }
 
 /// Of a matcher that takes fenced JSON unless told otherwise.
 pub(super) fn json(args: &Value, says: JsonSays) -> Option<Constraint> {
-    Some(Constraint::Json {
-        fenced: args.get("fenced") != Some(&Value::Bool(false)),
-        says,
-    })
+    Some(Constraint::Json { fenced: args.get("fenced") != Some(&Value::Bool(false)), says })
 }
 
 /// Without further options the check says all of the value.

@@ -190,27 +190,15 @@ impl<'a> Compile<'a> {
 
     /// The outermost level, without files.
     pub(super) fn new(matchers: &'a [MatcherDef]) -> Compile<'a> {
-        Compile {
-            matchers,
-            files: None,
-            commands: None,
-            depth: 1,
-            part: false,
-        }
+        Compile { matchers, files: None, commands: None, depth: 1, part: false }
     }
 
     pub(super) fn with_files(self, files: &'a ProjectFiles) -> Compile<'a> {
-        Compile {
-            files: Some(files),
-            ..self
-        }
+        Compile { files: Some(files), ..self }
     }
 
     pub(super) fn with_commands(self, commands: &'a Commands) -> Compile<'a> {
-        Compile {
-            commands: Some(commands),
-            ..self
-        }
+        Compile { commands: Some(commands), ..self }
     }
 
     /// The commands of the project; `None` where nothing is scored.
@@ -230,17 +218,11 @@ impl<'a> Compile<'a> {
     pub(super) fn deeper(&self) -> Result<Compile<'a>, Vec<ArgProblem>> {
         if self.depth >= Self::MAX_DEPTH {
             return Err(vec![
-                ArgProblem::new(format!(
-                    "checks stand inside each other more than {} deep",
-                    Self::MAX_DEPTH
-                ))
-                .expected("fewer levels of `not`, `all` and `any`"),
+                ArgProblem::new(format!("checks stand inside each other more than {} deep", Self::MAX_DEPTH))
+                    .expected("fewer levels of `not`, `all` and `any`"),
             ]);
         }
-        Ok(Compile {
-            depth: self.depth + 1,
-            ..*self
-        })
+        Ok(Compile { depth: self.depth + 1, ..*self })
     }
 
     /// Inside a check on a part of an answer.
@@ -286,10 +268,7 @@ impl<'a> Compile<'a> {
         match (def.compile)(&spec.args, self) {
             // What a combination says of an incomplete answer is for the checks inside it to say.
             Ok(matcher) if def.logic.is_some() => Ok(matcher),
-            Ok(matcher) => Ok(Box::new(CompleteOnly {
-                matcher,
-                judges_ending: def.judges_ending,
-            })),
+            Ok(matcher) => Ok(Box::new(CompleteOnly { matcher, judges_ending: def.judges_ending })),
             Err(problems) => Err(located(problems, def.name)),
         }
     }
@@ -349,11 +328,7 @@ impl Matcher for CompleteOnly {
         let Some(unusable) = input.unusable else {
             return self.matcher.check(input);
         };
-        let named = if self.judges_ending {
-            Some(self.matcher.check(input)?).filter(|score| score.pass)
-        } else {
-            None
-        };
+        let named = if self.judges_ending { Some(self.matcher.check(input)?).filter(|score| score.pass) } else { None };
         named.ok_or_else(|| MatchError::new(unusable))
     }
 }

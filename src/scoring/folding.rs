@@ -45,11 +45,8 @@ pub(super) enum Form {
 
 impl Folding {
     /// `normalize`: both what differs without being seen.
-    pub(super) const NORMALIZED: Folding = Folding {
-        ignore_case: false,
-        white_space: WhiteSpace::Collapse,
-        form: Form::Nfc,
-    };
+    pub(super) const NORMALIZED: Folding =
+        Folding { ignore_case: false, white_space: WhiteSpace::Collapse, form: Form::Nfc };
 
     /// Reads its options.
     pub(super) fn read(fields: &mut Fields<'_>) -> Folding {
@@ -72,16 +69,8 @@ impl Folding {
                     .hint("`normalize: true` is the same as `white_space: collapse` and `unicode: nfc`"),
             );
         }
-        let base = if normalize {
-            Self::NORMALIZED
-        } else {
-            Folding::default()
-        };
-        Folding {
-            ignore_case,
-            white_space: white_space.unwrap_or(base.white_space),
-            form: form.unwrap_or(base.form),
-        }
+        let base = if normalize { Self::NORMALIZED } else { Folding::default() };
+        Folding { ignore_case, white_space: white_space.unwrap_or(base.white_space), form: form.unwrap_or(base.form) }
     }
 
     /// The text as it is compared.
@@ -156,11 +145,7 @@ mod tests {
     #[test]
     fn folds_only_what_was_asked() {
         let fold = |ignore_case, normalize, text: &str| {
-            let base = if normalize {
-                Folding::NORMALIZED
-            } else {
-                Folding::default()
-            };
+            let base = if normalize { Folding::NORMALIZED } else { Folding::default() };
             Folding { ignore_case, ..base }.apply(text).into_owned()
         };
         assert_eq!(fold(false, false, " Ä\n"), " Ä\n");
@@ -175,20 +160,11 @@ mod tests {
     #[test]
     fn typography_says_nothing() {
         let table = [
-            (
-                "don\u{2019}t don\u{2bc}t don\u{ff07}t don\u{b4}t",
-                "don't don't don't don't",
-            ),
-            (
-                "\u{201c}a\u{201d} \u{201e}b\u{201c} \u{ab}c\u{bb} \u{2018}d\u{2019}",
-                "\"a\" \"b\" \"c\" 'd'",
-            ),
+            ("don\u{2019}t don\u{2bc}t don\u{ff07}t don\u{b4}t", "don't don't don't don't"),
+            ("\u{201c}a\u{201d} \u{201e}b\u{201c} \u{ab}c\u{bb} \u{2018}d\u{2019}", "\"a\" \"b\" \"c\" 'd'"),
             ("a\u{2011}b\u{2013}c\u{2014}d\u{2212}e", "a-b-c-d-e"),
             ("a\u{a0}b\u{202f}c\u{2009}d", "a b c d"),
-            (
-                "se\u{200b}c\u{ad}r\u{200d}e\u{2060}t\u{feff}\u{fe0f}\u{e0041}",
-                "secret",
-            ),
+            ("se\u{200b}c\u{ad}r\u{200d}e\u{2060}t\u{feff}\u{fe0f}\u{e0041}", "secret"),
             ("ﬁne Ａ１", "fine A1"),
             ("plain - \"it's\"", "plain - \"it's\""),
         ];
@@ -200,10 +176,7 @@ mod tests {
     #[test]
     fn white_space_and_unicode_form_can_be_asked_for_alone() {
         let white_space = |white_space, text: &str| {
-            let folding = Folding {
-                white_space,
-                ..Folding::default()
-            };
+            let folding = Folding { white_space, ..Folding::default() };
             folding.apply(text).into_owned()
         };
         assert_eq!(white_space(WhiteSpace::Keep, " a  b\n"), " a  b\n");
@@ -211,10 +184,7 @@ mod tests {
         assert_eq!(white_space(WhiteSpace::Collapse, " a \u{a0} A\u{308}\n"), "a A\u{308}");
         assert_eq!(white_space(WhiteSpace::Remove, " a  b\n"), "ab");
         let form = |form, text: &str| {
-            let folding = Folding {
-                form,
-                ..Folding::default()
-            };
+            let folding = Folding { form, ..Folding::default() };
             folding.apply(text).into_owned()
         };
         assert_eq!(form(Form::AsIs, "ﬁ A\u{308} "), "ﬁ A\u{308} ");

@@ -42,11 +42,7 @@ pub(super) fn nested(written: &Value, ctx: &Compile<'_>) -> Read<InnerCheck> {
         }
         problems
     })?;
-    Ok(InnerCheck {
-        label: bounded(spec.name.as_deref().unwrap_or(&spec.matcher), 40),
-        weight: spec.weight,
-        matcher,
-    })
+    Ok(InnerCheck { label: bounded(spec.name.as_deref().unwrap_or(&spec.matcher), 40), weight: spec.weight, matcher })
 }
 
 impl InnerCheck {
@@ -82,16 +78,8 @@ impl PartCheck {
 
     /// Judges a part as if it were the whole, complete answer.
     pub(super) fn check(&self, input: &MatchInput<'_>, text: String) -> Result<Score, MatchError> {
-        let answer = Answer {
-            text,
-            finish_reason: Some("STOP".to_owned()),
-            ..Answer::default()
-        };
-        self.0.check(&MatchInput {
-            answer: &answer,
-            unusable: None,
-            ..*input
-        })
+        let answer = Answer { text, finish_reason: Some("STOP".to_owned()), ..Answer::default() };
+        self.0.check(&MatchInput { answer: &answer, unusable: None, ..*input })
     }
 }
 

@@ -48,11 +48,7 @@ pub(super) enum Difference {
 impl Comparison {
     /// Compares; the first difference in the order of the expected value.
     pub(super) fn compare(&self, expected: &Value, actual: &Value) -> Result<(), Difference> {
-        let mut comparing = Comparing {
-            rules: self,
-            left: Cell::new(MAX_PAIRS),
-            place: String::new(),
-        };
+        let mut comparing = Comparing { rules: self, left: Cell::new(MAX_PAIRS), place: String::new() };
         comparing.compare(expected, actual)
     }
 }
@@ -66,11 +62,7 @@ struct Comparing<'a> {
 
 impl Comparing<'_> {
     fn differ<T>(&self, what: &str) -> Result<T, Difference> {
-        let place = if self.place.is_empty() {
-            String::new()
-        } else {
-            format!("at {}: ", bounded(&self.place, 80))
-        };
+        let place = if self.place.is_empty() { String::new() } else { format!("at {}: ", bounded(&self.place, 80)) };
         Err(Difference::Found(format!("{place}{what}")))
     }
 
@@ -253,11 +245,7 @@ mod tests {
         let exact = Comparison::default();
         let table = [
             (json!(1), json!(1.0), true),
-            (
-                json!(9_007_199_254_740_993_u64),
-                json!(9_007_199_254_740_992_u64),
-                false,
-            ),
+            (json!(9_007_199_254_740_993_u64), json!(9_007_199_254_740_992_u64), false),
             (json!(-1), json!(u64::MAX), false),
             (json!(0.1), json!(0.1), true),
             (json!(1), json!("1"), false),
@@ -268,10 +256,7 @@ mod tests {
             assert_eq!(exact.compare(&a, &b).is_ok(), equal, "{a} {b}");
             assert_eq!(exact.compare(&b, &a).is_ok(), equal, "{b} {a}");
         }
-        let near = Comparison {
-            tolerance: 0.1,
-            ..Comparison::default()
-        };
+        let near = Comparison { tolerance: 0.1, ..Comparison::default() };
         for (a, b, equal) in [(1.0, 1.1, true), (1.0, 1.101, false), (1.0, 0.9, true)] {
             assert_eq!(near.compare(&json!(a), &json!(b)).is_ok(), equal, "{a} {b}");
         }
@@ -280,10 +265,7 @@ mod tests {
     #[test]
     fn the_first_difference_is_named() {
         let exact = Comparison::default();
-        let subset = Comparison {
-            subset: true,
-            ..Comparison::default()
-        };
+        let subset = Comparison { subset: true, ..Comparison::default() };
         let a = json!({"a": [1, {"b/c": 2}]});
         insta::assert_snapshot!([
             said(&exact, &a, &json!({"a": [1, {"b/c": 2}]})),
@@ -308,29 +290,16 @@ mod tests {
 
     #[test]
     fn unordered_lists_count_duplicates() {
-        let unordered = Comparison {
-            unordered: ListOrder::All,
-            ..Comparison::default()
-        };
-        let places = Comparison {
-            unordered: ListOrder::At(HashSet::from(["/a".to_owned()])),
-            ..Comparison::default()
-        };
-        let subset = Comparison {
-            subset: true,
-            ..unordered.clone()
-        };
+        let unordered = Comparison { unordered: ListOrder::All, ..Comparison::default() };
+        let places = Comparison { unordered: ListOrder::At(HashSet::from(["/a".to_owned()])), ..Comparison::default() };
+        let subset = Comparison { subset: true, ..unordered.clone() };
         assert!(unordered.compare(&json!([1, 2, 2]), &json!([2, 1, 2])).is_ok());
         assert!(unordered.compare(&json!([1, 2, 2]), &json!([2, 1, 1])).is_err());
         assert!(unordered.compare(&json!([1]), &json!([1, 1])).is_err());
         assert!(subset.compare(&json!([1, 1]), &json!([1, 2, 1])).is_ok());
         assert!(subset.compare(&json!([1, 1]), &json!([1, 2, 3])).is_err());
         // A greedy choice would give the first element to {} and leave {"a": 1} without one.
-        assert!(
-            subset
-                .compare(&json!([{}, {"a": 1}]), &json!([{"a": 1}, {"b": 1}]))
-                .is_ok()
-        );
+        assert!(subset.compare(&json!([{}, {"a": 1}]), &json!([{"a": 1}, {"b": 1}])).is_ok());
         let (a, b) = (json!({"a": [1, 2], "b": [1, 2]}), json!({"a": [2, 1], "b": [1, 2]}));
         assert!(places.compare(&a, &b).is_ok());
         assert!(places.compare(&b, &json!({"a": [2, 1], "b": [2, 1]})).is_err());
@@ -339,10 +308,7 @@ mod tests {
 
     #[test]
     fn the_work_is_bounded() {
-        let unordered = Comparison {
-            unordered: ListOrder::All,
-            ..Comparison::default()
-        };
+        let unordered = Comparison { unordered: ListOrder::All, ..Comparison::default() };
         let many = Value::Array((0..3_000).map(Value::from).collect());
         assert_eq!(unordered.compare(&many, &many), Err(Difference::TooMany));
     }

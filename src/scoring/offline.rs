@@ -29,11 +29,7 @@ pub fn passes_text(check: &CheckSpec, text: &str) -> Option<bool> {
         labels: Vec::new(),
         notes: None,
     };
-    let answer = Answer {
-        text: text.to_owned(),
-        finish_reason: Some("STOP".to_owned()),
-        ..Answer::default()
-    };
+    let answer = Answer { text: text.to_owned(), finish_reason: Some("STOP".to_owned()), ..Answer::default() };
     let input = MatchInput {
         case: &case,
         answer: &answer,
@@ -80,15 +76,9 @@ mod tests {
     fn finds_have_kinds_and_places() {
         let text = format!("key: AIza{} of ann@firm.com", "a".repeat(35));
         let shown = |found: Vec<(&'static str, Range<usize>)>| -> Vec<(&str, String)> {
-            found
-                .into_iter()
-                .map(|(kind, at)| (kind, text[at].to_owned()))
-                .collect()
+            found.into_iter().map(|(kind, at)| (kind, text[at].to_owned())).collect()
         };
         assert_eq!(shown(personal_data(&text)), [("email", "ann@firm.com".to_owned())]);
-        assert_eq!(
-            shown(secrets(&text)),
-            [("google_api_key", format!("AIza{}", "a".repeat(35)))]
-        );
+        assert_eq!(shown(secrets(&text)), [("google_api_key", format!("AIza{}", "a".repeat(35)))]);
     }
 }

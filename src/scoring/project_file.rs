@@ -21,10 +21,7 @@ impl ProjectFiles {
 
     /// The files under `root`.
     pub(super) fn new(root: &Path) -> ProjectFiles {
-        ProjectFiles {
-            root: root.to_owned(),
-            read: Cache::new(64),
-        }
+        ProjectFiles { root: root.to_owned(), read: Cache::new(64) }
     }
 
     /// The content of a file, named from the project root, without a byte order mark.
@@ -113,10 +110,7 @@ mod tests {
         assert_eq!(read(&root, "sub/../a.json"), Ok("{}".to_owned()));
         assert!(read(&root, "full.json").is_ok());
         let refused = |name: &str| read(&root, name).unwrap_err();
-        assert_eq!(
-            refused("../secret.json"),
-            "\"../secret.json\" lies outside the project root"
-        );
+        assert_eq!(refused("../secret.json"), "\"../secret.json\" lies outside the project root");
         let absolute = outer.path().join("secret.json");
         assert!(refused(absolute.to_str().unwrap()).ends_with("lies outside the project root"));
         assert_eq!(refused("b.json"), "can't read \"b.json\": there is no such file");
@@ -136,10 +130,7 @@ mod tests {
         fs::write(root.join("a.json"), "2").unwrap();
         std::os::unix::fs::symlink("../secret.json", root.join("out.json")).unwrap();
         std::os::unix::fs::symlink("a.json", root.join("in.json")).unwrap();
-        assert_eq!(
-            read(&root, "out.json"),
-            Err("\"out.json\" lies outside the project root".to_owned())
-        );
+        assert_eq!(read(&root, "out.json"), Err("\"out.json\" lies outside the project root".to_owned()));
         assert_eq!(read(&root, "in.json"), Ok("2".to_owned()));
     }
 }

@@ -13,12 +13,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// The kinds that have a name, in order of precedence: name, what stands in their place, pattern.
-const KINDS: [(&str, &str, &str); 4] = [
-    ("dates", "[date]", DATES),
-    ("ids", "[id]", IDS),
-    ("numbers", "[number]", NUMBERS),
-    ("whitespace", " ", r"\s+"),
-];
+const KINDS: [(&str, &str, &str); 4] =
+    [("dates", "[date]", DATES), ("ids", "[id]", IDS), ("numbers", "[number]", NUMBERS), ("whitespace", " ", r"\s+")];
 
 /// Dates as ISO 8601 has them, with slashes or dots, and with English names of months; and times of day.
 const DATES: &str = r"(?x)
@@ -74,10 +70,7 @@ impl Redactions {
     /// Reads the list: names of kinds, and maps {pattern, with}.
     pub(super) fn read(written: &Value) -> Read<Redactions> {
         let Some(list) = written.as_array() else {
-            return wrong(not_a(
-                "a list like [dates, {pattern: \"v[0-9]+\", with: \"[version]\"}]",
-                written,
-            ));
+            return wrong(not_a("a list like [dates, {pattern: \"v[0-9]+\", with: \"[version]\"}]", written));
         };
         if list.is_empty() || list.len() > MAX_REDACTIONS {
             let problem = ArgProblem::new(format!("the list has {} redactions", list.len()));
@@ -101,16 +94,10 @@ impl Redactions {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let mut redactions = Redactions {
-            list: own,
-            trims: false,
-        };
+        let mut redactions = Redactions { list: own, trims: false };
         for (at, (name, with, pattern)) in KINDS.into_iter().enumerate() {
             if kinds.contains(&at) {
-                redactions.list.push(Redaction {
-                    regex: compiled_pattern(pattern)?,
-                    with: with.to_owned(),
-                });
+                redactions.list.push(Redaction { regex: compiled_pattern(pattern)?, with: with.to_owned() });
                 redactions.trims |= name == "whitespace";
             }
         }
@@ -134,10 +121,7 @@ impl Redactions {
                     *next = redaction.find(text, at);
                 }
             }
-            let first = next
-                .iter()
-                .enumerate()
-                .filter_map(|(i, found)| Some((found.clone()?, i)));
+            let first = next.iter().enumerate().filter_map(|(i, found)| Some((found.clone()?, i)));
             let Some((found, which)) = first.min_by_key(|(found, i)| (found.start, *i)) else {
                 break;
             };
@@ -146,10 +130,7 @@ impl Redactions {
             at = found.end;
         }
         keep(&text[at..], &mut out);
-        RedactedText {
-            text: out,
-            says_something,
-        }
+        RedactedText { text: out, says_something }
     }
 }
 
@@ -173,10 +154,8 @@ fn kind(name: &str) -> Read<usize> {
     if let Some(at) = names().position(|known| known == name) {
         return Ok(at);
     }
-    let problem = ArgProblem::new(format!("`{}` is not a kind of redaction", bounded(name, 40))).expected(format!(
-        "one of {}, or a map {{pattern, with}}",
-        names().collect::<Vec<_>>().join(", ")
-    ));
+    let problem = ArgProblem::new(format!("`{}` is not a kind of redaction", bounded(name, 40)))
+        .expected(format!("one of {}, or a map {{pattern, with}}", names().collect::<Vec<_>>().join(", ")));
     wrong(match nearest(name, names()) {
         Some(known) => problem.hint(format!("did you mean `{known}`?")),
         None => problem,
@@ -231,21 +210,13 @@ mod tests {
                 "on 2026-05-03, at 2026-05-03T10:00:00Z or 2026-05-03 10:00:00.5+02:00.",
                 "on [date], at [date] or [date].",
             ),
-            (
-                "dates",
-                "3/5/26, 03/05/2026, 3.5.2026, 2026/5/3",
-                "[date], [date], [date], [date]",
-            ),
+            ("dates", "3/5/26, 03/05/2026, 3.5.2026, 2026/5/3", "[date], [date], [date], [date]"),
             (
                 "dates",
                 "3 May, 3rd of May 2026, May 3, May 3rd, 2026, Sept. 2026",
                 "[date], [date], [date], [date], [date]",
             ),
-            (
-                "dates",
-                "at 10:30, 9:05 am, 9:05 p.m. or 23:59:59.999",
-                "at [date], [date], [date] or [date]",
-            ),
+            ("dates", "at 10:30, 9:05 am, 9:05 p.m. or 23:59:59.999", "at [date], [date], [date] or [date]"),
             (
                 "dates",
                 "you may return 2 of them; March on; version 1.2.3, 1/2, 10.0.0.1",
@@ -256,16 +227,8 @@ mod tests {
                 "order 8c4b1f6e-0d7a-4b5e-9a53-2f5d1e3c7b11, 9f86d081, ORD-12345, INV2024001",
                 "order [id], [id], [id], [id]",
             ),
-            (
-                "ids",
-                "req_8f3k2m4n1, 01ARZ3NDEKTSV4RRFFQ69G5FAV, 0xDEADBEEF, 12345678",
-                "[id], [id], [id], [id]",
-            ),
-            (
-                "ids",
-                "user_settings, A4, 2026, OK, feedback, SOLE-15",
-                "user_settings, A4, 2026, OK, feedback, SOLE-15",
-            ),
+            ("ids", "req_8f3k2m4n1, 01ARZ3NDEKTSV4RRFFQ69G5FAV, 0xDEADBEEF, 12345678", "[id], [id], [id], [id]"),
+            ("ids", "user_settings, A4, 2026, OK, feedback, SOLE-15", "user_settings, A4, 2026, OK, feedback, SOLE-15"),
             (
                 "numbers",
                 "4.95 EUR, 1,250.5, -5, 30 days, 50%, 1'000",
@@ -282,23 +245,12 @@ mod tests {
     #[test]
     fn redactions_do_not_see_each_others_work() {
         let all = json!(["whitespace", "numbers", "ids", "dates", {"pattern": "date|number", "with": "x1"}]);
-        assert_eq!(
-            redacted(&all, "2026-05-03  ORD-1234  17 date"),
-            "[date] [id] [number] x1"
-        );
+        assert_eq!(redacted(&all, "2026-05-03  ORD-1234  17 date"), "[date] [id] [number] x1");
         let own =
             json!([{"pattern": "ab", "with": "1"}, {"pattern": "a", "with": "2"}, {"pattern": "b+", "with": "$0"}]);
-        assert_eq!(
-            redacted(&own, "abbab aa"),
-            "1$01 22",
-            "the first of the list wins at a place"
-        );
+        assert_eq!(redacted(&own, "abbab aa"), "1$01 22", "the first of the list wins at a place");
         let boundary = json!([{"pattern": "\\bb", "with": "-"}, {"pattern": "a", "with": ""}]);
-        assert_eq!(
-            redacted(&boundary, "ab b"),
-            "b -",
-            "a boundary is one of the text as it was"
-        );
+        assert_eq!(redacted(&boundary, "ab b"), "b -", "a boundary is one of the text as it was");
         let empty = json!([{"pattern": "x|\\b", "with": "-"}]);
         assert_eq!(redacted(&empty, "ab xx"), "ab --", "matches of nothing are none");
     }
@@ -306,13 +258,7 @@ mod tests {
     #[test]
     fn a_text_that_is_redacted_as_a_whole_says_nothing() {
         let redactions = Redactions::read(&json!(["numbers", "whitespace"])).unwrap();
-        for (text, says_something) in [
-            ("42", false),
-            (" 4 2\n", false),
-            ("", false),
-            ("42!", true),
-            ("a", true),
-        ] {
+        for (text, says_something) in [("42", false), (" 4 2\n", false), ("", false), ("42!", true), ("a", true)] {
             assert_eq!(redactions.apply(text).says_something, says_something, "{text}");
         }
     }
@@ -334,13 +280,7 @@ mod tests {
         let told: Vec<String> = wrongs
             .iter()
             .flat_map(|list| Redactions::read(list).unwrap_err())
-            .map(|problem| {
-                format!(
-                    "{:?} {problem} ({})",
-                    problem.path,
-                    problem.expected.clone().unwrap_or_default()
-                )
-            })
+            .map(|problem| format!("{:?} {problem} ({})", problem.path, problem.expected.clone().unwrap_or_default()))
             .collect();
         insta::assert_snapshot!(told.join("\n"));
     }

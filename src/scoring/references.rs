@@ -75,11 +75,7 @@ pub(super) fn references<R>(
         let length = text.chars().count();
         together += length;
         if together > max_chars {
-            let and_others = if together > length {
-                " with the others before it"
-            } else {
-                ""
-            };
+            let and_others = if together > length { " with the others before it" } else { "" };
             return wrong(
                 ArgProblem::new(format!("the text has {together} characters{and_others}"))
                     .expected(format!("at most {max_chars} characters")),
@@ -96,9 +92,9 @@ pub(super) fn references<R>(
             None
         }
         (false, true) => fields.optional("to_any", |value| several(value, &mut one)),
-        (true | false, false) => fields
-            .required("to", "the text to compare with, or several in `to_any`", one)
-            .map(|one| vec![one]),
+        (true | false, false) => {
+            fields.required("to", "the text to compare with, or several in `to_any`", one).map(|one| vec![one])
+        }
     }
 }
 
@@ -118,11 +114,7 @@ fn several<'a, R>(value: &'a Value, mut one: impl FnMut(&'a Value) -> Read<R>) -
             Err(wrong) => problems.extend(inside(wrong, &Step::Index(i))),
         }
     }
-    if problems.is_empty() {
-        Ok(references)
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { Ok(references) } else { Err(problems) }
 }
 
 /// Reads `min`: more than 0, which every answer reaches, and at most 1.
@@ -153,9 +145,9 @@ pub(super) fn measurable<'a>(text: &'a str, max_chars: usize, what: &str) -> Res
         return Ok(text);
     }
     match text.chars().count() {
-        length if length > max_chars => Err(MatchError::new(format!(
-            "has {length} characters, and {what} compares at most {max_chars}"
-        ))),
+        length if length > max_chars => {
+            Err(MatchError::new(format!("has {length} characters, and {what} compares at most {max_chars}")))
+        }
         _ => Ok(text),
     }
 }
@@ -191,12 +183,7 @@ mod tests {
         let file = std::fs::read_to_string(path).unwrap();
         let mut lines = file.lines();
         let head: Value = serde_json::from_str(lines.next().unwrap()).unwrap();
-        let metrics: Vec<&str> = head["metrics"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter_map(Value::as_str)
-            .collect();
+        let metrics: Vec<&str> = head["metrics"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         assert_eq!(metrics.len(), 8);
         let (mut pairs, mut refused) = (0, 0);
         for line in lines {
@@ -212,11 +199,7 @@ mod tests {
                     continue;
                 }
                 let score = compiled(check).check(&answer_text(&answer).input()).unwrap();
-                assert!(
-                    (score.value() - expected).abs() < 1e-6,
-                    "{line}: {metric} is {}",
-                    score.value()
-                );
+                assert!((score.value() - expected).abs() < 1e-6, "{line}: {metric} is {}", score.value());
                 assert_eq!(score.pass, score.value() >= 0.5);
             }
         }

@@ -43,11 +43,7 @@ impl ReplyCache {
 }
 
 fn not_asked(who: &str) -> Failure {
-    Failure {
-        kind: FailureKind::Missing,
-        code: "not_asked".to_owned(),
-        message: format!("{who} was not asked"),
-    }
+    Failure { kind: FailureKind::Missing, code: "not_asked".to_owned(), message: format!("{who} was not asked") }
 }
 
 impl Replies for ReplyCache {
@@ -56,10 +52,7 @@ impl Replies for ReplyCache {
         if let Some(known) = self.replies.get(&digest) {
             return known.clone();
         }
-        self.pending()
-            .questions
-            .entry(digest)
-            .or_insert_with(|| question.clone());
+        self.pending().questions.entry(digest).or_insert_with(|| question.clone());
         Err(not_asked("the judge"))
     }
 

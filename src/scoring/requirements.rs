@@ -24,17 +24,8 @@ pub fn embeddings_named(case: &Case) -> Vec<String> {
 }
 
 fn named(case: &Case, asks: Asks) -> Vec<String> {
-    let by = |spec: CheckSpec| {
-        spec.args
-            .get("by")
-            .and_then(Value::as_str)
-            .unwrap_or("default")
-            .to_owned()
-    };
-    asking(case.checks.clone())
-        .filter(|(_, whom)| *whom == asks)
-        .map(|(spec, _)| by(spec))
-        .collect()
+    let by = |spec: CheckSpec| spec.args.get("by").and_then(Value::as_str).unwrap_or("default").to_owned();
+    asking(case.checks.clone()).filter(|(_, whom)| *whom == asks).map(|(spec, _)| by(spec)).collect()
 }
 
 /// The checks among these, and inside them, that ask somebody.
@@ -104,17 +95,10 @@ mod tests {
 
     #[test]
     fn judges_that_decide_are_found_wherever_they_stand() {
-        let shown = |checks| -> Vec<String> {
-            deciding_judges(&case(&checks))
-                .iter()
-                .map(JudgeUse::to_string)
-                .collect()
-        };
+        let shown =
+            |checks| -> Vec<String> { deciding_judges(&case(&checks)).iter().map(JudgeUse::to_string).collect() };
         assert_eq!(shown(json!([{"contains": "a"}])), [""; 0]);
-        assert_eq!(
-            shown(json!([{"judge": "ok", "advisory": true}, {"judge": "ok", "weight": 0}])),
-            [""; 0]
-        );
+        assert_eq!(shown(json!([{"judge": "ok", "advisory": true}, {"judge": "ok", "weight": 0}])), [""; 0]);
         assert_eq!(
             shown(json!([
                 {"judge": {"rubric": "ok", "by": "strict", "votes": 3}},
@@ -168,18 +152,10 @@ mod tests {
         ] {
             let case = case(&json!([check]));
             // An answer without words that can still be judged.
-            let answer = Answer {
-                finish_reason: Some("STOP".to_owned()),
-                text: "x".to_owned(),
-                ..Answer::default()
-            };
+            let answer = Answer { finish_reason: Some("STOP".to_owned()), text: "x".to_owned(), ..Answer::default() };
             let mut asking = ReplyCache::default();
-            let batch = [CaseAnswers {
-                case: &case,
-                answers: vec![Some(&answer)],
-                systems: Vec::new(),
-                costs: Vec::new(),
-            }];
+            let batch =
+                [CaseAnswers { case: &case, answers: vec![Some(&answer)], systems: Vec::new(), costs: Vec::new() }];
             let mut really = Vec::new();
             loop {
                 score(&batch, &Commands::default(), &asking);

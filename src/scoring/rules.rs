@@ -21,10 +21,7 @@ pub struct Rules {
 impl Rules {
     /// The rules; files that checks name are read from under `root`. There are no commands.
     pub fn new(root: &Path) -> Rules {
-        Rules {
-            files: ProjectFiles::new(root),
-            commands: Commands::default(),
-        }
+        Rules { files: ProjectFiles::new(root), commands: Commands::default() }
     }
 
     /// With the commands that checks may name.
@@ -54,9 +51,7 @@ impl Rules {
 
 impl CheckRules for Rules {
     fn verify(&self, mut check: CheckSpec) -> Result<CheckSpec, Vec<ArgProblem>> {
-        let ctx = Compile::new(MATCHERS)
-            .with_files(&self.files)
-            .with_commands(&self.commands);
+        let ctx = Compile::new(MATCHERS).with_files(&self.files).with_commands(&self.commands);
         ctx.check(&check)?;
         self.inline(&ctx, &check.matcher, &mut check.args)?;
         Ok(check)
@@ -97,9 +92,7 @@ pub(super) mod testing {
 
     /// The matchers that this build has all of.
     pub(in crate::scoring) fn available() -> impl Iterator<Item = &'static MatcherDef> {
-        MATCHERS
-            .iter()
-            .filter(|def| def.feature.is_none_or(|feature| feature.enabled))
+        MATCHERS.iter().filter(|def| def.feature.is_none_or(|feature| feature.enabled))
     }
 
     /// A case with these checks, as a list.
@@ -115,10 +108,7 @@ pub(super) mod testing {
             cluster: None,
             vars: Map::new(),
             history: Vec::new(),
-            checks: checks
-                .iter()
-                .map(|written| CheckSpec::parse(written).unwrap())
-                .collect(),
+            checks: checks.iter().map(|written| CheckSpec::parse(written).unwrap()).collect(),
             labels: Vec::new(),
             notes: None,
         }
@@ -134,19 +124,10 @@ pub(super) mod testing {
         let cases: Vec<Case> = (0..500).map(|_| case(&serde_json::json!([check]))).collect();
         let batch: Vec<_> = cases
             .iter()
-            .map(|case| CaseAnswers {
-                case,
-                answers: vec![Some(&answer)],
-                systems: Vec::new(),
-                costs: Vec::new(),
-            })
+            .map(|case| CaseAnswers { case, answers: vec![Some(&answer)], systems: Vec::new(), costs: Vec::new() })
             .collect();
         let judged = score_all(&batch, &Commands::default(), &Canned::default());
-        assert!(
-            judged
-                .iter()
-                .all(|answers| !answers[0].as_ref().unwrap().checks.is_empty())
-        );
+        assert!(judged.iter().all(|answers| !answers[0].as_ref().unwrap().checks.is_empty()));
     }
 
     /// The commands that tests may name: `polite` of the example, which looks for a word, in the one language that every
@@ -188,11 +169,7 @@ pub(super) mod testing {
     }
 
     fn nobody(who: &str) -> Failure {
-        Failure {
-            kind: FailureKind::Missing,
-            code: "nobody".to_owned(),
-            message: format!("there is no {who}"),
-        }
+        Failure { kind: FailureKind::Missing, code: "nobody".to_owned(), message: format!("there is no {who}") }
     }
 
     impl Replies for Canned {
@@ -226,11 +203,7 @@ pub(super) mod testing {
     pub(in crate::scoring) fn answer_text(text: &str) -> AnswerText {
         AnswerText {
             case: case(&Value::Array(Vec::new())),
-            answer: Answer {
-                text: text.to_owned(),
-                finish_reason: Some("STOP".to_owned()),
-                ..Answer::default()
-            },
+            answer: Answer { text: text.to_owned(), finish_reason: Some("STOP".to_owned()), ..Answer::default() },
             replies: Canned::default(),
         }
     }
@@ -248,10 +221,7 @@ pub(super) mod testing {
     /// The same, with what is approved if it is a snapshot.
     pub(in crate::scoring) fn approved(written: Value, approved: Option<&str>) -> Box<dyn Matcher> {
         let mut spec = verify_in(Path::new("/nowhere"), written).unwrap();
-        if Compile::new(MATCHERS)
-            .find(&spec.matcher)
-            .is_some_and(|def| def.complete.is_some())
-        {
+        if Compile::new(MATCHERS).find(&spec.matcher).is_some_and(|def| def.complete.is_some()) {
             let mut args = spec.args.as_object().cloned().unwrap_or_default();
             args.insert("approved".to_owned(), approved.into());
             spec.args = args.into();
@@ -265,19 +235,13 @@ pub(super) mod testing {
             Sample::Text(text) => return answer_text(text),
             Sample::Judged { text, reply } => {
                 return AnswerText {
-                    replies: Canned {
-                        reply: Some(reply.to_owned()),
-                        meaning: None,
-                    },
+                    replies: Canned { reply: Some(reply.to_owned()), meaning: None },
                     ..answer_text(text)
                 };
             }
             Sample::Embedded { text, cosine } => {
                 return AnswerText {
-                    replies: Canned {
-                        reply: None,
-                        meaning: Some((text, cosine)),
-                    },
+                    replies: Canned { reply: None, meaning: Some((text, cosine)) },
                     ..answer_text(text)
                 };
             }
@@ -318,11 +282,7 @@ pub(super) mod testing {
     /// The reasons for each answer, a line each.
     pub(in crate::scoring) fn reasons(written: Value, texts: &[&str]) -> String {
         let matcher = compiled(written);
-        texts
-            .iter()
-            .map(|text| score(matcher.as_ref(), text).reason)
-            .collect::<Vec<_>>()
-            .join("\n")
+        texts.iter().map(|text| score(matcher.as_ref(), text).reason).collect::<Vec<_>>().join("\n")
     }
 
     /// What is wrong with each check, a paragraph each; nothing for a good one.
@@ -332,19 +292,13 @@ pub(super) mod testing {
 
     pub(in crate::scoring) fn problems_in(root: &Path, checks: &[Value]) -> String {
         let mut text = String::new();
-        for problem in checks
-            .iter()
-            .flat_map(|written| verify_in(root, written.clone()).err().unwrap_or_default())
-        {
+        for problem in checks.iter().flat_map(|written| verify_in(root, written.clone()).err().unwrap_or_default()) {
             let step = |step: &Step| match step {
                 Step::Key(key) => format!("/{key}"),
                 Step::Index(i) => format!("/{i}"),
             };
             text += &format!("{} {problem}", problem.path.iter().map(step).collect::<String>());
-            text += &problem
-                .expected
-                .map(|expected| format!("\n  expected: {expected}"))
-                .unwrap_or_default();
+            text += &problem.expected.map(|expected| format!("\n  expected: {expected}")).unwrap_or_default();
             text += &problem.hint.map(|hint| format!("\n  help: {hint}")).unwrap_or_default();
             text.push('\n');
         }
@@ -372,17 +326,9 @@ mod tests {
         let mut names = HashSet::new();
         for def in MATCHERS {
             assert!(names.insert(def.name), "{} stands twice", def.name);
-            assert!(
-                def.name.chars().all(|c| c.is_ascii_lowercase() || c == '_'),
-                "{}",
-                def.name
-            );
+            assert!(def.name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{}", def.name);
             assert!(!def.summary.is_empty() && !def.summary.contains('\n'), "{}", def.name);
-            assert!(
-                !def.arguments.is_empty() && !def.arguments.contains('\n'),
-                "{}",
-                def.name
-            );
+            assert!(!def.arguments.is_empty() && !def.arguments.contains('\n'), "{}", def.name);
             let example = parsed(&serde_json::from_str(def.example).unwrap());
             assert_eq!(example.matcher, def.name);
             if let Some(feature) = def.feature.filter(|feature| !feature.enabled) {
@@ -490,10 +436,7 @@ mod tests {
         let nested = |depth: usize| (1..depth).fold(json!("a"), |inner, _| json!({"not": inner}));
         assert_eq!(problems(&[nested(Compile::MAX_DEPTH)]), "");
         let told = problems(&[nested(Compile::MAX_DEPTH + 1)]);
-        assert!(
-            told.contains("checks stand inside each other more than 32 deep"),
-            "{told}"
-        );
+        assert!(told.contains("checks stand inside each other more than 32 deep"), "{told}");
         let told = problems(&[nested(127)]);
         assert_eq!(told.lines().count(), 2, "told once, and not followed further: {told}");
     }

@@ -57,23 +57,11 @@ pub fn schema() -> Map<String, Value> {
                 ],
             }),
         ),
-        (
-            "checks".to_owned(),
-            json!({"type": "array", "items": {"$ref": "#/$defs/check"}, "minItems": 1}),
-        ),
+        ("checks".to_owned(), json!({"type": "array", "items": {"$ref": "#/$defs/check"}, "minItems": 1})),
         ("text".to_owned(), json!({"type": "string", "pattern": "\\S"})),
-        (
-            "texts".to_owned(),
-            json!({"type": "array", "items": {"$ref": "#/$defs/text"}, "minItems": 1}),
-        ),
-        (
-            "one_text".to_owned(),
-            json!({"anyOf": [{"$ref": "#/$defs/text"}, with_flags("value", "text")]}),
-        ),
-        (
-            "many_texts".to_owned(),
-            json!({"anyOf": [{"$ref": "#/$defs/texts"}, with_flags("values", "texts")]}),
-        ),
+        ("texts".to_owned(), json!({"type": "array", "items": {"$ref": "#/$defs/text"}, "minItems": 1})),
+        ("one_text".to_owned(), json!({"anyOf": [{"$ref": "#/$defs/text"}, with_flags("value", "text")]})),
+        ("many_texts".to_owned(), json!({"anyOf": [{"$ref": "#/$defs/texts"}, with_flags("values", "texts")]})),
         (
             "bounds".to_owned(),
             json!({
@@ -100,16 +88,7 @@ mod tests {
     use std::path::Path;
 
     /// Refused while loading for reasons that a schema can't express: what a pattern or a schema means.
-    const BEYOND: [&str; 8] = [
-        "regex",
-        "json_schema",
-        "script",
-        "rouge",
-        "at_least",
-        "judge",
-        "cel",
-        "command",
-    ];
+    const BEYOND: [&str; 8] = ["regex", "json_schema", "script", "rouge", "at_least", "judge", "cel", "command"];
 
     fn validator() -> Validator {
         let schema = json!({
@@ -125,21 +104,12 @@ mod tests {
     fn examples_are_valid_and_refused_checks_are_not() {
         let validator = validator();
         for def in MATCHERS {
-            assert!(
-                serde_json::from_str::<Value>(def.schema).is_ok(),
-                "{}: not JSON",
-                def.name
-            );
+            assert!(serde_json::from_str::<Value>(def.schema).is_ok(), "{}: not JSON", def.name);
             let example: Value = serde_json::from_str(def.example).unwrap();
             let mistakes: Vec<String> = validator.iter_errors(&example).map(|it| it.to_string()).collect();
             assert!(mistakes.is_empty(), "{}: {}", def.name, mistakes.join("\n"));
             let refused: Value = serde_json::from_str(def.refused).unwrap();
-            assert_eq!(
-                validator.is_valid(&refused),
-                BEYOND.contains(&def.name),
-                "{}",
-                def.refused
-            );
+            assert_eq!(validator.is_valid(&refused), BEYOND.contains(&def.name), "{}", def.refused);
         }
     }
 

@@ -111,10 +111,7 @@ pub(super) fn keyword_problems(schema: &Map<String, Value>) -> Vec<ArgProblem> {
     }
     let asserts = |key: &String| find(key).is_some_and(|(_, _, asserts)| *asserts);
     let draft = schema.get("$schema").and_then(Value::as_str);
-    let mut walk = Walk {
-        knows_dropped: draft.is_some_and(|draft| !draft.contains("2020-12")),
-        references: 0,
-    };
+    let mut walk = Walk { knows_dropped: draft.is_some_and(|draft| !draft.contains("2020-12")), references: 0 };
     let mut problems = walk.map(schema);
     if walk.references > MAX_REFERENCES {
         problems.push(
@@ -124,9 +121,8 @@ pub(super) fn keyword_problems(schema: &Map<String, Value>) -> Vec<ArgProblem> {
     }
     if walk.references > 0 && Expansion::of(schema) > MAX_EXPANDED {
         problems.push(
-            ArgProblem::new("the schema's references multiply beyond measure").expected(format!(
-                "at most {MAX_EXPANDED} values when every `$ref` is replaced by what it names"
-            )),
+            ArgProblem::new("the schema's references multiply beyond measure")
+                .expected(format!("at most {MAX_EXPANDED} values when every `$ref` is replaced by what it names")),
         );
     }
     if problems.is_empty() && !schema.keys().any(asserts) {
@@ -149,10 +145,7 @@ struct Expansion<'a> {
 impl Expansion<'_> {
     fn of(schema: &Map<String, Value>) -> u64 {
         let root = Value::Object(schema.clone());
-        let mut expansion = Expansion {
-            root: &root,
-            sizes: HashMap::new(),
-        };
+        let mut expansion = Expansion { root: &root, sizes: HashMap::new() };
         expansion.size(&root, 0)
     }
 
@@ -169,9 +162,7 @@ impl Expansion<'_> {
                 for (key, inner) in map {
                     size = size.saturating_add(self.size(inner, depth + 1));
                     if key == "$ref"
-                        && let Some(target) = inner
-                            .as_str()
-                            .and_then(|path| self.root.pointer(path.strip_prefix('#')?))
+                        && let Some(target) = inner.as_str().and_then(|path| self.root.pointer(path.strip_prefix('#')?))
                     {
                         size = size.saturating_add(self.size(target, depth + 1));
                     }
@@ -303,11 +294,7 @@ mod tests {
             json!({"type": "object", "$defs": {"a": {"additionalProperties": inner}}}),
             json!({"$schema": "http://json-schema.org/draft-07/schema#", "items": [], "additionalItems": inner}),
         ] {
-            assert_eq!(
-                problems(&schema),
-                ["the schema has an unknown keyword `typ`"],
-                "{schema}"
-            );
+            assert_eq!(problems(&schema), ["the schema has an unknown keyword `typ`"], "{schema}");
         }
     }
 
@@ -328,10 +315,7 @@ mod tests {
     fn size_is_bounded() {
         let deep = |levels: usize| (1..levels).fold(json!({"type": "string"}), |inner, _| json!({"items": inner}));
         assert_eq!(problems(&deep(MAX_DEPTH)), [""; 0]);
-        assert_eq!(
-            problems(&deep(MAX_DEPTH + 1)),
-            ["the schema is nested more than 128 deep"]
-        );
+        assert_eq!(problems(&deep(MAX_DEPTH + 1)), ["the schema is nested more than 128 deep"]);
         let many = |n: usize| json!({"allOf": vec![json!({"$ref": "#/$defs/a"}); n]});
         assert_eq!(problems(&many(500)), [""; 0]);
         assert_eq!(problems(&many(501)), ["the schema has 501 references"]);

@@ -56,10 +56,7 @@ pub fn score(batch: &[CaseAnswers<'_>], commands: &Commands, replies: &dyn Repli
 }
 
 fn score_with(ctx: &Compile<'_>, batch: &[CaseAnswers<'_>], replies: &dyn Replies) -> Vec<Vec<Option<ScoredAnswer>>> {
-    batch
-        .par_iter()
-        .map(|unscored| score_case(ctx, unscored, replies))
-        .collect()
+    batch.par_iter().map(|unscored| score_case(ctx, unscored, replies)).collect()
 }
 
 fn score_case(ctx: &Compile<'_>, unscored: &CaseAnswers<'_>, replies: &dyn Replies) -> Vec<Option<ScoredAnswer>> {
@@ -69,26 +66,10 @@ fn score_case(ctx: &Compile<'_>, unscored: &CaseAnswers<'_>, replies: &dyn Repli
     let costs = unscored.costs.iter().copied().chain(std::iter::repeat(None));
     let answers = unscored.answers.iter().zip(systems.zip(costs));
     let score = |answer: &Answer, system: Option<&str>, cost_usd: Option<f64>| match &checks {
-        Ok(checks) => score_answer(
-            checks,
-            MatchInput {
-                case,
-                answer,
-                system,
-                cost_usd,
-                unusable: None,
-                replies,
-            },
-        ),
-        Err(failure) => ScoredAnswer {
-            outcome: Outcome::Errored(failure.clone()),
-            checks: Vec::new(),
-            refused: None,
-        },
+        Ok(checks) => score_answer(checks, MatchInput { case, answer, system, cost_usd, unusable: None, replies }),
+        Err(failure) => ScoredAnswer { outcome: Outcome::Errored(failure.clone()), checks: Vec::new(), refused: None },
     };
-    answers
-        .map(|(answer, (system, cost_usd))| answer.map(|answer| score(answer, system, cost_usd)))
-        .collect()
+    answers.map(|(answer, (system, cost_usd))| answer.map(|answer| score(answer, system, cost_usd))).collect()
 }
 
 /// The compiled checks of a case.
@@ -117,11 +98,7 @@ fn compile<'a>(ctx: &Compile<'_>, case: &'a Case) -> Result<Checks<'a>, Failure>
     let judges_refusal = |spec: &CheckSpec| ctx.any_kind(spec, |def| def.judges_refusal);
     let judge_the_end = case.checks.iter().any(judges_ending);
     let judge_refusals = case.checks.iter().any(judges_refusal);
-    Ok(Checks {
-        checks,
-        judge_the_end,
-        judge_refusals,
-    })
+    Ok(Checks { checks, judge_the_end, judge_refusals })
 }
 
 fn score_answer(checks: &Checks<'_>, input: MatchInput<'_>) -> ScoredAnswer {
@@ -130,16 +107,9 @@ fn score_answer(checks: &Checks<'_>, input: MatchInput<'_>) -> ScoredAnswer {
     if !checks.judge_the_end
         && let Some(reason) = unusable
     {
-        return ScoredAnswer {
-            outcome: Outcome::Scored(Score::binary(false, reason)),
-            checks: Vec::new(),
-            refused,
-        };
+        return ScoredAnswer { outcome: Outcome::Scored(Score::binary(false, reason)), checks: Vec::new(), refused };
     }
-    let input = MatchInput {
-        unusable: unusable.as_deref(),
-        ..input
-    };
+    let input = MatchInput { unusable: unusable.as_deref(), ..input };
     let mut results = Vec::with_capacity(checks.checks.len());
     let mut tally = Aggregate::default();
     for (spec, matcher) in &checks.checks {
@@ -153,11 +123,7 @@ fn score_answer(checks: &Checks<'_>, input: MatchInput<'_>) -> ScoredAnswer {
         }
         results.push(result(spec, said));
     }
-    ScoredAnswer {
-        outcome: tally.outcome(),
-        checks: results,
-        refused,
-    }
+    ScoredAnswer { outcome: tally.outcome(), checks: results, refused }
 }
 
 fn caught(matcher: &dyn Matcher, input: &MatchInput<'_>) -> CheckOutcome {
@@ -166,13 +132,8 @@ fn caught(matcher: &dyn Matcher, input: &MatchInput<'_>) -> CheckOutcome {
         Ok(said) => said.map_err(NoScore::Refused),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("no message");
-            Err(NoScore::Panicked(format!(
-                "the matcher panicked: {}",
-                bounded(text, 160)
-            )))
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+            Err(NoScore::Panicked(format!("the matcher panicked: {}", bounded(text, 160))))
         }
     }
 }
@@ -182,14 +143,7 @@ fn result(spec: &CheckSpec, said: CheckOutcome) -> CheckResult {
         Ok(score) => (Some(score.pass), Some(score.value()), score.reason),
         Err(silent) => (None, None, silent.reason().to_owned()),
     };
-    CheckResult {
-        matcher: spec.matcher.clone(),
-        name: spec.name.clone(),
-        pass,
-        score,
-        reason,
-        advisory: spec.advisory,
-    }
+    CheckResult { matcher: spec.matcher.clone(), name: spec.name.clone(), pass, score, reason, advisory: spec.advisory }
 }
 
 #[cfg(test)]
@@ -218,11 +172,7 @@ mod tests {
                 panic!("can't cope with {:?}", input.answer.text)
             }
         }
-        let def = |name, compile| MatcherDef {
-            name,
-            compile,
-            ..MatcherDef::DEFAULT
-        };
+        let def = |name, compile| MatcherDef { name, compile, ..MatcherDef::DEFAULT };
         let mut matchers = MATCHERS.to_vec();
         matchers.push(def("unsure", |_, _| Ok(Box::new(Unsure))));
         matchers.push(def("panics", |_, _| Ok(Box::new(Panics))));
@@ -231,16 +181,8 @@ mod tests {
 
     fn judged(checks: Value, answer: &Answer) -> ScoredAnswer {
         let case = case(&checks);
-        let batch = [CaseAnswers {
-            case: &case,
-            answers: vec![Some(answer)],
-            systems: Vec::new(),
-            costs: Vec::new(),
-        }];
-        score_with(&Compile::new(&matchers()), &batch, &Canned::default())
-            .remove(0)
-            .remove(0)
-            .unwrap()
+        let batch = [CaseAnswers { case: &case, answers: vec![Some(answer)], systems: Vec::new(), costs: Vec::new() }];
+        score_with(&Compile::new(&matchers()), &batch, &Canned::default()).remove(0).remove(0).unwrap()
     }
 
     /// `pass 0.5`, `fail 0` or `error CODE`, and the reason.
@@ -330,20 +272,11 @@ mod tests {
         assert_eq!(refused(plain(), &no), Some(true));
         assert_eq!(refused(plain(), &answer_text("a").answer), Some(false));
         assert_eq!(refused(json!([{"unsure": 1}]), &no), Some(true));
-        assert_eq!(
-            refused(json!([{"contains": "a"}, {"not": {"refusal": true}}]), &no),
-            None
-        );
+        assert_eq!(refused(json!([{"contains": "a"}, {"not": {"refusal": true}}]), &no), None);
         // Before its checks, too: blocked is refused, cut off or empty is neither that nor an answer.
-        let blocked = Answer {
-            block_reason: Some("SAFETY".to_owned()),
-            ..Answer::default()
-        };
+        let blocked = Answer { block_reason: Some("SAFETY".to_owned()), ..Answer::default() };
         assert_eq!(refused(plain(), &blocked), Some(true));
-        let cut_off = Answer {
-            finish_reason: Some("MAX_TOKENS".to_owned()),
-            ..no
-        };
+        let cut_off = Answer { finish_reason: Some("MAX_TOKENS".to_owned()), ..no };
         assert_eq!(refused(plain(), &cut_off), Some(false));
         assert_eq!(refused(plain(), &Answer::default()), Some(false));
     }
@@ -382,14 +315,8 @@ mod tests {
 
     #[test]
     fn an_unusable_answer_fails_before_its_checks() {
-        let blocked = Answer {
-            block_reason: Some("SAFETY".to_owned()),
-            ..Answer::default()
-        };
-        let cut_off = Answer {
-            finish_reason: Some("MAX_TOKENS".to_owned()),
-            ..answer_text("a").answer
-        };
+        let blocked = Answer { block_reason: Some("SAFETY".to_owned()), ..Answer::default() };
+        let cut_off = Answer { finish_reason: Some("MAX_TOKENS".to_owned()), ..answer_text("a").answer };
         for (answer, reason) in [
             (blocked, "the prompt was blocked (SAFETY)"),
             (cut_off.clone(), "the answer was cut off (MAX_TOKENS)"),
@@ -403,15 +330,10 @@ mod tests {
 
     #[test]
     fn only_a_check_that_names_the_end_passes_on_an_unusable_answer() {
-        let ended = |reason: &str, text: &str| Answer {
-            finish_reason: Some(reason.to_owned()),
-            ..answer_text(text).answer
-        };
+        let ended =
+            |reason: &str, text: &str| Answer { finish_reason: Some(reason.to_owned()), ..answer_text(text).answer };
         let cut_off = ended("MAX_TOKENS", "a");
-        let blocked = Answer {
-            block_reason: Some("SAFETY".to_owned()),
-            ..Answer::default()
-        };
+        let blocked = Answer { block_reason: Some("SAFETY".to_owned()), ..Answer::default() };
         let empty = ended("STOP", "");
         let a = json!({"contains": "a"});
         let cut = json!({"finish_reason": "MAX_TOKENS"});
@@ -428,26 +350,14 @@ mod tests {
             (json!([{"all": [cut, a]}]), &cut_off, false),
             (json!([a, {"not": {"finish_reason": "SAFETY"}}]), &cut_off, false),
             (json!([{"not": {"finish_reason": "SAFETY"}}]), &cut_off, false),
-            (
-                json!([{"not": {"not": a}}, {"not": {"finish_reason": "SAFETY"}}]),
-                &cut_off,
-                false,
-            ),
-            (
-                json!([a, {"finish_reason": "MAX_TOKENS", "advisory": true}]),
-                &cut_off,
-                false,
-            ),
+            (json!([{"not": {"not": a}}, {"not": {"finish_reason": "SAFETY"}}]), &cut_off, false),
+            (json!([a, {"finish_reason": "MAX_TOKENS", "advisory": true}]), &cut_off, false),
             (json!([{"refusal": true}]), &cut_off, false),
             (json!([{"refusal": false}]), &cut_off, false),
             (json!([{"not": {"refusal": true}}]), &cut_off, false),
             (json!([{"refusal": true}]), &blocked, true),
             (json!([{"refusal": true}, {"length": {"max": 10}}]), &blocked, false),
-            (
-                json!([{"any": [{"refusal": true}, {"contains": "no advice"}]}]),
-                &blocked,
-                true,
-            ),
+            (json!([{"any": [{"refusal": true}, {"contains": "no advice"}]}]), &blocked, true),
             (json!([{"refusal": false}]), &blocked, false),
             (json!([{"finish_reason": "STOP"}]), &blocked, false),
             (json!([{"finish_reason": "STOP"}]), &empty, false),
@@ -455,31 +365,18 @@ mod tests {
         ];
         for (checks, answer, pass) in table {
             let outcome = judged(checks.clone(), answer).outcome;
-            assert_eq!(
-                outcome.kind().as_str(),
-                if pass { "pass" } else { "fail" },
-                "{checks}: {outcome:?}"
-            );
+            assert_eq!(outcome.kind().as_str(), if pass { "pass" } else { "fail" }, "{checks}: {outcome:?}");
         }
     }
 
     #[test]
     fn a_case_that_was_never_verified_can_not_pass() {
-        let codes = [
-            json!([{"regex": "("}]),
-            json!([{"contians": "a"}]),
-            json!([]),
-            json!([{"contains": "a", "weight": 0}]),
-        ]
-        .map(|checks| outcome(checks, "a").split(':').next().unwrap().to_owned());
+        let codes =
+            [json!([{"regex": "("}]), json!([{"contians": "a"}]), json!([]), json!([{"contains": "a", "weight": 0}])]
+                .map(|checks| outcome(checks, "a").split(':').next().unwrap().to_owned());
         assert_eq!(
             codes,
-            [
-                "error check_invalid",
-                "error check_invalid",
-                "error no_deciding_check",
-                "error no_deciding_check"
-            ]
+            ["error check_invalid", "error check_invalid", "error no_deciding_check", "error no_deciding_check"]
         );
     }
 
@@ -494,27 +391,12 @@ mod tests {
                 systems: Vec::new(),
                 costs: Vec::new(),
             },
-            CaseAnswers {
-                case: &case,
-                answers: vec![],
-                systems: Vec::new(),
-                costs: Vec::new(),
-            },
-            CaseAnswers {
-                case: &case,
-                answers: vec![None],
-                systems: Vec::new(),
-                costs: Vec::new(),
-            },
+            CaseAnswers { case: &case, answers: vec![], systems: Vec::new(), costs: Vec::new() },
+            CaseAnswers { case: &case, answers: vec![None], systems: Vec::new(), costs: Vec::new() },
         ];
         let words: Vec<Vec<Option<&str>>> = score(&batch, &Commands::default(), &Canned::default())
             .iter()
-            .map(|answers| {
-                answers
-                    .iter()
-                    .map(|j| j.as_ref().map(|j| j.outcome.kind().as_str()))
-                    .collect()
-            })
+            .map(|answers| answers.iter().map(|j| j.as_ref().map(|j| j.outcome.kind().as_str())).collect())
             .collect();
         assert_eq!(words, [vec![Some("pass"), None, Some("fail")], vec![], vec![None]]);
     }
@@ -531,15 +413,8 @@ mod tests {
     }
 
     fn texts() -> impl Strategy<Value = String> {
-        let telling = [
-            "Yes.",
-            "30 days",
-            "refund",
-            "A: 18",
-            "Total: 1,250.5",
-            "{\"name\": \"Ann\"}",
-            "```json\n1\n```",
-        ];
+        let telling =
+            ["Yes.", "30 days", "refund", "A: 18", "Total: 1,250.5", "{\"name\": \"Ann\"}", "```json\n1\n```"];
         prop_oneof![
             "\\PC{0,60}",
             proptest::collection::vec(proptest::sample::select(telling.to_vec()), 0..4)

@@ -100,12 +100,7 @@ struct Places {
 impl Places {
     fn of(text: &[char]) -> Places {
         let words = text.len().div_ceil(64);
-        let mut places = Places {
-            words,
-            bits: vec![0; words],
-            ascii: [0; 128],
-            others: HashMap::new(),
-        };
+        let mut places = Places { words, bits: vec![0; words], ascii: [0; 128], others: HashMap::new() };
         for (i, c) in text.iter().enumerate() {
             let next = places.bits.len() / words;
             let row = match places.ascii.get_mut(*c as usize) {
@@ -140,11 +135,7 @@ mod tests {
         let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
         for (i, x) in a.iter().enumerate() {
             for (j, y) in b.iter().enumerate() {
-                rows[i + 1][j + 1] = if x == y {
-                    rows[i][j] + 1
-                } else {
-                    rows[i][j + 1].max(rows[i + 1][j])
-                };
+                rows[i + 1][j + 1] = if x == y { rows[i][j] + 1 } else { rows[i][j + 1].max(rows[i + 1][j]) };
             }
         }
         rows[a.len()][b.len()]

@@ -20,11 +20,9 @@ pub(super) fn approved(files: &ProjectFiles, case: &CaseId) -> Result<Option<Str
             .hint("remove it, and approve what the next run proposes"));
     };
     if text.trim().is_empty() {
-        return Err(
-            ArgProblem::new(format!("{} is empty, so no answer could pass", quote(&name)))
-                .expected("an approved text")
-                .hint("remove it, and approve what the next run proposes"),
-        );
+        return Err(ArgProblem::new(format!("{} is empty, so no answer could pass", quote(&name)))
+            .expected("an approved text")
+            .hint("remove it, and approve what the next run proposes"));
     }
     Ok(Some(text.to_owned()))
 }
@@ -51,18 +49,9 @@ mod tests {
     fn headers_of_every_kind_are_skipped() {
         let table = [
             ("---\nsource: a.rs\nexpression: x\n---\ntext\n", Some("text\n")),
-            (
-                "---\nsource: a.rs\nassertion_line: 3\nsnapshot_kind: text\n---\ntext",
-                Some("text"),
-            ),
-            (
-                "--- \r\ncreated: \"2020-01-01\"\r\ncreator: insta@0.1\r\n---\r\na\r\nb",
-                Some("a\r\nb"),
-            ),
-            (
-                "---\ninfo:\n  a:\n    - \"---\"\n  b: 1\n---\n\n---\nx\n---\n",
-                Some("\n---\nx\n---\n"),
-            ),
+            ("---\nsource: a.rs\nassertion_line: 3\nsnapshot_kind: text\n---\ntext", Some("text")),
+            ("--- \r\ncreated: \"2020-01-01\"\r\ncreator: insta@0.1\r\n---\r\na\r\nb", Some("a\r\nb")),
+            ("---\ninfo:\n  a:\n    - \"---\"\n  b: 1\n---\n\n---\nx\n---\n", Some("\n---\nx\n---\n")),
             ("---\nnot: [yaml\n---\nx", Some("x")),
             ("---\n---\n", Some("")),
             ("---\nx", None),

@@ -56,15 +56,8 @@ const STEP_2: [Rule; 21] = [
     ("fulli", "ful"),
 ];
 
-const STEP_3: [Rule; 7] = [
-    ("icate", "ic"),
-    ("ative", ""),
-    ("alize", "al"),
-    ("iciti", "ic"),
-    ("ical", "ic"),
-    ("ful", ""),
-    ("ness", ""),
-];
+const STEP_3: [Rule; 7] =
+    [("icate", "ic"), ("ative", ""), ("alize", "al"), ("iciti", "ic"), ("ical", "ic"), ("ful", ""), ("ness", "")];
 
 /// `ion` is a rule of its own among them: it falls only after s or t.
 const STEP_4: [&str; 19] = [
@@ -124,9 +117,7 @@ fn past_and_participle(word: &mut Vec<u8>) {
         return;
     }
     let has_vowel = |before: &[u8]| (0..before.len()).any(|at| is_vowel(before, at));
-    let ending = ["ed", "ing"]
-        .into_iter()
-        .find(|ending| word.strip_suffix(ending.as_bytes()).is_some_and(has_vowel));
+    let ending = ["ed", "ing"].into_iter().find(|ending| word.strip_suffix(ending.as_bytes()).is_some_and(has_vowel));
     let Some(ending) = ending else { return };
     replace(word, ending.len(), "");
     if [&b"at"[..], b"bl", b"iz"].iter().any(|end| word.ends_with(end)) {

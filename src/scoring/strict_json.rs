@@ -99,9 +99,7 @@ impl<'de> Visitor<'de> for Strict {
                 }
                 Entry::Occupied(entry) => {
                     let key = bounded(entry.key(), 80);
-                    return Err(A::Error::custom(format!(
-                        "the key \"{key}\" stands twice in one object"
-                    )));
+                    return Err(A::Error::custom(format!("the key \"{key}\" stands twice in one object")));
                 }
             }
         }
@@ -121,22 +119,13 @@ mod tests {
             (r#"{"a": 1, "b": {"a": 2}}"#, ""),
             (r#"[{"a": 1}, {"a": 2}]"#, ""),
             (r#"{"a": 1, "A": 2, "a ": 3}"#, ""),
-            (
-                r#"{"a": 1, "a": 1}"#,
-                "the key \"a\" stands twice in one object at line 1 column 12",
-            ),
-            (
-                r#"{"a": 1, "\u0061": 2}"#,
-                "the key \"a\" stands twice in one object at line 1 column 17",
-            ),
+            (r#"{"a": 1, "a": 1}"#, "the key \"a\" stands twice in one object at line 1 column 12"),
+            (r#"{"a": 1, "\u0061": 2}"#, "the key \"a\" stands twice in one object at line 1 column 17"),
             (
                 "[1,\n {\"x\": {\"\": 1, \"b\": 2,\n \"\": 3}}]",
                 "the key \"\" stands twice in one object at line 3 column 3",
             ),
-            (
-                "{\"a\\n\": 1, \"a\\n\": 2}",
-                "the key \"a\\n\" stands twice in one object at line 1 column 16",
-            ),
+            ("{\"a\\n\": 1, \"a\\n\": 2}", "the key \"a\\n\" stands twice in one object at line 1 column 16"),
         ];
         for (text, expected) in table {
             let said = parse(text).map_or_else(|error| error.to_string(), |_| String::new());
@@ -158,14 +147,7 @@ mod tests {
     fn an_object_of_a_form_is_no_list_and_has_no_key_twice() {
         assert_eq!(parse_object::<Form>(r#" {"a": 1} "#).unwrap().a, Some(1));
         assert_eq!(parse_object::<Form>("{}").unwrap().a, None);
-        for text in [
-            "[1]",
-            "null",
-            "1",
-            r#"{"b": 1}"#,
-            r#"{"a": 1, "a": 1}"#,
-            r#"{"a": "1"}"#,
-        ] {
+        for text in ["[1]", "null", "1", r#"{"b": 1}"#, r#"{"a": 1, "a": 1}"#, r#"{"a": "1"}"#] {
             assert!(parse_object::<Form>(text).is_err(), "{text}");
         }
     }

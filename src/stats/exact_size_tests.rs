@@ -11,9 +11,7 @@ use statrs::function::factorial::ln_factorial;
 use std::collections::BTreeMap;
 
 /// Rates of wins of the published worst cases.
-const WIN_RATES: [f64; 13] = [
-    0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4,
-];
+const WIN_RATES: [f64; 13] = [0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4];
 
 /// Shares of differing cases that [`sizes`] goes through, from the fewest that the true difference allows to all.
 const SHARES: u32 = 400;
@@ -111,20 +109,12 @@ impl Splits {
     /// The largest chance over the published rates of wins, if the candidate is worse by `loss`.
     fn worst(&self, loss: f64, says: impl Fn(&Differences) -> bool) -> f64 {
         let those = self.those(says);
-        WIN_RATES
-            .into_iter()
-            .map(|win| self.chance(&those, win + loss, win))
-            .fold(0.0, f64::max)
+        WIN_RATES.into_iter().map(|win| self.chance(&those, win + loss, win)).fold(0.0, f64::max)
     }
 
     fn size(&self, difference: f64, alpha: f64, says: impl Fn(&Differences) -> bool) -> Size {
         let those = self.those(says);
-        let mut size = Size {
-            difference,
-            worst: 0.0,
-            differing: -difference,
-            above: None,
-        };
+        let mut size = Size { difference, worst: 0.0, differing: -difference, above: None };
         for step in 0..=SHARES {
             // Closer to each other where few cases differ, because there the chance changes fastest.
             let along = (f64::from(step) / f64::from(SHARES)).powi(2);
@@ -190,25 +180,15 @@ fn where_nearly_all_cases_differ_the_sizes_are_exceeded_by_little() {
     let mut most = (0.0f64, 0.0f64);
     for n in [20, 21, 22, 25, 30, 60, 100] {
         for margin in [0.03, 0.05, 0.1] {
-            let rule = Rule {
-                margin,
-                tolerance: 0.01,
-                alpha: 0.05,
-            };
+            let rule = Rule { margin, tolerance: 0.01, alpha: 0.05 };
             let (promote, block) = sizes(n, &rule);
             for size in [promote, block] {
                 assert!(size.worst <= 0.062, "{n} {margin}: {size:?}");
-                assert!(
-                    size.above.is_none_or(|(from, _)| from > 0.965),
-                    "{n} {margin}: {size:?}"
-                );
+                assert!(size.above.is_none_or(|(from, _)| from > 0.965), "{n} {margin}: {size:?}");
             }
             assert_eq!((promote.difference, block.difference), (-margin, -0.01));
             most = (most.0.max(promote.worst), most.1.max(block.worst));
         }
     }
-    assert!(
-        (most.0 - 0.0617).abs() < 5e-5 && (most.1 - 0.0596).abs() < 5e-5,
-        "{most:?}"
-    );
+    assert!((most.0 - 0.0617).abs() < 5e-5 && (most.1 - 0.0596).abs() < 5e-5, "{most:?}");
 }

@@ -15,18 +15,10 @@ pub fn one_sided(first_hits: u64, first_total: u64, second_hits: u64, second_tot
     if first_hits <= least {
         return 1.0;
     }
-    let table = Table {
-        first: first_total,
-        second: second_total,
-        hits,
-    };
+    let table = Table { first: first_total, second: second_total, hits };
     let expected = first_total as f64 * hits as f64 / (first_total as f64 + second_total as f64);
     // Each sum starts at its largest term and goes away from the mode, so that it can neither underflow nor run long.
-    let p = if first_hits as f64 > expected {
-        table.sum_up(first_hits)
-    } else {
-        1.0 - table.sum_down(first_hits - 1)
-    };
+    let p = if first_hits as f64 > expected { table.sum_up(first_hits) } else { 1.0 - table.sum_down(first_hits - 1) };
     p.clamp(0.0, 1.0)
 }
 

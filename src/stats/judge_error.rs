@@ -42,10 +42,7 @@ impl Judge {
                 + (1.0 - rate).powi(2) * self.specificity * (1.0 - self.specificity) / bad as f64
         });
         let variance = apparent * (1.0 - apparent) / n as f64 + of_judge;
-        Some(RateEstimate {
-            rate,
-            standard_error: variance.sqrt() / youden,
-        })
+        Some(RateEstimate { rate, standard_error: variance.sqrt() / youden })
     }
 }
 
@@ -53,10 +50,7 @@ impl Judge {
 mod tests {
     use super::*;
 
-    const JUDGE: Judge = Judge {
-        sensitivity: 0.95,
-        specificity: 0.9,
-    };
+    const JUDGE: Judge = Judge { sensitivity: 0.95, specificity: 0.9 };
 
     #[test]
     fn the_true_rate_behind_an_apparent_one() {
@@ -69,15 +63,9 @@ mod tests {
 
     #[test]
     fn a_judge_that_guesses_tells_nothing() {
-        let coin = Judge {
-            sensitivity: 0.5,
-            specificity: 0.5,
-        };
+        let coin = Judge { sensitivity: 0.5, specificity: 0.5 };
         assert_eq!(coin.rogan_gladen(0.5, 100, None), None);
-        let nonsense = Judge {
-            sensitivity: f64::NAN,
-            specificity: 0.9,
-        };
+        let nonsense = Judge { sensitivity: f64::NAN, specificity: 0.9 };
         assert_eq!(nonsense.rogan_gladen(0.5, 100, None), None);
         assert_eq!(JUDGE.rogan_gladen(0.5, 0, None), None);
         assert_eq!(JUDGE.rogan_gladen(0.5, 9, Some((0, 5))), None);

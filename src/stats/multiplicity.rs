@@ -7,11 +7,8 @@
 /// most alpha. NaN and numbers outside 0..=1 count as 1, which rejects nothing.
 pub fn adjust(p: &[f64]) -> Vec<f64> {
     let n = p.len() as f64;
-    let mut order: Vec<(f64, usize)> = p
-        .iter()
-        .map(|p| if (0.0..=1.0).contains(p) { *p } else { 1.0 })
-        .zip(0..)
-        .collect();
+    let mut order: Vec<(f64, usize)> =
+        p.iter().map(|p| if (0.0..=1.0).contains(p) { *p } else { 1.0 }).zip(0..).collect();
     order.sort_by(|a, b| a.0.total_cmp(&b.0));
     let mut adjusted = vec![1.0; p.len()];
     // Step up: a p-value takes the smallest adjusted one of those that are larger.

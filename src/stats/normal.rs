@@ -7,11 +7,7 @@ use std::f64::consts::SQRT_2;
 ///
 /// An `alpha` that is no probability between 0 and 1 gives infinity, which no finite z reaches.
 pub fn critical(alpha: f64) -> f64 {
-    if alpha > 0.0 && alpha < 1.0 {
-        SQRT_2 * erf::erfc_inv(2.0 * alpha)
-    } else {
-        f64::INFINITY
-    }
+    if alpha > 0.0 && alpha < 1.0 { SQRT_2 * erf::erfc_inv(2.0 * alpha) } else { f64::INFINITY }
 }
 
 /// The probability that a standard normal variable is at most `z`.

@@ -20,10 +20,7 @@ pub struct Variation {
 pub const POWER: f64 = 0.8;
 
 /// Where nothing is known: one answer in ten differs between the arms, and a tenth of that is a lasting difference of the case.
-pub const TYPICAL: Variation = Variation {
-    between: 0.01,
-    within: 0.09,
-};
+pub const TYPICAL: Variation = Variation { between: 0.01, within: 0.09 };
 
 impl Variation {
     /// Variance of one case's difference with `k` repeats.

@@ -28,10 +28,7 @@ pub fn wilson(rate: f64, n: u64, z: f64) -> (f64, f64) {
     let scale = 1.0 + z2 / n;
     let centre = rate + z2 / (2.0 * n);
     let half = z.abs() * (rate * (1.0 - rate) / n + z2 / (4.0 * n * n)).sqrt();
-    (
-        ((centre - half) / scale).clamp(0.0, rate),
-        ((centre + half) / scale).clamp(rate, 1.0),
-    )
+    (((centre - half) / scale).clamp(0.0, rate), ((centre + half) / scale).clamp(rate, 1.0))
 }
 
 /// The ends by which the gate decides: of Wilson's interval and that of Clopper and Pearson, the lower lower end and the higher
@@ -54,16 +51,8 @@ pub fn conservative(rate: f64, n: u64, alpha: f64) -> (f64, f64) {
 /// Both ends of the Clopper-Pearson interval; each is wrong with a chance of at most `alpha` (0 < alpha < 1/2), whatever the
 /// true rate.
 pub fn clopper_pearson(passes: f64, failures: f64, alpha: f64) -> (f64, f64) {
-    let low = if passes <= 0.0 {
-        0.0
-    } else {
-        beta::quantile(passes, failures + 1.0, alpha)
-    };
-    let high = if failures <= 0.0 {
-        1.0
-    } else {
-        beta::quantile(passes + 1.0, failures, 1.0 - alpha)
-    };
+    let low = if passes <= 0.0 { 0.0 } else { beta::quantile(passes, failures + 1.0, alpha) };
+    let high = if failures <= 0.0 { 1.0 } else { beta::quantile(passes + 1.0, failures, 1.0 - alpha) };
     (low, high)
 }
 
@@ -81,21 +70,13 @@ mod tests {
             (999, 1000, 0.994_357_441_402_042_1, 0.999_823_453_629_373_9),
         ] {
             let (l, h) = wilson(f64::from(passes) / n as f64, n, critical(0.025));
-            assert!(
-                (l - low).abs() < 1e-9 && (h - high).abs() < 1e-9,
-                "{passes}/{n}: {l} {h}"
-            );
+            assert!((l - low).abs() < 1e-9 && (h - high).abs() < 1e-9, "{passes}/{n}: {l} {h}");
         }
     }
 
     #[test]
     fn nothing_known_excludes_nothing() {
-        for (rate, n, z) in [
-            (0.5, 0, 1.6),
-            (f64::NAN, 9, 1.6),
-            (0.5, 9, f64::INFINITY),
-            (0.5, 9, f64::NAN),
-        ] {
+        for (rate, n, z) in [(0.5, 0, 1.6), (f64::NAN, 9, 1.6), (0.5, 9, f64::INFINITY), (0.5, 9, f64::NAN)] {
             assert_eq!(wilson(rate, n, z), (0.0, 1.0));
         }
         assert_eq!(wilson(7.0, 10, 0.0), (1.0, 1.0));
@@ -124,11 +105,7 @@ mod tests {
         // Fractions lie between.
         let low = |passes: f64| conservative(passes / 10.0, 10, 0.05).0;
         assert!(low(8.0) < low(8.4) && low(8.4) < low(9.0));
-        for nothing in [
-            conservative(0.5, 0, 0.05),
-            conservative(f64::NAN, 9, 0.05),
-            conservative(0.5, 9, 0.7),
-        ] {
+        for nothing in [conservative(0.5, 0, 0.05), conservative(f64::NAN, 9, 0.05), conservative(0.5, 9, 0.7)] {
             assert_eq!(nothing, (0.0, 1.0));
         }
     }

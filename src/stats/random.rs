@@ -17,9 +17,7 @@ impl Random {
         // Mixed twice: neighbouring seeds and streams share nothing, and seed and stream can't trade places.
         let of_seed = SplitMix(seed).next();
         let mut fill = SplitMix(SplitMix(of_seed.wrapping_add(stream)).next());
-        Random {
-            state: [fill.next(), fill.next(), fill.next(), fill.next()],
-        }
+        Random { state: [fill.next(), fill.next(), fill.next(), fill.next()] }
     }
 
     fn next(&mut self) -> u64 {
@@ -76,18 +74,11 @@ mod tests {
         let mut mix = SplitMix(1_234_567);
         assert_eq!(
             [mix.next(), mix.next(), mix.next()],
-            [
-                6_457_827_717_110_365_317,
-                3_203_168_211_198_807_973,
-                9_817_491_932_198_370_423
-            ]
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
         );
         let mut random = Random { state: [1, 2, 3, 4] };
         let drawn = [random.next(), random.next(), random.next(), random.next()];
-        assert_eq!(
-            drawn,
-            [41_943_041, 58_720_359, 3_588_806_011_781_223, 3_591_011_842_654_386]
-        );
+        assert_eq!(drawn, [41_943_041, 58_720_359, 3_588_806_011_781_223, 3_591_011_842_654_386]);
     }
 
     #[test]

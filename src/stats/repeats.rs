@@ -16,11 +16,7 @@ pub fn pass_all(n: u32, passes: u32, k: u32) -> Option<f64> {
 
 /// The chance that k drawn of n without replacement are all among `marked`.
 fn all_of(n: u32, marked: u32, k: u32) -> Option<f64> {
-    (1..=n).contains(&k).then(|| {
-        (0..k)
-            .map(|i| f64::from(marked.saturating_sub(i)) / f64::from(n - i))
-            .product()
-    })
+    (1..=n).contains(&k).then(|| (0..k).map(|i| f64::from(marked.saturating_sub(i)) / f64::from(n - i)).product())
 }
 
 /// A must-pass rule with a second look: `first` answers; where one of them fails, `more`; blocked at `failures` in all.
@@ -36,11 +32,7 @@ pub struct SecondLook {
 
 /// Three answers; after any failure seven more, and two failures of the ten block. A case that fails once in a thousand
 /// times blocks twice in 100,000 runs, one that fails half the time in 87 of 100.
-pub const SECOND_LOOK: SecondLook = SecondLook {
-    first: 3,
-    more: 7,
-    failures: 2,
-};
+pub const SECOND_LOOK: SecondLook = SecondLook { first: 3, more: 7, failures: 2 };
 
 impl SecondLook {
     /// The chance that a case blocks whose answers fail with chance `failing`, independently of each other:
@@ -99,11 +91,7 @@ mod tests {
             assert!((SECOND_LOOK.chance_to_block(f) - want).abs() < 1e-12, "{f}");
         }
         // Any failure of three.
-        let strict = SecondLook {
-            first: 3,
-            more: 0,
-            failures: 1,
-        };
+        let strict = SecondLook { first: 3, more: 0, failures: 1 };
         assert!((strict.chance_to_block(0.05) - 0.142_625).abs() < 1e-12);
     }
 }

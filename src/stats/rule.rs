@@ -62,11 +62,7 @@ mod tests {
     use super::*;
     use crate::domain::{Unit, Units};
 
-    const RULE: Rule = Rule {
-        margin: 0.05,
-        tolerance: 0.01,
-        alpha: 0.05,
-    };
+    const RULE: Rule = Rule { margin: 0.05, tolerance: 0.01, alpha: 0.05 };
 
     fn alike(units: u64, kind: UnitKind) -> Differences {
         let mut all = Units::default();

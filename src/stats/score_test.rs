@@ -150,11 +150,7 @@ impl Differences {
             kind,
             n,
             // Rounding must not carry it beyond the ends.
-            sum: if n > 0.0 {
-                (sum as f64 / whole).clamp(-n, n)
-            } else {
-                0.0
-            },
+            sum: if n > 0.0 { (sum as f64 / whole).clamp(-n, n) } else { 0.0 },
             largest: if n > 0.0 { largest as f64 / mean_size } else { 0.0 },
         }
     }
@@ -173,11 +169,8 @@ impl Differences {
     /// `(y - s mean) / s̄`; `None` below two units.
     pub fn variance(&self) -> Option<f64> {
         let mean = self.mean()?;
-        let squares: f64 = self
-            .cells
-            .iter()
-            .map(|cell| cell.units * ((cell.sum - cell.size * mean).powi(2) + cell.spread))
-            .sum();
+        let squares: f64 =
+            self.cells.iter().map(|cell| cell.units * ((cell.sum - cell.size * mean).powi(2) + cell.spread)).sum();
         (self.n > 1.0).then(|| squares / (self.n - 1.0))
     }
 
@@ -272,11 +265,7 @@ impl Differences {
     /// The units as the other statistics of this room take them: how many, their relative size (mean 1) and the sum of
     /// their differences in whole scores of a unit of mean size.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
-        self.cells.iter().map(|cell| Kind {
-            units: cell.units,
-            size: cell.size,
-            sum: cell.sum,
-        })
+        self.cells.iter().map(|cell| Kind { units: cell.units, size: cell.size, sum: cell.sum })
     }
 
     /// The largest relative size.
@@ -314,14 +303,7 @@ struct CellSum {
 
 impl CellSum {
     fn new(size: u64, sum: i128, units: u64) -> CellSum {
-        CellSum {
-            size,
-            first: sum,
-            place: None,
-            units,
-            sum: sum.saturating_mul(i128::from(units)),
-            squares: 0.0,
-        }
+        CellSum { size, first: sum, place: None, units, sum: sum.saturating_mul(i128::from(units)), squares: 0.0 }
     }
 
     /// The sum of one of its units that won everything.
@@ -381,11 +363,7 @@ fn root(at: impl Fn(f64) -> (f64, f64)) -> f64 {
         }
         let newton = s - value / growth;
         let halved = 0.5 * (low + high);
-        let next = if newton > low && newton < high && 2.0 * (newton - s).abs() < before {
-            newton
-        } else {
-            halved
-        };
+        let next = if newton > low && newton < high && 2.0 * (newton - s).abs() < before { newton } else { halved };
         (before, step) = (step, (next - s).abs());
         if next == s || step <= f64::EPSILON * s || halved <= low || halved >= high {
             return next;

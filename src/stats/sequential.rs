@@ -34,9 +34,7 @@ pub fn obrien_fleming(looks: usize, alpha: f64) -> Option<Vec<f64>> {
         return None;
     }
     let bounds = |constant: f64| -> Vec<f64> {
-        (1..=looks)
-            .map(|look| constant * (looks as f64 / look as f64).sqrt())
-            .collect()
+        (1..=looks).map(|look| constant * (looks as f64 / look as f64).sqrt()).collect()
     };
     let crossing = |constant: f64| {
         let mut walk = Walk::new();
@@ -101,20 +99,13 @@ struct Walk {
 
 impl Walk {
     fn new() -> Walk {
-        Walk {
-            time: 0.0,
-            mass: vec![(0.0, 1.0)],
-            crossed: 0.0,
-        }
+        Walk { time: 0.0, mass: vec![(0.0, 1.0)], crossed: 0.0 }
     }
 
     /// The chance to be above `place` at `time`, not having crossed before.
     fn above(&self, time: f64, place: f64) -> f64 {
         let deviation = (time - self.time).sqrt();
-        self.mass
-            .iter()
-            .map(|(from, mass)| mass * below((from - place) / deviation))
-            .sum()
+        self.mass.iter().map(|(from, mass)| mass * below((from - place) / deviation)).sum()
     }
 
     /// The bound on z at `time` with which the chance to have crossed in all is `spent`.
@@ -148,10 +139,7 @@ impl Walk {
         let intervals = 2 * ((top - bottom) / deviation * FINENESS / 2.0).ceil().max(32.0) as usize;
         let step = (top - bottom) / intervals as f64;
         let density = |place: f64| -> f64 {
-            self.mass
-                .iter()
-                .map(|(from, mass)| mass * (-((place - from) / deviation).powi(2) / 2.0).exp())
-                .sum::<f64>()
+            self.mass.iter().map(|(from, mass)| mass * (-((place - from) / deviation).powi(2) / 2.0).exp()).sum::<f64>()
                 / (deviation * (2.0 * PI).sqrt())
         };
         self.mass = (0..=intervals)
@@ -205,10 +193,7 @@ pub fn log_e_value(differences: &Differences, mu0: f64, side: Side) -> f64 {
     let logs: Vec<f64> = (1..=BETS)
         .map(|bet| {
             let lambda = f64::from(bet) / (f64::from(BETS + 1) * far);
-            differences
-                .kinds()
-                .map(|kind| kind.units * (lambda * sign * (kind.sum - kind.size * mu0)).ln_1p())
-                .sum()
+            differences.kinds().map(|kind| kind.units * (lambda * sign * (kind.sum - kind.size * mu0)).ln_1p()).sum()
         })
         .collect();
     let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -228,18 +213,11 @@ mod tests {
     /// C. Jennison, B. W. Turnbull, "Group sequential methods" (2000), table 2.3.
     #[test]
     fn constants_are_the_published_ones() {
-        for (looks, of_five, of_two_and_a_half) in [
-            (1, 1.645, 1.960),
-            (2, 1.678, 1.977),
-            (3, 1.710, 2.004),
-            (5, 1.751, 2.040),
-        ] {
+        for (looks, of_five, of_two_and_a_half) in
+            [(1, 1.645, 1.960), (2, 1.678, 1.977), (3, 1.710, 2.004), (5, 1.751, 2.040)]
+        {
             close(*obrien_fleming(looks, 0.05).unwrap().last().unwrap(), of_five, 0.001);
-            close(
-                *obrien_fleming(looks, 0.025).unwrap().last().unwrap(),
-                of_two_and_a_half,
-                0.001,
-            );
+            close(*obrien_fleming(looks, 0.025).unwrap().last().unwrap(), of_two_and_a_half, 0.001);
         }
         let three = obrien_fleming(3, 0.05).unwrap();
         for (got, want) in three.iter().zip([2.961, 2.094, 1.710]) {
@@ -254,10 +232,7 @@ mod tests {
         for (got, want) in bounds.iter().zip([4.8769, 3.3569, 2.6803, 2.2898, 2.0310]) {
             close(*got, want, 0.001);
         }
-        assert_eq!(
-            lan_demets(&[1.0], 0.05).map(|bounds| (bounds[0] - critical(0.05)).abs() < 1e-9),
-            Some(true)
-        );
+        assert_eq!(lan_demets(&[1.0], 0.05).map(|bounds| (bounds[0] - critical(0.05)).abs() < 1e-9), Some(true));
     }
 
     #[test]
@@ -276,15 +251,7 @@ mod tests {
 
     #[test]
     fn impossible_looks_have_no_bounds() {
-        for shares in [
-            &[][..],
-            &[0.0],
-            &[0.5, 0.5],
-            &[0.7, 0.4],
-            &[1.1],
-            &[f64::NAN],
-            &[0.5, 0.5001],
-        ] {
+        for shares in [&[][..], &[0.0], &[0.5, 0.5], &[0.7, 0.4], &[1.1], &[f64::NAN], &[0.5, 0.5001]] {
             assert_eq!(lan_demets(shares, 0.05), None, "{shares:?}");
         }
         assert_eq!((lan_demets(&[1.0], 0.5), obrien_fleming(0, 0.05)), (None, None));
@@ -297,26 +264,14 @@ mod tests {
 
     #[test]
     fn evidence_is_that_of_the_reference() {
-        close(
-            log_e_value(&pairs(2, 90, 8), -0.05, Side::Above),
-            4.598_913_826_451_113,
-            1e-9,
-        );
-        close(
-            log_e_value(&pairs(0, 100, 0), -0.05, Side::Above),
-            3.466_000_674_016_737_3,
-            1e-9,
-        );
+        close(log_e_value(&pairs(2, 90, 8), -0.05, Side::Above), 4.598_913_826_451_113, 1e-9);
+        close(log_e_value(&pairs(0, 100, 0), -0.05, Side::Above), 3.466_000_674_016_737_3, 1e-9);
     }
 
     #[test]
     fn evidence_has_two_sides_and_needs_data() {
         let (lost, won) = (pairs(30, 60, 10), pairs(10, 60, 30));
-        close(
-            log_e_value(&lost, -0.01, Side::Below),
-            log_e_value(&won, 0.01, Side::Above),
-            1e-9,
-        );
+        close(log_e_value(&lost, -0.01, Side::Below), log_e_value(&won, 0.01, Side::Above), 1e-9);
         assert!(log_e_value(&lost, -0.01, Side::Below) > 0.0);
         assert!(log_e_value(&lost, -0.05, Side::Above) < 0.0);
         assert_eq!(log_e_value(&pairs(0, 0, 0), -0.05, Side::Above), 0.0);

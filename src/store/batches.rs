@@ -58,10 +58,7 @@ impl Store {
     /// # Errors
     /// The store can't be opened a second time.
     pub fn batches(&self, run: RunId) -> Result<Batches, StoreError> {
-        Ok(Batches {
-            connection: Mutex::new(open::connect(&self.path)?),
-            run,
-        })
+        Ok(Batches { connection: Mutex::new(open::connect(&self.path)?), run })
     }
 
     /// All batch jobs that have not ended, of all runs, oldest first.
@@ -155,10 +152,8 @@ impl Store {
 /// Of this run, if one is named.
 fn forget(connection: &Connection, id: i64, run: Option<RunId>) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
-    let gone = transaction.execute(
-        "DELETE FROM batches WHERE id = ?1 AND (?2 IS NULL OR run = ?2)",
-        params![id, run.map(|run| run.0)],
-    )?;
+    let gone = transaction
+        .execute("DELETE FROM batches WHERE id = ?1 AND (?2 IS NULL OR run = ?2)", params![id, run.map(|run| run.0)])?;
     if gone > 0 {
         transaction.execute("DELETE FROM batch_items WHERE batch = ?1", [id])?;
     }
@@ -186,9 +181,8 @@ impl Batches {
         let mut batches = batches.collect::<rusqlite::Result<Vec<OpenBatch>>>()?;
         let mut statement = connection.prepare("SELECT seq, key FROM batch_items WHERE batch = ?1 ORDER BY seq")?;
         for batch in &mut batches {
-            let items = statement.query_map([batch.id], |row| {
-                Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?))
-            })?;
+            let items =
+                statement.query_map([batch.id], |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?)))?;
             batch.items = items.collect::<rusqlite::Result<_>>()?;
         }
         Ok(batches)
@@ -223,13 +217,11 @@ impl Batches {
 
 impl BatchLedger for Batches {
     fn open(&self) -> Result<Vec<OpenBatch>, String> {
-        self.read()
-            .map_err(|error| format!("the batch jobs of the run can't be read: {error}"))
+        self.read().map_err(|error| format!("the batch jobs of the run can't be read: {error}"))
     }
 
     fn announce(&self, label: &str, items: &[(u64, [u8; 32])]) -> Result<i64, String> {
-        self.insert(label, items)
-            .map_err(|error| format!("a batch job can't be noted: {error}"))
+        self.insert(label, items).map_err(|error| format!("a batch job can't be noted: {error}"))
     }
 
     fn uploaded(&self, id: i64, file: &str) -> Result<(), String> {

@@ -36,11 +36,7 @@ impl Store {
     /// The store can't be written.
     pub fn conclude(&self, run: RunId, concluded: &RunConclusion) -> Result<(), StoreError> {
         let text = json(concluded).map_err(|error| self.failed("conclude a run", error))?;
-        self.execute(
-            "conclude a run",
-            "UPDATE facts SET concluded = ?2 WHERE run = ?1",
-            params![run.0, text],
-        )
+        self.execute("conclude a run", "UPDATE facts SET concluded = ?2 WHERE run = ?1", params![run.0, text])
     }
 
     /// The newest runs, at most `most`, newest first.

@@ -16,11 +16,7 @@ fn store() -> (tempfile::TempDir, Store) {
 
 fn facts(cases: u64) -> RunFacts {
     RunFacts {
-        candidate: TestedPrompt {
-            name: "v2".to_owned(),
-            sha256: "2".repeat(64),
-            model: "m".to_owned(),
-        },
+        candidate: TestedPrompt { name: "v2".to_owned(), sha256: "2".repeat(64), model: "m".to_owned() },
         baseline: None,
         simulated: false,
         dataset_sha256: "d".to_owned(),
@@ -65,9 +61,7 @@ fn begin(store: &Store, cases: u64, candidate: u8, baseline: Option<u8>) -> Open
         })
         .unwrap();
     let subject = |number: u8| Subject([number; 32]);
-    store
-        .describe(run.id, &facts(cases), subject(candidate), baseline.map(subject))
-        .unwrap();
+    store.describe(run.id, &facts(cases), subject(candidate), baseline.map(subject)).unwrap();
     run
 }
 
@@ -114,16 +108,11 @@ fn note(store: &Store, run: &OpenRun, digest: u8, answers: &[(i64, OutcomeCode)]
     let answers = answers
         .map(|(repeat, (_, mark))| marked(Arm::Candidate, repeat as u32 + 1, Some(seq(repeat)), *mark))
         .collect();
-    store
-        .note_outcomes(run.id, &[case(&format!("case-{digest}"), digest, answers)])
-        .unwrap();
+    store.note_outcomes(run.id, &[case(&format!("case-{digest}"), digest, answers)]).unwrap();
 }
 
 fn rows(store: &Store) -> i64 {
-    store
-        .connection
-        .query_row("SELECT count(*) FROM outcomes", [], |row| row.get(0))
-        .unwrap()
+    store.connection.query_row("SELECT count(*) FROM outcomes", [], |row| row.get(0)).unwrap()
 }
 
 #[test]
@@ -131,10 +120,7 @@ fn a_run_is_remembered_from_its_start_to_its_decision() {
     let (_folder, store) = store();
     let run = begin(&store, 3, 2, None);
     let before = store.recall(run.id.0).unwrap().unwrap();
-    assert_eq!(
-        (before.facts, before.concluded, before.ended),
-        (Some(facts(3)), None, None)
-    );
+    assert_eq!((before.facts, before.concluded, before.ended), (Some(facts(3)), None, None));
     store.conclude(run.id, &concluded()).unwrap();
     store.end(&run, RunStatus::Complete).unwrap();
     let after = store.recall(run.id.0).unwrap().unwrap();
@@ -154,13 +140,7 @@ fn a_run_is_remembered_from_its_start_to_its_decision() {
 #[test]
 fn a_run_of_an_older_version_has_no_facts() {
     let (_folder, store) = store();
-    store
-        .connection
-        .execute(
-            "INSERT INTO runs VALUES (7, x'09', 'v2', NULL, 't', 3, 5, 6, 'complete')",
-            [],
-        )
-        .unwrap();
+    store.connection.execute("INSERT INTO runs VALUES (7, x'09', 'v2', NULL, 't', 3, 5, 6, 'complete')", []).unwrap();
     let expected = RunRecord {
         run: 7,
         candidate: "v2".to_owned(),
@@ -181,17 +161,8 @@ fn a_run_of_an_older_version_has_no_facts() {
 fn what_can_t_be_read_is_an_error() {
     let (_folder, store) = store();
     let run = begin(&store, 3, 2, None);
-    store
-        .connection
-        .execute("UPDATE facts SET concluded = '{}'", [])
-        .unwrap();
-    assert!(
-        store
-            .recall(run.id.0)
-            .unwrap_err()
-            .message()
-            .contains("unreadable value")
-    );
+    store.connection.execute("UPDATE facts SET concluded = '{}'", []).unwrap();
+    assert!(store.recall(run.id.0).unwrap_err().message().contains("unreadable value"));
     let other = begin(&store, 1, 2, None);
     for run in [&run, &other] {
         note(&store, run, 1, &[(1, OutcomeCode::Pass)]);
@@ -208,10 +179,7 @@ fn every_mark_has_a_number_and_comes_back_as_the_same_outcome() {
         assert_eq!(OutcomeCode::of(&mark.outcome(Some(0.5))), *mark);
         assert_eq!(OutcomeCode::from_number(*mark as i64), Some(*mark));
     }
-    assert_eq!(
-        (OutcomeCode::from_number(9), OutcomeCode::from_number(-1)),
-        (None, None)
-    );
+    assert_eq!((OutcomeCode::from_number(9), OutcomeCode::from_number(-1)), (None, None));
 }
 
 #[test]
@@ -223,24 +191,10 @@ fn outcomes_of_two_runs_come_side_by_side_with_their_answers() {
     note(&store, &second, 1, &[(21, OutcomeCode::Pass), (22, OutcomeCode::Pass)]);
     // Noted again, as by a resumed run: replaced.
     store
-        .note_outcomes(
-            second.id,
-            &[case(
-                "case-1",
-                1,
-                vec![marked(Arm::Candidate, 2, None, OutcomeCode::Refused)],
-            )],
-        )
+        .note_outcomes(second.id, &[case("case-1", 1, vec![marked(Arm::Candidate, 2, None, OutcomeCode::Refused)])])
         .unwrap();
     store
-        .note_outcomes(
-            second.id,
-            &[case(
-                "case-1",
-                1,
-                vec![marked(Arm::Baseline, 1, None, OutcomeCode::Fail)],
-            )],
-        )
+        .note_outcomes(second.id, &[case("case-1", 1, vec![marked(Arm::Baseline, 1, None, OutcomeCode::Fail)])])
         .unwrap();
     let mut seen = Vec::new();
     store
@@ -261,20 +215,12 @@ fn outcomes_of_two_runs_come_side_by_side_with_their_answers() {
                 vec![judged(1, OutcomeCode::Pass, 11), judged(2, OutcomeCode::Fail, 12)],
                 vec![judged(1, OutcomeCode::Pass, 21), (2, OutcomeCode::Refused, None, None)]
             ),
-            (
-                "case-2".to_owned(),
-                false,
-                vec![judged(1, OutcomeCode::Pass, 13)],
-                vec![]
-            ),
+            ("case-2".to_owned(), false, vec![judged(1, OutcomeCode::Pass, 13)], vec![]),
         ]
     );
     assert_eq!(store.cases_remembered(first.id.0).unwrap(), 2);
     assert_eq!(store.cases_remembered(second.id.0).unwrap(), 1);
-    let cases: i64 = store
-        .connection
-        .query_row("SELECT count(*) FROM cases", [], |row| row.get(0))
-        .unwrap();
+    let cases: i64 = store.connection.query_row("SELECT count(*) FROM cases", [], |row| row.get(0)).unwrap();
     assert_eq!(cases, 2, "each state of a case once");
 }
 
@@ -285,19 +231,12 @@ fn cases_that_differ_are_told_by_kind() {
     let pass = |id: &str, digest| case(id, digest, vec![marked(Arm::Candidate, 1, None, OutcomeCode::Pass)]);
     let many: Vec<CaseOutcomes> = (0..12).map(|i| pass(&format!("old-{i:02}"), 100 + i)).collect();
     store.note_outcomes(first.id, &many).unwrap();
-    store
-        .note_outcomes(first.id, &[pass("same", 1), pass("edited", 2)])
-        .unwrap();
-    store
-        .note_outcomes(second.id, &[pass("same", 1), pass("edited", 3), pass("new", 4)])
-        .unwrap();
+    store.note_outcomes(first.id, &[pass("same", 1), pass("edited", 2)]).unwrap();
+    store.note_outcomes(second.id, &[pass("same", 1), pass("edited", 3), pass("new", 4)]).unwrap();
     let apart = store.apart(first.id.0, second.id.0).unwrap();
     assert_eq!((apart.only_first.count, apart.only_first.ids.len()), (12, 10));
     assert_eq!(apart.only_first.ids[0], "old-00");
-    assert_eq!(
-        (apart.only_second.count, apart.only_second.ids),
-        (1, vec!["new".to_owned()])
-    );
+    assert_eq!((apart.only_second.count, apart.only_second.ids), (1, vec!["new".to_owned()]));
     assert_eq!((apart.changed.count, apart.changed.ids), (1, vec!["edited".to_owned()]));
     assert_eq!(store.apart(first.id.0, first.id.0).unwrap(), CaseDifferences::default());
 }
@@ -326,20 +265,10 @@ fn flaky_cases_are_found_in_a_run_and_over_runs_each_answer_counting_once() {
     let third = begin(&store, 4, 2, None);
     note(&store, &third, 1, &[(20, Fail), (21, Fail)]);
 
-    let candidate = |run, history| {
-        Some(Reliability {
-            run,
-            history,
-            ..Reliability::default()
-        })
-    };
+    let candidate = |run, history| Some(Reliability { run, history, ..Reliability::default() });
     let found = |run: &OpenRun, over_runs, most| {
         let flaky = store.flaky(run.id.0, over_runs, most).unwrap();
-        let cases: Vec<_> = flaky
-            .cases
-            .into_iter()
-            .map(|c| (c.case, c.baseline, c.candidate))
-            .collect();
+        let cases: Vec<_> = flaky.cases.into_iter().map(|c| (c.case, c.baseline, c.candidate)).collect();
         (flaky.flaky, cases)
     };
     assert_eq!(
@@ -354,20 +283,14 @@ fn flaky_cases_are_found_in_a_run_and_over_runs_each_answer_counting_once() {
     );
     assert_eq!(
         found(&second, false, 10),
-        (
-            1,
-            vec![("case-2".to_owned(), None, candidate(history(2, 1), history(2, 1)))]
-        )
+        (1, vec![("case-2".to_owned(), None, candidate(history(2, 1), history(2, 1)))])
     );
     assert_eq!(found(&second, true, 1).1.len(), 1);
     assert_eq!(found(&second, true, 1).0, 2, "the bound hides no number");
     // Cases that a run did not ask are none of its own.
     assert_eq!(
         found(&third, true, 10),
-        (
-            1,
-            vec![("case-1".to_owned(), None, candidate(history(2, 0), history(6, 2)))]
-        )
+        (1, vec![("case-1".to_owned(), None, candidate(history(2, 0), history(6, 2)))])
     );
 }
 
@@ -398,12 +321,7 @@ fn a_prompt_has_one_history_in_either_arm() {
 fn answers_beyond_the_plan_say_nothing_of_flakiness() {
     let (_folder, store) = store();
     let run = begin(&store, 1, 2, None);
-    note(
-        &store,
-        &run,
-        1,
-        &[(1, OutcomeCode::Pass), (2, OutcomeCode::Pass), (3, OutcomeCode::Fail)],
-    );
+    note(&store, &run, 1, &[(1, OutcomeCode::Pass), (2, OutcomeCode::Pass), (3, OutcomeCode::Fail)]);
     assert_eq!(store.flaky(run.id.0, true, 10).unwrap().flaky, 0);
 }
 
@@ -458,17 +376,9 @@ fn how_much_answers_vary_is_known_of_enough_decided_runs() {
     let noise = |own_scores| store.noise(subject, 20, own_scores).unwrap();
     let run = begin(&store, 20, 2, None);
     for digest in 1..=20u8 {
-        let marks = [
-            OutcomeCode::Pass,
-            OutcomeCode::Fail,
-            OutcomeCode::Pass,
-            OutcomeCode::Pass,
-        ];
-        let answers: Vec<(i64, OutcomeCode)> = marks
-            .into_iter()
-            .zip(i64::from(digest) * 10..)
-            .map(|(mark, answer)| (answer, mark))
-            .collect();
+        let marks = [OutcomeCode::Pass, OutcomeCode::Fail, OutcomeCode::Pass, OutcomeCode::Pass];
+        let answers: Vec<(i64, OutcomeCode)> =
+            marks.into_iter().zip(i64::from(digest) * 10..).map(|(mark, answer)| (answer, mark)).collect();
         // What is asked beyond the plan is asked because of a failure.
         note(&store, &run, digest, &answers);
     }
@@ -497,10 +407,7 @@ fn how_much_answers_vary_is_known_of_enough_decided_runs() {
     let more = noise(false).unwrap();
     assert_eq!(more.runs, 3);
     // One of three passes now in the first case.
-    assert!(
-        (more.variance - (19.0 * 0.5 + 1.0 / 3.0) / 20.0).abs() < 1e-12,
-        "{more:?}"
-    );
+    assert!((more.variance - (19.0 * 0.5 + 1.0 / 3.0) / 20.0).abs() < 1e-12, "{more:?}");
 }
 
 #[test]
@@ -509,12 +416,7 @@ fn a_few_cases_tell_nothing_of_how_much_answers_vary() {
     let run = begin(&store, 19, 2, None);
     for digest in 1..=19u8 {
         let at = i64::from(digest) * 10;
-        note(
-            &store,
-            &run,
-            digest,
-            &[(at, OutcomeCode::Pass), (at + 1, OutcomeCode::Fail)],
-        );
+        note(&store, &run, digest, &[(at, OutcomeCode::Pass), (at + 1, OutcomeCode::Fail)]);
     }
     store.conclude(run.id, &concluded()).unwrap();
     assert_eq!(store.noise(Subject([2; 32]), 20, false).unwrap(), None);

@@ -62,17 +62,7 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn note_look(&self, series: &Series, look: &LookRecord) -> Result<(), StoreError> {
-        let LookRecord {
-            run,
-            attempt,
-            attempts,
-            step,
-            repeats,
-            candidates,
-            decision,
-            needed,
-            policy_sha256,
-        } = look;
+        let LookRecord { run, attempt, attempts, step, repeats, candidates, decision, needed, policy_sha256 } = look;
         self.execute(
             "note a look",
             "INSERT OR REPLACE INTO looks (key, attempt, same, run, attempts, step, repeats, candidates, decision, needed, policy)
@@ -160,13 +150,8 @@ mod tests {
     }
 
     fn begin(store: &Store) -> RunId {
-        let planned = RunPlan {
-            plan: [9; 32],
-            candidate: "v2".to_owned(),
-            baseline: None,
-            target: "t".to_owned(),
-            answers: 3,
-        };
+        let planned =
+            RunPlan { plan: [9; 32], candidate: "v2".to_owned(), baseline: None, target: "t".to_owned(), answers: 3 };
         store.begin(&planned).unwrap().id
     }
 
@@ -201,14 +186,8 @@ mod tests {
     fn looks_of_a_series_are_kept_by_attempt_and_those_of_others_are_known() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(&folder);
-        let series = Series {
-            key: [1; 32],
-            same: [1; 32],
-        };
-        let fresh = Series {
-            key: [2; 32],
-            same: [1; 32],
-        };
+        let series = Series { key: [1; 32], same: [1; 32] };
+        let fresh = Series { key: [2; 32], same: [1; 32] };
         assert_eq!(store.looks(&series).unwrap(), []);
         let (first, second) = (record(5, 1, Decision::Inconclusive), record(6, 2, Decision::Block));
         store.note_look(&series, &second).unwrap();
@@ -241,18 +220,10 @@ mod tests {
         // Two cases and two arms: one repeat each, and then two.
         let (before, now) = (begin(&store), begin(&store));
         answers(&store, before, &[Some(1), Some(2), Some(3), None]);
-        answers(
-            &store,
-            now,
-            &[Some(1), Some(2), Some(20), Some(21), Some(3), Some(4), Some(22), None],
-        );
+        answers(&store, now, &[Some(1), Some(2), Some(20), Some(21), Some(3), Some(4), Some(22), None]);
         assert_eq!(store.other_answers((before.number(), 2), 4, now, 4).unwrap(), 0);
         let other = begin(&store);
-        answers(
-            &store,
-            other,
-            &[Some(1), Some(9), Some(20), Some(21), None, Some(4), Some(22), Some(23)],
-        );
+        answers(&store, other, &[Some(1), Some(9), Some(20), Some(21), None, Some(4), Some(22), Some(23)]);
         assert_eq!(store.other_answers((before.number(), 2), 4, other, 4).unwrap(), 2);
         // What stands behind the plan is not compared, and a run without results equals none that has some.
         assert_eq!(store.other_answers((before.number(), 2), 2, other, 4).unwrap(), 1);

@@ -133,10 +133,7 @@ pub struct StoredResult {
 
 impl CachedAnswer {
     fn from_row(row: &Row<'_>) -> rusqlite::Result<CachedAnswer> {
-        Ok(CachedAnswer {
-            answer: row.get(0)?,
-            created_at: row.get(1)?,
-        })
+        Ok(CachedAnswer { answer: row.get(0)?, created_at: row.get(1)? })
     }
 }
 
@@ -149,11 +146,7 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Store, StoreError> {
         let path = folder.join("store.sqlite");
         let connection = open::open(folder, &path)?;
-        Ok(Store {
-            connection,
-            folder: folder.to_owned(),
-            path,
-        })
+        Ok(Store { connection, folder: folder.to_owned(), path })
     }
 
     /// Opens the store in `folder` if there is one; creates nothing.
@@ -161,11 +154,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn open_existing(folder: &Path) -> Result<Option<Store>, StoreError> {
-        if folder.join("store.sqlite").exists() {
-            Store::open(folder).map(Some)
-        } else {
-            Ok(None)
-        }
+        if folder.join("store.sqlite").exists() { Store::open(folder).map(Some) } else { Ok(None) }
     }
 
     /// Starts a run.
@@ -173,13 +162,7 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn begin(&self, planned: &RunPlan) -> Result<OpenRun, StoreError> {
-        let RunPlan {
-            plan,
-            candidate,
-            baseline,
-            target,
-            answers,
-        } = planned;
+        let RunPlan { plan, candidate, baseline, target, answers } = planned;
         let id = self.row(
             "start a run",
             "INSERT INTO runs (plan, candidate, baseline, target, planned, started_at)
@@ -187,8 +170,7 @@ impl Store {
             params![plan, candidate, baseline, target, *answers as i64, now()],
             |row| row.get(0),
         )?;
-        self.lock(RunId(id), 0)?
-            .ok_or_else(|| StoreError::new(&self.path, "a new run is locked already"))
+        self.lock(RunId(id), 0)?.ok_or_else(|| StoreError::new(&self.path, "a new run is locked already"))
     }
 
     /// Continues the newest run of the same plan, if it is unfinished and no other process works on it.
@@ -215,12 +197,7 @@ impl Store {
         let lock_path = self.folder.join(format!("run-{}.lock", id.0));
         let lock = File::create(&lock_path)
             .map_err(|error| StoreError::new(&lock_path, format!("can't be created: {error}")))?;
-        Ok(lock.try_lock().is_ok().then_some(OpenRun {
-            id,
-            resumed,
-            lock,
-            lock_path,
-        }))
+        Ok(lock.try_lock().is_ok().then_some(OpenRun { id, resumed, lock, lock_path }))
     }
 
     /// Notes how a run ended.
@@ -259,12 +236,7 @@ impl Store {
     /// # Errors
     /// The store can't be read.
     pub fn newest_answer(&self) -> Result<i64, StoreError> {
-        self.row(
-            "look up the newest answer",
-            "SELECT coalesce(max(id), 0) FROM answers",
-            [],
-            |row| row.get(0),
-        )
+        self.row("look up the newest answer", "SELECT coalesce(max(id), 0) FROM answers", [], |row| row.get(0))
     }
 
     /// The answer that the run has at this position already, if it came from the target of that identity.
@@ -439,17 +411,11 @@ impl Store {
         let Some(cached) = self.cached(job)? else {
             return Ok(None);
         };
-        let (answer, imported): (Json<Answer>, bool) = self.row(
-            "read an answer",
-            "SELECT answer, imported FROM answers WHERE id = ?1",
-            [cached.answer],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        self.execute(
-            "note a reply",
-            NOTE_REPLY,
-            params![run.0, cached.answer, prompt, job.repeat],
-        )?;
+        let (answer, imported): (Json<Answer>, bool) =
+            self.row("read an answer", "SELECT answer, imported FROM answers WHERE id = ?1", [cached.answer], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        self.execute("note a reply", NOTE_REPLY, params![run.0, cached.answer, prompt, job.repeat])?;
         Ok(Some((answer.0, imported)))
     }
 
@@ -514,9 +480,7 @@ struct Json<T>(T);
 
 impl<T: DeserializeOwned> FromSql for Json<T> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Json<T>> {
-        serde_json::from_str(value.as_str()?)
-            .map(Json)
-            .map_err(|error| FromSqlError::Other(Box::new(error)))
+        serde_json::from_str(value.as_str()?).map(Json).map_err(|error| FromSqlError::Other(Box::new(error)))
     }
 }
 
@@ -539,9 +503,7 @@ impl FromSql for Source {
 }
 
 fn now() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs() as i64)
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
 }
 
 #[cfg(test)]

@@ -24,11 +24,7 @@ pub struct StoreError {
 
 impl StoreError {
     pub(super) fn new(path: &Path, message: impl Into<String>) -> StoreError {
-        StoreError {
-            path: path.to_owned(),
-            message: message.into(),
-            hint: None,
-        }
+        StoreError { path: path.to_owned(), message: message.into(), hint: None }
     }
 
     pub(super) fn sqlite(path: &Path, doing: &str, error: &rusqlite::Error) -> StoreError {

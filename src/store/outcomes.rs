@@ -74,8 +74,7 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn note_outcomes(&self, run: RunId, cases: &[CaseOutcomes]) -> Result<(), StoreError> {
-        self.insert_outcomes(run, cases)
-            .map_err(|error| self.failed("note outcomes", error))
+        self.insert_outcomes(run, cases).map_err(|error| self.failed("note outcomes", error))
     }
 
     fn insert_outcomes(&self, run: RunId, cases: &[CaseOutcomes]) -> rusqlite::Result<()> {
@@ -91,15 +90,7 @@ impl Store {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, (SELECT answer FROM results WHERE run = ?1 AND seq = ?7))",
             )?;
             for case in cases {
-                let CaseOutcomes {
-                    digest,
-                    id,
-                    critical,
-                    tags,
-                    weight,
-                    cluster,
-                    answers,
-                } = case;
+                let CaseOutcomes { digest, id, critical, tags, weight, cluster, answers } = case;
                 let number = match find.query_row([digest], |row| row.get::<_, i64>(0)).optional()? {
                     Some(number) => number,
                     None => {
@@ -233,8 +224,7 @@ impl Store {
         second: i64,
         each: &mut dyn FnMut(StoredCase, Vec<StoredAnswer>),
     ) -> Result<(), StoreError> {
-        self.walk_outcomes([first, second], each)
-            .map_err(|error| self.failed("read outcomes", error))
+        self.walk_outcomes([first, second], each).map_err(|error| self.failed("read outcomes", error))
     }
 
     fn walk_outcomes(
@@ -294,18 +284,12 @@ impl Store {
         flaky.sort_by(|(one, id, _), (other, other_id, _)| other.total_cmp(one).then_with(|| id.cmp(other_id)));
         let all = flaky.len() as u64;
         let judged = |arm: Reliability| (arm.history.judged > 0).then_some(arm);
-        let cases = flaky
-            .into_iter()
-            .take(most)
-            .map(|(_, case, [baseline, candidate])| FlakyCase {
-                case,
-                baseline: judged(baseline),
-                candidate: judged(candidate),
-            });
-        Ok(Flaky {
-            flaky: all,
-            cases: cases.collect(),
-        })
+        let cases = flaky.into_iter().take(most).map(|(_, case, [baseline, candidate])| FlakyCase {
+            case,
+            baseline: judged(baseline),
+            candidate: judged(candidate),
+        });
+        Ok(Flaky { flaky: all, cases: cases.collect() })
     }
 
     /// Adds the passes of what one arm of a run tested, by case.
@@ -363,12 +347,7 @@ impl Store {
             .and_then(|mut statement| {
                 let mut rows = statement.query(params![run, arm, repeats, most])?;
                 while let Some(row) = rows.next()? {
-                    each(Pass {
-                        case: row.get(0)?,
-                        passed: row.get(1)?,
-                        score: row.get(2)?,
-                        answer: row.get(3)?,
-                    });
+                    each(Pass { case: row.get(0)?, passed: row.get(1)?, score: row.get(2)?, answer: row.get(3)? });
                 }
                 Ok(())
             })
@@ -425,12 +404,7 @@ impl Store {
     }
 
     fn case_id(&self, number: i64) -> Result<String, StoreError> {
-        self.row(
-            "read a case",
-            "SELECT case_id FROM cases WHERE id = ?1",
-            [number],
-            |row| row.get(0),
-        )
+        self.row("read a case", "SELECT case_id FROM cases WHERE id = ?1", [number], |row| row.get(0))
     }
 }
 
@@ -442,12 +416,7 @@ impl Scores {
 }
 
 fn stored_outcome(row: &Row<'_>) -> rusqlite::Result<StoredAnswer> {
-    Ok(StoredAnswer {
-        repeat: row.get(2)?,
-        mark: row.get(3)?,
-        score: row.get(4)?,
-        answer: row.get(5)?,
-    })
+    Ok(StoredAnswer { repeat: row.get(2)?, mark: row.get(3)?, score: row.get(4)?, answer: row.get(5)? })
 }
 
 fn stored_case(row: &Row<'_>) -> rusqlite::Result<StoredCase> {

@@ -135,12 +135,9 @@ impl Record {
         }
         let row: Row = serde_json::from_slice(bytes).map_err(|error| vec![plain(&error)])?;
         let mut mistakes = Vec::new();
-        for (field, text) in [
-            ("case", &row.case),
-            ("prompt", &row.prompt),
-            ("target", &row.target),
-            ("model", &row.model),
-        ] {
+        for (field, text) in
+            [("case", &row.case), ("prompt", &row.prompt), ("target", &row.target), ("model", &row.model)]
+        {
             if text.is_empty() || text.len() > LONGEST_NAME {
                 mistakes.push(format!("`{field}` is empty or longer than {LONGEST_NAME} bytes"));
             }
@@ -223,10 +220,7 @@ fn lost(written: &Value, read: &Value) -> Option<String> {
 /// serde_json's message without its place, which would count from the start of a row.
 fn plain(error: &serde_json::Error) -> String {
     let message = error.to_string();
-    message
-        .rsplit_once(" at line ")
-        .map_or(message.as_str(), |(what, _)| what)
-        .to_owned()
+    message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what).to_owned()
 }
 
 fn hex(bytes: &[u8; 32]) -> String {
@@ -381,14 +375,9 @@ impl Store {
     /// # Errors
     /// The store can't be written.
     pub fn importing(&self) -> Result<AnswerImport<'_>, StoreError> {
-        let transaction = self
-            .connection
-            .unchecked_transaction()
-            .map_err(|error| self.failed("import answers", error))?;
-        Ok(AnswerImport {
-            store: self,
-            transaction,
-        })
+        let transaction =
+            self.connection.unchecked_transaction().map_err(|error| self.failed("import answers", error))?;
+        Ok(AnswerImport { store: self, transaction })
     }
 }
 
@@ -426,8 +415,7 @@ impl AnswerImport<'_> {
     /// # Errors
     /// The store can't be written.
     pub fn add(&self, record: &Record) -> Result<ImportOutcome, StoreError> {
-        self.insert(record)
-            .map_err(|error| self.store.failed("import an answer", error))
+        self.insert(record).map_err(|error| self.store.failed("import an answer", error))
     }
 
     fn insert(&self, record: &Record) -> rusqlite::Result<ImportOutcome> {
@@ -445,10 +433,7 @@ impl AnswerImport<'_> {
                 "SELECT answer = ?2 AND created_at = ?3 AND case_id = ?4 AND model = ?5 FROM answers
                  WHERE key = ?1 AND reusable AND imported ORDER BY id DESC LIMIT 1",
             )?
-            .query_row(
-                params![record.key, answer, record.created_at, record.case, record.model],
-                |row| row.get(0),
-            )
+            .query_row(params![record.key, answer, record.created_at, record.case, record.model], |row| row.get(0))
             .optional()?;
         if is_newest == Some(true) {
             return Ok(ImportOutcome::Known);
@@ -481,8 +466,6 @@ impl AnswerImport<'_> {
     /// The store can't be written.
     pub fn commit(self) -> Result<(), StoreError> {
         let AnswerImport { store, transaction } = self;
-        transaction
-            .commit()
-            .map_err(|error| store.failed("import answers", error))
+        transaction.commit().map_err(|error| store.failed("import answers", error))
     }
 }

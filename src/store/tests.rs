@@ -30,19 +30,11 @@ fn job(seq: u64, key: u8) -> Job {
 }
 
 fn arrival(seq: u64, key: u8, result: Result<&str, &str>) -> JobResult {
-    let failure = |code: &str| Failure {
-        kind: FailureKind::Transport,
-        code: code.to_owned(),
-        message: "m".to_owned(),
-    };
+    let failure = |code: &str| Failure { kind: FailureKind::Transport, code: code.to_owned(), message: "m".to_owned() };
     JobResult {
         asked: RequestMeta::from(&job(seq, key)),
         result: result
-            .map(|text| Answer {
-                text: text.to_owned(),
-                latency_ms: 7,
-                ..Answer::default()
-            })
+            .map(|text| Answer { text: text.to_owned(), latency_ms: 7, ..Answer::default() })
             .map_err(failure),
         attempts: 2,
         waited_ms: Some(40),
@@ -51,32 +43,18 @@ fn arrival(seq: u64, key: u8, result: Result<&str, &str>) -> JobResult {
 }
 
 fn planned() -> RunPlan {
-    RunPlan {
-        plan: [9; 32],
-        candidate: "v2".to_owned(),
-        baseline: None,
-        target: "t".to_owned(),
-        answers: 3,
-    }
+    RunPlan { plan: [9; 32], candidate: "v2".to_owned(), baseline: None, target: "t".to_owned(), answers: 3 }
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
 fn texts(store: &Store, run: RunId) -> Vec<(u64, String)> {
     let results = store.results(run, 0, 100).unwrap();
     results
         .into_iter()
-        .map(|row| {
-            (
-                row.seq,
-                row.result.map_or_else(|failure| failure.code, |answer| answer.text),
-            )
-        })
+        .map(|row| (row.seq, row.result.map_or_else(|failure| failure.code, |answer| answer.text)))
         .collect()
 }
 
@@ -92,10 +70,7 @@ fn kept_answers_are_read_back_in_plan_order() {
         writer.keep(arrival(1, 1, Err("http_503"))).await.unwrap();
     });
     writer.finish().unwrap();
-    assert_eq!(
-        texts(&store, run.id),
-        [(0, "zero".into()), (1, "http_503".into()), (2, "two".into())]
-    );
+    assert_eq!(texts(&store, run.id), [(0, "zero".into()), (1, "http_503".into()), (2, "two".into())]);
     let row = &store.results(run.id, 2, 3).unwrap()[0];
     assert_eq!((row.attempts, row.waited_ms, row.source), (2, Some(40), Source::Live));
     assert_eq!(row.result.as_ref().unwrap().latency_ms, 7);
@@ -145,9 +120,7 @@ fn a_run_is_resumed_only_while_it_is_unfinished_and_nobody_works_on_it() {
     drop(run);
     assert!(store.resume(&[9; 32]).unwrap().is_none());
     let locks = std::fs::read_dir(folder.path()).unwrap().filter(|entry| {
-        entry
-            .as_ref()
-            .is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension == "lock"))
+        entry.as_ref().is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension == "lock"))
     });
     assert_eq!(locks.count(), 0);
 }
@@ -161,10 +134,7 @@ fn databases_of_others_are_refused_and_left_alone() {
     drop(foreign);
     let error = Store::open(folder.path()).unwrap_err();
     assert!(error.message().contains("another program"), "{error}");
-    Connection::open(&path)
-        .unwrap()
-        .execute_batch("SELECT x FROM theirs")
-        .unwrap();
+    Connection::open(&path).unwrap().execute_batch("SELECT x FROM theirs").unwrap();
 }
 
 #[test]
@@ -255,11 +225,7 @@ fn record(key: u8, text: &str) -> Record {
         waited_ms: Some(40),
         created_at: 1_790_000_000,
         reply: false,
-        answer: Answer {
-            text: text.to_owned(),
-            latency_ms: 9,
-            ..Answer::default()
-        },
+        answer: Answer { text: text.to_owned(), latency_ms: 9, ..Answer::default() },
     }
 }
 
@@ -301,10 +267,7 @@ fn imported_answers_are_marked_and_never_hide_own_ones() {
     assert_eq!(reused(&store, 1), Some(("own".to_owned(), false)));
 
     // What a row says openly must be what it is used for.
-    let lie = Record {
-        case: "another".to_owned(),
-        ..record(2, "lie")
-    };
+    let lie = Record { case: "another".to_owned(), ..record(2, "lie") };
     assert_eq!(import(&store, &lie), ImportOutcome::New);
     assert_eq!(reused(&store, 2), None);
 
@@ -335,11 +298,7 @@ fn rows_are_read_strictly() {
         ("key", "AB".into(), "`key` is not a digest"),
         ("request", "G".repeat(64).into(), "`request` is not a digest"),
         ("created_at", "yesterday".into(), "`created_at` is not a time"),
-        (
-            "created_at",
-            "2099-01-01T00:00:00Z".into(),
-            "`created_at` is not a time",
-        ),
+        ("created_at", "2099-01-01T00:00:00Z".into(), "`created_at` is not a time"),
         ("target", "recorded abc".into(), "never enter a store"),
         ("answer", "text".into(), "`answer` is not an object"),
         ("answer", serde_json::json!({"text": 3}), "`answer`: invalid type"),

@@ -11,12 +11,7 @@ const QUEUE: usize = 256;
 
 enum Order {
     Arrived(Box<JobResult>),
-    Reused {
-        seq: u64,
-        arm: Arm,
-        repeat: u32,
-        cached: CachedAnswer,
-    },
+    Reused { seq: u64, arm: Arm, repeat: u32, cached: CachedAnswer },
 }
 
 /// Who waits for the commit; nobody for what can be looked up again.
@@ -49,10 +44,7 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || write(connection, &part, &targets, reusable, queue))?;
-        Ok(Writer {
-            orders: Some(orders),
-            thread: Some(thread),
-        })
+        Ok(Writer { orders: Some(orders), thread: Some(thread) })
     }
 
     /// Notes that a planned answer is an earlier one, without waiting for the commit. Blocks while the queue is full.
@@ -60,12 +52,7 @@ impl Writer {
     /// # Errors
     /// The writer has stopped.
     pub fn reuse(&self, job: &Job, cached: CachedAnswer) -> Result<(), String> {
-        self.note(Order::Reused {
-            seq: job.seq,
-            arm: job.arm,
-            repeat: job.repeat,
-            cached,
-        })
+        self.note(Order::Reused { seq: job.seq, arm: job.arm, repeat: job.repeat, cached })
     }
 
     /// Notes the end of a job that sent nothing, without waiting for the commit. Blocks while the queue is full.
@@ -87,9 +74,7 @@ impl Writer {
     /// The first commit that failed; everything after it is lost too.
     pub fn finish(mut self) -> Result<(), String> {
         self.orders = None;
-        self.thread
-            .take()
-            .map_or(Ok(()), |thread| thread.join().unwrap_or_else(|_| Err(stopped())))
+        self.thread.take().map_or(Ok(()), |thread| thread.join().unwrap_or_else(|_| Err(stopped())))
     }
 }
 
@@ -101,10 +86,7 @@ impl AnswerSink for Writer {
     async fn keep(&self, arrival: JobResult) -> Result<(), String> {
         let (acknowledge, done) = oneshot::channel();
         let orders = self.orders.as_ref().ok_or_else(stopped)?;
-        orders
-            .send((Order::Arrived(Box::new(arrival)), Some(acknowledge)))
-            .await
-            .map_err(|_| stopped())?;
+        orders.send((Order::Arrived(Box::new(arrival)), Some(acknowledge))).await.map_err(|_| stopped())?;
         done.await.map_err(|_| stopped())?
     }
 }
@@ -163,12 +145,7 @@ fn commit(
         let mut reply = transaction.prepare_cached(super::NOTE_REPLY)?;
         for (order, _) in group {
             match order {
-                Order::Reused {
-                    seq,
-                    arm,
-                    repeat,
-                    cached,
-                } => {
+                Order::Reused { seq, arm, repeat, cached } => {
                     let Part::Results(run) = part else { continue };
                     result.execute(params![
                         run.0,
@@ -183,13 +160,7 @@ fn commit(
                     ])?;
                 }
                 Order::Arrived(arrival) => {
-                    let JobResult {
-                        asked,
-                        result: outcome,
-                        attempts,
-                        waited_ms,
-                        source,
-                    } = arrival.as_ref();
+                    let JobResult { asked, result: outcome, attempts, waited_ms, source } = arrival.as_ref();
                     let waited_ms = waited_ms.map(|waited_ms| i64::try_from(waited_ms).unwrap_or(i64::MAX));
                     let (row, failure) = match outcome {
                         Ok(given) => {

@@ -37,18 +37,12 @@ pub(super) fn evaluate(
         }
     }
     if settings.run.dry_run {
-        let estimates = prepared
-            .iter()
-            .map(eval::estimate_power)
-            .collect::<Result<Vec<_>, _>>()?;
+        let estimates = prepared.iter().map(eval::estimate_power).collect::<Result<Vec<_>, _>>()?;
         print_dry_run(&eval::forecast_all(&prepared)?, &estimates);
         return Ok(exit::OK);
     }
     // Where a store can't be read, the run says so.
-    for estimate in prepared
-        .iter()
-        .filter_map(|one| eval::estimate_power(one).ok().flatten())
-    {
+    for estimate in prepared.iter().filter_map(|one| eval::estimate_power(one).ok().flatten()) {
         let sentence = estimate.warning().map(|warning| format!("warning: {warning}"));
         if let Some(sentence) = sentence.filter(|sentence| !settings.run.quiet && !told.contains(sentence)) {
             warn(&sentence);
@@ -60,22 +54,14 @@ pub(super) fn evaluate(
     }
     let mut watching = Told {
         settings,
-        style: Style {
-            color: colored(settings, no_color),
-            quiet: settings.run.quiet,
-        },
+        style: Style { color: colored(settings, no_color), quiet: settings.run.quiet },
         unattended,
         redactors,
         quarantines: prepared.iter().map(|one| one.quarantine().clone()).collect(),
         console: Console::new(Style::default(), Redactor::default()),
     };
     let finished = eval::eval_all(prepared, &settings.arms.candidates, folder, interrupt, &mut watching)?;
-    let CandidatesResult {
-        verdict,
-        unwritten,
-        exit_code,
-        redactor,
-    } = finished;
+    let CandidatesResult { verdict, unwritten, exit_code, redactor } = finished;
     for error in &unwritten {
         complain(&error.to_string());
     }
@@ -103,11 +89,7 @@ impl CandidateObserver for Told<'_> {
         let redactor = self.redactors.get(number).cloned().unwrap_or_default();
         if !self.settings.run.quiet {
             let of = self.settings.arms.candidates.len();
-            say(&log_line(&format!(
-                "candidate {} of {of}: {}",
-                number + 1,
-                run.candidate.name
-            )));
+            say(&log_line(&format!("candidate {} of {of}: {}", number + 1, run.candidate.name)));
         }
         let quarantine = self.quarantines.get(number).cloned().unwrap_or_default();
         self.console = Console::new(self.style, redactor.clone()).apart(quarantine);
@@ -139,11 +121,7 @@ impl CandidateObserver for Told<'_> {
 /// Says what would be sent for all of them, the baseline once.
 fn print_dry_run(forecasts: &[Forecast], estimates: &[Option<PowerEstimate>]) {
     let Some(first) = forecasts.first() else { return };
-    let arms = || {
-        forecasts
-            .iter()
-            .flat_map(|forecast| forecast.baseline.iter().chain([&forecast.candidate]))
-    };
+    let arms = || forecasts.iter().flat_map(|forecast| forecast.baseline.iter().chain([&forecast.candidate]));
     let sum = |of: fn(&ArmForecast) -> u64| -> u64 { arms().map(of).sum() };
     let (planned, stored) = (sum(|arm| arm.planned), sum(|arm| arm.stored));
     say(&format!(
@@ -154,18 +132,11 @@ fn print_dry_run(forecasts: &[Forecast], estimates: &[Option<PowerEstimate>]) {
     ));
     for (forecast, estimate) in forecasts.iter().zip(estimates) {
         if let Some(estimate) = estimate {
-            say(&log_line(&format!(
-                "{}: {}",
-                forecast.run.candidate.name,
-                estimate.sentence()
-            )));
+            say(&log_line(&format!("{}: {}", forecast.run.candidate.name, estimate.sentence())));
         }
     }
     if first.offline {
-        say(&format!(
-            "target {}: nothing would be sent for answers",
-            first.run.target
-        ));
+        say(&format!("target {}: nothing would be sent for answers", first.run.target));
     } else {
         for Forecast { run, baseline, .. } in forecasts {
             if let (Some(info), Some(arm)) = (&run.baseline, baseline) {
@@ -177,12 +148,7 @@ fn print_dry_run(forecasts: &[Forecast], estimates: &[Option<PowerEstimate>]) {
         }
         let cost = arms().try_fold(0.0, |sum, arm| Some(sum + arm.cost_usd?));
         let bounded = arms().any(ArmForecast::bounded);
-        say(&format!(
-            "in all: {} to {}, {}",
-            requests(planned - stored),
-            first.run.target,
-            dollars(cost, bounded)
-        ));
+        say(&format!("in all: {} to {}, {}", requests(planned - stored), first.run.target, dollars(cost, bounded)));
     }
     for forecast in forecasts {
         let name = &forecast.run.candidate.name;

@@ -46,11 +46,7 @@ impl LabelPass<'_> {
             };
             let alone = Case {
                 // An advisory check is calibrated before it may decide.
-                checks: vec![CheckSpec {
-                    advisory: false,
-                    weight: 1.0,
-                    ..spec.clone()
-                }],
+                checks: vec![CheckSpec { advisory: false, weight: 1.0, ..spec.clone() }],
                 labels: Vec::new(),
                 ..case.clone()
             };
@@ -63,10 +59,8 @@ impl LabelPass<'_> {
     pub(super) fn judge(&mut self) -> Result<(), Error> {
         let batch = std::mem::take(&mut self.batch);
         self.waiting = 0;
-        let answers: Vec<Vec<Answer>> = batch
-            .iter()
-            .map(|(_, _, labels)| labels.iter().map(|label| answer(&label.answer)).collect())
-            .collect();
+        let answers: Vec<Vec<Answer>> =
+            batch.iter().map(|(_, _, labels)| labels.iter().map(|label| answer(&label.answer)).collect()).collect();
         let unscored: Vec<CaseAnswers<'_>> = batch
             .iter()
             .zip(&answers)
@@ -107,9 +101,5 @@ impl LabelPass<'_> {
 
 /// An answer of this text, complete.
 fn answer(text: &str) -> Answer {
-    Answer {
-        text: text.to_owned(),
-        finish_reason: Some("STOP".to_owned()),
-        ..Answer::default()
-    }
+    Answer { text: text.to_owned(), finish_reason: Some("STOP".to_owned()), ..Answer::default() }
 }

@@ -95,11 +95,9 @@ impl<'a> CalibrationRun<'a> {
         limits::check_enough(&labels)?;
         if settings.provider.fallback && uses_run_target(settings, labels.keys()) {
             // It would take the place of what is known of the model.
-            return Err(
-                Problem::new("no key is set, so the simulator would judge, which says nothing of a model")
-                    .hint("set GEMINI_API_KEY, or give --target sim to calibrate the simulator")
-                    .into(),
-            );
+            return Err(Problem::new("no key is set, so the simulator would judge, which says nothing of a model")
+                .hint("set GEMINI_API_KEY, or give --target sim to calibrate the simulator")
+                .into());
         }
         let before = file::read(
             &settings.scoring.judge_calibration.path,
@@ -118,15 +116,10 @@ impl<'a> CalibrationRun<'a> {
             &library(&settings.root),
             run_targets.as_ref().map(|targets| targets.of(Arm::Candidate)),
         )?;
-        let models: BTreeSet<String> = names
-            .iter()
-            .filter_map(|name| judges.identity(name))
-            .map(|identity| identity.model)
-            .collect();
+        let models: BTreeSet<String> =
+            names.iter().filter_map(|name| judges.identity(name)).map(|identity| identity.model).collect();
         check_prices(settings, models.iter().map(|model| (model.as_str(), Tier::Standard)))?;
-        let redactor = run_targets
-            .as_ref()
-            .map_or_else(Redactor::default, |target| target.redactor.clone());
+        let redactor = run_targets.as_ref().map_or_else(Redactor::default, |target| target.redactor.clone());
         for key in Judges::keys(settings) {
             redactor.add(key.reveal());
         }
@@ -234,11 +227,7 @@ impl<'a> CalibrationRun<'a> {
             });
             judges.push(self.calibrated(asked, identity, counts, listed, more));
         }
-        let mut exit_code = if unwritten.is_empty() {
-            exit::OK
-        } else {
-            exit::INCONCLUSIVE
-        };
+        let mut exit_code = if unwritten.is_empty() { exit::OK } else { exit::INCONCLUSIVE };
         let mut written = None;
         if let Some(code) = interrupt.code() {
             exit_code = code;

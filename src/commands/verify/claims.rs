@@ -30,10 +30,7 @@ pub(super) fn check_claims(recorded: &Verdict) -> Vec<Problem> {
     );
     expect(
         recorded.exit_code == exit::OK || recorded.decision != Decision::Promote,
-        format!(
-            "the verdict is promote, but the run ended with exit code {}",
-            recorded.exit_code
-        ),
+        format!("the verdict is promote, but the run ended with exit code {}", recorded.exit_code),
         "exit code 0",
         "a report could not be written, or the run was interrupted; run `promptgate eval` again",
     );
@@ -63,10 +60,7 @@ pub(super) fn check_claims(recorded: &Verdict) -> Vec<Problem> {
     );
     expect(
         recorded.dataset.cases == recorded.dataset.total,
-        format!(
-            "{} of {} cases were run",
-            recorded.dataset.cases, recorded.dataset.total
-        ),
+        format!("{} of {} cases were run", recorded.dataset.cases, recorded.dataset.total),
         "the whole dataset",
         "run `promptgate eval` without --case, --tag, --limit, --failed and --shard",
     );
@@ -87,13 +81,7 @@ pub(super) fn check_claims(recorded: &Verdict) -> Vec<Problem> {
         "a decision among all of them",
         EDITED,
     );
-    let chosen = |name: &str| {
-        candidates
-            .iter()
-            .filter(|one| one.chosen)
-            .map(|one| one.name.as_str())
-            .eq([name])
-    };
+    let chosen = |name: &str| candidates.iter().filter(|one| one.chosen).map(|one| one.name.as_str()).eq([name]);
     expect(
         candidates.is_empty()
             || (chosen(&recorded.candidate.name) && candidates.iter().all(|one| one.decision.is_some())),
@@ -130,10 +118,7 @@ pub(super) fn check_age(finished_at: &str, most: Duration, now: OffsetDateTime) 
     }
     (age > most).then(|| {
         Problem::new(format!("the verdict is {} old", describe_age(age)))
-            .expected(format!(
-                "at most {}",
-                describe_age(time::Duration::try_from(most).unwrap_or(age))
-            ))
+            .expected(format!("at most {}", describe_age(time::Duration::try_from(most).unwrap_or(age))))
             .hint("run `promptgate eval` again, or allow for more with --max-age")
     })
 }
@@ -186,24 +171,17 @@ pub(super) fn check_quarantine(policy: &Policy, started_at: &str, now: OffsetDat
     }
     let Some(started) = day_of(started_at) else {
         let shown: String = started_at.chars().take(100).collect();
-        let problem = Problem::new(format!(
-            "`started_at` is `{shown}`, so what was in quarantine is not known"
-        ));
+        let problem = Problem::new(format!("`started_at` is `{shown}`, so what was in quarantine is not known"));
         return vec![problem.expected("a time like 2026-11-22T17:57:02Z").hint(EDITED)];
     };
     let today = Quarantine::on(policy, Some(now.to_offset(UtcOffset::UTC).date()));
     let then = Quarantine::on(policy, Some(started));
-    let over = then
-        .active()
-        .iter()
-        .filter(|(tag, _)| !today.active().contains_key(*tag));
+    let over = then.active().iter().filter(|(tag, _)| !today.active().contains_key(*tag));
     over.map(|(tag, until)| {
         let tag: String = tag.chars().take(100).collect();
-        Problem::new(format!(
-            "the cases of `{tag}` decided nothing, and their quarantine ended on {until}"
-        ))
-        .expected("a verdict in which they decide")
-        .hint(AGAIN)
+        Problem::new(format!("the cases of `{tag}` decided nothing, and their quarantine ended on {until}"))
+            .expected("a verdict in which they decide")
+            .hint(AGAIN)
     })
     .collect()
 }
@@ -222,10 +200,7 @@ mod tests {
         assert_eq!(found("2026-11-15T12:00:00Z"), None);
         assert_eq!(found("2026-11-22T12:01:00Z"), None);
         assert_eq!(found("2026-11-22T13:00:30+01:00"), None);
-        assert_eq!(
-            found("2026-11-15T11:59:59Z").as_deref(),
-            Some("the verdict is 7 days old")
-        );
+        assert_eq!(found("2026-11-15T11:59:59Z").as_deref(), Some("the verdict is 7 days old"));
         assert_eq!(
             found("2026-11-22T12:01:01Z").as_deref(),
             Some("the verdict is of a time to come, 2026-11-22T12:01:01Z")
@@ -249,20 +224,14 @@ mod tests {
         let started = "2026-11-22T10:00:00Z";
         assert_eq!(found(started, datetime!(2026-11-22 23:59:59 UTC)), Vec::<String>::new());
         // In another zone it is the next day already.
-        assert_eq!(
-            found(started, datetime!(2026-11-23 00:59:59 +01:00)),
-            Vec::<String>::new()
-        );
+        assert_eq!(found(started, datetime!(2026-11-23 00:59:59 +01:00)), Vec::<String>::new());
         assert_eq!(
             found(started, datetime!(2026-11-23 00:00:00 UTC)),
             ["the cases of `a` decided nothing, and their quarantine ended on 2026-11-22"]
         );
         assert_eq!(found(started, datetime!(2027-01-01 00:00:00 UTC)).len(), 2);
         // A start that is written in to bring a quarantine back.
-        assert_eq!(
-            found("2026-10-01T10:00:00Z", datetime!(2026-11-22 10:00:00 UTC)).len(),
-            1
-        );
+        assert_eq!(found("2026-10-01T10:00:00Z", datetime!(2026-11-22 10:00:00 UTC)).len(), 1);
         assert_eq!(
             found("", datetime!(2026-11-22 10:00:00 UTC)),
             ["`started_at` is ``, so what was in quarantine is not known"]

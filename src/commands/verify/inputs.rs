@@ -23,22 +23,15 @@ pub(super) fn check_prompt(arm: &str, recorded: &PromptRecord, version: &Version
                 recorded.name,
                 shorten(&recorded.sha256)
             ))
-            .expected(format!(
-                "{}, that of {}",
-                shorten(&version.info.sha256),
-                version.info.path
-            ))
+            .expected(format!("{}, that of {}", shorten(&version.info.sha256), version.info.path))
             .hint("the prompt or a partial changed since, or another one was meant; run `promptgate eval` again"),
         );
     }
     if recorded.model.requested != version.info.model {
         misses.push(
-            Problem::new(format!(
-                "the verdict's {arm} asked for the model {}",
-                recorded.model.requested
-            ))
-            .expected(format!("{}, as prompt and settings say", version.info.model))
-            .hint("give verify the model that eval was given, or name it in the prompt or in promptgate.toml"),
+            Problem::new(format!("the verdict's {arm} asked for the model {}", recorded.model.requested))
+                .expected(format!("{}, as prompt and settings say", version.info.model))
+                .hint("give verify the model that eval was given, or name it in the prompt or in promptgate.toml"),
         );
     }
     misses
@@ -74,12 +67,7 @@ pub(super) fn check_baseline(
 
 /// Is it about these cases, checks and requests?
 pub(super) fn check_dataset(recorded: &Verdict, survey: &Survey, now: &InputDigests) -> Vec<Problem> {
-    let InputDigests {
-        identical,
-        requests_sha256,
-        judges_sha256,
-        commands_sha256,
-    } = &recorded.tested;
+    let InputDigests { identical, requests_sha256, judges_sha256, commands_sha256 } = &recorded.tested;
     let mut misses = Vec::new();
     let mut same = |what: &str, was: &str, is: &str| {
         if was != is {
@@ -91,35 +79,15 @@ pub(super) fn check_dataset(recorded: &Verdict, survey: &Survey, now: &InputDige
         }
     };
     let or_none = |digest: &Option<String>| digest.clone().unwrap_or_else(|| "none".to_owned());
-    same(
-        "digest of golden cases and checks",
-        &recorded.dataset.sha256,
-        &survey.dataset.sha256,
-    );
-    same(
-        "number of golden cases",
-        &recorded.dataset.total.to_string(),
-        &survey.dataset.total.to_string(),
-    );
+    same("digest of golden cases and checks", &recorded.dataset.sha256, &survey.dataset.sha256);
+    same("number of golden cases", &recorded.dataset.total.to_string(), &survey.dataset.total.to_string());
     // Of a part other requests were sent; that it is a part is told already.
     if recorded.dataset.cases == recorded.dataset.total {
         same("digest of the requests", requests_sha256, &now.requests_sha256);
-        same(
-            "whether both prompts send the same requests",
-            &identical.to_string(),
-            &now.identical.to_string(),
-        );
-        same(
-            "digest of the judges",
-            &or_none(judges_sha256),
-            &or_none(&now.judges_sha256),
-        );
+        same("whether both prompts send the same requests", &identical.to_string(), &now.identical.to_string());
+        same("digest of the judges", &or_none(judges_sha256), &or_none(&now.judges_sha256));
     }
-    same(
-        "digest of the commands that judge",
-        &or_none(commands_sha256),
-        &or_none(&now.commands_sha256),
-    );
+    same("digest of the commands that judge", &or_none(commands_sha256), &or_none(&now.commands_sha256));
     misses
 }
 
@@ -129,11 +97,7 @@ pub(super) fn check_rows_digest(recorded: &Verdict, rows: &ResultsReader) -> Opt
         Some(results) => format!("{}, as verdict.json says", shorten(&results.sha256)),
         None => "none: verdict.json knows of no rows, because they could not be written".to_owned(),
     };
-    Some(
-        Problem::new(format!("{ROWS} has the digest {}", shorten(&rows.sha256)))
-            .expected(expected)
-            .hint(EDITED),
-    )
+    Some(Problem::new(format!("{ROWS} has the digest {}", shorten(&rows.sha256))).expected(expected).hint(EDITED))
 }
 
 /// Compares golden data, checks and policy with the commit that the verdict compared them with. What it says of it has to be
@@ -150,12 +114,7 @@ pub(super) fn check_policy_base(
         if recorded.policy_base.as_ref().map(|base| &base.commit) != Some(&asked) {
             let found = recorded.policy_base.as_ref().map_or_else(
                 || "the verdict compared golden data, checks and policy with no earlier state".to_owned(),
-                |base| {
-                    format!(
-                        "the verdict compared golden data, checks and policy with the commit {}",
-                        base.commit
-                    )
-                },
+                |base| format!("the verdict compared golden data, checks and policy with the commit {}", base.commit),
             );
             let expected = format!("{asked}, the merge base of HEAD and {rev} ({})", base.asked_by);
             misses.push(Problem::new(found).expected(expected).hint(AGAIN));
@@ -168,10 +127,7 @@ pub(super) fn check_policy_base(
         root: &settings.root,
         golden: &settings.golden,
         base,
-        baseline: (
-            &settings.baseline,
-            versions.baseline.as_ref().map(|version| &version.info),
-        ),
+        baseline: (&settings.baseline, versions.baseline.as_ref().map(|version| &version.info)),
     };
     let rows = git::commit(&settings.root, &policy_base.commit)
         .map_err(DiffError::Base)
@@ -186,10 +142,7 @@ pub(super) fn check_policy_base(
                 };
                 misses.push(
                     Problem::new(format!("`changed` of the verdict has {}", count(&recorded.changed)))
-                        .expected(format!(
-                            "{}, as the working tree has since that commit",
-                            count(&changes.rows)
-                        ))
+                        .expected(format!("{}, as the working tree has since that commit", count(&changes.rows)))
                         .hint(AGAIN),
                 );
             }
@@ -198,11 +151,7 @@ pub(super) fn check_policy_base(
         Err(DiffError::CurrentState(problems)) => Err(problems.into()),
         Err(DiffError::Base(problem)) => {
             misses.push(base.unreadable(problem));
-            Ok(Changes::of(
-                policy_base,
-                recorded.changed.clone(),
-                recorded.accepted_weaker.clone(),
-            ))
+            Ok(Changes::of(policy_base, recorded.changed.clone(), recorded.accepted_weaker.clone()))
         }
     }
 }
@@ -218,21 +167,18 @@ pub(super) fn check_looks(recorded: &Verdict, schedule: Option<&Schedule>, known
             if looks > 0 && looks <= schedule.looks() && found.iter().zip(schedule.shares(looks)).all(alike) {
                 return Ok(looks);
             }
-            Err(
-                Problem::new(format!("`look.shares` of the verdict is {}", excerpt(&json!(found))))
-                    .expected(format!(
-                        "the first of {}, as the cases are spread over the looks",
-                        excerpt(&json!(schedule.shares(schedule.looks())))
-                    ))
-                    .hint(EDITED),
-            )
+            Err(Problem::new(format!("`look.shares` of the verdict is {}", excerpt(&json!(found))))
+                .expected(format!(
+                    "the first of {}, as the cases are spread over the looks",
+                    excerpt(&json!(schedule.shares(schedule.looks())))
+                ))
+                .hint(EDITED))
         }
-        None if known && !found.is_empty() => Err(Problem::new(format!(
-            "`look.shares` of the verdict is {}",
-            excerpt(&json!(found))
-        ))
-        .expected("none: nothing is looked at before the end")
-        .hint(EDITED)),
+        None if known && !found.is_empty() => {
+            Err(Problem::new(format!("`look.shares` of the verdict is {}", excerpt(&json!(found))))
+                .expected("none: nothing is looked at before the end")
+                .hint(EDITED))
+        }
         None => Ok(1),
     }
 }

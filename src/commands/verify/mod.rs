@@ -63,11 +63,7 @@ impl Verification {
 pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Verification, Error> {
     let recorded = read_verdict(path)?;
     let settings = layers.verification(&recorded.target, baseline)?;
-    let mut rows = ResultsReader::open(
-        &path.with_file_name(ROWS),
-        recorded.repeats,
-        recorded.baseline.is_some(),
-    )?;
+    let mut rows = ResultsReader::open(&path.with_file_name(ROWS), recorded.repeats, recorded.baseline.is_some())?;
     let versions = open_versions(&settings.root, &settings.prompt, &settings.baseline, &settings.models)?;
     let rules = Rules::new(&settings.root).with_commands(Commands::new(&settings.root, &settings.commands));
     let survey = survey_all(&settings, &versions, &rules)?;
@@ -89,11 +85,7 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
     misses.extend(claims::check_age(&recorded.finished_at, settings.max_age, clock));
     misses.extend(claims::check_policy(&recorded, &settings));
     misses.extend(claims::check_quarantine(&recorded.policy, &recorded.started_at, clock));
-    misses.extend(inputs::check_prompt(
-        "candidate",
-        &recorded.candidate,
-        &versions.candidate,
-    ));
+    misses.extend(inputs::check_prompt("candidate", &recorded.candidate, &versions.candidate));
     misses.extend(inputs::check_baseline(&recorded, &settings, versions.baseline.as_ref()));
     misses.extend(inputs::check_dataset(&recorded, &survey, &now));
     misses.extend(inputs::check_rows_digest(&recorded, &rows));
@@ -106,39 +98,22 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
         schedule.map_or(1, Schedule::looks)
     });
     let dataset = same_data.then_some(&survey.dataset);
-    let folded = rows::fold(
-        &recorded,
-        &mut rows,
-        (dataset, &rules),
-        schedule.map(|schedule| (schedule, looks)),
-    );
+    let folded = rows::fold(&recorded, &mut rows, (dataset, &rules), schedule.map(|schedule| (schedule, looks)));
     let decision = match folded {
         Ok(rows) => {
             let recorded_judges = recorded.judges.iter().flat_map(|judges| &judges.found.deciding);
             let judges = recorded_judges
-                .map(|judge| {
-                    (
-                        judge.name.as_str(),
-                        (judge.model.as_str(), judge.prompt_sha256.as_str()),
-                    )
-                })
+                .map(|judge| (judge.name.as_str(), (judge.model.as_str(), judge.prompt_sha256.as_str())))
                 .collect();
             let deciding = survey.judge_roles.recorded(&judges, &calibrations);
             Some(decide(&recorded, &rows, &survey, (&changes, &deciding), &mut misses))
         }
         Err(problem) => {
-            misses.push(Problem {
-                hint: Some(EDITED.to_owned()),
-                ..problem
-            });
+            misses.push(Problem { hint: Some(EDITED.to_owned()), ..problem });
             None
         }
     };
-    Ok(Verification {
-        recorded,
-        misses,
-        decision,
-    })
+    Ok(Verification { recorded, misses, decision })
 }
 
 /// Decides again at every look up to the verdict's own, which has to be the first that decides, and compares its numbers.
@@ -152,26 +127,13 @@ fn decide(
     let before = numbers::prior_looks(recorded);
     let facts = numbers::facts(recorded, changes, judges, &before);
     for (look, comparison) in (1..).zip(&rows.earlier) {
-        let shares = survey
-            .schedule
-            .as_ref()
-            .map_or(&[][..], |schedule| schedule.shares(look));
-        let look_then = Look {
-            shares: shares.to_vec(),
-            ..recorded.look.clone()
-        };
-        let facts = gate::RunContext {
-            look: &look_then,
-            ..numbers::facts(recorded, changes, judges, &before)
-        };
+        let shares = survey.schedule.as_ref().map_or(&[][..], |schedule| schedule.shares(look));
+        let look_then = Look { shares: shares.to_vec(), ..recorded.look.clone() };
+        let facts = gate::RunContext { look: &look_then, ..numbers::facts(recorded, changes, judges, &before) };
         let decision = gate::decide(&recorded.policy, comparison, &facts).decision;
         if decision != Decision::Inconclusive {
             let found = format!("the run went on after look {look}, which came to {}", decision.as_str());
-            misses.push(
-                Problem::new(found)
-                    .expected("a run that ends with the first look that decides")
-                    .hint(EDITED),
-            );
+            misses.push(Problem::new(found).expected("a run that ends with the first look that decides").hint(EDITED));
         }
     }
     let decided = gate::decide(&recorded.policy, &rows.comparison, &facts);
@@ -212,9 +174,5 @@ fn shorten(digest: &str) -> String {
 fn excerpt(value: &Value) -> String {
     let text = value.to_string();
     let short: String = text.chars().take(200).collect();
-    if short.len() < text.len() {
-        format!("{short}…")
-    } else {
-        short
-    }
+    if short.len() < text.len() { format!("{short}…") } else { short }
 }

@@ -50,12 +50,7 @@ pub(super) fn sentence(
 pub(super) fn prior_looks(recorded: &Verdict) -> LooksBefore {
     let says = |code: ReasonCode| recorded.reasons.iter().any(|reason| reason.code == code);
     if says(ReasonCode::EarlierLook) {
-        return LooksBefore::Final {
-            decision: Decision::Inconclusive,
-            run: 0,
-            attempts: 1,
-            other_rules: false,
-        };
+        return LooksBefore::Final { decision: Decision::Inconclusive, run: 0, attempts: 1, other_rules: false };
     }
     if says(ReasonCode::AttemptsLost) {
         return LooksBefore::Lost { attempt: 0, known: 0 };

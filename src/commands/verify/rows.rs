@@ -37,9 +37,7 @@ pub(super) fn fold(
         .with_quarantine(Quarantine::of_run(&recorded.policy, &recorded.started_at))
     };
     // One for each look up to that of the verdict, which is the last of them.
-    let mut all: Vec<ComparisonBuilder> = (0..schedule.map_or(1, |(_, looks)| looks))
-        .map(|_| comparing())
-        .collect();
+    let mut all: Vec<ComparisonBuilder> = (0..schedule.map_or(1, |(_, looks)| looks)).map(|_| comparing()).collect();
     let looks = all.len();
     let mut index = 0;
     let mut add = |row: &CaseRow| -> Result<(), Problem> {
@@ -48,10 +46,7 @@ pub(super) fn fold(
         if look >= looks && !row.case.critical && was_requested(row) {
             return Err(Problem::at(
                 row.case.place.clone(),
-                format!(
-                    "`{}` was asked, though the run was decided before its look",
-                    row.case.id
-                ),
+                format!("`{}` was asked, though the run was decided before its look", row.case.id),
             )
             .expected("skipped answers (`decided`)"));
         }
@@ -103,10 +98,7 @@ pub(super) fn fold(
     }
     let mut all: Vec<Comparison> = all.into_iter().map(ComparisonBuilder::finish).collect();
     let comparison = all.pop().unwrap_or_default();
-    Ok(Rows {
-        comparison,
-        earlier: all,
-    })
+    Ok(Rows { comparison, earlier: all })
 }
 
 /// An answer of the row was not left out by an early decision.

@@ -30,9 +30,7 @@ pub(super) enum Column {
 }
 
 /// Column names with a meaning of their own.
-const NAMES: [&str; 8] = [
-    "id", "tags", "critical", "expected", "matcher", "history", "labels", "notes",
-];
+const NAMES: [&str; 8] = ["id", "tags", "critical", "expected", "matcher", "history", "labels", "notes"];
 
 /// Names of which even a near miss is no var: a case would silently lose what its author asked for.
 const GUARDED: [&str; 3] = ["critical", "expected", "matcher"];
@@ -50,10 +48,7 @@ const MAX_COLUMNS: usize = 10_000;
 /// Reads the names of the columns. Mistakes go to `report`, with the number of their column from 0.
 pub(super) fn read(names: &[&str], rules: &dyn CheckRules, mut report: impl FnMut(usize, Problem)) -> Vec<Column> {
     if names.len() > MAX_COLUMNS {
-        report(
-            MAX_COLUMNS,
-            Problem::new("too many columns").expected(format!("at most {MAX_COLUMNS}")),
-        );
+        report(MAX_COLUMNS, Problem::new("too many columns").expected(format!("at most {MAX_COLUMNS}")));
         return Vec::new();
     }
     if let [only] = names
@@ -126,10 +121,7 @@ fn column(name: &str, rules: &dyn CheckRules) -> Result<Column, Problem> {
 
 fn expect_column(matcher: &str, rules: &dyn CheckRules) -> Result<Column, Problem> {
     match rules.takes_text(matcher) {
-        Some(is_text) => Ok(Column::Expect {
-            matcher: matcher.to_owned(),
-            is_text,
-        }),
+        Some(is_text) => Ok(Column::Expect { matcher: matcher.to_owned(), is_text }),
         None => Err(unknown_matcher(matcher, rules)),
     }
 }

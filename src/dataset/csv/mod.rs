@@ -62,14 +62,8 @@ struct Cells {
 
 impl Cells {
     fn new() -> Cells {
-        let reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .from_reader(Feed::default());
-        Cells {
-            reader,
-            cells: StringRecord::new(),
-        }
+        let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(Feed::default());
+        Cells { reader, cells: StringRecord::new() }
     }
 
     /// The cells of a well-quoted record.
@@ -120,11 +114,7 @@ impl Header {
             let at = spot(text, start, column, rows);
             rows.problem(at, problem);
         });
-        Header {
-            columns,
-            names: names.iter().map(|name| name.trim().to_owned()).collect(),
-            is_wrong,
-        }
+        Header { columns, names: names.iter().map(|name| name.trim().to_owned()).collect(), is_wrong }
     }
 }
 
@@ -152,36 +142,20 @@ impl Record<'_> {
             check_columns: Vec::new(),
         };
         filled.read();
-        let RowBuilder {
-            mut written,
-            vars,
-            checks,
-            check_columns,
-            flawed,
-            ..
-        } = filled;
+        let RowBuilder { mut written, vars, checks, check_columns, flawed, .. } = filled;
         written.insert("vars".to_owned(), Value::Object(vars));
         if !checks.is_empty() {
             written.insert("expect".to_owned(), Value::Array(checks));
         }
-        rows.row(Row {
-            written: Value::Object(written),
-            flawed,
-            at: &Places {
-                record: self,
-                check_columns,
-            },
-        });
+        rows.row(Row { written: Value::Object(written), flawed, at: &Places { record: self, check_columns } });
     }
 
     fn report_length(&self, found: usize, rows: &mut dyn Rows) {
         let wanted = self.header.names.len();
         // The first cell that is too much, or the place where the missing ones should be.
-        let problem = Problem::new(format!(
-            "the row's cells don't match the header's: {found} instead of {wanted}"
-        ))
-        .expected("as many cells as the header has")
-        .hint("put a cell that holds a comma or a line break in quotes");
+        let problem = Problem::new(format!("the row's cells don't match the header's: {found} instead of {wanted}"))
+            .expected("as many cells as the header has")
+            .hint("put a cell that holds a comma or a line break in quotes");
         let at = spot(self.text, self.start, wanted.min(found), rows);
         rows.problem(at, problem);
     }
@@ -189,11 +163,7 @@ impl Record<'_> {
 
 /// Where a cell of the record `text` begins; its end where it has fewer.
 fn spot(text: &str, start: Spot, column: usize, rows: &dyn Rows) -> Spot {
-    if rows.is_full() {
-        start
-    } else {
-        cell_spot(text, start, column)
-    }
+    if rows.is_full() { start } else { cell_spot(text, start, column) }
 }
 
 fn cell_spot(text: &str, start: Spot, column: usize) -> Spot {
@@ -279,16 +249,9 @@ impl RowBuilder<'_> {
 
     /// The cell of `expected`, read as the matcher wants it that the cell of `matcher` names.
     fn read_expected(&mut self, index: usize, cell: &str) {
-        let named = self
-            .record
-            .header
-            .columns
-            .iter()
-            .position(|column| *column == Column::Matcher);
-        let matcher = named
-            .and_then(|column| self.cells.get(column))
-            .map(str::trim)
-            .filter(|matcher| !matcher.is_empty());
+        let named = self.record.header.columns.iter().position(|column| *column == Column::Matcher);
+        let matcher =
+            named.and_then(|column| self.cells.get(column)).map(str::trim).filter(|matcher| !matcher.is_empty());
         let is_named = matcher.is_some();
         let matcher = matcher.unwrap_or("equals");
         match self.rules.takes_text(matcher) {
@@ -299,10 +262,7 @@ impl RowBuilder<'_> {
             Some(is_text) => {
                 let problem = Problem::new(format!("the matcher `{matcher}` is named, but `expected` is empty"));
                 let wanted = if is_text { "a text" } else { "its arguments as JSON" };
-                self.report(
-                    index,
-                    problem.expected(format!("{wanted}, or nothing in `matcher` either")),
-                );
+                self.report(index, problem.expected(format!("{wanted}, or nothing in `matcher` either")));
             }
         }
     }
@@ -330,15 +290,9 @@ impl RowBuilder<'_> {
             }
             Err(flaw) => {
                 let position = cell[..flaw.offset].chars().count() + 1;
-                let message = format!(
-                    "the cell of `{what}` is not JSON: {} at character {position}",
-                    flaw.message
-                );
+                let message = format!("the cell of `{what}` is not JSON: {} at character {position}", flaw.message);
                 let problem = Problem::new(message).expected("JSON, like 18, true or [\"a\", \"b\"]");
-                self.report(
-                    index,
-                    problem.hint("in CSV a quote inside a quoted cell is written twice: `\"\"`"),
-                );
+                self.report(index, problem.hint("in CSV a quote inside a quoted cell is written twice: `\"\"`"));
             }
         }
         None

@@ -26,11 +26,7 @@ pub(super) enum Cut {
 
 impl<'a> Records<'a> {
     pub(super) fn new(source: &'a mut dyn BufRead) -> Records<'a> {
-        Records {
-            source,
-            at: Spot::START,
-            bytes: Vec::new(),
-        }
+        Records { source, at: Spot::START, bytes: Vec::new() }
     }
 
     /// Cuts the next record.

@@ -13,24 +13,13 @@ fn row(number: u32) -> String {
 fn order(golden: &Golden) -> Vec<String> {
     let dataset = golden.survey().0.unwrap_or_else(|problems| panic!("{problems}"));
     let files = dataset.files.iter();
-    files
-        .map(|file| golden.relative(&file.shown).trim_start_matches("golden/").to_owned())
-        .collect()
+    files.map(|file| golden.relative(&file.shown).trim_start_matches("golden/").to_owned()).collect()
 }
 
 #[test]
 fn folders_are_read_in_byte_order_without_what_is_not_golden() {
     let golden = Golden::of(&[]);
-    let names = [
-        "b.jsonl",
-        "a/z.jsonl",
-        "a.jsonl",
-        "B.jsonl",
-        "a-b.jsonl",
-        "a/b/c.JSONL",
-        "a/snap.jsonl",
-        "ä.jsonl",
-    ];
+    let names = ["b.jsonl", "a/z.jsonl", "a.jsonl", "B.jsonl", "a-b.jsonl", "a/b/c.JSONL", "a/snap.jsonl", "ä.jsonl"];
     for (number, name) in (0..).zip(names) {
         golden.write(name, row(number).as_bytes());
     }
@@ -47,16 +36,7 @@ fn folders_are_read_in_byte_order_without_what_is_not_golden() {
     }
     assert_eq!(
         order(&golden),
-        [
-            "B.jsonl",
-            "a-b.jsonl",
-            "a.jsonl",
-            "a/b/c.JSONL",
-            "a/snap.jsonl",
-            "a/z.jsonl",
-            "b.jsonl",
-            "ä.jsonl"
-        ]
+        ["B.jsonl", "a-b.jsonl", "a.jsonl", "a/b/c.JSONL", "a/snap.jsonl", "a/z.jsonl", "b.jsonl", "ä.jsonl"]
     );
 }
 
@@ -96,13 +76,7 @@ fn no_case_is_no_mistake() {
 
 #[test]
 fn wrong_files_and_paths() {
-    let golden = Golden::of(&[
-        ("a.txt", ""),
-        ("b.ndjson", ""),
-        ("c", ""),
-        ("d/e.jsonl", &row(1)),
-        ("readme.md", ""),
-    ]);
+    let golden = Golden::of(&[("a.txt", ""), ("b.ndjson", ""), ("c", ""), ("d/e.jsonl", &row(1)), ("readme.md", "")]);
     std::fs::create_dir(golden.path("folder.csv")).unwrap();
     insta::assert_snapshot!(golden.messages(), @"
     golden/a.txt: not a golden file

@@ -425,10 +425,7 @@ fn bytes_that_are_not_utf8() {
     let golden = Golden::of(&[]);
     golden.write("a.csv", b"id,expected\n1,\xe4\n2,b\n3,\"x\n\xc3\xa4\xff\"\n");
     golden.write("b.jsonl", b"{\"id\": \"\xc3\xa4\xe4\"}\n{\"id\": 4}\n");
-    golden.write(
-        "c.json",
-        b"[{\"id\": 5, \"expect\": [\"b\"]},\n {\"id\": \"\xc3\xa4\xe4\"}, {\"id\": 6}]",
-    );
+    golden.write("c.json", b"[{\"id\": 5, \"expect\": [\"b\"]},\n {\"id\": \"\xc3\xa4\xe4\"}, {\"id\": 6}]");
     golden.write("d.yaml", b"- id: 7\n  expect: [\xc3\xa4\xe4]\n");
     golden.write("e.csv", b"\xff\xfei\0d\0");
     insta::assert_snapshot!(golden.messages(), @r#"
@@ -508,9 +505,6 @@ fn rows_and_files_that_are_too_long() {
 
 /// The messages of several files of one name, each under its text.
 fn for_each(name: &str, texts: &[&str], check: impl Fn(String)) {
-    let all: Vec<String> = texts
-        .iter()
-        .map(|text| format!("{text:.50?}\n{}\n", messages(name, text)))
-        .collect();
+    let all: Vec<String> = texts.iter().map(|text| format!("{text:.50?}\n{}\n", messages(name, text))).collect();
     check(all.join("\n"));
 }

@@ -243,19 +243,13 @@ fn a_row_full_of_mistakes_is_counted_not_searched() {
     let count = |name: &str, text: &str| Golden::of(&[(name, text)]).survey().0.unwrap_err().count();
     let keys = "\"x\": 1, ".repeat(20_000);
     assert_eq!(
-        count(
-            "a.jsonl",
-            &format!("{{{keys}\"x\": 1, \"id\": 1, \"expect\": [\"b\"]}}")
-        ),
+        count("a.jsonl", &format!("{{{keys}\"x\": 1, \"id\": 1, \"expect\": [\"b\"]}}")),
         // The duplicates, and the key that is unknown.
         20_000 + 1
     );
     // The first 200 of a row's own mistakes are kept, the others are not even counted.
     let checks = "7, ".repeat(20_000);
-    assert_eq!(
-        count("a.jsonl", &format!("{{\"id\": 1, \"expect\": [{checks}7]}}")),
-        200
-    );
+    assert_eq!(count("a.jsonl", &format!("{{\"id\": 1, \"expect\": [{checks}7]}}")), 200);
     let header = format!("id,expected{}", ",".repeat(9_000));
     assert_eq!(count("a.csv", &header), 9_000);
     insta::assert_snapshot!(messages("a.csv", &format!("id{}\n1\n", ",".repeat(10_000))), @"
@@ -271,18 +265,9 @@ fn a_row_full_of_mistakes_is_counted_not_searched() {
 fn ids_are_unique_over_all_files() {
     let golden = Golden::of(&[
         ("a.csv", "id,q,expected\nx,1,b\n7,1,b\n,same,b\n"),
-        (
-            "b.json",
-            "[{\"id\": \"x\", \"expect\": []}, {\"expect\": [\"b\"], \"id\": 7}]",
-        ),
-        (
-            "c.jsonl",
-            "{\"vars\": {\"q\": \"same\"}, \"expect\": [\"c\"]}\n{\"id\": \"x\", \"expect\": [\"b\"]}\n",
-        ),
-        (
-            "d.yaml",
-            "- expect: [b]\n  vars: {q: other}\n- expect: [c]\n  vars: {q: other}\n- expect: [c]\n  id: '7'\n",
-        ),
+        ("b.json", "[{\"id\": \"x\", \"expect\": []}, {\"expect\": [\"b\"], \"id\": 7}]"),
+        ("c.jsonl", "{\"vars\": {\"q\": \"same\"}, \"expect\": [\"c\"]}\n{\"id\": \"x\", \"expect\": [\"b\"]}\n"),
+        ("d.yaml", "- expect: [b]\n  vars: {q: other}\n- expect: [c]\n  vars: {q: other}\n- expect: [c]\n  id: '7'\n"),
     ]);
     insta::assert_snapshot!(golden.messages(), @r#"
     golden/b.json:1:14: the case has no check
@@ -321,10 +306,8 @@ fn names_from_outside_are_shortened() {
 
 #[test]
 fn the_visitor_sees_valid_cases_and_adds_its_own() {
-    let golden = Golden::of(&[(
-        "a.jsonl",
-        "{\"id\": 1, \"expect\": [\"b\"]}\n{\"id\": 2}\n{\"id\": 3, \"expect\": [\"b\"]}\n",
-    )]);
+    let golden =
+        Golden::of(&[("a.jsonl", "{\"id\": 1, \"expect\": [\"b\"]}\n{\"id\": 2}\n{\"id\": 3, \"expect\": [\"b\"]}\n")]);
     let result = survey(&[golden.path("")], &RULES, &mut |case, problems| {
         problems.push(Problem::at(case.place.clone(), format!("case {} is seen", case.id)));
     });

@@ -22,10 +22,7 @@ struct FakeRules {
     approved: Option<&'static str>,
 }
 
-const RULES: FakeRules = FakeRules {
-    schema: Value::Null,
-    approved: None,
-};
+const RULES: FakeRules = FakeRules { schema: Value::Null, approved: None };
 
 const TEXT: [&str; 3] = ["equals", "contains", "regex"];
 const OTHER: [&str; 5] = ["contains_any", "number", "json", "json_schema", "not"];
@@ -40,9 +37,7 @@ impl CheckRules for FakeRules {
             }
             ("contains_any", Value::Array(values)) if !values.is_empty() => {
                 let mistakes = values.iter().enumerate().filter(|(_, value)| !value.is_string());
-                mistakes
-                    .map(|(index, _)| ArgProblem::new("not a text").inside(Step::Index(index)))
-                    .collect()
+                mistakes.map(|(index, _)| ArgProblem::new("not a text").inside(Step::Index(index))).collect()
             }
             ("contains_any", _) => vec![ArgProblem::new("`contains_any` needs a list").expected("a list of texts")],
             ("number", Value::Number(_)) | ("json", Value::Bool(true)) => vec![],
@@ -65,9 +60,7 @@ impl CheckRules for FakeRules {
         if found.is_empty() {
             Ok(check)
         } else {
-            found
-                .iter_mut()
-                .for_each(|problem| *problem = problem.clone().inside(Step::key(&*name)));
+            found.iter_mut().for_each(|problem| *problem = problem.clone().inside(Step::key(&*name)));
             Err(found)
         }
     }
@@ -96,9 +89,7 @@ struct Golden {
 
 impl Golden {
     fn of(files: &[(&str, &str)]) -> Golden {
-        let golden = Golden {
-            folder: tempfile::tempdir().unwrap(),
-        };
+        let golden = Golden { folder: tempfile::tempdir().unwrap() };
         fs::create_dir(golden.path("")).unwrap();
         for (name, text) in files {
             golden.write(name, text.as_bytes());

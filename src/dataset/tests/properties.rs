@@ -174,39 +174,21 @@ fn written(name: &str, rows: &[Value]) -> Vec<u8> {
     match name {
         "a.csv" => {
             let mut writer = ::csv::Writer::from_writer(Vec::new());
-            writer
-                .write_record(["expect:contains", "id", "tags", "n", "q", "critical", "expect:number"])
-                .unwrap();
+            writer.write_record(["expect:contains", "id", "tags", "n", "q", "critical", "expect:number"]).unwrap();
             for row in rows {
                 let cell = |path: &str| {
-                    row.pointer(path).map_or(String::new(), |value| {
-                        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-                    })
+                    row.pointer(path)
+                        .map_or(String::new(), |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
                 };
-                let paths = [
-                    "/expect/0/contains",
-                    "/id",
-                    "/tags/0",
-                    "/vars/n",
-                    "/vars/q",
-                    "/critical",
-                    "/expect/1/number",
-                ];
+                let paths =
+                    ["/expect/0/contains", "/id", "/tags/0", "/vars/n", "/vars/q", "/critical", "/expect/1/number"];
                 writer.write_record(paths.map(cell)).unwrap();
             }
             writer.into_inner().unwrap()
         }
-        "a.jsonl" => rows
-            .iter()
-            .map(|row| format!("{row}\n"))
-            .collect::<String>()
-            .into_bytes(),
+        "a.jsonl" => rows.iter().map(|row| format!("{row}\n")).collect::<String>().into_bytes(),
         "a.json" => serde_json::to_vec_pretty(rows).unwrap(),
         // Flow style: JSON is YAML.
-        _ => rows
-            .iter()
-            .map(|row| format!("- {row}\n"))
-            .collect::<String>()
-            .into_bytes(),
+        _ => rows.iter().map(|row| format!("- {row}\n")).collect::<String>().into_bytes(),
     }
 }

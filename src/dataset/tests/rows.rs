@@ -25,14 +25,8 @@ fn only(name: &str, text: &str) -> Value {
 fn json_rows() {
     let check = json!([{"matcher": "contains", "args": "b"}]);
     for (row, expected) in [
-        (
-            r#"{"id": "a", "expect": [{"contains": "b"}]}"#,
-            json!({"id": "a", "checks": check}),
-        ),
-        (
-            r#"{"id": 7, "expect": ["b"]}"#,
-            json!({"id": "7", "checks": [{"matcher": "equals", "args": "b"}]}),
-        ),
+        (r#"{"id": "a", "expect": [{"contains": "b"}]}"#, json!({"id": "a", "checks": check})),
+        (r#"{"id": 7, "expect": ["b"]}"#, json!({"id": "7", "checks": [{"matcher": "equals", "args": "b"}]})),
         (
             r#"{"id": -18446744073709551, "tags": [" x ", "y", "x"], "critical": true, "expect": [{"contains": "b"}]}"#,
             json!({"id": "-18446744073709551", "tags": ["x", "y"], "critical": true, "checks": check}),
@@ -120,18 +114,9 @@ fn csv_cells() {
             "id,question,expected\na,Why?,Because\n",
             json!({"id": "a", "vars": {"question": "Why?"}, "checks": [{"matcher": "equals", "args": "Because"}]}),
         ),
-        (
-            "id,expected,matcher\na,b,contains\n",
-            json!({"id": "a", "checks": [{"matcher": "contains", "args": "b"}]}),
-        ),
-        (
-            "id,expected,matcher\na,b,\n",
-            json!({"id": "a", "checks": [{"matcher": "equals", "args": "b"}]}),
-        ),
-        (
-            "matcher,id,expected\nnumber,a,18\n",
-            json!({"id": "a", "checks": [{"matcher": "number", "args": 18}]}),
-        ),
+        ("id,expected,matcher\na,b,contains\n", json!({"id": "a", "checks": [{"matcher": "contains", "args": "b"}]})),
+        ("id,expected,matcher\na,b,\n", json!({"id": "a", "checks": [{"matcher": "equals", "args": "b"}]})),
+        ("matcher,id,expected\nnumber,a,18\n", json!({"id": "a", "checks": [{"matcher": "number", "args": 18}]})),
         (
             "id,expect:contains,expect: json ,expect:contains_any,expect:regex\na,[b],true,\"[\"\"x\"\",\"\"y\"\"]\",\n",
             json!({"id": "a", "checks": [
@@ -229,26 +214,13 @@ fn every_case_knows_where_it_stands() {
             "b.json",
             "[{\"id\": \"b1\", \"expect\": [\"b\"]}, {\"id\": \"b2\", \"expect\": [\"b\"]},\n  {\"id\": \"ä\",\n \"expect\": [\"b\"]} , {\"id\": \"b4\", \"expect\": [\"b\"]}]",
         ),
-        (
-            "c.jsonl",
-            "\n {\"id\": \"c1\", \"expect\": [\"b\"]}\r\n\r\n{\"id\": \"c2\", \"expect\": [\"b\"]}",
-        ),
-        (
-            "d.yaml",
-            "# cases\n---\n- id: d1\n  expect: [b]\n\n-\n  expect: [b]\n  id: d2\n- {id: d3, expect: [b]}\n",
-        ),
+        ("c.jsonl", "\n {\"id\": \"c1\", \"expect\": [\"b\"]}\r\n\r\n{\"id\": \"c2\", \"expect\": [\"b\"]}"),
+        ("d.yaml", "# cases\n---\n- id: d1\n  expect: [b]\n\n-\n  expect: [b]\n  id: d2\n- {id: d3, expect: [b]}\n"),
     ]);
     let places: Vec<String> = golden
         .cases()
         .iter()
-        .map(|case| {
-            format!(
-                "{} {} {}",
-                case.id,
-                case.suite,
-                golden.relative(&case.place.to_string())
-            )
-        })
+        .map(|case| format!("{} {} {}", case.id, case.suite, golden.relative(&case.place.to_string())))
         .collect();
     insta::assert_snapshot!(places.join("\n"), @"
     a1 a golden/a.csv:2:1
@@ -270,10 +242,7 @@ fn a_large_value_is_data_and_a_gigantic_one_a_mistake() {
     let text = "x".repeat(7 * 1024 * 1024);
     let csv = cases("a.csv", &format!("id,q,expected\na,\"{text}\",b\n"));
     assert_eq!(csv[0].vars["q"].as_str().map(str::len), Some(text.len()));
-    let jsonl = cases(
-        "a.jsonl",
-        &format!("{{\"id\": \"a\", \"vars\": {{\"q\": \"{text}\"}}, \"expect\": [\"b\"]}}"),
-    );
+    let jsonl = cases("a.jsonl", &format!("{{\"id\": \"a\", \"vars\": {{\"q\": \"{text}\"}}, \"expect\": [\"b\"]}}"));
     assert_eq!(jsonl[0].vars, csv[0].vars);
 }
 
@@ -288,33 +257,14 @@ fn deep_values_are_data_within_the_limits() {
 
 #[test]
 fn csv_round_trips_what_the_csv_crate_writes() {
-    let values = [
-        "",
-        "a",
-        "a,b",
-        "\"",
-        "\"\"",
-        "a\"b",
-        "two\nlines",
-        "\r\n",
-        " x ",
-        "ä€😀",
-        ";",
-        "'",
-        "\u{feff}",
-        "\t",
-    ];
+    let values =
+        ["", "a", "a,b", "\"", "\"\"", "a\"b", "two\nlines", "\r\n", " x ", "ä€😀", ";", "'", "\u{feff}", "\t"];
     let mut writer = ::csv::Writer::from_writer(Vec::new());
     writer.write_record(["id", "first", "second", "expected"]).unwrap();
     for (number, value) in values.iter().enumerate() {
-        writer
-            .write_record([&number.to_string(), *value, "plain", "b"])
-            .unwrap();
+        writer.write_record([&number.to_string(), *value, "plain", "b"]).unwrap();
     }
     let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
-    let read: Vec<Value> = cases("a.csv", &text)
-        .iter()
-        .map(|case| case.vars["first"].clone())
-        .collect();
+    let read: Vec<Value> = cases("a.csv", &text).iter().map(|case| case.vars["first"].clone()).collect();
     assert_eq!(read, values);
 }

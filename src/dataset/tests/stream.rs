@@ -8,14 +8,8 @@ use std::ops::ControlFlow;
 
 const FILES: [(&str, &str); 4] = [
     ("a.csv", "id,q,expected\na1,x,b\na2,y,b\n"),
-    (
-        "b.json",
-        r#"[{"id": "b1", "expect": ["b"]}, {"id": "b2", "expect": ["b"]}]"#,
-    ),
-    (
-        "c.jsonl",
-        "{\"id\": \"c1\", \"expect\": [\"b\"]}\n{\"vars\": {\"q\": 1}, \"expect\": [\"b\"]}\n",
-    ),
+    ("b.json", r#"[{"id": "b1", "expect": ["b"]}, {"id": "b2", "expect": ["b"]}]"#),
+    ("c.jsonl", "{\"id\": \"c1\", \"expect\": [\"b\"]}\n{\"vars\": {\"q\": 1}, \"expect\": [\"b\"]}\n"),
     ("d/e.yaml", "- id: d1\n  expect: [b]\n- id: d2\n  expect: [b]\n"),
 ];
 
@@ -41,11 +35,7 @@ fn a_break_stops_the_stream() {
         let mut ids = Vec::new();
         let result = dataset.stream(&RULES, &mut |case| {
             ids.push(case.id.to_string());
-            if ids.len() == limit {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+            if ids.len() == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         assert_eq!((result, ids.len()), (Ok(()), limit));
     }
@@ -55,10 +45,7 @@ fn a_break_stops_the_stream() {
 fn changed_bytes_are_an_error_even_where_the_case_stays_the_same() {
     let changes = [
         ("a.csv", "id,q,expected\na1,x,b\na2,z,b\n"),
-        (
-            "b.json",
-            r#"[{"id": "b1", "expect": ["b"]}, {"id": "b2","expect": ["b"] }]"#,
-        ),
+        ("b.json", r#"[{"id": "b1", "expect": ["b"]}, {"id": "b2","expect": ["b"] }]"#),
         ("c.jsonl", "{\"id\": \"c1\", \"expect\": [\"b\"]}\n"),
         ("d/e.yaml", "- id: d1\n  expect: [b]\n- id: d2\n  expect: [}\n"),
     ];
@@ -120,10 +107,7 @@ fn the_digest_is_over_the_bytes_of_the_files_in_order() {
 fn what_checks_take_in_is_part_of_the_dataset() {
     let golden = Golden::of(&[("a.yaml", "- id: a\n  expect: [{json_schema: {file: s.json}}]\n")]);
     let digest = |kind: &str| {
-        let rules = FakeRules {
-            schema: json!({"type": kind}),
-            approved: None,
-        };
+        let rules = FakeRules { schema: json!({"type": kind}), approved: None };
         survey(&[golden.path("")], &rules, &mut |_, _| {}).unwrap()
     };
     let dataset = digest("object");
@@ -132,10 +116,7 @@ fn what_checks_take_in_is_part_of_the_dataset() {
     assert_ne!(dataset.sha256, digest("array").sha256);
 
     let replay = |kind: &str| {
-        let rules = FakeRules {
-            schema: json!({"type": kind}),
-            approved: None,
-        };
+        let rules = FakeRules { schema: json!({"type": kind}), approved: None };
         let mut seen = Vec::new();
         let result = dataset.stream(&rules, &mut |case| {
             seen.push(case.checks[0].args.clone());
@@ -154,10 +135,7 @@ fn what_depends_on_the_case_is_part_of_the_dataset() {
         "a.yaml",
         "- expect: [{json: true}]\n  id: a\n- {vars: {x: 1}, expect: [{json: true}]}\n- {id: b, expect: [x]}\n",
     )]);
-    let rules = |approved| FakeRules {
-        schema: json!(null),
-        approved: Some(approved),
-    };
+    let rules = |approved| FakeRules { schema: json!(null), approved: Some(approved) };
     let mut seen = Vec::new();
     let one = survey(&[golden.path("")], &rules("one"), &mut |case, _| {
         seen.push(case.checks[0].args.to_string());

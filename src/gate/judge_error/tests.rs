@@ -5,22 +5,12 @@ use crate::domain::{Attempts, Decision, JudgeUse, Look, LooksBefore};
 use proptest::prelude::*;
 
 fn counts(true_pass: u64, false_fail: u64, true_fail: u64, false_pass: u64) -> Agreement {
-    Agreement {
-        true_pass,
-        false_fail,
-        true_fail,
-        false_pass,
-        errors: 0,
-    }
+    Agreement { true_pass, false_fail, true_fail, false_pass, errors: 0 }
 }
 
 fn judge(name: &str, calibration: Calibration) -> DecidingJudge {
     DecidingJudge {
-        asked: JudgeUse {
-            judge: name.to_owned(),
-            votes: 1,
-            rule: "majority".to_owned(),
-        },
+        asked: JudgeUse { judge: name.to_owned(), votes: 1, rule: "majority".to_owned() },
         model: "m".to_owned(),
         prompt_sha256: "aa".to_owned(),
         calibration,
@@ -29,11 +19,7 @@ fn judge(name: &str, calibration: Calibration) -> DecidingJudge {
 }
 
 fn one(calibration: Calibration) -> DecidingJudges {
-    DecidingJudges {
-        judges: vec![judge("default", calibration)],
-        together: vec![vec![0]],
-        alone: true,
-    }
+    DecidingJudges { judges: vec![judge("default", calibration)], together: vec![vec![0]], alone: true }
 }
 
 fn decided(policy: &Policy, comparison: &Comparison, judges: &DecidingJudges) -> GateDecision {
@@ -69,10 +55,7 @@ fn the_bound_of_j_is_that_of_a_difference_of_proportions() {
 fn a_calibrated_judge_scales_the_margins() {
     let comparison = compared(&[(0, 100)], 1);
     let plain = decided(&policy(), &comparison, &DecidingJudges::default());
-    assert_eq!(
-        (plain.decision, &plain.judges),
-        (Decision::Promote, &JudgeEvidence::default())
-    );
+    assert_eq!((plain.decision, &plain.judges), (Decision::Promote, &JudgeEvidence::default()));
 
     let good = decided(&policy(), &comparison, &one(Calibration::Known(counts(95, 5, 96, 4))));
     assert_eq!(good.decision, Decision::Promote);
@@ -84,11 +67,7 @@ fn a_calibrated_judge_scales_the_margins() {
     let message = &good.reasons[0].message;
     assert!(message.contains("shows 91% of a true difference"), "{message}");
 
-    let fair = decided(
-        &policy(),
-        &comparison,
-        &one(Calibration::Known(counts(160, 40, 160, 40))),
-    );
+    let fair = decided(&policy(), &comparison, &one(Calibration::Known(counts(160, 40, 160, 40))));
     assert_eq!(fair.decision, Decision::Inconclusive);
     assert_eq!(fair.reasons[0].code, ReasonCode::TooFew);
     assert!(fair.needed.unwrap().cases > 100);
@@ -100,16 +79,9 @@ fn a_calibrated_judge_scales_the_margins() {
 fn a_smaller_tolerance_blocks_earlier() {
     // 7 losses of 200: not shown to be worse than 2 points, but worse than 1.1.
     let comparison = compared(&[(-1, 7), (0, 193)], 1);
-    let strict = Policy {
-        tolerance: 0.02,
-        ..policy()
-    };
+    let strict = Policy { tolerance: 0.02, ..policy() };
     let plain = decided(&strict, &comparison, &DecidingJudges::default());
-    let judged = decided(
-        &strict,
-        &comparison,
-        &one(Calibration::Known(counts(600, 200, 800, 200))),
-    );
+    let judged = decided(&strict, &comparison, &one(Calibration::Known(counts(600, 200, 800, 200))));
     assert_eq!(
         (plain.decision, judged.decision),
         (Decision::Inconclusive, Decision::Block),
@@ -123,43 +95,22 @@ fn a_smaller_tolerance_blocks_earlier() {
 fn a_weak_judge_decides_nothing_and_excuses_nothing() {
     let comparison = compared(&[(0, 1000)], 1);
     let weak = decided(&policy(), &comparison, &one(Calibration::Known(counts(70, 30, 70, 30))));
-    assert_eq!(
-        (weak.decision, weak.reasons[0].code),
-        (Decision::Inconclusive, ReasonCode::JudgeWeak)
-    );
-    assert!(
-        weak.reasons[0].message.contains("errs too often"),
-        "{}",
-        weak.reasons[0].message
-    );
+    assert_eq!((weak.decision, weak.reasons[0].code), (Decision::Inconclusive, ReasonCode::JudgeWeak));
+    assert!(weak.reasons[0].message.contains("errs too often"), "{}", weak.reasons[0].message);
     assert_eq!(weak.judges.scale, None);
     // Good by the estimate, but on so few labels that it may be weak.
     let few = decided(&policy(), &comparison, &one(Calibration::Known(counts(8, 2, 9, 1))));
     assert_eq!(few.reasons[0].code, ReasonCode::JudgeWeak);
-    assert!(
-        few.reasons[0].message.contains("label more answers"),
-        "{}",
-        few.reasons[0].message
-    );
+    assert!(few.reasons[0].message.contains("label more answers"), "{}", few.reasons[0].message);
     // What is lost for certain stays lost.
     let mut critical = comparison.clone();
-    let attempts = Attempts {
-        planned: 3,
-        scored: 3,
-        failed: 3,
-    };
+    let attempts = Attempts { planned: 3, scored: 3, failed: 3 };
     critical.must_pass.entry(attempts).or_default().cases = 1;
     let blocked = decided(&policy(), &critical, &one(Calibration::Known(counts(70, 30, 70, 30))));
-    assert_eq!(
-        (blocked.decision, blocked.reasons[0].code),
-        (Decision::Block, ReasonCode::Critical)
-    );
+    assert_eq!((blocked.decision, blocked.reasons[0].code), (Decision::Block, ReasonCode::Critical));
     // Every difference, good or bad, is beyond such a judge.
-    let lost = decided(
-        &policy(),
-        &compared(&[(-1, 900), (0, 100)], 1),
-        &one(Calibration::Known(counts(70, 30, 70, 30))),
-    );
+    let lost =
+        decided(&policy(), &compared(&[(-1, 900), (0, 100)], 1), &one(Calibration::Known(counts(70, 30, 70, 30))));
     assert_eq!(lost.decision, Decision::Inconclusive);
 }
 
@@ -176,19 +127,13 @@ fn judges_without_a_calibration_are_warned_of_and_others_than_the_calibrated_dec
         let [record] = found.judges.deciding.as_slice() else {
             panic!("{:?}", found.judges);
         };
-        assert_eq!(
-            (record.calibrated, record.youden, &found.judges.scale),
-            (false, None, &None)
-        );
+        assert_eq!((record.calibrated, record.youden, &found.judges.scale), (false, None, &None));
     };
     warned(&found, WarningCode::JudgeUncalibrated);
     // Another judge than the calibrated one decides nothing: it must not count for more than one that is known to err.
     let stale = one(Calibration::Stale("its prompt was another one".to_owned()));
     let found = decided(&policy(), &comparison, &stale);
-    assert_eq!(
-        (found.decision, found.reasons[0].code),
-        (Decision::Inconclusive, ReasonCode::JudgeStale)
-    );
+    assert_eq!((found.decision, found.reasons[0].code), (Decision::Inconclusive, ReasonCode::JudgeStale));
     warned(&found, WarningCode::JudgeStale);
     let mut other = one(Calibration::Known(counts(95, 5, 95, 5)));
     other.judges[0].other_labels = true;
@@ -211,10 +156,7 @@ fn the_weakest_kind_of_case_rules_and_judges_of_one_case_multiply() {
     };
     let youden = |together| {
         let found = decided(&policy(), &comparison, &of(together));
-        (
-            found.judges.scale.map(|scale| (scale.youden * 1000.0).round()),
-            found.reasons[0].code,
-        )
+        (found.judges.scale.map(|scale| (scale.youden * 1000.0).round()), found.reasons[0].code)
     };
     assert_eq!(youden(vec![vec![0]]), (Some(900.0), ReasonCode::NotWorse));
     assert_eq!(youden(vec![vec![0], vec![1]]), (Some(700.0), ReasonCode::NotWorse));
@@ -224,32 +166,19 @@ fn the_weakest_kind_of_case_rules_and_judges_of_one_case_multiply() {
     // Twice through the fair judge, less than half of a difference is left.
     assert_eq!(youden(vec![vec![0], vec![1, 1]]), (None, ReasonCode::JudgeWeak));
     let found = decided(&policy(), &comparison, &of(vec![vec![0], vec![1, 1]]));
-    assert!(
-        found.reasons[0].message.contains("together the judges `fair` err"),
-        "{}",
-        found.reasons[0].message
-    );
+    assert!(found.reasons[0].message.contains("together the judges `fair` err"), "{}", found.reasons[0].message);
 }
 
 #[test]
 fn a_lenient_judge_does_not_lift_a_rate_above_the_required_one() {
-    let required = Policy {
-        min_pass_rate: Some(0.6),
-        ..policy()
-    };
+    let required = Policy { min_pass_rate: Some(0.6), ..policy() };
     // 680 of 1000 seem to pass; of a judge that lets a third of the bad ones pass, that is less than 60% good ones.
     let comparison = alone(&[(0, 320), (1, 680)], 1);
     let plain = decided(&required, &comparison, &DecidingJudges::default());
-    assert_eq!(
-        (plain.decision, plain.reasons[0].code),
-        (Decision::Promote, ReasonCode::PassRate)
-    );
+    assert_eq!((plain.decision, plain.reasons[0].code), (Decision::Promote, ReasonCode::PassRate));
     let lenient = one(Calibration::Known(counts(490, 10, 330, 170)));
     let found = decided(&required, &comparison, &lenient);
-    assert_eq!(
-        (found.decision, found.reasons[0].code),
-        (Decision::Inconclusive, ReasonCode::JudgeLenient)
-    );
+    assert_eq!((found.decision, found.reasons[0].code), (Decision::Inconclusive, ReasonCode::JudgeLenient));
     let corrected = found.judges.corrected.unwrap();
     assert_eq!(corrected.baseline, None);
     assert!(corrected.candidate.unwrap().pass < 0.6, "{corrected:?}");
@@ -267,11 +196,7 @@ fn many_judges_make_one_warning() {
     };
     let found = decided(&policy(), &compared(&[(0, 100)], 1), &judges);
     assert_eq!(found.warnings.len(), 1);
-    assert!(
-        found.warnings[0].message.contains("`j04` and 45 more"),
-        "{}",
-        found.warnings[0].message
-    );
+    assert!(found.warnings[0].message.contains("`j04` and 45 more"), "{}", found.warnings[0].message);
     assert_eq!(found.judges.deciding.len(), 50);
 }
 

@@ -3,28 +3,14 @@ use super::*;
 use crate::domain::{Agreement, Calibration, DecidingJudge, JudgeUse};
 
 /// Variation of the scenario that the simulated tables are made of.
-const USUAL: VarianceSource = VarianceSource::Runs {
-    runs: 1,
-    within: 0.0815,
-};
+const USUAL: VarianceSource = VarianceSource::Runs { runs: 1, within: 0.0815 };
 
 fn sizes(cases: u64) -> Sizes {
-    Sizes {
-        cases,
-        weighed: cases as f64,
-        units: cases as f64,
-        groups: cases,
-        clustered: false,
-    }
+    Sizes { cases, weighed: cases as f64, units: cases as f64, groups: cases, clustered: false }
 }
 
 fn design(repeats: u32, estimand: Estimand) -> Design {
-    Design {
-        repeats,
-        baseline: true,
-        estimand,
-        ..Design::default()
-    }
+    Design { repeats, baseline: true, estimand, ..Design::default() }
 }
 
 fn planned(policy: &Policy, cases: u64, repeats: u32, estimand: Estimand) -> PlannedComparison<'_> {
@@ -57,10 +43,7 @@ fn chances_are_near_the_simulated_ones() {
             ("blocked at 5", blocked(0.05), block),
             ("blocked at 10", blocked(0.10), block_more),
         ] {
-            assert!(
-                (100.0 * got - want).abs() <= 4.5,
-                "{cases} x {repeats} {what}: {got}, {want}"
-            );
+            assert!((100.0 * got - want).abs() <= 4.5, "{cases} x {repeats} {what}: {got}, {want}");
         }
     }
     // Few cases promise too much, but never a decision.
@@ -112,16 +95,11 @@ fn the_loss_that_shows_is_blocked_four_times_in_five() {
 #[test]
 fn what_is_advised_is_enough() {
     let policy = policy();
-    for (cases, repeats, estimand) in [
-        (20, 1, Estimand::Population),
-        (100, 1, Estimand::Population),
-        (20, 3, Estimand::Dataset),
-    ] {
-        let Some(PowerEstimate::Compared {
-            promotes,
-            needed: Some(needed),
-            ..
-        }) = estimate_power(&policy, &design(repeats, estimand), &sizes(cases), USUAL, None)
+    for (cases, repeats, estimand) in
+        [(20, 1, Estimand::Population), (100, 1, Estimand::Population), (20, 3, Estimand::Dataset)]
+    {
+        let Some(PowerEstimate::Compared { promotes, needed: Some(needed), .. }) =
+            estimate_power(&policy, &design(repeats, estimand), &sizes(cases), USUAL, None)
         else {
             panic!("nothing is advised for {cases}");
         };
@@ -158,14 +136,8 @@ fn sentences_of_a_comparison() {
 #[test]
 fn sentences_without_a_baseline() {
     let sentence = |cases, required| {
-        let policy = Policy {
-            min_pass_rate: Some(required),
-            ..policy()
-        };
-        let design = Design {
-            repeats: 1,
-            ..Design::default()
-        };
+        let policy = Policy { min_pass_rate: Some(required), ..policy() };
+        let design = Design { repeats: 1, ..Design::default() };
         let estimate = estimate_power(&policy, &design, &sizes(cases), VarianceSource::Typical, None).unwrap();
         let said = [Some(estimate.sentence()), estimate.warning()];
         said.into_iter().flatten().collect::<Vec<_>>().join("\n")
@@ -181,11 +153,8 @@ fn sentences_without_a_baseline() {
 /// With 200 cases and a required 90% the rates that the sentence names are decided four times in five.
 #[test]
 fn rates_without_a_baseline_are_decided_four_times_in_five() {
-    let PowerEstimate::Alone {
-        promoted_from: Some(promoted),
-        blocked_to: Some(blocked),
-        ..
-    } = alone(&policy(), 0.9, &sizes(200))
+    let PowerEstimate::Alone { promoted_from: Some(promoted), blocked_to: Some(blocked), .. } =
+        alone(&policy(), 0.9, &sizes(200))
     else {
         panic!("200 cases decide");
     };
@@ -202,10 +171,7 @@ fn rates_without_a_baseline_are_decided_four_times_in_five() {
     };
     let above = chance(promoted, &|rate| proportions::conservative(rate, 200, 0.05).0 >= 0.9);
     let below = chance(blocked, &|rate| proportions::conservative(rate, 200, 0.05).1 < 0.9);
-    assert!(
-        (above - 0.8).abs() < 1e-6 && (below - 0.8).abs() < 1e-6,
-        "{above} {below}"
-    );
+    assert!((above - 0.8).abs() < 1e-6 && (below - 0.8).abs() < 1e-6, "{above} {below}");
 }
 
 #[test]
@@ -219,26 +185,12 @@ fn weights_and_clusters_tell_less() {
             }
         };
     let all = chance(sizes(200));
-    let weighed = chance(Sizes {
-        weighed: 120.0,
-        units: 120.0,
-        ..sizes(200)
-    });
+    let weighed = chance(Sizes { weighed: 120.0, units: 120.0, ..sizes(200) });
     assert!((weighed - chance(sizes(120))).abs() < 1e-12);
-    let clusters = Sizes {
-        units: 100.0,
-        groups: 100,
-        clustered: true,
-        ..sizes(200)
-    };
+    let clusters = Sizes { units: 100.0, groups: 100, clustered: true, ..sizes(200) };
     assert!(chance(sizes(100)) < chance(clusters) && chance(clusters) < all);
     // Few clusters are compared with Student's t, and a single one decides nothing.
-    let few = |groups: u64, clustered| Sizes {
-        units: groups as f64,
-        groups,
-        clustered,
-        ..sizes(200)
-    };
+    let few = |groups: u64, clustered| Sizes { units: groups as f64, groups, clustered, ..sizes(200) };
     assert!(chance(few(30, true)) < chance(few(30, false)));
     assert_eq!(chance(few(1, true)), 0.0);
     let one = estimate_power(&policy, &design(3, Estimand::Population), &few(1, true), USUAL, None).unwrap();
@@ -249,11 +201,7 @@ fn weights_and_clusters_tell_less() {
 fn judges_that_err_take_their_share() {
     let judges = |pass: u64, fail: u64| DecidingJudges {
         judges: vec![DecidingJudge {
-            asked: JudgeUse {
-                judge: "default".to_owned(),
-                votes: 1,
-                rule: "majority".to_owned(),
-            },
+            asked: JudgeUse { judge: "default".to_owned(), votes: 1, rule: "majority".to_owned() },
             model: "m".to_owned(),
             prompt_sha256: String::new(),
             calibration: Calibration::Known(Agreement {
@@ -269,14 +217,7 @@ fn judges_that_err_take_their_share() {
         alone: true,
     };
     let look = |judges: &DecidingJudges| {
-        estimate_power(
-            &policy(),
-            &design(3, Estimand::Population),
-            &sizes(200),
-            USUAL,
-            Some(judges),
-        )
-        .unwrap()
+        estimate_power(&policy(), &design(3, Estimand::Population), &sizes(200), USUAL, Some(judges)).unwrap()
     };
     let PowerEstimate::Compared { promotes, .. } = look(&judges(100, 100)) else {
         panic!("a good judge decides");
@@ -292,26 +233,8 @@ fn where_nothing_is_decided_nothing_is_foretold() {
     let policy = policy();
     let look = |design: Design, cases| estimate_power(&policy, &design, &sizes(cases), USUAL, None);
     let paired = design(3, Estimand::Population);
-    assert_eq!(
-        look(
-            Design {
-                identical: true,
-                ..paired
-            },
-            200
-        ),
-        None
-    );
-    assert_eq!(
-        look(
-            Design {
-                baseline: false,
-                ..paired
-            },
-            200
-        ),
-        None
-    );
+    assert_eq!(look(Design { identical: true, ..paired }, 200), None);
+    assert_eq!(look(Design { baseline: false, ..paired }, 200), None);
     assert_eq!(look(Design { repeats: 0, ..paired }, 200), None);
     assert_eq!(look(paired, 0), None);
     // Every rule that may be set, and every size, gives chances.
@@ -319,17 +242,10 @@ fn where_nothing_is_decided_nothing_is_foretold() {
         for tolerance in [0.0, margin] {
             for alpha in [1e-6, 0.2] {
                 for cases in [1, 2, 7, 1_000_000] {
-                    let policy = Policy {
-                        margin,
-                        tolerance,
-                        alpha,
-                        ..policy.clone()
-                    };
+                    let policy = Policy { margin, tolerance, alpha, ..policy.clone() };
                     let estimate =
                         estimate_power(&policy, &paired, &sizes(cases), VarianceSource::Typical, None).unwrap();
-                    let PowerEstimate::Compared { promotes, .. } = estimate else {
-                        panic!("{estimate:?}")
-                    };
+                    let PowerEstimate::Compared { promotes, .. } = estimate else { panic!("{estimate:?}") };
                     assert!((0.0..=1.0).contains(&promotes));
                 }
             }

@@ -70,15 +70,8 @@ fn comparison() -> Comparison {
     comparison.candidate.refused = 40;
     comparison.candidate.missing = 44;
     comparison.baseline.missing = 2;
-    for (failed, scored, ids) in [
-        (3, 3, &["refund-41", "leak-1", "json-7", "json-8"][..]),
-        (0, 1, &["slow-1"]),
-    ] {
-        let attempts = Attempts {
-            planned: 3,
-            scored,
-            failed,
-        };
+    for (failed, scored, ids) in [(3, 3, &["refund-41", "leak-1", "json-7", "json-8"][..]), (0, 1, &["slow-1"])] {
+        let attempts = Attempts { planned: 3, scored, failed };
         let alike = comparison.must_pass.entry(attempts).or_default();
         alike.cases = ids.len() as u64;
         alike.ids = ids.iter().map(|id| CaseId::new(*id)).collect();
@@ -98,11 +91,7 @@ fn decided(code: ReasonCode) -> GateDecision {
             Vec::new()
         },
     };
-    let slice = |tag: &str, gate| Slice {
-        tag: tag.to_owned(),
-        gate,
-        ..Slice::default()
-    };
+    let slice = |tag: &str, gate| Slice { tag: tag.to_owned(), gate, ..Slice::default() };
     let guardrail = |metric, status| Guardrail {
         metric,
         n: 204,
@@ -117,10 +106,7 @@ fn decided(code: ReasonCode) -> GateDecision {
     };
     GateDecision {
         decision: speaks_for(code),
-        needed: Some(SampleSize {
-            cases: 310,
-            repeats: None,
-        }),
+        needed: Some(SampleSize { cases: 310, repeats: None }),
         slices: vec![
             slice("billing", SliceGate::Ok),
             slice("refunds", SliceGate::Block),
@@ -156,39 +142,16 @@ fn every_reason_has_a_sentence_without_jargon() {
         after: None,
         weaker: true,
     }];
-    let facts = RunContext {
-        weaker: &weaker,
-        ..FACTS
-    };
-    let policy = Policy {
-        min_pass_rate: Some(0.9),
-        critical_tags: vec!["legal".to_owned()],
-        ..policy()
-    };
+    let facts = RunContext { weaker: &weaker, ..FACTS };
+    let policy = Policy { min_pass_rate: Some(0.9), critical_tags: vec!["legal".to_owned()], ..policy() };
     let mut table = String::new();
     for code in all_codes() {
         let text = of(&TOLD, &policy, &facts, &comparison(), code);
-        let words: Vec<String> = text
-            .split(|c: char| !c.is_alphanumeric())
-            .map(str::to_lowercase)
-            .collect();
-        for jargon in [
-            "z",
-            "alpha",
-            "margin",
-            "tolerance",
-            "interval",
-            "significant",
-            "p",
-            "arm",
-            "candidate",
-        ] {
+        let words: Vec<String> = text.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase).collect();
+        for jargon in ["z", "alpha", "margin", "tolerance", "interval", "significant", "p", "arm", "candidate"] {
             assert!(!words.iter().any(|word| word == jargon), "{jargon}: {text}");
         }
-        assert!(
-            text.ends_with('.') && !text.contains("..") && !text.contains('\n'),
-            "{text}"
-        );
+        assert!(text.ends_with('.') && !text.contains("..") && !text.contains('\n'), "{text}");
         let _ = writeln!(table, "{:<17} {text}", code.as_str());
     }
     insta::assert_snapshot!(table);
@@ -201,29 +164,12 @@ fn what_a_run_is_not_is_told() {
     let mut say = |what: &str, text: String| {
         let _ = writeln!(context, "{what}: {text}");
     };
-    let not = SentenceContext {
-        promotable: false,
-        ..TOLD
-    };
+    let not = SentenceContext { promotable: false, ..TOLD };
     let runs = [
         ("simulated", SentenceContext { simulated: true, ..not }),
         ("replayed", SentenceContext { replayed: true, ..not }),
-        (
-            "partial",
-            SentenceContext {
-                cases: (40, 204),
-                ..not
-            },
-        ),
-        (
-            "all of it",
-            SentenceContext {
-                simulated: true,
-                replayed: true,
-                cases: (40, 204),
-                ..not
-            },
-        ),
+        ("partial", SentenceContext { cases: (40, 204), ..not }),
+        ("all of it", SentenceContext { simulated: true, replayed: true, cases: (40, 204), ..not }),
         ("a signal, or cases that were chosen", not),
     ];
     for (what, run) in runs {
@@ -232,17 +178,11 @@ fn what_a_run_is_not_is_told() {
         }
     }
     let ungated = RunContext { gated: false, ..FACTS };
-    say(
-        "no gate",
-        of(&not, &policy, &ungated, &comparison(), ReasonCode::NotGated),
-    );
+    say("no gate", of(&not, &policy, &ungated, &comparison(), ReasonCode::NotGated));
 
     let single = alone(&[(3, 196), (0, 8)], 3);
     let without = SentenceContext { baseline: None, ..TOLD };
-    let required = Policy {
-        min_pass_rate: Some(0.9),
-        ..policy.clone()
-    };
+    let required = Policy { min_pass_rate: Some(0.9), ..policy.clone() };
     for (policy, code) in [
         (&required, ReasonCode::PassRate),
         (&required, ReasonCode::PassRateLow),
@@ -251,33 +191,18 @@ fn what_a_run_is_not_is_told() {
     ] {
         say("without a baseline", of(&without, policy, &FACTS, &single, code));
     }
-    for needed in [
-        None,
-        Some(SampleSize {
-            cases: 310,
-            repeats: Some(6),
-        }),
-    ] {
-        let open = GateDecision {
-            needed,
-            ..decided(ReasonCode::TooFew)
-        };
+    for needed in [None, Some(SampleSize { cases: 310, repeats: Some(6) })] {
+        let open = GateDecision { needed, ..decided(ReasonCode::TooFew) };
         say("open", sentence(&TOLD, &policy, &FACTS, &comparison(), &open));
     }
     let mut early = comparison();
     early.unlooked.cases = 136;
     say("early", of(&TOLD, &policy, &FACTS, &early, ReasonCode::NotWorse));
     early.quarantine.looked = 8;
-    say(
-        "early, and some aside",
-        of(&TOLD, &policy, &FACTS, &early, ReasonCode::TooFew),
-    );
+    say("early, and some aside", of(&TOLD, &policy, &FACTS, &early, ReasonCode::TooFew));
     let mut unanswered = comparison();
     unanswered.baseline.scored = 0;
-    say(
-        "no answer",
-        of(&TOLD, &policy, &FACTS, &unanswered, ReasonCode::NothingScored),
-    );
+    say("no answer", of(&TOLD, &policy, &FACTS, &unanswered, ReasonCode::NothingScored));
     let better = GateDecision {
         difference: Some(crate::domain::Difference {
             estimate: 0.17,
@@ -289,10 +214,7 @@ fn what_a_run_is_not_is_told() {
         ..decided(ReasonCode::NotWorse)
     };
     say("better", sentence(&TOLD, &policy, &FACTS, &comparison(), &better));
-    let nothing = GateDecision {
-        reasons: Vec::new(),
-        ..decided(ReasonCode::TooFew)
-    };
+    let nothing = GateDecision { reasons: Vec::new(), ..decided(ReasonCode::TooFew) };
     say("no reason", sentence(&TOLD, &policy, &FACTS, &comparison(), &nothing));
     insta::assert_snapshot!(context);
 }

@@ -103,9 +103,6 @@ fn other_rules_are_those_of_the_reference() {
         let p = want.clamp(0.005, 0.995);
         let error = 4.0 * (p * (1.0 - p) * (1.0 / 400.0 + 1.0 / 4_000.0)).sqrt() + 0.005;
         let got = promoted(rule, cases, repeats, difference);
-        assert!(
-            (got - want).abs() < error,
-            "{cases} x {repeats}, {difference}: {got}, want {want}"
-        );
+        assert!((got - want).abs() < error, "{cases} x {repeats}, {difference}: {got}, want {want}");
     }
 }

@@ -1,11 +1,7 @@
 use super::*;
 use std::collections::BTreeMap;
 
-const RULE: Rule = Rule {
-    margin: 0.05,
-    tolerance: 0.01,
-    alpha: 0.05,
-};
+const RULE: Rule = Rule { margin: 0.05, tolerance: 0.01, alpha: 0.05 };
 
 const SMALL: Simulation = Simulation {
     cases: 200,
@@ -26,10 +22,7 @@ fn check(simulation: Simulation, difference: f64, promote: f64, block: f64) -> R
         let (got, want) = (f64::from(count) / runs, percent / 100.0);
         let p = want.clamp(0.005, 0.995);
         let error = 4.0 * (p * (1.0 - p) * (1.0 / runs + 1.0 / 4_000.0)).sqrt() + 0.005;
-        assert!(
-            (got - want).abs() < error,
-            "{simulation:?} {difference}: {row:?}, want {percent}%"
-        );
+        assert!((got - want).abs() < error, "{simulation:?} {difference}: {row:?}, want {percent}%");
     }
     row
 }
@@ -47,18 +40,11 @@ fn the_table_is_that_of_the_reference() {
     ] {
         check(SMALL, difference, promote, block);
     }
-    let fifty = Simulation {
-        cases: 50,
-        repeats: 1,
-        ..SMALL
-    };
+    let fifty = Simulation { cases: 50, repeats: 1, ..SMALL };
     check(fifty, 0.02, 35.0, 0.4);
     check(fifty, 0.0, 20.0, 1.4);
     check(fifty, -0.1, 0.2, 37.0);
-    let tight = Simulation {
-        rule: Rule { margin: 0.03, ..RULE },
-        ..SMALL
-    };
+    let tight = Simulation { rule: Rule { margin: 0.03, ..RULE }, ..SMALL };
     check(tight, 0.0, 60.0, 0.7);
     check(tight, -0.03, 3.7, 26.0);
     for (cases, repeats, difference, promote, block) in [
@@ -71,11 +57,7 @@ fn the_table_is_that_of_the_reference() {
         (200, 1, 0.0, 66.0, 1.3),
         (200, 1, -0.05, 3.9, 42.0),
     ] {
-        let simulation = Simulation {
-            cases,
-            repeats,
-            ..SMALL
-        };
+        let simulation = Simulation { cases, repeats, ..SMALL };
         check(simulation, difference, promote, block);
     }
     for (cases, runs, difference, promote, block) in [
@@ -85,12 +67,7 @@ fn the_table_is_that_of_the_reference() {
         (10_000, 60, -0.01, 94.5, 5.5),
         (10_000, 60, -0.03, 0.0, 100.0),
     ] {
-        let large = Simulation {
-            cases,
-            repeats: 1,
-            runs,
-            ..SMALL
-        };
+        let large = Simulation { cases, repeats: 1, runs, ..SMALL };
         check(large, difference, promote, block);
     }
 }
@@ -99,58 +76,37 @@ fn the_table_is_that_of_the_reference() {
 /// O'Brien and Fleming; those of the spending function are a little higher at the first look.
 #[test]
 fn looks_on_the_way_cost_little_and_save_much() {
-    let long = Simulation {
-        cases: 600,
-        repeats: 1,
-        sequential: Sequential::Looks,
-        ..SMALL
-    };
-    for (difference, promote, block, asked) in [
-        (0.0, 98.4, 0.5, 0.67),
-        (-0.05, 4.1, 83.0, 0.80),
-        (-0.1, 0.0, 100.0, 0.50),
-    ] {
+    let long = Simulation { cases: 600, repeats: 1, sequential: Sequential::Looks, ..SMALL };
+    for (difference, promote, block, asked) in
+        [(0.0, 98.4, 0.5, 0.67), (-0.05, 4.1, 83.0, 0.80), (-0.1, 0.0, 100.0, 0.50)]
+    {
         let row = check(long, difference, promote, block);
         assert!((row.asked - asked).abs() < 0.05, "{row:?}");
     }
     let row = SMALL.table(&[0.0]).unwrap()[0];
     assert_eq!(row.asked, 1.0);
-    let dataset = Simulation {
-        estimand: Estimand::Dataset,
-        ..long
-    };
+    let dataset = Simulation { estimand: Estimand::Dataset, ..long };
     assert!(dataset.table(&[0.0]).is_err());
 }
 
 #[test]
 fn scenarios_are_those_of_the_reference() {
-    for (scenario, promote, wrong, block) in [
-        (Scenario::High, 99.9, 2.9, 80.0),
-        (Scenario::Flaky, 81.0, 3.8, 52.0),
-        (Scenario::Diffuse, 94.0, 3.7, 73.0),
-    ] {
+    for (scenario, promote, wrong, block) in
+        [(Scenario::High, 99.9, 2.9, 80.0), (Scenario::Flaky, 81.0, 3.8, 52.0), (Scenario::Diffuse, 94.0, 3.7, 73.0)]
+    {
         let simulation = Simulation { scenario, ..SMALL };
         check(simulation, -0.05, wrong, block);
         let equal = simulation.table(&[0.0]).unwrap()[0];
         assert!((f64::from(equal.promote) / 5.0 - promote).abs() < 6.0, "{equal:?}");
     }
-    let lopsided = Simulation {
-        scenario: Scenario::Lopsided,
-        repeats: 1,
-        ..SMALL
-    };
+    let lopsided = Simulation { scenario: Scenario::Lopsided, repeats: 1, ..SMALL };
     let row = lopsided.table(&[-0.05]).unwrap()[0];
     assert!((3..=30).contains(&row.promote), "{row:?}");
 }
 
 #[test]
 fn a_fixed_dataset_is_known_better() {
-    let dataset = Simulation {
-        cases: 20,
-        repeats: 10,
-        estimand: Estimand::Dataset,
-        ..SMALL
-    };
+    let dataset = Simulation { cases: 20, repeats: 10, estimand: Estimand::Dataset, ..SMALL };
     check(dataset, 0.0, 68.0, 1.4);
     check(dataset, -0.03, 14.0, 16.0);
     check(dataset, -0.1, 0.0, 94.0);
@@ -161,18 +117,10 @@ fn a_fixed_dataset_is_known_better() {
         (50, 3, 0.0, 53.0, 1.3),
         (50, 10, -0.03, 31.0, 32.0),
     ] {
-        let simulation = Simulation {
-            cases,
-            repeats,
-            ..dataset
-        };
+        let simulation = Simulation { cases, repeats, ..dataset };
         check(simulation, difference, promote, block);
     }
-    let fifty = Simulation {
-        cases: 50,
-        repeats: 5,
-        ..dataset
-    };
+    let fifty = Simulation { cases: 50, repeats: 5, ..dataset };
     check(fifty, 0.0, 77.0, 1.2);
     check(fifty, -0.05, 1.6, 50.0);
 }
@@ -187,11 +135,7 @@ fn a_dataset_differs_by_what_is_asked_or_as_much_as_it_can() {
             assert!(dataset.iter().all(|case| (0.0..=1.0).contains(&case.candidate)));
         }
     }
-    let all = Simulation {
-        estimand: Estimand::Dataset,
-        runs: 10,
-        ..SMALL
-    };
+    let all = Simulation { estimand: Estimand::Dataset, runs: 10, ..SMALL };
     let rows = all.table(&[1.0, -1.0]).unwrap();
     assert!(rows[0].difference < 0.2 && rows[1].difference < -0.7, "{rows:?}");
     assert_eq!((rows[0].promote, rows[1].block), (10, 10));
@@ -234,25 +178,9 @@ fn nothing_and_too_much_are_not_simulated() {
         Simulation { cases: 0, ..SMALL },
         Simulation { repeats: 0, ..SMALL },
         Simulation { runs: 0, ..SMALL },
-        Simulation {
-            cases: MAX_CASES,
-            runs: MAX_RUNS,
-            ..SMALL
-        },
-        Simulation {
-            rule: Rule {
-                alpha: f64::NAN,
-                ..RULE
-            },
-            ..SMALL
-        },
-        Simulation {
-            rule: Rule {
-                tolerance: 0.06,
-                ..RULE
-            },
-            ..SMALL
-        },
+        Simulation { cases: MAX_CASES, runs: MAX_RUNS, ..SMALL },
+        Simulation { rule: Rule { alpha: f64::NAN, ..RULE }, ..SMALL },
+        Simulation { rule: Rule { tolerance: 0.06, ..RULE }, ..SMALL },
     ] {
         assert_eq!(wrong.table(&[0.0]).unwrap_err().count(), 1, "{wrong:?}");
     }
@@ -285,11 +213,7 @@ fn planned_attempts_err_no_more_than_one_look_and_running_until_green_does() {
                     *histogram.entry(*sum).or_insert(0) += 1;
                 }
                 let differences = Differences::new(&histogram, if merge { attempt } else { 1 });
-                let critical = if merge {
-                    *bound
-                } else {
-                    differences.critical(RULE.alpha)
-                };
+                let critical = if merge { *bound } else { differences.critical(RULE.alpha) };
                 if RULE.blocks_at(&differences, critical) {
                     // Whoever runs until it is candidate isn't stopped by a block.
                     if merge {

@@ -77,10 +77,7 @@ fn thirds(values: &Value) -> Differences {
 }
 
 fn judge(input: &Value) -> Judge {
-    Judge {
-        sensitivity: number(&input["sens"]),
-        specificity: number(&input["spec"]),
-    }
+    Judge { sensitivity: number(&input["sens"]), specificity: number(&input["spec"]) }
 }
 
 fn ends((low, high): (f64, f64)) -> Vec<f64> {
@@ -130,11 +127,7 @@ fn ours(id: &str, input: &Value, expected: &Value) -> Option<(Vec<f64>, Vec<f64>
     let interval = |d: &Differences, alpha: f64| ends(d.interval(critical(alpha), 0.0));
     let got = match id {
         "tango_cavo" | "tango_bentur" => {
-            let d = pairs(
-                count(&input["p21_count"]),
-                count(&input["p12_count"]),
-                count(&input["n"]),
-            );
+            let d = pairs(count(&input["p21_count"]), count(&input["p12_count"]), count(&input["n"]));
             interval(&d, 0.025)
         }
         "tango_propcis" | "tango_3_0" | "tango_zero_60" => {
@@ -150,20 +143,13 @@ fn ours(id: &str, input: &Value, expected: &Value) -> Option<(Vec<f64>, Vec<f64>
             [z(&d, -0.05), z(&d, -0.01)].concat()
         }
         "gscore_ci" => {
-            let histogram = input["hist"]
-                .as_object()?
-                .iter()
-                .map(|(d, n)| (d.parse().unwrap(), count(n)))
-                .collect();
+            let histogram = input["hist"].as_object()?.iter().map(|(d, n)| (d.parse().unwrap(), count(n))).collect();
             let decided = decide(&policy(), &of_histogram(histogram, 3), &WHOLE);
             let (difference, z) = (decided.difference?, decided.z?);
             assert_eq!(decided.decision.as_str(), expected["verdict"]);
             return Some((
                 vec![difference.estimate, z.promote, z.block, difference.low, difference.high],
-                ["mean", "zP", "zB", "L", "U"]
-                    .iter()
-                    .map(|key| number(&expected[key]))
-                    .collect(),
+                ["mean", "zP", "zB", "L", "U"].iter().map(|key| number(&expected[key])).collect(),
             ));
         }
         "verdict_vectors" => {
@@ -180,11 +166,7 @@ fn ours(id: &str, input: &Value, expected: &Value) -> Option<(Vec<f64>, Vec<f64>
             return Some((got, want));
         }
         _ if id.starts_with("exact_size_") => {
-            vec![worst_promotion(
-                count(&input["n"]) as u32,
-                number(&input["margin"]),
-                0.05,
-            )]
+            vec![worst_promotion(count(&input["n"]) as u32, number(&input["margin"]), 0.05)]
         }
         "cluster_se" => {
             let mut clusters = Clusters::default();
@@ -207,10 +189,7 @@ fn ours(id: &str, input: &Value, expected: &Value) -> Option<(Vec<f64>, Vec<f64>
         }
         "must_pass" => {
             let failing = numbers(&input["f"]);
-            failing
-                .iter()
-                .map(|f| repeats::SECOND_LOOK.chance_to_block(*f))
-                .collect()
+            failing.iter().map(|f| repeats::SECOND_LOOK.chance_to_block(*f)).collect()
         }
         "rogan_gladen" => {
             let corrected = judge(input).rogan_gladen(number(&input["apparent"]), count(&input["n"]), None)?;
@@ -229,9 +208,7 @@ fn ours(id: &str, input: &Value, expected: &Value) -> Option<(Vec<f64>, Vec<f64>
         "gst_obf" | "gst_obf_05" => {
             let alpha = if id == "gst_obf" { 0.025 } else { 0.05 };
             let looks = numbers(&input["K"]);
-            let constants = looks
-                .iter()
-                .map(|k| obrien_fleming(*k as usize, alpha)?.last().copied());
+            let constants = looks.iter().map(|k| obrien_fleming(*k as usize, alpha)?.last().copied());
             constants.collect::<Option<_>>()?
         }
         _ if id.starts_with("prop_") => {
@@ -244,20 +221,12 @@ fn ours(id: &str, input: &Value, expected: &Value) -> Option<(Vec<f64>, Vec<f64>
                 .into_iter()
                 .flat_map(ends)
                 .collect(),
-                ["wilson", "clopper_pearson"]
-                    .iter()
-                    .flat_map(|name| numbers(&expected[name]))
-                    .collect(),
+                ["wilson", "clopper_pearson"].iter().flat_map(|name| numbers(&expected[name])).collect(),
             ));
         }
         "fisher" => {
             let cells: Vec<u64> = numbers(&input["table"]).iter().map(|cell| *cell as u64).collect();
-            vec![fisher::one_sided(
-                cells[0],
-                cells[0] + cells[1],
-                cells[2],
-                cells[2] + cells[3],
-            )]
+            vec![fisher::one_sided(cells[0], cells[0] + cells[1], cells[2], cells[2] + cells[3])]
         }
         "miller_power" => {
             let z = critical(0.025) + critical(0.2);
@@ -269,10 +238,8 @@ fn ours(id: &str, input: &Value, expected: &Value) -> Option<(Vec<f64>, Vec<f64>
                 .as_array()?
                 .iter()
                 .map(|scores| {
-                    let candidate: Vec<char> = numbers(scores)
-                        .iter()
-                        .map(|score| if *score == 1.0 { 'P' } else { 'F' })
-                        .collect();
+                    let candidate: Vec<char> =
+                        numbers(scores).iter().map(|score| if *score == 1.0 { 'P' } else { 'F' }).collect();
                     row("case", &['P', 'P', 'P'], &candidate)
                 })
                 .collect();
@@ -329,28 +296,19 @@ fn every_statistic_equals_its_oracles() {
         let tolerance = number(&oracle["tolerance"]);
         assert_eq!(got.len(), want.len(), "{id}");
         for (got, want) in got.iter().zip(&want) {
-            assert!(
-                (got - want).abs() <= tolerance,
-                "{id}: got {got}, want {want} within {tolerance}"
-            );
+            assert!((got - want).abs() <= tolerance, "{id}: got {got}, want {want} within {tolerance}");
             numbers_checked += 1;
         }
         checked.insert(id);
     }
     println!("{} oracles, {numbers_checked} numbers: {checked:?}", checked.len());
     assert!(missing.is_empty(), "without an answer: {missing:?}");
-    assert!(
-        checked.len() + UNUSED.len() >= 71 && numbers_checked >= 144,
-        "{} {numbers_checked}",
-        checked.len()
-    );
+    assert!(checked.len() + UNUSED.len() >= 71 && numbers_checked >= 144, "{} {numbers_checked}", checked.len());
 }
 
 #[test]
 fn identical_output_needs_the_tabled_number_of_cases() {
-    let cases: Vec<u64> = [0.01, 0.02, 0.03, 0.05, 0.10]
-        .map(|margin| fewest_cases(margin, 0.05))
-        .into();
+    let cases: Vec<u64> = [0.01, 0.02, 0.03, 0.05, 0.10].map(|margin| fewest_cases(margin, 0.05)).into();
     assert_eq!(cases, [361, 180, 119, 70, 34]);
 }
 
@@ -359,9 +317,7 @@ fn of_histogram(histogram: BTreeMap<i64, u64>, repeats: u32) -> Comparison {
     let mut comparing = ComparisonBuilder::new(design(repeats));
     for (d, cases) in histogram {
         let passing = |failed: i64| -> Vec<char> {
-            (0..i64::from(repeats))
-                .map(|repeat| if repeat < failed { 'F' } else { 'P' })
-                .collect()
+            (0..i64::from(repeats)).map(|repeat| if repeat < failed { 'F' } else { 'P' }).collect()
         };
         let row = row("case", &passing(d.max(0)), &passing((-d).max(0)));
         (0..cases).for_each(|_| comparing.add(&row));
@@ -370,11 +326,7 @@ fn of_histogram(histogram: BTreeMap<i64, u64>, repeats: u32) -> Comparison {
 }
 
 fn design(repeats: u32) -> Design {
-    Design {
-        repeats,
-        baseline: true,
-        ..Design::default()
-    }
+    Design { repeats, baseline: true, ..Design::default() }
 }
 
 fn compare(rows: &[CaseRow], repeats: u32) -> Comparison {
@@ -389,11 +341,7 @@ fn row(id: &str, baseline: &[char], candidate: &[char]) -> CaseRow {
         case: Case {
             id: CaseId::new(id),
             suite: "suite".into(),
-            place: Place {
-                file: "golden.yaml".into(),
-                line: 1,
-                column: 1,
-            },
+            place: Place { file: "golden.yaml".into(), line: 1, column: 1 },
             tags: Vec::new(),
             critical: false,
             weight: WEIGHT,
@@ -410,13 +358,7 @@ fn row(id: &str, baseline: &[char], candidate: &[char]) -> CaseRow {
 }
 
 fn arm(letters: &[char]) -> ArmRow {
-    let errored = |kind| {
-        Outcome::Errored(Failure {
-            kind,
-            code: "code".to_owned(),
-            message: "message".to_owned(),
-        })
-    };
+    let errored = |kind| Outcome::Errored(Failure { kind, code: "code".to_owned(), message: "message".to_owned() });
     let judged = |(letter, repeat): (&char, u32)| ScoredSample {
         repeat,
         outcome: match letter {
@@ -433,9 +375,7 @@ fn arm(letters: &[char]) -> ArmRow {
         waited_ms: None,
         source: None,
     };
-    ArmRow {
-        repeats: letters.iter().zip(1..).map(judged).collect(),
-    }
+    ArmRow { repeats: letters.iter().zip(1..).map(judged).collect() }
 }
 
 /// A run: per case the letters of both arms and how many cases are like it, and whether it must pass.
@@ -476,12 +416,8 @@ impl Run {
 /// Mostly alike and mostly good, with a few of everything: near enough to the borders that a single answer may matter.
 fn any_run() -> impl Strategy<Value = Run> {
     (1u32..=3).prop_flat_map(|repeats| {
-        let letters = move || {
-            prop::collection::vec(
-                prop::sample::select(vec!['P', 'P', 'P', 'F', 'T', 'R']),
-                repeats as usize,
-            )
-        };
+        let letters =
+            move || prop::collection::vec(prop::sample::select(vec!['P', 'P', 'P', 'F', 'T', 'R']), repeats as usize);
         let group = (letters(), letters(), 0u64..6, prop::bool::weighted(0.05));
         let all_pass = vec!['P'; repeats as usize];
         (prop::collection::vec(group, 1..6), 0u64..300).prop_map(move |(mut cases, good)| {

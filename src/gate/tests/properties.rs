@@ -34,10 +34,7 @@ struct Run {
 
 impl Run {
     fn rows(&self) -> Vec<CaseRow> {
-        let all = self
-            .groups
-            .iter()
-            .flat_map(|group| std::iter::repeat_n(group, group.cases as usize));
+        let all = self.groups.iter().flat_map(|group| std::iter::repeat_n(group, group.cases as usize));
         (0..).zip(all).map(|(number, group)| self.row(number, group)).collect()
     }
 
@@ -46,11 +43,7 @@ impl Run {
             case: Case {
                 id: CaseId::new(format!("case-{number}")),
                 suite: "suite".into(),
-                place: Place {
-                    file: "golden.yaml".into(),
-                    line: 1,
-                    column: 1,
-                },
+                place: Place { file: "golden.yaml".into(), line: 1, column: 1 },
                 tags: group.tag.iter().map(|tag| (*tag).to_owned()).collect(),
                 critical: group.critical,
                 weight: group.weight,
@@ -103,21 +96,13 @@ impl Run {
         let mut run = self.clone();
         let at_group = at.group % run.groups.len();
         let group = &mut run.groups[at_group];
-        let letters = if at.baseline {
-            &mut group.baseline
-        } else {
-            &mut group.candidate
-        };
+        let letters = if at.baseline { &mut group.baseline } else { &mut group.candidate };
         let repeat = at.repeat % letters.len();
         if group.cases == 0 || !from.contains(&letters[repeat]) {
             return None;
         }
         let mut changed = group.clone();
-        let letters = if at.baseline {
-            &mut changed.baseline
-        } else {
-            &mut changed.candidate
-        };
+        let letters = if at.baseline { &mut changed.baseline } else { &mut changed.candidate };
         letters[repeat] = to;
         changed.cases = 1;
         group.cases -= 1;
@@ -135,13 +120,7 @@ struct Spot {
 }
 
 fn arm(letters: &[char]) -> ArmRow {
-    let errored = |kind| {
-        Outcome::Errored(Failure {
-            kind,
-            code: "code".to_owned(),
-            message: "message".to_owned(),
-        })
-    };
+    let errored = |kind| Outcome::Errored(Failure { kind, code: "code".to_owned(), message: "message".to_owned() });
     let judged = |(letter, repeat): (&char, u32)| ScoredSample {
         repeat,
         outcome: match letter {
@@ -159,9 +138,7 @@ fn arm(letters: &[char]) -> ArmRow {
         waited_ms: None,
         source: None,
     };
-    ArmRow {
-        repeats: letters.iter().zip(1..).map(judged).collect(),
-    }
+    ArmRow { repeats: letters.iter().zip(1..).map(judged).collect() }
 }
 
 fn any_policy() -> impl Strategy<Value = Policy> {
@@ -174,35 +151,24 @@ fn any_policy() -> impl Strategy<Value = Policy> {
         of(vec![0.1, 0.02]),
         any::<[bool; 3]>(),
     )
-        .prop_map(
-            |(margin, tolerance, alpha, slice_q, slice_margin, [dataset, score, critical])| Policy {
-                margin,
-                tolerance,
-                alpha,
-                slice_q,
-                slice_margin,
-                max_missing: 0.1,
-                estimand: if dataset {
-                    Estimand::Dataset
-                } else {
-                    Estimand::Population
-                },
-                metric: if score { Metric::Score } else { Metric::Pass },
-                critical_tags: if critical { vec!["a".to_owned()] } else { Vec::new() },
-                critical_margin: critical.then_some(0.5),
-                ..Policy::default()
-            },
-        )
+        .prop_map(|(margin, tolerance, alpha, slice_q, slice_margin, [dataset, score, critical])| Policy {
+            margin,
+            tolerance,
+            alpha,
+            slice_q,
+            slice_margin,
+            max_missing: 0.1,
+            estimand: if dataset { Estimand::Dataset } else { Estimand::Population },
+            metric: if score { Metric::Score } else { Metric::Pass },
+            critical_tags: if critical { vec!["a".to_owned()] } else { Vec::new() },
+            critical_margin: critical.then_some(0.5),
+            ..Policy::default()
+        })
 }
 
 /// Mostly alike and mostly good, with a few of everything: near enough to the borders that a single answer may matter.
 fn any_run() -> impl Strategy<Value = Run> {
-    let shape = (
-        1u32..=3,
-        any_policy(),
-        any::<bool>(),
-        prop::sample::select(vec![0u32, 0, 25, 60]),
-    );
+    let shape = (1u32..=3, any_policy(), any::<bool>(), prop::sample::select(vec![0u32, 0, 25, 60]));
     shape.prop_flat_map(|(repeats, policy, confirms, clusters)| {
         let letters = move || {
             prop::collection::vec(
@@ -212,22 +178,16 @@ fn any_run() -> impl Strategy<Value = Run> {
         };
         let tag = || prop::sample::select(vec![None, Some("a"), Some("b")]);
         let weight = || prop::sample::select(vec![1_000u32, 1_000, 1_000, 500, 3_000]);
-        let group = (
-            letters(),
-            letters(),
-            0u32..12,
-            prop::bool::weighted(0.05),
-            tag(),
-            weight(),
-        )
-            .prop_map(|(baseline, candidate, cases, critical, tag, weight)| Group {
+        let group = (letters(), letters(), 0u32..12, prop::bool::weighted(0.05), tag(), weight()).prop_map(
+            |(baseline, candidate, cases, critical, tag, weight)| Group {
                 cases,
                 baseline,
                 candidate,
                 critical,
                 tag,
                 weight,
-            });
+            },
+        );
         let good = (0u32..200, tag()).prop_map(move |(cases, tag)| Group {
             cases,
             baseline: vec!['P'; repeats as usize],
@@ -238,13 +198,7 @@ fn any_run() -> impl Strategy<Value = Run> {
         });
         (prop::collection::vec(group, 0..5), prop::collection::vec(good, 1..3)).prop_map(move |(mut groups, good)| {
             groups.extend(good);
-            Run {
-                repeats,
-                policy: policy.clone(),
-                confirms,
-                clusters,
-                groups,
-            }
+            Run { repeats, policy: policy.clone(), confirms, clusters, groups }
         })
     })
 }
@@ -258,11 +212,7 @@ fn any_place() -> impl Strategy<Value = Spot> {
 }
 
 fn statistic(comparison: &Comparison, units: &Units, mu0: f64) -> f64 {
-    let kind = if comparison.clustered {
-        UnitKind::Cluster
-    } else {
-        UnitKind::Case
-    };
+    let kind = if comparison.clustered { UnitKind::Cluster } else { UnitKind::Case };
     Differences::of_units(units, comparison.parts, kind).z(mu0, CORRECTION)
 }
 

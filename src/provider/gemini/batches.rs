@@ -211,19 +211,14 @@ struct Row<'a> {
 /// One result. A line that can't be read has no key, so its request counts as one without a result.
 fn item(line: &[u8], simulated: bool) -> Item {
     let Ok(row) = serde_json::from_slice::<Row<'_>>(line) else {
-        return Item {
-            key: None,
-            result: Err(broken("a result is not the expected json")),
-        };
+        return Item { key: None, result: Err(broken("a result is not the expected json")) };
     };
     let key = row.key.or_else(|| Some(row.metadata?.get("key")?.as_str()?.to_owned()));
     let result = match (row.response, row.error.or(row.status)) {
         (_, Some(error)) => Err(failure(&error)),
-        (Some(response), None) => decode(response.get().as_bytes()).map(|answer| Answer {
-            simulated,
-            batched: true,
-            ..answer
-        }),
+        (Some(response), None) => {
+            decode(response.get().as_bytes()).map(|answer| Answer { simulated, batched: true, ..answer })
+        }
         (None, None) => Err(broken("a result has neither a response nor an error")),
     };
     Item { key, result }
@@ -268,10 +263,7 @@ impl Operation {
 
     fn looked(self, simulated: bool) -> BatchStatus {
         let metadata = self.metadata;
-        let state = metadata
-            .as_ref()
-            .and_then(|metadata| metadata.state.as_deref())
-            .unwrap_or("");
+        let state = metadata.as_ref().and_then(|metadata| metadata.state.as_deref()).unwrap_or("");
         let word = state.rsplit("STATE_").next().unwrap_or("");
         let ended = |code: &str, what: &str| {
             let told = self.error.as_ref().map(failure).map(|error| error.failure().message);
@@ -301,30 +293,17 @@ impl Operation {
                 ended("batch_failed", &what)
             }
         };
-        let written = self
-            .response
-            .into_iter()
-            .chain(metadata.and_then(|metadata| metadata.output));
+        let written = self.response.into_iter().chain(metadata.and_then(|metadata| metadata.output));
         let output = written.into_iter().find_map(|written| match written {
-            FileReply {
-                responses_file: Some(file),
-                ..
-            } => Some(Output::File(file)),
-            FileReply {
-                inlined_responses: Some(inlined),
-                ..
-            } => Some(Output::Inline(Results {
-                items: inlined.inlined_responses.into_iter(),
-                simulated,
-            })),
+            FileReply { responses_file: Some(file), .. } => Some(Output::File(file)),
+            FileReply { inlined_responses: Some(inlined), .. } => {
+                Some(Output::Inline(Results { items: inlined.inlined_responses.into_iter(), simulated }))
+            }
             FileReply { .. } => None,
         });
         match (output, why) {
             (Some(output), why) => BatchStatus::Ended { output, why },
-            (None, Some(why)) => BatchStatus::Ended {
-                output: Output::Nothing,
-                why: Some(why),
-            },
+            (None, Some(why)) => BatchStatus::Ended { output: Output::Nothing, why: Some(why) },
             (None, None) => BatchStatus::Ended {
                 output: Output::Nothing,
                 why: ended("batch_failed", "the batch job succeeded, but holds no results"),
@@ -350,11 +329,9 @@ impl Gemini {
         spool: &Spool,
         lines: &Lines,
     ) -> Result<String, ProviderError> {
-        let mut body = format!(
-            r#"{{"batch":{{"displayName":{},"inputConfig":{{"requests":{{"requests":["#,
-            json!(label)
-        )
-        .into_bytes();
+        let mut body =
+            format!(r#"{{"batch":{{"displayName":{},"inputConfig":{{"requests":{{"requests":["#, json!(label))
+                .into_bytes();
         let mut next = spool.reader(lines);
         let mut first = true;
         while let Some(line) = next.line().map_err(unreadable)? {
@@ -460,18 +437,9 @@ impl Gemini {
         let secret = self.connection.secret();
         if !incoming.is_success() {
             let reply = incoming.whole(secret).await?;
-            return Err(self
-                .connection
-                .judge(classify(reply.status, reply.retry_after(), &reply.body), generation));
+            return Err(self.connection.judge(classify(reply.status, reply.retry_after(), &reply.body), generation));
         }
-        Ok(Download {
-            simulated: incoming.is_simulated(),
-            incoming,
-            secret,
-            buffer: Vec::new(),
-            taken: 0,
-            scanned: 0,
-        })
+        Ok(Download { simulated: incoming.is_simulated(), incoming, secret, buffer: Vec::new(), taken: 0, scanned: 0 })
     }
 
     /// Cancels a job, one whose name was lost by its label, and deletes its file. One that has ended well stays as it is:
@@ -505,9 +473,7 @@ impl Gemini {
             }
             Ok(true)
         };
-        let done = timeout(limit, cancelling)
-            .await
-            .unwrap_or_else(|_| Err(ProviderError::timeout(limit)));
+        let done = timeout(limit, cancelling).await.unwrap_or_else(|_| Err(ProviderError::timeout(limit)));
         done.map_err(ProviderError::into_failure)
     }
 
@@ -594,8 +560,7 @@ impl Gemini {
         let uploaded: UploadReply = serde_json::from_slice(&reply.body)
             .map_err(|cause| broken(&format!("the uploaded file is not described as expected: {cause}")))?;
         let name = Some(uploaded.file.name).filter(|name| is_resource(name, "files/"));
-        name.map(Some)
-            .ok_or_else(|| broken("the uploaded file has no name that could be used"))
+        name.map(Some).ok_or_else(|| broken("the uploaded file has no name that could be used"))
     }
 
     /// A GET with the headers of every call: the service's front end works as long as they say.
@@ -625,10 +590,7 @@ impl Gemini {
 /// The name of a resource, which becomes part of a URL and so must not lead elsewhere.
 fn is_resource(name: &str, collection: &str) -> bool {
     name.strip_prefix(collection).is_some_and(|id| {
-        !id.is_empty()
-            && id
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     })
 }
 

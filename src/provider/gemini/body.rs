@@ -15,15 +15,7 @@ use std::collections::BTreeMap;
 const MODEL_ARMOR: &str = "modelArmorConfig";
 
 /// The settings that stand beside `generationConfig` in the request.
-const BESIDE: [&str; 7] = [
-    "safetySettings",
-    "tools",
-    "toolConfig",
-    "cachedContent",
-    "labels",
-    "serviceTier",
-    "store",
-];
+const BESIDE: [&str; 7] = ["safetySettings", "tools", "toolConfig", "cachedContent", "labels", "serviceTier", "store"];
 
 /// What the service can't take in a rendered prompt, in a sentence; `None` when [`body`] can say everything.
 pub fn content_problem(request: &Request) -> Option<String> {
@@ -66,9 +58,8 @@ fn whole(request: &Request) -> Body<'_> {
     let beside = |name: &str| request.config.get(name).filter(|value| !value.is_null());
     Body {
         contents: request.contents.iter().map(content).collect(),
-        system_instruction: (!request.system.is_empty()).then(|| Instruction {
-            parts: request.system.iter().map(part).collect(),
-        }),
+        system_instruction: (!request.system.is_empty())
+            .then(|| Instruction { parts: request.system.iter().map(part).collect() }),
         generation_config: generation_config(request),
         safety_settings: beside("safetySettings"),
         tools: tools(&request.tools, beside("tools")),
@@ -169,16 +160,10 @@ fn part(part: &Part) -> WirePart<'_> {
         Part::Text(text) => WirePart::Text(text),
         Part::Media { url, content_type } => match Inline::read(url) {
             Some(inline) => WirePart::InlineData {
-                mime_type: content_type
-                    .as_deref()
-                    .or(inline.mime)
-                    .unwrap_or("application/octet-stream"),
+                mime_type: content_type.as_deref().or(inline.mime).unwrap_or("application/octet-stream"),
                 data: inline.data,
             },
-            None => WirePart::FileData {
-                mime_type: content_type.as_deref(),
-                file_uri: url,
-            },
+            None => WirePart::FileData { mime_type: content_type.as_deref(), file_uri: url },
         },
     }
 }
@@ -215,19 +200,14 @@ fn tools<'a>(functions: &'a [Tool], written: Option<&'a Value>) -> Vec<WireTool<
             parameters_json_schema: tool.parameters.as_ref(),
         })
         .collect();
-    let declared = (!declarations.is_empty()).then_some(WireTool::Functions {
-        function_declarations: declarations,
-    });
+    let declared = (!declarations.is_empty()).then_some(WireTool::Functions { function_declarations: declarations });
     // One tool may be written without the list around it; anything else is for the service to refuse, not for us to drop.
     let written = match written {
         Some(Value::Array(tools)) => tools.as_slice(),
         Some(tool) => std::slice::from_ref(tool),
         None => &[],
     };
-    declared
-        .into_iter()
-        .chain(written.iter().map(WireTool::AsWritten))
-        .collect()
+    declared.into_iter().chain(written.iter().map(WireTool::AsWritten)).collect()
 }
 
 #[cfg(test)]
@@ -239,10 +219,7 @@ mod tests {
         Request {
             model: "gemini-3.8-flash".to_owned(),
             system: Vec::new(),
-            contents: vec![Content {
-                role: Role::User,
-                parts: vec![Part::Text("Hi \"there\"\n".to_owned())],
-            }],
+            contents: vec![Content { role: Role::User, parts: vec![Part::Text("Hi \"there\"\n".to_owned())] }],
             config: Map::new(),
             json_output: false,
             output_schema: None,
@@ -259,10 +236,7 @@ mod tests {
     }
 
     fn media(url: &str, content_type: Option<&str>) -> Part {
-        Part::Media {
-            url: url.to_owned(),
-            content_type: content_type.map(str::to_owned),
-        }
+        Part::Media { url: url.to_owned(), content_type: content_type.map(str::to_owned) }
     }
 
     #[test]
@@ -300,11 +274,7 @@ mod tests {
                 description: "Finds an order".to_owned(),
                 parameters: Some(json!({"type": "object", "properties": {"id": {"type": "string"}}})),
             },
-            Tool {
-                name: "ping".to_owned(),
-                description: String::new(),
-                parameters: None,
-            },
+            Tool { name: "ping".to_owned(), description: String::new(), parameters: None },
         ];
         let pretty: Value = serde_json::from_slice(&body(&request)).unwrap();
         insta::assert_snapshot!(serde_json::to_string_pretty(&pretty).unwrap());
@@ -338,11 +308,7 @@ mod tests {
         for written in [json!([{"urlContext": {}}]), json!({"urlContext": {}})] {
             let mut request = request();
             request.config = config(json!({"tools": written}));
-            assert!(
-                text(&request).ends_with(r#""tools":[{"urlContext":{}}]}"#),
-                "{}",
-                text(&request)
-            );
+            assert!(text(&request).ends_with(r#""tools":[{"urlContext":{}}]}"#), "{}", text(&request));
         }
     }
 

@@ -26,11 +26,7 @@ pub const PROVIDER: ProviderDef = ProviderDef {
     embedding: Some(EmbeddingDef {
         default_model: Some(super::embed::MODEL),
         body: super::embed::body,
-        open: |config| {
-            Ok(AnyProvider::new(Arc::new(super::embed::Embedder::new(&settings(
-                config, BASE_URL, false,
-            ))?)))
-        },
+        open: |config| Ok(AnyProvider::new(Arc::new(super::embed::Embedder::new(&settings(config, BASE_URL, false))?))),
     }),
     encoder: |config| Arc::new(GenerateContent::new(config)),
     open: |config| {

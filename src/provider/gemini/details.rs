@@ -67,10 +67,7 @@ pub(super) fn add(details: &mut Details, told: WireDetails<'_>) {
     }
     if let Some(metadata) = read::<UrlContextMetadata>(details, url_context_metadata) {
         for url in metadata.url_metadata {
-            let url = RetrievedUrl {
-                url: cut(url.retrieved_url, TEXT),
-                status: cut(url.url_retrieval_status, TEXT),
-            };
+            let url = RetrievedUrl { url: cut(url.retrieved_url, TEXT), status: cut(url.url_retrieval_status, TEXT) };
             push(&mut details.urls, url, &mut details.dropped);
         }
     }
@@ -86,25 +83,14 @@ pub(super) fn add_feedback(details: &mut Details, message: Option<&RawValue>, ra
 
 /// Adds the state of the model that served, unless it is the usual one.
 pub(super) fn add_status(details: &mut Details, status: Option<&RawValue>) {
-    if let Some(WireStatus {
-        model_stage,
-        message,
-        retirement_time,
-    }) = read(details, status)
-    {
-        let usual = matches!(
-            model_stage.as_deref(),
-            None | Some("STABLE" | "MODEL_STAGE_UNSPECIFIED")
-        );
+    if let Some(WireStatus { model_stage, message, retirement_time }) = read(details, status) {
+        let usual = matches!(model_stage.as_deref(), None | Some("STABLE" | "MODEL_STAGE_UNSPECIFIED"));
         if usual && message.is_none() && retirement_time.is_none() {
             return;
         }
         let text = |text: Option<String>| text.map(|text| cut(text, TEXT));
-        details.model_status = Some(ModelStatus {
-            stage: text(model_stage),
-            message: text(message),
-            retires_at: text(retirement_time),
-        });
+        details.model_status =
+            Some(ModelStatus { stage: text(model_stage), message: text(message), retires_at: text(retirement_time) });
     }
 }
 
@@ -133,11 +119,7 @@ pub(super) fn add_code_result(details: &mut Details, result: Option<&RawValue>) 
             run.output = output;
         }
         _ => {
-            let run = CodeRun {
-                outcome,
-                output,
-                ..CodeRun::default()
-            };
+            let run = CodeRun { outcome, output, ..CodeRun::default() };
             keep(&mut details.code, run, ENTRIES, &mut details.dropped);
         }
     }
@@ -149,22 +131,13 @@ fn safety(details: &mut Details, ratings: Option<&RawValue>) {
     let Some(ratings) = read::<Vec<WireRating>>(details, ratings) else {
         return;
     };
-    for WireRating {
-        category,
-        probability,
-        blocked,
-    } in ratings
-    {
+    for WireRating { category, probability, blocked } in ratings {
         let (category, probability) = (cut(category, TEXT), cut(probability, TEXT));
         if let Some(known) = details.safety.iter_mut().find(|known| known.category == category) {
             known.probability = probability;
             known.blocked |= blocked;
         } else if blocked || !matches!(probability.as_str(), "" | "NEGLIGIBLE" | "HARM_PROBABILITY_UNSPECIFIED") {
-            let rating = SafetyRating {
-                category,
-                probability,
-                blocked,
-            };
+            let rating = SafetyRating { category, probability, blocked };
             keep(&mut details.safety, rating, ENTRIES, &mut details.dropped);
         }
     }
@@ -172,10 +145,7 @@ fn safety(details: &mut Details, ratings: Option<&RawValue>) {
 
 /// Each piece of a stream has the tokens of its own text.
 fn logprobs(details: &mut Details, result: LogprobsResult) {
-    let LogprobsResult {
-        chosen_candidates,
-        top_candidates,
-    } = result;
+    let LogprobsResult { chosen_candidates, top_candidates } = result;
     let mut top = top_candidates.into_iter();
     for WireToken { token, log_probability } in chosen_candidates {
         let mut top = top.next().unwrap_or_default().candidates;
@@ -200,12 +170,7 @@ fn logprobs(details: &mut Details, result: LogprobsResult) {
 
 /// A piece of a stream may repeat earlier sources or bring new ones; its supports count its own.
 fn grounding(details: &mut Details, metadata: GroundingMetadata) {
-    let GroundingMetadata {
-        grounding_chunks,
-        grounding_supports,
-        web_search_queries,
-        retrieval_queries,
-    } = metadata;
+    let GroundingMetadata { grounding_chunks, grounding_supports, web_search_queries, retrieval_queries } = metadata;
     for query in web_search_queries.into_iter().chain(retrieval_queries) {
         push(&mut details.queries, cut(query, TEXT), &mut details.dropped);
     }
@@ -220,11 +185,7 @@ fn grounding(details: &mut Details, metadata: GroundingMetadata) {
             })
         })
         .collect();
-    for WireSupport {
-        segment,
-        grounding_chunk_indices,
-    } in grounding_supports
-    {
+    for WireSupport { segment, grounding_chunk_indices } in grounding_supports {
         let support = Support {
             start: segment.start_index,
             end: segment.end_index,
@@ -369,11 +330,7 @@ impl WireChunk {
     fn into_source(self) -> FoundSource {
         let WireSource { uri, title, text } = self.web.or(self.retrieved_context).or(self.maps).unwrap_or_default();
         let bounded = |text: Option<String>| text.filter(|text| !text.is_empty()).map(|text| cut(text, TEXT));
-        FoundSource {
-            uri: bounded(uri),
-            title: bounded(title),
-            text: bounded(text),
-        }
+        FoundSource { uri: bounded(uri), title: bounded(title), text: bounded(text) }
     }
 }
 
@@ -434,10 +391,7 @@ mod tests {
 
     fn candidate(fields: Value) -> Value {
         let mut candidate = json!({"content": {"parts": [{"text": "Hi."}]}, "finishReason": "STOP"});
-        candidate
-            .as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
+        candidate.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         json!({"candidates": [candidate]})
     }
 
@@ -446,10 +400,7 @@ mod tests {
     }
 
     fn streamed(responses: &[Value]) -> Answer {
-        let events: String = responses
-            .iter()
-            .map(|response| format!("data: {response}\n\n"))
-            .collect();
+        let events: String = responses.iter().map(|response| format!("data: {response}\n\n")).collect();
         decode_stream(events.as_bytes()).unwrap()
     }
 
@@ -460,10 +411,7 @@ mod tests {
     #[test]
     fn each_field_is_kept_in_our_words() {
         let table = [
-            (
-                json!({"finishMessage": "Because."}),
-                json!({"finish_message": "Because."}),
-            ),
+            (json!({"finishMessage": "Because."}), json!({"finish_message": "Because."})),
             (json!({"avgLogprobs": -0.25}), json!({"avg_logprob": -0.25})),
             (
                 json!({"logprobsResult": {"logProbabilitySum": -0.5,
@@ -541,10 +489,7 @@ mod tests {
         let blocked = json!({"promptFeedback": {"blockReason": "MODEL_ARMOR", "blockReasonMessage": "It breaks a filter.",
             "safetyRatings": [{"category": "A", "probability": "HIGH"}]}});
         let answer = answer(&blocked);
-        assert_eq!(
-            answer.unusable().as_deref(),
-            Some("the prompt was blocked (MODEL_ARMOR: It breaks a filter.)")
-        );
+        assert_eq!(answer.unusable().as_deref(), Some("the prompt was blocked (MODEL_ARMOR: It breaks a filter.)"));
         assert_eq!(answer.details.unwrap().safety[0].probability, "HIGH");
     }
 
@@ -561,22 +506,12 @@ mod tests {
         let other = json!({"segment": {"endIndex": 2}, "groundingChunkIndices": [0]});
         let begun = grounded(json!([a]), json!([first]));
         // What comes later holds what was there before, or only what is new.
-        for later in [
-            grounded(json!([a, b]), json!([first, second])),
-            grounded(json!([b]), json!([other])),
-        ] {
+        for later in [grounded(json!([a, b]), json!([first, second])), grounded(json!([b]), json!([other]))] {
             let details = streamed(&[begun.clone(), later]).details.unwrap();
-            let uris: Vec<_> = details
-                .sources
-                .iter()
-                .map(|source| source.uri.as_deref().unwrap())
-                .collect();
+            let uris: Vec<_> = details.sources.iter().map(|source| source.uri.as_deref().unwrap()).collect();
             assert_eq!(uris, ["a", "b"]);
-            let supports: Vec<_> = details
-                .supports
-                .iter()
-                .map(|support| (support.end, support.sources.clone()))
-                .collect();
+            let supports: Vec<_> =
+                details.supports.iter().map(|support| (support.end, support.sources.clone())).collect();
             assert_eq!(supports, [(1, vec![0]), (2, vec![1])]);
             assert_eq!((details.queries.len(), details.dropped), (1, 0));
         }
@@ -588,21 +523,11 @@ mod tests {
         let rated = |probability: &str, blocked: bool| {
             candidate(json!({"safetyRatings": [{"category": "A", "probability": probability, "blocked": blocked}]}))
         };
-        let details = streamed(&[
-            token("a", -1.0),
-            token("b", -2.0),
-            rated("HIGH", true),
-            rated("LOW", false),
-        ])
-        .details
-        .unwrap();
+        let details =
+            streamed(&[token("a", -1.0), token("b", -2.0), rated("HIGH", true), rated("LOW", false)]).details.unwrap();
         let tokens: Vec<_> = details.logprobs.iter().map(|chosen| chosen.token.as_str()).collect();
         assert_eq!((tokens, details.avg_logprob), (vec!["a", "b"], Some(-2.0)));
-        let SafetyRating {
-            category: _,
-            probability,
-            blocked,
-        } = &details.safety[0];
+        let SafetyRating { category: _, probability, blocked } = &details.safety[0];
         assert_eq!((probability.as_str(), *blocked, details.safety.len()), ("LOW", true, 1));
         let code = json!({"candidates": [{"content": {"parts": [{"executableCode": {"code": "1"}}]}}]});
         let result = candidate(json!({"content": {"parts": [{"codeExecutionResult": {"outcome": "OUTCOME_OK"}}]}}));
@@ -636,10 +561,8 @@ mod tests {
         let top = json!([{"candidates": vec![json!({"token": "y"}); TOP + 2]}]);
         let citations: Vec<Value> = (0..ENTRIES + 5).map(|start| json!({"startIndex": start})).collect();
         let parts = json!([{"executableCode": {"code": "ü".repeat(CODE)}}]);
-        let response = candidate(
-            json!({"logprobsResult": {"chosenCandidates": chosen, "topCandidates": top},
-            "citationMetadata": {"citations": citations}, "content": {"parts": parts}}),
-        );
+        let response = candidate(json!({"logprobsResult": {"chosenCandidates": chosen, "topCandidates": top},
+            "citationMetadata": {"citations": citations}, "content": {"parts": parts}}));
         let details = answer(&response).details.unwrap();
         assert_eq!((details.logprobs.len(), details.logprobs[0].top.len()), (TOKENS, TOP));
         assert_eq!((details.citations.len(), details.dropped), (ENTRIES, 3 + 2 + 5));

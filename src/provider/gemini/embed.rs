@@ -72,11 +72,7 @@ struct UsageMetadata {
 impl Provider for Embedder {
     async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
         let unaskable = |message| ProviderError::new(FailureKind::Request, "bad_model", message, Retry::Never);
-        let url = self
-            .connection
-            .endpoint
-            .batch_embed_contents(&job.request.model)
-            .map_err(unaskable)?;
+        let url = self.connection.endpoint.batch_embed_contents(&job.request.model).map_err(unaskable)?;
         let mut request = post(url, self.connection.headers.clone(), &job.body);
         let generation = self.connection.sign(&mut request);
         let got = self.exchange(request, job).await;
@@ -91,11 +87,7 @@ impl Embedder {
             return Err(classify(reply.status, reply.retry_after(), &reply.body));
         }
         let (vectors, counted) = decode(&reply.body)?;
-        Ok(Answer {
-            latency_ms: reply.latency_ms,
-            simulated: reply.is_simulated(),
-            ..answer(job, &vectors, counted)?
-        })
+        Ok(Answer { latency_ms: reply.latency_ms, simulated: reply.is_simulated(), ..answer(job, &vectors, counted)? })
     }
 }
 

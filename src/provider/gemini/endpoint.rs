@@ -59,11 +59,7 @@ impl Endpoint {
         let prefix = format!("{}/{version}/", base.as_str());
         let prefix =
             Url::parse(&prefix).map_err(|cause| Problem::new(format!("the base url can't be read: {cause}")))?;
-        Ok(Endpoint {
-            base,
-            prefix,
-            version: version.to_owned(),
-        })
+        Ok(Endpoint { base, prefix, version: version.to_owned() })
     }
 
     /// The base alone.
@@ -133,9 +129,7 @@ pub(super) fn resource(model: &str) -> String {
 /// # Errors
 /// The base URL, the version or the model is wrong.
 pub fn url(base_url: &str, version: &str, model: &str, delivery: Delivery) -> Result<String, Problem> {
-    let url = Endpoint::new(base_url, version)?
-        .generate_content(model, delivery)
-        .map_err(Problem::new)?;
+    let url = Endpoint::new(base_url, version)?.generate_content(model, delivery).map_err(Problem::new)?;
     Ok(url.to_string())
 }
 
@@ -168,18 +162,9 @@ mod tests {
         let at = "https://generativelanguage.googleapis.com/v1beta";
         assert_eq!(url(BASE_URL, "m-1.5"), format!("{at}/models/m-1.5:generateContent"));
         assert_eq!(url(BASE_URL, "models/m"), format!("{at}/models/m:generateContent"));
-        assert_eq!(
-            url(BASE_URL, "tunedModels/x"),
-            format!("{at}/tunedModels/x:generateContent")
-        );
-        assert_eq!(
-            url("http://h:4020/gemini/", "m"),
-            "http://h:4020/gemini/v1beta/models/m:generateContent"
-        );
-        assert_eq!(
-            url(" http://[::1]:80// ", "m"),
-            "http://[::1]/v1beta/models/m:generateContent"
-        );
+        assert_eq!(url(BASE_URL, "tunedModels/x"), format!("{at}/tunedModels/x:generateContent"));
+        assert_eq!(url("http://h:4020/gemini/", "m"), "http://h:4020/gemini/v1beta/models/m:generateContent");
+        assert_eq!(url(" http://[::1]:80// ", "m"), "http://[::1]/v1beta/models/m:generateContent");
     }
 
     #[test]
@@ -198,27 +183,12 @@ mod tests {
 
     #[test]
     fn models_cannot_lead_elsewhere() {
-        for model in [
-            "",
-            "..",
-            "../../x",
-            "models/",
-            "models/../x",
-            "a/b",
-            "m?key=1",
-            "m#x",
-            "m%2f",
-            "m:x",
-            "m x",
-            ".m",
-            "é",
-        ] {
+        for model in
+            ["", "..", "../../x", "models/", "models/../x", "a/b", "m?key=1", "m#x", "m%2f", "m:x", "m x", ".m", "é"]
+        {
             assert!(model_problem(model).is_some(), "{model}");
             assert!(
-                Endpoint::new(BASE_URL, VERSION)
-                    .unwrap()
-                    .generate_content(model, Delivery::Whole)
-                    .is_err(),
+                Endpoint::new(BASE_URL, VERSION).unwrap().generate_content(model, Delivery::Whole).is_err(),
                 "{model}"
             );
         }

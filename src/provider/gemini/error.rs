@@ -53,23 +53,14 @@ struct Reply {
 impl Reply {
     fn read(http: u16, body: &[u8]) -> Reply {
         let Some(error) = error_object(body) else {
-            return Reply {
-                http,
-                status: None,
-                message: excerpt(body),
-                details: Vec::new(),
-            };
+            return Reply { http, status: None, message: excerpt(body), details: Vec::new() };
         };
         let text = |name: &str| error.get(name).and_then(Value::as_str).map(str::to_owned);
         Reply {
             http,
             status: text("status"),
             message: text("message").or_else(|| error.as_str().map(str::to_owned)),
-            details: error
-                .get("details")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default(),
+            details: error.get("details").and_then(Value::as_array).cloned().unwrap_or_default(),
         }
     }
 
@@ -108,11 +99,7 @@ impl Reply {
         }
         let message = self.message.as_deref().unwrap_or_default().to_ascii_lowercase();
         let of_quota = self.http == 429 && (message.contains("quota") || self.quota_ids().next().is_some());
-        if has_header || of_quota {
-            Reach::Everyone
-        } else {
-            Reach::Request
-        }
+        if has_header || of_quota { Reach::Everyone } else { Reach::Request }
     }
 
     /// The code of a failure of key, account or place that no further request can escape.
@@ -152,9 +139,7 @@ impl Reply {
     /// The delay the service asks for: `RetryInfo`, "retry in 44.09s" in the message and the `Retry-After` header (in
     /// seconds; the form with a date is not read), the longest of them; a minute for a quota per minute without any.
     fn told_delay(&self, retry_after: Option<&str>) -> Option<Duration> {
-        let info = self
-            .details_of("RetryInfo")
-            .filter_map(|detail| duration(detail.get("retryDelay")?.as_str()?));
+        let info = self.details_of("RetryInfo").filter_map(|detail| duration(detail.get("retryDelay")?.as_str()?));
         let message = self.message.as_deref().and_then(delay_in_message);
         let header = retry_after.and_then(|value| seconds(value.trim().parse().ok()?));
         info.chain(message).chain(header).max().or_else(|| {
@@ -164,8 +149,7 @@ impl Reply {
     }
 
     fn reasons(&self) -> impl Iterator<Item = &str> {
-        self.details_of("ErrorInfo")
-            .filter_map(|detail| detail.get("reason")?.as_str())
+        self.details_of("ErrorInfo").filter_map(|detail| detail.get("reason")?.as_str())
     }
 
     fn quota_ids(&self) -> impl Iterator<Item = &str> {
@@ -217,10 +201,7 @@ fn code_of(error: &Value) -> Option<u16> {
     let number = code.and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
     let text = || code.and_then(Value::as_str).and_then(|code| code.parse().ok());
     let by_status = || error.get("status").and_then(Value::as_str).and_then(http_of_status);
-    number
-        .or_else(text)
-        .filter(|code| (400..600).contains(code))
-        .or_else(by_status)
+    number.or_else(text).filter(|code| (400..600).contains(code)).or_else(by_status)
 }
 
 /// The HTTP status of a canonical status (the mapping documented in google/rpc/code.proto).
@@ -267,9 +248,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = None;
     loop {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, tail) = rest.split_at(digits);
         let unit = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0)]
             .into_iter()
@@ -356,14 +335,7 @@ mod tests {
         let says = |status: &str, message: &str| json!({"error": {"status": status, "message": message}}).to_string();
         let after = |seconds| Retry::After(Duration::from_secs(seconds));
         let table = [
-            (
-                400,
-                None,
-                error(vec![&bad_key]),
-                Auth,
-                "api_key_invalid",
-                Retry::KeyRefused,
-            ),
+            (400, None, error(vec![&bad_key]), Auth, "api_key_invalid", Retry::KeyRefused),
             (
                 400,
                 None,
@@ -388,24 +360,10 @@ mod tests {
                 "http_400",
                 Retry::Never,
             ),
-            (
-                400,
-                None,
-                says("INVALID_ARGUMENT", "Unknown name"),
-                Request,
-                "http_400",
-                Retry::Never,
-            ),
+            (400, None, says("INVALID_ARGUMENT", "Unknown name"), Request, "http_400", Retry::Never),
             (401, None, String::new(), Auth, "http_401", Retry::KeyRefused),
             (403, None, "<html>".to_owned(), Auth, "http_403", Retry::KeyRefused),
-            (
-                404,
-                None,
-                says("NOT_FOUND", "models/x"),
-                Request,
-                "http_404",
-                Retry::Never,
-            ),
+            (404, None, says("NOT_FOUND", "models/x"), Request, "http_404", Retry::Never),
             (413, None, String::new(), Request, "http_413", Retry::Never),
             (302, None, String::new(), Request, "http_302", Retry::Never),
             (408, None, String::new(), Transport, "http_408", Retry::Backoff),
@@ -419,49 +377,14 @@ mod tests {
             (504, Some("-1"), String::new(), Transport, "http_504", Retry::Backoff),
             (429, None, String::new(), RateLimit, "http_429", Retry::Backoff),
             (429, Some("nan"), String::new(), RateLimit, "http_429", Retry::Backoff),
-            (
-                429,
-                Some("3"),
-                error(vec![&wait("2s")]),
-                RateLimit,
-                "http_429",
-                after(3),
-            ),
+            (429, Some("3"), error(vec![&wait("2s")]), RateLimit, "http_429", after(3)),
             (429, None, error(vec![&minute]), RateLimit, "http_429", after(60)),
-            (
-                429,
-                None,
-                error(vec![&minute, &wait("2s")]),
-                RateLimit,
-                "http_429",
-                after(2),
-            ),
+            (429, None, error(vec![&minute, &wait("2s")]), RateLimit, "http_429", after(2)),
             (429, None, error(vec![&wait("300s")]), RateLimit, "http_429", after(300)),
-            (
-                429,
-                None,
-                error(vec![&wait("301s")]),
-                Quota,
-                "quota_long_wait",
-                Retry::QuotaSpent,
-            ),
-            (
-                429,
-                None,
-                error(vec![&day, &wait("2s")]),
-                Quota,
-                "quota_per_day",
-                Retry::QuotaSpent,
-            ),
+            (429, None, error(vec![&wait("301s")]), Quota, "quota_long_wait", Retry::QuotaSpent),
+            (429, None, error(vec![&day, &wait("2s")]), Quota, "quota_per_day", Retry::QuotaSpent),
             (503, None, error(vec![&day]), Quota, "quota_per_day", Retry::QuotaSpent),
-            (
-                429,
-                None,
-                error(vec![&daily]),
-                Quota,
-                "quota_per_day",
-                Retry::QuotaSpent,
-            ),
+            (429, None, error(vec![&daily]), Quota, "quota_per_day", Retry::QuotaSpent),
             (
                 429,
                 None,
@@ -505,22 +428,13 @@ mod tests {
             (429, None, body("m", &[&tokens, &wait]), Reach::Tokens),
             (429, None, body("m", &[&tokens, &requests]), Reach::Requests),
             (429, None, body("m", &[&other, &wait]), Reach::Everyone),
-            (
-                429,
-                None,
-                body("Quota exceeded. Please retry in 2s.", &[]),
-                Reach::Everyone,
-            ),
+            (429, None, body("Quota exceeded. Please retry in 2s.", &[]), Reach::Everyone),
             (429, Some("2"), body("m", &[]), Reach::Everyone),
             (429, None, body("Resource exhausted.", &[&wait]), Reach::Request),
             (503, None, body("overloaded", &[&wait]), Reach::Request),
             (503, Some("2"), String::new(), Reach::Everyone),
         ] {
-            assert_eq!(
-                classify(status, header, body.as_bytes()).reach(),
-                reach,
-                "{status} {header:?} {body}"
-            );
+            assert_eq!(classify(status, header, body.as_bytes()).reach(), reach, "{status} {header:?} {body}");
         }
     }
 
@@ -528,15 +442,9 @@ mod tests {
     fn an_error_inside_a_success_is_found() {
         let meaning = |body: &str| in_success(body.as_bytes()).map(|error| (error.failure().code, error.retry()));
         let of = |code: &str, retry| Some((code.to_owned(), retry));
-        assert_eq!(
-            meaning(r#"{"error":{"code":503,"message":"x"}}"#),
-            of("http_503", Retry::Backoff)
-        );
+        assert_eq!(meaning(r#"{"error":{"code":503,"message":"x"}}"#), of("http_503", Retry::Backoff));
         assert_eq!(meaning(r#"{"error":{"code":"429"}}"#), of("http_429", Retry::Backoff));
-        assert_eq!(
-            meaning(r#"[{"error":{"status":"UNAVAILABLE"}}]"#),
-            of("http_503", Retry::Backoff)
-        );
+        assert_eq!(meaning(r#"[{"error":{"status":"UNAVAILABLE"}}]"#), of("http_503", Retry::Backoff));
         assert_eq!(meaning(r#"{"error":{"code":8}}"#), of("http_500", Retry::Backoff));
         assert_eq!(meaning(r#"{"error":"boom"}"#), of("http_500", Retry::Backoff));
         assert_eq!(meaning(r#"{"error":null}"#), None);
@@ -548,21 +456,12 @@ mod tests {
     fn messages_are_bounded_and_say_what_the_service_said() {
         let message = |status, body: &str| classify(status, None, body.as_bytes()).failure().message;
         assert_eq!(
-            message(
-                503,
-                r#"{"error":{"code":503,"message":"overloaded\n","status":"UNAVAILABLE"}}"#
-            ),
+            message(503, r#"{"error":{"code":503,"message":"overloaded\n","status":"UNAVAILABLE"}}"#),
             "http 503 UNAVAILABLE: overloaded"
         );
-        assert_eq!(
-            message(502, "<html>\n  <b>bad</b>\n</html>"),
-            "http 502: <html> <b>bad</b> </html>"
-        );
+        assert_eq!(message(502, "<html>\n  <b>bad</b>\n</html>"), "http 502: <html> <b>bad</b> </html>");
         assert_eq!(message(500, ""), "http 500");
-        assert_eq!(
-            message(500, &"é ".repeat(100_000)).chars().count(),
-            200 + "http 500: …".chars().count()
-        );
+        assert_eq!(message(500, &"é ".repeat(100_000)).chars().count(), 200 + "http 500: …".chars().count());
         let long = json!({"error": {"message": "é".repeat(5000)}}).to_string();
         assert_eq!(message(400, &long).chars().count(), LONGEST_MESSAGE + 1);
         assert!(message(302, "").contains("never followed"));

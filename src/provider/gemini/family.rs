@@ -28,16 +28,8 @@ pub(super) struct Family(Option<((u32, u32), Tier)>);
 
 /// Models that are retired or going to be: name, day, and what happens on it.
 const RETIRING: [(&str, Date, &str); 3] = [
-    (
-        "gemini-2.5-pro",
-        date!(2026 - 12 - 01),
-        "answered by gemini-3.8-flash, at its price",
-    ),
-    (
-        "gemini-2.5-flash",
-        date!(2026 - 12 - 01),
-        "answered by gemini-3.5-flash-lite, at its price",
-    ),
+    ("gemini-2.5-pro", date!(2026 - 12 - 01), "answered by gemini-3.8-flash, at its price"),
+    ("gemini-2.5-flash", date!(2026 - 12 - 01), "answered by gemini-3.5-flash-lite, at its price"),
     ("gemini-3.1-flash-lite", date!(2027 - 05 - 07), "shut down"),
 ];
 
@@ -79,12 +71,10 @@ impl Family {
         }
         self.thinking(model, config, findings);
         self.sampling(model, config, findings);
-        findings
-            .doubtful
-            .extend(self.retirement(model, today).map(|message| ArgProblem {
-                path: vec![Step::key("model")],
-                ..ArgProblem::new(message)
-            }));
+        findings.doubtful.extend(
+            self.retirement(model, today)
+                .map(|message| ArgProblem { path: vec![Step::key("model")], ..ArgProblem::new(message) }),
+        );
     }
 
     fn thinking(self, model: &str, config: &Map<String, Value>, findings: &mut Findings) {
@@ -93,10 +83,9 @@ impl Family {
         };
         let get = |key: &str| thinking.get(key).filter(|value| !value.is_null());
         let mut refuse = |key: &str, message: String, expected: String| {
-            findings.refused.push(ArgProblem {
-                path: at(&["thinkingConfig", key]),
-                ..ArgProblem::new(message).expected(expected)
-            });
+            findings
+                .refused
+                .push(ArgProblem { path: at(&["thinkingConfig", key]), ..ArgProblem::new(message).expected(expected) });
         };
         if get("thinkingBudget").is_some() && get("thinkingLevel").is_some() {
             refuse(
@@ -114,20 +103,12 @@ impl Family {
                 format!("one of {}", levels.join(", "))
             };
             let shown: String = level.chars().take(60).collect();
-            refuse(
-                "thinkingLevel",
-                format!("{model} has no thinking level {shown}"),
-                expected,
-            );
+            refuse("thinkingLevel", format!("{model} has no thinking level {shown}"), expected);
         }
         if let Some(budget) = get("thinkingBudget").and_then(Value::as_i64)
             && let Some(expected) = self.budget_problem(budget)
         {
-            refuse(
-                "thinkingBudget",
-                format!("{model} takes no thinking budget of {budget}"),
-                expected.to_owned(),
-            );
+            refuse("thinkingBudget", format!("{model} takes no thinking budget of {budget}"), expected.to_owned());
         }
     }
 
@@ -153,10 +134,7 @@ impl Family {
             (_, _) if budget == -1 => return None,
             ((2, 5), Tier::Pro) => ((128..=32_768).contains(&budget), "-1, or 128 to 32768"),
             ((2, 5), Tier::Flash) => ((0..=24_576).contains(&budget), "-1, or 0 to 24576"),
-            ((2, 5), Tier::FlashLite) => (
-                budget == 0 || (512..=24_576).contains(&budget),
-                "-1, 0, or 512 to 24576",
-            ),
+            ((2, 5), Tier::FlashLite) => (budget == 0 || (512..=24_576).contains(&budget), "-1, 0, or 512 to 24576"),
             (_, Tier::Pro) => (budget != 0, "-1, or more than 0: this model always thinks"),
             (_, Tier::Flash | Tier::FlashLite | Tier::Other) => return None,
         };
@@ -174,10 +152,8 @@ impl Family {
             if ignores && config.get(key).is_some_and(|value| !value.is_null()) {
                 findings.doubtful.push(ArgProblem {
                     path: at(&[key]),
-                    ..ArgProblem::new(format!(
-                        "{model} ignores `{key}`, and later models are going to refuse it"
-                    ))
-                    .hint("drop it; what differs from sample to sample is measured by --repeat")
+                    ..ArgProblem::new(format!("{model} ignores `{key}`, and later models are going to refuse it"))
+                        .hint("drop it; what differs from sample to sample is measured by --repeat")
                 });
             }
         }
@@ -285,11 +261,7 @@ mod tests {
             ("gemini-4-argon", ""),
             ("gemini-2.5-flash-lite", ""),
         ] {
-            assert_eq!(
-                judged(model, config.clone()),
-                (String::new(), ignored.to_owned()),
-                "{model}"
-            );
+            assert_eq!(judged(model, config.clone()), (String::new(), ignored.to_owned()), "{model}");
         }
     }
 

@@ -37,18 +37,9 @@ pub(super) const CONFIG: &[Field] = &[
     both("responseFormat", Form::Any),
     both("responseJsonSchema", Form::Any),
     both("responseLogprobs", Form::Flag),
-    both(
-        "responseMimeType",
-        Form::Word(&["text/plain", "application/json", "text/x.enum"]),
-    ),
-    gemini(
-        "responseModalities",
-        Form::List(&Form::Word(&["TEXT", "IMAGE", "AUDIO"]), MANY),
-    ),
-    vertex(
-        "responseModalities",
-        Form::List(&Form::Word(&["TEXT", "IMAGE", "AUDIO", "VIDEO"]), MANY),
-    ),
+    both("responseMimeType", Form::Word(&["text/plain", "application/json", "text/x.enum"])),
+    gemini("responseModalities", Form::List(&Form::Word(&["TEXT", "IMAGE", "AUDIO"]), MANY)),
+    vertex("responseModalities", Form::List(&Form::Word(&["TEXT", "IMAGE", "AUDIO", "VIDEO"]), MANY)),
     both("responseSchema", Form::Map(&SCHEMA)),
     vertex("routingConfig", Form::Map(ROUTING)),
     both("seed", Form::Whole(-MOST - 1, MOST)),
@@ -67,35 +58,22 @@ pub(super) const CONFIG: &[Field] = &[
     both("cachedContent", Form::Text),
     both("labels", Form::Texts),
     vertex("modelArmorConfig", Form::Map(MODEL_ARMOR)),
-    gemini(
-        "serviceTier",
-        Form::Word(&["unspecified", "flex", "standard", "priority"]),
-    ),
+    gemini("serviceTier", Form::Word(&["unspecified", "flex", "standard", "priority"])),
     gemini("store", Form::Flag),
 ];
 
-const MEDIA_RESOLUTION: &[&str] = &[
-    "MEDIA_RESOLUTION_UNSPECIFIED",
-    "MEDIA_RESOLUTION_LOW",
-    "MEDIA_RESOLUTION_MEDIUM",
-    "MEDIA_RESOLUTION_HIGH",
-];
+const MEDIA_RESOLUTION: &[&str] =
+    &["MEDIA_RESOLUTION_UNSPECIFIED", "MEDIA_RESOLUTION_LOW", "MEDIA_RESOLUTION_MEDIUM", "MEDIA_RESOLUTION_HIGH"];
 
 const ROUTING: &[Field] = &[both("autoMode", Form::Object), both("manualMode", Form::Object)];
 
-const MODEL_ARMOR: &[Field] = &[
-    both("promptTemplateName", Form::Text),
-    both("responseTemplateName", Form::Text),
-];
+const MODEL_ARMOR: &[Field] = &[both("promptTemplateName", Form::Text), both("responseTemplateName", Form::Text)];
 
 const THINKING: &[Field] = &[
     both("includeThoughts", Form::Flag),
     // 0 turns thinking off, -1 leaves it to the model.
     both("thinkingBudget", Form::Whole(-1, MOST)),
-    gemini(
-        "thinkingLevel",
-        Form::Word(&["MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH"]),
-    ),
+    gemini("thinkingLevel", Form::Word(&["MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH"])),
     vertex("thinkingLevel", Form::Word(&["MINIMAL", "LOW", "MEDIUM", "HIGH"])),
 ];
 
@@ -128,13 +106,7 @@ const SAFETY: &[Field] = &[
     vertex("method", Form::Word(&["SEVERITY", "PROBABILITY"])),
     both(
         "threshold",
-        Form::Word(&[
-            "BLOCK_LOW_AND_ABOVE",
-            "BLOCK_MEDIUM_AND_ABOVE",
-            "BLOCK_ONLY_HIGH",
-            "BLOCK_NONE",
-            "OFF",
-        ]),
+        Form::Word(&["BLOCK_LOW_AND_ABOVE", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_ONLY_HIGH", "BLOCK_NONE", "OFF"]),
     ),
 ];
 
@@ -178,10 +150,7 @@ const CALLING: &[Field] = &[
 
 /// The subset of OpenAPI that describes answers and arguments; references are Vertex AI's. A static, because it holds itself.
 static SCHEMA: [Field; 25] = [
-    both(
-        "type",
-        Form::Word(&["STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"]),
-    ),
+    both("type", Form::Word(&["STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"])),
     vertex("additionalProperties", Form::Any),
     both("anyOf", Form::List(&Form::Map(&SCHEMA), MANY)),
     both("default", Form::Any),

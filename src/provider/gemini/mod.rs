@@ -155,10 +155,7 @@ impl Gemini {
     fn request(&self, job: &Job, body: &Arc<[u8]>) -> Result<(reqwest::Request, Option<Generation>), ProviderError> {
         let unaskable = |message| ProviderError::new(FailureKind::Request, "bad_model", message, Retry::Never);
         let connection = &self.connection;
-        let url = connection
-            .endpoint
-            .generate_content(&job.request.model, self.delivery)
-            .map_err(unaskable)?;
+        let url = connection.endpoint.generate_content(&job.request.model, self.delivery).map_err(unaskable)?;
         let mut request = post(url, connection.headers.clone(), body);
         let generation = connection.sign(&mut request);
         if self.simulated {
@@ -242,12 +239,7 @@ async fn merge(mut incoming: Incoming, secret: Option<&dyn Redact>) -> Result<An
         }
     }
     let latency_ms = incoming.elapsed_ms();
-    Ok(Answer {
-        latency_ms,
-        first_token_ms,
-        simulated: incoming.is_simulated(),
-        ..merging.finish()?
-    })
+    Ok(Answer { latency_ms, first_token_ms, simulated: incoming.is_simulated(), ..merging.finish()? })
 }
 
 /// What the simulator is told in `x-promptgate-sample`: the same for every attempt and every run, another for each case,
@@ -316,10 +308,7 @@ mod tests {
     fn a_request_has_the_key_in_a_header_only_and_the_time_it_has() {
         let target = Gemini::new(&settings("http://127.0.0.1:9")).unwrap();
         let request = of_job(&target, &job("c", Arm::Candidate, 1)).unwrap().0;
-        assert_eq!(
-            request.url().as_str(),
-            "http://127.0.0.1:9/v1beta/models/m:generateContent"
-        );
+        assert_eq!(request.url().as_str(), "http://127.0.0.1:9/v1beta/models/m:generateContent");
         assert_eq!(request.headers()[KEY_HEADER], "a-secret-key");
         assert!(request.headers()[KEY_HEADER].is_sensitive());
         assert_eq!(request.headers()[TIMEOUT_HEADER], "2");
@@ -329,12 +318,8 @@ mod tests {
 
     #[test]
     fn the_simulator_is_told_which_sample_it_is() {
-        let target = Gemini::new(&GeminiSettings {
-            key: None,
-            simulated: true,
-            ..settings("http://127.0.0.1:9")
-        })
-        .unwrap();
+        let target =
+            Gemini::new(&GeminiSettings { key: None, simulated: true, ..settings("http://127.0.0.1:9") }).unwrap();
         let sample = |job: &Job| of_job(&target, job).unwrap().0.headers()[SAMPLE_HEADER].clone();
         let first = sample(&job("c", Arm::Candidate, 1));
         assert_eq!(first.len(), 32);

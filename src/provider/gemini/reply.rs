@@ -200,10 +200,9 @@ impl Part<'_> {
         details::add_code(details, self.executable_code);
         details::add_code_result(details, self.code_execution_result);
         if let Some(call) = self.function_call {
-            answer.tool_calls.push(ToolCall {
-                name: call.name.unwrap_or_default(),
-                args: call.args.unwrap_or_default(),
-            });
+            answer
+                .tool_calls
+                .push(ToolCall { name: call.name.unwrap_or_default(), args: call.args.unwrap_or_default() });
         }
     }
 }
@@ -310,13 +309,7 @@ mod tests {
             .map(|call| format!("{} {}", call.name, Value::Object(call.args.clone())))
             .collect();
         assert_eq!(calls, [r#"f {"b":1,"a":[2.0]}"#, "g {}"]);
-        let usage = Usage {
-            prompt: 910,
-            cached: 4,
-            output: 5,
-            thinking: 3,
-            total: 918,
-        };
+        let usage = Usage { prompt: 910, cached: 4, output: 5, thinking: 3, total: 918 };
         assert_eq!(answer.usage, usage);
     }
 
@@ -345,10 +338,7 @@ mod tests {
             assert!(answer(&body).unusable().is_some(), "{body} can't be a good answer");
         }
         let blocked = answer(&json!({"promptFeedback": {"blockReason": "SAFETY"}}));
-        assert_eq!(
-            (blocked.block_reason.as_deref(), blocked.finish_reason),
-            (Some("SAFETY"), None)
-        );
+        assert_eq!((blocked.block_reason.as_deref(), blocked.finish_reason), (Some("SAFETY"), None));
     }
 
     #[test]

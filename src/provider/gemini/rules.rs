@@ -22,18 +22,9 @@ pub fn review(request: &Request, version: &str, today: Date) -> Findings {
 
 /// The same for either service.
 pub(in crate::provider) fn review_for(service: Service, request: &Request, version: &str, today: Date) -> Findings {
-    let mut review = Review {
-        request,
-        findings: Findings::default(),
-    };
+    let mut review = Review { request, findings: Findings::default() };
     let config = Value::Object(request.config.clone());
-    check(
-        &config,
-        Form::Map(CONFIG),
-        &at(&[]),
-        service,
-        &mut review.findings.refused,
-    );
+    check(&config, Form::Map(CONFIG), &at(&[]), service, &mut review.findings.refused);
     review.schemas();
     review.logprobs();
     review.safety();
@@ -55,10 +46,7 @@ impl Review<'_> {
     }
 
     fn refuse(&mut self, path: Vec<Step>, message: impl Into<String>, expected: &str) {
-        self.findings.refused.push(ArgProblem {
-            path,
-            ..ArgProblem::new(message).expected(expected)
-        });
+        self.findings.refused.push(ArgProblem { path, ..ArgProblem::new(message).expected(expected) });
     }
 
     /// One schema at most, and an answer type that goes with it.
@@ -72,26 +60,14 @@ impl Review<'_> {
                 "one of them",
             );
         }
-        let written = if open_api {
-            "responseSchema"
-        } else {
-            "responseJsonSchema"
-        };
+        let written = if open_api { "responseSchema" } else { "responseJsonSchema" };
         let output = self.request.output_schema.is_some();
         if output && (open_api || json) {
-            self.refuse(
-                at(&[written]),
-                format!("both `output.schema` and `{written}` are given"),
-                "one of them",
-            );
+            self.refuse(at(&[written]), format!("both `output.schema` and `{written}` are given"), "one of them");
         }
         if let Some(Value::Object(_)) | None = self.get("responseJsonSchema") {
         } else {
-            self.refuse(
-                at(&["responseJsonSchema"]),
-                "`responseJsonSchema` is not a map",
-                "a JSON Schema",
-            );
+            self.refuse(at(&["responseJsonSchema"]), "`responseJsonSchema` is not a map", "a JSON Schema");
         }
         let implied = output || self.request.json_output;
         let fits = match self.get("responseMimeType").and_then(Value::as_str) {
@@ -99,11 +75,7 @@ impl Review<'_> {
             None => implied,
         };
         if (open_api || json || output) && !fits {
-            let path = if self.get("responseMimeType").is_some() {
-                at(&["responseMimeType"])
-            } else {
-                at(&[written])
-            };
+            let path = if self.get("responseMimeType").is_some() { at(&["responseMimeType"]) } else { at(&[written]) };
             self.refuse(
                 path,
                 "a schema of the answer needs an answer in JSON",
@@ -124,18 +96,11 @@ impl Review<'_> {
 
     /// The service takes one setting a category.
     fn safety(&mut self) {
-        let settings = self
-            .get("safetySettings")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default();
+        let settings = self.get("safetySettings").and_then(Value::as_array).cloned().unwrap_or_default();
         let mut seen: Vec<String> = Vec::new();
         for (index, setting) in settings.iter().enumerate() {
             let path = deeper(&at(&["safetySettings"]), Step::Index(index));
-            let category = setting
-                .get("category")
-                .and_then(Value::as_str)
-                .map(str::to_ascii_uppercase);
+            let category = setting.get("category").and_then(Value::as_str).map(str::to_ascii_uppercase);
             match category {
                 None => self.refuse(path, "a safety setting has no category", "category and threshold"),
                 Some(category) if seen.contains(&category) => {
@@ -178,10 +143,7 @@ impl Review<'_> {
             }
             let declarations = tool.get("functionDeclarations").and_then(Value::as_array);
             for (number, function) in declarations.into_iter().flatten().enumerate() {
-                let path = deeper(
-                    &deeper(&tool_path, Step::key("functionDeclarations")),
-                    Step::Index(number),
-                );
+                let path = deeper(&deeper(&tool_path, Step::key("functionDeclarations")), Step::Index(number));
                 self.function(function, path, &mut names);
             }
         }
@@ -201,10 +163,7 @@ impl Review<'_> {
             Some(name) => names.push(name.to_owned()),
             None => self.refuse(path.clone(), "a function has no name", FUNCTION_NAME),
         }
-        for (one, other) in [
-            ("parameters", "parametersJsonSchema"),
-            ("response", "responseJsonSchema"),
-        ] {
+        for (one, other) in [("parameters", "parametersJsonSchema"), ("response", "responseJsonSchema")] {
             if function.get(one).is_some() && function.get(other).is_some() {
                 let message = format!("both `{one}` and `{other}` are given");
                 self.refuse(deeper(&path, Step::key(other)), message, "one of them");
@@ -214,9 +173,7 @@ impl Review<'_> {
 
     /// Names that may be called must be declared, and are only looked at in two modes.
     fn allowed(&mut self, names: &[String]) {
-        let calling = self
-            .get("toolConfig")
-            .and_then(|config| config.get("functionCallingConfig"));
+        let calling = self.get("toolConfig").and_then(|config| config.get("functionCallingConfig"));
         let Some(allowed) = calling.and_then(|calling| calling.get("allowedFunctionNames")).cloned() else {
             return;
         };
@@ -235,11 +192,7 @@ impl Review<'_> {
                 && !names.iter().any(|known| known == name)
             {
                 let message = format!("no function `{}` is declared", short(name));
-                self.refuse(
-                    deeper(&path, Step::Index(index)),
-                    message,
-                    "the name of a declared function",
-                );
+                self.refuse(deeper(&path, Step::Index(index)), message, "the name of a declared function");
             }
         }
     }
@@ -281,9 +234,7 @@ fn is_function_name(name: &str) -> bool {
 
 /// The service has a generation setting of this name.
 pub(in crate::provider) fn knows_setting(name: &str) -> bool {
-    CONFIG
-        .iter()
-        .any(|field| field.name == name && field.is_of(Service::Gemini))
+    CONFIG.iter().any(|field| field.name == name && field.is_of(Service::Gemini))
 }
 
 fn short(text: &str) -> String {

@@ -116,13 +116,7 @@ pub(super) fn check(value: &Value, form: Form, path: &[Step], service: Service, 
         }
         (Form::MapOf(fields), Value::Object(map)) => {
             for (key, value) in map {
-                check(
-                    value,
-                    Form::Map(fields),
-                    &deeper(path, Step::key(key)),
-                    service,
-                    problems,
-                );
+                check(value, Form::Map(fields), &deeper(path, Step::key(key)), service, problems);
             }
             true
         }
@@ -157,10 +151,7 @@ pub(super) fn check(value: &Value, form: Form, path: &[Step], service: Service, 
     };
     if !fits {
         let problem = ArgProblem::new(format!("`{}` {}", name(path), what(value))).expected(form.expected());
-        problems.push(ArgProblem {
-            path: path.to_vec(),
-            ..problem
-        });
+        problems.push(ArgProblem { path: path.to_vec(), ..problem });
     }
 }
 
@@ -177,11 +168,8 @@ fn check_fields(
         match fields().find(|field| field.name == key) {
             Some(field) => check(value, field.form, &path, service, problems),
             None => {
-                let message = format!(
-                    "the service has no setting `{}` in `{}`",
-                    shown(key),
-                    name(&path[..path.len() - 1])
-                );
+                let message =
+                    format!("the service has no setting `{}` in `{}`", shown(key), name(&path[..path.len() - 1]));
                 let mut problem = ArgProblem::new(message);
                 problem.hint =
                     nearest(key, fields().map(|field| field.name)).map(|near| format!("did you mean `{near}`?"));
@@ -193,11 +181,7 @@ fn check_fields(
 
 /// A number without a fraction, however it is written.
 fn whole(number: &serde_json::Number) -> Option<i64> {
-    let float = || {
-        number
-            .as_f64()
-            .filter(|float| float.fract() == 0.0 && float.abs() < 1e15)
-    };
+    let float = || number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 1e15);
     number.as_i64().or_else(|| float().map(|float| float as i64))
 }
 

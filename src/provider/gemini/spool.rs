@@ -41,18 +41,12 @@ pub(crate) struct Spool {
 
 impl Spool {
     pub(crate) fn new() -> io::Result<Spool> {
-        Ok(Spool {
-            file: tempfile::tempfile()?,
-            length: 0,
-        })
+        Ok(Spool { file: tempfile::tempfile()?, length: 0 })
     }
 
     /// Puts a request aside.
     pub(crate) fn push(&mut self, body: &[u8]) -> io::Result<Line> {
-        let line = Line {
-            at: self.length,
-            length: body.len() as u64,
-        };
+        let line = Line { at: self.length, length: body.len() as u64 };
         self.file.seek(SeekFrom::Start(self.length))?;
         self.file.write_all(body)?;
         self.length += line.length;
@@ -61,19 +55,12 @@ impl Spool {
 
     /// Reads requests back, one after the other.
     pub(crate) fn reader<'a>(&'a self, lines: &'a Lines) -> Reader<'a> {
-        Reader {
-            file: BufReader::with_capacity(1 << 16, &self.file),
-            at: None,
-            lines: lines.iter(),
-        }
+        Reader { file: BufReader::with_capacity(1 << 16, &self.file), at: None, lines: lines.iter() }
     }
 
     /// The same as one stream of JSON lines `{"key", "request"}`, the form of an uploaded file.
     pub(crate) fn jsonl<'a>(&'a self, lines: &'a Lines) -> Jsonl<'a> {
-        Jsonl {
-            reader: self.reader(lines),
-            buffer: Vec::new(),
-        }
+        Jsonl { reader: self.reader(lines), buffer: Vec::new() }
     }
 }
 
@@ -147,11 +134,7 @@ mod tests {
         let first = spool.push(br#"{"a":1}"#).unwrap();
         let second = spool.push(br#"{"b":"x"}"#).unwrap();
         let third = spool.push(b"{}").unwrap();
-        let lines = [
-            (third, "c".to_owned()),
-            (first, "a".to_owned()),
-            (second, "b".to_owned()),
-        ];
+        let lines = [(third, "c".to_owned()), (first, "a".to_owned()), (second, "b".to_owned())];
         let mut reader = spool.reader(&lines);
         let mut seen = Vec::new();
         while let Some(SpoolEntry { key, body }) = reader.line().unwrap() {

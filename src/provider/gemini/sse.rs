@@ -117,10 +117,7 @@ mod tests {
 
     #[test]
     fn lines_of_data_join_and_only_cr_and_lf_end_a_line() {
-        assert_eq!(
-            decode(["data: {\ndata:  \"a\"\ndata\ndata: }\n\n".as_bytes()]).0,
-            ["{\n \"a\"\n\n}"]
-        );
+        assert_eq!(decode(["data: {\ndata:  \"a\"\ndata\ndata: }\n\n".as_bytes()]).0, ["{\n \"a\"\n\n}"]);
         let separators = "data: \u{2028}\u{2029}\u{85}\u{b}\u{c}\n\n";
         assert_eq!(decode([separators.as_bytes()]).0, ["\u{2028}\u{2029}\u{85}\u{b}\u{c}"]);
     }

@@ -52,11 +52,7 @@ enum Form {
 impl<'a> StreamMerge<'a> {
     /// Nothing has come yet.
     pub(super) fn new(secret: Option<&'a dyn Redact>) -> StreamMerge<'a> {
-        StreamMerge {
-            secret,
-            form: Form::Unknown(Vec::new()),
-            answer: Answer::default(),
-        }
+        StreamMerge { secret, form: Form::Unknown(Vec::new()), answer: Answer::default() }
     }
 
     /// Takes the next piece of the body.
@@ -106,9 +102,7 @@ impl<'a> StreamMerge<'a> {
             }
         }
         if self.answer.finish_reason.is_none() && self.answer.block_reason.is_none() {
-            return Err(reply::broken(
-                "the stream ended before the answer did: it has no finish reason",
-            ));
+            return Err(reply::broken("the stream ended before the answer did: it has no finish reason"));
         }
         Ok(self.answer)
     }
@@ -132,9 +126,7 @@ impl<'a> StreamMerge<'a> {
                 body.len()
             ))
         })?;
-        responses
-            .into_iter()
-            .try_for_each(|response| reply::add(&mut self.answer, response.get().as_bytes()))
+        responses.into_iter().try_for_each(|response| reply::add(&mut self.answer, response.get().as_bytes()))
     }
 
     /// Lines that are no event. Bare JSON is an error that the service appends; other unknown lines mean nothing.
@@ -212,13 +204,7 @@ mod tests {
         assert_eq!((answer.text.as_str(), answer.tool_calls.len()), ("a b\u{2028}", 1));
         assert_eq!(answer.finish_reason.as_deref(), Some("STOP"));
         assert_eq!(answer.model_version.as_deref(), Some("m-001"));
-        let usage = Usage {
-            prompt: 7,
-            cached: 0,
-            output: 4,
-            thinking: 2,
-            total: 13,
-        };
+        let usage = Usage { prompt: 7, cached: 0, output: 4, thinking: 2, total: 13 };
         assert_eq!(answer.usage, usage);
         let mut merging = StreamMerge::new(None);
         let spoke: Vec<bool> = body
@@ -250,18 +236,9 @@ mod tests {
         .map(event)
         .collect();
         let answer = decode_stream(format!(": keep-alive\r\n\r\n{body}: keep-alive\r\n\r\n").as_bytes()).unwrap();
-        assert_eq!(
-            (answer.text.as_str(), answer.finish_reason.as_deref()),
-            ("a", Some("STOP"))
-        );
+        assert_eq!((answer.text.as_str(), answer.finish_reason.as_deref()), ("a", Some("STOP")));
         assert_eq!((answer.model_version.as_deref(), answer.unusable()), (Some("m"), None));
-        let usage = Usage {
-            prompt: 9,
-            cached: 3,
-            output: 4,
-            thinking: 5,
-            total: 18,
-        };
+        let usage = Usage { prompt: 9, cached: 3, output: 4, thinking: 5, total: 18 };
         assert_eq!(answer.usage, usage);
         // A blocked prompt is told first, and nothing later takes it back.
         let blocked = [
@@ -271,10 +248,7 @@ mod tests {
         ];
         let body: String = blocked.iter().map(event).collect();
         let answer = decode_stream(body.as_bytes()).unwrap();
-        assert_eq!(
-            (answer.block_reason.as_deref(), answer.usage.total),
-            (Some("SAFETY"), 7)
-        );
+        assert_eq!((answer.block_reason.as_deref(), answer.usage.total), (Some("SAFETY"), 7));
     }
 
     #[test]
@@ -289,11 +263,7 @@ mod tests {
             format!("{}{}data: [DONE]\n\n", event(&a), event(&b)),
         ] {
             let answer = decode_stream(body.as_bytes()).unwrap();
-            assert_eq!(
-                (answer.text.as_str(), answer.finish_reason.as_deref()),
-                ("a", Some("STOP")),
-                "{body}"
-            );
+            assert_eq!((answer.text.as_str(), answer.finish_reason.as_deref()), ("a", Some("STOP")), "{body}");
         }
     }
 
@@ -322,10 +292,7 @@ mod tests {
             assert_eq!(refused(&body), again, "{body}");
         }
         let blocked = event(&json!({"promptFeedback": {"blockReason": "SAFETY"}}));
-        assert_eq!(
-            decode_stream(blocked.as_bytes()).unwrap().block_reason.as_deref(),
-            Some("SAFETY")
-        );
+        assert_eq!(decode_stream(blocked.as_bytes()).unwrap().block_reason.as_deref(), Some("SAFETY"));
     }
 
     #[test]

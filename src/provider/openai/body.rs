@@ -44,13 +44,9 @@ pub(crate) fn config_problems(config: &Map<String, Value>) -> Vec<ArgProblem> {
 fn setting_problem(name: &str, value: &Value) -> Option<ArgProblem> {
     let known = || RENAMED.iter().map(|(name, _)| *name).chain(REWRITTEN);
     let unsayable = |hint: &str| {
-        let said = ArgProblem::new(format!(
-            "an OpenAI-compatible service has no counterpart of this `{name}` (in `config`)"
-        ));
-        Some(ArgProblem {
-            path: at(&[name]),
-            ..said.hint(hint)
-        })
+        let said =
+            ArgProblem::new(format!("an OpenAI-compatible service has no counterpart of this `{name}` (in `config`)"));
+        Some(ArgProblem { path: at(&[name]), ..said.hint(hint) })
     };
     match name {
         "responseMimeType" if !matches!(value.as_str(), Some("application/json" | "text/plain")) => {
@@ -115,9 +111,9 @@ fn image_problem(url: &str, content_type: Option<&str>) -> Option<String> {
     }
     let mime = content_type.or(inline.and_then(|inline| inline.mime));
     match mime {
-        Some(mime) if !mime.starts_with("image/") => Some(format!(
-            "a media part has the type `{mime}`; an OpenAI-compatible service takes images only"
-        )),
+        Some(mime) if !mime.starts_with("image/") => {
+            Some(format!("a media part has the type `{mime}`; an OpenAI-compatible service takes images only"))
+        }
         Some(_) | None => None,
     }
 }
@@ -136,10 +132,7 @@ pub(crate) fn model_problem(model: &str) -> Option<String> {
 
 /// The exact body on the wire. The same request always gives the same bytes.
 pub(crate) fn body(request: &Request) -> Vec<u8> {
-    let system = (!request.system.is_empty()).then(|| Message {
-        role: "system",
-        content: said(&request.system),
-    });
+    let system = (!request.system.is_empty()).then(|| Message { role: "system", content: said(&request.system) });
     let turns = request.contents.iter().map(|Content { role, parts }| Message {
         role: match role {
             Role::User => "user",
@@ -308,10 +301,7 @@ mod tests {
         Request {
             model: "llama3.2:1b".to_owned(),
             system: Vec::new(),
-            contents: vec![Content {
-                role: Role::User,
-                parts: vec![Part::Text("Hi \"there\"\n".to_owned())],
-            }],
+            contents: vec![Content { role: Role::User, parts: vec![Part::Text("Hi \"there\"\n".to_owned())] }],
             config: Map::new(),
             json_output: false,
             output_schema: None,
@@ -320,10 +310,7 @@ mod tests {
     }
 
     fn configured(config: Value) -> Request {
-        Request {
-            config: config.as_object().unwrap().clone(),
-            ..request()
-        }
+        Request { config: config.as_object().unwrap().clone(), ..request() }
     }
 
     fn wire(request: &Request) -> Value {
@@ -331,10 +318,7 @@ mod tests {
     }
 
     fn media(url: &str, content_type: Option<&str>) -> Part {
-        Part::Media {
-            url: url.to_owned(),
-            content_type: content_type.map(str::to_owned),
-        }
+        Part::Media { url: url.to_owned(), content_type: content_type.map(str::to_owned) }
     }
 
     #[test]
@@ -350,13 +334,9 @@ mod tests {
             "thinkingConfig": {"thinkingLevel": "LOW"}, "toolConfig": {"functionCallingConfig": {"mode": "ANY"}},
         }));
         request.system = vec![Part::Text("Be brief.".to_owned())];
-        request.contents.insert(
-            0,
-            Content {
-                role: Role::Model,
-                parts: vec![Part::Text("How can I help?".to_owned())],
-            },
-        );
+        request
+            .contents
+            .insert(0, Content { role: Role::Model, parts: vec![Part::Text("How can I help?".to_owned())] });
         request.contents.push(Content {
             role: Role::User,
             parts: vec![
@@ -372,11 +352,7 @@ mod tests {
                 description: "Finds an order".to_owned(),
                 parameters: Some(json!({"type": "object", "properties": {"id": {"type": "string"}}})),
             },
-            Tool {
-                name: "ping".to_owned(),
-                description: String::new(),
-                parameters: None,
-            },
+            Tool { name: "ping".to_owned(), description: String::new(), parameters: None },
         ];
         assert_eq!(config_problems(&request.config), []);
         assert_eq!(content_problem(&request), None);
@@ -393,11 +369,7 @@ mod tests {
     #[test]
     fn the_form_of_output_is_the_prompts_unless_its_settings_say_another() {
         let format = |config: Value, json_output: bool, schema: Option<Value>| {
-            let request = Request {
-                json_output,
-                output_schema: schema,
-                ..configured(config)
-            };
+            let request = Request { json_output, output_schema: schema, ..configured(config) };
             wire(&request)["response_format"].clone()
         };
         let object = json!({"type": "json_object"});
@@ -406,14 +378,8 @@ mod tests {
         assert_eq!(format(json!({}), false, None), Value::Null);
         assert_eq!(format(json!({}), true, None), object);
         assert_eq!(format(json!({}), true, Some(schema())), of(schema()));
-        assert_eq!(
-            format(json!({"responseMimeType": "application/json"}), false, None),
-            object
-        );
-        assert_eq!(
-            format(json!({"responseMimeType": "text/plain"}), true, None),
-            Value::Null
-        );
+        assert_eq!(format(json!({"responseMimeType": "application/json"}), false, None), object);
+        assert_eq!(format(json!({"responseMimeType": "text/plain"}), true, None), Value::Null);
         let own = json!({"responseMimeType": "application/json", "responseJsonSchema": {"type": "integer"}});
         assert_eq!(format(own, true, Some(schema())), of(json!({"type": "integer"})));
     }
@@ -424,11 +390,7 @@ mod tests {
             let problems = config_problems(config.as_object().unwrap());
             let told = |problem: &ArgProblem| {
                 assert_eq!(problem.path.len(), 2, "{problem:?}");
-                format!(
-                    "{} | {}\n",
-                    problem.message,
-                    problem.hint.as_deref().unwrap_or_default()
-                )
+                format!("{} | {}\n", problem.message, problem.hint.as_deref().unwrap_or_default())
             };
             problems.iter().map(told).collect()
         };
@@ -460,10 +422,7 @@ mod tests {
         assert!(with(media("data:audio/wav;base64,AAAA", None)).contains("images only"));
         assert!(with(media("data:;base64,AAAA", None)).contains("mime type"));
         let mut model = request();
-        model.contents[0] = Content {
-            role: Role::Model,
-            parts: vec![media("https://example.org/a.png", None)],
-        };
+        model.contents[0] = Content { role: Role::Model, parts: vec![media("https://example.org/a.png", None)] };
         assert!(content_problem(&model).is_some_and(|said| said.contains("text only")));
         model.contents.clear();
         assert!(content_problem(&model).is_some());
@@ -476,10 +435,7 @@ mod tests {
             request.contents[0].parts = vec![media(url, content_type)];
             wire(&request)["messages"][0]["content"][0]["image_url"]["url"].clone()
         };
-        assert_eq!(
-            url("data:;base64,AAAA", Some("image/png")),
-            "data:image/png;base64,AAAA"
-        );
+        assert_eq!(url("data:;base64,AAAA", Some("image/png")), "data:image/png;base64,AAAA");
         assert_eq!(url("data:image/svg+xml,a%20b", None), "data:image/svg+xml;base64,YSBi");
         assert_eq!(url("https://example.org/a", None), "https://example.org/a");
     }

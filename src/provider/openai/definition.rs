@@ -56,9 +56,7 @@ struct ChatCompletions {
 
 impl ChatCompletions {
     fn new(config: &ProviderConfig) -> ChatCompletions {
-        ChatCompletions {
-            base_url: config.base_url.clone().unwrap_or_default(),
-        }
+        ChatCompletions { base_url: config.base_url.clone().unwrap_or_default() }
     }
 }
 
@@ -76,10 +74,7 @@ impl RequestEncoder for ChatCompletions {
     }
 
     fn review(&self, request: &Request, _: Date) -> Findings {
-        Findings {
-            refused: super::config_problems(&request.config),
-            doubtful: Vec::new(),
-        }
+        Findings { refused: super::config_problems(&request.config), doubtful: Vec::new() }
     }
 
     fn content_problem(&self, request: &Request) -> Option<String> {

@@ -23,14 +23,8 @@ impl Embedder {
     /// # Errors
     /// As [`OpenAi::new`].
     pub(crate) fn new(config: &ProviderConfig) -> Result<Embedder, Problem> {
-        let url = at(
-            &BaseUrl::new(config.base_url.as_deref().unwrap_or_default(), EXAMPLE)?,
-            "embeddings",
-        )?;
-        let service = OpenAi {
-            url,
-            ..OpenAi::new(config)?
-        };
+        let url = at(&BaseUrl::new(config.base_url.as_deref().unwrap_or_default(), EXAMPLE)?, "embeddings")?;
+        let service = OpenAi { url, ..OpenAi::new(config)? };
         Ok(Embedder { service })
     }
 
@@ -42,11 +36,7 @@ impl Embedder {
             return Err(classify(reply.status, error::told_delay(&reply.headers), &reply.body));
         }
         let (vectors, counted) = decode(&reply.body)?;
-        Ok(Answer {
-            latency_ms: reply.latency_ms,
-            simulated: reply.is_simulated(),
-            ..answer(job, &vectors, counted)?
-        })
+        Ok(Answer { latency_ms: reply.latency_ms, simulated: reply.is_simulated(), ..answer(job, &vectors, counted)? })
     }
 }
 
@@ -114,10 +104,7 @@ mod tests {
     #[test]
     fn all_texts_stand_in_one_list() {
         let written = |dimensions| -> Value { serde_json::from_slice(&body("m", &["a", "b"], dimensions)).unwrap() };
-        assert_eq!(
-            written(None),
-            json!({"model": "m", "input": ["a", "b"], "encoding_format": "float"})
-        );
+        assert_eq!(written(None), json!({"model": "m", "input": ["a", "b"], "encoding_format": "float"}));
         assert_eq!(written(Some(8))["dimensions"], 8);
     }
 
@@ -128,24 +115,15 @@ mod tests {
             format!(r#"{{"data": [{{"index": 1, "embedding": [2]}}, {{"index": 0, "embedding": [1]}}]{usage}}}"#)
         };
         let vectors = vec![vec![1.0], vec![2.0]];
-        assert_eq!(
-            of(&two(r#", "usage": {"prompt_tokens": 3}"#)),
-            Ok((vectors.clone(), Some(3)))
-        );
-        assert_eq!(
-            of(&two(r#", "usage": {"prompt_tokens": 0}"#)),
-            Ok((vectors.clone(), None))
-        );
+        assert_eq!(of(&two(r#", "usage": {"prompt_tokens": 3}"#)), Ok((vectors.clone(), Some(3))));
+        assert_eq!(of(&two(r#", "usage": {"prompt_tokens": 0}"#)), Ok((vectors.clone(), None)));
         assert_eq!(of(&two("")), Ok((vectors, None)));
         for (body, code) in [
             ("<html>", "bad_body"),
             ("[]", "bad_body"),
             ("{}", "bad_body"),
             (r#"{"data": [{"index": 1, "embedding": [1]}]}"#, "bad_body"),
-            (
-                r#"{"data": [{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [2]}]}"#,
-                "bad_body",
-            ),
+            (r#"{"data": [{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [2]}]}"#, "bad_body"),
             (r#"{"data": [{"embedding": [1]}]}"#, "bad_body"),
             (r#"{"data": [{"index": 0, "embedding": ["x"]}]}"#, "bad_body"),
             (r#"{"error": {"code": 503, "message": "x"}}"#, "http_503"),

@@ -96,9 +96,7 @@ fn error_value(body: &[u8]) -> Option<Value> {
 }
 
 fn message_of(error: &Value) -> Option<String> {
-    let said = ["message", "detail"]
-        .into_iter()
-        .find_map(|name| error.get(name)?.as_str());
+    let said = ["message", "detail"].into_iter().find_map(|name| error.get(name)?.as_str());
     said.or_else(|| error.as_str()).map(str::to_owned)
 }
 
@@ -163,10 +161,7 @@ mod tests {
         ];
         assert_eq!(told(&both), Some(80.5));
         assert_eq!(
-            told(&[
-                ("x-ratelimit-remaining-requests", "0"),
-                ("x-ratelimit-reset-requests", "120ms")
-            ]),
+            told(&[("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "120ms")]),
             Some(0.12)
         );
     }
@@ -179,81 +174,18 @@ mod tests {
         let typed = json!({"error": {"message": "m", "type": "insufficient_quota", "code": null}}).to_string();
         let after = |seconds| Retry::After(Duration::from_secs(seconds));
         for (status, told, body, kind, code, retry) in [
-            (
-                429,
-                None,
-                error("insufficient_quota", "m"),
-                Quota,
-                "insufficient_quota",
-                Retry::QuotaSpent,
-            ),
+            (429, None, error("insufficient_quota", "m"), Quota, "insufficient_quota", Retry::QuotaSpent),
             (429, Some(1), typed, Quota, "insufficient_quota", Retry::QuotaSpent),
-            (
-                429,
-                None,
-                error("rate_limit_exceeded", "m"),
-                RateLimit,
-                "http_429",
-                Retry::Backoff,
-            ),
-            (
-                429,
-                Some(7),
-                error("rate_limit_exceeded", "Please try again in 20s."),
-                RateLimit,
-                "http_429",
-                after(7),
-            ),
-            (
-                429,
-                None,
-                error("rate_limit_exceeded", "Please try again in 20s."),
-                RateLimit,
-                "http_429",
-                after(20),
-            ),
-            (
-                429,
-                Some(301),
-                String::new(),
-                Quota,
-                "quota_long_wait",
-                Retry::QuotaSpent,
-            ),
-            (
-                401,
-                None,
-                error("invalid_api_key", "m"),
-                Auth,
-                "invalid_api_key",
-                Retry::KeyRefused,
-            ),
-            (
-                400,
-                None,
-                error("invalid_api_key", "m"),
-                Auth,
-                "invalid_api_key",
-                Retry::KeyRefused,
-            ),
+            (429, None, error("rate_limit_exceeded", "m"), RateLimit, "http_429", Retry::Backoff),
+            (429, Some(7), error("rate_limit_exceeded", "Please try again in 20s."), RateLimit, "http_429", after(7)),
+            (429, None, error("rate_limit_exceeded", "Please try again in 20s."), RateLimit, "http_429", after(20)),
+            (429, Some(301), String::new(), Quota, "quota_long_wait", Retry::QuotaSpent),
+            (401, None, error("invalid_api_key", "m"), Auth, "invalid_api_key", Retry::KeyRefused),
+            (400, None, error("invalid_api_key", "m"), Auth, "invalid_api_key", Retry::KeyRefused),
             (401, None, String::new(), Auth, "http_401", Retry::KeyRefused),
             (403, None, "<html>".to_owned(), Auth, "http_403", Retry::KeyRefused),
-            (
-                400,
-                None,
-                error("context_length_exceeded", "m"),
-                Request,
-                "http_400",
-                Retry::Never,
-            ),
-            (
-                404,
-                None,
-                error("model_not_found", "m"),
-                Request,
-                "http_404",
-                Retry::Never,
-            ),
+            (400, None, error("context_length_exceeded", "m"), Request, "http_400", Retry::Never),
+            (404, None, error("model_not_found", "m"), Request, "http_404", Retry::Never),
             (302, None, String::new(), Request, "http_302", Retry::Never),
             (408, None, String::new(), Transport, "http_408", Retry::Backoff),
             (409, None, String::new(), Transport, "http_409", Retry::Backoff),
@@ -276,19 +208,10 @@ mod tests {
     #[test]
     fn messages_are_read_in_all_their_forms_and_say_what_to_do() {
         let message = |status, body: &str| classify(status, None, body.as_bytes()).failure().message;
-        assert_eq!(
-            message(503, r#"{"error":{"message":"overloaded\n"}}"#),
-            "http 503: overloaded"
-        );
-        assert_eq!(
-            message(404, r#"{"error":"model 'x' not found"}"#),
-            "http 404: model 'x' not found"
-        );
+        assert_eq!(message(503, r#"{"error":{"message":"overloaded\n"}}"#), "http 503: overloaded");
+        assert_eq!(message(404, r#"{"error":"model 'x' not found"}"#), "http 404: model 'x' not found");
         assert_eq!(message(404, r#"{"detail":"Not Found"}"#), "http 404: Not Found");
-        assert_eq!(
-            message(400, r#"{"object":"error","message":"too long"}"#),
-            "http 400: too long"
-        );
+        assert_eq!(message(400, r#"{"object":"error","message":"too long"}"#), "http 400: too long");
         assert_eq!(message(502, "<html>\n bad</html>"), "http 502: <html> bad</html>");
         assert_eq!(message(500, ""), "http 500");
         assert!(message(401, "").contains("OPENAI_API_KEY"));

@@ -63,12 +63,7 @@ impl OpenAi {
 
     async fn exchange(&self, job: &Job) -> Result<Answer, ProviderError> {
         if let Some(problem) = model_problem(&job.request.model) {
-            return Err(ProviderError::new(
-                FailureKind::Request,
-                "bad_model",
-                problem,
-                Retry::Never,
-            ));
+            return Err(ProviderError::new(FailureKind::Request, "bad_model", problem, Retry::Never));
         }
         let request = post(self.url.clone(), self.headers.clone(), &job.body);
         let reply = self.http.send(request, self.secret()).await?;
@@ -125,14 +120,8 @@ mod tests {
 
     #[test]
     fn the_url_is_the_base_and_the_fixed_path() {
-        assert_eq!(
-            url("https://api.openai.com/v1").unwrap(),
-            "https://api.openai.com/v1/chat/completions"
-        );
-        assert_eq!(
-            url("http://localhost:11434/v1/").unwrap(),
-            "http://localhost:11434/v1/chat/completions"
-        );
+        assert_eq!(url("https://api.openai.com/v1").unwrap(), "https://api.openai.com/v1/chat/completions");
+        assert_eq!(url("http://localhost:11434/v1/").unwrap(), "http://localhost:11434/v1/chat/completions");
         assert!(url("localhost:11434").unwrap_err().to_string().contains("scheme"));
         assert_eq!(is_local("http://127.0.0.1:8080/v1"), Ok(true));
         assert_eq!(is_local("https://api.openai.com/v1"), Ok(false));

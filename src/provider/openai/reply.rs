@@ -32,10 +32,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<Answer, ProviderError> {
     }
     match completion.choices {
         // Something answered, but no model: a base URL that leads elsewhere must not count as a bad answer.
-        None => Err(not_a_completion(
-            body,
-            "no chat completion: it has no `choices`; is the base url right?",
-        )),
+        None => Err(not_a_completion(body, "no chat completion: it has no `choices`; is the base url right?")),
         Some(choices) => Ok(answer(choices, completion.usage, completion.model)),
     }
 }
@@ -112,21 +109,13 @@ struct CompletionDetails {
 
 /// The first choice is the answer.
 fn answer(choices: Vec<Choice>, usage: Option<Tokens>, model: Option<String>) -> Answer {
-    let mut answer = Answer {
-        model_version: model,
-        usage: usage.map(Tokens::into_usage).unwrap_or_default(),
-        ..Answer::default()
-    };
+    let mut answer =
+        Answer { model_version: model, usage: usage.map(Tokens::into_usage).unwrap_or_default(), ..Answer::default() };
     let Some(Choice { message, finish_reason }) = choices.into_iter().next() else {
         return answer;
     };
     answer.finish_reason = finish_reason.map(|reason| in_our_words(&reason));
-    let Some(Message {
-        content,
-        refusal,
-        tool_calls,
-    }) = message
-    else {
+    let Some(Message { content, refusal, tool_calls }) = message else {
         return answer;
     };
     let (text, in_content) = content.map(ReplyContent::into_texts).unwrap_or_default();
@@ -145,10 +134,7 @@ fn answer(choices: Vec<Choice>, usage: Option<Tokens>, model: Option<String>) ->
     }
     for function in tool_calls.into_iter().flatten().filter_map(|call| call.function) {
         match arguments(function.arguments) {
-            Some(args) => answer.tool_calls.push(ToolCall {
-                name: function.name.unwrap_or_default(),
-                args,
-            }),
+            Some(args) => answer.tool_calls.push(ToolCall { name: function.name.unwrap_or_default(), args }),
             None => answer.finish_reason = Some(MALFORMED_CALL.to_owned()),
         }
     }
@@ -196,17 +182,11 @@ impl Tokens {
     fn into_usage(self) -> Usage {
         let prompt = self.prompt_tokens.unwrap_or(0);
         let completion = self.completion_tokens.unwrap_or(0);
-        let thinking = self
-            .completion_tokens_details
-            .and_then(|details| details.reasoning_tokens)
-            .unwrap_or(0)
-            .min(completion);
+        let thinking =
+            self.completion_tokens_details.and_then(|details| details.reasoning_tokens).unwrap_or(0).min(completion);
         Usage {
             prompt,
-            cached: self
-                .prompt_tokens_details
-                .and_then(|details| details.cached_tokens)
-                .unwrap_or(0),
+            cached: self.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0),
             output: completion - thinking,
             thinking,
             total: self.total_tokens.unwrap_or_else(|| prompt.saturating_add(completion)),
@@ -256,13 +236,7 @@ mod tests {
             .map(|call| format!("{} {}", call.name, Value::Object(call.args.clone())))
             .collect();
         assert_eq!(calls, [r#"f {"b":1,"a":[2.0]}"#, "g {}", r#"h {"x":true}"#]);
-        let usage = Usage {
-            prompt: 10,
-            cached: 4,
-            output: 5,
-            thinking: 3,
-            total: 18,
-        };
+        let usage = Usage { prompt: 10, cached: 4, output: 5, thinking: 3, total: 18 };
         assert_eq!(answer.usage, usage);
         assert_eq!(answer.unusable(), None);
     }
@@ -285,10 +259,7 @@ mod tests {
     #[test]
     fn content_has_many_forms() {
         let text = |message: Value| read(&choice(message, "stop")).text;
-        assert_eq!(
-            text(json!({"content": [{"type": "text", "text": "a "}, {"type": "x"}, {"text": "b"}]})),
-            "a b"
-        );
+        assert_eq!(text(json!({"content": [{"type": "text", "text": "a "}, {"type": "x"}, {"text": "b"}]})), "a b");
         assert_eq!(text(json!({"content": null, "refusal": "I can't."})), "I can't.");
         assert_eq!(text(json!({"content": "no", "refusal": "other"})), "no");
         assert_eq!(text(json!({"content": [{"type": "refusal", "refusal": "No."}]})), "No.");
@@ -296,21 +267,14 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_apart_from_the_text() {
-        let refusal = |message: Value| {
-            read(&choice(message, "stop"))
-                .details
-                .and_then(|details| details.refusal)
-        };
+        let refusal = |message: Value| read(&choice(message, "stop")).details.and_then(|details| details.refusal);
         for (message, expected) in [
             (json!({"content": "yes"}), None),
             (json!({"content": "yes", "refusal": null}), None),
             (json!({"content": "yes", "refusal": ""}), None),
             (json!({"content": "yes", "refusal": "No."}), Some("No.")),
             (json!({"content": null, "refusal": "No."}), Some("No.")),
-            (
-                json!({"content": [{"text": "yes"}, {"type": "refusal", "refusal": "No."}]}),
-                Some("No."),
-            ),
+            (json!({"content": [{"text": "yes"}, {"type": "refusal", "refusal": "No."}]}), Some("No.")),
         ] {
             assert_eq!(refusal(message.clone()).as_deref(), expected, "{message}");
         }
@@ -324,18 +288,9 @@ mod tests {
             json!({"choices": [{"message": null, "finish_reason": null}]}),
             json!({"choices": [{"message": {"content": "cut"}, "finish_reason": null}]}),
             choice(json!({"content": ""}), "stop"),
-            choice(
-                json!({"tool_calls": [{"function": {"name": "f", "arguments": "{\"a\":"}}]}),
-                "tool_calls",
-            ),
-            choice(
-                json!({"tool_calls": [{"function": {"name": "f", "arguments": "[1]"}}]}),
-                "tool_calls",
-            ),
-            choice(
-                json!({"tool_calls": [{"function": {"name": "f", "arguments": 1}}]}),
-                "tool_calls",
-            ),
+            choice(json!({"tool_calls": [{"function": {"name": "f", "arguments": "{\"a\":"}}]}), "tool_calls"),
+            choice(json!({"tool_calls": [{"function": {"name": "f", "arguments": "[1]"}}]}), "tool_calls"),
+            choice(json!({"tool_calls": [{"function": {"name": "f", "arguments": 1}}]}), "tool_calls"),
         ] {
             assert!(read(&body).unusable().is_some(), "{body} can't be a good answer");
         }
@@ -355,21 +310,14 @@ mod tests {
             r#"{"choices":[{"message":{"content":5}}]}"#,
         ] {
             let error = decode(body.as_bytes()).unwrap_err();
-            assert_eq!(
-                (error.failure().code.as_str(), error.retry()),
-                ("bad_body", Retry::Backoff),
-                "{body}"
-            );
+            assert_eq!((error.failure().code.as_str(), error.retry()), ("bad_body", Retry::Backoff), "{body}");
         }
     }
 
     #[test]
     fn an_error_in_a_success_is_an_error() {
         let error = decode(br#"{"error":{"message":"overloaded","code":503}}"#).unwrap_err();
-        assert_eq!(
-            (error.failure().code.as_str(), error.retry()),
-            ("http_503", Retry::Backoff)
-        );
+        assert_eq!((error.failure().code.as_str(), error.retry()), ("http_503", Retry::Backoff));
         let error = decode(br#"{"error":{"message":"m","code":"insufficient_quota"}}"#).unwrap_err();
         assert_eq!(error.retry(), Retry::QuotaSpent);
         assert!(decode(br#"{"error":null,"choices":[]}"#).is_ok());

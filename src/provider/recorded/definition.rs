@@ -11,12 +11,7 @@ use std::sync::Arc;
 /// Files of recorded answers. They were once asked of the Gemini API, as far as anyone can tell.
 pub(crate) const PROVIDER: ProviderDef = ProviderDef {
     name: "recorded",
-    base_url: BaseUrlSource {
-        variable: None,
-        default: None,
-        required: false,
-        example: "",
-    },
+    base_url: BaseUrlSource { variable: None, default: None, required: false, example: "" },
     key: KeySource::None,
     streams: false,
     judges: false,

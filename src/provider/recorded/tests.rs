@@ -7,10 +7,7 @@ use std::fs;
 
 fn names(baseline: &[&str], candidate: &[&str]) -> ArmNames {
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    ArmNames {
-        baseline: owned(baseline),
-        candidate: owned(candidate),
-    }
+    ArmNames { baseline: owned(baseline), candidate: owned(candidate) }
 }
 
 /// Writes files `0.jsonl`, `1.jsonl`, .. and opens them.
@@ -157,19 +154,10 @@ fn mistakes_are_all_told_with_their_places() {
 #[test]
 fn bytes_that_are_no_text_and_files_that_are_not_there_are_told() {
     let folder = tempfile::tempdir().unwrap();
-    let problems = open(
-        &folder,
-        &[b"{\"case\":\"\xff\",\"prompt\":\"v\",\"text\":\"\"}"],
-        names(&[], &["v"]),
-    );
+    let problems = open(&folder, &[b"{\"case\":\"\xff\",\"prompt\":\"v\",\"text\":\"\"}"], names(&[], &["v"]));
     assert!(problems.unwrap_err().starts_with("0.jsonl:1:"));
     let problems = Recorded::open(&[folder.path().join("none.jsonl")], ArmNames::default()).unwrap_err();
-    assert!(
-        problems
-            .to_string()
-            .contains("none.jsonl: recorded answers can't be read"),
-        "{problems}"
-    );
+    assert!(problems.to_string().contains("none.jsonl: recorded answers can't be read"), "{problems}");
 }
 
 #[test]

@@ -58,16 +58,13 @@ impl SignIn {
             .map_err(|error| Problem::new(format!("the thread that renews access tokens can't start: {error}")))?;
         let credentials = background.enter(|| Builder::default().build());
         match credentials {
-            Ok(credentials) => Ok(SignIn {
-                credentials,
-                _background: background,
-            }),
-            Err(error) if error.is_loading() => Err(wrong(
-                "the file with the credentials of Google Cloud can't be read".to_owned(),
-            )),
-            Err(error) if error.is_parsing() || error.is_missing_field() => Err(wrong(
-                "the file with the credentials of Google Cloud holds none, or lacks a field".to_owned(),
-            )),
+            Ok(credentials) => Ok(SignIn { credentials, _background: background }),
+            Err(error) if error.is_loading() => {
+                Err(wrong("the file with the credentials of Google Cloud can't be read".to_owned()))
+            }
+            Err(error) if error.is_parsing() || error.is_missing_field() => {
+                Err(wrong("the file with the credentials of Google Cloud holds none, or lacks a field".to_owned()))
+            }
             Err(error) => Err(wrong(format!("the credentials of Google Cloud can't be used: {error}"))),
         }
     }
@@ -98,10 +95,7 @@ impl SignIn {
             .and_then(|token| ApiKey::new(token).ok())
             .ok_or_else(|| refused("the token that was had can't be sent"))?;
         let mut headers = headers;
-        headers.insert(
-            AUTHORIZATION,
-            token.bearer().map_err(|problem| refused(&problem.message))?,
-        );
+        headers.insert(AUTHORIZATION, token.bearer().map_err(|problem| refused(&problem.message))?);
         Ok(Authorization { headers, token })
     }
 }
@@ -153,12 +147,7 @@ fn explain(error: &CredentialsError) -> String {
     }
     if told.is_empty() {
         let text = error.to_string();
-        return text
-            .split("body=<")
-            .next()
-            .unwrap_or_default()
-            .trim_end_matches(", ")
-            .to_owned();
+        return text.split("body=<").next().unwrap_or_default().trim_end_matches(", ").to_owned();
     }
     told.reverse();
     told.join(", ")
@@ -179,11 +168,8 @@ struct Background(Option<Runtime>);
 
 impl Background {
     fn start() -> std::io::Result<Background> {
-        let runtime = runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("tokens")
-            .enable_all()
-            .build()?;
+        let runtime =
+            runtime::Builder::new_multi_thread().worker_threads(1).thread_name("tokens").enable_all().build()?;
         Ok(Background(Some(runtime)))
     }
 
@@ -209,10 +195,7 @@ mod tests {
     #[test]
     fn of_a_body_only_a_code_is_told() {
         let code = |body: &str| oauth_code(body);
-        assert_eq!(
-            code(r#"{"error":"invalid_grant","error_description":"x"}>"#).as_deref(),
-            Some("invalid_grant")
-        );
+        assert_eq!(code(r#"{"error":"invalid_grant","error_description":"x"}>"#).as_deref(), Some("invalid_grant"));
         assert_eq!(code(r#"{"error":"1//a-refresh-token"}>"#), None);
         assert_eq!(code(r#"{"error":{"code":400}}>"#), None);
         assert_eq!(code("<html>"), None);
@@ -225,20 +208,9 @@ mod tests {
     #[test]
     fn what_is_refused_for_good_stops_and_says_what_to_do() {
         let error = not_signed_in(&CredentialsError::from_msg(false, "x"));
-        assert_eq!(
-            (error.failure().kind, error.retry()),
-            (FailureKind::Auth, Retry::KeyRefused)
-        );
-        assert!(
-            error
-                .failure()
-                .message
-                .contains("gcloud auth application-default login")
-        );
+        assert_eq!((error.failure().kind, error.retry()), (FailureKind::Auth, Retry::KeyRefused));
+        assert!(error.failure().message.contains("gcloud auth application-default login"));
         let error = not_signed_in(&CredentialsError::from_msg(true, "x"));
-        assert_eq!(
-            (error.failure().kind, error.retry()),
-            (FailureKind::Transport, Retry::Backoff)
-        );
+        assert_eq!((error.failure().kind, error.retry()), (FailureKind::Transport, Retry::Backoff));
     }
 }

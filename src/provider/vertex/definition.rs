@@ -31,11 +31,7 @@ pub const PROVIDER: ProviderDef = ProviderDef {
 
 fn open(config: &ProviderConfig) -> Result<Target, Problems> {
     let encoder = Encoder::new(config);
-    let identity = format!(
-        "vertex {} {}",
-        encoder.base_url.trim_end_matches('/'),
-        encoder.place.identity()
-    );
+    let identity = format!("vertex {} {}", encoder.base_url.trim_end_matches('/'), encoder.place.identity());
     let provider = Vertex::new(config)?;
     Ok(Target {
         provider: AnyProvider::new(Arc::new(provider)),
@@ -59,10 +55,7 @@ struct Encoder {
 impl Encoder {
     fn new(config: &ProviderConfig) -> Encoder {
         let place = config.place.clone().unwrap_or(Place::Express);
-        Encoder {
-            base_url: config.base_url.clone().unwrap_or_else(|| place.base_url()),
-            place,
-        }
+        Encoder { base_url: config.base_url.clone().unwrap_or_else(|| place.base_url()), place }
     }
 }
 

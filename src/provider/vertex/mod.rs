@@ -72,12 +72,7 @@ impl Vertex {
             }
             (Place::Project { .. }, _) => Auth::Credentials(OnceCell::new()),
         };
-        Ok(Vertex {
-            http,
-            endpoint,
-            headers,
-            asker,
-        })
+        Ok(Vertex { http, endpoint, headers, asker })
     }
 
     /// Makes sure that somebody is signed in before the first request.
@@ -109,10 +104,7 @@ impl Vertex {
             Auth::Key(key) => {
                 let mut headers = HeaderMap::new();
                 headers.insert(gemini::KEY_HEADER, key.header());
-                Ok(Authorization {
-                    headers,
-                    token: key.clone(),
-                })
+                Ok(Authorization { headers, token: key.clone() })
             }
             Auth::Credentials(sign_in) => {
                 let found = sign_in.get_or_try_init(async || SignIn::find()).await;
@@ -126,10 +118,7 @@ impl Vertex {
         let url = self.endpoint.generate_content(&job.request.model).map_err(unaskable)?;
         let mut headers = self.headers.clone();
         headers.extend(signed_in.headers.clone());
-        let reply = self
-            .http
-            .send(post(url, headers, &job.body), Some(&signed_in.token as &dyn Redact))
-            .await?;
+        let reply = self.http.send(post(url, headers, &job.body), Some(&signed_in.token as &dyn Redact)).await?;
         if !reply.is_success() {
             return Err(gemini::classify(reply.status, reply.retry_after(), &reply.body));
         }
@@ -176,18 +165,12 @@ pub fn review(request: &Request, today: Date) -> Findings {
     for key in GEMINI_ONLY {
         if request.config.remove(key).is_some() {
             let problem = ArgProblem::new(format!("Vertex AI has no generation setting `{key}` (in `config`)"));
-            unknown.push(ArgProblem {
-                path: gemini::at(&[key]),
-                ..problem.hint("leave it out for this target")
-            });
+            unknown.push(ArgProblem { path: gemini::at(&[key]), ..problem.hint("leave it out for this target") });
         }
     }
     let Findings { refused, doubtful } = gemini::review_for(Service::Vertex, &request, gemini::VERSION, today);
     unknown.extend(refused);
-    Findings {
-        refused: unknown,
-        doubtful,
-    }
+    Findings { refused: unknown, doubtful }
 }
 
 #[cfg(test)]
@@ -246,10 +229,7 @@ mod tests {
                 json!({"safetySettings": [{"category": "HARM_CATEGORY_JAILBREAK", "threshold": "OFF", "method": "BOTH"}]}),
                 "`method` is \"BOTH\"",
             ),
-            (
-                json!({"safetySettings": [{"category": "HARM_CATEGORY_JAILBREAK"}]}),
-                "a safety setting has no threshold",
-            ),
+            (json!({"safetySettings": [{"category": "HARM_CATEGORY_JAILBREAK"}]}), "a safety setting has no threshold"),
             (
                 json!({"responseMimeType": "application/json", "responseSchema": {"tpye": "STRING"}}),
                 "no setting `tpye` in `responseSchema`",
@@ -258,22 +238,13 @@ mod tests {
                 json!({"responseMimeType": "application/json", "responseSchema": {"defs": {"a": {"minItems": -1}}}}),
                 "`minItems` is -1",
             ),
-            (
-                json!({"tools": [{"fileSearch": {}}]}),
-                "no setting `fileSearch` in `tools`",
-            ),
+            (json!({"tools": [{"fileSearch": {}}]}), "no setting `fileSearch` in `tools`"),
             (
                 json!({"toolConfig": {"includeServerSideToolInvocations": true}}),
                 "no setting `includeServerSideToolInvocations`",
             ),
-            (
-                json!({"thinkingConfig": {"thinkingLevel": "XHIGH"}}),
-                "`thinkingLevel` is \"XHIGH\"",
-            ),
-            (
-                json!({"modelArmorConfig": {"template": "p"}}),
-                "no setting `template` in `modelArmorConfig`",
-            ),
+            (json!({"thinkingConfig": {"thinkingLevel": "XHIGH"}}), "`thinkingLevel` is \"XHIGH\""),
+            (json!({"modelArmorConfig": {"template": "p"}}), "no setting `template` in `modelArmorConfig`"),
             (
                 json!({"enableEnhancedCivicAnswers": true}),
                 "Vertex AI has no generation setting `enableEnhancedCivicAnswers`",
@@ -281,10 +252,7 @@ mod tests {
             (json!({"audioTimestamp": "yes"}), "`audioTimestamp` is \"yes\""),
         ] {
             let said = problems(wrong);
-            assert!(
-                said.first().is_some_and(|said| said.contains(message)),
-                "{message}: {said:?}"
-            );
+            assert!(said.first().is_some_and(|said| said.contains(message)), "{message}: {said:?}");
         }
         assert_eq!(found(json!({"temperature": 0.2})).doubtful.len(), 1);
     }

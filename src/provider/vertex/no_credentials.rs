@@ -21,10 +21,7 @@ pub(super) struct Authorization {
 impl SignIn {
     /// Says what is missing.
     pub(super) fn find() -> Result<SignIn, Problem> {
-        let feature = Feature {
-            name: "vertex-auth",
-            enabled: false,
-        };
+        let feature = Feature { name: "vertex-auth", enabled: false };
         Err(Problem::new(format!("signing in to Vertex AI {}", feature.missing())).hint(WHAT_TO_DO))
     }
 

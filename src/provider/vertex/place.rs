@@ -56,10 +56,7 @@ pub fn project(text: &str) -> Result<String, String> {
     if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(legal) {
         return Ok(text.to_owned());
     }
-    Err(format!(
-        "`{}` is no id of a project; expected one like my-project-123, or its number",
-        text.escape_debug()
-    ))
+    Err(format!("`{}` is no id of a project; expected one like my-project-123, or its number", text.escape_debug()))
 }
 
 /// What is wrong with a location. It becomes part of a host's name, so it must not lead elsewhere.
@@ -71,19 +68,14 @@ pub fn location(text: &str) -> Result<String, String> {
     if text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(legal) {
         return Ok(text.to_owned());
     }
-    Err(format!(
-        "`{}` is no location; expected global, us, eu, or a region like europe-west4",
-        text.escape_debug()
-    ))
+    Err(format!("`{}` is no location; expected global, us, eu, or a region like europe-west4", text.escape_debug()))
 }
 
 /// Why a text can't name a model of Vertex AI, in a sentence.
 pub fn model_problem(model: &str) -> Option<String> {
     let name = bare(model);
     if name.contains('/') || gemini::model_problem(name).is_some() {
-        return Some(format!(
-            "`{model}` is no name of a model on Vertex AI; expected a name like gemini-3.8-flash"
-        ));
+        return Some(format!("`{model}` is no name of a model on Vertex AI; expected a name like gemini-3.8-flash"));
     }
     None
 }
@@ -118,10 +110,7 @@ impl Endpoint {
             Place::Express => EXPRESS_VERSION.to_owned(),
             Place::Project { project, location } => format!("{VERSION}/projects/{project}/locations/{location}"),
         };
-        Ok(Endpoint {
-            prefix: format!("{}/{owner}/publishers/google/models/", base.as_str()),
-            base,
-        })
+        Ok(Endpoint { prefix: format!("{}/{owner}/publishers/google/models/", base.as_str()), base })
     }
 
     /// The base alone.
@@ -147,9 +136,7 @@ impl Endpoint {
 /// # Errors
 /// The base URL or the model is wrong.
 pub fn url(place: &Place, base_url: Option<&str>, model: &str) -> Result<String, Problem> {
-    let url = Endpoint::new(place, base_url)?
-        .generate_content(model)
-        .map_err(Problem::new)?;
+    let url = Endpoint::new(place, base_url)?.generate_content(model).map_err(Problem::new)?;
     Ok(url.to_string())
 }
 
@@ -158,10 +145,7 @@ mod tests {
     use super::*;
 
     fn place(location: &str) -> Place {
-        Place::Project {
-            project: "p-1".to_owned(),
-            location: location.to_owned(),
-        }
+        Place::Project { project: "p-1".to_owned(), location: location.to_owned() }
     }
 
     #[test]
@@ -199,14 +183,7 @@ mod tests {
         for model in ["m", "models/m", "publishers/google/models/m"] {
             assert_eq!(model_problem(model), None);
         }
-        for model in [
-            "",
-            "tunedModels/m",
-            "a/b",
-            "models/../m",
-            "m?x",
-            "publishers/other/models/m",
-        ] {
+        for model in ["", "tunedModels/m", "a/b", "models/../m", "m?x", "publishers/other/models/m"] {
             assert!(model_problem(model).is_some(), "{model}");
         }
         for text in ["my-project", "123456", "example.com:my-project"] {

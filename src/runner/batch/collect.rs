@@ -52,11 +52,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
     async fn look_again(&mut self, mut batch: OpenBatch, error: ProviderError) -> Result<bool, StopReason> {
         let failure = error.failure();
         batch.failed_looks += 1;
-        batch.not_found = if failure.code == "http_404" {
-            batch.not_found + 1
-        } else {
-            0
-        };
+        batch.not_found = if failure.code == "http_404" { batch.not_found + 1 } else { 0 };
         if batch.not_found >= LOOKS_FOR_GONE {
             return self.gone(batch).await;
         }
@@ -64,10 +60,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
         if error.retry() == Retry::KeyRefused || batch.failed_looks >= limit {
             return Err(StopReason::Stopped(failure));
         }
-        self.set.progress.on(&Event::Retrying {
-            code: failure.code,
-            wait: self.set.first_look,
-        });
+        self.set.progress.on(&Event::Retrying { code: failure.code, wait: self.set.first_look });
         self.open.push(batch);
         Ok(false)
     }
@@ -77,10 +70,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
         if let Some(name) = self.insist(|gemini| gemini.find_batch(&batch.label)).await?
             && name != batch.name
         {
-            self.set
-                .ledger
-                .created(batch.id, &name)
-                .map_err(StopReason::StoreFailed)?;
+            self.set.ledger.created(batch.id, &name).map_err(StopReason::StoreFailed)?;
             batch.name = name;
             batch.not_found = 0;
             self.open.push(batch);
@@ -181,20 +171,14 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
     /// Counts an answer, and tells what it cost.
     fn pay(&self, asked_for: Option<&str>, answer: &Answer) -> Option<f64> {
         let served = answer.model_version.as_deref();
-        let cost = [served, asked_for]
-            .into_iter()
-            .flatten()
-            .find_map(|model| (self.set.price)(model, &answer.usage));
-        self.budget
-            .add(served.or(asked_for).unwrap_or_default(), &answer.usage, cost);
+        let cost = [served, asked_for].into_iter().flatten().find_map(|model| (self.set.price)(model, &answer.usage));
+        self.budget.add(served.or(asked_for).unwrap_or_default(), &answer.usage, cost);
         cost
     }
 
     /// A planned answer is waited for in this job.
     fn holds(&self, batch: &OpenBatch, key: &Key) -> bool {
-        self.waiting
-            .get(key)
-            .is_some_and(|waiting| waiting.job == Some(batch.id))
+        self.waiting.get(key).is_some_and(|waiting| waiting.job == Some(batch.id))
     }
 
     /// What a failed request leads to: another job, or a failure.
@@ -231,12 +215,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
 
     /// What a job that has ended says nothing about.
     async fn fail_rest(&mut self, batch: &OpenBatch, error: &ProviderError) -> Result<(), StopReason> {
-        let rest: Vec<Key> = batch
-            .keys
-            .iter()
-            .filter(|key| self.holds(batch, key))
-            .copied()
-            .collect();
+        let rest: Vec<Key> = batch.keys.iter().filter(|key| self.holds(batch, key)).copied().collect();
         for key in rest {
             self.fail(&key, error).await?;
         }
@@ -252,13 +231,8 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
             self.budget.release(&waiting.expected, cost);
         }
         let event = match &result {
-            Ok(answer) => Event::Answered {
-                cost_usd: self.pay(Some(&waiting.asked.model), answer),
-            },
-            Err(failure) => Event::Failed {
-                code: failure.code.clone(),
-                message: failure.message.clone(),
-            },
+            Ok(answer) => Event::Answered { cost_usd: self.pay(Some(&waiting.asked.model), answer) },
+            Err(failure) => Event::Failed { code: failure.code.clone(), message: failure.message.clone() },
         };
         let arrival = JobResult {
             asked: waiting.asked,

@@ -132,9 +132,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchRun<K, L> {
             Err(cause) => StopReason::Stopped(unasked(format!("no temporary file can be made: {cause}"))),
         };
         if ended != StopReason::Complete && ended != StopReason::Interrupted {
-            self.progress.on(&Event::Stopping {
-                reason: describe(&ended),
-            });
+            self.progress.on(&Event::Stopping { reason: describe(&ended) });
         }
         end(&budget, ended)
     }
@@ -153,11 +151,7 @@ fn end(budget: &Budget, ended: StopReason) -> RunSummary {
 
 /// Nothing could be asked.
 fn unasked(message: String) -> Failure {
-    Failure {
-        kind: FailureKind::Transport,
-        code: "batch".to_owned(),
-        message,
-    }
+    Failure { kind: FailureKind::Transport, code: "batch".to_owned(), message }
 }
 
 /// The state of one run.
@@ -191,11 +185,7 @@ impl<'a, K: AnswerSink, L: BatchLedger> BatchState<'a, K, L> {
         self.close_settled().await?;
         let deadline = Instant::now() + self.set.wait;
         // What was taken over may have ended long ago.
-        let mut pause = if self.open.is_empty() {
-            self.set.first_look
-        } else {
-            Duration::ZERO
-        };
+        let mut pause = if self.open.is_empty() { self.set.first_look } else { Duration::ZERO };
         // The service, or the budget, has no room for more; until a job ends.
         let mut held = false;
         loop {
@@ -263,9 +253,8 @@ impl<'a, K: AnswerSink, L: BatchLedger> BatchState<'a, K, L> {
     /// Forgets the jobs that were taken over and hold nothing that is still waited for: the process died between keeping
     /// their last answer and noting that.
     async fn close_settled(&mut self) -> Result<(), StopReason> {
-        let (waited_for, settled) = std::mem::take(&mut self.open)
-            .into_iter()
-            .partition(|batch| !batch.keys.is_empty());
+        let (waited_for, settled) =
+            std::mem::take(&mut self.open).into_iter().partition(|batch| !batch.keys.is_empty());
         self.open = waited_for;
         let settled: Vec<OpenBatch> = settled;
         for batch in settled {

@@ -80,10 +80,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
         let mut fresh: Vec<(u64, Key)> = Vec::new();
         for keys in self.fresh.values_mut() {
             keys.sort_unstable_by_key(|key| self.waiting.get(key).map_or(0, |waiting| waiting.asked.seq));
-            fresh.extend(
-                keys.iter()
-                    .filter_map(|key| Some((self.waiting.get(key)?.asked.seq, *key))),
-            );
+            fresh.extend(keys.iter().filter_map(|key| Some((self.waiting.get(key)?.asked.seq, *key))));
         }
         fresh.sort_unstable();
         let mut refused = self.spent.is_some().then(String::new);
@@ -120,9 +117,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
             }
         }
         let waiting = &self.waiting;
-        self.fresh
-            .values_mut()
-            .for_each(|keys| keys.retain(|key| waiting.contains_key(key)));
+        self.fresh.values_mut().for_each(|keys| keys.retain(|key| waiting.contains_key(key)));
         false
     }
 
@@ -134,10 +129,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
             let own = self.size(&key);
             if chunks.is_empty() || size + own > self.largest {
                 size = 0;
-                chunks.push(Chunk {
-                    model: model.to_owned(),
-                    keys: Vec::new(),
-                });
+                chunks.push(Chunk { model: model.to_owned(), keys: Vec::new() });
             }
             size += own;
             if let Some(chunk) = chunks.last_mut() {
@@ -153,20 +145,13 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
 
     /// Creates a job, and insists on it as long as that may help.
     async fn create(&mut self, chunk: Chunk) -> Result<Creation, StopReason> {
-        let items: Vec<(u64, Key)> = chunk
-            .keys
-            .iter()
-            .filter_map(|key| Some((self.waiting.get(key)?.asked.seq, *key)))
-            .collect();
+        let items: Vec<(u64, Key)> =
+            chunk.keys.iter().filter_map(|key| Some((self.waiting.get(key)?.asked.seq, *key))).collect();
         let Some((_, first)) = items.first().copied() else {
             return Ok(Creation::Yes);
         };
         let label = label(&items);
-        let id = self
-            .set
-            .ledger
-            .announce(&label, &items)
-            .map_err(StopReason::StoreFailed)?;
+        let id = self.set.ledger.announce(&label, &items).map_err(StopReason::StoreFailed)?;
         let mut file = None;
         let mut attempt = 0;
         let mut waited = Duration::ZERO;
@@ -217,10 +202,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
                 self.forget(&chunk);
                 return Ok(Creation::Yes);
             }
-            self.set.progress.on(&Event::Retrying {
-                code: failure.code,
-                wait: delay,
-            });
+            self.set.progress.on(&Event::Retrying { code: failure.code, wait: delay });
             self.pause(delay).await?;
         }
     }
@@ -291,11 +273,8 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
         id: i64,
         file: &mut Option<String>,
     ) -> Result<Result<String, ProviderError>, StopReason> {
-        let lines: Vec<(Line, String)> = chunk
-            .keys
-            .iter()
-            .filter_map(|key| Some((self.waiting.get(key)?.line, hex(key))))
-            .collect();
+        let lines: Vec<(Line, String)> =
+            chunk.keys.iter().filter_map(|key| Some((self.waiting.get(key)?.line, hex(key)))).collect();
         let size: u64 = lines.iter().map(|(line, _)| line.size()).sum();
         let created = if size <= LARGEST_INLINE && lines.len() <= MOST_INLINE {
             let call = self.gemini.create_inline(&chunk.model, label, &self.spool, &lines);
@@ -311,8 +290,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
                 }
             }
             let file = file.as_deref().unwrap_or_default();
-            self.in_time(self.gemini.create_from_file(&chunk.model, label, file))
-                .await
+            self.in_time(self.gemini.create_from_file(&chunk.model, label, file)).await
         };
         Ok(created)
     }
@@ -329,9 +307,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
                 ProviderError::new(FailureKind::Transport, "spool", message, Retry::Never)
             })?;
             let end = offset + piece.len() as u64;
-            let sent = self
-                .in_time(self.gemini.upload(&url, offset, piece, end == length))
-                .await?;
+            let sent = self.in_time(self.gemini.upload(&url, offset, piece, end == length)).await?;
             if let Some(name) = sent {
                 return Ok(name);
             }

@@ -69,10 +69,7 @@ impl Commands {
             };
             (command.name.clone(), Arc::new(pool))
         };
-        Commands(Arc::new(Inner {
-            pools: declared.iter().map(pool).collect(),
-            interrupted: Arc::clone(&interrupted),
-        }))
+        Commands(Arc::new(Inner { pools: declared.iter().map(pool).collect(), interrupted: Arc::clone(&interrupted) }))
     }
 
     /// From here on, checks are errors instead of being asked once `interrupted` says so. Only the first call counts.
@@ -106,12 +103,8 @@ impl Commands {
         };
         match pool.program() {
             Ok(_) => Ok(Arc::clone(pool)),
-            Err(message) => Err(
-                ArgProblem::new(format!("the command `{name}` can't be started: {message}")).expected(format!(
-                    "a program that is there and may be run; declared at {}",
-                    pool.command.place
-                )),
-            ),
+            Err(message) => Err(ArgProblem::new(format!("the command `{name}` can't be started: {message}"))
+                .expected(format!("a program that is there and may be run; declared at {}", pool.command.place))),
         }
     }
 }
@@ -168,9 +161,7 @@ impl Pool {
     fn ask(&self, input: &MatchInput<'_>, args: &Value) -> Result<Score, MatchError> {
         let name = &self.command.name;
         if self.interrupted.get().is_some_and(|interrupted| interrupted()) {
-            return Err(MatchError::new(format!(
-                "the run was interrupted before the command `{name}` judged"
-            )));
+            return Err(MatchError::new(format!("the run was interrupted before the command `{name}` judged")));
         }
         let mut process = self.take()?;
         match process.ask(|id| protocol::request(id, input, args), self.command.timeout) {
@@ -214,11 +205,7 @@ impl Pool {
 
     /// A process broke, and ended like this.
     fn broke(&self, end: process::End, broken: &Broken) -> String {
-        let mut message = format!(
-            "the command `{}` {}",
-            self.command.name,
-            broken.message(&end, self.command.timeout)
-        );
+        let mut message = format!("the command `{}` {}", self.command.name, broken.message(&end, self.command.timeout));
         if !end.stderr.is_empty() {
             message = format!("{message}; it wrote \"{}\"", end.stderr);
         }
@@ -239,8 +226,6 @@ impl Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool")
-            .field("command", &self.command.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Pool").field("command", &self.command.name).finish_non_exhaustive()
     }
 }

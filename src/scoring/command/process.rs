@@ -117,13 +117,7 @@ impl Process {
             // Nobody may wait for it.
             let _ = ending.send(());
         })?;
-        Ok(Process {
-            running,
-            requests,
-            replies,
-            stderr: tail,
-            stderr_ended,
-        })
+        Ok(Process { running, requests, replies, stderr: tail, stderr_ended })
     }
 
     /// Sends a request and waits for its reply. After an error the process is of no use.
@@ -161,22 +155,13 @@ impl Process {
         let status = self.running.end();
         // Ended with or without last words.
         let _ = self.stderr_ended.recv_timeout(LAST_WORDS);
-        let tail: Vec<u8> = self
-            .stderr
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .copied()
-            .collect();
+        let tail: Vec<u8> = self.stderr.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
         let text = String::from_utf8_lossy(&tail);
         let text = text.trim();
         let first = text.chars().count().saturating_sub(SHOWN_STDERR);
         let cut = if first > 0 { "…" } else { "" };
         let last: String = text.chars().skip(first).collect();
-        End {
-            status,
-            stderr: format!("{cut}{}", bounded(&last, SHOWN_STDERR)),
-        }
+        End { status, stderr: format!("{cut}{}", bounded(&last, SHOWN_STDERR)) }
     }
 }
 
@@ -285,8 +270,5 @@ impl Drop for Running {
 /// Variables without which nothing starts on Windows.
 fn system_variables() -> Vec<(&'static str, std::ffi::OsString)> {
     let names: &[&str] = if cfg!(windows) { &["SystemRoot", "PATHEXT"] } else { &[] };
-    names
-        .iter()
-        .filter_map(|name| Some((*name, std::env::var_os(name)?)))
-        .collect()
+    names.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))).collect()
 }

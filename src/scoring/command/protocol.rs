@@ -124,13 +124,7 @@ pub(super) fn reply(line: &[u8]) -> Result<Reply, serde_json::Error> {
 
 /// What a reply to the request at hand says.
 pub(super) fn interpret(reply: Reply) -> Interpretation {
-    let Reply {
-        id: _,
-        pass,
-        score,
-        reason,
-        error,
-    } = reply;
+    let Reply { id: _, pass, score, reason, error } = reply;
     match (error, pass) {
         (Some(error), None) if score.is_none() => Interpretation::Error(bounded(&error, SHOWN)),
         (Some(_), Some(_) | None) => Interpretation::Wrong("replied with an error and a judgement at once".to_owned()),
@@ -175,14 +169,8 @@ mod tests {
             (r#"{"id":"1","pass":true}"#, "pass true 1: the command says pass"),
             (r#"["1",true,null,null,null]"#, "no reply"),
             (r#" ["1",true,null,null,null]"#, "no reply"),
-            (
-                r#"{"id":"1","pass":false,"reason":""}"#,
-                "pass false 0: the command says fail",
-            ),
-            (
-                r#"{"id":"1","pass":false,"score":0.5,"reason":"half\nof it"}"#,
-                "pass false 0.5: half\\nof it",
-            ),
+            (r#"{"id":"1","pass":false,"reason":""}"#, "pass false 0: the command says fail"),
+            (r#"{"id":"1","pass":false,"score":0.5,"reason":"half\nof it"}"#, "pass false 0.5: half\\nof it"),
             (
                 r#"{"id":"1","pass":true,"score":0}"#,
                 "wrong: replied with pass and the score 0, which contradict each other",
@@ -195,33 +183,15 @@ mod tests {
                 r#"{"id":"1","pass":false,"score":1.0}"#,
                 "wrong: replied with fail and the score 1, which contradict each other",
             ),
-            (
-                r#"{"id":"1","pass":true,"score":0.01}"#,
-                "pass true 0.01: the command says pass",
-            ),
-            (
-                r#"{"id":"1","pass":false,"score":0}"#,
-                "pass false 0: the command says fail",
-            ),
+            (r#"{"id":"1","pass":true,"score":0.01}"#, "pass true 0.01: the command says pass"),
+            (r#"{"id":"1","pass":false,"score":0}"#, "pass false 0: the command says fail"),
             (r#"{"id":"1","error":"no model"}"#, "error: no model"),
             (r#"{"id":"1"}"#, "wrong: replied without `pass`"),
             (r#"{"id":"1","pass":null,"score":1}"#, "wrong: replied without `pass`"),
-            (
-                r#"{"id":"1","pass":true,"error":"e"}"#,
-                "wrong: replied with an error and a judgement at once",
-            ),
-            (
-                r#"{"id":"1","score":1,"error":"e"}"#,
-                "wrong: replied with an error and a judgement at once",
-            ),
-            (
-                r#"{"id":"1","pass":true,"score":1.01}"#,
-                "wrong: replied with the score 1.01, which is not from 0 to 1",
-            ),
-            (
-                r#"{"id":"1","pass":true,"score":-0.1}"#,
-                "wrong: replied with the score -0.1, which is not from 0 to 1",
-            ),
+            (r#"{"id":"1","pass":true,"error":"e"}"#, "wrong: replied with an error and a judgement at once"),
+            (r#"{"id":"1","score":1,"error":"e"}"#, "wrong: replied with an error and a judgement at once"),
+            (r#"{"id":"1","pass":true,"score":1.01}"#, "wrong: replied with the score 1.01, which is not from 0 to 1"),
+            (r#"{"id":"1","pass":true,"score":-0.1}"#, "wrong: replied with the score -0.1, which is not from 0 to 1"),
             (r#"{"id":"1","pass":true,"score":NaN}"#, "no reply"),
             (r#"{"id":"1","pass":true,"score":1e999}"#, "no reply"),
             (r#"{"id":"1","pass":"true"}"#, "no reply"),

@@ -41,20 +41,14 @@ pub(super) fn program(command: &Command, root: &Path) -> Result<Program, String>
         found.ok_or_else(|| format!("there is no program `{name}` in PATH"))?
     };
     let digest = digest(command, &root).map_err(|error| format!("a file that it names can't be read: {error}"))?;
-    Ok(Program {
-        path,
-        root,
-        search,
-        digest,
-    })
+    Ok(Program { path, root, search, digest })
 }
 
 /// The file, if it may be run.
 fn runnable(path: &Path) -> Result<PathBuf, &'static str> {
     let candidates = [path.to_owned(), with_suffix(path)];
-    let Some((file, about)) = candidates
-        .into_iter()
-        .find_map(|file| fs::metadata(&file).ok().map(|about| (file, about)))
+    let Some((file, about)) =
+        candidates.into_iter().find_map(|file| fs::metadata(&file).ok().map(|about| (file, about)))
     else {
         return Err("is not there");
     };

@@ -49,11 +49,7 @@ fn declared(argv: &[&str], timeout: Duration) -> Command {
 }
 
 fn judge(commands: &Commands, text: &str, args: &Value) -> String {
-    let AnswerText {
-        mut case,
-        answer,
-        replies,
-    } = answer_text(text);
+    let AnswerText { mut case, answer, replies } = answer_text(text);
     case.notes = Some("a\nnote".to_owned());
     let input = AnswerText { case, answer, replies };
     match commands.find("check").unwrap().score(&input.input(), args) {
@@ -83,12 +79,7 @@ fn what_was_said_of_an_answer_is_kept_until_it_is_forgotten() {
         assert_eq!(again("a", &json!(1)), "pass true 1: the command says pass");
         assert!(again("crash", &Value::Null).starts_with("error: "));
     }
-    let asked = || {
-        std::fs::read_to_string(tried.folder.path().join("asked"))
-            .unwrap()
-            .lines()
-            .count()
-    };
+    let asked = || std::fs::read_to_string(tried.folder.path().join("asked")).unwrap().lines().count();
     assert_eq!(asked(), 4);
     tried.commands.forget();
     again("a", &Value::Null);
@@ -99,10 +90,7 @@ fn what_was_said_of_an_answer_is_kept_until_it_is_forgotten() {
 fn the_request_is_one_line_with_all_that_counts() {
     let tried =
         Tried::new(r#"next; printf '%s\n' "$line" > seen.json; reply '"pass":false,"score":0.25,"reason":"no"'; next"#);
-    assert_eq!(
-        judge(&tried.commands, "two\nlines \"quoted\"", &json!({"words": ["please"]})),
-        "pass false 0.25: no"
-    );
+    assert_eq!(judge(&tried.commands, "two\nlines \"quoted\"", &json!({"words": ["please"]})), "pass false 0.25: no");
     let seen = std::fs::read_to_string(tried.folder.path().join("seen.json")).unwrap();
     let whole: Value = serde_json::from_str(&seen).unwrap();
     let seen = seen.replace(whole["id"].as_str().unwrap(), "ID");
@@ -144,9 +132,7 @@ fn everything_but_a_reply_is_an_error() {
         ("control characters", r#"next; printf '\033[31m::error::x\n'; next"#),
         ("bytes that are no text", r"next; printf '\377\376\n'; next"),
     ];
-    let told: Vec<String> = table
-        .map(|(what, script)| format!("{what}: {}", Tried::new(script).judge("a")))
-        .to_vec();
+    let told: Vec<String> = table.map(|(what, script)| format!("{what}: {}", Tried::new(script).judge("a"))).to_vec();
     insta::assert_snapshot!(told.join("\n"), @r#"
     ends at once: error: the command `check` ended without a reply (exit status: 0)
     crashes: error: the command `check` ended without a reply (exit status: 3); it wrote "oh no"
@@ -173,10 +159,8 @@ fn everything_but_a_reply_is_an_error() {
 
 #[test]
 fn a_command_that_never_answers_is_late() {
-    let tried = Tried::with_timeout(
-        "mkfifo idle; next; echo waiting >&2; read -r never <idle",
-        Duration::from_millis(300),
-    );
+    let tried =
+        Tried::with_timeout("mkfifo idle; next; echo waiting >&2; read -r never <idle", Duration::from_millis(300));
     let said = tried.judge("a");
     // On a busy machine it may not have come to its words.
     let told = said.trim_end_matches("; it wrote \"waiting\"");
@@ -240,10 +224,7 @@ fn an_answer_that_is_printed_brings_no_reply_of_its_own() {
         assert_eq!(said, expected, "{id}");
     }
     let said = Tried::new(ECHO).judge("Hello.");
-    assert_eq!(
-        said,
-        "error: the command `check` wrote a line that is not a reply: \"Hello.\""
-    );
+    assert_eq!(said, "error: the command `check` wrote a line that is not a reply: \"Hello.\"");
 }
 
 #[test]
@@ -266,10 +247,7 @@ fn lines_behind_a_reply_answer_no_later_request() {
 fn a_crash_is_an_error_of_its_own_and_the_next_check_has_a_new_process() {
     let tried = Tried::new(r#"while next; do case $line in *crash*) exit 9;; esac; reply '"pass":true'; done"#);
     assert_eq!(tried.judge("a"), "pass true 1: the command says pass");
-    assert_eq!(
-        tried.judge("crash"),
-        "error: the command `check` ended without a reply (exit status: 9)"
-    );
+    assert_eq!(tried.judge("crash"), "error: the command `check` ended without a reply (exit status: 9)");
     assert_eq!(tried.judge("a"), "pass true 1: the command says pass");
 }
 
@@ -277,10 +255,7 @@ fn a_crash_is_an_error_of_its_own_and_the_next_check_has_a_new_process() {
 fn a_command_that_keeps_breaking_is_given_up() {
     let tried = Tried::new("echo x >> starts; exit 1");
     for _ in 0..=MOST_BREAKS {
-        assert_eq!(
-            tried.judge("a"),
-            "error: the command `check` ended without a reply (exit status: 1)"
-        );
+        assert_eq!(tried.judge("a"), "error: the command `check` ended without a reply (exit status: 1)");
     }
     insta::assert_snapshot!(tried.judge("a"), @"error: the command `check` broke 11 times, so it is not started again; the last time: the command `check` ended without a reply (exit status: 1)");
     let starts = std::fs::read_to_string(tried.folder.path().join("starts")).unwrap();
@@ -296,18 +271,13 @@ fn workers_have_processes_of_their_own() {
         let workers: Vec<_> = (0..8)
             .map(|worker| {
                 let tried = &tried;
-                scope.spawn(move || {
-                    (0..20)
-                        .map(|i| tried.judge(&format!("{worker}-{i}")))
-                        .collect::<Vec<_>>()
-                })
+                scope.spawn(move || (0..20).map(|i| tried.judge(&format!("{worker}-{i}"))).collect::<Vec<_>>())
             })
             .collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
     });
-    let expected: Vec<String> = (0..8)
-        .flat_map(|worker| (0..20).map(move |i| format!("pass true 1: {worker}-{i}")))
-        .collect();
+    let expected: Vec<String> =
+        (0..8).flat_map(|worker| (0..20).map(move |i| format!("pass true 1: {worker}-{i}"))).collect();
     assert_eq!(said, expected);
 }
 
@@ -315,10 +285,7 @@ fn workers_have_processes_of_their_own() {
 fn an_interrupted_run_asks_no_more() {
     let tried = Tried::new(r#"while next; do reply '"pass":true'; done"#);
     tried.commands.end_when(|| true);
-    assert_eq!(
-        tried.judge("a"),
-        "error: the run was interrupted before the command `check` judged"
-    );
+    assert_eq!(tried.judge("a"), "error: the run was interrupted before the command `check` judged");
 }
 
 fn problem(root: &Path, argv: &[&str]) -> String {
@@ -370,19 +337,13 @@ fn the_digest_covers_settings_and_the_files_that_they_name() {
     let plain = || declared(&["sh", "check.sh"], Duration::from_secs(1));
     let first = digest(plain());
     assert_eq!(first, digest(plain()));
-    let elsewhere = Command {
-        place: Place::file("other.toml"),
-        ..plain()
-    };
+    let elsewhere = Command { place: Place::file("other.toml"), ..plain() };
     assert_eq!(first, digest(elsewhere), "where it is declared does not count");
     let mut others = vec![
         digest(declared(&["sh", "check.sh"], Duration::from_secs(2))),
         digest(declared(&["sh", "check.sh", "-v"], Duration::from_secs(1))),
         digest(declared(&["sh", "other.sh"], Duration::from_secs(1))),
-        digest(Command {
-            env: BTreeMap::new(),
-            ..plain()
-        }),
+        digest(Command { env: BTreeMap::new(), ..plain() }),
     ];
     std::fs::write(folder.path().join("check.sh"), "2").unwrap();
     others.push(digest(plain()));

@@ -53,39 +53,18 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
 
 /// The tokens of sacrebleu's `Tokenizer13a`.
 fn tokens(text: &str) -> Vec<String> {
-    let mut line = text
-        .trim_end_matches(is_python_space)
-        .replace("<skipped>", "")
-        .replace("-\n", "")
-        .replace('\n', " ");
+    let mut line =
+        text.trim_end_matches(is_python_space).replace("<skipped>", "").replace("-\n", "").replace('\n', " ");
     for (entity, plain) in [("&quot;", "\""), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">")] {
         line = line.replace(entity, plain);
     }
     let line: Vec<char> = format!(" {line} ").chars().collect();
     let line = spaced_punctuation(&line);
     // Points and commas are tokens of their own, unless between digits; so is a dash after a digit.
-    let line = pairs(
-        &line,
-        |c| !c.is_ascii_digit(),
-        is_point,
-        |out, a, b| out.extend([a, ' ', b, ' ']),
-    );
-    let line = pairs(
-        &line,
-        is_point,
-        |c| !c.is_ascii_digit(),
-        |out, a, b| out.extend([' ', a, ' ', b]),
-    );
-    let line = pairs(
-        &line,
-        |c| c.is_ascii_digit(),
-        |c| c == '-',
-        |out, a, b| out.extend([a, ' ', b, ' ']),
-    );
-    line.split(|c| is_python_space(*c))
-        .filter(|token| !token.is_empty())
-        .map(|token| token.iter().collect())
-        .collect()
+    let line = pairs(&line, |c| !c.is_ascii_digit(), is_point, |out, a, b| out.extend([a, ' ', b, ' ']));
+    let line = pairs(&line, is_point, |c| !c.is_ascii_digit(), |out, a, b| out.extend([' ', a, ' ', b]));
+    let line = pairs(&line, |c| c.is_ascii_digit(), |c| c == '-', |out, a, b| out.extend([a, ' ', b, ' ']));
+    line.split(|c| is_python_space(*c)).filter(|token| !token.is_empty()).map(|token| token.iter().collect()).collect()
 }
 
 fn is_point(c: char) -> bool {
@@ -131,10 +110,7 @@ fn pairs(
 
 fn bleu(answer: &[String], references: &[Vec<String>]) -> f64 {
     let lengths: Vec<usize> = (1..=ORDER.min(answer.len())).collect();
-    let shared: Vec<usize> = lengths
-        .iter()
-        .map(|length| shared(answer, references, *length))
-        .collect();
+    let shared: Vec<usize> = lengths.iter().map(|length| shared(answer, references, *length)).collect();
     if shared.iter().all(|shared| *shared == 0) {
         return 0.0;
     }
@@ -168,14 +144,8 @@ fn shared(answer: &[String], references: &[Vec<String>], length: usize) -> usize
 /// The penalty of an answer shorter than the reference that is nearest in length, the shorter one if two are.
 fn brevity(answer: usize, references: &[Vec<String>]) -> f64 {
     let lengths = references.iter().map(Vec::len);
-    let nearest = lengths
-        .min_by_key(|length| (length.abs_diff(answer), *length))
-        .unwrap_or(0);
-    if answer >= nearest {
-        1.0
-    } else {
-        (1.0 - nearest as f64 / answer as f64).exp()
-    }
+    let nearest = lengths.min_by_key(|length| (length.abs_diff(answer), *length)).unwrap_or(0);
+    if answer >= nearest { 1.0 } else { (1.0 - nearest as f64 / answer as f64).exp() }
 }
 
 impl Matcher for Bleu {
@@ -215,16 +185,9 @@ mod tests {
     fn the_same_text_is_1_and_nothing_in_common_is_0() {
         scores(
             json!({"bleu": {"to": "The cat sat on the mat.", "min": 1}}),
-            &[
-                ("The cat sat on the mat.", true, 1.0),
-                ("Dogs", false, 0.0),
-                ("", false, 0.0),
-            ],
+            &[("The cat sat on the mat.", true, 1.0), ("Dogs", false, 0.0), ("", false, 0.0)],
         );
-        scores(
-            json!({"bleu": {"to": "Yes", "min": 1}}),
-            &[("Yes", true, 1.0), ("yes", false, 0.0)],
-        );
+        scores(json!({"bleu": {"to": "Yes", "min": 1}}), &[("Yes", true, 1.0), ("yes", false, 0.0)]);
     }
 
     #[test]

@@ -45,11 +45,9 @@ struct Chrf {
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let mut fields = Fields::of(args, &["to", "to_any", "min"], "a map {to, min}")?;
-    let references = References::read(&mut fields, MAX_CHARS_SUM, "chrF score", |text| {
-        match characters(text) {
-            none if none.is_empty() => Err(ArgProblem::new("the text has no characters, so every answer scores 0")),
-            characters => Ok(characters),
-        }
+    let references = References::read(&mut fields, MAX_CHARS_SUM, "chrF score", |text| match characters(text) {
+        none if none.is_empty() => Err(ArgProblem::new("the text has no characters, so every answer scores 0")),
+        characters => Ok(characters),
     });
     let references = fields.finish(references)?;
     Ok(Box::new(Chrf { references }))

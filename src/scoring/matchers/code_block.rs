@@ -43,11 +43,7 @@ struct CodeBlock {
 fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let at_least_one = Bounds { min: 1, max: None };
     let block = match args {
-        Value::String(_) => CodeBlock {
-            language: Some(language(args)?),
-            count: at_least_one,
-            check: None,
-        },
+        Value::String(_) => CodeBlock { language: Some(language(args)?), count: at_least_one, check: None },
         Value::Object(map) => {
             let mut fields = Fields::new(map, &["language", "count", "check"]);
             let language = fields.optional("language", language);
@@ -80,15 +76,8 @@ fn language(value: &Value) -> Read<String> {
 
 impl Matcher for CodeBlock {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let of = self
-            .language
-            .as_ref()
-            .map_or(String::new(), |language| format!(" marked {language}"));
-        let wanted = |mark: &str| {
-            self.language
-                .as_ref()
-                .is_none_or(|language| language.eq_ignore_ascii_case(mark))
-        };
+        let of = self.language.as_ref().map_or(String::new(), |language| format!(" marked {language}"));
+        let wanted = |mark: &str| self.language.as_ref().is_none_or(|language| language.eq_ignore_ascii_case(mark));
         let found: Vec<String> = blocks(&input.answer.text)
             .into_iter()
             .filter(|block| wanted(&block.mark))

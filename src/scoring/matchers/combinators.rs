@@ -144,11 +144,7 @@ impl Matcher for Not {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let score = self.0.check(input)?;
         let held = if score.pass { "must not hold, but does: " } else { "" };
-        Ok(Score::new(
-            1.0 - score.value(),
-            !score.pass,
-            format!("{held}{}", score.reason),
-        ))
+        Ok(Score::new(1.0 - score.value(), !score.pass, format!("{held}{}", score.reason)))
     }
 }
 
@@ -160,10 +156,7 @@ impl Matcher for All {
         for check in &self.0 {
             match check.check(input) {
                 Ok(score) => {
-                    scores.push(WeightedScore {
-                        value: score.value(),
-                        weight: check.weight,
-                    });
+                    scores.push(WeightedScore { value: score.value(), weight: check.weight });
                     if !score.pass {
                         failed.push(score.reason);
                     }
@@ -263,22 +256,14 @@ mod tests {
             json!({"not": {"contains_all": ["a", "b", "c", "d"]}}),
             &[("abcd", false, 0.0), ("abc", true, 0.25), ("x", true, 1.0)],
         );
-        scores(
-            json!({"not": {"not": {"contains": "a"}}}),
-            &[("a", true, 1.0), ("b", false, 0.0)],
-        );
+        scores(json!({"not": {"not": {"contains": "a"}}}), &[("a", true, 1.0), ("b", false, 0.0)]);
     }
 
     #[test]
     fn all_wants_every_one_and_scores_the_weighted_mean() {
         scores(
             json!({"all": [{"contains": "a", "weight": 3}, {"contains": "b"}]}),
-            &[
-                ("ab", true, 1.0),
-                ("a", false, 0.75),
-                ("b", false, 0.25),
-                ("", false, 0.0),
-            ],
+            &[("ab", true, 1.0), ("a", false, 0.75), ("b", false, 0.25), ("", false, 0.0)],
         );
     }
 
@@ -286,12 +271,7 @@ mod tests {
     fn any_wants_one_and_scores_the_highest() {
         scores(
             json!({"any": [{"contains": "a"}, {"contains_all": ["b", "c"]}]}),
-            &[
-                ("a", true, 1.0),
-                ("bc", true, 1.0),
-                ("b", false, 0.5),
-                ("x", false, 0.0),
-            ],
+            &[("a", true, 1.0), ("bc", true, 1.0), ("b", false, 0.5), ("x", false, 0.0)],
         );
     }
 
@@ -299,13 +279,7 @@ mod tests {
     fn at_least_wants_n_and_scores_the_n_highest() {
         scores(
             json!({"at_least": {"n": 2, "of": [{"contains": "a"}, {"contains_all": ["b", "c"]}, {"contains": "d"}]}}),
-            &[
-                ("abcd", true, 1.0),
-                ("ad", true, 1.0),
-                ("ab", false, 0.75),
-                ("b", false, 0.25),
-                ("", false, 0.0),
-            ],
+            &[("abcd", true, 1.0), ("ad", true, 1.0), ("ab", false, 0.75), ("b", false, 0.25), ("", false, 0.0)],
         );
     }
 
@@ -316,9 +290,7 @@ mod tests {
         let unsure = json!({"similarity": {"to": "a", "min": 0.00001}});
         let judged = |n, checks: serde_json::Value| {
             let answer = answer_text(&long);
-            compiled(json!({"at_least": {"n": n, "of": checks}}))
-                .check(&answer.input())
-                .map(|score| score.pass)
+            compiled(json!({"at_least": {"n": n, "of": checks}})).check(&answer.input()).map(|score| score.pass)
         };
         assert_eq!(judged(1, json!([unsure, {"contains": "a"}])), Ok(true));
         assert_eq!(judged(2, json!([unsure, {"contains": "b"}])), Ok(false));

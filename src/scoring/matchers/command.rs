@@ -47,17 +47,9 @@ struct Arguments<'a> {
 
 fn read<'a>(args: &'a Value, loading: bool) -> Read<Arguments<'a>> {
     match args {
-        Value::String(name) => Ok(Arguments {
-            name,
-            args: Value::Null,
-            declared: None,
-        }),
+        Value::String(name) => Ok(Arguments { name, args: Value::Null, declared: None }),
         Value::Object(map) => {
-            let known: &[&str] = if loading {
-                &["name", "args"]
-            } else {
-                &["name", "args", DECLARED]
-            };
+            let known: &[&str] = if loading { &["name", "args"] } else { &["name", "args", DECLARED] };
             let mut fields = Fields::new(map, known);
             let args = fields.optional("args", |args| Ok(args.clone())).unwrap_or_default();
             let declared = fields.optional(DECLARED, text);
@@ -87,14 +79,9 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
     };
     let pool = commands.find(written.name).map_err(|problem| at_name(args, problem))?;
     if !loading && written.declared != pool.digest() {
-        return wrong(ArgProblem::new(
-            "the command is not the one that was read while loading",
-        ));
+        return wrong(ArgProblem::new("the command is not the one that was read while loading"));
     }
-    Ok(Box::new(Own {
-        pool,
-        args: written.args,
-    }))
+    Ok(Box::new(Own { pool, args: written.args }))
 }
 
 /// Reads what identifies the command into the check, so that another command makes another dataset.

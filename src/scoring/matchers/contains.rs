@@ -95,22 +95,12 @@ pub(super) fn many_texts(args: &Value) -> Read<(Vec<String>, Folding)> {
             let values = fields.required("values", "a list of texts", needles);
             let folding = Folding::read(&mut fields);
             let values = fields.finish(values)?;
-            Ok((
-                values
-                    .into_iter()
-                    .map(|text| folding.apply(text).into_owned())
-                    .collect(),
-                folding,
-            ))
+            Ok((values.into_iter().map(|text| folding.apply(text).into_owned()).collect(), folding))
         }
-        Value::Array(_) => Ok((
-            needles(args)?.into_iter().map(str::to_owned).collect(),
-            Folding::default(),
-        )),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => wrong(not_a(
-            "a list of texts, or a map {values, ignore_case, normalize}",
-            args,
-        )),
+        Value::Array(_) => Ok((needles(args)?.into_iter().map(str::to_owned).collect(), Folding::default())),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            wrong(not_a("a list of texts, or a map {values, ignore_case, normalize}", args))
+        }
     }
 }
 
@@ -136,11 +126,7 @@ impl Matcher for ContainsAny {
 impl Matcher for ContainsAll {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let text = self.folding.apply(&input.answer.text);
-        let missing: Vec<&String> = self
-            .values
-            .iter()
-            .filter(|value| !text.contains(value.as_str()))
-            .collect();
+        let missing: Vec<&String> = self.values.iter().filter(|value| !text.contains(value.as_str())).collect();
         let all = self.values.len();
         if missing.is_empty() {
             return Ok(Score::binary(true, format!("contains all of {}", list(&self.values))));
@@ -149,11 +135,7 @@ impl Matcher for ContainsAll {
         Ok(Score::new(
             share,
             false,
-            format!(
-                "does not contain {} ({} of {all} missing)",
-                list(&missing),
-                missing.len()
-            ),
+            format!("does not contain {} ({} of {all} missing)", list(&missing), missing.len()),
         ))
     }
 }
@@ -177,12 +159,7 @@ mod tests {
     fn contains_looks_for_one_text() {
         verdicts(
             json!({"contains": "30 days"}),
-            &[
-                ("within 30 days.", true),
-                ("30 Days", false),
-                ("30\ndays", false),
-                ("", false),
-            ],
+            &[("within 30 days.", true), ("30 Days", false), ("30\ndays", false), ("", false)],
         );
         verdicts(
             json!({"contains": {"value": "30 DAYS", "ignore_case": true, "normalize": true}}),
@@ -192,18 +169,12 @@ mod tests {
 
     #[test]
     fn contains_any_wants_one_and_contains_all_every_one() {
-        verdicts(
-            json!({"contains_any": ["a", "b"]}),
-            &[("xb", true), ("ab", true), ("x", false), ("AB", false)],
-        );
+        verdicts(json!({"contains_any": ["a", "b"]}), &[("xb", true), ("ab", true), ("x", false), ("AB", false)]);
         scores(
             json!({"contains_all": ["a", "b", "c", "d"]}),
             &[("abcd", true, 1.0), ("abc", false, 0.75), ("x", false, 0.0)],
         );
-        verdicts(
-            json!({"contains_all": {"values": ["A", "B"], "ignore_case": true}}),
-            &[("ab", true), ("a", false)],
-        );
+        verdicts(json!({"contains_all": {"values": ["A", "B"], "ignore_case": true}}), &[("ab", true), ("a", false)]);
     }
 
     #[test]

@@ -80,16 +80,10 @@ mod tests {
         let whole = answer_text("Yes.");
         let said = |cost_usd| {
             compiled(json!({"cost": 0.01}))
-                .check(&MatchInput {
-                    cost_usd,
-                    ..whole.input()
-                })
+                .check(&MatchInput { cost_usd, ..whole.input() })
                 .map(|score| score.pass)
                 .ok()
         };
-        assert_eq!(
-            [None, Some(0.0), Some(0.01), Some(0.0101)].map(said),
-            [None, None, Some(true), Some(false)]
-        );
+        assert_eq!([None, Some(0.0), Some(0.01), Some(0.0101)].map(said), [None, None, Some(true), Some(false)]);
     }
 }

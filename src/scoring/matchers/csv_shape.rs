@@ -64,26 +64,16 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     }
     let columns = columns.or(header.as_ref().map(Vec::len));
     let columns = fields.finish(columns)?;
-    Ok(Box::new(Csv {
-        columns,
-        header,
-        rows,
-        delimiter,
-        fenced,
-    }))
+    Ok(Box::new(Csv { columns, header, rows, delimiter, fenced }))
 }
 
 fn columns(value: &Value) -> Read<usize> {
     let columns = usize::try_from(count(value)?).unwrap_or(usize::MAX);
     if !(2..=MAX_COLUMNS).contains(&columns) {
-        let problem = ArgProblem::new(format!(
-            "{} can't tell CSV from other text",
-            counted(columns as u64, "column", "columns")
-        ));
+        let problem =
+            ArgProblem::new(format!("{} can't tell CSV from other text", counted(columns as u64, "column", "columns")));
         return wrong(
-            problem
-                .expected(format!("2 to {MAX_COLUMNS} columns"))
-                .hint("for a single column, write its `header`"),
+            problem.expected(format!("2 to {MAX_COLUMNS} columns")).hint("for a single column, write its `header`"),
         );
     }
     Ok(columns)
@@ -160,11 +150,7 @@ impl Csv {
             }
             let line = row.position().map_or(line, csv::Position::line);
             if row.len() != self.columns {
-                return Err(format!(
-                    "has {} in line {line}, not {}",
-                    columns(row.len()),
-                    self.columns
-                ));
+                return Err(format!("has {} in line {line}, not {}", columns(row.len()), self.columns));
             }
             if rows == 0
                 && let Some(header) = &self.header
@@ -179,16 +165,10 @@ impl Csv {
         }
         let rows = rows - u64::from(self.header.is_some());
         match self.rows {
-            Some(wanted) if !wanted.hold(rows) => Err(format!(
-                "has {}, not {}",
-                counted(rows, "row", "rows"),
-                wanted.describe()
-            )),
-            Some(_) | None => Ok(format!(
-                "is CSV of {} and {}",
-                columns(self.columns),
-                counted(rows, "row", "rows")
-            )),
+            Some(wanted) if !wanted.hold(rows) => {
+                Err(format!("has {}, not {}", counted(rows, "row", "rows"), wanted.describe()))
+            }
+            Some(_) | None => Ok(format!("is CSV of {} and {}", columns(self.columns), counted(rows, "row", "rows"))),
         }
     }
 }
@@ -227,10 +207,7 @@ mod tests {
                 ("```tsv\nname\tprice\nBoots\t70\n```", false),
             ],
         );
-        verdicts(
-            json!({"csv": {"header": ["name"]}}),
-            &[("name\nBoots", true), ("Boots", false)],
-        );
+        verdicts(json!({"csv": {"header": ["name"]}}), &[("name\nBoots", true), ("Boots", false)]);
     }
 
     #[test]

@@ -73,17 +73,11 @@ impl Matcher for Equals {
 /// What the texts differ in, if it is only what an unused option overlooks.
 fn remedy(value: &str, folding: Folding, text: &str) -> Option<&'static str> {
     let equal_with = |folding: Folding| folding.apply(text) == folding.apply(value);
-    let unseen = Folding {
-        ignore_case: folding.ignore_case,
-        ..Folding::NORMALIZED
-    };
+    let unseen = Folding { ignore_case: folding.ignore_case, ..Folding::NORMALIZED };
     if folding.white_space == WhiteSpace::Keep && folding.form == Form::AsIs && equal_with(unseen) {
         return Some("they differ only in white space or Unicode form; `normalize: true` overlooks that");
     }
-    let caseless = Folding {
-        ignore_case: true,
-        ..folding
-    };
+    let caseless = Folding { ignore_case: true, ..folding };
     if !folding.ignore_case && equal_with(caseless) {
         return Some("they differ only in upper and lower case; `ignore_case: true` overlooks that");
     }
@@ -97,16 +91,7 @@ mod tests {
 
     #[test]
     fn compares_the_whole_text() {
-        verdicts(
-            json!("Yes"),
-            &[
-                ("Yes", true),
-                ("yes", false),
-                ("Yes\n", false),
-                ("Yes.", false),
-                ("", false),
-            ],
-        );
+        verdicts(json!("Yes"), &[("Yes", true), ("yes", false), ("Yes\n", false), ("Yes.", false), ("", false)]);
         verdicts(
             json!({"equals": {"value": " Caf\u{e9} ", "normalize": true}}),
             &[("Cafe\u{301}\n", true), ("Caf\u{e9}", true), ("caf\u{e9}", false)],

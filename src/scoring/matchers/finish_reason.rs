@@ -114,10 +114,7 @@ impl Matcher for FinishReason {
             return Ok(Score::binary(true, format!("stopped with {}", quote(reason))));
         }
         let expected = self.0.join(" or ");
-        Ok(Score::binary(
-            false,
-            format!("stopped with {}, not with {expected}", quote(reason)),
-        ))
+        Ok(Score::binary(false, format!("stopped with {}, not with {expected}", quote(reason))))
     }
 }
 
@@ -131,10 +128,7 @@ mod tests {
     fn the_reason_is_one_of_the_list() {
         let said = |check, reason: Option<&str>| {
             let mut whole = answer_text("a");
-            whole.answer = Answer {
-                finish_reason: reason.map(str::to_owned),
-                ..whole.answer
-            };
+            whole.answer = Answer { finish_reason: reason.map(str::to_owned), ..whole.answer };
             let score = compiled(check).check(&whole.input()).unwrap();
             format!("{}: {}", score.pass, score.reason)
         };

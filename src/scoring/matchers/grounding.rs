@@ -55,12 +55,7 @@ struct Grounding {
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let grounding = match args {
-        Value::Bool(true) => Grounding {
-            min: 1,
-            urls: Vec::new(),
-            hosts: Vec::new(),
-            supported: false,
-        },
+        Value::Bool(true) => Grounding { min: 1, urls: Vec::new(), hosts: Vec::new(), supported: false },
         Value::Bool(false) => {
             return wrong(
                 ArgProblem::new("`grounding: false` says nothing")
@@ -74,12 +69,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
             let urls = fields.optional("urls", |value| each(value, page)).unwrap_or_default();
             let hosts = fields.optional("hosts", |value| each(value, host)).unwrap_or_default();
             let supported = fields.optional("supported", flag).unwrap_or(false);
-            fields.finish(Some(Grounding {
-                min,
-                urls,
-                hosts,
-                supported,
-            }))?
+            fields.finish(Some(Grounding { min, urls, hosts, supported }))?
         }
         Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             return wrong(not_a("true, or a map {min, urls, hosts, supported}", args));
@@ -120,12 +110,11 @@ fn host(text: &str) -> Result<String, ArgProblem> {
     match Host::parse(text) {
         // A label alone, like `com`, would be matched by nearly every source.
         Ok(Host::Domain(domain)) if domain.trim_matches('.').contains('.') => Ok(rootless(&domain).to_owned()),
-        Ok(Host::Ipv4(_) | Host::Ipv6(_)) => Err(ArgProblem::new(format!(
-            "{} is an IP address, and nothing is below one",
-            quote(text)
-        ))
-        .expected("the name of a host alone, like who.int")
-        .hint("for a page there, write its whole address under `urls`")),
+        Ok(Host::Ipv4(_) | Host::Ipv6(_)) => {
+            Err(ArgProblem::new(format!("{} is an IP address, and nothing is below one", quote(text)))
+                .expected("the name of a host alone, like who.int")
+                .hint("for a page there, write its whole address under `urls`"))
+        }
         Ok(Host::Domain(_)) | Err(_) => Err(ArgProblem::new(format!("{} is no host name", quote(text)))
             .expected("the name of a host alone, like who.int")),
     }
@@ -154,11 +143,7 @@ struct Cited<'a> {
 impl<'a> Cited<'a> {
     fn new(uri: Option<&'a str>, title: Option<&'a str>) -> Option<Cited<'a>> {
         let name = uri.or(title).filter(|name| !name.trim().is_empty())?;
-        Some(Cited {
-            name,
-            url: uri.and_then(address),
-            title,
-        })
+        Some(Cited { name, url: uri.and_then(address), title })
     }
 
     /// The site that it is on.
@@ -181,11 +166,7 @@ impl<'a> Cited<'a> {
 impl Grounding {
     /// What is cited, each address once.
     fn cited<'a>(&self, details: &'a Details) -> Vec<Cited<'a>> {
-        let rests: HashSet<usize> = details
-            .supports
-            .iter()
-            .flat_map(|s| s.sources.iter().copied())
-            .collect();
+        let rests: HashSet<usize> = details.supports.iter().flat_map(|s| s.sources.iter().copied()).collect();
         let sources = details.sources.iter().enumerate();
         let sources = sources
             .filter(|(i, _)| !self.supported || rests.contains(i))
@@ -196,8 +177,7 @@ impl Grounding {
         let pages = pages.map(|url| Cited::new(Some(&url.url), None));
         let mut known = HashSet::new();
         let all = sources.chain(passages).chain(pages).flatten();
-        all.filter(|cited| known.insert(cited.url.as_ref().map_or(cited.name, Url::as_str).to_owned()))
-            .collect()
+        all.filter(|cited| known.insert(cited.url.as_ref().map_or(cited.name, Url::as_str).to_owned())).collect()
     }
 
     /// What is missing.
@@ -228,10 +208,7 @@ impl Matcher for Grounding {
         };
         let cited = self.cited(details);
         match self.missing(&cited) {
-            None => Ok(Score::binary(
-                true,
-                format!("cites {}", counted(cited.len() as u64, "source", "sources")),
-            )),
+            None => Ok(Score::binary(true, format!("cites {}", counted(cited.len() as u64, "source", "sources")))),
             // What is missing may be among what was not kept; else `not` would pass for want of room.
             Some(missing) if details.dropped > 0 => Err(MatchError::new(format!(
                 "{missing}, but {} of what the service told could not be kept",
@@ -324,26 +301,10 @@ mod tests {
             ("https://evil.com/?who.int", None, false),
             ("https://evil.com/#who.int", Some("who.int"), false),
             ("who.int", None, false),
-            (
-                "https://vertexaisearch.cloud.google.com/grounding-api-redirect/A",
-                Some("who.int"),
-                true,
-            ),
-            (
-                "https://vertexaisearch.cloud.google.com/grounding-api-redirect/A",
-                Some("www.WHO.int"),
-                true,
-            ),
-            (
-                "https://vertexaisearch.cloud.google.com/grounding-api-redirect/A",
-                Some("News of who.int"),
-                false,
-            ),
-            (
-                "https://vertexaisearch.cloud.google.com/grounding-api-redirect/A",
-                None,
-                false,
-            ),
+            ("https://vertexaisearch.cloud.google.com/grounding-api-redirect/A", Some("who.int"), true),
+            ("https://vertexaisearch.cloud.google.com/grounding-api-redirect/A", Some("www.WHO.int"), true),
+            ("https://vertexaisearch.cloud.google.com/grounding-api-redirect/A", Some("News of who.int"), false),
+            ("https://vertexaisearch.cloud.google.com/grounding-api-redirect/A", None, false),
         ];
         for (uri, title, expected) in table {
             let source = json!({"sources": [{"uri": uri, "title": title}]});

@@ -102,11 +102,7 @@ mod tests {
             ("{\"a\": 1, \"a\": 1}", false, false),
             ("```json\n{\"a\": {\"b\": 1, \"b\": 2}}\n```", false, false),
             ("```json\n{}\n```", true, false),
-            (
-                "Here you are:\n\n```JSON\r\n{\"a\": 1}\r\n```\r\nAnything else?",
-                true,
-                false,
-            ),
+            ("Here you are:\n\n```JSON\r\n{\"a\": 1}\r\n```\r\nAnything else?", true, false),
             ("```\n{}\n```", true, false),
             ("  ~~~json title=x\n{}\n  ~~~", true, false),
             ("````json\n{\"a\": \"```\"}\n````", true, false),
@@ -124,10 +120,7 @@ mod tests {
             assert_eq!(find_json(text, false).is_ok(), bare, "{text:?}");
         }
         verdicts(json!({"json": true}), &[("```json\n{}\n```", true), ("{", false)]);
-        verdicts(
-            json!({"json": {"fenced": false}}),
-            &[("```json\n{}\n```", false), ("{}", true)],
-        );
+        verdicts(json!({"json": {"fenced": false}}), &[("```json\n{}\n```", false), ("{}", true)]);
     }
 
     #[test]

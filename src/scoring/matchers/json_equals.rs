@@ -48,10 +48,7 @@ struct JsonEquals {
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let Some(map) = args.as_object() else {
-        return wrong(not_a(
-            "a map {value, subset, ignore, unordered, tolerance, fenced}",
-            args,
-        ));
+        return wrong(not_a("a map {value, subset, ignore, unordered, tolerance, fenced}", args));
     };
     let keys = ["value", "subset", "ignore", "unordered", "tolerance", "fenced"];
     let mut fields = Fields::new(map, &keys);
@@ -94,16 +91,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         OrderOption::All => ListOrder::All,
         OrderOption::Paths(paths) => lists(&value, &paths)?,
     };
-    Ok(Box::new(JsonEquals {
-        value,
-        ignore,
-        comparison: Comparison {
-            subset,
-            tolerance,
-            unordered,
-        },
-        fenced,
-    }))
+    Ok(Box::new(JsonEquals { value, ignore, comparison: Comparison { subset, tolerance, unordered }, fenced }))
 }
 
 /// The value with something in each empty map and list. That one is empty is something to compare, unless whatever an
@@ -167,13 +155,9 @@ fn paths(value: &Value) -> Read<Vec<PathText>> {
 fn without(value: &mut Value, paths: &[PathText], key: &str) -> Read<()> {
     for (i, path) in paths.iter().enumerate() {
         let at = |problem: ArgProblem| vec![problem.inside(Step::Index(i)).inside(Step::key(key))];
-        let places = path
-            .places(value)
-            .map_err(|cannot| at(ArgProblem::new(cannot.reason)))?;
+        let places = path.places(value).map_err(|cannot| at(ArgProblem::new(cannot.reason)))?;
         if places.iter().any(Vec::is_empty) {
-            let problem = ArgProblem::new(format!(
-                "the path {path} selects the whole value, so nothing is compared"
-            ));
+            let problem = ArgProblem::new(format!("the path {path} selects the whole value, so nothing is compared"));
             return Err(at(problem.expected("a path to a part of it")));
         }
         remove(value, &places);
@@ -204,9 +188,7 @@ fn lists(value: &Value, paths: &[PathText]) -> Read<ListOrder> {
     let mut found = std::collections::HashSet::new();
     for (i, path) in paths.iter().enumerate() {
         let at = |problem: ArgProblem| vec![problem.inside(Step::Index(i)).inside(Step::key("unordered"))];
-        let places = path
-            .places(value)
-            .map_err(|cannot| at(ArgProblem::new(cannot.reason)))?;
+        let places = path.places(value).map_err(|cannot| at(ArgProblem::new(cannot.reason)))?;
         let before = found.len();
         for place in places {
             let pointer: String = place
@@ -241,9 +223,9 @@ impl Matcher for JsonEquals {
         match self.comparison.compare(&self.value, &value) {
             Ok(()) => Ok(Score::binary(true, "is JSON that equals the value")),
             Err(Difference::Found(what)) => Ok(Score::binary(false, format!("does not equal the value: {what}"))),
-            Err(Difference::TooMany) => Err(MatchError::new(
-                "comparing its unordered lists takes more than 5 million comparisons",
-            )),
+            Err(Difference::TooMany) => {
+                Err(MatchError::new("comparing its unordered lists takes more than 5 million comparisons"))
+            }
         }
     }
 }
@@ -275,10 +257,7 @@ mod tests {
                 ("```json\n{\"a\": 1}\n```", false),
             ],
         );
-        verdicts(
-            json!({"json_equals": {"value": null}}),
-            &[("null", true), ("{}", false)],
-        );
+        verdicts(json!({"json_equals": {"value": null}}), &[("null", true), ("{}", false)]);
     }
 
     #[test]
@@ -290,10 +269,7 @@ mod tests {
                 "unordered": ["$.rows"],
             }}),
             &[
-                (
-                    r#"{"rows": [{"id": 2, "t": 1}, {"id": 9}, {"id": 1}, {"id": 9}], "order": [1, 2]}"#,
-                    true,
-                ),
+                (r#"{"rows": [{"id": 2, "t": 1}, {"id": 9}, {"id": 1}, {"id": 9}], "order": [1, 2]}"#, true),
                 (r#"{"rows": [{"id": 2}, {"id": 1}], "order": [2, 1]}"#, false),
                 (r#"{"rows": [{"id": 2}, {"id": 2}], "order": [1, 2]}"#, false),
             ],
@@ -327,11 +303,7 @@ mod tests {
             for subset in [false, true] {
                 let check = json!({"json_equals": {"value": value, "ignore": ignore, "subset": subset}});
                 let said = problems(std::slice::from_ref(&check));
-                assert_eq!(
-                    said.is_empty(),
-                    loads && !(subset && value == json!({})),
-                    "{check}: {said}"
-                );
+                assert_eq!(said.is_empty(), loads && !(subset && value == json!({})), "{check}: {said}");
             }
         }
     }

@@ -126,13 +126,7 @@ impl Selected {
                     .expected("`check` or `equals` beside it"),
             );
         }
-        Some(Selected {
-            path: path?,
-            which: which.unwrap_or(Which::All),
-            check,
-            equals,
-            count,
-        })
+        Some(Selected { path: path?, which: which.unwrap_or(Which::All), check, equals, count })
     }
 
     /// Judges what the path selects from a value.
@@ -269,10 +263,7 @@ impl PathText {
         // costly as many values.
         let count = |what: &str| written.matches(what).count();
         let factors = count("?") + count("match") + count("search") + count("..").saturating_sub(1);
-        let selectors = written
-            .split('[')
-            .skip(1)
-            .map(|part| 1 + part.matches(',').count() as u64);
+        let selectors = written.split('[').skip(1).map(|part| 1 + part.matches(',').count() as u64);
         Ok(PathText {
             written: written.to_owned(),
             path,
@@ -291,9 +282,9 @@ impl PathText {
         let steps = values.checked_pow(self.factors.saturating_add(1));
         match steps.and_then(|steps| steps.checked_mul(self.multiplicity)) {
             Some(steps) if steps <= MAX_STEPS => Ok(()),
-            Some(_) | None => Err(MatchError::new(format!(
-                "the answer has {values} values, too many for the path {self}"
-            ))),
+            Some(_) | None => {
+                Err(MatchError::new(format!("the answer has {values} values, too many for the path {self}")))
+            }
         }
     }
 
@@ -304,10 +295,8 @@ impl PathText {
     pub(super) fn places(&self, value: &Value) -> Result<Vec<Vec<Token>>, MatchError> {
         self.affordable(value)?;
         let located = self.path.query_located(value);
-        let mut places: Vec<Vec<Token>> = located
-            .iter()
-            .map(|node| node.location().iter().map(Token::from).collect())
-            .collect();
+        let mut places: Vec<Vec<Token>> =
+            located.iter().map(|node| node.location().iter().map(Token::from).collect()).collect();
         places.sort();
         places.dedup();
         Ok(places)
@@ -349,11 +338,8 @@ fn not_a_pattern(pattern: &str) -> Option<ArgProblem> {
     let error = regex::Regex::new(&format!("(?R)^({pattern})$")).err()?;
     let said = bounded(&error.to_string(), 160);
     Some(
-        ArgProblem::new(format!(
-            "the pattern {} in the path is not valid: {said}",
-            quote(pattern)
-        ))
-        .expected("a regular expression, smaller than what takes megabytes"),
+        ArgProblem::new(format!("the pattern {} in the path is not valid: {said}", quote(pattern)))
+            .expected("a regular expression, smaller than what takes megabytes"),
     )
 }
 
@@ -418,12 +404,7 @@ mod tests {
         ] {
             assert!(refused(path), "{path}");
         }
-        for path in [
-            "$[?match(@.a, 'x.*')]",
-            "$['(', 'b']",
-            "$[?@.a == '(']",
-            "$[?search(@.a, '\\\\d+')]",
-        ] {
+        for path in ["$[?match(@.a, 'x.*')]", "$['(', 'b']", "$[?@.a == '(']", "$[?search(@.a, '\\\\d+')]"] {
             assert!(!refused(path), "{path}");
         }
     }
@@ -443,18 +424,8 @@ mod tests {
                 ("Here:\n```json\n{\"a\": [\"x\"]}\n```", true, 1.0),
             ],
         );
-        verdicts(
-            check("any"),
-            &[
-                (r#"{"a": ["y", "x"]}"#, true),
-                (r#"{"a": ["y"]}"#, false),
-                ("{}", false),
-            ],
-        );
-        verdicts(
-            check("first"),
-            &[(r#"{"a": ["x", "y"]}"#, true), (r#"{"a": ["y", "x"]}"#, false)],
-        );
+        verdicts(check("any"), &[(r#"{"a": ["y", "x"]}"#, true), (r#"{"a": ["y"]}"#, false), ("{}", false)]);
+        verdicts(check("first"), &[(r#"{"a": ["x", "y"]}"#, true), (r#"{"a": ["y", "x"]}"#, false)]);
         insta::assert_snapshot!(reasons(check("all"), &[
             r#"{"a": ["x"]}"#, r#"{"a": ["x", "x"]}"#, r#"{"a": ["x", "y", "z"]}"#, "{}", "no",
         ]), @r#"
@@ -475,20 +446,11 @@ mod tests {
     fn values_are_counted_and_compared() {
         verdicts(
             json!({"json_path": {"path": "$..id", "count": {"min": 2}}}),
-            &[
-                (r#"[{"id": 1}, {"id": 2}]"#, true),
-                (r#"{"id": {}}"#, false),
-                ("", false),
-            ],
+            &[(r#"[{"id": 1}, {"id": 2}]"#, true), (r#"{"id": {}}"#, false), ("", false)],
         );
         verdicts(
             json!({"json_path": {"path": "$.errors[*]", "count": 0}}),
-            &[
-                (r#"{"errors": []}"#, true),
-                ("{}", true),
-                (r#"{"errors": [1]}"#, false),
-                ("none", false),
-            ],
+            &[(r#"{"errors": []}"#, true), ("{}", true), (r#"{"errors": [1]}"#, false), ("none", false)],
         );
         verdicts(
             json!({"json_path": {"path": "$[*]", "equals": {"n": 1}, "count": {"max": 2}}}),
@@ -501,15 +463,9 @@ mod tests {
         );
         verdicts(
             json!({"json_path": {"path": "$[?@.price > 10].name", "equals": "boot"}}),
-            &[
-                (r#"[{"name": "boot", "price": 11}, {"name": "sock", "price": 2}]"#, true),
-                ("[]", false),
-            ],
+            &[(r#"[{"name": "boot", "price": 11}, {"name": "sock", "price": 2}]"#, true), ("[]", false)],
         );
-        verdicts(
-            json!({"json_path": {"path": "$.a", "equals": null}}),
-            &[(r#"{"a": null}"#, true), ("{}", false)],
-        );
+        verdicts(json!({"json_path": {"path": "$.a", "equals": null}}), &[(r#"{"a": null}"#, true), ("{}", false)]);
     }
 
     #[test]
@@ -517,10 +473,7 @@ mod tests {
         let many = serde_json::Value::Array((0..40_000).map(|_| json!(1)).collect()).to_string();
         let said = |path: &str, count| {
             let matcher = compiled(json!({"json_path": {"path": path, "check": {"equals": "1"}, "count": count}}));
-            matcher
-                .check(&answer_text(&many).input())
-                .map(|score| score.pass)
-                .map_err(|cannot| cannot.reason)
+            matcher.check(&answer_text(&many).input()).map(|score| score.pass).map_err(|cannot| cannot.reason)
         };
         assert_eq!(said("$[*]", json!(1)), Ok(false));
         insta::assert_snapshot!(said("$[*]", json!({"min": 1})).unwrap_err(), @"$[*] selects 40000 values, and at most 1000 are checked");
@@ -537,14 +490,8 @@ mod tests {
         std::fs::write(root.path().join("s.json"), r#"{"type": "string"}"#).unwrap();
         let check = json!({"json_path": {"path": "$.a", "check": {"not": {"json_schema": {"file": "s.json"}}}}});
         let verified = verify_in(root.path(), check).unwrap();
-        assert_eq!(
-            verified.args["check"],
-            json!({"not": {"json_schema": {"type": "string"}}})
-        );
-        let nested = (0..40).fold(
-            json!("a"),
-            |inner, _| json!({"json_path": {"path": "$", "check": inner}}),
-        );
+        assert_eq!(verified.args["check"], json!({"not": {"json_schema": {"type": "string"}}}));
+        let nested = (0..40).fold(json!("a"), |inner, _| json!({"json_path": {"path": "$", "check": inner}}));
         let told = problems(&[nested]);
         assert!(told.contains("more than 32 deep"), "{told}");
     }

@@ -87,11 +87,7 @@ fn in_file(problem: ArgProblem, name: &str) -> ArgProblem {
         top if top.is_empty() => String::new(),
         place => format!(", at {}", bounded(&place, 120)),
     };
-    ArgProblem {
-        path: Vec::new(),
-        message: format!("{}: {}{place}", quote(name), problem.message),
-        ..problem
-    }
+    ArgProblem { path: Vec::new(), message: format!("{}: {}{place}", quote(name), problem.message), ..problem }
 }
 
 fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
@@ -107,9 +103,7 @@ pub(super) fn schema(args: &Value, ctx: &Compile<'_>) -> Read<JsonSchema> {
         };
         inline_schema(schema.to_mut(), files)?;
     }
-    Ok(JsonSchema {
-        validator: validator(&schema)?,
-    })
+    Ok(JsonSchema { validator: validator(&schema)? })
 }
 
 /// The schemas that were compiled. The same one stands on many cases, and compiling costs far more than a validation.
@@ -166,11 +160,10 @@ fn problem(schema: &Value, error: &ValidationError<'_>) -> ArgProblem {
                 None => problem,
             }
         }
-        (Some("format"), Value::String(name)) => ArgProblem::new(format!(
-            "the format {} is not known, so it would check nothing",
-            quote(name)
-        ))
-        .expected("a format of JSON schema, like date, date-time, email, uri or uuid"),
+        (Some("format"), Value::String(name)) => {
+            ArgProblem::new(format!("the format {} is not known, so it would check nothing", quote(name)))
+                .expected("a format of JSON schema, like date, date-time, email, uri or uuid")
+        }
         (_, Value::String(pattern)) if matches!(error.kind(), ValidationErrorKind::Format { .. }) => {
             match syntax_problem(pattern) {
                 Some(problem) => problem,
@@ -243,10 +236,7 @@ impl JsonSchema {
         let mut violations = Vec::new();
         for error in self.validator.iter_errors(value).take(COMPARED) {
             if let ValidationErrorKind::RegexEngineFailure { .. } = error.kind() {
-                return Err(MatchError::new(format!(
-                    "a pattern could not be tried: {}",
-                    message(&error)
-                )));
+                return Err(MatchError::new(format!("a pattern could not be tried: {}", message(&error))));
             }
             violations.push((error.instance_path().as_str().to_owned(), message(&error)));
         }
@@ -255,20 +245,13 @@ impl JsonSchema {
         let Some((place, what)) = violations.first() else {
             return Ok(Score::binary(true, format!("is {language} that the schema accepts")));
         };
-        let place = if place.is_empty() {
-            String::new()
-        } else {
-            format!(" at {}", bounded(place, 80))
-        };
+        let place = if place.is_empty() { String::new() } else { format!(" at {}", bounded(place, 80)) };
         let more = match violations.len() {
             1 => String::new(),
             COMPARED => " (and many more)".to_owned(),
             n => format!(" (and {} more)", n - 1),
         };
-        Ok(Score::binary(
-            false,
-            format!("the schema refuses it{place}: {what}{more}"),
-        ))
+        Ok(Score::binary(false, format!("the schema refuses it{place}: {what}{more}")))
     }
 }
 
@@ -431,17 +414,11 @@ mod tests {
         assert_eq!(verified.args, json!({"type": "string"}));
         let nested = json!({"all": [{"not": {"json_schema": {"file": "good.json"}}, "name": "n"}]});
         let verified = verify_in(root.path(), nested).unwrap();
-        assert_eq!(
-            verified.args,
-            json!([{"not": {"json_schema": {"type": "string"}}, "name": "n"}])
-        );
+        assert_eq!(verified.args, json!([{"not": {"json_schema": {"type": "string"}}, "name": "n"}]));
         let schema = json!({"json_schema": {"file": "good.json"}});
         let captured = json!({"pattern": "a(.)", "capture": 1, "is": schema});
-        let verified = verify_in(
-            root.path(),
-            json!({"at_least": {"n": 1, "of": [{"regex": captured}, schema]}}),
-        )
-        .unwrap();
+        let verified =
+            verify_in(root.path(), json!({"at_least": {"n": 1, "of": [{"regex": captured}, schema]}})).unwrap();
         let schema = json!({"json_schema": {"type": "string"}});
         assert_eq!(
             verified.args,

@@ -35,10 +35,7 @@ pub(super) const JUDGE: MatcherDef = MatcherDef {
         text: "You have 30 days; the shop decides then.",
         reply: r#"{"reason": "both hold", "pass": true}"#,
     },
-    fails: Sample::Judged {
-        text: "Sure, we refund you.",
-        reply: r#"{"reason": "it promises", "pass": false}"#,
-    },
+    fails: Sample::Judged { text: "Sure, we refund you.", reply: r#"{"reason": "it promises", "pass": false}"# },
     refused: r#"{"judge": {"rubric": "good", "aggregate": "mean"}}"#,
     cost: "one request to the judge's model a vote, two with `against`; stored, so that a resumed or repeated run does not \
            ask again; a reply is read up to 64 KiB",
@@ -140,10 +137,7 @@ fn rule(
             );
             None
         }
-        (Some(other), None, min) => Some(Rule::Against {
-            other: other.to_owned(),
-            min: min.unwrap_or(0.5),
-        }),
+        (Some(other), None, min) => Some(Rule::Against { other: other.to_owned(), min: min.unwrap_or(0.5) }),
         (None, Some(Aggregate::Mean), Some(min)) => Some(Rule::Mean { min }),
         (None, Some(Aggregate::Mean), None) => {
             fields.refuse(
@@ -204,17 +198,8 @@ pub(in crate::scoring) fn questions(args: &Value, case: &Case) -> Vec<Question> 
         Rule::Majority | Rule::Mean { .. } => "",
     };
     let (answer, replies) = (Answer::default(), ReplyCache::default());
-    let input = MatchInput {
-        case,
-        answer: &answer,
-        system: None,
-        cost_usd: None,
-        unusable: None,
-        replies: &replies,
-    };
-    let asked = pairs
-        .iter()
-        .flat_map(|first| (1..=judge.votes).map(move |vote| (*first, vote)));
+    let input = MatchInput { case, answer: &answer, system: None, cost_usd: None, unusable: None, replies: &replies };
+    let asked = pairs.iter().flat_map(|first| (1..=judge.votes).map(move |vote| (*first, vote)));
     asked
         .map(|(first, vote)| {
             judge.question(&input, verdict, vote, |nonce: &str| {
@@ -227,9 +212,7 @@ pub(in crate::scoring) fn questions(args: &Value, case: &Case) -> Vec<Question> 
 impl Matcher for Judge {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         if !input.answer.tool_calls.is_empty() && input.answer.text.trim().is_empty() {
-            return Err(MatchError::new(
-                "the answer calls functions and says nothing that a judge could read",
-            ));
+            return Err(MatchError::new("the answer calls functions and says nothing that a judge could read"));
         }
         match &self.rule {
             Rule::Majority => self.majority(input),
@@ -277,16 +260,12 @@ impl Judge {
         other: impl Fn(&str) -> Option<(bool, String)>,
         read: impl Fn(&str) -> Result<Vote, String>,
     ) -> Result<Vec<Vote>, MatchError> {
-        let replies: Vec<_> = (1..=self.votes)
-            .map(|vote| input.replies.reply(&self.question(input, verdict, vote, &other)))
-            .collect();
+        let replies: Vec<_> =
+            (1..=self.votes).map(|vote| input.replies.reply(&self.question(input, verdict, vote, &other))).collect();
         let mut votes = Vec::with_capacity(replies.len());
         for reply in replies {
             let reply = reply.map_err(|failure| {
-                MatchError::new(format!(
-                    "the judge gave no reply ({}): {}",
-                    failure.code, failure.message
-                ))
+                MatchError::new(format!("the judge gave no reply ({}): {}", failure.code, failure.message))
             })?;
             votes.push(read(&reply).map_err(|why| {
                 MatchError::new(format!("the judge's reply is none: {why}; it said {}", quote(&reply)))
@@ -322,19 +301,13 @@ impl Judge {
                 let (first, second) = if answer_first { (answer, other) } else { (other, answer) };
                 // Without names of their own nothing tells which of the two is judged.
                 let rename = |text: String, name: &str| {
-                    text.replace(&format!("answer-{nonce}"), name)
-                        .replace(&format!("other-{nonce}"), name)
+                    text.replace(&format!("answer-{nonce}"), name).replace(&format!("other-{nonce}"), name)
                 };
                 put("first", rename(first, &format!("first-{nonce}")));
                 put("second", rename(second, &format!("second-{nonce}")));
             }
         }
-        Question {
-            judge: self.by.clone(),
-            verdict,
-            vars,
-            vote,
-        }
+        Question { judge: self.by.clone(), verdict, vars, vote }
     }
 }
 
@@ -420,10 +393,7 @@ fn read_score(reply: &str) -> Result<Vote, String> {
         return Err(format!("the score {score} is not from 0 to 1"));
     }
     // Without the sign of a negative zero.
-    Ok(Vote {
-        value: score.abs(),
-        reason,
-    })
+    Ok(Vote { value: score.abs(), reason })
 }
 
 fn read_preference(reply: &str, answer_first: bool) -> Result<Vote, String> {
@@ -442,11 +412,7 @@ fn decided(votes: &[Vote], min: f64) -> Score {
     let pass = mean + 1e-9 >= min && !votes.is_empty();
     let is = if pass { "at least" } else { "less than" };
     let heard = votes.iter().min_by(|a, b| a.value.total_cmp(&b.value));
-    Score::new(
-        mean,
-        pass,
-        format!("the judge's mean is {mean:.2}, {is} {min}; {}", said(heard)),
-    )
+    Score::new(mean, pass, format!("the judge's mean is {mean:.2}, {is} {min}; {}", said(heard)))
 }
 
 /// What a judge gave as its reason.
@@ -465,10 +431,7 @@ mod tests {
     /// `pass 1`, `fail 0.4` or `error`, and the reason.
     fn said(check: Value, reply: &str) -> String {
         let mut whole = answer_text("You have 30 days.");
-        whole.replies = Canned {
-            reply: Some(reply.to_owned()),
-            meaning: None,
-        };
+        whole.replies = Canned { reply: Some(reply.to_owned()), meaning: None };
         match compiled(json!({ "judge": check })).check(&whole.input()) {
             Ok(score) => {
                 let word = if score.pass { "pass" } else { "fail" };
@@ -490,43 +453,19 @@ mod tests {
             (json!("ok"), r#"I think it passes: {"pass": true}"#),
             (json!("ok"), "pass"),
             (json!("ok"), ""),
-            (
-                json!({"rubric": "ok", "votes": 3}),
-                r#"{"reason": "fine", "pass": true}"#,
-            ),
-            (
-                json!({"rubric": "ok", "aggregate": "mean", "min": 0.7}),
-                r#"{"reason": "so so", "score": 0.7}"#,
-            ),
+            (json!({"rubric": "ok", "votes": 3}), r#"{"reason": "fine", "pass": true}"#),
+            (json!({"rubric": "ok", "aggregate": "mean", "min": 0.7}), r#"{"reason": "so so", "score": 0.7}"#),
             (
                 json!({"rubric": "ok", "aggregate": "mean", "min": 0.7, "votes": 3}),
                 r#"{"reason": "so so", "score": 0.7}"#,
             ),
-            (
-                json!({"rubric": "ok", "aggregate": "mean", "min": 0.7}),
-                r#"{"reason": "bad", "score": 0.69}"#,
-            ),
-            (
-                json!({"rubric": "ok", "aggregate": "mean", "min": 0.7}),
-                r#"{"reason": "great", "score": 7}"#,
-            ),
-            (
-                json!({"rubric": "ok", "aggregate": "mean", "min": 0.7}),
-                r#"{"reason": "great", "score": NaN}"#,
-            ),
+            (json!({"rubric": "ok", "aggregate": "mean", "min": 0.7}), r#"{"reason": "bad", "score": 0.69}"#),
+            (json!({"rubric": "ok", "aggregate": "mean", "min": 0.7}), r#"{"reason": "great", "score": 7}"#),
+            (json!({"rubric": "ok", "aggregate": "mean", "min": 0.7}), r#"{"reason": "great", "score": NaN}"#),
             // The same side wins in both orders, so it is the order that wins, and nobody.
-            (
-                json!({"rubric": "ok", "against": "No."}),
-                r#"{"reason": "first", "better": "first"}"#,
-            ),
-            (
-                json!({"rubric": "ok", "against": "No.", "min": 0.6}),
-                r#"{"reason": "first", "better": "first"}"#,
-            ),
-            (
-                json!({"rubric": "ok", "against": "No."}),
-                r#"{"reason": "?", "better": "third"}"#,
-            ),
+            (json!({"rubric": "ok", "against": "No."}), r#"{"reason": "first", "better": "first"}"#),
+            (json!({"rubric": "ok", "against": "No.", "min": 0.6}), r#"{"reason": "first", "better": "first"}"#),
+            (json!({"rubric": "ok", "against": "No."}), r#"{"reason": "?", "better": "third"}"#),
         ];
         let said: Vec<String> = table.into_iter().map(|(check, reply)| said(check, reply)).collect();
         insta::assert_snapshot!(said.join("\n"));
@@ -536,10 +475,7 @@ mod tests {
     fn a_list_is_no_object_whatever_stands_in_it() {
         for (check, reply) in [
             (json!("ok"), r#"["fine", true]"#),
-            (
-                json!({"rubric": "ok", "aggregate": "mean", "min": 0.5}),
-                r#" ["fine", 1]"#,
-            ),
+            (json!({"rubric": "ok", "aggregate": "mean", "min": 0.5}), r#" ["fine", 1]"#),
             (json!({"rubric": "ok", "against": "No."}), r#"["fine", "first"]"#),
         ] {
             assert!(said(check, reply).starts_with("error: the judge's reply is none"));

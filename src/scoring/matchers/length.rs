@@ -37,12 +37,8 @@ enum Unit {
     Lines,
 }
 
-const UNITS: [(&str, Unit); 4] = [
-    ("chars", Unit::Chars),
-    ("words", Unit::Words),
-    ("sentences", Unit::Sentences),
-    ("lines", Unit::Lines),
-];
+const UNITS: [(&str, Unit); 4] =
+    [("chars", Unit::Chars), ("words", Unit::Words), ("sentences", Unit::Sentences), ("lines", Unit::Lines)];
 
 #[derive(Debug)]
 struct Length {
@@ -52,9 +48,7 @@ struct Length {
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let mut fields = Fields::of(args, &["min", "max", "unit"], "a map {min, max, unit}")?;
-    let unit = fields
-        .optional("unit", |value| choice(value, &UNITS))
-        .unwrap_or(Unit::Chars);
+    let unit = fields.optional("unit", |value| choice(value, &UNITS)).unwrap_or(Unit::Chars);
     let bounds = Bounds::read(&mut fields);
     let bounds = fields.finish(bounds)?;
     Ok(Box::new(Length { bounds, unit }))
@@ -85,10 +79,7 @@ impl Matcher for Length {
         let count = self.unit.count(&input.answer.text) as u64;
         let pass = self.bounds.hold(count);
         let not = if pass { "" } else { "not " };
-        Ok(Score::binary(
-            pass,
-            format!("has {}, {not}{}", self.unit.describe(count), self.bounds.describe()),
-        ))
+        Ok(Score::binary(pass, format!("has {}, {not}{}", self.unit.describe(count), self.bounds.describe())))
     }
 }
 
@@ -105,13 +96,7 @@ mod tests {
     fn bounds_are_inclusive() {
         verdicts(
             json!({"length": {"min": 2, "max": 3}}),
-            &[
-                ("a", false),
-                ("ab", true),
-                ("abc", true),
-                ("abcd", false),
-                ("äöü", true),
-            ],
+            &[("a", false), ("ab", true), ("abc", true), ("abcd", false), ("äöü", true)],
         );
         verdicts(json!({"length": {"min": 2}}), &[("a", false), ("ab", true)]);
         verdicts(json!({"length": {"max": 0}}), &[("", true), ("a", false)]);
@@ -121,12 +106,7 @@ mod tests {
     fn counts_the_unit() {
         verdicts(
             length(2, 2, "words"),
-            &[
-                ("Hello, world!", true),
-                ("can't stop", true),
-                ("one", false),
-                ("… — !", false),
-            ],
+            &[("Hello, world!", true), ("can't stop", true), ("one", false), ("… — !", false)],
         );
         verdicts(
             length(2, 2, "sentences"),
@@ -139,12 +119,7 @@ mod tests {
         );
         verdicts(
             length(3, 3, "lines"),
-            &[
-                ("a\n\nb", true),
-                ("a\r\nb\r\nc\r\n", true),
-                ("a\nb", false),
-                ("a\nb\nc\n\n", false),
-            ],
+            &[("a\n\nb", true), ("a\r\nb\r\nc\r\n", true), ("a\nb", false), ("a\nb\nc\n\n", false)],
         );
     }
 

@@ -62,10 +62,7 @@ struct Latency {
 
 fn latency(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let latency = match args {
-        Value::Number(_) => Latency {
-            max: Some(milliseconds(args)?),
-            first_token: None,
-        },
+        Value::Number(_) => Latency { max: Some(milliseconds(args)?), first_token: None },
         Value::Object(map) => {
             let mut fields = Fields::new(map, &["max", "first_token"]);
             let max = fields.optional("max", milliseconds);
@@ -148,12 +145,7 @@ fn tokens(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProb
     }
     let mut counted = Vec::new();
     for (name, of, always) in KINDS {
-        counted.extend(fields.optional(name, bounds).map(|bounds| Counted {
-            name,
-            of,
-            always,
-            bounds,
-        }));
+        counted.extend(fields.optional(name, bounds).map(|bounds| Counted { name, of, always, bounds }));
     }
     Ok(Box::new(Tokens(fields.finish(Some(counted))?)))
 }
@@ -162,13 +154,7 @@ impl Matcher for Tokens {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let usage = &input.answer.usage;
         let mut unknown = None;
-        for Counted {
-            name,
-            of,
-            always,
-            bounds,
-        } in &self.0
-        {
+        for Counted { name, of, always, bounds } in &self.0 {
             let taken = of(usage);
             // Without any count, none of them was told.
             if taken == 0 && (*always || usage.total == 0) {
@@ -197,13 +183,7 @@ mod tests {
         whole.answer.latency_ms = all;
         whole.answer.first_token_ms = first;
         let [prompt, output, thinking, total] = tokens;
-        whole.answer.usage = Usage {
-            prompt,
-            output,
-            thinking,
-            total,
-            cached: 0,
-        };
+        whole.answer.usage = Usage { prompt, output, thinking, total, cached: 0 };
         match compiled(check).check(&whole.input()) {
             Ok(score) => format!("{}: {}", score.pass, score.reason),
             Err(cannot) => format!("no judgement: {}", cannot.reason),

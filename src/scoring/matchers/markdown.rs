@@ -85,12 +85,8 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     };
     let keys = ["has", "none", "heading_levels", "list_items", "table"];
     let mut fields = Fields::new(map, &keys);
-    let has = fields
-        .optional("has", |value| listed(value, &KINDS))
-        .unwrap_or_default();
-    let none = fields
-        .optional("none", |value| listed(value, &KINDS))
-        .unwrap_or_default();
+    let has = fields.optional("has", |value| listed(value, &KINDS)).unwrap_or_default();
+    let none = fields.optional("none", |value| listed(value, &KINDS)).unwrap_or_default();
     let heading_levels = fields.optional("heading_levels", levels);
     let list_items = fields.optional("list_items", bounds);
     let table = fields.optional("table", table);
@@ -101,23 +97,14 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     wanted.extend(heading_levels.as_ref().map(|_| Kind::Heading));
     wanted.extend(table.as_ref().map(|_| Kind::Table));
     wanted.extend(list_items.filter(|items| !items.hold(0)).map(|_| Kind::List));
-    if let Some((name, _)) = KINDS
-        .iter()
-        .find(|(_, kind)| wanted.contains(kind) && none.contains(kind))
-    {
+    if let Some((name, _)) = KINDS.iter().find(|(_, kind)| wanted.contains(kind) && none.contains(kind)) {
         fields.refuse(
             ArgProblem::new(format!("{name} is wanted and forbidden, so no answer can pass"))
                 .inside(Step::key("none"))
                 .expected("kinds that nothing else asks for"),
         );
     }
-    let markdown = fields.finish(Some(Markdown {
-        has,
-        none,
-        heading_levels,
-        list_items,
-        table,
-    }))?;
+    let markdown = fields.finish(Some(Markdown { has, none, heading_levels, list_items, table }))?;
     Ok(Box::new(markdown))
 }
 
@@ -225,10 +212,7 @@ impl Elements {
 }
 
 fn name(kind: Kind) -> &'static str {
-    KINDS
-        .iter()
-        .find(|(_, other)| *other == kind)
-        .map_or("", |(name, _)| name)
+    KINDS.iter().find(|(_, other)| *other == kind).map_or("", |(name, _)| name)
 }
 
 impl Markdown {
@@ -256,11 +240,7 @@ impl Markdown {
         }
         let shape = self.table.as_ref()?;
         let fits = |bounds: Option<Bounds>, count: u64| bounds.is_none_or(|bounds| bounds.hold(count));
-        if found
-            .tables
-            .iter()
-            .any(|(columns, rows)| fits(shape.columns, *columns) && fits(shape.rows, *rows))
-        {
+        if found.tables.iter().any(|(columns, rows)| fits(shape.columns, *columns) && fits(shape.rows, *rows)) {
             return None;
         }
         Some(match found.tables.first() {
@@ -278,10 +258,7 @@ impl Matcher for Markdown {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let text = &input.answer.text;
         if text.len() > MAX_BYTES {
-            return Err(MatchError::new(format!(
-                "has {} bytes, and at most {MAX_BYTES} are parsed",
-                text.len()
-            )));
+            return Err(MatchError::new(format!("has {} bytes, and at most {MAX_BYTES} are parsed", text.len())));
         }
         Ok(match self.misfit(&Elements::of(text)) {
             None => Score::binary(true, "is laid out as expected"),
@@ -330,12 +307,7 @@ mod tests {
         );
         verdicts(
             json!({"markdown": {"list_items": {"min": 2, "max": 3}}}),
-            &[
-                ("- a\n  - b\n- c", true),
-                ("- a", false),
-                ("1. a\n2. b\n\n- c\n- d", false),
-                ("a", false),
-            ],
+            &[("- a\n  - b\n- c", true), ("- a", false), ("1. a\n2. b\n\n- c\n- d", false), ("a", false)],
         );
         verdicts(
             json!({"markdown": {"table": {"columns": 2, "rows": {"min": 2}}}}),

@@ -71,9 +71,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         }
         Value::Object(map) => {
             let mut fields = Fields::new(map, &["kinds", "allow"]);
-            let kinds = fields
-                .optional("kinds", |value| listed(value, &KINDS))
-                .unwrap_or_else(all);
+            let kinds = fields.optional("kinds", |value| listed(value, &KINDS)).unwrap_or_else(all);
             let allow = fields.optional("allow", allowed).unwrap_or_default();
             fields.finish(Some((kinds, allow)))?
         }
@@ -82,9 +80,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         }
     };
     let wanted = KINDS.iter().filter(|(_, kind)| kinds.contains(kind));
-    let shapes = wanted
-        .map(|(name, kind)| Ok((*name, *kind, shape(*kind)?)))
-        .collect::<Read<_>>()?;
+    let shapes = wanted.map(|(name, kind)| Ok((*name, *kind, shape(*kind)?))).collect::<Read<_>>()?;
     Ok(Box::new(NoPii { shapes, allow }))
 }
 
@@ -92,9 +88,7 @@ fn allowed(value: &Value) -> Read<Vec<String>> {
     let allow: Vec<String> = needles(value)?.into_iter().map(bare).collect();
     if let Some(i) = allow.iter().position(String::is_empty) {
         return wrong(
-            ArgProblem::new("the text is only signs")
-                .inside(Step::Index(i))
-                .expected("an address or a number"),
+            ArgProblem::new("the text is only signs").inside(Step::Index(i)).expected("an address or a number"),
         );
     }
     Ok(allow)
@@ -106,10 +100,7 @@ fn bare(text: &str) -> String {
         return text.trim().to_lowercase();
     }
     let says_nothing = |c: &char| c.is_whitespace() || matches!(c, '-' | '.' | '(' | ')' | '/' | '\u{2011}');
-    text.chars()
-        .filter(|c| !says_nothing(c))
-        .flat_map(char::to_lowercase)
-        .collect()
+    text.chars().filter(|c| !says_nothing(c)).flat_map(char::to_lowercase).collect()
 }
 
 impl Kind {
@@ -185,11 +176,8 @@ const IBAN_LENGTHS: &str = "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BI27 BR
 /// characters at the end and letters as 10 to 35.
 fn iban(found: &str) -> Option<usize> {
     let country = found.get(..2)?.to_ascii_uppercase();
-    let length: usize = IBAN_LENGTHS
-        .split_whitespace()
-        .find_map(|entry| entry.strip_prefix(country.as_str()))?
-        .parse()
-        .ok()?;
+    let length: usize =
+        IBAN_LENGTHS.split_whitespace().find_map(|entry| entry.strip_prefix(country.as_str()))?.parse().ok()?;
     let signs = found.char_indices().filter(|(_, c)| c.is_ascii_alphanumeric());
     let signs: Vec<(usize, char)> = signs.take(length).collect();
     let end = signs.last().filter(|_| signs.len() == length)?.0 + 1;
@@ -198,13 +186,10 @@ fn iban(found: &str) -> Option<usize> {
         return None;
     }
     let (head, rest) = signs.split_at_checked(4)?;
-    let remainder = rest
-        .iter()
-        .chain(head)
-        .fold(0, |sum, (_, c)| match c.to_digit(36).unwrap_or(0) {
-            digit @ 0..=9 => (sum * 10 + digit) % 97,
-            letter => (sum * 100 + letter) % 97,
-        });
+    let remainder = rest.iter().chain(head).fold(0, |sum, (_, c)| match c.to_digit(36).unwrap_or(0) {
+        digit @ 0..=9 => (sum * 10 + digit) % 97,
+        letter => (sum * 100 + letter) % 97,
+    });
     (remainder == 1).then_some(end)
 }
 
@@ -262,14 +247,9 @@ impl NoPii {
 /// The personal data of all kinds in any text, at most [`MAX_FOUND`].
 pub(in crate::scoring) fn find_all(text: &str) -> Vec<(&'static str, Range<usize>)> {
     let shapes = KINDS.iter().map(|(name, kind)| Ok((*name, *kind, shape(*kind)?)));
-    let all = |shapes| NoPii {
-        shapes,
-        allow: Vec::new(),
-    };
+    let all = |shapes| NoPii { shapes, allow: Vec::new() };
     // The table compiles, as a test holds.
-    shapes
-        .collect::<Read<_>>()
-        .map_or_else(|_| Vec::new(), |shapes| all(shapes).find(text))
+    shapes.collect::<Read<_>>().map_or_else(|_| Vec::new(), |shapes| all(shapes).find(text))
 }
 
 impl Matcher for NoPii {
@@ -283,10 +263,7 @@ impl Matcher for NoPii {
                 let more = more(found.len());
                 let before = text.get(..at.start).map_or(0, |before| before.chars().count());
                 let before = counted(before as u64, "character", "characters");
-                Score::binary(
-                    false,
-                    format!("holds what looks like personal data ({name}), after {before}{more}"),
-                )
+                Score::binary(false, format!("holds what looks like personal data ({name}), after {before}{more}"))
             }
         })
     }
@@ -404,10 +381,7 @@ mod tests {
 
     #[test]
     fn the_find_is_not_told() {
-        let said = reasons(
-            json!({"no_pii": true}),
-            &["ann@example.org", "8.8.8.8 9.9.9.9 a@b.cd", "none"],
-        );
+        let said = reasons(json!({"no_pii": true}), &["ann@example.org", "8.8.8.8 9.9.9.9 a@b.cd", "none"]);
         assert!(!said.contains("ann@"));
         insta::assert_snapshot!(said, @"
         holds what looks like personal data (email), after 0 characters

@@ -52,30 +52,18 @@ const KINDS: [(&str, &str); 21] = [
     // docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html (unique ID prefixes); gitleaks `aws-access-token`.
     ("aws_access_key", r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b"),
     // github.blog/engineering/behind-githubs-new-authentication-token-formats; gitleaks `github-pat` and its siblings.
-    (
-        "github_token",
-        r"\b(?:gh[pousr]_[0-9A-Za-z]{36,}|github_pat_[0-9A-Za-z_]{22,})",
-    ),
+    ("github_token", r"\b(?:gh[pousr]_[0-9A-Za-z]{36,}|github_pat_[0-9A-Za-z_]{22,})"),
     // docs.gitlab.com/security/tokens (token prefixes); gitleaks `gitlab-pat`.
     ("gitlab_token", r"\bgl(?:pat|dt|rt|ptt|cbt|oas|soat)-[0-9A-Za-z_-]{20,}"),
     // api.slack.com/authentication/token-types; gitleaks `slack-bot-token` and its siblings.
     ("slack_token", r"\bx(?:ox[abeoprs]|app)-[0-9A-Za-z-]{10,}"),
     // api.slack.com/messaging/webhooks.
-    (
-        "slack_webhook",
-        r"\b(?:https://)?hooks\.slack\.com/(?:services|workflows|triggers)/[0-9A-Za-z+/]{20,}",
-    ),
+    ("slack_webhook", r"\b(?:https://)?hooks\.slack\.com/(?:services|workflows|triggers)/[0-9A-Za-z+/]{20,}"),
     // docs.stripe.com/keys and docs.stripe.com/webhooks; gitleaks `stripe-access-token`.
-    (
-        "stripe_key",
-        r"\b(?:(?:sk|rk)_(?:live|test|prod)_[0-9A-Za-z]{10,}|whsec_[0-9A-Za-z]{32,})",
-    ),
+    ("stripe_key", r"\b(?:(?:sk|rk)_(?:live|test|prod)_[0-9A-Za-z]{10,}|whsec_[0-9A-Za-z]{32,})"),
     // The middle of such keys is the base64 of "OpenAI"; gitleaks `openai-api-key`. Those of projects, service accounts and
     // administrators are known by their beginning alone (platform.openai.com/docs/api-reference/authentication).
-    (
-        "openai_key",
-        r"\bsk-(?:(?:proj|svcacct|admin)-[0-9A-Za-z_-]{40,}|[0-9A-Za-z_-]{20,}T3BlbkFJ[0-9A-Za-z_-]{20,})",
-    ),
+    ("openai_key", r"\bsk-(?:(?:proj|svcacct|admin)-[0-9A-Za-z_-]{40,}|[0-9A-Za-z_-]{20,}T3BlbkFJ[0-9A-Za-z_-]{20,})"),
     // gitleaks `anthropic-api-key` and `anthropic-admin-api-key`, but for what stands between the beginning and the rest,
     // which names the kind of key and its version and may change.
     ("anthropic_key", r"\bsk-ant-[0-9A-Za-z_-]{40,}"),
@@ -96,10 +84,7 @@ const KINDS: [(&str, &str); 21] = [
     // docs.databricks.com/dev-tools/auth/pat; gitleaks `databricks-api-token`.
     ("databricks_token", r"\bdapi[0-9a-f]{32}(?:-[0-9])?\b"),
     // RFC 7519 with the header and payload of RFC 7515: two JSON objects (`{"` is eyJ) and a signature.
-    (
-        "jwt",
-        r"\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}\.[0-9A-Za-z_-]{10,}",
-    ),
+    ("jwt", r"\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}\.[0-9A-Za-z_-]{10,}"),
     // RFC 7468: the label of a private key; the block of PGP.
     ("private_key", r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"),
 ];
@@ -155,11 +140,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
             return wrong(not_a("true, or a map {kinds, allow}", args));
         }
     };
-    Ok(Box::new(NoSecrets {
-        shapes: shapes(&kinds)?,
-        kinds,
-        allow,
-    }))
+    Ok(Box::new(NoSecrets { shapes: shapes(&kinds)?, kinds, allow }))
 }
 
 fn kinds(value: &Value) -> Read<Vec<&'static str>> {
@@ -195,25 +176,11 @@ pub(super) fn ascii_bounded(pattern: &str) -> String {
 fn shapes(kinds: &[&str]) -> Read<Arc<(RegexSet, Vec<Regex>)>> {
     static COMPILED: Cache<Arc<(RegexSet, Vec<Regex>)>> = Cache::new(64);
     COMPILED.get_or_try(&kinds.join(" "), || {
-        let shape = |kind: &&str| {
-            KINDS
-                .iter()
-                .find(|(name, _)| name == kind)
-                .map_or("", |(_, shape)| *shape)
-        };
+        let shape = |kind: &&str| KINDS.iter().find(|(name, _)| name == kind).map_or("", |(_, shape)| *shape);
         let written: Vec<String> = kinds.iter().map(shape).map(ascii_bounded).collect();
-        let compiled = || {
-            Ok((
-                RegexSet::new(&written)?,
-                written
-                    .iter()
-                    .map(|shape| Regex::new(shape))
-                    .collect::<Result<_, _>>()?,
-            ))
-        };
-        compiled()
-            .map(Arc::new)
-            .map_err(|error: regex::Error| vec![ArgProblem::new(error.to_string())])
+        let compiled =
+            || Ok((RegexSet::new(&written)?, written.iter().map(|shape| Regex::new(shape)).collect::<Result<_, _>>()?));
+        compiled().map(Arc::new).map_err(|error: regex::Error| vec![ArgProblem::new(error.to_string())])
     })
 }
 
@@ -239,11 +206,7 @@ impl NoSecrets {
 /// The keys of all kinds in any text, at most [`MAX_FOUND`].
 pub(in crate::scoring) fn find_all(text: &str) -> Vec<(&'static str, Range<usize>)> {
     let kinds: Vec<&'static str> = KINDS.iter().map(|(kind, _)| *kind).collect();
-    let all = |shapes| NoSecrets {
-        shapes,
-        kinds: kinds.clone(),
-        allow: Vec::new(),
-    };
+    let all = |shapes| NoSecrets { shapes, kinds: kinds.clone(), allow: Vec::new() };
     // The table compiles, as a test holds.
     shapes(&kinds).map_or_else(|_| Vec::new(), |shapes| all(shapes).find(text))
 }
@@ -306,10 +269,7 @@ mod tests {
             ("anthropic_key", key("sk-ant-", a(48))),
             ("anthropic_key", key("sk-ant-", format!("sid01-{}", a(90)))),
             ("anthropic_key", key("sk-ant-", format!("api03-{}", a(95)))),
-            (
-                "hugging_face_token",
-                key("hf_", "abC".chars().cycle().take(34).collect()),
-            ),
+            ("hugging_face_token", key("hf_", "abC".chars().cycle().take(34).collect())),
             ("npm_token", key("npm_", a(36))),
             ("pypi_token", key("pypi-", format!("AgEIcHlwaS5vcmc{}", a(60)))),
             ("sendgrid_key", key("SG.", format!("{}.{}", a(22), a(43)))),
@@ -326,11 +286,7 @@ mod tests {
     fn every_kind_is_found_and_documented() {
         for (kind, key) in keys() {
             let text = format!("Take this: {key}, it works.");
-            let others: Vec<&str> = KINDS
-                .iter()
-                .map(|(kind, _)| *kind)
-                .filter(|other| *other != kind)
-                .collect();
+            let others: Vec<&str> = KINDS.iter().map(|(kind, _)| *kind).filter(|other| *other != kind).collect();
             verdicts(json!({"no_secrets": true}), &[(&text, false)]);
             verdicts(json!({"no_secrets": {"kinds": [kind]}}), &[(&text, false)]);
             verdicts(json!({"no_secrets": {"kinds": others}}), &[(&text, true)]);
@@ -356,14 +312,7 @@ mod tests {
         );
         // What only begins like a key.
         let words = "a-name-of-many-words-";
-        for start in [
-            "AQ.",
-            "sk-proj-",
-            "sk-svcacct-",
-            "sk-admin-",
-            "sk-ant-",
-            "sk-ant-api03-",
-        ] {
+        for start in ["AQ.", "sk-proj-", "sk-svcacct-", "sk-admin-", "sk-ant-", "sk-ant-api03-"] {
             for rest in [
                 words.repeat(5),
                 format!("{}2026", words.repeat(5)),
@@ -373,19 +322,13 @@ mod tests {
                 "A_CONSTANT_OF_2026_".repeat(4),
                 "aB3".repeat(11),
             ] {
-                verdicts(
-                    json!({"no_secrets": true}),
-                    &[(&format!("Put {start}{rest} here."), true)],
-                );
+                verdicts(json!({"no_secrets": true}), &[(&format!("Put {start}{rest} here."), true)]);
             }
         }
         verdicts(
             json!({"no_secrets": true}),
             &[
-                (
-                    "Models: sk-learn, task-proj-aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3",
-                    true,
-                ),
+                ("Models: sk-learn, task-proj-aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3", true),
                 ("FAQ.aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3aB3", true),
             ],
         );
@@ -396,10 +339,7 @@ mod tests {
     #[test]
     fn the_secret_is_not_told() {
         let key = format!("ghp_{}", "a1".repeat(18));
-        let said = reasons(
-            json!({"no_secrets": true}),
-            &[&format!("Ja: {key}"), &format!("{key} {key}"), "none"],
-        );
+        let said = reasons(json!({"no_secrets": true}), &[&format!("Ja: {key}"), &format!("{key} {key}"), "none"]);
         assert!(!said.contains(&key));
         insta::assert_snapshot!(said, @"
         holds what looks like a github_token, after 4 characters

@@ -67,36 +67,20 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         Value::Object(map) => {
             let known = ["value", "tolerance", "relative", "min", "max", "after", "which"];
             let mut fields = Fields::new(map, &known);
-            let wanted = if fields.has("min") || fields.has("max") {
-                within(&mut fields)
-            } else {
-                near(&mut fields)
-            };
+            let wanted = if fields.has("min") || fields.has("max") { within(&mut fields) } else { near(&mut fields) };
             let after = fields.optional("after", needle).map(str::to_owned);
-            let which = fields.optional("which", |which| {
-                choice(which, &[("first", Which::First), ("last", Which::Last)])
-            });
+            let which =
+                fields.optional("which", |which| choice(which, &[("first", Which::First), ("last", Which::Last)]));
             let which = which.unwrap_or(if after.is_some() { Which::First } else { Which::Last });
-            Number {
-                wanted: fields.finish(wanted)?,
-                after,
-                which,
-            }
+            Number { wanted: fields.finish(wanted)?, after, which }
         }
         Value::Number(_) | Value::String(_) => Number {
-            wanted: Target::Near {
-                value: number(args)?,
-                tolerance: 0.0,
-                relative: 0.0,
-            },
+            wanted: Target::Near { value: number(args)?, tolerance: 0.0, relative: 0.0 },
             after: None,
             which: Which::Last,
         },
         Value::Null | Value::Bool(_) | Value::Array(_) => {
-            return wrong(not_a(
-                "a number, or a map {value, tolerance, relative, min, max, after, which}",
-                args,
-            ));
+            return wrong(not_a("a number, or a map {value, tolerance, relative, min, max, after, which}", args));
         }
     };
     Ok(Box::new(matcher))
@@ -113,11 +97,7 @@ fn near(fields: &mut Fields<'_>) -> Option<Target> {
                 .expected("`tolerance` instead"),
         );
     }
-    value.map(|value| Target::Near {
-        value,
-        tolerance,
-        relative,
-    })
+    value.map(|value| Target::Near { value, tolerance, relative })
 }
 
 fn within(fields: &mut Fields<'_>) -> Option<Target> {
@@ -141,10 +121,7 @@ fn within(fields: &mut Fields<'_>) -> Option<Target> {
                 .expected("`min` at most `max`"),
         );
     }
-    Some(Target::Within {
-        min: min.unwrap_or(f64::NEG_INFINITY),
-        max: max.unwrap_or(f64::INFINITY),
-    })
+    Some(Target::Within { min: min.unwrap_or(f64::NEG_INFINITY), max: max.unwrap_or(f64::INFINITY) })
 }
 
 fn not_negative(value: &Value) -> Read<f64> {
@@ -168,18 +145,10 @@ fn share(value: &Value) -> Read<f64> {
 impl Target {
     fn accepts(&self, found: f64) -> bool {
         match *self {
-            Target::Near {
-                value,
-                tolerance,
-                relative,
-            } => {
+            Target::Near { value, tolerance, relative } => {
                 let allowed = tolerance.max(relative * value.abs());
                 // What a decimal tolerance leaves of rounding: 18.1 is 18 to 0.1, although its difference is a little more.
-                let rounding = if allowed > 0.0 {
-                    4.0 * f64::EPSILON * value.abs().max(found.abs())
-                } else {
-                    0.0
-                };
+                let rounding = if allowed > 0.0 { 4.0 * f64::EPSILON * value.abs().max(found.abs()) } else { 0.0 };
                 found == value || (found.is_finite() && (found - value).abs() <= allowed + rounding)
             }
             // A number too large to be told is in no range.
@@ -190,11 +159,7 @@ impl Target {
     /// What the number is or is not.
     fn describe(&self) -> String {
         match *self {
-            Target::Near {
-                value,
-                tolerance,
-                relative,
-            } => {
+            Target::Near { value, tolerance, relative } => {
                 let mut text = value.to_string();
                 if tolerance > 0.0 {
                     text = format!("{text} ± {tolerance}");
@@ -235,13 +200,7 @@ impl Matcher for Number {
         let minus = if found.value.is_sign_negative() { "-" } else { "" };
         let shown = bounded(found.text, 40);
         let is = if pass { "is" } else { "is not" };
-        Ok(Score::binary(
-            pass,
-            format!(
-                "the {which} number{place}, {minus}{shown}, {is} {}",
-                self.wanted.describe()
-            ),
-        ))
+        Ok(Score::binary(pass, format!("the {which} number{place}, {minus}{shown}, {is} {}", self.wanted.describe())))
     }
 }
 
@@ -265,32 +224,15 @@ mod tests {
                 ("", false),
             ],
         );
-        verdicts(
-            json!({"number": {"value": 18, "which": "first"}}),
-            &[("18 of 20", true), ("2 + 16 = 18", false)],
-        );
-        verdicts(
-            json!({"number": -1234.5}),
-            &[("about -1,234.5", true), ("1,234.5", false)],
-        );
+        verdicts(json!({"number": {"value": 18, "which": "first"}}), &[("18 of 20", true), ("2 + 16 = 18", false)]);
+        verdicts(json!({"number": -1234.5}), &[("about -1,234.5", true), ("1,234.5", false)]);
     }
 
     #[test]
     fn looks_behind_a_marker() {
         let check = json!({"number": {"value": 18, "after": "A:"}});
-        verdicts(
-            check,
-            &[
-                ("A: 7\nA: 18 (not 20)", true),
-                ("A: 7", false),
-                ("18", false),
-                ("18 A:", false),
-            ],
-        );
-        verdicts(
-            json!({"number": {"value": 18, "after": "A:", "which": "last"}}),
-            &[("A: 9 + 9 = 18", true)],
-        );
+        verdicts(check, &[("A: 7\nA: 18 (not 20)", true), ("A: 7", false), ("18", false), ("18 A:", false)]);
+        verdicts(json!({"number": {"value": 18, "after": "A:", "which": "last"}}), &[("A: 9 + 9 = 18", true)]);
     }
 
     #[test]
@@ -314,22 +256,13 @@ mod tests {
     fn a_range_is_inclusive() {
         verdicts(
             json!({"number": {"min": 1000, "max": 2000.5}}),
-            &[
-                ("$1,000", true),
-                ("€2,000.50", true),
-                ("999.99", false),
-                ("2,000.51", false),
-                ("none", false),
-            ],
+            &[("$1,000", true), ("€2,000.50", true), ("999.99", false), ("2,000.51", false), ("none", false)],
         );
         verdicts(
             json!({"number": {"min": 0.1, "after": "rate:"}}),
             &[("rate: 10%", true), ("rate: -5%", false), ("1e999 rate: 1e999", false)],
         );
-        verdicts(
-            json!({"number": {"max": -1}}),
-            &[("-1", true), ("0", false), ("-1e999", false)],
-        );
+        verdicts(json!({"number": {"max": -1}}), &[("-1", true), ("0", false), ("-1e999", false)]);
     }
 
     #[test]

@@ -55,14 +55,7 @@ mod tests {
     fn wants_the_whole_text() {
         verdicts(
             json!({"one_of": ["yes", "no"]}),
-            &[
-                ("yes", true),
-                ("no", true),
-                ("yes\n", false),
-                ("yes no", false),
-                ("No", false),
-                ("", false),
-            ],
+            &[("yes", true), ("no", true), ("yes\n", false), ("yes no", false), ("No", false), ("", false)],
         );
         verdicts(
             json!({"one_of": {"values": ["yes", "no"], "ignore_case": true, "normalize": true}}),

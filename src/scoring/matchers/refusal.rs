@@ -170,10 +170,7 @@ struct Refusal {
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let refusal = match args {
-        Value::Bool(expected) => Refusal {
-            expected: *expected,
-            phrases: Vec::new(),
-        },
+        Value::Bool(expected) => Refusal { expected: *expected, phrases: Vec::new() },
         Value::Object(map) => {
             let mut fields = Fields::new(map, &["value", "phrases"]);
             let expected = fields.required("value", "true for a refusal, false for none", flag);
@@ -197,15 +194,9 @@ fn phrases(value: &Value) -> Read<Vec<String>> {
         );
     }
     let folded: Vec<String> = written.iter().map(|phrase| folded(phrase)).collect();
-    if let Some(i) = folded
-        .iter()
-        .position(|phrase| phrase.is_empty() || phrase.chars().count() > READ / 2)
-    {
+    if let Some(i) = folded.iter().position(|phrase| phrase.is_empty() || phrase.chars().count() > READ / 2) {
         let problem = ArgProblem::new("the phrase has no word, or too many").inside(Step::Index(i));
-        return wrong(problem.expected(format!(
-            "the beginning of an answer, of at most {} characters",
-            READ / 2
-        )));
+        return wrong(problem.expected(format!("the beginning of an answer, of at most {} characters", READ / 2)));
     }
     Ok(folded)
 }
@@ -218,13 +209,7 @@ fn folded(text: &str) -> String {
         .chars()
         .take(READ)
         .flat_map(char::to_lowercase)
-        .map(|c| {
-            if matches!(c, '’' | 'ʼ' | '`' | '´') {
-                '\''
-            } else {
-                c
-            }
-        })
+        .map(|c| if matches!(c, '’' | 'ʼ' | '`' | '´') { '\'' } else { c })
         .collect();
     beginning.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -253,9 +238,7 @@ fn phrase(text: &str, more: &[String]) -> Option<String> {
             }
         }
         let lead_ins = LEAD_INS.iter().chain(&AFRAID);
-        let passed = lead_ins
-            .filter_map(|lead_in| after(rest, lead_in))
-            .min_by_key(|rest| rest.len())?;
+        let passed = lead_ins.filter_map(|lead_in| after(rest, lead_in)).min_by_key(|rest| rest.len())?;
         rest = passed.trim_start_matches(|c: char| !c.is_alphanumeric());
     }
     None
@@ -352,13 +335,7 @@ mod tests {
     #[test]
     fn the_documentation_lists_every_phrase() {
         let documented = REFUSAL.arguments.to_lowercase();
-        for phrase in LEAD_INS
-            .iter()
-            .chain(&AFRAID)
-            .chain(&UNABLE)
-            .chain(&TO_DO)
-            .chain(&WHOLE)
-        {
+        for phrase in LEAD_INS.iter().chain(&AFRAID).chain(&UNABLE).chain(&TO_DO).chain(&WHOLE) {
             assert!(documented.contains(phrase), "{phrase}");
         }
         for reason in Finish::Blocked.words() {

@@ -62,17 +62,12 @@ enum Condition {
 
 fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let Value::Object(map) = args else {
-        return Ok(Box::new(Pattern {
-            regex: pattern(args, None, false)?,
-            wanted: Condition::One,
-        }));
+        return Ok(Box::new(Pattern { regex: pattern(args, None, false)?, wanted: Condition::One }));
     };
     let mut fields = Fields::new(map, &["pattern", "count", "capture", "is"]);
     let count = fields.optional("count", bounds);
     let captures = fields.has("capture") || fields.has("is");
-    let regex = fields.required("pattern", "a regular expression", |value| {
-        pattern(value, count, captures)
-    });
+    let regex = fields.required("pattern", "a regular expression", |value| pattern(value, count, captures));
     let wanted = match count {
         _ if captures => captured(&mut fields, regex.as_deref(), ctx),
         Some(count) => Some(Condition::Count(count)),
@@ -92,9 +87,8 @@ fn captured(fields: &mut Fields<'_>, regex: Option<&Regex>, ctx: &Compile<'_>) -
         );
     }
     let group = fields.required("capture", "the number or name of a group", |value| group(value, regex));
-    let check = fields.required("is", "the check that what was captured must pass", |value| {
-        PartCheck::read(value, ctx)
-    });
+    let check =
+        fields.required("is", "the check that what was captured must pass", |value| PartCheck::read(value, ctx));
     let ((group, shown), check) = group.zip(check)?;
     Some(Condition::Captured { group, shown, check })
 }
@@ -105,16 +99,12 @@ fn group(value: &Value, regex: Option<&Regex>) -> Read<(usize, String)> {
     let groups = regex.map_or(usize::MAX, Regex::captures_len);
     let found = match value {
         Value::String(name) => named(name),
-        Value::Number(_) => usize::try_from(count(value)?)
-            .ok()
-            .filter(|number| (1..groups).contains(number)),
+        Value::Number(_) => usize::try_from(count(value)?).ok().filter(|number| (1..groups).contains(number)),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
             return wrong(not_a("the number or name of a group", value));
         }
     };
-    let shown = value
-        .as_str()
-        .map_or_else(|| value.to_string(), |name| bounded(name, 40));
+    let shown = value.as_str().map_or_else(|| value.to_string(), |name| bounded(name, 40));
     match (found, regex) {
         (Some(group), _) => Ok((group, shown)),
         // The mistake is in the pattern, and told there.
@@ -205,10 +195,7 @@ fn matches_every_text(pattern: &str, regex: &Regex) -> bool {
     static EVERY_CHARACTER: LazyLock<String> = LazyLock::new(|| ('\0'..='\u{ffff}').collect());
     // Kept like the pattern itself: the second search costs more than that of many answers.
     static KNOWN: Cache<bool> = Cache::new(256);
-    regex.is_match("")
-        && KNOWN
-            .get_or_try(pattern, || Ok::<_, ()>(regex.is_match(&EVERY_CHARACTER)))
-            .unwrap_or(true)
+    regex.is_match("") && KNOWN.get_or_try(pattern, || Ok::<_, ()>(regex.is_match(&EVERY_CHARACTER))).unwrap_or(true)
 }
 
 /// The essence of the regex crate's message, which shows the pattern over several lines.
@@ -237,9 +224,7 @@ fn problem(pattern: &str, error: &::regex::Error) -> ArgProblem {
 /// Where the culprit of a one-line pattern starts, from 1: the crate marks it with carets under the pattern, which it
 /// indents by four.
 fn column(message: &str) -> Option<usize> {
-    let carets = message
-        .lines()
-        .find(|line| line.contains('^') && line.trim_matches([' ', '^']).is_empty())?;
+    let carets = message.lines().find(|line| line.contains('^') && line.trim_matches([' ', '^']).is_empty())?;
     let at = carets.find('^')?;
     let numbered = message.lines().any(|line| line.starts_with("1: "));
     (!numbered && at >= 4).then(|| at - 3)
@@ -256,11 +241,7 @@ impl Matcher for Pattern {
                     None => Score::binary(false, format!("does not match /{shown}/")),
                 });
             }
-            Condition::Captured {
-                group,
-                shown: name,
-                check,
-            } => {
+            Condition::Captured { group, shown: name, check } => {
                 let Some(found) = self.regex.captures(text) else {
                     return Ok(Score::binary(false, format!("does not match /{shown}/")));
                 };
@@ -279,10 +260,7 @@ impl Matcher for Pattern {
         let more = if found == enough { "at least " } else { "" };
         let found = counted(found, "match", "matches");
         let not = if pass { "" } else { "not " };
-        Ok(Score::binary(
-            pass,
-            format!("has {more}{found} of /{shown}/, {not}{}", count.describe()),
-        ))
+        Ok(Score::binary(pass, format!("has {more}{found} of /{shown}/, {not}{}", count.describe())))
     }
 }
 
@@ -300,46 +278,27 @@ mod tests {
 
     #[test]
     fn matches_anywhere() {
-        verdicts(
-            json!({"regex": "(?i)refund"}),
-            &[("a Refund.", true), ("money", false), ("", false)],
-        );
+        verdicts(json!({"regex": "(?i)refund"}), &[("a Refund.", true), ("money", false), ("", false)]);
         verdicts(
             json!({"regex": r"(?m)^A: *18\s*$"}),
-            &[
-                ("so\nA: 18", true),
-                ("A: 18 \n", true),
-                ("A: 180", false),
-                ("B A: 18", false),
-            ],
+            &[("so\nA: 18", true), ("A: 18 \n", true), ("A: 180", false), ("B A: 18", false)],
         );
     }
 
     #[test]
     fn counts_matches_that_do_not_overlap() {
         let check = |count| json!({"regex": {"pattern": "aa", "count": count}});
-        verdicts(
-            check(json!({"min": 2})),
-            &[("aaa", false), ("aaaa", true), ("aaaaaaaa", true)],
-        );
+        verdicts(check(json!({"min": 2})), &[("aaa", false), ("aaaa", true), ("aaaaaaaa", true)]);
         verdicts(check(json!({"max": 1})), &[("", true), ("aa", true), ("aaaa", false)]);
         verdicts(check(json!({"max": 0})), &[("a", true), ("aa", false)]);
-        verdicts(
-            check(json!({"min": 1, "max": 2})),
-            &[("", false), ("aa", true), ("aa aa aa", false)],
-        );
+        verdicts(check(json!({"min": 1, "max": 2})), &[("", false), ("aa", true), ("aa aa aa", false)]);
     }
 
     #[test]
     fn what_a_group_captured_is_judged_by_a_check() {
         verdicts(
             json!({"regex": {"pattern": "city: ([a-z]+)", "capture": 1, "is": "paris"}}),
-            &[
-                ("city: paris", true),
-                ("city: rome, city: paris", false),
-                ("paris", false),
-                ("", false),
-            ],
+            &[("city: paris", true), ("city: rome, city: paris", false), ("paris", false), ("", false)],
         );
         verdicts(
             json!({"regex": {"pattern": "A: (?<n>[0-9]+)?", "capture": "n", "is": {"not": {"number": 3}}}}),
@@ -396,11 +355,7 @@ mod tests {
         /regex/count regex: `count` does not go with `capture`
           expected: `count`, or `capture` and `is`
         "#);
-        assert_eq!(
-            problems(&[captured("(.*)", json!(1))]),
-            "",
-            "the criterion is the check"
-        );
+        assert_eq!(problems(&[captured("(.*)", json!(1))]), "", "the criterion is the check");
     }
 
     #[test]
@@ -420,18 +375,12 @@ mod tests {
     #[test]
     fn patterns_that_say_nothing_are_refused_and_others_not() {
         for vacuous in [".*", "x?", "(?s)^.*$", "(?m)^", "^", "$", "(a|)", r"\z", "(?s:.)*"] {
-            assert!(
-                problems(&[json!({"regex": vacuous})]).contains("matches every text"),
-                "{vacuous}"
-            );
+            assert!(problems(&[json!({"regex": vacuous})]).contains("matches every text"), "{vacuous}");
         }
         for telling in ["^[^0-9]*$", r"\A(yes|no)?\z", "^.*$", "(?m)^$", r"\b", "."] {
             assert_eq!(problems(&[json!({"regex": telling})]), "", "{telling}");
         }
-        assert_eq!(
-            problems(&[json!({"regex": {"pattern": "(?m)^", "count": {"max": 3}}})]),
-            ""
-        );
+        assert_eq!(problems(&[json!({"regex": {"pattern": "(?m)^", "count": {"max": 3}}})]), "");
         assert!(problems(&[json!({"regex": {"pattern": "x*", "count": {"min": 1}}})]).contains("matches every text"));
     }
 

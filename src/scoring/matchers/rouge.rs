@@ -46,11 +46,8 @@ enum Metric {
     Subsequence,
 }
 
-const METRICS: [(&str, Metric); 3] = [
-    ("rouge1", Metric::Runs(1)),
-    ("rouge2", Metric::Runs(2)),
-    ("rougeL", Metric::Subsequence),
-];
+const METRICS: [(&str, Metric); 3] =
+    [("rouge1", Metric::Runs(1)), ("rouge2", Metric::Runs(2)), ("rougeL", Metric::Subsequence)];
 
 /// What counts as a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,17 +66,9 @@ struct Rouge {
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let mut fields = Fields::of(
-        args,
-        &["to", "to_any", "min", "metric", "words"],
-        "a map {to, min, metric}",
-    )?;
-    let metric = fields
-        .optional("metric", |value| choice(value, &METRICS))
-        .unwrap_or(Metric::Subsequence);
-    let kind = fields
-        .optional("words", |value| choice(value, &WORDS))
-        .unwrap_or(Words::Ascii);
+    let mut fields = Fields::of(args, &["to", "to_any", "min", "metric", "words"], "a map {to, min, metric}")?;
+    let metric = fields.optional("metric", |value| choice(value, &METRICS)).unwrap_or(Metric::Subsequence);
+    let kind = fields.optional("words", |value| choice(value, &WORDS)).unwrap_or(Words::Ascii);
     let references = References::read(&mut fields, metric.max_chars(), "ROUGE score", |text| {
         let words = kind.of(text);
         if words.len() < metric.least_words() {
@@ -88,10 +77,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
                 counted(words.len() as u64, "word", "words"),
                 kind.letters()
             ))
-            .expected(format!(
-                "at least {}",
-                counted(metric.least_words() as u64, "word", "words")
-            ));
+            .expected(format!("at least {}", counted(metric.least_words() as u64, "word", "words")));
             return Err(match kind {
                 Words::Ascii => problem.hint("for other scripts, use `chrf`"),
                 Words::Stems => problem,
@@ -100,11 +86,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         Ok(words)
     });
     let references = fields.finish(references)?;
-    Ok(Box::new(Rouge {
-        references,
-        metric,
-        words: kind,
-    }))
+    Ok(Box::new(Rouge { references, metric, words: kind }))
 }
 
 impl Words {
@@ -168,10 +150,7 @@ fn is_python_alphanumeric(c: char) -> bool {
 
 impl Metric {
     fn name(self) -> &'static str {
-        METRICS
-            .iter()
-            .find(|(_, metric)| *metric == self)
-            .map_or("rouge", |(name, _)| name)
+        METRICS.iter().find(|(_, metric)| *metric == self).map_or("rouge", |(name, _)| name)
     }
 
     fn max_chars(self) -> usize {
@@ -192,27 +171,19 @@ impl Metric {
     /// c what they have in common.
     fn highest_f1(self, answer: &[String], references: &[Vec<String>]) -> f64 {
         let f1 = |common: usize, all: usize| {
-            if common == 0 {
-                0.0
-            } else {
-                2.0 * common as f64 / all as f64
-            }
+            if common == 0 { 0.0 } else { 2.0 * common as f64 / all as f64 }
         };
         match self {
             Metric::Subsequence => {
                 let common = |reference: &Vec<String>| common_subsequence(reference, answer);
-                let scores = references
-                    .iter()
-                    .map(|reference| f1(common(reference), answer.len() + reference.len()));
+                let scores = references.iter().map(|reference| f1(common(reference), answer.len() + reference.len()));
                 scores.fold(0.0, f64::max)
             }
             Metric::Runs(length) => {
                 let runs_of_answer = runs(answer, length);
                 let common = |reference: &[String]| common_runs(&runs_of_answer, &runs(reference, length));
                 let count = |words: &[String]| (words.len() + 1).saturating_sub(length);
-                let scores = references
-                    .iter()
-                    .map(|reference| f1(common(reference), count(answer) + count(reference)));
+                let scores = references.iter().map(|reference| f1(common(reference), count(answer) + count(reference)));
                 scores.fold(0.0, f64::max)
             }
         }
@@ -252,26 +223,15 @@ mod tests {
         );
         scores(
             rouge(to, 0.5, "rouge2"),
-            &[
-                ("the quick fox", false, 0.4),
-                ("the quick brown fox", true, 1.0),
-                ("fox", false, 0.0),
-            ],
+            &[("the quick fox", false, 0.4), ("the quick brown fox", true, 1.0), ("fox", false, 0.0)],
         );
-        scores(
-            rouge(to, 0.5, "rougeL"),
-            &[("fox brown quick the", false, 0.25), ("a quick red fox", true, 0.5)],
-        );
+        scores(rouge(to, 0.5, "rougeL"), &[("fox brown quick the", false, 0.25), ("a quick red fox", true, 0.5)]);
     }
 
     #[test]
     fn words_of_all_scripts_and_stems() {
         let table = [
-            (
-                "This is a test reference.",
-                "This is a test candidate response.",
-                8.0 / 11.0,
-            ),
+            ("This is a test reference.", "This is a test candidate response.", 8.0 / 11.0),
             ("你好世界", "你好世界 朋友", 0.8),
             ("cafe costs 1000.50", "Café costs $1,000.50", 4.0 / 9.0),
             ("refunding orders", "Refunded order", 1.0),

@@ -50,11 +50,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         }
         (false, true) => fields.optional("scripts", scripts),
         (true | false, false) => fields
-            .required(
-                "script",
-                "the name of a script, like Latin, or several in `scripts`",
-                script,
-            )
+            .required("script", "the name of a script, like Latin, or several in `scripts`", script)
             .map(|script| vec![script]),
     };
     let min = fields.optional("min", share).unwrap_or(1.0);
@@ -80,11 +76,7 @@ fn scripts(value: &Value) -> Read<Vec<Script>> {
             Err(wrong) => problems.extend(inside(wrong, &Step::Index(i))),
         }
     }
-    if problems.is_empty() {
-        Ok(scripts)
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { Ok(scripts) } else { Err(problems) }
 }
 
 /// A script by its Unicode name, as it is written there.
@@ -191,10 +183,7 @@ impl Matcher for InScript {
             self.min
         );
         if let Some(stranger) = stranger {
-            reason += &format!(
-                " (the first other one is {stranger}, {})",
-                stranger.script().full_name()
-            );
+            reason += &format!(" (the first other one is {stranger}, {})", stranger.script().full_name());
         }
         Ok(Score::new(share, pass, reason))
     }
@@ -239,10 +228,7 @@ mod tests {
     #[test]
     fn the_names_are_known() {
         for name in COMMON_NAMES {
-            assert!(
-                Script::from_full_name(name).is_some_and(Script::is_recommended),
-                "{name}"
-            );
+            assert!(Script::from_full_name(name).is_some_and(Script::is_recommended), "{name}");
         }
     }
 

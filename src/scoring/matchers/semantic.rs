@@ -21,14 +21,8 @@ pub(super) const SEMANTIC: MatcherDef = MatcherDef {
         "min": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}}, "required": ["min"],
         "oneOf": [{"required": ["to"]}, {"required": ["to_any"]}], "additionalProperties": false}"##,
     example: r#"{"semantic": {"to": "You can return the shoes within 30 days.", "min": 0.85}}"#,
-    passes: Sample::Embedded {
-        text: "Shoes may be sent back for a month.",
-        cosine: 0.91,
-    },
-    fails: Sample::Embedded {
-        text: "The shop opens at nine.",
-        cosine: 0.42,
-    },
+    passes: Sample::Embedded { text: "Shoes may be sent back for a month.", cosine: 0.91 },
+    fails: Sample::Embedded { text: "The shop opens at nine.", cosine: 0.42 },
     refused: r#"{"semantic": {"to": "30 days"}}"#,
     cost: "one vector for each distinct text, stored, so that no text is sent twice; 100 texts or 64 KiB a request; answers and \
            references of more than 8,000 bytes can't be judged, since the models read no more than some 2,000 tokens",
@@ -57,11 +51,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     let by = fields.optional("by", needle);
     let min = fields.required("min", "the least cosine that passes, like 0.85", share);
     let (references, min) = fields.finish(references.zip(min))?;
-    Ok(Box::new(Semantic {
-        by: by.unwrap_or("default").to_owned(),
-        references,
-        min,
-    }))
+    Ok(Box::new(Semantic { by: by.unwrap_or("default").to_owned(), references, min }))
 }
 
 fn reference(text: &str) -> Result<String, ArgProblem> {
@@ -69,11 +59,8 @@ fn reference(text: &str) -> Result<String, ArgProblem> {
         return Err(ArgProblem::new("the text is empty").expected("a text that means something"));
     }
     if text.len() > LONGEST {
-        return Err(
-            ArgProblem::new(format!("the text has {} bytes", text.len())).expected(format!(
-                "at most {LONGEST} bytes, which is what a model of embeddings reads"
-            )),
-        );
+        return Err(ArgProblem::new(format!("the text has {} bytes", text.len()))
+            .expected(format!("at most {LONGEST} bytes, which is what a model of embeddings reads")));
     }
     Ok(text.to_owned())
 }
@@ -101,17 +88,11 @@ impl Matcher for Semantic {
                 text.len()
             )));
         }
-        let meaning = |text: &str| Meaning {
-            by: self.by.clone(),
-            text: text.to_owned(),
-        };
+        let meaning = |text: &str| Meaning { by: self.by.clone(), text: text.to_owned() };
         // All are asked for at once, before any is missed.
         let answer = input.replies.vector(&meaning(text));
-        let references: Vec<_> = self
-            .references
-            .iter()
-            .map(|reference| (reference, input.replies.vector(&meaning(reference))))
-            .collect();
+        let references: Vec<_> =
+            self.references.iter().map(|reference| (reference, input.replies.vector(&meaning(reference)))).collect();
         let missing = |failure: crate::domain::Failure| {
             MatchError::new(format!("there is no embedding: {} ({})", failure.message, failure.code))
         };
@@ -161,10 +142,7 @@ mod tests {
     fn judged(text: &str, vectors: &[(&str, Result<Vec<f32>, &str>)]) -> Result<Score, String> {
         let mut asking = ReplyCache::default();
         for (text, vector) in vectors {
-            let meaning = Meaning {
-                by: "default".to_owned(),
-                text: (*text).to_owned(),
-            };
+            let meaning = Meaning { by: "default".to_owned(), text: (*text).to_owned() };
             let vector = match vector {
                 Ok(numbers) => Ok(Arc::from(numbers.clone())),
                 Err(message) => Err(Failure {
@@ -176,25 +154,15 @@ mod tests {
             asking.note_vector(&meaning, vector);
         }
         let whole = answer_text(text);
-        let input = MatchInput {
-            replies: &asking,
-            ..whole.input()
-        };
+        let input = MatchInput { replies: &asking, ..whole.input() };
         compiled(check()).check(&input).map_err(|cannot| cannot.reason)
     }
 
     #[test]
     fn the_best_reference_decides() {
         let vectors = |answer: Vec<f32>| {
-            judged(
-                " says \n",
-                &[
-                    ("says", Ok(answer)),
-                    ("near", Ok(vec![1.0, 0.0])),
-                    ("far", Ok(vec![0.0, 1.0])),
-                ],
-            )
-            .unwrap()
+            judged(" says \n", &[("says", Ok(answer)), ("near", Ok(vec![1.0, 0.0])), ("far", Ok(vec![0.0, 1.0]))])
+                .unwrap()
         };
         let near = vectors(vec![0.9, 0.1]);
         assert!(near.pass && near.value() > 0.99);
@@ -234,10 +202,7 @@ mod tests {
     fn all_texts_are_asked_for_at_once_and_once() {
         let asking = ReplyCache::default();
         let whole = answer_text("near");
-        let input = MatchInput {
-            replies: &asking,
-            ..whole.input()
-        };
+        let input = MatchInput { replies: &asking, ..whole.input() };
         assert!(compiled(check()).check(&input).is_err());
         let (questions, texts) = asking.take_missing();
         assert!(questions.is_empty());

@@ -54,11 +54,8 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     let Some(map) = args.as_object() else {
         return wrong(not_a("a map {to, min, metric}", args));
     };
-    let metrics = [
-        ("levenshtein", Metric::Levenshtein),
-        ("jaro_winkler", Metric::JaroWinkler),
-        ("token_set", Metric::TokenSet),
-    ];
+    let metrics =
+        [("levenshtein", Metric::Levenshtein), ("jaro_winkler", Metric::JaroWinkler), ("token_set", Metric::TokenSet)];
     let mut fields = Fields::new(map, &["to", "to_any", "min", "metric"]);
     let references = References::read(&mut fields, MAX_CHARS_PRODUCT, "similarity", |text| {
         let reference: Vec<char> = text.chars().collect();
@@ -67,9 +64,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         }
         Ok(reference)
     });
-    let metric = fields
-        .optional("metric", |value| choice(value, &metrics))
-        .unwrap_or(Metric::Levenshtein);
+    let metric = fields.optional("metric", |value| choice(value, &metrics)).unwrap_or(Metric::Levenshtein);
     let references = fields.finish(references)?;
     Ok(Box::new(Similarity { references, metric }))
 }
@@ -137,8 +132,7 @@ fn token_set(a: &[char], b: &[char]) -> f64 {
     if common == 0 {
         return both;
     }
-    both.max(near(common, common + with_a))
-        .max(near(common, common + with_b))
+    both.max(near(common, common + with_a)).max(near(common, common + with_b))
 }
 
 impl Matcher for Similarity {
@@ -148,10 +142,7 @@ impl Matcher for Similarity {
             let length = input.answer.text.chars().count();
             let most = |reference: &Vec<char>| self.metric.at_most(reference.len(), length);
             if !self.references.may_pass(most) {
-                let reason = format!(
-                    "has {length} characters, too many for a similarity of {}",
-                    self.references.min()
-                );
+                let reason = format!("has {length} characters, too many for a similarity of {}", self.references.min());
                 return Ok(Score::binary(false, reason));
             }
             return Err(too_long);
@@ -176,20 +167,11 @@ mod tests {
     fn the_score_is_the_ratio() {
         scores(
             json!({"similarity": {"to": "kitten", "min": 0.57}}),
-            &[
-                ("kitten", true, 1.0),
-                ("sitting", true, 4.0 / 7.0),
-                ("dog", false, 0.0),
-                ("", false, 0.0),
-            ],
+            &[("kitten", true, 1.0), ("sitting", true, 4.0 / 7.0), ("dog", false, 0.0), ("", false, 0.0)],
         );
         scores(
             similarity("MARTHA", 0.96, "jaro_winkler"),
-            &[
-                ("MARTHA", true, 1.0),
-                ("MARHTA", true, 173.0 / 180.0),
-                ("XYZ", false, 0.0),
-            ],
+            &[("MARTHA", true, 1.0), ("MARHTA", true, 173.0 / 180.0), ("XYZ", false, 0.0)],
         );
     }
 
@@ -216,10 +198,7 @@ mod tests {
 
     #[test]
     fn the_threshold_is_inclusive() {
-        verdicts(
-            similarity("abcdefghij", 0.1, "levenshtein"),
-            &[("axxxxxxxxx", true), ("xxxxxxxxxx", false)],
-        );
+        verdicts(similarity("abcdefghij", 0.1, "levenshtein"), &[("axxxxxxxxx", true), ("xxxxxxxxxx", false)]);
         verdicts(similarity("äöü", 1.0, "levenshtein"), &[("äöü", true), ("äöu", false)]);
     }
 
@@ -230,10 +209,7 @@ mod tests {
         let sure = judge(similarity("a", 0.5, "levenshtein")).unwrap();
         assert_eq!((sure.pass, sure.value()), (false, 0.0));
         let unsure = judge(similarity("a", 0.00001, "levenshtein")).unwrap_err();
-        assert_eq!(
-            unsure.reason,
-            "has 10001 characters, and similarity compares at most 10000"
-        );
+        assert_eq!(unsure.reason, "has 10001 characters, and similarity compares at most 10000");
         assert!(judge(similarity("a", 0.79, "jaro_winkler")).is_err());
         assert!(!judge(similarity("a", 0.9, "jaro_winkler")).unwrap().pass);
     }

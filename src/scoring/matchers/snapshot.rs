@@ -71,22 +71,11 @@ fn read(args: &Value, with_approved: bool) -> Read<(Redactions, Option<f64>, Opt
             return wrong(not_a("true, or a map {redact, min}", args));
         }
     };
-    let known: &[&str] = if with_approved {
-        &["redact", "min", APPROVED]
-    } else {
-        &["redact", "min"]
-    };
+    let known: &[&str] = if with_approved { &["redact", "min", APPROVED] } else { &["redact", "min"] };
     let mut fields = Fields::new(map, known);
-    let redactions = if fields.has("redact") {
-        fields.optional("redact", Redactions::read)
-    } else {
-        Some(Redactions::default())
-    };
-    let min = if fields.has("min") {
-        references::threshold(&mut fields, "similarity").map(Some)
-    } else {
-        Some(None)
-    };
+    let redactions =
+        if fields.has("redact") { fields.optional("redact", Redactions::read) } else { Some(Redactions::default()) };
+    let min = if fields.has("min") { references::threshold(&mut fields, "similarity").map(Some) } else { Some(None) };
     let approved = args.get(APPROVED);
     let (redactions, min) = fields.finish(redactions.zip(min))?;
     Ok((redactions, min, approved))
@@ -105,11 +94,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
         None if is_loading => None,
         None => return wrong(ArgProblem::new("the approved answer was not read while loading")),
     };
-    Ok(Box::new(Snapshot {
-        redactions,
-        min,
-        approved,
-    }))
+    Ok(Box::new(Snapshot { redactions, min, approved }))
 }
 
 /// Reads the approved answer of a case into the arguments of a check that compiles.
@@ -140,10 +125,7 @@ fn read_approved(args: &mut Value, files: &ProjectFiles, case: &CaseId) -> Resul
 /// white space stands at the end. A file that insta wrote keeps all of that.
 fn compared(redactions: &Redactions, text: &str) -> RedactedText {
     let redacted = redactions.apply(&text.replace("\r\n", "\n"));
-    RedactedText {
-        text: visible(redacted.text.trim_end()).into_owned(),
-        ..redacted
-    }
+    RedactedText { text: visible(redacted.text.trim_end()).into_owned(), ..redacted }
 }
 
 /// What keeps an answer from being compared, and so from being approved.
@@ -172,10 +154,7 @@ impl Matcher for Snapshot {
             return fail(reason.to_owned());
         }
         let Some(approved) = &self.approved else {
-            return fail(format!(
-                "no approved answer yet: there is no {SNAPSHOTS}/{}",
-                snapshot_file(&input.case.id)
-            ));
+            return fail(format!("no approved answer yet: there is no {SNAPSHOTS}/{}", snapshot_file(&input.case.id)));
         };
         if approved.contains(&redacted.text) {
             return Ok(Score::binary(true, "is the approved answer"));
@@ -188,11 +167,7 @@ impl Matcher for Snapshot {
             let most = approved.iter().map(|text| text.chars().count()).max().unwrap_or(0) as f64 / length as f64;
             let reason = format!("has {length} characters, and similarity compares at most {MAX_CHARS_PRODUCT}");
             // Too long to measure, but perhaps long enough to be sure.
-            return if most < min {
-                fail(reason)
-            } else {
-                Err(MatchError::new(reason))
-            };
+            return if most < min { fail(reason) } else { Err(MatchError::new(reason)) };
         }
         let answer: Vec<char> = redacted.text.chars().collect();
         let near = |text: &String| levenshtein(&answer, &text.chars().collect::<Vec<char>>());
@@ -235,10 +210,7 @@ pub struct Approval<'a> {
 
 /// The first such check of a case, if it has one.
 pub fn approval(checks: &[CheckSpec]) -> Option<Approval<'_>> {
-    let (check, spec) = checks
-        .iter()
-        .enumerate()
-        .find(|(_, spec)| spec.matcher == SNAPSHOT.name)?;
+    let (check, spec) = checks.iter().enumerate().find(|(_, spec)| spec.matcher == SNAPSHOT.name)?;
     let approved = spec.args.get(APPROVED).and_then(Value::as_str);
     Some(Approval {
         check,
@@ -275,15 +247,13 @@ mod tests {
     /// `pass 1: reason`, for each answer.
     fn said(args: &Value, is_approved: Option<&str>, answers: &[&str]) -> String {
         let matcher = approved(json!({"snapshot": args}), is_approved);
-        let said = answers
-            .iter()
-            .map(|text| match matcher.check(&answer_text(text).input()) {
-                Ok(score) => {
-                    let word = if score.pass { "pass" } else { "fail" };
-                    format!("{word} {:.3}: {}", score.value(), score.reason)
-                }
-                Err(MatchError { reason }) => format!("error: {reason}"),
-            });
+        let said = answers.iter().map(|text| match matcher.check(&answer_text(text).input()) {
+            Ok(score) => {
+                let word = if score.pass { "pass" } else { "fail" };
+                format!("{word} {:.3}: {}", score.value(), score.reason)
+            }
+            Err(MatchError { reason }) => format!("error: {reason}"),
+        });
         said.collect::<Vec<_>>().join("\n")
     }
 
@@ -306,13 +276,8 @@ mod tests {
     #[test]
     fn redactions_are_made_on_both_sides() {
         let redact = json!({"redact": ["dates", "numbers", {"pattern": "Mr|Ms", "with": "M"}]});
-        let answers = [
-            "Ms Ng: 3 pairs, by 3 May",
-            "Mr Ng: 12 pairs, by 2026-12-01",
-            "Dr Ng: 3 pairs, by 3 May",
-            "17",
-            "3 May",
-        ];
+        let answers =
+            ["Ms Ng: 3 pairs, by 3 May", "Mr Ng: 12 pairs, by 2026-12-01", "Dr Ng: 3 pairs, by 3 May", "17", "3 May"];
         // Approved as it was answered, before there were redactions; and as it is proposed.
         let [answered, proposed] = ["Ms Ng: 1 pairs, by 1 June", "M Ng: [number] pairs, by [date]\n"]
             .map(|text| said(&redact, Some(text), &answers));
@@ -384,10 +349,7 @@ mod tests {
     fn a_check_that_never_saw_a_file_does_not_compile_for_judging() {
         let check = CheckSpec::plain("snapshot", json!(true));
         let problems = Compile::new(crate::scoring::MATCHERS).check(&check).unwrap_err();
-        assert_eq!(
-            problems[0].message,
-            "snapshot: the approved answer was not read while loading"
-        );
+        assert_eq!(problems[0].message, "snapshot: the approved answer was not read while loading");
     }
 
     fn completed(root: &Path, written: Value, case: &str) -> Result<Value, String> {
@@ -413,24 +375,13 @@ mod tests {
         fs::write(outer.path().join("secret.snap"), "---\na: b\n---\nsecret").unwrap();
         let read = |args: Value, case: &str| completed(&root, json!({"snapshot": args}), case);
         assert_eq!(read(json!(true), "a"), Ok(json!({"approved": "Free.\n"})));
-        assert_eq!(
-            read(json!({"min": 0.5}), "a"),
-            Ok(json!({"min": 0.5, "approved": "Free.\n"}))
-        );
+        assert_eq!(read(json!({"min": 0.5}), "a"), Ok(json!({"min": 0.5, "approved": "Free.\n"})));
         assert_eq!(read(json!(true), "b"), Ok(json!({"approved": null})));
-        assert_eq!(
-            read(json!(true), "A"),
-            Ok(json!({"approved": null})),
-            "not the file of `a`"
-        );
+        assert_eq!(read(json!(true), "A"), Ok(json!({"approved": null})), "not the file of `a`");
         assert_eq!(read(json!(true), "../secret"), Ok(json!({"approved": "stays here\n"})));
         assert_eq!(read(json!(true), "a\0b"), Ok(json!({"approved": null})));
         assert_eq!(read(json!(true), &"x".repeat(100_000)), Ok(json!({"approved": null})));
-        let refused = [
-            read(json!(true), "bare"),
-            read(json!(true), "empty"),
-            read(json!({"min": 0.5}), "long"),
-        ];
+        let refused = [read(json!(true), "bare"), read(json!(true), "empty"), read(json!({"min": 0.5}), "long")];
         let refused: Vec<String> = refused.into_iter().map(Result::unwrap_err).collect();
         insta::assert_snapshot!(refused.join("\n"), @r#"
         [Key("snapshot")] snapshot: "golden/snapshots/bare.snap" has no header
@@ -459,13 +410,7 @@ mod tests {
     #[test]
     fn what_is_proposed_passes_once_it_is_approved() {
         let args = json!({"redact": ["dates", "ids", "whitespace", {"pattern": "e", "with": "ee"}]});
-        for answer in [
-            "Sent  at 10:30\r\n",
-            "a\u{202e}b\x1b[1m",
-            "---\nx\n---",
-            "\n\n  indented\n",
-            "…\tä",
-        ] {
+        for answer in ["Sent  at 10:30\r\n", "a\u{202e}b\x1b[1m", "---\nx\n---", "\n\n  indented\n", "…\tä"] {
             let mut with = args.clone();
             with["approved"] = Value::Null;
             let checks = [CheckSpec::plain("snapshot", with)];

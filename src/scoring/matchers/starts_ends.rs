@@ -22,11 +22,7 @@ pub(super) const STARTS_WITH: MatcherDef = MatcherDef {
     takes_text: true,
     compile: |args, _| {
         let (value, folding) = one_text(args)?;
-        Ok(Box::new(Affix {
-            end: End::Start,
-            value,
-            folding,
-        }))
+        Ok(Box::new(Affix { end: End::Start, value, folding }))
     },
     constraint: |args| constraint::text(args, TextRelation::StartsWith, "value"),
     ..MatcherDef::DEFAULT
@@ -46,11 +42,7 @@ pub(super) const ENDS_WITH: MatcherDef = MatcherDef {
     takes_text: true,
     compile: |args, _| {
         let (value, folding) = one_text(args)?;
-        Ok(Box::new(Affix {
-            end: End::End,
-            value,
-            folding,
-        }))
+        Ok(Box::new(Affix { end: End::End, value, folding }))
     },
     constraint: |args| constraint::text(args, TextRelation::EndsWith, "value"),
     ..MatcherDef::DEFAULT
@@ -83,17 +75,11 @@ impl Matcher for Affix {
         let length = self.value.chars().count();
         let got = match self.end {
             End::Start => text.chars().take(length).collect::<String>(),
-            End::End => text[text
-                .char_indices()
-                .rev()
-                .nth(length.saturating_sub(1))
-                .map_or(0, |(at, _)| at)..]
-                .to_owned(),
+            End::End => {
+                text[text.char_indices().rev().nth(length.saturating_sub(1)).map_or(0, |(at, _)| at)..].to_owned()
+            }
         };
-        Ok(Score::binary(
-            false,
-            format!("{verb}s with {}, not {wanted}", quote(&got)),
-        ))
+        Ok(Score::binary(false, format!("{verb}s with {}, not {wanted}", quote(&got))))
     }
 }
 
@@ -106,18 +92,9 @@ mod tests {
     fn looks_at_one_end() {
         verdicts(
             json!({"starts_with": "Dear"}),
-            &[
-                ("Dear Ann", true),
-                ("Dear", true),
-                (" Dear", false),
-                ("dear", false),
-                ("", false),
-            ],
+            &[("Dear Ann", true), ("Dear", true), (" Dear", false), ("dear", false), ("", false)],
         );
-        verdicts(
-            json!({"ends_with": "bye."}),
-            &[("good bye.", true), ("bye.\n", false), ("bye", false)],
-        );
+        verdicts(json!({"ends_with": "bye."}), &[("good bye.", true), ("bye.\n", false), ("bye", false)]);
         verdicts(
             json!({"ends_with": {"value": "BYE.", "ignore_case": true, "normalize": true}}),
             &[("good bye.\n", true), ("bye", false)],

@@ -50,11 +50,7 @@ fn assert_negated(name: &str, said: &Result<Score, MatchError>, negated: &Result
             assert!((0.0..=1.0).contains(&said.value()), "{name}: {}", said.value());
             assert_ne!(said.pass, negated.pass, "{name}");
             assert!((said.value() + negated.value() - 1.0).abs() < 1e-12, "{name}");
-            assert!(
-                !said.reason.contains('\n') && !said.reason.is_empty(),
-                "{name}: {}",
-                said.reason
-            );
+            assert!(!said.reason.contains('\n') && !said.reason.is_empty(), "{name}: {}", said.reason);
         }
         (Err(_), Err(_)) => {}
         (said, negated) => panic!("{name}: {said:?}, but not: {negated:?}"),
@@ -92,11 +88,7 @@ fn an_answer_too_long_to_judge_is_so_under_not_as_well() {
     let long = "word ".repeat(60_000);
     for def in available() {
         let (matcher, negated) = example(def);
-        assert_negated(
-            def.name,
-            &judged(matcher.as_ref(), &long),
-            &judged(negated.as_ref(), &long),
-        );
+        assert_negated(def.name, &judged(matcher.as_ref(), &long), &judged(negated.as_ref(), &long));
     }
 }
 
@@ -141,24 +133,14 @@ fn every_matcher_returns(bytes: usize) {
     ];
     let every = available()
         .filter(|def| def.asks != Some(Asks::Command))
-        .flat_map(|def| {
-            texts
-                .iter()
-                .map(|(kind, text)| (def.name, *kind, Cow::Borrowed(text.as_str())))
-        });
+        .flat_map(|def| texts.iter().map(|(kind, text)| (def.name, *kind, Cow::Borrowed(text.as_str()))));
     // A command takes what it takes, up to its timeout.
     let every: Vec<_> = every.collect();
-    let own = formats
-        .par_iter()
-        .map(|(name, piece)| (*name, *piece, Cow::Owned(repeated(piece))));
+    let own = formats.par_iter().map(|(name, piece)| (*name, *piece, Cow::Owned(repeated(piece))));
     every.into_par_iter().chain(own).for_each(|(name, kind, text)| {
         let def = available().find(|def| def.name == name).unwrap();
         if let Ok(score) = judged(example(def).0.as_ref(), &text) {
-            assert!(
-                score.reason.len() < 2_000,
-                "{name}, {kind}: {} bytes of reason",
-                score.reason.len()
-            );
+            assert!(score.reason.len() < 2_000, "{name}, {kind}: {} bytes of reason", score.reason.len());
         }
     });
 }

@@ -110,9 +110,7 @@ fn argument_checks(args: &mut Value) -> Vec<&mut Value> {
 
 fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let mut fields = Fields::of(args, &["mode", "calls", "min_f1"], "a map {mode, calls, min_f1}")?;
-    let mode = fields
-        .optional("mode", |value| choice(value, &MODES))
-        .unwrap_or(Mode::Exact);
+    let mode = fields.optional("mode", |value| choice(value, &MODES)).unwrap_or(Mode::Exact);
     let min_f1 = fields.optional("min_f1", least_f1);
     if mode == Mode::None {
         for key in ["calls", "min_f1"] {
@@ -124,13 +122,9 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
                 );
             }
         }
-        return fields.finish(Some(())).map(|()| -> Box<dyn Matcher> {
-            Box::new(ToolCalls {
-                mode,
-                calls: Vec::new(),
-                min_f1: None,
-            })
-        });
+        return fields
+            .finish(Some(()))
+            .map(|()| -> Box<dyn Matcher> { Box::new(ToolCalls { mode, calls: Vec::new(), min_f1: None }) });
     }
     if mode == Mode::Subset && min_f1.is_some() {
         fields.refuse(
@@ -183,9 +177,7 @@ fn call(value: &Value, ctx: &Compile<'_>) -> Read<Expected> {
     let mut fields = Fields::new(map, &["name", "args", "extra_args"]);
     let name = fields.required("name", "the name of a function", needle);
     let args = fields.optional("args", |value| arguments(value, ctx));
-    let extra_args = fields.optional("extra_args", |value| {
-        choice(value, &[("refuse", false), ("allow", true)])
-    });
+    let extra_args = fields.optional("extra_args", |value| choice(value, &[("refuse", false), ("allow", true)]));
     if fields.has("extra_args") && !fields.has("args") {
         fields.refuse(
             ArgProblem::new("`extra_args` says nothing without `args`")
@@ -201,11 +193,7 @@ fn call(value: &Value, ctx: &Compile<'_>) -> Read<Expected> {
         );
     }
     let name = fields.finish(name)?;
-    Ok(Expected {
-        name: name.to_owned(),
-        args,
-        extra_args: extra_args.unwrap_or(false),
-    })
+    Ok(Expected { name: name.to_owned(), args, extra_args: extra_args.unwrap_or(false) })
 }
 
 fn arguments(value: &Value, ctx: &Compile<'_>) -> Read<Vec<(String, Arg)>> {
@@ -221,13 +209,10 @@ fn arguments(value: &Value, ctx: &Compile<'_>) -> Read<Vec<(String, Arg)>> {
     let mut args = Vec::with_capacity(map.len());
     for (name, written) in map {
         let alone = written.as_object().filter(|map| map.len() == 1);
-        let arg = match (
-            alone.and_then(|map| map.get("check")),
-            alone.and_then(|map| map.get("value")),
-        ) {
-            (Some(check), _) => PartCheck::read(check, ctx)
-                .map(Arg::Check)
-                .map_err(|problems| inside(problems, &Step::key("check"))),
+        let arg = match (alone.and_then(|map| map.get("check")), alone.and_then(|map| map.get("value"))) {
+            (Some(check), _) => {
+                PartCheck::read(check, ctx).map(Arg::Check).map_err(|problems| inside(problems, &Step::key("check")))
+            }
             (None, Some(value)) => Ok(Arg::Value(value.clone())),
             (None, None) => Ok(Arg::Value(written.clone())),
         };
@@ -258,9 +243,9 @@ impl Expected {
                 return Ok(Some(format!("has no argument {}", quote(name))));
             };
             let what = match arg {
-                Arg::Check(check) => Some(check.check(input, as_text(value))?)
-                    .filter(|score| !score.pass)
-                    .map(|score| score.reason),
+                Arg::Check(check) => {
+                    Some(check.check(input, as_text(value))?).filter(|score| !score.pass).map(|score| score.reason)
+                }
                 Arg::Value(expected) => match Comparison::default().compare(expected, value) {
                     Ok(()) => None,
                     Err(Difference::Found(what)) => Some(what),
@@ -282,25 +267,17 @@ impl Matcher for ToolCalls {
         if self.mode == Mode::None {
             return Ok(match made.first() {
                 None => Score::binary(true, "calls no function"),
-                Some(call) => Score::binary(
-                    false,
-                    format!("makes {}, first {}", calls(made.len()), quote(&call.name)),
-                ),
+                Some(call) => Score::binary(false, format!("makes {}, first {}", calls(made.len()), quote(&call.name))),
             });
         }
         if made.len() > MAX_MADE {
-            return Err(MatchError::new(format!(
-                "makes {} calls, and at most {MAX_MADE} are compared",
-                made.len()
-            )));
+            return Err(MatchError::new(format!("makes {} calls, and at most {MAX_MADE} are compared", made.len())));
         }
         // fits[i][j]: the j-th call that was made fits the i-th expected one.
         let mut fits = Vec::with_capacity(self.calls.len());
         for expected in &self.calls {
-            let row: Result<Vec<bool>, MatchError> = made
-                .iter()
-                .map(|made| expected.misfit(input, made).map(|why| why.is_none()))
-                .collect();
+            let row: Result<Vec<bool>, MatchError> =
+                made.iter().map(|made| expected.misfit(input, made).map(|why| why.is_none())).collect();
             fits.push(row?);
         }
         let matched = match self.mode {
@@ -314,18 +291,12 @@ impl Matcher for ToolCalls {
             (None, Mode::InOrder | Mode::AnyOrder) => matched == self.calls.len(),
             (None, Mode::Subset | Mode::None) => matched == made.len() && matched > 0,
         };
-        let summary = format!(
-            "{matched} of {} expected and {} made fit",
-            calls(self.calls.len()),
-            calls(made.len())
-        );
+        let summary = format!("{matched} of {} expected and {} made fit", calls(self.calls.len()), calls(made.len()));
         if pass {
             return Ok(Score::new(f1, true, summary));
         }
         let why = self.first_misfit(input, &fits)?;
-        let least = self
-            .min_f1
-            .map_or_else(String::new, |min| format!(", F1 less than {min}"));
+        let least = self.min_f1.map_or_else(String::new, |min| format!(", F1 less than {min}"));
         Ok(Score::new(f1, false, format!("{summary}{least}{why}")))
     }
 }
@@ -369,13 +340,7 @@ fn in_order(fits: &[Vec<bool>], made: usize) -> usize {
 
 /// How many expected calls have one of their own.
 fn in_any_order(fits: &[Vec<bool>], made: usize) -> Result<usize, MatchError> {
-    let numbers = |row: &Vec<bool>| {
-        row.iter()
-            .enumerate()
-            .filter(|(_, fit)| **fit)
-            .map(|(j, _)| j)
-            .collect()
-    };
+    let numbers = |row: &Vec<bool>| row.iter().enumerate().filter(|(_, fit)| **fit).map(|(j, _)| j).collect();
     let alike: Vec<Vec<usize>> = fits.iter().map(numbers).collect();
     // More than the matching of so many calls can need: a search looks at every edge at most once.
     let steps = Cell::new((MAX_EXPECTED * MAX_EXPECTED * MAX_MADE) as u64);
@@ -423,12 +388,7 @@ mod tests {
         for mode in ["exact", "in_order", "any_order", "subset"] {
             for made in &made {
                 let check = json!({"mode": mode, "calls": [{"name": "a"}, {"name": "b"}]});
-                let names: Vec<&str> = made
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .map(|call| call[0].as_str().unwrap())
-                    .collect();
+                let names: Vec<&str> = made.as_array().unwrap().iter().map(|call| call[0].as_str().unwrap()).collect();
                 table += &format!("{mode} {}: {}\n", names.join(""), said(check, made));
             }
         }
@@ -531,10 +491,7 @@ mod tests {
         std::fs::write(root.path().join("s.json"), r#"{"type": "string"}"#).unwrap();
         let check = json!({"tool_calls": {"calls": [{"name": "f", "args": {"a": {"check": {"json_schema": {"file": "s.json"}}}}}]}});
         let verified = verify_in(root.path(), check).unwrap();
-        assert_eq!(
-            verified.args["calls"][0]["args"]["a"],
-            json!({"check": {"json_schema": {"type": "string"}}})
-        );
+        assert_eq!(verified.args["calls"][0]["args"]["a"], json!({"check": {"json_schema": {"type": "string"}}}));
         insta::assert_snapshot!(problems(&[
             json!({"tool_calls": [{"name": "f"}]}),
             json!({"tool_calls": {"mode": "none", "calls": [{"name": "f"}]}}),

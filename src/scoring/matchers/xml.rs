@@ -76,13 +76,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
     let map = match args {
         Value::Object(map) => map,
         Value::Bool(true) => {
-            return Ok(Box::new(Xml {
-                fenced: true,
-                root: None,
-                path: None,
-                count: None,
-                check: None,
-            }));
+            return Ok(Box::new(Xml { fenced: true, root: None, path: None, count: None, check: None }));
         }
         Value::Bool(false) => {
             return wrong(
@@ -108,13 +102,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
             );
         }
     }
-    let xml = fields.finish(Some(Xml {
-        fenced,
-        root,
-        path,
-        count,
-        check,
-    }))?;
+    let xml = fields.finish(Some(Xml { fenced, root, path, count, check }))?;
     Ok(Box::new(xml))
 }
 
@@ -146,20 +134,12 @@ fn path(value: &Value) -> Read<Path> {
             name(&Value::from(*step))?;
         }
     }
-    Ok(Path {
-        written: written.to_owned(),
-        elements: steps.into_iter().map(str::to_owned).collect(),
-        attribute,
-    })
+    Ok(Path { written: written.to_owned(), elements: steps.into_iter().map(str::to_owned).collect(), attribute })
 }
 
 /// The XML of an answer: its whole text, or else, with `fenced`, its one block.
 fn find(text: &str, fenced: bool) -> Result<String, String> {
-    let block = if fenced && !text.trim_start().starts_with('<') {
-        one_marked(text, &["xml"])?
-    } else {
-        None
-    };
+    let block = if fenced && !text.trim_start().starts_with('<') { one_marked(text, &["xml"])? } else { None };
     Ok(block.unwrap_or_else(|| text.to_owned()).trim().to_owned())
 }
 
@@ -173,11 +153,8 @@ impl Path {
             nodes.retain(|node| fits(node, first));
         }
         for step in steps {
-            nodes = nodes
-                .iter()
-                .flat_map(Node::children)
-                .filter(|node| node.is_element() && fits(node, step))
-                .collect();
+            nodes =
+                nodes.iter().flat_map(Node::children).filter(|node| node.is_element() && fits(node, step)).collect();
         }
         let text = |node: &Node<'_, '_>| {
             let texts = node.descendants().filter(Node::is_text).filter_map(|text| text.text());
@@ -206,21 +183,15 @@ impl Matcher for Xml {
                 "the XML has more than {MAX_BYTES} bytes, {MAX_EQUALS} attributes or {MAX_NAMESPACES} namespaces"
             )));
         }
-        let options = ParsingOptions {
-            nodes_limit: MAX_NODES,
-            ..ParsingOptions::default()
-        };
+        let options = ParsingOptions { nodes_limit: MAX_NODES, ..ParsingOptions::default() };
         let document = match Document::parse_with_options(&text, options) {
             Ok(document) => document,
             Err(roxmltree::Error::NodesLimitReached) => {
                 return Err(MatchError::new(format!("the XML has more than {MAX_NODES} nodes")));
             }
             Err(error) => {
-                let reason = format!(
-                    "is not well-formed XML: {}, in {}",
-                    bounded(&error.to_string(), 160),
-                    quote(&text)
-                );
+                let reason =
+                    format!("is not well-formed XML: {}, in {}", bounded(&error.to_string(), 160), quote(&text));
                 return Ok(Score::binary(false, reason));
             }
         };
@@ -247,10 +218,7 @@ impl Xml {
             return Ok(Score::binary(false, reason));
         }
         let Some(check) = self.check.as_ref().filter(|_| found > 0) else {
-            return Ok(Score::binary(
-                true,
-                format!("is well-formed XML with {path} {found} times"),
-            ));
+            return Ok(Score::binary(true, format!("is well-formed XML with {path} {found} times")));
         };
         if found > MAX_CHECKED {
             return Err(MatchError::new(format!(
@@ -295,10 +263,7 @@ mod tests {
         for (text, pass) in table {
             verdicts(json!({"xml": true}), &[(text, pass)]);
         }
-        verdicts(
-            json!({"xml": {"fenced": false}}),
-            &[("```xml\n<a/>\n```", false), ("<a/>", true)],
-        );
+        verdicts(json!({"xml": {"fenced": false}}), &[("```xml\n<a/>\n```", false), ("<a/>", true)]);
     }
 
     #[test]
@@ -315,14 +280,8 @@ mod tests {
             (json!({"path": "order/price", "count": {"max": 0}}), true),
             (json!({"path": "order/price", "count": {"max": 1}, "check": "x"}), true),
             (json!({"path": "item/name"}), false),
-            (
-                json!({"path": "order/item/name", "check": {"one_of": ["Boot", "Sock"]}}),
-                true,
-            ),
-            (
-                json!({"path": "order/item", "check": {"one_of": ["Boot", "Sock"]}}),
-                true,
-            ),
+            (json!({"path": "order/item/name", "check": {"one_of": ["Boot", "Sock"]}}), true),
+            (json!({"path": "order/item", "check": {"one_of": ["Boot", "Sock"]}}), true),
             (json!({"path": "order/item/name", "check": "Boot"}), false),
             (json!({"path": "order/item/@id", "check": {"number": 1}}), true),
         ];

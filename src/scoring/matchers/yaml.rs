@@ -61,11 +61,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
     let map = match args {
         Value::Object(map) => map,
         Value::Bool(true) => {
-            return Ok(Box::new(Yaml {
-                fenced: true,
-                schema: None,
-                selected: None,
-            }));
+            return Ok(Box::new(Yaml { fenced: true, schema: None, selected: None }));
         }
         Value::Bool(false) => {
             return wrong(
@@ -75,26 +71,15 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
             );
         }
         Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            return wrong(not_a(
-                "true, or a map {schema, path, check, equals, count, fenced}",
-                args,
-            ));
+            return wrong(not_a("true, or a map {schema, path, check, equals, count, fenced}", args));
         }
     };
     let known: Vec<&str> = KEYS.into_iter().chain(["schema", "fenced"]).collect();
     let mut fields = Fields::new(map, &known);
     let fenced = fields.optional("fenced", flag).unwrap_or(true);
     let schema = fields.optional("schema", |value| schema(value, ctx));
-    let selected = if KEYS.iter().any(|key| fields.has(key)) {
-        Selected::read(&mut fields, ctx)
-    } else {
-        None
-    };
-    let yaml = fields.finish(Some(Yaml {
-        fenced,
-        schema,
-        selected,
-    }))?;
+    let selected = if KEYS.iter().any(|key| fields.has(key)) { Selected::read(&mut fields, ctx) } else { None };
+    let yaml = fields.finish(Some(Yaml { fenced, schema, selected }))?;
     Ok(Box::new(yaml))
 }
 
@@ -104,11 +89,7 @@ fn find(text: &str, fenced: bool) -> Result<Value, String> {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
-    let block = if fenced {
-        one_marked(text, &["yaml", "yml"])?
-    } else {
-        None
-    };
+    let block = if fenced { one_marked(text, &["yaml", "yml"])? } else { None };
     match block {
         None => Err(format!("{whole}, in {}", quote(text))),
         Some(block) => read(&block).map_err(|error| format!("{error}, in its block {}", quote(&block))),
@@ -189,17 +170,12 @@ mod tests {
         for (text, pass) in table {
             verdicts(json!({"yaml": true}), &[(text, pass)]);
         }
-        verdicts(
-            json!({"yaml": {"fenced": false}}),
-            &[("```yaml\na: 1\n```", false), ("a: 1", true)],
-        );
+        verdicts(json!({"yaml": {"fenced": false}}), &[("```yaml\na: 1\n```", false), ("a: 1", true)]);
     }
 
     #[test]
     fn bombs_and_depths_are_refused() {
-        let bomb: String = (1..12)
-            .map(|i| format!("a{i}: &a{i} [{}]\n", format!("*a{}, ", i - 1).repeat(9)))
-            .collect();
+        let bomb: String = (1..12).map(|i| format!("a{i}: &a{i} [{}]\n", format!("*a{}, ", i - 1).repeat(9))).collect();
         let bomb = format!("a0: &a0 [x]\n{bomb}");
         let deep = format!("a: {}1{}", "[".repeat(10_000), "]".repeat(10_000));
         verdicts(json!({"yaml": true}), &[(&bomb, false), (&deep, false)]);
@@ -211,10 +187,7 @@ mod tests {
             json!({"yaml": {"schema": {"required": ["a"]}, "path": "$.a", "equals": 1}}),
             &[("a: 1.0", true), ("a: 2", false), ("b: 1", false), ("a: '1'", false)],
         );
-        verdicts(
-            json!({"yaml": {"path": "$.a", "check": "no"}}),
-            &[("a: no", true), ("a: false", false)],
-        );
+        verdicts(json!({"yaml": {"path": "$.a", "check": "no"}}), &[("a: no", true), ("a: false", false)]);
         let root = tempfile::tempdir().unwrap();
         std::fs::write(root.path().join("s.json"), r#"{"type": "array"}"#).unwrap();
         let check = json!({"yaml": {"schema": {"file": "s.json"}, "path": "$[0]", "check": {"json_schema": {"file": "s.json"}}}});

@@ -29,10 +29,7 @@ mod missing {
         /// # Errors
         /// Always.
         pub fn open(folder: &Path) -> Result<StaticModel, Problem> {
-            let feature = Feature {
-                name: "local-embeddings",
-                enabled: false,
-            };
+            let feature = Feature { name: "local-embeddings", enabled: false };
             let folder = folder.display();
             Err(Problem::new(format!("the static model {folder} {}", feature.missing())))
         }

@@ -38,10 +38,8 @@ impl StaticModel {
         let config = read("config.json")?;
         let digest = digest([tokenizer.as_slice(), &model, &config]);
         if let Some(message) = too_short(&tokenizer, &model) {
-            return Err(
-                Problem::new(format!("{} holds no static model: {message}", folder.display()))
-                    .expected("a folder that model2vec has saved a model to"),
-            );
+            return Err(Problem::new(format!("{} holds no static model: {message}", folder.display()))
+                .expected("a folder that model2vec has saved a model to"));
         }
         // The crate indexes by what the files say; what is wrong in them must not end the run.
         let model = catch_unwind(|| Model::from_bytes(&tokenizer, &model, &config, None))
@@ -102,9 +100,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
         return Err(Problem::new(format!("{} is not a plain file", path.display())));
     }
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
+    File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST_FILE {
         return Err(Problem::new(format!("{} is too large", path.display())).expected("at most 1 GiB"));
     }

@@ -47,10 +47,7 @@ fn no_difference_seen_is_not_no_difference() {
 
 #[test]
 fn repeats_give_the_reference_numbers() {
-    let d = Differences::new(
-        &BTreeMap::from([(-3, 4), (-2, 4), (-1, 8), (0, 170), (1, 9), (2, 3), (3, 2)]),
-        3,
-    );
+    let d = Differences::new(&BTreeMap::from([(-3, 4), (-2, 4), (-1, 8), (0, 170), (1, 9), (2, 3), (3, 2)]), 3);
     close(d.mean().unwrap(), -0.011_666_666_666_666_665, 1e-15);
     close(d.z(-0.05, CORRECTION), 1.889_973_751_141_416_5, 1e-9);
     assert_eq!(d.z(-0.01, CORRECTION), 0.0);
@@ -63,31 +60,19 @@ fn repeats_give_the_reference_numbers() {
 fn degenerate_data_give_defined_numbers() {
     let none = Differences::new(&BTreeMap::new(), 3);
     assert_eq!((none.z(-0.05, 0.5), none.null_variance(-0.05)), (0.0, 0.0));
-    assert_eq!(
-        (none.mean(), none.variance(), none.interval(1.6, 0.5)),
-        (None, None, (-1.0, 1.0))
-    );
-    assert_eq!(
-        Differences::new(&BTreeMap::from([(1, 5)]), 0),
-        Differences::new(&BTreeMap::new(), 0)
-    );
+    assert_eq!((none.mean(), none.variance(), none.interval(1.6, 0.5)), (None, None, (-1.0, 1.0)));
+    assert_eq!(Differences::new(&BTreeMap::from([(1, 5)]), 0), Differences::new(&BTreeMap::new(), 0));
     let lost = pairs(9, 0, 9);
     assert_eq!(lost.z(-1.0, 0.5), 0.0);
     assert_eq!(lost.z(1.0, 0.5), f64::NEG_INFINITY);
     assert_eq!(pairs(0, 9, 9).z(-1.0, 0.5), f64::INFINITY);
     assert_eq!(lost.interval(1.6, 0.5).0, -1.0);
-    assert_eq!(
-        (lost.z(f64::NAN, 0.5), lost.z(0.0, f64::NAN), lost.z(2.0, 0.5)),
-        (0.0, 0.0, 0.0)
-    );
+    assert_eq!((lost.z(f64::NAN, 0.5), lost.z(0.0, f64::NAN), lost.z(2.0, 0.5)), (0.0, 0.0, 0.0));
     // A single case, and a mean that equals mu0.
     assert!(pairs(0, 0, 1).z(-0.05, 0.0) > 0.0);
     assert_eq!(pairs(1, 1, 10).z(0.0, 0.0), 0.0);
     // Keys beyond the ends count as the ends.
-    assert_eq!(
-        Differences::new(&BTreeMap::from([(-7, 2)]), 1),
-        Differences::new(&BTreeMap::from([(-1, 2)]), 1)
-    );
+    assert_eq!(Differences::new(&BTreeMap::from([(-7, 2)]), 1), Differences::new(&BTreeMap::from([(-1, 2)]), 1));
 }
 
 #[test]
@@ -107,8 +92,7 @@ fn histogram() -> impl Strategy<Value = (BTreeMap<i64, u64>, u32)> {
 
 fn units(bins: &[(u64, i128, u64)]) -> Units {
     let mut units = Units::default();
-    bins.iter()
-        .for_each(|(size, sum, count)| units.add(Unit { size: *size, sum: *sum }, *count));
+    bins.iter().for_each(|(size, sum, count)| units.add(Unit { size: *size, sum: *sum }, *count));
     units
 }
 
@@ -157,48 +141,28 @@ fn cells_change_no_digit_that_matters() {
     scores.merge(&few);
     let exact = Differences::together(&scores, 1_000_000, UnitKind::Case, usize::MAX);
     let cells = Differences::of_units(&scores, 1_000_000, UnitKind::Case);
-    assert!(
-        exact.cells.len() > KINDS && cells.cells.len() < CELLS as usize,
-        "{}",
-        cells.cells.len()
-    );
+    assert!(exact.cells.len() > KINDS && cells.cells.len() < CELLS as usize, "{}", cells.cells.len());
     assert_eq!((cells.n(), cells.mean()), (exact.n(), exact.mean()));
     for mu0 in [-0.5, -0.05, -0.021, -0.01, 0.2] {
         close(cells.z(mu0, 0.5) / exact.z(mu0, 0.5), 1.0, 1e-6);
     }
     close(cells.variance().unwrap(), exact.variance().unwrap(), 1e-12);
-    assert!(
-        cells
-            .cells
-            .iter()
-            .any(|cell| cell.from_lost == 0.0 && cell.units == 30.0)
-    );
-    assert!(
-        cells
-            .cells
-            .iter()
-            .any(|cell| cell.from_won == 0.0 && cell.units == 30.0)
-    );
+    assert!(cells.cells.iter().any(|cell| cell.from_lost == 0.0 && cell.units == 30.0));
+    assert!(cells.cells.iter().any(|cell| cell.from_won == 0.0 && cell.units == 30.0));
 }
 
 #[test]
 fn what_has_no_size_or_no_parts_is_no_unit() {
     let none = Differences::new(&BTreeMap::new(), 3);
-    assert_eq!(
-        Differences::of_units(&units(&[(0, 5, 3), (1, 0, 0)]), 3, UnitKind::Case),
-        none
-    );
+    assert_eq!(Differences::of_units(&units(&[(0, 5, 3), (1, 0, 0)]), 3, UnitKind::Case), none);
     assert_eq!(Differences::of_units(&units(&[(1, 1, 3)]), 0, UnitKind::Case), none);
     // Sums beyond the ends count as the ends, also those that no integer could multiply.
     assert_eq!(
         Differences::of_units(&units(&[(2, i128::MIN, 3)]), 3, UnitKind::Case),
         Differences::of_units(&units(&[(2, -6, 3)]), 3, UnitKind::Case)
     );
-    let huge = Differences::of_units(
-        &units(&[(u64::MAX, i128::MAX, u64::MAX), (1, -1, 1)]),
-        u64::MAX,
-        UnitKind::Cluster,
-    );
+    let huge =
+        Differences::of_units(&units(&[(u64::MAX, i128::MAX, u64::MAX), (1, -1, 1)]), u64::MAX, UnitKind::Cluster);
     assert!(huge.z(-0.05, 0.5).is_finite() && huge.mean().unwrap() <= 1.0 + 1e-9);
 }
 

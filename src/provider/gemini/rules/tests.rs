@@ -67,10 +67,7 @@ fn everything_at_once_is_taken() {
         })),
         [""; 0]
     );
-    assert_eq!(
-        refused(json!({"temperature": null, "responseSchema": null, "thinkingConfig": null})),
-        [""; 0]
-    );
+    assert_eq!(refused(json!({"temperature": null, "responseSchema": null, "thinkingConfig": null})), [""; 0]);
 }
 
 #[test]
@@ -110,8 +107,7 @@ fn values_in_schemas_are_checked() {
         assert_eq!(schema(field, right), [""; 0], "{field}");
         let said = schema(field, wrong.clone());
         assert!(
-            said.first()
-                .is_some_and(|said| said.starts_with(&format!("config.responseSchema.properties.a.{field}"))),
+            said.first().is_some_and(|said| said.starts_with(&format!("config.responseSchema.properties.a.{field}"))),
             "{field}: {wrong}: {said:?}"
         );
     }
@@ -127,20 +123,14 @@ fn schemas_are_one_and_in_json() {
         refused(json!({"responseJsonSchema": 5, "responseMimeType": "application/json"})),
         refused(json!({"responseMimeType": "application/json",
             "responseSchema": {"properties": {"a": {"anyOf": [{"$ref": "#/b"}, {"type": "text"}]}}}})),
-        refused_in(&Request {
-            output_schema: Some(schema.clone()),
-            ..request(json!({"responseSchema": schema}))
-        }),
+        refused_in(&Request { output_schema: Some(schema.clone()), ..request(json!({"responseSchema": schema})) }),
         refused_in(&Request {
             output_schema: Some(schema.clone()),
             ..request(json!({"responseMimeType": "text/plain"}))
         }),
     ];
     insta::assert_snapshot!(lines.concat().join("\n"));
-    let implied = Request {
-        json_output: true,
-        ..request(json!({"responseSchema": schema}))
-    };
+    let implied = Request { json_output: true, ..request(json!({"responseSchema": schema})) };
     assert_eq!(refused_in(&implied), [""; 0]);
 }
 
@@ -148,11 +138,7 @@ fn schemas_are_one_and_in_json() {
 fn rules_across_settings() {
     let setting = json!({"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF"});
     let long = "x".repeat(129);
-    let tool = |name: &str| Tool {
-        name: name.to_owned(),
-        description: String::new(),
-        parameters: None,
-    };
+    let tool = |name: &str| Tool { name: name.to_owned(), description: String::new(), parameters: None };
     let lines = [
         refused(json!({"logprobs": 3})),
         refused(json!({"logprobs": 3, "responseLogprobs": false})),
@@ -161,10 +147,8 @@ fn rules_across_settings() {
         ),
         refused_in(&Request {
             tools: vec![tool("find"), tool("1st"), tool(&long)],
-            ..request(
-                json!({"tools": {"functionDeclarations": [{"name": "find"}, {"name": "a b"}, {},
-                {"name": "g", "parameters": {}, "parametersJsonSchema": {}}]}}),
-            )
+            ..request(json!({"tools": {"functionDeclarations": [{"name": "find"}, {"name": "a b"}, {},
+                {"name": "g", "parameters": {}, "parametersJsonSchema": {}}]}}))
         }),
         refused(json!({"toolConfig": {"functionCallingConfig": {"allowedFunctionNames": ["f"]}}})),
         refused_in(&Request {
@@ -179,8 +163,5 @@ fn rules_across_settings() {
         }),
     ];
     insta::assert_snapshot!(lines.concat().join("\n"));
-    assert_eq!(
-        refused(json!({"cachedContent": "projects/p/locations/l/cachedContents/1"})),
-        [""; 0]
-    );
+    assert_eq!(refused(json!({"cachedContent": "projects/p/locations/l/cachedContents/1"})), [""; 0]);
 }

@@ -35,24 +35,15 @@ impl Size {
     }
 
     fn and(self, other: Size) -> Size {
-        Size {
-            items: self.items + other.items,
-            bytes: self.bytes + other.bytes,
-        }
+        Size { items: self.items + other.items, bytes: self.bytes + other.bytes }
     }
 
     fn or(self, other: Size) -> Size {
-        Size {
-            items: self.items.max(other.items),
-            bytes: self.bytes.max(other.bytes),
-        }
+        Size { items: self.items.max(other.items), bytes: self.bytes.max(other.bytes) }
     }
 
     fn times(self, count: f64) -> Size {
-        Size {
-            items: self.items * count,
-            bytes: self.bytes * count,
-        }
+        Size { items: self.items * count, bytes: self.bytes * count }
     }
 }
 
@@ -87,10 +78,7 @@ fn bound(expression: &IdedExpr, sizes: &mut Vec<(String, Size)>) -> Bound {
             let size = if select.test { Size::ONE } else { of.size };
             // A value that was made on the way is copied, one that was there is looked at.
             let copied = if is_path(&select.operand) { 0.0 } else { of.size.total() };
-            Bound {
-                size,
-                steps: of.steps + copied + 1.0,
-            }
+            Bound { size, steps: of.steps + copied + 1.0 }
         }
         Expr::Call(call) => {
             let parts: Vec<Bound> = parts(expression).into_iter().map(|part| bound(part, sizes)).collect();
@@ -99,10 +87,7 @@ fn bound(expression: &IdedExpr, sizes: &mut Vec<(String, Size)>) -> Bound {
         Expr::List(_) | Expr::Map(_) | Expr::Struct(_) => {
             let parts: Vec<Bound> = parts(expression).into_iter().map(|part| bound(part, sizes)).collect();
             let all = all(&parts);
-            Bound {
-                size: all.size.and(Size::ONE),
-                steps: all.steps + all.size.total() + 1.0,
-            }
+            Bound { size: all.size.and(Size::ONE), steps: all.steps + all.size.total() + 1.0 }
         }
         Expr::Comprehension(looping) => {
             let range = bound(&looping.iter_range, sizes);
@@ -149,30 +134,19 @@ fn literal_size(literal: &LiteralValue) -> Size {
         | LiteralValue::Null
         | LiteralValue::UInt(_) => 0,
     };
-    Size {
-        items: 1.0,
-        bytes: bytes as f64,
-    }
+    Size { items: 1.0, bytes: bytes as f64 }
 }
 
 fn all(parts: &[Bound]) -> Bound {
-    let none = Bound {
-        size: Size::default(),
-        steps: 0.0,
-    };
-    parts.iter().fold(none, |all, part| Bound {
-        size: all.size.and(part.size),
-        steps: all.steps + part.steps,
-    })
+    let none = Bound { size: Size::default(), steps: 0.0 };
+    parts.iter().fold(none, |all, part| Bound { size: all.size.and(part.size), steps: all.steps + part.steps })
 }
 
 /// A function or an operator of these parts, the target first.
 fn called(function: &str, parts: &[Bound]) -> Bound {
     let all = all(parts);
     let least = parts.iter().map(|part| part.size.total()).fold(f64::INFINITY, f64::min);
-    let largest = parts
-        .iter()
-        .fold(Size::default(), |largest, part| largest.or(part.size));
+    let largest = parts.iter().fold(Size::default(), |largest, part| largest.or(part.size));
     let (size, own) = match function {
         "_&&_" | "_||_" | "!_" | "@not_strictly_false" | "-_" => (Size::ONE, 0.0),
         "_?_:_" | "_[_]" | "@listed" | "dyn" => (largest, 0.0),
@@ -182,20 +156,11 @@ fn called(function: &str, parts: &[Bound]) -> Bound {
             (Size::ONE, all.size.total())
         }
         // A number becomes at most some 330 digits.
-        "string" | "bytes" => (
-            all.size.and(Size {
-                items: 0.0,
-                bytes: 400.0,
-            }),
-            all.size.total(),
-        ),
+        "string" | "bytes" => (all.size.and(Size { items: 0.0, bytes: 400.0 }), all.size.total()),
         // `+`, and whatever else there may be.
         _ => (all.size, all.size.total()),
     };
-    Bound {
-        size,
-        steps: all.steps + own + 1.0,
-    }
+    Bound { size, steps: all.steps + own + 1.0 }
 }
 
 /// A name, or a selection from one.
@@ -218,21 +183,13 @@ fn parts(expression: &IdedExpr) -> Vec<&IdedExpr> {
     match &expression.expr {
         Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Vec::new(),
         Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
-        Expr::Comprehension(looping) => vec![
-            &looping.iter_range,
-            &looping.accu_init,
-            &looping.loop_cond,
-            &looping.loop_step,
-            &looping.result,
-        ],
+        Expr::Comprehension(looping) => {
+            vec![&looping.iter_range, &looping.accu_init, &looping.loop_cond, &looping.loop_step, &looping.result]
+        }
         Expr::List(list) => list.elements.iter().collect(),
         Expr::Select(select) => vec![&select.operand],
         Expr::Map(map) => map.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect(),
-        Expr::Struct(structure) => structure
-            .entries
-            .iter()
-            .flat_map(|entry| entry_parts(&entry.expr))
-            .collect(),
+        Expr::Struct(structure) => structure.entries.iter().flat_map(|entry| entry_parts(&entry.expr)).collect(),
     }
 }
 

@@ -34,18 +34,7 @@ const PARSER_LEVELS: u16 = 96;
 const INPUTS: [&str; 3] = ["answer", "case", "json"];
 
 /// Names of types, for comparisons with `type(x)`.
-const TYPES: [&str; 10] = [
-    "bool",
-    "bytes",
-    "double",
-    "int",
-    "list",
-    "map",
-    "null_type",
-    "string",
-    "type",
-    "uint",
-];
+const TYPES: [&str; 10] = ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
 
 /// Functions of the standard library that need no clock. Operators have names of their own, which no letter begins.
 const FUNCTIONS: [&str; 13] = [
@@ -122,9 +111,7 @@ fn expression(value: &Value) -> Read<Arc<Program>> {
         let parsing = thread::scope(|scope| {
             let parser = thread::Builder::new().stack_size(PARSER_STACK);
             let parsing = parser.spawn_scoped(scope, || parse(text));
-            parsing
-                .map_err(|_| ())
-                .and_then(|parsing| parsing.join().map_err(|_| ()))
+            parsing.map_err(|_| ()).and_then(|parsing| parsing.join().map_err(|_| ()))
         });
         parsing
             .unwrap_or_else(|()| wrong(ArgProblem::new("the expression can't be parsed").expected("a CEL expression")))
@@ -152,10 +139,7 @@ fn brackets(text: &str) -> usize {
 }
 
 fn parse(text: &str) -> Read<Arc<Program>> {
-    let parser = ENVIRONMENT
-        .parser()
-        .max_recursion_depth(PARSER_LEVELS)
-        .error_recovery_limit(1);
+    let parser = ENVIRONMENT.parser().max_recursion_depth(PARSER_LEVELS).error_recovery_limit(1);
     let (mut root, source) = match parser.parse_with_source_info(text) {
         Ok(parsed) => parsed,
         Err(errors) => {
@@ -170,11 +154,7 @@ fn parse(text: &str) -> Read<Arc<Program>> {
     if depth(&root) > DEEPEST {
         return wrong(too_deep());
     }
-    let mut names = Names {
-        source: &source,
-        uses: BTreeSet::new(),
-        problems: Vec::new(),
-    };
+    let mut names = Names { source: &source, uses: BTreeSet::new(), problems: Vec::new() };
     names.look(&root, &mut Vec::new());
     let Names { uses, problems, .. } = names;
     if !problems.is_empty() {
@@ -256,16 +236,10 @@ fn parts_mut(expression: &mut IdedExpr) -> Vec<&mut IdedExpr> {
         ],
         Expr::List(list) => list.elements.iter_mut().collect(),
         Expr::Select(select) => vec![&mut select.operand],
-        Expr::Map(map) => map
-            .entries
-            .iter_mut()
-            .flat_map(|entry| entry_parts(&mut entry.expr))
-            .collect(),
-        Expr::Struct(structure) => structure
-            .entries
-            .iter_mut()
-            .flat_map(|entry| entry_parts(&mut entry.expr))
-            .collect(),
+        Expr::Map(map) => map.entries.iter_mut().flat_map(|entry| entry_parts(&mut entry.expr)).collect(),
+        Expr::Struct(structure) => {
+            structure.entries.iter_mut().flat_map(|entry| entry_parts(&mut entry.expr)).collect()
+        }
     }
 }
 
@@ -323,9 +297,7 @@ impl Names<'_> {
             }
             Expr::Struct(structure) => self.unknown(expression.id, "type", &structure.type_name, &TYPES),
             Expr::Literal(_) => {}
-            Expr::Unspecified => self
-                .problems
-                .push(ArgProblem::new("a part of the expression is missing")),
+            Expr::Unspecified => self.problems.push(ArgProblem::new("a part of the expression is missing")),
         }
     }
 
@@ -343,9 +315,10 @@ impl Names<'_> {
     }
 
     fn unknown(&mut self, id: u64, kind: &str, name: &str, known: &[&str]) {
-        let at = self.source.offset_for(id).map_or_else(String::new, |(start, _)| {
-            format!(" (at character {})", start.saturating_add(1))
-        });
+        let at = self
+            .source
+            .offset_for(id)
+            .map_or_else(String::new, |(start, _)| format!(" (at character {})", start.saturating_add(1)));
         let problem = ArgProblem::new(format!("unknown {kind} `{}`{at}", bounded(name, 40)));
         let problem = problem.expected(format!("one of {}", known.join(", ")));
         self.problems.push(match nearest(name, known.iter().copied()) {
@@ -415,10 +388,7 @@ impl Matcher for Cel {
         }
         match cel::Value::resolve(&self.expression.root, &context) {
             Ok(found) => self.score(&found),
-            Err(error) => Err(MatchError::new(format!(
-                "the expression has no value: {}",
-                told(&error)
-            ))),
+            Err(error) => Err(MatchError::new(format!("the expression has no value: {}", told(&error)))),
         }
     }
 }
@@ -453,20 +423,14 @@ impl Cel {
                 let reason = format!("the expression yields {number}, {than} than {min}");
                 Ok(Score::new(number, number >= min, reason))
             }
-            (Some(_), _, Some(number)) => Err(MatchError::new(format!(
-                "the expression yields {number}, which is not from 0 to 1"
-            ))),
-            (Some(_), _, None) => Err(MatchError::new(format!(
-                "the expression yields no number, but {}",
-                kind(found)
-            ))),
-            (None, _, Some(_)) => Err(MatchError::new(
-                "the expression yields a number; `min` says what passes",
-            )),
-            (None, _, None) => Err(MatchError::new(format!(
-                "the expression yields neither true nor false, but {}",
-                kind(found)
-            ))),
+            (Some(_), _, Some(number)) => {
+                Err(MatchError::new(format!("the expression yields {number}, which is not from 0 to 1")))
+            }
+            (Some(_), _, None) => Err(MatchError::new(format!("the expression yields no number, but {}", kind(found)))),
+            (None, _, Some(_)) => Err(MatchError::new("the expression yields a number; `min` says what passes")),
+            (None, _, None) => {
+                Err(MatchError::new(format!("the expression yields neither true nor false, but {}", kind(found))))
+            }
         }
     }
 }
@@ -490,14 +454,8 @@ mod tests {
     fn told(expr: &str, answer: &Answer) -> String {
         let AnswerText { mut case, .. } = answer_text("");
         case.tags = vec!["refunds".to_owned()];
-        case.vars = json!({"question": "When?", "words": ["nine", "ten"], "most": 3})
-            .as_object()
-            .unwrap()
-            .clone();
-        case.history = vec![Turn {
-            role: TurnRole::User,
-            text: "Hi".to_owned(),
-        }];
+        case.vars = json!({"question": "When?", "words": ["nine", "ten"], "most": 3}).as_object().unwrap().clone();
+        case.history = vec![Turn { role: TurnRole::User, text: "Hi".to_owned() }];
         let input = MatchInput {
             case: &case,
             answer,
@@ -518,10 +476,8 @@ mod tests {
             answer_text(r#"{"items": [{"price": 2, "name": "ann@example.org"}], "total": 2.5, "n": 3}"#).answer;
         answer.latency_ms = 90;
         answer.usage.output = 7;
-        answer.tool_calls = vec![ToolCall {
-            name: "find".to_owned(),
-            args: json!({"id": 3}).as_object().unwrap().clone(),
-        }];
+        answer.tool_calls =
+            vec![ToolCall { name: "find".to_owned(), args: json!({"id": 3}).as_object().unwrap().clone() }];
         for holds in [
             "json.items.all(i, i.price > 0)",
             "json.items.exists(i, i.name.matches('^[a-z]+@'))",
@@ -568,10 +524,7 @@ mod tests {
         the expression has no value: No such key: 0
         the expression has no value: Unexpected type: got 'string', want 'iterable'
         "#);
-        verdicts(
-            json!({"cel": "json.a > 1"}),
-            &[("{\"a\": 2}", true), ("{\"a\": 1}", false), ("no JSON", false)],
-        );
+        verdicts(json!({"cel": "json.a > 1"}), &[("{\"a\": 2}", true), ("{\"a\": 1}", false), ("no JSON", false)]);
     }
 
     #[test]
@@ -677,21 +630,13 @@ mod tests {
             assert!(told.contains("more than 20 million steps"), "{expr}: {told}");
         }
         // One loop over a long list is fine.
-        assert_eq!(
-            told("json.list.all(a, a >= 0)", &answer),
-            "true: the expression is true"
-        );
+        assert_eq!(told("json.list.all(a, a >= 0)", &answer), "true: the expression is true");
     }
 
     #[test]
     fn the_deepest_expressions_fit_the_stack() {
         let answer = answer_text("[1]").answer;
-        for (level, end) in [
-            ("[", "]"),
-            ("(json.size() > 0 ? ", " : 1)"),
-            ("json.map(x, ", ")"),
-            ("-(1 + ", ")"),
-        ] {
+        for (level, end) in [("[", "]"), ("(json.size() > 0 ? ", " : 1)"), ("json.map(x, ", ")"), ("-(1 + ", ")")] {
             let deepest = (1..24).rev().find_map(|levels| {
                 let expr = format!("size([{}json{}]) > 0", level.repeat(levels), end.repeat(levels));
                 let expression = expression(&Value::String(expr)).ok()?;

@@ -29,9 +29,6 @@ pub(super) const CEL: MatcherDef = MatcherDef {
     #[cfg(feature = "cel")]
     compile: evaluate::compile,
     reads: Reads::WholeAnswer,
-    feature: Some(Feature {
-        name: "cel",
-        enabled: cfg!(feature = "cel"),
-    }),
+    feature: Some(Feature { name: "cel", enabled: cfg!(feature = "cel") }),
     ..MatcherDef::DEFAULT
 };
