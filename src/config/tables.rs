@@ -121,26 +121,28 @@ pub(super) struct Tables {
     pub(super) commands: Vec<Command>,
 }
 
+/// Reads one entry of a table: its name, its place and its value.
+type ReadEntry<'a> = dyn FnMut(&str, Place, &Spanned<DeValue<'_>>, &mut Vec<Problem>) + 'a;
+
 impl Tables {
     /// Reads the tables of a file.
     pub(super) fn read(table: &DeTable<'_>, source: Source<'_>, problems: &mut Vec<Problem>) -> Tables {
         let mut tables = Tables::default();
         let [prices, judges, embeddings, commands] = NAMES;
-        let mut each =
-            |name: &'static str, read: &mut dyn FnMut(&str, Place, &Spanned<DeValue<'_>>, &mut Vec<Problem>)| {
-                let Some(value) = table.get(name) else { return };
-                let Some(entries) = value.get_ref().as_table() else {
-                    problems.push(source.not_a_table(
-                        value,
-                        name,
-                        &format!("a table for each name, like [{name}.default]"),
-                    ));
-                    return;
-                };
-                for (entry, value) in entries {
-                    read(entry.get_ref(), source.place(entry.span()), value, problems);
-                }
+        let mut each = |name: &'static str, read: &mut ReadEntry<'_>| {
+            let Some(value) = table.get(name) else { return };
+            let Some(entries) = value.get_ref().as_table() else {
+                problems.push(source.not_a_table(
+                    value,
+                    name,
+                    &format!("a table for each name, like [{name}.default]"),
+                ));
+                return;
             };
+            for (entry, value) in entries {
+                read(entry.get_ref(), source.place(entry.span()), value, problems);
+            }
+        };
         each(judges, &mut |name, place, value, problems| {
             let judge = entry::<Judge>(&format!("{judges}.{name}"), value, source, problems);
             let judge = judge.map(|settings| ModelEntry { place, key: None, settings });

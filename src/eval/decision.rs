@@ -30,11 +30,10 @@ pub(super) fn analyze(
     let EvalContext { survey, judges, rerun, .. } = context;
     let deciding = survey.judge_roles.deciding(judges, &context.calibrations, &scored.judge_usage.served);
     let before = rerun.before(state.store, state.open_run, &context.plan, survey.selected)?;
-    let completion = match completion(context, state) {
-        Completion::Interrupted => Completion::Interrupted,
-        _ if scored.store_failed.is_some() => Completion::StoreFailed,
-        completion => completion,
-    };
+    let mut completion = completion(context, state);
+    if scored.store_failed.is_some() && completion != Completion::Interrupted {
+        completion = Completion::StoreFailed;
+    }
     let facts = facts(context, look, completion, &deciding, &before);
     Ok(Analysis {
         decided: gate::decide(&context.settings.gate.policy, &scored.comparison, &facts),

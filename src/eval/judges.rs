@@ -80,6 +80,9 @@ impl JudgeUsage {
     }
 }
 
+/// Mean output tokens of earlier replies, and how many there were; `None` without any.
+type MeanReply = Option<(f64, u64)>;
+
 impl Judges {
     /// Opens the judges of these names.
     ///
@@ -119,7 +122,7 @@ impl Judges {
     ///
     /// # Errors
     /// The store can't be read.
-    pub(crate) fn mean_replies(&self, store: Option<&Store>) -> Result<BTreeMap<&str, Option<(f64, u64)>>, Error> {
+    pub(crate) fn mean_replies(&self, store: Option<&Store>) -> Result<BTreeMap<&str, MeanReply>, Error> {
         let mut all = BTreeMap::new();
         for (name, judge) in &self.by_name {
             let info = &judge.prompt.info;

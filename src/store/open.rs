@@ -43,11 +43,10 @@ impl StoreError {
         };
         StoreError {
             path: path.to_owned(),
-            message: match error {
-                rusqlite::Error::FromSqlConversionFailure(_, _, cause) => {
-                    format!("can't {doing}: it holds an unreadable value: {cause}")
-                }
-                error => format!("can't {doing}: {error}"),
+            message: if let rusqlite::Error::FromSqlConversionFailure(_, _, cause) = error {
+                format!("can't {doing}: it holds an unreadable value: {cause}")
+            } else {
+                format!("can't {doing}: {error}")
             },
             hint,
         }

@@ -42,7 +42,7 @@ fn the_first_look_is_final_and_other_answers_do_not_promote() {
 
     // Starting anew is possible, for all to see.
     let fresh = "--fresh-key 'the service was mended'";
-    service.expect(&project, &fresh, (0, "not_worse", 160));
+    service.expect(&project, fresh, (0, "not_worse", 160));
     let verdict = project.verdict();
     assert_eq!(verdict["fresh_key"]["reason"], "the service was mended");
     assert_eq!(verdict["fresh_key"]["left_behind"], serde_json::json!(["inconclusive"]));
@@ -50,7 +50,7 @@ fn the_first_look_is_final_and_other_answers_do_not_promote() {
     let summary = project.read("reports/summary.md");
     assert!(summary.lines().nth(2).unwrap().starts_with("> **FRESH KEY**"), "{summary}");
     // The same reason is the same series: its first look is final, too.
-    service.expect(&project, &fresh, (0, "not_worse", 0));
+    service.expect(&project, fresh, (0, "not_worse", 0));
     service.set_wrong(40);
     let refreshed = format!("{fresh} --cache refresh");
     service.expect(&project, &refreshed, (10, "regression", 160));
@@ -93,7 +93,7 @@ fn a_block_is_final_and_a_promote_can_still_be_blocked() {
     service.expect(&project, "", (10, "regression", 0));
 
     let fresh = "--fresh-key again";
-    service.expect(&project, &fresh, (0, "not_worse", 160));
+    service.expect(&project, fresh, (0, "not_worse", 160));
     service.set_wrong(40);
     let refreshed = format!("{fresh} --cache refresh");
     service.expect(&project, &refreshed, (10, "regression", 160));
@@ -120,11 +120,11 @@ fn planned_attempts_add_repeats_and_share_the_error() {
     let (project, service) = project();
     let plan = "--attempts 3";
     // 80 cases that come out alike: Z(-margin) is 1.80; the bounds are 2.96, 2.09 and 1.71.
-    service.expect(&project, &plan, (11, "too_few", 160));
+    service.expect(&project, plan, (11, "too_few", 160));
     let verdict = project.verdict();
     assert_eq!(verdict["look"], serde_json::json!({"attempt": 1, "attempts": 3, "candidates": 1}));
     assert!(verdict["reasons"][0]["message"].as_str().unwrap().contains("attempt 1 of 3"));
-    service.expect(&project, &plan, (11, "too_few", 160));
+    service.expect(&project, plan, (11, "too_few", 160));
     // An attempt that is not planned for does not decide by itself either.
     assert_eq!(
         (project.verdict()["repeats"].clone(), project.verdict()["look"]["attempt"].clone()),
@@ -135,7 +135,7 @@ fn planned_attempts_add_repeats_and_share_the_error() {
     assert_eq!((&verdict["repeats"], &verdict["look"]["attempt"]), (&3.into(), &3.into()));
     assert_eq!(project.results().len(), 80 * 2 * 3);
     // All attempts are made: the last one stands.
-    service.expect(&project, &plan, (0, "not_worse", 0));
+    service.expect(&project, plan, (0, "not_worse", 0));
     assert_eq!(project.verdict()["look"]["attempt"], 3);
     project.run_with("verify reports/verdict.json --prompt v2 --baseline v1 --attempts 3", &[]).assert_exit(0);
 }
@@ -161,7 +161,7 @@ fn extending_adds_the_repeats_that_are_needed_and_no_more() {
 
     service.set_wrong(3);
     let plan = "--attempts 5";
-    assert_eq!(service.eval(&project, &plan, &[]).0, 11);
+    assert_eq!(service.eval(&project, plan, &[]).0, 11);
     let needed = project.verdict()["needed"]["repeats"].as_u64();
     service.set_wrong(0);
     let extended = service.run(&project, &format!("{plan} --extend"), &[]);

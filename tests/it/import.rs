@@ -82,7 +82,7 @@ fn samples_of_inspect() {
 #[test]
 fn a_table_with_a_map_of_its_columns() {
     let map = "--map Ref=id Question=question Answer=expect:contains Labels=tags";
-    insta::assert_snapshot!("import_csv", partial(&project("table.csv"), "table.csv", &map));
+    insta::assert_snapshot!("import_csv", partial(&project("table.csv"), "table.csv", map));
 }
 
 /// What an answer is worth to the tool that a case comes from, to promptgate, and why where these differ.

@@ -73,7 +73,7 @@ fn nothing_moves_without_a_verdict_that_holds() {
 fn a_first_baseline_is_added() {
     let project = Project::with_cases(80);
     let rate = "--baseline none --min-pass-rate 0.5";
-    evaluate(&project, &rate).assert_exit(0);
+    evaluate(&project, rate).assert_exit(0);
     let ran = project.run("promote v2 --min-pass-rate 0.5").assert_exit(0);
     assert_eq!(project.read("promptgate.toml"), "baseline = \"v2\"\n");
     assert!(ran.stdout.contains("there was no baseline, and it is `v2` now"), "{}", ran.stdout);

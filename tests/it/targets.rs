@@ -81,7 +81,7 @@ fn vertex_asks_with_one_token_for_all_requests() {
     let project = Project::with_cases(4);
     let credentials = authorized_user(&project, &tokens.url);
     let more = "--target vertex --location europe-west4";
-    eval(&project, &more, &vertex(&credentials, &service.url)).assert_exit(0);
+    eval(&project, more, &vertex(&credentials, &service.url)).assert_exit(0);
     assert_eq!(tokens.requests().len(), 1);
     let requests = service.requests();
     assert_eq!(requests.len(), 4);
@@ -105,7 +105,7 @@ fn vertex_asks_with_one_token_for_all_requests() {
     eval(&project, &again, &vertex(&credentials, &service.url)).assert_exit(0);
     assert_eq!(service.count(), 4);
     let elsewhere = "--target vertex --location us";
-    eval(&project, &elsewhere, &vertex(&credentials, &service.url)).assert_exit(0);
+    eval(&project, elsewhere, &vertex(&credentials, &service.url)).assert_exit(0);
     assert_eq!(service.count(), 8);
 }
 
@@ -145,7 +145,7 @@ fn a_token_that_a_reply_repeats_is_masked() {
     let project = Project::with_cases(2);
     let credentials = authorized_user(&project, &tokens.url);
     let more = "--target vertex --concurrency 1";
-    eval(&project, &more, &vertex(&credentials, &service.url));
+    eval(&project, more, &vertex(&credentials, &service.url));
     let results = project.results();
     assert_eq!(results[0]["answer"]["text"], "your header was Bearer ***");
     let message = results[1]["error"]["message"].as_str().unwrap();
@@ -241,8 +241,8 @@ fn settings_that_vertex_refuses_are_listed_with_their_place() {
         eval(&project, &format!("--dry-run {target}"), &vertex(&credentials, &service.url))
     };
     let target = "--target vertex";
-    asked(prompt("BLOCK_NONE", ""), &target).assert_exit(0);
-    let wrong = asked(prompt("SOME", ", minItems: few"), &target).assert_exit(2);
+    asked(prompt("BLOCK_NONE", ""), target).assert_exit(0);
+    let wrong = asked(prompt("SOME", ", minItems: few"), target).assert_exit(2);
     for line in [
         "error: prompts/v2.prompt:4:43: `threshold` is \"SOME\"",
         "error: prompts/v2.prompt:7:30: `minItems` is \"few\"",
@@ -265,7 +265,7 @@ fn an_account_without_the_role_stops_the_run() {
     let project = Project::with_cases(8);
     let credentials = authorized_user(&project, &tokens.url);
     let more = "--target vertex --concurrency 1";
-    eval(&project, &more, &vertex(&credentials, &service.url)).assert_exit(11);
+    eval(&project, more, &vertex(&credentials, &service.url)).assert_exit(11);
     assert_eq!(service.count(), 1);
     let message = project.results()[0]["error"]["message"].as_str().unwrap().to_owned();
     assert!(message.contains("roles/aiplatform.user"), "{message}");

@@ -10,11 +10,10 @@ const MATCHERS: &[&str] = &["equals", "contains", "any", "all", "not", "tool_cal
 
 impl Matchers for Lenient {
     fn verify(&self, check: &Value) -> Result<(), String> {
-        let checks = match check {
-            Value::Array(checks) => return checks.iter().try_for_each(|check| self.verify(check)),
-            check => check.as_object().into_iter().flatten(),
-        };
-        for (matcher, args) in checks {
+        if let Value::Array(checks) = check {
+            return checks.iter().try_for_each(|check| self.verify(check));
+        }
+        for (matcher, args) in check.as_object().into_iter().flatten() {
             match matcher.as_str() {
                 "weight" | "name" => {}
                 "all" | "any" | "not" => self.verify(args)?,

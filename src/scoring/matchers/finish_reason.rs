@@ -110,7 +110,7 @@ impl Matcher for FinishReason {
         {
             return Ok(Score::binary(false, unusable));
         }
-        if self.0.iter().any(|expected| *expected == reason) {
+        if self.0.contains(&reason) {
             return Ok(Score::binary(true, format!("stopped with {}", quote(reason))));
         }
         let expected = self.0.join(" or ");

@@ -43,9 +43,10 @@ fn describe(error: &Error) -> Problem {
         return Problem::new("an alias to an anchor that is not above it")
             .hint("put a text that begins with `*` in quotes");
     }
-    let problem = match error {
-        Error::MultipleDocuments { .. } => Problem::new("a second YAML document").expected("one document"),
-        error => Problem::new(format!("not readable as YAML: {}", UserMessageFormatter.format_message(error))),
+    let problem = if let Error::MultipleDocuments { .. } = error {
+        Problem::new("a second YAML document").expected("one document")
+    } else {
+        Problem::new(format!("not readable as YAML: {}", UserMessageFormatter.format_message(error)))
     };
     problem.hint("what follows in this file is not checked yet")
 }
