@@ -1,6 +1,6 @@
 //! Finds a secret in whatever comes from outside, in all the forms in which others repeat it, and puts `***` in its place.
 //!
-//! The one place that knows these forms. Keys (`run/key.rs`) use it where replies come in, the redactor of the reports
+//! The one place that knows these forms. Keys (`provider/key.rs`) use it where replies come in, the redactor of the reports
 //! (`report/redactor.rs`) where anything goes out.
 
 use crate::domain::{Answer, ToolCall};

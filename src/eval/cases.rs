@@ -13,7 +13,7 @@ const MOST_BYTES: usize = 48 << 20;
 
 /// Which cases are needed between the first request phase and the final scoring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Needed {
+enum RetainedCases {
     /// Nothing happens in between.
     None,
     MustPass,
@@ -31,7 +31,7 @@ pub(crate) enum CaseSource<'a> {
 /// Cases with their indexes among the selected ones, in plan order.
 #[derive(Debug)]
 pub(crate) struct KeptCases {
-    needed: Needed,
+    needed: RetainedCases,
     most_bytes: usize,
     bytes: usize,
     cases: Vec<(u64, Case)>,
@@ -41,29 +41,29 @@ impl KeptCases {
     /// Nothing yet, for a run that goes on after its first request phase as this one does.
     pub(crate) fn new(context: &EvalContext<'_>, confirms: bool) -> KeptCases {
         let needed = if context.survey.looks() > 1 {
-            Needed::All
+            RetainedCases::All
         } else if confirms && context.survey.critical > 0 {
-            Needed::MustPass
+            RetainedCases::MustPass
         } else {
-            Needed::None
+            RetainedCases::None
         };
         KeptCases::with_limit(needed, MOST_BYTES)
     }
 
     pub(crate) fn none() -> KeptCases {
-        KeptCases::with_limit(Needed::None, MOST_BYTES)
+        KeptCases::with_limit(RetainedCases::None, MOST_BYTES)
     }
 
-    fn with_limit(needed: Needed, most_bytes: usize) -> KeptCases {
+    fn with_limit(needed: RetainedCases, most_bytes: usize) -> KeptCases {
         KeptCases { needed, most_bytes, bytes: 0, cases: Vec::new() }
     }
 
     /// Keeps the case if it will be needed again. Beyond the limit nothing is kept, since a part would be no use.
     pub(crate) fn offer(&mut self, index: u64, case: &Case) {
         let wanted = match self.needed {
-            Needed::None => false,
-            Needed::MustPass => case.critical,
-            Needed::All => true,
+            RetainedCases::None => false,
+            RetainedCases::MustPass => case.critical,
+            RetainedCases::All => true,
         };
         if !wanted || self.overflows() {
             return;
@@ -151,7 +151,7 @@ mod tests {
         }
     }
 
-    fn kept(needed: Needed, most_bytes: usize) -> KeptCases {
+    fn kept(needed: RetainedCases, most_bytes: usize) -> KeptCases {
         let mut kept = KeptCases::with_limit(needed, most_bytes);
         for (index, critical) in [(0, false), (1, true), (2, false)] {
             kept.offer(index, &case(&index.to_string(), critical));
@@ -161,7 +161,9 @@ mod tests {
 
     #[test]
     fn keeps_what_is_needed_again() {
-        for (needed, indexes) in [(Needed::None, &[][..]), (Needed::MustPass, &[1]), (Needed::All, &[0, 1, 2])] {
+        for (needed, indexes) in
+            [(RetainedCases::None, &[][..]), (RetainedCases::MustPass, &[1]), (RetainedCases::All, &[0, 1, 2])]
+        {
             let kept = kept(needed, MOST_BYTES);
             let found: Vec<u64> = kept.cases.iter().map(|(index, _)| *index).collect();
             assert_eq!(found, indexes, "{needed:?}");
@@ -171,7 +173,7 @@ mod tests {
 
     #[test]
     fn keeps_nothing_beyond_its_limit_and_falls_back_to_the_files() {
-        let kept = kept(Needed::All, 300);
+        let kept = kept(RetainedCases::All, 300);
         assert!(kept.cases.is_empty());
         assert!(matches!(kept.source(), CaseSource::GoldenFiles));
     }

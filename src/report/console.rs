@@ -10,7 +10,7 @@
 //! verdict=block exit=10
 //! ```
 
-use super::highlights::{Headline, Highlights, Listed, Trouble};
+use super::highlights::{Headline, HeadlineList, Highlights, Trouble};
 use super::numbers::{cost, count, difference, early, latency, rate, retries};
 use super::redactor::Redactor;
 use super::summary::{left_behind, needed};
@@ -130,7 +130,14 @@ impl Console {
         self.list("not passing, in quarantine", "", quarantined, reports, out)
     }
 
-    fn list(&self, title: &str, of: &str, listed: &Listed, reports: &Path, out: &mut dyn Write) -> io::Result<()> {
+    fn list(
+        &self,
+        title: &str,
+        of: &str,
+        listed: &HeadlineList,
+        reports: &Path,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         if listed.count() == 0 {
             return Ok(());
         }

@@ -32,14 +32,14 @@ pub(super) struct Headline {
 
 /// The first cases of a kind, and how many more there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Listed {
+pub(super) struct HeadlineList {
     /// At most [`NAMED`], in plan order.
     pub(super) named: Vec<Headline>,
     /// Not named.
     pub(super) more: u64,
 }
 
-impl Listed {
+impl HeadlineList {
     /// All of them.
     pub(super) fn count(&self) -> u64 {
         self.named.len() as u64 + self.more
@@ -109,13 +109,13 @@ pub(super) struct Trouble {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Highlights {
     /// The candidate passes fewer repeats.
-    pub(super) regressed: Listed,
+    pub(super) regressed: HeadlineList,
     /// Must-pass cases of the candidate that fail or could not be judged.
-    pub(super) critical: Listed,
+    pub(super) critical: HeadlineList,
     /// Any case of the candidate that fails.
-    pub(super) failing: Listed,
+    pub(super) failing: HeadlineList,
     /// Cases in quarantine of the candidate that fail or could not be judged; they stand in none of the lists above.
-    pub(super) quarantined: Listed,
+    pub(super) quarantined: HeadlineList,
     /// Cases of which some answers pass and some don't, in either arm.
     pub(super) flaky: Flaky,
     /// By arm and code.

@@ -1,6 +1,6 @@
 //! summary.md: the run on one page, short enough for a step summary or a comment.
 
-use super::highlights::{Flaky, Headline, Highlights, Listed, Trouble, Wavering};
+use super::highlights::{Flaky, Headline, HeadlineList, Highlights, Trouble, Wavering};
 use super::judges;
 use super::numbers::{UNKNOWN, cost, count, difference, early, latency, percent, points, rate, retries, z};
 use super::output::Output;
@@ -339,7 +339,7 @@ pub(super) fn needed(needed: Option<&SampleSize>, counts: &Counts) -> Option<Str
     ))
 }
 
-fn listed(title: &str, listed: &Listed) -> String {
+fn listed(title: &str, listed: &HeadlineList) -> String {
     if listed.count() == 0 {
         return String::new();
     }

@@ -32,7 +32,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use worker::Shared;
+use worker::WorkerContext;
 
 /// What a run may do to the service, and what it may cost.
 #[derive(Clone, Debug, PartialEq)]
@@ -167,7 +167,7 @@ pub async fn run<T: Provider, K: AnswerSink>(
     cancel: CancellationToken,
 ) -> RunSummary {
     let concurrency = limits.concurrency.max(1);
-    let shared = Arc::new(Shared::new(jobs, target, limits, price, keep, progress, cancel));
+    let shared = Arc::new(WorkerContext::new(jobs, target, limits, price, keep, progress, cancel));
     let mut workers = JoinSet::new();
     for _ in 0..concurrency {
         let shared = Arc::clone(&shared);

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// What the workers of one run share.
-pub(super) struct Shared<T, K> {
+pub(super) struct WorkerContext<T, K> {
     jobs: Mutex<mpsc::Receiver<Job>>,
     target: Arc<T>,
     source: Source,
@@ -79,7 +79,7 @@ enum Wait<T> {
     Aborted,
 }
 
-impl<T: Provider, K: AnswerSink> Shared<T, K> {
+impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
     pub(super) fn new(
         jobs: mpsc::Receiver<Job>,
         target: Arc<T>,
@@ -88,8 +88,8 @@ impl<T: Provider, K: AnswerSink> Shared<T, K> {
         keep: Arc<K>,
         progress: Arc<dyn Progress>,
         cancel: CancellationToken,
-    ) -> Shared<T, K> {
-        Shared {
+    ) -> WorkerContext<T, K> {
+        WorkerContext {
             jobs: Mutex::new(jobs),
             source: target.source(),
             target,

@@ -52,7 +52,7 @@ pub(super) fn evaluate(
     if prepared.iter().any(|one| one.run_info().simulated) {
         tell_simulated(settings);
     }
-    let mut watching = Told {
+    let mut watching = RunPrinter {
         settings,
         style: Style { color: colored(settings, no_color), quiet: settings.run.quiet },
         unattended,
@@ -74,8 +74,8 @@ pub(super) fn evaluate(
     Ok(exit_code)
 }
 
-/// Tells each run as it comes.
-struct Told<'a> {
+/// Prints each run as it comes.
+struct RunPrinter<'a> {
     settings: &'a Settings,
     style: Style,
     unattended: bool,
@@ -84,7 +84,7 @@ struct Told<'a> {
     console: Console,
 }
 
-impl CandidateObserver for Told<'_> {
+impl CandidateObserver for RunPrinter<'_> {
     fn begin(&mut self, number: usize, run: &RunInfo) -> Arc<dyn Progress> {
         let redactor = self.redactors.get(number).cloned().unwrap_or_default();
         if !self.settings.run.quiet {
