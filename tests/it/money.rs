@@ -70,10 +70,9 @@ fn prices_of_ones_own_are_used_and_named() {
     project.write("promptgate.toml", "[prices.x]\ninput = \"free\"\n");
     let ran = project.eval_at(&fake.url, "--no-gate").assert_exit(2);
     insta::assert_snapshot!(ran.stderr, @"
-    error: promptgate.toml:1:9: the prices of `x`: `input` is not a price
-      expected: US dollars per million tokens, from 0 to 100000
-    error: promptgate.toml:1:9: the prices of `x`: `output` is missing
+    error: promptgate.toml:1:9: [prices.x]: `output` is missing
       expected: US dollars per million tokens
+    error: promptgate.toml:2:9: `free` is not a number; expected US dollars per million tokens, from 0 to 100000
     ");
 }
 
