@@ -88,8 +88,40 @@ pub fn read_verdict(path: &Path) -> Result<Verdict, Problem> {
         }
         None => return Err(no_verdict("this is not a verdict: it names no schema".to_owned())),
     }
-    Verdict::deserialize(&json).map_err(|error| {
-        no_verdict(format!("the verdict is not complete: {error}"))
-            .hint("another version of promptgate may have written it; run `promptgate eval` again")
-    })
+    let hint = "another version of promptgate may have written it; run `promptgate eval` again";
+    let verdict = Verdict::deserialize(&json)
+        .map_err(|error| no_verdict(format!("the verdict is not complete: {error}")).hint(hint))?;
+    let written = serde_json::to_value(&verdict).unwrap_or_default();
+    match surplus(&json, &written) {
+        Some(key) => Err(no_verdict(format!("the verdict has a key that no eval writes: `{key}`")).hint(hint)),
+        None => Ok(verdict),
+    }
+}
+
+/// The path of a key that stands in `read` and not in `written`, where every value that was read is written again. What is
+/// empty may be left out.
+fn surplus(read: &Value, written: &Value) -> Option<String> {
+    match (read, written) {
+        (Value::Object(read), Value::Object(written)) => read.iter().find_map(|(key, value)| match written.get(key) {
+            Some(written) => surplus(value, written).map(|inner| format!("{key}.{inner}")),
+            None if is_empty(value) => None,
+            None => Some(key.chars().take(100).collect()),
+        }),
+        (Value::Array(read), Value::Array(written)) => read
+            .iter()
+            .zip(written)
+            .enumerate()
+            .find_map(|(index, (read, written))| surplus(read, written).map(|inner| format!("{index}.{inner}"))),
+        _ => None,
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
 }

@@ -139,6 +139,18 @@ fn what_was_edited_by_hand_is_found_out() {
     for (edit, found) in edits {
         check(*edit, found, false);
     }
+    // What nobody would compare is no verdict.
+    let surplus: &[(Edit, &str)] = &[
+        (|e| e.verdict["policy"]["waived"] = json!(true), "unknown field `waived`"),
+        (|e| e.verdict["reasons"][0]["ignored"] = json!(true), "a key that no eval writes: `reasons.0.ignored`"),
+    ];
+    for (edit, found) in surplus {
+        let mut evidence = Evidence { verdict: original.verdict.clone(), rows: original.rows.clone() };
+        evidence.redigest();
+        edit(&mut evidence);
+        evidence.write(&project);
+        verify(&project, "").assert_exit(2).assert_stderr(found);
+    }
     // A verdict of an older promptgate has no sentence, and still holds.
     let mut older = Evidence::of(&project);
     older.verdict = original.verdict.clone();
