@@ -8,7 +8,7 @@
 //! ```
 //!
 //! so with a chance of `Φ((margin - 1/(2u) - z √(V/u)) / √(v/u))`. The usual planning formula
-//! ([`crate::stats::planning::chance_to_promote`]) takes v for V, and promises up to six points too much at 200 cases and
+//! takes v for V, and promises up to six points too much at 200 cases and
 //! more below. V depends on more of the differences than their variance, so they are pictured: lasting differences as cases
 //! that one arm alone passes, noise as single answers that came out otherwise. Against simulated runs ([`super::simulate`]) it is
 //! off by less than five points from 50 cases on, and promises up to five too much at 20.

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-/// Secrets that must not appear in any output, in any of the forms that [`SecretForms`] knows.
+/// Secrets that must not appear in any output, in any of the forms that `SecretForms` knows.
 ///
 /// Clones share their secrets: one that appears while a run goes on, like a key that replaces a refused one, is hidden by
 /// all of them from then on.

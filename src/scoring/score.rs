@@ -28,7 +28,7 @@ pub struct CaseAnswers<'a> {
     /// Its answers.
     pub answers: Vec<Option<&'a Answer>>,
     /// The system instruction of each answer, in the same order, where it is known. May be empty, for a case whose checks
-    /// don't [need it](needs_system).
+    /// don't need it (`needs_system`).
     pub systems: Vec<Option<&'a str>>,
     /// What each answer cost, in US dollars, in the same order. May be empty, if no cost is known.
     pub costs: Vec<Option<f64>>,

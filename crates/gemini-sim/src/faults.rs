@@ -171,7 +171,7 @@ fn parse_delay(written: &str) -> Result<Duration, FaultsError> {
 
 /// Which failures, how often. The default is none.
 ///
-/// Written as `429:0.1,429:1s:0.05,reset:0.01`: a [`Fault`] by its name, and its chance in 0..=1; the chances sum to at
+/// Written as `429:0.1,429:1s:0.05,reset:0.01`: a fault by its name, and its chance in 0..=1; the chances sum to at
 /// most 1.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Faults(Vec<(Fault, f64)>);

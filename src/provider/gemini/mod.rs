@@ -65,7 +65,7 @@ const SAMPLE_HEADER: HeaderName = HeaderName::from_static("x-promptgate-sample")
 /// What a [`Gemini`] target needs to know.
 #[derive(Clone, Debug)]
 pub struct GeminiSettings {
-    /// Where the API is; see [`BASE_URL`].
+    /// Where the API is; the public service unless set.
     pub base_url: String,
     /// `v1beta` or `v1`; see [`VERSION`].
     pub version: String,
