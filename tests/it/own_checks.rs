@@ -101,6 +101,7 @@ fn the_examples_of_the_page_work() {
 }
 
 #[test]
+#[cfg(feature = "cel")]
 fn the_expressions_of_the_page_are_good_checks() {
     let project = Project::with_cases(0);
     fs::remove_file(project.file("golden/cases.jsonl")).unwrap();
