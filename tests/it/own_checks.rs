@@ -113,6 +113,7 @@ fn the_expressions_of_the_page_are_good_checks() {
     assert!(project.verdict()["counts"]["pass"] == 1);
 }
 
+#[cfg(feature = "cel")]
 fn indented(text: &str) -> String {
     text.lines().map(|line| format!("  {line}\n")).collect()
 }
