@@ -288,12 +288,12 @@ fn project() -> tempfile::TempDir {
     project
 }
 
-/// The largest share of so many runs that is no surprise where the true one is `share`: 2.5 standard errors.
+/// The largest share of so many runs that is no surprise where the true one is `share`: two standard errors.
 fn at_most(share: f64, runs: u64) -> f64 {
-    share + 2.5 * (share * (1.0 - share) / runs as f64).sqrt()
+    share + 2.0 * (share * (1.0 - share) / runs as f64).sqrt()
 }
 
-/// An equal candidate is blocked in at most 15 of 1,000 runs.
+/// An equal candidate is blocked in at most 1% of runs, give or take two standard errors.
 pub fn equal_candidate(runs: u64) -> Vec<String> {
     let all = case_pairs(project().path(), "v2", "v2");
     assert_eq!(truth(&all), 0.0);
