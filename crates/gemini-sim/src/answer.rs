@@ -7,7 +7,7 @@ use super::noise::Degrade;
 use super::polarity::{asks_number, asks_yes_or_no};
 use super::question::{Question, nearest_amount};
 use super::rank::{Query, rank};
-use super::reader::Document;
+use super::reader::{Document, Passage};
 use super::turns::{Turns, orders_of, topics};
 use super::words::{terms, words};
 use serde_json::Value;
@@ -39,14 +39,9 @@ pub(super) fn answer(body: &Value, system: Option<&Document>, degrade: Option<De
     }
     let documents = [system, &turns.context];
     let number = asks_number(question);
-    let mut ranked =
-        rank(
-            &documents,
-            &query,
-            |passage| {
-                if number && passage.text.bytes().any(|b| b.is_ascii_digit()) { 1.25 } else { 1.0 }
-            },
-        );
+    let has_digit = |passage: &Passage| passage.text.bytes().any(|b| b.is_ascii_digit());
+    let favour = |passage: &Passage| if number && has_digit(passage) { 1.25 } else { 1.0 };
+    let mut ranked = rank(&documents, &query, favour);
     let mut instructions = system.instructions.and_then(&turns.context.instructions).and_then(&orders_of(question));
     match degrade {
         Some(Degrade::SecondBest) if ranked.len() > 1 => {
@@ -125,22 +120,17 @@ fn yes_or_no(asked: &Question<'_>) -> &'static str {
 
 /// The first so many words, with what stands between them.
 fn first_words(text: String, most: usize) -> String {
-    match text.split_whitespace().count() > most {
-        true => {
-            let cut = text.split_whitespace().take(most).collect::<Vec<_>>().join(" ");
-            format!("{}.", cut.trim_end_matches([',', ';', '.', ':']))
-        }
-        false => text,
+    if text.split_whitespace().count() <= most {
+        return text;
     }
+    let cut = text.split_whitespace().take(most).collect::<Vec<_>>().join(" ");
+    format!("{}.", cut.trim_end_matches([',', ';', '.', ':']))
 }
 
 /// The number that the question asks for, else the best sentence: a model without a number talks.
 fn number(asked: &Question<'_>) -> String {
-    asked
-        .ranked
-        .first()
-        .and_then(|best| nearest_amount(&best.passage.text, &asked.query))
-        .unwrap_or_else(|| asked.sentences())
+    let best = asked.ranked.first();
+    best.and_then(|best| nearest_amount(&best.passage.text, &asked.query)).unwrap_or_else(|| asked.sentences())
 }
 
 fn one_word(asked: &Question<'_>) -> String {

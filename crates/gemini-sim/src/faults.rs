@@ -1,12 +1,11 @@
 //! Failures on demand, drawn per request, sample and attempt: the same request fails the same way in every run, and its
 //! retries draw anew.
 
-use super::clock::seconds;
 use super::noise::Key;
-use std::collections::{HashMap, VecDeque};
+use super::recent::Recent;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// One way to fail.
@@ -152,6 +151,11 @@ impl FromStr for Fault {
     }
 }
 
+/// A duration as protocol buffers write it: `3.5s`.
+pub(super) fn seconds(duration: Duration) -> String {
+    format!("{}s", duration.as_secs_f64())
+}
+
 /// `200ms` or `1.5s`, at most an hour.
 fn parse_delay(written: &str) -> Result<Duration, FaultsError> {
     let (number, unit) = match written.strip_suffix("ms") {
@@ -243,22 +247,12 @@ impl Faults {
 #[derive(Debug)]
 pub(super) struct Injector {
     faults: Faults,
-    failed: Mutex<Failures>,
-}
-
-#[derive(Debug, Default)]
-struct Failures {
-    attempts: HashMap<Key, u32>,
-    /// In the order of the first failure, so that given-up requests can be forgotten.
-    order: VecDeque<Key>,
+    failures: Mutex<Recent<Key, u32>>,
 }
 
 impl Injector {
-    /// Failing requests remembered.
-    const KEPT: usize = 100_000;
-
     pub(super) fn new(faults: Faults) -> Injector {
-        Injector { faults, failed: Mutex::default() }
+        Injector { faults, failures: Mutex::default() }
     }
 
     /// The fault of the next attempt of this request. After a success the attempts count from the start again.
@@ -266,26 +260,12 @@ impl Injector {
         if self.faults.0.is_empty() {
             return None;
         }
-        let Ok(mut failed) = self.failed.lock() else {
-            return None;
-        };
-        let attempt = failed.attempts.get(&key).copied().unwrap_or(0);
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let attempt = failures.get(key).copied().unwrap_or(0);
         let fault = self.faults.draw(key, attempt);
         match fault {
-            Some(_) => {
-                if attempt == 0 {
-                    if failed.order.len() >= Injector::KEPT
-                        && let Some(oldest) = failed.order.pop_front()
-                    {
-                        failed.attempts.remove(&oldest);
-                    }
-                    failed.order.push_back(key);
-                }
-                failed.attempts.insert(key, attempt + 1);
-            }
-            None => {
-                failed.attempts.remove(&key);
-            }
+            Some(_) => *failures.get_or_insert_with(key, || 0) = attempt + 1,
+            None => failures.remove(key),
         }
         fault
     }
@@ -308,6 +288,7 @@ mod tests {
             assert_eq!(fault.to_string(), name);
         }
         assert_eq!("slow:1500ms".parse::<Fault>().unwrap().to_string(), "slow:1.5s");
+        assert_eq!(seconds(Duration::from_secs(1)), "1s");
         assert_eq!("429:1s:0.1".parse::<Faults>().unwrap().to_string(), "429:1s:0.1");
     }
 
@@ -370,6 +351,6 @@ mod tests {
             };
             assert_eq!(until_success(), until_success());
         }
-        assert!(injector.failed.lock().unwrap().attempts.is_empty());
+        assert_eq!(injector.failures.lock().unwrap().iter().count(), 0);
     }
 }

@@ -142,34 +142,15 @@ pub(super) fn meaning(sentence: &str) -> Meaning {
 fn conditional(sentence: &str) -> Meaning {
     const VERBS: [&str; 8] =
         [", say", ", reply", ", answer", ", respond", ", write", ", tell", " then say", ", just say"];
-    const UNKNOWN: [&str; 20] = [
-        "not say",
-        "n't say",
-        "not cover",
-        "n't cover",
-        "not answer",
-        "n't answer",
-        "not contain",
-        "n't contain",
-        "not mention",
-        "n't mention",
-        "not know",
-        "n't know",
-        "not sure",
-        "unsure",
-        "not listed",
-        "not find",
-        "n't find",
-        "not in the",
-        "n't in the",
-        "no answer",
-    ];
+    const NEGATED: [&str; 8] = ["say", "cover", "answer", "contain", "mention", "know", "find", "in the"];
+    const UNKNOWN: [&str; 4] = ["not sure", "unsure", "not listed", "no answer"];
     let lower = sentence.to_lowercase().replace('’', "'");
     let Some((verb_at, verb)) = VERBS.iter().filter_map(|verb| Some((lower.find(verb)?, verb))).min() else {
         return Meaning::Fact;
     };
     let condition = &lower[..verb_at];
-    let unknown = UNKNOWN.iter().any(|sign| condition.contains(sign));
+    let negated = |verb: &&str| ["not ", "n't "].iter().any(|not| condition.contains(&[not, *verb].concat()));
+    let unknown = NEGATED.iter().any(negated) || has_any(condition, &UNKNOWN);
     match (quoted(sentence).into_iter().next_back(), unknown) {
         (Some(reply), true) => Meaning::Refusal(reply),
         (Some(reply), false) => Meaning::Rule(Rule {
@@ -196,27 +177,18 @@ impl Instructions {
             self.authority = if has("except") && has("form") { Authority::SystemButForm } else { Authority::System };
             return;
         }
-        if (lower.starts_with("never")
-            || lower.starts_with("do not")
-            || lower.starts_with("don't")
-            || lower.starts_with("avoid"))
-            && !has("sentences")
-        {
+        if ["never", "do not", "don't", "avoid"].iter().any(|start| lower.starts_with(start)) && !has("sentences") {
             return;
         }
         self.obey_form(order, &lower);
         self.obey_length(&lower);
-        if has("upper case") || has("uppercase") || has("capital letters") || has("all caps") {
+        if has_any(&lower, &["upper case", "uppercase", "capital letters", "all caps"]) {
             self.letter_case = Some(LetterCase::Upper);
         } else if has("lower case") || has("lowercase") {
             self.letter_case = Some(LetterCase::Lower);
         }
-        if has("friendly") || has("warm") || has("cheerful") || has("enthusiastic") {
-            self.warm = true;
-        }
-        if (has("cite") || has("name") || has("mention") || has("quote")) && (has("section") || has("heading")) {
-            self.cite = true;
-        }
+        self.warm |= has_any(&lower, &["friendly", "warm", "cheerful", "enthusiastic"]);
+        self.cite |= has_any(&lower, &["cite", "name", "mention", "quote"]) && (has("section") || has("heading"));
         let frame = || quoted(order).into_iter().next();
         if has("start") || has("begin") {
             if has("yes or no") || has("\"yes\"") {
@@ -225,7 +197,7 @@ impl Instructions {
                 self.starts_with = Some(text);
             }
         }
-        if (has("end ") || has("finish") || has("close") || has("sign"))
+        if has_any(&lower, &["end ", "finish", "close", "sign"])
             && let Some(text) = frame()
         {
             self.ends_with = Some(text);
@@ -240,10 +212,13 @@ impl Instructions {
     }
 
     fn obey_form(&mut self, order: &str, lower: &str) {
+        const YES_OR_NO: [&str; 6] =
+            ["just yes or no", "only yes or no", "yes or no only", "yes or no:", "yes or no?", "with yes or no"];
+        const NUMBER: [&str; 5] =
+            ["just the number", "only the number", "only a number", "just a number", "number only"];
         let has = |needle: &str| lower.contains(needle);
-        let verbatim = has("exactly") || has("only") || has("just");
-        if verbatim
-            && (has("reply") || has("respond") || has("say") || has("answer") || has("write"))
+        if has_any(lower, &["exactly", "only", "just"])
+            && has_any(lower, &["reply", "respond", "say", "answer", "write"])
             && let Some(text) = quoted(order).into_iter().next_back()
             && !has("key")
         {
@@ -255,24 +230,11 @@ impl Instructions {
             }
         } else if let Some(options) = options(lower) {
             self.form = Some(Form::OneOf(options));
-        } else if has("one word") || has("single word") || has("one-word") {
+        } else if has_any(lower, &["one word", "single word", "one-word"]) {
             self.form = Some(Form::OneWord);
-        } else if (has("just yes or no")
-            || has("only yes or no")
-            || has("yes or no only")
-            || has("yes or no:")
-            || has("yes or no?")
-            || has("with yes or no"))
-            && !has("start")
-            && !has("begin")
-        {
+        } else if has_any(lower, &YES_OR_NO) && !has("start") && !has("begin") {
             self.form = Some(Form::YesNo);
-        } else if has("just the number")
-            || has("only the number")
-            || has("only a number")
-            || has("just a number")
-            || has("number only")
-        {
+        } else if has_any(lower, &NUMBER) {
             self.form = Some(Form::Number);
         }
     }
@@ -337,6 +299,10 @@ impl Instructions {
             authority: own.authority,
         }
     }
+}
+
+fn has_any(text: &str, needles: &[&str]) -> bool {
+    needles.iter().any(|needle| text.contains(needle))
 }
 
 /// A small number, as digits or as a word.

@@ -76,29 +76,13 @@ enum Sort {
 
 /// What a key's name promises.
 fn kind_of(key: &str) -> Sort {
-    const NUMBERS: [&str; 15] = [
-        "count",
-        "total",
-        "amount",
-        "number",
-        "day",
-        "hour",
-        "minute",
-        "week",
-        "month",
-        "year",
-        "percent",
-        "price",
-        "cost",
-        "limit",
-        "confidence",
-    ];
-    const FLAGS: [&str; 6] = ["is", "can", "has", "allowed", "possible", "eligible"];
+    const NUMBERS: &str =
+        "count total amount number day hour minute week month year percent price cost limit confidence";
     let found = key_terms(key);
-    let any = |names: &[&str]| names.iter().any(|name| found.contains(&term(name)));
-    if any(&FLAGS) {
+    let any = |names: &str| names.split(' ').any(|name| found.contains(&term(name)));
+    if any("is can has allowed possible eligible") {
         Sort::Bool
-    } else if any(&NUMBERS) {
+    } else if any(NUMBERS) {
         Sort::Number
     } else if names_heading(&found) {
         Sort::Heading

@@ -12,16 +12,15 @@
 
 use super::faults::Fault;
 use super::noise::Key;
+use super::recent::Recent;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// Requests told apart; the oldest is forgotten for a new one.
-const KEPT: usize = 100_000;
 /// Characters of a path or a header that are kept.
 const LONGEST: usize = 200;
 
@@ -65,9 +64,8 @@ struct Book {
     by_status: BTreeMap<u16, u64>,
     by_fault: BTreeMap<String, u64>,
     items: [u64; 2],
-    told_apart: HashMap<Key, RequestCount>,
-    order: VecDeque<Key>,
-    forgotten: u64,
+    /// Distinct requests.
+    distinct: Recent<Key, RequestCount>,
 }
 
 #[derive(Debug)]
@@ -135,16 +133,7 @@ impl Book {
         if let Some(fault) = entry.fault {
             *self.by_fault.entry(fault.to_string()).or_default() += 1;
         }
-        if !self.told_apart.contains_key(&entry.key) {
-            if self.order.len() >= KEPT
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.told_apart.remove(&oldest);
-                self.forgotten += 1;
-            }
-            self.order.push_back(entry.key);
-        }
-        let seen = self.told_apart.entry(entry.key).or_insert_with(|| RequestCount {
+        let request = self.distinct.get_or_insert_with(entry.key, || RequestCount {
             path: shortened(entry.path.as_bytes()).into(),
             sample: shortened(entry.sample).into(),
             is_call: entry.is_call,
@@ -152,23 +141,23 @@ impl Book {
             answered: 0,
             failures: 0,
         });
-        seen.seen += 1;
-        let attempt = seen.failures + 1;
+        request.seen += 1;
+        let attempt = request.failures + 1;
         if entry.is_answered() {
-            seen.answered += 1;
-            seen.failures = 0;
+            request.answered += 1;
+            request.failures = 0;
         } else {
-            seen.failures += 1;
+            request.failures += 1;
         }
         attempt
     }
 
     fn counters(&self, each: bool) -> Value {
-        let calls = || self.told_apart.values().filter(|seen| seen.is_call);
+        let calls = || self.distinct.iter().filter(|(_, request)| request.is_call);
         let times = |count: fn(&RequestCount) -> u64| {
             let mut times: BTreeMap<u64, u64> = BTreeMap::new();
-            for seen in calls() {
-                *times.entry(count(seen)).or_default() += 1;
+            for (_, request) in calls() {
+                *times.entry(count(request)).or_default() += 1;
             }
             object(times.iter().map(|(times, requests)| (times.to_string(), *requests)))
         };
@@ -184,27 +173,22 @@ impl Book {
             "by_fault": object(self.by_fault.iter().map(|(name, count)| (name.clone(), *count))),
             "items": {"answered": self.items[0], "failed": self.items[1]},
             "distinct": calls().count(),
-            "seen_times": times(|seen| seen.seen),
-            "answered_times": times(|seen| seen.answered),
-            "forgotten": self.forgotten,
+            "seen_times": times(|request| request.seen),
+            "answered_times": times(|request| request.answered),
+            "forgotten": self.distinct.forgotten(),
             "lost_log_lines": self.lost_lines,
         });
         if each {
-            body["each"] = self
-                .order
-                .iter()
-                .filter_map(|key| Some((key, self.told_apart.get(key)?)))
-                .filter(|(_, seen)| seen.is_call)
-                .map(|(key, seen)| {
-                    json!({
-                        "request": key.hex(),
-                        "path": seen.path,
-                        "sample": seen.sample,
-                        "seen": seen.seen,
-                        "answered": seen.answered,
-                    })
+            let shown = calls().map(|(key, request)| {
+                json!({
+                    "request": key.hex(),
+                    "path": request.path,
+                    "sample": request.sample,
+                    "seen": request.seen,
+                    "answered": request.answered,
                 })
-                .collect();
+            });
+            body["each"] = shown.collect();
         }
         body
     }
@@ -256,15 +240,6 @@ mod tests {
         insta::assert_snapshot!(counters, @r#"
         {"requests":6,"answered":2,"by_method":{"generateContent":6},"by_status":{"none":1,"200":3,"429":1,"503":1},"by_fault":{"429":1,"503":1,"reset":1,"slow:1s":1,"truncate":1},"items":{"answered":0,"failed":0},"distinct":2,"seen_times":{"1":1,"5":1},"answered_times":{"1":2},"forgotten":0,"lost_log_lines":0,"each":[{"request":"…","path":"/v1/models/m:generateContent","sample":"1","seen":5,"answered":1},{"request":"…","path":"/v1/models/m:generateContent","sample":"1","seen":1,"answered":1}]}
         "#);
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let mut book = Book::default();
-        for key in 0..KEPT as u64 + 10 {
-            book.count(entry(key, Some(200), None));
-        }
-        assert_eq!((book.told_apart.len(), book.order.len(), book.forgotten), (KEPT, KEPT, 10));
     }
 
     #[test]

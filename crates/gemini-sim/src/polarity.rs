@@ -52,19 +52,9 @@ fn limit_before(text: &str) -> Option<Limit> {
     const AT_LEAST: [&str; 5] = ["over", "more than", "at least", "from", "minimum of"];
     let before = text.trim_end_matches(|c: char| c.is_whitespace() || !c.is_ascii() || matches!(c, '$' | '('));
     let before = before.strip_suffix(" the").unwrap_or(before);
-    let before = before.strip_suffix(" first").map_or(before, |_| before);
-    let ends = |signs: &[&str]| {
-        let lower: String = before
-            .chars()
-            .rev()
-            .take(16)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-            .collect::<String>()
-            .to_ascii_lowercase();
-        signs.iter().any(|sign| lower.ends_with(sign))
-    };
+    let tail = &before[before.floor_char_boundary(before.len().saturating_sub(16))..];
+    let tail = tail.to_ascii_lowercase();
+    let ends = |signs: &[&str]| signs.iter().any(|sign| tail.ends_with(sign));
     if ends(&AT_MOST) {
         Some(Limit::AtMost)
     } else if ends(&AT_LEAST) {

@@ -27,8 +27,7 @@ impl Answer {
     pub(super) fn new(reply: Reply, body: &Value, model: &str, key: Key) -> Answer {
         let mut finish = "STOP";
         let reply = match (reply, get(body, "generationConfig")) {
-            (Reply::Text(text), Some(config)) => {
-                let mut text = text;
+            (Reply::Text(mut text), Some(config)) => {
                 let stops = list(config, "stopSequences").iter().filter_map(Value::as_str);
                 if let Some(at) = stops.filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop)).min() {
                     text.truncate(at);
@@ -85,10 +84,9 @@ impl Answer {
     }
 
     fn event(&self, parts: Vec<Value>, output: u64, finish: Option<&str>) -> Value {
-        let mut candidate = if parts.is_empty() {
-            json!({"content": {"role": "model"}})
-        } else {
-            json!({"content": {"parts": parts, "role": "model"}})
+        let mut candidate = match parts.as_slice() {
+            [] => json!({"content": {"role": "model"}}),
+            parts => json!({"content": {"parts": parts, "role": "model"}}),
         };
         if let Some(finish) = finish {
             candidate["finishReason"] = json!(finish);

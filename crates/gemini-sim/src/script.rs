@@ -29,9 +29,9 @@
 use super::body::same_name;
 use super::faults::Fault;
 use super::noise::Key;
+use super::recent::Recent;
 use serde::Deserialize;
 use serde_json::Value;
-use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 /// Rules of a script at most.
@@ -179,26 +179,19 @@ pub(super) struct Scene<'a> {
 #[derive(Debug)]
 pub(super) struct Player {
     script: Script,
-    played: Mutex<RuleCounts>,
+    counts: Mutex<RuleCounts>,
 }
 
 #[derive(Debug, Default)]
 struct RuleCounts {
-    /// By rule, for all requests together.
-    together: Vec<u64>,
-    /// By rule and request.
-    alone: HashMap<(usize, Key), u64>,
-    /// In the order of arrival, so that the oldest can be forgotten.
-    order: VecDeque<(usize, Key)>,
+    by_rule: Vec<u64>,
+    by_request: Recent<(usize, Key), u64>,
 }
 
 impl Player {
-    /// Requests remembered.
-    const KEPT: usize = 100_000;
-
     pub(super) fn new(script: Script) -> Player {
-        let played = RuleCounts { together: vec![0; script.rules.len()], ..RuleCounts::default() };
-        Player { script, played: Mutex::new(played) }
+        let counts = RuleCounts { by_rule: vec![0; script.rules.len()], ..RuleCounts::default() };
+        Player { script, counts: Mutex::new(counts) }
     }
 
     /// Nothing is scripted.
@@ -208,13 +201,13 @@ impl Player {
 
     /// The scripted outcome of a request; `None` when no rule decides.
     pub(super) fn next(&self, scene: Scene<'_>) -> Option<Option<Fault>> {
-        let mut played = self.played.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         self.script
             .rules
             .iter()
             .enumerate()
             .filter(|(_, rule)| rule.matches(scene))
-            .find_map(|(at, rule)| rule.outcome(played.step(at, rule.count, scene.key)))
+            .find_map(|(at, rule)| rule.outcome(counts.step(at, rule.count, scene.key)))
     }
 }
 
@@ -222,23 +215,11 @@ impl RuleCounts {
     /// How often the rule was asked before, for this request or for all.
     fn step(&mut self, rule: usize, count: Count, key: Key) -> u64 {
         let steps = match count {
-            Count::All => self.together.get_mut(rule),
-            Count::Request => {
-                if !self.alone.contains_key(&(rule, key)) {
-                    if self.order.len() >= Player::KEPT
-                        && let Some(oldest) = self.order.pop_front()
-                    {
-                        self.alone.remove(&oldest);
-                    }
-                    self.order.push_back((rule, key));
-                }
-                Some(self.alone.entry((rule, key)).or_default())
-            }
+            Count::All => &mut self.by_rule[rule],
+            Count::Request => self.by_request.get_or_insert_with((rule, key), || 0),
         };
-        steps.map_or(0, |steps| {
-            *steps += 1;
-            *steps - 1
-        })
+        *steps += 1;
+        *steps - 1
     }
 }
 
@@ -351,15 +332,5 @@ mod tests {
         6: not a rule: expected value; expected something like {"match": "refund", "outcomes": ["429:1s", "ok"]}
         7: `match` is empty; leave it out to match all
         "#);
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let mut played = RuleCounts::default();
-        for i in 0..Player::KEPT as u64 + 10 {
-            played.step(0, Count::Request, Key::new(i, "", b"", b""));
-        }
-        assert_eq!(played.alone.len(), Player::KEPT);
-        assert_eq!(played.order.len(), Player::KEPT);
     }
 }

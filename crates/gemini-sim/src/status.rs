@@ -1,7 +1,6 @@
 //! Errors as the service sends them: google.rpc.Status in an `error` envelope.
 
-use super::clock::seconds;
-use super::faults::{Fault, Quota};
+use super::faults::{Fault, Quota, seconds};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -10,17 +9,15 @@ use std::time::Duration;
 pub(super) struct Status {
     /// The HTTP status.
     pub(super) http: u16,
-    /// The canonical code's name.
-    pub(super) status: &'static str,
     pub(super) message: String,
     /// Messages of google.rpc, each with its `@type`; may be empty.
     pub(super) details: Vec<Value>,
 }
 
 impl Status {
-    /// A status without details; the canonical name follows from the HTTP status.
+    /// A status without details.
     pub(super) fn new(http: u16, message: impl Into<String>) -> Status {
-        Status { http, status: canonical(http), message: message.into(), details: Vec::new() }
+        Status { http, message: message.into(), details: Vec::new() }
     }
 
     /// 400 with the offending fields.
@@ -28,12 +25,9 @@ impl Status {
         let message = violations.iter().map(|(_, description)| description.as_str()).collect::<Vec<_>>().join("\n");
         let listed: Vec<Value> = violations
             .iter()
-            .map(|(field, description)| {
-                if field.is_empty() {
-                    json!({"description": description})
-                } else {
-                    json!({"field": field, "description": description})
-                }
+            .map(|(field, description)| match field.as_str() {
+                "" => json!({"description": description}),
+                field => json!({"field": field, "description": description}),
             })
             .collect();
         let mut status = Status::new(400, message);
@@ -47,53 +41,36 @@ impl Status {
     /// The same as a bare google.rpc.Status, with its gRPC code: how operations and items of a batch carry errors.
     #[cfg(feature = "emulator")]
     pub(super) fn rpc(&self) -> Value {
-        let mut error = json!({"code": rpc_code(self.http), "message": self.message});
+        self.with_details(json!({"code": rpc_code(self.http).1, "message": self.message}))
+    }
+
+    /// The body on the wire.
+    pub(super) fn body(&self) -> Value {
+        let error = json!({"code": self.http, "message": self.message, "status": rpc_code(self.http).0});
+        json!({"error": self.with_details(error)})
+    }
+
+    fn with_details(&self, mut error: Value) -> Value {
         if !self.details.is_empty() {
             error["details"] = Value::Array(self.details.clone());
         }
         error
     }
-
-    /// The body on the wire.
-    pub(super) fn body(&self) -> Value {
-        let mut error = json!({"code": self.http, "message": self.message, "status": self.status});
-        if !self.details.is_empty() {
-            error["details"] = Value::Array(self.details.clone());
-        }
-        json!({"error": error})
-    }
 }
 
-/// The canonical code's name for an HTTP status, as google.rpc.Code maps them.
-fn canonical(http: u16) -> &'static str {
+/// Name and number of google.rpc.Code for an HTTP status.
+fn rpc_code(http: u16) -> (&'static str, u8) {
     match http {
-        400 => "INVALID_ARGUMENT",
-        401 => "UNAUTHENTICATED",
-        403 => "PERMISSION_DENIED",
-        404 => "NOT_FOUND",
-        429 => "RESOURCE_EXHAUSTED",
-        409 => "ALREADY_EXISTS",
-        499 => "CANCELLED",
-        503 => "UNAVAILABLE",
-        504 => "DEADLINE_EXCEEDED",
-        _ => "INTERNAL",
-    }
-}
-
-/// The number of google.rpc.Code for an HTTP status.
-#[cfg(feature = "emulator")]
-fn rpc_code(http: u16) -> u8 {
-    match http {
-        400 => 3,
-        401 => 16,
-        403 => 7,
-        404 => 5,
-        409 => 6,
-        429 => 8,
-        499 => 1,
-        503 => 14,
-        504 => 4,
-        _ => 13,
+        400 => ("INVALID_ARGUMENT", 3),
+        401 => ("UNAUTHENTICATED", 16),
+        403 => ("PERMISSION_DENIED", 7),
+        404 => ("NOT_FOUND", 5),
+        409 => ("ALREADY_EXISTS", 6),
+        429 => ("RESOURCE_EXHAUSTED", 8),
+        499 => ("CANCELLED", 1),
+        503 => ("UNAVAILABLE", 14),
+        504 => ("DEADLINE_EXCEEDED", 4),
+        _ => ("INTERNAL", 13),
     }
 }
 
@@ -169,11 +146,6 @@ fn retry_info(delay: Duration) -> Value {
     json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": seconds(delay)})
 }
 
-/// Something is spent, and it is not said what.
-fn exhausted() -> Status {
-    Status::new(429, "Resource has been exhausted (e.g. check quota).")
-}
-
 /// The key is not valid.
 fn bad_key() -> Status {
     let mut status = Status::new(400, "API key not valid. Please pass a valid API key.");
@@ -217,7 +189,7 @@ pub(super) fn injected(fault: Fault, model: &str) -> Option<Status> {
         Fault::Status(504) => Status::new(504, "The request timed out. Please try again."),
         Fault::Status(other) => Status::new(other, "An internal error has occurred. Please retry."),
         Fault::Quota(kind, delay) => quota(model, kind, delay),
-        Fault::Exhausted => exhausted(),
+        Fault::Exhausted => Status::new(429, "Resource has been exhausted (e.g. check quota)."),
         Fault::BadKey => bad_key(),
         Fault::HighDemand => high_demand(),
         Fault::Reset

@@ -20,18 +20,25 @@ pub(super) enum Method {
     BatchGenerate,
 }
 
+/// Each method, its name after the colon of the path, and the message in its body.
+const METHODS: &[(Method, &str, &str)] = &[
+    (Method::Generate, "generateContent", "Generate"),
+    (Method::Stream, "streamGenerateContent", "Generate"),
+    (Method::CountTokens, "countTokens", "CountTokens"),
+    (Method::Embed, "embedContent", "Embed"),
+    (Method::BatchEmbed, "batchEmbedContents", "BatchEmbed"),
+    #[cfg(feature = "emulator")]
+    (Method::BatchGenerate, "batchGenerateContent", "BatchGenerate"),
+];
+
 impl Method {
+    fn names(self) -> (&'static str, &'static str) {
+        METHODS.iter().find(|(method, ..)| *method == self).map_or(("", ""), |(_, name, message)| (name, message))
+    }
+
     /// The name after the colon of the path.
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Method::Generate => "generateContent",
-            Method::Stream => "streamGenerateContent",
-            Method::CountTokens => "countTokens",
-            Method::Embed => "embedContent",
-            Method::BatchEmbed => "batchEmbedContents",
-            #[cfg(feature = "emulator")]
-            Method::BatchGenerate => "batchGenerateContent",
-        }
+        self.names().0
     }
 
     /// It answers at once: an answer, a count or embeddings.
@@ -45,16 +52,7 @@ impl Method {
 
     /// The method after the colon of the path.
     pub(super) fn parse(name: &str) -> Option<Method> {
-        match name {
-            "generateContent" => Some(Method::Generate),
-            "streamGenerateContent" => Some(Method::Stream),
-            "countTokens" => Some(Method::CountTokens),
-            "embedContent" => Some(Method::Embed),
-            "batchEmbedContents" => Some(Method::BatchEmbed),
-            #[cfg(feature = "emulator")]
-            "batchGenerateContent" => Some(Method::BatchGenerate),
-            _ => None,
-        }
+        METHODS.iter().find(|(_, known, _)| *known == name).map(|(method, ..)| *method)
     }
 }
 
@@ -68,17 +66,7 @@ const DEPTH: usize = 64;
 /// # Errors
 /// The service's 400.
 pub(super) fn validate(method: Method, model: &str, body: &Value) -> Result<(), Status> {
-    parsed(
-        body,
-        match method {
-            Method::Generate | Method::Stream => "Generate",
-            Method::CountTokens => "CountTokens",
-            Method::Embed => "Embed",
-            Method::BatchEmbed => "BatchEmbed",
-            #[cfg(feature = "emulator")]
-            Method::BatchGenerate => "BatchGenerate",
-        },
-    )?;
+    parsed(body, method.names().1)?;
     match method {
         Method::Generate | Method::Stream => generate_rules(body, model),
         Method::CountTokens => count_rules(body),
@@ -175,7 +163,7 @@ fn check(value: &Value, field: &Field, path: impl Fn() -> String, depth: usize, 
         Kind::Bool if !value.is_boolean() => wrong("TYPE_BOOL"),
         Kind::Int32 if !is_integer(value, f64::from(i32::MIN), f64::from(i32::MAX)) => wrong("TYPE_INT32"),
         Kind::Int64 if !is_integer(value, -9.3e18, 9.3e18) => wrong("TYPE_INT64"),
-        Kind::Number if !is_number(value) => wrong("TYPE_FLOAT"),
+        Kind::Number if !number(value).is_some_and(f64::is_finite) => wrong("TYPE_FLOAT"),
         Kind::Enum(name) if !is_name(value, values(name).1) => {
             wrong(&format!("type.googleapis.com/google.ai.generativelanguage.v1beta.{}", values(name).0))
         }
@@ -218,10 +206,6 @@ fn is_base64(text: &str) -> bool {
 
 fn is_integer(value: &Value, low: f64, high: f64) -> bool {
     number(value).is_some_and(|number| number.fract() == 0.0 && (low..=high).contains(&number))
-}
-
-fn is_number(value: &Value) -> bool {
-    number(value).is_some_and(f64::is_finite)
 }
 
 fn is_name(value: &Value, names: &[&str]) -> bool {

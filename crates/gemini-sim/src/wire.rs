@@ -105,32 +105,27 @@ pub(super) fn bad_gateway() -> Response {
 
 /// The first half of a response's body, then the end of the connection.
 pub(super) async fn truncated(whole: Response) -> Response {
-    half(whole, |half| {
-        let end = futures_util::stream::once(async {
-            // Lets the first half reach the client before the connection ends.
-            tokio::task::yield_now().await;
-            Err(io::Error::from(io::ErrorKind::ConnectionAborted))
-        });
-        Body::from_stream(first(half).chain(end))
-    })
-    .await
+    let end = futures_util::stream::once(async {
+        // Lets the first half reach the client before the connection ends.
+        tokio::task::yield_now().await;
+        Err(io::Error::from(io::ErrorKind::ConnectionAborted))
+    });
+    half(whole, end).await
 }
 
 /// The first half of a response's body, then nothing until the client hangs up.
 pub(super) async fn hanging(whole: Response) -> Response {
-    half(whole, |half| Body::from_stream(first(half).chain(futures_util::stream::pending()))).await
+    half(whole, futures_util::stream::pending()).await
 }
 
-fn first(half: Bytes) -> impl Stream<Item = io::Result<Bytes>> {
-    futures_util::stream::iter((!half.is_empty()).then_some(Ok(half)))
-}
-
-/// The head of a response as if all of its body would follow, with a body made of its first half.
-async fn half(whole: Response, body: impl FnOnce(Bytes) -> Body) -> Response {
+/// The head of a response as if all of its body would follow, then the first half of that and this end.
+async fn half(whole: Response, end: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Response {
     let (mut head, rest) = whole.into_parts();
     let bytes = to_bytes(rest, usize::MAX).await.unwrap_or_default();
     if head.headers.get(header::CONTENT_TYPE) != Some(&EVENTS) {
         head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     }
-    Response::from_parts(head, body(bytes.slice(..bytes.len() / 2)))
+    let half = bytes.slice(..bytes.len() / 2);
+    let half = futures_util::stream::iter((!half.is_empty()).then_some(Ok(half)));
+    Response::from_parts(head, Body::from_stream(half.chain(end)))
 }

@@ -1,227 +1,35 @@
 //! Words of a text: split, folded to their stems, stop words left out. English only, and light on purpose: an idea of
 //! what a text is about in a few microseconds.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
 /// A word's stem, as a hash.
 pub(super) type Term = u64;
 
 /// Words longer than this are cut.
 const LONGEST: usize = 32;
 
-/// Words that say nothing about a topic: grammar, and the courtesies around a question. Sorted.
-const STOP: &[&str] = &[
-    "a",
-    "able",
-    "about",
-    "again",
-    "all",
-    "also",
-    "am",
-    "an",
-    "and",
-    "another",
-    "answer",
-    "any",
-    "anything",
-    "are",
-    "as",
-    "ask",
-    "at",
-    "be",
-    "because",
-    "been",
-    "before",
-    "being",
-    "but",
-    "by",
-    "can",
-    "cannot",
-    "cant",
-    "could",
-    "did",
-    "do",
-    "does",
-    "doesnt",
-    "doing",
-    "dont",
-    "each",
-    "else",
-    "ever",
-    "every",
-    "exactly",
-    "find",
-    "for",
-    "from",
-    "get",
-    "give",
-    "go",
-    "goes",
-    "going",
-    "got",
-    "had",
-    "happen",
-    "happens",
-    "has",
-    "have",
-    "having",
-    "hello",
-    "help",
-    "here",
-    "hey",
-    "hi",
-    "how",
-    "i",
-    "id",
-    "if",
-    "ill",
-    "im",
-    "in",
-    "into",
-    "is",
-    "isnt",
-    "it",
-    "its",
-    "ive",
-    "json",
-    "just",
-    "know",
-    "let",
-    "lets",
-    "like",
-    "long",
-    "made",
-    "make",
-    "many",
-    "may",
-    "me",
-    "might",
-    "mine",
-    "much",
-    "must",
-    "my",
-    "myself",
-    "need",
-    "no",
-    "not",
-    "now",
-    "of",
-    "ok",
-    "okay",
-    "on",
-    "one",
-    "only",
-    "or",
-    "our",
-    "please",
-    "possible",
-    "question",
-    "quick",
-    "really",
-    "reply",
-    "respond",
-    "right",
-    "say",
-    "sentence",
-    "shall",
-    "should",
-    "so",
-    "some",
-    "someone",
-    "something",
-    "still",
-    "such",
-    "sure",
-    "take",
-    "takes",
-    "tell",
-    "than",
-    "thank",
-    "thanks",
-    "that",
-    "thats",
-    "the",
-    "their",
-    "them",
-    "then",
-    "there",
-    "theres",
-    "these",
-    "they",
-    "theyre",
-    "thing",
-    "things",
-    "think",
-    "this",
-    "those",
-    "to",
-    "too",
-    "us",
-    "use",
-    "very",
-    "want",
-    "was",
-    "wasnt",
-    "way",
-    "we",
-    "well",
-    "were",
-    "what",
-    "whats",
-    "when",
-    "where",
-    "whether",
-    "which",
-    "who",
-    "whose",
-    "why",
-    "will",
-    "with",
-    "wonder",
-    "wondering",
-    "wont",
-    "word",
-    "words",
-    "would",
-    "yes",
-    "yet",
-    "you",
-    "your",
-    "youre",
-    "yours",
-];
+/// Words that say nothing about a topic: grammar, and the courtesies around a question.
+static STOP: LazyLock<HashSet<&str>> = LazyLock::new(|| STOP_WORDS.split(' ').collect());
+const STOP_WORDS: &str = "\
+    a able about again all also am an and another answer any anything are as ask at be because been before being but \
+    by can cannot cant could did do does doesnt doing dont each else ever every exactly find for from get give go goes \
+    going got had happen happens has have having hello help here hey hi how i id if ill im in into is isnt it its ive \
+    json just know let lets like long made make many may me might mine much must my myself need no not now of ok okay \
+    on one only or our please possible question quick really reply respond right say sentence shall should so some \
+    someone something still such sure take takes tell than thank thanks that thats the their them then there theres \
+    these they theyre thing things think this those to too us use very want was wasnt way we well were what whats when \
+    where whether which who whose why will with wonder wondering wont word words would yes yet you your youre yours";
 
-/// Irregular forms of common verbs.
-const IRREGULAR: &[(&str, &str)] = &[
-    ("bought", "buy"),
-    ("broke", "break"),
-    ("broken", "break"),
-    ("brought", "bring"),
-    ("came", "come"),
-    ("chose", "choose"),
-    ("chosen", "choose"),
-    ("forgot", "forget"),
-    ("forgotten", "forget"),
-    ("found", "find"),
-    ("gave", "give"),
-    ("given", "give"),
-    ("gone", "go"),
-    ("held", "hold"),
-    ("kept", "keep"),
-    ("left", "leave"),
-    ("lost", "lose"),
-    ("paid", "pay"),
-    ("said", "say"),
-    ("sent", "send"),
-    ("sold", "sell"),
-    ("spent", "spend"),
-    ("stole", "steal"),
-    ("stolen", "steal"),
-    ("taken", "take"),
-    ("took", "take"),
-    ("went", "go"),
-    ("worn", "wear"),
-    ("wrote", "write"),
-    ("written", "write"),
-];
+/// Irregular forms of common verbs, with the form that they are read as.
+static IRREGULAR: LazyLock<HashMap<&str, &str>> =
+    LazyLock::new(|| IRREGULAR_VERBS.split(", ").filter_map(|pair| pair.split_once(' ')).collect());
+const IRREGULAR_VERBS: &str = "\
+    bought buy, broke break, broken break, brought bring, came come, chose choose, chosen choose, forgot forget, \
+    forgotten forget, found find, gave give, given give, gone go, held hold, kept keep, left leave, lost lose, paid \
+    pay, said say, sent send, sold sell, spent spend, stole steal, stolen steal, taken take, took take, went go, worn \
+    wear, wrote write, written write";
 
 /// A word of a text.
 #[derive(Clone, Copy, Debug)]
@@ -304,7 +112,7 @@ fn term_of(word: &str) -> (Term, bool) {
     }
     let plain = folded.as_str();
     let lone_letter = plain.len() == 1 && !plain.as_bytes()[0].is_ascii_digit();
-    let stop = lone_letter || STOP.binary_search(&plain).is_ok();
+    let stop = lone_letter || STOP.contains(plain);
     if !stop {
         folded.stem();
     }
@@ -364,7 +172,7 @@ impl FoldedWord {
         if !self.as_str().is_ascii() || self.bytes[0].is_ascii_digit() {
             return;
         }
-        if let Some((_, base)) = IRREGULAR.iter().find(|(form, _)| *form == self.as_str()) {
+        if let Some(base) = IRREGULAR.get(self.as_str()) {
             self.set(base);
         }
         if self.drop("ies", 2) {
@@ -395,11 +203,6 @@ impl FoldedWord {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stop_words_are_sorted() {
-        assert!(STOP.is_sorted());
-    }
 
     #[test]
     fn forms_of_a_word_meet() {

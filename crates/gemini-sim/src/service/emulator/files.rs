@@ -115,8 +115,12 @@ impl Shelf {
         kept + self.uploads.iter().map(|(_, room, _)| room).sum::<u64>()
     }
 
-    fn has(&self, name: &str) -> bool {
-        self.files.iter().any(|file| file.name == name)
+    fn has_room(&self, length: u64) -> bool {
+        self.files.len() < MOST && self.used().saturating_add(length) <= ROOM
+    }
+
+    fn find(&self, name: &str) -> Result<&File, Status> {
+        self.files.iter().find(|file| file.name == name).ok_or_else(|| missing(name))
     }
 }
 
@@ -141,19 +145,16 @@ impl Files {
     pub(super) fn begin(&self, file: &Value, length: Option<u64>, mime_type: &str) -> Result<String, Status> {
         let length = length.or_else(|| get(file, "sizeBytes").and_then(number).map(|n| n as u64));
         let room = length.unwrap_or(UNSAID);
-        let given = match get(file, "name").and_then(Value::as_str) {
-            Some(name) => Some(file_name(name)?),
-            None => None,
-        };
+        let given = get(file, "name").and_then(Value::as_str).map(file_name).transpose()?;
         let mut shelf = self.shelf();
         if shelf.uploads.len() >= UPLOADS {
             shelf.uploads.pop_front();
         }
-        if shelf.files.len() >= MOST || shelf.used().saturating_add(room) > ROOM {
+        if !shelf.has_room(room) {
             return Err(full());
         }
         let name = match given {
-            Some(name) if shelf.has(name) => {
+            Some(name) if shelf.find(name).is_ok() => {
                 return Err(Status::new(409, format!("The file files/{name} already exists.")));
             }
             Some(name) => name.to_owned(),
@@ -164,16 +165,15 @@ impl Files {
         };
         shelf.named += 1;
         let id = format!("upload{:016x}", mix(self.seed ^ mix(shelf.named)));
-        let given_type = get(file, "mimeType").and_then(Value::as_str).unwrap_or(mime_type);
+        let mime_type = match get(file, "mimeType").and_then(Value::as_str).unwrap_or(mime_type) {
+            "" => "application/octet-stream",
+            given => given,
+        };
         let upload = Upload {
             id: id.clone(),
             name,
             display_name: get(file, "displayName").and_then(Value::as_str).map(str::to_owned),
-            mime_type: if given_type.is_empty() {
-                "application/octet-stream".to_owned()
-            } else {
-                given_type.to_owned()
-            },
+            mime_type: mime_type.to_owned(),
             room,
             received: Vec::new(),
         };
@@ -216,7 +216,7 @@ impl Files {
     /// Keeps a file that the service itself wrote.
     pub(super) fn put(&self, name: &str, bytes: Vec<u8>, now: OffsetDateTime) -> Result<(), Status> {
         let mut shelf = self.shelf();
-        if shelf.files.len() >= MOST || shelf.used().saturating_add(bytes.len() as u64) > ROOM {
+        if !shelf.has_room(bytes.len() as u64) {
             return Err(full());
         }
         shelf.files.push(File {
@@ -232,9 +232,7 @@ impl Files {
 
     /// The body of a file. `base` is what its address begins with.
     pub(super) fn get(&self, name: &str, base: &str) -> Result<Value, Status> {
-        let shelf = self.shelf();
-        let file = shelf.files.iter().find(|file| file.name == name);
-        file.map(|file| file.body(base)).ok_or_else(|| missing(name))
+        Ok(self.shelf().find(name)?.body(base))
     }
 
     /// The body of a page of all files.
@@ -252,16 +250,13 @@ impl Files {
 
     /// The bytes of a file, for the service itself.
     pub(super) fn read(&self, name: &str) -> Result<Bytes, Status> {
-        let shelf = self.shelf();
-        let file = shelf.files.iter().find(|file| file.name == name);
-        file.map(|file| file.bytes.clone()).ok_or_else(|| missing(name))
+        Ok(self.shelf().find(name)?.bytes.clone())
     }
 
     /// The bytes and type of a file, for a client: only what the service wrote can be downloaded.
     pub(super) fn download(&self, name: &str) -> Result<(Bytes, String), Status> {
         let shelf = self.shelf();
-        let file = shelf.files.iter().find(|file| file.name == name);
-        let file = file.ok_or_else(|| missing(name))?;
+        let file = shelf.find(name)?;
         if !file.generated {
             return Err(Status::new(
                 400,

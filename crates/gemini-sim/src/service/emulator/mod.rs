@@ -79,8 +79,7 @@ impl Service {
                 (Some(upload), Some(id)) => self.continue_upload(id, &head.headers, upload, &base).await,
                 _ => {
                     let url = format!("{root}/upload/{version}/files");
-                    let begun = self.begin_upload(&head.headers, body, &url);
-                    begun.unwrap_or_else(|status| failed(&status))
+                    self.begin_upload(&head.headers, body, &url).unwrap_or_else(|status| failed(&status))
                 }
             },
             ("GET", Resource::Files) => replied(files.list(query, &base)),
